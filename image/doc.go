@@ -1,0 +1,11 @@
+// Package image holds OCI images: references, registries, the content store, unpacked layers
+// and the overlay snapshots that containers run on.
+//
+// Flow: Pull resolves a reference (through mirrors, with credentials), fetches and unpacks layers in
+// parallel into <state>/images, and commits the image in one step; Prepare gives a container its
+// writable snapshot as mount values. Layers are shared by chain, and a layer directory exists
+// only when it is whole.
+//
+// Called by reconcile through reconcile/driver. May touch: registries, <state>/images, <state>/snapshots.
+// It mounts nothing and never imports spec, reconcile, runtime (but runtime/mount), network or volume.
+package image

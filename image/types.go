@@ -1,0 +1,37 @@
+package image
+
+import (
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Info is one local image.
+type Info struct {
+	ID       v1.Hash // digest of the config blob: the image id that users know
+	Digest   v1.Hash // digest of the manifest that was pulled, for repo digests
+	Refs     []string
+	Platform v1.Platform
+	Size     int64 // bytes of the unpacked layers
+	Created  time.Time
+	PulledAt time.Time
+	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
+}
+
+// Progress of a pull. Total 0 = not known yet.
+type Progress struct {
+	Ref     string
+	Layer   string // short digest; "" = the whole image
+	Phase   Phase
+	Current int64
+	Total   int64
+}
+
+type Phase string
+
+const (
+	Resolving   Phase = "Resolving"
+	Downloading Phase = "Downloading"
+	Extracting  Phase = "Extracting"
+	Done        Phase = "Done"
+)

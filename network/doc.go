@@ -1,0 +1,11 @@
+// Package network connects containers: bridges, network namespaces, veth pairs, addresses, nftables
+// rules, published ports, and the DNS server at 127.0.0.11.
+//
+// Flow: Create makes a network (bridge, addresses, firewall); Setup makes a container's sandbox (a
+// network namespace bound to a file, an endpoint per network, ports, resolver); Teardown and Delete
+// undo them. Records of what was made are below <run>/network, so they die with the kernel objects that they
+// describe. Every verb is idempotent and works on what a crash left.
+//
+// Called by reconcile through reconcile/driver. May touch: links, addresses, routes, nftables, the namespaces
+// below <run>/netns, sockets of the host's ports. It never imports spec, reconcile, runtime, image or volume.
+package network

@@ -1,0 +1,107 @@
+// Package driver says what reconcile needs of the rooms that touch the kernel.
+// The interfaces live here, with their consumer; the rooms return structs that satisfy them.
+// It is the one package of reconcile that imports those rooms, and only for their values.
+//
+// A worked sequence, one container's life:
+//
+//	Images.Pull → Images.Resolve → Networks.Create → Volumes.Create
+//	Images.Prepare → Volumes.Mounts → Networks.Setup → Containers.Create → Containers.Start
+//	… Containers.Kill → Containers.Wait → Containers.Delete → Networks.Teardown → Images.Remove
+//
+// Every Create, Setup, Delete, Teardown and Remove is idempotent: done twice, or after a crash in
+// its middle, it ends in the same state, and deleting what is not there is success.
+package driver
+
+import (
+	"context"
+	"io"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/volume"
+	"golang.org/x/sys/unix"
+)
+
+// Set is every driver that a pass uses.
+type Set struct {
+	Images     Images
+	Networks   Networks
+	Volumes    Volumes
+	Containers Containers
+}
+
+// Images is implemented by *image.Store.
+type Images interface {
+	// Resolve finds a local image by reference, digest or id. errdefs.ErrNotFound when there is none for p.
+	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
+	// Pull fetches ref and unpacks it. Two pulls of one image are one. Returns the image as it now is.
+	Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (image.Info, error)
+	// Prepare gives the writable snapshot of container key on image id, making it if it is not there.
+	Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mount, error)
+	// Remove deletes the snapshot key. Missing = success.
+	Remove(ctx context.Context, key string) error
+	// Snapshots lists the keys that have a snapshot.
+	Snapshots(ctx context.Context) ([]string, error)
+	List(ctx context.Context) ([]image.Info, error)
+	// Load imports a docker-archive or OCI layout tar.
+	Load(ctx context.Context, r io.Reader, progress func(image.Progress)) ([]image.Info, error)
+	// Delete removes a reference, and the image when it was the last one. ErrConflict while a snapshot uses it.
+	Delete(ctx context.Context, ref string) error
+}
+
+// Networks is implemented by *network.Driver.
+type Networks interface {
+	Create(ctx context.Context, c network.Config) (network.State, error)
+	// Delete removes the network. ErrConflict while it has endpoints.
+	Delete(ctx context.Context, id string) error
+	List(ctx context.Context) ([]network.State, error)
+	// CheckPorts says which of ports cannot be published now, naming the owner of each; changes nothing.
+	CheckPorts(ctx context.Context, ports []network.Port) error
+	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
+	Teardown(ctx context.Context, containerID string) error
+	Sandboxes(ctx context.Context) ([]network.Sandbox, error)
+	// Gateway is the address that host-gateway means for a container on these networks.
+	HostGateway(ctx context.Context, networks []string) (network.HostsEntry, error)
+}
+
+// Volumes is implemented by *volume.Driver.
+type Volumes interface {
+	Create(ctx context.Context, c volume.Config) (volume.State, error)
+	Delete(ctx context.Context, id string) error
+	List(ctx context.Context) ([]volume.State, error)
+	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing
+	// and may not be created, naming the path.
+	Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error)
+}
+
+// Containers is implemented by *runtime.Driver.
+type Containers interface {
+	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
+	// Start starts a created or stopped container and returns when execve succeeded, or with
+	// a *runtime.StartError that says which stage failed.
+	Start(ctx context.Context, id string) (runtime.State, error)
+	// Kill sends sig to the container's init. Not running = success.
+	Kill(ctx context.Context, id string, sig unix.Signal) error
+	// Stop sends the stop signal, waits for grace, then kills every process of the container.
+	// grace < 0 means the container's own grace period.
+	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)
+	// Delete removes a container that does not run. ErrConflict when it does.
+	Delete(ctx context.Context, id string) error
+	List(ctx context.Context) ([]runtime.State, error)
+	State(ctx context.Context, id string) (runtime.State, error)
+	// Wait returns the exit of the current run; at once for a container that has stopped.
+	Wait(ctx context.Context, id string) (runtime.Exit, error)
+	Exec(ctx context.Context, id string, p runtime.Process, io runtime.IO) (runtime.Exit, error)
+	// Run starts container id with the caller's streams attached from its first byte on, calls started when
+	// execve succeeded, and returns the exit.
+	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
+	// Attach connects to the container's own stdio until it ends or ctx does.
+	Attach(ctx context.Context, id string, io runtime.IO) error
+	// Events delivers state changes until ctx ends. Slow receivers lose events, never the latest of a container.
+	Events(ctx context.Context) <-chan runtime.Event
+}

@@ -1,0 +1,165 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/stackrun/stack/runtime"
+)
+
+// UpOptions are the flags of up that the loop must know.
+type UpOptions struct {
+	Services      []string // empty = all
+	ForceRecreate bool
+	NoRecreate    bool
+	NoDeps        bool
+	NoStart       bool
+	RemoveOrphans bool
+	AlwaysDeps    bool // always-recreate-deps
+	RenewAnon     bool // renew-anon-volumes
+	Scale         map[string]int
+	Pull          string         // "", always, missing, never
+	Timeout       *time.Duration // of stops; nil = each container's own grace
+	Wait          bool           // wait for running|healthy of everything
+	WaitTimeout   time.Duration
+}
+
+// DownOptions. Project is what the file says, if there is one: the loop works from labels.
+type DownOptions struct {
+	Services      []string
+	Volumes       bool
+	RemoveOrphans bool
+	RemoveImages  string // "", local, all
+	Timeout       *time.Duration
+}
+
+// ServiceOptions are shared by stop, start, restart, kill and rm.
+type ServiceOptions struct {
+	Services      []string
+	Timeout       *time.Duration
+	Signal        string // kill
+	NoDeps        bool   // restart
+	Stop          bool   // rm
+	Volumes       bool   // rm: anonymous volumes too
+	RemoveOrphans bool   // kill
+	Wait          bool   // start
+	WaitTimeout   time.Duration
+}
+
+// RunOptions is one `run`.
+type RunOptions struct {
+	Service      string
+	Name         string // "" = <project>-<service>-run-<12 hex>
+	Args         []string
+	Entrypoint   *[]string
+	Env          []string
+	Labels       map[string]string
+	User, Cwd    string
+	TTY          bool
+	Interactive  bool
+	Detach       bool
+	Remove       bool
+	NoDeps       bool
+	ServicePorts bool
+	Publish      []string
+	Volumes      []string
+	CapAdd       []string
+	CapDrop      []string
+	UseAliases   bool
+	Pull         string
+	Rows, Cols   uint16
+}
+
+// ExecOptions is one `exec`.
+type ExecOptions struct {
+	Service    string
+	Index      int // 0 = the lowest replica that runs
+	Args       []string
+	Env        []string
+	User, Cwd  string
+	TTY        bool
+	Privileged bool
+	Detach     bool
+	Rows, Cols uint16
+}
+
+// LogOptions is one `logs`.
+type LogOptions struct {
+	Services []string
+	Index    int
+	Follow   bool
+	Tail     int // -1 = all
+	Since    time.Time
+	Until    time.Time
+}
+
+// LogEntry is one line of one container's output, without its newline.
+type LogEntry struct {
+	Container string    `json:"container"` // shop-web-1
+	Service   string    `json:"service"`
+	Replica   int       `json:"replica,omitempty"`
+	Time      time.Time `json:"time"`
+	Stream    string    `json:"stream"`            // stdout stderr
+	Line      []byte    `json:"line"`              // bytes as written
+	Partial   bool      `json:"partial,omitempty"` // the program has not ended the line (F/P tag of the CRI format)
+}
+
+// Container is one row of ps, and what exec, logs and wait look up.
+type Container struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Project   string            `json:"project"`
+	Service   string            `json:"service"`
+	Replica   int               `json:"replica"`
+	OneOff    bool              `json:"oneOff,omitempty"`
+	Image     string            `json:"image"`
+	Command   []string          `json:"command"`
+	State     string            `json:"state"`  // created running restarting exited paused
+	Health    string            `json:"health"` // "", starting, healthy, unhealthy
+	Exit      *runtime.Exit     `json:"exit,omitempty"`
+	Pid       int               `json:"pid,omitempty"`
+	CreatedAt time.Time         `json:"createdAt"`
+	StartedAt time.Time         `json:"startedAt"`
+	Ports     []Publisher       `json:"ports"`
+	Networks  map[string]string `json:"networks"` // name → address
+	Mounts    []string          `json:"mounts"`
+	Labels    map[string]string `json:"labels"`
+	Restarts  int               `json:"restarts"`
+	Orphan    bool              `json:"orphan,omitempty"`
+	TTY       bool              `json:"tty,omitempty"`
+}
+
+// Publisher is one published port, in the words of compose's ps --format json.
+type Publisher struct {
+	URL           string
+	TargetPort    int
+	PublishedPort int
+	Protocol      string
+}
+
+// Event tells a front end what happens, one per state change of one resource.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Project string    `json:"project"`
+	Kind    string    `json:"kind"` // image network volume container
+	Name    string    `json:"name"` // as users know it: shop-web-1, shop_default, postgres:15
+	Service string    `json:"service,omitempty"`
+	Phase   Phase     `json:"phase"`
+	Text    string    `json:"text"`              // Creating, Created, Pulling, Waiting, Healthy, Exited, …
+	Detail  string    `json:"detail,omitempty"`  // why, when there is more to say
+	Current int64     `json:"current,omitempty"` // bytes, of a pull
+	Total   int64     `json:"total,omitempty"`
+	Exit    *int      `json:"exit,omitempty"` // Text Exited
+}
+
+// Phase of an Event.
+type Phase string
+
+const (
+	Working Phase = "working"
+	Done    Phase = "done"
+	Warning Phase = "warning"
+	Failed  Phase = "failed"
+)
+
+// Sink receives events; it must not block for long and is safe for concurrent use.
+type Sink func(Event)

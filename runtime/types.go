@@ -1,0 +1,115 @@
+package runtime
+
+import (
+	"io"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// Status is the state of a container in the words of the OCI runtime-spec, plus paused.
+// https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#state
+type Status string
+
+const (
+	Created Status = "created" // recorded, never started: no process
+	Running Status = "running"
+	Stopped Status = "stopped"
+	Paused  Status = "paused"
+)
+
+// Config is everything that runtime needs to know of a container. It is written to the state
+// root (mode 0600) by Create and read by every later verb, so a daemon that starts
+// anew needs nothing else.
+type Config struct {
+	ID string `json:"id"` // 64 hex digits
+	// Spec is the OCI runtime-spec value. Of its Mounts, Root and User:
+	//   Spec.Root.Path is ignored (Root below makes the root); Spec.Root.Readonly holds.
+	//   Spec.Process.User.Username, when set ("name", "name:group", "1000", "1000:1000"), is resolved by boot
+	//   against /etc/passwd and /etc/group of the container and wins over UID and GID;
+	//   Groups below likewise.
+	//   A namespace of type network with a Path is joined; one of type pid, ipc or uts likewise.
+	Spec   *specs.Spec   `json:"spec"`
+	Root   []mount.Mount `json:"root"`   // from image: one overlay at "/", or one bind
+	Mounts []mount.Mount `json:"mounts"` // from volume, in order of target path
+	Groups []string      `json:"groups,omitempty"`
+
+	Init       bool              `json:"init,omitempty"`      // a reaping, signal-forwarding PID 1 of ours before the process
+	StdinOpen  bool              `json:"stdinOpen,omitempty"` // keep stdin open with nobody attached; else /dev/null
+	Log        LogConfig         `json:"log"`
+	StopSignal string            `json:"stopSignal,omitempty"` // "" = SIGTERM
+	StopGrace  time.Duration     `json:"stopGrace,omitempty"`  // 0 = 10 s
+	Labels     map[string]string `json:"labels"`
+	CreatedAt  time.Time         `json:"createdAt"`
+}
+
+// LogConfig says where stdout and stderr go. Path "" = nowhere (logging driver none).
+type LogConfig struct {
+	Path     string `json:"path,omitempty"`     // <path>, rotated to <path>.1 …
+	MaxSize  int64  `json:"maxSize,omitempty"`  // bytes; 0 = 10 MiB
+	MaxFiles int    `json:"maxFiles,omitempty"` // 0 = 3
+}
+
+// State is what List sees on the host.
+type State struct {
+	ID        string
+	Status    Status
+	Pid       int    // of the container's init in the daemon's pid namespace; 0 unless running
+	PidStart  uint64 // field 22 of /proc/pid/stat: with Pid an identity
+	Labels    map[string]string
+	CreatedAt time.Time
+	StartedAt time.Time
+	Exit      *Exit // of the last run, when stopped
+	Config    *Config
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code       int       `json:"code"` // 0-255; 128+n when killed by signal n; 125-127 as users of docker know them
+	Signal     int       `json:"signal,omitempty"`
+	OOM        bool      `json:"oom,omitempty"`
+	FinishedAt time.Time `json:"finishedAt"`
+	Error      string    `json:"error,omitempty"` // why the process could not be started, when it could not
+}
+
+// Process is an exec.
+type Process struct {
+	Args       []string
+	Env        []string // added to the container's environment, later wins
+	Cwd        string   // "" = the container's
+	User       string   // "" = the container's
+	Terminal   bool
+	Privileged bool
+	Rows, Cols uint16
+	Detach     bool
+	Timeout    time.Duration // 0 = none; then SIGKILL to the exec's process group
+}
+
+// IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a
+// terminal, Stdout carries everything. Resize may be nil.
+type IO struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Resize <-chan WinSize
+}
+
+type WinSize struct{ Rows, Cols uint16 }
+
+// Event says that a container's state changed; the receiver looks again.
+type Event struct {
+	ID   string
+	Kind EventKind
+	At   time.Time
+	Exit *Exit // for Exited
+}
+
+type EventKind string
+
+const (
+	EventStarted EventKind = "started"
+	EventExited  EventKind = "exited"
+	EventOOM     EventKind = "oom"
+)

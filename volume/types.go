@@ -1,0 +1,46 @@
+package volume
+
+import "time"
+
+// Config is a named volume to be. ID is unique per instance: the volume's name.
+type Config struct {
+	ID         string            `json:"id"`
+	Driver     string            `json:"driver,omitempty"` // local
+	DriverOpts map[string]string `json:"driverOpts,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Anonymous  bool              `json:"anonymous,omitempty"`
+}
+
+// State is a volume as it is on the host.
+type State struct {
+	Config    Config
+	Path      string // the directory that containers see
+	CreatedAt time.Time
+}
+
+// Use is one thing that a container wants mounted.
+type Use struct {
+	Kind           Kind
+	Source         string // Bind: host path; Volume: Config.ID
+	Target         string // absolute, clean
+	ReadOnly       bool
+	Propagation    string
+	Recursive      string // enabled disabled writable readonly
+	CreateHostPath bool
+	NoCopy         bool
+	Subpath        string
+	Size           int64  // Tmpfs, bytes; 0 = the kernel's default
+	Mode           uint32 // Tmpfs: 0 = 01777; File: permission bits
+	Options        []string
+	Content        []byte // File
+	UID, GID       int    // File
+}
+
+type Kind string
+
+const (
+	Bind   Kind = "bind"
+	Volume Kind = "volume"
+	Tmpfs  Kind = "tmpfs"
+	File   Kind = "file"
+)
