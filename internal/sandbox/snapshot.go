@@ -1,0 +1,179 @@
+package sandbox
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+)
+
+// Snapshot is what a test could leave behind: one sorted line per object.
+type Snapshot struct {
+	Links, Addrs, Routes, Nft, Mounts, Cgroups, Processes, Files, Sysctls []string
+}
+
+// sysctls that the platform may turn on for the host and must turn back.
+var watchedSysctls = []string{
+	"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/route_localnet",
+}
+
+// Take reads the kernel. Files are listed below each of dirs that exists.
+func Take(dirs ...string) (Snapshot, error) {
+	var s Snapshot
+	links, err := netlink.LinkList()
+	if err != nil {
+		return s, err
+	}
+	for _, l := range links {
+		s.Links = append(s.Links, l.Attrs().Name+" "+l.Type())
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		if err != nil {
+			return s, err
+		}
+		for _, a := range addrs {
+			s.Addrs = append(s.Addrs, l.Attrs().Name+" "+a.IPNet.String())
+		}
+	}
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return s, err
+	}
+	for _, r := range routes {
+		s.Routes = append(s.Routes, r.String())
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return s, err
+	}
+	tables, err := conn.ListTables()
+	if err != nil {
+		return s, err
+	}
+	for _, t := range tables {
+		s.Nft = append(s.Nft, fmt.Sprintf("%d %s", t.Family, t.Name))
+	}
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return s, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 4 {
+			s.Mounts = append(s.Mounts, f[4])
+		}
+	}
+	hier, err := hierarchies()
+	if err != nil {
+		return s, err
+	}
+	for _, h := range hier {
+		filepath.WalkDir(h.mountpoint, func(p string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				s.Cgroups = append(s.Cgroups, p)
+			}
+			return nil
+		})
+	}
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return s, err
+	}
+	for _, p := range procs {
+		if _, err := strconv.Atoi(p.Name()); err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + p.Name() + "/stat")
+		if err != nil {
+			continue // it has just ended
+		}
+		if i := strings.LastIndexByte(string(stat), ')'); i > 0 {
+			if f := strings.Fields(string(stat[i+1:])); len(f) > 1 && f[1] == "0" && p.Name() != "1" {
+				continue // a kernel thread, or one whose parent is outside
+			}
+		}
+		cmd, err := os.ReadFile("/proc/" + p.Name() + "/cmdline")
+		if err != nil {
+			continue
+		}
+		s.Processes = append(s.Processes, p.Name()+" "+strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " "))
+	}
+	for _, dir := range dirs {
+		filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err == nil {
+				s.Files = append(s.Files, p)
+			}
+			return nil
+		})
+	}
+	for _, k := range watchedSysctls {
+		v, _ := os.ReadFile("/proc/sys/" + k)
+		s.Sysctls = append(s.Sysctls, k+"="+strings.TrimSpace(string(v)))
+	}
+	for _, l := range []*[]string{&s.Links, &s.Addrs, &s.Routes, &s.Nft, &s.Mounts, &s.Cgroups, &s.Processes, &s.Files} {
+		slices.Sort(*l)
+	}
+	return s, nil
+}
+
+// LeavesNothing fails t if, after t and its other clean-ups, links, addresses, routes, nft tables, mounts,
+// cgroups, processes, sysctls, or files below dirs differ from now. The kernel takes some things down
+// a little later than the call that removed them (a netns' links, a dead process' cgroup): it is given five seconds.
+// Call it first, so that its check runs last.
+func LeavesNothing(t testing.TB, dirs ...string) {
+	t.Helper()
+	Require(t)
+	before, err := Take(dirs...)
+	if err != nil {
+		t.Fatalf("cannot take a snapshot of the machine: %v", err)
+	}
+	t.Cleanup(func() {
+		t.Helper()
+		Same(t, before, dirs...)
+	})
+}
+
+// Same waits until a snapshot equals before, and fails t with the difference if it does not within five seconds.
+func Same(t testing.TB, before Snapshot, dirs ...string) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		after, err := Take(dirs...)
+		if err != nil {
+			t.Fatalf("cannot take a snapshot of the machine: %v", err)
+		}
+		diff := cmp.Diff(before, after)
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("the machine is not as it was (-before +after):\n%s", diff)
+			return
+		}
+		<-tick.C
+	}
+}
+
+// Tool skips t when the program name is not installed, or fails it where STACK_TEST_MUST names it.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	p, err := exec.LookPath(name)
+	if err == nil {
+		return p
+	}
+	if Must(name) || Must("tools") {
+		t.Fatalf("%s is not installed, and STACK_TEST_MUST says that it must be", name)
+	}
+	t.Skipf("SKIP: %s is not installed", name)
+	return ""
+}
