@@ -1,0 +1,180 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// Mounts turns uses into mounts, ordered so that a parent comes before what is mounted below it.
+// A bind's missing source is made when CreateHostPath says so, else it is ErrNotFound and names the path.
+func (d *Driver) Mounts(ctx context.Context, uses []Use) ([]mount.Mount, error) {
+	mounts := make([]mount.Mount, 0, len(uses))
+	for _, u := range uses {
+		m, err := d.mount(u)
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, m)
+	}
+	// A prefix sorts before what it is a prefix of; stable, so that of two at one target the later covers.
+	slices.SortStableFunc(mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
+	return mounts, nil
+}
+
+func (d *Driver) mount(u Use) (mount.Mount, error) {
+	if !filepath.IsAbs(u.Target) || filepath.Clean(u.Target) != u.Target {
+		return mount.Mount{}, errdefs.With(errdefs.ErrInvalidArgument,
+			fmt.Errorf("cannot mount at %q: expected a clean absolute path", u.Target))
+	}
+	switch u.Kind {
+	case Bind:
+		return bindMount(u)
+	case Volume:
+		return d.volumeMount(u)
+	case Tmpfs:
+		return mount.Mount{Type: "tmpfs", Source: "tmpfs", Target: u.Target, Options: tmpfsOptions(u)}, nil
+	case File:
+		return mount.Mount{Type: "file", Target: u.Target, File: &mount.File{
+			Content: u.Content, UID: u.UID, GID: u.GID, Mode: u.Mode,
+		}}, nil
+	}
+	return mount.Mount{}, errdefs.With(errdefs.ErrNotSupported,
+		fmt.Errorf("cannot mount at %q: kind %q is not supported, expected bind, volume, tmpfs or file", u.Target, u.Kind))
+}
+
+func bindMount(u Use) (mount.Mount, error) {
+	if !filepath.IsAbs(u.Source) {
+		return mount.Mount{}, errdefs.With(errdefs.ErrInvalidArgument,
+			fmt.Errorf("cannot mount %q at %q: expected an absolute path on the host", u.Source, u.Target))
+	}
+	// Stat and not Lstat: a link of the host's is the user's own way to say where.
+	_, err := os.Stat(u.Source)
+	switch {
+	case err == nil:
+	case !errors.Is(err, fs.ErrNotExist):
+		return mount.Mount{}, fmt.Errorf("cannot mount %q at %q: %w", u.Source, u.Target, err)
+	case !u.CreateHostPath:
+		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
+			"cannot mount %q at %q: no such file or directory on the host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
+	default:
+		if err := os.MkdirAll(u.Source, 0o755); err != nil {
+			return mount.Mount{}, fmt.Errorf("cannot create %q to mount at %q: %w", u.Source, u.Target, err)
+		}
+	}
+	o, err := bindOptions(u)
+	if err != nil {
+		return mount.Mount{}, err
+	}
+	return mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath}, nil
+}
+
+// bindOptions are the words of the OCI runtime-spec.
+// https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md#linux-mount-options
+func bindOptions(u Use) ([]string, error) {
+	var o []string
+	switch u.Recursive {
+	case "", "enabled", "writable", "readonly":
+		o = append(o, "rbind")
+	case "disabled":
+		o = append(o, "bind")
+	default:
+		return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
+			"cannot mount at %q: recursive %q, expected enabled, disabled, writable or readonly", u.Target, u.Recursive))
+	}
+	if u.Recursive == "readonly" && !u.ReadOnly {
+		return nil, errdefs.With(errdefs.ErrInvalidArgument,
+			fmt.Errorf("cannot mount at %q: recursive readonly needs read_only: true", u.Target))
+	}
+	if u.ReadOnly {
+		switch u.Recursive {
+		case "writable", "disabled":
+			o = append(o, "ro")
+		default:
+			// Submounts too (mount_setattr(2), AT_RECURSIVE, kernel 5.12).
+			o = append(o, "rro")
+		}
+	}
+	switch u.Propagation {
+	case "":
+		o = append(o, "rprivate")
+	case "private", "rprivate", "shared", "rshared", "slave", "rslave":
+		o = append(o, u.Propagation)
+	default:
+		return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
+			"cannot mount at %q: propagation %q, expected rprivate, private, rshared, shared, rslave or slave", u.Target, u.Propagation))
+	}
+	return o, nil
+}
+
+func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
+	if err := checkName(u.Source); err != nil {
+		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
+	}
+	s, err := d.state(u.Source)
+	if err != nil {
+		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
+	}
+	opts, err := parseOptions(s.Config)
+	if err != nil {
+		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
+	}
+	if opts.device != "" {
+		if _, err := os.Stat(opts.device); err != nil {
+			return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: its device: %w", u.Source, u.Target, err)
+		}
+	}
+	o := []string{"rbind"}
+	if u.ReadOnly || opts.ro {
+		o = append(o, "rro")
+	}
+	return mount.Mount{
+		Type: "bind", Source: s.Path, Target: u.Target, Options: append(o, "rprivate"), Subpath: u.Subpath,
+		// With a subpath the image's directory is not the volume's counterpart.
+		CopyUp: !u.NoCopy && u.Subpath == "" && !opts.ro,
+	}, nil
+}
+
+// opposites are pairs of mount options of which the later one holds.
+var opposites = map[string]string{
+	"exec": "noexec", "noexec": "exec", "suid": "nosuid", "nosuid": "suid", "dev": "nodev", "nodev": "dev",
+	"ro": "rw", "rw": "ro", "atime": "noatime", "noatime": "atime",
+}
+
+// tmpfsOptions starts from docker's defaults (noexec, nosuid, nodev); the user's words win over them.
+func tmpfsOptions(u Use) []string {
+	all := []string{"noexec", "nosuid", "nodev"}
+	add := func(word string) {
+		key, _, _ := strings.Cut(word, "=")
+		all = slices.DeleteFunc(all, func(have string) bool {
+			k, _, _ := strings.Cut(have, "=")
+			return k == key || k == opposites[key]
+		})
+		all = append(all, word)
+	}
+	if u.ReadOnly {
+		add("ro")
+	}
+	if u.Size > 0 {
+		add(fmt.Sprintf("size=%d", u.Size))
+	}
+	mode := u.Mode
+	if mode == 0 {
+		mode = 0o1777
+	}
+	add(fmt.Sprintf("mode=%o", mode))
+	for _, word := range u.Options {
+		if word != "" {
+			add(word)
+		}
+	}
+	return all
+}

@@ -1,0 +1,73 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+const driverLocal = "local"
+
+// options is what driver_opts of the local driver mean: nothing (a directory of ours), or a
+// directory of the host that the volume stands for.
+type options struct {
+	device string // "" = a directory of ours
+	ro     bool
+}
+
+// parseOptions understands `type: none, o: bind, device: /path`. What needs a mount that several
+// containers share (tmpfs, nfs, cifs, a block device) is refused: nothing is ever mounted on the host.
+func parseOptions(c Config) (options, error) {
+	refuse := func(format string, args ...any) (options, error) {
+		return options{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf(format, args...))
+	}
+	if c.Driver != "" && c.Driver != driverLocal {
+		return refuse("volume driver %q is not supported, only %q is", c.Driver, driverLocal)
+	}
+	if len(c.DriverOpts) == 0 {
+		return options{}, nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.DriverOpts)) {
+		switch key {
+		case "type", "o", "device":
+		default:
+			return refuse("driver option %q is not supported, expected type, o or device", key)
+		}
+	}
+	kind, device := c.DriverOpts["type"], c.DriverOpts["device"]
+	switch kind {
+	case "", "none", "bind":
+	case "tmpfs":
+		return refuse("driver option type %q is not supported for a volume (use a mount of type tmpfs in the service)", kind)
+	default:
+		return refuse("driver option type %q is not supported for a volume (mount it on the host and use a bind)", kind)
+	}
+	o, bind := options{device: device}, kind == "bind"
+	for _, word := range strings.Split(c.DriverOpts["o"], ",") {
+		switch word {
+		case "", "rw":
+		case "bind", "rbind":
+			bind = true
+		case "ro":
+			o.ro = true
+		default:
+			return refuse("driver option o %q is not supported, expected bind, rbind, ro or rw", word)
+		}
+	}
+	if !bind {
+		return refuse("driver options without o: bind are not supported for a volume")
+	}
+	if !filepath.IsAbs(device) {
+		return options{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("driver option device %q: expected an absolute path", device))
+	}
+	if filepath.Clean(device) == "/" {
+		return options{}, errdefs.With(errdefs.ErrInvalidArgument, errors.New(`driver option device "/": the host's whole root cannot be a volume`))
+	}
+	o.device = filepath.Clean(device)
+	return o, nil
+}
