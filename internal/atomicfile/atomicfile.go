@@ -1,0 +1,79 @@
+// Package atomicfile replaces a file in one step: whoever reads it sees the old bytes or the
+// new ones, never a part.
+package atomicfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/stackrun/stack/internal/cleanup"
+)
+
+// Durability says what a power cut may take.
+type Durability bool
+
+const (
+	// NoSync leaves the order of data and rename to the kernel: enough for files that do not
+	// outlive the boot.
+	NoSync Durability = false
+	// Sync makes the new content and its name reach the disk before Write returns.
+	Sync Durability = true
+)
+
+// Write replaces path with data and permission bits perm, whatever the umask is. The temporary
+// file lives in path's own directory, for rename(2) does not cross file systems, and its name
+// begins with a dot and the file's name. When Write fails, path is as it was and no temporary
+// file is left.
+//
+// With Sync, fsync(2) of the file comes before the rename and that of the directory after it: "Calling fsync() does
+// not necessarily ensure that the entry in the directory containing the file has also reached disk."
+func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	f, err := os.CreateTemp(dir, "."+name+".tmp-*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	undo := cleanup.Make(func() { os.Remove(f.Name()) }, func() { f.Close() })
+	defer undo.Clean()
+
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := f.Chmod(perm); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if sync {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("cannot write %s: %w", path, err)
+		}
+	}
+	// Close may be where a full disk or a network file system first says so.
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	undo.Release()
+	if sync {
+		if err := SyncDir(dir); err != nil {
+			return fmt.Errorf("cannot write %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// SyncDir makes the names in dir reach the disk.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
