@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -47,8 +48,8 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
 	}
-	// bbolt checks its meta pages, not every page; a damaged page makes it panic, on opening (the
-	// free list) as well as later.
+	// bbolt maps the file and trusts its pages: a damaged one is a panic, one cut off a fault.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = corrupt(path, fmt.Errorf("%v", p))
@@ -64,6 +65,10 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
 	}
 	s := &Store{path: path, db: db}
+	if err := s.checkPages(); err != nil {
+		db.Close()
+		return nil, corrupt(path, err)
+	}
 	if err := s.checkVersion(); err != nil {
 		db.Close()
 		return nil, err
@@ -73,6 +78,28 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 
 func corrupt(path string, why error) error {
 	return fmt.Errorf("cannot open the store %s: the file is damaged (%w); move it away to start with an empty one: containers, volumes and images are kept, and `stack up` in each project's directory records it anew", path, why)
+}
+
+// checkPages reads the whole file once, so that damage is told here and not as a crash later. The
+// store holds projects, not logs: this is a matter of a millisecond.
+func (s *Store) checkPages() error {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	return s.db.View(func(tx *bbolt.Tx) error {
+		// First, for reading a page beyond the end of a mapped file is a SIGBUS.
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("%d bytes of %d are there", info.Size(), tx.Size())
+		}
+		var first error
+		for err := range tx.Check() {
+			if first == nil { // the rest must be received too: the sender waits
+				first = err
+			}
+		}
+		return first
+	})
 }
 
 func (s *Store) checkVersion() error {

@@ -131,6 +131,8 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		"not a store":     []byte("name: shop\nservices: {}\n"),
 		"text of 64 KiB":  bytes.Repeat([]byte("shop\n"), 64<<10/5),
 		"both meta pages": damaged(0, 2*page),
+		"all data pages":  damaged(2*page, len(good)),
+		"cut off":         good[:4*page],
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.db")
