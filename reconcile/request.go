@@ -3,6 +3,7 @@ package reconcile
 import (
 	"time"
 
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -136,30 +137,16 @@ type Publisher struct {
 	Protocol      string
 }
 
-// Event tells a front end what happens, one per state change of one resource.
-type Event struct {
-	Time    time.Time `json:"time"`
-	Project string    `json:"project"`
-	Kind    string    `json:"kind"` // image network volume container
-	Name    string    `json:"name"` // as users know it: shop-web-1, shop_default, postgres:15
-	Service string    `json:"service,omitempty"`
-	Phase   Phase     `json:"phase"`
-	Text    string    `json:"text"`              // Creating, Created, Pulling, Waiting, Healthy, Exited, …
-	Detail  string    `json:"detail,omitempty"`  // why, when there is more to say
-	Current int64     `json:"current,omitempty"` // bytes, of a pull
-	Total   int64     `json:"total,omitempty"`
-	Exit    *int      `json:"exit,omitempty"` // Text Exited
-}
-
-// Phase of an Event.
-type Phase string
-
-const (
-	Working Phase = "working"
-	Done    Phase = "done"
-	Warning Phase = "warning"
-	Failed  Phase = "failed"
+// Event, Phase and Sink are package event's, under the names that front ends use.
+type (
+	Event = event.Event
+	Phase = event.Phase
+	Sink  = event.Sink
 )
 
-// Sink receives events; it must not block for long and is safe for concurrent use.
-type Sink func(Event)
+const (
+	Working = event.Working
+	Done    = event.Done
+	Warning = event.Warning
+	Failed  = event.Failed
+)

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"io"
+	"syscall"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -94,6 +95,8 @@ type IO struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Resize <-chan WinSize
+	// Signals are sent to the process as they come; may be nil.
+	Signals <-chan syscall.Signal
 }
 
 type WinSize struct{ Rows, Cols uint16 }

@@ -1,0 +1,32 @@
+// Package api is what the stack command and its daemon say to each other: HTTP/1.1 with JSON on
+// the unix socket <run>/stack.sock. Package server answers in front of an Engine, package client asks.
+//
+// Paths (a tree of our own below /v1; the root is left to the Docker Engine API):
+//
+//	GET  /v1/version                              Version
+//	GET  /v1/projects                             []reconcile.ProjectSummary
+//	GET  /v1/projects/{project}/containers        []reconcile.Container
+//	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   stream of Message.Log
+//	GET  /v1/projects/{project}/events                                                      stream of Message.Event
+//	POST /v1/projects/{project}/up                UpRequest                                 stream
+//	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
+//	POST /v1/projects/{project}/{start,stop,restart,kill,remove}  reconcile.ServiceOptions  stream
+//	POST /v1/projects/{project}/pull              PullRequest                               stream
+//	POST /v1/projects/{project}/run               RunRequest                                upgrade
+//	POST /v1/projects/{project}/exec              reconcile.ExecOptions                     upgrade
+//	POST /v1/images/load                          a tar archive                             stream
+//
+// Stream: one Message a line (application/x-ndjson). The last one is Done or Error; a stream that
+// ends without either broke off. Upgrade: `101 UPGRADED` with `Upgrade: tcp`, then frames both ways (Frame),
+// the last one from the daemon holding a Message that is Done or Error.
+//
+// Every request carries VersionHeader. A daemon of another version answers 426 with KindVersion: what
+// travels is the program's own types, so both ends are of one build.
+//
+// The end of a request's connection cancels it. Errors before a stream begins are a status and an Error.
+//
+// The socket's mode is 0660, its group is `stack` if there is one. Who can connect can do
+// what root can: peer credentials are checked besides.
+//
+// Called by cmd/stack. May touch: the socket. It imports reconcile for its values, and spec.
+package api

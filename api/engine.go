@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+	"io"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// Engine is what the daemon's API stands in front of: *reconcile.Engine. All methods are safe
+// for concurrent use, and end early when ctx does.
+type Engine interface {
+	Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error
+	Down(ctx context.Context, project string, o reconcile.DownOptions, s reconcile.Sink) error
+	Start(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Stop(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error
+
+	// Run and Exec return how the process ended; an error only when it could not be run.
+	Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, io runtime.IO, s reconcile.Sink) (runtime.Exit, error)
+	Exec(ctx context.Context, project string, o reconcile.ExecOptions, io runtime.IO) (runtime.Exit, error)
+
+	// Containers is every container of project, of every state.
+	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
+	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)
+	Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error
+	// Events delivers what happens to project until ctx ends; then the channel is closed.
+	Events(ctx context.Context, project string) <-chan reconcile.Event
+	Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error)
+
+	// Idle says that nothing needs a daemon: no container runs, nothing waits to be restarted.
+	Idle() bool
+	Close(ctx context.Context) error
+}

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// VersionHeader names the sender's version in every request and answer.
+const VersionHeader = "Stack-Version"
+
+// StreamType is the Content-Type of a stream of Messages.
+const StreamType = "application/x-ndjson"
+
+// MaxBody bounds a JSON body, bytes. A project carries the content of its configs and secrets.
+const MaxBody = 64 << 20
+
+// Version is who answers.
+type Version struct {
+	Version string `json:"version"`
+	Pid     int    `json:"pid"`
+	// AutoStarted: a command started this daemon, and it leaves when idle.
+	AutoStarted bool   `json:"autoStarted"`
+	StateRoot   string `json:"stateRoot"`
+	RunRoot     string `json:"runRoot"`
+}
+
+// UpRequest is the body of up.
+type UpRequest struct {
+	Project *spec.Project       `json:"project"`
+	Options reconcile.UpOptions `json:"options"`
+}
+
+// PullRequest is the body of pull. Policy "" = each service's own.
+type PullRequest struct {
+	Project  *spec.Project `json:"project"`
+	Services []string      `json:"services,omitempty"`
+	Policy   string        `json:"policy,omitempty"`
+}
+
+// RunRequest is the body of run.
+type RunRequest struct {
+	Project *spec.Project        `json:"project"`
+	Options reconcile.RunOptions `json:"options"`
+}
+
+// Message is one line of a stream, or the payload of one FrameMessage. Exactly one field is set.
+type Message struct {
+	Event *reconcile.Event    `json:"event,omitempty"`
+	Log   *reconcile.LogEntry `json:"log,omitempty"`
+	Done  *Result             `json:"done,omitempty"`
+	Error *Error              `json:"error,omitempty"`
+}
+
+// Result is what a request that succeeded came to.
+type Result struct {
+	Exit   *runtime.Exit `json:"exit,omitempty"`   // run, exec
+	Images []image.Info  `json:"images,omitempty"` // load
+}
+
+// Error is a fault as it travels. It unwraps to its kind and its diagnostics.
+type Error struct {
+	Message     string             `json:"message"`
+	Kind        Kind               `json:"kind,omitempty"`
+	Diagnostics []*diag.Diagnostic `json:"diagnostics,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }
