@@ -137,6 +137,13 @@ type Publisher struct {
 	Protocol      string
 }
 
+// ProjectSummary is one row of ls.
+type ProjectSummary struct {
+	Name   string         `json:"name"`
+	Files  []string       `json:"files"`  // as given to the last up; may be empty
+	States map[string]int `json:"states"` // how many containers are in each state: running → 3
+}
+
 // Event, Phase and Sink are package event's, under the names that front ends use.
 type (
 	Event = event.Event
