@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
@@ -68,3 +70,13 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// VersionMessage tells the user of a client of version theirs what to do about the daemon ours.
+func VersionMessage(ours Version, theirs string) string {
+	if theirs == "" {
+		theirs = "unknown"
+	}
+	return fmt.Sprintf("cannot talk to the stack daemon: it is version %s (pid %d), this command is version %s\n"+
+		"end it with `kill %d` (under systemd: `systemctl restart stack`) and run the command again; containers run on meanwhile",
+		ours.Version, ours.Pid, theirs, ours.Pid)
+}

@@ -1,0 +1,208 @@
+// Package client asks a daemon over the API of package api. It starts none and prints nothing.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+// Client talks to the daemon on one socket. Safe for concurrent use.
+type Client struct {
+	socket  string
+	version string
+	http    *http.Client
+}
+
+// New makes a client of version for the daemon on socket. It does not connect.
+func New(socket, version string) *Client {
+	c := &Client{socket: socket, version: version}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		DisableCompression: true,
+	}}
+	return c
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", c.socket)
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Connect is the handshake: it asks who answers and fails with api.ErrVersion in the tree when that is
+// another build. The connection stays open, and while it is the daemon does not leave.
+func (c *Client) Connect(ctx context.Context) (api.Version, error) {
+	var v api.Version
+	if err := c.get(ctx, "/v1/version", &v); err != nil {
+		return v, err
+	}
+	if v.Version != c.version {
+		return v, &api.Error{Kind: api.KindVersion, Message: api.VersionMessage(v, c.version)}
+	}
+	return v, nil
+}
+
+// Projects is every project that the daemon knows.
+func (c *Client) Projects(ctx context.Context) ([]reconcile.ProjectSummary, error) {
+	var all []reconcile.ProjectSummary
+	return all, c.get(ctx, "/v1/projects", &all)
+}
+
+// Containers is every container of project, of every state.
+func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Container, error) {
+	var all []reconcile.Container
+	return all, c.get(ctx, path(project, "containers"), &all)
+}
+
+func (c *Client) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+	return c.verb(ctx, p.Name, "up", api.UpRequest{Project: p, Options: o}, s)
+}
+
+func (c *Client) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error {
+	return c.verb(ctx, p.Name, "pull", api.PullRequest{Project: p, Services: services, Policy: policy}, s)
+}
+
+func (c *Client) Down(ctx context.Context, project string, o reconcile.DownOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "down", o, s)
+}
+
+func (c *Client) Start(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "start", o, s)
+}
+
+func (c *Client) Stop(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "stop", o, s)
+}
+
+func (c *Client) Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "restart", o, s)
+}
+
+func (c *Client) Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "kill", o, s)
+}
+
+func (c *Client) Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "remove", o, s)
+}
+
+// Logs calls each with every line. It stops at each's first error and returns it.
+func (c *Client) Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	_, err = c.stream(ctx, http.MethodGet, path(project, "logs")+"?options="+url.QueryEscape(string(text)), nil,
+		func(m api.Message) error {
+			if m.Log == nil {
+				return nil
+			}
+			return each(*m.Log)
+		})
+	return err
+}
+
+// Events calls s with what happens to project until ctx ends.
+func (c *Client) Events(ctx context.Context, project string, s reconcile.Sink) error {
+	_, err := c.stream(ctx, http.MethodGet, path(project, "events"), nil, sinkEach(s))
+	return err
+}
+
+// Load sends an archive, docker-archive or OCI layout.
+func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {
+	result, err := c.stream(ctx, http.MethodPost, "/v1/images/load", r, sinkEach(s))
+	return result.Images, err
+}
+
+func path(project, rest string) string {
+	return "/v1/projects/" + url.PathEscape(project) + "/" + rest
+}
+
+func (c *Client) verb(ctx context.Context, project, verb string, body any, s reconcile.Sink) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	_, err = c.stream(ctx, http.MethodPost, path(project, verb), bytes.NewReader(text), sinkEach(s))
+	return err
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return brokeOff(ctx, err)
+	}
+	io.Copy(io.Discard, resp.Body) //nolint:errcheck // so that the connection is used again
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://stack"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set(api.VersionHeader, c.version)
+	return req, nil
+}
+
+// do sends a request; an answer that is not 200 is its error.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := c.request(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // without "Get http://stack/…", which says nothing to a user
+		}
+		return nil, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot reach the stack daemon: %w", err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, answeredError(resp)
+	}
+	return resp, nil
+}
+
+// answeredError reads the error that an answer carries.
+func answeredError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	var e api.Error
+	if err := json.Unmarshal(text, &e); err != nil || e.Message == "" {
+		return fmt.Errorf("cannot understand the stack daemon: it answered %s", resp.Status)
+	}
+	return &e
+}
+
+// brokeOff is for an answer that ended before its end.
+func brokeOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
+		"the stack daemon went away before it was done: %w\ncontainers run on; run the command again to go on from where it stopped", err))
+}

@@ -1,0 +1,54 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func sinkEach(s reconcile.Sink) func(api.Message) error {
+	return func(m api.Message) error {
+		if m.Event != nil && s != nil {
+			s(*m.Event)
+		}
+		return nil
+	}
+}
+
+// stream sends a request and calls each with every message of the answer but the last, which it returns.
+func (c *Client) stream(ctx context.Context, method, path string, body io.Reader, each func(api.Message) error) (api.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return api.Result{}, err
+	}
+	defer resp.Body.Close()
+	dec := json.NewDecoder(resp.Body)
+	for {
+		var m api.Message
+		if err := dec.Decode(&m); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return api.Result{}, brokeOff(ctx, err)
+		}
+		switch {
+		case m.Error != nil:
+			// The daemon's own words for what we asked for ourselves.
+			if ctx.Err() != nil {
+				return api.Result{}, ctx.Err()
+			}
+			return api.Result{}, m.Error
+		case m.Done != nil:
+			return *m.Done, nil
+		}
+		if err := each(m); err != nil {
+			return api.Result{}, err
+		}
+	}
+}

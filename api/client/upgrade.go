@@ -1,0 +1,168 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// Run runs a one-off container with streams and returns how its process ended.
+func (c *Client) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
+	return c.upgraded(ctx, path(p.Name, "run"), api.RunRequest{Project: p, Options: o}, streams, s)
+}
+
+// Exec runs a process in a container with streams and returns how it ended.
+func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptions, streams runtime.IO) (runtime.Exit, error) {
+	return c.upgraded(ctx, path(project, "exec"), o, streams, nil)
+}
+
+// upgraded asks for path with body on a connection of its own, and carries frames until the last message.
+// When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
+// a read that blocks then is left behind with its goroutine.
+func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
+	conn, r, err := c.upgrade(ctx, path, body)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	defer conn.Close()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-ctx.Done():
+			conn.Close()
+		case <-done:
+		}
+	}()
+	frames := api.NewFrameWriter(conn)
+	go sendStdin(frames, streams.Stdin)
+	go sendControl(frames, streams, done)
+	for {
+		kind, payload, err := api.ReadFrame(r)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return runtime.Exit{}, brokeOff(ctx, err)
+		}
+		switch kind {
+		case api.FrameStdout:
+			err = writeTo(streams.Stdout, payload)
+		case api.FrameStderr:
+			err = writeTo(streams.Stderr, payload)
+		case api.FrameMessage:
+			var m api.Message
+			if err := json.Unmarshal(payload, &m); err != nil {
+				return runtime.Exit{}, brokeOff(ctx, err)
+			}
+			switch {
+			case m.Error != nil:
+				if ctx.Err() != nil {
+					return runtime.Exit{}, ctx.Err()
+				}
+				return runtime.Exit{}, m.Error
+			case m.Done != nil:
+				if m.Done.Exit == nil {
+					return runtime.Exit{}, nil
+				}
+				return *m.Done.Exit, nil
+			case m.Event != nil && s != nil:
+				s(*m.Event)
+			}
+		}
+		if err != nil {
+			return runtime.Exit{}, err
+		}
+	}
+}
+
+// upgrade dials, sends the request and reads the answer's header. Not through http.Client: its Transport
+// hands out the connection only as an io.ReadWriteCloser that cannot be ended from another goroutine in all cases.
+func (c *Client) upgrade(ctx context.Context, path string, body any) (net.Conn, *bufio.Reader, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "tcp")
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, nil, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot reach the stack daemon: %w", err))
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	r := bufio.NewReaderSize(conn, 32<<10)
+	if err := req.Write(conn); err != nil {
+		conn.Close()
+		return nil, nil, brokeOff(ctx, err)
+	}
+	resp, err := http.ReadResponse(r, req)
+	if err != nil {
+		conn.Close()
+		return nil, nil, brokeOff(ctx, err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		err := answeredError(resp)
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, r, nil
+}
+
+func writeTo(w io.Writer, p []byte) error {
+	if w == nil {
+		return nil
+	}
+	_, err := w.Write(p)
+	return err
+}
+
+// sendStdin sends what r gives and then its end.
+func sendStdin(frames *api.FrameWriter, r io.Reader) {
+	if r != nil {
+		if _, err := io.Copy(frames.Stream(api.FrameStdin), r); err != nil {
+			// The connection is gone, or the terminal cannot be read: to the process both are the end.
+			frames.Write(api.FrameEOF, nil) //nolint:errcheck // see above
+			return
+		}
+	}
+	frames.Write(api.FrameEOF, nil) //nolint:errcheck // the reader sees the connection's end
+}
+
+// sendControl sends sizes and signals until done.
+func sendControl(frames *api.FrameWriter, streams runtime.IO, done <-chan struct{}) {
+	for {
+		var err error
+		select {
+		case size := <-streams.Resize:
+			var p [4]byte
+			binary.BigEndian.PutUint16(p[:], size.Rows)
+			binary.BigEndian.PutUint16(p[2:], size.Cols)
+			err = frames.Write(api.FrameResize, p[:])
+		case sig := <-streams.Signals:
+			err = frames.Write(api.FrameSignal, []byte{byte(sig)})
+		case <-done:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,175 @@
+// Package server answers the API of package api in front of an Engine. It knows HTTP, JSON and
+// who may connect; what the verbs do is the engine's.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Options of a Server.
+type Options struct {
+	// Version is this daemon; a request with another VersionHeader's Version is refused.
+	Version api.Version
+	// Group whose members may connect besides root and the daemon's own user; -1 = none.
+	Group int
+	Log   *slog.Logger // nil = nowhere
+}
+
+// Server answers requests on one listener.
+type Server struct {
+	engine api.Engine
+	opt    Options
+	log    *slog.Logger
+	http   *http.Server
+	// stop ends every request's context: Shutdown of net/http waits for them, it does not end them.
+	stop context.CancelFunc
+
+	mu       sync.Mutex
+	conns    map[net.Conn]struct{} // open, upgraded ones included
+	lastUsed time.Time
+}
+
+// New makes a server that does not listen yet.
+func New(e api.Engine, opt Options) *Server {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	base, stop := context.WithCancel(context.Background())
+	s := &Server{engine: e, opt: opt, log: opt.Log, stop: stop, conns: map[net.Conn]struct{}{}, lastUsed: time.Now()}
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(opt.Log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Serve answers on l until Shutdown; then it returns nil. Peers that may not connect are hung up on.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(&guarded{Listener: l, server: s})
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops listening, cancels every request and waits until they have ended or ctx does.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	err := s.http.Shutdown(ctx)
+	// Upgraded connections are no longer net/http's; their handlers have seen the cancel.
+	for {
+		s.mu.Lock()
+		n := len(s.conns)
+		var one net.Conn
+		for c := range s.conns {
+			one = c
+		}
+		s.mu.Unlock()
+		if n == 0 || err != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+			one.Close()
+		}
+	}
+	return err
+}
+
+// Unused is for how long no connection has been open; 0 while one is.
+func (s *Server) Unused() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) > 0 {
+		return 0
+	}
+	return time.Since(s.lastUsed)
+}
+
+// handler checks the version once, for every path, so that a mismatch is said before anything is decoded.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	s.routes(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(api.VersionHeader, s.opt.Version.Version)
+		theirs := r.Header.Get(api.VersionHeader)
+		if theirs != s.opt.Version.Version && r.URL.Path != "/v1/version" {
+			fail(w, &api.Error{Kind: api.KindVersion, Message: api.VersionMessage(s.opt.Version, theirs)})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// fail answers with an error. Only before a body has begun.
+func fail(w http.ResponseWriter, err error) {
+	e := api.FromError(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status())
+	json.NewEncoder(w).Encode(e) //nolint:errcheck // the peer is gone
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the peer is gone
+}
+
+// decode reads a JSON body of at most api.MaxBody bytes into v, strictly: unknown fields mean another build.
+func decode(w http.ResponseWriter, r *http.Request, v any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, api.MaxBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		// Read to the end: net/http watches for the client's going only when the body is used up.
+		_, err = d.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		err = errors.New("more than one JSON value")
+	}
+	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %v", err))
+}
+
+// Listen makes the socket at path, mode 0660, owned by group when that is not negative. An old
+// socket there is replaced: the caller holds the daemon's lock, so nobody listens on it.
+func Listen(path string, group int) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	// Bound under a name that nobody connects to, then renamed: never reachable with the wrong mode.
+	tmp := path + ".new"
+	os.Remove(tmp)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := errors.Join(os.Chmod(tmp, 0o660), os.Chown(tmp, -1, max(group, -1)), os.Rename(tmp, path)); err != nil {
+		l.Close()
+		os.Remove(tmp)
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	return l, nil
+}

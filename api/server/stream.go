@@ -1,0 +1,151 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// stream answers with messages. do runs with a context that ends with the request or the server.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, do func(context.Context, *stream) (api.Result, error)) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	w.Header().Set("Content-Type", api.StreamType)
+	w.WriteHeader(http.StatusOK)
+	flush := http.NewResponseController(w)
+	flush.Flush() //nolint:errcheck // seen at the first write
+	buf := bufio.NewWriterSize(w, 32<<10)
+	enc := json.NewEncoder(buf)
+	out := newStream(cancel, func(batch []api.Message) error {
+		for _, m := range batch {
+			if err := enc.Encode(m); err != nil {
+				return err
+			}
+		}
+		if err := buf.Flush(); err != nil {
+			return err
+		}
+		return flush.Flush()
+	})
+	out.finish(s.guard(func() (api.Result, error) { return do(ctx, out) }))
+}
+
+// guard turns a panic of the engine into an error of this request: others' requests and every
+// project's loop go on.
+func (s *Server) guard(do func() (api.Result, error)) (result api.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in a request", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the daemon failed in its own code: %v (its log has the details)", p)
+		}
+	}()
+	return do()
+}
+
+// maxQueue bounds what a slow reader may leave unread before writers of log lines wait for it.
+const maxQueue = 1024
+
+// stream takes messages from any goroutine and writes them from one. Events never wait for the reader,
+// so that a client in Ctrl-Z does not hold up the engine: those that only tell progress of one thing
+// replace each other. Log lines do wait: a log is read from files and loses nothing by it.
+type stream struct {
+	cancel context.CancelFunc
+	send   func([]api.Message) error
+	done   chan struct{}
+
+	mu    sync.Mutex
+	more  sync.Cond // something was queued, taken, or it ended
+	queue []api.Message
+	ended bool
+	err   error // of send
+}
+
+func newStream(cancel context.CancelFunc, send func([]api.Message) error) *stream {
+	s := &stream{cancel: cancel, send: send, done: make(chan struct{})}
+	s.more.L = &s.mu
+	go s.drain()
+	return s
+}
+
+func (s *stream) drain() {
+	defer close(s.done)
+	for {
+		s.mu.Lock()
+		for len(s.queue) == 0 && !s.ended {
+			s.more.Wait()
+		}
+		batch := s.queue
+		s.queue = nil
+		s.more.Broadcast()
+		s.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		if err := s.send(batch); err != nil {
+			s.mu.Lock()
+			s.err, s.queue = err, nil
+			s.more.Broadcast()
+			s.mu.Unlock()
+			s.cancel()
+			return
+		}
+	}
+}
+
+// event queues e; never blocks.
+func (s *stream) event(e reconcile.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.ended {
+		return
+	}
+	if e.Phase == reconcile.Working {
+		for i := len(s.queue) - 1; i >= 0; i-- {
+			if q := s.queue[i].Event; q != nil && q.Kind == e.Kind && q.Name == e.Name {
+				if q.Phase == e.Phase && q.Text == e.Text {
+					s.queue[i].Event = &e
+					return
+				}
+				break
+			}
+		}
+	}
+	s.queue = append(s.queue, api.Message{Event: &e})
+	s.more.Broadcast()
+}
+
+// log queues l, waiting while the reader is behind. It fails when the reader is gone.
+func (s *stream) log(l reconcile.LogEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) >= maxQueue && s.err == nil {
+		s.more.Wait()
+	}
+	if s.err != nil {
+		return s.err
+	}
+	s.queue = append(s.queue, api.Message{Log: &l})
+	s.more.Broadcast()
+	return nil
+}
+
+// finish queues the last message and waits until everything is written or the reader is gone.
+func (s *stream) finish(r api.Result, err error) {
+	s.mu.Lock()
+	if err != nil {
+		s.queue = append(s.queue, api.Message{Error: api.FromError(err)})
+	} else {
+		s.queue = append(s.queue, api.Message{Done: &r})
+	}
+	s.ended = true
+	s.more.Broadcast()
+	s.mu.Unlock()
+	<-s.done
+}
