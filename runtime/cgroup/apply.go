@@ -1,0 +1,98 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// setting is one file of one controller that gets one value.
+type setting struct {
+	controller string // name on v1; place decides which version is spoken
+	what       string // for messages: "memory limit"
+	file       string
+	value      string
+	// same says whether the kernel holds what was asked; nil = same text.
+	same func(want, got string) bool
+	// alternative is used where file does not exist (a controller's name changed between kernels).
+	alternative *setting
+}
+
+// settings turns r into files, for the version in which each controller is mounted, and says
+// what has no place on this host.
+func (p *Parent) settings(r *specs.LinuxResources) (out []setting, missing []string) {
+	for _, t := range translators {
+		var s []setting
+		var bad []string
+		have := true
+		switch {
+		case p.host.v1[t.v1Name] != "":
+			s, bad = t.v1(r)
+		case slices.Contains(p.host.v2Controllers, t.v2Name):
+			s, bad = t.v2(r)
+		default:
+			s, _ = t.v2(r)
+			have = false
+		}
+		missing = append(missing, bad...)
+		for _, x := range s {
+			if have {
+				out = append(out, x)
+			} else {
+				missing = append(missing, fmt.Sprintf("%s: this host has no %s controller", x.what, t.v1Name))
+			}
+		}
+	}
+	return out, append(missing, refused(r)...)
+}
+
+// apply writes s and reads it back.
+func (p *Parent) apply(id string, s setting) (warnings []string, err error) {
+	point, _, _ := p.host.place(s.controller)
+	path := filepath.Join(point, p.name, id, s.file)
+	err = writeFile(path, s.value)
+	if err == unix.ENOENT && s.alternative != nil {
+		return p.apply(id, *s.alternative)
+	}
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.EOPNOTSUPP:
+		return []string{fmt.Sprintf("%s: this kernel has no %s", s.what, s.file)}, nil
+	default:
+		return nil, fmt.Errorf("cannot set %s to %q in %s: %w", s.what, s.value, path, err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read back %s: %w", s.what, err)
+	}
+	got := strings.TrimSpace(string(b))
+	same := s.same
+	if same == nil {
+		same = func(want, got string) bool { return want == got }
+	}
+	if !same(s.value, got) {
+		return []string{fmt.Sprintf("%s: asked for %s, the kernel holds %s", s.what, s.value, got)}, nil
+	}
+	return nil, nil
+}
+
+// writeFile writes value to a file of the cgroup file system with one write(2), for each write is one command
+// there, and returns the bare errno.
+func writeFile(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for {
+		_, err = unix.Write(fd, []byte(value))
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}

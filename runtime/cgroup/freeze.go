@@ -1,0 +1,84 @@
+package cgroup
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Freeze stops every process of id, or lets them go on, and returns when the kernel has done so.
+func (p *Parent) Freeze(ctx context.Context, id string, frozen bool) error {
+	verb := "thaw"
+	if frozen {
+		verb = "freeze"
+	}
+	file, value, want := p.freezer(id, frozen)
+	if file == "" {
+		return fmt.Errorf("cannot %s cgroup %s/%s: this host has no freezer", verb, p.name, id)
+	}
+	if err := writeFile(file, value); err != nil {
+		return fmt.Errorf("cannot %s cgroup %s/%s: %w", verb, p.name, id, err)
+	}
+	delay := 100 * time.Microsecond
+	for {
+		is, err := p.Frozen(id)
+		if err != nil || is == want {
+			return err
+		}
+		// v1: "the write may be repeated", a fork in the middle keeps FREEZING
+		// (cgroup-v1/freezer-subsystem.rst).
+		writeFile(file, value)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot %s cgroup %s/%s: %w", verb, p.name, id, ctx.Err())
+		case <-time.After(delay):
+			delay = min(2*delay, 10*time.Millisecond)
+		}
+	}
+}
+
+// Frozen says whether id is frozen. Not there = no.
+func (p *Parent) Frozen(id string) (bool, error) {
+	if p.host.v2 != "" {
+		b, err := os.ReadFile(filepath.Join(p.host.v2, p.name, id, "cgroup.events"))
+		if err == nil {
+			return strings.Contains(string(b), "frozen 1"), nil
+		}
+		if !os.IsNotExist(err) {
+			return false, err
+		}
+	}
+	if point := p.host.v1["freezer"]; point != "" {
+		b, err := os.ReadFile(filepath.Join(point, p.name, id, "freezer.state"))
+		if os.IsNotExist(err) {
+			return false, nil
+		}
+		return strings.TrimSpace(string(b)) == "FROZEN", err
+	}
+	return false, nil
+}
+
+func (p *Parent) freezer(id string, frozen bool) (file, value string, want bool) {
+	if p.host.v2 != "" {
+		f := filepath.Join(p.host.v2, p.name, id, "cgroup.freeze") // Linux 5.2
+		if unix.Access(f, unix.W_OK) == nil {
+			if frozen {
+				return f, "1", true
+			}
+			return f, "0", false
+		}
+	}
+	if point := p.host.v1["freezer"]; point != "" {
+		f := filepath.Join(point, p.name, id, "freezer.state")
+		if frozen {
+			return f, "FROZEN", true
+		}
+		return f, "THAWED", false
+	}
+	return "", "", false
+}
