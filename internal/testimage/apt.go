@@ -1,0 +1,135 @@
+package testimage
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Mirror and keyring of the packages. Debian's keyring file is the same on every Debian.
+const (
+	defaultMirror = "http://deb.debian.org"
+	keyring       = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	suite         = "bookworm"
+)
+
+// apt is apt-get with its state, cache and sources below dir, so that what it resolves does not
+// depend on what the host has installed, and the host's lists stay as they are. Proxy settings of the
+// host hold.
+type apt struct {
+	dir  string
+	arch string
+}
+
+func newApt(ctx context.Context, dir string) (*apt, error) {
+	a := &apt{dir: dir}
+	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "none/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	arch, err := output(ctx, dir, "dpkg", "--print-architecture")
+	if err != nil {
+		return nil, err
+	}
+	a.arch = strings.TrimSpace(string(arch))
+	mirror := os.Getenv("STACK_TEST_DEBIAN_MIRROR")
+	if mirror == "" {
+		mirror = defaultMirror
+	}
+	var sources bytes.Buffer
+	for _, s := range []string{"debian " + suite, "debian " + suite + "-updates", "debian-security " + suite + "-security"} {
+		archive, suite, _ := strings.Cut(s, " ")
+		fmt.Fprintf(&sources, "deb [arch=%s signed-by=%s] %s/%s %s main\n", a.arch, keyring, strings.TrimSuffix(mirror, "/"), archive, suite)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sources.list"), sources.Bytes(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state/status"), nil, 0o644); err != nil {
+		return nil, err
+	}
+	_, err = a.get(ctx, "update", "-qq")
+	return a, err
+}
+
+func (a *apt) get(ctx context.Context, args ...string) ([]byte, error) {
+	opts := []string{
+		"-o", "Dir::State=" + a.dir + "/state",
+		"-o", "Dir::State::status=" + a.dir + "/state/status",
+		"-o", "Dir::Cache=" + a.dir + "/cache",
+		"-o", "Dir::Etc::sourcelist=" + a.dir + "/sources.list",
+		"-o", "Dir::Etc::sourceparts=/dev/null",
+		"-o", "Dir::Etc::preferences=/dev/null",
+		"-o", "Dir::Etc::preferencesparts=/dev/null",
+		"-o", "APT::Architecture=" + a.arch,
+		"-o", "APT::Architectures=" + a.arch,
+		"-o", "APT::Install-Recommends=false",
+		"-o", "APT::Sandbox::User=", // the cache directory is the caller's, which user _apt may not enter
+		"-o", "Acquire::Retries=3",
+	}
+	return output(ctx, filepath.Join(a.dir, "cache/archives"), "apt-get", append(opts, args...)...)
+}
+
+// output runs a program in dir and returns its stdout; its stderr is in the error.
+func output(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s", name, args[len(args)-1], err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return out, nil
+}
+
+// fetch downloads packages and what they depend on, but for omit, and returns the files, sorted by name.
+func (a *apt) fetch(ctx context.Context, packages, omit []string) ([]string, error) {
+	// --print-uris leaves out what is in the archives already, so it is shown an empty directory.
+	plan, err := a.get(ctx, append([]string{"-o", "Dir::Cache::archives=" + a.dir + "/none", "install", "-qq", "-y", "--print-uris"}, packages...)...)
+	if err != nil {
+		return nil, err
+	}
+	var want, debs []string
+	for line := range strings.Lines(string(plan)) {
+		// 'http://…/bash_5.2.15-2_amd64.deb' bash_5.2.15-2_amd64.deb 1490652 SHA256:…
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasSuffix(f[1], ".deb") {
+			continue
+		}
+		name, rest, _ := strings.Cut(f[1], "_")
+		version, _, _ := strings.Cut(rest, "_")
+		if slices.Contains(omit, name) {
+			continue
+		}
+		version, err := url.PathUnescape(version)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read apt's answer %q: %w", line, err)
+		}
+		want = append(want, name+"="+version)
+		debs = append(debs, filepath.Join(a.dir, "cache/archives", path.Base(f[1])))
+	}
+	if len(want) == 0 {
+		return nil, fmt.Errorf("apt-get found nothing to download for %v", packages)
+	}
+	// `download` takes exactly what it is given, where `install` would bring the omitted ones too. It writes to
+	// its working directory, and keeps a file that is already there and right.
+	if _, err := a.get(ctx, append([]string{"download", "-qq"}, want...)...); err != nil {
+		return nil, err
+	}
+	slices.Sort(debs)
+	for _, d := range debs {
+		if _, err := os.Stat(d); err != nil {
+			return nil, fmt.Errorf("apt-get download did not leave what it planned: %w", err)
+		}
+	}
+	return debs, nil
+}
