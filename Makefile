@@ -1,0 +1,76 @@
+# One command for each thing that a developer does. `make help` lists them.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
+DESTDIR ?=
+PREFIX  ?= /usr/local
+
+export CGO_ENABLED = 0
+# The version comes from -ldflags: Go need not ask git, which refuses in a checkout of another user.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+LDFLAGS = -s -w -X main.version=$(VERSION)
+INIT    = runtime/initprog/bin/stack-init
+STACK   = bin/stack
+
+# What a test needs and this machine must have: a skip of these is a failure in `make test` as root.
+MUST ?= $(if $(filter 0,$(shell id -u)),root$(comma)sandbox$(comma)images$(comma)tools)
+comma := ,
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: init ## Build bin/stack, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STACK) ./cmd/stack
+
+.PHONY: init
+init: ## Build the init program that bin/stack embeds
+	$(GO) build -trimpath -ldflags '-s -w' -o $(INIT) ./cmd/stack-init
+
+.PHONY: test
+test: packages lint build testimages ## Run every test that this machine can: as root, and again as an ordinary user
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -timeout 20m ./...
+	.ci/as-user
+
+.PHONY: packages
+packages: ## Install the Debian packages that tests use (only what is missing)
+	@.ci/packages
+
+.PHONY: testimages
+testimages: ## Build the images that tests use from Debian packages (cached)
+	@echo "testimages: PostgreSQL, Redis, nginx, Python and busybox from Debian packages"
+	$(GO) run ./internal/testimage/cmd/testimages
+
+.PHONY: lint
+lint: ## Check formatting, and run go vet
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	$(GO) generate ./...
+
+.PHONY: bench
+bench: build ## Run the Go benchmarks
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: demo
+demo: build ## Bring examples/hello up, show its page, logs and ps, take it down; no registry, no network
+	examples/hello/demo.sh $(CURDIR)/$(STACK)
+
+.PHONY: install
+install: build ## Install the binary, shell completions and the systemd unit below PREFIX
+	install -D -m 0755 $(STACK) $(DESTDIR)$(PREFIX)/bin/stack
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(STACK) completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/stack
+	$(STACK) completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_stack
+	$(STACK) completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/stack.fish
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's#@PREFIX@#$(PREFIX)#' cmd/stack/stack.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/stack.service
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin $(INIT)
