@@ -2,15 +2,18 @@
 // It is linked into the small init program, so it imports values only.
 //
 //	daemon ── Bootstrap ──▶ monitor ── clone ──▶ boot
-//	daemon ◀── Report ──── monitor ◀── Report ── boot      EOF from boot's pipe = execve succeeded
+//	daemon ◀── Report ──── monitor ◀── Step ──── boot      EOF after StepExec = execve succeeded
 //
-// All three are modes of one program (argv[1]): "monitor", "boot", "exec", "init".
+// All are modes of one program (argv[1]): "monitor", "boot", "exec", "enter", "init".
 // File descriptors of "monitor" and "exec" at their start:
 //
 //	0,1,2  monitor: /dev/null; exec: the caller's streams, or /dev/null with a terminal
 //	3      Bootstrap or ExecBootstrap, JSON, read to EOF
 //	4      a connected unix SOCK_SEQPACKET to the daemon: Reports go out, one JSON per packet. With an
 //	       exec that has a terminal, the packet of ReportStarted carries the pty's master as SCM_RIGHTS.
+//
+// File descriptors of "boot" (started by monitor) and "enter" (started by exec) are the same, with Steps on 4,
+// and with AwaitAttach one packet in the other direction: Go.
 package proto
 
 import (
@@ -27,8 +30,9 @@ import (
 const (
 	ModeMonitor = "monitor"
 	ModeBoot    = "boot"
-	ModeExec    = "exec"
-	ModeInit    = "init"
+	ModeExec    = "exec"  // outside: parent of an exec's process
+	ModeEnter   = "enter" // inside: becomes the exec's process
+	ModeInit    = "init"  // PID 1 of a container with Bootstrap.Init
 )
 
 // File descriptors of monitor and exec, see the package comment.
@@ -118,11 +122,34 @@ type Report struct {
 type ReportType string
 
 const (
+	// ReportListening comes only with AwaitAttach, before Started: SocketName accepts clients.
+	ReportListening ReportType = "listening"
+
 	ReportStarted ReportType = "started" // execve succeeded
 	ReportFailed  ReportType = "failed"  // it did not; nothing runs
 	ReportExited  ReportType = "exited"
 	ReportWarning ReportType = "warning"
 )
+
+// Step is what boot tells the monitor, and enter tells exec, one JSON per packet.
+type Step struct {
+	Type    StepType `json:"type"`
+	Failure *Failure `json:"failure,omitempty"`
+	Note    string   `json:"note,omitempty"`
+}
+
+type StepType string
+
+const (
+	StepWarning StepType = "warning" // Note
+	StepPTY     StepType = "pty"     // the packet carries the terminal's master as SCM_RIGHTS
+	StepReady   StepType = "ready"   // everything is made; with AwaitAttach boot now waits for Go
+	StepExec    StepType = "exec"    // the next thing is execve: EOF now means that it succeeded
+	StepFailed  StepType = "failed"  // Failure; nothing runs
+)
+
+// Go is the packet that lets boot go on after StepReady.
+const Go = "go"
 
 // Failure is where a start stopped.
 type Failure struct {

@@ -1,0 +1,44 @@
+// Command stack-init is the small program that stays with a container: its monitor, what runs
+// between clone and execve, the parent of an exec, and the PID 1 of containers with init: true.
+// It is embedded in stack (package runtime/initprog); nobody calls it by hand.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/stackrun/stack/runtime/boot"
+	"github.com/stackrun/stack/runtime/monitor"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+func init() {
+	// boot and enter change what belongs to a thread (namespaces, ids, capabilities, seccomp) and
+	// then call execve: all of it on the main thread, which is the process.
+	runtime.LockOSThread()
+}
+
+func main() {
+	mode := ""
+	if len(os.Args) > 1 {
+		mode = os.Args[1]
+	}
+	switch mode {
+	case proto.ModeMonitor:
+		runtime.UnlockOSThread()
+		os.Exit(monitor.Main())
+	case proto.ModeExec:
+		runtime.UnlockOSThread()
+		os.Exit(monitor.ExecMain())
+	case proto.ModeBoot:
+		os.Exit(boot.Main())
+	case proto.ModeEnter:
+		os.Exit(boot.EnterMain())
+	case proto.ModeInit:
+		os.Exit(boot.InitMain(os.Args[2:]))
+	default:
+		fmt.Fprintln(os.Stderr, "stack-init is a part of stack and is not called by hand: see `stack --help`")
+		os.Exit(2)
+	}
+}

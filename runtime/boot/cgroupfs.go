@@ -1,0 +1,152 @@
+package boot
+
+import (
+	"bytes"
+	"os"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// hierarchy is a line of /proc/self/cgroup (cgroups(7)): "4:cpu,cpuacct:/path", "1:name=systemd:/", "0::/".
+type hierarchy struct {
+	controllers string // "" for the unified one
+	path        string
+}
+
+// readHierarchies runs while /proc is the host's, when the container is to see cgroups.
+func (c *container) readHierarchies() error {
+	for _, m := range c.spec.Mounts {
+		if m.Type == "cgroup" || m.Type == "cgroup2" {
+			b, err := os.ReadFile("/proc/self/cgroup")
+			if err != nil {
+				return fault("cgroup", "read", "/proc/self/cgroup", err)
+			}
+			c.groups = parseHierarchies(b)
+			return nil
+		}
+	}
+	return nil
+}
+
+func parseHierarchies(b []byte) []hierarchy {
+	var hs []hierarchy
+	for line := range bytes.Lines(b) {
+		f := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
+		if len(f) == 3 {
+			hs = append(hs, hierarchy{f[1], f[2]})
+		}
+	}
+	return hs
+}
+
+// attachCgroup shows the container its cgroups: one cgroup2 where that is all there is, else a
+// tmpfs with a directory per v1 hierarchy, and "unified" on hybrid hosts, as systemd lays it out.
+func (c *container) attachCgroup(s *source) error {
+	own := false
+	for _, ns := range c.spec.Linux.Namespaces {
+		own = own || ns.Type == specs.CgroupNamespace
+	}
+	target, err := c.fixedTarget(s)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	if !own {
+		// Without a namespace of its own a fresh mount would show the host's tree from its root. The
+		// container sees an empty directory.
+		blank, err := c.blankMount()
+		if err != nil {
+			return err
+		}
+		defer unix.Close(blank)
+		return put(s.stage, blank, target, s.Target)
+	}
+	if len(c.groups) == 1 && c.groups[0].controllers == "" {
+		tree, err := cgroupMount(s, "cgroup2", nil)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(tree)
+		return put(s.stage, tree, target, s.Target)
+	}
+	return c.attachLegacyCgroups(s, target)
+}
+
+func cgroupMount(s *source, kind string, words []string) (int, error) {
+	fs, err := openFilesystem(s.stage, kind)
+	if err != nil {
+		return -1, err
+	}
+	defer fs.close()
+	if err := fs.setAll(words); err != nil {
+		return -1, err
+	}
+	return fs.mount("cgroup", s.set)
+}
+
+func (c *container) attachLegacyCgroups(s *source, target int) error {
+	fs, err := openFilesystem(s.stage, "tmpfs")
+	if err != nil {
+		return err
+	}
+	defer fs.close()
+	if err := fs.setAll([]string{"mode=0755", "size=64k"}); err != nil {
+		return err
+	}
+	base, err := fs.mount("tmpfs", s.set&^unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(base)
+	if err := put(s.stage, base, target, s.Target); err != nil {
+		return err
+	}
+	for _, h := range c.groups {
+		if err := attachHierarchy(s, base, h); err != nil {
+			return err
+		}
+	}
+	attr := unix.MountAttr{Attr_set: s.set & unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(base, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fault(s.stage, "mount_setattr", s.Target, err)
+	}
+	return nil
+}
+
+func attachHierarchy(s *source, base int, h hierarchy) error {
+	name, kind := strings.TrimPrefix(h.controllers, "name="), "cgroup"
+	words := strings.Split(h.controllers, ",")
+	switch {
+	case h.controllers == "":
+		name, kind, words = "unified", "cgroup2", nil
+	case strings.HasPrefix(h.controllers, "name="):
+		words = []string{"none", h.controllers} // a hierarchy without controllers
+	}
+	if err := unix.Mkdirat(base, name, 0o755); err != nil {
+		return fault(s.stage, "mkdirat", name, err)
+	}
+	dir, err := unix.Openat(base, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fault(s.stage, "openat", name, err)
+	}
+	defer unix.Close(dir)
+	tree, err := cgroupMount(s, kind, words)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	if err := put(s.stage, tree, dir, s.Target+"/"+name); err != nil {
+		return err
+	}
+	if !strings.Contains(name, ",") {
+		return nil
+	}
+	for _, one := range strings.Split(name, ",") { // cpu -> cpu,cpuacct
+		if err := unix.Symlinkat(name, base, one); err != nil {
+			return fault(s.stage, "symlinkat", one, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package boot
+
+func copyUp(volume, image int) error { panic("next") }

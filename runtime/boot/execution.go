@@ -1,0 +1,350 @@
+package boot
+
+import (
+	"errors"
+	"io/fs"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// execution is the last stretch, the same for a container's init and for an exec: from all power to the
+// process's own, and execve.
+type execution struct {
+	process *specs.Process
+	who     identity
+	tty     int    // slave of the terminal, or -1
+	cwd     int    // the open working directory
+	init    int    // our own program, to be PID 1 before the process; or -1
+	seccomp []byte // struct sock_filter[]
+	await   bool   // wait for Go before execve
+}
+
+// run returns only with an error.
+//
+// Preconditions: the root is the container's; locked main thread.
+func (x *execution) run() error {
+	if err := enterWorkingDir(x.cwd, x.process.Cwd); err != nil {
+		return err
+	}
+	if err := x.streams(); err != nil {
+		return err
+	}
+	if err := x.limits(); err != nil {
+		return err
+	}
+	if err := x.privileges(); err != nil {
+		return err
+	}
+	env := environment(x.process, x.who, x.tty >= 0)
+	path, err := lookPath(x.process.Args[0], env)
+	if err != nil {
+		return err
+	}
+	image, err := x.image(path, env)
+	if err != nil {
+		return err
+	}
+	if x.await {
+		if err := awaitGo(); err != nil {
+			return err
+		}
+	}
+	if err := proto.Send(proto.FDReport, proto.Step{Type: proto.StepExec}); err != nil {
+		return fault("exec", "sendmsg", "", err)
+	}
+	return image.exec()
+}
+
+// streams makes a session of the process's own, with its terminal if it has one, and lets the user open /dev/stdout.
+func (x *execution) streams() error {
+	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads one already
+		return fault("terminal", "setsid", "", err)
+	}
+	if x.tty >= 0 {
+		if err := unix.IoctlSetInt(x.tty, unix.TIOCSCTTY, 0); err != nil {
+			return fault("terminal", "ioctl TIOCSCTTY", "", err)
+		}
+		for fd := range 3 {
+			if err := unix.Dup3(x.tty, fd, 0); err != nil {
+				return fault("terminal", "dup3", "", err)
+			}
+		}
+		return nil
+	}
+	for fd := range 3 {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return fault("stdio", "fstat", "", err)
+		}
+		// Pipes are ours to give away; anything else, such as /dev/null or a caller's terminal, is not.
+		if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) != x.who.uid {
+			_ = unix.Fchown(fd, x.who.uid, x.who.gid)
+		}
+	}
+	return nil
+}
+
+// privileges goes from root with everything to what the spec gives.
+func (x *execution) privileges() error {
+	sets, err := parseCaps(x.process.Capabilities)
+	if err != nil {
+		return err
+	}
+	if err := sets.limit(); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+		return fault("capabilities", "prctl PR_SET_KEEPCAPS", "", err)
+	}
+	if err := x.who.become(); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 0, 0, 0, 0); err != nil {
+		return fault("capabilities", "prctl PR_SET_KEEPCAPS", "", err)
+	}
+	if x.process.NoNewPrivileges {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fault("capabilities", "prctl PR_SET_NO_NEW_PRIVS", "", err)
+		}
+	}
+	// Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), and it comes after everything else. What
+	// is extra here ends at execve, which computes the sets anew from the bounding, inheritable and ambient
+	// ones (capabilities(7), "Transformation of capabilities during execve"); nothing runs in between.
+	var extra uint64
+	if len(x.seccomp) > 0 && !x.process.NoNewPrivileges {
+		extra = 1 << unix.CAP_SYS_ADMIN
+	}
+	return sets.set(extra)
+}
+
+// become changes ids by raw calls, for this thread alone: it is the one that execve keeps.
+func (who *identity) become() error {
+	groups := make([]uint32, len(who.groups))
+	for i, g := range who.groups {
+		groups[i] = uint32(g)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0); errno != 0 {
+		return fault("user", "setgroups", "", errno)
+	}
+	gid, uid := uintptr(who.gid), uintptr(who.uid)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, gid, gid, gid); errno != 0 {
+		return fault("user", "setresgid", "", errno)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid); errno != 0 {
+		return fault("user", "setresuid", "", errno)
+	}
+	unix.Umask(who.umask)
+	return nil
+}
+
+// awaitGo says that everything is ready and waits for the monitor.
+func awaitGo() error {
+	if err := proto.Send(proto.FDReport, proto.Step{Type: proto.StepReady}); err != nil {
+		return fault("attach", "sendmsg", "", err)
+	}
+	b := make([]byte, len(proto.Go))
+	for {
+		n, err := unix.Read(proto.FDReport, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return fault("attach", "read", "", err)
+		case string(b[:n]) != proto.Go:
+			return refuse("attach", "", "expected \""+proto.Go+"\" from the monitor but got \""+string(b[:n])+"\"")
+		}
+		return nil
+	}
+}
+
+// image is an execve whose arguments are in memory already.
+type image struct {
+	path      string
+	name      *byte
+	fd        int // ≥ 0: execute this file and not name
+	argv, env []*byte
+	filter    *unix.SockFprog
+}
+
+func (x *execution) image(path string, env []string) (*image, error) {
+	args := x.process.Args
+	m := &image{path: path, fd: -1}
+	if x.init >= 0 {
+		// What runs is our init, which runs path. It needs the pipe to tell about it.
+		m.fd = x.init
+		args = append([]string{"stack-init", proto.ModeInit, path}, args...)
+		path = ""
+		if _, err := unix.FcntlInt(proto.FDReport, unix.F_SETFD, 0); err != nil {
+			return nil, fault("init", "fcntl", "", err)
+		}
+	}
+	var err error
+	if m.name, err = unix.BytePtrFromString(path); err != nil {
+		return nil, fault("exec", "", path, err)
+	}
+	if m.argv, err = syscall.SlicePtrFromStrings(args); err != nil {
+		return nil, refuse("exec", path, "an argument holds a zero byte")
+	}
+	if m.env, err = syscall.SlicePtrFromStrings(env); err != nil {
+		return nil, refuse("exec", path, "an environment variable holds a zero byte")
+	}
+	m.filter, err = filterProgram(x.seccomp)
+	return m, err
+}
+
+func filterProgram(b []byte) (*unix.SockFprog, error) {
+	const size = int(unsafe.Sizeof(unix.SockFilter{}))
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if len(b)%size != 0 || len(b)/size > unix.BPF_MAXINSNS {
+		return nil, refuse("seccomp", "", "the filter is not a whole number of instructions, or has more than 4096")
+	}
+	// Into memory that is aligned for it.
+	program := make([]unix.SockFilter, len(b)/size)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(b)), b)
+	return &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}, nil
+}
+
+// exec installs the filter and executes the program, with no other system call between: a filter need
+// not allow more than what the program itself does. It returns only with an error.
+func (m *image) exec() error {
+	defaultSignals()
+	if m.filter != nil {
+		const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
+		if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(m.filter))); errno != 0 {
+			return fault("seccomp", "seccomp", "", errno)
+		}
+	}
+	var errno syscall.Errno
+	if m.fd >= 0 {
+		_, _, errno = unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(m.fd), uintptr(unsafe.Pointer(m.name)),
+			uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0])), unix.AT_EMPTY_PATH, 0)
+	} else {
+		_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(m.name)),
+			uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0])))
+	}
+	runtime.KeepAlive(m)
+	return execFault(m.path, errno)
+}
+
+// execFault gives an execve that failed the exit code that users of docker know.
+func execFault(path string, errno syscall.Errno) error {
+	f := &proto.Failure{Stage: "exec", Syscall: "execve", Path: path, Errno: errno, ExitCode: exitNotExecutable}
+	switch errno {
+	case unix.ENOENT:
+		f.ExitCode = exitNotFound
+		f.Detail = "the file is there, but the interpreter or loader that it names is not"
+	case unix.ENOEXEC:
+		f.Detail = "the file is no program for this machine, and has no #! line"
+	}
+	return f
+}
+
+// defaultSignals lets the program start with every signal at its default and none blocked. Go's own handlers go at
+// execve; what stays is what was ignored when the daemon started, under nohup for example.
+func defaultSignals() {
+	type sigaction struct {
+		handler, flags, restorer uintptr
+		mask                     uint64
+	}
+	for sig := uintptr(1); sig <= 64; sig++ {
+		var act sigaction
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&act)), 8, 0, 0)
+		const ignore = 1 // SIG_IGN
+		if errno == 0 && act.handler == ignore {
+			act = sigaction{}
+			unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+		}
+	}
+	var none uint64
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
+}
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environment is the spec's, with HOME and, for a terminal, TERM where it has none.
+func environment(p *specs.Process, who identity, tty bool) []string {
+	env := p.Env
+	if _, ok := lookEnv(env, "HOME"); !ok {
+		env = append(env, "HOME="+who.home)
+	}
+	if _, ok := lookEnv(env, "TERM"); !ok && tty {
+		env = append(env, "TERM=xterm")
+	}
+	return env
+}
+
+func lookEnv(env []string, key string) (string, bool) {
+	for i := len(env) - 1; i >= 0; i-- { // later wins
+		if value, ok := strings.CutPrefix(env[i], key+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// lookPath finds a program as the user, in the environment and the working directory that it will have.
+func lookPath(name string, env []string) (string, error) {
+	if name == "" {
+		return "", notFound(name, "the command is empty", exitNotFound)
+	}
+	if strings.Contains(name, "/") {
+		return name, executable(name)
+	}
+	path, ok := lookEnv(env, "PATH")
+	if !ok {
+		path = defaultPath
+	}
+	var first error
+	for _, dir := range strings.Split(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		candidate := dir + "/" + name
+		err := executable(candidate)
+		if err == nil {
+			return candidate, nil
+		}
+		// A file that is there and cannot be executed is better told than "not found".
+		if asFailure(err).ExitCode == exitNotExecutable && first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		return "", first
+	}
+	return "", notFound(name, "executable file not found in $PATH ("+path+")", exitNotFound)
+}
+
+func executable(path string) error {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if err == nil {
+		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return notFound(path, "is a directory", exitNotExecutable)
+		}
+		err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), err == unix.ENOTDIR:
+		return notFound(path, "no such file or directory", exitNotFound)
+	default:
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		return &proto.Failure{Stage: "exec", Path: path, Errno: errno, ExitCode: exitNotExecutable}
+	}
+}
+
+func notFound(path, detail string, code int) error {
+	return &proto.Failure{Stage: "exec", Path: path, Detail: detail, ExitCode: code}
+}

@@ -1,0 +1,210 @@
+package boot
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// enterRoot mounts the root and makes it the process's, with nothing of the host below or above it.
+//
+// Postcondition: c.root is the container's root and "/" is the same.
+func (c *container) enterRoot() error {
+	if len(c.Root) != 1 || c.Root[0].Target != "/" {
+		return refuse("root", "", "expected one root mount at \"/\"")
+	}
+	tree, err := c.openRoot(&c.Root[0])
+	if err != nil {
+		return err
+	}
+	// Private only now: the clones above took the propagation that they need, and from here on nothing
+	// that is mounted here shows on the host.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fault("root", "mount", "/", err)
+	}
+	// pivot_root(2) wants a mount point; the container's run directory lends itself, in this namespace only.
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, c.RunDir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fault("root", "move_mount", c.RunDir, err)
+	}
+	if err := pivot(tree); err != nil {
+		return err
+	}
+	c.root = tree
+	return nil
+}
+
+func (c *container) openRoot(m *mount.Mount) (int, error) {
+	o, err := parseOptions(m.Options)
+	if err != nil {
+		return -1, refuse("root", m.Source, err.Error())
+	}
+	switch {
+	case m.Type == "overlay":
+		return openOverlay(m, &o, c.RunDir)
+	case m.Type == "bind" || o.bind:
+		s := source{Mount: *m, options: o, stage: "root", tree: -1}
+		s.recursive = true
+		if err := s.open(); err != nil {
+			return -1, err
+		}
+		if !s.dir {
+			return -1, refuse("root", m.Source, "the root must be a directory")
+		}
+		s.spread, s.rspread = unix.MS_PRIVATE, true
+		if err := s.setAttributes(s.tree); err != nil {
+			return -1, fault("root", "mount_setattr", m.Source, err)
+		}
+		return s.tree, nil
+	}
+	return -1, refuse("root", m.Source, "a root of type \""+m.Type+"\" is not supported: overlay or bind")
+}
+
+// openOverlay mounts an overlay and returns it detached. stage is a directory that it may mount on for a moment.
+func openOverlay(m *mount.Mount, o *options, stage string) (int, error) {
+	fs, err := openFilesystem("root", "overlay")
+	if err != nil {
+		return -1, err
+	}
+	defer fs.close()
+	for i, lower := range m.Lower {
+		// One layer a call, since Linux 6.7: neither a page nor 255 bytes bound their number.
+		err := fs.set("lowerdir+", shortPath(lower))
+		if i == 0 && isErrno(err, unix.EINVAL) {
+			return overlayByString(m, o, stage)
+		}
+		if err != nil {
+			return -1, err
+		}
+	}
+	if m.Upper != "" {
+		if err := fs.set("upperdir", shortPath(m.Upper)); err != nil {
+			return -1, err
+		}
+		if err := fs.set("workdir", shortPath(m.Work)); err != nil {
+			return -1, err
+		}
+	}
+	if err := fs.setAll(o.data); err != nil {
+		return -1, err
+	}
+	return fs.mount("overlay", o.set)
+}
+
+// shortPath is path, or a name for it that fsconfig takes: strings of at most 255 bytes, in which
+// overlay gives a meaning to some characters.
+func shortPath(path string) string {
+	if len(path) <= 255 && !strings.ContainsAny(path, "\\:,") {
+		return path
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return path // the kernel's own message names it
+	}
+	return procPath(fd)
+}
+
+// overlayByString is for kernels before 6.7: the layers in one string that may not exceed a page, so they are
+// given by short names, /proc/self/fd/N: some 200 layers fit, and an image has at most 127.
+func overlayByString(m *mount.Mount, o *options, stage string) (int, error) {
+	var fds []int
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	var opening error
+	name := func(path string) string {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil && opening == nil {
+			opening = fault("root", "open", path, err)
+		}
+		fds = append(fds, fd)
+		return procPath(fd)
+	}
+	lower := make([]string, len(m.Lower))
+	for i := range m.Lower {
+		lower[i] = name(m.Lower[i])
+	}
+	data := append([]string{"lowerdir=" + strings.Join(lower, ":")}, o.data...)
+	if m.Upper != "" {
+		data = append(data, "upperdir="+name(m.Upper), "workdir="+name(m.Work))
+	}
+	if opening != nil {
+		return -1, opening
+	}
+	var flags uintptr
+	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
+		flags |= unix.MS_RDONLY
+	}
+	if err := unix.Mount("overlay", stage, "overlay", flags, strings.Join(data, ",")); err != nil {
+		return -1, fault("root", "mount", "overlay", err)
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, stage, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, fault("root", "open_tree", stage, err)
+	}
+	if err := unix.Unmount(stage, unix.MNT_DETACH); err != nil {
+		return -1, fault("root", "umount2", stage, err)
+	}
+	return tree, nil
+}
+
+// pivot makes the mounted tree the root and drops the old one.
+func pivot(tree int) error {
+	err := pivotOnto(tree)
+	if err == unix.EINVAL {
+		// The root is the kernel's first one, the initramfs, which cannot be pivoted away. A mount
+		// of itself on top of itself can.
+		if err := coverRoot(); err != nil {
+			return err
+		}
+		err = pivotOnto(tree)
+	}
+	if err != nil {
+		return fault("root", "pivot_root", "", err)
+	}
+	return nil
+}
+
+func pivotOnto(tree int) error {
+	old, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(old)
+	if err := unix.Fchdir(tree); err != nil {
+		return err
+	}
+	// The same directory twice: the old root lands on top of the new one (pivot_root(2), NOTES), so that
+	// no directory in the image has to serve.
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return err
+	}
+	if err := unix.Fchdir(old); err != nil {
+		return err
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return err
+	}
+	return unix.Chdir("/")
+}
+
+func coverRoot() error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return fault("root", "open_tree", "/", err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fault("root", "move_mount", "/", err)
+	}
+	if err := unix.Fchdir(tree); err != nil {
+		return fault("root", "fchdir", "/", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fault("root", "chroot", "/", err)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package logs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	// MaxLine is the longest text in one line; a longer one is written in partial pieces. Docker's size.
+	MaxLine = 16 << 10
+
+	// block is about how much is given to write(2) at once.
+	block = 64 << 10
+
+	DefaultMaxSize  = 10 << 20
+	DefaultMaxFiles = 3
+)
+
+// Writer writes a container's streams to a file that rotates by size. It is for one goroutine at a time.
+type Writer struct {
+	path     string
+	maxSize  int64
+	maxFiles int
+
+	f       *os.File
+	size    int64
+	out     []byte
+	pending map[string]*partial
+	lost    int // bytes of output that could not be written since the last success
+	why     error
+}
+
+// partial is the begin of a line whose end has not come yet.
+type partial struct {
+	at   time.Time // of its first byte
+	text []byte
+}
+
+// OpenWriter opens path for appending and makes it and its directory if need be. maxSize in bytes and maxFiles, which counts path
+// itself, take their defaults where 0.
+func OpenWriter(path string, maxSize int64, maxFiles int) (*Writer, error) {
+	if maxSize <= 0 {
+		maxSize = DefaultMaxSize
+	}
+	if maxFiles <= 0 {
+		maxFiles = DefaultMaxFiles
+	}
+	w := &Writer{path: path, maxSize: maxSize, maxFiles: maxFiles, pending: map[string]*partial{}}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("cannot make the directory of a log: %w", err)
+	}
+	if err := w.open(); err != nil {
+		return nil, fmt.Errorf("cannot open a log: %w", err)
+	}
+	return w, nil
+}
+
+func (w *Writer) open() error {
+	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	w.f, w.size = f, st.Size()
+	if w.size > 0 {
+		// A monitor that was killed in the middle of a write leaves half a line; ours must not continue it.
+		var last [1]byte
+		if _, err := f.ReadAt(last[:], w.size-1); err == nil && last[0] != '\n' {
+			n, _ := f.Write([]byte{'\n'})
+			w.size += int64(n)
+		}
+	}
+	return nil
+}
+
+// Write logs what was read from stream at time t. When it returns, every whole line is in the file. A file that
+// cannot be written (a full disk) loses the lines, and says so in the log as soon as it can be written again.
+func (w *Writer) Write(stream string, t time.Time, data []byte) {
+	prefix := AppendPrefix(nil, t, stream, false)
+	if p := w.pending[stream]; p != nil && len(p.text) > 0 {
+		data = w.complete(stream, p, t, data)
+	}
+	for len(data) > 0 {
+		i := bytes.IndexByte(data, '\n')
+		if i < 0 && len(data) <= MaxLine {
+			w.hold(stream, t, data)
+			break
+		}
+		if i < 0 || i > MaxLine {
+			w.out = Append(w.out, Entry{t, stream, true, data[:MaxLine]})
+			data = data[MaxLine:]
+		} else {
+			w.out = append(w.out, prefix...)
+			w.out = append(w.out, data[:i+1]...)
+			data = data[i+1:]
+		}
+		if len(w.out) >= block {
+			w.flush()
+		}
+	}
+	w.flush()
+}
+
+// complete ends the line that p began, as far as data goes, and returns the rest of data.
+func (w *Writer) complete(stream string, p *partial, t time.Time, data []byte) []byte {
+	room := MaxLine - len(p.text)
+	i := bytes.IndexByte(data, '\n')
+	switch {
+	case i >= 0 && i <= room:
+		p.text = append(p.text, data[:i]...)
+		w.out = Append(w.out, Entry{p.at, stream, false, p.text})
+		data = data[i+1:]
+	case len(data) > room:
+		p.text = append(p.text, data[:room]...)
+		w.out = Append(w.out, Entry{p.at, stream, true, p.text})
+		data = data[room:]
+	default:
+		p.text = append(p.text, data...)
+		return nil
+	}
+	p.text = p.text[:0]
+	return data
+}
+
+func (w *Writer) hold(stream string, t time.Time, data []byte) {
+	p := w.pending[stream]
+	if p == nil {
+		p = &partial{}
+		w.pending[stream] = p
+	}
+	p.at = t
+	p.text = append(p.text[:0], data...)
+}
+
+// End writes what stream left without a newline.
+func (w *Writer) End(stream string) {
+	if p := w.pending[stream]; p != nil && len(p.text) > 0 {
+		w.out = Append(w.out, Entry{p.at, stream, true, p.text})
+		p.text = nil
+		w.flush()
+	}
+}
+
+func (w *Writer) Close() error {
+	w.End(Stdout)
+	w.End(Stderr)
+	return w.f.Close()
+}
+
+// flush writes out, all or nothing: a part of a line is never left in the file.
+func (w *Writer) flush() {
+	if len(w.out) == 0 {
+		return
+	}
+	if w.size > 0 && w.size+int64(len(w.out)) > w.maxSize {
+		w.rotate()
+	}
+	if w.lost > 0 {
+		note := fmt.Sprintf("stack: %d bytes of log were lost: %v", w.lost, w.why)
+		if !w.write(Append(nil, Entry{time.Now(), Stderr, false, []byte(note)})) {
+			w.lose(len(w.out))
+			return
+		}
+		w.lost, w.why = 0, nil
+	}
+	if w.write(w.out) {
+		w.out = w.out[:0]
+	} else {
+		w.lose(len(w.out))
+	}
+}
+
+func (w *Writer) lose(n int) {
+	w.lost += n
+	w.out = w.out[:0]
+}
+
+func (w *Writer) write(b []byte) bool {
+	n, err := w.f.Write(b)
+	if err == nil {
+		w.size += int64(n)
+		return true
+	}
+	w.why = err
+	if n > 0 && w.f.Truncate(w.size) != nil {
+		w.size += int64(n)
+	}
+	return false
+}
+
+// rotate renames path.1 to path.2 and so on, and path to path.1. Readers that follow have the file open and see it
+// renamed. A rotation that fails leaves the writer with the file that it has.
+func (w *Writer) rotate() {
+	if w.maxFiles == 1 {
+		if w.f.Truncate(0) == nil {
+			w.size = 0
+		}
+		return
+	}
+	for i := w.maxFiles - 2; i >= 1; i-- {
+		_ = os.Rename(numbered(w.path, i), numbered(w.path, i+1)) // most are not there yet
+	}
+	if err := os.Rename(w.path, numbered(w.path, 1)); err != nil {
+		return
+	}
+	old := w.f
+	if err := w.open(); err != nil {
+		w.why = err
+		_ = os.Rename(numbered(w.path, 1), w.path)
+		return
+	}
+	old.Close()
+}
+
+func numbered(path string, n int) string { return path + "." + strconv.Itoa(n) }

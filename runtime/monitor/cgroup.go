@@ -1,0 +1,83 @@
+package monitor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+func joinCgroups(dirs []string, pid int) *proto.Failure {
+	text := strconv.Itoa(pid)
+	for _, dir := range dirs {
+		path := dir + "/cgroup.procs"
+		if err := writeFile(path, text); err != nil {
+			return platform("cgroup", "write", path, err)
+		}
+	}
+	return nil
+}
+
+// writeFile writes in one write(2) to a file that exists, and gives the errno itself.
+func writeFile(path, text string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(text))
+	return err
+}
+
+// oomKills reads the count of processes killed for memory: "oom_kill N" in memory.events of cgroup v2 and, since Linux
+// 4.13, in memory.oom_control of v1. 0 when it cannot be known.
+func oomKills(path string) int {
+	if path == "" {
+		return 0
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(b) {
+		if rest, ok := bytes.CutPrefix(line, []byte("oom_kill ")); ok {
+			n, _ := strconv.Atoi(string(bytes.TrimSpace(rest)))
+			return n
+		}
+	}
+	return 0
+}
+
+// killCgroup ends what the init left behind in a pid namespace that is not its own, where the kernel does not.
+func killCgroup(c proto.Cgroup) {
+	if c.V2 != "" && writeFile(c.V2+"/cgroup.kill", "1") == nil { // Linux 5.14
+		return
+	}
+	dirs := c.V1
+	if c.V2 != "" {
+		dirs = append([]string{c.V2}, dirs...)
+	}
+	// Processes may fork between reading and killing; a few rounds end all but a fork bomb, which the
+	// pids limit ends.
+	for range 16 {
+		alive := 0
+		for _, dir := range dirs {
+			b, err := os.ReadFile(dir + "/cgroup.procs")
+			if err != nil {
+				continue
+			}
+			for line := range bytes.Lines(b) {
+				if pid, err := strconv.Atoi(string(bytes.TrimSpace(line))); err == nil && pid > 0 {
+					alive++
+					_ = unix.Kill(pid, unix.SIGKILL)
+				}
+			}
+		}
+		if alive == 0 {
+			return
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package monitor
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// process is the container's init as its parent sees it.
+type process struct {
+	pid    int
+	pidfd  int
+	ended  chan struct{} // closed when status is set
+	status unix.WaitStatus
+
+	namespaced bool // it is PID 1 of a pid namespace of its own
+}
+
+// kill is safe at any time, also when the pid is somebody else's by now.
+func (p *process) kill() { _ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0) }
+
+// wait reaps the init, and orphans that came to us because we are their subreaper.
+func (p *process) wait() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid == p.pid {
+			p.status = status
+			close(p.ended)
+			return
+		}
+	}
+}
+
+var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
+	specs.MountNamespace:   unix.CLONE_NEWNS,
+	specs.UTSNamespace:     unix.CLONE_NEWUTS,
+	specs.IPCNamespace:     unix.CLONE_NEWIPC,
+	specs.PIDNamespace:     unix.CLONE_NEWPID,
+	specs.NetworkNamespace: unix.CLONE_NEWNET,
+}
+
+func (m *monitor) namespaces() (flags uintptr, joinPid string) {
+	flags = unix.CLONE_NEWNS // boot mounts: never in ours
+	if m.b.Spec == nil || m.b.Spec.Linux == nil {
+		return flags, ""
+	}
+	for _, ns := range m.b.Spec.Linux.Namespaces {
+		switch {
+		case ns.Path == "":
+			flags |= cloneFlags[ns.Type] // the cgroup namespace is boot's to make
+		case ns.Type == specs.PIDNamespace:
+			joinPid = ns.Path
+		}
+	}
+	return flags, joinPid
+}
+
+// ownPids says whether the kernel kills all of the container's processes with its init (pid_namespaces(7)).
+func (m *monitor) ownPids() bool { return m.init.namespaced }
+
+// clone starts boot in its namespaces and cgroups and gives it raw, the Bootstrap.
+func (m *monitor) clone(raw []byte) *proto.Failure {
+	files, f := m.openStreams()
+	if f != nil {
+		return f
+	}
+	defer files.close()
+	bootstrap, err := pipe()
+	if err != nil {
+		return platform("clone", "pipe2", "", err)
+	}
+	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return platform("clone", "socketpair", "", err)
+	}
+	m.steps = steps[0]
+	flags, joinPid := m.namespaces()
+	pidfd := -1
+	sys := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &pidfd}
+	if dir := m.b.Cgroup.V2; dir != "" {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return platform("cgroup", "open", dir, err)
+		}
+		defer unix.Close(fd)
+		sys.UseCgroupFD, sys.CgroupFD = true, fd
+	}
+	own := flags&unix.CLONE_NEWPID != 0
+	if !own {
+		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	}
+	pid, err := fork(joinPid, &syscall.ProcAttr{
+		Env:   []string{"GOGC=off", "GOMAXPROCS=1"},
+		Files: []uintptr{uintptr(files.child[0]), uintptr(files.child[1]), uintptr(files.child[2]), uintptr(bootstrap[0]), uintptr(steps[1])},
+		Sys:   sys,
+	})
+	unix.Close(bootstrap[0])
+	unix.Close(steps[1])
+	if err != nil {
+		return platform("clone", "clone3", joinPid, err)
+	}
+	m.init = &process{pid: pid, pidfd: pidfd, ended: make(chan struct{}), namespaced: own}
+	go m.init.wait()
+	if f := joinCgroups(m.b.Cgroup.V1, pid); f != nil {
+		m.init.kill()
+		return f
+	}
+	w := os.NewFile(uintptr(bootstrap[1]), "bootstrap")
+	defer w.Close()
+	// EPIPE when boot died early: what it said or how it ended, which follow finds out, says more.
+	_, _ = w.Write(raw)
+	return nil
+}
+
+// fork starts this program again as boot. With joinPid, in that pid namespace: setns applies to the children of the
+// calling thread (setns(2)), so a thread is spent on it.
+func fork(joinPid string, attr *syscall.ProcAttr) (int, error) {
+	const self = "/proc/self/exe" // the sealed memory file
+	argv := []string{"stack-init", proto.ModeBoot}
+	if joinPid == "" {
+		return syscall.ForkExec(self, argv, attr)
+	}
+	type result struct {
+		pid int
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		fd, err := unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWPID)
+			unix.Close(fd)
+		}
+		if err != nil {
+			done <- result{0, err}
+			return
+		}
+		pid, err := syscall.ForkExec(self, argv, attr)
+		done <- result{pid, err}
+	}()
+	r := <-done
+	return r.pid, r.err
+}
+
+// follow listens to boot until its pipe closes, which is at execve or death.
+func (m *monitor) follow() *proto.Failure {
+	defer unix.Close(m.steps)
+	ready := false
+	for {
+		var s proto.Step
+		files, err := proto.Receive(m.steps, &s)
+		if err != nil {
+			if ready {
+				return nil
+			}
+			return m.died()
+		}
+		switch s.Type {
+		case proto.StepWarning:
+			_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportWarning, Note: s.Note})
+		case proto.StepPTY:
+			if len(files) != 1 {
+				return &proto.Failure{Stage: "terminal", Detail: "boot sent no terminal", ExitCode: 125}
+			}
+			m.streams.addTerminal(m, files[0])
+		case proto.StepReady:
+			if f := m.await(); f != nil {
+				return f
+			}
+		case proto.StepExec:
+			ready = true
+		case proto.StepFailed:
+			<-m.init.ended
+			return s.Failure
+		default:
+			m.init.kill()
+			return &proto.Failure{Stage: "boot", Detail: "unexpected step " + string(s.Type), ExitCode: 125}
+		}
+	}
+}
+
+// await holds boot back until a client has attached.
+func (m *monitor) await() *proto.Failure {
+	gone := make(chan struct{})
+	go func() {
+		// The client comes through the daemon. One that dies before will not come back.
+		waitHangup(proto.FDReport)
+		close(gone)
+	}()
+	select {
+	case <-m.attached:
+	case <-m.init.ended:
+		return nil // follow finds out how
+	case <-gone:
+		m.init.kill()
+		return &proto.Failure{Stage: "attach", Detail: "the daemon ended before anybody attached", ExitCode: 125}
+	}
+	_ = proto.SendPacket(m.steps, []byte(proto.Go))
+	return nil
+}
+
+// died explains a boot that said neither that it failed nor that it was ready.
+func (m *monitor) died() *proto.Failure {
+	<-m.init.ended
+	exit := exitOf(m.init.status)
+	f := &proto.Failure{Stage: "boot", ExitCode: exit.Code}
+	switch {
+	case oomKills(m.b.Cgroup.OOM) > m.oom:
+		f.Detail = "killed for lack of memory before the program started: is the memory limit below 6 MiB?"
+	case exit.Signal != 0:
+		f.Detail = "killed by signal " + unix.SignalName(syscall.Signal(exit.Signal)) + " before the program started"
+	default:
+		f.ExitCode = 125
+		f.Detail = "ended before the program started"
+	}
+	return f
+}

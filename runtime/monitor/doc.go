@@ -1,0 +1,9 @@
+// Package monitor is the parent of a container's init, for as long as that lives: it clones it, holds its stdio or
+// terminal, writes its log, serves those who attach, and leaves its exit status in a file. It needs no daemon:
+// one that dies is not noticed, and the next one finds status, socket, log and exit file.
+//
+// It also has the mode exec: the parent of a process that joins a running container.
+//
+// There is one for every container, so its size counts: no net, no fmt-heavy paths while it runs, a small
+// heap, buffers shared between streams.
+package monitor

@@ -1,0 +1,2 @@
+package monitor
+func ExecMain() int { return 1 }

@@ -1,0 +1,51 @@
+package monitor
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// writeJSON replaces path by v: whoever reads sees the old or the new file, whole. There is no fsync: what these files
+// say is of processes that do not outlive the kernel either, and it would cost more than the whole start.
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	temp := filepath.Dir(path) + "/." + filepath.Base(path) + ".tmp"
+	if err := os.WriteFile(temp, b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		_ = os.Remove(temp)
+		return err
+	}
+	return nil
+}
+
+// startTime is field 22 of /proc/pid/stat, in clock ticks since boot: with the pid, an identity. 0 when there is no
+// such process.
+func startTime(pid int) uint64 {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	return parseStartTime(b)
+}
+
+func parseStartTime(stat []byte) uint64 {
+	// The second field, the name in parentheses, may hold spaces and parentheses; what follows the last ")" is field 3.
+	i := bytes.LastIndexByte(stat, ')')
+	if i < 0 {
+		return 0
+	}
+	fields := bytes.Fields(stat[i+1:])
+	if len(fields) < 20 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(string(fields[19]), 10, 64)
+	return n
+}

@@ -1,0 +1,215 @@
+package monitor
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/logs"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+const (
+	// readSize is what one read(2) takes; the kernel's pipe holds pipeSize. Larger ones did not
+	// make a million lines any quicker.
+	readSize = 64 << 10
+	pipeSize = 256 << 10
+)
+
+// streams are the monitor's ends of the container's stdio.
+type streams struct {
+	pumps sync.WaitGroup
+
+	mu     sync.Mutex
+	buf    []byte   // shared by all pumps, under mu
+	input  *os.File // write end of stdin, or the terminal's master; nil: closed or /dev/null
+	master *os.File // terminal's master
+	output []*os.File
+	size   *unix.Winsize // a resize that came before the terminal
+}
+
+// childFiles are the container's ends.
+type childFiles struct{ child [3]int }
+
+func (c *childFiles) close() {
+	for _, fd := range c.child {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// openStreams makes the stdio that boot starts with. With a terminal that is /dev/null, until it has made one.
+func (m *monitor) openStreams() (*childFiles, *proto.Failure) {
+	c := &childFiles{[3]int{-1, -1, -1}}
+	terminal := m.b.Spec != nil && m.b.Spec.Process != nil && m.b.Spec.Process.Terminal
+	for fd := range 3 {
+		if err := m.openStream(c, fd, terminal); err != nil {
+			c.close()
+			return nil, platform("stdio", "open", "", err)
+		}
+	}
+	return c, nil
+}
+
+func (m *monitor) openStream(c *childFiles, fd int, terminal bool) error {
+	if terminal || fd == 0 && !m.b.StdinOpen {
+		null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		c.child[fd] = null
+		return err
+	}
+	p, err := pipe()
+	if err != nil {
+		return err
+	}
+	if fd == 0 {
+		c.child[0] = p[0]
+		m.streams.input = pollable(p[1], "stdin")
+		return nil
+	}
+	c.child[fd] = p[1]
+	_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize) // more is refused when the user has too many
+	name, frame := logs.Stdout, byte(proto.FrameStdout)
+	if fd == 2 {
+		name, frame = logs.Stderr, proto.FrameStderr
+	}
+	m.streams.start(m, pollable(p[0], name), name, frame)
+	return nil
+}
+
+func pipe() ([2]int, error) {
+	var p [2]int
+	err := unix.Pipe2(p[:], unix.O_CLOEXEC)
+	return p, err
+}
+
+// pollable makes our end non-blocking, so that no thread waits in it. The flag belongs to the open file, and the
+// container's end of a pipe is another one.
+func pollable(fd int, name string) *os.File {
+	_ = unix.SetNonblock(fd, true)
+	return os.NewFile(uintptr(fd), name)
+}
+
+// addTerminal takes the master of the terminal that boot has made.
+func (s *streams) addTerminal(m *monitor, master int) {
+	f := pollable(master, "terminal")
+	s.mu.Lock()
+	s.master, s.input = f, f
+	if s.size != nil {
+		_ = unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, s.size)
+	}
+	s.mu.Unlock()
+	s.start(m, f, logs.Stdout, proto.FrameStdout)
+}
+
+func (s *streams) start(m *monitor, f *os.File, name string, frame byte) {
+	s.output = append(s.output, f)
+	s.pumps.Go(func() {
+		s.pump(m, f, name, frame)
+		f.Close()
+	})
+}
+
+// pump moves what the container writes into the log and to the clients, until the last writer is gone (for a
+// terminal, that is EIO).
+func (s *streams) pump(m *monitor, f *os.File, name string, frame byte) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	for ended := false; !ended; {
+		err := conn.Read(func(fd uintptr) bool {
+			var again bool
+			ended, again = s.read(m, int(fd), name, frame)
+			return !again
+		})
+		if err != nil {
+			break // closed by wait
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.log != nil {
+		m.log.End(name)
+	}
+}
+
+// read takes what is there. The buffer is one for all streams: an idle stream holds none.
+func (s *streams) read(m *monitor, fd int, name string, frame byte) (ended, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.buf == nil {
+		s.buf = make([]byte, readSize)
+	}
+	n, err := unix.Read(fd, s.buf)
+	switch {
+	case err == unix.EINTR:
+		return false, false
+	case err == unix.EAGAIN:
+		return false, true
+	case err != nil || n == 0:
+		return true, false
+	}
+	data := s.buf[:n]
+	if m.log != nil {
+		m.log.Write(name, time.Now(), data)
+	}
+	m.server.broadcast(frame, data)
+	return false, false
+}
+
+// wait lets the pumps empty their pipes. After limit it cuts those off that somebody outside holds open.
+func (s *streams) wait(limit time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		s.pumps.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return
+	case <-timer.C:
+	}
+	for _, f := range s.output {
+		_ = f.SetReadDeadline(time.Unix(1, 0))
+	}
+	<-done
+}
+
+// resize sets the terminal's size, or remembers it for the terminal to come.
+func (s *streams) resize(rows, cols uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size = &unix.Winsize{Row: rows, Col: cols}
+	if s.master != nil {
+		if conn, err := s.master.SyscallConn(); err == nil {
+			_ = conn.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, s.size) })
+		}
+	}
+}
+
+// write gives a client's bytes to the container, and waits while it does not read them.
+func (s *streams) write(b []byte) error {
+	s.mu.Lock()
+	f := s.input
+	s.mu.Unlock()
+	if f == nil {
+		return os.ErrClosed
+	}
+	_, err := f.Write(b)
+	return err
+}
+
+// closeInput ends stdin. A terminal has no end of its input.
+func (s *streams) closeInput() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.input != nil && s.input != s.master {
+		s.input.Close()
+		s.input = nil
+	}
+}
