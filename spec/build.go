@@ -1,0 +1,161 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// topFields are the keys at the top of a file. name is read before all else,
+// include is resolved before.
+var topFields = fields[decoder]{
+	"name":     func(d *decoder, n *tree.Node, _ *decoder) { d.str(n) },
+	"include":  func(*decoder, *tree.Node, *decoder) {},
+	"services": func(d *decoder, n *tree.Node, _ *decoder) { d.draftsOf(n) },
+	"networks": func(d *decoder, n *tree.Node, _ *decoder) { d.networks(n) },
+	"volumes":  func(d *decoder, n *tree.Node, _ *decoder) { d.volumes(n) },
+	"configs": func(d *decoder, n *tree.Node, _ *decoder) {
+		d.files(n, "config", configFields, d.project.Configs)
+	},
+	"secrets": func(d *decoder, n *tree.Node, _ *decoder) {
+		d.files(n, "secret", secretFields, d.project.Secrets)
+	},
+}
+
+// decode turns the checked model into the project: values, profiles, defaults,
+// implied dependencies, consistency, and only what the active services use.
+func (l *loader) decode(model *tree.Node) *Project {
+	p := &Project{
+		Name: l.project, Dir: l.in.Dir, Files: slices.Clone(l.in.Files),
+		Services: map[string]*Service{}, Inactive: map[string]*Service{},
+		Networks: map[string]*Network{}, Volumes: map[string]*Volume{},
+		Configs: map[string]*FileObject{}, Secrets: map[string]*FileObject{},
+		Profiles: slices.Clone(l.in.Profiles), Sources: sourcesOf(model),
+	}
+	d := &decoder{loader: l, project: p, drafts: map[string]*draft{}}
+	object(d, model, topFields, d)
+	if len(d.drafts) == 0 && !l.list.HasErrors() {
+		l.err(CodeEmpty, model, "it has no services", "add a service")
+	}
+	d.selectProfiles()
+	for _, name := range sortedKeys(d.drafts) {
+		d.finish(d.drafts[name])
+	}
+	d.consistency()
+	d.prune()
+	return p
+}
+
+// selectProfiles sorts the services into active ones and others. A service named
+// on the command line brings its profiles with it.
+func (d *decoder) selectProfiles() {
+	active := map[string]bool{}
+	for _, p := range d.in.Profiles {
+		active[p] = true
+	}
+	for _, name := range d.in.Services {
+		s := d.drafts[name]
+		if s == nil {
+			d.err(CodeNoService, nil, name, suggest(name, sortedKeys(d.drafts)))
+			continue
+		}
+		for _, p := range s.Profiles {
+			active[p] = true
+		}
+	}
+	for name, s := range d.drafts {
+		in := len(s.Profiles) == 0 || active["*"]
+		for _, p := range s.Profiles {
+			in = in || active[p]
+		}
+		if in {
+			d.project.Services[name] = &s.Service
+		} else {
+			d.project.Inactive[name] = &s.Service
+		}
+	}
+	d.project.Profiles = slices.Sorted(maps.Keys(active))
+}
+
+// finish gives a service what follows from its other keys and from the project.
+func (d *decoder) finish(s *draft) {
+	if d.project.Services[s.Name] != nil {
+		d.variables(s)
+		d.labelSet(s)
+	} else {
+		s.envFiles, s.labelFiles = nil, nil
+		d.variables(s)
+		d.labelSet(s)
+	}
+	if s.NetworkMode == "bridge" {
+		n := s.node.Get("network_mode")
+		d.warn(CodeIgnored, n, n.Path+": there is no bridge that projects share; the service joins the project's default network", "remove network_mode")
+		s.NetworkMode = ""
+	}
+	if s.NetworkMode == "" && len(s.Networks) == 0 {
+		s.Networks = map[string]*Endpoint{"default": {}}
+	}
+	if _, uses := s.Networks["default"]; uses && d.project.Networks["default"] == nil {
+		d.project.Networks["default"] = &Network{Key: "default", Name: d.project.Name + "_default", Driver: "bridge"}
+	}
+	for _, mode := range []string{s.NetworkMode, s.IPC, s.PID} {
+		if of, ok := strings.CutPrefix(mode, "service:"); ok {
+			if s.DependsOn == nil {
+				s.DependsOn = map[string]Dependency{}
+			}
+			if _, said := s.DependsOn[of]; !said {
+				s.DependsOn[of] = Dependency{Condition: ServiceStarted, Restart: true, Required: true}
+			}
+		}
+	}
+}
+
+// prune keeps what an active service uses, and reads the content of what is kept.
+func (d *decoder) prune() {
+	p := d.project
+	networks, volumes, configs, secrets := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, s := range p.Services {
+		for n := range s.Networks {
+			networks[n] = true
+		}
+		for _, m := range s.Mounts {
+			volumes[m.Source] = m.Type == "volume"
+		}
+		for _, u := range s.Configs {
+			configs[u.Source] = true
+		}
+		for _, u := range s.Secrets {
+			secrets[u.Source] = true
+		}
+	}
+	keep(p.Networks, networks)
+	keep(p.Volumes, volumes)
+	keep(p.Configs, configs)
+	keep(p.Secrets, secrets)
+	d.contents("configs", p.Configs)
+	d.contents("secrets", p.Secrets)
+}
+
+func keep[V any](m map[string]V, used map[string]bool) {
+	maps.DeleteFunc(m, func(k string, _ V) bool { return !used[k] })
+}
+
+func (d *decoder) contents(kind string, files map[string]*FileObject) {
+	for _, key := range sortedKeys(files) {
+		f := files[key]
+		if f.Environment == "" {
+			continue
+		}
+		v, ok := d.lookup(f.Environment)
+		if !ok {
+			r := d.project.Sources.At(Path(kind + "." + key + ".environment"))
+			d.at(diag.Error, CodeUnset, r.Start, fmt.Sprintf("%s.%s takes its content from the variable %s, which is not set", kind, key, f.Environment), "set it in the environment or in .env")
+			continue
+		}
+		f.Content = []byte(v)
+	}
+}

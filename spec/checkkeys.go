@@ -1,0 +1,87 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stackrun/stack/schema"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// checkKeys walks the model along the table of the language: what the table does
+// not know is an error, what it refuses is an error that says why, what has no
+// effect is a warning.
+func (l *loader) checkKeys(model *tree.Node) {
+	l.keysBelow(model, schema.Root())
+}
+
+func (l *loader) keysBelow(n *tree.Node, s *schema.Node) {
+	switch n.Kind {
+	case tree.Sequence:
+		if s.Elem != nil {
+			for _, it := range n.Items {
+				l.keysBelow(it, s.Elem)
+			}
+		}
+	case tree.Mapping:
+		switch {
+		case s.Keys != nil:
+			l.fixedKeys(n, s)
+		case s.Any != nil:
+			for _, p := range n.Pairs {
+				if !strings.HasPrefix(p.Key.Value, "x-") {
+					l.keysBelow(p.Value, s.Any)
+				}
+			}
+		}
+	}
+}
+
+func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
+	for _, p := range n.Pairs {
+		key := p.Key.Value
+		if strings.HasPrefix(key, "x-") {
+			continue
+		}
+		below := s.Keys[key]
+		if below == nil {
+			where := "at the top of the file"
+			if n.Path != "" {
+				where = "in " + n.Path
+			}
+			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), suggest(key, sortedKeys(s.Keys)))
+			continue
+		}
+		switch below.Level {
+		case schema.Refused:
+			if !harmless(below.Path, p.Value) {
+				l.err(CodeRefused, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "remove the key")
+			}
+		case schema.Warned:
+			if !p.Value.IsNull() {
+				l.warn(CodeIgnored, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "")
+			}
+		default:
+			l.keysBelow(p.Value, below)
+		}
+	}
+}
+
+// harmless says that a refused attribute has a value that asks for nothing.
+func harmless(path string, v *tree.Node) bool {
+	switch {
+	case v.IsNull():
+		return true
+	case v.Kind == tree.Mapping:
+		return len(v.Pairs) == 0
+	case v.Kind == tree.Sequence:
+		return len(v.Items) == 0
+	}
+	switch path {
+	case "services.*.use_api_socket":
+		return v.Value == "false"
+	case "services.*.runtime":
+		return v.Value == "" || v.Value == "runc"
+	}
+	return false
+}

@@ -1,0 +1,308 @@
+package spec
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// consistency checks what no single key can tell: references, cycles, clashes
+// between services. All of it is about active services only.
+func (d *decoder) consistency() {
+	for _, name := range sortedKeys(d.project.Services) {
+		s := d.drafts[name]
+		d.checkNetworks(s)
+		d.checkDependencies(s)
+		d.checkMounts(s)
+		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs)
+		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets)
+	}
+	d.checkCycles()
+	d.checkContainerNames()
+	d.checkPublished()
+	d.checkAddresses()
+}
+
+// child is the node of a value below a service: for places. It falls back to what is there.
+func (s *draft) child(keys ...string) *tree.Node {
+	n := s.key
+	at := s.node
+	for _, k := range keys {
+		p := at.Pair(k)
+		if p == nil {
+			if at != nil && at.Kind == tree.Sequence {
+				for _, it := range at.Items {
+					if it.Value == k || it.Get("source") != nil && it.Get("source").Value == k {
+						return it
+					}
+				}
+			}
+			return n
+		}
+		n, at = p.Key, p.Value
+	}
+	return n
+}
+
+func (d *decoder) checkNetworks(s *draft) {
+	if s.NetworkMode != "" && len(s.Networks) > 0 {
+		d.err(CodeConflict, s.child("network_mode"), fmt.Sprintf("service %q has both network_mode and networks", s.Name), "keep one of them")
+	}
+	for _, n := range sortedKeys(s.Networks) {
+		if d.project.Networks[n] == nil {
+			d.err(CodeUndefined, s.child("networks", n), fmt.Sprintf("service %q uses network %q, which is not defined", s.Name, n), orDefine(n, "networks", sortedKeys(d.project.Networks)))
+		}
+	}
+	if (s.NetworkMode == "host" || strings.HasPrefix(s.NetworkMode, "service:")) && len(s.Ports) > 0 {
+		of := "the host's network"
+		if s.NetworkMode != "host" {
+			of = "the network of " + s.NetworkMode
+		}
+		d.err(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in %s: it publishes no ports of its own", s.Name, of), "remove ports")
+	}
+	if s.NetworkMode == "host" {
+		for _, k := range sortedKeys(s.Sysctls) {
+			if strings.HasPrefix(k, "net.") {
+				d.err(CodeConflict, s.child("sysctls", k), fmt.Sprintf("service %q is in the host's network: %s would change the host", s.Name, k), "")
+			}
+		}
+	}
+	if s.UTS == "host" && s.Hostname != "" {
+		d.err(CodeConflict, s.child("hostname"), fmt.Sprintf("service %q has the host's name space: it cannot set a host name", s.Name), "remove hostname or uts")
+	}
+}
+
+// orDefine is the hint for a name that is not defined at the top.
+func orDefine(name, section string, defined []string) string {
+	if h := suggest(name, defined); strings.HasPrefix(h, "did you mean") {
+		return h
+	}
+	return fmt.Sprintf("define %q under the top-level %s", name, section)
+}
+
+func (d *decoder) checkDependencies(s *draft) {
+	for _, name := range sortedKeys(s.DependsOn) {
+		if d.project.Services[name] != nil {
+			if name == s.Name {
+				d.err(CodeCycle, s.child("depends_on", name), fmt.Sprintf("service %q depends on itself", name), "")
+			}
+			continue
+		}
+		at := s.child("depends_on", name)
+		if p := s.node.Get("depends_on"); p == nil || at == s.node.Pair("depends_on").Key {
+			for _, k := range []string{"network_mode", "ipc", "pid"} {
+				if n := s.node.Get(k); n != nil && n.Value == "service:"+name {
+					at = n
+				}
+			}
+		}
+		inactive := d.project.Inactive[name]
+		switch {
+		case !s.DependsOn[name].Required:
+			delete(s.DependsOn, name)
+		case inactive != nil:
+			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
+		default:
+			d.err(CodeUndefined, at, fmt.Sprintf("service %q depends on %q, which is not defined", s.Name, name), suggest(name, sortedKeys(d.drafts)))
+		}
+	}
+}
+
+// checkCycles reports each cycle of depends_on once, with the place of every edge.
+func (d *decoder) checkCycles() {
+	const (
+		unseen = iota
+		open
+		done
+	)
+	state := map[string]int{}
+	var stack []string
+	var visit func(name string)
+	visit = func(name string) {
+		state[name] = open
+		stack = append(stack, name)
+		s := d.drafts[name]
+		for _, dep := range sortedKeys(s.DependsOn) {
+			if d.project.Services[dep] == nil || dep == name {
+				continue
+			}
+			switch state[dep] {
+			case unseen:
+				visit(dep)
+			case open:
+				d.cycle(append(slices.Clone(stack[slices.Index(stack, dep):]), dep))
+			}
+		}
+		stack = stack[:len(stack)-1]
+		state[name] = done
+	}
+	for _, name := range sortedKeys(d.project.Services) {
+		if state[name] == unseen {
+			visit(name)
+		}
+	}
+}
+
+func (d *decoder) cycle(names []string) {
+	edges := make([]string, 0, len(names))
+	for i := 0; i+1 < len(names); i++ {
+		edges = append(edges, fmt.Sprintf("%s -> %s (%s)", names[i], names[i+1], d.drafts[names[i]].child("depends_on", names[i+1]).Pos()))
+	}
+	d.err(CodeCycle, d.drafts[names[0]].child("depends_on", names[1]), "services depend on each other: "+strings.Join(edges, ", "), "remove one of these dependencies")
+}
+
+func (d *decoder) checkMounts(s *draft) {
+	for i, m := range s.Mounts {
+		at := s.node.Get("volumes")
+		place := at
+		if r := d.itemNode(at, m.Target); r != nil {
+			place = r
+		}
+		if m.Type == "volume" && m.Source != "" && d.project.Volumes[m.Source] == nil {
+			hint := orDefine(m.Source, "volumes", sortedKeys(d.project.Volumes))
+			if strings.Contains(m.Source, "/") {
+				hint = fmt.Sprintf("for a directory beside the file write ./%s", m.Source)
+			}
+			d.err(CodeUndefined, place, fmt.Sprintf("service %q mounts volume %q, which is not defined", s.Name, m.Source), hint)
+		}
+		_ = i
+		for _, t := range s.Tmpfs {
+			if t.Target == m.Target {
+				d.err(CodeDuplicate, place, fmt.Sprintf("service %q has two mounts on %s", s.Name, m.Target), "remove one")
+			}
+		}
+	}
+}
+
+// itemNode finds the last entry of volumes whose target is target.
+func (d *decoder) itemNode(list *tree.Node, target string) *tree.Node {
+	for _, it := range slices.Backward(list.Items) {
+		if it.Kind == tree.Mapping {
+			if t := it.Get("target"); t != nil && strings.TrimSuffix(t.Value, "/") == target {
+				return it
+			}
+		} else if parts := strings.Split(it.Value, ":"); slices.Contains(parts, target) {
+			return it
+		}
+	}
+	return nil
+}
+
+func (d *decoder) checkFiles(s *draft, section, what string, uses []FileUse, defined map[string]*FileObject) {
+	for _, u := range uses {
+		if defined[u.Source] == nil {
+			d.err(CodeUndefined, s.child(section, u.Source), fmt.Sprintf("service %q uses %s %q, which is not defined", s.Name, what, u.Source), orDefine(u.Source, section, sortedKeys(defined)))
+		}
+	}
+}
+
+func (d *decoder) checkContainerNames() {
+	owner := map[string]*draft{}
+	for _, name := range sortedKeys(d.project.Services) {
+		s := d.drafts[name]
+		if s.ContainerName == "" {
+			continue
+		}
+		if o := owner[s.ContainerName]; o != nil {
+			d.err(CodeDuplicate, s.child("container_name"), fmt.Sprintf("services %q and %q have the same container name %q", o.Name, s.Name, s.ContainerName), "change one of them")
+			continue
+		}
+		owner[s.ContainerName] = s
+	}
+}
+
+// checkPublished finds host ports that two services, or two replicas of one, would take.
+func (d *decoder) checkPublished() {
+	type claim struct {
+		s     *draft
+		ip    string
+		place string
+	}
+	taken := map[string][]claim{}
+	for _, name := range sortedKeys(d.project.Services) {
+		s := d.drafts[name]
+		for i, p := range s.Ports {
+			if p.Published == 0 || p.PublishedEnd != 0 {
+				continue
+			}
+			key := fmt.Sprintf("%d/%s", p.Published, p.Protocol)
+			path := Path(fmt.Sprintf("services.%s.ports[%d]", name, i))
+			r := d.project.Sources.At(path)
+			if s.Replicas > 1 {
+				d.at(diag.Error, CodeConflict, r.Start, fmt.Sprintf("service %q has %d replicas, which cannot all take host port %s", name, s.Replicas, key), fmt.Sprintf("publish a range of ports, such as %d-%d:%d", p.Published, int(p.Published)+s.Replicas-1, p.Target))
+				continue
+			}
+			for _, c := range taken[key] {
+				if c.ip == p.HostIP || wildcard(c.ip) || wildcard(p.HostIP) {
+					d.at(diag.Error, CodeConflict, r.Start, fmt.Sprintf("service %q and service %q (%s) both publish host port %s", name, c.s.Name, c.place, key), "change one of the host ports")
+					break
+				}
+			}
+			taken[key] = append(taken[key], claim{s, p.HostIP, r.Start.String()})
+		}
+	}
+}
+
+func wildcard(ip string) bool { return ip == "" || ip == "0.0.0.0" || ip == "::" }
+
+// checkAddresses holds static addresses against the subnets of their networks and
+// finds those that are given twice.
+func (d *decoder) checkAddresses() {
+	owner := map[string]string{}
+	for _, name := range sortedKeys(d.project.Services) {
+		s := d.drafts[name]
+		for _, key := range sortedKeys(s.Networks) {
+			net, ep := d.project.Networks[key], s.Networks[key]
+			if net == nil {
+				continue
+			}
+			for field, addr := range map[string]string{"ipv4_address": ep.IPv4, "ipv6_address": ep.IPv6} {
+				if addr == "" {
+					continue
+				}
+				at := s.child("networks", key, field)
+				d.checkAddress(at, s, net, addr)
+				if s.Replicas > 1 {
+					d.err(CodeConflict, at, fmt.Sprintf("service %q has %d replicas, which cannot share the address %s", name, s.Replicas, addr), "remove "+field)
+				}
+				if o := owner[key+" "+addr]; o != "" {
+					d.err(CodeDuplicate, at, fmt.Sprintf("services %q and %q both have the address %s on network %q", o, name, addr, key), "change one of them")
+				}
+				owner[key+" "+addr] = name
+			}
+		}
+	}
+}
+
+func (d *decoder) checkAddress(at *tree.Node, s *draft, n *Network, addr string) {
+	if n.External {
+		return // its subnets are known on the host only
+	}
+	a, err := netip.ParseAddr(addr)
+	if err != nil {
+		return
+	}
+	var subnets []string
+	for _, p := range n.IPAM {
+		subnet, err := netip.ParsePrefix(p.Subnet)
+		if err != nil || subnet.Addr().Is4() != a.Is4() {
+			continue
+		}
+		if subnet.Contains(a) {
+			if p.Gateway == addr {
+				d.err(CodeConflict, at, fmt.Sprintf("service %q: %s is the gateway of network %q", s.Name, addr, n.Key), "take another address")
+			}
+			return
+		}
+		subnets = append(subnets, subnet.String())
+	}
+	if len(subnets) == 0 {
+		d.err(CodeMissing, at, fmt.Sprintf("service %q wants %s on network %q, which has no subnet of that kind in the file", s.Name, addr, n.Key), "write ipam.config with a subnet for the network")
+		return
+	}
+	d.err(CodeValue, at, fmt.Sprintf("service %q: %s is outside the subnet %s of network %q", s.Name, addr, strings.Join(subnets, ", "), n.Key), "")
+}

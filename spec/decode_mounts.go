@@ -1,0 +1,337 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/spec/tree"
+	"github.com/stackrun/stack/spec/units"
+)
+
+var propagations = []string{"rprivate", "private", "rshared", "shared", "rslave", "slave"}
+
+var mountFields = fields[Mount]{
+	"type":      func(d *decoder, n *tree.Node, m *Mount) { m.Type = d.mountType(n) },
+	"source":    func(d *decoder, n *tree.Node, m *Mount) { m.Source = d.str(n) },
+	"target":    func(d *decoder, n *tree.Node, m *Mount) { m.Target = d.str(n) },
+	"read_only": func(d *decoder, n *tree.Node, m *Mount) { m.ReadOnly = d.boolean(n) },
+	"bind":      func(d *decoder, n *tree.Node, m *Mount) { object(d, n, bindFields, m) },
+	"volume":    func(d *decoder, n *tree.Node, m *Mount) { object(d, n, volumeUseFields, m) },
+	"tmpfs":     func(d *decoder, n *tree.Node, m *Mount) { object(d, n, tmpfsFields, m) },
+}
+
+var bindFields = fields[Mount]{
+	"propagation":      func(d *decoder, n *tree.Node, m *Mount) { m.Propagation = d.oneOf(n, propagations...) },
+	"create_host_path": func(d *decoder, n *tree.Node, m *Mount) { m.CreateHostPath = d.boolean(n) },
+	"recursive": func(d *decoder, n *tree.Node, m *Mount) {
+		m.Recursive = d.oneOf(n, "enabled", "disabled", "writable", "readonly")
+	},
+}
+
+var volumeUseFields = fields[Mount]{
+	"labels":  func(d *decoder, n *tree.Node, m *Mount) { m.Labels = d.stringMap(n) },
+	"nocopy":  func(d *decoder, n *tree.Node, m *Mount) { m.NoCopy = d.boolean(n) },
+	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.subpath(n) },
+}
+
+var tmpfsFields = fields[Mount]{
+	"size": func(d *decoder, n *tree.Node, m *Mount) { m.TmpfsSize = d.bytes(n) },
+	"mode": func(d *decoder, n *tree.Node, m *Mount) { m.TmpfsMode = d.mode(n) },
+}
+
+func (d *decoder) mountType(n *tree.Node) string {
+	s := d.str(n)
+	switch s {
+	case "image", "npipe", "cluster":
+		d.err(CodeRefused, n, fmt.Sprintf("%s: mounts of type %s are not made", n.Path, s), "use bind, volume or tmpfs")
+		return ""
+	}
+	return d.oneOf(n, "bind", "volume", "tmpfs")
+}
+
+func (d *decoder) subpath(n *tree.Node) string {
+	s := d.str(n)
+	if path.IsAbs(s) || slices.Contains(strings.Split(s, "/"), "..") {
+		d.bad(n, fmt.Sprintf("%q leaves the volume", s), "write a path relative to the volume's root")
+	}
+	return s
+}
+
+// mounts decodes volumes. Of entries with the same target the last one wins and
+// takes the place of the first, as in docker compose.
+func (d *decoder) mounts(n *tree.Node) []Mount {
+	var out []Mount
+	for _, it := range d.items(n) {
+		m, ok := d.mount(it)
+		if !ok {
+			continue
+		}
+		i := slices.IndexFunc(out, func(o Mount) bool { return o.Target == m.Target })
+		if i < 0 {
+			i = len(out)
+			out = append(out, m)
+		}
+		out[i] = m
+		d.source(n.Path+"["+itoa(i)+"]", it)
+	}
+	return out
+}
+
+func (d *decoder) mount(n *tree.Node) (Mount, bool) {
+	m := Mount{CreateHostPath: true}
+	if n.Kind == tree.Scalar {
+		return d.shortMount(n)
+	}
+	before := len(d.list)
+	if !object(d, n, mountFields, &m) {
+		return m, false
+	}
+	if n.Get("type").IsNull() {
+		d.err(CodeMissing, n, n.Path+" has no type", "write type: bind, volume or tmpfs")
+	}
+	if m.Target == "" {
+		d.err(CodeMissing, n, n.Path+" has no target", "write target: the path in the container")
+	}
+	if len(d.list) != before {
+		return m, !d.list[before:].HasErrors() && d.mountTarget(n, &m)
+	}
+	switch m.Type {
+	case "bind":
+		if m.Source == "" {
+			d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
+			return m, false
+		}
+		m.Source = d.path(m.Source)
+	case "tmpfs":
+		if m.Source != "" {
+			d.err(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
+			return m, false
+		}
+	}
+	d.mountDefaults(&m)
+	return m, d.mountTarget(n, &m)
+}
+
+func (d *decoder) mountDefaults(m *Mount) {
+	if m.Type != "bind" {
+		m.CreateHostPath = false
+		return
+	}
+	if m.Propagation == "" {
+		m.Propagation = "rprivate"
+	}
+	if m.Recursive == "" {
+		m.Recursive = "enabled"
+	}
+}
+
+func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
+	if !path.IsAbs(m.Target) {
+		d.bad(n, fmt.Sprintf("the target %q is not absolute", m.Target), "write the full path in the container")
+		return false
+	}
+	m.Target = path.Clean(m.Target)
+	if m.Target == "/" {
+		d.bad(n, "the target is the container's root", "mount below it")
+		return false
+	}
+	return true
+}
+
+// shortMount reads [SOURCE:]TARGET[:OPTIONS].
+func (d *decoder) shortMount(n *tree.Node) (Mount, bool) {
+	m := Mount{Type: "volume"}
+	text := d.str(n)
+	parts := strings.Split(text, ":")
+	switch {
+	case text == "" || slices.Contains(parts, "") || len(parts) > 3:
+		if text != "" {
+			d.bad(n, fmt.Sprintf("%q is not [SOURCE:]TARGET[:OPTIONS]", text), "")
+		}
+		return m, false
+	case len(parts) == 1:
+		m.Target = text
+	default:
+		m.Source, m.Target = parts[0], parts[1]
+		if len(parts) == 3 {
+			d.mountOptions(n, parts[2], &m)
+		}
+	}
+	if isPath(m.Source) {
+		m.Type, m.CreateHostPath = "bind", true
+		m.Source = d.path(m.Source)
+	}
+	d.mountDefaults(&m)
+	return m, d.mountTarget(n, &m)
+}
+
+func (d *decoder) mountOptions(n *tree.Node, list string, m *Mount) {
+	for o := range strings.SplitSeq(list, ",") {
+		switch {
+		case o == "ro":
+			m.ReadOnly = true
+		case o == "rw", o == "z", o == "Z", o == "cached", o == "delegated", o == "consistent":
+		case o == "nocopy":
+			m.NoCopy = true
+		case slices.Contains(propagations, o):
+			m.Propagation = o
+		default:
+			d.warn(CodeIgnored, n, fmt.Sprintf("%s: option %q is not known", n.Path, o), "known are ro, rw, nocopy, z, Z and the propagation modes")
+		}
+	}
+}
+
+// tmpfs decodes the service's own tmpfs key: PATH[:OPTIONS].
+func (d *decoder) tmpfs(n *tree.Node) []Mount {
+	var out []Mount
+	for _, it := range d.many(n) {
+		target, options, _ := strings.Cut(d.str(it), ":")
+		m := Mount{Type: "tmpfs", Target: target}
+		if target == "" || !d.mountTarget(it, &m) {
+			continue
+		}
+		for o := range strings.SplitSeq(options, ",") {
+			d.tmpfsOption(it, strings.TrimSpace(o), &m)
+		}
+		if i := slices.IndexFunc(out, func(o Mount) bool { return o.Target == m.Target }); i >= 0 {
+			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %s is there twice", n.Path, m.Target), "remove one")
+			continue
+		}
+		d.source(n.Path+"["+itoa(len(out))+"]", it)
+		out = append(out, m)
+	}
+	return out
+}
+
+func (d *decoder) tmpfsOption(n *tree.Node, o string, m *Mount) {
+	key, value, _ := strings.Cut(o, "=")
+	switch key {
+	case "":
+	case "ro":
+		m.ReadOnly = true
+	case "size":
+		if strings.HasSuffix(value, "%") { // tmpfs(5): a share of the memory
+			m.Options = append(m.Options, o)
+			return
+		}
+		v, err := units.Bytes(value)
+		if err != nil {
+			d.bad(n, fmt.Sprintf("size %q: %v", value, err), "")
+		}
+		m.TmpfsSize = v
+	case "mode":
+		v, err := strconv.ParseUint(value, 8, 32)
+		if err != nil || v > 0o7777 {
+			d.bad(n, fmt.Sprintf("%q is not a file mode", value), "write it in octal, such as 1777")
+		}
+		m.TmpfsMode = uint32(v)
+	default:
+		m.Options = append(m.Options, o)
+	}
+}
+
+var fileUseFields = fields[FileUse]{
+	"source": func(d *decoder, n *tree.Node, u *FileUse) { u.Source = d.str(n) },
+	"target": func(d *decoder, n *tree.Node, u *FileUse) { u.Target = d.str(n) },
+	"uid":    func(d *decoder, n *tree.Node, u *FileUse) { u.UID = d.numericID(n) },
+	"gid":    func(d *decoder, n *tree.Node, u *FileUse) { u.GID = d.numericID(n) },
+	"mode": func(d *decoder, n *tree.Node, u *FileUse) {
+		v := d.mode(n)
+		u.Mode = &v
+	},
+}
+
+func (d *decoder) numericID(n *tree.Node) string {
+	s := d.text(n)
+	if _, err := strconv.ParseUint(s, 10, 32); err != nil {
+		d.bad(n, fmt.Sprintf("%q is not a number", s), "write the numeric id")
+	}
+	return s
+}
+
+// fileUses decodes configs or secrets of a service; dir is where relative targets are.
+func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
+	var out []FileUse
+	for _, it := range d.items(n) {
+		var u FileUse
+		if it.Kind == tree.Mapping {
+			object(d, it, fileUseFields, &u)
+		} else {
+			u.Source = d.str(it)
+		}
+		if u.Source == "" {
+			d.err(CodeMissing, it, it.Path+" has no source", "")
+			continue
+		}
+		if u.Target == "" {
+			u.Target = u.Source
+		}
+		if !path.IsAbs(u.Target) {
+			u.Target = path.Join(dir, u.Target)
+		}
+		u.Target = path.Clean(u.Target)
+		i := slices.IndexFunc(out, func(o FileUse) bool { return o.Target == u.Target })
+		if i < 0 {
+			i = len(out)
+			out = append(out, u)
+		}
+		out[i] = u
+		d.source(n.Path+"["+itoa(i)+"]", it)
+	}
+	return out
+}
+
+var deviceFields = fields[Device]{
+	"source":      func(d *decoder, n *tree.Node, v *Device) { v.Source = d.str(n) },
+	"target":      func(d *decoder, n *tree.Node, v *Device) { v.Target = d.str(n) },
+	"permissions": func(d *decoder, n *tree.Node, v *Device) { v.Permissions = d.str(n) },
+}
+
+func (d *decoder) devices(n *tree.Node) []Device {
+	var out []Device
+	for _, it := range d.items(n) {
+		var v Device
+		if it.Kind == tree.Mapping {
+			object(d, it, deviceFields, &v)
+		} else {
+			parts := strings.Split(d.str(it), ":")
+			v.Source = parts[0]
+			switch {
+			case len(parts) == 2 && !path.IsAbs(parts[1]):
+				v.Permissions = parts[1]
+			case len(parts) == 2:
+				v.Target = parts[1]
+			case len(parts) == 3:
+				v.Target, v.Permissions = parts[1], parts[2]
+			case len(parts) > 3:
+				d.bad(it, fmt.Sprintf("%q is not SOURCE[:TARGET[:PERMISSIONS]]", it.Value), "")
+			}
+		}
+		if !path.IsAbs(v.Source) {
+			if strings.Contains(v.Source, "=") {
+				d.err(CodeRefused, it, fmt.Sprintf("%s: CDI devices (%s) are not resolved yet", it.Path, v.Source), "name the device node")
+			} else {
+				d.bad(it, fmt.Sprintf("%q is not the path of a device", v.Source), "")
+			}
+			continue
+		}
+		if v.Target == "" {
+			v.Target = v.Source
+		}
+		if v.Permissions == "" {
+			v.Permissions = "rwm"
+		}
+		if strings.Trim(v.Permissions, "rwm") != "" {
+			d.bad(it, fmt.Sprintf("%q are not permissions of a device", v.Permissions), "use letters of rwm")
+		}
+		if i := slices.IndexFunc(out, func(o Device) bool { return o.Target == v.Target }); i >= 0 {
+			out[i] = v
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}

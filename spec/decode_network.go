@@ -1,0 +1,187 @@
+package spec
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/stackrun/stack/spec/tree"
+)
+
+var endpointFields = fields[Endpoint]{
+	"aliases":        func(d *decoder, n *tree.Node, e *Endpoint) { e.Aliases = d.unique(n, d.items(n)) },
+	"ipv4_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv4 = d.address(n, true) },
+	"ipv6_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv6 = d.address(n, false) },
+	"mac_address":    func(d *decoder, n *tree.Node, e *Endpoint) { e.MacAddress = d.mac(n) },
+	"interface_name": func(d *decoder, n *tree.Node, e *Endpoint) { e.InterfaceName = d.interfaceName(n) },
+	"priority": func(d *decoder, n *tree.Node, e *Endpoint) {
+		e.Priority = int(d.integer(n, math.MinInt32, math.MaxInt32))
+	},
+	"gw_priority": func(d *decoder, n *tree.Node, e *Endpoint) {
+		e.GwPriority = int(d.integer(n, math.MinInt32, math.MaxInt32))
+	},
+}
+
+// endpoints decodes a service's networks: a list of names or a mapping.
+func (d *decoder) endpoints(n *tree.Node) map[string]*Endpoint {
+	out := map[string]*Endpoint{}
+	switch n.Kind {
+	case tree.Sequence:
+		for _, it := range n.Items {
+			name := d.str(it)
+			if _, twice := out[name]; twice {
+				d.err(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, name), "remove one")
+			}
+			out[name] = &Endpoint{}
+			d.source(n.Path+"."+name, it)
+		}
+	case tree.Mapping:
+		for _, p := range n.Pairs {
+			e := &Endpoint{}
+			object(d, p.Value, endpointFields, e)
+			out[p.Key.Value] = e
+		}
+	default:
+		d.want(n, "a mapping or a list of names")
+	}
+	return out
+}
+
+func (d *decoder) address(n *tree.Node, v4 bool) string {
+	a, err := netip.ParseAddr(d.str(n))
+	if err != nil || a.Is4() != v4 {
+		what := "an IPv6"
+		if v4 {
+			what = "an IPv4"
+		}
+		d.bad(n, fmt.Sprintf("%q is not %s address", n.Value, what), "")
+		return ""
+	}
+	return a.String()
+}
+
+func (d *decoder) addresses(n *tree.Node) []string {
+	var out []string
+	for _, it := range d.many(n) {
+		s := d.str(it)
+		if s == "" {
+			continue
+		}
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			d.bad(it, fmt.Sprintf("%q is not an IP address", s), "")
+			continue
+		}
+		out = append(out, a.String())
+	}
+	return dedup(out)
+}
+
+func dedup(list []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (d *decoder) mac(n *tree.Node) string {
+	hw, err := net.ParseMAC(d.str(n))
+	if err != nil || len(hw) != 6 {
+		d.bad(n, fmt.Sprintf("%q is not a MAC address", n.Value), "write six bytes, such as 02:42:ac:11:00:02")
+		return ""
+	}
+	if hw[0]&1 != 0 {
+		d.bad(n, fmt.Sprintf("%q is a multicast address", n.Value), "the first byte must be even")
+	}
+	return hw.String()
+}
+
+func (d *decoder) interfaceName(n *tree.Node) string {
+	s := d.str(n)
+	// IFNAMSIZ is 16 with the final zero; the kernel refuses / : and blanks.
+	if s == "" || len(s) > 15 || strings.ContainsAny(s, "/: \t\n") || s == "." || s == ".." || s == "lo" {
+		d.bad(n, fmt.Sprintf("%q is not the name of an interface", s), "use at most 15 characters without /, : and blanks")
+	}
+	return s
+}
+
+func (d *decoder) networkMode(n *tree.Node) string {
+	s := d.str(n)
+	switch {
+	case s == "", s == "none", s == "host", s == "bridge", strings.HasPrefix(s, "service:") && len(s) > 8:
+		return s
+	case s == "default":
+		return ""
+	case strings.HasPrefix(s, "container:"):
+		d.err(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
+	default:
+		d.bad(n, fmt.Sprintf("%q is not known", s), "use none, host or service:NAME, or list the network under networks")
+	}
+	return ""
+}
+
+// namespace takes one of the words or service:NAME.
+func (d *decoder) namespace(n *tree.Node, words ...string) string {
+	s := d.str(n)
+	switch {
+	case strings.HasPrefix(s, "service:") && len(s) > 8, s == "":
+		return s
+	case strings.HasPrefix(s, "container:"):
+		d.err(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
+		return ""
+	}
+	return d.oneOf(n, append(words, "service:NAME")...)
+}
+
+// extraHosts decodes a mapping of name to addresses, or a list of NAME=ADDRESS or NAME:ADDRESS.
+func (d *decoder) extraHosts(n *tree.Node) []HostEntry {
+	var out []HostEntry
+	add := func(at *tree.Node, host, addr string) {
+		addr = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(addr), "["), "]")
+		host = strings.TrimSpace(host)
+		if addr != "host-gateway" {
+			if _, err := netip.ParseAddr(addr); err != nil || host == "" {
+				d.bad(at, fmt.Sprintf("%q for %q is not an IP address", addr, host), "write NAME=ADDRESS, or NAME=host-gateway")
+				return
+			}
+		}
+		e := HostEntry{host, addr}
+		for _, o := range out {
+			if o == e {
+				return
+			}
+		}
+		out = append(out, e)
+	}
+	switch n.Kind {
+	case tree.Mapping:
+		for _, p := range n.Pairs {
+			for _, it := range d.many(p.Value) {
+				add(it, p.Key.Value, d.text(it))
+			}
+		}
+	case tree.Sequence:
+		for _, it := range n.Items {
+			text := d.str(it)
+			i := strings.IndexByte(text, '=')
+			if i < 0 {
+				i = strings.IndexByte(text, ':')
+			}
+			if i < 0 {
+				d.bad(it, fmt.Sprintf("%q is not NAME=ADDRESS", text), "")
+				continue
+			}
+			add(it, text[:i], text[i+1:])
+		}
+	default:
+		d.want(n, "a mapping or a list")
+	}
+	return out
+}

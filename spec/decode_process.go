@@ -1,0 +1,290 @@
+package spec
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// envFile is one entry of env_file.
+type envFile struct {
+	path     string
+	required bool
+	raw      bool
+	node     *tree.Node
+}
+
+var envFileFields = fields[envFile]{
+	"path":     func(d *decoder, n *tree.Node, e *envFile) { e.path = d.str(n) },
+	"required": func(d *decoder, n *tree.Node, e *envFile) { e.required = d.boolean(n) },
+	"format":   func(d *decoder, n *tree.Node, e *envFile) { e.raw = d.oneOf(n, "raw") == "raw" },
+}
+
+func (d *decoder) envFiles(n *tree.Node) []envFile {
+	var out []envFile
+	for _, it := range d.many(n) {
+		e := envFile{required: true, node: it}
+		if it.Kind == tree.Mapping {
+			object(d, it, envFileFields, &e)
+			if e.path == "" {
+				d.err(CodeMissing, it, it.Path+" has no path", "")
+				continue
+			}
+		} else if e.path = d.str(it); e.path == "" {
+			continue
+		}
+		e.path = d.path(e.path)
+		if i := slices.IndexFunc(out, func(o envFile) bool { return o.path == e.path }); i >= 0 {
+			out[i] = e
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// path makes a path of the host absolute.
+func (d *decoder) path(p string) string { return absolute(d.in.Dir, p, d.env["HOME"]) }
+
+func (d *decoder) image(n *tree.Node) string {
+	s := d.str(n)
+	if s == "" {
+		if n.Kind == tree.Scalar && n.Type == tree.String {
+			d.bad(n, "the image is empty", "name the image to run")
+		}
+		return ""
+	}
+	if strings.HasPrefix(s, "sha256:") {
+		return s
+	}
+	if _, err := name.ParseReference(s); err != nil {
+		d.bad(n, fmt.Sprintf("%q is not an image reference", s), "write [REGISTRY/]NAME[:TAG][@DIGEST] in lower case")
+	}
+	return s
+}
+
+func (d *decoder) platform(n *tree.Node) string {
+	s := d.str(n)
+	if parts := strings.Split(s, "/"); s != "" && (len(parts) > 3 || slices.Contains(parts, "")) {
+		d.bad(n, fmt.Sprintf("%q is not a platform", s), "write os/arch or os/arch/variant, such as linux/amd64")
+	}
+	return s
+}
+
+func (d *decoder) pullPolicy(n *tree.Node) string {
+	s := d.str(n)
+	switch s {
+	case "":
+		return ""
+	case "if_not_present":
+		return "missing"
+	case "always", "never", "missing", "build", "daily", "weekly":
+		return s
+	case "refresh":
+		return "always"
+	}
+	if every, ok := strings.CutPrefix(s, "every_"); ok {
+		d.duration(&tree.Node{Value: every, Path: n.Path, File: n.File, Line: n.Line, Column: n.Column, Interpolated: true})
+		return s
+	}
+	return d.oneOf(n, "always", "never", "missing", "build", "daily", "weekly", "every_<duration>")
+}
+
+func (d *decoder) containerName(n *tree.Node) string {
+	s := d.str(n)
+	for i, r := range s {
+		if !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || i > 0 && strings.ContainsRune("_.-", r)) || len(s) < 2 {
+			d.err(CodeName, n, fmt.Sprintf("%q is not the name of a container", s), "use two or more letters, digits, _ . and -, starting with a letter or digit")
+			break
+		}
+	}
+	return s
+}
+
+func (d *decoder) hostname(n *tree.Node) string {
+	s := d.str(n)
+	// sethostname(2) takes 64 bytes (HOST_NAME_MAX).
+	if len(s) > 64 || strings.ContainsAny(s, " \t\n/") {
+		d.bad(n, fmt.Sprintf("%q is not a host name", s), "use at most 64 letters, digits, dot and -")
+	}
+	return s
+}
+
+// distinct is a list in which docker compose takes a duplicate for a mistake.
+func (d *decoder) distinct(n *tree.Node) []string {
+	var out []string
+	for _, it := range d.items(n) {
+		s := d.text(it)
+		if slices.Contains(out, s) {
+			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// signals are the names of signal(7), without SIG.
+var signals = []string{"HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+	"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"}
+
+func (d *decoder) signal(n *tree.Node) string {
+	s := d.text(n)
+	if v, err := strconv.Atoi(s); err == nil {
+		if v < 1 || v > 64 {
+			d.bad(n, fmt.Sprintf("%d is not a signal", v), "signals are 1 to 64")
+		}
+		return s
+	}
+	bare := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if s != "" && !slices.Contains(signals, bare) && !strings.HasPrefix(bare, "RTMIN") && !strings.HasPrefix(bare, "RTMAX") {
+		d.bad(n, fmt.Sprintf("%q is not a signal", s), "write a name such as SIGTERM, or a number")
+	}
+	return s
+}
+
+func (d *decoder) sysctls(n *tree.Node) map[string]string {
+	m := d.stringMap(n)
+	for _, e := range d.entries(n) {
+		if !namespaced(e.key) {
+			d.err(CodeValue, e.at, fmt.Sprintf("%s: %s is not a sysctl of a namespace: it would change the host", n.Path, e.key), "only net.*, fs.mqueue.* and the System V IPC ones of kernel.* can be set")
+		}
+	}
+	return m
+}
+
+// namespaced says whether a sysctl belongs to a network or IPC namespace, see
+// network_namespaces(7) and ipc_namespaces(7).
+func namespaced(key string) bool {
+	switch key {
+	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", "kernel.domainname":
+		return true
+	}
+	return strings.HasPrefix(key, "net.") || strings.HasPrefix(key, "fs.mqueue.")
+}
+
+// rlimits are the resources of setrlimit(2).
+var rlimits = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
+
+var ulimitFields = fields[Ulimit]{
+	"soft": func(d *decoder, n *tree.Node, u *Ulimit) { u.Soft = d.integer(n, -1, math.MaxInt64) },
+	"hard": func(d *decoder, n *tree.Node, u *Ulimit) { u.Hard = d.integer(n, -1, math.MaxInt64) },
+}
+
+func (d *decoder) ulimits(n *tree.Node) map[string]Ulimit {
+	if n.Kind != tree.Mapping {
+		d.want(n, "a mapping")
+		return nil
+	}
+	m := make(map[string]Ulimit, len(n.Pairs))
+	for _, p := range n.Pairs {
+		if !slices.Contains(rlimits, p.Key.Value) {
+			d.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q is not a resource limit", p.Key.Value), suggest(p.Key.Value, rlimits))
+			continue
+		}
+		var u Ulimit
+		if p.Value.Kind == tree.Mapping {
+			for _, k := range []string{"soft", "hard"} {
+				if p.Value.Get(k).IsNull() {
+					d.err(CodeMissing, p.Value, fmt.Sprintf("%s has no %s", p.Value.Path, k), "write both soft and hard")
+				}
+			}
+			object(d, p.Value, ulimitFields, &u)
+			if u.Hard >= 0 && (u.Soft > u.Hard || u.Soft < 0) {
+				d.err(CodeConflict, p.Value, fmt.Sprintf("%s: soft %d is above hard %d", p.Value.Path, u.Soft, u.Hard), "")
+			}
+		} else {
+			u.Soft = d.integer(p.Value, -1, math.MaxInt64)
+			u.Hard = u.Soft
+		}
+		m[p.Key.Value] = u
+	}
+	return m
+}
+
+// variables joins env_file and environment of a selected service: later files win,
+// environment wins over all; a name without value takes the project's.
+func (d *decoder) variables(s *draft) {
+	env := map[string]string{}
+	var own []entry
+	if s.environment != nil {
+		own = d.entries(s.environment)
+	}
+	if len(s.envFiles) > 0 {
+		said := map[string]string{}
+		for _, e := range own {
+			if !e.null {
+				said[e.key] = e.value
+			}
+		}
+		lookup := func(name string) (string, bool) {
+			if v, ok := d.lookup(name); ok {
+				return v, true
+			}
+			if v, ok := said[name]; ok {
+				return v, true
+			}
+			v, ok := env[name]
+			return v, ok
+		}
+		for _, f := range s.envFiles {
+			if !f.required && !exists(d.in.FS, f.path) {
+				continue
+			}
+			list, ok := d.readEnvFile(f.path, f.node, f.raw, lookup)
+			if !ok {
+				continue
+			}
+			for _, e := range list {
+				env[e.Key] = e.Value
+			}
+		}
+	}
+	for _, e := range own {
+		if e.null {
+			v, ok := d.lookup(e.key)
+			if !ok {
+				delete(env, e.key)
+				continue
+			}
+			e.value = v
+		}
+		env[e.key] = e.value
+		d.source(s.environment.Path+"."+e.key, e.at)
+	}
+	if len(env) > 0 {
+		s.Environment = env
+	}
+}
+
+// labelSet joins label_file and labels.
+func (d *decoder) labelSet(s *draft) {
+	labels := map[string]string{}
+	for _, f := range s.labelFiles {
+		list, ok := d.readEnvFile(d.path(d.str(f)), f, false, d.lookup)
+		if !ok {
+			continue
+		}
+		for _, e := range list {
+			labels[e.Key] = e.Value
+		}
+	}
+	if s.labels != nil {
+		for _, e := range d.entries(s.labels) {
+			labels[e.key] = e.value
+			d.source(s.labels.Path+"."+e.key, e.at)
+			if strings.HasPrefix(e.key, "com.docker.compose.") {
+				d.warn(CodeIgnored, e.at, fmt.Sprintf("label %s: the prefix com.docker.compose is kept for the tool's own labels", e.key), "")
+			}
+		}
+	}
+	if len(labels) > 0 {
+		s.Labels = labels
+	}
+}

@@ -1,0 +1,204 @@
+package spec
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// draft is a service under decoding: what cannot be said before all its keys are
+// read, and before the profiles say whether it is in at all.
+type draft struct {
+	Service
+	key         *tree.Node
+	node        *tree.Node
+	environment *tree.Node
+	labels      *tree.Node
+	envFiles    []envFile
+	labelFiles  []*tree.Node
+	scale       *tree.Node
+	deploy      deploy
+	restart     *tree.Node
+	hasBuild    bool
+	flat        map[string]*tree.Node // keys that deploy.resources may say too
+}
+
+var serviceFields = fields[draft]{
+	"image":          func(d *decoder, n *tree.Node, s *draft) { s.Image = d.image(n) },
+	"platform":       func(d *decoder, n *tree.Node, s *draft) { s.Platform = d.platform(n) },
+	"pull_policy":    func(d *decoder, n *tree.Node, s *draft) { s.PullPolicy = d.pullPolicy(n) },
+	"container_name": func(d *decoder, n *tree.Node, s *draft) { s.ContainerName = d.containerName(n) },
+	"profiles":       func(d *decoder, n *tree.Node, s *draft) { s.Profiles = d.unique(n, d.items(n)) },
+	"attach":         func(d *decoder, n *tree.Node, s *draft) { b := d.boolean(n); s.Attach = &b },
+	"extends":        func(*decoder, *tree.Node, *draft) {}, // resolved before
+
+	"command":     func(d *decoder, n *tree.Node, s *draft) { s.Command = d.command(n) },
+	"entrypoint":  func(d *decoder, n *tree.Node, s *draft) { s.Entrypoint = d.command(n) },
+	"environment": func(d *decoder, n *tree.Node, s *draft) { s.environment = n },
+	"env_file":    func(d *decoder, n *tree.Node, s *draft) { s.envFiles = d.envFiles(n) },
+	"working_dir": func(d *decoder, n *tree.Node, s *draft) { s.WorkingDir = d.str(n) },
+	"user":        func(d *decoder, n *tree.Node, s *draft) { s.User = d.str(n) },
+	"group_add":   func(d *decoder, n *tree.Node, s *draft) { s.GroupAdd = d.distinct(n) },
+	"hostname":    func(d *decoder, n *tree.Node, s *draft) { s.Hostname = d.hostname(n) },
+	"domainname":  func(d *decoder, n *tree.Node, s *draft) { s.Domainname = d.str(n) },
+	"init":        func(d *decoder, n *tree.Node, s *draft) { s.Init = d.boolean(n) },
+	"tty":         func(d *decoder, n *tree.Node, s *draft) { s.TTY = d.boolean(n) },
+	"stdin_open":  func(d *decoder, n *tree.Node, s *draft) { s.StdinOpen = d.boolean(n) },
+	"stop_signal": func(d *decoder, n *tree.Node, s *draft) { s.StopSignal = d.signal(n) },
+	"stop_grace_period": func(d *decoder, n *tree.Node, s *draft) {
+		v := d.duration(n)
+		s.StopGrace = &v
+	},
+	"labels":      func(d *decoder, n *tree.Node, s *draft) { s.labels = n },
+	"label_file":  func(d *decoder, n *tree.Node, s *draft) { s.labelFiles = d.many(n) },
+	"annotations": func(d *decoder, n *tree.Node, s *draft) { s.Annotations = d.stringMap(n) },
+	"sysctls":     func(d *decoder, n *tree.Node, s *draft) { s.Sysctls = d.sysctls(n) },
+	"ulimits":     func(d *decoder, n *tree.Node, s *draft) { s.Ulimits = d.ulimits(n) },
+
+	"read_only": func(d *decoder, n *tree.Node, s *draft) { s.ReadOnly = d.boolean(n) },
+	"shm_size":  func(d *decoder, n *tree.Node, s *draft) { s.ShmSize = d.bytes(n) },
+	"volumes":   func(d *decoder, n *tree.Node, s *draft) { s.Mounts = d.mounts(n) },
+	"tmpfs":     func(d *decoder, n *tree.Node, s *draft) { s.Tmpfs = d.tmpfs(n) },
+	"configs":   func(d *decoder, n *tree.Node, s *draft) { s.Configs = d.fileUses(n, "/") },
+	"secrets":   func(d *decoder, n *tree.Node, s *draft) { s.Secrets = d.fileUses(n, "/run/secrets") },
+	"devices":   func(d *decoder, n *tree.Node, s *draft) { s.Devices = d.devices(n) },
+
+	"networks":     func(d *decoder, n *tree.Node, s *draft) { s.Networks = d.endpoints(n) },
+	"network_mode": func(d *decoder, n *tree.Node, s *draft) { s.NetworkMode = d.networkMode(n) },
+	"ports":        func(d *decoder, n *tree.Node, s *draft) { s.Ports = d.ports(n) },
+	"expose":       func(d *decoder, n *tree.Node, s *draft) { s.Expose = d.expose(n) },
+	"dns":          func(d *decoder, n *tree.Node, s *draft) { s.DNS = d.addresses(n) },
+	"dns_search":   func(d *decoder, n *tree.Node, s *draft) { s.DNSSearch = d.unique(n, d.many(n)) },
+	"dns_opt":      func(d *decoder, n *tree.Node, s *draft) { s.DNSOpt = d.unique(n, d.items(n)) },
+	"extra_hosts":  func(d *decoder, n *tree.Node, s *draft) { s.ExtraHosts = d.extraHosts(n) },
+	"mac_address":  func(d *decoder, n *tree.Node, s *draft) { s.MacAddress = d.mac(n) },
+
+	"cap_add":      func(d *decoder, n *tree.Node, s *draft) { s.CapAdd = d.capabilities(n) },
+	"cap_drop":     func(d *decoder, n *tree.Node, s *draft) { s.CapDrop = d.capabilities(n) },
+	"privileged":   func(d *decoder, n *tree.Node, s *draft) { s.Privileged = d.boolean(n) },
+	"security_opt": func(d *decoder, n *tree.Node, s *draft) { s.SecurityOpt = d.securityOpt(n) },
+	"ipc": func(d *decoder, n *tree.Node, s *draft) {
+		s.IPC = d.namespace(n, "none", "private", "host", "shareable")
+	},
+	"pid":         func(d *decoder, n *tree.Node, s *draft) { s.PID = d.namespace(n, "host") },
+	"uts":         func(d *decoder, n *tree.Node, s *draft) { s.UTS = d.oneOf(n, "host") },
+	"cgroup":      func(d *decoder, n *tree.Node, s *draft) { s.Cgroup = d.oneOf(n, "host", "private") },
+	"userns_mode": func(d *decoder, n *tree.Node, s *draft) { d.oneOf(n, "host") }, // no user namespace is what we do
+	"isolation":   func(d *decoder, n *tree.Node, s *draft) { d.oneOf(n, "default") },
+
+	"cgroup_parent": func(d *decoder, n *tree.Node, s *draft) { s.CgroupParent = d.str(n) },
+	"oom_score_adj": func(d *decoder, n *tree.Node, s *draft) { s.OOMScoreAdj = int(d.integer(n, -1000, 1000)) },
+	"cpus": func(d *decoder, n *tree.Node, s *draft) {
+		s.Resources.CPUs = d.number(n)
+		s.both("cpus", n)
+	},
+	"cpu_shares": func(d *decoder, n *tree.Node, s *draft) {
+		s.Resources.CPUShares = uint64(d.integer(n, 0, math.MaxInt64))
+	},
+	"cpu_quota":  func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUQuota = d.integer(n, -1, math.MaxInt64) },
+	"cpu_period": func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUPeriod = uint64(d.integer(n, 0, 1000000)) },
+	"cpuset":     func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUSet = d.cpuset(n) },
+	"mem_limit": func(d *decoder, n *tree.Node, s *draft) {
+		s.Resources.Memory = d.bytes(n)
+		s.both("memory", n)
+	},
+	"mem_reservation": func(d *decoder, n *tree.Node, s *draft) {
+		s.Resources.MemoryReservation = d.bytes(n)
+		s.both("reservation", n)
+	},
+	"memswap_limit": func(d *decoder, n *tree.Node, s *draft) {
+		if n.Kind == tree.Scalar && n.Value == "-1" {
+			s.Resources.MemorySwap = -1
+			return
+		}
+		s.Resources.MemorySwap = d.bytes(n)
+	},
+	"mem_swappiness": func(d *decoder, n *tree.Node, s *draft) {
+		v := uint64(d.integer(n, 0, 100))
+		s.Resources.MemorySwappiness = &v
+	},
+	"oom_kill_disable": func(d *decoder, n *tree.Node, s *draft) { s.Resources.OOMKillDisable = d.boolean(n) },
+	"pids_limit": func(d *decoder, n *tree.Node, s *draft) {
+		s.Resources.Pids = d.integer(n, -1, math.MaxInt64)
+		s.both("pids", n)
+	},
+
+	"depends_on":  func(d *decoder, n *tree.Node, s *draft) { s.DependsOn = d.dependsOn(n) },
+	"restart":     func(d *decoder, n *tree.Node, s *draft) { s.restart = n },
+	"healthcheck": func(d *decoder, n *tree.Node, s *draft) { s.HealthCheck = d.healthCheck(n) },
+	"logging":     func(d *decoder, n *tree.Node, s *draft) { object(d, n, loggingFields, &s.Logging) },
+	"scale":       func(d *decoder, n *tree.Node, s *draft) { s.scale = n },
+	"deploy":      func(d *decoder, n *tree.Node, s *draft) { object(d, n, deployFields, &s.deploy) },
+}
+
+var loggingFields = fields[Logging]{
+	"driver": func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.oneOf(n, "json-file", "local", "none") },
+	"options": func(d *decoder, n *tree.Node, l *Logging) {
+		l.Options = d.stringMap(n)
+	},
+}
+
+// both notes the node of a key that deploy.resources can say too.
+func (s *draft) both(what string, n *tree.Node) {
+	if s.flat == nil {
+		s.flat = map[string]*tree.Node{}
+	}
+	s.flat[what] = n
+}
+
+func (d *decoder) service(key, n *tree.Node) *draft {
+	s := &draft{Service: Service{Name: key.Value, Replicas: 1}, key: key, node: n}
+	d.checkName(key, "service")
+	if n.Kind != tree.Mapping {
+		d.want(n, "a mapping")
+		return s
+	}
+	object(d, n, serviceFields, s)
+	s.hasBuild = !n.Get("build").IsNull()
+	s.Service.Restart = d.restartPolicy(s)
+	d.resources(s)
+	d.replicas(s)
+	d.checkImage(s)
+	return s
+}
+
+// checkImage refuses a service that nothing can be started from.
+func (d *decoder) checkImage(s *draft) {
+	switch {
+	case s.Image != "":
+	case s.hasBuild:
+		d.err(CodeRefused, s.node.Pair("build").Key, fmt.Sprintf("service %q has build and no image: images are not built yet", s.Name), "build the image with another tool, load it with \"stack load\", and name it with image")
+	case s.node.Get("image").IsNull():
+		d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), "name the image to run: image: NAME:TAG")
+	}
+}
+
+// checkName refuses names that the language does not allow for keys.
+func (d *decoder) checkName(key *tree.Node, what string) {
+	ok := key.Value != ""
+	for _, r := range key.Value {
+		ok = ok && (r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+	}
+	if !ok {
+		d.err(CodeName, key, fmt.Sprintf("%q is not the name of a %s", key.Value, what), "use letters, digits, dot, - and _")
+	}
+}
+
+// draftsOf decodes all services; null bodies and bad ones are reported.
+func (d *decoder) draftsOf(n *tree.Node) {
+	d.drafts = map[string]*draft{}
+	if n.IsNull() {
+		return
+	}
+	if n.Kind != tree.Mapping {
+		d.want(n, "a mapping")
+		return
+	}
+	for _, p := range n.Pairs {
+		if !strings.HasPrefix(p.Key.Value, "x-") {
+			d.drafts[p.Key.Value] = d.service(p.Key, p.Value)
+		}
+	}
+}

@@ -1,0 +1,284 @@
+// Package dotenv reads .env files and env_file entries in the two grammars that
+// Compose has: its own (quotes, escapes, interpolation) and "raw", which is that
+// of docker run --env-file. It is pure.
+package dotenv
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stackrun/stack/spec/interp"
+)
+
+// Entry is one variable. A line with only a name gives the value that the
+// environment has for it, and no entry when it has none.
+type Entry struct {
+	Key   string
+	Value string
+	Line  int
+}
+
+// Error is a fault of the file.
+type Error struct {
+	Line    int
+	Message string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Message) }
+
+// Warning is a variable that a value refers to and that is not set.
+type Warning struct {
+	Line int
+	Name string
+}
+
+// Parse reads the Compose grammar. lookup gives the variables of the environment,
+// which win over earlier keys of the same file in ${…}.
+func Parse(text string, lookup interp.Lookup) ([]Entry, []Warning, *Error) {
+	p := &parser{text: strings.TrimPrefix(text, "\ufeff"), line: 1, outer: lookup, seen: map[string]string{}}
+	p.text = strings.ReplaceAll(p.text, "\r\n", "\n")
+	for p.skip() {
+		if err := p.statement(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return p.entries, p.warnings, nil
+}
+
+type parser struct {
+	text     string
+	line     int
+	outer    interp.Lookup
+	seen     map[string]string
+	entries  []Entry
+	warnings []Warning
+}
+
+func (p *parser) advance(n int) {
+	p.line += strings.Count(p.text[:n], "\n")
+	p.text = p.text[n:]
+}
+
+// skip passes blanks, blank lines and comments; false at the end.
+func (p *parser) skip() bool {
+	for {
+		n := len(p.text) - len(strings.TrimLeft(p.text, " \t\n\r\f\v\u00a0\u0085"))
+		p.advance(n)
+		if p.text == "" {
+			return false
+		}
+		if p.text[0] != '#' {
+			return true
+		}
+		if n = strings.IndexByte(p.text, '\n'); n < 0 {
+			p.text = ""
+			return false
+		}
+		p.advance(n)
+	}
+}
+
+func (p *parser) fail(format string, args ...any) *Error {
+	return &Error{p.line, fmt.Sprintf(format, args...)}
+}
+
+func (p *parser) statement() *Error {
+	if rest, ok := strings.CutPrefix(p.text, "export"); ok && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
+		p.text = strings.TrimLeft(rest, " \t")
+	}
+	n := strings.IndexAny(p.text, "=:\n")
+	if n < 0 || p.text[n] == '\n' {
+		end := n
+		if n < 0 {
+			end = len(p.text)
+		}
+		name := p.text[:end]
+		if i := strings.Index(name, " #"); i >= 0 {
+			name = name[:i]
+		}
+		name = strings.TrimSpace(name)
+		if err := p.checkKey(name); err != nil {
+			return err
+		}
+		if v, ok := p.outer(name); ok {
+			p.add(name, v)
+		}
+		p.advance(end)
+		return nil
+	}
+	key := strings.TrimRight(p.text[:n], " \t")
+	if err := p.checkKey(key); err != nil {
+		return err
+	}
+	p.text = strings.TrimLeft(p.text[n+1:], " \t\f\v")
+	if p.text == "" {
+		p.add(key, "")
+		return nil
+	}
+	switch p.text[0] {
+	case '"', '\'':
+		return p.quoted(key, p.text[0])
+	}
+	return p.unquoted(key)
+}
+
+func (p *parser) checkKey(key string) *Error {
+	if key == "" {
+		return p.fail("expected a variable name")
+	}
+	for _, r := range key {
+		switch {
+		case r == '_' || r == '.' || r == '-' || r == '[' || r == ']':
+		case '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z':
+		default:
+			return p.fail("unexpected character %q in variable name %q", r, key)
+		}
+	}
+	return nil
+}
+
+func (p *parser) add(key, value string) {
+	p.entries = append(p.entries, Entry{key, value, p.line})
+	p.seen[key] = value
+}
+
+func (p *parser) unquoted(key string) *Error {
+	end := strings.IndexByte(p.text, '\n')
+	if end < 0 {
+		end = len(p.text)
+	}
+	v := p.text[:end]
+	if v[0] == '#' {
+		v = ""
+	} else if i := strings.Index(v, " #"); i >= 0 {
+		v = v[:i]
+	}
+	v, err := p.expand(strings.TrimSpace(v))
+	if err != nil {
+		return err
+	}
+	p.add(key, v)
+	p.advance(end)
+	return nil
+}
+
+func (p *parser) quoted(key string, quote byte) *Error {
+	for i := 1; i < len(p.text); i++ {
+		switch p.text[i] {
+		case '\\':
+			i++
+		case quote:
+			v := p.text[1:i]
+			if quote == '\'' {
+				v = strings.ReplaceAll(v, `\'`, `'`)
+			} else {
+				var err *Error
+				if v, err = p.expand(unescape(v)); err != nil {
+					return err
+				}
+			}
+			p.add(key, v)
+			p.advance(i + 1)
+			return nil
+		}
+	}
+	return p.fail("the value of %s has no closing %c", key, quote)
+}
+
+// expand substitutes the environment's variables first, then earlier keys.
+func (p *parser) expand(s string) (string, *Error) {
+	v, missing, err := interp.Expand(s, func(name string) (string, bool) {
+		if v, ok := p.outer(name); ok {
+			return v, true
+		}
+		v, ok := p.seen[name]
+		return v, ok
+	})
+	if err != nil {
+		return "", p.fail("%s", err.Message)
+	}
+	for _, m := range missing {
+		p.warnings = append(p.warnings, Warning{p.line, m.Name})
+	}
+	return v, nil
+}
+
+// unescape decodes the escapes of a double-quoted value. \$ becomes $$, which
+// interpolation turns into a dollar sign.
+func unescape(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		switch c := s[i]; c {
+		case 'n':
+			b.WriteByte('\n')
+		case 'r':
+			b.WriteByte('\r')
+		case 't':
+			b.WriteByte('\t')
+		case 'a':
+			b.WriteByte('\a')
+		case 'b':
+			b.WriteByte('\b')
+		case 'f':
+			b.WriteByte('\f')
+		case 'v':
+			b.WriteByte('\v')
+		case '$':
+			b.WriteString("$$")
+		case '"', '\\':
+			b.WriteByte(c)
+		case '0':
+			n, k := 0, 0
+			for k < 3 && i+1+k < len(s) && '0' <= s[i+1+k] && s[i+1+k] <= '7' {
+				n = n*8 + int(s[i+1+k]-'0')
+				k++
+			}
+			if k == 0 {
+				b.WriteString(`\0`)
+				continue
+			}
+			b.WriteByte(byte(n))
+			i += k
+		default:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// ParseRaw reads the grammar of docker run --env-file: everything after = is the
+// value; a line with only a name takes the environment's value.
+func ParseRaw(text string, lookup interp.Lookup) ([]Entry, *Error) {
+	var entries []Entry
+	line := 0
+	for l := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		line++
+		l = strings.TrimLeft(strings.TrimRight(l, "\r\n"), " \t")
+		if l == "" || l[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(l, "=")
+		if key == "" {
+			return nil, &Error{line, "expected a variable name"}
+		}
+		if strings.ContainsAny(key, " \t") {
+			return nil, &Error{line, fmt.Sprintf("the variable name %q has a blank in it", key)}
+		}
+		if !ok {
+			if value, ok = lookup(key); !ok {
+				continue
+			}
+		}
+		entries = append(entries, Entry{key, value, line})
+	}
+	return entries, nil
+}

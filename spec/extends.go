@@ -1,0 +1,132 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/schema"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// extendAll resolves the extends of every service of doc. earlier is the model of
+// the files before it, where a service may be found that doc itself does not have.
+func (l *loader) extendAll(doc, earlier *tree.Node, file string, sc scope) {
+	services := doc.Get("services")
+	if services == nil || services.Kind != tree.Mapping {
+		return
+	}
+	x := &extender{loader: l, sc: sc, done: map[*tree.Node]bool{}}
+	for i := range services.Pairs {
+		p := &services.Pairs[i]
+		p.Value = x.extend(p.Key, p.Value, place{doc, earlier, file}, nil)
+	}
+}
+
+type extender struct {
+	*loader
+	sc   scope
+	done map[*tree.Node]bool // resolved service bodies
+}
+
+// place is where the names of services are looked up.
+type place struct {
+	doc, earlier *tree.Node
+	file         string
+}
+
+// extend gives the body of service key with its base merged under it.
+func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.Node {
+	ext := body.Get("extends")
+	if ext == nil || x.done[body] {
+		return body
+	}
+	step := key.Value + " (" + key.Pos().String() + ")"
+	if slices.Contains(chain, step) {
+		x.err(CodeCycle, ext, "extends: "+strings.Join(append(chain, step), " -> "), "")
+		body.Delete("extends")
+		return body
+	}
+	chain = append(chain, step)
+	name, file := ext, (*tree.Node)(nil)
+	if ext.Kind == tree.Mapping {
+		name, file = ext.Get("service"), ext.Get("file")
+		for _, p := range ext.Pairs {
+			if k := p.Key.Value; k != "service" && k != "file" {
+				x.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q in services.%s.extends", k, key.Value), suggest(k, []string{"service", "file"}))
+			}
+		}
+	}
+	body.Delete("extends")
+	if name.IsNull() || name.Kind != tree.Scalar {
+		x.err(CodeMissing, ext, fmt.Sprintf("services.%s.extends needs the name of a service", key.Value), "write extends: {service: NAME}")
+		return body
+	}
+	from := at
+	if !file.IsNull() {
+		var ok bool
+		if from, ok = x.other(file); !ok {
+			return body
+		}
+	}
+	pair := from.doc.Get("services").Pair(name.Value)
+	if pair == nil && from.earlier != nil {
+		pair = from.earlier.Get("services").Pair(name.Value)
+	}
+	if pair == nil {
+		var names []string
+		if s := from.doc.Get("services"); s != nil {
+			for _, p := range s.Pairs {
+				names = append(names, p.Key.Value)
+			}
+		}
+		x.err(CodeUndefined, name, fmt.Sprintf("services.%s extends %q, which %s does not have", key.Value, name.Value, from.file), suggest(name.Value, names))
+		return body
+	}
+	base := x.extend(pair.Key, pair.Value, from, chain)
+	if from.doc == at.doc {
+		pair.Value = base
+	}
+	if base.Kind != tree.Mapping || body.Kind != tree.Mapping {
+		return body
+	}
+	merged := x.join(base.Clone(), body, schema.At("services.*"), "services."+key.Value)
+	x.done[merged] = true
+	return merged
+}
+
+// other reads the file that an extends names. Its relative paths, those of its own
+// extends among them, are relative to it.
+func (x *extender) other(file *tree.Node) (place, bool) {
+	if file.Kind != tree.Scalar {
+		x.err(CodeType, file, "extends.file: expected a path but got "+file.What(), "")
+		return place{}, false
+	}
+	if isRemote(file.Value) {
+		x.err(CodeRefused, file, "extends.file: remote references are not fetched yet", "use a local file")
+		return place{}, false
+	}
+	name := absolute(x.sc.dir, file.Value, x.env["HOME"])
+	src, ok := x.parse(name, file)
+	if !ok {
+		return place{}, false
+	}
+	dir := path.Dir(name)
+	var doc *tree.Node
+	for _, d := range src.docs {
+		x.interpolate(d, x.sc.lookup)
+		rebase(d, dir, x.env["HOME"])
+		if doc == nil {
+			doc = d
+		} else {
+			doc = x.join(doc, d, schema.Root(), "")
+		}
+	}
+	return place{doc: doc, file: name}, true
+}
+
+// isRemote says whether a reference is for git or a registry.
+func isRemote(ref string) bool {
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") || strings.HasPrefix(ref, "github.com/")
+}

@@ -1,0 +1,171 @@
+package spec
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/spec/dotenv"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// maxIncludes bounds how deep files may include files.
+const maxIncludes = 50
+
+// include loads what doc includes and merges doc over it.
+func (l *loader) include(doc *tree.Node, sc scope) *tree.Node {
+	list := doc.Get("include")
+	doc.Delete("include")
+	if list.IsNull() {
+		return doc
+	}
+	if list.Kind != tree.Sequence {
+		l.err(CodeType, list, "include: expected a list but got "+list.What(), "")
+		return doc
+	}
+	var all *tree.Node
+	for _, it := range list.Items {
+		sub := l.included(it, sc)
+		switch {
+		case sub == nil:
+		case all == nil:
+			all = sub
+		default:
+			all = l.merge(all, sub)
+		}
+	}
+	if all == nil {
+		return doc
+	}
+	all.Delete("name") // the including file names the project
+	all.Delete("version")
+	return l.merge(all, doc)
+}
+
+func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
+	paths, dirNode, envNode := n, (*tree.Node)(nil), (*tree.Node)(nil)
+	if n.Kind == tree.Mapping {
+		for _, p := range n.Pairs {
+			switch p.Key.Value {
+			case "path", "project_directory", "env_file":
+			default:
+				l.err(CodeUnknownKey, p.Key, "\""+p.Key.Value+"\" in include", suggest(p.Key.Value, []string{"path", "project_directory", "env_file"}))
+			}
+		}
+		paths, dirNode, envNode = n.Get("path"), n.Get("project_directory"), n.Get("env_file")
+	}
+	names, ok := l.texts(paths)
+	if !ok || len(names) == 0 {
+		l.err(CodeMissing, n, "include needs the path of a file", "write include: [other.yaml]")
+		return nil
+	}
+	home := l.env["HOME"]
+	var files []source
+	for _, name := range names {
+		if isRemote(name.Value) {
+			l.err(CodeRefused, name, "include: remote references are not fetched yet", "use a local file")
+			return nil
+		}
+		file := absolute(sc.dir, name.Value, home)
+		if slices.Contains(l.chain, file) || len(l.chain) > maxIncludes {
+			l.err(CodeCycle, name, "include: "+strings.Join(append(slices.Clone(l.chain), file), " -> "), "")
+			return nil
+		}
+		if slices.Contains(l.in.Files, file) {
+			l.err(CodeCycle, name, "include: "+file+" includes itself", "")
+			return nil
+		}
+		src, ok := l.parse(file, name)
+		if !ok {
+			return nil
+		}
+		files = append(files, src)
+	}
+	first := files[0].file
+	dir := path.Dir(first)
+	if !dirNode.IsNull() {
+		dir = absolute(sc.dir, dirNode.Value, home)
+	}
+	lookup, ok := l.includeEnv(envNode, dir, sc)
+	if !ok {
+		return nil
+	}
+	depth := len(l.chain)
+	for _, f := range files {
+		l.chain = append(l.chain, f.file)
+	}
+	sub := l.model(files, scope{dir: dir, lookup: lookup})
+	l.chain = l.chain[:depth]
+	if sub != nil {
+		rebase(sub, dir, home)
+	}
+	return sub
+}
+
+// includeEnv gives the variables of an included file: those around it, then the
+// defaults of its own env files.
+func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (string, bool), bool) {
+	own := map[string]string{}
+	lookup := func(name string) (string, bool) {
+		if v, ok := sc.lookup(name); ok {
+			return v, true
+		}
+		v, ok := own[name]
+		return v, ok
+	}
+	var files []string
+	if n.IsNull() {
+		if f := path.Join(dir, ".env"); exists(l.in.FS, f) {
+			files = append(files, f)
+		}
+	} else {
+		nodes, ok := l.texts(n)
+		if !ok {
+			l.err(CodeType, n, "include.env_file: expected a path or a list of paths", "")
+			return nil, false
+		}
+		for _, it := range nodes {
+			files = append(files, absolute(sc.dir, it.Value, l.env["HOME"]))
+		}
+	}
+	for _, f := range files {
+		entries, ok := l.readEnvFile(f, n, false, lookup)
+		if !ok {
+			return nil, false
+		}
+		for _, e := range entries {
+			own[e.Key] = e.Value
+		}
+	}
+	return lookup, true
+}
+
+// readEnvFile reads one env file; by is the node that names it.
+func (l *loader) readEnvFile(file string, by *tree.Node, raw bool, lookup func(string) (string, bool)) ([]dotenv.Entry, bool) {
+	data, err := readFile(l.in.FS, file, tree.MaxFile)
+	if err != nil {
+		l.err(CodeRead, by, file+": "+err.Error(), "create it, or say required: false")
+		return nil, false
+	}
+	entries, list := parseEnv(file, data, raw, lookup)
+	l.list = append(l.list, list...)
+	return entries, !list.HasErrors()
+}
+
+// texts are the scalars of a string or a list of strings.
+func (l *loader) texts(n *tree.Node) ([]*tree.Node, bool) {
+	switch {
+	case n.IsNull():
+		return nil, true
+	case n.Kind == tree.Scalar:
+		return []*tree.Node{n}, true
+	case n.Kind == tree.Mapping:
+		return nil, false
+	}
+	for _, it := range n.Items {
+		if it.Kind != tree.Scalar {
+			return nil, false
+		}
+	}
+	return n.Items, true
+}

@@ -1,0 +1,248 @@
+package spec
+
+import (
+	"context"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/interp"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// Stdin stands for the standard input among Input.Files.
+const Stdin = "-"
+
+// Input is everything that Load looks at. Locate makes one as docker compose would.
+type Input struct {
+	FS       fs.FS             // rooted at "/"
+	Files    []string          // absolute paths or Stdin, in order; later ones override
+	Dir      string            // absolute: the project directory
+	Env      map[string]string // variables: the process environment and .env, already joined
+	Profiles []string          // active profiles; "*" is all of them
+	Services []string          // named on the command line: their profiles become active
+	Name     string            // project name when it is not the file's to say
+	Stdin    []byte            // the content of Stdin
+}
+
+// Load reads the files of in and gives the project they describe. All faults of a
+// pass are reported, sorted by place; the project is nil when one of them is an
+// error. Load does no I/O but through in.FS.
+func Load(ctx context.Context, in Input) (*Project, diag.List) {
+	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: maps.Clone(in.Env)}
+	if l.env == nil {
+		l.env = map[string]string{}
+	}
+	p := l.load()
+	l.list.Sort()
+	if l.list.HasErrors() {
+		return nil, l.list
+	}
+	return p, l.list
+}
+
+// loader is one call of Load.
+type loader struct {
+	faults
+	ctx     context.Context
+	in      Input
+	env     map[string]string
+	text    map[string][]byte // files read so far, for columns inside of scalars
+	project string            // its name
+	chain   []string          // files whose include or extends is being resolved
+}
+
+func (l *loader) lookup(name string) (string, bool) {
+	v, ok := l.env[name]
+	return v, ok
+}
+
+func (l *loader) load() *Project {
+	if len(l.in.Files) == 0 {
+		l.err(CodeNoFile, nil, "not found", "name one with -f, or write a compose.yaml")
+		return nil
+	}
+	files := l.parseAll(l.in.Files)
+	if l.list.HasErrors() {
+		return nil
+	}
+	l.nameProject(files)
+	l.env["COMPOSE_PROJECT_NAME"] = l.project
+	model := l.model(files, scope{dir: l.in.Dir, lookup: l.lookup})
+	if model == nil || l.list.HasErrors() {
+		return nil
+	}
+	setPaths(model, "")
+	l.checkKeys(model)
+	p := l.decode(model)
+	if l.list.HasErrors() {
+		return nil
+	}
+	return p
+}
+
+// source is one file and its documents.
+type source struct {
+	file string
+	docs []*tree.Node
+}
+
+func (l *loader) parseAll(files []string) []source {
+	var out []source
+	for _, file := range files {
+		if s, ok := l.parse(file, nil); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// parse reads one file. by is the node that names the file, nil for the command line.
+func (l *loader) parse(file string, by *tree.Node) (source, bool) {
+	if err := l.ctx.Err(); err != nil {
+		l.err(CodeRead, by, err.Error(), "")
+		return source{}, false
+	}
+	data, name := l.in.Stdin, "<stdin>"
+	if file != Stdin {
+		name = file
+		var err error
+		if data, err = readFile(l.in.FS, file, tree.MaxFile); err != nil {
+			if by != nil {
+				l.err(CodeRead, by, file+": "+err.Error(), "")
+			} else {
+				l.at(diag.Error, CodeRead, diag.Pos{File: file}, err.Error(), "")
+			}
+			return source{}, false
+		}
+	}
+	l.text[name] = data
+	docs, list := tree.Parse(name, data)
+	l.list = append(l.list, list...)
+	if list.HasErrors() {
+		return source{}, false
+	}
+	if len(docs) == 0 {
+		l.at(diag.Error, CodeEmpty, diag.Pos{File: name}, "it has no services", "")
+		return source{}, false
+	}
+	for _, d := range docs {
+		if d.Kind != tree.Mapping {
+			l.err(CodeType, d, "expected a mapping at the top of the file but got "+d.What(), "")
+			return source{}, false
+		}
+	}
+	return source{name, docs}, true
+}
+
+// nameProject decides the name: the caller's, else the last name: of the files,
+// else the directory's.
+func (l *loader) nameProject(files []source) {
+	l.project = l.in.Name
+	if l.project != "" {
+		return
+	}
+	for _, f := range files {
+		for _, d := range f.docs {
+			n := d.Get("name")
+			if n.IsNull() || n.Kind != tree.Scalar {
+				continue
+			}
+			// Faults of the value are reported with those of all others.
+			if text, _, err := interp.Expand(n.Value, l.lookup); err == nil {
+				if l.project = NormalName(text); l.project == "" {
+					l.err(CodeName, n, "project name must not be empty", "use lower-case letters, digits, - and _")
+				}
+			}
+		}
+	}
+	if l.project == "" {
+		l.project = NormalName(path.Base(l.in.Dir))
+	}
+	if l.project == "" {
+		l.err(CodeName, nil, "project name must not be empty: the directory "+l.in.Dir+" gives none", "name the project with -p or with a top-level name")
+	}
+}
+
+// NormalName is s as a project name: lower case, only [a-z0-9_-], not starting
+// with - or _. It may be empty.
+func NormalName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '_' || r == '-':
+			return r
+		}
+		return -1
+	}, s)
+	return strings.TrimLeft(s, "_-")
+}
+
+// scope is what a group of files is read with.
+type scope struct {
+	dir    string // base of relative paths
+	lookup interp.Lookup
+}
+
+// model reads the documents of files into one: interpolate, include, extend, merge.
+func (l *loader) model(files []source, sc scope) *tree.Node {
+	var model *tree.Node
+	for _, f := range files {
+		for _, doc := range f.docs {
+			l.interpolate(doc, sc.lookup)
+			doc = l.include(doc, sc)
+			l.extendAll(doc, model, f.file, sc)
+			if model == nil {
+				model = doc
+				continue
+			}
+			model = l.merge(model, doc)
+		}
+	}
+	dropResets(model)
+	return model
+}
+
+// setPaths gives every node its address in the model.
+func setPaths(n *tree.Node, at string) {
+	n.Path = at
+	prefix := at
+	if prefix != "" {
+		prefix += "."
+	}
+	for _, p := range n.Pairs {
+		p.Key.Path = prefix + p.Key.Value
+		setPaths(p.Value, p.Key.Path)
+	}
+	for i, it := range n.Items {
+		setPaths(it, at+"["+itoa(i)+"]")
+	}
+}
+
+// sourcesOf is the place of every value of the model.
+func sourcesOf(model *tree.Node) Sources {
+	s := Sources{}
+	var walk func(n *tree.Node)
+	walk = func(n *tree.Node) {
+		for _, p := range n.Pairs {
+			if p.Value.Kind == tree.Scalar {
+				s[Path(p.Key.Path)] = p.Value.Range()
+			} else {
+				s[Path(p.Key.Path)] = p.Key.Range()
+			}
+			walk(p.Value)
+		}
+		for _, it := range n.Items {
+			s[Path(it.Path)] = it.Range()
+			walk(it)
+		}
+	}
+	walk(model)
+	return s
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

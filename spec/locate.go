@@ -1,0 +1,229 @@
+package spec
+
+import (
+	"io/fs"
+	"maps"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// Default file names, first wins; the override belongs to a default file only.
+var (
+	defaultFiles  = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+	overrideFiles = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+)
+
+// Request is what a command line says about which project is meant. Nil and empty mean "not given".
+type Request struct {
+	Cwd        string            // absolute
+	Process    map[string]string // the process environment
+	Files      []string          // -f
+	ProjectDir string            // --project-directory
+	EnvFiles   []string          // --env-file
+	Name       string            // -p
+	Profiles   []string          // --profile
+}
+
+// Location is the answer: which files, and with which variables they are read.
+type Location struct {
+	Files    []string // absolute or Stdin; none when there is none, which only matters to commands that need the file
+	Dir      string
+	Env      map[string]string
+	Name     string // -p or COMPOSE_PROJECT_NAME; "" = the file or the directory names the project
+	Profiles []string
+}
+
+// Input is what Load needs of l.
+func (l *Location) Input(fsys fs.FS) Input {
+	return Input{FS: fsys, Files: l.Files, Dir: l.Dir, Env: l.Env, Profiles: l.Profiles, Name: l.Name}
+}
+
+// Locate applies docker compose's rules of precedence: which files (-f, COMPOSE_FILE,
+// default names upwards from the working directory with their override), which
+// variables (process, --env-file, .env), which project name and profiles. That no
+// file is found is a fault of code CodeNoFile beside a usable Location.
+func Locate(fsys fs.FS, r Request) (*Location, diag.List) {
+	l := &locator{fs: fsys, Request: r, env: maps.Clone(r.Process)}
+	if l.env == nil {
+		l.env = map[string]string{}
+	}
+	l.env["PWD"] = r.Cwd
+	loc := l.locate()
+	l.list.Sort()
+	return loc, l.list
+}
+
+type locator struct {
+	faults
+	Request
+	fs  fs.FS
+	env map[string]string
+}
+
+func (l *locator) locate() *Location {
+	envFiles := l.EnvFiles
+	if len(envFiles) == 0 {
+		for f := range strings.SplitSeq(l.Process["COMPOSE_ENV_FILES"], ",") {
+			if f = strings.TrimSpace(f); f != "" {
+				envFiles = append(envFiles, f)
+			}
+		}
+	}
+	useDotenv := len(envFiles) == 0 && !truthy(l.Process["COMPOSE_DISABLE_ENV_FILE"])
+	if len(envFiles) > 0 {
+		l.readEnvFiles(envFiles)
+	} else if useDotenv && len(l.Files) == 0 && l.ProjectDir == "" {
+		// With -f only the .env beside the file counts, but COMPOSE_FILE may come from this one.
+		l.dotenv(l.Cwd)
+	}
+	loc := &Location{Env: l.env}
+	loc.Files = l.files()
+	switch {
+	case l.ProjectDir != "":
+		loc.Dir = absolute(l.Cwd, l.ProjectDir, l.env["HOME"])
+	case len(loc.Files) > 0 && loc.Files[0] != Stdin:
+		loc.Dir = path.Dir(loc.Files[0])
+	default:
+		loc.Dir = l.Cwd
+	}
+	if useDotenv {
+		l.dotenv(loc.Dir)
+	}
+	loc.Name = l.name()
+	loc.Profiles = l.Profiles
+	if loc.Profiles == nil {
+		for p := range strings.SplitSeq(l.env["COMPOSE_PROFILES"], ",") {
+			if p = strings.TrimSpace(p); p != "" {
+				loc.Profiles = append(loc.Profiles, p)
+			}
+		}
+	}
+	if len(loc.Files) == 0 {
+		l.err(CodeNoFile, nil, "no "+strings.Join(defaultFiles, ", ")+" in "+l.searchDir()+" or above", "name a file with -f")
+	}
+	return loc
+}
+
+func (l *locator) searchDir() string {
+	if l.ProjectDir != "" {
+		return absolute(l.Cwd, l.ProjectDir, l.env["HOME"])
+	}
+	return l.Cwd
+}
+
+func (l *locator) files() []string {
+	names := l.Files
+	if len(names) == 0 && l.env["COMPOSE_FILE"] != "" {
+		sep := l.env["COMPOSE_PATH_SEPARATOR"]
+		if sep == "" {
+			sep = ":"
+		}
+		names = strings.Split(l.env["COMPOSE_FILE"], sep)
+	}
+	if len(names) > 0 {
+		var out []string
+		for _, f := range names {
+			if f != Stdin {
+				f = absolute(l.Cwd, f, l.env["HOME"])
+			}
+			out = append(out, f)
+		}
+		return out
+	}
+	for dir := l.searchDir(); ; dir = path.Dir(dir) {
+		if found := l.present(dir, defaultFiles); len(found) > 0 {
+			if len(found) > 1 {
+				l.at(diag.Warning, CodeIgnored, diag.Pos{File: found[1]}, "several default files in "+dir+": "+found[0]+" is used", "")
+			}
+			over := l.present(dir, overrideFiles)
+			if len(over) > 1 {
+				l.at(diag.Warning, CodeIgnored, diag.Pos{File: over[1]}, "several override files in "+dir+": "+over[0]+" is used", "")
+			}
+			return append(found[:1], over[:min(1, len(over))]...)
+		}
+		if dir == "/" || dir == "." {
+			return nil
+		}
+	}
+}
+
+func (l *locator) present(dir string, names []string) []string {
+	var out []string
+	for _, n := range names {
+		if f := path.Join(dir, n); exists(l.fs, f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// dotenv adds the variables of dir/.env that are not set yet.
+func (l *locator) dotenv(dir string) {
+	file := path.Join(dir, ".env")
+	if info, err := fs.Stat(l.fs, fsPath(file)); err != nil || info.IsDir() {
+		return
+	}
+	l.readEnv(file, l.env)
+}
+
+// readEnvFiles adds the variables of --env-file: later files win, the process wins over all.
+func (l *locator) readEnvFiles(files []string) {
+	read := maps.Clone(l.env)
+	for _, f := range files {
+		file := absolute(l.Cwd, f, l.env["HOME"])
+		for k, v := range l.entries(file, read) {
+			if _, set := l.env[k]; !set {
+				read[k] = v
+			}
+		}
+	}
+	l.env = read
+}
+
+func (l *locator) readEnv(file string, into map[string]string) {
+	for k, v := range l.entries(file, into) {
+		if _, set := into[k]; !set {
+			into[k] = v
+		}
+	}
+}
+
+func (l *locator) entries(file string, env map[string]string) map[string]string {
+	data, err := readFile(l.fs, file, tree.MaxFile)
+	if err != nil {
+		l.at(diag.Error, CodeRead, diag.Pos{File: file}, err.Error(), "")
+		return nil
+	}
+	list, faults := parseEnv(file, data, false, func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	})
+	l.list = append(l.list, faults...)
+	out := make(map[string]string, len(list))
+	for _, e := range list {
+		out[e.Key] = e.Value
+	}
+	return out
+}
+
+// name is -p or COMPOSE_PROJECT_NAME, which must be normal already.
+func (l *locator) name() string {
+	name := l.Name
+	if name == "" {
+		name = l.env["COMPOSE_PROJECT_NAME"]
+	}
+	if name != "" && NormalName(name) != name {
+		l.err(CodeName, nil, "invalid project name "+strconv.Quote(name)+": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number", "")
+	}
+	return name
+}
+
+// truthy reads a boolean variable as docker compose does: anything else is false.
+func truthy(s string) bool {
+	b, err := strconv.ParseBool(s)
+	return err == nil && b || s == "y" || s == "Y"
+}

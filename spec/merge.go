@@ -1,0 +1,206 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stackrun/stack/schema"
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// merge joins a later document into an earlier one. Nodes keep their places.
+func (l *loader) merge(base, over *tree.Node) *tree.Node {
+	return l.join(base, over, schema.Root(), "")
+}
+
+// join merges over into base, both at place s (nil = unknown, the check of keys
+// will tell); at is the address for messages. base may be changed.
+func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.Node {
+	if over.Mark == tree.Reset || over.Mark == tree.Override || base.Mark == tree.Reset {
+		return over
+	}
+	r := byDefault
+	if s != nil {
+		r = ruleOf()[s]
+	}
+	switch {
+	case r == replaceWhole:
+		return over
+	case over.IsNull():
+		return base
+	case base.IsNull():
+		return over
+	}
+	switch r {
+	case keyed:
+		return joinKeyed(toKeyed(base), toKeyed(over))
+	case named:
+		base, over = toNamed(base, at), toNamed(over, at)
+	case contextOrMap:
+		base, over = toMap(base, "context"), toMap(over, "context")
+	case oneOrMany:
+		base, over = toList(base), toList(over)
+	case sameDriver:
+		base = keepDriver(base, over)
+	case bySubnet:
+		return l.joinBySubnet(base, over, s, at)
+	}
+	switch {
+	case base.Kind == tree.Mapping && over.Kind == tree.Mapping:
+		for _, p := range over.Pairs {
+			old := base.Pair(p.Key.Value)
+			if old == nil || r == perKey {
+				base.Set(p.Key, p.Value)
+				continue
+			}
+			merged := l.join(old.Value, p.Value, below(s, p.Key.Value), join(at, p.Key.Value))
+			if merged == p.Value {
+				old.Key = p.Key
+			}
+			old.Value = merged
+		}
+		return base
+	case base.Kind == tree.Sequence && over.Kind == tree.Sequence:
+		base.Items = append(base.Items[:len(base.Items):len(base.Items)], over.Items...)
+		return base
+	case base.Kind == tree.Scalar && over.Kind == tree.Scalar:
+		return over
+	}
+	l.err(CodeMerge, over, fmt.Sprintf("%s is %s here and %s at %s", at, over.What(), base.What(), base.Pos()), "write both in the same form, or tag this one with !override")
+	return base
+}
+
+func below(s *schema.Node, key string) *schema.Node {
+	if s == nil {
+		return nil
+	}
+	if k := s.Keys[key]; k != nil {
+		return k
+	}
+	return s.Any
+}
+
+func join(at, key string) string {
+	if at == "" {
+		return key
+	}
+	return at + "." + key
+}
+
+// toKeyed turns the list form of "key=value" into the mapping form. An item without
+// = has null for value, as a mapping's "key:" has.
+func toKeyed(n *tree.Node) *tree.Node {
+	if n.Kind != tree.Sequence {
+		return n
+	}
+	m := n.Like(tree.Mapping)
+	for _, it := range n.Items {
+		if it.Kind != tree.Scalar {
+			return n // the decoder reports it
+		}
+		key, value, ok := strings.Cut(it.Text(), "=")
+		v := it.At(value)
+		if !ok {
+			v.Type = tree.Null
+		}
+		m.Set(it.At(key), v)
+	}
+	return m
+}
+
+func joinKeyed(base, over *tree.Node) *tree.Node {
+	if base.Kind != tree.Mapping || over.Kind != tree.Mapping {
+		return over
+	}
+	for _, p := range over.Pairs {
+		base.Set(p.Key, p.Value)
+	}
+	return base
+}
+
+// toNamed turns a list of names into a mapping of them.
+func toNamed(n *tree.Node, at string) *tree.Node {
+	if n.Kind != tree.Sequence {
+		return n
+	}
+	m := n.Like(tree.Mapping)
+	for _, it := range n.Items {
+		if it.Kind != tree.Scalar {
+			return n
+		}
+		v := it.Like(tree.Scalar)
+		v.Type = tree.Null
+		if strings.HasSuffix(at, ".depends_on") {
+			v = it.Like(tree.Mapping)
+			yes := it.At("true")
+			yes.Type = tree.Bool
+			v.Pairs = []tree.Pair{{Key: it.At("condition"), Value: it.At(string(ServiceStarted))}, {Key: it.At("required"), Value: yes}}
+		}
+		m.Set(it.At(it.Value), v)
+	}
+	return m
+}
+
+func toMap(n *tree.Node, key string) *tree.Node {
+	if n.Kind != tree.Scalar {
+		return n
+	}
+	m := n.Like(tree.Mapping)
+	m.Pairs = []tree.Pair{{Key: n.At(key), Value: n}}
+	return m
+}
+
+func toList(n *tree.Node) *tree.Node {
+	if n.Kind != tree.Scalar {
+		return n
+	}
+	s := n.Like(tree.Sequence)
+	s.Items = []*tree.Node{n}
+	return s
+}
+
+// keepDriver drops base's logging options when over changes the driver.
+func keepDriver(base, over *tree.Node) *tree.Node {
+	a, b := base.Get("driver"), over.Get("driver")
+	if a == nil || b == nil || a.Value == b.Value {
+		return base
+	}
+	return base.Like(tree.Mapping)
+}
+
+func (l *loader) joinBySubnet(base, over *tree.Node, s *schema.Node, at string) *tree.Node {
+	if base.Kind != tree.Sequence || over.Kind != tree.Sequence {
+		return over
+	}
+next:
+	for _, it := range over.Items {
+		subnet := it.Get("subnet")
+		for i, old := range base.Items {
+			if was := old.Get("subnet"); subnet != nil && was != nil && was.Value == subnet.Value {
+				base.Items[i] = l.join(old, it, s.Elem, at)
+				continue next
+			}
+		}
+		base.Items = append(base.Items[:len(base.Items):len(base.Items)], it)
+	}
+	return base
+}
+
+// dropResets removes what !reset marks, once everything is merged. On the element
+// of a list the tag has no effect, as in docker compose.
+func dropResets(n *tree.Node) {
+	if n == nil {
+		return
+	}
+	kept := n.Pairs[:0]
+	for _, p := range n.Pairs {
+		if p.Value.Mark != tree.Reset {
+			dropResets(p.Value)
+			kept = append(kept, p)
+		}
+	}
+	n.Pairs = kept
+	for _, it := range n.Items {
+		dropResets(it)
+	}
+}

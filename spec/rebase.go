@@ -1,0 +1,100 @@
+package spec
+
+import (
+	"strings"
+
+	"github.com/stackrun/stack/spec/tree"
+)
+
+// rebase makes the relative paths of a document absolute: those of a file that is
+// reached by include or extends are relative to it, not to the project.
+func rebase(doc *tree.Node, dir, home string) {
+	abs := func(n *tree.Node) {
+		if n == nil || n.Kind != tree.Scalar || n.Type != tree.String || n.Value == "" || isRemote(n.Value) {
+			return
+		}
+		if p := absolute(dir, n.Value, home); p != n.Value {
+			n.Value, n.Interpolated = p, true
+		}
+	}
+	each := func(n *tree.Node, f func(*tree.Node)) {
+		switch {
+		case n == nil:
+		case n.Kind == tree.Sequence:
+			for _, it := range n.Items {
+				f(it)
+			}
+		case n.Kind == tree.Scalar:
+			f(n)
+		}
+	}
+	values := func(n *tree.Node, f func(*tree.Node)) {
+		if n != nil {
+			for _, p := range n.Pairs {
+				f(p.Value)
+			}
+		}
+	}
+	values(doc.Get("services"), func(s *tree.Node) {
+		each(s.Get("env_file"), func(n *tree.Node) {
+			if n.Kind == tree.Mapping {
+				n = n.Get("path")
+			}
+			abs(n)
+		})
+		each(s.Get("label_file"), abs)
+		each(s.Get("volumes"), func(n *tree.Node) {
+			if n.Kind == tree.Scalar {
+				rebaseShort(n, dir, home)
+			} else if t := n.Get("type"); t != nil && t.Value == "bind" {
+				abs(n.Get("source"))
+			}
+		})
+		each(s.Get("security_opt"), func(n *tree.Node) { rebaseProfile(n, dir, home) })
+		if e := s.Get("extends"); e != nil {
+			abs(e.Get("file"))
+		}
+		if b := s.Get("build"); b != nil {
+			if b.Kind == tree.Mapping {
+				b = b.Get("context")
+			}
+			abs(b)
+		}
+	})
+	for _, kind := range []string{"configs", "secrets"} {
+		values(doc.Get(kind), func(n *tree.Node) { abs(n.Get("file")) })
+	}
+	values(doc.Get("volumes"), func(n *tree.Node) {
+		opts := n.Get("driver_opts")
+		if o := opts.Get("o"); o != nil && hasOption(o.Value, "bind") {
+			abs(opts.Get("device"))
+		}
+	})
+}
+
+func rebaseShort(n *tree.Node, dir, home string) {
+	src, rest, ok := strings.Cut(n.Value, ":")
+	if ok && isPath(src) {
+		n.Value, n.Interpolated = absolute(dir, src, home)+":"+rest, true
+	}
+}
+
+func rebaseProfile(n *tree.Node, dir, home string) {
+	if p, ok := strings.CutPrefix(n.Value, "seccomp="); ok && p != "unconfined" && p != "builtin" {
+		n.Value, n.Interpolated = "seccomp="+absolute(dir, p, home), true
+	}
+}
+
+// isPath tells the source of a bind from the name of a volume.
+func isPath(source string) bool {
+	return source != "" && (source[0] == '.' || source[0] == '/' || source[0] == '~')
+}
+
+func hasOption(list, want string) bool {
+	for o := range strings.SplitSeq(list, ",") {
+		if strings.TrimSpace(o) == want {
+			return true
+		}
+	}
+	return false
+}

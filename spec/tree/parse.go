@@ -1,0 +1,358 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// Bounds of what a file may ask for. They are far above any real file and keep
+// alias bombs (CVE-2024-10846) and deep nesting within a second and some 100 MB.
+const (
+	MaxFile   = 8 << 20 // bytes of one file
+	MaxScalar = 1 << 20 // bytes of one scalar
+	MaxDepth  = 100     // nesting of mappings and lists
+	maxCopied = 200_000 // nodes that aliases and merge keys may add to one file
+)
+
+// Codes of the faults that Parse reports.
+const (
+	CodeSyntax    diag.Code = "yaml-syntax"
+	CodeEncoding  diag.Code = "encoding"
+	CodeDuplicate diag.Code = "duplicate-key"
+	CodeKey       diag.Code = "bad-key"
+	CodeTag       diag.Code = "unknown-tag"
+	CodeAlias     diag.Code = "alias"
+	CodeSize      diag.Code = "too-large"
+)
+
+// Parse reads the documents of one file, in order; an empty document gives no
+// node. name is what positions say. The nodes are usable when the list has no error.
+func Parse(name string, data []byte) ([]*Node, diag.List) {
+	p := &parser{file: name}
+	if len(data) > MaxFile {
+		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d bytes, the limit is %d", len(data), MaxFile), "")
+		return nil, p.faults
+	}
+	if !utf8.Valid(data) {
+		p.fault(CodeEncoding, invalidAt(name, data), "not UTF-8", "the file has a byte sequence that is not UTF-8 here", "save the file as UTF-8")
+		return nil, p.faults
+	}
+	var docs []*Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var y yaml.Node
+		err := dec.Decode(&y)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			p.syntax(err, data)
+			break
+		}
+		if n := p.document(&y); n != nil {
+			docs = append(docs, n)
+		}
+	}
+	return docs, p.faults
+}
+
+type parser struct {
+	file   string
+	faults diag.List
+	copied int                 // nodes made for aliases so far
+	stack  map[*yaml.Node]bool // anchors being resolved
+	alias  int                 // depth of aliases around the current node
+	full   bool                // a bound was hit: stop descending
+}
+
+func (p *parser) fault(code diag.Code, at diag.Pos, summary, detail, hint string) {
+	p.faults = append(p.faults, &diag.Diagnostic{Code: code, Summary: summary, Detail: detail, Hint: hint, Subject: &diag.Range{Start: at}})
+}
+
+func (p *parser) at(y *yaml.Node) diag.Pos {
+	return diag.Pos{File: p.file, Line: y.Line, Column: y.Column}
+}
+
+// syntax turns yaml.v3's error, whose place is only in its text, into a fault.
+func (p *parser) syntax(err error, data []byte) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	at := diag.Pos{File: p.file}
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if num, msg, ok := strings.Cut(rest, ": "); ok {
+			if line, err := strconv.Atoi(num); err == nil {
+				at.Line, text = line, msg
+			}
+		}
+	}
+	if at.Line == 0 {
+		at.Line = 1
+	}
+	hint := ""
+	switch {
+	case strings.Contains(text, "cannot start any token"):
+		hint = "indent with spaces, not with tabs, and quote values that start with a special character"
+	case strings.Contains(text, "mapping values are not allowed"):
+		hint = "check the indentation, and quote a value that contains \": \""
+	case strings.Contains(text, "did not find expected"):
+		hint = "check the indentation of this line and the ones above it"
+	case strings.Contains(text, "unknown anchor"):
+		hint = "define the anchor with & before it is used"
+	}
+	if n := bytes.Count(data, []byte("\n")) + 1; at.Line > n {
+		at.Line = n
+	}
+	p.fault(CodeSyntax, at, "invalid YAML", text, hint)
+}
+
+func (p *parser) document(y *yaml.Node) *Node {
+	if y.Kind != yaml.DocumentNode || len(y.Content) == 0 {
+		return nil
+	}
+	p.stack = map[*yaml.Node]bool{}
+	n := p.node(y.Content[0], 0)
+	if n.IsNull() && n.Mark == None {
+		return nil
+	}
+	return n
+}
+
+// node never returns nil; a faulty part becomes null.
+func (p *parser) node(y *yaml.Node, depth int) *Node {
+	n := &Node{File: p.file, Line: int32(y.Line), Column: int32(y.Column)}
+	if p.full {
+		n.Type = Null
+		return n
+	}
+	if p.alias > 0 {
+		if p.copied++; p.copied > maxCopied {
+			p.full = true
+			p.fault(CodeAlias, p.at(y), "too many aliases", fmt.Sprintf("the aliases of this file stand for more than %d values", maxCopied), "use fewer nested aliases")
+		}
+	}
+	if depth > MaxDepth {
+		p.full = true
+		p.fault(CodeSize, p.at(y), "nested too deeply", fmt.Sprintf("more than %d levels of mappings and lists", MaxDepth), "")
+		n.Type = Null
+		return n
+	}
+	switch y.Kind {
+	case yaml.AliasNode:
+		return p.resolve(y, depth)
+	case yaml.MappingNode:
+		n.Kind = Mapping
+		p.tag(n, y)
+		p.anchored(y, func() { p.pairs(n, y, depth) })
+	case yaml.SequenceNode:
+		n.Kind = Sequence
+		p.tag(n, y)
+		p.anchored(y, func() {
+			n.Items = make([]*Node, 0, len(y.Content))
+			for _, c := range y.Content {
+				n.Items = append(n.Items, p.node(c, depth+1))
+			}
+		})
+	default:
+		p.scalar(n, y)
+	}
+	return n
+}
+
+// anchored runs f with y marked as under resolution when it carries an anchor, so
+// that an alias to it from within is seen as the cycle that it is.
+func (p *parser) anchored(y *yaml.Node, f func()) {
+	if y.Anchor == "" {
+		f()
+		return
+	}
+	p.stack[y] = true
+	f()
+	delete(p.stack, y)
+}
+
+func (p *parser) resolve(y *yaml.Node, depth int) *Node {
+	if p.stack[y.Alias] {
+		p.fault(CodeAlias, p.at(y), "alias cycle", fmt.Sprintf("*%s stands inside its own anchor, line %d", y.Value, y.Alias.Line), "")
+		return &Node{Type: Null, File: p.file, Line: int32(y.Line), Column: int32(y.Column)}
+	}
+	p.alias++
+	n := p.node(y.Alias, depth)
+	p.alias--
+	return n
+}
+
+func (p *parser) scalar(n *Node, y *yaml.Node) {
+	n.Value = y.Value
+	n.Plain = y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0
+	n.Block = y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	if len(y.Value) > MaxScalar {
+		p.fault(CodeSize, p.at(y), "value too large", fmt.Sprintf("it has %d bytes, the limit is %d", len(y.Value), MaxScalar), "put large content in a file")
+	}
+	switch y.Tag {
+	case "!!null":
+		n.Type = Null
+	case "!!bool":
+		n.Type = Bool
+	case "!!int":
+		n.Type = Int
+	case "!!float":
+		n.Type = Float
+	case "!!timestamp":
+		n.Type = Timestamp
+	case "!!str", "!!binary", "!!merge":
+	default:
+		p.tag(n, y)
+	}
+}
+
+// tag handles Compose's own tags and refuses those that nobody knows.
+func (p *parser) tag(n *Node, y *yaml.Node) {
+	switch y.Tag {
+	case "!reset":
+		n.Mark = Reset
+	case "!override":
+		n.Mark = Override
+	case "", "!", "!!map", "!!seq":
+		return
+	default:
+		p.fault(CodeTag, p.at(y), "unknown tag", fmt.Sprintf("%q", y.Tag), "Compose knows !reset and !override")
+		return
+	}
+	if n.Kind == Scalar && y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+		// The tag hides the type that the text would have: "!reset null", "!override 3".
+		n.Type = plainType(n.Value)
+	}
+}
+
+func plainType(s string) Type {
+	var y yaml.Node
+	if s == "" {
+		return Null
+	}
+	if err := yaml.Unmarshal([]byte(s), &y); err != nil || len(y.Content) != 1 {
+		return String
+	}
+	switch y.Content[0].Tag {
+	case "!!null":
+		return Null
+	case "!!bool":
+		return Bool
+	case "!!int":
+		return Int
+	case "!!float":
+		return Float
+	}
+	return String
+}
+
+func (p *parser) pairs(n *Node, y *yaml.Node, depth int) {
+	n.Pairs = make([]Pair, 0, len(y.Content)/2)
+	// Beyond this a scan per key is slower than a map.
+	const scan = 16
+	var index map[string]int
+	if len(y.Content)/2 > scan {
+		index = make(map[string]int, len(y.Content)/2)
+	}
+	find := func(key string) int {
+		if index != nil {
+			if i, ok := index[key]; ok {
+				return i
+			}
+			return -1
+		}
+		for i := range n.Pairs {
+			if n.Pairs[i].Key.Value == key {
+				return i
+			}
+		}
+		return -1
+	}
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		k, v := y.Content[i], y.Content[i+1]
+		if k.Tag == "!!merge" {
+			merges = append(merges, v)
+			continue
+		}
+		for k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.Kind != yaml.ScalarNode {
+			p.fault(CodeKey, p.at(k), "key is not a string", "a mapping's key must be a string here", "")
+			continue
+		}
+		key := &Node{Value: k.Value, Plain: k.Style == 0, File: p.file, Line: int32(k.Line), Column: int32(k.Column)}
+		if k.Tag != "!!str" && k.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+			p.fault(CodeKey, p.at(k), "key is not a string", fmt.Sprintf("%s is not a string in YAML", k.Value), fmt.Sprintf("quote it: %q", k.Value))
+			continue
+		}
+		if at := find(key.Value); at >= 0 {
+			p.fault(CodeDuplicate, p.at(k), "duplicate key", fmt.Sprintf("%q is already defined on line %d", key.Value, n.Pairs[at].Key.Line), "remove one of them")
+			continue
+		}
+		if index != nil {
+			index[key.Value] = len(n.Pairs)
+		}
+		n.Pairs = append(n.Pairs, Pair{key, p.node(v, depth+1)})
+	}
+	for _, m := range merges {
+		p.mergeKey(n, m, depth)
+	}
+}
+
+// mergeKey adds what `<<: value` brings; keys that n has already win.
+// https://yaml.org/type/merge.html
+func (p *parser) mergeKey(n *Node, y *yaml.Node, depth int) {
+	target := y
+	for target.Kind == yaml.AliasNode {
+		if p.stack[target.Alias] {
+			p.fault(CodeAlias, p.at(y), "alias cycle", fmt.Sprintf("*%s stands inside its own anchor, line %d", target.Value, target.Alias.Line), "")
+			return
+		}
+		target = target.Alias
+	}
+	switch target.Kind {
+	case yaml.SequenceNode:
+		for _, c := range target.Content {
+			p.mergeKey(n, c, depth)
+		}
+	case yaml.MappingNode:
+		p.alias++
+		from := p.node(target, depth)
+		p.alias--
+		for _, pair := range from.Pairs {
+			if n.Pair(pair.Key.Value) == nil {
+				n.Pairs = append(n.Pairs, pair)
+			}
+		}
+	default:
+		p.fault(CodeAlias, p.at(y), "bad merge key", "<< takes a mapping or a list of mappings", "")
+	}
+}
+
+// invalidAt is the place of the first byte that is not UTF-8.
+func invalidAt(name string, data []byte) diag.Pos {
+	at := diag.Pos{File: name, Line: 1, Column: 1}
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if r == '\n' {
+			at.Line++
+			at.Column = 1
+		} else {
+			at.Column++
+		}
+		data = data[size:]
+	}
+	return at
+}
