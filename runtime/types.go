@@ -62,8 +62,11 @@ type State struct {
 	Labels    map[string]string
 	CreatedAt time.Time
 	StartedAt time.Time
-	Exit      *Exit // of the last run, when stopped
-	Config    *Config
+	Exit      *Exit   // of the last run, when stopped
+	Config    *Config // shared: read only
+
+	// Warnings of the last start: what was asked for and could not be applied, one sentence each.
+	Warnings []string
 }
 
 // Exit is how a process ended.

@@ -1,0 +1,171 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
+// under the same id is ErrAlreadyExists.
+func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
+	if err := checkConfig(&c); err != nil {
+		return State{}, err
+	}
+	unlock, err := d.ids.lock(ctx, c.ID)
+	if err != nil {
+		return State{}, err
+	}
+	defer unlock()
+
+	have, err := d.config(c.ID)
+	if err == nil {
+		if c.CreatedAt.IsZero() {
+			c.CreatedAt = have.CreatedAt
+		}
+		if !sameConfig(have, &c) {
+			return State{}, errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot create container %.12s: it exists with another configuration", c.ID))
+		}
+		return d.state(c.ID, have)
+	}
+	if !errors.Is(err, errdefs.ErrNotFound) {
+		return State{}, err
+	}
+	if c.CreatedAt.IsZero() {
+		c.CreatedAt = time.Now()
+	}
+	b, err := json.Marshal(&c)
+	if err != nil {
+		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot create container %.12s: %w", c.ID, err))
+	}
+	dir := d.stateDir(c.ID)
+	// What an interrupted Create or Delete left is not a container: it has no config.json.
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+		err = os.RemoveAll(dir)
+		if err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+		if err != nil {
+			return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+		}
+	} else if err != nil {
+		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+	}
+	path := filepath.Join(dir, configName)
+	// 0600: the environment holds passwords. Not synced: what a power cut takes is made again from the desired state.
+	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
+		os.RemoveAll(dir)
+		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+	}
+	// The cache holds what a reader of the file would see, not the caller's pointers.
+	mine := new(Config)
+	if err := json.Unmarshal(b, mine); err != nil {
+		os.RemoveAll(dir)
+		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err == nil {
+		d.configs.put(c.ID, st, mine)
+	}
+	return State{ID: c.ID, Status: Created, Labels: mine.Labels, CreatedAt: mine.CreatedAt, Config: mine}, nil
+}
+
+func checkConfig(c *Config) error {
+	if err := checkID(c.ID); err != nil {
+		return err
+	}
+	bad := func(what string) error {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot create container %.12s: %s", c.ID, what))
+	}
+	switch {
+	case c.Spec == nil || c.Spec.Process == nil:
+		return bad("its spec has no process")
+	case len(c.Spec.Process.Args) == 0:
+		return bad("its process has no arguments")
+	case len(c.Root) == 0:
+		return bad("it has no root")
+	}
+	if _, err := parseSignal(c.StopSignal); err != nil {
+		return bad(err.Error())
+	}
+	return nil
+}
+
+// sameConfig compares as the file would hold them.
+func sameConfig(have, want *Config) bool {
+	b, err := json.Marshal(want)
+	if err != nil {
+		return false
+	}
+	w := new(Config)
+	if json.Unmarshal(b, w) != nil {
+		return false
+	}
+	w.CreatedAt = have.CreatedAt // its own clock's business
+	return reflect.DeepEqual(have, w)
+}
+
+// Delete removes a container that does not run, with all that is its own: cgroups, run directory, record. ErrConflict when
+// it runs. Not there = success, and what an interrupted Delete left is removed.
+func (d *Driver) Delete(ctx context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	unlock, err := d.ids.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	l, err := d.findLocked(id)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %.12s: it is running; stop it first", id))
+	}
+	if err := d.remove(ctx, id); err != nil {
+		return fmt.Errorf("cannot remove container %.12s: %w", id, err)
+	}
+	return nil
+}
+
+// remove takes down what a container has besides processes. The record goes last: while it is there, somebody
+// knows that the rest is to be removed. Idempotent.
+// Preconditions: id's lock is held, nothing runs.
+func (d *Driver) remove(ctx context.Context, id string) error {
+	if err := d.cgroups.Remove(ctx, id); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(d.runDir(id)); err != nil {
+		return err
+	}
+	dir := d.stateDir(id)
+	// Everything else before config.json, so that half a removal is still the container.
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != configName {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	d.configs.forget(id)
+	return nil
+}

@@ -1,0 +1,120 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/runtime/cgroup"
+	"github.com/stackrun/stack/runtime/initprog"
+)
+
+// Options of a Driver. The zero value of each field but Roots is right for most.
+type Options struct {
+	Roots roots.Roots
+
+	// StrictLimits makes a resource limit that the host cannot apply an error of Start. Otherwise it
+	// is one of State.Warnings.
+	StrictLimits bool
+}
+
+// Driver runs containers. It is safe for concurrent use. Two verbs on one container take turns where they must;
+// different containers never wait for each other.
+//
+// What is true is on the host: the state directory of a container, its run directory, and its processes. A Driver
+// holds in memory only handles (pidfds, connections to monitors) and caches that can be made again.
+//
+// Lock order: a container's id lock, then mu.
+type Driver struct {
+	roots   roots.Roots
+	boot    string // this boot of the host, see record.go
+	cgroups *cgroup.Parent
+	init    *os.File // the init program, sealed
+	ids     idLocks
+	hub     hub
+	configs configCache
+	filters filterCache
+
+	mu     sync.Mutex
+	lives  map[string]*live
+	closed bool
+}
+
+// New makes a Driver for roots and adopts the containers that run there: those of an earlier daemon that has ended or was
+// killed. It finishes what that one left half done: a container whose monitor is dead is killed,
+// and directories without a record are removed. There must be one Driver per roots that starts containers.
+func New(ctx context.Context, opt Options) (*Driver, error) {
+	cg, err := cgroup.Open("stack-"+opt.Roots.Instance(), cgroup.Options{Strict: opt.StrictLimits})
+	if err != nil {
+		return nil, err
+	}
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	program, err := initprog.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	// Above the descriptors that spawn hands to a child: there the number must not be taken by another file.
+	fd, err := unix.FcntlInt(program.Fd(), unix.F_DUPFD_CLOEXEC, firstSafeFD)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the init program open: %w", err)
+	}
+	d := &Driver{
+		roots:   opt.Roots,
+		boot:    boot,
+		cgroups: cg,
+		init:    os.NewFile(uintptr(fd), "stack-init"),
+		lives:   map[string]*live{},
+	}
+	for _, dir := range []string{d.stateDir(), d.runDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			d.init.Close()
+			return nil, fmt.Errorf("cannot make the directory of containers: %w", err)
+		}
+	}
+	if err := d.recover(ctx); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Close lets go of every container and leaves it running: the next New adopts it. Calls that
+// wait return ErrUnavailable.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	lives := make([]*live, 0, len(d.lives))
+	for _, l := range d.lives {
+		lives = append(lives, l)
+	}
+	d.mu.Unlock()
+	for _, l := range lives {
+		l.release()
+	}
+	d.hub.close()
+	d.cgroups.Prune()
+	return d.init.Close()
+}
+
+var errClosed = errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
+
+// live is the running container id, or nil.
+func (d *Driver) live(id string) *live {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lives[id]
+}

@@ -1,0 +1,242 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// Exec runs a process in a running container and returns its exit when it has ended and its output is delivered, or
+// at once when it has started with p.Detach. A process that cannot be started is a *StartError. When ctx ends, the
+// process is killed, unless it was detached.
+func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Exit, error) {
+	c, err := d.config(id)
+	if err != nil {
+		return Exit{}, err
+	}
+	if len(p.Args) == 0 {
+		return Exit{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot exec in container %.12s: no command", id))
+	}
+	l, err := d.find(ctx, id)
+	if err != nil {
+		return Exit{}, err
+	}
+	if l == nil {
+		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is not running", id))
+	}
+	if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
+		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is paused", id))
+	}
+	b, err := d.execBootstrap(c, l, p)
+	if err != nil {
+		return Exit{}, err
+	}
+	if p.Detach {
+		streams = IO{}
+	}
+	s, err := openStreams(streams, p.Terminal)
+	if err != nil {
+		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
+	}
+	defer s.close()
+	child, err := d.spawn(proto.ModeExec, b, s.theirs)
+	s.closeTheirs()
+	if err != nil {
+		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
+	}
+	if p.Detach {
+		return d.execDetached(ctx, id, child)
+	}
+	defer child.close()
+	return d.execAttached(ctx, id, p, child, s)
+}
+
+// execBootstrap derives the exec's process from the container's.
+func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootstrap, error) {
+	of := c.Spec.Process
+	sp := specs.Process{
+		Terminal:        p.Terminal,
+		User:            of.User,
+		Args:            p.Args,
+		Env:             mergeEnv(of.Env, p.Env),
+		Cwd:             of.Cwd,
+		Capabilities:    of.Capabilities,
+		Rlimits:         of.Rlimits,
+		NoNewPrivileges: of.NoNewPrivileges,
+		ApparmorProfile: of.ApparmorProfile,
+		OOMScoreAdj:     of.OOMScoreAdj,
+		SelinuxLabel:    of.SelinuxLabel,
+	}
+	groups := c.Groups
+	if p.Cwd != "" {
+		sp.Cwd = p.Cwd
+	}
+	if p.User != "" {
+		// The named user's groups, and not the container's extra ones with it: as docker exec -u does.
+		sp.User, groups = specs.User{Username: p.User}, nil
+	}
+	if p.Terminal {
+		if p.Rows > 0 && p.Cols > 0 {
+			sp.ConsoleSize = &specs.Box{Height: uint(p.Rows), Width: uint(p.Cols)}
+		}
+		if !hasEnv(sp.Env, "TERM") {
+			sp.Env = append(sp.Env, "TERM=xterm")
+		}
+	}
+	b := &proto.ExecBootstrap{
+		Pid: l.status.Pid, PidStart: l.status.PidStart,
+		Process: sp, Groups: groups, Cgroup: d.cgroups.Group(c.ID), Timeout: p.Timeout,
+	}
+	if p.Privileged {
+		b.Process.Capabilities = allCapabilities()
+		b.Process.NoNewPrivileges = false
+		return b, nil // and no filter
+	}
+	if c.Spec.Linux != nil {
+		var err error
+		if b.Seccomp, err = d.filters.compile(c.Spec.Linux.Seccomp); err != nil {
+			return nil, fmt.Errorf("cannot exec in container %.12s: %w", c.ID, err)
+		}
+	}
+	return b, nil
+}
+
+// execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
+func (d *Driver) execDetached(ctx context.Context, id string, child *process) (Exit, error) {
+	_, failure, _, err := awaitStart(ctx, child, nil)
+	if err != nil || failure != nil {
+		d.abort(child)
+		if failure != nil {
+			err = &StartError{ID: id, Failure: failure}
+		}
+		return Exit{}, err
+	}
+	go func() {
+		child.wait()
+		child.close()
+	}()
+	return Exit{}, nil
+}
+
+// execAttached follows the process to its end.
+func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *process, s *streams) (Exit, error) {
+	// One goroutine reads reports; ctx ends the process, and then the reports end by themselves.
+	var (
+		mu      sync.Mutex
+		started *proto.Status
+	)
+	kill := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if started != nil {
+			identity{started.Pid, started.PidStart}.send(unix.SIGKILL)
+		}
+		// Its parent reports the end; before the start there is none to report.
+		if started == nil {
+			signal(child.pidfd, unix.SIGKILL)
+		}
+	}
+	stop := context.AfterFunc(ctx, kill)
+	defer stop()
+
+	var exit *proto.Exit
+	var failure *proto.Failure
+	var broken error
+	for exit == nil && failure == nil && broken == nil {
+		rep, fds, err := child.reports.next()
+		if err != nil {
+			broken = err
+			break
+		}
+		switch rep.Type {
+		case proto.ReportStarted:
+			if rep.Status != nil {
+				mu.Lock()
+				started = rep.Status
+				mu.Unlock()
+				if ctx.Err() != nil {
+					kill() // it ended while the process was being started
+				}
+			}
+			if p.Terminal && len(fds) == 1 {
+				broken = s.terminal(fds[0])
+				fds = nil
+			}
+			s.start()
+		case proto.ReportWarning:
+		case proto.ReportFailed:
+			failure = rep.Failure
+		case proto.ReportExited:
+			exit = rep.Exit
+		default:
+			broken = fmt.Errorf("unexpected report %q", rep.Type)
+		}
+		closeAll(fds)
+	}
+	if broken != nil {
+		kill()
+		signal(child.pidfd, unix.SIGKILL)
+	}
+	child.wait()
+	switch {
+	case ctx.Err() != nil && (exit == nil || exit.Signal == int(unix.SIGKILL)):
+		s.abandon()
+		return Exit{}, ctx.Err()
+	case failure != nil:
+		return Exit{}, &StartError{ID: id, Failure: failure}
+	case broken == io.EOF:
+		// The container was killed, and the exec's parent with it or before it could report.
+		s.finish()
+		return Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the parent of the process was killed"}, nil
+	case broken != nil:
+		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, broken)
+	case exit == nil:
+		return Exit{}, fmt.Errorf("cannot exec in container %.12s: it ended without an exit", id)
+	}
+	if err := s.finish(); err != nil {
+		return *fromProto(exit), fmt.Errorf("the output of the process is not complete: %w", err)
+	}
+	return *fromProto(exit), nil
+}
+
+// mergeEnv puts more over base, by name, keeping base's order.
+func mergeEnv(base, more []string) []string {
+	out := make([]string, 0, len(base)+len(more))
+	at := map[string]int{}
+	for _, kv := range append(append([]string{}, base...), more...) {
+		name := envName(kv)
+		if i, ok := at[name]; ok {
+			out[i] = kv
+			continue
+		}
+		at[name] = len(out)
+		out = append(out, kv)
+	}
+	return out
+}
+
+func envName(kv string) string {
+	for i := range kv {
+		if kv[i] == '=' {
+			return kv[:i]
+		}
+	}
+	return kv
+}
+
+func hasEnv(env []string, name string) bool {
+	for _, kv := range env {
+		if envName(kv) == name {
+			return true
+		}
+	}
+	return false
+}

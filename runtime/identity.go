@@ -1,0 +1,130 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity names one process for good: pids are used again, a pid with its start time is not.
+type identity struct {
+	Pid   int    `json:"pid"`
+	Start uint64 `json:"start"` // field 22 of /proc/pid/stat, clock ticks since boot
+}
+
+// errGone is that the process has ended.
+var errGone = errors.New("the process has ended")
+
+// open returns a pidfd of the process, non-blocking, for poll and pidfd_send_signal. errGone when it has ended; a zombie
+// that nobody has reaped counts as ended.
+func (p identity) open() (*os.File, error) {
+	if p.Pid <= 0 {
+		return nil, errGone
+	}
+	fd, err := unix.PidfdOpen(p.Pid, unix.PIDFD_NONBLOCK)
+	if err == unix.EINVAL { // before Linux 5.10
+		if fd, err = unix.PidfdOpen(p.Pid, 0); err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+	}
+	if err == unix.ESRCH {
+		return nil, errGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch process %d: pidfd_open: %w", p.Pid, err)
+	}
+	// The pidfd first: it holds the process that has the pid now. If that has the right start time, it is ours.
+	state, start, err := readStat(p.Pid)
+	if err != nil || start != p.Start || state == 'Z' || state == 'X' {
+		unix.Close(fd)
+		return nil, errGone
+	}
+	return os.NewFile(uintptr(fd), "pidfd:"+strconv.Itoa(p.Pid)), nil
+}
+
+// alive says whether the process runs.
+func (p identity) alive() bool {
+	if p.Pid <= 0 {
+		return false
+	}
+	state, start, err := readStat(p.Pid)
+	return err == nil && start == p.Start && state != 'Z' && state != 'X'
+}
+
+// identify reads the start time of a process that cannot end meanwhile (a child that is not reaped).
+func identify(pid int) (identity, error) {
+	_, start, err := readStat(pid)
+	if err != nil {
+		return identity{}, fmt.Errorf("cannot read the start time of process %d: %w", pid, err)
+	}
+	return identity{pid, start}, nil
+}
+
+// readStat reads fields 3 and 22 of proc_pid_stat(5). The command name, field 2, may hold anything.
+func readStat(pid int) (state byte, start uint64, err error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	i := strings.LastIndexByte(string(b), ')')
+	f := strings.Fields(string(b[i+1:]))
+	if i < 0 || len(f) < 20 {
+		return 0, 0, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
+	}
+	start, err = strconv.ParseUint(f[19], 10, 64)
+	return f[0][0], start, err
+}
+
+// awaitEnd returns nil when the process of pidfd has ended, or the error of a file that was closed. It
+// waits in the runtime's poller, no thread is held.
+func awaitEnd(pidfd *os.File) error {
+	c, err := pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return c.Read(func(fd uintptr) bool { return ended(int(fd)) })
+}
+
+// ended says whether the process of pidfd has ended: then it is readable, pidfd_open(2).
+func ended(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(p, 0)
+		if err != unix.EINTR {
+			return n == 1
+		}
+	}
+}
+
+// signal sends sig by pidfd. A process that has ended = success.
+func signal(pidfd *os.File, sig unix.Signal) error {
+	c, err := pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	if err := c.Control(func(fd uintptr) { serr = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); err != nil {
+		return err
+	}
+	if serr == unix.ESRCH {
+		return nil
+	}
+	return serr
+}
+
+// send is signal for a process by its identity. Ended = success.
+func (p identity) send(sig unix.Signal) error {
+	f, err := p.open()
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return signal(f, sig)
+}

@@ -1,0 +1,243 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// live is a container that runs: handles to its monitor. Immutable but for exit, which is set before
+// done is closed.
+type live struct {
+	id      string
+	status  proto.Status
+	monitor *os.File // pidfd
+	child   bool     // the monitor is a child of this process and has to be reaped
+
+	done chan struct{} // closed when the monitor has ended and the exit is on record
+	exit *Exit
+	gone chan struct{} // closed when the Driver let go of it while it ran
+}
+
+func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart} }
+
+// release stops watching; the container runs on.
+func (l *live) release() { l.monitor.Close() }
+
+// cleanUpTime is how long the end of a container waits for its last processes to leave the cgroup before it is reported.
+// They are killed already; what is left to Delete is a task that the kernel holds in an uninterruptible wait.
+const cleanUpTime = 5 * time.Second
+
+// watch registers l and follows it to its end.
+func (d *Driver) watch(l *live) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	d.lives[l.id] = l
+	go d.follow(l)
+	return nil
+}
+
+// follow waits for the monitor's end, puts the exit on record, and cleans up.
+//
+// While l is in lives nobody else touches the container's cgroup or record, so no lock is needed here.
+func (d *Driver) follow(l *live) {
+	if awaitEnd(l.monitor) != nil { // closed by release
+		close(l.gone)
+		return
+	}
+	if l.child {
+		reap(l.status.MonitorPid)
+	}
+	l.monitor.Close()
+	l.exit = d.settle(l.id, &l.status)
+	d.mu.Lock()
+	delete(d.lives, l.id)
+	d.mu.Unlock()
+	close(l.done)
+	if l.exit.OOM {
+		d.hub.publish(Event{ID: l.id, Kind: EventOOM, At: l.exit.FinishedAt})
+	}
+	d.hub.publish(Event{ID: l.id, Kind: EventExited, At: l.exit.FinishedAt, Exit: l.exit})
+}
+
+// settle ends what a dead monitor left: it kills what still runs, removes the cgroups, and makes sure that there is an exit on
+// record. A monitor writes the exit before it ends; one that was killed did not, and then the container
+// cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
+// Preconditions: the monitor has ended, nobody starts id.
+func (d *Driver) settle(id string, s *proto.Status) *Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
+	defer cancel()
+	exit, err := d.readExit(id)
+	if err != nil {
+		exit = &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(),
+			Error: "the monitor of the container was killed, the container with it"}
+		if !errors.Is(err, fs.ErrNotExist) {
+			exit.Error = "the exit of the container cannot be read: " + err.Error()
+		}
+		if s != nil {
+			// By the pid namespace's init all at once; what shares the host's pid namespace comes below.
+			if err := (identity{s.Pid, s.PidStart}).send(unix.SIGKILL); err != nil {
+				exit.Error += "; " + err.Error()
+			}
+		}
+	}
+	if err := d.endCgroup(ctx, id); err != nil && exit.Error == "" {
+		exit.Error = err.Error()
+	}
+	if err != nil {
+		if err := d.writeExit(id, exit); err != nil {
+			exit.Error += "; " + err.Error()
+		}
+	}
+	return exit
+}
+
+// endCgroup kills what is left in the cgroups of id and removes them.
+func (d *Driver) endCgroup(ctx context.Context, id string) error {
+	first, cancel := context.WithTimeout(ctx, 0)
+	err := d.cgroups.Remove(first, id) // nearly always empty already
+	cancel()
+	if err == nil {
+		return nil
+	}
+	if err := d.cgroups.Kill(ctx, id); err != nil {
+		return err
+	}
+	return d.cgroups.Remove(ctx, id)
+}
+
+// findLocked is the running container id, adopted if need be; nil when it does not run.
+// Preconditions: id's lock is held.
+func (d *Driver) findLocked(id string) (*live, error) {
+	if l := d.live(id); l != nil {
+		return l, nil
+	}
+	return d.adopt(id)
+}
+
+// find is findLocked for callers without the lock.
+func (d *Driver) find(ctx context.Context, id string) (*live, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	if l := d.live(id); l != nil {
+		return l, nil
+	}
+	unlock, err := d.ids.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return d.findLocked(id)
+}
+
+// adopt takes over a container that runs and that nobody of this process watches; nil when id does not run.
+// Preconditions: id's lock is held.
+func (d *Driver) adopt(id string) (*live, error) {
+	s, err := d.readStatus(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	pidfd, err := identity{s.MonitorPid, s.MonitorStart}.open()
+	if errors.Is(err, errGone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &live{id: id, status: *s, monitor: pidfd, done: make(chan struct{}), gone: make(chan struct{})}
+	if err := d.watch(l); err != nil {
+		pidfd.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// recover looks at every record and directory, see New.
+func (d *Driver) recover(ctx context.Context) error {
+	ids, debris, err := d.listIDs()
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, id := range ids {
+		known[id] = true
+		if err := d.recoverOne(id); err != nil {
+			return fmt.Errorf("cannot adopt container %.12s: %w", id, err)
+		}
+	}
+	// What is left of containers that are no more. A cgroup without a record holds no process
+	// that anybody wants.
+	for _, id := range debris {
+		if err := os.RemoveAll(d.stateDir(id)); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(d.runDir())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !known[e.Name()] {
+			if err := os.RemoveAll(d.runDir(e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	groups, err := d.cgroups.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range groups {
+		if !known[id] {
+			if err := d.endCgroup(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	d.cgroups.Prune()
+	return nil
+}
+
+func (d *Driver) recoverOne(id string) error {
+	l, err := d.adopt(id)
+	if err != nil || l != nil {
+		return err
+	}
+	r, err := d.readRun(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // never started
+	}
+	if err != nil {
+		return err
+	}
+	if r.Boot == d.boot {
+		// A monitor that has not come as far as its status: the daemon died while it started the container. Nobody has heard
+		// of the start, so it is undone.
+		if err := r.Monitor.send(unix.SIGKILL); err != nil {
+			return err
+		}
+	}
+	s, err := d.readStatus(id)
+	if err != nil {
+		s = nil
+	}
+	if _, err := d.readExit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != d.boot {
+		return d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the host went down while the container ran"})
+	}
+	d.settle(id, s)
+	return nil
+}

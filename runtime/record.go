@@ -1,0 +1,210 @@
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// A container's record.
+//
+//	<state>/containers/<id>/config.json   Config, written once by Create. Its presence is the container's existence.
+//	<state>/containers/<id>/run.json      run, written by Start: with it and without exit.json the container was running
+//	<state>/containers/<id>/exit.json     proto.Exit of the last run, written by the monitor, or by us in its place
+//	<run>/containers/<id>/status.json     proto.Status, written by the monitor
+//	<run>/containers/<id>/monitor.sock    the monitor's socket
+const (
+	configName = "config.json"
+	runName    = "run.json"
+	exitName   = "exit.json"
+)
+
+// run is what Start records of a run. It tells a container that was never started from one whose
+// end nobody saw, because the host went down or the monitor was killed.
+type run struct {
+	Boot     string    `json:"boot"` // /proc/sys/kernel/random/boot_id
+	Asked    time.Time `json:"asked"`
+	Warnings []string  `json:"warnings,omitempty"`
+
+	// The monitor, zero for the moment between the record and the spawn.
+	Monitor identity `json:"monitor"`
+}
+
+func (d *Driver) stateDir(elem ...string) string {
+	return d.roots.InState(append([]string{"containers"}, elem...)...)
+}
+
+func (d *Driver) runDir(elem ...string) string {
+	return d.roots.InRun(append([]string{"containers"}, elem...)...)
+}
+
+// checkID keeps an id from leaving the directories it names: ids come from the API too.
+func checkID(id string) error {
+	ok := len(id) > 0 && len(id) <= 128
+	for _, c := range id {
+		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_')
+	}
+	if !ok {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use %q as a container id: want letters, digits, - and _", id))
+	}
+	return nil
+}
+
+func notFound(id string) error {
+	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container %.12s", id))
+}
+
+// configCache saves reading and decoding config.json, which never changes while it is the same file.
+type configCache struct {
+	mu sync.Mutex
+	m  map[string]cachedConfig
+}
+
+type cachedConfig struct {
+	ino   uint64
+	mtime unix.Timespec
+	c     *Config
+}
+
+// config reads the record of id. ErrNotFound when there is none. The result is shared: read only.
+func (d *Driver) config(id string) (*Config, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	path := d.stateDir(id, configName)
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		if err == unix.ENOENT || err == unix.ENOTDIR {
+			d.configs.forget(id)
+			return nil, notFound(id)
+		}
+		return nil, fmt.Errorf("cannot read container %.12s: stat %s: %w", id, path, err)
+	}
+	d.configs.mu.Lock()
+	have, ok := d.configs.m[id]
+	d.configs.mu.Unlock()
+	if ok && have.ino == st.Ino && have.mtime == st.Mtim {
+		return have.c, nil
+	}
+	c := new(Config)
+	if err := readJSON(path, c); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, notFound(id)
+		}
+		return nil, fmt.Errorf("cannot read container %.12s: %w", id, err)
+	}
+	if c.ID != id || c.Spec == nil {
+		return nil, fmt.Errorf("cannot read container %.12s: %s is the record of %q", id, path, c.ID)
+	}
+	d.configs.put(id, st, c)
+	return c, nil
+}
+
+func (cc *configCache) put(id string, st unix.Stat_t, c *Config) {
+	cc.mu.Lock()
+	defer cc.mu.Unlock()
+	if cc.m == nil {
+		cc.m = map[string]cachedConfig{}
+	}
+	cc.m[id] = cachedConfig{st.Ino, st.Mtim, c}
+}
+
+func (cc *configCache) forget(id string) {
+	cc.mu.Lock()
+	defer cc.mu.Unlock()
+	delete(cc.m, id)
+}
+
+// readExit reads exit.json. fs.ErrNotExist when there is none.
+func (d *Driver) readExit(id string) (*Exit, error) {
+	e := new(proto.Exit)
+	if err := readJSON(d.stateDir(id, exitName), e); err != nil {
+		return nil, err
+	}
+	return fromProto(e), nil
+}
+
+func (d *Driver) writeExit(id string, e *Exit) error {
+	b, err := json.Marshal(proto.Exit(*e))
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(d.stateDir(id, exitName), b, 0o600, atomicfile.NoSync)
+}
+
+func fromProto(e *proto.Exit) *Exit {
+	x := Exit(*e)
+	return &x
+}
+
+// readStatus reads status.json. fs.ErrNotExist when there is none.
+func (d *Driver) readStatus(id string) (*proto.Status, error) {
+	s := new(proto.Status)
+	return s, readJSON(d.runDir(id, proto.StatusName), s)
+}
+
+func (d *Driver) readRun(id string) (*run, error) {
+	r := new(run)
+	return r, readJSON(d.stateDir(id, runName), r)
+}
+
+func (d *Driver) writeRun(id string, r *run) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(d.stateDir(id, runName), b, 0o600, atomicfile.NoSync)
+}
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return nil
+}
+
+// bootID tells this boot of the host from every other, random(4).
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("cannot tell this boot from another: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// ids lists the containers that have a record, and the directories that have none.
+func (d *Driver) listIDs() (ids, debris []string, err error) {
+	entries, err := os.ReadDir(d.stateDir())
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot list containers: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || checkID(e.Name()) != nil {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(d.stateDir(), e.Name(), configName)); err == nil {
+			ids = append(ids, e.Name())
+		} else if errors.Is(err, fs.ErrNotExist) {
+			debris = append(debris, e.Name())
+		} else {
+			return nil, nil, fmt.Errorf("cannot list containers: %w", err)
+		}
+	}
+	return ids, debris, nil
+}

@@ -1,0 +1,241 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// Start starts a created or stopped container and returns when execve succeeded, or with a *StartError that says which
+// stage failed; then that is on record as the container's exit and nothing is left running. A container that
+// runs already is success. When ctx ends first the start is undone.
+func (d *Driver) Start(ctx context.Context, id string) (State, error) {
+	unlock, c, l, err := d.door(ctx, id)
+	if err != nil {
+		return State{}, err
+	}
+	defer unlock()
+	if l != nil {
+		return d.state(id, c)
+	}
+	st, _, err := d.launch(ctx, c, nil)
+	return st, err
+}
+
+// door takes id's lock and looks who is there. l is nil when the container does not run.
+func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config, l *live, err error) {
+	if err := checkID(id); err != nil {
+		return nil, nil, nil, err
+	}
+	unlock, err = d.ids.lock(ctx, id)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = d.config(id); err == nil {
+		l, err = d.findLocked(id)
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, nil, err
+	}
+	return unlock, c, l, nil
+}
+
+// launch makes the cgroup and starts the monitor. With listening not nil the execve is held back until a client has attached to the
+// monitor's socket, and listening is called when it takes clients.
+// Preconditions: the id's lock is held, the container does not run.
+func (d *Driver) launch(ctx context.Context, c *Config, listening func()) (State, *live, error) {
+	b, err := d.bootstrap(c)
+	if err != nil {
+		return State{}, nil, err
+	}
+	b.AwaitAttach = listening != nil
+
+	// The record first: whoever finds it without an exit knows that there may be a cgroup and a process.
+	r := &run{Boot: d.boot, Asked: time.Now()}
+	if err := d.prepareDirs(c.ID, r); err != nil {
+		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
+	}
+	fail := func(f *proto.Failure) (State, *live, error) {
+		x := &Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
+		err := error(&StartError{ID: c.ID, Failure: f})
+		if cerr := d.undoStart(c.ID, x); cerr != nil {
+			err = errors.Join(err, cerr)
+		}
+		return State{}, nil, err
+	}
+	group, warnings, err := d.cgroups.Create(c.ID, resources(c.Spec))
+	if err != nil {
+		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
+	}
+	b.Cgroup = group
+	p, err := d.spawn(proto.ModeMonitor, b, [3]*os.File{})
+	if err != nil {
+		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
+	}
+	r.Monitor, r.Warnings = p.identity, warnings
+	if err := d.writeRun(c.ID, r); err != nil {
+		d.abort(p)
+		return fail(&proto.Failure{Stage: "record", Detail: err.Error(), ExitCode: 125})
+	}
+
+	status, failure, notes, err := awaitStart(ctx, p, listening)
+	if err != nil { // ctx ended
+		d.abort(p)
+		d.undoStart(c.ID, nil)
+		return State{}, nil, err
+	}
+	if failure != nil {
+		d.abort(p)
+		return fail(failure)
+	}
+	p.reports.file.Close() // the rest is in the exit file
+	if len(notes) > 0 {
+		r.Warnings = append(r.Warnings, notes...)
+		if err := d.writeRun(c.ID, r); err != nil {
+			r.Warnings = append(r.Warnings, err.Error())
+		}
+	}
+	l := &live{id: c.ID, status: *status, monitor: p.pidfd, child: true, done: make(chan struct{}), gone: make(chan struct{})}
+	if err := d.watch(l); err != nil {
+		p.pidfd.Close() // it runs on; the next daemon adopts it
+		return State{}, nil, err
+	}
+	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
+	st := State{ID: c.ID, Status: Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
+		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
+	return st, l, nil
+}
+
+// bootstrap is what the monitor is told, but for the cgroup.
+func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
+	spec := *c.Spec
+	var filter []byte
+	if spec.Linux != nil {
+		linux := *spec.Linux
+		var err error
+		if filter, err = d.filters.compile(linux.Seccomp); err != nil {
+			return nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
+		}
+		linux.Seccomp, linux.Resources = nil, nil // done here
+		spec.Linux = &linux
+	}
+	log := proto.Log{Path: c.Log.Path, MaxSize: c.Log.MaxSize, MaxFiles: c.Log.MaxFiles}
+	if log.MaxSize == 0 {
+		log.MaxSize = 10 << 20
+	}
+	if log.MaxFiles == 0 {
+		log.MaxFiles = 3
+	}
+	return &proto.Bootstrap{
+		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Groups: c.Groups,
+		Init: c.Init, StdinOpen: c.StdinOpen, Log: log,
+		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
+		Seccomp: filter,
+	}, nil
+}
+
+func resources(s *specs.Spec) *specs.LinuxResources {
+	if s.Linux == nil {
+		return nil
+	}
+	return s.Linux.Resources
+}
+
+// prepareDirs makes an empty run directory and a record of a run without an exit.
+func (d *Driver) prepareDirs(id string, r *run) error {
+	dir := d.runDir(id)
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+		for _, n := range []string{proto.StatusName, proto.SocketName} {
+			if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
+				return fmt.Errorf("unlink %s: %w", d.runDir(id, n), err)
+			}
+		}
+	} else if err != nil {
+		return err
+	}
+	if err := d.writeRun(id, r); err != nil {
+		return err
+	}
+	if err := unix.Unlink(d.stateDir(id, exitName)); err != nil && err != unix.ENOENT {
+		return fmt.Errorf("unlink %s: %w", d.stateDir(id, exitName), err)
+	}
+	return nil
+}
+
+// awaitStart reads the monitor's reports up to the one that decides. err is ctx's.
+func awaitStart(ctx context.Context, p *process, listening func()) (_ *proto.Status, _ *proto.Failure, notes []string, err error) {
+	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	broken := func(detail string) (*proto.Status, *proto.Failure, []string, error) {
+		return nil, &proto.Failure{Stage: "monitor", Detail: detail, ExitCode: 125}, notes, nil
+	}
+	for {
+		rep, fds, err := p.reports.next()
+		closeAll(fds) // none is expected
+		switch {
+		case err == io.EOF:
+			return broken("it ended without a word")
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, nil, notes, ctx.Err()
+		case err != nil:
+			return broken(err.Error())
+		}
+		switch rep.Type {
+		case proto.ReportListening:
+			if listening == nil {
+				return broken("unexpected report listening")
+			}
+			listening()
+		case proto.ReportWarning:
+			notes = append(notes, rep.Note)
+		case proto.ReportStarted:
+			if rep.Status == nil {
+				return broken("report started without a status")
+			}
+			return rep.Status, nil, notes, nil
+		case proto.ReportFailed:
+			if rep.Failure == nil {
+				return broken("report failed without a failure")
+			}
+			return nil, rep.Failure, notes, nil
+		default:
+			return broken(fmt.Sprintf("unexpected report %q", rep.Type))
+		}
+	}
+}
+
+// abort ends a monitor whose start failed or is not wanted any more. What it has started is killed by its cgroup, see undoStart.
+func (d *Driver) abort(p *process) {
+	signal(p.pidfd, unix.SIGKILL)
+	p.wait()
+	p.close()
+}
+
+// undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
+// Preconditions: the monitor has ended.
+func (d *Driver) undoStart(id string, x *Exit) error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
+	defer cancel()
+	errs := []error{d.endCgroup(ctx, id)}
+	for _, n := range []string{proto.StatusName, proto.SocketName} {
+		if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
+			errs = append(errs, err)
+		}
+	}
+	if x != nil {
+		errs = append(errs, d.writeExit(id, x))
+	} else if err := unix.Unlink(d.stateDir(id, runName)); err != nil && err != unix.ENOENT {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,200 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+const defaultGrace = 10 * time.Second
+
+// Stop sends the stop signal, waits for grace, then kills every process of the container, and returns its exit. grace < 0 means
+// the container's own. Not running = success, with the exit of the last run if there was one.
+func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (Exit, error) {
+	c, err := d.config(id)
+	if err != nil {
+		return Exit{}, err
+	}
+	l, err := d.find(ctx, id)
+	if err != nil {
+		return Exit{}, err
+	}
+	if l == nil {
+		if x, err := d.readExit(id); err == nil {
+			return *x, nil
+		}
+		return Exit{}, nil
+	}
+	if grace < 0 {
+		if grace = c.StopGrace; grace == 0 {
+			grace = defaultGrace
+		}
+	}
+	sig, err := parseSignal(c.StopSignal)
+	if err != nil {
+		return Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+	}
+	if grace > 0 {
+		if err := l.init().send(sig); err != nil {
+			return Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
+		}
+		// A frozen process takes no signal; it gets its chance.
+		if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
+			if err := d.cgroups.Freeze(ctx, id, false); err != nil {
+				return Exit{}, err
+			}
+		}
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-l.done:
+			return *l.exit, nil
+		case <-l.gone:
+			return Exit{}, errClosed
+		case <-ctx.Done():
+			return Exit{}, ctx.Err()
+		case <-timer.C:
+		}
+	}
+	if err := d.killAll(ctx, l); err != nil {
+		return Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+	}
+	return l.wait(ctx)
+}
+
+// killAll kills every process of l.
+func (d *Driver) killAll(ctx context.Context, l *live) error {
+	// The init takes its pid namespace with it, whatever the cgroup version.
+	if err := l.init().send(unix.SIGKILL); err != nil {
+		return err
+	}
+	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
+	unlock, err := d.ids.lock(ctx, l.id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	select {
+	case <-l.done:
+		return nil
+	default:
+	}
+	if frozen, err := d.cgroups.Frozen(l.id); err == nil && frozen {
+		// v1 does not even deliver SIGKILL to the frozen.
+		if err := d.cgroups.Freeze(ctx, l.id, false); err != nil {
+			return err
+		}
+	}
+	return d.cgroups.Kill(ctx, l.id)
+}
+
+// Kill sends sig to the container's init. Not running = success.
+func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
+	if _, err := d.config(id); err != nil {
+		return err
+	}
+	l, err := d.find(ctx, id)
+	if err != nil || l == nil {
+		return err
+	}
+	if err := l.init().send(sig); err != nil {
+		return fmt.Errorf("cannot send %s to container %.12s: %w", unix.SignalName(sig), id, err)
+	}
+	return nil
+}
+
+// Wait returns the exit of the current run; at once for a container that has stopped. ErrConflict for
+// one that was never started.
+func (d *Driver) Wait(ctx context.Context, id string) (Exit, error) {
+	l, err := d.find(ctx, id)
+	if err != nil {
+		return Exit{}, err
+	}
+	if l != nil {
+		return l.wait(ctx)
+	}
+	st, err := d.State(ctx, id)
+	if err != nil {
+		return Exit{}, err
+	}
+	if st.Exit == nil {
+		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot wait for container %.12s: it was not started", id))
+	}
+	return *st.Exit, nil
+}
+
+func (l *live) wait(ctx context.Context) (Exit, error) {
+	select {
+	case <-l.done:
+		return *l.exit, nil
+	default:
+	}
+	select {
+	case <-l.done:
+		return *l.exit, nil
+	case <-l.gone:
+		return Exit{}, errClosed
+	case <-ctx.Done():
+		return Exit{}, ctx.Err()
+	}
+}
+
+// Pause freezes every process of a running container, Resume lets them go on. Idempotent.
+func (d *Driver) Pause(ctx context.Context, id string) error { return d.freeze(ctx, id, "pause", true) }
+func (d *Driver) Resume(ctx context.Context, id string) error {
+	return d.freeze(ctx, id, "resume", false)
+}
+
+func (d *Driver) freeze(ctx context.Context, id, verb string, frozen bool) error {
+	unlock, _, l, err := d.door(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if l == nil {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", verb, id))
+	}
+	return d.cgroups.Freeze(ctx, id, frozen)
+}
+
+// parseSignal reads "SIGTERM", "TERM", "15" or "SIGRTMIN+3". "" is SIGTERM.
+func parseSignal(s string) (unix.Signal, error) {
+	if s == "" {
+		return unix.SIGTERM, nil
+	}
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 1 || n > 64 {
+			return 0, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("no signal %d: want 1 to 64", n))
+		}
+		return unix.Signal(n), nil
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if n := unix.SignalNum(name); n != 0 {
+		return n, nil
+	}
+	// The range of the C library, signal(7): the kernel's 32 and 33 are its threads'.
+	for base, from := range map[string]int{"SIGRTMIN": 34, "SIGRTMAX": 64} {
+		if rest, ok := strings.CutPrefix(name, base); ok {
+			off := 0
+			if rest != "" {
+				var err error
+				if off, err = strconv.Atoi(rest); err != nil {
+					break
+				}
+			}
+			if n := from + off; n >= 34 && n <= 64 {
+				return unix.Signal(n), nil
+			}
+		}
+	}
+	return 0, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("no signal named %q", s))
+}
