@@ -1,0 +1,318 @@
+package monitor_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/runtime/initprog"
+	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+
+// program is the init program of this tree, built once and sealed as the daemon does it.
+func program(t testing.TB) *os.File {
+	t.Helper()
+	if built == nil {
+		exe := filepath.Join(t.TempDir(), "stack-init")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", exe, "github.com/stackrun/stack/cmd/stack-init")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+		b, err := os.ReadFile(exe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if built, err = initprog.Seal(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return built
+}
+
+var built *os.File
+
+// image makes a root file system of busybox.
+func image(t testing.TB) string {
+	t.Helper()
+	sandbox.Require(t)
+	busybox := sandbox.Tool(t, "busybox")
+	root := t.TempDir()
+	for _, d := range []string{"bin", "etc", "dev", "proc", "sys", "tmp", "run", "var", "root", "home/web"} {
+		must(t, os.MkdirAll(filepath.Join(root, d), 0o755))
+	}
+	must(t, os.Chmod(filepath.Join(root, "tmp"), 0o1777))
+	b, err := os.ReadFile(busybox)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(root, "bin/busybox"), b, 0o755))
+	for _, name := range strings.Fields("sh cat ls id echo sleep true false touch mount stat hostname tty stty pwd env readlink mkdir rm kill ps seq head dd wc tr grep ip nc chmod test yes unshare ulimit mkfifo printf") {
+		must(t, os.Symlink("busybox", filepath.Join(root, "bin", name)))
+	}
+	must(t, os.Symlink("/run", filepath.Join(root, "var/run")))
+	write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:web:/home/web:/bin/sh\n")
+	write(t, filepath.Join(root, "etc/group"), "root:x:0:\nweb:x:1001:\nextra:x:2000:web\naudio:x:29:\n")
+	return root
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+var dockerCaps = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
+	"CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"}
+
+// container is a Bootstrap on its way to a process, with what the test saw of it.
+type container struct {
+	t   testing.TB
+	dir string
+	proto.Bootstrap
+
+	pid     int // monitor's
+	reports int
+	seen    []proto.Report
+}
+
+// newContainer is a container of docker's defaults that runs a shell script.
+func newContainer(t testing.TB, root, script string) *container {
+	t.Helper()
+	dir := t.TempDir()
+	c := &container{t: t, dir: dir}
+	upper, work, run := filepath.Join(dir, "upper"), filepath.Join(dir, "work"), filepath.Join(dir, "run")
+	for _, d := range []string{upper, work, run} {
+		must(t, os.Mkdir(d, 0o700))
+	}
+	must(t, os.Chmod(upper, 0o755))
+	c.Bootstrap = proto.Bootstrap{
+		ID:       strings.Repeat("ab", 32),
+		Spec:     defaultSpec(script),
+		Root:     []mount.Mount{{Type: "overlay", Target: "/", Lower: []string{root}, Upper: upper, Work: work}},
+		Log:      proto.Log{Path: filepath.Join(dir, "log/c.log"), MaxSize: 10 << 20, MaxFiles: 3},
+		RunDir:   run,
+		ExitPath: filepath.Join(dir, "exit.json"),
+	}
+	return c
+}
+
+func defaultSpec(script string) *specs.Spec {
+	ns := func(t specs.LinuxNamespaceType) specs.LinuxNamespace { return specs.LinuxNamespace{Type: t} }
+	return &specs.Spec{
+		Version: "1.3.0",
+		Process: &specs.Process{
+			Args: []string{"/bin/sh", "-c", script}, Cwd: "/",
+			Env:          []string{"PATH=/bin"},
+			Capabilities: &specs.LinuxCapabilities{Bounding: dockerCaps, Effective: dockerCaps, Permitted: dockerCaps},
+		},
+		Root:     &specs.Root{},
+		Hostname: "box",
+		Mounts: []specs.Mount{
+			{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+			{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+			{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+			{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
+			{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
+			{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+			{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=67108864"}},
+		},
+		Linux: &specs.Linux{
+			Namespaces: []specs.LinuxNamespace{ns(specs.PIDNamespace), ns(specs.MountNamespace), ns(specs.UTSNamespace),
+				ns(specs.IPCNamespace), ns(specs.NetworkNamespace), ns(specs.CgroupNamespace)},
+			MaskedPaths: []string{"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi",
+				"/sys/firmware", "/sys/devices/virtual/powercap"},
+			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+		},
+	}
+}
+
+// start runs the monitor. What the daemon would do, by hand.
+func (c *container) start() {
+	c.t.Helper()
+	c.pid, c.reports = startProgram(c.t, proto.ModeMonitor, &c.Bootstrap, [3]*os.File{})
+	pid := c.pid
+	c.t.Cleanup(func() {
+		var status proto.Status
+		if b, err := os.ReadFile(filepath.Join(c.RunDir, proto.StatusName)); err == nil && json.Unmarshal(b, &status) == nil {
+			unix.Kill(status.Pid, unix.SIGKILL)
+		}
+		unix.Kill(pid, unix.SIGKILL)
+		var ws unix.WaitStatus
+		unix.Wait4(pid, &ws, 0, nil)
+	})
+}
+
+func startProgram(t testing.TB, mode string, bootstrap any, stdio [3]*os.File) (pid, reports int) {
+	t.Helper()
+	b, err := json.Marshal(bootstrap)
+	must(t, err)
+	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
+	must(t, err)
+	f := os.NewFile(uintptr(fd), "bootstrap")
+	defer f.Close()
+	_, err = f.WriteAt(b, 0)
+	must(t, err)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(pair[1])
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	must(t, err)
+	defer null.Close()
+	var files []uintptr
+	for _, s := range stdio {
+		if s == nil {
+			s = null
+		}
+		files = append(files, s.Fd())
+	}
+	pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", program(t).Fd()), []string{"stack-init", mode},
+		&syscall.ProcAttr{Dir: "/", Env: []string{}, Files: append(files, f.Fd(), uintptr(pair[1])), Sys: &syscall.SysProcAttr{Setsid: true}})
+	must(t, err)
+	return pid, pair[0]
+}
+
+// next is the next report; ok is false when the monitor has ended.
+func (c *container) next() (r proto.Report, ok bool) {
+	c.t.Helper()
+	_, err := proto.Receive(c.reports, &r)
+	if err == io.EOF {
+		return r, false
+	}
+	must(c.t, err)
+	c.seen = append(c.seen, r)
+	return r, true
+}
+
+// await returns the next report of this type and fails at Failed, if that is not it.
+func (c *container) await(kind proto.ReportType) proto.Report {
+	c.t.Helper()
+	for {
+		r, ok := c.next()
+		switch {
+		case !ok:
+			c.t.Fatalf("the monitor ended; want %q, got %+v", kind, c.seen)
+		case r.Type == kind:
+			return r
+		case r.Type == proto.ReportFailed:
+			c.t.Fatalf("start failed: %v", r.Failure)
+		}
+	}
+}
+
+// run starts c and waits for its end. It returns the exit and what was logged.
+func (c *container) run() (proto.Exit, string) {
+	c.t.Helper()
+	c.start()
+	c.await(proto.ReportStarted)
+	exit := *c.await(proto.ReportExited).Exit
+	return exit, c.logged()
+}
+
+// output is run for a script that must succeed.
+func (c *container) output() string {
+	c.t.Helper()
+	exit, out := c.run()
+	if exit.Code != 0 {
+		c.t.Fatalf("exit %+v, log:\n%s", exit, out)
+	}
+	return out
+}
+
+// failure is run for a start that must fail.
+func (c *container) failure() *proto.Failure {
+	c.t.Helper()
+	c.start()
+	return c.await(proto.ReportFailed).Failure
+}
+
+// logged is the text of all lines of the log.
+func (c *container) logged() string {
+	b, err := os.ReadFile(c.Log.Path)
+	if os.IsNotExist(err) {
+		return ""
+	}
+	must(c.t, err)
+	var text strings.Builder
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(line, " ", 4)
+		if len(f) != 4 {
+			c.t.Fatalf("not a log line: %q", line)
+		}
+		if f[2] == "P" {
+			text.WriteString(strings.TrimSuffix(f[3], "\n"))
+		} else {
+			text.WriteString(f[3])
+		}
+	}
+	return text.String()
+}
+
+// ended waits for the monitor.
+func (c *container) ended() {
+	var ws unix.WaitStatus
+	unix.Wait4(c.pid, &ws, 0, nil)
+}
+
+var serial atomic.Int64
+
+// cgroupDirs makes a cgroup in every hierarchy of the sandbox.
+func (c *container) cgroups() {
+	c.t.Helper()
+	name := fmt.Sprintf("c%d", serial.Add(1))
+	entries, err := os.ReadDir("/sys/fs/cgroup")
+	must(c.t, err)
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err == nil {
+		c.Cgroup.V2 = filepath.Join("/sys/fs/cgroup", name)
+		must(c.t, os.Mkdir(c.Cgroup.V2, 0o755))
+	} else {
+		for _, e := range entries {
+			dir := filepath.Join("/sys/fs/cgroup", e.Name(), name)
+			if os.Mkdir(dir, 0o755) != nil {
+				continue
+			}
+			switch e.Name() {
+			case "unified":
+				c.Cgroup.V2 = dir
+				continue
+			case "cpuset":
+				for _, f := range []string{"cpuset.cpus", "cpuset.mems"} {
+					b, err := os.ReadFile(filepath.Join(filepath.Dir(dir), f))
+					must(c.t, err)
+					must(c.t, os.WriteFile(filepath.Join(dir, f), b, 0))
+				}
+			case "memory":
+				c.Cgroup.OOM = filepath.Join(dir, "memory.oom_control")
+			}
+			c.Cgroup.V1 = append(c.Cgroup.V1, dir)
+		}
+	}
+	dirs := append([]string{}, c.Cgroup.V1...)
+	if c.Cgroup.V2 != "" {
+		dirs = append(dirs, c.Cgroup.V2)
+	}
+	c.t.Cleanup(func() {
+		for _, d := range dirs {
+			sandbox.Eventually(c.t, 5*time.Second, "rmdir "+d, func() bool { return unix.Rmdir(d) != unix.EBUSY })
+		}
+	})
+}
