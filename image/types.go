@@ -8,9 +8,10 @@ import (
 
 // Info is one local image.
 type Info struct {
-	ID       v1.Hash // digest of the config blob: the image id that users know
-	Digest   v1.Hash // digest of the manifest that was pulled, for repo digests
-	Refs     []string
+	ID       v1.Hash  // digest of the config blob: the image id that users know
+	Digest   v1.Hash  // digest of the manifest that was pulled, for repo digests; zero after docker-archive loads
+	Refs     []string // tags, as users write them: nginx:1.22
+	Digests  []string // repository@digest of manifest and index, as users write them
 	Platform v1.Platform
 	Size     int64 // bytes of the unpacked layers
 	Created  time.Time
@@ -25,6 +26,10 @@ type Progress struct {
 	Phase   Phase
 	Current int64
 	Total   int64
+
+	// Note is something that the user should know of: the mirror that was used or left out, credentials
+	// that could not be had. "" = nothing.
+	Note string
 }
 
 type Phase string

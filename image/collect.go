@@ -1,0 +1,208 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Delete removes a name, and the image with it when that was its last one. By id it removes the image with all its
+// names. errdefs.ErrConflict while a snapshot uses the image that would go, errdefs.ErrNotFound when there is none.
+//
+// Layers that no other image has are removed too, unless a pull is under way: then Prune finds them.
+func (s *Store) Delete(ctx context.Context, ref string) error {
+	err := s.update(func(x *index) error {
+		found, byID, err := x.find(ref)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot remove image %s: it is not here", ref))
+		}
+		inUse, err := s.usedBy(ctx)
+		if err != nil {
+			return err
+		}
+		for _, rec := range found {
+			if !byID {
+				r, err := ParseReference(ref)
+				if err != nil {
+					return err
+				}
+				rec.unname(r)
+				if len(rec.Refs) > 0 {
+					continue
+				}
+			}
+			if keys := inUse[rec.ID]; len(keys) > 0 {
+				return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s: it is in use by %s; remove %s first",
+					ref, strings.Join(keys, ", "), map[bool]string{true: "it", false: "them"}[len(keys) == 1]))
+			}
+			x.Images = slices.DeleteFunc(x.Images, func(r *record) bool { return r == rec })
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.collect(ctx)
+	if errors.Is(err, errdefs.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// unname takes r's name away: with a digest every name of the repository that is by digest.
+func (rec *record) unname(r Reference) {
+	if !r.HasDigest() {
+		rec.Refs = slices.DeleteFunc(rec.Refs, func(ref string) bool { return ref == r.Tagged() })
+		return
+	}
+	gone := func(ref string) bool { return strings.HasPrefix(ref, r.Name()+"@") }
+	rec.Refs = slices.DeleteFunc(rec.Refs, gone)
+	rec.Digests = slices.DeleteFunc(rec.Digests, gone)
+}
+
+// usedBy lists the snapshots of each image. The caller holds the lock.
+func (s *Store) usedBy(ctx context.Context) (map[v1.Hash][]string, error) {
+	records, err := s.snapshotRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used := make(map[v1.Hash][]string)
+	for key, rec := range records {
+		used[rec.Image] = append(used[rec.Image], fmt.Sprintf("%.12s", key))
+	}
+	for _, keys := range used {
+		slices.Sort(keys)
+	}
+	return used, nil
+}
+
+// Pruned says what Prune removed.
+type Pruned struct {
+	Images []v1.Hash
+	Bytes  int64 // of files in layers
+}
+
+// Prune removes images that have lost their names and that no snapshot uses, then layers, patches and blobs that
+// nothing leads to. errdefs.ErrConflict while a pull or a load is under way.
+func (s *Store) Prune(ctx context.Context) (Pruned, error) {
+	var p Pruned
+	err := s.update(func(x *index) error {
+		used, err := s.usedBy(ctx)
+		if err != nil {
+			return err
+		}
+		x.Images = slices.DeleteFunc(x.Images, func(rec *record) bool {
+			if len(rec.Refs) > 0 || len(used[rec.ID]) > 0 {
+				return false
+			}
+			p.Images = append(p.Images, rec.ID)
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		return p, err
+	}
+	p.Bytes, err = s.collect(ctx)
+	return p, err
+}
+
+// collect removes what neither an image nor a snapshot leads to and returns the bytes of the layers that went.
+func (s *Store) collect(ctx context.Context) (int64, error) {
+	quiet, err := s.notWhilePulling()
+	if err != nil {
+		return 0, err
+	}
+	defer quiet.Close()
+
+	tmp, err := s.scratch()
+	if err != nil {
+		return 0, err
+	}
+	// After the lock is gone: what takes long is done where it holds up nobody.
+	defer tmp.drop()
+
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Close()
+	live, err := s.live(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var freed int64
+	var errs []error
+	for _, pattern := range []string{"layers/*/*", "patches/*", "blobs/*/*"} {
+		paths, err := filepath.Glob(s.path(filepath.FromSlash(pattern)))
+		if err != nil {
+			return freed, err
+		}
+		for _, path := range paths {
+			if live[path] {
+				continue
+			}
+			var r layerRecord
+			if b, err := os.ReadFile(filepath.Join(path, "layer.json")); err == nil && json.Unmarshal(b, &r) == nil {
+				freed += r.Bytes
+			}
+			name := strings.ReplaceAll(strings.TrimPrefix(path, s.root), "/", "-")
+			if err := os.Rename(path, filepath.Join(tmp.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return freed, errors.Join(errs...)
+}
+
+// live is the set of paths that images and snapshots lead to. The caller holds the lock.
+func (s *Store) live(ctx context.Context) (map[string]bool, error) {
+	x, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	snapshots, err := s.snapshotRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live := make(map[string]bool)
+	add := func(layers []v1.Hash, patch string) {
+		for _, d := range layers {
+			live[s.layerDir(d)] = true
+		}
+		if patch != "" {
+			live[s.patchDir(patch)] = true
+		}
+	}
+	for _, rec := range x.Images {
+		add(rec.Layers, rec.Patch)
+		live[s.blobPath(rec.ID)] = true
+		live[s.blobPath(rec.Manifest)] = true
+		for _, ref := range rec.Digests {
+			if _, digest, ok := strings.Cut(ref, "@"); ok {
+				if h, err := v1.NewHash(digest); err == nil {
+					live[s.blobPath(h)] = true
+				}
+			}
+		}
+	}
+	for _, rec := range snapshots {
+		add(rec.Layers, rec.Patch)
+		live[s.blobPath(rec.Image)] = true
+	}
+	return live, nil
+}

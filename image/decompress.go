@@ -1,0 +1,43 @@
+package image
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxWindow bounds the memory that a zstd stream can ask for: RFC 8878 recommends decoders to take 8 MiB,
+// zstd --ultra -22 asks for 128 MiB.
+const maxWindow = 128 << 20
+
+// decompress looks at the first bytes and not at the media type, which images made by hand get wrong.
+func decompress(r io.Reader) (io.ReadCloser, error) {
+	br, ok := r.(*bufio.Reader)
+	if !ok {
+		br = bufio.NewReaderSize(r, 256<<10)
+	}
+	magic, err := br.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		return gzip.NewReader(br)
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(magic) >= 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:4], []byte{0x2a, 0x4d, 0x18}):
+		// The second form is a skippable frame, with which seekable zstd layers may begin.
+		d, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case bytes.HasPrefix(magic, []byte{0xfd, '7', 'z', 'X', 'Z'}):
+		return nil, fmt.Errorf("%w: compressed with xz; gzip, zstd and no compression are supported", errContent)
+	case bytes.HasPrefix(magic, []byte("BZh")):
+		return nil, fmt.Errorf("%w: compressed with bzip2; gzip, zstd and no compression are supported", errContent)
+	}
+	return io.NopCloser(br), nil
+}

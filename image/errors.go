@@ -1,0 +1,176 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// ErrDenied is a registry that wants other credentials, or any.
+var ErrDenied = errors.New("access denied")
+
+// attempt is one endpoint that did not give what was asked for.
+type attempt struct {
+	endpoint endpoint
+	err      error
+}
+
+// PullError says why a reference could not be had, endpoint by endpoint. errors.Is finds the kind that the
+// origin's answer has: errdefs.ErrNotFound, ErrDenied or errdefs.ErrUnavailable.
+type PullError struct {
+	Ref   string
+	kind  error
+	tries []attempt
+	hint  string
+}
+
+func (e *PullError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cannot pull %s: ", e.Ref)
+	for i, t := range e.tries {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s %s", t.endpoint.describe(), describe(t.err))
+	}
+	if e.hint != "" {
+		b.WriteString("; " + e.hint)
+	}
+	return b.String()
+}
+
+func (e *PullError) Unwrap() []error {
+	errs := []error{e.kind}
+	for _, t := range e.tries {
+		errs = append(errs, t.err)
+	}
+	return errs
+}
+
+// pullError judges by the last attempt, which is the origin: that a mirror has no copy, or is down, says nothing
+// of the image.
+func pullError(ref Reference, tries []attempt, warnings []string) error {
+	last := tries[len(tries)-1]
+	e := &PullError{Ref: ref.Familiar(), tries: tries, kind: kindOf(last.err)}
+	switch e.kind {
+	case errdefs.ErrNotFound:
+		e.hint = "check the name and the tag"
+	case ErrDenied:
+		e.hint = fmt.Sprintf("the repository may not exist, or needs credentials: docker login %s, or podman login", ref.Host)
+		if len(warnings) > 0 {
+			e.hint += " (" + strings.Join(warnings, "; ") + ")"
+		}
+	case errdefs.ErrUnavailable:
+		e.hint = "check the network, or give a mirror of " + ref.Host + " in registries.mirrors of the configuration file"
+		if status(last.err) == http.StatusTooManyRequests {
+			e.hint = "log in to " + ref.Host + " for a higher limit, or use a mirror"
+		}
+		if errors.Is(last.err, http.ErrSchemeMismatch) {
+			e.hint = "it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
+		}
+	}
+	return e
+}
+
+// kindOf sorts what a registry said.
+func kindOf(err error) error {
+	switch status(err) {
+	case 0:
+	case http.StatusNotFound:
+		return errdefs.ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return ErrDenied
+	default:
+		return errdefs.ErrUnavailable
+	}
+	if errors.Is(err, errContent) {
+		return errdefs.ErrInvalidArgument
+	}
+	return errdefs.ErrUnavailable
+}
+
+// errContent is an answer that arrived and is not what it should be.
+var errContent = errors.New("not usable")
+
+func status(err error) int {
+	var te *transport.Error
+	if errors.As(err, &te) {
+		return te.StatusCode
+	}
+	return 0
+}
+
+// describe says what an endpoint did in a few words; the library's own text has request lines and nested prefixes.
+func describe(err error) string {
+	var te *transport.Error
+	if errors.As(err, &te) {
+		said := ""
+		if len(te.Errors) > 0 {
+			d := te.Errors[0]
+			said = ": " + strings.TrimSpace(d.Message)
+			if d.Message == "" {
+				said = ": " + string(d.Code)
+			}
+		}
+		text := http.StatusText(te.StatusCode)
+		switch te.StatusCode {
+		case http.StatusNotFound:
+			return "does not have it (404" + said + ")"
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return fmt.Sprintf("refuses access (%d%s)", te.StatusCode, said)
+		case http.StatusTooManyRequests:
+			return "limits the rate of requests (429" + said + ")"
+		}
+		return fmt.Sprintf("answers %d %s%s", te.StatusCode, text, said)
+	}
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("is not reachable: no address for %s", dns.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "is not reachable: connection refused"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "is not reachable: no route to it"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return "is not reachable: no answer in time"
+	}
+	return "failed: " + err.Error()
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+// diskError makes a full disk say where and how much is left; other errors pass.
+func diskError(dir string, err error) error {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return fmt.Errorf("no space left on %s: %w", dir, err)
+	}
+	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
+		"no space left on %s: %s and %d inodes are free; free some, or give another --state-root: %w",
+		dir, sizeText(int64(fs.Bavail)*fs.Bsize), fs.Ffree, err))
+}
+
+func sizeText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%d KiB", n/1024)
+}

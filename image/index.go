@@ -1,0 +1,116 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+)
+
+// index is images/index.json: which images there are. A layer, a blob or a patch that no record of it leads to is
+// garbage, apart from those that a snapshot uses.
+type index struct {
+	Version int       `json:"version"`
+	Images  []*record `json:"images"`
+}
+
+const indexVersion = 1
+
+// record is one image. References are in full form, as Reference.Tagged and Reference.Digested give them.
+type record struct {
+	ID       v1.Hash     `json:"id"`
+	Manifest v1.Hash     `json:"manifest,omitzero"`
+	Refs     []string    `json:"refs,omitempty"`    // what keeps the image: tags, and digests that were pulled by name
+	Digests  []string    `json:"digests,omitempty"` // all known digests
+	Platform v1.Platform `json:"platform"`
+	Layers   []v1.Hash   `json:"layers"` // diff ids, lowest first
+	Patch    string      `json:"patch,omitempty"`
+	Size     int64       `json:"size"`
+	Created  time.Time   `json:"created"`
+	PulledAt time.Time   `json:"pulledAt"`
+}
+
+func (x *index) byID(id v1.Hash) *record {
+	for _, r := range x.Images {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// fileID tells one version of a file that is only ever replaced from the next.
+type fileID struct {
+	ino   uint64
+	size  int64
+	mtime time.Time
+}
+
+// readIndex returns the index as it is on disk. The result is shared: nobody changes it.
+func (s *Store) readIndex() (*index, error) {
+	path := s.path("index.json")
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &index{Version: indexVersion}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	id := fileID{size: info.Size(), mtime: info.ModTime(), ino: info.Sys().(*syscall.Stat_t).Ino}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cached != nil && s.cachedID == id {
+		return s.cached, nil
+	}
+	x := new(index)
+	if err := json.NewDecoder(f).Decode(x); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w; remove it to start with no images", path, err)
+	}
+	if x.Version != indexVersion {
+		return nil, fmt.Errorf("cannot use %s: it has version %d and this program knows version %d; use the newer stack that wrote it", path, x.Version, indexVersion)
+	}
+	s.cached, s.cachedID = x, id
+	return x, nil
+}
+
+// update changes the index under its lock. fn gets a copy of its own; an error leaves everything as it was.
+func (s *Store) update(fn func(*index) error) error {
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	now, err := s.readIndex()
+	if err != nil {
+		return err
+	}
+	next := &index{Version: indexVersion}
+	for _, r := range now.Images {
+		c := *r
+		c.Refs, c.Digests = slices.Clone(r.Refs), slices.Clone(r.Digests)
+		next.Images = append(next.Images, &c)
+	}
+	if err := fn(next); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(next, "", "\t")
+	if err != nil {
+		return err
+	}
+	return diskError(s.root, atomicfile.Write(s.path("index.json"), b, 0o600, atomicfile.Sync))
+}

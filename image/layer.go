@@ -1,0 +1,302 @@
+package image
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/image/unpack"
+	"github.com/stackrun/stack/internal/atomicfile"
+)
+
+// layerRecord is layer.json beside a layer's fs.
+type layerRecord struct {
+	Version int     `json:"version"`
+	DiffID  v1.Hash `json:"diffID"`
+	unpack.Result
+}
+
+const layerVersion = 1
+
+func (s *Store) layerDir(diff v1.Hash) string { return s.path("layers", diff.Algorithm, diff.Hex) }
+
+func (s *Store) layerFS(diff v1.Hash) string { return filepath.Join(s.layerDir(diff), "fs") }
+
+// readLayer returns fs.ErrNotExist when the layer is not there.
+func (s *Store) readLayer(diff v1.Hash) (layerRecord, error) {
+	var r layerRecord
+	b, err := os.ReadFile(filepath.Join(s.layerDir(diff), "layer.json"))
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil || r.Version != layerVersion {
+		// Not of this program's time: as good as not there.
+		return layerRecord{}, fs.ErrNotExist
+	}
+	return r, nil
+}
+
+// layerSource is a layer that can be read.
+type layerSource struct {
+	diff   v1.Hash
+	digest v1.Hash // of the stream as it comes; zero = not known, the diff id alone decides
+	size   int64   // of the stream as it comes; 0 = not known
+	open   func(context.Context) (io.ReadCloser, error)
+}
+
+// ensureLayer makes the layer unless it is there. Concurrent calls for one layer are one.
+func (s *Store) ensureLayer(ctx context.Context, src layerSource, progress func(Progress)) (layerRecord, error) {
+	report := func(phase Phase, current int64) {
+		progress(Progress{Layer: shortDigest(src.id()), Phase: phase, Current: current, Total: src.size})
+	}
+	r, err := s.readLayer(src.diff)
+	if err == nil {
+		report(Done, src.size)
+		return r, nil
+	}
+	return s.layers.do(ctx, src.diff.String(), progress, func(ctx context.Context, progress func(Progress)) (layerRecord, error) {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-ctx.Done():
+			return layerRecord{}, context.Cause(ctx)
+		}
+		// The flight before this one may have made it.
+		if r, err := s.readLayer(src.diff); err == nil {
+			return r, nil
+		}
+		r, err := s.makeLayer(ctx, src, func(phase Phase, n int64) {
+			progress(Progress{Layer: shortDigest(src.id()), Phase: phase, Current: n, Total: src.size})
+		})
+		if err != nil {
+			return layerRecord{}, diskError(s.root, err)
+		}
+		progress(Progress{Layer: shortDigest(src.id()), Phase: Done, Current: src.size, Total: src.size})
+		return r, nil
+	})
+}
+
+// id is what progress calls the layer.
+func (l layerSource) id() v1.Hash {
+	if l.digest != (v1.Hash{}) {
+		return l.digest
+	}
+	return l.diff
+}
+
+// makeLayer reads, verifies and unpacks in one go, in a scratch directory, and moves the whole layer to its place.
+func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phase, int64)) (r layerRecord, err error) {
+	tmp, err := s.scratch()
+	if err != nil {
+		return r, err
+	}
+	defer tmp.drop()
+	root := filepath.Join(tmp.dir, "fs")
+	// overlayfs shows the mode of the topmost layer's root; the snapshot's own says what is right for the whole.
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return r, err
+	}
+	if err := os.Chmod(root, 0o755); err != nil {
+		return r, err
+	}
+
+	result, err := s.stream(ctx, src, report, root)
+	if err != nil {
+		var pe *PullError
+		if errors.As(err, &pe) || ctx.Err() != nil {
+			return r, err
+		}
+		return r, fmt.Errorf("cannot unpack layer %s: %w", shortDigest(src.id()), err)
+	}
+
+	r = layerRecord{Version: layerVersion, DiffID: src.diff, Result: result}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	if err := atomicfile.Write(filepath.Join(tmp.dir, "layer.json"), b, 0o600, atomicfile.NoSync); err != nil {
+		return r, err
+	}
+	if err := ctx.Err(); err != nil {
+		return r, context.Cause(ctx)
+	}
+	err = os.Rename(tmp.dir, s.layerDir(src.diff))
+	if errors.Is(err, fs.ErrExist) {
+		// Another process made the same layer. A damaged one is replaced: whoever has it mounted keeps its inodes.
+		if _, have := s.readLayer(src.diff); have == nil {
+			return r, nil
+		}
+		if err = s.discard(s.layerDir(src.diff)); err == nil {
+			err = os.Rename(tmp.dir, s.layerDir(src.diff))
+		}
+	}
+	return r, err
+}
+
+// stream is the pipeline: bytes as they come, hashed | decompressed, hashed | unpacked. Each stage has a goroutine, so
+// that one large layer uses more than one core.
+func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, int64), root string) (unpack.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var stages []io.Closer
+	defer func() {
+		// A stage that waits for the network goes on only when its request ends; so first that, then
+		// the last stage, which reads from the one before it.
+		cancel(nil)
+		for i := len(stages) - 1; i >= 0; i-- {
+			stages[i].Close()
+		}
+	}()
+
+	body, err := src.open(ctx)
+	if err != nil {
+		return unpack.Result{}, err
+	}
+	stages = append(stages, body)
+	in, err := newMeter(body, src.digest, src.size, report)
+	if err != nil {
+		return unpack.Result{}, err
+	}
+	packed := readAhead(ctx, in)
+	stages = append(stages, packed)
+	plain, err := decompress(packed)
+	if err != nil {
+		return unpack.Result{}, err
+	}
+	stages = append(stages, plain)
+	limit := s.limits.Bytes
+	if limit == 0 {
+		limit = unpack.DefaultBytes
+	}
+	sum, err := newVerifier(plain, src.diff, limit)
+	if err != nil {
+		return unpack.Result{}, err
+	}
+	archive := readAhead(ctx, sum)
+	stages = append(stages, archive)
+
+	result, err := unpack.Layer(ctx, root, archive, unpack.Options{Limits: s.limits})
+	if err != nil {
+		return result, err
+	}
+	// What follows the archive's end is part of what the digests are of.
+	if _, err := io.Copy(io.Discard, archive); err != nil {
+		return result, err
+	}
+	if _, err := io.Copy(io.Discard, packed); err != nil {
+		return result, err
+	}
+	if err := sum.verify("unpacked"); err != nil {
+		return result, err
+	}
+	return result, in.verify()
+}
+
+// verifier hashes what is read and bounds it.
+type verifier struct {
+	r     io.Reader
+	hash  hash.Hash
+	want  v1.Hash
+	left  int64
+	limit int64
+}
+
+// tarOverhead allows for headers, padding and long names beside the files' own bytes.
+const tarOverhead = 4
+
+func newVerifier(r io.Reader, want v1.Hash, limit int64) (*verifier, error) {
+	h, err := v1.Hasher(want.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	total := limit + limit/tarOverhead + 64<<20
+	return &verifier{r: r, hash: h, want: want, left: total, limit: total}, nil
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	n, err := v.r.Read(p)
+	v.hash.Write(p[:n])
+	if v.left -= int64(n); v.left < 0 {
+		return n, fmt.Errorf("%w of %s", unpack.ErrLimit, sizeText(v.limit))
+	}
+	return n, err
+}
+
+func (v *verifier) verify(what string) error {
+	if got := hex.EncodeToString(v.hash.Sum(nil)); got != v.want.Hex {
+		return fmt.Errorf("%w: %s, its digest is %s:%.12s…, expected %s:%.12s…", errContent, what, v.want.Algorithm, got, v.want.Algorithm, v.want.Hex)
+	}
+	return nil
+}
+
+// meter hashes the stream as it comes, holds it to its declared size and reports how far it is.
+type meter struct {
+	r      io.Reader
+	hash   hash.Hash // nil = digest not known
+	want   v1.Hash
+	size   int64 // 0 = not known
+	at     int64
+	report func(Phase, int64)
+}
+
+func newMeter(r io.Reader, want v1.Hash, size int64, report func(Phase, int64)) (*meter, error) {
+	m := &meter{r: r, want: want, size: size, report: report}
+	if want == (v1.Hash{}) {
+		return m, nil
+	}
+	h, err := v1.Hasher(want.Algorithm)
+	m.hash = h
+	return m, err
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.at += int64(n)
+	if m.hash != nil {
+		m.hash.Write(p[:n])
+	}
+	if m.size > 0 && m.at > m.size {
+		return n, fmt.Errorf("%w: it is longer than the %d bytes that its manifest says", errContent, m.size)
+	}
+	phase := Downloading
+	if m.at == m.size || err == io.EOF {
+		phase = Extracting // everything is here; what remains is to write it
+	}
+	m.report(phase, m.at)
+	return n, err
+}
+
+func (m *meter) verify() error {
+	if m.size > 0 && m.at != m.size {
+		return fmt.Errorf("%w: it has %d bytes and its manifest says %d", errContent, m.at, m.size)
+	}
+	if m.hash == nil {
+		return nil
+	}
+	if got := hex.EncodeToString(m.hash.Sum(nil)); got != m.want.Hex {
+		return fmt.Errorf("%w: its digest is %s:%.12s…, expected %s:%.12s…", errContent, m.want.Algorithm, got, m.want.Algorithm, m.want.Hex)
+	}
+	return nil
+}
+
+// discard takes a directory out of sight in one step and then removes it.
+func (s *Store) discard(dir string) error {
+	tmp, err := s.scratch()
+	if err != nil {
+		return err
+	}
+	defer tmp.drop()
+	err = os.Rename(dir, filepath.Join(tmp.dir, "gone"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,251 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Load imports the images of a tar stream, plain or compressed: what docker save writes, or an OCI layout. It reads r
+// to the end of the archive. The names in the archive are given to its images, also when other images had them, as
+// docker load does. Of an index the image for this host is taken. errdefs.ErrInvalidArgument says what is wrong with
+// the archive.
+func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) ([]Info, error) {
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	report := limitRate(progress)
+	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer busy.Close()
+	tmp, err := s.scratch()
+	if err != nil {
+		return nil, err
+	}
+	defer tmp.drop()
+
+	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(Progress{Phase: Downloading, Current: n}) })
+	if err != nil {
+		return nil, diskError(s.root, err)
+	}
+	images, err := a.images(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var loaded []Info
+	for _, img := range images {
+		named := func(p Progress) {
+			p.Ref = img.name()
+			report(p)
+		}
+		info, err := s.install(ctx, img.resolved, img.layers, img.names, named)
+		if err != nil {
+			return loaded, fmt.Errorf("cannot load %s: %w", img.name(), err)
+		}
+		named(Progress{Phase: Done})
+		loaded = append(loaded, info)
+	}
+	return loaded, nil
+}
+
+// archived is one image of an archive.
+type archived struct {
+	*resolved
+	layers []layerSource
+	names  names
+}
+
+func (img archived) name() string {
+	if len(img.names.refs) > 0 {
+		return familiarName(img.names.refs[0])
+	}
+	return shortDigest(img.id)
+}
+
+// images finds what the archive holds. docker save of version 25 and later writes both formats into one archive.
+func (a *archive) images(ctx context.Context) ([]archived, error) {
+	var images []archived
+	var err error
+	layout := a.has("oci-layout") || a.has("index.json")
+	if layout {
+		if images, err = a.ociImages(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if a.has("manifest.json") {
+		if images, err = a.dockerImages(images); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(images) > 0:
+		return images, nil
+	case layout:
+		return nil, invalidArchive("the layout in the archive has no image")
+	}
+	return nil, invalidArchive("the archive has neither manifest.json nor index.json: expected what docker save or an OCI layout gives")
+}
+
+// Names in a layout's index. The second is of image-spec v1.1.1 annotations.md; the first is what containerd and
+// docker save write, with the full name.
+const (
+	nameAnnotation = "io.containerd.image.name"
+	refAnnotation  = "org.opencontainers.image.ref.name"
+)
+
+func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
+	var list v1.IndexManifest
+	if err := a.json("index.json", maxManifest, &list); err != nil {
+		return nil, err
+	}
+	byID := make(map[v1.Hash]int)
+	var images []archived
+	var unfit []error
+	for _, desc := range list.Manifests {
+		if attestation(desc) {
+			continue
+		}
+		refs, err := layoutNames(desc.Annotations)
+		if err != nil {
+			return nil, err
+		}
+		name := shortDigest(desc.Digest)
+		if len(refs) > 0 {
+			name = refs[0].Familiar()
+		}
+		img, err := resolve(ctx, a, name, desc.Digest.String(), HostPlatform())
+		if errors.Is(err, errdefs.ErrNotFound) && len(list.Manifests) > 1 {
+			unfit = append(unfit, err) // another one of the list may be for this host
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		i, seen := byID[img.id]
+		if !seen {
+			one := archived{resolved: img}
+			for i, l := range img.resolvedLayers() {
+				l.open = a.open(blobName(img.layers[i].Digest))
+				one.layers = append(one.layers, l)
+			}
+			i = len(images)
+			byID[img.id] = i
+			images = append(images, one)
+		}
+		for _, ref := range refs {
+			images[i].names.refs = append(images[i].names.refs, ref.Tagged())
+			images[i].names.digests = append(images[i].names.digests, ref.Digested(img.manifest.digest))
+			if img.index != nil {
+				images[i].names.digests = append(images[i].names.digests, ref.Digested(img.index.digest))
+			}
+		}
+	}
+	if len(images) == 0 && len(unfit) > 0 {
+		return nil, errors.Join(unfit...)
+	}
+	return images, nil
+}
+
+// resolvedLayers pairs layers with their diff ids.
+func (img *resolved) resolvedLayers() []layerSource {
+	var list []layerSource
+	for i, desc := range img.layers {
+		list = append(list, layerSource{diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size})
+	}
+	return list
+}
+
+func layoutNames(annotations map[string]string) ([]Reference, error) {
+	name := annotations[nameAnnotation]
+	if name == "" {
+		name = annotations[refAnnotation]
+		// A tag alone, which the annotation allows, names nothing; nerdctl and podman write full names.
+		if !strings.ContainsAny(name, "/:") {
+			return nil, nil
+		}
+	}
+	ref, err := ParseReference(name)
+	if err != nil {
+		return nil, err
+	}
+	if ref.Tag == "" {
+		return nil, nil
+	}
+	return []Reference{ref}, nil
+}
+
+// dockerImage is an element of manifest.json of docker save:
+// https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md#combined-image-json--filesystem-changeset-format
+type dockerImage struct {
+	Config   string   `json:"Config"`
+	RepoTags []string `json:"RepoTags"`
+	Layers   []string `json:"Layers"`
+}
+
+// dockerImages adds what manifest.json says to images that the layout gave.
+func (a *archive) dockerImages(images []archived) ([]archived, error) {
+	var list []dockerImage
+	if err := a.json("manifest.json", maxManifest, &list); err != nil {
+		return nil, err
+	}
+	for _, d := range list {
+		raw, err := a.read(d.Config, maxConfig)
+		if err != nil {
+			return nil, err
+		}
+		id := digestOf(raw)
+		i := slices.IndexFunc(images, func(img archived) bool { return img.id == id })
+		if i < 0 {
+			img, err := a.dockerImage(d, id, raw)
+			if err != nil {
+				return nil, err
+			}
+			i = len(images)
+			images = append(images, img)
+		}
+		for _, tag := range d.RepoTags {
+			ref, err := ParseReference(tag)
+			if err != nil {
+				return nil, err
+			}
+			if full := ref.Tagged(); full != "" && !slices.Contains(images[i].names.refs, full) {
+				images[i].names.refs = append(images[i].names.refs, full)
+			}
+		}
+	}
+	return images, nil
+}
+
+func (a *archive) dockerImage(d dockerImage, id v1.Hash, raw []byte) (archived, error) {
+	conf, err := v1.ParseConfigFile(bytes.NewReader(raw))
+	if err != nil {
+		return archived{}, invalidArchive("%s of the archive: %w", d.Config, err)
+	}
+	if len(conf.RootFS.DiffIDs) != len(d.Layers) {
+		return archived{}, invalidArchive("manifest.json names %d layers and %s names %d", len(d.Layers), d.Config, len(conf.RootFS.DiffIDs))
+	}
+	img := archived{resolved: &resolved{id: id, rawConf: raw}}
+	for i, name := range d.Layers {
+		if !a.has(name) {
+			return archived{}, invalidArchive("the archive has no %q", name)
+		}
+		img.resolved.layers = append(img.resolved.layers, v1.Descriptor{})
+		// docker save keeps no digest of the compressed layer: the diff id decides.
+		img.layers = append(img.layers, layerSource{diff: conf.RootFS.DiffIDs[i], open: a.open(name)})
+	}
+	if err := img.parseConfig(); err != nil {
+		return archived{}, invalidArchive("%s: %w", d.Config, err)
+	}
+	return img, nil
+}

@@ -1,0 +1,316 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/image/unpack"
+)
+
+// A patch is one more layer on top of an image's own, made here. It is there because layers are unpacked apart from
+// each other, while the image specification applies them one after another to one tree, in which
+//
+//   - a layer with a/b but no entry for a leaves a as the layers below have it; overlayfs would show the mode and
+//     owner that a has in the upper layer, where it had to be made up. The patch has a as it should be;
+//   - a hard link can have its target in a lower layer. The patch has the link.
+//
+// Few images need one: builders write whole parents. It is named by the chain of layers that it is for.
+
+func (s *Store) patchDir(name string) string { return s.path("patches", name) }
+func (s *Store) patchFS(name string) string  { return filepath.Join(s.patchDir(name), "fs") }
+
+// stack is the layers of one image as overlayfs will see them, lowest first.
+type stack []stackLayer
+
+type stackLayer struct {
+	unpack.Result
+	fs string
+}
+
+// ensurePatch makes the patch that layers need and returns its name, "" when they need none.
+func (s *Store) ensurePatch(ctx context.Context, layers []v1.Hash) (string, error) {
+	var st stack
+	needed := false
+	for i, d := range layers {
+		if slices.Contains(layers[i+1:], d) {
+			continue // as in lower: its upper occurrence decides
+		}
+		r, err := s.readLayer(d)
+		if err != nil {
+			return "", err
+		}
+		needed = needed || len(st) > 0 && len(r.Implied) > 0 || len(r.Links) > 0
+		st = append(st, stackLayer{r.Result, s.layerFS(d)})
+	}
+	if !needed {
+		return "", nil
+	}
+	name := patchName(layers)
+	if _, err := os.Lstat(s.patchDir(name)); err == nil {
+		return name, nil
+	}
+	tmp, err := s.scratch()
+	if err != nil {
+		return "", err
+	}
+	defer tmp.drop()
+	root := filepath.Join(tmp.dir, "fs")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return "", err
+	}
+	p := patch{stack: st, root: root}
+	if err := p.fill(); err != nil {
+		return "", err
+	}
+	if !p.used {
+		return "", nil
+	}
+	err = os.Rename(tmp.dir, s.patchDir(name))
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return name, err
+}
+
+func patchName(layers []v1.Hash) string {
+	h := sha256.New()
+	for _, d := range layers {
+		fmt.Fprintln(h, d)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+type patch struct {
+	stack stack
+	root  string
+	used  bool
+	dirs  []string // made, parents first
+}
+
+func (p *patch) fill() error {
+	for i := range p.stack {
+		for _, l := range p.stack[i].Links {
+			if err := p.link(i, l); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			continue
+		}
+		for _, dir := range p.stack[i].Implied {
+			if err := p.restore(dir); err != nil {
+				return err
+			}
+		}
+	}
+	// Links change the times of the directories that they are made in.
+	for _, dir := range slices.Backward(p.dirs) {
+		if err := copyAttributes(p.stack.origin(dir), filepath.Join(p.root, dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore gives dir the attributes that it would have if the layers were applied in order, unless it shows
+// them already.
+func (p *patch) restore(dir string) error {
+	seen := p.stack.visible(len(p.stack)-1, dir)
+	if len(seen) == 0 {
+		return nil
+	}
+	shown, origin := filepath.Join(p.stack[seen[0]].fs, dir), p.stack.origin(dir)
+	if shown == origin {
+		return nil
+	}
+	same, err := sameAttributes(shown, origin)
+	if err != nil || same {
+		return err
+	}
+	return p.mkdir(dir)
+}
+
+// mkdir makes dir and its parents in the patch.
+func (p *patch) mkdir(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if err := p.mkdir(path.Dir(dir)); err != nil {
+		return err
+	}
+	err := os.Mkdir(filepath.Join(p.root, dir), 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.used = true
+	p.dirs = append(p.dirs, dir)
+	return nil
+}
+
+// link makes hard link l of layer i, unless a layer above puts something else in its place.
+func (p *patch) link(i int, l unpack.Link) error {
+	from := p.stack.file(i-1, l.Target)
+	if from == "" {
+		return fmt.Errorf("%w: %q is a hard link to %q, which no layer below has", unpack.ErrInvalid, l.Path, l.Target)
+	}
+	if p.stack.shadowed(i, l.Path) {
+		return nil
+	}
+	if err := p.mkdir(path.Dir(l.Path)); err != nil {
+		return err
+	}
+	to := filepath.Join(p.root, l.Path)
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p.used = true
+	return os.Link(from, to)
+}
+
+// visible lists the layers, topmost first, whose directory name is part of the merged directory name that the
+// layers up to top show; empty when they show none.
+func (st stack) visible(top int, name string) []int {
+	var seen []int
+	for i := top; i >= 0; i-- {
+		seen = append(seen, i)
+	}
+	if name == "." {
+		return seen
+	}
+	at := "."
+	for elem := range strings.SplitSeq(name, "/") {
+		at = path.Join(at, elem)
+		var next []int
+		for _, i := range seen {
+			// Every directory on the way is a real one of this layer, so the path leads through no link.
+			kind, opaque := st[i].look(at)
+			if kind == missing {
+				continue
+			}
+			if kind != directory {
+				break
+			}
+			next = append(next, i)
+			if opaque {
+				break
+			}
+		}
+		seen = next
+	}
+	return seen
+}
+
+// origin is the path of the directory whose attributes the merged directory name should show: the topmost one that a
+// layer speaks of, or the topmost one.
+func (st stack) origin(name string) string {
+	seen := st.visible(len(st)-1, name)
+	for _, i := range seen {
+		if !slices.Contains(st[i].Implied, name) {
+			return filepath.Join(st[i].fs, name)
+		}
+	}
+	return filepath.Join(st[seen[0]].fs, name)
+}
+
+// file is the path of what the layers up to top show at name, "" when that is nothing or a directory.
+func (st stack) file(top int, name string) string {
+	for _, i := range st.visible(top, path.Dir(name)) {
+		switch kind, _ := st[i].look(name); kind {
+		case other:
+			return filepath.Join(st[i].fs, name)
+		case missing:
+		default:
+			return ""
+		}
+	}
+	return ""
+}
+
+// shadowed says whether a layer above i decides what is at name.
+func (st stack) shadowed(i int, name string) bool {
+	for _, l := range st[i+1:] {
+		at := "."
+	walk:
+		for elem := range strings.SplitSeq(name, "/") {
+			at = path.Join(at, elem)
+			kind, opaque := l.look(at)
+			switch {
+			case kind == missing:
+				break walk
+			case kind != directory, opaque, at == name:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+type kind int
+
+const (
+	missing kind = iota
+	directory
+	whiteout
+	other
+)
+
+// look says what the layer itself has at name; its parent must be a directory of the layer, reached through
+// directories.
+func (l stackLayer) look(name string) (k kind, opaque bool) {
+	full := filepath.Join(l.fs, name)
+	var st unix.Stat_t
+	if unix.Lstat(full, &st) != nil {
+		return missing, false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		var y [1]byte
+		n, err := unix.Lgetxattr(full, "trusted.overlay.opaque", y[:])
+		return directory, err == nil && n == 1 && y[0] == 'y'
+	case unix.S_IFCHR:
+		if st.Rdev == 0 {
+			return whiteout, false
+		}
+	}
+	return other, false
+}
+
+// sameAttributes compares owner, mode and xattrs; nobody looks at the times of a directory that was made up.
+func sameAttributes(a, b string) (bool, error) {
+	var x, y unix.Stat_t
+	if err := errors.Join(unix.Lstat(a, &x), unix.Lstat(b, &y)); err != nil {
+		return false, err
+	}
+	if x.Mode != y.Mode || x.Uid != y.Uid || x.Gid != y.Gid {
+		return false, nil
+	}
+	xa, err := readXattrs(a)
+	if err != nil {
+		return false, err
+	}
+	ya, err := readXattrs(b)
+	if err != nil || len(xa) != len(ya) {
+		return false, err
+	}
+	for name, value := range xa {
+		if string(ya[name]) != string(value) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,212 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Pull fetches ref for platform p (the zero value: this host's) and unpacks it. Concurrent pulls of one image are
+// one. progress may be nil; it is called from one goroutine at a time, at most some ten times a second for a layer.
+//
+// When it fails or ctx ends, nothing of the image is visible; layers that were whole are kept for the next try
+// until Prune. Errors: *PullError for what registries said, errdefs.ErrNotFound when there is no such image
+// or none for p, errdefs.ErrInvalidArgument for a bad reference or an image that is not valid.
+func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, progress func(Progress)) (Info, error) {
+	r, err := ParseReference(ref)
+	if err != nil {
+		return Info{}, err
+	}
+	want := wanted(p)
+	named := withRef(ref, progress)
+	return s.pulls.do(ctx, r.String()+" "+platformName(want), named, func(ctx context.Context, report func(Progress)) (Info, error) {
+		info, err := s.pull(ctx, r, want, limitRate(report))
+		if err == nil {
+			report(Progress{Phase: Done})
+		}
+		return info, err
+	})
+}
+
+func withRef(ref string, progress func(Progress)) func(Progress) {
+	if progress == nil {
+		return nil
+	}
+	return func(p Progress) { p.Ref = ref; progress(p) }
+}
+
+func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, report func(Progress)) (Info, error) {
+	// Until the record is written nothing but this lock keeps Prune from the layers.
+	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	if err != nil {
+		return Info{}, err
+	}
+	defer busy.Close()
+
+	report(Progress{Phase: Resolving})
+	src := s.source(ref, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
+	img, err := resolve(ctx, src, ref.Familiar(), ref.identifier(), want)
+	if err != nil {
+		return Info{}, err
+	}
+	var layers []layerSource
+	for i, desc := range img.layers {
+		layers = append(layers, layerSource{
+			diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size,
+			open: func(ctx context.Context) (io.ReadCloser, error) { return src.blob(ctx, desc), nil },
+		})
+	}
+	names := names{digests: []string{ref.Digested(img.manifest.digest)}}
+	if img.index != nil {
+		names.digests = append(names.digests, ref.Digested(img.index.digest))
+	}
+	if ref.HasDigest() {
+		names.refs = append(names.refs, ref.Digested(ref.Digest))
+	}
+	// A tag beside a digest was not asked about: the registry may have it elsewhere.
+	if ref.Tag != "" && !ref.HasDigest() {
+		names.refs = append(names.refs, ref.Tagged())
+	}
+	return s.install(ctx, img, layers, names, report)
+}
+
+// names is what an image is to be known by.
+type names struct{ refs, digests []string }
+
+// install makes what is missing of img and records it. The caller holds the pulls lock, shared.
+func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource, names names, report func(Progress)) (Info, error) {
+	// A layer that is in an image twice is made once.
+	var missing []layerSource
+	var ids []v1.Hash
+	var compressed int64
+	done := make(map[v1.Hash]layerRecord)
+	for _, l := range layers {
+		if _, seen := done[l.diff]; seen || slices.Contains(ids, l.diff) {
+			continue
+		}
+		r, err := s.readLayer(l.diff)
+		if err == nil {
+			done[l.diff] = r
+			report(Progress{Layer: shortDigest(l.id()), Phase: Done, Current: l.size, Total: l.size})
+			continue
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Info{}, err
+		}
+		missing, ids, compressed = append(missing, l), append(ids, l.diff), compressed+l.size
+	}
+	if len(missing) > 0 {
+		// Unpacked it will be larger; what is too little even for this need not be tried.
+		if err := s.room(compressed); err != nil {
+			return Info{}, err
+		}
+		synced, err := s.beginUnsynced(ids)
+		if err != nil {
+			return Info{}, err
+		}
+		defer synced()
+	}
+
+	var mu sync.Mutex
+	group, gctx := errgroup.WithContext(ctx)
+	for _, l := range missing {
+		group.Go(func() error {
+			r, err := s.ensureLayer(gctx, l, report)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			done[l.diff] = r
+			mu.Unlock()
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return Info{}, context.Cause(ctx)
+		}
+		return Info{}, err
+	}
+
+	rec := &record{
+		ID: img.id, Manifest: img.manifest.digest, Platform: platformOf(img.config),
+		Layers: img.config.RootFS.DiffIDs, Created: img.config.Created.Time, PulledAt: now(),
+	}
+	for _, r := range done {
+		rec.Size += r.Bytes
+	}
+	var err error
+	if rec.Patch, err = s.ensurePatch(ctx, rec.Layers); err != nil {
+		return Info{}, diskError(s.root, err)
+	}
+	if err := s.keep(img); err != nil {
+		return Info{}, err
+	}
+	if err := s.update(func(x *index) error { x.put(rec, names); return nil }); err != nil {
+		return Info{}, err
+	}
+	return s.info(rec)
+}
+
+// put adds or refreshes an image and gives it its names, which leave another image of the same platform that had
+// them: one name means one image for each platform.
+func (x *index) put(rec *record, n names) {
+	if have := x.byID(rec.ID); have != nil {
+		rec.Refs, rec.Digests = have.Refs, have.Digests
+		if rec.Manifest == (v1.Hash{}) {
+			rec.Manifest = have.Manifest
+		}
+		*have = *rec
+	} else {
+		x.Images = append(x.Images, rec)
+	}
+	own := x.byID(rec.ID)
+	for _, other := range x.Images {
+		if other == own || platformName(normalPlatform(other.Platform)) != platformName(normalPlatform(rec.Platform)) {
+			continue
+		}
+		other.Refs = slices.DeleteFunc(other.Refs, func(ref string) bool { return slices.Contains(n.refs, ref) })
+	}
+	add := func(to []string, values []string) []string {
+		for _, v := range values {
+			if !slices.Contains(to, v) {
+				to = append(to, v)
+			}
+		}
+		return to
+	}
+	own.Refs, own.Digests = add(own.Refs, n.refs), add(own.Digests, n.digests)
+	*rec = *own
+}
+
+// room checks that the file system of the store has need bytes.
+func (s *Store) room(need int64) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.root, &fs); err != nil {
+		return err
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free < need {
+		return errdefs.With(errdefs.ErrUnavailable, errNoRoom{s.root, need, free})
+	}
+	return nil
+}
+
+type errNoRoom struct {
+	path       string
+	need, free int64
+}
+
+func (e errNoRoom) Error() string {
+	return "no space left on " + e.path + ": " + sizeText(e.free) + " are free and the layers alone have " + sizeText(e.need) +
+		" compressed; free some, or give another --state-root"
+}
+func (e errNoRoom) Unwrap() error { return unix.ENOSPC }

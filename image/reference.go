@@ -1,0 +1,157 @@
+package image
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Reference names an image in a registry. Parse fills it; the zero value names nothing.
+type Reference struct {
+	Host   string  // docker.io, localhost:5000, [::1]:5000
+	Repo   string  // library/nginx
+	Tag    string  // "" only with a digest
+	Digest v1.Hash // zero = none; then it decides and Tag is only said
+}
+
+const (
+	defaultHost = "docker.io"
+	defaultTag  = "latest"
+	// officialRepo is where docker.io keeps names without a slash.
+	officialRepo = "library/"
+)
+
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests gives the grammar of
+// names and tags.
+var (
+	repoPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagPattern  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	hostPattern = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
+	hexPattern  = regexp.MustCompile(`^[0-9a-f]+$`)
+)
+
+const maxRepoName = 255
+
+// ParseReference reads what users write: nginx, nginx:1.22, localhost:5000/a/b@sha256:…, docker.io/library/nginx.
+// The error is errdefs.ErrInvalidArgument and says which part is wrong.
+func ParseReference(s string) (Reference, error) {
+	bad := func(format string, args ...any) (Reference, error) {
+		return Reference{}, errdefs.With(errdefs.ErrInvalidArgument,
+			fmt.Errorf("cannot use image name %q: %s", s, fmt.Sprintf(format, args...)))
+	}
+	var ref Reference
+	rest, digest, hasDigest := strings.Cut(s, "@")
+	if hasDigest {
+		h, err := v1.NewHash(digest)
+		if err != nil {
+			return bad("digest %q is not sha256: and 64 hex digits", digest)
+		}
+		ref.Digest = h
+	}
+	// The first part is a host when it looks like one; otherwise it belongs to a name on docker.io.
+	if first, repo, ok := strings.Cut(rest, "/"); ok && (strings.ContainsAny(first, ".:[") || first == "localhost") {
+		if !hostPattern.MatchString(first) {
+			return bad("%q is not a registry host", first)
+		}
+		ref.Host, rest = strings.ToLower(first), repo
+	} else {
+		ref.Host = defaultHost
+	}
+	if ref.Host == "index.docker.io" || ref.Host == "registry-1.docker.io" {
+		ref.Host = defaultHost
+	}
+	ref.Repo = rest
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		ref.Repo, ref.Tag = rest[:i], rest[i+1:]
+		if !tagPattern.MatchString(ref.Tag) {
+			return bad("tag %q must be 1 to 128 letters, digits, '_', '.' or '-', and begin with none of the last two", ref.Tag)
+		}
+	}
+	switch {
+	case ref.Repo == "":
+		return bad("the name is empty")
+	case len(ref.Repo) > maxRepoName:
+		return bad("the name has %d characters, at most %d are allowed", len(ref.Repo), maxRepoName)
+	case !repoPattern.MatchString(ref.Repo):
+		if repoPattern.MatchString(strings.ToLower(ref.Repo)) {
+			return bad("names have lower case letters only: %q", strings.ToLower(ref.Repo))
+		}
+		return bad("%q must be lower case letters and digits, separated by '/', '.', '_' or '-'", ref.Repo)
+	}
+	if ref.Host == defaultHost && !strings.Contains(ref.Repo, "/") {
+		ref.Repo = officialRepo + ref.Repo
+	}
+	if ref.Tag == "" && !hasDigest {
+		ref.Tag = defaultTag
+	}
+	return ref, nil
+}
+
+// Name is host and repository: docker.io/library/nginx.
+func (r Reference) Name() string { return r.Host + "/" + r.Repo }
+
+// String is the full form: docker.io/library/nginx:1.22@sha256:….
+func (r Reference) String() string { return r.suffix(r.Name()) }
+
+// Familiar is the form that users write: nginx:1.22.
+func (r Reference) Familiar() string { return r.suffix(familiarName(r.Name())) }
+
+func (r Reference) suffix(s string) string {
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.HasDigest() {
+		s += "@" + r.Digest.String()
+	}
+	return s
+}
+
+func (r Reference) HasDigest() bool { return r.Digest != (v1.Hash{}) }
+
+// Tagged is the full form without the digest; "" when there is no tag.
+func (r Reference) Tagged() string {
+	if r.Tag == "" {
+		return ""
+	}
+	return r.Name() + ":" + r.Tag
+}
+
+// Digested is the full form of r's repository at digest h.
+func (r Reference) Digested(h v1.Hash) string { return r.Name() + "@" + h.String() }
+
+// identifier is what the registry's API calls a manifest: the digest when there is one.
+func (r Reference) identifier() string {
+	if r.HasDigest() {
+		return r.Digest.String()
+	}
+	return r.Tag
+}
+
+// familiarName leaves out what a short name implies.
+func familiarName(full string) string {
+	short, ok := strings.CutPrefix(full, defaultHost+"/")
+	if !ok {
+		return full
+	}
+	// library/a/b cannot be shortened to a/b, which is another image.
+	if official, ok := strings.CutPrefix(short, officialRepo); ok && !strings.Contains(official, "/") {
+		return official
+	}
+	return short
+}
+
+// minIDPrefix keeps short names that happen to be hex digits, like "db", from meaning an image id.
+const minIDPrefix = 4
+
+// idPrefix returns the hex digits when s can be an image id: sha256:<hex>, or at least minIDPrefix of its digits.
+func idPrefix(s string) (hex string, explicit, ok bool) {
+	hex, explicit = strings.CutPrefix(s, "sha256:")
+	if len(hex) < minIDPrefix || len(hex) > 64 || !hexPattern.MatchString(hex) {
+		return "", false, false
+	}
+	return hex, explicit, true
+}

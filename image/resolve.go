@@ -1,0 +1,165 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Resolve finds a local image by reference, digest, id, or a prefix of an id that only one image has. An image of a
+// platform that p (the zero value: this host's) cannot run counts as missing: errdefs.ErrNotFound, naming what is there.
+// Named by id, an image of any platform is found when p is zero.
+func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, error) {
+	x, err := s.readIndex()
+	if err != nil {
+		return Info{}, err
+	}
+	found, byID, err := x.find(ref)
+	if err != nil {
+		return Info{}, err
+	}
+	want := wanted(p)
+	var best *record
+	var others []string
+	for _, r := range found {
+		if byID && p.Architecture == "" {
+			best = r
+			break
+		}
+		n := rank(want, r.Platform)
+		if n < 0 {
+			others = append(others, platformName(r.Platform))
+		} else if best == nil || n < rank(want, best.Platform) {
+			best = r
+		}
+	}
+	if best == nil {
+		if len(others) > 0 {
+			return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is here for %s and not for %s: pull it for that platform",
+				ref, strings.Join(others, ", "), platformName(want)))
+		}
+		return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is not here: pull or load it", ref))
+	}
+	if err := s.whole(best); err != nil {
+		return Info{}, err
+	}
+	return s.info(best)
+}
+
+// find returns the images that ref may mean. A name goes before an id that looks like one.
+func (x *index) find(ref string) (found []*record, byID bool, err error) {
+	hex, explicit, maybeID := idPrefix(ref)
+	if !explicit {
+		r, err := ParseReference(ref)
+		if err != nil && !maybeID {
+			return nil, false, err
+		}
+		if err == nil {
+			for _, rec := range x.Images {
+				if rec.is(r) {
+					found = append(found, rec)
+				}
+			}
+		}
+		if len(found) > 0 || !maybeID {
+			return found, false, nil
+		}
+	}
+	for _, rec := range x.Images {
+		if strings.HasPrefix(rec.ID.Hex, hex) || explicit && len(hex) == 64 && rec.Manifest.Hex == hex {
+			found = append(found, rec)
+		}
+	}
+	if len(found) > 1 {
+		var ids []string
+		for _, rec := range found {
+			ids = append(ids, shortDigest(rec.ID))
+		}
+		return nil, true, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("image id %s is not enough: %s begin with it", ref, strings.Join(ids, ", ")))
+	}
+	return found, true, nil
+}
+
+// is says whether r names the image. With a digest the tag is only said.
+func (rec *record) is(r Reference) bool {
+	if r.HasDigest() {
+		return slices.Contains(rec.Digests, r.Digested(r.Digest)) || slices.Contains(rec.Refs, r.Digested(r.Digest))
+	}
+	return slices.Contains(rec.Refs, r.Tagged())
+}
+
+// whole checks that every layer is there: a power cut may have taken some (see durable.go).
+func (s *Store) whole(rec *record) error {
+	for _, d := range rec.Layers {
+		if _, err := os.Lstat(s.layerDir(d)); errors.Is(err, fs.ErrNotExist) {
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s lacks layer %s: pull or load it again", rec.name(), shortDigest(d)))
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name is what messages call the image.
+func (rec *record) name() string {
+	if len(rec.Refs) > 0 {
+		return familiarName(rec.Refs[0])
+	}
+	return shortDigest(rec.ID)
+}
+
+// List returns every image that is whole, latest pulled first.
+func (s *Store) List(ctx context.Context) ([]Info, error) {
+	x, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	var list []Info
+	for _, rec := range x.Images {
+		err := s.whole(rec)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, err := s.info(rec)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info)
+	}
+	slices.SortStableFunc(list, func(a, b Info) int { return b.PulledAt.Compare(a.PulledAt) })
+	return list, nil
+}
+
+func (s *Store) info(rec *record) (Info, error) {
+	c, err := s.readConfig(rec.ID)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{
+		ID: rec.ID, Digest: rec.Manifest, Platform: rec.Platform, Size: rec.Size,
+		Created: rec.Created, PulledAt: rec.PulledAt, Config: *c.Config.DeepCopy(),
+	}
+	for _, ref := range rec.Refs {
+		if !strings.Contains(ref, "@") {
+			info.Refs = append(info.Refs, familiarName(ref))
+		}
+	}
+	for _, d := range rec.Digests {
+		info.Digests = append(info.Digests, familiarName(d))
+	}
+	return info, nil
+}

@@ -1,0 +1,160 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// session is an authorised connection to one repository at one endpoint.
+type session struct {
+	endpoint endpoint
+	client   *http.Client
+	base     url.URL // …/v2/<repo>
+	warning  string  // why it is anonymous although credentials are configured
+}
+
+const (
+	dialTimeout   = 10 * time.Second
+	mirrorTimeout = 3 * time.Second // the origin is waiting
+	headerTimeout = 60 * time.Second
+)
+
+func newTransport(dial time.Duration, lax bool) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dial, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       &tls.Config{InsecureSkipVerify: lax}, //nolint:gosec // only for hosts of registries.insecure
+		TLSHandshakeTimeout:   dial,
+		ResponseHeaderTimeout: headerTimeout,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       30 * time.Second,
+		// A layer is stored as it is; transparent gzip would change its digest.
+		DisableCompression: true,
+		ReadBufferSize:     64 << 10,
+	}
+}
+
+// connect does the registry's authorisation handshake for pulling repo.
+func (s *Store) connect(ctx context.Context, ep endpoint, repo string) (*session, error) {
+	opts := []name.Option{}
+	if ep.plain {
+		opts = append(opts, name.Insecure)
+	}
+	reg, err := name.NewRegistry(ep.host, opts...)
+	if err != nil {
+		return nil, err
+	}
+	auth, warning := s.credentials.lookup(ctx, ep.host)
+
+	base := s.transports.origin
+	switch {
+	case ep.lax:
+		base = s.transports.lax
+	case ep.mirror:
+		base = s.transports.mirror
+	}
+	attempts := originAttempts
+	if ep.mirror {
+		attempts = mirrorAttempts
+	}
+	guarded := &schemeGuard{base: base, host: ep.host, endpoint: ep}
+	rt, err := transport.NewWithContext(ctx, reg, auth, &retrier{base: guarded, attempts: attempts, wait: s.wait},
+		[]string{reg.Repo(ep.repo(repo)).Scope(transport.PullScope)})
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		endpoint: ep,
+		client:   &http.Client{Transport: rt, CheckRedirect: checkRedirect},
+		// The library puts in the scheme that answered.
+		base:    url.URL{Scheme: "https", Host: ep.host, Path: "/v2/" + ep.repo(repo)},
+		warning: warning,
+	}, nil
+}
+
+// get does one GET below the repository. The caller closes the body.
+func (c *session) get(ctx context.Context, path string, header http.Header, ok ...int) (*http.Response, error) {
+	u := c.base
+	u.Path += path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := transport.CheckError(resp, ok...); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// errPlainHTTP is a registry that answers without TLS and is not allowed to.
+var errPlainHTTP = errors.New("speaks http without TLS")
+
+// schemeGuard refuses schemes that the configuration does not allow. The library decides by itself that private
+// addresses may be spoken to without TLS, and with credentials; that is for the user to say.
+type schemeGuard struct {
+	base     http.RoundTripper
+	host     string
+	endpoint endpoint
+}
+
+func (g *schemeGuard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host == g.host {
+		switch {
+		case req.URL.Scheme == "http" && !g.endpoint.plain:
+			return nil, errPlainHTTP
+		case req.URL.Scheme == "https" && g.endpoint.scheme == "http":
+			return nil, errTLSNotWanted
+		}
+	}
+	return g.base.RoundTrip(req)
+}
+
+var errTLSNotWanted = errors.New("configured with http")
+
+// checkRedirect lets a registry send us to its storage but not to addresses that only this host can reach: a
+// cloud's metadata service answers on a link-local address.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("more than 10 redirects")
+	}
+	from, to := via[0].URL.Hostname(), req.URL.Hostname()
+	ip := net.ParseIP(to)
+	if from == to || ip == nil || !(ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()) {
+		return nil
+	}
+	if origin := net.ParseIP(from); from == "localhost" || origin != nil && (origin.IsPrivate() || origin.IsLoopback()) {
+		if !ip.IsLinkLocalUnicast() {
+			return nil
+		}
+	}
+	return fmt.Errorf("redirect from %s to the private address %s refused", from, to)
+}
+
+// readLimited reads all of r, at most limit bytes.
+func readLimited(r io.Reader, limit int64, what string) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%w: %s is larger than %s", errContent, what, sizeText(limit))
+	}
+	return b, nil
+}

@@ -1,0 +1,141 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/image/unpack"
+	"github.com/stackrun/stack/internal/roots"
+)
+
+// Options of a store.
+type Options struct {
+	Roots roots.Roots
+
+	// Mirrors lists, by registry host, where to look before the host itself:
+	// {"docker.io": ["http://127.0.0.1:5000", "https://proxy.example/dockerhub"]}.
+	Mirrors map[string][]string
+
+	// Insecure are hosts (with or without port) that may be spoken to without TLS or with a certificate that
+	// nobody vouches for. Loopback may always be spoken to without TLS.
+	Insecure []string
+
+	// Limits bound one layer. Zero = the defaults of package unpack.
+	Limits unpack.Limits
+}
+
+// Store holds the images of one state root:
+//
+//	images/index.json            which images there are: records, under images/lock
+//	images/blobs/sha256/<hex>    manifests and configurations, as they were served
+//	images/layers/sha256/<hex>/  one unpacked layer by diff id: fs, layer.json. It is there only when it is whole
+//	images/patches/<hex>/        what settles how a chain of layers fits together (see patch.go)
+//	images/tmp/                  what is being made
+//	images/unsynced/             which layers a power cut may have harmed (see durable.go)
+//	snapshots/<key>/             one container's writable layer: upper, work, image.json
+//
+// Its methods may be called from many goroutines, and several stores, also of different processes, may use one root.
+type Store struct {
+	roots roots.Roots
+	root  string // <state>/images
+
+	mirrors     map[string][]endpoint
+	insecure    map[string]bool
+	credentials credentials
+	transports  struct{ origin, mirror, lax *http.Transport }
+	down        downList
+	wait        waiter
+	limits      unpack.Limits
+
+	pulls  flights[Info]
+	layers flights[layerRecord]
+	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
+
+	syncs sync.WaitGroup
+
+	mu       sync.Mutex
+	cached   *index                     // guarded by mu
+	cachedID fileID                     // guarded by mu
+	configs  map[v1.Hash]*v1.ConfigFile // guarded by mu; of images that are in cached
+}
+
+// Open makes the store's directories, removes what a crash left and returns the store.
+func Open(ctx context.Context, opt Options) (*Store, error) {
+	s := &Store{
+		roots:       opt.Roots,
+		root:        opt.Roots.InState("images"),
+		insecure:    make(map[string]bool),
+		credentials: credentials{getenv: os.Getenv, helper: runHelper},
+		wait:        wait,
+		limits:      opt.Limits,
+		// More than there are cores: while one layer waits for the network another one is unpacked.
+		slots:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
+		configs: make(map[v1.Hash]*v1.ConfigFile),
+	}
+	for _, host := range opt.Insecure {
+		s.insecure[host] = true
+	}
+	if err := s.parseMirrors(opt.Mirrors); err != nil {
+		return nil, err
+	}
+	s.transports.origin = newTransport(dialTimeout, false)
+	s.transports.mirror = newTransport(mirrorTimeout, false)
+	s.transports.lax = newTransport(dialTimeout, true)
+
+	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "tmp", "unsynced"} {
+		// Layers hold setuid programs of any version: nobody but root may reach them.
+		if err := os.MkdirAll(s.path(filepath.FromSlash(dir)), 0o700); err != nil {
+			return nil, fmt.Errorf("cannot open the image store: %w", diskError(s.root, err))
+		}
+	}
+	if err := s.path0700(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.sweep(), s.recoverUnsynced()); err != nil {
+		return nil, fmt.Errorf("cannot open the image store %s: %w", s.root, err)
+	}
+	if _, err := s.readIndex(); err != nil {
+		return nil, fmt.Errorf("cannot open the image store: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) path0700() error {
+	if err := os.Chmod(s.root, 0o700); err != nil {
+		return fmt.Errorf("cannot open the image store: %w", err)
+	}
+	return nil
+}
+
+// Close waits until what was pulled has reached the disk, or ctx ends. The store is not used afterwards.
+func (s *Store) Close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.syncs.Wait(); close(done) }()
+	for _, t := range []*http.Transport{s.transports.origin, s.transports.mirror, s.transports.lax} {
+		t.CloseIdleConnections()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.root}, elem...)...)
+}
+
+func (s *Store) blobPath(h v1.Hash) string { return s.path("blobs", h.Algorithm, h.Hex) }
+
+// now is when something was pulled; whole seconds are enough and read better.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
