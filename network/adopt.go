@@ -1,0 +1,159 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// adopt takes over what a predecessor left. Networks and sandboxes that are whole go on untouched; those that are not stay
+// listed with their problem, for Create and Setup to repair; a sandbox without a namespace is forgotten,
+// since nothing of it is left to keep.
+func (d *Driver) adopt(ctx context.Context) error {
+	if err := d.sysctls.load(); err != nil {
+		return err
+	}
+	networks, sandboxes, err := d.records.load()
+	if err != nil {
+		return err
+	}
+	var gone []*bridged
+	for _, rec := range networks {
+		n, err := newBridged(rec)
+		if err != nil {
+			return fmt.Errorf("cannot adopt network %q: %w", rec.Config.ID, err)
+		}
+		if rec.Deleting {
+			d.networks[deletingKey(rec)] = n
+			gone = append(gone, n)
+			continue
+		}
+		d.networks[rec.Config.ID] = n
+	}
+	var forwards []nft.Forward
+	for _, rec := range sandboxes {
+		if !netns.Bound(d.netnsPath(rec.Config.ContainerID)) {
+			if err := d.records.dropSandbox(rec.Config.ContainerID); err != nil {
+				return err
+			}
+			continue
+		}
+		d.adoptSandbox(rec)
+		forwards = append(forwards, d.forwardsOf(rec)...)
+	}
+	if err := d.adoptFirewall(forwards); err != nil {
+		return err
+	}
+	for _, s := range d.sandboxes {
+		if err := d.adoptDNS(s); err != nil {
+			s.held = err.Error()
+		}
+	}
+	for _, n := range gone {
+		d.background.Go(func() { d.finishDelete(n) })
+	}
+	d.sweep()
+	return d.lastOut()
+}
+
+// adoptSandbox takes rec's addresses and ports again.
+func (d *Driver) adoptSandbox(rec sandboxRecord) {
+	s := &sandbox{rec: rec}
+	d.sandboxes[rec.Config.ContainerID] = s
+	for _, ep := range rec.Endpoints {
+		if n := d.networks[ep.Network]; n != nil {
+			for _, p := range n.pools {
+				if p.Subnet.Contains(ep.Addr4.Addr()) {
+					p.Take(ep.Addr4.Addr(), rec.name())
+				}
+				if p.Subnet.Contains(ep.Addr6.Addr()) {
+					p.Take(ep.Addr6.Addr(), rec.name())
+				}
+			}
+		}
+	}
+	for _, p := range rec.Ports {
+		r, err := hostport.Reserve(p.Protocol, p.HostIP, p.HostPort)
+		if err != nil {
+			// The firewall still forwards, so the port works; but somebody else believes to have it.
+			s.held = d.explain(err, p, p.HostPort).Error()
+		}
+		s.ports = append(s.ports, r)
+	}
+	d.servePorts(s)
+	d.announce(rec)
+}
+
+// adoptFirewall writes the table anew from the records, in one transaction, which connections do not notice.
+func (d *Driver) adoptFirewall(forwards []nft.Forward) error {
+	var networks []nft.Network
+	for _, n := range d.networks {
+		if !n.rec.Deleting {
+			networks = append(networks, n.rec.firewall())
+		}
+	}
+	if len(networks) == 0 {
+		forwards = nil
+	}
+	return d.fw.Replace(networks, forwards)
+}
+
+// adoptDNS opens the sockets of a sandbox's DNS server again.
+func (d *Driver) adoptDNS(s *sandbox) error {
+	if len(s.rec.Endpoints) == 0 {
+		return nil
+	}
+	var socks *dns.Sockets
+	err := netns.Do(d.netnsPath(s.rec.Config.ContainerID), func() (err error) {
+		socks, err = listenDNS()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.server = dns.Serve(socks, d.view(s.rec))
+	return nil
+}
+
+// sweep removes what carries this instance's name and no record knows: a predecessor's record that was lost.
+func (d *Driver) sweep() {
+	known := map[string]bool{}
+	for _, n := range d.networks {
+		known[n.rec.Bridge] = true
+	}
+	for _, s := range d.sandboxes {
+		for _, ep := range s.rec.Endpoints {
+			known[ep.HostLink] = true
+		}
+	}
+	if files, err := os.ReadDir(d.roots.InRun("netns")); err == nil {
+		for _, f := range files {
+			if d.sandboxes[f.Name()] == nil {
+				netns.Unbind(d.netnsPath(f.Name()))
+			}
+		}
+	}
+	links, err := d.link.LinkList()
+	if err != nil {
+		return // the next daemon looks again
+	}
+	for _, l := range links {
+		name := l.Attrs().Name
+		if !d.isOurs(name) {
+			continue
+		}
+		if n, err := strconv.ParseUint(strings.TrimPrefix(name, "sv"+d.instance), 16, 64); err == nil && n >= d.nextLink {
+			d.nextLink = n + 1
+		}
+		if !known[name] {
+			d.background.Go(func() { d.link.LinkDel(l) })
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// deletingKey is where a network stays in d.networks while only its link is left, so that its bridge's name
+// and subnet are not given out; no user's name contains a NUL.
+func deletingKey(rec networkRecord) string { return "\x00" + rec.Bridge }
+
+// Delete removes the network id. ErrConflict while containers are on it. Not there = success. The link itself goes in the
+// background, for that takes the kernel some tens of milliseconds; Settle waits for it.
+func (d *Driver) Delete(ctx context.Context, id string) error {
+	defer d.objects.lock("network " + id)()
+	d.mu.Lock()
+	n := d.networks[id]
+	if n == nil {
+		d.mu.Unlock()
+		return nil
+	}
+	var users []string
+	for _, s := range d.sandboxes {
+		for _, ep := range s.rec.Endpoints {
+			if ep.Network == id {
+				users = append(users, s.rec.name())
+			}
+		}
+	}
+	d.mu.Unlock()
+	if len(users) > 0 {
+		slices.Sort(users)
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove network %q: it is used by %s", id, strings.Join(users, ", ")))
+	}
+	rec := n.rec
+	rec.Deleting = true
+	if err := d.records.putNetwork(rec); err != nil {
+		return fmt.Errorf("cannot remove network %q: %w", id, err)
+	}
+	if err := d.lower(rec); err != nil {
+		return fmt.Errorf("cannot remove network %q: %w", id, err)
+	}
+	d.mu.Lock()
+	delete(d.networks, id)
+	n.rec = rec
+	d.networks[deletingKey(rec)] = n
+	d.mu.Unlock()
+	d.lastOut()
+	d.background.Go(func() { d.finishDelete(n) })
+	return nil
+}
+
+// finishDelete removes the link of a network that is gone for the user.
+func (d *Driver) finishDelete(n *bridged) {
+	defer d.objects.lock("network " + n.rec.Config.ID)()
+	if d.removeBridge(n.rec.Bridge) != nil {
+		return // recorded: the next daemon tries again
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.networks, deletingKey(n.rec))
+	// The user may have made a network of that name anew; its record has replaced this one.
+	if d.networks[n.rec.Config.ID] == nil {
+		d.records.dropNetwork(n.rec.Config.ID)
+	}
+}
+
+// lower takes the network out of the firewall.
+func (d *Driver) lower(rec networkRecord) error { return d.fw.DelNetwork(rec.Bridge) }
+
+// lastOut puts the host's settings back when no network needs them any more.
+func (d *Driver) lastOut() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.networks {
+		if !n.rec.Deleting && !n.rec.Config.Internal {
+			return nil
+		}
+	}
+	return d.sysctls.restore()
+}

@@ -1,0 +1,202 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/ipam"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// AddressPool is a range that networks without a subnet of their own get theirs from, in pieces of Size bits.
+type AddressPool struct {
+	Base netip.Prefix
+	Size int
+}
+
+// Options of a Driver. The zero value of all but Roots is usable.
+type Options struct {
+	Roots   roots.Roots
+	Pools   []AddressPool // empty = defaultPools
+	Servers []netip.Addr  // DNS servers for names that are not ours; empty = those of ResolvConf
+	// ResolvConf is the host's resolver configuration; "" = /etc/resolv.conf.
+	ResolvConf string
+}
+
+// defaultPools: see docs/adr/0020-network-records.md. Three private ranges, so that a VPN that claims one of them
+// leaves two; /23 because a bridge has at most 1024 ports and a service may well have 300 replicas.
+var defaultPools = []ipam.Base{
+	{Prefix: netip.MustParsePrefix("10.201.0.0/16"), Size: 23},
+	{Prefix: netip.MustParsePrefix("172.28.0.0/15"), Size: 23},
+	{Prefix: netip.MustParsePrefix("192.168.192.0/18"), Size: 23},
+}
+
+// Driver makes and removes the networks of one instance. One Driver at a time works on a run root; it may be
+// killed at any point, and the next one carries on. Safe for concurrent use.
+type Driver struct {
+	roots    roots.Roots
+	instance string
+	pools    []ipam.Base
+	fw       *nft.Firewall
+	records  records
+	link     *netlink.Handle // of the host's namespace
+	lock     *os.File
+	hostConf *dns.HostConfig
+	out      *dns.Forwarder
+	sysctls  hostSysctls
+
+	objects    keyedMutex     // one verb at a time per network and per sandbox. Taken before mu
+	background sync.WaitGroup // removals that nobody waits for
+
+	mu        sync.Mutex // guards what follows, and allocation
+	networks  map[string]*bridged
+	sandboxes map[string]*sandbox
+	nextLink  uint64 // number of the next veth
+}
+
+// bridged is a network and who has which of its addresses.
+type bridged struct {
+	rec   networkRecord
+	pools []*ipam.Pool
+	zone  *dns.Zone
+}
+
+// sandbox is a container's namespace with what the daemon holds for it.
+type sandbox struct {
+	rec    sandboxRecord
+	ports  []*hostport.Reservation
+	server *dns.Server
+	held   string // why a port of it could not be reserved again, after a restart
+}
+
+// New opens the networks of o.Roots: it adopts what a predecessor left, finishes what it had begun and removes what
+// belongs to nobody. ErrConflict when another process has them open.
+func New(ctx context.Context, o Options) (*Driver, error) {
+	if o.ResolvConf == "" {
+		o.ResolvConf = "/etc/resolv.conf"
+	}
+	d := &Driver{
+		roots:     o.Roots,
+		instance:  o.Roots.Instance(),
+		fw:        nft.New(o.Roots.Instance()),
+		hostConf:  &dns.HostConfig{Path: o.ResolvConf},
+		networks:  map[string]*bridged{},
+		sandboxes: map[string]*sandbox{},
+	}
+	for _, p := range o.Pools {
+		if !p.Base.IsValid() || p.Size < p.Base.Bits() || p.Size > p.Base.Addr().BitLen()-2 || p.Base != p.Base.Masked() {
+			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
+				"cannot use address pool %s in pieces of /%d: expected a range without host bits and a size between its own and /%d",
+				p.Base, p.Size, p.Base.Addr().BitLen()-2))
+		}
+		d.pools = append(d.pools, ipam.Base{Prefix: p.Base, Size: p.Size})
+	}
+	if len(d.pools) == 0 {
+		d.pools = defaultPools
+	}
+	d.out = dns.NewForwarder(func() []netip.AddrPort { return d.hostConf.Load().Servers })
+	if len(o.Servers) > 0 {
+		d.out = dns.NewForwarder(fixed(o.Servers))
+	}
+	if err := d.open(); err != nil {
+		return nil, err
+	}
+	if err := d.adopt(ctx); err != nil {
+		d.Close(ctx)
+		return nil, err
+	}
+	return d, nil
+}
+
+func fixed(servers []netip.Addr) func() []netip.AddrPort {
+	var at []netip.AddrPort
+	for _, s := range servers {
+		at = append(at, netip.AddrPortFrom(s, 53))
+	}
+	return func() []netip.AddrPort { return at }
+}
+
+// open makes the directories, takes the lock and opens the netlink socket.
+func (d *Driver) open() error {
+	dir := d.roots.InRun("network")
+	for _, p := range []string{d.roots.InRun("netns"), filepath.Join(dir, "networks"), filepath.Join(dir, "sandboxes")} {
+		if err := os.MkdirAll(p, 0o755); err != nil {
+			return fmt.Errorf("cannot open the networks: %w", err)
+		}
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open the networks: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot open the networks of %s: another process has them open", d.roots.Run))
+		}
+		return fmt.Errorf("cannot lock %s: %w", lock.Name(), err)
+	}
+	d.lock = lock
+	d.records, err = openRecords(dir)
+	if err != nil {
+		lock.Close()
+		return err
+	}
+	d.sysctls.path = filepath.Join(dir, "sysctls.json")
+	d.link, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		lock.Close()
+		return fmt.Errorf("cannot open netlink: %w", err)
+	}
+	return nil
+}
+
+// Settle waits until what Delete and Teardown left to the background is done: the links are gone.
+func (d *Driver) Settle(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { d.background.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close lets go of the networks without changing them: containers go on, without DNS and [::1] ports until the next
+// Driver. It waits for removals under way as long as ctx allows.
+func (d *Driver) Close(ctx context.Context) error {
+	err := d.Settle(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sandboxes {
+		s.release()
+	}
+	d.link.Close()
+	return errors.Join(err, d.lock.Close())
+}
+
+// release closes what the daemon holds for s.
+func (s *sandbox) release() {
+	if s.server != nil {
+		s.server.Close()
+		s.server = nil
+	}
+	for _, p := range s.ports {
+		if p != nil { // one that could not be reserved again
+			p.Close()
+		}
+	}
+	s.ports = nil
+}

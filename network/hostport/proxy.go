@@ -1,0 +1,166 @@
+package hostport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// tcpProxy carries connections from a listener to a container.
+type tcpProxy struct {
+	l      *net.TCPListener
+	to     netip.AddrPort
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func serveTCP(l *net.TCPListener, to netip.AddrPort) *tcpProxy {
+	p := &tcpProxy{l: l, to: to}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.wg.Go(p.accept)
+	return p
+}
+
+func (p *tcpProxy) Close() {
+	p.cancel()
+	p.l.Close()
+	p.wg.Wait()
+}
+
+func (p *tcpProxy) accept() {
+	for {
+		c, err := p.l.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Out of descriptors, most likely: let others finish first.
+			select {
+			case <-p.ctx.Done():
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		p.wg.Go(func() { p.carry(c) })
+	}
+}
+
+func (p *tcpProxy) carry(c *net.TCPConn) {
+	defer c.Close()
+	var d net.Dialer
+	b, err := d.DialContext(p.ctx, "tcp", p.to.String())
+	if err != nil {
+		c.SetLinger(0) // the client shall see a reset, as it would without a proxy between
+		return
+	}
+	back := b.(*net.TCPConn)
+	defer back.Close()
+	stop := context.AfterFunc(p.ctx, func() { c.Close(); back.Close() })
+	defer stop()
+	var both sync.WaitGroup
+	both.Go(func() { half(back, c) })
+	both.Go(func() { half(c, back) })
+	both.Wait()
+}
+
+// half copies one direction and hands its end on: a client that has sent all may still want the answer.
+func half(to, from *net.TCPConn) {
+	if _, err := io.Copy(to, from); err != nil {
+		from.Close()
+		to.Close()
+		return
+	}
+	to.CloseWrite()
+}
+
+// udpProxy carries datagrams, with one socket towards the container per client.
+type udpProxy struct {
+	c  *net.UDPConn
+	to netip.AddrPort
+	wg sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	clients map[netip.AddrPort]*net.UDPConn
+}
+
+const (
+	udpIdle    = 90 * time.Second
+	udpClients = 1024 // more at a time are dropped: a datagram costs its sender nothing, a socket costs us one
+)
+
+func serveUDP(c *net.UDPConn, to netip.AddrPort) *udpProxy {
+	p := &udpProxy{c: c, to: to, clients: map[netip.AddrPort]*net.UDPConn{}}
+	p.wg.Go(p.receive)
+	return p
+}
+
+func (p *udpProxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.c.Close()
+	for _, back := range p.clients {
+		back.Close()
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+func (p *udpProxy) receive() {
+	buf := make([]byte, 65535)
+	for {
+		n, from, err := p.c.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // an ICMP error of an earlier answer
+		}
+		if back := p.client(from); back != nil {
+			back.SetReadDeadline(time.Now().Add(udpIdle))
+			back.Write(buf[:n])
+		}
+	}
+}
+
+func (p *udpProxy) client(from netip.AddrPort) *net.UDPConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if back := p.clients[from]; back != nil || p.closed || len(p.clients) >= udpClients {
+		return back
+	}
+	back, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(p.to))
+	if err != nil {
+		return nil
+	}
+	p.clients[from] = back
+	p.wg.Go(func() { p.answers(from, back) })
+	return back
+}
+
+// answers brings the container's datagrams back to the client until it has been silent for udpIdle.
+func (p *udpProxy) answers(client netip.AddrPort, back *net.UDPConn) {
+	defer func() {
+		back.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.clients, client)
+	}()
+	buf := make([]byte, 65535)
+	for {
+		n, err := back.Read(buf)
+		if nerr := net.Error(nil); errors.Is(err, net.ErrClosed) || errors.As(err, &nerr) && nerr.Timeout() {
+			return
+		}
+		if err != nil {
+			continue // nobody listens in the container yet
+		}
+		p.c.WriteToUDPAddrPort(buf[:n], client)
+	}
+}

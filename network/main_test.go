@@ -1,0 +1,207 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/stackrun/stack/internal/roots"
+	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/netns"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// host is a Driver in the test's own namespace, which plays the host.
+type host struct {
+	*Driver
+	t     testing.TB
+	roots roots.Roots
+}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	harness.Require(t)
+	dir := t.TempDir()
+	h := &host{t: t, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}}
+	harness.LeavesNothing(t)
+	t.Cleanup(h.stop)
+	h.start()
+	return h
+}
+
+func (h *host) start() {
+	h.t.Helper()
+	d, err := New(context.Background(), Options{Roots: h.roots, ResolvConf: h.roots.Run + "/resolv.conf"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.Driver = d
+}
+
+// stop removes everything and closes the driver.
+func (h *host) stop() {
+	if h.Driver == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	boxes, err := h.Sandboxes(ctx)
+	if err != nil {
+		h.t.Error(err)
+	}
+	for _, b := range boxes {
+		if err := h.Teardown(ctx, b.ContainerID); err != nil {
+			h.t.Error(err)
+		}
+	}
+	nets, err := h.List(ctx)
+	if err != nil {
+		h.t.Error(err)
+	}
+	for _, n := range nets {
+		if err := h.Delete(ctx, n.Config.ID); err != nil {
+			h.t.Error(err)
+		}
+	}
+	if err := h.Close(ctx); err != nil {
+		h.t.Error(err)
+	}
+	h.Driver = nil
+}
+
+func (h *host) network(c Config) State {
+	h.t.Helper()
+	if !c.IPv6 {
+		c.IPv4 = true
+	}
+	st, err := h.Create(context.Background(), c)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if !st.Healthy {
+		h.t.Fatalf("new network %s: %s", c.ID, st.Problem)
+	}
+	return st
+}
+
+// box is a container: a sandbox in which the test itself opens sockets.
+type box struct {
+	Sandbox
+	t testing.TB
+}
+
+func (h *host) box(id string, networks ...string) box {
+	h.t.Helper()
+	var eps []EndpointConfig
+	for _, n := range networks {
+		eps = append(eps, EndpointConfig{Network: n, Names: []string{id}})
+	}
+	return h.setup(SandboxConfig{ContainerID: id, Endpoints: eps})
+}
+
+func (h *host) setup(c SandboxConfig) box {
+	h.t.Helper()
+	s, err := h.Setup(context.Background(), c)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return box{s, h.t}
+}
+
+func (b box) addr4() netip.Addr { return b.Endpoints[0].Addr4.Addr() }
+
+// do runs f in the container.
+func (b box) do(f func() error) {
+	b.t.Helper()
+	if err := netns.Do(b.Path, f); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// greet serves TCP on port in the container: each client is told name and the address that it was seen by.
+func (b box) greet(port uint16, name string) {
+	b.t.Helper()
+	b.do(func() error { return greet(b.t, net.JoinHostPort("", fmt.Sprint(port)), name) })
+}
+
+func greet(t testing.TB, at, name string) error {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "%s %s", name, c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap())
+			c.Close()
+		}
+	}()
+	return nil
+}
+
+// ask connects to at from the calling thread's namespace and returns what greet says.
+func ask(at string) (string, error) {
+	c, err := net.DialTimeout("tcp", at, 2*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(2 * time.Second))
+	b, err := io.ReadAll(c)
+	return string(b), err
+}
+
+func (b box) ask(at string) (got string, err error) {
+	b.t.Helper()
+	b.do(func() error {
+		got, err = ask(at)
+		return nil
+	})
+	return got, err
+}
+
+// query asks the container's DNS server over udp or tcp.
+func (b box) query(network, name string, typ uint16) *dns.Msg {
+	b.t.Helper()
+	var in *dns.Msg
+	b.do(func() error {
+		c := &dns.Client{Net: network, Timeout: 6 * time.Second, UDPSize: 0}
+		m := new(dns.Msg)
+		m.SetQuestion(dns.Fqdn(name), typ)
+		var err error
+		in, _, err = c.Exchange(m, "127.0.0.11:53")
+		return err
+	})
+	return in
+}
+
+// resolve returns what name's A and AAAA records say.
+func (b box) resolve(name string) []string {
+	b.t.Helper()
+	var got []string
+	for _, typ := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		for _, rr := range b.query("udp", name, typ).Answer {
+			switch rr := rr.(type) {
+			case *dns.A:
+				got = append(got, rr.A.String())
+			case *dns.AAAA:
+				got = append(got, rr.AAAA.String())
+			}
+		}
+	}
+	slices.Sort(got)
+	return got
+}

@@ -1,0 +1,65 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// RedirectDNS makes addr:53 of the calling thread's network namespace lead to the ports udp and tcp of addr, where the DNS
+// server listens: a socket on port 53 itself would keep the container from binding 0.0.0.0:53.
+//
+// The ports are rewritten in the packets, both ways and without connection tracking: a NAT rule would switch
+// conntrack on for the whole namespace, which costs every packet of the container and an entry per query.
+// Calling it again replaces the table.
+//
+// Precondition: the goroutine is locked to a thread in the container's namespace.
+func RedirectDNS(addr netip.Addr, udp, tcp uint16) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("cannot open nftables: %w", err)
+	}
+	t := &nftables.Table{Name: "stack-dns", Family: nftables.TableFamilyIPv4}
+	c.AddTable(t)
+	c.DelTable(t)
+	c.AddTable(t)
+	// Before conntrack (priority -200), for those containers that switch it on themselves.
+	ch := c.AddChain(&nftables.Chain{Table: t, Name: "output", Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw})
+	host := netip.PrefixFrom(addr, addr.BitLen())
+	for _, p := range []struct {
+		proto byte
+		port  uint16
+	}{{unix.IPPROTO_UDP, udp}, {unix.IPPROTO_TCP, tcp}} {
+		c.AddRule(&nftables.Rule{Table: t, Chain: ch, Exprs: rule(addrIn(false, host), rewritePort(p.proto, destPort, 53, p.port))})
+		c.AddRule(&nftables.Rule{Table: t, Chain: ch, Exprs: rule(addrIn(true, host), rewritePort(p.proto, sourcePort, p.port, 53))})
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("cannot redirect port 53 in the container's network: %w", err)
+	}
+	return nil
+}
+
+// Offsets in the TCP and UDP headers: RFC 9293 section 3.1, RFC 768.
+const (
+	sourcePort = 0
+	destPort   = 2
+)
+
+func rewritePort(proto byte, at uint32, from, to uint16) exprs {
+	sum := uint32(16)
+	if proto == unix.IPPROTO_UDP {
+		sum = 6
+	}
+	return append(append(exprs{}, l4proto(proto)...),
+		&expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseTransportHeader, Offset: at, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg0, Data: be16(from)},
+		&expr.Notrack{},
+		&expr.Immediate{Register: reg0, Data: be16(to)},
+		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: reg0, Base: expr.PayloadBaseTransportHeader,
+			Offset: at, Len: 2, CsumType: expr.CsumTypeInet, CsumOffset: sum},
+	)
+}

@@ -1,0 +1,192 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// Network is what the firewall knows of a network.
+type Network struct {
+	Bridge     string
+	Internal   bool // nothing goes in or out but what the host itself sends
+	Masquerade bool // packets that leave the host get the host's address
+}
+
+// Forward is one published port: packets to Host:Port of protocol Proto go to To. An unspecified Host means
+// every address of To's family.
+type Forward struct {
+	Proto string // tcp udp
+	Host  netip.Addr
+	Port  uint16
+	To    netip.AddrPort
+}
+
+// Firewall is the table of one instance. It remembers what it was told, so that a table
+// that somebody deleted ("nft flush ruleset") is put back whole by the next change. Safe for concurrent use.
+type Firewall struct {
+	name string
+	dial func() (*nftables.Conn, error)
+
+	mu       sync.Mutex
+	networks map[string]Network // by bridge
+	forwards map[forwardKey]Forward
+}
+
+type forwardKey struct {
+	proto string
+	host  netip.AddrPort
+}
+
+func (f Forward) key() forwardKey { return forwardKey{f.Proto, netip.AddrPortFrom(f.Host, f.Port)} }
+
+// New makes the firewall of instance. The kernel is not touched before the first change.
+func New(instance string) *Firewall {
+	return &Firewall{
+		name:     "stack-" + instance,
+		dial:     func() (*nftables.Conn, error) { return nftables.New() },
+		networks: map[string]Network{},
+		forwards: map[forwardKey]Forward{},
+	}
+}
+
+// Replace makes the table hold exactly networks and forwards, in one transaction: no packet sees a half of it. With no
+// network the table is removed.
+func (f *Firewall) Replace(networks []Network, forwards []Forward) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.networks, f.forwards = map[string]Network{}, map[forwardKey]Forward{}
+	for _, n := range networks {
+		f.networks[n.Bridge] = n
+	}
+	for _, w := range forwards {
+		f.forwards[w.key()] = w
+	}
+	return f.replace()
+}
+
+// replace writes the whole table. Precondition: f.mu is held.
+func (f *Firewall) replace() error {
+	s := newSchema(f.name)
+	return f.batch(s, func(c *nftables.Conn) error {
+		// Deleting a table that is not there fails the batch; adding one that is does not.
+		c.AddTable(s.table)
+		c.DelTable(s.table)
+		if len(f.networks) == 0 {
+			return nil
+		}
+		if err := s.create(c); err != nil {
+			return err
+		}
+		if err := s.networks(c.SetAddElements, slices.Collect(maps.Values(f.networks))); err != nil {
+			return err
+		}
+		return s.forwards(c.SetAddElements, slices.Collect(maps.Values(f.forwards)))
+	})
+}
+
+// change applies an incremental batch; when the kernel refuses it, because the table is gone or was altered
+// by others, the whole table is written anew. Precondition: f.mu is held and f's own maps are as they shall be.
+func (f *Firewall) change(fill func(s *schema, c *nftables.Conn) error) error {
+	s := newSchema(f.name)
+	err := f.batch(s, func(c *nftables.Conn) error { return fill(s, c) })
+	if err == nil {
+		return nil
+	}
+	if err := f.replace(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// AddNetwork lets n's bridge take part. Adding it again, with other settings too, replaces it.
+func (f *Firewall) AddNetwork(n Network) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, had := f.networks[n.Bridge]
+	f.networks[n.Bridge] = n
+	if had || len(f.networks) == 1 {
+		return f.replace()
+	}
+	return f.change(func(s *schema, c *nftables.Conn) error {
+		return s.networks(c.SetAddElements, []Network{n})
+	})
+}
+
+// DelNetwork takes bridge out; the last one takes the table with it. An unknown bridge is success.
+func (f *Firewall) DelNetwork(bridge string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, ok := f.networks[bridge]
+	if !ok {
+		return nil
+	}
+	delete(f.networks, bridge)
+	if len(f.networks) == 0 {
+		clear(f.forwards)
+		return f.replace()
+	}
+	return f.change(func(s *schema, c *nftables.Conn) error {
+		return s.networks(c.SetDeleteElements, []Network{n})
+	})
+}
+
+// AddForwards publishes ports, all or none.
+func (f *Firewall) AddForwards(forwards []Forward) error {
+	if len(forwards) == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh := true
+	for _, w := range forwards {
+		if old, ok := f.forwards[w.key()]; ok && old != w {
+			fresh = false // an element cannot be overwritten, only the map
+		}
+		f.forwards[w.key()] = w
+	}
+	if !fresh {
+		return f.replace()
+	}
+	return f.change(func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetAddElements, forwards) })
+}
+
+// DelForwards ends the publishing of ports. Unknown ones are success.
+func (f *Firewall) DelForwards(forwards []Forward) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var known []Forward
+	for _, w := range forwards {
+		if old, ok := f.forwards[w.key()]; ok && old == w {
+			delete(f.forwards, w.key())
+			known = append(known, w)
+		}
+	}
+	if len(known) == 0 {
+		return nil
+	}
+	return f.change(func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetDeleteElements, known) })
+}
+
+func (f *Firewall) batch(s *schema, fill func(c *nftables.Conn) error) error {
+	c, err := f.dial()
+	if err != nil {
+		return fmt.Errorf("cannot open nftables: %w", err)
+	}
+	if err := fill(c); err != nil {
+		return fmt.Errorf("cannot write nftables table %s: %w", s.table.Name, err)
+	}
+	if err := c.Flush(); err != nil {
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPROTONOSUPPORT) {
+			return fmt.Errorf("cannot write nftables table %s: the kernel has no nftables (needs CONFIG_NF_TABLES_INET and NFT_NAT): %w", s.table.Name, err)
+		}
+		return fmt.Errorf("cannot write nftables table %s: %w", s.table.Name, err)
+	}
+	return nil
+}

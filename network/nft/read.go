@@ -1,0 +1,62 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// Contents is what the kernel has of the table.
+type Contents struct {
+	schema *schema
+	elems  map[string]map[string]string // set name → key → value
+}
+
+// Read reads the table. One that is not there has nothing in it.
+func (f *Firewall) Read() (Contents, error) {
+	s := newSchema(f.name)
+	c := Contents{schema: s, elems: map[string]map[string]string{}}
+	conn, err := f.dial()
+	if err != nil {
+		return c, fmt.Errorf("cannot open nftables: %w", err)
+	}
+	for _, set := range s.sets() {
+		elems, err := conn.GetSetElements(set)
+		if errors.Is(err, unix.ENOENT) {
+			return c, nil // the table, or a part of it, is gone
+		}
+		if err != nil {
+			return c, fmt.Errorf("cannot read nftables table %s: %w", f.name, err)
+		}
+		m := make(map[string]string, len(elems))
+		for _, e := range elems {
+			m[string(e.Key)] = string(e.Val)
+		}
+		c.elems[set.Name] = m
+	}
+	return c, nil
+}
+
+// HasNetwork says whether n is in the table as it shall be.
+func (c Contents) HasNetwork(n Network) bool {
+	return c.has(func(do apply) error { return c.schema.networks(do, []Network{n}) })
+}
+
+// HasForward says whether f is in the table as it shall be.
+func (c Contents) HasForward(f Forward) bool {
+	return c.has(func(do apply) error { return c.schema.forwards(do, []Forward{f}) })
+}
+
+func (c Contents) has(each func(apply) error) bool {
+	missing := errors.New("missing")
+	return each(func(set *nftables.Set, elems []nftables.SetElement) error {
+		for _, e := range elems {
+			if val, ok := c.elems[set.Name][string(e.Key)]; !ok || val != string(e.Val) {
+				return missing
+			}
+		}
+		return nil
+	}) == nil
+}

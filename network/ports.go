@@ -1,0 +1,202 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// candidates are the host ports that p may get, in order; 0 = any.
+func (p Port) candidates() []uint16 {
+	if p.HostPortEnd <= p.HostPort {
+		return []uint16{p.HostPort}
+	}
+	var all []uint16
+	for n := int(p.HostPort); n <= int(p.HostPortEnd); n++ {
+		all = append(all, uint16(n))
+	}
+	return all
+}
+
+// reserve binds one of p's candidates. The error of a single one names the owner.
+func (d *Driver) reserve(p Port) (*hostport.Reservation, error) {
+	var last error
+	for _, n := range p.candidates() {
+		r, err := hostport.Reserve(p.Protocol, p.HostIP, n)
+		if err == nil {
+			return r, nil
+		}
+		last = d.explain(err, p, n)
+		if !errors.Is(err, errdefs.ErrConflict) {
+			break
+		}
+	}
+	if p.HostPortEnd > p.HostPort && errors.Is(last, errdefs.ErrConflict) {
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s to %d: every port of the range is taken, the last by %s",
+			hostport.Name(p.Protocol, p.HostIP, p.HostPort), p.HostPortEnd, d.owner(p, p.HostPortEnd)))
+	}
+	return nil, last
+}
+
+func (d *Driver) explain(err error, p Port, n uint16) error {
+	if !errors.Is(err, errdefs.ErrConflict) {
+		return fmt.Errorf("cannot publish port %d/%s: %w", p.ContainerPort, p.Protocol, err)
+	}
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: the port is taken by %s", hostport.Name(p.Protocol, p.HostIP, n), d.owner(p, n)))
+}
+
+// owner names who has port n of p: a container of ours, or a process.
+func (d *Driver) owner(p Port, n uint16) string {
+	d.mu.Lock()
+	for _, s := range d.sandboxes {
+		for _, o := range s.rec.Ports {
+			if o.Protocol == p.Protocol && o.HostPort == n && (o.HostIP == p.HostIP || all(o.HostIP) || all(p.HostIP)) {
+				d.mu.Unlock()
+				return "container " + s.rec.name()
+			}
+		}
+	}
+	d.mu.Unlock()
+	if who := hostport.Owner(p.Protocol, p.HostIP, n); who != "" {
+		return who
+	}
+	return "a process that cannot be seen from here"
+}
+
+func all(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
+
+// CheckPorts says which of ports cannot be published now, every one of them, and who has it. It binds and frees
+// them again; nothing else changes. ErrConflict.
+func (d *Driver) CheckPorts(ctx context.Context, ports []Port) error {
+	var held []*hostport.Reservation
+	defer func() {
+		for _, r := range held {
+			r.Close()
+		}
+	}()
+	var errs []error
+	for i, p := range ports {
+		if j := slices.IndexFunc(ports[:i], func(o Port) bool {
+			return o.Protocol == p.Protocol && p.HostPort != 0 && o.HostPort == p.HostPort && p.HostPortEnd <= p.HostPort &&
+				o.HostPortEnd <= o.HostPort && (o.HostIP == p.HostIP || all(o.HostIP) || all(p.HostIP))
+		}); j >= 0 {
+			errs = append(errs, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: it is to be published twice, for container ports %d and %d",
+				hostport.Name(p.Protocol, p.HostIP, p.HostPort), ports[j].ContainerPort, p.ContainerPort)))
+			continue
+		}
+		r, err := d.reserve(p)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		held = append(held, r)
+	}
+	return errors.Join(errs...)
+}
+
+// reservePorts binds the ports of s and records which they are. A container that is only on internal networks
+// publishes nothing: there is no way in.
+func (d *Driver) reservePorts(s *sandbox) error {
+	if !d.reachable(s.rec.Endpoints) {
+		return nil
+	}
+	for _, p := range s.rec.Config.Ports {
+		if !p.HostIP.IsValid() {
+			p.HostIP = d.bindingAddr(s.rec.Endpoints)
+		}
+		r, err := d.reserve(p)
+		if err != nil {
+			s.release()
+			return err
+		}
+		s.ports = append(s.ports, r)
+		p.HostPort, p.HostPortEnd = r.Port, 0
+		s.rec.Ports = append(s.rec.Ports, p)
+	}
+	return nil
+}
+
+func (d *Driver) reachable(eps []Endpoint) bool {
+	_, v4 := d.gatewayEndpoint(eps, true)
+	_, v6 := d.gatewayEndpoint(eps, false)
+	return v4 || v6
+}
+
+// bindingAddr is the host address that the container's network says its ports go to; zero = all.
+func (d *Driver) bindingAddr(eps []Endpoint) netip.Addr {
+	ep, ok := d.gatewayEndpoint(eps, true)
+	if !ok {
+		return netip.Addr{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := netip.ParseAddr(d.networks[ep.Network].rec.Config.DriverOpts[optHostIP])
+	if err != nil || a.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// forwards are the firewall's entries for the ports of s.
+func (d *Driver) forwards(s *sandbox) []nft.Forward {
+	return d.forwardsOf(s.rec)
+}
+
+func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
+	ep4, ok4 := d.gatewayEndpoint(r.Endpoints, true)
+	ep6, ok6 := d.gatewayEndpoint(r.Endpoints, false)
+	var out []nft.Forward
+	for _, p := range r.Ports {
+		if ok4 && (!p.HostIP.IsValid() || p.HostIP.Is4()) {
+			out = append(out, nft.Forward{Proto: p.Protocol, Host: p.HostIP, Port: p.HostPort, To: netip.AddrPortFrom(ep4.Addr4.Addr(), p.ContainerPort)})
+		}
+		if ok6 && (!p.HostIP.IsValid() || p.HostIP.Is6()) {
+			out = append(out, nft.Forward{Proto: p.Protocol, Host: p.HostIP, Port: p.HostPort, To: netip.AddrPortFrom(ep6.Addr6.Addr(), p.ContainerPort)})
+		}
+	}
+	return out
+}
+
+// servePorts lets the reserved sockets carry what the firewall cannot forward.
+func (d *Driver) servePorts(s *sandbox) {
+	to, ok := netip.Addr{}, false
+	if ep, has := d.gatewayEndpoint(s.rec.Endpoints, true); has {
+		to, ok = ep.Addr4.Addr(), true
+	} else if ep, has := d.gatewayEndpoint(s.rec.Endpoints, false); has {
+		to, ok = ep.Addr6.Addr(), true
+	}
+	if !ok {
+		return
+	}
+	for i, r := range s.ports {
+		if r != nil {
+			r.Serve(netip.AddrPortFrom(to, s.rec.Ports[i].ContainerPort))
+		}
+	}
+}
+
+// forgetFlows removes the connection tracking entries of r's UDP ports: a client that keeps sending would keep an
+// entry alive that was made before the port was published, or leads to a container that is gone.
+func (d *Driver) forgetFlows(r sandboxRecord) {
+	for _, p := range r.Ports {
+		if p.Protocol != "udp" {
+			continue
+		}
+		for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
+			f := &netlink.ConntrackFilter{}
+			f.AddProtocol(unix.IPPROTO_UDP)
+			f.AddPort(netlink.ConntrackOrigDstPort, p.HostPort)
+			// Nothing to do about a failure: the entries end by themselves when the client pauses.
+			d.link.ConntrackDeleteFilters(netlink.ConntrackTable, family, f)
+		}
+	}
+}

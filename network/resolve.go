@@ -1,0 +1,96 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/dns"
+)
+
+// view is what the container of r sees of the names.
+func (d *Driver) view(r sandboxRecord) *dns.View {
+	v := &dns.View{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ep := range r.Endpoints {
+		n := d.networks[ep.Network]
+		if n == nil {
+			continue
+		}
+		v.Zones = append(v.Zones, n.zone)
+		if !n.rec.Config.Internal {
+			v.Out = d.out
+		}
+	}
+	if v.Out != nil && len(r.Config.DNS.Servers) > 0 {
+		v.Out = dns.NewForwarder(fixed(r.Config.DNS.Servers))
+	}
+	return v
+}
+
+// announce makes r's names known on its networks; silence takes them back.
+func (d *Driver) announce(r sandboxRecord) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ep := range r.Endpoints {
+		if n := d.networks[ep.Network]; n != nil {
+			names := ep.Names
+			if ep.ShortID != "" {
+				names = append(names[:len(names):len(names)], ep.ShortID)
+			}
+			n.zone.Add(dns.Host{ID: r.Config.ContainerID, Names: names, Addr4: ep.Addr4.Addr(), Addr6: ep.Addr6.Addr()})
+		}
+	}
+}
+
+func (d *Driver) silence(r sandboxRecord) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ep := range r.Endpoints {
+		if n := d.networks[ep.Network]; n != nil {
+			n.zone.Remove(r.Config.ContainerID)
+		}
+	}
+}
+
+// resolvConf is the container's /etc/resolv.conf.
+func (d *Driver) resolvConf(c SandboxConfig) string {
+	if len(c.Endpoints) == 0 {
+		return "" // only lo: there is nobody to ask
+	}
+	search, options := c.DNS.Search, c.DNS.Options
+	if len(search) == 0 {
+		search = d.hostConf.Load().Search
+	} else if len(search) == 1 && search[0] == "." {
+		search = nil // docker's way to say: none
+	}
+	return dns.Render(search, options)
+}
+
+// HostGateway is the address by which a container on networks reaches the host: the gateway of the first that has a way
+// out, else of the first. Without networks (network_mode host) it is loopback.
+func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry, error) {
+	entry := HostsEntry{Addr: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Names: []string{"host-gateway"}}
+	if len(networks) == 0 {
+		return entry, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var inside netip.Addr
+	for _, id := range networks {
+		n := d.networks[id]
+		if n == nil {
+			return HostsEntry{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot find the host's address on network %q: it does not exist", id))
+		}
+		gw := n.rec.Pools[0].Gateway
+		if !n.rec.Config.Internal {
+			entry.Addr = gw
+			return entry, nil
+		}
+		inside = orElse(inside, gw)
+	}
+	entry.Addr = inside
+	return entry, nil
+}

@@ -1,0 +1,428 @@
+package network
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/cleanup"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// name is what messages call the container.
+func (r sandboxRecord) name() string {
+	for _, ep := range r.Config.Endpoints {
+		if len(ep.Names) > 0 {
+			return ep.Names[0]
+		}
+	}
+	return short(r.Config.ContainerID)
+}
+
+func short(id string) string { return id[:min(12, len(id))] }
+
+func (d *Driver) netnsPath(id string) string { return d.roots.InRun("netns", id) }
+
+// Setup makes the sandbox of container c.ContainerID: its namespace with lo, an interface per endpoint, routes, DNS, and
+// the published ports. A sandbox that is there and whole, with the same configuration, is kept as it is; any other is made anew, with the
+// addresses that it had where that is possible.
+//
+// Errors: ErrInvalidArgument for what cannot be (no such network, an address outside the subnet), ErrConflict for what is
+// taken (address, port; the message names the owner).
+func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
+	if err := checkSandbox(c); err != nil {
+		return Sandbox{}, err
+	}
+	defer d.objects.lock("sandbox " + c.ContainerID)()
+	d.mu.Lock()
+	old := d.sandboxes[c.ContainerID]
+	d.mu.Unlock()
+	var before []Endpoint
+	if old != nil {
+		if sameSandbox(old.rec.Config, c) {
+			if st := d.sandboxState(old, d.look()); st.Healthy {
+				return st, nil
+			}
+		}
+		before = old.rec.Endpoints
+		if err := d.teardown(old); err != nil {
+			return Sandbox{}, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return Sandbox{}, err
+	}
+	s, err := d.build(c, before)
+	if err != nil {
+		return Sandbox{}, fmt.Errorf("cannot set up the network of %s: %w", sandboxRecord{Config: c}.name(), err)
+	}
+	return s.state(d.netnsPath(c.ContainerID), d.resolvConf(c)), nil
+}
+
+func checkSandbox(c SandboxConfig) error {
+	// The id becomes a file name.
+	if c.ContainerID == "" || strings.ContainsAny(c.ContainerID, "/\x00") || strings.HasPrefix(c.ContainerID, ".") || len(c.ContainerID) > 120 {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot set up the network of container %q: not a container id", c.ContainerID))
+	}
+	seen := map[string]bool{}
+	for i, ep := range c.Endpoints {
+		if name := interfaceName(ep, i); seen[name] || len(name) >= unix.IFNAMSIZ || strings.ContainsAny(name, "/ \t\n:") || name == "lo" {
+			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot name an interface %q: expected 1 to 15 characters, not used by another network of the container", name))
+		} else {
+			seen[name] = true
+		}
+		if _, err := net.ParseMAC(ep.MAC); ep.MAC != "" && err != nil {
+			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use mac_address %q: expected the form 02:42:ac:11:65:43", ep.MAC))
+		}
+	}
+	for _, p := range c.Ports {
+		if p.Protocol != "tcp" && p.Protocol != "udp" {
+			return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot publish port %d/%s: expected protocol tcp or udp", p.ContainerPort, p.Protocol))
+		}
+		if p.ContainerPort == 0 {
+			return errdefs.With(errdefs.ErrInvalidArgument, errors.New("cannot publish a port: the container's port is 0"))
+		}
+	}
+	for key := range c.Sysctls {
+		if _, err := sysctlPath(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func interfaceName(ep EndpointConfig, i int) string {
+	if ep.Interface != "" {
+		return ep.Interface
+	}
+	return fmt.Sprintf("eth%d", i)
+}
+
+func sameSandbox(a, b SandboxConfig) bool {
+	a.Labels, b.Labels = nil, nil
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}
+
+// build makes a sandbox of which nothing exists.
+func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err error) {
+	s := &sandbox{rec: sandboxRecord{Config: c}}
+	undo := cleanup.Make()
+	defer undo.Clean()
+
+	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.giveAddresses(s.rec) })
+	if err := d.reservePorts(s); err != nil {
+		return nil, err
+	}
+	undo.Add(s.release)
+	if err := d.records.putSandbox(s.rec); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.records.dropSandbox(c.ContainerID) })
+
+	path := d.netnsPath(c.ContainerID)
+	var socks *dns.Sockets
+	if err := netns.Unbind(path); err != nil { // an empty file, or one that a lost record left
+		return nil, err
+	}
+	if err := netns.Make(path, func(fd int) error {
+		if err := d.furnish(s.rec, fd); err != nil {
+			return err
+		}
+		if len(c.Endpoints) > 0 {
+			socks, err = listenDNS()
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { netns.Unbind(path) })
+	if socks != nil {
+		s.server = dns.Serve(socks, d.view(s.rec))
+	}
+	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
+		return nil, err
+	}
+	d.servePorts(s)
+	d.forgetFlows(s.rec)
+	d.mu.Lock()
+	d.sandboxes[c.ContainerID] = s
+	d.mu.Unlock()
+	d.announce(s.rec)
+	undo.Release()
+	return s, nil
+}
+
+// takeAddresses decides endpoint by endpoint, all or none. before is what the container had.
+func (d *Driver) takeAddresses(c SandboxConfig, before []Endpoint) (_ []Endpoint, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var eps []Endpoint
+	defer func() {
+		if err != nil {
+			d.giveLocked(eps, sandboxRecord{Config: c}.name())
+		}
+	}()
+	who := sandboxRecord{Config: c}.name()
+	for i, cfg := range c.Endpoints {
+		cfg.ContainerID = c.ContainerID
+		cfg.Interface = interfaceName(cfg, i)
+		n := d.networks[cfg.Network]
+		if n == nil {
+			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q does not exist", cfg.Network))
+		}
+		ep := Endpoint{EndpointConfig: cfg, HostLink: vethName(d.instance, d.nextLink)}
+		d.nextLink++
+		had4, had6 := cfg.IPv4, cfg.IPv6
+		for _, b := range before {
+			if b.Network == cfg.Network {
+				had4, had6 = orElse(had4, b.Addr4.Addr()), orElse(had6, b.Addr6.Addr())
+			}
+		}
+		eps = append(eps, ep)
+		e := &eps[len(eps)-1]
+		if e.Addr4, e.Gateway4, err = n.take(true, cfg.IPv4, had4, who); err != nil {
+			return nil, err
+		}
+		if e.Addr6, e.Gateway6, err = n.take(false, cfg.IPv6, had6, who); err != nil {
+			return nil, err
+		}
+	}
+	return eps, nil
+}
+
+func orElse(a, b netip.Addr) netip.Addr {
+	if a.IsValid() {
+		return a
+	}
+	return b
+}
+
+// take gives who an address of one family: static if that is valid, else had if it is free, else any. Nothing when the network
+// has no subnet of the family.
+func (n *bridged) take(v4 bool, static, had netip.Addr, who string) (netip.Prefix, netip.Addr, error) {
+	none := func(err error) (netip.Prefix, netip.Addr, error) { return netip.Prefix{}, netip.Addr{}, err }
+	var full error
+	var subnets []string
+	for _, p := range n.pools {
+		if p.Subnet.Addr().Is4() != v4 {
+			continue
+		}
+		subnets = append(subnets, p.Subnet.String())
+		got := static
+		switch {
+		case static.IsValid() && !p.Subnet.Contains(static):
+			continue
+		case static.IsValid():
+			if err := p.Take(static, who); err != nil {
+				return none(fmt.Errorf("network %q: %w", n.rec.Config.ID, err))
+			}
+		case had.IsValid() && p.Subnet.Contains(had) && p.Take(had, who) == nil:
+			got = had
+		default:
+			var err error
+			if got, err = p.Next(who); err != nil {
+				full = fmt.Errorf("network %q: %w", n.rec.Config.ID, err)
+				continue
+			}
+		}
+		return netip.PrefixFrom(got, p.Subnet.Bits()), p.Gateway, nil
+	}
+	switch {
+	case static.IsValid() && len(subnets) == 0:
+		family := "IPv4"
+		if !v4 {
+			family = "IPv6"
+		}
+		return none(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %q: address %s: the network has no %s subnet", n.rec.Config.ID, static, family)))
+	case static.IsValid():
+		return none(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %q: address %s is outside the network's subnet %s",
+			n.rec.Config.ID, static, strings.Join(subnets, ", "))))
+	}
+	return none(full)
+}
+
+func (d *Driver) giveAddresses(r sandboxRecord) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.giveLocked(r.Endpoints, r.name())
+}
+
+// giveLocked gives addresses back. Precondition: d.mu is held.
+func (d *Driver) giveLocked(eps []Endpoint, who string) {
+	for _, ep := range eps {
+		if n := d.networks[ep.Network]; n != nil {
+			for _, p := range n.pools {
+				p.Release(ep.Addr4.Addr(), who)
+				p.Release(ep.Addr6.Addr(), who)
+			}
+		}
+	}
+}
+
+// furnish fills the namespace that the calling thread is in, and that ns is an fd of.
+func (d *Driver) furnish(r sandboxRecord, ns int) error {
+	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("cannot open netlink in the new namespace: %w", err)
+	}
+	defer in.Close()
+	for _, s := range namespaceDefaults {
+		if err := writeSysctl(s.name, s.value); err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	// lo is the first link of every namespace.
+	if err := in.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 1}}); err != nil {
+		return fmt.Errorf("cannot bring up lo: %w", err)
+	}
+	for _, ep := range r.Endpoints {
+		if err := d.attach(in, ep, ns); err != nil {
+			return fmt.Errorf("network %q: %w", ep.Network, err)
+		}
+	}
+	if err := d.routes(in, r.Endpoints); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Config.Sysctls)) {
+		path, err := sysctlPath(key)
+		if err != nil {
+			return err
+		}
+		if err := writeSysctl(path, r.Config.Sysctls[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namespaceDefaults are docker's for a container's own namespace, on which images rely, and what makes
+// IPv6 addresses usable at once. A kernel without IPv6 has not all of them.
+var namespaceDefaults = []struct{ name, value string }{
+	{"net/ipv4/ip_unprivileged_port_start", "0"},
+	{"net/ipv4/ping_group_range", "0 2147483647"},
+	{"net/ipv6/conf/default/accept_dad", "0"},
+	{"net/ipv6/conf/default/accept_ra", "0"},
+	// New interfaces have IPv6 only where an endpoint has an IPv6 address. lo keeps ::1.
+	{"net/ipv6/conf/default/disable_ipv6", "1"},
+}
+
+// attach makes ep's veth pair, one end on the bridge and the other in the namespace ns, whose handle is in.
+func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
+	d.mu.Lock()
+	n := d.networks[ep.Network]
+	d.mu.Unlock()
+	if n == nil {
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q was removed", ep.Network))
+	}
+	bridge, err := d.link.LinkByName(n.rec.Bridge)
+	if err != nil {
+		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
+	}
+	mac := hardwareAddr(orElse(ep.Addr4.Addr(), ep.Addr6.Addr()))
+	if ep.MAC != "" {
+		if mac, err = net.ParseMAC(ep.MAC); err != nil {
+			return errdefs.With(errdefs.ErrInvalidArgument, err)
+		}
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.MasterIndex, attrs.Flags = ep.HostLink, mtu(n.rec.Config), bridge.Attrs().Index, net.FlagUp
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = ep.Interface, mac, netlink.NsFd(ns)
+	if err := d.link.LinkAdd(veth); err != nil {
+		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
+	}
+	inside, err := in.LinkByName(ep.Interface)
+	if err != nil {
+		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
+	}
+	if ep.Addr6.IsValid() {
+		if err := writeSysctl("net/ipv6/conf/"+ep.Interface+"/disable_ipv6", "0"); err != nil {
+			return err
+		}
+	}
+	if err := in.LinkSetUp(inside); err != nil {
+		return fmt.Errorf("cannot bring up %s: %w", ep.Interface, err)
+	}
+	for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
+		if !p.IsValid() {
+			continue
+		}
+		if err := in.AddrAdd(inside, address(p)); err != nil {
+			return fmt.Errorf("cannot give %s to %s: %w", p, ep.Interface, err)
+		}
+	}
+	return nil
+}
+
+// routes sets the default routes: by the endpoint of highest GwPriority, of equals the first, among those whose network has a
+// way out.
+func (d *Driver) routes(in *netlink.Handle, eps []Endpoint) error {
+	for _, v4 := range []bool{true, false} {
+		ep, ok := d.gatewayEndpoint(eps, v4)
+		if !ok {
+			continue
+		}
+		gw := ep.Gateway4
+		if !v4 {
+			gw = ep.Gateway6
+		}
+		link, err := in.LinkByName(ep.Interface)
+		if err != nil {
+			return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
+		}
+		if err := in.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw.AsSlice()}); err != nil {
+			return fmt.Errorf("cannot route by %s: %w", gw, err)
+		}
+	}
+	return nil
+}
+
+// gatewayEndpoint is the endpoint by which the container reaches the world, and the world its published ports.
+func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ep := range eps {
+		n := d.networks[ep.Network]
+		addr := ep.Addr4
+		if !v4 {
+			addr = ep.Addr6
+		}
+		if n == nil || n.rec.Config.Internal || !addr.IsValid() {
+			continue
+		}
+		if !ok || ep.GwPriority > best.GwPriority {
+			best, ok = ep, true
+		}
+	}
+	return best, ok
+}
+
+// listenDNS opens the DNS sockets of the namespace that the calling thread is in.
+func listenDNS() (*dns.Sockets, error) {
+	socks, err := dns.Listen()
+	if err != nil {
+		return nil, err
+	}
+	if err := nft.RedirectDNS(dns.Addr, socks.Port(), socks.Port()); err != nil {
+		socks.Close()
+		return nil, err
+	}
+	return socks, nil
+}

@@ -1,0 +1,73 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/network/netns"
+)
+
+// Teardown removes the sandbox of a container: its names, ports and namespace. The links go in the background, when the
+// kernel drops the namespace. Not there = success. The container's processes should have ended: they would keep the
+// namespace, cut off.
+func (d *Driver) Teardown(ctx context.Context, containerID string) error {
+	defer d.objects.lock("sandbox " + containerID)()
+	d.mu.Lock()
+	s := d.sandboxes[containerID]
+	d.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return d.teardown(s)
+}
+
+// teardown works on any part of a sandbox. Precondition: the sandbox's lock is held. The record goes last.
+func (d *Driver) teardown(s *sandbox) error {
+	id := s.rec.Config.ContainerID
+	fail := func(err error) error { return fmt.Errorf("cannot remove the network of %s: %w", s.rec.name(), err) }
+	d.silence(s.rec)
+	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
+		return fail(err)
+	}
+	d.forgetFlows(s.rec)
+	s.release()
+	if err := netns.Unbind(d.netnsPath(id)); err != nil {
+		return fail(err)
+	}
+	if err := d.records.dropSandbox(id); err != nil {
+		return fail(err)
+	}
+	d.mu.Lock()
+	if d.sandboxes[id] == s {
+		delete(d.sandboxes, id)
+	}
+	d.giveLocked(s.rec.Endpoints, s.rec.name())
+	d.mu.Unlock()
+	for _, ep := range s.rec.Endpoints {
+		d.background.Go(func() { d.awaitGone(ep.HostLink) })
+	}
+	return nil
+}
+
+// awaitGone waits for the kernel to remove a link with its namespace, and removes it when something else still
+// holds that: a process that outlived the container, a mount in another mount namespace.
+func (d *Driver) awaitGone(link string) {
+	deadline := time.Now().Add(2 * time.Second)
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		l, err := d.link.LinkByName(link)
+		if err != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			if err := d.link.LinkDel(l); err == nil || errors.Is(err, unix.ENODEV) {
+				return
+			}
+			return
+		}
+		time.Sleep(pause)
+	}
+}
