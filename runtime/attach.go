@@ -49,7 +49,7 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 	defer cancel()
 	served := make(chan error, 1)
 	attached := false
-	st, l, err := d.launch(ctx, c, func() {
+	st, l, err := d.launch(ctx, c, launchOptions{stdin: streams.Stdin != nil, listening: func() {
 		attached = true
 		a, err := d.dial(actx, id, streams)
 		if err != nil {
@@ -57,7 +57,7 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 			return
 		}
 		go func() { served <- a.serve(actx) }()
-	})
+	}})
 	unlock()
 	if err != nil {
 		cancel()

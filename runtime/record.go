@@ -34,9 +34,10 @@ const (
 // run is what Start records of a run. It tells a container that was never started from one whose
 // end nobody saw, because the host went down or the monitor was killed.
 type run struct {
-	Boot     string    `json:"boot"` // /proc/sys/kernel/random/boot_id
-	Asked    time.Time `json:"asked"`
-	Warnings []string  `json:"warnings,omitempty"`
+	Boot      string    `json:"boot"` // /proc/sys/kernel/random/boot_id
+	Asked     time.Time `json:"asked"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	Warnings  []string  `json:"warnings,omitempty"`
 
 	// The monitor, zero for the moment between the record and the spawn.
 	Monitor identity `json:"monitor"`

@@ -27,7 +27,7 @@ func (d *Driver) Start(ctx context.Context, id string) (State, error) {
 	if l != nil {
 		return d.state(id, c)
 	}
-	st, _, err := d.launch(ctx, c, nil)
+	st, _, err := d.launch(ctx, c, launchOptions{})
 	return st, err
 }
 
@@ -50,15 +50,23 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config,
 	return unlock, c, l, nil
 }
 
-// launch makes the cgroup and starts the monitor. With listening not nil the execve is held back until a client has attached to the
-// monitor's socket, and listening is called when it takes clients.
+// launchOptions are for Run.
+type launchOptions struct {
+	// listening, when not nil, is called when the monitor's socket takes clients; the execve is held back
+	// until one has attached.
+	listening func()
+	stdin     bool // a client will feed stdin
+}
+
+// launch makes the cgroup and starts the monitor.
 // Preconditions: the id's lock is held, the container does not run.
-func (d *Driver) launch(ctx context.Context, c *Config, listening func()) (State, *live, error) {
+func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (State, *live, error) {
 	b, err := d.bootstrap(c)
 	if err != nil {
 		return State{}, nil, err
 	}
-	b.AwaitAttach = listening != nil
+	b.AwaitAttach = opt.listening != nil
+	b.StdinOpen = b.StdinOpen || opt.stdin
 
 	// The record first: whoever finds it without an exit knows that there may be a cgroup and a process.
 	r := &run{Boot: d.boot, Asked: time.Now()}
@@ -88,7 +96,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, listening func()) (State
 		return fail(&proto.Failure{Stage: "record", Detail: err.Error(), ExitCode: 125})
 	}
 
-	status, failure, notes, err := awaitStart(ctx, p, listening)
+	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	if err != nil { // ctx ended
 		d.abort(p)
 		d.undoStart(c.ID, nil)
@@ -99,11 +107,9 @@ func (d *Driver) launch(ctx context.Context, c *Config, listening func()) (State
 		return fail(failure)
 	}
 	p.reports.file.Close() // the rest is in the exit file
-	if len(notes) > 0 {
-		r.Warnings = append(r.Warnings, notes...)
-		if err := d.writeRun(c.ID, r); err != nil {
-			r.Warnings = append(r.Warnings, err.Error())
-		}
+	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
+	if err := d.writeRun(c.ID, r); err != nil {
+		r.Warnings = append(r.Warnings, err.Error())
 	}
 	l := &live{id: c.ID, status: *status, monitor: p.pidfd, child: true, done: make(chan struct{}), gone: make(chan struct{})}
 	if err := d.watch(l); err != nil {

@@ -51,7 +51,7 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 	if err != nil {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	}
-	st.Warnings = r.Warnings
+	st.Warnings, st.StartedAt = r.Warnings, r.StartedAt
 	s, err := d.readStatus(id)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
