@@ -58,7 +58,7 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 				l.err(CodeRefused, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "remove the key")
 			}
 		case schema.Warned:
-			if !p.Value.IsNull() {
+			if !harmless(below.Path, p.Value) {
 				l.warn(CodeIgnored, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "")
 			}
 		default:
@@ -67,7 +67,7 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 	}
 }
 
-// harmless says that a refused attribute has a value that asks for nothing.
+// harmless says that an attribute without effect has a value that asks for nothing.
 func harmless(path string, v *tree.Node) bool {
 	switch {
 	case v.IsNull():
@@ -80,6 +80,10 @@ func harmless(path string, v *tree.Node) bool {
 	switch path {
 	case "services.*.use_api_socket":
 		return v.Value == "false"
+	case "services.*.deploy.mode":
+		return v.Value == "replicated"
+	case "services.*.deploy.endpoint_mode":
+		return v.Value == "vip"
 	case "services.*.runtime":
 		return v.Value == "" || v.Value == "runc"
 	}

@@ -103,7 +103,9 @@ func (d *decoder) checkDependencies(s *draft) {
 		inactive := d.project.Inactive[name]
 		switch {
 		case !s.DependsOn[name].Required:
-			delete(s.DependsOn, name)
+			if delete(s.DependsOn, name); len(s.DependsOn) == 0 {
+				s.DependsOn = nil
+			}
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:
@@ -156,7 +158,7 @@ func (d *decoder) cycle(names []string) {
 }
 
 func (d *decoder) checkMounts(s *draft) {
-	for i, m := range s.Mounts {
+	for _, m := range s.Mounts {
 		at := s.node.Get("volumes")
 		place := at
 		if r := d.itemNode(at, m.Target); r != nil {
@@ -169,7 +171,6 @@ func (d *decoder) checkMounts(s *draft) {
 			}
 			d.err(CodeUndefined, place, fmt.Sprintf("service %q mounts volume %q, which is not defined", s.Name, m.Source), hint)
 		}
-		_ = i
 		for _, t := range s.Tmpfs {
 			if t.Target == m.Target {
 				d.err(CodeDuplicate, place, fmt.Sprintf("service %q has two mounts on %s", s.Name, m.Target), "remove one")
@@ -237,17 +238,30 @@ func (d *decoder) checkPublished() {
 				continue
 			}
 			for _, c := range taken[key] {
-				if c.ip == p.HostIP || wildcard(c.ip) || wildcard(p.HostIP) {
-					d.at(diag.Error, CodeConflict, r.Start, fmt.Sprintf("service %q and service %q (%s) both publish host port %s", name, c.s.Name, c.place, key), "change one of the host ports")
-					break
+				if !sameAddress(c.ip, p.HostIP) {
+					continue
 				}
+				who := fmt.Sprintf("service %q and service %q (%s) both publish", name, c.s.Name, c.place)
+				if c.s == s {
+					who = fmt.Sprintf("service %q publishes twice", name)
+				}
+				d.at(diag.Error, CodeConflict, r.Start, who+" host port "+key, "change one of the host ports")
+				break
 			}
 			taken[key] = append(taken[key], claim{s, p.HostIP, r.Start.String()})
 		}
 	}
 }
 
-func wildcard(ip string) bool { return ip == "" || ip == "0.0.0.0" || ip == "::" }
+// sameAddress says whether two bind addresses clash; "" is every address of both families.
+func sameAddress(a, b string) bool {
+	if a == b || a == "" || b == "" {
+		return true
+	}
+	v6 := func(ip string) bool { return strings.Contains(ip, ":") }
+	any := func(ip string) bool { return ip == "0.0.0.0" || ip == "::" }
+	return v6(a) == v6(b) && (any(a) || any(b))
+}
 
 // checkAddresses holds static addresses against the subnets of their networks and
 // finds those that are given twice.

@@ -196,7 +196,7 @@ func (d *decoder) ulimits(n *tree.Node) map[string]Ulimit {
 				}
 			}
 			object(d, p.Value, ulimitFields, &u)
-			if u.Hard >= 0 && (u.Soft > u.Hard || u.Soft < 0) {
+			if len(p.Value.Pairs) > 1 && u.Hard >= 0 && (u.Soft > u.Hard || u.Soft < 0) {
 				d.err(CodeConflict, p.Value, fmt.Sprintf("%s: soft %d is above hard %d", p.Value.Path, u.Soft, u.Hard), "")
 			}
 		} else {

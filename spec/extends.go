@@ -3,7 +3,6 @@ package spec
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/schema"
@@ -17,7 +16,7 @@ func (l *loader) extendAll(doc, earlier *tree.Node, file string, sc scope) {
 	if services == nil || services.Kind != tree.Mapping {
 		return
 	}
-	x := &extender{loader: l, sc: sc, done: map[*tree.Node]bool{}}
+	x := &extender{loader: l, sc: sc, done: map[*tree.Node]bool{}, open: map[*tree.Node]bool{}}
 	for i := range services.Pairs {
 		p := &services.Pairs[i]
 		p.Value = x.extend(p.Key, p.Value, place{doc, earlier, file}, nil)
@@ -28,7 +27,12 @@ type extender struct {
 	*loader
 	sc   scope
 	done map[*tree.Node]bool // resolved service bodies
+	open map[*tree.Node]bool // bodies under resolution
 }
+
+// maxExtends bounds the chain of extends: a file that extends itself is read anew at
+// each step and would never end.
+const maxExtends = 32
 
 // place is where the names of services are looked up.
 type place struct {
@@ -38,17 +42,22 @@ type place struct {
 
 // extend gives the body of service key with its base merged under it.
 func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.Node {
+	step := key.Value + " (" + key.Pos().String() + ")"
+	chain = append(chain, step)
+	if x.open[body] {
+		x.err(CodeCycle, key, "extends: "+strings.Join(chain, " -> "), "")
+		return body
+	}
 	ext := body.Get("extends")
 	if ext == nil || x.done[body] {
 		return body
 	}
-	step := key.Value + " (" + key.Pos().String() + ")"
-	if slices.Contains(chain, step) {
-		x.err(CodeCycle, ext, "extends: "+strings.Join(append(chain, step), " -> "), "")
-		body.Delete("extends")
+	if len(chain) > maxExtends {
+		x.err(CodeCycle, ext, fmt.Sprintf("extends: more than %d services or files in a row, from %s", maxExtends, chain[0]), "")
 		return body
 	}
-	chain = append(chain, step)
+	x.open[body] = true
+	defer delete(x.open, body)
 	name, file := ext, (*tree.Node)(nil)
 	if ext.Kind == tree.Mapping {
 		name, file = ext.Get("service"), ext.Get("file")

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"maps"
@@ -38,6 +39,10 @@ func Load(ctx context.Context, in Input) (*Project, diag.List) {
 	}
 	p := l.load()
 	l.list.Sort()
+	// A file that is read for two purposes reports its faults twice.
+	l.list = slices.CompactFunc(l.list, func(a, b *diag.Diagnostic) bool {
+		return a.Subject != nil && b.Subject != nil && *a.Subject == *b.Subject && a.Detail == b.Detail && a.Code == b.Code
+	})
 	if l.list.HasErrors() {
 		return nil, l.list
 	}
@@ -245,4 +250,4 @@ func sourcesOf(model *tree.Node) Sources {
 	return s
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

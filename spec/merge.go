@@ -40,6 +40,8 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 		base, over = toMap(base, "context"), toMap(over, "context")
 	case oneOrMany:
 		base, over = toList(base), toList(over)
+	case hostList:
+		base, over = toHosts(base), toHosts(over)
 	case sameDriver:
 		base = keepDriver(base, over)
 	case bySubnet:
@@ -156,6 +158,19 @@ func toList(n *tree.Node) *tree.Node {
 	}
 	s := n.Like(tree.Sequence)
 	s.Items = []*tree.Node{n}
+	return s
+}
+
+func toHosts(n *tree.Node) *tree.Node {
+	if n.Kind != tree.Mapping {
+		return n
+	}
+	s := n.Like(tree.Sequence)
+	for _, p := range n.Pairs {
+		for _, it := range toList(p.Value).Items {
+			s.Items = append(s.Items, it.At(p.Key.Value+"="+it.Value))
+		}
+	}
 	return s
 }
 

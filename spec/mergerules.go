@@ -22,6 +22,7 @@ const (
 	bySubnet          // list of mappings: merged by their subnet
 	oneOrMany         // string or list: append
 	contextOrMap      // string is {context: string}
+	hostList          // mapping of name to addresses is a list of name=address
 )
 
 // mergeRules is the specification's merge table, for what is not the default:
@@ -52,6 +53,9 @@ var mergeRules = map[string]rule{
 	"services.*.ulimits": perKey,
 	"services.*.logging": sameDriver,
 	"services.*.build":   contextOrMap,
+
+	"services.*.extra_hosts":       hostList,
+	"services.*.build.extra_hosts": hostList,
 
 	"services.*.dns":        oneOrMany,
 	"services.*.dns_search": oneOrMany,

@@ -1,34 +1,9 @@
 package spec
 
-import (
-	"time"
-
-	"github.com/stackrun/stack/spec/diag"
-)
+import "time"
 
 // Path addresses a value of the model: "services.web.ports[0]".
 type Path string
-
-// Sources tells where each value of a Project came from. A position survives
-// merge, extends and include: it names the file whose value won.
-type Sources map[Path]diag.Range
-
-// At finds the place of p, or of the nearest ancestor that has one.
-func (s Sources) At(p Path) *diag.Range {
-	for {
-		if r, ok := s[p]; ok {
-			return &r
-		}
-		i := len(p) - 1
-		for i > 0 && p[i] != '.' && p[i] != '[' {
-			i--
-		}
-		if i <= 0 {
-			return nil
-		}
-		p = p[:i]
-	}
-}
 
 // Project is a Compose file after everything: interpolated, merged, normalised,
 // validated, paths absolute, env files read. It is plain data and survives a

@@ -148,7 +148,7 @@ func (p *parser) unquoted(key string) *Error {
 		end = len(p.text)
 	}
 	v := p.text[:end]
-	if v[0] == '#' {
+	if strings.HasPrefix(v, "#") {
 		v = ""
 	} else if i := strings.Index(v, " #"); i >= 0 {
 		v = v[:i]
