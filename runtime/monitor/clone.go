@@ -13,7 +13,7 @@ import (
 
 // process is the container's init as its parent sees it.
 type process struct {
-	pid    int
+	pid    int // of the init, or of an exec's process
 	pidfd  int
 	ended  chan struct{} // closed when status is set
 	status unix.WaitStatus
@@ -152,41 +152,14 @@ func fork(joinPid string, attr *syscall.ProcAttr) (int, error) {
 	return r.pid, r.err
 }
 
-// follow listens to boot until its pipe closes, which is at execve or death.
+// follow listens to boot until its execve.
 func (m *monitor) follow() *proto.Failure {
 	defer unix.Close(m.steps)
-	ready := false
-	for {
-		var s proto.Step
-		files, err := proto.Receive(m.steps, &s)
-		if err != nil {
-			if ready {
-				return nil
-			}
-			return m.died()
-		}
-		switch s.Type {
-		case proto.StepWarning:
-			_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportWarning, Note: s.Note})
-		case proto.StepPTY:
-			if len(files) != 1 {
-				return &proto.Failure{Stage: "terminal", Detail: "boot sent no terminal", ExitCode: 125}
-			}
-			m.streams.addTerminal(m, files[0])
-		case proto.StepReady:
-			if f := m.await(); f != nil {
-				return f
-			}
-		case proto.StepExec:
-			ready = true
-		case proto.StepFailed:
-			<-m.init.ended
-			return s.Failure
-		default:
-			m.init.kill()
-			return &proto.Failure{Stage: "boot", Detail: "unexpected step " + string(s.Type), ExitCode: 125}
-		}
-	}
+	return followSteps(m.steps, m.init, stepActions{
+		terminal: func(master int) { m.streams.addTerminal(m, master) },
+		ready:    m.await,
+		died:     m.died,
+	})
 }
 
 // await holds boot back until a client has attached.

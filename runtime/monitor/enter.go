@@ -1,0 +1,118 @@
+package monitor
+
+import (
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// enterContainer starts this program in mode enter inside the container whose init is the pidfd container. bootstrap
+// and steps become the new process's descriptors 3 and 4.
+//
+// Everything is joined before the clone, the mount namespace too, so that the new process, which the container's
+// processes can see from its first instruction on, never has a root, a working directory or a file of the host.
+// setns of a mount namespace needs a thread whose root is not shared with others (setns(2)): one is spent on it.
+func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
+	// By fd: in the container's root there is no path to this program.
+	self, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		self, err = high(self)
+	}
+	if err != nil {
+		return 0, platform("exec", "open", "/proc/self/exe", err)
+	}
+	defer unix.Close(self)
+	type result struct {
+		pid     int
+		failure *proto.Failure
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			done <- result{0, platform("exec", "unshare", "", err)}
+			return
+		}
+		const all = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNS
+		if err := unix.Setns(container, all); err != nil { // all or none; by pidfd since Linux 5.8
+			done <- result{0, platform("exec", "setns", "", err)}
+			return
+		}
+		pid, err := cloneEnter(self, bootstrap, steps)
+		if err != nil {
+			done <- result{0, platform("exec", "clone", "", err)}
+			return
+		}
+		done <- result{pid, nil}
+	}()
+	r := <-done
+	return r.pid, r.failure
+}
+
+func cloneEnter(self, bootstrap, steps int) (int, error) {
+	argv, err := syscall.SlicePtrFromStrings([]string{"stack-init", proto.ModeEnter})
+	if err != nil {
+		return 0, err
+	}
+	env, err := syscall.SlicePtrFromStrings([]string{"GOGC=off", "GOMAXPROCS=1"})
+	if err != nil {
+		return 0, err
+	}
+	empty := new(byte)
+	// No signal may reach Go's handlers in the copy of this process that is about to exist for a moment.
+	// It starts the program with all blocked; enter unblocks them at its execve.
+	all, old := ^uint64(0), uint64(0)
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
+		return 0, errno
+	}
+	pid, errno := forkExec(self, bootstrap, steps, empty, &argv[0], &env[0])
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
+	runtime.KeepAlive(argv)
+	runtime.KeepAlive(env)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(pid), nil
+}
+
+// forkExec is what syscall.ForkExec cannot do: execute a file by its descriptor alone.
+//
+// In the child there is one thread of a Go program whose other threads do not exist. So it must not allocate, grow its
+// stack, or be preempted: raw system calls only, in a function that the compiler puts no stack check into.
+//
+//go:nosplit
+//go:norace
+func forkExec(self, bootstrap, steps int, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
+	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 || pid != 0 {
+		return pid, errno
+	}
+	syscall.RawSyscall(unix.SYS_DUP3, uintptr(bootstrap), proto.FDBootstrap, 0)
+	syscall.RawSyscall(unix.SYS_DUP3, uintptr(steps), proto.FDReport, 0)
+	syscall.RawSyscall6(unix.SYS_EXECVEAT, uintptr(self), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)),
+		uintptr(unsafe.Pointer(env)), unix.AT_EMPTY_PATH, 0)
+	for {
+		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 125, 0, 0)
+	}
+}
+
+// high moves fd out of the way of the descriptors that forkExec gives to the child.
+func high(fd int) (int, error) {
+	up, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 10)
+	unix.Close(fd)
+	return up, err
+}
+
+func highPipe() ([2]int, error) {
+	p, err := pipe()
+	for i := range p {
+		if err == nil {
+			p[i], err = high(p[i])
+		}
+	}
+	return p, err
+}

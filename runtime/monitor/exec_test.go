@@ -1,0 +1,94 @@
+package monitor_test
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// exec runs a process in c and returns its exit, or the failure, with what it wrote.
+func (c *container) exec(b proto.ExecBootstrap) (exit *proto.Exit, failure *proto.Failure, out string) {
+	c.t.Helper()
+	r, w, err := os.Pipe()
+	must(c.t, err)
+	defer r.Close()
+	pid, reports := startProgram(c.t, proto.ModeExec, &b, [3]*os.File{nil, w, w})
+	w.Close()
+	defer unix.Close(reports)
+	defer func() {
+		var ws unix.WaitStatus
+		unix.Wait4(pid, &ws, 0, nil)
+	}()
+	all, err := io.ReadAll(r)
+	must(c.t, err)
+	for {
+		var rep proto.Report
+		_, err := proto.Receive(reports, &rep)
+		if err == io.EOF {
+			c.t.Fatalf("exec ended without a word")
+		}
+		must(c.t, err)
+		switch rep.Type {
+		case proto.ReportFailed:
+			return nil, rep.Failure, string(all)
+		case proto.ReportExited:
+			return rep.Exit, nil, string(all)
+		}
+	}
+}
+
+func (c *container) execOf(status *proto.Status, script string) proto.ExecBootstrap {
+	p := *c.Spec.Process
+	p.Args = []string{"/bin/sh", "-c", script}
+	return proto.ExecBootstrap{Pid: status.Pid, PidStart: status.PidStart, Process: p, Cgroup: c.Cgroup}
+}
+
+func TestExec(t *testing.T) {
+	c := newContainer(t, image(t), "echo up; exec sleep 1000")
+	c.cgroups()
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+
+	t.Run("joins everything", func(t *testing.T) {
+		exit, failure, out := c.exec(c.execOf(status, "hostname; ps; cat /proc/self/cgroup; for n in mnt pid net ipc uts cgroup; do readlink /proc/1/ns/$n; readlink /proc/self/ns/$n; done | sort | uniq -c; ls -l /proc/self/fd; exit 3"))
+		t.Log(out)
+		if failure != nil || exit.Code != 3 {
+			t.Fatalf("exit %+v failure %v", exit, failure)
+		}
+		for _, want := range []string{"box\n", "sleep 1000"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("no %q", want)
+			}
+		}
+	})
+	t.Run("timeout", func(t *testing.T) {
+		b := c.execOf(status, "echo begin; sleep 1000")
+		b.Timeout = 50 * time.Millisecond
+		exit, failure, out := c.exec(b)
+		if failure != nil || exit.Code != 137 || exit.Signal != 9 || out != "begin\n" {
+			t.Errorf("exit %+v failure %v out %q", exit, failure, out)
+		}
+	})
+	t.Run("not found", func(t *testing.T) {
+		b := c.execOf(status, "")
+		b.Process.Args = []string{"nonesuch"}
+		_, failure, _ := c.exec(b)
+		if failure == nil || failure.ExitCode != 127 {
+			t.Errorf("failure %+v", failure)
+		}
+	})
+	t.Run("another process's pid", func(t *testing.T) {
+		b := c.execOf(status, "true")
+		b.PidStart++
+		_, failure, _ := c.exec(b)
+		if failure == nil || failure.Errno != unix.ESRCH {
+			t.Errorf("failure %+v", failure)
+		}
+	})
+}

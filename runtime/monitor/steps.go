@@ -1,0 +1,53 @@
+package monitor
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// stepActions are what the parent of boot, or of enter, does at its steps.
+type stepActions struct {
+	terminal func(master int)
+	ready    func() *proto.Failure
+	died     func() *proto.Failure // it ended without a word
+}
+
+// followSteps reads until the pipe closes, which is at execve or at the process's death. Warnings go on to the daemon.
+func followSteps(fd int, p *process, do stepActions) *proto.Failure {
+	executing := false
+	for {
+		var s proto.Step
+		files, err := proto.Receive(fd, &s)
+		if err != nil {
+			if executing {
+				return nil
+			}
+			return do.died()
+		}
+		if len(files) > 0 && s.Type != proto.StepPTY {
+			for _, f := range files {
+				unix.Close(f)
+			}
+		}
+		switch {
+		case s.Type == proto.StepWarning:
+			_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportWarning, Note: s.Note})
+		case s.Type == proto.StepPTY && len(files) == 1:
+			do.terminal(files[0])
+		case s.Type == proto.StepReady && do.ready != nil:
+			if f := do.ready(); f != nil {
+				return f
+			}
+		case s.Type == proto.StepExec:
+			executing = true
+		case s.Type == proto.StepFailed && s.Failure != nil:
+			<-p.ended
+			return s.Failure
+		default:
+			p.kill()
+			<-p.ended
+			return &proto.Failure{Stage: "boot", Detail: "unexpected step \"" + string(s.Type) + "\"", ExitCode: 125}
+		}
+	}
+}
