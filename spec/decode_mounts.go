@@ -92,27 +92,24 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	if n.Get("type").IsNull() {
 		d.err(CodeMissing, n, n.Path+" has no type", "write type: bind, volume or tmpfs")
 	}
-	if m.Target == "" {
+	switch {
+	case m.Target == "":
 		d.err(CodeMissing, n, n.Path+" has no target", "write target: the path in the container")
+	case m.Type == "bind" && m.Source == "":
+		d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
+	case m.Type == "tmpfs" && m.Source != "":
+		d.err(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
+	default:
+		d.mountTarget(n, &m)
 	}
-	if len(d.list) != before {
-		return m, !d.list[before:].HasErrors() && d.mountTarget(n, &m)
+	if d.list[before:].HasErrors() {
+		return m, false
 	}
-	switch m.Type {
-	case "bind":
-		if m.Source == "" {
-			d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
-			return m, false
-		}
+	if m.Type == "bind" {
 		m.Source = d.path(m.Source)
-	case "tmpfs":
-		if m.Source != "" {
-			d.err(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
-			return m, false
-		}
 	}
 	d.mountDefaults(&m)
-	return m, d.mountTarget(n, &m)
+	return m, true
 }
 
 func (d *decoder) mountDefaults(m *Mount) {

@@ -1,0 +1,222 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/stackrun/stack/spec/interp"
+)
+
+// value is what both formats can write: scalar, list or object.
+type value interface {
+	yaml() *yaml.Node
+	json(*bytes.Buffer)
+}
+
+type text string    // quoted where YAML would take it for something else
+type integer int64  // a number
+type float float64  // a number
+type boolean bool   //
+type null struct{}  //
+type list []value   //
+type object []field // in order
+
+type field struct {
+	key   string
+	value value
+}
+
+// add appends a field; nil values are left out.
+func (o *object) add(key string, v value) {
+	if v != nil {
+		*o = append(*o, field{key, v})
+	}
+}
+
+func (v text) yaml() *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(interp.Escape(string(v)))
+	switch strings.ToLower(n.Value) {
+	case "y", "yes", "on", "n", "no", "off":
+		n.Style = yaml.DoubleQuotedStyle // booleans to readers of YAML 1.1
+	}
+	return n
+}
+
+func (v text) json(b *bytes.Buffer) { quote(b, interp.Escape(string(v))) }
+
+// quote writes s as encoding/json does, < > and & as they are.
+func quote(b *bytes.Buffer, s string) {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	// A string always encodes; the encoder's newline is taken back.
+	if enc.Encode(s) == nil {
+		b.Truncate(b.Len() - 1)
+	}
+}
+
+func plain(tag, s string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: s}
+}
+
+func (v integer) yaml() *yaml.Node     { return plain("!!int", strconv.FormatInt(int64(v), 10)) }
+func (v integer) json(b *bytes.Buffer) { b.WriteString(strconv.FormatInt(int64(v), 10)) }
+
+func (v float) String() string       { return strconv.FormatFloat(float64(v), 'g', -1, 64) }
+func (v float) yaml() *yaml.Node     { return plain("!!float", v.String()) }
+func (v float) json(b *bytes.Buffer) { b.WriteString(v.String()) }
+
+func (v boolean) yaml() *yaml.Node     { return plain("!!bool", strconv.FormatBool(bool(v))) }
+func (v boolean) json(b *bytes.Buffer) { b.WriteString(strconv.FormatBool(bool(v))) }
+
+func (null) yaml() *yaml.Node     { return plain("!!null", "null") }
+func (null) json(b *bytes.Buffer) { b.WriteString("null") }
+
+func (v list) yaml() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	if len(v) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for _, e := range v {
+		n.Content = append(n.Content, e.yaml())
+	}
+	return n
+}
+
+func (v list) json(b *bytes.Buffer) {
+	b.WriteByte('[')
+	for i, e := range v {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		e.json(b)
+	}
+	b.WriteByte(']')
+}
+
+func (v object) yaml() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	if len(v) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for _, f := range v {
+		if _, only := f.value.(jsonOnly); only {
+			continue
+		}
+		n.Content = append(n.Content, text(f.key).yaml(), f.value.yaml())
+	}
+	return n
+}
+
+func (v object) json(b *bytes.Buffer) {
+	b.WriteByte('{')
+	for i, f := range v {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		text(f.key).json(b)
+		b.WriteByte(':')
+		f.value.json(b)
+	}
+	b.WriteByte('}')
+}
+
+// jsonOnly is an empty object that docker compose writes in JSON and leaves out in
+// YAML: encoding/json's omitempty does not know empty structs, yaml's does.
+type jsonOnly struct{}
+
+func (jsonOnly) yaml() *yaml.Node     { return object{}.yaml() }
+func (jsonOnly) json(b *bytes.Buffer) { b.WriteString("{}") }
+
+func str(s string) value {
+	if s == "" {
+		return nil
+	}
+	return text(s)
+}
+
+func yes(b bool) value {
+	if !b {
+		return nil
+	}
+	return boolean(true)
+}
+
+func number[T ~int | ~int64 | ~uint64 | ~uint32](n T) value {
+	if n == 0 {
+		return nil
+	}
+	return integer(n)
+}
+
+func real(f float64) value {
+	if f == 0 {
+		return nil
+	}
+	return float(f)
+}
+
+// size is a number of bytes: docker compose writes it as a string.
+func size(n int64) value {
+	if n == 0 {
+		return nil
+	}
+	return text(strconv.FormatInt(n, 10))
+}
+
+func texts(l []string) value {
+	if len(l) == 0 {
+		return nil
+	}
+	return words(l)
+}
+
+func words(l []string) list {
+	out := make(list, len(l))
+	for i, s := range l {
+		out[i] = text(s)
+	}
+	return out
+}
+
+func textMap(m map[string]string) value {
+	if len(m) == 0 {
+		return nil
+	}
+	return sorted(m, func(s string) value { return text(s) })
+}
+
+func sorted[V any](m map[string]V, f func(V) value) object {
+	out := make(object, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out.add(k, f(m[k]))
+	}
+	return out
+}
+
+func writeYAML(w io.Writer, v value) error {
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(v.yaml()); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+func writeJSON(w io.Writer, v value) error {
+	var flat, b bytes.Buffer
+	v.json(&flat)
+	if err := json.Indent(&b, flat.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err := w.Write(b.Bytes())
+	return err
+}
