@@ -98,22 +98,21 @@ func (m *monitor) clone(raw []byte) *proto.Failure {
 	if !own {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	pid, err := fork(joinPid, &syscall.ProcAttr{
+	pid, f, err := fork(joinPid, m.b.Cgroup.V1, &syscall.ProcAttr{
 		Env:   []string{"GOGC=off", "GOMAXPROCS=1"},
 		Files: []uintptr{uintptr(files.child[0]), uintptr(files.child[1]), uintptr(files.child[2]), uintptr(bootstrap[0]), uintptr(steps[1])},
 		Sys:   sys,
 	})
 	unix.Close(bootstrap[0])
 	unix.Close(steps[1])
+	if f != nil {
+		return f
+	}
 	if err != nil {
 		return platform("clone", "clone3", joinPid, err)
 	}
 	m.init = &process{pid: pid, pidfd: pidfd, ended: make(chan struct{}), namespaced: own}
 	go m.init.wait()
-	if f := joinCgroups(m.b.Cgroup.V1, pid); f != nil {
-		m.init.kill()
-		return f
-	}
 	w := os.NewFile(uintptr(bootstrap[1]), "bootstrap")
 	defer w.Close()
 	// EPIPE when boot died early: what it said or how it ended, which follow finds out, says more.
@@ -121,35 +120,32 @@ func (m *monitor) clone(raw []byte) *proto.Failure {
 	return nil
 }
 
-// fork starts this program again as boot. With joinPid, in that pid namespace: setns applies to the children of the
-// calling thread (setns(2)), so a thread is spent on it.
-func fork(joinPid string, attr *syscall.ProcAttr) (int, error) {
+// fork starts this program again as boot, from a thread that is spent on it: what it joins, the child inherits. That
+// is with joinPid a pid namespace (setns(2): it applies to children), and the v1 cgroups, see joinCgroups.
+func fork(joinPid string, cgroups []string, attr *syscall.ProcAttr) (pid int, f *proto.Failure, err error) {
 	const self = "/proc/self/exe" // the sealed memory file
 	argv := []string{"stack-init", proto.ModeBoot}
-	if joinPid == "" {
-		return syscall.ForkExec(self, argv, attr)
-	}
-	type result struct {
-		pid int
-		err error
-	}
-	done := make(chan result)
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		fd, err := unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
+		if joinPid != "" {
+			var fd int
+			if fd, err = unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+				return
+			}
 			err = unix.Setns(fd, unix.CLONE_NEWPID)
 			unix.Close(fd)
+			if err != nil {
+				return
+			}
 		}
-		if err != nil {
-			done <- result{0, err}
-			return
+		if f = joinCgroups(cgroups); f == nil {
+			pid, err = syscall.ForkExec(self, argv, attr)
 		}
-		pid, err := syscall.ForkExec(self, argv, attr)
-		done <- result{pid, err}
 	}()
-	r := <-done
-	return r.pid, r.err
+	<-done
+	return pid, f, err
 }
 
 // follow listens to boot until its execve.

@@ -109,7 +109,7 @@ func (x *execution) place() *proto.Failure {
 	if x.b.Cgroup.V2 != "" {
 		dirs = append([]string{x.b.Cgroup.V2}, dirs...)
 	}
-	if f := joinCgroups(dirs, x.p.pid); f != nil {
+	if f := moveToCgroups(dirs, x.p.pid); f != nil {
 		return f
 	}
 	if adj := x.b.Process.OOMScoreAdj; adj != nil {

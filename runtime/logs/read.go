@@ -1,0 +1,234 @@
+package logs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Options choose what Read delivers.
+type Options struct {
+	Tail         int       // at most so many of the last lines that are there already; -1 = all
+	Since, Until time.Time // zero = no bound; Since is included, Until is not
+	Follow       bool      // go on with what is written from now on
+	Done         <-chan struct{}
+}
+
+// longest bounds a line of a log file: text, stamp and tags. What is longer is not ours and is skipped.
+const longest = MaxLine + 256
+
+// Read calls f for every entry of the log at path that opt chooses, oldest first, over the rotated files and path
+// itself. Entry.Line is valid during the call only. A log that does not exist yet is empty.
+//
+// With opt.Follow it goes on until ctx ends (its error is returned), f fails, opt.Until is past, or opt.Done
+// is closed: that says that nothing is written any more, and Read delivers the rest and returns nil.
+func Read(ctx context.Context, path string, opt Options, f func(Entry) error) error {
+	var w *watch
+	if opt.Follow {
+		// Before the first look, so that nothing falls between.
+		var err error
+		if w, err = newWatch(path); err != nil {
+			return fmt.Errorf("cannot follow the log %s: %w", path, err)
+		}
+		defer w.close()
+	}
+	files, err := openAll(path)
+	if err != nil {
+		return fmt.Errorf("cannot read the log %s: %w", path, err)
+	}
+	r := &reader{opt: opt, deliver: f, path: path}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	starts, skip, err := r.starts(files)
+	if err != nil {
+		return fmt.Errorf("cannot read the log %s: %w", path, err)
+	}
+	for i := skip; i < len(files); i++ {
+		if _, err := files[i].Seek(starts[i], io.SeekStart); err != nil {
+			return fmt.Errorf("cannot read the log %s: %w", path, err)
+		}
+		if opt.Follow && i == len(files)-1 {
+			break // read by follow
+		}
+		if err := r.drain(ctx, bufio.NewReaderSize(files[i], chunk), nil); err != nil {
+			return ended(err)
+		}
+	}
+	if !opt.Follow {
+		return nil
+	}
+	var current *os.File
+	if n := len(files); n > 0 {
+		current, files = files[n-1], files[:n-1]
+	}
+	return ended(r.follow(ctx, current, w))
+}
+
+// errUntil ends the reading: whatever comes is later than Until.
+var errUntil = errors.New("until")
+
+func ended(err error) error {
+	if errors.Is(err, errUntil) {
+		return nil
+	}
+	return err
+}
+
+// openAll opens the files of the log, oldest first. A rotation in between shows as the same file twice
+// or as a hole: then it is done again.
+func openAll(path string) ([]*os.File, error) {
+	for tries := 0; ; tries++ {
+		files, whole, err := tryOpenAll(path)
+		if err != nil || whole || tries > 16 {
+			return files, err
+		}
+		for _, f := range files {
+			f.Close()
+		}
+	}
+}
+
+func tryOpenAll(path string) (files []*os.File, whole bool, err error) {
+	open := func(name string) (bool, error) {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err == nil {
+			files = append([]*os.File{f}, files...)
+		}
+		return err == nil, err
+	}
+	found, err := open(path)
+	for i := 1; err == nil; i++ {
+		var more bool
+		if more, err = open(numbered(path, i)); !more {
+			break
+		}
+	}
+	if err != nil {
+		for _, f := range files {
+			f.Close()
+		}
+		return nil, false, err
+	}
+	if len(files) == 0 {
+		return nil, true, nil
+	}
+	// Whole when the path still is what was opened under it, after all the others were.
+	now, statErr := os.Stat(path)
+	was, err := files[len(files)-1].Stat()
+	whole = found && statErr == nil && err == nil && os.SameFile(now, was) || !found && errors.Is(statErr, fs.ErrNotExist)
+	return files, whole, nil
+}
+
+type reader struct {
+	opt     Options
+	deliver func(Entry) error
+	path    string
+}
+
+// starts says from which file, and from which offset in each, reading begins.
+func (r *reader) starts(files []*os.File) (starts []int64, skip int, err error) {
+	starts = make([]int64, len(files))
+	if r.opt.Tail >= 0 {
+		want := r.opt.Tail
+		skip = len(files)
+		for want > 0 && skip > 0 {
+			skip--
+			var got int
+			if starts[skip], got, err = tailOffset(files[skip], want, r.opt.Until); err != nil {
+				return nil, 0, err
+			}
+			want -= got
+		}
+		if skip == len(files) && len(files) > 0 && r.opt.Follow { // tail 0: from the end on
+			skip--
+			starts[skip], err = files[skip].Seek(0, io.SeekEnd)
+		}
+		return starts, skip, err
+	}
+	if r.opt.Since.IsZero() {
+		return starts, 0, nil
+	}
+	// Lines are in order of time, but for the few milliseconds by which a line that was long in coming is late.
+	for i := range files {
+		if starts[i], err = sinceOffset(files[i], r.opt.Since.Add(-time.Second)); err != nil {
+			return nil, 0, err
+		}
+	}
+	return starts, 0, nil
+}
+
+// drain delivers the whole lines of in. rest, if not nil, takes what has no newline yet.
+func (r *reader) drain(ctx context.Context, in *bufio.Reader, rest *[]byte) error {
+	for n := 0; ; n++ {
+		if n%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		line, err := in.ReadSlice('\n')
+		switch {
+		case err == nil:
+			if rest != nil && len(*rest) > 0 {
+				line = append(*rest, line...)
+				*rest = (*rest)[:0]
+			}
+			if err := r.line(bytes.TrimSuffix(line, []byte{'\n'})); err != nil {
+				return err
+			}
+		case err == bufio.ErrBufferFull:
+			if err := skipLine(in); err != nil {
+				return ignoreEOF(err)
+			}
+		case err == io.EOF:
+			if rest != nil && len(*rest)+len(line) <= longest {
+				*rest = append(*rest, line...)
+			}
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+func skipLine(in *bufio.Reader) error {
+	for {
+		if _, err := in.ReadSlice('\n'); err != bufio.ErrBufferFull {
+			return err
+		}
+	}
+}
+
+// line delivers one line, if it is one and within the bounds.
+func (r *reader) line(b []byte) error {
+	e, err := Parse(b)
+	if err != nil {
+		return nil // torn by a crash, or not ours: the rest of the log is worth more than an error
+	}
+	if !r.opt.Since.IsZero() && e.Time.Before(r.opt.Since) {
+		return nil
+	}
+	if !r.opt.Until.IsZero() && !e.Time.Before(r.opt.Until) {
+		if e.Time.After(r.opt.Until.Add(time.Second)) {
+			return errUntil
+		}
+		return nil
+	}
+	return r.deliver(e)
+}
