@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -59,7 +58,13 @@ type Message struct {
 // Result is what a request that succeeded came to.
 type Result struct {
 	Exit   *runtime.Exit `json:"exit,omitempty"`   // run, exec
-	Images []image.Info  `json:"images,omitempty"` // load
+	Images []Image       `json:"images,omitempty"` // load
+}
+
+// Image is a loaded image. Not image.Info: its hashes cannot travel when one is not known.
+type Image struct {
+	ID   string   `json:"id"`
+	Refs []string `json:"refs,omitempty"`
 }
 
 // Error is a fault as it travels. It unwraps to its kind and its diagnostics.

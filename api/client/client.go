@@ -13,7 +13,6 @@ import (
 	"net/url"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
@@ -124,7 +123,7 @@ func (c *Client) Events(ctx context.Context, project string, s reconcile.Sink) e
 }
 
 // Load sends an archive, docker-archive or OCI layout.
-func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {
+func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]api.Image, error) {
 	result, err := c.stream(ctx, http.MethodPost, "/v1/images/load", r, sinkEach(s))
 	return result.Images, err
 }

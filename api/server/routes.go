@@ -163,6 +163,10 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request) {
 	http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // HTTP/1.1 always can
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
 		images, err := s.engine.Load(ctx, r.Body, out.event)
-		return api.Result{Images: images}, err
+		var result api.Result
+		for _, i := range images {
+			result.Images = append(result.Images, api.Image{ID: i.ID.String(), Refs: i.Refs})
+		}
+		return result, err
 	})
 }

@@ -1,0 +1,135 @@
+// Package apitest has an Engine for tests of the API and of the command: each method is a field.
+package apitest
+
+import (
+	"context"
+	"io"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+var _ api.Engine = (*Engine)(nil)
+
+// Engine answers by its fields. A nil field is errdefs.ErrNotSupported, or nothing where no error can be given.
+type Engine struct {
+	OnUp         func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error
+	OnDown       func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
+	OnVerb       func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	OnPull       func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
+	OnRun        func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
+	OnExec       func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
+	OnContainers func(context.Context, string) ([]reconcile.Container, error)
+	OnProjects   func(context.Context) ([]reconcile.ProjectSummary, error)
+	OnLogs       func(context.Context, string, reconcile.LogOptions, func(reconcile.LogEntry) error) error
+	OnEvents     func(context.Context, string) <-chan reconcile.Event
+	OnLoad       func(context.Context, io.Reader, reconcile.Sink) ([]image.Info, error)
+	OnIdle       func() bool
+}
+
+func (e *Engine) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+	if e.OnUp == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnUp(ctx, p, o, s)
+}
+
+func (e *Engine) Down(ctx context.Context, project string, o reconcile.DownOptions, s reconcile.Sink) error {
+	if e.OnDown == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnDown(ctx, project, o, s)
+}
+
+func (e *Engine) verb(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	if e.OnVerb == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnVerb(ctx, verb, project, o, s)
+}
+
+func (e *Engine) Start(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "start", project, o, s)
+}
+
+func (e *Engine) Stop(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "stop", project, o, s)
+}
+
+func (e *Engine) Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "restart", project, o, s)
+}
+
+func (e *Engine) Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "kill", project, o, s)
+}
+
+func (e *Engine) Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "remove", project, o, s)
+}
+
+func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error {
+	if e.OnPull == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnPull(ctx, p, services, policy, s)
+}
+
+func (e *Engine) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
+	if e.OnRun == nil {
+		return runtime.Exit{}, errdefs.ErrNotSupported
+	}
+	return e.OnRun(ctx, p, o, streams, s)
+}
+
+func (e *Engine) Exec(ctx context.Context, project string, o reconcile.ExecOptions, streams runtime.IO) (runtime.Exit, error) {
+	if e.OnExec == nil {
+		return runtime.Exit{}, errdefs.ErrNotSupported
+	}
+	return e.OnExec(ctx, project, o, streams)
+}
+
+func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Container, error) {
+	if e.OnContainers == nil {
+		return nil, nil
+	}
+	return e.OnContainers(ctx, project)
+}
+
+func (e *Engine) Projects(ctx context.Context) ([]reconcile.ProjectSummary, error) {
+	if e.OnProjects == nil {
+		return nil, nil
+	}
+	return e.OnProjects(ctx)
+}
+
+func (e *Engine) Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+	if e.OnLogs == nil {
+		return nil
+	}
+	return e.OnLogs(ctx, project, o, each)
+}
+
+func (e *Engine) Events(ctx context.Context, project string) <-chan reconcile.Event {
+	if e.OnEvents == nil {
+		ch := make(chan reconcile.Event)
+		context.AfterFunc(ctx, func() { close(ch) })
+		return ch
+	}
+	return e.OnEvents(ctx, project)
+}
+
+func (e *Engine) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {
+	if e.OnLoad == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnLoad(ctx, r, s)
+}
+
+func (e *Engine) Idle() bool { return e.OnIdle == nil || e.OnIdle() }
+
+func (e *Engine) Close(context.Context) error { return nil }

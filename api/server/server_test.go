@@ -1,0 +1,449 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/api/server"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// serve answers for e until the test ends and gives a client.
+func serve(t *testing.T, e api.Engine) (*client.Client, *server.Server, string) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "stack.sock")
+	l, err := server.Listen(socket, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(e, server.Options{Version: api.Version{Version: "1.2.3", Pid: 42}, Group: -1})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error("shutdown:", err)
+		}
+		if err := <-served; err != nil {
+			t.Error("serve:", err)
+		}
+	})
+	c := client.New(socket, "1.2.3")
+	t.Cleanup(c.Close)
+	return c, s, socket
+}
+
+func project() *spec.Project {
+	return &spec.Project{Name: "shop", Services: map[string]*spec.Service{"web": {Name: "web", Image: "nginx"}}}
+}
+
+func TestUpStreamsEventsAndEnds(t *testing.T) {
+	var got reconcile.UpOptions
+	c, _, _ := serve(t, &apitest.Engine{
+		OnUp: func(_ context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+			got = o
+			s(reconcile.Event{Kind: "container", Name: p.Name + "-web-1", Phase: reconcile.Working, Text: "Creating"})
+			s(reconcile.Event{Kind: "container", Name: p.Name + "-web-1", Phase: reconcile.Done, Text: "Started"})
+			return nil
+		},
+	})
+	var texts []string
+	ten := 10 * time.Second
+	o := reconcile.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}, Timeout: &ten}
+	err := c.Up(context.Background(), project(), o, func(e reconcile.Event) { texts = append(texts, e.Name+" "+e.Text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := strings.Join(texts, ","); s != "shop-web-1 Creating,shop-web-1 Started" {
+		t.Error("got", s)
+	}
+	if got.Scale["web"] != 3 || *got.Timeout != ten || got.Services[0] != "web" {
+		t.Errorf("options arrived as %+v", got)
+	}
+}
+
+func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
+			return errdefs.With(errdefs.ErrConflict, diag.List{{Summary: "port taken", Hint: "choose another"}}.Err())
+		},
+		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
+			return nil, errdefs.With(errdefs.ErrNotFound, errors.New("no such project"))
+		},
+		OnDown: func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { panic("a bug") },
+	})
+	ctx := context.Background()
+	err := c.Up(ctx, project(), reconcile.UpOptions{}, nil)
+	var d *diag.Diagnostic
+	if !errors.Is(err, errdefs.ErrConflict) || !errors.As(err, &d) || d.Hint != "choose another" {
+		t.Errorf("from a stream: %v", err)
+	}
+	if _, err := c.Containers(ctx, "shop"); !errors.Is(err, errdefs.ErrNotFound) || err.Error() != "no such project" {
+		t.Errorf("from an answer: %v", err)
+	}
+	if err := c.Down(ctx, "shop", reconcile.DownOptions{}, nil); err == nil || !strings.Contains(err.Error(), "a bug") {
+		t.Errorf("from a panic: %v", err)
+	}
+	if _, err := c.Projects(ctx); err != nil {
+		t.Errorf("after the panic: %v", err)
+	}
+}
+
+func TestNamesInPathsAreChecked(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnContainers: func(_ context.Context, name string) ([]reconcile.Container, error) {
+			t.Errorf("the engine was asked for %q", name)
+			return nil, nil
+		},
+	})
+	for _, name := range []string{"..", "../../etc", "a/b", "UPPER", "-x", "a b", "a\x00", strings.Repeat("a", 200)} {
+		if _, err := c.Containers(context.Background(), name); err == nil {
+			t.Errorf("%q was accepted", name)
+		}
+	}
+	p := project()
+	p.Name = "other"
+	err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil)
+	if err == nil || errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Errorf("a project under its own name: %v", err) // the engine has no Up: ErrNotSupported
+	}
+}
+
+func TestAnotherVersionIsToldWhatToDo(t *testing.T) {
+	_, _, socket := serve(t, &apitest.Engine{})
+	c := client.New(socket, "9.9.9")
+	defer c.Close()
+	_, err := c.Connect(context.Background())
+	if !errors.Is(err, api.ErrVersion) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"1.2.3", "9.9.9", "kill 42", "containers run on"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	// Whoever skips the handshake is refused all the same.
+	if err := c.Up(context.Background(), project(), reconcile.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{}); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("exec: %v", err)
+	}
+}
+
+func TestCancelReachesTheEngine(t *testing.T) {
+	for _, verb := range []string{"up", "exec"} {
+		t.Run(verb, func(t *testing.T) {
+			entered, ended := make(chan struct{}), make(chan struct{})
+			wait := func(ctx context.Context) error {
+				close(entered)
+				<-ctx.Done()
+				close(ended)
+				return ctx.Err()
+			}
+			c, _, _ := serve(t, &apitest.Engine{
+				OnUp: func(ctx context.Context, _ *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+					return wait(ctx)
+				},
+				OnExec: func(ctx context.Context, _ string, _ reconcile.ExecOptions, _ runtime.IO) (runtime.Exit, error) {
+					return runtime.Exit{}, wait(ctx)
+				},
+			})
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() {
+				if verb == "up" {
+					done <- c.Up(ctx, project(), reconcile.UpOptions{}, nil)
+				} else {
+					// Stdin that never ends must not keep it.
+					r, w := io.Pipe()
+					defer w.Close()
+					_, err := c.Exec(ctx, "shop", reconcile.ExecOptions{}, runtime.IO{Stdin: r})
+					done <- err
+				}
+			}()
+			<-entered
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("the client says %v", err)
+			}
+			<-ended
+		})
+	}
+}
+
+func TestExecCarriesStreamsBothWays(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnExec: func(_ context.Context, _ string, o reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+			in, err := io.ReadAll(s.Stdin)
+			if err != nil {
+				return runtime.Exit{}, err
+			}
+			size := <-s.Resize
+			sig := <-s.Signals
+			if size != (runtime.WinSize{Rows: 50, Cols: 300}) || sig != syscall.SIGTERM {
+				return runtime.Exit{}, errors.New("size or signal did not arrive")
+			}
+			io.WriteString(s.Stderr, "to stderr")
+			s.Stdout.Write(bytes.ToUpper(in))
+			return runtime.Exit{Code: 7}, nil
+		},
+	})
+	resize, signals := make(chan runtime.WinSize, 1), make(chan syscall.Signal, 1)
+	resize <- runtime.WinSize{Rows: 50, Cols: 300}
+	signals <- syscall.SIGTERM
+	text := strings.Repeat("all that goes in comes out. ", 200_000)
+	var out, errs bytes.Buffer
+	exit, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{Args: []string{"tr"}}, runtime.IO{
+		Stdin: strings.NewReader(text), Stdout: &out, Stderr: &errs, Resize: resize, Signals: signals,
+	})
+	if err != nil || exit.Code != 7 {
+		t.Fatal(exit, err)
+	}
+	if out.String() != strings.ToUpper(text) || errs.String() != "to stderr" {
+		t.Errorf("got %d bytes of stdout and %q", out.Len(), errs.String())
+	}
+}
+
+// A process that does not read its stdin must not hold up its output, its signals, or its end.
+func TestUnreadStdinHoldsNothingUp(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnExec: func(_ context.Context, _ string, _ reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+			<-s.Signals
+			io.WriteString(s.Stdout, "bye")
+			return runtime.Exit{}, nil
+		},
+	})
+	signals := make(chan syscall.Signal, 1)
+	signals <- syscall.SIGINT
+	var out bytes.Buffer
+	_, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{
+		Stdin: bytes.NewReader(make([]byte, 1<<20)), Stdout: &out, Signals: signals,
+	})
+	if err != nil || out.String() != "bye" {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+func TestRunTellsEventsAmongItsOutput(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnRun: func(_ context.Context, p *spec.Project, o reconcile.RunOptions, s runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
+			sink(reconcile.Event{Name: p.Services["web"].Image, Text: "Pulled", Phase: reconcile.Done})
+			if s.Stdin != nil {
+				return runtime.Exit{}, errors.New("it has a stdin that nobody asked for")
+			}
+			io.WriteString(s.Stdout, "hello")
+			return runtime.Exit{Code: 3}, nil
+		},
+	})
+	var out bytes.Buffer
+	var pulled string
+	exit, err := c.Run(context.Background(), project(), reconcile.RunOptions{Service: "web"}, runtime.IO{Stdout: &out},
+		func(e reconcile.Event) { pulled = e.Name })
+	if err != nil || exit.Code != 3 || out.String() != "hello" || pulled != "nginx" {
+		t.Errorf("got %+v, %v, %q, %q", exit, err, out.String(), pulled)
+	}
+}
+
+func TestLogsArriveInOrderAndStopWithTheirReader(t *testing.T) {
+	const lines = 5000
+	ended := make(chan error, 1)
+	c, _, _ := serve(t, &apitest.Engine{
+		OnLogs: func(_ context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+			if o.Tail != 7 || o.Services[0] != "web" {
+				t.Errorf("options arrived as %+v", o)
+			}
+			for i := range lines {
+				if err := each(reconcile.LogEntry{Container: "shop-web-1", Replica: i, Line: []byte{0xff, 0}}); err != nil {
+					ended <- err
+					return err
+				}
+			}
+			ended <- nil
+			return nil
+		},
+	})
+	next := 0
+	o := reconcile.LogOptions{Tail: 7, Services: []string{"web"}}
+	err := c.Logs(context.Background(), "shop", o, func(e reconcile.LogEntry) error {
+		if e.Replica != next || !bytes.Equal(e.Line, []byte{0xff, 0}) {
+			t.Fatalf("line %d arrived as %+v", next, e)
+		}
+		next++
+		return nil
+	})
+	if err != nil || next != lines {
+		t.Errorf("got %d lines, %v", next, err)
+	}
+	<-ended
+	enough := errors.New("enough")
+	if err := c.Logs(context.Background(), "shop", o, func(reconcile.LogEntry) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
+	}
+	<-ended
+}
+
+func TestLoadSendsTheArchiveAndGetsImages(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnLoad: func(_ context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {
+			n, err := io.Copy(io.Discard, r)
+			s(reconcile.Event{Current: n, Text: "Loaded", Phase: reconcile.Done})
+			return []image.Info{{Refs: []string{"app:1"}}}, err
+		},
+	})
+	var n int64
+	images, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 10<<20)), func(e reconcile.Event) { n = e.Current })
+	if err != nil || len(images) != 1 || images[0].Refs[0] != "app:1" || n != 10<<20 {
+		t.Errorf("got %v, %v, %d", images, err, n)
+	}
+}
+
+// A client that stopped reading holds up neither the engine nor others; progress of one thing is joined.
+func TestSlowReaderHoldsNobodyUp(t *testing.T) {
+	engineDone := make(chan struct{})
+	c, _, socket := serve(t, &apitest.Engine{
+		OnUp: func(_ context.Context, _ *spec.Project, _ reconcile.UpOptions, s reconcile.Sink) error {
+			for i := range 200_000 {
+				s(reconcile.Event{Kind: "image", Name: "postgres:15", Phase: reconcile.Working, Text: "Pulling", Current: int64(i)})
+			}
+			close(engineDone)
+			return nil
+		},
+	})
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := `{"project":{"Name":"shop"},"options":{}}`
+	req, _ := http.NewRequest("POST", "http://stack/v1/projects/shop/up", strings.NewReader(body))
+	req.Header.Set(api.VersionHeader, "1.2.3")
+	if err := req.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	<-engineDone // although nobody has read a byte
+	if _, err := c.Projects(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMalformedRequestsAreRefused(t *testing.T) {
+	_, _, socket := serve(t, &apitest.Engine{})
+	h := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial("unix", socket)
+	}}}
+	defer h.CloseIdleConnections()
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/v1/projects/shop/up", `{`, 400},
+		{"POST", "/v1/projects/shop/up", `{}`, 400},
+		{"POST", "/v1/projects/shop/up", `{"project":{"Name":"other"}}`, 400},
+		{"POST", "/v1/projects/shop/up", `{"project":{"Name":"shop"},"surprise":1}`, 400},
+		{"POST", "/v1/projects/shop/up", `{"project":{"Name":"shop"}} {}`, 400},
+		{"POST", "/v1/projects/shop/exec", `[]`, 400},
+		{"GET", "/v1/projects/shop/logs?options=x", ``, 400},
+		{"GET", "/v1/projects/shop/up", ``, 404},
+		{"GET", "/containers/json", ``, 404},
+	} {
+		req, _ := http.NewRequest(tt.method, "http://stack"+tt.path, strings.NewReader(tt.body))
+		req.Header.Set(api.VersionHeader, "1.2.3")
+		resp, err := h.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != tt.status {
+			t.Errorf("%s %s %s: got %d, want %d", tt.method, tt.path, tt.body, resp.StatusCode, tt.status)
+		}
+	}
+}
+
+func TestADaemonThatGoesAwayIsSaid(t *testing.T) {
+	entered := make(chan struct{})
+	c, s, _ := serve(t, &apitest.Engine{
+		OnUp: func(ctx context.Context, _ *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+			close(entered)
+			<-ctx.Done()
+			return errors.New("the daemon ends")
+		},
+	})
+	done := make(chan error, 1)
+	go func() { done <- c.Up(context.Background(), project(), reconcile.UpOptions{}, nil) }()
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil {
+		t.Error("the client takes it for a success")
+	}
+	if _, err := c.Connect(context.Background()); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestSocketAndUse(t *testing.T) {
+	c, s, socket := serve(t, &apitest.Engine{})
+	info, err := os.Stat(socket)
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	if _, err := c.Connect(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Unused(); d != 0 {
+		t.Errorf("unused for %v with a client connected", d)
+	}
+	c.Close()
+	for deadline := time.Now().Add(10 * time.Second); s.Unused() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("still in use after the client has gone")
+		}
+		syscall.Nanosleep(&syscall.Timespec{Nsec: 1e6}, nil)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnExec: func(_ context.Context, _ string, o reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+			io.Copy(s.Stdout, s.Stdin)
+			return runtime.Exit{Code: o.Index}, nil
+		},
+	})
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			var out bytes.Buffer
+			exit, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{Index: i},
+				runtime.IO{Stdin: strings.NewReader("x"), Stdout: &out})
+			if err != nil || exit.Code != i || out.String() != "x" {
+				t.Errorf("%d: %+v, %v, %q", i, exit, err, out.String())
+			}
+		})
+	}
+	wg.Wait()
+}

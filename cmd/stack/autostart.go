@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// connect gives a client whose daemon has answered, starting one when none runs.
+//
+// A daemon that is just leaving hangs up on what it has not answered yet, and the next one needs its lock:
+// so connect tries again for as long as that may take.
+func (a *app) connect(ctx context.Context) (*client.Client, error) {
+	if a.daemon != nil {
+		return a.daemon, nil
+	}
+	c := client.New(a.roots.Socket(), version)
+	const patience = 20 * time.Second
+	for deadline := time.Now().Add(patience); ; {
+		_, err := c.Connect(ctx)
+		switch {
+		case err == nil:
+			a.daemon = c
+			return c, nil
+		case errors.Is(err, api.ErrVersion), ctx.Err() != nil:
+			return nil, err
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", a.roots.Socket())
+		case !errors.Is(err, errdefs.ErrUnavailable), time.Now().After(deadline):
+			return nil, err
+		}
+		if err := a.startDaemon(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// mustRoot says what to do when a daemon cannot be started from here.
+func (a *app) mustRoot() error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return fmt.Errorf("cannot start the stack daemon as uid %d: containers, networks and mounts need root\n"+
+		"run the command with sudo, or have root run `stack daemon` and join the group of %s", os.Geteuid(), a.roots.Socket())
+}
+
+// startDaemon runs `stack daemon` in a session of its own and waits until it is ready, or finds that another is.
+func (a *app) startDaemon(ctx context.Context) error {
+	if err := a.mustRoot(); err != nil {
+		return err
+	}
+	ready, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	defer theirs.Close()
+	log, err := openDaemonLog(a.roots.InState())
+	if err != nil {
+		return fmt.Errorf("cannot start the stack daemon: %w", err)
+	}
+	defer log.Close()
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fmt.Errorf("cannot start the stack daemon: %w", err)
+	}
+	args := []string{"daemon", "--auto-started", "--ready-fd", "3", "--state-root", a.roots.State, "--run-root", a.roots.Run}
+	if c := a.global.config; c != "" {
+		args = append(args, "--config", c)
+	}
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = "stack"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Dir = "/" // it must not keep a directory of the user's busy
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("cannot start the stack daemon: %w", err)
+	}
+	theirs.Close()
+	stop := context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Now()) }) //nolint:errcheck // a pipe can
+	defer stop()
+	answer, err := bufio.NewReader(ready).ReadString('\n')
+	if err == nil && answer == readyLine {
+		cmd.Process.Release() //nolint:errcheck // it is nobody's child when this command has ended
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // what we started leaves by itself
+	}
+	cmd.Wait() //nolint:errcheck // its log says more than its status
+	return fmt.Errorf("cannot start the stack daemon:\n%s", lastWords(log, from))
+}
+
+// readyLine is what a daemon writes to --ready-fd when it, or another one, answers.
+const readyLine = "ready\n"
+
+// openDaemonLog opens <state>/daemon.log for appending; a large one is moved aside first.
+func openDaemonLog(state string) (*os.File, error) {
+	const large = 4 << 20 // bytes
+	// 0711: a container's own user reaches its files by name, nobody may list.
+	if err := os.MkdirAll(state, 0o711); err != nil {
+		return nil, err
+	}
+	path := state + "/daemon.log"
+	if info, err := os.Stat(path); err == nil && info.Size() > large {
+		os.Rename(path, path+".1") //nolint:errcheck // the log grows on, that is all
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o640)
+}
+
+// lastWords is what the daemon has written since from, at most 20 lines.
+func lastWords(log *os.File, from int64) string {
+	text, err := io.ReadAll(io.NewSectionReader(log, from, 1<<20))
+	if err != nil || len(strings.TrimSpace(string(text))) == 0 {
+		return "it ended without a word; its log is " + log.Name()
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	if len(lines) > 20 {
+		lines = append([]string{"… (all of it: " + log.Name() + ")"}, lines[len(lines)-20:]...)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// readyFile is the file that fd names, for --ready-fd; nil when none was given.
+func readyFile(fd int) *os.File {
+	if fd <= 2 {
+		return nil
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "ready-fd "+strconv.Itoa(fd))
+}

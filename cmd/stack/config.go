@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/spec"
+)
+
+type configFlags struct {
+	format, output, hash                                    string
+	services, volumes, networks, profiles, images           bool
+	environment, variables, quiet                           bool
+	noInterpolate, noNormalize, noPathResolution, noEnvFile bool
+	noConsistency, digests, lockDigests, models             bool
+}
+
+func newConfigCommand(a *app) *cobra.Command {
+	var c configFlags
+	cmd := &cobra.Command{
+		Use:   "config [OPTIONS] [SERVICE...]",
+		Short: "Check the Compose file and show it as it is understood",
+		Long:  "Checks the Compose file and shows it with everything joined: variables, several files, includes, extends, defaults. It needs no daemon.",
+		RunE:  func(cmd *cobra.Command, services []string) error { return a.config(cmd.Context(), c, services) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.format, "format", "yaml", "yaml or json")
+	f.StringVarP(&c.output, "output", "o", "", "Write to this file")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "Only check")
+	f.BoolVar(&c.services, "services", false, "Only the names of the services")
+	f.BoolVar(&c.volumes, "volumes", false, "Only the names of the volumes")
+	f.BoolVar(&c.networks, "networks", false, "Only the names of the networks")
+	f.BoolVar(&c.profiles, "profiles", false, "Only the names of the profiles")
+	f.BoolVar(&c.images, "images", false, "Only the names of the images")
+	f.BoolVar(&c.environment, "environment", false, "Only the variables that the file is read with")
+	f.BoolVar(&c.variables, "variables", false, "")
+	f.StringVar(&c.hash, "hash", "", "")
+	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "")
+	f.BoolVar(&c.noNormalize, "no-normalize", false, "")
+	f.BoolVar(&c.noPathResolution, "no-path-resolution", false, "")
+	f.BoolVar(&c.noEnvFile, "no-env-resolution", false, "")
+	f.BoolVar(&c.noConsistency, "no-consistency", false, "")
+	f.BoolVar(&c.digests, "resolve-image-digests", false, "")
+	f.BoolVar(&c.lockDigests, "lock-image-digests", false, "")
+	f.BoolVar(&c.models, "models", false, "")
+	for _, name := range unsupportedConfigFlags {
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	return cmd
+}
+
+// unsupportedConfigFlags are docker compose's that are refused by name.
+var unsupportedConfigFlags = []string{
+	"variables", "hash", "no-interpolate", "no-normalize", "no-path-resolution", "no-env-resolution", "no-consistency",
+	"resolve-image-digests", "lock-image-digests", "models",
+}
+
+func (a *app) config(ctx context.Context, c configFlags, services []string) error {
+	for flag, set := range map[string]bool{
+		"variables": c.variables, "hash": c.hash != "", "no-interpolate": c.noInterpolate, "no-normalize": c.noNormalize,
+		"no-path-resolution": c.noPathResolution, "no-env-resolution": c.noEnvFile, "no-consistency": c.noConsistency,
+		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests, "models": c.models,
+	} {
+		if set {
+			return usageError("config --%s is not supported", flag)
+		}
+	}
+	if c.format != "yaml" && c.format != "json" {
+		return usageError("unsupported --format value %q, expected yaml or json", c.format)
+	}
+	p, err := a.load(ctx, services)
+	if err != nil || c.quiet {
+		return err
+	}
+	if c.output == "" {
+		return a.writeConfig(a.out, c, p, services)
+	}
+	f, err := os.Create(c.output)
+	if err != nil {
+		return fmt.Errorf("cannot write the configuration: %w", err)
+	}
+	defer f.Close()
+	if err := a.writeConfig(f, c, p, services); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// writeConfig writes the one thing that was asked for.
+func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services []string) error {
+	lines := func(list []string) error {
+		for _, l := range list {
+			if _, err := fmt.Fprintln(w, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	keep := p.Services
+	if len(services) > 0 {
+		keep = map[string]*spec.Service{}
+		for _, s := range withDependencies(p, services) {
+			keep[s] = p.Services[s]
+		}
+	}
+	switch {
+	case c.services:
+		return lines(sortedKeys(keep))
+	case c.volumes:
+		return lines(sortedKeys(p.Volumes))
+	case c.networks:
+		return lines(sortedKeys(p.Networks))
+	case c.profiles:
+		return lines(allProfiles(p))
+	case c.images:
+		return lines(images(keep))
+	case c.environment:
+		var env []string
+		loc, _ := a.locate()
+		for _, k := range sortedKeys(loc.Env) {
+			env = append(env, k+"="+loc.Env[k])
+		}
+		return lines(env)
+	}
+	shown := *p
+	shown.Services = keep
+	return writeProject(w, c.format, &shown)
+}
+
+func allProfiles(p *spec.Project) []string {
+	var all []string
+	for _, services := range []map[string]*spec.Service{p.Services, p.Inactive} {
+		for _, s := range services {
+			all = append(all, s.Profiles...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func images(services map[string]*spec.Service) []string {
+	var all []string
+	for _, s := range services {
+		if s.Image != "" {
+			all = append(all, s.Image)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func writeProject(w io.Writer, format string, p *spec.Project) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(p)
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newCreateCommand(a *app) *cobra.Command {
+	var p planFlags
+	var build, noBuild bool
+	cmd := &cobra.Command{
+		Use:   "create [OPTIONS] [SERVICE...]",
+		Short: "Create the project without starting it",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			if build {
+				return usageError("--build is not supported: stack builds no images")
+			}
+			return a.create(cmd.Context(), p, cmd.Flags().Changed, services)
+		},
+	}
+	p.add(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&build, "build", false, "")
+	f.BoolVar(&noBuild, "no-build", false, "")
+	f.MarkHidden("build")    //nolint:errcheck // it exists
+	f.MarkHidden("no-build") //nolint:errcheck // it exists
+	return cmd
+}
+
+func (a *app) create(ctx context.Context, flags planFlags, changed func(string) bool, services []string) error {
+	if err := flags.check(); err != nil {
+		return err
+	}
+	o := reconcile.UpOptions{Services: services, NoStart: true}
+	if err := flags.fill(&o, a, changed); err != nil {
+		return err
+	}
+	p, err := a.load(ctx, services)
+	if err != nil {
+		return err
+	}
+	if err := checkServices(p, sortedKeys(o.Scale)); err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return daemon.Up(ctx, p, o, a.pullFilter(flags.quietPull))
+}

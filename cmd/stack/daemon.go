@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/settings"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/store"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/volume"
+)
+
+// openEngine opens every room below r and puts the engine in front of them. close ends them in the
+// reverse order; containers run on.
+func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ *reconcile.Engine, close func(context.Context) error, err error) {
+	var closers []func(context.Context) error
+	closeAll := func(ctx context.Context) error {
+		var errs []error
+		for i := len(closers) - 1; i >= 0; i-- {
+			errs = append(errs, closers[i](ctx))
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot open %s: %w", r.State, errors.Join(err, closeAll(ctx)))
+		}
+	}()
+	db, err := store.Open(r.InState("stack.db"))
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, func(context.Context) error { return db.Close() })
+	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, images.Close)
+	volumes, err := volume.New(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	networks, err := network.New(ctx, network.Options{Roots: r, Pools: addressPools(s), Servers: s.DNS})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, networks.Close)
+	containers, err := runtime.New(ctx, runtime.Options{Roots: r})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, func(context.Context) error { return containers.Close() })
+	engine, err := reconcile.New(ctx, driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers},
+		reconcile.Options{Roots: r, Store: db})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, engine.Close)
+	return engine, closeAll, nil
+}
+
+// addressPools are the settings' in the network's words.
+func addressPools(s settings.Settings) []network.AddressPool {
+	var pools []network.AddressPool
+	for _, p := range s.AddressPools {
+		pools = append(pools, network.AddressPool{Base: p.Base, Size: p.Size})
+	}
+	return pools
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/server"
+	"github.com/stackrun/stack/cmd/stack/settings"
+	"github.com/stackrun/stack/internal/roots"
+)
+
+// daemonOptions are the flags of `stack daemon`.
+type daemonOptions struct {
+	autoStarted bool
+	readyFD     int
+	idle        time.Duration
+}
+
+func newDaemonCommand(a *app) *cobra.Command {
+	var o daemonOptions
+	cmd := &cobra.Command{
+		Use:   "daemon [OPTIONS]",
+		Short: "Hold projects up: the process behind every other command",
+		Long: `Holds projects up: keeps containers as their Compose files want them, answers the other commands
+and serves the containers' DNS. Other commands start it when it is needed, and then it leaves by itself once
+nothing runs; started by hand or by systemd it stays.
+
+It may be ended or killed at any time: containers run on, and the next daemon takes them over.`,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{noProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runDaemon(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.DurationVar(&o.idle, "idle", 30*time.Second, "When started by another command, leave after nothing was to do for this long")
+	f.BoolVar(&o.autoStarted, "auto-started", false, "Leave when idle")
+	f.IntVar(&o.readyFD, "ready-fd", 0, "Say on this file descriptor when commands can connect")
+	f.MarkHidden("ready-fd") //nolint:errcheck // it exists
+	return cmd
+}
+
+// runDaemon is the life of a daemon: lock, open, listen, answer until told to end or nothing is left to do.
+func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root", os.Geteuid())
+	}
+	ready := readyFile(o.readyFD)
+	defer func() {
+		if ready != nil {
+			ready.Close()
+		}
+	}()
+	// The terminal that it was started from may go.
+	signal.Ignore(syscall.SIGHUP)
+	config, err := settings.Read(a.configPath())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(a.roots.State, 0o711); err != nil {
+		return fmt.Errorf("cannot run the stack daemon: %w", err)
+	}
+	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
+	lock, err := lockDaemon(patience, a.roots)
+	cancel()
+	if errors.Is(err, errAnswered) && ready != nil {
+		_, err := ready.WriteString(readyLine)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("cannot run the stack daemon on %s: %w", a.roots.Run, err)
+	}
+	log := slog.New(slog.NewTextHandler(a.err, nil))
+	d := &daemonProcess{roots: a.roots, options: o, log: log}
+	started := func() {
+		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens
+		if ready != nil {
+			ready.WriteString(readyLine) //nolint:errcheck // it was not waited for
+			ready.Close()
+			ready = nil
+		}
+	}
+	err = d.run(ctx, config, started)
+	leaveRun(a.roots, lock)
+	return err
+}
+
+func (a *app) configPath() string {
+	for _, path := range []string{a.global.config, a.env["STACK_CONFIG"]} {
+		if path != "" {
+			return path
+		}
+	}
+	return settings.DefaultPath
+}
+
+// daemonProcess is a daemon that holds the lock.
+type daemonProcess struct {
+	roots   roots.Roots
+	options daemonOptions
+	log     *slog.Logger
+}
+
+// How long requests have to end when the daemon does.
+const shutdownTime = 5 * time.Second
+
+func (d *daemonProcess) run(ctx context.Context, config settings.Settings, started func()) error {
+	engine, closeEngine, err := openEngine(ctx, d.roots, config)
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx, engine, closeEngine, started)
+}
+
+// serve answers in front of engine until ctx ends or it is idle, and closes it.
+func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngine func(context.Context) error, started func()) error {
+	group := stackGroup()
+	s := server.New(engine, server.Options{
+		Version: api.Version{
+			Version: version, Pid: os.Getpid(), AutoStarted: d.options.autoStarted,
+			StateRoot: d.roots.State, RunRoot: d.roots.Run,
+		},
+		Group: group, Log: d.log,
+	})
+	listener, err := server.Listen(d.roots.Socket(), group)
+	if err != nil {
+		return errors.Join(err, closeEngine(ctx))
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	d.log.Info("ready", "version", version, "socket", d.roots.Socket())
+	started()
+	select {
+	case <-ctx.Done():
+		d.log.Info("ending: containers run on")
+	case <-d.idle(ctx, s, engine):
+		d.log.Info("leaving: nothing runs and nobody asks")
+	case err = <-served:
+	}
+	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // nobody listens
+	ending, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	return errors.Join(err, s.Shutdown(ending), closeEngine(ending))
+}
+
+// idle closes its channel once nobody has been connected and nothing ran for as long as the options say; never for
+// a daemon that was not started by a command. It looks four times in that span and not at events: a daemon that
+// stays a few seconds longer harms nobody.
+func (d *daemonProcess) idle(ctx context.Context, s *server.Server, engine api.Engine) <-chan struct{} {
+	done := make(chan struct{})
+	if !d.options.autoStarted || d.options.idle <= 0 {
+		return done
+	}
+	go func() {
+		tick := time.NewTicker(max(d.options.idle/4, 10*time.Millisecond))
+		defer tick.Stop()
+		var since time.Time // when the engine was first seen idle
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if !engine.Idle() {
+				since = time.Time{}
+				continue
+			}
+			if since.IsZero() {
+				since = time.Now()
+			}
+			if time.Since(since) >= d.options.idle && s.Unused() >= d.options.idle {
+				close(done)
+				return
+			}
+		}
+	}()
+	return done
+}
+
+// stackGroup is the id of the group `stack`, -1 when there is none.
+func stackGroup() int {
+	g, err := user.LookupGroup("stack")
+	if err != nil {
+		return -1
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1
+	}
+	return id
+}

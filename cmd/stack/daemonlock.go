@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/internal/roots"
+)
+
+// errAnswered says that another daemon holds the lock and answers.
+var errAnswered = errors.New("another stack daemon runs on these roots")
+
+// lockDaemon takes <run>/daemon.lock. While another holds it: errAnswered once that one answers; when it leaves
+// instead, the lock becomes ours. The lock is an flock(2): it ends with its holder, however that dies.
+func lockDaemon(ctx context.Context, r roots.Roots) (*os.File, error) {
+	path := r.InRun("daemon.lock")
+	c := client.New(r.Socket(), version)
+	defer c.Close()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		f, err := tryLock(path)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) {
+			return f, err
+		}
+		// A daemon of another version answers too: the client will say so.
+		if _, err := c.Connect(ctx); err == nil || errors.Is(err, api.ErrVersion) {
+			return nil, errAnswered
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("cannot lock %s: its holder neither answers nor leaves", path)
+		}
+	}
+}
+
+// tryLock makes and locks path. A daemon that leaves removes the file while it holds it, so a lock counts
+// only when path still names the file that was locked.
+func tryLock(path string) (*os.File, error) {
+	for {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if errors.Is(err, fs.ErrNotExist) { // its directory was just removed
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+		}
+		locked, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if now, err := os.Stat(path); err == nil && os.SameFile(locked, now) {
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+// leaveRun removes what the daemon has of the run root: the socket, empty directories, last the lock. Whatever is
+// not empty stays: somebody may still need it.
+func leaveRun(r roots.Roots, lock *os.File) {
+	os.Remove(r.Socket()) //nolint:errcheck // the next daemon replaces it
+	var dirs []string
+	filepath.WalkDir(r.Run, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // best effort
+		if err == nil && d.IsDir() && path != r.Run {
+			dirs = append(dirs, path)
+		}
+		return nil
+	})
+	for i := len(dirs) - 1; i >= 0; i-- {
+		os.Remove(dirs[i]) //nolint:errcheck // not empty
+	}
+	os.Remove(lock.Name()) //nolint:errcheck // while it is ours
+	os.Remove(r.Run)       //nolint:errcheck // not empty
+	lock.Close()
+}

@@ -1,0 +1,78 @@
+package doctor
+
+import (
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// checkNetwork makes a bridge, a veth pair and a masquerade rule in a network namespace that ends with
+// the thread that is in it.
+func checkNetwork() []Check {
+	result := make(chan []Check)
+	go func() {
+		// Never unlocked: the thread is in the namespace and ends with this goroutine.
+		runtime.LockOSThread()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			result <- []Check{warning("network", "ask again as root", "no namespace to try it in: %v", err)}
+			return
+		}
+		result <- []Check{tryBridge(), tryVeth(), tryNft()}
+	}()
+	return <-result
+}
+
+func tryBridge() Check {
+	err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "probe0"}})
+	if err != nil {
+		return missing("bridge", "run `modprobe bridge`, or boot a kernel with CONFIG_BRIDGE", "%v", err)
+	}
+	return ok("bridge", "")
+}
+
+func tryVeth() Check {
+	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "probe1"}, PeerName: "probe2"})
+	if err != nil {
+		return missing("veth", "run `modprobe veth`, or boot a kernel with CONFIG_VETH", "%v", err)
+	}
+	return ok("veth", "")
+}
+
+func tryNft() Check {
+	const fix = "run `modprobe -a nf_tables nft_chain_nat nft_masq nft_ct`, or boot a kernel with CONFIG_NF_TABLES and CONFIG_NFT_NAT"
+	c, err := nftables.New()
+	if err != nil {
+		return missing("nftables", fix, "%v", err)
+	}
+	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "probe"})
+	chain := c.AddChain(&nftables.Chain{
+		Name: "out", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Masq{}}})
+	if err := c.Flush(); err != nil {
+		return missing("nftables", fix, "no masquerade rule: %v", err)
+	}
+	return ok("nftables", "nat, masquerade")
+}
+
+// checkForwarding only tells: the first network turns it on.
+func checkForwarding() Check {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	if err != nil {
+		return warning("ip_forward", "mount /proc writable", "%v", err)
+	}
+	if strings.TrimSpace(string(text)) != "1" {
+		if f, err := os.OpenFile("/proc/sys/net/ipv4/ip_forward", os.O_WRONLY, 0); err != nil {
+			return warning("ip_forward", "run `sysctl -w net.ipv4.ip_forward=1`", "off, and it cannot be turned on from here: %v", err)
+		} else {
+			f.Close()
+		}
+		return ok("ip_forward", "off: the first network turns it on")
+	}
+	return ok("ip_forward", "on")
+}

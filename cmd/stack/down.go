@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newDownCommand(a *app) *cobra.Command {
+	var o reconcile.DownOptions
+	var timeout int
+	cmd := &cobra.Command{
+		Use:   "down [OPTIONS] [SERVICE...]",
+		Short: "Stop and remove the project's containers and networks",
+		Long: `Stops and removes the project's containers and networks. Volumes and images stay unless -v and --rmi say
+otherwise. With services named, only their containers go.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			o.Services = services
+			o.Timeout = timeoutFlag(cmd, timeout)
+			return a.down(cmd.Context(), o, cmd.Flags().Changed("remove-orphans"))
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.Volumes, "volumes", "v", false, "Remove the file's named volumes and anonymous volumes, with what they hold")
+	f.BoolVar(&o.Volumes, "volume", false, "")
+	f.MarkHidden("volume") //nolint:errcheck // it exists
+	f.BoolVar(&o.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
+	f.StringVar(&o.RemoveImages, "rmi", "", "Remove images: all, or local for those without a name of the file's")
+	f.IntVarP(&timeout, "timeout", "t", 0, "Seconds that a container has to stop in (default: its own stop_grace_period)")
+	return cmd
+}
+
+func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bool) (err error) {
+	switch o.RemoveImages {
+	case "", "local", "all":
+	default:
+		return usageError("invalid --rmi value %q, expected local or all", o.RemoveImages)
+	}
+	if o.RemoveOrphans, err = a.removeOrphans(o.RemoveOrphans, orphansGiven); err != nil {
+		return err
+	}
+	name, _, err := a.project(ctx, o.Services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	some := false
+	p := a.progress()
+	err = daemon.Down(ctx, name, o, func(e reconcile.Event) { some = true; p.Event(e) })
+	if err == nil && !some {
+		a.warn("nothing to remove: project %q has no containers, networks or volumes here", name)
+	}
+	return err
+}
+
+// timeoutFlag is --timeout when it was given; nil means each container's own grace period.
+func timeoutFlag(cmd *cobra.Command, seconds int) *time.Duration {
+	if !cmd.Flags().Changed("timeout") {
+		return nil
+	}
+	d := time.Duration(seconds) * time.Second
+	return &d
+}

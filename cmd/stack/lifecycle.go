@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// lifecycle is what stop, start, restart, kill and rm have in common.
+func (a *app) lifecycle(ctx context.Context, services []string, o reconcile.ServiceOptions,
+	do func(*client.Client, context.Context, string, reconcile.ServiceOptions, reconcile.Sink) error) error {
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o.Services = services
+	return do(daemon, ctx, name, o, a.progress().Event)
+}
+
+// pullFilter shows progress, without pulls when quiet.
+func (a *app) pullFilter(quiet bool) reconcile.Sink {
+	show := a.progress().Event
+	if !quiet {
+		return show
+	}
+	return func(e reconcile.Event) {
+		if e.Kind == "image" && e.Phase == reconcile.Working {
+			return
+		}
+		show(e)
+	}
+}
+
+// confirm asks on stderr; anything but y or yes is no, the end of input too.
+func (a *app) confirm(question string) (bool, error) {
+	fmt.Fprintf(a.err, "%s [yN] ", question)
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && answer == "" {
+		fmt.Fprintln(a.err)
+		return false, nil
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}

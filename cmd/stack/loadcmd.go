@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/terminal"
+)
+
+func newLoadCommand(a *app) *cobra.Command {
+	var input string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "load [OPTIONS]",
+		Short: "Load images from an archive",
+		Long: `Loads images from a tar archive: what docker save or podman save write, or an OCI layout. The archive comes
+from -i or from stdin.`,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{noProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.loadImages(cmd.Context(), input, quiet) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&input, "input", "i", "", "Read this file instead of stdin")
+	f.BoolVarP(&quiet, "quiet", "q", false, "Do not show progress")
+	return cmd
+}
+
+func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
+	var r io.Reader = a.in
+	switch {
+	case input != "":
+		f, err := os.Open(input)
+		if err != nil {
+			return fmt.Errorf("cannot load images: %w", err)
+		}
+		defer f.Close()
+		r = f
+	case terminal.Of(a.in) != nil:
+		return usageError("cannot load images from a terminal (name an archive with -i, or redirect stdin)")
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	images, err := daemon.Load(ctx, r, a.quietly(quiet).Event)
+	if err != nil {
+		return err
+	}
+	a.endProgress()
+	for _, i := range images {
+		if len(i.Refs) == 0 {
+			fmt.Fprintf(a.out, "Loaded image ID: %s\n", i.ID)
+		}
+		for _, ref := range i.Refs {
+			fmt.Fprintf(a.out, "Loaded image: %s\n", ref)
+		}
+	}
+	return nil
+}

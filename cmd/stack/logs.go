@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/logview"
+	"github.com/stackrun/stack/reconcile"
+)
+
+type logsFlags struct {
+	follow, timestamps, noColor, noPrefix bool
+	index                                 int
+	since, until, tail                    string
+}
+
+func newLogsCommand(a *app) *cobra.Command {
+	var l logsFlags
+	cmd := &cobra.Command{
+		Use:   "logs [OPTIONS] [SERVICE...]",
+		Short: "Show what the containers wrote",
+		Long: `Shows what the containers wrote to stdout and stderr. A project's logs outlive its containers: those of a
+container that was replaced are still there.`,
+		RunE: func(cmd *cobra.Command, services []string) error { return a.logs(cmd.Context(), l, services) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&l.follow, "follow", "f", false, "Go on with what they write")
+	f.IntVar(&l.index, "index", 0, "Only this replica of the service")
+	f.BoolVar(&l.noColor, "no-color", false, "No colours")
+	f.BoolVar(&l.noPrefix, "no-log-prefix", false, "Do not say whose line it is")
+	f.StringVar(&l.since, "since", "", "Only lines since then: 2026-01-02T15:04:05Z, or 10m for ten minutes ago")
+	f.StringVar(&l.until, "until", "", "Only lines before then")
+	f.StringVarP(&l.tail, "tail", "n", "all", "Only this many last lines of each container")
+	f.BoolVarP(&l.timestamps, "timestamps", "t", false, "Show when each line was written")
+	return cmd
+}
+
+func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
+	o, err := l.options(services, time.Now())
+	if err != nil {
+		return err
+	}
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	out, errs := buffered(a.out, l.follow), buffered(a.err, l.follow)
+	view := logview.New(out, errs, logview.Options{
+		Project: name, Color: a.color(a.out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps,
+	})
+	if err := expect(ctx, daemon, view, name, services); err != nil {
+		return err
+	}
+	err = daemon.Logs(ctx, name, o, view.Entry)
+	err = errors.Join(err, view.Break(), out.Flush(), errs.Flush())
+	if errors.Is(err, syscall.EPIPE) {
+		return &exitError{code: exitFailed} // head has what it wanted
+	}
+	return err
+}
+
+// options are the flags in the words of the engine; now is what relative times count from.
+func (l logsFlags) options(services []string, now time.Time) (o reconcile.LogOptions, err error) {
+	o = reconcile.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1}
+	if l.tail != "all" {
+		if o.Tail, err = strconv.Atoi(l.tail); err != nil || o.Tail < -1 {
+			return o, usageError("invalid --tail %q, expected all or a number", l.tail)
+		}
+	}
+	if l.index != 0 && len(services) != 1 {
+		return o, usageError("--index needs exactly one service")
+	}
+	if o.Since, err = parseTime(l.since, now); err != nil {
+		return o, usageError("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.since)
+	}
+	if o.Until, err = parseTime(l.until, now); err != nil {
+		return o, usageError("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.until)
+	}
+	return o, nil
+}
+
+// parseTime reads a time, a duration before now, or seconds since 1970 with a fraction; "" is the zero time.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f < 0 || f > 1e11 {
+		return time.Time{}, errors.New("no time")
+	}
+	return time.Unix(0, int64(f*1e9)), nil
+}
+
+// expect announces the containers to the view, so that all prefixes are of one width.
+func expect(ctx context.Context, daemon *client.Client, view *logview.View, project string, services []string) error {
+	all, err := daemon.Containers(ctx, project)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if len(services) == 0 || slices.Contains(services, c.Service) {
+			view.Expect(c.Name, c.Service, c.Replica)
+		}
+	}
+	return nil
+}
+
+type flusher interface {
+	io.Writer
+	Flush() error
+}
+
+// buffered gathers lines when nobody waits for each.
+func buffered(w io.Writer, live bool) flusher {
+	if live {
+		return direct{w}
+	}
+	return bufio.NewWriterSize(w, 64<<10)
+}
+
+type direct struct{ io.Writer }
+
+func (direct) Flush() error { return nil }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newLsCommand(a *app) *cobra.Command {
+	var o lsFlags
+	cmd := &cobra.Command{
+		Use:         "ls [OPTIONS]",
+		Short:       "List projects",
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{noProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.ls(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.all, "all", "a", false, "List projects that have only stopped containers, too")
+	f.StringVar(&o.format, "format", "table", "table or json")
+	f.StringArrayVar(&o.filters, "filter", nil, "name=TEXT: only projects whose name has TEXT in it")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "Only names")
+	return cmd
+}
+
+type lsFlags struct {
+	all, quiet bool
+	format     string
+	filters    []string
+}
+
+// lsRow is a row of ls, with docker compose's keys.
+type lsRow struct{ Name, Status, ConfigFiles string }
+
+func (a *app) ls(ctx context.Context, o lsFlags) error {
+	if o.format != "table" && o.format != "json" {
+		return usageError("unsupported --format value %q, expected table or json", o.format)
+	}
+	var names []string
+	for _, f := range o.filters {
+		key, value, ok := strings.Cut(f, "=")
+		if !ok || key != "name" {
+			return usageError("invalid --filter %q, expected name=TEXT", f)
+		}
+		names = append(names, value)
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	rows := lsRows(all, o.all, names)
+	switch {
+	case o.quiet:
+		for _, r := range rows {
+			fmt.Fprintln(a.out, r.Name)
+		}
+		return nil
+	case o.format == "json":
+		return json.NewEncoder(a.out).Encode(rows)
+	}
+	return writeLs(a.out, rows)
+}
+
+func lsRows(all []reconcile.ProjectSummary, stopped bool, names []string) []lsRow {
+	rows := []lsRow{}
+	for _, p := range all {
+		if !stopped && p.States["running"]+p.States["restarting"]+p.States["paused"] == 0 {
+			continue
+		}
+		if len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(p.Name, n) }) {
+			continue
+		}
+		var status []string
+		for _, s := range sortedKeys(p.States) {
+			status = append(status, fmt.Sprintf("%s(%d)", s, p.States[s]))
+		}
+		rows = append(rows, lsRow{p.Name, strings.Join(status, ", "), strings.Join(p.Files, ",")})
+	}
+	return rows
+}
+
+func writeLs(w io.Writer, rows []lsRow) error {
+	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
+	fmt.Fprintln(t, "NAME\tSTATUS\tCONFIG FILES")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Status, r.ConfigFiles)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,130 @@
+// Command stack turns a Compose file into running containers, networks and volumes.
+//
+// This package is the only place for the terminal, the environment, signals and os.Exit. One verb is one
+// file. Results go to stdout; progress, warnings, errors and hints go to stderr.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+func main() {
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ()}
+	os.Exit(a.run(os.Args[1:]))
+}
+
+// Exit codes of the command's own. A process's own code goes through as it is.
+const (
+	exitFailed    = 1
+	exitCancelled = 130 // 128 + SIGINT, as a shell tells of a process that died of it
+)
+
+// exitError ends the command with code; an empty message prints nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// run is the whole command but os.Exit.
+func (a *app) run(args []string) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a.interrupts.start(cancel)
+	defer a.interrupts.stop()
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	a.close()
+	return a.report(ctx, err)
+}
+
+// report prints err and says which exit code it means.
+func (a *app) report(ctx context.Context, err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil && !errors.Is(exit.err, context.Canceled) {
+			a.printError(exit.err)
+		}
+		return exit.code
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return exitCancelled
+	}
+	a.printError(err)
+	return exitFailed
+}
+
+// interrupts hands SIGINT and SIGTERM to whoever handles them now. At first that is: cancel the command; a second
+// one ends it at once, for when the daemon does not answer.
+type interrupts struct {
+	ch   chan os.Signal
+	done chan struct{}
+
+	mu      sync.Mutex
+	handler func(os.Signal)
+}
+
+func (i *interrupts) start(cancel context.CancelFunc) {
+	i.ch, i.done = make(chan os.Signal, 8), make(chan struct{})
+	i.handle(func(os.Signal) {
+		cancel()
+		i.handle(func(os.Signal) { os.Exit(exitCancelled) })
+	})
+	signal.Notify(i.ch, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for {
+			select {
+			case s := <-i.ch:
+				i.mu.Lock()
+				h := i.handler
+				i.mu.Unlock()
+				h(s)
+			case <-i.done:
+				return
+			}
+		}
+	}()
+}
+
+func (i *interrupts) stop() {
+	signal.Stop(i.ch)
+	close(i.done)
+}
+
+// handle makes h the handler and returns the one before.
+func (i *interrupts) handle(h func(os.Signal)) (before func(os.Signal)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	before, i.handler = i.handler, h
+	return before
+}
+
+func environ() map[string]string {
+	env := map[string]string{}
+	for _, kv := range os.Environ() {
+		for i := 1; i < len(kv); i++ {
+			if kv[i] == '=' {
+				env[kv[:i]] = kv[i+1:]
+				break
+			}
+		}
+	}
+	return env
+}

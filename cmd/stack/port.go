@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newPortCommand(a *app) *cobra.Command {
+	var index int
+	var protocol string
+	cmd := &cobra.Command{
+		Use:   "port [OPTIONS] SERVICE PRIVATE_PORT",
+		Short: "Show where a port is published",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			port, err := strconv.ParseUint(args[1], 10, 16)
+			if err != nil || port == 0 {
+				return usageError("invalid port %q, expected 1 to 65535", args[1])
+			}
+			if protocol != "tcp" && protocol != "udp" {
+				return usageError("invalid --protocol %q, expected tcp or udp", protocol)
+			}
+			return a.port(cmd.Context(), args[0], int(port), protocol, index)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&index, "index", 0, "Which replica of the service (default: the first)")
+	f.StringVar(&protocol, "protocol", "tcp", "tcp or udp")
+	return cmd
+}
+
+func (a *app) port(ctx context.Context, service string, port int, protocol string, index int) error {
+	name, _, err := a.project(ctx, []string{service})
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Containers(ctx, name)
+	if err != nil {
+		return err
+	}
+	c, err := replica(all, service, index)
+	if err != nil {
+		return err
+	}
+	for _, p := range c.Ports {
+		if p.TargetPort == port && p.Protocol == protocol && p.PublishedPort != 0 {
+			host := p.URL
+			if host == "" {
+				host = "0.0.0.0"
+			}
+			fmt.Fprintln(a.out, net.JoinHostPort(host, strconv.Itoa(p.PublishedPort)))
+			return nil
+		}
+	}
+	return fmt.Errorf("no port %d/%s is published of container %s", port, protocol, c.Name)
+}
+
+// replica finds a service's container: number index, or the first.
+func replica(all []reconcile.Container, service string, index int) (reconcile.Container, error) {
+	var of []reconcile.Container
+	for _, c := range all {
+		if c.Service == service && !c.OneOff && (index == 0 || c.Replica == index) {
+			of = append(of, c)
+		}
+	}
+	if len(of) == 0 {
+		if index != 0 {
+			return reconcile.Container{}, fmt.Errorf("service %q has no container with number %d", service, index)
+		}
+		return reconcile.Container{}, fmt.Errorf("service %q has no container (start it with `stack up -d %s`)", service, service)
+	}
+	return slices.MinFunc(of, func(a, b reconcile.Container) int { return a.Replica - b.Replica }), nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// hostFS is what spec reads: the whole host, rooted at "/".
+var hostFS = os.DirFS("/")
+
+// locate finds out which project is meant, once. COMPOSE_* variables of .env become the command's own, unless
+// the process has them.
+func (a *app) locate() (*spec.Location, diag.List) {
+	if a.location != nil {
+		return a.location, a.locationFaults
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "/"
+	}
+	// The shell's idea of the directory, if it is one: a project is named after the link that leads to it.
+	if pwd := a.env["PWD"]; pwd != "" && sameDir(pwd, cwd) {
+		cwd = pwd
+	}
+	a.location, a.locationFaults = spec.Locate(hostFS, spec.Request{
+		Cwd: cwd, Process: maps.Clone(a.env), Files: a.global.files, ProjectDir: a.global.projectDir,
+		EnvFiles: a.global.envFiles, Name: a.global.name, Profiles: a.global.profiles,
+	})
+	for k, v := range a.location.Env {
+		if _, set := a.env[k]; !set && strings.HasPrefix(k, "COMPOSE_") {
+			a.env[k] = v
+		}
+	}
+	return a.location, a.locationFaults
+}
+
+func sameDir(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && filepath.IsAbs(a) && os.SameFile(x, y)
+}
+
+// load reads the project. services are those named on the command line: each must be in the file, and its profiles
+// become active. Warnings are printed.
+func (a *app) load(ctx context.Context, services []string) (*spec.Project, error) {
+	in, err := a.input()
+	if err != nil {
+		return nil, err
+	}
+	in.Services = services
+	p, list := spec.Load(ctx, in)
+	list = append(slices.Clone(a.locationFaults), list...)
+	if list.HasErrors() {
+		return nil, &loadError{list}
+	}
+	a.printWarnings(list)
+	return p, checkServices(p, services)
+}
+
+// input is what spec.Load is to look at.
+func (a *app) input() (spec.Input, error) {
+	loc, list := a.locate()
+	if list.HasErrors() {
+		return spec.Input{}, &loadError{list}
+	}
+	in := loc.Input(hostFS)
+	if slices.Contains(in.Files, spec.Stdin) {
+		if a.stdin == nil {
+			text, err := io.ReadAll(io.LimitReader(a.in, maxStdin))
+			if err != nil {
+				return in, fmt.Errorf("cannot read the Compose file from stdin: %w", err)
+			}
+			a.stdin = append([]byte{}, text...)
+		}
+		in.Stdin = a.stdin
+	}
+	return in, nil
+}
+
+// maxStdin bounds a Compose file on stdin, bytes.
+const maxStdin = 16 << 20
+
+// loadError is a file that could not be loaded; its faults are printed with their places.
+type loadError struct{ list diag.List }
+
+func (e *loadError) Error() string   { return e.list.Err().Error() }
+func (e *loadError) Unwrap() []error { return []error{e.list.Err()} }
+
+// checkServices says which of the named ones the project does not have, and what it has.
+func checkServices(p *spec.Project, names []string) error {
+	for _, n := range names {
+		if p.Services[n] == nil && p.Inactive[n] == nil {
+			return fmt.Errorf("no such service: %s (the file has %s)", n, strings.Join(serviceNames(p), ", "))
+		}
+	}
+	return nil
+}
+
+// serviceNames are those of all profiles, sorted.
+func serviceNames(p *spec.Project) []string {
+	names := slices.Concat(slices.Collect(maps.Keys(p.Services)), slices.Collect(maps.Keys(p.Inactive)))
+	if len(names) == 0 {
+		return []string{"none"}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// project is for verbs that work on what there is, not on the file: they need its name. When there is a file it is
+// read, for that and to check services against; without one, -p or COMPOSE_PROJECT_NAME says it, and p is nil.
+func (a *app) project(ctx context.Context, services []string) (name string, p *spec.Project, err error) {
+	loc, list := a.locate()
+	if len(loc.Files) == 0 && loc.Name != "" && !slices.ContainsFunc(list, func(d *diag.Diagnostic) bool {
+		return d.Severity == diag.Error && d.Code != spec.CodeNoFile
+	}) {
+		return loc.Name, nil, nil
+	}
+	in, err := a.input()
+	if err != nil {
+		return "", nil, err
+	}
+	in.Services = services
+	p, list = spec.Load(ctx, in)
+	if list.HasErrors() {
+		return "", nil, &loadError{list}
+	}
+	return p.Name, p, checkServices(p, services)
+}
+
+// printWarnings prints what a load that succeeded has to say.
+func (a *app) printWarnings(list diag.List) {
+	switch {
+	case len(list) == 0 || a.global.progress == string(progress.Quiet):
+	case a.global.progress == string(progress.JSON):
+		for _, d := range list {
+			a.warn("%s", d.Error())
+		}
+	default:
+		io.WriteString(a.err, a.render(list)) //nolint:errcheck // stderr
+	}
+}

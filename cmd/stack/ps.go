@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+type psFlags struct {
+	all, quiet, services, orphans, noTrunc bool
+	status                                 []string
+	filter, format                         string
+}
+
+func newPsCommand(a *app) *cobra.Command {
+	var p psFlags
+	cmd := &cobra.Command{
+		Use:   "ps [OPTIONS] [SERVICE...]",
+		Short: "List containers",
+		Long:  "Lists the project's containers: those that run, with -a all.",
+		RunE:  func(cmd *cobra.Command, services []string) error { return a.ps(cmd.Context(), p, services) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&p.all, "all", "a", false, "Stopped containers and those of run, too")
+	f.StringVar(&p.filter, "filter", "", "status=STATE: only containers in this state")
+	f.StringVar(&p.format, "format", "table", "table, json, or a Go template over the keys of json")
+	f.BoolVar(&p.noTrunc, "no-trunc", false, "Do not shorten commands")
+	f.BoolVar(&p.orphans, "orphans", true, "Include containers of services that the file does not have")
+	f.BoolVarP(&p.quiet, "quiet", "q", false, "Only ids")
+	f.BoolVar(&p.services, "services", false, "Only the names of the services")
+	f.StringArrayVar(&p.status, "status", nil, "Only containers in this state: created, running, restarting, paused, exited, dead or removing")
+	return cmd
+}
+
+var states = []string{"created", "running", "restarting", "paused", "exited", "dead", "removing"}
+
+func (p *psFlags) check() error {
+	if p.filter != "" {
+		key, value, ok := strings.Cut(p.filter, "=")
+		if !ok || key != "status" {
+			return usageError("invalid --filter %q, expected status=STATE", p.filter)
+		}
+		p.status = append(p.status, value)
+	}
+	for _, s := range p.status {
+		if !slices.Contains(states, s) {
+			return usageError("invalid status %q, expected %s", s, strings.Join(states, ", "))
+		}
+	}
+	return nil
+}
+
+func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Containers(ctx, name)
+	if err != nil {
+		return err
+	}
+	chosen := p.choose(all, services)
+	switch {
+	case p.quiet:
+		for _, c := range chosen {
+			fmt.Fprintln(a.out, c.ID)
+		}
+		return nil
+	case p.services:
+		var names []string
+		for _, c := range chosen {
+			if !slices.Contains(names, c.Service) {
+				names = append(names, c.Service)
+				fmt.Fprintln(a.out, c.Service)
+			}
+		}
+		return nil
+	}
+	rows := make([]psRow, len(chosen))
+	for i, c := range chosen {
+		rows[i] = newPsRow(c, time.Now(), p.noTrunc || p.format == "json")
+	}
+	return writePs(a.out, p.format, rows)
+}
+
+// choose filters and sorts by name, replicas by number.
+func (p *psFlags) choose(all []reconcile.Container, services []string) []reconcile.Container {
+	var chosen []reconcile.Container
+	for _, c := range all {
+		switch {
+		case len(services) > 0 && !slices.Contains(services, c.Service),
+			len(p.status) > 0 && !slices.Contains(p.status, c.State),
+			!p.orphans && c.Orphan,
+			c.OneOff && !p.all && len(p.status) == 0 && c.State != "running":
+			continue
+		case !p.all && len(p.status) == 0 && (c.State == "exited" || c.State == "created" || c.State == "dead"):
+			continue
+		}
+		chosen = append(chosen, c)
+	}
+	slices.SortFunc(chosen, func(x, y reconcile.Container) int {
+		if c := strings.Compare(x.Service, y.Service); c != 0 {
+			return c
+		}
+		if c := x.Replica - y.Replica; c != 0 {
+			return c
+		}
+		return strings.Compare(x.Name, y.Name)
+	})
+	return chosen
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"text/template"
+	"time"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+// psRow is a container with the keys of docker compose's ps --format json.
+type psRow struct {
+	Command      string
+	CreatedAt    string
+	ExitCode     int
+	Health       string
+	ID           string
+	Image        string
+	Labels       string
+	LocalVolumes string
+	Mounts       string
+	Name         string
+	Names        string
+	Networks     string
+	Ports        string
+	Project      string
+	Publishers   []reconcile.Publisher
+	RunningFor   string
+	Service      string
+	Size         string
+	State        string
+	Status       string
+}
+
+const shortCommand = 20 // characters, as docker ps
+
+func newPsRow(c reconcile.Container, now time.Time, noTrunc bool) psRow {
+	command := strings.Join(c.Command, " ")
+	if r := []rune(command); !noTrunc && len(r) > shortCommand {
+		command = string(r[:shortCommand-1]) + "…"
+	}
+	r := psRow{
+		Command: strconv.Quote(command), CreatedAt: c.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700 MST"),
+		Health: c.Health, ID: c.ID, Image: c.Image, Labels: joinLabels(c.Labels), LocalVolumes: "0",
+		Mounts: strings.Join(c.Mounts, ","), Name: c.Name, Names: c.Name,
+		Networks: strings.Join(slices.Sorted(maps.Keys(c.Networks)), ","), Ports: ports(c.Ports), Project: c.Project,
+		Publishers: c.Ports, RunningFor: human(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",
+		State: c.State, Status: status(c, now),
+	}
+	if r.Publishers == nil {
+		r.Publishers = []reconcile.Publisher{}
+	}
+	if c.Exit != nil && c.State != "running" {
+		r.ExitCode = c.Exit.Code
+	}
+	return r
+}
+
+func joinLabels(labels map[string]string) string {
+	var all []string
+	for _, k := range sortedKeys(labels) {
+		all = append(all, k+"="+labels[k])
+	}
+	return strings.Join(all, ",")
+}
+
+// status is docker's sentence: "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago".
+func status(c reconcile.Container, now time.Time) string {
+	up := "Up " + human(now.Sub(c.StartedAt))
+	switch c.State {
+	case "running":
+		switch c.Health {
+		case "":
+			return up
+		case "starting":
+			return up + " (health: starting)"
+		}
+		return up + " (" + c.Health + ")"
+	case "paused":
+		return up + " (Paused)"
+	case "created":
+		return "Created"
+	}
+	word := strings.ToUpper(c.State[:min(1, len(c.State))]) + c.State[min(1, len(c.State)):]
+	if c.Exit == nil {
+		return word
+	}
+	s := fmt.Sprintf("%s (%d) %s ago", word, c.Exit.Code, human(now.Sub(c.Exit.FinishedAt)))
+	if c.Exit.OOM {
+		s += " (out of memory)"
+	}
+	return s
+}
+
+// ports is docker's sentence; ranges of both sides are joined: 0.0.0.0:8000-8001->80-81/tcp.
+func ports(list []reconcile.Publisher) string {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b reconcile.Publisher) int {
+		if c := strings.Compare(a.Protocol, b.Protocol); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.URL, b.URL); c != 0 {
+			return c
+		}
+		if c := a.TargetPort - b.TargetPort; c != 0 {
+			return c
+		}
+		return a.PublishedPort - b.PublishedPort
+	})
+	var all []string
+	for i := 0; i < len(list); {
+		n := 1
+		for i+n < len(list) && list[i+n].URL == list[i].URL && list[i+n].Protocol == list[i].Protocol && list[i].PublishedPort != 0 &&
+			list[i+n].TargetPort == list[i].TargetPort+n && list[i+n].PublishedPort == list[i].PublishedPort+n {
+			n++
+		}
+		p := list[i]
+		text := span(p.TargetPort, n) + "/" + p.Protocol
+		if p.PublishedPort != 0 {
+			host := p.URL
+			if strings.Contains(host, ":") {
+				host = "[" + host + "]"
+			}
+			if host != "" {
+				host += ":"
+			}
+			text = host + span(p.PublishedPort, n) + "->" + text
+		}
+		all = append(all, text)
+		i += n
+	}
+	return strings.Join(all, ", ")
+}
+
+func span(from, n int) string {
+	if n == 1 {
+		return strconv.Itoa(from)
+	}
+	return fmt.Sprintf("%d-%d", from, from+n-1)
+}
+
+// human is a duration as docker says it.
+func human(d time.Duration) string {
+	s, m, h := int(d.Seconds()), int(d.Minutes()), int(d.Hours()+0.5)
+	switch {
+	case s < 1:
+		return "Less than a second"
+	case s == 1:
+		return "1 second"
+	case s < 60:
+		return fmt.Sprintf("%d seconds", s)
+	case m == 1:
+		return "About a minute"
+	case m < 60:
+		return fmt.Sprintf("%d minutes", m)
+	case h == 1:
+		return "About an hour"
+	case h < 48:
+		return fmt.Sprintf("%d hours", h)
+	case h < 24*14:
+		return fmt.Sprintf("%d days", h/24)
+	case h < 24*60:
+		return fmt.Sprintf("%d weeks", h/24/7)
+	case h < 24*365*2:
+		return fmt.Sprintf("%d months", h/24/30)
+	}
+	return fmt.Sprintf("%d years", h/24/365)
+}
+
+// writePs prints rows as a table, as one JSON object a line, or by a template; `table TEMPLATE` is a template with a header.
+func writePs(w io.Writer, format string, rows []psRow) error {
+	switch format {
+	case "", "table":
+		t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
+		fmt.Fprintln(t, "NAME\tIMAGE\tCOMMAND\tSERVICE\tCREATED\tSTATUS\tPORTS")
+		for _, r := range rows {
+			fmt.Fprintln(t, strings.Join([]string{r.Name, r.Image, r.Command, r.Service, r.RunningFor, r.Status, r.Ports}, "\t"))
+		}
+		return t.Flush()
+	case "json":
+		enc := json.NewEncoder(w)
+		for _, r := range rows {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	text, table := strings.CutPrefix(format, "table ")
+	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
+	tmpl, err := template.New("format").Funcs(template.FuncMap{
+		"json":  func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+		"join":  strings.Join,
+		"lower": strings.ToLower, "upper": strings.ToUpper, "split": strings.Split,
+	}).Parse(text)
+	if err != nil {
+		return usageError("invalid --format: %w", err)
+	}
+	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
+	if table {
+		header := map[string]string{}
+		for _, k := range psKeys {
+			header[k] = psHeaders[k]
+			if header[k] == "" {
+				header[k] = strings.ToUpper(k)
+			}
+		}
+		if err := tmpl.Execute(t, header); err != nil {
+			return usageError("invalid --format: %w", err)
+		}
+		fmt.Fprintln(t)
+	}
+	for _, r := range rows {
+		if err := tmpl.Execute(t, r); err != nil {
+			return usageError("invalid --format: %w", err)
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
+}
+
+var psKeys = []string{
+	"Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks",
+	"Ports", "Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status",
+}
+
+var psHeaders = map[string]string{
+	"CreatedAt": "CREATED AT", "ExitCode": "EXIT CODE", "ID": "CONTAINER ID", "RunningFor": "CREATED", "LocalVolumes": "LOCAL VOLUMES",
+}

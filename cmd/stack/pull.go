@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newPullCommand(a *app) *cobra.Command {
+	var policy string
+	var quiet, includeDeps, ignoreFailures, ignoreBuildable bool
+	cmd := &cobra.Command{
+		Use:   "pull [OPTIONS] [SERVICE...]",
+		Short: "Pull the services' images",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			switch policy {
+			case "", "missing", "always":
+			default:
+				return usageError("invalid --policy value %q, expected missing or always", policy)
+			}
+			return a.pull(cmd.Context(), services, policy, quiet, includeDeps, ignoreFailures)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&policy, "policy", "", "missing or always (default: always, but for services that say never)")
+	f.BoolVarP(&quiet, "quiet", "q", false, "Do not show progress")
+	f.BoolVar(&includeDeps, "include-deps", false, "Pull for what the named services depend on, too")
+	f.BoolVar(&ignoreFailures, "ignore-pull-failures", false, "Pull what can be pulled; failures are warnings")
+	f.BoolVar(&ignoreBuildable, "ignore-buildable", false, "")
+	f.MarkHidden("ignore-buildable") //nolint:errcheck // it exists
+	return cmd
+}
+
+func (a *app) pull(ctx context.Context, services []string, policy string, quiet, includeDeps, ignoreFailures bool) error {
+	p, err := a.load(ctx, services)
+	if err != nil {
+		return err
+	}
+	if includeDeps {
+		services = withDependencies(p, services)
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	show := a.quietly(quiet).Event
+	if !ignoreFailures {
+		return daemon.Pull(ctx, p, services, policy, show)
+	}
+	if len(services) == 0 {
+		services = sortedKeys(p.Services)
+	}
+	// One by one: a failure of one must not end the others, and all failures are to be told.
+	for _, s := range services {
+		if err := daemon.Pull(ctx, p, []string{s}, policy, show); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			a.endProgress()
+			a.warn("%s", err)
+		}
+	}
+	return nil
+}

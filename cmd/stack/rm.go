@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newRmCommand(a *app) *cobra.Command {
+	var o reconcile.ServiceOptions
+	var force, all bool
+	cmd := &cobra.Command{
+		Use:   "rm [OPTIONS] [SERVICE...]",
+		Short: "Remove stopped containers",
+		Long:  "Removes stopped containers, after asking. Volumes stay; -v removes anonymous ones.",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return a.rm(cmd.Context(), services, o, force)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&force, "force", "f", false, "Do not ask")
+	f.BoolVarP(&o.Stop, "stop", "s", false, "Stop the containers first")
+	f.BoolVarP(&o.Volumes, "volumes", "v", false, "Remove anonymous volumes of the containers, too")
+	f.BoolVarP(&all, "all", "a", false, "")
+	f.MarkHidden("all") //nolint:errcheck // it exists
+	return cmd
+}
+
+func (a *app) rm(ctx context.Context, services []string, o reconcile.ServiceOptions, force bool) error {
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Containers(ctx, name)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range all {
+		stopped := c.State != "running" && c.State != "restarting" && c.State != "paused"
+		if (o.Stop || stopped) && (len(services) == 0 || slices.Contains(services, c.Service)) && !c.OneOff {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		fmt.Fprintln(a.err, "No stopped containers")
+		return nil
+	}
+	if !force {
+		fmt.Fprintf(a.err, "Going to remove %s\n", strings.Join(names, ", "))
+		if ok, err := a.confirm("Are you sure?"); err != nil || !ok {
+			return err
+		}
+	}
+	return a.lifecycle(ctx, services, o, (*client.Client).Remove)
+}

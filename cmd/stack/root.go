@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/progress"
+)
+
+// globalFlags hold for every verb.
+type globalFlags struct {
+	files      []string
+	name       string
+	profiles   []string
+	envFiles   []string
+	projectDir string
+	progress   string
+	ansi       string
+	parallel   int
+
+	stateRoot, runRoot, config string
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "stack [GLOBAL OPTIONS] COMMAND",
+		Short: "Run Compose files: containers, networks and volumes, with a runtime of its own",
+		Long: `Runs what a Compose file describes, with a container runtime of its own, and keeps it running.
+
+Start with:   stack up          in a directory with a compose.yaml
+Then:         stack ps, stack logs -f, stack exec SERVICE sh, stack down
+If it fails:  stack doctor      says what this host lacks`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		Args:              unknownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w\nsee '%s --help'", err, cmd.CommandPath())
+	})
+	// -f and -p stand before the verb: logs, rm, version and run have others of their own.
+	root.TraverseChildren = true
+	root.Flags().StringArrayVarP(&a.global.files, "file", "f", nil, "Compose file; several are merged in order, - is stdin")
+	root.Flags().StringVarP(&a.global.name, "project-name", "p", "", "Project name (default: the file's name, else its directory's)")
+	f := root.PersistentFlags()
+	f.StringArrayVar(&a.global.profiles, "profile", nil, "Enable a profile; * is all of them")
+	f.StringArrayVar(&a.global.envFiles, "env-file", nil, "Read variables from this file instead of .env")
+	f.StringVar(&a.global.projectDir, "project-directory", "", "Base of relative paths (default: the first file's directory)")
+	f.StringVar(&a.global.progress, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
+	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
+	f.IntVar(&a.global.parallel, "parallel", -1, "Do at most this many things at once, -1 for no bound")
+	f.Bool("compatibility", false, "")
+	f.Bool("dry-run", false, "")
+	f.Bool("all-resources", false, "")
+	f.MarkHidden("compatibility") //nolint:errcheck // it exists
+	f.MarkHidden("dry-run")       //nolint:errcheck // it exists
+	f.MarkHidden("all-resources") //nolint:errcheck // it exists
+	f.StringVar(&a.global.stateRoot, "state-root", "", "Directory of images, volumes and containers (default /var/lib/stack)")
+	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
+	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
+	for _, make := range []func(*app) *cobra.Command{
+		newConfigCommand, newCreateCommand, newDaemonCommand, newDoctorCommand, newDownCommand, newExecCommand, newKillCommand,
+		newLoadCommand, newLogsCommand, newLsCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
+		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newCompletionCommand,
+	} {
+		root.AddCommand(make(a))
+	}
+	for _, c := range refusedCommands() {
+		root.AddCommand(c)
+	}
+	return root
+}
+
+// unknownCommand names what was meant, if it can.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see 'stack --help'"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError("unknown command %q (%s)", args[0], hint)
+}
+
+// refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
+var refused = map[string]string{
+	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
+	"bridge": "", "alpha": "", "build": "give the service an image: instead, and bring it with `stack pull` or `stack load`",
+	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "events": "", "export": "", "images": "",
+	"pause": "", "unpause": "", "publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
+	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",
+}
+
+func refusedCommands() []*cobra.Command {
+	var all []*cobra.Command
+	for name, instead := range refused {
+		all = append(all, &cobra.Command{
+			Use: name, Hidden: true, DisableFlagParsing: true,
+			RunE: func(*cobra.Command, []string) error {
+				if instead != "" {
+					return usageError("cannot %s: not supported by stack (%s)", name, instead)
+				}
+				return usageError("cannot %s: not supported by stack", name)
+			},
+		})
+	}
+	return all
+}
+
+// noProject marks, in a command's annotations, a verb that looks at no Compose file: .env does not concern it.
+const noProject = "no-project"
+
+// checkGlobals checks the global flags, joins them with the environment, and decides the roots.
+func (a *app) checkGlobals(cmd *cobra.Command) error {
+	for name, why := range map[string]string{
+		"compatibility": "names of containers have '-' between their parts",
+		"dry-run":       "nothing would be as it says",
+		"all-resources": "only what services use is made",
+	} {
+		if cmd.Flags().Changed(name) {
+			return usageError("--%s is not supported: %s", name, why)
+		}
+	}
+	if a.truthy("COMPOSE_COMPATIBILITY") {
+		return usageError("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
+	}
+	if cmd.Annotations[noProject] == "" {
+		a.locate()
+	}
+	if a.global.progress == "" {
+		a.global.progress = a.env["COMPOSE_PROGRESS"]
+	}
+	if a.global.progress == "" {
+		a.global.progress = string(progress.Auto)
+	}
+	if !slices.Contains(progress.Modes, progress.Mode(a.global.progress)) {
+		return usageError("unsupported --progress value %q, expected auto, tty, plain, json or quiet", a.global.progress)
+	}
+	if a.global.ansi == "" {
+		a.global.ansi = a.env["COMPOSE_ANSI"]
+	}
+	switch a.global.ansi {
+	case "":
+		a.global.ansi = "auto"
+	case "never", "always", "auto":
+	default:
+		return usageError("unsupported --ansi value %q, expected never, always or auto", a.global.ansi)
+	}
+	if a.global.ansi == "never" {
+		switch progress.Mode(a.global.progress) {
+		case progress.TTY:
+			return usageError("--progress tty and --ansi never contradict each other")
+		case progress.Auto:
+			a.global.progress = string(progress.Plain)
+		}
+	}
+	if text := a.env["COMPOSE_PARALLEL_LIMIT"]; text != "" && !cmd.Flags().Changed("parallel") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return usageError("COMPOSE_PARALLEL_LIMIT=%q: expected a number", text)
+		}
+		a.global.parallel = n
+	}
+	if a.global.parallel == 0 || a.global.parallel < -1 {
+		return usageError("--parallel %d: expected -1 or a positive number", a.global.parallel)
+	}
+	if err := a.setRoots(); err != nil {
+		return fmt.Errorf("cannot use the roots: %w", err)
+	}
+	return nil
+}

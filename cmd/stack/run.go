@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+type runFlags struct {
+	reconcile.RunOptions
+	noTTY, tty, quiet, quietPull, build bool
+	removeOrphans                       bool
+	entrypoint, pull                    string
+	labels, envFiles                    []string
+}
+
+func newRunCommand(a *app) *cobra.Command {
+	var r runFlags
+	cmd := &cobra.Command{
+		Use:   "run [OPTIONS] SERVICE [COMMAND] [ARGS...]",
+		Short: "Run a command in a new container of a service",
+		Long: `Runs a command in a container of its own that is made as the service says, after starting what the service
+depends on. It publishes no ports unless -P or -p says so. It ends with the command's exit code.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError("run needs a service")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Service, r.Args = args[0], args[1:]
+			if cmd.Flags().Changed("tty") && !r.tty {
+				r.noTTY = true
+			}
+			if cmd.Flags().Changed("entrypoint") {
+				words, err := splitWords(r.entrypoint)
+				if err != nil {
+					return usageError("invalid --entrypoint %q: %w", r.entrypoint, err)
+				}
+				r.Entrypoint = &words
+			}
+			return a.runOne(cmd.Context(), r)
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false) // flags after SERVICE are the command's
+	f.StringSliceVar(&r.CapAdd, "cap-add", nil, "Add a capability")
+	f.StringSliceVar(&r.CapDrop, "cap-drop", nil, "Take a capability away")
+	f.BoolVarP(&r.Detach, "detach", "d", false, "Do not wait: print the container's name")
+	f.StringVar(&r.entrypoint, "entrypoint", "", "Instead of the image's entrypoint")
+	f.StringArrayVarP(&r.Env, "env", "e", nil, "KEY=VALUE, or KEY for the value that it has here")
+	f.StringArrayVar(&r.envFiles, "env-from-file", nil, "Read variables from this file")
+	f.BoolVarP(&r.Interactive, "interactive", "i", true, "Keep stdin open")
+	f.StringArrayVarP(&r.labels, "label", "l", nil, "KEY=VALUE: add a label")
+	f.StringVar(&r.Name, "name", "", "The container's name")
+	f.BoolVar(&r.NoDeps, "no-deps", false, "Do not start what the service depends on")
+	f.BoolVarP(&r.noTTY, "no-tty", "T", false, "No terminal")
+	f.StringArrayVarP(&r.Publish, "publish", "p", nil, "Publish a port, as in ports:")
+	f.StringVar(&r.pull, "pull", "policy", "When to pull images: always, missing, never, or policy for each service's own")
+	f.BoolVarP(&r.quiet, "quiet", "q", false, "Print nothing of our own")
+	f.BoolVar(&r.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
+	f.BoolVar(&r.removeOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
+	f.BoolVar(&r.Remove, "rm", false, "Remove the container when it ends")
+	f.BoolVarP(&r.ServicePorts, "service-ports", "P", false, "Publish the service's ports")
+	f.BoolVarP(&r.tty, "tty", "t", true, "")
+	f.BoolVar(&r.UseAliases, "use-aliases", false, "Answer to the service's names on its networks")
+	f.StringVarP(&r.User, "user", "u", "", "Run as this user: name or uid, with :group if need be")
+	f.StringArrayVarP(&r.Volumes, "volume", "v", nil, "Mount, as in volumes:")
+	f.StringVarP(&r.Cwd, "workdir", "w", "", "Run in this directory of the container")
+	f.BoolVar(&r.build, "build", false, "")
+	f.Bool("quiet-build", false, "")
+	for _, name := range []string{"tty", "build", "quiet-build"} {
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	return cmd
+}
+
+func (a *app) runOne(ctx context.Context, r runFlags) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	p, err := a.load(ctx, []string{r.Service})
+	if err != nil {
+		return err
+	}
+	if r.Env, err = a.runEnv(r); err != nil {
+		return err
+	}
+	if r.Labels, err = parseLabels(r.labels); err != nil {
+		return err
+	}
+	if r.Name == "" {
+		var b [6]byte
+		rand.Read(b[:]) //nolint:errcheck // never fails
+		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if r.removeOrphans {
+		a.warn("--remove-orphans does nothing here: `stack up --remove-orphans` removes them")
+	}
+	if r.Detach {
+		if _, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r)); err != nil {
+			return err
+		}
+		a.endProgress()
+		fmt.Fprintln(a.out, r.Name)
+		return nil
+	}
+	return a.runHere(ctx, p, r)
+}
+
+// runHere runs with our streams. The progress of what comes before the command is drawn and done with
+// at its first byte.
+func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.TTY = a.interactiveTTY(r.noTTY)
+	s, err := a.openSession(ctx, r.TTY, r.Interactive, cancel)
+	if err != nil {
+		return err
+	}
+	defer s.restore()
+	r.Rows, r.Cols = s.rows, s.cols
+	show := a.runSink(r)
+	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, show)
+	s.restore()
+	if err != nil {
+		return err
+	}
+	return exitWithProcess(exit)
+}
+
+func (r *runFlags) check() error {
+	switch {
+	case r.build:
+		return usageError("--build is not supported: stack builds no images")
+	case r.ServicePorts && len(r.Publish) > 0:
+		return usageError("--service-ports and --publish are incompatible")
+	}
+	switch r.pull {
+	case "policy":
+	case "always", "missing", "never":
+		r.Pull = r.pull
+	default:
+		return usageError("invalid --pull option %q, expected always, missing, never or policy", r.pull)
+	}
+	return nil
+}
+
+// runSink shows what happens to other resources; the one-off container itself speaks for itself.
+func (a *app) runSink(r runFlags) reconcile.Sink {
+	show := a.quietly(r.quiet).Event
+	return func(e reconcile.Event) {
+		if e.Name == r.Name || r.quietPull && e.Kind == "image" && e.Phase == reconcile.Working {
+			return
+		}
+		show(e)
+	}
+}
+
+func parseLabels(list []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, l := range list {
+		k, v, _ := strings.Cut(l, "=")
+		if k == "" {
+			return nil, usageError("invalid --label %q, expected KEY=VALUE", l)
+		}
+		labels[k] = v
+	}
+	return labels, nil
+}
+
+// exitWithProcess ends with the code of a process, and says why it could not be started.
+func exitWithProcess(e runtime.Exit) error {
+	if e.Code == 0 {
+		return nil
+	}
+	if e.Error != "" {
+		return &exitError{e.Code, fmt.Errorf("%s", e.Error)}
+	}
+	return &exitError{code: e.Code}
+}

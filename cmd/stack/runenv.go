@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/stackrun/stack/spec/dotenv"
+)
+
+// resolveEnv gives KEY the value that it has here; one that it does not have is left out.
+func (a *app) resolveEnv(list []string) []string {
+	var env []string
+	for _, kv := range list {
+		if strings.Contains(kv, "=") {
+			env = append(env, kv)
+		} else if v, ok := a.env[kv]; ok {
+			env = append(env, kv+"="+v)
+		}
+	}
+	return env
+}
+
+// runEnv is --env-from-file, then --env, which wins.
+func (a *app) runEnv(r runFlags) ([]string, error) {
+	var env []string
+	for _, path := range r.envFiles {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read --env-from-file: %w", err)
+		}
+		entries, _, fault := dotenv.Parse(string(text), func(name string) (string, bool) { v, ok := a.env[name]; return v, ok })
+		if fault != nil {
+			return nil, fmt.Errorf("cannot read --env-from-file: %s: %v", path, fault)
+		}
+		for _, e := range entries {
+			env = append(env, e.Key+"="+e.Value)
+		}
+	}
+	return append(env, a.resolveEnv(r.Env)...), nil
+}
+
+// splitWords splits as a shell does, with quotes and backslashes and nothing else.
+func splitWords(s string) ([]string, error) {
+	words := []string{}
+	var word strings.Builder
+	in, quote := false, rune(0)
+	escaped := false
+	for _, r := range s {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped, in = true, true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				word.WriteRune(r)
+			}
+		case r == '"' || r == '\'':
+			quote, in = r, true
+		case r == ' ' || r == '\t' || r == '\n':
+			if in {
+				words = append(words, word.String())
+				word.Reset()
+				in = false
+			}
+		default:
+			word.WriteRune(r)
+			in = true
+		}
+	}
+	if quote != 0 || escaped {
+		return nil, errors.New("a quote is not closed")
+	}
+	if in {
+		words = append(words, word.String())
+	}
+	return words, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+// upFlags are the flags of up as they stand on the command line.
+type upFlags struct {
+	planFlags
+	detach, wait                     bool
+	waitTimeout                      int
+	noDeps, noStart                  bool
+	alwaysRecreateDeps, renewAnon    bool
+	timeout                          int
+	abortOnExit, abortOnFailure      bool
+	exitCodeFrom                     string
+	attach, noAttach                 []string
+	attachDependencies               bool
+	timestamps, noLogPrefix, noColor bool
+	build, noBuild, quietBuild       bool
+	watch, menu                      bool
+	changed                          func(flag string) bool
+	stopTimeout                      *time.Duration // nil: each container's own
+}
+
+// planFlags are shared by up and create.
+type planFlags struct {
+	forceRecreate, noRecreate, removeOrphans bool
+	scale                                    []string
+	pull                                     string
+	quietPull, yes                           bool
+}
+
+func newUpCommand(a *app) *cobra.Command {
+	var u upFlags
+	cmd := &cobra.Command{
+		Use:   "up [OPTIONS] [SERVICE...]",
+		Short: "Create and start the project, and follow its output",
+		Long: `Makes the host equal to the Compose file: pulls images, makes networks and volumes, creates and starts
+containers in the order of their dependencies, and changes only what differs from the file.
+
+Without -d or --wait it then follows the containers' output. Ctrl-C stops them; a second Ctrl-C kills them.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			u.changed, u.stopTimeout = cmd.Flags().Changed, timeoutFlag(cmd, u.timeout)
+			return a.up(cmd.Context(), u, services)
+		},
+	}
+	f := cmd.Flags()
+	u.planFlags.add(cmd)
+	f.BoolVarP(&u.detach, "detach", "d", false, "Return when everything is started")
+	f.BoolVar(&u.wait, "wait", false, "Return when everything runs and is healthy; implies -d")
+	f.IntVar(&u.waitTimeout, "wait-timeout", 0, "With --wait: give up after this many seconds")
+	f.BoolVar(&u.noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
+	f.BoolVar(&u.noStart, "no-start", false, "Create only")
+	f.BoolVar(&u.alwaysRecreateDeps, "always-recreate-deps", false, "Recreate what the named services depend on, too")
+	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
+	f.IntVarP(&u.timeout, "timeout", "t", 0, "Seconds that a container has to stop in (default: its own stop_grace_period)")
+	f.BoolVar(&u.abortOnExit, "abort-on-container-exit", false, "Stop everything when any container ends, with its exit code")
+	f.BoolVar(&u.abortOnFailure, "abort-on-container-failure", false, "Stop everything when any container fails, with its exit code")
+	f.StringVar(&u.exitCodeFrom, "exit-code-from", "", "End with this service's exit code; implies --abort-on-container-exit")
+	f.StringArrayVar(&u.attach, "attach", nil, "Follow the output of this service only")
+	f.StringArrayVar(&u.noAttach, "no-attach", nil, "Do not follow the output of this service")
+	f.BoolVar(&u.attachDependencies, "attach-dependencies", false, "Follow the output of dependencies, too")
+	f.BoolVar(&u.timestamps, "timestamps", false, "Show when each line was written")
+	f.BoolVar(&u.noLogPrefix, "no-log-prefix", false, "Do not say whose line it is")
+	f.BoolVar(&u.noColor, "no-color", false, "No colours in the output")
+	f.BoolVar(&u.build, "build", false, "")
+	f.BoolVar(&u.noBuild, "no-build", false, "Never build images (stack never does)")
+	f.BoolVar(&u.quietBuild, "quiet-build", false, "")
+	f.BoolVarP(&u.watch, "watch", "w", false, "")
+	f.BoolVar(&u.menu, "menu", false, "")
+	for _, name := range []string{"build", "no-build", "quiet-build", "watch", "menu"} {
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	return cmd
+}
+
+// add defines the flags on cmd.
+func (p *planFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&p.forceRecreate, "force-recreate", false, "Recreate containers although nothing changed")
+	f.BoolVar(&p.noRecreate, "no-recreate", false, "Leave existing containers alone although something changed")
+	f.BoolVar(&p.removeOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
+	f.StringArrayVar(&p.scale, "scale", nil, "SERVICE=N: run N containers of the service")
+	f.StringVar(&p.pull, "pull", "policy", "When to pull images: always, missing, never, or policy for each service's own")
+	f.BoolVar(&p.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
+	f.BoolVarP(&p.yes, "yes", "y", false, "Answer yes to every question")
+}
+
+// up does what the flags say, once they agree with each other.
+func (a *app) up(ctx context.Context, u upFlags, services []string) error {
+	if err := u.check(); err != nil {
+		return err
+	}
+	options, err := u.options(services, a)
+	if err != nil {
+		return err
+	}
+	p, err := a.load(ctx, services)
+	if err != nil {
+		return err
+	}
+	for _, list := range [][]string{u.attach, u.noAttach, optional(u.exitCodeFrom), sortedKeys(options.Scale)} {
+		if err := checkServices(p, list); err != nil {
+			return err
+		}
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if u.attached() {
+		return a.upAttached(ctx, daemon, p, u, options)
+	}
+	return daemon.Up(ctx, p, options, a.pullFilter(u.quietPull))
+}
+
+// options are the flags in the words of the engine.
+func (u upFlags) options(services []string, a *app) (reconcile.UpOptions, error) {
+	o := reconcile.UpOptions{
+		Services: services, NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
+		Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
+	}
+	return o, u.planFlags.fill(&o, a, u.changed)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+// attached says whether up follows the output.
+func (u upFlags) attached() bool { return !u.detach && !u.wait && !u.noStart }
+
+// check refuses combinations that docker compose refuses, and what stack does not have.
+func (u upFlags) check() error {
+	if u.exitCodeFrom != "" && !u.abortOnFailure {
+		u.abortOnExit = true
+	}
+	follows := len(u.attach) > 0 || len(u.noAttach) > 0 || u.attachDependencies || u.abortOnExit || u.abortOnFailure || u.watch
+	switch {
+	case u.build && u.noBuild:
+		return usageError("--build and --no-build are incompatible")
+	case u.watch && u.noBuild:
+		return usageError("--watch and --no-build are incompatible")
+	case u.wait && follows:
+		return usageError("--wait cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
+	case u.detach && follows:
+		return usageError("-d cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
+	case u.noRecreate && u.alwaysRecreateDeps:
+		return usageError("--always-recreate-deps and --no-recreate are incompatible")
+	case u.noRecreate && u.renewAnon:
+		return usageError("--no-recreate and --renew-anon-volumes are incompatible")
+	case len(u.attach) > 0 && u.attachDependencies:
+		return usageError("--attach and --attach-dependencies are incompatible")
+	case u.abortOnExit && u.abortOnFailure:
+		return usageError("--abort-on-container-exit and --abort-on-container-failure are incompatible")
+	case u.noStart && (u.wait || follows):
+		return usageError("--no-start cannot be combined with what waits for or follows running containers")
+	case u.waitTimeout != 0 && !u.wait:
+		return usageError("--wait-timeout needs --wait")
+	case u.waitTimeout < 0:
+		return usageError("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
+	case u.build:
+		return usageError("--build is not supported: stack builds no images")
+	case u.watch:
+		return usageError("--watch is not supported")
+	case u.menu && u.detach:
+		return usageError("--menu and -d are incompatible")
+	}
+	return u.planFlags.check()
+}
+
+func (p planFlags) check() error {
+	if p.forceRecreate && p.noRecreate {
+		return usageError("--force-recreate and --no-recreate are incompatible")
+	}
+	return nil
+}
+
+// fill puts the flags that up and create share into o.
+func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) bool) error {
+	o.ForceRecreate, o.NoRecreate = p.forceRecreate, p.noRecreate
+	switch p.pull {
+	case "policy", "":
+	case "always", "missing", "never":
+		o.Pull = p.pull
+	case "build":
+		return usageError("--pull build is not supported: stack builds no images")
+	default:
+		return usageError("invalid --pull option %q, expected always, missing, never or policy", p.pull)
+	}
+	var err error
+	if o.RemoveOrphans, err = a.removeOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
+		return err
+	}
+	o.Scale, err = parseScale(p.scale)
+	return err
+}
+
+// removeOrphans joins the flag with COMPOSE_REMOVE_ORPHANS and COMPOSE_IGNORE_ORPHANS.
+func (a *app) removeOrphans(flag, given bool) (bool, error) {
+	if !given {
+		flag = a.truthy("COMPOSE_REMOVE_ORPHANS")
+	}
+	if flag && a.truthy("COMPOSE_IGNORE_ORPHANS") {
+		return false, usageError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+	}
+	return flag, nil
+}
+
+// parseScale reads SERVICE=N.
+func parseScale(list []string) (map[string]int, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	scale := map[string]int{}
+	for _, s := range list {
+		name, text, ok := strings.Cut(s, "=")
+		n, err := strconv.Atoi(text)
+		if !ok || name == "" || err != nil || n < 0 {
+			return nil, usageError("invalid --scale option %q, expected SERVICE=NUMBER", s)
+		}
+		scale[name] = n
+	}
+	return scale, nil
+}
+
+func optional(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3". Client and daemon of one version share
+// the types that travel between them.
+var version = "0.1.0-dev"
+
+func newVersionCommand(a *app) *cobra.Command {
+	var format string
+	var short bool
+	cmd := &cobra.Command{
+		Use:         "version [OPTIONS]",
+		Short:       "Show the version",
+		Annotations: map[string]string{noProject: "true"},
+		Args:        cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			switch {
+			case short:
+				fmt.Fprintln(a.out, version)
+			case format == "json":
+				return json.NewEncoder(a.out).Encode(map[string]string{"version": version})
+			case format == "" || format == "pretty":
+				fmt.Fprintf(a.out, "stack version %s\n", version)
+			default:
+				return usageError("unsupported --format value %q, expected pretty or json", format)
+			}
+			return nil
+		},
+	}
+	// -f is this verb's own, as in docker compose; it hides the global --file's.
+	cmd.Flags().StringVarP(&format, "format", "f", "", "pretty or json (default pretty)")
+	cmd.Flags().BoolVar(&short, "short", false, "Only the number")
+	return cmd
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newWaitCommand(a *app) *cobra.Command {
+	var down bool
+	cmd := &cobra.Command{
+		Use:   "wait [OPTIONS] SERVICE [SERVICE...]",
+		Short: "Wait until containers of services end, and tell their exit codes",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError("wait needs a service")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, services []string) error { return a.wait(cmd.Context(), services, down) },
+	}
+	cmd.Flags().BoolVar(&down, "down-project", false, "Take the project down when the first container ends")
+	return cmd
+}
+
+func (a *app) wait(ctx context.Context, services []string, down bool) error {
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	code, err := a.awaitExits(ctx, daemon, name, services, down)
+	if err != nil {
+		return err
+	}
+	if down {
+		if err := daemon.Down(ctx, name, reconcile.DownOptions{}, a.progress().Event); err != nil {
+			return err
+		}
+	}
+	return exitWith(code)
+}
+
+// awaitExits tells of each container of services as it ends, and gives the code of the last; of the first when
+// one is enough.
+func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project string, services []string, first bool) (code int, err error) {
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	changed := make(chan struct{}, 1)
+	lost := make(chan error, 1)
+	go func() {
+		lost <- daemon.Events(following, project, func(reconcile.Event) {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	told := map[string]bool{}
+	for {
+		all, err := daemon.Containers(ctx, project)
+		if err != nil {
+			return 0, err
+		}
+		waiting, found := false, false
+		for _, c := range all {
+			if c.OneOff || !slices.Contains(services, c.Service) {
+				continue
+			}
+			found = true
+			if c.State != "exited" || c.Exit == nil {
+				waiting = true
+				continue
+			}
+			if !told[c.ID] {
+				told[c.ID] = true
+				code = c.Exit.Code
+				fmt.Fprintf(a.out, "container %q exited with status code %d\n", c.ID, code)
+				if first {
+					return code, nil
+				}
+			}
+		}
+		if !found {
+			return 0, fmt.Errorf("no containers for project %q and these services", project)
+		}
+		if !waiting {
+			return code, nil
+		}
+		select {
+		case <-changed:
+		case err := <-lost:
+			return 0, err
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
