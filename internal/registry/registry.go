@@ -53,21 +53,36 @@ func New(dir string) (*Handler, error) {
 	return h, nil
 }
 
-// Serve starts a registry for the layout in dir on a free port of loopback until t ends, and returns it with its URL.
+// Listen serves the layout in dir on a free port of loopback for as long as the process lives, and returns the
+// handler with its URL.
+func Listen(dir string) (*Handler, string, error) {
+	h, _, url, err := listen(dir)
+	return h, url, err
+}
+
+// Serve is Listen until t ends.
 func Serve(t testing.TB, dir string) (*Handler, string) {
 	t.Helper()
-	h, err := New(dir)
+	h, srv, url, err := listen(dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() { srv.Close() })
+	return h, url
+}
+
+func listen(dir string) (*Handler, *http.Server, string, error) {
+	h, err := New(dir)
+	if err != nil {
+		return nil, nil, "", err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, "", err
 	}
 	srv := &http.Server{Handler: h}
 	go srv.Serve(l)
-	t.Cleanup(func() { srv.Close() })
-	return h, "http://" + l.Addr().String()
+	return h, srv, "http://" + l.Addr().String(), nil
 }
 
 // Requests returns "METHOD path" of each request so far, but for the probe of /v2/.

@@ -1,0 +1,156 @@
+package deps
+
+import (
+	"go/ast"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms touch the kernel; they know nothing of Compose and nothing of each other.
+var rooms = []string{"runtime", "network", "volume", "image"}
+
+func room(p string) string {
+	for _, r := range rooms {
+		if in(p, r) {
+			return r
+		}
+	}
+	return ""
+}
+
+// TestImportDirections holds the arrows of docs/architecture.md.
+func TestImportDirections(t *testing.T) {
+	for _, p := range sortedPkgs(load(t)) {
+		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
+			dep, ok := ours(to)
+			if !ok {
+				continue
+			}
+			if why := forbidden(p.path, dep); why != "" {
+				t.Errorf("%s imports %s (%s): %s", p.path, dep, strings.Join(p.imports[to], ", "), why)
+			}
+		}
+	}
+}
+
+// forbidden says why from may not import to, or "".
+func forbidden(from, to string) string {
+	switch {
+	case in(to, "cmd") && !in(from, "cmd"):
+		return "only cmd imports cmd"
+	case in(to, "internal/sandbox") || in(to, "internal/testimage") || in(to, "internal/registry"):
+		if !in(from, "internal") {
+			return "the test machinery is for tests"
+		}
+	case (in(from, "spec") || in(from, "schema")) && !in(to, "spec") && !in(to, "schema") && !in(to, "internal"):
+		return "spec stands alone: it turns files into values, by schema's table of what is supported"
+	case room(from) != "":
+		if to == "runtime/mount" || in(to, "internal") || room(to) == room(from) {
+			return ""
+		}
+		return room(from) + " knows nothing of Compose and nothing of the other rooms; mount values are the shared word"
+	case in(from, "reconcile"):
+		switch {
+		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
+		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle"):
+			return "of reconcile only the engine, bundle and the driver interfaces import the rooms, for their values"
+		case room(to) == "":
+			return "reconcile imports spec, its own packages and the rooms' values"
+		}
+	case in(from, "internal") && (in(to, "reconcile") || in(to, "api")):
+		return "internal packages serve the others and know none of them"
+	}
+	return ""
+}
+
+// TestForbidden: the rules say no where they must, so that a change of them is seen.
+func TestForbidden(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		bad      bool
+	}{
+		{"runtime/boot", "runtime/mount", false},
+		{"image", "runtime/mount", false},
+		{"image", "runtime", true},
+		{"network", "spec", true},
+		{"volume", "reconcile/driver", true},
+		{"reconcile", "runtime", false},
+		{"reconcile/driver", "network", false},
+		{"reconcile/plan", "network", true},
+		{"reconcile", "api", true},
+		{"spec", "runtime", true},
+		{"cmd/stack", "reconcile", false},
+		{"api/server", "cmd/stack/settings", true},
+		{"runtime", "internal/sandbox", true},
+	} {
+		if got := forbidden(c.from, c.to); (got != "") != c.bad {
+			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
+		}
+	}
+}
+
+// TestPure: the planner and the graph decide from their arguments alone, so that a plan can be printed, compared and trusted.
+func TestPure(t *testing.T) {
+	for _, p := range sortedPkgs(load(t)) {
+		if !in(p.path, "reconcile/plan") && !in(p.path, "reconcile/graph") {
+			continue
+		}
+		for to, files := range p.imports {
+			first, _, _ := strings.Cut(to, "/")
+			if slices.Contains([]string{"os", "net", "context", "syscall"}, first) || slices.Contains([]string{"math/rand", "math/rand/v2", "crypto/rand"}, to) {
+				t.Errorf("%s imports %s (%s): a plan depends on nothing but its input", p.path, to, strings.Join(files, ", "))
+			}
+		}
+		for name, f := range p.files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "NewTicker"}, s.Sel.Name) {
+						t.Errorf("%s uses time.%s (%s): a plan reads no clock", p.path, s.Sel.Name, name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// TestInitProgramIsSmall: what runs between clone and execve, and stays for each container, links none of the large
+// packages.
+func TestInitProgramIsSmall(t *testing.T) {
+	allowed := []string{"golang.org/x/sys/unix", "github.com/opencontainers/runtime-spec/specs-go", "github.com/cyphar/filepath-securejoin"}
+	large := []string{"net", "net/http", "crypto/tls", "os/exec", "text/template", "html/template", "log/slog", "go/ast", "testing"}
+	pkgs := load(t)
+	seen := map[string]bool{}
+	var visit func(p, via string)
+	visit = func(at, via string) {
+		if seen[at] {
+			return
+		}
+		seen[at] = true
+		p := pkgs[at]
+		if p == nil {
+			t.Errorf("package %s, imported by %s, is not there", at, via)
+			return
+		}
+		for to := range p.imports {
+			if dep, ok := ours(to); ok {
+				visit(dep, at)
+				continue
+			}
+			if slices.Contains(large, to) || strings.Contains(to, ".") && !slices.ContainsFunc(allowed, func(a string) bool { return in(to, a) }) {
+				t.Errorf("the init program links %s, by %s", to, at)
+			}
+		}
+	}
+	visit("cmd/stack-init", "")
+}
+
+func sortedPkgs(m map[string]*pkg) []*pkg {
+	var out []*pkg
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[k])
+	}
+	return out
+}

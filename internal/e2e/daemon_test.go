@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+// TestDaemonKilled: containers run on, the next daemon takes them over, and nothing is lost or restarted.
+func TestDaemonKilled(t *testing.T) {
+	h := ownHost(t)
+	h.startDaemon(t)
+	// What the killed daemon leaves (sysctls, its socket) is the next one's: compare the project's objects only.
+	p := &project{t: t, host: h, name: "survive", dir: filepath.Join(t.TempDir(), "survive")}
+	p.write("compose.yaml", `
+services:
+  web:
+    image: busybox
+    hostname: web
+    command: `+httpd+`
+    ports: ["127.0.0.1:18085:80"]
+  ticker:
+    image: busybox
+    command: ["sh", "-c", "i=0; while :; do i=$$((i+1)); echo tick $$i; sleep 0.05; done"]
+  oneshot:
+    image: busybox
+    command: ["sh", "-c", "while ! test -e /go/now; do sleep 0.05; done; exit 9"]
+    volumes: ["./go:/go"]
+`)
+	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	p.ok("up", "--detach")
+	ids := idsOf(p.ps())
+	h.killDaemon(t)
+	p.write("go/now", "")
+	code, body, _, err := get("http://127.0.0.1:18085/")
+	if err != nil || code != 200 || body != "web\n" {
+		t.Errorf("without a daemon the published port gives %d, %q, %v", code, body, err)
+	}
+	h.startDaemon(t)
+	equal(t, "containers", idsOf(p.ps()), ids)
+	equal(t, "web", p.one("survive-web-1").State, "running")
+	p.eventually("the exit status is not lost", func() bool {
+		c := p.one("survive-oneshot-1")
+		return c.State == "exited" && c.ExitCode == 9
+	})
+	n := 0
+	for line := range strings.Lines(p.ok("logs", "--no-log-prefix", "ticker")) {
+		n++
+		if want := "tick " + strconv.Itoa(n) + "\n"; line != want {
+			t.Fatalf("line %d of the log is %q, want %q", n, line, want)
+		}
+	}
+	r := p.run("up", "--detach", "web", "ticker")
+	if r.code != 0 {
+		t.Errorf("up after a crash: %s", r)
+	}
+	equal(t, "web was not recreated", p.one("survive-web-1").ID, idOf(ids, "survive-web-1"))
+	p.ok("exec", "-T", "web", "true")
+	p.ok("down", "--volumes", "--timeout", "0")
+	for _, dir := range h.objects() {
+		if left := below(t, dir); len(left) > 0 && !strings.HasSuffix(dir, "network") {
+			t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+}
+
+// TestAutoStart: the first command starts a daemon; without a project it leaves by itself.
+func TestAutoStart(t *testing.T) {
+	h := ownHost(t)
+	p := &project{t: t, host: h, name: "auto", dir: filepath.Join(t.TempDir(), "auto")}
+	p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
+	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	p.up()
+	equal(t, "app", p.one("auto-app-1").State, "running")
+	p.ok("down", "--timeout", "0")
+	sandbox.Eventually(t, 2*patience, "the daemon leaves when it has nothing to do", func() bool {
+		_, err := os.Stat(h.run("stack.sock"))
+		return os.IsNotExist(err)
+	})
+}
+
+func TestVersionAndDoctor(t *testing.T) {
+	p := compose(t, "info", "services:\n  app:\n    image: busybox\n")
+	version := strings.TrimSpace(p.ok("version", "--short"))
+	contains(t, "version", p.ok("version"), version)
+	var v struct{ Version string }
+	if err := json.Unmarshal([]byte(p.ok("version", "--format", "json")), &v); err != nil || v.Version != version {
+		t.Errorf("version --format json: %+v, %v; want %s", v, err, version)
+	}
+	if r := p.run("doctor"); r.code != 0 || !strings.Contains(r.stdout, "overlay") {
+		t.Errorf("doctor: %s", r)
+	}
+}
+
+// TestProgressJSON: one JSON object per line on stderr, and errors too.
+func TestProgressJSON(t *testing.T) {
+	p := compose(t, "progress", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
+	r := p.run("--progress", "json", "up", "--detach")
+	lines := 0
+	for line := range strings.Lines(r.stderr) {
+		lines++
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Errorf("not JSON: %q", line)
+		}
+	}
+	if r.code != 0 || lines == 0 {
+		t.Errorf("%s", r)
+	}
+	r = p.run("--progress", "json", "up", "--detach", "nosuch")
+	contains(t, "an error", r.stderr, `"error":true`)
+}
+
+func idOf(ids, name string) string {
+	for line := range strings.Lines(ids) {
+		if n, id, _ := strings.Cut(strings.TrimSpace(line), "="); n == name {
+			return id
+		}
+	}
+	return ""
+}
+
+// below lists what dir holds; a missing dir holds nothing.
+func below(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}

@@ -1,0 +1,255 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/internal/registry"
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/internal/testimage"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(sandbox.Main(m))
+}
+
+// patience bounds every wait; it is for slow machines, and never slept through.
+const patience = 60 * time.Second
+
+// host is one instance of stack: roots, configuration, a daemon.
+type host struct {
+	dir      string
+	bin      string
+	env      []string
+	registry *registry.Handler
+	daemon   *exec.Cmd
+	log      string // the daemon's stderr
+}
+
+var shared struct {
+	once sync.Once
+	host *host
+	dir  string
+}
+
+// theHost is the instance that tests share. Its daemon lives until the test process ends, which ends the sandbox.
+func theHost(t *testing.T) *host {
+	t.Helper()
+	binary(t)
+	testimage.Require(t)
+	shared.once.Do(func() {
+		dir, err := os.MkdirTemp("", "e2e-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newHost(t, dir)
+		h.startDaemon(t)
+		shared.host = h
+	})
+	if shared.host == nil {
+		t.Fatal("the shared daemon did not start, see the first test")
+	}
+	return shared.host
+}
+
+// ownHost is an instance for t alone, without a daemon: the first command starts one, or startDaemon does.
+func ownHost(t *testing.T) *host {
+	t.Helper()
+	binary(t)
+	h := newHost(t, t.TempDir())
+	t.Cleanup(func() {
+		h.killDaemon(t)
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", tail(h.log, 40))
+		}
+	})
+	return h
+}
+
+// binary is the program under test. Without it tests are skipped, or fail where STACK_TEST_MUST says "root".
+func binary(t *testing.T) string {
+	t.Helper()
+	sandbox.Require(t)
+	bin := os.Getenv("STACK_TEST_BIN")
+	if bin == "" {
+		if sandbox.Must("root") {
+			t.Fatal("STACK_TEST_BIN does not name the binary to test")
+		}
+		t.Skip("SKIP: STACK_TEST_BIN does not name the binary to test; `make test` builds it and sets that")
+	}
+	return bin
+}
+
+func newHost(t *testing.T, dir string) *host {
+	t.Helper()
+	h := &host{dir: dir, bin: binary(t), log: filepath.Join(dir, "daemon.log")}
+	config := "{}\n"
+	if cache := testimage.Require(t); cache != "" {
+		// Not registry.Serve: the shared host's registry outlives the test that makes it.
+		reg, url, err := registry.Listen(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.registry = reg
+		config = fmt.Sprintf("registries:\n  mirrors:\n    docker.io: [%q]\n", url)
+	}
+	write(t, filepath.Join(dir, "config.yaml"), config)
+	h.env = []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + dir,
+		"LANG=C.UTF-8",
+		"STACK_STATE_ROOT=" + h.state(),
+		"STACK_RUN_ROOT=" + h.run(),
+		"STACK_CONFIG=" + filepath.Join(dir, "config.yaml"),
+	}
+	return h
+}
+
+func (h *host) state(elem ...string) string {
+	return filepath.Join(append([]string{h.dir, "state"}, elem...)...)
+}
+func (h *host) run(elem ...string) string {
+	return filepath.Join(append([]string{h.dir, "run"}, elem...)...)
+}
+
+// startDaemon starts `stack daemon` and waits until it answers.
+func (h *host) startDaemon(t *testing.T) {
+	t.Helper()
+	log, err := os.OpenFile(h.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(h.bin, "daemon")
+	cmd.Env = h.env
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.daemon = cmd
+	exited := make(chan struct{})
+	go func() { cmd.Wait(); close(exited) }()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for {
+		if _, err := os.Stat(h.run("stack.sock")); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-exited:
+			t.Fatalf("the daemon ended at once (%v):\n%s", cmd.ProcessState, tail(h.log, 40))
+		case <-deadline:
+			t.Fatalf("the daemon does not listen after %s:\n%s", patience, tail(h.log, 40))
+		}
+	}
+}
+
+// killDaemon ends the daemon that startDaemon started, as a crash would, if it still runs.
+func (h *host) killDaemon(t *testing.T) {
+	t.Helper()
+	if h.daemon == nil {
+		return
+	}
+	h.daemon.Process.Signal(syscall.SIGKILL)
+	pid := h.daemon.Process.Pid
+	sandbox.Eventually(t, patience, "the killed daemon is gone", func() bool {
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	})
+	h.daemon = nil
+}
+
+// result is how a command ended.
+type result struct {
+	args           []string
+	code           int
+	stdout, stderr string
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("stack %s: exit code %d\nstdout:\n%s\nstderr:\n%s", strings.Join(r.args, " "), r.code, r.stdout, r.stderr)
+}
+
+// command is a command to be, for tests that feed it, signal it or read it while it runs.
+func (h *host) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, h.bin, args...)
+	cmd.Dir = dir
+	cmd.Env = h.env
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// exec runs a command to its end.
+func (h *host) exec(t *testing.T, dir, stdin string, env []string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	cmd := h.command(ctx, dir, args...)
+	cmd.Env = append(cmd.Env, env...)
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	r := result{args: args, stdout: stdout.String(), stderr: stderr.String()}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Fatalf("not at its end after %s: %s\nthe daemon's log:\n%s", 2*patience, r, tail(h.log, 40))
+	case errors.As(err, &exit):
+		r.code = exit.ExitCode()
+	case err != nil:
+		t.Fatalf("%s: %v", r, err)
+	}
+	return r
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(content, "#!") {
+		mode = 0o755
+	}
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tail is the last lines of a file, for messages.
+func tail(path string, lines int) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// get fetches url on a connection of its own.
+func get(url string) (int, string, http.Header, error) {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return 0, "", nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), resp.Header, err
+}

@@ -1,0 +1,288 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLifecycle: stop, start, restart, kill and rm, with ps's states and the codes that users know.
+func TestLifecycle(t *testing.T) {
+	p := compose(t, "life", `
+services:
+  app:
+    image: busybox
+    command: ["sh", "-c", "trap 'echo bye; exit 5' TERM; trap 'echo hup' HUP; echo hello; while :; do sleep 1 & wait $$!; done"]
+    stop_grace_period: 20s
+  stubborn:
+    image: busybox
+    command: ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+  usr:
+    image: busybox
+    command: ["sh", "-c", "trap 'exit 9' USR1; while :; do sleep 1 & wait $$!; done"]
+    stop_signal: SIGUSR1
+`)
+	p.up()
+	id := p.one("life-app-1").ID
+	p.ok("kill", "-s", "HUP", "app")
+	p.eventually("the program says hup", func() bool { return strings.Contains(p.ok("logs", "app"), "hup") })
+
+	p.ok("stop", "--timeout", "1")
+	for name, code := range map[string]int{"life-app-1": 5, "life-stubborn-1": 137, "life-usr-1": 9} {
+		c := p.one(name)
+		if c.State != "exited" || c.ExitCode != code {
+			t.Errorf("%s: %s with %d, want exited with %d", name, c.State, c.ExitCode, code)
+		}
+	}
+	equal(t, "ps without --all", p.ok("ps", "--quiet"), "")
+	p.ok("start", "app", "usr")
+	equal(t, "started again", p.one("life-app-1").State, "running")
+	equal(t, "the same container", p.one("life-app-1").ID, id)
+	p.ok("restart", "--timeout", "5", "app")
+	c := p.one("life-app-1")
+	equal(t, "after restart", c.ID+c.State, id+"running")
+	p.ok("kill", "app")
+	p.eventually("killed", func() bool { return p.one("life-app-1").State == "exited" })
+	equal(t, "exit code of kill", fmt.Sprint(p.one("life-app-1").ExitCode), "137")
+	if n := strings.Count(p.ok("logs", "--no-log-prefix", "app"), "hello"); n != 3 {
+		t.Errorf("the log has %d starts, want 3", n)
+	}
+	p.ok("rm", "--force")
+	if _, ok := p.ps()["life-app-1"]; ok {
+		t.Error("rm kept a stopped container")
+	}
+	equal(t, "rm keeps what runs", p.one("life-usr-1").State, "running")
+}
+
+func TestRestartPolicy(t *testing.T) {
+	p := compose(t, "policy", `
+services:
+  thrice:
+    image: busybox
+    command: ["sh", "-c", "echo run >>/data/runs; exit 3"]
+    restart: on-failure:3
+    volumes: [data:/data]
+  fine:
+    image: busybox
+    command: ["true"]
+    restart: on-failure
+  always:
+    image: busybox
+    command: ["sh", "-c", "echo tick; sleep 0.1"]
+    restart: always
+  never:
+    image: busybox
+    command: ["false"]
+  reader:
+    image: busybox
+    command: [sleep, infinity]
+    volumes: [data:/data]
+volumes:
+  data:
+`)
+	p.ok("up", "--detach")
+	p.eventually("on-failure:3 gives up after three restarts", func() bool {
+		return p.one("policy-thrice-1").State == "exited" && p.sh("reader", "wc -l </data/runs") == "4"
+	})
+	p.eventually("always has run five times", func() bool {
+		return strings.Count(p.ok("logs", "always"), "tick") >= 5
+	})
+	for name, code := range map[string]int{"policy-fine-1": 0, "policy-never-1": 1, "policy-thrice-1": 3} {
+		if c := p.one(name); c.State != "exited" || c.ExitCode != code {
+			t.Errorf("%s: %s with %d, want exited with %d", name, c.State, c.ExitCode, code)
+		}
+	}
+	// A stop by the user is an end for every policy.
+	p.ok("stop", "--timeout", "0", "always")
+	equal(t, "always, stopped by hand", p.one("policy-always-1").State, "exited")
+}
+
+// TestHealth: the three conditions in order, a check that never passes fails up --wait at once and is named.
+func TestHealth(t *testing.T) {
+	p := compose(t, "health", `
+services:
+  slow:
+    image: busybox
+    command: ["sh", "-c", "sleep 1; touch /ready; sleep infinity"]
+    healthcheck:
+      test: [CMD, test, -e, /ready]
+      interval: 30s
+      start_period: 20s
+      start_interval: 100ms
+  job:
+    image: busybox
+    command: ["sh", "-c", "echo job"]
+    depends_on:
+      slow: {condition: service_healthy}
+  last:
+    image: busybox
+    command: ["sh", "-c", "echo last; sleep infinity"]
+    depends_on:
+      job: {condition: service_completed_successfully}
+`)
+	start := time.Now()
+	p.up()
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("up --wait took %s: the first success must not wait for the interval of 30s", took)
+	}
+	equal(t, "slow", p.one("health-slow-1").Health, "healthy")
+	equal(t, "job", p.one("health-job-1").State, "exited")
+	out := p.ok("logs", "--timestamps", "--no-log-prefix", "job", "last")
+	if !strings.Contains(out, "job") || !strings.Contains(out, "last") || strings.Index(out, "job") > strings.Index(out, "last") {
+		t.Errorf("last ran before job:\n%s", out)
+	}
+
+	bad := compose(t, "unhealthy", `
+services:
+  bad:
+    image: busybox
+    command: [sleep, infinity]
+    healthcheck:
+      test: ["CMD-SHELL", "echo no good; exit 1"]
+      interval: 100ms
+      retries: 2
+  after:
+    image: busybox
+    command: [sleep, infinity]
+    depends_on:
+      bad: {condition: service_healthy}
+`)
+	bad.fails(1, []string{"bad", "unhealthy", "no good"}, "up", "--detach", "--wait")
+	if c, ok := bad.ps()["unhealthy-after-1"]; ok && c.State == "running" {
+		t.Error("a dependent of an unhealthy service was started")
+	}
+	failed := compose(t, "failedjob", `
+services:
+  job:
+    image: busybox
+    command: ["sh", "-c", "echo why it failed; exit 4"]
+  after:
+    image: busybox
+    command: [sleep, infinity]
+    depends_on:
+      job: {condition: service_completed_successfully}
+`)
+	failed.fails(1, []string{"job", "4"}, "up", "--detach")
+}
+
+func TestWaitTimeout(t *testing.T) {
+	p := compose(t, "waits", `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    healthcheck: {test: ["CMD", "false"], interval: 1s, retries: 1000, start_period: 1h}
+`)
+	p.fails(1, []string{"not healthy after 1s"}, "up", "--wait", "--wait-timeout", "1")
+}
+
+func TestLogs(t *testing.T) {
+	p := compose(t, "logging", `
+services:
+  talk:
+    image: busybox
+    command: ["sh", "-c", "for i in 1 2 3 4 5; do echo line $$i; done; echo to stderr >&2; printf 'no newline'; sleep infinity"]
+  quiet:
+    image: busybox
+    command: [sleep, infinity]
+`)
+	p.up()
+	p.eventually("all is written", func() bool { return strings.Contains(p.ok("logs", "talk"), "no newline") })
+	equal(t, "--no-log-prefix --tail 2", p.ok("logs", "--no-log-prefix", "--tail", "2", "talk"), "to stderr\nno newline\n")
+	contains(t, "prefix", p.ok("logs", "--no-color"), "talk-1  | line 1\n")
+	equal(t, "--tail 0", p.ok("logs", "--tail", "0"), "")
+	equal(t, "--since in the future", p.ok("logs", "--since", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), "")
+	equal(t, "--until in the past", p.ok("logs", "--until", "24h"), "")
+	line, _, _ := strings.Cut(p.ok("logs", "--no-log-prefix", "--timestamps", "talk"), "\n")
+	stamp, text, _ := strings.Cut(line, " ")
+	if _, err := time.Parse(time.RFC3339Nano, stamp); err != nil || text != "line 1" {
+		t.Errorf("--timestamps: %q: %v", line, err)
+	}
+
+	// Follow: what is there, then what comes; ends when the containers do.
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	follow := p.host.command(ctx, p.dir, "logs", "--follow", "--no-log-prefix", "--tail", "1", "talk")
+	var out bytes.Buffer
+	follow.Stdout = &out
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.ok("stop", "--timeout", "0", "talk")
+	if err := follow.Wait(); err != nil {
+		t.Errorf("logs --follow: %v", err)
+	}
+	contains(t, "logs --follow", out.String(), "no newline")
+
+	// The log is the project's: it survives a recreate.
+	p.ok("up", "--detach", "--force-recreate", "talk")
+	p.eventually("the log holds both lives", func() bool {
+		return strings.Count(p.ok("logs", "--no-log-prefix", "talk"), "line 1\n") == 2
+	})
+}
+
+// TestAttachedUp: output with prefixes, Ctrl-C stops gracefully with 130, and --exit-code-from.
+func TestAttachedUp(t *testing.T) {
+	p := compose(t, "attached", `
+services:
+  app:
+    image: busybox
+    command: ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 1 & wait $$!; done"]
+`)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := p.host.command(ctx, p.dir, "up", "--no-color")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd.Stdout = w
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var out bytes.Buffer
+	buf := make([]byte, 4096)
+	signalled := false
+	for {
+		n, err := r.Read(buf)
+		out.Write(buf[:n])
+		if err != nil {
+			break
+		}
+		if !signalled && strings.Contains(out.String(), "app-1  | ready\n") {
+			signalled = true
+			cmd.Process.Signal(syscall.SIGINT)
+		}
+	}
+	cmd.Wait()
+	if !signalled {
+		t.Fatalf("up did not show the program's output:\n%s%s", out.String(), stderr.String())
+	}
+	equal(t, "exit code", fmt.Sprint(cmd.ProcessState.ExitCode()), "130")
+	contains(t, "output", out.String(), "app-1  | bye\n")
+	equal(t, "after Ctrl-C", p.one("attached-app-1").State, "exited")
+
+	q := compose(t, "exitcode", `
+services:
+  test:
+    image: busybox
+    command: ["sh", "-c", "echo tested; exit 6"]
+  server:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+`)
+	contains(t, "output", q.fails(6, nil, "up", "--exit-code-from", "test").stdout, "tested")
+	if c := q.one("exitcode-server-1"); c.State != "exited" {
+		t.Errorf("the other service is %s, want exited", c.State)
+	}
+}

@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// httpd serves the container's host name on port 80.
+const httpd = `["sh", "-c", "mkdir -p /www && hostname >/www/index.html && exec httpd -f -p 80 -h /www"]`
+
+func TestPorts(t *testing.T) {
+	p := compose(t, "ports", `
+services:
+  web:
+    image: busybox
+    hostname: web
+    command: `+httpd+`
+    ports:
+      - "127.0.0.1:18082:80"
+      - "18083-18084:80-81"
+      - "80"
+  udp:
+    image: busybox
+    command: ["sh", "-c", "nc -u -l -p 5000 -e cat"]
+    ports: ["127.0.0.1:15000:5000/udp"]
+`)
+	p.up()
+	equal(t, "port", p.ok("port", "web", "80"), "127.0.0.1:18082\n")
+	var anyFree int
+	for _, pub := range p.one("ports-web-1").Publishers {
+		if pub.TargetPort == 80 && pub.PublishedPort != 18082 && pub.PublishedPort != 18083 {
+			anyFree = pub.PublishedPort
+		}
+	}
+	if anyFree == 0 {
+		t.Errorf("no free port was chosen: %+v", p.one("ports-web-1").Publishers)
+	}
+	urls := []string{"http://127.0.0.1:18082/", "http://127.0.0.1:18083/", "http://[::1]:18083/", fmt.Sprintf("http://127.0.0.1:%d/", anyFree)}
+	for _, url := range urls {
+		p.eventually(url+" answers", func() bool {
+			code, body, _, err := get(url)
+			return err == nil && code == 200 && body == "web\n"
+		})
+	}
+	p.eventually("UDP comes back", func() bool {
+		c, err := net.Dial("udp", "127.0.0.1:15000")
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		c.Write([]byte("ping"))
+		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		buf := make([]byte, 16)
+		n, _ := c.Read(buf)
+		return string(buf[:n]) == "ping"
+	})
+	p.ok("stop", "--timeout", "0", "web")
+	if _, _, _, err := get(urls[0]); err == nil {
+		t.Error("a stopped service's port answers")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:18082")
+	if err != nil {
+		t.Errorf("a stopped service's port is still taken: %v", err)
+	} else {
+		l.Close()
+	}
+}
+
+func TestNamesAndAddresses(t *testing.T) {
+	p := compose(t, "names", `
+services:
+  web:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    scale: 3
+    networks:
+      default:
+      back: {aliases: [www, api.internal]}
+  fixed:
+    image: busybox
+    command: [sleep, infinity]
+    networks:
+      back: {ipv4_address: 10.77.1.50, ipv6_address: "fd77::50"}
+  client:
+    image: busybox
+    command: [sleep, infinity]
+    networks: [back]
+    extra_hosts: ["db.example:10.0.0.9", "gw:host-gateway"]
+    dns_search: [example.test]
+  other:
+    image: busybox
+    command: [sleep, infinity]
+networks:
+  back:
+    internal: true
+    enable_ipv6: true
+    ipam:
+      config:
+        - subnet: 10.77.1.0/24
+        - subnet: fd77::/64
+`)
+	p.up()
+	addresses := func(name string) string {
+		return p.sh("client", "nslookup -type=a "+name+" | awk '/^Name:/{n=1} n && /^Address/{print $NF}' | sort")
+	}
+	for _, name := range []string{"web", "www", "api.internal"} {
+		if got := len(strings.Fields(addresses(name))); got != 3 {
+			t.Errorf("%s has %d addresses, want 3: %s", name, got, addresses(name))
+		}
+	}
+	equal(t, "fixed", addresses("fixed"), "10.77.1.50")
+	equal(t, "a container's name", fmt.Sprint(len(strings.Fields(addresses("names-web-2")))), "1")
+	contains(t, "AAAA", p.sh("client", "nslookup -type=aaaa fixed"), "fd77::50")
+	for _, line := range []string{
+		"ping -c1 -W5 fixed", "ping -c1 -W5 10.77.1.50", "ping -6 -c1 -W5 fd77::50", "ping -c1 -W5 names-web-3",
+	} {
+		if r := p.run("exec", "-T", "client", "sh", "-c", line); r.code != 0 {
+			t.Errorf("%s: %s", line, r)
+		}
+	}
+	contains(t, "extra_hosts", p.sh("client", "cat /etc/hosts"), "10.0.0.9\tdb.example", "\tgw")
+	contains(t, "resolv.conf", p.sh("client", "cat /etc/resolv.conf"), "nameserver 127.0.0.11", "search example.test")
+	for _, line := range []string{"nslookup -type=a other", "ping -c1 -W1 other"} {
+		if r := p.run("exec", "-T", "client", "sh", "-c", line); r.code == 0 {
+			t.Errorf("%s reaches a service on another network: %s", line, r)
+		}
+	}
+	equal(t, "no default route on an internal network", p.sh("client", "ip route show default"), "")
+
+	// Another project's names and addresses are out of reach.
+	q := compose(t, "stranger", `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+`)
+	q.up()
+	for _, line := range []string{"nslookup -type=a web", "ping -c1 -W1 10.77.1.50"} {
+		if r := q.run("exec", "-T", "app", "sh", "-c", line); r.code == 0 {
+			t.Errorf("another project: %s succeeded: %s", line, r)
+		}
+	}
+}
+
+func TestNetworkModes(t *testing.T) {
+	p := compose(t, "modes", `
+services:
+  none:
+    image: busybox
+    command: [sleep, infinity]
+    network_mode: none
+  host:
+    image: busybox
+    command: [sleep, infinity]
+    network_mode: host
+  owner:
+    image: busybox
+    hostname: owner
+    command: `+httpd+`
+  guest:
+    image: busybox
+    command: [sleep, infinity]
+    network_mode: service:owner
+`)
+	p.up()
+	equal(t, "none", p.sh("none", "ls /sys/class/net"), "lo")
+	contains(t, "host", p.sh("host", "ip -o link | wc -l; cat /proc/net/dev"), "stk")
+	p.eventually("guest reaches owner's server on loopback", func() bool {
+		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")
+		return r.stdout == "owner\n"
+	})
+	equal(t, "one namespace", p.sh("guest", "readlink /proc/1/ns/net"), p.sh("owner", "readlink /proc/1/ns/net"))
+	p.ok("restart", "--timeout", "0", "owner")
+	p.eventually("guest is with owner after a restart", func() bool {
+		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")
+		return r.stdout == "owner\n"
+	})
+}
