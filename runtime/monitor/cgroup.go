@@ -26,18 +26,6 @@ func joinCgroups(dirs []string) *proto.Failure {
 	return nil
 }
 
-// moveToCgroups is for a process that exists already.
-func moveToCgroups(dirs []string, pid int) *proto.Failure {
-	text := strconv.Itoa(pid)
-	for _, dir := range dirs {
-		path := dir + "/cgroup.procs"
-		if err := writeFile(path, text); err != nil {
-			return platform("cgroup", "write", path, err)
-		}
-	}
-	return nil
-}
-
 // writeFile writes in one write(2) to a file that exists, and gives the errno itself.
 func writeFile(path, text string) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)

@@ -10,13 +10,13 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// enterContainer starts this program in mode enter inside the container whose init is the pidfd container. bootstrap
-// and steps become the new process's descriptors 3 and 4.
+// enterContainer starts this program in mode enter inside the container whose init is the pidfd container, and in
+// its cgroups. bootstrap and steps become the new process's descriptors 3 and 4.
 //
 // Everything is joined before the clone, the mount namespace too, so that the new process, which the container's
 // processes can see from its first instruction on, never has a root, a working directory or a file of the host.
 // setns of a mount namespace needs a thread whose root is not shared with others (setns(2)): one is spent on it.
-func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
+func enterContainer(container int, cgroups proto.Cgroup, bootstrap, steps int) (int, *proto.Failure) {
 	// By fd: in the container's root there is no path to this program.
 	self, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -26,6 +26,13 @@ func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
 		return 0, platform("exec", "open", "/proc/self/exe", err)
 	}
 	defer unix.Close(self)
+	cgroup := -1
+	if dir := cgroups.V2; dir != "" {
+		if cgroup, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return 0, platform("cgroup", "open", dir, err)
+		}
+		defer unix.Close(cgroup)
+	}
 	type result struct {
 		pid     int
 		failure *proto.Failure
@@ -33,6 +40,10 @@ func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
 	done := make(chan result)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if f := joinCgroups(cgroups.V1); f != nil {
+			done <- result{0, f}
+			return
+		}
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			done <- result{0, platform("exec", "unshare", "", err)}
 			return
@@ -42,7 +53,7 @@ func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
 			done <- result{0, platform("exec", "setns", "", err)}
 			return
 		}
-		pid, err := cloneEnter(self, bootstrap, steps)
+		pid, err := cloneEnter(self, cgroup, bootstrap, steps)
 		if err != nil {
 			done <- result{0, platform("exec", "clone", "", err)}
 			return
@@ -53,7 +64,16 @@ func enterContainer(container, bootstrap, steps int) (int, *proto.Failure) {
 	return r.pid, r.failure
 }
 
-func cloneEnter(self, bootstrap, steps int) (int, error) {
+// cloneArgs is struct clone_args, clone(2), up to the field that CLONE_INTO_CGROUP (Linux 5.7) needs.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+func cloneEnter(self, cgroup, bootstrap, steps int) (int, error) {
+	how := &cloneArgs{exitSignal: uint64(unix.SIGCHLD)}
+	if cgroup >= 0 {
+		how.flags, how.cgroup = unix.CLONE_INTO_CGROUP, uint64(cgroup)
+	}
 	argv, err := syscall.SlicePtrFromStrings([]string{"stack-init", proto.ModeEnter})
 	if err != nil {
 		return 0, err
@@ -69,7 +89,7 @@ func cloneEnter(self, bootstrap, steps int) (int, error) {
 	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
 		return 0, errno
 	}
-	pid, errno := forkExec(self, bootstrap, steps, empty, &argv[0], &env[0])
+	pid, errno := forkExec(how, self, bootstrap, steps, empty, &argv[0], &env[0])
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
 	runtime.KeepAlive(argv)
 	runtime.KeepAlive(env)
@@ -86,8 +106,8 @@ func cloneEnter(self, bootstrap, steps int) (int, error) {
 //
 //go:nosplit
 //go:norace
-func forkExec(self, bootstrap, steps int, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
-	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+func forkExec(how *cloneArgs, self, bootstrap, steps int, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
+	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}

@@ -60,7 +60,7 @@ func (x *execution) start(raw []byte) *proto.Failure {
 		return platform("exec", "socketpair", "", err)
 	}
 	defer unix.Close(steps[0])
-	pid, f := enterContainer(container, bootstrap[0], steps[1])
+	pid, f := enterContainer(container, x.b.Cgroup, bootstrap[0], steps[1])
 	unix.Close(bootstrap[0])
 	unix.Close(steps[1])
 	if f != nil {
@@ -103,15 +103,8 @@ func openContainer(pid int, start uint64) (int, *proto.Failure) {
 	return fd, nil
 }
 
-// place puts the process where the container is accounted, before it does anything.
+// place gives the process the container's score before it does anything.
 func (x *execution) place() *proto.Failure {
-	dirs := x.b.Cgroup.V1
-	if x.b.Cgroup.V2 != "" {
-		dirs = append([]string{x.b.Cgroup.V2}, dirs...)
-	}
-	if f := moveToCgroups(dirs, x.p.pid); f != nil {
-		return f
-	}
 	if adj := x.b.Process.OOMScoreAdj; adj != nil {
 		path := "/proc/" + strconv.Itoa(x.p.pid) + "/oom_score_adj"
 		if err := writeFile(path, strconv.Itoa(*adj)); err != nil {
