@@ -23,7 +23,7 @@ finish() {
 	if [[ $status != 0 ]]; then "$stack" logs || true; fi
 	"$stack" down --volumes --timeout 1 >/dev/null 2>&1 || true
 	if [[ -n ${daemon:-} ]]; then
-		kill "$daemon" && wait "$daemon" || true
+		kill "$daemon" 2>/dev/null && wait "$daemon" || true
 	fi
 	rm -rf "$dir"
 	exit "$status"
