@@ -73,10 +73,15 @@ func bridgeSysctls(bridge string, v4, v6 bool) error {
 		// Else the host would answer on a link-local address that no rule knows of.
 		return set("disable_ipv6", "1")
 	}
-	if err := set("disable_ipv6", "0"); err != nil {
+	// Without duplicate address detection, during which the link-local address of the bridge would not hear the
+	// containers' neighbour advertisements for its first second.
+	if err := set("accept_dad", "0"); err != nil {
 		return err
 	}
-	return set("accept_ra", "0")
+	if err := set("accept_ra", "0"); err != nil {
+		return err
+	}
+	return set("disable_ipv6", "0")
 }
 
 func families(pools []Pool) (v4, v6 bool) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/roots"
 	harness "github.com/stackrun/stack/internal/sandbox"
@@ -204,4 +206,136 @@ func (b box) resolve(name string) []string {
 	}
 	slices.Sort(got)
 	return got
+}
+
+// The host's addresses towards outside, and outside's own. TEST-NET-2 of RFC 5737, RFC 3849.
+const (
+	hostAddr, hostAddr6       = "198.51.100.1", "2001:db8::1"
+	outsideAddr, outsideAddr6 = "198.51.100.2", "2001:db8::2"
+)
+
+// outside is another machine on a network of the host's. It has no route to containers.
+func (h *host) outside() box {
+	h.t.Helper()
+	path := h.t.TempDir() + "/ns"
+	b := box{Sandbox{Path: path}, h.t}
+	err := netns.Make(path, func(fd int) error {
+		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Flags = "lan0", net.FlagUp
+		veth := netlink.NewVeth(attrs)
+		veth.PeerName, veth.PeerNamespace = "eth0", netlink.NsFd(fd)
+		if err := h.link.LinkAdd(veth); err != nil {
+			return err
+		}
+		h.t.Cleanup(func() {
+			h.t.Helper()
+			if err := netns.Unbind(path); err != nil {
+				h.t.Error(err)
+			}
+			if l, err := netlink.LinkByName("lan0"); err == nil {
+				netlink.LinkDel(l)
+			}
+		})
+		for _, l := range []struct {
+			h     *netlink.Handle
+			name  string
+			addrs [2]string
+		}{{h.link, "lan0", [2]string{hostAddr + "/24", hostAddr6 + "/64"}}, {in, "eth0", [2]string{outsideAddr + "/24", outsideAddr6 + "/64"}}} {
+			link, err := l.h.LinkByName(l.name)
+			if err != nil {
+				return err
+			}
+			for _, a := range l.addrs {
+				if err := l.h.AddrAdd(link, address(netip.MustParsePrefix(a))); err != nil {
+					return err
+				}
+			}
+			if err := l.h.LinkSetUp(link); err != nil {
+				return err
+			}
+		}
+		return in.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 1}})
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
+}
+
+// echo answers each datagram on port with the sender's address.
+func (b box) echo(port uint16) {
+	b.t.Helper()
+	b.do(func() error {
+		c, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			return err
+		}
+		b.t.Cleanup(func() { c.Close() })
+		go func() {
+			buf := make([]byte, 100)
+			for {
+				_, from, err := c.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				c.WriteTo([]byte(from.(*net.UDPAddr).AddrPort().Addr().Unmap().String()), from)
+			}
+		}()
+		return nil
+	})
+}
+
+// askUDP sends a datagram and returns the answer.
+func askUDP(to string) (string, error) {
+	c, err := net.Dial("udp", to)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("?")); err != nil {
+		return "", err
+	}
+	c.SetReadDeadline(time.Now().Add(2 * time.Second))
+	buf := make([]byte, 100)
+	n, err := c.Read(buf)
+	return string(buf[:n]), err
+}
+
+func (b box) askUDP(to string) (got string, err error) {
+	b.t.Helper()
+	b.do(func() error {
+		got, err = askUDP(to)
+		return nil
+	})
+	return got, err
+}
+
+// routeVia and delLoopbackRoute change the routes of the calling thread's namespace, as one with NET_ADMIN could.
+func routeVia(dst, gw string) error {
+	_, n, err := net.ParseCIDR(dst)
+	if err != nil {
+		return err
+	}
+	return netlink.RouteReplace(&netlink.Route{Dst: n, Gw: net.ParseIP(gw)})
+}
+
+// delLoopbackRoute lets packets to 127.0.0.0/8 leave the machine.
+func delLoopbackRoute() error {
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		if r.Dst != nil && r.Dst.IP.IsLoopback() {
+			if err := netlink.RouteDel(&r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -348,6 +349,11 @@ func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
 	if err := d.link.LinkAdd(veth); err != nil {
 		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
 	}
+	if bridgedDNAT() {
+		if err := d.link.LinkSetHairpin(veth, true); err != nil {
+			return fmt.Errorf("cannot set up %s on bridge %s: %w", ep.HostLink, n.rec.Bridge, err)
+		}
+	}
 	inside, err := in.LinkByName(ep.Interface)
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
@@ -369,6 +375,13 @@ func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
 		}
 	}
 	return nil
+}
+
+// bridgedDNAT says whether the host has br_netfilter on. Then a packet from a container to its own published port is
+// translated while it still is in the bridge, which sends no frame back to the port that it came from, unless told to.
+func bridgedDNAT() bool {
+	b, err := os.ReadFile(sysctlRoot + "net/bridge/bridge-nf-call-iptables")
+	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
 // routes sets the default routes: by the endpoint of highest GwPriority, of equals the first, among those whose network has a

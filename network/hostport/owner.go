@@ -18,7 +18,7 @@ import (
 func Owner(proto string, host netip.Addr, port uint16) string {
 	inodes := map[string]bool{}
 	for _, name := range []string{proto, proto + "6"} {
-		f, err := os.Open("/proc/net/" + name)
+		f, err := os.Open("/proc/thread-self/net/" + name)
 		if err != nil {
 			continue
 		}

@@ -91,7 +91,7 @@ func Unbind(path string) error {
 // one boot.
 func Identity() (uint64, error) {
 	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
+	if err := unix.Stat(self, &st); err != nil {
 		return 0, fmt.Errorf("cannot read the network namespace: %w", err)
 	}
 	return st.Ino, nil
@@ -100,8 +100,15 @@ func Identity() (uint64, error) {
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// Never unlocked: the runtime ends the thread with the goroutine.
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The process's first thread cannot be thrown away: the runtime would park it, in the other namespace and
+			// holding it, for good. While it waits here, the next goroutine is on another.
+			defer runtime.UnlockOSThread()
+			done <- onThread(f)
+			return
+		}
+		// Never unlocked: the runtime ends the thread with the goroutine.
 		done <- f()
 	}()
 	return <-done

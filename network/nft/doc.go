@@ -9,6 +9,7 @@
 //	set masq      those masqueraded outwards    set same       pairs (b, b): bridged traffic under br_netfilter
 //	map forward4, forward6          addr . proto . port → addr . port      published on one address
 //	map forward4any, forward6any    proto . port → addr . port             published on all
+//	set self4, self6                addr . addr of containers with ports, for those that call themselves
 //
 // Needs Linux 5.7: only since then does the postrouting hook know the interface that a packet came in by
 // (commit 28f8bfd1ac94).

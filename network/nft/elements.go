@@ -50,7 +50,16 @@ func (s *schema) networks(do apply, networks []Network) error {
 
 func (s *schema) forwards(do apply, forwards []Forward) error {
 	elems := map[*nftables.Set][]nftables.SetElement{}
+	self := map[netip.Addr]bool{}
 	for _, f := range forwards {
+		if a := f.To.Addr(); !self[a] {
+			self[a] = true
+			set := s.self6
+			if a.Is4() {
+				set = s.self4
+			}
+			elems[set] = append(elems[set], nftables.SetElement{Key: append(a.AsSlice(), a.AsSlice()...)})
+		}
 		set, key := s.place(f)
 		val := append(f.To.Addr().AsSlice(), pad4(be16(f.To.Port()))...)
 		elems[set] = append(elems[set], nftables.SetElement{Key: key, Val: val})

@@ -39,12 +39,16 @@ type Firewall struct {
 	forwards map[forwardKey]Forward
 }
 
+// forwardKey is what a packet is looked up by; the family tells apart the two entries of a port on all addresses.
 type forwardKey struct {
 	proto string
 	host  netip.AddrPort
+	v4    bool
 }
 
-func (f Forward) key() forwardKey { return forwardKey{f.Proto, netip.AddrPortFrom(f.Host, f.Port)} }
+func (f Forward) key() forwardKey {
+	return forwardKey{f.Proto, netip.AddrPortFrom(f.Host, f.Port), f.To.Addr().Is4()}
+}
 
 // New makes the firewall of instance. The kernel is not touched before the first change.
 func New(instance string) *Firewall {
@@ -137,7 +141,7 @@ func (f *Firewall) DelNetwork(bridge string) error {
 	})
 }
 
-// AddForwards publishes ports, all or none.
+// AddForwards publishes ports, all or none. All ports that lead to one address are added, and removed, in one call.
 func (f *Firewall) AddForwards(forwards []Forward) error {
 	if len(forwards) == 0 {
 		return nil

@@ -106,6 +106,17 @@ func addrAt(src, v4 bool) (off, size uint32) {
 	return 24, 16
 }
 
+// betweenSame matches the pair saddr . daddr.
+func betweenSame(s *nftables.Set, v4 bool) exprs {
+	src, size := addrAt(true, v4)
+	dst, _ := addrAt(false, v4)
+	return exprs{
+		&expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseNetworkHeader, Offset: src, Len: size},
+		&expr.Payload{DestRegister: reg0 + size/4, Base: expr.PayloadBaseNetworkHeader, Offset: dst, Len: size},
+		&expr.Lookup{SourceRegister: reg0, SetName: s.Name, SetID: s.ID},
+	}
+}
+
 // toLocal matches packets to an address of the host's own.
 var toLocal = exprs{&expr.Fib{Register: reg0, ResultADDRTYPE: true, FlagDADDR: true},
 	&expr.Cmp{Op: expr.CmpOpEq, Register: reg0, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)}}

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ func (f *Firewall) Read() (Contents, error) {
 	}
 	for _, set := range s.sets() {
 		elems, err := conn.GetSetElements(set)
-		if errors.Is(err, unix.ENOENT) {
+		if absent(err) {
 			return c, nil // the table, or a part of it, is gone
 		}
 		if err != nil {
@@ -37,6 +38,11 @@ func (f *Firewall) Read() (Contents, error) {
 		c.elems[set.Name] = m
 	}
 	return c, nil
+}
+
+// absent says whether err is ENOENT. The library formats the errors of its dumps with %v, so the text is all there is.
+func absent(err error) bool {
+	return err != nil && (errors.Is(err, unix.ENOENT) || strings.HasSuffix(err.Error(), unix.ENOENT.Error()))
 }
 
 // HasNetwork says whether n is in the table as it shall be.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +14,7 @@ type schema struct {
 	table                         *nftables.Table
 	bridges, internal, masq, same *nftables.Set
 	fwd4, fwd4any, fwd6, fwd6any  *nftables.Set
+	self4, self6                  *nftables.Set
 }
 
 func newSchema(name string) *schema {
@@ -20,7 +22,11 @@ func newSchema(name string) *schema {
 	var id uint32
 	set := func(name string, key ...nftables.SetDatatype) *nftables.Set {
 		id++
-		return &nftables.Set{Table: t, ID: id, Name: name, KeyType: nftables.MustConcatSetType(key...)}
+		s := &nftables.Set{Table: t, ID: id, Name: name, KeyType: nftables.MustConcatSetType(key...)}
+		if len(key) == 1 && key[0] == nftables.TypeIFName {
+			s.KeyByteOrder = binaryutil.NativeEndian // for nft(8), which would list names as empty
+		}
+		return s
 	}
 	forwards := func(name string, addr nftables.SetDatatype, key ...nftables.SetDatatype) *nftables.Set {
 		m := set(name, append(key, nftables.TypeInetProto, nftables.TypeInetService)...)
@@ -39,11 +45,13 @@ func newSchema(name string) *schema {
 		fwd4any:  forwards("forward4any", v4),
 		fwd6:     forwards("forward6", v6, v6),
 		fwd6any:  forwards("forward6any", v6),
+		self4:    set("self4", v4, v4),
+		self6:    set("self6", v6, v6),
 	}
 }
 
 func (s *schema) sets() []*nftables.Set {
-	return []*nftables.Set{s.bridges, s.internal, s.masq, s.same, s.fwd4, s.fwd4any, s.fwd6, s.fwd6any}
+	return []*nftables.Set{s.bridges, s.internal, s.masq, s.same, s.fwd4, s.fwd4any, s.fwd6, s.fwd6any, s.self4, s.self6}
 }
 
 var (
@@ -96,6 +104,10 @@ func (s *schema) create(c *nftables.Conn) error {
 	chain("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
 		// Hairpin: a container that talks to a published port must get its answer through the host again.
 		rule(from(s.bridges), to(s.bridges), translated, masq),
+		// Under br_netfilter such a packet never leaves the bridge and has no incoming interface here. It must be
+		// masked only when it goes back to its sender.
+		rule(to(s.bridges), translated, v4, betweenSame(s.self4, true), masq),
+		rule(to(s.bridges), translated, v6, betweenSame(s.self6, false), masq),
 		rule(from(s.masq), outside(s.bridges), masq),
 		rule(v4, to(s.bridges), addrIn(true, loopback4), masq),
 	)

@@ -1,0 +1,273 @@
+package network
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cut expects that at cannot be reached, and that the asker hears so at once where quick.
+func (b box) cut(t *testing.T, to string, quick bool) {
+	t.Helper()
+	start := time.Now()
+	if got, err := b.ask(to); err == nil {
+		t.Errorf("%s can be reached: %q", to, got)
+	}
+	if took := time.Since(start); quick && took > time.Second {
+		t.Errorf("the refusal of %s took %s", to, took)
+	}
+}
+
+func TestNetworksAreIsolated(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "one_default"})
+	h.network(Config{ID: "two_default"})
+	a, b := h.box("a", "one_default"), h.box("b", "two_default")
+	b.greet(80, "b")
+	a.cut(t, at(b.addr4(), 80), true)
+	if in := a.query("udp", "b", 1); in.Rcode == 0 {
+		t.Errorf("a name of another network resolves: %v", in)
+	}
+	// A container on both is the way that the user chose.
+	c := h.box("c", "one_default", "two_default")
+	if got, err := c.ask(at(b.addr4(), 80)); err != nil || !strings.HasPrefix(got, "b ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got := c.resolve("b"); len(got) != 1 {
+		t.Errorf("b is %v", got)
+	}
+}
+
+func TestMasqueradeOutwards(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	out.greet(80, "out")
+	h.network(Config{ID: "p_default", IPv4: true, IPv6: true})
+	a := h.box("a", "p_default")
+	if got, err := a.ask(outsideAddr + ":80"); err != nil || got != "out "+hostAddr {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := a.ask("[" + outsideAddr6 + "]:80"); err != nil || got != "out "+hostAddr6 {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestOutsideReachesOnlyPublishedPorts(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	h.network(Config{ID: "p_default"})
+	web := h.setup(SandboxConfig{ContainerID: "web", Endpoints: []EndpointConfig{{Network: "p_default"}}, Ports: []Port{
+		{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"},
+		{HostPort: 8081, ContainerPort: 80, Protocol: "tcp", HostIP: netip.MustParseAddr("127.0.0.1")},
+		{HostPort: 8082, ContainerPort: 80, Protocol: "tcp", HostIP: netip.MustParseAddr(hostAddr)},
+	}})
+	web.greet(80, "web")
+	for _, to := range []string{hostAddr + ":8080", hostAddr + ":8082"} {
+		if got, err := out.ask(to); err != nil || got != "web "+outsideAddr { // the client's address is seen
+			t.Errorf("%s: %q, %v", to, got, err)
+		}
+	}
+	if got, err := out.ask("[" + hostAddr6 + "]:8080"); err != nil || !strings.HasPrefix(got, "web ") {
+		t.Errorf("over IPv6: %q, %v", got, err)
+	}
+	out.cut(t, hostAddr+":8081", false)
+	// A neighbour may send us anything: routes straight to the container, and to our loopback.
+	out.do(func() error { return routeVia(web.Endpoints[0].Addr4.Masked().String(), hostAddr) })
+	out.cut(t, at(web.addr4(), 80), false)
+	out.do(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
+			return err
+		}
+		if err := delLoopbackRoute(); err != nil {
+			return err
+		}
+		return routeVia("127.0.0.0/8", hostAddr)
+	})
+	out.cut(t, "127.0.0.1:8081", false)
+	for _, to := range []string{"127.0.0.1:8080", "127.0.0.1:8081", "[::1]:8080", hostAddr + ":8082", hostAddr + ":8080", "[" + hostAddr6 + "]:8080"} {
+		if got, err := ask(to); err != nil || !strings.HasPrefix(got, "web ") {
+			t.Errorf("from the host, %s: %q, %v", to, got, err)
+		}
+	}
+	if _, err := ask("127.0.0.1:8082"); err == nil {
+		t.Error("a port of one address answers on another")
+	}
+}
+
+func TestHairpinAndOtherNetworksReachPublishedPorts(t *testing.T) {
+	h := newHost(t)
+	h.outside()
+	h.network(Config{ID: "p_default"})
+	h.network(Config{ID: "q_default"})
+	web := h.setup(SandboxConfig{ContainerID: "web", Endpoints: []EndpointConfig{{Network: "p_default"}},
+		Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}})
+	web.greet(80, "web")
+	for name, from := range map[string]box{"itself": web, "a neighbour": h.box("n", "p_default"), "another network": h.box("q", "q_default")} {
+		for _, to := range []string{hostAddr + ":8080", at(web.Endpoints[0].Gateway4, 8080)} {
+			if got, err := from.ask(to); err != nil || !strings.HasPrefix(got, "web ") {
+				t.Errorf("%s to %s: %q, %v", name, to, got, err)
+			}
+		}
+	}
+}
+
+func TestContainersDoNotReachTheHostsLoopback(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "p_default"})
+	a := h.box("a", "p_default")
+	if err := greet(t, "127.0.0.1:7000", "host"); err != nil {
+		t.Fatal(err)
+	}
+	a.do(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
+			return err
+		}
+		if err := delLoopbackRoute(); err != nil {
+			return err
+		}
+		return routeVia("127.0.0.0/8", a.Endpoints[0].Gateway4.String())
+	})
+	a.cut(t, "127.0.0.1:7000", false)
+}
+
+func TestInternalNetwork(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	out.greet(80, "out")
+	h.network(Config{ID: "p_back", Internal: true})
+	h.network(Config{ID: "p_front"})
+	db := h.setup(SandboxConfig{ContainerID: "db", Endpoints: []EndpointConfig{{Network: "p_back", Names: []string{"db"}}},
+		Ports: []Port{{HostPort: 5432, ContainerPort: 5432, Protocol: "tcp"}}})
+	db.greet(5432, "db")
+	api := h.box("api", "p_back", "p_front")
+	if got, err := api.ask(at(db.addr4(), 5432)); err != nil || !strings.HasPrefix(got, "db ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := api.ask(outsideAddr + ":80"); err != nil || got != "out "+hostAddr {
+		t.Errorf("by its other network: %q, %v", got, err)
+	}
+	db.cut(t, outsideAddr+":80", true)
+	if len(db.Ports) != 0 {
+		t.Errorf("ports of an internal network are published: %v", db.Ports)
+	}
+	out.cut(t, hostAddr+":5432", true)
+	// A container that may change its routes does not get out either.
+	db.do(func() error { return routeVia("0.0.0.0/0", db.Endpoints[0].Gateway4.String()) })
+	db.cut(t, outsideAddr+":80", true)
+	if in := db.query("udp", "example.com", 1); in.Rcode != 3 {
+		t.Errorf("a query went out: %v", in)
+	}
+	if got := db.resolve("api"); len(got) != 1 || got[0] != api.addr4().String() {
+		t.Errorf("api is %v", got)
+	}
+}
+
+func TestUDPPorts(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	h.network(Config{ID: "p_default"})
+	ports := []Port{{HostPort: 5300, ContainerPort: 53, Protocol: "udp"}}
+	cfg := SandboxConfig{ContainerID: "ns", Endpoints: []EndpointConfig{{Network: "p_default"}}, Ports: ports}
+	ns := h.setup(cfg)
+	ns.echo(53)
+	if got, err := out.askUDP(hostAddr + ":5300"); err != nil || got != outsideAddr {
+		t.Errorf("from outside: %q, %v", got, err)
+	}
+	for _, to := range []string{"127.0.0.1:5300", "[::1]:5300", hostAddr + ":5300"} {
+		if got, err := askUDP(to); err != nil || got == "" {
+			t.Errorf("%s: %q, %v", to, got, err)
+		}
+	}
+}
+
+// A client that keeps its socket and keeps sending must find the container that was made anew.
+func TestUDPClientFollowsARecreatedContainer(t *testing.T) {
+	h := newHost(t)
+	h.outside()
+	h.network(Config{ID: "p_default"})
+	cfg := SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: "p_default"}},
+		Ports: []Port{{HostPort: 5300, ContainerPort: 5300, Protocol: "udp"}}}
+	a := h.setup(cfg)
+	a.echo(5300)
+	c, err := net.Dial("udp", hostAddr+":5300")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	say := func() error {
+		c.Write([]byte("?"))
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		_, err := c.Read(make([]byte, 100))
+		return err
+	}
+	if err := say(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Teardown(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ContainerID = "b"
+	b := h.setup(cfg)
+	if a.addr4() == b.addr4() {
+		t.Fatal("the address was given out again at once")
+	}
+	b.echo(5300)
+	if err := say(); err != nil {
+		t.Errorf("after the recreate: %v", err)
+	}
+}
+
+func TestThousandPorts(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "p_default"})
+	cfg := SandboxConfig{ContainerID: "many", Endpoints: []EndpointConfig{{Network: "p_default"}}}
+	for i := range 1000 {
+		cfg.Ports = append(cfg.Ports, Port{HostPort: uint16(20000 + i), ContainerPort: uint16(20000 + i), Protocol: "tcp"})
+	}
+	start := time.Now()
+	many := h.setup(cfg)
+	t.Logf("Setup with 1000 ports: %s", time.Since(start))
+	many.greet(20999, "many")
+	if got, err := ask("127.0.0.1:20999"); err != nil || !strings.HasPrefix(got, "many") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if boxes, err := h.Sandboxes(t.Context()); err != nil || !boxes[0].Healthy {
+		t.Errorf("%v %v", boxes[0].Problem, err)
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	st := h.network(Config{ID: "p_default", IPv4: true, IPv6: true})
+	if len(st.Pools) != 2 || !st.Pools[1].Subnet.Addr().IsPrivate() || st.Pools[1].Subnet.Bits() != 64 {
+		t.Fatalf("pools are %v", st.Pools)
+	}
+	a := h.box("a", "p_default")
+	web := h.setup(SandboxConfig{ContainerID: "web", Endpoints: []EndpointConfig{{Network: "p_default", Names: []string{"web"}}},
+		Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}})
+	web.greet(80, "web")
+	to6 := web.Endpoints[0].Addr6.Addr()
+	if got, err := a.ask(at(to6, 80)); err != nil || got != "web "+a.Endpoints[0].Addr6.Addr().String() {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got := a.resolve("web"); len(got) != 2 {
+		t.Errorf("web is %v", got)
+	}
+	if got, err := out.ask("[" + hostAddr6 + "]:8080"); err != nil || got != "web "+outsideAddr6 {
+		t.Errorf("from outside: %q, %v", got, err)
+	}
+	for _, to := range []string{"[::1]:8080", "127.0.0.1:8080", "[" + hostAddr6 + "]:8080"} {
+		if got, err := ask(to); err != nil || !strings.HasPrefix(got, "web ") {
+			t.Errorf("%s: %q, %v", to, got, err)
+		}
+	}
+	h.network(Config{ID: "p_six", IPv6: true})
+	six := h.box("six", "p_six")
+	if six.Endpoints[0].Addr4.IsValid() || !six.Endpoints[0].Addr6.IsValid() {
+		t.Errorf("%v", six.Endpoints)
+	}
+}
