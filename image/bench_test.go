@@ -13,6 +13,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/stackrun/stack/internal/roots"
+
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 // benchLayer is about 58 MiB of files of many sizes that gzip to about a third, as programs and text do.
@@ -57,7 +59,7 @@ func benchLayer(b *testing.B, seed uint64) []byte {
 // BenchmarkPull pulls and unpacks 8 layers of some 20 MiB gzip each from loopback. STACK_BENCH_DIR names a directory
 // on the file system to measure on; the sandbox's /tmp is memory.
 func BenchmarkPull(b *testing.B) {
-	needRoot(b)
+	sandbox.Require(b)
 	h := newHub(b)
 	var layers []v1.Layer
 	var packed int64

@@ -94,7 +94,7 @@ func (a *archive) images(ctx context.Context) ([]archived, error) {
 	case layout:
 		return nil, invalidArchive("the layout in the archive has no image")
 	}
-	return nil, invalidArchive("the archive has neither manifest.json nor index.json: expected what docker save or an OCI layout gives")
+	return nil, invalidArchive("the archive has neither manifest.json nor index.json: it is cut off, or it is not what docker save or an OCI layout gives")
 }
 
 // Names in a layout's index. The second is of image-spec v1.1.1 annotations.md; the first is what containerd and

@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func TestPullResolvePrepare(t *testing.T) {
-	needRoot(t)
+	sandbox.Require(t)
 	h := newHub(t)
 	h.push(t, "app:1", imageOf(t,
 		layerOf(t, dirEntry("etc", 0o755), fileEntry("etc/a", "one")),

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -182,9 +181,12 @@ func openStore(t testing.TB, r roots.Roots, change ...func(*Options)) *Store {
 	return s
 }
 
-func needRoot(t testing.TB) {
+func readAll(t testing.TB, r io.ReadCloser) []byte {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("unpacking an image sets owners and makes devices: needs root")
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return b
 }

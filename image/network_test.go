@@ -1,0 +1,479 @@
+package image
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/stackrun/stack/internal/errdefs"
+
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+func pull(s *Store, ref string) (Info, []string, error) {
+	var notes []string
+	info, err := s.Pull(context.Background(), ref, v1.Platform{}, func(p Progress) {
+		if p.Note != "" {
+			notes = append(notes, p.Note)
+		}
+	})
+	return info, notes, err
+}
+
+func withMirrors(host string, urls ...string) func(*Options) {
+	return func(o *Options) { o.Mirrors = map[string][]string{host: urls} }
+}
+
+func TestMirrors(t *testing.T) {
+	sandbox.Require(t)
+	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	origin, mirror, dead := newHub(t), newHub(t), newHub(t)
+	dead.Close()
+	origin.push(t, "library/app:1", img)
+	origin.push(t, "library/only:1", img)
+	mirror.push(t, "proxy/library/app:1", img)
+	s := newStore(t, withMirrors(origin.host, "http://"+dead.host, "http://"+mirror.host+"/proxy"))
+
+	_, notes, err := pull(s, origin.host+"/library/app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"mirror " + dead.host + " is not reachable: connection refused", "from mirror " + mirror.host} {
+		if !slices.Contains(notes, want) {
+			t.Errorf("notes are %q, expected %q among them", notes, want)
+		}
+	}
+	// The mirror has not everything: the origin has.
+	_, notes, err = pull(s, origin.host+"/library/only:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "mirror " + mirror.host + " does not have it (404"; !strings.Contains(strings.Join(notes, "\n"), want) {
+		t.Errorf("notes are %q, expected %q in them", notes, want)
+	}
+}
+
+// TestBlobFromOrigin: a mirror that has a manifest and not its layers is left for the origin in the middle.
+func TestBlobFromOrigin(t *testing.T) {
+	sandbox.Require(t)
+	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	origin, mirror := newHub(t), newHub(t)
+	origin.push(t, "app:1", img)
+	mirror.push(t, "app:1", img)
+	digest, err := must(img.Layers())[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirror.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, digest.String()) {
+			http.Error(w, "gone", http.StatusNotFound)
+			return true
+		}
+		return false
+	}
+	s := newStore(t, withMirrors(origin.host, mirror.host))
+	if _, _, err := pull(s, origin.host+"/app:1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestBadMirror(t *testing.T) {
+	for _, value := range []string{"ftp://host", "http://", "http://ho st", "http://host/UP", ""} {
+		s := new(Store)
+		if err := s.parseMirrors(map[string][]string{"docker.io": {value}}); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("mirror %q: error is %v", value, err)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	h, dead := newHub(t), newHub(t)
+	dead.Close()
+	code := http.StatusUnauthorized
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/private/") {
+			http.Error(w, "{}", code)
+			return true
+		}
+		return false
+	}
+	s := newStore(t)
+	for _, c := range []struct {
+		ref  string
+		code int
+		kind error
+		text []string
+	}{
+		{h.host + "/nothing:1", 0, errdefs.ErrNotFound, []string{"cannot pull " + h.host + "/nothing:1", "does not have it (404", "check the name and the tag"}},
+		{h.host + "/private/app", 401, ErrDenied, []string{"refuses access (401", "docker login " + h.host}},
+		{h.host + "/private/app", 403, ErrDenied, []string{"refuses access (403"}},
+		{h.host + "/private/app", 503, errdefs.ErrUnavailable, []string{"answers 503 Service Unavailable"}},
+		{h.host + "/private/app", 429, errdefs.ErrUnavailable, []string{"limits the rate of requests", "log in to"}},
+		{dead.host + "/app", 0, errdefs.ErrUnavailable, []string{"is not reachable: connection refused", "check the network"}},
+	} {
+		code = c.code
+		_, _, err := pull(s, c.ref)
+		if !errors.Is(err, c.kind) {
+			t.Errorf("%s, %d: error is %v, expected kind %v", c.ref, c.code, err, c.kind)
+			continue
+		}
+		for _, other := range []error{errdefs.ErrNotFound, ErrDenied, errdefs.ErrUnavailable} {
+			if other != c.kind && errors.Is(err, other) {
+				t.Errorf("%s, %d: error is also %v", c.ref, c.code, other)
+			}
+		}
+		for _, text := range c.text {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s, %d: error is %q, expected %q in it", c.ref, c.code, err, text)
+			}
+		}
+	}
+}
+
+func TestRetries(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	var mu sync.Mutex
+	failed := make(map[string]bool)
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed[r.URL.Path] {
+			return false
+		}
+		failed[r.URL.Path] = true
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	}
+	s := newStore(t)
+	var waited []time.Duration
+	s.wait = func(ctx context.Context, d time.Duration) error {
+		mu.Lock()
+		defer mu.Unlock()
+		waited = append(waited, d)
+		return nil
+	}
+	if _, _, err := pull(s, h.host+"/app:1"); err != nil {
+		t.Fatal(err)
+	}
+	if len(waited) < 4 || slices.ContainsFunc(waited, func(d time.Duration) bool { return d != 7*time.Second }) {
+		t.Errorf("waited %v, expected what Retry-After says", waited)
+	}
+}
+
+// TestResume: connections that break in the middle of a layer are taken up where they broke, with and without
+// support for ranges.
+func TestResume(t *testing.T) {
+	sandbox.Require(t)
+	for _, ranges := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ranges=%v", ranges), func(t *testing.T) {
+			h := newHub(t)
+			body := make([]byte, 3<<20)
+			for i := range body {
+				body[i] = byte(i * i >> 7)
+			}
+			img := imageOf(t, layerOf(t, fileEntry("a", string(body))))
+			h.push(t, "app:1", img)
+			layer := must(img.Layers())[0]
+			digest := must(layer.Digest())
+			raw := readAll(t, must(layer.Compressed()))
+			var requests atomic.Int32
+			h.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.HasSuffix(r.URL.Path, digest.String()) {
+					return false
+				}
+				n := requests.Add(1)
+				from := 0
+				if ranges && r.Header.Get("Range") != "" {
+					fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
+					w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(raw)-1, len(raw)))
+					w.WriteHeader(http.StatusPartialContent)
+				}
+				rest := raw[from:]
+				if n < 4 {
+					w.Write(rest[:min(len(rest), int(n)*len(raw)/5)])
+					panic(http.ErrAbortHandler)
+				}
+				w.Write(rest)
+				return true
+			}
+			s := newStore(t)
+			info, _, err := pull(s, h.host+"/app:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if requests.Load() != 4 {
+				t.Errorf("%d requests, expected 4", requests.Load())
+			}
+			if info.Size != int64(len(body)) {
+				t.Errorf("size is %d", info.Size)
+			}
+		})
+	}
+}
+
+func TestWrongContent(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	h.push(t, "app:1", img)
+	digest := must(must(img.Layers())[0].Digest())
+	other := readAll(t, must(layerOf(t, fileEntry("a", "2")).Compressed()))
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, digest.String()) {
+			w.Write(other)
+			return true
+		}
+		return false
+	}
+	s := newStore(t)
+	_, _, err := pull(s, h.host+"/app:1")
+	if err == nil {
+		t.Fatal("a layer with another digest was taken")
+	}
+	t.Log(err)
+	nothingLeft(t, s)
+}
+
+// nothingLeft checks that an attempt that failed left no trace.
+func nothingLeft(t *testing.T, s *Store) {
+	t.Helper()
+	for _, pattern := range []string{"tmp/*", "layers/*/*", "patches/*"} {
+		if left := must(filepath.Glob(s.path(pattern))); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
+	if list, err := s.List(context.Background()); err != nil || len(list) > 0 {
+		t.Errorf("images: %v, %v", list, err)
+	}
+}
+
+func TestPlatforms(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	ctx := context.Background()
+	arm := v1.Platform{OS: "linux", Architecture: "arm64"}
+	intel := v1.Platform{OS: "linux", Architecture: "amd64"}
+	idx := v1.ImageIndex(empty.Index)
+	for _, p := range []v1.Platform{arm, intel} {
+		img := forPlatform(t, imageOf(t, layerOf(t, fileEntry("arch", p.Architecture))), p)
+		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})
+	}
+	h.pushIndex(t, "app:1", idx)
+	s := newStore(t)
+	ref := h.host + "/app:1"
+	for _, p := range []v1.Platform{arm, intel} {
+		if _, err := s.Resolve(ctx, ref, p); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("before its pull, Resolve for %v gives %v", p, err)
+		}
+		info, err := s.Pull(ctx, ref, p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Platform.Architecture != p.Architecture {
+			t.Errorf("pulled %v, expected %v", info.Platform, p)
+		}
+	}
+	// Both are there under one name, and by the digest of the index.
+	for _, name := range []string{ref, h.host + "/app@" + must(idx.Digest()).String()} {
+		for _, p := range []v1.Platform{arm, intel} {
+			info, err := s.Resolve(ctx, name, p)
+			if err != nil || info.Platform.Architecture != p.Architecture {
+				t.Errorf("Resolve(%s, %v) = %v, %v", name, p, info.Platform, err)
+			}
+		}
+	}
+	_, err := s.Pull(ctx, ref, v1.Platform{OS: "linux", Architecture: "s390x"}, nil)
+	if !errors.Is(err, errdefs.ErrNotFound) || !strings.Contains(err.Error(), "linux/s390x") || !strings.Contains(err.Error(), "linux/arm64, linux/amd64") {
+		t.Errorf("error is %v, expected the platforms that are there", err)
+	}
+}
+
+func TestOneFlight(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	var manifests atomic.Int32
+	gate := make(chan struct{})
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/manifests/1") {
+			manifests.Add(1)
+			<-gate
+		}
+		return false
+	}
+	s := newStore(t)
+	ref := h.host + "/app:1"
+	ctx, cancel := context.WithCancel(context.Background())
+	started := make(chan struct{}, 10)
+	results := make(chan error, 10)
+	for i := range 10 {
+		// The first caller's context ends: that takes nothing from the others.
+		c := context.Background()
+		if i == 0 {
+			c = ctx
+		}
+		go func() {
+			var once sync.Once
+			_, err := s.Pull(c, ref, v1.Platform{}, func(Progress) { once.Do(func() { started <- struct{}{} }) })
+			if i == 0 {
+				if !errors.Is(err, context.Canceled) {
+					err = fmt.Errorf("the cancelled caller got %v", err)
+				} else {
+					err = nil
+				}
+			}
+			results <- err
+		}()
+	}
+	for range 10 {
+		<-started
+	}
+	cancel()
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+	close(gate)
+	for range 9 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := manifests.Load(); n != 1 {
+		t.Errorf("the manifest was fetched %d times, expected once", n)
+	}
+}
+
+func TestCancelLeavesNothing(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	img := imageOf(t, layerOf(t, fileEntry("a", strings.Repeat("x", 1<<20))))
+	h.push(t, "app:1", img)
+	digest := must(must(img.Layers())[0].Digest())
+	ctx, cancel := context.WithCancel(context.Background())
+	release := make(chan struct{})
+	defer close(release)
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, digest.String()) {
+			w.Write([]byte{0x1f, 0x8b})
+			w.(http.Flusher).Flush()
+			cancel()
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+			return true
+		}
+		return false
+	}
+	s := newStore(t)
+	if _, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	nothingLeft(t, s)
+	// The same store can pull it afterwards.
+	h.before = nil
+	if _, _, err := pull(s, h.host+"/app:1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	const user, secret = "jo", "pa:ss"
+	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if u, p, ok := r.BasicAuth(); ok && u == user && p == secret {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
+		return true
+	}
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))
+	file := func(v any) string {
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, must(json.Marshal(v)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	inline := file(map[string]any{"auths": map[string]any{h.host: map[string]string{"auth": auth}}})
+	old := file(map[string]any{"auths": map[string]any{"http://" + h.host + "/v1/": map[string]string{"auth": auth}}})
+	helper := file(map[string]any{"credHelpers": map[string]string{h.host: "good"}})
+	store := file(map[string]any{"auths": map[string]any{h.host: map[string]string{}}, "credsStore": "good"})
+	broken := file(map[string]any{"credsStore": "broken"})
+	wrong := file(map[string]any{"auths": map[string]any{h.host: map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte("a:b"))}}})
+
+	for name, c := range map[string]struct {
+		env  map[string]string
+		fail string
+	}{
+		"DOCKER_CONFIG":            {env: map[string]string{"DOCKER_CONFIG": filepath.Dir(inline)}},
+		"REGISTRY_AUTH_FILE":       {env: map[string]string{"REGISTRY_AUTH_FILE": inline}},
+		"REGISTRY_AUTH_FILE first": {env: map[string]string{"REGISTRY_AUTH_FILE": inline, "DOCKER_CONFIG": filepath.Dir(wrong)}},
+		"key with scheme and path": {env: map[string]string{"REGISTRY_AUTH_FILE": old}},
+		"credential helper":        {env: map[string]string{"REGISTRY_AUTH_FILE": helper}},
+		"credentials store":        {env: map[string]string{"REGISTRY_AUTH_FILE": store}},
+		"broken helper, next file": {env: map[string]string{"REGISTRY_AUTH_FILE": broken, "DOCKER_CONFIG": filepath.Dir(inline)}},
+		"broken helper":            {env: map[string]string{"REGISTRY_AUTH_FILE": broken}, fail: "docker-credential-broken failed"},
+		"wrong password":           {env: map[string]string{"REGISTRY_AUTH_FILE": wrong}, fail: "who are you"},
+		"none":                     {fail: "docker login"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			s.credentials.getenv = func(key string) string { return c.env[key] }
+			s.credentials.helper = func(ctx context.Context, name, server string) ([]byte, error) {
+				if name != "good" {
+					return nil, errors.New("no keyring")
+				}
+				return json.Marshal(map[string]string{"Username": user, "Secret": secret})
+			}
+			_, _, err := pull(s, h.host+"/app:1")
+			if c.fail == "" && err != nil {
+				t.Error(err)
+			}
+			if c.fail != "" && (!errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), c.fail)) {
+				t.Errorf("error is %v, expected %q in it", err, c.fail)
+			}
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+
+	// A public image does not need the helper that is broken.
+	h.before = nil
+	s := newStore(t)
+	s.credentials.getenv = func(key string) string { return map[string]string{"REGISTRY_AUTH_FILE": broken}[key] }
+	s.credentials.helper = func(context.Context, string, string) ([]byte, error) { return nil, errors.New("no keyring") }
+	_, notes, err := pull(s, h.host+"/app:1")
+	if err != nil || !strings.Contains(strings.Join(notes, "\n"), "no keyring") {
+		t.Errorf("error %v, notes %q", err, notes)
+	}
+}
