@@ -88,7 +88,8 @@ type LogOptions struct {
 	Services []string
 	Index    int
 	Follow   bool
-	Tail     int // -1 = all
+	Linger   bool // with Follow: do not end when nothing runs yet, only when something has run and ended
+	Tail     int  // -1 = all
 	Since    time.Time
 	Until    time.Time
 }
@@ -114,8 +115,9 @@ type Container struct {
 	OneOff    bool              `json:"oneOff,omitempty"`
 	Image     string            `json:"image"`
 	Command   []string          `json:"command"`
-	State     string            `json:"state"`  // created running restarting exited paused
-	Health    string            `json:"health"` // "", starting, healthy, unhealthy
+	State     string            `json:"state"`               // created running restarting exited paused
+	Health    string            `json:"health"`              // "", starting, healthy, unhealthy
+	HealthLog []ProbeResult     `json:"healthLog,omitempty"` // the last five probes, oldest first
 	Exit      *runtime.Exit     `json:"exit,omitempty"`
 	Pid       int               `json:"pid,omitempty"`
 	CreatedAt time.Time         `json:"createdAt"`
@@ -127,6 +129,14 @@ type Container struct {
 	Restarts  int               `json:"restarts"`
 	Orphan    bool              `json:"orphan,omitempty"`
 	TTY       bool              `json:"tty,omitempty"`
+}
+
+// ProbeResult is one run of a health check.
+type ProbeResult struct {
+	Start    time.Time `json:"start"`
+	End      time.Time `json:"end"`
+	ExitCode int       `json:"exitCode"` // -1: it could not be run
+	Output   string    `json:"output"`
 }
 
 // Publisher is one published port, in the words of compose's ps --format json.

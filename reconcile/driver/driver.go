@@ -82,6 +82,8 @@ type Volumes interface {
 // Containers is implemented by *runtime.Driver.
 type Containers interface {
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
+	// Replace gives a container that does not run another Config: what its start found out. ErrConflict when it runs.
+	Replace(ctx context.Context, c runtime.Config) error
 	// Start starts a created or stopped container and returns when execve succeeded, or with
 	// a *runtime.StartError that says which stage failed.
 	Start(ctx context.Context, id string) (runtime.State, error)

@@ -1,0 +1,95 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+)
+
+// adopt looks at what an earlier daemon left. What runs is supervised again and not touched. What has ended meanwhile is
+// treated as if it had ended now, unless a user stopped it. What was half-made is removed.
+func (e *Engine) adopt(ctx context.Context) error {
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return err
+	}
+	stopped := map[string]bool{}
+	if err := e.store.Each(bucketStopped, func(id string, _ []byte) error {
+		stopped[id] = true
+		return nil
+	}); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, c := range list {
+		known[c.ID] = true
+		e.mu.Lock()
+		e.names[c.ID] = c.label()
+		e.mu.Unlock()
+	}
+	if err := e.sweep(ctx); err != nil {
+		return err
+	}
+	for _, c := range list {
+		switch {
+		case c.Status == runtime.Running:
+			e.watch(c, c.StartedAt, false)
+		case c.Status == runtime.Stopped && c.oneOff && c.remove:
+			// run --rm, whose caller died with the daemon.
+			if err := e.remove(ctx, c, true, nil); err != nil {
+				return err
+			}
+		case c.Status == runtime.Stopped && c.Exit != nil && !stopped[c.ID] && !c.oneOff:
+			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
+		default:
+			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		}
+	}
+	for id := range stopped {
+		if !known[id] {
+			if err := e.store.Delete(bucketStopped, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.
+func (e *Engine) sweep(ctx context.Context) error {
+	all, err := e.drivers.Containers.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list containers: %w", err)
+	}
+	there := map[string]runtime.Status{}
+	for _, s := range all {
+		there[s.ID] = s.Status // also those that are not of a project
+	}
+	snapshots, err := e.drivers.Images.Snapshots(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list snapshots: %w", err)
+	}
+	for _, key := range snapshots {
+		if _, ok := there[key]; !ok {
+			if err := e.drivers.Images.Remove(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	boxes, err := e.drivers.Networks.Sandboxes(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	for _, box := range boxes {
+		if status, ok := there[box.ContainerID]; !ok || status == runtime.Created {
+			if err := e.drivers.Networks.Teardown(ctx, box.ContainerID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var _ supervise.Runner = keeper{}

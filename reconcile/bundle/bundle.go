@@ -1,0 +1,129 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec/units"
+)
+
+// New translates in, but for what Connect adds at a start.
+func New(in Input) (runtime.Config, error) {
+	s := &in.Spec
+	out := runtime.BaseSpec()
+	hostname := Hostname(s, in.ID)
+	args, err := Args(s, &in.Image)
+	if err != nil {
+		return runtime.Config{}, err
+	}
+	p := out.Process
+	p.Args, p.Env, p.Terminal = args, Env(s, &in.Image, hostname), s.TTY
+	p.Cwd = firstOf(s.WorkingDir, in.Image.WorkingDir, "/")
+	p.User.Username = firstOf(s.User, in.Image.User)
+	if s.OOMScoreAdj != 0 {
+		p.OOMScoreAdj = &s.OOMScoreAdj
+	}
+	out.Root = &specs.Root{Path: "rootfs", Readonly: s.ReadOnly}
+	out.Hostname, out.Domainname = hostname, s.Domainname
+	out.Annotations = maps.Clone(s.Annotations)
+
+	setRlimits(p, s.Ulimits)
+	setResources(out, s)
+	setSysctls(out, s)
+	if err := setIsolation(out, s); err != nil {
+		return runtime.Config{}, err
+	}
+	if err := setSecurity(out, s, in); err != nil {
+		return runtime.Config{}, err
+	}
+	setShm(out, s.ShmSize)
+	setDevices(out, in.Devices, s.Privileged)
+	if s.CgroupParent != "" {
+		out.Linux.CgroupsPath = strings.TrimSuffix(s.CgroupParent, "/") + "/" + in.ID
+	}
+
+	logs, err := logConfig(s.Logging, in.LogPath)
+	if err != nil {
+		return runtime.Config{}, err
+	}
+	cfg := runtime.Config{
+		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Clone(s.GroupAdd),
+		Init: s.Init, StdinOpen: s.StdinOpen, Log: logs,
+		StopSignal: firstOf(s.StopSignal, in.Image.StopSignal), CreatedAt: in.CreatedAt,
+		Labels: labels(in),
+	}
+	switch {
+	case s.StopGrace == nil:
+	case *s.StopGrace <= 0:
+		cfg.StopGrace = time.Nanosecond // 0 means the default there; at once is meant here
+	default:
+		cfg.StopGrace = *s.StopGrace
+	}
+	return cfg, nil
+}
+
+// labels of a container: the image's, the file's, then the tool's own, which win.
+func labels(in Input) map[string]string {
+	l := map[string]string{}
+	maps.Copy(l, in.Image.Labels)
+	maps.Copy(l, in.Spec.Labels)
+	maps.Copy(l, in.Labels)
+	encoded := plan.Encode(in.Spec)
+	l[LabelProject], l[LabelService], l[LabelNumber] = in.Project, in.Service, strconv.Itoa(in.Number)
+	l[LabelOneOff] = "False"
+	if in.OneOff {
+		l[LabelOneOff], l[LabelSlug] = "True", in.Slug
+		if in.Remove {
+			l[LabelRemove] = "true"
+		}
+	}
+	l[LabelHash], l[LabelImage], l[LabelVersion] = plan.Hash(encoded), in.ImageID, ComposeVersion
+	l[LabelName], l[LabelWant] = in.Name, encoded
+	if len(in.Anonymous) > 0 {
+		raw, _ := json.Marshal(in.Anonymous) // a map of strings
+		l[LabelAnonymous] = string(raw)
+	}
+	if h := Health(in.Spec.HealthCheck, in.Image.Healthcheck); h != nil {
+		raw, _ := json.Marshal(h) // strings and numbers
+		l[LabelHealth] = string(raw)
+	}
+	return l
+}
+
+// logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes
+// nowhere would be missed when it is needed.
+func logConfig(l plan.Logging, path string) (runtime.LogConfig, error) {
+	switch l.Driver {
+	case "none":
+		return runtime.LogConfig{}, nil
+	case "", "json-file", "local":
+	default:
+		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
+	}
+	cfg := runtime.LogConfig{Path: path}
+	if v := l.Options["max-size"]; v != "" && v != "-1" {
+		n, err := units.Bytes(v)
+		if err != nil || n <= 0 {
+			return cfg, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
+		}
+		cfg.MaxSize = n
+	}
+	if v := l.Options["max-file"]; v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return cfg, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
+		}
+		cfg.MaxFiles = n
+	}
+	return cfg, nil
+}

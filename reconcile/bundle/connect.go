@@ -1,0 +1,99 @@
+package bundle
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// Net is what a container's start finds out: which namespaces it joins and what its names are.
+type Net struct {
+	Path       string       // network namespace to join; "" with Host
+	Host       bool         // the host's network
+	Hostname   string       // the host's, for a container without a name of its own (uts: host)
+	Addrs      []netip.Addr // its own addresses
+	Extra      []network.HostsEntry
+	ResolvConf string
+	PIDPath    string // pid namespace to join; "" = its own or the host's, as New chose
+	IPCPath    string
+}
+
+// Files that the platform writes for a container and that programs in it may rewrite.
+const (
+	hostsFile    = "/etc/hosts"
+	hostnameFile = "/etc/hostname"
+	resolvFile   = "/etc/resolv.conf"
+)
+
+// Connect returns cfg with what New left open. cfg is left as it is. It may be applied again to what it returned, for the
+// next start: it replaces what it wrote.
+func Connect(cfg runtime.Config, n Net) runtime.Config {
+	spec, linux := *cfg.Spec, *cfg.Spec.Linux
+	linux.Namespaces = slices.Clone(linux.Namespaces)
+	spec.Linux, cfg.Spec = &linux, &spec
+	cfg.Mounts = slices.Clone(cfg.Mounts)
+
+	join(cfg.Spec, specs.NetworkNamespace, n.Path, n.Host)
+	if n.PIDPath != "" {
+		join(cfg.Spec, specs.PIDNamespace, n.PIDPath, false)
+	}
+	if n.IPCPath != "" {
+		join(cfg.Spec, specs.IPCNamespace, n.IPCPath, false)
+	}
+	hostname := firstOf(spec.Hostname, n.Hostname)
+	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))
+	put(&cfg, hostnameFile, hostname+"\n")
+	put(&cfg, resolvFile, n.ResolvConf)
+	return cfg
+}
+
+func join(s *specs.Spec, kind specs.LinuxNamespaceType, path string, host bool) {
+	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == kind })
+	if !host {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: kind, Path: path})
+	}
+}
+
+// put sets a platform file, unless the user mounts something of theirs there.
+func put(cfg *runtime.Config, target, content string) {
+	m := mount.Mount{Type: "file", Target: target, File: &mount.File{Content: []byte(content), Mode: 0o644, Writable: true}}
+	for i := range cfg.Mounts {
+		if cfg.Mounts[i].Target == target {
+			if f := cfg.Mounts[i].File; f != nil && f.Writable {
+				cfg.Mounts[i] = m
+			}
+			return
+		}
+	}
+	cfg.Mounts = append(cfg.Mounts, m)
+	slices.SortStableFunc(cfg.Mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
+}
+
+// Hosts is the content of /etc/hosts: the loopback names, the file's extra_hosts, the container's own.
+func Hosts(hostname, domainname string, own []netip.Addr, extra []network.HostsEntry) string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1\tlocalhost\n" +
+		"::1\tlocalhost ip6-localhost ip6-loopback\n" +
+		"fe00::0\tip6-localnet\n" +
+		"ff00::0\tip6-mcastprefix\n" +
+		"ff02::1\tip6-allnodes\n" +
+		"ff02::2\tip6-allrouters\n")
+	for _, e := range extra {
+		fmt.Fprintf(&b, "%s\t%s\n", e.Addr, strings.Join(e.Names, " "))
+	}
+	names := hostname
+	if domainname != "" {
+		names = hostname + "." + domainname + " " + hostname
+	}
+	for _, a := range own {
+		fmt.Fprintf(&b, "%s\t%s\n", a, names)
+	}
+	return b.String()
+}

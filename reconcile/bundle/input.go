@@ -1,0 +1,36 @@
+package bundle
+
+import (
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// Input is everything about one container.
+type Input struct {
+	ID        string // 64 hex digits
+	Name      string // shop-web-1
+	Project   string
+	Service   string
+	Number    int
+	OneOff    bool
+	Slug      string // of a one-off
+	Remove    bool   // one-off: goes when it ends
+	Labels    map[string]string
+	CreatedAt time.Time
+
+	Spec  plan.Spec
+	Image v1.Config
+	// ImageID is the image's id, "sha256:…".
+	ImageID string
+
+	Root      []mount.Mount     // of the image: the writable snapshot
+	Mounts    []mount.Mount     // of the volumes, ordered by target
+	Anonymous map[string]string // target → volume
+	Devices   []Device
+	Seccomp   []byte   // content of the profile that security_opt seccomp=FILE names
+	Available []string // capabilities that the host can give
+	LogPath   string   // "" = no log
+}

@@ -1,0 +1,242 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// Desire says what p asks for in the plan's words: names as on the host, nothing that points into p. It is pure.
+func Desire(p *spec.Project) (*plan.Desired, diag.List) {
+	d := &plan.Desired{
+		Project:  p.Name,
+		Networks: map[string]plan.Network{},
+		Volumes:  map[string]plan.Volume{},
+		Services: map[string]*plan.Service{},
+	}
+	for key, n := range p.Networks {
+		d.Networks[n.Name] = plan.Network{Name: n.Name, Key: key, External: n.External, Spec: networkSpec(n)}
+	}
+	for key, v := range p.Volumes {
+		d.Volumes[v.Name] = plan.Volume{Name: v.Name, Key: key, External: v.External, Spec: plan.VolumeSpec{
+			Driver: known(v.Driver, "local"), DriverOpts: maps.Clone(v.DriverOpts), Labels: maps.Clone(v.Labels),
+		}}
+	}
+	var diags diag.List
+	for name, s := range p.Services {
+		w, list := desireService(p, s)
+		d.Services[name] = w
+		diags = append(diags, list...)
+	}
+	for name := range p.Inactive {
+		d.Known = append(d.Known, name)
+	}
+	slices.Sort(d.Known)
+	for _, g := range diags {
+		if g.Subject == nil && g.Address != "" {
+			g.Subject = p.Sources.At(spec.Path(g.Address))
+		}
+	}
+	diags.Sort()
+	return d, diags
+}
+
+// known drops a value that says no more than the default does, so that writing it out recreates nothing.
+func known(v, normal string) string {
+	if v == normal {
+		return ""
+	}
+	return v
+}
+
+func networkSpec(n *spec.Network) plan.NetworkSpec {
+	s := plan.NetworkSpec{
+		Driver: known(n.Driver, "bridge"), DriverOpts: maps.Clone(n.DriverOpts), Internal: n.Internal,
+		NoIPv4: n.EnableIPv4 != nil && !*n.EnableIPv4, IPv6: n.EnableIPv6, Labels: maps.Clone(n.Labels),
+	}
+	for _, pool := range n.IPAM {
+		s.IPAM = append(s.IPAM, plan.Pool{Subnet: pool.Subnet, Range: pool.IPRange, Gateway: pool.Gateway, Aux: maps.Clone(pool.Aux)})
+	}
+	return s
+}
+
+func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) {
+	var diags diag.List
+	at := "services." + s.Name
+	w := &plan.Service{
+		Name: s.Name, Replicas: s.Replicas, ContainerName: s.ContainerName, PullPolicy: s.PullPolicy,
+		DependsOn: map[string]plan.Dependency{}, Labels: map[string]string{},
+	}
+	if s.ContainerName != "" && s.Replicas > 1 {
+		diags = append(diags, &diag.Diagnostic{
+			Code: "name-of-several", Summary: "a service with a container_name can have one container only",
+			Detail: fmt.Sprintf("service %s is to have %d, all called %s", s.Name, s.Replicas, s.ContainerName), Hint: "take container_name out", Address: at + ".container_name",
+		})
+	}
+	for name, dep := range s.DependsOn {
+		if p.Services[name] == nil {
+			// The loader has refused it unless it is optional or its profile is off.
+			if dep.Required {
+				diags = append(diags, &diag.Diagnostic{
+					Code: "dependency-missing", Summary: "a service depends on one that is not there", Detail: fmt.Sprintf("%s depends on %s", s.Name, name),
+					Hint: "activate its profile, or make the dependency required: false", Address: at + ".depends_on." + name,
+				})
+			}
+			continue
+		}
+		w.DependsOn[name] = plan.Dependency{Condition: plan.Condition(dep.Condition), Restart: dep.Restart, Required: dep.Required}
+	}
+	// Who lives in another's namespace goes when that one goes.
+	for _, mode := range []string{s.NetworkMode, s.PID, s.IPC} {
+		if host, ok := strings.CutPrefix(mode, "service:"); ok && p.Services[host] != nil {
+			dep := w.DependsOn[host]
+			if dep.Condition == "" {
+				dep.Condition = plan.Started
+			}
+			dep.Restart, dep.Required = true, true
+			w.DependsOn[host] = dep
+		}
+	}
+	w.Spec = containerSpec(p, s)
+	w.Labels[labelDependsOn] = dependsOnLabel(w.DependsOn)
+	w.Labels[labelWorkingDir] = p.Dir
+	w.Labels[labelConfigFiles] = strings.Join(p.Files, ",")
+	return w, diags
+}
+
+func dependsOnLabel(deps map[string]plan.Dependency) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(deps)) {
+		parts = append(parts, fmt.Sprintf("%s:%s:%t", name, deps[name].Condition, deps[name].Restart))
+	}
+	return strings.Join(parts, ",")
+}
+
+func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
+	c := plan.Spec{
+		Image: s.Image, Platform: s.Platform,
+		Command: slices.Clone(s.Command), Entrypoint: slices.Clone(s.Entrypoint), Environment: maps.Clone(s.Environment),
+		WorkingDir: s.WorkingDir, User: s.User, GroupAdd: slices.Clone(s.GroupAdd), Hostname: s.Hostname, Domainname: s.Domainname,
+		Init: s.Init, TTY: s.TTY, StdinOpen: s.StdinOpen, StopSignal: s.StopSignal,
+		Labels: maps.Clone(s.Labels), Annotations: maps.Clone(s.Annotations), Sysctls: maps.Clone(s.Sysctls),
+		ReadOnly: s.ReadOnly, ShmSize: s.ShmSize,
+		NetworkMode: s.NetworkMode, Expose: slices.Clone(s.Expose),
+		DNS: slices.Clone(s.DNS), DNSSearch: slices.Clone(s.DNSSearch), DNSOpt: slices.Clone(s.DNSOpt), MacAddress: s.MacAddress,
+		CapAdd: slices.Clone(s.CapAdd), CapDrop: slices.Clone(s.CapDrop), Privileged: s.Privileged, SecurityOpt: slices.Clone(s.SecurityOpt),
+		IPC: s.IPC, PID: s.PID, UTS: s.UTS, Cgroup: s.Cgroup,
+		CgroupParent: s.CgroupParent, OOMScoreAdj: s.OOMScoreAdj,
+		Restart:   plan.RestartPolicy{Name: known(s.Restart.Name, "no"), MaxAttempts: s.Restart.MaxAttempts, Delay: s.Restart.Delay, Window: s.Restart.Window},
+		Logging:   plan.Logging{Driver: s.Logging.Driver, Options: maps.Clone(s.Logging.Options)},
+		Resources: resources(s.Resources),
+	}
+	if s.StopGrace != nil {
+		grace := *s.StopGrace
+		c.StopGrace = &grace
+	}
+	for name, u := range s.Ulimits {
+		if c.Ulimits == nil {
+			c.Ulimits = map[string]plan.Ulimit{}
+		}
+		c.Ulimits[name] = plan.Ulimit{Soft: u.Soft, Hard: u.Hard}
+	}
+	for _, m := range s.Mounts {
+		c.Mounts = append(c.Mounts, desireMount(p, m))
+	}
+	for _, m := range s.Tmpfs {
+		c.Tmpfs = append(c.Tmpfs, desireMount(p, m))
+	}
+	for _, f := range s.Configs {
+		c.Configs = append(c.Configs, desireFile(f, p.Configs[f.Source]))
+	}
+	for _, f := range s.Secrets {
+		c.Secrets = append(c.Secrets, desireFile(f, p.Secrets[f.Source]))
+	}
+	for _, v := range s.Devices {
+		c.Devices = append(c.Devices, plan.Device{Source: v.Source, Target: v.Target, Permissions: known(v.Permissions, "rwm")})
+	}
+	for key, e := range s.Networks {
+		name := key
+		if n := p.Networks[key]; n != nil {
+			name = n.Name
+		}
+		if c.Networks == nil {
+			c.Networks = map[string]plan.Endpoint{}
+		}
+		c.Networks[name] = endpoint(e)
+	}
+	c.Ports = desirePorts(s.Ports)
+	for _, h := range s.ExtraHosts {
+		c.ExtraHosts = append(c.ExtraHosts, plan.HostEntry{Host: h.Host, Address: h.Address})
+	}
+	if h := s.HealthCheck; h != nil {
+		c.HealthCheck = &plan.HealthCheck{Test: slices.Clone(h.Test), Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, StartInterval: h.StartInterval, Retries: h.Retries, Disable: h.Disable}
+	}
+	return c
+}
+
+func resources(r spec.Resources) plan.Resources {
+	out := plan.Resources{
+		CPUs: r.CPUs, CPUShares: r.CPUShares, CPUQuota: r.CPUQuota, CPUPeriod: r.CPUPeriod, CPUSet: r.CPUSet,
+		Memory: r.Memory, MemoryReservation: r.MemoryReservation, MemorySwap: r.MemorySwap,
+		OOMKillDisable: r.OOMKillDisable, Pids: r.Pids,
+	}
+	if r.MemorySwappiness != nil {
+		v := *r.MemorySwappiness
+		out.MemorySwappiness = &v
+	}
+	return out
+}
+
+func desireMount(p *spec.Project, m spec.Mount) plan.Mount {
+	out := plan.Mount{
+		Type: m.Type, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Propagation: known(m.Propagation, "rprivate"),
+		Recursive: known(m.Recursive, "enabled"), CreateHostPath: m.CreateHostPath, NoCopy: m.NoCopy, Subpath: m.Subpath,
+		Size: m.TmpfsSize, Mode: m.TmpfsMode, Options: slices.Clone(m.Options), Labels: maps.Clone(m.Labels),
+	}
+	if v := p.Volumes[m.Source]; m.Type == "volume" && v != nil {
+		out.Source = v.Name
+	}
+	return out
+}
+
+func desireFile(f spec.FileUse, o *spec.FileObject) plan.File {
+	out := plan.File{Source: f.Source, Target: f.Target, UID: f.UID, GID: f.GID}
+	if f.Mode != nil {
+		mode := *f.Mode
+		out.Mode = &mode
+	}
+	switch {
+	case o == nil:
+	case o.File != "":
+		out.Path = o.File
+	default:
+		sum := sha256.Sum256(o.Content)
+		out.Digest = hex.EncodeToString(sum[:])
+	}
+	return out
+}
+
+func endpoint(e *spec.Endpoint) plan.Endpoint {
+	if e == nil {
+		return plan.Endpoint{}
+	}
+	return plan.Endpoint{
+		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, MacAddress: e.MacAddress, Interface: e.InterfaceName,
+		Priority: e.Priority, GwPriority: e.GwPriority, DriverOpts: maps.Clone(e.DriverOpts),
+	}
+}
+
+func desirePorts(ports []spec.Port) []plan.Port {
+	var out []plan.Port
+	for _, p := range ports {
+		out = append(out, plan.Port{HostIP: p.HostIP, Published: p.Published, PublishedEnd: p.PublishedEnd, Target: p.Target, Protocol: known(p.Protocol, "tcp")})
+	}
+	return out
+}

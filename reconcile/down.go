@@ -1,0 +1,179 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+)
+
+// Down takes a project away: containers in the reverse order of their dependencies, then networks, and what the options
+// ask for. It works from labels and the record of the last up, so it needs no file. External networks and volumes have no
+// labels of ours and stay. An unknown project is nothing to do, with a warning.
+func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink Sink) error {
+	release, err := e.pass(ctx, project)
+	if err != nil {
+		return err
+	}
+	defer release()
+	m, err := e.members(ctx, project)
+	if err != nil {
+		return err
+	}
+	p, err := e.desired(project)
+	if err != nil {
+		return err
+	}
+	networks, err := e.ownNetworks(ctx, project)
+	if err != nil {
+		return err
+	}
+	volumes, err := e.ownVolumes(ctx, project)
+	if err != nil {
+		return err
+	}
+	if len(m.list) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
+		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "No resource found to remove"})
+		return nil
+	}
+
+	var gone []*container
+	var orphans []string
+	for _, c := range m.list {
+		switch {
+		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
+		case p != nil && p.Services[c.service] == nil && p.Inactive[c.service] == nil && !o.RemoveOrphans:
+			orphans = append(orphans, c.name)
+		default:
+			gone = append(gone, c)
+		}
+	}
+	if len(orphans) > 0 {
+		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
+	}
+	if err := m.each(ctx, gone, true, func(c *container) error {
+		if c.Status == runtime.Running || c.Status == runtime.Paused {
+			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
+				return err
+			}
+		}
+		if err := e.remove(ctx, c, o.Volumes, sink); err != nil {
+			return err
+		}
+		return e.dropAnonymous(project, plan.Container(c.service, c.number))
+	}); err != nil {
+		return err
+	}
+	if len(o.Services) > 0 {
+		return e.removeImages(ctx, project, gone, o.RemoveImages, sink) // the project goes on without them
+	}
+	if err := e.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
+		return err
+	}
+	if err := e.removeImages(ctx, project, gone, o.RemoveImages, sink); err != nil {
+		return err
+	}
+	if len(orphans) > 0 {
+		return nil // their logs and the record are still needed
+	}
+	if err := os.RemoveAll(e.logDir(project)); err != nil {
+		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
+	}
+	return e.store.Delete(bucketProjects, project)
+}
+
+func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, error) {
+	list, err := e.drivers.Networks.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list networks: %w", err)
+	}
+	var names []string
+	for _, n := range list {
+		if n.Config.Labels[labelProject] == project {
+			names = append(names, n.Config.ID)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (e *Engine) ownVolumes(ctx context.Context, project string) ([]string, error) {
+	list, err := e.drivers.Volumes.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list volumes: %w", err)
+	}
+	var names []string
+	for _, v := range list {
+		if v.Config.Labels[labelProject] == project {
+			names = append(names, v.Config.ID)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// removeShared removes networks and, when asked for, volumes, side by side.
+func (e *Engine) removeShared(ctx context.Context, project string, networks, volumes []string, o DownOptions, sink Sink) error {
+	errs := make([]error, len(networks)+len(volumes))
+	var work errgroup.Group
+	for i, name := range networks {
+		work.Go(func() error {
+			errs[i] = e.deleteNetwork(ctx, project, name, sink)
+			return nil
+		})
+	}
+	if o.Volumes {
+		for i, name := range volumes {
+			work.Go(func() error {
+				errs[len(networks)+i] = e.deleteVolume(ctx, project, name, sink)
+				return nil
+			})
+		}
+	}
+	_ = work.Wait() // its functions return nil
+	return errors.Join(errs...)
+}
+
+// removeImages removes what the containers were made from: "all", or "local", those that no registry has.
+func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, which string, sink Sink) error {
+	switch which {
+	case "", "local": // local means built without a name of its own; nothing is built here
+		return nil
+	case "all":
+	default:
+		return fmt.Errorf("cannot remove %q images: expected local or all: %w", which, errdefs.ErrInvalidArgument)
+	}
+	done := map[string]bool{}
+	var errs []error
+	for _, c := range gone {
+		ref := c.spec.Image
+		if done[ref] {
+			continue
+		}
+		done[ref] = true
+		ev := Event{Project: project, Kind: "image", Name: ref, Phase: Working, Text: "Removing"}
+		e.say(sink, ev)
+		err := e.drivers.Images.Delete(ctx, ref)
+		switch {
+		case err == nil:
+			ev.Phase, ev.Text = Done, "Removed"
+		case errors.Is(err, errdefs.ErrNotFound):
+			ev.Phase, ev.Text = Done, "Not there"
+		case errors.Is(err, errdefs.ErrConflict):
+			ev.Phase, ev.Text, ev.Detail = Warning, "Resource is still in use", err.Error()
+		default:
+			ev.Phase, ev.Text, ev.Detail = Failed, "Error", err.Error()
+			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))
+		}
+		e.say(sink, ev)
+	}
+	return errors.Join(errs...)
+}

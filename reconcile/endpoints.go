@@ -1,0 +1,66 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/network"
+)
+
+// endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered: by priority
+// downwards, then by name.
+func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
+	var names []string
+	for name := range c.spec.Networks {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.spec.Networks[b].Priority, c.spec.Networks[a].Priority), strings.Compare(a, b))
+	})
+	var out []network.EndpointConfig
+	for i, name := range names {
+		ep := c.spec.Networks[name]
+		e := network.EndpointConfig{
+			Network: name, ContainerID: c.ID, ShortID: shortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
+			Names: dnsNames(c, ep.Aliases),
+		}
+		if i == 0 && e.MAC == "" {
+			e.MAC = c.spec.MacAddress // goes to the primary network
+		}
+		for _, a := range []struct {
+			value string
+			into  *netip.Addr
+		}{{ep.IPv4, &e.IPv4}, {ep.IPv6, &e.IPv6}} {
+			if a.value == "" {
+				continue
+			}
+			addr, err := netip.ParseAddr(a.value)
+			if err != nil {
+				return nil, fmt.Errorf("cannot use address %q on network %s", a.value, name)
+			}
+			*a.into = addr
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// dnsNames are the names of a container on a network: its own, its service's, its aliases. A one-off has only its own, so
+// that clients of the service do not end up there, unless it was given aliases on purpose.
+func dnsNames(c *container, aliases []string) []string {
+	names := []string{c.name}
+	if !c.oneOff || c.Labels[labelAliases] != "" {
+		names = append(names, c.service)
+		names = append(names, aliases...)
+	}
+	var out []string
+	for _, n := range names {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -1,0 +1,129 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime/caps"
+)
+
+// Store keeps what must survive the daemon. *store.Store of internal/store is one. Get of a key that is not there is
+// errdefs.ErrNotFound; Delete of one is success.
+type Store interface {
+	Put(bucket, key string, value []byte) error
+	Get(bucket, key string) ([]byte, error)
+	Delete(bucket, key string) error
+	Each(bucket string, fn func(key string, value []byte) error) error
+}
+
+// Options of New.
+type Options struct {
+	Roots roots.Roots
+	Store Store
+}
+
+// Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
+// are safe for concurrent use.
+//
+// What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs. Lock
+// order: a project's pass, then a container's lock, then supervise's own.
+type Engine struct {
+	drivers driver.Set
+	roots   roots.Roots
+	store   Store
+	group   *supervise.Group
+	hub     event.Hub
+	passes  locks // by project
+	single  locks // by container id
+	busy    atomic.Int64
+
+	capabilities []string // that this process can give
+
+	mu       sync.Mutex
+	names    map[string]named // of supervised containers, for their events
+	attached map[string]bool  // containers whose end a Run takes care of
+}
+
+// named is how a container is known to users.
+type named struct {
+	project, service, name string
+	oneOff                 bool
+}
+
+// New makes an Engine and adopts what runs: containers are supervised again, nothing is restarted that its policy would not
+// restart, and what an earlier daemon left half-made is removed.
+func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
+	if opt.Store == nil {
+		return nil, errors.New("cannot start the engine without a store")
+	}
+	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, names: map[string]named{}}
+	var err error
+	if e.capabilities, err = caps.Available(); err != nil {
+		return nil, err
+	}
+	e.group = supervise.New(keeper{e})
+	if err := e.adopt(ctx); err != nil {
+		e.group.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Close stops supervising and returns when no pass is under way, or with ctx. Containers run on.
+func (e *Engine) Close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		e.group.Close()
+		e.hub.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted.
+func (e *Engine) Idle() bool { return e.busy.Load() == 0 && e.group.Active() == 0 }
+
+// enter counts a request in flight.
+func (e *Engine) enter() (leave func()) {
+	e.busy.Add(1)
+	return func() { e.busy.Add(-1) }
+}
+
+// pass takes the turn of project.
+func (e *Engine) pass(ctx context.Context, project string) (release func(), err error) {
+	leave := e.enter()
+	unlock, err := e.passes.lock(ctx, project)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { unlock(); leave() }, nil
+}
+
+// say sends an event to the caller and to everybody who listens to the project.
+func (e *Engine) say(s Sink, ev Event) {
+	if ev.Time.IsZero() {
+		ev.Time = time.Now()
+	}
+	if s != nil {
+		s(ev)
+	}
+	e.hub.Publish(ev)
+}
+
+// Events delivers what happens to project ("" = to any) until ctx ends; then the channel is closed.
+func (e *Engine) Events(ctx context.Context, project string) <-chan Event {
+	return e.hub.Subscribe(ctx, project)
+}

@@ -1,0 +1,52 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+// Exec runs a command in a container of a service: the replica Index, or the lowest that runs.
+func (e *Engine) Exec(ctx context.Context, project string, o ExecOptions, io runtime.IO) (runtime.Exit, error) {
+	defer e.enter()()
+	c, err := e.pick(ctx, project, o.Service, o.Index)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	return e.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
+		Args: o.Args, Env: o.Env, Cwd: o.Cwd, User: o.User, Terminal: o.TTY, Privileged: o.Privileged, Rows: o.Rows, Cols: o.Cols, Detach: o.Detach,
+	}, io)
+}
+
+// pick finds the running container of a service that is meant.
+func (e *Engine) pick(ctx context.Context, project, service string, index int) (*container, error) {
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return nil, err
+	}
+	var stopped *container
+	for _, c := range list {
+		if c.service != service || c.oneOff || index != 0 && c.number != index {
+			continue
+		}
+		if c.Status == runtime.Running {
+			return c, nil
+		}
+		if stopped == nil {
+			stopped = c
+		}
+	}
+	what := fmt.Sprintf("service %q", service)
+	if index != 0 {
+		what = fmt.Sprintf("service %q with index %d", service, index)
+	}
+	switch {
+	case stopped == nil:
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
+	case stopped.Exit != nil:
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.name, stateWord(stopped, e.statusOf(stopped)), stopped.Exit.Code, service))
+	}
+	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.name, stateWord(stopped, e.statusOf(stopped))))
+}

@@ -1,0 +1,121 @@
+// Package health decides when a container is probed and what its results mean. It is pure: Monitor is a value that is
+// told of each result with its time and answers when to probe next.
+//
+// docker waits a whole interval before its first look, so that a chain of five services with an interval of 1 s takes
+// 7 s to come up. Here a container is probed at once when it starts, then quickly, backing off, until the first success;
+// interval rules from there on. A quick failure is no strike: strikes are counted one per interval, so that
+// a service has as long to come up as interval × retries (after start_period) promises.
+package health
+
+import (
+	"time"
+)
+
+// Status of a container that has a check.
+type Status string
+
+const (
+	Starting  Status = "starting"
+	Healthy   Status = "healthy"
+	Unhealthy Status = "unhealthy"
+)
+
+// Check is a probe and its timing; every field but StartPeriod and StartInterval is set.
+type Check struct {
+	Args          []string      `json:"args"`
+	Interval      time.Duration `json:"interval"`
+	Timeout       time.Duration `json:"timeout"`
+	Retries       int           `json:"retries"`
+	StartPeriod   time.Duration `json:"startPeriod,omitempty"`
+	StartInterval time.Duration `json:"startInterval,omitempty"`
+}
+
+// Result of one probe.
+type Result struct {
+	Start  time.Time `json:"start"`
+	End    time.Time `json:"end"`
+	Code   int       `json:"code"`
+	Output string    `json:"output"` // at most MaxOutput bytes of stdout and stderr
+}
+
+const (
+	// MaxOutput is what is kept of a probe's output, bytes; docker's number.
+	MaxOutput = 4096
+	// Kept results per container; docker's number.
+	Kept = 5
+
+	firstDelay = 50 * time.Millisecond
+	quickest   = time.Second // the slowest of the quick probes
+)
+
+// Monitor follows one run of one container.
+type Monitor struct {
+	check   Check
+	started time.Time
+	status  Status
+	failing int // strikes in a row
+	quick   time.Duration
+	strike  time.Time // of the last strike, or where counting begins
+	results []Result
+}
+
+// NewMonitor begins with a container that started at started. Its first probe is due at once.
+func NewMonitor(c Check, started time.Time) *Monitor {
+	return &Monitor{check: c, started: started, status: Starting, quick: firstDelay, strike: started.Add(c.StartPeriod)}
+}
+
+func (m *Monitor) Status() Status { return m.status }
+
+// Failing is the strikes in a row.
+func (m *Monitor) Failing() int { return m.failing }
+
+// Results are the last ones, oldest first.
+func (m *Monitor) Results() []Result { return append([]Result(nil), m.results...) }
+
+// Record takes in a result and returns how long after its end the next probe is due.
+func (m *Monitor) Record(r Result) time.Duration {
+	if len(r.Output) > MaxOutput {
+		r.Output = r.Output[:MaxOutput]
+	}
+	if m.results = append(m.results, r); len(m.results) > Kept {
+		m.results = m.results[1:]
+	}
+	if r.Code == 0 {
+		m.status, m.failing = Healthy, 0
+		return m.check.Interval
+	}
+	if m.status == Starting {
+		if end := m.started.Add(m.check.StartPeriod); r.End.Before(end) {
+			return m.next(m.startCeiling())
+		}
+		// Strikes come once per interval, however quickly we look.
+		if r.End.Sub(m.strike) < m.check.Interval {
+			return m.next(min(m.check.Interval, quickest, m.strike.Add(m.check.Interval).Sub(r.End)))
+		}
+		m.strike = r.End
+	}
+	if m.failing++; m.failing >= m.check.Retries {
+		m.status = Unhealthy
+		return m.check.Interval
+	}
+	if m.status == Starting {
+		return m.next(min(m.check.Interval, quickest))
+	}
+	return m.check.Interval
+}
+
+// startCeiling is how slow quick probes may get within the start period. Someone who sets start_interval above our own
+// pace has a probe that costs something.
+func (m *Monitor) startCeiling() time.Duration {
+	if m.check.StartInterval > 0 {
+		return m.check.StartInterval
+	}
+	return min(m.check.Interval, quickest)
+}
+
+// next is the next quick delay: doubling, up to ceiling.
+func (m *Monitor) next(ceiling time.Duration) time.Duration {
+	d := min(m.quick, ceiling)
+	m.quick = min(2*m.quick, max(ceiling, firstDelay))
+	return d
+}

@@ -1,0 +1,190 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/units"
+)
+
+// parallelPulls bounds the pulls of one request.
+const parallelPulls = 4
+
+// due says whether policy asks for a pull of an image that is local since pulled.
+func due(policy string, pulled, now time.Time) (bool, error) {
+	switch policy {
+	case "", "missing", "if_not_present", "never", "build":
+		return false, nil
+	case "always", "refresh":
+		return true, nil
+	case "daily":
+		return now.Sub(pulled) >= 24*time.Hour, nil
+	case "weekly":
+		return now.Sub(pulled) >= 7*24*time.Hour, nil
+	}
+	if every, ok := strings.CutPrefix(policy, "every_"); ok {
+		d, err := units.Duration(every)
+		if err == nil {
+			return now.Sub(pulled) >= d, nil
+		}
+	}
+	return false, fmt.Errorf("pull policy %q: expected always, missing, never, daily, weekly or every_<duration>: %w", policy, errdefs.ErrInvalidArgument)
+}
+
+// refreshImages pulls, before there is a plan, each image on which it depends whether a container stays: one that has
+// containers, and is not local or due. Those without containers are only noted: the plan's own steps pull them while others
+// start already.
+func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options, sink Sink) (map[string]bool, error) {
+	inUse := map[string]bool{}
+	for _, c := range have.Containers {
+		if s := want.Services[c.Service]; s != nil && !c.OneOff {
+			inUse[s.Spec.ImageKey()] = true
+		}
+	}
+	noted := map[string]bool{}
+	now := map[string]*plan.Service{}
+	for _, name := range selected(want, opt.Services, opt.NoDeps) {
+		s := want.Services[name]
+		key := s.Spec.ImageKey()
+		_, local := have.Images[key]
+		needed := !local && s.PullPolicy != "never"
+		if local {
+			info, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform)
+			if err != nil {
+				return nil, err
+			}
+			if needed, err = due(s.PullPolicy, info.PulledAt, time.Now()); err != nil {
+				return nil, e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+			}
+		}
+		switch {
+		case !needed || s.Replicas == 0:
+		case inUse[key]:
+			now[key] = s
+		default:
+			noted[key] = true
+		}
+	}
+	var work errgroup.Group
+	work.SetLimit(parallelPulls)
+	ids := make([]string, len(now))
+	keys := slices.Sorted(maps.Keys(now))
+	for i, key := range keys {
+		s := now[key]
+		work.Go(func() error {
+			info, err := e.pull(ctx, p.Name, s.Spec.Image, s.Spec.Platform, sink)
+			if err != nil {
+				return e.at(p, spec.Path("services."+s.Name+".image"), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
+			}
+			ids[i] = info.ID.String()
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	for i, key := range keys {
+		have.Images[key] = ids[i]
+	}
+	return noted, nil
+}
+
+// selected are services and, unless noDeps, what they depend on; all when services is empty.
+func selected(want *plan.Desired, services []string, noDeps bool) []string {
+	if len(services) == 0 {
+		return slices.Sorted(maps.Keys(want.Services))
+	}
+	g := graph.New(strings.Compare)
+	for name, s := range want.Services {
+		g.Add(name)
+		for dep := range s.DependsOn {
+			if !noDeps && want.Services[dep] != nil {
+				g.Connect(name, dep)
+			}
+		}
+	}
+	return g.Closure(services...)
+}
+
+// Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
+func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink Sink) error {
+	defer e.enter()()
+	want, err := e.desire(p, nil, "")
+	if err != nil {
+		return err
+	}
+	for _, name := range services {
+		if want.Services[name] == nil {
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot pull %q: project %s has no such service", name, p.Name))
+		}
+	}
+	names := selected(want, services, true)
+	failures := make([]error, len(names)) // every image gets its try, whatever happens to the others
+	done := map[string]bool{}
+	var work errgroup.Group
+	work.SetLimit(parallelPulls)
+	for i, name := range names {
+		s := want.Services[name]
+		if key := s.Spec.ImageKey(); done[key] {
+			continue
+		} else {
+			done[key] = true
+		}
+		skipped := Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: Done, Text: "Skipped"}
+		if s.PullPolicy == "never" {
+			skipped.Detail = "its pull policy is never"
+			e.say(sink, skipped)
+			continue
+		}
+		if policy == "missing" {
+			if _, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform); err == nil {
+				skipped.Detail = "it is here already"
+				e.say(sink, skipped)
+				continue
+			}
+		}
+		work.Go(func() error {
+			if _, err := e.pull(ctx, p.Name, s.Spec.Image, s.Spec.Platform, sink); err != nil {
+				failures[i] = e.at(p, spec.Path("services."+name+".image"), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
+			}
+			return nil
+		})
+	}
+	_ = work.Wait() // its functions return nil
+	return errors.Join(failures...)
+}
+
+// Load imports images from a docker-archive or OCI layout tar.
+func (e *Engine) Load(ctx context.Context, r io.Reader, sink Sink) ([]image.Info, error) {
+	defer e.enter()()
+	m := &meter{layers: map[string]image.Progress{}}
+	infos, err := e.drivers.Images.Load(ctx, r, func(p image.Progress) {
+		if text, current, total, ok := m.add(p, time.Now()); ok {
+			e.say(sink, Event{Kind: "image", Name: p.Ref, Phase: Working, Text: text, Current: current, Total: total})
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot load images: %w", err)
+	}
+	for _, i := range infos {
+		name := i.ID.String()
+		if len(i.Refs) > 0 {
+			name = i.Refs[0]
+		}
+		e.say(sink, Event{Kind: "image", Name: name, Phase: Done, Text: "Loaded"})
+	}
+	return infos, nil
+}

@@ -1,0 +1,347 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+)
+
+// container reads one container from the host.
+func (e *Engine) container(ctx context.Context, id string) (*container, error) {
+	s, err := e.drivers.Containers.State(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := readContainer(s)
+	if !ok {
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", shortID(id)))
+	}
+	return c, nil
+}
+
+// start gives a container its network and starts it. A container that runs is success.
+func (e *Engine) start(ctx context.Context, id string) error {
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := e.container(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.Status == runtime.Running {
+		e.watch(c, c.StartedAt, false)
+		return nil
+	}
+	e.group.Stop(id) // a restart that is due would come on top
+	if err := e.connect(ctx, c); err != nil {
+		return err
+	}
+	s, err := e.drivers.Containers.Start(ctx, id)
+	if err != nil {
+		if c.spec.NetworkMode == "" || c.spec.NetworkMode == "none" {
+			_ = e.drivers.Networks.Teardown(context.WithoutCancel(ctx), id) // the start's own error says more
+		}
+		return err
+	}
+	if err := e.wantStopped(c, false); err != nil {
+		return err
+	}
+	e.watch(c, s.StartedAt, false)
+	return nil
+}
+
+// watch hands a running container to its supervisor.
+func (e *Engine) watch(c *container, at time.Time, byPolicy bool) {
+	e.mu.Lock()
+	e.names[c.ID] = c.label()
+	e.mu.Unlock()
+	if at.IsZero() {
+		at = time.Now()
+	}
+	e.group.Started(c.ID, c.supervision(), at, byPolicy)
+}
+
+// connect makes the container's sandbox and writes what it finds out into the container's record.
+// Precondition: the container's lock is held and it does not run.
+func (e *Engine) connect(ctx context.Context, c *container) error {
+	if c.Config == nil {
+		return fmt.Errorf("its record cannot be read: %w", errdefs.ErrNotFound)
+	}
+	n, err := e.sandbox(ctx, c)
+	if err != nil {
+		return err
+	}
+	if n.PIDPath, err = e.joined(ctx, c, c.spec.PID, "pid"); err != nil {
+		return err
+	}
+	if n.IPCPath, err = e.joined(ctx, c, c.spec.IPC, "ipc"); err != nil {
+		return err
+	}
+	if n.Extra, err = e.extraHosts(ctx, &c.spec); err != nil {
+		return err
+	}
+	if n.Hostname, err = os.Hostname(); err != nil {
+		return fmt.Errorf("cannot read the host's name: %w", err)
+	}
+	return e.drivers.Containers.Replace(ctx, bundle.Connect(*c.Config, n))
+}
+
+// hostResolvConf is what a container on the host's network resolves with.
+const hostResolvConf = "/etc/resolv.conf"
+
+func (e *Engine) sandbox(ctx context.Context, c *container) (bundle.Net, error) {
+	if host, ok := strings.CutPrefix(c.spec.NetworkMode, "service:"); ok {
+		return e.shareNetwork(ctx, c, host)
+	}
+	if c.spec.NetworkMode == "host" {
+		raw, err := os.ReadFile(hostResolvConf)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return bundle.Net{}, fmt.Errorf("cannot read the host's %s: %w", hostResolvConf, err)
+		}
+		return bundle.Net{Host: true, ResolvConf: string(raw)}, nil
+	}
+	cfg, err := sandboxConfig(c)
+	if err != nil {
+		return bundle.Net{}, err
+	}
+	box, err := e.drivers.Networks.Setup(ctx, cfg)
+	if err != nil {
+		return bundle.Net{}, err
+	}
+	return netOf(box), nil
+}
+
+func netOf(box network.Sandbox) bundle.Net {
+	n := bundle.Net{Path: box.Path, ResolvConf: box.ResolvConf}
+	for _, ep := range box.Endpoints {
+		for _, a := range []netip.Prefix{ep.Addr4, ep.Addr6} {
+			if a.IsValid() {
+				n.Addrs = append(n.Addrs, a.Addr())
+			}
+		}
+	}
+	return n
+}
+
+// shareNetwork finds the sandbox of the first running container of service host.
+func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (bundle.Net, error) {
+	owner, err := e.firstRunning(ctx, c.project, host)
+	if err != nil {
+		return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: %w", host, err)
+	}
+	switch {
+	case strings.HasPrefix(owner.spec.NetworkMode, "service:"):
+		return e.shareNetwork(ctx, owner, strings.TrimPrefix(owner.spec.NetworkMode, "service:"))
+	case owner.spec.NetworkMode == "host":
+		return e.sandbox(ctx, owner)
+	}
+	boxes, err := e.drivers.Networks.Sandboxes(ctx)
+	if err != nil {
+		return bundle.Net{}, fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	for _, box := range boxes {
+		if box.ContainerID == owner.ID {
+			return netOf(box), nil
+		}
+	}
+	return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: container %s has none", host, owner.name)
+}
+
+// joined is the path of another service's namespace, "" when mode does not ask for one.
+func (e *Engine) joined(ctx context.Context, c *container, mode, kind string) (string, error) {
+	host, ok := strings.CutPrefix(mode, "service:")
+	if !ok {
+		return "", nil
+	}
+	owner, err := e.firstRunning(ctx, c.project, host)
+	if err != nil {
+		return "", fmt.Errorf("cannot join the %s namespace of service %s: %w", kind, host, err)
+	}
+	return fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, kind), nil
+}
+
+func (e *Engine) firstRunning(ctx context.Context, project, service string) (*container, error) {
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		if c.service == service && !c.oneOff && c.Status == runtime.Running {
+			return c, nil
+		}
+	}
+	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %s has no running container", service))
+}
+
+// extraHosts resolves host-gateway.
+func (e *Engine) extraHosts(ctx context.Context, s *plan.Spec) ([]network.HostsEntry, error) {
+	var out []network.HostsEntry
+	for _, h := range s.ExtraHosts {
+		if h.Address == "host-gateway" {
+			var nets []string
+			for name := range s.Networks {
+				nets = append(nets, name)
+			}
+			slices.Sort(nets)
+			gw, err := e.drivers.Networks.HostGateway(ctx, nets)
+			if err != nil {
+				return nil, fmt.Errorf("cannot find the host's address for %s: %w", h.Host, err)
+			}
+			out = append(out, network.HostsEntry{Addr: gw.Addr, Names: []string{h.Host}})
+			continue
+		}
+		a, err := netip.ParseAddr(h.Address)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use extra_hosts %s: %q is neither an address nor host-gateway: %w", h.Host, h.Address, errdefs.ErrInvalidArgument)
+		}
+		out = append(out, network.HostsEntry{Addr: a, Names: []string{h.Host}})
+	}
+	return out, nil
+}
+
+// stopByID stops a container if it is there.
+func (e *Engine) stopByID(ctx context.Context, id string, timeout *time.Duration, sink Sink) error {
+	c, err := e.container(ctx, id)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.stop(ctx, c, timeout, sink)
+}
+
+// stop ends a container and takes its sandbox down. Not running = success.
+func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
+	unlock, err := e.single.lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	say := func(phase Phase, text, detail string) {
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+	}
+	say(Working, "Stopping", "")
+	e.group.Stop(c.ID)
+	grace := time.Duration(-1)
+	if timeout != nil {
+		grace = *timeout
+	}
+	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
+	if err != nil {
+		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
+		say(Failed, "Error", err.Error())
+		return err
+	}
+	e.group.Stopped(c.ID, *exitOf(&exit))
+	if err := e.teardown(context.WithoutCancel(ctx), c); err != nil {
+		say(Failed, "Error", err.Error())
+		return err
+	}
+	say(Done, "Stopped", "")
+	return nil
+}
+
+func (e *Engine) teardown(ctx context.Context, c *container) error {
+	if err := e.drivers.Networks.Teardown(ctx, c.ID); err != nil {
+		return fmt.Errorf("cannot take down the network of container %s: %w", c.name, err)
+	}
+	return nil
+}
+
+// remove deletes a stopped container and what is its own; its anonymous volumes too when volumes says so.
+func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Sink) error {
+	unlock, err := e.single.lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	say := func(phase Phase, text, detail string) {
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+	}
+	say(Working, "Removing", "")
+	err = e.removeParts(ctx, c, volumes)
+	if err != nil {
+		err = fmt.Errorf("cannot remove container %s: %w", c.name, err)
+		say(Failed, "Error", err.Error())
+		return err
+	}
+	say(Done, "Removed", "")
+	return nil
+}
+
+// removeParts: the container last but for its volumes, so that what is half removed is still found. Volumes after it,
+// because they are not removed while somebody has them.
+func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) error {
+	e.group.Stop(c.ID)
+	if err := e.drivers.Networks.Teardown(ctx, c.ID); err != nil {
+		return err
+	}
+	if err := e.drivers.Containers.Delete(ctx, c.ID); err != nil {
+		return err
+	}
+	e.group.Forget(c.ID)
+	e.mu.Lock()
+	delete(e.names, c.ID)
+	e.mu.Unlock()
+	if err := e.drivers.Images.Remove(ctx, c.ID); err != nil {
+		return err
+	}
+	if err := e.wantStopped(c, false); err != nil {
+		return err
+	}
+	if !volumes {
+		return nil
+	}
+	for _, name := range c.anonymous {
+		if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bucketStopped holds the containers that a user has stopped, by id: unless-stopped and always look there when a daemon
+// finds them not running.
+const bucketStopped = "stopped"
+
+func (e *Engine) wantStopped(c *container, stopped bool) error {
+	switch c.spec.Restart.Name {
+	case "always", "unless-stopped", "on-failure":
+	default:
+		return nil // nobody would start it again anyway: no need to write
+	}
+	if stopped {
+		return e.store.Put(bucketStopped, c.ID, []byte(c.name))
+	}
+	if _, err := e.store.Get(bucketStopped, c.ID); errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	return e.store.Delete(bucketStopped, c.ID)
+}
+
+// statusOf is what the supervisor knows of c, or what the host does.
+func (e *Engine) statusOf(c *container) supervise.Status {
+	if s, ok := e.group.Status(c.ID); ok {
+		return s
+	}
+	s := supervise.Status{StartedAt: c.StartedAt, Exit: exitOf(c.Exit)}
+	if c.Status == runtime.Running {
+		s.State = supervise.Running
+	}
+	return s
+}

@@ -1,0 +1,141 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/runtime"
+)
+
+// Containers lists every container of project, of every state, one-offs too, by service and number.
+func (e *Engine) Containers(ctx context.Context, project string) ([]Container, error) {
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return nil, err
+	}
+	boxes, err := e.drivers.Networks.Sandboxes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	byID := map[string]network.Sandbox{}
+	for _, b := range boxes {
+		byID[b.ContainerID] = b
+	}
+	p, err := e.desired(project)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Container, 0, len(list))
+	for _, c := range list {
+		row := e.row(c, byID[c.ID])
+		row.Orphan = p != nil && p.Services[c.service] == nil && p.Inactive[c.service] == nil
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+func (e *Engine) row(c *container, box network.Sandbox) Container {
+	s := e.statusOf(c)
+	row := Container{
+		ID: c.ID, Name: c.name, Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
+		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt,
+		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
+	}
+	if c.Status == runtime.Running {
+		row.Health = string(s.Health)
+		if c.health != nil && row.Health == "" {
+			row.Health = "starting"
+		}
+		for _, r := range s.Results {
+			row.HealthLog = append(row.HealthLog, ProbeResult{Start: r.Start, End: r.End, ExitCode: r.Code, Output: r.Output})
+		}
+	}
+	if c.Config != nil && c.Config.Spec != nil && c.Config.Spec.Process != nil {
+		row.Command = c.Config.Spec.Process.Args
+	}
+	for name := range c.spec.Networks {
+		row.Networks[name] = ""
+	}
+	for _, ep := range box.Endpoints {
+		switch {
+		case ep.Addr4.IsValid():
+			row.Networks[ep.Network] = ep.Addr4.Addr().String()
+		case ep.Addr6.IsValid():
+			row.Networks[ep.Network] = ep.Addr6.Addr().String()
+		}
+	}
+	for _, m := range c.spec.Mounts {
+		if m.Source != "" {
+			row.Mounts = append(row.Mounts, m.Source)
+		}
+	}
+	row.Mounts = append(row.Mounts, slices.Sorted(maps.Values(c.anonymous))...)
+	for k, v := range c.Labels {
+		if !strings.HasPrefix(k, "dev.stackrun.") { // ours are long, and say how, not what
+			row.Labels[k] = v
+		}
+	}
+	return row
+}
+
+func publishers(box network.Sandbox) []Publisher {
+	out := []Publisher{}
+	for _, p := range box.Ports {
+		urls := []string{"0.0.0.0", "::"}
+		if p.HostIP.IsValid() {
+			urls = []string{p.HostIP.String()}
+		}
+		for _, url := range urls {
+			out = append(out, Publisher{URL: url, TargetPort: int(p.ContainerPort), PublishedPort: int(p.HostPort), Protocol: p.Protocol})
+		}
+	}
+	return out
+}
+
+// Projects lists every project that has a container, or was brought up and not taken down, by name.
+func (e *Engine) Projects(ctx context.Context) ([]ProjectSummary, error) {
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string]*ProjectSummary{}
+	row := func(name string) *ProjectSummary {
+		if rows[name] == nil {
+			rows[name] = &ProjectSummary{Name: name, States: map[string]int{}}
+		}
+		return rows[name]
+	}
+	for _, c := range list {
+		r := row(c.project)
+		r.States[stateWord(c, e.statusOf(c))]++
+		if files := c.Labels[labelConfigFiles]; len(r.Files) == 0 && files != "" {
+			r.Files = strings.Split(files, ",")
+		}
+	}
+	var names []string
+	if err := e.store.Each(bucketProjects, func(name string, _ []byte) error {
+		names = append(names, name)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		r := row(name)
+		if len(r.Files) == 0 {
+			p, err := e.desired(name)
+			if err != nil {
+				return nil, err
+			}
+			r.Files = p.Files
+		}
+	}
+	out := make([]ProjectSummary, 0, len(rows))
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		out = append(out, *rows[name])
+	}
+	return out, nil
+}

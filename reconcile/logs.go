@@ -1,0 +1,288 @@
+package reconcile
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime/logs"
+)
+
+// Logs delivers the output of a project's containers, in order of time across them as far as it is written when the call
+// begins; Tail counts per container. With Follow it goes on with what they write as it comes, and with containers that
+// appear later, until ctx ends or nothing runs any more. each is never called from two goroutines at once.
+func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each func(LogEntry) error) error {
+	defer e.enter()()
+	list, err := e.logged(ctx, project, o)
+	if err != nil {
+		return err
+	}
+	for _, s := range o.Services {
+		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == s }) && !o.Follow {
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
+		}
+	}
+	f := &follower{engine: e, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}}
+	var changed <-chan Event
+	if o.Follow {
+		// Before the first look, so that nothing that appears meanwhile is missed.
+		listening, cancel := context.WithCancel(ctx)
+		defer cancel()
+		changed = e.hub.Subscribe(listening, project)
+	}
+	if err := f.history(ctx, list); err != nil || !o.Follow {
+		return err
+	}
+	return f.follow(ctx, changed)
+}
+
+// logged are the containers whose log is asked for.
+func (e *Engine) logged(ctx context.Context, project string, o LogOptions) ([]*container, error) {
+	all, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(c *container) bool {
+		return c.oneOff || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || o.Index != 0 && c.number != o.Index || c.Config == nil || c.Config.Log.Path == ""
+	}), nil
+}
+
+// place is how far a log has been delivered: the time of the last entry, and how many had just that time.
+type place struct {
+	time time.Time
+	same int
+}
+
+type follower struct {
+	engine  *Engine
+	project string
+	options LogOptions
+	begun   time.Time
+
+	mu     sync.Mutex // held while each is called
+	each   func(LogEntry) error
+	places map[string]*place // by path
+}
+
+func entryOf(c *container, x logs.Entry) LogEntry {
+	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: slices.Clone(x.Line), Partial: x.Partial}
+}
+
+// stream is one log that is being merged.
+type stream struct {
+	c       *container
+	next    LogEntry
+	entries <-chan LogEntry
+	err     <-chan error
+}
+
+// history delivers what is there, merged by time.
+func (f *follower) history(ctx context.Context, list []*container) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var merge streams
+	for _, c := range list {
+		s := f.open(ctx, c)
+		ok, err := s.advance()
+		if err != nil {
+			return err
+		}
+		if ok {
+			merge = append(merge, s)
+		}
+	}
+	heap.Init(&merge)
+	for len(merge) > 0 {
+		s := merge[0]
+		if err := f.deliver(s.c, s.next); err != nil {
+			return err
+		}
+		ok, err := s.advance()
+		if err != nil {
+			return err
+		}
+		if ok {
+			heap.Fix(&merge, 0)
+		} else {
+			heap.Pop(&merge)
+		}
+	}
+	return ctx.Err()
+}
+
+// open starts reading one log.
+func (f *follower) open(ctx context.Context, c *container) *stream {
+	entries, failed := make(chan LogEntry, 64), make(chan error, 1)
+	go func() {
+		defer close(entries)
+		failed <- logs.Read(ctx, c.Config.Log.Path, logs.Options{Tail: f.options.Tail, Since: f.options.Since, Until: f.options.Until}, func(x logs.Entry) error {
+			select {
+			case entries <- entryOf(c, x):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	return &stream{c: c, entries: entries, err: failed}
+}
+
+// advance reads the next entry; false at the end.
+func (s *stream) advance() (bool, error) {
+	next, ok := <-s.entries
+	if !ok {
+		return false, <-s.err
+	}
+	s.next = next
+	return true, nil
+}
+
+// streams is a heap by the time of the next entry.
+type streams []*stream
+
+func (h streams) Len() int { return len(h) }
+func (h streams) Less(i, j int) bool {
+	if d := h[i].next.Time.Compare(h[j].next.Time); d != 0 {
+		return d < 0
+	}
+	return h[i].c.name < h[j].c.name
+}
+func (h streams) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *streams) Push(x any)   { *h = append(*h, x.(*stream)) }
+func (h *streams) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
+
+// deliver hands an entry on and remembers how far the log is read.
+func (f *follower) deliver(c *container, entry LogEntry) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.places[c.Config.Log.Path]
+	if p == nil {
+		p = &place{}
+		f.places[c.Config.Log.Path] = p
+	}
+	if !p.time.Equal(entry.Time) {
+		p.time, p.same = entry.Time, 0
+	}
+	p.same++
+	return f.each(entry)
+}
+
+// follow reads on, one goroutine per log, and looks again at each event of the project.
+func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	reading := map[string]bool{} // by path
+	over := make(chan string)    // paths that are read to their end
+	seen := false
+	for {
+		list, err := f.engine.logged(ctx, f.project, f.options)
+		if err != nil {
+			return err
+		}
+		for _, c := range list {
+			path := c.Config.Log.Path
+			s, known := f.engine.group.Status(c.ID)
+			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
+			if reading[path] || !known || s.State == supervise.Ended {
+				continue
+			}
+			reading[path], seen = true, true
+			wg.Go(func() {
+				if err := f.one(ctx, c); err != nil && ctx.Err() == nil {
+					cancel(err)
+				}
+				select {
+				case over <- path:
+				case <-ctx.Done():
+				}
+			})
+		}
+		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.passes.taken(f.project) {
+			// All of it has ended. What was written between the last look and the end is still to be read.
+			return f.rest(ctx, list)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case path := <-over:
+			delete(reading, path)
+		case _, ok := <-changed:
+			if !ok {
+				return context.Cause(ctx)
+			}
+		case <-f.engine.passes.released(f.project):
+		}
+	}
+}
+
+// one follows one container's log until the container has ended for good.
+func (f *follower) one(ctx context.Context, c *container) error {
+	done := make(chan struct{})
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer close(done)
+		_ = f.engine.group.Await(watching, c.ID, func(s supervise.Status) (bool, error) { return s.State == supervise.Ended, nil }) // gone is ended too
+	}()
+	return f.read(ctx, c, logs.Options{Follow: true, Done: done})
+}
+
+// rest delivers what came after the last look at logs that nobody writes any more.
+func (f *follower) rest(ctx context.Context, list []*container) error {
+	for _, c := range list {
+		if err := f.read(ctx, c, logs.Options{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read goes on where the log was left.
+func (f *follower) read(ctx context.Context, c *container, o logs.Options) error {
+	o.Tail, o.Since, o.Until = -1, f.options.Since, f.options.Until
+	skip := 0
+	f.mu.Lock()
+	if p := f.places[c.Config.Log.Path]; p != nil {
+		o.Since, skip = p.time, p.same
+	} else if f.options.Tail == 0 && f.begun.After(o.Since) {
+		o.Since = f.begun
+	}
+	since := o.Since
+	f.mu.Unlock()
+	return logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
+		if skip > 0 && x.Time.Equal(since) {
+			skip--
+			return nil
+		}
+		return f.deliver(c, entryOf(c, x))
+	})
+}
+
+// lastLines are the last n lines of a container's log, for a failure's report.
+func (e *Engine) lastLines(ctx context.Context, c *container, n int) []string {
+	if c.Config == nil || c.Config.Log.Path == "" {
+		return nil
+	}
+	var lines []string
+	// Only this container's: the log is the replica's, and those before it had troubles of their own.
+	o := logs.Options{Tail: n, Since: c.CreatedAt}
+	if err := logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
+		lines = append(lines, string(x.Line))
+		return nil
+	}); err != nil {
+		return []string{err.Error()}
+	}
+	return lines
+}

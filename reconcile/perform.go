@@ -1,0 +1,264 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/volume"
+)
+
+// performer does the steps of one pass with the drivers. It is apply's Performer.
+type performer struct {
+	e       *Engine
+	project *spec.Project
+	want    *plan.Desired
+	sink    Sink
+
+	mu   sync.Mutex
+	made map[plan.ID]string // containers that this pass has created
+}
+
+func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *performer {
+	return &performer{e: e, project: p, want: want, sink: sink, made: map[plan.ID]string{}}
+}
+
+func (p *performer) Perform(ctx context.Context, s plan.Step) error {
+	switch op := s.Op.(type) {
+	case plan.PullImage:
+		_, err := p.e.pull(ctx, p.want.Project, op.Ref, op.Platform, p.sink)
+		return p.imageError(op, err)
+	case plan.CreateNetwork:
+		return p.createNetwork(ctx, op)
+	case plan.DeleteNetwork:
+		return p.e.deleteNetwork(ctx, p.want.Project, op.Name, p.sink)
+	case plan.CreateVolume:
+		return p.createVolume(ctx, op)
+	case plan.DeleteVolume:
+		return p.e.deleteVolume(ctx, p.want.Project, op.Name, p.sink)
+	case plan.CreateContainer:
+		return p.createContainer(ctx, op)
+	case plan.StartContainer:
+		return p.startContainer(ctx, op)
+	case plan.StopContainer:
+		return p.e.stopByID(ctx, op.ContainerID, op.Timeout, p.sink)
+	case plan.DeleteContainer:
+		return p.deleteContainer(ctx, op)
+	case plan.WaitReady:
+		return p.waitReady(ctx, op)
+	}
+	return fmt.Errorf("cannot %s: this program has no such operation", s.Op)
+}
+
+func (p *performer) say(kind plan.Kind, name, service string, phase Phase, text, detail string) {
+	p.e.say(p.sink, Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail})
+}
+
+// told wraps the doing of something in its events.
+func (p *performer) told(kind plan.Kind, name, service, doing, done string, do func() error) error {
+	p.say(kind, name, service, Working, doing, "")
+	if err := do(); err != nil {
+		p.say(kind, name, service, Failed, "Error", err.Error())
+		return err
+	}
+	p.say(kind, name, service, Done, done, "")
+	return nil
+}
+
+// imageError names the service and the place in the file.
+func (p *performer) imageError(op plan.PullImage, err error) error {
+	if err == nil || len(op.Services) == 0 {
+		return err
+	}
+	service := op.Services[0]
+	return p.e.at(p.project, spec.Path("services."+service+".image"), fmt.Errorf("cannot get the image of service %s: %w", service, err))
+}
+
+func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {
+	w := p.want.Networks[op.Name]
+	return p.told(plan.KindNetwork, op.Name, "", "Creating", "Created", func() error {
+		cfg, err := networkConfig(p.want.Project, w)
+		if err == nil {
+			_, err = p.e.drivers.Networks.Create(ctx, cfg)
+		}
+		if err != nil {
+			return p.e.at(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
+		}
+		return nil
+	})
+}
+
+func networkConfig(project string, w plan.Network) (network.Config, error) {
+	encoded := plan.Encode(w.Spec)
+	cfg := network.Config{
+		ID: w.Name, Driver: "bridge", Internal: w.Spec.Internal, IPv4: !w.Spec.NoIPv4, IPv6: w.Spec.IPv6, DriverOpts: w.Spec.DriverOpts,
+		Labels: ownLabels(w.Spec.Labels, project, labelNetwork, w.Key, encoded),
+	}
+	if w.Spec.Driver != "" {
+		cfg.Driver = w.Spec.Driver
+	}
+	for _, pool := range w.Spec.IPAM {
+		var out network.Pool
+		var err error
+		parse := func(what, s string, into *netip.Prefix) {
+			if s == "" || err != nil {
+				return
+			}
+			prefix, e := netip.ParsePrefix(s)
+			if e != nil {
+				err = fmt.Errorf("%s %q is not an address range such as 10.1.0.0/24", what, s)
+				return
+			}
+			*into = prefix.Masked()
+		}
+		parse("subnet", pool.Subnet, &out.Subnet)
+		parse("ip_range", pool.Range, &out.Range)
+		if err != nil {
+			return cfg, errdefs.With(errdefs.ErrInvalidArgument, err)
+		}
+		if !out.Subnet.IsValid() {
+			continue // driver: default, and nothing else said
+		}
+		if pool.Gateway != "" {
+			if out.Gateway, err = netip.ParseAddr(pool.Gateway); err != nil {
+				return cfg, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("gateway %q is not an address", pool.Gateway))
+			}
+		}
+		for _, s := range pool.Aux {
+			a, err := netip.ParseAddr(s)
+			if err != nil {
+				return cfg, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("aux address %q is not an address", s))
+			}
+			out.Aux = append(out.Aux, a)
+		}
+		slices.SortFunc(out.Aux, netip.Addr.Compare)
+		cfg.Pools = append(cfg.Pools, out)
+	}
+	return cfg, nil
+}
+
+// ownLabels are the labels of a network or volume.
+func ownLabels(user map[string]string, project, keyLabel, key, encoded string) map[string]string {
+	l := make(map[string]string, len(user)+5)
+	for k, v := range user {
+		l[k] = v
+	}
+	l[labelProject], l[keyLabel], l[labelVersion] = project, key, bundle.ComposeVersion
+	l[labelHash], l[labelWant] = plan.Hash(encoded), encoded
+	return l
+}
+
+func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) error {
+	w := p.want.Volumes[op.Name]
+	return p.told(plan.KindVolume, op.Name, "", "Creating", "Created", func() error {
+		encoded := plan.Encode(w.Spec)
+		_, err := p.e.drivers.Volumes.Create(ctx, volume.Config{
+			ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, p.want.Project, labelVolume, w.Key, encoded),
+		})
+		if err != nil {
+			return p.e.at(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
+		}
+		return nil
+	})
+}
+
+func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink Sink) error {
+	e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Working, Text: "Removing"})
+	err := e.drivers.Networks.Delete(ctx, name)
+	switch {
+	case errors.Is(err, errdefs.ErrConflict):
+		e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Warning, Text: "Resource is still in use", Detail: err.Error()})
+		return nil
+	case err != nil:
+		err = fmt.Errorf("cannot remove network %s: %w", name, err)
+		e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Failed, Text: "Error", Detail: err.Error()})
+		return err
+	}
+	e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Done, Text: "Removed"})
+	return nil
+}
+
+func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink Sink) error {
+	e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Working, Text: "Removing"})
+	if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
+		err = fmt.Errorf("cannot remove volume %s: %w", name, err)
+		e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Failed, Text: "Error", Detail: err.Error()})
+		return err
+	}
+	e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Done, Text: "Removed"})
+	return nil
+}
+
+// resolve finds a local image.
+func resolve(ctx context.Context, d driver.Set, ref, plat string) (image.Info, error) {
+	pl, err := platform(plat)
+	if err != nil {
+		return image.Info{}, err
+	}
+	return d.Images.Resolve(ctx, ref, pl)
+}
+
+// pull fetches an image and tells of its progress.
+func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink Sink) (image.Info, error) {
+	pl, err := platform(plat)
+	if err != nil {
+		return image.Info{}, err
+	}
+	ev := Event{Project: project, Kind: "image", Name: ref}
+	say := func(phase Phase, text, detail string) {
+		ev := ev
+		ev.Phase, ev.Text, ev.Detail = phase, text, detail
+		e.say(sink, ev)
+	}
+	say(Working, "Pulling", "")
+	meter := &meter{layers: map[string]image.Progress{}}
+	info, err := e.drivers.Images.Pull(ctx, ref, pl, func(pr image.Progress) {
+		if text, current, total, ok := meter.add(pr, time.Now()); ok {
+			ev := ev
+			ev.Phase, ev.Text, ev.Current, ev.Total = Working, text, current, total
+			e.say(sink, ev)
+		}
+	})
+	if err != nil {
+		say(Failed, "Error", err.Error())
+		return info, err
+	}
+	say(Done, "Pulled", "")
+	return info, nil
+}
+
+// meter sums up the layers of one pull, and lets through as many events as an eye can follow.
+type meter struct {
+	mu     sync.Mutex
+	layers map[string]image.Progress
+	last   time.Time
+}
+
+func (m *meter) add(p image.Progress, now time.Time) (text string, current, total int64, ok bool) {
+	const pace = 100 * time.Millisecond
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.layers[p.Layer+string(p.Phase)] = p
+	if now.Sub(m.last) < pace {
+		return "", 0, 0, false
+	}
+	m.last = now
+	for _, l := range m.layers {
+		if l.Phase == p.Phase {
+			current += l.Current
+			total += l.Total
+		}
+	}
+	return string(p.Phase), current, total, true
+}

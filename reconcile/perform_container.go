@@ -1,0 +1,230 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/internal/cleanup"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/volume"
+)
+
+// draft is a container to be made: a replica of a service, or a one-off.
+type draft struct {
+	service   *plan.Service
+	spec      plan.Spec
+	number    int
+	name      string
+	slug      string // one-off
+	oneOff    bool
+	remove    bool
+	anonymous map[string]string // handed over
+}
+
+func newID() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand, Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
+	s := p.want.Services[op.Service]
+	return p.told(plan.KindContainer, op.Name, op.Service, "Creating", "Created", func() error {
+		id, err := p.create(ctx, draft{service: s, spec: s.Spec, number: op.Replica, name: op.Name, anonymous: op.Anonymous})
+		if err != nil {
+			return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
+		}
+		p.mu.Lock()
+		p.made[plan.Container(op.Service, op.Replica)] = id
+		p.mu.Unlock()
+		return p.e.dropAnonymous(p.want.Project, plan.Container(op.Service, op.Replica))
+	})
+}
+
+// create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
+// its middle leaves a snapshot without a container, which adopt removes, and at most an empty anonymous
+// volume, which down -v removes.
+func (p *performer) create(ctx context.Context, d draft) (id string, err error) {
+	drivers := p.e.drivers
+	info, err := resolve(ctx, drivers, d.spec.Image, d.spec.Platform)
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
+	}
+	id = newID()
+	undo := cleanup.Make()
+	defer undo.Clean()
+	aside := context.WithoutCancel(ctx) // Ctrl-C must not keep us from tidying up
+
+	anonymous := map[string]string{}
+	for _, target := range bundle.AnonymousTargets(&d.spec, &info.Config) {
+		if have := d.anonymous[target]; have != "" {
+			anonymous[target] = have
+			continue
+		}
+		name := bundle.AnonymousName(id, target)
+		labels := map[string]string{labelProject: p.want.Project, labelService: d.service.Name, labelAnonymous: target}
+		for _, m := range d.spec.Mounts {
+			if m.Target == target {
+				maps.Copy(labels, m.Labels)
+			}
+		}
+		if _, err := drivers.Volumes.Create(ctx, volume.Config{ID: name, Labels: labels, Anonymous: true}); err != nil {
+			return "", fmt.Errorf("anonymous volume for %s: %w", target, err)
+		}
+		undo.Add(func() { _ = drivers.Volumes.Delete(aside, name) })
+		anonymous[target] = name
+	}
+	uses, err := bundle.Uses(&d.spec, anonymous, p.contents)
+	if err != nil {
+		return "", err
+	}
+	mounts, err := drivers.Volumes.Mounts(ctx, uses)
+	if err != nil {
+		return "", err
+	}
+	devices, err := hostDevices(&d.spec)
+	if err != nil {
+		return "", err
+	}
+	profile, err := seccompProfile(&d.spec)
+	if err != nil {
+		return "", err
+	}
+	undo.Add(func() { _ = drivers.Images.Remove(aside, id) })
+	root, err := drivers.Images.Prepare(ctx, id, info.ID)
+	if err != nil {
+		return "", fmt.Errorf("root filesystem: %w", err)
+	}
+	cfg, err := bundle.New(bundle.Input{
+		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove,
+		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
+		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities,
+		LogPath: p.e.logPath(p.want.Project, d),
+	})
+	if err != nil {
+		return "", err
+	}
+	undo.Add(func() { _ = drivers.Containers.Delete(aside, id) })
+	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {
+		return "", err
+	}
+	if cfg.Log.Path != "" {
+		if err := os.MkdirAll(p.e.logDir(p.want.Project), 0o700); err != nil {
+			return "", fmt.Errorf("log directory: %w", err)
+		}
+	}
+	undo.Release()
+	return id, nil
+}
+
+// logDir holds the logs of a project. It outlives its containers and goes with down.
+func (e *Engine) logDir(project string) string { return e.roots.InState("logs", project) }
+
+// logPath is the log of a replica, whichever container that is at the time.
+func (e *Engine) logPath(project string, d draft) string {
+	if d.oneOff {
+		return e.roots.InState("logs", project, d.service.Name+"-run-"+d.slug[:12]+".log")
+	}
+	return e.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.service.Name, d.number))
+}
+
+// contents reads a config or secret. What came with the project is there; a file is read now, by the daemon.
+func (p *performer) contents(kind string, f plan.File) ([]byte, error) {
+	objects := p.project.Configs
+	if kind == "secrets" {
+		objects = p.project.Secrets
+	}
+	o := objects[f.Source]
+	if o == nil {
+		return nil, fmt.Errorf("%s %s is not in the file: %w", strings.TrimSuffix(kind, "s"), f.Source, errdefs.ErrNotFound)
+	}
+	if o.File == "" {
+		return o.Content, nil
+	}
+	return readObject(o)
+}
+
+func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) error {
+	id := op.ContainerID
+	if id == "" {
+		p.mu.Lock()
+		id = p.made[plan.Container(op.Service, op.Replica)]
+		p.mu.Unlock()
+	}
+	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
+	if err := p.e.start(ctx, id); err != nil {
+		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
+		return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot start container %s: %w", op.Name, err))
+	}
+	p.say(plan.KindContainer, op.Name, op.Service, Done, "Started", "")
+	return nil
+}
+
+func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
+	id := plan.Container(op.Service, op.Replica)
+	c, err := p.e.container(ctx, op.ContainerID)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if op.KeepAnonymous && len(c.anonymous) > 0 {
+		// Before the container goes: it is the only one who knows them.
+		if err := p.e.keepAnonymous(p.want.Project, id, c.anonymous); err != nil {
+			return err
+		}
+	}
+	return p.e.remove(ctx, c, op.Volumes, p.sink)
+}
+
+const bucketAnonymous = "anonymous"
+
+func anonymousKey(project string, id plan.ID) string { return project + "/" + id.String() }
+
+// keepAnonymous remembers the anonymous volumes of a container that is being recreated, until its successor is there.
+func (e *Engine) keepAnonymous(project string, id plan.ID, volumes map[string]string) error {
+	raw, _ := json.Marshal(volumes) // a map of strings
+	return e.store.Put(bucketAnonymous, anonymousKey(project, id), raw)
+}
+
+func (e *Engine) dropAnonymous(project string, id plan.ID) error {
+	key := anonymousKey(project, id)
+	if _, err := e.store.Get(bucketAnonymous, key); errors.Is(err, errdefs.ErrNotFound) {
+		return nil // the usual case, and reading costs no sync
+	}
+	return e.store.Delete(bucketAnonymous, key)
+}
+
+func (e *Engine) keptAnonymous(project string) (map[plan.ID]map[string]string, error) {
+	kept := map[plan.ID]map[string]string{}
+	err := e.store.Each(bucketAnonymous, func(key string, raw []byte) error {
+		rest, ok := strings.CutPrefix(key, project+"/container:")
+		if !ok {
+			return nil
+		}
+		i := strings.LastIndexByte(rest, '/')
+		var number int
+		volumes := map[string]string{}
+		if i < 0 || json.Unmarshal(raw, &volumes) != nil {
+			return nil
+		}
+		if _, err := fmt.Sscanf(rest[i+1:], "%d", &number); err != nil {
+			return nil
+		}
+		kept[plan.Container(rest[:i], number)] = volumes
+		return nil
+	})
+	return kept, err
+}

@@ -1,0 +1,398 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// Options are what the caller of up asks for beyond the file.
+type Options struct {
+	Services      []string // empty = all
+	NoDeps        bool     // leave what Services depend on alone
+	ForceRecreate bool     // of Services
+	NoRecreate    bool
+	AlwaysDeps    bool // ForceRecreate also what Services depend on
+	RenewAnon     bool // new anonymous volumes for recreated containers
+	RemoveOrphans bool
+	NoStart       bool
+	Timeout       *time.Duration  // of stops; nil = each container's own
+	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
+}
+
+// ImageKey is how an image is named in Observed.Images and Options.Refresh.
+func ImageKey(ref, platform string) string {
+	if platform == "" {
+		return ref
+	}
+	return ref + "@platform=" + platform
+}
+
+// ImageKey of the image that s is made from.
+func (s *Spec) ImageKey() string { return ImageKey(s.Image, s.Platform) }
+
+// Build compares want with have. The plan is acyclic, and building again after it has been carried out gives an
+// empty one. Errors in the list mean that nothing may be done; the plan is nil then.
+func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
+	b := &builder{
+		want: want, have: have, opt: opt,
+		decided:  map[string]*decision{},
+		networks: map[string]netSteps{},
+		volumes:  map[string]int{},
+		pulls:    map[string]int{},
+		waits:    map[waitKey]int{},
+	}
+	if b.selectServices(); b.diags.HasErrors() {
+		return nil, b.diags
+	}
+	for _, name := range b.order {
+		b.decide(name)
+	}
+	b.rerunCompleted()
+	if b.checkImages(); b.diags.HasErrors() {
+		return nil, b.diags
+	}
+	if b.emit(); b.diags.HasErrors() {
+		return nil, b.diags
+	}
+	return &Plan{Project: want.Project, Changes: b.changes, Steps: b.sorted()}, b.diags
+}
+
+type builder struct {
+	want  *Desired
+	have  *Observed
+	opt   Options
+	diags diag.List
+
+	deps     *graph.Graph[string] // of services, all of them
+	order    []string             // the services that this plan looks at, dependencies first
+	decided  map[string]*decision
+	diverged map[string][]Reason // networks that are other than the file says
+
+	changes  []Change
+	steps    []Step // ids are 1 + index until sorted
+	networks map[string]netSteps
+	volumes  map[string]int
+	pulls    map[string]int
+	waits    map[waitKey]int
+	stops    []stopStep // every stop of the plan, for what must come after it
+}
+
+type netSteps struct{ remove, create int }
+
+type stopStep struct {
+	step  int
+	state *ContainerState
+}
+
+type waitKey struct {
+	service   string
+	condition Condition
+	optional  bool
+}
+
+// decision is what happens to the containers of one service.
+type decision struct {
+	service  *Service
+	replicas []*replica
+	surplus  []surplus
+	disturbs bool // a container that ran is recreated or restarted
+}
+
+type replica struct {
+	number  int
+	name    string
+	have    *ContainerState
+	action  Action
+	reasons []Reason
+	done    bool // has completed, and somebody waits for just that
+
+	stop, remove, create, start int // steps, 0 = none
+}
+
+type surplus struct {
+	state  *ContainerState
+	reason Reason
+	stop   int
+}
+
+// starts says whether a container of d is started by this plan.
+func (d *decision) starts() bool {
+	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action != NoOp })
+}
+
+func (b *builder) selectServices() {
+	b.deps = graph.New(strings.Compare)
+	for name, s := range b.want.Services {
+		b.deps.Add(name)
+		for dep := range s.DependsOn {
+			if b.want.Services[dep] != nil {
+				b.deps.Connect(name, dep)
+			}
+		}
+	}
+	all, err := b.deps.Order()
+	if err != nil {
+		b.diags = append(b.diags, &diag.Diagnostic{
+			Code: "dependency-cycle", Summary: "services depend on each other in a circle", Detail: err.Error(), Address: "services",
+		})
+		return
+	}
+	chosen := map[string]bool{}
+	if len(b.opt.Services) == 0 {
+		for _, name := range all {
+			chosen[name] = true
+		}
+	}
+	for _, name := range b.opt.Services {
+		if b.want.Services[name] == nil {
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Code: "unknown-service", Summary: "no such service", Detail: fmt.Sprintf("%q is not a service of project %s", name, b.want.Project),
+				Hint: "the services are " + strings.Join(all, ", "),
+			})
+			continue
+		}
+		chosen[name] = true
+		if !b.opt.NoDeps {
+			for _, dep := range b.deps.Closure(name) {
+				chosen[dep] = true
+			}
+		}
+	}
+	b.diverged = map[string][]Reason{}
+	for name, w := range b.want.Networks {
+		h, ok := b.have.Networks[name]
+		if ok && !w.External && h.Project == b.want.Project {
+			if reasons := Diff(h.Encoded, Encode(w.Spec)); len(reasons) > 0 {
+				b.diverged[name] = reasons
+			}
+		}
+	}
+	// A network that is made anew takes its containers with it, whether they were asked for or not.
+	for _, name := range all {
+		for net := range b.want.Services[name].Spec.Networks {
+			if b.diverged[net] != nil && len(b.containersOf(name)) > 0 {
+				chosen[name] = true
+			}
+		}
+	}
+	for _, name := range all {
+		if chosen[name] {
+			b.order = append(b.order, name)
+		}
+	}
+}
+
+// containersOf are the lasting containers of a service, lowest number first.
+func (b *builder) containersOf(service string) []*ContainerState {
+	var found []*ContainerState
+	for i := range b.have.Containers {
+		if c := &b.have.Containers[i]; c.Service == service && !c.OneOff {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(x, y *ContainerState) int {
+		return cmp.Or(cmp.Compare(x.Replica, y.Replica), strings.Compare(x.ID, y.ID))
+	})
+	return found
+}
+
+// ContainerName is the name of a replica.
+func (s *Service) NameOf(project string, number int) string {
+	if s.ContainerName != "" {
+		return s.ContainerName
+	}
+	return fmt.Sprintf("%s-%s-%d", project, s.Name, number)
+}
+
+// decide chooses the containers of a service that stay, lowest numbers first, fills the gaps below, and says what
+// happens to each. Precondition: what the service depends on is decided.
+func (b *builder) decide(name string) {
+	s := b.want.Services[name]
+	d := &decision{service: s}
+	b.decided[name] = d
+
+	byNumber := map[int]*ContainerState{}
+	kept := 0
+	for _, c := range b.containersOf(name) {
+		switch {
+		case byNumber[c.Replica] != nil:
+			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: "there are two with this number"}})
+		case kept >= s.Replicas:
+			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: fmt.Sprintf("%s has %d too many", name, len(b.containersOf(name))-s.Replicas)}})
+		default:
+			byNumber[c.Replica] = c
+			kept++
+		}
+	}
+	for n := 1; len(byNumber) < s.Replicas; n++ {
+		if _, taken := byNumber[n]; !taken {
+			byNumber[n] = nil
+		}
+	}
+	encoded := Encode(s.Spec)
+	for n, c := range byNumber {
+		r := &replica{number: n, name: s.NameOf(b.want.Project, n), have: c}
+		b.decideReplica(d, r, encoded)
+		d.replicas = append(d.replicas, r)
+	}
+	slices.SortFunc(d.replicas, func(x, y *replica) int { return cmp.Compare(x.number, y.number) })
+	for _, r := range d.replicas {
+		if r.have != nil && r.have.Status != StatusCreated && (r.action == Replace || r.action == Restart) {
+			d.disturbs = true
+		}
+	}
+}
+
+func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
+	c := r.have
+	if c == nil {
+		r.action, r.reasons = Create, []Reason{{Path: "it does not exist"}}
+		return
+	}
+	if r.reasons = b.differences(d.service, r, encoded); len(r.reasons) > 0 && !b.opt.NoRecreate {
+		r.action = Replace
+		return
+	}
+	r.reasons = nil
+	if c.Status == StatusPaused {
+		r.action = NoOp // somebody's wish
+		return
+	}
+	if c.Active() {
+		if r.reasons = b.disturbances(d.service, c); len(r.reasons) > 0 {
+			r.action = Restart
+			return
+		}
+	}
+	switch {
+	case c.Active() || b.opt.NoStart:
+		r.action = NoOp
+	case c.Status == StatusExited && c.ExitCode == 0 && b.awaited(d.service.Name):
+		r.action, r.done = NoOp, true
+	case c.Status == StatusExited:
+		r.action, r.reasons = Start, []Reason{{Path: fmt.Sprintf("it has exited with code %d", c.ExitCode)}}
+	default:
+		r.action, r.reasons = Start, []Reason{{Path: "it does not run"}}
+	}
+}
+
+// differences are why c has to be made anew.
+func (b *builder) differences(s *Service, r *replica, encoded string) []Reason {
+	reasons := Diff(r.have.Encoded, encoded)
+	if r.have.Name != r.name {
+		reasons = append(reasons, Reason{"container_name", r.have.Name, r.name})
+	}
+	if id, local := b.have.Images[s.Spec.ImageKey()]; local && id != r.have.Image {
+		reasons = append(reasons, Reason{"image id of " + s.Spec.Image, shortDigest(r.have.Image), shortDigest(id)})
+	}
+	if len(reasons) == 0 && b.forced(s.Name) {
+		reasons = []Reason{{Path: "asked for by --force-recreate"}}
+		if b.opt.AlwaysDeps && !b.named(s.Name) {
+			reasons = []Reason{{Path: "asked for by --always-recreate-deps"}}
+		}
+	}
+	return reasons
+}
+
+// disturbances are why a container that is right as it is must stop and start again.
+func (b *builder) disturbances(s *Service, c *ContainerState) []Reason {
+	var reasons []Reason
+	for _, net := range c.Networks {
+		if b.diverged[net] != nil {
+			reasons = append(reasons, Reason{Path: "network " + net + " is made anew"})
+		}
+	}
+	for _, dep := range sortedKeys(s.DependsOn) {
+		if d := b.decided[dep]; d != nil && d.disturbs && s.DependsOn[dep].Restart {
+			reasons = append(reasons, Reason{Path: dep + ", which it depends on with restart: true, is made anew or restarted"})
+		}
+	}
+	if c.Problem != "" {
+		reasons = append(reasons, Reason{Path: c.Problem})
+	}
+	return reasons
+}
+
+func (b *builder) named(service string) bool {
+	return len(b.opt.Services) == 0 || slices.Contains(b.opt.Services, service)
+}
+
+func (b *builder) forced(service string) bool {
+	if b.named(service) {
+		return b.opt.ForceRecreate
+	}
+	return b.opt.AlwaysDeps
+}
+
+// awaited says whether some service waits for this one's completion.
+func (b *builder) awaited(service string) bool {
+	return slices.ContainsFunc(b.deps.Users(service), func(u string) bool {
+		return b.want.Services[u].DependsOn[service].Condition == Completed
+	})
+}
+
+// rerunCompleted starts a task that has completed once more when somebody who waits for it is started, or when it was
+// asked for by name. Else it stays done: a task is not run again by an up that changes nothing.
+func (b *builder) rerunCompleted() {
+	for _, name := range slices.Backward(b.order) {
+		d := b.decided[name]
+		var why Reason
+		for _, user := range b.deps.Users(name) {
+			if u := b.decided[user]; u != nil && u.starts() && u.service.DependsOn[name].Condition == Completed {
+				why.Path = user + ", which waits for its completion, starts"
+				break
+			}
+		}
+		if slices.Contains(b.opt.Services, name) {
+			why.Path = "it was asked for by name"
+		}
+		if why.Path == "" {
+			continue
+		}
+		for _, r := range d.replicas {
+			if r.done {
+				r.action, r.done, r.reasons = Start, false, []Reason{why}
+			}
+		}
+	}
+}
+
+// checkImages refuses what could not succeed: an image that is not local and may not be pulled.
+func (b *builder) checkImages() {
+	for _, name := range b.order {
+		d := b.decided[name]
+		s := d.service
+		makes := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
+		_, local := b.have.Images[s.Spec.ImageKey()]
+		if makes && !local && s.PullPolicy == "never" {
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Code: "image-not-local", Summary: "the image is not on this host and may not be pulled",
+				Detail: fmt.Sprintf("service %s needs %s and its pull policy is never", name, s.Spec.Image),
+				Hint:   "load it with `stack load`, or allow pulling with pull_policy: missing", Address: "services." + name + ".image",
+			})
+		}
+	}
+}
+
+func shortDigest(id string) string {
+	_, hex, ok := strings.Cut(id, ":")
+	if !ok {
+		hex = id
+	}
+	return hex[:min(12, len(hex))]
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,247 @@
+package plan
+
+import "time"
+
+// Desired is what one project asks for.
+type Desired struct {
+	Project  string              `json:"project"`
+	Networks map[string]Network  `json:"networks,omitempty"` // by name on the host
+	Volumes  map[string]Volume   `json:"volumes,omitempty"`  // by name on the host
+	Services map[string]*Service `json:"services,omitempty"` // by name in the file
+	Known    []string            `json:"known,omitempty"`    // services of the file that profiles leave out: no orphans
+}
+
+// Service is one service: what each of its containers is to be, and what they wait for.
+type Service struct {
+	Name          string                `json:"name"`
+	Replicas      int                   `json:"replicas"`
+	ContainerName string                `json:"containerName,omitempty"` // "" = <project>-<service>-<n>
+	PullPolicy    string                `json:"pullPolicy,omitempty"`
+	Spec          Spec                  `json:"spec"`
+	DependsOn     map[string]Dependency `json:"dependsOn,omitempty"`
+	Labels        map[string]string     `json:"labels,omitempty"` // of the tool's own, beyond what Spec has; not compared
+}
+
+// Condition is what a dependent waits for.
+type Condition string
+
+const (
+	Started   Condition = "service_started"
+	Healthy   Condition = "service_healthy"
+	Completed Condition = "service_completed_successfully"
+)
+
+// Dependency is one edge.
+type Dependency struct {
+	Condition Condition `json:"condition"`
+	Restart   bool      `json:"restart,omitempty"`
+	Required  bool      `json:"required,omitempty"`
+}
+
+// Network is a network to be. What is compared with the host is Spec.
+type Network struct {
+	Name     string      `json:"name"`
+	Key      string      `json:"key"`
+	External bool        `json:"external,omitempty"`
+	Spec     NetworkSpec `json:"spec"`
+}
+
+// NetworkSpec: every field is left out when zero, so that a field which a later version adds changes no hash.
+type NetworkSpec struct {
+	Driver     string            `json:"driver,omitzero"`
+	DriverOpts map[string]string `json:"driver_opts,omitempty"`
+	Internal   bool              `json:"internal,omitzero"`
+	NoIPv4     bool              `json:"disable_ipv4,omitzero"`
+	IPv6       bool              `json:"enable_ipv6,omitzero"`
+	IPAM       []Pool            `json:"ipam,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Pool is one subnet, in the file's words.
+type Pool struct {
+	Subnet  string            `json:"subnet,omitzero"`
+	Range   string            `json:"ip_range,omitzero"`
+	Gateway string            `json:"gateway,omitzero"`
+	Aux     map[string]string `json:"aux_addresses,omitempty"`
+}
+
+// Volume is a named volume to be.
+type Volume struct {
+	Name     string     `json:"name"`
+	Key      string     `json:"key"`
+	External bool       `json:"external,omitempty"`
+	Spec     VolumeSpec `json:"spec"`
+}
+
+type VolumeSpec struct {
+	Driver     string            `json:"driver,omitzero"`
+	DriverOpts map[string]string `json:"driver_opts,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Spec is all of a container that makes it this container and not another: when one of these fields changes, the
+// container is recreated. It is written as JSON into a label of the container (see Encode), in the
+// words of the Compose file, so that a later plan can name the field that differs.
+//
+// Rules for a new field: leave it out when zero (omitzero, or omitempty for maps), and let zero mean what
+// programs before the field did. Then no hash of an existing container changes.
+type Spec struct {
+	Image       string            `json:"image"`
+	Platform    string            `json:"platform,omitzero"`
+	Command     []string          `json:"command,omitzero"` // nil = the image's, empty = none
+	Entrypoint  []string          `json:"entrypoint,omitzero"`
+	Environment map[string]string `json:"environment,omitempty"`
+	WorkingDir  string            `json:"working_dir,omitzero"`
+	User        string            `json:"user,omitzero"`
+	GroupAdd    []string          `json:"group_add,omitempty"`
+	Hostname    string            `json:"hostname,omitzero"`
+	Domainname  string            `json:"domainname,omitzero"`
+	Init        bool              `json:"init,omitzero"`
+	TTY         bool              `json:"tty,omitzero"`
+	StdinOpen   bool              `json:"stdin_open,omitzero"`
+	StopSignal  string            `json:"stop_signal,omitzero"`
+	StopGrace   *time.Duration    `json:"stop_grace_period,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Sysctls     map[string]string `json:"sysctls,omitempty"`
+	Ulimits     map[string]Ulimit `json:"ulimits,omitempty"`
+
+	ReadOnly bool     `json:"read_only,omitzero"`
+	ShmSize  int64    `json:"shm_size,omitzero"`
+	Mounts   []Mount  `json:"volumes,omitempty"`
+	Tmpfs    []Mount  `json:"tmpfs,omitempty"`
+	Configs  []File   `json:"configs,omitempty"`
+	Secrets  []File   `json:"secrets,omitempty"`
+	Devices  []Device `json:"devices,omitempty"`
+
+	Networks    map[string]Endpoint `json:"networks,omitempty"`    // by name on the host
+	NetworkMode string              `json:"network_mode,omitzero"` // "", none, host, service:<name>
+	Ports       []Port              `json:"ports,omitempty"`
+	Expose      []string            `json:"expose,omitempty"`
+	DNS         []string            `json:"dns,omitempty"`
+	DNSSearch   []string            `json:"dns_search,omitempty"`
+	DNSOpt      []string            `json:"dns_opt,omitempty"`
+	ExtraHosts  []HostEntry         `json:"extra_hosts,omitempty"`
+	MacAddress  string              `json:"mac_address,omitzero"`
+
+	CapAdd      []string `json:"cap_add,omitempty"`
+	CapDrop     []string `json:"cap_drop,omitempty"`
+	Privileged  bool     `json:"privileged,omitzero"`
+	SecurityOpt []string `json:"security_opt,omitempty"`
+	IPC         string   `json:"ipc,omitzero"`
+	PID         string   `json:"pid,omitzero"`
+	UTS         string   `json:"uts,omitzero"`
+	Cgroup      string   `json:"cgroup,omitzero"`
+
+	Resources    Resources `json:"resources,omitzero"`
+	CgroupParent string    `json:"cgroup_parent,omitzero"`
+	OOMScoreAdj  int       `json:"oom_score_adj,omitzero"`
+
+	Restart     RestartPolicy `json:"restart,omitzero"`
+	HealthCheck *HealthCheck  `json:"healthcheck,omitempty"`
+	Logging     Logging       `json:"logging,omitzero"`
+}
+
+type Ulimit struct {
+	Soft int64 `json:"soft"`
+	Hard int64 `json:"hard"`
+}
+
+// Mount is a volume, bind or tmpfs. Source of a volume is its name on the host, "" = anonymous.
+type Mount struct {
+	Type           string            `json:"type"`
+	Source         string            `json:"source,omitzero"`
+	Target         string            `json:"target"`
+	ReadOnly       bool              `json:"read_only,omitzero"`
+	Propagation    string            `json:"propagation,omitzero"`
+	Recursive      string            `json:"recursive,omitzero"`
+	CreateHostPath bool              `json:"create_host_path,omitzero"`
+	NoCopy         bool              `json:"nocopy,omitzero"`
+	Subpath        string            `json:"subpath,omitzero"`
+	Size           int64             `json:"size,omitzero"`
+	Mode           uint32            `json:"mode,omitzero"`
+	Options        []string          `json:"options,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+}
+
+// File is a config or secret in a container. Its bytes are not part of a Spec, which ends up in a label: Digest stands
+// for them, and they are found again by Source.
+type File struct {
+	Source string  `json:"source"`
+	Target string  `json:"target"`
+	UID    string  `json:"uid,omitzero"`
+	GID    string  `json:"gid,omitzero"`
+	Mode   *uint32 `json:"mode,omitempty"`
+	Path   string  `json:"file,omitzero"`   // host file whose content it is
+	Digest string  `json:"digest,omitzero"` // sha256 of the content
+}
+
+type Device struct {
+	Source      string `json:"source"`
+	Target      string `json:"target"`
+	Permissions string `json:"permissions,omitzero"`
+}
+
+type Port struct {
+	HostIP       string `json:"host_ip,omitzero"`
+	Published    uint16 `json:"published,omitzero"`
+	PublishedEnd uint16 `json:"published_end,omitzero"`
+	Target       uint16 `json:"target"`
+	Protocol     string `json:"protocol,omitzero"`
+}
+
+type HostEntry struct {
+	Host    string `json:"host"`
+	Address string `json:"address"`
+}
+
+// Endpoint is a membership of a network. The service's and container's names are DNS names anyway.
+type Endpoint struct {
+	Aliases    []string          `json:"aliases,omitempty"`
+	IPv4       string            `json:"ipv4_address,omitzero"`
+	IPv6       string            `json:"ipv6_address,omitzero"`
+	MacAddress string            `json:"mac_address,omitzero"`
+	Interface  string            `json:"interface_name,omitzero"`
+	Priority   int               `json:"priority,omitzero"`
+	GwPriority int               `json:"gw_priority,omitzero"`
+	DriverOpts map[string]string `json:"driver_opts,omitempty"`
+}
+
+// Resources: zero = no limit. Bytes, µs, -1 = no bound.
+type Resources struct {
+	CPUs              float64 `json:"cpus,omitzero"`
+	CPUShares         uint64  `json:"cpu_shares,omitzero"`
+	CPUQuota          int64   `json:"cpu_quota,omitzero"`
+	CPUPeriod         uint64  `json:"cpu_period,omitzero"`
+	CPUSet            string  `json:"cpuset,omitzero"`
+	Memory            int64   `json:"memory,omitzero"`
+	MemoryReservation int64   `json:"memory_reservation,omitzero"`
+	MemorySwap        int64   `json:"memory_swap,omitzero"`
+	MemorySwappiness  *uint64 `json:"memory_swappiness,omitempty"`
+	OOMKillDisable    bool    `json:"oom_kill_disable,omitzero"`
+	Pids              int64   `json:"pids,omitzero"`
+}
+
+// RestartPolicy is a restart policy. Name "" = no.
+type RestartPolicy struct {
+	Name        string        `json:"name,omitzero"`
+	MaxAttempts int           `json:"max_attempts,omitzero"`
+	Delay       time.Duration `json:"delay,omitzero"`
+	Window      time.Duration `json:"window,omitzero"`
+}
+
+// HealthCheck of the file; zero values mean the image's.
+type HealthCheck struct {
+	Test          []string      `json:"test,omitempty"`
+	Interval      time.Duration `json:"interval,omitzero"`
+	Timeout       time.Duration `json:"timeout,omitzero"`
+	StartPeriod   time.Duration `json:"start_period,omitzero"`
+	StartInterval time.Duration `json:"start_interval,omitzero"`
+	Retries       int           `json:"retries,omitzero"`
+	Disable       bool          `json:"disable,omitzero"`
+}
+
+type Logging struct {
+	Driver  string            `json:"driver,omitzero"`
+	Options map[string]string `json:"options,omitempty"`
+}

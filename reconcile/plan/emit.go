@@ -1,0 +1,439 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// emit turns decisions into steps. A recreate is: make everything ready that the new container needs, stop the old
+// one, delete it, create the new one under the same name, start it. Names and ports are unique, so the two cannot
+// be there at once.
+func (b *builder) emit() {
+	b.orphans()
+	for _, name := range b.order {
+		b.emitPull(b.decided[name])
+	}
+	b.emitNetworks()
+	b.emitVolumes()
+	// Dependents stop before what they depend on: from the end of the order to its beginning.
+	for _, name := range slices.Backward(b.order) {
+		b.emitStops(b.decided[name])
+	}
+	b.joinNetworkRemovals()
+	for _, name := range b.order {
+		b.emitStarts(b.decided[name])
+	}
+	b.listContainers()
+}
+
+// step appends a step and returns its id. Zero ids in needs and after are none.
+func (b *builder) step(op Operation, id ID, cause Reason, needs, after []int) int {
+	n := len(b.steps) + 1
+	b.steps = append(b.steps, Step{ID: n, Op: op, For: id, Cause: cause, Needs: stepIDs(needs), After: stepIDs(after)})
+	return n
+}
+
+func stepIDs(ids []int) []int {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(n int) bool { return n == 0 })
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (b *builder) change(id ID, name string, a Action, reasons ...Reason) {
+	b.changes = append(b.changes, Change{ID: id, Name: name, Action: a, Reasons: reasons})
+}
+
+// orphans are containers whose service is not in the file any more.
+func (b *builder) orphans() {
+	var names []string
+	for i := range b.have.Containers {
+		c := &b.have.Containers[i]
+		if c.OneOff || b.want.Services[c.Service] != nil || slices.Contains(b.want.Known, c.Service) {
+			continue
+		}
+		if !b.opt.RemoveOrphans {
+			names = append(names, c.Name)
+			continue
+		}
+		why := Reason{Path: "the file has no service " + c.Service}
+		b.change(c.id(), c.Name, Delete, why)
+		b.emitRemove(c, why, false)
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		b.diags = append(b.diags, &diag.Diagnostic{
+			Severity: diag.Warning, Code: "orphans", Summary: "containers of services that the file does not have",
+			Detail: strings.Join(names, ", "), Hint: "remove them with --remove-orphans, if the service was renamed or taken out",
+		})
+	}
+}
+
+// emitRemove stops and deletes c for good and returns the step that stops it.
+func (b *builder) emitRemove(c *ContainerState, why Reason, keepAnonymous bool) (stop, remove int) {
+	if c.Active() {
+		stop = b.step(StopContainer{Service: c.Service, Name: c.Name, ContainerID: c.ID, Timeout: b.opt.Timeout}, c.id(), why, nil, nil)
+		b.stops = append(b.stops, stopStep{stop, c})
+	}
+	remove = b.step(DeleteContainer{Service: c.Service, Replica: c.Replica, Name: c.Name, ContainerID: c.ID, KeepAnonymous: keepAnonymous}, c.id(), why, []int{stop}, nil)
+	return stop, remove
+}
+
+func (b *builder) emitPull(d *decision) {
+	key := d.service.Spec.ImageKey()
+	makes := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
+	_, local := b.have.Images[key]
+	if !makes || local && !b.opt.Refresh[key] {
+		return
+	}
+	if n := b.pulls[key]; n != 0 {
+		op := b.steps[n-1].Op.(PullImage)
+		op.Services = append(op.Services, d.service.Name)
+		b.steps[n-1].Op = op
+		return
+	}
+	id := ID{Kind: KindImage, Name: d.service.Spec.Image}
+	why := Reason{Path: "it is not on this host"}
+	if local {
+		why.Path = "its pull policy asks for a look at the registry"
+	}
+	b.change(id, d.service.Spec.Image, Pull, why)
+	b.pulls[key] = b.step(PullImage{Ref: d.service.Spec.Image, Platform: d.service.Spec.Platform, Services: []string{d.service.Name}}, id, why, nil, nil)
+}
+
+// emitNetworks makes the networks that the chosen services use.
+func (b *builder) emitNetworks() {
+	for _, name := range b.used(func(s *Service) []string { return sortedKeys(s.Spec.Networks) }) {
+		w, ok := b.want.Networks[name]
+		if !ok {
+			continue // the loader has refused it
+		}
+		h, exists := b.have.Networks[name]
+		id := ID{Kind: KindNetwork, Name: name}
+		switch {
+		case w.External && !exists:
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Code: "external-network-missing", Summary: "an external network is not there", Detail: fmt.Sprintf("network %s is declared external and does not exist", name),
+				Hint: "create it, or leave external: true out so that it is made", Address: "networks." + w.Key,
+			})
+		case w.External:
+		case exists && h.Project != b.want.Project:
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Code: "network-of-another-project", Summary: "a network of this name belongs to somebody else", Detail: fmt.Sprintf("network %s is of project %q", name, h.Project),
+				Hint: "give yours another name:, or declare it external: true to share it", Address: "networks." + w.Key,
+			})
+		case !exists:
+			why := Reason{Path: "it does not exist"}
+			b.change(id, name, Create, why)
+			b.networks[name] = netSteps{create: b.step(CreateNetwork{name}, id, why, nil, nil)}
+		case b.diverged[name] != nil:
+			b.change(id, name, Replace, b.diverged[name]...)
+			why := b.diverged[name][0]
+			remove := b.step(DeleteNetwork{name}, id, why, nil, nil)
+			b.networks[name] = netSteps{remove, b.step(CreateNetwork{name}, id, why, []int{remove}, nil)}
+		case h.Problem != "":
+			why := Reason{Path: h.Problem}
+			b.change(id, name, Create, why)
+			b.networks[name] = netSteps{create: b.step(CreateNetwork{name}, id, why, nil, nil)}
+		}
+	}
+}
+
+func (b *builder) emitVolumes() {
+	for _, name := range b.used(func(s *Service) []string {
+		var names []string
+		for _, m := range s.Spec.Mounts {
+			if m.Type == "volume" && m.Source != "" {
+				names = append(names, m.Source)
+			}
+		}
+		return names
+	}) {
+		w, ok := b.want.Volumes[name]
+		if !ok {
+			continue
+		}
+		h, exists := b.have.Volumes[name]
+		id := ID{Kind: KindVolume, Name: name}
+		switch {
+		case w.External && !exists:
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Code: "external-volume-missing", Summary: "an external volume is not there", Detail: fmt.Sprintf("volume %s is declared external and does not exist", name),
+				Hint: "create it, or leave external: true out so that it is made", Address: "volumes." + w.Key,
+			})
+		case w.External:
+		case !exists:
+			why := Reason{Path: "it does not exist"}
+			b.change(id, name, Create, why)
+			b.volumes[name] = b.step(CreateVolume{name}, id, why, nil, nil)
+		case h.Project != b.want.Project:
+			b.diags = append(b.diags, &diag.Diagnostic{
+				Severity: diag.Warning, Code: "volume-of-another-project", Summary: "a volume of this name was not made for this project; it is used as it is",
+				Detail: fmt.Sprintf("volume %s is of project %q", name, h.Project), Hint: "declare it external: true", Address: "volumes." + w.Key,
+			})
+		default:
+			// What is in a volume is worth more than its settings: it is never made anew without being asked to.
+			if reasons := Diff(h.Encoded, Encode(w.Spec)); len(reasons) > 0 {
+				b.diags = append(b.diags, &diag.Diagnostic{
+					Severity: diag.Warning, Code: "volume-differs", Summary: "a volume is other than the file says; it is kept as it is, with its data",
+					Detail: fmt.Sprintf("volume %s: %s", name, joinReasons(reasons)), Hint: "to make it anew, remove it with `stack down -v`, which deletes what is in it", Address: "volumes." + w.Key,
+				})
+			}
+		}
+	}
+}
+
+// used collects names over the chosen services that have or get a container.
+func (b *builder) used(of func(*Service) []string) []string {
+	set := map[string]bool{}
+	for _, service := range b.order {
+		if s := b.want.Services[service]; s.Replicas > 0 {
+			for _, name := range of(s) {
+				set[name] = true
+			}
+		}
+	}
+	return sortedKeys(set)
+}
+
+// ground is the steps that make what containers of s stand on.
+func (b *builder) ground(s *Service) (image int, rest []int) {
+	for _, net := range sortedKeys(s.Spec.Networks) {
+		rest = append(rest, b.networks[net].create)
+	}
+	for _, m := range s.Spec.Mounts {
+		if m.Type == "volume" {
+			rest = append(rest, b.volumes[m.Source])
+		}
+	}
+	return b.pulls[s.Spec.ImageKey()], rest
+}
+
+// emitStops stops what must stop, dependents before what they depend on.
+func (b *builder) emitStops(d *decision) {
+	var before []int // stops of dependents
+	for _, user := range b.deps.Users(d.service.Name) {
+		if u := b.decided[user]; u != nil {
+			for _, r := range u.replicas {
+				before = append(before, r.stop)
+			}
+			for _, s := range u.surplus {
+				before = append(before, s.stop)
+			}
+		}
+	}
+	image, rest := b.ground(d.service)
+	for _, r := range d.replicas {
+		if r.have == nil || r.action != Replace && r.action != Restart {
+			continue
+		}
+		id, why := Container(d.service.Name, r.number), r.reasons[0]
+		if r.have.Active() {
+			// Nothing is stopped before what replaces it can be made; but a network that is made anew waits for the stop.
+			needs := []int{image}
+			for _, n := range rest {
+				if n != 0 && !b.waitsForStops(n) {
+					needs = append(needs, n)
+				}
+			}
+			r.stop = b.step(StopContainer{Service: d.service.Name, Name: r.have.Name, ContainerID: r.have.ID, Timeout: b.opt.Timeout}, id, why, needs, before)
+			b.stops = append(b.stops, stopStep{r.stop, r.have})
+		}
+		if r.action == Replace {
+			r.remove = b.step(DeleteContainer{Service: d.service.Name, Replica: r.number, Name: r.have.Name, ContainerID: r.have.ID, KeepAnonymous: !b.opt.RenewAnon, Volumes: b.opt.RenewAnon},
+				id, why, []int{r.stop, image}, nil)
+		}
+	}
+	for i := range d.surplus {
+		s := &d.surplus[i]
+		var remove int
+		s.stop, remove = b.emitRemove(s.state, s.reason, false)
+		first := cmp.Or(s.stop, remove)
+		b.steps[first-1].After = stepIDs(append(b.steps[first-1].After, before...))
+	}
+}
+
+func (b *builder) waitsForStops(create int) bool {
+	for _, n := range b.networks {
+		if n.create == create && n.remove != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// joinNetworkRemovals makes the removal of a network wait for every stop of a container that is on it.
+func (b *builder) joinNetworkRemovals() {
+	for _, name := range sortedKeys(b.networks) {
+		remove := b.networks[name].remove
+		if remove == 0 {
+			continue
+		}
+		for _, s := range b.stops {
+			if slices.Contains(s.state.Networks, name) {
+				b.steps[remove-1].Needs = stepIDs(append(b.steps[remove-1].Needs, s.step))
+			}
+		}
+	}
+}
+
+func (b *builder) emitStarts(d *decision) {
+	s := d.service
+	image, rest := b.ground(s)
+	for _, r := range d.replicas {
+		if r.action == NoOp {
+			continue
+		}
+		id, why := Container(s.Name, r.number), r.reasons[0]
+		if r.action == Create || r.action == Replace {
+			op := CreateContainer{Service: s.Name, Replica: r.number, Name: r.name}
+			switch {
+			case r.have == nil:
+				op.Anonymous = b.have.Anonymous[id]
+			case !b.opt.RenewAnon:
+				op.Anonymous = r.have.Anonymous
+			}
+			r.create = b.step(op, id, why, append([]int{image, r.remove}, rest...), nil)
+		}
+		if b.opt.NoStart {
+			continue
+		}
+		op := StartContainer{Service: s.Name, Replica: r.number, Name: r.name}
+		if r.create == 0 {
+			op.ContainerID = r.have.ID
+		}
+		needs, after := b.waitFor(s)
+		after = append(after, b.portHolders(s)...)
+		r.start = b.step(op, id, why, append(append(needs, r.create, r.stop), rest...), after)
+	}
+}
+
+// waitFor is what a container of s waits for before it starts. Precondition: the starts of what s depends on are
+// emitted.
+func (b *builder) waitFor(s *Service) (needs, after []int) {
+	for _, name := range sortedKeys(s.DependsOn) {
+		dep, d := s.DependsOn[name], b.decided[name]
+		if d == nil || len(d.replicas) == 0 {
+			continue // not asked for, or none of it wanted
+		}
+		var starts []int
+		settled := true // as it is, it meets the condition
+		for _, r := range d.replicas {
+			starts = append(starts, r.start)
+			settled = settled && r.action == NoOp && (dep.Condition == Started || dep.Condition == Healthy && r.have.Healthy || dep.Condition == Completed && r.done)
+		}
+		if settled {
+			continue
+		}
+		wait := starts
+		if dep.Condition != Started {
+			key := waitKey{name, dep.Condition, !dep.Required}
+			if b.waits[key] == 0 {
+				op := WaitReady{Service: name, Condition: dep.Condition, Optional: !dep.Required}
+				why := Reason{Path: s.Name + " depends on it"}
+				waitNeeds, waitAfter := starts, []int(nil)
+				if op.Optional {
+					waitNeeds, waitAfter = nil, starts
+				}
+				b.waits[key] = b.step(op, Container(name, d.replicas[0].number), why, waitNeeds, waitAfter)
+			}
+			wait = []int{b.waits[key]}
+		}
+		if dep.Required {
+			needs = append(needs, wait...)
+		} else {
+			after = append(after, wait...)
+		}
+	}
+	return needs, after
+}
+
+// portHolders are the stops of other services' containers that publish a port which s wants.
+func (b *builder) portHolders(s *Service) []int {
+	if len(s.Spec.Ports) == 0 {
+		return nil
+	}
+	var stops []int
+	for _, stop := range b.stops {
+		if stop.state.Service == s.Name {
+			continue // replicas of one service share no fixed port
+		}
+		var e struct {
+			Spec struct {
+				Ports []Port `json:"ports"`
+			} `json:"spec"`
+		}
+		if json.Unmarshal([]byte(stop.state.Encoded), &e) != nil {
+			continue
+		}
+		if slices.ContainsFunc(e.Spec.Ports, func(p Port) bool {
+			return slices.ContainsFunc(s.Spec.Ports, func(q Port) bool { return p.Published != 0 && p.Published == q.Published && p.Protocol == q.Protocol })
+		}) {
+			stops = append(stops, stop.step)
+		}
+	}
+	return stops
+}
+
+// listContainers records what happens to each container, in the order of the file's names.
+func (b *builder) listContainers() {
+	for _, name := range slices.Sorted(slices.Values(b.order)) {
+		d := b.decided[name]
+		for _, r := range d.replicas {
+			if r.action != NoOp {
+				b.change(Container(name, r.number), r.name, r.action, r.reasons...)
+			}
+		}
+		for _, s := range d.surplus {
+			b.change(s.state.id(), s.state.Name, Delete, s.reason)
+		}
+	}
+}
+
+// sorted numbers the steps so that each comes after all that it waits for.
+func (b *builder) sorted() []Step {
+	g := graph.New(cmp.Compare[int])
+	for _, s := range b.steps {
+		g.Add(s.ID)
+		for _, n := range append(slices.Clone(s.Needs), s.After...) {
+			g.Connect(s.ID, n)
+		}
+	}
+	order, err := g.Order()
+	if err != nil {
+		panic("plan: steps wait for each other: " + err.Error()) // a fault of this package: properties_test looks for it
+	}
+	number := make(map[int]int, len(order))
+	for i, n := range order {
+		number[n] = i + 1
+	}
+	out := make([]Step, len(order))
+	for i, n := range order {
+		s := b.steps[n-1]
+		s.ID = i + 1
+		for j := range s.Needs {
+			s.Needs[j] = number[s.Needs[j]]
+		}
+		for j := range s.After {
+			s.After[j] = number[s.After[j]]
+		}
+		slices.Sort(s.Needs)
+		slices.Sort(s.After)
+		s.After = slices.DeleteFunc(s.After, func(n int) bool { return slices.Contains(s.Needs, n) })
+		out[i] = s
+	}
+	return out
+}
+
+func joinReasons(reasons []Reason) string {
+	parts := make([]string, len(reasons))
+	for i, r := range reasons {
+		parts[i] = r.String()
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,60 @@
+package plan
+
+// Observed is one snapshot of the host, for one project.
+type Observed struct {
+	Images     map[string]string        // reference (with "@platform" where asked for) → image id; missing = not local
+	Networks   map[string]NetworkState  // by name on the host
+	Volumes    map[string]VolumeState   // by name on the host
+	Containers []ContainerState         // of the project
+	Anonymous  map[ID]map[string]string // replica → target → volume that a container of it had when it was taken away in a recreate that did not end
+}
+
+// NetworkState is a network on the host.
+type NetworkState struct {
+	Name    string
+	Project string // "" = of nobody we know
+	Encoded string // NetworkSpec as it was made
+	Problem string // why it does not work as it is
+}
+
+// VolumeState is a volume on the host.
+type VolumeState struct {
+	Name    string
+	Project string
+	Encoded string
+}
+
+// Status of a container, as the plan needs it.
+type Status string
+
+const (
+	StatusCreated    Status = "created"
+	StatusRunning    Status = "running"
+	StatusRestarting Status = "restarting" // its policy starts it again in a moment
+	StatusPaused     Status = "paused"
+	StatusExited     Status = "exited"
+)
+
+// ContainerState is a container on the host.
+type ContainerState struct {
+	ID        string // on the host
+	Service   string
+	Replica   int
+	Name      string // shop-web-1
+	OneOff    bool
+	Encoded   string // Spec as it was made
+	Image     string // image id it was made from
+	Status    Status
+	ExitCode  int // when exited
+	Healthy   bool
+	Anonymous map[string]string // target → volume
+	Networks  []string          // names on the host
+	Problem   string            // what is missing of it while it runs (its network), "" = nothing
+}
+
+// Active says whether the container runs, or will again without our doing.
+func (c *ContainerState) Active() bool {
+	return c.Status == StatusRunning || c.Status == StatusRestarting || c.Status == StatusPaused
+}
+
+func (c *ContainerState) id() ID { return Container(c.Service, c.Replica) }

@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+)
+
+// Operation is one thing to do; each kind is a struct of its own. All are idempotent.
+type Operation interface {
+	operation()
+	String() string
+}
+
+// PullImage fetches an image that is not local, for Services.
+type PullImage struct {
+	Ref, Platform string
+	Services      []string
+}
+
+// CreateNetwork makes a network, or mends one that is damaged.
+type CreateNetwork struct{ Name string }
+
+// DeleteNetwork removes a network that nobody uses.
+type DeleteNetwork struct{ Name string }
+
+// CreateVolume makes a named volume.
+type CreateVolume struct{ Name string }
+
+// DeleteVolume removes a volume and what is in it.
+type DeleteVolume struct{ Name string }
+
+// CreateContainer makes a container that does not run yet. Anonymous are volumes, by target, that it takes
+// over from the one before it.
+type CreateContainer struct {
+	Service   string
+	Replica   int
+	Name      string
+	Anonymous map[string]string
+}
+
+// StartContainer starts a container: ContainerID, or when that is empty the one that this plan creates.
+type StartContainer struct {
+	Service     string
+	Replica     int
+	Name        string
+	ContainerID string
+}
+
+// StopContainer stops a container. Timeout nil = its own grace period.
+type StopContainer struct {
+	Service     string
+	Name        string
+	ContainerID string
+	Timeout     *time.Duration
+}
+
+// DeleteContainer removes a stopped container. KeepAnonymous says that its successor takes its anonymous
+// volumes; Volumes, that they are removed. Neither: they stay, with nobody.
+type DeleteContainer struct {
+	Service       string
+	Replica       int
+	Name          string
+	ContainerID   string
+	KeepAnonymous bool
+	Volumes       bool
+}
+
+// WaitReady waits until all containers of Service meet Condition. Optional: if they do not, that is a warning.
+type WaitReady struct {
+	Service   string
+	Condition Condition
+	Optional  bool
+}
+
+func (PullImage) operation()       {}
+func (CreateNetwork) operation()   {}
+func (DeleteNetwork) operation()   {}
+func (CreateVolume) operation()    {}
+func (DeleteVolume) operation()    {}
+func (CreateContainer) operation() {}
+func (StartContainer) operation()  {}
+func (StopContainer) operation()   {}
+func (DeleteContainer) operation() {}
+func (WaitReady) operation()       {}
+
+func (o PullImage) String() string       { return "pull image " + o.Ref }
+func (o CreateNetwork) String() string   { return "create network " + o.Name }
+func (o DeleteNetwork) String() string   { return "delete network " + o.Name }
+func (o CreateVolume) String() string    { return "create volume " + o.Name }
+func (o DeleteVolume) String() string    { return "delete volume " + o.Name }
+func (o CreateContainer) String() string { return "create container " + o.Name }
+func (o StartContainer) String() string  { return "start container " + o.Name }
+func (o StopContainer) String() string   { return "stop container " + o.Name }
+func (o DeleteContainer) String() string { return "delete container " + o.Name }
+func (o WaitReady) String() string {
+	what := map[Condition]string{Started: "started", Healthy: "healthy", Completed: "completed"}[o.Condition]
+	if o.Optional {
+		return fmt.Sprintf("wait for %s to be %s if it can", o.Service, what)
+	}
+	return fmt.Sprintf("wait for %s to be %s", o.Service, what)
+}

@@ -1,0 +1,263 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// Run makes a one-off container of a service, with the caller's streams attached unless Detach, and returns how it ended. What
+// the service depends on is brought up first, unless NoDeps.
+func (e *Engine) Run(ctx context.Context, p *spec.Project, o RunOptions, io runtime.IO, sink Sink) (runtime.Exit, error) {
+	defer e.enter()()
+	c, err := e.prepareRun(ctx, p, o, sink)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	if o.Detach {
+		if err := e.start(ctx, c.ID); err != nil {
+			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+			return runtime.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
+		}
+		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started", Detail: c.ID})
+		return runtime.Exit{}, nil
+	}
+	exit, err := e.runAttached(ctx, c, io)
+	if err != nil {
+		err = fmt.Errorf("cannot run container %s: %w", c.name, err)
+	}
+	return exit, errors.Join(err, e.discard(ctx, c, o.Remove))
+}
+
+// discard removes a one-off that has ended, if it is to be.
+func (e *Engine) discard(ctx context.Context, c *container, remove bool) error {
+	if !remove {
+		return nil
+	}
+	return e.remove(context.WithoutCancel(ctx), c, true, nil)
+}
+
+// runAttached runs a container to its end. When ctx ends first, the container is stopped.
+func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO) (runtime.Exit, error) {
+	aside := context.WithoutCancel(ctx)
+	unlock, err := e.single.lock(ctx, c.ID)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	err = e.connect(ctx, c)
+	unlock() // not held while it runs: stop and kill need it
+	if err != nil {
+		_ = e.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
+		return runtime.Exit{}, err
+	}
+	e.hold(c.ID, true)
+	defer e.hold(c.ID, false)
+	stop := context.AfterFunc(ctx, func() { _ = e.stop(aside, c, nil, nil) }) // Run below returns what came of it
+	defer stop()
+	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) { e.watch(c, s.StartedAt, false) })
+	if err == nil {
+		e.group.Stopped(c.ID, *exitOf(&exit))
+	}
+	if down := e.drivers.Networks.Teardown(aside, c.ID); err == nil {
+		err = down
+	}
+	return exit, err
+}
+
+// hold marks a container whose caller takes care of its end.
+func (e *Engine) hold(id string, on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.attached == nil {
+		e.attached = map[string]bool{}
+	}
+	if on {
+		e.attached[id] = true
+	} else {
+		delete(e.attached, id)
+	}
+}
+
+func (e *Engine) held(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.attached[id]
+}
+
+// prepareRun brings up what the one-off needs and creates it.
+func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, sink Sink) (*container, error) {
+	release, err := e.pass(ctx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	want, err := e.desire(p, nil, o.Pull)
+	if err != nil {
+		return nil, err
+	}
+	s := want.Services[o.Service]
+	if s == nil {
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot run %q: project %s has no such service", o.Service, p.Name))
+	}
+	do := e.performer(p, want, sink)
+	if !o.NoDeps && len(s.DependsOn) > 0 {
+		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull}, sink); err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+			dep := s.DependsOn[name]
+			if dep.Condition == plan.Started || want.Services[name].Replicas == 0 {
+				continue
+			}
+			if err := do.waitReady(ctx, plan.WaitReady{Service: name, Condition: dep.Condition, Optional: !dep.Required}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := e.runGround(ctx, p, want, s, o, do, sink); err != nil {
+		return nil, err
+	}
+	d, err := oneOff(s, o)
+	if err != nil {
+		return nil, err
+	}
+	d.name = o.Name
+	if d.name == "" {
+		d.name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, d.slug[:12])
+	} else if err := e.nameFree(ctx, d.name); err != nil {
+		return nil, err
+	}
+	id, err := do.create(ctx, d)
+	if err != nil {
+		return nil, e.at(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.name, err))
+	}
+	c, err := e.container(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	e.names[id] = c.label()
+	e.mu.Unlock()
+	return c, nil
+}
+
+func (e *Engine) nameFree(ctx context.Context, name string) error {
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.name == name {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by a container of project %s; remove that or choose another name", name, c.project))
+		}
+	}
+	return nil
+}
+
+// runGround makes image, networks and volumes of the service itself.
+func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, o RunOptions, do *performer, sink Sink) error {
+	alone := *want
+	only := *s
+	only.DependsOn, only.Replicas = nil, 1
+	alone.Services = map[string]*plan.Service{s.Name: &only}
+	if err := digestFiles(p, &alone); err != nil {
+		return err
+	}
+	s.Spec = only.Spec
+	have, err := e.observe(ctx, &alone)
+	if err != nil {
+		return err
+	}
+	// A plan for a first container of the service, of which only the ground is carried out.
+	have.Containers = nil
+	refresh, err := e.refreshImages(ctx, p, &alone, have, plan.Options{}, sink)
+	if err != nil {
+		return err
+	}
+	pl, diags := plan.Build(&alone, have, plan.Options{NoStart: true, Refresh: refresh})
+	e.place(p, diags)
+	if err := diags.Err(); err != nil {
+		return err
+	}
+	for _, step := range pl.Steps {
+		switch step.Op.(type) {
+		case plan.PullImage, plan.CreateNetwork, plan.CreateVolume:
+			if err := do.Perform(ctx, step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
+// own unless asked.
+func oneOff(s *plan.Service, o RunOptions) (draft, error) {
+	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove}
+	c := &d.spec
+	if len(o.Args) > 0 {
+		c.Command = o.Args
+	}
+	if o.Entrypoint != nil {
+		c.Entrypoint = *o.Entrypoint
+		if c.Entrypoint == nil {
+			c.Entrypoint = []string{}
+		}
+		if len(o.Args) == 0 {
+			c.Command = []string{}
+		}
+	}
+	c.Environment = maps.Clone(c.Environment)
+	if c.Environment == nil {
+		c.Environment = map[string]string{}
+	}
+	for _, kv := range o.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		c.Environment[k] = v
+	}
+	c.Labels = maps.Clone(c.Labels)
+	if c.Labels == nil {
+		c.Labels = map[string]string{}
+	}
+	maps.Copy(c.Labels, o.Labels)
+	if o.UseAliases {
+		c.Labels[labelAliases] = "true"
+	}
+	if o.User != "" {
+		c.User = o.User
+	}
+	if o.Cwd != "" {
+		c.WorkingDir = o.Cwd
+	}
+	c.TTY, c.StdinOpen = o.TTY, o.Interactive
+	c.CapAdd = append(slices.Clone(c.CapAdd), o.CapAdd...)
+	c.CapDrop = append(slices.Clone(c.CapDrop), o.CapDrop...)
+	c.Restart = plan.RestartPolicy{}
+	if !o.ServicePorts {
+		c.Ports = nil
+	}
+	for _, text := range o.Publish {
+		ports, err := parsePublish(text)
+		if err != nil {
+			return d, err
+		}
+		c.Ports = append(slices.Clone(c.Ports), ports...)
+	}
+	for _, text := range o.Volumes {
+		m, err := parseVolume(text)
+		if err != nil {
+			return d, err
+		}
+		c.Mounts = slices.DeleteFunc(slices.Clone(c.Mounts), func(have plan.Mount) bool { return have.Target == m.Target })
+		c.Mounts = append(c.Mounts, m)
+	}
+	return d, nil
+}

@@ -1,0 +1,49 @@
+package reconcile
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+// parsePublish reads run's --publish, which is the short form of ports.
+func parsePublish(text string) ([]plan.Port, error) {
+	ports, err := spec.ParsePorts(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot publish %q: %w", text, errdefs.With(errdefs.ErrInvalidArgument, err))
+	}
+	return desirePorts(ports), nil
+}
+
+// parseVolume reads run's --volume: [SOURCE:]TARGET[:ro|rw]. The caller has made a host path absolute; a source without a
+// slash is the name of a volume on the host.
+func parseVolume(text string) (plan.Mount, error) {
+	f := strings.Split(text, ":")
+	m := plan.Mount{Type: "volume"}
+	if n := len(f); n > 1 && (f[n-1] == "ro" || f[n-1] == "rw") {
+		m.ReadOnly = f[n-1] == "ro"
+		f = f[:n-1]
+	}
+	switch len(f) {
+	case 1:
+		m.Target = f[0]
+	case 2:
+		m.Source, m.Target = f[0], f[1]
+	default:
+		return m, fmt.Errorf("cannot mount %q: expected [SOURCE:]TARGET[:ro]: %w", text, errdefs.ErrInvalidArgument)
+	}
+	if !path.IsAbs(m.Target) {
+		return m, fmt.Errorf("cannot mount %q: the target %q is not absolute: %w", text, m.Target, errdefs.ErrInvalidArgument)
+	}
+	m.Target = path.Clean(m.Target)
+	if strings.HasPrefix(m.Source, "/") {
+		m.Type, m.CreateHostPath = "bind", true
+	} else if strings.Contains(m.Source, "/") {
+		return m, fmt.Errorf("cannot mount %q: the source %q is neither an absolute path nor the name of a volume: %w", text, m.Source, errdefs.ErrInvalidArgument)
+	}
+	return m, nil
+}

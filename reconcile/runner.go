@@ -1,0 +1,169 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+)
+
+// keeper is the Engine as supervise's Runner.
+type keeper struct{ *Engine }
+
+// Wait returns the end of a container's current run.
+func (e keeper) Wait(ctx context.Context, id string) (supervise.Exit, error) {
+	x, err := e.drivers.Containers.Wait(ctx, id)
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	return *exitOf(&x), nil
+}
+
+var errNotWanted = errors.New("it is not wanted any more")
+
+// Restart starts a container as its policy says. Its sandbox is still there, so that its addresses stay; one that
+// is gone is made anew.
+func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) error {
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if !wanted() {
+		return errNotWanted
+	}
+	c, err := e.container(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.Status == runtime.Running {
+		e.watch(c, c.StartedAt, true)
+		return nil
+	}
+	if err := e.connect(ctx, c); err != nil {
+		return err
+	}
+	s, err := e.drivers.Containers.Start(ctx, id)
+	if err != nil {
+		return err
+	}
+	e.watch(c, s.StartedAt, true)
+	return nil
+}
+
+// Probe runs a health check, with at most its timeout.
+func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Result, error) {
+	out := &head{max: health.MaxOutput}
+	r := health.Result{Start: time.Now()}
+	// The driver kills the process at the timeout; the context only guards against a driver that does not answer.
+	bound, cancel := context.WithTimeout(ctx, c.Timeout+5*time.Second)
+	defer cancel()
+	exit, err := e.drivers.Containers.Exec(bound, id, runtime.Process{Args: c.Args, Timeout: c.Timeout}, runtime.IO{Stdout: out, Stderr: out})
+	r.End, r.Code, r.Output = time.Now(), exit.Code, out.String()
+	if err == nil && exit.Code != 0 && r.End.Sub(r.Start) >= c.Timeout {
+		r.Output += fmt.Sprintf("\n(killed: it took longer than its timeout of %s)", c.Timeout)
+	}
+	return r, err
+}
+
+// head keeps the first bytes that are written to it.
+type head struct {
+	mu  sync.Mutex
+	max int
+	buf bytes.Buffer
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.buf.Write(p[:min(len(p), h.max-h.buf.Len())])
+	return len(p), nil
+}
+
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.buf.String()
+}
+
+// Changed tells listeners, and takes down what a container that has ended for good leaves.
+func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) {
+	e.mu.Lock()
+	n, ok := e.names[id]
+	e.mu.Unlock()
+	if !ok {
+		return
+	}
+	ev := Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: Done}
+	switch change {
+	case supervise.ChangeStarted:
+		if s.Restarts == 0 {
+			return // whoever started it has told
+		}
+		ev.Text = "Restarted"
+	case supervise.ChangeExited, supervise.ChangeRestarting:
+		ev.Text, ev.Exit = "Exited", &s.Exit.Code
+		if s.Exit.Code != 0 {
+			ev.Detail = ended(s)
+		}
+		e.say(nil, ev)
+		if change == supervise.ChangeExited {
+			e.afterEnd(id)
+			return
+		}
+		ev.Text, ev.Phase, ev.Exit = "Restarting", Working, nil
+	case supervise.ChangeHealth:
+		switch s.Health {
+		case health.Healthy:
+			ev.Text = "Healthy"
+		case health.Unhealthy:
+			ev.Text, ev.Phase = "Unhealthy", Warning
+			if k := len(s.Results); k > 0 {
+				ev.Detail = s.Results[k-1].Output
+			}
+		}
+	}
+	e.say(nil, ev)
+}
+
+// afterEnd takes the sandbox of a container down that has ended by itself and is not started again.
+func (e *Engine) afterEnd(id string) {
+	if e.held(id) {
+		return
+	}
+	ctx := context.Background() // it must be done whoever has given up waiting; each driver call is bounded by itself
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return
+	}
+	defer func() { unlock() }()
+	if s, ok := e.group.Status(id); !ok || s.State != supervise.Ended {
+		return // started again, or deleted, in the meantime
+	}
+	c, err := e.container(ctx, id)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return
+	}
+	if err == nil && c.Status == runtime.Running {
+		return
+	}
+	if c != nil && c.oneOff && c.remove {
+		unlock()
+		_ = e.remove(ctx, c, true, nil) // told as events; the next adopt tries again
+		unlock = func() {}
+		return
+	}
+	if err := e.drivers.Networks.Teardown(ctx, id); err != nil {
+		e.mu.Lock()
+		n := e.names[id]
+		e.mu.Unlock()
+		e.say(nil, Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: Warning, Text: "Network not taken down", Detail: err.Error()})
+	}
+}

@@ -1,0 +1,186 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// bucketProjects holds the last applied file of each project.
+const bucketProjects = "projects"
+
+// Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
+func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
+	release, err := e.pass(ctx, p.Name)
+	if err != nil {
+		return err
+	}
+	defer release()
+	want, err := e.desire(p, o.Scale, o.Pull)
+	if err != nil {
+		return err
+	}
+	if err := e.bringUp(ctx, p, want, o, sink); err != nil {
+		return err
+	}
+	if o.Wait {
+		return e.waitUp(ctx, p, want, o, sink)
+	}
+	return nil
+}
+
+// desire is Desire with the caller's scale and pull policy, and with the content of files that the project names.
+func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*plan.Desired, error) {
+	want, diags := Desire(p)
+	for _, name := range slices.Sorted(maps.Keys(scale)) {
+		s := want.Services[name]
+		switch {
+		case s == nil:
+			diags = append(diags, &diag.Diagnostic{Code: "unknown-service", Summary: "no such service", Detail: fmt.Sprintf("cannot scale %q: project %s has no such service", name, p.Name)})
+		case scale[name] < 0:
+			diags = append(diags, &diag.Diagnostic{Code: "bad-scale", Summary: "a service cannot have a negative number of containers", Detail: fmt.Sprintf("%s=%d", name, scale[name])})
+		case s.ContainerName != "" && scale[name] > 1:
+			diags = append(diags, &diag.Diagnostic{Code: "name-of-several", Summary: "a service with a container_name can have one container only",
+				Detail: fmt.Sprintf("service %s is to have %d, all called %s", name, scale[name], s.ContainerName), Subject: p.Sources.At(spec.Path("services." + name + ".container_name"))})
+		default:
+			s.Replicas = scale[name]
+		}
+	}
+	if pull != "" && pull != "policy" {
+		for _, s := range want.Services {
+			s.PullPolicy = pull
+		}
+	}
+	return want, diags.Err()
+}
+
+// bringUp plans and applies. Precondition: the project's pass is held.
+func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
+	if err := digestFiles(p, want); err != nil {
+		return err
+	}
+	have, err := e.observe(ctx, want)
+	if err != nil {
+		return err
+	}
+	opt := plan.Options{
+		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
+		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, NoStart: o.NoStart, Timeout: o.Timeout,
+	}
+	if opt.Refresh, err = e.refreshImages(ctx, p, want, have, opt, sink); err != nil {
+		return err
+	}
+	pl, diags := plan.Build(want, have, opt)
+	e.place(p, diags)
+	if err := diags.Err(); err != nil {
+		return err
+	}
+	faults, err := e.preflight(ctx, p, want, pl)
+	if err != nil {
+		return err
+	}
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	for _, d := range append(diags, faults...) {
+		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: d.Summary, Detail: joinDetail(d)})
+	}
+	if err := e.persist(p); err != nil {
+		return err
+	}
+	e.sayKept(p.Name, have, pl, want, opt, sink)
+	return e.apply(ctx, p, want, pl, sink)
+}
+
+func joinDetail(d *diag.Diagnostic) string {
+	if d.Hint == "" {
+		return d.Detail
+	}
+	return d.Detail + "; " + d.Hint
+}
+
+func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {
+	err := apply.Run(ctx, pl, e.performer(p, want, sink), apply.Options{})
+	// With a cancelled pass the cancellation is the news; what failed because of it is not.
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// sayKept tells of the containers that need nothing, so that a reader sees all of them.
+func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, want *plan.Desired, opt plan.Options, sink Sink) {
+	changed := map[plan.ID]bool{}
+	for _, c := range pl.Changes {
+		changed[c.ID] = true
+	}
+	for _, c := range have.Containers {
+		if c.OneOff || changed[plan.Container(c.Service, c.Replica)] || want.Services[c.Service] == nil {
+			continue
+		}
+		if len(opt.Services) > 0 && !slices.Contains(opt.Services, c.Service) {
+			continue
+		}
+		text := map[plan.Status]string{plan.StatusRunning: "Running", plan.StatusRestarting: "Restarting", plan.StatusExited: "Exited", plan.StatusPaused: "Paused", plan.StatusCreated: "Created"}[c.Status]
+		e.say(sink, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Done, Text: text})
+	}
+}
+
+// place gives diagnostics their position in the file.
+func (e *Engine) place(p *spec.Project, diags diag.List) {
+	for _, d := range diags {
+		if d.Subject == nil && d.Address != "" && p != nil {
+			d.Subject = p.Sources.At(spec.Path(d.Address))
+		}
+	}
+	diags.Sort()
+}
+
+// at turns err into a diagnostic at path of p's file, if p has that.
+func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
+	var d *diag.Diagnostic
+	if p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	r := p.Sources.At(path)
+	if r == nil {
+		return err
+	}
+	return &diag.Diagnostic{Code: "apply", Summary: err.Error(), Subject: r, Address: string(path), Err: err}
+}
+
+func (e *Engine) persist(p *spec.Project) error {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("cannot record project %s: %w", p.Name, err)
+	}
+	if old, err := e.store.Get(bucketProjects, p.Name); err == nil && string(old) == string(raw) {
+		return nil // an up that changes nothing writes nothing
+	}
+	return e.store.Put(bucketProjects, p.Name, raw)
+}
+
+// desired is the last applied file of a project, nil when there is none.
+func (e *Engine) desired(project string) (*spec.Project, error) {
+	raw, err := e.store.Get(bucketProjects, project)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := new(spec.Project)
+	if err := json.Unmarshal(raw, p); err != nil {
+		return nil, fmt.Errorf("cannot read the record of project %s: %w", project, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,337 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+)
+
+// members are the containers of a project and the order of their services, read from labels: no file is needed.
+type members struct {
+	list []*container
+	deps *graph.Graph[string]
+	edge map[[2]string]plan.Dependency // {dependent, dependency}
+}
+
+func (e *Engine) members(ctx context.Context, project string) (*members, error) {
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return nil, err
+	}
+	m := &members{list: list, deps: graph.New(strings.Compare), edge: map[[2]string]plan.Dependency{}}
+	for _, c := range list {
+		m.deps.Add(c.service)
+		for part := range strings.SplitSeq(c.Labels[labelDependsOn], ",") {
+			// svc:condition:restart, as docker compose writes it.
+			f := strings.Split(part, ":")
+			if len(f) != 3 {
+				continue
+			}
+			m.deps.Connect(c.service, f[0])
+			m.edge[[2]string{c.service, f[0]}] = plan.Dependency{Condition: plan.Condition(f[1]), Restart: f[2] == "true", Required: true}
+		}
+	}
+	return m, nil
+}
+
+// of are the lasting containers of services, all when that is empty. A service without a container is ErrNotFound.
+func (m *members) of(project string, services []string) ([]*container, error) {
+	var found []*container
+	for _, c := range m.list {
+		if !c.oneOff && (len(services) == 0 || slices.Contains(services, c.service)) {
+			found = append(found, c)
+		}
+	}
+	for _, s := range services {
+		if !slices.ContainsFunc(m.list, func(c *container) bool { return c.service == s }) {
+			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
+		}
+	}
+	return found, nil
+}
+
+// each calls do for every container, side by side but for the order of services: backwards, dependents first; else what
+// they depend on first. All are tried whatever fails.
+func (m *members) each(ctx context.Context, list []*container, backwards bool, do func(*container) error) error {
+	order, err := m.deps.Order()
+	if err != nil {
+		order = m.deps.Nodes() // labels of another program's making; better in any order than not at all
+	}
+	byService := map[string][]*container{}
+	for _, c := range list {
+		byService[c.service] = append(byService[c.service], c)
+	}
+	ended := map[string]chan struct{}{}
+	for _, s := range order {
+		ended[s] = make(chan struct{})
+	}
+	errs := make(chan error, len(list))
+	for _, s := range order {
+		before := m.deps.Needs(s)
+		if backwards {
+			before = m.deps.Users(s)
+		}
+		go func() {
+			defer close(ended[s])
+			if err == nil {
+				for _, b := range before {
+					<-ended[b]
+				}
+			}
+			var work errgroup.Group
+			for _, c := range byService[s] {
+				work.Go(func() error {
+					if ctx.Err() != nil {
+						errs <- context.Cause(ctx)
+					} else if err := do(c); err != nil {
+						errs <- err
+					}
+					return nil
+				})
+			}
+			_ = work.Wait() // its functions return nil
+		}()
+	}
+	for _, s := range order {
+		<-ended[s]
+	}
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errors.Join(all...)
+}
+
+// targets is the beginning of every verb on existing containers.
+func (e *Engine) targets(ctx context.Context, project string, services []string) (m *members, list []*container, release func(), err error) {
+	release, err = e.pass(ctx, project)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if m, err = e.members(ctx, project); err == nil {
+		list, err = m.of(project, services)
+	}
+	if err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	return m, list, release, nil
+}
+
+// Stop stops containers, dependents before what they depend on. They stay stopped until somebody starts them.
+func (e *Engine) Stop(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	m, list, release, err := e.targets(ctx, project, o.Services)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return m.each(ctx, list, true, func(c *container) error {
+		if c.Status == runtime.Created {
+			return nil
+		}
+		if err := e.wantStopped(c, true); err != nil {
+			return err
+		}
+		return e.stop(ctx, c, o.Timeout, sink)
+	})
+}
+
+// Start starts containers that exist, what they depend on first and ready.
+func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	m, list, release, err := e.targets(ctx, project, o.Services)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if len(m.list) == 0 {
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
+	}
+	if err := e.startAll(ctx, m, list, sink); err != nil {
+		return err
+	}
+	if o.Wait {
+		return e.waitServices(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
+	}
+	return nil
+}
+
+func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
+	return m.each(ctx, list, false, func(c *container) error {
+		for _, dep := range m.deps.Needs(c.service) {
+			if err := e.awaitDependency(ctx, m, c, dep); err != nil {
+				return err
+			}
+		}
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Starting"})
+		if err := e.start(ctx, c.ID); err != nil {
+			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
+			return err
+		}
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started"})
+		return nil
+	})
+}
+
+// awaitDependency waits until the containers of dep are as c needs them.
+func (e *Engine) awaitDependency(ctx context.Context, m *members, c *container, dep string) error {
+	until := untilHealthy
+	switch m.edge[[2]string{c.service, dep}].Condition {
+	case plan.Healthy:
+	case plan.Completed:
+		until = untilCompleted
+	default:
+		return nil // each has started it
+	}
+	for _, d := range m.list {
+		if d.service != dep || d.oneOff {
+			continue
+		}
+		if err := e.waitFor(ctx, d, until); err != nil {
+			return fmt.Errorf("cannot start container %s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// Restart stops and starts containers; with them those that depend on them with restart: true, unless NoDeps.
+func (e *Engine) Restart(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	m, list, release, err := e.targets(ctx, project, o.Services)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if len(m.list) == 0 {
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot restart project %s: it has no containers", project))
+	}
+	if !o.NoDeps && len(o.Services) > 0 {
+		list = m.followers(list)
+	}
+	if err := m.each(ctx, list, true, func(c *container) error {
+		if c.Status == runtime.Created {
+			return nil
+		}
+		return e.stop(ctx, c, o.Timeout, sink)
+	}); err != nil {
+		return err
+	}
+	return e.startAll(ctx, m, list, sink)
+}
+
+// followers adds the running containers of services that depend on those of list with restart: true.
+func (m *members) followers(list []*container) []*container {
+	in := map[string]bool{}
+	for _, c := range list {
+		in[c.service] = true
+	}
+	order, err := m.deps.Order()
+	if err != nil {
+		return list
+	}
+	for _, s := range order {
+		if in[s] || !slices.ContainsFunc(m.deps.Needs(s), func(d string) bool { return in[d] && m.edge[[2]string{s, d}].Restart }) {
+			continue
+		}
+		in[s] = true
+		for _, c := range m.list {
+			if c.service == s && !c.oneOff && c.Status == runtime.Running {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// Kill sends a signal. SIGKILL (the default) means that somebody wants the container down, so no policy starts it again, as
+// with docker; with any other signal the policy decides about what comes of it.
+func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	sig, err := parseSignal(o.Signal)
+	if err != nil {
+		return err
+	}
+	m, list, release, err := e.targets(ctx, project, o.Services)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return m.each(ctx, list, true, func(c *container) error {
+		if c.Status != runtime.Running {
+			return nil
+		}
+		say := func(phase Phase, text, detail string) {
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+		}
+		say(Working, "Killing", "")
+		if sig == unix.SIGKILL {
+			if err := e.wantStopped(c, true); err != nil {
+				return err
+			}
+			zero := time.Duration(0)
+			if err := e.stop(ctx, c, &zero, nil); err != nil {
+				return err
+			}
+			say(Done, "Killed", "")
+			return nil
+		}
+		if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
+			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, err)
+			say(Failed, "Error", err.Error())
+			return err
+		}
+		say(Done, "Killed", "")
+		return nil
+	})
+}
+
+func parseSignal(s string) (unix.Signal, error) {
+	if s == "" {
+		return unix.SIGKILL, nil
+	}
+	var n int
+	if _, err := fmt.Sscanf(s, "%d", &n); err == nil && n > 0 && n <= 64 {
+		return unix.Signal(n), nil
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	if sig := unix.SignalNum(name); sig != 0 {
+		return sig, nil
+	}
+	return 0, fmt.Errorf("cannot use signal %q: expected a name such as SIGHUP or a number: %w", s, errdefs.ErrInvalidArgument)
+}
+
+// Remove deletes stopped containers; with Stop, running ones too.
+func (e *Engine) Remove(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	m, list, release, err := e.targets(ctx, project, o.Services)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return m.each(ctx, list, true, func(c *container) error {
+		if c.Status == runtime.Running || c.Status == runtime.Paused {
+			if !o.Stop {
+				return nil
+			}
+			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
+				return err
+			}
+		}
+		return e.remove(ctx, c, o.Volumes, sink)
+	})
+}

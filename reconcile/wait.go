@@ -1,0 +1,207 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// waitReady waits until every container of a service meets a condition. It does not poll: supervisors tell.
+func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
+	list, err := listContainers(ctx, p.e.drivers, p.want.Project)
+	if err != nil {
+		return err
+	}
+	var work errgroup.Group
+	for _, c := range list {
+		if c.service == op.Service && !c.oneOff {
+			work.Go(func() error { return p.waitOne(ctx, c, op) })
+		}
+	}
+	err = work.Wait()
+	if err != nil && op.Optional && ctx.Err() == nil {
+		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Optional dependency failed", err.Error())
+		return nil
+	}
+	return p.e.at(p.project, spec.Path("services."+op.Service), err)
+}
+
+func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady) error {
+	p.say(plan.KindContainer, c.name, c.service, Working, "Waiting", "")
+	until := untilHealthy
+	done := "Healthy"
+	if op.Condition == plan.Completed {
+		until, done = untilCompleted, "Exited"
+	}
+	if err := p.e.waitFor(ctx, c, until); err != nil {
+		if ctx.Err() == nil {
+			p.say(plan.KindContainer, c.name, c.service, Failed, "Error", err.Error())
+		}
+		return err
+	}
+	p.say(plan.KindContainer, c.name, c.service, Done, done, "")
+	return nil
+}
+
+// waitFor waits for a container. What it says when it fails is all that there is to know about why.
+func (e *Engine) waitFor(ctx context.Context, c *container, until func(*container, supervise.Status) (bool, error)) error {
+	if _, known := e.group.Status(c.ID); !known {
+		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+	}
+	var last supervise.Status
+	err := e.group.Await(ctx, c.ID, func(s supervise.Status) (bool, error) {
+		last = s
+		return until(c, s)
+	})
+	var not *notReady
+	if errors.As(err, &not) {
+		return fmt.Errorf("%w%s", err, e.evidence(ctx, c, last))
+	}
+	return err
+}
+
+// notReady says that a container cannot meet a condition any more.
+type notReady struct{ text string }
+
+func (e *notReady) Error() string { return e.text }
+
+func untilHealthy(c *container, s supervise.Status) (bool, error) {
+	switch {
+	case c.health == nil:
+		return false, &notReady{fmt.Sprintf("container %s cannot become healthy: it has no healthcheck", c.name)}
+	case s.State == supervise.Running && s.Health == health.Healthy:
+		return true, nil
+	case s.State == supervise.Running && s.Health == health.Unhealthy:
+		return false, &notReady{fmt.Sprintf("container %s is unhealthy", c.name)}
+	case s.State == supervise.Ended:
+		return false, &notReady{fmt.Sprintf("container %s %s before it was healthy", c.name, ended(s))}
+	}
+	return false, nil
+}
+
+func untilCompleted(c *container, s supervise.Status) (bool, error) {
+	switch {
+	case s.Exit != nil && s.Exit.Code == 0 && s.State != supervise.Running:
+		return true, nil
+	case s.State == supervise.Ended && s.Exit != nil:
+		return false, &notReady{fmt.Sprintf("container %s did not complete successfully: it %s", c.name, ended(s))}
+	case s.State == supervise.Ended:
+		return false, &notReady{fmt.Sprintf("container %s was not started", c.name)}
+	}
+	return false, nil
+}
+
+// untilUp is the condition of up --wait: running, healthy if there is a check, or ended well if it is a task.
+func untilUp(c *container, s supervise.Status) (bool, error) {
+	switch {
+	case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
+		return true, nil
+	case s.State == supervise.Ended:
+		return false, &notReady{fmt.Sprintf("container %s %s", c.name, ended(s))}
+	case s.State == supervise.Running && c.health == nil:
+		return true, nil
+	case c.health != nil:
+		return untilHealthy(c, s)
+	}
+	return false, nil
+}
+
+func ended(s supervise.Status) string {
+	if s.Exit == nil {
+		return "does not run"
+	}
+	text := fmt.Sprintf("exited with code %d", s.Exit.Code)
+	if s.Exit.OOM {
+		text += " (killed because it was out of memory)"
+	}
+	if s.Exit.Error != "" {
+		text += " (" + s.Exit.Error + ")"
+	}
+	return text
+}
+
+// evidenceLines is how much of a log a failure shows.
+const evidenceLines = 20
+
+// evidence is what explains a failure: the last probe's words, the last lines of the log.
+func (e *Engine) evidence(ctx context.Context, c *container, s supervise.Status) string {
+	var b strings.Builder
+	if n := len(s.Results); n > 0 && s.Health != health.Healthy {
+		r := s.Results[n-1]
+		fmt.Fprintf(&b, "\n  its last health check exited with code %d: %s", r.Code, strings.TrimSpace(r.Output))
+	}
+	lines := e.lastLines(context.WithoutCancel(ctx), c, evidenceLines)
+	if len(lines) > 0 {
+		b.WriteString("\n  the last lines of its log:")
+		for _, l := range lines {
+			b.WriteString("\n    " + l)
+		}
+	}
+	return b.String()
+}
+
+// waitUp is up --wait.
+func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
+	chosen := map[string]bool{}
+	for _, name := range selected(want, o.Services, o.NoDeps) {
+		chosen[name] = true
+	}
+	return e.waitServices(ctx, p.Name, func(service string) bool { return chosen[service] }, o.WaitTimeout, sink)
+}
+
+func (e *Engine) waitServices(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink Sink) error {
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("application not healthy after %s", timeout))
+		defer cancel()
+	}
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var work errgroup.Group
+	for _, c := range list {
+		if c.oneOff || !chosen(c.service) {
+			continue
+		}
+		work.Go(func() error {
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Waiting"})
+			if err := e.waitFor(ctx, c, untilUp); err != nil {
+				fail(err) // the first that cannot become ready ends the wait of all
+				return err
+			}
+			text := "Started"
+			if c.health != nil {
+				text = "Healthy"
+			} else if s, _ := e.group.Status(c.ID); s.State == supervise.Ended {
+				text = "Exited"
+			}
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: text})
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// stateWord is a container's state as ps shows it.
+func stateWord(c *container, s supervise.Status) string {
+	switch {
+	case s.State == supervise.Backoff:
+		return "restarting"
+	case c.Status == runtime.Stopped:
+		return "exited"
+	}
+	return string(c.Status)
+}
