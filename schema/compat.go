@@ -1,0 +1,74 @@
+package schema
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// sections are the headings of the page, by the first attribute below each.
+var sections = []struct{ from, title string }{
+	{"version", "File and model"},
+	{"services.*.command", "Process"},
+	{"services.*.volumes", "Filesystem, configs and secrets of a service"},
+	{"volumes.*.name", "Volumes, configs and secrets"},
+	{"services.*.networks", "Networking of a service"},
+	{"networks.*.name", "Networks"},
+	{"services.*.cpus", "Resources"},
+	{"services.*.cap_add", "Security"},
+	{"services.*.image", "Lifecycle"},
+	{"services.*.healthcheck", "Health"},
+	{"services.*.logging", "Logging"},
+	{"services.*.build", "Build"},
+	{"services.*.develop", "Develop"},
+	{"services.*.scale", "Deploy"},
+}
+
+// differences are where a file means something else here than in docker compose v5, on purpose.
+var differences = []string{
+	"`mem_limit: 1e9` is 10^9 bytes; docker compose takes a YAML float for 0, no limit.",
+	"`deploy.restart_policy` without `condition` is `any`, as the specification says; docker compose restarts nothing then.",
+	"uid, gid and mode of configs and secrets hold for `file` too; docker compose ignores them there.",
+	"A host port that two services of one file publish is refused when the file is read, not when the second container starts.",
+	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
+	"A `configs` or `secrets` entry whose `environment` variable is not set is refused when the file is read, if a service uses it.",
+	"`extends` finds a service of an earlier `-f` file too.",
+	"Unknown options in the short form of volumes give a warning; docker compose ignores them.",
+}
+
+// WriteCompat writes docs/compat.md.
+func WriteCompat(w io.Writer) error {
+	var b strings.Builder
+	var count [3]int
+	for i := range Attributes {
+		count[Attributes[i].Level]++
+	}
+	fmt.Fprintf(&b, `# Compose compatibility
+
+<!-- Generated from schema/support.go by "make generate"; do not edit. -->
+
+The Compose language has %d attributes: %d are supported, %d are accepted with a warning and
+without effect, %d are refused by name and line. A key that the language does not have is an error.
+Nothing is ignored without a word.
+
+## Differences from docker compose v5
+
+`, len(Attributes), count[Supported], count[Warned], count[Refused])
+	for _, d := range differences {
+		fmt.Fprintf(&b, "- %s\n", d)
+	}
+	next := 0
+	for i := range Attributes {
+		a := &Attributes[i]
+		if next < len(sections) && sections[next].from == a.Path {
+			fmt.Fprintf(&b, "\n## %s\n\n| Attribute | Status | Why |\n|---|---|---|\n", sections[next].title)
+			next++
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimPrefix(a.Path, "services.*."), a.Level, a.Reason)
+	}
+	if next != len(sections) {
+		return fmt.Errorf("cannot place the section %q: no attribute %s follows", sections[next].title, sections[next].from)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

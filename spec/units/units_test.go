@@ -1,0 +1,109 @@
+package units_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/spec/units"
+)
+
+func TestDuration(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"10s": 10 * time.Second, "1h30m": 90 * time.Minute, "1.5s": 1500 * time.Millisecond, "1d": 24 * time.Hour,
+		"2w": 14 * 24 * time.Hour, "500ms": 500 * time.Millisecond, "30us": 30 * time.Microsecond, "0": 0, "0s": 0,
+		"1h5m30s20ms": time.Hour + 5*time.Minute + 30*time.Second + 20*time.Millisecond,
+	} {
+		if got, err := units.Duration(in); err != nil || got != want {
+			t.Errorf("Duration(%q) = %v, %v; expected %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "10", "s", "1x", "-1s", "1 s", "1..5s", "1e3s", "99999999999999w", "10s5"} {
+		if got, err := units.Duration(in); err == nil {
+			t.Errorf("Duration(%q) = %v, expected an error", in, got)
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for in, want := range map[string]int64{
+		"1": 1, "1b": 1, "1k": 1 << 10, "1KB": 1 << 10, "1kib": 1 << 10, "512m": 512 << 20, "1.5gb": 3 << 29, "2g": 2 << 30,
+		"1t": 1 << 40, "1p": 1 << 50, "64 mb": 64 << 20, "0": 0, "9223372036854775807": 1<<63 - 1,
+	} {
+		if got, err := units.Bytes(in); err != nil || got != want {
+			t.Errorf("Bytes(%q) = %v, %v; expected %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "m", "1x", "-1", "1.2.3k", "9999999999p", "9223372036854775808", "1  m"} {
+		if got, err := units.Bytes(in); err == nil {
+			t.Errorf("Bytes(%q) = %v, expected an error", in, got)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":                           {},
+		"a b  c":                     {"a", "b", "c"},
+		`a "b c" 'd e'`:              {"a", "b c", "d e"},
+		`a\ b c\"d`:                  {"a b", `c"d`},
+		`"a \"b\" 'c'" '\n'`:         {`a "b" 'c'`, `\n`},
+		`'' ""`:                      {"", ""},
+		`a"b"'c'`:                    {"abc"},
+		`sh -c "echo $HOME && true"`: {"sh", "-c", "echo $HOME && true"},
+		"line\\\ntwo":                {"line\ntwo"},
+	} {
+		if got, err := units.Words(in); err != nil || !slices.Equal(got, want) {
+			t.Errorf("Words(%q) = %q, %v; expected %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{`a "b`, `a 'b`, `a\`} {
+		if got, err := units.Words(in); err == nil {
+			t.Errorf("Words(%q) = %q, expected an error", in, got)
+		}
+	}
+	got, err := units.Words("a b && c")
+	cut, ok := errors.AsType[*units.ErrTruncated](err)
+	if !ok || cut.Dropped != "&& c" || !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("Words with an operator = %q, %v", got, err)
+	}
+}
+
+func FuzzDuration(f *testing.F) {
+	f.Add("1h30m")
+	f.Add("1.5s")
+	f.Fuzz(func(t *testing.T, s string) {
+		if d, err := units.Duration(s); err == nil && d < 0 {
+			t.Fatalf("Duration(%q) = %v", s, d)
+		}
+	})
+}
+
+func FuzzBytes(f *testing.F) {
+	f.Add("1.5gb")
+	f.Add("64 kib")
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := units.Bytes(s)
+		if err != nil {
+			return
+		}
+		if n < 0 {
+			t.Fatalf("Bytes(%q) = %d", s, n)
+		}
+		if back, err := units.Bytes(units.FormatBytes(n)); err != nil || back != n {
+			t.Fatalf("Bytes(FormatBytes(%d)) = %d, %v", n, back, err)
+		}
+	})
+}
+
+func FuzzWords(f *testing.F) {
+	f.Add(`a "b c" 'd' e\ f`)
+	f.Add("a && b")
+	f.Fuzz(func(t *testing.T, s string) {
+		words, err := units.Words(s)
+		if err == nil && words == nil {
+			t.Fatalf("Words(%q) is nil: that means the image's command", s)
+		}
+	})
+}
