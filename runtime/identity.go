@@ -40,6 +40,7 @@ func (p identity) open() (*os.File, error) {
 	// The pidfd first: it holds the process that has the pid now. If that has the right start time, it is ours.
 	state, start, err := readStat(p.Pid)
 	if err != nil || start != p.Start || state == 'Z' || state == 'X' {
+		reap(fd) // a child that an earlier Driver of this process let go of
 		unix.Close(fd)
 		return nil, errGone
 	}
@@ -87,6 +88,19 @@ func awaitEnd(pidfd *os.File) error {
 		return err
 	}
 	return c.Read(func(fd uintptr) bool { return ended(int(fd)) })
+}
+
+// reap takes the status of the process of pidfd if it has ended and is a child of ours; by pidfd, so that it can be no other.
+func reap(pidfd int) {
+	for unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.EINTR {
+	}
+}
+
+// reapFile is reap for an open pidfd.
+func reapFile(pidfd *os.File) {
+	if c, err := pidfd.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { reap(int(fd)) })
+	}
 }
 
 // ended says whether the process of pidfd has ended: then it is readable, pidfd_open(2).

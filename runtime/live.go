@@ -19,7 +19,6 @@ type live struct {
 	id      string
 	status  proto.Status
 	monitor *os.File // pidfd
-	child   bool     // the monitor is a child of this process and has to be reaped
 
 	done chan struct{} // closed when the monitor has ended and the exit is on record
 	exit *Exit
@@ -55,9 +54,7 @@ func (d *Driver) follow(l *live) {
 		close(l.gone)
 		return
 	}
-	if l.child {
-		reap(l.status.MonitorPid)
-	}
+	reapFile(l.monitor) // no child of ours when adopted; then init does it
 	l.monitor.Close()
 	l.exit = d.settle(l.id, &l.status)
 	d.mu.Lock()

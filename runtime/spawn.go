@@ -70,7 +70,7 @@ func (d *Driver) spawn(mode string, bootstrap any, stdio [3]*os.File) (*process,
 	}
 	if err != nil {
 		unix.Kill(pid, unix.SIGKILL) // our child, not yet reaped: the pid is its own
-		reap(pid)
+		unix.Wait4(pid, nil, 0, nil)
 		unix.Close(pidfd)
 		ours.Close()
 		return nil, err
@@ -79,21 +79,9 @@ func (d *Driver) spawn(mode string, bootstrap any, stdio [3]*os.File) (*process,
 }
 
 // wait returns when the process has ended and is reaped.
-func (p *process) wait() syscall.WaitStatus {
-	if err := awaitEnd(p.pidfd); err != nil {
-		return 0
-	}
-	return reap(p.Pid)
-}
-
-// reap takes the status of a child that has ended or was just killed.
-func reap(pid int) syscall.WaitStatus {
-	var ws syscall.WaitStatus
-	for {
-		_, err := syscall.Wait4(pid, &ws, 0, nil)
-		if err != syscall.EINTR {
-			return ws
-		}
+func (p *process) wait() {
+	if awaitEnd(p.pidfd) == nil {
+		reapFile(p.pidfd)
 	}
 }
 

@@ -111,7 +111,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	if err := d.writeRun(c.ID, r); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
-	l := &live{id: c.ID, status: *status, monitor: p.pidfd, child: true, done: make(chan struct{}), gone: make(chan struct{})}
+	l := &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
 	if err := d.watch(l); err != nil {
 		p.pidfd.Close() // it runs on; the next daemon adopts it
 		return State{}, nil, err
