@@ -72,8 +72,12 @@ func (d *Driver) finishDelete(n *bridged) {
 // lower takes the network out of the firewall.
 func (d *Driver) lower(rec networkRecord) error { return d.fw.DelNetwork(rec.Bridge) }
 
-// lastOut puts the host's settings back when no network needs them any more.
+// lastOut puts the host's settings back when no network needs them any more, another instance's included; what was changed
+// then stays recorded for this instance's next last network.
 func (d *Driver) lastOut() error {
+	if others, err := d.fw.Others(); err != nil || others {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.networks {

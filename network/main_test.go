@@ -32,12 +32,18 @@ type host struct {
 func newHost(t testing.TB) *host {
 	t.Helper()
 	harness.Require(t)
-	dir := t.TempDir()
-	h := &host{t: t, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}}
 	harness.LeavesNothing(t)
-	t.Cleanup(h.stop)
-	h.start()
-	return h
+	return (&host{t: t}).another()
+}
+
+// another is a driver of another instance on the same host.
+func (h *host) another() *host {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	o := &host{t: h.t, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}}
+	h.t.Cleanup(o.stop)
+	o.start()
+	return o
 }
 
 func (h *host) start() {
@@ -56,6 +62,16 @@ func (h *host) stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	h.remove()
+	if err := h.Close(ctx); err != nil {
+		h.t.Error(err)
+	}
+	h.Driver = nil
+}
+
+// remove removes every sandbox and network.
+func (h *host) remove() {
+	ctx := context.Background()
 	boxes, err := h.Sandboxes(ctx)
 	if err != nil {
 		h.t.Error(err)
@@ -74,10 +90,6 @@ func (h *host) stop() {
 			h.t.Error(err)
 		}
 	}
-	if err := h.Close(ctx); err != nil {
-		h.t.Error(err)
-	}
-	h.Driver = nil
 }
 
 func (h *host) network(c Config) State {

@@ -28,6 +28,8 @@ type Forward struct {
 	To    netip.AddrPort
 }
 
+const tablePrefix = "stack-"
+
 // Firewall is the table of one instance. It remembers what it was told, so that a table
 // that somebody deleted ("nft flush ruleset") is put back whole by the next change. Safe for concurrent use.
 type Firewall struct {
@@ -53,7 +55,7 @@ func (f Forward) key() forwardKey {
 // New makes the firewall of instance. The kernel is not touched before the first change.
 func New(instance string) *Firewall {
 	return &Firewall{
-		name:     "stack-" + instance,
+		name:     tablePrefix + instance,
 		dial:     func() (*nftables.Conn, error) { return nftables.New() },
 		networks: map[string]Network{},
 		forwards: map[forwardKey]Forward{},

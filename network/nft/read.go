@@ -66,3 +66,21 @@ func (c Contents) has(each func(apply) error) bool {
 		return nil
 	}) == nil
 }
+
+// Others says whether another instance has a table on this host.
+func (f *Firewall) Others() (bool, error) {
+	conn, err := f.dial()
+	if err != nil {
+		return false, fmt.Errorf("cannot open nftables: %w", err)
+	}
+	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return false, fmt.Errorf("cannot list nftables tables: %w", err)
+	}
+	for _, t := range tables {
+		if strings.HasPrefix(t.Name, tablePrefix) && t.Name != f.name {
+			return true, nil
+		}
+	}
+	return false, nil
+}
