@@ -67,7 +67,7 @@ func TestKilledPull(t *testing.T) {
 
 	half := make(chan struct{})
 	var once sync.Once
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, bigDigest) {
 			return false
 		}
@@ -76,7 +76,7 @@ func TestKilledPull(t *testing.T) {
 		once.Do(func() { close(half) })
 		<-r.Context().Done()
 		return true
-	}
+	})
 	child := exec.Command("/proc/self/exe")
 	child.Env = append(os.Environ(), childEnv+"="+string(must(json.Marshal(childJob{r, h.host + "/app:1"}))))
 	child.Stderr = os.Stderr
@@ -95,7 +95,7 @@ func TestKilledPull(t *testing.T) {
 	}
 	child.Wait() //nolint:errcheck // it was killed
 
-	h.before = nil
+	h.behave()
 	s := openStore(t, r)
 	if left := must(filepath.Glob(s.path("tmp/*"))); len(left) > 0 {
 		t.Errorf("left by the crash: %v", left)

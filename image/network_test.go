@@ -79,13 +79,13 @@ func TestBlobFromOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mirror.before = func(w http.ResponseWriter, r *http.Request) bool {
+	mirror.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, digest.String()) {
 			http.Error(w, "gone", http.StatusNotFound)
 			return true
 		}
 		return false
-	}
+	})
 	s := newStore(t, withMirrors(origin.host, mirror.host))
 	if _, _, err := pull(s, origin.host+"/app:1"); err != nil {
 		t.Fatal(err)
@@ -112,13 +112,13 @@ func TestErrors(t *testing.T) {
 	h, dead := newHub(t), newHub(t)
 	dead.Close()
 	code := http.StatusUnauthorized
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/private/") {
 			http.Error(w, "{}", code)
 			return true
 		}
 		return false
-	}
+	})
 	s := newStore(t)
 	for _, c := range []struct {
 		ref  string
@@ -158,7 +158,7 @@ func TestRetries(t *testing.T) {
 	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
 	var mu sync.Mutex
 	failed := make(map[string]bool)
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if failed[r.URL.Path] {
@@ -168,7 +168,7 @@ func TestRetries(t *testing.T) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
-	}
+	})
 	s := newStore(t)
 	var waited []time.Duration
 	s.wait = func(ctx context.Context, d time.Duration) error {
@@ -202,7 +202,7 @@ func TestResume(t *testing.T) {
 			digest := must(layer.Digest())
 			raw := readAll(t, must(layer.Compressed()))
 			var requests atomic.Int32
-			h.before = func(w http.ResponseWriter, r *http.Request) bool {
+			h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasSuffix(r.URL.Path, digest.String()) {
 					return false
 				}
@@ -220,7 +220,7 @@ func TestResume(t *testing.T) {
 				}
 				w.Write(rest)
 				return true
-			}
+			})
 			s := newStore(t)
 			info, _, err := pull(s, h.host+"/app:1")
 			if err != nil {
@@ -243,13 +243,13 @@ func TestWrongContent(t *testing.T) {
 	h.push(t, "app:1", img)
 	digest := must(must(img.Layers())[0].Digest())
 	other := readAll(t, must(layerOf(t, fileEntry("a", "2")).Compressed()))
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, digest.String()) {
 			w.Write(other)
 			return true
 		}
 		return false
-	}
+	})
 	s := newStore(t)
 	_, _, err := pull(s, h.host+"/app:1")
 	if err == nil {
@@ -319,13 +319,13 @@ func TestOneFlight(t *testing.T) {
 	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
 	var manifests atomic.Int32
 	gate := make(chan struct{})
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/manifests/1") {
 			manifests.Add(1)
 			<-gate
 		}
 		return false
-	}
+	})
 	s := newStore(t)
 	ref := h.host + "/app:1"
 	ctx, cancel := context.WithCancel(context.Background())
@@ -377,7 +377,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	release := make(chan struct{})
 	defer close(release)
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, digest.String()) {
 			w.Write([]byte{0x1f, 0x8b})
 			w.(http.Flusher).Flush()
@@ -389,14 +389,14 @@ func TestCancelLeavesNothing(t *testing.T) {
 			return true
 		}
 		return false
-	}
+	})
 	s := newStore(t)
 	if _, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
 	nothingLeft(t, s)
 	// The same store can pull it afterwards.
-	h.before = nil
+	h.behave()
 	if _, _, err := pull(s, h.host+"/app:1"); err != nil {
 		t.Error(err)
 	}
@@ -407,14 +407,14 @@ func TestCredentials(t *testing.T) {
 	h := newHub(t)
 	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
 	const user, secret = "jo", "pa:ss"
-	h.before = func(w http.ResponseWriter, r *http.Request) bool {
+	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if u, p, ok := r.BasicAuth(); ok && u == user && p == secret {
 			return false
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
 		return true
-	}
+	})
 	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))
 	file := func(v any) string {
 		path := filepath.Join(t.TempDir(), "config.json")
@@ -468,7 +468,7 @@ func TestCredentials(t *testing.T) {
 	}
 
 	// A public image does not need the helper that is broken.
-	h.before = nil
+	h.behave()
 	s := newStore(t)
 	s.credentials.getenv = func(key string) string { return map[string]string{"REGISTRY_AUTH_FILE": broken}[key] }
 	s.credentials.helper = func(context.Context, string, string) ([]byte, error) { return nil, errors.New("no keyring") }

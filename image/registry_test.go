@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,17 +109,22 @@ func forPlatform(t testing.TB, img v1.Image, p v1.Platform) v1.Image {
 // hub is a registry on loopback that a test can make misbehave.
 type hub struct {
 	*httptest.Server
-	host string
-	// before answers a request itself when it returns true.
-	before func(w http.ResponseWriter, r *http.Request) bool
+	host   string
+	before atomic.Pointer[answer]
 }
+
+// answer answers a request itself when it returns true.
+type answer func(w http.ResponseWriter, r *http.Request) bool
+
+func (h *hub) misbehave(a answer) { h.before.Store(&a) }
+func (h *hub) behave()            { h.before.Store(nil) }
 
 func newHub(t testing.TB) *hub {
 	t.Helper()
 	h := new(hub)
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.before != nil && h.before(w, r) {
+		if a := h.before.Load(); a != nil && (*a)(w, r) {
 			return
 		}
 		inner.ServeHTTP(w, r)
