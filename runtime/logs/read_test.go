@@ -33,10 +33,11 @@ func span(from, to int) []string {
 
 func TestRead(t *testing.T) {
 	for _, size := range []int64{100, 5000, 1 << 30} {
-		path := numberedLog(t, 5000, size)
+		lines := 5000
 		if size == 100 {
-			path = numberedLog(t, 50, size)
+			lines = 50 // a file for every second line
 		}
+		path := numberedLog(t, lines, size)
 		n := len(read(t, path, Options{Tail: -1}))
 		minute := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Minute) }
 		for _, test := range []struct {
@@ -88,7 +89,10 @@ func TestFollowThroughRotation(t *testing.T) {
 					return nil
 				})
 			}()
-			const n = 3000
+			n := int(size) // so that every size rotates some hundred times at most
+			if n > 3000 {
+				n = 3000
+			}
 			w := open(t, path, size, 10000) // nothing is rotated away
 			for i := range n {
 				w.Write(Stdout, time.Now(), fmt.Appendf(nil, "%d\n", i))

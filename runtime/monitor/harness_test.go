@@ -316,3 +316,9 @@ func (c *container) cgroups() {
 		}
 	})
 }
+
+// follow waits until the log holds text.
+func follow(t testing.TB, c *container, text string) {
+	t.Helper()
+	sandbox.Eventually(t, 10*time.Second, fmt.Sprintf("the log holds %q", text), func() bool { return strings.Contains(c.logged(), text) })
+}

@@ -1,0 +1,62 @@
+package monitor_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// BenchmarkRun is a container's life as the monitor does it: cgroups aside, from its start to its exit file.
+func BenchmarkRun(b *testing.B) {
+	root := image(b)
+	program(b)
+	for b.Loop() {
+		c := newContainer(b, root, "")
+		c.Spec.Process.Args = []string{"/bin/true"}
+		c.start()
+		c.await(proto.ReportStarted)
+		c.await(proto.ReportExited)
+		c.ended()
+	}
+}
+
+// BenchmarkLog is a container that writes a million lines of 100 bytes.
+func BenchmarkLog(b *testing.B) {
+	root := image(b)
+	program(b)
+	for b.Loop() {
+		c := newContainer(b, root, "yes "+strings.Repeat("x", 99)+" | head -n 1000000")
+		c.run()
+	}
+}
+
+// BenchmarkMemory reports the monitor's memory while its container runs.
+func BenchmarkMemory(b *testing.B) {
+	c := newContainer(b, image(b), "sleep 1000")
+	c.start()
+	c.await(proto.ReportStarted)
+	other := newContainer(b, image(b), "sleep 1000")
+	other.start()
+	other.await(proto.ReportStarted)
+	for b.Loop() {
+		for _, what := range []string{"Pss", "Private_Dirty", "Rss"} {
+			b.ReportMetric(float64(memory(b, c.pid, what)), what+"-kB")
+		}
+	}
+}
+
+func memory(t testing.TB, pid int, what string) (kb int) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	must(t, err)
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if strings.HasPrefix(s.Text(), what+":") {
+			fmt.Sscanf(strings.TrimPrefix(s.Text(), what+":"), "%d", &kb)
+		}
+	}
+	return kb
+}
