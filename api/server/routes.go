@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 
@@ -159,8 +160,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) load(w http.ResponseWriter, r *http.Request) {
-	// The answer begins while the body is still read.
+	// The answer begins while the body is still read. Such a connection is not used again: net/http would look for the
+	// next request while the rest of this body is still being read.
 	http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // HTTP/1.1 always can
+	w.Header().Set("Connection", "close")
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
 		images, err := s.engine.Load(ctx, r.Body, out.event)
 		var result api.Result
@@ -169,4 +172,7 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request) {
 		}
 		return result, err
 	})
+	// To the end, or until the client has read why not and hangs up: closing with bytes unread would reset the
+	// connection and take our last words with it (unix(7)).
+	io.Copy(io.Discard, r.Body) //nolint:errcheck // nobody is left to tell
 }

@@ -318,6 +318,21 @@ func TestLoadSendsTheArchiveAndGetsImages(t *testing.T) {
 	}
 }
 
+func TestLoadThatFailsEarlySaysWhy(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnLoad: func(_ context.Context, r io.Reader, _ reconcile.Sink) ([]image.Info, error) {
+			r.Read(make([]byte, 10))
+			return nil, errdefs.With(errdefs.ErrInvalidArgument, errors.New("this is no archive"))
+		},
+	})
+	for range 20 {
+		_, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 10<<20)), nil)
+		if !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
 // A client that stopped reading holds up neither the engine nor others; progress of one thing is joined.
 func TestSlowReaderHoldsNobodyUp(t *testing.T) {
 	engineDone := make(chan struct{})

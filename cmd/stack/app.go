@@ -27,6 +27,7 @@ type app struct {
 	interrupts interrupts
 	daemon     *client.Client // once connected
 	printer    progress.Printer
+	openEngine engineOpener
 
 	location       *spec.Location // once located
 	locationFaults diag.List

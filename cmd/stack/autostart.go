@@ -128,7 +128,7 @@ func lastWords(log *os.File, from int64) string {
 	if err != nil || len(strings.TrimSpace(string(text))) == 0 {
 		return "it ended without a word; its log is " + log.Name()
 	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	lines := strings.Split(strings.TrimPrefix(strings.TrimRight(string(text), "\n"), "error: "), "\n")
 	if len(lines) > 20 {
 		lines = append([]string{"… (all of it: " + log.Name() + ")"}, lines[len(lines)-20:]...)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/render"
 )
 
 type configFlags struct {
@@ -156,7 +156,8 @@ func images(services map[string]*spec.Service) []string {
 }
 
 func writeProject(w io.Writer, format string, p *spec.Project) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(p)
+	if format == "json" {
+		return render.JSON(w, p)
+	}
+	return render.YAML(w, p)
 }

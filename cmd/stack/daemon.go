@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/roots"
@@ -16,9 +17,12 @@ import (
 	"github.com/stackrun/stack/volume"
 )
 
+// engineOpener is openEngine, or what a test has in its place.
+type engineOpener func(context.Context, roots.Roots, settings.Settings) (api.Engine, func(context.Context) error, error)
+
 // openEngine opens every room below r and puts the engine in front of them. close ends them in the
 // reverse order; containers run on.
-func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ *reconcile.Engine, close func(context.Context) error, err error) {
+func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.Engine, close func(context.Context) error, err error) {
 	var closers []func(context.Context) error
 	closeAll := func(ctx context.Context) error {
 		var errs []error

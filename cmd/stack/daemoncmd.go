@@ -43,7 +43,7 @@ It may be ended or killed at any time: containers run on, and the next daemon ta
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runDaemon(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.idle, "idle", 30*time.Second, "When started by another command, leave after nothing was to do for this long")
+	f.DurationVar(&o.idle, "idle", a.idleTime(), "When started by another command, leave after nothing was to do for this long; 0 = stay. STACK_IDLE sets the default")
 	f.BoolVar(&o.autoStarted, "auto-started", false, "Leave when idle")
 	f.IntVar(&o.readyFD, "ready-fd", 0, "Say on this file descriptor when commands can connect")
 	f.MarkHidden("ready-fd") //nolint:errcheck // it exists
@@ -81,7 +81,7 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 		return fmt.Errorf("cannot run the stack daemon on %s: %w", a.roots.Run, err)
 	}
 	log := slog.New(slog.NewTextHandler(a.err, nil))
-	d := &daemonProcess{roots: a.roots, options: o, log: log}
+	d := &daemonProcess{roots: a.roots, options: o, log: log, open: a.openEngine}
 	started := func() {
 		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens
 		if ready != nil {
@@ -93,6 +93,14 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	err = d.run(ctx, config, started)
 	leaveRun(a.roots, lock)
 	return err
+}
+
+// idleTime is for how long a daemon that a command started stays with nothing to do.
+func (a *app) idleTime() time.Duration {
+	if d, err := time.ParseDuration(a.env["STACK_IDLE"]); err == nil && d >= 0 {
+		return d
+	}
+	return 30 * time.Second
 }
 
 func (a *app) configPath() string {
@@ -109,13 +117,14 @@ type daemonProcess struct {
 	roots   roots.Roots
 	options daemonOptions
 	log     *slog.Logger
+	open    engineOpener
 }
 
 // How long requests have to end when the daemon does.
 const shutdownTime = 5 * time.Second
 
 func (d *daemonProcess) run(ctx context.Context, config settings.Settings, started func()) error {
-	engine, closeEngine, err := openEngine(ctx, d.roots, config)
+	engine, closeEngine, err := d.open(ctx, d.roots, config)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
+	"github.com/stackrun/stack/reconcile"
 )
 
 func newLoadCommand(a *app) *cobra.Command {
@@ -46,7 +47,12 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 	if err != nil {
 		return err
 	}
-	images, err := daemon.Load(ctx, r, a.quietly(quiet).Event)
+	show := a.quietly(quiet)
+	images, err := daemon.Load(ctx, r, func(e reconcile.Event) {
+		if e.Name != "" { // an archive's images have names once it is read
+			show.Event(e)
+		}
+	})
 	if err != nil {
 		return err
 	}

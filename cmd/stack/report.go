@@ -34,8 +34,11 @@ func faults(err error) diag.List {
 		return load.list
 	}
 	var answered *api.Error
-	if errors.As(err, &answered) {
-		return answered.Diagnostics
+	if errors.As(err, &answered) && len(answered.Diagnostics) > 0 {
+		list := diag.List(answered.Diagnostics)
+		if whole := list.Err(); whole != nil && whole.Error() == err.Error() {
+			return list
+		}
 	}
 	return nil
 }

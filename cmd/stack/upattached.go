@@ -192,7 +192,7 @@ func (t *attachment) event(e reconcile.Event) {
 }
 
 func (t *attachment) logOptions(follow bool) reconcile.LogOptions {
-	return reconcile.LogOptions{Services: t.show, Follow: follow, Tail: -1, Since: t.began}
+	return reconcile.LogOptions{Services: t.show, Follow: follow, Linger: follow, Tail: -1, Since: t.began}
 }
 
 // entry prints a line once, however often it is read.

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+// Lines that contradict themselves, or ask for what stack does not have, end with 1 and one clear message,
+// before anything is asked of a daemon: there is none here.
+func TestRefusedLines(t *testing.T) {
+	u := newPerson(t, nil)
+	for _, tt := range []struct{ line, want string }{
+		{"up -d --abort-on-container-exit", "-d cannot be combined with"},
+		{"up -d --attach web", "-d cannot be combined with"},
+		{"up -d --exit-code-from web", "-d cannot be combined with"},
+		{"up --wait --abort-on-container-failure", "--wait cannot be combined with"},
+		{"up --wait --attach-dependencies", "--wait cannot be combined with"},
+		{"up --no-recreate --force-recreate", "--force-recreate and --no-recreate"},
+		{"up --no-recreate --always-recreate-deps", "--always-recreate-deps and --no-recreate"},
+		{"up --no-recreate -V", "--no-recreate and --renew-anon-volumes"},
+		{"up --build --no-build", "--build and --no-build"},
+		{"up --build", "builds no images"},
+		{"up --watch", "--watch is not supported"},
+		{"up --attach web --attach-dependencies", "--attach and --attach-dependencies"},
+		{"up --abort-on-container-exit --abort-on-container-failure", "--abort-on-container-exit and --abort-on-container-failure"},
+		{"up --wait-timeout 3", "--wait-timeout needs --wait"},
+		{"up --scale web", `invalid --scale option "web"`},
+		{"up --scale web=-1", `invalid --scale option "web=-1"`},
+		{"up --scale none=1 -d", "none"},
+		{"up --pull sometimes", `invalid --pull option "sometimes"`},
+		{"up nobody", "nobody"},
+		{"up --nonsense", "unknown flag: --nonsense"},
+		{"up -d -t x", "invalid argument"},
+		{"down --rmi some", `invalid --rmi value "some"`},
+		{"kill -s NONSENSE", `invalid --signal "NONSENSE"`},
+		{"logs --tail x", `invalid --tail "x"`},
+		{"logs --since yesterday", `invalid --since "yesterday"`},
+		{"logs --index 2", "--index needs exactly one service"},
+		{"ps --filter name=x", "expected status=STATE"},
+		{"ps --status asleep", `invalid status "asleep"`},
+		{"ls --format xml", `unsupported --format value "xml"`},
+		{"exec web", "exec needs a service and a command"},
+		{"run", "run needs a service"},
+		{"run -P -p 80 web", "--service-ports and --publish"},
+		{"port web x", `invalid port "x"`},
+		{"start --wait-timeout 5", "--wait-timeout needs --wait"},
+		{"pull --policy never", `invalid --policy value "never"`},
+		{"watch", "cannot watch: not supported"},
+		{"build web", "cannot build: not supported"},
+		{"push", "cannot push: not supported"},
+		{"sotp", "unknown command"},
+		{"--compatibility up", "--compatibility is not supported"},
+		{"--dry-run up", "--dry-run is not supported"},
+		{"--progress odd ps", `unsupported --progress value "odd"`},
+		{"--ansi odd ps", `unsupported --ansi value "odd"`},
+		{"--ansi never --progress tty ps", "contradict"},
+		{"--parallel 0 ps", "--parallel 0"},
+		{"config --hash web", "config --hash is not supported"},
+		{"-f /nowhere/compose.yaml ps", "/nowhere/compose.yaml"},
+	} {
+		code, out, errs := u.run(tt.line)
+		if code != 1 || out != "" || !strings.Contains(errs, tt.want) {
+			t.Errorf("stack %s: code %d, stdout %q, stderr %q; want %q", tt.line, code, out, errs, tt.want)
+		}
+		if n := strings.Count(errs, "error:"); n != 1 {
+			t.Errorf("stack %s: %d messages: %s", tt.line, n, errs)
+		}
+	}
+}
+
+func TestUpFlagsReachTheEngine(t *testing.T) {
+	var got reconcile.UpOptions
+	u := newPerson(t, &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, _ reconcile.Sink) error {
+		got = o
+		return nil
+	}})
+	ten := 10 * time.Second
+	for _, tt := range []struct {
+		line string
+		env  map[string]string
+		want reconcile.UpOptions
+	}{
+		{"up -d", nil, reconcile.UpOptions{}},
+		{"up -d web", nil, reconcile.UpOptions{Services: []string{"web"}}},
+		{"up --wait --wait-timeout 10 -t 10", nil, reconcile.UpOptions{Wait: true, WaitTimeout: ten, Timeout: &ten}},
+		{"up -d --force-recreate --no-deps --always-recreate-deps -V --pull always", nil,
+			reconcile.UpOptions{ForceRecreate: true, NoDeps: true, AlwaysDeps: true, RenewAnon: true, Pull: "always"}},
+		{"up -d --no-recreate --remove-orphans --scale web=3 --scale db=0", nil,
+			reconcile.UpOptions{NoRecreate: true, RemoveOrphans: true, Scale: map[string]int{"web": 3, "db": 0}}},
+		{"up --no-start", nil, reconcile.UpOptions{NoStart: true}},
+		{"create --pull never", nil, reconcile.UpOptions{NoStart: true, Pull: "never"}},
+		{"up -d", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{RemoveOrphans: true}},
+		{"up -d --remove-orphans=false", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{}},
+	} {
+		for k, v := range tt.env {
+			u.env[k] = v
+		}
+		if code, _, errs := u.run(tt.line); code != 0 {
+			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)
+		}
+		for k := range tt.env {
+			delete(u.env, k)
+		}
+		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("stack %s: (-want +got)\n%s", tt.line, diff)
+		}
+	}
+	u.env["COMPOSE_IGNORE_ORPHANS"] = "true"
+	if code, _, errs := u.run("up -d --remove-orphans"); code != 1 || !strings.Contains(errs, "cannot combine") {
+		t.Errorf("both: %d, %s", code, errs)
+	}
+}
+
+func TestLifecycleFlagsReachTheEngine(t *testing.T) {
+	var verb string
+	var got reconcile.ServiceOptions
+	u := newPerson(t, &apitest.Engine{
+		OnVerb: func(_ context.Context, v, project string, o reconcile.ServiceOptions, _ reconcile.Sink) error {
+			verb, got = v+" "+project, o
+			return nil
+		},
+		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
+			return []reconcile.Container{{Name: "shop-db-1", Service: "db", State: "exited"}}, nil
+		},
+	})
+	two := 2 * time.Second
+	for _, tt := range []struct {
+		line, verb string
+		want       reconcile.ServiceOptions
+	}{
+		{"stop -t 2 web", "stop shop", reconcile.ServiceOptions{Services: []string{"web"}, Timeout: &two}},
+		{"start --wait --wait-timeout 2", "start shop", reconcile.ServiceOptions{Wait: true, WaitTimeout: two}},
+		{"restart --no-deps db", "restart shop", reconcile.ServiceOptions{Services: []string{"db"}, NoDeps: true}},
+		{"kill", "kill shop", reconcile.ServiceOptions{Signal: "SIGKILL"}},
+		{"kill -s hup web", "kill shop", reconcile.ServiceOptions{Services: []string{"web"}, Signal: "hup"}},
+		{"rm -f -s -v", "remove shop", reconcile.ServiceOptions{Stop: true, Volumes: true}},
+		{"-p other stop", "stop other", reconcile.ServiceOptions{}},
+	} {
+		if code, _, errs := u.run(tt.line); code != 0 {
+			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)
+			continue
+		}
+		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" || verb != tt.verb {
+			t.Errorf("stack %s: %s, (-want +got)\n%s", tt.line, verb, diff)
+		}
+	}
+	verb = ""
+	if code, _, errs := u.run("rm"); code != 0 || verb != "" || !strings.Contains(errs, "Going to remove shop-db-1") {
+		t.Errorf("rm without an answer: %d, %q, %s", code, verb, errs)
+	}
+}

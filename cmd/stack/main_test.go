@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/api/server"
+	"github.com/stackrun/stack/cmd/stack/settings"
+	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// asStack makes the test binary be the command, with an engine that has nothing: what the command starts by
+// /proc/self/exe is this binary too.
+const asStack = "STACK_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asStack) != "" {
+		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), openEngine: emptyEngine}
+		os.Exit(a.run(os.Args[1:]))
+	}
+	os.Exit(sandbox.Main(m))
+}
+
+func emptyEngine(context.Context, roots.Roots, settings.Settings) (api.Engine, func(context.Context) error, error) {
+	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
+		return []reconcile.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
+	}}
+	return e, func(context.Context) error { return nil }, nil
+}
+
+// text is a buffer for output that several goroutines write.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}
+
+// person is somebody in a directory with a Compose file and a daemon that has engine.
+type person struct {
+	t    *testing.T
+	dir  string
+	env  map[string]string
+	in   *os.File
+	last *app
+}
+
+const shop = `
+services:
+  web:
+    image: nginx
+    depends_on: [db]
+  db:
+    image: postgres
+  batch:
+    image: busybox
+    profiles: [tools]
+`
+
+func newPerson(t *testing.T, engine api.Engine) *person {
+	t.Helper()
+	dir := t.TempDir()
+	in, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close() })
+	u := &person{t: t, dir: dir, in: in, env: map[string]string{
+		"STACK_RUN_ROOT": filepath.Join(dir, "run"), "STACK_STATE_ROOT": filepath.Join(dir, "state"),
+		"COMPOSE_PROJECT_NAME": "shop", "COMPOSE_FILE": filepath.Join(dir, "compose.yaml"),
+	}}
+	u.write("compose.yaml", shop)
+	if engine == nil {
+		return u
+	}
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := server.Listen(filepath.Join(dir, "run", "stack.sock"), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(engine, server.Options{Version: api.Version{Version: version, Pid: 42}, Group: -1})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return u
+}
+
+func (u *person) write(name, content string) {
+	u.t.Helper()
+	if err := os.WriteFile(filepath.Join(u.dir, name), []byte(content), 0o644); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// run types a command line: words apart by spaces.
+func (u *person) run(line string) (code int, stdout, stderr string) {
+	u.t.Helper()
+	var out, errs text
+	env := map[string]string{}
+	for k, v := range u.env {
+		env[k] = v
+	}
+	u.last = &app{in: u.in, out: &out, err: &errs, env: env, openEngine: emptyEngine}
+	code = u.last.run(strings.Fields(line))
+	return code, out.String(), errs.String()
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func fleet() []reconcile.Container {
+	return []reconcile.Container{
+		{
+			ID: "aaa", Name: "shop-web-2", Project: "shop", Service: "web", Replica: 2, Image: "nginx:1.22", State: "running", Health: "starting",
+			Command: []string{"/docker-entrypoint.sh", "nginx", "-g", "daemon off;"}, CreatedAt: noon.Add(-3 * time.Minute), StartedAt: noon.Add(-time.Minute),
+			Ports: []reconcile.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}, {URL: "::", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
+		},
+		{ID: "bbb", Name: "shop-db-1", Project: "shop", Service: "db", Replica: 1, Image: "postgres:15", State: "exited",
+			CreatedAt: noon.Add(-50 * time.Hour), Exit: &runtime.Exit{Code: 137, OOM: true, FinishedAt: noon.Add(-30 * time.Second)}},
+		{ID: "ccc", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, Image: "nginx:1.22", State: "running", Health: "healthy",
+			Command: []string{"nginx"}, CreatedAt: noon.Add(-2 * time.Hour), StartedAt: noon.Add(-2 * time.Hour), Labels: map[string]string{"b": "2", "a": "1"}},
+		{ID: "ddd", Name: "shop-old-1", Project: "shop", Service: "old", Replica: 1, State: "running", Orphan: true, StartedAt: noon, CreatedAt: noon},
+	}
+}
+
+func TestPsTable(t *testing.T) {
+	var rows []psRow
+	p := psFlags{all: true, orphans: true}
+	for _, c := range p.choose(fleet(), nil) {
+		rows = append(rows, newPsRow(c, noon, false))
+	}
+	var b strings.Builder
+	if err := writePs(&b, "table", rows); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+NAME         IMAGE         COMMAND                  SERVICE   CREATED                    STATUS                                       PORTS
+shop-db-1    postgres:15   ""                       db        2 days ago                 Exited (137) 30 seconds ago (out of memory)  
+shop-old-1                 ""                       old       Less than a second ago     Up Less than a second                        
+shop-web-1   nginx:1.22    "nginx"                  web       2 hours ago                Up 2 hours (healthy)                         
+shop-web-2   nginx:1.22    "/docker-entrypoint.…"   web       3 minutes ago              Up About a minute (health: starting)         0.0.0.0:8080->80/tcp, [::]:8080->80/tcp
+`
+	if strings.Join(strings.Fields(b.String()), " ") != strings.Join(strings.Fields(want), " ") {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
+func TestPsChoosesAndFormats(t *testing.T) {
+	u := newPerson(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return fleet(), nil }})
+	for _, tt := range []struct{ line, want string }{
+		{"ps -q", "ddd ccc aaa"},
+		{"ps -q -a", "bbb ddd ccc aaa"},
+		{"ps -q --orphans=false", "ccc aaa"},
+		{"ps -q --status exited", "bbb"},
+		{"ps -q --filter status=exited", "bbb"},
+		{"ps -q web", "ccc aaa"},
+		{"ps --services", "old web"},
+		{"ps --services -a", "db old web"},
+		{"ps --format {{.Name}}:{{.State}} web", "shop-web-1:running shop-web-2:running"},
+	} {
+		code, out, errs := u.run(tt.line)
+		if got := strings.Join(strings.Fields(out), " "); code != 0 || got != tt.want {
+			t.Errorf("stack %s: code %d, got %q, want %q; %s", tt.line, code, got, tt.want, errs)
+		}
+	}
+	_, out, _ := u.run("ps -a --format json db")
+	var row map[string]any
+	if err := json.Unmarshal([]byte(out), &row); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{
+		"Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks", "Ports",
+		"Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status",
+	} {
+		if _, ok := row[k]; !ok {
+			t.Errorf("json has no %s", k)
+		}
+	}
+	if row["ExitCode"] != 137.0 || row["State"] != "exited" || fmt.Sprint(row["Publishers"]) != "[]" {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestPortsAreJoined(t *testing.T) {
+	p := func(url string, target, published int, proto string) reconcile.Publisher {
+		return reconcile.Publisher{URL: url, TargetPort: target, PublishedPort: published, Protocol: proto}
+	}
+	for _, tt := range []struct {
+		list []reconcile.Publisher
+		want string
+	}{
+		{nil, ""},
+		{[]reconcile.Publisher{p("", 80, 0, "tcp")}, "80/tcp"},
+		{[]reconcile.Publisher{p("127.0.0.1", 81, 8001, "tcp"), p("127.0.0.1", 80, 8000, "tcp")}, "127.0.0.1:8000-8001->80-81/tcp"},
+		{[]reconcile.Publisher{p("0.0.0.0", 53, 53, "udp"), p("0.0.0.0", 53, 53, "tcp")}, "0.0.0.0:53->53/tcp, 0.0.0.0:53->53/udp"},
+		{[]reconcile.Publisher{p("0.0.0.0", 80, 8000, "tcp"), p("0.0.0.0", 90, 8001, "tcp")}, "0.0.0.0:8000->80/tcp, 0.0.0.0:8001->90/tcp"},
+	} {
+		if got := ports(tt.list); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestHuman(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "Less than a second", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "About a minute", 90 * time.Second: "About a minute",
+		59 * time.Minute: "59 minutes", time.Hour: "About an hour", 47 * time.Hour: "47 hours", 48 * time.Hour: "2 days", 15 * 24 * time.Hour: "2 weeks",
+		90 * 24 * time.Hour: "3 months", 800 * 24 * time.Hour: "2 years",
+	} {
+		if got := human(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestLogs(t *testing.T) {
+	var asked reconcile.LogOptions
+	u := newPerson(t, &apitest.Engine{
+		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return fleet(), nil },
+		OnLogs: func(_ context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+			asked = o
+			for _, e := range []reconcile.LogEntry{
+				{Container: "shop-db-1", Service: "db", Replica: 1, Time: noon, Stream: "stdout", Line: []byte("ready")},
+				{Container: "shop-web-1", Service: "web", Replica: 1, Time: noon, Stream: "stderr", Line: []byte("oops")},
+				{Container: "shop-web-1", Service: "web", Replica: 1, Time: noon, Stream: "stdout", Line: []byte("half"), Partial: true},
+				{Container: "shop-web-1", Service: "web", Replica: 1, Time: noon, Stream: "stdout", Line: []byte(" whole")},
+				{Container: "special", Service: "old", Replica: 1, Time: noon, Stream: "stdout", Line: []byte("open"), Partial: true},
+				{Container: "shop-db-1", Service: "db", Replica: 1, Time: noon, Stream: "stdout", Line: nil},
+			} {
+				if err := each(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	_, out, errs := u.run("logs --no-color --tail 5 --since 10m")
+	want := "db-1   | ready\nweb-1  | half whole\nspecial  | open\ndb-1     | \n"
+	if out != want || errs != "web-1  | oops\n" {
+		t.Errorf("got\n%s%s", out, errs)
+	}
+	if asked.Tail != 5 || asked.Follow || time.Since(asked.Since) < 9*time.Minute {
+		t.Errorf("asked for %+v", asked)
+	}
+	_, out, _ = u.run("logs --no-log-prefix -t db")
+	if !strings.HasPrefix(out, "2026-01-02T12:00:00.000000000Z ready\n") {
+		t.Errorf("got %q", out)
+	}
+	_, out, _ = u.run("--ansi always logs")
+	if !strings.Contains(out, "\x1b[") {
+		t.Errorf("no colours in %q", out)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	exit, err := runtime.Exit{}, error(nil)
+	u := newPerson(t, &apitest.Engine{
+		OnExec: func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error) {
+			return exit, err
+		},
+		OnRun: func(_ context.Context, _ *spec.Project, o reconcile.RunOptions, s runtime.IO, _ reconcile.Sink) (runtime.Exit, error) {
+			if s.Stdout != nil {
+				io.WriteString(s.Stdout, "out")
+			}
+			return exit, err
+		},
+		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error { return err },
+	})
+	for _, tt := range []struct {
+		line string
+		exit runtime.Exit
+		err  error
+		code int
+		says string
+	}{
+		{"exec web true", runtime.Exit{}, nil, 0, ""},
+		{"exec web sh -c x", runtime.Exit{Code: 3}, nil, 3, ""},
+		{"exec web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
+		{"exec web true", runtime.Exit{}, errdefs.With(errdefs.ErrNotFound, errors.New("service web does not run")), 1, "does not run"},
+		{"run --rm web true", runtime.Exit{Code: 137}, nil, 137, ""},
+		{"run --rm web", runtime.Exit{}, errors.New("no image"), 1, "no image"},
+		{"up -d", runtime.Exit{}, errors.New("disk full"), 1, "disk full"},
+		{"up -d", runtime.Exit{}, context.Canceled, 130, ""},
+		{"version --short", runtime.Exit{}, nil, 0, ""},
+	} {
+		exit, err = tt.exit, tt.err
+		code, _, errs := u.run(tt.line)
+		if code != tt.code || !strings.Contains(errs, tt.says) || tt.says == "" && errs != "" {
+			t.Errorf("stack %s: code %d, stderr %q; want %d, %q", tt.line, code, errs, tt.code, tt.says)
+		}
+	}
+	exit, err = runtime.Exit{}, nil
+	if _, out, _ := u.run("run -d web"); !strings.HasPrefix(out, "shop-web-run-") || len(strings.TrimSpace(out)) != len("shop-web-run-")+12 {
+		t.Errorf("run -d printed %q", out)
+	}
+}
+
+func TestErrorsAreShownWithTheirPlace(t *testing.T) {
+	u := newPerson(t, &apitest.Engine{OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
+		return diag.List{{Summary: "port is taken", Detail: "8080, by pid 7", Hint: "choose another"}}.Err()
+	}})
+	u.write("compose.yaml", "services:\n  web:\n    imagee: nginx\n")
+	code, _, errs := u.run("up -d")
+	if code != 1 || !strings.Contains(errs, "compose.yaml:3:5") || !strings.Contains(errs, "imagee: nginx") {
+		t.Errorf("a bad key: %d\n%s", code, errs)
+	}
+	u.write("compose.yaml", shop)
+	code, _, errs = u.run("up -d")
+	if code != 1 || !strings.Contains(errs, "port is taken: 8080, by pid 7") || !strings.Contains(errs, "choose another") {
+		t.Errorf("from the daemon: %d\n%s", code, errs)
+	}
+	_, _, errs = u.run("--progress json up -d")
+	var line struct {
+		Error   bool
+		Message string
+	}
+	if err := json.Unmarshal([]byte(errs), &line); err != nil || !line.Error || !strings.Contains(line.Message, "8080") {
+		t.Errorf("as json: %v, %q", err, errs)
+	}
+}
+
+func TestProjectByNameAlone(t *testing.T) {
+	var asked string
+	u := newPerson(t, &apitest.Engine{OnContainers: func(_ context.Context, name string) ([]reconcile.Container, error) {
+		asked = name
+		return nil, nil
+	}})
+	delete(u.env, "COMPOSE_FILE")
+	u.env["PWD"] = "/"
+	if code, _, errs := u.run("-p ghost --project-directory " + t.TempDir() + " ps"); code != 0 || asked != "ghost" {
+		t.Errorf("with -p: %d, %q, %s", code, asked, errs)
+	}
+	delete(u.env, "COMPOSE_PROJECT_NAME")
+	code, _, errs := u.run("--project-directory " + t.TempDir() + " ps")
+	if code != 1 || !strings.Contains(errs, "compose.yaml") {
+		t.Errorf("without: %d, %s", code, errs)
+	}
+}
+
+func TestDownOfNothingWarns(t *testing.T) {
+	u := newPerson(t, &apitest.Engine{OnDown: func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { return nil }})
+	code, _, errs := u.run("down -v")
+	if code != 0 || !strings.Contains(errs, "warning: nothing to remove") {
+		t.Errorf("got %d, %q", code, errs)
+	}
+}
+
+func TestConfigNames(t *testing.T) {
+	u := newPerson(t, nil)
+	for line, want := range map[string]string{
+		"config --services": "db web", "config --images": "nginx postgres", "config --profiles": "tools", "config -q": "",
+		"--profile tools config --services": "batch db web", "config --services web": "db web",
+	} {
+		code, out, errs := u.run(line)
+		if got := strings.Join(strings.Fields(out), " "); code != 0 || got != want {
+			t.Errorf("stack %s: %d, %q, %s", line, code, got, errs)
+		}
+	}
+	if _, out, _ := u.run("config"); !strings.Contains(out, "image: postgres") {
+		t.Errorf("config printed %q", out)
+	}
+}
