@@ -87,6 +87,7 @@ type copier struct {
 
 // directory copies the entries of from and then what from itself is like: its times and its mode, which may forbid writing.
 func (c *copier) directory(from, to int, path string) error {
+	_ = unix.Unlinkat(to, partFile, 0) // of a copy that was cut off
 	names, err := list(from)
 	if err != nil {
 		return fault("volume", "getdents64", path, err)
@@ -204,7 +205,6 @@ func (c *copier) file(from, to int, name, path string, st *unix.Stat_t) error {
 		return fault("volume", "openat", path, err)
 	}
 	defer unix.Close(src)
-	_ = unix.Unlinkat(to, partFile, 0)
 	dst, err := unix.Openat(to, partFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return fault("volume", "openat", path, err)
