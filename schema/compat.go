@@ -33,6 +33,7 @@ var differences = []string{
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
 	"A `configs` or `secrets` entry whose `environment` variable is not set is refused when the file is read, if a service uses it.",
 	"`extends` finds a service of an earlier `-f` file too.",
+	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
 	"Unknown options in the short form of volumes give a warning; docker compose ignores them.",
 }
 

@@ -133,7 +133,7 @@ var Attributes = [...]Attribute{
 	{"services.*.ports[].app_protocol", Supported, ""},
 	{"services.*.ports[].name", Supported, ""},
 	{"services.*.expose", Supported, ""},
-	{"services.*.links", Refused, "link aliases are not served yet; a service is reachable by its name on every network that both share"},
+	{"services.*.links", Supported, ""},
 	{"services.*.external_links", Refused, "links to containers of other projects are not served yet"},
 	{"services.*.extra_hosts", Supported, ""},
 	{"services.*.dns", Supported, ""},

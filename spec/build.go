@@ -45,6 +45,9 @@ func (l *loader) decode(model *tree.Node) *Project {
 	for _, name := range sortedKeys(d.drafts) {
 		d.finish(d.drafts[name])
 	}
+	for _, name := range sortedKeys(p.Services) {
+		d.link(d.drafts[name])
+	}
 	d.consistency()
 	d.prune()
 	return p
@@ -83,14 +86,11 @@ func (d *decoder) selectProfiles() {
 
 // finish gives a service what follows from its other keys and from the project.
 func (d *decoder) finish(s *draft) {
-	if d.project.Services[s.Name] != nil {
-		d.variables(s)
-		d.labelSet(s)
-	} else {
-		s.envFiles, s.labelFiles = nil, nil
-		d.variables(s)
-		d.labelSet(s)
+	if d.project.Services[s.Name] == nil {
+		s.envFiles, s.labelFiles = nil, nil // read for active services only
 	}
+	d.variables(s)
+	d.labelSet(s)
 	if s.NetworkMode == "bridge" {
 		n := s.node.Get("network_mode")
 		d.warn(CodeIgnored, n, n.Path+": there is no bridge that projects share; the service joins the project's default network", "remove network_mode")
@@ -104,12 +104,46 @@ func (d *decoder) finish(s *draft) {
 	}
 	for _, mode := range []string{s.NetworkMode, s.IPC, s.PID} {
 		if of, ok := strings.CutPrefix(mode, "service:"); ok {
-			if s.DependsOn == nil {
-				s.DependsOn = map[string]Dependency{}
+			s.needs(of)
+		}
+	}
+	for _, l := range s.links {
+		s.needs(l.service)
+	}
+}
+
+// needs adds the dependency that sharing a namespace or linking implies, unless the file says one.
+func (s *draft) needs(name string) {
+	if s.DependsOn == nil {
+		s.DependsOn = map[string]Dependency{}
+	}
+	if _, said := s.DependsOn[name]; !said {
+		s.DependsOn[name] = Dependency{Condition: ServiceStarted, Restart: true, Required: true}
+	}
+}
+
+// link makes the aliases of links names of the linked service, on the networks that
+// both share. docker compose shows them to the linking container only; here every
+// container of those networks can use them.
+func (d *decoder) link(s *draft) {
+	for _, l := range s.links {
+		target := d.project.Services[l.service]
+		if target == nil {
+			continue // the missing dependency is reported
+		}
+		shared := false
+		for _, n := range sortedKeys(s.Networks) {
+			e, both := target.Networks[n]
+			if !both {
+				continue
 			}
-			if _, said := s.DependsOn[of]; !said {
-				s.DependsOn[of] = Dependency{Condition: ServiceStarted, Restart: true, Required: true}
+			shared = true
+			if l.alias != l.service && !slices.Contains(e.Aliases, l.alias) {
+				e.Aliases = append(e.Aliases, l.alias)
 			}
+		}
+		if !shared {
+			d.err(CodeConflict, l.node, fmt.Sprintf("service %q links to %q, and they share no network", s.Name, l.service), "put both on one network")
 		}
 	}
 }
@@ -123,7 +157,9 @@ func (d *decoder) prune() {
 			networks[n] = true
 		}
 		for _, m := range s.Mounts {
-			volumes[m.Source] = m.Type == "volume"
+			if m.Type == "volume" {
+				volumes[m.Source] = true
+			}
 		}
 		for _, u := range s.Configs {
 			configs[u.Source] = true

@@ -99,6 +99,11 @@ func (d *decoder) checkDependencies(s *draft) {
 					at = n
 				}
 			}
+			for _, l := range s.links {
+				if l.service == name {
+					at = l.node
+				}
+			}
 		}
 		inactive := d.project.Inactive[name]
 		switch {

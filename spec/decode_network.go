@@ -140,6 +140,28 @@ func (d *decoder) namespace(n *tree.Node, words ...string) string {
 	return d.oneOf(n, append(words, "service:NAME")...)
 }
 
+// link is one entry of links.
+type link struct {
+	service, alias string
+	node           *tree.Node
+}
+
+func (d *decoder) links(n *tree.Node) []link {
+	var out []link
+	for _, it := range d.items(n) {
+		service, alias, ok := strings.Cut(d.str(it), ":")
+		if !ok {
+			alias = service
+		}
+		if service == "" || alias == "" {
+			d.bad(it, fmt.Sprintf("%q is not SERVICE[:ALIAS]", it.Value), "")
+			continue
+		}
+		out = append(out, link{service, alias, it})
+	}
+	return out
+}
+
 // extraHosts decodes a mapping of name to addresses, or a list of NAME=ADDRESS or NAME:ADDRESS.
 func (d *decoder) extraHosts(n *tree.Node) []HostEntry {
 	var out []HostEntry

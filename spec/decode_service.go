@@ -18,6 +18,7 @@ type draft struct {
 	labels      *tree.Node
 	envFiles    []envFile
 	labelFiles  []*tree.Node
+	links       []link
 	scale       *tree.Node
 	deploy      deploy
 	restart     *tree.Node
@@ -67,6 +68,7 @@ var serviceFields = fields[draft]{
 
 	"networks":     func(d *decoder, n *tree.Node, s *draft) { s.Networks = d.endpoints(n) },
 	"network_mode": func(d *decoder, n *tree.Node, s *draft) { s.NetworkMode = d.networkMode(n) },
+	"links":        func(d *decoder, n *tree.Node, s *draft) { s.links = d.links(n) },
 	"ports":        func(d *decoder, n *tree.Node, s *draft) { s.Ports = d.ports(n) },
 	"expose":       func(d *decoder, n *tree.Node, s *draft) { s.Expose = d.expose(n) },
 	"dns":          func(d *decoder, n *tree.Node, s *draft) { s.DNS = d.addresses(n) },
