@@ -174,3 +174,29 @@ func TestNoLayers(t *testing.T) {
 	root := pullAndMount(t)
 	expectOwner(t, root, 0o755, 0, 0)
 }
+
+// TestThroughLowerLink: what a layer puts below a name that is a link in a lower layer is behind the link.
+func TestThroughLowerLink(t *testing.T) {
+	root := pullAndMount(t,
+		layerOf(t, dirEntry("run", 0o700), fileEntry("run/old", "1"), fileEntry("run/gone", "1"), dirEntry("usr", 0o755), dirEntry("usr/lib", 0o755),
+			fileEntry("usr/lib/libc", "1"), symlinkEntry("lib", "usr/lib"), dirEntry("var", 0o711), symlinkEntry("var/run", "/run")),
+		layerOf(t, fileEntry("var/run/app/pid", "2"), fileEntry("var/run/first", "2"), fileEntry("lib/x/libx", "2"), fileEntry("var/run/.wh.gone", "")),
+		layerOf(t, fileEntry("var/run/second", "3"), fileEntry("run/first", "3"), dirEntry("var/run/own", 0o700)))
+	for _, link := range []string{"var/run", "lib"} {
+		if _, err := os.Readlink(filepath.Join(root, link)); err != nil {
+			t.Errorf("%s is no link any more: %v", link, err)
+		}
+	}
+	expectFiles(t, root, map[string]string{
+		"run/old": "1", "run/gone": "", "run/app/pid": "2", "run/first": "3", "run/second": "3", "usr/lib/libc": "1", "usr/lib/x/libx": "2",
+	})
+	expectOwner(t, root+"/run", 0o700, 0, 0)
+	expectOwner(t, root+"/run/own", 0o700, 0, 0)
+	expectOwner(t, root+"/var", 0o711, 0, 0)
+	// An entry for the directory itself replaces the link.
+	root = pullAndMount(t,
+		layerOf(t, dirEntry("run", 0o700), dirEntry("var", 0o755), symlinkEntry("var/run", "/run")),
+		layerOf(t, dirEntry("var/run", 0o750), fileEntry("var/run/f", "2")))
+	expectFiles(t, root, map[string]string{"var/run/f": "2", "run/f": ""})
+	expectOwner(t, root+"/var/run", 0o750, 0, 0)
+}

@@ -24,7 +24,8 @@ import (
 //
 //   - a layer with a/b but no entry for a leaves a as the layers below have it; overlayfs would show the mode and
 //     owner that a has in the upper layer, where it had to be made up. The patch has a as it should be;
-//   - a hard link can have its target in a lower layer. The patch has the link.
+//   - a hard link can have its target in a lower layer. The patch has the link;
+//   - a can be a symbolic link in a lower layer, and a/b means what is behind it (see graft.go).
 //
 // Few images need one: builders write whole parents. It is named by the chain of layers that it is for.
 
@@ -70,7 +71,7 @@ func (s *Store) ensurePatch(ctx context.Context, layers []v1.Hash) (string, erro
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return "", err
 	}
-	p := patch{stack: st, root: root}
+	p := patch{stack: st, root: root, grafted: make(map[string]string), source: make(map[string]string)}
 	if err := p.fill(); err != nil {
 		return "", err
 	}
@@ -97,6 +98,9 @@ type patch struct {
 	root  string
 	used  bool
 	dirs  []string // made, parents first
+
+	grafted map[string]string // directories that are links again, and where those lead (see graft.go)
+	source  map[string]string // where a directory's attributes come from, when not from origin
 }
 
 func (p *patch) fill() error {
@@ -110,6 +114,13 @@ func (p *patch) fill() error {
 			continue
 		}
 		for _, dir := range p.stack[i].Implied {
+			if err := p.graft(i, dir); err != nil {
+				return err
+			}
+		}
+	}
+	for i := 1; i < len(p.stack); i++ {
+		for _, dir := range p.stack[i].Implied {
 			if err := p.restore(dir); err != nil {
 				return err
 			}
@@ -117,7 +128,11 @@ func (p *patch) fill() error {
 	}
 	// Links change the times of the directories that they are made in.
 	for _, dir := range slices.Backward(p.dirs) {
-		if err := copyAttributes(p.stack.origin(dir), filepath.Join(p.root, dir)); err != nil {
+		from := p.attributesOf(dir)
+		if from == "" {
+			continue
+		}
+		if err := p.attribute(from, dir); err != nil {
 			return err
 		}
 	}
@@ -127,6 +142,11 @@ func (p *patch) fill() error {
 // restore gives dir the attributes that it would have if the layers were applied in order, unless it shows
 // them already.
 func (p *patch) restore(dir string) error {
+	for grafted := range p.grafted {
+		if dir == grafted || strings.HasPrefix(dir, grafted+"/") {
+			return nil // behind a link that the patch has
+		}
+	}
 	seen := p.stack.visible(len(p.stack)-1, dir)
 	if len(seen) == 0 {
 		return nil
@@ -142,24 +162,60 @@ func (p *patch) restore(dir string) error {
 	return p.mkdir(dir)
 }
 
+// open opens a directory of the patch. The patch has links of the image in it, which mean nothing on this host: no
+// name in it is ever followed.
+func (p *patch) open(dir string) (int, error) {
+	how := unix.OpenHow{Flags: unix.O_DIRECTORY | unix.O_RDONLY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
+	root, err := unix.Open(p.root, unix.O_DIRECTORY|unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, dir, &how)
+	for err == unix.EAGAIN || err == unix.EINTR {
+		fd, err = unix.Openat2(root, dir, &how)
+	}
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: "/" + dir, Err: err}
+	}
+	return fd, nil
+}
+
+// in calls fn with a descriptor of the directory that name is in, and its last element.
+func (p *patch) in(name string, fn func(at int, base string) error) error {
+	at, err := p.open(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	return fn(at, path.Base(name))
+}
+
 // mkdir makes dir and its parents in the patch.
 func (p *patch) mkdir(dir string) error {
-	if dir == "." {
+	if dir == "." || slices.Contains(p.dirs, dir) {
 		return nil
 	}
 	if err := p.mkdir(path.Dir(dir)); err != nil {
 		return err
 	}
-	err := os.Mkdir(filepath.Join(p.root, dir), 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
+	err := p.in(dir, func(at int, base string) error { return unix.Mkdirat(at, base, 0o755) })
 	if err != nil {
-		return err
+		return &os.PathError{Op: "mkdir", Path: "/" + dir, Err: err}
 	}
 	p.used = true
 	p.dirs = append(p.dirs, dir)
 	return nil
+}
+
+// attribute gives dir of the patch the attributes of from.
+func (p *patch) attribute(from, dir string) error {
+	fd, err := p.open(dir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return copyAttributes(from, fmt.Sprintf("/proc/self/fd/%d/.", fd))
 }
 
 // link makes hard link l of layer i, unless a layer above puts something else in its place.
@@ -171,15 +227,7 @@ func (p *patch) link(i int, l unpack.Link) error {
 	if p.stack.shadowed(i, l.Path) {
 		return nil
 	}
-	if err := p.mkdir(path.Dir(l.Path)); err != nil {
-		return err
-	}
-	to := filepath.Join(p.root, l.Path)
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	p.used = true
-	return os.Link(from, to)
+	return p.hardLink(from, l.Path)
 }
 
 // visible lists the layers, topmost first, whose directory name is part of the merged directory name that the
@@ -244,20 +292,32 @@ func (st stack) file(top int, name string) string {
 // shadowed says whether a layer above i decides what is at name.
 func (st stack) shadowed(i int, name string) bool {
 	for _, l := range st[i+1:] {
-		at := "."
-	walk:
-		for elem := range strings.SplitSeq(name, "/") {
-			at = path.Join(at, elem)
-			kind, opaque := l.look(at)
-			switch {
-			case kind == missing:
-				break walk
-			case kind != directory, opaque, at == name:
-				return true
-			}
+		if k, covers := l.find(name); covers || k != missing {
+			return true
 		}
 	}
 	return false
+}
+
+// find says what the layer has at name. covers means that it hides whatever lower layers have there: name or a
+// directory on the way to it is something else, or opaque.
+func (l stackLayer) find(name string) (k kind, covers bool) {
+	at := "."
+	for elem := range strings.SplitSeq(name, "/") {
+		at = path.Join(at, elem)
+		k, opaque := l.look(at)
+		covers = covers || opaque
+		switch {
+		case k == missing:
+			return missing, covers
+		case k != directory:
+			if at != name {
+				return missing, true
+			}
+			return k, true
+		}
+	}
+	return directory, covers
 }
 
 type kind int
