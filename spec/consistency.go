@@ -64,6 +64,10 @@ func (d *decoder) checkNetworks(s *draft) {
 		}
 		d.err(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in %s: it publishes no ports of its own", s.Name, of), "remove ports")
 	}
+	if s.NetworkMode == "none" && len(s.Ports) > 0 {
+		d.warn(CodeIgnored, s.child("ports"), fmt.Sprintf("service %q is on no network: nothing can reach its ports", s.Name), "remove ports or network_mode")
+		s.Ports = nil
+	}
 	if s.NetworkMode == "host" {
 		for _, k := range sortedKeys(s.Sysctls) {
 			if strings.HasPrefix(k, "net.") {

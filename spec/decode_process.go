@@ -237,7 +237,7 @@ func (d *decoder) variables(s *draft) {
 			if !f.required && !exists(d.in.FS, f.path) {
 				continue
 			}
-			list, ok := d.readEnvFile(f.path, f.node, f.raw, lookup)
+			list, ok := d.readEnvFile(f.path, f.node, f.raw, "create it, or say required: false", lookup)
 			if !ok {
 				continue
 			}
@@ -267,7 +267,7 @@ func (d *decoder) variables(s *draft) {
 func (d *decoder) labelSet(s *draft) {
 	labels := map[string]string{}
 	for _, f := range s.labelFiles {
-		list, ok := d.readEnvFile(d.path(d.str(f)), f, false, d.lookup)
+		list, ok := d.readEnvFile(d.path(d.str(f)), f, false, "", d.lookup)
 		if !ok {
 			continue
 		}

@@ -129,7 +129,7 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (s
 		}
 	}
 	for _, f := range files {
-		entries, ok := l.readEnvFile(f, n, false, lookup)
+		entries, ok := l.readEnvFile(f, n, false, "", lookup)
 		if !ok {
 			return nil, false
 		}
@@ -140,11 +140,11 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (s
 	return lookup, true
 }
 
-// readEnvFile reads one env file; by is the node that names it.
-func (l *loader) readEnvFile(file string, by *tree.Node, raw bool, lookup func(string) (string, bool)) ([]dotenv.Entry, bool) {
+// readEnvFile reads one env file; by is the node that names it, hint the fix when it cannot be read.
+func (l *loader) readEnvFile(file string, by *tree.Node, raw bool, hint string, lookup func(string) (string, bool)) ([]dotenv.Entry, bool) {
 	data, err := readFile(l.in.FS, file, tree.MaxFile)
 	if err != nil {
-		l.err(CodeRead, by, file+": "+err.Error(), "create it, or say required: false")
+		l.err(CodeRead, by, file+": "+err.Error(), hint)
 		return nil, false
 	}
 	entries, list := parseEnv(file, data, raw, lookup)

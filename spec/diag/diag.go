@@ -86,7 +86,7 @@ func (d *Diagnostic) Error() string {
 		b.WriteString(d.Hint)
 		b.WriteString(")")
 	}
-	return b.String()
+	return printable(b.String())
 }
 
 func (d *Diagnostic) Unwrap() error { return d.Err }

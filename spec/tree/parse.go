@@ -17,10 +17,11 @@ import (
 // Bounds of what a file may ask for. They are far above any real file and keep
 // alias bombs (CVE-2024-10846) and deep nesting within a second and some 100 MB.
 const (
-	MaxFile   = 8 << 20 // bytes of one file
+	MaxFile   = 4 << 20 // bytes of one file: some 9,000 services
 	MaxScalar = 1 << 20 // bytes of one scalar
 	MaxDepth  = 100     // nesting of mappings and lists
 	maxCopied = 200_000 // nodes that aliases and merge keys may add to one file
+	maxItems  = 300_000 // lines and commas of one file: yaml.v3 needs some 300 bytes for each value
 )
 
 // Codes of the faults that Parse reports.
@@ -40,6 +41,10 @@ func Parse(name string, data []byte) ([]*Node, diag.List) {
 	p := &parser{file: name}
 	if len(data) > MaxFile {
 		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d bytes, the limit is %d", len(data), MaxFile), "")
+		return nil, p.faults
+	}
+	if n := bytes.Count(data, []byte(",")) + bytes.Count(data, []byte("\n")); n > maxItems {
+		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d lines and commas, the limit is %d", n, maxItems), "put large content in a file of its own")
 		return nil, p.faults
 	}
 	if !utf8.Valid(data) {
