@@ -185,7 +185,7 @@ func unknown(written, name string) string {
 // nearest are the known names within a third of name's length in edits, nearest first, three at most.
 func nearest(name string) []string {
 	short := strings.TrimPrefix(name, "CAP_")
-	limit := max(1, len(short)/3)
+	limit := max(2, len(short)/3) // two: letters that changed places
 	var out []string
 	for d := 1; d <= limit && len(out) < 3; d++ {
 		for _, n := range names {

@@ -1,0 +1,224 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, name string, opt Options) *Parent {
+	t.Helper()
+	parent, err := Open(name, opt)
+	must(t, err)
+	t.Cleanup(func() {
+		ids, err := parent.List()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, id := range ids {
+			must(t, parent.Kill(context.Background(), id))
+			must(t, parent.Remove(context.Background(), id))
+		}
+		parent.Prune()
+	})
+	return parent
+}
+
+// enter starts a process in the cgroups of id.
+func enter(t *testing.T, parent *Parent, id string, args ...string) *exec.Cmd {
+	t.Helper()
+	// It is moved before it becomes what it is to be, so that all that it forks is there too.
+	cmd := exec.Command("sh", append([]string{"-c", `read go; exec "$@"`, "sh"}, args...)...)
+	gate, err := cmd.StdinPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	g := parent.Group(id)
+	for _, dir := range append(g.V1, g.V2) {
+		if dir != "" {
+			must(t, os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(cmd.Process.Pid)), 0))
+		}
+	}
+	_, err = io.WriteString(gate, "\n")
+	must(t, err)
+	must(t, gate.Close())
+	return cmd
+}
+
+func TestLife(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-aaaaaa", Options{})
+	other := open(t, "stack-bbbbbb", Options{})
+	r := &specs.LinuxResources{
+		Memory:  &specs.LinuxMemory{Limit: p[int64](64<<20 + 17), Reservation: p[int64](32 << 20)},
+		CPU:     &specs.LinuxCPU{Shares: p[uint64](2048), Quota: p[int64](20000), Period: p[uint64](50000), Cpus: "0", Mems: "0"},
+		Pids:    &specs.LinuxPids{Limit: p[int64](50)},
+		Devices: DefaultDevices(),
+	}
+	g, warnings, err := parent.Create("one", r)
+	must(t, err)
+	if len(warnings) > 0 {
+		t.Errorf("warnings %q", warnings)
+	}
+	if _, err := os.Stat(g.OOM); err != nil {
+		t.Error(err)
+	}
+	_, _, err = other.Create("one", nil)
+	must(t, err)
+
+	cmd := enter(t, parent, "one", "sleep", "1000")
+	if yes, err := parent.Populated("one"); err != nil || !yes {
+		t.Errorf("populated: %v %v", yes, err)
+	}
+	if yes, err := other.Populated("one"); err != nil || yes {
+		t.Errorf("the other instance is populated: %v %v", yes, err)
+	}
+	if _, _, err := parent.Create("one", r); !errors.Is(err, errdefs.ErrConflict) {
+		t.Errorf("create over a process: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	if err := parent.Remove(ctx, "one"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("remove over a process: %v", err)
+	}
+	cancel()
+	must(t, parent.Freeze(t.Context(), "one", true))
+	if f, err := parent.Frozen("one"); err != nil || !f {
+		t.Errorf("frozen: %v %v", f, err)
+	}
+	must(t, parent.Freeze(t.Context(), "one", false))
+	must(t, parent.Kill(t.Context(), "one"))
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+		t.Errorf("the process ended with %v", err)
+	}
+	must(t, parent.Remove(t.Context(), "one"))
+	must(t, parent.Remove(t.Context(), "one"))
+	must(t, parent.Kill(t.Context(), "one"))
+	if ids, err := parent.List(); err != nil || len(ids) != 0 {
+		t.Errorf("left: %v %v", ids, err)
+	}
+	if ids, err := other.List(); err != nil || len(ids) != 1 {
+		t.Errorf("the other instance has %v %v", ids, err)
+	}
+	must(t, other.Remove(t.Context(), "one"))
+}
+
+func TestKillWithoutCgroupKill(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-cccccc", Options{})
+	if len(parent.host.v1) == 0 {
+		t.Skip("SKIP: this host has no cgroup v1")
+	}
+	parent.host.v2 = "" // as on a v1 host
+	_, _, err := parent.Create("one", nil)
+	must(t, err)
+	cmd := enter(t, parent, "one", "sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & wait")
+	sandbox.Eventually(t, 5*time.Second, "four processes", func() bool {
+		pids, err := procs(parent.Group("one").V1[0])
+		return err == nil && len(pids) == 4
+	})
+	must(t, parent.Freeze(t.Context(), "one", true))
+	if f, err := parent.Frozen("one"); err != nil || !f {
+		t.Errorf("frozen: %v %v", f, err)
+	}
+	must(t, parent.Freeze(t.Context(), "one", false))
+	must(t, parent.Kill(t.Context(), "one"))
+	cmd.Wait()
+	must(t, parent.Remove(t.Context(), "one"))
+}
+
+func TestStrict(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-dddddd", Options{Strict: true})
+	_, _, err := parent.Create("one", &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx": {}}})
+	if !errors.Is(err, errdefs.ErrNotSupported) || !strings.Contains(err.Error(), "rdma") {
+		t.Errorf("got %v", err)
+	}
+	if ids, _ := parent.List(); len(ids) != 0 {
+		t.Errorf("a failed create left %v", ids)
+	}
+}
+
+func TestImpossibleValue(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-eeeeee", Options{})
+	_, _, err := parent.Create("one", &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "4000"}})
+	if err == nil || !strings.Contains(err.Error(), "cpuset cpus") || !strings.Contains(err.Error(), "4000") {
+		t.Errorf("got %v", err)
+	}
+	_, warnings, err := parent.Create("two", &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: p[uint64](1 << 30)}})
+	must(t, err)
+	if len(parent.host.v1) > 0 && (len(warnings) != 1 || !strings.Contains(warnings[0], "262144")) {
+		t.Errorf("the kernel's own idea is not told: %q", warnings)
+	}
+	must(t, parent.Remove(t.Context(), "two"))
+}
+
+// TestDeviceProgram attaches the BPF program for real: cgroup2 has it on hybrid hosts too.
+func TestDeviceProgram(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-ffffff", Options{})
+	if parent.host.v2 == "" {
+		t.Skip("SKIP: this host has no cgroup v2")
+	}
+	for name, tc := range map[string]struct {
+		rules []specs.LinuxDeviceCgroup
+		want  map[string]bool // path, or "w:"+path for writing → may be opened
+	}{
+		"docker": {DefaultDevices(), map[string]bool{"/dev/null": true, "w:/dev/zero": true, "/dev/urandom": true, "/dev/kmsg": false}},
+		"one":    {[]specs.LinuxDeviceCgroup{{Access: "rwm"}, rule(true, "c", 1, 5, "r")}, map[string]bool{"/dev/zero": true, "w:/dev/zero": false, "/dev/null": false}},
+		"all but": {[]specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}, rule(false, "c", 1, 5, "w")},
+			map[string]bool{"/dev/zero": true, "w:/dev/zero": false, "w:/dev/null": true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(parent.host.v2, parent.name+"-dev")
+			must(t, os.Mkdir(dir, 0o755))
+			defer func() { must(t, rmdirTree(dir)) }()
+			set, err := newDeviceSet(tc.rules)
+			must(t, err)
+			warnings, err := set.attach(dir)
+			must(t, err)
+			if len(warnings) > 0 {
+				t.Skipf("SKIP: %s", warnings[0])
+			}
+			fd, err := os.Open(dir)
+			must(t, err)
+			defer fd.Close()
+			for path, may := range tc.want {
+				script := "exec 3<"
+				if strings.HasPrefix(path, "w:") {
+					script = "exec 3>"
+				}
+				cmd := exec.Command("/bin/sh", "-c", script+strings.TrimPrefix(path, "w:"))
+				// Streams of our own: /dev/null may be what is denied.
+				cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+				cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(fd.Fd())}
+				if err := cmd.Run(); (err == nil) != may {
+					t.Errorf("open %s: %v, want allowed = %v", path, err, may)
+				}
+			}
+		})
+	}
+}
