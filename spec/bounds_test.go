@@ -52,7 +52,7 @@ func TestBounds(t *testing.T) {
 		"large scalar":       "services: {web: {image: x, labels: {a: \"" + strings.Repeat("x", 4<<20-100) + "\"}}}",
 		"larger file":        "# " + strings.Repeat("x", 10<<20),
 		"deep flow":          "x: " + strings.Repeat("[", 100000),
-		"many values":        "x: [" + strings.Repeat("a,", 290_000) + "]\nservices: {web: {}}",
+		"many values":        "x: [" + strings.Repeat("a,", 190_000) + "]\nservices: {web: {}}",
 		"too many values":    "x: [" + strings.Repeat("a,", 1<<20) + "]\nservices: {web: {image: x}}",
 		"deep mapping":       "x: " + strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000),
 		"deep blocks":        strings.Repeat("- ", 20000) + "x",
@@ -73,6 +73,7 @@ func TestBounds(t *testing.T) {
 			if p != nil || err == nil {
 				t.Error("it loads")
 			}
+			t.Logf("%v of CPU time", took)
 			if took > time.Second {
 				t.Errorf("took %v", took)
 			}

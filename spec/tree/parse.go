@@ -21,7 +21,7 @@ const (
 	MaxScalar = 1 << 20 // bytes of one scalar
 	MaxDepth  = 100     // nesting of mappings and lists
 	maxCopied = 200_000 // nodes that aliases and merge keys may add to one file
-	maxItems  = 300_000 // lines and commas of one file: yaml.v3 needs some 300 bytes for each value
+	maxItems  = 200_000 // lines and commas of one file: yaml.v3 needs some 300 bytes for each value
 )
 
 // Codes of the faults that Parse reports.
