@@ -112,7 +112,7 @@ func (d *Driver) adoptDNS(s *sandbox) error {
 	}
 	var socks *dns.Sockets
 	err := netns.Do(d.netnsPath(s.rec.Config.ContainerID), func() (err error) {
-		socks, err = listenDNS()
+		socks, err = listenDNS(false)
 		return err
 	})
 	if err != nil {

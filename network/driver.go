@@ -184,6 +184,7 @@ func (d *Driver) Close(ctx context.Context) error {
 		s.release()
 	}
 	d.link.Close()
+	d.fw.Close()
 	return errors.Join(err, d.lock.Close())
 }
 

@@ -147,7 +147,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 			return err
 		}
 		if len(c.Endpoints) > 0 {
-			socks, err = listenDNS()
+			socks, err = listenDNS(true)
 		}
 		return err
 	}); err != nil {
@@ -427,13 +427,13 @@ func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok boo
 	return best, ok
 }
 
-// listenDNS opens the DNS sockets of the namespace that the calling thread is in.
-func listenDNS() (*dns.Sockets, error) {
+// listenDNS opens the DNS sockets of the namespace that the calling thread is in; fresh if it never had any.
+func listenDNS(fresh bool) (*dns.Sockets, error) {
 	socks, err := dns.Listen()
 	if err != nil {
 		return nil, err
 	}
-	if err := nft.RedirectDNS(dns.Addr, socks.Port(), socks.Port()); err != nil {
+	if err := nft.RedirectDNS(dns.Addr, socks.Port(), socks.Port(), fresh); err != nil {
 		socks.Close()
 		return nil, err
 	}

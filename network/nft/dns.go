@@ -14,17 +14,21 @@ import (
 //
 // The ports are rewritten in the packets, both ways and without connection tracking: a NAT rule would switch
 // conntrack on for the whole namespace, which costs every packet of the container and an entry per query.
-// Calling it again replaces the table.
+// fresh says that it was not called for this namespace before; else the table is replaced, which takes longer.
 //
 // Precondition: the goroutine is locked to a thread in the container's namespace.
-func RedirectDNS(addr netip.Addr, udp, tcp uint16) error {
-	c, err := nftables.New()
+func RedirectDNS(addr netip.Addr, udp, tcp uint16, fresh bool) error {
+	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return fmt.Errorf("cannot open nftables: %w", err)
 	}
+	// Nobody waits for the close: see Firewall.open.
+	defer func() { go c.CloseLasting() }()
 	t := &nftables.Table{Name: "stack-dns", Family: nftables.TableFamilyIPv4}
-	c.AddTable(t)
-	c.DelTable(t)
+	if !fresh {
+		c.AddTable(t)
+		c.DelTable(t)
+	}
 	c.AddTable(t)
 	// Before conntrack (priority -200), for those containers that switch it on themselves.
 	ch := c.AddChain(&nftables.Chain{Table: t, Name: "output", Type: nftables.ChainTypeFilter,

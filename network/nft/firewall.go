@@ -34,9 +34,9 @@ const tablePrefix = "stack-"
 // that somebody deleted ("nft flush ruleset") is put back whole by the next change. Safe for concurrent use.
 type Firewall struct {
 	name string
-	dial func() (*nftables.Conn, error)
 
 	mu       sync.Mutex
+	conn     *nftables.Conn     // open as long as it works, see open
 	networks map[string]Network // by bridge
 	forwards map[forwardKey]Forward
 }
@@ -56,7 +56,6 @@ func (f Forward) key() forwardKey {
 func New(instance string) *Firewall {
 	return &Firewall{
 		name:     tablePrefix + instance,
-		dial:     func() (*nftables.Conn, error) { return nftables.New() },
 		networks: map[string]Network{},
 		forwards: map[forwardKey]Forward{},
 	}
@@ -180,11 +179,45 @@ func (f *Firewall) DelForwards(forwards []Forward) error {
 	return f.change(func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetDeleteElements, known) })
 }
 
-func (f *Firewall) batch(s *schema, fill func(c *nftables.Conn) error) error {
-	c, err := f.dial()
-	if err != nil {
-		return fmt.Errorf("cannot open nftables: %w", err)
+// open returns the socket of all operations. It stays open because closing one makes the kernel wait until what earlier transactions
+// deleted is freed, some 20 ms (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). Precondition: f.mu is held.
+func (f *Firewall) open() (*nftables.Conn, error) {
+	if f.conn == nil {
+		c, err := nftables.New(nftables.AsLasting())
+		if err != nil {
+			return nil, fmt.Errorf("cannot open nftables: %w", err)
+		}
+		f.conn = c
 	}
+	return f.conn, nil
+}
+
+// reset gives up a socket after an error: answers to the failed requests may still be in it. Precondition: f.mu is held.
+func (f *Firewall) reset() {
+	if c := f.conn; c != nil {
+		f.conn = nil
+		go c.CloseLasting()
+	}
+}
+
+// Close lets go of the kernel; the table stays. A later operation opens it again.
+func (f *Firewall) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reset()
+}
+
+// batch sends what fill queues as one transaction. Precondition: f.mu is held.
+func (f *Firewall) batch(s *schema, fill func(c *nftables.Conn) error) (err error) {
+	c, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.reset()
+		}
+	}()
 	if err := fill(c); err != nil {
 		return fmt.Errorf("cannot write nftables table %s: %w", s.table.Name, err)
 	}

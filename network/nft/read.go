@@ -19,9 +19,11 @@ type Contents struct {
 func (f *Firewall) Read() (Contents, error) {
 	s := newSchema(f.name)
 	c := Contents{schema: s, elems: map[string]map[string]string{}}
-	conn, err := f.dial()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	conn, err := f.open()
 	if err != nil {
-		return c, fmt.Errorf("cannot open nftables: %w", err)
+		return c, err
 	}
 	for _, set := range s.sets() {
 		elems, err := conn.GetSetElements(set)
@@ -69,12 +71,15 @@ func (c Contents) has(each func(apply) error) bool {
 
 // Others says whether another instance has a table on this host.
 func (f *Firewall) Others() (bool, error) {
-	conn, err := f.dial()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	conn, err := f.open()
 	if err != nil {
-		return false, fmt.Errorf("cannot open nftables: %w", err)
+		return false, err
 	}
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
+		f.reset()
 		return false, fmt.Errorf("cannot list nftables tables: %w", err)
 	}
 	for _, t := range tables {
