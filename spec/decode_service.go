@@ -137,9 +137,28 @@ var serviceFields = fields[draft]{
 
 var loggingFields = fields[Logging]{
 	"driver": func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.oneOf(n, "json-file", "local", "none") },
-	"options": func(d *decoder, n *tree.Node, l *Logging) {
-		l.Options = d.stringMap(n)
-	},
+	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.logOptions(n) },
+}
+
+// logOptions checks the two options that rotate a log; the others belong to drivers
+// that are not here, or choose a format that ours does not have.
+func (d *decoder) logOptions(n *tree.Node) map[string]string {
+	m := d.options(n)
+	for _, p := range n.Pairs {
+		switch v := p.Value; p.Key.Value {
+		case "max-size":
+			if v.Value != "-1" && !v.IsNull() {
+				d.bytes(v)
+			}
+		case "max-file":
+			if !v.IsNull() {
+				d.integer(v, 1, math.MaxInt32)
+			}
+		default:
+			d.warn(CodeIgnored, p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
+		}
+	}
+	return m
 }
 
 // both notes the node of a key that deploy.resources can say too.
