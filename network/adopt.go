@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -27,8 +26,11 @@ func (d *Driver) adopt(ctx context.Context) error {
 	var gone []*bridged
 	for _, rec := range networks {
 		n, err := newBridged(rec)
-		if err != nil {
-			return fmt.Errorf("cannot adopt network %q: %w", rec.Config.ID, err)
+		if err != nil { // not a record that we wrote; its link is swept below
+			if err := d.records.dropNetwork(rec.Config.ID); err != nil {
+				return err
+			}
+			continue
 		}
 		if rec.Deleting {
 			d.networks[deletingKey(rec)] = n

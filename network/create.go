@@ -127,6 +127,11 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		}
 		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
+	if !fresh {
+		if err := d.reattach(n); err != nil {
+			return State{}, fmt.Errorf("cannot repair network %q: %w", c.ID, err)
+		}
+	}
 	if fresh {
 		if err := d.contested(n); err != nil {
 			d.undoCreate(n)
@@ -264,6 +269,34 @@ func (d *Driver) raise(rec networkRecord) error {
 		return nil
 	}
 	return d.enableForwarding(families(rec.Pools))
+}
+
+// reattach puts the containers' links back on a bridge that was made anew under them.
+func (d *Driver) reattach(n *bridged) error {
+	bridge, err := d.link.LinkByName(n.rec.Bridge)
+	if err != nil {
+		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
+	}
+	d.mu.Lock()
+	var names []string
+	for _, s := range d.sandboxes {
+		for _, ep := range s.rec.Endpoints {
+			if ep.Network == n.rec.Config.ID {
+				names = append(names, ep.HostLink)
+			}
+		}
+	}
+	d.mu.Unlock()
+	for _, name := range names {
+		link, err := d.link.LinkByName(name)
+		if err != nil || link.Attrs().MasterIndex == bridge.Attrs().Index {
+			continue // one that is gone is for Setup to make again
+		}
+		if err := d.link.LinkSetMaster(link, bridge); err != nil {
+			return fmt.Errorf("cannot put %s on bridge %s: %w", name, n.rec.Bridge, err)
+		}
+	}
+	return nil
 }
 
 // contested finds out whether another daemon of this host took an overlapping subnet at the same time. There is no lock between

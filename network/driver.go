@@ -78,7 +78,7 @@ type sandbox struct {
 	rec    sandboxRecord
 	ports  []*hostport.Reservation
 	server *dns.Server
-	held   string // why a port of it could not be reserved again, after a restart
+	held   string // what of it could not be taken up again after a restart: a port, DNS
 }
 
 // New opens the networks of o.Roots: it adopts what a predecessor left, finishes what it had begun and removes what

@@ -167,6 +167,7 @@ func TestRepair(t *testing.T) {
 		}
 		t.Logf("%s: %q, %q", what, nets[0].Problem, boxes[0].Problem)
 	}
+	served := false
 	repair := func() {
 		t.Helper()
 		h.network(Config{ID: "n"})
@@ -174,8 +175,11 @@ func TestRepair(t *testing.T) {
 		if b.addr4() != a.addr4() {
 			t.Errorf("the repair changed %s to %s", a.addr4(), b.addr4())
 		}
+		if fresh := b.Endpoints[0].HostLink != a.Endpoints[0].HostLink; fresh || !served {
+			b.greet(80, "a")
+			served = true
+		}
 		a = b
-		a.greet(80, "a")
 		if got, err := ask("127.0.0.1:8080"); err != nil || !strings.HasPrefix(got, "a ") {
 			t.Errorf("%q, %v", got, err)
 		}
@@ -193,7 +197,11 @@ func TestRepair(t *testing.T) {
 		t.Fatal(err)
 	}
 	sick("ip link del of the bridge")
+	link := a.Endpoints[0].HostLink
 	repair()
+	if a.Endpoints[0].HostLink != link {
+		t.Error("the container's namespace was made anew, though its processes may run in it")
+	}
 	if err := netns.Unbind(a.Path); err != nil {
 		t.Fatal(err)
 	}

@@ -141,6 +141,9 @@ func (d *Driver) sandboxState(s *sandbox, v sight) Sandbox {
 	st := s.state(d.netnsPath(s.rec.Config.ContainerID), d.resolvConf(s.rec.Config))
 	st.Problem = d.sandboxProblem(s, v)
 	st.Healthy = st.Problem == ""
+	if st.Healthy {
+		st.Problem = s.held // worth telling, but the container works
+	}
 	return st
 }
 
@@ -176,5 +179,5 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 			return fmt.Sprintf("port %d/%s is not forwarded", f.Port, f.Proto)
 		}
 	}
-	return s.held
+	return ""
 }

@@ -1,0 +1,120 @@
+package hostport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+
+func TestParseHexAddr(t *testing.T) {
+	for in, want := range map[string]string{
+		"0100007F:1F90": "127.0.0.1:8080", "00000000:0050": "0.0.0.0:80",
+		"00000000000000000000000001000000:0035": "[::1]:53", "0000000000000000FFFF00000100007F:0050": "127.0.0.1:80",
+		"B80D0120000000000000000001000000:0001": "[2001:db8::1]:1",
+	} {
+		if got, ok := parseHexAddr(in); !ok || got.String() != want {
+			t.Errorf("%s is %s, %v; expected %s", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{"", ":", "0100007F", "0100007F:10000", "01:50", "zz00007F:0050"} {
+		if got, ok := parseHexAddr(in); ok {
+			t.Errorf("%q is %s", in, got)
+		}
+	}
+}
+
+func FuzzParseSockets(f *testing.F) {
+	f.Add("  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0\n")
+	f.Fuzz(func(t *testing.T, s string) { parseSockets(strings.NewReader(s), true) })
+}
+
+func TestReservationKeepsOthersOff(t *testing.T) {
+	sandbox.Require(t)
+	for _, proto := range []string{"tcp", "udp"} {
+		r, err := Reserve(proto, netip.Addr{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v4, v6 := r.Families(); !v4 || !v6 || r.Port == 0 {
+			t.Errorf("%s: %v %v %d", proto, v4, v6, r.Port)
+		}
+		for _, host := range []string{"127.0.0.1", "::1", "0.0.0.0"} {
+			if _, err := Reserve(proto, netip.MustParseAddr(host), r.Port); !errors.Is(err, errdefs.ErrConflict) {
+				t.Errorf("%s on %s: %v", proto, host, err)
+			}
+		}
+		if who := Owner(proto, netip.Addr{}, r.Port); !strings.Contains(who, "pid "+strconv.Itoa(os.Getpid())) {
+			t.Errorf("%s: the owner is %q", proto, who)
+		}
+		port := r.Port
+		r.Close()
+		again, err := Reserve(proto, netip.Addr{}, port)
+		if err != nil {
+			t.Errorf("after Close: %v", err)
+			continue
+		}
+		again.Close()
+	}
+}
+
+// The proxy hands on the end of one direction while the other goes on, and a reset where nobody listens.
+func TestProxyHalfClose(t *testing.T) {
+	sandbox.Require(t)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Reserve("tcp", netip.MustParseAddr("::1"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.Serve(l.Addr().(*net.TCPAddr).AddrPort())
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		buf := make([]byte, 100)
+		n := 0
+		for {
+			m, err := c.Read(buf[n:])
+			n += m
+			if err != nil {
+				break
+			}
+		}
+		c.Write([]byte("got " + string(buf[:n])))
+	}()
+	dial := func() *net.TCPConn {
+		c, err := net.Dial("tcp", netip.AddrPortFrom(r.Host, r.Port).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.(*net.TCPConn)
+	}
+	c := dial()
+	defer c.Close()
+	c.Write([]byte("all"))
+	c.CloseWrite()
+	buf := make([]byte, 100)
+	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "got all" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	l.Close()
+	d := dial()
+	defer d.Close()
+	if n, err := d.Read(buf); err == nil {
+		t.Errorf("nobody listens, but %q came", buf[:n])
+	}
+}
