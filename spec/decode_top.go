@@ -236,6 +236,9 @@ func (d *decoder) volumes(n *tree.Node) {
 				}
 			}
 		}
+		if hasOption(v.DriverOpts["o"], "bind") && v.DriverOpts["device"] != "" {
+			v.DriverOpts["device"] = d.path(v.DriverOpts["device"])
+		}
 		d.project.Volumes[key.Value] = &v.Volume
 	})
 }
