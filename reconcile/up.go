@@ -148,7 +148,7 @@ func (e *Engine) place(p *spec.Project, diags diag.List) {
 // at turns err into a diagnostic at path of p's file, if p has that.
 func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
 	var d *diag.Diagnostic
-	if p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
+	if err == nil || p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	r := p.Sources.At(path)

@@ -166,16 +166,16 @@ func (g *Group) Stop(id string) {
 }
 
 // Stopped says that the container has ended after Stop, so that nobody has to wait for the news to come round.
+// The caller may hold the lock that Changed takes: Changed is told beside it.
 func (g *Group) Stopped(id string, exit Exit) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	u := g.units[id]
-	var run uint64
-	if u != nil {
-		run = u.run
+	if u == nil || g.closed {
+		return
 	}
-	g.mu.Unlock()
-	if u != nil {
-		g.exited(id, run, exit)
+	if change, s, ok := g.end(u, u.run, exit); ok {
+		g.wg.Go(func() { g.runner.Changed(id, change, s) })
 	}
 }
 
@@ -252,10 +252,24 @@ func (g *Group) await(ctx context.Context, id string, run uint64) {
 // exited is the event that a run has ended.
 func (g *Group) exited(id string, run uint64, exit Exit) {
 	g.mu.Lock()
-	u := g.units[id]
-	if u == nil || u.run != run || u.state == Ended || u.state == Backoff {
-		g.mu.Unlock()
-		return // late, or told twice
+	var (
+		change Change
+		s      Status
+		ok     bool
+	)
+	if u := g.units[id]; u != nil {
+		change, s, ok = g.end(u, run, exit)
+	}
+	g.mu.Unlock()
+	if ok {
+		g.runner.Changed(id, change, s)
+	}
+}
+
+// end decides what follows the end of run. False when the news is late or was told before. Precondition: g.mu is held.
+func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
+	if u.run != run || u.state == Ended || u.state == Backoff {
+		return "", Status{}, false
 	}
 	u.halt()
 	u.exit = &exit
@@ -268,9 +282,7 @@ func (g *Group) exited(id string, run uint64, exit Exit) {
 		u.transition(Ended)
 	}
 	u.notify()
-	s := u.status()
-	g.mu.Unlock()
-	g.runner.Changed(id, change, s)
+	return change, u.status(), true
 }
 
 // later starts u again after delay. Precondition: g.mu is held and u is in Backoff.
