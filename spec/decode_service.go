@@ -136,7 +136,7 @@ var serviceFields = fields[draft]{
 }
 
 var loggingFields = fields[Logging]{
-	"driver": func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.oneOf(n, "json-file", "local", "none") },
+	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.oneOf(n, "json-file", "local", "none") },
 	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.logOptions(n) },
 }
 
