@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"syscall"
@@ -85,6 +86,7 @@ func (s *Store) readIndex() (*index, error) {
 		return nil, fmt.Errorf("cannot use %s: it has version %d and this program knows version %d; use the newer stack that wrote it", path, x.Version, indexVersion)
 	}
 	s.cached, s.cachedID = x, id
+	maps.DeleteFunc(s.configs, func(id v1.Hash, _ *v1.ConfigFile) bool { return x.byID(id) == nil })
 	return x, nil
 }
 

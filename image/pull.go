@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -22,6 +23,9 @@ import (
 // until Prune. Errors: *PullError for what registries said, errdefs.ErrNotFound when there is no such image
 // or none for p, errdefs.ErrInvalidArgument for a bad reference or an image that is not valid.
 func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, progress func(Progress)) (Info, error) {
+	if _, explicit, _ := idPrefix(ref); explicit {
+		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot pull %s: an image id says nothing of where the image is; pull a name", ref))
+	}
 	r, err := ParseReference(ref)
 	if err != nil {
 		return Info{}, err

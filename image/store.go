@@ -65,7 +65,7 @@ type Store struct {
 	mu       sync.Mutex
 	cached   *index                     // guarded by mu
 	cachedID fileID                     // guarded by mu
-	configs  map[v1.Hash]*v1.ConfigFile // guarded by mu; of images that are in cached
+	configs  map[v1.Hash]*v1.ConfigFile // guarded by mu; parsed configurations of images in cached
 }
 
 // Open makes the store's directories, removes what a crash left and returns the store.
@@ -97,8 +97,9 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 			return nil, fmt.Errorf("cannot open the image store: %w", diskError(s.root, err))
 		}
 	}
-	if err := s.path0700(); err != nil {
-		return nil, err
+	// MkdirAll leaves the mode of a directory that was there.
+	if err := os.Chmod(s.root, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
 	if err := errors.Join(s.sweep(), s.recoverUnsynced()); err != nil {
 		return nil, fmt.Errorf("cannot open the image store %s: %w", s.root, err)
@@ -107,13 +108,6 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
 	return s, nil
-}
-
-func (s *Store) path0700() error {
-	if err := os.Chmod(s.root, 0o700); err != nil {
-		return fmt.Errorf("cannot open the image store: %w", err)
-	}
-	return nil
 }
 
 // Close waits until what was pulled has reached the disk, or ctx ends. The store is not used afterwards.
