@@ -98,7 +98,10 @@ func identify(u specs.User, more []string, passwd, group []byte) (identity, erro
 		who.umask = int(*u.Umask)
 	}
 	name, groupName, hasGroup := strings.Cut(u.Username, ":")
-	acct, found, err := findAccount(passwd, name, who.uid, u.Username == "")
+	if hasGroup && name == "" { // ":group"
+		who.uid = 0
+	}
+	acct, found, err := findAccount(passwd, name, who.uid, name == "")
 	if err != nil {
 		return who, err
 	}

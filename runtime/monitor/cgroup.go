@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,5 +85,27 @@ func killCgroup(c proto.Cgroup) {
 		if alive == 0 {
 			return
 		}
+	}
+}
+
+// reapOrphans waits until all that the init left behind, which came to us as their subreaper, are gone. A process that the
+// kernel cannot end now (state D) is not waited for longer than limit.
+//
+// Precondition: the init is reaped.
+func reapOrphans(limit time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && err != unix.EINTR { // ECHILD: no more
+				return
+			}
+		}
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
 }

@@ -143,6 +143,7 @@ func (m *monitor) finish() {
 	exit.OOM = oomKills(m.b.Cgroup.OOM) > m.oom
 	if !m.ownPids() {
 		killCgroup(m.b.Cgroup)
+		reapOrphans(drain)
 	}
 	m.streams.wait(drain)
 	if m.log != nil {

@@ -1,0 +1,74 @@
+package monitor_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+func TestOutOfMemoryIsTold(t *testing.T) {
+	c := newContainer(t, image(t), "x=$(yes | head -c 200000000); echo survived")
+	c.cgroups()
+	if c.Cgroup.OOM == "" {
+		t.Skip("SKIP: no memory controller on cgroup v1 here")
+	}
+	dir := filepath.Dir(c.Cgroup.OOM)
+	must(t, os.WriteFile(filepath.Join(dir, "memory.limit_in_bytes"), []byte("30000000"), 0))
+	// Swap, where there is some, would take what the limit refuses.
+	os.WriteFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), []byte("30000000"), 0)
+	exit, out := c.run()
+	if !exit.OOM || exit.Code != 137 {
+		t.Errorf("exit %+v, log %q", exit, out)
+	}
+}
+
+// In a pid namespace of the host the kernel does not kill what an init leaves behind.
+func TestNothingOutlivesTheInit(t *testing.T) {
+	c := newContainer(t, image(t), "sleep 1000 & echo $!; exit 0")
+	c.cgroups()
+	var ns []specs.LinuxNamespace
+	for _, n := range c.Spec.Linux.Namespaces {
+		if n.Type != specs.PIDNamespace {
+			ns = append(ns, n)
+		}
+	}
+	c.Spec.Linux.Namespaces = ns
+	out := c.output()
+	var pid int
+	fmt.Sscan(out, &pid)
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+		t.Errorf("process %d is still there: %s", pid, b)
+	}
+}
+
+func TestJoinsNamespacesByPath(t *testing.T) {
+	root := image(t)
+	first := newContainer(t, root, "exec sleep 1000")
+	first.start()
+	status := first.await(proto.ReportStarted).Status
+	second := newContainer(t, root, "for n in pid net ipc uts mnt; do readlink /proc/self/ns/$n; done; ps | grep -c 'sleep 1000'; hostname")
+	second.Spec.Hostname = ""
+	for i, n := range second.Spec.Linux.Namespaces {
+		name := map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "pid", specs.NetworkNamespace: "net", specs.IPCNamespace: "ipc", specs.UTSNamespace: "uts"}[n.Type]
+		if name != "" {
+			second.Spec.Linux.Namespaces[i].Path = fmt.Sprintf("/proc/%d/ns/%s", status.Pid, name)
+		}
+	}
+	got := strings.Split(second.output(), "\n")
+	for i, name := range []string{"pid", "net", "ipc", "uts", "mnt"} {
+		want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", status.Pid, name))
+		must(t, err)
+		if (got[i] == want) != (name != "mnt") {
+			t.Errorf("%s: %s, the other's is %s", name, got[i], want)
+		}
+	}
+	if got[5] == "0" || got[6] != "box" {
+		t.Errorf("got %q", got)
+	}
+}
