@@ -89,6 +89,11 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 	}
 	result, err := s.guard(func() (api.Result, error) {
 		exit, err := do(ctx, streams, events.event)
+		// A program that could not be started has an exit code all the same: 127 not found, 126 not executable.
+		var start *runtime.StartError
+		if errors.As(err, &start) && start.Failure != nil && ctx.Err() == nil {
+			exit, err = runtime.Exit{Code: start.Failure.ExitCode, Error: err.Error()}, nil
+		}
 		return api.Result{Exit: &exit}, err
 	})
 	in.stdin.Close() // what still comes is not for anybody

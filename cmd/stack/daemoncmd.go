@@ -61,6 +61,8 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 			ready.Close()
 		}
 	}()
+	// Started by way of /proc/self/exe its name would be "exe" in ps and top.
+	os.WriteFile("/proc/self/comm", []byte("stack"), 0) //nolint:errcheck // a name
 	// The terminal that it was started from may go.
 	signal.Ignore(syscall.SIGHUP)
 	config, err := settings.Read(a.configPath())
