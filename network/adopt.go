@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/netns"
@@ -155,7 +157,7 @@ func (d *Driver) sweep() {
 			d.nextLink = n + 1
 		}
 		if !known[name] {
-			d.background.Go(func() { d.link.LinkDel(l) })
+			d.background.Go(func() { netlink.LinkDel(l) })
 		}
 	}
 }

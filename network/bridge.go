@@ -115,7 +115,8 @@ func (d *Driver) removeBridge(name string) error {
 		return nil
 	}
 	if err == nil {
-		err = d.link.LinkDel(link)
+		// By a socket of its own: on d.link every other verb would wait for the answer.
+		err = netlink.LinkDel(link)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("cannot remove bridge %s: %w", name, err)

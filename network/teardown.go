@@ -2,11 +2,10 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/network/netns"
 )
@@ -63,9 +62,7 @@ func (d *Driver) awaitGone(link string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			if err := d.link.LinkDel(l); err == nil || errors.Is(err, unix.ENODEV) {
-				return
-			}
+			netlink.LinkDel(l) // a failure means that it is gone, or that the next daemon sweeps it
 			return
 		}
 		time.Sleep(pause)
