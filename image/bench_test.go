@@ -95,3 +95,27 @@ func BenchmarkPull(b *testing.B) {
 	}
 	b.SetBytes(packed)
 }
+
+func BenchmarkPrepare(b *testing.B) {
+	sandbox.Require(b)
+	h := newHub(b)
+	h.push(b, "app:1", imageOf(b, layerOf(b, fileEntry("a", "1")), layerOf(b, fileEntry("b", "1"))))
+	dir, err := os.MkdirTemp(os.Getenv("STACK_BENCH_DIR"), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	s := openStore(b, roots.Roots{State: dir + "/state", Run: dir + "/run"})
+	ctx := context.Background()
+	info, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := s.Prepare(ctx, fmt.Sprint("c", n), info.ID); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

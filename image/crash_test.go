@@ -235,3 +235,21 @@ func TestTwoStores(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestSweep: what is being made is spared, what a crash left is not.
+func TestSweep(t *testing.T) {
+	s := newStore(t)
+	live, err := s.scratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	openStore(t, s.roots)
+	if _, err := os.Lstat(live.dir); err != nil {
+		t.Errorf("swept under its maker: %v", err)
+	}
+	live.lock.Close() // as the kernel does for a process that is killed
+	openStore(t, s.roots)
+	if _, err := os.Lstat(live.dir); err == nil {
+		t.Error("left over")
+	}
+}
