@@ -108,7 +108,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 			return // whoever started it has told
 		}
 		ev.Text = "Restarted"
-	case supervise.ChangeExited, supervise.ChangeRestarting:
+	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
 		ev.Text, ev.Exit = "Exited", &s.Exit.Code
 		if s.Exit.Code != 0 {
 			ev.Detail = ended(s)
@@ -116,6 +116,8 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		e.say(nil, ev)
 		if change == supervise.ChangeExited {
 			e.afterEnd(id)
+		}
+		if change != supervise.ChangeRestarting {
 			return
 		}
 		ev.Text, ev.Phase, ev.Exit = "Restarting", Working, nil

@@ -19,7 +19,8 @@ type Runner interface {
 	Restart(ctx context.Context, id string, wanted func() bool) error
 	// Probe runs a health check in container id. An error means that it could not be run at all.
 	Probe(ctx context.Context, id string, c health.Check) (health.Result, error)
-	// Changed is told of each change, after it. gone says that the container has ended for good by itself.
+	// Changed is told of each change, after it. With ChangeStarted and ChangeStopped the caller of Started and Stopped may
+	// hold the container's lock: Changed must not take it then.
 	Changed(id string, c Change, s Status)
 }
 
@@ -28,7 +29,8 @@ type Change string
 
 const (
 	ChangeStarted    Change = "started"
-	ChangeExited     Change = "exited" // for good
+	ChangeExited     Change = "exited"  // for good, by itself
+	ChangeStopped    Change = "stopped" // because somebody asked for it
 	ChangeRestarting Change = "restarting"
 	ChangeHealth     Change = "health"
 )
@@ -274,6 +276,9 @@ func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
 	u.halt()
 	u.exit = &exit
 	change := ChangeExited
+	if u.state == Stopping {
+		change = ChangeStopped
+	}
 	if delay, again := u.again(exit); again && u.state == Running && !g.closed {
 		u.transition(Backoff)
 		change = ChangeRestarting

@@ -1,0 +1,334 @@
+package fake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+type containers Host
+
+func (c *containers) host() *Host { return (*Host)(c) }
+
+// copyConfig keeps the fake honest: what comes back is what a file would hold.
+func copyConfig(cfg runtime.Config) runtime.Config {
+	raw, err := json.Marshal(cfg)
+	if err != nil {
+		panic(err)
+	}
+	var out runtime.Config
+	if err := json.Unmarshal(raw, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func (x *container) state() runtime.State {
+	cfg := copyConfig(x.cfg)
+	s := runtime.State{ID: x.cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: &cfg}
+	if x.status == runtime.Running {
+		s.Pid = x.pid
+	}
+	if x.exit != nil && x.status == runtime.Stopped {
+		exit := *x.exit
+		s.Exit = &exit
+	}
+	return s
+}
+
+func (c *containers) find(id string) (*container, error) {
+	x := c.containers[id]
+	if x == nil {
+		return nil, notFound("container %.12s does not exist", id)
+	}
+	return x, nil
+}
+
+func (c *containers) Create(ctx context.Context, cfg runtime.Config) (s runtime.State, err error) {
+	err = c.host().do(ctx, "Containers.Create", func() error {
+		if c.containers[cfg.ID] != nil {
+			return errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("container %.12s exists", cfg.ID))
+		}
+		for _, other := range c.containers {
+			if name := cfg.Labels["dev.stackrun.name"]; name != "" && other.cfg.Labels["dev.stackrun.name"] == name {
+				panic("two containers called " + name) // the loop's duty
+			}
+		}
+		x := &container{cfg: copyConfig(cfg), status: runtime.Created}
+		c.containers[cfg.ID] = x
+		s = x.state()
+		return nil
+	})
+	return s, err
+}
+
+func (c *containers) Replace(ctx context.Context, cfg runtime.Config) error {
+	return c.host().do(ctx, "Containers.Replace", func() error {
+		x, err := c.find(cfg.ID)
+		if err != nil {
+			return err
+		}
+		if x.status == runtime.Running {
+			return conflict("container %.12s runs", cfg.ID)
+		}
+		x.cfg = copyConfig(cfg)
+		return nil
+	})
+}
+
+func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err error) {
+	err = c.host().do(ctx, "Containers.Start", func() error {
+		x, err := c.find(id)
+		if err != nil {
+			return err
+		}
+		if x.status == runtime.Running {
+			s = x.state()
+			return nil
+		}
+		if c.Program != nil {
+			x.program = c.Program(x.cfg)
+		}
+		if x.program.StartError != nil {
+			x.status, x.exit = runtime.Stopped, &runtime.Exit{Code: 127, FinishedAt: time.Now(), Error: x.program.StartError.Error()}
+			return x.program.StartError
+		}
+		x.status, x.started, x.pid, x.exit, x.ended = runtime.Running, time.Now(), x.pid+1000, nil, make(chan struct{})
+		if x.program.For > 0 {
+			x.timer = time.AfterFunc(x.program.For, func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.end(x, runtime.Exit{Code: x.program.Code, OOM: x.program.OOM})
+			})
+		}
+		c.tell(runtime.Event{ID: id, Kind: runtime.EventStarted, At: time.Now()})
+		s = x.state()
+		return nil
+	})
+	return s, err
+}
+
+// end finishes the current run. Precondition: mu is held.
+func (c *containers) end(x *container, exit runtime.Exit) {
+	if x.status != runtime.Running {
+		return
+	}
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	exit.FinishedAt = time.Now()
+	x.status, x.exit = runtime.Stopped, &exit
+	close(x.ended)
+	c.tell(runtime.Event{ID: x.cfg.ID, Kind: runtime.EventExited, At: exit.FinishedAt, Exit: &exit})
+}
+
+func (c *containers) tell(e runtime.Event) {
+	for sub := range c.subs {
+		select {
+		case sub <- e:
+		default:
+		}
+	}
+}
+
+func (c *containers) Kill(ctx context.Context, id string, sig unix.Signal) error {
+	return c.host().do(ctx, "Containers.Kill", func() error {
+		x, err := c.find(id)
+		if err != nil {
+			return err
+		}
+		if sig == unix.SIGKILL || !x.program.IgnoreTerm {
+			c.end(x, runtime.Exit{Code: 128 + int(sig), Signal: int(sig)})
+		}
+		return nil
+	})
+}
+
+func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (exit runtime.Exit, err error) {
+	var ended chan struct{}
+	var x *container
+	err = c.host().do(ctx, "Containers.Stop", func() error {
+		var err error
+		if x, err = c.find(id); err != nil {
+			return err
+		}
+		if x.status != runtime.Running {
+			return nil
+		}
+		if ended = x.ended; !x.program.IgnoreTerm {
+			c.end(x, runtime.Exit{Code: 143, Signal: 15})
+		}
+		return nil
+	})
+	if err != nil {
+		return exit, err
+	}
+	if ended != nil {
+		if grace < 0 {
+			if grace = x.cfg.StopGrace; grace == 0 {
+				grace = 10 * time.Second
+			}
+		}
+		select {
+		case <-ended:
+		case <-time.After(grace):
+			c.mu.Lock()
+			c.end(x, runtime.Exit{Code: 137, Signal: 9})
+			c.mu.Unlock()
+		case <-ctx.Done():
+			return exit, context.Cause(ctx)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x.exit != nil {
+		exit = *x.exit
+	}
+	return exit, nil
+}
+
+func (c *containers) Delete(ctx context.Context, id string) error {
+	return c.host().do(ctx, "Containers.Delete", func() error {
+		x := c.containers[id]
+		if x == nil {
+			return nil
+		}
+		if x.status == runtime.Running {
+			return conflict("container %.12s runs", id)
+		}
+		delete(c.containers, id)
+		return nil
+	})
+}
+
+func (c *containers) List(ctx context.Context) ([]runtime.State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []runtime.State
+	for _, x := range c.containers {
+		out = append(out, x.state())
+	}
+	slices.SortFunc(out, func(a, b runtime.State) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+func (c *containers) State(ctx context.Context, id string) (runtime.State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err != nil {
+		return runtime.State{}, err
+	}
+	return x.state(), nil
+}
+
+func (c *containers) Wait(ctx context.Context, id string) (runtime.Exit, error) {
+	c.mu.Lock()
+	x, err := c.find(id)
+	if err != nil {
+		c.mu.Unlock()
+		return runtime.Exit{}, err
+	}
+	ended := x.ended
+	c.mu.Unlock()
+	if ended != nil {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return runtime.Exit{}, context.Cause(ctx)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x.exit == nil {
+		return runtime.Exit{}, conflict("container %.12s has not run", id)
+	}
+	return *x.exit, nil
+}
+
+func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, streams runtime.IO) (runtime.Exit, error) {
+	c.mu.Lock()
+	x, err := c.find(id)
+	if err == nil && x.status != runtime.Running {
+		err = conflict("container %.12s is not running", id)
+	}
+	if err != nil {
+		c.mu.Unlock()
+		return runtime.Exit{}, err
+	}
+	cfg, ended := copyConfig(x.cfg), x.ended
+	c.mu.Unlock()
+	code, after, output := 0, time.Duration(0), ""
+	if c.ExecResult != nil {
+		code, after, output = c.ExecResult(cfg, p)
+	}
+	if p.Timeout > 0 && after > p.Timeout {
+		code, after = 137, p.Timeout
+	}
+	select {
+	case <-ctx.Done():
+		return runtime.Exit{}, context.Cause(ctx)
+	case <-ended:
+		return runtime.Exit{Code: 137}, nil
+	case <-time.After(after):
+	}
+	if streams.Stdout != nil {
+		if _, err := io.WriteString(streams.Stdout, output); err != nil {
+			return runtime.Exit{}, err
+		}
+	}
+	return runtime.Exit{Code: code, FinishedAt: time.Now()}, nil
+}
+
+func (c *containers) Run(ctx context.Context, id string, streams runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
+	s, err := c.Start(ctx, id)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	if started != nil {
+		started(s)
+	}
+	return c.Wait(ctx, id)
+}
+
+func (c *containers) Attach(ctx context.Context, id string, streams runtime.IO) error {
+	_, err := c.Wait(ctx, id)
+	return err
+}
+
+func (c *containers) Events(ctx context.Context) <-chan runtime.Event {
+	in, out := make(chan runtime.Event, 256), make(chan runtime.Event)
+	c.mu.Lock()
+	c.subs[in] = true
+	c.mu.Unlock()
+	go func() {
+		defer close(out)
+		defer func() {
+			c.mu.Lock()
+			delete(c.subs, in)
+			c.mu.Unlock()
+		}()
+		for {
+			select {
+			case e := <-in:
+				select {
+				case out <- e:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}

@@ -1,0 +1,198 @@
+package fake
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/volume"
+)
+
+type networks Host
+
+func (n *networks) host() *Host { return (*Host)(n) }
+
+func (n *networks) Create(ctx context.Context, c network.Config) (s network.State, err error) {
+	err = n.host().do(ctx, "Networks.Create", func() error {
+		if have, ok := n.networks[c.ID]; ok {
+			s = have
+			s.Healthy, s.Problem = true, ""
+			n.networks[c.ID] = s
+			return nil
+		}
+		s = network.State{Config: c, Bridge: "br-" + c.ID, Pools: c.Pools, Healthy: true}
+		n.networks[c.ID] = s
+		return nil
+	})
+	return s, err
+}
+
+func (n *networks) Delete(ctx context.Context, id string) error {
+	return n.host().do(ctx, "Networks.Delete", func() error {
+		for _, box := range n.sandboxes {
+			for _, ep := range box.Endpoints {
+				if ep.Network == id {
+					return conflict("network %s is used by container %.12s", id, box.ContainerID)
+				}
+			}
+		}
+		delete(n.networks, id)
+		return nil
+	})
+}
+
+func (n *networks) List(ctx context.Context) ([]network.State, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []network.State
+	for _, s := range n.networks {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b network.State) int { return strings.Compare(a.Config.ID, b.Config.ID) })
+	return out, nil
+}
+
+func (n *networks) taken(p network.Port) string {
+	key := fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
+	if owner := n.Taken[key]; owner != "" {
+		return owner
+	}
+	for _, box := range n.sandboxes {
+		for _, q := range box.Ports {
+			if q.HostPort == p.HostPort && q.Protocol == p.Protocol {
+				return "container " + box.ContainerID[:12]
+			}
+		}
+	}
+	return ""
+}
+
+func (n *networks) CheckPorts(ctx context.Context, ports []network.Port) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range ports {
+		if owner := n.taken(p); owner != "" && p.HostPort != 0 {
+			return conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
+		}
+	}
+	return nil
+}
+
+func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box network.Sandbox, err error) {
+	err = n.host().do(ctx, "Networks.Setup", func() error {
+		if have, ok := n.sandboxes[c.ContainerID]; ok {
+			box = have
+			return nil
+		}
+		box = network.Sandbox{ContainerID: c.ContainerID, Path: "/fake/netns/" + c.ContainerID, ResolvConf: "nameserver 127.0.0.11\n", Healthy: true}
+		for _, e := range c.Endpoints {
+			if _, ok := n.networks[e.Network]; !ok {
+				return notFound("network %s does not exist", e.Network)
+			}
+			n.nextAddr++
+			ep := network.Endpoint{EndpointConfig: e, Addr4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n.nextAddr}), 24)}
+			if e.IPv4.IsValid() {
+				ep.Addr4 = netip.PrefixFrom(e.IPv4, 24)
+			}
+			box.Endpoints = append(box.Endpoints, ep)
+		}
+		for _, p := range c.Ports {
+			if p.HostPort == 0 {
+				n.nextPort++
+				p.HostPort = n.nextPort
+			}
+			if owner := n.taken(p); owner != "" {
+				return conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
+			}
+			box.Ports = append(box.Ports, p)
+		}
+		n.sandboxes[c.ContainerID] = box
+		return nil
+	})
+	return box, err
+}
+
+func (n *networks) Teardown(ctx context.Context, id string) error {
+	return n.host().do(ctx, "Networks.Teardown", func() error {
+		delete(n.sandboxes, id)
+		return nil
+	})
+}
+
+func (n *networks) Sandboxes(ctx context.Context) ([]network.Sandbox, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []network.Sandbox
+	for _, s := range n.sandboxes {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b network.Sandbox) int { return strings.Compare(a.ContainerID, b.ContainerID) })
+	return out, nil
+}
+
+func (n *networks) HostGateway(ctx context.Context, nets []string) (network.HostsEntry, error) {
+	return network.HostsEntry{Addr: netip.MustParseAddr("10.0.0.1"), Names: []string{"host-gateway"}}, nil
+}
+
+type volumes Host
+
+func (v *volumes) host() *Host { return (*Host)(v) }
+
+func (v *volumes) Create(ctx context.Context, c volume.Config) (s volume.State, err error) {
+	err = v.host().do(ctx, "Volumes.Create", func() error {
+		if have, ok := v.volumes[c.ID]; ok {
+			s = have
+			return nil
+		}
+		s = volume.State{Config: c, Path: "/fake/volumes/" + c.ID}
+		v.volumes[c.ID] = s
+		return nil
+	})
+	return s, err
+}
+
+func (v *volumes) Delete(ctx context.Context, id string) error {
+	return v.host().do(ctx, "Volumes.Delete", func() error {
+		delete(v.volumes, id)
+		return nil
+	})
+}
+
+func (v *volumes) List(ctx context.Context) ([]volume.State, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var out []volume.State
+	for _, s := range v.volumes {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b volume.State) int { return strings.Compare(a.Config.ID, b.Config.ID) })
+	return out, nil
+}
+
+func (v *volumes) Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var out []mount.Mount
+	for _, u := range uses {
+		m := mount.Mount{Type: "bind", Source: u.Source, Target: u.Target}
+		switch u.Kind {
+		case volume.Volume:
+			s, ok := v.volumes[u.Source]
+			if !ok {
+				return nil, notFound("volume %s does not exist", u.Source)
+			}
+			m.Source, m.CopyUp = s.Path, !u.NoCopy
+		case volume.Tmpfs:
+			m.Type, m.Source = "tmpfs", ""
+		case volume.File:
+			m.Type, m.Source, m.File = "file", "", &mount.File{Content: u.Content, UID: u.UID, GID: u.GID, Mode: u.Mode}
+		}
+		out = append(out, m)
+	}
+	slices.SortStableFunc(out, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
+	return out, nil
+}
