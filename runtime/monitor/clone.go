@@ -50,9 +50,6 @@ var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
 
 func (m *monitor) namespaces() (flags uintptr, joinPid string) {
 	flags = unix.CLONE_NEWNS // boot mounts: never in ours
-	if m.b.Spec == nil || m.b.Spec.Linux == nil {
-		return flags, ""
-	}
 	for _, ns := range m.b.Spec.Linux.Namespaces {
 		switch {
 		case ns.Path == "":

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/logs"
@@ -24,7 +25,7 @@ const drain = 2 * time.Second
 func Main() int {
 	prepareProcess()
 	raw, err := readBootstrap()
-	var b proto.Bootstrap
+	var b bootstrap
 	if err == nil {
 		err = json.Unmarshal(raw, &b)
 	}
@@ -56,8 +57,30 @@ func readBootstrap() ([]byte, error) {
 	return io.ReadAll(f)
 }
 
+// bootstrap is proto.Bootstrap as far as the monitor itself reads it. The rest is for boot, and what is
+// not decoded costs neither time nor memory, which a monitor holds for as long as its container runs.
+type bootstrap struct {
+	proto.Bootstrap
+	// These stand before the fields of the same name above (encoding/json: the least nested wins).
+	Spec struct {
+		Process struct {
+			Terminal bool `json:"terminal"`
+		} `json:"process"`
+		Linux struct {
+			Namespaces []specs.LinuxNamespace `json:"namespaces"`
+		} `json:"linux"`
+	} `json:"spec"`
+	Root    skipped `json:"root"`
+	Mounts  skipped `json:"mounts"`
+	Seccomp skipped `json:"seccomp"`
+}
+
+type skipped struct{}
+
+func (skipped) UnmarshalJSON([]byte) error { return nil }
+
 type monitor struct {
-	b       *proto.Bootstrap
+	b       *bootstrap
 	log     *logs.Writer // nil: nobody wants it
 	streams streams
 	server  *server
@@ -69,7 +92,9 @@ type monitor struct {
 }
 
 func (m *monitor) run(raw []byte) int {
-	if f := m.start(raw); f != nil {
+	f := m.start(raw)
+	clear(raw) // contents of secrets are in it
+	if f != nil {
 		m.fail(f)
 		return 1
 	}
@@ -117,7 +142,6 @@ func (m *monitor) start(raw []byte) *proto.Failure {
 func (m *monitor) settle() {
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0)
-	m.b.Spec, m.b.Root, m.b.Mounts, m.b.Seccomp = nil, nil, nil, nil // contents of secrets are among these
 	debug.FreeOSMemory()
 }
 

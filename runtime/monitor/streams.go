@@ -44,7 +44,7 @@ func (c *childFiles) close() {
 // openStreams makes the stdio that boot starts with. With a terminal that is /dev/null, until it has made one.
 func (m *monitor) openStreams() (*childFiles, *proto.Failure) {
 	c := &childFiles{[3]int{-1, -1, -1}}
-	terminal := m.b.Spec != nil && m.b.Spec.Process != nil && m.b.Spec.Process.Terminal
+	terminal := m.b.Spec.Process.Terminal
 	for fd := range 3 {
 		if err := m.openStream(c, fd, terminal); err != nil {
 			c.close()
