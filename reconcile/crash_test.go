@@ -1,0 +1,163 @@
+package reconcile_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"testing"
+	"testing/synctest"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+var errCrash = errors.New("the daemon is killed")
+
+// everyKind is a project with every kind of resource; level changes a field of db, which the others follow.
+func everyKind(level string) *spec.Project {
+	db := service("db", healthy, func(s *spec.Service) {
+		s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}, {Type: "volume", Target: "/cache"}}
+		s.Environment["LEVEL"] = level
+		s.Restart.Name = "always"
+	})
+	api := service("api", after("db", spec.ServiceHealthy, true), func(s *spec.Service) { s.Replicas = 2 })
+	web := service("web", after("api", spec.ServiceStarted, false), func(s *spec.Service) { s.Ports = []spec.Port{{Published: 8080, Target: 80, Protocol: "tcp"}} })
+	side := service("side", func(s *spec.Service) { s.Networks, s.NetworkMode = nil, "service:web" })
+	return project(db, api, web, side)
+}
+
+// TestKilledBeforeAndAfterEveryOperation stops the daemon at each operation of up, of an update and of down; the next
+// daemon gets to the same state, and nothing is left over.
+func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
+	for n := 1; ; n++ {
+		died := false
+		run(t, func(b *bench) {
+			count, down := 0, false
+			b.host.Fault = func(op string, after bool) error {
+				if count++; down || count == n {
+					died, down = true, true // after its death it does nothing any more
+					return errCrash
+				}
+				return nil
+			}
+			again := func() {
+				if down {
+					b.shut()
+					b.host.Fault = nil
+					down = false
+					b.boot()
+				}
+			}
+			step := func(do func() error) {
+				b.Helper()
+				if err := do(); err != nil {
+					if !down {
+						b.Fatalf("operation %d: %v", n, err)
+					}
+					again()
+					if err := do(); err != nil {
+						b.Fatalf("operation %d, the next daemon: %v", n, err)
+					}
+				}
+				again()
+			}
+			var volume []string
+			for _, level := range []string{"1", "2"} {
+				step(func() error { return b.engine.Up(b.Context(), everyKind(level), reconcile.UpOptions{}, nil) })
+				synctest.Wait()
+				rows := b.rows("shop")
+				for _, name := range []string{"shop-db-1", "shop-api-1", "shop-api-2", "shop-web-1", "shop-side-1"} {
+					if rows[name].State != "running" {
+						b.Errorf("operation %d, level %s: %s is %q", n, level, name, rows[name].State)
+					}
+				}
+				if len(rows) != 5 {
+					b.Errorf("operation %d: %d containers", n, len(rows))
+				}
+				if volume != nil && !slices.Equal(volume, rows["shop-db-1"].Mounts) {
+					b.Errorf("operation %d: the anonymous volume was lost in the update: %v, then %v", n, volume, rows["shop-db-1"].Mounts)
+				}
+				volume = rows["shop-db-1"].Mounts
+				before := b.host.Fault
+				b.host.Fault = nil
+				if ops := b.changes(func() { b.up(everyKind(level), reconcile.UpOptions{}) }); len(ops) > 0 {
+					b.Errorf("operation %d: another up does %v", n, ops)
+				}
+				b.host.Fault = before
+			}
+			step(func() error {
+				return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)
+			})
+			if left := b.host.Left(); len(left) > 0 {
+				b.Errorf("operation %d: left %v", n, left)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+		if !died {
+			if n < 50 {
+				t.Errorf("only %d operations were counted", n)
+			}
+			return
+		}
+	}
+}
+
+// TestRandomProjectsConverge: whatever project follows whatever other, a second up does nothing.
+func TestRandomProjectsConverge(t *testing.T) {
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			run(t, func(b *bench) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				for range 4 {
+					p := randomProject(r)
+					b.up(p, reconcile.UpOptions{RemoveOrphans: true, ForceRecreate: r.IntN(5) == 0})
+					if ops := b.changes(func() { b.up(p, reconcile.UpOptions{RemoveOrphans: true}) }); len(ops) > 0 {
+						b.Errorf("a second up did %v", ops)
+					}
+				}
+				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
+					b.Fatal(err)
+				}
+				if left := b.host.Left(); len(left) > 0 {
+					b.Errorf("left %v", left)
+				}
+			})
+		})
+	}
+}
+
+func randomProject(r *rand.Rand) *spec.Project {
+	var services []*spec.Service
+	for i := range 1 + r.IntN(6) {
+		s := service(fmt.Sprintf("s%d", i), func(s *spec.Service) {
+			s.Image = []string{"app:1", "app:2"}[r.IntN(2)]
+			s.Replicas = r.IntN(4)
+			s.Environment["E"] = fmt.Sprint(r.IntN(2))
+			if r.IntN(2) == 0 {
+				healthy(s)
+			}
+			if r.IntN(3) == 0 {
+				s.Mounts = []spec.Mount{{Type: "volume", Source: []string{"data", ""}[r.IntN(2)], Target: "/d"}}
+			}
+		})
+		for j := range i {
+			if r.IntN(3) == 0 {
+				c := spec.ServiceStarted
+				if services[j].HealthCheck != nil && r.IntN(2) == 0 {
+					c = spec.ServiceHealthy
+				}
+				s.DependsOn[services[j].Name] = spec.Dependency{Condition: c, Restart: r.IntN(2) == 0, Required: r.IntN(4) > 0}
+			}
+		}
+		services = append(services, s)
+	}
+	p := project(services...)
+	if r.IntN(3) == 0 {
+		p.Networks["default"].Internal = true // another network: made anew
+	}
+	return p
+}
