@@ -9,7 +9,7 @@ trap '"$stack" down --volumes --timeout 5' EXIT
 # http METHOD PATH [BODY]: the whole answer, by bash alone.
 http() {
 	local body=${3-}
-	exec 3<>"/dev/tcp/127.0.0.1/$port"
+	exec 3<>"/dev/tcp/127.0.0.1/$port" || return
 	printf '%s %s HTTP/1.0\r\nHost: shop\r\nContent-Length: %d\r\n\r\n%s' "$1" "$2" "${#body}" "$body" >&3
 	tr -d '\r' <&3
 	exec 3>&-
@@ -22,6 +22,11 @@ expect() {
 }
 
 "$stack" up --detach --wait
+# web has no health check: it runs, and listens a moment later.
+for _ in {1..100}; do
+	http GET /products 2>/dev/null | grep -q '200 OK' && break
+	sleep 0.1
+done
 expect '201 Created' "$(http POST /products '{"name": "Blue Pot", "price": 1200}')"
 expect 'X-Cache: ' "$(http GET /products/1)"
 expect '"Blue Pot"' "$(http GET /products)"

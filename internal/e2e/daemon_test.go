@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,6 +70,35 @@ services:
 	}
 }
 
+// TestLeavesNothing: a new instance, up, down --volumes. The image and empty directories stay, and nothing else.
+func TestLeavesNothing(t *testing.T) {
+	h := ownHost(t)
+	for _, dir := range h.objects() {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.startDaemon(t)
+	p := newProject(t, h, "nothing", map[string]string{"compose.yaml": `
+services:
+  web:
+    image: busybox
+    command: ` + httpd + `
+    ports: ["127.0.0.1:18086:80"]
+    volumes: [data:/data, /anonymous]
+    networks: [a, b]
+    mem_limit: 64m
+volumes:
+  data:
+networks:
+  a:
+  b: {internal: true}
+`})
+	p.up()
+	p.ok("down", "--volumes", "--timeout", "0")
+	// newProject compares.
+}
+
 // TestAutoStart: the first command starts a daemon; without a project it leaves by itself.
 func TestAutoStart(t *testing.T) {
 	h := ownHost(t)
@@ -79,9 +109,12 @@ func TestAutoStart(t *testing.T) {
 	equal(t, "app", p.one("auto-app-1").State, "running")
 	p.ok("down", "--timeout", "0")
 	sandbox.Eventually(t, 2*patience, "the daemon leaves when it has nothing to do", func() bool {
-		_, err := os.Stat(h.run("stack.sock"))
-		return os.IsNotExist(err)
+		s, err := sandbox.Take()
+		return err == nil && !slices.ContainsFunc(s.Processes, func(p string) bool { return strings.Contains(p, h.state()) })
 	})
+	if _, err := os.Stat(h.run("stack.sock")); err == nil {
+		t.Error("the daemon left its socket behind")
+	}
 }
 
 func TestVersionAndDoctor(t *testing.T) {

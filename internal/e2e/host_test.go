@@ -56,12 +56,30 @@ func theHost(t *testing.T) *host {
 		}
 		h := newHost(t, dir)
 		h.startDaemon(t)
+		h.warmUp(t)
 		shared.host = h
 	})
 	if shared.host == nil {
 		t.Fatal("the shared daemon did not start, see the first test")
 	}
 	return shared.host
+}
+
+// warmUp brings a project up and down, for what an instance makes once and keeps (TestLeavesNothing says what that may be).
+func (h *host) warmUp(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(h.dir, "warmup")
+	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
+	for _, args := range [][]string{{"up", "--detach"}, {"down", "--volumes", "--timeout", "0"}} {
+		if r := h.exec(t, dir, "", nil, args...); r.code != 0 {
+			t.Fatalf("%s\nthe daemon's log:\n%s", r, tail(h.log, 20))
+		}
+	}
+	// down need not wait for the kernel to take links down.
+	sandbox.Eventually(t, patience, "the warm-up's network is gone", func() bool {
+		s, err := sandbox.Take(h.run("network", "networks"))
+		return err == nil && len(s.Links) == 1 && len(s.Files) <= 1
+	})
 }
 
 // ownHost is an instance for t alone, without a daemon: the first command starts one, or startDaemon does.

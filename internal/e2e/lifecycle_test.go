@@ -186,14 +186,15 @@ func TestLogs(t *testing.T) {
 services:
   talk:
     image: busybox
-    command: ["sh", "-c", "for i in 1 2 3 4 5; do echo line $$i; done; echo to stderr >&2; printf 'no newline'; sleep infinity"]
+    command: ["sh", "-c", "for i in 1 2 3 4 5; do echo line $$i; done; echo to stderr >&2; echo last; printf 'no newline'; trap 'exit 0' TERM; sleep infinity & wait"]
   quiet:
     image: busybox
     command: [sleep, infinity]
 `)
 	p.up()
-	p.eventually("all is written", func() bool { return strings.Contains(p.ok("logs", "talk"), "no newline") })
-	equal(t, "--no-log-prefix --tail 2", p.ok("logs", "--no-log-prefix", "--tail", "2", "talk"), "to stderr\nno newline\n")
+	p.eventually("all is written", func() bool { return strings.Contains(p.ok("logs", "talk"), "last") })
+	equal(t, "--no-log-prefix --tail 3", p.ok("logs", "--no-log-prefix", "--tail", "3", "talk"), "line 5\nlast\n")
+	equal(t, "stderr of logs", p.run("logs", "--no-log-prefix", "talk").stderr, "to stderr\n")
 	contains(t, "prefix", p.ok("logs", "--no-color"), "talk-1  | line 1\n")
 	equal(t, "--tail 0", p.ok("logs", "--tail", "0"), "")
 	equal(t, "--since in the future", p.ok("logs", "--since", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), "")
@@ -213,7 +214,7 @@ services:
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.ok("stop", "--timeout", "0", "talk")
+	p.ok("stop", "talk") // its end ends the line that has no newline
 	if err := follow.Wait(); err != nil {
 		t.Errorf("logs --follow: %v", err)
 	}

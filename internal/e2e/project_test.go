@@ -33,11 +33,18 @@ func newProject(t *testing.T, h *host, name string, files map[string]string) *pr
 			t.Logf("at the end:\n%s\n%s", p.run("ps", "--all"), p.run("logs", "--tail", "20"))
 			t.Logf("the daemon's log:\n%s", tail(h.log, 20))
 		}
-		if r := p.run("down", "--volumes", "--remove-orphans", "--timeout", "0"); r.code != 0 {
-			t.Errorf("the project cannot be taken down: %s", r)
-		}
+		p.takeDown()
 	})
 	return p
+}
+
+// takeDown works by the project's name alone: its file may be what a test is about.
+func (p *project) takeDown() {
+	p.t.Helper()
+	r := p.host.exec(p.t, p.t.TempDir(), "", nil, "--project-name", p.name, "down", "--volumes", "--remove-orphans", "--timeout", "0")
+	if r.code != 0 {
+		p.t.Errorf("the project cannot be taken down: %s", r)
+	}
 }
 
 // compose is a project on the shared host of one compose.yaml.

@@ -68,6 +68,16 @@ func getProduct(t *testing.T, id int) (p shopProduct, cache string) {
 	return p, header.Get("X-Cache")
 }
 
+// waitForShop waits until web and api answer: web has no health check, so that --wait ends when nginx runs, a
+// moment before it listens.
+func waitForShop(p *project) {
+	p.t.Helper()
+	p.eventually("the shop answers", func() bool {
+		code, _, _, err := get(shopURL + "/products")
+		return err == nil && code == http.StatusOK
+	})
+}
+
 // TestShop is the real application of examples/shop, up and down, talked to as its clients do.
 func TestShop(t *testing.T) {
 	h := theHost(t)
@@ -81,6 +91,7 @@ func TestShop(t *testing.T) {
 	start := time.Now()
 	p.up()
 	t.Logf("up, images there: %s", time.Since(start).Round(time.Millisecond))
+	waitForShop(p)
 
 	want := map[string]string{
 		"shop-db-1": "running healthy", "shop-cache-1": "running ", "shop-migrate-1": "exited ",
@@ -127,10 +138,7 @@ func TestShop(t *testing.T) {
 
 	t.Run("a restart keeps the data", func(t *testing.T) {
 		p.ok("restart", "db", "api")
-		p.eventually("the shop answers again", func() bool {
-			code, body, _, err := get(shopURL + "/products")
-			return err == nil && code == http.StatusOK && strings.Contains(body, "Blue Pot")
-		})
+		waitForShop(p)
 		p.ok("down")
 		if n := len(p.ps()); n != 0 {
 			t.Errorf("after down there are %d containers", n)
@@ -139,9 +147,9 @@ func TestShop(t *testing.T) {
 			t.Errorf("down took the named volume: %v", err)
 		}
 		p.up()
-		code, body, _, err := get(shopURL + "/products")
-		if err != nil || code != http.StatusOK || !strings.Contains(body, "Blue Pot") {
-			t.Errorf("after down and up: %d, %v: %s", code, err, body)
+		waitForShop(p)
+		if _, body, _, _ := get(shopURL + "/products"); !strings.Contains(body, "Blue Pot") {
+			t.Errorf("after down and up the product is gone: %s", body)
 		}
 	})
 
