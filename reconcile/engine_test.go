@@ -135,7 +135,9 @@ func service(name string, change ...func(*spec.Service)) *spec.Service {
 }
 
 func after(name string, c spec.Condition, restart bool) func(*spec.Service) {
-	return func(s *spec.Service) { s.DependsOn[name] = spec.Dependency{Condition: c, Restart: restart, Required: true} }
+	return func(s *spec.Service) {
+		s.DependsOn[name] = spec.Dependency{Condition: c, Restart: restart, Required: true}
+	}
 }
 
 func healthy(s *spec.Service) {

@@ -1,0 +1,113 @@
+package bundle
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/reconcile/plan"
+)
+
+func TestArgs(t *testing.T) {
+	image := v1.Config{Entrypoint: []string{"/entry"}, Cmd: []string{"serve"}}
+	for _, tt := range []struct {
+		entrypoint, command []string
+		want                string
+	}{
+		{nil, nil, "/entry serve"},
+		{nil, []string{"x"}, "/entry x"},
+		{nil, []string{}, "/entry"},
+		{[]string{"e"}, nil, "e"},
+		{[]string{"e"}, []string{"x"}, "e x"},
+		{[]string{}, []string{"x"}, "x"},
+	} {
+		got, err := Args(&plan.Spec{Entrypoint: tt.entrypoint, Command: tt.command}, &image)
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("entrypoint %q command %q: got %q, %v; expected %q", tt.entrypoint, tt.command, got, err, tt.want)
+		}
+	}
+	if _, err := Args(&plan.Spec{Entrypoint: []string{}}, &image); err == nil {
+		t.Error("nothing to run was accepted")
+	}
+}
+
+func TestEnvLaterWinsAndNamesOccurOnce(t *testing.T) {
+	got := Env(&plan.Spec{Environment: map[string]string{"B": "file", "A": "file"}}, &v1.Config{Env: []string{"PATH=/x", "B=image"}}, "host")
+	if want := []string{"PATH=/x", "HOSTNAME=host", "B=file", "A=file"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+}
+
+func input(s plan.Spec) Input {
+	s.Image = "app:1"
+	return Input{ID: strings.Repeat("ab", 32), Name: "shop-web-1", Project: "shop", Service: "web", Number: 1, Spec: s, Image: v1.Config{Cmd: []string{"serve"}}, ImageID: "sha256:1",
+		Available: []string{"CAP_CHOWN", "CAP_NET_ADMIN", "CAP_KILL"}, LogPath: "/logs/web-1.log"}
+}
+
+func TestLimits(t *testing.T) {
+	cfg, err := New(input(plan.Spec{Resources: plan.Resources{Memory: 64 << 20, CPUs: 0.5, Pids: 10}, ShmSize: 1 << 20, CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN"},
+		Ulimits: map[string]plan.Ulimit{"nofile": {Soft: 5, Hard: -1}}, SecurityOpt: []string{"no-new-privileges:true", "seccomp=unconfined"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := cfg.Spec.Linux.Resources
+	if *r.Memory.Limit != 64<<20 || *r.Memory.Swap != 128<<20 || *r.CPU.Quota != 50_000 || *r.CPU.Period != 100_000 || *r.Pids.Limit != 10 {
+		t.Errorf("resources: %+v %+v", r.Memory, r.CPU)
+	}
+	p := cfg.Spec.Process
+	if !slices.Equal(p.Capabilities.Bounding, []string{"CAP_NET_ADMIN"}) || !p.NoNewPrivileges || cfg.Spec.Linux.Seccomp != nil {
+		t.Errorf("security: %+v", p)
+	}
+	if l := p.Rlimits[len(p.Rlimits)-1]; l.Type != "RLIMIT_NOFILE" || l.Soft != 5 || l.Hard != ^uint64(0) {
+		t.Errorf("rlimit: %+v", l)
+	}
+}
+
+func TestStopGraceOfZeroIsAtOnce(t *testing.T) {
+	zero := time.Duration(0)
+	cfg, err := New(input(plan.Spec{StopGrace: &zero}))
+	if err != nil || cfg.StopGrace <= 0 || cfg.StopGrace > time.Millisecond {
+		t.Errorf("got %v, %v", cfg.StopGrace, err)
+	}
+}
+
+func TestRefusedByName(t *testing.T) {
+	for want, s := range map[string]plan.Spec{
+		`driver "syslog"`:          {Logging: plan.Logging{Driver: "syslog"}},
+		`security_opt "foo=bar"`:   {SecurityOpt: []string{"foo=bar"}},
+		`cannot use uts: "nobody"`: {UTS: "nobody"},
+	} {
+		if _, err := New(input(s)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("expected %q but got %v", want, err)
+		}
+	}
+}
+
+func TestConnectTwiceIsConnectOnce(t *testing.T) {
+	cfg, err := New(input(plan.Spec{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(cfg.Spec.Linux.Namespaces)
+	first := Connect(cfg, Net{Path: "/run/netns/1", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.2")}})
+	second := Connect(first, Net{Path: "/run/netns/1", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.3")}})
+	if len(second.Mounts) != 3 || len(second.Spec.Linux.Namespaces) != before || len(cfg.Mounts) != 0 {
+		t.Errorf("mounts %d, namespaces %d of %d", len(second.Mounts), len(second.Spec.Linux.Namespaces), before)
+	}
+	hosts := string(second.Mounts[1].File.Content)
+	if !strings.Contains(hosts, "10.0.0.3\tabababababab\n") || strings.Contains(hosts, "10.0.0.2") {
+		t.Errorf("hosts:\n%s", hosts)
+	}
+}
+
+func TestAnonymousTargets(t *testing.T) {
+	s := plan.Spec{Mounts: []plan.Mount{{Type: "volume", Target: "/b"}, {Type: "bind", Source: "/x", Target: "/c"}}}
+	got := AnonymousTargets(&s, &v1.Config{Volumes: map[string]struct{}{"/a": {}, "/c/": {}}})
+	if !slices.Equal(got, []string{"/a", "/b"}) {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,126 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+)
+
+func want(services ...*Service) *Desired {
+	d := &Desired{Project: "shop", Networks: map[string]Network{"shop_default": {Name: "shop_default", Key: "default"}}, Services: map[string]*Service{}}
+	for _, s := range services {
+		d.Services[s.Name] = s
+	}
+	return d
+}
+
+func svc(name string, deps map[string]Dependency) *Service {
+	return &Service{Name: name, Replicas: 1, Spec: Spec{Image: "app:1", Networks: map[string]Endpoint{"shop_default": {}}}, DependsOn: deps}
+}
+
+// made is the host as it is when d was brought up.
+func made(d *Desired) *Observed {
+	h := &Observed{Images: map[string]string{"app:1": "sha256:aaaaaaaaaaaaaaaa"}, Networks: map[string]NetworkState{}, Volumes: map[string]VolumeState{}}
+	for name, n := range d.Networks {
+		h.Networks[name] = NetworkState{Name: name, Project: d.Project, Encoded: Encode(n.Spec)}
+	}
+	for name, s := range d.Services {
+		for n := 1; n <= s.Replicas; n++ {
+			h.Containers = append(h.Containers, ContainerState{ID: name + "-id", Service: name, Replica: n, Name: s.NameOf(d.Project, n), Encoded: Encode(s.Spec), Image: "sha256:aaaaaaaaaaaaaaaa", Status: StatusRunning, Healthy: true, Networks: []string{"shop_default"}})
+		}
+	}
+	return h
+}
+
+func dep(name string, c Condition, restart bool) map[string]Dependency {
+	return map[string]Dependency{name: {Condition: c, Restart: restart, Required: true}}
+}
+
+func TestGoldens(t *testing.T) {
+	pair := func() *Desired { return want(svc("db", nil), svc("web", dep("db", Healthy, true))) }
+	for _, tt := range []struct {
+		name string
+		plan func() (*Desired, *Observed, Options)
+		text string
+	}{
+		{"from nothing", func() (*Desired, *Observed, Options) {
+			return pair(), &Observed{Images: map[string]string{"app:1": "sha256:a"}}, Options{}
+		}, `
+create network shop_default
+    it does not exist
+create container shop-db-1
+    it does not exist
+create container shop-web-1
+    it does not exist
+--
+#1 create network shop_default  (network:shop_default: it does not exist)
+#2 [#1] create container shop-db-1  (container:db/1: it does not exist)
+#3 [#1 #2] start container shop-db-1  (container:db/1: it does not exist)
+#4 [#1] create container shop-web-1  (container:web/1: it does not exist)
+#5 [#3] wait for db to be healthy  (container:db/1: web depends on it)
+#6 [#1 #4 #5] start container shop-web-1  (container:web/1: it does not exist)
+`},
+		{"nothing to do", func() (*Desired, *Observed, Options) { return pair(), made(pair()), Options{} }, ""},
+		{"a field, and a dependent with restart", func() (*Desired, *Observed, Options) {
+			d := pair()
+			d.Services["db"].Spec.Environment = map[string]string{"LEVEL": "debug"}
+			return d, made(pair()), Options{}
+		}, `
+recreate container shop-db-1
+    environment.LEVEL: (none) -> "debug"
+restart container shop-web-1
+    db, which it depends on with restart: true, is made anew or restarted
+--
+#1 stop container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
+#2 [~#1] stop container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#3 [#2] delete container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#4 [#3] create container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#5 [#2 #4] start container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#6 [#5] wait for db to be healthy  (container:db/1: web depends on it)
+#7 [#1 #6] start container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
+`},
+		{"another image", func() (*Desired, *Observed, Options) {
+			h := made(pair())
+			h.Images["app:1"] = "sha256:bbbbbbbbbbbbbbbb"
+			return pair(), h, Options{Services: []string{"web"}, NoDeps: true}
+		}, `
+recreate container shop-web-1
+    image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb
+--
+#1 stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#2 [#1] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#3 [#2] create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#4 [#1 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 10 { // no map order shows
+				p, diags := Build(tt.plan())
+				if err := diags.Err(); err != nil {
+					t.Fatal(err)
+				}
+				if got := p.String(); got != strings.TrimPrefix(tt.text, "\n") {
+					t.Fatalf("got\n%s", got)
+				}
+			}
+		})
+	}
+}
+
+func TestAZeroFieldIsNotInTheRecord(t *testing.T) {
+	// Every container on every host would be recreated by an upgrade if this text changed.
+	if got, want := Encode(Spec{Image: "a"}), `{"v":1,"spec":{"image":"a"}}`; got != want {
+		t.Errorf("got %s, expected %s", got, want)
+	}
+	if got, want := Encode(NetworkSpec{}), `{"v":1,"spec":{}}`; got != want {
+		t.Errorf("got %s, expected %s", got, want)
+	}
+}
+
+func TestNeverRefusesAMissingImage(t *testing.T) {
+	d := want(svc("web", nil))
+	d.Services["web"].PullPolicy = "never"
+	_, diags := Build(d, &Observed{}, Options{})
+	if len(diags) != 1 || diags[0].Address != "services.web.image" {
+		t.Errorf("got %v", diags)
+	}
+}
