@@ -95,7 +95,9 @@ func (i *interrupts) start(cancel context.CancelFunc) {
 				i.mu.Lock()
 				h := i.handler
 				i.mu.Unlock()
-				h(s)
+				if h != nil { // nil while one is exchanged for another
+					h(s)
+				}
 			case <-i.done:
 				return
 			}
