@@ -1,9 +1,9 @@
 package network
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -74,19 +74,9 @@ func TestOutsideReachesOnlyPublishedPorts(t *testing.T) {
 		t.Errorf("over IPv6: %q, %v", got, err)
 	}
 	out.cut(t, hostAddr+":8081", false)
-	// A neighbour may send us anything: routes straight to the container, and to our loopback.
+	// A neighbour may route straight to the container.
 	out.do(func() error { return routeVia(web.Endpoints[0].Addr4.Masked().String(), hostAddr) })
 	out.cut(t, at(web.addr4(), 80), false)
-	out.do(func() error {
-		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
-			return err
-		}
-		if err := delLoopbackRoute(); err != nil {
-			return err
-		}
-		return routeVia("127.0.0.0/8", hostAddr)
-	})
-	out.cut(t, "127.0.0.1:8081", false)
 	for _, to := range []string{"127.0.0.1:8080", "127.0.0.1:8081", "[::1]:8080", hostAddr + ":8082", hostAddr + ":8080", "[" + hostAddr6 + "]:8080"} {
 		if got, err := ask(to); err != nil || !strings.HasPrefix(got, "web ") {
 			t.Errorf("from the host, %s: %q, %v", to, got, err)
@@ -118,19 +108,75 @@ func TestContainersDoNotReachTheHostsLoopback(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "p_default"})
 	a := h.box("a", "p_default")
-	if err := greet(t, "127.0.0.1:7000", "host"); err != nil {
+	sock, err := net.ListenPacket("udp", "127.0.0.1:7000")
+	if err != nil {
 		t.Fatal(err)
 	}
-	a.do(func() error {
-		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
-			return err
-		}
-		if err := delLoopbackRoute(); err != nil {
-			return err
-		}
-		return routeVia("127.0.0.0/8", a.Endpoints[0].Gateway4.String())
+	defer sock.Close()
+	a.do(func() error { return sendToTheirLoopback(a.Endpoints[0].Gateway4.String(), 7000) })
+	onlyFromHost(t, sock, "127.0.0.1:7000")
+}
+
+// A port published on 127.0.0.1 is for the host alone, whatever a neighbour sends.
+func TestNeighboursDoNotReachLoopbackPorts(t *testing.T) {
+	h := newHost(t)
+	out := h.outside()
+	h.network(Config{ID: "p_default"})
+	a := h.setup(SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: "p_default"}},
+		Ports: []Port{{HostPort: 7000, ContainerPort: 7000, Protocol: "udp", HostIP: netip.MustParseAddr("127.0.0.1")}}})
+	var sock net.PacketConn
+	a.do(func() (err error) {
+		sock, err = net.ListenPacket("udp", ":7000")
+		return err
 	})
-	a.cut(t, "127.0.0.1:7000", false)
+	defer sock.Close()
+	out.do(func() error { return sendToTheirLoopback(hostAddr, 7000) })
+	onlyFromHost(t, sock, "127.0.0.1:7000")
+}
+
+// sendToTheirLoopback sends a datagram to 127.0.0.1 of the machine that is gw.
+func sendToTheirLoopback(gw string, port int) error {
+	if err := delLoopbackRoute(); err != nil {
+		return err
+	}
+	if err := routeVia("127.0.0.0/8", gw); err != nil {
+		return err
+	}
+	c, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range 3 { // the first may wait for its neighbour's address
+		if _, err := c.Write([]byte("neighbour")); err != nil {
+			return err
+		}
+	}
+	// An answer to another datagram says that the first ones have arrived, or never will.
+	_, err = net.DialTimeout("tcp", gw+":1", time.Second)
+	if err == nil || !strings.Contains(err.Error(), "refused") {
+		return fmt.Errorf("expected %s to refuse a connection, got %v", gw, err)
+	}
+	return nil
+}
+
+// onlyFromHost expects that the first datagram at sock is the one that the host sends now to at.
+func onlyFromHost(t *testing.T, sock net.PacketConn, at string) {
+	t.Helper()
+	c, err := net.Dial("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("host")); err != nil {
+		t.Fatal(err)
+	}
+	sock.SetReadDeadline(time.Now().Add(2 * time.Second))
+	buf := make([]byte, 100)
+	n, from, err := sock.ReadFrom(buf)
+	if err != nil || string(buf[:n]) != "host" {
+		t.Errorf("got %q from %v, %v", buf[:n], from, err)
+	}
 }
 
 func TestInternalNetwork(t *testing.T) {
