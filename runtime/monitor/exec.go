@@ -31,6 +31,7 @@ func ExecMain() int {
 		return 1
 	}
 	x.reportStarted()
+	clear(raw)
 	exit := x.wait()
 	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportExited, Exit: &exit})
 	return 0

@@ -21,6 +21,10 @@ import (
 // container; the container's own processes are dead by then.
 const drain = 2 * time.Second
 
+// settleAfter is how old a container gets before its monitor tidies up. A collection takes as long as
+// the whole start of a container that lives for milliseconds, and that has no use for it.
+const settleAfter = 250 * time.Millisecond
+
 // Main is mode monitor. It returns when the container has ended, or was not started.
 func Main() int {
 	prepareProcess()
@@ -47,7 +51,9 @@ func prepareProcess() {
 	if runtime.GOMAXPROCS(0) > 2 {
 		runtime.GOMAXPROCS(2)
 	}
-	debug.SetGCPercent(50)
+	// Until settle nothing is collected, but for a container that writes much at once.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(16 << 20)
 	unix.CloseOnExec(proto.FDReport)
 }
 
@@ -110,8 +116,12 @@ func (m *monitor) run(raw []byte) int {
 		return 1
 	}
 	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportStarted, Status: &status})
-	m.settle()
-	<-m.init.ended
+	select {
+	case <-m.init.ended:
+	case <-time.After(settleAfter):
+		m.settle()
+		<-m.init.ended
+	}
 	m.finish()
 	return 0
 }
@@ -141,7 +151,8 @@ func (m *monitor) start(raw []byte) *proto.Failure {
 // settle gives back what only the start needed.
 func (m *monitor) settle() {
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0)
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) // without CAP_SYS_RESOURCE it stays as it is
+	debug.SetGCPercent(50)
 	debug.FreeOSMemory()
 }
 
