@@ -1,0 +1,140 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/netns"
+)
+
+// kill ends the driver as SIGKILL would: what the process held is closed, the kernel's objects and the records stay.
+func (h *host) kill() {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := h.Close(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func TestAdoption(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "n"})
+	web := h.setup(SandboxConfig{ContainerID: "web", Endpoints: []EndpointConfig{{Network: "n", Names: []string{"web"}}},
+		Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}})
+	web.greet(80, "web")
+	a := h.box("a", "n")
+	c, err := net.Dial("tcp", "127.0.0.1:8080") // a connection that outlives the daemon
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := New(t.Context(), Options{Roots: h.roots}); !errors.Is(err, errdefs.ErrConflict) {
+		t.Errorf("a second driver: %v", err)
+	}
+	h.kill()
+	if got, err := ask("127.0.0.1:8080"); err != nil || !strings.HasPrefix(got, "web ") {
+		t.Errorf("without a daemon: %q, %v", got, err)
+	}
+	h.start()
+	boxes, err := h.Sandboxes(t.Context())
+	if err != nil || len(boxes) != 2 || !boxes[0].Healthy || !boxes[1].Healthy {
+		t.Errorf("%v, %v", boxes, err)
+	}
+	if nets, err := h.List(t.Context()); err != nil || len(nets) != 1 || !nets[0].Healthy || len(nets[0].Endpoints) != 2 {
+		t.Errorf("%v, %v", nets, err)
+	}
+	for _, to := range []string{"127.0.0.1:8080", "[::1]:8080"} {
+		if got, err := ask(to); err != nil || !strings.HasPrefix(got, "web ") {
+			t.Errorf("%s: %q, %v", to, got, err)
+		}
+	}
+	if got := a.resolve("web"); len(got) != 1 || got[0] != web.addr4().String() {
+		t.Errorf("web is %v", got)
+	}
+	if b := h.box("b", "n"); b.addr4() == a.addr4() || b.addr4() == web.addr4() {
+		t.Errorf("an adopted address was given out again")
+	}
+	if l, err := net.Listen("tcp", ":8080"); err == nil {
+		l.Close()
+		t.Error("the port is not reserved any more")
+	}
+}
+
+// A process that dies after it wrote its intent and before, or in the middle of, the change.
+func TestIntentOnly(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "n"})
+	rec := networkRecord{Config: Config{ID: "m", IPv4: true}, Bridge: bridgeName(h.instance, 7), Pools: []Pool{
+		{Subnet: netip.MustParsePrefix("10.77.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1")}}}
+	if err := h.records.putNetwork(rec); err != nil {
+		t.Fatal(err)
+	}
+	half := networkRecord{Config: Config{ID: "half", IPv4: true}, Bridge: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
+		{Subnet: netip.MustParsePrefix("10.78.0.0/24"), Gateway: netip.MustParseAddr("10.78.0.1")}}}
+	if err := h.records.putNetwork(half); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.ensureBridge(half); err != nil {
+		t.Fatal(err)
+	}
+	stray := networkRecord{Config: Config{ID: "stray", IPv4: true}, Bridge: bridgeName(h.instance, 9), Pools: []Pool{
+		{Subnet: netip.MustParsePrefix("10.79.0.0/24"), Gateway: netip.MustParseAddr("10.79.0.1")}}}
+	if err := h.ensureBridge(stray); err != nil { // its record was lost
+		t.Fatal(err)
+	}
+	if err := h.records.putSandbox(sandboxRecord{Config: SandboxConfig{ContainerID: "c"}, Endpoints: []Endpoint{{
+		EndpointConfig: EndpointConfig{Network: "n"}, Addr4: netip.MustParsePrefix("10.201.0.9/23")}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := netns.Make(h.netnsPath("lost"), func(int) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	h.kill()
+	h.start()
+	if err := h.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nets, err := h.List(t.Context())
+	if err != nil || len(nets) != 2 || nets[0].Config.ID != "m" || nets[0].Healthy || nets[0].Bridge != "" {
+		t.Errorf("%+v, %v", nets, err)
+	}
+	for _, name := range []string{half.Bridge, stray.Bridge} {
+		if _, err := netlink.LinkByName(name); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if boxes, err := h.Sandboxes(t.Context()); err != nil || len(boxes) != 0 {
+		t.Errorf("%v, %v", boxes, err)
+	}
+	h.network(Config{ID: "m"}) // is completed, with the subnet that was recorded
+	if got := h.box("x", "m").Endpoints[0].Gateway4; got != rec.Pools[0].Gateway {
+		t.Errorf("gateway %s", got)
+	}
+}
+
+func TestRecordsOfAnotherBootAreDropped(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "n"})
+	h.records.epoch = "another"
+	if err := h.records.putNetwork(networkRecord{Config: Config{ID: "old", IPv4: true}, Bridge: "sbx", Pools: pool("10.77.0.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.records.networks+"/garbage.json", []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.kill()
+	h.start()
+	if nets, err := h.List(t.Context()); err != nil || len(nets) != 1 || nets[0].Config.ID != "n" {
+		t.Errorf("%v, %v", nets, err)
+	}
+}
