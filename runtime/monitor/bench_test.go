@@ -46,10 +46,10 @@ func BenchmarkMemory(b *testing.B) {
 	c := newContainer(b, image(b), "sleep 1000")
 	c.start()
 	c.await(proto.ReportStarted)
+	first := memory(b, c.pid, "Private_Dirty")
 	other := newContainer(b, image(b), "sleep 1000")
 	other.start()
 	other.await(proto.ReportStarted)
-	first := memory(b, c.pid, "Private_Dirty")
 	sandbox.Eventually(b, 5*time.Second, "the monitor gives memory back", func() bool { return memory(b, c.pid, "Private_Dirty") < first })
 	for b.Loop() {
 		for _, what := range []string{"Pss", "Private_Dirty", "Rss"} {
