@@ -113,7 +113,7 @@ configs:
 		"stat -c '%a %u %g' /run/env-secret":    "440 1000 1001",
 		"cat /etc/app/app.conf":                 "for you",
 		"cat /file":                             "conf",
-		"stat -c '%a %u %g' /file":              "755 0 0",
+		"stat -c '%a %u %g' /file":              "555 0 0", // "Writable bit must be ignored" (compose-spec, configs)
 	} {
 		if got := p.sh("app", line); got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)
