@@ -49,14 +49,14 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 	defer cancel()
 	served := make(chan error, 1)
 	attached := false
-	st, l, err := d.launch(ctx, c, launchOptions{stdin: streams.Stdin != nil, listening: func() {
-		attached = true
+	st, l, err := d.launch(ctx, c, launchOptions{stdin: streams.Stdin != nil, listening: func() error {
 		a, err := d.dial(actx, id, streams)
 		if err != nil {
-			served <- err
-			return
+			return err
 		}
+		attached = true
 		go func() { served <- a.serve(actx) }()
+		return nil
 	}})
 	unlock()
 	if err != nil {

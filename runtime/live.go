@@ -113,13 +113,24 @@ func (d *Driver) endCgroup(ctx context.Context, id string) error {
 	return d.cgroups.Remove(ctx, id)
 }
 
-// findLocked is the running container id, adopted if need be; nil when it does not run.
+// findLocked is the running container id, adopted if need be; nil when it does not run. One whose exit is on record
+// already is about to be gone: its monitor is waited for, so that "stopped" in State means that Start and Delete may follow.
 // Preconditions: id's lock is held.
-func (d *Driver) findLocked(id string) (*live, error) {
-	if l := d.live(id); l != nil {
+func (d *Driver) findLocked(ctx context.Context, id string) (*live, error) {
+	l := d.live(id)
+	if l == nil {
+		var err error
+		if l, err = d.adopt(id); l == nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Lstat(d.stateDir(id, exitName)); err != nil {
 		return l, nil
 	}
-	return d.adopt(id)
+	if _, err := l.wait(ctx); err != nil {
+		return nil, err
+	}
+	return nil, nil
 }
 
 // find is findLocked for callers without the lock.
@@ -135,7 +146,7 @@ func (d *Driver) find(ctx context.Context, id string) (*live, error) {
 		return nil, err
 	}
 	defer unlock()
-	return d.findLocked(id)
+	return d.findLocked(ctx, id)
 }
 
 // adopt takes over a container that runs and that nobody of this process watches; nil when id does not run.

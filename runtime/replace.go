@@ -28,7 +28,7 @@ func (d *Driver) Replace(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	l, err := d.findLocked(c.ID)
+	l, err := d.findLocked(ctx, c.ID)
 	if err != nil {
 		return err
 	}

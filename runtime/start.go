@@ -41,7 +41,7 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config,
 		return nil, nil, nil, err
 	}
 	if c, err = d.config(id); err == nil {
-		l, err = d.findLocked(id)
+		l, err = d.findLocked(ctx, id)
 	}
 	if err != nil {
 		unlock()
@@ -53,8 +53,8 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config,
 // launchOptions are for Run.
 type launchOptions struct {
 	// listening, when not nil, is called when the monitor's socket takes clients; the execve is held back
-	// until one has attached.
-	listening func()
+	// until one has attached. Its error ends the start.
+	listening func() error
 	stdin     bool // a client will feed stdin
 }
 
@@ -179,7 +179,7 @@ func (d *Driver) prepareDirs(id string, r *run) error {
 }
 
 // awaitStart reads the monitor's reports up to the one that decides. err is ctx's.
-func awaitStart(ctx context.Context, p *process, listening func()) (_ *proto.Status, _ *proto.Failure, notes []string, err error) {
+func awaitStart(ctx context.Context, p *process, listening func() error) (_ *proto.Status, _ *proto.Failure, notes []string, err error) {
 	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	broken := func(detail string) (*proto.Status, *proto.Failure, []string, error) {
@@ -201,7 +201,9 @@ func awaitStart(ctx context.Context, p *process, listening func()) (_ *proto.Sta
 			if listening == nil {
 				return broken("unexpected report listening")
 			}
-			listening()
+			if err := listening(); err != nil {
+				return broken(err.Error())
+			}
 		case proto.ReportWarning:
 			notes = append(notes, rep.Note)
 		case proto.ReportStarted:

@@ -1,0 +1,184 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+func TestParseSignal(t *testing.T) {
+	for s, want := range map[string]unix.Signal{
+		"": unix.SIGTERM, "SIGINT": unix.SIGINT, "int": unix.SIGINT, "9": unix.SIGKILL, "SIGRTMIN": 34, "RTMIN+3": 37, "SIGRTMAX-1": 63,
+	} {
+		if got, err := parseSignal(s); err != nil || got != want {
+			t.Errorf("%q: %v %v, want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"0", "65", "-1", "SIGNOTHING", "RTMIN+99", "RTMINx", "RTMAX+1"} {
+		if got, err := parseSignal(s); err == nil {
+			t.Errorf("%q is taken as %v", s, got)
+		}
+	}
+}
+
+func TestMergeEnv(t *testing.T) {
+	base := []string{"A=1", "B=2", "C"}
+	got := mergeEnv(base, []string{"B=20", "D=4", "A=", "D=5"})
+	if !slices.Equal(got, []string{"A=", "B=20", "C", "D=5"}) || !slices.Equal(base, []string{"A=1", "B=2", "C"}) {
+		t.Errorf("got %q base %q", got, base)
+	}
+}
+
+func TestFrames(t *testing.T) {
+	var wire, out, errs bytes.Buffer
+	w := &frameWriter{w: &wire}
+	for _, f := range []struct {
+		kind byte
+		text string
+	}{{proto.FrameStdout, "a"}, {proto.FrameStderr, "b"}, {proto.FrameStdout, ""}, {proto.FrameStdout, strings.Repeat("c", 100000)}} {
+		if err := w.write(f.kind, []byte(f.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := wire.Bytes()
+	if err := readFrames(bytes.NewReader(whole), &out, &errs); err != nil || out.String() != "a"+strings.Repeat("c", 100000) || errs.String() != "b" {
+		t.Errorf("%v: %d bytes and %q", err, out.Len(), errs.String())
+	}
+	if err := readFrames(bytes.NewReader(whole[:len(whole)-1]), io.Discard, nil); err == nil {
+		t.Error("a cut frame is taken for the end")
+	}
+	for _, bad := range []string{"\x07\x00\x00\x00\x00\x00\x00\x00", "\x01\x00\x00\x00\xff\xff\xff\xff"} {
+		if err := readFrames(strings.NewReader(bad), nil, nil); err == nil || !strings.Contains(err.Error(), "unexpected") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	wire.Reset()
+	if err := w.resize(WinSize{Rows: 0x0102, Cols: 0x0304}); err != nil || wire.String() != "\x03\x00\x00\x00\x00\x00\x00\x04\x01\x02\x03\x04" {
+		t.Errorf("%q %v", wire.String(), err)
+	}
+}
+
+func FuzzReadFrames(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x01a\x02\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte{0})
+	f.Fuzz(func(t *testing.T, b []byte) { readFrames(bytes.NewReader(b), io.Discard, nil) })
+}
+
+func TestSlowReceiverKeepsTheLatest(t *testing.T) {
+	var h hub
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ch := h.subscribe(ctx)
+	const n = 3 * queueLimit
+	for i := range n {
+		h.publish(Event{ID: string(rune('a' + i%5)), Kind: EventStarted, At: time.Unix(int64(i), 0)})
+	}
+	for i, id := range []string{"x", "y"} {
+		h.publish(Event{ID: id, Kind: EventExited, At: time.Unix(int64(n+i), 0)})
+	}
+	h.close()
+	last, count := map[string]time.Time{}, 0
+	for e := range ch {
+		if e.At.Before(last[e.ID]) {
+			t.Errorf("%s goes back in time", e.ID)
+		}
+		last[e.ID] = e.At
+		count++
+	}
+	if count > queueLimit+8 {
+		t.Errorf("%d events were kept", count)
+	}
+	for i := range 5 {
+		if id := string(rune('a' + i)); last[id].Unix() < n-5 {
+			t.Errorf("the latest of %s is lost: %v", id, last[id].Unix())
+		}
+	}
+	if last["y"].Unix() != n+1 {
+		t.Error("the very last is lost")
+	}
+	if _, ok := <-h.subscribe(ctx); ok {
+		t.Error("an event after the end")
+	}
+}
+
+func TestIDLocks(t *testing.T) {
+	var l idLocks
+	var wg sync.WaitGroup
+	shared := map[string]int{}
+	for range 40 {
+		for _, id := range []string{"a", "b"} {
+			wg.Go(func() {
+				unlock, err := l.lock(t.Context(), id)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer unlock()
+				if id == "a" { // guarded by a's lock alone
+					shared["a"]++
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if shared["a"] != 40 || len(l.held) != 0 {
+		t.Errorf("%v, %d locks are kept", shared, len(l.held))
+	}
+	unlock, err := l.lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.lock(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a held lock with an ended context: %v", err)
+	}
+	unlock()
+	if len(l.held) != 0 {
+		t.Error("a lock is kept")
+	}
+}
+
+func TestBaseSpec(t *testing.T) {
+	a, b := BaseSpec(), BaseSpec()
+	a.Process.Capabilities.Bounding[0] = "changed"
+	a.Mounts[0].Options[0] = "changed"
+	if b.Process.Capabilities.Bounding[0] == "changed" || b.Mounts[0].Options[0] == "changed" || b.Process.Capabilities.Effective[0] == "changed" {
+		t.Error("two specs share something")
+	}
+	if len(b.Process.Capabilities.Bounding) != 14 || len(b.Linux.Namespaces) != 6 || len(b.Mounts) != 7 {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestPrivileged(t *testing.T) {
+	s := BaseSpec()
+	s.Linux.Seccomp = &specs.LinuxSeccomp{}
+	if _, err := Privileged(s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Linux.Seccomp != nil || len(s.Linux.MaskedPaths)+len(s.Linux.ReadonlyPaths) != 0 || !s.Linux.Resources.Devices[0].Allow {
+		t.Errorf("%+v", s.Linux)
+	}
+	for _, m := range s.Mounts {
+		if slices.Contains(m.Options, "ro") {
+			t.Errorf("%s is read-only", m.Destination)
+		}
+	}
+	for _, d := range s.Linux.Devices {
+		if strings.HasPrefix(d.Path, "/dev/pts") || d.Path == "/dev/ptmx" {
+			t.Errorf("%s of the host", d.Path)
+		}
+	}
+}
