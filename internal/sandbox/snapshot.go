@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,6 +30,16 @@ var watchedSysctls = []string{
 
 // Take reads the kernel. Files are listed below each of dirs that exists.
 func Take(dirs ...string) (Snapshot, error) {
+	for {
+		s, err := take(dirs)
+		// A list that changed while it was read is read again (NLM_F_DUMP_INTR, netlink(7)).
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return s, err
+		}
+	}
+}
+
+func take(dirs []string) (Snapshot, error) {
 	var s Snapshot
 	links, err := netlink.LinkList()
 	if err != nil {
