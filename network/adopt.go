@@ -144,7 +144,7 @@ func (d *Driver) sweep() {
 			}
 		}
 	}
-	links, err := d.link.LinkList()
+	links, err := dump(d.link.LinkList)
 	if err != nil {
 		return // the next daemon looks again
 	}

@@ -131,7 +131,7 @@ func isNotFound(err error) bool {
 
 // hostPrefixes are the subnets that the host itself or its routes use, but for those of the links that skip names.
 func (d *Driver) hostPrefixes(skip func(link string) bool) (addrs, routes []netip.Prefix, err error) {
-	links, err := d.link.LinkList()
+	links, err := dump(d.link.LinkList)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot list the host's links: %w", err)
 	}
@@ -139,7 +139,7 @@ func (d *Driver) hostPrefixes(skip func(link string) bool) (addrs, routes []neti
 	for _, l := range links {
 		ours[l.Attrs().Index] = skip(l.Attrs().Name)
 	}
-	list, err := d.link.AddrList(nil, netlink.FAMILY_ALL)
+	list, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot list the host's addresses: %w", err)
 	}
@@ -148,7 +148,9 @@ func (d *Driver) hostPrefixes(skip func(link string) bool) (addrs, routes []neti
 			addrs = append(addrs, p)
 		}
 	}
-	all, err := d.link.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	all, err := dump(func() ([]netlink.Route, error) {
+		return d.link.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot list the host's routes: %w", err)
 	}

@@ -29,12 +29,12 @@ type seenLink struct {
 
 func (d *Driver) look() sight {
 	s := sight{links: map[string]seenLink{}}
-	links, err := d.link.LinkList()
+	links, err := dump(d.link.LinkList)
 	if err != nil {
 		s.err = fmt.Errorf("cannot list the host's links: %w", err)
 		return s
 	}
-	addrs, err := d.link.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		s.err = fmt.Errorf("cannot list the host's addresses: %w", err)
 		return s
