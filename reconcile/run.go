@@ -23,16 +23,16 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o RunOptions, io runt
 		return runtime.Exit{}, err
 	}
 	if o.Detach {
-		if err := e.start(ctx, c.ID); err != nil {
+		if err := e.start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
 			return runtime.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
 		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started", Detail: c.ID})
 		return runtime.Exit{}, nil
 	}
-	exit, err := e.runAttached(ctx, c, io)
+	exit, err := e.runAttached(ctx, c, io, sink)
 	if err != nil {
-		err = fmt.Errorf("cannot run container %s: %w", c.name, err)
+		err = fmt.Errorf("cannot run container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	return exit, errors.Join(err, e.discard(ctx, c, o.Remove))
 }
@@ -46,7 +46,7 @@ func (e *Engine) discard(ctx context.Context, c *container, remove bool) error {
 }
 
 // runAttached runs a container to its end. When ctx ends first, the container is stopped.
-func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO) (runtime.Exit, error) {
+func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, sink Sink) (runtime.Exit, error) {
 	aside := context.WithoutCancel(ctx)
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
@@ -62,7 +62,10 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO) (
 	defer e.hold(c.ID, false)
 	stop := context.AfterFunc(ctx, func() { _ = e.stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
-	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) { e.watch(c, s.StartedAt, false) })
+	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
+		e.warn(c, s.Warnings, sink)
+		e.watch(c, s.StartedAt, false)
+	})
 	if err == nil {
 		e.group.Stopped(c.ID, *exitOf(&exit))
 	}
@@ -146,6 +149,8 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	e.mu.Lock()
 	e.names[id] = c.label()
 	e.mu.Unlock()
+	// From here on the terminal is the container's: whoever shows progress ends it at this event.
+	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, Service: o.Service, Phase: Done, Text: "Created"})
 	return c, nil
 }
 
@@ -201,7 +206,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
 // own unless asked.
 func oneOff(s *plan.Service, o RunOptions) (draft, error) {
-	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove}
+	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove, rows: o.Rows, cols: o.Cols}
 	c := &d.spec
 	if len(o.Args) > 0 {
 		c.Command = o.Args

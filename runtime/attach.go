@@ -69,7 +69,12 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 	if started != nil {
 		started(st)
 	}
+	process := &first{identity: l.init()}
+	if streams.Signals != nil {
+		go relay(streams.Signals, actx.Done(), process.send)
+	}
 	x, err := l.wait(ctx)
+	x = process.exit(x)
 	if err != nil {
 		cancel()
 		<-served

@@ -171,6 +171,11 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 				fds = nil
 			}
 			s.start()
+			if rep.Status != nil && s.caller.Signals != nil {
+				go relay(s.caller.Signals, s.ended, func(sig unix.Signal) {
+					_ = identity{rep.Status.Pid, rep.Status.PidStart}.interrupt(sig) // the next one will do
+				})
+			}
 		case proto.ReportWarning:
 		case proto.ReportFailed:
 			failure = rep.Failure

@@ -59,11 +59,11 @@ func (a *app) exec(ctx context.Context, o reconcile.ExecOptions, noTTY, interact
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	o.TTY = !o.Detach && a.interactiveTTY(noTTY)
-	s, err := a.openSession(ctx, o.TTY, interactive && !o.Detach, cancel)
-	if err != nil {
+	s := a.openSession(o.TTY, interactive && !o.Detach, cancel)
+	defer s.restore()
+	if err := s.begin(); err != nil {
 		return err
 	}
-	defer s.restore()
 	o.Rows, o.Cols = s.rows, s.cols
 	exit, err := daemon.Exec(ctx, name, o, s.io)
 	s.restore()

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -120,22 +122,35 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	return a.runHere(ctx, p, r)
 }
 
-// runHere runs with our streams. The progress of what comes before the command is drawn and done with
-// at its first byte.
+// runHere runs with our streams. The progress of what comes before the command is drawn and done with when
+// the one-off container is there, or at its first byte if that is seen first; only then is the terminal its.
 func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.TTY = a.interactiveTTY(r.noTTY)
-	s, err := a.openSession(ctx, r.TTY, r.Interactive, cancel)
-	if err != nil {
-		return err
-	}
+	s := a.openSession(r.TTY, r.Interactive, cancel)
 	defer s.restore()
 	r.Rows, r.Cols = s.rows, s.cols
 	show := a.runSink(r)
-	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, show)
+	var once sync.Once
+	var unusable error
+	begin := func() {
+		once.Do(func() {
+			a.endProgress()
+			if unusable = s.begin(); unusable != nil {
+				cancel()
+			}
+		})
+	}
+	s.io.Stdout, s.io.Stderr = announced{a.out, begin}, announced{a.err, begin}
+	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, func(e reconcile.Event) {
+		if e.Kind == "container" && e.Name == r.Name && e.Phase == reconcile.Done {
+			begin()
+		}
+		show(e)
+	})
 	s.restore()
-	if err != nil {
+	if err := cmp.Or(unusable, err); err != nil {
 		return err
 	}
 	return exitWithProcess(exit)

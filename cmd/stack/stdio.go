@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
@@ -14,7 +16,9 @@ import (
 type session struct {
 	io         runtime.IO
 	rows, cols uint16
-	restore    func() // undoes raw mode; call before anything is printed
+	// begin hands the terminal and the signals over. Until then Ctrl-C is the command's, and lines printed end as usual.
+	begin   func() error
+	restore func() // undoes begin; call before anything is printed
 }
 
 // interactiveTTY says whether a process is to get a terminal: both ends of ours are one, unless -T.
@@ -22,80 +26,111 @@ func (a *app) interactiveTTY(noTTY bool) bool {
 	return !noTTY && terminal.Of(a.in) != nil && terminal.Of(a.out) != nil
 }
 
-// openSession lends stdin (if it is to), stdout and stderr. With a tty ours is raw until restore, and its
-// size is told; without, SIGINT and SIGTERM go to the process, and a third one ends the command.
-func (a *app) openSession(ctx context.Context, tty, stdin bool, cancel context.CancelFunc) (*session, error) {
-	s := &session{io: runtime.IO{Stdout: a.out, Stderr: a.err}, restore: func() {}}
+// openSession lends stdin (if it is to), stdout and stderr. From begin until restore, ours is raw if there is a tty; if there
+// is none, SIGINT and SIGTERM go to the process, and a third one ends the command.
+func (a *app) openSession(tty, stdin bool, cancel context.CancelFunc) *session {
+	s := &session{io: runtime.IO{Stdout: a.out, Stderr: a.err}}
 	if stdin {
 		s.io.Stdin = io.Reader(a.in)
 	}
-	if !tty {
-		a.proxySignals(s, cancel)
-		return s, nil
+	hand := a.proxySignals
+	if tty {
+		hand = a.lendTerminal
 	}
+	take := hand(s, cancel)
+	var once sync.Once
+	restore := func() {}
+	s.begin = func() (err error) {
+		once.Do(func() { restore, err = take() })
+		return err
+	}
+	s.restore = func() {
+		once.Do(func() {}) // too late to begin
+		restore()
+		restore = func() {}
+	}
+	return s
+}
+
+// lendTerminal tells the size of ours now; take makes it raw and tells its changes.
+func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (restore func(), err error)) {
 	t := terminal.Of(a.in)
-	restore, err := t.Raw()
-	if err != nil {
-		return nil, err
-	}
 	if rows, cols, ok := t.Size(); ok {
 		s.rows, s.cols = uint16(rows), uint16(cols)
 	}
 	sizes := make(chan runtime.WinSize, 1)
-	changed, stop := terminal.Resizes()
-	done := make(chan struct{})
-	go func() {
-		for {
+	s.io.Resize = sizes
+	return func() (func(), error) {
+		cooked, err := t.Raw()
+		if err != nil {
+			return func() {}, fmt.Errorf("cannot use the terminal: %w", err)
+		}
+		done := make(chan struct{})
+		changed, stop := terminal.Resizes()
+		go tellSizes(t, changed, sizes, done)
+		// In raw mode Ctrl-C is a byte. What arrives as a signal was sent to us: leave, with the terminal as it was.
+		before := a.interrupts.handle(nil)
+		a.interrupts.handle(func(sig os.Signal) { cooked(); before(sig) })
+		return func() {
+			close(done)
+			stop()
+			cooked()
+			a.interrupts.handle(before)
+		}, nil
+	}
+}
+
+// tellSizes sends t's size at every change until done.
+func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- runtime.WinSize, done <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+			rows, cols, ok := t.Size()
+			if !ok {
+				continue
+			}
 			select {
-			case <-changed:
-				if rows, cols, ok := t.Size(); ok {
-					select {
-					case sizes <- runtime.WinSize{Rows: uint16(rows), Cols: uint16(cols)}:
-					case <-done:
-						return
-					}
-				}
+			case sizes <- runtime.WinSize{Rows: uint16(rows), Cols: uint16(cols)}:
 			case <-done:
 				return
 			}
-		}
-	}()
-	s.io.Resize = sizes
-	// In raw mode Ctrl-C is a byte. What arrives as a signal was sent to us: leave, with the terminal as it was.
-	before := a.interrupts.handle(nil)
-	a.interrupts.handle(func(sig os.Signal) { restore(); before(sig) })
-	closed := false
-	s.restore = func() {
-		if closed {
+		case <-done:
 			return
 		}
-		closed = true
-		close(done)
-		stop()
-		restore()
-		a.interrupts.handle(before)
 	}
-	return s, nil
 }
 
-// proxySignals sends SIGINT and SIGTERM on. A process that does not end by two gets no third: the command ends.
-func (a *app) proxySignals(s *session, cancel context.CancelFunc) {
+// proxySignals makes take send SIGINT and SIGTERM on. A process that does not end by two gets no third: the command ends.
+func (a *app) proxySignals(s *session, cancel context.CancelFunc) (take func() (restore func(), err error)) {
 	signals := make(chan syscall.Signal, 4)
 	s.io.Signals = signals
-	n := 0
-	before := a.interrupts.handle(nil)
-	a.interrupts.handle(func(sig os.Signal) {
-		if n++; n > 2 {
-			cancel()
-			before(sig)
-			return
-		}
-		if sig, ok := sig.(syscall.Signal); ok {
-			select {
-			case signals <- sig:
-			default:
+	return func() (func(), error) {
+		n := 0
+		before := a.interrupts.handle(nil)
+		a.interrupts.handle(func(sig os.Signal) {
+			if n++; n > 2 {
+				cancel()
+				before(sig)
+				return
 			}
-		}
-	})
-	s.restore = func() { a.interrupts.handle(before) }
+			if sig, ok := sig.(syscall.Signal); ok {
+				select {
+				case signals <- sig:
+				default:
+				}
+			}
+		})
+		return func() { a.interrupts.handle(before) }, nil
+	}
+}
+
+// announced calls first before the first byte goes through.
+type announced struct {
+	io.Writer
+	first func()
+}
+
+func (w announced) Write(p []byte) (int, error) {
+	w.first()
+	return w.Writer.Write(p)
 }
