@@ -63,18 +63,22 @@ func (c *container) openRoot(m *mount.Mount) (int, error) {
 
 // openOverlay mounts an overlay and returns it detached. stage is a directory that it may mount on for a moment.
 func openOverlay(m *mount.Mount, o *options, stage string) (int, error) {
+	tree, err := overlayByLayer(m, o)
+	if isErrno(err, unix.EINVAL) && !takesLayers() {
+		return overlayByString(m, o, stage)
+	}
+	return tree, err
+}
+
+// overlayByLayer gives the layers one a call, since Linux 6.7: neither a page nor 255 bytes bound their number.
+func overlayByLayer(m *mount.Mount, o *options) (int, error) {
 	fs, err := openFilesystem("root", "overlay")
 	if err != nil {
 		return -1, err
 	}
 	defer fs.close()
-	for i, lower := range m.Lower {
-		// One layer a call, since Linux 6.7: neither a page nor 255 bytes bound their number.
-		err := fs.set("lowerdir+", shortPath(lower))
-		if i == 0 && isErrno(err, unix.EINVAL) {
-			return overlayByString(m, o, stage)
-		}
-		if err != nil {
+	for _, lower := range m.Lower {
+		if err := fs.set("lowerdir+", shortPath(lower)); err != nil {
 			return -1, err
 		}
 	}
@@ -90,6 +94,21 @@ func openOverlay(m *mount.Mount, o *options, stage string) (int, error) {
 		return -1, err
 	}
 	return fs.mount("overlay", o.set)
+}
+
+// takesLayers says whether this kernel's overlay knows lowerdir+. Before 6.7 it does not. Before 6.5 it does not even say so:
+// fsconfig collects any word for the mount at the end, as for every file system without a context of its own, which
+// fsconfig tells by EOPNOTSUPP for a descriptor, whatever its key (fs/fsopen.c).
+func takesLayers() bool {
+	fs, err := openFilesystem("root", "overlay")
+	if err != nil {
+		return false
+	}
+	defer fs.close()
+	if unix.FsconfigSetFd(fs.fd, "lowerdir+", 0) == unix.EOPNOTSUPP {
+		return false
+	}
+	return unix.FsconfigSetString(fs.fd, "lowerdir+", "/") != unix.EINVAL
 }
 
 // shortPath is path, or a name for it that fsconfig takes: strings of at most 255 bytes, in which
@@ -137,6 +156,10 @@ func overlayByString(m *mount.Mount, o *options, stage string) (int, error) {
 	var flags uintptr
 	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
 		flags |= unix.MS_RDONLY
+	}
+	// The stage must not show on the host. An overlay of ours takes nothing from the propagation of what it stands on.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return -1, fault("root", "mount", "/", err)
 	}
 	if err := unix.Mount("overlay", stage, "overlay", flags, strings.Join(data, ",")); err != nil {
 		return -1, fault("root", "mount", "overlay", err)
