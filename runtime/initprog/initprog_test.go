@@ -24,7 +24,9 @@ func TestSeal(t *testing.T) {
 	}
 	defer f.Close()
 	path := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
-	if out, err := exec.Command(path).CombinedOutput(); err != nil {
+	cmd := exec.Command(path)
+	cmd.Args[0] = "true" // where it is busybox's
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("cannot run it: %v, %s", err, out)
 	}
 	if _, err := f.Write([]byte("x")); err == nil {

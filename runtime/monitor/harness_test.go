@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -28,13 +28,7 @@ func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
 func program(t testing.TB) *os.File {
 	t.Helper()
 	if built == nil {
-		exe := filepath.Join(t.TempDir(), "stack-init")
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", exe, "github.com/stackrun/stack/cmd/stack-init")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
-		}
-		b, err := os.ReadFile(exe)
+		b, err := os.ReadFile(sandbox.Program(t, runtime.GOARCH, "github.com/stackrun/stack/cmd/stack-init"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,6 +276,9 @@ func (c *container) cgroups() {
 	entries, err := os.ReadDir("/sys/fs/cgroup")
 	must(c.t, err)
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err == nil {
+		if err := os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0); err == nil {
+			c.Cgroup.OOM = filepath.Join("/sys/fs/cgroup", name, "memory.events")
+		}
 		c.Cgroup.V2 = filepath.Join("/sys/fs/cgroup", name)
 		must(c.t, os.Mkdir(c.Cgroup.V2, 0o755))
 	} else {

@@ -11,19 +11,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/caps"
 )
 
 // probe builds testdata/probe for goarch and runs it under filter.
 func probe(t *testing.T, goarch string, filter []byte) map[string]unix.Errno {
 	t.Helper()
-	dir := t.TempDir()
-	exe, file := filepath.Join(dir, "probe"), filepath.Join(dir, "filter")
-	build := exec.Command("go", "build", "-o", exe, "./testdata/probe")
-	build.Env = append(os.Environ(), "GOARCH="+goarch, "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build for %s: %v\n%s", goarch, err, out)
-	}
+	exe := sandbox.Program(t, goarch, "github.com/stackrun/stack/runtime/seccomp/testdata/probe")
+	file := filepath.Join(t.TempDir(), "filter")
 	if err := os.WriteFile(file, filter, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// resultMark begins a line of the console that tells how a package ended.
+const resultMark = "VM-RESULT"
+
+// cgroupLayouts are the shell lines that mount the control groups as a distribution would.
+var cgroupLayouts = map[string]string{
+	"v2": `mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for c in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$c > /sys/fs/cgroup/cgroup.subtree_control; done
+`,
+	"hybrid": `mount -t tmpfs tmpfs /sys/fs/cgroup
+for c in cpu cpuacct cpuset memory devices freezer blkio pids; do mkdir /sys/fs/cgroup/$c; mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done
+mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+`,
+}
+
+// script is what the machine runs after it has left the initramfs. Modules are left to the kernel, which asks modprobe for them, but
+// for tun, whose device file is made by whoever starts a machine.
+func script(tests []compiled, cgroups string) string {
+	var b strings.Builder
+	b.WriteString(`#!/bin/sh
+export PATH=/bin:/sbin HOME=/root GOTRACEBACK=all STACK_TEST_PROGRAMS=/programs STACK_TEST_BIN=/bin/stack STACK_TEST_CACHE=/images
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm /dev/mqueue; mount -t devpts devpts /dev/pts; mount -t tmpfs tmpfs /dev/shm; mount -t mqueue mqueue /dev/mqueue
+ln -s /proc/self/fd /dev/fd
+`)
+	b.WriteString(cgroups)
+	b.WriteString(`modprobe tun || echo "vm: no module tun"
+ip link set lo up; mkdir -p /run /tmp; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp; ulimit -n 65536
+`)
+	for _, t := range tests {
+		fmt.Fprintf(&b, "echo '=== %s'; cd %s; ./test -test.timeout 10m -test.v", t.pkg, t.dir)
+		if t.run != "" {
+			fmt.Fprintf(&b, " -test.run '%s'", t.run)
+		}
+		fmt.Fprintf(&b, "; echo %s %s $?\n", resultMark, t.pkg)
+	}
+	b.WriteString("poweroff -f\n")
+	return b.String()
+}
+
+// populate fills root with busybox, the modules and the scripts.
+func populate(root string, k kernelTree, script string) error {
+	for _, d := range []string{"bin", "sbin", "proc", "sys", "dev", "etc", "root", "usr/bin", "var/lib", "newroot", "lib/modules", "images"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return fmt.Errorf("busybox-static is not installed: %w", err)
+	}
+	// pivot_root(2) refuses to work from the initramfs itself: move into a tmpfs first.
+	const init = "#!/bin/busybox sh\n/bin/busybox mount -t tmpfs -o size=80% tmpfs /newroot\n" +
+		"for d in bin sbin etc root usr var lib t programs images run.sh; do /bin/busybox cp -a /$d /newroot/; done\n" +
+		"/bin/busybox mkdir -p /newroot/proc /newroot/sys /newroot/dev /newroot/usr/sbin\n" +
+		"/bin/busybox chroot /newroot /bin/busybox --install -s\n" +
+		"exec /bin/busybox switch_root /newroot /run.sh\n"
+	files := []struct {
+		name string
+		data []byte
+		mode fs.FileMode
+	}{
+		{"bin/busybox", busybox, 0o755},
+		{"init", []byte(init), 0o755},
+		{"run.sh", []byte(script), 0o755},
+		{"etc/passwd", []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"), 0o644},
+		{"etc/group", []byte("root:x:0:\nnogroup:x:65534:\n"), 0o644},
+	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(root, f.name), f.data, f.mode); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink("busybox", filepath.Join(root, "bin/sh")); err != nil {
+		return err
+	}
+	from, to := filepath.Join(k.dir, "lib/modules", k.release), filepath.Join(root, "lib/modules", k.release)
+	for _, part := range []string{"kernel/net", "kernel/fs/overlayfs", "kernel/drivers/net", "kernel/drivers/block", "kernel/lib", "kernel/crypto"} {
+		if src := filepath.Join(from, part); isDir(src) {
+			if err := os.CopyFS(filepath.Join(to, part), os.DirFS(src)); err != nil {
+				return err
+			}
+		}
+	}
+	lists, _ := filepath.Glob(filepath.Join(from, "modules.*"))
+	for _, l := range lists {
+		b, err := os.ReadFile(l)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(l)), b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boot runs the machine, shows its console, and counts the packages that passed.
+func boot(ctx context.Context, k kernelTree, initrd string, want int) error {
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "6144",
+		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
+		"-kernel", k.vmlinuz, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 loglevel=3 cgroup_enable=memory")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("cannot start qemu-system-x86_64 (Debian: qemu-system-x86): %w", err)
+	}
+	var passed int
+	var failed []string
+	s := bufio.NewScanner(out)
+	s.Buffer(make([]byte, 1<<16), 1<<22)
+	for s.Scan() {
+		line := strings.TrimRight(s.Text(), "\r")
+		fmt.Println(line)
+		if _, rest, ok := strings.Cut(line, resultMark+" "); ok {
+			if pkg, code, _ := strings.Cut(rest, " "); code == "0" {
+				passed++
+			} else {
+				failed = append(failed, pkg)
+			}
+		}
+	}
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("the machine did not finish in time; %d of %d packages had passed", passed, want)
+	case err != nil:
+		return fmt.Errorf("qemu: %w\n%s", err, stderr.Bytes())
+	case len(failed) > 0:
+		return fmt.Errorf("failed: %s", strings.Join(failed, " "))
+	case passed != want:
+		return fmt.Errorf("only %d of %d packages told their result", passed, want)
+	}
+	fmt.Printf("%d passed, 0 failed\n", passed)
+	return nil
+}
