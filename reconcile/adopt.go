@@ -27,6 +27,9 @@ func (e *Engine) adopt(ctx context.Context) error {
 		known[c.ID] = true
 		e.mu.Lock()
 		e.names[c.ID] = c.label()
+		for _, owner := range c.owners() {
+			e.shared[owner] = true
+		}
 		e.mu.Unlock()
 	}
 	if err := e.sweep(ctx); err != nil {

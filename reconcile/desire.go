@@ -93,6 +93,7 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 		}
 		w.DependsOn[name] = plan.Dependency{Condition: plan.Condition(dep.Condition), Restart: dep.Restart, Required: dep.Required}
 	}
+	diags = append(diags, notCarried(s, at)...)
 	// Who lives in another's namespace goes when that one goes.
 	for _, mode := range []string{s.NetworkMode, s.PID, s.IPC} {
 		if host, ok := strings.CutPrefix(mode, "service:"); ok && p.Services[host] != nil {
@@ -109,6 +110,28 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 	w.Labels[labelWorkingDir] = p.Dir
 	w.Labels[labelConfigFiles] = strings.Join(p.Files, ",")
 	return w, diags
+}
+
+// notCarried refuses by name what the model can say and no driver does. The loader says it first; a project that comes by the
+// API may not have met that loader.
+func notCarried(s *spec.Service, at string) diag.List {
+	var diags diag.List
+	refuse := func(key, detail string) {
+		diags = append(diags, &diag.Diagnostic{Code: "not-supported", Summary: "a setting is not supported", Detail: detail, Hint: "take it out", Address: at + "." + key})
+	}
+	for _, net := range slices.Sorted(maps.Keys(s.Networks)) {
+		ep := s.Networks[net]
+		if ep == nil {
+			continue
+		}
+		if len(ep.LinkLocal) > 0 {
+			refuse("networks."+net+".link_local_ips", fmt.Sprintf("service %s asks for link-local addresses on network %s", s.Name, net))
+		}
+		if len(ep.DriverOpts) > 0 {
+			refuse("networks."+net+".driver_opts", fmt.Sprintf("service %s has driver options for its place on network %s", s.Name, net))
+		}
+	}
+	return diags
 }
 
 func dependsOnLabel(deps map[string]plan.Dependency) string {

@@ -50,7 +50,7 @@ func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink S
 	for _, c := range m.list {
 		switch {
 		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
-		case p != nil && p.Services[c.service] == nil && p.Inactive[c.service] == nil && !o.RemoveOrphans:
+		case c.orphan(p) && !o.RemoveOrphans:
 			orphans = append(orphans, c.name)
 		default:
 			gone = append(gone, c)
@@ -168,7 +168,7 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*conta
 		case errors.Is(err, errdefs.ErrNotFound):
 			ev.Phase, ev.Text = Done, "Not there"
 		case errors.Is(err, errdefs.ErrConflict):
-			ev.Phase, ev.Text, ev.Detail = Warning, "Resource is still in use", err.Error()
+			ev.Phase, ev.Text, ev.Detail = Warning, "Resource is still in use", e.named(err).Error()
 		default:
 			ev.Phase, ev.Text, ev.Detail = Failed, "Error", err.Error()
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))

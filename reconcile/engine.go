@@ -44,10 +44,15 @@ type Engine struct {
 	single  locks // by container id
 	busy    atomic.Int64
 
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	follows sync.WaitGroup
+
 	capabilities []string // that this process can give
 
 	mu       sync.Mutex
 	names    map[string]named // of supervised containers, for their events
+	shared   map[string]bool  // containers in whose pid or ipc namespace others live, or have lived
 	attached map[string]bool  // containers whose end a Run takes care of
 }
 
@@ -63,14 +68,15 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, names: map[string]named{}}
+	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, names: map[string]named{}, shared: map[string]bool{}}
 	var err error
 	if e.capabilities, err = caps.Available(); err != nil {
 		return nil, err
 	}
+	e.life, e.end = context.WithCancel(context.Background())
 	e.group = supervise.New(keeper{e})
 	if err := e.adopt(ctx); err != nil {
-		e.group.Close()
+		e.stopWatching()
 		return nil, err
 	}
 	return e, nil
@@ -80,7 +86,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 func (e *Engine) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
-		e.group.Close()
+		e.stopWatching()
 		e.hub.Close()
 		close(done)
 	}()
@@ -90,6 +96,13 @@ func (e *Engine) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// stopWatching ends what goes on without a caller.
+func (e *Engine) stopWatching() {
+	e.end()
+	e.group.Close() // nobody begins to follow after it
+	e.follows.Wait()
 }
 
 // Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted.

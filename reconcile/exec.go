@@ -15,9 +15,13 @@ func (e *Engine) Exec(ctx context.Context, project string, o ExecOptions, io run
 	if err != nil {
 		return runtime.Exit{}, err
 	}
-	return e.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
+	exit, err := e.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
 		Args: o.Args, Env: o.Env, Cwd: o.Cwd, User: o.User, Terminal: o.TTY, Privileged: o.Privileged, Rows: o.Rows, Cols: o.Cols, Detach: o.Detach,
 	}, io)
+	if err != nil {
+		err = fmt.Errorf("cannot exec in container %s: %w", c.name, cause(err, c.ID, c.name))
+	}
+	return exit, err
 }
 
 // pick finds the running container of a service that is meant.

@@ -23,5 +23,6 @@ const (
 	labelAnonymous = bundle.LabelAnonymous
 	labelHealth    = bundle.LabelHealth
 	labelRemove    = bundle.LabelRemove
+	labelOwners    = bundle.LabelOwners
 	labelAliases   = bundle.LabelAliases
 )

@@ -31,8 +31,9 @@ func (e *Engine) container(ctx context.Context, id string) (*container, error) {
 	return c, nil
 }
 
-// start gives a container its network and starts it. A container that runs is success.
-func (e *Engine) start(ctx context.Context, id string) error {
+// start gives a container its network and starts it. A container that runs is success. Its error says why, not of which
+// container.
+func (e *Engine) start(ctx context.Context, id string, sink Sink) error {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return err
@@ -42,6 +43,12 @@ func (e *Engine) start(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	return cause(e.startLocked(ctx, c, sink), id, c.name)
+}
+
+// startLocked is start. Precondition: the container's lock is held.
+func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error {
+	id := c.ID
 	if c.Status == runtime.Running {
 		e.watch(c, c.StartedAt, false)
 		return nil
@@ -60,8 +67,16 @@ func (e *Engine) start(ctx context.Context, id string) error {
 	if err := e.wantStopped(c, false); err != nil {
 		return err
 	}
+	e.warn(c, s.Warnings, sink)
 	e.watch(c, s.StartedAt, false)
 	return nil
+}
+
+// warn tells what was asked for and could not be given to a container.
+func (e *Engine) warn(c *container, warnings []string, sink Sink) {
+	for _, w := range warnings {
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Warning, Text: "Not as asked for", Detail: w})
+	}
 }
 
 // watch hands a running container to its supervisor.
@@ -85,10 +100,7 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if err != nil {
 		return err
 	}
-	if n.PIDPath, err = e.joined(ctx, c, c.spec.PID, "pid"); err != nil {
-		return err
-	}
-	if n.IPCPath, err = e.joined(ctx, c, c.spec.IPC, "ipc"); err != nil {
+	if err := e.join(ctx, c, &n); err != nil {
 		return err
 	}
 	if n.Extra, err = e.extraHosts(ctx, &c.spec); err != nil {
@@ -161,17 +173,28 @@ func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (b
 	return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: container %s has none", host, owner.name)
 }
 
-// joined is the path of another service's namespace, "" when mode does not ask for one.
-func (e *Engine) joined(ctx context.Context, c *container, mode, kind string) (string, error) {
-	host, ok := strings.CutPrefix(mode, "service:")
-	if !ok {
-		return "", nil
+// join finds the pid and ipc namespaces of other services that c is to live in.
+func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
+	for _, ns := range []struct {
+		mode, kind string
+		into       *string
+	}{{c.spec.PID, "pid", &n.PIDPath}, {c.spec.IPC, "ipc", &n.IPCPath}} {
+		host, ok := strings.CutPrefix(ns.mode, "service:")
+		if !ok {
+			continue
+		}
+		owner, err := e.firstRunning(ctx, c.project, host)
+		if err != nil {
+			return fmt.Errorf("cannot join the %s namespace of service %s: %w", ns.kind, host, err)
+		}
+		*ns.into = fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, ns.kind)
+		n.Owners = append(n.Owners, owner.ID)
+		e.share(owner.ID)
+		if ns.kind == "ipc" {
+			n.SharedDir = fmt.Sprintf("/proc/%d/root/dev/shm", owner.Pid)
+		}
 	}
-	owner, err := e.firstRunning(ctx, c.project, host)
-	if err != nil {
-		return "", fmt.Errorf("cannot join the %s namespace of service %s: %w", kind, host, err)
-	}
-	return fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, kind), nil
+	return nil
 }
 
 func (e *Engine) firstRunning(ctx context.Context, project, service string) (*container, error) {
@@ -243,7 +266,7 @@ func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration,
 	}
 	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
 	if err != nil {
-		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
+		err = fmt.Errorf("cannot stop container %s: %w", c.name, cause(err, c.ID, c.name))
 		say(Failed, "Error", err.Error())
 		return err
 	}
@@ -258,7 +281,7 @@ func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration,
 
 func (e *Engine) teardown(ctx context.Context, c *container) error {
 	if err := e.drivers.Networks.Teardown(ctx, c.ID); err != nil {
-		return fmt.Errorf("cannot take down the network of container %s: %w", c.name, err)
+		return fmt.Errorf("cannot take down the network of container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	return nil
 }
@@ -276,7 +299,7 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Si
 	say(Working, "Removing", "")
 	err = e.removeParts(ctx, c, volumes)
 	if err != nil {
-		err = fmt.Errorf("cannot remove container %s: %w", c.name, err)
+		err = fmt.Errorf("cannot remove container %s: %w", c.name, cause(err, c.ID, c.name))
 		say(Failed, "Error", err.Error())
 		return err
 	}
@@ -297,6 +320,7 @@ func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) er
 	e.group.Forget(c.ID)
 	e.mu.Lock()
 	delete(e.names, c.ID)
+	delete(e.shared, c.ID)
 	e.mu.Unlock()
 	if err := e.drivers.Images.Remove(ctx, c.ID); err != nil {
 		return err

@@ -32,7 +32,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 	out := make([]Container, 0, len(list))
 	for _, c := range list {
 		row := e.row(c, byID[c.ID])
-		row.Orphan = p != nil && p.Services[c.service] == nil && p.Inactive[c.service] == nil
+		row.Orphan = c.orphan(p)
 		out = append(out, row)
 	}
 	return out, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
 )
 
 // container is one of ours on the host, its labels read.
@@ -66,6 +67,11 @@ func readContainer(s runtime.State) (*container, bool) {
 
 func (c *container) supervision() supervise.Config {
 	return supervise.Config{Policy: c.spec.Restart, Health: c.health}
+}
+
+// orphan says whether p, the last applied file, has c's service no more. Without a file nobody is.
+func (c *container) orphan(p *spec.Project) bool {
+	return p != nil && p.Services[c.service] == nil && p.Inactive[c.service] == nil
 }
 
 func (c *container) label() named {

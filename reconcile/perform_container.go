@@ -30,6 +30,8 @@ type draft struct {
 	oneOff    bool
 	remove    bool
 	anonymous map[string]string // handed over
+
+	rows, cols uint16 // of its terminal
 }
 
 func newID() string {
@@ -62,6 +64,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
 	}
 	id = newID()
+	defer func() { err = cause(err, id, d.name) }()
 	undo := cleanup.Make()
 	defer undo.Clean()
 	aside := context.WithoutCancel(ctx) // Ctrl-C must not keep us from tidying up
@@ -106,14 +109,17 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("root filesystem: %w", err)
 	}
-	cfg, err := bundle.New(bundle.Input{
+	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities,
-		LogPath: p.e.logPath(p.want.Project, d),
+		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols,
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, w := range warnings {
+		p.say(plan.KindContainer, d.name, d.service.Name, Warning, "Not as asked for", w)
 	}
 	undo.Add(func() { _ = drivers.Containers.Delete(aside, id) })
 	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {
@@ -163,7 +169,7 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 		p.mu.Unlock()
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
-	if err := p.e.start(ctx, id); err != nil {
+	if err := p.e.start(ctx, id, p.sink); err != nil {
 		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
 		return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/network"
@@ -120,6 +122,9 @@ func (e *Engine) preflight(ctx context.Context, p *spec.Project, want *plan.Desi
 	}
 	e.checkTwice(want, add)
 	if err := e.checkPorts(ctx, want, begins, add); err != nil {
+		return nil, err
+	}
+	if err := e.checkReach(ctx, want, begins, add); err != nil {
 		return nil, err
 	}
 	if err := e.checkSubnets(ctx, want, pl, add); err != nil {
@@ -277,6 +282,38 @@ func (e *Engine) checkSubnets(ctx context.Context, want *plan.Desired, pl *plan.
 					}
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// checkReach warns of ports that nobody can reach: those of a container that is on internal networks only.
+func (e *Engine) checkReach(ctx context.Context, want *plan.Desired, begins map[string]int, add func(*diag.Diagnostic)) error {
+	var have []network.State
+	for name := range begins {
+		s := want.Services[name]
+		if len(s.Spec.Ports) == 0 || len(s.Spec.Networks) == 0 {
+			continue
+		}
+		open := false
+		for net := range s.Spec.Networks {
+			w := want.Networks[net]
+			if !w.External {
+				open = open || !w.Spec.Internal
+				continue
+			}
+			if have == nil {
+				var err error
+				if have, err = e.drivers.Networks.List(ctx); err != nil {
+					return fmt.Errorf("cannot list networks: %w", err)
+				}
+			}
+			open = open || !slices.ContainsFunc(have, func(n network.State) bool { return n.Config.ID == net && n.Config.Internal })
+		}
+		if !open {
+			add(&diag.Diagnostic{Severity: diag.Warning, Code: "port-unreachable", Summary: "ports of a service on internal networks are not published",
+				Detail: fmt.Sprintf("service %s is on %s only, which internal: true closes to the host", name, strings.Join(slices.Sorted(maps.Keys(s.Spec.Networks)), ", ")),
+				Hint:   "add a network that is not internal, or remove ports", Address: "services." + name + ".ports"})
 		}
 	}
 	return nil

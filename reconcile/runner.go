@@ -48,11 +48,11 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 		return nil
 	}
 	if err := e.connect(ctx, c); err != nil {
-		return err
+		return cause(err, id, c.name)
 	}
 	s, err := e.drivers.Containers.Start(ctx, id)
 	if err != nil {
-		return err
+		return cause(err, id, c.name)
 	}
 	e.watch(c, s.StartedAt, true)
 	return nil
@@ -97,6 +97,7 @@ func (h *head) String() string {
 func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) {
 	e.mu.Lock()
 	n, ok := e.names[id]
+	shared := e.shared[id]
 	e.mu.Unlock()
 	if !ok {
 		return
@@ -104,6 +105,9 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 	ev := Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: Done}
 	switch change {
 	case supervise.ChangeStarted:
+		if shared {
+			e.follows.Go(func() { e.follow(id, s) })
+		}
 		if s.Restarts == 0 {
 			return // whoever started it has told
 		}

@@ -101,11 +101,18 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	return e.apply(ctx, p, want, pl, sink)
 }
 
+// joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
 func joinDetail(d *diag.Diagnostic) string {
-	if d.Hint == "" {
-		return d.Detail
+	text := d.Detail
+	if d.Hint != "" {
+		text += "; " + d.Hint
 	}
-	return d.Detail + "; " + d.Hint
+	if d.Subject != nil {
+		if at := d.Subject.Start.String(); at != "" {
+			text += " (" + at + ")"
+		}
+	}
+	return text
 }
 
 func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {

@@ -178,7 +178,7 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 			}
 		}
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Starting"})
-		if err := e.start(ctx, c.ID); err != nil {
+		if err := e.start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
 			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
 			return err
@@ -257,19 +257,44 @@ func (m *members) followers(list []*container) []*container {
 	return list
 }
 
+// killOrphan kills a container whose service is not in the file, and removes it.
+func (e *Engine) killOrphan(ctx context.Context, c *container, sink Sink) error {
+	if c.Status == runtime.Running || c.Status == runtime.Paused {
+		zero := time.Duration(0)
+		if err := e.stop(ctx, c, &zero, sink); err != nil {
+			return err
+		}
+	}
+	return e.remove(ctx, c, false, sink)
+}
+
 // Kill sends a signal. SIGKILL (the default) means that somebody wants the container down, so no policy starts it again, as
-// with docker; with any other signal the policy decides about what comes of it.
+// with docker; with any other signal the policy decides about what comes of it. With RemoveOrphans, containers of services that the file does not
+// have are killed and removed; without, they are left alone.
 func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
 	sig, err := parseSignal(o.Signal)
 	if err != nil {
 		return err
 	}
-	m, list, release, err := e.targets(ctx, project, o.Services)
+	m, _, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
 	}
 	defer release()
+	p, err := e.desired(project)
+	if err != nil {
+		return err
+	}
+	var list []*container // with one-offs, and with orphans only on request: as docker compose has it
+	for _, c := range m.list {
+		if (len(o.Services) == 0 || slices.Contains(o.Services, c.service)) && (o.RemoveOrphans || !c.orphan(p)) {
+			list = append(list, c)
+		}
+	}
 	return m.each(ctx, list, true, func(c *container) error {
+		if o.RemoveOrphans && c.orphan(p) {
+			return e.killOrphan(ctx, c, sink)
+		}
 		if c.Status != runtime.Running {
 			return nil
 		}
@@ -289,7 +314,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			return nil
 		}
 		if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
-			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, err)
+			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
 			say(Failed, "Error", err.Error())
 			return err
 		}

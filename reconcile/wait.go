@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 	}
 	var work errgroup.Group
 	for _, c := range list {
-		if c.service == op.Service && !c.oneOff {
+		if c.service == op.Service && !c.oneOff && (op.Replicas == nil || slices.Contains(op.Replicas, c.number)) {
 			work.Go(func() error { return p.waitOne(ctx, c, op) })
 		}
 	}

@@ -17,17 +17,21 @@ import (
 	"github.com/stackrun/stack/spec/units"
 )
 
-// New translates in, but for what Connect adds at a start.
-func New(in Input) (runtime.Config, error) {
+// New translates in, but for what Connect adds at a start. warnings are what was asked for and has no effect here, one
+// sentence each.
+func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	s := &in.Spec
 	out := runtime.BaseSpec()
 	hostname := Hostname(s, in.ID)
 	args, err := Args(s, &in.Image)
 	if err != nil {
-		return runtime.Config{}, err
+		return runtime.Config{}, nil, err
 	}
 	p := out.Process
 	p.Args, p.Env, p.Terminal = args, Env(s, &in.Image, hostname), s.TTY
+	if s.TTY && in.Rows != 0 && in.Cols != 0 {
+		p.ConsoleSize = &specs.Box{Height: uint(in.Rows), Width: uint(in.Cols)}
+	}
 	p.Cwd = firstOf(s.WorkingDir, in.Image.WorkingDir, "/")
 	p.User.Username = firstOf(s.User, in.Image.User)
 	if s.OOMScoreAdj != 0 {
@@ -41,10 +45,10 @@ func New(in Input) (runtime.Config, error) {
 	setResources(out, s)
 	setSysctls(out, s)
 	if err := setIsolation(out, s); err != nil {
-		return runtime.Config{}, err
+		return runtime.Config{}, nil, err
 	}
-	if err := setSecurity(out, s, in); err != nil {
-		return runtime.Config{}, err
+	if warnings, err = setSecurity(out, s, in); err != nil {
+		return runtime.Config{}, nil, err
 	}
 	setShm(out, s.ShmSize)
 	setDevices(out, in.Devices, s.Privileged)
@@ -52,10 +56,11 @@ func New(in Input) (runtime.Config, error) {
 		out.Linux.CgroupsPath = strings.TrimSuffix(s.CgroupParent, "/") + "/" + in.ID
 	}
 
-	logs, err := logConfig(s.Logging, in.LogPath)
+	logs, ignored, err := logConfig(s.Logging, in.LogPath)
 	if err != nil {
-		return runtime.Config{}, err
+		return runtime.Config{}, nil, err
 	}
+	warnings = append(warnings, ignored...)
 	cfg := runtime.Config{
 		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Clone(s.GroupAdd),
 		Init: s.Init, StdinOpen: s.StdinOpen, Log: logs,
@@ -69,7 +74,7 @@ func New(in Input) (runtime.Config, error) {
 	default:
 		cfg.StopGrace = *s.StopGrace
 	}
-	return cfg, nil
+	return cfg, warnings, nil
 }
 
 // labels of a container: the image's, the file's, then the tool's own, which win.
@@ -101,29 +106,34 @@ func labels(in Input) map[string]string {
 }
 
 // logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes
-// nowhere would be missed when it is needed.
-func logConfig(l plan.Logging, path string) (runtime.LogConfig, error) {
+// nowhere would be missed when it is needed. Options that have no meaning here are named in ignored.
+func logConfig(l plan.Logging, path string) (_ runtime.LogConfig, ignored []string, _ error) {
 	switch l.Driver {
 	case "none":
-		return runtime.LogConfig{}, nil
+		return runtime.LogConfig{}, nil, nil
 	case "", "json-file", "local":
 	default:
-		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
+		return runtime.LogConfig{}, nil, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
 	}
 	cfg := runtime.LogConfig{Path: path}
 	if v := l.Options["max-size"]; v != "" && v != "-1" {
 		n, err := units.Bytes(v)
 		if err != nil || n <= 0 {
-			return cfg, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, nil, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxSize = n
 	}
 	if v := l.Options["max-file"]; v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
-			return cfg, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, nil, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxFiles = n
 	}
-	return cfg, nil
+	for _, k := range slices.Sorted(maps.Keys(l.Options)) {
+		if k != "max-size" && k != "max-file" {
+			ignored = append(ignored, fmt.Sprintf("logging option %s has no effect: logs are kept in files of one format, of which max-size and max-file can be chosen", k))
+		}
+	}
+	return cfg, ignored, nil
 }

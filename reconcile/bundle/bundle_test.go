@@ -49,7 +49,7 @@ func input(s plan.Spec) Input {
 }
 
 func TestLimits(t *testing.T) {
-	cfg, err := New(input(plan.Spec{Resources: plan.Resources{Memory: 64 << 20, CPUs: 0.5, Pids: 10}, ShmSize: 1 << 20, CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN"},
+	cfg, _, err := New(input(plan.Spec{Resources: plan.Resources{Memory: 64 << 20, CPUs: 0.5, Pids: 10}, ShmSize: 1 << 20, CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN"},
 		Ulimits: map[string]plan.Ulimit{"nofile": {Soft: 5, Hard: -1}}, SecurityOpt: []string{"no-new-privileges:true", "seccomp=unconfined"}}))
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 
 func TestStopGraceOfZeroIsAtOnce(t *testing.T) {
 	zero := time.Duration(0)
-	cfg, err := New(input(plan.Spec{StopGrace: &zero}))
+	cfg, _, err := New(input(plan.Spec{StopGrace: &zero}))
 	if err != nil || cfg.StopGrace <= 0 || cfg.StopGrace > time.Millisecond {
 		t.Errorf("got %v, %v", cfg.StopGrace, err)
 	}
@@ -81,14 +81,14 @@ func TestRefusedByName(t *testing.T) {
 		`security_opt "foo=bar"`:   {SecurityOpt: []string{"foo=bar"}},
 		`cannot use uts: "nobody"`: {UTS: "nobody"},
 	} {
-		if _, err := New(input(s)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := New(input(s)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q but got %v", want, err)
 		}
 	}
 }
 
 func TestConnectTwiceIsConnectOnce(t *testing.T) {
-	cfg, err := New(input(plan.Spec{}))
+	cfg, _, err := New(input(plan.Spec{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type Net struct {
 	ResolvConf string
 	PIDPath    string // pid namespace to join; "" = its own or the host's, as New chose
 	IPCPath    string
+	SharedDir  string   // /dev/shm of whom IPCPath is, as the host names it; with IPCPath
+	Owners     []string // ids of the containers whose namespaces it joins
 }
 
 // Files that the platform writes for a container and that programs in it may rewrite.
@@ -46,6 +49,13 @@ func Connect(cfg runtime.Config, n Net) runtime.Config {
 	}
 	if n.IPCPath != "" {
 		join(cfg.Spec, specs.IPCNamespace, n.IPCPath, false)
+		// System V objects and message queues go with the namespace; POSIX shared memory is files, which do not.
+		spec.Mounts = bindOver(spec.Mounts, shmDir, n.SharedDir)
+	}
+	cfg.Labels = maps.Clone(cfg.Labels)
+	delete(cfg.Labels, LabelOwners)
+	if len(n.Owners) > 0 {
+		cfg.Labels[LabelOwners] = strings.Join(n.Owners, ",")
 	}
 	hostname := firstOf(spec.Hostname, n.Hostname)
 	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))

@@ -33,4 +33,6 @@ type Input struct {
 	Seccomp   []byte   // content of the profile that security_opt seccomp=FILE names
 	Available []string // capabilities that the host can give
 	LogPath   string   // "" = no log
+
+	Rows, Cols uint16 // of the terminal at its start; 0 = not known
 }

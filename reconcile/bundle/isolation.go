@@ -23,12 +23,12 @@ func setIsolation(out *specs.Spec, s *plan.Spec) error {
 	} {
 		switch {
 		case c.value == "" || c.value == "private":
-		case c.value == "shareable" && c.key == "ipc":
+		case (c.value == "shareable" || c.value == "none") && c.key == "ipc":
 		case c.value == "host":
 			join(out, c.kind, "", true)
 		case strings.HasPrefix(c.value, "service:") && (c.key == "pid" || c.key == "ipc"):
 		default:
-			return fmt.Errorf("cannot use %s: %q: expected private, host%s: %w", c.key, c.value, map[string]string{"pid": " or service:<name>", "ipc": ", shareable or service:<name>"}[c.key], errdefs.ErrNotSupported)
+			return fmt.Errorf("cannot use %s: %q: expected private, host%s: %w", c.key, c.value, map[string]string{"pid": " or service:<name>", "ipc": ", none, shareable or service:<name>"}[c.key], errdefs.ErrNotSupported)
 		}
 	}
 	if s.UTS == "host" {
@@ -38,23 +38,30 @@ func setIsolation(out *specs.Spec, s *plan.Spec) error {
 	case s.NetworkMode == "host":
 		join(out, specs.NetworkNamespace, "", true)
 	}
-	if s.IPC == "host" {
+	switch s.IPC {
+	case "host":
 		// With the host's IPC comes the host's shared memory, which programs name by paths below /dev/shm.
-		bindOver(out, "/dev/shm")
+		out.Mounts = bindOver(out.Mounts, shmDir, shmDir)
+	case "none":
+		out.Mounts = slices.DeleteFunc(out.Mounts, func(m specs.Mount) bool { return m.Destination == shmDir })
 	}
 	return nil
 }
 
-func bindOver(out *specs.Spec, path string) {
-	out.Mounts = slices.DeleteFunc(out.Mounts, func(m specs.Mount) bool { return m.Destination == path })
-	out.Mounts = append(out.Mounts, specs.Mount{Destination: path, Type: "bind", Source: path, Options: []string{"rbind", "nosuid", "noexec", "nodev"}})
+// shmDir is where POSIX shared memory lives, shm_overview(7).
+const shmDir = "/dev/shm"
+
+// bindOver puts a bind of source in the place of what mounts have at target, and leaves mounts itself as it is.
+func bindOver(mounts []specs.Mount, target, source string) []specs.Mount {
+	mounts = slices.DeleteFunc(slices.Clone(mounts), func(m specs.Mount) bool { return m.Destination == target })
+	return append(mounts, specs.Mount{Destination: target, Type: "bind", Source: source, Options: []string{"rbind", "nosuid", "noexec", "nodev"}})
 }
 
 // setSecurity applies privileged, cap_add, cap_drop and security_opt.
-func setSecurity(out *specs.Spec, s *plan.Spec, in Input) error {
-	set, _, err := caps.Resolve(s.CapAdd, s.CapDrop, s.Privileged, in.Available)
+func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ error) {
+	set, warnings, err := caps.Resolve(s.CapAdd, s.CapDrop, s.Privileged, in.Available)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out.Process.Capabilities = set
 	confined := !s.Privileged
@@ -81,12 +88,12 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) error {
 			case "builtin":
 			default:
 				if out.Linux.Seccomp, err = seccomp.Load(in.Seccomp, set.Bounding); err != nil {
-					return fmt.Errorf("%s: %w", value, err)
+					return nil, fmt.Errorf("%s: %w", value, err)
 				}
 			}
 		case "systempaths":
 			if value != "unconfined" {
-				return fmt.Errorf("cannot use security_opt %q: expected systempaths=unconfined: %w", opt, errdefs.ErrInvalidArgument)
+				return nil, fmt.Errorf("cannot use security_opt %q: expected systempaths=unconfined: %w", opt, errdefs.ErrInvalidArgument)
 			}
 			unlock(out)
 		case "apparmor":
@@ -95,21 +102,21 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) error {
 			}
 		case "label":
 			if value != "disable" {
-				return fmt.Errorf("cannot use security_opt %q: SELinux labels other than label=disable are not supported: %w", opt, errdefs.ErrNotSupported)
+				return nil, fmt.Errorf("cannot use security_opt %q: SELinux labels other than label=disable are not supported: %w", opt, errdefs.ErrNotSupported)
 			}
 		default:
-			return fmt.Errorf("cannot use security_opt %q: expected no-new-privileges, seccomp=, apparmor=, label=disable or systempaths=unconfined: %w", opt, errdefs.ErrNotSupported)
+			return nil, fmt.Errorf("cannot use security_opt %q: expected no-new-privileges, seccomp=, apparmor=, label=disable or systempaths=unconfined: %w", opt, errdefs.ErrNotSupported)
 		}
 	}
 	if confined && out.Linux.Seccomp == nil {
 		if out.Linux.Seccomp, err = seccomp.Default(set.Bounding); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !confined {
 		out.Linux.Seccomp = nil
 	}
-	return nil
+	return warnings, nil
 }
 
 func unlock(out *specs.Spec) { out.Linux.MaskedPaths, out.Linux.ReadonlyPaths = nil, nil }
@@ -121,7 +128,7 @@ func setShm(out *specs.Spec, size int64) {
 	}
 	for i := range out.Mounts {
 		m := &out.Mounts[i]
-		if m.Destination == "/dev/shm" && m.Type == "tmpfs" {
+		if m.Destination == shmDir && m.Type == "tmpfs" {
 			m.Options = slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return strings.HasPrefix(o, "size=") })
 			m.Options = append(m.Options, fmt.Sprintf("size=%d", size))
 		}

@@ -21,6 +21,7 @@ const (
 	LabelAnonymous = "dev.stackrun.anonymous" // on containers: JSON of target → volume; on volumes: the target
 	LabelHealth    = "dev.stackrun.health"    // JSON of the health check in force, the image's part included
 	LabelRemove    = "dev.stackrun.remove"    // one-off that is removed when it ends
+	LabelOwners    = "dev.stackrun.owners"    // ids of the containers whose namespaces this run of it has joined
 	LabelAliases   = "dev.stackrun.aliases"   // one-off that answers to its service's names
 )
 

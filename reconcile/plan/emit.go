@@ -323,7 +323,9 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 		}
 		var starts []int
 		settled := true // as it is, it meets the condition
+		var numbers []int
 		for _, r := range d.replicas {
+			numbers = append(numbers, r.number)
 			starts = append(starts, r.start)
 			settled = settled && r.action == NoOp && (dep.Condition == Started || dep.Condition == Healthy && r.have.Healthy || dep.Condition == Completed && r.done)
 		}
@@ -334,7 +336,7 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 		if dep.Condition != Started {
 			key := waitKey{name, dep.Condition, !dep.Required}
 			if b.waits[key] == 0 {
-				op := WaitReady{Service: name, Condition: dep.Condition, Optional: !dep.Required}
+				op := WaitReady{Service: name, Replicas: numbers, Condition: dep.Condition, Optional: !dep.Required}
 				why := Reason{Path: s.Name + " depends on it"}
 				waitNeeds, waitAfter := starts, []int(nil)
 				if op.Optional {

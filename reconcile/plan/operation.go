@@ -65,9 +65,11 @@ type DeleteContainer struct {
 	Volumes       bool
 }
 
-// WaitReady waits until all containers of Service meet Condition. Optional: if they do not, that is a warning.
+// WaitReady waits until the containers of Service with the numbers Replicas (nil = all) meet Condition: those that the file
+// wants, not one that the same plan takes away. Optional: if they do not, that is a warning.
 type WaitReady struct {
 	Service   string
+	Replicas  []int
 	Condition Condition
 	Optional  bool
 }

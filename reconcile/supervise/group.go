@@ -102,7 +102,7 @@ func (g *Group) Started(id string, cfg Config, at time.Time, byPolicy bool) {
 	}
 	u.halt()
 	u.transition(Running)
-	u.cfg, u.started = cfg, at
+	u.cfg, u.started, u.asked = cfg, at, false
 	u.run++
 	if byPolicy {
 		u.restarts++
@@ -157,6 +157,7 @@ func (g *Group) Stop(id string) {
 	if u == nil {
 		return
 	}
+	u.asked = true
 	switch u.state {
 	case Running:
 		u.transition(Stopping)

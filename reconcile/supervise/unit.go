@@ -55,6 +55,7 @@ type Status struct {
 	State     State
 	StartedAt time.Time
 	Restarts  int
+	Asked     bool          // somebody has asked for a stop since it was started
 	Exit      *Exit         // of the last run that ended, nil = none has
 	Health    health.Status // "" = no check
 	Failing   int           // strikes in a row
@@ -69,6 +70,7 @@ type unit struct {
 	state   State
 	run     uint64 // which start; what belongs to an earlier one is late and ignored
 	started time.Time
+	asked   bool
 	exit    *Exit
 	monitor *health.Monitor // of this run
 
@@ -91,7 +93,7 @@ func (u *unit) transition(to State) {
 }
 
 func (u *unit) status() Status {
-	s := Status{State: u.state, StartedAt: u.started, Restarts: u.restarts, Exit: u.exit, Run: u.run}
+	s := Status{State: u.state, StartedAt: u.started, Restarts: u.restarts, Asked: u.asked, Exit: u.exit, Run: u.run}
 	if u.monitor != nil {
 		s.Health, s.Failing, s.Results = u.monitor.Status(), u.monitor.Failing(), u.monitor.Results()
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -102,7 +103,8 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 			x.status, x.exit = runtime.Stopped, &runtime.Exit{Code: 127, FinishedAt: time.Now(), Error: x.program.StartError.Error()}
 			return x.program.StartError
 		}
-		x.status, x.started, x.pid, x.exit, x.ended = runtime.Running, time.Now(), x.pid+1000, nil, make(chan struct{})
+		c.nextPid++
+		x.status, x.started, x.pid, x.exit, x.ended = runtime.Running, time.Now(), 1000+c.nextPid, nil, make(chan struct{})
 		if x.program.For > 0 {
 			x.timer = time.AfterFunc(x.program.For, func() {
 				c.mu.Lock()
@@ -128,7 +130,25 @@ func (c *containers) end(x *container, exit runtime.Exit) {
 	exit.FinishedAt = time.Now()
 	x.status, x.exit = runtime.Stopped, &exit
 	close(x.ended)
+	for _, other := range c.containers {
+		if other.status == runtime.Running && other.joins(x.pid) {
+			c.end(other, runtime.Exit{Code: 137, Signal: 9})
+		}
+	}
 	c.tell(runtime.Event{ID: x.cfg.ID, Kind: runtime.EventExited, At: exit.FinishedAt, Exit: &exit})
+}
+
+// joins says whether x lives in the pid namespace whose init is pid, and so ends with it (pid_namespaces(7)).
+func (x *container) joins(pid int) bool {
+	if x.cfg.Spec == nil || x.cfg.Spec.Linux == nil {
+		return false
+	}
+	for _, ns := range x.cfg.Spec.Linux.Namespaces {
+		if ns.Type == specs.PIDNamespace && ns.Path == fmt.Sprintf("/proc/%d/ns/pid", pid) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *containers) tell(e runtime.Event) {

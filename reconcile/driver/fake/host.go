@@ -44,6 +44,7 @@ type Host struct {
 	subs       map[chan runtime.Event]bool
 	nextAddr   byte
 	nextPort   uint16
+	nextPid    int
 	ops        []string
 }
 

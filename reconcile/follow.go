@@ -1,0 +1,89 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+)
+
+// follow sees to those that live in a pid or ipc namespace of container id, which has just been started: namespaces are made
+// anew with each run, so they have to be started anew too. Those of its pid namespace the kernel has killed with it
+// (pid_namespaces(7)); those of its ipc namespace run on in one that nobody else is in. The network needs nothing: the sandbox
+// outlives the run.
+//
+// It takes the project's pass, so that nothing is started that somebody is taking down.
+func (e *Engine) follow(id string, s supervise.Status) {
+	e.mu.Lock()
+	owner := e.names[id]
+	e.mu.Unlock()
+	release, err := e.pass(e.life, owner.project)
+	if err != nil {
+		return // the engine ends; the next one's adopt comes here again
+	}
+	defer release()
+	list, err := listContainers(e.life, e.drivers, owner.project)
+	if err != nil {
+		e.say(nil, Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
+		return
+	}
+	for _, c := range list {
+		if !slices.Contains(c.owners(), id) || !e.leftBehind(c, s) {
+			continue
+		}
+		ev := Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Restarted",
+			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
+		if err := e.again(c); err != nil {
+			ev.Phase, ev.Text, ev.Detail = Warning, "Not restarted", err.Error()
+		}
+		e.say(nil, ev)
+	}
+}
+
+// owners are the ids of the containers whose pid or ipc namespaces c has joined.
+func (c *container) owners() []string {
+	if c.Labels[labelOwners] == "" {
+		return nil
+	}
+	return strings.Split(c.Labels[labelOwners], ",")
+}
+
+// share marks a container whose namespaces somebody joins.
+func (e *Engine) share(owner string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.shared[owner] = true
+}
+
+// again stops a container, if it runs, and starts it.
+func (e *Engine) again(c *container) error {
+	if c.Status == runtime.Running {
+		if err := e.stop(e.life, c, nil, nil); err != nil {
+			return err
+		}
+	}
+	return e.start(e.life, c.ID, nil)
+}
+
+// leftBehind says whether c's run is from before the run s of the container whose namespaces it joined, and is, or would but for
+// that one's end be, still going on.
+func (e *Engine) leftBehind(c *container, s supervise.Status) bool {
+	if !c.StartedAt.Before(s.StartedAt) {
+		return false
+	}
+	mine := e.statusOf(c)
+	switch mine.State {
+	case supervise.Running:
+		return true
+	case supervise.Ended:
+		// together bounds how far apart two ends are that the kernel made one: what lies between is only our hearing of them.
+		const together = 2 * time.Second
+		return !mine.Asked && c.Exit != nil && s.Exit != nil && c.Exit.Signal == int(unix.SIGKILL) && !c.Exit.OOM &&
+			c.Exit.FinishedAt.Sub(s.Exit.At).Abs() <= together
+	}
+	return false // its policy starts it, or somebody stops it
+}
