@@ -60,6 +60,9 @@ func (s *source) open() error {
 	if len(s.data) > 0 {
 		return refuse(s.stage, s.Target, "option "+s.data[0]+" has no meaning for a bind mount")
 	}
+	if namespace, path, ok := foreign(s.Source); ok && s.stage == "mount" { // never for what a user names
+		return s.openForeign(namespace, path)
+	}
 	fd, err := unix.Open(s.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return explain(fault(s.stage, "open", s.Source, err), "it is the source of the mount at "+s.Target)
