@@ -184,7 +184,11 @@ func TestDebrisIsRemoved(t *testing.T) {
 		must(t, os.MkdirAll(h.roots.InState("containers", "half"), 0o700))
 		must(t, os.WriteFile(h.roots.InState("containers", "half", ".config.json.tmp-1"), []byte("{"), 0o600))
 		must(t, os.MkdirAll(h.roots.InRun("containers", "gone"), 0o700))
-		must(t, os.MkdirAll(filepath.Join("/sys/fs/cgroup/pids/stack-"+h.roots.Instance(), "lost"), 0o755))
+		tree := "/sys/fs/cgroup/pids"
+		if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // v2 alone
+			tree = "/sys/fs/cgroup"
+		}
+		must(t, os.MkdirAll(filepath.Join(tree, "stack-"+h.roots.Instance(), "lost"), 0o755))
 	})
 	list, err := h.List(t.Context())
 	must(t, err)

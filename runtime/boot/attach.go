@@ -149,7 +149,7 @@ func (c *container) attachFile(s *source) error {
 	if s.File == nil {
 		return refuse(s.stage, s.Target, "a mount of type file has no content")
 	}
-	tree, err := fileMount(s.stage, s.File)
+	tree, err := c.fileMount(s.stage, s.File)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (c *container) attachFile(s *source) error {
 }
 
 // fileMount returns a detached mount of one file.
-func fileMount(stage string, f *mount.File) (int, error) {
+func (c *container) fileMount(stage string, f *mount.File) (int, error) {
 	fs, err := openFilesystem(stage, "tmpfs")
 	if err != nil {
 		return -1, err
@@ -198,6 +198,9 @@ func fileMount(stage string, f *mount.File) (int, error) {
 		return -1, fault(stage, "fchmod", "file", err)
 	}
 	tree, err := cloneOf(fd)
+	if err == unix.EINVAL {
+		tree, err = c.cloneBelow(dir, fd)
+	}
 	if err != nil {
 		return -1, fault(stage, "open_tree", "file", err)
 	}
@@ -214,6 +217,34 @@ func fileMount(stage string, f *mount.File) (int, error) {
 // cloneOf is a detached bind mount of what fd is.
 func cloneOf(fd int) (int, error) {
 	return unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+}
+
+// cloneBelow is cloneOf for what lies in the detached mount tree, which Linux clones since 6.15: before, a mount must be in this
+// namespace. It stands on top of the root for a moment, where nobody looks: the namespace has no other process yet, and our
+// paths begin at descriptors below it.
+//
+// Precondition: the root is entered. Postcondition: tree is not attached any more, and cannot be again.
+func (c *container) cloneBelow(tree, fd int) (int, error) {
+	if err := unix.MoveMount(tree, "", c.root, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
+		return -1, err
+	}
+	clone, err := cloneOf(fd)
+	if err != nil {
+		return -1, err
+	}
+	// umount2 takes a path only, and there may be no procfs to name a descriptor.
+	err = unix.Fchdir(tree)
+	if err == nil {
+		err = unix.Unmount(".", unix.MNT_DETACH)
+	}
+	if err == nil {
+		err = unix.Fchdir(c.root)
+	}
+	if err != nil {
+		unix.Close(clone)
+		return -1, err
+	}
+	return clone, nil
 }
 
 func writeAll(fd int, b []byte) error {
