@@ -158,3 +158,10 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 		t.Errorf("rm without an answer: %d, %q, %s", code, verb, errs)
 	}
 }
+
+func TestExitCodeFromEndsAll(t *testing.T) {
+	u := upFlags{exitCodeFrom: "test"}
+	if err := u.check(); err != nil || !u.abortOnExit {
+		t.Errorf("%v, --abort-on-container-exit is %v: --exit-code-from implies it", err, u.abortOnExit)
+	}
+}

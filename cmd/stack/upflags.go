@@ -12,8 +12,9 @@ import (
 // attached says whether up follows the output.
 func (u upFlags) attached() bool { return !u.detach && !u.wait && !u.noStart }
 
-// check refuses combinations that docker compose refuses, and what stack does not have.
-func (u upFlags) check() error {
+// check settles what one flag implies of another, and refuses combinations that docker compose refuses, and what
+// stack does not have.
+func (u *upFlags) check() error {
 	if u.exitCodeFrom != "" && !u.abortOnFailure {
 		u.abortOnExit = true
 	}
