@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -91,12 +92,16 @@ func (r *renderer) shorten(file string) string {
 	return rel
 }
 
-// shortenIn makes the places that a detail mentions relative as well.
+// place is an absolute path with a line, as Pos.String writes it.
+var place = regexp.MustCompile(`/[^\s:"]+:[0-9]+`)
+
+// shortenIn makes the places that a detail mentions relative as well. Other paths stay whole: they are what somebody
+// has to find, and not always from here.
 func (r *renderer) shortenIn(s string) string {
-	if r.style.Dir == "" || r.style.Dir == "/" {
-		return s
-	}
-	return strings.ReplaceAll(s, strings.TrimSuffix(r.style.Dir, "/")+"/", "")
+	return place.ReplaceAllStringFunc(s, func(p string) string {
+		file, line, _ := strings.Cut(p, ":")
+		return r.shorten(file) + ":" + line
+	})
 }
 
 // maxSnippet bounds what is shown of one line: minified JSON is Compose too.

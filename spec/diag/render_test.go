@@ -54,3 +54,13 @@ func TestSort(t *testing.T) {
 		t.Errorf("order %q, expected by file, line, summary", got)
 	}
 }
+
+// Places are shortened, the paths of other things are not: somebody has to find them.
+func TestRenderShortensPlacesOnly(t *testing.T) {
+	list := diag.List{{Summary: "odd", Detail: "/srv/data is not there, unlike at /srv/a/b.yaml:3:5 and /etc/c.yaml:1"}}
+	var b strings.Builder
+	diag.Render(&b, list, diag.Style{Dir: "/srv"})
+	if want := "error: odd: /srv/data is not there, unlike at a/b.yaml:3:5 and /etc/c.yaml:1\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}

@@ -112,10 +112,59 @@ func (p *parser) syntax(err error, data []byte) {
 	case strings.Contains(text, "unknown anchor"):
 		hint = "define the anchor with & before it is used"
 	}
+	if strings.Contains(text, "did not find expected") {
+		at.Line = max(at.Line, reached(data))
+	}
 	if n := bytes.Count(data, []byte("\n")) + 1; at.Line > n {
 		at.Line = n
 	}
+	at.Column = indentation(data, at.Line) + 1
 	p.fault(CodeSyntax, at, "invalid YAML", text, hint)
+}
+
+// reached is the line at which yaml.v3 gives up. For what the parser (not the scanner) finds, the error says only where
+// the mapping or list begins that is broken; but the decoder reads no further than it must.
+func reached(data []byte) int {
+	r := &lineReader{rest: data}
+	dec := yaml.NewDecoder(r)
+	for {
+		var y yaml.Node
+		if dec.Decode(&y) != nil {
+			return r.lines
+		}
+	}
+}
+
+// lineReader gives one line at each Read, and counts them.
+type lineReader struct {
+	rest  []byte
+	lines int
+	part  bool // of a line that is longer than the buffer, more is to come
+}
+
+func (r *lineReader) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	line := r.rest
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i+1]
+	}
+	if !r.part {
+		r.lines++
+	}
+	n := copy(b, line)
+	r.part = n < len(line)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// indentation of a line, counted from 1.
+func indentation(data []byte, line int) int {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	return len(data) - len(bytes.TrimLeft(data, " "))
 }
 
 func (p *parser) document(y *yaml.Node) *Node {
