@@ -26,8 +26,7 @@ func relay(signals <-chan syscall.Signal, done <-chan struct{}, send func(unix.S
 }
 
 // interrupt sends sig to the process group that p leads, as a terminal's Ctrl-C does: a shell without job control waits for
-// the program that it runs. Kernels before 6.9 signal a group by its number only, which may be another's by
-// then; there p alone gets it. A process that has ended = success.
+// the program that it runs. A process that has ended = success.
 func (p identity) interrupt(sig unix.Signal) error {
 	f, err := p.open()
 	if err == errGone {
@@ -49,7 +48,13 @@ func (p identity) interrupt(sig unix.Signal) error {
 	case unix.ESRCH:
 		return nil
 	case unix.EINVAL:
-		return signal(f, sig)
+		// Before Linux 6.9 a group has only its number, its leader's pid. That stays taken until the leader is reaped and the last
+		// member gone, and open has just seen the leader: for another group to get the signal, all of that and a round
+		// through every pid would have to happen between these system calls.
+		if err := unix.Kill(-p.Pid, sig); err != unix.ESRCH {
+			return err
+		}
+		return nil
 	}
 	return serr
 }
