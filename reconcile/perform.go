@@ -224,6 +224,10 @@ func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink Sink)
 	say(Working, "Pulling", "")
 	meter := &meter{layers: map[string]image.Progress{}}
 	info, err := e.drivers.Images.Pull(ctx, ref, pl, func(pr image.Progress) {
+		if pr.Note != "" {
+			say(Warning, "Note", pr.Note)
+			return
+		}
 		if text, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
 			ev.Phase, ev.Text, ev.Current, ev.Total = Working, text, current, total

@@ -66,6 +66,12 @@ func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Re
 	bound, cancel := context.WithTimeout(ctx, c.Timeout+5*time.Second)
 	defer cancel()
 	exit, err := e.drivers.Containers.Exec(bound, id, runtime.Process{Args: c.Args, Timeout: c.Timeout}, runtime.IO{Stdout: out, Stderr: out})
+	if err != nil {
+		e.mu.Lock()
+		name := e.names[id].name
+		e.mu.Unlock()
+		err = cause(err, id, name)
+	}
 	r.End, r.Code, r.Output = time.Now(), exit.Code, out.String()
 	if err == nil && exit.Code != 0 && r.End.Sub(r.Start) >= c.Timeout {
 		r.Output += fmt.Sprintf("\n(killed: it took longer than its timeout of %s)", c.Timeout)

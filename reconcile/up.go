@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
@@ -121,7 +122,29 @@ func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired,
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return cause
 	}
+	var failed *apply.Error
+	if errors.As(err, &failed) {
+		return placed(failed)
+	}
 	return err
+}
+
+// placed is failed as diagnostics, if each failure is one, so that a front end can show the places; what was not done because of
+// a failure is a note to it.
+func placed(failed *apply.Error) error {
+	var list diag.List
+	for _, f := range failed.Failures {
+		var d *diag.Diagnostic
+		if !errors.As(f.Err, &d) {
+			return failed
+		}
+		with := *d
+		if consequence := f.Consequence(); consequence != "" {
+			with.Notes = append(slices.Clone(d.Notes), consequence)
+		}
+		list = append(list, &with)
+	}
+	return list.Err()
 }
 
 // sayKept tells of the containers that need nothing, so that a reader sees all of them.
@@ -162,7 +185,14 @@ func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
 	if r == nil {
 		return err
 	}
-	return &diag.Diagnostic{Code: "apply", Summary: err.Error(), Subject: r, Address: string(path), Err: err}
+	summary, evidence, _ := strings.Cut(err.Error(), "\n")
+	d = &diag.Diagnostic{Code: "apply", Summary: summary, Subject: r, Address: string(path), Err: err}
+	if evidence != "" {
+		for line := range strings.SplitSeq(evidence, "\n") {
+			d.Notes = append(d.Notes, strings.TrimPrefix(line, "  "))
+		}
+	}
+	return d
 }
 
 func (e *Engine) persist(p *spec.Project) error {

@@ -179,9 +179,8 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 		}
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Starting"})
 		if err := e.start(ctx, c.ID, sink); err != nil {
-			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
 			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
-			return err
+			return fmt.Errorf("cannot start container %s: %w", c.name, err)
 		}
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started"})
 		return nil

@@ -46,7 +46,7 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 	}
 	if err := p.e.waitFor(ctx, c, until); err != nil {
 		if ctx.Err() == nil {
-			p.say(plan.KindContainer, c.name, c.service, Failed, "Error", err.Error())
+			p.say(plan.KindContainer, c.name, c.service, Failed, "Error", firstLine(err))
 		}
 		return err
 	}
@@ -137,18 +137,34 @@ const evidenceLines = 20
 // evidence is what explains a failure: the last probe's words, the last lines of the log.
 func (e *Engine) evidence(ctx context.Context, c *container, s supervise.Status) string {
 	var b strings.Builder
-	if n := len(s.Results); n > 0 && s.Health != health.Healthy {
-		r := s.Results[n-1]
-		fmt.Fprintf(&b, "\n  its last health check exited with code %d: %s", r.Code, strings.TrimSpace(r.Output))
+	if r, ok := lastProbe(s); ok {
+		fmt.Fprintf(&b, "\n  its last health check exited with code %d", r.Code)
+		if out := strings.TrimSpace(r.Output); out != "" {
+			b.WriteString(": " + strings.ReplaceAll(visible(out), "\n", "\n    "))
+		}
 	}
 	lines := e.lastLines(context.WithoutCancel(ctx), c, evidenceLines)
 	if len(lines) > 0 {
 		b.WriteString("\n  the last lines of its log:")
 		for _, l := range lines {
-			b.WriteString("\n    " + l)
+			b.WriteString("\n    " + visible(l))
 		}
 	}
 	return b.String()
+}
+
+// lastProbe is the last health check that says something of why a container is not healthy: not one that was cut off by the
+// container's end.
+func lastProbe(s supervise.Status) (health.Result, bool) {
+	for _, r := range slices.Backward(s.Results) {
+		if r.Code == 0 {
+			return r, false
+		}
+		if s.State == supervise.Running || s.Exit == nil || r.End.Before(s.Exit.At) {
+			return r, true
+		}
+	}
+	return health.Result{}, false
 }
 
 // waitUp is up --wait.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // reworded is an error in a user's words; what it is and what is below it stays.
@@ -33,6 +34,22 @@ func cause(err error, id, name string) error {
 		return err
 	}
 	return &reworded{text, err}
+}
+
+// firstLine of an error, for where there is room for one.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// visible is what a program has written, without what would move the cursor of the terminal on which it is quoted.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // named puts the names of containers that are supervised in the place of their ids.

@@ -175,6 +175,14 @@ type Failure struct {
 	Skipped []string
 }
 
+// Consequence says what was skipped for it, "" = nothing.
+func (f *Failure) Consequence() string {
+	if len(f.Skipped) == 0 {
+		return ""
+	}
+	return "so not done: " + list(f.Skipped)
+}
+
 // Error is every failure of a run, in the order of the plan.
 type Error struct{ Failures []Failure }
 
@@ -182,8 +190,8 @@ func (e *Error) Error() string {
 	var lines []string
 	for _, f := range e.Failures {
 		line := f.Err.Error()
-		if len(f.Skipped) > 0 {
-			line += fmt.Sprintf("\n  so not done: %s", list(f.Skipped))
+		if c := f.Consequence(); c != "" {
+			line += "\n  " + c
 		}
 		lines = append(lines, line)
 	}

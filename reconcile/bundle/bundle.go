@@ -56,11 +56,10 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 		out.Linux.CgroupsPath = strings.TrimSuffix(s.CgroupParent, "/") + "/" + in.ID
 	}
 
-	logs, ignored, err := logConfig(s.Logging, in.LogPath)
+	logs, err := logConfig(s.Logging, in.LogPath)
 	if err != nil {
 		return runtime.Config{}, nil, err
 	}
-	warnings = append(warnings, ignored...)
 	cfg := runtime.Config{
 		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Clone(s.GroupAdd),
 		Init: s.Init, StdinOpen: s.StdinOpen, Log: logs,
@@ -106,34 +105,30 @@ func labels(in Input) map[string]string {
 }
 
 // logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes
-// nowhere would be missed when it is needed. Options that have no meaning here are named in ignored.
-func logConfig(l plan.Logging, path string) (_ runtime.LogConfig, ignored []string, _ error) {
+// nowhere would be missed when it is needed. The loader has warned of options
+// without a meaning here.
+func logConfig(l plan.Logging, path string) (runtime.LogConfig, error) {
 	switch l.Driver {
 	case "none":
-		return runtime.LogConfig{}, nil, nil
+		return runtime.LogConfig{}, nil
 	case "", "json-file", "local":
 	default:
-		return runtime.LogConfig{}, nil, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
+		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
 	}
 	cfg := runtime.LogConfig{Path: path}
 	if v := l.Options["max-size"]; v != "" && v != "-1" {
 		n, err := units.Bytes(v)
 		if err != nil || n <= 0 {
-			return cfg, nil, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxSize = n
 	}
 	if v := l.Options["max-file"]; v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
-			return cfg, nil, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxFiles = n
 	}
-	for _, k := range slices.Sorted(maps.Keys(l.Options)) {
-		if k != "max-size" && k != "max-file" {
-			ignored = append(ignored, fmt.Sprintf("logging option %s has no effect: logs are kept in files of one format, of which max-size and max-file can be chosen", k))
-		}
-	}
-	return cfg, ignored, nil
+	return cfg, nil
 }

@@ -86,6 +86,9 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ 
 			case "unconfined":
 				confined = false
 			case "builtin":
+				if out.Linux.Seccomp, err = seccomp.Builtin(set.Bounding); err != nil {
+					return nil, err
+				}
 			default:
 				if out.Linux.Seccomp, err = seccomp.Load(in.Seccomp, set.Bounding); err != nil {
 					return nil, fmt.Errorf("%s: %w", value, err)

@@ -62,12 +62,13 @@ type Diagnostic struct {
 	Summary  string   `json:"summary"`
 	Detail   string   `json:"detail,omitempty"`
 	Hint     string   `json:"hint,omitempty"`
+	Notes    []string `json:"notes,omitempty"` // what was seen besides, a line each: a probe's output, the end of a log
 	Subject  *Range   `json:"subject,omitempty"`
 	Address  string   `json:"address,omitempty"` // "services.web.ports[0]" or "container shop-web-1"
 	Err      error    `json:"-"`
 }
 
-// Error renders one line: place, summary, detail. It makes a Diagnostic usable as an error.
+// Error renders one line, place, summary, detail, and one more for each note. It makes a Diagnostic usable as an error.
 func (d *Diagnostic) Error() string {
 	var b strings.Builder
 	if d.Subject != nil {
@@ -86,7 +87,11 @@ func (d *Diagnostic) Error() string {
 		b.WriteString(d.Hint)
 		b.WriteString(")")
 	}
-	return printable(b.String())
+	text := printable(b.String())
+	for _, n := range d.Notes {
+		text += "\n  " + printable(n)
+	}
+	return text
 }
 
 func (d *Diagnostic) Unwrap() error { return d.Err }

@@ -76,6 +76,9 @@ func (r *renderer) diagnostic(d *Diagnostic) {
 	if d.Subject != nil {
 		r.snippet(d.Subject, color)
 	}
+	for _, n := range d.Notes {
+		r.b.WriteString("  " + printable(n) + "\n")
+	}
 	if d.Hint != "" {
 		r.b.WriteString("  " + r.paint(bold, "hint:") + " " + printable(d.Hint) + "\n")
 	}
