@@ -111,3 +111,29 @@ func TestAnonymousTargets(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// What security_opt seccomp says: nothing is narrower than Docker's own profile (docs/adr/0030-socketcall.md).
+func TestSeccomp(t *testing.T) {
+	allowsSocketcall := func(opts ...string) bool {
+		t.Helper()
+		cfg, _, err := New(input(plan.Spec{SecurityOpt: opts}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Spec.Linux.Seccomp == nil {
+			t.Fatalf("%q: no profile", opts)
+		}
+		for _, s := range cfg.Spec.Linux.Seccomp.Syscalls {
+			if slices.Contains(s.Names, "socketcall") && len(s.Args) == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	if allowsSocketcall() {
+		t.Error("the default profile allows socketcall")
+	}
+	if !allowsSocketcall("seccomp=builtin") {
+		t.Error("seccomp=builtin denies socketcall")
+	}
+}

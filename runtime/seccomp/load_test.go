@@ -71,6 +71,28 @@ func TestKernelTakesIt(t *testing.T) {
 	}
 }
 
+// TestBuiltinFor32Bit shows that programs of 32-bit glibc, which knows socketcall alone, work with Docker's profile, and what it costs.
+func TestBuiltinFor32Bit(t *testing.T) {
+	on(t, "amd64")
+	p, err := Builtin(caps.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter, err := Compile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := probe(t, "386", filter)
+	for name, errno := range map[string]unix.Errno{"socket-1": 0, "socket-2": 0, "direct-2": 0, "direct-38": unix.EPERM} {
+		if got[name] != errno {
+			t.Errorf("%s: %v, want %v", name, got[name], errno)
+		}
+	}
+	if got["socket-38"] == unix.EPERM { // without the module: EAFNOSUPPORT
+		t.Error("AF_ALG by socketcall is denied: then Default need not be narrower, see docs/adr/0030-socketcall.md")
+	}
+}
+
 // TestUnconfined shows that it is the filter which denies.
 func TestUnconfined(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -13,19 +13,27 @@ import (
 // sysSocket is the first argument of socketcall(2) that means socket(2).
 const sysSocket = 1
 
-// Default is Docker's default profile for a process whose bounding set is capabilities ("CAP_…"), on this
-// kernel and machine.
+// Default is the profile of a process whose bounding set is capabilities ("CAP_…"), on this kernel and machine: Docker's, but
+// for one call.
 //
-// One call is narrower than in Docker's: socketcall(SYS_SOCKET), which only 32-bit x86 programs make. Its
-// arguments lie behind a pointer, where no filter can see the address family, so it would open the way around the list of
-// families (AF_ALG: CVE-2026-31431, AF_VSOCK). The C libraries that do not fall back to socket(2) there are
-// 32-bit glibc builds for kernels before 4.3; a container that needs them takes a profile of its own.
+// socketcall(SYS_SOCKET), which only 32-bit x86 programs make, is denied. Its arguments lie behind a pointer, where no filter
+// can see the address family, so it would open the way around the list of families (AF_ALG: CVE-2026-31431, AF_VSOCK), also
+// for 64-bit programs. docs/adr/0030-socketcall.md weighs what that costs; Builtin is the way out.
 func Default(capabilities []string) (*specs.LinuxSeccomp, error) {
+	p, err := Builtin(capabilities)
+	if err != nil {
+		return nil, err
+	}
+	narrowSocketcall(p)
+	return p, nil
+}
+
+// Builtin is Docker's default profile as it is: what security_opt seccomp=builtin asks for, there and here.
+func Builtin(capabilities []string) (*specs.LinuxSeccomp, error) {
 	p, err := profiles.GetDefaultProfile(specFor(capabilities))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the default seccomp profile: %w", err)
 	}
-	narrowSocketcall(p)
 	return p, nil
 }
 
