@@ -35,6 +35,7 @@ var differences = []string{
 	"`extends` finds a service of an earlier `-f` file too.",
 	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
 	"Unknown options in the short form of volumes give a warning; docker compose ignores them.",
+	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
 }
 
 // WriteCompat writes docs/compat.md.
