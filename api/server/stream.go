@@ -63,6 +63,7 @@ type stream struct {
 	mu    sync.Mutex
 	more  sync.Cond // something was queued, taken, or it ended
 	queue []api.Message
+	busy  bool // a batch is being sent
 	ended bool
 	err   error // of send
 }
@@ -83,16 +84,21 @@ func (s *stream) drain() {
 		}
 		batch := s.queue
 		s.queue = nil
+		s.busy = len(batch) > 0
 		s.more.Broadcast()
 		s.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
-		if err := s.send(batch); err != nil {
-			s.mu.Lock()
+		err := s.send(batch)
+		s.mu.Lock()
+		s.busy = false
+		if err != nil {
 			s.err, s.queue = err, nil
-			s.more.Broadcast()
-			s.mu.Unlock()
+		}
+		s.more.Broadcast()
+		s.mu.Unlock()
+		if err != nil {
 			s.cancel()
 			return
 		}
@@ -134,6 +140,15 @@ func (s *stream) log(l reconcile.LogEntry) error {
 	s.queue = append(s.queue, api.Message{Log: &l})
 	s.more.Broadcast()
 	return nil
+}
+
+// sent waits until what was queued before is written or the reader is gone.
+func (s *stream) sent() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for (len(s.queue) > 0 || s.busy) && s.err == nil {
+		s.more.Wait()
+	}
 }
 
 // finish queues the last message and waits until everything is written or the reader is gone.

@@ -79,7 +79,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 		return nil
 	})
 	streams := runtime.IO{
-		Stdout: frames.Stream(api.FrameStdout), Stderr: frames.Stream(api.FrameStderr),
+		Stdout: afterwards{frames.Stream(api.FrameStdout), events}, Stderr: afterwards{frames.Stream(api.FrameStderr), events},
 		Resize: in.resize, Signals: in.signals,
 	}
 	if stdin {
@@ -101,6 +101,17 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite() //nolint:errcheck // closed next
 	}
+}
+
+// afterwards is a process's output: what was told before a byte is sent before it.
+type afterwards struct {
+	io.Writer
+	events *stream
+}
+
+func (w afterwards) Write(p []byte) (int, error) {
+	w.events.sent()
+	return w.Writer.Write(p)
 }
 
 // CloseWrite lets the peer read to the end although it still writes.

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/progress"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -30,20 +31,14 @@ type attachment struct {
 	mu      sync.Mutex // below: Up's events, the followed log and the end come from several goroutines
 	view    *logview.View
 	printer progress.Printer
-	seen    map[string]mark   // by container: what of its log is printed
-	exits   []reconcile.Event // in the order in which containers ended
-	change  chan struct{}     // capacity 1: something ended
-}
-
-// mark is the last line printed of a container and how many lines bear its time.
-type mark struct {
-	at time.Time
-	n  int
+	seen    places               // how far the logs are printed
+	told    map[string]time.Time // by container: the end that was told last
+	change  chan struct{}        // capacity 1: something ended
 }
 
 func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions) error {
 	t := &attachment{
-		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: map[string]mark{}, change: make(chan struct{}, 1),
+		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		printer: a.progress(),
 	}
 	t.scope, t.show = attachScope(p, u, o.Services)
@@ -117,17 +112,19 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	following, stopFollowing := context.WithCancel(parent)
 	defer stopFollowing()
 
-	go t.daemon.Events(following, t.project.Name, t.event) //nolint:errcheck // looked at again whenever something ends
 	var followed sync.WaitGroup
+	followed.Go(func() {
+		t.daemon.Events(following, t.project.Name, func(e reconcile.Event) { t.event(following, e) }) //nolint:errcheck // what is missed is seen at the end
+	})
 	if len(t.show) > 0 {
 		followed.Go(func() {
-			t.daemon.Logs(following, t.project.Name, t.logOptions(true), t.entry) //nolint:errcheck // read to the end below
+			t.daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries()) //nolint:errcheck // read to the end below
 		})
 	}
 	finish := func() error {
 		stopFollowing()
 		followed.Wait()
-		return t.readRest(parent)
+		return t.settle(parent)
 	}
 	upDone := make(chan error, 1)
 	go func() { upDone <- t.daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
@@ -148,12 +145,15 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	t.app.printer = nil
 	t.mu.Unlock()
 	for {
-		code, over, err := t.over(parent)
-		if err != nil {
+		culprit, running, err := t.look(parent)
+		switch {
+		case err != nil:
 			return errors.Join(err, finish())
-		}
-		if over {
-			return errors.Join(t.conclude(parent, code, interrupted), finish(), exitWith(t.final(code)))
+		case culprit != nil:
+			t.say("Aborting on container exit...")
+			return errors.Join(t.stop(parent, interrupted), finish(), exitWith(t.final(culprit.Code)))
+		case !running:
+			return errors.Join(finish(), exitWith(t.final(0)))
 		}
 		select {
 		case <-t.change:
@@ -170,126 +170,26 @@ func exitWith(code int) error {
 	return &exitError{code: code}
 }
 
-// event notes a container's end and says so.
-func (t *attachment) event(e reconcile.Event) {
-	if e.Kind != "container" || !slices.Contains(t.scope, e.Service) {
-		return
-	}
-	t.mu.Lock()
-	if e.Exit != nil && e.Time.After(t.began) {
-		t.exits = append(t.exits, e)
-		if slices.Contains(t.show, e.Service) {
-			t.above(func() error {
-				return t.view.Line(fmt.Sprintf("%s exited with code %d", t.view.Name(e.Name, e.Service, 0), *e.Exit))
-			})
-		}
-	}
-	t.mu.Unlock()
-	select {
-	case t.change <- struct{}{}:
-	default:
-	}
-}
-
-func (t *attachment) logOptions(follow bool) reconcile.LogOptions {
-	return reconcile.LogOptions{Services: t.show, Follow: follow, Linger: follow, Tail: -1, Since: t.began}
-}
-
-// entry prints a line once, however often it is read.
-func (t *attachment) entry(e reconcile.LogEntry) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	m := t.seen[e.Container]
-	if e.Time.Before(m.at) {
-		return nil
-	}
-	if e.Time.After(m.at) {
-		m = mark{at: e.Time}
-	}
-	m.n++
-	t.seen[e.Container] = m
-	return t.above(func() error { return t.view.Entry(e) })
-}
-
-// above prints above the live lines. Preconditions: t.mu is held.
-func (t *attachment) above(print func() error) error {
-	if t.printer == nil {
-		return print()
-	}
-	resume := t.printer.Suspend()
-	defer resume()
-	// The live lines are drawn below, so the line must be whole.
-	return errors.Join(print(), t.view.Break())
-}
-
-// readRest prints what was written between the last line followed and the end. Nothing is printed twice: lines
-// of one moment are counted.
-func (t *attachment) readRest(ctx context.Context) error {
-	if len(t.show) == 0 {
-		return nil
-	}
-	at := map[string]int{}
-	t.mu.Lock()
-	before := map[string]mark{}
-	for c, m := range t.seen {
-		before[c] = m
-	}
-	t.mu.Unlock()
-	o := t.logOptions(false)
-	err := t.daemon.Logs(ctx, t.project.Name, o, func(e reconcile.LogEntry) error {
-		m := before[e.Container]
-		switch {
-		case e.Time.Before(m.at):
-			return nil
-		case e.Time.Equal(m.at):
-			if at[e.Container]++; at[e.Container] <= m.n {
-				return nil
-			}
-		}
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return t.above(func() error { return t.view.Entry(e) })
-	})
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return errors.Join(err, t.view.Break())
-}
-
-// over looks whether there is nothing to follow any more, and with which code a container ended that ends all.
-func (t *attachment) over(ctx context.Context) (code int, over bool, err error) {
+// look finds out whether anything runs, and the end that is to end all, if there is one.
+func (t *attachment) look(ctx context.Context) (culprit *runtime.Exit, running bool, err error) {
 	all, err := t.daemon.Containers(ctx, t.project.Name)
 	if err != nil {
-		return 0, false, err
+		return nil, false, err
 	}
-	over = true
-	var ended []reconcile.Container
+	// What is on the host and not the events: those may come late or not at all.
 	for _, c := range all {
 		switch {
 		case !slices.Contains(t.scope, c.Service) || c.OneOff:
 		case c.State == "running", c.State == "restarting", c.State == "paused":
-			over = false
+			running = true
 		case c.State == "exited" && c.Exit != nil && c.Exit.FinishedAt.After(t.began):
-			ended = append(ended, c)
+			ends := t.flags.abortOnExit || t.flags.abortOnFailure && c.Exit.Code != 0
+			if ends && (culprit == nil || c.Exit.FinishedAt.Before(culprit.FinishedAt)) {
+				culprit = c.Exit
+			}
 		}
 	}
-	// What is on the host and not the events: those may come late or not at all.
-	slices.SortFunc(ended, func(a, b reconcile.Container) int { return a.Exit.FinishedAt.Compare(b.Exit.FinishedAt) })
-	for _, c := range ended {
-		switch {
-		case t.flags.abortOnFailure && c.Exit.Code != 0, t.flags.abortOnExit:
-			return c.Exit.Code, true, nil
-		}
-	}
-	return 0, over, nil
-}
-
-// conclude stops what still runs when one container's end is to end all.
-func (t *attachment) conclude(ctx context.Context, code int, interrupted <-chan struct{}) error {
-	if !t.flags.abortOnExit && !t.flags.abortOnFailure {
-		return nil
-	}
-	t.say("Aborting on container exit...")
-	return t.stop(ctx, interrupted)
+	return culprit, running, nil
 }
 
 // final is the exit code: --exit-code-from asks for one service's, seen after everything stopped.
@@ -345,13 +245,4 @@ func (t *attachment) stop(ctx context.Context, interrupted <-chan struct{}) erro
 	case <-interrupted:
 		return err
 	}
-}
-
-func (t *attachment) say(text string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.above(func() error { //nolint:errcheck // stderr
-		_, err := fmt.Fprintln(t.app.err, text)
-		return errors.Join(t.view.Break(), err)
-	})
 }

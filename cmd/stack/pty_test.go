@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+// seat is somebody at a terminal of 80 × 24 that runs one command.
+type seat struct {
+	t      *testing.T
+	keys   *os.File // the terminal's other side
+	cmd    *exec.Cmd
+	screen text
+	gone   chan struct{} // the terminal is read to its end
+}
+
+// sit types a command line at a terminal; the engine is that of u.
+func (u *person) sit(line string) *seat {
+	u.t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.t.Cleanup(func() { master.Close() })
+	var unlock, n int
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, unlock); err != nil {
+		u.t.Fatal(err)
+	}
+	if n, err = unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN); err != nil {
+		u.t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}); err != nil {
+		u.t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer slave.Close()
+	s := &seat{t: u.t, keys: master, gone: make(chan struct{})}
+	s.cmd = exec.Command("/proc/self/exe", strings.Fields(line)...)
+	s.cmd.Dir = u.dir
+	s.cmd.Env = []string{asStack + "=1", "TERM=xterm", "NO_COLOR=1", "PATH=" + os.Getenv("PATH")}
+	for k, v := range u.env {
+		s.cmd.Env = append(s.cmd.Env, k+"="+v)
+	}
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := s.cmd.Start(); err != nil {
+		u.t.Fatal(err)
+	}
+	go func() {
+		defer close(s.gone)
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			s.screen.Write(buf[:n])
+			if err != nil { // EIO: nobody has the other side open any more
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// press types keys.
+func (s *seat) press(keys string) {
+	s.t.Helper()
+	if _, err := s.keys.WriteString(keys); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// sees waits for words on the screen.
+func (s *seat) sees(words string) {
+	s.t.Helper()
+	sandbox.Eventually(s.t, 10*time.Second, fmt.Sprintf("%q on the screen", words), func() bool { return strings.Contains(s.screen.String(), words) })
+}
+
+// ends waits for the command's end and gives its code and all that was on the screen.
+func (s *seat) ends() (code int, screen string) {
+	s.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- s.cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		s.cmd.Process.Kill()
+		<-ended
+		s.t.Fatalf("the command did not end:\n%s", s.screen.String())
+	}
+	<-s.gone
+	return s.cmd.ProcessState.ExitCode(), s.screen.String()
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// world is an engine's containers that a test moves by hand.
+type world struct {
+	apitest.Engine
+	t *testing.T
+
+	mu         sync.Mutex
+	changed    chan struct{} // closed and replaced at each change
+	containers []reconcile.Container
+	lines      []reconcile.LogEntry
+	events     []reconcile.Event
+	verbs      []string // as they were called, with their services
+}
+
+// newWorld has an up that starts a container of each service, tells the sink, and ends when ready is closed.
+func newWorld(t *testing.T, ready <-chan struct{}) *world {
+	w := &world{t: t, changed: make(chan struct{})}
+	w.OnUp = func(ctx context.Context, p *spec.Project, o reconcile.UpOptions, sink reconcile.Sink) error {
+		for _, s := range sortedKeys(p.Services) {
+			sink(reconcile.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: reconcile.Working, Text: "Starting"})
+			w.start(s)
+			w.say(s, s+" is up")
+		}
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, s := range sortedKeys(p.Services) {
+			sink(reconcile.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: reconcile.Done, Text: "Started"})
+		}
+		return nil
+	}
+	w.OnContainers = func(context.Context, string) ([]reconcile.Container, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return slices.Clone(w.containers), nil
+	}
+	w.OnLogs, w.OnEvents = w.follow, w.subscribe
+	w.OnVerb = func(_ context.Context, verb, _ string, o reconcile.ServiceOptions, _ reconcile.Sink) error {
+		w.called(verb, o)
+		for _, s := range o.Services {
+			w.end(s, 143)
+		}
+		return nil
+	}
+	return w
+}
+
+// change does f under the lock and wakes whoever follows.
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+func (w *world) called(verb string, o reconcile.ServiceOptions) {
+	w.change(func() { w.verbs = append(w.verbs, strings.TrimSpace(verb+" "+strings.Join(o.Services, " "))) })
+}
+
+func (w *world) calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.verbs)
+}
+
+// start makes the container of service run, anew if it was there.
+func (w *world) start(service string) {
+	w.change(func() {
+		w.containers = slices.DeleteFunc(w.containers, func(c reconcile.Container) bool { return c.Service == service })
+		w.containers = append(w.containers, reconcile.Container{
+			ID: service, Name: "shop-" + service + "-1", Project: "shop", Service: service, Replica: 1, State: "running", StartedAt: time.Now(),
+		})
+	})
+}
+
+// end ends the container of service, once.
+func (w *world) end(service string, code int) { w.ends(service, code, "exited") }
+
+// ends is end with the state that the container is in afterwards.
+func (w *world) ends(service string, code int, state string) {
+	w.change(func() {
+		for i := range w.containers {
+			if c := &w.containers[i]; c.Service == service && c.State == "running" {
+				c.State, c.Exit = state, &runtime.Exit{Code: code, FinishedAt: time.Now()}
+				w.events = append(w.events, reconcile.Event{
+					Time: time.Now(), Project: "shop", Kind: "container", Name: c.Name, Service: service, Phase: reconcile.Done, Text: "Exited", Exit: &code,
+				})
+			}
+		}
+	})
+}
+
+// say writes a line of service to its log.
+func (w *world) say(service, line string) {
+	w.change(func() {
+		w.lines = append(w.lines, reconcile.LogEntry{
+			Container: "shop-" + service + "-1", Service: service, Replica: 1, Time: time.Now(), Stream: "stdout", Line: []byte(line),
+		})
+	})
+}
+
+func (w *world) follow(ctx context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+	for at := 0; ; {
+		w.mu.Lock()
+		fresh, changed := slices.Clone(w.lines[at:]), w.changed
+		w.mu.Unlock()
+		for _, l := range fresh {
+			if len(o.Services) == 0 || slices.Contains(o.Services, l.Service) {
+				if err := each(l); err != nil {
+					return err
+				}
+			}
+		}
+		at += len(fresh)
+		if !o.Follow {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *world) subscribe(ctx context.Context, _ string) <-chan reconcile.Event {
+	out := make(chan reconcile.Event)
+	w.mu.Lock()
+	at := len(w.events)
+	w.mu.Unlock()
+	go func() {
+		defer close(out)
+		for {
+			w.mu.Lock()
+			fresh, changed := slices.Clone(w.events[at:]), w.changed
+			w.mu.Unlock()
+			for _, e := range fresh {
+				select {
+				case out <- e:
+				case <-ctx.Done():
+					return
+				}
+			}
+			at += len(fresh)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
