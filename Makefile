@@ -34,6 +34,12 @@ test: packages lint build testimages ## Run every test that this machine can: as
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -timeout 20m ./...
 	.ci/as-user
 
+.PHONY: test-vm
+test-vm: build testimages ## Run what depends on the kernel in a virtual machine: Linux 6.1, cgroup v2, then hybrid
+	@.ci/packages qemu-system-x86 busybox-static kmod
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid
+
 .PHONY: packages
 packages: ## Install the Debian packages that tests use (only what is missing)
 	@.ci/packages

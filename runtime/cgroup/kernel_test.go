@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -221,4 +222,75 @@ func TestDeviceProgram(t *testing.T) {
 			}
 		})
 	}
+}
+
+// v2Only opens a parent where cgroup v2 has the controllers.
+func v2Only(t *testing.T, name string) *Parent {
+	t.Helper()
+	sandbox.LeavesNothing(t)
+	parent := open(t, name, Options{})
+	if !slices.Contains(parent.host.v2Controllers, "memory") {
+		t.Skip("SKIP: cgroup v2 has no controllers on this host")
+	}
+	return parent
+}
+
+// TestV2Values is what the kernel holds for each limit.
+func TestV2Values(t *testing.T) {
+	parent := v2Only(t, "stack-121212")
+	g, warnings, err := parent.Create("one", &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: p[int64](64<<20 + 17), Swap: p[int64](96 << 20), Reservation: p[int64](32 << 20)},
+		CPU:    &specs.LinuxCPU{Shares: p[uint64](512), Quota: p[int64](25000), Period: p[uint64](50000), Cpus: "0", Mems: "0"},
+		Pids:   &specs.LinuxPids{Limit: p[int64](7)},
+	})
+	must(t, err)
+	for _, w := range warnings {
+		if !strings.Contains(w, "memory.swap.max") { // CONFIG_SWAP, swapaccount=0
+			t.Errorf("warning %q", w)
+		}
+	}
+	if len(g.V1) > 0 || g.OOM != filepath.Join(g.V2, "memory.events") {
+		t.Errorf("group %+v", g)
+	}
+	for file, want := range map[string]string{
+		"memory.max": "67108864", "memory.low": "33554432", "cpu.weight": "59", "cpu.max": "25000 50000", "cpuset.cpus": "0", "pids.max": "7",
+	} {
+		b, err := os.ReadFile(filepath.Join(g.V2, file))
+		must(t, err)
+		if got := strings.TrimSpace(string(b)); got != want {
+			t.Errorf("%s = %q, want %q", file, got, want)
+		}
+	}
+	must(t, parent.Remove(t.Context(), "one"))
+}
+
+// TestRootHoldsProcesses is a delegated root as a container or a service has it: the processes in it must make room before
+// it can give controllers away, and must stay alive.
+func TestRootHoldsProcesses(t *testing.T) {
+	parent := v2Only(t, "stack-131313")
+	control := filepath.Join(parent.host.v2, "cgroup.subtree_control")
+	on, err := os.ReadFile(control)
+	must(t, err)
+	for c := range strings.FieldsSeq(string(on)) {
+		must(t, writeFile(control, "-"+c))
+	}
+	cmd := exec.Command("sleep", "1000")
+	must(t, cmd.Start())
+	leaf := filepath.Join(parent.host.v2, "init")
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		sandbox.Eventually(t, 5*time.Second, "rmdir "+leaf, func() bool { return unix.Rmdir(leaf) != unix.EBUSY })
+	})
+	must(t, writeFile(filepath.Join(parent.host.v2, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)))
+
+	_, warnings, err := parent.Create("one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
+	must(t, err)
+	if len(warnings) > 0 {
+		t.Errorf("warnings %q", warnings)
+	}
+	if pids, err := procs(leaf); err != nil || !slices.Contains(pids, cmd.Process.Pid) {
+		t.Errorf("%s holds %v (%v), want %d", leaf, pids, err, cmd.Process.Pid)
+	}
+	must(t, parent.Remove(t.Context(), "one"))
 }
