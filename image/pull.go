@@ -58,9 +58,11 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, repor
 
 	report(Progress{Phase: Resolving})
 	src := s.source(ref, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
-	img, err := resolve(ctx, src, ref.Familiar(), ref.identifier(), want)
-	if err != nil {
-		return Info{}, err
+	img := s.finds.take(ref, want)
+	if img == nil {
+		if img, err = resolve(ctx, src, ref.Familiar(), ref.identifier(), want); err != nil {
+			return Info{}, err
+		}
 	}
 	var layers []layerSource
 	for i, desc := range img.layers {

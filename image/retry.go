@@ -15,6 +15,7 @@ import (
 const (
 	originAttempts = 5
 	mirrorAttempts = 2
+	lookupAttempts = 2
 	firstDelay     = 200 * time.Millisecond
 	maxDelay       = 10 * time.Second
 	// maxRetryAfter is the longest wait that a registry can ask for and get; beyond it the user decides.
@@ -53,6 +54,11 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := r.base.RoundTrip(req)
 		pause, again := retryIn(resp, err, n)
+		// A resolver asks each server several times itself, and calls it temporary that there is no network.
+		var dns *net.DNSError
+		if errors.As(err, &dns) && n >= lookupAttempts {
+			again = false
+		}
 		// A request with a body (a token request by POST) can be repeated only when its body can be had again.
 		if !again || n >= r.attempts || req.Context().Err() != nil || req.Body != nil && req.GetBody == nil {
 			return resp, err

@@ -53,6 +53,7 @@ type Store struct {
 	credentials credentials
 	transports  struct{ origin, mirror, lax *http.Transport }
 	down        downList
+	finds       findList
 	wait        waiter
 	limits      unpack.Limits
 
