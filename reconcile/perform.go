@@ -26,8 +26,9 @@ type performer struct {
 	want    *plan.Desired
 	sink    Sink
 
-	mu   sync.Mutex
-	made map[plan.ID]string // containers that this pass has created
+	mu       sync.Mutex
+	made     map[plan.ID]string // containers that this pass has created
+	networks []string           // and networks
 }
 
 func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *performer {
@@ -90,6 +91,9 @@ func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 	return p.told(plan.KindNetwork, op.Name, "", "Creating", "Created", func() error {
 		cfg, err := networkConfig(p.want.Project, w)
 		if err == nil {
+			p.mu.Lock()
+			p.networks = append(p.networks, op.Name)
+			p.mu.Unlock()
 			_, err = p.e.drivers.Networks.Create(ctx, cfg)
 		}
 		if err != nil {

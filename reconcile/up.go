@@ -95,10 +95,14 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	for _, d := range append(diags, faults...) {
 		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
+	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
+		return err
+	}
 	if err := e.persist(p); err != nil {
 		return err
 	}
 	e.sayKept(p.Name, have, pl, want, opt, sink)
+	e.sayCauses(pl, sink)
 	return e.apply(ctx, p, want, pl, sink)
 }
 
@@ -117,7 +121,11 @@ func joinDetail(d *diag.Diagnostic) string {
 }
 
 func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {
-	err := apply.Run(ctx, pl, e.performer(p, want, sink), apply.Options{})
+	do := e.performer(p, want, sink)
+	err := apply.Run(ctx, pl, do, apply.Options{})
+	if err != nil {
+		do.undo(ctx)
+	}
 	// With a cancelled pass the cancellation is the news; what failed because of it is not.
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return cause

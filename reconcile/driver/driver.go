@@ -39,6 +39,8 @@ type Set struct {
 type Images interface {
 	// Resolve finds a local image by reference, digest or id. errdefs.ErrNotFound when there is none for p.
 	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
+	// Find asks whether Pull could fetch ref, and makes nothing. Errors as Pull's.
+	Find(ctx context.Context, ref string, p v1.Platform) error
 	// Pull fetches ref and unpacks it. Two pulls of one image are one. Returns the image as it now is.
 	Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (image.Info, error)
 	// Prepare gives the writable snapshot of container key on image id, making it if it is not there.

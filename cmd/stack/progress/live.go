@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -35,6 +36,7 @@ type row struct {
 	event reconcile.Event
 	began time.Time
 	took  time.Duration // of the last state; set when it is not working
+	why   string        // it is made anew: said first, and of interest to the end
 }
 
 const frameTime = 100 * time.Millisecond
@@ -81,6 +83,9 @@ func (l *live) Event(e reconcile.Event) {
 	}
 	// Done and working again (created, then starting): the clock is the resource's, from its first event on.
 	r.event = e
+	if e.Kind == "container" && e.Phase == reconcile.Working && e.Detail != "" {
+		r.why = e.Detail
+	}
 	if e.Phase != reconcile.Working {
 		r.took = l.now().Sub(r.began)
 	}
@@ -161,7 +166,7 @@ func (l *live) draw(last bool) {
 		if r.event.Phase == reconcile.Working {
 			took = l.now().Sub(r.began)
 		}
-		l.line(&out, cols, " "+l.mark(r)+" "+r.title, clean(r.event.Text)+amount(r.event), clean(r.event.Detail), took, colors[r.event.Phase])
+		l.line(&out, cols, " "+l.mark(r)+" "+r.title, clean(r.event.Text)+amount(r.event), clean(cmp.Or(r.event.Detail, r.why)), took, colors[r.event.Phase])
 	}
 	if hidden > 0 {
 		l.line(&out, cols, fmt.Sprintf("   and %d more", hidden), "", "", 0, "")

@@ -22,7 +22,7 @@ func (p *plain) Event(e reconcile.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := fmt.Sprintf(" %s  %s", title(e), e.Text)
-	if e.Detail != "" && e.Phase != reconcile.Working {
+	if e.Detail != "" {
 		line += "  " + e.Detail
 	}
 	line = clean(line)

@@ -181,3 +181,25 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// Why a container is made anew is said at the beginning, and stays in sight.
+func TestCauseStaysInSight(t *testing.T) {
+	recreate := event("shop-web-1", reconcile.Working, "Recreate")
+	recreate.Detail = `environment.MODE: "a" -> "b"`
+	var plain strings.Builder
+	p := New(&plain, Options{Mode: Auto})
+	var out strings.Builder
+	rows, cols := 24, 100
+	l, _ := clockwork(&out, &rows, &cols)
+	for _, e := range []reconcile.Event{recreate, event("shop-web-1", reconcile.Working, "Stopping"), event("shop-web-1", reconcile.Done, "Started")} {
+		p.Event(e)
+		l.Event(e)
+	}
+	l.draw(true)
+	if want := " Container shop-web-1  Recreate  environment.MODE: \"a\" -> \"b\"\n"; !strings.HasPrefix(plain.String(), want) {
+		t.Errorf("lines: got\n%s", plain.String())
+	}
+	if !strings.Contains(out.String(), `Started  environment.MODE: "a" -> "b"`) {
+		t.Errorf("terminal: got\n%s", out.String())
+	}
+}

@@ -37,6 +37,15 @@ func (i *images) Resolve(ctx context.Context, ref string, p v1.Platform) (info i
 	return info, notFound("image %s is not on this host", ref)
 }
 
+func (i *images) Find(ctx context.Context, ref string, p v1.Platform) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, ok := i.Registry[ref]; !ok {
+		return notFound("the registry has no %s", ref)
+	}
+	return nil
+}
+
 func (i *images) Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (info image.Info, err error) {
 	err = i.host().do(ctx, "Images.Pull", func() error {
 		found, ok := i.Registry[ref]

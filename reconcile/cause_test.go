@@ -1,0 +1,25 @@
+package reconcile
+
+import (
+	"testing"
+
+	"github.com/stackrun/stack/reconcile/plan"
+)
+
+func TestRedact(t *testing.T) {
+	for _, tt := range []struct {
+		reason plan.Reason
+		want   string
+	}{
+		{plan.Reason{Path: "environment.MODE", From: `"a"`, To: `"b"`}, `environment.MODE: "a" -> "b"`},
+		{plan.Reason{Path: "environment.POSTGRES_PASSWORD", From: `"a"`, To: `"b"`}, `environment.POSTGRES_PASSWORD: (hidden) -> (hidden)`},
+		{plan.Reason{Path: "environment.api_token", To: `"b"`}, `environment.api_token: (none) -> (hidden)`},
+		{plan.Reason{Path: "environment.DB", From: `"postgres://u:p@db/x"`, To: `"postgres://u@db/x"`}, `environment.DB: (hidden) -> (hidden)`},
+		{plan.Reason{Path: "secrets[0].target", From: `"/a"`, To: `"/b"`}, `secrets[0].target: "/a" -> "/b"`},
+		{plan.Reason{Path: "asked for by --force-recreate"}, "asked for by --force-recreate"},
+	} {
+		if got := redact(tt.reason).String(); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+// findImages asks for every image that pl pulls, before anything is made: a name that is not there must not leave half a project.
+func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {
+	var work errgroup.Group
+	work.SetLimit(parallelPulls)
+	do := e.performer(p, want, sink)
+	var failures []error
+	results := make(chan error, len(pl.Steps))
+	for _, s := range pl.Steps {
+		op, ok := s.Op.(plan.PullImage)
+		if !ok {
+			continue
+		}
+		work.Go(func() error {
+			pl, err := platform(op.Platform)
+			if err == nil {
+				err = e.drivers.Images.Find(ctx, op.Ref, pl)
+			}
+			if err != nil && ctx.Err() == nil {
+				do.say(plan.KindImage, op.Ref, "", Failed, "Error", err.Error())
+			}
+			results <- do.imageError(op, err)
+			return nil
+		})
+	}
+	_ = work.Wait() // its functions return nil
+	close(results)
+	for err := range results {
+		failures = append(failures, err)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errors.Join(failures...)
+}
+
+// undoTime bounds the undoing of a pass that failed.
+const undoTime = 30 * time.Second
+
+// undo takes away the networks that a failed pass made for a project that has got no container. With one, what was made is
+// left: the next pass goes on from there, and the user can look at what failed. Volumes stay in any case: nothing
+// but the user's word deletes those.
+func (p *performer) undo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	p.mu.Lock()
+	networks := p.networks
+	p.mu.Unlock()
+	if len(networks) == 0 {
+		return
+	}
+	if containers, err := listContainers(ctx, p.e.drivers, p.want.Project); err != nil || len(containers) > 0 {
+		return
+	}
+	for _, name := range networks {
+		_ = p.e.deleteNetwork(ctx, p.want.Project, name, p.sink) // told as an event
+	}
+}
