@@ -29,7 +29,9 @@ func cause(err error, id, name string) error {
 	if m := driverPrefix.FindString(text); m != "" && strings.Contains(m, short) {
 		text = text[len(m):]
 	}
-	text = strings.ReplaceAll(strings.ReplaceAll(text, id, name), short, name)
+	if id != "" { // it failed before it had one
+		text = strings.ReplaceAll(strings.ReplaceAll(text, id, name), short, name)
+	}
 	if text == err.Error() {
 		return err
 	}

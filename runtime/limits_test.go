@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +125,25 @@ func TestDevicesAreDenied(t *testing.T) {
 	h.up(c)
 	if x := h.wait(c.ID); x.Code != 21 || !strings.Contains(h.log(c), "Operation not permitted") {
 		t.Errorf("exit %+v log %q", x, h.log(c))
+	}
+}
+
+// More open files than fs.nr_open nobody can have, and a low OOM score only who has CAP_SYS_RESOURCE: the container runs with what
+// there is, and says so.
+func TestMoreThanTheMachineGives(t *testing.T) {
+	h := newHost(t)
+	c := h.sh("ulimit -Hn; cat /proc/self/oom_score_adj")
+	c.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: ^uint64(0), Hard: ^uint64(0)}}
+	c.Spec.Process.OOMScoreAdj = ptr(-999)
+	st := h.up(c)
+	if len(st.Warnings) == 0 || !slices.ContainsFunc(st.Warnings, func(w string) bool { return strings.Contains(w, "nofile: asked for unlimited:unlimited") }) {
+		t.Errorf("warnings %q", st.Warnings)
+	}
+	if x := h.wait(c.ID); x.Code != 0 {
+		t.Errorf("exit %+v", x)
+	}
+	told := slices.ContainsFunc(st.Warnings, func(w string) bool { return strings.HasPrefix(w, "oom_score_adj -999") })
+	if log := h.log(c); strings.Contains(log, "-999\n") == told {
+		t.Errorf("the score is applied or told of, not both and not neither: log %q, warnings %q", log, st.Warnings)
 	}
 }

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"os"
 	"strconv"
 
@@ -57,7 +58,13 @@ func (c *container) scoreForOOM() error {
 		return nil
 	}
 	const path = "/proc/self/oom_score_adj"
-	if err := os.WriteFile(path, strconv.AppendInt(nil, int64(*adj), 10), 0); err != nil {
+	err := os.WriteFile(path, strconv.AppendInt(nil, int64(*adj), 10), 0)
+	if errors.Is(err, unix.EACCES) {
+		// Less than what the daemon has takes CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)).
+		warn("oom_score_adj " + strconv.Itoa(*adj) + ": this machine does not let a container have so low a score")
+		return nil
+	}
+	if err != nil {
 		return fault("oom", "write", path, err)
 	}
 	return nil

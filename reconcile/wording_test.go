@@ -1,0 +1,13 @@
+package reconcile
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestCauseWithoutID(t *testing.T) {
+	err := errors.New("cannot add capability CAP_SYS_RESOURCE")
+	if got := cause(err, "", "web-1"); got.Error() != err.Error() {
+		t.Errorf("got %q", got)
+	}
+}
