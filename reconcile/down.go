@@ -19,6 +19,11 @@ import (
 // ask for. It works from labels and the record of the last up, so it needs no file. External networks and volumes have no
 // labels of ours and stay. An unknown project is nothing to do, with a warning.
 func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink Sink) error {
+	switch o.RemoveImages {
+	case "", "local", "all":
+	default:
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot remove %q images: expected local or all", o.RemoveImages))
+	}
 	release, err := e.pass(ctx, project)
 	if err != nil {
 		return err
@@ -142,14 +147,11 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 	return errors.Join(errs...)
 }
 
-// removeImages removes what the containers were made from: "all", or "local", those that no registry has.
+// removeImages removes what the containers were made from: "all"; or "local", which are those that were built here and
+// given no name of their own, and as long as nothing is built here there are none.
 func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, which string, sink Sink) error {
-	switch which {
-	case "", "local": // local means built without a name of its own; nothing is built here
+	if which != "all" {
 		return nil
-	case "all":
-	default:
-		return fmt.Errorf("cannot remove %q images: expected local or all: %w", which, errdefs.ErrInvalidArgument)
 	}
 	done := map[string]bool{}
 	var errs []error

@@ -39,6 +39,7 @@ func (x *container) state() runtime.State {
 	if x.status == runtime.Running {
 		s.Pid = x.pid
 	}
+	s.Warnings = x.program.Warnings
 	if x.exit != nil && x.status == runtime.Stopped {
 		exit := *x.exit
 		s.Exit = &exit

@@ -51,6 +51,7 @@ type Host struct {
 // Program is the life of a container's process.
 type Program struct {
 	StartError error
+	Warnings   []string      // of its start
 	For        time.Duration // then it exits with Code; 0 = it runs until it is stopped
 	Code       int
 	OOM        bool
