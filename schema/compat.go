@@ -29,11 +29,14 @@ var differences = []string{
 	"`mem_limit: 1e9` is 10^9 bytes; docker compose takes a YAML float for 0, no limit.",
 	"`deploy.restart_policy` without `condition` is `any`, as the specification says; docker compose restarts nothing then.",
 	"uid, gid and mode of configs and secrets hold for `file` too; docker compose ignores them there.",
-	"A host port that two services of one file publish is refused when the file is read, not when the second container starts.",
+	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
-	"A `configs` or `secrets` entry whose `environment` variable is not set is refused when the file is read, if a service uses it.",
+	"A `configs` or `secrets` entry whose `environment` variable is not set is refused before anything is made, if a service that is to run uses it.",
 	"`extends` finds a service of an earlier `-f` file too.",
 	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
+	"`config` writes a ulimit of 0 as 0; docker compose writes `{}`, which it does not read again.",
+	"A volume whose name has one letter is a volume; docker compose takes `v:/data` for a path of Windows.",
+	"`cpus` beside an empty `deploy.resources.limits` is no conflict.",
 	"Unknown options in the short form of volumes give a warning; docker compose ignores them.",
 	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
 }
@@ -49,9 +52,11 @@ func WriteCompat(w io.Writer) error {
 
 <!-- Generated from schema/support.go by "make generate"; do not edit. -->
 
-The Compose language has %d attributes: %d are supported, %d are accepted with a warning and
-without effect, %d are refused by name and line. A key that the language does not have is an error.
-Nothing is ignored without a word.
+The Compose language has %d attributes, and every one is read, checked and shown by `+"`config`"+`: %d are
+supported, %d are accepted with a warning and without effect, %d are refused by name and line where
+containers are made (up, create, run), when a service that is to run has them. ps, logs, stop, down and
+exec work with such a file. A key that the language does not have is an error. Nothing is ignored
+without a word.
 
 ## Differences from docker compose v5
 

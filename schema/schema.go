@@ -5,13 +5,14 @@ import (
 	"sync"
 )
 
-// Level is what the loader does with an attribute.
+// Level is what becomes of an attribute when containers are made of the file. All
+// attributes are read, checked and shown by config.
 type Level uint8
 
 const (
 	Supported Level = iota
-	Warned          // accepted and without effect; a warning says why
-	Refused         // an error that says why
+	Warned          // read and shown, without effect; a warning says why
+	Refused         // read and shown; an error for who runs it, that says why
 )
 
 func (l Level) String() string {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -24,6 +23,8 @@ var topFields = fields[decoder]{
 	"secrets": func(d *decoder, n *tree.Node, _ *decoder) {
 		d.files(n, "secret", secretFields, d.project.Secrets)
 	},
+	"models":  func(d *decoder, n *tree.Node, _ *decoder) { d.models(n) },
+	"version": func(d *decoder, n *tree.Node, _ *decoder) { d.str(n) },
 }
 
 // decode turns the checked model into the project: values, profiles, defaults,
@@ -34,22 +35,25 @@ func (l *loader) decode(model *tree.Node) *Project {
 		Services: map[string]*Service{}, Inactive: map[string]*Service{},
 		Networks: map[string]*Network{}, Volumes: map[string]*Volume{},
 		Configs: map[string]*FileObject{}, Secrets: map[string]*FileObject{},
+		Models: map[string]*Model{}, Extensions: extensions(model),
 		Profiles: slices.Clone(l.in.Profiles), Sources: sourcesOf(model),
 	}
 	d := &decoder{loader: l, project: p, drafts: map[string]*draft{}}
 	object(d, model, topFields, d)
+	d.owner = owner{}
 	if len(d.drafts) == 0 && !l.list.HasErrors() {
-		l.err(CodeEmpty, model, "it has no services", "add a service")
+		l.refuse(CodeEmpty, model, "it has no services", "add a service")
 	}
 	d.selectProfiles()
 	for _, name := range sortedKeys(d.drafts) {
 		d.finish(d.drafts[name])
 	}
-	for _, name := range sortedKeys(p.Services) {
-		d.link(d.drafts[name])
-	}
 	d.consistency()
+	if d.in.Purpose == ToRun {
+		d.settle()
+	}
 	d.prune()
+	d.settleLimits()
 	return p
 }
 
@@ -89,36 +93,49 @@ func (d *decoder) finish(s *draft) {
 	if d.project.Services[s.Name] == nil {
 		s.envFiles, s.labelFiles = nil, nil // read for active services only
 	}
-	d.variables(s)
-	d.labelSet(s)
-	if s.NetworkMode == "bridge" {
-		n := s.node.Get("network_mode")
-		d.warn(CodeIgnored, n, n.Path+": there is no bridge that projects share; the service joins the project's default network", "remove network_mode")
-		s.NetworkMode = ""
+	d.owner = owner{"services", s.Name}
+	if d.in.Purpose == ToManage {
+		s.envFiles, s.labelFiles = nil, nil
 	}
-	if s.NetworkMode == "" && len(s.Networks) == 0 {
+	d.variables(s)
+	d.securityOpts(s)
+	d.labelSet(s)
+	if s.NetworkMode == "" && len(s.Networks) == 0 && s.Provider == nil {
 		s.Networks = map[string]*Endpoint{"default": {}}
 	}
-	if _, uses := s.Networks["default"]; uses && d.project.Networks["default"] == nil {
-		d.project.Networks["default"] = &Network{Key: "default", Name: d.project.Name + "_default", Driver: "bridge"}
+	if _, uses := s.Networks["default"]; uses {
+		d.defaultNetwork()
 	}
-	for _, mode := range []string{s.NetworkMode, s.IPC, s.PID} {
-		if of, ok := strings.CutPrefix(mode, "service:"); ok {
-			s.needs(of)
+	for _, mode := range []string{s.NetworkMode, s.IPC, s.PID, s.UTS} {
+		if of := needsOf(mode); of != "" {
+			s.needs(of, true)
 		}
 	}
 	for _, l := range s.links {
-		s.needs(l.service)
+		s.needs(l.service, true)
+	}
+	for _, v := range s.VolumesFrom {
+		if name, _, _ := strings.Cut(v, ":"); name != "container" {
+			s.needs(name, false)
+		}
 	}
 }
 
-// needs adds the dependency that sharing a namespace or linking implies, unless the file says one.
-func (s *draft) needs(name string) {
+// defaultNetwork makes the network that services without any are on.
+func (d *decoder) defaultNetwork() {
+	if d.project.Networks["default"] == nil {
+		d.project.Networks["default"] = &Network{Key: "default", Name: d.project.Name + "_default", Driver: "bridge"}
+	}
+}
+
+// needs adds the dependency that sharing a namespace or volumes, or linking, implies,
+// unless the file says one.
+func (s *draft) needs(name string, restart bool) {
 	if s.DependsOn == nil {
 		s.DependsOn = map[string]Dependency{}
 	}
 	if _, said := s.DependsOn[name]; !said {
-		s.DependsOn[name] = Dependency{Condition: ServiceStarted, Restart: true, Required: true}
+		s.DependsOn[name] = Dependency{Condition: ServiceStarted, Restart: restart, Required: true}
 	}
 }
 
@@ -143,7 +160,7 @@ func (d *decoder) link(s *draft) {
 			}
 		}
 		if !shared {
-			d.err(CodeConflict, l.node, fmt.Sprintf("service %q links to %q, and they share no network", s.Name, l.service), "put both on one network")
+			d.refuse(CodeConflict, l.node, fmt.Sprintf("service %q links to %q, and they share no network", s.Name, l.service), "put both on one network")
 		}
 	}
 }
@@ -151,7 +168,7 @@ func (d *decoder) link(s *draft) {
 // prune keeps what an active service uses, and reads the content of what is kept.
 func (d *decoder) prune() {
 	p := d.project
-	networks, volumes, configs, secrets := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	networks, volumes, configs, secrets, models := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range p.Services {
 		for n := range s.Networks {
 			networks[n] = true
@@ -167,11 +184,20 @@ func (d *decoder) prune() {
 		for _, u := range s.Secrets {
 			secrets[u.Source] = true
 		}
+		if s.Build != nil {
+			for _, u := range s.Build.Secrets {
+				secrets[u.Source] = true
+			}
+		}
+		for m := range s.Models {
+			models[m] = true
+		}
 	}
 	keep(p.Networks, networks)
 	keep(p.Volumes, volumes)
 	keep(p.Configs, configs)
 	keep(p.Secrets, secrets)
+	keep(p.Models, models)
 	d.contents("configs", p.Configs)
 	d.contents("secrets", p.Secrets)
 }
@@ -189,7 +215,8 @@ func (d *decoder) contents(kind string, files map[string]*FileObject) {
 		v, ok := d.lookup(f.Environment)
 		if !ok {
 			r := d.project.Sources.At(Path(kind + "." + key + ".environment"))
-			d.at(diag.Error, CodeUnset, r.Start, fmt.Sprintf("%s.%s takes its content from the variable %s, which is not set", kind, key, f.Environment), "set it in the environment or in .env")
+			d.owner = owner{kind, key}
+			d.refuse(CodeUnset, pointNode(r), fmt.Sprintf("%s.%s takes its content from the variable %s, which is not set", kind, key, f.Environment), "set it in the environment or in .env")
 			continue
 		}
 		f.Content = []byte(v)

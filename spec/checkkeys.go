@@ -9,8 +9,8 @@ import (
 )
 
 // checkKeys walks the model along the table of the language: what the table does
-// not know is an error, what it refuses is an error that says why, what has no
-// effect is a warning.
+// not know is an error; what it refuses is one for who runs it, and says why; what
+// has no effect is a warning.
 func (l *loader) checkKeys(model *tree.Node) {
 	l.keysBelow(model, schema.Root())
 }
@@ -29,6 +29,9 @@ func (l *loader) keysBelow(n *tree.Node, s *schema.Node) {
 			l.fixedKeys(n, s)
 		case s.Any != nil:
 			for _, p := range n.Pairs {
+				if l.top(n) {
+					l.owner = owner{n.Path, p.Key.Value}
+				}
 				if !strings.HasPrefix(p.Key.Value, "x-") {
 					l.keysBelow(p.Value, s.Any)
 				}
@@ -40,6 +43,9 @@ func (l *loader) keysBelow(n *tree.Node, s *schema.Node) {
 func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 	for _, p := range n.Pairs {
 		key := p.Key.Value
+		if n.Path == "" {
+			l.owner = owner{}
+		}
 		if strings.HasPrefix(key, "x-") {
 			continue
 		}
@@ -54,23 +60,31 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 		}
 		switch below.Level {
 		case schema.Refused:
-			if !harmless(below.Path, p.Value) {
-				l.err(CodeRefused, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "remove the key")
+			if below.Reason != "" && !harmless(below.Path, p.Value) {
+				l.refuse(CodeRefused, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "remove the key")
 			}
 		case schema.Warned:
-			if !harmless(below.Path, p.Value) {
-				l.warn(CodeIgnored, p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "")
+			if below.Reason != "" && !harmless(below.Path, p.Value) {
+				l.note(p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "")
 			}
-		default:
-			l.keysBelow(p.Value, below)
 		}
+		l.keysBelow(p.Value, below)
 	}
+}
+
+// top says whether n is one of the top-level sections, whose entries own what is below them.
+func (l *loader) top(n *tree.Node) bool {
+	switch n.Path {
+	case "services", "networks", "volumes", "configs", "secrets":
+		return true
+	}
+	return false
 }
 
 // harmless says that an attribute without effect has a value that asks for nothing.
 func harmless(path string, v *tree.Node) bool {
 	switch {
-	case v.IsNull():
+	case v.IsNull(), path == "services.*.build": // checkImage tells
 		return true
 	case v.Kind == tree.Mapping:
 		return len(v.Pairs) == 0

@@ -15,11 +15,16 @@ import (
 func (d *decoder) consistency() {
 	for _, name := range sortedKeys(d.project.Services) {
 		s := d.drafts[name]
+		d.owner = owner{"services", name}
 		d.checkNetworks(s)
+		d.checkModels(s)
 		d.checkDependencies(s)
 		d.checkMounts(s)
 		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs)
 		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets)
+		if s.Build != nil {
+			d.checkFiles(s, "secrets", "secret", s.Build.Secrets, d.project.Secrets)
+		}
 	}
 	d.checkCycles()
 	d.checkContainerNames()
@@ -57,26 +62,18 @@ func (d *decoder) checkNetworks(s *draft) {
 			d.err(CodeUndefined, s.child("networks", n), fmt.Sprintf("service %q uses network %q, which is not defined", s.Name, n), orDefine(n, "networks", sortedKeys(d.project.Networks)))
 		}
 	}
-	if (s.NetworkMode == "host" || strings.HasPrefix(s.NetworkMode, "service:")) && len(s.Ports) > 0 {
-		of := "the host's network"
-		if s.NetworkMode != "host" {
-			of = "the network of " + s.NetworkMode
-		}
-		d.err(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in %s: it publishes no ports of its own", s.Name, of), "remove ports")
-	}
-	if s.NetworkMode == "none" && len(s.Ports) > 0 {
-		d.warn(CodeIgnored, s.child("ports"), fmt.Sprintf("service %q is on no network: nothing can reach its ports", s.Name), "remove ports or network_mode")
-		s.Ports = nil
+	if needsOf(s.NetworkMode) != "" && len(s.Ports) > 0 {
+		d.refuse(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in the network of %s: it publishes no ports of its own", s.Name, s.NetworkMode), "publish them in "+s.NetworkMode)
 	}
 	if s.NetworkMode == "host" {
 		for _, k := range sortedKeys(s.Sysctls) {
 			if strings.HasPrefix(k, "net.") {
-				d.err(CodeConflict, s.child("sysctls", k), fmt.Sprintf("service %q is in the host's network: %s would change the host", s.Name, k), "")
+				d.refuse(CodeConflict, s.child("sysctls", k), fmt.Sprintf("service %q is in the host's network: %s would change the host", s.Name, k), "")
 			}
 		}
 	}
 	if s.UTS == "host" && s.Hostname != "" {
-		d.err(CodeConflict, s.child("hostname"), fmt.Sprintf("service %q has the host's name space: it cannot set a host name", s.Name), "remove hostname or uts")
+		d.refuse(CodeConflict, s.child("hostname"), fmt.Sprintf("service %q has the host's name space: it cannot set a host name", s.Name), "remove hostname or uts")
 	}
 }
 
@@ -98,7 +95,7 @@ func (d *decoder) checkDependencies(s *draft) {
 		}
 		at := s.child("depends_on", name)
 		if p := s.node.Get("depends_on"); p == nil || at == s.node.Pair("depends_on").Key {
-			for _, k := range []string{"network_mode", "ipc", "pid"} {
+			for _, k := range []string{"network_mode", "ipc", "pid", "uts"} {
 				if n := s.node.Get(k); n != nil && n.Value == "service:"+name {
 					at = n
 				}
@@ -111,10 +108,7 @@ func (d *decoder) checkDependencies(s *draft) {
 		}
 		inactive := d.project.Inactive[name]
 		switch {
-		case !s.DependsOn[name].Required:
-			if delete(s.DependsOn, name); len(s.DependsOn) == 0 {
-				s.DependsOn = nil
-			}
+		case !s.DependsOn[name].Required: // settle drops it
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:
@@ -235,6 +229,7 @@ func (d *decoder) checkPublished() {
 	taken := map[string][]claim{}
 	for _, name := range sortedKeys(d.project.Services) {
 		s := d.drafts[name]
+		d.owner = owner{"services", name}
 		for i, p := range s.Ports {
 			if p.Published == 0 || p.PublishedEnd != 0 {
 				continue
@@ -243,7 +238,7 @@ func (d *decoder) checkPublished() {
 			path := Path(fmt.Sprintf("services.%s.ports[%d]", name, i))
 			r := d.project.Sources.At(path)
 			if s.Replicas > 1 {
-				d.at(diag.Error, CodeConflict, r.Start, fmt.Sprintf("service %q has %d replicas, which cannot all take host port %s", name, s.Replicas, key), fmt.Sprintf("publish a range of ports, such as %d-%d:%d", p.Published, int(p.Published)+s.Replicas-1, p.Target))
+				d.refuse(CodeConflict, pointNode(r), fmt.Sprintf("service %q has %d replicas, which cannot all take host port %s", name, s.Replicas, key), fmt.Sprintf("publish a range of ports, such as %d-%d:%d", p.Published, int(p.Published)+s.Replicas-1, p.Target))
 				continue
 			}
 			for _, c := range taken[key] {
@@ -254,10 +249,23 @@ func (d *decoder) checkPublished() {
 				if c.s == s {
 					who = fmt.Sprintf("service %q publishes twice", name)
 				}
-				d.at(diag.Error, CodeConflict, r.Start, who+" host port "+key, "change one of the host ports")
+				d.refuse(CodeConflict, pointNode(r), who+" host port "+key, "change one of the host ports")
 				break
 			}
 			taken[key] = append(taken[key], claim{s, p.HostIP, r.Start.String()})
+		}
+	}
+}
+
+// pointNode is a node that stands where r starts.
+func pointNode(r *diag.Range) *tree.Node {
+	return &tree.Node{File: r.Start.File, Line: int32(r.Start.Line), Column: int32(r.Start.Column)}
+}
+
+func (d *decoder) checkModels(s *draft) {
+	for _, m := range sortedKeys(s.Models) {
+		if d.project.Models[m] == nil {
+			d.err(CodeUndefined, s.child("models", m), fmt.Sprintf("service %q uses model %q, which is not defined", s.Name, m), orDefine(m, "models", sortedKeys(d.project.Models)))
 		}
 	}
 }
@@ -275,9 +283,10 @@ func sameAddress(a, b string) bool {
 // checkAddresses holds static addresses against the subnets of their networks and
 // finds those that are given twice.
 func (d *decoder) checkAddresses() {
-	owner := map[string]string{}
+	given := map[string]string{}
 	for _, name := range sortedKeys(d.project.Services) {
 		s := d.drafts[name]
+		d.owner = owner{"services", name}
 		for _, key := range sortedKeys(s.Networks) {
 			net, ep := d.project.Networks[key], s.Networks[key]
 			if net == nil {
@@ -290,12 +299,12 @@ func (d *decoder) checkAddresses() {
 				at := s.child("networks", key, field)
 				d.checkAddress(at, s, net, addr)
 				if s.Replicas > 1 {
-					d.err(CodeConflict, at, fmt.Sprintf("service %q has %d replicas, which cannot share the address %s", name, s.Replicas, addr), "remove "+field)
+					d.refuse(CodeConflict, at, fmt.Sprintf("service %q has %d replicas, which cannot share the address %s", name, s.Replicas, addr), "remove "+field)
 				}
-				if o := owner[key+" "+addr]; o != "" {
-					d.err(CodeDuplicate, at, fmt.Sprintf("services %q and %q both have the address %s on network %q", o, name, addr, key), "change one of them")
+				if o := given[key+" "+addr]; o != "" {
+					d.refuse(CodeDuplicate, at, fmt.Sprintf("services %q and %q both have the address %s on network %q", o, name, addr, key), "change one of them")
 				}
-				owner[key+" "+addr] = name
+				given[key+" "+addr] = name
 			}
 		}
 	}
@@ -317,15 +326,15 @@ func (d *decoder) checkAddress(at *tree.Node, s *draft, n *Network, addr string)
 		}
 		if subnet.Contains(a) {
 			if p.Gateway == addr {
-				d.err(CodeConflict, at, fmt.Sprintf("service %q: %s is the gateway of network %q", s.Name, addr, n.Key), "take another address")
+				d.refuse(CodeConflict, at, fmt.Sprintf("service %q: %s is the gateway of network %q", s.Name, addr, n.Key), "take another address")
 			}
 			return
 		}
 		subnets = append(subnets, subnet.String())
 	}
 	if len(subnets) == 0 {
-		d.err(CodeMissing, at, fmt.Sprintf("service %q wants %s on network %q, which has no subnet of that kind in the file", s.Name, addr, n.Key), "write ipam.config with a subnet for the network")
+		d.refuse(CodeMissing, at, fmt.Sprintf("service %q wants %s on network %q, which has no subnet of that kind in the file", s.Name, addr, n.Key), "write ipam.config with a subnet for the network")
 		return
 	}
-	d.err(CodeValue, at, fmt.Sprintf("service %q: %s is outside the subnet %s of network %q", s.Name, addr, strings.Join(subnets, ", "), n.Key), "")
+	d.refuse(CodeValue, at, fmt.Sprintf("service %q: %s is outside the subnet %s of network %q", s.Name, addr, strings.Join(subnets, ", "), n.Key), "")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,14 +83,27 @@ func (d *decoder) oneOf(n *tree.Node, valid ...string) string {
 		}
 	}
 	if n.Kind == tree.Scalar && n.Type == tree.String {
-		hint := suggest(s, valid)
-		if hint == "" || strings.HasPrefix(hint, "did you mean") {
-			hint = strings.TrimSuffix(hint+"; one of "+strings.Join(valid, ", "), "; ")
-			hint = strings.TrimPrefix(hint, "; ")
-		}
-		d.bad(n, fmt.Sprintf("%q is not known", s), hint)
+		d.bad(n, fmt.Sprintf("%q is not known", s), choices(s, valid))
 	}
 	return ""
+}
+
+// choices is the hint for a word that is none of valid.
+func choices(s string, valid []string) string {
+	hint := suggest(s, valid)
+	if hint == "" || strings.HasPrefix(hint, "did you mean") {
+		hint = strings.TrimPrefix(hint+"; one of "+strings.Join(valid, ", "), "; ")
+	}
+	return hint
+}
+
+// anyOf is oneOf for words that docker compose takes as they are: another is a fault for who runs it.
+func (d *decoder) anyOf(n *tree.Node, valid ...string) string {
+	s := d.str(n)
+	if s != "" && !slices.Contains(valid, s) {
+		d.unfit(n, fmt.Sprintf("%q is not known", s), choices(s, valid))
+	}
+	return s
 }
 
 func (d *decoder) boolean(n *tree.Node) bool {

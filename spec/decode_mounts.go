@@ -14,21 +14,28 @@ import (
 var propagations = []string{"rprivate", "private", "rshared", "shared", "rslave", "slave"}
 
 var mountFields = fields[Mount]{
-	"type":      func(d *decoder, n *tree.Node, m *Mount) { m.Type = d.mountType(n) },
-	"source":    func(d *decoder, n *tree.Node, m *Mount) { m.Source = d.str(n) },
-	"target":    func(d *decoder, n *tree.Node, m *Mount) { m.Target = d.str(n) },
-	"read_only": func(d *decoder, n *tree.Node, m *Mount) { m.ReadOnly = d.boolean(n) },
-	"bind":      func(d *decoder, n *tree.Node, m *Mount) { object(d, n, bindFields, m) },
-	"volume":    func(d *decoder, n *tree.Node, m *Mount) { object(d, n, volumeUseFields, m) },
-	"tmpfs":     func(d *decoder, n *tree.Node, m *Mount) { object(d, n, tmpfsFields, m) },
+	"type":        func(d *decoder, n *tree.Node, m *Mount) { m.Type = d.mountType(n) },
+	"source":      func(d *decoder, n *tree.Node, m *Mount) { m.Source = d.str(n) },
+	"target":      func(d *decoder, n *tree.Node, m *Mount) { m.Target = d.str(n) },
+	"read_only":   func(d *decoder, n *tree.Node, m *Mount) { m.ReadOnly = d.boolean(n) },
+	"bind":        func(d *decoder, n *tree.Node, m *Mount) { object(d, n, bindFields, m) },
+	"volume":      func(d *decoder, n *tree.Node, m *Mount) { object(d, n, volumeUseFields, m) },
+	"tmpfs":       func(d *decoder, n *tree.Node, m *Mount) { object(d, n, tmpfsFields, m) },
+	"image":       func(d *decoder, n *tree.Node, m *Mount) { object(d, n, imageUseFields, m) },
+	"consistency": func(d *decoder, n *tree.Node, m *Mount) { m.Consistency = d.str(n) },
 }
 
 var bindFields = fields[Mount]{
-	"propagation":      func(d *decoder, n *tree.Node, m *Mount) { m.Propagation = d.oneOf(n, propagations...) },
+	"selinux":          func(d *decoder, n *tree.Node, m *Mount) { m.SELinux = d.oneOf(n, "z", "Z") },
+	"propagation":      func(d *decoder, n *tree.Node, m *Mount) { m.Propagation = d.anyOf(n, propagations...) },
 	"create_host_path": func(d *decoder, n *tree.Node, m *Mount) { m.CreateHostPath = d.boolean(n) },
 	"recursive": func(d *decoder, n *tree.Node, m *Mount) {
 		m.Recursive = d.oneOf(n, "enabled", "disabled", "writable", "readonly")
 	},
+}
+
+var imageUseFields = fields[Mount]{
+	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.str(n) },
 }
 
 var volumeUseFields = fields[Mount]{
@@ -46,8 +53,8 @@ func (d *decoder) mountType(n *tree.Node) string {
 	s := d.str(n)
 	switch s {
 	case "image", "npipe", "cluster":
-		d.err(CodeRefused, n, fmt.Sprintf("%s: mounts of type %s are not made", n.Path, s), "use bind, volume or tmpfs")
-		return ""
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: mounts of type %s are not made", n.Path, s), "use bind, volume or tmpfs")
+		return s
 	}
 	return d.oneOf(n, "bind", "volume", "tmpfs")
 }
@@ -55,7 +62,7 @@ func (d *decoder) mountType(n *tree.Node) string {
 func (d *decoder) subpath(n *tree.Node) string {
 	s := d.str(n)
 	if path.IsAbs(s) || slices.Contains(strings.Split(s, "/"), "..") {
-		d.bad(n, fmt.Sprintf("%q leaves the volume", s), "write a path relative to the volume's root")
+		d.unfit(n, fmt.Sprintf("%q leaves the volume", s), "write a path relative to the volume's root")
 	}
 	return s
 }
@@ -170,13 +177,15 @@ func (d *decoder) mountOptions(n *tree.Node, list string, m *Mount) {
 		switch {
 		case o == "ro":
 			m.ReadOnly = true
-		case o == "rw", o == "z", o == "Z", o == "cached", o == "delegated", o == "consistent":
+		case o == "z", o == "Z":
+			m.SELinux = o
+		case o == "rw", o == "cached", o == "delegated", o == "consistent":
 		case o == "nocopy":
 			m.NoCopy = true
 		case slices.Contains(propagations, o):
 			m.Propagation = o
 		default:
-			d.warn(CodeIgnored, n, fmt.Sprintf("%s: option %q is not known", n.Path, o), "known are ro, rw, nocopy, z, Z and the propagation modes")
+			d.note(n, fmt.Sprintf("%s: option %q is not known", n.Path, o), "known are ro, rw, nocopy, z, Z and the propagation modes")
 		}
 	}
 }
@@ -187,6 +196,9 @@ func (d *decoder) tmpfs(n *tree.Node) []Mount {
 	for _, it := range d.many(n) {
 		target, options, _ := strings.Cut(d.str(it), ":")
 		m := Mount{Type: "tmpfs", Target: target}
+		if d.in.Purpose == ToShow {
+			m.Written = it.Value
+		}
 		if target == "" || !d.mountTarget(it, &m) {
 			continue
 		}
@@ -263,14 +275,8 @@ func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
 			d.err(CodeMissing, it, it.Path+" has no source", "")
 			continue
 		}
-		if u.Target == "" {
-			u.Target = u.Source
-		}
-		if !path.IsAbs(u.Target) {
-			u.Target = path.Join(dir, u.Target)
-		}
-		u.Target = path.Clean(u.Target)
-		i := slices.IndexFunc(out, func(o FileUse) bool { return o.Target == u.Target })
+		u.Target = d.fileTarget(u, dir)
+		i := slices.IndexFunc(out, func(o FileUse) bool { return o.Target == u.Target && u.Target != "" })
 		if i < 0 {
 			i = len(out)
 			out = append(out, u)
@@ -279,6 +285,21 @@ func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
 		d.source(n.Path+"["+itoa(i)+"]", it)
 	}
 	return out
+}
+
+// fileTarget is where a config or secret is in the container. docker compose shows
+// only what it decides itself when it reads the file: where a secret without target is.
+func (d *decoder) fileTarget(u FileUse, dir string) string {
+	if d.in.Purpose == ToShow && (u.Target != "" || dir == "/") {
+		return u.Target
+	}
+	if u.Target == "" {
+		u.Target = u.Source
+	}
+	if !path.IsAbs(u.Target) {
+		u.Target = path.Join(dir, u.Target)
+	}
+	return path.Clean(u.Target)
 }
 
 var deviceFields = fields[Device]{
@@ -309,11 +330,10 @@ func (d *decoder) devices(n *tree.Node) []Device {
 		}
 		if !path.IsAbs(v.Source) {
 			if strings.Contains(v.Source, "=") {
-				d.err(CodeRefused, it, fmt.Sprintf("%s: CDI devices (%s) are not resolved yet", it.Path, v.Source), "name the device node")
+				d.refuse(CodeRefused, it, fmt.Sprintf("%s: CDI devices (%s) are not resolved yet", it.Path, v.Source), "name the device node")
 			} else {
-				d.bad(it, fmt.Sprintf("%q is not the path of a device", v.Source), "")
+				d.unfit(it, fmt.Sprintf("%q is not the path of a device", v.Source), "")
 			}
-			continue
 		}
 		if v.Target == "" {
 			v.Target = v.Source
@@ -322,7 +342,7 @@ func (d *decoder) devices(n *tree.Node) []Device {
 			v.Permissions = "rwm"
 		}
 		if strings.Trim(v.Permissions, "rwm") != "" {
-			d.bad(it, fmt.Sprintf("%q are not permissions of a device", v.Permissions), "use letters of rwm")
+			d.unfit(it, fmt.Sprintf("%q are not permissions of a device", v.Permissions), "use letters of rwm")
 		}
 		if i := slices.IndexFunc(out, func(o Device) bool { return o.Target == v.Target }); i >= 0 {
 			out[i] = v

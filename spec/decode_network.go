@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
@@ -14,6 +15,8 @@ var endpointFields = fields[Endpoint]{
 	"aliases":        func(d *decoder, n *tree.Node, e *Endpoint) { e.Aliases = d.unique(n, d.items(n)) },
 	"ipv4_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv4 = d.address(n, true) },
 	"ipv6_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv6 = d.address(n, false) },
+	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = d.unique(n, d.items(n)) },
+	"driver_opts":    func(d *decoder, n *tree.Node, e *Endpoint) { e.DriverOpts = d.options(n) },
 	"mac_address":    func(d *decoder, n *tree.Node, e *Endpoint) { e.MacAddress = d.mac(n) },
 	"interface_name": func(d *decoder, n *tree.Node, e *Endpoint) { e.InterfaceName = d.interfaceName(n) },
 	"priority": func(d *decoder, n *tree.Node, e *Endpoint) {
@@ -39,7 +42,7 @@ func (d *decoder) endpoints(n *tree.Node) map[string]*Endpoint {
 		}
 	case tree.Mapping:
 		for _, p := range n.Pairs {
-			e := &Endpoint{}
+			e := &Endpoint{Written: d.in.Purpose == ToShow && p.Value.Kind == tree.Mapping}
 			object(d, p.Value, endpointFields, e)
 			out[p.Key.Value] = e
 		}
@@ -56,8 +59,8 @@ func (d *decoder) address(n *tree.Node, v4 bool) string {
 		if v4 {
 			what = "an IPv4"
 		}
-		d.bad(n, fmt.Sprintf("%q is not %s address", n.Value, what), "")
-		return ""
+		d.unfit(n, fmt.Sprintf("%q is not %s address", n.Value, what), "")
+		return n.Value
 	}
 	return a.String()
 }
@@ -71,7 +74,8 @@ func (d *decoder) addresses(n *tree.Node) []string {
 		}
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			d.bad(it, fmt.Sprintf("%q is not an IP address", s), "")
+			d.unfit(it, fmt.Sprintf("%q is not an IP address", s), "")
+			out = append(out, s)
 			continue
 		}
 		out = append(out, a.String())
@@ -94,20 +98,20 @@ func dedup(list []string) []string {
 func (d *decoder) mac(n *tree.Node) string {
 	hw, err := net.ParseMAC(d.str(n))
 	if err != nil || len(hw) != 6 {
-		d.bad(n, fmt.Sprintf("%q is not a MAC address", n.Value), "write six bytes, such as 02:42:ac:11:00:02")
-		return ""
+		d.unfit(n, fmt.Sprintf("%q is not a MAC address", n.Value), "write six bytes, such as 02:42:ac:11:00:02")
+		return n.Value
 	}
 	if hw[0]&1 != 0 {
-		d.bad(n, fmt.Sprintf("%q is a multicast address", n.Value), "the first byte must be even")
+		d.unfit(n, fmt.Sprintf("%q is a multicast address", n.Value), "the first byte must be even")
 	}
-	return hw.String()
+	return n.Value
 }
 
 func (d *decoder) interfaceName(n *tree.Node) string {
 	s := d.str(n)
 	// IFNAMSIZ is 16 with the final zero; the kernel refuses / : and blanks.
 	if s == "" || len(s) > 15 || strings.ContainsAny(s, "/: \t\n") || s == "." || s == ".." || s == "lo" {
-		d.bad(n, fmt.Sprintf("%q is not the name of an interface", s), "use at most 15 characters without /, : and blanks")
+		d.unfit(n, fmt.Sprintf("%q is not the name of an interface", s), "use at most 15 characters without /, : and blanks")
 	}
 	return s
 }
@@ -115,16 +119,14 @@ func (d *decoder) interfaceName(n *tree.Node) string {
 func (d *decoder) networkMode(n *tree.Node) string {
 	s := d.str(n)
 	switch {
-	case s == "", s == "none", s == "host", s == "bridge", strings.HasPrefix(s, "service:") && len(s) > 8:
+	case s == "", s == "none", s == "host", s == "bridge", s == "default", strings.HasPrefix(s, "service:") && len(s) > 8:
 		return s
-	case s == "default":
-		return ""
 	case strings.HasPrefix(s, "container:"):
-		d.err(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
 	default:
-		d.bad(n, fmt.Sprintf("%q is not known", s), "use none, host or service:NAME, or list the network under networks")
+		d.unfit(n, fmt.Sprintf("%q is not known", s), "use none, host or service:NAME, or list the network under networks")
 	}
-	return ""
+	return s
 }
 
 // namespace takes one of the words or service:NAME.
@@ -134,10 +136,10 @@ func (d *decoder) namespace(n *tree.Node, words ...string) string {
 	case strings.HasPrefix(s, "service:") && len(s) > 8, s == "":
 		return s
 	case strings.HasPrefix(s, "container:"):
-		d.err(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
-		return ""
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
+		return s
 	}
-	return d.oneOf(n, append(words, "service:NAME")...)
+	return d.anyOf(n, append(words, "service:NAME")...)
 }
 
 // link is one entry of links.
@@ -146,8 +148,8 @@ type link struct {
 	node           *tree.Node
 }
 
-func (d *decoder) links(n *tree.Node) []link {
-	var out []link
+// linksOf decodes links into what they name, and the texts.
+func (d *decoder) linksOf(n *tree.Node) (out []link, texts []string) {
 	for _, it := range d.items(n) {
 		service, alias, ok := strings.Cut(d.str(it), ":")
 		if !ok {
@@ -158,8 +160,11 @@ func (d *decoder) links(n *tree.Node) []link {
 			continue
 		}
 		out = append(out, link{service, alias, it})
+		if !slices.Contains(texts, it.Value) {
+			texts = append(texts, it.Value)
+		}
 	}
-	return out
+	return out, texts
 }
 
 // extraHosts decodes a mapping of name to addresses, or a list of NAME=ADDRESS or NAME:ADDRESS.
@@ -168,10 +173,13 @@ func (d *decoder) extraHosts(n *tree.Node) []HostEntry {
 	add := func(at *tree.Node, host, addr string) {
 		addr = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(addr), "["), "]")
 		host = strings.TrimSpace(host)
+		if host == "" {
+			d.bad(at, "the host has no name", "write NAME=ADDRESS, or NAME=host-gateway")
+			return
+		}
 		if addr != "host-gateway" {
-			if _, err := netip.ParseAddr(addr); err != nil || host == "" {
-				d.bad(at, fmt.Sprintf("%q for %q is not an IP address", addr, host), "write NAME=ADDRESS, or NAME=host-gateway")
-				return
+			if _, err := netip.ParseAddr(addr); err != nil {
+				d.unfit(at, fmt.Sprintf("%q for %q is not an IP address", addr, host), "write NAME=ADDRESS, or NAME=host-gateway")
 			}
 		}
 		e := HostEntry{host, addr}

@@ -50,21 +50,15 @@ func (d *decoder) envFiles(n *tree.Node) []envFile {
 }
 
 // path makes a path of the host absolute.
-func (d *decoder) path(p string) string { return absolute(d.in.Dir, p, d.env["HOME"]) }
+func (d *decoder) path(p string) string { return located(d.in.Dir, p, d.env["HOME"]) }
 
 func (d *decoder) image(n *tree.Node) string {
 	s := d.str(n)
-	if s == "" {
-		if n.Kind == tree.Scalar && n.Type == tree.String {
-			d.bad(n, "the image is empty", "name the image to run")
-		}
-		return ""
-	}
-	if strings.HasPrefix(s, "sha256:") {
+	if s == "" || strings.HasPrefix(s, "sha256:") {
 		return s
 	}
 	if _, err := name.ParseReference(s); err != nil {
-		d.bad(n, fmt.Sprintf("%q is not an image reference", s), "write [REGISTRY/]NAME[:TAG][@DIGEST] in lower case")
+		d.unfit(n, fmt.Sprintf("%q is not an image reference", s), "write [REGISTRY/]NAME[:TAG][@DIGEST] in lower case")
 	}
 	return s
 }
@@ -72,7 +66,7 @@ func (d *decoder) image(n *tree.Node) string {
 func (d *decoder) platform(n *tree.Node) string {
 	s := d.str(n)
 	if parts := strings.Split(s, "/"); s != "" && (len(parts) > 3 || slices.Contains(parts, "")) {
-		d.bad(n, fmt.Sprintf("%q is not a platform", s), "write os/arch or os/arch/variant, such as linux/amd64")
+		d.unfit(n, fmt.Sprintf("%q is not a platform", s), "write os/arch or os/arch/variant, such as linux/amd64")
 	}
 	return s
 }
@@ -111,7 +105,7 @@ func (d *decoder) hostname(n *tree.Node) string {
 	s := d.str(n)
 	// sethostname(2) takes 64 bytes (HOST_NAME_MAX).
 	if len(s) > 64 || strings.ContainsAny(s, " \t\n/") {
-		d.bad(n, fmt.Sprintf("%q is not a host name", s), "use at most 64 letters, digits, dot and -")
+		d.unfit(n, fmt.Sprintf("%q is not a host name", s), "use at most 64 letters, digits, dot and -")
 	}
 	return s
 }
@@ -138,13 +132,13 @@ func (d *decoder) signal(n *tree.Node) string {
 	s := d.text(n)
 	if v, err := strconv.Atoi(s); err == nil {
 		if v < 1 || v > 64 {
-			d.bad(n, fmt.Sprintf("%d is not a signal", v), "signals are 1 to 64")
+			d.unfit(n, fmt.Sprintf("%d is not a signal", v), "signals are 1 to 64")
 		}
 		return s
 	}
 	bare := strings.TrimPrefix(strings.ToUpper(s), "SIG")
 	if s != "" && !slices.Contains(signals, bare) && !strings.HasPrefix(bare, "RTMIN") && !strings.HasPrefix(bare, "RTMAX") {
-		d.bad(n, fmt.Sprintf("%q is not a signal", s), "write a name such as SIGTERM, or a number")
+		d.unfit(n, fmt.Sprintf("%q is not a signal", s), "write a name such as SIGTERM, or a number")
 	}
 	return s
 }
@@ -153,7 +147,7 @@ func (d *decoder) sysctls(n *tree.Node) map[string]string {
 	m := d.stringMap(n)
 	for _, e := range d.entries(n) {
 		if !namespaced(e.key) {
-			d.err(CodeValue, e.at, fmt.Sprintf("%s: %s is not a sysctl of a namespace: it would change the host", n.Path, e.key), "only net.*, fs.mqueue.* and the System V IPC ones of kernel.* can be set")
+			d.refuse(CodeValue, e.at, fmt.Sprintf("%s: %s is not a sysctl of a namespace: it would change the host", n.Path, e.key), "only net.*, fs.mqueue.* and the System V IPC ones of kernel.* can be set")
 		}
 	}
 	return m
@@ -185,8 +179,7 @@ func (d *decoder) ulimits(n *tree.Node) map[string]Ulimit {
 	m := make(map[string]Ulimit, len(n.Pairs))
 	for _, p := range n.Pairs {
 		if !slices.Contains(rlimits, p.Key.Value) {
-			d.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q is not a resource limit", p.Key.Value), suggest(p.Key.Value, rlimits))
-			continue
+			d.refuse(CodeUnknownKey, p.Key, fmt.Sprintf("%q is not a resource limit", p.Key.Value), suggest(p.Key.Value, rlimits))
 		}
 		var u Ulimit
 		if p.Value.Kind == tree.Mapping {
@@ -197,7 +190,7 @@ func (d *decoder) ulimits(n *tree.Node) map[string]Ulimit {
 			}
 			object(d, p.Value, ulimitFields, &u)
 			if len(p.Value.Pairs) > 1 && u.Hard >= 0 && (u.Soft > u.Hard || u.Soft < 0) {
-				d.err(CodeConflict, p.Value, fmt.Sprintf("%s: soft %d is above hard %d", p.Value.Path, u.Soft, u.Hard), "")
+				d.refuse(CodeConflict, p.Value, fmt.Sprintf("%s: soft %d is above hard %d", p.Value.Path, u.Soft, u.Hard), "")
 			}
 		} else {
 			u.Soft = d.integer(p.Value, -1, math.MaxInt64)
@@ -251,6 +244,7 @@ func (d *decoder) variables(s *draft) {
 			v, ok := d.lookup(e.key)
 			if !ok {
 				delete(env, e.key)
+				s.Unset = append(s.Unset, e.key)
 				continue
 			}
 			e.value = v
@@ -280,7 +274,7 @@ func (d *decoder) labelSet(s *draft) {
 			labels[e.key] = e.value
 			d.source(s.labels.Path+"."+e.key, e.at)
 			if strings.HasPrefix(e.key, "com.docker.compose.") {
-				d.warn(CodeIgnored, e.at, fmt.Sprintf("label %s: the prefix com.docker.compose is kept for the tool's own labels", e.key), "")
+				d.note(e.at, fmt.Sprintf("label %s: the prefix com.docker.compose is kept for the tool's own labels", e.key), "")
 			}
 		}
 	}

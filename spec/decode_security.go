@@ -22,8 +22,10 @@ func (d *decoder) capabilities(n *tree.Node) []string {
 		s := d.str(it)
 		c := strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 		if s != "" && c != "ALL" && !slices.Contains(capabilities, c) {
-			d.bad(it, fmt.Sprintf("%q is not a capability", s), suggest(strings.ToLower(c), lower(capabilities)))
-			continue
+			d.unfit(it, fmt.Sprintf("%q is not a capability", s), suggest(strings.ToLower(c), lower(capabilities)))
+		}
+		if d.in.Purpose != ToRun {
+			c = s // as written
 		}
 		if s != "" && !slices.Contains(out, c) {
 			out = append(out, c)
@@ -40,12 +42,16 @@ func lower(list []string) []string {
 	return out
 }
 
-// securityOpt normalises to key=value: no-new-privileges=true, seccomp=…, apparmor=…,
-// label=…, systempaths=unconfined.
-func (d *decoder) securityOpt(n *tree.Node) []string {
+// securityOpts checks and normalises to key=value: no-new-privileges=true, seccomp=…,
+// apparmor=…, label=…, systempaths=unconfined.
+func (d *decoder) securityOpts(s *draft) {
+	n := s.node.Get("security_opt")
+	if len(s.SecurityOpt) == 0 {
+		return
+	}
 	var out []string
 	for _, it := range d.items(n) {
-		s := d.str(it)
+		s := it.Value
 		if s == "" {
 			continue
 		}
@@ -66,21 +72,23 @@ func (d *decoder) securityOpt(n *tree.Node) []string {
 			}
 		case "apparmor", "label":
 		default:
-			d.bad(it, fmt.Sprintf("%q is not known", s), suggest(key, []string{"no-new-privileges", "seccomp", "apparmor", "label", "systempaths"}))
+			d.unfit(it, fmt.Sprintf("%q is not known", s), suggest(key, []string{"no-new-privileges", "seccomp", "apparmor", "label", "systempaths"}))
 			continue
 		}
 		if !valid || value == "" {
-			d.bad(it, fmt.Sprintf("%q is not a valid value for %s", value, key), "")
+			d.unfit(it, fmt.Sprintf("%q is not a valid value for %s", value, key), "")
 			continue
 		}
 		opt := key + "=" + value
 		if slices.Contains(out, opt) {
-			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
+			d.refuse(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
 			continue
 		}
 		out = append(out, opt)
 	}
-	return out
+	if d.in.Purpose == ToRun {
+		s.SecurityOpt = out
+	}
 }
 
 func cutAny(s, seps string) (before, after string, found bool) {
@@ -101,8 +109,8 @@ func (d *decoder) cpuset(n *tree.Node) string {
 			high, err = strconv.ParseUint(b, 10, 16)
 		}
 		if s != "" && (err != nil || high < low) {
-			d.bad(n, fmt.Sprintf("%q is not a list of CPUs", s), "write numbers and ranges, such as 0-3,7")
-			return ""
+			d.unfit(n, fmt.Sprintf("%q is not a list of CPUs", s), "write numbers and ranges, such as 0-3,7")
+			return s
 		}
 	}
 	return s

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
+	"github.com/stackrun/stack/spec/units"
 )
 
 // draft is a service under decoding: what cannot be said before all its keys are
@@ -22,7 +23,6 @@ type draft struct {
 	scale       *tree.Node
 	deploy      deploy
 	restart     *tree.Node
-	hasBuild    bool
 	flat        map[string]*tree.Node // keys that deploy.resources may say too
 }
 
@@ -32,6 +32,10 @@ var serviceFields = fields[draft]{
 	"pull_policy":    func(d *decoder, n *tree.Node, s *draft) { s.PullPolicy = d.pullPolicy(n) },
 	"container_name": func(d *decoder, n *tree.Node, s *draft) { s.ContainerName = d.containerName(n) },
 	"profiles":       func(d *decoder, n *tree.Node, s *draft) { s.Profiles = d.unique(n, d.items(n)) },
+	"build":          func(d *decoder, n *tree.Node, s *draft) { s.Build = d.build(n) },
+	"provider":       func(d *decoder, n *tree.Node, s *draft) { s.Provider = d.provider(n) },
+	"models":         func(d *decoder, n *tree.Node, s *draft) { s.Models = d.modelUses(n) },
+	"runtime":        func(d *decoder, n *tree.Node, s *draft) { s.Runtime = d.str(n) },
 	"attach":         func(d *decoder, n *tree.Node, s *draft) { b := d.boolean(n); s.Attach = &b },
 	"extends":        func(*decoder, *tree.Node, *draft) {}, // resolved before
 
@@ -58,37 +62,47 @@ var serviceFields = fields[draft]{
 	"sysctls":     func(d *decoder, n *tree.Node, s *draft) { s.Sysctls = d.sysctls(n) },
 	"ulimits":     func(d *decoder, n *tree.Node, s *draft) { s.Ulimits = d.ulimits(n) },
 
-	"read_only": func(d *decoder, n *tree.Node, s *draft) { s.ReadOnly = d.boolean(n) },
-	"shm_size":  func(d *decoder, n *tree.Node, s *draft) { s.ShmSize = d.bytes(n) },
-	"volumes":   func(d *decoder, n *tree.Node, s *draft) { s.Mounts = d.mounts(n) },
-	"tmpfs":     func(d *decoder, n *tree.Node, s *draft) { s.Tmpfs = d.tmpfs(n) },
-	"configs":   func(d *decoder, n *tree.Node, s *draft) { s.Configs = d.fileUses(n, "/") },
-	"secrets":   func(d *decoder, n *tree.Node, s *draft) { s.Secrets = d.fileUses(n, "/run/secrets") },
-	"devices":   func(d *decoder, n *tree.Node, s *draft) { s.Devices = d.devices(n) },
+	"read_only":           func(d *decoder, n *tree.Node, s *draft) { s.ReadOnly = d.boolean(n) },
+	"shm_size":            func(d *decoder, n *tree.Node, s *draft) { s.ShmSize = d.bytes(n) },
+	"volumes":             func(d *decoder, n *tree.Node, s *draft) { s.Mounts = d.mounts(n) },
+	"tmpfs":               func(d *decoder, n *tree.Node, s *draft) { s.Tmpfs = d.tmpfs(n) },
+	"configs":             func(d *decoder, n *tree.Node, s *draft) { s.Configs = d.fileUses(n, "/") },
+	"secrets":             func(d *decoder, n *tree.Node, s *draft) { s.Secrets = d.fileUses(n, "/run/secrets") },
+	"volumes_from":        func(d *decoder, n *tree.Node, s *draft) { s.VolumesFrom = d.distinct(n) },
+	"storage_opt":         func(d *decoder, n *tree.Node, s *draft) { s.StorageOpt = d.options(n) },
+	"device_cgroup_rules": func(d *decoder, n *tree.Node, s *draft) { s.DeviceCgroupRules = d.distinct(n) },
+	"gpus":                func(d *decoder, n *tree.Node, s *draft) { s.GPUs = d.deviceRequests(n, true) },
+	"use_api_socket":      func(d *decoder, n *tree.Node, s *draft) { s.UseAPISocket = d.boolean(n) },
+	"devices":             func(d *decoder, n *tree.Node, s *draft) { s.Devices = d.devices(n) },
 
-	"networks":     func(d *decoder, n *tree.Node, s *draft) { s.Networks = d.endpoints(n) },
-	"network_mode": func(d *decoder, n *tree.Node, s *draft) { s.NetworkMode = d.networkMode(n) },
-	"links":        func(d *decoder, n *tree.Node, s *draft) { s.links = d.links(n) },
-	"ports":        func(d *decoder, n *tree.Node, s *draft) { s.Ports = d.ports(n) },
-	"expose":       func(d *decoder, n *tree.Node, s *draft) { s.Expose = d.expose(n) },
-	"dns":          func(d *decoder, n *tree.Node, s *draft) { s.DNS = d.addresses(n) },
-	"dns_search":   func(d *decoder, n *tree.Node, s *draft) { s.DNSSearch = d.unique(n, d.many(n)) },
-	"dns_opt":      func(d *decoder, n *tree.Node, s *draft) { s.DNSOpt = d.unique(n, d.items(n)) },
-	"extra_hosts":  func(d *decoder, n *tree.Node, s *draft) { s.ExtraHosts = d.extraHosts(n) },
-	"mac_address":  func(d *decoder, n *tree.Node, s *draft) { s.MacAddress = d.mac(n) },
+	"networks":       func(d *decoder, n *tree.Node, s *draft) { s.Networks = d.endpoints(n) },
+	"network_mode":   func(d *decoder, n *tree.Node, s *draft) { s.NetworkMode = d.networkMode(n) },
+	"external_links": func(d *decoder, n *tree.Node, s *draft) { s.ExternalLinks = d.distinct(n) },
+	"links":          func(d *decoder, n *tree.Node, s *draft) { s.links, s.Links = d.linksOf(n) },
+	"ports":          func(d *decoder, n *tree.Node, s *draft) { s.Ports = d.ports(n) },
+	"expose":         func(d *decoder, n *tree.Node, s *draft) { s.Expose = d.expose(n) },
+	"dns":            func(d *decoder, n *tree.Node, s *draft) { s.DNS = d.addresses(n) },
+	"dns_search":     func(d *decoder, n *tree.Node, s *draft) { s.DNSSearch = d.unique(n, d.many(n)) },
+	"dns_opt":        func(d *decoder, n *tree.Node, s *draft) { s.DNSOpt = d.unique(n, d.items(n)) },
+	"extra_hosts":    func(d *decoder, n *tree.Node, s *draft) { s.ExtraHosts = d.extraHosts(n) },
+	"mac_address":    func(d *decoder, n *tree.Node, s *draft) { s.MacAddress = d.mac(n) },
 
 	"cap_add":      func(d *decoder, n *tree.Node, s *draft) { s.CapAdd = d.capabilities(n) },
 	"cap_drop":     func(d *decoder, n *tree.Node, s *draft) { s.CapDrop = d.capabilities(n) },
 	"privileged":   func(d *decoder, n *tree.Node, s *draft) { s.Privileged = d.boolean(n) },
-	"security_opt": func(d *decoder, n *tree.Node, s *draft) { s.SecurityOpt = d.securityOpt(n) },
+	"security_opt": func(d *decoder, n *tree.Node, s *draft) { s.SecurityOpt = d.distinct(n) },
 	"ipc": func(d *decoder, n *tree.Node, s *draft) {
 		s.IPC = d.namespace(n, "none", "private", "host", "shareable")
 	},
 	"pid":         func(d *decoder, n *tree.Node, s *draft) { s.PID = d.namespace(n, "host") },
-	"uts":         func(d *decoder, n *tree.Node, s *draft) { s.UTS = d.oneOf(n, "host") },
+	"uts":         func(d *decoder, n *tree.Node, s *draft) { s.UTS = d.namespace(n, "host") },
 	"cgroup":      func(d *decoder, n *tree.Node, s *draft) { s.Cgroup = d.oneOf(n, "host", "private") },
-	"userns_mode": func(d *decoder, n *tree.Node, s *draft) { d.oneOf(n, "host") }, // no user namespace is what we do
-	"isolation":   func(d *decoder, n *tree.Node, s *draft) { d.oneOf(n, "default") },
+	"userns_mode": func(d *decoder, n *tree.Node, s *draft) { s.UserNS = d.anyOf(n, "host") }, // no user namespace is what we do
+	"isolation":   func(d *decoder, n *tree.Node, s *draft) { s.Windows = d.anyOf(n, "default") },
+	"credential_spec": func(d *decoder, n *tree.Node, s *draft) {
+		s.CredentialSpec = &CredentialSpec{}
+		object(d, n, credentialFields, s.CredentialSpec)
+	},
 
 	"cgroup_parent": func(d *decoder, n *tree.Node, s *draft) { s.CgroupParent = d.str(n) },
 	"oom_score_adj": func(d *decoder, n *tree.Node, s *draft) { s.OOMScoreAdj = int(d.integer(n, -1000, 1000)) },
@@ -98,6 +112,14 @@ var serviceFields = fields[draft]{
 	},
 	"cpu_shares": func(d *decoder, n *tree.Node, s *draft) {
 		s.Resources.CPUShares = uint64(d.integer(n, 0, math.MaxInt64))
+	},
+	"cpu_count":      func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUCount = d.integer(n, 0, math.MaxInt64) },
+	"cpu_percent":    func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUPercent = d.number(n) },
+	"cpu_rt_runtime": func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPURTRuntime = d.integer(n, 0, math.MaxInt64) },
+	"cpu_rt_period":  func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPURTPeriod = d.integer(n, 0, math.MaxInt64) },
+	"blkio_config": func(d *decoder, n *tree.Node, s *draft) {
+		s.BlkIO = &BlkIO{}
+		object(d, n, blkioFields, s.BlkIO)
 	},
 	"cpu_quota":  func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUQuota = d.integer(n, -1, math.MaxInt64) },
 	"cpu_period": func(d *decoder, n *tree.Node, s *draft) { s.Resources.CPUPeriod = uint64(d.integer(n, 0, 1000000)) },
@@ -132,11 +154,23 @@ var serviceFields = fields[draft]{
 	"healthcheck": func(d *decoder, n *tree.Node, s *draft) { s.HealthCheck = d.healthCheck(n) },
 	"logging":     func(d *decoder, n *tree.Node, s *draft) { object(d, n, loggingFields, &s.Logging) },
 	"scale":       func(d *decoder, n *tree.Node, s *draft) { s.scale = n },
-	"deploy":      func(d *decoder, n *tree.Node, s *draft) { object(d, n, deployFields, &s.deploy) },
+	"deploy": func(d *decoder, n *tree.Node, s *draft) {
+		object(d, n, deployFields, &s.deploy)
+		s.Deploy = &s.deploy.Deploy
+	},
+	"develop": func(d *decoder, n *tree.Node, s *draft) {
+		var v develop
+		object(d, n, developFields, &v)
+		s.Develop = v.watch
+	},
+	"pre_start":          func(d *decoder, n *tree.Node, s *draft) { s.PreStart = d.hooks(n, preStartFields) },
+	"post_start":         func(d *decoder, n *tree.Node, s *draft) { s.PostStart = d.hooks(n, execFields) },
+	"pre_stop":           func(d *decoder, n *tree.Node, s *draft) { s.PreStop = d.hooks(n, execFields) },
+	"pull_refresh_after": func(d *decoder, n *tree.Node, s *draft) { d.str(n) },
 }
 
 var loggingFields = fields[Logging]{
-	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.oneOf(n, "json-file", "local", "none") },
+	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.anyOf(n, "json-file", "local", "none") },
 	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.logOptions(n) },
 }
 
@@ -148,14 +182,16 @@ func (d *decoder) logOptions(n *tree.Node) map[string]string {
 		switch v := p.Value; p.Key.Value {
 		case "max-size":
 			if v.Value != "-1" && !v.IsNull() {
-				d.bytes(v)
+				if _, err := units.Bytes(v.Text()); err != nil {
+					d.unfit(v, fmt.Sprintf("%q is not a size: %v", v.Value, err), "write a size such as 10m")
+				}
 			}
 		case "max-file":
-			if !v.IsNull() {
-				d.integer(v, 1, math.MaxInt32)
+			if i, ok := v.Int(); !v.IsNull() && (!ok || i < 1) {
+				d.unfit(v, fmt.Sprintf("%q is not a number of files", v.Value), "write 1 or more")
 			}
 		default:
-			d.warn(CodeIgnored, p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
+			d.note(p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
 		}
 	}
 	return m
@@ -176,9 +212,13 @@ func (d *decoder) service(key, n *tree.Node) *draft {
 		d.want(n, "a mapping")
 		return s
 	}
+	d.owner = owner{"services", key.Value}
 	object(d, n, serviceFields, s)
-	s.hasBuild = !n.Get("build").IsNull()
+	s.Extensions = extensions(n)
 	s.Service.Restart = d.restartPolicy(s)
+	if s.restart != nil {
+		s.RestartText = s.restart.Value
+	}
 	d.resources(s)
 	d.replicas(s)
 	d.checkImage(s)
@@ -188,10 +228,13 @@ func (d *decoder) service(key, n *tree.Node) *draft {
 // checkImage refuses a service that nothing can be started from.
 func (d *decoder) checkImage(s *draft) {
 	switch {
-	case s.Image != "":
-	case s.hasBuild:
-		d.err(CodeRefused, s.node.Pair("build").Key, fmt.Sprintf("service %q has build and no image: images are not built yet", s.Name), "build the image with another tool, load it with \"stack load\", and name it with image")
-	case s.node.Get("image").IsNull():
+	case s.Image != "" && s.Build != nil:
+		d.note(s.node.Pair("build").Key, fmt.Sprintf("service %q has build: images are not built yet, %s is pulled", s.Name, s.Image), "")
+	case s.Image != "", s.Provider != nil:
+	case s.Build != nil:
+		d.refuse(CodeRefused, s.node.Pair("build").Key, fmt.Sprintf("service %q has build and no image: images are not built yet", s.Name), "build the image with another tool, load it with \"stack load\", and name it with image")
+	case !s.node.Get("image").IsNull() && s.node.Get("image").Type != tree.String: // reported as that
+	default:
 		d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), "name the image to run: image: NAME:TAG")
 	}
 }

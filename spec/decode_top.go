@@ -50,7 +50,8 @@ var networkFields = fields[networkDraft]{
 }
 
 var ipamFields = fields[networkDraft]{
-	"driver": func(d *decoder, n *tree.Node, v *networkDraft) { d.oneOf(n, "default") },
+	"driver":  func(d *decoder, n *tree.Node, v *networkDraft) { v.IPAMDriver = d.anyOf(n, "default") },
+	"options": func(d *decoder, n *tree.Node, v *networkDraft) { v.IPAMOptions = d.options(n) },
 	"config": func(d *decoder, n *tree.Node, v *networkDraft) {
 		for _, it := range d.items(n) {
 			var p IPAMPool
@@ -82,22 +83,24 @@ func (d *decoder) networkDriver(n *tree.Node) string {
 	switch s {
 	case "", "bridge", "default":
 		return "bridge"
-	case "host", "none", "macvlan", "ipvlan", "overlay":
+	default:
 		hint := "use bridge"
 		if s == "host" || s == "none" {
 			hint = "write network_mode: " + s + " in the service"
 		}
-		d.err(CodeRefused, n, fmt.Sprintf("%s: networks of driver %s are not made yet", n.Path, s), hint)
-		return "bridge"
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: networks of driver %s are not made yet", n.Path, s), hint)
+		return s
 	}
-	return d.oneOf(n, "bridge")
 }
 
 func (d *decoder) prefix(n *tree.Node) string {
 	p, err := netip.ParsePrefix(d.str(n))
 	if err != nil {
-		d.bad(n, fmt.Sprintf("%q is not a subnet", n.Value), "write ADDRESS/BITS, such as 10.5.0.0/24")
-		return ""
+		d.unfit(n, fmt.Sprintf("%q is not a subnet", n.Value), "write ADDRESS/BITS, such as 10.5.0.0/24")
+		return n.Value
+	}
+	if d.in.Purpose != ToRun {
+		return n.Value
 	}
 	return p.Masked().String()
 }
@@ -105,8 +108,8 @@ func (d *decoder) prefix(n *tree.Node) string {
 func (d *decoder) anyAddress(n *tree.Node) string {
 	a, err := netip.ParseAddr(d.str(n))
 	if err != nil {
-		d.bad(n, fmt.Sprintf("%q is not an IP address", n.Value), "")
-		return ""
+		d.unfit(n, fmt.Sprintf("%q is not an IP address", n.Value), "")
+		return n.Value
 	}
 	return a.String()
 }
@@ -116,13 +119,13 @@ func (d *decoder) checkPool(n *tree.Node, p IPAMPool) {
 	subnet, err := netip.ParsePrefix(p.Subnet)
 	if err != nil {
 		if p.Subnet == "" && n.Get("subnet").IsNull() && (p.IPRange != "" || p.Gateway != "" || len(p.Aux) > 0) {
-			d.err(CodeMissing, n, n.Path+" has no subnet", "write subnet: ADDRESS/BITS")
+			d.refuse(CodeMissing, n, n.Path+" has no subnet", "write subnet: ADDRESS/BITS")
 		}
 		return
 	}
 	outside := func(key, what string) {
 		at := n.Get(key)
-		d.err(CodeValue, at, fmt.Sprintf("%s: %s is outside the subnet %s", at.Path, what, subnet), "")
+		d.refuse(CodeValue, at, fmt.Sprintf("%s: %s is outside the subnet %s", at.Path, what, subnet), "")
 	}
 	if r, err := netip.ParsePrefix(p.IPRange); err == nil && (!subnet.Contains(r.Addr()) || r.Bits() < subnet.Bits()) {
 		outside("ip_range", p.IPRange)
@@ -166,26 +169,31 @@ type volumeDraft struct {
 func (d *decoder) volumeDriver(n *tree.Node) string {
 	s := d.str(n)
 	if s != "" && s != "local" {
-		d.err(CodeRefused, n, fmt.Sprintf("%s: volumes of driver %q are not made: there are no volume plugins", n.Path, s), "use local")
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: volumes of driver %q are not made: there are no volume plugins", n.Path, s), "use local")
+		return s
 	}
 	return "local"
 }
 
 var configFields = fields[fileDraft]{
-	"name":        func(d *decoder, n *tree.Node, v *fileDraft) { v.Name = d.str(n) },
-	"file":        func(d *decoder, n *tree.Node, v *fileDraft) { v.File = d.str(n); v.say(n) },
-	"content":     func(d *decoder, n *tree.Node, v *fileDraft) { v.Content = []byte(d.text(n)); v.say(n) },
-	"environment": func(d *decoder, n *tree.Node, v *fileDraft) { v.Environment = d.str(n); v.say(n) },
-	"external":    func(d *decoder, n *tree.Node, v *fileDraft) { v.external = d.external(n) },
-	"labels":      func(d *decoder, n *tree.Node, v *fileDraft) { v.Labels = d.stringMap(n) },
+	"name":            func(d *decoder, n *tree.Node, v *fileDraft) { v.Name = d.str(n) },
+	"file":            func(d *decoder, n *tree.Node, v *fileDraft) { v.File = d.str(n); v.say(n) },
+	"content":         func(d *decoder, n *tree.Node, v *fileDraft) { v.Content = []byte(d.text(n)); v.say(n) },
+	"environment":     func(d *decoder, n *tree.Node, v *fileDraft) { v.Environment = d.str(n); v.say(n) },
+	"template_driver": func(d *decoder, n *tree.Node, v *fileDraft) { v.TemplateDriver = d.str(n) },
+	"external":        func(d *decoder, n *tree.Node, v *fileDraft) { v.external = d.external(n) },
+	"labels":          func(d *decoder, n *tree.Node, v *fileDraft) { v.Labels = d.stringMap(n) },
 }
 
 var secretFields = fields[fileDraft]{
-	"name":        configFields["name"],
-	"file":        configFields["file"],
-	"environment": configFields["environment"],
-	"external":    configFields["external"],
-	"labels":      configFields["labels"],
+	"name":            configFields["name"],
+	"file":            configFields["file"],
+	"environment":     configFields["environment"],
+	"external":        configFields["external"],
+	"driver":          func(d *decoder, n *tree.Node, v *fileDraft) { v.Driver = d.str(n) },
+	"driver_opts":     func(d *decoder, n *tree.Node, v *fileDraft) { v.DriverOpts = d.options(n) },
+	"template_driver": configFields["template_driver"],
+	"labels":          configFields["labels"],
 }
 
 // fileDraft is a config or secret under decoding.
@@ -211,6 +219,7 @@ func (d *decoder) each(n *tree.Node, what string, f func(key, value *tree.Node))
 			continue
 		}
 		d.checkName(p.Key, what)
+		d.owner = owner{n.Path, p.Key.Value}
 		f(p.Key, p.Value)
 	}
 }
@@ -236,8 +245,10 @@ func (d *decoder) volumes(n *tree.Node) {
 				}
 			}
 		}
-		if hasOption(v.DriverOpts["o"], "bind") && v.DriverOpts["device"] != "" {
-			v.DriverOpts["device"] = d.path(v.DriverOpts["device"])
+		if hasOption(v.DriverOpts["o"], "bind") {
+			if device, ok := v.DriverOpts["device"]; ok {
+				v.DriverOpts["device"] = d.path(device)
+			}
 		}
 		d.project.Volumes[key.Value] = &v.Volume
 	})
@@ -267,7 +278,7 @@ func (d *decoder) files(n *tree.Node, what string, f fields[fileDraft], into map
 		v.External = v.external.is
 		switch {
 		case v.External:
-			d.err(CodeRefused, key, fmt.Sprintf("%s is external: there is no store to take a %s from", key.Path, what), "give it as file or environment")
+			d.refuse(CodeRefused, key, fmt.Sprintf("%s is external: there is no store to take a %s from", key.Path, what), "give it as file or environment")
 		case len(v.said) == 0 && value.Kind != tree.Sequence:
 			d.err(CodeMissing, key, fmt.Sprintf("%s has no content", key.Path), "write file: PATH or environment: NAME")
 		case len(v.said) > 1:

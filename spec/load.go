@@ -27,6 +27,7 @@ type Input struct {
 	Services []string          // named on the command line: their profiles become active
 	Name     string            // project name when it is not the file's to say
 	Stdin    []byte            // the content of Stdin
+	Purpose  Purpose           // how fit the project must be
 }
 
 // Load reads the files of in and gives the project they describe. All faults of a
@@ -58,6 +59,8 @@ type loader struct {
 	text    map[string][]byte // files read so far, for columns inside of scalars
 	project string            // its name
 	chain   []string          // files whose include or extends is being resolved
+	owner   owner             // the object under work
+	limits  []limit
 }
 
 func (l *loader) lookup(name string) (string, bool) {

@@ -50,10 +50,8 @@ func ParsePorts(s string) ([]Port, error) {
 
 func checkProtocol(proto string) error {
 	switch proto {
-	case "tcp", "udp":
+	case "tcp", "udp", "sctp":
 		return nil
-	case "sctp":
-		return fmt.Errorf("sctp ports are not published yet")
 	}
 	return fmt.Errorf("%q is not a protocol: use tcp or udp", proto)
 }
@@ -141,8 +139,12 @@ var portFields = fields[longPort]{
 	},
 	"protocol": func(d *decoder, n *tree.Node, p *longPort) {
 		if p.Protocol = d.str(n); p.Protocol != "" {
-			if err := checkProtocol(p.Protocol); err != nil {
-				d.bad(n, err.Error(), "")
+			proto := strings.ToLower(p.Protocol)
+			if err := checkProtocol(proto); err != nil {
+				d.unfit(n, err.Error(), "")
+			}
+			if d.in.Purpose == ToRun {
+				p.Protocol = proto
 			}
 		}
 	},
@@ -161,6 +163,9 @@ func (d *decoder) ports(n *tree.Node) []Port {
 	seen := map[key]bool{}
 	for _, it := range d.items(n) {
 		for _, p := range d.port(it) {
+			if p.Protocol == "sctp" {
+				d.refuse(CodeRefused, it, it.Path+": sctp ports are not published yet", "use tcp or udp")
+			}
 			k := key{p.HostIP, p.Protocol, p.Published, p.PublishedEnd, p.Target}
 			if seen[k] {
 				continue
@@ -215,6 +220,10 @@ func (d *decoder) port(n *tree.Node) []Port {
 func (d *decoder) expose(n *tree.Node) []string {
 	for _, it := range d.items(n) {
 		text, proto, has := strings.Cut(d.text(it), "/")
+		if text == "" {
+			d.unfit(it, "the port is empty", "")
+			continue
+		}
 		if _, _, err := portRange(text); err != nil {
 			d.bad(it, err.Error(), "")
 		} else if has && proto != "tcp" && proto != "udp" && proto != "sctp" {

@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Path addresses a value of the model: "services.web.ports[0]".
 type Path string
@@ -18,8 +21,11 @@ type Project struct {
 	Volumes  map[string]*Volume  // likewise
 	Configs  map[string]*FileObject
 	Secrets  map[string]*FileObject
-	Profiles []string // active profiles
-	Sources  Sources
+	Models   map[string]*Model
+	// Extensions are the x- keys at the top, as JSON; nothing but config reads them.
+	Extensions map[string]json.RawMessage
+	Profiles   []string // active profiles
+	Sources    Sources
 }
 
 // Service is one entry of services. A nil pointer or nil slice means "not said":
@@ -32,11 +38,16 @@ type Service struct {
 	ContainerName string
 	Profiles      []string
 	Attach        *bool
+	Build         *Build    // nil = the image is not made here
+	Provider      *Provider // nil = the service is containers
+	Runtime       string
+	Extensions    map[string]json.RawMessage
 
 	// Process. Command and Entrypoint: nil = image's, empty = explicitly none.
 	Command     []string
 	Entrypoint  []string
 	Environment map[string]string // env_file and environment, resolved
+	Unset       []string          // named in environment without a value that anybody gives
 	WorkingDir  string
 	User        string
 	GroupAdd    []string
@@ -53,45 +64,63 @@ type Service struct {
 	Ulimits     map[string]Ulimit
 
 	// Filesystem.
-	ReadOnly bool
-	ShmSize  int64 // 0 = 64 MiB
-	Mounts   []Mount
-	Tmpfs    []Mount
-	Configs  []FileUse
-	Secrets  []FileUse
-	Devices  []Device
+	ReadOnly          bool
+	ShmSize           int64 // 0 = 64 MiB
+	Mounts            []Mount
+	Tmpfs             []Mount
+	Configs           []FileUse
+	Secrets           []FileUse
+	Devices           []Device
+	VolumesFrom       []string // SERVICE[:MODE] or container:NAME[:MODE]
+	StorageOpt        map[string]string
+	DeviceCgroupRules []string
+	GPUs              []DeviceRequest
+	UseAPISocket      bool
 
 	// Network.
-	Networks    map[string]*Endpoint // by key of Project.Networks; exclusive with NetworkMode
-	NetworkMode string               // "", none, host, service:<name>
-	Ports       []Port               // ranges expanded
-	Expose      []string
-	DNS         []string
-	DNSSearch   []string
-	DNSOpt      []string
-	ExtraHosts  []HostEntry
-	MacAddress  string
+	Networks      map[string]*Endpoint // by key of Project.Networks; exclusive with NetworkMode
+	NetworkMode   string               // "", none, host, service:<name>; ToShow: whatever the file says
+	Links         []string             // SERVICE[:ALIAS]; ToRun: they are aliases of Networks too
+	ExternalLinks []string             // CONTAINER[:ALIAS]
+	Ports         []Port               // ranges expanded
+	Expose        []string
+	DNS           []string
+	DNSSearch     []string
+	DNSOpt        []string
+	ExtraHosts    []HostEntry
+	MacAddress    string
 
 	// Isolation.
-	CapAdd      []string // without the CAP_ prefix, upper case; may be ALL
-	CapDrop     []string
-	Privileged  bool
-	SecurityOpt []string
-	IPC         string
-	PID         string
-	UTS         string
-	Cgroup      string
+	CapAdd         []string // without the CAP_ prefix, upper case; may be ALL
+	CapDrop        []string
+	Privileged     bool
+	SecurityOpt    []string
+	IPC            string
+	PID            string
+	UTS            string
+	Cgroup         string
+	UserNS         string
+	Windows        string // isolation
+	CredentialSpec *CredentialSpec
 
 	// Resources, deploy.resources and the flat keys already joined.
 	Resources    Resources
 	CgroupParent string
 	OOMScoreAdj  int
+	BlkIO        *BlkIO
 
 	// Lifecycle.
 	DependsOn   map[string]Dependency
 	Restart     RestartPolicy
+	RestartText string       // restart as written, "" = not said
 	HealthCheck *HealthCheck // nil = the image's
 	Replicas    int          // scale or deploy.replicas; 1 unless said
+	Deploy      *Deploy
+	Develop     []Watch
+	PreStart    []Hook // run in containers of their own
+	PostStart   []Hook
+	PreStop     []Hook
+	Models      map[string]*ModelUse
 	Logging     Logging
 }
 
@@ -140,7 +169,7 @@ type Ulimit struct{ Soft, Hard int64 } // -1 = unlimited
 
 // Mount is one entry of volumes or tmpfs.
 type Mount struct {
-	Type           string // bind, volume, tmpfs
+	Type           string // bind, volume, tmpfs; ToShow: image, npipe, cluster too
 	Source         string // bind: absolute host path; volume: key of Project.Volumes, "" = anonymous
 	Target         string // absolute, clean
 	ReadOnly       bool
@@ -148,10 +177,13 @@ type Mount struct {
 	Recursive      string // bind: enabled disabled writable readonly
 	CreateHostPath bool   // bind
 	NoCopy         bool   // volume
-	Subpath        string // volume
+	Subpath        string // volume, image
+	SELinux        string // bind: z, Z
+	Consistency    string
 	TmpfsSize      int64
 	TmpfsMode      uint32   // 0 = 01777
 	Options        []string // tmpfs short form: further mount options (uid=, gid=, exec, …)
+	Written        string   // ToShow: the tmpfs short form
 	Labels         map[string]string
 }
 
@@ -167,13 +199,16 @@ type FileUse struct {
 // FileObject is a top-level config or secret. For Environment and inline content, Content holds
 // the bytes at load time; for File the daemon reads File when the container is created.
 type FileObject struct {
-	Key         string
-	Name        string
-	File        string // absolute
-	Environment string // name of the variable
-	Content     []byte // value of content or of the variable
-	External    bool
-	Labels      map[string]string
+	Key            string
+	Name           string
+	File           string // absolute
+	Environment    string // name of the variable
+	Content        []byte // value of content or of the variable
+	External       bool
+	Labels         map[string]string
+	Driver         string
+	DriverOpts     map[string]string
+	TemplateDriver string
 }
 
 type Device struct{ Source, Target, Permissions string }
@@ -185,7 +220,7 @@ type Port struct {
 	Published    uint16
 	PublishedEnd uint16
 	Target       uint16
-	Protocol     string // tcp udp
+	Protocol     string // tcp udp; ToShow: sctp too
 	Name         string
 	AppProtocol  string
 	Mode         string
@@ -203,23 +238,26 @@ type Endpoint struct {
 	MacAddress    string
 	InterfaceName string
 	Priority      int
+	Written       bool // as a mapping, even an empty one
 	GwPriority    int
 	DriverOpts    map[string]string
 }
 
 // Network is a top-level network.
 type Network struct {
-	Key        string
-	Name       string // <project>_<key> unless said
-	Driver     string // bridge
-	DriverOpts map[string]string
-	Internal   bool
-	External   bool
-	Attachable bool
-	EnableIPv4 *bool
-	EnableIPv6 bool
-	IPAM       []IPAMPool
-	Labels     map[string]string
+	Key         string
+	Name        string // <project>_<key> unless said
+	Driver      string // bridge
+	DriverOpts  map[string]string
+	Internal    bool
+	External    bool
+	Attachable  bool
+	EnableIPv4  *bool
+	EnableIPv6  bool
+	IPAM        []IPAMPool
+	IPAMDriver  string // "" = the default
+	IPAMOptions map[string]string
+	Labels      map[string]string
 }
 
 type IPAMPool struct {
@@ -246,6 +284,10 @@ type Resources struct {
 	CPUQuota          int64 // µs
 	CPUPeriod         uint64
 	CPUSet            string
+	CPURTRuntime      int64 // µs
+	CPURTPeriod       int64
+	CPUCount          int64 // Windows
+	CPUPercent        float64
 	Memory            int64
 	MemoryReservation int64
 	MemorySwap        int64 // memory+swap; -1 = no bound

@@ -86,4 +86,17 @@ func absolute(dir, p, home string) string {
 	return path.Join(dir, p)
 }
 
+// located is absolute for paths that the project keeps: one that is absolute already stays as written.
+func located(dir, p, home string) string {
+	if path.IsAbs(p) || onWindows(p) {
+		return p
+	}
+	return absolute(dir, p, home)
+}
+
+// onWindows says whether p starts with a drive of Windows.
+func onWindows(p string) bool {
+	return len(p) > 2 && p[1] == ':' && p[2] == '\\' && ('a' <= p[0]|0x20 && p[0]|0x20 <= 'z')
+}
+
 func itoa(i int) string { return strconv.Itoa(i) }

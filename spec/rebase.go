@@ -10,7 +10,7 @@ import (
 // reached by include or extends are relative to it, not to the project.
 func rebase(doc *tree.Node, dir, home string) {
 	abs := func(n *tree.Node) {
-		if n == nil || n.Kind != tree.Scalar || n.Type != tree.String || n.Value == "" || isRemote(n.Value) {
+		if n == nil || n.Kind != tree.Scalar || n.Type != tree.String || n.Value == "" || isRemote(n.Value) || strings.HasPrefix(n.Value, "service:") {
 			return
 		}
 		if p := absolute(dir, n.Value, home); p != n.Value {
@@ -54,11 +54,9 @@ func rebase(doc *tree.Node, dir, home string) {
 		if e := s.Get("extends"); e != nil {
 			abs(e.Get("file"))
 		}
-		if b := s.Get("build"); b != nil {
-			if b.Kind == tree.Mapping {
-				b = b.Get("context")
-			}
-			abs(b)
+		rebaseBuild(s.Get("build"), dir, abs)
+		if w := s.Get("develop").Get("watch"); w != nil {
+			each(w, func(n *tree.Node) { abs(n.Get("path")) })
 		}
 	})
 	for _, kind := range []string{"configs", "secrets"} {
@@ -70,6 +68,34 @@ func rebase(doc *tree.Node, dir, home string) {
 			abs(opts.Get("device"))
 		}
 	})
+}
+
+// rebaseBuild does it for a build section. A context that is not said is the directory too.
+func rebaseBuild(b *tree.Node, dir string, abs func(*tree.Node)) {
+	if b == nil || b.Kind != tree.Mapping {
+		abs(b)
+		return
+	}
+	if b.Get("context").IsNull() {
+		b.Set(b.At("context"), b.At(dir))
+	}
+	abs(b.Get("context"))
+	for _, k := range []string{"additional_contexts", "ssh"} {
+		n := b.Get(k)
+		if n == nil {
+			continue
+		}
+		for _, p := range n.Pairs {
+			abs(p.Value)
+		}
+		for _, it := range n.Items {
+			if name, value, ok := strings.Cut(it.Value, "="); ok {
+				v := it.At(value)
+				abs(v)
+				it.Value, it.Interpolated = name+"="+v.Value, true
+			}
+		}
+	}
 }
 
 func rebaseShort(n *tree.Node, dir, home string) {

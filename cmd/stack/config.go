@@ -74,7 +74,7 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	if c.format != "yaml" && c.format != "json" {
 		return usageError("unsupported --format value %q, expected yaml or json", c.format)
 	}
-	p, err := a.load(ctx, services)
+	p, err := a.loadFor(ctx, spec.ToShow, services)
 	if err != nil || c.quiet {
 		return err
 	}

@@ -56,11 +56,16 @@ func sameDir(a, b string) bool {
 // load reads the project. services are those named on the command line: each must be in the file, and its profiles
 // become active. Warnings are printed.
 func (a *app) load(ctx context.Context, services []string) (*spec.Project, error) {
+	return a.loadFor(ctx, spec.ToRun, services)
+}
+
+// loadFor is load for verbs that make no containers.
+func (a *app) loadFor(ctx context.Context, purpose spec.Purpose, services []string) (*spec.Project, error) {
 	in, err := a.input()
 	if err != nil {
 		return nil, err
 	}
-	in.Services = services
+	in.Services, in.Purpose = services, purpose
 	p, list := spec.Load(ctx, in)
 	list = append(slices.Clone(a.locationFaults), list...)
 	if list.HasErrors() {
@@ -132,7 +137,7 @@ func (a *app) project(ctx context.Context, services []string) (name string, p *s
 	if err != nil {
 		return "", nil, err
 	}
-	in.Services = services
+	in.Services, in.Purpose = services, spec.ToManage
 	p, list = spec.Load(ctx, in)
 	if list.HasErrors() {
 		return "", nil, &loadError{list}

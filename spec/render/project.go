@@ -2,6 +2,8 @@ package render
 
 import (
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +22,7 @@ func project(p *spec.Project) object {
 	o.add("name", text(p.Name))
 	o.add("services", sorted(p.Services, func(s *spec.Service) value { return service(p, s) }))
 	if len(p.Networks) > 0 {
-		o.add("networks", sorted(p.Networks, network))
+		o.add("networks", sorted(p.Networks, func(n *spec.Network) value { return network(p, n) }))
 	}
 	if len(p.Volumes) > 0 {
 		o.add("volumes", sorted(p.Volumes, func(v *spec.Volume) value { return volume(p, v) }))
@@ -31,17 +33,23 @@ func project(p *spec.Project) object {
 	if len(p.Configs) > 0 {
 		o.add("configs", sorted(p.Configs, fileObject))
 	}
+	if len(p.Models) > 0 {
+		o.add("models", yamlOnly{sorted(p.Models, model)})
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Extensions)) {
+		o.add(k, verbatim(p.Extensions[k]))
+	}
 	return o
 }
 
-func network(n *spec.Network) value {
+func network(p *spec.Project, n *spec.Network) value {
 	var o object
 	o.add("name", str(n.Name))
-	if n.Driver != "bridge" {
+	if said(p, "networks."+n.Key+".driver") {
 		o.add("driver", str(n.Driver))
 	}
 	o.add("driver_opts", textMap(n.DriverOpts))
-	o.add("ipam", ipam(n.IPAM))
+	o.add("ipam", ipam(n))
 	o.add("external", yes(n.External))
 	o.add("internal", yes(n.Internal))
 	o.add("attachable", yes(n.Attachable))
@@ -53,12 +61,11 @@ func network(n *spec.Network) value {
 	return o
 }
 
-func ipam(pools []spec.IPAMPool) value {
-	if len(pools) == 0 {
-		return jsonOnly{}
-	}
+func ipam(n *spec.Network) value {
+	var all object
+	all.add("driver", str(n.IPAMDriver))
 	var config list
-	for _, p := range pools {
+	for _, p := range n.IPAM {
 		var o object
 		o.add("subnet", str(p.Subnet))
 		o.add("gateway", str(p.Gateway))
@@ -66,7 +73,11 @@ func ipam(pools []spec.IPAMPool) value {
 		o.add("aux_addresses", textMap(p.Aux))
 		config = append(config, o)
 	}
-	return object{{"config", config}}
+	if len(config) > 0 {
+		all.add("config", config)
+	}
+	all.add("options", textMap(n.IPAMOptions))
+	return filled(all)
 }
 
 func volume(p *spec.Project, v *spec.Volume) value {
@@ -91,6 +102,9 @@ func fileObject(f *spec.FileObject) value {
 	}
 	o.add("external", yes(f.External))
 	o.add("labels", textMap(f.Labels))
+	o.add("driver", str(f.Driver))
+	o.add("driver_opts", textMap(f.DriverOpts))
+	o.add("template_driver", str(f.TemplateDriver))
 	return o
 }
 
@@ -127,43 +141,58 @@ func fileUses(uses []spec.FileUse) value {
 	return out
 }
 
-func mounts(entries []spec.Mount) value {
+func mounts(p *spec.Project, at string, entries []spec.Mount) value {
 	if len(entries) == 0 {
 		return nil
 	}
 	var out list
-	for _, m := range entries {
+	for i, m := range entries {
+		here := at + "[" + strconv.Itoa(i) + "]"
+		// The long form shows the options it has, the short one always.
+		options := func(v object) value {
+			if len(v) == 0 && said(p, here+".target") && !said(p, here+"."+m.Type) {
+				return nil
+			}
+			return v
+		}
 		var o object
 		o.add("type", text(m.Type))
 		o.add("source", str(m.Source))
 		o.add("target", text(m.Target))
 		o.add("read_only", yes(m.ReadOnly))
+		o.add("consistency", str(m.Consistency))
 		switch m.Type {
 		case "bind":
 			b := object{}
+			b.add("selinux", str(m.SELinux))
+			if m.Propagation != "rprivate" || said(p, here+".bind.propagation") {
+				b.add("propagation", str(m.Propagation))
+			}
 			if !m.CreateHostPath {
 				b.add("create_host_path", boolean(false))
 			}
-			if m.Propagation != "rprivate" {
-				b.add("propagation", str(m.Propagation))
-			}
-			if m.Recursive != "enabled" {
+			if m.Recursive != "enabled" || said(p, here+".bind.recursive") {
 				b.add("recursive", str(m.Recursive))
 			}
-			o.add("bind", b)
+			o.add("bind", options(b))
 		case "volume":
+			if m.SELinux != "" { // of the short form
+				o.add("bind", object{{"selinux", text(m.SELinux)}})
+			}
 			v := object{}
 			v.add("labels", textMap(m.Labels))
 			v.add("nocopy", yes(m.NoCopy))
 			v.add("subpath", str(m.Subpath))
-			o.add("volume", v)
+			o.add("volume", options(v))
 		case "tmpfs":
 			t := object{}
 			t.add("size", size(m.TmpfsSize))
 			t.add("mode", number(m.TmpfsMode))
-			if len(t) > 0 {
-				o.add("tmpfs", t)
-			}
+			o.add("tmpfs", options(t))
+		case "image":
+			v := object{}
+			v.add("subpath", str(m.Subpath))
+			o.add("image", options(v))
 		}
 		out = append(out, o)
 	}
@@ -177,6 +206,10 @@ func tmpfs(mounts []spec.Mount) value {
 	}
 	var out list
 	for _, m := range mounts {
+		if m.Written != "" {
+			out = append(out, text(m.Written))
+			continue
+		}
 		var opts []string
 		if m.ReadOnly {
 			opts = append(opts, "ro")
@@ -196,12 +229,12 @@ func tmpfs(mounts []spec.Mount) value {
 	return out
 }
 
-func ports(entries []spec.Port) value {
+func ports(proj *spec.Project, at string, entries []spec.Port) value {
 	if len(entries) == 0 {
 		return nil
 	}
 	var out list
-	for _, p := range entries {
+	for i, p := range entries {
 		var o object
 		o.add("name", str(p.Name))
 		o.add("mode", str(p.Mode))
@@ -210,7 +243,7 @@ func ports(entries []spec.Port) value {
 		switch {
 		case p.PublishedEnd != 0:
 			o.add("published", text(strconv.Itoa(int(p.Published))+"-"+strconv.Itoa(int(p.PublishedEnd))))
-		case p.Published != 0:
+		case p.Published != 0, said(proj, at+"["+strconv.Itoa(i)+"].published"):
 			o.add("published", text(strconv.Itoa(int(p.Published))))
 		}
 		o.add("protocol", str(p.Protocol))

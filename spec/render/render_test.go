@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func load(t *testing.T, text []byte) *spec.Project {
 	t.Helper()
 	p, list := spec.Load(context.Background(), spec.Input{
-		FS: fstest.MapFS{"srv/compose.yaml": {Data: text}}, Files: []string{"/srv/compose.yaml"}, Dir: "/srv", Name: "demo",
+		FS: fstest.MapFS{"srv/compose.yaml": {Data: text}}, Files: []string{"/srv/compose.yaml"}, Dir: "/srv", Name: "demo", Purpose: spec.ToShow,
 		Env: map[string]string{"PW": "s3cret", "HOME": "/home/me", "TAG": "1.22", "HOST_ONLY": "x"},
 	})
 	if p == nil {

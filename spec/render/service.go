@@ -1,7 +1,10 @@
 package render
 
 import (
+	"maps"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/stackrun/stack/spec"
 )
@@ -9,7 +12,12 @@ import (
 // service writes the keys in compose-go's order (types.ServiceConfig, v2.14).
 func service(p *spec.Project, s *spec.Service) value {
 	at := "services." + s.Name + "."
-	deployed := func(key string) bool { return said(p, at+"deploy."+key) }
+	flat := func(key string, v value) value { // what deploy.resources says is shown there
+		if !said(p, at+key) {
+			return nil
+		}
+		return v
+	}
 	r := s.Resources
 	var o object
 	o.add("profiles", texts(s.Profiles))
@@ -17,50 +25,65 @@ func service(p *spec.Project, s *spec.Service) value {
 	if s.Attach != nil && !*s.Attach {
 		o.add("attach", boolean(false))
 	}
+	o.add("build", build(p, at+"build.", s.Build))
+	o.add("develop", develop(s.Develop))
+	o.add("blkio_config", blkio(s.BlkIO))
 	o.add("cap_add", texts(s.CapAdd))
 	o.add("cap_drop", texts(s.CapDrop))
 	o.add("cgroup_parent", str(s.CgroupParent))
 	o.add("cgroup", str(s.Cgroup))
+	o.add("cpu_count", number(r.CPUCount))
+	o.add("cpu_percent", real(r.CPUPercent))
 	o.add("cpu_period", number(r.CPUPeriod))
 	o.add("cpu_quota", number(r.CPUQuota))
-	if !deployed("resources.limits.cpus") {
-		o.add("cpus", real(r.CPUs))
-	}
+	o.add("cpu_rt_period", number(r.CPURTPeriod))
+	o.add("cpu_rt_runtime", number(r.CPURTRuntime))
+	o.add("cpus", flat("cpus", real(r.CPUs)))
 	o.add("cpuset", str(r.CPUSet))
 	o.add("cpu_shares", number(r.CPUShares))
 	o.add("command", command(s.Command))
 	o.add("configs", fileUses(s.Configs))
 	o.add("container_name", str(s.ContainerName))
+	if c := s.CredentialSpec; c != nil {
+		v := object{}
+		v.add("config", str(c.Config))
+		v.add("file", str(c.File))
+		v.add("registry", str(c.Registry))
+		o.add("credential_spec", v)
+	}
 	o.add("depends_on", dependsOn(s.DependsOn))
-	o.add("deploy", deploy(s, deployed))
+	o.add("deploy", deploy(s.Deploy))
+	o.add("device_cgroup_rules", texts(s.DeviceCgroupRules))
 	o.add("devices", devices(s.Devices))
 	o.add("dns", texts(s.DNS))
 	o.add("dns_opt", texts(s.DNSOpt))
 	o.add("dns_search", texts(s.DNSSearch))
 	o.add("domainname", str(s.Domainname))
 	o.add("entrypoint", command(s.Entrypoint))
-	o.add("environment", textMap(s.Environment))
+	o.add("provider", provider(s.Provider))
+	o.add("environment", environment(s))
 	o.add("expose", texts(s.Expose))
+	o.add("external_links", texts(s.ExternalLinks))
 	o.add("extra_hosts", hosts(s.ExtraHosts))
 	o.add("group_add", texts(s.GroupAdd))
+	o.add("gpus", requests(s.GPUs))
 	o.add("hostname", str(s.Hostname))
-	o.add("healthcheck", health(s.HealthCheck))
+	o.add("healthcheck", health(p, at+"healthcheck.", s.HealthCheck))
 	o.add("image", str(s.Image))
 	o.add("init", yes(s.Init))
 	o.add("ipc", str(s.IPC))
+	o.add("isolation", str(s.Windows))
 	o.add("labels", textMap(s.Labels))
+	o.add("links", texts(s.Links))
 	o.add("logging", logging(s.Logging))
-	if !deployed("resources.limits.memory") {
-		o.add("mem_limit", size(r.Memory))
-	}
-	if !deployed("resources.reservations.memory") {
-		o.add("mem_reservation", size(r.MemoryReservation))
-	}
+	o.add("mem_limit", flat("mem_limit", size(r.Memory)))
+	o.add("mem_reservation", flat("mem_reservation", size(r.MemoryReservation)))
 	o.add("memswap_limit", size(r.MemorySwap))
-	if r.MemorySwappiness != nil {
+	if r.MemorySwappiness != nil && *r.MemorySwappiness != 0 {
 		o.add("mem_swappiness", text(strconv.FormatUint(*r.MemorySwappiness, 10)))
 	}
 	o.add("mac_address", str(s.MacAddress))
+	o.add("models", modelUses(s.Models))
 	o.add("network_mode", str(s.NetworkMode))
 	if len(s.Networks) > 0 {
 		o.add("networks", sorted(s.Networks, endpoint))
@@ -68,17 +91,14 @@ func service(p *spec.Project, s *spec.Service) value {
 	o.add("oom_kill_disable", yes(r.OOMKillDisable))
 	o.add("oom_score_adj", number(s.OOMScoreAdj))
 	o.add("pid", str(s.PID))
-	if !deployed("resources.limits.pids") {
-		o.add("pids_limit", number(r.Pids))
-	}
+	o.add("pids_limit", flat("pids_limit", number(r.Pids)))
 	o.add("platform", str(s.Platform))
-	o.add("ports", ports(s.Ports))
+	o.add("ports", ports(p, at+"ports", s.Ports))
 	o.add("privileged", yes(s.Privileged))
 	o.add("pull_policy", str(s.PullPolicy))
 	o.add("read_only", yes(s.ReadOnly))
-	if !deployed("restart_policy") && said(p, at+"restart") {
-		o.add("restart", restart(s.Restart))
-	}
+	o.add("restart", flat("restart", str(s.RestartText)))
+	o.add("runtime", str(s.Runtime))
 	if said(p, at+"scale") {
 		o.add("scale", integer(s.Replicas))
 	}
@@ -90,23 +110,31 @@ func service(p *spec.Project, s *spec.Service) value {
 		o.add("stop_grace_period", text(s.StopGrace.String()))
 	}
 	o.add("stop_signal", str(s.StopSignal))
+	o.add("storage_opt", textMap(s.StorageOpt))
 	o.add("sysctls", textMap(s.Sysctls))
 	o.add("tmpfs", tmpfs(s.Tmpfs))
 	o.add("tty", yes(s.TTY))
-	if len(s.Ulimits) > 0 {
-		o.add("ulimits", sorted(s.Ulimits, ulimit))
-	}
+	o.add("ulimits", ulimits(p, at+"ulimits.", s.Ulimits))
+	o.add("use_api_socket", yes(s.UseAPISocket))
 	o.add("user", str(s.User))
+	o.add("userns_mode", str(s.UserNS))
 	o.add("uts", str(s.UTS))
-	o.add("volumes", mounts(s.Mounts))
+	o.add("volumes", mounts(p, at+"volumes", s.Mounts))
+	o.add("volumes_from", texts(s.VolumesFrom))
 	o.add("working_dir", str(s.WorkingDir))
+	o.add("pre_start", hooks(s.PreStart))
+	o.add("post_start", hooks(s.PostStart))
+	o.add("pre_stop", hooks(s.PreStop))
+	for _, k := range slices.Sorted(maps.Keys(s.Extensions)) {
+		o.add(k, yamlOnly{verbatim(s.Extensions[k])})
+	}
 	return o
 }
 
-// command is null for "the image's" and an empty list for "none".
+// command is null (in JSON) for "the image's" and an empty list for "none".
 func command(l []string) value {
 	if l == nil {
-		return null{}
+		return jsonOnlyNull{}
 	}
 	return words(l)
 }
@@ -122,58 +150,6 @@ func dependsOn(deps map[string]spec.Dependency) value {
 		o.add("required", boolean(d.Required))
 		return o
 	})
-}
-
-func deploy(s *spec.Service, said func(string) bool) value {
-	var o object
-	if said("replicas") {
-		o.add("replicas", integer(s.Replicas))
-	}
-	var limits, reservations, resources object
-	if said("resources.limits.cpus") {
-		limits.add("cpus", float(s.Resources.CPUs))
-	}
-	if said("resources.limits.memory") {
-		limits.add("memory", size(s.Resources.Memory))
-	}
-	if said("resources.limits.pids") {
-		limits.add("pids", integer(s.Resources.Pids))
-	}
-	if said("resources.reservations.memory") {
-		reservations.add("memory", size(s.Resources.MemoryReservation))
-	}
-	if limits != nil {
-		resources.add("limits", limits)
-	}
-	if reservations != nil {
-		resources.add("reservations", reservations)
-	}
-	switch {
-	case resources != nil:
-		o.add("resources", resources)
-	case o != nil || said("restart_policy"):
-		o.add("resources", jsonOnly{})
-	}
-	if said("restart_policy") {
-		var r object
-		r.add("condition", text(map[string]string{"no": "none", "on-failure": "on-failure", "always": "any"}[s.Restart.Name]))
-		r.add("delay", duration(s.Restart.Delay))
-		r.add("max_attempts", number(s.Restart.MaxAttempts))
-		r.add("window", duration(s.Restart.Window))
-		o.add("restart_policy", r)
-	}
-	if o == nil {
-		return nil
-	}
-	o.add("placement", jsonOnly{})
-	return o
-}
-
-func restart(r spec.RestartPolicy) value {
-	if r.Name == "on-failure" && r.MaxAttempts > 0 {
-		return text(r.Name + ":" + strconv.Itoa(r.MaxAttempts))
-	}
-	return str(r.Name)
 }
 
 func devices(l []spec.Device) value {
@@ -198,18 +174,27 @@ func hosts(l []spec.HostEntry) value {
 	return out
 }
 
-func health(h *spec.HealthCheck) value {
+func health(p *spec.Project, at string, h *spec.HealthCheck) value {
 	if h == nil {
 		return nil
 	}
+	// Zero is shown where it is said.
+	span := func(key string, d time.Duration) value {
+		if d == 0 && !said(p, at+key) {
+			return nil
+		}
+		return text(d.String())
+	}
 	o := object{}
 	o.add("test", texts(h.Test))
-	o.add("timeout", duration(h.Timeout))
-	o.add("interval", duration(h.Interval))
-	o.add("retries", number(h.Retries))
-	o.add("start_period", duration(h.StartPeriod))
-	o.add("start_interval", duration(h.StartInterval))
-	o.add("disable", yes(h.Disable))
+	o.add("timeout", span("timeout", h.Timeout))
+	o.add("interval", span("interval", h.Interval))
+	if h.Retries != 0 || said(p, at+"retries") {
+		o.add("retries", integer(h.Retries))
+	}
+	o.add("start_period", span("start_period", h.StartPeriod))
+	o.add("start_interval", span("start_interval", h.StartInterval))
+	o.add("disable", yes(h.Disable && said(p, at+"disable")))
 	return o
 }
 
@@ -226,23 +211,53 @@ func logging(l spec.Logging) value {
 func endpoint(e *spec.Endpoint) value {
 	var o object
 	o.add("aliases", texts(e.Aliases))
+	o.add("driver_opts", textMap(e.DriverOpts))
+	o.add("gw_priority", number(e.GwPriority))
 	o.add("interface_name", str(e.InterfaceName))
 	o.add("ipv4_address", str(e.IPv4))
 	o.add("ipv6_address", str(e.IPv6))
 	o.add("link_local_ips", texts(e.LinkLocal))
 	o.add("mac_address", str(e.MacAddress))
-	o.add("driver_opts", textMap(e.DriverOpts))
 	o.add("priority", number(e.Priority))
-	o.add("gw_priority", number(e.GwPriority))
+	if o == nil && e.Written {
+		return object{}
+	}
 	if o == nil {
 		return null{}
 	}
 	return o
 }
 
-func ulimit(u spec.Ulimit) value {
-	if u.Soft == u.Hard {
-		return integer(u.Soft)
+func ulimits(p *spec.Project, at string, m map[string]spec.Ulimit) value {
+	if len(m) == 0 {
+		return nil
 	}
-	return object{{"soft", integer(u.Soft)}, {"hard", integer(u.Hard)}}
+	var o object
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		switch u := m[k]; {
+		case said(p, at+k+".soft"):
+			v := object{}
+			v.add("soft", number(u.Soft))
+			v.add("hard", number(u.Hard))
+			o.add(k, v)
+		default:
+			o.add(k, integer(u.Soft))
+		}
+	}
+	return o
+}
+
+// environment is the variables, with null for those that have no value.
+func environment(s *spec.Service) value {
+	if len(s.Unset) == 0 {
+		return textMap(s.Environment)
+	}
+	m := make(map[string]*string, len(s.Environment)+len(s.Unset))
+	for k, v := range s.Environment {
+		m[k] = &v
+	}
+	for _, k := range s.Unset {
+		m[k] = nil
+	}
+	return optionalMap(m)
 }

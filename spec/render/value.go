@@ -45,7 +45,7 @@ func (v text) yaml() *yaml.Node {
 	n.SetString(interp.Escape(string(v)))
 	switch strings.ToLower(n.Value) {
 	case "y", "yes", "on", "n", "no", "off":
-		n.Style = yaml.DoubleQuotedStyle // booleans to readers of YAML 1.1
+		n.Style = yaml.SingleQuotedStyle // booleans to readers of YAML 1.1
 	}
 	return n
 }
@@ -70,7 +70,7 @@ func (v integer) yaml() *yaml.Node     { return plain("!!int", strconv.FormatInt
 func (v integer) json(b *bytes.Buffer) { b.WriteString(strconv.FormatInt(int64(v), 10)) }
 
 func (v float) String() string       { return strconv.FormatFloat(float64(v), 'g', -1, 64) }
-func (v float) yaml() *yaml.Node     { return plain("!!float", v.String()) }
+func (v float) yaml() *yaml.Node     { return figure(v.String()).yaml() }
 func (v float) json(b *bytes.Buffer) { b.WriteString(v.String()) }
 
 func (v boolean) yaml() *yaml.Node     { return plain("!!bool", strconv.FormatBool(bool(v))) }
@@ -107,7 +107,8 @@ func (v object) yaml() *yaml.Node {
 		n.Style = yaml.FlowStyle
 	}
 	for _, f := range v {
-		if _, only := f.value.(jsonOnly); only {
+		switch f.value.(type) {
+		case jsonOnly, jsonOnlyNull, jsonOnlyObject:
 			continue
 		}
 		n.Content = append(n.Content, text(f.key).yaml(), f.value.yaml())
@@ -117,10 +118,15 @@ func (v object) yaml() *yaml.Node {
 
 func (v object) json(b *bytes.Buffer) {
 	b.WriteByte('{')
-	for i, f := range v {
-		if i > 0 {
+	first := true
+	for _, f := range v {
+		if _, only := f.value.(yamlOnly); only {
+			continue
+		}
+		if !first {
 			b.WriteByte(',')
 		}
+		first = false
 		text(f.key).json(b)
 		b.WriteByte(':')
 		f.value.json(b)
@@ -219,4 +225,78 @@ func writeJSON(w io.Writer, v value) error {
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// yamlOnly is what only YAML shows: docker compose leaves the x- keys of services out of JSON.
+type yamlOnly struct{ value }
+
+// jsonOnlyNull is a null that YAML leaves out.
+type jsonOnlyNull struct{ null }
+
+// jsonOnlyObject is an object that only JSON shows.
+type jsonOnlyObject object
+
+func (v jsonOnlyObject) yaml() *yaml.Node     { return object(v).yaml() }
+func (v jsonOnlyObject) json(b *bytes.Buffer) { object(v).json(b) }
+
+// capital is an object whose keys YAML has in lower case.
+type capital object
+
+func (v capital) yaml() *yaml.Node {
+	low := make(object, len(v))
+	for i, f := range v {
+		low[i] = field{strings.ToLower(f.key), f.value}
+	}
+	return low.yaml()
+}
+
+func (v capital) json(b *bytes.Buffer) { object(v).json(b) }
+
+// verbatim is a value of the file that nothing looked into, as JSON.
+type verbatim json.RawMessage
+
+// tree is the value that both formats write; numbers keep their text.
+func (v verbatim) tree() value {
+	dec := json.NewDecoder(bytes.NewReader(v))
+	dec.UseNumber()
+	var a any
+	if dec.Decode(&a) != nil {
+		return null{}
+	}
+	return anyValue(a)
+}
+
+func (v verbatim) yaml() *yaml.Node     { return v.tree().yaml() }
+func (v verbatim) json(b *bytes.Buffer) { v.tree().json(b) }
+
+// figure is a number as its text.
+type figure string
+
+func (v figure) yaml() *yaml.Node {
+	if strings.ContainsAny(string(v), ".eE") {
+		return plain("!!float", string(v))
+	}
+	return plain("!!int", string(v))
+}
+
+func (v figure) json(b *bytes.Buffer) { b.WriteString(string(v)) }
+
+func anyValue(a any) value {
+	switch a := a.(type) {
+	case string:
+		return text(a)
+	case bool:
+		return boolean(a)
+	case json.Number:
+		return figure(a)
+	case []any:
+		l := make(list, len(a))
+		for i, e := range a {
+			l[i] = anyValue(e)
+		}
+		return l
+	case map[string]any:
+		return sorted(a, anyValue)
+	}
+	return null{}
 }

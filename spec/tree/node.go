@@ -203,13 +203,21 @@ func (n *Node) Text() string {
 			return strconv.FormatFloat(f, 'g', -1, 64)
 		}
 	case Timestamp:
-		for _, layout := range []string{time.RFC3339Nano, "2006-1-2T15:4:5.999999999Z07:00", "2006-1-2 15:4:5.999999999", "2006-1-2"} {
-			if t, err := time.Parse(layout, n.Value); err == nil {
-				return t.String()
-			}
+		if t, ok := n.Time(); ok {
+			return t.String()
 		}
 	}
 	return n.Value
+}
+
+// Time is the value of a date.
+func (n *Node) Time() (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-1-2T15:4:5.999999999Z07:00", "2006-1-2 15:4:5.999999999", "2006-1-2"} {
+		if t, err := time.Parse(layout, n.Value); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // Int is the value of an integer scalar, in any base YAML knows.
