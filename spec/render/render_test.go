@@ -65,6 +65,11 @@ func TestGolden(t *testing.T) {
 				if diff := cmp.Diff(string(want), string(got)); diff != "" {
 					t.Errorf("%s differs (-want +got):\n%s", name, diff)
 				}
+				if strings.HasSuffix(name, "everything.canonical.json") {
+					// As docker compose's, this JSON is no Compose file: blkio_config has
+					// capitals, and models are not in it.
+					continue
+				}
 				again := load(t, got)
 				again.Sources, again.Inactive = nil, nil
 				was := *p
