@@ -53,15 +53,18 @@ func (p *Parent) settings(r *specs.LinuxResources) (out []setting, missing []str
 
 // apply writes s and reads it back.
 func (p *Parent) apply(id string, s setting) (warnings []string, err error) {
-	point, _, _ := p.host.place(s.controller)
+	point, v2, _ := p.host.place(s.controller)
 	path := filepath.Join(point, p.name, id, s.file)
 	err = writeFile(path, s.value)
 	if err == unix.ENOENT && s.alternative != nil {
 		return p.apply(id, *s.alternative)
 	}
-	switch err {
-	case nil:
-	case unix.ENOENT, unix.EOPNOTSUPP:
+	switch {
+	case err == nil:
+	case err == unix.ENOENT && v2 && !p.has(id, s.controller):
+		return []string{fmt.Sprintf("%s: the cgroups above do not hand the %s controller down, see %s", s.what, s.controller,
+			filepath.Join(point, "cgroup.subtree_control"))}, nil
+	case err == unix.ENOENT, err == unix.EOPNOTSUPP:
 		return []string{fmt.Sprintf("%s: this kernel has no %s", s.what, s.file)}, nil
 	default:
 		return nil, fmt.Errorf("cannot set %s to %q in %s: %w", s.what, s.value, path, err)
@@ -79,6 +82,12 @@ func (p *Parent) apply(id string, s setting) (warnings []string, err error) {
 		return []string{fmt.Sprintf("%s: asked for %s, the kernel holds %s", s.what, s.value, got)}, nil
 	}
 	return nil, nil
+}
+
+// has says whether id's cgroup2 has the controller.
+func (p *Parent) has(id, controller string) bool {
+	b, err := os.ReadFile(filepath.Join(p.host.v2, p.name, id, "cgroup.controllers"))
+	return err == nil && slices.Contains(strings.Fields(string(b)), controller)
 }
 
 // writeFile writes value to a file of the cgroup file system with one write(2), for each write is one command

@@ -294,3 +294,25 @@ func TestRootHoldsProcesses(t *testing.T) {
 	}
 	must(t, parent.Remove(t.Context(), "one"))
 }
+
+// TestParentOfAKilledDaemon: the directory is there and gives nothing down yet.
+func TestParentOfAKilledDaemon(t *testing.T) {
+	parent := v2Only(t, "stack-141414")
+	must(t, os.Mkdir(filepath.Join(parent.host.v2, parent.name), 0o755))
+	limit := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}}
+	_, warnings, err := parent.Create("one", limit)
+	must(t, err)
+	if len(warnings) > 0 {
+		t.Errorf("warnings %q", warnings)
+	}
+
+	// And where it cannot be done, the limit is told of.
+	must(t, writeFile(filepath.Join(parent.host.v2, parent.name, "cgroup.subtree_control"), "-pids"))
+	_, warnings, err = parent.Create("two", limit)
+	must(t, err)
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "pids limit: the cgroups above do not hand the pids controller down") {
+		t.Errorf("warnings %q", warnings)
+	}
+	must(t, parent.Remove(t.Context(), "one"))
+	must(t, parent.Remove(t.Context(), "two"))
+}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -34,6 +35,8 @@ type Parent struct {
 	// mu is held shared by Create and exclusively by Prune, so that no parent goes away between its
 	// making and that of its child.
 	mu sync.RWMutex
+
+	checked atomic.Bool // a parent that was there at the beginning has its controllers
 }
 
 // Open finds the trees of the host. name is one path element, "stack-<instance>". Nothing is made yet.
@@ -97,6 +100,15 @@ func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, war
 			}
 		}
 	}()
+	if !p.checked.Load() {
+		if dir := filepath.Join(p.host.v2, p.name); p.host.v2 != "" && exists(dir) {
+			// Of an earlier daemon, which may have been killed between making it and this.
+			if err := p.enableV2(); err != nil {
+				return g, nil, fmt.Errorf("cannot set up cgroup %s: %w", dir, err)
+			}
+		}
+		p.checked.Store(true)
+	}
 	for _, point := range points {
 		dir := filepath.Join(point, p.name, id)
 		if err := p.mkdir(point, dir); err != nil {
@@ -129,14 +141,24 @@ func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, war
 		return g, nil, errdefs.With(errdefs.ErrNotSupported,
 			fmt.Errorf("cannot apply the limits of container %.12s: %s", id, strings.Join(warnings, "; ")))
 	}
-	if point, v2, ok := p.host.place("memory"); ok {
-		name := "memory.oom_control"
-		if v2 {
-			name = "memory.events"
-		}
-		g.OOM = filepath.Join(point, p.name, id, name)
-	}
+	g.OOM = p.oomFile(id)
 	return g, warnings, nil
+}
+
+// oomFile counts the processes of id that were killed for memory; "" where nothing does.
+func (p *Parent) oomFile(id string) string {
+	point, v2, ok := p.host.place("memory")
+	if !ok {
+		return ""
+	}
+	name := "memory.oom_control"
+	if v2 {
+		name = "memory.events"
+	}
+	if f := filepath.Join(point, p.name, id, name); exists(f) {
+		return f
+	}
+	return ""
 }
 
 // Group is where the cgroups of id are; those that do not exist are left out.
@@ -153,15 +175,7 @@ func (p *Parent) Group(id string) proto.Cgroup {
 			g.V1 = append(g.V1, dir)
 		}
 	}
-	if point, v2, ok := p.host.place("memory"); ok {
-		name := "memory.oom_control"
-		if v2 {
-			name = "memory.events"
-		}
-		if f := filepath.Join(point, p.name, id, name); exists(f) {
-			g.OOM = f
-		}
-	}
+	g.OOM = p.oomFile(id)
 	return g
 }
 
@@ -233,10 +247,12 @@ func inheritCpuset(dir string) error {
 	return nil
 }
 
-// enableV2 hands the controllers that are used down to the children of the parent.
+// enableV2 hands the controllers that are used down to the children of the parent. One that cannot be had (a real-time process
+// keeps cpu, a process of an outer pid namespace keeps them all) is done without: whoever asks for its limits is told by apply.
 func (p *Parent) enableV2() error {
 	for _, dir := range []string{p.host.v2, filepath.Join(p.host.v2, p.name)} {
-		have, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+		control := filepath.Join(dir, "cgroup.subtree_control")
+		have, err := os.ReadFile(control)
 		if err != nil {
 			return err
 		}
@@ -245,14 +261,8 @@ func (p *Parent) enableV2() error {
 			if slices.Contains(on, c) || !slices.Contains(p.host.v2Controllers, c) {
 				continue
 			}
-			err := writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+c)
-			if err == unix.EBUSY && dir == p.host.v2 {
-				if err = evacuate(dir); err == nil {
-					err = writeFile(filepath.Join(dir, "cgroup.subtree_control"), "+"+c)
-				}
-			}
-			if err != nil {
-				return fmt.Errorf("cannot enable controller %s in %s: %w", c, dir, err)
+			if err := writeFile(control, "+"+c); err == unix.EBUSY && dir == p.host.v2 && evacuate(dir) == nil {
+				_ = writeFile(control, "+"+c)
 			}
 		}
 	}
