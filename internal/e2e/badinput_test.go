@@ -274,6 +274,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	mountTmpfs(t, h.state(), "size=1536k")
+	h.makeDirs(t)
 	h.startDaemon(t)
 	p := newProject(t, h, "full", map[string]string{"compose.yaml": "services:\n  web:\n    image: busybox\n    command: [sleep, infinity]\n"})
 	p.fails(1, []string{"busybox", "no space left on device"}, "up", "-d")

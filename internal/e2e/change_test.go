@@ -13,10 +13,12 @@ services:
   a:
     image: busybox
     command: ` + command + `
-    environment: {MODE: "` + extra + `"}
+    environment: {MODE: "` + extra + `", API_TOKEN: "t-` + extra + `"}
+    stop_grace_period: 0s
   b:
     image: busybox
     command: [sleep, infinity]
+    stop_grace_period: 0s
     volumes: [/anonymous]
 `
 	}
@@ -31,7 +33,10 @@ services:
 
 	p.write("compose.yaml", file("[sleep, infinity]", "two"))
 	r = p.run("up", "--detach")
-	contains(t, "the reason of the recreate", r.stderr, "change-a-1", "MODE", "one", "two")
+	contains(t, "the reason of the recreate", r.stderr, "change-a-1  Recreate", `environment.MODE: "one" -> "two"`, "API_TOKEN")
+	if strings.Contains(r.stderr, "t-one") || strings.Contains(r.stderr, "t-two") {
+		t.Errorf("a secret's value is told: %s", r)
+	}
 	second := p.ps()
 	if second["change-a-1"].ID == first["change-a-1"].ID {
 		t.Error("a was not recreated though its environment changed")

@@ -73,11 +73,7 @@ services:
 // TestLeavesNothing: a new instance, up, down --volumes. The image and empty directories stay, and nothing else.
 func TestLeavesNothing(t *testing.T) {
 	h := ownHost(t)
-	for _, dir := range h.objects() {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.makeDirs(t)
 	h.startDaemon(t)
 	p := newProject(t, h, "nothing", map[string]string{"compose.yaml": `
 services:
@@ -102,6 +98,7 @@ networks:
 // TestAutoStart: the first command starts a daemon; without a project it leaves by itself.
 func TestAutoStart(t *testing.T) {
 	h := ownHost(t)
+	h.env = append(h.env, "STACK_IDLE=1s")
 	p := &project{t: t, host: h, name: "auto", dir: filepath.Join(t.TempDir(), "auto")}
 	p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
 	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })

@@ -82,10 +82,12 @@ func (h *host) warmUp(t *testing.T) {
 	})
 }
 
-// ownHost is an instance for t alone, without a daemon: the first command starts one, or startDaemon does.
+// ownHost is an instance for t alone, without a daemon: the first command starts one, or startDaemon does. When it has ended,
+// nothing of it may be left in the kernel.
 func ownHost(t *testing.T) *host {
 	t.Helper()
 	binary(t)
+	sandbox.LeavesNothing(t)
 	h := newHost(t, t.TempDir())
 	t.Cleanup(func() {
 		h.killDaemon(t)

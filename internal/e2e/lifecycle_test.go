@@ -227,7 +227,7 @@ services:
 	})
 }
 
-// TestAttachedUp: output with prefixes, Ctrl-C stops gracefully with 130, and --exit-code-from.
+// TestAttachedUp: output with prefixes, and Ctrl-C stops gracefully with 130.
 func TestAttachedUp(t *testing.T) {
 	p := compose(t, "attached", `
 services:
@@ -271,8 +271,12 @@ services:
 	equal(t, "exit code", fmt.Sprint(cmd.ProcessState.ExitCode()), "130")
 	contains(t, "output", out.String(), "app-1  | bye\n")
 	equal(t, "after Ctrl-C", p.one("attached-app-1").State, "exited")
+}
 
-	q := compose(t, "exitcode", `
+// TestExitCodeFrom: the end of one container ends all, and up has the code of the service that was named, or of the
+// first that ended.
+func TestExitCodeFrom(t *testing.T) {
+	p := compose(t, "exitcode", `
 services:
   test:
     image: busybox
@@ -282,8 +286,18 @@ services:
     command: [sleep, infinity]
     stop_grace_period: 0s
 `)
-	contains(t, "output", q.fails(6, nil, "up", "--exit-code-from", "test").stdout, "tested")
-	if c := q.one("exitcode-server-1"); c.State != "exited" {
-		t.Errorf("the other service is %s, want exited", c.State)
+	stopped := func() {
+		t.Helper()
+		if c := p.one("exitcode-server-1"); c.State != "exited" {
+			t.Errorf("the other service is %s, want exited", c.State)
+		}
 	}
+	contains(t, "output", p.fails(6, nil, "up", "--exit-code-from", "test").stdout, "tested")
+	stopped()
+	p.fails(137, nil, "up", "--exit-code-from", "server")
+	stopped()
+	p.fails(6, nil, "up", "--abort-on-container-exit")
+	stopped()
+	p.fails(6, nil, "up", "--abort-on-container-failure")
+	stopped()
 }

@@ -159,6 +159,41 @@ services:
 	}
 }
 
+// TestResolver: the C library's resolver, which most programs use, follows search domains, and gets both families.
+func TestResolver(t *testing.T) {
+	p := compose(t, "resolver", `
+services:
+  server:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    networks:
+      lan: {aliases: [api.corp.test], ipv4_address: 10.78.1.50, ipv6_address: "fd78::50"}
+  client:
+    image: python:3.11
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    dns_search: [corp.test]
+    networks: [lan]
+networks:
+  lan:
+    enable_ipv6: true
+    ipam:
+      config:
+        - subnet: 10.78.1.0/24
+        - subnet: fd78::/64
+`)
+	p.up()
+	for _, name := range []string{"server", "resolver-server-1", "api", "api.corp.test"} {
+		equal(t, "IPv4 of "+name, p.sh("client", "getent ahostsv4 "+name+" | awk '{print $1}' | sort -u"), "10.78.1.50")
+		equal(t, "IPv6 of "+name, p.sh("client", "getent ahostsv6 "+name+" | awk '{print $1}' | sort -u"), "fd78::50")
+	}
+	contains(t, "the name of an address", p.sh("client", "python3 -c 'import socket; print(socket.gethostbyaddr(\"10.78.1.50\")[0])'"), "resolver-server-1")
+	if r := p.run("exec", "-T", "client", "getent", "hosts", "nosuch"); r.code != 2 { // getent(1): the key could not be found
+		t.Errorf("a name that is not there: %s", r)
+	}
+}
+
 func TestNetworkModes(t *testing.T) {
 	p := compose(t, "modes", `
 services:

@@ -61,6 +61,16 @@ func (h *host) objects() []string {
 	}
 }
 
+// makeDirs makes those directories, empty: an instance keeps them, so that they are no difference.
+func (h *host) makeDirs(t *testing.T) {
+	t.Helper()
+	for _, dir := range h.objects() {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func (p *project) run(args ...string) result {
 	p.t.Helper()
 	return p.host.exec(p.t, p.dir, "", p.env, args...)

@@ -19,11 +19,7 @@ import (
 // (internal/vm). The image comes from an archive.
 func TestSmoke(t *testing.T) {
 	h := ownHost(t)
-	for _, dir := range h.objects() {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.makeDirs(t)
 	h.startDaemon(t)
 	p := newProject(t, h, "smoke", map[string]string{"compose.yaml": `
 services:
