@@ -64,7 +64,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 func (e *Engine) sweep(ctx context.Context) error {
 	all, err := e.drivers.Containers.List(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot list containers: %w", err)
+		return err
 	}
 	there := map[string]runtime.Status{}
 	for _, s := range all {

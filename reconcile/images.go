@@ -44,6 +44,15 @@ func due(policy string, pulled, now time.Time) (bool, error) {
 	return false, fmt.Errorf("pull policy %q: expected always, missing, never, daily, weekly or every_<duration>: %w", policy, errdefs.ErrInvalidArgument)
 }
 
+// datable says whether policy depends on when an image was pulled, or is none that due knows.
+func datable(policy string) bool {
+	switch policy {
+	case "", "missing", "if_not_present", "never", "build":
+		return false
+	}
+	return true
+}
+
 // refreshImages pulls, before there is a plan, each image on which it depends whether a container stays: one that has
 // containers, and is not local or due. Those without containers are only noted: the plan's own steps pull them while others
 // start already.
@@ -61,7 +70,7 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 		key := s.Spec.ImageKey()
 		_, local := have.Images[key]
 		needed := !local && s.PullPolicy != "never"
-		if local {
+		if local && datable(s.PullPolicy) {
 			info, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform)
 			if err != nil {
 				return nil, err

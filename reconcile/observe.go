@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
@@ -21,6 +22,7 @@ import (
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/volume"
 )
 
 // container is one of ours on the host, its labels read.
@@ -82,7 +84,7 @@ func (c *container) label() named {
 func listContainers(ctx context.Context, d driver.Set, project string) ([]*container, error) {
 	states, err := d.Containers.List(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list containers: %w", err)
+		return nil, err
 	}
 	var found []*container
 	for _, s := range states {
@@ -100,13 +102,35 @@ func listContainers(ctx context.Context, d driver.Set, project string) ([]*conta
 // start again, and its health, are not on the host but in the Engine, which adds them.
 func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Observed, error) {
 	have := &plan.Observed{Images: map[string]string{}, Networks: map[string]plan.NetworkState{}, Volumes: map[string]plan.VolumeState{}}
-	list, err := listContainers(ctx, d, want.Project)
-	if err != nil {
+	// Side by side: each reads files or asks the kernel, and an up that changes nothing does little else.
+	var (
+		work      errgroup.Group
+		list      []*container
+		sandboxes []network.Sandbox
+		networks  []network.State
+		volumes   []volume.State
+	)
+	work.Go(func() (err error) {
+		list, err = listContainers(ctx, d, want.Project)
+		return err
+	})
+	work.Go(func() (err error) {
+		if sandboxes, err = d.Networks.Sandboxes(ctx); err != nil {
+			return fmt.Errorf("cannot list network namespaces: %w", err)
+		}
+		if networks, err = d.Networks.List(ctx); err != nil {
+			return fmt.Errorf("cannot list networks: %w", err)
+		}
+		return nil
+	})
+	work.Go(func() (err error) {
+		if volumes, err = d.Volumes.List(ctx); err != nil {
+			return fmt.Errorf("cannot list volumes: %w", err)
+		}
+		return nil
+	})
+	if err := work.Wait(); err != nil {
 		return nil, err
-	}
-	sandboxes, err := d.Networks.Sandboxes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
 	}
 	byID := make(map[string]network.Sandbox, len(sandboxes))
 	for _, s := range sandboxes {
@@ -115,20 +139,12 @@ func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Obser
 	for _, c := range list {
 		have.Containers = append(have.Containers, observed(c, byID))
 	}
-	networks, err := d.Networks.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list networks: %w", err)
-	}
 	for _, n := range networks {
 		s := plan.NetworkState{Name: n.Config.ID, Project: n.Config.Labels[labelProject], Encoded: n.Config.Labels[labelWant]}
 		if !n.Healthy {
 			s.Problem = cmp.Or(n.Problem, "it is damaged")
 		}
 		have.Networks[s.Name] = s
-	}
-	volumes, err := d.Volumes.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
 	for _, v := range volumes {
 		have.Volumes[v.Config.ID] = plan.VolumeState{Name: v.Config.ID, Project: v.Config.Labels[labelProject], Encoded: v.Config.Labels[labelWant]}

@@ -193,6 +193,13 @@ func (e *Engine) checkTwice(want *plan.Desired, add func(*diag.Diagnostic)) {
 // checkPorts asks for the ports of containers that are to start, but for those that containers of this project hold: they
 // are kept by their container, or freed by the plan before somebody else takes them.
 func (e *Engine) checkPorts(ctx context.Context, want *plan.Desired, begins map[string]int, add func(*diag.Diagnostic)) error {
+	publishes := false
+	for name := range begins {
+		publishes = publishes || len(want.Services[name].Spec.Ports) > 0
+	}
+	if !publishes {
+		return nil // then nobody needs to look at the host for it
+	}
 	ours, err := listContainers(ctx, e.drivers, want.Project)
 	if err != nil {
 		return err
@@ -255,14 +262,17 @@ func networkPort(p plan.Port) (network.Port, error) {
 
 // checkSubnets finds a subnet that is to be made and is inside, or around, one that is there.
 func (e *Engine) checkSubnets(ctx context.Context, want *plan.Desired, pl *plan.Plan, add func(*diag.Diagnostic)) error {
-	have, err := e.drivers.Networks.List(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list networks: %w", err)
-	}
+	var have []network.State
 	for _, s := range pl.Steps {
 		op, ok := s.Op.(plan.CreateNetwork)
 		if !ok {
 			continue
+		}
+		if have == nil {
+			var err error
+			if have, err = e.drivers.Networks.List(ctx); err != nil {
+				return fmt.Errorf("cannot list networks: %w", err)
+			}
 		}
 		w := want.Networks[op.Name]
 		cfg, err := networkConfig(want.Project, w)

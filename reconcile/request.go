@@ -22,6 +22,7 @@ type UpOptions struct {
 	Timeout       *time.Duration // of stops; nil = each container's own grace
 	Wait          bool           // wait for running|healthy of everything
 	WaitTimeout   time.Duration
+	Parallel      int // steps that work at one time; 0 = the engine's own bound, -1 = none
 }
 
 // DownOptions. Project is what the file says, if there is one: the loop works from labels.
@@ -67,7 +68,10 @@ type RunOptions struct {
 	CapDrop      []string
 	UseAliases   bool
 	Pull         string
+	Parallel     int // as in UpOptions
 	Rows, Cols   uint16
+
+	RemoveOrphans bool
 }
 
 // ExecOptions is one `exec`.

@@ -110,9 +110,14 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	if s == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot run %q: project %s has no such service", o.Service, p.Name))
 	}
+	if o.RemoveOrphans {
+		if err := e.removeOrphans(ctx, p, sink); err != nil {
+			return nil, err
+		}
+	}
 	do := e.performer(p, want, sink)
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull}, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Parallel: o.Parallel}, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
@@ -152,6 +157,23 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
 	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, Service: o.Service, Phase: Done, Text: "Created"})
 	return c, nil
+}
+
+// removeOrphans stops and removes the containers of services that the file does not have.
+func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink Sink) error {
+	list, err := listContainers(ctx, e.drivers, p.Name)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.oneOff || !c.orphan(p) {
+			continue
+		}
+		if err := errors.Join(e.stop(ctx, c, nil, sink), e.remove(ctx, c, false, sink)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) nameFree(ctx context.Context, name string) error {

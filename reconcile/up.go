@@ -30,6 +30,11 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink
 	if err != nil {
 		return err
 	}
+	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, notHealthyAfter(o.WaitTimeout))
+		defer cancel()
+	}
 	if err := e.bringUp(ctx, p, want, o, sink); err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	}
 	e.sayKept(p.Name, have, pl, want, opt, sink)
 	e.sayCauses(pl, sink)
-	return e.apply(ctx, p, want, pl, sink)
+	return e.apply(ctx, p, want, pl, bounds(o.Parallel, len(pl.Steps)), sink)
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
@@ -120,9 +125,21 @@ func joinDetail(d *diag.Diagnostic) string {
 	return text
 }
 
-func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {
+// bounds are apply's for a caller's Parallel and a plan of so many steps.
+func bounds(parallel, steps int) apply.Options {
+	switch {
+	case parallel < 0:
+		return apply.Options{Parallel: steps, Pulls: steps}
+	case parallel == 0:
+		return apply.Options{}
+	}
+	// As many pulls beside the other steps would be twice what was asked for, but that many starts can wait for one.
+	return apply.Options{Parallel: parallel, Pulls: min(parallel, 4)}
+}
+
+func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, opt apply.Options, sink Sink) error {
 	do := e.performer(p, want, sink)
-	err := apply.Run(ctx, pl, do, apply.Options{})
+	err := apply.Run(ctx, pl, do, opt)
 	if err != nil {
 		do.undo(ctx)
 	}

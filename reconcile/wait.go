@@ -176,10 +176,15 @@ func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired
 	return e.waitServices(ctx, p.Name, func(service string) bool { return chosen[service] }, o.WaitTimeout, sink)
 }
 
+// notHealthyAfter is docker compose's sentence.
+func notHealthyAfter(timeout time.Duration) error {
+	return fmt.Errorf("application not healthy after %s", timeout)
+}
+
 func (e *Engine) waitServices(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink Sink) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("application not healthy after %s", timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, notHealthyAfter(timeout))
 		defer cancel()
 	}
 	list, err := listContainers(ctx, e.drivers, project)

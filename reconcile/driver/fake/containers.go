@@ -21,21 +21,21 @@ type containers Host
 func (c *containers) host() *Host { return (*Host)(c) }
 
 // copyConfig keeps the fake honest: what comes back is what a file would hold.
-func copyConfig(cfg runtime.Config) runtime.Config {
+func copyConfig(cfg runtime.Config) *runtime.Config {
 	raw, err := json.Marshal(cfg)
 	if err != nil {
 		panic(err)
 	}
-	var out runtime.Config
-	if err := json.Unmarshal(raw, &out); err != nil {
+	out := new(runtime.Config)
+	if err := json.Unmarshal(raw, out); err != nil {
 		panic(err)
 	}
 	return out
 }
 
 func (x *container) state() runtime.State {
-	cfg := copyConfig(x.cfg)
-	s := runtime.State{ID: x.cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: &cfg}
+	cfg := x.cfg // shared, read only, as the real driver's
+	s := runtime.State{ID: cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: cfg}
 	if x.status == runtime.Running {
 		s.Pid = x.pid
 	}
@@ -98,7 +98,7 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 			return nil
 		}
 		if c.Program != nil {
-			x.program = c.Program(x.cfg)
+			x.program = c.Program(*x.cfg)
 		}
 		if x.program.StartError != nil {
 			x.status, x.exit = runtime.Stopped, &runtime.Exit{Code: 127, FinishedAt: time.Now(), Error: x.program.StartError.Error()}
@@ -286,7 +286,7 @@ func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, str
 		c.mu.Unlock()
 		return runtime.Exit{}, err
 	}
-	cfg, ended := copyConfig(x.cfg), x.ended
+	cfg, ended := *x.cfg, x.ended
 	c.mu.Unlock()
 	code, after, output := 0, time.Duration(0), ""
 	if c.ExecResult != nil {

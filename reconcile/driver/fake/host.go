@@ -59,7 +59,7 @@ type Program struct {
 }
 
 type container struct {
-	cfg     runtime.Config
+	cfg     *runtime.Config
 	status  runtime.Status
 	pid     int
 	started time.Time
