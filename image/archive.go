@@ -31,7 +31,7 @@ type archive struct {
 const maxArchiveFiles = 1 << 16
 
 func invalidArchive(format string, args ...any) error {
-	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot load: "+format, args...))
+	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(format, args...))
 }
 
 // readArchive reads an outer tar stream, compressed or not, to its end.

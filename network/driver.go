@@ -185,6 +185,9 @@ func (d *Driver) Close(ctx context.Context) error {
 	}
 	d.link.Close()
 	d.fw.Close()
+	if records, _ := filepath.Glob(filepath.Join(d.roots.InRun("network"), "*", "*")); len(records) == 0 {
+		os.Remove(d.lock.Name()) // while it is ours; whoever owns the run root removes the directories
+	}
 	return errors.Join(err, d.lock.Close())
 }
 

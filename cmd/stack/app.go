@@ -67,6 +67,9 @@ func (a *app) setRoots() error {
 	return nil
 }
 
+// parallel is --parallel for the engine: 0 leaves the bound to it.
+func (a *app) parallel() int { return a.global.parallel }
+
 // progress is where events go, made at the first call.
 func (a *app) progress() progress.Printer {
 	if a.printer == nil {

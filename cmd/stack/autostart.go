@@ -30,8 +30,11 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	c := client.New(a.roots.Socket(), version)
 	const patience = 20 * time.Second
 	for deadline := time.Now().Add(patience); ; {
-		_, err := c.Connect(ctx)
+		v, err := c.Connect(ctx)
 		switch {
+		case err == nil && v.StateRoot != "" && v.StateRoot != a.roots.State:
+			return nil, fmt.Errorf("cannot use the state root %s: the stack daemon on %s holds %s\n"+
+				"give another --run-root, too, or end that daemon with `kill %d`; containers run on meanwhile", a.roots.State, a.roots.Socket(), v.StateRoot, v.Pid)
 		case err == nil:
 			a.daemon = c
 			return c, nil

@@ -6,9 +6,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/render"
 )
@@ -39,8 +42,8 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.profiles, "profiles", false, "Only the names of the profiles")
 	f.BoolVar(&c.images, "images", false, "Only the names of the images")
 	f.BoolVar(&c.environment, "environment", false, "Only the variables that the file is read with")
-	f.BoolVar(&c.variables, "variables", false, "")
-	f.StringVar(&c.hash, "hash", "", "")
+	f.BoolVar(&c.variables, "variables", false, "Only the variables that the file refers to, with their defaults")
+	f.StringVar(&c.hash, "hash", "", "Only the hash of this service's configuration, or of services apart by commas; * is all")
 	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "")
 	f.BoolVar(&c.noNormalize, "no-normalize", false, "")
 	f.BoolVar(&c.noPathResolution, "no-path-resolution", false, "")
@@ -57,13 +60,13 @@ func newConfigCommand(a *app) *cobra.Command {
 
 // unsupportedConfigFlags are docker compose's that are refused by name.
 var unsupportedConfigFlags = []string{
-	"variables", "hash", "no-interpolate", "no-normalize", "no-path-resolution", "no-env-resolution", "no-consistency",
+	"no-interpolate", "no-normalize", "no-path-resolution", "no-env-resolution", "no-consistency",
 	"resolve-image-digests", "lock-image-digests", "models",
 }
 
 func (a *app) config(ctx context.Context, c configFlags, services []string) error {
 	for flag, set := range map[string]bool{
-		"variables": c.variables, "hash": c.hash != "", "no-interpolate": c.noInterpolate, "no-normalize": c.noNormalize,
+		"no-interpolate": c.noInterpolate, "no-normalize": c.noNormalize,
 		"no-path-resolution": c.noPathResolution, "no-env-resolution": c.noEnvFile, "no-consistency": c.noConsistency,
 		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests, "models": c.models,
 	} {
@@ -74,7 +77,17 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	if c.format != "yaml" && c.format != "json" {
 		return usageError("unsupported --format value %q, expected yaml or json", c.format)
 	}
-	p, err := a.loadFor(ctx, spec.ToShow, services)
+	if c.variables {
+		return a.writeVariables(ctx)
+	}
+	purpose := spec.ToShow
+	if c.hash != "" { // of what up would make
+		purpose = spec.ToRun
+		if c.hash != "*" {
+			services = append(services, strings.Split(c.hash, ",")...)
+		}
+	}
+	p, err := a.loadFor(ctx, purpose, services)
 	if err != nil || c.quiet {
 		return err
 	}
@@ -120,6 +133,8 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		return lines(allProfiles(p))
 	case c.images:
 		return lines(images(keep))
+	case c.hash != "":
+		return writeHashes(w, p, c.hash)
 	case c.environment:
 		var env []string
 		loc, _ := a.locate()
@@ -131,6 +146,45 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 	shown := *p
 	shown.Services = keep
 	return writeProject(w, c.format, &shown)
+}
+
+// writeVariables lists what the files refer to, before anything is put in their place.
+func (a *app) writeVariables(ctx context.Context) error {
+	in, err := a.input()
+	if err != nil {
+		return err
+	}
+	list, faults := spec.Variables(ctx, in)
+	if faults.HasErrors() {
+		return &loadError{faults}
+	}
+	t := tabwriter.NewWriter(a.out, 0, 1, 3, ' ', 0)
+	fmt.Fprintln(t, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
+	for _, v := range list {
+		fmt.Fprintf(t, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
+	}
+	return t.Flush()
+}
+
+// writeHashes writes what the containers of services bear as com.docker.compose.config-hash.
+func writeHashes(w io.Writer, p *spec.Project, services string) error {
+	hashes, err := reconcile.ConfigHashes(p)
+	if err != nil {
+		return err
+	}
+	names := strings.Split(services, ",")
+	if services == "*" {
+		names = sortedKeys(hashes)
+	}
+	if err := checkServices(p, names); err != nil {
+		return err
+	}
+	for _, n := range names {
+		if _, err := fmt.Fprintln(w, n, hashes[n]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func allProfiles(p *spec.Project) []string {

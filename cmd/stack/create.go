@@ -34,7 +34,7 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 	if err := flags.check(); err != nil {
 		return err
 	}
-	o := reconcile.UpOptions{Services: services, NoStart: true}
+	o := reconcile.UpOptions{Services: services, NoStart: true, Parallel: a.parallel()}
 	if err := flags.fill(&o, a, changed); err != nil {
 		return err
 	}

@@ -64,7 +64,9 @@ func TestRefusedLines(t *testing.T) {
 		{"--ansi odd ps", `unsupported --ansi value "odd"`},
 		{"--ansi never --progress tty ps", "contradict"},
 		{"--parallel 0 ps", "--parallel 0"},
-		{"config --hash web", "config --hash is not supported"},
+		{"config --no-normalize", "config --no-normalize is not supported"},
+		{"config --hash wbe", "no such service: wbe"},
+		{"sotp", "did you mean stop"},
 		{"-f /nowhere/compose.yaml ps", "/nowhere/compose.yaml"},
 	} {
 		code, out, errs := u.run(tt.line)
@@ -97,6 +99,9 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 		{"up -d --no-recreate --remove-orphans --scale web=3 --scale db=0", nil,
 			reconcile.UpOptions{NoRecreate: true, RemoveOrphans: true, Scale: map[string]int{"web": 3, "db": 0}}},
 		{"up --no-start", nil, reconcile.UpOptions{NoStart: true}},
+		{"--parallel 3 up -d", nil, reconcile.UpOptions{Parallel: 3}},
+		{"--parallel=-1 create", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{NoStart: true, Parallel: -1}},
+		{"up -d", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{Parallel: 2}},
 		{"create --pull never", nil, reconcile.UpOptions{NoStart: true, Pull: "never"}},
 		{"up -d", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{RemoveOrphans: true}},
 		{"up -d --remove-orphans=false", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{}},

@@ -50,6 +50,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	})
 	// -f and -p stand before the verb: logs, rm, version and run have others of their own.
 	root.TraverseChildren = true
+	root.SuggestionsMinimumDistance = 2
 	root.Flags().StringArrayVarP(&a.global.files, "file", "f", nil, "Compose file; several are merged in order, - is stdin")
 	root.Flags().StringVarP(&a.global.name, "project-name", "p", "", "Project name (default: the file's name, else its directory's)")
 	f := root.PersistentFlags()
@@ -58,7 +59,8 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.projectDir, "project-directory", "", "Base of relative paths (default: the first file's directory)")
 	f.StringVar(&a.global.progress, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
 	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
-	f.IntVar(&a.global.parallel, "parallel", -1, "Do at most this many things at once, -1 for no bound")
+	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
+	f.Lookup("parallel").DefValue = "" // none to show
 	f.Bool("compatibility", false, "")
 	f.Bool("dry-run", false, "")
 	f.Bool("all-resources", false, "")
@@ -172,7 +174,8 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		}
 		a.global.parallel = n
 	}
-	if a.global.parallel == 0 || a.global.parallel < -1 {
+	given := cmd.Flags().Changed("parallel") || a.env["COMPOSE_PARALLEL_LIMIT"] != ""
+	if given && a.global.parallel == 0 || a.global.parallel < -1 {
 		return usageError("--parallel %d: expected -1 or a positive number", a.global.parallel)
 	}
 	if err := a.setRoots(); err != nil {

@@ -19,7 +19,7 @@ import (
 type runFlags struct {
 	reconcile.RunOptions
 	noTTY, tty, quiet, quietPull, build bool
-	removeOrphans                       bool
+	orphansGiven                        bool
 	entrypoint, pull                    string
 	labels, envFiles                    []string
 }
@@ -39,6 +39,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Service, r.Args = args[0], args[1:]
+			r.orphansGiven = cmd.Flags().Changed("remove-orphans")
 			if cmd.Flags().Changed("tty") && !r.tty {
 				r.noTTY = true
 			}
@@ -69,7 +70,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 	f.StringVar(&r.pull, "pull", "policy", "When to pull images: always, missing, never, or policy for each service's own")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "Print nothing of our own")
 	f.BoolVar(&r.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
-	f.BoolVar(&r.removeOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
+	f.BoolVar(&r.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
 	f.BoolVar(&r.Remove, "rm", false, "Remove the container when it ends")
 	f.BoolVarP(&r.ServicePorts, "service-ports", "P", false, "Publish the service's ports")
 	f.BoolVarP(&r.tty, "tty", "t", true, "")
@@ -99,6 +100,10 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	if r.Labels, err = parseLabels(r.labels); err != nil {
 		return err
 	}
+	if r.RemoveOrphans, err = a.removeOrphans(r.RemoveOrphans, r.orphansGiven); err != nil {
+		return err
+	}
+	r.Parallel = a.parallel()
 	if r.Name == "" {
 		var b [6]byte
 		rand.Read(b[:]) //nolint:errcheck // never fails
@@ -107,9 +112,6 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	daemon, err := a.connect(ctx)
 	if err != nil {
 		return err
-	}
-	if r.removeOrphans {
-		a.warn("--remove-orphans does nothing here: `stack up --remove-orphans` removes them")
 	}
 	if r.Detach {
 		if _, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r)); err != nil {

@@ -123,7 +123,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 // options are the flags in the words of the engine.
 func (u upFlags) options(services []string, a *app) (reconcile.UpOptions, error) {
 	o := reconcile.UpOptions{
-		Services: services, NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
+		Services: services, Parallel: a.parallel(), NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
 		Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
 	}
 	return o, u.planFlags.fill(&o, a, u.changed)
