@@ -151,7 +151,8 @@ func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Obser
 	}
 	for _, s := range want.Services {
 		key := s.Spec.ImageKey()
-		if _, done := have.Images[key]; done {
+		// A service that is not to run may have no image: only its building would make one.
+		if _, done := have.Images[key]; done || s.Spec.Image == "" {
 			continue
 		}
 		info, err := resolve(ctx, d, s.Spec.Image, s.Spec.Platform)

@@ -48,6 +48,10 @@ func (l *loader) decode(model *tree.Node) *Project {
 	for _, name := range sortedKeys(d.drafts) {
 		d.finish(d.drafts[name])
 	}
+	wanted := d.wanted()
+	for _, name := range sortedKeys(d.drafts) {
+		d.fill(d.drafts[name], wanted[name])
+	}
 	d.consistency()
 	if d.in.Purpose == ToRun {
 		d.settle()
@@ -90,16 +94,7 @@ func (d *decoder) selectProfiles() {
 
 // finish gives a service what follows from its other keys and from the project.
 func (d *decoder) finish(s *draft) {
-	if d.project.Services[s.Name] == nil {
-		s.envFiles, s.labelFiles = nil, nil // read for active services only
-	}
 	d.owner = owner{"services", s.Name}
-	if d.in.Purpose == ToManage {
-		s.envFiles, s.labelFiles = nil, nil
-	}
-	d.variables(s)
-	d.securityOpts(s)
-	d.labelSet(s)
 	if s.NetworkMode == "" && len(s.Networks) == 0 && s.Provider == nil {
 		s.Networks = map[string]*Endpoint{"default": {}}
 	}
@@ -119,6 +114,24 @@ func (d *decoder) finish(s *draft) {
 			s.needs(name, false)
 		}
 	}
+}
+
+// fill reads what is beside the file: for active services only, and not for verbs that
+// make no containers. What a service that is not wanted lacks is no fault.
+func (d *decoder) fill(s *draft, wanted bool) {
+	d.owner = owner{"services", s.Name}
+	if d.project.Services[s.Name] == nil || d.in.Purpose == ToManage {
+		s.envFiles, s.labelFiles = nil, nil
+	}
+	if !wanted {
+		for i := range s.envFiles {
+			s.envFiles[i].required = false
+		}
+		s.labelFiles = slices.DeleteFunc(s.labelFiles, func(n *tree.Node) bool { return !exists(d.in.FS, d.path(n.Value)) })
+	}
+	d.variables(s)
+	d.securityOpts(s)
+	d.labelSet(s)
 }
 
 // defaultNetwork makes the network that services without any are on.

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/spec"
 )
 
 func newPullCommand(a *app) *cobra.Command {
@@ -31,13 +34,27 @@ func newPullCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// pullable are the services, or all when none is named, that have an image to pull: one that is only built has none.
+func pullable(p *spec.Project, services []string) []string {
+	if len(services) == 0 {
+		services = sortedKeys(p.Services)
+	}
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool {
+		s := p.Services[name]
+		return s != nil && s.Image == ""
+	})
+}
+
 func (a *app) pull(ctx context.Context, services []string, policy string, quiet, includeDeps, ignoreFailures bool) error {
-	p, err := a.load(ctx, services)
+	p, err := a.loadFor(ctx, spec.ToManage, services)
 	if err != nil {
 		return err
 	}
 	if includeDeps {
 		services = withDependencies(p, services)
+	}
+	if services = pullable(p, services); len(services) == 0 {
+		return nil
 	}
 	daemon, err := a.connect(ctx)
 	if err != nil {
@@ -46,9 +63,6 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 	show := a.quietly(quiet).Event
 	if !ignoreFailures {
 		return daemon.Pull(ctx, p, services, policy, show)
-	}
-	if len(services) == 0 {
-		services = sortedKeys(p.Services)
 	}
 	// One by one: a failure of one must not end the others, and all failures are to be told.
 	for _, s := range services {

@@ -1,0 +1,76 @@
+package spec_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stackrun/stack/spec"
+)
+
+const unfit = `
+services:
+  web:
+    image: x
+    depends_on:
+      gone: {condition: service_started, required: false}
+  api:
+    build: ./app
+    env_file: missing.env
+    network_mode: bridge
+    ports: ["80:80"]
+  gpu:
+    image: x
+    gpus: all
+    profiles: [never]
+`
+
+func loadAs(purpose spec.Purpose, services ...string) (*spec.Project, string, bool) {
+	p, list := spec.Load(context.Background(), spec.Input{
+		FS: fstest.MapFS{"c.yaml": {Data: []byte(unfit)}}, Files: []string{"/c.yaml"}, Dir: "/", Name: "demo",
+		Purpose: purpose, Services: services, Env: map[string]string{"DOCKER_DEFAULT_PLATFORM": "linux/arm64"},
+	})
+	var texts []string
+	for _, d := range list {
+		texts = append(texts, d.Error())
+	}
+	return p, strings.Join(texts, "\n"), list.HasErrors()
+}
+
+// TestPurpose: what cannot be run is a fault for who runs it, a warning for who looks
+// at it, and nothing to who manages what there is.
+func TestPurpose(t *testing.T) {
+	if p, text, _ := loadAs(spec.ToRun); p != nil || !strings.Contains(text, `service "api" has build and no image`) || !strings.Contains(text, "missing.env") {
+		t.Errorf("to run all: project %t, faults:\n%s", p != nil, text)
+	}
+	if p, text, _ := loadAs(spec.ToRun, "web"); p == nil || text != "" {
+		t.Errorf("to run web, which needs nothing of api: faults:\n%s", text)
+	} else {
+		if len(p.Services["web"].DependsOn) != 0 {
+			t.Errorf("an optional dependency that is not there stays: %v", p.Services["web"].DependsOn)
+		}
+		if p.Services["web"].Platform != "linux/arm64" {
+			t.Errorf("DOCKER_DEFAULT_PLATFORM is not heard: %q", p.Services["web"].Platform)
+		}
+	}
+	if p, text, _ := loadAs(spec.ToRun, "gpu"); p != nil || !strings.Contains(text, "gpus: GPU devices") {
+		t.Errorf("to run gpu: project %t, faults:\n%s", p != nil, text)
+	}
+	if p, text, _ := loadAs(spec.ToShow); p != nil || strings.Count(text, "missing.env") != 1 {
+		t.Errorf("to show, an env file is missing: project %t, faults:\n%s", p != nil, text)
+	}
+	p, text, failed := loadAs(spec.ToShow, "web")
+	if p == nil || failed {
+		t.Fatalf("to show web: faults:\n%s", text)
+	}
+	if s := p.Services["api"]; s.Build == nil || s.Build.Context != "/app" || s.NetworkMode != "bridge" || len(s.Ports) != 1 {
+		t.Errorf("to show, the service is as written: %+v", s)
+	}
+	if len(p.Services["web"].DependsOn) != 1 || p.Services["web"].Platform != "" {
+		t.Errorf("to show, the service is as written: %+v", p.Services["web"])
+	}
+	if p, text, _ := loadAs(spec.ToManage); p == nil || text != "" {
+		t.Errorf("to manage: project %t, faults:\n%s", p != nil, text)
+	}
+}
