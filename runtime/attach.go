@@ -3,7 +3,6 @@ package runtime
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -107,11 +106,7 @@ func (d *Driver) dial(ctx context.Context, id string, streams IO) (*attachment, 
 		return nil, fmt.Errorf("cannot attach to container %.12s: %w", id, err)
 	}
 	a := &attachment{conn: c.(*net.UnixConn), out: &frameWriter{w: c}, streams: streams}
-	req, err := json.Marshal(proto.AttachRequest{Stdin: streams.Stdin != nil})
-	if err == nil {
-		_, err = c.Write(append(req, '\n'))
-	}
-	if err != nil {
+	if _, err := c.Write(proto.AttachRequest{Stdin: streams.Stdin != nil}.Line()); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("cannot attach to container %.12s: %w", id, err)
 	}

@@ -96,6 +96,9 @@ func checkConfig(c *Config) error {
 	case len(c.Root) == 0:
 		return bad("it has no root")
 	}
+	if set := unsupported(c.Spec); set != "" {
+		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot create container %.12s: its spec asks for what is not supported: %s", c.ID, set))
+	}
 	if _, err := parseSignal(c.StopSignal); err != nil {
 		return bad(err.Error())
 	}

@@ -47,8 +47,13 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	defer s.close()
-	child, err := d.spawn(proto.ModeExec, b, s.theirs)
+	child, err := d.spawn(proto.ModeExec, s.theirs)
 	s.closeTheirs()
+	if err == nil {
+		if err = child.hand(b.Encode()); err != nil {
+			child.abort()
+		}
+	}
 	if err != nil {
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
@@ -113,7 +118,7 @@ func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootst
 func (d *Driver) execDetached(ctx context.Context, id string, child *process) (Exit, error) {
 	_, failure, _, err := awaitStart(ctx, child, nil)
 	if err != nil || failure != nil {
-		d.abort(child)
+		child.abort()
 		if failure != nil {
 			err = &StartError{ID: id, Failure: failure}
 		}
@@ -139,9 +144,9 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 		if started != nil {
 			identity{started.Pid, started.PidStart}.send(unix.SIGKILL)
 		}
-		// Its parent reports the end; before the start there is none to report.
+		// Its parent reports the end; before the start there is none to report, and it undoes what it has done.
 		if started == nil {
-			signal(child.pidfd, unix.SIGKILL)
+			child.hangUp()
 		}
 	}
 	stop := context.AfterFunc(ctx, kill)
@@ -188,7 +193,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 	}
 	if broken != nil {
 		kill()
-		signal(child.pidfd, unix.SIGKILL)
+		child.hangUp()
 	}
 	child.wait()
 	switch {

@@ -1,12 +1,12 @@
 package runtime
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,14 +23,8 @@ type process struct {
 	reports *reports
 }
 
-// spawn starts the init program in mode with bootstrap on its descriptor 3 and a connection for
-// Reports on 4. stdio are its 0, 1 and 2; nil = /dev/null.
-func (d *Driver) spawn(mode string, bootstrap any, stdio [3]*os.File) (*process, error) {
-	boot, err := bootstrapFile(bootstrap)
-	if err != nil {
-		return nil, err
-	}
-	defer boot.Close()
+// spawn starts the init program in mode. It waits for hand. stdio are its 0, 1 and 2; nil = /dev/null.
+func (d *Driver) spawn(mode string, stdio [3]*os.File) (*process, error) {
 	ours, theirs, err := unixPair()
 	if err != nil {
 		return nil, err
@@ -48,11 +42,12 @@ func (d *Driver) spawn(mode string, bootstrap any, stdio [3]*os.File) (*process,
 		}
 		files = append(files, f.Fd())
 	}
-	files = append(files, boot.Fd(), theirs.Fd())
+	files = append(files, null.Fd(), theirs.Fd()) // 3 is for boot, see package proto
 
 	pidfd := -1
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(d.init.Fd())), []string{"stack-init", mode}, &syscall.ProcAttr{
 		Dir:   "/",
+		Env:   proto.Environ(), // and nothing of the daemon's
 		Files: files,
 		// A session of its own: what a terminal sends to the daemon's process group is not for containers.
 		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
@@ -91,23 +86,53 @@ func (p *process) close() {
 	p.reports.file.Close()
 }
 
-// bootstrapFile holds v as JSON, at its beginning. A memory file and not a pipe: a pipe takes 64 KiB
-// and then the writer waits for a reader that may never come.
-func bootstrapFile(v any) (*os.File, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode the bootstrap: %w", err)
+// abort ends a child whose start failed or is not wanted any more.
+func (p *process) abort() {
+	p.hangUp()
+	p.wait()
+	p.close()
+}
+
+// hangUp says to the child that nobody listens any more. Before the start has succeeded it ends what it has started, reaps it, and
+// ends itself; one that hangs is killed.
+func (p *process) hangUp() {
+	if c, err := p.reports.file.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
+	time.AfterFunc(abortTime, func() { signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
+}
+
+// abortTime is how long a child may take to undo a start. The end of what it kills takes a moment.
+const abortTime = 2 * time.Second
+
+// hand gives the child its work: a file, because a packet is bounded, and a pipe waits for a
+// reader that may never come.
+func (p *process) hand(bootstrap []byte) error {
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)
+		return fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "bootstrap")
-	if _, err := f.WriteAt(b, 0); err != nil { // leaves the offset at 0
-		f.Close()
-		return nil, fmt.Errorf("cannot write the bootstrap: %w", err)
+	defer unix.Close(fd)
+	for b := bootstrap; len(b) > 0; {
+		n, err := unix.Write(fd, b)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("cannot write the bootstrap: %w", err)
+		}
+		b = b[max(n, 0):]
 	}
-	return f, nil
+	c, err := p.reports.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	// It is the first packet: there is room for it.
+	if err := c.Control(func(s uintptr) { serr = proto.SendPacket(int(s), []byte(proto.Work), fd) }); err != nil {
+		return err
+	}
+	if serr != nil {
+		return fmt.Errorf("cannot hand over the bootstrap: sendmsg: %w", serr)
+	}
+	return nil
 }
 
 // unixPair is a connection for Reports. Ours is non-blocking, theirs is not.
@@ -146,8 +171,8 @@ func (r *reports) next() (*proto.Report, []int, error) {
 	rep := new(proto.Report)
 	if flags&unix.MSG_TRUNC != 0 {
 		err = fmt.Errorf("a report of more than %d bytes", len(b))
-	} else if err = json.Unmarshal(b[:n], rep); err != nil {
-		err = fmt.Errorf("cannot read a report %q: %w", b[:n], err)
+	} else if err = proto.Decode(b[:n], rep); err != nil {
+		err = fmt.Errorf("cannot read a report: %w", err)
 	}
 	if err != nil {
 		closeAll(fds)

@@ -68,12 +68,19 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	b.AwaitAttach = opt.listening != nil
 	b.StdinOpen = b.StdinOpen || opt.stdin
 
-	// The record first: whoever finds it without an exit knows that there may be a cgroup and a process.
-	r := &run{Boot: d.boot, Asked: time.Now()}
+	// The monitor first: its program starts while its cgroup is made. It does nothing before it is on record and has its work.
+	p, err := d.spawn(proto.ModeMonitor, [3]*os.File{})
+	if err != nil {
+		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
+	}
+	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
+	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.identity}
 	if err := d.prepareDirs(c.ID, r); err != nil {
+		p.abort()
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	fail := func(f *proto.Failure) (State, *live, error) {
+		p.abort()
 		x := &Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
 		err := error(&StartError{ID: c.ID, Failure: f})
 		if cerr := d.undoStart(c.ID, x); cerr != nil {
@@ -81,29 +88,19 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		}
 		return State{}, nil, err
 	}
-	group, warnings, err := d.cgroups.Create(c.ID, resources(c.Spec))
-	if err != nil {
+	if b.Cgroup, r.Warnings, err = d.cgroups.Create(c.ID, resources(c.Spec)); err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
-	b.Cgroup = group
-	p, err := d.spawn(proto.ModeMonitor, b, [3]*os.File{})
-	if err != nil {
+	if err := p.hand(b.Encode()); err != nil {
 		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
 	}
-	r.Monitor, r.Warnings = p.identity, warnings
-	if err := d.writeRun(c.ID, r); err != nil {
-		d.abort(p)
-		return fail(&proto.Failure{Stage: "record", Detail: err.Error(), ExitCode: 125})
-	}
-
 	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	if err != nil { // ctx ended
-		d.abort(p)
+		p.abort()
 		d.undoStart(c.ID, nil)
 		return State{}, nil, err
 	}
 	if failure != nil {
-		d.abort(p)
 		return fail(failure)
 	}
 	p.reports.file.Close() // the rest is in the exit file
@@ -222,13 +219,6 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 	}
 }
 
-// abort ends a monitor whose start failed or is not wanted any more. What it has started is killed by its cgroup, see undoStart.
-func (d *Driver) abort(p *process) {
-	signal(p.pidfd, unix.SIGKILL)
-	p.wait()
-	p.close()
-}
-
 // undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
 // Preconditions: the monitor has ended.
 func (d *Driver) undoStart(id string, x *Exit) error {
@@ -242,8 +232,12 @@ func (d *Driver) undoStart(id string, x *Exit) error {
 	}
 	if x != nil {
 		errs = append(errs, d.writeExit(id, x))
-	} else if err := unix.Unlink(d.stateDir(id, runName)); err != nil && err != unix.ENOENT {
-		errs = append(errs, err)
+		return errors.Join(errs...)
+	}
+	for _, n := range []string{exitName, runName} { // the monitor has told an exit too
+		if err := unix.Unlink(d.stateDir(id, n)); err != nil && err != unix.ENOENT {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

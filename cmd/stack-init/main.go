@@ -6,7 +6,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/monitor"
@@ -14,27 +13,30 @@ import (
 )
 
 func init() {
-	// boot and enter change what belongs to a thread (namespaces, ids, capabilities, seccomp) and
-	// then call execve: all of it on the main thread, which is the process.
-	runtime.LockOSThread()
-}
-
-func main() {
-	mode := ""
-	if len(os.Args) > 1 {
-		mode = os.Args[1]
-	}
-	switch mode {
-	case proto.ModeMonitor:
-		runtime.UnlockOSThread()
-		os.Exit(monitor.Main())
-	case proto.ModeExec:
-		runtime.UnlockOSThread()
-		os.Exit(monitor.ExecMain())
+	// boot and enter change what belongs to a thread (namespaces, ids, capabilities, seccomp) and then call execve: all of it on the
+	// main thread, which is the process. Go keeps main's goroutine on it while init functions run, for nothing;
+	// LockOSThread would do it with one more thread, from which Go then clones others; a thread costs a start 0.1 ms.
+	switch mode() {
 	case proto.ModeBoot:
 		os.Exit(boot.Main())
 	case proto.ModeEnter:
 		os.Exit(boot.EnterMain())
+	}
+}
+
+func mode() string {
+	if len(os.Args) > 1 {
+		return os.Args[1]
+	}
+	return ""
+}
+
+func main() {
+	switch mode() {
+	case proto.ModeMonitor:
+		os.Exit(monitor.Main())
+	case proto.ModeExec:
+		os.Exit(monitor.ExecMain())
 	case proto.ModeInit:
 		os.Exit(boot.InitMain(os.Args[2:]))
 	default:

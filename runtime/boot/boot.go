@@ -1,10 +1,6 @@
 package boot
 
 import (
-	"encoding/json"
-	"io"
-	"os"
-	"runtime/debug"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -18,15 +14,23 @@ import (
 // Preconditions: locked main thread of a process in a mount namespace of its own.
 func Main() int {
 	prepareProcess()
-	var b proto.Bootstrap
-	if err := receiveBootstrap(&b); err != nil {
+	raw, err := mapBootstrap()
+	if err != nil {
 		return failed(err)
 	}
-	return failed(start(&b))
+	b, err := proto.DecodeBoot(raw)
+	if err != nil {
+		return failed(fault("bootstrap", "", "", err))
+	}
+	return failed(start(b))
 }
 
 // prepareProcess makes the process what the steps below expect.
 func prepareProcess() {
+	// Not for processes of a container to look into while this one still has the host's root and power that they have
+	// not: enter is in their pid namespace, and boot is, when the container shares that of another
+	// (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	// Nothing that boot holds reaches the container's program, whatever fds the daemon leaked
 	// to us (CVE-2024-21626): all are closed by execve.
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -34,7 +38,6 @@ func prepareProcess() {
 		unix.CloseOnExec(proto.FDReport)
 	}
 	unix.Umask(0) // modes below are meant exactly
-	debug.SetGCPercent(-1)
 	restoreNoFile()
 }
 
@@ -43,28 +46,25 @@ func prepareProcess() {
 // the restore by an Exec that cannot succeed: an empty path is always ENOENT (execve(2)).
 func restoreNoFile() { _ = syscall.Exec("", nil, nil) }
 
-func receiveBootstrap(v any) error {
-	f := os.NewFile(proto.FDBootstrap, "bootstrap")
-	defer f.Close()
-	b, err := io.ReadAll(f)
+// mapBootstrap is not undone: execve does that.
+func mapBootstrap() ([]byte, error) {
+	raw, err := proto.Map(proto.FDBootstrap)
+	unix.Close(proto.FDBootstrap)
 	if err != nil {
-		return fault("bootstrap", "read", "", err)
+		return nil, fault("bootstrap", "mmap", "", err)
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fault("bootstrap", "", "", err)
-	}
-	return nil
+	return raw, nil
 }
 
 func failed(err error) int {
 	f := asFailure(err)
 	// Nobody to tell means that the monitor is dead; the exit code is all that is left.
-	_ = proto.Send(proto.FDReport, proto.Step{Type: proto.StepFailed, Failure: f})
+	_ = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepFailed, Failure: f})
 	return f.ExitCode
 }
 
 func warn(note string) {
-	_ = proto.Send(proto.FDReport, proto.Step{Type: proto.StepWarning, Note: note})
+	_ = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepWarning, Note: note})
 }
 
 // container is what start knows of the container under construction.
@@ -81,12 +81,12 @@ type container struct {
 
 // start does everything up to execve, and returns only with an error.
 func start(b *proto.Bootstrap) error {
-	if err := unsupported(b.Spec); err != nil {
-		return err
-	}
 	c := &container{Bootstrap: b, spec: b.Spec, self: -1, root: -1, proc: -1, blank: -1}
 
 	// On the host.
+	if err := joinCgroups(b.Cgroup.V1); err != nil {
+		return err
+	}
 	if err := c.namespaces(); err != nil {
 		return err
 	}
@@ -106,6 +106,13 @@ func start(b *proto.Bootstrap) error {
 	system, err := openSources("mount", systemMounts(c.spec))
 	if err != nil {
 		return err
+	}
+	for i := range system {
+		if s := &system[i]; (s.Type == "cgroup" || s.Type == "cgroup2") && !c.ownCgroups() {
+			if err := s.openHostCgroups(); err != nil {
+				return err
+			}
+		}
 	}
 	volumes, err := openSources("volume", b.Mounts)
 	if err != nil {

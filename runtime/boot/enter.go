@@ -11,23 +11,22 @@ import (
 //
 // Preconditions: locked main thread; root and namespaces are the container's.
 func EnterMain() int {
-	// Not for processes of the container to look into while it still has power that they have not (CVE-2016-9962).
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	prepareProcess()
-	var b proto.ExecBootstrap
-	if err := receiveBootstrap(&b); err != nil {
+	raw, err := mapBootstrap()
+	if err != nil {
 		return failed(err)
 	}
-	return failed(enter(&b))
+	b, err := proto.DecodeExec(raw)
+	if err != nil {
+		return failed(fault("bootstrap", "", "", err))
+	}
+	return failed(enter(b))
 }
 
 func enter(b *proto.ExecBootstrap) error {
 	p := &b.Process
 	if len(p.Args) == 0 {
 		return refuse("spec", "process.args", "there is no program to run")
-	}
-	if err := unsupportedProcess(p); err != nil {
-		return err
 	}
 	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

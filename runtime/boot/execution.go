@@ -56,7 +56,7 @@ func (x *execution) run() error {
 			return err
 		}
 	}
-	if err := proto.Send(proto.FDReport, proto.Step{Type: proto.StepExec}); err != nil {
+	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepExec}); err != nil {
 		return fault("exec", "sendmsg", "", err)
 	}
 	return image.exec()
@@ -146,7 +146,7 @@ func (who *identity) become() error {
 
 // awaitGo says that everything is ready and waits for the monitor.
 func awaitGo() error {
-	if err := proto.Send(proto.FDReport, proto.Step{Type: proto.StepReady}); err != nil {
+	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepReady}); err != nil {
 		return fault("attach", "sendmsg", "", err)
 	}
 	b := make([]byte, len(proto.Go))

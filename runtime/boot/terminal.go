@@ -39,7 +39,7 @@ func openTerminal(root int, who identity, size *specs.Box) (int, error) {
 	if err := unix.Fchown(slave, who.uid, -1); err != nil { // the group stays devpts' own, tty
 		return -1, fault("terminal", "fchown", "", err)
 	}
-	if err := proto.Send(proto.FDReport, proto.Step{Type: proto.StepPTY}, master); err != nil {
+	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepPTY}, master); err != nil {
 		return -1, fault("terminal", "sendmsg", "", err)
 	}
 	return slave, nil

@@ -35,9 +35,7 @@ func (c *container) attach(t *testing.T, r proto.AttachRequest) *client {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), proto.SocketName), Net: "unix"})
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	b, err := json.Marshal(r)
-	must(t, err)
-	_, err = conn.Write(append(b, '\n'))
+	_, err = conn.Write(r.Line())
 	must(t, err)
 	return &client{t, conn}
 }
@@ -232,6 +230,7 @@ func TestSurvivesTheDaemon(t *testing.T) {
 	c := newContainer(t, image(t), "echo one; while [ ! -e /shared/go ]; do sleep 0.01; done; echo two; exit 9")
 	c.Mounts = []mount.Mount{bind(shared, "/shared")}
 	c.start()
+	c.await(proto.ReportStarted)
 	unix.Close(c.reports)
 	follow(t, c, "one")
 	sandbox.Eventually(t, 5*time.Second, "status", func() bool {

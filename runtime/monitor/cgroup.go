@@ -11,10 +11,8 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// joinCgroups moves the calling thread, alone, into v1 cgroups, so that the processes it forks begin there.
-//
-// Moving a process from outside, by its pid into cgroup.procs, waits for an RCU grace period: 5 to 20 ms of a start. A thread
-// that moves itself takes no lock that others read (kernel/cgroup/cgroup.c, cgroup_procs_write_start): 0.1 ms.
+// joinCgroups moves the calling thread, alone, into v1 cgroups, so that the processes it forks begin there. Of why by
+// "tasks" see boot's function of the same name.
 //
 // Preconditions: a locked thread that ends without being unlocked.
 func joinCgroups(dirs []string) *proto.Failure {

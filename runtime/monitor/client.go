@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"io"
 	"os"
 	"sync"
@@ -66,7 +65,7 @@ func (s *server) serve(conn *os.File) {
 	s.drop(c)
 }
 
-// readRequest reads the line of JSON byte by byte: what follows it belongs to the frames.
+// readRequest reads the line byte by byte: what follows it belongs to the frames.
 func readRequest(r io.Reader) (proto.AttachRequest, error) {
 	var request proto.AttachRequest
 	line := make([]byte, 0, 64)
@@ -76,7 +75,7 @@ func readRequest(r io.Reader) (proto.AttachRequest, error) {
 			return request, err
 		}
 		if b[0] == '\n' {
-			return request, json.Unmarshal(line, &request)
+			return proto.ParseAttachRequest(line)
 		}
 		line = append(line, b[0])
 	}

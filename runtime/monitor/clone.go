@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"os"
 	"runtime"
 	"syscall"
 
@@ -11,11 +10,11 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// process is the container's init as its parent sees it.
+// process is a child as its parent sees it: the container's init, or the process of an exec.
 type process struct {
-	pid    int // of the init, or of an exec's process
+	pid    int
 	pidfd  int
-	ended  chan struct{} // closed when status is set
+	ended  chan struct{} // closed when it has ended: an init is reaped then, and status set
 	status unix.WaitStatus
 
 	namespaced bool // it is PID 1 of a pid namespace of its own
@@ -24,8 +23,47 @@ type process struct {
 // kill is safe at any time, also when the pid is somebody else's by now.
 func (p *process) kill() { _ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0) }
 
-// wait reaps the init, and orphans that came to us because we are their subreaper.
+// watch waits for the end in the poller, which takes no thread, and leaves the process to be reaped: its pid stays its own.
+func (p *process) watch() {
+	defer close(p.ended)
+	conn, err := pollable(p.pidfd, "pidfd").SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Read(func(fd uintptr) bool { return ready(int(fd), unix.POLLIN) })
+}
+
+// ready says whether one of events has come to fd.
+func ready(fd int, events int16) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		n, err := unix.Poll(p, 0)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// reap takes the status of an ended child.
+func (p *process) reap() unix.WaitStatus {
+	for {
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(p.pid, &status, 0, nil); err != unix.EINTR {
+			return status
+		}
+	}
+}
+
+// wait reaps the init at its end. In a pid namespace that is not its own its orphans come to us, their subreaper, at any time: that
+// takes a thread in wait4.
 func (p *process) wait() {
+	if p.namespaced {
+		watched := &process{pidfd: p.pidfd, ended: make(chan struct{})}
+		watched.watch()
+		p.status = p.reap()
+		close(p.ended)
+		return
+	}
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, 0, nil)
@@ -64,17 +102,13 @@ func (m *monitor) namespaces() (flags uintptr, joinPid string) {
 // ownPids says whether the kernel kills all of the container's processes with its init (pid_namespaces(7)).
 func (m *monitor) ownPids() bool { return m.init.namespaced }
 
-// clone starts boot in its namespaces and cgroups and gives it raw, the Bootstrap.
-func (m *monitor) clone(raw []byte) *proto.Failure {
+// clone starts boot in its namespaces and gives it file, the Bootstrap.
+func (m *monitor) clone(file int) *proto.Failure {
 	files, f := m.openStreams()
 	if f != nil {
 		return f
 	}
 	defer files.close()
-	bootstrap, err := pipe()
-	if err != nil {
-		return platform("clone", "pipe2", "", err)
-	}
 	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return platform("clone", "socketpair", "", err)
@@ -95,54 +129,44 @@ func (m *monitor) clone(raw []byte) *proto.Failure {
 	if !own {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	pid, f, err := fork(joinPid, m.b.Cgroup.V1, &syscall.ProcAttr{
-		Env:   []string{"GOGC=off", "GOMAXPROCS=1"},
-		Files: []uintptr{uintptr(files.child[0]), uintptr(files.child[1]), uintptr(files.child[2]), uintptr(bootstrap[0]), uintptr(steps[1])},
+	pid, err := fork(joinPid, &syscall.ProcAttr{
+		Env:   proto.Environ(),
+		Files: []uintptr{uintptr(files.child[0]), uintptr(files.child[1]), uintptr(files.child[2]), uintptr(file), uintptr(steps[1])},
 		Sys:   sys,
 	})
-	unix.Close(bootstrap[0])
 	unix.Close(steps[1])
-	if f != nil {
-		return f
-	}
 	if err != nil {
 		return platform("clone", "clone3", joinPid, err)
 	}
 	m.init = &process{pid: pid, pidfd: pidfd, ended: make(chan struct{}), namespaced: own}
 	go m.init.wait()
-	w := os.NewFile(uintptr(bootstrap[1]), "bootstrap")
-	defer w.Close()
-	// EPIPE when boot died early: what it said or how it ended, which follow finds out, says more.
-	_, _ = w.Write(raw)
 	return nil
 }
 
-// fork starts this program again as boot, from a thread that is spent on it: what it joins, the child inherits. That
-// is with joinPid a pid namespace (setns(2): it applies to children), and the v1 cgroups, see joinCgroups.
-func fork(joinPid string, cgroups []string, attr *syscall.ProcAttr) (pid int, f *proto.Failure, err error) {
+// fork starts this program again as boot.
+func fork(joinPid string, attr *syscall.ProcAttr) (pid int, err error) {
 	const self = "/proc/self/exe" // the sealed memory file
 	argv := []string{"stack-init", proto.ModeBoot}
+	if joinPid == "" {
+		return syscall.ForkExec(self, argv, attr)
+	}
+	// setns of a pid namespace applies to children (setns(2)): a thread is spent on it.
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if joinPid != "" {
-			var fd int
-			if fd, err = unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-				return
-			}
-			err = unix.Setns(fd, unix.CLONE_NEWPID)
-			unix.Close(fd)
-			if err != nil {
-				return
-			}
+		var fd int
+		if fd, err = unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return
 		}
-		if f = joinCgroups(cgroups); f == nil {
+		err = unix.Setns(fd, unix.CLONE_NEWPID)
+		unix.Close(fd)
+		if err == nil {
 			pid, err = syscall.ForkExec(self, argv, attr)
 		}
 	}()
 	<-done
-	return pid, f, err
+	return pid, err
 }
 
 // follow listens to boot until its execve.

@@ -126,13 +126,3 @@ func high(fd int) (int, error) {
 	unix.Close(fd)
 	return up, err
 }
-
-func highPipe() ([2]int, error) {
-	p, err := pipe()
-	for i := range p {
-		if err == nil {
-			p[i], err = high(p[i])
-		}
-	}
-	return p, err
-}

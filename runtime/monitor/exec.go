@@ -1,7 +1,7 @@
 package monitor
 
 import (
-	"encoding/json"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -16,24 +16,33 @@ import (
 // streams that this one was started with, or a terminal whose master goes to the daemon.
 func ExecMain() int {
 	prepareProcess()
-	raw, err := readBootstrap()
-	var b proto.ExecBootstrap
+	file, raw, err := awaitWork()
+	if err == io.EOF {
+		return 0
+	}
+	var b *proto.ExecBootstrap
 	if err == nil {
-		err = json.Unmarshal(raw, &b)
+		b, err = proto.DecodeExec(raw)
 	}
 	if err != nil {
 		reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
 		return 1
 	}
-	x := &execution{b: &b, master: -1}
-	if f := x.start(raw); f != nil {
+	x := &execution{b: b, master: -1}
+	if f := x.start(file); f != nil {
+		// Its child first: one that nobody reaps, under a PID 1 that does not do so, would keep the container's pid
+		// namespace from ending.
+		if x.p != nil {
+			x.p.kill()
+			<-x.p.ended
+			x.p.reap()
+		}
 		reportFailure(f)
 		return 1
 	}
 	x.reportStarted()
-	clear(raw)
 	exit := x.wait()
-	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportExited, Exit: &exit})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit})
 	return 0
 }
 
@@ -43,16 +52,18 @@ type execution struct {
 	master int // of its terminal
 }
 
-func (x *execution) start(raw []byte) *proto.Failure {
+// start brings the process up to its execve. file is the Bootstrap.
+func (x *execution) start(file int) *proto.Failure {
 	container, f := openContainer(x.b.Pid, x.b.PidStart)
 	if f != nil {
 		return f
 	}
 	defer unix.Close(container)
-	bootstrap, err := highPipe()
+	bootstrap, err := high(file)
 	if err != nil {
-		return platform("exec", "pipe2", "", err)
+		return platform("exec", "fcntl", "", err)
 	}
+	defer unix.Close(bootstrap)
 	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
 		steps[1], err = high(steps[1])
@@ -61,25 +72,22 @@ func (x *execution) start(raw []byte) *proto.Failure {
 		return platform("exec", "socketpair", "", err)
 	}
 	defer unix.Close(steps[0])
-	pid, f := enterContainer(container, x.b.Cgroup, bootstrap[0], steps[1])
-	unix.Close(bootstrap[0])
+	pid, f := enterContainer(container, x.b.Cgroup, bootstrap, steps[1])
 	unix.Close(steps[1])
 	if f != nil {
 		return f
 	}
-	x.p = &process{pid: pid, pidfd: -1, ended: make(chan struct{})}
-	if x.p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+	p := &process{pid: pid, ended: make(chan struct{})}
+	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL) // our child, not reaped: the pid is its own
+		p.reap()
 		return platform("exec", "pidfd_open", "", err)
 	}
+	x.p = p
 	go x.p.watch()
 	if f := x.place(); f != nil {
-		x.p.kill()
 		return f
 	}
-	w := os.NewFile(uintptr(bootstrap[1]), "bootstrap")
-	_, _ = w.Write(raw) // EPIPE: what it said, or how it ended, says more
-	w.Close()
 	return followSteps(steps[0], x.p, stepActions{
 		terminal: func(master int) { x.master = master },
 		died:     x.died,
@@ -120,7 +128,7 @@ func (x *execution) reportStarted() {
 		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()),
 		Pid: x.p.pid, PidStart: startTime(x.p.pid), StartedAt: time.Now().UTC(),
 	}
-	report := proto.Report{Type: proto.ReportStarted, Status: &status}
+	report := &proto.Report{Type: proto.ReportStarted, Status: &status}
 	if x.master < 0 {
 		_ = proto.Send(proto.FDReport, report)
 		return
@@ -160,24 +168,4 @@ func (x *execution) died() *proto.Failure {
 		f.Detail = "killed by signal " + unix.SignalName(syscall.Signal(exit.Signal)) + " before the program started"
 	}
 	return f
-}
-
-// watch closes ended when the process has ended, and leaves it to be reaped: its pid stays its own.
-func (p *process) watch() {
-	for {
-		err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR {
-			close(p.ended)
-			return
-		}
-	}
-}
-
-func (p *process) reap() unix.WaitStatus {
-	for {
-		var status unix.WaitStatus
-		if _, err := unix.Wait4(p.pid, &status, 0, nil); err != unix.EINTR {
-			return status
-		}
-	}
 }

@@ -1,8 +1,10 @@
 package monitor_test
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,27 @@ func (c *container) execOf(status *proto.Status, script string) proto.ExecBootst
 	return proto.ExecBootstrap{Pid: status.Pid, PidStart: status.PidStart, Process: p, Cgroup: c.Cgroup}
 }
 
+// nothingOf fails when a child of this process, alive or dead, is in the pid namespace of container, other than its init.
+func nothingOf(t *testing.T, container int) {
+	t.Helper()
+	want, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", container))
+	must(t, err)
+	children, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	must(t, err)
+	for _, pid := range strings.Fields(string(children)) {
+		if pid == strconv.Itoa(container) {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil {
+			continue
+		}
+		if got, err := os.Readlink("/proc/" + pid + "/ns/pid"); got == want || err != nil && strings.Contains(string(b), ") Z ") {
+			t.Errorf("left behind: %s", b)
+		}
+	}
+}
+
 func TestExec(t *testing.T) {
 	c := newContainer(t, image(t), "echo up; exec sleep 1000")
 	c.cgroups()
@@ -82,6 +105,28 @@ func TestExec(t *testing.T) {
 		if failure == nil || failure.ExitCode != 127 {
 			t.Errorf("failure %+v", failure)
 		}
+	})
+	// A parent that leaves its dead child to PID 1, which may not care, keeps the container's pid namespace from ending.
+	t.Run("a failed one is reaped", func(t *testing.T) {
+		must(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) // what is orphaned comes to us
+		defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+		b := c.execOf(status, "")
+		b.Process.Args = []string{"/etc/passwd"} // execve: EACCES
+		if _, failure, _ := c.exec(b); failure == nil || failure.ExitCode != 126 {
+			t.Errorf("failure %+v", failure)
+		}
+		nothingOf(t, status.Pid)
+	})
+	t.Run("given up before the start", func(t *testing.T) {
+		must(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+		defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+		b := c.execOf(status, "sleep 1000")
+		pid, reports := startProgram(t, proto.ModeExec, &b, [3]*os.File{})
+		unix.Close(reports)
+		var ws unix.WaitStatus
+		_, err := unix.Wait4(pid, &ws, 0, nil)
+		must(t, err)
+		nothingOf(t, status.Pid)
 	})
 	t.Run("another process's pid", func(t *testing.T) {
 		b := c.execOf(status, "true")

@@ -156,16 +156,21 @@ func (c *container) start() {
 	})
 }
 
-func startProgram(t testing.TB, mode string, bootstrap any, stdio [3]*os.File) (pid, reports int) {
+func startProgram(t testing.TB, mode string, bootstrap interface{ Encode() []byte }, stdio [3]*os.File) (pid, reports int) {
 	t.Helper()
-	b, err := json.Marshal(bootstrap)
-	must(t, err)
+	pid, reports = startIdle(t, mode, stdio)
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	must(t, err)
-	f := os.NewFile(uintptr(fd), "bootstrap")
-	defer f.Close()
-	_, err = f.WriteAt(b, 0)
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, bootstrap.Encode())
 	must(t, err)
+	must(t, proto.SendPacket(reports, []byte(proto.Work), fd))
+	return pid, reports
+}
+
+// startIdle starts the program, which waits for its work.
+func startIdle(t testing.TB, mode string, stdio [3]*os.File) (pid, reports int) {
+	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
 	defer unix.Close(pair[1])
@@ -180,7 +185,7 @@ func startProgram(t testing.TB, mode string, bootstrap any, stdio [3]*os.File) (
 		files = append(files, s.Fd())
 	}
 	pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", program(t).Fd()), []string{"stack-init", mode},
-		&syscall.ProcAttr{Dir: "/", Env: []string{}, Files: append(files, f.Fd(), uintptr(pair[1])), Sys: &syscall.SysProcAttr{Setsid: true}})
+		&syscall.ProcAttr{Dir: "/", Env: proto.Environ(), Files: append(files, null.Fd(), uintptr(pair[1])), Sys: &syscall.SysProcAttr{Setsid: true}})
 	must(t, err)
 	return pid, pair[0]
 }

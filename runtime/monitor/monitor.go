@@ -1,16 +1,14 @@
 package monitor
 
 import (
-	"encoding/json"
+	"errors"
 	"io"
 	"os"
-	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
+	"unsafe"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/logs"
@@ -28,65 +26,59 @@ const settleAfter = 250 * time.Millisecond
 // Main is mode monitor. It returns when the container has ended, or was not started.
 func Main() int {
 	prepareProcess()
-	raw, err := readBootstrap()
-	var b bootstrap
+	file, raw, err := awaitWork()
+	if err == io.EOF {
+		return 0 // the daemon has no work for us any more
+	}
+	var b *proto.Bootstrap
 	if err == nil {
-		err = json.Unmarshal(raw, &b)
+		b, err = proto.DecodeMonitor(raw)
 	}
 	if err != nil {
 		reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
 		return 1
 	}
-	m := &monitor{b: &b, attached: make(chan struct{})}
-	return m.run(raw)
+	_ = unix.Munmap(raw) // contents of secrets are in it
+	m := &monitor{b: b, attached: make(chan struct{})}
+	return m.run(file)
 }
 
-// prepareProcess detaches from whatever started us, and keeps small.
+// prepareProcess detaches from whatever started us.
 func prepareProcess() {
 	_, _ = unix.Setsid() // EPERM: the daemon has done it
-	// Caught and dropped, not ignored: an ignored signal would be ignored in the container too. A monitor ends when its
-	// container does and for no other reason; a host that goes down stops containers by their own signal.
-	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM,
-		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
-	if runtime.GOMAXPROCS(0) > 2 {
-		runtime.GOMAXPROCS(2)
+	// A monitor ends when its container does and for no other reason; a host that goes down stops containers by their own
+	// signal. What is ignored here boot sets to its default again before execve. Not by os/signal, which
+	// starts a thread for it.
+	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM,
+		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE} {
+		ignore(sig)
 	}
-	// Until settle nothing is collected, but for a container that writes much at once.
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(16 << 20)
 	unix.CloseOnExec(proto.FDReport)
 }
 
-func readBootstrap() ([]byte, error) {
-	f := os.NewFile(proto.FDBootstrap, "bootstrap")
-	defer f.Close()
-	return io.ReadAll(f)
+func ignore(sig unix.Signal) {
+	act := struct {
+		handler, flags, restorer uintptr
+		mask                     uint64
+	}{handler: 1} // SIG_IGN
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 }
 
-// bootstrap is proto.Bootstrap as far as the monitor itself reads it. The rest is for boot, and what is
-// not decoded costs neither time nor memory, which a monitor holds for as long as its container runs.
-type bootstrap struct {
-	proto.Bootstrap
-	// These stand before the fields of the same name above (encoding/json: the least nested wins).
-	Spec struct {
-		Process struct {
-			Terminal bool `json:"terminal"`
-		} `json:"process"`
-		Linux struct {
-			Namespaces []specs.LinuxNamespace `json:"namespaces"`
-		} `json:"linux"`
-	} `json:"spec"`
-	Root    skipped `json:"root"`
-	Mounts  skipped `json:"mounts"`
-	Seccomp skipped `json:"seccomp"`
+// awaitWork waits for the file of the Bootstrap, and maps it. io.EOF: the daemon has hung up.
+func awaitWork() (file int, raw []byte, err error) {
+	b, files, err := proto.ReceivePacket(proto.FDReport)
+	if err != nil {
+		return -1, nil, err
+	}
+	if string(b) != proto.Work || len(files) != 1 {
+		return -1, nil, errors.New("expected \"" + proto.Work + "\" with one file from the daemon")
+	}
+	raw, err = proto.Map(files[0])
+	return files[0], raw, err
 }
-
-type skipped struct{}
-
-func (skipped) UnmarshalJSON([]byte) error { return nil }
 
 type monitor struct {
-	b       *bootstrap
+	b       *proto.Bootstrap
 	log     *logs.Writer // nil: nobody wants it
 	streams streams
 	server  *server
@@ -97,10 +89,9 @@ type monitor struct {
 	steps    int           // what boot tells
 }
 
-func (m *monitor) run(raw []byte) int {
-	f := m.start(raw)
-	clear(raw) // contents of secrets are in it
-	if f != nil {
+// run is the life of a container. file is its Bootstrap.
+func (m *monitor) run(file int) int {
+	if f := m.start(file); f != nil {
 		m.fail(f)
 		return 1
 	}
@@ -108,14 +99,14 @@ func (m *monitor) run(raw []byte) int {
 		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()),
 		Pid: m.init.pid, PidStart: startTime(m.init.pid), StartedAt: time.Now().UTC(),
 	}
-	if err := writeJSON(m.runPath(proto.StatusName), &status); err != nil {
+	if err := replaceFile(m.runPath(proto.StatusName), status.JSON()); err != nil {
 		// A container that nobody can find again is worse than none.
 		m.init.kill()
 		<-m.init.ended
 		m.fail(&proto.Failure{Stage: "status", Path: m.runPath(proto.StatusName), Detail: err.Error(), ExitCode: 125})
 		return 1
 	}
-	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportStarted, Status: &status})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &status})
 	select {
 	case <-m.init.ended:
 	case <-time.After(settleAfter):
@@ -127,7 +118,8 @@ func (m *monitor) run(raw []byte) int {
 }
 
 // start brings the init up to its execve.
-func (m *monitor) start(raw []byte) *proto.Failure {
+func (m *monitor) start(file int) *proto.Failure {
+	defer unix.Close(file)
 	if l := m.b.Log; l.Path != "" {
 		w, err := logs.OpenWriter(l.Path, l.MaxSize, l.MaxFiles)
 		if err != nil {
@@ -139,11 +131,11 @@ func (m *monitor) start(raw []byte) *proto.Failure {
 		return platform("attach", "listen", m.runPath(proto.SocketName), err)
 	}
 	m.oom = oomKills(m.b.Cgroup.OOM)
-	if f := m.clone(raw); f != nil {
+	if f := m.clone(file); f != nil {
 		return f
 	}
 	if m.b.AwaitAttach {
-		_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportListening})
+		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportListening})
 	}
 	return m.follow()
 }
@@ -162,14 +154,15 @@ func (m *monitor) fail(f *proto.Failure) {
 		m.log.Close()
 	}
 	// The exit file comes first: whoever reads the report may look for it.
-	_ = writeJSON(m.b.ExitPath, &proto.Exit{Code: f.ExitCode, FinishedAt: time.Now().UTC(), Error: f.Error()})
+	x := proto.Exit{Code: f.ExitCode, FinishedAt: time.Now().UTC(), Error: f.Error()}
+	_ = replaceFile(m.b.ExitPath, x.JSON())
 	reportFailure(f)
 	m.remove()
 	m.server.close()
 }
 
 func reportFailure(f *proto.Failure) {
-	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportFailed, Failure: f})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportFailed, Failure: f})
 }
 
 // finish leaves the exit where the next one looks for it.
@@ -185,10 +178,10 @@ func (m *monitor) finish() {
 		m.log.Close()
 	}
 	exit.FinishedAt = time.Now().UTC()
-	if err := writeJSON(m.b.ExitPath, &exit); err != nil {
+	if err := replaceFile(m.b.ExitPath, exit.JSON()); err != nil {
 		exit.Error = "cannot record the exit: " + err.Error()
 	}
-	_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportExited, Exit: &exit})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit})
 	m.remove()
 	m.server.close()
 }

@@ -245,16 +245,11 @@ func TestOpenFilesLimitIsTheInheritedOne(t *testing.T) {
 func TestUnsupportedIsRefusedByName(t *testing.T) {
 	root := image(t)
 	for want, change := range map[string]func(*container){
-		"user namespace": func(c *container) {
-			c.Spec.Linux.Namespaces = append(c.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
-		},
-		"apparmorProfile": func(c *container) { c.Spec.Process.ApparmorProfile = "mine" },
 		`option "idmap"`: func(c *container) {
 			c.Mounts = []mount.Mount{{Type: "tmpfs", Target: "/x", Options: []string{"idmap"}}}
 		},
 		`"RLIMIT_NONE"`:        func(c *container) { c.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NONE"}} },
 		"CAP_NONE":             func(c *container) { c.Spec.Process.Capabilities.Bounding = []string{"CAP_NONE"} },
-		"linux.personality":    func(c *container) { c.Spec.Linux.Personality = &specs.LinuxPersonality{} },
 		"nonesuch":             func(c *container) { c.Mounts = []mount.Mount{{Type: "nonesuch", Target: "/x"}} },
 		"must be an absolute ": func(c *container) { c.Spec.Process.Cwd = "relative" },
 	} {

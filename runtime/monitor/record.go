@@ -2,21 +2,16 @@ package monitor
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
 )
 
-// writeJSON replaces path by v: whoever reads sees the old or the new file, whole. There is no fsync: what these files
+// replaceFile replaces path by text: whoever reads sees the old or the new file, whole. There is no fsync: what these files
 // say is of processes that do not outlive the kernel either, and it would cost more than the whole start.
-func writeJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
+func replaceFile(path string, text []byte) error {
 	temp := filepath.Dir(path) + "/." + filepath.Base(path) + ".tmp"
-	if err := os.WriteFile(temp, b, 0o600); err != nil {
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, path); err != nil {

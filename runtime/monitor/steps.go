@@ -13,10 +13,16 @@ type stepActions struct {
 	died     func() *proto.Failure // it ended without a word
 }
 
-// followSteps reads until the pipe closes, which is at execve or at the process's death. Warnings go on to the daemon.
+// followSteps reads until the socket closes, which is at execve or at the process's death. Warnings go on to the daemon. When that
+// hangs up first the process is killed: nobody would know of it.
 func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 	executing := false
 	for {
+		if !awaitStep(fd) {
+			p.kill()
+			<-p.ended
+			return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
+		}
 		var s proto.Step
 		files, err := proto.Receive(fd, &s)
 		if err != nil {
@@ -32,7 +38,7 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 		}
 		switch {
 		case s.Type == proto.StepWarning:
-			_ = proto.Send(proto.FDReport, proto.Report{Type: proto.ReportWarning, Note: s.Note})
+			_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportWarning, Note: s.Note})
 		case s.Type == proto.StepPTY && len(files) == 1:
 			do.terminal(files[0])
 		case s.Type == proto.StepReady && do.ready != nil:
@@ -48,6 +54,21 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 			p.kill()
 			<-p.ended
 			return &proto.Failure{Stage: "boot", Detail: "unexpected step \"" + string(s.Type) + "\"", ExitCode: 125}
+		}
+	}
+}
+
+// awaitStep waits for a step, or the end of steps; false when the daemon has hung up before.
+func awaitStep(steps int) bool {
+	p := []unix.PollFd{{Fd: int32(steps), Events: unix.POLLIN}, {Fd: proto.FDReport, Events: unix.POLLRDHUP}}
+	for {
+		_, err := unix.Poll(p, -1)
+		switch {
+		case err == unix.EINTR:
+		case err != nil, p[0].Revents != 0: // a fault shows in the read that follows
+			return true
+		case p[1].Revents != 0:
+			return false
 		}
 	}
 }

@@ -1,9 +1,7 @@
 package proto
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -12,14 +10,12 @@ import (
 // maxPacket bounds one message. Reports and steps are small; a longer one is a fault, not data.
 const maxPacket = 64 << 10
 
-// Send writes v as one JSON packet to the SOCK_SEQPACKET socket fd, with files as SCM_RIGHTS.
+// Send writes m as one packet to the SOCK_SEQPACKET socket fd, with files as SCM_RIGHTS.
 // It never raises SIGPIPE. The peer being gone is an error that callers who outlive their peer ignore.
-func Send(fd int, v any, files ...int) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return SendPacket(fd, b, files...)
+func Send(fd int, m Message, files ...int) error {
+	w := &wire{b: make([]byte, 0, 256)}
+	m.code(w)
+	return SendPacket(fd, w.b, files...)
 }
 
 // SendPacket is Send for bytes that are ready.
@@ -36,9 +32,22 @@ func SendPacket(fd int, b []byte, files ...int) error {
 	}
 }
 
-// Receive reads one JSON packet from fd into v and returns the files that came with it, close-on-exec.
+// Receive reads one packet from fd into m and returns the files that came with it, close-on-exec.
 // io.EOF when the peer has closed.
-func Receive(fd int, v any) ([]int, error) {
+func Receive(fd int, m Message) ([]int, error) {
+	b, files, err := ReceivePacket(fd)
+	if err != nil {
+		return nil, err
+	}
+	if err := Decode(b, m); err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	return files, nil
+}
+
+// ReceivePacket is Receive for bytes.
+func ReceivePacket(fd int) ([]byte, []int, error) {
 	b := make([]byte, maxPacket)
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	for {
@@ -47,27 +56,34 @@ func Receive(fd int, v any) ([]int, error) {
 		case err == unix.EINTR:
 			continue
 		case err == unix.ECONNRESET: // the peer died with our packets unread
-			return nil, io.EOF
+			return nil, nil, io.EOF
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 		files, err := rights(oob[:oobn])
-		if err != nil {
-			return nil, err
-		}
 		switch {
+		case err != nil:
+			return nil, nil, err
 		case n == 0 && len(files) == 0:
-			return nil, io.EOF
+			return nil, nil, io.EOF
 		case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
 			closeAll(files)
-			return nil, errors.New("message is too long")
+			return nil, nil, errors.New("message is too long")
 		}
-		if err := json.Unmarshal(b[:n], v); err != nil {
-			closeAll(files)
-			return nil, fmt.Errorf("message %.60q: %w", b[:n], err)
-		}
-		return files, nil
+		return b[:n], files, nil
 	}
+}
+
+// Map returns the content of a file that does not change any more, mapped and read-only.
+func Map(fd int) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if st.Size == 0 {
+		return nil, errShort
+	}
+	return unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_PRIVATE)
 }
 
 func rights(oob []byte) ([]int, error) {

@@ -8,16 +8,21 @@
 // File descriptors of "monitor" and "exec" at their start:
 //
 //	0,1,2  monitor: /dev/null; exec: the caller's streams, or /dev/null with a terminal
-//	3      Bootstrap or ExecBootstrap, JSON, read to EOF
-//	4      a connected unix SOCK_SEQPACKET to the daemon: Reports go out, one JSON per packet. With an
-//	       exec that has a terminal, the packet of ReportStarted carries the pty's master as SCM_RIGHTS.
+//	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
+//	       Bootstrap.Encode (ExecBootstrap.Encode) as SCM_RIGHTS. Reports go out. With an exec that has a terminal,
+//	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS.
 //
-// File descriptors of "boot" (started by monitor) and "enter" (started by exec) are the same, with Steps on 4,
+// So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
+// daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
+// Afterwards it needs no daemon.
+//
+// Descriptors of "boot" (started by monitor) and "enter" (started by exec): 3 is that file, 4 takes Steps,
 // and with AwaitAttach one packet in the other direction: Go.
 package proto
 
 import (
-	"fmt"
+	"errors"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -35,11 +40,19 @@ const (
 	ModeInit    = "init"  // PID 1 of a container with Bootstrap.Init
 )
 
-// File descriptors of monitor and exec, see the package comment.
+// File descriptors, see the package comment.
 const (
 	FDBootstrap = 3
 	FDReport    = 4
 )
+
+// Work is the packet that a monitor or an exec waits for.
+const Work = "work"
+
+// Environ is the environment of the program: settings of Go's own runtime, here because set later each of them stops
+// and starts the world. One processor is enough for a copier of streams, and makes for fewer threads. Nothing is collected unless there
+// is much: most starts allocate less than a collection costs.
+func Environ() []string { return []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"} }
 
 // Names in the run directory of a container.
 const (
@@ -47,49 +60,49 @@ const (
 	StatusName = "status.json"  // Status, written by the monitor when the process runs
 )
 
-// Bootstrap is all that a monitor knows. Paths are the daemon's.
+// Bootstrap is all that a monitor and its boot know. Paths are the daemon's.
 type Bootstrap struct {
-	ID        string        `json:"id"`
-	Spec      *specs.Spec   `json:"spec"`
-	Root      []mount.Mount `json:"root"`
-	Mounts    []mount.Mount `json:"mounts"`
-	Groups    []string      `json:"groups,omitempty"`
-	Init      bool          `json:"init,omitempty"`
-	StdinOpen bool          `json:"stdinOpen,omitempty"`
-	Log       Log           `json:"log"`
+	ID        string
+	Spec      *specs.Spec
+	Root      []mount.Mount
+	Mounts    []mount.Mount
+	Groups    []string
+	Init      bool
+	StdinOpen bool
+	Log       Log
 	// AwaitAttach holds the execve back until a first client has attached on SocketName.
-	AwaitAttach bool   `json:"awaitAttach,omitempty"`
-	RunDir      string `json:"runDir"`   // exists; SocketName and StatusName go here
-	ExitPath    string `json:"exitPath"` // Exit is written here (temp + rename) before the monitor ends
-	Cgroup      Cgroup `json:"cgroup"`
-	Seccomp     []byte `json:"seccomp,omitempty"` // struct sock_filter[], native byte order; empty = none
+	AwaitAttach bool
+	RunDir      string // exists; SocketName and StatusName go here
+	ExitPath    string // Exit is written here (temp + rename) before the monitor ends
+	Cgroup      Cgroup
+	Seccomp     []byte // struct sock_filter[], native byte order; empty = none
 }
 
 type Log struct {
-	Path     string `json:"path,omitempty"`
-	MaxSize  int64  `json:"maxSize"`
-	MaxFiles int    `json:"maxFiles"`
+	Path     string
+	MaxSize  int64
+	MaxFiles int
 }
 
-// Cgroup holds directories that exist with their limits set. The monitor puts the init
-// into each before it runs anything of the container's.
+// Cgroup holds directories that exist with their limits set. Boot is in each before it does anything for the container: cloned
+// into V2, and by its own step into V1.
 type Cgroup struct {
-	V2 string   `json:"v2,omitempty"` // cgroup2 directory, also on hybrid hosts; "" = none
-	V1 []string `json:"v1,omitempty"` // one directory per v1 hierarchy
+	V2 string   // cgroup2 directory, also on hybrid hosts; "" = none
+	V1 []string // one directory per v1 hierarchy
 	// OOM is the file that tells whether a process was killed for memory: memory.events (v2)
 	// or memory.oom_control (v1, kernel 4.13 for oom_kill).
-	OOM string `json:"oom,omitempty"`
+	OOM string
 }
 
 // ExecBootstrap is all that an exec knows.
 type ExecBootstrap struct {
-	Pid      int           `json:"pid"` // container's init
-	PidStart uint64        `json:"pidStart"`
-	Process  specs.Process `json:"process"`
-	Groups   []string      `json:"groups,omitempty"`
-	Cgroup   Cgroup        `json:"cgroup"`
-	Seccomp  []byte        `json:"seccomp,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"` // 0 = none; then SIGKILL to the process group, exit code 137
+	Pid      int // container's init
+	PidStart uint64
+	Process  specs.Process
+	Groups   []string
+	Cgroup   Cgroup
+	Seccomp  []byte
+	Timeout  time.Duration // 0 = none; then SIGKILL to the process group, exit code 137
 }
 
 // Status is what the monitor leaves for whoever adopts the container.
@@ -110,13 +123,13 @@ type Exit struct {
 	Error      string    `json:"error,omitempty"`
 }
 
-// Report is one step told upwards.
+// Report is one step told upwards, one per packet.
 type Report struct {
-	Type    ReportType `json:"type"`
-	Status  *Status    `json:"status,omitempty"`  // Started
-	Failure *Failure   `json:"failure,omitempty"` // Failed
-	Exit    *Exit      `json:"exit,omitempty"`    // Exited
-	Note    string     `json:"note,omitempty"`    // Warning: something that could not be applied and is not fatal
+	Type    ReportType
+	Status  *Status  // Started
+	Failure *Failure // Failed
+	Exit    *Exit    // Exited
+	Note    string   // Warning: something that could not be applied and is not fatal
 }
 
 type ReportType string
@@ -131,11 +144,11 @@ const (
 	ReportWarning ReportType = "warning"
 )
 
-// Step is what boot tells the monitor, and enter tells exec, one JSON per packet.
+// Step is what boot tells the monitor, and enter tells exec, one per packet.
 type Step struct {
-	Type    StepType `json:"type"`
-	Failure *Failure `json:"failure,omitempty"`
-	Note    string   `json:"note,omitempty"`
+	Type    StepType
+	Failure *Failure
+	Note    string
 }
 
 type StepType string
@@ -153,14 +166,14 @@ const Go = "go"
 
 // Failure is where a start stopped.
 type Failure struct {
-	Stage   string        `json:"stage"` // "root", "mount", "user", "exec", …
-	Syscall string        `json:"syscall,omitempty"`
-	Errno   syscall.Errno `json:"errno,omitempty"`
-	Path    string        `json:"path,omitempty"`
-	Detail  string        `json:"detail,omitempty"`
+	Stage   string // "root", "mount", "user", "exec", …
+	Syscall string
+	Errno   syscall.Errno
+	Path    string
+	Detail  string
 	// ExitCode is what users of docker know: 127 command not found, 126 found and not
 	// executable, 125 the platform's own fault.
-	ExitCode int `json:"exitCode"`
+	ExitCode int
 }
 
 func (f *Failure) Error() string {
@@ -169,7 +182,7 @@ func (f *Failure) Error() string {
 		s += ": " + f.Syscall
 	}
 	if f.Path != "" {
-		s += fmt.Sprintf(" %q", f.Path)
+		s += " " + strconv.Quote(f.Path)
 	}
 	if f.Errno != 0 {
 		s += ": " + f.Errno.Error()
@@ -180,11 +193,35 @@ func (f *Failure) Error() string {
 	return s
 }
 
-// The attach protocol on SocketName. The client sends one JSON line, AttachRequest; then both sides send
+// The attach protocol on SocketName. The client sends a line, AttachRequest; then both sides send
 // frames: 1 byte kind, 3 bytes zero, 4 bytes big-endian length, payload (the header of the Docker Engine API's
 // multiplexed stream, with two kinds more). The monitor ends the connection when the process has ended.
 type AttachRequest struct {
-	Stdin bool `json:"stdin,omitempty"` // this client feeds stdin; when it half-closes, so does stdin
+	Stdin bool // this client feeds stdin; when it half-closes, so does stdin
+}
+
+const (
+	attachOutput = "attach"
+	attachBoth   = "attach stdin"
+)
+
+// Line is the request with its newline.
+func (r AttachRequest) Line() []byte {
+	if r.Stdin {
+		return []byte(attachBoth + "\n")
+	}
+	return []byte(attachOutput + "\n")
+}
+
+// ParseAttachRequest reads a line without its newline.
+func ParseAttachRequest(line []byte) (AttachRequest, error) {
+	switch string(line) {
+	case attachOutput:
+		return AttachRequest{}, nil
+	case attachBoth:
+		return AttachRequest{Stdin: true}, nil
+	}
+	return AttachRequest{}, errors.New("expected \"" + attachOutput + "\" or \"" + attachBoth + "\"")
 }
 
 const (
