@@ -18,7 +18,7 @@ func parseEnv(file string, data []byte, raw bool, lookup func(string) (string, b
 		var warnings []dotenv.Warning
 		entries, warnings, fault = dotenv.Parse(string(data), lookup)
 		for _, w := range warnings {
-			f.at(diag.Warning, CodeUnset, diag.Pos{File: file, Line: w.Line}, w.Name+" is not set and has no default; it is empty", "")
+			f.at(diag.Warning, CodeUnset, diag.Pos{File: file, Line: w.Line, Column: w.Column}, w.Name+" is not set and has no default; it is empty", "")
 		}
 	}
 	if fault != nil {
@@ -26,7 +26,7 @@ func parseEnv(file string, data []byte, raw bool, lookup func(string) (string, b
 		if strings.Contains(fault.Message, "variable name") {
 			hint = "write NAME=value, one per line"
 		}
-		f.at(diag.Error, CodeEnvFile, diag.Pos{File: file, Line: fault.Line}, fault.Message, hint)
+		f.at(diag.Error, CodeEnvFile, diag.Pos{File: file, Line: fault.Line, Column: fault.Column}, fault.Message, hint)
 	}
 	return entries, f.list
 }

@@ -2,12 +2,14 @@ package spec_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stackrun/stack/spec"
+	canonical "github.com/stackrun/stack/spec/render"
 )
 
 // FuzzLoad: whatever a file holds, Load ends, and gives a project or an error.
@@ -23,15 +25,31 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, list := spec.Load(context.Background(), spec.Input{
-			FS:    fstest.MapFS{"c.yaml": {Data: data}, "e.env": {Data: []byte("A=1\n")}},
-			Files: []string{"/c.yaml"}, Dir: "/", Name: "fuzz", Profiles: []string{"*"},
-		})
-		if (p == nil) != list.HasErrors() {
-			t.Fatalf("project %t, errors %v", p != nil, list.Err())
+		load := func(purpose spec.Purpose) *spec.Project {
+			p, list := spec.Load(context.Background(), spec.Input{
+				FS:    fstest.MapFS{"c.yaml": {Data: data}, "e.env": {Data: []byte("A=1\n")}},
+				Files: []string{"/c.yaml"}, Dir: "/", Name: "fuzz", Profiles: []string{"*"}, Purpose: purpose,
+			})
+			if (p == nil) != list.HasErrors() {
+				t.Fatalf("project %t, errors %v", p != nil, list.Err())
+			}
+			return p
 		}
+		shown, managed := load(spec.ToShow), load(spec.ToManage)
+		if shown != nil {
+			if managed == nil {
+				t.Fatal("it can be shown and not managed")
+			}
+			if err := canonical.YAML(io.Discard, shown); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := load(spec.ToRun)
 		if p == nil {
 			return
+		}
+		if shown == nil {
+			t.Fatal("it can be run and not shown")
 		}
 		for name, s := range p.Services {
 			if s.Image == "" || s.Name != name {

@@ -60,8 +60,9 @@ func Locate(fsys fs.FS, r Request) (*Location, diag.List) {
 type locator struct {
 	faults
 	Request
-	fs  fs.FS
-	env map[string]string
+	fs         fs.FS
+	env        map[string]string
+	dotenvRead string // the .env that was read first
 }
 
 func (l *locator) locate() *Location {
@@ -164,9 +165,13 @@ func (l *locator) present(dir string, names []string) []string {
 // dotenv adds the variables of dir/.env that are not set yet.
 func (l *locator) dotenv(dir string) {
 	file := path.Join(dir, ".env")
+	if l.dotenvRead == file {
+		return // the working directory is the project's
+	}
 	if info, err := fs.Stat(l.fs, fsPath(file)); err != nil || info.IsDir() {
 		return
 	}
+	l.dotenvRead = file
 	l.readEnv(file, l.env)
 }
 

@@ -53,7 +53,7 @@ func TestLocate(t *testing.T) {
 		{name: "stdin", r: spec.Request{Cwd: "/q", Files: []string{"-"}}, files: "-", dir: "/q"},
 		{name: "--profile replaces", r: spec.Request{Cwd: "/p", Profiles: []string{"only"}}, files: "/p/compose.yaml /p/compose.override.yml", dir: "/p", prof: "only"},
 		{name: "bad name", r: spec.Request{Cwd: "/p", Name: "Bad"}, files: "/p/compose.yaml /p/compose.override.yml", dir: "/p", pname: "Bad", prof: "x y", fault: `invalid project name "Bad"`},
-		{name: "bad .env", r: spec.Request{Cwd: "/bad"}, files: "/bad/compose.yaml", dir: "/bad", fault: `/bad/.env:1: invalid env file: unexpected character ' '`},
+		{name: "bad .env", r: spec.Request{Cwd: "/bad"}, files: "/bad/compose.yaml", dir: "/bad", fault: `/bad/.env:1:1: invalid env file: unexpected character ' '`},
 		{name: "missing --env-file", r: spec.Request{Cwd: "/p", EnvFiles: []string{"no.env"}}, files: "/p/compose.yaml /p/compose.override.yml", dir: "/p", fault: "/p/no.env: cannot read file: no such file"},
 		{name: "nothing", r: spec.Request{Cwd: "/empty"}, dir: "/empty", fault: "no configuration file provided"},
 	} {

@@ -6,6 +6,7 @@ package dotenv
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stackrun/stack/spec/interp"
 )
@@ -21,6 +22,7 @@ type Entry struct {
 // Error is a fault of the file.
 type Error struct {
 	Line    int
+	Column  int // in runes, from 1; 0 = not known
 	Message string
 }
 
@@ -28,8 +30,9 @@ func (e *Error) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Mes
 
 // Warning is a variable that a value refers to and that is not set.
 type Warning struct {
-	Line int
-	Name string
+	Line   int
+	Column int // of the value
+	Name   string
 }
 
 // Parse reads the Compose grammar. lookup gives the variables of the environment,
@@ -37,6 +40,7 @@ type Warning struct {
 func Parse(text string, lookup interp.Lookup) ([]Entry, []Warning, *Error) {
 	p := &parser{text: strings.TrimPrefix(text, "\ufeff"), line: 1, outer: lookup, seen: map[string]string{}}
 	p.text = strings.ReplaceAll(p.text, "\r\n", "\n")
+	p.full = p.text
 	for p.skip() {
 		if err := p.statement(); err != nil {
 			return nil, nil, err
@@ -46,7 +50,8 @@ func Parse(text string, lookup interp.Lookup) ([]Entry, []Warning, *Error) {
 }
 
 type parser struct {
-	text     string
+	full     string
+	text     string // the rest of full
 	line     int
 	outer    interp.Lookup
 	seen     map[string]string
@@ -79,7 +84,13 @@ func (p *parser) skip() bool {
 }
 
 func (p *parser) fail(format string, args ...any) *Error {
-	return &Error{p.line, fmt.Sprintf(format, args...)}
+	return &Error{p.line, p.column(), fmt.Sprintf(format, args...)}
+}
+
+// column is where the rest of the text starts.
+func (p *parser) column() int {
+	before := p.full[:len(p.full)-len(p.text)]
+	return utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 }
 
 func (p *parser) statement() *Error {
@@ -198,7 +209,7 @@ func (p *parser) expand(s string) (string, *Error) {
 		return "", p.fail("%s", err.Message)
 	}
 	for _, m := range missing {
-		p.warnings = append(p.warnings, Warning{p.line, m.Name})
+		p.warnings = append(p.warnings, Warning{p.line, p.column(), m.Name})
 	}
 	return v, nil
 }
@@ -268,10 +279,10 @@ func ParseRaw(text string, lookup interp.Lookup) ([]Entry, *Error) {
 		}
 		key, value, ok := strings.Cut(l, "=")
 		if key == "" {
-			return nil, &Error{line, "expected a variable name"}
+			return nil, &Error{line, 1, "expected a variable name"}
 		}
 		if strings.ContainsAny(key, " \t") {
-			return nil, &Error{line, fmt.Sprintf("the variable name %q has a blank in it", key)}
+			return nil, &Error{line, 1, fmt.Sprintf("the variable name %q has a blank in it", key)}
 		}
 		if !ok {
 			if value, ok = lookup(key); !ok {

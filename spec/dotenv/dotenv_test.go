@@ -65,7 +65,7 @@ func TestParseFaults(t *testing.T) {
 		}
 	}
 	_, warnings, _ := dotenv.Parse("A=1\nB=$N", lookup)
-	if len(warnings) != 1 || warnings[0] != (dotenv.Warning{Line: 2, Name: "N"}) {
+	if len(warnings) != 1 || warnings[0] != (dotenv.Warning{Line: 2, Column: 3, Name: "N"}) {
 		t.Errorf("warnings %v", warnings)
 	}
 }

@@ -119,6 +119,7 @@ func (p *parser) syntax(err error, data []byte) {
 		at.Line = n
 	}
 	at.Column = indentation(data, at.Line) + 1
+	at.Column = syntaxColumn(data, at.Line, text)
 	p.fault(CodeSyntax, at, "invalid YAML", text, hint)
 }
 
@@ -165,6 +166,31 @@ func indentation(data []byte, line int) int {
 		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
 	return len(data) - len(bytes.TrimLeft(data, " "))
+}
+
+// syntaxColumn finds what yaml.v3 does not say: where on its line a fault is. It is the
+// character that the message is about, else the first of the line.
+func syntaxColumn(data []byte, line int, message string) int {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	text, _, _ := bytes.Cut(data, []byte("\n"))
+	at := len(text) - len(bytes.TrimLeft(text, " "))
+	switch {
+	case strings.Contains(message, "mapping values are not allowed"):
+		if i := bytes.LastIndex(bytes.TrimRight(text, " \r"), []byte(":")); i > at {
+			at = i
+		}
+	case strings.Contains(message, "unexpected end of stream"):
+		if i := bytes.IndexAny(text, "\"'"); i > at { // the quote that is not closed
+			at = i
+		}
+	case strings.Contains(message, "cannot start any token"):
+		if i := bytes.IndexAny(text, "\t@`%"); i > at {
+			at = i
+		}
+	}
+	return utf8.RuneCount(text[:at]) + 1
 }
 
 func (p *parser) document(y *yaml.Node) *Node {
