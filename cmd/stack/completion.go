@@ -1,7 +1,12 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/spec"
 )
 
 func newCompletionCommand(a *app) *cobra.Command {
@@ -25,4 +30,39 @@ func newCompletionCommand(a *app) *cobra.Command {
 			return root.GenFishCompletion(a.out, true)
 		},
 	}
+}
+
+// completeServices makes shells complete the file's services where a verb takes them, instead of the names of files.
+func (a *app) completeServices(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		_, takes, ok := strings.Cut(cmd.Use, "SERVICE")
+		switch {
+		case cmd.ValidArgsFunction != nil || len(cmd.ValidArgs) > 0:
+		case !ok:
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		default:
+			several := strings.HasPrefix(takes, "...") || strings.HasPrefix(takes, " [SERVICE...")
+			cmd.ValidArgsFunction = func(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
+				if len(before) > 0 && !several {
+					return nil, cobra.ShellCompDirectiveDefault // of a command in the container
+				}
+				return a.services(cmd, before), cobra.ShellCompDirectiveNoFileComp
+			}
+		}
+	}
+}
+
+// services are those of the file without those that stand on the command line already. A file that cannot be read has none:
+// nobody wants a message while he types.
+func (a *app) services(cmd *cobra.Command, without []string) []string {
+	in, err := a.input()
+	if err != nil || slices.Contains(in.Files, spec.Stdin) {
+		return nil
+	}
+	in.Purpose = spec.ToManage
+	p, faults := spec.Load(cmd.Context(), in)
+	if faults.HasErrors() {
+		return nil
+	}
+	return slices.DeleteFunc(serviceNames(p), func(s string) bool { return slices.Contains(without, s) })
 }

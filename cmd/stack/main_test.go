@@ -124,12 +124,18 @@ func (u *person) write(name, content string) {
 // run types a command line: words apart by spaces.
 func (u *person) run(line string) (code int, stdout, stderr string) {
 	u.t.Helper()
+	return u.args(strings.Fields(line)...)
+}
+
+// args is run for words that are apart already.
+func (u *person) args(words ...string) (code int, stdout, stderr string) {
+	u.t.Helper()
 	var out, errs text
 	env := map[string]string{}
 	for k, v := range u.env {
 		env[k] = v
 	}
 	u.last = &app{in: u.in, out: &out, err: &errs, env: env, openEngine: emptyEngine}
-	code = u.last.run(strings.Fields(line))
+	code = u.last.run(words)
 	return code, out.String(), errs.String()
 }

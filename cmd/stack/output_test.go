@@ -42,7 +42,7 @@ func TestPsTable(t *testing.T) {
 		rows = append(rows, newPsRow(c, noon, false))
 	}
 	var b strings.Builder
-	if err := writePs(&b, "table", rows); err != nil {
+	if err := writePs(&b, "table", rows, 0); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -81,7 +81,7 @@ func TestPsChoosesAndFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range []string{
-		"Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks", "Ports",
+		"Command", "CreatedAt", "Engine", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks", "Ports",
 		"Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status",
 	} {
 		if _, ok := row[k]; !ok {
@@ -90,6 +90,50 @@ func TestPsChoosesAndFormats(t *testing.T) {
 	}
 	if row["ExitCode"] != 137.0 || row["State"] != "exited" || fmt.Sprint(row["Publishers"]) != "[]" {
 		t.Errorf("got %s", out)
+	}
+}
+
+// A narrow terminal gets fewer columns and no broken lines; what is asked for most stays.
+func TestPsFitsTheTerminal(t *testing.T) {
+	var rows []psRow
+	for _, c := range (&psFlags{all: true, orphans: true}).choose(fleet(), nil) {
+		c.Ports = nil
+		rows = append(rows, newPsRow(c, noon, false))
+	}
+	for cols, want := range map[int]string{
+		0:   "NAME IMAGE COMMAND SERVICE CREATED STATUS PORTS",
+		300: "NAME IMAGE COMMAND SERVICE CREATED STATUS PORTS",
+		115: "NAME IMAGE SERVICE CREATED STATUS PORTS",
+		90:  "NAME IMAGE SERVICE STATUS PORTS",
+		78:  "NAME SERVICE STATUS PORTS",
+		70:  "NAME STATUS PORTS",
+	} {
+		text := psTable(rows, cols)
+		head, _, _ := strings.Cut(text, "\n")
+		if got := strings.Join(strings.Fields(head), " "); got != want {
+			t.Errorf("%d columns: %s, want %s", cols, got, want)
+		}
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSuffix(line, "\n"); strings.HasSuffix(line, " ") || cols > 0 && len([]rune(line)) > cols {
+				t.Errorf("%d columns: %q", cols, line)
+			}
+		}
+	}
+}
+
+func TestPsTemplates(t *testing.T) {
+	row := newPsRow(fleet()[2], noon, false)
+	for format, want := range map[string]string{
+		`{{title .State}} {{upper .Name}}`:               "Running SHOP-WEB-1\n",
+		`{{.Label "a"}}{{.Label "none"}}`:                "1\n",
+		`[{{pad .State 1 2}}] {{truncate .Name 4}}`:      "[ running  ] shop\n",
+		`{{json .Names}} {{index (split .Image ":") 1}}`: `"shop-web-1" 1.22` + "\n",
+		`table {{.ID}}\t{{.RunningFor}}`:                 "CONTAINER ID   CREATED\nccc            2 hours ago\n",
+	} {
+		var b strings.Builder
+		if err := writePs(&b, format, []psRow{row}, 0); err != nil || b.String() != want {
+			t.Errorf("%s: %v, %q", format, err, b.String())
+		}
 	}
 }
 

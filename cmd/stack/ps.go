@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile"
 )
 
@@ -93,7 +94,11 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	for i, c := range chosen {
 		rows[i] = newPsRow(c, time.Now(), p.noTrunc || p.format == "json")
 	}
-	return writePs(a.out, p.format, rows)
+	cols := 0
+	if t := terminal.Of(a.out); t != nil {
+		_, cols, _ = t.Size()
+	}
+	return writePs(a.out, p.format, rows, cols)
 }
 
 // choose filters and sorts by name, replicas by number.

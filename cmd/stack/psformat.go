@@ -1,15 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"text/template"
 	"time"
 
 	"github.com/stackrun/stack/reconcile"
@@ -19,6 +15,7 @@ import (
 type psRow struct {
 	Command      string
 	CreatedAt    string
+	Engine       string // of docker compose's: always empty here
 	ExitCode     int
 	Health       string
 	ID           string
@@ -37,7 +34,12 @@ type psRow struct {
 	Size         string
 	State        string
 	Status       string
+
+	labels map[string]string
 }
+
+// Label is for templates: the value of one label.
+func (r psRow) Label(name string) string { return r.labels[name] }
 
 const shortCommand = 20 // characters, as docker ps
 
@@ -52,7 +54,7 @@ func newPsRow(c reconcile.Container, now time.Time, noTrunc bool) psRow {
 		Mounts: strings.Join(c.Mounts, ","), Name: c.Name, Names: c.Name,
 		Networks: strings.Join(slices.Sorted(maps.Keys(c.Networks)), ","), Ports: ports(c.Ports), Project: c.Project,
 		Publishers: c.Ports, RunningFor: human(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",
-		State: c.State, Status: status(c, now),
+		State: c.State, Status: status(c, now), labels: c.Labels,
 	}
 	if r.Publishers == nil {
 		r.Publishers = []reconcile.Publisher{}
@@ -172,65 +174,4 @@ func human(d time.Duration) string {
 		return fmt.Sprintf("%d months", h/24/30)
 	}
 	return fmt.Sprintf("%d years", h/24/365)
-}
-
-// writePs prints rows as a table, as one JSON object a line, or by a template; `table TEMPLATE` is a template with a header.
-func writePs(w io.Writer, format string, rows []psRow) error {
-	switch format {
-	case "", "table":
-		t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
-		fmt.Fprintln(t, "NAME\tIMAGE\tCOMMAND\tSERVICE\tCREATED\tSTATUS\tPORTS")
-		for _, r := range rows {
-			fmt.Fprintln(t, strings.Join([]string{r.Name, r.Image, r.Command, r.Service, r.RunningFor, r.Status, r.Ports}, "\t"))
-		}
-		return t.Flush()
-	case "json":
-		enc := json.NewEncoder(w)
-		for _, r := range rows {
-			if err := enc.Encode(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	text, table := strings.CutPrefix(format, "table ")
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	tmpl, err := template.New("format").Funcs(template.FuncMap{
-		"json":  func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
-		"join":  strings.Join,
-		"lower": strings.ToLower, "upper": strings.ToUpper, "split": strings.Split,
-	}).Parse(text)
-	if err != nil {
-		return usageError("invalid --format: %w", err)
-	}
-	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
-	if table {
-		header := map[string]string{}
-		for _, k := range psKeys {
-			header[k] = psHeaders[k]
-			if header[k] == "" {
-				header[k] = strings.ToUpper(k)
-			}
-		}
-		if err := tmpl.Execute(t, header); err != nil {
-			return usageError("invalid --format: %w", err)
-		}
-		fmt.Fprintln(t)
-	}
-	for _, r := range rows {
-		if err := tmpl.Execute(t, r); err != nil {
-			return usageError("invalid --format: %w", err)
-		}
-		fmt.Fprintln(t)
-	}
-	return t.Flush()
-}
-
-var psKeys = []string{
-	"Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names", "Networks",
-	"Ports", "Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status",
-}
-
-var psHeaders = map[string]string{
-	"CreatedAt": "CREATED AT", "ExitCode": "EXIT CODE", "ID": "CONTAINER ID", "RunningFor": "CREATED", "LocalVolumes": "LOCAL VOLUMES",
 }

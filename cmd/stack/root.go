@@ -77,6 +77,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	} {
 		root.AddCommand(make(a))
 	}
+	a.completeServices(root)
 	for _, c := range refusedCommands() {
 		root.AddCommand(c)
 	}

@@ -30,7 +30,7 @@ func Run(r roots.Roots) []Check {
 	var all []Check
 	for _, probe := range []func() []Check{
 		one(checkRoot), one(checkKernel), one(checkNamespaces), one(checkMountAPI), one(checkOverlay), one(checkOpenat2),
-		one(checkPidfd), one(checkSeccomp), checkCgroups, checkNetwork, one(checkForwarding),
+		one(checkPidfd), one(checkSeccomp), checkCgroups, checkNetwork, one(checkForwarding), one(checkFirewall),
 		func() []Check {
 			return []Check{checkRootDir("state root", r.State, true), checkRootDir("run root", r.Run, false)}
 		},

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestCompletion(t *testing.T) {
+	u := newPerson(t, nil)
+	for line, want := range map[string]string{
+		"__complete logs ":      "batch db web :4",
+		"__complete logs db ":   "batch web :4",
+		"__complete exec ":      "batch db web :4",
+		"__complete exec db ":   ":0",
+		"__complete restart w":  "batch db web :4",
+		"__complete version ":   ":4",
+		"__complete completion": "completion",
+	} {
+		words := strings.Fields(line)
+		if strings.HasSuffix(line, " ") {
+			words = append(words, "")
+		}
+		_, out, _ := u.args(words...)
+		if got := strings.Join(strings.Fields(out), " "); !strings.HasPrefix(got, want) {
+			t.Errorf("stack %s: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// The script is one that bash takes, and says what to call.
+func TestCompletionScript(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash")
+	}
+	u := newPerson(t, nil)
+	code, script, errs := u.run("completion bash")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	cmd := exec.Command(bash, "--norc", "-c", script+"\ncomplete -p stack")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "__start_stack") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
