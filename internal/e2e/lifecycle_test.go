@@ -103,7 +103,14 @@ volumes:
 }
 
 // TestHealth: the three conditions in order, a check that never passes fails up --wait at once and is named.
+// TestHealth: each project is gone before the next is compared with the machine: their probes come and go.
 func TestHealth(t *testing.T) {
+	t.Run("gates", healthGates)
+	t.Run("unhealthy", unhealthyGate)
+	t.Run("failed job", failedJobGate)
+}
+
+func healthGates(t *testing.T) {
 	p := compose(t, "health", `
 services:
   slow:
@@ -136,7 +143,9 @@ services:
 	if !strings.Contains(out, "job") || !strings.Contains(out, "last") || strings.Index(out, "job") > strings.Index(out, "last") {
 		t.Errorf("last ran before job:\n%s", out)
 	}
+}
 
+func unhealthyGate(t *testing.T) {
 	bad := compose(t, "unhealthy", `
 services:
   bad:
@@ -156,6 +165,9 @@ services:
 	if c, ok := bad.ps()["unhealthy-after-1"]; ok && c.State == "running" {
 		t.Error("a dependent of an unhealthy service was started")
 	}
+}
+
+func failedJobGate(t *testing.T) {
 	failed := compose(t, "failedjob", `
 services:
   job:
