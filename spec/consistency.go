@@ -20,10 +20,10 @@ func (d *decoder) consistency() {
 		d.checkModels(s)
 		d.checkDependencies(s)
 		d.checkMounts(s)
-		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs)
-		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets)
+		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs, "configs")
+		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets, "secrets")
 		if s.Build != nil {
-			d.checkFiles(s, "secrets", "secret", s.Build.Secrets, d.project.Secrets)
+			d.checkFiles(s, "secrets", "secret", s.Build.Secrets, d.project.Secrets, "build", "secrets")
 		}
 	}
 	d.checkCycles()
@@ -196,10 +196,11 @@ func (d *decoder) itemNode(list *tree.Node, target string) *tree.Node {
 	return nil
 }
 
-func (d *decoder) checkFiles(s *draft, section, what string, uses []FileUse, defined map[string]*FileObject) {
+// checkFiles finds uses, written below the keys at, of what the section does not define.
+func (d *decoder) checkFiles(s *draft, section, what string, uses []FileUse, defined map[string]*FileObject, at ...string) {
 	for _, u := range uses {
 		if defined[u.Source] == nil {
-			d.err(CodeUndefined, s.child(section, u.Source), fmt.Sprintf("service %q uses %s %q, which is not defined", s.Name, what, u.Source), orDefine(u.Source, section, sortedKeys(defined)))
+			d.err(CodeUndefined, s.child(append(slices.Clone(at), u.Source)...), fmt.Sprintf("service %q uses %s %q, which is not defined", s.Name, what, u.Source), orDefine(u.Source, section, sortedKeys(defined)))
 		}
 	}
 }

@@ -92,6 +92,9 @@ func (d *decoder) pullPolicy(n *tree.Node) string {
 
 func (d *decoder) containerName(n *tree.Node) string {
 	s := d.str(n)
+	if s == "" && n.Kind == tree.Scalar && n.Type == tree.String {
+		d.err(CodeName, n, "the name of the container is empty", "remove container_name, or give it a value")
+	}
 	for i, r := range s {
 		if !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || i > 0 && strings.ContainsRune("_.-", r)) || len(s) < 2 {
 			d.err(CodeName, n, fmt.Sprintf("%q is not the name of a container", s), "use two or more letters, digits, _ . and -, starting with a letter or digit")

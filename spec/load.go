@@ -231,9 +231,21 @@ func setPaths(n *tree.Node, at string) {
 	}
 }
 
+// count is the number of places below n: a map that grows by doubling costs a tenth of a load.
+func count(n *tree.Node) int {
+	c := len(n.Pairs) + len(n.Items)
+	for _, p := range n.Pairs {
+		c += count(p.Value)
+	}
+	for _, it := range n.Items {
+		c += count(it)
+	}
+	return c
+}
+
 // sourcesOf is the place of every value of the model.
 func sourcesOf(model *tree.Node) Sources {
-	s := Sources{}
+	s := make(Sources, count(model))
 	var walk func(n *tree.Node)
 	walk = func(n *tree.Node) {
 		for _, p := range n.Pairs {
