@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -77,6 +78,9 @@ func (a *app) loadFor(ctx context.Context, purpose spec.Purpose, services []stri
 
 // input is what spec.Load is to look at.
 func (a *app) input() (spec.Input, error) {
+	// A command lives for milliseconds and what it reads stays reachable: collecting
+	// at 4 MiB, Go's first step, is a third of the time of loading 100 services.
+	debug.SetGCPercent(400)
 	loc, list := a.locate()
 	if list.HasErrors() {
 		return spec.Input{}, &loadError{list}
