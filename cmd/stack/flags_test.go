@@ -170,3 +170,24 @@ func TestExitCodeFromEndsAll(t *testing.T) {
 		t.Errorf("%v, --abort-on-container-exit is %v: --exit-code-from implies it", err, u.abortOnExit)
 	}
 }
+
+// Help shows a verb's own flags and says where the others are.
+func TestHelp(t *testing.T) {
+	u := newPerson(t, nil)
+	_, root, _ := u.run("--help")
+	for _, want := range []string{"stack [GLOBAL OPTIONS] COMMAND\n", "  up ", "--parallel", "-f, --file"} {
+		if !strings.Contains(root, want) {
+			t.Errorf("no %q in\n%s", want, root)
+		}
+	}
+	for _, c := range newRoot(u.last).Commands() {
+		if c.Hidden {
+			continue
+		}
+		code, out, errs := u.run(c.Name() + " --help")
+		if code != 0 || errs != "" || strings.Contains(out, "[flags]") || strings.Contains(out, "(default )") || strings.Contains(out, "--state-root") ||
+			!strings.Contains(out, "see 'stack --help'") {
+			t.Errorf("stack %s --help: code %d\n%s%s", c.Name(), code, out, errs)
+		}
+	}
+}

@@ -60,7 +60,6 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.progress, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
 	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
 	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
-	f.Lookup("parallel").DefValue = "" // none to show
 	f.Bool("compatibility", false, "")
 	f.Bool("dry-run", false, "")
 	f.Bool("all-resources", false, "")
@@ -77,12 +76,29 @@ If it fails:  stack doctor      says what this host lacks`,
 	} {
 		root.AddCommand(make(a))
 	}
+	for _, c := range append(root.Commands(), root) {
+		c.DisableFlagsInUseLine = true // each says where its own stand
+	}
+	root.SetUsageTemplate(usageTemplate)
 	a.completeServices(root)
 	for _, c := range refusedCommands() {
 		root.AddCommand(c)
 	}
 	return root
 }
+
+// usageTemplate is cobra's without the global options below each verb: they hide the verb's own.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasAvailableSubCommands}}
+
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
+
+Options:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}
+
+{{if .HasAvailableInheritedFlags}}Global options stand before the verb: see 'stack --help'.{{else}}'stack COMMAND --help' says more about a command.{{end}}
+`
 
 // unknownCommand names what was meant, if it can.
 func unknownCommand(cmd *cobra.Command, args []string) error {
