@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/schema"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -124,6 +125,33 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"Ports[].Name":        "documentation, says the language",
 		"Ports[].AppProtocol": "documentation, says the language",
 		"Ports[].Mode":        "host and ingress are the same on one host",
+		"Mounts[].Written":    "for showing the file as it is written",
+		"Tmpfs[].Written":     "for showing the file as it is written",
+		"RestartText":         "for showing the file as it is written; Restart has its meaning",
+		"Unset[]":             "for showing the file as it is written; they are in no environment",
+		"Links[]":             "aliases, when the file is loaded to be run",
+		"UserNS":              "host is all that the loader lets through, and is so",
+		"Windows":             "default is all that the loader lets through on Linux",
+		"Extensions.*[]":      "x- keys have no meaning",
+	}
+	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
+	parts := map[string]string{
+		"BlkIO": "blkio_config", "Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop", "DeviceCgroupRules": "device_cgroup_rules",
+		"ExternalLinks": "external_links", "GPUs": "gpus", "Models": "models", "PostStart": "post_start", "PreStart": "pre_start", "PreStop": "pre_stop",
+		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket", "VolumesFrom": "volumes_from",
+		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
+		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
+		"Mounts[].SELinux": "volumes[].bind.selinux", "Tmpfs[].SELinux": "volumes[].bind.selinux",
+		// As written; what has an effect on one host is in Replicas, Restart, Resources and Labels (spec.Deploy).
+		"Deploy": "",
+	}
+	for _, key := range parts {
+		if key == "" {
+			continue
+		}
+		if at := schema.At("services.*." + key); at == nil || at.Level == schema.Supported {
+			t.Errorf("%s is supported, says the schema, and listed here as refused or without effect", key)
+		}
 	}
 	build := func() (*spec.Project, *spec.Service) {
 		s := &spec.Service{Name: "web", Image: "app:1", Replicas: 1, Networks: map[string]*spec.Endpoint{"default": {}},
@@ -154,6 +182,9 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		all[path](reflect.ValueOf(s).Elem(), func(v reflect.Value) { set(v, "other") })
 		after, refused := want(p)
 		_, listed := reasons[path]
+		for part := range parts {
+			listed = listed || path == part || strings.HasPrefix(path, part+".") || strings.HasPrefix(path, part+"[")
+		}
 		switch carried := after != before || refused; {
 		case !carried && !listed:
 			t.Errorf("spec.Service.%s is dropped: give it a place in plan.Spec, refuse it by name, or list it with the reason", path)
