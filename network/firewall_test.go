@@ -153,7 +153,7 @@ func sendToTheirLoopback(gw string, port int) error {
 		}
 	}
 	// An answer to another datagram says that the first ones have arrived, or never will.
-	_, err = net.DialTimeout("tcp", gw+":1", time.Second)
+	_, err = net.DialTimeout("tcp", gw+":1", 10*time.Second)
 	if err == nil || !strings.Contains(err.Error(), "refused") {
 		return fmt.Errorf("expected %s to refuse a connection, got %v", gw, err)
 	}

@@ -96,7 +96,10 @@ func TestDeleteIsIdempotentAndRemovesAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(s.Path, "a/b"), 0o500); err != nil {
+	if err := os.Mkdir(filepath.Join(s.Path, "a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.Path, "a/b"), 0o500); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -17,6 +18,7 @@ func bind(source, target string, options ...string) mount.Mount {
 }
 
 func TestBinds(t *testing.T) {
+	sandbox.Require(t)
 	host := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(host, "below"), 0o755))
 	must(t, unix.Mount("tmpfs", filepath.Join(host, "below"), "tmpfs", 0, ""))
@@ -71,6 +73,7 @@ func TestMountFaultsNameTheirPlace(t *testing.T) {
 }
 
 func TestPropagation(t *testing.T) {
+	sandbox.Require(t)
 	host := t.TempDir()
 	must(t, unix.Mount("tmpfs", host, "tmpfs", 0, ""))
 	defer unix.Unmount(host, unix.MNT_DETACH)
