@@ -73,8 +73,12 @@ func (a *app) parallel() int { return a.global.parallel }
 // progress is where events go, made at the first call.
 func (a *app) progress() progress.Printer {
 	if a.printer == nil {
+		mode := progress.Mode(a.global.progress)
+		if mode == progress.Auto && a.env["TERM"] == "dumb" { // terminfo(5): it cannot move its cursor
+			mode = progress.Plain
+		}
 		a.printer = progress.New(a.err, progress.Options{
-			Mode: progress.Mode(a.global.progress), Color: a.color(a.err), Terminal: terminal.Of(a.err),
+			Mode: mode, Color: a.color(a.err), Terminal: terminal.Of(a.err),
 		})
 	}
 	return a.printer

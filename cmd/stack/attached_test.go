@@ -223,3 +223,32 @@ func TestUpSurvivesARestart(t *testing.T) {
 		t.Errorf("code %d, screen\n%s", code, screen)
 	}
 }
+
+// A terminal that cannot move its cursor gets plain lines, one that is asked for none no colours.
+func TestTerminalsThatCanLess(t *testing.T) {
+	for _, tt := range []struct {
+		env, line string
+		escapes   string // the only ones that may be there
+	}{
+		{"TERM=dumb", "up -d", ""},
+		{"COMPOSE_ANSI=never", "up -d", ""},
+		{"COMPOSE_PROGRESS=plain", "up -d", ""},
+		{"COMPOSE_PROGRESS=json", "up -d", ""},
+		{"NO_COLOR=1", "up -d", "AJK"},
+		{"TERM=xterm", "--ansi always up -d", "AJKm"},
+	} {
+		u := newPerson(t, newWorld(t, closed))
+		name, value, _ := strings.Cut(tt.env, "=")
+		u.env[name] = value
+		code, screen := u.sit(tt.line).ends()
+		for _, seq := range regexp.MustCompile(`\x1b\[?[0-9;]*(.)`).FindAllStringSubmatch(screen, -1) {
+			if !strings.Contains(tt.escapes, seq[1]) {
+				t.Errorf("%s stack %s: %q in\n%q", tt.env, tt.line, seq[0], screen)
+				break
+			}
+		}
+		if code != 0 || !strings.Contains(screen, "shop-web-1") {
+			t.Errorf("%s stack %s: code %d\n%s", tt.env, tt.line, code, screen)
+		}
+	}
+}
