@@ -74,7 +74,7 @@ services:
 	}
 	// The default set without CHOWN and with NET_ADMIN, as the bounding set of a process that is not root.
 	equal(t, "bounding set", p.sh("app", "grep CapBnd /proc/1/status"), "CapBnd:\t00000000a80435fa")
-	for _, line := range []string{"touch /x", "echo 1 >/proc/sys/kernel/domainname", "mount -t tmpfs x /mnt", "cat /proc/kcore"} {
+	for _, line := range []string{"touch /x", "echo 1 >/proc/sys/kernel/domainname", "mount -t tmpfs x /mnt", "head -c 1 /proc/kcore | grep ."} {
 		if r := p.run("exec", "-T", "app", "sh", "-c", line); r.code == 0 {
 			t.Errorf("%s succeeded: %s", line, r)
 		}
