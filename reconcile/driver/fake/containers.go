@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -57,7 +58,10 @@ func (c *containers) find(id string) (*container, error) {
 
 func (c *containers) Create(ctx context.Context, cfg runtime.Config) (s runtime.State, err error) {
 	err = c.host().do(ctx, "Containers.Create", func() error {
-		if c.containers[cfg.ID] != nil {
+		if x := c.containers[cfg.ID]; x != nil && reflect.DeepEqual(x.cfg, copyConfig(cfg)) {
+			s = x.state()
+			return nil
+		} else if x != nil {
 			return errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("container %.12s exists", cfg.ID))
 		}
 		for _, other := range c.containers {

@@ -1,5 +1,5 @@
 // Package fake is a host in memory: drivers that keep the contracts of package driver without a kernel. Tests of the loop
-// run on it, in fake time when inside testing/synctest; the contract tests of package drivertest run on it and on the real
+// run on it, in fake time when inside testing/synctest; the contract tests of package contract run on it and on the real
 // drivers alike.
 package fake
 
