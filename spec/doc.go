@@ -11,6 +11,7 @@
 //	decode*.go      nodes into values, a table of fields per object
 //	build.go        profiles, defaults, implied dependencies
 //	consistency.go  what no single key can tell
+//	purpose.go      what of it matters to run, to show or to manage the project
 //
 // Every node keeps file, line and column on this way, so every fault and every
 // entry of Project.Sources names its real place. All faults of a pass come in one

@@ -71,10 +71,6 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 			l.err(CodeCycle, name, "include: "+strings.Join(append(slices.Clone(l.chain), file), " -> "), "")
 			return nil
 		}
-		if slices.Contains(l.in.Files, file) {
-			l.err(CodeCycle, name, "include: "+file+" includes itself", "")
-			return nil
-		}
 		src, ok := l.parse(file, name)
 		if !ok {
 			return nil

@@ -199,7 +199,11 @@ type scope struct {
 // model reads the documents of files into one: interpolate, include, extend, merge.
 func (l *loader) model(files []source, sc scope) *tree.Node {
 	var model *tree.Node
+	depth := len(l.chain)
 	for _, f := range files {
+		if l.chain = l.chain[:depth]; !slices.Contains(l.chain, f.file) {
+			l.chain = append(l.chain, f.file)
+		}
 		for _, doc := range f.docs {
 			l.interpolate(doc, sc.lookup)
 			doc = l.include(doc, sc)
@@ -211,6 +215,7 @@ func (l *loader) model(files []source, sc scope) *tree.Node {
 			model = l.merge(model, doc)
 		}
 	}
+	l.chain = l.chain[:depth]
 	dropResets(model)
 	return model
 }
