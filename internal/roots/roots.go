@@ -5,6 +5,7 @@ package roots
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
 	"path/filepath"
 )
 
@@ -19,10 +20,18 @@ const (
 //	Run does not: sockets, pid files, network namespaces, records of kernel objects.
 type Roots struct{ State, Run string }
 
-// Instance is 6 hex digits derived from State and Run. Names of bridges, nft tables and the cgroup
-// parent carry it.
+// Instance is 6 hex digits derived from State, Run, and the network namespace of the process. Names of bridges,
+// nft tables and the cgroup parent carry it.
+//
+// The namespace is in it because cgroups have no such border: two daemons in two containers or test machines may well use
+// the same paths and yet see one cgroup tree, where each would take the other's cgroups for what a crash has left. It
+// stays the same as long as what carries the id can exist: for the life of the namespace.
 func (r Roots) Instance() string {
-	sum := sha256.Sum256([]byte(r.State + "\x00" + r.Run))
+	netns, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		netns = "" // without /proc the paths have to do
+	}
+	sum := sha256.Sum256([]byte(r.State + "\x00" + r.Run + "\x00" + netns))
 	return hex.EncodeToString(sum[:3])
 }
 
