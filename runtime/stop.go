@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +96,7 @@ func (d *Driver) killAll(ctx context.Context, l *live) error {
 	return d.cgroups.Kill(ctx, l.id)
 }
 
-// Kill sends sig to the container's init. Not running = success.
+// Kill sends sig to the container's init. SIGKILL ends a paused container too. Not running = success.
 func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 	if _, err := d.config(id); err != nil {
 		return err
@@ -105,6 +107,17 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 	}
 	if err := l.init().send(sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %.12s: %w", unix.SignalName(sig), id, err)
+	}
+	if sig != unix.SIGKILL {
+		return nil // a paused process takes it when it goes on
+	}
+	// The freezer of v1 holds back even SIGKILL.
+	frozen, err := d.cgroups.Frozen(id)
+	if err != nil || !frozen {
+		return nil
+	}
+	if err := d.cgroups.Freeze(ctx, id, false); err != nil && !errors.Is(err, fs.ErrNotExist) { // its cgroup ended with it
+		return err
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,5 +75,23 @@ func TestJoinsNamespacesByPath(t *testing.T) {
 	}
 	if got[5] == "0" || got[6] != "box" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// In the host's cgroup namespace a container sees the host's tree, and cannot write it.
+func TestHostCgroupNamespace(t *testing.T) {
+	c := newContainer(t, image(t), "ls /sys/fs/cgroup; for f in $(ls -d /sys/fs/cgroup/*/ | head -n 1) /sys/fs/cgroup; do mkdir $f/evil 2>/dev/null && echo made $f; done; true")
+	c.cgroups()
+	c.Spec.Linux.Namespaces = slices.DeleteFunc(c.Spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+	out := c.output()
+	entries, err := os.ReadDir("/sys/fs/cgroup")
+	must(t, err)
+	for _, e := range entries {
+		if !strings.Contains(out, e.Name()+"\n") {
+			t.Errorf("no %s in %q", e.Name(), out)
+		}
+	}
+	if len(entries) == 0 || strings.Contains(out, "made") {
+		t.Errorf("%q", out)
 	}
 }
