@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -34,26 +34,44 @@ func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
 	for n := 1; ; n++ {
 		died := false
 		run(t, func(b *bench) {
-			count, down := 0, false
+			// The host calls Fault from whichever goroutine works.
+			var mu sync.Mutex
+			count, down, armed := 0, false, true
 			b.host.Fault = func(op string, after bool) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if !armed {
+					return nil
+				}
 				if count++; down || count == n {
 					died, down = true, true // after its death it does nothing any more
 					return errCrash
 				}
 				return nil
 			}
+			isDown := func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return down
+			}
+			arm := func(on bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				armed = on
+			}
 			again := func() {
-				if down {
+				if isDown() {
 					b.shut()
-					b.host.Fault = nil
-					down = false
+					mu.Lock()
+					armed, down = false, false
+					mu.Unlock()
 					b.boot()
 				}
 			}
 			step := func(do func() error) {
 				b.Helper()
 				if err := do(); err != nil {
-					if !down {
+					if !isDown() {
 						b.Fatalf("operation %d: %v", n, err)
 					}
 					again()
@@ -80,12 +98,14 @@ func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
 					b.Errorf("operation %d: the anonymous volume was lost in the update: %v, then %v", n, volume, rows["shop-db-1"].Mounts)
 				}
 				volume = rows["shop-db-1"].Mounts
-				before := b.host.Fault
-				b.host.Fault = nil
+				mu.Lock()
+				before := armed
+				armed = false
+				mu.Unlock()
 				if ops := b.changes(func() { b.up(everyKind(level), reconcile.UpOptions{}) }); len(ops) > 0 {
 					b.Errorf("operation %d: another up does %v", n, ops)
 				}
-				b.host.Fault = before
+				arm(before)
 			}
 			step(func() error {
 				return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)
