@@ -275,6 +275,11 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 	if err != nil {
 		return err
 	}
+	if sig == unix.SIGKILL && e.passes.taken(project) {
+		if err := e.killAhead(ctx, project, o, sink); err != nil {
+			return err
+		}
+	}
 	m, _, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
@@ -320,6 +325,39 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		say(Done, "Killed", "")
 		return nil
 	})
+}
+
+// killAhead kills before its turn has come: who holds the project may be waiting for these very containers to stop, and the
+// caller (a second Ctrl-C) waits no longer. The turn then finds them ended.
+func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+	defer e.enter()()
+	p, err := e.desired(project)
+	if err != nil {
+		return err
+	}
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, c := range list {
+		if c.Status != runtime.Running || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || c.orphan(p) && !o.RemoveOrphans {
+			continue
+		}
+		err := e.wantStopped(c, true)
+		if err == nil {
+			e.group.Stop(c.ID)
+			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
+		}
+		switch {
+		case errors.Is(err, errdefs.ErrNotFound), errors.Is(err, errdefs.ErrConflict): // it ended by itself
+		case err != nil:
+			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name)))
+		default:
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Killed"})
+		}
+	}
+	return errors.Join(failed...)
 }
 
 func parseSignal(s string) (unix.Signal, error) {

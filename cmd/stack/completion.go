@@ -13,7 +13,8 @@ func newCompletionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print the completion script for bash, zsh or fish",
-		Long: `Prints what makes a shell complete stack's commands. For this session of bash:
+		Long: `Prints what makes a shell complete stack's commands, options and services. For this session of bash, which needs
+the package bash-completion for it:
 
   source <(stack completion bash)`,
 		ValidArgs:   []string{"bash", "zsh", "fish"},
