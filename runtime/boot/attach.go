@@ -32,6 +32,11 @@ func (c *container) attach(s *source) error {
 		return err
 	}
 	defer unix.Close(target)
+	if s.stage == "volume" {
+		if err := s.allowedOn(target); err != nil {
+			return err
+		}
+	}
 	tree, err := mountNew(s)
 	if err != nil {
 		return err
@@ -130,6 +135,11 @@ func (c *container) attachBind(s *source) error {
 		return err
 	}
 	defer unix.Close(target)
+	if s.stage == "volume" {
+		if err := s.allowedOn(target); err != nil {
+			return err
+		}
+	}
 	if s.CopyUp {
 		if err := copyUp(s.tree, target); err != nil {
 			return explain(err, "while filling the empty volume at "+s.Target+" from the image")
@@ -159,6 +169,11 @@ func (c *container) attachFile(s *source) error {
 		return err
 	}
 	defer unix.Close(target)
+	if s.stage == "volume" {
+		if err := s.allowedOn(target); err != nil {
+			return err
+		}
+	}
 	return put(s.stage, tree, target, s.Target)
 }
 

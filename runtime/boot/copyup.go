@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -159,6 +160,15 @@ func (c *copier) subdirectory(from, to int, name, path string) error {
 		return fault("volume", "openat", path, err)
 	}
 	defer unix.Close(dst)
+	var here, below unix.Stat_t
+	if err := errors.Join(unix.Fstat(from, &here), unix.Fstat(sub, &below)); err != nil {
+		return fault("volume", "fstat", path, err)
+	}
+	// Another file system in the image is one that was mounted for the container: /proc, /sys, a volume. Its
+	// content is not the image's.
+	if here.Dev != below.Dev {
+		return nil
+	}
 	return c.directory(sub, dst, path)
 }
 

@@ -83,7 +83,13 @@ func (x *execution) streams() error {
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fault("stdio", "fstat", "", err)
 		}
-		// Pipes are ours to give away; anything else, such as /dev/null or a caller's terminal, is not.
+		if isNull(&st) {
+			if err := replaceNull(fd); err != nil {
+				return err
+			}
+			continue
+		}
+		// Pipes are ours to give away; anything else, such as a caller's terminal, is not.
 		if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) != x.who.uid {
 			_ = unix.Fchown(fd, x.who.uid, x.who.gid)
 		}

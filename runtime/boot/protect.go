@@ -83,7 +83,7 @@ func (c *container) nullDevice() (int, error) {
 		unix.Close(fd)
 		return -1, fault("mask", "fstat", "/dev/null", err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFCHR || uint64(st.Rdev) != unix.Mkdev(1, 3) {
+	if !isNull(&st) {
 		unix.Close(fd)
 		return -1, refuse("mask", "/dev/null", "expected the null device, character device 1:3, but got something else")
 	}

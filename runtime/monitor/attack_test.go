@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -320,4 +321,48 @@ func TestMountPointIsExchanged(t *testing.T) {
 		}
 	}
 	untouched()
+}
+
+// The container's stdin is no way to the host's null device, whose mode it could change.
+func TestNullDeviceIsNotTheHosts(t *testing.T) {
+	sandbox.Require(t)
+	// Not the machine's own, in case that the attack succeeds.
+	stage := t.TempDir()
+	must(t, unix.Mount("tmpfs", stage, "tmpfs", 0, ""))
+	defer unix.Unmount(stage, unix.MNT_DETACH)
+	must(t, unix.Mknod(filepath.Join(stage, "null"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))))
+	must(t, os.Chmod(filepath.Join(stage, "null"), 0o666))
+	must(t, unix.Mount(filepath.Join(stage, "null"), "/dev/null", "", unix.MS_BIND, ""))
+	defer unix.Unmount("/dev/null", unix.MNT_DETACH)
+	var before unix.Stat_t
+	must(t, unix.Stat("/dev/null", &before))
+	untouched := func(by string) {
+		t.Helper()
+		var after unix.Stat_t
+		must(t, unix.Stat("/dev/null", &after))
+		if after.Mode != before.Mode || after.Uid != before.Uid {
+			t.Errorf("%s changed the host's /dev/null: mode %o, owner %d", by, after.Mode&0o7777, after.Uid)
+		}
+	}
+	root := image(t)
+	attack := `for f in 0 1 2; do chmod 640 /proc/$$/fd/$f; done; cat; echo done`
+	c := newContainer(t, root, attack+"; exec sleep 1000")
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+	follow(t, c, "done")
+	untouched("the container")
+	if _, f, out := c.exec(c.execOf(status, attack)); f != nil || out != "done\n" {
+		t.Errorf("exec: %v, %q", f, out)
+	}
+	untouched("an exec")
+	// Without a null device of its own, or with something else of that name.
+	for _, script := range []string{"rm /dev/null", "ln -s /dev/zero /dev/null", "rm /dev/null; echo no device >/dev/null"} {
+		if _, f, out := c.exec(c.execOf(status, script)); f != nil {
+			t.Fatalf("%s: %v, %q", script, f, out)
+		}
+		if _, f, out := c.exec(c.execOf(status, attack)); f != nil || out != "done\n" {
+			t.Errorf("exec after %s: %v, %q", script, f, out)
+		}
+		untouched("an exec after " + script)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 func bind(source, target string, options ...string) mount.Mount {
@@ -216,5 +217,49 @@ func TestCopyUp(t *testing.T) {
 	}
 	if _, err := unix.Getxattr(volume, "trusted.stack.copyup", nil); err == nil {
 		t.Error("the mark is still there")
+	}
+}
+
+// The kernel's files say something of the machine, and the platform hides some of them.
+func TestNoVolumeOverProcAndSys(t *testing.T) {
+	root := image(t)
+	must(t, os.Symlink("/proc/sys", filepath.Join(root, "data")))
+	host := t.TempDir()
+	write(t, filepath.Join(host, "cpuinfo"), "of lxcfs\n")
+	volume := func(target string) mount.Mount {
+		return mount.Mount{Type: "bind", Source: t.TempDir(), Target: target, CopyUp: true, Options: []string{"rbind"}}
+	}
+	for _, m := range []mount.Mount{
+		volume("/proc"), volume("/proc/acpi"), volume("/data"), volume("/sys"), volume("/sys/fs/cgroup"), volume("/bin/../sys/devices"),
+		bind(t.TempDir(), "/proc"), bind(host, "/proc/sys"), {Type: "tmpfs", Target: "/proc/bus"},
+		bind(filepath.Join(host, "cpuinfo"), "/proc/version"), bind("/proc/sys", "/proc/sys"),
+	} {
+		c := newContainer(t, root, "true")
+		c.Mounts = []mount.Mount{m}
+		if f := c.failure(); f.Stage != "volume" || !strings.Contains(f.Detail, "which is the kernel's") {
+			t.Errorf("%s: %s", m.Target, f.Error())
+		}
+		if m.CopyUp {
+			if entries, err := os.ReadDir(m.Source); err != nil || len(entries) > 0 {
+				t.Errorf("%s was copied up: %v, %v", m.Target, entries, err)
+			}
+		}
+	}
+	c := newContainer(t, root, "cat /proc/cpuinfo; mount | grep -c ' /sys/fs/cgroup '")
+	c.Mounts = []mount.Mount{bind(filepath.Join(host, "cpuinfo"), "/proc/cpuinfo"), bind("/sys/fs/cgroup", "/sys/fs/cgroup", "ro")}
+	if got := c.output(); !strings.HasPrefix(got, "of lxcfs\n2") && !strings.HasPrefix(got, "of lxcfs\n1") {
+		t.Errorf("got %q", got)
+	}
+	// What is mounted below a volume's place is not the image's either.
+	all := volume("/")
+	c = newContainer(t, root, "true")
+	c.Mounts = []mount.Mount{all}
+	c.start()
+	c.await(proto.ReportStarted)
+	c.await(proto.ReportExited)
+	for _, dir := range []string{"proc", "sys", "dev"} {
+		if entries, err := os.ReadDir(filepath.Join(all.Source, dir)); err != nil || len(entries) > 0 {
+			t.Errorf("/%s was copied up: %v, %v", dir, entries, err)
+		}
 	}
 }
