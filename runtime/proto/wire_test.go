@@ -1,0 +1,91 @@
+package proto
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+func sample() *Bootstrap {
+	umask, adj := uint32(0o77), -5
+	return &Bootstrap{
+		ID: "ab", RunDir: "/run/x", ExitPath: "/exit", StdinOpen: true, AwaitAttach: true, Init: true,
+		Log:    Log{Path: "/log", MaxSize: 1 << 40, MaxFiles: 3},
+		Cgroup: Cgroup{V2: "/v2", V1: []string{"/a", "/b"}, OOM: "/oom"},
+		Root:   []mount.Mount{{Type: "overlay", Target: "/", Lower: []string{"l1", "l2"}, Upper: "u", Work: "w"}},
+		Mounts: []mount.Mount{{Type: "file", Target: "/f", CopyUp: true, Subpath: "s", Options: []string{"ro"},
+			File: &mount.File{Content: []byte("secret"), UID: 1, GID: 2, Mode: 0o640, Writable: true}}},
+		Groups: []string{"g"}, Seccomp: []byte{1, 2, 3},
+		Spec: &specs.Spec{
+			Process: &specs.Process{Args: []string{"a", ""}, Terminal: true, OOMScoreAdj: &adj, User: specs.User{Umask: &umask}},
+			Linux:   &specs.Linux{Sysctl: map[string]string{"a": "1", "b": "2"}, Namespaces: []specs.LinuxNamespace{{Type: "pid", Path: "/p"}}},
+		},
+	}
+}
+
+func TestBootstrapArrives(t *testing.T) {
+	want := sample()
+	got, err := DecodeBoot(want.Encode())
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+	mine, err := DecodeMonitor(want.Encode())
+	if err != nil || mine.ExitPath != want.ExitPath || !mine.Spec.Process.Terminal || len(mine.Spec.Linux.Namespaces) != 1 || mine.Mounts != nil {
+		t.Errorf("%v, %+v", err, mine)
+	}
+	if spec := (&specs.Spec{Process: &specs.Process{}}); true {
+		if b := (&Bootstrap{Spec: spec}).Encode(); spec.Linux != nil || len(b) == 0 {
+			t.Error("Encode changes the caller's spec")
+		}
+	}
+}
+
+func TestHalfAMessageIsAnError(t *testing.T) {
+	b := sample().Encode()
+	for n := range b {
+		if _, err := DecodeBoot(b[:n]); err == nil {
+			t.Fatalf("%d of %d bytes are taken for a whole message", n, len(b))
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(sample().Encode())
+	f.Add((&ExecBootstrap{Pid: 1, Process: *sample().Spec.Process}).Encode())
+	w := &wire{}
+	(&Report{Type: ReportFailed, Failure: &Failure{Stage: "x", ExitCode: 125}}).code(w)
+	f.Add(w.b)
+	f.Fuzz(func(t *testing.T, b []byte) { // must not panic, nor allocate what a length merely claims
+		_, _ = DecodeBoot(b)
+		_, _ = DecodeExec(b)
+		_ = Decode(b, new(Report))
+		_ = Decode(b, new(Step))
+	})
+}
+
+func TestFilesAreJSON(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
+	for _, x := range []Exit{
+		{FinishedAt: at},
+		{Code: 137, Signal: 9, OOM: true, FinishedAt: at, Error: "a \"b\" \\ \n\t\x01 é <&> \u2028"},
+	} {
+		var got Exit
+		if err := json.Unmarshal(x.JSON(), &got); err != nil || got != x {
+			t.Errorf("%v: %s is read as %+v, want %+v", err, x.JSON(), got, x)
+		}
+	}
+	var broken Exit
+	if err := json.Unmarshal((&Exit{FinishedAt: at, Error: "\xff"}).JSON(), &broken); err != nil || broken.Error != "\ufffd" {
+		t.Errorf("%v, %q", err, broken.Error)
+	}
+	s := Status{MonitorPid: 1, MonitorStart: 1 << 63, Pid: 3, PidStart: 4, StartedAt: at}
+	var got Status
+	if err := json.Unmarshal(s.JSON(), &got); err != nil || got != s {
+		t.Errorf("%v: %s is read as %+v", err, s.JSON(), got)
+	}
+}
