@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -251,5 +252,57 @@ func TestHostGateway(t *testing.T) {
 	}
 	if e, err := h.HostGateway(t.Context(), nil); err != nil || !e.Addr.IsLoopback() {
 		t.Errorf("%v, %v", e, err)
+	}
+}
+
+// A container whose questions nobody answers has its own bound of them, and no other container hears of it.
+func TestOneContainerLeavesForwardingToOthers(t *testing.T) {
+	h := newHost(t)
+	var silent atomic.Bool
+	silent.Store(true)
+	upstream(t, h.outside(), &silent)
+	writeResolvConf(t, h, "nameserver "+outsideAddr+"\n")
+	h.network(Config{ID: "n"})
+	a, b := h.box("a", "n"), h.box("b", "n")
+	before := runtime.NumGoroutine()
+	a.do(func() error {
+		c, err := net.Dial("udp", "127.0.0.11:53")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		m := new(dns.Msg)
+		m.SetQuestion("nobody.test.", dns.TypeA)
+		query, err := m.Pack()
+		if err != nil {
+			return err
+		}
+		// Those beyond the bound are refused at once: with every answer read no datagram is lost on the way.
+		buf := make([]byte, 512)
+		for i := range 3000 {
+			if _, err := c.Write(query); err != nil {
+				return err
+			}
+			if i < 64 {
+				continue
+			}
+			n, err := c.Read(buf)
+			if err != nil {
+				return fmt.Errorf("query %d: %w", i, err)
+			}
+			var in dns.Msg
+			if err := in.Unpack(buf[:n]); err != nil || in.Rcode != dns.RcodeServerFailure {
+				return fmt.Errorf("%v, %v", in, err)
+			}
+		}
+		if spent := runtime.NumGoroutine() - before; spent > 64*4 {
+			t.Errorf("%d goroutines for one container", spent)
+		}
+		return nil
+	})
+	silent.Store(false)
+	if in := b.query("udp", "what.test", dns.TypeTXT); in.Rcode != dns.RcodeSuccess {
+		t.Errorf("another container gets %v", in)
 	}
 }

@@ -1,12 +1,15 @@
 package network
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cut expects that at cannot be reached, and that the asker hears so at once where quick.
@@ -315,5 +318,93 @@ func TestIPv6(t *testing.T) {
 	six := h.box("six", "p_six")
 	if six.Endpoints[0].Addr4.IsValid() || !six.Endpoints[0].Addr6.IsValid() {
 		t.Errorf("%v", six.Endpoints)
+	}
+}
+
+// spoof sends a datagram from a source address that the sender does not have to port of to, past the sender's own checks.
+func spoof(from, to netip.Addr, port uint16, text string) error {
+	domain := unix.AF_INET
+	if to.Is6() {
+		domain = unix.AF_INET6
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	udp := binary.BigEndian.AppendUint16(nil, 9999)
+	udp = binary.BigEndian.AppendUint16(udp, port)
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(text)))
+	udp = append(append(udp, 0, 0), text...) // over IPv4 a checksum of 0 is none (RFC 768)
+	if to.Is4() {
+		head := make([]byte, 20)
+		head[0], head[8], head[9] = 0x45, 64, unix.IPPROTO_UDP // the kernel fills in length, id and checksum (raw(7))
+		copy(head[12:], from.AsSlice())
+		copy(head[16:], to.AsSlice())
+		return unix.Sendto(fd, append(head, udp...), 0, &unix.SockaddrInet4{Addr: to.As4()})
+	}
+	head := make([]byte, 40)
+	head[0], head[6], head[7] = 0x60, unix.IPPROTO_UDP, 64
+	binary.BigEndian.PutUint16(head[4:], uint16(len(udp)))
+	copy(head[8:], from.AsSlice())
+	copy(head[24:], to.AsSlice())
+	binary.BigEndian.PutUint16(udp[6:], checksum6(from, to, udp))
+	return unix.Sendto(fd, append(head, udp...), 0, &unix.SockaddrInet6{Addr: to.As16()})
+}
+
+// checksum6 is that of RFC 8200 section 8.1.
+func checksum6(from, to netip.Addr, udp []byte) uint16 {
+	pseudo := append(from.AsSlice(), to.AsSlice()...)
+	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(udp)))
+	pseudo = append(append(pseudo, 0, 0, 0, unix.IPPROTO_UDP), udp...)
+	if len(pseudo)%2 == 1 {
+		pseudo = append(pseudo, 0)
+	}
+	var sum uint32
+	for i := 0; i < len(pseudo); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(pseudo[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// A container's packets come from its own networks, or not at all.
+func TestContainersDoNotSpeakAsOthers(t *testing.T) {
+	h := newHost(t)
+	one := h.network(Config{ID: "one_default", IPv4: true, IPv6: true})
+	two := h.network(Config{ID: "two_default", IPv4: true, IPv6: true})
+	a := h.box("a", "one_default")
+	gw4, gw6 := a.Endpoints[0].Gateway4, a.Endpoints[0].Gateway6
+	linkLocal := netip.MustParseAddr("fe80::1234")
+	for _, c := range []struct {
+		to      netip.Addr
+		own     netip.Addr
+		spoofed []netip.Addr
+	}{
+		{gw4, a.addr4(), []netip.Addr{netip.MustParseAddr("127.5.5.5"), two.Pools[0].Gateway, two.Pools[0].Gateway.Next(), gw4, netip.MustParseAddr("198.51.100.7")}},
+		{gw6, a.Endpoints[0].Addr6.Addr(), []netip.Addr{netip.IPv6Loopback(), two.Pools[1].Gateway.Next(), gw6, netip.MustParseAddr("2001:db8::7")}},
+		{gw6, linkLocal, nil},
+	} {
+		sock, err := net.ListenPacket("udp", net.JoinHostPort(c.to.String(), "7000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.do(func() error {
+			for _, from := range c.spoofed {
+				if err := spoof(from, c.to, 7000, "spoofed"); err != nil {
+					return err
+				}
+			}
+			return spoof(c.own, c.to, 7000, "own")
+		})
+		// One bridge, one queue: what was sent before has come before.
+		sock.SetReadDeadline(time.Now().Add(5 * time.Second))
+		buf := make([]byte, 100)
+		if n, from, err := sock.ReadFrom(buf); err != nil || string(buf[:n]) != "own" {
+			t.Errorf("%q from %v, %v; expected only what %s sent, in %s", buf[:n], from, err, c.own, one.Pools)
+		}
+		sock.Close()
 	}
 }

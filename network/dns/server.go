@@ -62,6 +62,7 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	slots  chan struct{} // queries of this container that are under way outside
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -72,11 +73,15 @@ const (
 	maxConns  = 64 // TCP connections of one container
 	tcpIdle   = 10 * time.Second
 	tcpAnswer = 65535
+
+	// maxOutside is far below maxForwarded: one container that asks without end must leave room for the others. It is taken before
+	// anything is spent on a query.
+	maxOutside = 64
 )
 
 // Serve starts answering on s from v. It owns s from now on.
 func Serve(s *Sockets, v *View) *Server {
-	srv := &Server{view: v, socks: s, conns: map[net.Conn]struct{}{}}
+	srv := &Server{view: v, socks: s, conns: map[net.Conn]struct{}{}, slots: make(chan struct{}, maxOutside)}
 	srv.ctx, srv.cancel = context.WithCancel(context.Background())
 	srv.wg.Add(2)
 	go srv.serveUDP()
@@ -112,18 +117,42 @@ func (s *Server) serveUDP() {
 		case answered:
 			s.socks.udp.WriteToUDPAddrPort(resp, from)
 		case elsewhere:
+			if !s.begin() {
+				s.socks.udp.WriteToUDPAddrPort(failure(in[:n]), from)
+				continue
+			}
 			query := append([]byte(nil), in[:n]...)
-			s.wg.Go(func() { s.socks.udp.WriteToUDPAddrPort(s.forward(query, false), from) })
+			s.wg.Go(func() {
+				defer s.done()
+				s.socks.udp.WriteToUDPAddrPort(s.forward(query, false), from)
+			})
 		}
 	}
 }
 
-// forward asks outside; without an answer it makes the one that says so.
+// begin takes a place for a query outside, which done gives back; false when the container has none left.
+func (s *Server) begin() bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) done() { <-s.slots }
+
+// forward asks outside; without an answer it makes the one that says so. Precondition: begin.
 func (s *Server) forward(query []byte, tcp bool) []byte {
 	resp, err := s.view.Out.Exchange(s.ctx, query, tcp)
 	if err == nil {
 		return resp
 	}
+	return failure(query)
+}
+
+// failure is SERVFAIL for query, on which a resolver asks the next server or tells its program.
+func failure(query []byte) []byte {
 	var scratch [256]byte
 	q, _, _ := parse(query, scratch[:])
 	return finish(reply(nil, query, &q, rcodeServFail), &q, 0)
@@ -187,7 +216,12 @@ func (s *Server) serveConn(c net.Conn) {
 		case ignored:
 			return
 		case elsewhere:
-			resp = s.forward(msg, true)
+			if s.begin() {
+				resp = s.forward(msg, true)
+				s.done()
+			} else {
+				resp = failure(msg)
+			}
 		}
 		out = resp
 		framed := append(binary.BigEndian.AppendUint16(make([]byte, 0, len(resp)+2), uint16(len(resp))), resp...)

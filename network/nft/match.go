@@ -121,6 +121,11 @@ func betweenSame(s *nftables.Set, v4 bool) exprs {
 var toLocal = exprs{&expr.Fib{Register: reg0, ResultADDRTYPE: true, FlagDADDR: true},
 	&expr.Cmp{Op: expr.CmpOpEq, Register: reg0, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)}}
 
+// noWayBack matches packets whose source the routing table does not reach by the interface that they came in by. It does not
+// match those from addresses that hosts have before they have one: 0.0.0.0 to a broadcast or a multicast group.
+var noWayBack = exprs{&expr.Fib{Register: reg0, ResultOIF: true, FlagSADDR: true, FlagIIF: true},
+	&expr.Cmp{Op: expr.CmpOpEq, Register: reg0, Data: make([]byte, 4)}}
+
 // forwardBy looks the packet up in a map of published ports and rewrites its destination.
 // Key: [daddr .] l4proto . dport; value: addr . port.
 func forwardBy(m *nftables.Set, v4, withAddr bool) exprs {

@@ -78,8 +78,13 @@ func (s *schema) create(c *nftables.Conn) error {
 	// The bridges have route_localnet, for ports published on 127.0.0.1. It must not open the host's
 	// loopback services to the containers (CVE-2020-8558). Replies are not hit: at this priority their
 	// destination is still the bridge's address.
+	//
+	// Nor may a container speak as somebody else: route_localnet takes away the kernel's own check for a source in 127/8
+	// as well, and services of the host trust that one and those of other networks. What the host would not send back by the same bridge
+	// does not come in. Duplicate address detection, which has no source yet, passes (nft_fib_v6_skip_icmpv6).
 	chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
 		rule(v4, from(s.bridges), addrIn(false, loopback4), drop),
+		rule(from(s.bridges), noWayBack, drop),
 	)
 
 	// From outside: a packet to 127.0.0.1 that a neighbour sent must never reach a port
