@@ -110,6 +110,7 @@ func populate(root string, k kernelTree, script string) error {
 
 // boot runs the machine, shows its console, and counts the packages that passed.
 func boot(ctx context.Context, k kernelTree, initrd string, want int) error {
+	// Emulated everywhere: a /dev/kvm inside of another virtual machine may be there and hang.
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "6144",
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", k.vmlinuz, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 loglevel=3 cgroup_enable=memory")
