@@ -236,9 +236,8 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		for _, l := range []string{labelWant, labelHash} {
-			delete(cfg.Labels, l)
-		}
+		delete(cfg.Labels, labelHash)
+		delete(cfg.Facts, bundle.FactWant)
 		c := &container{State: runtime.State{ID: cfg.ID, Config: &cfg}, spec: *s, name: "n", service: "web"}
 		sandbox, err := sandboxConfig(c)
 		if err != nil {

@@ -52,7 +52,7 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 // that clients of the service do not end up there, unless it was given aliases on purpose.
 func dnsNames(c *container, aliases []string) []string {
 	names := []string{c.name}
-	if !c.oneOff || c.Labels[labelAliases] != "" {
+	if !c.oneOff || c.aliases {
 		names = append(names, c.service)
 		names = append(names, aliases...)
 	}

@@ -389,7 +389,7 @@ func TestTheNextDaemonAdoptsAndChangesNothing(t *testing.T) {
 func TestExecPicksARunningReplica(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.ExecResult = func(c runtime.Config, p runtime.Process) (int, time.Duration, string) {
-			return 7, 0, c.Labels["dev.stackrun.name"]
+			return 7, 0, c.Facts["name"]
 		}
 		p := project(service("api", func(s *spec.Service) { s.Replicas = 2 }))
 		b.up(p, reconcile.UpOptions{})

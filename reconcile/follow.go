@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
 )
@@ -46,10 +47,11 @@ func (e *Engine) follow(id string, s supervise.Status) {
 
 // owners are the ids of the containers whose pid or ipc namespaces c has joined.
 func (c *container) owners() []string {
-	if c.Labels[labelOwners] == "" {
+	ids := c.Config.Facts[bundle.FactOwners]
+	if ids == "" {
 		return nil
 	}
-	return strings.Split(c.Labels[labelOwners], ",")
+	return strings.Split(ids, ",")
 }
 
 // share marks a container whose namespaces somebody joins.

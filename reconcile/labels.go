@@ -21,8 +21,4 @@ const (
 	labelName      = bundle.LabelName
 	labelWant      = bundle.LabelWant
 	labelAnonymous = bundle.LabelAnonymous
-	labelHealth    = bundle.LabelHealth
-	labelRemove    = bundle.LabelRemove
-	labelOwners    = bundle.LabelOwners
-	labelAliases   = bundle.LabelAliases
 )

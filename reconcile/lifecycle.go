@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -331,8 +332,38 @@ func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) er
 	if !volumes {
 		return nil
 	}
-	for _, name := range c.anonymous {
-		if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
+	return e.deleteAnonymous(ctx, c)
+}
+
+// deleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
+// goes when its own record calls it anonymous and of c's project, and no other container mounts it.
+func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
+	if len(c.anonymous) == 0 {
+		return nil
+	}
+	all, err := e.drivers.Volumes.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list volumes: %w", err)
+	}
+	others, err := e.drivers.Containers.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list containers: %w", err)
+	}
+	used := map[string]bool{} // by path
+	for _, o := range others {
+		if o.Config == nil {
+			continue
+		}
+		for _, m := range o.Config.Mounts {
+			used[m.Source] = true
+		}
+	}
+	names := slices.Collect(maps.Values(c.anonymous))
+	for _, v := range all {
+		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[labelProject] != c.project || used[v.Path] {
+			continue
+		}
+		if err := e.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {
 			return err
 		}
 	}

@@ -74,11 +74,7 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 		}
 	}
 	row.Mounts = append(row.Mounts, slices.Sorted(maps.Values(c.anonymous))...)
-	for k, v := range c.Labels {
-		if !strings.HasPrefix(k, "dev.stackrun.") { // ours are long, and say how, not what
-			row.Labels[k] = v
-		}
-	}
+	maps.Copy(row.Labels, c.Labels)
 	return row
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -25,7 +26,7 @@ import (
 	"github.com/stackrun/stack/volume"
 )
 
-// container is one of ours on the host, its labels read.
+// container is one of ours on the host, its labels and facts read.
 type container struct {
 	runtime.State
 	project   string
@@ -34,34 +35,40 @@ type container struct {
 	name      string
 	oneOff    bool
 	remove    bool
-	spec      plan.Spec
+	aliases   bool // one-off that answers to its service's names
+	encoded   string
+	spec      plan.Spec // encoded, read
 	health    *health.Check
 	anonymous map[string]string
 }
 
-// readContainer reads labels. false: it is not one of ours.
+// readContainer reads labels and facts. false: it is not one of ours.
 func readContainer(s runtime.State) (*container, bool) {
-	l := s.Labels
-	c := &container{State: s, project: l[labelProject], service: l[labelService], name: l[labelName]}
+	if s.Config == nil {
+		return nil, false
+	}
+	l, f := s.Labels, s.Config.Facts
+	c := &container{State: s, project: l[labelProject], service: l[labelService], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
 	if c.project == "" || c.service == "" || c.name == "" {
 		return nil, false
 	}
 	c.number, _ = strconv.Atoi(l[labelNumber])
 	c.oneOff = l[labelOneOff] == "True"
-	c.remove = l[labelRemove] != ""
+	c.remove = f[bundle.FactRemove] != ""
+	c.aliases = f[bundle.FactAliases] != ""
 	var want struct {
 		Spec plan.Spec `json:"spec"`
 	}
-	if json.Unmarshal([]byte(l[labelWant]), &want) == nil {
+	if json.Unmarshal([]byte(c.encoded), &want) == nil {
 		c.spec = want.Spec
 	}
-	if raw := l[labelHealth]; raw != "" {
+	if raw := f[bundle.FactHealth]; raw != "" {
 		c.health = new(health.Check)
 		if json.Unmarshal([]byte(raw), c.health) != nil {
 			c.health = nil
 		}
 	}
-	if raw := l[labelAnonymous]; raw != "" {
+	if raw := f[bundle.FactAnonymous]; raw != "" {
 		_ = json.Unmarshal([]byte(raw), &c.anonymous) // ours; a damaged one is none
 	}
 	return c, true
@@ -172,7 +179,7 @@ var statuses = map[runtime.Status]plan.Status{
 
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
-		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.Labels[labelWant], Image: c.Labels[labelImage],
+		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
 		Status: statuses[c.Status], Anonymous: c.anonymous,
 	}
 	for net := range c.spec.Networks {

@@ -29,6 +29,7 @@ type draft struct {
 	slug      string // one-off
 	oneOff    bool
 	remove    bool
+	aliases   bool
 	anonymous map[string]string // handed over
 
 	rows, cols uint16 // of its terminal
@@ -76,12 +77,13 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 			continue
 		}
 		name := bundle.AnonymousName(id, target)
-		labels := map[string]string{labelProject: p.want.Project, labelService: d.service.Name, labelAnonymous: target}
+		labels := map[string]string{}
 		for _, m := range d.spec.Mounts {
 			if m.Target == target {
 				maps.Copy(labels, m.Labels)
 			}
 		}
+		labels[labelProject], labels[labelService], labels[labelAnonymous] = p.want.Project, d.service.Name, target
 		if _, err := drivers.Volumes.Create(ctx, volume.Config{ID: name, Labels: labels, Anonymous: true}); err != nil {
 			return "", fmt.Errorf("anonymous volume for %s: %w", target, err)
 		}
@@ -110,7 +112,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		return "", fmt.Errorf("root filesystem: %w", err)
 	}
 	cfg, warnings, err := bundle.New(bundle.Input{
-		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove,
+		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities,
 		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols,

@@ -228,7 +228,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
 // own unless asked.
 func oneOff(s *plan.Service, o RunOptions) (draft, error) {
-	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove, rows: o.Rows, cols: o.Cols}
+	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove, aliases: o.UseAliases, rows: o.Rows, cols: o.Cols}
 	c := &d.spec
 	if len(o.Args) > 0 {
 		c.Command = o.Args
@@ -255,9 +255,6 @@ func oneOff(s *plan.Service, o RunOptions) (draft, error) {
 		c.Labels = map[string]string{}
 	}
 	maps.Copy(c.Labels, o.Labels)
-	if o.UseAliases {
-		c.Labels[labelAliases] = "true"
-	}
 	if o.User != "" {
 		c.User = o.User
 	}

@@ -347,7 +347,7 @@ func TestWhoLivesInANamespaceFollowsItsOwner(t *testing.T) {
 				b.Errorf("%s did not follow: %s, started %s, own %s", name, c.State, c.StartedAt, own.StartedAt)
 			}
 			for _, s := range list {
-				if s.Labels["dev.stackrun.name"] != name {
+				if s.Config.Facts["name"] != name {
 					continue
 				}
 				raw := fmt.Sprint(s.Config.Spec.Linux.Namespaces, s.Config.Spec.Mounts)

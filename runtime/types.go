@@ -43,7 +43,10 @@ type Config struct {
 	StopSignal string            `json:"stopSignal,omitempty"` // "" = SIGTERM
 	StopGrace  time.Duration     `json:"stopGrace,omitempty"`  // 0 = 10 s
 	Labels     map[string]string `json:"labels"`
-	CreatedAt  time.Time         `json:"createdAt"`
+	// Facts are what whoever makes the container keeps about it. Unlike Labels and annotations nothing that an image or
+	// a user says gets in here, so they may be acted upon.
+	Facts     map[string]string `json:"facts,omitempty"`
+	CreatedAt time.Time         `json:"createdAt"`
 }
 
 // LogConfig says where stdout and stderr go. Path "" = nowhere (logging driver none).

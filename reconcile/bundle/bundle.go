@@ -64,7 +64,7 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Clone(s.GroupAdd),
 		Init: s.Init, StdinOpen: s.StdinOpen, Log: logs,
 		StopSignal: firstOf(s.StopSignal, in.Image.StopSignal), CreatedAt: in.CreatedAt,
-		Labels: labels(in),
+		Labels: labels(in), Facts: facts(in),
 	}
 	switch {
 	case s.StopGrace == nil:
@@ -76,32 +76,44 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	return cfg, warnings, nil
 }
 
-// labels of a container: the image's, the file's, then the tool's own, which win.
+// labels of a container: the image's, the file's, then the tool's own.
 func labels(in Input) map[string]string {
 	l := map[string]string{}
-	maps.Copy(l, in.Image.Labels)
-	maps.Copy(l, in.Spec.Labels)
+	for _, theirs := range []map[string]string{in.Image.Labels, in.Spec.Labels} {
+		for k, v := range theirs {
+			if !strings.HasPrefix(k, LabelsReserved) {
+				l[k] = v
+			}
+		}
+	}
 	maps.Copy(l, in.Labels)
-	encoded := plan.Encode(in.Spec)
 	l[LabelProject], l[LabelService], l[LabelNumber] = in.Project, in.Service, strconv.Itoa(in.Number)
 	l[LabelOneOff] = "False"
 	if in.OneOff {
 		l[LabelOneOff], l[LabelSlug] = "True", in.Slug
-		if in.Remove {
-			l[LabelRemove] = "true"
-		}
 	}
-	l[LabelHash], l[LabelImage], l[LabelVersion] = plan.Hash(encoded), in.ImageID, ComposeVersion
-	l[LabelName], l[LabelWant] = in.Name, encoded
+	l[LabelHash], l[LabelImage], l[LabelVersion] = plan.Hash(plan.Encode(in.Spec)), in.ImageID, ComposeVersion
+	return l
+}
+
+// facts are what the loop reads back of a container.
+func facts(in Input) map[string]string {
+	f := map[string]string{FactName: in.Name, FactWant: plan.Encode(in.Spec)}
+	if in.OneOff && in.Remove {
+		f[FactRemove] = "true"
+	}
+	if in.OneOff && in.Aliases {
+		f[FactAliases] = "true"
+	}
 	if len(in.Anonymous) > 0 {
 		raw, _ := json.Marshal(in.Anonymous) // a map of strings
-		l[LabelAnonymous] = string(raw)
+		f[FactAnonymous] = string(raw)
 	}
 	if h := Health(in.Spec.HealthCheck, in.Image.Healthcheck); h != nil {
 		raw, _ := json.Marshal(h) // strings and numbers
-		l[LabelHealth] = string(raw)
+		f[FactHealth] = string(raw)
 	}
-	return l
+	return f
 }
 
 // logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes

@@ -52,10 +52,10 @@ func Connect(cfg runtime.Config, n Net) runtime.Config {
 		// System V objects and message queues go with the namespace; POSIX shared memory is files, which do not.
 		spec.Mounts = bindOver(spec.Mounts, shmDir, n.SharedDir)
 	}
-	cfg.Labels = maps.Clone(cfg.Labels)
-	delete(cfg.Labels, LabelOwners)
+	cfg.Facts = maps.Clone(cfg.Facts)
+	delete(cfg.Facts, FactOwners)
 	if len(n.Owners) > 0 {
-		cfg.Labels[LabelOwners] = strings.Join(n.Owners, ",")
+		cfg.Facts[FactOwners] = strings.Join(n.Owners, ",")
 	}
 	hostname := firstOf(spec.Hostname, n.Hostname)
 	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))

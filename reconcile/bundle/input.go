@@ -18,6 +18,7 @@ type Input struct {
 	OneOff    bool
 	Slug      string // of a one-off
 	Remove    bool   // one-off: goes when it ends
+	Aliases   bool   // one-off: answers to its service's names
 	Labels    map[string]string
 	CreatedAt time.Time
 

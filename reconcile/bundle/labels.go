@@ -16,13 +16,25 @@ const (
 	LabelNetwork     = "com.docker.compose.network"
 	LabelVolume      = "com.docker.compose.volume"
 
-	LabelName      = "dev.stackrun.name"      // shop-web-1
-	LabelWant      = "dev.stackrun.want"      // plan.Encode of what it was made as
-	LabelAnonymous = "dev.stackrun.anonymous" // on containers: JSON of target → volume; on volumes: the target
-	LabelHealth    = "dev.stackrun.health"    // JSON of the health check in force, the image's part included
-	LabelRemove    = "dev.stackrun.remove"    // one-off that is removed when it ends
-	LabelOwners    = "dev.stackrun.owners"    // ids of the containers whose namespaces this run of it has joined
-	LabelAliases   = "dev.stackrun.aliases"   // one-off that answers to its service's names
+	LabelName      = "dev.stackrun.name"      // on sandboxes: shop-web-1
+	LabelWant      = "dev.stackrun.want"      // on networks and volumes: plan.Encode of what it was made as
+	LabelAnonymous = "dev.stackrun.anonymous" // on volumes: the target
+)
+
+// LabelsReserved is the prefix that the Compose specification keeps for the tool: what an image or a file says below it is
+// dropped, so that no container passes for one of another service.
+const LabelsReserved = "com.docker.compose."
+
+// Facts of containers (runtime.Config.Facts). They are no labels: whoever sets them has volumes deleted, and containers
+// found under other names.
+const (
+	FactName      = "name"      // shop-web-1
+	FactWant      = "want"      // plan.Encode of what it was made as
+	FactAnonymous = "anonymous" // JSON of target → volume
+	FactHealth    = "health"    // JSON of the health check in force, the image's part included
+	FactRemove    = "remove"    // one-off that is removed when it ends
+	FactOwners    = "owners"    // ids of the containers whose namespaces this run of it has joined
+	FactAliases   = "aliases"   // one-off that answers to its service's names
 )
 
 // ComposeVersion is whose labels these are.
