@@ -28,6 +28,7 @@ type streams struct {
 	master *os.File // terminal's master
 	output []*os.File
 	size   *unix.Winsize // a resize that came before the terminal
+	coming chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
 }
 
 // childFiles are the container's ends.
@@ -45,6 +46,9 @@ func (c *childFiles) close() {
 func (m *monitor) openStreams() (*childFiles, *proto.Failure) {
 	c := &childFiles{[3]int{-1, -1, -1}}
 	terminal := m.b.Spec.Process.Terminal
+	if terminal {
+		m.streams.coming = make(chan struct{})
+	}
 	for fd := range 3 {
 		if err := m.openStream(c, fd, terminal); err != nil {
 			c.close()
@@ -101,6 +105,7 @@ func (s *streams) addTerminal(m *monitor, master int) {
 		_ = unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, s.size)
 	}
 	s.mu.Unlock()
+	close(s.coming)
 	s.start(m, f, logs.Stdout, proto.FrameStdout)
 }
 
@@ -162,6 +167,12 @@ func (s *streams) read(m *monitor, fd int, name string, frame byte) (ended, agai
 
 // wait lets the pumps empty their pipes. After limit it cuts those off that somebody outside holds open.
 func (s *streams) wait(limit time.Duration) {
+	s.mu.Lock()
+	if s.coming != nil && s.master == nil {
+		close(s.coming) // boot has failed before it made the terminal
+		s.coming = nil
+	}
+	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		s.pumps.Wait()
@@ -192,8 +203,15 @@ func (s *streams) resize(rows, cols uint16) {
 	}
 }
 
-// write gives a client's bytes to the container, and waits while it does not read them.
+// write gives a client's bytes to the container, and waits while it does not read them, or has no terminal yet: what is typed
+// ahead is not lost.
 func (s *streams) write(b []byte) error {
+	s.mu.Lock()
+	coming := s.coming
+	s.mu.Unlock()
+	if coming != nil {
+		<-coming
+	}
 	s.mu.Lock()
 	f := s.input
 	s.mu.Unlock()
