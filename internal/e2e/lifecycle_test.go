@@ -199,14 +199,19 @@ services:
   talk:
     image: busybox
     command: ["sh", "-c", "for i in 1 2 3 4 5; do echo line $$i; done; echo to stderr >&2; echo last; printf 'no newline'; trap 'exit 0' TERM; sleep infinity & wait"]
-  quiet:
+  lines:
     image: busybox
-    command: [sleep, infinity]
+    command: ["sh", "-c", "for i in 1 2 3; do echo number $$i; done; exec sleep infinity"]
+    stop_grace_period: 0s
 `)
 	p.up()
+	// Between the two streams of one container there is no order.
+	p.eventually("all lines are written", func() bool { return strings.Contains(p.ok("logs", "lines"), "number 3") })
+	equal(t, "--no-log-prefix --tail 1", p.ok("logs", "--no-log-prefix", "--tail", "1", "lines"), "number 3\n")
 	p.eventually("all is written", func() bool { return strings.Contains(p.ok("logs", "talk"), "last") })
-	equal(t, "--no-log-prefix --tail 1", p.ok("logs", "--no-log-prefix", "--tail", "1", "talk"), "last\n")
-	equal(t, "stderr of logs", p.run("logs", "--no-log-prefix", "talk").stderr, "to stderr\n")
+	p.eventually("stderr of logs is what was written there", func() bool {
+		return p.run("logs", "--no-log-prefix", "talk").stderr == "to stderr\n"
+	})
 	contains(t, "prefix", p.ok("logs", "--no-color"), "talk-1   | line 1\n")
 	equal(t, "--tail 0", p.ok("logs", "--tail", "0"), "")
 	equal(t, "--since in the future", p.ok("logs", "--since", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), "")

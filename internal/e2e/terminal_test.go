@@ -118,7 +118,6 @@ services:
 			p := *p
 			p.t = t
 			x := p.atTerminal(args...)
-			x.shows("# ") // the prompt
 			x.types("test -t 0 && echo is\\-a-terminal $(stty size)\n")
 			x.shows("is-a-terminal 24 80")
 			x.resize(40, 132)
