@@ -340,6 +340,7 @@ func (d *decoder) stringMap(n *tree.Node) map[string]string {
 // source notes that the model's value at path is from n. It is for values whose
 // address in the Project is not their address in the file.
 func (d *decoder) source(path string, n *tree.Node) {
+	d.trail.stands(path, n)
 	if path != n.Path {
 		d.project.Sources[Path(path)] = n.Range()
 	}

@@ -240,6 +240,7 @@ func (d *decoder) variables(s *draft) {
 			for _, e := range list {
 				env[e.Key] = e.Value
 			}
+			d.trail.fromFile("services."+s.Name+".environment", "env_file", f.path, f.node, list)
 		}
 	}
 	for _, e := range own {
@@ -248,9 +249,11 @@ func (d *decoder) variables(s *draft) {
 			if !ok {
 				delete(env, e.key)
 				s.Unset = append(s.Unset, e.key)
+				d.trail.unset(s.environment.Path, e.key, e.at)
 				continue
 			}
 			e.value = v
+			d.trail.taken(e.at, e.key, v, d.definedAt(e.key))
 		}
 		env[e.key] = e.value
 		d.source(s.environment.Path+"."+e.key, e.at)
@@ -271,6 +274,7 @@ func (d *decoder) labelSet(s *draft) {
 		for _, e := range list {
 			labels[e.Key] = e.Value
 		}
+		d.trail.fromFile("services."+s.Name+".labels", "label_file", d.path(f.Value), f, list)
 	}
 	if s.labels != nil {
 		for _, e := range d.entries(s.labels) {

@@ -12,6 +12,7 @@
 //	build.go        profiles, defaults, implied dependencies
 //	consistency.go  what no single key can tell
 //	purpose.go      what of it matters to run, to show or to manage the project
+//	explain.go      where each value comes from, by the notes of trail.go
 //
 // Every node keeps file, line and column on this way, so every fault and every
 // entry of Project.Sources names its real place. All faults of a pass come in one

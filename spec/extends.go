@@ -100,7 +100,9 @@ func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.
 	if base.Kind != tree.Mapping || body.Kind != tree.Mapping {
 		return body
 	}
-	merged := x.join(base.Clone(), body, schema.At("services.*"), "services."+key.Value)
+	base = base.Clone()
+	x.trail.brought(base, "extends", ext)
+	merged := x.join(base, body, schema.At("services.*"), "services."+key.Value)
 	x.done[merged] = true
 	return merged
 }
@@ -124,7 +126,7 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 	dir := path.Dir(name)
 	var doc *tree.Node
 	for _, d := range src.docs {
-		x.interpolate(d, x.sc.lookup)
+		x.interpolate(d, x.sc)
 		rebase(d, dir, x.env["HOME"])
 		if doc == nil {
 			doc = d

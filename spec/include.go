@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/dotenv"
 	"github.com/stackrun/stack/spec/tree"
 )
@@ -82,7 +83,7 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	if !dirNode.IsNull() {
 		dir = absolute(sc.dir, dirNode.Value, home)
 	}
-	lookup, ok := l.includeEnv(envNode, dir, sc)
+	inner, ok := l.includeEnv(envNode, dir, sc)
 	if !ok {
 		return nil
 	}
@@ -90,18 +91,19 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	for _, f := range files {
 		l.chain = append(l.chain, f.file)
 	}
-	sub := l.model(files, scope{dir: dir, lookup: lookup})
+	sub := l.model(files, inner)
 	l.chain = l.chain[:depth]
 	if sub != nil {
 		rebase(sub, dir, home)
+		l.trail.brought(sub, "include", n)
 	}
 	return sub
 }
 
-// includeEnv gives the variables of an included file: those around it, then the
+// includeEnv gives what an included file is read with, its variables above all: those around it, then the
 // defaults of its own env files.
-func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (string, bool), bool) {
-	own := map[string]string{}
+func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (scope, bool) {
+	own, from := map[string]string{}, map[string]diag.Pos{}
 	lookup := func(name string) (string, bool) {
 		if v, ok := sc.lookup(name); ok {
 			return v, true
@@ -118,7 +120,7 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (s
 		nodes, ok := l.texts(n)
 		if !ok {
 			l.err(CodeType, n, "include.env_file: expected a path or a list of paths", "")
-			return nil, false
+			return sc, false
 		}
 		for _, it := range nodes {
 			files = append(files, absolute(sc.dir, it.Value, l.env["HOME"]))
@@ -127,13 +129,18 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (func(string) (s
 	for _, f := range files {
 		entries, ok := l.readEnvFile(f, n, false, "", lookup)
 		if !ok {
-			return nil, false
+			return sc, false
 		}
 		for _, e := range entries {
-			own[e.Key] = e.Value
+			own[e.Key], from[e.Key] = e.Value, diag.Pos{File: f, Line: e.Line}
 		}
 	}
-	return lookup, true
+	return scope{dir: dir, lookup: lookup, from: func(name string) diag.Pos {
+		if _, outer := sc.lookup(name); outer {
+			return sc.from(name)
+		}
+		return from[name]
+	}}, true
 }
 
 // readEnvFile reads one env file; by is the node that names it, hint the fix when it cannot be read.

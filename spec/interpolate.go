@@ -11,17 +11,17 @@ import (
 )
 
 // interpolate substitutes variables in every value below n, never in keys.
-func (l *loader) interpolate(n *tree.Node, lookup interp.Lookup) {
+func (l *loader) interpolate(n *tree.Node, sc scope) {
 	for _, p := range n.Pairs {
-		l.interpolate(p.Value, lookup)
+		l.interpolate(p.Value, sc)
 	}
 	for _, it := range n.Items {
-		l.interpolate(it, lookup)
+		l.interpolate(it, sc)
 	}
 	if n.Kind != tree.Scalar || n.Type != tree.String {
 		return
 	}
-	text, missing, err := interp.Expand(n.Value, lookup)
+	text, missing, err := interp.Expand(n.Value, l.trail.watch(n, sc))
 	for _, m := range missing {
 		l.at(diag.Warning, CodeUnset, l.inside(n, m.Offset), fmt.Sprintf("%s is not set and has no default; it is empty", m.Name), fmt.Sprintf("set it, or write ${%s:-default}", m.Name))
 	}

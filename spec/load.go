@@ -19,25 +19,34 @@ const Stdin = "-"
 
 // Input is everything that Load looks at. Locate makes one as docker compose would.
 type Input struct {
-	FS       fs.FS             // rooted at "/"
-	Files    []string          // absolute paths or Stdin, in order; later ones override
-	Dir      string            // absolute: the project directory
-	Env      map[string]string // variables: the process environment and .env, already joined
-	Profiles []string          // active profiles; "*" is all of them
-	Services []string          // named on the command line: their profiles become active
-	Name     string            // project name when it is not the file's to say
-	Stdin    []byte            // the content of Stdin
-	Purpose  Purpose           // how fit the project must be
+	FS       fs.FS               // rooted at "/"
+	Files    []string            // absolute paths or Stdin, in order; later ones override
+	Dir      string              // absolute: the project directory
+	Env      map[string]string   // variables: the process environment and .env, already joined
+	EnvFrom  map[string]diag.Pos // where variables of env files are defined; only Explain looks
+	Profiles []string            // active profiles; "*" is all of them
+	Services []string            // named on the command line: their profiles become active
+	Name     string              // project name when it is not the file's to say
+	Stdin    []byte              // the content of Stdin
+	Purpose  Purpose             // how fit the project must be
 }
 
 // Load reads the files of in and gives the project they describe. All faults of a
 // pass are reported, sorted by place; the project is nil when one of them is an
 // error. Load does no I/O but through in.FS.
 func Load(ctx context.Context, in Input) (*Project, diag.List) {
+	return newLoader(ctx, in).run()
+}
+
+func newLoader(ctx context.Context, in Input) *loader {
 	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: maps.Clone(in.Env)}
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
+	return l
+}
+
+func (l *loader) run() (*Project, diag.List) {
 	p := l.load()
 	l.list.Sort()
 	// A file that is read for two purposes reports its faults twice.
@@ -61,6 +70,7 @@ type loader struct {
 	chain   []string          // files whose include or extends is being resolved
 	owner   owner             // the object under work
 	limits  []limit
+	trail   *trail // nil = nobody asks where values come from
 }
 
 func (l *loader) lookup(name string) (string, bool) {
@@ -79,11 +89,12 @@ func (l *loader) load() *Project {
 	}
 	l.nameProject(files)
 	l.env["COMPOSE_PROJECT_NAME"] = l.project
-	model := l.model(files, scope{dir: l.in.Dir, lookup: l.lookup})
+	model := l.model(files, scope{dir: l.in.Dir, lookup: l.lookup, from: l.definedAt})
 	if model == nil || l.list.HasErrors() {
 		return nil
 	}
 	setPaths(model, "")
+	l.trail.keep(model)
 	l.checkKeys(model)
 	p := l.decode(model)
 	if l.list.HasErrors() {
@@ -128,7 +139,11 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 		}
 	}
 	l.text[name] = data
-	docs, list := tree.Parse(name, data)
+	parse := tree.Parse
+	if l.trail != nil {
+		parse = tree.ParseTraced
+	}
+	docs, list := parse(name, data)
 	l.list = append(l.list, list...)
 	if list.HasErrors() {
 		return source{}, false
@@ -194,6 +209,7 @@ func NormalName(s string) string {
 type scope struct {
 	dir    string // base of relative paths
 	lookup interp.Lookup
+	from   func(name string) diag.Pos // where a variable is defined
 }
 
 // model reads the documents of files into one: interpolate, include, extend, merge.
@@ -205,7 +221,7 @@ func (l *loader) model(files []source, sc scope) *tree.Node {
 			l.chain = append(l.chain, f.file)
 		}
 		for _, doc := range f.docs {
-			l.interpolate(doc, sc.lookup)
+			l.interpolate(doc, sc)
 			doc = l.include(doc, sc)
 			l.extendAll(doc, model, f.file, sc)
 			if model == nil {
@@ -216,6 +232,7 @@ func (l *loader) model(files []source, sc scope) *tree.Node {
 		}
 	}
 	l.chain = l.chain[:depth]
+	l.trail.resets(model, "")
 	dropResets(model)
 	return model
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/dotenv"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -33,13 +34,14 @@ type Location struct {
 	Files    []string // absolute or Stdin; none when there is none, which only matters to commands that need the file
 	Dir      string
 	Env      map[string]string
-	Name     string // -p or COMPOSE_PROJECT_NAME; "" = the file or the directory names the project
+	EnvFrom  map[string]diag.Pos // the lines of env files that define variables of Env; the others are the process's
+	Name     string              // -p or COMPOSE_PROJECT_NAME; "" = the file or the directory names the project
 	Profiles []string
 }
 
 // Input is what Load needs of l.
 func (l *Location) Input(fsys fs.FS) Input {
-	return Input{FS: fsys, Files: l.Files, Dir: l.Dir, Env: l.Env, Profiles: l.Profiles, Name: l.Name}
+	return Input{FS: fsys, Files: l.Files, Dir: l.Dir, Env: l.Env, EnvFrom: l.EnvFrom, Profiles: l.Profiles, Name: l.Name}
 }
 
 // Locate applies docker compose's rules of precedence: which files (-f, COMPOSE_FILE,
@@ -47,7 +49,7 @@ func (l *Location) Input(fsys fs.FS) Input {
 // variables (process, --env-file, .env), which project name and profiles. That no
 // file is found is a fault of code CodeNoFile beside a usable Location.
 func Locate(fsys fs.FS, r Request) (*Location, diag.List) {
-	l := &locator{fs: fsys, Request: r, env: maps.Clone(r.Process)}
+	l := &locator{fs: fsys, Request: r, env: maps.Clone(r.Process), from: map[string]diag.Pos{}}
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
@@ -62,7 +64,8 @@ type locator struct {
 	Request
 	fs         fs.FS
 	env        map[string]string
-	dotenvRead string // the .env that was read first
+	from       map[string]diag.Pos // where variables of env files are defined
+	dotenvRead string              // the .env that was read first
 }
 
 func (l *locator) locate() *Location {
@@ -81,7 +84,7 @@ func (l *locator) locate() *Location {
 		// With -f only the .env beside the file counts, but COMPOSE_FILE may come from this one.
 		l.dotenv(l.Cwd)
 	}
-	loc := &Location{Env: l.env}
+	loc := &Location{Env: l.env, EnvFrom: l.from}
 	loc.Files = l.files()
 	switch {
 	case l.ProjectDir != "":
@@ -180,9 +183,9 @@ func (l *locator) readEnvFiles(files []string) {
 	read := maps.Clone(l.env)
 	for _, f := range files {
 		file := absolute(l.Cwd, f, l.env["HOME"])
-		for k, v := range l.entries(file, read) {
+		for k, e := range l.entries(file, read) {
 			if _, set := l.env[k]; !set {
-				read[k] = v
+				read[k], l.from[k] = e.Value, diag.Pos{File: file, Line: e.Line}
 			}
 		}
 	}
@@ -190,14 +193,14 @@ func (l *locator) readEnvFiles(files []string) {
 }
 
 func (l *locator) readEnv(file string, into map[string]string) {
-	for k, v := range l.entries(file, into) {
+	for k, e := range l.entries(file, into) {
 		if _, set := into[k]; !set {
-			into[k] = v
+			into[k], l.from[k] = e.Value, diag.Pos{File: file, Line: e.Line}
 		}
 	}
 }
 
-func (l *locator) entries(file string, env map[string]string) map[string]string {
+func (l *locator) entries(file string, env map[string]string) map[string]dotenv.Entry {
 	data, err := readFile(l.fs, file, tree.MaxFile)
 	if err != nil {
 		l.at(diag.Error, CodeRead, diag.Pos{File: file}, err.Error(), "")
@@ -208,9 +211,9 @@ func (l *locator) entries(file string, env map[string]string) map[string]string 
 		return v, ok
 	})
 	l.list = append(l.list, faults...)
-	out := make(map[string]string, len(list))
+	out := make(map[string]dotenv.Entry, len(list))
 	for _, e := range list {
-		out[e.Key] = e.Value
+		out[e.Key] = e
 	}
 	return out
 }

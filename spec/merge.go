@@ -17,6 +17,7 @@ func (l *loader) merge(base, over *tree.Node) *tree.Node {
 // will tell); at is the address for messages. base may be changed.
 func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.Node {
 	if over.Mark == tree.Reset || over.Mark == tree.Override || base.Mark == tree.Reset {
+		l.trail.replaces(over, base)
 		return over
 	}
 	r := byDefault
@@ -25,6 +26,7 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 	}
 	switch {
 	case r == replaceWhole:
+		l.trail.replaces(over, base)
 		return over
 	case over.IsNull():
 		return base
@@ -33,7 +35,7 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 	}
 	switch r {
 	case keyed:
-		return joinKeyed(toKeyed(base), toKeyed(over))
+		return l.joinKeyed(toKeyed(base), toKeyed(over))
 	case named:
 		base, over = toNamed(base, at), toNamed(over, at)
 	case contextOrMap:
@@ -43,7 +45,7 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 	case hostList:
 		base, over = toHosts(base), toHosts(over)
 	case sameDriver:
-		base = keepDriver(base, over)
+		base = l.keepDriver(base, over)
 	case bySubnet:
 		return l.joinBySubnet(base, over, s, at)
 	}
@@ -52,7 +54,7 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 		for _, p := range over.Pairs {
 			old := base.Pair(p.Key.Value)
 			if old == nil || r == perKey {
-				base.Set(p.Key, p.Value)
+				l.set(base, p)
 				continue
 			}
 			merged := l.join(old.Value, p.Value, below(s, p.Key.Value), join(at, p.Key.Value))
@@ -66,6 +68,7 @@ func (l *loader) join(base, over *tree.Node, s *schema.Node, at string) *tree.No
 		base.Items = append(base.Items[:len(base.Items):len(base.Items)], over.Items...)
 		return base
 	case base.Kind == tree.Scalar && over.Kind == tree.Scalar:
+		l.trail.replaces(over, base)
 		return over
 	}
 	l.err(CodeMerge, over, fmt.Sprintf("%s is %s here and %s at %s", at, over.What(), base.What(), base.Pos()), "write both in the same form, or tag this one with !override")
@@ -110,14 +113,24 @@ func toKeyed(n *tree.Node) *tree.Node {
 	return m
 }
 
-func joinKeyed(base, over *tree.Node) *tree.Node {
+func (l *loader) joinKeyed(base, over *tree.Node) *tree.Node {
 	if base.Kind != tree.Mapping || over.Kind != tree.Mapping {
 		return over
 	}
 	for _, p := range over.Pairs {
-		base.Set(p.Key, p.Value)
+		l.set(base, p)
 	}
 	return base
+}
+
+// set gives base the entry p, in place of an earlier one.
+func (l *loader) set(base *tree.Node, p tree.Pair) {
+	if l.trail != nil {
+		if old := base.Get(p.Key.Value); old != nil {
+			p.Value.Replaces(old)
+		}
+	}
+	base.Set(p.Key, p.Value)
 }
 
 // toNamed turns a list of names into a mapping of them.
@@ -175,11 +188,12 @@ func toHosts(n *tree.Node) *tree.Node {
 }
 
 // keepDriver drops base's logging options when over changes the driver.
-func keepDriver(base, over *tree.Node) *tree.Node {
+func (l *loader) keepDriver(base, over *tree.Node) *tree.Node {
 	a, b := base.Get("driver"), over.Get("driver")
 	if a == nil || b == nil || a.Value == b.Value {
 		return base
 	}
+	l.trail.replaces(b, a)
 	return base.Like(tree.Mapping)
 }
 

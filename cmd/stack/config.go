@@ -22,6 +22,8 @@ type configFlags struct {
 	environment, variables, quiet                           bool
 	noInterpolate, noNormalize, noPathResolution, noEnvFile bool
 	noConsistency, digests, lockDigests, models             bool
+	explain                                                 string
+	showSecrets                                             bool
 }
 
 func newConfigCommand(a *app) *cobra.Command {
@@ -44,6 +46,8 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.environment, "environment", false, "Only the variables that the file is read with")
 	f.BoolVar(&c.variables, "variables", false, "Only the variables that the file refers to, with their defaults")
 	f.StringVar(&c.hash, "hash", "", "Only the hash of this service's configuration, or of services apart by commas; * is all")
+	f.StringVar(&c.explain, "explain", "", "Tell where the values at this address come from, such as services.web.ports, and what they override")
+	f.BoolVar(&c.showSecrets, "show-secrets", false, "With --explain: do not hide what may be secret")
 	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "")
 	f.BoolVar(&c.noNormalize, "no-normalize", false, "")
 	f.BoolVar(&c.noPathResolution, "no-path-resolution", false, "")
@@ -77,8 +81,13 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	if c.format != "yaml" && c.format != "json" {
 		return usageError("unsupported --format value %q, expected yaml or json", c.format)
 	}
-	if c.variables {
+	switch {
+	case c.variables:
 		return a.writeVariables(ctx)
+	case c.explain != "":
+		return a.explain(ctx, c, services)
+	case c.showSecrets:
+		return usageError("--show-secrets goes with --explain: the configuration itself is shown whole")
 	}
 	purpose := spec.ToShow
 	if c.hash != "" { // of what up would make

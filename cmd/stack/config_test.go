@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stackrun/stack/spec"
 )
 
 func TestConfigTellsOneThing(t *testing.T) {
@@ -30,5 +33,31 @@ func TestConfigTellsOneThing(t *testing.T) {
 	_, again, _ := u.run("config --hash web")
 	if before == after || before != again {
 		t.Errorf("hashes %q", strings.Fields(before+after+again))
+	}
+}
+
+func TestConfigExplains(t *testing.T) {
+	u := newPerson(t, nil)
+	u.write("compose.yaml", "services:\n  web:\n    image: nginx:${TAG:-1}\n    environment: {A: \"${API_KEY}\"}\n")
+	u.write(".env", "# for trials\nAPI_KEY=abc\n")
+	code, out, errs := u.run("config --explain services.web")
+	for _, want := range []string{"services.web.image = \"nginx:1\"\n", "compose.yaml:3:12\n", "  written    nginx:${TAG:-1}\n  variable   TAG, not set\n", "variable   API_KEY = \"(hidden)\", from ", ".env:2\n"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("code %d, no %q in:\n%s%s", code, want, out, errs)
+		}
+	}
+	if strings.Contains(out, "abc") {
+		t.Errorf("a secret is shown:\n%s", out)
+	}
+	if _, out, _ = u.run("config --explain services.web --show-secrets"); !strings.Contains(out, `API_KEY = "abc"`) {
+		t.Errorf("asked for, it is not shown:\n%s", out)
+	}
+	code, out, _ = u.run("config --explain services.web.image --format json")
+	var origins []spec.Origin
+	if err := json.Unmarshal([]byte(out), &origins); code != 0 || err != nil || len(origins) != 1 || origins[0].At.Line != 3 {
+		t.Errorf("as JSON: %v\n%s", err, out)
+	}
+	if code, _, errs = u.run("config --explain services.web.ports"); code != 1 || !strings.Contains(errs, "no file says services.web.ports") {
+		t.Errorf("nothing there: code %d, %s", code, errs)
 	}
 }

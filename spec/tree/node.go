@@ -54,6 +54,8 @@ type Node struct {
 
 	// Path is the node's address in the merged model; the loader sets it.
 	Path string
+	// Origin is how the value came to be, for who asked.
+	Origin *Origin
 
 	File   string
 	Line   int32
@@ -133,12 +135,12 @@ func (n *Node) Delete(key string) {
 
 // At makes a scalar of text that stands where n stands.
 func (n *Node) At(text string) *Node {
-	return &Node{Value: text, File: n.File, Line: n.Line, Column: n.Column, Interpolated: true}
+	return &Node{Value: text, File: n.File, Line: n.Line, Column: n.Column, Interpolated: true, Origin: n.Origin}
 }
 
 // Like makes an empty node of kind k that stands where n stands.
 func (n *Node) Like(k Kind) *Node {
-	return &Node{Kind: k, Mark: n.Mark, File: n.File, Line: n.Line, Column: n.Column}
+	return &Node{Kind: k, Mark: n.Mark, File: n.File, Line: n.Line, Column: n.Column, Origin: n.Origin}
 }
 
 // Clone copies n and everything below it.

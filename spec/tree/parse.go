@@ -38,7 +38,16 @@ const (
 // Parse reads the documents of one file, in order; an empty document gives no
 // node. name is what positions say. The nodes are usable when the list has no error.
 func Parse(name string, data []byte) ([]*Node, diag.List) {
-	p := &parser{file: name}
+	return (&parser{file: name}).parse(name, data)
+}
+
+// ParseTraced is Parse for who wants to know which aliases and merge keys brought
+// a value to its place.
+func ParseTraced(name string, data []byte) ([]*Node, diag.List) {
+	return (&parser{file: name, traced: true}).parse(name, data)
+}
+
+func (p *parser) parse(name string, data []byte) ([]*Node, diag.List) {
 	if len(data) > MaxFile {
 		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d bytes, the limit is %d", len(data), MaxFile), "")
 		return nil, p.faults
@@ -77,6 +86,7 @@ type parser struct {
 	stack  map[*yaml.Node]bool // anchors being resolved
 	alias  int                 // depth of aliases around the current node
 	full   bool                // a bound was hit: stop descending
+	traced bool                // keep origins
 }
 
 func (p *parser) fault(code diag.Code, at diag.Pos, summary, detail, hint string) {
@@ -266,6 +276,9 @@ func (p *parser) resolve(y *yaml.Node, depth int) *Node {
 	p.alias++
 	n := p.node(y.Alias, depth)
 	p.alias--
+	if p.traced {
+		n.Brought(Step{"alias", p.at(y)})
+	}
 	return n
 }
 
@@ -409,8 +422,15 @@ func (p *parser) mergeKey(n *Node, y *yaml.Node, depth int) {
 		from := p.node(target, depth)
 		p.alias--
 		for _, pair := range from.Pairs {
-			if n.Pair(pair.Key.Value) == nil {
+			if p.traced {
+				pair.Value.Brought(Step{"merge key", p.at(y)})
+			}
+			own := n.Pair(pair.Key.Value)
+			switch {
+			case own == nil:
 				n.Pairs = append(n.Pairs, pair)
+			case p.traced:
+				own.Value.Replaces(pair.Value)
 			}
 		}
 	default:
