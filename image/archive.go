@@ -38,7 +38,7 @@ func invalidArchive(format string, args ...any) error {
 func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int64)) (*archive, error) {
 	plain, err := decompress(r)
 	if err != nil {
-		return nil, invalidArchive("the input is neither tar nor compressed tar: %w", err)
+		return nil, invalidArchive("the input is not an image archive: it is neither tar nor compressed tar: %w", err)
 	}
 	defer plain.Close()
 	a := &archive{dir: dir, files: make(map[string]string), links: make(map[string]string)}
@@ -56,8 +56,10 @@ func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int
 			return a, nil
 		}
 		switch {
-		case errors.Is(err, tar.ErrHeader):
-			return nil, invalidArchive("the input is not a tar archive: expected what docker save or an OCI layout gives")
+		case errors.Is(err, tar.ErrHeader) && n > 0:
+			return nil, invalidArchive("the archive is damaged after %d files", n)
+		case errors.Is(err, tar.ErrHeader), n == 0 && err == io.ErrUnexpectedEOF: // tar(5): a header has 512 bytes
+			return nil, invalidArchive("the input is not an image archive: expected a tar file as docker save writes it, or of an OCI layout")
 		case err == io.ErrUnexpectedEOF:
 			return nil, invalidArchive("the archive is cut off")
 		case err != nil:

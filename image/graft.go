@@ -1,10 +1,10 @@
 package image
 
 import (
+	"context"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,22 +19,20 @@ import (
 // the link, here as there.
 
 // graft handles dir, a directory that layer i implies. It does nothing when no layer below has a link there.
-func (p *patch) graft(i int, dir string) error {
-	for grafted := range p.grafted {
-		if strings.HasPrefix(dir, grafted+"/") {
-			return nil // moved together with its parent
-		}
+func (p *patch) graft(ctx context.Context, i int, dir string) error {
+	if p.behindGraft(dir) {
+		return nil // moved together with its parent
 	}
 	if to, ok := p.grafted[dir]; ok {
-		return p.move(i, dir, to) // a layer below has been here
+		return p.move(ctx, i, dir, to) // a layer below has been here
 	}
 	link := p.stack.file(i-1, dir)
 	if target, err := os.Readlink(link); link == "" || err != nil || target == "" {
 		return nil
 	}
 	// A layer above that speaks of the name itself has the last word.
-	for _, above := range p.stack[i+1:] {
-		if k, covers := above.find(dir); covers || k != missing && !slices.Contains(above.Implied, dir) {
+	for _, above := range p.stack.layers[i+1:] {
+		if k, covers := above.find(dir); covers || k != missing && !above.implied[dir] {
 			return nil
 		}
 	}
@@ -42,7 +40,7 @@ func (p *patch) graft(i int, dir string) error {
 	if !ok {
 		return nil // it leads nowhere: the directory is all there is
 	}
-	if err := p.move(i, dir, to); err != nil {
+	if err := p.move(ctx, i, dir, to); err != nil {
 		return err
 	}
 	p.grafted[dir] = to
@@ -50,13 +48,16 @@ func (p *patch) graft(i int, dir string) error {
 }
 
 // move puts what layer i has below from into the patch below to.
-func (p *patch) move(i int, from, to string) error {
-	l := p.stack[i]
+func (p *patch) move(ctx context.Context, i int, from, to string) error {
+	l := p.stack.layers[i]
 	entries, err := os.ReadDir(filepath.Join(l.fs, from))
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		src, dst := path.Join(from, e.Name()), path.Join(to, e.Name())
 		if !e.IsDir() {
 			if p.stack.shadowed(i, dst) {
@@ -70,7 +71,7 @@ func (p *patch) move(i int, from, to string) error {
 		if err := p.mkdir(dst); err != nil {
 			return err
 		}
-		if !slices.Contains(l.Implied, src) || len(p.stack.visible(len(p.stack)-1, dst)) == 0 {
+		if !l.implied[src] || len(p.stack.visible(p.stack.top(), dst)) == 0 {
 			p.source[dst] = filepath.Join(l.fs, src)
 		}
 		if _, opaque := l.look(src); opaque {
@@ -78,7 +79,7 @@ func (p *patch) move(i int, from, to string) error {
 				return err
 			}
 		}
-		if err := p.move(i, src, dst); err != nil {
+		if err := p.move(ctx, i, src, dst); err != nil {
 			return err
 		}
 	}
@@ -116,7 +117,7 @@ func (p *patch) hardLink(from, name string) error {
 
 // follow returns where name leads in what the layers up to top show, as a path without links, also when there is
 // nothing yet. ok is false when it leads in circles or through a file.
-func (st stack) follow(top int, name string) (string, bool) {
+func (st *stack) follow(top int, name string) (string, bool) {
 	at, rest := ".", strings.Split(name, "/")
 	for hops := 0; len(rest) > 0; {
 		elem := rest[0]
@@ -152,7 +153,7 @@ func (p *patch) attributesOf(dir string) string {
 	if src := p.source[dir]; src != "" {
 		return src
 	}
-	if len(p.stack.visible(len(p.stack)-1, dir)) == 0 {
+	if len(p.stack.visible(p.stack.top(), dir)) == 0 {
 		return ""
 	}
 	return p.stack.origin(dir)

@@ -35,7 +35,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 	}
 	defer tmp.drop()
 
-	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(Progress{Phase: Downloading, Current: n}) })
+	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(Progress{Phase: Loading, Current: n}) })
 	if err != nil {
 		return nil, diskError(s.root, err)
 	}
@@ -46,7 +46,9 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 	var loaded []Info
 	for _, img := range images {
 		named := func(p Progress) {
-			p.Ref = img.name()
+			if p.Ref = img.name(); p.Phase == Downloading { // layers are read from the archive
+				p.Phase = Loading
+			}
 			report(p)
 		}
 		info, err := s.install(ctx, img.resolved, img.layers, img.names, named)

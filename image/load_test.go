@@ -146,7 +146,9 @@ func TestLoadRefused(t *testing.T) {
 		want string
 	}{
 		"empty":             {nil, "the input is empty"},
-		"not tar":           {[]byte(strings.Repeat("no tar at all ", 100)), "not a tar archive"},
+		"not tar":           {[]byte(strings.Repeat("no tar at all ", 100)), "not an image archive"},
+		"short text":        {[]byte("hello\n"), "not an image archive"},
+		"gzipped text":      {gzipped([]byte("hello\n")), "not an image archive"},
 		"cut":               {docker[:len(docker)/2], "cut off"},
 		"no manifest":       {tarOf(t, fileEntry("readme", "hi")), "neither manifest.json nor index.json"},
 		"config by symlink": {tarOf(t, symlinkEntry("c.json", secret), manifest("c.json")), `has no "c.json"`},

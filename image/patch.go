@@ -32,17 +32,39 @@ import (
 func (s *Store) patchDir(name string) string { return s.path("patches", name) }
 func (s *Store) patchFS(name string) string  { return filepath.Join(s.patchDir(name), "fs") }
 
-// stack is the layers of one image as overlayfs will see them, lowest first.
-type stack []stackLayer
+// stack is the layers of one image as overlayfs will see them, lowest first. They do not change while it is in use: what it
+// has found out of a directory it keeps, so that the next one below starts there and not at the root.
+type stack struct {
+	layers []*stackLayer
+	views  map[view][]int
+}
+
+// view names what visible has an answer for.
+type view struct {
+	top  int
+	name string
+}
 
 type stackLayer struct {
 	unpack.Result
-	fs string
+	fs      string
+	implied map[string]bool    // Result.Implied
+	ways    map[string]finding // of directories
 }
+
+func newStackLayer(r unpack.Result, fs string) *stackLayer {
+	l := &stackLayer{Result: r, fs: fs, implied: make(map[string]bool, len(r.Implied)), ways: make(map[string]finding)}
+	for _, dir := range r.Implied {
+		l.implied[dir] = true
+	}
+	return l
+}
+
+func (st *stack) top() int { return len(st.layers) - 1 }
 
 // ensurePatch makes the patch that layers need and returns its name, "" when they need none.
 func (s *Store) ensurePatch(ctx context.Context, layers []v1.Hash) (string, error) {
-	var st stack
+	st := stack{views: make(map[view][]int)}
 	needed := false
 	for i, d := range layers {
 		if slices.Contains(layers[i+1:], d) {
@@ -52,8 +74,8 @@ func (s *Store) ensurePatch(ctx context.Context, layers []v1.Hash) (string, erro
 		if err != nil {
 			return "", err
 		}
-		needed = needed || len(st) > 0 && len(r.Implied) > 0 || len(r.Links) > 0
-		st = append(st, stackLayer{r.Result, s.layerFS(d)})
+		needed = needed || len(st.layers) > 0 && len(r.Implied) > 0 || len(r.Links) > 0
+		st.layers = append(st.layers, newStackLayer(r.Result, s.layerFS(d)))
 	}
 	if !needed {
 		return "", nil
@@ -71,8 +93,8 @@ func (s *Store) ensurePatch(ctx context.Context, layers []v1.Hash) (string, erro
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return "", err
 	}
-	p := patch{stack: st, root: root, grafted: make(map[string]string), source: make(map[string]string)}
-	if err := p.fill(); err != nil {
+	p := patch{stack: &st, root: root, made: make(map[string]bool), grafted: make(map[string]string), source: make(map[string]string)}
+	if err := p.fill(ctx); err != nil {
 		return "", err
 	}
 	if !p.used {
@@ -94,34 +116,36 @@ func patchName(layers []v1.Hash) string {
 }
 
 type patch struct {
-	stack stack
+	stack *stack
 	root  string
 	used  bool
-	dirs  []string // made, parents first
+	dirs  []string        // made, parents first
+	made  map[string]bool // the same
 
 	grafted map[string]string // directories that are links again, and where those lead (see graft.go)
 	source  map[string]string // where a directory's attributes come from, when not from origin
 }
 
-func (p *patch) fill() error {
-	for i := range p.stack {
-		for _, l := range p.stack[i].Links {
-			if err := p.link(i, l); err != nil {
+// fill makes the patch. It ends early when ctx does: a layer can have millions of directories.
+func (p *patch) fill(ctx context.Context) error {
+	for i, l := range p.stack.layers {
+		for _, link := range l.Links {
+			if err := p.step(ctx, p.link(i, link)); err != nil {
 				return err
 			}
 		}
 		if i == 0 {
 			continue
 		}
-		for _, dir := range p.stack[i].Implied {
-			if err := p.graft(i, dir); err != nil {
+		for _, dir := range l.Implied {
+			if err := p.step(ctx, p.graft(ctx, i, dir)); err != nil {
 				return err
 			}
 		}
 	}
-	for i := 1; i < len(p.stack); i++ {
-		for _, dir := range p.stack[i].Implied {
-			if err := p.restore(dir); err != nil {
+	for _, l := range p.stack.layers[min(1, len(p.stack.layers)):] {
+		for _, dir := range l.Implied {
+			if err := p.step(ctx, p.restore(dir)); err != nil {
 				return err
 			}
 		}
@@ -132,26 +156,32 @@ func (p *patch) fill() error {
 		if from == "" {
 			continue
 		}
-		if err := p.attribute(from, dir); err != nil {
+		if err := p.step(ctx, p.attribute(from, dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// step is err, or why ctx is over.
+func (p *patch) step(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
 // restore gives dir the attributes that it would have if the layers were applied in order, unless it shows
 // them already.
 func (p *patch) restore(dir string) error {
-	for grafted := range p.grafted {
-		if dir == grafted || strings.HasPrefix(dir, grafted+"/") {
-			return nil // behind a link that the patch has
-		}
+	if _, ok := p.grafted[dir]; ok || p.behindGraft(dir) {
+		return nil // a link that the patch has, or behind one
 	}
-	seen := p.stack.visible(len(p.stack)-1, dir)
+	seen := p.stack.visible(p.stack.top(), dir)
 	if len(seen) == 0 {
 		return nil
 	}
-	shown, origin := filepath.Join(p.stack[seen[0]].fs, dir), p.stack.origin(dir)
+	shown, origin := filepath.Join(p.stack.layers[seen[0]].fs, dir), p.stack.origin(dir)
 	if shown == origin {
 		return nil
 	}
@@ -160,6 +190,25 @@ func (p *patch) restore(dir string) error {
 		return err
 	}
 	return p.mkdir(dir)
+}
+
+// behindGraft says whether a parent of name is a link that the patch has. Nearly always there is none; an image can have many,
+// or deep paths, so it takes the shorter way.
+func (p *patch) behindGraft(name string) bool {
+	if len(p.grafted) <= strings.Count(name, "/") {
+		for dir := range p.grafted {
+			if len(name) > len(dir) && name[len(dir)] == '/' && strings.HasPrefix(name, dir) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
+		if _, ok := p.grafted[name[:i]]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // open opens a directory of the patch. The patch has links of the image in it, which mean nothing on this host: no
@@ -193,7 +242,7 @@ func (p *patch) in(name string, fn func(at int, base string) error) error {
 
 // mkdir makes dir and its parents in the patch.
 func (p *patch) mkdir(dir string) error {
-	if dir == "." || slices.Contains(p.dirs, dir) {
+	if dir == "." || p.made[dir] {
 		return nil
 	}
 	if err := p.mkdir(path.Dir(dir)); err != nil {
@@ -205,6 +254,7 @@ func (p *patch) mkdir(dir string) error {
 	}
 	p.used = true
 	p.dirs = append(p.dirs, dir)
+	p.made[dir] = true
 	return nil
 }
 
@@ -232,55 +282,60 @@ func (p *patch) link(i int, l unpack.Link) error {
 
 // visible lists the layers, topmost first, whose directory name is part of the merged directory name that the
 // layers up to top show; empty when they show none.
-func (st stack) visible(top int, name string) []int {
-	var seen []int
-	for i := top; i >= 0; i-- {
-		seen = append(seen, i)
-	}
-	if name == "." {
+func (st *stack) visible(top int, name string) []int {
+	key := view{top, name}
+	if seen, ok := st.views[key]; ok {
 		return seen
 	}
-	at := "."
-	for elem := range strings.SplitSeq(name, "/") {
-		at = path.Join(at, elem)
-		var next []int
-		for _, i := range seen {
-			// Every directory on the way is a real one of this layer, so the path leads through no link.
-			kind, opaque := st[i].look(at)
-			if kind == missing {
-				continue
-			}
-			if kind != directory {
-				break
-			}
-			next = append(next, i)
-			if opaque {
-				break
-			}
+	var seen []int
+	if name == "." {
+		for i := top; i >= 0; i-- {
+			seen = append(seen, i)
 		}
-		seen = next
+	} else {
+		seen = st.merged(st.visible(top, path.Dir(name)), name)
+	}
+	st.views[key] = seen
+	return seen
+}
+
+// merged is visible for name, whose parent the layers of parent have.
+func (st *stack) merged(parent []int, name string) (seen []int) {
+	for _, i := range parent {
+		// Every directory on the way is a real one of this layer, so the path leads through no link.
+		kind, opaque := st.layers[i].look(name)
+		if kind == missing {
+			continue
+		}
+		if kind != directory {
+			return seen
+		}
+		seen = append(seen, i)
+		if opaque {
+			return seen
+		}
 	}
 	return seen
 }
 
 // origin is the path of the directory whose attributes the merged directory name should show: the topmost one that a
 // layer speaks of, or the topmost one.
-func (st stack) origin(name string) string {
-	seen := st.visible(len(st)-1, name)
+func (st *stack) origin(name string) string {
+	seen := st.visible(st.top(), name)
 	for _, i := range seen {
-		if !slices.Contains(st[i].Implied, name) {
-			return filepath.Join(st[i].fs, name)
+		if !st.layers[i].implied[name] {
+			return filepath.Join(st.layers[i].fs, name)
 		}
 	}
-	return filepath.Join(st[seen[0]].fs, name)
+	return filepath.Join(st.layers[seen[0]].fs, name)
 }
 
 // file is the path of what the layers up to top show at name, "" when that is nothing or a directory.
-func (st stack) file(top int, name string) string {
+func (st *stack) file(top int, name string) string {
 	for _, i := range st.visible(top, path.Dir(name)) {
-		switch kind, _ := st[i].look(name); kind {
+		switch kind, _ := st.layers[i].look(name); kind {
 		case other:
-			return filepath.Join(st[i].fs, name)
+			return filepath.Join(st.layers[i].fs, name)
 		case missing:
 		default:
 			return ""
@@ -290,8 +345,8 @@ func (st stack) file(top int, name string) string {
 }
 
 // shadowed says whether a layer above i decides what is at name.
-func (st stack) shadowed(i int, name string) bool {
-	for _, l := range st[i+1:] {
+func (st *stack) shadowed(i int, name string) bool {
+	for _, l := range st.layers[i+1:] {
 		if k, covers := l.find(name); covers || k != missing {
 			return true
 		}
@@ -299,25 +354,44 @@ func (st stack) shadowed(i int, name string) bool {
 	return false
 }
 
-// find says what the layer has at name. covers means that it hides whatever lower layers have there: name or a
+// finding is what a layer has at a name. covers means that it hides whatever lower layers have there: name or a
 // directory on the way to it is something else, or opaque.
-func (l stackLayer) find(name string) (k kind, covers bool) {
-	at := "."
-	for elem := range strings.SplitSeq(name, "/") {
-		at = path.Join(at, elem)
-		k, opaque := l.look(at)
-		covers = covers || opaque
-		switch {
-		case k == missing:
-			return missing, covers
-		case k != directory:
-			if at != name {
-				return missing, true
-			}
-			return k, true
-		}
+type finding struct {
+	kind   kind
+	covers bool
+}
+
+// find says what the layer has at name.
+func (l *stackLayer) find(name string) (k kind, covers bool) {
+	parent := l.way(path.Dir(name))
+	switch parent.kind {
+	case directory:
+	case missing:
+		return missing, parent.covers
+	default:
+		return missing, true
 	}
-	return directory, covers
+	k, opaque := l.look(name)
+	switch k {
+	case missing:
+		return missing, parent.covers
+	case directory:
+		return directory, parent.covers || opaque
+	}
+	return k, true
+}
+
+// way is find for a directory on the way to something.
+func (l *stackLayer) way(dir string) finding {
+	if dir == "." {
+		return finding{kind: directory}
+	}
+	f, ok := l.ways[dir]
+	if !ok {
+		f.kind, f.covers = l.find(dir)
+		l.ways[dir] = f
+	}
+	return f
 }
 
 type kind int
@@ -331,7 +405,7 @@ const (
 
 // look says what the layer itself has at name; its parent must be a directory of the layer, reached through
 // directories.
-func (l stackLayer) look(name string) (k kind, opaque bool) {
+func (l *stackLayer) look(name string) (k kind, opaque bool) {
 	full := filepath.Join(l.fs, name)
 	var st unix.Stat_t
 	if unix.Lstat(full, &st) != nil {

@@ -37,6 +37,7 @@ type Phase string
 const (
 	Resolving   Phase = "Resolving"
 	Downloading Phase = "Downloading"
+	Loading     Phase = "Loading" // reading an archive
 	Extracting  Phase = "Extracting"
 	Done        Phase = "Done"
 )

@@ -98,6 +98,10 @@ func (t *tree) parent(name string) (*dir, error) {
 	if d, ok := t.open[name]; ok {
 		return d, nil
 	}
+	// Most often it is there and no link is on the way: one call for all of the path.
+	if fd, err := t.openDir(name); err == nil {
+		return t.keep(name, &dir{fd: fd, path: name}), nil
+	}
 	canonical, err := t.resolve(name)
 	if err != nil {
 		return nil, err

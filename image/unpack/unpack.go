@@ -230,6 +230,9 @@ func cleanName(name string) (string, error) {
 	if clean == "" {
 		return ".", nil
 	}
+	if len(clean) >= unix.PathMax {
+		return "", fmt.Errorf("%w: name of %d bytes, which no container could open (at most %d)", ErrInvalid, len(clean), unix.PathMax-1)
+	}
 	return clean, nil
 }
 

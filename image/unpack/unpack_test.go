@@ -329,6 +329,7 @@ func TestRefused(t *testing.T) {
 		"whiteout of nothing":   {entries: []entry{file("a/.wh.", "")}, want: unpack.ErrInvalid},
 		"whiteout of ..":        {entries: []entry{file("a/.wh...", "")}, want: unpack.ErrInvalid},
 		"hard link to root":     {entries: []entry{hard("a", "/")}, want: unpack.ErrInvalid},
+		"longer than a path":    {entries: []entry{file(strings.Repeat("d/", 2047)+"ff", "x")}, want: unpack.ErrInvalid},
 		"owner out of range":    {entries: []entry{{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d/", Uid: 1 << 32, Format: tar.FormatGNU}}}, want: unpack.ErrInvalid},
 		"symlink loop":          {entries: []entry{soft("a", "b"), soft("b", "a"), file("a/f", "x")}, want: unix.ELOOP},
 		"file as a directory":   {entries: []entry{file("a", "x"), file("a/b", "x")}, want: unix.ENOTDIR},

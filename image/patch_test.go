@@ -1,0 +1,53 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+// TestDeepPaths: what a layer costs grows with what it holds, not with the third power of how deep it lies.
+func TestDeepPaths(t *testing.T) {
+	deep := strings.Repeat("d/", 1500)
+	start := time.Now()
+	root := pullAndMount(t, layerOf(t, dirEntry("d", 0o700), fileEntry("a", "1")), layerOf(t, fileEntry(deep+"f", "2")),
+		layerOf(t, fileEntry(deep+"g", "3")))
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("took %s", took)
+	}
+	expectOwner(t, root+"/d", 0o700, 0, 0)
+	expectFiles(t, root, map[string]string{deep + "f": "2", deep + "g": "3"})
+}
+
+// TestPatchEndsWhenCancelled: no part of it goes on for nobody.
+func TestPatchEndsWhenCancelled(t *testing.T) {
+	sandbox.Require(t)
+	var many []entry
+	for i := range 100 {
+		many = append(many, fileEntry(fmt.Sprintf("d%d/f", i), ""))
+	}
+	h := newHub(t)
+	img := imageOf(t, layerOf(t, fileEntry("a", "1")), layerOf(t, many...))
+	h.push(t, "app:1", img)
+	s := onTmpfs(t)
+	if _, err := s.Pull(context.Background(), h.host+"/app:1", v1.Platform{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("the client has gone")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(gone)
+	if _, err := s.ensurePatch(ctx, config.RootFS.DiffIDs); !errors.Is(err, gone) {
+		t.Errorf("got %v, expected %v", err, gone)
+	}
+}
