@@ -30,7 +30,8 @@ type Writer struct {
 	size    int64
 	out     []byte
 	pending map[string]*partial
-	lost    int // bytes of output that could not be written since the last success
+	latest  time.Time // of what was written last
+	lost    int       // bytes of output that could not be written since the last success
 	why     error
 }
 
@@ -96,10 +97,12 @@ func (w *Writer) Write(stream string, t time.Time, data []byte) {
 		}
 		if i < 0 || i > MaxLine {
 			w.out = Append(w.out, Entry{t, stream, true, data[:MaxLine]})
+			w.latest = t
 			data = data[MaxLine:]
 		} else {
 			w.out = append(w.out, prefix...)
 			w.out = append(w.out, data[:i+1]...)
+			w.latest = t
 			data = data[i+1:]
 		}
 		if len(w.out) >= block {
@@ -116,11 +119,11 @@ func (w *Writer) complete(stream string, p *partial, t time.Time, data []byte) [
 	switch {
 	case i >= 0 && i <= room:
 		p.text = append(p.text, data[:i]...)
-		w.out = Append(w.out, Entry{p.at, stream, false, p.text})
+		w.out = Append(w.out, Entry{w.due(p), stream, false, p.text})
 		data = data[i+1:]
 	case len(data) > room:
 		p.text = append(p.text, data[:room]...)
-		w.out = Append(w.out, Entry{p.at, stream, true, p.text})
+		w.out = Append(w.out, Entry{w.due(p), stream, true, p.text})
 		data = data[room:]
 	default:
 		p.text = append(p.text, data...)
@@ -128,6 +131,15 @@ func (w *Writer) complete(stream string, p *partial, t time.Time, data []byte) [
 	}
 	p.text = p.text[:0]
 	return data
+}
+
+// due is the time of a line that was held back: that of its first byte, but not before what the other stream has written
+// meanwhile. Readers find their place by time, so in a file it does not go back.
+func (w *Writer) due(p *partial) time.Time {
+	if p.at.Before(w.latest) {
+		return w.latest
+	}
+	return p.at
 }
 
 func (w *Writer) hold(stream string, t time.Time, data []byte) {
@@ -143,7 +155,7 @@ func (w *Writer) hold(stream string, t time.Time, data []byte) {
 // End writes what stream left without a newline.
 func (w *Writer) End(stream string) {
 	if p := w.pending[stream]; p != nil && len(p.text) > 0 {
-		w.out = Append(w.out, Entry{p.at, stream, true, p.text})
+		w.out = Append(w.out, Entry{w.due(p), stream, true, p.text})
 		p.text = nil
 		w.flush()
 	}

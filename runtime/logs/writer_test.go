@@ -66,6 +66,21 @@ func TestWriterJoinsAndSplitsLines(t *testing.T) {
 }
 
 // Whatever the pieces in which output comes, the text is what was written.
+// A reader that goes on after the line it has seen last must see a line that was begun before that one and ended later.
+func TestLineEndedLaterIsNotBeforeTheOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.log")
+	w := open(t, path, 0, 0)
+	begin := time.Now()
+	w.Write(Stdout, begin, []byte("no newline"))
+	w.Write(Stderr, begin.Add(time.Second), []byte("between\n"))
+	w.Write(Stdout, begin.Add(2*time.Second), []byte(" until now\nlast"))
+	w.Write(Stderr, begin.Add(3*time.Second), []byte("end\n"))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, read(t, path, Options{Tail: -1, Since: begin.Add(time.Second)}), []string{"stderr F between", "stdout F no newline until now", "stderr F end", "stdout P last"})
+}
+
 func TestWriterLosesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 20 {
