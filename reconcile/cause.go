@@ -1,10 +1,10 @@
 package reconcile
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/stackrun/stack/reconcile/plan"
+	secret "github.com/stackrun/stack/spec/redact"
 )
 
 // sayCauses tells, before anything happens, which containers are made anew or restarted, and why.
@@ -22,24 +22,16 @@ func (e *Engine) sayCauses(pl *plan.Plan, sink Sink) {
 	}
 }
 
-// sensitive are names of variables that hold what a log of progress, often kept by CI, must not show.
-var sensitive = regexp.MustCompile(`(?i)PASS|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN|PRIVATE`)
-
-// withCredentials is a URL that carries a password.
-var withCredentials = regexp.MustCompile(`://[^/\s"@]*:[^/\s"@]*@`)
-
 // redact takes the values out of a reason that may show a secret: those of variables with a telling name, and URLs with a
 // password. That, and what, has changed is still said.
 func redact(r plan.Reason) plan.Reason {
 	name, isVariable := strings.CutPrefix(r.Path, "environment.")
-	if isVariable && sensitive.MatchString(name) || withCredentials.MatchString(r.From+r.To) {
-		hide := func(s *string) {
+	if isVariable && secret.Name(name) || secret.Value(r.From) || secret.Value(r.To) {
+		for _, s := range []*string{&r.From, &r.To} {
 			if *s != "" {
-				*s = "(hidden)"
+				*s = secret.Hidden
 			}
 		}
-		hide(&r.From)
-		hide(&r.To)
 	}
 	return r
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/stackrun/stack/spec/redact"
 )
 
 // Sources gives the text of a file that positions name; false when there is none to show.
@@ -116,9 +118,11 @@ func (r *renderer) snippet(at *Range, color string) {
 		return
 	}
 	number := fmt.Sprintf("%5d", at.Start.Line)
-	r.b.WriteString(r.paint(dim, number+" |") + " " + printable(line) + "\n")
-	if at.Start.Column <= 0 {
-		return
+	shown, same := redact.Line(line)
+	r.b.WriteString(r.paint(dim, number+" |") + " " + printable(shown) + "\n")
+	last := utf8.RuneCountInString(line[:same]) + 1
+	if at.Start.Column <= 0 || at.Start.Column > last {
+		return // no place, one that is hidden, or the file changed under us
 	}
 	// Tabs are kept in the padding, so that the caret stands below its character.
 	var pad strings.Builder
@@ -134,12 +138,9 @@ func (r *renderer) snippet(at *Range, color string) {
 		}
 		col++
 	}
-	if col < at.Start.Column {
-		return // the file changed under us
-	}
 	length := 1
 	if at.End.Line == at.Start.Line && at.End.Column > at.Start.Column {
-		length = min(at.End.Column, utf8.RuneCountInString(line)+1) - at.Start.Column
+		length = min(at.End.Column, last) - at.Start.Column
 	}
 	r.b.WriteString(r.paint(dim, "      |") + " " + pad.String() + r.paint(color, "^"+strings.Repeat("~", max(0, length-1))) + "\n")
 }

@@ -64,3 +64,22 @@ func TestRenderShortensPlacesOnly(t *testing.T) {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
+
+// What looks secret in the line of a fault is hidden: logs of CI are read by many.
+func TestRenderHidesSecrets(t *testing.T) {
+	at := func(column, end int) *diag.Range {
+		return &diag.Range{Start: diag.Pos{File: "f", Line: 1, Column: column}, End: diag.Pos{File: "f", Line: 1, Column: end}}
+	}
+	sources := func(string) ([]byte, bool) { return []byte("  DB_PASSWORD: pa$word\n"), true }
+	for at, caret := range map[*diag.Range]string{at(3, 14): "  ^~~~~~~~~~~\n", at(16, 23): strings.Repeat(" ", 15) + "^\n", at(18, 0): ""} {
+		var b strings.Builder
+		diag.Render(&b, diag.List{{Summary: "odd", Subject: at}}, diag.Style{Sources: sources})
+		want := "    1 |   DB_PASSWORD: (hidden)\n"
+		if caret != "" {
+			want += "      | " + caret
+		}
+		if !strings.HasSuffix(b.String(), want) {
+			t.Errorf("got\n%swant\n%s", b.String(), want)
+		}
+	}
+}

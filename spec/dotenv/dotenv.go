@@ -133,6 +133,9 @@ func (p *parser) statement() *Error {
 	return p.unquoted(key)
 }
 
+// maxShown bounds what a message says of a name, bytes.
+const maxShown = 32
+
 func (p *parser) checkKey(key string) *Error {
 	if key == "" {
 		return p.fail("expected a variable name")
@@ -142,6 +145,9 @@ func (p *parser) checkKey(key string) *Error {
 		case r == '_' || r == '.' || r == '-' || r == '[' || r == ']':
 		case '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z':
 		default:
+			if len(key) > maxShown { // the second line of a key that lacks its quotes, perhaps
+				key = key[:8] + "…"
+			}
 			return p.fail("unexpected character %q in variable name %q", r, key)
 		}
 	}

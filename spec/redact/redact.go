@@ -15,9 +15,11 @@ var (
 	telling = regexp.MustCompile(`(?i)` + words)
 	// withPassword is a URL that carries a password.
 	withPassword = regexp.MustCompile(`(://[^/\s"@:]*:)[^/\s"@]+@`)
-	// assignment is NAME=value or NAME: value with a telling name. No value that starts a block
-	// or a list follows: those hold names (secrets: [db]).
-	assignment = regexp.MustCompile(`(?i)([A-Z0-9_.-]*(?:` + words + `)[A-Z0-9_.-]*["']?(?:[:=][ \t]*|[ \t]+=[ \t]*))([^\s\[{|>].*)$`)
+	// assignment is NAME=value or NAME: value with a telling name. A value that starts a block or a
+	// list is not meant: those hold names (secrets: [db]).
+	assignment = regexp.MustCompile(`(?i)([A-Z0-9_.-]*(?:` + words + `)[A-Z0-9_.-]*)["']?(?:[:=][ \t]*|[ \t]+=[ \t]*)([^\s\[{|>].*)$`)
+	// key is a line of a key or certificate in its text form (RFC 7468).
+	key = regexp.MustCompile(`^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$`)
 )
 
 // Name says whether a variable or key of this name holds a secret.
@@ -26,11 +28,13 @@ func Name(name string) bool { return name != "PWD" && telling.MatchString(name) 
 // Value says whether s itself shows a secret, whatever its name is.
 func Value(s string) bool { return withPassword.MatchString(s) }
 
-// Line hides the secrets of one line of a file, and gives the offset in bytes at which
-// it first differs; len(line) when it does not.
+// Line hides the secrets of one line of a file, and gives the offset in bytes from which on it may differ.
 func Line(line string) (string, int) {
+	if key.MatchString(line) {
+		return Hidden, 0
+	}
 	at, out := len(line), line
-	if m := assignment.FindStringSubmatchIndex(out); m != nil {
+	if m := assignment.FindStringSubmatchIndex(out); m != nil && !ours(out[m[2]:m[3]]) {
 		out, at = out[:m[4]]+Hidden, m[4]
 	}
 	if m := withPassword.FindStringSubmatchIndex(out); m != nil {
@@ -39,3 +43,6 @@ func Line(line string) (string, int) {
 	}
 	return out, at
 }
+
+// ours says whether a telling name is a word of the Compose language that has no secret for value.
+func ours(name string) bool { return name == "secrets" || name == "credential_spec" }

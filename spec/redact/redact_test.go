@@ -1,0 +1,44 @@
+package redact_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/spec/redact"
+)
+
+func TestLine(t *testing.T) {
+	for line, want := range map[string]string{
+		"  image: nginx:1":                           "  image: nginx:1",
+		"  DB_PASSWORD: hunter2":                     "  DB_PASSWORD: (hidden)",
+		`  - "API_TOKEN=abc def"`:                    `  - "API_TOKEN=(hidden)`,
+		"export AWS_SECRET_KEY = x":                  "export AWS_SECRET_KEY = (hidden)",
+		"  secrets: [db]":                            "  secrets: [db]",
+		"  secrets: db":                              "  secrets: db",
+		"  POSTGRES_PASSWORD_FILE: {a: b}":           "  POSTGRES_PASSWORD_FILE: {a: b}",
+		"  auth:":                                    "  auth:",
+		"  url: postgres://u:p@db/x?a=1":             "  url: postgres://u:(hidden)@db/x?a=1",
+		"  url: http://host:80/p":                    "  url: http://host:80/p",
+		strings.Repeat("MIIEvQIBADANBg+/", 4):        "(hidden)",
+		"image: x@sha256:" + strings.Repeat("a", 64): "image: x@sha256:" + strings.Repeat("a", 64),
+	} {
+		got, same := redact.Line(line)
+		if got != want {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
+		if got[:min(same, len(got))] != line[:min(same, len(line))] {
+			t.Errorf("%q: %q differs before %d", line, got, same)
+		}
+	}
+}
+
+func TestNamesAndValues(t *testing.T) {
+	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "HOME": false, "MYSQL_PWD": true} {
+		if redact.Name(name) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+	if redact.Value("http://host:80/a@b") || !redact.Value("amqp://a:b@c") {
+		t.Error("URLs are not told apart by their password")
+	}
+}
