@@ -91,10 +91,8 @@ func capName(i int) string {
 	return "a capability that is newer than stack"
 }
 
-// set makes the thread's sets those of s; extra is added to effective and permitted.
-func (s *capSets) set(extra uint64) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
+// data is s for capset(2); extra is added to effective and permitted.
+func (s *capSets) data(extra uint64) (data [2]unix.CapUserData) {
 	for i := range data {
 		shift := 32 * i
 		data[i] = unix.CapUserData{
@@ -103,6 +101,13 @@ func (s *capSets) set(extra uint64) error {
 			Inheritable: uint32(s.inheritable >> shift),
 		}
 	}
+	return data
+}
+
+// set makes the thread's sets those of s; extra is added to effective and permitted.
+func (s *capSets) set(extra uint64) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := s.data(extra)
 	if err := unix.Capset(&header, &data[0]); err != nil {
 		return fault("capabilities", "capset", "", err)
 	}

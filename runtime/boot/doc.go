@@ -8,6 +8,8 @@
 // Mounts are put onto file descriptors (move_mount) that were resolved once, never onto strings.
 // The filter of system calls is the last thing before execve, with not one other call between.
 //
+// An exec does the same but for the mounts, outside the container's pid namespace, and enters that with nothing left (late.go).
+//
 // It also has the two other modes that live inside a container: enter (the process of an exec) and
 // init (a PID 1 that reaps and forwards signals).
 //

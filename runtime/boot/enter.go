@@ -20,7 +20,10 @@ func EnterMain() int {
 	if err != nil {
 		return failed(fault("bootstrap", "", "", err))
 	}
-	return failed(enter(b))
+	if err := enter(b); err != nil {
+		return failed(err)
+	}
+	return 0
 }
 
 func enter(b *proto.ExecBootstrap) error {
@@ -46,6 +49,6 @@ func enter(b *proto.ExecBootstrap) error {
 	if err != nil {
 		return err
 	}
-	x := execution{process: p, who: who, tty: tty, cwd: cwd, init: -1, seccomp: b.Seccomp}
+	x := execution{process: p, who: who, tty: tty, cwd: cwd, init: -1, seccomp: b.Seccomp, late: true, pids: proto.FDPids}
 	return x.run()
 }

@@ -24,9 +24,12 @@ type execution struct {
 	init    int    // our own program, to be PID 1 before the process; or -1
 	seccomp []byte // struct sock_filter[]
 	await   bool   // wait for Go before execve
+	late    bool   // execute in a clone in the pid namespace pids (see late.go)
+	pids    int
+	sets    capSets // set by privileges
 }
 
-// run returns only with an error.
+// run returns only with an error, or when a clone executes the program.
 //
 // Preconditions: the root is the container's; locked main thread.
 func (x *execution) run() error {
@@ -56,6 +59,9 @@ func (x *execution) run() error {
 			return err
 		}
 	}
+	if x.late {
+		return x.runLate(image)
+	}
 	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepExec}); err != nil {
 		return fault("exec", "sendmsg", "", err)
 	}
@@ -64,13 +70,12 @@ func (x *execution) run() error {
 
 // streams makes a session of the process's own, with its terminal if it has one, and lets the user open /dev/stdout.
 func (x *execution) streams() error {
-	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads one already
-		return fault("terminal", "setsid", "", err)
+	if !x.late {
+		if err := x.session(); err != nil {
+			return err
+		}
 	}
 	if x.tty >= 0 {
-		if err := unix.IoctlSetInt(x.tty, unix.TIOCSCTTY, 0); err != nil {
-			return fault("terminal", "ioctl TIOCSCTTY", "", err)
-		}
 		for fd := range 3 {
 			if err := unix.Dup3(x.tty, fd, 0); err != nil {
 				return fault("terminal", "dup3", "", err)
@@ -92,6 +97,18 @@ func (x *execution) streams() error {
 		// Pipes are ours to give away; anything else, such as a caller's terminal, is not.
 		if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) != x.who.uid {
 			_ = unix.Fchown(fd, x.who.uid, x.who.gid)
+		}
+	}
+	return nil
+}
+
+func (x *execution) session() error {
+	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads one already
+		return fault("terminal", "setsid", "", err)
+	}
+	if x.tty >= 0 {
+		if err := unix.IoctlSetInt(x.tty, unix.TIOCSCTTY, 0); err != nil {
+			return fault("terminal", "ioctl TIOCSCTTY", "", err)
 		}
 	}
 	return nil
@@ -124,9 +141,10 @@ func (x *execution) privileges() error {
 	// is extra here ends at execve, which computes the sets anew from the bounding, inheritable and ambient
 	// ones (capabilities(7), "Transformation of capabilities during execve"); nothing runs in between.
 	var extra uint64
-	if len(x.seccomp) > 0 && !x.process.NoNewPrivileges {
+	if len(x.seccomp) > 0 && !x.process.NoNewPrivileges || x.late { // setns takes it too
 		extra = 1 << unix.CAP_SYS_ADMIN
 	}
+	x.sets = sets
 	return sets.set(extra)
 }
 
@@ -224,7 +242,6 @@ func filterProgram(b []byte) (*unix.SockFprog, error) {
 func (m *image) exec() error {
 	defaultSignals()
 	if m.filter != nil {
-		const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
 		if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(m.filter))); errno != 0 {
 			return fault("seccomp", "seccomp", "", errno)
 		}

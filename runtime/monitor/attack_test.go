@@ -2,6 +2,7 @@ package monitor_test
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -364,5 +365,67 @@ func TestNullDeviceIsNotTheHosts(t *testing.T) {
 			t.Errorf("exec after %s: %v, %q", script, f, out)
 		}
 		untouched("an exec after " + script)
+	}
+}
+
+// CVE-2016-9962 with CAP_SYS_PTRACE, against which no process can protect itself: nothing that the container's processes see
+// has more than they have.
+func TestExecComesWithNothing(t *testing.T) {
+	c := newContainer(t, image(t), `echo ready; while :; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || while read k v; do case $k in CapPrm:|CapBnd:|Seccomp:) echo $k $v;; esac; done <$p/status; done 2>/dev/null; done`)
+	names := append(dockerCaps, "CAP_SYS_PTRACE")
+	c.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: names, Effective: names, Permitted: names}
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+	follow(t, c, "ready")
+	for _, nnp := range []bool{false, true} {
+		for range 30 {
+			b := c.execOf(status, "grep -E 'CapPrm|Seccomp:|NoNew' /proc/self/status")
+			b.Process.NoNewPrivileges = nnp
+			if !nnp { // with no_new_privs the filter comes last
+				b.Seccomp = (&[8]byte{0: unix.BPF_RET | unix.BPF_K, 6: 0xff, 7: 0x7f})[:]
+			}
+			_, f, out := c.exec(b)
+			if want := map[bool]string{true: "NoNewPrivs:\t1\nSeccomp:\t0\n", false: "NoNewPrivs:\t0\nSeccomp:\t2\n"}[nnp]; f != nil || out != "CapPrm:\t00000000a80c25fb\n"+want {
+				t.Fatalf("%v, %q", f, out)
+			}
+		}
+	}
+	seen := map[string]int{}
+	for line := range strings.Lines(c.logged()) {
+		seen[strings.TrimSpace(line)]++
+	}
+	delete(seen, "ready")
+	t.Log(seen)
+	for line := range seen {
+		switch line {
+		case "CapPrm: 00000000a80c25fb", "CapBnd: 00000000a80c25fb", "Seccomp: 2", "Seccomp: 0":
+		default:
+			t.Errorf("the container saw a process with %s", line)
+		}
+	}
+	if len(seen) == 0 {
+		t.Error("no exec was seen at all")
+	}
+}
+
+// A filter that would stop what comes after it comes last, as it is for the program alone.
+func TestExecUnderANarrowFilter(t *testing.T) {
+	c := newContainer(t, image(t), "exec sleep 1000")
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+	b := c.execOf(status, "echo in")
+	var filter []byte
+	for _, in := range []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_CAPSET, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x80000000}, // kill
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000},
+	} {
+		filter = binary.NativeEndian.AppendUint16(filter, in.Code)
+		filter = binary.NativeEndian.AppendUint32(append(filter, in.Jt, in.Jf), in.K)
+	}
+	b.Seccomp = filter
+	if exit, f, out := c.exec(b); f != nil || exit.Code != 0 || out != "in\n" {
+		t.Errorf("%v, %v, %q", exit, f, out)
 	}
 }

@@ -10,13 +10,17 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
+// enterFiles become descriptors 3, 4 and 5 of a process in mode enter.
+type enterFiles struct{ bootstrap, steps, pids int }
+
 // enterContainer starts this program in mode enter inside the container whose init is the pidfd container, and in
-// its cgroups. bootstrap and steps become the new process's descriptors 3 and 4.
+// its cgroups.
 //
-// Everything is joined before the clone, the mount namespace too, so that the new process, which the container's
-// processes can see from its first instruction on, never has a root, a working directory or a file of the host.
+// Everything is joined before the clone, the mount namespace too, so that the new process never has a root or a working
+// directory of the host. Only the pid namespace is left to it, for its last step: before that it has power that no process of
+// the container may get hold of.
 // setns of a mount namespace needs a thread whose root is not shared with others (setns(2)): one is spent on it.
-func enterContainer(container int, cgroups proto.Cgroup, bootstrap, steps int) (int, *proto.Failure) {
+func enterContainer(container int, cgroups proto.Cgroup, files enterFiles) (int, *proto.Failure) {
 	// By fd: in the container's root there is no path to this program.
 	self, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -48,12 +52,12 @@ func enterContainer(container int, cgroups proto.Cgroup, bootstrap, steps int) (
 			done <- result{0, platform("exec", "unshare", "", err)}
 			return
 		}
-		const all = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNS
+		const all = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNS
 		if err := unix.Setns(container, all); err != nil { // all or none; by pidfd since Linux 5.8
 			done <- result{0, platform("exec", "setns", "", err)}
 			return
 		}
-		pid, err := cloneEnter(self, cgroup, bootstrap, steps)
+		pid, err := cloneEnter(self, cgroup, files)
 		if err != nil {
 			done <- result{0, platform("exec", "clone", "", err)}
 			return
@@ -69,7 +73,7 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-func cloneEnter(self, cgroup, bootstrap, steps int) (int, error) {
+func cloneEnter(self, cgroup int, files enterFiles) (int, error) {
 	how := &cloneArgs{exitSignal: uint64(unix.SIGCHLD)}
 	if cgroup >= 0 {
 		how.flags, how.cgroup = unix.CLONE_INTO_CGROUP, uint64(cgroup)
@@ -89,7 +93,7 @@ func cloneEnter(self, cgroup, bootstrap, steps int) (int, error) {
 	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
 		return 0, errno
 	}
-	pid, errno := forkExec(how, self, bootstrap, steps, empty, &argv[0], &env[0])
+	pid, errno := forkExec(how, self, files, empty, &argv[0], &env[0])
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
 	runtime.KeepAlive(argv)
 	runtime.KeepAlive(env)
@@ -106,13 +110,14 @@ func cloneEnter(self, cgroup, bootstrap, steps int) (int, error) {
 //
 //go:nosplit
 //go:norace
-func forkExec(how *cloneArgs, self, bootstrap, steps int, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
+func forkExec(how *cloneArgs, self int, files enterFiles, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
 	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}
-	syscall.RawSyscall(unix.SYS_DUP3, uintptr(bootstrap), proto.FDBootstrap, 0)
-	syscall.RawSyscall(unix.SYS_DUP3, uintptr(steps), proto.FDReport, 0)
+	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.bootstrap), proto.FDBootstrap, 0)
+	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.steps), proto.FDReport, 0)
+	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.pids), proto.FDPids, 0)
 	syscall.RawSyscall6(unix.SYS_EXECVEAT, uintptr(self), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)),
 		uintptr(unsafe.Pointer(env)), unix.AT_EMPTY_PATH, 0)
 	for {

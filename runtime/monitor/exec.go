@@ -72,7 +72,12 @@ func (x *execution) start(file int) *proto.Failure {
 		return platform("exec", "socketpair", "", err)
 	}
 	defer unix.Close(steps[0])
-	pid, f := enterContainer(container, x.b.Cgroup, bootstrap, steps[1])
+	pids, f := openPids(x.b.Pid, container)
+	if f != nil {
+		return f
+	}
+	defer unix.Close(pids)
+	pid, f := enterContainer(container, x.b.Cgroup, enterFiles{bootstrap, steps[1], pids})
 	unix.Close(steps[1])
 	if f != nil {
 		return f
@@ -90,6 +95,7 @@ func (x *execution) start(file int) *proto.Failure {
 	}
 	return followSteps(steps[0], x.p, stepActions{
 		terminal: func(master int) { x.master = master },
+		forked:   x.follow,
 		died:     x.died,
 	})
 }
@@ -110,6 +116,51 @@ func openContainer(pid int, start uint64) (int, *proto.Failure) {
 		return -1, gone
 	}
 	return fd, nil
+}
+
+// openPids opens the pid namespace of the container's init, whose pidfd says afterwards that the pid was its own.
+func openPids(pid, container int) (int, *proto.Failure) {
+	path := "/proc/" + strconv.Itoa(pid) + "/ns/pid"
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, platform("exec", "open", path, err)
+	}
+	if fd, err = high(fd); err == nil {
+		if err = unix.PidfdSendSignal(container, 0, nil, 0); err != nil {
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		return -1, platform("exec", "pidfd_send_signal", "", err)
+	}
+	return fd, nil
+}
+
+// follow goes on to the child that enter has made in its own place, with us as its parent. The container's processes can have
+// had a hand in what it says: only a child of ours is taken.
+func (x *execution) follow(note string) (*process, *proto.Failure) {
+	pid, err := strconv.Atoi(note)
+	if err == nil && (pid <= 1 || pid == x.p.pid) {
+		err = unix.ECHILD
+	}
+	if err == nil { // WNOWAIT: whether there is such a child
+		err = unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	}
+	if err != nil {
+		return nil, platform("exec", "waitid", note, err)
+	}
+	p := &process{pid: pid, ended: make(chan struct{})}
+	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+		return nil, platform("exec", "pidfd_open", "", err)
+	}
+	go p.watch()
+	enter := x.p
+	go func() { // it ends with the child's execve
+		<-enter.ended
+		enter.reap()
+	}()
+	x.p = p
+	return p, nil
 }
 
 // place gives the process the container's score before it does anything.

@@ -10,7 +10,8 @@ import (
 type stepActions struct {
 	terminal func(master int)
 	ready    func() *proto.Failure
-	died     func() *proto.Failure // it ended without a word
+	forked   func(note string) (*process, *proto.Failure) // the process that took its place
+	died     func() *proto.Failure                        // it ended without a word
 }
 
 // followSteps reads until the socket closes, which is at execve or at the process's death. Warnings go on to the daemon. When that
@@ -45,6 +46,14 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 			if f := do.ready(); f != nil {
 				return f
 			}
+		case s.Type == proto.StepForked && do.forked != nil && !executing:
+			child, f := do.forked(s.Note)
+			if f != nil {
+				p.kill()
+				<-p.ended
+				return f
+			}
+			p, executing = child, true
 		case s.Type == proto.StepExec:
 			executing = true
 		case s.Type == proto.StepFailed && s.Failure != nil:

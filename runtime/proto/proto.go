@@ -17,7 +17,7 @@
 // Afterwards it needs no daemon.
 //
 // Descriptors of "boot" (started by monitor) and "enter" (started by exec): 3 is that file, 4 takes Steps,
-// and with AwaitAttach one packet in the other direction: Go.
+// and with AwaitAttach one packet in the other direction: Go. 5 of enter is the container's pid namespace.
 package proto
 
 import (
@@ -44,6 +44,7 @@ const (
 const (
 	FDBootstrap = 3
 	FDReport    = 4
+	FDPids      = 5
 )
 
 // Work is the packet that a monitor or an exec waits for.
@@ -158,6 +159,7 @@ const (
 	StepPTY     StepType = "pty"     // the packet carries the terminal's master as SCM_RIGHTS
 	StepReady   StepType = "ready"   // everything is made; with AwaitAttach boot now waits for Go
 	StepExec    StepType = "exec"    // the next thing is execve: EOF now means that it succeeded
+	StepForked  StepType = "forked"  // Note is the pid of a child that takes enter's place and has done StepExec
 	StepFailed  StepType = "failed"  // Failure; nothing runs
 )
 
