@@ -132,7 +132,13 @@ func fixed(servers []netip.Addr) func() []netip.AddrPort {
 func (d *Driver) open() error {
 	dir := d.roots.InRun("network")
 	for _, p := range []string{d.roots.InRun("netns"), filepath.Join(dir, "networks"), filepath.Join(dir, "sandboxes")} {
-		if err := os.MkdirAll(p, 0o755); err != nil {
+		// Who talks to whom is nobody's business who cannot reach the daemon.
+		if err := os.MkdirAll(p, 0o700); err != nil {
+			return fmt.Errorf("cannot open the networks: %w", err)
+		}
+	}
+	for _, p := range []string{d.roots.InRun("netns"), dir} { // those that were there
+		if err := os.Chmod(p, 0o700); err != nil {
 			return fmt.Errorf("cannot open the networks: %w", err)
 		}
 	}

@@ -55,8 +55,12 @@ type record struct {
 // New opens the volumes of r and removes what a daemon that died left half-made.
 func New(r roots.Roots) (*Driver, error) {
 	d := &Driver{root: r.InState("volumes")}
-	// 0711: the owner of a volume's files may reach them by name, nobody may list.
-	if err := os.MkdirAll(d.root, 0o711); err != nil {
+	// 0700: what a container writes has the owners and modes that it likes. A user of the host who could reach a set-user-ID
+	// file there by its name would run it as root (CVE-2021-41091 of Docker, the same mistake).
+	if err := os.MkdirAll(d.root, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot open the volumes: %w", err)
+	}
+	if err := os.Chmod(d.root, 0o700); err != nil { // one that was there
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
 	entries, err := os.ReadDir(d.root)
@@ -109,7 +113,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 func (d *Driver) make(r record) error {
 	tmp := filepath.Join(d.root, tempPrefix+rand.Text())
 	defer os.RemoveAll(tmp) // gone after the rename
-	if err := os.Mkdir(tmp, 0o711); err != nil {
+	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
 	}
 	data := filepath.Join(tmp, dataDir)

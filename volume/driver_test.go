@@ -178,3 +178,24 @@ func TestDriverOptions(t *testing.T) {
 		})
 	}
 }
+
+// What containers write has owners and modes that users of the host must not meet: also where an older version made the directory.
+func TestVolumesAreClosedToTheHostsUsers(t *testing.T) {
+	state := t.TempDir()
+	root := filepath.Join(state, "volumes")
+	if err := os.Mkdir(root, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	d, err := New(roots.Roots{State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Create(context.Background(), Config{ID: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{root, filepath.Join(root, "v")} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+}

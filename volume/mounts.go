@@ -133,6 +133,11 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 		}
 	}
 	o := []string{"rbind"}
+	if opts.device == "" {
+		// A volume of ours holds data. Device nodes that a container makes there open nothing, in whichever container they
+		// turn up; set-user-ID files keep their meaning, programs are installed in volumes.
+		o = append(o, "nodev")
+	}
 	if u.ReadOnly || opts.ro {
 		o = append(o, "rro")
 	}

@@ -69,7 +69,7 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(a.roots.State, 0o711); err != nil {
+	if err := os.MkdirAll(a.roots.State, 0o700); err != nil {
 		return fmt.Errorf("cannot run the stack daemon: %w", err)
 	}
 	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
