@@ -88,6 +88,7 @@ func (a *app) startDaemon(ctx context.Context) error {
 	cmd.Args[0] = "stack"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Env = daemonEnv(os.Environ())
 	cmd.Dir = "/" // it must not keep a directory of the user's busy
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -108,14 +109,35 @@ func (a *app) startDaemon(ctx context.Context) error {
 	return fmt.Errorf("cannot start the stack daemon:\n%s", lastWords(log, from))
 }
 
+// daemonEnv is what of a command's environment the daemon that it starts keeps: what says where its things are, and how to
+// reach registries. The rest may be secrets of whoever ran the command, which /proc/PID/environ would show for the daemon's life.
+func daemonEnv(environ []string) []string {
+	var kept []string
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
+			"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy":
+			kept = append(kept, kv)
+		default:
+			// GOTRACEBACK and the like: settings of the program's own language.
+			if strings.HasPrefix(name, "STACK_") || name == "GODEBUG" || name == "GOTRACEBACK" || name == "GOMEMLIMIT" || name == "GOCOVERDIR" {
+				kept = append(kept, kv)
+			}
+		}
+	}
+	return kept
+}
+
 // readyLine is what a daemon writes to --ready-fd when it, or another one, answers.
 const readyLine = "ready\n"
 
 // openDaemonLog opens <state>/daemon.log for appending; a large one is moved aside first.
 func openDaemonLog(state string) (*os.File, error) {
 	const large = 4 << 20 // bytes
-	// 0711: a container's own user reaches its files by name, nobody may list.
-	if err := os.MkdirAll(state, 0o711); err != nil {
+	// 0700: no user of the host has business with the files of containers. A directory that is there has the mode that
+	// somebody gave it; what is below it is closed as well.
+	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, err
 	}
 	path := state + "/daemon.log"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -177,4 +178,11 @@ func daemonPid(t *testing.T, dir string) int {
 		t.Fatal(fmt.Errorf("no daemon answers: %w", err))
 	}
 	return v.Pid
+}
+
+func TestTheDaemonKeepsNoSecretsOfTheCommandThatStartedIt(t *testing.T) {
+	got := daemonEnv([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "STACK_IDLE=1s", "https_proxy=http://p", "DB_PASSWORD=y", "HOME=/root", "STACKPASS=z"})
+	if want := []string{"PATH=/bin", "STACK_IDLE=1s", "https_proxy=http://p", "HOME=/root"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
