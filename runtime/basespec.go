@@ -18,6 +18,8 @@ func BaseSpec() *specs.Spec {
 		Process: &specs.Process{
 			Cwd: "/",
 			Env: []string{"PATH=" + DefaultPath},
+
+			Rlimits: defaultRlimits(),
 			Capabilities: &specs.LinuxCapabilities{
 				Bounding: c, Effective: append([]string{}, c...), Permitted: append([]string{}, c...),
 			},

@@ -137,3 +137,28 @@ func TestSeccomp(t *testing.T) {
 		t.Error("seccomp=builtin denies socketcall")
 	}
 }
+
+func TestEveryContainerHasABoundOnItsTasks(t *testing.T) {
+	for said, want := range map[int64]int64{0: DefaultPids, 10: 10, -1: -1} {
+		cfg, _, err := New(input(plan.Spec{Resources: plan.Resources{Pids: said}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := *cfg.Spec.Linux.Resources.Pids.Limit; got != want {
+			t.Errorf("pids_limit %d gives %d, want %d", said, got, want)
+		}
+	}
+}
+
+func TestLabelsOfImageAndFileAreNoFacts(t *testing.T) {
+	theirs := map[string]string{"dev.stackrun.anonymous": "{}", FactAnonymous: "{}", LabelSlug: "x", LabelDependsOn: "x", "keep": "me"}
+	in := input(plan.Spec{Labels: theirs})
+	in.Image.Labels = theirs
+	cfg, _, err := New(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Facts[FactAnonymous] != "" || cfg.Labels[LabelSlug] != "" || cfg.Labels[LabelDependsOn] != "" || cfg.Labels["keep"] != "me" {
+		t.Errorf("labels %v, facts %v", cfg.Labels, cfg.Facts)
+	}
+}
