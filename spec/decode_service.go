@@ -246,11 +246,7 @@ func (d *decoder) checkImage(s *draft) {
 
 // checkName refuses names that the language does not allow for keys.
 func (d *decoder) checkName(key *tree.Node, what string) {
-	ok := key.Value != ""
-	for _, r := range key.Value {
-		ok = ok && (r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
-	}
-	if !ok {
+	if !keyName.MatchString(key.Value) {
 		d.err(CodeName, key, fmt.Sprintf("%q is not the name of a %s", key.Value, what), "use letters, digits, dot, - and _")
 	}
 }

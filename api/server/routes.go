@@ -48,7 +48,7 @@ func project(r *http.Request) (string, error) {
 	return name, nil
 }
 
-// checkProject says whether p is there and is the one that the path names.
+// checkProject says whether p is there, is the one that the path names, and has names such as a file may give.
 func checkProject(p *spec.Project, path string) error {
 	if p == nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, errors.New("cannot read the request: it has no project"))
@@ -56,7 +56,8 @@ func checkProject(p *spec.Project, path string) error {
 	if p.Name != path {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: its project is %q, its path says %q", p.Name, path))
 	}
-	return nil
+	// The loader has checked the names that it gave; this body may be somebody else's.
+	return spec.CheckNames(p)
 }
 
 func (s *Server) projects(w http.ResponseWriter, r *http.Request) {

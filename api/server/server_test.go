@@ -462,3 +462,29 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestNamesInBodiesAreChecked(t *testing.T) {
+	c, _, _ := serve(t, &apitest.Engine{
+		OnUp: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+			t.Errorf("the engine was given %+v", p)
+			return nil
+		},
+	})
+	for what, change := range map[string]func(p *spec.Project){
+		"service key":    func(p *spec.Project) { p.Services["../../srv/x"] = &spec.Service{Name: "../../srv/x", Image: "a"} },
+		"inactive":       func(p *spec.Project) { p.Inactive = map[string]*spec.Service{"a/b": {Name: "a/b"}} },
+		"service's name": func(p *spec.Project) { p.Services["web"].Name = "../x" },
+		"no service":     func(p *spec.Project) { p.Services["db"] = nil },
+		"container name": func(p *spec.Project) { p.Services["web"].ContainerName = "../x" },
+		"network":        func(p *spec.Project) { p.Networks = map[string]*spec.Network{"a/b": {Key: "a/b"}} },
+		"volume":         func(p *spec.Project) { p.Volumes = map[string]*spec.Volume{"a\nb": {}} },
+		"config":         func(p *spec.Project) { p.Configs = map[string]*spec.FileObject{"": {}} },
+		"secret":         func(p *spec.Project) { p.Secrets = map[string]*spec.FileObject{"x": nil} },
+	} {
+		p := project()
+		change(p)
+		if err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
 )
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
@@ -23,6 +24,9 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = checkProject(body.Project, name)
+	}
+	if err == nil && body.Options.Name != "" {
+		err = spec.CheckContainerName(body.Options.Name)
 	}
 	if err != nil {
 		fail(w, err)
