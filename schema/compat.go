@@ -38,6 +38,9 @@ var differences = []string{
 	"A volume whose name has one letter is a volume; docker compose takes `v:/data` for a path of Windows.",
 	"`cpus` beside an empty `deploy.resources.limits` is no conflict.",
 	"Unknown options in the short form of volumes give a warning; docker compose ignores them.",
+	"A service that sets no `pids_limit` may have 4096 processes and threads; docker sets no bound. `pids_limit: -1` lifts it.",
+	"Labels below `com.docker.compose.` of an image or a file are dropped, not only those that the tool sets itself.",
+	"A named volume is mounted `nodev`: device nodes in it open nothing. One with a `device` of its own is as that is.",
 	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
 }
 
