@@ -19,6 +19,7 @@ func (d *decoder) consistency() {
 		d.checkNetworks(s)
 		d.checkModels(s)
 		d.checkDependencies(s)
+		d.checkSharedPids(s)
 		d.checkMounts(s)
 		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs, "configs")
 		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets, "secrets")
