@@ -148,7 +148,7 @@ func TestLoadRefused(t *testing.T) {
 		"empty":             {nil, "the input is empty"},
 		"not tar":           {[]byte(strings.Repeat("no tar at all ", 100)), "not an image archive"},
 		"short text":        {[]byte("hello\n"), "not an image archive"},
-		"gzipped text":      {gzipped([]byte("hello\n")), "not an image archive"},
+		"gzipped text":      {gzipped(t, "hello\n"), "not an image archive"},
 		"cut":               {docker[:len(docker)/2], "cut off"},
 		"no manifest":       {tarOf(t, fileEntry("readme", "hi")), "neither manifest.json nor index.json"},
 		"config by symlink": {tarOf(t, symlinkEntry("c.json", secret), manifest("c.json")), `has no "c.json"`},
@@ -295,4 +295,15 @@ func TestPrepareHalfMade(t *testing.T) {
 	if keys, err := s.Snapshots(ctx); err != nil || len(keys) != 1 || keys[0] != "c" {
 		t.Errorf("snapshots are %v, %v", keys, err)
 	}
+}
+
+func gzipped(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write([]byte(text))
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
