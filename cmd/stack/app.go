@@ -23,6 +23,7 @@ type app struct {
 	env      map[string]string // the process's, with what .env adds of COMPOSE_*
 
 	global     globalFlags
+	faultsAs   diagnosticsFormat
 	roots      roots.Roots
 	interrupts interrupts
 	daemon     *client.Client // once connected
@@ -113,6 +114,10 @@ func (a *app) color(w io.Writer) bool {
 
 func (a *app) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if a.faultsAs == diagnosticsJSON {
+		a.writeDiagnostics(diag.List{{Severity: diag.Warning, Code: "warning", Summary: text}})
+		return
+	}
 	if a.global.progress == string(progress.JSON) {
 		json.NewEncoder(a.err).Encode(map[string]any{"warning": true, "message": text}) //nolint:errcheck // stderr
 		return

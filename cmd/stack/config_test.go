@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 )
 
 func TestConfigTellsOneThing(t *testing.T) {
@@ -59,5 +62,44 @@ func TestConfigExplains(t *testing.T) {
 	}
 	if code, _, errs = u.run("config --explain services.web.ports"); code != 1 || !strings.Contains(errs, "no file says services.web.ports") {
 		t.Errorf("nothing there: code %d, %s", code, errs)
+	}
+}
+
+func TestDiagnosticsForEditors(t *testing.T) {
+	u := newPerson(t, nil)
+	good := "services:\n  web:\n    image: nginx:1\n"
+	for _, tt := range []struct {
+		text, line string
+		code       int
+		want       []string // severity, code and place
+	}{
+		{good, "config -q", 0, nil},
+		{good + "    user: ${WHO}\n", "config -q", 0, []string{"warning unset-variable 4:11"}},
+		{good + "    prots: [1]\n    user: 7\n", "config", 1, []string{"error unknown-key 4:5", "error wrong-type 5:11"}},
+		{good + "    prots: [1]\n", "ps", 1, []string{"error unknown-key 4:5"}},
+		{good + "    prots: [1]\n", "up -d", 1, []string{"error unknown-key 4:5"}},
+		{good, "config --format xml", 1, []string{"error failed 0:0"}},
+	} {
+		u.write("compose.yaml", tt.text)
+		code, _, errs := u.run("--diagnostics json " + tt.line)
+		var list diag.List
+		if err := json.Unmarshal([]byte(errs), &list); err != nil || list == nil {
+			t.Errorf("%s: stderr is no list of diagnostics: %v\n%s", tt.line, err, errs)
+			continue
+		}
+		var got []string
+		for _, d := range list {
+			var at diag.Pos
+			if d.Subject != nil {
+				at = d.Subject.Start
+			}
+			got = append(got, fmt.Sprintf("%s %s %d:%d", d.Severity, d.Code, at.Line, at.Column))
+		}
+		if code != tt.code || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: code %d, %q; want %d, %q", tt.line, code, got, tt.code, tt.want)
+		}
+	}
+	if code, _, errs := u.run("--diagnostics xml config"); code != 1 || !strings.Contains(errs, "expected text or json") {
+		t.Errorf("another format: %d, %s", code, errs)
 	}
 }

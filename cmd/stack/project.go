@@ -146,12 +146,17 @@ func (a *app) project(ctx context.Context, services []string) (name string, p *s
 	if list.HasErrors() {
 		return "", nil, &loadError{list}
 	}
+	if a.faultsAs == diagnosticsJSON { // these verbs do not bother people with warnings
+		a.writeDiagnostics(list)
+	}
 	return p.Name, p, checkServices(p, services)
 }
 
 // printWarnings prints what a load that succeeded has to say.
 func (a *app) printWarnings(list diag.List) {
 	switch {
+	case a.faultsAs == diagnosticsJSON:
+		a.writeDiagnostics(list)
 	case len(list) == 0 || a.global.progress == string(progress.Quiet):
 	case a.global.progress == string(progress.JSON):
 		for _, d := range list {

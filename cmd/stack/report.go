@@ -13,8 +13,12 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// printError shows why the command failed: one object with --progress json, else each fault with its place and hint.
+// printError shows why the command failed: diagnostics with --diagnostics json, one object with --progress json, else each fault with its place and hint.
 func (a *app) printError(err error) {
+	if a.faultsAs == diagnosticsJSON {
+		a.writeDiagnostics(asDiagnostics(err))
+		return
+	}
 	if a.global.progress == string(progress.JSON) {
 		json.NewEncoder(a.err).Encode(map[string]any{"error": true, "message": err.Error()}) //nolint:errcheck // stderr
 		return

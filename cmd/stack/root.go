@@ -58,6 +58,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringArrayVar(&a.global.envFiles, "env-file", nil, "Read variables from this file instead of .env")
 	f.StringVar(&a.global.projectDir, "project-directory", "", "Base of relative paths (default: the first file's directory)")
 	f.StringVar(&a.global.progress, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
+	f.Var(&a.faultsAs, "diagnostics", "How to show faults: text, or json for editors (default text)")
 	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
 	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
 	f.Bool("compatibility", false, "")
@@ -156,6 +157,9 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 	}
 	if cmd.Annotations[noProject] == "" {
 		a.locate()
+	}
+	if a.global.progress == "" && a.faultsAs == diagnosticsJSON {
+		a.global.progress = string(progress.Quiet) // it would be between the diagnostics
 	}
 	if a.global.progress == "" {
 		a.global.progress = a.env["COMPOSE_PROGRESS"]
