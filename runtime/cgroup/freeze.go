@@ -49,13 +49,13 @@ func (p *Parent) Frozen(id string) (bool, error) {
 		if err == nil {
 			return strings.Contains(string(b), "frozen 1"), nil
 		}
-		if !os.IsNotExist(err) {
+		if !gone(err) {
 			return false, err
 		}
 	}
 	if point := p.host.v1["freezer"]; point != "" {
 		b, err := os.ReadFile(filepath.Join(point, p.name, id, "freezer.state"))
-		if os.IsNotExist(err) {
+		if gone(err) {
 			return false, nil
 		}
 		return strings.TrimSpace(string(b)) == "FROZEN", err

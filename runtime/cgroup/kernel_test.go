@@ -316,3 +316,41 @@ func TestParentOfAKilledDaemon(t *testing.T) {
 	must(t, parent.Remove(t.Context(), "one"))
 	must(t, parent.Remove(t.Context(), "two"))
 }
+
+// A cgroup may go between the open and the read of one of its files, which fails with ENODEV then.
+func TestLookingAtWhatIsRemoved(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-looking", Options{})
+	const id = "comes-and-goes"
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			if _, _, err := parent.Create(id, nil); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := parent.Remove(t.Context(), id); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for {
+		if _, err := parent.Frozen(id); err != nil {
+			t.Errorf("frozen: %v", err)
+		}
+		if _, err := parent.Populated(id); err != nil {
+			t.Errorf("populated: %v", err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+		if t.Failed() {
+			<-done
+			return
+		}
+	}
+}

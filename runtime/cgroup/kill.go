@@ -81,7 +81,7 @@ func (p *Parent) Populated(id string) (bool, error) {
 // procs reads cgroup.procs of dir. Not there = none.
 func procs(dir string) ([]int, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) { // ENODEV: removed while open
+	if gone(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func allProcs(dir string) ([]int, error) {
 		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+	if gone(err) {
 		return pids, nil
 	}
 	if err != nil {
@@ -123,4 +123,9 @@ func allProcs(dir string) ([]int, error) {
 		}
 	}
 	return pids, nil
+}
+
+// gone says that err is that of a cgroup which is not there: ENOENT, or ENODEV when it was removed between open and read.
+func gone(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV)
 }
