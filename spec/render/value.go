@@ -208,12 +208,12 @@ func sorted[V any](m map[string]V, f func(V) value) object {
 }
 
 func writeYAML(w io.Writer, v value) error {
-	enc := yaml.NewEncoder(w)
-	enc.SetIndent(2)
-	if err := enc.Encode(v.yaml()); err != nil {
+	text, err := emit(v.yaml())
+	if err != nil {
 		return err
 	}
-	return enc.Close()
+	_, err = io.WriteString(w, text)
+	return err
 }
 
 func writeJSON(w io.Writer, v value) error {
