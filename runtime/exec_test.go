@@ -56,6 +56,21 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// Only the container's own working directory is made: an exec in a mistyped one says so and leaves nothing.
+func TestExecMissingWorkingDir(t *testing.T) {
+	h := newHost(t)
+	c := h.config("sleep", "1000")
+	h.up(c)
+	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}, Cwd: "/missing"}, runtime.IO{})
+	var se *runtime.StartError
+	if !errors.As(err, &se) || se.Failure.ExitCode != 126 || !strings.Contains(err.Error(), "/missing") || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("got %v, want a StartError with code 126", err)
+	}
+	if x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "test -e /missing"}}, runtime.IO{}); err != nil || x.Code != 1 {
+		t.Errorf("the directory was made: %+v, %v", x, err)
+	}
+}
+
 func TestExecManyBytes(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")

@@ -45,7 +45,7 @@ func enter(b *proto.ExecBootstrap) error {
 			return err
 		}
 	}
-	cwd, err := makeWorkingDir(root, p.Cwd)
+	cwd, err := openWorkingDir(root, p.Cwd)
 	if err != nil {
 		return err
 	}

@@ -11,13 +11,31 @@ import (
 // link of /proc, such as /proc/self/fd/7, is refused: it could be a directory of the host that somebody
 // left open (CVE-2024-21626).
 func makeWorkingDir(root int, path string) (int, error) {
+	return workingDir(root, path, directory)
+}
+
+// openWorkingDir is makeWorkingDir for an exec, whose directory has to be there: a mistyped one must not be left behind.
+func openWorkingDir(root int, path string) (int, error) {
+	fd, err := workingDir(root, path, anything)
+	if err != nil {
+		f := asFailure(err)
+		if f.Errno == unix.ENOENT {
+			f.Syscall = "chdir" // openat2 is only how we do it
+		}
+		f.ExitCode = exitNotExecutable // it is what the user asked for that cannot be, as with docker exec
+		err = f
+	}
+	return fd, err
+}
+
+func workingDir(root int, path string, want kind) (int, error) {
 	if path == "" {
 		path = "/"
 	}
 	if !strings.HasPrefix(path, "/") {
 		return -1, refuse("working directory", path, "it must be an absolute path")
 	}
-	fd, err := resolve(root, path, directory)
+	fd, err := resolve(root, path, want)
 	if errors.Is(err, errMagic) || err == unix.ELOOP {
 		return -1, explain(fault("working directory", "openat2", path, unix.ELOOP), "it goes through a link of /proc or too many links")
 	}
