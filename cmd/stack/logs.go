@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/logview"
+	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile"
 )
 
@@ -60,6 +61,7 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 	out, errs := buffered(a.out, l.follow), buffered(a.err, l.follow)
 	view := logview.New(out, errs, logview.Options{
 		Project: name, Color: a.color(a.out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps,
+		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
 	})
 	if err := expect(ctx, daemon, view, name, services); err != nil {
 		return err

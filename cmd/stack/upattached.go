@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -44,6 +45,7 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 	t.scope, t.show = attachScope(p, u, o.Services)
 	t.view = logview.New(a.out, a.err, logview.Options{
 		Project: p.Name, Color: a.color(a.out) && !u.noColor, NoPrefix: u.noLogPrefix, Timestamps: u.timestamps,
+		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
 	})
 	for _, s := range t.show {
 		for n := 1; n <= replicas(p, o, s); n++ {

@@ -16,6 +16,10 @@ type Options struct {
 	Color      bool
 	NoPrefix   bool
 	Timestamps bool
+
+	// Which of the writers are terminals. They are not given the strings by which a program titles, writes
+	// the clipboard of, or asks questions of a terminal that it was never lent. Anything else gets each byte.
+	OutTerminal, ErrTerminal bool
 }
 
 // View prints entries: of stdout to one writer, of stderr to another. Not safe for concurrent use.
@@ -27,6 +31,7 @@ type View struct {
 	open     string            // container and stream whose line has not ended; "" = none
 	openTo   io.Writer
 	buf      bytes.Buffer
+	controls controls // of the open line
 }
 
 func New(out, err io.Writer, o Options) *View {
@@ -57,9 +62,9 @@ func (v *View) Name(container, service string, replica int) string {
 
 // Entry prints e.
 func (v *View) Entry(e reconcile.LogEntry) error {
-	w := v.out
+	w, toTerminal := v.out, v.opt.OutTerminal
 	if e.Stream == "stderr" {
-		w = v.err
+		w, toTerminal = v.err, v.opt.ErrTerminal
 	}
 	key := e.Container + "\x00" + e.Stream
 	v.buf.Reset()
@@ -68,8 +73,13 @@ func (v *View) Entry(e reconcile.LogEntry) error {
 			return err
 		}
 		v.prefix(e)
+		v.controls = controls{}
 	}
-	v.buf.Write(e.Line)
+	if toTerminal {
+		v.controls.filter(&v.buf, e.Line)
+	} else {
+		v.buf.Write(e.Line)
+	}
 	v.open = ""
 	if e.Partial {
 		v.open, v.openTo = key, w
