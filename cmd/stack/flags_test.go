@@ -64,6 +64,11 @@ func TestRefusedLines(t *testing.T) {
 		{"--ansi odd ps", `unsupported --ansi value "odd"`},
 		{"--ansi never --progress tty ps", "contradict"},
 		{"--parallel 0 ps", "--parallel 0"},
+		{"--parallel -2 ps", "--parallel -2"},
+		{"-p No.Good ps", `invalid project name "No.Good"`},
+		{"help sotp", "did you mean stop"},
+		{"help up web", `unknown command "web"`},
+		{"help watch", "cannot watch: not supported"},
 		{"config --no-normalize", "config --no-normalize is not supported"},
 		{"config --hash wbe", "no such service: wbe"},
 		{"sotp", "did you mean stop"},
@@ -100,6 +105,9 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 			reconcile.UpOptions{NoRecreate: true, RemoveOrphans: true, Scale: map[string]int{"web": 3, "db": 0}}},
 		{"up --no-start", nil, reconcile.UpOptions{NoStart: true}},
 		{"--parallel 3 up -d", nil, reconcile.UpOptions{Parallel: 3}},
+		{"--parallel -1 up -d", nil, reconcile.UpOptions{Parallel: -1}},
+		{"--ansi never --parallel -1 -p shop up -d web", nil, reconcile.UpOptions{Parallel: -1, Services: []string{"web"}}},
+		{"up -d --parallel -1", nil, reconcile.UpOptions{Parallel: -1}},
 		{"--parallel=-1 create", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{NoStart: true, Parallel: -1}},
 		{"up -d", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{Parallel: 2}},
 		{"create --pull never", nil, reconcile.UpOptions{NoStart: true, Pull: "never"}},
@@ -171,10 +179,43 @@ func TestExitCodeFromEndsAll(t *testing.T) {
 	}
 }
 
+// Without a Compose file, a name that cannot be is one fault and not two.
+func TestBadNameWithoutFile(t *testing.T) {
+	u := newPerson(t, nil)
+	delete(u.env, "COMPOSE_FILE")
+	t.Chdir(t.TempDir())
+	for _, verb := range []string{"ps", "down", "up", "config"} {
+		code, _, errs := u.args("-p", "No Good", verb)
+		if code != 1 || strings.Count(errs, "error:") != 1 || !strings.Contains(errs, `invalid project name "No Good": must consist only of`) {
+			t.Errorf("stack -p 'No Good' %s: code %d, %s", verb, code, errs)
+		}
+	}
+}
+
+// What stands after the verb is the program's, and stays as it is.
+func TestJoinValues(t *testing.T) {
+	root := newRoot(&app{})
+	for line, want := range map[string]string{
+		"--parallel -1 run web x --parallel -1": "--parallel=-1 run web x --parallel -1",
+		"-f - --parallel -1 up":                 "-f - --parallel=-1 up",
+		"-p --parallel -1":                      "-p --parallel -1",
+		"--parallel=-1 up":                      "--parallel=-1 up",
+		"-- --parallel -1":                      "-- --parallel -1",
+		"--help --parallel":                     "--help --parallel",
+	} {
+		if got := strings.Join(joinValues(root, strings.Fields(line)), " "); got != want {
+			t.Errorf("%s: got %s, want %s", line, got, want)
+		}
+	}
+}
+
 // Help shows a verb's own flags and says where the others are.
 func TestHelp(t *testing.T) {
 	u := newPerson(t, nil)
 	_, root, _ := u.run("--help")
+	if code, again, errs := u.run("help"); code != 0 || again != root || errs != "" {
+		t.Errorf("stack help: code %d\n%s%s", code, again, errs)
+	}
 	for _, want := range []string{"stack [GLOBAL OPTIONS] COMMAND\n", "  up ", "--parallel", "-f, --file"} {
 		if !strings.Contains(root, want) {
 			t.Errorf("no %q in\n%s", want, root)
@@ -185,6 +226,9 @@ func TestHelp(t *testing.T) {
 			continue
 		}
 		code, out, errs := u.run(c.Name() + " --help")
+		if _, again, _ := u.run("help " + c.Name()); again != out {
+			t.Errorf("stack help %s differs from --help:\n%s", c.Name(), again)
+		}
 		if code != 0 || errs != "" || strings.Contains(out, "[flags]") || strings.Contains(out, "(default )") || strings.Contains(out, "--state-root") ||
 			!strings.Contains(out, "see 'stack --help'") {
 			t.Errorf("stack %s --help: code %d\n%s%s", c.Name(), code, out, errs)

@@ -47,7 +47,7 @@ func (a *app) run(args []string) int {
 	a.interrupts.start(cancel)
 	defer a.interrupts.stop()
 	root := newRoot(a)
-	root.SetArgs(args)
+	root.SetArgs(joinValues(root, args))
 	err := root.ExecuteContext(ctx)
 	a.close()
 	return a.report(ctx, err)

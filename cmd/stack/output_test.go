@@ -235,6 +235,8 @@ func TestExitCodes(t *testing.T) {
 		{"exec web true", runtime.Exit{}, errdefs.With(errdefs.ErrNotFound, errors.New("service web does not run")), 1, "does not run"},
 		{"run --rm web true", runtime.Exit{Code: 137}, nil, 137, ""},
 		{"run --rm web", runtime.Exit{}, errors.New("no image"), 1, "no image"},
+		{"run -d web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
+		{"exec -d web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
 		{"up -d", runtime.Exit{}, errors.New("disk full"), 1, "disk full"},
 		{"up -d", runtime.Exit{}, context.Canceled, 130, ""},
 		{"version --short", runtime.Exit{}, nil, 0, ""},

@@ -37,12 +37,21 @@ func (a *app) locate() (*spec.Location, diag.List) {
 		Cwd: cwd, Process: maps.Clone(a.env), Files: a.global.files, ProjectDir: a.global.projectDir,
 		EnvFiles: a.global.envFiles, Name: a.global.name, Profiles: a.global.profiles,
 	})
+	// Without a file, a project that cannot be is the fault: no file would help.
+	if slices.ContainsFunc(a.locationFaults, otherThanNoFile) {
+		a.locationFaults = slices.DeleteFunc(a.locationFaults, func(d *diag.Diagnostic) bool { return d.Code == spec.CodeNoFile })
+	}
 	for k, v := range a.location.Env {
 		if _, set := a.env[k]; !set && strings.HasPrefix(k, "COMPOSE_") {
 			a.env[k] = v
 		}
 	}
 	return a.location, a.locationFaults
+}
+
+// otherThanNoFile is an error that concerns also those who need no file.
+func otherThanNoFile(d *diag.Diagnostic) bool {
+	return d.Severity == diag.Error && d.Code != spec.CodeNoFile
 }
 
 func sameDir(a, b string) bool {
@@ -132,9 +141,7 @@ func serviceNames(p *spec.Project) []string {
 // read, for that and to check services against; without one, -p or COMPOSE_PROJECT_NAME says it, and p is nil.
 func (a *app) project(ctx context.Context, services []string) (name string, p *spec.Project, err error) {
 	loc, list := a.locate()
-	if len(loc.Files) == 0 && loc.Name != "" && !slices.ContainsFunc(list, func(d *diag.Diagnostic) bool {
-		return d.Severity == diag.Error && d.Code != spec.CodeNoFile
-	}) {
+	if len(loc.Files) == 0 && loc.Name != "" && !slices.ContainsFunc(list, otherThanNoFile) {
 		return loc.Name, nil, nil
 	}
 	in, err := a.input()

@@ -114,7 +114,11 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		return err
 	}
 	if r.Detach {
-		if _, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r)); err != nil {
+		exit, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r))
+		if err == nil {
+			err = exitWithProcess(exit) // 0 once it has started
+		}
+		if err != nil {
 			return err
 		}
 		a.endProgress()
