@@ -1,10 +1,11 @@
-// Gen writes docs/compat.md from the support table.
+// Gen writes docs/compat.md and schema/compose.schema.json from the support table.
 package main
 
 import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/stackrun/stack/schema"
@@ -12,20 +13,23 @@ import (
 
 func main() {
 	out := flag.String("o", "docs/compat.md", "the file to write")
+	editors := flag.String("schema", "schema/compose.schema.json", "the JSON schema to write")
 	flag.Parse()
-	if err := write(*out); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	for file, text := range map[string]func(io.Writer) error{*out: schema.WriteCompat, *editors: schema.WriteJSON} {
+		if err := write(file, text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 }
 
-func write(file string) error {
+func write(file string, text func(io.Writer) error) error {
 	var b bytes.Buffer
-	if err := schema.WriteCompat(&b); err != nil {
+	if err := text(&b); err != nil {
 		return err
 	}
 	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("cannot write the page: %w", err)
+		return fmt.Errorf("cannot write what is generated: %w", err)
 	}
 	return nil
 }
