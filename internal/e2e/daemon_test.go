@@ -35,6 +35,10 @@ services:
 `)
 	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
 	p.ok("up", "--detach")
+	p.eventually("the server has begun to listen", func() bool {
+		code, _, _, err := get("http://127.0.0.1:18085/")
+		return err == nil && code == 200
+	})
 	ids := idsOf(p.ps())
 	h.killDaemon(t)
 	p.write("go/now", "")
