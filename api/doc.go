@@ -8,6 +8,8 @@
 //	GET  /v1/projects/{project}/containers        []reconcile.Container
 //	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   stream of Message.Log
 //	GET  /v1/projects/{project}/events                                                      stream of Message.Event
+//	GET  /v1/projects/{project}/drift             reconcile.Preview
+//	POST /v1/projects/{project}/plan              UpRequest                                 reconcile.Preview
 //	POST /v1/projects/{project}/up                UpRequest                                 stream
 //	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
 //	POST /v1/projects/{project}/{start,stop,restart,kill,remove}  reconcile.ServiceOptions  stream

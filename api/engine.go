@@ -22,6 +22,10 @@ type Engine interface {
 	Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error
 
+	// Plan says what Up would do, Drift how the host differs from the file of the last Up; neither changes anything.
+	Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error)
+	Drift(ctx context.Context, project string) (*reconcile.Preview, error)
+
 	// Run and Exec return how the process ended; an error only when it could not be run.
 	Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, io runtime.IO, s reconcile.Sink) (runtime.Exit, error)
 	Exec(ctx context.Context, project string, o reconcile.ExecOptions, io runtime.IO) (runtime.Exit, error)

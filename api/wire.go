@@ -28,7 +28,7 @@ type Version struct {
 	RunRoot     string `json:"runRoot"`
 }
 
-// UpRequest is the body of up.
+// UpRequest is the body of up and plan.
 type UpRequest struct {
 	Project *spec.Project       `json:"project"`
 	Options reconcile.UpOptions `json:"options"`

@@ -12,7 +12,7 @@ func ConfigHashes(p *spec.Project) (map[string]string, error) {
 	if err := diags.Err(); err != nil {
 		return nil, err
 	}
-	if err := digestFiles(p, want); err != nil {
+	if err := digestFiles(p, want).Err(); err != nil {
 		return nil, err
 	}
 	hashes := map[string]string{}

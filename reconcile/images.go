@@ -57,35 +57,9 @@ func datable(policy string) bool {
 // containers, and is not local or due. Those without containers are only noted: the plan's own steps pull them while others
 // start already.
 func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options, sink Sink) (map[string]bool, error) {
-	inUse := map[string]bool{}
-	for _, c := range have.Containers {
-		if s := want.Services[c.Service]; s != nil && !c.OneOff {
-			inUse[s.Spec.ImageKey()] = true
-		}
-	}
-	noted := map[string]bool{}
-	now := map[string]*plan.Service{}
-	for _, name := range selected(want, opt.Services, opt.NoDeps) {
-		s := want.Services[name]
-		key := s.Spec.ImageKey()
-		_, local := have.Images[key]
-		needed := !local && s.PullPolicy != "never"
-		if local && datable(s.PullPolicy) {
-			info, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform)
-			if err != nil {
-				return nil, err
-			}
-			if needed, err = due(s.PullPolicy, info.PulledAt, time.Now()); err != nil {
-				return nil, e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
-			}
-		}
-		switch {
-		case !needed || s.Replicas == 0:
-		case inUse[key]:
-			now[key] = s
-		default:
-			noted[key] = true
-		}
+	now, noted, err := e.dueImages(ctx, p, want, have, opt)
+	if err != nil {
+		return nil, err
 	}
 	var work errgroup.Group
 	work.SetLimit(parallelPulls)

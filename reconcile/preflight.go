@@ -49,8 +49,8 @@ func readObject(o *spec.FileObject) ([]byte, error) {
 }
 
 // digestFiles puts the digest of each config's and secret's file into want, so that a change of the content is a
-// change of the container. A file that is not there is found here, before anything happens.
-func digestFiles(p *spec.Project, want *plan.Desired) error {
+// change of the container. A file that is not there is found here, before anything happens; it has no digest.
+func digestFiles(p *spec.Project, want *plan.Desired) diag.List {
 	digests := map[string]string{}
 	var diags diag.List
 	fill := func(service, kind string, objects map[string]*spec.FileObject, files []plan.File) {
@@ -72,7 +72,10 @@ func digestFiles(p *spec.Project, want *plan.Desired) error {
 			}
 			if _, read := digests[o.File]; !read {
 				b, err := readObject(o)
+				sum := sha256.Sum256(b)
+				digests[o.File] = hex.EncodeToString(sum[:])
 				if err != nil {
+					digests[o.File] = ""
 					hint := "create the file, or correct its path"
 					if !errors.Is(err, fs.ErrNotExist) {
 						hint = ""
@@ -81,8 +84,6 @@ func digestFiles(p *spec.Project, want *plan.Desired) error {
 					diags = append(diags, &diag.Diagnostic{Code: diag.Code("missing-" + what), Summary: "the file of a " + what + " cannot be read", Detail: fmt.Sprintf("%s %s of service %s: %v", what, f.Source, service, err),
 						Hint: hint, Address: at, Subject: p.Sources.At(spec.Path(at)), Err: err})
 				}
-				sum := sha256.Sum256(b)
-				digests[o.File] = hex.EncodeToString(sum[:])
 			}
 			f.Digest = digests[o.File]
 		}
@@ -92,7 +93,7 @@ func digestFiles(p *spec.Project, want *plan.Desired) error {
 		fill(name, "secrets", p.Secrets, s.Spec.Secrets)
 	}
 	diags.Sort()
-	return diags.Err()
+	return diags
 }
 
 // preflight looks for what would fail half-way: ports, bind sources, addresses. It changes nothing.

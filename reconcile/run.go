@@ -195,7 +195,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1
 	alone.Services = map[string]*plan.Service{s.Name: &only}
-	if err := digestFiles(p, &alone); err != nil {
+	if err := digestFiles(p, &alone).Err(); err != nil {
 		return err
 	}
 	s.Spec = only.Spec

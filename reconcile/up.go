@@ -71,33 +71,21 @@ func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*pl
 
 // bringUp plans and applies. Precondition: the project's pass is held.
 func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
-	if err := digestFiles(p, want); err != nil {
-		return err
-	}
-	have, err := e.observe(ctx, want)
+	c, err := e.compare(ctx, p, want, o)
 	if err != nil {
 		return err
 	}
-	opt := plan.Options{
-		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
-		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, NoStart: o.NoStart, Timeout: o.Timeout,
-	}
-	if opt.Refresh, err = e.refreshImages(ctx, p, want, have, opt, sink); err != nil {
+	if c.opt.Refresh, err = e.refreshImages(ctx, p, want, c.have, c.opt, sink); err != nil {
 		return err
 	}
-	pl, diags := plan.Build(want, have, opt)
-	e.place(p, diags)
-	if err := diags.Err(); err != nil {
-		return err
-	}
-	faults, err := e.preflight(ctx, p, want, pl)
+	pl, said, err := e.build(ctx, c)
 	if err != nil {
 		return err
 	}
-	if err := faults.Err(); err != nil {
+	if err := said.Err(); err != nil {
 		return err
 	}
-	for _, d := range append(diags, faults...) {
+	for _, d := range said {
 		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
@@ -106,7 +94,7 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	if err := e.persist(p); err != nil {
 		return err
 	}
-	e.sayKept(p.Name, have, pl, want, opt, sink)
+	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
 	return e.apply(ctx, p, want, pl, bounds(o.Parallel, len(pl.Steps)), sink)
 }

@@ -21,6 +21,8 @@ type Engine struct {
 	OnDown       func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
 	OnVerb       func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	OnPull       func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
+	OnPlan       func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error)
+	OnDrift      func(context.Context, string) (*reconcile.Preview, error)
 	OnRun        func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
 	OnExec       func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
 	OnContainers func(context.Context, string) ([]reconcile.Container, error)
@@ -77,6 +79,20 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 		return errdefs.ErrNotSupported
 	}
 	return e.OnPull(ctx, p, services, policy, s)
+}
+
+func (e *Engine) Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error) {
+	if e.OnPlan == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnPlan(ctx, p, o)
+}
+
+func (e *Engine) Drift(ctx context.Context, project string) (*reconcile.Preview, error) {
+	if e.OnDrift == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnDrift(ctx, project)
 }
 
 func (e *Engine) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {

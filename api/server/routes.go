@@ -24,6 +24,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/projects/{project}/containers", s.containers)
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
+	mux.HandleFunc("GET /v1/projects/{project}/drift", s.drift)
+	mux.HandleFunc("POST /v1/projects/{project}/plan", s.plan)
 	mux.HandleFunc("POST /v1/projects/{project}/up", s.up)
 	mux.HandleFunc("POST /v1/projects/{project}/pull", s.pull)
 	mux.HandleFunc("POST /v1/projects/{project}/down", verb(s, s.engine.Down))

@@ -14,6 +14,8 @@ func TestCompletion(t *testing.T) {
 		"__complete exec ":      "batch db web :4",
 		"__complete exec db ":   ":0",
 		"__complete restart w":  "batch db web :4",
+		"__complete plan ":      "batch db web :4",
+		"__complete drift ":     ":4",
 		"__complete version ":   ":4",
 		"__complete completion": "completion",
 	} {

@@ -59,7 +59,6 @@ func TestRefusedLines(t *testing.T) {
 		{"push", "cannot push: not supported"},
 		{"sotp", "unknown command"},
 		{"--compatibility up", "--compatibility is not supported"},
-		{"--dry-run up", "--dry-run is not supported"},
 		{"--progress odd ps", `unsupported --progress value "odd"`},
 		{"--ansi odd ps", `unsupported --ansi value "odd"`},
 		{"--ansi never --progress tty ps", "contradict"},

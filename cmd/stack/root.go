@@ -71,8 +71,8 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
 	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
 	for _, make := range []func(*app) *cobra.Command{
-		newConfigCommand, newCreateCommand, newDaemonCommand, newDoctorCommand, newDownCommand, newExecCommand, newKillCommand,
-		newLoadCommand, newLogsCommand, newLsCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
+		newConfigCommand, newCreateCommand, newDaemonCommand, newDoctorCommand, newDownCommand, newDriftCommand, newExecCommand, newKillCommand,
+		newLoadCommand, newLogsCommand, newLsCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
 		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newCompletionCommand,
 	} {
 		root.AddCommand(make(a))
@@ -148,7 +148,14 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		"dry-run":       "nothing would be as it says",
 		"all-resources": "only what services use is made",
 	} {
-		if cmd.Flags().Changed(name) {
+		global := cmd.Root().PersistentFlags().Lookup(name)
+		switch own := cmd.Flags().Lookup(name); {
+		case !global.Changed:
+		case own != nil && own != global: // the verb has one of its own, and the user has put it before the verb
+			if err := cmd.Flags().Set(name, global.Value.String()); err != nil {
+				return err
+			}
+		default:
 			return usageError("--%s is not supported: %s", name, why)
 		}
 	}

@@ -24,6 +24,8 @@ type upFlags struct {
 	timestamps, noLogPrefix, noColor bool
 	build, noBuild, quietBuild       bool
 	watch, menu                      bool
+	dryRun                           bool
+	format                           string // of dryRun
 	changed                          func(flag string) bool
 	stopTimeout                      *time.Duration // nil: each container's own
 }
@@ -55,10 +57,8 @@ Without -d or --wait it then follows the containers' output. Ctrl-C stops them; 
 	f.BoolVarP(&u.detach, "detach", "d", false, "Return when everything is started")
 	f.BoolVar(&u.wait, "wait", false, "Return when everything runs and is healthy; implies -d")
 	f.IntVar(&u.waitTimeout, "wait-timeout", 0, "With --wait: give up after this many seconds")
-	f.BoolVar(&u.noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
+	u.addRecreation(cmd)
 	f.BoolVar(&u.noStart, "no-start", false, "Create only")
-	f.BoolVar(&u.alwaysRecreateDeps, "always-recreate-deps", false, "Recreate what the named services depend on, too")
-	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
 	f.IntVarP(&u.timeout, "timeout", "t", 0, "Seconds that a container has to stop in (default: its own stop_grace_period)")
 	f.BoolVar(&u.abortOnExit, "abort-on-container-exit", false, "Stop everything when any container ends, with its exit code")
 	f.BoolVar(&u.abortOnFailure, "abort-on-container-failure", false, "Stop everything when any container fails, with its exit code")
@@ -69,6 +69,8 @@ Without -d or --wait it then follows the containers' output. Ctrl-C stops them; 
 	f.BoolVar(&u.timestamps, "timestamps", false, "Show when each line was written")
 	f.BoolVar(&u.noLogPrefix, "no-log-prefix", false, "Do not say whose line it is")
 	f.BoolVar(&u.noColor, "no-color", false, "No colours in the output")
+	f.BoolVar(&u.dryRun, "dry-run", false, "Change nothing: say what would be done and why, as 'stack plan' does")
+	f.StringVar(&u.format, "format", "", "With --dry-run: text or json (default text)")
 	f.BoolVar(&u.build, "build", false, "")
 	f.BoolVar(&u.noBuild, "no-build", false, "Never build images (stack never does)")
 	f.BoolVar(&u.quietBuild, "quiet-build", false, "")
@@ -113,6 +115,9 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	daemon, err := a.connect(ctx)
 	if err != nil {
 		return err
+	}
+	if u.dryRun {
+		return a.plan(ctx, daemon, p, options, u.format)
 	}
 	if u.attached() {
 		return a.upAttached(ctx, daemon, p, u, options)

@@ -42,12 +42,17 @@ func (u *upFlags) check() error {
 		return usageError("--wait-timeout needs --wait")
 	case u.waitTimeout < 0:
 		return usageError("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
+	case !u.dryRun && u.format != "":
+		return usageError("--format needs --dry-run")
 	case u.build:
 		return usageError("--build is not supported: stack builds no images")
 	case u.watch:
 		return usageError("--watch is not supported")
 	case u.menu && u.detach:
 		return usageError("--menu and -d are incompatible")
+	}
+	if err := checkPreviewFormat(u.format); err != nil {
+		return err
 	}
 	return u.planFlags.check()
 }

@@ -21,6 +21,7 @@ type Options struct {
 	RenewAnon     bool // new anonymous volumes for recreated containers
 	RemoveOrphans bool
 	NoStart       bool
+	OwnOnly       bool            // what differs in itself, not what follows from the changes of others: to compare, not to apply
 	Timeout       *time.Duration  // of stops; nil = each container's own
 	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
 }
@@ -53,7 +54,9 @@ func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
 	for _, name := range b.order {
 		b.decide(name)
 	}
-	b.rerunCompleted()
+	if !opt.OwnOnly {
+		b.rerunCompleted()
+	}
 	if b.checkImages(); b.diags.HasErrors() {
 		return nil, b.diags
 	}
@@ -303,6 +306,12 @@ func (b *builder) differences(s *Service, r *replica, encoded string) []Reason {
 // disturbances are why a container that is right as it is must stop and start again.
 func (b *builder) disturbances(s *Service, c *ContainerState) []Reason {
 	var reasons []Reason
+	if c.Problem != "" {
+		reasons = append(reasons, Reason{Path: c.Problem})
+	}
+	if b.opt.OwnOnly {
+		return reasons
+	}
 	for _, net := range c.Networks {
 		if b.diverged[net] != nil {
 			reasons = append(reasons, Reason{Path: "network " + net + " is made anew"})
@@ -312,9 +321,6 @@ func (b *builder) disturbances(s *Service, c *ContainerState) []Reason {
 		if d := b.decided[dep]; d != nil && d.disturbs && s.DependsOn[dep].Restart {
 			reasons = append(reasons, Reason{Path: dep + ", which it depends on with restart: true, is made anew or restarted"})
 		}
-	}
-	if c.Problem != "" {
-		reasons = append(reasons, Reason{Path: c.Problem})
 	}
 	return reasons
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newDriftCommand(a *app) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "drift [OPTIONS]",
+		Short: "Say how this host differs from the file of the last up, and change nothing",
+		Long: `Names every difference between the file as it was at the last 'stack up' and this host: containers that are stopped,
+gone, or other than the file says, networks and volumes that are gone, network namespaces, links, bridges and rules of the firewall that
+somebody took away, and configs and secrets whose file has changed. What has been edited in the Compose file since is told by
+'stack plan'.
+
+Exit codes: 0 there is none, 2 there are some, 1 an error.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.drift(cmd.Context(), format) },
+	}
+	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	return cmd
+}
+
+func (a *app) drift(ctx context.Context, format string) error {
+	if err := checkPreviewFormat(format); err != nil {
+		return err
+	}
+	name, _, err := a.project(ctx, nil)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := daemon.Drift(ctx, name)
+	if err != nil {
+		return err
+	}
+	a.printWarnings(append(found.Warnings, found.Faults...))
+	if err := writePreview(a.out, found, format, driftText); err != nil {
+		return err
+	}
+	if len(found.Changes)+len(found.Faults) > 0 {
+		return &exitError{code: exitDiffers}
+	}
+	return nil
+}

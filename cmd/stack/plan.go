@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+// exitDiffers is for a plan that would change something and a host that is other than its file.
+const exitDiffers = 2
+
+func newPlanCommand(a *app) *cobra.Command {
+	var u upFlags
+	cmd := &cobra.Command{
+		Use:   "plan [OPTIONS] [SERVICE...]",
+		Short: "Say what up would do and why, and change nothing",
+		Long: `Says what 'stack up' with the same options would do, and why: each field that differs, on this host and in the
+file. Values of variables named like a secret are left out. No registry is asked: an image that is not on this host is one that would be
+pulled, and where a pull policy wants a look at the registry, that is all that can be said.
+
+Exit codes: 0 nothing would be done, 2 something would, 1 an error, also one for which up would refuse.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			u.changed, u.dryRun = cmd.Flags().Changed, true
+			return a.up(cmd.Context(), u, services)
+		},
+	}
+	u.planFlags.add(cmd)
+	f := cmd.Flags()
+	for _, name := range []string{"quiet-pull", "yes"} { // a line made for up is one for plan
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	u.addRecreation(cmd)
+	f.BoolVar(&u.noStart, "no-start", false, "What would be done to create only")
+	f.StringVar(&u.format, "format", formatText, "text or json")
+	return cmd
+}
+
+// addRecreation defines the flags of up that change what is to be recreated.
+func (u *upFlags) addRecreation(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&u.noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
+	f.BoolVar(&u.alwaysRecreateDeps, "always-recreate-deps", false, "Recreate what the named services depend on, too")
+	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
+}
+
+// plan shows what up would do.
+func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, format string) error {
+	found, err := daemon.Plan(ctx, p, o)
+	if err != nil {
+		return err
+	}
+	a.printWarnings(found.Warnings)
+	if err := writePreview(a.out, found, format, planText); err != nil {
+		return err
+	}
+	switch {
+	case len(found.Faults) > 0:
+		return &loadError{found.Faults}
+	case len(found.Changes) > 0:
+		return &exitError{code: exitDiffers}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
+)
+
+// Formats of plan and drift.
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+func checkPreviewFormat(format string) error {
+	if format != "" && format != formatText && format != formatJSON {
+		return usageError("unsupported --format value %q, expected text or json", format)
+	}
+	return nil
+}
+
+// writePreview writes v as one JSON object, or as what text makes of it.
+func writePreview(w io.Writer, v *reconcile.Preview, format string, text func(*reconcile.Preview) string) error {
+	if format == formatJSON {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	}
+	_, err := io.WriteString(w, text(v))
+	return err
+}
+
+// actions in the order of a summary, with what it says of each.
+var actions = []struct {
+	action plan.Action
+	words  string
+}{
+	{plan.Pull, "to pull"}, {reconcile.Ask, "to ask the registry for"}, {plan.Create, "to create"}, {plan.Replace, "to recreate"},
+	{plan.Restart, "to restart"}, {plan.Start, "to start"}, {plan.Delete, "to remove"},
+}
+
+// planText is a plan for people: what happens to each resource and why, then one line.
+func planText(v *reconcile.Preview) string {
+	var b strings.Builder
+	counts := map[plan.Action]int{}
+	groups(&b, v, func(c plan.Change) {
+		counts[c.Action]++
+		action := string(c.Action)
+		if c.Action == reconcile.Ask {
+			action = "would ask the registry for"
+		}
+		fmt.Fprintf(&b, "  %s %s\n", action, c.Name)
+	})
+	var parts []string
+	for _, a := range actions {
+		if n := counts[a.action]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, a.words))
+		}
+	}
+	switch {
+	case len(v.Faults) > 0:
+		fmt.Fprintf(&b, "%s: up would do nothing of it before the faults below are mended\n", v.Project)
+	case len(parts) == 0:
+		fmt.Fprintf(&b, "%s: nothing to do\n", v.Project)
+	default:
+		fmt.Fprintf(&b, "%s: %s\n", v.Project, strings.Join(parts, ", "))
+	}
+	return b.String()
+}
+
+// driftText is the differences for people, then one line.
+func driftText(v *reconcile.Preview) string {
+	var b strings.Builder
+	differences := 0
+	groups(&b, v, func(c plan.Change) {
+		differences += len(c.Reasons)
+		fmt.Fprintf(&b, "  %s\n", c.Name)
+	})
+	switch differences += len(v.Faults); differences {
+	case 0:
+		fmt.Fprintf(&b, "%s: this host is as the file of the last up says\n", v.Project)
+	case 1:
+		fmt.Fprintf(&b, "%s: 1 difference\n", v.Project)
+	default:
+		fmt.Fprintf(&b, "%s: %d differences\n", v.Project, differences)
+	}
+	return b.String()
+}
+
+// groups writes the resources of each kind below its name: what one writes, then the reasons.
+func groups(b *strings.Builder, v *reconcile.Preview, one func(plan.Change)) {
+	var kind plan.Kind
+	for _, c := range v.Changes {
+		if c.ID.Kind != kind {
+			kind = c.ID.Kind
+			fmt.Fprintf(b, "%ss\n", kind)
+		}
+		one(c)
+		for _, r := range c.Reasons {
+			fmt.Fprintf(b, "      %s\n", r)
+		}
+	}
+	if len(v.Changes) > 0 {
+		b.WriteByte('\n')
+	}
+}

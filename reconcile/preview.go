@@ -1,0 +1,185 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// Ask is what a preview has in the place of a pull of an image that is on the host: only the registry knows whether it has another.
+const Ask plan.Action = "ask"
+
+// Preview is what an up would do, or how a host differs from its file, for whoever reads it: by kind and name, with values of variables
+// that hold secrets left out.
+type Preview struct {
+	Project  string             `json:"project"`
+	Changes  []plan.Change      `json:"changes"`
+	Warnings []*diag.Diagnostic `json:"warnings,omitempty"`
+	Faults   []*diag.Diagnostic `json:"faults,omitempty"` // for which up would refuse to do any of it
+}
+
+// Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
+// An up that is under way is waited for.
+func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Preview, error) {
+	release, err := e.pass(ctx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	want, err := e.desire(p, o.Scale, o.Pull)
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.compare(ctx, p, want, o)
+	if err != nil {
+		return nil, err
+	}
+	now, noted, err := e.dueImages(ctx, p, want, c.have, c.opt)
+	if err != nil {
+		return nil, err
+	}
+	c.opt.Refresh = noted
+	for key := range now {
+		c.opt.Refresh[key] = true
+	}
+	pl, said, err := e.build(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	out := preview(p.Name, pl, said)
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if s := now[key]; !slices.ContainsFunc(out.Changes, func(c plan.Change) bool { return c.ID == imageOf(s) }) {
+			change := plan.Change{ID: imageOf(s), Name: s.Spec.Image, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}}
+			if _, local := c.have.Images[key]; local {
+				change.Reasons[0].Path = "its pull policy asks for a look at the registry; with another image its containers are recreated"
+			}
+			out.Changes = append(out.Changes, change)
+		}
+	}
+	for _, s := range want.Services {
+		if _, local := c.have.Images[s.Spec.ImageKey()]; !local {
+			continue
+		}
+		for i := range out.Changes {
+			if c := &out.Changes[i]; c.ID == imageOf(s) {
+				c.Action = Ask
+			}
+		}
+	}
+	sortChanges(out.Changes)
+	return out, nil
+}
+
+func imageOf(s *plan.Service) plan.ID { return plan.ID{Kind: plan.KindImage, Name: s.Spec.Image} }
+
+// Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
+// project was never up, or is down.
+func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
+	release, err := e.pass(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	p, err := e.desired(project)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot compare project %s with this host: it is not up", project))
+	}
+	want, err := e.desire(p, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	// A file that cannot be read any more is a difference, not the end: the others are to be told too.
+	faults := digestFiles(p, want)
+	have, err := e.observe(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	missing := external(want, have)
+	for _, s := range want.Services {
+		if s.PullPolicy == "never" {
+			s.PullPolicy = "" // nothing is to be pulled: what is missing is only to be told
+		}
+	}
+	pl, said := plan.Build(want, have, plan.Options{RemoveOrphans: true, OwnOnly: true})
+	e.place(p, said)
+	out := preview(project, pl, append(faults, said...))
+	out.Changes = append(out.Changes, missing...)
+	for i := range out.Changes {
+		addState(&out.Changes[i], have)
+	}
+	sortChanges(out.Changes)
+	return out, nil
+}
+
+// external are the networks and volumes of somebody else that are gone. They are put into have, as there, so that a plan
+// can be made of the rest.
+func external(want *plan.Desired, have *plan.Observed) []plan.Change {
+	gone := func(kind plan.Kind, name string) plan.Change {
+		return plan.Change{ID: plan.ID{Kind: kind, Name: name}, Name: name, Action: plan.Create, Reasons: []plan.Reason{{Path: "it is external and does not exist"}}}
+	}
+	var missing []plan.Change
+	for name, w := range want.Networks {
+		if _, ok := have.Networks[name]; w.External && !ok {
+			missing = append(missing, gone(plan.KindNetwork, name))
+			have.Networks[name] = plan.NetworkState{Name: name}
+		}
+	}
+	for name, w := range want.Volumes {
+		if _, ok := have.Volumes[name]; w.External && !ok {
+			missing = append(missing, gone(plan.KindVolume, name))
+			have.Volumes[name] = plan.VolumeState{Name: name}
+		}
+	}
+	return missing
+}
+
+// addState adds to a container that is other than the file says that it does not run either, or what is damaged of it: to a plan that
+// makes it anew this does not matter.
+func addState(change *plan.Change, have *plan.Observed) {
+	if change.Action != plan.Replace || change.ID.Kind != plan.KindContainer {
+		return
+	}
+	for _, c := range have.Containers {
+		if c.OneOff || plan.Container(c.Service, c.Replica) != change.ID {
+			continue
+		}
+		switch {
+		case c.Status == plan.StatusExited:
+			change.Reasons = append(change.Reasons, plan.Reason{Path: fmt.Sprintf("it has exited with code %d", c.ExitCode)})
+		case c.Problem != "":
+			change.Reasons = append(change.Reasons, plan.Reason{Path: c.Problem})
+		}
+	}
+}
+
+// preview takes a plan's changes, without the values that are nobody's business.
+func preview(project string, pl *plan.Plan, said diag.List) *Preview {
+	out := &Preview{Project: project, Changes: []plan.Change{}}
+	warnings, faults := split(said)
+	out.Warnings, out.Faults = warnings, faults
+	if pl == nil {
+		return out
+	}
+	for _, c := range pl.Changes {
+		c.Reasons = slices.Clone(c.Reasons)
+		for i, r := range c.Reasons {
+			c.Reasons[i] = redact(r)
+		}
+		out.Changes = append(out.Changes, c)
+	}
+	return out
+}
+
+// sortChanges puts what others need first.
+func sortChanges(list []plan.Change) {
+	slices.SortStableFunc(list, func(a, b plan.Change) int { return plan.Compare(a.ID, b.ID) })
+}
