@@ -60,9 +60,9 @@ func TestWorkingDirThroughProc(t *testing.T) {
 		}
 	}
 	// By a link in the image.
-	must(t, os.Symlink("/proc/self/fd/7", filepath.Join(root, "work")))
+	must(t, os.Symlink("/proc/self/fd/7", filepath.Join(root, "srv")))
 	c = newContainer(t, root, "pwd")
-	c.Spec.Process.Cwd = "/work/sub"
+	c.Spec.Process.Cwd = "/srv/sub"
 	if f := c.failure(); f.Stage != "working directory" {
 		t.Errorf("through a link: %s", f.Error())
 	}
@@ -228,9 +228,9 @@ func TestLinksOfRealImagesWork(t *testing.T) {
 func TestWorkingDirThroughLink(t *testing.T) {
 	root := image(t)
 	outside, untouched := canary(t)
-	must(t, os.Symlink(outside, filepath.Join(root, "work")))
+	must(t, os.Symlink(outside, filepath.Join(root, "srv")))
 	c := newContainer(t, root, "pwd")
-	c.Spec.Process.Cwd = "/work/new"
+	c.Spec.Process.Cwd = "/srv/new"
 	if got := c.output(); got != outside+"/new\n" {
 		t.Errorf("got %q", got)
 	}
