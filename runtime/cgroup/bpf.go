@@ -130,6 +130,11 @@ func (s deviceSet) attach(dir string) ([]string, error) {
 	}{progType: unix.BPF_PROG_TYPE_CGROUP_DEVICE, count: uint32(len(code) / 8),
 		insns: uint64(uintptr(unsafe.Pointer(&code[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0])))}
 	prog, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
+	// The verifier gives up with EAGAIN when a signal is pending (bpf_check, do_check_common), and Go's scheduler sends
+	// SIGURG to threads that are long at work: the more containers start at once, the likelier.
+	for try := 1; errno == unix.EAGAIN && try < loadTries; try++ {
+		prog, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	if errno != 0 {
@@ -145,6 +150,10 @@ func (s deviceSet) attach(dir string) ([]string, error) {
 	}
 	return nil, nil
 }
+
+// loadTries bounds how often a program is loaded again. A try takes some microseconds, signals of the scheduler come every
+// ten milliseconds.
+const loadTries = 100
 
 func encode(p []insn) []byte {
 	out := make([]byte, 0, 8*len(p))
