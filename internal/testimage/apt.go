@@ -3,6 +3,7 @@ package testimage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -13,11 +14,10 @@ import (
 	"strings"
 )
 
-// Mirror and keyring of the packages. Debian's keyring file is the same on every Debian.
+// Keyring and suite of the packages. Debian's keyring file is the same on every Debian.
 const (
-	defaultMirror = "http://deb.debian.org"
-	keyring       = "/usr/share/keyrings/debian-archive-keyring.gpg"
-	suite         = "bookworm"
+	keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	suite   = "bookworm"
 )
 
 // apt is apt-get with its state, cache and sources below dir, so that what it resolves does not
@@ -40,14 +40,18 @@ func newApt(ctx context.Context, dir string) (*apt, error) {
 		return nil, err
 	}
 	a.arch = strings.TrimSpace(string(arch))
-	mirror := os.Getenv("STACK_TEST_DEBIAN_MIRROR")
-	if mirror == "" {
-		mirror = defaultMirror
+	archive, security, err := archives(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
 	var sources bytes.Buffer
-	for _, s := range []string{"debian " + suite, "debian " + suite + "-updates", "debian-security " + suite + "-security"} {
-		archive, suite, _ := strings.Cut(s, " ")
-		fmt.Fprintf(&sources, "deb [arch=%s signed-by=%s] %s/%s %s main\n", a.arch, keyring, strings.TrimSuffix(mirror, "/"), archive, suite)
+	line := func(uri, suite string) {
+		fmt.Fprintf(&sources, "deb [arch=%s signed-by=%s] %s %s main\n", a.arch, keyring, uri, suite)
+	}
+	line(archive, suite)
+	line(archive, suite+"-updates")
+	if security != "" {
+		line(security, suite+"-security")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sources.list"), sources.Bytes(), 0o644); err != nil {
 		return nil, err
@@ -57,6 +61,30 @@ func newApt(ctx context.Context, dir string) (*apt, error) {
 	}
 	_, err = a.get(ctx, "update", "-qq")
 	return a, err
+}
+
+// archives are the addresses of Debian's archive and of its security archive: below STACK_TEST_DEBIAN_MIRROR, else where the host's own
+// packages come from. A host may have no security archive: "".
+func archives(ctx context.Context, dir string) (archive, security string, err error) {
+	if mirror := strings.TrimSuffix(os.Getenv("STACK_TEST_DEBIAN_MIRROR"), "/"); mirror != "" {
+		return mirror + "/debian", mirror + "/debian-security", nil
+	}
+	out, err := output(ctx, dir, "apt-get", "indextargets", "--format", "$(REPO_URI)")
+	if err != nil {
+		return "", "", err
+	}
+	for uri := range strings.FieldsSeq(string(out)) {
+		switch uri = strings.TrimSuffix(uri, "/"); {
+		case archive == "" && strings.HasSuffix(uri, "/debian"):
+			archive = uri
+		case security == "" && strings.HasSuffix(uri, "/debian-security"):
+			security = uri
+		}
+	}
+	if archive == "" {
+		return "", "", errors.New("cannot find a Debian archive among apt's sources; name a mirror in STACK_TEST_DEBIAN_MIRROR")
+	}
+	return archive, security, nil
 }
 
 func (a *apt) get(ctx context.Context, args ...string) ([]byte, error) {
