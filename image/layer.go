@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackrun/stack/image/unpack"
 	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // layerRecord is layer.json beside a layer's fs.
@@ -295,6 +296,7 @@ func (s *Store) discard(dir string) error {
 	}
 	defer tmp.drop()
 	err = os.Rename(dir, filepath.Join(tmp.dir, "gone"))
+	failpoint.Hit("image.discard.renamed")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -104,10 +105,12 @@ func (s *Store) makeSnapshot(dir string, rec snapshotRecord) error {
 			return err
 		}
 	}
+	failpoint.Hit("image.snapshot.directories")
 	// overlayfs takes the root's owner, mode and times from the upper directory.
 	if err := s.giveRoot(upper, rec.Layers); err != nil {
 		return err
 	}
+	failpoint.Hit("image.snapshot.root")
 	b, err := json.Marshal(rec)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
@@ -41,6 +43,7 @@ func (d *Driver) ensureBridge(rec networkRecord) error {
 	case link.Type() != "bridge":
 		return fmt.Errorf("cannot make bridge %s: a %s of that name exists; remove it (ip link del %s)", rec.Bridge, link.Type(), rec.Bridge)
 	}
+	failpoint.Hit("network.bridge.created")
 	if err := bridgeSysctls(rec.Bridge, v4, v6); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/ipam"
 	"github.com/stackrun/stack/network/nft"
@@ -203,6 +204,7 @@ func (d *Driver) allocate(c Config, avoid ...Pool) (*bridged, error) {
 	if err := d.records.putNetwork(rec); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("network.create.recorded")
 	d.networks[c.ID] = n
 	return n, nil
 }
@@ -262,9 +264,11 @@ func (d *Driver) raise(rec networkRecord) error {
 	if err := d.fw.AddNetwork(rec.firewall()); err != nil {
 		return err
 	}
+	failpoint.Hit("network.create.firewall")
 	if err := d.ensureBridge(rec); err != nil {
 		return err
 	}
+	failpoint.Hit("network.create.bridge")
 	if rec.Config.Internal {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // deletingKey is where a network stays in d.networks while only its link is left, so that its bridge's name
@@ -41,9 +42,11 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := d.records.putNetwork(rec); err != nil {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
+	failpoint.Hit("network.delete.recorded")
 	if err := d.lower(rec); err != nil {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
+	failpoint.Hit("network.delete.firewall")
 	d.mu.Lock()
 	delete(d.networks, id)
 	n.rec = rec
@@ -60,6 +63,7 @@ func (d *Driver) finishDelete(n *bridged) {
 	if d.removeBridge(n.rec.Bridge) != nil {
 		return // recorded: the next daemon tries again
 	}
+	failpoint.Hit("network.delete.bridge")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.networks, deletingKey(n.rec))

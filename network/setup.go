@@ -17,6 +17,7 @@ import (
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
@@ -137,6 +138,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	}
 	undo.Add(func() { d.records.dropSandbox(c.ContainerID) })
 
+	failpoint.Hit("network.setup.recorded")
 	path := d.netnsPath(c.ContainerID)
 	var socks *dns.Sockets
 	if err := netns.Unbind(path); err != nil { // an empty file, or one that a lost record left
@@ -153,6 +155,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	}); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("network.setup.namespace")
 	undo.Add(func() { netns.Unbind(path) })
 	if socks != nil {
 		s.server = dns.Serve(socks, d.view(s.rec))
@@ -160,6 +163,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("network.setup.firewall")
 	d.servePorts(s)
 	d.forgetFlows(s.rec)
 	d.mu.Lock()
@@ -298,6 +302,7 @@ func (d *Driver) furnish(r sandboxRecord, ns int) error {
 			return fmt.Errorf("network %q: %w", ep.Network, err)
 		}
 	}
+	failpoint.Hit("network.setup.links")
 	if err := d.routes(in, r.Endpoints); err != nil {
 		return err
 	}

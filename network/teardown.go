@@ -7,6 +7,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/netns"
 )
 
@@ -32,14 +33,17 @@ func (d *Driver) teardown(s *sandbox) error {
 	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
 		return fail(err)
 	}
+	failpoint.Hit("network.teardown.firewall")
 	d.forgetFlows(s.rec)
 	s.release()
 	if err := netns.Unbind(d.netnsPath(id)); err != nil {
 		return fail(err)
 	}
+	failpoint.Hit("network.teardown.namespace")
 	if err := d.records.dropSandbox(id); err != nil {
 		return fail(err)
 	}
+	failpoint.Hit("network.teardown.forgotten")
 	d.mu.Lock()
 	if d.sandboxes[id] == s {
 		delete(d.sandboxes, id)

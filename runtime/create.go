@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
@@ -62,12 +63,14 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	} else if err != nil {
 		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 	}
+	failpoint.Hit("runtime.create.directory")
 	path := filepath.Join(dir, configName)
 	// 0600: the environment holds passwords. Not synced: what a power cut takes is made again from the desired state.
 	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
 		os.RemoveAll(dir)
 		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 	}
+	failpoint.Hit("runtime.create.recorded")
 	// The cache holds what a reader of the file would see, not the caller's pointers.
 	mine := new(Config)
 	if err := json.Unmarshal(b, mine); err != nil {
@@ -154,10 +157,12 @@ func (d *Driver) remove(ctx context.Context, id string) error {
 	if err := d.cgroups.Remove(ctx, id); err != nil {
 		return err
 	}
+	failpoint.Hit("runtime.delete.cgroup")
 	if err := os.RemoveAll(d.runDir(id)); err != nil {
 		return err
 	}
 	dir := d.stateDir(id)
+	failpoint.Hit("runtime.delete.rundir")
 	// Everything else before config.json, so that half a removal is still the container.
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -170,6 +175,7 @@ func (d *Driver) remove(ctx context.Context, id string) error {
 			}
 		}
 	}
+	failpoint.Hit("runtime.delete.emptied")
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}

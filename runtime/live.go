@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -56,7 +57,9 @@ func (d *Driver) follow(l *live) {
 	}
 	reapFile(l.monitor) // no child of ours when adopted; then init does it
 	l.monitor.Close()
+	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)
+	failpoint.Hit("runtime.end.settled")
 	d.mu.Lock()
 	delete(d.lives, l.id)
 	d.mu.Unlock()

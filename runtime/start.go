@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -73,12 +74,14 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	if err != nil {
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
+	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
 	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.identity}
 	if err := d.prepareDirs(c.ID, r); err != nil {
 		p.abort()
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
+	failpoint.Hit("runtime.start.recorded")
 	fail := func(f *proto.Failure) (State, *live, error) {
 		p.abort()
 		x := &Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
@@ -91,9 +94,11 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	if b.Cgroup, r.Warnings, err = d.cgroups.Create(c.ID, resources(c.Spec)); err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
+	failpoint.Hit("runtime.start.cgroup")
 	if err := p.hand(b.Encode()); err != nil {
 		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
 	}
+	failpoint.Hit("runtime.start.handed")
 	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	if err != nil { // ctx ended
 		p.abort()
@@ -103,11 +108,13 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	if failure != nil {
 		return fail(failure)
 	}
+	failpoint.Hit("runtime.start.running")
 	p.reports.file.Close() // the rest is in the exit file
 	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
 	if err := d.writeRun(c.ID, r); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
+	failpoint.Hit("runtime.start.rerecorded")
 	l := &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
 	if err := d.watch(l); err != nil {
 		p.pidfd.Close() // it runs on; the next daemon adopts it

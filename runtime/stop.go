@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 const defaultGrace = 10 * time.Second
@@ -46,6 +47,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (Exit
 		if err := l.init().send(sig); err != nil {
 			return Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
 		}
+		failpoint.Hit("runtime.stop.signalled")
 		// A frozen process takes no signal; it gets its chance.
 		if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
 			if err := d.cgroups.Freeze(ctx, id, false); err != nil {

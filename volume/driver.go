@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -123,6 +124,7 @@ func (d *Driver) make(r record) error {
 	if err := os.Chmod(data, 0o755); err != nil { // whatever the umask
 		return err
 	}
+	failpoint.Hit("volume.create.directory")
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -133,9 +135,11 @@ func (d *Driver) make(r record) error {
 	if err := syncDir(tmp); err != nil {
 		return err
 	}
+	failpoint.Hit("volume.create.recorded")
 	if err := os.Rename(tmp, filepath.Join(d.root, r.Config.ID)); err != nil {
 		return err
 	}
+	failpoint.Hit("volume.create.renamed")
 	return syncDir(d.root)
 }
 
@@ -154,6 +158,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", id, err)
 	}
+	failpoint.Hit("volume.delete.renamed")
 	// Outside the lock: a large volume takes its time, and nobody finds it any more.
 	if err := os.RemoveAll(gone); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", id, err)

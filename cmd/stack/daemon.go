@@ -60,8 +60,8 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 		return nil, nil, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
-	engine, err := reconcile.New(ctx, driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers},
-		reconcile.Options{Roots: r, Store: db})
+	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers}
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/stackrun/stack/internal/cleanup"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // Durability says what a power cut may take.
@@ -57,9 +58,11 @@ func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
+	failpoint.Hit("atomicfile.written")
 	if err := os.Rename(f.Name(), path); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
+	failpoint.Hit("atomicfile.renamed")
 	undo.Release()
 	if sync {
 		if err := SyncDir(dir); err != nil {

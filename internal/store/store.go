@@ -17,6 +17,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 )
 
 // Version of the file's layout. Open refuses a file of a later one.
@@ -157,7 +158,9 @@ func (s *Store) View(fn func(*Tx) error) error {
 // Update runs fn as one transaction: all of its writes happen, and are on the disk, or, when fn
 // returns an error, none. Updates run one at a time.
 func (s *Store) Update(fn func(*Tx) error) error {
+	failpoint.Hit("store.update.begin")
 	err := s.db.Update(func(tx *bbolt.Tx) error { return fn(&Tx{s, tx}) })
+	failpoint.Hit("store.update.committed")
 	if err != nil && (errors.Is(err, bolterrors.ErrDatabaseNotOpen) || isDiskError(err)) {
 		return fmt.Errorf("cannot write the store %s: %w", s.path, err)
 	}

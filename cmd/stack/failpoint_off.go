@@ -1,0 +1,8 @@
+//go:build !failpoint
+
+package main
+
+import "github.com/stackrun/stack/reconcile/driver"
+
+// withFailpoints is s as it is: only a binary for tests has failpoints.
+func withFailpoints(s driver.Set) driver.Set { return s }

@@ -1,0 +1,63 @@
+package crash
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"testing"
+)
+
+// reads change nothing on the host, so that a kill around them is no other case than one around what stands next to them.
+// Exec's process is the container's own.
+var reads = []string{
+	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
+	"Networks.List", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway",
+	"Volumes.List",
+	"Containers.List", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events",
+}
+
+// TestEveryCallThatChangesTheHostIsWrapped: a method that the drivers get later is wrapped, or named above as one that only
+// reads.
+func TestEveryCallThatChangesTheHostIsWrapped(t *testing.T) {
+	wrapped := map[string]bool{}
+	for _, d := range parse(t, "crash.go").Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil {
+			recv := f.Recv.List[0].Type.(*ast.Ident).Name
+			wrapped[map[string]string{"images": "Images", "networks": "Networks", "volumes": "Volumes", "containers": "Containers"}[recv]+"."+f.Name.Name] = true
+		}
+	}
+	total := 0
+	ast.Inspect(parse(t, "../driver.go"), func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		i, ok := spec.Type.(*ast.InterfaceType)
+		if !ok {
+			return true
+		}
+		for _, m := range i.Methods.List {
+			for _, name := range m.Names {
+				total++
+				method := spec.Name.Name + "." + name.Name
+				if wrapped[method] == slices.Contains(reads, method) {
+					t.Errorf("%s is wrapped: %v, and it is among the methods that only read: %v; expected one of them", method, wrapped[method], !wrapped[method])
+				}
+			}
+		}
+		return true
+	})
+	if total < len(reads)+len(wrapped) {
+		t.Errorf("%d methods in driver.go, %d wrapped, %d that read: one of them is no more", total, len(wrapped), len(reads))
+	}
+}
+
+func parse(t *testing.T, path string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
