@@ -32,7 +32,7 @@ func (l *loader) keysBelow(n *tree.Node, s *schema.Node) {
 				if l.top(n) {
 					l.owner = owner{n.Path, p.Key.Value}
 				}
-				if !strings.HasPrefix(p.Key.Value, "x-") {
+				if n.Path == "services" || !strings.HasPrefix(p.Key.Value, "x-") {
 					l.keysBelow(p.Value, s.Any)
 				}
 			}

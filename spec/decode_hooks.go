@@ -28,6 +28,15 @@ var preStartFields = fields[Hook]{
 	"per_replica": func(d *decoder, n *tree.Node, h *Hook) { h.PerReplica = d.boolean(n) },
 }
 
+// ownImage gives the steps before the start that name no image the service's.
+func (s *draft) ownImage() {
+	for i := range s.PreStart {
+		if s.PreStart[i].Image == "" {
+			s.PreStart[i].Image = s.Image
+		}
+	}
+}
+
 func (d *decoder) hooks(n *tree.Node, f fields[Hook]) []Hook {
 	var out []Hook
 	for _, it := range d.items(n) {

@@ -133,6 +133,10 @@ func (d *decoder) mountDefaults(m *Mount) {
 }
 
 func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
+	if onWindows(m.Target) || strings.HasPrefix(m.Target, `\\`) {
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: the target %q is a path of Windows", n.Path, m.Target), "write a path of Linux")
+		return true
+	}
 	if !path.IsAbs(m.Target) {
 		d.bad(n, fmt.Sprintf("the target %q is not absolute", m.Target), "write the full path in the container")
 		return false

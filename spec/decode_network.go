@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net"
@@ -208,10 +209,17 @@ func (d *decoder) extraHosts(n *tree.Node) []HostEntry {
 				d.bad(it, fmt.Sprintf("%q is not NAME=ADDRESS", text), "")
 				continue
 			}
-			add(it, text[:i], text[i+1:])
+			for addr := range strings.SplitSeq(text[i+1:], ",") {
+				add(it, text[:i], addr)
+			}
 		}
 	default:
 		d.want(n, "a mapping or a list")
+	}
+	if d.in.Purpose == ToShow { // docker compose keeps them by name and shows them sorted
+		slices.SortFunc(out, func(a, b HostEntry) int {
+			return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Address, b.Address))
+		})
 	}
 	return out
 }

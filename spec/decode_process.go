@@ -267,14 +267,16 @@ func (d *decoder) variables(s *draft) {
 func (d *decoder) labelSet(s *draft) {
 	labels := map[string]string{}
 	for _, f := range s.labelFiles {
-		list, ok := d.readEnvFile(d.path(d.str(f)), f, false, "", d.lookup)
+		file := d.path(d.str(f))
+		list, ok := d.readEnvFile(file, f, false, "", d.lookup)
 		if !ok {
 			continue
 		}
+		s.LabelFiles = append(s.LabelFiles, file)
 		for _, e := range list {
 			labels[e.Key] = e.Value
 		}
-		d.trail.fromFile("services."+s.Name+".labels", "label_file", d.path(f.Value), f, list)
+		d.trail.fromFile("services."+s.Name+".labels", "label_file", file, f, list)
 	}
 	if s.labels != nil {
 		for _, e := range d.entries(s.labels) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
 	"github.com/stackrun/stack/spec/units"
@@ -25,6 +24,7 @@ type draft struct {
 	deploy      deploy
 	restart     *tree.Node
 	flat        map[string]*tree.Node // keys that deploy.resources may say too
+	noImage     bool                  // nothing says what to start
 }
 
 var serviceFields = fields[draft]{
@@ -221,6 +221,7 @@ func (d *decoder) service(key, n *tree.Node) *draft {
 		s.RestartText = s.restart.Value
 	}
 	d.resources(s)
+	s.ownImage()
 	d.replicas(s)
 	d.checkImage(s)
 	if b := s.Build; b != nil && s.Platform != "" && len(b.Platforms) > 0 && !slices.Contains(b.Platforms, s.Platform) {
@@ -240,7 +241,17 @@ func (d *decoder) checkImage(s *draft) {
 		d.refuse(CodeRefused, s.node.Pair("build").Key, fmt.Sprintf("service %q has build and no image: images are not built yet", s.Name), "build the image with another tool, load it with \"stack load\", and name it with image")
 	case !s.node.Get("image").IsNull() && s.node.Get("image").Type != tree.String: // reported as that
 	default:
-		d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), "name the image to run: image: NAME:TAG")
+		s.noImage = true
+	}
+}
+
+// checkImages reports the active services that nothing can be started from. What profiles leave
+// out may be half a service that others extend.
+func (d *decoder) checkImages() {
+	for _, name := range sortedKeys(d.project.Services) {
+		if s := d.drafts[name]; s.noImage {
+			d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), "name the image to run: image: NAME:TAG")
+		}
 	}
 }
 
@@ -261,9 +272,8 @@ func (d *decoder) draftsOf(n *tree.Node) {
 		d.want(n, "a mapping")
 		return
 	}
+	// A name may start with x-: only where keys are fixed does that mark an extension.
 	for _, p := range n.Pairs {
-		if !strings.HasPrefix(p.Key.Value, "x-") {
-			d.drafts[p.Key.Value] = d.service(p.Key, p.Value)
-		}
+		d.drafts[p.Key.Value] = d.service(p.Key, p.Value)
 	}
 }

@@ -57,8 +57,9 @@ type Service struct {
 	TTY         bool
 	StdinOpen   bool
 	StopSignal  string
-	StopGrace   *time.Duration // stop_grace_period; nil = 10 s
-	Labels      map[string]string
+	StopGrace   *time.Duration    // stop_grace_period; nil = 10 s
+	Labels      map[string]string // label_file and labels
+	LabelFiles  []string          // absolute; what they say is in Labels
 	Annotations map[string]string
 	Sysctls     map[string]string
 	Ulimits     map[string]Ulimit

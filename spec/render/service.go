@@ -22,8 +22,8 @@ func service(p *spec.Project, s *spec.Service) value {
 	var o object
 	o.add("profiles", texts(s.Profiles))
 	o.add("annotations", textMap(s.Annotations))
-	if s.Attach != nil && !*s.Attach {
-		o.add("attach", boolean(false))
+	if s.Attach != nil {
+		o.add("attach", boolean(*s.Attach))
 	}
 	o.add("build", build(p, at+"build.", s.Build))
 	o.add("develop", develop(s.Develop))
@@ -70,10 +70,13 @@ func service(p *spec.Project, s *spec.Service) value {
 	o.add("hostname", str(s.Hostname))
 	o.add("healthcheck", health(p, at+"healthcheck.", s.HealthCheck))
 	o.add("image", str(s.Image))
-	o.add("init", yes(s.Init))
+	if s.Init || said(p, at+"init") {
+		o.add("init", boolean(s.Init))
+	}
 	o.add("ipc", str(s.IPC))
 	o.add("isolation", str(s.Windows))
 	o.add("labels", textMap(s.Labels))
+	o.add("label_file", texts(s.LabelFiles))
 	o.add("links", texts(s.Links))
 	o.add("logging", logging(s.Logging))
 	o.add("mem_limit", flat("mem_limit", size(r.Memory)))
