@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,7 +37,8 @@ type host struct {
 	env      []string
 	registry *registry.Handler
 	daemon   *exec.Cmd
-	log      string // the daemon's stderr
+	log      string        // the daemon's stderr
+	ended    chan struct{} // closed when the daemon that startDaemon started has ended
 }
 
 var shared struct {
@@ -147,31 +150,44 @@ func (h *host) run(elem ...string) string {
 // startDaemon starts `stack daemon` and waits until it answers.
 func (h *host) startDaemon(t *testing.T) {
 	t.Helper()
+	if !h.tryDaemon(t) {
+		t.Fatalf("the daemon ended at once:\n%s", tail(h.log, 40))
+	}
+}
+
+// tryDaemon is startDaemon with more in the daemon's environment, of a daemon that may be killed before it listens: false
+// then.
+func (h *host) tryDaemon(t *testing.T, env ...string) bool {
+	t.Helper()
 	log, err := os.OpenFile(h.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
 	cmd := exec.Command(h.bin, "daemon")
-	cmd.Env = h.env
+	cmd.Env = append(slices.Clone(h.env), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	h.daemon = cmd
 	exited := make(chan struct{})
+	h.ended = exited
 	go func() { cmd.Wait(); close(exited) }()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
 	for {
-		if _, err := os.Stat(h.run("stack.sock")); err == nil {
-			return
+		// A killed daemon leaves its socket: that it is there says nothing.
+		if conn, err := net.Dial("unix", h.run("stack.sock")); err == nil {
+			conn.Close()
+			return true
 		}
 		select {
 		case <-tick.C:
 		case <-exited:
-			t.Fatalf("the daemon ended at once (%v):\n%s", cmd.ProcessState, tail(h.log, 40))
+			h.daemon = nil
+			return false
 		case <-deadline:
 			t.Fatalf("the daemon does not listen after %s:\n%s", patience, tail(h.log, 40))
 		}
