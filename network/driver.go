@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/ipam"
@@ -56,6 +57,7 @@ type Driver struct {
 	hostConf *dns.HostConfig
 	out      *dns.Forwarder
 	sysctls  hostSysctls
+	hints    watch.Hub
 
 	objects    keyedMutex     // one verb at a time per network and per sandbox. Taken before mu
 	background sync.WaitGroup // removals that nobody waits for
@@ -184,6 +186,7 @@ func (d *Driver) Settle(ctx context.Context) error {
 // Driver. It waits for removals under way as long as ctx allows.
 func (d *Driver) Close(ctx context.Context) error {
 	err := d.Settle(ctx)
+	d.hints.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sandboxes {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/initprog"
 )
@@ -38,6 +39,7 @@ type Driver struct {
 	init    *os.File // the init program, sealed
 	ids     idLocks
 	hub     hub
+	hints   watch.Hub
 	configs configCache
 	filters filterCache
 
@@ -106,6 +108,7 @@ func (d *Driver) Close() error {
 		l.release()
 	}
 	d.hub.close()
+	d.hints.Close()
 	d.cgroups.Prune()
 	return d.init.Close()
 }

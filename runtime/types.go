@@ -70,6 +70,10 @@ type State struct {
 
 	// Warnings of the last start: what was asked for and could not be applied, one sentence each.
 	Warnings []string
+
+	// Problem is what of a running container is not as recorded, one clause with both values ("memory limit is 64 MiB, recorded is
+	// 32 MiB"); "" = nothing, or it does not run.
+	Problem string
 }
 
 // Exit is how a process ended.

@@ -11,11 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/roots"
@@ -39,7 +39,8 @@ var names = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
 //	<state>/volumes/<name>/_data        the content
 //	<state>/volumes/<name>/volume.json  record
 //
-// A volume exists when its directory does: both come and go by one rename.
+// A volume exists when <name> does: all of it comes and goes by one rename. What of it other hands have taken away since
+// is the Problem of its State.
 type Driver struct {
 	root string
 
@@ -79,7 +80,8 @@ func New(r roots.Roots) (*Driver, error) {
 }
 
 // Create makes the volume c, or finds it as it is. ErrConflict when one of that name has
-// another driver or other options; labels of an existing volume are left alone.
+// another driver or other options; labels of an existing volume are left alone. One with a Problem is mended: what is left of its data stays,
+// a directory that is gone is made again, empty, and a record that is gone is made from c.
 func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	if err := checkName(c.ID); err != nil {
 		return State{}, fmt.Errorf("cannot create volume %q: %w", c.ID, err)
@@ -94,11 +96,16 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	defer d.mu.Unlock()
 	have, err := d.state(c.ID)
 	switch {
+	case err == nil && have.unrecorded():
+		return d.mend(c, have)
 	case err == nil:
 		if have.Config.Driver != c.Driver || !maps.Equal(have.Config.DriverOpts, c.DriverOpts) {
 			return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf(
 				"cannot create volume %q: it exists with driver %s and options %v, the file says %s and %v (remove the volume, or give the new one another name)",
 				c.ID, have.Config.Driver, have.Config.DriverOpts, c.Driver, c.DriverOpts))
+		}
+		if have.Problem != "" {
+			return d.mend(c, have)
 		}
 		return have, nil
 	case !errors.Is(err, errdefs.ErrNotFound):
@@ -112,27 +119,19 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 
 // make writes the volume under a temporary name and renames it into place.
 func (d *Driver) make(r record) error {
+	if err := os.MkdirAll(d.root, 0o700); err != nil { // with all volumes somebody may have removed it
+		return err
+	}
 	tmp := filepath.Join(d.root, tempPrefix+rand.Text())
 	defer os.RemoveAll(tmp) // gone after the rename
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
 	}
-	data := filepath.Join(tmp, dataDir)
-	if err := os.Mkdir(data, 0o755); err != nil {
-		return err
-	}
-	if err := os.Chmod(data, 0o755); err != nil { // whatever the umask
+	if err := makeData(tmp); err != nil {
 		return err
 	}
 	failpoint.Hit("volume.create.directory")
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := writeSynced(filepath.Join(tmp, recordFile), text); err != nil {
-		return err
-	}
-	if err := syncDir(tmp); err != nil {
+	if err := writeRecord(tmp, r); err != nil {
 		return err
 	}
 	failpoint.Hit("volume.create.recorded")
@@ -141,6 +140,23 @@ func (d *Driver) make(r record) error {
 	}
 	failpoint.Hit("volume.create.renamed")
 	return syncDir(d.root)
+}
+
+// makeData makes the directory that containers see, in the volume's own.
+func makeData(dir string) error {
+	data := filepath.Join(dir, dataDir)
+	if err := os.Mkdir(data, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(data, 0o755) // whatever the umask
+}
+
+func writeRecord(dir string, r record) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, recordFile), text, 0o600, atomicfile.Sync)
 }
 
 // Delete removes the volume and all it holds. Missing = success. Whether somebody uses it is for the caller to know.
@@ -166,72 +182,12 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// List is every volume, by name.
-func (d *Driver) List(ctx context.Context) ([]State, error) {
-	entries, err := os.ReadDir(d.root)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list volumes: %w", err)
-	}
-	var all []State
-	for _, e := range entries {
-		if checkName(e.Name()) != nil {
-			continue
-		}
-		s, err := d.state(e.Name())
-		if errors.Is(err, errdefs.ErrNotFound) { // removed meanwhile
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot list volumes: %w", err)
-		}
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(a, b State) int { return strings.Compare(a.Config.ID, b.Config.ID) })
-	return all, nil
-}
-
-// state reads one volume; ErrNotFound when there is none.
-func (d *Driver) state(id string) (State, error) {
-	text, err := os.ReadFile(filepath.Join(d.root, id, recordFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return State{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no volume %q", id))
-	}
-	if err != nil {
-		return State{}, err
-	}
-	var r record
-	if err := json.Unmarshal(text, &r); err != nil {
-		return State{}, fmt.Errorf("record of volume %q: %w", id, err)
-	}
-	if r.Version != recordVersion {
-		return State{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("record of volume %q has version %d, expected %d", id, r.Version, recordVersion))
-	}
-	o, err := parseOptions(r.Config)
-	if err != nil {
-		return State{}, fmt.Errorf("volume %q: %w", id, err)
-	}
-	s := State{Config: r.Config, CreatedAt: r.CreatedAt, Path: o.device}
-	if s.Path == "" {
-		s.Path = filepath.Join(d.root, id, dataDir)
-	}
-	return s, nil
-}
-
 func checkName(id string) error {
 	if !names.MatchString(id) {
 		return errdefs.With(errdefs.ErrInvalidArgument,
 			errors.New("a volume's name is a letter or digit, then letters, digits, '_', '.' or '-', 255 at most"))
 	}
 	return nil
-}
-
-func writeSynced(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func syncDir(path string) error {

@@ -123,6 +123,9 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 	if err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
 	}
+	if s.Problem != "" {
+		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount volume %q at %q: %s", u.Source, u.Target, s.Problem))
+	}
 	opts, err := parseOptions(s.Config)
 	if err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)

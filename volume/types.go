@@ -16,6 +16,7 @@ type State struct {
 	Config    Config
 	Path      string // the directory that containers see
 	CreatedAt time.Time
+	Problem   string // what is not as recorded, one clause; "" = nothing
 }
 
 // Use is one thing that a container wants mounted.

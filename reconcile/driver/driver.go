@@ -67,6 +67,16 @@ type Networks interface {
 	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Teardown(ctx context.Context, containerID string) error
 	Sandboxes(ctx context.Context) ([]network.Sandbox, error)
+	// Mend repairs the sandbox of a running container in place, which keeps its addresses and its processes: veths, addresses, default
+	// routes, published ports, firewall, DNS. Where the file of its namespace, or what is bound there, is gone, it is bound again
+	// from nsPath, a /proc/PID/ns/net that the caller knows to be the container's. c is what Setup was given. The networks must be whole
+	// (Create mends those). ErrConflict when the sandbox was set up with another configuration. Idempotent.
+	Mend(ctx context.Context, c network.SandboxConfig, nsPath string) (network.Sandbox, error)
+	// Watch delivers coalesced hints that a network or a sandbox may have been changed by other hands: receivers List and look at Problem.
+	// There are false alarms, the driver's own work among them; a change that shows as a Problem is never missed. The channel is
+	// closed when ctx ends, or when the kernel lets no more be watched: then Watch again says why. Nothing is polled: while nothing changes,
+	// nothing runs.
+	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Gateway is the address that host-gateway means for a container on these networks.
 	HostGateway(ctx context.Context, networks []string) (network.HostsEntry, error)
 }
@@ -75,7 +85,10 @@ type Networks interface {
 type Volumes interface {
 	Create(ctx context.Context, c volume.Config) (volume.State, error)
 	Delete(ctx context.Context, id string) error
+	// List is every volume. One whose directory is gone has a Problem; Create with the same Config mends it, with an empty directory.
 	List(ctx context.Context) ([]volume.State, error)
+	// Watch is as Networks.Watch, for volumes and their directories.
+	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing
 	// and may not be created, naming the path.
 	Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error)
@@ -96,8 +109,14 @@ type Containers interface {
 	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)
 	// Delete removes a container that does not run. ErrConflict when it does.
 	Delete(ctx context.Context, id string) error
+	// List and State carry Problem: what of a running container is not as recorded.
 	List(ctx context.Context) ([]runtime.State, error)
 	State(ctx context.Context, id string) (runtime.State, error)
+	// Mend puts back what can be put back while container id runs: its cgroups and their limits. A Problem in the State that it returns
+	// needs a restart (a mount is gone). Not running, or without a Problem = success. Idempotent.
+	Mend(ctx context.Context, id string) (runtime.State, error)
+	// Watch is as Networks.Watch, for the cgroups, mounts and records of containers. Starts and exits are Events.
+	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Wait returns the exit of the current run; at once for a container that has stopped.
 	Wait(ctx context.Context, id string) (runtime.Exit, error)
 	Exec(ctx context.Context, id string, p runtime.Process, io runtime.IO) (runtime.Exit, error)

@@ -38,7 +38,7 @@ func (x *container) state() runtime.State {
 	cfg := x.cfg // shared, read only, as the real driver's
 	s := runtime.State{ID: cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: cfg}
 	if x.status == runtime.Running {
-		s.Pid = x.pid
+		s.Pid, s.Problem = x.pid, x.problem
 	}
 	s.Warnings = x.program.Warnings
 	if x.exit != nil && x.status == runtime.Stopped {
@@ -110,6 +110,7 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 		}
 		c.nextPid++
 		x.status, x.started, x.pid, x.exit, x.ended = runtime.Running, time.Now(), 1000+c.nextPid, nil, make(chan struct{})
+		x.problem, x.lasting = "", false
 		if x.program.For > 0 {
 			x.timer = time.AfterFunc(x.program.For, func() {
 				c.mu.Lock()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
@@ -42,6 +43,7 @@ type Host struct {
 	volumes    map[string]volume.State
 	containers map[string]*container
 	subs       map[chan runtime.Event]bool
+	hints      struct{ networks, volumes, containers watch.Hub }
 	nextAddr   byte
 	nextPort   uint16
 	nextPid    int
@@ -65,6 +67,8 @@ type container struct {
 	started time.Time
 	exit    *runtime.Exit
 	program Program
+	problem string        // what is not as recorded
+	lasting bool          // Mend cannot help, a restart does
 	ended   chan struct{} // of the current run
 	timer   *time.Timer
 }

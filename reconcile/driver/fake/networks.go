@@ -86,6 +86,8 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 	err = n.host().do(ctx, "Networks.Setup", func() error {
 		if have, ok := n.sandboxes[c.ContainerID]; ok {
 			box = have
+			box.Healthy, box.Problem = true, ""
+			n.sandboxes[c.ContainerID] = box
 			return nil
 		}
 		box = network.Sandbox{ContainerID: c.ContainerID, Path: "/fake/netns/" + c.ContainerID, ResolvConf: "nameserver 127.0.0.11\n", Healthy: true}
@@ -146,6 +148,8 @@ func (v *volumes) Create(ctx context.Context, c volume.Config) (s volume.State, 
 	err = v.host().do(ctx, "Volumes.Create", func() error {
 		if have, ok := v.volumes[c.ID]; ok {
 			s = have
+			s.Problem = ""
+			v.volumes[c.ID] = s
 			return nil
 		}
 		s = volume.State{Config: c, Path: "/fake/volumes/" + c.ID}
