@@ -18,7 +18,7 @@ import (
 )
 
 // mounted mounts what Prepare gave and returns where.
-func mounted(t *testing.T, mounts []mount.Mount) string {
+func mounted(t testing.TB, mounts []mount.Mount) string {
 	t.Helper()
 	m := mounts[0]
 	target := t.TempDir()
@@ -36,7 +36,7 @@ func mounted(t *testing.T, mounts []mount.Mount) string {
 
 // onTmpfs gives the store a tmpfs of its own: an upper directory cannot be on another overlay, which a CI's
 // temporary directory may be.
-func onTmpfs(t *testing.T) *Store {
+func onTmpfs(t testing.TB) *Store {
 	t.Helper()
 	s := newStore(t)
 	dir := s.roots.State
@@ -51,7 +51,7 @@ func onTmpfs(t *testing.T) *Store {
 	return openStore(t, s.roots)
 }
 
-func pullAndMount(t *testing.T, layers ...v1.Layer) string {
+func pullAndMount(t testing.TB, layers ...v1.Layer) string {
 	t.Helper()
 	sandbox.Require(t)
 	h := newHub(t)
