@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -77,7 +78,13 @@ func (x *execution) start(file int) *proto.Failure {
 		return f
 	}
 	defer unix.Close(pids)
+	restore, f := takeScore(x.b.Process.OOMScoreAdj)
+	if f != nil {
+		unix.Close(steps[1])
+		return f
+	}
 	pid, f := enterContainer(container, x.b.Cgroup, enterFiles{bootstrap, steps[1], pids})
+	restore()
 	unix.Close(steps[1])
 	if f != nil {
 		return f
@@ -90,9 +97,6 @@ func (x *execution) start(file int) *proto.Failure {
 	}
 	x.p = p
 	go x.p.watch()
-	if f := x.place(); f != nil {
-		return f
-	}
 	return followSteps(steps[0], x.p, stepActions{
 		terminal: func(master int) { x.master = master },
 		forked:   x.follow,
@@ -163,15 +167,22 @@ func (x *execution) follow(note string) (*process, *proto.Failure) {
 	return p, nil
 }
 
-// place gives the process the container's score before it does anything.
-func (x *execution) place() *proto.Failure {
-	if adj := x.b.Process.OOMScoreAdj; adj != nil {
-		path := "/proc/" + strconv.Itoa(x.p.pid) + "/oom_score_adj"
-		if err := writeFile(path, strconv.Itoa(*adj)); err != nil {
-			return platform("oom", "write", path, err)
-		}
+// takeScore gives this process the container's score for the OOM killer, which what it forks inherits, until restore. Written to the
+// child instead it could come too late: that has forked again by then, and its own child keeps the score that it was born with.
+func takeScore(adj *int) (restore func(), f *proto.Failure) {
+	const path = "/proc/self/oom_score_adj"
+	if adj == nil {
+		return func() {}, nil
 	}
-	return nil
+	before, err := os.ReadFile(path)
+	if err != nil {
+		return nil, platform("oom", "read", path, err)
+	}
+	// EACCES: less than what the daemon has takes CAP_SYS_RESOURCE. The container has not got it either, and its start has said so.
+	if err := writeFile(path, strconv.Itoa(*adj)); err != nil && err != unix.EACCES {
+		return nil, platform("oom", "write", path, err)
+	}
+	return func() { _ = writeFile(path, strings.TrimSpace(string(before))) }, nil
 }
 
 func (x *execution) reportStarted() {

@@ -90,6 +90,21 @@ func TestExec(t *testing.T) {
 			}
 		}
 	})
+	// The score is there before the process that could fork: not sometimes.
+	t.Run("OOM score", func(t *testing.T) {
+		for range 30 {
+			b, score := c.execOf(status, "cat /proc/self/oom_score_adj"), 300
+			b.Process.OOMScoreAdj = &score
+			if exit, failure, out := c.exec(b); failure != nil || exit.Code != 0 || out != "300\n" {
+				t.Fatalf("exit %+v failure %v out %q", exit, failure, out)
+			}
+		}
+		b, score := c.execOf(status, "cat /proc/self/oom_score_adj"), -1000 // maybe more than this machine lets us
+		b.Process.OOMScoreAdj = &score
+		if exit, failure, out := c.exec(b); failure != nil || exit.Code != 0 {
+			t.Errorf("exit %+v failure %v out %q", exit, failure, out)
+		}
+	})
 	t.Run("timeout", func(t *testing.T) {
 		b := c.execOf(status, "echo begin; sleep 1000")
 		b.Timeout = 50 * time.Millisecond
