@@ -42,7 +42,7 @@ func (d *Driver) adopt(ctx context.Context) error {
 		d.networks[rec.Config.ID] = n
 	}
 	var forwards []nft.Forward
-	for _, rec := range sandboxes {
+	for _, rec := range finishHandovers(sandboxes) {
 		if !netns.Bound(d.netnsPath(rec.Config.ContainerID)) {
 			if err := d.records.dropSandbox(rec.Config.ContainerID); err != nil {
 				return err

@@ -126,7 +126,8 @@ func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
 	d.mu.Lock()
 	var all []*sandbox
 	for _, s := range d.sandboxes {
-		all = append(all, s)
+		seen := *s // a handover changes it
+		all = append(all, &seen)
 	}
 	d.mu.Unlock()
 	var out []Sandbox
@@ -150,7 +151,7 @@ func (d *Driver) sandboxState(s *sandbox, v sight) Sandbox {
 // state is s as recorded, taken to be healthy.
 func (s *sandbox) state(path, resolvConf string) Sandbox {
 	return Sandbox{ContainerID: s.rec.Config.ContainerID, Path: path, Endpoints: s.rec.Endpoints, Ports: s.rec.Ports,
-		ResolvConf: resolvConf, Healthy: true}
+		ResolvConf: resolvConf, Healthy: true, Waiting: s.rec.Waiting, Relieved: s.rec.Relieved}
 }
 
 func (d *Driver) sandboxProblem(s *sandbox, v sight) string {

@@ -109,10 +109,7 @@ func (d *Driver) reservePorts(s *sandbox) error {
 	if !d.reachable(s.rec.Endpoints) {
 		return nil
 	}
-	for _, p := range s.rec.Config.Ports {
-		if !p.HostIP.IsValid() {
-			p.HostIP = d.bindingAddr(s.rec.Endpoints)
-		}
+	for _, p := range d.portsWanted(s.rec) {
 		r, err := d.reserve(p)
 		if err != nil {
 			s.release()
@@ -152,6 +149,9 @@ func (d *Driver) forwards(s *sandbox) []nft.Forward {
 }
 
 func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
+	if r.Waiting {
+		return nil
+	}
 	ep4, ok4 := d.gatewayEndpoint(r.Endpoints, true)
 	ep6, ok6 := d.gatewayEndpoint(r.Endpoints, false)
 	var out []nft.Forward
@@ -168,6 +168,9 @@ func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
 
 // servePorts lets the reserved sockets carry what the firewall cannot forward.
 func (d *Driver) servePorts(s *sandbox) {
+	if s.rec.Waiting {
+		return
+	}
 	to, ok := netip.Addr{}, false
 	if ep, has := d.gatewayEndpoint(s.rec.Endpoints, true); has {
 		to, ok = ep.Addr4.Addr(), true

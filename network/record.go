@@ -30,6 +30,7 @@ type sandboxRecord struct {
 	Config    SandboxConfig
 	Endpoints []Endpoint // as allocated
 	Ports     []Port     // as bound
+	handover
 }
 
 // records are the files below <run>/network.

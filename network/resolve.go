@@ -30,8 +30,11 @@ func (d *Driver) view(r sandboxRecord) *dns.View {
 	return v
 }
 
-// announce makes r's names known on its networks; silence takes them back.
+// announce makes r's names known on its networks, if they are its own at this time; silence takes them back.
 func (d *Driver) announce(r sandboxRecord) {
+	if r.Waiting || r.Relieved {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, ep := range r.Endpoints {

@@ -114,6 +114,7 @@ func interfaceName(ep EndpointConfig, i int) string {
 
 func sameSandbox(a, b SandboxConfig) bool {
 	a.Labels, b.Labels = nil, nil
+	a.Succeeds, b.Succeeds = "", "" // whoever it was beside, it is whole
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)
 	return string(x) == string(y)
@@ -122,6 +123,7 @@ func sameSandbox(a, b SandboxConfig) bool {
 // build makes a sandbox of which nothing exists.
 func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err error) {
 	s := &sandbox{rec: sandboxRecord{Config: c}}
+	s.rec.Waiting = d.waits(c)
 	undo := cleanup.Make()
 	defer undo.Clean()
 

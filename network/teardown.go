@@ -35,6 +35,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	}
 	failpoint.Hit("network.teardown.firewall")
 	d.forgetFlows(s.rec)
+	d.forgetHandedOver(s.rec)
 	s.release()
 	if err := netns.Unbind(d.netnsPath(id)); err != nil {
 		return fail(err)

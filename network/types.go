@@ -66,6 +66,8 @@ type Sandbox struct {
 	ResolvConf  string // content for the container's /etc/resolv.conf
 	Healthy     bool
 	Problem     string
+	Waiting     bool // it has neither names nor ports before Handover gives it its predecessor's
+	Relieved    bool // it has handed both over
 }
 
 // SandboxConfig is a sandbox to be: namespace, endpoints, ports and resolver in one step.
@@ -76,6 +78,9 @@ type SandboxConfig struct {
 	Ports       []Port
 	Sysctls     map[string]string // net.* of this namespace
 	DNS         Resolver
+	// Succeeds is the container whose names and ports this one takes over when Handover says so. While that one has a
+	// sandbox, this one answers to no name and no port is published to it. "" = none.
+	Succeeds string `json:",omitempty"`
 }
 
 // Resolver is what the DNS server at 127.0.0.11 does for names that are not ours.

@@ -7,24 +7,32 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // tcpProxy carries connections from a listener to a container.
 type tcpProxy struct {
 	l      *net.TCPListener
-	to     netip.AddrPort
+	to     atomic.Pointer[netip.AddrPort]
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
 func serveTCP(l *net.TCPListener, to netip.AddrPort) *tcpProxy {
-	p := &tcpProxy{l: l, to: to}
+	p := &tcpProxy{l: l}
+	p.retarget(to)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.wg.Go(p.accept)
 	return p
 }
+
+// retarget sends connections that come from now on to another container.
+func (p *tcpProxy) retarget(to netip.AddrPort) { p.to.Store(&to) }
+
+// forget has nothing to do: what is carried ends with the container's socket.
+func (p *tcpProxy) forget(netip.Addr) {}
 
 func (p *tcpProxy) Close() {
 	p.cancel()
@@ -54,7 +62,7 @@ func (p *tcpProxy) accept() {
 func (p *tcpProxy) carry(c *net.TCPConn) {
 	defer c.Close()
 	var d net.Dialer
-	b, err := d.DialContext(p.ctx, "tcp", p.to.String())
+	b, err := d.DialContext(p.ctx, "tcp", p.to.Load().String())
 	if err != nil {
 		c.SetLinger(0) // the client shall see a reset, as it would without a proxy between
 		return
@@ -82,10 +90,10 @@ func half(to, from *net.TCPConn) {
 // udpProxy carries datagrams, with one socket towards the container per client.
 type udpProxy struct {
 	c  *net.UDPConn
-	to netip.AddrPort
 	wg sync.WaitGroup
 
 	mu      sync.Mutex
+	to      netip.AddrPort
 	closed  bool
 	clients map[netip.AddrPort]*net.UDPConn
 }
@@ -99,6 +107,25 @@ func serveUDP(c *net.UDPConn, to netip.AddrPort) *udpProxy {
 	p := &udpProxy{c: c, to: to, clients: map[netip.AddrPort]*net.UDPConn{}}
 	p.wg.Go(p.receive)
 	return p
+}
+
+// retarget sends the datagrams of clients that come from now on to another container.
+func (p *udpProxy) retarget(to netip.AddrPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+// forget cuts the clients of a container that is gone off from it: their next datagram goes to the present one.
+func (p *udpProxy) forget(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for client, back := range p.clients {
+		if back.RemoteAddr().(*net.UDPAddr).AddrPort().Addr().Unmap() == a {
+			back.Close()
+			delete(p.clients, client)
+		}
+	}
 }
 
 func (p *udpProxy) Close() {
@@ -150,7 +177,9 @@ func (p *udpProxy) answers(client netip.AddrPort, back *net.UDPConn) {
 		back.Close()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		delete(p.clients, client)
+		if p.clients[client] == back { // not one that took its place
+			delete(p.clients, client)
+		}
 	}()
 	buf := make([]byte, 65535)
 	for {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -19,9 +20,18 @@ type Reservation struct {
 	Host  netip.Addr // zero = all
 	Port  uint16
 
-	tcp   []*net.TCPListener
-	udp   []*net.UDPConn
-	proxy []interface{ Close() }
+	tcp []*net.TCPListener
+	udp []*net.UDPConn
+
+	mu    sync.Mutex      // guards what follows
+	proxy map[any]carrier // by the socket that it reads from
+}
+
+// carrier is a proxy.
+type carrier interface {
+	retarget(to netip.AddrPort)
+	forget(a netip.Addr)
+	Close()
 }
 
 // Reserve binds proto port on host; host zero = every IPv4 and, where the kernel has it, IPv6 address; port 0 = one that is
@@ -107,26 +117,48 @@ func (r *Reservation) addrs() (all []netip.Addr) {
 }
 
 // Serve carries what arrives at the sockets to the container: for IPv6 always, since the firewall cannot forward [::1];
-// for IPv4 only to a container that has no IPv4 address. It returns at once.
+// for IPv4 only to a container that has no IPv4 address. Called again, it names the container for what comes from then on;
+// what is being carried goes on as it is. It returns at once.
 func (r *Reservation) Serve(to netip.AddrPort) {
 	needed := func(a net.Addr) bool {
 		ap, err := netip.ParseAddrPort(a.String())
 		return err == nil && (ap.Addr().Is6() || to.Addr().Is6())
 	}
-	for _, l := range r.tcp {
-		if needed(l.Addr()) {
-			r.proxy = append(r.proxy, serveTCP(l, to))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.proxy == nil {
+		r.proxy = map[any]carrier{}
+	}
+	carry := func(socket any, at net.Addr, begin func() carrier) {
+		if p := r.proxy[socket]; p != nil {
+			p.retarget(to)
+		} else if needed(at) {
+			r.proxy[socket] = begin()
 		}
 	}
+	for _, l := range r.tcp {
+		carry(l, l.Addr(), func() carrier { return serveTCP(l, to) })
+	}
 	for _, c := range r.udp {
-		if needed(c.LocalAddr()) {
-			r.proxy = append(r.proxy, serveUDP(c, to))
+		carry(c, c.LocalAddr(), func() carrier { return serveUDP(c, to) })
+	}
+}
+
+// Forget ends what is being carried without a connection, that is UDP, to containers that are gone.
+func (r *Reservation) Forget(addrs ...netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.proxy {
+		for _, a := range addrs {
+			p.forget(a)
 		}
 	}
 }
 
 // Close frees the port and ends what is being carried.
 func (r *Reservation) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, p := range r.proxy {
 		p.Close()
 	}

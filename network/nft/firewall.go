@@ -179,6 +179,39 @@ func (f *Firewall) DelForwards(forwards []Forward) error {
 	return f.change(func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetDeleteElements, known) })
 }
 
+// MoveForwards puts be in the place of was, in one transaction: a connection that comes in meanwhile finds the one or the
+// other. Entries of both stay. Connections that are there keep the way that they have (nf_conntrack(5): NAT is decided by
+// a connection's first packet).
+func (f *Firewall) MoveForwards(was, be []Forward) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var gone []Forward
+	for _, w := range was {
+		if old, ok := f.forwards[w.key()]; ok && old == w {
+			delete(f.forwards, w.key())
+			gone = append(gone, w)
+		}
+	}
+	fresh := true
+	for _, w := range be {
+		_, there := f.forwards[w.key()]
+		fresh = fresh && !there // an element cannot be overwritten, only the map
+		f.forwards[w.key()] = w
+	}
+	if !fresh {
+		return f.replace()
+	}
+	if len(gone)+len(be) == 0 {
+		return nil
+	}
+	return f.change(func(s *schema, c *nftables.Conn) error {
+		if err := s.forwards(c.SetDeleteElements, gone); err != nil {
+			return err
+		}
+		return s.forwards(c.SetAddElements, be)
+	})
+}
+
 // open returns the socket of all operations. It stays open because closing one makes the kernel wait until what earlier transactions
 // deleted is freed, some 20 ms (nft_rcv_nl_event in net/netfilter/nf_tables_api.c). Precondition: f.mu is held.
 func (f *Firewall) open() (*nftables.Conn, error) {

@@ -1,0 +1,274 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/hostport"
+)
+
+// handover is what a sandbox's record knows of its predecessor and successor.
+type handover struct {
+	Waiting  bool   `json:",omitempty"` // for the names and ports of Config.Succeeds
+	Relieved bool   `json:",omitempty"` // its names and ports have gone to a successor
+	Turn     uint64 `json:",omitempty"` // counts the handovers that led to it: of two that claim one port, the later has it
+	Gave     []Port `json:",omitempty"` // ports that went to the successor; connections may still lead here
+}
+
+// Handover lets container to take over the names and published ports of container from: every new connection, over the
+// host's addresses, loopback and from containers, goes to it, and none fails on the way, since the firewall's maps change in one
+// transaction. Connections that are there stay with from until they or it end: conntrack keeps their translation, and the proxy of
+// [::1] its pairs. Ports that from has and to does not want stay with from; those that only to wants are published now.
+//
+// Idempotent, also after a crash in its middle: then the next Driver finishes it. from without a sandbox is success: there
+// is nobody to relieve.
+//
+// Errors: ErrNotFound when to has no sandbox; ErrConflict when a port that from does not have is taken. Nothing has changed then.
+func (d *Driver) Handover(ctx context.Context, from, to string) error {
+	if from == to {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", short(from)))
+	}
+	// In one order for every pair, so that two of them cannot wait for each other.
+	for _, id := range []string{min(from, to), max(from, to)} {
+		defer d.objects.lock("sandbox " + id)()
+	}
+	d.mu.Lock()
+	before, after := d.sandboxes[from], d.sandboxes[to]
+	d.mu.Unlock()
+	if after == nil {
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", short(to)))
+	}
+	if !after.rec.Waiting && !after.rec.Relieved && (before == nil || before.rec.Relieved) {
+		return nil
+	}
+	if before == nil {
+		before = &sandbox{} // nobody, who has nothing
+	}
+	if err := d.move(before, after); err != nil {
+		return fmt.Errorf("cannot hand the ports of %s over to its successor: %w", before.rec.name(), err)
+	}
+	return nil
+}
+
+// move is Handover. Preconditions: both locks are held, and before.rec is zero when there is no such sandbox.
+func (d *Driver) move(before, after *sandbox) (err error) {
+	oldRec, newRec := before.rec, after.rec
+	newRec.Waiting, newRec.Relieved, newRec.Gave = false, false, nil
+	newRec.Turn = max(oldRec.Turn, newRec.Turn) + 1
+	newRec.Ports = slices.Clone(after.rec.Ports)
+	ports := slices.Clone(after.ports)
+
+	var taken []int // of before's ports
+	var fresh []*hostport.Reservation
+	defer func() {
+		if err != nil {
+			for _, r := range fresh {
+				r.Close()
+			}
+		}
+	}()
+	if d.reachable(newRec.Endpoints) {
+		inherited := d.inherit(newRec, oldRec)
+		for i, p := range d.portsOf(newRec) {
+			switch k := inherited[i]; {
+			case slices.ContainsFunc(after.rec.Ports, p.covers):
+				continue // bound when it was set up
+			case k >= 0:
+				p.HostPort, p.HostPortEnd = oldRec.Ports[k].HostPort, 0
+				ports = append(ports, before.ports[k])
+				taken = append(taken, k)
+			default:
+				r, err := d.reserve(p) // from has gone since, with what it held
+				if err != nil {
+					return err
+				}
+				fresh = append(fresh, r)
+				ports = append(ports, r)
+				p.HostPort, p.HostPortEnd = r.Port, 0
+			}
+			newRec.Ports = append(newRec.Ports, p)
+		}
+	}
+	var kept []*hostport.Reservation
+	oldRec.Ports = nil
+	for k, p := range before.rec.Ports {
+		if slices.Contains(taken, k) {
+			oldRec.Gave = append(slices.Clip(oldRec.Gave), p)
+			continue
+		}
+		oldRec.Ports = append(oldRec.Ports, p)
+		kept = append(kept, before.ports[k])
+	}
+	oldRec.Relieved, oldRec.Waiting = true, false
+
+	known := before.rec.Config.ContainerID != ""
+	// The successor's record first: a Driver that finds only that one written finishes the other (finishHandovers).
+	if err := d.records.putSandbox(newRec); err != nil {
+		return err
+	}
+	was := append(d.forwardsOf(before.rec), d.forwardsOf(after.rec)...)
+	be := d.forwardsOf(newRec)
+	if known {
+		be = append(be, d.forwardsOf(oldRec)...)
+	}
+	if err := d.fw.MoveForwards(was, be); err != nil {
+		d.records.putSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
+		return err
+	}
+	d.mu.Lock()
+	after.rec, after.ports = newRec, ports
+	if known {
+		before.rec, before.ports = oldRec, kept
+	}
+	d.mu.Unlock()
+	d.servePorts(after)
+	d.announce(newRec) // before the other goes, so that the name never is without an address
+	if !known {
+		return nil
+	}
+	d.silence(oldRec)
+	return d.records.putSandbox(oldRec)
+}
+
+// portsOf are the ports that r's configuration asks for, each with the address that it is bound to.
+func (d *Driver) portsOf(r sandboxRecord) []Port {
+	ports := slices.Clone(r.Config.Ports)
+	for i := range ports {
+		if p := &ports[i]; !p.HostIP.IsValid() {
+			p.HostIP = d.bindingAddr(r.Endpoints)
+		}
+	}
+	return ports
+}
+
+// portsWanted are those of portsOf that are to be bound at once: not what a predecessor will hand over.
+func (d *Driver) portsWanted(r sandboxRecord) []Port {
+	ports := d.portsOf(r)
+	if !r.Waiting {
+		return ports
+	}
+	d.mu.Lock()
+	old := d.sandboxes[r.Config.Succeeds]
+	d.mu.Unlock()
+	if old == nil {
+		return ports
+	}
+	inherited := d.inherit(r, old.rec)
+	var now []Port
+	for i, p := range ports {
+		if inherited[i] < 0 {
+			now = append(now, p)
+		}
+	}
+	return now
+}
+
+// inherit says, for each port of successor's configuration, which of old's bound ports it gets; -1 = none. Fixed ports
+// choose before ranges, and those before "any".
+func (d *Driver) inherit(successor, old sandboxRecord) []int {
+	ports := d.portsOf(successor)
+	got := make([]int, len(ports))
+	used := make([]bool, len(old.Ports))
+	choose := func(kind func(Port) bool, fits func(p, q Port) bool) {
+		for i, p := range ports {
+			if !kind(p) {
+				continue
+			}
+			got[i] = -1
+			for k, q := range old.Ports {
+				if got[i] < 0 && !used[k] && q.Protocol == p.Protocol && q.HostIP == p.HostIP && fits(p, q) {
+					got[i], used[k] = k, true
+				}
+			}
+		}
+	}
+	isAny := func(p Port) bool { return p.HostPort == 0 }
+	isRange := func(p Port) bool { return p.HostPort != 0 && p.HostPortEnd > p.HostPort }
+	within := func(p, q Port) bool { return p.HostPort <= q.HostPort && q.HostPort <= max(p.HostPort, p.HostPortEnd) }
+	choose(func(p Port) bool { return !isAny(p) && !isRange(p) }, within)
+	choose(isRange, within)
+	choose(isAny, func(p, q Port) bool { return p.ContainerPort == q.ContainerPort })
+	return got
+}
+
+// covers says whether bound is what p, of a configuration, became.
+func (p Port) covers(bound Port) bool {
+	return bound.Protocol == p.Protocol && bound.HostIP == p.HostIP && bound.ContainerPort == p.ContainerPort &&
+		(p.HostPort == 0 || p.HostPort <= bound.HostPort && bound.HostPort <= max(p.HostPort, p.HostPortEnd))
+}
+
+// waits says whether c, whose sandbox is being made, is to wait for a predecessor.
+func (d *Driver) waits(c SandboxConfig) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.sandboxes[c.Succeeds]
+	return c.Succeeds != c.ContainerID && old != nil && !old.rec.Relieved
+}
+
+// finishHandovers brings records together of which a crash left one written: whoever took over has the ports.
+func finishHandovers(all []sandboxRecord) []sandboxRecord {
+	for i := range all {
+		old := &all[i]
+		for _, r := range all {
+			if r.Config.Succeeds != old.Config.ContainerID || r.Waiting || r.Turn <= old.Turn {
+				continue
+			}
+			old.Relieved = true
+			old.Ports = slices.DeleteFunc(slices.Clone(old.Ports), func(p Port) bool {
+				moved := slices.ContainsFunc(r.Ports, func(q Port) bool {
+					return p.Protocol == q.Protocol && p.HostIP == q.HostIP && p.HostPort == q.HostPort
+				})
+				if moved {
+					old.Gave = append(slices.Clip(old.Gave), p)
+				}
+				return moved
+			})
+		}
+	}
+	return all
+}
+
+// forgetHandedOver ends what still leads to r of the UDP ports that it gave away: a client that keeps sending would keep
+// its entry, and so never meet the successor. TCP connections have ended with their sockets.
+func (d *Driver) forgetHandedOver(r sandboxRecord) {
+	for _, p := range r.Gave {
+		if p.Protocol != "udp" {
+			continue
+		}
+		for _, ep := range r.Endpoints {
+			for _, a := range []struct {
+				family netlink.InetFamily
+				prefix []byte
+			}{{unix.AF_INET, ep.Addr4.Addr().AsSlice()}, {unix.AF_INET6, ep.Addr6.Addr().AsSlice()}} {
+				if len(a.prefix) == 0 {
+					continue
+				}
+				f := &netlink.ConntrackFilter{}
+				f.AddProtocol(unix.IPPROTO_UDP)
+				f.AddPort(netlink.ConntrackOrigDstPort, p.HostPort)
+				f.AddIP(netlink.ConntrackReplySrcIP, a.prefix)
+				// As in forgetFlows: a failure is an entry that ends when its client pauses.
+				d.link.ConntrackDeleteFilters(netlink.ConntrackTable, a.family, f)
+			}
+		}
+	}
+	if len(r.Gave) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sandboxes {
+		for _, held := range s.ports {
+			for _, ep := range r.Endpoints {
+				if held != nil {
+					held.Forget(ep.Addr4.Addr(), ep.Addr6.Addr())
+				}
+			}
+		}
+	}
+}
