@@ -98,7 +98,7 @@ func device(source, target, access string) (bundle.Device, error) {
 // seccompProfile reads the profile that security_opt seccomp=FILE names; nil when there is none.
 func seccompProfile(s *plan.Spec) ([]byte, error) {
 	for _, opt := range s.SecurityOpt {
-		name, file, _ := strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
+		name, file := bundle.SecurityOpt(opt)
 		if name != "seccomp" || file == "unconfined" || file == "builtin" {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
 )
 
 // endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered: by priority
@@ -63,4 +64,32 @@ func dnsNames(c *container, aliases []string) []string {
 		}
 	}
 	return out
+}
+
+// sandboxConfig says which network a container gets.
+func sandboxConfig(c *container) (network.SandboxConfig, error) {
+	cfg := network.SandboxConfig{ContainerID: c.ID, Labels: map[string]string{labelProject: c.project, labelService: c.service, labelName: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
+	if c.spec.NetworkMode != "none" {
+		endpoints, err := endpointConfigs(c)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Endpoints = endpoints
+	}
+	for _, p := range c.spec.Ports {
+		out, err := networkPort(p)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Ports = append(cfg.Ports, out)
+	}
+	for _, s := range c.spec.DNS {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return cfg, fmt.Errorf("cannot use dns %q: expected an address", s)
+		}
+		cfg.DNS.Servers = append(cfg.DNS.Servers, a)
+	}
+	cfg.DNS.Search, cfg.DNS.Options = c.spec.DNSSearch, c.spec.DNSOpt
+	return cfg, nil
 }

@@ -345,18 +345,9 @@ func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
 	if err != nil {
 		return fmt.Errorf("cannot list volumes: %w", err)
 	}
-	others, err := e.drivers.Containers.List(ctx)
+	used, err := e.usedSources(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot list containers: %w", err)
-	}
-	used := map[string]bool{} // by path
-	for _, o := range others {
-		if o.Config == nil {
-			continue
-		}
-		for _, m := range o.Config.Mounts {
-			used[m.Source] = true
-		}
+		return err
 	}
 	names := slices.Collect(maps.Values(c.anonymous))
 	for _, v := range all {
@@ -368,6 +359,24 @@ func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
 		}
 	}
 	return nil
+}
+
+// usedSources are the paths of the host that containers, of whichever project, mount.
+func (e *Engine) usedSources(ctx context.Context) (map[string]bool, error) {
+	all, err := e.drivers.Containers.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list containers: %w", err)
+	}
+	used := map[string]bool{}
+	for _, c := range all {
+		if c.Config == nil {
+			continue
+		}
+		for _, m := range c.Config.Mounts {
+			used[m.Source] = true
+		}
+	}
+	return used, nil
 }
 
 // bucketStopped holds the containers that a user has stopped, by id: unless-stopped and always look there when a daemon

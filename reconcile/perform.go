@@ -29,6 +29,9 @@ type performer struct {
 	mu       sync.Mutex
 	made     map[plan.ID]string // containers that this pass has created
 	networks []string           // and networks
+	volumes  []string           // and volumes
+	ran      bool               // a container of this pass has started
+	keep     bool               // the project has a record that this pass did not make
 }
 
 func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *performer {
@@ -166,15 +169,18 @@ func ownLabels(user map[string]string, project, keyLabel, key, encoded string) m
 func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) error {
 	w := p.want.Volumes[op.Name]
 	return p.told(plan.KindVolume, op.Name, "", "Creating", "Created", func() error {
-		encoded := plan.Encode(w.Spec)
-		_, err := p.e.drivers.Volumes.Create(ctx, volume.Config{
-			ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, p.want.Project, labelVolume, w.Key, encoded),
-		})
-		if err != nil {
+		p.mu.Lock()
+		p.volumes = append(p.volumes, op.Name)
+		p.mu.Unlock()
+		if _, err := p.e.drivers.Volumes.Create(ctx, volumeConfig(p.want.Project, w)); err != nil {
 			return p.e.at(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
 		}
 		return nil
 	})
+}
+
+func volumeConfig(project string, w plan.Volume) volume.Config {
+	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, labelVolume, w.Key, plan.Encode(w.Spec))}
 }
 
 func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink Sink) error {

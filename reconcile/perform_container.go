@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
 )
@@ -173,10 +174,41 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
 	if err := p.e.start(ctx, id, p.sink); err != nil {
 		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
-		return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot start container %s: %w", op.Name, err))
+		return p.e.at(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
+	p.mu.Lock()
+	p.ran = true
+	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, Done, "Started", "")
 	return nil
+}
+
+// stageKeys are the keys of a service that a stage of a start is about, likeliest first.
+var stageKeys = map[string][]string{
+	"exec": {"entrypoint", "command"}, "user": {"user", "group_add"}, "working directory": {"working_dir"}, "rlimit": {"ulimits"}, "device": {"devices"}, "sysctl": {"sysctls"}, "volume": {"volumes", "tmpfs"},
+}
+
+// startPlace is where in the file what has failed is written.
+func (p *performer) startPlace(service string, err error) spec.Path {
+	at := "services." + service
+	var start *runtime.StartError
+	if !errors.As(err, &start) || p.project == nil {
+		return spec.Path(at)
+	}
+	for _, key := range stageKeys[start.Failure.Stage] {
+		key = at + "." + key
+		for _, path := range []string{key, key + "[0]"} { // a list has the place of its first item
+			if hasPlace(p.project, path) {
+				return spec.Path(path)
+			}
+		}
+		for path := range p.project.Sources { // a map: the entry that the error names
+			if entry, ok := strings.CutPrefix(string(path), key+"."); ok && strings.Contains(start.Failure.Path, entry) {
+				return path
+			}
+		}
+	}
+	return spec.Path(at)
 }
 
 func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {

@@ -96,7 +96,7 @@ func (e *Engine) held(id string) bool {
 }
 
 // prepareRun brings up what the one-off needs and creates it.
-func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, sink Sink) (*container, error) {
+func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, sink Sink) (_ *container, err error) {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
@@ -116,6 +116,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 		}
 	}
 	do := e.performer(p, want, sink)
+	do.keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
 		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Parallel: o.Parallel}, sink); err != nil {
 			return nil, err
@@ -130,6 +131,11 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 			}
 		}
 	}
+	defer func() {
+		if err != nil {
+			do.undo(ctx)
+		}
+	}()
 	if err := e.runGround(ctx, p, want, s, o, do, sink); err != nil {
 		return nil, err
 	}
@@ -209,8 +215,10 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	if err != nil {
 		return err
 	}
-	pl, diags := plan.Build(&alone, have, plan.Options{NoStart: true, Refresh: refresh})
-	e.place(p, diags)
+	pl, diags, err := e.build(ctx, &comparison{p, &alone, have, plan.Options{NoStart: true, Refresh: refresh}})
+	if err != nil {
+		return err
+	}
 	if err := diags.Err(); err != nil {
 		return err
 	}

@@ -91,12 +91,13 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
 		return err
 	}
-	if err := e.persist(p); err != nil {
+	do := e.performer(p, want, sink)
+	if do.keep, err = e.persist(p); err != nil {
 		return err
 	}
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
-	return e.apply(ctx, p, want, pl, bounds(o.Parallel, len(pl.Steps)), sink)
+	return e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps)))
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
@@ -125,8 +126,7 @@ func bounds(parallel, steps int) apply.Options {
 	return apply.Options{Parallel: parallel, Pulls: min(parallel, 4)}
 }
 
-func (e *Engine) apply(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, opt apply.Options, sink Sink) error {
-	do := e.performer(p, want, sink)
+func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt apply.Options) error {
 	err := apply.Run(ctx, pl, do, opt)
 	if err != nil {
 		do.undo(ctx)
@@ -208,15 +208,17 @@ func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
 	return d
 }
 
-func (e *Engine) persist(p *spec.Project) error {
+// persist records p as the last applied file of its project, and says whether the project had such a record.
+func (e *Engine) persist(p *spec.Project) (known bool, _ error) {
 	raw, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("cannot record project %s: %w", p.Name, err)
+		return false, fmt.Errorf("cannot record project %s: %w", p.Name, err)
 	}
-	if old, err := e.store.Get(bucketProjects, p.Name); err == nil && string(old) == string(raw) {
-		return nil // an up that changes nothing writes nothing
+	old, err := e.store.Get(bucketProjects, p.Name)
+	if err == nil && string(old) == string(raw) {
+		return true, nil // an up that changes nothing writes nothing
 	}
-	return e.store.Put(bucketProjects, p.Name, raw)
+	return err == nil, e.store.Put(bucketProjects, p.Name, raw)
 }
 
 // desired is the last applied file of a project, nil when there is none.

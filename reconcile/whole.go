@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,27 +43,4 @@ func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Des
 		return cause
 	}
 	return errors.Join(failures...)
-}
-
-// undoTime bounds the undoing of a pass that failed.
-const undoTime = 30 * time.Second
-
-// undo takes away the networks that a failed pass made for a project that has got no container. With one, what was made is
-// left: the next pass goes on from there, and the user can look at what failed. Volumes stay in any case: nothing
-// but the user's word deletes those.
-func (p *performer) undo(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	p.mu.Lock()
-	networks := p.networks
-	p.mu.Unlock()
-	if len(networks) == 0 {
-		return
-	}
-	if containers, err := listContainers(ctx, p.e.drivers, p.want.Project); err != nil || len(containers) > 0 {
-		return
-	}
-	for _, name := range networks {
-		_ = p.e.deleteNetwork(ctx, p.want.Project, name, p.sink) // told as an event
-	}
 }

@@ -66,6 +66,23 @@ func (p *Pool) host(a netip.Addr) bool {
 	return p.Subnet.Contains(a) && a != p.Subnet.Addr() && !(a.Is4() && a == Last(p.Subnet))
 }
 
+// Reserved is how many addresses of Range nobody gets from Next: the subnet's own, the gateway, the auxiliary ones. Precondition: nothing has
+// been given out.
+func (p *Pool) Reserved() (n int) {
+	for a := range p.used {
+		if p.Range.Contains(a) {
+			n++
+		}
+	}
+	if p.Range.Contains(p.Subnet.Addr()) {
+		n++
+	}
+	if last := Last(p.Subnet); last.Is4() && p.Range.Contains(last) {
+		n++
+	}
+	return n
+}
+
 // Take gives a to who. Errors: ErrInvalidArgument outside the subnet, ErrConflict when somebody else has it.
 func (p *Pool) Take(a netip.Addr, who string) error {
 	if !p.Subnet.Contains(a) {

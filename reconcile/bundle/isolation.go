@@ -76,9 +76,7 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ 
 		}
 	}
 	for _, opt := range s.SecurityOpt {
-		// docker takes both name=value and the older name:value.
-		name, value, _ := strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
-		switch name {
+		switch name, value := SecurityOpt(opt); name {
 		case "no-new-privileges":
 			out.Process.NoNewPrivileges = value == "" || value == "true"
 		case "seccomp":
@@ -120,6 +118,12 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ 
 		out.Linux.Seccomp = nil
 	}
 	return warnings, nil
+}
+
+// SecurityOpt splits an entry of security_opt. docker takes both name=value and the older name:value.
+func SecurityOpt(opt string) (name, value string) {
+	name, value, _ = strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
+	return name, value
 }
 
 func unlock(out *specs.Spec) { out.Linux.MaskedPaths, out.Linux.ReadonlyPaths = nil, nil }

@@ -1,0 +1,150 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// checkNetworks asks the network driver about the networks that are to be made, and finds a subnet that is inside, or around, one
+// that is there.
+func (s *survey) checkNetworks(ctx context.Context) error {
+	for _, step := range s.plan.Steps {
+		op, ok := step.Op.(plan.CreateNetwork)
+		if !ok {
+			continue
+		}
+		w := s.want.Networks[op.Name]
+		ipam := "networks." + w.Key + ".ipam"
+		cfg, err := networkConfig(s.want.Project, w)
+		if err != nil {
+			s.refuse("bad-subnet", "a network has a bad address range", ipam, err)
+			continue
+		}
+		if err := network.Check(cfg); err != nil {
+			s.refuse("bad-network", "a network cannot be made as the file says", s.written("networks."+w.Key+".driver_opts", "networks."+w.Key), err)
+			continue
+		}
+		have, err := s.hostNetworks(ctx)
+		if err != nil {
+			return err
+		}
+		for _, pool := range cfg.Pools {
+			for _, other := range have {
+				if other.Config.ID == op.Name {
+					continue
+				}
+				for _, q := range other.Pools {
+					if q.Subnet.IsValid() && q.Subnet.Overlaps(pool.Subnet) {
+						s.add(&diag.Diagnostic{Code: "subnet-taken", Summary: "a network's address range overlaps that of another", Detail: fmt.Sprintf("%s of network %s and %s of network %s", pool.Subnet, op.Name, q.Subnet, other.Config.ID),
+							Hint: "choose another subnet, or leave it out to get a free one", Address: ipam})
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkAddresses wants a static address inside one of the network's ranges, and nobody's yet; and as many addresses as there are
+// containers.
+func (s *survey) checkAddresses(ctx context.Context) error {
+	members := map[string]int{} // containers of each network that get any address
+	for name, service := range s.want.Services {
+		for net, ep := range service.Spec.Networks {
+			if ep.IPv4 == "" {
+				members[net] += service.Replicas
+			}
+		}
+		if s.begins[name] == 0 {
+			continue
+		}
+		for net, ep := range service.Spec.Networks {
+			for _, a := range []struct{ key, value string }{{"ipv4_address", ep.IPv4}, {"ipv6_address", ep.IPv6}} {
+				if a.value == "" {
+					continue
+				}
+				if err := s.checkAddress(ctx, name, net, a.key, a.value); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for net, n := range members {
+		w := s.want.Networks[net]
+		if w.External || len(s.begins) == 0 {
+			continue
+		}
+		cfg, err := networkConfig(s.want.Project, w)
+		if err != nil {
+			continue // told by checkNetworks, or the network is there
+		}
+		if room, bounded := network.Room(cfg.Pools); bounded && n > room {
+			s.add(&diag.Diagnostic{Code: "subnet-full", Summary: "a network has fewer addresses than containers", Detail: fmt.Sprintf("network %s has room for %d, the file has %d", net, room, n),
+				Hint: "give it a larger subnet, or leave that out", Address: "networks." + w.Key + ".ipam"})
+		}
+	}
+	return nil
+}
+
+func (s *survey) checkAddress(ctx context.Context, service, net, key, value string) error {
+	w, ok := s.want.Networks[net]
+	if !ok {
+		return nil
+	}
+	at := "services." + service + ".networks." + w.Key + "." + key
+	addr, err := netip.ParseAddr(value)
+	if err != nil {
+		s.add(&diag.Diagnostic{Code: "bad-address", Summary: "not an address", Detail: fmt.Sprintf("%q", value), Address: at})
+		return nil
+	}
+	have, err := s.hostNetworks(ctx)
+	if err != nil {
+		return err
+	}
+	var pools []network.Pool
+	for _, n := range have {
+		if n.Config.ID != net {
+			continue
+		}
+		pools = n.Config.Pools
+		for _, ep := range n.Endpoints {
+			if ep.Addr4.Addr() != addr && ep.Addr6.Addr() != addr {
+				continue
+			}
+			if c, err := s.e.container(ctx, ep.ContainerID); err == nil && c.project != s.want.Project {
+				s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address is taken", Detail: fmt.Sprintf("%s on network %s belongs to container %s of project %s", addr, net, c.name, c.project),
+					Hint: "stop that, or choose another address", Address: at})
+				return nil
+			}
+		}
+	}
+	if !w.External {
+		if cfg, err := networkConfig(s.want.Project, w); err == nil {
+			pools = cfg.Pools
+		}
+	}
+	var ranges []string
+	for _, pool := range pools {
+		ranges = append(ranges, pool.Subnet.String())
+		if !pool.Subnet.Contains(addr) {
+			continue
+		}
+		if err := network.CheckAddress(pool, addr); err != nil {
+			s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address cannot be a container's", Detail: fmt.Sprintf("service %s on network %s: %v", service, net, err), Hint: "choose another", Address: at, Err: err})
+		}
+		return nil
+	}
+	if len(ranges) == 0 {
+		s.add(&diag.Diagnostic{Code: "address-without-subnet", Summary: "a fixed address needs a network with a configured subnet", Detail: fmt.Sprintf("%s of service %s on network %s", addr, service, net),
+			Hint: "set ipam.config.subnet of the network", Address: at})
+		return nil
+	}
+	s.add(&diag.Diagnostic{Code: "address-outside-subnet", Summary: "a fixed address is outside its network", Detail: fmt.Sprintf("%s of service %s is not in %s of network %s", addr, service, strings.Join(ranges, ", "), net), Address: at})
+	return nil
+}

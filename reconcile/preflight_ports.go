@@ -1,0 +1,135 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// checkTwice finds a host port that two containers of the file want.
+func (s *survey) checkTwice() {
+	owner := map[plan.Port]string{}
+	for _, name := range selected(s.want, nil, true) {
+		service := s.want.Services[name]
+		for i, port := range service.Spec.Ports {
+			if port.Published == 0 || port.PublishedEnd > port.Published || service.Replicas == 0 {
+				continue
+			}
+			at := fmt.Sprintf("services.%s.ports[%d]", name, i)
+			key := plan.Port{HostIP: port.HostIP, Published: port.Published, Protocol: port.Protocol}
+			if service.Replicas > 1 {
+				s.add(&diag.Diagnostic{Code: "port-of-several", Summary: "several containers cannot publish one port", Detail: fmt.Sprintf("service %s has %d containers and publishes %d", name, service.Replicas, port.Published),
+					Hint: fmt.Sprintf("publish a range such as %d-%d:%d, or no fixed port", port.Published, int(port.Published)+service.Replicas-1, port.Target), Address: at})
+			} else if first := owner[key]; first != "" {
+				s.add(&diag.Diagnostic{Code: "port-twice", Summary: "two services publish one port", Detail: fmt.Sprintf("%d is published by %s and by %s", port.Published, first, name), Address: at})
+			}
+			owner[key] = name
+		}
+	}
+}
+
+// checkPorts asks for the ports of containers that are to start, but for those that containers of this project hold: they
+// are kept by their container, or freed by the plan before somebody else takes them.
+func (s *survey) checkPorts(ctx context.Context) error {
+	publishes := false
+	for name := range s.begins {
+		publishes = publishes || len(s.want.Services[name].Spec.Ports) > 0
+	}
+	if !publishes {
+		return nil // then nobody needs to look at the host for it
+	}
+	ours, err := listContainers(ctx, s.e.drivers, s.want.Project)
+	if err != nil {
+		return err
+	}
+	mine := map[string]bool{}
+	for _, c := range ours {
+		mine[c.ID] = true
+	}
+	boxes, err := s.e.drivers.Networks.Sandboxes(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	held := func(p network.Port) bool {
+		for _, box := range boxes {
+			if !mine[box.ContainerID] {
+				continue
+			}
+			for _, q := range box.Ports {
+				if q.Protocol == p.Protocol && p.HostPort <= q.HostPort && q.HostPort <= max(p.HostPort, p.HostPortEnd) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for name := range s.begins {
+		for i, port := range s.want.Services[name].Spec.Ports {
+			at := fmt.Sprintf("services.%s.ports[%d]", name, i)
+			out, err := networkPort(port)
+			if err != nil {
+				s.refuse("bad-port", "a published port has a bad host address", at, err)
+				continue
+			}
+			if out.HostPort == 0 || held(out) {
+				continue
+			}
+			if err := s.e.drivers.Networks.CheckPorts(ctx, []network.Port{out}); err != nil {
+				s.add(&diag.Diagnostic{Code: "port-taken", Summary: "a port that is to be published is taken", Detail: err.Error(),
+					Hint: "stop its owner, or publish another port", Address: at, Err: err})
+			}
+		}
+	}
+	return nil
+}
+
+func networkPort(p plan.Port) (network.Port, error) {
+	out := network.Port{HostPort: p.Published, HostPortEnd: p.PublishedEnd, ContainerPort: p.Target, Protocol: p.Protocol}
+	if out.Protocol == "" {
+		out.Protocol = "tcp"
+	}
+	if p.HostIP != "" {
+		a, err := netip.ParseAddr(p.HostIP)
+		if err != nil {
+			return out, fmt.Errorf("%q is not an address", p.HostIP)
+		}
+		out.HostIP = a
+	}
+	return out, nil
+}
+
+// checkReach warns of ports that nobody can reach: those of a container that is on internal networks only.
+func (s *survey) checkReach(ctx context.Context) error {
+	for name := range s.begins {
+		c := &s.want.Services[name].Spec
+		if len(c.Ports) == 0 || len(c.Networks) == 0 {
+			continue
+		}
+		open := false
+		for net := range c.Networks {
+			w := s.want.Networks[net]
+			if !w.External {
+				open = open || !w.Spec.Internal
+				continue
+			}
+			have, err := s.hostNetworks(ctx)
+			if err != nil {
+				return err
+			}
+			open = open || !slices.ContainsFunc(have, func(n network.State) bool { return n.Config.ID == net && n.Config.Internal })
+		}
+		if !open {
+			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "port-unreachable", Summary: "ports of a service on internal networks are not published",
+				Detail: fmt.Sprintf("service %s is on %s only, which internal: true closes to the host", name, strings.Join(slices.Sorted(maps.Keys(c.Networks)), ", ")),
+				Hint:   "add a network that is not internal, or remove ports", Address: "services." + name + ".ports"})
+		}
+	}
+	return nil
+}

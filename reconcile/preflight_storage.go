@@ -1,0 +1,99 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/volume"
+)
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// checkMounts finds bind sources that are not there and may not be made.
+func (s *survey) checkMounts(name string) {
+	for i, m := range s.want.Services[name].Spec.Mounts {
+		if m.Type != "bind" || m.CreateHostPath {
+			continue
+		}
+		if _, err := os.Stat(m.Source); err != nil {
+			s.add(&diag.Diagnostic{Code: "missing-bind-source", Summary: "a directory or file of the host that is to be mounted is not there", Detail: err.Error(),
+				Hint: "create it, or set create_host_path: true", Address: fmt.Sprintf("services.%s.volumes[%d]", name, i)})
+		}
+	}
+}
+
+// checkVolumes asks the volume driver about the volumes that are to be made.
+func (s *survey) checkVolumes() {
+	for _, step := range s.plan.Steps {
+		op, ok := step.Op.(plan.CreateVolume)
+		if !ok {
+			continue
+		}
+		w := s.want.Volumes[op.Name]
+		if err := volume.Check(volumeConfig(s.want.Project, w)); err != nil {
+			s.refuse("bad-volume", "a volume cannot be made as the file says", s.written("volumes."+w.Key+".driver_opts", "volumes."+w.Key), err)
+		}
+	}
+}
+
+// checkSubpaths finds subpaths of volumes that are not there. One that another container of the project may make first is
+// that one's business: a service that prepares a volume for others is common.
+func (s *survey) checkSubpaths(ctx context.Context) error {
+	var have []volume.State
+	for name := range s.begins {
+		for i, m := range s.want.Services[name].Spec.Mounts {
+			if m.Type != "volume" || m.Subpath == "" || m.Source == "" || s.writes(m.Source, name) {
+				continue
+			}
+			if have == nil {
+				var err error
+				if have, err = s.e.drivers.Volumes.List(ctx); err != nil {
+					return fmt.Errorf("cannot list volumes: %w", err)
+				}
+			}
+			var err error = fs.ErrNotExist // of a volume that is to be made
+			for _, v := range have {
+				if v.Config.ID == m.Source {
+					err = beneath(v.Path, m.Subpath)
+				}
+			}
+			if w := s.want.Volumes[m.Source]; isNotExist(err) && w.Spec.DriverOpts["device"] != "" {
+				err = beneath(w.Spec.DriverOpts["device"], m.Subpath)
+			}
+			if err != nil {
+				s.add(&diag.Diagnostic{Code: "missing-subpath", Summary: "the subpath of a volume is not there", Detail: fmt.Sprintf("%s in volume %s: %v", m.Subpath, m.Source, err),
+					Hint: "create it in the volume first, or mount the whole volume", Address: s.written(fmt.Sprintf("services.%s.volumes[%d].volume.subpath", name, i)), Err: err})
+			}
+		}
+	}
+	return nil
+}
+
+// writes says whether a service other than but mounts the volume writable.
+func (s *survey) writes(vol, but string) bool {
+	for name, service := range s.want.Services {
+		for _, m := range service.Spec.Mounts {
+			if name != but && m.Type == "volume" && m.Source == vol && !m.ReadOnly && service.Replicas > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// beneath says whether dir has path; links that lead out of dir are as good as none.
+func beneath(dir, path string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	_, err = root.Stat(filepath.Clean(path))
+	return err
+}

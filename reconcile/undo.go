@@ -1,0 +1,76 @@
+package reconcile
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+)
+
+// undoTime bounds the undoing of a pass that failed.
+const undoTime = 30 * time.Second
+
+// undo takes away what a failed pass made for a project that has nothing else: containers that have not run, their anonymous
+// volumes, networks, volumes, which nobody has written to, and the record. It is then as if the command had not been given.
+//
+// When something of this pass has run, or was there before, all stays: data may be in it, the next pass goes on from there, and the user can
+// look at what failed. A pass that is killed is not undone; the next one finds what it made.
+//
+// What cannot be taken away is told as an event, and left to `down`.
+func (p *performer) undo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	p.mu.Lock()
+	ran, networks, volumes, made := p.ran, p.networks, p.volumes, p.made
+	p.mu.Unlock()
+	if ran {
+		return
+	}
+	containers, err := listContainers(ctx, p.e.drivers, p.want.Project)
+	if err != nil {
+		return
+	}
+	for _, c := range containers {
+		if made[plan.Container(c.service, c.number)] != c.ID || c.Status == runtime.Running {
+			return
+		}
+	}
+	for _, c := range containers {
+		if p.e.remove(ctx, c, true, p.sink) != nil {
+			return
+		}
+	}
+	for _, name := range networks {
+		_ = p.e.deleteNetwork(ctx, p.want.Project, name, p.sink) // told as an event
+	}
+	p.undoVolumes(ctx, volumes)
+	if p.keep {
+		return
+	}
+	if os.RemoveAll(p.e.logDir(p.want.Project)) == nil {
+		_ = p.e.store.Delete(bucketProjects, p.want.Project) // a record without anything is for down, which takes it
+	}
+}
+
+// undoVolumes deletes those of names that this pass made and nobody uses: another project may have the same one by its name.
+func (p *performer) undoVolumes(ctx context.Context, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	all, err := p.e.drivers.Volumes.List(ctx)
+	if err != nil {
+		return
+	}
+	used, err := p.e.usedSources(ctx)
+	if err != nil {
+		return
+	}
+	for _, v := range all {
+		if slices.Contains(names, v.Config.ID) && v.Config.Labels[labelProject] == p.want.Project && !used[v.Path] {
+			_ = p.e.deleteVolume(ctx, p.want.Project, v.Config.ID, p.sink) // told as an event
+		}
+	}
+}
