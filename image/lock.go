@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -111,6 +112,13 @@ func (s *Store) sweep() error {
 		}
 		f.Close()
 	}
+	// The index is written under this lock only.
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	defer lock.Close()
+	errs = append(errs, atomicfile.Sweep(s.root))
 	return errors.Join(errs...)
 }
 

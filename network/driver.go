@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/watch"
@@ -156,6 +157,10 @@ func (d *Driver) open() error {
 		return fmt.Errorf("cannot lock %s: %w", lock.Name(), err)
 	}
 	d.lock = lock
+	if err := atomicfile.Sweep(dir); err != nil {
+		lock.Close()
+		return fmt.Errorf("cannot open the networks: %w", err)
+	}
 	d.records, err = openRecords(dir)
 	if err != nil {
 		lock.Close()

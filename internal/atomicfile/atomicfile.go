@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/failpoint"
@@ -24,6 +25,9 @@ const (
 	Sync Durability = true
 )
 
+// tempInfix stands between the file's name and chance in the name of a temporary file.
+const tempInfix = ".tmp-"
+
 // Write replaces path with data and permission bits perm, whatever the umask is. The temporary
 // file lives in path's own directory, for rename(2) does not cross file systems, and its name
 // begins with a dot and the file's name. When Write fails, path is as it was and no temporary
@@ -36,7 +40,7 @@ func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 	if dir == "" {
 		dir = "."
 	}
-	f, err := os.CreateTemp(dir, "."+name+".tmp-*")
+	f, err := os.CreateTemp(dir, "."+name+tempInfix+"*")
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
@@ -70,6 +74,26 @@ func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 		}
 	}
 	return nil
+}
+
+// Sweep removes the temporary files that a Write left in dir when its process was killed. Nobody may Write there meanwhile.
+// A directory that is not there holds none.
+func Sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(escape(dir), ".*"+tempInfix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot remove what an interrupted write left: %w", err)
+		}
+	}
+	return nil
+}
+
+// escape makes Glob take path as it is.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
 // SyncDir makes the names in dir reach the disk.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -91,4 +92,35 @@ func TestReadersNeverSeeAPart(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
+}
+
+func TestSweepRemovesWhatAKilledWriteLeft(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".index.json.tmp-123", "index.json", ".hidden", "a.tmp-1"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := atomicfile.Sweep(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{".hidden", "a.tmp-1", "index.json"}; !slices.Equal(left, want) {
+		t.Errorf("left %q, expected %q", left, want)
+	}
+	if err := atomicfile.Sweep(filepath.Join(dir, "nosuch")); err != nil {
+		t.Errorf("a directory that is not there: %v", err)
+	}
 }

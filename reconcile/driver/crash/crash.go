@@ -78,6 +78,10 @@ func (d networks) Teardown(ctx context.Context, containerID string) error {
 	return aroundErr("networks.teardown", func() error { return d.Networks.Teardown(ctx, containerID) })
 }
 
+func (d networks) Mend(ctx context.Context, c network.SandboxConfig, nsPath string) (network.Sandbox, error) {
+	return around("networks.mend", func() (network.Sandbox, error) { return d.Networks.Mend(ctx, c, nsPath) })
+}
+
 type volumes struct{ driver.Volumes }
 
 func (d volumes) Create(ctx context.Context, c volume.Config) (volume.State, error) {
@@ -120,4 +124,8 @@ func (d containers) Delete(ctx context.Context, id string) error {
 
 func (d containers) Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
 	return around("containers.run", func() (runtime.Exit, error) { return d.Containers.Run(ctx, id, io, started) })
+}
+
+func (d containers) Mend(ctx context.Context, id string) (runtime.State, error) {
+	return around("containers.mend", func() (runtime.State, error) { return d.Containers.Mend(ctx, id) })
 }

@@ -12,9 +12,9 @@ import (
 // Exec's process is the container's own.
 var reads = []string{
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
-	"Networks.List", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway",
-	"Volumes.List",
-	"Containers.List", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events",
+	"Networks.List", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
+	"Volumes.List", "Volumes.Watch",
+	"Containers.List", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",
 }
 
 // TestEveryCallThatChangesTheHostIsWrapped: a method that the drivers get later is wrapped, or named above as one that only
