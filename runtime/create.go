@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	goruntime "runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/pid1"
 )
 
 // Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
@@ -98,6 +100,8 @@ func checkConfig(c *Config) error {
 		return bad("its process has no arguments")
 	case len(c.Root) == 0:
 		return bad("it has no root")
+	case c.Init && pid1.Program() == nil:
+		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot create container %.12s: there is no init program for %s", c.ID, goruntime.GOARCH))
 	}
 	if set := unsupported(c.Spec); set != "" {
 		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot create container %.12s: its spec asks for what is not supported: %s", c.ID, set))

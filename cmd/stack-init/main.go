@@ -1,5 +1,5 @@
 // Command stack-init is the small program that stays with a container: its monitor, what runs
-// between clone and execve, the parent of an exec, and the PID 1 of containers with init: true.
+// between clone and execve, and the parent of an exec.
 // It is embedded in stack (package runtime/initprog); nobody calls it by hand.
 package main
 
@@ -37,8 +37,6 @@ func main() {
 		os.Exit(monitor.Main())
 	case proto.ModeExec:
 		os.Exit(monitor.ExecMain())
-	case proto.ModeInit:
-		os.Exit(boot.InitMain(os.Args[2:]))
 	default:
 		fmt.Fprintln(os.Stderr, "stack-init is a part of stack and is not called by hand: see `stack --help`")
 		os.Exit(2)

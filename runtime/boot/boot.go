@@ -6,7 +6,9 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/pid1"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/sealed"
 )
 
 // Main is mode boot. It returns only when the container could not be started, and has reported why.
@@ -72,7 +74,7 @@ type container struct {
 	*proto.Bootstrap
 	spec *specs.Spec
 
-	self   int // our own program, for mode init
+	pid1   int // package pid1's program, or -1
 	root   int // O_PATH, the container's root; valid after enterRoot
 	proc   int // the procfs that was mounted for the container, -1 when it has none
 	blank  int // a detached, empty, read-only tmpfs; -1 until first needed
@@ -81,10 +83,10 @@ type container struct {
 
 // start does everything up to execve, and returns only with an error.
 func start(b *proto.Bootstrap) error {
-	c := &container{Bootstrap: b, spec: b.Spec, self: -1, root: -1, proc: -1, blank: -1}
+	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, root: -1, proc: -1, blank: -1}
 
 	// On the host.
-	if err := joinCgroups(b.Cgroup.V1); err != nil {
+	if err := joinCgroups(b.Cgroup); err != nil {
 		return err
 	}
 	if err := c.namespaces(); err != nil {
@@ -94,11 +96,11 @@ func start(b *proto.Bootstrap) error {
 		return err
 	}
 	if b.Init {
-		fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+		fd, err := sealed.Program("stack-init", pid1.Program())
 		if err != nil {
-			return fault("init", "open", "/proc/self/exe", err)
+			return fault("init", "", "", err)
 		}
-		c.self = fd
+		c.pid1 = fd
 	}
 	if err := c.readHierarchies(); err != nil {
 		return err
@@ -162,7 +164,7 @@ func (c *container) settle() error {
 		return err
 	}
 	x := execution{
-		process: p, who: who, tty: tty, cwd: cwd, init: c.self,
+		process: p, who: who, tty: tty, cwd: cwd, pid1: c.pid1,
 		seccomp: c.Seccomp, await: c.AwaitAttach,
 	}
 	return x.run()

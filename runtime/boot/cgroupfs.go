@@ -7,6 +7,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // hierarchy is a line of /proc/self/cgroup (cgroups(7)): "4:cpu,cpuacct:/path", "1:name=systemd:/", "0::/".
@@ -15,13 +17,20 @@ type hierarchy struct {
 	path        string
 }
 
-// joinCgroups moves this thread, which is the one that execve keeps, into v1 cgroups.
+// joinCgroups moves this thread, which is the one that execve keeps, into v1 cgroups; and the process into that of v2, when it
+// was not cloned into it.
 //
 // Moving a process, by its pid into cgroup.procs, waits for an RCU grace period: 5 to 20 ms of a start. A thread
 // that moves itself takes no lock that others read (kernel/cgroup/cgroup.c, cgroup_procs_write_start): 0.1 ms.
-func joinCgroups(dirs []string) error {
-	for _, dir := range dirs {
-		path := dir + "/tasks"
+func joinCgroups(c proto.Cgroup) error {
+	var paths []string
+	for _, dir := range c.V1 {
+		paths = append(paths, dir+"/tasks")
+	}
+	if c.Crowded {
+		paths = append(paths, c.V2+"/cgroup.procs") // all threads: v2 does not split a process
+	}
+	for _, path := range paths {
 		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return fault("cgroup", "open", path, err)

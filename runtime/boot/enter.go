@@ -49,6 +49,6 @@ func enter(b *proto.ExecBootstrap) error {
 	if err != nil {
 		return err
 	}
-	x := execution{process: p, who: who, tty: tty, cwd: cwd, init: -1, seccomp: b.Seccomp, late: true, pids: proto.FDPids}
+	x := execution{process: p, who: who, tty: tty, cwd: cwd, pid1: -1, seccomp: b.Seccomp, late: true, pids: proto.FDPids}
 	return x.run()
 }

@@ -21,7 +21,7 @@ type execution struct {
 	who     identity
 	tty     int    // slave of the terminal, or -1
 	cwd     int    // the open working directory
-	init    int    // our own program, to be PID 1 before the process; or -1
+	pid1    int    // package pid1's program, to be PID 1 before the process; or -1
 	seccomp []byte // struct sock_filter[]
 	await   bool   // wait for Go before execve
 	late    bool   // execute in a clone in the pid namespace pids (see late.go)
@@ -62,7 +62,7 @@ func (x *execution) run() error {
 	if x.late {
 		return x.runLate(image)
 	}
-	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepExec}); err != nil {
+	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepExec, Note: path}); err != nil {
 		return fault("exec", "sendmsg", "", err)
 	}
 	return image.exec()
@@ -200,10 +200,10 @@ type image struct {
 func (x *execution) image(path string, env []string) (*image, error) {
 	args := x.process.Args
 	m := &image{path: path, fd: -1}
-	if x.init >= 0 {
-		// What runs is our init, which runs path. It needs the pipe to tell about it.
-		m.fd = x.init
-		args = append([]string{"stack-init", proto.ModeInit, path}, args...)
+	if x.pid1 >= 0 {
+		// What runs is PID 1, which runs path. It needs the socket to tell that it cannot.
+		m.fd = x.pid1
+		args = append([]string{"stack-init", path}, args...)
 		path = ""
 		if _, err := unix.FcntlInt(proto.FDReport, unix.F_SETFD, 0); err != nil {
 			return nil, fault("init", "fcntl", "", err)
@@ -255,20 +255,7 @@ func (m *image) exec() error {
 			uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0])))
 	}
 	runtime.KeepAlive(m)
-	return execFault(m.path, errno)
-}
-
-// execFault gives an execve that failed the exit code that users of docker know.
-func execFault(path string, errno syscall.Errno) error {
-	f := &proto.Failure{Stage: "exec", Syscall: "execve", Path: path, Errno: errno, ExitCode: exitNotExecutable}
-	switch errno {
-	case unix.ENOENT:
-		f.ExitCode = exitNotFound
-		f.Detail = "the file is there, but the interpreter or loader that it names is not"
-	case unix.ENOEXEC:
-		f.Detail = "the file is no program for this machine, and has no #! line"
-	}
-	return f
+	return proto.ExecFailure(m.path, errno)
 }
 
 // defaultSignals lets the program start with every signal at its default and none blocked. Go's own handlers go at
@@ -317,7 +304,7 @@ func lookEnv(env []string, key string) (string, bool) {
 // lookPath finds a program as the user, in the environment and the working directory that it will have.
 func lookPath(name string, env []string) (string, error) {
 	if name == "" {
-		return "", notFound(name, "the command is empty", exitNotFound)
+		return "", notFound(name, "the command is empty", proto.ExitNotFound)
 	}
 	if strings.Contains(name, "/") {
 		return name, executable(name)
@@ -337,14 +324,14 @@ func lookPath(name string, env []string) (string, error) {
 			return candidate, nil
 		}
 		// A file that is there and cannot be executed is better told than "not found".
-		if asFailure(err).ExitCode == exitNotExecutable && first == nil {
+		if asFailure(err).ExitCode == proto.ExitNotExecutable && first == nil {
 			first = err
 		}
 	}
 	if first != nil {
 		return "", first
 	}
-	return "", notFound(name, "executable file not found in $PATH ("+path+")", exitNotFound)
+	return "", notFound(name, "executable file not found in $PATH ("+path+")", proto.ExitNotFound)
 }
 
 func executable(path string) error {
@@ -352,7 +339,7 @@ func executable(path string) error {
 	err := unix.Stat(path, &st)
 	if err == nil {
 		if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			return notFound(path, "is a directory", exitNotExecutable)
+			return notFound(path, "is a directory", proto.ExitNotExecutable)
 		}
 		err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 	}
@@ -360,11 +347,11 @@ func executable(path string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist), err == unix.ENOTDIR:
-		return notFound(path, "no such file or directory", exitNotFound)
+		return notFound(path, "no such file or directory", proto.ExitNotFound)
 	default:
 		var errno syscall.Errno
 		errors.As(err, &errno)
-		return &proto.Failure{Stage: "exec", Path: path, Errno: errno, ExitCode: exitNotExecutable}
+		return &proto.Failure{Stage: "exec", Path: path, Errno: errno, ExitCode: proto.ExitNotExecutable}
 	}
 }
 

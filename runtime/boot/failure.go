@@ -7,16 +7,9 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// Exit codes that users of docker know.
-const (
-	exitPlatform      = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
-)
-
 // fault makes the Failure of a system call that did not do its work.
 func fault(stage, call, path string, err error) error {
-	f := &proto.Failure{Stage: stage, Syscall: call, Path: path, ExitCode: exitPlatform}
+	f := &proto.Failure{Stage: stage, Syscall: call, Path: path, ExitCode: proto.ExitPlatform}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		f.Errno = errno
@@ -28,7 +21,7 @@ func fault(stage, call, path string, err error) error {
 
 // refuse makes the Failure of a value that boot does not accept. detail says why and what would be accepted.
 func refuse(stage, path, detail string) error {
-	return &proto.Failure{Stage: stage, Path: path, Detail: detail, ExitCode: exitPlatform}
+	return &proto.Failure{Stage: stage, Path: path, Detail: detail, ExitCode: proto.ExitPlatform}
 }
 
 // explain adds detail to a Failure that has none, for an errno that alone would not help its reader.
@@ -46,5 +39,5 @@ func asFailure(err error) *proto.Failure {
 	if errors.As(err, &f) {
 		return f
 	}
-	return &proto.Failure{Stage: "boot", Detail: err.Error(), ExitCode: exitPlatform}
+	return &proto.Failure{Stage: "boot", Detail: err.Error(), ExitCode: proto.ExitPlatform}
 }

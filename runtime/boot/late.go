@@ -68,7 +68,7 @@ func (x *execution) runLate(m *image) error {
 		case errno == unix.EINTR:
 			continue
 		case errno == 0 && n == unsafe.Sizeof(failed):
-			return execFault(m.path, syscall.Errno(failed))
+			return proto.ExecFailure(m.path, syscall.Errno(failed))
 		}
 		return nil // closed by execve
 	}

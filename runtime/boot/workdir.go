@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // makeWorkingDir opens the working directory, made 0755 if it is missing, as docker does. A path that goes through a
@@ -22,7 +24,7 @@ func openWorkingDir(root int, path string) (int, error) {
 		if f.Errno == unix.ENOENT {
 			f.Syscall = "chdir" // openat2 is only how we do it
 		}
-		f.ExitCode = exitNotExecutable // it is what the user asked for that cannot be, as with docker exec
+		f.ExitCode = proto.ExitNotExecutable // it is what the user asked for that cannot be, as with docker exec
 		err = f
 	}
 	return fd, err

@@ -1,10 +1,6 @@
 // Package initprog carries the init program (cmd/stack-init) inside the stack binary and hands it
 // out as a sealed memory file.
-//
-// A memory file, because a container's process can open /proc/<pid>/exe of whatever program starts
-// it and, once that has ended, write to the file: CVE-2019-5736. What it finds here is a copy that
-// no seal lets anybody change, and never the binary on disk. It is also small, where stack is
-// large, and there is one copy in memory for all containers of a daemon.
+// It is small, where stack is large, and there is one copy in memory for all containers of a daemon.
 package initprog
 
 import (
@@ -14,7 +10,7 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/stackrun/stack/runtime/sealed"
 )
 
 //go:embed all:bin
@@ -34,42 +30,9 @@ func Open() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Seal(b)
-}
-
-// Seal puts a program into a memory file that nobody can change any more.
-func Seal(program []byte) (*os.File, error) {
-	fd, err := memfd()
+	fd, err := sealed.Program("stack-init", b)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a memory file for the init program: memfd_create: %w", err)
+		return nil, err
 	}
-	w := os.NewFile(uintptr(fd), "stack-init")
-	defer w.Close()
-	if _, err := w.Write(program); err != nil {
-		return nil, fmt.Errorf("cannot write the init program to memory: %w", err)
-	}
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(w.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		return nil, fmt.Errorf("cannot seal the init program: %w", err)
-	}
-	// Opened anew for reading: a file that is open for writing, sealed or not, cannot be executed
-	// everywhere (ETXTBSY), and what is inherited should carry no more rights than needed.
-	r, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the init program in memory: %w", err)
-	}
-	return r, nil
-}
-
-func memfd() (int, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	// MFD_EXEC is there since Linux 6.3 and is wanted where vm.memfd_noexec=1; older kernels refuse the bit.
-	fd, err := unix.MemfdCreate("stack-init", flags|unix.MFD_EXEC)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate("stack-init", flags)
-	}
-	if err != nil {
-		return -1, err
-	}
-	return fd, unix.Fchmod(fd, 0o555)
+	return os.NewFile(uintptr(fd), "stack-init"), nil
 }

@@ -117,7 +117,7 @@ func (m *monitor) clone(file int) *proto.Failure {
 	flags, joinPid := m.namespaces()
 	pidfd := -1
 	sys := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &pidfd}
-	if dir := m.b.Cgroup.V2; dir != "" {
+	if dir := m.b.Cgroup.V2; dir != "" && !m.b.Cgroup.Crowded {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return platform("cgroup", "open", dir, err)

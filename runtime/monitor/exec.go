@@ -31,12 +31,8 @@ func ExecMain() int {
 	}
 	x := &execution{b: b, master: -1}
 	if f := x.start(file); f != nil {
-		// Its child first: one that nobody reaps, under a PID 1 that does not do so, would keep the container's pid
-		// namespace from ending.
 		if x.p != nil {
-			x.p.kill()
-			<-x.p.ended
-			x.p.reap()
+			x.abandon()
 		}
 		reportFailure(f)
 		return 1
@@ -47,10 +43,38 @@ func ExecMain() int {
 	return 0
 }
 
+// abandon ends and reaps all of a start that is not to be: a child that nobody reaps, under a PID 1 that does not do so, would keep the
+// container's pid namespace from ending. Enter's clone is our child before enter can tell of it (CLONE_PARENT), so until then
+// whoever is our child is meant; with enter dead no more of them come.
+func (x *execution) abandon() {
+	x.p.kill()
+	<-x.p.ended
+	if x.followed {
+		x.p.reap()
+		return
+	}
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, task := range tasks {
+		b, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		for _, pid := range strings.Fields(string(b)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				_ = unix.Kill(n, unix.SIGKILL) // not reaped: its own, or nobody's
+			}
+		}
+	}
+	for {
+		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && err != unix.EINTR {
+			return // ECHILD
+		}
+	}
+}
+
 type execution struct {
 	b      *proto.ExecBootstrap
 	p      *process
 	master int // of its terminal
+
+	followed bool // p is the clone that executes the program, and no more enter
 }
 
 // start brings the process up to its execve. file is the Bootstrap.
@@ -163,7 +187,7 @@ func (x *execution) follow(note string) (*process, *proto.Failure) {
 		<-enter.ended
 		enter.reap()
 	}()
-	x.p = p
+	x.p, x.followed = p, true
 	return p, nil
 }
 

@@ -135,13 +135,19 @@ func TestExec(t *testing.T) {
 	t.Run("given up before the start", func(t *testing.T) {
 		must(t, unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-		b := c.execOf(status, "sleep 1000")
-		pid, reports := startProgram(t, proto.ModeExec, &b, [3]*os.File{})
-		unix.Close(reports)
-		var ws unix.WaitStatus
-		_, err := unix.Wait4(pid, &ws, 0, nil)
-		must(t, err)
-		nothingOf(t, status.Pid)
+		// At any moment: also between the clone that becomes the program and the word about it.
+		for after := range 40 {
+			b := c.execOf(status, "sleep 0.3") // where the daemon has gone after the start it is let run
+			pid, reports := startProgram(t, proto.ModeExec, &b, [3]*os.File{})
+			end := time.Now().Add(time.Duration(after) * 100 * time.Microsecond)
+			for time.Now().Before(end) {
+			}
+			unix.Close(reports)
+			var ws unix.WaitStatus
+			_, err := unix.Wait4(pid, &ws, 0, nil)
+			must(t, err)
+			nothingOf(t, status.Pid)
+		}
 	})
 	t.Run("another process's pid", func(t *testing.T) {
 		b := c.execOf(status, "true")

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/sealed"
 )
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
@@ -32,9 +32,11 @@ func program(t testing.TB) *os.File {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if built, err = initprog.Seal(b); err != nil {
+		fd, err := sealed.Program("stack-init", b)
+		if err != nil {
 			t.Fatal(err)
 		}
+		built = os.NewFile(uintptr(fd), "stack-init")
 	}
 	return built
 }

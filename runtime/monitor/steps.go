@@ -17,7 +17,7 @@ type stepActions struct {
 // followSteps reads until the socket closes, which is at execve or at the process's death. Warnings go on to the daemon. When that
 // hangs up first the process is killed: nobody would know of it.
 func followSteps(fd int, p *process, do stepActions) *proto.Failure {
-	executing := false
+	executing, path := false, ""
 	for {
 		if !awaitStep(fd) {
 			p.kill()
@@ -55,7 +55,10 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 			}
 			p, executing = child, true
 		case s.Type == proto.StepExec:
-			executing = true
+			executing, path = true, s.Note
+		case s.Type == proto.StepInit && executing:
+			<-p.ended
+			return s.InitFailure(path)
 		case s.Type == proto.StepFailed && s.Failure != nil:
 			<-p.ended
 			return s.Failure

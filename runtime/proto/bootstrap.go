@@ -116,6 +116,7 @@ func (w *wire) exec(b *ExecBootstrap) {
 func (w *wire) cgroup(c *Cgroup) {
 	w.text(&c.V2)
 	w.texts(&c.V1)
+	w.flag(&c.Crowded)
 	w.text(&c.OOM)
 }
 

@@ -4,7 +4,7 @@
 //	daemon ── Bootstrap ──▶ monitor ── clone ──▶ boot
 //	daemon ◀── Report ──── monitor ◀── Step ──── boot      EOF after StepExec = execve succeeded
 //
-// All are modes of one program (argv[1]): "monitor", "boot", "exec", "enter", "init".
+// All are modes of one program (argv[1]): "monitor", "boot", "exec", "enter".
 // File descriptors of "monitor" and "exec" at their start:
 //
 //	0,1,2  monitor: /dev/null; exec: the caller's streams, or /dev/null with a terminal
@@ -37,7 +37,6 @@ const (
 	ModeBoot    = "boot"
 	ModeExec    = "exec"  // outside: parent of an exec's process
 	ModeEnter   = "enter" // inside: becomes the exec's process
-	ModeInit    = "init"  // PID 1 of a container with Bootstrap.Init
 )
 
 // File descriptors, see the package comment.
@@ -88,8 +87,11 @@ type Log struct {
 // Cgroup holds directories that exist with their limits set. Boot is in each before it does anything for the container: cloned
 // into V2, and by its own step into V1.
 type Cgroup struct {
-	V2 string   // cgroup2 directory, also on hybrid hosts; "" = none
-	V1 []string // one directory per v1 hierarchy
+	V2 string // cgroup2 directory, also on hybrid hosts; "" = none
+	// Crowded says that V2 allows too few processes for the threads of our program while it starts: boot moves into V2 when
+	// it runs, which a limit of processes does not hinder (cgroup v2, "PID"), but which takes long.
+	Crowded bool
+	V1      []string // one directory per v1 hierarchy
 	// OOM is the file that tells whether a process was killed for memory: memory.events (v2)
 	// or memory.oom_control (v1, kernel 4.13 for oom_kill).
 	OOM string
@@ -158,9 +160,13 @@ const (
 	StepWarning StepType = "warning" // Note
 	StepPTY     StepType = "pty"     // the packet carries the terminal's master as SCM_RIGHTS
 	StepReady   StepType = "ready"   // everything is made; with AwaitAttach boot now waits for Go
-	StepExec    StepType = "exec"    // the next thing is execve: EOF now means that it succeeded
+	StepExec    StepType = "exec"    // the next thing is execve, of Note: EOF now means that it succeeded
 	StepForked  StepType = "forked"  // Note is the pid of a child that takes enter's place and has done StepExec
 	StepFailed  StepType = "failed"  // Failure; nothing runs
+
+	// StepInit comes from package pid1 after StepExec: it could not start the program, see Step.InitFailure. pid1 is written in
+	// assembler and sends it word by word: this text has the length of one.
+	StepInit StepType = "pid1-err"
 )
 
 // Go is the packet that lets boot go on after StepReady.

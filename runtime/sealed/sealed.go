@@ -1,0 +1,53 @@
+// Package sealed puts programs into memory files that nobody can change any more.
+//
+// A container's process can open /proc/<pid>/exe of whatever program starts it and, once that has ended, write to the file:
+// CVE-2019-5736. What it finds there is a copy that no seal lets anybody change, and never the binary on disk.
+package sealed
+
+import (
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Program is the descriptor of a memory file called name that holds program, read-only, close-on-exec. It is started by it, as
+// /proc/self/fd/<n> or by execveat(2). It makes system calls and nothing else: it serves between clone and execve.
+func Program(name string, program []byte) (int, error) {
+	w, err := memfd(name)
+	if err != nil {
+		return -1, fmt.Errorf("cannot make a memory file for %s: memfd_create: %w", name, err)
+	}
+	defer unix.Close(w)
+	for b := program; len(b) > 0; {
+		n, err := unix.Write(w, b)
+		if err != nil && err != unix.EINTR {
+			return -1, fmt.Errorf("cannot write %s to memory: %w", name, err)
+		}
+		b = b[max(n, 0):]
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(w), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, fmt.Errorf("cannot seal %s: %w", name, err)
+	}
+	// Opened anew for reading: a file that is open for writing, sealed or not, cannot be executed
+	// everywhere (ETXTBSY), and what is inherited should carry no more rights than needed.
+	r, err := unix.Open("/proc/self/fd/"+strconv.Itoa(w), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("cannot open %s in memory: %w", name, err)
+	}
+	return r, nil
+}
+
+func memfd(name string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	// MFD_EXEC is there since Linux 6.3 and is wanted where vm.memfd_noexec=1; older kernels refuse the bit.
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	if err != nil {
+		return -1, err
+	}
+	return fd, unix.Fchmod(fd, 0o555)
+}
