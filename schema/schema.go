@@ -30,6 +30,7 @@ type Attribute struct {
 // Node is a place in the language: what may stand below it.
 type Node struct {
 	*Attribute                  // nil for the places between attributes ("services.*")
+	About      *Described       // nil for places that nobody writes by themselves: elements of lists
 	Keys       map[string]*Node // fixed keys; nil = none
 	Any        *Node            // the value of any key
 	Elem       *Node            // elements of a list
@@ -40,6 +41,11 @@ var Root = sync.OnceValue(func() *Node {
 	root := &Node{}
 	for i := range Attributes {
 		root.place(Attributes[i].Path).Attribute = &Attributes[i]
+	}
+	for _, section := range descriptions {
+		for i := range section {
+			root.place(section[i].Path).About = &section[i]
+		}
 	}
 	return root
 })

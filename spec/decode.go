@@ -58,7 +58,7 @@ func (d *decoder) bad(n *tree.Node, why, hint string) {
 
 // str takes a string only: an unquoted number or boolean is a fault, as in docker compose.
 func (d *decoder) str(n *tree.Node) string {
-	if n.Kind != tree.Scalar || n.Type != tree.String && n.Type != tree.Timestamp {
+	if n.Kind != tree.Scalar || n.Type != tree.String {
 		d.want(n, "a string")
 		return ""
 	}
@@ -125,9 +125,9 @@ func (d *decoder) boolean(n *tree.Node) bool {
 	return false
 }
 
-// oldBool takes YAML 1.1's words for booleans where docker compose does: quoted or interpolated.
+// oldBool takes YAML 1.1's words for booleans, as docker compose does; 1 and 0 only as texts.
 func (d *decoder) oldBool(n *tree.Node, v bool) bool {
-	if n.Plain && !n.Interpolated {
+	if n.Type != tree.String {
 		d.want(n, "true or false")
 		return false
 	}
@@ -261,18 +261,13 @@ func (d *decoder) many(n *tree.Node) []*tree.Node {
 	return d.items(n)
 }
 
-// unique decodes a list (or, with one, a string) of distinct texts: later duplicates are dropped.
-func (d *decoder) unique(n *tree.Node, nodes []*tree.Node) []string {
+// unique reads distinct texts from nodes: later duplicates are dropped.
+func unique(nodes []*tree.Node, read func(*tree.Node) string) []string {
 	out := make([]string, 0, len(nodes))
-next:
 	for _, it := range nodes {
-		s := d.text(it)
-		for _, have := range out {
-			if have == s {
-				continue next
-			}
+		if s := read(it); !slices.Contains(out, s) {
+			out = append(out, s)
 		}
-		out = append(out, s)
 	}
 	return out
 }
@@ -302,7 +297,7 @@ func (d *decoder) entries(n *tree.Node) []entry {
 		out := make([]entry, 0, len(n.Items))
 	next:
 		for _, it := range n.Items {
-			if it.Kind != tree.Scalar || it.IsNull() {
+			if it.Kind != tree.Scalar || it.Type != tree.String {
 				d.want(it, "a string KEY=value")
 				continue
 			}

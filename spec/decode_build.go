@@ -15,12 +15,12 @@ var buildFields = fields[Build]{
 	"target":              func(d *decoder, n *tree.Node, b *Build) { b.Target = d.str(n) },
 	"additional_contexts": func(d *decoder, n *tree.Node, b *Build) { b.AdditionalContexts = d.contexts(n) },
 	"labels":              func(d *decoder, n *tree.Node, b *Build) { b.Labels = d.stringMap(n) },
-	"tags":                func(d *decoder, n *tree.Node, b *Build) { b.Tags = d.unique(n, d.items(n)) },
+	"tags":                func(d *decoder, n *tree.Node, b *Build) { b.Tags = unique(d.items(n), d.str) },
 	"platforms":           func(d *decoder, n *tree.Node, b *Build) { b.Platforms = d.strs(n) },
 	"cache_from":          func(d *decoder, n *tree.Node, b *Build) { b.CacheFrom = d.strs(n) },
 	"cache_to":            func(d *decoder, n *tree.Node, b *Build) { b.CacheTo = d.strs(n) },
 	"no_cache":            func(d *decoder, n *tree.Node, b *Build) { b.NoCache = d.boolean(n) },
-	"no_cache_filter":     func(d *decoder, n *tree.Node, b *Build) { b.NoCacheFilter = d.strs(n) },
+	"no_cache_filter":     func(d *decoder, n *tree.Node, b *Build) { b.NoCacheFilter = d.oneOrMore(n) },
 	"pull":                func(d *decoder, n *tree.Node, b *Build) { b.Pull = d.boolean(n) },
 	"network":             func(d *decoder, n *tree.Node, b *Build) { b.Network = d.str(n) },
 	"extra_hosts":         func(d *decoder, n *tree.Node, b *Build) { b.ExtraHosts = d.extraHosts(n) },
@@ -31,8 +31,8 @@ var buildFields = fields[Build]{
 	"privileged":          func(d *decoder, n *tree.Node, b *Build) { b.Privileged = d.boolean(n) },
 	"entitlements":        func(d *decoder, n *tree.Node, b *Build) { b.Entitlements = d.strs(n) },
 	"isolation":           func(d *decoder, n *tree.Node, b *Build) { b.Isolation = d.str(n) },
-	"provenance":          func(d *decoder, n *tree.Node, b *Build) { b.Provenance = d.text(n) },
-	"sbom":                func(d *decoder, n *tree.Node, b *Build) { b.SBOM = d.text(n) },
+	"provenance":          func(d *decoder, n *tree.Node, b *Build) { b.Provenance = d.boolOrStr(n) },
+	"sbom":                func(d *decoder, n *tree.Node, b *Build) { b.SBOM = d.boolOrStr(n) },
 }
 
 // build decodes a context or the long form.
@@ -72,8 +72,12 @@ func (d *decoder) contexts(n *tree.Node) map[string]string {
 	return m
 }
 
-func (d *decoder) strs(n *tree.Node) []string {
-	nodes := d.many(n)
+func (d *decoder) strs(n *tree.Node) []string { return d.strsOf(d.items(n)) }
+
+// oneOrMore is strs, or one string.
+func (d *decoder) oneOrMore(n *tree.Node) []string { return d.strsOf(d.many(n)) }
+
+func (d *decoder) strsOf(nodes []*tree.Node) []string {
 	out := make([]string, 0, len(nodes))
 	for _, it := range nodes {
 		out = append(out, d.str(it))
@@ -113,12 +117,17 @@ func (d *decoder) buildSecrets(n *tree.Node) []FileUse {
 	return out
 }
 
+// boolOrStr takes true, false or a string.
+func (d *decoder) boolOrStr(n *tree.Node) string {
+	if n.Kind == tree.Scalar && n.Type == tree.Bool {
+		return n.Text()
+	}
+	return d.str(n)
+}
+
 // sshKeys decodes "default" and ID=PATH, as a list or a mapping.
 func (d *decoder) sshKeys(n *tree.Node) []SSHKey {
 	var out []SSHKey
-	if n.Kind == tree.Scalar {
-		n = toList(n)
-	}
 	for _, e := range d.entries(n) {
 		if e.value != "" && !path.IsAbs(e.value) {
 			e.value = d.path(e.value)

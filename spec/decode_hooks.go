@@ -87,8 +87,8 @@ var watchFields = fields[Watch]{
 		w.Action = d.oneOf(n, "rebuild", "sync", "restart", "sync+restart", "sync+exec")
 	},
 	"target":       func(d *decoder, n *tree.Node, w *Watch) { w.Target = d.str(n) },
-	"ignore":       func(d *decoder, n *tree.Node, w *Watch) { w.Ignore = d.strs(n) },
-	"include":      func(d *decoder, n *tree.Node, w *Watch) { w.Include = d.strs(n) },
+	"ignore":       func(d *decoder, n *tree.Node, w *Watch) { w.Ignore = d.oneOrMore(n) },
+	"include":      func(d *decoder, n *tree.Node, w *Watch) { w.Include = d.oneOrMore(n) },
 	"initial_sync": func(d *decoder, n *tree.Node, w *Watch) { w.InitialSync = d.boolean(n) },
 	"exec": func(d *decoder, n *tree.Node, w *Watch) {
 		w.Exec = &Hook{}

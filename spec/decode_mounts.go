@@ -138,8 +138,8 @@ func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
 		return true
 	}
 	if !path.IsAbs(m.Target) {
-		d.bad(n, fmt.Sprintf("the target %q is not absolute", m.Target), "write the full path in the container")
-		return false
+		d.unfit(n, fmt.Sprintf("the target %q is not absolute", m.Target), "write the full path in the container")
+		return d.in.Purpose != ToRun
 	}
 	m.Target = path.Clean(m.Target)
 	if m.Target == "/" {
@@ -258,9 +258,9 @@ var fileUseFields = fields[FileUse]{
 }
 
 func (d *decoder) numericID(n *tree.Node) string {
-	s := d.text(n)
-	if _, err := strconv.ParseUint(s, 10, 32); err != nil {
-		d.bad(n, fmt.Sprintf("%q is not a number", s), "write the numeric id")
+	s := d.str(n)
+	if _, err := strconv.ParseUint(s, 10, 32); err != nil && s != "" {
+		d.unfit(n, fmt.Sprintf("%q is not a number", s), "write the numeric id")
 	}
 	return s
 }
@@ -318,6 +318,7 @@ func (d *decoder) devices(n *tree.Node) []Device {
 		var v Device
 		if it.Kind == tree.Mapping {
 			object(d, it, deviceFields, &v)
+			d.needs(it, "source", "target")
 		} else {
 			parts := strings.Split(d.str(it), ":")
 			v.Source = parts[0]

@@ -13,10 +13,10 @@ import (
 )
 
 var endpointFields = fields[Endpoint]{
-	"aliases":        func(d *decoder, n *tree.Node, e *Endpoint) { e.Aliases = d.unique(n, d.items(n)) },
+	"aliases":        func(d *decoder, n *tree.Node, e *Endpoint) { e.Aliases = unique(d.items(n), d.str) },
 	"ipv4_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv4 = d.address(n, true) },
 	"ipv6_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv6 = d.address(n, false) },
-	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = d.unique(n, d.items(n)) },
+	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = unique(d.items(n), d.str) },
 	"driver_opts":    func(d *decoder, n *tree.Node, e *Endpoint) { e.DriverOpts = d.options(n) },
 	"mac_address":    func(d *decoder, n *tree.Node, e *Endpoint) { e.MacAddress = d.mac(n) },
 	"interface_name": func(d *decoder, n *tree.Node, e *Endpoint) { e.InterfaceName = d.interfaceName(n) },

@@ -23,7 +23,7 @@ type envFile struct {
 var envFileFields = fields[envFile]{
 	"path":     func(d *decoder, n *tree.Node, e *envFile) { e.path = d.str(n) },
 	"required": func(d *decoder, n *tree.Node, e *envFile) { e.required = d.boolean(n) },
-	"format":   func(d *decoder, n *tree.Node, e *envFile) { e.raw = d.oneOf(n, "raw") == "raw" },
+	"format":   func(d *decoder, n *tree.Node, e *envFile) { e.raw = d.str(n) != "" && d.oneOf(n, "raw") == "raw" },
 }
 
 func (d *decoder) envFiles(n *tree.Node) []envFile {
@@ -37,6 +37,9 @@ func (d *decoder) envFiles(n *tree.Node) []envFile {
 				continue
 			}
 		} else if e.path = d.str(it); e.path == "" {
+			if it.Type == tree.String {
+				d.bad(it, "the path is empty", "name a file")
+			}
 			continue
 		}
 		e.path = d.path(e.path)
@@ -114,10 +117,10 @@ func (d *decoder) hostname(n *tree.Node) string {
 }
 
 // distinct is a list in which docker compose takes a duplicate for a mistake.
-func (d *decoder) distinct(n *tree.Node) []string {
+func (d *decoder) distinct(n *tree.Node, read func(*tree.Node) string) []string {
 	var out []string
 	for _, it := range d.items(n) {
-		s := d.text(it)
+		s := read(it)
 		if slices.Contains(out, s) {
 			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
 			continue

@@ -100,7 +100,7 @@ func cutAny(s, seps string) (before, after string, found bool) {
 
 // cpuset checks the list of cpuset(7): 0-3,7.
 func (d *decoder) cpuset(n *tree.Node) string {
-	s := d.text(n)
+	s := d.str(n)
 	for part := range strings.SplitSeq(s, ",") {
 		a, b, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		low, err := strconv.ParseUint(a, 10, 16)

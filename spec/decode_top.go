@@ -67,7 +67,7 @@ var poolFields = fields[IPAMPool]{
 	"subnet":        func(d *decoder, n *tree.Node, p *IPAMPool) { p.Subnet = d.prefix(n) },
 	"ip_range":      func(d *decoder, n *tree.Node, p *IPAMPool) { p.IPRange = d.prefix(n) },
 	"gateway":       func(d *decoder, n *tree.Node, p *IPAMPool) { p.Gateway = d.anyAddress(n) },
-	"aux_addresses": func(d *decoder, n *tree.Node, p *IPAMPool) { p.Aux = d.stringMap(n) },
+	"aux_addresses": func(d *decoder, n *tree.Node, p *IPAMPool) { p.Aux = d.options(n) },
 }
 
 // networkDraft is a network under decoding.
@@ -178,7 +178,7 @@ func (d *decoder) volumeDriver(n *tree.Node) string {
 var configFields = fields[fileDraft]{
 	"name":            func(d *decoder, n *tree.Node, v *fileDraft) { v.Name = d.str(n) },
 	"file":            func(d *decoder, n *tree.Node, v *fileDraft) { v.File = d.str(n); v.say(n) },
-	"content":         func(d *decoder, n *tree.Node, v *fileDraft) { v.Content = []byte(d.text(n)); v.say(n) },
+	"content":         func(d *decoder, n *tree.Node, v *fileDraft) { v.Content = []byte(d.str(n)); v.say(n) },
 	"environment":     func(d *decoder, n *tree.Node, v *fileDraft) { v.Environment = d.str(n); v.say(n) },
 	"template_driver": func(d *decoder, n *tree.Node, v *fileDraft) { v.TemplateDriver = d.str(n) },
 	"external":        func(d *decoder, n *tree.Node, v *fileDraft) { v.external = d.external(n) },

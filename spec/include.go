@@ -80,6 +80,10 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	}
 	first := files[0].file
 	dir := path.Dir(first)
+	if !dirNode.IsNull() && (dirNode.Kind != tree.Scalar || dirNode.Type != tree.String) {
+		l.err(CodeType, dirNode, "include.project_directory: expected a path but got "+dirNode.What(), "")
+		return nil
+	}
 	if !dirNode.IsNull() {
 		dir = absolute(sc.dir, dirNode.Value, home)
 	}
@@ -161,12 +165,12 @@ func (l *loader) texts(n *tree.Node) ([]*tree.Node, bool) {
 	case n.IsNull():
 		return nil, true
 	case n.Kind == tree.Scalar:
-		return []*tree.Node{n}, true
+		return []*tree.Node{n}, n.Type == tree.String
 	case n.Kind == tree.Mapping:
 		return nil, false
 	}
 	for _, it := range n.Items {
-		if it.Kind != tree.Scalar {
+		if it.Kind != tree.Scalar || it.Type != tree.String {
 			return nil, false
 		}
 	}

@@ -14,6 +14,17 @@ var (
 	containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 )
 
+// projectName is what a project may be called: the specification's, of the length of a file's name with something to spare.
+var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,127}$`)
+
+// CheckProjectName says whether name is one that a project may have, whoever gives it. The error is ErrInvalidArgument.
+func CheckProjectName(name string) error {
+	if !projectName.MatchString(name) {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid project name %q", name))
+	}
+	return nil
+}
+
 // CheckNames says whether the names of p are such as Load gives: they become names of files, and p may have come from somebody
 // who did not load it. The error is ErrInvalidArgument.
 func CheckNames(p *Project) error {

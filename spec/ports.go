@@ -148,7 +148,7 @@ var portFields = fields[longPort]{
 			}
 		}
 	},
-	"mode":         func(d *decoder, n *tree.Node, p *longPort) { p.Mode = d.oneOf(n, "ingress", "host") },
+	"mode":         func(d *decoder, n *tree.Node, p *longPort) { p.Mode = d.anyOf(n, "ingress", "host") },
 	"app_protocol": func(d *decoder, n *tree.Node, p *longPort) { p.AppProtocol = d.str(n) },
 	"name":         func(d *decoder, n *tree.Node, p *longPort) { p.Name = d.str(n) },
 }
@@ -230,5 +230,5 @@ func (d *decoder) expose(n *tree.Node) []string {
 			d.bad(it, fmt.Sprintf("%q is not a protocol: use tcp, udp or sctp", proto), "")
 		}
 	}
-	return d.unique(n, d.items(n))
+	return unique(d.items(n), d.text)
 }

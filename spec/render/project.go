@@ -57,7 +57,9 @@ func network(p *spec.Project, n *spec.Network) value {
 	if n.EnableIPv4 != nil {
 		o.add("enable_ipv4", boolean(*n.EnableIPv4))
 	}
-	o.add("enable_ipv6", yes(n.EnableIPv6))
+	if at := "networks." + n.Key + ".enable_ipv6"; n.EnableIPv6 || said(p, at) {
+		o.add("enable_ipv6", boolean(n.EnableIPv6))
+	}
 	return o
 }
 
