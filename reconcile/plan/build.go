@@ -121,7 +121,8 @@ type replica struct {
 type surplus struct {
 	state  *ContainerState
 	reason Reason
-	stop   int
+
+	stop, remove int // steps, 0 = none
 }
 
 // starts says whether a container of d is started by this plan.
@@ -176,17 +177,63 @@ func (b *builder) selectServices() {
 			}
 		}
 	}
-	// A network that is made anew takes its containers with it, whether they were asked for or not.
-	for _, name := range all {
-		for net := range b.want.Services[name].Spec.Networks {
-			if b.diverged[net] != nil && len(b.containersOf(name)) > 0 {
-				chosen[name] = true
-			}
-		}
-	}
+	b.followNetworks(all, chosen)
 	for _, name := range all {
 		if chosen[name] {
 			b.order = append(b.order, name)
+		}
+	}
+}
+
+// followNetworks adds to chosen what is on a network that a chosen service makes anew, asked for or not: such a network takes its
+// containers with it, those also that the file has put elsewhere since.
+func (b *builder) followNetworks(all []string, chosen map[string]bool) {
+	remade := map[string]bool{}
+	isOn := func(c *ContainerState) bool {
+		return slices.ContainsFunc(c.Networks, func(net string) bool { return remade[net] })
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, name := range all {
+			s := b.want.Services[name]
+			if !chosen[name] || s.Replicas == 0 {
+				continue
+			}
+			for net := range s.Spec.Networks {
+				remade[net] = remade[net] || b.diverged[net] != nil
+			}
+			if !b.opt.NoRecreate {
+				continue
+			}
+			for _, c := range b.containersOf(name) { // it stays on what it was made with
+				for _, net := range c.Networks {
+					remade[net] = remade[net] || b.diverged[net] != nil
+				}
+			}
+		}
+		for _, name := range all {
+			if !chosen[name] && slices.ContainsFunc(b.containersOf(name), isOn) {
+				chosen[name], grown = true, true
+			}
+		}
+	}
+	if b.opt.OwnOnly {
+		return // nobody carries it out
+	}
+	for i := range b.have.Containers {
+		c := &b.have.Containers[i]
+		stays := c.OneOff || b.want.Services[c.Service] == nil && !(b.opt.RemoveOrphans && !slices.Contains(b.want.Known, c.Service))
+		if !stays || !c.Active() {
+			continue
+		}
+		for _, net := range c.Networks {
+			if remade[net] {
+				b.diags = append(b.diags, &diag.Diagnostic{
+					Code: "network-in-use", Summary: "a network has to be made anew and a container that is not to be touched is on it",
+					Detail: fmt.Sprintf("network %s is other than the file says (%s), and %s runs on it", net, joinReasons(b.diverged[net]), c.Name),
+					Hint:   "stop that container, or remove it: --remove-orphans, if its service is no longer in the file", Address: "networks." + b.want.Networks[net].Key,
+				})
+			}
 		}
 	}
 }
@@ -222,12 +269,23 @@ func (b *builder) decide(name string) {
 
 	byNumber := map[int]*ContainerState{}
 	kept := 0
-	for _, c := range b.containersOf(name) {
+	have := b.containersOf(name)
+	// Of two with one number the one that is called as it should stays.
+	misnamed := func(c *ContainerState) int {
+		if c.Name == s.NameOf(b.want.Project, c.Replica) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(have, func(x, y *ContainerState) int {
+		return cmp.Or(cmp.Compare(x.Replica, y.Replica), cmp.Compare(misnamed(x), misnamed(y)))
+	})
+	for _, c := range have {
 		switch {
 		case byNumber[c.Replica] != nil:
 			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: "there are two with this number"}})
 		case kept >= s.Replicas:
-			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: fmt.Sprintf("%s has %d too many", name, len(b.containersOf(name))-s.Replicas)}})
+			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: fmt.Sprintf("%s has %d too many", name, len(have)-s.Replicas)}})
 		default:
 			byNumber[c.Replica] = c
 			kept++
@@ -263,7 +321,8 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 		return
 	}
 	r.reasons = nil
-	if c.Status == StatusPaused {
+	onRemade := slices.ContainsFunc(c.Networks, func(net string) bool { return b.diverged[net] != nil })
+	if c.Status == StatusPaused && !onRemade {
 		r.action = NoOp // somebody's wish
 		return
 	}

@@ -108,7 +108,7 @@ func (b *builder) emitPull(d *decision) {
 
 // emitNetworks makes the networks that the chosen services use.
 func (b *builder) emitNetworks() {
-	for _, name := range b.used(func(s *Service) []string { return sortedKeys(s.Spec.Networks) }) {
+	for _, name := range b.used(b.networksOf) {
 		w, ok := b.want.Networks[name]
 		if !ok {
 			continue // the loader has refused it
@@ -201,9 +201,28 @@ func (b *builder) used(of func(*Service) []string) []string {
 	return sortedKeys(set)
 }
 
+// networksOf are the networks that containers of s are on, or will be: one that is kept as it is although the file says otherwise
+// (--no-recreate) is on those that it was made with.
+func (b *builder) networksOf(s *Service) []string {
+	set := map[string]bool{}
+	for name := range s.Spec.Networks {
+		set[name] = true
+	}
+	if d := b.decided[s.Name]; d != nil {
+		for _, r := range d.replicas {
+			if r.action == Start || r.action == Restart {
+				for _, name := range r.have.Networks {
+					set[name] = true
+				}
+			}
+		}
+	}
+	return sortedKeys(set)
+}
+
 // ground is the steps that make what containers of s stand on.
 func (b *builder) ground(s *Service) (image int, rest []int) {
-	for _, net := range sortedKeys(s.Spec.Networks) {
+	for _, net := range b.networksOf(s) {
 		rest = append(rest, b.networks[net].create)
 	}
 	for _, m := range s.Spec.Mounts {
@@ -251,9 +270,8 @@ func (b *builder) emitStops(d *decision) {
 	}
 	for i := range d.surplus {
 		s := &d.surplus[i]
-		var remove int
-		s.stop, remove = b.emitRemove(s.state, s.reason, false)
-		first := cmp.Or(s.stop, remove)
+		s.stop, s.remove = b.emitRemove(s.state, s.reason, false)
+		first := cmp.Or(s.stop, s.remove)
 		b.steps[first-1].After = stepIDs(append(b.steps[first-1].After, before...))
 	}
 }
@@ -290,6 +308,7 @@ func (b *builder) emitStarts(d *decision) {
 			continue
 		}
 		id, why := Container(s.Name, r.number), r.reasons[0]
+		twins := d.twins(r)
 		if r.action == Create || r.action == Replace {
 			op := CreateContainer{Service: s.Name, Replica: r.number, Name: r.name}
 			switch {
@@ -298,7 +317,7 @@ func (b *builder) emitStarts(d *decision) {
 			case !b.opt.RenewAnon:
 				op.Anonymous = r.have.Anonymous
 			}
-			r.create = b.step(op, id, why, append([]int{image, r.remove}, rest...), nil)
+			r.create = b.step(op, id, why, append([]int{image, r.remove}, rest...), twins)
 		}
 		if b.opt.NoStart {
 			continue
@@ -309,8 +328,20 @@ func (b *builder) emitStarts(d *decision) {
 		}
 		needs, after := b.waitFor(s)
 		after = append(after, b.portHolders(s)...)
+		after = append(after, twins...)
 		r.start = b.step(op, id, why, append(append(needs, r.create, r.stop), rest...), after)
 	}
+}
+
+// twins are the removals of others with r's number or name: names are unique, and whoever waits for a number must find the one
+// that stays.
+func (d *decision) twins(r *replica) (removals []int) {
+	for _, twin := range d.surplus {
+		if twin.state.Replica == r.number || twin.state.Name == r.name {
+			removals = append(removals, twin.remove)
+		}
+	}
+	return removals
 }
 
 // waitFor is what a container of s waits for before it starts. Precondition: the starts of what s depends on are
