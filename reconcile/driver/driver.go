@@ -35,8 +35,16 @@ type Set struct {
 	Containers Containers
 }
 
+// Sweeper is what every room can do about what is left of work that was cut off.
+type Sweeper interface {
+	// Sweep names what no record of the room's knows and, with remove, removes it: a sentence's worth each, for people. Precondition:
+	// nothing of the room is being made or removed, but for what it guards itself; ErrConflict when such work is under way.
+	Sweep(ctx context.Context, remove bool) ([]string, error)
+}
+
 // Images is implemented by *image.Store.
 type Images interface {
+	Sweeper
 	// Resolve finds a local image by reference, digest or id. errdefs.ErrNotFound when there is none for p.
 	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
 	// Find asks whether Pull could fetch ref, and makes nothing. Errors as Pull's.
@@ -58,6 +66,7 @@ type Images interface {
 
 // Networks is implemented by *network.Driver.
 type Networks interface {
+	Sweeper
 	Create(ctx context.Context, c network.Config) (network.State, error)
 	// Delete removes the network. ErrConflict while it has endpoints.
 	Delete(ctx context.Context, id string) error
@@ -66,6 +75,9 @@ type Networks interface {
 	CheckPorts(ctx context.Context, ports []network.Port) error
 	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Teardown(ctx context.Context, containerID string) error
+	// Handover lets container to, which was set up to succeed from, take over from's names and published ports. No connection
+	// fails on the way, and those that are there stay with from. from without a sandbox = success; ErrNotFound when to has none.
+	Handover(ctx context.Context, from, to string) error
 	Sandboxes(ctx context.Context) ([]network.Sandbox, error)
 	// Mend repairs the sandbox of a running container in place, which keeps its addresses and its processes: veths, addresses, default
 	// routes, published ports, firewall, DNS. Where the file of its namespace, or what is bound there, is gone, it is bound again
@@ -83,6 +95,7 @@ type Networks interface {
 
 // Volumes is implemented by *volume.Driver.
 type Volumes interface {
+	Sweeper
 	Create(ctx context.Context, c volume.Config) (volume.State, error)
 	Delete(ctx context.Context, id string) error
 	// List is every volume. One whose directory is gone has a Problem; Create with the same Config mends it, with an empty directory.
@@ -96,6 +109,7 @@ type Volumes interface {
 
 // Containers is implemented by *runtime.Driver.
 type Containers interface {
+	Sweeper
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
 	// Replace gives a container that does not run another Config: what its start found out. ErrConflict when it runs.
 	Replace(ctx context.Context, c runtime.Config) error

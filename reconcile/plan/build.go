@@ -24,6 +24,7 @@ type Options struct {
 	OwnOnly       bool            // what differs in itself, not what follows from the changes of others: to compare, not to apply
 	Timeout       *time.Duration  // of stops; nil = each container's own
 	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
+	Held          map[string]bool // services whose last update has failed: what they differ in from the file is no reason to do it again
 }
 
 // ImageKey is how an image is named in Observed.Images and Options.Refresh.
@@ -105,6 +106,7 @@ type decision struct {
 	replicas []*replica
 	surplus  []surplus
 	disturbs bool // a container that ran is recreated or restarted
+	rolls    bool // containers are replaced in turns
 }
 
 type replica struct {
@@ -114,6 +116,9 @@ type replica struct {
 	action  Action
 	reasons []Reason
 	done    bool // has completed, and somebody waits for just that
+
+	next *ContainerState // its successor, of an update that goes on; nil = none
+	ends []int           // its turn in a rolling update
 
 	stop, remove, create, start int // steps, 0 = none
 }
@@ -267,8 +272,6 @@ func (b *builder) decide(name string) {
 	d := &decision{service: s}
 	b.decided[name] = d
 
-	byNumber := map[int]*ContainerState{}
-	kept := 0
 	have := b.containersOf(name)
 	// Of two with one number the one that is called as it should stays.
 	misnamed := func(c *ContainerState) int {
@@ -280,29 +283,36 @@ func (b *builder) decide(name string) {
 	slices.SortStableFunc(have, func(x, y *ContainerState) int {
 		return cmp.Or(cmp.Compare(x.Replica, y.Replica), cmp.Compare(misnamed(x), misnamed(y)))
 	})
-	for _, c := range have {
-		switch {
-		case byNumber[c.Replica] != nil:
-			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: "there are two with this number"}})
-		case kept >= s.Replicas:
-			d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: fmt.Sprintf("%s has %d too many", name, len(have)-s.Replicas)}})
-		default:
-			byNumber[c.Replica] = c
-			kept++
+	encoded := Encode(s.Spec)
+	byNumber := map[int]*replica{}
+	for group := range groups(have) {
+		n := group[0].Replica
+		if len(byNumber) >= s.Replicas {
+			for _, c := range group {
+				d.surplus = append(d.surplus, surplus{state: c, reason: Reason{Path: fmt.Sprintf("%s has %d too many", name, len(have)-s.Replicas)}})
+			}
+			continue
 		}
+		r := &replica{number: n}
+		var rest []*ContainerState
+		r.have, r.next, rest = b.choose(s, group, encoded)
+		for _, c := range rest {
+			d.surplus = append(d.surplus, surplus{state: c, reason: leftBy(c, r.have)})
+		}
+		byNumber[n] = r
 	}
 	for n := 1; len(byNumber) < s.Replicas; n++ {
-		if _, taken := byNumber[n]; !taken {
-			byNumber[n] = nil
+		if byNumber[n] == nil {
+			byNumber[n] = &replica{number: n}
 		}
 	}
-	encoded := Encode(s.Spec)
-	for n, c := range byNumber {
-		r := &replica{number: n, name: s.NameOf(b.want.Project, n), have: c}
+	for n, r := range byNumber {
+		r.name = s.NameOf(b.want.Project, n)
 		b.decideReplica(d, r, encoded)
 		d.replicas = append(d.replicas, r)
 	}
 	slices.SortFunc(d.replicas, func(x, y *replica) int { return cmp.Compare(x.number, y.number) })
+	b.decideRollout(d)
 	for _, r := range d.replicas {
 		if r.have != nil && r.have.Status != StatusCreated && (r.action == Replace || r.action == Restart) {
 			d.disturbs = true
@@ -316,7 +326,10 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 		r.action, r.reasons = Create, []Reason{{Path: "it does not exist"}}
 		return
 	}
-	if r.reasons = b.differences(d.service, r, encoded); len(r.reasons) > 0 && !b.opt.NoRecreate {
+	if r.reasons = b.differences(d.service, r, encoded); len(r.reasons) == 0 && r.next != nil {
+		r.reasons = []Reason{{Path: "an update of it did not end"}}
+	}
+	if len(r.reasons) > 0 && !b.opt.NoRecreate && !b.opt.Held[d.service.Name] {
 		r.action = Replace
 		return
 	}

@@ -20,6 +20,8 @@ type Service struct {
 	Spec          Spec                  `json:"spec"`
 	DependsOn     map[string]Dependency `json:"dependsOn,omitempty"`
 	Labels        map[string]string     `json:"labels,omitempty"` // of the tool's own, beyond what Spec has; not compared
+	Update        *Rollout              `json:"update,omitempty"` // nil = all containers at once
+	Rollback      *Rollout              `json:"rollback,omitempty"`
 }
 
 // Condition is what a dependent waits for.

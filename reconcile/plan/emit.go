@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -248,7 +247,7 @@ func (b *builder) emitStops(d *decision) {
 	}
 	image, rest := b.ground(d.service)
 	for _, r := range d.replicas {
-		if r.have == nil || r.action != Replace && r.action != Restart {
+		if r.have == nil || r.action != Replace && r.action != Restart || d.rolling(r) {
 			continue
 		}
 		id, why := Container(d.service.Name, r.number), r.reasons[0]
@@ -270,7 +269,11 @@ func (b *builder) emitStops(d *decision) {
 	}
 	for i := range d.surplus {
 		s := &d.surplus[i]
-		s.stop, s.remove = b.emitRemove(s.state, s.reason, false)
+		if r := d.replica(s.state.Replica); r != nil && r.have != nil && r.have.Succeeds == s.state.ID {
+			b.emitHeir(d, s, r)
+		} else {
+			s.stop, s.remove = b.emitRemove(s.state, s.reason, false)
+		}
 		first := cmp.Or(s.stop, s.remove)
 		b.steps[first-1].After = stepIDs(append(b.steps[first-1].After, before...))
 	}
@@ -304,7 +307,7 @@ func (b *builder) emitStarts(d *decision) {
 	s := d.service
 	image, rest := b.ground(s)
 	for _, r := range d.replicas {
-		if r.action == NoOp {
+		if r.action == NoOp || d.rolling(r) {
 			continue
 		}
 		id, why := Container(s.Name, r.number), r.reasons[0]
@@ -330,6 +333,9 @@ func (b *builder) emitStarts(d *decision) {
 		after = append(after, b.portHolders(s)...)
 		after = append(after, twins...)
 		r.start = b.step(op, id, why, append(append(needs, r.create, r.stop), rest...), after)
+	}
+	if d.rolls {
+		b.emitRollout(d)
 	}
 }
 
@@ -396,15 +402,7 @@ func (b *builder) portHolders(s *Service) []int {
 		if stop.state.Service == s.Name {
 			continue // replicas of one service share no fixed port
 		}
-		var e struct {
-			Spec struct {
-				Ports []Port `json:"ports"`
-			} `json:"spec"`
-		}
-		if json.Unmarshal([]byte(stop.state.Encoded), &e) != nil {
-			continue
-		}
-		if slices.ContainsFunc(e.Spec.Ports, func(p Port) bool {
+		if slices.ContainsFunc(portsOf(stop.state), func(p Port) bool {
 			return slices.ContainsFunc(s.Spec.Ports, func(q Port) bool { return p.Published != 0 && p.Published == q.Published && p.Protocol == q.Protocol })
 		}) {
 			stops = append(stops, stop.step)

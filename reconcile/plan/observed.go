@@ -50,6 +50,8 @@ type ContainerState struct {
 	Anonymous map[string]string // target → volume
 	Networks  []string          // names on the host
 	Problem   string            // what is missing of it while it runs (its network), "" = nothing
+	Succeeds  string            // ID of the container that a rolling update replaces by it, "" = none
+	Relieved  bool              // its names and ports have gone to its successor
 }
 
 // Active says whether the container runs, or will again without our doing.

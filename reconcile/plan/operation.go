@@ -36,6 +36,7 @@ type CreateContainer struct {
 	Replica   int
 	Name      string
 	Anonymous map[string]string
+	Succeeds  string // ID of the container that it replaces and that is still there, "" = none
 }
 
 // StartContainer starts a container: ContainerID, or when that is empty the one that this plan creates.
@@ -44,6 +45,7 @@ type StartContainer struct {
 	Replica     int
 	Name        string
 	ContainerID string
+	Beside      string // ID of the container that has its names and ports until a Handover, "" = it takes them at once
 }
 
 // StopContainer stops a container. Timeout nil = its own grace period.

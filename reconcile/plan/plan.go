@@ -35,6 +35,9 @@ type Step struct {
 	After []int
 	For   ID
 	Cause Reason
+	// Update is the service whose rolling update the step is part of: its failure is one of that update, which its EndUpdate
+	// answers for. "" = none.
+	Update string
 }
 
 // Plan is what to do. An empty one (no steps) means that the host is as the file says.

@@ -41,6 +41,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,
 		"Networks":                                networks,
+		"Networks/Handover":                       handover,
 		"Volumes":                                 volumes,
 	} {
 		t.Run(name, func(t *testing.T) {

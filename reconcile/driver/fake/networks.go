@@ -102,7 +102,12 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 			}
 			box.Endpoints = append(box.Endpoints, ep)
 		}
+		old, waits := n.sandboxes[c.Succeeds]
+		box.Waiting = waits && !old.Relieved
 		for _, p := range c.Ports {
+			if box.Waiting && slices.ContainsFunc(old.Ports, sameHost(p)) {
+				continue // handed over later
+			}
 			if p.HostPort == 0 {
 				n.nextPort++
 				p.HostPort = n.nextPort
@@ -116,6 +121,31 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 		return nil
 	})
 	return box, err
+}
+
+// sameHost says of a bound port whether p asks for it.
+func sameHost(p network.Port) func(network.Port) bool {
+	return func(q network.Port) bool {
+		return p.Protocol == q.Protocol && p.HostIP == q.HostIP && (p.HostPort <= q.HostPort && q.HostPort <= max(p.HostPort, p.HostPortEnd) || p.HostPort == 0 && p.ContainerPort == q.ContainerPort)
+	}
+}
+
+func (n *networks) Handover(ctx context.Context, from, to string) error {
+	return n.host().do(ctx, "Networks.Handover", func() error {
+		after, ok := n.sandboxes[to]
+		if !ok {
+			return notFound("container %.12s has no sandbox", to)
+		}
+		before, ok := n.sandboxes[from]
+		if ok && !before.Relieved {
+			after.Ports = append(slices.Clip(after.Ports), before.Ports...)
+			before.Ports, before.Relieved, before.Waiting = nil, true, false
+			n.sandboxes[from] = before
+		}
+		after.Waiting, after.Relieved = false, false
+		n.sandboxes[to] = after
+		return nil
+	})
 }
 
 func (n *networks) Teardown(ctx context.Context, id string) error {
