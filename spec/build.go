@@ -53,7 +53,9 @@ func (l *loader) decode(model *tree.Node) *Project {
 	for _, name := range sortedKeys(d.drafts) {
 		d.fill(d.drafts[name], wanted[name])
 	}
-	d.consistency()
+	if !d.in.Raw.Consistency {
+		d.consistency()
+	}
 	if d.in.Purpose == ToRun {
 		d.settle()
 	}
@@ -96,6 +98,9 @@ func (d *decoder) selectProfiles() {
 // finish gives a service what follows from its other keys and from the project.
 func (d *decoder) finish(s *draft) {
 	d.owner = owner{"services", s.Name}
+	if d.in.Raw.Defaults {
+		return
+	}
 	if s.NetworkMode == "" && len(s.Networks) == 0 && s.Provider == nil {
 		s.Networks = map[string]*Endpoint{"default": {}}
 	}
@@ -128,7 +133,7 @@ func (d *decoder) fill(s *draft, wanted bool) {
 		for i := range s.envFiles {
 			s.envFiles[i].required = false
 		}
-		s.labelFiles = slices.DeleteFunc(s.labelFiles, func(n *tree.Node) bool { return !exists(d.in.FS, d.path(n.Value)) })
+		s.labelFiles = slices.DeleteFunc(s.labelFiles, func(n *tree.Node) bool { return !exists(d.in.FS, d.onHost(n.Value)) })
 	}
 	d.variables(s)
 	d.securityOpts(s)

@@ -50,6 +50,7 @@ func (d *decoder) build(n *tree.Node) *Build {
 	switch {
 	case b.Dockerfile != "" && b.DockerfileInline != "":
 		d.err(CodeConflict, n, n.Path+" has dockerfile and dockerfile_inline", "keep one of them")
+	case d.in.Raw.Defaults:
 	case b.Dockerfile == "" && b.DockerfileInline == "" && n.Get("dockerfile").IsNull():
 		b.Dockerfile = "Dockerfile"
 	}

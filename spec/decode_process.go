@@ -53,7 +53,15 @@ func (d *decoder) envFiles(n *tree.Node) []envFile {
 }
 
 // path makes a path of the host absolute.
-func (d *decoder) path(p string) string { return located(d.in.Dir, p, d.env["HOME"]) }
+func (d *decoder) path(p string) string {
+	if d.in.Raw.Paths {
+		return p
+	}
+	return d.onHost(p)
+}
+
+// onHost is where p is, whatever is shown of it.
+func (d *decoder) onHost(p string) string { return located(d.in.Dir, p, d.env["HOME"]) }
 
 func (d *decoder) image(n *tree.Node) string {
 	s := d.str(n)
@@ -215,6 +223,16 @@ func (d *decoder) variables(s *draft) {
 	if s.environment != nil {
 		own = d.entries(s.environment)
 	}
+	if d.in.Raw.EnvFiles {
+		for _, f := range s.envFiles {
+			e := EnvFile{Path: f.path, Required: f.required}
+			if f.raw {
+				e.Format = "raw"
+			}
+			s.EnvFiles = append(s.EnvFiles, e)
+		}
+		s.envFiles = nil
+	}
 	if len(s.envFiles) > 0 {
 		said := map[string]string{}
 		for _, e := range own {
@@ -233,17 +251,18 @@ func (d *decoder) variables(s *draft) {
 			return v, ok
 		}
 		for _, f := range s.envFiles {
-			if !f.required && !exists(d.in.FS, f.path) {
+			file := d.onHost(f.path)
+			if !f.required && !exists(d.in.FS, file) {
 				continue
 			}
-			list, ok := d.readEnvFile(f.path, f.node, f.raw, "create it, or say required: false", lookup)
+			list, ok := d.readEnvFile(file, f.node, f.raw, "create it, or say required: false", lookup)
 			if !ok {
 				continue
 			}
 			for _, e := range list {
 				env[e.Key] = e.Value
 			}
-			d.trail.fromFile("services."+s.Name+".environment", "env_file", f.path, f.node, list)
+			d.trail.fromFile("services."+s.Name+".environment", "env_file", file, f.node, list)
 		}
 	}
 	for _, e := range own {
@@ -270,12 +289,12 @@ func (d *decoder) variables(s *draft) {
 func (d *decoder) labelSet(s *draft) {
 	labels := map[string]string{}
 	for _, f := range s.labelFiles {
-		file := d.path(d.str(f))
+		file := d.onHost(d.str(f))
 		list, ok := d.readEnvFile(file, f, false, "", d.lookup)
 		if !ok {
 			continue
 		}
-		s.LabelFiles = append(s.LabelFiles, file)
+		s.LabelFiles = append(s.LabelFiles, d.path(d.str(f)))
 		for _, e := range list {
 			labels[e.Key] = e.Value
 		}

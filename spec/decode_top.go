@@ -264,6 +264,8 @@ func (d *decoder) realName(key *tree.Node, name string, e external) string {
 		return name
 	case e.name != "":
 		return e.name
+	case d.in.Raw.Defaults:
+		return ""
 	case e.is:
 		return key.Value
 	}

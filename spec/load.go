@@ -29,6 +29,7 @@ type Input struct {
 	Name     string              // project name when it is not the file's to say
 	Stdin    []byte              // the content of Stdin
 	Purpose  Purpose             // how fit the project must be
+	Raw      Raw                 // what is left as written
 }
 
 // Load reads the files of in and gives the project they describe. All faults of a
@@ -71,6 +72,7 @@ type loader struct {
 	owner   owner             // the object under work
 	limits  []limit
 	trail   *trail // nil = nobody asks where values come from
+	literal bool   // variables are left as they are
 }
 
 func (l *loader) lookup(name string) (string, bool) {
@@ -221,7 +223,9 @@ func (l *loader) model(files []source, sc scope) *tree.Node {
 			l.chain = append(l.chain, f.file)
 		}
 		for _, doc := range f.docs {
-			l.interpolate(doc, sc)
+			if !l.literal {
+				l.interpolate(doc, sc)
+			}
 			doc = l.include(doc, sc)
 			l.extendAll(doc, model, f.file, sc)
 			if model == nil {

@@ -225,7 +225,9 @@ func (l *locator) name() string {
 		name = l.env["COMPOSE_PROJECT_NAME"]
 	}
 	if name != "" && NormalName(name) != name {
-		l.err(CodeName, nil, "invalid project name "+strconv.Quote(name)+": must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number", "")
+		// docker compose's words, which scripts look for: the name is part of the summary.
+		l.list = append(l.list, &diag.Diagnostic{Code: CodeName, Summary: "invalid project name " + strconv.Quote(name),
+			Detail: "must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"})
 	}
 	return name
 }

@@ -47,6 +47,7 @@ type Service struct {
 	Command     []string
 	Entrypoint  []string
 	Environment map[string]string // env_file and environment, resolved
+	EnvFiles    []EnvFile         // with Input.Raw.EnvFiles: those that were not read
 	Unset       []string          // named in environment without a value that anybody gives
 	WorkingDir  string
 	User        string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -17,13 +18,13 @@ import (
 )
 
 type configFlags struct {
-	format, output, hash                                    string
-	services, volumes, networks, profiles, images           bool
-	environment, variables, quiet                           bool
-	noInterpolate, noNormalize, noPathResolution, noEnvFile bool
-	noConsistency, digests, lockDigests, models             bool
-	explain                                                 string
-	showSecrets                                             bool
+	format, output, hash                          string
+	services, volumes, networks, profiles, images bool
+	environment, variables, quiet                 bool
+	noInterpolate, digests, lockDigests, models   bool
+	raw                                           spec.Raw
+	explain                                       string
+	showSecrets                                   bool
 }
 
 func newConfigCommand(a *app) *cobra.Command {
@@ -48,11 +49,11 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.StringVar(&c.hash, "hash", "", "Only the hash of this service's configuration, or of services apart by commas; * is all")
 	f.StringVar(&c.explain, "explain", "", "Tell where the values at this address come from, such as services.web.ports, and what they override")
 	f.BoolVar(&c.showSecrets, "show-secrets", false, "With --explain: do not hide what may be secret")
-	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "")
-	f.BoolVar(&c.noNormalize, "no-normalize", false, "")
-	f.BoolVar(&c.noPathResolution, "no-path-resolution", false, "")
-	f.BoolVar(&c.noEnvFile, "no-env-resolution", false, "")
-	f.BoolVar(&c.noConsistency, "no-consistency", false, "")
+	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "Leave variables and every value as they are written: files are only joined")
+	f.BoolVar(&c.raw.Defaults, "no-normalize", false, "Add no names, networks and other defaults that the file does not say")
+	f.BoolVar(&c.raw.Paths, "no-path-resolution", false, "Leave relative paths as they are")
+	f.BoolVar(&c.raw.EnvFiles, "no-env-resolution", false, "Do not read env files")
+	f.BoolVar(&c.raw.Consistency, "no-consistency", false, "Do not check what services refer to")
 	f.BoolVar(&c.digests, "resolve-image-digests", false, "")
 	f.BoolVar(&c.lockDigests, "lock-image-digests", false, "")
 	f.BoolVar(&c.models, "models", false, "")
@@ -64,14 +65,11 @@ func newConfigCommand(a *app) *cobra.Command {
 
 // unsupportedConfigFlags are docker compose's that are refused by name.
 var unsupportedConfigFlags = []string{
-	"no-interpolate", "no-normalize", "no-path-resolution", "no-env-resolution", "no-consistency",
 	"resolve-image-digests", "lock-image-digests", "models",
 }
 
 func (a *app) config(ctx context.Context, c configFlags, services []string) error {
 	for flag, set := range map[string]bool{
-		"no-interpolate": c.noInterpolate, "no-normalize": c.noNormalize,
-		"no-path-resolution": c.noPathResolution, "no-env-resolution": c.noEnvFile, "no-consistency": c.noConsistency,
 		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests, "models": c.models,
 	} {
 		if set {
@@ -84,6 +82,8 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	switch {
 	case c.variables:
 		return a.writeVariables(ctx)
+	case c.noInterpolate:
+		return a.writeUninterpolated(ctx, c)
 	case c.explain != "":
 		return a.explain(ctx, c, services)
 	case c.showSecrets:
@@ -96,22 +96,50 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 			services = append(services, strings.Split(c.hash, ",")...)
 		}
 	}
-	p, err := a.loadFor(ctx, purpose, services)
+	if c.raw != (spec.Raw{}) && c.hash != "" {
+		return usageError("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
+	}
+	p, err := a.loadRaw(ctx, purpose, c.raw, services)
 	if err != nil || c.quiet {
 		return err
 	}
-	if c.output == "" {
-		return a.writeConfig(a.out, c, p, services)
+	return a.writeTo(c.output, func(w io.Writer) error { return a.writeConfig(w, c, p, services) })
+}
+
+// writeTo lets write write to a file, or to stdout when there is no name.
+func (a *app) writeTo(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return write(a.out)
 	}
-	f, err := os.Create(c.output)
+	f, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("cannot write the configuration: %w", err)
 	}
 	defer f.Close()
-	if err := a.writeConfig(f, c, p, services); err != nil {
+	if err := write(f); err != nil {
 		return err
 	}
 	return f.Close()
+}
+
+// writeUninterpolated writes the files joined, with their variables.
+func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
+	if c.services || c.volumes || c.networks || c.profiles || c.images || c.environment || c.hash != "" || c.raw != (spec.Raw{}) {
+		return usageError("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
+	}
+	in, err := a.input()
+	if err != nil {
+		return err
+	}
+	model, faults := spec.Uninterpolated(ctx, in)
+	if faults.HasErrors() {
+		return &loadError{faults}
+	}
+	a.printWarnings(faults)
+	if c.quiet {
+		return nil
+	}
+	return a.writeTo(c.output, func(w io.Writer) error { return render.Model(w, c.format, model) })
 }
 
 // writeConfig writes the one thing that was asked for.
@@ -147,8 +175,10 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 	case c.environment:
 		var env []string
 		loc, _ := a.locate()
-		for _, k := range sortedKeys(loc.Env) {
-			env = append(env, k+"="+loc.Env[k])
+		all := maps.Clone(loc.Env)
+		all["COMPOSE_PROJECT_NAME"] = p.Name
+		for _, k := range sortedKeys(all) {
+			env = append(env, k+"="+all[k])
 		}
 		return lines(env)
 	}
@@ -167,7 +197,7 @@ func (a *app) writeVariables(ctx context.Context) error {
 	if faults.HasErrors() {
 		return &loadError{faults}
 	}
-	t := tabwriter.NewWriter(a.out, 0, 1, 3, ' ', 0)
+	t := tabwriter.NewWriter(a.out, 20, 1, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
 	for _, v := range list {
 		fmt.Fprintf(t, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
@@ -181,7 +211,7 @@ func writeHashes(w io.Writer, p *spec.Project, services string) error {
 	if err != nil {
 		return err
 	}
-	names := strings.Split(services, ",")
+	names := slices.Sorted(strings.SplitSeq(services, ","))
 	if services == "*" {
 		names = sortedKeys(hashes)
 	}

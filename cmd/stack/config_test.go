@@ -39,6 +39,49 @@ func TestConfigTellsOneThing(t *testing.T) {
 	}
 }
 
+// TestConfigAsWritten: what docker compose v5 leaves out of its output with each flag, by trying it, is left out here.
+func TestConfigAsWritten(t *testing.T) {
+	u := newPerson(t, nil)
+	u.write("compose.yaml", "services:\n  web:\n    image: nginx:${TAG:-1}\n    build: ./src\n    env_file: [a.env, {path: b.env, required: false}]\n    environment: {B: $B}\n    volumes: [./data:/data]\n    networks: [back]\n")
+	u.write("a.env", "A=1\n")
+	u.env["B"] = "2"
+	for _, tt := range []struct {
+		line      string
+		has, lack []string
+	}{
+		{"config --no-consistency", []string{"nginx:1", "A: \"1\"", "B: \"2\"", "dockerfile: Dockerfile", "/data"}, []string{"env_file"}},
+		{"config --no-consistency --no-path-resolution", []string{"context: ./src", "source: ./data", "A: \"1\""}, nil},
+		{"config --no-consistency --no-env-resolution", []string{"env_file:", "/a.env\n", "/b.env\n        required: false", "B: \"2\""}, []string{"A:"}},
+		{"config --no-consistency --no-normalize", []string{"context: /", "back: null"}, []string{"dockerfile", "\nnetworks:"}},
+		{"config --no-interpolate", []string{"image: nginx:${TAG:-1}", "B: $B", "build: ./src", "- ./data:/data", "- a.env"}, []string{"A:", "default"}},
+		{"config --no-interpolate --format json", []string{`"image": "nginx:${TAG:-1}"`}, nil},
+	} {
+		code, out, errs := u.run(tt.line)
+		if code != 0 {
+			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)
+		}
+		for _, want := range tt.has {
+			if !strings.Contains(out, want) {
+				t.Errorf("stack %s: no %q in:\n%s", tt.line, want, out)
+			}
+		}
+		for _, never := range tt.lack {
+			if strings.Contains(out, never) {
+				t.Errorf("stack %s: %q in:\n%s", tt.line, never, out)
+			}
+		}
+	}
+	if code, _, errs := u.run("config"); code != 1 || !strings.Contains(errs, `network "back"`) {
+		t.Errorf("without a flag: code %d: %s", code, errs)
+	}
+	if code, _, errs := u.run("config --no-interpolate --services"); code == 0 || !strings.Contains(errs, "--no-interpolate") {
+		t.Errorf("flags that exclude each other: code %d: %s", code, errs)
+	}
+	if _, out, _ := u.run("config --no-consistency --environment"); !strings.Contains(out, "COMPOSE_PROJECT_NAME=") || !strings.Contains(out, "B=2\n") {
+		t.Errorf("--environment: %s", out)
+	}
+}
+
 func TestConfigExplains(t *testing.T) {
 	u := newPerson(t, nil)
 	u.write("compose.yaml", "services:\n  web:\n    image: nginx:${TAG:-1}\n    environment: {A: \"${API_KEY}\"}\n")

@@ -71,11 +71,16 @@ func (a *app) load(ctx context.Context, services []string) (*spec.Project, error
 
 // loadFor is load for verbs that make no containers.
 func (a *app) loadFor(ctx context.Context, purpose spec.Purpose, services []string) (*spec.Project, error) {
+	return a.loadRaw(ctx, purpose, spec.Raw{}, services)
+}
+
+// loadRaw is loadFor for showing some of the file as it is written.
+func (a *app) loadRaw(ctx context.Context, purpose spec.Purpose, raw spec.Raw, services []string) (*spec.Project, error) {
 	in, err := a.input()
 	if err != nil {
 		return nil, err
 	}
-	in.Services, in.Purpose = services, purpose
+	in.Services, in.Purpose, in.Raw = services, purpose, raw
 	p, list := spec.Load(ctx, in)
 	list = append(slices.Clone(a.locationFaults), list...)
 	if list.HasErrors() {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/json"
 	"io"
 	"maps"
 	"slices"
@@ -16,6 +17,15 @@ func YAML(w io.Writer, p *spec.Project) error { return writeYAML(w, project(p)) 
 
 // JSON writes p as one JSON object.
 func JSON(w io.Writer, p *spec.Project) error { return writeJSON(w, project(p)) }
+
+// Model writes what spec.Uninterpolated gives, as YAML or JSON.
+func Model(w io.Writer, format string, model json.RawMessage) error {
+	v := asWritten(verbatim(model).tree())
+	if format == "json" {
+		return writeJSON(w, v)
+	}
+	return writeYAML(w, v)
+}
 
 func project(p *spec.Project) object {
 	var o object

@@ -62,6 +62,7 @@ func service(p *spec.Project, s *spec.Service) value {
 	o.add("entrypoint", command(s.Entrypoint))
 	o.add("provider", provider(s.Provider))
 	o.add("environment", environment(s))
+	o.add("env_file", envFiles(s.EnvFiles))
 	o.add("expose", texts(s.Expose))
 	o.add("external_links", texts(s.ExternalLinks))
 	o.add("extra_hosts", hosts(s.ExtraHosts))
@@ -251,6 +252,22 @@ func ulimits(p *spec.Project, at string, m map[string]spec.Ulimit) value {
 }
 
 // environment is the variables, with null for those that have no value.
+func envFiles(files []spec.EnvFile) value {
+	if len(files) == 0 {
+		return nil
+	}
+	var out list
+	for _, f := range files {
+		o := object{{"path", text(f.Path)}}
+		if !f.Required {
+			o.add("required", boolean(false))
+		}
+		o.add("format", str(f.Format))
+		out = append(out, o)
+	}
+	return out
+}
+
 func environment(s *spec.Service) value {
 	if len(s.Unset) == 0 {
 		return textMap(s.Environment)

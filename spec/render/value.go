@@ -21,6 +21,7 @@ type value interface {
 }
 
 type text string    // quoted where YAML would take it for something else
+type literal string // text that was not interpolated: its dollar signs are as in the file
 type integer int64  // a number
 type float float64  // a number
 type boolean bool   //
@@ -40,17 +41,19 @@ func (o *object) add(key string, v value) {
 	}
 }
 
-func (v text) yaml() *yaml.Node {
+func (v text) yaml() *yaml.Node        { return literal(interp.Escape(string(v))).yaml() }
+func (v text) json(b *bytes.Buffer)    { quote(b, interp.Escape(string(v))) }
+func (v literal) json(b *bytes.Buffer) { quote(b, string(v)) }
+
+func (v literal) yaml() *yaml.Node {
 	n := &yaml.Node{}
-	n.SetString(interp.Escape(string(v)))
+	n.SetString(string(v))
 	switch strings.ToLower(n.Value) {
 	case "y", "yes", "on", "n", "no", "off":
 		n.Style = yaml.SingleQuotedStyle // booleans to readers of YAML 1.1
 	}
 	return n
 }
-
-func (v text) json(b *bytes.Buffer) { quote(b, interp.Escape(string(v))) }
 
 // quote writes s as encoding/json does, < > and & as they are.
 func quote(b *bytes.Buffer, s string) {
@@ -268,6 +271,27 @@ func (v verbatim) tree() value {
 
 func (v verbatim) yaml() *yaml.Node     { return v.tree().yaml() }
 func (v verbatim) json(b *bytes.Buffer) { v.tree().json(b) }
+
+// asWritten is v for a model that was not interpolated.
+func asWritten(v value) value {
+	switch v := v.(type) {
+	case text:
+		return literal(v)
+	case list:
+		out := make(list, len(v))
+		for i, e := range v {
+			out[i] = asWritten(e)
+		}
+		return out
+	case object:
+		out := make(object, len(v))
+		for i, f := range v {
+			out[i] = field{f.key, asWritten(f.value)}
+		}
+		return out
+	}
+	return v
+}
 
 // figure is a number as its text.
 type figure string
