@@ -64,3 +64,20 @@ func (d *Described) Words() []string {
 var descriptions = [][]Described{
 	aboutModel, aboutProcess, aboutMounts, aboutNetwork, aboutResources, aboutLifecycle, aboutBuild, aboutDeploy,
 }
+
+// String says in a few words what may be written.
+func (f Form) String() string {
+	if int(f) < len(formNames) {
+		return formNames[f]
+	}
+	return ""
+}
+
+var formNames = [...]string{
+	String: "text", Scalar: "text or number", Bool: "true or false", Int: "whole number", Number: "number", Size: "size", Duration: "duration", Mode: "permissions",
+	Word: "one of a list", Hint: "text", PullPolicy: "policy", Command: "command line or list", Strings: "list of texts", Texts: "list", OneOrMany: "text or list",
+	Options: "mapping", OptionLists: "mapping", Pairs: "mapping or list of NAME=value", Hosts: "mapping or list of NAME=ADDRESS", Object: "object", Named: "mapping of names",
+	NamesOrNamed: "list of names or mapping", Objects: "list of objects", ShortOrObjects: "list of texts or objects", EnvFiles: "text or list", Ports: "list of ports",
+	ObjectOrString: "text or object", IntOrObject: "number or object", BoolOrString: "true, false or text", External: "true or false", AllOrObjects: "all or a list",
+	CountOrAll: "number or all",
+}

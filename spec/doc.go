@@ -14,6 +14,8 @@
 //	purpose.go      what of it matters to run, to show or to manage the project
 //	explain.go      where each value comes from, by the notes of trail.go
 //
+// Package editor, below this one, tells editors about files that are not valid yet.
+//
 // Every node keeps file, line and column on this way, so every fault and every
 // entry of Project.Sources names its real place. All faults of a pass come in one
 // list; a pass only starts when the one before had none.

@@ -72,7 +72,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
 	for _, make := range []func(*app) *cobra.Command{
 		newConfigCommand, newCreateCommand, newDaemonCommand, newDoctorCommand, newDownCommand, newDriftCommand, newExecCommand, newKillCommand,
-		newLoadCommand, newLogsCommand, newLsCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
+		newLoadCommand, newLogsCommand, newLsCommand, newLspCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
 		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newCompletionCommand,
 	} {
 		root.AddCommand(make(a))
