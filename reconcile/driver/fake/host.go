@@ -48,6 +48,7 @@ type Host struct {
 	nextPort   uint16
 	nextPid    int
 	ops        []string
+	garbage    map[string][]string // by room
 }
 
 // Program is the life of a container's process.
