@@ -39,8 +39,8 @@ func (e *Engine) adopt(ctx context.Context) error {
 		switch {
 		case c.Status == runtime.Running:
 			e.watch(c, c.StartedAt, false)
-		case c.Status == runtime.Stopped && c.oneOff && c.remove:
-			// run --rm, whose caller died with the daemon.
+		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.oneOff && c.remove:
+			// run --rm, whose caller died with the daemon, perhaps before the start.
 			if err := e.remove(ctx, c, true, nil); err != nil {
 				return err
 			}

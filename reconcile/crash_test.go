@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -180,4 +183,33 @@ func randomProject(r *rand.Rand) *spec.Project {
 		p.Networks["default"].Internal = true // another network: made anew
 	}
 	return p
+}
+
+// run --rm, whose caller and daemon died between the making of the container and its start.
+func TestAOneOffThatWasNotStartedGoesWithItsCaller(t *testing.T) {
+	run(t, func(b *bench) {
+		var dead atomic.Bool // after its death it does nothing any more
+		b.host.Fault = func(op string, after bool) error {
+			if strings.HasPrefix(op, "Containers.Start") {
+				dead.Store(true)
+			}
+			if dead.Load() {
+				return errCrash
+			}
+			return nil
+		}
+		p := project(service("web"))
+		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Remove: true, NoDeps: true}, runtime.IO{}, b.sink); err == nil {
+			b.Fatal("it was started")
+		}
+		if !dead.Load() {
+			b.Fatal("it was not tried")
+		}
+		b.shut()
+		b.host.Fault = nil
+		b.boot()
+		if rows := b.rows("shop"); len(rows) > 0 {
+			b.Errorf("got %v", rows)
+		}
+	})
 }

@@ -223,6 +223,32 @@ func (d *Driver) recover(ctx context.Context) error {
 	return nil
 }
 
+// decided waits for a monitor that has not come as far as its status, since the daemon died while it started the container. It has seen that:
+// before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
+// started a second time. nil: it has ended. One that does neither is killed.
+// Preconditions: nobody starts id.
+func (d *Driver) decided(id string, monitor identity) (*live, error) {
+	pidfd, err := monitor.open()
+	if errors.Is(err, errGone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer pidfd.Close()
+	for deadline := time.Now().Add(abortTime); ; time.Sleep(time.Millisecond) {
+		if l, err := d.adopt(id); err != nil || l != nil {
+			return l, err
+		}
+		if !monitor.alive() {
+			return nil, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, errors.Join(signal(pidfd, unix.SIGKILL), awaitEnd(pidfd))
+		}
+	}
+}
+
 func (d *Driver) recoverOne(id string) error {
 	l, err := d.adopt(id)
 	if err != nil || l != nil {
@@ -236,9 +262,7 @@ func (d *Driver) recoverOne(id string) error {
 		return err
 	}
 	if r.Boot == d.boot {
-		// A monitor that has not come as far as its status: the daemon died while it started the container. Nobody has heard
-		// of the start, so it is undone.
-		if err := r.Monitor.send(unix.SIGKILL); err != nil {
+		if l, err := d.decided(id, r.Monitor); err != nil || l != nil {
 			return err
 		}
 	}
