@@ -13,7 +13,7 @@ var aboutLifecycle = []Described{
 	{"services.*.depends_on.*.restart", Bool, "Restarts this service when that one is restarted or made anew.", nil},
 	{"services.*.depends_on.*.required", Bool, "Whether it is a fault when that service is not there or fails; by default true.", nil},
 	{"services.*.restart", Hint, "What follows when the process ends: no, always, unless-stopped, on-failure[:TIMES].", []string{"no", "always", "on-failure", "unless-stopped"}},
-	{"services.*.stop_signal", Scalar, "The signal that asks the process to end; by default the image's, else SIGTERM.", nil},
+	{"services.*.stop_signal", String, "The signal that asks the process to end; by default the image's, else SIGTERM.", nil},
 	{"services.*.stop_grace_period", Duration, "How long it may take to end before it is killed; by default 10s.", nil},
 	{"services.*.pre_start", Objects, "Steps that run, each in a container of its own, before the service starts.", nil},
 	{"services.*.pre_start[].command", Command, "What the step runs.", nil},

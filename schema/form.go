@@ -1,7 +1,9 @@
 package schema
 
-// Form is what may be written for an attribute. Everywhere null is "not said", and a text with a
-// variable may stand where a number or a boolean is meant.
+import "strings"
+
+// Form is what may be written for an attribute. A text with a variable may stand where a number or a
+// boolean is meant.
 type Form uint8
 
 const (
@@ -45,6 +47,23 @@ type Described struct {
 	Form   Form
 	Text   string   // what it is for, a sentence or two
 	Values []string // for Word, PullPolicy and Hint
+}
+
+// nullable are the attributes whose key may stand without a value: it is "not said" then. The required ones
+// are here too: that they are missing is the better fault.
+var nullable = map[string]bool{
+	"services": true, "networks": true, "volumes": true, "secrets": true, "configs": true, "models": true, "include": true,
+	"services.*.image": true, "services.*.command": true, "services.*.entrypoint": true, "services.*.develop": true, "services.*.deploy": true,
+	"services.*.extends": true, "services.*.extends.service": true, "services.*.extends.file": true,
+	"include[].path": true, "include[].project_directory": true, "include[].env_file": true,
+	"services.*.pre_start[].command": true, "services.*.post_start[].command": true, "services.*.pre_stop[].command": true, "services.*.develop.watch[].exec.command": true,
+	"services.*.env_file[].path": true, "services.*.volumes[].type": true, "services.*.volumes[].target": true, "services.*.configs[].source": true,
+	"services.*.secrets[].source": true, "services.*.build.secrets[].source": true, "services.*.ports[].target": true, "services.*.depends_on.*.condition": true,
+}
+
+// MayBeNull says whether the place may be written without a value. An entry of a mapping of names may.
+func (d *Described) MayBeNull() bool {
+	return d == nil || nullable[d.Path] || strings.HasSuffix(d.Path, ".*")
 }
 
 // Words are the values that may be written, true and false among them, nil when there is no list.

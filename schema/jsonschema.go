@@ -46,7 +46,7 @@ const (
 	boolText     = `^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy]([Ee][Ss])?|[Nn][Oo]?|[Oo]([Nn]|[Ff][Ff])|[TtFf01])$|` + variable
 	sizeText     = `^-?[0-9.]|` + variable
 	durationText = `^([+-]?[0-9.]|$)|` + variable
-	policyText   = `^(every_.*|refresh)?$|` + variable
+	policyText   = `^(every_.*|refresh)$|` + variable
 )
 
 func kinds(names ...string) *jsonNode { return &jsonNode{Type: names} }
@@ -82,14 +82,18 @@ func formOf(n *Node) *jsonNode {
 	}
 	if n.About.Form == Object { // the usual one stays flat, for who reads the schema
 		j := objectOf(n)
-		j.Type = []string{"object", "null"}
+		if n.About.MayBeNull() {
+			j.Type = []string{"object", "null"}
+		}
 		return j
 	}
 	j := shapes(n)
 	if len(j.AnyOf) == 0 {
-		return either(j, kinds("null")).flat()
+		j = either(j)
 	}
-	j.AnyOf = append(j.AnyOf, kinds("null"))
+	if n.About.MayBeNull() {
+		j.AnyOf = append(j.AnyOf, kinds("null"))
+	}
 	return j.flat()
 }
 
@@ -98,7 +102,7 @@ func shapes(n *Node) *jsonNode {
 	d := n.About
 	switch d.Form {
 	case Scalar:
-		return scalar()
+		return kinds("string", "number", "boolean")
 	case Bool:
 		return either(kinds("boolean"), text(boolText))
 	case Int:
@@ -193,8 +197,13 @@ func (j *jsonNode) flat() *jsonNode {
 	}
 	slices.Sort(types)
 	types = slices.Compact(types)
-	if len(rest) == 0 {
+	switch {
+	case len(rest) == 0:
 		return &jsonNode{Type: types}
+	case len(types) > 0:
+		rest = append(rest, &jsonNode{Type: types})
+	case len(rest) == 1:
+		return rest[0]
 	}
-	return &jsonNode{AnyOf: append(rest, &jsonNode{Type: types})}
+	return &jsonNode{AnyOf: rest}
 }

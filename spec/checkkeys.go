@@ -68,6 +68,10 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 				l.note(p.Key, fmt.Sprintf("%s: %s", key, below.Reason), "")
 			}
 		}
+		if p.Value.IsNull() && !below.About.MayBeNull() {
+			l.err(CodeType, p.Key, fmt.Sprintf("%s: expected a value (%s) but got null", p.Key.Path, below.About.Form), "give it a value, or remove the key")
+			continue
+		}
 		l.keysBelow(p.Value, below)
 	}
 }

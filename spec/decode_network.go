@@ -17,7 +17,7 @@ var endpointFields = fields[Endpoint]{
 	"ipv4_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv4 = d.address(n, true) },
 	"ipv6_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv6 = d.address(n, false) },
 	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = unique(d.items(n), d.str) },
-	"driver_opts":    func(d *decoder, n *tree.Node, e *Endpoint) { e.DriverOpts = d.options(n) },
+	"driver_opts":    func(d *decoder, n *tree.Node, e *Endpoint) { e.DriverOpts = d.settings(n) },
 	"mac_address":    func(d *decoder, n *tree.Node, e *Endpoint) { e.MacAddress = d.mac(n) },
 	"interface_name": func(d *decoder, n *tree.Node, e *Endpoint) { e.InterfaceName = d.interfaceName(n) },
 	"priority": func(d *decoder, n *tree.Node, e *Endpoint) {

@@ -85,8 +85,6 @@ func (d *decoder) platform(n *tree.Node) string {
 func (d *decoder) pullPolicy(n *tree.Node) string {
 	s := d.str(n)
 	switch s {
-	case "":
-		return ""
 	case "if_not_present":
 		return "missing"
 	case "always", "never", "missing", "build", "daily", "weekly":
@@ -143,7 +141,7 @@ var signals = []string{"HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE"
 	"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"}
 
 func (d *decoder) signal(n *tree.Node) string {
-	s := d.text(n)
+	s := d.str(n)
 	if v, err := strconv.Atoi(s); err == nil {
 		if v < 1 || v > 64 {
 			d.unfit(n, fmt.Sprintf("%d is not a signal", v), "signals are 1 to 64")

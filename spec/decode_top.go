@@ -33,7 +33,7 @@ func (d *decoder) external(n *tree.Node) external {
 var networkFields = fields[networkDraft]{
 	"name":        func(d *decoder, n *tree.Node, v *networkDraft) { v.Name = d.str(n) },
 	"driver":      func(d *decoder, n *tree.Node, v *networkDraft) { v.Driver = d.networkDriver(n) },
-	"driver_opts": func(d *decoder, n *tree.Node, v *networkDraft) { v.DriverOpts = d.options(n) },
+	"driver_opts": func(d *decoder, n *tree.Node, v *networkDraft) { v.DriverOpts = d.settings(n) },
 	"ipam":        func(d *decoder, n *tree.Node, v *networkDraft) { object(d, n, ipamFields, v) },
 	"external": func(d *decoder, n *tree.Node, v *networkDraft) {
 		v.external = d.external(n)
@@ -67,7 +67,7 @@ var poolFields = fields[IPAMPool]{
 	"subnet":        func(d *decoder, n *tree.Node, p *IPAMPool) { p.Subnet = d.prefix(n) },
 	"ip_range":      func(d *decoder, n *tree.Node, p *IPAMPool) { p.IPRange = d.prefix(n) },
 	"gateway":       func(d *decoder, n *tree.Node, p *IPAMPool) { p.Gateway = d.anyAddress(n) },
-	"aux_addresses": func(d *decoder, n *tree.Node, p *IPAMPool) { p.Aux = d.options(n) },
+	"aux_addresses": func(d *decoder, n *tree.Node, p *IPAMPool) { p.Aux = d.settings(n) },
 }
 
 // networkDraft is a network under decoding.
@@ -140,6 +140,16 @@ func (d *decoder) checkPool(n *tree.Node, p IPAMPool) {
 	}
 }
 
+// settings is options whose values must be said: those of drivers.
+func (d *decoder) settings(n *tree.Node) map[string]string {
+	for _, p := range n.Pairs {
+		if p.Value.IsNull() {
+			d.want(p.Value, "a string or a number")
+		}
+	}
+	return d.options(n)
+}
+
 // options is a mapping of scalars.
 func (d *decoder) options(n *tree.Node) map[string]string {
 	if n.Kind != tree.Mapping {
@@ -152,7 +162,7 @@ func (d *decoder) options(n *tree.Node) map[string]string {
 var volumeFields = fields[volumeDraft]{
 	"name":        func(d *decoder, n *tree.Node, v *volumeDraft) { v.Name = d.str(n) },
 	"driver":      func(d *decoder, n *tree.Node, v *volumeDraft) { v.Driver = d.volumeDriver(n) },
-	"driver_opts": func(d *decoder, n *tree.Node, v *volumeDraft) { v.DriverOpts = d.options(n) },
+	"driver_opts": func(d *decoder, n *tree.Node, v *volumeDraft) { v.DriverOpts = d.settings(n) },
 	"external": func(d *decoder, n *tree.Node, v *volumeDraft) {
 		v.external = d.external(n)
 		v.External = v.external.is
@@ -191,7 +201,7 @@ var secretFields = fields[fileDraft]{
 	"environment":     configFields["environment"],
 	"external":        configFields["external"],
 	"driver":          func(d *decoder, n *tree.Node, v *fileDraft) { v.Driver = d.str(n) },
-	"driver_opts":     func(d *decoder, n *tree.Node, v *fileDraft) { v.DriverOpts = d.options(n) },
+	"driver_opts":     func(d *decoder, n *tree.Node, v *fileDraft) { v.DriverOpts = d.settings(n) },
 	"template_driver": configFields["template_driver"],
 	"labels":          configFields["labels"],
 }
