@@ -60,7 +60,12 @@ generate: ## Write the generated files anew
 	$(GO) generate ./...
 
 .PHONY: bench
-bench: build ## Run the Go benchmarks
+bench: build ## Measure against the peers that are installed and print the table (root; BENCH='-only up -runs 3')
+	@.ci/packages e2fsprogs
+	$(GO) run ./internal/bench -bin $(STACK) $(BENCH)
+
+.PHONY: bench-go
+bench-go: build ## Run the Go benchmarks of the packages
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: demo

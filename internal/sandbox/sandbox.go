@@ -36,15 +36,18 @@ func Active() bool { return os.Getenv(stageEnv) == stageTest }
 // Main runs m in a sandbox and returns the exit code for os.Exit. Without the
 // privilege to make one it runs m outside: tests that need the sandbox call
 // Require, which skips loudly there, or fails where STACK_TEST_MUST names "sandbox".
-func Main(m *testing.M) int {
+func Main(m *testing.M) int { return Run(m.Run) }
+
+// Run is Main for a program that is no test: inside runs in a copy of the program, with its arguments.
+func Run(inside func() int) int {
 	switch os.Getenv(stageEnv) {
 	case stageTest:
-		return m.Run()
+		return inside()
 	case stageInit:
 		return initMain()
 	}
 	if os.Geteuid() != 0 {
-		return m.Run()
+		return inside()
 	}
 	code, err := outer()
 	if err != nil {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/klauspost/compress/gzip"
+)
+
+const (
+	small = "bench:1" // the image that containers are made of
+	large = "big:1"   // the one that is pulled
+)
+
+// writeArchive makes the image of containers, busybox and the probe, as a docker-archive.
+func writeArchive(ctx context.Context, dir string) (string, error) {
+	probe := filepath.Join(dir, "probe")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", probe, "github.com/stackrun/stack/internal/bench/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return "", err
+	}
+	var raw bytes.Buffer
+	w := tar.NewWriter(&raw)
+	for path, from := range map[string]string{"bin/probe": probe, "bin/busybox": busybox} {
+		body, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: 0o755, Size: int64(len(body))}); err != nil {
+			return "", err
+		}
+		if _, err := w.Write(body); err != nil {
+			return "", err
+		}
+	}
+	for _, applet := range []string{"sh", "true", "sleep", "cat"} {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + applet, Linkname: "busybox"}); err != nil {
+			return "", err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	img, err := imageOf(raw.Bytes())
+	if err != nil {
+		return "", err
+	}
+	tag, err := name.NewTag(small)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "image.tar")
+	return path, tarball.WriteToFile(path, tag, img)
+}
+
+func imageOf(layers ...[]byte) (v1.Image, error) {
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "amd64", OS: "linux", Config: v1.Config{Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}})
+	if err != nil {
+		return nil, err
+	}
+	for _, raw := range layers {
+		l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil })
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, l); err != nil {
+			return nil, err
+		}
+	}
+	return img, nil
+}
+
+// writeBig makes an OCI layout of an image of eight layers, each of about 58 MiB that gzip to about a third.
+func writeBig(dir string) (string, error) {
+	var layers [][]byte
+	for i := range 8 {
+		l, err := bigLayer(uint64(i))
+		if err != nil {
+			return "", err
+		}
+		layers = append(layers, l)
+	}
+	img, err := imageOf(layers...)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "layout")
+	l, err := layout.Write(path, empty.Index)
+	if err != nil {
+		return "", err
+	}
+	return path, l.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": large}))
+}
+
+// bigLayer is files of many sizes made of words that are drawn unevenly, as in programs and text.
+func bigLayer(seed uint64) ([]byte, error) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	words := make([][]byte, 4096)
+	for i := range words {
+		words[i] = make([]byte, 4+rng.IntN(12))
+		for j := range words[i] {
+			words[i][j] = byte(rng.IntN(256))
+		}
+	}
+	zipf := rand.NewZipf(rng, 1.2, 8, uint64(len(words)-1))
+	var packed bytes.Buffer
+	gz := gzip.NewWriter(&packed)
+	w := tar.NewWriter(gz)
+	for raw := 0; raw < 58<<20; {
+		size := 1 << (8 + rng.IntN(14))
+		body := make([]byte, 0, size+16)
+		for len(body) < size {
+			body = append(body, words[zipf.Uint64()]...)
+		}
+		path := fmt.Sprintf("usr/lib/l%d/d%d/f%d", seed, raw>>20, raw)
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: 0o644, Size: int64(len(body))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(body); err != nil {
+			return nil, err
+		}
+		raw += len(body)
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	if err := gz.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
+}

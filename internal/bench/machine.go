@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/cleanup"
+	"github.com/stackrun/stack/internal/registry"
+)
+
+// machine is the sandbox that everything is measured in.
+type machine struct {
+	bin      string // of stack
+	dir      string // a directory on the file system that is measured
+	fs       string // which that is
+	archive  string // docker-archive of the image `bench`
+	registry string // host:port of a registry that has big:1
+	running  []engine
+	undo     *cleanup.Cleanup
+}
+
+func newMachine(ctx context.Context, bin, data string) (m *machine, err error) {
+	m = &machine{undo: cleanup.Make()}
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if m.bin, err = filepath.Abs(bin); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(m.bin); err != nil {
+		return nil, fmt.Errorf("cannot measure: build it first with `make build`: %w", err)
+	}
+	if err := m.mount(ctx, data); err != nil {
+		return nil, err
+	}
+	if m.archive, err = writeArchive(ctx, m.dir); err != nil {
+		return nil, fmt.Errorf("cannot make the image: %w", err)
+	}
+	layout, err := writeBig(m.dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the large image: %w", err)
+	}
+	_, url, err := registry.Listen(layout)
+	if err != nil {
+		return nil, err
+	}
+	m.registry = strings.TrimPrefix(url, "http://")
+	return m, nil
+}
+
+func (m *machine) close() { m.undo.Clean() }
+
+// mount makes an ext4 with a journal in a file; where that cannot be, it is what data lies on.
+func (m *machine) mount(ctx context.Context, data string) error {
+	dir, err := os.MkdirTemp(data, "stack-bench-")
+	if err != nil {
+		return fmt.Errorf("cannot make a directory to measure in: %w", err)
+	}
+	m.undo.Add(func() { _ = os.RemoveAll(dir) })
+	image, at := filepath.Join(dir, "ext4"), filepath.Join(dir, "mnt")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return err
+	}
+	if err := makeExt4(ctx, image, at); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: state lies on %s itself, unpacking compares with other runs there only: %v\n", data, err)
+		m.dir, m.fs = at, data
+		return nil
+	}
+	m.undo.Add(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	m.dir, m.fs = at, "ext4, journaled, on a loop device"
+	return nil
+}
+
+func makeExt4(ctx context.Context, image, at string) error {
+	f, err := os.Create(image)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Truncate(12<<30), f.Close()); err != nil {
+		return err
+	}
+	for _, line := range [][]string{{"mkfs.ext4", "-q", "-F", image}, {"mount", "-o", "loop", image, at}} {
+		if out, err := exec.CommandContext(ctx, line[0], line[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", line[0], err, out)
+		}
+	}
+	return nil
+}
+
+// engines are all that are known, ours first; the ratios are to it.
+func (m *machine) engines() []engine {
+	return []engine{newStack(m), newDocker(m), newPodman(m), newOCIRuntime(m, "runc"), newOCIRuntime(m, "crun")}
+}
+
+// probe is the program of the containers, run on the host.
+func (m *machine) probe(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, filepath.Join(m.dir, "probe"), args...)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// report prints the table while it is made, as Markdown.
+type report struct {
+	out      io.Writer
+	m        *machine
+	failures []string
+}
+
+func newReport(out io.Writer, m *machine) *report {
+	r := &report{out: out, m: m}
+	fmt.Fprintf(out, "%s, %d processors; state on %s. Medians; in brackets how many times ours.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), m.fs)
+	head, rule := []string{"work"}, []string{"---"}
+	for _, e := range m.running {
+		head, rule = append(head, e.name()+" "+strings.TrimSpace(e.version())), append(rule, "---")
+	}
+	r.line(append(head, "goal")...)
+	r.line(append(rule, "---")...)
+	return r
+}
+
+func (r *report) line(cells ...string) { fmt.Fprintf(r.out, "| %s |\n", strings.Join(cells, " | ")) }
+
+// patience is how long one engine may take for one row, before it counts as not able to.
+const patience = 3 * time.Minute
+
+// row takes every figure so many times, the engines in turn.
+func (r *report) row(ctx context.Context, row row, runs int) error {
+	if row.once {
+		runs = 1
+	}
+	taken := make([][]sample, len(r.m.running)) // engine, figure
+	for i := range taken {
+		taken[i] = make([]sample, len(row.figures))
+	}
+	out := make([]bool, len(taken))
+	for range runs {
+		for i, e := range r.m.running {
+			if out[i] {
+				continue
+			}
+			within, cancel := context.WithTimeout(ctx, patience)
+			values, err := row.take(within, r.m, e)
+			cancel()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				out[i] = true
+				if !errors.Is(err, errNot) {
+					r.failures = append(r.failures, fmt.Sprintf("%s, %s: %v", row.work, e.name(), err))
+				}
+				continue
+			}
+			for f, v := range values {
+				taken[i][f].add(v)
+			}
+		}
+	}
+	for f, fig := range row.figures {
+		r.figure(row, fig, f, taken)
+	}
+	return nil
+}
+
+func (r *report) figure(row row, fig figure, f int, taken [][]sample) {
+	work := row.work
+	if fig.work != "" {
+		work += ": " + fig.work
+	}
+	cells := []string{work + ", " + fig.unit}
+	ours := math.NaN()
+	for i, e := range r.m.running {
+		v := taken[i][f].median()
+		switch {
+		case math.IsNaN(v):
+			cells = append(cells, "")
+		case e.name() == "stack":
+			ours = v
+			cells = append(cells, short(v))
+		case math.IsNaN(ours) || ours == 0 || v == 0:
+			cells = append(cells, short(v))
+		default:
+			cells = append(cells, fmt.Sprintf("%s (%s)", short(v), short(v/ours)))
+		}
+	}
+	goal := ""
+	if fig.goal > 0 {
+		goal = short(fig.goal)
+		if reached := ours <= fig.goal; !math.IsNaN(ours) && reached == fig.higher {
+			goal += ", missed"
+		}
+	}
+	r.line(append(cells, goal)...)
+}
+
+// short is v with as many digits as a noisy machine's figures deserve.
+func short(v float64) string {
+	switch {
+	case v >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+func (r *report) close() {
+	for _, f := range r.failures {
+		fmt.Fprintf(r.out, "\nnot measured: %s\n", f)
+	}
+}
