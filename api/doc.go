@@ -6,7 +6,7 @@
 //	GET  /v1/version                              Version
 //	GET  /v1/projects                             []reconcile.ProjectSummary
 //	GET  /v1/projects/{project}/containers        []reconcile.Container
-//	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   stream of Message.Log
+//	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   frames
 //	GET  /v1/projects/{project}/events                                                      stream of Message.Event
 //	GET  /v1/projects/{project}/drift             reconcile.Preview
 //	POST /v1/projects/{project}/plan              UpRequest                                 reconcile.Preview
@@ -20,7 +20,7 @@
 //
 // Stream: one Message a line (application/x-ndjson). The last one is Done or Error; a stream that
 // ends without either broke off. Upgrade: `101 UPGRADED` with `Upgrade: tcp`, then frames both ways (Frame),
-// the last one from the daemon holding a Message that is Done or Error.
+// the last one from the daemon holding a Message that is Done or Error. Frames: the same, from the daemon only.
 //
 // Every request carries VersionHeader. A daemon of another version answers 426 with KindVersion: what
 // travels is the program's own types, so both ends are of one build.

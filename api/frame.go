@@ -24,6 +24,7 @@ const (
 	FrameEOF     FrameKind = 4 // client → daemon: stdin ended
 	FrameSignal  FrameKind = 5 // client → daemon: 1 byte, the signal's number
 	FrameMessage FrameKind = 6 // daemon → client: a Message in JSON
+	FrameLog     FrameKind = 7 // daemon → client: log lines, see LogEncoder
 )
 
 // maxFrame bounds a payload, bytes.
@@ -95,7 +96,7 @@ func ReadFrame(r io.Reader) (FrameKind, []byte, error) {
 		return 0, nil, err
 	}
 	n := binary.BigEndian.Uint32(header[4:])
-	if header[1]|header[2]|header[3] != 0 || FrameKind(header[0]) > FrameMessage || n > maxFrame {
+	if header[1]|header[2]|header[3] != 0 || FrameKind(header[0]) > FrameLog || n > maxFrame {
 		return 0, nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("malformed frame: header % x", header))
 	}
 	payload := make([]byte, n)

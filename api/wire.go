@@ -49,10 +49,9 @@ type RunRequest struct {
 
 // Message is one line of a stream, or the payload of one FrameMessage. Exactly one field is set.
 type Message struct {
-	Event *reconcile.Event    `json:"event,omitempty"`
-	Log   *reconcile.LogEntry `json:"log,omitempty"`
-	Done  *Result             `json:"done,omitempty"`
-	Error *Error              `json:"error,omitempty"`
+	Event *reconcile.Event `json:"event,omitempty"`
+	Done  *Result          `json:"done,omitempty"`
+	Error *Error           `json:"error,omitempty"`
 }
 
 // Result is what a request that succeeded came to.

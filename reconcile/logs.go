@@ -69,25 +69,34 @@ type follower struct {
 	places map[string]*place // by path
 }
 
+// entryOf gives x to its container. The line stays the reader's.
 func entryOf(c *container, x logs.Entry) LogEntry {
-	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: slices.Clone(x.Line), Partial: x.Partial}
+	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: x.Line, Partial: x.Partial}
 }
 
-// stream is one log that is being merged.
-type stream struct {
-	c       *container
-	next    LogEntry
-	entries <-chan LogEntry
-	err     <-chan error
+// notice tells something about c's log.
+func (f *follower) notice(c *container) func(string) error {
+	return func(text string) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.each(LogEntry{Container: c.name, Service: c.service, Replica: c.number, Notice: true, Line: []byte(text)})
+	}
 }
 
 // history delivers what is there, merged by time.
 func (f *follower) history(ctx context.Context, list []*container) error {
+	o := logs.Options{Tail: f.options.Tail, Since: f.options.Since, Until: f.options.Until}
+	if len(list) == 1 { // nothing to merge
+		c := list[0]
+		o.Notice = f.notice(c)
+		return logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error { return f.deliver(c, x) })
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var merge streams
 	for _, c := range list {
-		s := f.open(ctx, c)
+		o.Notice = f.notice(c)
+		s := openStream(ctx, c, o)
 		ok, err := s.advance()
 		if err != nil {
 			return err
@@ -99,7 +108,7 @@ func (f *follower) history(ctx context.Context, list []*container) error {
 	heap.Init(&merge)
 	for len(merge) > 0 {
 		s := merge[0]
-		if err := f.deliver(s.c, s.next); err != nil {
+		if err := f.deliver(s.c, *s.next); err != nil {
 			return err
 		}
 		ok, err := s.advance()
@@ -115,54 +124,8 @@ func (f *follower) history(ctx context.Context, list []*container) error {
 	return ctx.Err()
 }
 
-// open starts reading one log.
-func (f *follower) open(ctx context.Context, c *container) *stream {
-	entries, failed := make(chan LogEntry, 64), make(chan error, 1)
-	go func() {
-		defer close(entries)
-		failed <- logs.Read(ctx, c.Config.Log.Path, logs.Options{Tail: f.options.Tail, Since: f.options.Since, Until: f.options.Until}, func(x logs.Entry) error {
-			select {
-			case entries <- entryOf(c, x):
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	return &stream{c: c, entries: entries, err: failed}
-}
-
-// advance reads the next entry; false at the end.
-func (s *stream) advance() (bool, error) {
-	next, ok := <-s.entries
-	if !ok {
-		return false, <-s.err
-	}
-	s.next = next
-	return true, nil
-}
-
-// streams is a heap by the time of the next entry.
-type streams []*stream
-
-func (h streams) Len() int { return len(h) }
-func (h streams) Less(i, j int) bool {
-	if d := h[i].next.Time.Compare(h[j].next.Time); d != 0 {
-		return d < 0
-	}
-	return h[i].c.name < h[j].c.name
-}
-func (h streams) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *streams) Push(x any)   { *h = append(*h, x.(*stream)) }
-func (h *streams) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
-}
-
 // deliver hands an entry on and remembers how far the log is read.
-func (f *follower) deliver(c *container, entry LogEntry) error {
+func (f *follower) deliver(c *container, x logs.Entry) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.places[c.Config.Log.Path]
@@ -170,11 +133,11 @@ func (f *follower) deliver(c *container, entry LogEntry) error {
 		p = &place{}
 		f.places[c.Config.Log.Path] = p
 	}
-	if !p.time.Equal(entry.Time) {
-		p.time, p.same = entry.Time, 0
+	if !p.time.Equal(x.Time) {
+		p.time, p.same = x.Time, 0
 	}
 	p.same++
-	return f.each(entry)
+	return f.each(entryOf(c, x))
 }
 
 // follow reads on, one goroutine per log, and looks again at each event of the project.
@@ -261,12 +224,15 @@ func (f *follower) read(ctx context.Context, c *container, o logs.Options) error
 	}
 	since := o.Since
 	f.mu.Unlock()
+	if skip == 0 {
+		o.Notice = f.notice(c)
+	}
 	return logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
 		if skip > 0 && x.Time.Equal(since) {
 			skip--
 			return nil
 		}
-		return f.deliver(c, entryOf(c, x))
+		return f.deliver(c, x)
 	})
 }
 

@@ -22,7 +22,8 @@ type UpOptions struct {
 	Timeout       *time.Duration // of stops; nil = each container's own grace
 	Wait          bool           // wait for running|healthy of everything
 	WaitTimeout   time.Duration
-	Parallel      int // steps that work at one time; 0 = the engine's own bound, -1 = none
+	Parallel      int    // steps that work at one time; 0 = the engine's own bound, -1 = none
+	Command       string // as typed, for the history
 }
 
 // DownOptions. Project is what the file says, if there is one: the loop works from labels.
@@ -72,6 +73,7 @@ type RunOptions struct {
 	Rows, Cols   uint16
 
 	RemoveOrphans bool
+	Command       string // as typed, for the history
 }
 
 // ExecOptions is one `exec`.
@@ -98,7 +100,7 @@ type LogOptions struct {
 	Until    time.Time
 }
 
-// LogEntry is one line of one container's output, without its newline.
+// LogEntry is one line of one container's output, without its newline. Line is valid until the function that is given the entry returns.
 type LogEntry struct {
 	Container string    `json:"container"` // shop-web-1
 	Service   string    `json:"service"`
@@ -107,6 +109,7 @@ type LogEntry struct {
 	Stream    string    `json:"stream"`            // stdout stderr
 	Line      []byte    `json:"line"`              // bytes as written
 	Partial   bool      `json:"partial,omitempty"` // the program has not ended the line (F/P tag of the CRI format)
+	Notice    bool      `json:"notice,omitempty"`  // no output, but a sentence about the log: what of it is missing, and why
 }
 
 // Container is one row of ps, and what exec, logs and wait look up.

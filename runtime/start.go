@@ -140,16 +140,9 @@ func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 		linux.Seccomp, linux.Resources = nil, nil // done here
 		spec.Linux = &linux
 	}
-	log := proto.Log{Path: c.Log.Path, MaxSize: c.Log.MaxSize, MaxFiles: c.Log.MaxFiles}
-	if log.MaxSize == 0 {
-		log.MaxSize = 10 << 20
-	}
-	if log.MaxFiles == 0 {
-		log.MaxFiles = 3
-	}
 	return &proto.Bootstrap{
 		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Groups: c.Groups,
-		Init: c.Init, StdinOpen: c.StdinOpen, Log: log,
+		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
 		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
 		Seccomp: filter,
 	}, nil

@@ -52,8 +52,8 @@ type Config struct {
 // LogConfig says where stdout and stderr go. Path "" = nowhere (logging driver none).
 type LogConfig struct {
 	Path     string `json:"path,omitempty"`     // <path>, rotated to <path>.1 …
-	MaxSize  int64  `json:"maxSize,omitempty"`  // bytes; 0 = 10 MiB
-	MaxFiles int    `json:"maxFiles,omitempty"` // 0 = 3
+	MaxSize  int64  `json:"maxSize,omitempty"`  // bytes of one file; 0 = no limit, and no rotation
+	MaxFiles int    `json:"maxFiles,omitempty"` // 0 = 1: what does not fit is dropped
 }
 
 // State is what List sees on the host.

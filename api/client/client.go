@@ -100,20 +100,13 @@ func (c *Client) Remove(ctx context.Context, project string, o reconcile.Service
 	return c.verb(ctx, project, "remove", o, s)
 }
 
-// Logs calls each with every line. It stops at each's first error and returns it.
+// Logs calls each with every line, which is valid until each returns. It stops at each's first error and returns it.
 func (c *Client) Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
 	text, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, http.MethodGet, path(project, "logs")+"?options="+url.QueryEscape(string(text)), nil,
-		func(m api.Message) error {
-			if m.Log == nil {
-				return nil
-			}
-			return each(*m.Log)
-		})
-	return err
+	return c.frames(ctx, path(project, "logs")+"?options="+url.QueryEscape(string(text)), each)
 }
 
 // Events calls s with what happens to project until ctx ends.

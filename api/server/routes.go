@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,23 +128,6 @@ func verb[O any](s *Server, do func(context.Context, string, O, reconcile.Sink) 
 			return api.Result{}, do(ctx, name, options, out.event)
 		})
 	}
-}
-
-func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	options := reconcile.LogOptions{Tail: -1}
-	name, err := project(r)
-	if text := r.URL.Query().Get("options"); err == nil && text != "" {
-		if err = json.Unmarshal([]byte(text), &options); err != nil {
-			err = errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %v", err))
-		}
-	}
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
-		return api.Result{}, s.engine.Logs(ctx, name, options, out.log)
-	})
 }
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {

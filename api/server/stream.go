@@ -49,12 +49,9 @@ func (s *Server) guard(do func() (api.Result, error)) (result api.Result, err er
 	return do()
 }
 
-// maxQueue bounds what a slow reader may leave unread before writers of log lines wait for it.
-const maxQueue = 1024
-
 // stream takes messages from any goroutine and writes them from one. Events never wait for the reader,
 // so that a client in Ctrl-Z does not hold up the engine: those that only tell progress of one thing
-// replace each other. Log lines do wait: a log is read from files and loses nothing by it.
+// replace each other.
 type stream struct {
 	cancel context.CancelFunc
 	send   func([]api.Message) error
@@ -125,21 +122,6 @@ func (s *stream) event(e reconcile.Event) {
 	}
 	s.queue = append(s.queue, api.Message{Event: &e})
 	s.more.Broadcast()
-}
-
-// log queues l, waiting while the reader is behind. It fails when the reader is gone.
-func (s *stream) log(l reconcile.LogEntry) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.queue) >= maxQueue && s.err == nil {
-		s.more.Wait()
-	}
-	if s.err != nil {
-		return s.err
-	}
-	s.queue = append(s.queue, api.Message{Log: &l})
-	s.more.Broadcast()
-	return nil
 }
 
 // sent waits until what was queued before is written or the reader is gone.

@@ -128,6 +128,9 @@ func logConfig(l plan.Logging, path string) (runtime.LogConfig, error) {
 		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
 	}
 	cfg := runtime.LogConfig{Path: path}
+	if l.Driver == "local" { // docker's defaults: json-file keeps everything, local does not
+		cfg.MaxSize, cfg.MaxFiles = 20<<20, 5
+	}
 	if v := l.Options["max-size"]; v != "" && v != "-1" {
 		n, err := units.Bytes(v)
 		if err != nil || n <= 0 {

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +20,12 @@ type watch struct {
 	events chan struct{} // one is enough: it is level-triggered
 }
 
-func newWatch(path string) (*watch, error) {
-	dir := filepath.Dir(path)
-	// The log of a container that has not started yet has no directory yet.
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
-	}
+func newWatch(d *dir) (*watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO|unix.IN_DELETE); err != nil {
+	if _, err := unix.InotifyAddWatch(fd, "/proc/self/fd/"+strconv.Itoa(d.fd), unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO|unix.IN_DELETE); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -118,7 +113,7 @@ func (r *reader) follow(ctx context.Context, current *os.File, w *watch) error {
 	}
 }
 
-// rewind goes to the start of a file that was truncated: a log of one file alone "rotates" so.
+// rewind goes to the start of a file that was truncated: by hand, or by a writer whose disk was full.
 func (r *reader) rewind(f *os.File, in *bufio.Reader, rest *[]byte) error {
 	st, err := f.Stat()
 	if err != nil {
@@ -140,57 +135,73 @@ func (r *reader) rewind(f *os.File, in *bufio.Reader, rest *[]byte) error {
 // the last look: the successor is the file numbered one less than the one that current is now.
 func (r *reader) next(current *os.File) (*os.File, error) {
 	if current == nil {
-		return openExisting(r.path)
-	}
-	was, err := current.Stat()
-	if err != nil {
-		return nil, err
+		return openExisting(r.dir, r.dir.name)
 	}
 	for tries := 0; ; tries++ {
-		name, moved, err := r.successor(was)
+		name, moved, gone, err := r.successor(current)
 		if err != nil || !moved {
 			return nil, err
 		}
-		f, err := openExisting(name)
+		f, err := openExisting(r.dir, name)
 		if err != nil || f == nil {
 			return nil, err
 		}
 		// A rotation between the two looks has put another file under that name: look again.
-		again, _, err := r.successor(was)
+		again, _, _, err := r.successor(current)
 		if err == nil && again == name || tries > 16 {
-			return f, err
+			if err == nil {
+				err = r.passed(current, gone)
+			}
+			if err != nil {
+				f.Close()
+				return nil, err
+			}
+			return f, nil
 		}
 		f.Close()
 	}
 }
 
-// successor names the file after the one that is was. moved is false while it is the newest.
-func (r *reader) successor(was os.FileInfo) (name string, moved bool, err error) {
-	st, err := os.Stat(r.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", false, nil // in the middle of a rotation: the event of its end comes
-	case err != nil:
-		return "", false, err
-	case os.SameFile(st, was):
-		return "", false, nil
+// passed counts current as read. When it is gone, files after it may be too; what rotation has dropped altogether tells.
+func (r *reader) passed(current *os.File, gone bool) error {
+	st, err := current.Stat()
+	if err != nil {
+		return err
 	}
-	before := r.path
+	r.before += st.Size()
+	if !gone {
+		return nil
+	}
+	missing := r.dir.dropped() > r.before
+	r.before = max(r.before, r.dir.dropped())
+	if missing && r.opt.Notice != nil {
+		return r.opt.Notice(overtaken)
+	}
+	return nil
+}
+
+// successor names the file after current. moved is false while that is the newest. gone says that it is not there any more: the
+// reader was slower than all the files, and goes on with the oldest that is left.
+func (r *reader) successor(current *os.File) (name string, moved, gone bool, err error) {
+	newest, err := r.dir.is(r.dir.name, current)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, false, nil // in the middle of a rotation: the event of its end comes
+	}
+	if err != nil || newest {
+		return "", false, false, err
+	}
+	before := r.dir.name
 	for i := 1; ; i++ {
-		st, err := os.Stat(numbered(r.path, i))
-		if err != nil {
-			// It is gone: the reader was slower than all the files. Go on with the oldest that is left.
-			return before, true, nil
+		same, err := r.dir.is(numbered(r.dir.name, i), current)
+		if err != nil || same {
+			return before, true, err != nil, nil
 		}
-		if os.SameFile(st, was) {
-			return before, true, nil
-		}
-		before = numbered(r.path, i)
+		before = numbered(r.dir.name, i)
 	}
 }
 
-func openExisting(name string) (*os.File, error) {
-	f, err := os.Open(name)
+func openExisting(d *dir, name string) (*os.File, error) {
+	f, err := d.open(name, unix.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -47,6 +47,84 @@ func Append(b []byte, e Entry) []byte {
 
 // Parse reads a line without its newline. Entry.Line is a part of line and not a copy.
 func Parse(line []byte) (Entry, error) {
+	if e, ok := parseOwn(line); ok {
+		return e, nil
+	}
+	return parseCRI(line)
+}
+
+// parseOwn reads a line as Append writes it. It is most of the work of reading a log: a tenth of parseCRI's.
+func parseOwn(line []byte) (e Entry, ok bool) {
+	const stamp = len("2006-01-02T15:04:05.000000000Z")
+	const head = stamp + len(" stdout F ")
+	if len(line) < head || line[head-1] != ' ' || line[head-3] != ' ' {
+		return e, false
+	}
+	switch string(line[stamp : head-3]) {
+	case " " + Stdout:
+		e.Stream = Stdout
+	case " " + Stderr:
+		e.Stream = Stderr
+	default:
+		return e, false
+	}
+	switch line[head-2] {
+	case 'F':
+	case 'P':
+		e.Partial = true
+	default:
+		return e, false
+	}
+	e.Line = line[head:]
+	e.Time, ok = parseStamp(line[:stamp])
+	return e, ok
+}
+
+// parseStamp reads a time of layout in UTC.
+func parseStamp(b []byte) (time.Time, bool) {
+	if b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' || b[19] != '.' || b[29] != 'Z' {
+		return time.Time{}, false
+	}
+	bad := byte(0)
+	number := func(from, to int) (n int) {
+		for _, c := range b[from:to] {
+			c -= '0'
+			if c > 9 {
+				bad = 1
+			}
+			n = 10*n + int(c)
+		}
+		return n
+	}
+	year, month, day := number(0, 4), number(5, 7), number(8, 10)
+	hour, minute, second, nano := number(11, 13), number(14, 16), number(17, 19), number(20, 29)
+	if bad != 0 || year < 1 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	// Days since 1970, with years that begin in March.
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	days := 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468
+	return time.Unix(int64(days)*86400+int64(hour*3600+minute*60+second), int64(nano)).UTC(), true
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
+
+// parseCRI reads what another writer may have written.
+func parseCRI(line []byte) (Entry, error) {
 	stamp, rest, ok1 := bytes.Cut(line, []byte{' '})
 	stream, rest, ok2 := bytes.Cut(rest, []byte{' '})
 	tag, text, ok3 := bytes.Cut(rest, []byte{' '})

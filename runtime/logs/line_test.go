@@ -55,3 +55,43 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The quick way and the thorough one read the same.
+func FuzzParseOwn(f *testing.F) {
+	for _, stamp := range []string{"2026-01-02T15:04:05.999999999Z", "2024-02-29T23:59:59.000000001Z", "2023-02-29T00:00:00.000000000Z", "2100-02-29T00:00:00.000000000Z",
+		"0000-01-01T00:00:00.000000000Z", "1969-12-31T23:59:59.999999999Z", "9999-12-31T23:59:60.000000000Z", "2026-13-01T00:00:00.000000000Z", "2026-01-02T15:04:05.99999999xZ"} {
+		for _, rest := range []string{" stdout F text", " stderr P ", " stdout X text", "  stdout F text", " stdout F"} {
+			f.Add(stamp + rest)
+		}
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got, ok := parseOwn([]byte(line))
+		if !ok {
+			return
+		}
+		want, err := parseCRI([]byte(line))
+		if err != nil || !got.Time.Equal(want.Time) || got.Stream != want.Stream || got.Partial != want.Partial || string(got.Line) != string(want.Line) {
+			t.Errorf("%q: got %v, want %v %v", line, got, want, err)
+		}
+	})
+}
+
+func TestParseStampIsEveryDay(t *testing.T) {
+	for day := time.Date(1, 1, 1, 12, 34, 56, 789, time.UTC); day.Year() < 2500; day = day.AddDate(0, 0, 1) {
+		text := day.Format(layout)
+		got, ok := parseStamp([]byte(text))
+		if !ok || !got.Equal(day) {
+			t.Fatalf("%s: got %v %v", text, got, ok)
+		}
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	line := Append(nil, Entry{Time: time.Now(), Stream: Stdout, Line: make([]byte, 100)})
+	line = line[:len(line)-1]
+	for b.Loop() {
+		if _, err := Parse(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options choose what Read delivers.
@@ -18,6 +20,9 @@ type Options struct {
 	Since, Until time.Time // zero = no bound; Since is included, Until is not
 	Follow       bool      // go on with what is written from now on
 	Done         <-chan struct{}
+
+	// Notice, when set, is called where lines are missing that were chosen and that rotation has dropped, with a sentence that says so.
+	Notice func(text string) error
 }
 
 // longest bounds a line of a log file: text, stamp and tags. What is longer is not ours and is skipped.
@@ -29,20 +34,31 @@ const longest = MaxLine + 256
 // With opt.Follow it goes on until ctx ends (its error is returned), f fails, opt.Until is past, or opt.Done
 // is closed: that says that nothing is written any more, and Read delivers the rest and returns nil.
 func Read(ctx context.Context, path string, opt Options, f func(Entry) error) error {
+	open := openDir
+	if opt.Follow {
+		open = makeDir // the log of a container that has not started yet has no directory yet
+	}
+	d, err := open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the log %s: %w", path, err)
+	}
+	defer d.close()
 	var w *watch
 	if opt.Follow {
 		// Before the first look, so that nothing falls between.
-		var err error
-		if w, err = newWatch(path); err != nil {
+		if w, err = newWatch(d); err != nil {
 			return fmt.Errorf("cannot follow the log %s: %w", path, err)
 		}
 		defer w.close()
 	}
-	files, err := openAll(path)
+	files, err := openAll(d)
 	if err != nil {
 		return fmt.Errorf("cannot read the log %s: %w", path, err)
 	}
-	r := &reader{opt: opt, deliver: f, path: path}
+	r := &reader{opt: opt, deliver: f, dir: d}
 	defer func() {
 		for _, f := range files {
 			f.Close()
@@ -51,6 +67,9 @@ func Read(ctx context.Context, path string, opt Options, f func(Entry) error) er
 	starts, skip, err := r.starts(files)
 	if err != nil {
 		return fmt.Errorf("cannot read the log %s: %w", path, err)
+	}
+	if err := r.noticeDropped(files, starts, skip); err != nil {
+		return err
 	}
 	for i := skip; i < len(files); i++ {
 		if _, err := files[i].Seek(starts[i], io.SeekStart); err != nil {
@@ -70,6 +89,12 @@ func Read(ctx context.Context, path string, opt Options, f func(Entry) error) er
 	if n := len(files); n > 0 {
 		current, files = files[n-1], files[:n-1]
 	}
+	r.before = d.dropped()
+	for _, f := range files {
+		if st, err := f.Stat(); err == nil {
+			r.before += st.Size()
+		}
+	}
 	return ended(r.follow(ctx, current, w))
 }
 
@@ -85,9 +110,9 @@ func ended(err error) error {
 
 // openAll opens the files of the log, oldest first. A rotation in between shows as the same file twice
 // or as a hole: then it is done again.
-func openAll(path string) ([]*os.File, error) {
+func openAll(d *dir) ([]*os.File, error) {
 	for tries := 0; ; tries++ {
-		files, whole, err := tryOpenAll(path)
+		files, whole, err := tryOpenAll(d)
 		if err != nil || whole || tries > 16 {
 			return files, err
 		}
@@ -97,9 +122,9 @@ func openAll(path string) ([]*os.File, error) {
 	}
 }
 
-func tryOpenAll(path string) (files []*os.File, whole bool, err error) {
+func tryOpenAll(d *dir) (files []*os.File, whole bool, err error) {
 	open := func(name string) (bool, error) {
-		f, err := os.Open(name)
+		f, err := d.open(name, unix.O_RDONLY)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -108,10 +133,10 @@ func tryOpenAll(path string) (files []*os.File, whole bool, err error) {
 		}
 		return err == nil, err
 	}
-	found, err := open(path)
+	found, err := open(d.name)
 	for i := 1; err == nil; i++ {
 		var more bool
-		if more, err = open(numbered(path, i)); !more {
+		if more, err = open(numbered(d.name, i)); !more {
 			break
 		}
 	}
@@ -125,16 +150,37 @@ func tryOpenAll(path string) (files []*os.File, whole bool, err error) {
 		return nil, true, nil
 	}
 	// Whole when the path still is what was opened under it, after all the others were.
-	now, statErr := os.Stat(path)
-	was, err := files[len(files)-1].Stat()
-	whole = found && statErr == nil && err == nil && os.SameFile(now, was) || !found && errors.Is(statErr, fs.ErrNotExist)
+	same, err := d.is(d.name, files[len(files)-1])
+	whole = found && same || !found && errors.Is(err, fs.ErrNotExist)
 	return files, whole, nil
 }
 
 type reader struct {
 	opt     Options
 	deliver func(Entry) error
-	path    string
+	lines   int   // found by Tail
+	before  int64 // bytes of the log, ever, before the file that is followed
+	dir     *dir
+}
+
+// noticeDropped tells of lines that were dropped, when the ones that are left do not satisfy what was asked for.
+func (r *reader) noticeDropped(files []*os.File, starts []int64, skip int) error {
+	if r.opt.Notice == nil || len(files) == 0 || skip > 0 || starts[0] > 0 || r.opt.Tail >= 0 && r.lines >= r.opt.Tail {
+		return nil
+	}
+	n := r.dir.dropped()
+	if n == 0 {
+		return nil
+	}
+	if since := r.opt.Since; !since.IsZero() {
+		first := make([]byte, longest)
+		k, _ := files[0].ReadAt(first, 0)
+		line, _, _ := bytes.Cut(first[:k], []byte{'\n'})
+		if e, err := Parse(line); err == nil && !e.Time.After(since) {
+			return nil
+		}
+	}
+	return r.opt.Notice(droppedNotice(n))
 }
 
 // starts says from which file, and from which offset in each, reading begins.
@@ -150,6 +196,7 @@ func (r *reader) starts(files []*os.File) (starts []int64, skip int, err error) 
 				return nil, 0, err
 			}
 			want -= got
+			r.lines += got
 		}
 		if skip == len(files) && len(files) > 0 && r.opt.Follow { // tail 0: from the end on
 			skip--

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -16,18 +16,18 @@ const (
 	// block is about how much is given to write(2) at once.
 	block = 64 << 10
 
-	DefaultMaxSize  = 10 << 20
-	DefaultMaxFiles = 3
+	noLimit = 1<<63 - 1
 )
 
 // Writer writes a container's streams to a file that rotates by size. It is for one goroutine at a time.
 type Writer struct {
-	path     string
+	dir      *dir
 	maxSize  int64
 	maxFiles int
 
 	f       *os.File
 	size    int64
+	dropped int64 // bytes of lines that rotation has removed, ever
 	out     []byte
 	pending map[string]*partial
 	latest  time.Time // of what was written last
@@ -41,27 +41,30 @@ type partial struct {
 	text []byte
 }
 
-// OpenWriter opens path for appending and makes it and its directory if need be. maxSize in bytes and maxFiles, which counts path
-// itself, take their defaults where 0.
+// OpenWriter opens path for appending and makes it and its directory if need be. maxSize is in bytes, 0 = no limit. maxFiles counts path
+// itself, 0 = 1. Both are the defaults of docker's json-file.
 func OpenWriter(path string, maxSize int64, maxFiles int) (*Writer, error) {
 	if maxSize <= 0 {
-		maxSize = DefaultMaxSize
+		maxSize = noLimit
 	}
-	if maxFiles <= 0 {
-		maxFiles = DefaultMaxFiles
-	}
-	w := &Writer{path: path, maxSize: maxSize, maxFiles: maxFiles, pending: map[string]*partial{}}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	d, err := makeDir(path)
+	if err != nil {
 		return nil, fmt.Errorf("cannot make the directory of a log: %w", err)
 	}
+	w := &Writer{dir: d, maxSize: maxSize, maxFiles: max(maxFiles, 1), pending: map[string]*partial{}}
 	if err := w.open(); err != nil {
+		d.close()
 		return nil, fmt.Errorf("cannot open a log: %w", err)
+	}
+	if maxSize != noLimit {
+		w.dropped = d.dropped()
+		w.shorten()
 	}
 	return w, nil
 }
 
 func (w *Writer) open() error {
-	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	f, err := w.dir.open(w.dir.name, unix.O_RDWR|unix.O_CREAT|unix.O_APPEND)
 	if err != nil {
 		return err
 	}
@@ -164,8 +167,12 @@ func (w *Writer) End(stream string) {
 func (w *Writer) Close() error {
 	w.End(Stdout)
 	w.End(Stderr)
+	w.dir.close()
 	return w.f.Close()
 }
+
+// Lost is how many bytes of output could not be written since the last success, and why.
+func (w *Writer) Lost() (int, error) { return w.lost, w.why }
 
 // flush writes out, all or nothing: a part of a line is never left in the file.
 func (w *Writer) flush() {
@@ -209,27 +216,64 @@ func (w *Writer) write(b []byte) bool {
 }
 
 // rotate renames path.1 to path.2 and so on, and path to path.1. Readers that follow have the file open and see it
-// renamed. A rotation that fails leaves the writer with the file that it has.
+// renamed. A rotation that fails leaves the writer with the file that it has. What it removes for good is counted first: a reader
+// is told that lines are missing.
 func (w *Writer) rotate() {
+	name := w.dir.name
 	if w.maxFiles == 1 {
-		if w.f.Truncate(0) == nil {
-			w.size = 0
-		}
+		w.drop(w.size)
+		w.startAnew(name)
 		return
 	}
+	w.drop(w.dir.size(numbered(name, w.maxFiles-1)))
 	for i := w.maxFiles - 2; i >= 1; i-- {
-		_ = os.Rename(numbered(w.path, i), numbered(w.path, i+1)) // most are not there yet
+		_ = w.dir.rename(numbered(name, i), numbered(name, i+1)) // most are not there yet
 	}
-	if err := os.Rename(w.path, numbered(w.path, 1)); err != nil {
+	if err := w.dir.rename(name, numbered(name, 1)); err != nil {
 		return
 	}
 	old := w.f
 	if err := w.open(); err != nil {
 		w.why = err
-		_ = os.Rename(numbered(w.path, 1), w.path)
+		_ = w.dir.rename(numbered(name, 1), name)
 		return
 	}
 	old.Close()
 }
 
-func numbered(path string, n int) string { return path + "." + strconv.Itoa(n) }
+// startAnew puts an empty file in the place of the log. Readers have the old one open, and do not miss its end.
+func (w *Writer) startAnew(name string) {
+	fresh, err := w.dir.open(name+".new", unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_APPEND)
+	if err == nil {
+		if err = w.dir.rename(name+".new", name); err == nil {
+			w.f.Close()
+			w.f, w.size = fresh, 0
+			return
+		}
+		fresh.Close()
+	}
+	// A full disk has no room for another file.
+	if w.f.Truncate(0) == nil {
+		w.size = 0
+	}
+}
+
+// shorten removes the files that an earlier, larger limit has left.
+func (w *Writer) shorten() {
+	for i := w.maxFiles; ; i++ {
+		name := numbered(w.dir.name, i)
+		size := w.dir.size(name)
+		if unix.Unlinkat(w.dir.fd, name, 0) != nil {
+			return
+		}
+		w.drop(size)
+	}
+}
+
+// drop counts n bytes of lines as removed.
+func (w *Writer) drop(n int64) {
+	if n > 0 {
+		w.dropped += n
+		w.dir.setDropped(w.dropped)
+	}
+}

@@ -78,6 +78,7 @@ type Bootstrap struct {
 	Seccomp     []byte // struct sock_filter[], native byte order; empty = none
 }
 
+// Log is a container's log, see package logs.
 type Log struct {
 	Path     string
 	MaxSize  int64

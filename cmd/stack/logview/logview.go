@@ -28,14 +28,28 @@ type View struct {
 	opt      Options
 	width    int               // of the longest prefix so far
 	colors   map[string]string // by prefix: SGR code
-	open     string            // container and stream whose line has not ended; "" = none
+	prefixes map[source]prefix
+	open     source // whose line has not ended; zero = nobody's
+	stream   string // of that line
 	openTo   io.Writer
 	buf      bytes.Buffer
 	controls controls // of the open line
 }
 
+// source is a container as an entry names it.
+type source struct {
+	container, service string
+	replica            int
+}
+
+// prefix is what stands before each line of a source, while the widest is width.
+type prefix struct {
+	text  string
+	width int
+}
+
 func New(out, err io.Writer, o Options) *View {
-	return &View{out: out, err: err, opt: o, colors: map[string]string{}}
+	return &View{out: out, err: err, opt: o, colors: map[string]string{}, prefixes: map[source]prefix{}}
 }
 
 // palette is docker compose's: six colours, then the same intense.
@@ -62,17 +76,20 @@ func (v *View) Name(container, service string, replica int) string {
 
 // Entry prints e.
 func (v *View) Entry(e reconcile.LogEntry) error {
+	if e.Notice {
+		return v.notice(e)
+	}
 	w, toTerminal := v.out, v.opt.OutTerminal
 	if e.Stream == "stderr" {
 		w, toTerminal = v.err, v.opt.ErrTerminal
 	}
-	key := e.Container + "\x00" + e.Stream
+	from := source{e.Container, e.Service, e.Replica}
 	v.buf.Reset()
-	if v.open != key {
+	if v.open != from || v.stream != e.Stream {
 		if err := v.Break(); err != nil {
 			return err
 		}
-		v.prefix(e)
+		v.prefix(from, e)
 		v.controls = controls{}
 	}
 	if toTerminal {
@@ -80,9 +97,9 @@ func (v *View) Entry(e reconcile.LogEntry) error {
 	} else {
 		v.buf.Write(e.Line)
 	}
-	v.open = ""
+	v.open = source{}
 	if e.Partial {
-		v.open, v.openTo = key, w
+		v.open, v.stream, v.openTo = from, e.Stream, w
 	} else {
 		v.buf.WriteByte('\n')
 	}
@@ -101,24 +118,42 @@ func (v *View) Line(text string) error {
 
 // Break ends a line that its program has not ended.
 func (v *View) Break() error {
-	if v.open == "" {
+	if v.open == (source{}) {
 		return nil
 	}
-	v.open = ""
+	v.open = source{}
 	_, err := io.WriteString(v.openTo, "\n")
 	return err
 }
 
-func (v *View) prefix(e reconcile.LogEntry) {
+// notice says on stderr what of a log is missing.
+func (v *View) notice(e reconcile.LogEntry) error {
+	if err := v.Break(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(v.err, "warning: log of "+v.Name(e.Container, e.Service, e.Replica)+": "+string(e.Line)+"\n")
+	return err
+}
+
+func (v *View) prefix(from source, e reconcile.LogEntry) {
 	if !v.opt.NoPrefix {
-		name := v.Expect(e.Container, e.Service, e.Replica)
-		text := name + strings.Repeat(" ", v.width-len([]rune(name))) + "  | "
-		if v.opt.Color {
-			text = "\x1b[" + v.colors[name] + "m" + text + "\x1b[0m"
+		p, ok := v.prefixes[from]
+		if !ok || p.width != v.width {
+			p = v.prefixOf(from)
+			v.prefixes[from] = p
 		}
-		v.buf.WriteString(text)
+		v.buf.WriteString(p.text)
 	}
 	if v.opt.Timestamps {
-		v.buf.WriteString(e.Time.UTC().Format("2006-01-02T15:04:05.000000000Z") + " ")
+		v.buf.Write(e.Time.UTC().AppendFormat(v.buf.AvailableBuffer(), "2006-01-02T15:04:05.000000000Z "))
 	}
+}
+
+func (v *View) prefixOf(from source) prefix {
+	name := v.Expect(from.container, from.service, from.replica)
+	text := name + strings.Repeat(" ", v.width-len([]rune(name))) + "  | "
+	if v.opt.Color {
+		text = "\x1b[" + v.colors[name] + "m" + text + "\x1b[0m"
+	}
+	return prefix{text, v.width}
 }

@@ -2,6 +2,7 @@ package logview
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -92,4 +93,34 @@ func FuzzControls(f *testing.F) {
 			t.Errorf("%q became %q, and that %q", line, once.String(), twice.String())
 		}
 	})
+}
+
+func TestNoticesGoToStderr(t *testing.T) {
+	var out, errs bytes.Buffer
+	v := New(&out, &errs, Options{Project: "shop"})
+	for _, e := range []reconcile.LogEntry{
+		entry("stdout", "begun", true),
+		{Container: "shop-web-1", Service: "web", Replica: 1, Notice: true, Line: []byte("lines are missing")},
+		entry("stdout", "a line", false),
+	} {
+		if err := v.Entry(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "web-1  | begun\nweb-1  | a line\n"; out.String() != want {
+		t.Errorf("stdout %q, want %q", out.String(), want)
+	}
+	if want := "warning: log of web-1: lines are missing\n"; errs.String() != want {
+		t.Errorf("stderr %q, want %q", errs.String(), want)
+	}
+}
+
+func BenchmarkEntry(b *testing.B) {
+	v := New(io.Discard, io.Discard, Options{Project: "shop", Color: true})
+	e := entry("stdout", strings.Repeat("x", 100), false)
+	for b.Loop() {
+		if err := v.Entry(e); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
