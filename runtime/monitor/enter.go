@@ -13,12 +13,16 @@ import (
 // enterFiles become descriptors 3, 4 and 5 of a process in mode enter.
 type enterFiles struct{ bootstrap, steps, pids int }
 
+// laterNamespace is joined after the clone: where cgroup2 is mounted with nsdelegate, as systemd does, a thread inside of a cgroup
+// namespace may put nobody from outside of it into a cgroup (cgroup_namespaces(7); clone3 says ENOENT).
+const laterNamespace = unix.CLONE_NEWCGROUP
+
 // enterContainer starts this program in mode enter inside the container whose init is the pidfd container, and in
 // its cgroups.
 //
-// Everything is joined before the clone, the mount namespace too, so that the new process never has a root or a working
-// directory of the host. Only the pid namespace is left to it, for its last step: before that it has power that no process of
-// the container may get hold of.
+// Nearly everything is joined before the clone, the mount namespace too, so that the new process never has a root or a working
+// directory of the host. The cgroup namespace is joined by the child (laterNamespace); the pid namespace is left to the program, for its
+// last step: before that it has power that no process of the container may get hold of.
 // setns of a mount namespace needs a thread whose root is not shared with others (setns(2)): one is spent on it.
 func enterContainer(container int, cgroups proto.Cgroup, files enterFiles) (int, *proto.Failure) {
 	// By fd: in the container's root there is no path to this program.
@@ -52,12 +56,12 @@ func enterContainer(container int, cgroups proto.Cgroup, files enterFiles) (int,
 			done <- result{0, platform("exec", "unshare", "", err)}
 			return
 		}
-		const all = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWNS
+		const all = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNS
 		if err := unix.Setns(container, all); err != nil { // all or none; by pidfd since Linux 5.8
 			done <- result{0, platform("exec", "setns", "", err)}
 			return
 		}
-		pid, err := cloneEnter(self, cgroup, files)
+		pid, err := cloneEnter(self, container, cgroup, files)
 		if err != nil {
 			done <- result{0, platform("exec", "clone", "", err)}
 			return
@@ -73,7 +77,7 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-func cloneEnter(self, cgroup int, files enterFiles) (int, error) {
+func cloneEnter(self, container, cgroup int, files enterFiles) (int, error) {
 	how := &cloneArgs{exitSignal: uint64(unix.SIGCHLD)}
 	if cgroup >= 0 {
 		how.flags, how.cgroup = unix.CLONE_INTO_CGROUP, uint64(cgroup)
@@ -93,7 +97,7 @@ func cloneEnter(self, cgroup int, files enterFiles) (int, error) {
 	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
 		return 0, errno
 	}
-	pid, errno := forkExec(how, self, files, empty, &argv[0], &env[0])
+	pid, errno := forkExec(how, self, container, files, empty, &argv[0], &env[0])
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
 	runtime.KeepAlive(argv)
 	runtime.KeepAlive(env)
@@ -110,16 +114,18 @@ func cloneEnter(self, cgroup int, files enterFiles) (int, error) {
 //
 //go:nosplit
 //go:norace
-func forkExec(how *cloneArgs, self int, files enterFiles, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
+func forkExec(how *cloneArgs, self, container int, files enterFiles, path *byte, argv, env **byte) (pid uintptr, errno syscall.Errno) {
 	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(how)), unsafe.Sizeof(*how), 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}
-	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.bootstrap), proto.FDBootstrap, 0)
-	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.steps), proto.FDReport, 0)
-	syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.pids), proto.FDPids, 0)
-	syscall.RawSyscall6(unix.SYS_EXECVEAT, uintptr(self), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)),
-		uintptr(unsafe.Pointer(env)), unix.AT_EMPTY_PATH, 0)
+	if _, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(container), laterNamespace, 0); errno == 0 {
+		syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.bootstrap), proto.FDBootstrap, 0)
+		syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.steps), proto.FDReport, 0)
+		syscall.RawSyscall(unix.SYS_DUP3, uintptr(files.pids), proto.FDPids, 0)
+		syscall.RawSyscall6(unix.SYS_EXECVEAT, uintptr(self), uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(argv)),
+			uintptr(unsafe.Pointer(env)), unix.AT_EMPTY_PATH, 0)
+	}
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 125, 0, 0)
 	}
