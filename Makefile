@@ -35,10 +35,11 @@ test: packages lint build testimages ## Run every test that this machine can: as
 	.ci/as-user
 
 .PHONY: test-vm
-test-vm: build testimages ## Run what depends on the kernel in a virtual machine: Linux 6.1, cgroup v2, then hybrid
-	@.ci/packages qemu-system-x86 busybox-static kmod
+test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
+	@.ci/packages qemu-system-x86 busybox-static kmod systemd
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -unit
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm
-	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid ./runtime ./runtime/cgroup ./runtime/monitor './internal/e2e:^TestSmoke$$'
 
 .PHONY: packages
 packages: ## Install the Debian packages that tests use (only what is missing)

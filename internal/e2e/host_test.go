@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,7 +29,13 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; it is for slow machines, and never slept through.
-const patience = 60 * time.Second
+var patience = slow * 60 * time.Second
+
+// slow is how many times slower than hardware the machine is: STACK_TEST_SLOW, of an emulated one.
+var slow = func() time.Duration {
+	n, _ := strconv.Atoi(os.Getenv("STACK_TEST_SLOW")) // unset or no number: not slow
+	return time.Duration(max(1, n))
+}()
 
 // host is one instance of stack: roots, configuration, a daemon.
 type host struct {

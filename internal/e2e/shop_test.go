@@ -21,6 +21,10 @@ func copyExample(t *testing.T, h *host, name string) *project {
 	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(t), "examples", name))); err != nil {
 		t.Fatal(err)
 	}
+	if slow > 1 && name == "shop" {
+		// How long servers may take is the example's own word, and about hardware.
+		p.write("compose.override.yaml", "services:\n  db: {healthcheck: {start_period: 10m, timeout: 1m}}\n  api: {healthcheck: {start_period: 10m, timeout: 1m}}\n")
+	}
 	return p
 }
 

@@ -81,20 +81,13 @@ func compile(root string, patterns []string, run string) ([]compiled, error) {
 	return tests, nil
 }
 
-// addStack gives the machine the built binary and the test images.
+// addStack gives the machine the built binary, the test images and the examples.
 func addStack(root, cache string) error {
-	bin := os.Getenv("STACK_TEST_BIN")
-	if bin == "" {
-		return fmt.Errorf("%s needs STACK_TEST_BIN, the binary to test: `make test-vm` builds it", wholeStack)
-	}
-	b, err := os.ReadFile(bin)
+	bin, err := testedBinary()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(root, "bin/stack"), b, 0o755); err != nil {
+	if err := copyFile(bin, filepath.Join(root, "bin/stack")); err != nil {
 		return err
 	}
 	// Layouts are named by the hash of their recipes; the tests know which is theirs.
@@ -108,7 +101,35 @@ func addStack(root, cache string) error {
 	if len(layouts) == 0 {
 		return fmt.Errorf("%s needs the test images: `make testimages` builds them", wholeStack)
 	}
-	return nil
+	// Its tests read the examples from the top of the repository, two directories above their own.
+	if err := os.CopyFS(filepath.Join(root, "examples"), os.DirFS("examples")); err != nil {
+		return err
+	}
+	return copyFile("go.mod", filepath.Join(root, "go.mod"))
+}
+
+func testedBinary() (string, error) {
+	bin := os.Getenv("STACK_TEST_BIN")
+	if bin == "" {
+		return "", fmt.Errorf("STACK_TEST_BIN must name the binary to test: `make test-vm` builds it")
+	}
+	return bin, nil
+}
+
+// copyFile copies a file with its mode, making the directories that it lies in.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, info.Mode().Perm())
 }
 
 func isDir(p string) bool {

@@ -5,10 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -17,7 +14,7 @@ const resultMark = "VM-RESULT"
 
 // cgroupLayouts are the shell lines that mount the control groups as a distribution would.
 var cgroupLayouts = map[string]string{
-	"v2": `mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	"v2": `mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
 for c in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$c > /sys/fs/cgroup/cgroup.subtree_control; done
 `,
 	"hybrid": `mount -t tmpfs tmpfs /sys/fs/cgroup
@@ -31,7 +28,7 @@ mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
 func script(tests []compiled, cgroups string) string {
 	var b strings.Builder
 	b.WriteString(`#!/bin/sh
-export PATH=/bin:/sbin HOME=/root GOTRACEBACK=all STACK_TEST_PROGRAMS=/programs STACK_TEST_BIN=/bin/stack STACK_TEST_CACHE=/images
+export PATH=/bin:/sbin HOME=/root GOTRACEBACK=all STACK_TEST_PROGRAMS=/programs STACK_TEST_BIN=/bin/stack STACK_TEST_CACHE=/images STACK_TEST_SLOW=5
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /dev/mqueue; mount -t devpts devpts /dev/pts; mount -t tmpfs tmpfs /dev/shm; mount -t mqueue mqueue /dev/mqueue
 ln -s /proc/self/fd /dev/fd
@@ -41,7 +38,7 @@ ln -s /proc/self/fd /dev/fd
 ip link set lo up; mkdir -p /run /tmp; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp; ulimit -n 65536
 `)
 	for _, t := range tests {
-		fmt.Fprintf(&b, "echo '=== %s'; cd %s; ./test -test.timeout 10m -test.v", t.pkg, t.dir)
+		fmt.Fprintf(&b, "echo '=== %s'; cd %s; ./test -test.timeout 15m -test.v", t.pkg, t.dir)
 		if t.run != "" {
 			fmt.Fprintf(&b, " -test.run '%s'", t.run)
 		}
@@ -51,69 +48,12 @@ ip link set lo up; mkdir -p /run /tmp; mount -t tmpfs tmpfs /run; mount -t tmpfs
 	return b.String()
 }
 
-// populate fills root with busybox, the modules and the scripts.
-func populate(root string, k kernelTree, script string) error {
-	for _, d := range []string{"bin", "sbin", "proc", "sys", "dev", "etc", "root", "usr/bin", "var/lib", "newroot", "lib/modules", "images"} {
-		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
-			return err
-		}
-	}
-	busybox, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return fmt.Errorf("busybox-static is not installed: %w", err)
-	}
-	// pivot_root(2) refuses to work from the initramfs itself: move into a tmpfs first.
-	const init = "#!/bin/busybox sh\n/bin/busybox mount -t tmpfs -o size=80% tmpfs /newroot\n" +
-		"for d in bin sbin etc root usr var lib t programs images run.sh; do /bin/busybox cp -a /$d /newroot/; done\n" +
-		"/bin/busybox mkdir -p /newroot/proc /newroot/sys /newroot/dev /newroot/usr/sbin\n" +
-		"/bin/busybox chroot /newroot /bin/busybox --install -s\n" +
-		"exec /bin/busybox switch_root /newroot /run.sh\n"
-	files := []struct {
-		name string
-		data []byte
-		mode fs.FileMode
-	}{
-		{"bin/busybox", busybox, 0o755},
-		{"init", []byte(init), 0o755},
-		{"run.sh", []byte(script), 0o755},
-		{"etc/passwd", []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"), 0o644},
-		{"etc/group", []byte("root:x:0:\nnogroup:x:65534:\n"), 0o644},
-	}
-	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(root, f.name), f.data, f.mode); err != nil {
-			return err
-		}
-	}
-	if err := os.Symlink("busybox", filepath.Join(root, "bin/sh")); err != nil {
-		return err
-	}
-	from, to := filepath.Join(k.dir, "lib/modules", k.release), filepath.Join(root, "lib/modules", k.release)
-	for _, part := range []string{"kernel/net", "kernel/fs/overlayfs", "kernel/drivers/net", "kernel/drivers/block", "kernel/lib", "kernel/crypto"} {
-		if src := filepath.Join(from, part); isDir(src) {
-			if err := os.CopyFS(filepath.Join(to, part), os.DirFS(src)); err != nil {
-				return err
-			}
-		}
-	}
-	lists, _ := filepath.Glob(filepath.Join(from, "modules.*"))
-	for _, l := range lists {
-		b, err := os.ReadFile(l)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(l)), b, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // boot runs the machine, shows its console, and counts the packages that passed.
-func boot(ctx context.Context, k kernelTree, initrd string, want int) error {
+func boot(ctx context.Context, k kernelTree, initrd, options string, want int) error {
 	// Emulated everywhere: a /dev/kvm inside of another virtual machine may be there and hang.
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "6144",
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
-		"-kernel", k.vmlinuz, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 loglevel=3 cgroup_enable=memory")
+		"-kernel", k.vmlinuz, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 loglevel=3 cgroup_enable=memory "+options)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

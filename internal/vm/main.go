@@ -2,6 +2,9 @@
 // (software emulation, no network card), where cgroup v2 is the only hierarchy.
 //
 //	go run ./internal/vm [-run REGEXP] [-cgroup v2|hybrid] [PACKAGE[:REGEXP]…]
+//	go run ./internal/vm -unit
+//
+// With -unit it boots systemd instead, installs the unit as `make install` does, and tries it: unit.sh.
 //
 // A package's own REGEXP says which of its tests run; -run says it for those without. It needs qemu-system-x86_64,
 // busybox-static, kmod and apt-get (for the kernel package). Everything that it makes is below the user's
@@ -19,19 +22,29 @@ import (
 	"time"
 )
 
-// What depends on the kernel, and a whole stack once.
-var defaultPackages = []string{"./internal/sandbox", "./runtime/...", "./network/...", "./image/...", "./volume/...", "./internal/e2e:^TestSmoke$"}
+// What depends on the kernel, and the whole stack with real servers.
+var defaultPackages = []string{"./internal/sandbox", "./runtime/...", "./network/...", "./image/...", "./volume/...", "./internal/e2e:" + wholeStackTests}
+
+// wholeStackTests are those that an emulated machine has time for.
+const wholeStackTests = "^(TestSmoke|TestShop|TestLifecycle|TestExec|TestProcess|TestMemoryLimit|TestHealth|TestRestartPolicy|TestDaemonKilled|TestVolumes|TestPorts|TestNoHalfMadeState)$"
 
 func main() {
 	run := flag.String("run", "", "run only tests that match")
 	cgroup := flag.String("cgroup", "v2", "cgroup layout of the machine: v2 or hybrid")
-	limit := flag.Duration("timeout", 20*time.Minute, "bound on the whole machine's life")
+	unit := flag.Bool("unit", false, "test the systemd unit instead, under this Debian's systemd")
+	limit := flag.Duration("timeout", 25*time.Minute, "bound on the whole machine's life")
 	flag.Parse()
 	pkgs := flag.Args()
 	if len(pkgs) == 0 {
 		pkgs = defaultPackages
 	}
-	if err := test(pkgs, *run, *cgroup, *limit); err != nil {
+	var err error
+	if *unit {
+		err = start(*limit, unitOptions, addUnit)
+	} else {
+		err = test(pkgs, *run, *cgroup, *limit)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
 		os.Exit(1)
 	}
@@ -42,6 +55,28 @@ func test(pkgs []string, run, cgroup string, limit time.Duration) error {
 	if !ok {
 		return fmt.Errorf("-cgroup %s is not known: expected v2 or hybrid", cgroup)
 	}
+	return start(limit, "", func(root, cache string) (string, int, error) {
+		tests, err := compile(root, pkgs, run)
+		if err != nil {
+			return "", 0, err
+		}
+		if err := buildPrograms(filepath.Join(root, "programs")); err != nil {
+			return "", 0, err
+		}
+		for _, t := range tests {
+			if t.pkg == wholeStack {
+				if err := addStack(root, cache); err != nil {
+					return "", 0, err
+				}
+			}
+		}
+		return script(tests, setUp), len(tests), nil
+	})
+}
+
+// start makes a machine and runs it to its end. fill puts into its root what it is for, and gives its script and the number of results
+// that this is to tell.
+func start(limit time.Duration, options string, fill func(root, cache string) (script string, want int, err error)) error {
 	cache, err := cacheDir()
 	if err != nil {
 		return err
@@ -56,21 +91,11 @@ func test(pkgs []string, run, cgroup string, limit time.Duration) error {
 	}
 	defer os.RemoveAll(tmp)
 	root := filepath.Join(tmp, "root")
-	tests, err := compile(root, pkgs, run)
+	script, want, err := fill(root, cache)
 	if err != nil {
 		return err
 	}
-	if err := buildPrograms(filepath.Join(root, "programs")); err != nil {
-		return err
-	}
-	for _, t := range tests {
-		if t.pkg == wholeStack {
-			if err := addStack(root, cache); err != nil {
-				return err
-			}
-		}
-	}
-	if err := populate(root, kernel, script(tests, setUp)); err != nil {
+	if err := populate(root, kernel, script); err != nil {
 		return err
 	}
 	initrd := filepath.Join(tmp, "initrd")
@@ -79,7 +104,7 @@ func test(pkgs []string, run, cgroup string, limit time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return boot(ctx, kernel, initrd, len(tests))
+	return boot(ctx, kernel, initrd, options, want)
 }
 
 // cacheDir is that of the test images (internal/testimage), where the kernel lies too.
