@@ -5,26 +5,31 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
 
 // adopt looks at what an earlier daemon left. What runs is supervised again and not touched. What has ended meanwhile is
-// treated as if it had ended now, unless a user stopped it. What was half-made is removed.
+// treated as if it had ended now, unless a user stopped it or it was killed, with the host perhaps: that is for the loop. What was
+// half-made is removed.
 func (e *Engine) adopt(ctx context.Context) error {
 	list, err := listContainers(ctx, e.drivers, "")
 	if err != nil {
 		return err
 	}
-	stopped := map[string]bool{}
-	if err := e.store.Each(bucketStopped, func(id string, _ []byte) error {
-		stopped[id] = true
+	if err := e.modernise(list); err != nil {
+		return err
+	}
+	records := map[string]*wish.Record{}
+	if err := e.store.Each(bucketProjects, func(name string, raw []byte) error {
+		if r, err := wish.Decode(raw); err == nil { // else the loop says so
+			records[name] = r
+		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	known := map[string]bool{}
 	for _, c := range list {
-		known[c.ID] = true
 		e.mu.Lock()
 		e.names[c.ID] = c.label()
 		for _, owner := range c.owners() {
@@ -44,20 +49,19 @@ func (e *Engine) adopt(ctx context.Context) error {
 			if err := e.remove(ctx, c, true, nil); err != nil {
 				return err
 			}
-		case c.Status == runtime.Stopped && c.Exit != nil && !stopped[c.ID] && !c.oneOff:
+		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && policyDecides(c, records[c.project]):
 			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
 		default:
 			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
 		}
 	}
-	for id := range stopped {
-		if !known[id] {
-			if err := e.store.Delete(bucketStopped, id); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
+}
+
+// policyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
+// start it, in its order.
+func policyDecides(c *container, r *wish.Record) bool {
+	return r == nil || !r.Off[c.id()] && !(killed(c.Exit) && r.Services[c.service])
 }
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.

@@ -72,7 +72,7 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 	at := "services." + s.Name
 	w := &plan.Service{
 		Name: s.Name, Replicas: s.Replicas, ContainerName: s.ContainerName, PullPolicy: s.PullPolicy,
-		DependsOn: map[string]plan.Dependency{}, Labels: map[string]string{},
+		DependsOn: map[string]plan.Dependency{}, Labels: map[string]string{}, StayDown: staysDown(s),
 	}
 	if s.ContainerName != "" && s.Replicas > 1 {
 		diags = append(diags, &diag.Diagnostic{
@@ -110,6 +110,15 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 	w.Labels[labelWorkingDir] = p.Dir
 	w.Labels[labelConfigFiles] = strings.Join(p.Files, ",")
 	return w, diags
+}
+
+// staysDown says whether the file has restart: "no" in so many words. Not to say anything means the same to the policy, and that is most
+// services of most files: what other hands kill of those comes up again.
+func staysDown(s *spec.Service) bool {
+	if s.Deploy != nil && s.Deploy.Restart != nil {
+		return s.Deploy.Restart.Condition == "none"
+	}
+	return s.RestartText == "no"
 }
 
 // notCarried refuses by name what the model can say and no driver does. The loader says it first; a project that comes by the

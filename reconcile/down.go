@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -29,25 +31,43 @@ func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink S
 		return err
 	}
 	defer release()
+	if err := e.beginCommand(project, "down", o, nil); err != nil {
+		return err
+	}
+	return e.takeDown(ctx, project, o, sink)
+}
+
+// takeDown is Down. Precondition: the project's turn is held and the command is on record.
+func (e *Engine) takeDown(ctx context.Context, project string, o DownOptions, sink Sink) error {
+	taken, err := e.takeAway(ctx, project, o, sink)
+	if err == nil && taken == nil { // nothing is left of it, the record neither
+		e.loop.drop(project)
+		return nil
+	}
+	return e.endCommand(project, err, func(r *wish.Record) { r.Drop(taken...) })
+}
+
+// takeAway returns the services that it took down, nil = all and everything.
+func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, sink Sink) (taken []string, _ error) {
 	m, err := e.members(ctx, project)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := e.desired(project)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	networks, err := e.ownNetworks(ctx, project)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	volumes, err := e.ownVolumes(ctx, project)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(m.list) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "No resource found to remove"})
-		return nil
+		return nil, nil
 	}
 
 	var gone []*container
@@ -75,24 +95,31 @@ func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink S
 		}
 		return e.dropAnonymous(project, plan.Container(c.service, c.number))
 	}); err != nil {
-		return err
+		return nil, err
 	}
 	if len(o.Services) > 0 {
-		return e.removeImages(ctx, project, gone, o.RemoveImages, sink) // the project goes on without them
+		return o.Services, e.removeImages(ctx, project, gone, o.RemoveImages, sink) // the project goes on without them
 	}
 	if err := e.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
-		return err
+		return nil, err
 	}
 	if err := e.removeImages(ctx, project, gone, o.RemoveImages, sink); err != nil {
-		return err
+		return nil, err
 	}
 	if len(orphans) > 0 {
-		return nil // their logs and the record are still needed
+		all := []string{}
+		for _, c := range m.list {
+			all = append(all, c.service)
+		}
+		if p != nil {
+			all = slices.AppendSeq(all, maps.Keys(p.Services))
+		}
+		return all, nil // their logs and the record are still needed
 	}
 	if err := os.RemoveAll(e.logDir(project)); err != nil {
-		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
+		return nil, fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
-	return e.store.Delete(bucketProjects, project)
+	return nil, e.store.Delete(bucketProjects, project)
 }
 
 func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, error) {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,18 +28,21 @@ type Store interface {
 type Options struct {
 	Roots roots.Roots
 	Store Store
+	Log   *slog.Logger // what it does of itself; nil = nowhere
 }
 
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
 // are safe for concurrent use.
 //
-// What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs. Lock
-// order: a project's pass, then a container's lock, then supervise's own.
+// What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
+// Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
 type Engine struct {
 	drivers driver.Set
 	roots   roots.Roots
 	store   Store
 	group   *supervise.Group
+	loop    *loop
+	log     *slog.Logger
 	hub     event.Hub
 	passes  locks // by project
 	single  locks // by container id
@@ -50,8 +54,11 @@ type Engine struct {
 
 	capabilities []string // that this process can give
 
+	wishes sync.Mutex // held while a record is changed
+
 	mu       sync.Mutex
 	names    map[string]named // of supervised containers, for their events
+	unmended map[string]bool  // containers that could not be mended as they run
 	shared   map[string]bool  // containers in whose pid or ipc namespace others live, or have lived
 	attached map[string]bool  // containers whose end a Run takes care of
 }
@@ -62,23 +69,29 @@ type named struct {
 	oneOff                 bool
 }
 
-// New makes an Engine and adopts what runs: containers are supervised again, nothing is restarted that its policy would not
-// restart, and what an earlier daemon left half-made is removed.
+// New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon
+// left half-made is removed. From then on, beside whatever is asked of it, it keeps the host as users have asked for (loop): what a
+// reboot or other hands have ended comes up again.
 func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, names: map[string]named{}, shared: map[string]bool{}}
+	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{}}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
 	var err error
 	if e.capabilities, err = caps.Available(); err != nil {
 		return nil, err
 	}
 	e.life, e.end = context.WithCancel(context.Background())
+	e.loop = newLoop(e)
 	e.group = supervise.New(keeper{e})
 	if err := e.adopt(ctx); err != nil {
 		e.stopWatching()
 		return nil, err
 	}
+	e.loop.start(e.life)
 	return e, nil
 }
 
@@ -101,12 +114,13 @@ func (e *Engine) Close(ctx context.Context) error {
 // stopWatching ends what goes on without a caller.
 func (e *Engine) stopWatching() {
 	e.end()
+	e.loop.stop()
 	e.group.Close() // nobody begins to follow after it
 	e.follows.Wait()
 }
 
-// Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted.
-func (e *Engine) Idle() bool { return e.busy.Load() == 0 && e.group.Active() == 0 }
+// Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted or healed.
+func (e *Engine) Idle() bool { return e.busy.Load() == 0 && e.group.Active() == 0 && e.loop.idle() }
 
 // enter counts a request in flight.
 func (e *Engine) enter() (leave func()) {
@@ -114,8 +128,19 @@ func (e *Engine) enter() (leave func()) {
 	return func() { e.busy.Add(-1) }
 }
 
-// pass takes the turn of project.
+// pass takes the turn of project for a command: healing stops for it, and looks again after it.
 func (e *Engine) pass(ctx context.Context, project string) (release func(), err error) {
+	unclaim := e.loop.claim(project)
+	unlock, err := e.turn(ctx, project)
+	if err != nil {
+		unclaim()
+		return nil, err
+	}
+	return func() { unlock(); unclaim() }, nil
+}
+
+// turn takes the turn of project without asking anybody to hurry.
+func (e *Engine) turn(ctx context.Context, project string) (release func(), err error) {
 	leave := e.enter()
 	unlock, err := e.passes.lock(ctx, project)
 	if err != nil {

@@ -22,7 +22,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	e.mu.Lock()
 	owner := e.names[id]
 	e.mu.Unlock()
-	release, err := e.pass(e.life, owner.project)
+	release, err := e.turn(e.life, owner.project)
 	if err != nil {
 		return // the engine ends; the next one's adopt comes here again
 	}

@@ -65,9 +65,6 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error
 		}
 		return err
 	}
-	if err := e.wantStopped(c, false); err != nil {
-		return err
-	}
 	e.warn(c, s.Warnings, sink)
 	e.watch(c, s.StartedAt, false)
 	return nil
@@ -84,6 +81,7 @@ func (e *Engine) warn(c *container, warnings []string, sink Sink) {
 func (e *Engine) watch(c *container, at time.Time, byPolicy bool) {
 	e.mu.Lock()
 	e.names[c.ID] = c.label()
+	delete(e.unmended, c.ID)
 	e.mu.Unlock()
 	if at.IsZero() {
 		at = time.Now()
@@ -318,21 +316,24 @@ func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) er
 	if err := e.drivers.Containers.Delete(ctx, c.ID); err != nil {
 		return err
 	}
-	e.group.Forget(c.ID)
-	e.mu.Lock()
-	delete(e.names, c.ID)
-	delete(e.shared, c.ID)
-	e.mu.Unlock()
+	e.forget(c.ID)
 	if err := e.drivers.Images.Remove(ctx, c.ID); err != nil {
-		return err
-	}
-	if err := e.wantStopped(c, false); err != nil {
 		return err
 	}
 	if !volumes {
 		return nil
 	}
 	return e.deleteAnonymous(ctx, c)
+}
+
+// forget drops what is in memory of a container that is gone.
+func (e *Engine) forget(id string) {
+	e.group.Forget(id)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.names, id)
+	delete(e.shared, id)
+	delete(e.unmended, id)
 }
 
 // deleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
@@ -377,25 +378,6 @@ func (e *Engine) usedSources(ctx context.Context) (map[string]bool, error) {
 		}
 	}
 	return used, nil
-}
-
-// bucketStopped holds the containers that a user has stopped, by id: unless-stopped and always look there when a daemon
-// finds them not running.
-const bucketStopped = "stopped"
-
-func (e *Engine) wantStopped(c *container, stopped bool) error {
-	switch c.spec.Restart.Name {
-	case "always", "unless-stopped", "on-failure":
-	default:
-		return nil // nobody would start it again anyway: no need to write
-	}
-	if stopped {
-		return e.store.Put(bucketStopped, c.ID, []byte(c.name))
-	}
-	if _, err := e.store.Get(bucketStopped, c.ID); errors.Is(err, errdefs.ErrNotFound) {
-		return nil
-	}
-	return e.store.Delete(bucketStopped, c.ID)
 }
 
 // statusOf is what the supervisor knows of c, or what the host does.

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -23,7 +21,6 @@ import (
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
-	"github.com/stackrun/stack/volume"
 )
 
 // container is one of ours on the host, its labels and facts read.
@@ -108,54 +105,11 @@ func listContainers(ctx context.Context, d driver.Set, project string) ([]*conta
 // Observe reads the host: everything that a plan for want has to know. Status of a container that its policy is about to
 // start again, and its health, are not on the host but in the Engine, which adds them.
 func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Observed, error) {
-	have := &plan.Observed{Images: map[string]string{}, Networks: map[string]plan.NetworkState{}, Volumes: map[string]plan.VolumeState{}}
-	// Side by side: each reads files or asks the kernel, and an up that changes nothing does little else.
-	var (
-		work      errgroup.Group
-		list      []*container
-		sandboxes []network.Sandbox
-		networks  []network.State
-		volumes   []volume.State
-	)
-	work.Go(func() (err error) {
-		list, err = listContainers(ctx, d, want.Project)
-		return err
-	})
-	work.Go(func() (err error) {
-		if sandboxes, err = d.Networks.Sandboxes(ctx); err != nil {
-			return fmt.Errorf("cannot list network namespaces: %w", err)
-		}
-		if networks, err = d.Networks.List(ctx); err != nil {
-			return fmt.Errorf("cannot list networks: %w", err)
-		}
-		return nil
-	})
-	work.Go(func() (err error) {
-		if volumes, err = d.Volumes.List(ctx); err != nil {
-			return fmt.Errorf("cannot list volumes: %w", err)
-		}
-		return nil
-	})
-	if err := work.Wait(); err != nil {
+	h, err := readHost(ctx, d, want.Project)
+	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]network.Sandbox, len(sandboxes))
-	for _, s := range sandboxes {
-		byID[s.ContainerID] = s
-	}
-	for _, c := range list {
-		have.Containers = append(have.Containers, observed(c, byID))
-	}
-	for _, n := range networks {
-		s := plan.NetworkState{Name: n.Config.ID, Project: n.Config.Labels[labelProject], Encoded: n.Config.Labels[labelWant]}
-		if !n.Healthy {
-			s.Problem = cmp.Or(n.Problem, "it is damaged")
-		}
-		have.Networks[s.Name] = s
-	}
-	for _, v := range volumes {
-		have.Volumes[v.Config.ID] = plan.VolumeState{Name: v.Config.ID, Project: v.Config.Labels[labelProject], Encoded: v.Config.Labels[labelWant]}
-	}
+	have := h.of(want.Project)
 	for _, s := range want.Services {
 		key := s.Spec.ImageKey()
 		// A service that is not to run may have no image: only its building would make one.
@@ -180,20 +134,20 @@ var statuses = map[runtime.Status]plan.Status{
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
 		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
-		Status: statuses[c.Status], Anonymous: c.anonymous,
+		Status: statuses[c.Status], Problem: c.Problem,
 	}
 	for net := range c.spec.Networks {
 		s.Networks = append(s.Networks, net)
 	}
 	slices.Sort(s.Networks)
 	if c.Exit != nil {
-		s.ExitCode = c.Exit.Code
+		s.ExitCode, s.Killed = c.Exit.Code, killed(c.Exit)
 	}
-	if s.Status == plan.StatusRunning && c.spec.NetworkMode == "" {
-		if box, ok := sandboxes[c.ID]; !ok {
-			s.Problem = "its network namespace is gone"
+	if box, ok := sandboxes[c.ID]; s.Status == plan.StatusRunning && c.spec.NetworkMode == "" {
+		if !ok {
+			s.NetworkProblem, s.MustRestart = "its network namespace is gone", true
 		} else if !box.Healthy {
-			s.Problem = cmp.Or(box.Problem, "its network is damaged")
+			s.NetworkProblem = cmp.Or(box.Problem, "its network is damaged")
 		}
 	}
 	return s
@@ -205,6 +159,13 @@ func (e *Engine) observe(ctx context.Context, want *plan.Desired) (*plan.Observe
 	if err != nil {
 		return nil, err
 	}
+	e.supervised(have)
+	have.Anonymous, err = e.keptAnonymous(want.Project)
+	return have, err
+}
+
+// supervised adds to have what is not on the host but in memory.
+func (e *Engine) supervised(have *plan.Observed) {
 	for i := range have.Containers {
 		c := &have.Containers[i]
 		s, ok := e.group.Status(c.ID)
@@ -212,12 +173,12 @@ func (e *Engine) observe(ctx context.Context, want *plan.Desired) (*plan.Observe
 			continue
 		}
 		c.Healthy = s.Health == health.Healthy
+		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
 		if s.State == supervise.Backoff && c.Status == plan.StatusExited {
 			c.Status = plan.StatusRestarting
 		}
+		c.MustRestart = c.MustRestart || e.stubborn(c.ID)
 	}
-	have.Anonymous, err = e.keptAnonymous(want.Project)
-	return have, err
 }
 
 func platform(s string) (v1.Platform, error) {

@@ -59,6 +59,10 @@ func (p *performer) Perform(ctx context.Context, s plan.Step) error {
 		return p.e.stopByID(ctx, op.ContainerID, op.Timeout, p.sink)
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
+	case plan.MendNetwork:
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.mendNetwork(ctx, op.ContainerID) })
+	case plan.MendContainer:
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.mendContainer(ctx, op.ContainerID) })
 	case plan.WaitReady:
 		return p.waitReady(ctx, op)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -27,7 +28,7 @@ type Preview struct {
 // Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
 // An up that is under way is waited for.
 func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Preview, error) {
-	release, err := e.pass(ctx, p.Name)
+	release, err := e.turn(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -81,22 +82,27 @@ func imageOf(s *plan.Service) plan.ID { return plan.ID{Kind: plan.KindImage, Nam
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
 // project was never up, or is down.
 func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
-	release, err := e.pass(ctx, project)
+	release, err := e.turn(ctx, project)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	p, err := e.desired(project)
+	r, err := e.wish(project)
 	if err != nil {
 		return nil, err
 	}
-	if p == nil {
+	if r == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot compare project %s with this host: it is not up", project))
 	}
-	want, err := e.desire(p, nil, "")
+	p, err := e.fileOf(project, r)
 	if err != nil {
 		return nil, err
 	}
+	want, err := e.desire(p, r.Scale, "")
+	if err != nil {
+		return nil, err
+	}
+	leaveOut(want, r)
 	// A file that cannot be read any more is a difference, not the end: the others are to be told too.
 	faults := digestFiles(p, want)
 	have, err := e.observe(ctx, want)
@@ -115,6 +121,9 @@ func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
 		addState(&out.Changes[i], have)
+		if out.Changes[i].Action != plan.Delete && r.Off[out.Changes[i].ID] {
+			out.Changes[i].Reasons = append(out.Changes[i].Reasons, plan.Reason{Path: "a command has stopped or removed it, so it stays as it is"})
+		}
 	}
 	sortChanges(out.Changes)
 	return out, nil
@@ -155,8 +164,28 @@ func addState(change *plan.Change, have *plan.Observed) {
 		switch {
 		case c.Status == plan.StatusExited:
 			change.Reasons = append(change.Reasons, plan.Reason{Path: fmt.Sprintf("it has exited with code %d", c.ExitCode)})
-		case c.Problem != "":
-			change.Reasons = append(change.Reasons, plan.Reason{Path: c.Problem})
+		default:
+			for _, problem := range []string{c.Problem, c.NetworkProblem} {
+				if problem != "" {
+					change.Reasons = append(change.Reasons, plan.Reason{Path: problem})
+				}
+			}
+		}
+	}
+}
+
+// leaveOut takes the services out of want that nobody has brought up. Their containers, if there are any, are no orphans.
+func leaveOut(want *plan.Desired, r *wish.Record) {
+	for name, s := range want.Services {
+		if !r.Services[name] {
+			delete(want.Services, name)
+			want.Known = append(want.Known, name)
+			continue
+		}
+		for dep := range s.DependsOn {
+			if !r.Services[dep] {
+				delete(s.DependsOn, dep)
+			}
 		}
 	}
 }

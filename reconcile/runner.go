@@ -117,8 +117,12 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if s.Restarts == 0 {
 			return // whoever started it has told
 		}
+		e.loop.kick(n.project) // others may wait for it
 		ev.Text = "Restarted"
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
+		if change != supervise.ChangeStopped {
+			defer e.loop.kick(n.project)
+		}
 		ev.Text, ev.Exit = "Exited", &s.Exit.Code
 		if s.Exit.Code != 0 {
 			ev.Detail = ended(s)
@@ -132,6 +136,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 		ev.Text, ev.Phase, ev.Exit = "Restarting", Working, nil
 	case supervise.ChangeHealth:
+		defer e.loop.kick(n.project)
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"

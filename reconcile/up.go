@@ -2,22 +2,17 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
-
-// bucketProjects holds the last applied file of each project.
-const bucketProjects = "projects"
 
 // Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
@@ -26,6 +21,7 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink
 		return err
 	}
 	defer release()
+	e.loop.pardon(p.Name)
 	want, err := e.desire(p, o.Scale, o.Pull)
 	if err != nil {
 		return err
@@ -92,12 +88,12 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 		return err
 	}
 	do := e.performer(p, want, sink)
-	if do.keep, err = e.persist(p); err != nil {
+	if do.keep, err = e.beginUp(p, want, o, pl); err != nil {
 		return err
 	}
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
-	return e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps)))
+	return e.endUp(ctx, p, want, o, e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))))
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
@@ -206,33 +202,4 @@ func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
 		}
 	}
 	return d
-}
-
-// persist records p as the last applied file of its project, and says whether the project had such a record.
-func (e *Engine) persist(p *spec.Project) (known bool, _ error) {
-	raw, err := json.Marshal(p)
-	if err != nil {
-		return false, fmt.Errorf("cannot record project %s: %w", p.Name, err)
-	}
-	old, err := e.store.Get(bucketProjects, p.Name)
-	if err == nil && string(old) == string(raw) {
-		return true, nil // an up that changes nothing writes nothing
-	}
-	return err == nil, e.store.Put(bucketProjects, p.Name, raw)
-}
-
-// desired is the last applied file of a project, nil when there is none.
-func (e *Engine) desired(project string) (*spec.Project, error) {
-	raw, err := e.store.Get(bucketProjects, project)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	p := new(spec.Project)
-	if err := json.Unmarshal(raw, p); err != nil {
-		return nil, fmt.Errorf("cannot read the record of project %s: %w", project, err)
-	}
-	return p, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -140,12 +141,16 @@ func (e *Engine) Stop(ctx context.Context, project string, o ServiceOptions, sin
 		return err
 	}
 	defer release()
+	if err := e.beginCommand(project, "stop", o, off(list)); err != nil {
+		return err
+	}
+	return e.endCommand(project, e.stopAll(ctx, m, list, o, sink), nil)
+}
+
+func (e *Engine) stopAll(ctx context.Context, m *members, list []*container, o ServiceOptions, sink Sink) error {
 	return m.each(ctx, list, true, func(c *container) error {
 		if c.Status == runtime.Created {
 			return nil
-		}
-		if err := e.wantStopped(c, true); err != nil {
-			return err
 		}
 		return e.stop(ctx, c, o.Timeout, sink)
 	})
@@ -161,6 +166,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 	if len(m.list) == 0 {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
 	}
+	e.loop.pardon(project)
 	if err := e.startAll(ctx, m, list, sink); err != nil {
 		return err
 	}
@@ -170,8 +176,11 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 	return nil
 }
 
+// startAll starts containers in their order. Those that it has started are wished for from then on.
 func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
-	return m.each(ctx, list, false, func(c *container) error {
+	var mu sync.Mutex
+	var started []*container
+	err := m.each(ctx, list, false, func(c *container) error {
 		for _, dep := range m.deps.Needs(c.service) {
 			if err := e.awaitDependency(ctx, m, c, dep); err != nil {
 				return err
@@ -183,8 +192,20 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 			return fmt.Errorf("cannot start container %s: %w", c.name, err)
 		}
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started"})
+		mu.Lock()
+		defer mu.Unlock()
+		started = append(started, c)
 		return nil
 	})
+	if len(list) == 0 {
+		return err
+	}
+	return e.endCommand(list[0].project, err, on(started))
+}
+
+// startAgain is the second half of a restart that was cut short.
+func (e *Engine) startAgain(ctx context.Context, m *members, list []*container) error {
+	return e.startAll(ctx, m, list, nil)
 }
 
 // awaitDependency waits until the containers of dep are as c needs them.
@@ -221,13 +242,12 @@ func (e *Engine) Restart(ctx context.Context, project string, o ServiceOptions, 
 	if !o.NoDeps && len(o.Services) > 0 {
 		list = m.followers(list)
 	}
-	if err := m.each(ctx, list, true, func(c *container) error {
-		if c.Status == runtime.Created {
-			return nil
-		}
-		return e.stop(ctx, c, o.Timeout, sink)
-	}); err != nil {
+	e.loop.pardon(project)
+	if err := e.beginCommand(project, "restart", o, nil); err != nil {
 		return err
+	}
+	if err := e.stopAll(ctx, m, list, o, sink); err != nil {
+		return e.endCommand(project, err, nil)
 	}
 	return e.startAll(ctx, m, list, sink)
 }
@@ -295,6 +315,11 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			list = append(list, c)
 		}
 	}
+	if sig == unix.SIGKILL {
+		if _, err := e.changeWish(project, off(list)); err != nil {
+			return err
+		}
+	}
 	return m.each(ctx, list, true, func(c *container) error {
 		if o.RemoveOrphans && c.orphan(p) {
 			return e.killOrphan(ctx, c, sink)
@@ -307,9 +332,6 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		}
 		say(Working, "Killing", "")
 		if sig == unix.SIGKILL {
-			if err := e.wantStopped(c, true); err != nil {
-				return err
-			}
 			zero := time.Duration(0)
 			if err := e.stop(ctx, c, &zero, nil); err != nil {
 				return err
@@ -344,7 +366,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 		if c.Status != runtime.Running || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || c.orphan(p) && !o.RemoveOrphans {
 			continue
 		}
-		err := e.wantStopped(c, true)
+		_, err := e.changeWish(project, off([]*container{c}))
 		if err == nil {
 			e.group.Stop(c.ID)
 			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
@@ -385,11 +407,14 @@ func (e *Engine) Remove(ctx context.Context, project string, o ServiceOptions, s
 		return err
 	}
 	defer release()
+	if !o.Stop { // those that run are left alone
+		list = slices.DeleteFunc(list, func(c *container) bool { return c.Status == runtime.Running || c.Status == runtime.Paused })
+	}
+	if _, err := e.changeWish(project, off(list)); err != nil {
+		return err
+	}
 	return m.each(ctx, list, true, func(c *container) error {
 		if c.Status == runtime.Running || c.Status == runtime.Paused {
-			if !o.Stop {
-				return nil
-			}
 			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}

@@ -25,6 +25,12 @@ type Options struct {
 	Timeout       *time.Duration  // of stops; nil = each container's own
 	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
 	Held          map[string]bool // services whose last update has failed: what they differ in from the file is no reason to do it again
+
+	// Heal asks for what is damaged or missing only: nothing is made anew because the file or an image is other than the
+	// container, nothing is removed, nothing is started that has ended by itself. No Services are none.
+	Heal bool
+	Off  map[ID]bool // with Heal: containers that a user has stopped or removed
+	Hold map[ID]bool // with Heal: resources to leave for a later time, and what needs them to start
 }
 
 // ImageKey is how an image is named in Observed.Images and Options.Refresh.
@@ -55,11 +61,13 @@ func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
 	for _, name := range b.order {
 		b.decide(name)
 	}
-	if !opt.OwnOnly {
+	if !opt.OwnOnly && !opt.Heal {
 		b.rerunCompleted()
 	}
-	if b.checkImages(); b.diags.HasErrors() {
-		return nil, b.diags
+	if !opt.Heal { // there one container that cannot be made must not keep the others from being healed
+		if b.checkImages(); b.diags.HasErrors() {
+			return nil, b.diags
+		}
 	}
 	if b.emit(); b.diags.HasErrors() {
 		return nil, b.diags
@@ -116,6 +124,7 @@ type replica struct {
 	action  Action
 	reasons []Reason
 	done    bool // has completed, and somebody waits for just that
+	late    bool // is to start, but not in this plan
 
 	next *ContainerState // its successor, of an update that goes on; nil = none
 	ends []int           // its turn in a rolling update
@@ -132,7 +141,7 @@ type surplus struct {
 
 // starts says whether a container of d is started by this plan.
 func (d *decision) starts() bool {
-	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action != NoOp })
+	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action != NoOp && r.action != Mend })
 }
 
 func (b *builder) selectServices() {
@@ -153,7 +162,7 @@ func (b *builder) selectServices() {
 		return
 	}
 	chosen := map[string]bool{}
-	if len(b.opt.Services) == 0 {
+	if len(b.opt.Services) == 0 && !b.opt.Heal {
 		for _, name := range all {
 			chosen[name] = true
 		}
@@ -176,7 +185,7 @@ func (b *builder) selectServices() {
 	b.diverged = map[string][]Reason{}
 	for name, w := range b.want.Networks {
 		h, ok := b.have.Networks[name]
-		if ok && !w.External && h.Project == b.want.Project {
+		if ok && !w.External && h.Project == b.want.Project && !b.opt.Heal {
 			if reasons := Diff(h.Encoded, Encode(w.Spec)); len(reasons) > 0 {
 				b.diverged[name] = reasons
 			}
@@ -301,6 +310,9 @@ func (b *builder) decide(name string) {
 		}
 		byNumber[n] = r
 	}
+	if b.opt.Heal {
+		d.surplus = nil
+	}
 	for n := 1; len(byNumber) < s.Replicas; n++ {
 		if byNumber[n] == nil {
 			byNumber[n] = &replica{number: n}
@@ -308,7 +320,14 @@ func (b *builder) decide(name string) {
 	}
 	for n, r := range byNumber {
 		r.name = s.NameOf(b.want.Project, n)
-		b.decideReplica(d, r, encoded)
+		if b.opt.Heal {
+			b.healReplica(d, r)
+		} else {
+			b.decideReplica(d, r, encoded)
+		}
+		if r.have == nil && r.action == NoOp && !r.late {
+			continue // it is not there, and not to be
+		}
 		d.replicas = append(d.replicas, r)
 	}
 	slices.SortFunc(d.replicas, func(x, y *replica) int { return cmp.Compare(x.number, y.number) })
@@ -317,6 +336,9 @@ func (b *builder) decide(name string) {
 		if r.have != nil && r.have.Status != StatusCreated && (r.action == Replace || r.action == Restart) {
 			d.disturbs = true
 		}
+		if b.opt.Heal && (r.action == Create || r.action == Start && r.have.Status == StatusExited) {
+			d.disturbs = true // it was there a moment ago
+		}
 	}
 }
 
@@ -324,6 +346,10 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 	c := r.have
 	if c == nil {
 		r.action, r.reasons = Create, []Reason{{Path: "it does not exist"}}
+		return
+	}
+	if c.Gone != "" {
+		r.action, r.reasons = Replace, []Reason{{Path: c.Gone}}
 		return
 	}
 	if r.reasons = b.differences(d.service, r, encoded); len(r.reasons) == 0 && r.next != nil {
@@ -342,6 +368,10 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 	if c.Active() {
 		if r.reasons = b.disturbances(d.service, c); len(r.reasons) > 0 {
 			r.action = Restart
+			return
+		}
+		if r.reasons = c.mendable(); len(r.reasons) > 0 {
+			r.action = Mend
 			return
 		}
 	}
@@ -378,11 +408,16 @@ func (b *builder) differences(s *Service, r *replica, encoded string) []Reason {
 // disturbances are why a container that is right as it is must stop and start again.
 func (b *builder) disturbances(s *Service, c *ContainerState) []Reason {
 	var reasons []Reason
-	if c.Problem != "" {
-		reasons = append(reasons, Reason{Path: c.Problem})
+	if c.MustRestart {
+		reasons = c.problems()
 	}
 	if b.opt.OwnOnly {
 		return reasons
+	}
+	for _, m := range s.Spec.Mounts {
+		if why := b.lost(m); why != "" {
+			reasons = append(reasons, Reason{Path: why})
+		}
 	}
 	for _, net := range c.Networks {
 		if b.diverged[net] != nil {

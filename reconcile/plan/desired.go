@@ -19,8 +19,9 @@ type Service struct {
 	PullPolicy    string                `json:"pullPolicy,omitempty"`
 	Spec          Spec                  `json:"spec"`
 	DependsOn     map[string]Dependency `json:"dependsOn,omitempty"`
-	Labels        map[string]string     `json:"labels,omitempty"` // of the tool's own, beyond what Spec has; not compared
-	Update        *Rollout              `json:"update,omitempty"` // nil = all containers at once
+	StayDown      bool                  `json:"stayDown,omitempty"` // the file says in so many words that nobody restarts it
+	Labels        map[string]string     `json:"labels,omitempty"`   // of the tool's own, beyond what Spec has; not compared
+	Update        *Rollout              `json:"update,omitempty"`   // nil = all containers at once
 	Rollback      *Rollout              `json:"rollback,omitempty"`
 }
 

@@ -53,7 +53,7 @@ func (b *builder) orphans() {
 	var names []string
 	for i := range b.have.Containers {
 		c := &b.have.Containers[i]
-		if c.OneOff || b.want.Services[c.Service] != nil || slices.Contains(b.want.Known, c.Service) {
+		if c.OneOff || b.opt.Heal || b.want.Services[c.Service] != nil || slices.Contains(b.want.Known, c.Service) {
 			continue
 		}
 		if !b.opt.RemoveOrphans {
@@ -87,7 +87,7 @@ func (b *builder) emitPull(d *decision) {
 	key := d.service.Spec.ImageKey()
 	makes := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
 	_, local := b.have.Images[key]
-	if !makes || local && !b.opt.Refresh[key] {
+	if !makes || local && !b.opt.Refresh[key] || d.service.PullPolicy == "never" {
 		return
 	}
 	if n := b.pulls[key]; n != 0 {
@@ -115,6 +115,7 @@ func (b *builder) emitNetworks() {
 		h, exists := b.have.Networks[name]
 		id := ID{Kind: KindNetwork, Name: name}
 		switch {
+		case b.opt.Heal && (b.opt.Hold[id] || w.External || exists && h.Project != b.want.Project):
 		case w.External && !exists:
 			b.diags = append(b.diags, &diag.Diagnostic{
 				Code: "external-network-missing", Summary: "an external network is not there", Detail: fmt.Sprintf("network %s is declared external and does not exist", name),
@@ -137,7 +138,7 @@ func (b *builder) emitNetworks() {
 			b.networks[name] = netSteps{remove, b.step(CreateNetwork{name}, id, why, []int{remove}, nil)}
 		case h.Problem != "":
 			why := Reason{Path: h.Problem}
-			b.change(id, name, Create, why)
+			b.change(id, name, Mend, why)
 			b.networks[name] = netSteps{create: b.step(CreateNetwork{name}, id, why, nil, nil)}
 		}
 	}
@@ -160,6 +161,7 @@ func (b *builder) emitVolumes() {
 		h, exists := b.have.Volumes[name]
 		id := ID{Kind: KindVolume, Name: name}
 		switch {
+		case b.opt.Heal && (b.opt.Hold[id] || w.External || exists && (h.Problem == "" || h.Project != b.want.Project)):
 		case w.External && !exists:
 			b.diags = append(b.diags, &diag.Diagnostic{
 				Code: "external-volume-missing", Summary: "an external volume is not there", Detail: fmt.Sprintf("volume %s is declared external and does not exist", name),
@@ -175,6 +177,10 @@ func (b *builder) emitVolumes() {
 				Severity: diag.Warning, Code: "volume-of-another-project", Summary: "a volume of this name was not made for this project; it is used as it is",
 				Detail: fmt.Sprintf("volume %s is of project %q", name, h.Project), Hint: "declare it external: true", Address: "volumes." + w.Key,
 			})
+		case h.Problem != "":
+			why := Reason{Path: h.Problem}
+			b.change(id, name, Mend, why)
+			b.volumes[name] = b.step(CreateVolume{name}, id, why, nil, nil)
 		default:
 			// What is in a volume is worth more than its settings: it is never made anew without being asked to.
 			if reasons := Diff(h.Encoded, Encode(w.Spec)); len(reasons) > 0 {
@@ -191,7 +197,7 @@ func (b *builder) emitVolumes() {
 func (b *builder) used(of func(*Service) []string) []string {
 	set := map[string]bool{}
 	for _, service := range b.order {
-		if s := b.want.Services[service]; s.Replicas > 0 {
+		if s := b.want.Services[service]; s.Replicas > 0 && !(b.opt.Heal && b.decided[service].rests()) {
 			for _, name := range of(s) {
 				set[name] = true
 			}
@@ -209,7 +215,7 @@ func (b *builder) networksOf(s *Service) []string {
 	}
 	if d := b.decided[s.Name]; d != nil {
 		for _, r := range d.replicas {
-			if r.action == Start || r.action == Restart {
+			if r.action == Start || r.action == Restart || r.action == Mend {
 				for _, name := range r.have.Networks {
 					set[name] = true
 				}
@@ -311,6 +317,10 @@ func (b *builder) emitStarts(d *decision) {
 			continue
 		}
 		id, why := Container(s.Name, r.number), r.reasons[0]
+		if r.action == Mend {
+			b.emitMend(s, r, id)
+			continue
+		}
 		twins := d.twins(r)
 		if r.action == Create || r.action == Replace {
 			op := CreateContainer{Service: s.Name, Replica: r.number, Name: r.name}
@@ -362,9 +372,12 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 		settled := true // as it is, it meets the condition
 		var numbers []int
 		for _, r := range d.replicas {
+			if b.opt.Heal && b.settled(r, dep.Condition) {
+				continue
+			}
 			numbers = append(numbers, r.number)
 			starts = append(starts, r.start)
-			settled = settled && r.action == NoOp && (dep.Condition == Started || dep.Condition == Healthy && r.have.Healthy || dep.Condition == Completed && r.done)
+			settled = settled && b.settled(r, dep.Condition)
 		}
 		if settled {
 			continue
@@ -379,7 +392,7 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 				if op.Optional {
 					waitNeeds, waitAfter = nil, starts
 				}
-				b.waits[key] = b.step(op, Container(name, d.replicas[0].number), why, waitNeeds, waitAfter)
+				b.waits[key] = b.step(op, Container(name, numbers[0]), why, waitNeeds, waitAfter)
 			}
 			wait = []int{b.waits[key]}
 		}

@@ -22,6 +22,7 @@ type VolumeState struct {
 	Name    string
 	Project string
 	Encoded string
+	Problem string // why it does not work as it is
 }
 
 // Status of a container, as the plan needs it.
@@ -45,13 +46,22 @@ type ContainerState struct {
 	Encoded   string // Spec as it was made
 	Image     string // image id it was made from
 	Status    Status
-	ExitCode  int // when exited
+	ExitCode  int  // when exited
+	Killed    bool // exited: by a SIGKILL that neither we nor the kernel's want of memory sent, or with nobody to see it
 	Healthy   bool
+	Unhealthy bool              // runs, and its health check says that it does not work
 	Anonymous map[string]string // target → volume
 	Networks  []string          // names on the host
-	Problem   string            // what is missing of it while it runs (its network), "" = nothing
 	Succeeds  string            // ID of the container that a rolling update replaces by it, "" = none
 	Relieved  bool              // its names and ports have gone to its successor
+
+	// What is wrong with it while it runs; "" = nothing. Both can be put right as it runs, unless MustRestart says that this has not helped
+	// or cannot.
+	Problem        string
+	NetworkProblem string // of its network namespace
+	MustRestart    bool
+
+	Gone string // what it is made of that is not there any more, so that it has to be made anew; "" = nothing
 }
 
 // Active says whether the container runs, or will again without our doing.

@@ -23,7 +23,7 @@ type CreateNetwork struct{ Name string }
 // DeleteNetwork removes a network that nobody uses.
 type DeleteNetwork struct{ Name string }
 
-// CreateVolume makes a named volume.
+// CreateVolume makes a named volume, or the directory of one that has lost it.
 type CreateVolume struct{ Name string }
 
 // DeleteVolume removes a volume and what is in it.
@@ -67,6 +67,20 @@ type DeleteContainer struct {
 	Volumes       bool
 }
 
+// MendNetwork repairs the network namespace of a container that runs, without a restart of it.
+type MendNetwork struct {
+	Service     string
+	Name        string
+	ContainerID string
+}
+
+// MendContainer puts back the limits of a container that runs, without a restart of it.
+type MendContainer struct {
+	Service     string
+	Name        string
+	ContainerID string
+}
+
 // WaitReady waits until the containers of Service with the numbers Replicas (nil = all) meet Condition: those that the file
 // wants, not one that the same plan takes away. Optional: if they do not, that is a warning.
 type WaitReady struct {
@@ -85,6 +99,8 @@ func (CreateContainer) operation() {}
 func (StartContainer) operation()  {}
 func (StopContainer) operation()   {}
 func (DeleteContainer) operation() {}
+func (MendNetwork) operation()     {}
+func (MendContainer) operation()   {}
 func (WaitReady) operation()       {}
 
 func (o PullImage) String() string       { return "pull image " + o.Ref }
@@ -96,6 +112,8 @@ func (o CreateContainer) String() string { return "create container " + o.Name }
 func (o StartContainer) String() string  { return "start container " + o.Name }
 func (o StopContainer) String() string   { return "stop container " + o.Name }
 func (o DeleteContainer) String() string { return "delete container " + o.Name }
+func (o MendNetwork) String() string     { return "mend the network of container " + o.Name }
+func (o MendContainer) String() string   { return "mend container " + o.Name }
 func (o WaitReady) String() string {
 	what := map[Condition]string{Started: "started", Healthy: "healthy", Completed: "completed"}[o.Condition]
 	if o.Optional {

@@ -13,6 +13,7 @@ const (
 	Create  Action = "create"
 	Start   Action = "start"
 	Restart Action = "restart"
+	Mend    Action = "mend" // put right as it runs or is used
 	Replace Action = "recreate"
 	Delete  Action = "remove"
 	Pull    Action = "pull"

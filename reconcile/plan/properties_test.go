@@ -53,7 +53,7 @@ func (m *model) do(op Operation) error {
 		}
 		delete(m.Networks, op.Name)
 	case CreateVolume:
-		if _, there := m.Volumes[op.Name]; there {
+		if v, there := m.Volumes[op.Name]; there && v.Problem == "" {
 			return fmt.Errorf("it is there")
 		}
 		m.Volumes[op.Name] = VolumeState{Name: op.Name, Project: m.want.Project, Encoded: Encode(m.want.Volumes[op.Name].Spec)}
@@ -81,7 +81,23 @@ func (m *model) do(op Operation) error {
 		if c == nil || !c.Active() {
 			return fmt.Errorf("it does not run")
 		}
-		c.Status, c.Healthy, c.ExitCode, c.Problem = StatusExited, false, 137, ""
+		c.Status, c.Healthy, c.ExitCode = StatusExited, false, 137
+		c.heal()
+	case MendNetwork:
+		c := m.find(op.ContainerID)
+		if c == nil || c.Status != StatusRunning {
+			return nil // it may have ended meanwhile
+		}
+		if err := m.whole(c.Networks); err != nil {
+			return err
+		}
+		c.NetworkProblem = ""
+	case MendContainer:
+		c := m.find(op.ContainerID)
+		if c == nil || c.Status != StatusRunning {
+			return nil
+		}
+		c.Problem = ""
 	case DeleteContainer:
 		c := m.find(op.ContainerID)
 		if c == nil || c.Active() {
@@ -104,6 +120,22 @@ func (m *model) do(op Operation) error {
 	return nil
 }
 
+// heal is what another run does.
+func (c *ContainerState) heal() {
+	c.Problem, c.NetworkProblem, c.MustRestart, c.Unhealthy, c.Killed = "", "", false, false, false
+}
+
+// whole says whether networks are there and in order. One that the file has no more is for nobody to make; only --no-recreate and
+// healing get to those.
+func (m *model) whole(networks []string) error {
+	for _, net := range networks {
+		if n, there := m.Networks[net]; m.want.Networks[net].Name != "" && (!there || n.Problem != "") {
+			return fmt.Errorf("network %s is not there, or %q", net, n.Problem)
+		}
+	}
+	return nil
+}
+
 func (m *model) replica(service string, number int) *ContainerState {
 	for i := range m.Containers {
 		if c := &m.Containers[i]; c.Service == service && c.Replica == number && !c.OneOff {
@@ -117,15 +149,15 @@ func (m *model) start(c *ContainerState) error {
 	if c == nil || c.Status == StatusRunning || c.Status == StatusPaused {
 		return fmt.Errorf("it runs, or is not there")
 	}
-	for _, net := range c.Networks {
-		// One that the file has no more is for nobody to make; only --no-recreate gets here.
-		if n, there := m.Networks[net]; m.want.Networks[net].Name != "" && (!there || n.Problem != "") {
-			return fmt.Errorf("network %s is not there, or %q", net, n.Problem)
-		}
+	if c.Gone != "" {
+		return fmt.Errorf("%s", c.Gone)
+	}
+	if err := m.whole(c.Networks); err != nil {
+		return err
 	}
 	for _, mount := range m.want.Services[c.Service].Spec.Mounts {
-		if _, there := m.Volumes[mount.Source]; mount.Source != "" && !there {
-			return fmt.Errorf("volume %s is not there", mount.Source)
+		if v, there := m.Volumes[mount.Source]; mount.Source != "" && (!there || v.Project == m.want.Project && v.Problem != "") {
+			return fmt.Errorf("volume %s is not there, or %q", mount.Source, v.Problem)
 		}
 	}
 	// Ports of the host. Somebody whom the plan does not touch and who has one is for the preflight.
@@ -134,7 +166,8 @@ func (m *model) start(c *ContainerState) error {
 			return fmt.Errorf("%s has its port", o.Name)
 		}
 	}
-	c.Status, c.Healthy, c.Problem = StatusRunning, false, ""
+	c.Status, c.Healthy = StatusRunning, false
+	c.heal()
 	return nil
 }
 
@@ -147,6 +180,7 @@ func (m *model) meets(c *ContainerState, cond Condition) bool {
 	case Completed:
 		if c.Status == StatusRunning || c.Status == StatusRestarting {
 			c.Status, c.ExitCode, c.Healthy = StatusExited, 0, false
+			c.heal() // problems are of what runs
 		}
 		return c.Status == StatusExited && c.ExitCode == 0
 	}
@@ -277,10 +311,19 @@ func randomObserved(r *rand.Rand, want *Desired) *Observed {
 			c.Image = "sha256:bbbbbbbbbbbbbbbb"
 		}
 		if c.Status == StatusExited {
-			c.ExitCode = r.IntN(2)
+			c.ExitCode, c.Killed = r.IntN(2), r.IntN(3) == 0
 		}
-		if c.Status == StatusRunning && r.IntN(6) == 0 {
-			c.Problem = "its network namespace is gone"
+		if c.Status == StatusRunning {
+			if r.IntN(6) == 0 {
+				c.NetworkProblem, c.MustRestart = "its network namespace is gone", r.IntN(2) == 0
+			}
+			if r.IntN(8) == 0 {
+				c.Problem = "its memory limit is another"
+			}
+			c.Unhealthy = !c.Healthy && r.IntN(4) == 0
+		}
+		if r.IntN(20) == 0 {
+			c.Gone = "its root filesystem is gone"
 		}
 		if r.IntN(20) == 0 {
 			c.Encoded = "damaged{" // a record of another program's making
@@ -329,6 +372,9 @@ func randomObserved(r *rand.Rand, want *Desired) *Observed {
 	}
 	for name := range want.Volumes {
 		if v := (VolumeState{Name: name, Project: oneOf(r, "shop", "shop", ""), Encoded: oneOf(r, Encode(VolumeSpec{}), Encode(VolumeSpec{Driver: "local"}))}); r.IntN(3) > 0 {
+			if r.IntN(6) == 0 {
+				v.Problem = "its directory is gone"
+			}
 			have.Volumes[name] = v
 		}
 	}

@@ -100,7 +100,7 @@ func (b *builder) fits(s *Service, c *ContainerState, encoded string) bool {
 
 // rolls says whether containers of s are replaced by its update_config, and not all at once.
 func (b *builder) rolls(s *Service) bool {
-	return s.Update != nil && !b.opt.NoStart && !b.opt.NoRecreate && !b.opt.OwnOnly && b.obstacle(s) == ""
+	return s.Update != nil && !b.opt.Heal && !b.opt.NoStart && !b.opt.NoRecreate && !b.opt.OwnOnly && b.obstacle(s) == ""
 }
 
 // obstacle says why containers of s cannot be replaced in turns, "" = they can.
@@ -123,7 +123,7 @@ func (b *builder) obstacle(s *Service) string {
 func (b *builder) decideRollout(d *decision) {
 	s := d.service
 	replaces := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Replace && r.have.Active() || r.next != nil })
-	if s.Update == nil || !replaces || b.opt.NoStart || b.opt.OwnOnly {
+	if s.Update == nil || !replaces || b.opt.Heal || b.opt.NoStart || b.opt.OwnOnly {
 		return
 	}
 	if why := b.obstacle(s); why != "" {

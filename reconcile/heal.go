@@ -1,0 +1,309 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
+)
+
+// wanted is what a record asks for.
+func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
+	p, err := e.fileOf(project, r)
+	if err != nil {
+		return nil, err
+	}
+	want, err := e.desire(p, r.Scale, "")
+	return want, err
+}
+
+// healOptions ask for what r wishes and no more.
+func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
+	services := slices.DeleteFunc(r.Wanted(), func(s string) bool { return want.Services[s] == nil }) // an orphan that was started
+	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Hold: map[plan.ID]bool{}}
+}
+
+// heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
+// when something happens), and whether the project is known at all.
+// Precondition: the project's turn is held.
+func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.Duration, known bool) {
+	r, err := e.wish(project)
+	if r == nil && err == nil {
+		return 0, false
+	}
+	if err == nil && r.Pass != nil {
+		if err = e.resume(ctx, project, r.Pass); err == nil {
+			r, err = e.wish(project)
+		}
+	}
+	if err == nil && r != nil {
+		next, err = e.healOnce(ctx, project, r, k)
+	}
+	if err == nil || ctx.Err() != nil {
+		k.failures, k.told = 0, ""
+		return next, true
+	}
+	if text := err.Error(); text != k.told {
+		k.told = text
+		e.say(nil, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "Cannot be kept as it should be", Detail: text})
+		e.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
+	}
+	a := attempts{count: k.failures}
+	now := time.Now()
+	a.begin(now, nil)
+	k.failures++
+	return a.next.Sub(now), true
+}
+
+func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k *kept) (next time.Duration, _ error) {
+	p, err := e.fileOf(project, r)
+	if err != nil {
+		return 0, err
+	}
+	want, err := e.desire(p, r.Scale, "")
+	if err != nil {
+		return 0, err
+	}
+	// A file that cannot be read any more fails the one that is made of it, when that is made.
+	_ = digestFiles(p, want)
+	if err := e.removeVanished(ctx, project); err != nil {
+		return 0, err
+	}
+	have, err := e.observe(ctx, want)
+	if err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	e.judge(project, have, k, now)
+	opt := healOptions(r, want)
+	for id, a := range k.attempts {
+		if a.next.After(now) {
+			opt.Hold[id] = true
+			next = shorter(next, a.next.Sub(now))
+		}
+	}
+	pl, said := plan.Build(want, have, opt)
+	if err := said.Err(); err != nil {
+		e.place(p, said)
+		return 0, said.Err()
+	}
+	if next > 0 && !e.waiting(want, have, opt, pl) {
+		next = 0 // those that have to wait need nothing
+	}
+	if pl.Empty() {
+		return next, nil
+	}
+	e.treat(ctx, &healing{e: e, plan: pl, do: e.performer(p, want, nil), k: k, began: now})
+	for _, c := range pl.Changes {
+		if a := k.attempts[c.ID]; a != nil && a.next.After(now) {
+			next = shorter(next, max(time.Until(a.next), settleTime))
+		}
+	}
+	return next, nil
+}
+
+// waiting says whether more is to be done than pl does, later.
+func (e *Engine) waiting(want *plan.Desired, have *plan.Observed, opt plan.Options, pl *plan.Plan) bool {
+	opt.Hold = nil
+	all, _ := plan.Build(want, have, opt)
+	return all != nil && len(all.Steps) > len(pl.Steps)
+}
+
+// shorter is the shorter of two delays, of which 0 is none.
+func shorter(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// judge takes in who is well, and takes those out of have that are left unhealthy.
+func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Time) {
+	for i := range have.Containers {
+		c := &have.Containers[i]
+		a := k.attempts[plan.Container(c.Service, c.Replica)]
+		if c.OneOff || a == nil {
+			continue
+		}
+		s, _ := e.group.Status(c.ID)
+		a.seen(c.Status == plan.StatusRunning && !c.Unhealthy && c.Problem == "" && c.NetworkProblem == "" && (s.Health == "" || c.Healthy), now)
+		if !c.Unhealthy || a.unhealthy < maxUnhealthy {
+			continue
+		}
+		c.Unhealthy = false
+		if !a.spent {
+			a.spent = true
+			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.unhealthy)
+			if r, ok := lastProbe(s); ok {
+				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, visible(strings.TrimSpace(r.Output)))
+			}
+			e.say(nil, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Warning, Text: "Left unhealthy", Detail: detail})
+			e.log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
+		}
+	}
+	for name, n := range have.Networks {
+		if a := k.attempts[plan.ID{Kind: plan.KindNetwork, Name: name}]; a != nil {
+			a.seen(n.Problem == "", now)
+		}
+	}
+	for name, v := range have.Volumes {
+		if a := k.attempts[plan.ID{Kind: plan.KindVolume, Name: name}]; a != nil {
+			a.seen(v.Problem == "", now)
+		}
+	}
+}
+
+// healing is the carrying out of one plan.
+type healing struct {
+	e     *Engine
+	plan  *plan.Plan
+	do    *performer
+	k     *kept
+	began time.Time
+}
+
+// treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
+// is tried again later.
+func (e *Engine) treat(ctx context.Context, h *healing) {
+	for _, c := range h.plan.Changes {
+		e.tell(h.plan.Project, c, Warning, "Damaged", why(c))
+		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
+	}
+	outcomes := make(chan outcome, len(h.plan.Steps))
+	opt := apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) { outcomes <- outcome{s, o, err} }}
+	err := apply.Run(ctx, h.plan, h.do, opt)
+	if ctx.Err() != nil {
+		return // a command has the turn, or the engine ends: nothing is known of what would have come of it
+	}
+	close(outcomes)
+	failed := map[plan.ID]error{}
+	for o := range outcomes {
+		if o.err != nil {
+			failed[o.step.For] = o.err
+		} else if o.outcome != apply.Succeeded && failed[o.step.For] == nil {
+			failed[o.step.For] = fmt.Errorf("something that it needs has failed: %s", firstLine(err))
+		}
+	}
+	for _, c := range h.plan.Changes {
+		a := h.k.attempts[c.ID]
+		if a == nil {
+			a = new(attempts)
+			h.k.attempts[c.ID] = a
+		}
+		a.begin(time.Now(), c.Reasons)
+		h.report(c, a, failed[c.ID])
+	}
+}
+
+type outcome struct {
+	step    plan.Step
+	outcome apply.Outcome
+	err     error
+}
+
+// report tells of one change: of a failure once, not in each round.
+func (h *healing) report(c plan.Change, a *attempts, failure error) {
+	project := h.plan.Project
+	if failure == nil {
+		a.told = ""
+		if c.ID.Kind != plan.KindContainer || !h.checked(c) {
+			a.well = time.Now()
+		}
+		h.e.tell(project, c, Done, "Healed", why(c))
+		h.e.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
+		return
+	}
+	text := firstLine(failure)
+	if text == a.told {
+		return
+	}
+	a.told = text
+	h.e.tell(project, c, Warning, "Not healed", text+"; it is tried again, less and less often")
+	h.e.log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
+}
+
+// checked says whether the container of c has a health check, which says when it is well.
+func (h *healing) checked(c plan.Change) bool {
+	s := h.do.want.Services[c.ID.Name]
+	return s != nil && s.Spec.HealthCheck != nil
+}
+
+func (e *Engine) tell(project string, c plan.Change, phase Phase, text, detail string) {
+	ev := Event{Project: project, Kind: string(c.ID.Kind), Name: c.Name, Phase: phase, Text: text, Detail: detail}
+	if c.ID.Kind == plan.KindContainer {
+		ev.Service = c.ID.Name
+	}
+	e.say(nil, ev)
+}
+
+func why(c plan.Change) string {
+	parts := make([]string, len(c.Reasons))
+	for i, r := range c.Reasons {
+		parts[i] = redact(r).String()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// vanished are the containers of project that were there and are not any more, without our having removed them.
+func (e *Engine) vanished(project string, there map[string]bool) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var gone []string
+	for id, n := range e.names {
+		if n.project == project && !there[id] {
+			gone = append(gone, id)
+		}
+	}
+	slices.SortFunc(gone, cmp.Compare[string])
+	return gone
+}
+
+// removeVanished takes away what somebody who deleted a container's record has left of it: its processes, its namespace, its snapshot. They are
+// in the way of the one that is made in its place.
+func (e *Engine) removeVanished(ctx context.Context, project string) error {
+	list, err := listContainers(ctx, e.drivers, project)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, c := range list {
+		there[c.ID] = true
+	}
+	for _, id := range e.vanished(project, there) {
+		if err := e.clearAway(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) clearAway(ctx context.Context, id string) error {
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e.mu.Lock()
+	n, known := e.names[id]
+	e.mu.Unlock()
+	if !known {
+		return nil // it was being removed by a command
+	}
+	e.group.Stop(id)
+	err = errors.Join(e.drivers.Containers.Delete(ctx, id), e.drivers.Networks.Teardown(ctx, id))
+	if err == nil {
+		err = e.drivers.Images.Remove(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.name, cause(err, id, n.name))
+	}
+	e.forget(id)
+	return nil
+}

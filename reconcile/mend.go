@@ -1,0 +1,77 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+// mendNetwork repairs the network of a container as it runs. One that cannot be is not an error: it is marked, and restarted by the
+// next plan. Not running = success.
+func (e *Engine) mendNetwork(ctx context.Context, id string) error {
+	return e.mend(ctx, id, func(c *container) (problem string, err error) {
+		cfg, err := sandboxConfig(c)
+		if err != nil {
+			return "", err
+		}
+		box, err := e.drivers.Networks.Mend(ctx, cfg, fmt.Sprintf("/proc/%d/ns/net", c.Pid))
+		if err != nil {
+			return err.Error(), nil
+		}
+		// The process that was asked about may have ended, and another have its number.
+		if now, err := e.drivers.Containers.State(ctx, id); err != nil || now.Pid != c.Pid || now.PidStart != c.PidStart {
+			return "it ended while its network was mended", err
+		}
+		return box.Problem, nil
+	})
+}
+
+// mendContainer puts back the limits of a container as it runs. As mendNetwork.
+func (e *Engine) mendContainer(ctx context.Context, id string) error {
+	return e.mend(ctx, id, func(*container) (problem string, err error) {
+		s, err := e.drivers.Containers.Mend(ctx, id)
+		if err != nil {
+			return err.Error(), nil
+		}
+		return s.Problem, nil
+	})
+}
+
+func (e *Engine) mend(ctx context.Context, id string, try func(*container) (problem string, err error)) error {
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := e.container(ctx, id)
+	if errors.Is(err, errdefs.ErrNotFound) || err == nil && c.Status != runtime.Running {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	problem, err := try(c)
+	if err != nil || problem == "" {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e.mu.Lock()
+	e.unmended[id] = true
+	e.mu.Unlock()
+	e.say(nil, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Warning, Text: "Cannot be mended as it runs",
+		Detail: cause(errors.New(problem), id, c.name).Error() + "; it is restarted"})
+	e.loop.kick(c.project)
+	return nil
+}
+
+// stubborn says whether the present run of a container could not be mended.
+func (e *Engine) stubborn(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.unmended[id]
+}

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/wish"
+)
+
+// resume carries a command to its end that a daemon which is no more has begun: nobody has told it to leave half of it. What it asks for
+// that has been done meanwhile is done already.
+// Precondition: the project's turn is held.
+func (e *Engine) resume(ctx context.Context, project string, pass *wish.Pass) error {
+	e.say(nil, Event{Project: project, Kind: "project", Name: project, Phase: Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
+	e.log.Info("resuming what was cut short", "project", project, "command", pass.Verb)
+	err := e.carryOn(ctx, project, pass)
+	if ctx.Err() != nil {
+		return err // whoever has the turn now says what is wanted
+	}
+	// One that fails has failed as it would have for its caller, and is not tried for ever.
+	if err = e.endCommand(project, err, nil); err != nil {
+		return fmt.Errorf("%s, which was cut short, cannot be carried to its end: %w", pass.Verb, err)
+	}
+	return nil
+}
+
+func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) error {
+	switch pass.Verb {
+	case "up":
+		var o UpOptions
+		p, err := e.desired(project)
+		if err == nil {
+			err = json.Unmarshal(pass.Options, &o)
+		}
+		if err != nil {
+			return err
+		}
+		o.ForceRecreate, o.AlwaysDeps = false, false // which of them are new already nobody knows
+		want, err := e.desire(p, o.Scale, o.Pull)
+		if err != nil {
+			return err
+		}
+		return e.bringUp(ctx, p, want, o, nil)
+	case "down":
+		var o DownOptions
+		if err := json.Unmarshal(pass.Options, &o); err != nil {
+			return err
+		}
+		return e.takeDown(ctx, project, o, nil)
+	case "stop", "restart":
+		var o ServiceOptions
+		if err := json.Unmarshal(pass.Options, &o); err != nil {
+			return err
+		}
+		m, err := e.members(ctx, project)
+		if err != nil {
+			return err
+		}
+		list, err := m.of(project, o.Services)
+		if err != nil {
+			return err
+		}
+		if pass.Verb == "stop" {
+			return e.stopAll(ctx, m, list, o, nil)
+		}
+		if !o.NoDeps && len(o.Services) > 0 {
+			list = m.followers(list)
+		}
+		return e.startAgain(ctx, m, list)
+	}
+	return fmt.Errorf("this program has no command %q: %w", pass.Verb, errdefs.ErrNotSupported)
+}

@@ -1,0 +1,175 @@
+// Package wish is what a user has asked for of a project, as the store keeps it: the file of the last up with the numbers of
+// replicas that were given beside it, which services were brought up, which containers were stopped by a command, and the command that is under
+// way. Healing and the start after a reboot do this and never more.
+package wish
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+// version of the record. It is raised when the meaning of a field changes, never when one is added.
+const version = 1
+
+// Record is the wish for one project. A project without a record is not wished for at all.
+type Record struct {
+	Scale    map[string]int  // by service: replicas other than the file says
+	Services map[string]bool // that were brought up
+	Off      map[plan.ID]bool
+	Pass     *Pass // nil = none is under way
+
+	// Old says that the record is of a program that wrote down nothing but the file. The other fields are empty then.
+	Old bool
+
+	file json.RawMessage // of the last up. Most who change a record do not need to read it, and it is the bulk.
+}
+
+// Pass is a command that is being carried out. A daemon that finds one, without carrying it out itself, follows one that died in its
+// middle.
+type Pass struct {
+	Verb    string          `json:"verb"` // up, stop, restart, down
+	Options json.RawMessage `json:"options,omitempty"`
+}
+
+// onDisk is a Record as JSON. What old programs wrote has no "wish".
+type onDisk struct {
+	Version  int             `json:"wish"`
+	File     json.RawMessage `json:"file"`
+	Scale    map[string]int  `json:"scale,omitempty"`
+	Services []string        `json:"services,omitempty"`
+	Off      []string        `json:"off,omitempty"` // service/number
+	Pass     *Pass           `json:"pass,omitempty"`
+}
+
+// Decode reads a record.
+func Decode(raw []byte) (*Record, error) {
+	var head struct {
+		Version int `json:"wish"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return nil, err
+	}
+	if head.Version == 0 {
+		r := New()
+		r.Old, r.file = true, raw
+		_, err := r.File()
+		return r, err
+	}
+	if head.Version != version {
+		return nil, fmt.Errorf("it was written by another program: its version is %d, this one knows %d", head.Version, version)
+	}
+	var d onDisk
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, err
+	}
+	if len(d.File) == 0 {
+		return nil, errors.New("it holds no file")
+	}
+	r := New()
+	r.file = d.File
+	if d.Scale != nil {
+		r.Scale = d.Scale
+	}
+	for _, s := range d.Services {
+		r.Services[s] = true
+	}
+	for _, text := range d.Off {
+		id, err := parseID(text)
+		if err != nil {
+			return nil, err
+		}
+		r.Off[id] = true
+	}
+	r.Pass = d.Pass
+	return r, nil
+}
+
+// New is a record of nothing. Apply gives it a file.
+func New() *Record {
+	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}}
+}
+
+// File is the file of the last up.
+func (r *Record) File() (*spec.Project, error) {
+	p := new(spec.Project)
+	return p, json.Unmarshal(r.file, p)
+}
+
+// Raw is File, as it is written.
+func (r *Record) Raw() []byte { return r.file }
+
+// SetFile changes the file and nothing else.
+func (r *Record) SetFile(p *spec.Project) error {
+	raw, err := json.Marshal(p)
+	if err == nil {
+		r.file = raw
+	}
+	return err
+}
+
+// Encode writes r. Equal records give equal text.
+func (r *Record) Encode() ([]byte, error) {
+	d := onDisk{Version: version, File: r.file, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Pass: r.Pass}
+	for _, id := range slices.SortedFunc(maps.Keys(r.Off), plan.Compare) {
+		d.Off = append(d.Off, id.Name+"/"+strconv.Itoa(id.Replica))
+	}
+	return json.Marshal(d)
+}
+
+func parseID(text string) (plan.ID, error) {
+	service, number, _ := strings.Cut(text, "/")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return plan.ID{}, fmt.Errorf("%q is not a container", text)
+	}
+	return plan.Container(service, n), nil
+}
+
+// Apply takes in an up of file: the numbers of replicas that it was given rule for the services that it was for; those of others stay.
+// Services that the file does not have any more are forgotten.
+func (r *Record) Apply(file *spec.Project, services []string, scale map[string]int) error {
+	raw, err := json.Marshal(file)
+	if err != nil {
+		return err
+	}
+	r.file, r.Old = raw, false
+	for _, s := range services {
+		delete(r.Scale, s)
+		if n, ok := scale[s]; ok && file.Services[s] != nil && n != file.Services[s].Replicas {
+			r.Scale[s] = n
+		}
+	}
+	gone := func(s string) bool { return file.Services[s] == nil }
+	maps.DeleteFunc(r.Scale, func(s string, _ int) bool { return gone(s) })
+	maps.DeleteFunc(r.Services, func(s string, _ bool) bool { return gone(s) })
+	maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return gone(id.Name) })
+	return nil
+}
+
+// BringUp wishes for services. Their containers are wished for, but for those of off.
+func (r *Record) BringUp(services []string, off map[plan.ID]bool) {
+	for _, s := range services {
+		r.Services[s] = true
+		maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return id.Name == s })
+	}
+	maps.Copy(r.Off, off)
+}
+
+// Drop takes services out of what was brought up: somebody has taken them down.
+func (r *Record) Drop(services ...string) {
+	for _, s := range services {
+		delete(r.Services, s)
+		maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return id.Name == s })
+	}
+}
+
+// Wanted are the services that were brought up, by name.
+func (r *Record) Wanted() []string { return slices.Sorted(maps.Keys(r.Services)) }
