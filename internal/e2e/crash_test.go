@@ -337,7 +337,7 @@ func (r *crashRun) clean() {
 					r.untouched[name] = before[name].pid == c.pid
 				}
 			case "down":
-				r.settled(p)
+				h.settled(t)
 			}
 			h.killDaemon(t)
 			r.points[i] = pointsOf(t, trace)
@@ -354,11 +354,12 @@ func (r *crashRun) clean() {
 	t.Logf("%d points at which the daemon can be killed", total)
 }
 
-// settled waits until the kernel has taken down what down leaves to the background.
-func (r *crashRun) settled(p *project) {
-	p.eventually("links and files of the project are gone", func() bool {
-		s := r.machine()
-		return len(s.Links) == 1 && len(below(r.t, r.h.run("network", "networks")))+len(below(r.t, r.h.run("network", "sandboxes"))) == 0
+// settled waits until the daemon has done what down leaves to the background: no link but lo is left.
+func (h *host) settled(t *testing.T) {
+	t.Helper()
+	sandbox.Eventually(t, patience, "links and files of networks are gone", func() bool {
+		s, err := sandbox.Take()
+		return err == nil && len(s.Links) == 1 && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
 	})
 }
 
@@ -467,7 +468,7 @@ func (r *crashRun) iteration(n int) (kills int) {
 		}
 		h.killDaemon(t)
 	}
-	r.settled(p)
+	h.settled(t)
 	diff := ""
 	for begun := time.Now(); time.Since(begun) < patience/6; time.Sleep(10 * time.Millisecond) { // the kernel is given its time
 		if diff = cmp.Diff(r.after, r.machine()); diff == "" {
