@@ -2,11 +2,6 @@ package network
 
 import (
 	"context"
-	"os"
-	"strconv"
-	"strings"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
@@ -106,7 +101,13 @@ func (d *Driver) adoptFirewall(forwards []nft.Forward) error {
 	if len(networks) == 0 {
 		forwards = nil
 	}
-	return d.fw.Replace(networks, forwards)
+	if err := d.fw.Replace(networks, forwards); err != nil {
+		return err
+	}
+	if len(networks) == 0 {
+		return d.fw.Withdraw()
+	}
+	return d.fw.Admit()
 }
 
 // adoptDNS opens the sockets of a sandbox's DNS server again.
@@ -124,40 +125,4 @@ func (d *Driver) adoptDNS(s *sandbox) error {
 	}
 	s.server = dns.Serve(socks, d.view(s.rec))
 	return nil
-}
-
-// sweep removes what carries this instance's name and no record knows: a predecessor's record that was lost.
-func (d *Driver) sweep() {
-	known := map[string]bool{}
-	for _, n := range d.networks {
-		known[n.rec.Bridge] = true
-	}
-	for _, s := range d.sandboxes {
-		for _, ep := range s.rec.Endpoints {
-			known[ep.HostLink] = true
-		}
-	}
-	if files, err := os.ReadDir(d.roots.InRun("netns")); err == nil {
-		for _, f := range files {
-			if d.sandboxes[f.Name()] == nil {
-				netns.Unbind(d.netnsPath(f.Name()))
-			}
-		}
-	}
-	links, err := dump(d.link.LinkList)
-	if err != nil {
-		return // the next daemon looks again
-	}
-	for _, l := range links {
-		name := l.Attrs().Name
-		if !d.isOurs(name) {
-			continue
-		}
-		if n, err := strconv.ParseUint(strings.TrimPrefix(name, "sv"+d.instance), 16, 64); err == nil && n >= d.nextLink {
-			d.nextLink = n + 1
-		}
-		if !known[name] {
-			d.background.Go(func() { netlink.LinkDel(l) })
-		}
-	}
 }

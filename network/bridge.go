@@ -14,7 +14,10 @@ import (
 )
 
 // bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
-func bridgeName(instance string, n int) string { return fmt.Sprintf("sb%s-%d", instance, n) }
+func bridgeName(instance string, n int) string { return fmt.Sprintf("%s%d", bridgePrefix(instance), n) }
+
+// bridgePrefix is what the names of all of the instance's bridges begin with.
+func bridgePrefix(instance string) string { return "sb" + instance + "-" }
 
 // vethName is the host's end of the n-th endpoint.
 func vethName(instance string, n uint64) string { return fmt.Sprintf("sv%s%x", instance, n) }

@@ -264,6 +264,9 @@ func (d *Driver) raise(rec networkRecord) error {
 	if err := d.fw.AddNetwork(rec.firewall()); err != nil {
 		return err
 	}
+	if err := d.fw.Admit(); err != nil {
+		return err
+	}
 	failpoint.Hit("network.create.firewall")
 	if err := d.ensureBridge(rec); err != nil {
 		return err

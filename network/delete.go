@@ -79,15 +79,23 @@ func (d *Driver) lower(rec networkRecord) error { return d.fw.DelNetwork(rec.Bri
 // lastOut puts the host's settings back when no network needs them any more, another instance's included; what was changed
 // then stays recorded for this instance's next last network.
 func (d *Driver) lastOut() error {
-	if others, err := d.fw.Others(); err != nil || others {
-		return err
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	any, outward := false, false
 	for _, n := range d.networks {
-		if !n.rec.Deleting && !n.rec.Config.Internal {
-			return nil
+		any = any || !n.rec.Deleting
+		outward = outward || !n.rec.Deleting && !n.rec.Config.Internal
+	}
+	if !any {
+		if err := d.fw.Withdraw(); err != nil {
+			return err
 		}
+	}
+	if outward {
+		return nil
+	}
+	if others, err := d.fw.Others(); err != nil || others {
+		return err
 	}
 	return d.sysctls.restore()
 }

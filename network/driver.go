@@ -93,7 +93,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	d := &Driver{
 		roots:     o.Roots,
 		instance:  o.Roots.Instance(),
-		fw:        nft.New(o.Roots.Instance()),
+		fw:        nft.New(o.Roots.Instance(), bridgePrefix(o.Roots.Instance())),
 		hostConf:  &dns.HostConfig{Path: o.ResolvConf},
 		networks:  map[string]*bridged{},
 		sandboxes: map[string]*sandbox{},

@@ -108,6 +108,8 @@ func (r networkRecord) problem(v sight) string {
 		return "link " + r.Bridge + " is down"
 	case !v.fw.HasNetwork(r.firewall()):
 		return "the firewall does not know " + r.Bridge
+	case v.fw.Blocked != "":
+		return "another firewall drops what goes through " + r.Bridge + ": chain " + v.fw.Blocked
 	}
 	for _, p := range r.Pools {
 		if !slices.Contains(l.addrs, p.Gateway) {

@@ -33,7 +33,8 @@ const tablePrefix = "stack-"
 // Firewall is the table of one instance. It remembers what it was told, so that a table
 // that somebody deleted ("nft flush ruleset") is put back whole by the next change. Safe for concurrent use.
 type Firewall struct {
-	name string
+	name  string
+	links string // what the names of the instance's bridges begin with
 
 	mu       sync.Mutex
 	conn     *nftables.Conn     // open as long as it works, see open
@@ -52,10 +53,11 @@ func (f Forward) key() forwardKey {
 	return forwardKey{f.Proto, netip.AddrPortFrom(f.Host, f.Port), f.To.Addr().Is4()}
 }
 
-// New makes the firewall of instance. The kernel is not touched before the first change.
-func New(instance string) *Firewall {
+// New makes the firewall of instance, whose bridges' names begin with links. The kernel is not touched before the first change.
+func New(instance, links string) *Firewall {
 	return &Firewall{
 		name:     tablePrefix + instance,
+		links:    links,
 		networks: map[string]Network{},
 		forwards: map[forwardKey]Forward{},
 	}

@@ -13,6 +13,8 @@ import (
 type Contents struct {
 	schema *schema
 	elems  map[string]map[string]string // set name → key → value
+
+	Blocked string // a chain of somebody else's that drops what goes through our bridges, see Admit; "" = none
 }
 
 // Read reads the table. One that is not there has nothing in it.
@@ -24,6 +26,10 @@ func (f *Firewall) Read() (Contents, error) {
 	conn, err := f.open()
 	if err != nil {
 		return c, err
+	}
+	if c.Blocked, err = f.blocked(conn); err != nil {
+		f.reset()
+		return c, fmt.Errorf("cannot read the host's nftables: %w", err)
 	}
 	for _, set := range s.sets() {
 		elems, err := conn.GetSetElements(set)
