@@ -7,9 +7,16 @@
 //	GET  /v1/projects                             []reconcile.ProjectSummary
 //	GET  /v1/projects/{project}/containers        []reconcile.Container
 //	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   frames
-//	GET  /v1/projects/{project}/events                                                      stream of Message.Event
+//	GET  /v1/projects/{project}/events            reconcile.EventOptions in ?options=, JSON stream of Message.Event
 //	GET  /v1/projects/{project}/drift             reconcile.Preview
+//	GET  /v1/projects/{project}/history           []history.Entry
+//	GET  /v1/projects/{project}/why               reconcile.WhyOptions in ?options=, JSON   reconcile.Why
 //	POST /v1/projects/{project}/plan              UpRequest                                 reconcile.Preview
+//	POST /v1/projects/{project}/save              UpRequest                                 reconcile.Saved
+//	POST /v1/projects/{project}/dump              DumpRequest                               reconcile.Dump
+//	POST /v1/projects/{project}/revision          a number of steps                         reconcile.Revision
+//	POST /v1/plans/apply                          a saved plan; reconcile.ApplyOptions in ?options=  stream
+//	POST /v1/gc                                   reconcile.GCOptions                       reconcile.Garbage
 //	POST /v1/projects/{project}/up                UpRequest                                 stream
 //	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
 //	POST /v1/projects/{project}/{start,stop,restart,kill,remove}  reconcile.ServiceOptions  stream

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -25,6 +26,19 @@ type Engine interface {
 	// Plan says what Up would do, Drift how the host differs from the file of the last Up; neither changes anything.
 	Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error)
 	Drift(ctx context.Context, project string) (*reconcile.Preview, error)
+	// Save is Plan with a file that Apply carries out, exactly that or nothing.
+	Save(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Saved, error)
+	Apply(ctx context.Context, file []byte, o reconcile.ApplyOptions, s reconcile.Sink) error
+
+	// History is what was done to project, oldest first; Revision is the project as it was applied so many steps before.
+	History(ctx context.Context, project string) ([]history.Entry, error)
+	Revision(ctx context.Context, project string, back int) (*reconcile.Revision, error)
+	// Why says how the containers of a service came to be what they are.
+	Why(ctx context.Context, project string, o reconcile.WhyOptions) (*reconcile.Why, error)
+	// Dump is everything that a plan of p is made of; without p, of the project's last up.
+	Dump(ctx context.Context, project string, p *spec.Project) (*reconcile.Dump, error)
+	// GC finds what nothing has any more, and removes it unless o says otherwise.
+	GC(ctx context.Context, o reconcile.GCOptions) (*reconcile.Garbage, error)
 
 	// Run and Exec return how the process ended; an error only when it could not be run.
 	Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, io runtime.IO, s reconcile.Sink) (runtime.Exit, error)
@@ -34,8 +48,8 @@ type Engine interface {
 	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
 	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)
 	Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error
-	// Events delivers what happens to project until ctx ends; then the channel is closed.
-	Events(ctx context.Context, project string) <-chan reconcile.Event
+	// Events delivers what happens to project until ctx ends or the time that o says; then the channel is closed.
+	Events(ctx context.Context, project string, o reconcile.EventOptions) <-chan reconcile.Event
 	Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error)
 
 	// Idle says that nothing needs a daemon: no container runs, nothing waits to be restarted.

@@ -28,10 +28,15 @@ type Version struct {
 	RunRoot     string `json:"runRoot"`
 }
 
-// UpRequest is the body of up and plan.
+// UpRequest is the body of up, plan and save.
 type UpRequest struct {
 	Project *spec.Project       `json:"project"`
 	Options reconcile.UpOptions `json:"options"`
+}
+
+// DumpRequest is the body of dump.
+type DumpRequest struct {
+	Project *spec.Project `json:"project,omitempty"` // nil = as it was last brought up
 }
 
 // PullRequest is the body of pull. Policy "" = each service's own.

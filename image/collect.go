@@ -105,13 +105,9 @@ func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 		if err != nil {
 			return err
 		}
-		x.Images = slices.DeleteFunc(x.Images, func(rec *record) bool {
-			if len(rec.Refs) > 0 || len(used[rec.ID]) > 0 {
-				return false
-			}
+		for _, rec := range x.takeUnnamed(used) {
 			p.Images = append(p.Images, rec.ID)
-			return true
-		})
+		}
 		return nil
 	})
 	if err != nil {
@@ -119,6 +115,18 @@ func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 	}
 	p.Bytes, err = s.collect(ctx)
 	return p, err
+}
+
+// takeUnnamed takes out the images that have lost their names and that no snapshot uses.
+func (x *index) takeUnnamed(used map[v1.Hash][]string) (gone []*record) {
+	x.Images = slices.DeleteFunc(x.Images, func(rec *record) bool {
+		if len(rec.Refs) > 0 || len(used[rec.ID]) > 0 {
+			return false
+		}
+		gone = append(gone, rec)
+		return true
+	})
+	return gone
 }
 
 // collect removes what neither an image nor a snapshot leads to and returns the bytes of the layers that went.
@@ -141,40 +149,52 @@ func (s *Store) collect(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	defer lock.Close()
-	live, err := s.live(ctx)
+	x, err := s.readIndex()
+	if err != nil {
+		return 0, err
+	}
+	dead, err := s.dead(ctx, x)
 	if err != nil {
 		return 0, err
 	}
 	var freed int64
 	var errs []error
-	for _, pattern := range []string{"layers/*/*", "patches/*", "blobs/*/*"} {
-		paths, err := filepath.Glob(s.path(filepath.FromSlash(pattern)))
-		if err != nil {
-			return freed, err
+	for _, path := range dead {
+		var r layerRecord
+		if b, err := os.ReadFile(filepath.Join(path, "layer.json")); err == nil && json.Unmarshal(b, &r) == nil {
+			freed += r.Bytes
 		}
-		for _, path := range paths {
-			if live[path] {
-				continue
-			}
-			var r layerRecord
-			if b, err := os.ReadFile(filepath.Join(path, "layer.json")); err == nil && json.Unmarshal(b, &r) == nil {
-				freed += r.Bytes
-			}
-			name := strings.ReplaceAll(strings.TrimPrefix(path, s.root), "/", "-")
-			if err := os.Rename(path, filepath.Join(tmp.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+		name := strings.ReplaceAll(strings.TrimPrefix(path, s.root), "/", "-")
+		if err := os.Rename(path, filepath.Join(tmp.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
 	return freed, errors.Join(errs...)
 }
 
-// live is the set of paths that images and snapshots lead to. The caller holds the lock.
-func (s *Store) live(ctx context.Context) (map[string]bool, error) {
-	x, err := s.readIndex()
+// dead lists the layers, patches and blobs that neither an image of x nor a snapshot leads to. The caller holds the lock.
+func (s *Store) dead(ctx context.Context, x *index) ([]string, error) {
+	live, err := s.live(ctx, x)
 	if err != nil {
 		return nil, err
 	}
+	var dead []string
+	for _, pattern := range []string{"layers/*/*", "patches/*", "blobs/*/*"} {
+		paths, err := filepath.Glob(s.path(filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			if !live[path] {
+				dead = append(dead, path)
+			}
+		}
+	}
+	return dead, nil
+}
+
+// live is the set of paths that the images of x and snapshots lead to. The caller holds the lock.
+func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
 	snapshots, err := s.snapshotRecords(ctx)
 	if err != nil {
 		return nil, err

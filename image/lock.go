@@ -96,9 +96,23 @@ func (t *scratch) drop() {
 
 // sweep removes what crashes left in tmp.
 func (s *Store) sweep() error {
+	_, err := s.leftovers(true)
+	errs := []error{err}
+	// The index is written under this lock only.
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	defer lock.Close()
+	errs = append(errs, atomicfile.Sweep(s.root))
+	return errors.Join(errs...)
+}
+
+// leftovers names the attempts in tmp that nobody makes any more and, with remove, removes them.
+func (s *Store) leftovers(remove bool) (names []string, err error) {
 	entries, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var errs []error
 	for _, e := range entries {
@@ -108,18 +122,14 @@ func (s *Store) sweep() error {
 			continue // gone meanwhile
 		}
 		if flockFile(f, unix.LOCK_EX|unix.LOCK_NB) == nil {
-			errs = append(errs, os.RemoveAll(path))
+			names = append(names, "unfinished "+path)
+			if remove {
+				errs = append(errs, os.RemoveAll(path))
+			}
 		}
 		f.Close()
 	}
-	// The index is written under this lock only.
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	defer lock.Close()
-	errs = append(errs, atomicfile.Sweep(s.root))
-	return errors.Join(errs...)
+	return names, errors.Join(errs...)
 }
 
 // notWhilePulling takes the pulls lock for taking layers away.

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -66,34 +65,13 @@ func policyDecides(c *container, r *wish.Record) bool {
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.
 func (e *Engine) sweep(ctx context.Context) error {
-	all, err := e.drivers.Containers.List(ctx)
+	found, err := e.strays(ctx)
 	if err != nil {
 		return err
 	}
-	there := map[string]runtime.Status{}
-	for _, s := range all {
-		there[s.ID] = s.Status // also those that are not of a project
-	}
-	snapshots, err := e.drivers.Images.Snapshots(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list snapshots: %w", err)
-	}
-	for _, key := range snapshots {
-		if _, ok := there[key]; !ok {
-			if err := e.drivers.Images.Remove(ctx, key); err != nil {
-				return err
-			}
-		}
-	}
-	boxes, err := e.drivers.Networks.Sandboxes(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list network namespaces: %w", err)
-	}
-	for _, box := range boxes {
-		if status, ok := there[box.ContainerID]; !ok || status == runtime.Created {
-			if err := e.drivers.Networks.Teardown(ctx, box.ContainerID); err != nil {
-				return err
-			}
+	for _, s := range found {
+		if err := s.remove(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ func (e *Engine) sayCauses(pl *plan.Plan, sink Sink) {
 // redact takes the values out of a reason that may show a secret: those of variables with a telling name, and URLs with a
 // password. That, and what, has changed is still said.
 func redact(r plan.Reason) plan.Reason {
-	name, isVariable := strings.CutPrefix(r.Path, "environment.")
+	_, name, isVariable := strings.Cut("."+r.Path, ".environment.") // it may be one of several specifications
 	if isVariable && secret.Name(name) || secret.Value(r.From) || secret.Value(r.To) {
 		for _, s := range []*string{&r.From, &r.To} {
 			if *s != "" {

@@ -66,6 +66,9 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		return nil, err
 	}
 	if len(m.list) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
+		if o.Volumes {
+			e.forgetHistory(project, sink)
+		}
 		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "No resource found to remove"})
 		return nil, nil
 	}
@@ -118,6 +121,9 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 	}
 	if err := os.RemoveAll(e.logDir(project)); err != nil {
 		return nil, fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
+	}
+	if o.Volumes {
+		e.forgetHistory(project, sink)
 	}
 	return nil, e.store.Delete(bucketProjects, project)
 }

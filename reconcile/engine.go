@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime/caps"
 )
@@ -26,9 +27,11 @@ type Store interface {
 
 // Options of New.
 type Options struct {
-	Roots roots.Roots
-	Store Store
-	Log   *slog.Logger // what it does of itself; nil = nowhere
+	Roots   roots.Roots
+	Store   Store
+	Version string        // of the program; a saved plan names it
+	History *history.Book // nil = none is kept
+	Log     *slog.Logger  // what it does of itself; nil = nowhere
 }
 
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
@@ -46,6 +49,7 @@ type Engine struct {
 	hub     event.Hub
 	passes  locks // by project
 	single  locks // by container id
+	gate    gate  // both kinds of locks pass it
 	busy    atomic.Int64
 
 	life    context.Context // ends with Close
@@ -53,14 +57,21 @@ type Engine struct {
 	follows sync.WaitGroup
 
 	capabilities []string // that this process can give
+	version      string
+	identity     identity
+	history      *history.Book // may be nil
+	historyOnce  sync.Once     // what is wrong with it is told once
 
 	wishes sync.Mutex // held while a record is changed
 
 	mu       sync.Mutex
-	names    map[string]named // of supervised containers, for their events
-	unmended map[string]bool  // containers that could not be mended as they run
-	shared   map[string]bool  // containers in whose pid or ipc namespace others live, or have lived
-	attached map[string]bool  // containers whose end a Run takes care of
+	names    map[string]named             // of supervised containers, for their events
+	unmended map[string]bool              // containers that could not be mended as they run
+	shared   map[string]bool              // containers in whose pid or ipc namespace others live, or have lived
+	attached map[string]bool              // containers whose end a Run takes care of
+	times    map[string]startTimes        // of containers that this Engine has started, by id
+	restarts map[string]Restarted         // by id: what events have told
+	started  map[[2]string]*history.Start // by project and container, of this Engine's passes
 }
 
 // named is how a container is known to users.
@@ -76,14 +87,19 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{}}
+	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
+		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]Restarted{}, started: map[[2]string]*history.Start{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
+	if e.identity, err = loadIdentity(opt.Store); err != nil {
+		return nil, err
+	}
 	if e.capabilities, err = caps.Available(); err != nil {
 		return nil, err
 	}
+	e.passes.gate, e.single.gate = &e.gate, &e.gate
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = newLoop(e)
 	e.group = supervise.New(keeper{e})
@@ -155,13 +171,17 @@ func (e *Engine) say(s Sink, ev Event) {
 	if ev.Time.IsZero() {
 		ev.Time = time.Now()
 	}
+	e.noteRestart(ev)
 	if s != nil {
 		s(ev)
 	}
 	e.hub.Publish(ev)
 }
 
-// Events delivers what happens to project ("" = to any) until ctx ends; then the channel is closed.
-func (e *Engine) Events(ctx context.Context, project string) <-chan Event {
-	return e.hub.Subscribe(ctx, project)
+// EventOptions say which events: a zero Since means from now on. What an earlier daemon has seen is not remembered.
+type EventOptions = event.Window
+
+// Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed.
+func (e *Engine) Events(ctx context.Context, project string, o EventOptions) <-chan Event {
+	return e.hub.Subscribe(ctx, project, o)
 }

@@ -36,7 +36,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		if !slices.Contains(c.owners(), id) || !e.leftBehind(c, s) {
 			continue
 		}
-		ev := Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Restarted",
+		ev := Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Restarted",
 			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = Warning, "Not restarted", err.Error()

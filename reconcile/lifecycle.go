@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
@@ -55,9 +56,11 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error
 		return nil
 	}
 	e.group.Stop(id) // a restart that is due would come on top
+	at := startTimes{begin: history.Now()}
 	if err := e.connect(ctx, c); err != nil {
 		return err
 	}
+	at.connected = history.Now()
 	s, err := e.drivers.Containers.Start(ctx, id)
 	if err != nil {
 		if c.spec.NetworkMode == "" || c.spec.NetworkMode == "none" {
@@ -66,6 +69,8 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error
 		return err
 	}
 	e.warn(c, s.Warnings, sink)
+	at.started = history.Now()
+	e.setStartTimes(id, at)
 	e.watch(c, s.StartedAt, false)
 	return nil
 }
@@ -255,7 +260,7 @@ func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration,
 	}
 	defer unlock()
 	say := func(phase Phase, text, detail string) {
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 	}
 	say(Working, "Stopping", "")
 	e.group.Stop(c.ID)
@@ -293,7 +298,7 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Si
 	}
 	defer unlock()
 	say := func(phase Phase, text, detail string) {
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 	}
 	say(Working, "Removing", "")
 	err = e.removeParts(ctx, c, volumes)
@@ -334,6 +339,8 @@ func (e *Engine) forget(id string) {
 	delete(e.names, id)
 	delete(e.shared, id)
 	delete(e.unmended, id)
+	delete(e.times, id)
+	delete(e.restarts, id)
 }
 
 // deleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume

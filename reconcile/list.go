@@ -50,9 +50,7 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 		if c.health != nil && row.Health == "" {
 			row.Health = "starting"
 		}
-		for _, r := range s.Results {
-			row.HealthLog = append(row.HealthLog, ProbeResult{Start: r.Start, End: r.End, ExitCode: r.Code, Output: r.Output})
-		}
+		row.HealthLog = probeResults(s.Results)
 	}
 	if c.Config != nil && c.Config.Spec != nil && c.Config.Spec.Process != nil {
 		row.Command = c.Config.Spec.Process.Args

@@ -5,8 +5,10 @@ import (
 	"sync"
 )
 
-// locks is one lock per key. The zero value is ready; a key costs nothing while nobody holds it.
+// locks is one lock per key. The zero value is ready; a key costs nothing while nobody holds it. Who holds or waits for one works, as far as
+// gate is concerned, if there is one.
 type locks struct {
+	gate *gate
 	mu   sync.Mutex
 	held map[string]*turn
 }
@@ -19,6 +21,11 @@ type turn struct {
 
 // lock waits for key's lock or for the end of ctx.
 func (l *locks) lock(ctx context.Context, key string) (unlock func(), err error) {
+	if l.gate != nil {
+		if err := l.gate.enter(ctx); err != nil {
+			return nil, err
+		}
+	}
 	l.mu.Lock()
 	if l.held == nil {
 		l.held = map[string]*turn{}
@@ -37,6 +44,9 @@ func (l *locks) lock(ctx context.Context, key string) (unlock func(), err error)
 		if t.users--; t.users == 0 {
 			delete(l.held, key)
 			close(t.free)
+		}
+		if l.gate != nil {
+			l.gate.leave()
 		}
 	}
 	select {

@@ -33,7 +33,7 @@ func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each fu
 		// Before the first look, so that nothing that appears meanwhile is missed.
 		listening, cancel := context.WithCancel(ctx)
 		defer cancel()
-		changed = e.hub.Subscribe(listening, project)
+		changed = e.hub.Subscribe(listening, project, EventOptions{})
 	}
 	if err := f.history(ctx, list); err != nil || !o.Follow {
 		return err

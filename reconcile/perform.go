@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
@@ -28,17 +29,33 @@ type performer struct {
 
 	mu       sync.Mutex
 	made     map[plan.ID]string // containers that this pass has created
+	ids      map[string]string  // of containers, by name, for their events
 	networks []string           // and networks
 	volumes  []string           // and volumes
 	ran      bool               // a container of this pass has started
 	keep     bool               // the project has a record that this pass did not make
+
+	command string         // who asked for the pass, for the history: "" = the daemon itself
+	number  int            // of its entry there
+	spans   map[int]span   // by step: when it was done
+	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
 }
 
 func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *performer {
-	return &performer{e: e, project: p, want: want, sink: sink, made: map[plan.ID]string{}}
+	return &performer{e: e, project: p, want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, spans: map[int]span{}, probes: map[string]int{}}
 }
 
+// Perform does a step and notes when.
 func (p *performer) Perform(ctx context.Context, s plan.Step) error {
+	begin := history.Now()
+	err := p.perform(ctx, s)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spans[s.ID] = span{begin: begin, end: history.Now(), done: err == nil}
+	return err
+}
+
+func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	switch op := s.Op.(type) {
 	case plan.PullImage:
 		_, err := p.e.pull(ctx, p.want.Project, op.Ref, op.Platform, p.sink)
@@ -70,7 +87,13 @@ func (p *performer) Perform(ctx context.Context, s plan.Step) error {
 }
 
 func (p *performer) say(kind plan.Kind, name, service string, phase Phase, text, detail string) {
-	p.e.say(p.sink, Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail})
+	ev := Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail}
+	if kind == plan.KindContainer {
+		p.mu.Lock()
+		ev.ID = p.ids[name]
+		p.mu.Unlock()
+	}
+	p.e.say(p.sink, ev)
 }
 
 // told wraps the doing of something in its events.

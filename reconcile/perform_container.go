@@ -50,7 +50,7 @@ func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer
 			return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
 		}
 		p.mu.Lock()
-		p.made[plan.Container(op.Service, op.Replica)] = id
+		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
 		p.mu.Unlock()
 		return p.e.dropAnonymous(p.want.Project, plan.Container(op.Service, op.Replica))
 	})
@@ -165,12 +165,10 @@ func (p *performer) contents(kind string, f plan.File) ([]byte, error) {
 }
 
 func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) error {
-	id := op.ContainerID
-	if id == "" {
-		p.mu.Lock()
-		id = p.made[plan.Container(op.Service, op.Replica)]
-		p.mu.Unlock()
-	}
+	p.mu.Lock()
+	id := p.idOf(op)
+	p.ids[op.Name] = id
+	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
 	if err := p.e.start(ctx, id, p.sink); err != nil {
 		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())

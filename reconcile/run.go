@@ -118,7 +118,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	do := e.performer(p, want, sink)
 	do.keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Parallel: o.Parallel}, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Parallel: o.Parallel, Command: o.Command}, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {

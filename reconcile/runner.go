@@ -108,7 +108,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 	if !ok {
 		return
 	}
-	ev := Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: Done}
+	ev := Event{Project: n.project, Kind: "container", Name: n.name, ID: id, Service: n.service, Phase: Done}
 	switch change {
 	case supervise.ChangeStarted:
 		if shared {
@@ -140,6 +140,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"
+			e.becameHealthy(id, n)
 		case health.Unhealthy:
 			ev.Text, ev.Phase = "Unhealthy", Warning
 			if k := len(s.Results); k > 0 {

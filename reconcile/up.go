@@ -16,28 +16,38 @@ import (
 
 // Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
+	return e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
+		want, err := e.desire(p, o.Scale, o.Pull)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return e.decide(ctx, p, want, o, sink)
+	})
+}
+
+// bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
+func (e *Engine) bring(ctx context.Context, p *spec.Project, o UpOptions, sink Sink, decide func(context.Context) (*comparison, *plan.Plan, diag.List, error)) error {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return err
 	}
 	defer release()
 	e.loop.pardon(p.Name)
-	want, err := e.desire(p, o.Scale, o.Pull)
-	if err != nil {
-		return err
-	}
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, notHealthyAfter(o.WaitTimeout))
 		defer cancel()
 	}
-	if err := e.bringUp(ctx, p, want, o, sink); err != nil {
+	c, pl, said, err := decide(ctx)
+	if err != nil {
 		return err
 	}
-	if o.Wait {
-		return e.waitUp(ctx, p, want, o, sink)
+	ch, err := e.carryOut(ctx, c, pl, said, o, sink)
+	if err == nil && o.Wait {
+		err = e.waitUp(ctx, p, c.want, o, sink)
 	}
-	return nil
+	ch.end(err, sink)
+	return err
 }
 
 // desire is Desire with the caller's scale and pull policy, and with the content of files that the project names.
@@ -67,33 +77,51 @@ func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*pl
 
 // bringUp plans and applies. Precondition: the project's pass is held.
 func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
+	c, pl, said, err := e.decide(ctx, p, want, o, sink)
+	if err != nil {
+		return err
+	}
+	ch, err := e.carryOut(ctx, c, pl, said, o, sink)
+	ch.end(err, sink)
+	return err
+}
+
+// decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled.
+func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) (*comparison, *plan.Plan, diag.List, error) {
 	c, err := e.compare(ctx, p, want, o)
 	if err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	if c.opt.Refresh, err = e.refreshImages(ctx, p, want, c.have, c.opt, sink); err != nil {
-		return err
+		return nil, nil, nil, err
 	}
 	pl, said, err := e.build(ctx, c)
-	if err != nil {
-		return err
-	}
+	return c, pl, said, err
+}
+
+// carryOut does what pl says, unless there is a fault in said. The chapter is for the caller to end, whatever the error is.
+func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o UpOptions, sink Sink) (*chapter, error) {
+	p, want := c.project, c.want
 	if err := said.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	for _, d := range said {
 		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
-		return err
+		return nil, err
 	}
 	do := e.performer(p, want, sink)
-	if do.keep, err = e.beginUp(p, want, o, pl); err != nil {
-		return err
+	do.command = discreet(o.Command)
+	ch := e.begin(c, pl, do, o)
+	var err error
+	do.keep, err = e.beginUp(p, want, o, pl)
+	if ch = ch.recorded(sink); err != nil {
+		return ch, err
 	}
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
-	return e.endUp(ctx, p, want, o, e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))))
+	return ch, e.endUp(ctx, p, want, o, e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))))
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
@@ -124,6 +152,7 @@ func bounds(parallel, steps int) apply.Options {
 
 func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt apply.Options) error {
 	err := apply.Run(ctx, pl, do, opt)
+	e.remember(do.want.Project, do.starts(pl), do.number > 0)
 	if err != nil {
 		do.undo(ctx)
 	}

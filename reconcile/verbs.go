@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 )
@@ -167,7 +168,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
 	}
 	e.loop.pardon(project)
-	if err := e.startAll(ctx, m, list, sink); err != nil {
+	if err := e.startAll(ctx, m, list, "start", sink); err != nil {
 		return err
 	}
 	if o.Wait {
@@ -176,11 +177,12 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 	return nil
 }
 
-// startAll starts containers in their order. Those that it has started are wished for from then on.
-func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
+// startAll starts containers in their order, for verb. Those that it has started are wished for from then on.
+func (e *Engine) startAll(ctx context.Context, m *members, list []*container, verb string, sink Sink) error {
 	var mu sync.Mutex
 	var started []*container
 	err := m.each(ctx, list, false, func(c *container) error {
+		since := history.Now()
 		for _, dep := range m.deps.Needs(c.service) {
 			if err := e.awaitDependency(ctx, m, c, dep); err != nil {
 				return err
@@ -191,7 +193,8 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
 			return fmt.Errorf("cannot start container %s: %w", c.name, err)
 		}
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started"})
+		e.asked(c, verb, since)
+		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Started"})
 		mu.Lock()
 		defer mu.Unlock()
 		started = append(started, c)
@@ -205,7 +208,7 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 
 // startAgain is the second half of a restart that was cut short.
 func (e *Engine) startAgain(ctx context.Context, m *members, list []*container) error {
-	return e.startAll(ctx, m, list, nil)
+	return e.startAll(ctx, m, list, "restart", nil)
 }
 
 // awaitDependency waits until the containers of dep are as c needs them.
@@ -249,7 +252,7 @@ func (e *Engine) Restart(ctx context.Context, project string, o ServiceOptions, 
 	if err := e.stopAll(ctx, m, list, o, sink); err != nil {
 		return e.endCommand(project, err, nil)
 	}
-	return e.startAll(ctx, m, list, sink)
+	return e.startAll(ctx, m, list, "restart", sink)
 }
 
 // followers adds the running containers of services that depend on those of list with restart: true.
@@ -328,7 +331,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			return nil
 		}
 		say := func(phase Phase, text, detail string) {
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: phase, Text: text, Detail: detail})
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 		}
 		say(Working, "Killing", "")
 		if sig == unix.SIGKILL {
@@ -376,7 +379,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 		case err != nil:
 			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name)))
 		default:
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Killed"})
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Killed"})
 		}
 	}
 	return errors.Join(failed...)

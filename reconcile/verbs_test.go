@@ -250,7 +250,7 @@ func TestLoad(t *testing.T) {
 func TestEventsAreOfTheirProjectAndEndWithTheListener(t *testing.T) {
 	run(t, func(b *bench) {
 		ctx, cancel := context.WithCancel(b.Context())
-		mine, all := b.engine.Events(ctx, "shop"), b.engine.Events(ctx, "")
+		mine, all := b.engine.Events(ctx, "shop", reconcile.EventOptions{}), b.engine.Events(ctx, "", reconcile.EventOptions{})
 		other := project(service("x"))
 		other.Name, other.Networks["default"].Name = "other", "other_default"
 		b.up(project(service("a")), reconcile.UpOptions{})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,6 +49,11 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 		}
 		return err
 	}
+	if s, ok := p.e.group.Status(c.ID); ok {
+		p.mu.Lock()
+		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
+		p.mu.Unlock()
+	}
 	p.say(plan.KindContainer, c.name, c.service, Done, done, "")
 	return nil
 }
@@ -65,10 +69,21 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 		return until(c, s)
 	})
 	var not *notReady
-	if errors.As(err, &not) {
+	switch {
+	case errors.As(err, &not):
 		return fmt.Errorf("%w%s", err, e.evidence(ctx, c, last))
+	case err != nil && ctx.Err() != nil && !errors.Is(err, context.Canceled): // it has taken too long
+		return fmt.Errorf("%w: container %s is %s%s", err, c.name, waitedWord(c, last), e.evidence(ctx, c, last))
 	}
 	return err
+}
+
+// waitedWord is what a container is that somebody has waited for too long.
+func waitedWord(c *container, s supervise.Status) string {
+	if s.State == supervise.Running && s.Health != "" {
+		return map[health.Status]string{health.Starting: "not healthy yet", health.Healthy: "healthy", health.Unhealthy: "unhealthy"}[s.Health]
+	}
+	return s.State.String()
 }
 
 // notReady says that a container cannot meet a condition any more.
@@ -129,42 +144,6 @@ func ended(s supervise.Status) string {
 		text += " (" + s.Exit.Error + ")"
 	}
 	return text
-}
-
-// evidenceLines is how much of a log a failure shows.
-const evidenceLines = 20
-
-// evidence is what explains a failure: the last probe's words, the last lines of the log.
-func (e *Engine) evidence(ctx context.Context, c *container, s supervise.Status) string {
-	var b strings.Builder
-	if r, ok := lastProbe(s); ok {
-		fmt.Fprintf(&b, "\n  its last health check exited with code %d", r.Code)
-		if out := strings.TrimSpace(r.Output); out != "" {
-			b.WriteString(": " + strings.ReplaceAll(visible(out), "\n", "\n    "))
-		}
-	}
-	lines := e.lastLines(context.WithoutCancel(ctx), c, evidenceLines)
-	if len(lines) > 0 {
-		b.WriteString("\n  the last lines of its log:")
-		for _, l := range lines {
-			b.WriteString("\n    " + visible(l))
-		}
-	}
-	return b.String()
-}
-
-// lastProbe is the last health check that says something of why a container is not healthy: not one that was cut off by the
-// container's end.
-func lastProbe(s supervise.Status) (health.Result, bool) {
-	for _, r := range slices.Backward(s.Results) {
-		if r.Code == 0 {
-			return r, false
-		}
-		if s.State == supervise.Running || s.Exit == nil || r.End.Before(s.Exit.At) {
-			return r, true
-		}
-	}
-	return health.Result{}, false
 }
 
 // waitUp is up --wait.

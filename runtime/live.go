@@ -179,48 +179,17 @@ func (d *Driver) adopt(id string) (*live, error) {
 
 // recover looks at every record and directory, see New.
 func (d *Driver) recover(ctx context.Context) error {
-	ids, debris, err := d.listIDs()
+	ids, _, err := d.listIDs()
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
 	for _, id := range ids {
-		known[id] = true
 		if err := d.recoverOne(id); err != nil {
 			return fmt.Errorf("cannot adopt container %.12s: %w", id, err)
 		}
 	}
-	// What is left of containers that are no more. A cgroup without a record holds no process
-	// that anybody wants.
-	for _, id := range debris {
-		if err := os.RemoveAll(d.stateDir(id)); err != nil {
-			return err
-		}
-	}
-	entries, err := os.ReadDir(d.runDir())
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !known[e.Name()] {
-			if err := os.RemoveAll(d.runDir(e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	groups, err := d.cgroups.List()
-	if err != nil {
-		return err
-	}
-	for _, id := range groups {
-		if !known[id] {
-			if err := d.endCgroup(ctx, id); err != nil {
-				return err
-			}
-		}
-	}
-	d.cgroups.Prune()
-	return nil
+	_, err = d.debris(ctx, true)
+	return err
 }
 
 // decided waits for a monitor that has not come as far as its status, since the daemon died while it started the container. It has seen that:

@@ -65,18 +65,31 @@ func New(r roots.Roots) (*Driver, error) {
 	if err := os.Chmod(d.root, 0o700); err != nil { // one that was there
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
-	entries, err := os.ReadDir(d.root)
-	if err != nil {
+	if _, err := d.Sweep(context.Background(), true); err != nil {
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
+	return d, nil
+}
+
+// Sweep names what is left of volumes that were being made or removed and, with remove, removes it. Precondition: none is.
+func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err error) {
+	entries, err := os.ReadDir(d.root)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list volumes: %w", err)
+	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), tempPrefix) || strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := os.RemoveAll(filepath.Join(d.root, e.Name())); err != nil {
-				return nil, fmt.Errorf("cannot remove a half-made volume: %w", err)
+		if !strings.HasPrefix(e.Name(), tempPrefix) && !strings.HasPrefix(e.Name(), gonePrefix) {
+			continue
+		}
+		path := filepath.Join(d.root, e.Name())
+		names = append(names, path)
+		if remove {
+			if err := os.RemoveAll(path); err != nil {
+				return names, fmt.Errorf("cannot remove a half-made volume: %w", err)
 			}
 		}
 	}
-	return d, nil
+	return names, nil
 }
 
 // Create makes the volume c, or finds it as it is. ErrConflict when one of that name has

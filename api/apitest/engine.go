@@ -9,6 +9,7 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -28,7 +29,14 @@ type Engine struct {
 	OnContainers func(context.Context, string) ([]reconcile.Container, error)
 	OnProjects   func(context.Context) ([]reconcile.ProjectSummary, error)
 	OnLogs       func(context.Context, string, reconcile.LogOptions, func(reconcile.LogEntry) error) error
-	OnEvents     func(context.Context, string) <-chan reconcile.Event
+	OnEvents     func(context.Context, string, reconcile.EventOptions) <-chan reconcile.Event
+	OnSave       func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Saved, error)
+	OnApply      func(context.Context, []byte, reconcile.ApplyOptions, reconcile.Sink) error
+	OnHistory    func(context.Context, string) ([]history.Entry, error)
+	OnRevision   func(context.Context, string, int) (*reconcile.Revision, error)
+	OnWhy        func(context.Context, string, reconcile.WhyOptions) (*reconcile.Why, error)
+	OnDump       func(context.Context, string, *spec.Project) (*reconcile.Dump, error)
+	OnGC         func(context.Context, reconcile.GCOptions) (*reconcile.Garbage, error)
 	OnLoad       func(context.Context, io.Reader, reconcile.Sink) ([]image.Info, error)
 	OnIdle       func() bool
 }
@@ -130,13 +138,62 @@ func (e *Engine) Logs(ctx context.Context, project string, o reconcile.LogOption
 	return e.OnLogs(ctx, project, o, each)
 }
 
-func (e *Engine) Events(ctx context.Context, project string) <-chan reconcile.Event {
+func (e *Engine) Save(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Saved, error) {
+	if e.OnSave == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnSave(ctx, p, o)
+}
+
+func (e *Engine) Apply(ctx context.Context, file []byte, o reconcile.ApplyOptions, s reconcile.Sink) error {
+	if e.OnApply == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnApply(ctx, file, o, s)
+}
+
+func (e *Engine) History(ctx context.Context, project string) ([]history.Entry, error) {
+	if e.OnHistory == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnHistory(ctx, project)
+}
+
+func (e *Engine) Revision(ctx context.Context, project string, back int) (*reconcile.Revision, error) {
+	if e.OnRevision == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnRevision(ctx, project, back)
+}
+
+func (e *Engine) Why(ctx context.Context, project string, o reconcile.WhyOptions) (*reconcile.Why, error) {
+	if e.OnWhy == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnWhy(ctx, project, o)
+}
+
+func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*reconcile.Dump, error) {
+	if e.OnDump == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnDump(ctx, project, p)
+}
+
+func (e *Engine) GC(ctx context.Context, o reconcile.GCOptions) (*reconcile.Garbage, error) {
+	if e.OnGC == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnGC(ctx, o)
+}
+
+func (e *Engine) Events(ctx context.Context, project string, o reconcile.EventOptions) <-chan reconcile.Event {
 	if e.OnEvents == nil {
 		ch := make(chan reconcile.Event)
 		context.AfterFunc(ctx, func() { close(ch) })
 		return ch
 	}
-	return e.OnEvents(ctx, project)
+	return e.OnEvents(ctx, project, o)
 }
 
 func (e *Engine) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {

@@ -102,16 +102,20 @@ func (c *Client) Remove(ctx context.Context, project string, o reconcile.Service
 
 // Logs calls each with every line, which is valid until each returns. It stops at each's first error and returns it.
 func (c *Client) Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
-	text, err := json.Marshal(o)
+	query, err := options(o)
 	if err != nil {
 		return err
 	}
-	return c.frames(ctx, path(project, "logs")+"?options="+url.QueryEscape(string(text)), each)
+	return c.frames(ctx, path(project, "logs")+query, each)
 }
 
-// Events calls s with what happens to project until ctx ends.
-func (c *Client) Events(ctx context.Context, project string, s reconcile.Sink) error {
-	_, err := c.stream(ctx, http.MethodGet, path(project, "events"), nil, sinkEach(s))
+// Events calls s with what happens to project until ctx ends, or the time that o says.
+func (c *Client) Events(ctx context.Context, project string, o reconcile.EventOptions, s reconcile.Sink) error {
+	query, err := options(o)
+	if err != nil {
+		return err
+	}
+	_, err = c.stream(ctx, http.MethodGet, path(project, "events")+query, nil, sinkEach(s))
 	return err
 }
 
@@ -119,6 +123,12 @@ func (c *Client) Events(ctx context.Context, project string, s reconcile.Sink) e
 func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]api.Image, error) {
 	result, err := c.stream(ctx, http.MethodPost, "/v1/images/load", r, sinkEach(s))
 	return result.Images, err
+}
+
+// options are o as the query of a URL.
+func options(o any) (string, error) {
+	text, err := json.Marshal(o)
+	return "?options=" + url.QueryEscape(string(text)), err
 }
 
 func path(project, rest string) string {

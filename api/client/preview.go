@@ -8,29 +8,85 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/spec"
 )
 
 // Plan says what Up would do with p and o.
 func (c *Client) Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error) {
-	text, err := json.Marshal(api.UpRequest{Project: p, Options: o})
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.do(ctx, http.MethodPost, path(p.Name, "plan"), bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
 	found := new(reconcile.Preview)
-	if err := json.NewDecoder(resp.Body).Decode(found); err != nil {
-		return nil, brokeOff(ctx, err)
+	return found, c.post(ctx, path(p.Name, "plan"), api.UpRequest{Project: p, Options: o}, found)
+}
+
+// Save is Plan with a file that Apply can carry out.
+func (c *Client) Save(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Saved, error) {
+	found := new(reconcile.Saved)
+	return found, c.post(ctx, path(p.Name, "save"), api.UpRequest{Project: p, Options: o}, found)
+}
+
+// Apply carries out the plan in file.
+func (c *Client) Apply(ctx context.Context, file []byte, o reconcile.ApplyOptions, s reconcile.Sink) error {
+	query, err := options(o)
+	if err != nil {
+		return err
 	}
-	return found, nil
+	_, err = c.stream(ctx, http.MethodPost, "/v1/plans/apply"+query, bytes.NewReader(file), sinkEach(s))
+	return err
 }
 
 // Drift says how the host differs from the file of project's last up.
 func (c *Client) Drift(ctx context.Context, project string) (*reconcile.Preview, error) {
 	found := new(reconcile.Preview)
 	return found, c.get(ctx, path(project, "drift"), found)
+}
+
+// History is what was done to project, oldest first.
+func (c *Client) History(ctx context.Context, project string) ([]history.Entry, error) {
+	var all []history.Entry
+	return all, c.get(ctx, path(project, "history"), &all)
+}
+
+// Revision is the project as it was applied so many steps before.
+func (c *Client) Revision(ctx context.Context, project string, back int) (*reconcile.Revision, error) {
+	found := new(reconcile.Revision)
+	return found, c.post(ctx, path(project, "revision"), back, found)
+}
+
+// Why says how the containers of a service came to be what they are.
+func (c *Client) Why(ctx context.Context, project string, o reconcile.WhyOptions) (*reconcile.Why, error) {
+	query, err := options(o)
+	if err != nil {
+		return nil, err
+	}
+	found := new(reconcile.Why)
+	return found, c.get(ctx, path(project, "why")+query, found)
+}
+
+// Dump is everything that a plan of p is made of; of the project's last up when p is nil.
+func (c *Client) Dump(ctx context.Context, project string, p *spec.Project) (*reconcile.Dump, error) {
+	found := new(reconcile.Dump)
+	return found, c.post(ctx, path(project, "dump"), api.DumpRequest{Project: p}, found)
+}
+
+// GC finds what nothing has any more, and removes it unless o says otherwise.
+func (c *Client) GC(ctx context.Context, o reconcile.GCOptions) (*reconcile.Garbage, error) {
+	found := new(reconcile.Garbage)
+	return found, c.post(ctx, "/v1/gc", o, found)
+}
+
+// post sends body and reads the answer.
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return brokeOff(ctx, err)
+	}
+	return nil
 }

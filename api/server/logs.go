@@ -3,23 +3,15 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"sync"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 )
 
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	options := reconcile.LogOptions{Tail: -1}
-	name, err := project(r)
-	if text := r.URL.Query().Get("options"); err == nil && text != "" {
-		if err = json.Unmarshal([]byte(text), &options); err != nil {
-			err = errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %v", err))
-		}
-	}
+	name, options, err := queried(r, reconcile.LogOptions{Tail: -1})
 	if err != nil {
 		fail(w, err)
 		return

@@ -2,20 +2,17 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
 )
-
-// projectName is what a project may be called; nothing else in a URL reaches the engine.
-var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,127}$`)
 
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
@@ -24,7 +21,14 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
 	mux.HandleFunc("GET /v1/projects/{project}/drift", s.drift)
+	mux.HandleFunc("GET /v1/projects/{project}/history", s.history)
+	mux.HandleFunc("GET /v1/projects/{project}/why", s.why)
 	mux.HandleFunc("POST /v1/projects/{project}/plan", s.plan)
+	mux.HandleFunc("POST /v1/projects/{project}/save", s.save)
+	mux.HandleFunc("POST /v1/projects/{project}/dump", s.dump)
+	mux.HandleFunc("POST /v1/projects/{project}/revision", s.revision)
+	mux.HandleFunc("POST /v1/plans/apply", s.apply)
+	mux.HandleFunc("POST /v1/gc", s.gc)
 	mux.HandleFunc("POST /v1/projects/{project}/up", s.up)
 	mux.HandleFunc("POST /v1/projects/{project}/pull", s.pull)
 	mux.HandleFunc("POST /v1/projects/{project}/down", verb(s, s.engine.Down))
@@ -41,13 +45,26 @@ func (s *Server) routes(mux *http.ServeMux) {
 	})
 }
 
+// project is the one that the path names; nothing that is no such name reaches the engine.
 func project(r *http.Request) (string, error) {
 	name := r.PathValue("project")
-	if !projectName.MatchString(name) {
-		return "", errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid project name %q", name))
-	}
-	return name, nil
+	return name, spec.CheckProjectName(name)
 }
+
+// decodeFor reads the body of a request about the project that its path names; of gives the project in it.
+func decodeFor[B any](w http.ResponseWriter, r *http.Request, of func(*B) *spec.Project) (*B, error) {
+	body := new(B)
+	name, err := project(r)
+	if err == nil {
+		err = decode(w, r, body)
+	}
+	if err == nil {
+		err = checkProject(of(body), name)
+	}
+	return body, err
+}
+
+func upProject(b *api.UpRequest) *spec.Project { return b.Project }
 
 // checkProject says whether p is there, is the one that the path names, and has names such as a file may give.
 func checkProject(p *spec.Project, path string) error {
@@ -77,14 +94,7 @@ func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
-	var body api.UpRequest
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &body)
-	}
-	if err == nil {
-		err = checkProject(body.Project, name)
-	}
+	body, err := decodeFor(w, r, upProject)
 	if err != nil {
 		fail(w, err)
 		return
@@ -95,14 +105,7 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) pull(w http.ResponseWriter, r *http.Request) {
-	var body api.PullRequest
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &body)
-	}
-	if err == nil {
-		err = checkProject(body.Project, name)
-	}
+	body, err := decodeFor(w, r, func(b *api.PullRequest) *spec.Project { return b.Project })
 	if err != nil {
 		fail(w, err)
 		return
@@ -130,17 +133,38 @@ func verb[O any](s *Server, do func(context.Context, string, O, reconcile.Sink) 
 	}
 }
 
-func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+// queried reads the project of the path and the options in the URL.
+func queried[O any](r *http.Request, o O) (string, O, error) {
 	name, err := project(r)
+	if err == nil {
+		err = options(r, &o)
+	}
+	return name, o, err
+}
+
+// options reads those in the URL, an object in JSON, into o, which holds what is meant without them.
+func options(r *http.Request, o any) error {
+	text := r.URL.Query().Get("options")
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), o); err != nil {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %v", err))
+	}
+	return nil
+}
+
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	name, options, err := queried(r, reconcile.EventOptions{})
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
-		for e := range s.engine.Events(ctx, name) {
+		for e := range s.engine.Events(ctx, name, options) {
 			out.event(e)
 		}
-		return api.Result{}, ctx.Err()
+		return api.Result{}, ctx.Err() // no error: the end of the time that was asked for
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 type app struct {
 	in       *os.File
 	out, err io.Writer
+	words    []string          // the command line, for the history
 	env      map[string]string // the process's, with what .env adds of COMPOSE_*
 
 	global     globalFlags
@@ -66,6 +67,17 @@ func (a *app) setRoots() error {
 	}
 	a.roots = roots.Roots{State: state, Run: run}
 	return nil
+}
+
+// command is the command line as a user would type it again.
+func (a *app) command() string {
+	quoted := make([]string, len(a.words))
+	for i, w := range a.words {
+		if quoted[i] = w; w == "" || strings.ContainsAny(w, " \t\n'\"\\$`*?&|;<>()") {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
 }
 
 // parallel is --parallel for the engine: 0 leaves the bound to it.

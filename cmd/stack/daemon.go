@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/volume"
 )
@@ -60,8 +61,11 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 		return nil, nil, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
+	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
+	book := history.Open(r.InState("history.db"))
+	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -122,6 +122,7 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 		for k := range tt.env {
 			delete(u.env, k)
 		}
+		tt.want.Command = tt.line
 		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("stack %s: (-want +got)\n%s", tt.line, diff)
 		}

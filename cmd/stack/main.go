@@ -46,6 +46,7 @@ func (a *app) run(args []string) int {
 	defer cancel()
 	a.interrupts.start(cancel)
 	defer a.interrupts.stop()
+	a.words = args
 	root := newRoot(a)
 	root.SetArgs(joinValues(root, args))
 	err := root.ExecuteContext(ctx)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
 )
@@ -22,6 +24,10 @@ func newPlanCommand(a *app) *cobra.Command {
 file. Values of variables named like a secret are left out. No registry is asked: an image that is not on this host is one that would be
 pulled, and where a pull policy wants a look at the registry, that is all that can be said.
 
+With -o the plan is saved, too, and 'stack apply FILE' carries out exactly that, or nothing if this host has changed since. Images
+that are here are then taken as they are. The file holds the whole project, with the values of its variables and the content of its
+configs and secrets, and is for its owner alone.
+
 Exit codes: 0 nothing would be done, 2 something would, 1 an error, also one for which up would refuse.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			u.changed, u.dryRun = cmd.Flags().Changed, true
@@ -36,6 +42,7 @@ Exit codes: 0 nothing would be done, 2 something would, 1 an error, also one for
 	u.addRecreation(cmd)
 	f.BoolVar(&u.noStart, "no-start", false, "What would be done to create only")
 	f.StringVar(&u.format, "format", formatText, "text or json")
+	f.StringVarP(&u.output, "output", "o", "", "Save the plan in this file, for 'stack apply'")
 	return cmd
 }
 
@@ -47,12 +54,30 @@ func (u *upFlags) addRecreation(cmd *cobra.Command) {
 	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
 }
 
-// plan shows what up would do.
-func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, format string) error {
+// plan shows what up would do, and saves it if it is to.
+func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, u upFlags) error {
+	if u.output != "" {
+		saved, err := daemon.Save(ctx, p, o)
+		if err != nil {
+			return err
+		}
+		if saved.File != nil {
+			// Whoever reads it reads the project's secrets.
+			if err := atomicfile.Write(u.output, saved.File, 0o600, atomicfile.Sync); err != nil {
+				return fmt.Errorf("cannot save the plan: %w", err)
+			}
+		}
+		return a.showPlan(saved.Preview, u.format)
+	}
 	found, err := daemon.Plan(ctx, p, o)
 	if err != nil {
 		return err
 	}
+	return a.showPlan(found, u.format)
+}
+
+// showPlan prints a plan, and ends the command with what it comes to.
+func (a *app) showPlan(found *reconcile.Preview, format string) error {
 	a.printWarnings(found.Warnings)
 	if err := writePreview(a.out, found, format, planText); err != nil {
 		return err

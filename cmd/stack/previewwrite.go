@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -26,29 +25,26 @@ func checkPreviewFormat(format string) error {
 // writePreview writes v as one JSON object, or as what text makes of it.
 func writePreview(w io.Writer, v *reconcile.Preview, format string, text func(*reconcile.Preview) string) error {
 	if format == formatJSON {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(v)
+		return writeJSON(w, v)
 	}
 	_, err := io.WriteString(w, text(v))
 	return err
 }
 
-// actions in the order of a summary, with what it says of each.
+// actions in the order of a summary, with what it says of each before and afterwards.
 var actions = []struct {
-	action plan.Action
-	words  string
+	action      plan.Action
+	words, done string
 }{
-	{plan.Pull, "to pull"}, {reconcile.Ask, "to ask the registry for"}, {plan.Create, "to create"}, {plan.Replace, "to recreate"},
-	{plan.Restart, "to restart"}, {plan.Start, "to start"}, {plan.Delete, "to remove"},
+	{plan.Pull, "to pull", "pulled"}, {reconcile.Ask, "to ask the registry for", "asked for"}, {plan.Create, "to create", "created"},
+	{plan.Replace, "to recreate", "recreated"}, {plan.Restart, "to restart", "restarted"}, {plan.Start, "to start", "started"}, {plan.Delete, "to remove", "removed"},
 }
 
 // planText is a plan for people: what happens to each resource and why, then one line.
 func planText(v *reconcile.Preview) string {
 	var b strings.Builder
 	counts := map[plan.Action]int{}
-	groups(&b, v, func(c plan.Change) {
+	groups(&b, v.Changes, func(c plan.Change) {
 		counts[c.Action]++
 		action := string(c.Action)
 		if c.Action == reconcile.Ask {
@@ -77,7 +73,7 @@ func planText(v *reconcile.Preview) string {
 func driftText(v *reconcile.Preview) string {
 	var b strings.Builder
 	differences := 0
-	groups(&b, v, func(c plan.Change) {
+	groups(&b, v.Changes, func(c plan.Change) {
 		differences += len(c.Reasons)
 		fmt.Fprintf(&b, "  %s\n", c.Name)
 	})
@@ -93,9 +89,9 @@ func driftText(v *reconcile.Preview) string {
 }
 
 // groups writes the resources of each kind below its name: what one writes, then the reasons.
-func groups(b *strings.Builder, v *reconcile.Preview, one func(plan.Change)) {
+func groups(b *strings.Builder, changes []plan.Change, one func(plan.Change)) {
 	var kind plan.Kind
-	for _, c := range v.Changes {
+	for _, c := range changes {
 		if c.ID.Kind != kind {
 			kind = c.ID.Kind
 			fmt.Fprintf(b, "%ss\n", kind)
@@ -105,7 +101,7 @@ func groups(b *strings.Builder, v *reconcile.Preview, one func(plan.Change)) {
 			fmt.Fprintf(b, "      %s\n", r)
 		}
 	}
-	if len(v.Changes) > 0 {
+	if len(changes) > 0 {
 		b.WriteByte('\n')
 	}
 }

@@ -71,9 +71,9 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
 	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
 	for _, make := range []func(*app) *cobra.Command{
-		newConfigCommand, newCreateCommand, newDaemonCommand, newDoctorCommand, newDownCommand, newDriftCommand, newExecCommand, newKillCommand,
-		newLoadCommand, newLogsCommand, newLsCommand, newLspCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand,
-		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newCompletionCommand,
+		newApplyCommand, newConfigCommand, newCreateCommand, newDaemonCommand, newDebugCommand, newDoctorCommand, newDownCommand, newDriftCommand, newEventsCommand, newExecCommand, newGCCommand, newHistoryCommand, newKillCommand,
+		newLoadCommand, newLogsCommand, newLsCommand, newLspCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand, newRollbackCommand,
+		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newWhyCommand, newCompletionCommand,
 	} {
 		root.AddCommand(make(a))
 	}
@@ -117,7 +117,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "", "build": "give the service an image: instead, and bring it with `stack pull` or `stack load`",
-	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "events": "", "export": "", "images": "",
+	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "", "images": "",
 	"pause": "", "unpause": "", "publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
 	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",
 }

@@ -103,7 +103,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	if r.RemoveOrphans, err = a.removeOrphans(r.RemoveOrphans, r.orphansGiven); err != nil {
 		return err
 	}
-	r.Parallel = a.parallel()
+	r.Parallel, r.Command = a.parallel(), a.command()
 	if r.Name == "" {
 		var b [6]byte
 		rand.Read(b[:]) //nolint:errcheck // never fails

@@ -26,6 +26,7 @@ type upFlags struct {
 	watch, menu                      bool
 	dryRun                           bool
 	format                           string // of dryRun
+	output                           string // the file of a plan that is to be saved
 	changed                          func(flag string) bool
 	stopTimeout                      *time.Duration // nil: each container's own
 }
@@ -117,7 +118,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 		return err
 	}
 	if u.dryRun {
-		return a.plan(ctx, daemon, p, options, u.format)
+		return a.plan(ctx, daemon, p, options, u)
 	}
 	if u.attached() {
 		return a.upAttached(ctx, daemon, p, u, options)

@@ -116,7 +116,7 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 
 	var followed sync.WaitGroup
 	followed.Go(func() {
-		t.daemon.Events(following, t.project.Name, func(e reconcile.Event) { t.event(following, e) }) //nolint:errcheck // what is missed is seen at the end
+		t.daemon.Events(following, t.project.Name, reconcile.EventOptions{}, func(e reconcile.Event) { t.event(following, e) }) //nolint:errcheck // what is missed is seen at the end
 	})
 	if len(t.show) > 0 {
 		followed.Go(func() {

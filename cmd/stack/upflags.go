@@ -66,7 +66,7 @@ func (p planFlags) check() error {
 
 // fill puts the flags that up and create share into o.
 func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) bool) error {
-	o.ForceRecreate, o.NoRecreate = p.forceRecreate, p.noRecreate
+	o.Command, o.ForceRecreate, o.NoRecreate = a.command(), p.forceRecreate, p.noRecreate
 	switch p.pull {
 	case "policy", "":
 	case "always", "missing", "never":

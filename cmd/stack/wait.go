@@ -57,7 +57,7 @@ func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project str
 	changed := make(chan struct{}, 1)
 	lost := make(chan error, 1)
 	go func() {
-		lost <- daemon.Events(following, project, func(reconcile.Event) {
+		lost <- daemon.Events(following, project, reconcile.EventOptions{}, func(reconcile.Event) {
 			select {
 			case changed <- struct{}{}:
 			default:

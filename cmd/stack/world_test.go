@@ -141,7 +141,7 @@ func (w *world) follow(ctx context.Context, _ string, o reconcile.LogOptions, ea
 	}
 }
 
-func (w *world) subscribe(ctx context.Context, _ string) <-chan reconcile.Event {
+func (w *world) subscribe(ctx context.Context, _ string, _ reconcile.EventOptions) <-chan reconcile.Event {
 	out := make(chan reconcile.Event)
 	w.mu.Lock()
 	at := len(w.events)

@@ -44,6 +44,7 @@ type Sweeper interface {
 
 // Images is implemented by *image.Store.
 type Images interface {
+	Sweeper
 	// Resolve finds a local image by reference, digest or id. errdefs.ErrNotFound when there is none for p.
 	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
 	// Find asks whether Pull could fetch ref, and makes nothing. Errors as Pull's.
@@ -65,6 +66,7 @@ type Images interface {
 
 // Networks is implemented by *network.Driver.
 type Networks interface {
+	Sweeper
 	Create(ctx context.Context, c network.Config) (network.State, error)
 	// Delete removes the network. ErrConflict while it has endpoints.
 	Delete(ctx context.Context, id string) error
@@ -93,6 +95,7 @@ type Networks interface {
 
 // Volumes is implemented by *volume.Driver.
 type Volumes interface {
+	Sweeper
 	Create(ctx context.Context, c volume.Config) (volume.State, error)
 	Delete(ctx context.Context, id string) error
 	// List is every volume. One whose directory is gone has a Problem; Create with the same Config mends it, with an empty directory.
@@ -106,6 +109,7 @@ type Volumes interface {
 
 // Containers is implemented by *runtime.Driver.
 type Containers interface {
+	Sweeper
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
 	// Replace gives a container that does not run another Config: what its start found out. ErrConflict when it runs.
 	Replace(ctx context.Context, c runtime.Config) error

@@ -7,8 +7,9 @@ import "time"
 type Event struct {
 	Time    time.Time `json:"time"`
 	Project string    `json:"project"`
-	Kind    string    `json:"kind"` // image network volume container
-	Name    string    `json:"name"` // as users know it: shop-web-1, shop_default, postgres:15
+	Kind    string    `json:"kind"`         // image network volume container
+	Name    string    `json:"name"`         // as users know it: shop-web-1, shop_default, postgres:15
+	ID      string    `json:"id,omitempty"` // of a container that is there
 	Service string    `json:"service,omitempty"`
 	Phase   Phase     `json:"phase"`
 	Text    string    `json:"text"`              // Creating, Created, Pulling, Waiting, Healthy, Exited, …

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Hub hands events to whoever listens. The zero value is ready.
@@ -10,22 +11,40 @@ type Hub struct {
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
 	closed bool
+	past   []Event // the last ones, oldest first, without the progress of pulls
+}
+
+// Window is a span of time. A zero Since means from now on, a zero Until without an end.
+type Window struct {
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
 }
 
 // subscriber has a queue of its own, so that a slow reader holds up nobody. It is bounded: what a reader that has
 // stopped reading misses is dropped, oldest first.
 type subscriber struct {
 	project string
+	until   time.Time // zero = without end
+	over    bool      // nothing more is queued
 	queue   []Event
 	wake    chan struct{} // of capacity 1
 }
 
-const queueLength = 4096
+const (
+	queueLength = 4096
+	// pastLength is how many events are kept for those who ask for what was. docker keeps 256.
+	pastLength = 1024
+)
 
-// Subscribe delivers events of project ("" = of all) until ctx or the hub ends; then the channel is closed.
-func (h *Hub) Subscribe(ctx context.Context, project string) <-chan Event {
+func (s *subscriber) wants(ev Event) bool {
+	return !s.over && (s.project == "" || s.project == ev.Project) && (s.until.IsZero() || !ev.Time.After(s.until))
+}
+
+// Subscribe delivers events of project ("" = of all), first those that are remembered of the window's part before now, until the window,
+// ctx or the hub ends; then the channel is closed.
+func (h *Hub) Subscribe(ctx context.Context, project string, w Window) <-chan Event {
 	out := make(chan Event)
-	s := &subscriber{project: project, wake: make(chan struct{}, 1)}
+	s := &subscriber{project: project, until: w.Until, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -36,13 +55,29 @@ func (h *Hub) Subscribe(ctx context.Context, project string) <-chan Event {
 		h.subs = map[*subscriber]struct{}{}
 	}
 	h.subs[s] = struct{}{}
+	if !w.Since.IsZero() {
+		for _, ev := range h.past {
+			if s.wants(ev) && !ev.Time.Before(w.Since) {
+				s.queue = append(s.queue, ev)
+			}
+		}
+	}
 	h.mu.Unlock()
+	if !w.Until.IsZero() {
+		end := time.AfterFunc(time.Until(w.Until), func() {
+			h.mu.Lock()
+			s.over = true
+			h.mu.Unlock()
+			s.kick()
+		})
+		context.AfterFunc(ctx, func() { end.Stop() })
+	}
 	go func() {
 		defer close(out)
 		defer h.drop(s)
 		for {
 			h.mu.Lock()
-			batch, closed := s.queue, h.closed
+			batch, closed := s.queue, h.closed || s.over
 			s.queue = nil
 			h.mu.Unlock()
 			for _, ev := range batch {
@@ -75,8 +110,14 @@ func (h *Hub) drop(s *subscriber) {
 func (h *Hub) Publish(ev Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if ev.Total == 0 && ev.Current == 0 {
+		if len(h.past) == 2*pastLength { // in one go: not each event moves them all
+			h.past = append(h.past[:0], h.past[pastLength:]...)
+		}
+		h.past = append(h.past, ev)
+	}
 	for s := range h.subs {
-		if s.project != "" && s.project != ev.Project {
+		if !s.wants(ev) {
 			continue
 		}
 		if len(s.queue) == queueLength {

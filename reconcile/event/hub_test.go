@@ -18,7 +18,7 @@ func numbers(in <-chan Event) []int64 {
 func TestEventsComeInOrderAndOfTheProject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h Hub
-		all, mine := h.Subscribe(t.Context(), ""), h.Subscribe(t.Context(), "shop")
+		all, mine := h.Subscribe(t.Context(), "", Window{}), h.Subscribe(t.Context(), "shop", Window{})
 		for i := range int64(10) {
 			h.Publish(Event{Project: []string{"shop", "other"}[i%2], Current: i})
 		}
@@ -29,7 +29,7 @@ func TestEventsComeInOrderAndOfTheProject(t *testing.T) {
 		if got := numbers(mine); len(got) != 5 || got[1] != 2 {
 			t.Errorf("shop: %v", got)
 		}
-		if _, open := <-h.Subscribe(t.Context(), ""); open {
+		if _, open := <-h.Subscribe(t.Context(), "", Window{}); open {
 			t.Error("a closed hub delivers")
 		}
 	})
@@ -38,7 +38,7 @@ func TestEventsComeInOrderAndOfTheProject(t *testing.T) {
 func TestASlowReaderHoldsNobodyUpAndKeepsTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h Hub
-		slow := h.Subscribe(t.Context(), "")
+		slow := h.Subscribe(t.Context(), "", Window{})
 		h.Publish(Event{Current: -1})
 		synctest.Wait() // one is on its way to a reader that does not read
 		for i := range int64(queueLength + 100) {
@@ -56,7 +56,7 @@ func TestASubscriptionEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h Hub
 		ctx, cancel := context.WithCancel(t.Context())
-		in := h.Subscribe(ctx, "")
+		in := h.Subscribe(ctx, "", Window{})
 		h.Publish(Event{})
 		synctest.Wait() // its goroutine now waits for a reader
 		cancel()

@@ -57,6 +57,10 @@ type Monitor struct {
 	quick   time.Duration
 	strike  time.Time // of the last strike, or where counting begins
 	results []Result
+	probes  int // so far
+
+	healthyAt     time.Time // when it was healthy for the first time
+	healthyProbes int       // how many probes that took
 }
 
 // NewMonitor begins with a container that started at started. Its first probe is due at once.
@@ -72,6 +76,9 @@ func (m *Monitor) Failing() int { return m.failing }
 // Results are the last ones, oldest first.
 func (m *Monitor) Results() []Result { return append([]Result(nil), m.results...) }
 
+// FirstHealthy is when the run was healthy for the first time, the zero time before that, and how many probes that took.
+func (m *Monitor) FirstHealthy() (at time.Time, probes int) { return m.healthyAt, m.healthyProbes }
+
 // Record takes in a result and returns how long after its end the next probe is due.
 func (m *Monitor) Record(r Result) time.Duration {
 	if len(r.Output) > MaxOutput {
@@ -80,7 +87,11 @@ func (m *Monitor) Record(r Result) time.Duration {
 	if m.results = append(m.results, r); len(m.results) > Kept {
 		m.results = m.results[1:]
 	}
+	m.probes++
 	if r.Code == 0 {
+		if m.healthyAt.IsZero() {
+			m.healthyAt, m.healthyProbes = r.End, m.probes
+		}
 		m.status, m.failing = Healthy, 0
 		return m.check.Interval
 	}

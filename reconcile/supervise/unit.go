@@ -60,7 +60,10 @@ type Status struct {
 	Health    health.Status // "" = no check
 	Failing   int           // strikes in a row
 	Results   []health.Result
-	Run       uint64 // counts starts that this Group has seen
+	// HealthyAt is when this run was healthy for the first time, zero before that; HealthyProbes, how many probes that took.
+	HealthyAt     time.Time
+	HealthyProbes int
+	Run           uint64 // counts starts that this Group has seen
 }
 
 // unit is one container. The Group's lock guards it.
@@ -96,6 +99,7 @@ func (u *unit) status() Status {
 	s := Status{State: u.state, StartedAt: u.started, Restarts: u.restarts, Asked: u.asked, Exit: u.exit, Run: u.run}
 	if u.monitor != nil {
 		s.Health, s.Failing, s.Results = u.monitor.Status(), u.monitor.Failing(), u.monitor.Results()
+		s.HealthyAt, s.HealthyProbes = u.monitor.FirstHealthy()
 	}
 	return s
 }

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func (s *Server) history(w http.ResponseWriter, r *http.Request) {
+	name, err := project(r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	all, err := s.engine.History(r.Context(), name)
+	answer(w, all, err)
+}
+
+func (s *Server) revision(w http.ResponseWriter, r *http.Request) {
+	var back int
+	name, err := project(r)
+	if err == nil {
+		err = decode(w, r, &back)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	found, err := s.engine.Revision(r.Context(), name, back)
+	answer(w, found, err)
+}
+
+func (s *Server) why(w http.ResponseWriter, r *http.Request) {
+	name, o, err := queried(r, reconcile.WhyOptions{})
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	found, err := s.engine.Why(r.Context(), name, o)
+	answer(w, found, err)
+}
+
+func (s *Server) gc(w http.ResponseWriter, r *http.Request) {
+	var o reconcile.GCOptions
+	if err := decode(w, r, &o); err != nil {
+		fail(w, err)
+		return
+	}
+	found, err := s.engine.GC(r.Context(), o)
+	answer(w, found, err)
+}

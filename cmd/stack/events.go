@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+type eventsFlags struct {
+	json         bool
+	since, until string
+}
+
+func newEventsCommand(a *app) *cobra.Command {
+	var f eventsFlags
+	cmd := &cobra.Command{
+		Use:   "events [OPTIONS] [SERVICE...]",
+		Short: "Show what happens to the project as it happens",
+		Long: `Prints a line for each change of a container, network, volume or image of the project, until Ctrl-C or --until. With services named,
+only what happens to their containers.
+
+--json prints objects with docker compose's keys: time, type, service, id, action and attributes, where actions have docker's words
+(create, start, die, stop, kill, restart, destroy, "health_status: healthy"). A container that is made anew or restarted is announced with
+the action "recreate" or "restart" and the reason among the attributes. The daemon remembers its last thousand events for --since; what
+an earlier daemon saw is gone.`,
+		RunE: func(cmd *cobra.Command, services []string) error { return a.events(cmd.Context(), f, services) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.json, "json", false, "Print JSON objects, one a line")
+	flags.StringVar(&f.since, "since", "", "Begin with events of this time (2026-01-02T15:04:05Z) or this long ago (10m)")
+	flags.StringVar(&f.until, "until", "", "End at this time, or with events of this long ago")
+	return cmd
+}
+
+func (a *app) events(ctx context.Context, f eventsFlags, services []string) error {
+	var o reconcile.EventOptions
+	var err error
+	now := time.Now()
+	if o.Since, err = parseTime(f.since, now); err != nil {
+		return usageError("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.since)
+	}
+	if o.Until, err = parseTime(f.until, now); err != nil {
+		return usageError("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
+	}
+	name, _, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err = daemon.Events(ctx, name, o, func(e reconcile.Event) {
+		line, ok := eventLine(e)
+		if !ok || len(services) > 0 && !slices.Contains(services, e.Service) {
+			return
+		}
+		if err := line.write(a.out, f.json); err != nil {
+			stop(err)
+		}
+	})
+	if failed := context.Cause(ctx); failed != nil && !errors.Is(failed, context.Canceled) {
+		if errors.Is(failed, syscall.EPIPE) {
+			return &exitError{code: exitFailed} // head has what it wanted
+		}
+		return failed
+	}
+	return err
+}
+
+// event is one line of events, with docker compose's keys.
+type event struct {
+	Time       string            `json:"time"`
+	Type       string            `json:"type"`
+	Service    string            `json:"service,omitempty"`
+	ID         string            `json:"id,omitempty"`
+	Action     string            `json:"action"`
+	Attributes map[string]string `json:"attributes"`
+
+	at time.Time
+}
+
+// dockerWords are docker's for what our events say.
+var dockerWords = map[string]string{
+	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Killed": "kill", "Restarted": "restart", "Removed": "destroy",
+	"Healthy": "health_status: healthy", "Unhealthy": "health_status: unhealthy", "Pulled": "pull", "Loaded": "load",
+}
+
+// eventLine is e as a line; false for what only tells that something is being done or waited for.
+func eventLine(e reconcile.Event) (event, bool) {
+	announces := e.Text == "Recreate" || e.Text == "Restart"
+	if e.Phase == reconcile.Working && !announces {
+		return event{}, false
+	}
+	if e.Phase == reconcile.Done && e.Text == "Running" {
+		return event{}, false // nothing has happened to it
+	}
+	l := event{at: e.Time, Time: e.Time.Format("2006-01-02T15:04:05.000000"), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
+	if l.Action == "" {
+		l.Action = strings.ToLower(e.Text)
+	}
+	if e.Exit != nil {
+		l.Attributes["exitCode"] = fmt.Sprint(*e.Exit)
+	}
+	if e.Detail != "" {
+		l.Attributes["reason"] = e.Detail
+	}
+	return l, true
+}
+
+// write writes it as docker compose does.
+func (l event) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(l)
+	}
+	var attributes []string
+	for _, k := range sortedKeys(l.Attributes) {
+		attributes = append(attributes, k+"="+l.Attributes[k])
+	}
+	id := l.ID
+	if id == "" {
+		id = l.Attributes["name"]
+	}
+	_, err := fmt.Fprintf(w, "%s %s %s %s (%s)\n", l.at.Format("2006-01-02 15:04:05.000000"), l.Type, l.Action, id, clean(strings.Join(attributes, ", ")))
+	return err
+}

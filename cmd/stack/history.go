@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/plan"
+)
+
+func newHistoryCommand(a *app) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "history [OPTIONS] [NUMBER]",
+		Short: "Show what was done to the project, and how it came out",
+		Long: `Lists the last 50 plans of the project that changed something: when, by which command, what, how it came out, and how long it took.
+With a NUMBER it shows all of that one: every change with its reasons, and the error.
+
+An outcome "interrupted" says that the daemon was killed, or the machine went down, before it was done. The history outlives 'stack
+down'; 'stack down --volumes' removes it. Values of variables named like a secret are not shown.`,
+		Args: atMostOneNumber,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.history(cmd.Context(), format, args) },
+	}
+	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	return cmd
+}
+
+// atMostOneNumber is for verbs that take [N].
+func atMostOneNumber(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usageError("expected one number at most")
+	}
+	for _, s := range args {
+		if n, err := strconv.Atoi(s); err != nil || n < 1 {
+			return usageError("invalid number %q, expected 1 or more", s)
+		}
+	}
+	return nil
+}
+
+func (a *app) history(ctx context.Context, format string, args []string) error {
+	if err := checkPreviewFormat(format); err != nil {
+		return err
+	}
+	name, _, err := a.project(ctx, nil)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.History(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		if format == formatJSON {
+			return writeJSON(a.out, append([]history.Entry{}, all...))
+		}
+		return writeHistory(a.out, name, all)
+	}
+	n, _ := strconv.Atoi(args[0]) // checked
+	for i := range all {
+		if all[i].Number != n {
+			continue
+		}
+		if format == formatJSON {
+			return writeJSON(a.out, all[i])
+		}
+		_, err := io.WriteString(a.out, entryText(&all[i]))
+		return err
+	}
+	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot show #%d of project %s: `stack history` lists what there is", n, name))
+}
+
+// writeJSON writes v as people and programs can read it.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// writeHistory is the table, the last entry at the bottom, where the eye is.
+func writeHistory(w io.Writer, project string, all []history.Entry) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintf(w, "%s: nothing is recorded\n", project)
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
+	fmt.Fprintln(t, "NUMBER\tTIME\tOUTCOME\tTOOK\tCHANGES\tCOMMAND")
+	for i := range all {
+		e := &all[i]
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Time.Local().Format(time.DateTime), e.Outcome, took(e.Duration()), counts(e.Changes), typed(e))
+	}
+	return t.Flush()
+}
+
+// counts is "2 created, 1 recreated".
+func counts(changes []plan.Change) string {
+	n := map[plan.Action]int{}
+	for _, c := range changes {
+		n[c.Action]++
+	}
+	var parts []string
+	for _, a := range actions {
+		if n[a.action] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[a.action], a.done))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// typed is how e was asked for, in one line.
+func typed(e *history.Entry) string {
+	if e.Command == "" {
+		return "-"
+	}
+	return "stack " + clean(e.Command)
+}
+
+// clean is s without what would move the cursor.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// took is a duration as people want to read it, "-" for none.
+func took(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "-"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// entryText is all of one entry.
+func entryText(e *history.Entry) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#%d  %s  %s", e.Number, e.Time.Local().Format(time.DateTime), e.Outcome)
+	if d := e.Duration(); d > 0 {
+		fmt.Fprintf(&b, " after %s", took(d))
+	}
+	fmt.Fprintf(&b, "\n%s\n", typed(e))
+	groups(&b, e.Changes, func(c plan.Change) { fmt.Fprintf(&b, "  %s %s\n", c.Action, c.Name) })
+	if e.Error != "" {
+		b.WriteString("\n" + e.Error + "\n")
+	}
+	return b.String()
+}

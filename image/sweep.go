@@ -1,0 +1,57 @@
+package image
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sweep names what is left of work that was cut off, and what neither a name nor a container leads to: attempts, images that have lost
+// their names, layers, patches and blobs. With remove it removes them. An image that has a name stays. errdefs.ErrConflict while a pull or
+// a load is under way.
+func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	found, err := s.leftovers(remove)
+	if err != nil {
+		return found, err
+	}
+	unled, err := s.unled(ctx)
+	if found = append(found, unled...); err != nil || len(unled) == 0 || !remove {
+		return found, err
+	}
+	_, err = s.Prune(ctx)
+	return found, err
+}
+
+// unled is what Prune would remove.
+func (s *Store) unled(ctx context.Context) ([]string, error) {
+	quiet, err := s.notWhilePulling()
+	if err != nil {
+		return nil, err
+	}
+	defer quiet.Close()
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	x, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	used, err := s.usedBy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	x = &index{Version: x.Version, Images: slices.Clone(x.Images)} // the index is shared
+	for _, rec := range x.takeUnnamed(used) {
+		names = append(names, "image "+shortDigest(rec.ID)+", which has no name")
+	}
+	dead, err := s.dead(ctx, x)
+	for _, path := range dead {
+		names = append(names, strings.TrimPrefix(path, s.root+"/"))
+	}
+	return names, err
+}
