@@ -5,7 +5,8 @@
 //	locate.go       which files, variables, project name, profiles
 //	tree            YAML into nodes that know their place; aliases, merge keys
 //	interpolate.go  variables, by package interp
-//	include.go      included files, extends.go extended services, rebase.go their paths
+//	include.go      included files, extends.go extended services, rebase.go their paths,
+//	                remote.go those of git and registries, by the Fetcher that is passed in
 //	merge.go        one document over another, by the table in mergerules.go
 //	checkkeys.go    every key against package schema's table
 //	decode*.go      nodes into values, a table of fields per object
@@ -20,6 +21,6 @@
 // entry of Project.Sources names its real place. All faults of a pass come in one
 // list; a pass only starts when the one before had none.
 //
-// The package is a library: it does no I/O but through the fs.FS it is given, reads no
+// The package is a library: it does no I/O but through the fs.FS and the Fetcher it is given, reads no
 // environment but the map it is given, keeps no state between calls.
 package spec

@@ -114,11 +114,10 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 		x.err(CodeType, file, "extends.file: expected a path but got "+file.What(), "")
 		return place{}, false
 	}
-	if isRemote(file.Value) {
-		x.err(CodeRefused, file, "extends.file: remote references are not fetched yet", "use a local file")
+	name, ok := x.fileOf(file, "extends.file", x.sc.dir)
+	if !ok {
 		return place{}, false
 	}
-	name := absolute(x.sc.dir, file.Value, x.env["HOME"])
 	src, ok := x.parse(name, file)
 	if !ok {
 		return place{}, false
@@ -135,9 +134,4 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 		}
 	}
 	return place{doc: doc, file: name}, true
-}
-
-// isRemote says whether a reference is for git or a registry.
-func isRemote(ref string) bool {
-	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") || strings.HasPrefix(ref, "github.com/")
 }

@@ -13,6 +13,7 @@ import (
 const (
 	CodeNoFile      diag.Code = "no-file"
 	CodeRead        diag.Code = "cannot-read"
+	CodeFetch       diag.Code = "cannot-fetch"
 	CodeEmpty       diag.Code = "empty-file"
 	CodeInterpolate diag.Code = "interpolation"
 	CodeRequired    diag.Code = "required-variable"
@@ -38,6 +39,7 @@ const (
 var summaries = map[diag.Code]string{
 	CodeNoFile:      "no configuration file provided",
 	CodeRead:        "cannot read file",
+	CodeFetch:       "cannot fetch",
 	CodeEmpty:       "empty compose file",
 	CodeInterpolate: "invalid interpolation",
 	CodeRequired:    "required variable not set",

@@ -63,11 +63,10 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	home := l.env["HOME"]
 	var files []source
 	for _, name := range names {
-		if isRemote(name.Value) {
-			l.err(CodeRefused, name, "include: remote references are not fetched yet", "use a local file")
+		file, ok := l.fileOf(name, "include", sc.dir)
+		if !ok {
 			return nil
 		}
-		file := absolute(sc.dir, name.Value, home)
 		if slices.Contains(l.chain, file) || len(l.chain) > maxIncludes {
 			l.err(CodeCycle, name, "include: "+strings.Join(append(slices.Clone(l.chain), file), " -> "), "")
 			return nil
@@ -149,6 +148,9 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (scope, bool) {
 
 // readEnvFile reads one env file; by is the node that names it, hint the fix when it cannot be read.
 func (l *loader) readEnvFile(file string, by *tree.Node, raw bool, hint string, lookup func(string) (string, bool)) ([]dotenv.Entry, bool) {
+	if by != nil && !l.mayRead(by, "env file", file) {
+		return nil, false
+	}
 	data, err := readFile(l.in.FS, file, tree.MaxFile)
 	if err != nil {
 		l.err(CodeRead, by, file+": "+err.Error(), hint)

@@ -29,12 +29,13 @@ type Input struct {
 	Name     string              // project name when it is not the file's to say
 	Stdin    []byte              // the content of Stdin
 	Purpose  Purpose             // how fit the project must be
+	Remote   Fetcher             // brings remote files; nil refuses them
 	Raw      Raw                 // what is left as written
 }
 
 // Load reads the files of in and gives the project they describe. All faults of a
 // pass are reported, sorted by place; the project is nil when one of them is an
-// error. Load does no I/O but through in.FS.
+// error. Load does no I/O but through in.FS and in.Remote.
 func Load(ctx context.Context, in Input) (*Project, diag.List) {
 	return newLoader(ctx, in).run()
 }
@@ -71,8 +72,9 @@ type loader struct {
 	chain   []string          // files whose include or extends is being resolved
 	owner   owner             // the object under work
 	limits  []limit
-	trail   *trail // nil = nobody asks where values come from
-	literal bool   // variables are left as they are
+	fetched []string // directories of remote files
+	trail   *trail   // nil = nobody asks where values come from
+	literal bool     // variables are left as they are
 }
 
 func (l *loader) lookup(name string) (string, bool) {

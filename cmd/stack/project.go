@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/remote"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -100,6 +101,7 @@ func (a *app) input() (spec.Input, error) {
 		return spec.Input{}, &loadError{list}
 	}
 	in := loc.Input(hostFS)
+	in.Remote = remote.New(a.env)
 	if slices.Contains(in.Files, spec.Stdin) {
 		if a.stdin == nil {
 			text, err := io.ReadAll(io.LimitReader(a.in, maxStdin))

@@ -28,6 +28,9 @@ func Name(name string) bool { return name != "PWD" && telling.MatchString(name) 
 // Value says whether s itself shows a secret, whatever its name is.
 func Value(s string) bool { return withPassword.MatchString(s) }
 
+// URLs is s with the passwords of URLs hidden.
+func URLs(s string) string { return withPassword.ReplaceAllString(s, "${1}"+Hidden+"@") }
+
 // Line hides the secrets of one line of a file, and gives the offset in bytes from which on it may differ.
 func Line(line string) (string, int) {
 	if key.MatchString(line) {
@@ -39,7 +42,7 @@ func Line(line string) (string, int) {
 	}
 	if m := withPassword.FindStringSubmatchIndex(out); m != nil {
 		at = min(at, m[3])
-		out = withPassword.ReplaceAllString(out, "${1}"+Hidden+"@")
+		out = URLs(out)
 	}
 	return out, at
 }

@@ -94,7 +94,7 @@ func (s *server) locate(file string, over bool) located {
 	}
 	loc, faults := spec.Locate(fsys, r)
 	in := loc.Input(fsys)
-	in.Purpose, in.Profiles = spec.ToShow, []string{"*"}
+	in.Purpose, in.Profiles, in.Remote = spec.ToShow, []string{"*"}, s.Remote
 	return located{in, faults}
 }
 

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+
+	"github.com/stackrun/stack/spec"
 )
 
 // Options are what the server knows of its surroundings.
 type Options struct {
 	FS      fs.FS             // the host's, rooted at "/"
 	Env     map[string]string // the process environment
+	Remote  spec.Fetcher      // brings remote files; nil refuses them
 	Version string            // of this program
 }
 
