@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"slices"
 
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
@@ -10,7 +11,7 @@ import (
 )
 
 // adopt takes over what a predecessor left. Networks and sandboxes that are whole go on untouched; those that are not stay
-// listed with their problem, for Create and Setup to repair; a sandbox without a namespace is forgotten,
+// listed with their problem, for Create, Setup and Mend to repair; a sandbox without a namespace is forgotten,
 // since nothing of it is left to keep.
 func (d *Driver) adopt(ctx context.Context) error {
 	if err := d.sysctls.load(); err != nil {
@@ -38,7 +39,7 @@ func (d *Driver) adopt(ctx context.Context) error {
 	}
 	var forwards []nft.Forward
 	for _, rec := range finishHandovers(sandboxes) {
-		if !netns.Bound(d.netnsPath(rec.Config.ContainerID)) {
+		if !netns.Bound(d.netnsPath(rec.Config.ContainerID)) && !d.linked(rec) {
 			if err := d.records.dropSandbox(rec.Config.ContainerID); err != nil {
 				return err
 			}
@@ -51,6 +52,7 @@ func (d *Driver) adopt(ctx context.Context) error {
 		return err
 	}
 	for _, s := range d.sandboxes {
+		d.hearAgain(s.rec)
 		if err := d.adoptDNS(s); err != nil {
 			s.held = err.Error()
 		}
@@ -60,6 +62,15 @@ func (d *Driver) adopt(ctx context.Context) error {
 	}
 	d.sweep()
 	return d.lastOut()
+}
+
+// linked says whether a veth of r is there: then so is its other end, and the namespace, which a running container holds
+// though its file is gone. Mend binds it again.
+func (d *Driver) linked(r sandboxRecord) bool {
+	return slices.ContainsFunc(r.Endpoints, func(ep Endpoint) bool {
+		_, err := d.link.LinkByName(ep.HostLink)
+		return ep.HostLink != "" && err == nil
+	})
 }
 
 // adoptSandbox takes rec's addresses and ports again.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -58,36 +59,104 @@ func (d *Driver) ensureBridge(rec networkRecord) error {
 	if err := d.link.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot bring up bridge %s: %w", rec.Bridge, err)
 	}
+	return d.connect(rec, link.Attrs().Index)
+}
+
+// connect makes the routes to rec's subnets again.
+func (d *Driver) connect(rec networkRecord, index int) error {
+	have, err := connected(d.link)
+	if err != nil {
+		return err
+	}
+	for _, p := range rec.Pools {
+		if slices.Contains(have[index], p.Subnet.Masked()) {
+			continue
+		}
+		if err := connectSubnet(d.link, index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
+			return fmt.Errorf("cannot route %s by bridge %s: %w", p.Subnet, rec.Bridge, err)
+		}
+	}
 	return nil
 }
 
+// connectSubnet makes the route to the subnet of an address that the kernel makes by itself, with the address, but not twice.
+func connectSubnet(h *netlink.Handle, index int, own netip.Prefix) error {
+	r := &netlink.Route{LinkIndex: index, Protocol: unix.RTPROT_KERNEL, Dst: address(own.Masked()).IPNet}
+	if own.Addr().Is4() {
+		r.Scope, r.Src = netlink.SCOPE_LINK, own.Addr().AsSlice()
+	}
+	return h.RouteReplace(r)
+}
+
+// connected are the subnets that the main table of h's namespace reaches directly, by the index of the link.
+func connected(h *netlink.Handle) (map[int][]netip.Prefix, error) {
+	routes, err := dump(func() ([]netlink.Route, error) { return h.RouteList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot list routes: %w", err)
+	}
+	return direct(routes), nil
+}
+
+// direct are the destinations of routes without a gateway, by link.
+func direct(routes []netlink.Route) map[int][]netip.Prefix {
+	by := map[int][]netip.Prefix{}
+	for _, r := range routes {
+		if p, ok := toPrefix(r.Dst); ok && r.Gw == nil && r.Type == unix.RTN_UNICAST {
+			by[r.LinkIndex] = append(by[r.LinkIndex], p)
+		}
+	}
+	return by
+}
+
+// bridgeSysctls sets what bridgeSettings says.
 func bridgeSysctls(bridge string, v4, v6 bool) error {
-	if v4 {
-		// Ports published on 127.0.0.1 are forwarded with a loopback source until postrouting masks it.
-		if err := writeSysctl("net/ipv4/conf/"+bridge+"/route_localnet", "1"); err != nil {
+	for _, s := range bridgeSettings(bridge, v4, v6) {
+		if err := writeSysctl(s.name, s.value); err != nil && !(s.optional && errors.Is(err, unix.ENOENT)) {
 			return err
 		}
 	}
-	set := func(name, value string) error {
-		err := writeSysctl("net/ipv6/conf/"+bridge+"/"+name, value)
-		if errors.Is(err, unix.ENOENT) && !v6 {
-			return nil // a kernel without IPv6
-		}
-		return err
+	return nil
+}
+
+// sysctl is a setting that a network needs, name in path form.
+type sysctl struct {
+	name, value string
+	optional    bool // a kernel without it needs it not
+}
+
+func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl) {
+	if v4 {
+		// Ports published on 127.0.0.1 are forwarded with a loopback source until postrouting masks it.
+		all = append(all, sysctl{name: "net/ipv4/conf/" + bridge + "/route_localnet", value: "1"})
 	}
+	conf := "net/ipv6/conf/" + bridge + "/"
 	if !v6 {
 		// Else the host would answer on a link-local address that no rule knows of.
-		return set("disable_ipv6", "1")
+		return append(all, sysctl{conf + "disable_ipv6", "1", true})
 	}
-	// Without duplicate address detection, during which the link-local address of the bridge would not hear the
-	// containers' neighbour advertisements for its first second.
-	if err := set("accept_dad", "0"); err != nil {
-		return err
+	return append(all,
+		// Without duplicate address detection, during which the link-local address of the bridge would not hear the
+		// containers' neighbour advertisements for its first second.
+		sysctl{name: conf + "accept_dad", value: "0"},
+		sysctl{name: conf + "accept_ra", value: "0"},
+		sysctl{name: conf + "disable_ipv6", value: "0"},
+	)
+}
+
+// settings are those of the host that r needs.
+func (r networkRecord) settings() []sysctl {
+	v4, v6 := families(r.Pools)
+	all := bridgeSettings(r.Bridge, v4, v6)
+	if r.Config.Internal {
+		return all
 	}
-	if err := set("accept_ra", "0"); err != nil {
-		return err
+	if v4 {
+		all = append(all, sysctl{name: forward4, value: "1"})
 	}
-	return set("disable_ipv6", "0")
+	if v6 {
+		all = append(all, sysctl{name: forward6, value: "1"})
+	}
+	return all
 }
 
 func families(pools []Pool) (v4, v6 bool) {

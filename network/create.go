@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -296,12 +297,27 @@ func (d *Driver) reattach(n *bridged) error {
 	d.mu.Unlock()
 	for _, name := range names {
 		link, err := d.link.LinkByName(name)
-		if err != nil || link.Attrs().MasterIndex == bridge.Attrs().Index {
-			continue // one that is gone is for Setup to make again
+		if err != nil {
+			continue // one that is gone is for Setup and Mend to make again
 		}
-		if err := d.link.LinkSetMaster(link, bridge); err != nil {
-			return fmt.Errorf("cannot put %s on bridge %s: %w", name, n.rec.Bridge, err)
+		if err := d.plug(link, bridge); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// plug puts a container's link on its bridge, if it is not there. With the bridge that it was on go the settings of its port.
+func (d *Driver) plug(link, bridge netlink.Link) error {
+	if link.Attrs().MasterIndex == bridge.Attrs().Index {
+		return nil
+	}
+	err := d.link.LinkSetMaster(link, bridge)
+	if err == nil && bridgedDNAT() {
+		err = d.link.LinkSetHairpin(link, true)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot put %s on bridge %s: %w", link.Attrs().Name, bridge.Attrs().Name, err)
 	}
 	return nil
 }

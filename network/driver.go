@@ -59,8 +59,10 @@ type Driver struct {
 	out      *dns.Forwarder
 	sysctls  hostSysctls
 	hints    watch.Hub
+	alarm    *alarm
+	last     lastSight
 
-	objects    keyedMutex     // one verb at a time per network and per sandbox. Taken before mu
+	objects    keyedMutex     // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
 	background sync.WaitGroup // removals that nobody waits for
 
 	mu        sync.Mutex // guards what follows, and allocation
@@ -81,7 +83,8 @@ type sandbox struct {
 	rec    sandboxRecord
 	ports  []*hostport.Reservation
 	server *dns.Server
-	held   string // what of it could not be taken up again after a restart: a port, DNS
+	held   string   // what of it could not be taken up again after a restart: a port, DNS
+	inside *insight // nil = nobody has looked
 }
 
 // New opens the networks of o.Roots: it adopts what a predecessor left, finishes what it had begun and removes what
@@ -168,6 +171,9 @@ func (d *Driver) open() error {
 	}
 	d.sysctls.path = filepath.Join(dir, "sysctls.json")
 	d.link, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err == nil {
+		err = d.openAlarm()
+	}
 	if err != nil {
 		lock.Close()
 		return fmt.Errorf("cannot open netlink: %w", err)
@@ -192,6 +198,7 @@ func (d *Driver) Settle(ctx context.Context) error {
 func (d *Driver) Close(ctx context.Context) error {
 	err := d.Settle(ctx)
 	d.hints.Close()
+	d.alarm.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sandboxes {

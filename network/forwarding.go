@@ -6,10 +6,16 @@ import (
 	"strings"
 )
 
+// Routing between links, on and off for the whole host.
+const (
+	forward4 = "net/ipv4/ip_forward"
+	forward6 = "net/ipv6/conf/all/forwarding"
+)
+
 // enableForwarding lets the host route between the bridges and its other links.
 func (d *Driver) enableForwarding(v4, v6 bool) error {
 	if v4 {
-		if err := d.sysctls.need("net/ipv4/ip_forward", "1"); err != nil {
+		if err := d.sysctls.need(forward4, "1"); err != nil {
 			return err
 		}
 	}
@@ -34,5 +40,5 @@ func (d *Driver) enableForwarding(v4, v6 bool) error {
 			}
 		}
 	}
-	return d.sysctls.need("net/ipv6/conf/all/forwarding", "1")
+	return d.sysctls.need(forward6, "1")
 }

@@ -4,54 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-
-	"github.com/vishvananda/netlink"
+	"strings"
 
 	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/nft"
 )
-
-// sight is the kernel's state, read once for all objects of a List.
-type sight struct {
-	links map[string]seenLink
-	fw    nft.Contents
-	err   error
-}
-
-type seenLink struct {
-	up    bool
-	index int
-	on    int // index of the bridge
-	addrs []netip.Addr
-}
-
-func (d *Driver) look() sight {
-	s := sight{links: map[string]seenLink{}}
-	links, err := dump(d.link.LinkList)
-	if err != nil {
-		s.err = fmt.Errorf("cannot list the host's links: %w", err)
-		return s
-	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		s.err = fmt.Errorf("cannot list the host's addresses: %w", err)
-		return s
-	}
-	byIndex := map[int][]netip.Addr{}
-	for _, a := range addrs {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], ip.Unmap())
-		}
-	}
-	for _, l := range links {
-		a := l.Attrs()
-		s.links[a.Name] = seenLink{up: a.RawFlags&1 != 0, index: a.Index, on: a.MasterIndex, addrs: byIndex[a.Index]}
-	}
-	s.fw, s.err = d.fw.Read()
-	return s
-}
 
 // List returns the networks, by name, as the kernel has them.
 func (d *Driver) List(ctx context.Context) ([]State, error) {
@@ -95,7 +54,7 @@ func (d *Driver) networkState(n *bridged, v sight) State {
 	return st
 }
 
-// problem says what of r the kernel does not have.
+// problem says what of r the kernel does not have, or has otherwise.
 func (r networkRecord) problem(v sight) string {
 	if v.err != nil {
 		return v.err.Error()
@@ -106,14 +65,28 @@ func (r networkRecord) problem(v sight) string {
 		return "link " + r.Bridge + " is gone"
 	case !l.up:
 		return "link " + r.Bridge + " is down"
-	case !v.fw.HasNetwork(r.firewall()):
-		return "the firewall does not know " + r.Bridge
-	case v.fw.Blocked != "":
-		return "another firewall drops what goes through " + r.Bridge + ": chain " + v.fw.Blocked
 	}
 	for _, p := range r.Pools {
-		if !slices.Contains(l.addrs, p.Gateway) {
+		if !slices.Contains(l.addrs, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())) {
 			return fmt.Sprintf("link %s has lost the address %s", r.Bridge, p.Gateway)
+		}
+		if !slices.Contains(v.routes[l.index], p.Subnet.Masked()) {
+			return fmt.Sprintf("the host has no route to %s by link %s", p.Subnet.Masked(), r.Bridge)
+		}
+	}
+	if !v.fw.HasNetwork(r.firewall()) {
+		return "the firewall does not know " + r.Bridge
+	}
+	if v.fw.Problem != "" {
+		return v.fw.Problem
+	}
+	if v.fw.Blocked != "" {
+		return "another firewall drops what goes through " + r.Bridge + ": chain " + v.fw.Blocked
+	}
+	for _, s := range r.settings() {
+		got, ok := v.sysctls[s.name]
+		if ok && got != s.value || !ok && !s.optional {
+			return fmt.Sprintf("sysctl %s is %s, set was %s", strings.ReplaceAll(s.name, "/", "."), cmp.Or(got, "gone"), s.value)
 		}
 	}
 	return ""
@@ -126,10 +99,13 @@ func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
 		return nil, v.err
 	}
 	d.mu.Lock()
-	var all []*sandbox
-	for _, s := range d.sandboxes {
+	all := slices.Collect(maps.Values(d.sandboxes))
+	d.mu.Unlock()
+	d.lookInside(all)
+	d.mu.Lock()
+	for i, s := range all {
 		seen := *s // a handover changes it
-		all = append(all, &seen)
+		all[i] = &seen
 	}
 	d.mu.Unlock()
 	var out []Sandbox
@@ -175,7 +151,12 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 			return fmt.Sprintf("its interface on network %q is gone", ep.Network)
 		case l.on == 0 || l.on != v.links[n.rec.Bridge].index:
 			return fmt.Sprintf("its interface is not on the bridge of network %q", ep.Network)
+		case !l.up:
+			return fmt.Sprintf("its interface on network %q is down on the host's side", ep.Network)
 		}
+	}
+	if p := d.insideProblem(s, v); p != "" {
+		return p
 	}
 	for _, f := range d.forwardsOf(s.rec) {
 		if !v.fw.HasForward(f) {

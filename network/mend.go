@@ -2,30 +2,301 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/nft"
 )
 
 // Mend repairs the sandbox of a running container in place: the container keeps its processes and its addresses. c is what Setup was given.
 // nsPath is a /proc/PID/ns/net that the caller knows to be the container's; from it the file of the namespace is bound again where that is
-// gone. The networks must be whole: Create mends them. ErrConflict when the sandbox was set up with another configuration.
+// gone. The networks must be whole: Create mends them. What processes of the container have added to its namespace stays.
+//
+// Errors: ErrConflict when the sandbox was set up with another configuration, ErrInvalidArgument when nsPath is the host's own namespace,
+// ErrNotFound when a network does not exist. Idempotent.
 func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sandbox, error) {
 	if err := checkSandbox(c); err != nil {
 		return Sandbox{}, err
 	}
 	defer d.objects.lock("sandbox " + c.ContainerID)()
+	fail := func(err error) (Sandbox, error) {
+		return Sandbox{}, fmt.Errorf("cannot mend the network of %s: %w", sandboxRecord{Config: c}.name(), err)
+	}
+	ns, err := os.Open(nsPath)
+	if err != nil {
+		return fail(err)
+	}
+	defer ns.Close()
+	if host, err := netns.Identity(); err != nil || netns.Inode(nsPath) == 0 || netns.Inode(nsPath) == host {
+		return fail(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("%s is not a container's namespace", nsPath)))
+	}
 	d.mu.Lock()
 	s := d.sandboxes[c.ContainerID]
 	d.mu.Unlock()
-	if s == nil {
-		return Sandbox{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mend the network of %s: it has none", sandboxRecord{Config: c}.name()))
+	if s != nil && !sameSandbox(s.rec.Config, c) {
+		return fail(errdefs.With(errdefs.ErrConflict, errors.New("it was set up with another configuration")))
 	}
-	if !sameSandbox(s.rec.Config, c) {
-		return Sandbox{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot mend the network of %s: it was set up with another configuration", s.rec.name()))
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
+	if s == nil {
+		s, err = d.recall(c, ns)
+	}
+	if err == nil {
+		err = d.mend(s, ns)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	v := d.look()
+	d.lookInside([]*sandbox{s})
+	return d.sandboxState(s, v), nil
+}
+
+// recall makes the record of a sandbox anew of which only the namespace is left, with the addresses that are in there.
+func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
+	var before []Endpoint
+	err := netns.In(ns, func() error {
+		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		here, err := readInside(in)
+		if err != nil {
+			return err
+		}
+		for i, cfg := range c.Endpoints {
+			ep := Endpoint{EndpointConfig: cfg}
+			if l := here.links[interfaceName(cfg, i)]; l != nil {
+				for _, p := range here.addrs[l.Attrs().Index] {
+					switch {
+					case p.Addr().IsLinkLocalUnicast():
+					case p.Addr().Is4():
+						ep.Addr4 = p
+					default:
+						ep.Addr6 = p
+					}
+				}
+			}
+			before = append(before, ep)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &sandbox{rec: sandboxRecord{Config: c}}
+	s.rec.Waiting = d.waits(c)
+	undo := cleanup.Make()
+	defer undo.Clean()
+	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.giveAddresses(s.rec) })
+	if err := d.reservePorts(s); err != nil {
+		return nil, err
+	}
+	undo.Add(s.release)
+	if err := d.records.putSandbox(s.rec); err != nil {
+		return nil, err
+	}
+	d.servePorts(s)
+	d.mu.Lock()
+	d.sandboxes[c.ContainerID] = s
+	d.mu.Unlock()
+	undo.Release()
+	return s, nil
+}
+
+// mend makes what s lacks, from the namespace outwards. Preconditions: the sandbox's lock is held, ns is its namespace.
+func (d *Driver) mend(s *sandbox, ns *os.File) error {
+	id := s.rec.Config.ContainerID
+	path := d.netnsPath(id)
+	if have, want := netns.Inode(path), netns.Inode(fmt.Sprintf("/proc/self/fd/%d", ns.Fd())); have != want {
+		if err := netns.Bind(ns, path); err != nil {
+			return err
+		}
+	}
+	if err := d.alarm.hear(s.rec, int(ns.Fd()), false); err != nil {
+		return err
+	}
+	if err := netns.In(ns, func() error { return d.refurnish(s.rec, int(ns.Fd())) }); err != nil {
+		return err
+	}
+	if err := d.mendDNS(s, ns); err != nil {
+		return err
+	}
+	if err := d.mendPorts(s); err != nil {
+		return err
 	}
 	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
-		return Sandbox{}, err
+		return err
 	}
-	return d.sandboxState(s, d.look()), nil
+	if err := d.fw.Restore(); err != nil {
+		return err
+	}
+	d.announce(s.rec)
+	return nil
+}
+
+// refurnish is furnish for a namespace in which something is left, and processes of the container have made things of
+// their own. The calling thread is in it, and ns is an fd of it.
+func (d *Driver) refurnish(r sandboxRecord, ns int) error {
+	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
+	}
+	defer in.Close()
+	lo, err := in.LinkByName("lo")
+	if err == nil {
+		err = errors.Join(in.LinkSetUp(lo), in.AddrReplace(lo, &netlink.Addr{IPNet: &net.IPNet{IP: loopbackAddr.Addr().AsSlice(),
+			Mask: net.CIDRMask(loopbackAddr.Bits(), 32)}, Scope: unix.RT_SCOPE_HOST}))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot bring up lo: %w", err)
+	}
+	anew := false
+	for _, ep := range r.Endpoints {
+		made, err := d.rejoin(in, ep, ns)
+		if err != nil {
+			return fmt.Errorf("network %q: %w", ep.Network, err)
+		}
+		anew = anew || made
+	}
+	here, err := readInside(in)
+	if err != nil {
+		return err
+	}
+	for _, ep := range r.Endpoints {
+		index := here.links[ep.Interface].Attrs().Index
+		for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
+			if p.IsValid() && !slices.Contains(here.subnets[index], p.Masked()) {
+				if err := connectSubnet(in, index, p); err != nil {
+					return fmt.Errorf("cannot route %s by %s: %w", p.Masked(), ep.Interface, err)
+				}
+			}
+		}
+	}
+	for _, route := range d.defaultRoutes(r.Endpoints) {
+		if !here.has(route) {
+			if err := route.add(in); err != nil {
+				return err
+			}
+		}
+	}
+	if !anew {
+		return nil // else the user's sysctls of an interface went with it
+	}
+	return r.Config.setSysctls()
+}
+
+// rejoin repairs ep's veth pair, or makes it anew where an end is not what it was.
+func (d *Driver) rejoin(in *netlink.Handle, ep Endpoint, ns int) (made bool, err error) {
+	outside, err := d.link.LinkByName(ep.HostLink)
+	if err != nil && !isNotFound(err) {
+		return false, fmt.Errorf("cannot look for interface %s: %w", ep.HostLink, err)
+	}
+	inside, ierr := in.LinkByName(ep.Interface)
+	if ierr != nil && !isNotFound(ierr) {
+		return false, fmt.Errorf("cannot look for interface %s: %w", ep.Interface, ierr)
+	}
+	whole := err == nil && ierr == nil && inside.Attrs().ParentIndex == outside.Attrs().Index
+	if whole {
+		return false, d.reconnect(in, inside, outside, ep)
+	}
+	if err == nil { // its other end goes too, whatever that is called now
+		// By a socket of the host's namespace, where the calling thread is not.
+		if err := d.link.LinkDel(outside); err != nil && !errors.Is(err, unix.ENODEV) {
+			return false, fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
+		}
+	}
+	if inside, err := in.LinkByName(ep.Interface); err == nil && inside.Type() == "veth" {
+		// Its end on the host was renamed, or moved to another namespace. One of another type is not ours, and attach will say so.
+		if err := in.LinkDel(inside); err != nil && !errors.Is(err, unix.ENODEV) {
+			return false, fmt.Errorf("cannot remove interface %s: %w", ep.Interface, err)
+		}
+	}
+	return true, d.attach(in, ep, ns)
+}
+
+// reconnect puts a veth pair that is whole back on its bridge, up and with its addresses.
+func (d *Driver) reconnect(in *netlink.Handle, inside, outside netlink.Link, ep Endpoint) error {
+	d.mu.Lock()
+	n := d.networks[ep.Network]
+	d.mu.Unlock()
+	if n == nil {
+		return errdefs.With(errdefs.ErrNotFound, errors.New("it does not exist"))
+	}
+	bridge, err := d.link.LinkByName(n.rec.Bridge)
+	if err != nil {
+		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
+	}
+	if err := d.plug(outside, bridge); err != nil {
+		return err
+	}
+	if err := d.link.LinkSetUp(outside); err != nil {
+		return fmt.Errorf("cannot bring up %s: %w", ep.HostLink, err)
+	}
+	return configure(in, inside, ep)
+}
+
+// mendDNS lets the container's DNS server run and port 53 lead to it.
+func (d *Driver) mendDNS(s *sandbox, ns *os.File) error {
+	if len(s.rec.Endpoints) == 0 {
+		return nil
+	}
+	d.mu.Lock()
+	server := s.server
+	d.mu.Unlock()
+	var socks *dns.Sockets
+	err := netns.In(ns, func() (err error) {
+		if server == nil {
+			socks, err = listenDNS(false)
+			return err
+		}
+		port := server.Port()
+		if ok, err := nft.RedirectsDNS(dns.Addr, port, port); ok || err != nil {
+			return err
+		}
+		return nft.RedirectDNS(dns.Addr, port, port, false)
+	})
+	if err != nil || socks == nil {
+		return err
+	}
+	server = dns.Serve(socks, d.view(s.rec))
+	d.mu.Lock()
+	s.server, s.held = server, ""
+	d.mu.Unlock()
+	return nil
+}
+
+// mendPorts reserves again what could not be when the sandbox was adopted.
+func (d *Driver) mendPorts(s *sandbox) error {
+	for i, p := range s.rec.Ports {
+		if s.ports[i] != nil {
+			continue
+		}
+		r, err := hostport.Reserve(p.Protocol, p.HostIP, p.HostPort)
+		if err != nil {
+			return d.explain(err, p, p.HostPort)
+		}
+		d.mu.Lock()
+		s.ports[i], s.held = r, ""
+		d.mu.Unlock()
+	}
+	d.servePorts(s)
+	return nil
 }

@@ -54,7 +54,9 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	var before []Endpoint
 	if old != nil {
 		if sameSandbox(old.rec.Config, c) {
-			if st := d.sandboxState(old, d.look()); st.Healthy {
+			v := d.look()
+			d.lookInside([]*sandbox{old})
+			if st := d.sandboxState(old, v); st.Healthy {
 				return st, nil
 			}
 		}
@@ -146,14 +148,18 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	if err := netns.Unbind(path); err != nil { // an empty file, or one that a lost record left
 		return nil, err
 	}
+	undo.Add(func() { d.alarm.forget(c.ContainerID) })
 	if err := netns.Make(path, func(fd int) error {
 		if err := d.furnish(s.rec, fd); err != nil {
 			return err
 		}
 		if len(c.Endpoints) > 0 {
-			socks, err = listenDNS(true)
+			if socks, err = listenDNS(true); err != nil {
+				return err
+			}
 		}
-		return err
+		_ = d.alarm.hear(s.rec, fd, true)
+		return nil
 	}); err != nil {
 		return nil, err
 	}
@@ -305,15 +311,22 @@ func (d *Driver) furnish(r sandboxRecord, ns int) error {
 		}
 	}
 	failpoint.Hit("network.setup.links")
-	if err := d.routes(in, r.Endpoints); err != nil {
-		return err
+	for _, route := range d.defaultRoutes(r.Endpoints) {
+		if err := route.add(in); err != nil {
+			return err
+		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(r.Config.Sysctls)) {
+	return r.Config.setSysctls()
+}
+
+// setSysctls sets those that the user asked for, in the namespace of the calling thread.
+func (c SandboxConfig) setSysctls() error {
+	for _, key := range slices.Sorted(maps.Keys(c.Sysctls)) {
 		path, err := sysctlPath(key)
 		if err != nil {
 			return err
 		}
-		if err := writeSysctl(path, r.Config.Sysctls[key]); err != nil {
+		if err := writeSysctl(path, c.Sysctls[key]); err != nil {
 			return err
 		}
 	}
@@ -365,6 +378,11 @@ func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
 	}
+	return configure(in, inside, ep)
+}
+
+// configure brings an endpoint's interface up, with its addresses, in the namespace of the calling thread, whose handle is in.
+func configure(in *netlink.Handle, inside netlink.Link, ep Endpoint) error {
 	if ep.Addr6.IsValid() {
 		if err := writeSysctl("net/ipv6/conf/"+ep.Interface+"/disable_ipv6", "0"); err != nil {
 			return err
@@ -377,7 +395,7 @@ func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
 		if !p.IsValid() {
 			continue
 		}
-		if err := in.AddrAdd(inside, address(p)); err != nil {
+		if err := in.AddrReplace(inside, address(p)); err != nil {
 			return fmt.Errorf("cannot give %s to %s: %w", p, ep.Interface, err)
 		}
 	}
@@ -391,25 +409,30 @@ func bridgedDNAT() bool {
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
-// routes sets the default routes: by the endpoint of highest GwPriority, of equals the first, among those whose network has a
-// way out.
-func (d *Driver) routes(in *netlink.Handle, eps []Endpoint) error {
-	for _, v4 := range []bool{true, false} {
-		ep, ok := d.gatewayEndpoint(eps, v4)
-		if !ok {
-			continue
-		}
-		gw := ep.Gateway4
-		if !v4 {
-			gw = ep.Gateway6
-		}
-		link, err := in.LinkByName(ep.Interface)
-		if err != nil {
-			return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
-		}
-		if err := in.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gw.AsSlice()}); err != nil {
-			return fmt.Errorf("cannot route by %s: %w", gw, err)
-		}
+// defaultRoute leads out of a container.
+type defaultRoute struct {
+	iface   string
+	gateway netip.Addr
+}
+
+// defaultRoutes are by the endpoint of highest GwPriority, of equals the first, among those whose network has a way out.
+func (d *Driver) defaultRoutes(eps []Endpoint) (all []defaultRoute) {
+	if ep, ok := d.gatewayEndpoint(eps, true); ok {
+		all = append(all, defaultRoute{ep.Interface, ep.Gateway4})
+	}
+	if ep, ok := d.gatewayEndpoint(eps, false); ok {
+		all = append(all, defaultRoute{ep.Interface, ep.Gateway6})
+	}
+	return all
+}
+
+func (r defaultRoute) add(in *netlink.Handle) error {
+	link, err := in.LinkByName(r.iface)
+	if err != nil {
+		return fmt.Errorf("cannot find interface %s: %w", r.iface, err)
+	}
+	if err := in.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: r.gateway.AsSlice()}); err != nil {
+		return fmt.Errorf("cannot route by %s: %w", r.gateway, err)
 	}
 	return nil
 }

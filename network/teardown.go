@@ -37,6 +37,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	d.forgetFlows(s.rec)
 	d.forgetHandedOver(s.rec)
 	s.release()
+	d.alarm.forget(id)
 	if err := netns.Unbind(d.netnsPath(id)); err != nil {
 		return fail(err)
 	}

@@ -120,8 +120,10 @@ func (w *Files) Drain(f func(FileEvent)) {
 	}
 }
 
-func (w *Files) control(f func(fd int) error) error {
-	c, err := w.f.SyscallConn()
+func (w *Files) control(f func(fd int) error) error { return control(w.f, f) }
+
+func control(file *os.File, f func(fd int) error) error {
+	c, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}

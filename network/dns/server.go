@@ -89,6 +89,9 @@ func Serve(s *Sockets, v *View) *Server {
 	return srv
 }
 
+// Port is that of its Sockets.
+func (s *Server) Port() uint16 { return s.socks.Port() }
+
 // Close closes the sockets and waits until nothing of the server runs.
 func (s *Server) Close() {
 	s.cancel()

@@ -34,17 +34,26 @@ func Make(path string, inside func(fd int) error) error {
 		if err := inside(int(ns.Fd())); err != nil {
 			return err
 		}
-		return bind(path)
+		return bind(self, path)
 	})
 }
 
-func bind(path string) error {
+// Bind binds the namespace that from is (a file of nsfs, or a /proc/PID/ns/net) to path, in place of what is there. Whoever keeps
+// from open keeps it the same namespace.
+func Bind(from *os.File, path string) error {
+	if err := Unbind(path); err != nil {
+		return err
+	}
+	return bind(fmt.Sprintf("/proc/self/fd/%d", from.Fd()), path)
+}
+
+func bind(from, path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|unix.O_NOFOLLOW, 0o444)
 	if err != nil {
 		return fmt.Errorf("cannot keep the network namespace: %w", err)
 	}
 	f.Close()
-	if err := unix.Mount(self, path, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(from, path, "", unix.MS_BIND, ""); err != nil {
 		os.Remove(path)
 		return fmt.Errorf("cannot keep the network namespace at %s: %w", path, err)
 	}
@@ -58,9 +67,14 @@ func Do(path string, inside func() error) error {
 		return fmt.Errorf("cannot enter the network namespace: %w", err)
 	}
 	defer ns.Close()
+	return In(ns, inside)
+}
+
+// In runs inside in the namespace that ns is, on a locked thread.
+func In(ns *os.File, inside func() error) error {
 	return onThread(func() error {
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("cannot enter the network namespace %s: %w", path, err)
+			return fmt.Errorf("cannot enter the network namespace %s: %w", ns.Name(), err)
 		}
 		return inside()
 	})
@@ -85,6 +99,16 @@ func Unbind(path string) error {
 		return fmt.Errorf("cannot remove %s: %w", filepath.Base(path), err)
 	}
 	return nil
+}
+
+// Inode tells the namespace at path from others within one boot; 0 when path is not one.
+func Inode(path string) uint64 {
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if unix.Statfs(path, &fs) != nil || fs.Type != unix.NSFS_MAGIC || unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // Identity is the inode number of the calling process's network namespace, which tells two apart within

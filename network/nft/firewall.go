@@ -30,6 +30,9 @@ type Forward struct {
 
 const tablePrefix = "stack-"
 
+// TableName is the name of instance's table, of family inet.
+func TableName(instance string) string { return tablePrefix + instance }
+
 // Firewall is the table of one instance. It remembers what it was told, so that a table
 // that somebody deleted ("nft flush ruleset") is put back whole by the next change. Safe for concurrent use.
 type Firewall struct {
@@ -40,6 +43,7 @@ type Firewall struct {
 	conn     *nftables.Conn     // open as long as it works, see open
 	networks map[string]Network // by bridge
 	forwards map[forwardKey]Forward
+	written  structure // of the table as the kernel gives it back, see remember
 }
 
 // forwardKey is what a packet is looked up by; the family tells apart the two entries of a port on all addresses.
@@ -56,7 +60,7 @@ func (f Forward) key() forwardKey {
 // New makes the firewall of instance, whose bridges' names begin with links. The kernel is not touched before the first change.
 func New(instance, links string) *Firewall {
 	return &Firewall{
-		name:     tablePrefix + instance,
+		name:     TableName(instance),
 		links:    links,
 		networks: map[string]Network{},
 		forwards: map[forwardKey]Forward{},
@@ -81,7 +85,7 @@ func (f *Firewall) Replace(networks []Network, forwards []Forward) error {
 // replace writes the whole table. Precondition: f.mu is held.
 func (f *Firewall) replace() error {
 	s := newSchema(f.name)
-	return f.batch(s, func(c *nftables.Conn) error {
+	err := f.batch(s, func(c *nftables.Conn) error {
 		// Deleting a table that is not there fails the batch; adding one that is does not.
 		c.AddTable(s.table)
 		c.DelTable(s.table)
@@ -96,6 +100,33 @@ func (f *Firewall) replace() error {
 		}
 		return s.forwards(c.SetAddElements, slices.Collect(maps.Values(f.forwards)))
 	})
+	if err == nil && f.written == nil && len(f.networks) > 0 {
+		f.remember(s)
+	}
+	return err
+}
+
+// remember reads back what this kernel makes of our chains and rules, which is always the same: once per process. It fills in defaults and
+// numbers registers in its own way, so what was sent cannot be compared with what is there. Should other hands be in the table
+// between our write and this, the numbers of rules tell, and the next replace tries again. Precondition: f.mu is held.
+func (f *Firewall) remember(s *schema) {
+	c, err := f.open()
+	if err != nil {
+		return
+	}
+	got, err := readStructure(c, s.table)
+	if err != nil {
+		f.reset()
+		return
+	}
+	for chain, n := range s.rules {
+		if got.rules(chain) != n {
+			return
+		}
+	}
+	if len(got) == len(s.rules)+1 {
+		f.written = got
+	}
 }
 
 // change applies an incremental batch; when the kernel refuses it, because the table is gone or was altered
@@ -233,6 +264,20 @@ func (f *Firewall) reset() {
 		f.conn = nil
 		go c.CloseLasting()
 	}
+}
+
+// Restore writes the table anew if the kernel does not hold exactly what it was told to.
+func (f *Firewall) Restore() error {
+	c, err := f.Read()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.Whole() {
+		return nil
+	}
+	return f.replace()
 }
 
 // Close lets go of the kernel; the table stays. A later operation opens it again.

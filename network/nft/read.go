@@ -3,6 +3,8 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -15,7 +17,15 @@ type Contents struct {
 	elems  map[string]map[string]string // set name → key → value
 
 	Blocked string // a chain of somebody else's that drops what goes through our bridges, see Admit; "" = none
+
+	// Problem says what of the table as a whole is not as written, in one clause: a chain, a rule, an entry too many. That an entry is missing,
+	// HasNetwork and HasForward say.
+	Problem string
+	missing bool // some entry is
 }
+
+// Whole says whether the kernel had exactly what it was told to.
+func (c Contents) Whole() bool { return c.Problem == "" && !c.missing }
 
 // Read reads the table. One that is not there has nothing in it.
 func (f *Firewall) Read() (Contents, error) {
@@ -33,8 +43,10 @@ func (f *Firewall) Read() (Contents, error) {
 	}
 	for _, set := range s.sets() {
 		elems, err := conn.GetSetElements(set)
-		if absent(err) {
-			return c, nil // the table, or a part of it, is gone
+		if absent(err) { // the table, or a part of it, is gone
+			clear(c.elems)
+			c.missing = len(f.networks) > 0
+			return c, nil
 		}
 		if err != nil {
 			return c, fmt.Errorf("cannot read nftables table %s: %w", f.name, err)
@@ -45,7 +57,53 @@ func (f *Firewall) Read() (Contents, error) {
 		}
 		c.elems[set.Name] = m
 	}
+	if len(f.networks) == 0 {
+		return c, nil
+	}
+	have, err := readStructure(conn, s.table)
+	if absent(err) {
+		c.Problem = "the firewall is being changed by others"
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("cannot read nftables table %s: %w", f.name, err)
+	}
+	what := have.differs(f.written)
+	if f.written == nil {
+		what = "it was changed while it was written"
+	}
+	if what == "" {
+		what = c.surplus(f)
+	}
+	if what != "" {
+		c.Problem = fmt.Sprintf("the firewall's table %s was changed: %s", f.name, what)
+	}
 	return c, nil
+}
+
+// surplus says what entry c has that f was not told of, and sets missing when there are others too few. Precondition: f.mu is held.
+func (c *Contents) surplus(f *Firewall) string {
+	told := map[string]map[string]string{}
+	count := func(set *nftables.Set, elems []nftables.SetElement) error {
+		if told[set.Name] == nil {
+			told[set.Name] = map[string]string{}
+		}
+		for _, e := range elems {
+			told[set.Name][string(e.Key)] = string(e.Val)
+		}
+		return nil
+	}
+	c.schema.networks(count, slices.Collect(maps.Values(f.networks)))
+	c.schema.forwards(count, slices.Collect(maps.Values(f.forwards)))
+	for _, set := range c.schema.sets() {
+		for key := range c.elems[set.Name] {
+			if _, ok := told[set.Name][key]; !ok {
+				return "its set " + set.Name + " has an entry that nobody here made"
+			}
+		}
+		c.missing = c.missing || !maps.Equal(c.elems[set.Name], told[set.Name])
+	}
+	return ""
 }
 
 // absent says whether err is ENOENT. The library formats the errors of its dumps with %v, so the text is all there is.

@@ -15,6 +15,8 @@ type schema struct {
 	bridges, internal, masq, same *nftables.Set
 	fwd4, fwd4any, fwd6, fwd6any  *nftables.Set
 	self4, self6                  *nftables.Set
+
+	rules map[string]int // by chain, how many create queued
 }
 
 func newSchema(name string) *schema {
@@ -47,6 +49,7 @@ func newSchema(name string) *schema {
 		fwd6any:  forwards("forward6any", v6),
 		self4:    set("self4", v4, v4),
 		self6:    set("self6", v6, v6),
+		rules:    map[string]int{},
 	}
 }
 
@@ -69,6 +72,7 @@ func (s *schema) create(c *nftables.Conn) error {
 	}
 	chain := func(name string, typ nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority, rules ...[]expr.Any) {
 		ch := c.AddChain(&nftables.Chain{Table: s.table, Name: name, Type: typ, Hooknum: hook, Priority: prio})
+		s.rules[name] = len(rules)
 		for _, r := range rules {
 			c.AddRule(&nftables.Rule{Table: s.table, Chain: ch, Exprs: r})
 		}

@@ -1,0 +1,115 @@
+package watch
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Polls wakes for files whose poll(2) tells of a change, as /proc/PID/mountinfo does (proc_pid_mountinfo(5)). Safe for concurrent use.
+//
+// Each is registered edge-triggered and for EPOLLIN, which such a file always has: the kernel then hands out one event per change to
+// whoever drains. EPOLLPRI, by which the file marks a change, is lost to the first who polls, and that may be the Go runtime
+// looking whether this epoll instance, one file in its own, has something.
+type Polls struct {
+	f *os.File
+
+	mu    sync.Mutex
+	next  int32
+	keys  map[int32]string
+	files map[string]polled
+}
+
+type polled struct {
+	token int32
+	fd    int // bare: as an os.File it would be in the runtime's own poller too
+}
+
+// OpenPolls makes a Polls that watches nothing yet.
+func OpenPolls() (*Polls, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch files: epoll_create1: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // for the runtime's poller; epoll_wait(2) has its own timeout
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot watch files: %w", err)
+	}
+	return &Polls{f: os.NewFile(uintptr(fd), "epoll"), keys: map[int32]string{}, files: map[string]polled{}}, nil
+}
+
+// Add opens path and watches it as key until Remove, in place of what key was. The first event comes at once.
+func (p *Polls) Add(key, path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "watch", Path: path, Err: err}
+	}
+	p.Remove(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next++
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: p.next}
+	err = p.control(func(epoll int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &ev) })
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("cannot watch %s: %w", path, err)
+	}
+	p.keys[p.next], p.files[key] = key, polled{p.next, fd}
+	return nil
+}
+
+// Remove closes the file of key, with which its watch ends. Not watched = success.
+func (p *Polls) Remove(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.files[key]; ok {
+		unix.Close(w.fd)
+		delete(p.files, key)
+		delete(p.keys, w.token)
+	}
+}
+
+// Wait returns nil when there are events, or the error of a Polls that was closed. It holds no thread.
+func (p *Polls) Wait() error { return Readable(p.f) }
+
+// Drain calls f for the key of every file that changed since the last Drain, and does not wait. f must not call methods of p.
+func (p *Polls) Drain(f func(key string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	events := make([]unix.EpollEvent, 64)
+	for {
+		n := 0
+		err := p.control(func(epoll int) (err error) {
+			n, err = unix.EpollWait(epoll, events, 0)
+			return err
+		})
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return
+		}
+		for _, e := range events[:n] {
+			if key, ok := p.keys[e.Fd]; ok {
+				f(key)
+			}
+		}
+	}
+}
+
+func (p *Polls) control(f func(fd int) error) error { return control(p.f, f) }
+
+// Close ends every watch and the Wait that is under way.
+func (p *Polls) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.files {
+		unix.Close(w.fd)
+	}
+	clear(p.files)
+	clear(p.keys)
+	return p.f.Close()
+}

@@ -1,0 +1,73 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+
+func TestPolls(t *testing.T) {
+	sandbox.Require(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := OpenPolls()
+	must(err)
+	drain := func() (keys []string) {
+		p.Drain(func(k string) { keys = append(keys, k) })
+		return keys
+	}
+	must(p.Add("mounts", "/proc/self/mountinfo"))
+	drain()
+	if got := drain(); len(got) != 0 {
+		t.Errorf("nothing happened, and %q", got)
+	}
+	dir := filepath.Join(t.TempDir(), "m")
+	must(os.Mkdir(dir, 0o700))
+	woken := make(chan error, 1)
+	go func() { woken <- p.Wait() }()
+	must(unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
+	if got := drain(); !slices.Equal(got, []string{"mounts"}) { // before the call that mounted returned
+		t.Errorf("a mount, and %q", got)
+	}
+	// The goroutine may have been late for it; it is not for the next, which is left to it.
+	must(unix.Unmount(dir, 0))
+	select {
+	case err := <-woken:
+		must(err)
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was woken")
+	}
+	drain()
+	p.Remove("mounts")
+	p.Remove("mounts")
+	must(unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
+	must(unix.Unmount(dir, 0))
+	if got := drain(); len(got) != 0 {
+		t.Errorf("nothing is watched, and %q", got)
+	}
+	go func() {
+		for {
+			if err := p.Wait(); err != nil {
+				woken <- err
+				return
+			}
+			drain()
+		}
+	}()
+	must(p.Close())
+	if err := <-woken; err == nil {
+		t.Error("Wait returned nil after Close")
+	}
+}

@@ -1,0 +1,358 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/watch"
+	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// alarm knows what may have changed since it was last looked at. The kernel queues a notice before the call that caused it returns, so
+// whoever drains and then asks misses nothing that happened before.
+//
+// It keeps two things cheap: the look at a host that has not changed is the last one, and the inside of a container's namespace,
+// which costs a thread to enter, is looked at when something happened there.
+type alarm struct {
+	d       *Driver
+	routes  *notices // links, addresses, routes, forwarding
+	rules   *notices // nftables
+	files   *watch.Files
+	mounts  *watch.Polls
+	deaf    bool // containers' namespaces are not heard
+	table   string
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	host   bool                // something of the host's namespace
+	ids    map[int32]heard     // by namespace id
+	known  map[string]struct{} // containers in ids
+	inside map[string]bool     // containers whose namespace is to be looked at
+	ours   map[int32]bool      // indices of our links on the host
+}
+
+// heard is a container whose namespace has an id.
+type heard struct {
+	container  string
+	interfaces []string // what it has from us
+}
+
+// netconf are the groups that tell of net.ipv4.conf and net.ipv6.conf, linux/rtnetlink.h.
+const (
+	groupNetconf4 = 24
+	groupNetconf6 = 25
+	newNetconf    = 80
+	netconfIndex  = 1 // NETCONFA_IFINDEX, linux/netconf.h
+)
+
+func (d *Driver) openAlarm() (err error) {
+	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	a.routes, err = listenNetlink(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, groupNetconf4, groupNetconf6)
+	if err != nil {
+		return err
+	}
+	if a.rules, err = listenNetlink(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err != nil {
+		return err
+	}
+	if a.files, err = watch.OpenFiles(); err != nil {
+		return err
+	}
+	if err = a.files.Add(d.roots.InRun("netns"), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF); err != nil {
+		return err
+	}
+	if a.mounts, err = watch.OpenPolls(); err != nil {
+		return err
+	}
+	if err = a.mounts.Add("host", "/proc/thread-self/mountinfo"); err != nil {
+		return err
+	}
+	a.deaf = !mayHear()
+	d.alarm = a
+	for _, wait := range []func() error{
+		func() error { return watch.Readable(a.routes.file) },
+		func() error { return watch.Readable(a.rules.file) },
+		a.files.Wait, a.mounts.Wait,
+	} {
+		a.running.Go(func() {
+			for wait() == nil {
+				a.drain()
+			}
+		})
+	}
+	return nil
+}
+
+// mayHear says whether this process has CAP_NET_BROADCAST, without which a socket hears of no namespace but its own
+// (net/netlink/af_netlink.c, do_one_broadcast).
+func mayHear() bool {
+	var data [2]unix.CapUserData
+	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0])
+	return err == nil && data[0].Effective&(1<<unix.CAP_NET_BROADCAST) != 0
+}
+
+func (a *alarm) close() {
+	if a.routes != nil {
+		a.routes.file.Close()
+	}
+	if a.rules != nil {
+		a.rules.file.Close()
+	}
+	if a.files != nil {
+		a.files.Close()
+	}
+	if a.mounts != nil {
+		a.mounts.Close()
+	}
+	a.running.Wait()
+}
+
+// drain takes in what has happened, and tells whoever watches.
+func (a *alarm) drain() {
+	hint, mounts := false, false
+	a.mu.Lock()
+	lost := a.routes.drain(func(n notice) { hint = a.routeNotice(n) || hint })
+	lost = a.rules.drain(func(n notice) { hint = a.ruleNotice(n) || hint }) || lost
+	a.files.Drain(func(e watch.FileEvent) {
+		// A sysctl, or a file of a namespace. A link that goes takes its sysctls along, which is told otherwise too.
+		a.host = a.host || strings.HasPrefix(e.Path, sysctlRoot)
+		hint, lost = true, lost || e.Overflow
+	})
+	a.mounts.Drain(func(string) { mounts = true })
+	if lost {
+		a.host, hint = true, true
+		for _, h := range a.ids {
+			a.inside[h.container] = true
+		}
+	}
+	a.mu.Unlock()
+	// Mounts come and go on a host, and few are ours.
+	if hint || mounts && a.d.unbound() {
+		a.d.hints.Give()
+	}
+}
+
+// routeNotice takes in a message of rtnetlink(7), and says whether it is worth a hint. Precondition: mu is held.
+func (a *alarm) routeNotice(n notice) (hint bool) {
+	if n.ns == hostNS {
+		a.host = true
+	}
+	in := a.ids[n.ns]
+	container := in.container
+	if n.ns != hostNS && container == "" {
+		return false // of a namespace of somebody else's
+	}
+	switch n.typ {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		if len(n.data) < unix.SizeofIfInfomsg {
+			return false
+		}
+		index, flags := int32(binary.NativeEndian.Uint32(n.data[4:])), binary.NativeEndian.Uint32(n.data[8:])
+		name := text(attribute(n.data[unix.SizeofIfInfomsg:], unix.IFLA_IFNAME))
+		if container != "" {
+			// Of its own making, and all that a link of ours says while it comes up, is no damage.
+			damage := n.typ == unix.RTM_DELLINK || flags&unix.IFF_UP == 0 || !slices.Contains(in.interfaces, name)
+			a.inside[container] = a.inside[container] || damage
+			return damage
+		}
+		known := a.ours[index] || a.d.knowsLink(name)
+		if n.typ == unix.RTM_DELLINK {
+			delete(a.ours, index)
+		} else if known {
+			a.ours[index] = true // whatever it is called next
+		}
+		return known
+	case unix.RTM_DELADDR:
+		if container != "" {
+			a.inside[container] = true
+			return true
+		}
+		return len(n.data) >= unix.SizeofIfAddrmsg && a.ours[int32(binary.NativeEndian.Uint32(n.data[4:]))]
+	case unix.RTM_DELROUTE:
+		if container != "" {
+			a.inside[container] = true
+			return true
+		}
+		if len(n.data) < unix.SizeofRtMsg {
+			return false
+		}
+		out := attribute(n.data[unix.SizeofRtMsg:], unix.RTA_OIF)
+		return len(out) == 4 && a.ours[int32(binary.NativeEndian.Uint32(out))]
+	case newNetconf:
+		// net.*.conf.all, of which ip_forward is part; that of a link is told by inotify.
+		const header = 4 // struct netconfmsg is one byte
+		if container != "" || len(n.data) < header {
+			return false
+		}
+		index := attribute(n.data[header:], netconfIndex)
+		return len(index) == 4 && int32(binary.NativeEndian.Uint32(index)) < 0
+	}
+	return false
+}
+
+// ruleNotice takes in a message of nftables, and says whether it is worth a hint. Precondition: mu is held.
+func (a *alarm) ruleNotice(n notice) (hint bool) {
+	const header = 4 // struct nfgenmsg
+	if n.typ>>8 != unix.NFNL_SUBSYS_NFTABLES || n.typ&0xff == unix.NFT_MSG_NEWGEN || len(n.data) < header {
+		return false
+	}
+	// Attribute 1 is the name of the table in all of them: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, …
+	table := text(attribute(n.data[header:], unix.NFTA_TABLE_NAME))
+	if n.ns == hostNS {
+		// Of others' tables what can make a chain of theirs drop our packets, see nft.Firewall.Admit.
+		kind := n.typ & 0xff
+		relevant := table == a.table || !strings.HasPrefix(table, nft.TableName("")) &&
+			(kind == unix.NFT_MSG_NEWCHAIN || kind == unix.NFT_MSG_DELCHAIN || kind == unix.NFT_MSG_DELRULE)
+		a.host = a.host || relevant
+		return relevant
+	}
+	container := a.ids[n.ns].container
+	if container == "" || table != nft.DNSTable {
+		return false
+	}
+	a.inside[container] = true
+	return true
+}
+
+// hear lets the alarm know the namespace ns of the sandbox r: whole says that nothing of it needs to be looked at. After an error it is
+// looked at each time.
+func (a *alarm) hear(r sandboxRecord, ns int, whole bool) error {
+	container := r.Config.ContainerID
+	id, err := a.d.link.GetNetNsIdByFd(ns)
+	if err == nil && id < 0 {
+		err = a.d.link.SetNetNsIdByFd(ns, -1) // any that is free
+		if err == nil || errors.Is(err, unix.EEXIST) {
+			id, err = a.d.link.GetNetNsIdByFd(ns)
+		}
+	}
+	h := heard{container, []string{"lo"}}
+	for _, ep := range r.Endpoints {
+		h.interfaces = append(h.interfaces, ep.Interface)
+	}
+	a.drain() // what was before this id had this container's name
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forgetLocked(container)
+	a.inside[container] = !whole
+	if err != nil {
+		return err
+	}
+	a.ids[int32(id)], a.known[container] = h, struct{}{}
+	return nil
+}
+
+// forget is the end of a container's namespace.
+func (a *alarm) forget(container string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forgetLocked(container)
+}
+
+// forgetLocked is forget. Precondition: mu is held.
+func (a *alarm) forgetLocked(container string) {
+	delete(a.inside, container)
+	if _, ok := a.known[container]; !ok {
+		return
+	}
+	delete(a.known, container)
+	for id, h := range a.ids {
+		if h.container == container {
+			delete(a.ids, id)
+		}
+	}
+}
+
+// takeHost says whether the host is to be looked at, and takes that as done. Precondition: drained.
+func (a *alarm) takeHost() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.host
+	a.host = false
+	return was
+}
+
+// takeInside is takeHost for the namespace of a container.
+func (a *alarm) takeInside(container string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.inside[container]
+	delete(a.inside, container)
+	_, known := a.known[container]
+	return was || a.deaf || !known
+}
+
+// lookAgain undoes takeInside: the look has failed, or found something, which ends without a notice.
+func (a *alarm) lookAgain(container string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inside[container] = true
+}
+
+// learn takes the indices of our links from a look at the host, and watches the sysctls that it read.
+func (a *alarm) learn(s sight) {
+	for path := range s.sysctls {
+		if err := a.files.Add(sysctlRoot+path, unix.IN_MODIFY); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			a.mu.Lock()
+			a.host = true // it cannot be watched: the next look reads it again
+			a.mu.Unlock()
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.ours)
+	for name, l := range s.links {
+		if a.d.knowsLink(name) {
+			a.ours[int32(l.index)] = true
+		}
+	}
+}
+
+// unbound says whether a sandbox has lost its namespace's file or what was bound there.
+func (d *Driver) unbound() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.sandboxes {
+		if !netns.Bound(d.netnsPath(id)) {
+			return true
+		}
+	}
+	return false
+}
+
+// knowsLink says whether a link of the host is one of ours by its name.
+func (d *Driver) knowsLink(name string) bool {
+	if d.isOurs(name) {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.networks {
+		if n.rec.Bridge == name {
+			return true
+		}
+	}
+	return false
+}
+
+// hearAgain lets the alarm know the namespace of an adopted sandbox.
+func (d *Driver) hearAgain(r sandboxRecord) {
+	ns, err := os.Open(d.netnsPath(r.Config.ContainerID))
+	if err != nil {
+		return // its file is gone, which is its problem
+	}
+	defer ns.Close()
+	_ = d.alarm.hear(r, int(ns.Fd()), false)
+}

@@ -1,0 +1,103 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/network/nft"
+)
+
+// sight is the host as the kernel has it, read once for all objects of a List. Read only.
+type sight struct {
+	links   map[string]seenLink
+	routes  map[int][]netip.Prefix // connected subnets, by link
+	sysctls map[string]string      // those that networks need; without those that are not there
+	fw      nft.Contents
+	err     error
+}
+
+type seenLink struct {
+	up    bool
+	index int
+	on    int // index of the bridge
+	addrs []netip.Prefix
+}
+
+// lastSight is the look that was taken last. It is true as long as the alarm has nothing to say.
+type lastSight struct {
+	mu   sync.Mutex
+	seen sight
+	ok   bool
+}
+
+// look is the host as it is.
+func (d *Driver) look() sight {
+	d.last.mu.Lock()
+	defer d.last.mu.Unlock()
+	d.alarm.drain()
+	// Taken before it is read: what changes meanwhile is for the next look.
+	if !d.alarm.takeHost() && d.last.ok {
+		return d.last.seen
+	}
+	s := d.read()
+	d.last.seen, d.last.ok = s, s.err == nil
+	if d.last.ok {
+		d.alarm.learn(s)
+	}
+	return s
+}
+
+func (d *Driver) read() sight {
+	s := sight{links: map[string]seenLink{}, sysctls: map[string]string{}}
+	links, err := dump(d.link.LinkList)
+	if err != nil {
+		s.err = fmt.Errorf("cannot list the host's links: %w", err)
+		return s
+	}
+	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		s.err = fmt.Errorf("cannot list the host's addresses: %w", err)
+		return s
+	}
+	byIndex := map[int][]netip.Prefix{}
+	for _, a := range addrs {
+		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], onLink(a))
+	}
+	for _, l := range links {
+		a := l.Attrs()
+		s.links[a.Name] = seenLink{up: a.RawFlags&unix.IFF_UP != 0, index: a.Index, on: a.MasterIndex, addrs: byIndex[a.Index]}
+	}
+	if s.routes, s.err = connected(d.link); s.err != nil {
+		return s
+	}
+	d.mu.Lock()
+	for _, n := range d.networks {
+		if n.rec.Deleting {
+			continue
+		}
+		for _, x := range n.rec.settings() {
+			if b, err := os.ReadFile(sysctlRoot + x.name); err == nil {
+				s.sysctls[x.name] = strings.TrimSpace(string(b))
+			}
+		}
+	}
+	d.mu.Unlock()
+	s.fw, s.err = d.fw.Read()
+	return s
+}
+
+// onLink is an address with the length of its subnet.
+func onLink(a netlink.Addr) netip.Prefix {
+	ip, ok := netip.AddrFromSlice(a.IP)
+	if !ok || a.IPNet == nil {
+		return netip.Prefix{}
+	}
+	ones, _ := a.Mask.Size()
+	return netip.PrefixFrom(ip.Unmap(), ones)
+}
