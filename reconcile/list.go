@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/network"
@@ -46,6 +47,7 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
 	}
 	if c.Status == runtime.Running {
+		row.Ports = withExposed(row.Ports, c)
 		row.Health = string(s.Health)
 		if c.health != nil && row.Health == "" {
 			row.Health = "starting"
@@ -88,6 +90,32 @@ func publishers(box network.Sandbox) []Publisher {
 		}
 	}
 	return out
+}
+
+// withExposed adds the ports that c listens on and does not publish, as docker shows them: those of a container with a network of
+// its own.
+func withExposed(published []Publisher, c *container) []Publisher {
+	if len(c.spec.Networks) == 0 || c.exposed == "" {
+		return published
+	}
+	for entry := range strings.SplitSeq(c.exposed, ",") {
+		span, protocol, _ := strings.Cut(entry, "/")
+		low, high, ranged := strings.Cut(span, "-")
+		first, err := strconv.ParseUint(low, 10, 16)
+		last := first
+		if ranged && err == nil {
+			last, err = strconv.ParseUint(high, 10, 16)
+		}
+		if err != nil {
+			continue // the image's own words, and only for display
+		}
+		for port := int(first); port <= int(last); port++ {
+			if !slices.ContainsFunc(published, func(p Publisher) bool { return p.TargetPort == port && p.Protocol == protocol }) {
+				published = append(published, Publisher{TargetPort: port, Protocol: protocol})
+			}
+		}
+	}
+	return published
 }
 
 // Projects lists every project that has a container, or was brought up and not taken down, by name.

@@ -37,6 +37,7 @@ type container struct {
 	spec      plan.Spec // encoded, read
 	health    *health.Check
 	anonymous map[string]string
+	exposed   string // as bundle.FactExposed
 }
 
 // readContainer reads labels and facts. false: it is not one of ours.
@@ -65,6 +66,7 @@ func readContainer(s runtime.State) (*container, bool) {
 			c.health = nil
 		}
 	}
+	c.exposed = f[bundle.FactExposed]
 	if raw := f[bundle.FactAnonymous]; raw != "" {
 		_ = json.Unmarshal([]byte(raw), &c.anonymous) // ours; a damaged one is none
 	}

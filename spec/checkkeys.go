@@ -58,6 +58,9 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), suggest(key, sortedKeys(s.Keys)))
 			continue
 		}
+		if below.Path == "services.*.runtime" && p.Value.Value == "runc" {
+			l.note(p.Key, "runtime: stack is its own runtime, runc is not run", "remove the key")
+		}
 		switch below.Level {
 		case schema.Refused:
 			if below.Reason != "" && !harmless(below.Path, p.Value) {

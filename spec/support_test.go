@@ -2,10 +2,13 @@ package spec_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stackrun/stack/schema"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 )
 
 // TestSupportTableIsTheDecoder walks the language: a key of the table must be one
@@ -56,6 +59,81 @@ func TestMergeRulesNameRealPlaces(t *testing.T) {
 	for _, path := range spec.MergeRulePaths() {
 		if schema.At(path) == nil {
 			t.Errorf("mergeRules names %q, which the schema does not have", path)
+		}
+	}
+}
+
+// TestEveryKeyWithoutEffectIsTold: a file with a key that the table calls refused or without effect is refused, or read with a
+// warning, that names the key and its line.
+func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
+	// What is written for each,.
+	values := map[string]string{
+		"version": `version: "3"`, "services.*.runtime": "runtime: kata", "services.*.use_api_socket": "use_api_socket: true",
+		"services.*.volumes[].consistency":     "volumes: [{type: bind, source: /a, target: /b, consistency: cached}]",
+		"services.*.volumes[].bind.selinux":    "volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]",
+		"services.*.volumes[].image":           "volumes: [{type: image, source: a, target: /b, image: {subpath: c}}]",
+		"services.*.volumes_from":              "volumes_from: [other]",
+		"services.*.storage_opt":               "storage_opt: {size: 1G}",
+		"configs.*.template_driver":            "configs: {c: {file: /a, template_driver: golang}}",
+		"secrets.*.driver":                     "secrets: {c: {file: /a, driver: d}}",
+		"secrets.*.driver_opts":                "secrets: {c: {file: /a, driver_opts: {a: b}}}",
+		"secrets.*.template_driver":            "secrets: {c: {file: /a, template_driver: golang}}",
+		"services.*.networks.*.link_local_ips": "networks: {n: {link_local_ips: [169.254.8.8]}}",
+		"services.*.networks.*.driver_opts":    "networks: {n: {driver_opts: {a: b}}}",
+		"services.*.external_links":            "external_links: [a]",
+		"networks.*.ipam.options":              "networks: {n: {ipam: {options: {a: b}}}}",
+		"services.*.cpu_rt_runtime":            "cpu_rt_runtime: 400ms", "services.*.cpu_rt_period": "cpu_rt_period: 1400us",
+		"services.*.cpu_count": "cpu_count: 2", "services.*.cpu_percent": "cpu_percent: 50",
+		"services.*.blkio_config":                                    "blkio_config: {weight: 300}",
+		"services.*.gpus":                                            "gpus: all",
+		"services.*.deploy.resources.reservations.cpus":              "deploy: {resources: {reservations: {cpus: '1'}}}",
+		"services.*.deploy.resources.reservations.devices":           "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+		"services.*.deploy.resources.reservations.generic_resources": "deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}}}",
+		"services.*.device_cgroup_rules":                             "device_cgroup_rules: ['c 1:1 r']",
+		"services.*.credential_spec":                                 "credential_spec: {file: a}",
+		"services.*.pull_refresh_after":                              "pull_refresh_after: 24h",
+		"services.*.pre_start":                                       "pre_start: [{command: a}]", "services.*.post_start": "post_start: [{command: a}]", "services.*.pre_stop": "pre_stop: [{command: a}]",
+		"services.*.provider":               "provider: {type: a}",
+		"services.*.models":                 "models: [m]",
+		"services.*.build":                  "build: .",
+		"services.*.develop":                "develop: {watch: [{path: /a, action: rebuild}]}",
+		"services.*.deploy.mode":            "deploy: {mode: global}",
+		"services.*.deploy.endpoint_mode":   "deploy: {endpoint_mode: dnsrr}",
+		"services.*.deploy.labels":          "deploy: {labels: {a: b}}",
+		"services.*.deploy.placement":       "deploy: {placement: {constraints: [a]}}",
+		"services.*.deploy.update_config":   "deploy: {update_config: {parallelism: 2}}",
+		"services.*.deploy.rollback_config": "deploy: {rollback_config: {parallelism: 2}}",
+	}
+	const runc = "runtime: runc" // docker's own runtime by name: accepted, and said
+	values[runc] = runc
+	paths := []string{runc}
+	for _, a := range schema.Attributes {
+		if a.Level != schema.Supported && a.Reason != "" {
+			paths = append(paths, a.Path)
+		}
+	}
+	for _, path := range paths {
+		example := values[path]
+		if example == "" {
+			t.Errorf("%s: no example of it in this test", path)
+			continue
+		}
+		// Services with the key, or with what uses the object that has it: what nobody uses is not spoken of.
+		file, line := "services:\n  web:\n    image: a\n    "+example+"\nnetworks: {n: {}}\nmodels: {m: {model: a}}\n", 4
+		if !strings.HasPrefix(path, "services.") && path != runc {
+			section, _, _ := strings.Cut(path, ".")
+			use := map[string]string{"networks": "networks: [n]", "configs": "configs: [c]", "secrets": "secrets: [c]"}[section]
+			file, line = example+"\nservices:\n  web:\n    image: a\n    "+use+"\n", 1
+		}
+		if path == "services.*.provider" {
+			file, line = strings.Replace(file, "    image: a\n", "", 1), 3
+		}
+		_, list := spec.Load(t.Context(), spec.Input{FS: fstest.MapFS{"c.yaml": {Data: []byte(file)}}, Files: []string{"/c.yaml"}, Dir: "/", Name: "x"})
+		word, _, _ := strings.Cut(path[strings.LastIndex(path, ".")+1:], ":")
+		if !slices.ContainsFunc(list, func(d *diag.Diagnostic) bool {
+			return d.Subject != nil && d.Subject.Start.Line == line && strings.Contains(d.Summary+" "+d.Detail, word)
+		}) {
+			t.Errorf("%s: nothing names %s in line %d of\n%s%v", path, word, line, file, list)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -112,6 +113,11 @@ func (a *app) startDaemon(ctx context.Context) error {
 // daemonEnv is what of a command's environment the daemon that it starts keeps: what says where its things are, and how to
 // reach registries. The rest may be secrets of whoever ran the command, which /proc/PID/environ would show for the daemon's life.
 func daemonEnv(environ []string) []string {
+	// Credential helpers are run by the daemon: where the credentials are may be said, not the credentials themselves.
+	helpers := []string{"USER", "LOGNAME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME", "PASSWORD_STORE_DIR",
+		"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_SDK_LOAD_CONFIG", "AWS_ROLE_ARN",
+		"AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE", "AWS_ECR_CACHE_DIR", "AWS_ECR_DISABLE_CACHE",
+		"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "CLOUDSDK_ACTIVE_CONFIG_NAME", "AZURE_CONFIG_DIR", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"}
 	var kept []string
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
@@ -121,7 +127,7 @@ func daemonEnv(environ []string) []string {
 			kept = append(kept, kv)
 		default:
 			// GOTRACEBACK and the like: settings of the program's own language.
-			if strings.HasPrefix(name, "STACK_") || name == "GODEBUG" || name == "GOTRACEBACK" || name == "GOMEMLIMIT" || name == "GOCOVERDIR" {
+			if slices.Contains(helpers, name) || strings.HasPrefix(name, "STACK_") || name == "GODEBUG" || name == "GOTRACEBACK" || name == "GOMEMLIMIT" || name == "GOCOVERDIR" {
 				kept = append(kept, kv)
 			}
 		}

@@ -181,8 +181,9 @@ func daemonPid(t *testing.T, dir string) int {
 }
 
 func TestTheDaemonKeepsNoSecretsOfTheCommandThatStartedIt(t *testing.T) {
-	got := daemonEnv([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "STACK_IDLE=1s", "https_proxy=http://p", "DB_PASSWORD=y", "HOME=/root", "STACKPASS=z"})
-	if want := []string{"PATH=/bin", "STACK_IDLE=1s", "https_proxy=http://p", "HOME=/root"}; !slices.Equal(got, want) {
+	got := daemonEnv([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "STACK_IDLE=1s", "https_proxy=http://p", "DB_PASSWORD=y", "HOME=/root", "STACKPASS=z",
+		"AWS_PROFILE=work", "AWS_SESSION_TOKEN=t", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus"})
+	if want := []string{"PATH=/bin", "STACK_IDLE=1s", "https_proxy=http://p", "HOME=/root", "AWS_PROFILE=work", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -113,7 +113,23 @@ func facts(in Input) map[string]string {
 		raw, _ := json.Marshal(h) // strings and numbers
 		f[FactHealth] = string(raw)
 	}
+	if ports := exposed(in); len(ports) > 0 {
+		f[FactExposed] = strings.Join(ports, ",")
+	}
 	return f
+}
+
+// exposed are the ports that image and file say the container listens on, as "80/tcp" or "80-89/tcp", sorted.
+func exposed(in Input) []string {
+	var all []string
+	for _, p := range slices.Concat(slices.Collect(maps.Keys(in.Image.ExposedPorts)), in.Spec.Expose) {
+		if !strings.Contains(p, "/") {
+			p += "/tcp"
+		}
+		all = append(all, p)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes

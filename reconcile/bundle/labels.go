@@ -33,6 +33,7 @@ const (
 	FactAnonymous = "anonymous" // JSON of target → volume
 	FactHealth    = "health"    // JSON of the health check in force, the image's part included
 	FactRemove    = "remove"    // one-off that is removed when it ends
+	FactExposed   = "exposed"   // ports that image and file say it listens on: "443/tcp,8000-8009/tcp"
 	FactOwners    = "owners"    // ids of the containers whose namespaces this run of it has joined
 	FactAliases   = "aliases"   // one-off that answers to its service's names
 )
