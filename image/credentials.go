@@ -11,11 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // credentials finds what docker login and podman login have stored.
@@ -170,7 +171,7 @@ func (e authEntry) decode(key string) (authn.AuthConfig, error) {
 }
 
 // helperName keeps a configuration from naming a program by path.
-var helperName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
+var helperName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
 
 func (c credentials) ask(ctx context.Context, name, server string) (authn.AuthConfig, error) {
 	if !helperName.MatchString(name) {

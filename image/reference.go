@@ -2,12 +2,12 @@ package image
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // Reference names an image in a registry. Parse fills it; the zero value names nothing.
@@ -28,10 +28,10 @@ const (
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests gives the grammar of
 // names and tags.
 var (
-	repoPattern = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagPattern  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hostPattern = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
-	hexPattern  = regexp.MustCompile(`^[0-9a-f]+$`)
+	repoPattern = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+	tagPattern  = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	hostPattern = lazyregexp.New(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
+	hexPattern  = lazyregexp.New(`^[0-9a-f]+$`)
 )
 
 const maxRepoName = 255

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -34,7 +34,7 @@ type snapshotRecord struct {
 const snapshotVersion = 1
 
 // keyPattern keeps a key one path element.
-var keyPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+var keyPattern = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 
 func (s *Store) snapshotDir(key string) (string, error) {
 	if !keyPattern.MatchString(key) {

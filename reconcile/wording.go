@@ -1,9 +1,10 @@
 package reconcile
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // reworded is an error in a user's words; what it is and what is below it stays.
@@ -16,7 +17,7 @@ func (r *reworded) Error() string { return r.text }
 func (r *reworded) Unwrap() error { return r.err }
 
 // driverPrefix is how a driver's error begins: "cannot start container 806814d4b8cc: ".
-var driverPrefix = regexp.MustCompile(`^cannot [a-zA-Z ]+ container [0-9a-f]{12}: `)
+var driverPrefix = lazyregexp.New(`^cannot [a-zA-Z ]+ container [0-9a-f]{12}: `)
 
 // cause is err without what its caller says itself. Drivers know a container by its id and begin with what they could not do to
 // it; the engine says the same with the name that the user knows.

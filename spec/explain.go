@@ -2,10 +2,10 @@ package spec
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/schema"
 	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/redact"
@@ -235,7 +235,7 @@ func (x *explainer) near(at Path) string {
 }
 
 // reference is a text that is nothing but a variable.
-var reference = regexp.MustCompile(`^\$(\w+|\{\w+\})$`)
+var reference = lazyregexp.New(`^\$(\w+|\{\w+\})$`)
 
 // Redacted is o without what may be secret: values under telling names, made with
 // variables of telling names, or URLs with a password.

@@ -2,20 +2,20 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 var (
 	// keyName is what a service, network, volume, config, secret or model may be called: compose-spec.json, patternProperties.
-	keyName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+	keyName = lazyregexp.New(`^[a-zA-Z0-9._-]+$`)
 	// containerName is docker's.
-	containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+	containerName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 )
 
 // projectName is what a project may be called: the specification's, of the length of a file's name with something to spare.
-var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,127}$`)
+var projectName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,127}$`)
 
 // CheckProjectName says whether name is one that a project may have, whoever gives it. The error is ErrInvalidArgument.
 func CheckProjectName(name string) error {

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // names are what docker's volume names are. They cannot hold a slash nor start with a dot, so a
 // name cannot leave the root nor meet the prefixes above.
-var names = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
+var names = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
 
 // Driver holds named volumes, each a directory of the state root:
 //

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/spec/redact"
 )
 
@@ -98,7 +98,7 @@ func (r *renderer) shorten(file string) string {
 }
 
 // place is an absolute path with a line, as Pos.String writes it.
-var place = regexp.MustCompile(`/[^\s:"]+:[0-9]+`)
+var place = lazyregexp.New(`/[^\s:"]+:[0-9]+`)
 
 // shortenIn makes the places that a detail mentions relative as well. Other paths stay whole: they are what somebody
 // has to find, and not always from here.

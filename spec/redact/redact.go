@@ -3,7 +3,7 @@
 // by names, so it hides too much rather than too little. It is pure.
 package redact
 
-import "regexp"
+import "github.com/stackrun/stack/internal/lazyregexp"
 
 // Hidden stands for what is not shown.
 const Hidden = "(hidden)"
@@ -12,14 +12,14 @@ const Hidden = "(hidden)"
 const words = `PASS|PWD|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN|PRIVATE`
 
 var (
-	telling = regexp.MustCompile(`(?i)` + words)
+	telling = lazyregexp.New(`(?i)` + words)
 	// withPassword is a URL that carries a password.
-	withPassword = regexp.MustCompile(`(://[^/\s"@:]*:)[^/\s"@]+@`)
+	withPassword = lazyregexp.New(`(://[^/\s"@:]*:)[^/\s"@]+@`)
 	// assignment is NAME=value or NAME: value with a telling name. A value that starts a block or a
 	// list is not meant: those hold names (secrets: [db]).
-	assignment = regexp.MustCompile(`(?i)([A-Z0-9_.-]*(?:` + words + `)[A-Z0-9_.-]*)["']?(?:[:=][ \t]*|[ \t]+=[ \t]*)([^\s\[{|>].*)$`)
+	assignment = lazyregexp.New(`(?i)([A-Z0-9_.-]*(?:` + words + `)[A-Z0-9_.-]*)["']?(?:[:=][ \t]*|[ \t]+=[ \t]*)([^\s\[{|>].*)$`)
 	// key is a line of a key or certificate in its text form (RFC 7468).
-	key = regexp.MustCompile(`^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$`)
+	key = lazyregexp.New(`^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$`)
 )
 
 // Name says whether a variable or key of this name holds a secret.

@@ -1,0 +1,38 @@
+// Package lazyregexp compiles a regular expression at its first use. Those of package variables were compiled at every start of the command,
+// most for nothing: a millisecond of the five that `stack version` took.
+package lazyregexp
+
+import (
+	"regexp"
+	"sync"
+)
+
+// Regexp is a regular expression that is compiled when it is needed. It is safe for concurrent use.
+type Regexp struct{ compile func() *regexp.Regexp }
+
+// New is regexp.MustCompile, later: a faulty expression panics at its first use. It is for constants, of which a test uses each.
+func New(expression string) *Regexp {
+	return &Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })}
+}
+
+func (r *Regexp) MatchString(s string) bool { return r.compile().MatchString(s) }
+
+func (r *Regexp) FindString(s string) string { return r.compile().FindString(s) }
+
+func (r *Regexp) FindStringSubmatch(s string) []string { return r.compile().FindStringSubmatch(s) }
+
+func (r *Regexp) FindStringSubmatchIndex(s string) []int {
+	return r.compile().FindStringSubmatchIndex(s)
+}
+
+func (r *Regexp) FindStringIndex(s string) []int { return r.compile().FindStringIndex(s) }
+
+func (r *Regexp) ReplaceAllString(s, with string) string {
+	return r.compile().ReplaceAllString(s, with)
+}
+
+func (r *Regexp) ReplaceAllStringFunc(s string, f func(string) string) string {
+	return r.compile().ReplaceAllStringFunc(s, f)
+}
+
+func (r *Regexp) String() string { return r.compile().String() }
