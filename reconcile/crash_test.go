@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -210,6 +212,40 @@ func TestAOneOffThatWasNotStartedGoesWithItsCaller(t *testing.T) {
 		b.boot()
 		if rows := b.rows("shop"); len(rows) > 0 {
 			b.Errorf("got %v", rows)
+		}
+	})
+}
+
+// The policy starts a container again at the moment in which a plan that saw it ended takes it away.
+func TestARecreateMeetsARestartOfThePolicy(t *testing.T) {
+	run(t, func(b *bench) {
+		always := func(s *spec.Service) { s.Restart.Name = "always" }
+		b.up(project(service("web", always)), reconcile.UpOptions{})
+		begun, release := make(chan struct{}), make(chan struct{})
+		var armed atomic.Bool
+		b.host.Fault = func(op string, after bool) error {
+			if !after && strings.HasPrefix(op, "Containers.Start") && armed.CompareAndSwap(true, false) {
+				close(begun)
+				<-release
+			}
+			return nil
+		}
+		armed.Store(true)
+		if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-web-1"].ID, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		done := make(chan error, 1)
+		go func() {
+			done <- b.engine.Up(b.Context(), project(service("web", always, func(s *spec.Service) { s.Environment["LEVEL"] = "2" })), reconcile.UpOptions{}, b.sink)
+		}()
+		synctest.Wait() // it waits for the restart
+		close(release)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if c := b.rows("shop")["shop-web-1"]; c.State != "running" || len(b.rows("shop")) != 1 {
+			t.Errorf("got %v", b.rows("shop"))
 		}
 	})
 }

@@ -211,7 +211,7 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 
 func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
 	id := plan.Container(op.Service, op.Replica)
-	c, err := p.e.container(ctx, op.ContainerID)
+	c, err := p.e.atRest(ctx, op.ContainerID, p.sink)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -225,6 +225,21 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 		}
 	}
 	return p.e.remove(ctx, c, op.Volumes, p.sink)
+}
+
+// atRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
+func (e *Engine) atRest(ctx context.Context, id string, sink Sink) (*container, error) {
+	e.group.Stop(id)
+	unlock, err := e.single.lock(ctx, id) // a restart under way holds it
+	if err != nil {
+		return nil, err
+	}
+	unlock()
+	c, err := e.container(ctx, id)
+	if err == nil && (c.Status == runtime.Running || c.Status == runtime.Paused) {
+		err = e.stop(ctx, c, nil, sink)
+	}
+	return c, err
 }
 
 const bucketAnonymous = "anonymous"

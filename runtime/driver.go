@@ -23,6 +23,9 @@ type Options struct {
 	// StrictLimits makes a resource limit that the host cannot apply an error of Start. Otherwise it
 	// is one of State.Warnings.
 	StrictLimits bool
+
+	// Notice tells, once each, what somebody should know and what is no error: a damaged record that was put aside. nil = nobody.
+	Notice func(text string)
 }
 
 // Driver runs containers. It is safe for concurrent use. Two verbs on one container take turns where they must;
@@ -39,6 +42,7 @@ type Driver struct {
 	init    *os.File // the init program, sealed
 	ids     idLocks
 	hub     hub
+	tell    func(string) // Options.Notice
 	hints   watch.Hub
 	configs configCache
 	filters filterCache
@@ -76,6 +80,7 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 		cgroups: cg,
 		init:    os.NewFile(uintptr(fd), "stack-init"),
 		lives:   map[string]*live{},
+		tell:    opt.Notice,
 	}
 	for _, dir := range []string{d.stateDir(), d.runDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -46,7 +46,8 @@ type host struct {
 	t     testing.TB
 	roots roots.Roots
 	*runtime.Driver
-	image string
+	image   string
+	notices []string // of every Driver, see Options.Notice
 }
 
 // newHost makes roots and a Driver, and checks at the end that nothing is left of either.
@@ -68,7 +69,7 @@ func newHost(t testing.TB) *host {
 // driver is one more Driver on the same roots.
 func (h *host) driver() *runtime.Driver {
 	h.t.Helper()
-	d, err := runtime.New(h.t.Context(), runtime.Options{Roots: h.roots})
+	d, err := runtime.New(h.t.Context(), runtime.Options{Roots: h.roots, Notice: func(text string) { h.notices = append(h.notices, text) }})
 	must(h.t, err)
 	return d
 }

@@ -184,6 +184,13 @@ func (d *Driver) recover(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
+		there, err := d.repair(id)
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
 		if err := d.recoverOne(id); err != nil {
 			return fmt.Errorf("cannot adopt container %.12s: %w", id, err)
 		}

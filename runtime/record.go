@@ -107,7 +107,7 @@ func (d *Driver) config(id string) (*Config, error) {
 		return nil, fmt.Errorf("cannot read container %.12s: %w", id, err)
 	}
 	if c.ID != id || c.Spec == nil {
-		return nil, fmt.Errorf("cannot read container %.12s: %s is the record of %q", id, path, c.ID)
+		return nil, fmt.Errorf("cannot read container %.12s: %s: %w: %q", id, path, errForeign, c.ID)
 	}
 	d.configs.put(id, st, c)
 	return c, nil

@@ -1,0 +1,75 @@
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// damagedSuffix ends the name of a directory that was put aside. It holds a dot, so that it is no container's id and no verb finds it.
+const damagedSuffix = ".damaged"
+
+// errForeign is a record of something else than its name says.
+var errForeign = errors.New("it is the record of another container")
+
+// isDamaged says whether err means that a record can be read and makes no sense, now or ever.
+func isDamaged(err error) bool {
+	var syntax *json.SyntaxError
+	var value *json.UnmarshalTypeError
+	return errors.As(err, &syntax) || errors.As(err, &value) || errors.Is(err, errForeign)
+}
+
+// repair makes the records of id such that all can be read. They are not synced when they are written, so a power cut may leave one empty
+// or in part; the one container must not keep the daemon from the others. One without a configuration is put aside, under another name, for
+// people to look at; a run of which nothing is known has ended with the host. false: id is no container any more.
+// Preconditions: nobody else uses id.
+func (d *Driver) repair(id string) (there bool, err error) {
+	if _, err := d.config(id); isDamaged(err) {
+		aside := d.stateDir(id + damagedSuffix)
+		if err := errors.Join(os.RemoveAll(aside), os.Rename(d.stateDir(id), aside)); err != nil {
+			return false, fmt.Errorf("cannot put a damaged container aside: %w", err)
+		}
+		d.notice(fmt.Sprintf("the record of container %.12s is damaged and was put aside (%v); it is kept in %s, and `stack up` makes the container anew", id, err, aside))
+		return false, nil
+	}
+	status, err := d.readStatus(id)
+	if isDamaged(err) {
+		if err := unix.Unlink(d.runDir(id, proto.StatusName)); err != nil {
+			return false, fmt.Errorf("unlink %s: %w", d.runDir(id, proto.StatusName), err)
+		}
+	}
+	was := run{} // of no boot that there was
+	alive := err == nil && (identity{status.MonitorPid, status.MonitorStart}).alive()
+	if alive {
+		was = run{Boot: d.boot, StartedAt: status.StartedAt, Monitor: identity{status.MonitorPid, status.MonitorStart}}
+	}
+	_, runErr := d.readRun(id)
+	_, exitErr := d.readExit(id)
+	if isDamaged(runErr) {
+		d.notice(fmt.Sprintf("the record of the last run of container %.12s is damaged and was made anew: %v", id, runErr))
+		if err := d.writeRun(id, &was); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case alive && isDamaged(exitErr): // its monitor will write another
+		return true, unix.Unlink(d.stateDir(id, exitName))
+	case !alive && (isDamaged(exitErr) || isDamaged(runErr) && errors.Is(exitErr, fs.ErrNotExist)):
+		d.notice(fmt.Sprintf("how container %.12s has ended is lost, its record is damaged; it counts as killed", id))
+		return true, d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the record of its end was damaged, as a power cut does"})
+	}
+	return true, nil
+}
+
+func (d *Driver) notice(text string) {
+	if d.tell != nil {
+		d.tell(text)
+	}
+}
