@@ -1,12 +1,8 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -223,19 +219,9 @@ services:
 	}
 
 	// Follow: what is there, then what comes; ends when the containers do.
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	follow := p.host.command(ctx, p.dir, "logs", "--follow", "--no-log-prefix", "--tail", "1", "talk")
-	var out bytes.Buffer
-	follow.Stdout = &out
-	if err := follow.Start(); err != nil {
-		t.Fatal(err)
-	}
+	follow := p.begin("logs", "--follow", "--no-log-prefix", "--tail", "1", "talk")
 	p.ok("stop", "talk") // its end ends the line that has no newline
-	if err := follow.Wait(); err != nil {
-		t.Errorf("logs --follow: %v", err)
-	}
-	contains(t, "logs --follow", out.String(), "no newline")
+	contains(t, "logs --follow", follow.ends(0), "no newline")
 
 	// The log is the project's: it survives a recreate.
 	p.ok("up", "--detach", "--force-recreate", "talk")
@@ -244,50 +230,21 @@ services:
 	})
 }
 
-// TestAttachedUp: output with prefixes, and Ctrl-C stops gracefully with 130.
-func TestAttachedUp(t *testing.T) {
-	p := compose(t, "attached", `
+// TestLogsOfAnyBytes: what a program writes is kept byte by byte, however long its lines are, and given back so where no terminal is.
+func TestLogsOfAnyBytes(t *testing.T) {
+	p := compose(t, "bytes", `
 services:
   app:
     image: busybox
-    command: ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 1 & wait $$!; done"]
+    command: ["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; echo; printf '\\000\\001\\377\\033[31m\\r\\t\\n'; printf '\\n\\n'; printf end"]
 `)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := p.host.command(ctx, p.dir, "up", "--no-color")
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	p.ok("up", "--detach")
+	p.eventually("the program has ended", func() bool { return p.one("bytes-app-1").State == "exited" })
+	want := strings.Repeat("x", 3000000) + "\n\x00\x01\xff\x1b[31m\r\t\n\n\nend"
+	got := strings.TrimSuffix(p.ok("logs", "--no-log-prefix", "--no-color"), "\n")
+	if got != want {
+		t.Errorf("%d bytes came, %d were written; they end with %q", len(got), len(want), got[max(0, len(got)-40):])
 	}
-	defer r.Close()
-	cmd.Stdout = w
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	var out bytes.Buffer
-	buf := make([]byte, 4096)
-	signalled := false
-	for {
-		n, err := r.Read(buf)
-		out.Write(buf[:n])
-		if err != nil {
-			break
-		}
-		if !signalled && strings.Contains(out.String(), "app-1  | ready\n") {
-			signalled = true
-			cmd.Process.Signal(syscall.SIGINT)
-		}
-	}
-	cmd.Wait()
-	if !signalled {
-		t.Fatalf("up did not show the program's output:\n%s%s", out.String(), stderr.String())
-	}
-	equal(t, "exit code", fmt.Sprint(cmd.ProcessState.ExitCode()), "130")
-	contains(t, "output", out.String(), "app-1  | bye\n")
-	equal(t, "after Ctrl-C", p.one("attached-app-1").State, "exited")
 }
 
 // TestExitCodeFrom: the end of one container ends all, and up has the code of the service that was named, or of the
