@@ -48,7 +48,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 			if err := e.remove(ctx, c, true, nil); err != nil {
 				return err
 			}
-		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && policyDecides(c, records[c.project]):
+		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && !c.spare && policyDecides(c, records[c.project]):
 			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
 		default:
 			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))

@@ -147,7 +147,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
 		"Mounts[].SELinux": "volumes[].bind.selinux", "Tmpfs[].SELinux": "volumes[].bind.selinux",
 		// As written; what has an effect on one host is in Replicas, Restart, Resources and Labels (spec.Deploy).
-		"Deploy": "",
+		"Deploy.Mode": "", "Deploy.Replicas": "", "Deploy.Labels": "", "Deploy.Limits": "", "Deploy.Reservations": "", "Deploy.Restart": "", "Deploy.Placement": "", "Deploy.EndpointMode": "",
 	}
 	for _, key := range parts {
 		if key == "" {

@@ -36,15 +36,27 @@ func everyKind(level string) *spec.Project {
 // TestKilledBeforeAndAfterEveryOperation stops the daemon at each operation of up, of an update and of down; the next
 // daemon gets to the same state, and nothing is left over.
 func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
+	killEverywhere(t, everyKind, nil, "shop-db-1", "shop-api-1", "shop-api-2", "shop-web-1", "shop-side-1")
+}
+
+// killEverywhere kills the daemon at each operation of up with level 1, up with level 2 and down, one per round; each time the next
+// one gets to the containers names. always is asked before every operation of the update, for what must never be otherwise.
+func killEverywhere(t *testing.T, made func(level string) *spec.Project, always func(b *bench) error, names ...string) {
+	t.Helper()
 	for n := 1; ; n++ {
 		died := false
 		run(t, func(b *bench) {
 			// The host calls Fault from whichever goroutine works.
 			var mu sync.Mutex
-			count, down, armed := 0, false, true
+			count, down, armed, updating := 0, false, true, false
 			b.host.Fault = func(op string, after bool) error {
 				mu.Lock()
 				defer mu.Unlock()
+				if always != nil && updating {
+					if err := always(b); err != nil {
+						b.Errorf("operation %d, at %s: %v", n, op, err)
+					}
+				}
 				if !armed {
 					return nil
 				}
@@ -88,29 +100,32 @@ func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
 			}
 			var volume []string
 			for _, level := range []string{"1", "2"} {
-				step(func() error { return b.engine.Up(b.Context(), everyKind(level), reconcile.UpOptions{}, nil) })
+				step(func() error { return b.engine.Up(b.Context(), made(level), reconcile.UpOptions{}, nil) })
 				synctest.Wait()
 				rows := b.rows("shop")
-				for _, name := range []string{"shop-db-1", "shop-api-1", "shop-api-2", "shop-web-1", "shop-side-1"} {
+				for _, name := range names {
 					if rows[name].State != "running" {
 						b.Errorf("operation %d, level %s: %s is %q", n, level, name, rows[name].State)
 					}
 				}
-				if len(rows) != 5 {
+				if len(rows) != len(names) {
 					b.Errorf("operation %d: %d containers", n, len(rows))
 				}
-				if volume != nil && !slices.Equal(volume, rows["shop-db-1"].Mounts) {
-					b.Errorf("operation %d: the anonymous volume was lost in the update: %v, then %v", n, volume, rows["shop-db-1"].Mounts)
+				if volume != nil && !slices.Equal(volume, rows[names[0]].Mounts) {
+					b.Errorf("operation %d: the anonymous volume was lost in the update: %v, then %v", n, volume, rows[names[0]].Mounts)
 				}
-				volume = rows["shop-db-1"].Mounts
+				volume = rows[names[0]].Mounts
 				mu.Lock()
 				before := armed
 				armed = false
 				mu.Unlock()
-				if ops := b.changes(func() { b.up(everyKind(level), reconcile.UpOptions{}) }); len(ops) > 0 {
+				if ops := b.changes(func() { b.up(made(level), reconcile.UpOptions{}) }); len(ops) > 0 {
 					b.Errorf("operation %d: another up does %v", n, ops)
 				}
 				arm(before)
+				mu.Lock()
+				updating = level == "1"
+				mu.Unlock()
 			}
 			step(func() error {
 				return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)

@@ -105,6 +105,7 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 			w.DependsOn[host] = dep
 		}
 	}
+	diags = append(diags, desireRollouts(s, w, at)...)
 	w.Spec = containerSpec(p, s)
 	w.Labels[labelDependsOn] = dependsOnLabel(w.DependsOn)
 	w.Labels[labelWorkingDir] = p.Dir

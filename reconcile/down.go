@@ -125,6 +125,9 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 	if o.Volumes {
 		e.forgetHistory(project, sink)
 	}
+	if err := e.dropRollouts(project, nil); err != nil {
+		return nil, err
+	}
 	return nil, e.store.Delete(bucketProjects, project)
 }
 

@@ -68,7 +68,7 @@ func dnsNames(c *container, aliases []string) []string {
 
 // sandboxConfig says which network a container gets.
 func sandboxConfig(c *container) (network.SandboxConfig, error) {
-	cfg := network.SandboxConfig{ContainerID: c.ID, Labels: map[string]string{labelProject: c.project, labelService: c.service, labelName: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
+	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.beside, c.succeeds), Labels: map[string]string{labelProject: c.project, labelService: c.service, labelName: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
 	if c.spec.NetworkMode != "none" {
 		endpoints, err := endpointConfigs(c)
 		if err != nil {

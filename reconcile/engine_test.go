@@ -28,6 +28,7 @@ type bench struct {
 	store  *fake.Store
 	engine *reconcile.Engine
 	roots  roots.Roots
+	ports  map[string]string // of replicas that are updated in turns
 
 	mu     sync.Mutex
 	events []reconcile.Event
@@ -38,7 +39,7 @@ func run(t *testing.T, test func(b *bench)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{T: t, host: fake.New(), store: &fake.Store{}, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}}
+		b := &bench{T: t, host: fake.New(), store: &fake.Store{}, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}, ports: map[string]string{}}
 		for _, ref := range []string{"app:1", "app:2"} {
 			b.host.AddImage(ref, v1.Config{Cmd: []string{"serve"}, Env: []string{"FROM_IMAGE=1"}})
 		}

@@ -36,6 +36,11 @@ func (e *Engine) container(ctx context.Context, id string) (*container, error) {
 // start gives a container its network and starts it. A container that runs is success. Its error says why, not of which
 // container.
 func (e *Engine) start(ctx context.Context, id string, sink Sink) error {
+	return e.startBeside(ctx, id, "", sink)
+}
+
+// startBeside is start of a container whose names and ports another one has until a Handover; "" = nobody.
+func (e *Engine) startBeside(ctx context.Context, id, beside string, sink Sink) error {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return err
@@ -45,6 +50,7 @@ func (e *Engine) start(ctx context.Context, id string, sink Sink) error {
 	if err != nil {
 		return err
 	}
+	c.beside = beside
 	return cause(e.startLocked(ctx, c, sink), id, c.name)
 }
 
@@ -238,18 +244,6 @@ func (e *Engine) extraHosts(ctx context.Context, s *plan.Spec) ([]network.HostsE
 		out = append(out, network.HostsEntry{Addr: a, Names: []string{h.Host}})
 	}
 	return out, nil
-}
-
-// stopByID stops a container if it is there.
-func (e *Engine) stopByID(ctx context.Context, id string, timeout *time.Duration, sink Sink) error {
-	c, err := e.container(ctx, id)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return e.stop(ctx, c, timeout, sink)
 }
 
 // stop ends a container and takes its sandbox down. Not running = success.

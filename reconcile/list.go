@@ -42,7 +42,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 func (e *Engine) row(c *container, box network.Sandbox) Container {
 	s := e.statusOf(c)
 	row := Container{
-		ID: c.ID, Name: c.name, Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
+		ID: c.ID, Name: c.rowName(), Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
 		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt,
 		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
 	}

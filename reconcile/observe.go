@@ -32,7 +32,11 @@ type container struct {
 	name      string
 	oneOff    bool
 	remove    bool
-	aliases   bool // one-off that answers to its service's names
+	aliases   bool   // one-off that answers to its service's names
+	succeeds  string // id of the container that a rolling update replaces by it
+	beside    string // id of the container that has its names and ports while it starts; not on the host but said by who starts it
+	spare     bool   // another container of its number is meant by commands, see pairUp
+	shown     string // what lists call it while another has its name
 	encoded   string
 	spec      plan.Spec // encoded, read
 	health    *health.Check
@@ -54,6 +58,7 @@ func readContainer(s runtime.State) (*container, bool) {
 	c.oneOff = l[labelOneOff] == "True"
 	c.remove = f[bundle.FactRemove] != ""
 	c.aliases = f[bundle.FactAliases] != ""
+	c.succeeds = f[bundle.FactSucceeds]
 	var want struct {
 		Spec plan.Spec `json:"spec"`
 	}
@@ -98,8 +103,9 @@ func listContainers(ctx context.Context, d driver.Set, project string) ([]*conta
 			found = append(found, c)
 		}
 	}
+	pairUp(found)
 	slices.SortFunc(found, func(a, b *container) int {
-		return cmp.Or(strings.Compare(a.project, b.project), strings.Compare(a.service, b.service), cmp.Compare(a.number, b.number), strings.Compare(a.name, b.name))
+		return cmp.Or(strings.Compare(a.project, b.project), strings.Compare(a.service, b.service), cmp.Compare(a.number, b.number), order(a.spare, b.spare), strings.Compare(a.name, b.name))
 	})
 	return found, nil
 }
@@ -145,6 +151,7 @@ func observed(c *container, sandboxes map[string]network.Sandbox) plan.Container
 	if c.Exit != nil {
 		s.ExitCode, s.Killed = c.Exit.Code, killed(c.Exit)
 	}
+	s.Succeeds, s.Relieved = c.succeeds, sandboxes[c.ID].Relieved
 	if box, ok := sandboxes[c.ID]; s.Status == plan.StatusRunning && c.spec.NetworkMode == "" {
 		if !ok {
 			s.NetworkProblem, s.MustRestart = "its network namespace is gone", true

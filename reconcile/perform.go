@@ -28,12 +28,13 @@ type performer struct {
 	sink    Sink
 
 	mu       sync.Mutex
-	made     map[plan.ID]string // containers that this pass has created
-	ids      map[string]string  // of containers, by name, for their events
-	networks []string           // and networks
-	volumes  []string           // and volumes
-	ran      bool               // a container of this pass has started
-	keep     bool               // the project has a record that this pass did not make
+	made     map[plan.ID]string  // containers that this pass has created
+	ids      map[string]string   // of containers, by name, for their events
+	rollouts map[string]*rollout // by service: its update
+	networks []string            // and networks
+	volumes  []string            // and volumes
+	ran      bool                // a container of this pass has started
+	keep     bool                // the project has a record that this pass did not make
 
 	command string         // who asked for the pass, for the history: "" = the daemon itself
 	number  int            // of its entry there
@@ -48,7 +49,11 @@ func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *perf
 // Perform does a step and notes when.
 func (p *performer) Perform(ctx context.Context, s plan.Step) error {
 	begin := history.Now()
-	err := p.perform(ctx, s)
+	do := p.perform
+	if s.Update != "" {
+		do = p.inRollout
+	}
+	err := do(ctx, s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spans[s.ID] = span{begin: begin, end: history.Now(), done: err == nil}
@@ -73,7 +78,7 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.StartContainer:
 		return p.startContainer(ctx, op)
 	case plan.StopContainer:
-		return p.e.stopByID(ctx, op.ContainerID, op.Timeout, p.sink)
+		return p.stopContainer(ctx, op)
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
 	case plan.MendNetwork:
@@ -82,6 +87,14 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.mendContainer(ctx, op.ContainerID) })
 	case plan.WaitReady:
 		return p.waitReady(ctx, op)
+	case plan.BeginBatch:
+		return p.beginBatch(ctx, op)
+	case plan.ProveContainer:
+		return p.prove(ctx, op)
+	case plan.Handover:
+		return p.handover(ctx, op)
+	case plan.EndUpdate:
+		return p.endUpdate(ctx, op)
 	}
 	return fmt.Errorf("cannot %s: this program has no such operation", s.Op)
 }

@@ -32,6 +32,7 @@ type draft struct {
 	remove    bool
 	aliases   bool
 	anonymous map[string]string // handed over
+	succeeds  *container        // that a rolling update replaces by it
 
 	rows, cols uint16 // of its terminal
 }
@@ -45,7 +46,15 @@ func newID() string {
 func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
 	s := p.want.Services[op.Service]
 	return p.told(plan.KindContainer, op.Name, op.Service, "Creating", "Created", func() error {
-		id, err := p.create(ctx, draft{service: s, spec: s.Spec, number: op.Replica, name: op.Name, anonymous: op.Anonymous})
+		d := draft{service: s, spec: s.Spec, number: op.Replica, name: op.Name, anonymous: op.Anonymous}
+		var id string
+		var err error
+		if op.Succeeds != "" {
+			d.succeeds, err = p.e.container(ctx, op.Succeeds)
+		}
+		if err == nil {
+			id, err = p.create(ctx, d)
+		}
 		if err != nil {
 			return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
 		}
@@ -116,7 +125,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities,
-		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols,
+		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(),
 	})
 	if err != nil {
 		return "", err
@@ -137,6 +146,14 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	return id, nil
 }
 
+// predecessor is the id of the container that d's replaces while that is still there.
+func (d *draft) predecessor() string {
+	if d.succeeds == nil {
+		return ""
+	}
+	return d.succeeds.ID
+}
+
 // logDir holds the logs of a project. It outlives its containers and goes with down.
 func (e *Engine) logDir(project string) string { return e.roots.InState("logs", project) }
 
@@ -145,7 +162,11 @@ func (e *Engine) logPath(project string, d draft) string {
 	if d.oneOff {
 		return e.roots.InState("logs", project, d.service.Name+"-run-"+d.slug[:12]+".log")
 	}
-	return e.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.service.Name, d.number))
+	path := e.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.service.Name, d.number))
+	if d.succeeds != nil && d.succeeds.Config != nil && d.succeeds.Config.Log.Path == path {
+		return logBeside(path)
+	}
+	return path
 }
 
 // contents reads a config or secret. What came with the project is there; a file is read now, by the daemon.
@@ -170,7 +191,7 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	p.ids[op.Name] = id
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
-	if err := p.e.start(ctx, id, p.sink); err != nil {
+	if err := p.e.startBeside(ctx, id, op.Beside, p.sink); err != nil {
 		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
 		return p.e.at(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
@@ -218,6 +239,7 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 	if err != nil {
 		return err
 	}
+	c.name = op.Name // in this pass
 	if op.KeepAnonymous && len(c.anonymous) > 0 {
 		// Before the container goes: it is the only one who knows them.
 		if err := p.e.keepAnonymous(p.want.Project, id, c.anonymous); err != nil {

@@ -114,14 +114,19 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	do := e.performer(p, want, sink)
 	do.command = discreet(o.Command)
 	ch := e.begin(c, pl, do, o)
-	var err error
-	do.keep, err = e.beginUp(p, want, o, pl)
+	err := e.beginRollouts(pl)
+	if err == nil {
+		do.keep, err = e.beginUp(p, want, o, pl)
+	}
 	if ch = ch.recorded(sink); err != nil {
 		return ch, err
 	}
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
-	return ch, e.endUp(ctx, p, want, o, e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))))
+	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
+		err = e.dropRollouts(p.Name, selected(want, c.opt.Services, c.opt.NoDeps))
+	}
+	return ch, e.endUp(ctx, p, want, o, err)
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.

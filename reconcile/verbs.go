@@ -179,6 +179,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 
 // startAll starts containers in their order, for verb. Those that it has started are wished for from then on.
 func (e *Engine) startAll(ctx context.Context, m *members, list []*container, verb string, sink Sink) error {
+	list = slices.DeleteFunc(slices.Clone(list), func(c *container) bool { return c.spare })
 	var mu sync.Mutex
 	var started []*container
 	err := m.each(ctx, list, false, func(c *container) error {
@@ -222,7 +223,7 @@ func (e *Engine) awaitDependency(ctx context.Context, m *members, c *container, 
 		return nil // each has started it
 	}
 	for _, d := range m.list {
-		if d.service != dep || d.oneOff {
+		if d.service != dep || d.oneOff || d.spare {
 			continue
 		}
 		if err := e.waitFor(ctx, d, until); err != nil {

@@ -24,7 +24,7 @@ func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 	}
 	var work errgroup.Group
 	for _, c := range list {
-		if c.service == op.Service && !c.oneOff && (op.Replicas == nil || slices.Contains(op.Replicas, c.number)) {
+		if c.service == op.Service && !c.oneOff && !c.spare && (op.Replicas == nil || slices.Contains(op.Replicas, c.number)) {
 			work.Go(func() error { return p.waitOne(ctx, c, op) })
 		}
 	}
@@ -174,7 +174,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 	defer fail(nil)
 	var work errgroup.Group
 	for _, c := range list {
-		if c.oneOff || !chosen(c.service) {
+		if c.oneOff || c.spare || !chosen(c.service) {
 			continue
 		}
 		work.Go(func() error {

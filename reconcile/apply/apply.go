@@ -17,6 +17,13 @@ type Performer interface {
 	Perform(ctx context.Context, s plan.Step) error
 }
 
+// Told marks err, of a step that another one answers for: Run reports it not again, but what needs the step is skipped.
+func Told(err error) error { return &told{err} }
+
+type told struct{ error }
+
+func (t *told) Unwrap() error { return t.error }
+
 // Outcome of a step.
 type Outcome uint8
 
@@ -127,7 +134,7 @@ func (r *run) perform(ctx context.Context, s plan.Step) outcome {
 func (r *run) slot(ctx context.Context, op plan.Operation) (release func(), err error) {
 	slots := r.work
 	switch op.(type) {
-	case plan.WaitReady, plan.StopContainer:
+	case plan.WaitReady, plan.StopContainer, plan.BeginBatch, plan.ProveContainer, plan.EndUpdate:
 		return func() {}, ctx.Err()
 	case plan.PullImage:
 		slots = r.pulls
@@ -153,7 +160,8 @@ func (r *run) verdict(ctx context.Context) error {
 		}
 	}
 	for i, o := range r.out {
-		if o.kind != Failed {
+		var elsewhere *told
+		if o.kind != Failed || errors.As(o.err, &elsewhere) {
 			continue
 		}
 		if err := ctx.Err(); err != nil && errors.Is(o.err, err) {

@@ -105,6 +105,9 @@ func facts(in Input) map[string]string {
 	if in.OneOff && in.Aliases {
 		f[FactAliases] = "true"
 	}
+	if in.Succeeds != "" {
+		f[FactSucceeds] = in.Succeeds
+	}
 	if len(in.Anonymous) > 0 {
 		raw, _ := json.Marshal(in.Anonymous) // a map of strings
 		f[FactAnonymous] = string(raw)

@@ -36,6 +36,7 @@ const (
 	FactExposed   = "exposed"   // ports that image and file say it listens on: "443/tcp,8000-8009/tcp"
 	FactOwners    = "owners"    // ids of the containers whose namespaces this run of it has joined
 	FactAliases   = "aliases"   // one-off that answers to its service's names
+	FactSucceeds  = "succeeds"  // id of the container that a rolling update replaces by it
 )
 
 // ComposeVersion is whose labels these are.

@@ -24,7 +24,6 @@ type Options struct {
 	OwnOnly       bool            // what differs in itself, not what follows from the changes of others: to compare, not to apply
 	Timeout       *time.Duration  // of stops; nil = each container's own
 	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
-	Held          map[string]bool // services whose last update has failed: what they differ in from the file is no reason to do it again
 
 	// Heal asks for what is damaged or missing only: nothing is made anew because the file or an image is other than the
 	// container, nothing is removed, nothing is started that has ended by itself. No Services are none.
@@ -355,7 +354,7 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 	if r.reasons = b.differences(d.service, r, encoded); len(r.reasons) == 0 && r.next != nil {
 		r.reasons = []Reason{{Path: "an update of it did not end"}}
 	}
-	if len(r.reasons) > 0 && !b.opt.NoRecreate && !b.opt.Held[d.service.Name] {
+	if len(r.reasons) > 0 && !b.opt.NoRecreate {
 		r.action = Replace
 		return
 	}

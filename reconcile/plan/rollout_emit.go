@@ -61,8 +61,12 @@ func (b *builder) emitRollout(d *decision) {
 	last := inUpdate(end, id, why, nil, ends)
 	for _, r := range turn {
 		r.start = last // for who depends on it
+		needs, after := append([]int{last}, r.ends...), []int(nil)
+		if u.OnFailure == Continue { // whatever becomes of the others
+			needs, after = r.ends, []int{last}
+		}
 		inUpdate(DeleteContainer{Service: d.service.Name, Replica: r.number, Name: OldName(r.have.ID, r.name), ContainerID: r.have.ID, Volumes: b.opt.RenewAnon},
-			Container(d.service.Name, r.number), r.reasons[0], append([]int{last}, r.ends...), nil)
+			Container(d.service.Name, r.number), r.reasons[0], needs, after)
 	}
 	b.holdUsers(d, last)
 }

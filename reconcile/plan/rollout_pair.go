@@ -32,7 +32,7 @@ func (b *builder) choose(s *Service, group []*ContainerState, encoded string) (c
 		}
 	} else {
 		switch {
-		case b.opt.Held[s.Name]: // as it was left
+		case b.opt.Heal: // as it was left: who was in the middle of it goes on by himself
 			if c = old; old.Relieved || !old.Active() && new.Status != StatusCreated {
 				c = new
 			}

@@ -171,7 +171,7 @@ recreate container shop-web-1
 `},
 		{"what has failed is not done again by itself", func() (*Desired, *Observed, Options) {
 			h := successor(numbered(rolling(2)), other(rolling(2)), 1, func(old, new *ContainerState) { old.Status = StatusExited })
-			return other(rolling(2)), h, Options{Held: map[string]bool{"web": true}}
+			return other(rolling(2)), h, Options{Heal: true, NoDeps: true, Services: []string{"web"}}
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -82,6 +82,10 @@ func (d networks) Mend(ctx context.Context, c network.SandboxConfig, nsPath stri
 	return around("networks.mend", func() (network.Sandbox, error) { return d.Networks.Mend(ctx, c, nsPath) })
 }
 
+func (d networks) Handover(ctx context.Context, from, to string) error {
+	return aroundErr("networks.handover", func() error { return d.Networks.Handover(ctx, from, to) })
+}
+
 type volumes struct{ driver.Volumes }
 
 func (d volumes) Create(ctx context.Context, c volume.Config) (volume.State, error) {

@@ -112,9 +112,13 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 				n.nextPort++
 				p.HostPort = n.nextPort
 			}
+			for n.taken(p) != "" && p.HostPort < p.HostPortEnd {
+				p.HostPort++
+			}
 			if owner := n.taken(p); owner != "" {
 				return conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
 			}
+			p.HostPortEnd = 0
 			box.Ports = append(box.Ports, p)
 		}
 		n.sandboxes[c.ContainerID] = box

@@ -1,0 +1,322 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/spec"
+)
+
+// rollout is one service's rolling update while it is carried out: what of it has failed. The plan says what follows from that.
+type rollout struct {
+	mu       sync.Mutex
+	failures []failure
+}
+
+// failure is a replica that could not be replaced.
+type failure struct {
+	replica int
+	step    int
+	err     error
+}
+
+// add notes the first failure of each replica: what follows from it is none.
+func (r *rollout) add(f failure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.ContainsFunc(r.failures, func(g failure) bool { return g.replica == f.replica }) {
+		r.failures = append(r.failures, f)
+	}
+}
+
+func (r *rollout) list() []failure {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.failures)
+}
+
+// rollout is the update of service in this pass.
+func (p *performer) rollout(service string) *rollout {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rollouts == nil {
+		p.rollouts = map[string]*rollout{}
+	}
+	r := p.rollouts[service]
+	if r == nil {
+		r = new(rollout)
+		p.rollouts[service] = r
+	}
+	return r
+}
+
+// inRollout does a step of a rolling update. What fails is the update's business: it is told once, by the step that ends it.
+func (p *performer) inRollout(ctx context.Context, s plan.Step) error {
+	err := p.perform(ctx, s)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	switch s.Op.(type) {
+	case plan.EndUpdate:
+		return err
+	case plan.BeginBatch:
+	case plan.DeleteContainer:
+		return err // it comes after the update
+	default:
+		p.rollout(s.Update).add(failure{replica: s.For.Replica, step: s.ID, err: err})
+	}
+	return apply.Told(err)
+}
+
+// beginBatch waits for the delay between batches, and ends the update when too many have failed.
+func (p *performer) beginBatch(ctx context.Context, op plan.BeginBatch) error {
+	if failed := p.rollout(op.Service).list(); len(failed) > op.Tolerate {
+		return fmt.Errorf("batch %d of %s is not begun: %w", op.Number, op.Service, failed[0].err)
+	}
+	if op.Delay <= 0 {
+		return nil
+	}
+	p.say(plan.KindContainer, op.Service, op.Service, Working, "Waiting", "the next of its containers are replaced after "+op.Delay.String())
+	select {
+	case <-time.After(op.Delay):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// created is the container of an operation that names one, or the one that this pass has made.
+func (p *performer) created(id, service string, replica int) string {
+	if id != "" {
+		return id
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.made[plan.Container(service, replica)]
+}
+
+func (p *performer) handover(ctx context.Context, op plan.Handover) error {
+	to := p.created(op.ContainerID, op.Service, op.Replica)
+	err := p.e.drivers.Networks.Handover(ctx, op.From, to)
+	if err != nil {
+		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, cause(err, to, op.Name))
+		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
+		return p.e.at(p.project, spec.Path("services."+op.Service), err)
+	}
+	p.say(plan.KindContainer, op.Name, op.Service, Done, "Serving", "")
+	return nil
+}
+
+// errProven ends a watch in which nothing has happened.
+var errProven = errors.New("it has run long enough")
+
+// prove waits until a container has shown that it works. It does not poll: supervisors tell.
+func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
+	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
+	if err != nil {
+		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
+	}
+	p.say(plan.KindContainer, op.Name, op.Service, Working, "Waiting", "")
+	if c.health != nil {
+		err = p.e.waitFor(ctx, c, steady(untilHealthy))
+	}
+	if err == nil && (op.Throughout || c.health == nil) {
+		err = p.watch(ctx, c, op.Monitor)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", firstLine(err))
+		}
+		return p.e.at(p.project, spec.Path("services."+op.Service), err)
+	}
+	text := "Running"
+	if c.health != nil {
+		text = "Healthy"
+	}
+	p.say(plan.KindContainer, op.Name, op.Service, Done, text, "")
+	return nil
+}
+
+// watch looks for a failure of c until it has run for so long.
+func (p *performer) watch(ctx context.Context, c *container, monitor time.Duration) error {
+	started := c.StartedAt
+	if s, ok := p.e.group.Status(c.ID); ok && !s.StartedAt.IsZero() {
+		started = s.StartedAt
+	}
+	over := started.Add(monitor)
+	bounded, cancel := context.WithDeadlineCause(ctx, over, errProven)
+	defer cancel()
+	err := p.e.waitFor(bounded, c, steady(func(c *container, s supervise.Status) (bool, error) {
+		if s.Health == health.Unhealthy {
+			return untilHealthy(c, s)
+		}
+		return s.State == supervise.Ended || !time.Now().Before(over), nil // ended: a task that is done, else steady says so
+	}))
+	if errors.Is(err, errProven) && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// steady is until for a container that must not end, whatever its restart policy does about it.
+func steady(until func(*container, supervise.Status) (bool, error)) func(*container, supervise.Status) (bool, error) {
+	return func(c *container, s supervise.Status) (bool, error) {
+		switch {
+		case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
+		case s.State == supervise.Ended || s.State == supervise.Backoff || s.Restarts > 0:
+			return false, &notReady{fmt.Sprintf("container %s %s", c.name, ended(s))}
+		case s.State == supervise.Stopping:
+			return false, &notReady{fmt.Sprintf("container %s is being stopped", c.name)}
+		}
+		return until(c, s)
+	}
+}
+
+// endUpdate answers for what has failed: it takes back what must be taken back, and says so.
+func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
+	failed := p.rollout(op.Service).list()
+	if len(failed) == 0 {
+		return nil
+	}
+	slices.SortFunc(failed, func(a, b failure) int { return a.replica - b.replica })
+	undo := plan.Undo{Service: op.Service, Rollout: op.Rollback, Replicas: op.Replicas, Created: op.Created}
+	tripped := op.OnFailure == plan.Continue || len(failed) > op.Tolerate
+	undo.All = tripped && op.OnFailure == plan.Rollback
+	if !undo.All {
+		undo.Replicas = nil
+		for _, f := range failed {
+			undo.Replicas = append(undo.Replicas, f.replica)
+		}
+	}
+	if undo.All {
+		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Rolling back", firstLine(failed[0].err))
+	}
+	undone := p.takeBack(ctx, undo)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !tripped {
+		for _, f := range failed {
+			p.say(plan.KindContainer, op.Service, op.Service, Warning, "Update goes on", fmt.Sprintf("%d of %d may fail: %s", op.Tolerate, len(op.Replicas), firstLine(f.err)))
+		}
+		return undone
+	}
+	outcome := fmt.Sprintf("the update is paused: %s", p.progress(op, failed))
+	switch {
+	case undo.All && undone != nil:
+		outcome = "rolling it back has failed too: " + undone.Error()
+	case undo.All:
+		outcome = "the service was rolled back: its containers are those from before the update"
+	case op.OnFailure == plan.Continue:
+		outcome = "the update went on as failure_action says: " + p.progress(op, failed)
+	case undone != nil:
+		outcome += "; and " + undone.Error()
+	}
+	if err := p.e.failRollout(p.want.Project, op.Service, undo.All && undone == nil); err != nil {
+		outcome += "; and " + err.Error()
+	}
+	return p.e.at(p.project, spec.Path("services."+op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
+}
+
+// progress says how far an update has come.
+func (p *performer) progress(op plan.EndUpdate, failed []failure) string {
+	done := 0
+	for _, n := range op.Replicas {
+		p.mu.Lock()
+		_, made := p.made[plan.Container(op.Service, n)]
+		p.mu.Unlock()
+		if made && !slices.ContainsFunc(failed, func(f failure) bool { return f.replica == n }) {
+			done++
+		}
+	}
+	return fmt.Sprintf("of %d containers %d failed and %d are new", len(op.Replicas), len(failed), done)
+}
+
+// takeBack carries out an undo.
+func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
+	have, err := Observe(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
+	if err != nil {
+		return err
+	}
+	created := undo.Created
+	undo.Created = nil
+	for _, n := range created { // not one that was there before
+		p.mu.Lock()
+		_, made := p.made[plan.Container(undo.Service, n)]
+		p.mu.Unlock()
+		if made {
+			undo.Created = append(undo.Created, n)
+		}
+	}
+	pl := undo.Plan(p.want.Project, have.Containers)
+	do := p.e.performer(p.project, p.want, p.sink)
+	err = apply.Run(ctx, pl, do, apply.Options{})
+	var errs []error
+	for _, f := range do.rollout(undo.Service).list() {
+		errs = append(errs, f.err)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// updateError is the end of an update that has failed.
+type updateError struct {
+	service  string
+	outcome  string
+	failures []failure
+}
+
+// Error is a line with cause and outcome, then the evidence.
+func (e *updateError) Error() string {
+	var causes, evidence []string
+	for _, f := range e.failures {
+		head, rest, _ := strings.Cut(f.err.Error(), "\n")
+		causes = append(causes, head)
+		if rest != "" {
+			evidence = append(evidence, rest)
+		}
+	}
+	lines := append([]string{fmt.Sprintf("cannot update service %s: %s; %s", e.service, strings.Join(causes, "; "), e.outcome)}, evidence...)
+	return strings.Join(lines, "\n")
+}
+
+func (e *updateError) Unwrap() []error {
+	errs := make([]error, len(e.failures))
+	for i, f := range e.failures {
+		errs[i] = f.err
+	}
+	return errs
+}
+
+// stopContainer stops a container under the name that it has in this pass.
+func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) error {
+	c, err := p.e.container(ctx, op.ContainerID)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.name = op.Name
+	return p.e.stop(ctx, c, op.Timeout, p.sink)
+}
+
+// logBeside is the log of a container that is to run beside the one of which path is the log: two processes must not write, and rotate,
+// one file. A replica's log is both (logPaths), and the next in the row has the first again.
+func logBeside(path string) string {
+	if base, ok := strings.CutSuffix(path, logOther); ok {
+		return base + ".log"
+	}
+	return strings.TrimSuffix(path, ".log") + logOther
+}
+
+const logOther = ".b.log"
