@@ -11,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -231,35 +229,29 @@ func TestAOneOffThatWasNotStartedGoesWithItsCaller(t *testing.T) {
 	})
 }
 
-// The policy starts a container again at the moment in which a plan that saw it ended takes it away.
-func TestARecreateMeetsARestartOfThePolicy(t *testing.T) {
+// A container that a plan saw ended, and takes away, is started meanwhile: by its policy, when a daemon has just taken over.
+func TestARecreateOfWhatHasStartedMeanwhile(t *testing.T) {
 	run(t, func(b *bench) {
-		always := func(s *spec.Service) { s.Restart.Name = "always" }
-		b.up(project(service("web", always)), reconcile.UpOptions{})
-		begun, release := make(chan struct{}), make(chan struct{})
-		var armed atomic.Bool
+		b.up(project(service("web")), reconcile.UpOptions{})
+		id := b.rows("shop")["shop-web-1"].ID
+		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
 		b.host.Fault = func(op string, after bool) error {
-			if !after && strings.HasPrefix(op, "Containers.Start") && armed.CompareAndSwap(true, false) {
-				close(begun)
-				<-release
+			if after && strings.HasPrefix(op, "Volumes.Create") { // the plan is made, and this is its first step
+				once.Do(func() {
+					if _, err := b.host.Set().Containers.Start(b.Context(), id); err != nil {
+						t.Error(err)
+					}
+				})
 			}
 			return nil
 		}
-		armed.Store(true)
-		if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-web-1"].ID, unix.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		<-begun
-		done := make(chan error, 1)
-		go func() {
-			done <- b.engine.Up(b.Context(), project(service("web", always, func(s *spec.Service) { s.Environment["LEVEL"] = "2" })), reconcile.UpOptions{}, b.sink)
-		}()
-		synctest.Wait() // it waits for the restart
-		close(release)
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		if c := b.rows("shop")["shop-web-1"]; c.State != "running" || len(b.rows("shop")) != 1 {
+		b.up(project(service("web", func(s *spec.Service) {
+			s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
+		})), reconcile.UpOptions{})
+		if c := b.rows("shop")["shop-web-1"]; c.State != "running" || c.ID == id || len(b.rows("shop")) != 1 {
 			t.Errorf("got %v", b.rows("shop"))
 		}
 	})
