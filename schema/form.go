@@ -52,7 +52,7 @@ type Described struct {
 // nullable are the attributes whose key may stand without a value: it is "not said" then. The required ones
 // are here too: that they are missing is the better fault.
 var nullable = map[string]bool{
-	"services": true, "networks": true, "volumes": true, "secrets": true, "configs": true, "models": true, "include": true,
+	"networks": true, "volumes": true, "secrets": true, "configs": true, "models": true, "include": true,
 	"services.*.image": true, "services.*.command": true, "services.*.entrypoint": true, "services.*.develop": true, "services.*.deploy": true,
 	"services.*.extends": true, "services.*.extends.service": true, "services.*.extends.file": true,
 	"include[].path": true, "include[].project_directory": true, "include[].env_file": true,

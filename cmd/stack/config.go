@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/redact"
 	"github.com/stackrun/stack/spec/render"
 )
 
@@ -48,7 +49,7 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.variables, "variables", false, "Only the variables that the file refers to, with their defaults")
 	f.StringVar(&c.hash, "hash", "", "Only the hash of this service's configuration, or of services apart by commas; * is all")
 	f.StringVar(&c.explain, "explain", "", "Tell where the values at this address come from, such as services.web.ports, and what they override")
-	f.BoolVar(&c.showSecrets, "show-secrets", false, "With --explain: do not hide what may be secret")
+	f.BoolVar(&c.showSecrets, "show-secrets", false, "Do not hide what may be secret; JSON and --output are always whole")
 	f.BoolVar(&c.noInterpolate, "no-interpolate", false, "Leave variables and every value as they are written: files are only joined")
 	f.BoolVar(&c.raw.Defaults, "no-normalize", false, "Add no names, networks and other defaults that the file does not say")
 	f.BoolVar(&c.raw.Paths, "no-path-resolution", false, "Leave relative paths as they are")
@@ -86,8 +87,6 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 		return a.writeUninterpolated(ctx, c)
 	case c.explain != "":
 		return a.explain(ctx, c, services)
-	case c.showSecrets:
-		return usageError("--show-secrets goes with --explain: the configuration itself is shown whole")
 	}
 	purpose := spec.ToShow
 	if c.hash != "" { // of what up would make
@@ -178,12 +177,21 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		all := maps.Clone(loc.Env)
 		all["COMPOSE_PROJECT_NAME"] = p.Name
 		for _, k := range sortedKeys(all) {
+			if !c.showSecrets {
+				if all[k] = redact.URLs(all[k]); redact.Name(k) && all[k] != "" {
+					all[k] = redact.Hidden
+				}
+			}
 			env = append(env, k+"="+all[k])
 		}
 		return lines(env)
 	}
 	shown := *p
 	shown.Services = keep
+	if c.format == "yaml" && c.output == "" && !c.showSecrets {
+		loc, _ := a.locate()
+		return render.RedactedYAML(w, &shown, loc.Env)
+	}
 	return writeProject(w, c.format, &shown)
 }
 

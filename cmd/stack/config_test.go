@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -144,5 +146,54 @@ func TestDiagnosticsForEditors(t *testing.T) {
 	}
 	if code, _, errs := u.run("--diagnostics xml config"); code != 1 || !strings.Contains(errs, "expected text or json") {
 		t.Errorf("another format: %d, %s", code, errs)
+	}
+}
+
+// TestConfigHidesSecrets: what people look at has no secrets in it and cannot be taken for the whole; what programs read is whole.
+func TestConfigHidesSecrets(t *testing.T) {
+	u := newPerson(t, nil)
+	u.write("compose.yaml", `
+services:
+  db:
+    image: postgres
+    command: [run, --token=abc123, "${REDIS_PASSWORD}"]
+    environment:
+      DB_PASSWORD: hunter2
+      DB_PASSWORD_FILE: /run/secrets/db
+      EMPTY_TOKEN: ""
+      URL: redis://u:${REDIS_PASSWORD}@redis/0
+      USER: me
+    labels: {traefik.http.routers.auth.rule: Host, app.token: xyzzy}
+`)
+	u.env["REDIS_PASSWORD"] = "s3cret-s3cret"
+	secrets := []string{"hunter2", "abc123", "s3cret", "xyzzy"}
+	_, shown, _ := u.run("config")
+	for _, s := range secrets {
+		if strings.Contains(shown, s) {
+			t.Errorf("config shows %q:\n%s", s, shown)
+		}
+	}
+	wants(t, "config", shown, "DB_PASSWORD: ${HIDDEN:?use --show-secrets}", "DB_PASSWORD_FILE: /run/secrets/db", `EMPTY_TOKEN: ""`, "USER: me", "auth.rule: Host", "--token=${HIDDEN:?")
+	_, environment, _ := u.run("config --environment")
+	wants(t, "--environment", environment, "REDIS_PASSWORD=(hidden)")
+	if strings.Contains(environment, "s3cret") {
+		t.Errorf("config --environment shows a secret: %s", environment)
+	}
+	u.run("config -o " + filepath.Join(u.dir, "whole.yaml"))
+	file, err := os.ReadFile(filepath.Join(u.dir, "whole.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, json, _ := u.run("config --format json")
+	_, all, _ := u.run("config --show-secrets")
+	_, env, _ := u.run("config --environment --show-secrets")
+	wants(t, "--show-secrets", all, secrets...)
+	wants(t, "json", json, secrets...)
+	wants(t, "file", string(file), secrets...)
+	wants(t, "--environment --show-secrets", env, "REDIS_PASSWORD=s3cret-s3cret")
+
+	u.write("shown.yaml", shown)
+	if code, _, errs := u.run("-f " + filepath.Join(u.dir, "shown.yaml") + " config -q"); code == 0 || !strings.Contains(errs, "use --show-secrets") {
+		t.Errorf("what was hidden is loaded again: code %d, %s", code, errs)
 	}
 }

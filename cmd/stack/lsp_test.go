@@ -40,7 +40,6 @@ func startEditor(t *testing.T, env ...string) *editorClient {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "lsp")
 	cmd.Env = append([]string{asStack + "=1", "HOME=/nowhere"}, env...)
-	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

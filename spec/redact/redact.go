@@ -3,7 +3,11 @@
 // by names, so it hides too much rather than too little. It is pure.
 package redact
 
-import "github.com/stackrun/stack/internal/lazyregexp"
+import (
+	"strings"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
+)
 
 // Hidden stands for what is not shown.
 const Hidden = "(hidden)"
@@ -23,7 +27,40 @@ var (
 )
 
 // Name says whether a variable or key of this name holds a secret.
-func Name(name string) bool { return name != "PWD" && telling.MatchString(name) }
+func Name(name string) bool {
+	return name != "PWD" && telling.MatchString(name) && !whereabouts.MatchString(name)
+}
+
+// whereabouts are ends of names whose value says where a secret is, or which one: DB_PASSWORD_FILE.
+var whereabouts = lazyregexp.New(`(?i)_(FILE|FILES|PATH|DIR|SOCK)$`)
+
+// Label is Name for a key that may have parts: of traefik.http.routers.auth.rule only the last tells, but for
+// the parts that are for users' passwords.
+func Label(key string) bool {
+	if strings.Contains(key, "basicauth") || strings.Contains(key, "digestauth") {
+		return true
+	}
+	return Name(key[strings.LastIndexByte(key, '.')+1:])
+}
+
+// Text hides the secrets of a value: passwords of URLs, assignments to telling names, keys.
+func Text(s string) string {
+	if !strings.ContainsAny(s, "=:\n") {
+		return s
+	}
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		if len(lines) > 1 {
+			lines[i], _ = Line(l)
+			continue
+		}
+		if m := assignment.FindStringSubmatchIndex(l); m != nil && strings.Contains(l[m[3]:m[4]], "=") {
+			l = l[:m[4]] + Hidden
+		}
+		lines[i] = URLs(l)
+	}
+	return strings.Join(lines, "\n")
+}
 
 // Value says whether s itself shows a secret, whatever its name is.
 func Value(s string) bool { return withPassword.MatchString(s) }

@@ -32,8 +32,29 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{
+		"nginx:1":                           "nginx:1",
+		"redis-server --requirepass=s3cret": "redis-server --requirepass=(hidden)",
+		"--user=me":                         "--user=me",
+		"Authorization: Basic abc":          "Authorization: Basic abc",
+		"username=me,password=x":            "username=me,password=(hidden)",
+		"postgres://u:p@db/x":               "postgres://u:(hidden)@db/x",
+		"a: 1\npassword: x\n":               "a: 1\npassword: (hidden)\n",
+	} {
+		if got := redact.Text(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	for key, want := range map[string]bool{"traefik.http.routers.auth.rule": false, "traefik.http.middlewares.a.basicauth.users": true, "app.token": true, "DB_PASSWORD": true} {
+		if redact.Label(key) != want {
+			t.Errorf("%s: %t", key, !want)
+		}
+	}
+}
+
 func TestNamesAndValues(t *testing.T) {
-	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "HOME": false, "MYSQL_PWD": true} {
+	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "HOME": false, "MYSQL_PWD": true, "DB_PASSWORD_FILE": false, "SSH_AUTH_SOCK": false} {
 		if redact.Name(name) != want {
 			t.Errorf("%s: %t", name, !want)
 		}
