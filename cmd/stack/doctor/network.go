@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -27,10 +28,18 @@ func checkNetwork() []Check {
 	return <-result
 }
 
+// unlessRefused is fix, which is for what the kernel does not have, or what to do when the kernel says that we may not.
+func unlessRefused(err error, fix string) string {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return "give this container CAP_NET_ADMIN, or run stack on the host"
+	}
+	return fix
+}
+
 func tryBridge() Check {
 	err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "probe0"}})
 	if err != nil {
-		return missing("bridge", "run `modprobe bridge`, or boot a kernel with CONFIG_BRIDGE", "%v", err)
+		return missing("bridge", unlessRefused(err, "run `modprobe bridge`, or boot a kernel with CONFIG_BRIDGE"), "%v", err)
 	}
 	return ok("bridge", "")
 }
@@ -38,7 +47,7 @@ func tryBridge() Check {
 func tryVeth() Check {
 	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "probe1"}, PeerName: "probe2"})
 	if err != nil {
-		return missing("veth", "run `modprobe veth`, or boot a kernel with CONFIG_VETH", "%v", err)
+		return missing("veth", unlessRefused(err, "run `modprobe veth`, or boot a kernel with CONFIG_VETH"), "%v", err)
 	}
 	return ok("veth", "")
 }
@@ -47,7 +56,7 @@ func tryNft() Check {
 	const fix = "run `modprobe -a nf_tables nft_chain_nat nft_masq nft_ct`, or boot a kernel with CONFIG_NF_TABLES and CONFIG_NFT_NAT"
 	c, err := nftables.New()
 	if err != nil {
-		return missing("nftables", fix, "%v", err)
+		return missing("nftables", unlessRefused(err, fix), "%v", err)
 	}
 	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "probe"})
 	chain := c.AddChain(&nftables.Chain{
@@ -55,7 +64,7 @@ func tryNft() Check {
 	})
 	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Masq{}}})
 	if err := c.Flush(); err != nil {
-		return missing("nftables", fix, "no masquerade rule: %v", err)
+		return missing("nftables", unlessRefused(err, fix), "no masquerade rule: %v", err)
 	}
 	return ok("nftables", "nat, masquerade")
 }
