@@ -60,7 +60,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 // policyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
 // start it, in its order.
 func policyDecides(c *container, r *wish.Record) bool {
-	return r == nil || !r.Off[c.id()] && !(killed(c.Exit) && r.Services[c.service])
+	return r == nil || !r.Off[c.id()] && !(lost(c.Exit) != "" && r.Services[c.service])
 }
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.

@@ -27,7 +27,7 @@ func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 // healOptions ask for what r wishes and no more.
 func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 	services := slices.DeleteFunc(r.Wanted(), func(s string) bool { return want.Services[s] == nil }) // an orphan that was started
-	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Hold: map[plan.ID]bool{}}
+	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed, Hold: map[plan.ID]bool{}}
 }
 
 // heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
@@ -100,7 +100,12 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if pl.Empty() {
 		return next, nil
 	}
-	e.treat(ctx, &healing{e: e, plan: pl, do: e.performer(p, want, nil), k: k, began: now})
+	if err := e.owe(project, pl); err != nil {
+		return 0, err
+	}
+	if err := e.treat(ctx, &healing{e: e, plan: pl, do: e.performer(p, want, nil), k: k}); err != nil {
+		return 0, err
+	}
 	for _, c := range pl.Changes {
 		if a := k.attempts[c.ID]; a != nil && a.next.After(now) {
 			next = shorter(next, max(time.Until(a.next), settleTime))
@@ -162,25 +167,50 @@ func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Ti
 
 // healing is the carrying out of one plan.
 type healing struct {
-	e     *Engine
-	plan  *plan.Plan
-	do    *performer
-	k     *kept
-	began time.Time
+	e    *Engine
+	plan *plan.Plan
+	do   *performer
+	k    *kept
+}
+
+// owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
+// they have not ended by themselves.
+func (e *Engine) owe(project string, pl *plan.Plan) error {
+	var ids []plan.ID
+	for _, c := range pl.Changes {
+		if c.ID.Kind == plan.KindContainer && (c.Action == plan.Restart || c.Action == plan.Replace) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := e.changeWish(project, func(r *wish.Record) {
+		for _, id := range ids {
+			r.Owed[id] = true
+		}
+	})
+	return err
 }
 
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
 // is tried again later.
-func (e *Engine) treat(ctx context.Context, h *healing) {
+func (e *Engine) treat(ctx context.Context, h *healing) error {
+	h.do.quiet = true // what fails again has been told
 	for _, c := range h.plan.Changes {
+		if a := h.k.attempts[c.ID]; a != nil && a.told != "" {
+			continue
+		}
+		h.do.quiet = false
 		e.tell(h.plan.Project, c, Warning, "Damaged", why(c))
 		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
 	opt := apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) { outcomes <- outcome{s, o, err} }}
 	err := apply.Run(ctx, h.plan, h.do, opt)
+	e.remember(h.plan.Project, h.do.starts(h.plan), false)
 	if ctx.Err() != nil {
-		return // a command has the turn, or the engine ends: nothing is known of what would have come of it
+		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}
 	close(outcomes)
 	failed := map[plan.ID]error{}
@@ -191,7 +221,23 @@ func (e *Engine) treat(ctx context.Context, h *healing) {
 			failed[o.step.For] = fmt.Errorf("something that it needs has failed: %s", firstLine(err))
 		}
 	}
+	unmended := map[plan.ID]bool{} // the next plan restarts them
+	for _, s := range h.plan.Steps {
+		switch op := s.Op.(type) {
+		case plan.MendNetwork:
+			unmended[s.For] = unmended[s.For] || e.stubborn(op.ContainerID)
+		case plan.MendContainer:
+			unmended[s.For] = unmended[s.For] || e.stubborn(op.ContainerID)
+		}
+	}
+	var paid []plan.ID
 	for _, c := range h.plan.Changes {
+		if unmended[c.ID] {
+			continue
+		}
+		if failed[c.ID] == nil {
+			paid = append(paid, c.ID)
+		}
 		a := h.k.attempts[c.ID]
 		if a == nil {
 			a = new(attempts)
@@ -200,6 +246,12 @@ func (e *Engine) treat(ctx context.Context, h *healing) {
 		a.begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
+	_, err = e.changeWish(h.plan.Project, func(r *wish.Record) {
+		for _, id := range paid {
+			delete(r.Owed, id)
+		}
+	})
+	return err
 }
 
 type outcome struct {

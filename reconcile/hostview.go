@@ -110,10 +110,18 @@ func (h *hostView) complete(c *container, s *plan.ContainerState) {
 	}
 }
 
-// killed says whether a run was ended by other hands: within its own pid namespace nobody can send SIGKILL to a container's init
-// (pid_namespaces(7)), and the kernel's want of memory is told apart. An end that nobody saw, of the host or of the monitor, is on
-// record as a SIGKILL too. What was stopped by a command is in the wishes.
-func killed(x *runtime.Exit) bool { return x.Signal == int(unix.SIGKILL) && !x.OOM }
+// lost says why the end of a run was not its own doing, "" = it was. Within its own pid namespace nobody can send SIGKILL to a container's
+// init (pid_namespaces(7)), and the kernel's want of memory is told apart; an end that nobody saw, of the host or of the monitor, and a
+// start that failed, say so themselves. What was stopped by a command is in the wishes.
+func lost(x *runtime.Exit) string {
+	switch {
+	case x.Error != "":
+		return x.Error
+	case x.Signal == int(unix.SIGKILL) && !x.OOM:
+		return "it was killed, and not by a command"
+	}
+	return ""
+}
 
 // addNetworkProblem says whether c lives in a network namespace that its owner has left.
 func (h *hostView) addNetworkProblem(c *container, s *plan.ContainerState) {

@@ -149,7 +149,7 @@ func observed(c *container, sandboxes map[string]network.Sandbox) plan.Container
 	}
 	slices.Sort(s.Networks)
 	if c.Exit != nil {
-		s.ExitCode, s.Killed = c.Exit.Code, killed(c.Exit)
+		s.ExitCode, s.Lost = c.Exit.Code, lost(c.Exit)
 	}
 	s.Succeeds, s.Relieved = c.succeeds, sandboxes[c.ID].Relieved
 	if box, ok := sandboxes[c.ID]; s.Status == plan.StatusRunning && c.spec.NetworkMode == "" {

@@ -35,6 +35,7 @@ type performer struct {
 	volumes  []string            // and volumes
 	ran      bool                // a container of this pass has started
 	keep     bool                // the project has a record that this pass did not make
+	quiet    bool                // it has been told before
 
 	command string         // who asked for the pass, for the history: "" = the daemon itself
 	number  int            // of its entry there
@@ -100,6 +101,9 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 }
 
 func (p *performer) say(kind plan.Kind, name, service string, phase Phase, text, detail string) {
+	if p.quiet {
+		return
+	}
 	ev := Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail}
 	if kind == plan.KindContainer {
 		p.mu.Lock()

@@ -197,6 +197,7 @@ func off(list []*container) func(*wish.Record) {
 		for _, c := range list {
 			if !c.oneOff {
 				r.Off[c.id()] = true
+				delete(r.Owed, c.id())
 			}
 		}
 	}
@@ -209,6 +210,7 @@ func on(list []*container) func(*wish.Record) {
 			if !c.oneOff {
 				r.Services[c.service] = true
 				delete(r.Off, c.id())
+				delete(r.Owed, c.id())
 			}
 		}
 	}

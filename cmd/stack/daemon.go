@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/cmd/stack/settings"
@@ -65,7 +66,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default()})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -83,6 +83,7 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 		return fmt.Errorf("cannot run the stack daemon on %s: %w", a.roots.Run, err)
 	}
 	log := slog.New(slog.NewTextHandler(a.err, nil))
+	slog.SetDefault(log) // for what the engine does of itself
 	d := &daemonProcess{roots: a.roots, options: o, log: log, open: a.openEngine}
 	started := func() {
 		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens

@@ -29,6 +29,7 @@ type Options struct {
 	// container, nothing is removed, nothing is started that has ended by itself. No Services are none.
 	Heal bool
 	Off  map[ID]bool // with Heal: containers that a user has stopped or removed
+	Owed map[ID]bool // with Heal: containers that were stopped to be started again, and were not
 	Hold map[ID]bool // with Heal: resources to leave for a later time, and what needs them to start
 }
 

@@ -10,10 +10,10 @@ func (b *builder) healReplica(d *decision, r *replica) {
 	switch {
 	case b.opt.Off[id], c != nil && c.Status == StatusPaused:
 		return // somebody's wish
-	case c != nil && c.Status == StatusExited && !c.Killed && c.Gone == "":
+	case c != nil && c.Status == StatusExited && c.Lost == "" && !b.opt.Owed[id]:
 		r.done = c.ExitCode == 0 && b.awaited(d.service.Name)
 		return // it has ended by itself: that is its policy's matter
-	case c != nil && c.Killed && d.service.StayDown:
+	case c != nil && c.Lost != "" && d.service.StayDown:
 		return
 	case b.opt.Hold[id]:
 		r.late = c == nil || !c.Active()
@@ -37,8 +37,10 @@ func (b *builder) healReplica(d *decision, r *replica) {
 			r.action = Mend
 		}
 		return
-	case c.Killed:
-		r.action, r.reasons = Start, []Reason{Killed}
+	case c.Lost != "":
+		r.action, r.reasons = Start, []Reason{{Path: c.Lost}}
+	case c.Status == StatusExited:
+		r.action, r.reasons = Start, []Reason{{Path: "its restart was cut short"}}
 	default:
 		r.action, r.reasons = Start, []Reason{{Path: "it was not started"}}
 	}
@@ -51,11 +53,8 @@ func (b *builder) nameTaken(r *replica) bool {
 	return slices.ContainsFunc(b.have.Containers, func(c ContainerState) bool { return c.Name == r.name && (r.have == nil || c.ID != r.have.ID) })
 }
 
-// Reasons of healing that others look for.
-var (
-	Unhealthy = Reason{Path: "it is unhealthy"}
-	Killed    = Reason{Path: "it was killed, and not by a command"}
-)
+// Unhealthy is the reason for a restart of which there is a limited number.
+var Unhealthy = Reason{Path: "it is unhealthy"}
 
 // dependsOnLate says whether something that s needs is about to start, but not in this plan.
 func (b *builder) dependsOnLate(s *Service) bool {

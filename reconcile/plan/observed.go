@@ -46,8 +46,8 @@ type ContainerState struct {
 	Encoded   string // Spec as it was made
 	Image     string // image id it was made from
 	Status    Status
-	ExitCode  int  // when exited
-	Killed    bool // exited: by a SIGKILL that neither we nor the kernel's want of memory sent, or with nobody to see it
+	ExitCode  int    // when exited
+	Lost      string // exited: why that was not its own doing, "" = it was. It was killed, or could not be started
 	Healthy   bool
 	Unhealthy bool              // runs, and its health check says that it does not work
 	Anonymous map[string]string // target → volume

@@ -122,7 +122,7 @@ func (m *model) do(op Operation) error {
 
 // heal is what another run does.
 func (c *ContainerState) heal() {
-	c.Problem, c.NetworkProblem, c.MustRestart, c.Unhealthy, c.Killed = "", "", false, false, false
+	c.Problem, c.NetworkProblem, c.MustRestart, c.Unhealthy, c.Lost = "", "", false, false, ""
 }
 
 // whole says whether networks are there and in order. One that the file has no more is for nobody to make; only --no-recreate and
@@ -311,7 +311,7 @@ func randomObserved(r *rand.Rand, want *Desired) *Observed {
 			c.Image = "sha256:bbbbbbbbbbbbbbbb"
 		}
 		if c.Status == StatusExited {
-			c.ExitCode, c.Killed = r.IntN(2), r.IntN(3) == 0
+			c.ExitCode, c.Lost = r.IntN(2), oneOf(r, "", "", "it was killed")
 		}
 		if c.Status == StatusRunning {
 			if r.IntN(6) == 0 {

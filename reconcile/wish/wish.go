@@ -24,7 +24,8 @@ type Record struct {
 	Scale    map[string]int  // by service: replicas other than the file says
 	Services map[string]bool // that were brought up
 	Off      map[plan.ID]bool
-	Pass     *Pass // nil = none is under way
+	Owed     map[plan.ID]bool // containers that were stopped to be started again
+	Pass     *Pass            // nil = none is under way
 
 	// Old says that the record is of a program that wrote down nothing but the file. The other fields are empty then.
 	Old bool
@@ -46,6 +47,7 @@ type onDisk struct {
 	Scale    map[string]int  `json:"scale,omitempty"`
 	Services []string        `json:"services,omitempty"`
 	Off      []string        `json:"off,omitempty"` // service/number
+	Owed     []string        `json:"owed,omitempty"`
 	Pass     *Pass           `json:"pass,omitempty"`
 }
 
@@ -81,12 +83,17 @@ func Decode(raw []byte) (*Record, error) {
 	for _, s := range d.Services {
 		r.Services[s] = true
 	}
-	for _, text := range d.Off {
-		id, err := parseID(text)
-		if err != nil {
-			return nil, err
+	for _, list := range []struct {
+		from []string
+		into map[plan.ID]bool
+	}{{d.Off, r.Off}, {d.Owed, r.Owed}} {
+		for _, text := range list.from {
+			id, err := parseID(text)
+			if err != nil {
+				return nil, err
+			}
+			list.into[id] = true
 		}
-		r.Off[id] = true
 	}
 	r.Pass = d.Pass
 	return r, nil
@@ -94,7 +101,7 @@ func Decode(raw []byte) (*Record, error) {
 
 // New is a record of nothing. Apply gives it a file.
 func New() *Record {
-	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}}
+	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}, Owed: map[plan.ID]bool{}}
 }
 
 // File is the file of the last up.
@@ -117,11 +124,16 @@ func (r *Record) SetFile(p *spec.Project) error {
 
 // Encode writes r. Equal records give equal text.
 func (r *Record) Encode() ([]byte, error) {
-	d := onDisk{Version: version, File: r.file, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Pass: r.Pass}
-	for _, id := range slices.SortedFunc(maps.Keys(r.Off), plan.Compare) {
-		d.Off = append(d.Off, id.Name+"/"+strconv.Itoa(id.Replica))
-	}
+	d := onDisk{Version: version, File: r.file, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass}
 	return json.Marshal(d)
+}
+
+func names(ids map[plan.ID]bool) []string {
+	var out []string
+	for _, id := range slices.SortedFunc(maps.Keys(ids), plan.Compare) {
+		out = append(out, id.Name+"/"+strconv.Itoa(id.Replica))
+	}
+	return out
 }
 
 func parseID(text string) (plan.ID, error) {
@@ -150,7 +162,7 @@ func (r *Record) Apply(file *spec.Project, services []string, scale map[string]i
 	gone := func(s string) bool { return file.Services[s] == nil }
 	maps.DeleteFunc(r.Scale, func(s string, _ int) bool { return gone(s) })
 	maps.DeleteFunc(r.Services, func(s string, _ bool) bool { return gone(s) })
-	maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return gone(id.Name) })
+	r.forget(func(id plan.ID) bool { return gone(id.Name) })
 	return nil
 }
 
@@ -158,7 +170,7 @@ func (r *Record) Apply(file *spec.Project, services []string, scale map[string]i
 func (r *Record) BringUp(services []string, off map[plan.ID]bool) {
 	for _, s := range services {
 		r.Services[s] = true
-		maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return id.Name == s })
+		r.forget(func(id plan.ID) bool { return id.Name == s })
 	}
 	maps.Copy(r.Off, off)
 }
@@ -167,7 +179,14 @@ func (r *Record) BringUp(services []string, off map[plan.ID]bool) {
 func (r *Record) Drop(services ...string) {
 	for _, s := range services {
 		delete(r.Services, s)
-		maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return id.Name == s })
+		r.forget(func(id plan.ID) bool { return id.Name == s })
+	}
+}
+
+// forget drops what is on record of single containers.
+func (r *Record) forget(which func(plan.ID) bool) {
+	for _, ids := range []map[plan.ID]bool{r.Off, r.Owed} {
+		maps.DeleteFunc(ids, func(id plan.ID, _ bool) bool { return which(id) })
 	}
 }
 

@@ -29,6 +29,7 @@ func TestARecordComesBackAsItWas(t *testing.T) {
 	r := New()
 	apply(t, r, file("db", "web"), []string{"db", "web"}, map[string]int{"web": 3, "db": 1})
 	r.BringUp([]string{"db", "web"}, map[plan.ID]bool{plan.Container("web", 2): true})
+	r.Owed[plan.Container("db", 1)] = true
 	r.Pass = &Pass{Verb: "up", Options: json.RawMessage(`{"NoDeps":true}`)}
 	raw, err := r.Encode()
 	if err != nil {
@@ -39,7 +40,7 @@ func TestARecordComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := got.File(); err != nil || p.Services["web"] == nil || !reflect.DeepEqual(got.Scale, map[string]int{"web": 3}) || !slices.Equal(got.Wanted(), []string{"db", "web"}) ||
-		!got.Off[plan.Container("web", 2)] || got.Pass.Verb != "up" || got.Old {
+		!got.Off[plan.Container("web", 2)] || !got.Owed[plan.Container("db", 1)] || got.Pass.Verb != "up" || got.Old {
 		t.Errorf("got %+v", got)
 	}
 	if again, err := got.Encode(); err != nil || string(again) != string(raw) {

@@ -115,7 +115,11 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 			x.timer = time.AfterFunc(x.program.For, func() {
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				c.end(x, runtime.Exit{Code: x.program.Code, OOM: x.program.OOM})
+				exit := runtime.Exit{Code: x.program.Code, OOM: x.program.OOM}
+				if x.program.Killed {
+					exit.Code, exit.Signal = 137, 9
+				}
+				c.end(x, exit)
 			})
 		}
 		c.tell(runtime.Event{ID: id, Kind: runtime.EventStarted, At: time.Now()})
@@ -239,6 +243,7 @@ func (c *containers) Delete(ctx context.Context, id string) error {
 func (c *containers) List(ctx context.Context) ([]runtime.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reads++
 	var out []runtime.State
 	for _, x := range c.containers {
 		out = append(out, x.state())

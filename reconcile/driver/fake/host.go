@@ -47,6 +47,7 @@ type Host struct {
 	nextAddr   byte
 	nextPort   uint16
 	nextPid    int
+	reads      int
 	ops        []string
 	garbage    map[string][]string // by room
 }
@@ -57,6 +58,7 @@ type Program struct {
 	Warnings   []string      // of its start
 	For        time.Duration // then it exits with Code; 0 = it runs until it is stopped
 	Code       int
+	Killed     bool // by other hands, not with Code
 	OOM        bool
 	IgnoreTerm bool // only a kill ends it
 }

@@ -8,13 +8,21 @@ import (
 
 // Store is reconcile.Store in memory.
 type Store struct {
+	// Dead says that the daemon is no more: what it still tries to write is not written.
+	Dead func() bool
+
 	mu sync.Mutex
 	m  map[string]map[string][]byte
 }
 
+func (s *Store) dead() bool { return s.Dead != nil && s.Dead() }
+
 func (s *Store) Put(bucket, key string, v []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.dead() {
+		return nil
+	}
 	if s.m == nil {
 		s.m = map[string]map[string][]byte{}
 	}
@@ -38,6 +46,9 @@ func (s *Store) Get(bucket, key string) ([]byte, error) {
 func (s *Store) Delete(bucket, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.dead() {
+		return nil
+	}
 	delete(s.m[bucket], key)
 	return nil
 }
