@@ -44,6 +44,7 @@ type Driver struct {
 	hub     hub
 	tell    func(string) // Options.Notice
 	hints   watch.Hub
+	losses  losses
 	configs configCache
 	filters filterCache
 
@@ -88,6 +89,10 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 			return nil, fmt.Errorf("cannot make the directory of containers: %w", err)
 		}
 	}
+	if err := d.openLosses(); err != nil {
+		d.init.Close()
+		return nil, err
+	}
 	if err := d.recover(ctx); err != nil {
 		d.Close()
 		return nil, err
@@ -114,6 +119,7 @@ func (d *Driver) Close() error {
 	}
 	d.hub.close()
 	d.hints.Close()
+	d.losses.files.Close()
 	d.cgroups.Prune()
 	return d.init.Close()
 }

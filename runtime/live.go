@@ -43,6 +43,8 @@ func (d *Driver) watch(l *live) error {
 		return errClosed
 	}
 	d.lives[l.id] = l
+	d.watchLosses(l.id)
+	d.losses.news(l.id, l.status.LogError)
 	go d.follow(l)
 	return nil
 }
@@ -60,6 +62,7 @@ func (d *Driver) follow(l *live) {
 	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)
 	failpoint.Hit("runtime.end.settled")
+	d.forgetLosses(l.id)
 	d.mu.Lock()
 	delete(d.lives, l.id)
 	d.mu.Unlock()

@@ -82,6 +82,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.recorded")
+	d.watchLosses(c.ID) // before it writes its first line
 	fail := func(f *proto.Failure) (State, *live, error) {
 		p.abort()
 		x := &Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
@@ -232,6 +233,7 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 func (d *Driver) undoStart(id string, x *Exit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
+	d.forgetLosses(id)
 	errs := []error{d.endCgroup(ctx, id)}
 	for _, n := range []string{proto.StatusName, proto.SocketName} {
 		if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {

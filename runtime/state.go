@@ -60,7 +60,7 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 	if started {
 		st.StartedAt = s.StartedAt
 		if (identity{s.MonitorPid, s.MonitorStart}).alive() {
-			st.Status, st.Pid, st.PidStart = Running, s.Pid, s.PidStart
+			st.Status, st.Pid, st.PidStart, st.LogError = Running, s.Pid, s.PidStart, s.LogError
 			frozen, err := d.cgroups.Frozen(id)
 			if err != nil {
 				return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)

@@ -71,6 +71,9 @@ type State struct {
 	// Warnings of the last start: what was asked for and could not be applied, one sentence each.
 	Warnings []string
 
+	// LogError is why output of a running container is not in its log at present, "" = it is.
+	LogError string
+
 	// Problem is what of a running container is not as recorded, one clause with both values ("memory limit is 64 MiB, recorded is
 	// 32 MiB"); "" = nothing, or it does not run.
 	Problem string
@@ -117,6 +120,8 @@ type Event struct {
 	Kind EventKind
 	At   time.Time
 	Exit *Exit // for Exited
+
+	Detail string // for Log
 }
 
 type EventKind string
@@ -125,4 +130,6 @@ const (
 	EventStarted EventKind = "started"
 	EventExited  EventKind = "exited"
 	EventOOM     EventKind = "oom"
+	// EventLog: output of the container cannot be written to its log, Detail says why; "" = it can again.
+	EventLog EventKind = "log"
 )

@@ -167,6 +167,9 @@ func (w *Writer) End(stream string) {
 func (w *Writer) Close() error {
 	w.End(Stdout)
 	w.End(Stderr)
+	if w.lost > 0 { // a last attempt to say so
+		w.noteLoss()
+	}
 	w.dir.close()
 	return w.f.Close()
 }
@@ -183,18 +186,25 @@ func (w *Writer) flush() {
 		w.rotate()
 	}
 	if w.lost > 0 {
-		note := fmt.Sprintf("stack: %d bytes of log were lost: %v", w.lost, w.why)
-		if !w.write(Append(nil, Entry{time.Now(), Stderr, false, []byte(note)})) {
+		if !w.noteLoss() {
 			w.lose(len(w.out))
 			return
 		}
-		w.lost, w.why = 0, nil
 	}
 	if w.write(w.out) {
 		w.out = w.out[:0]
 	} else {
 		w.lose(len(w.out))
 	}
+}
+
+func (w *Writer) noteLoss() bool {
+	note := fmt.Sprintf("stack: %d bytes of log were lost: %v", w.lost, w.why)
+	if !w.write(Append(nil, Entry{time.Now(), Stderr, false, []byte(note)})) {
+		return false
+	}
+	w.lost, w.why = 0, nil
+	return true
 }
 
 func (w *Writer) lose(n int) {

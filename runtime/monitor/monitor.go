@@ -87,6 +87,7 @@ type monitor struct {
 	attached chan struct{} // closed by the first client
 	oom      int           // count of OOM kills at the start
 	steps    int           // what boot tells
+	status   proto.Status  // on record; LogError is under streams.mu
 }
 
 // run is the life of a container. file is its Bootstrap.
@@ -95,18 +96,19 @@ func (m *monitor) run(file int) int {
 		m.fail(f)
 		return 1
 	}
-	status := proto.Status{
+	m.status = proto.Status{
 		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()),
 		Pid: m.init.pid, PidStart: startTime(m.init.pid), StartedAt: time.Now().UTC(),
 	}
-	if err := replaceFile(m.runPath(proto.StatusName), status.JSON()); err != nil {
+	if err := replaceFile(m.runPath(proto.StatusName), m.status.JSON()); err != nil {
 		// A container that nobody can find again is worse than none.
 		m.init.kill()
 		<-m.init.ended
 		m.fail(&proto.Failure{Stage: "status", Path: m.runPath(proto.StatusName), Detail: err.Error(), ExitCode: 125})
 		return 1
 	}
-	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &status})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &m.status})
+	m.streams.telling(m)
 	select {
 	case <-m.init.ended:
 	case <-time.After(settleAfter):

@@ -29,6 +29,7 @@ type streams struct {
 	output []*os.File
 	size   *unix.Winsize // a resize that came before the terminal
 	coming chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
+	tell   bool          // the status is on record, and says it when the log cannot be written
 }
 
 // childFiles are the container's ends.
@@ -160,9 +161,35 @@ func (s *streams) read(m *monitor, fd int, name string, frame byte) (ended, agai
 	data := s.buf[:n]
 	if m.log != nil {
 		m.log.Write(name, time.Now(), data)
+		s.tellLoss(m)
 	}
 	m.server.broadcast(frame, data)
 	return false, false
+}
+
+// telling says that the status is on record.
+func (s *streams) telling(m *monitor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tell = true
+	if m.log != nil {
+		s.tellLoss(m)
+	}
+}
+
+// tellLoss puts on record that the log cannot be written, or can again. The run directory is in memory, as a rule, and has
+// room where the log's disk has none.
+//
+// Precondition: mu.
+func (s *streams) tellLoss(m *monitor) {
+	text := ""
+	if n, why := m.log.Lost(); n > 0 {
+		text = why.Error()
+	}
+	if s.tell && text != m.status.LogError {
+		m.status.LogError = text
+		_ = replaceFile(m.runPath(proto.StatusName), m.status.JSON())
+	}
 }
 
 // wait lets the pumps empty their pipes. After limit it cuts those off that somebody outside holds open.

@@ -23,6 +23,7 @@ func (r *Report) code(w *wire) {
 		number(w, &s.Pid)
 		number(w, &s.PidStart)
 		w.time(&s.StartedAt)
+		w.text(&s.LogError)
 	})
 	optional(w, &r.Failure, (*wire).failure)
 	optional(w, &r.Exit, func(w *wire, x *Exit) {
@@ -62,7 +63,12 @@ func (s *Status) JSON() []byte {
 	b = strconv.AppendUint(b, s.PidStart, 10)
 	b = append(b, `,"startedAt":"`...)
 	b = s.StartedAt.AppendFormat(b, rfc3339)
-	return append(b, `"}`...)
+	b = append(b, '"')
+	if s.LogError != "" {
+		b = append(b, `,"logError":`...)
+		b = appendString(b, s.LogError)
+	}
+	return append(b, '}')
 }
 
 // JSON is the text of an exit file.

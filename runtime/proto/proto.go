@@ -116,6 +116,7 @@ type Status struct {
 	Pid          int       `json:"pid"`
 	PidStart     uint64    `json:"pidStart"`
 	StartedAt    time.Time `json:"startedAt"`
+	LogError     string    `json:"logError,omitempty"` // why output is not written to the log at present
 }
 
 // Exit is how the init ended.

@@ -83,7 +83,7 @@ func TestFilesAreJSON(t *testing.T) {
 	if err := json.Unmarshal((&Exit{FinishedAt: at, Error: "\xff"}).JSON(), &broken); err != nil || broken.Error != "\ufffd" {
 		t.Errorf("%v, %q", err, broken.Error)
 	}
-	s := Status{MonitorPid: 1, MonitorStart: 1 << 63, Pid: 3, PidStart: 4, StartedAt: at}
+	s := Status{MonitorPid: 1, MonitorStart: 1 << 63, Pid: 3, PidStart: 4, LogError: "no \"space\"", StartedAt: at}
 	var got Status
 	if err := json.Unmarshal(s.JSON(), &got); err != nil || got != s {
 		t.Errorf("%v: %s is read as %+v", err, s.JSON(), got)
