@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stackrun/stack/schema"
+	"github.com/stackrun/stack/schema/schematest"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -124,53 +125,6 @@ var probes = []struct{ kind, text string }{
 	{"word", `"word"`}, {"number as text", `"12"`}, {"boolean as text", `"true"`}, {"duration", `"90s"`}, {"size", `"1.5gb"`}, {"path", `"/w"`}, {"address", `"10.0.0.1"`}, {"variable", `"${V}"`}, {"empty text", `""`},
 }
 
-// companions are what an object needs besides the key that is tried.
-var companions = map[string]string{
-	"services.*": `"image": "x"`, "services.*.ports[]": `"target": 80`, "services.*.volumes[]": `"type": "volume", "target": "/t"`,
-	"services.*.configs[]": `"source": "c"`, "services.*.secrets[]": `"source": "s"`, "services.*.build.secrets[]": `"source": "s"`,
-	"services.*.depends_on.*": `"condition": "service_started"`, "services.*.env_file[]": `"path": "e.env"`, "include[]": `"path": "i.yaml"`,
-	"services.*.extends": `"service": "b"`, "services.*.develop.watch[]": `"path": ".", "action": "rebuild"`,
-	"services.*.pre_start[]": `"command": "x"`, "services.*.post_start[]": `"command": "x"`, "services.*.pre_stop[]": `"command": "x"`,
-	"services.*.develop.watch[].exec": `"command": "x"`, "services.*.provider": `"type": "x"`, "models.*": `"model": "x"`,
-	"services.*.devices[]": `"source": "/dev/null", "target": "/dev/null"`, "services.*.gpus[]": `"capabilities": ["gpu"]`,
-	"services.*.deploy.resources.reservations.devices[]": `"capabilities": ["gpu"]`, "services.*.ulimits.*": `"soft": 1, "hard": 1`, "services.*.build.ulimits.*": `"soft": 1, "hard": 1`,
-}
-
-// document is a file that has value at path, and nothing else but what it needs.
-func document(path, value string) string {
-	at, open, shut := "", "{", "}"
-	if !strings.HasPrefix(path, "services") {
-		open = `{"services": {"b": {"image": "y"}}, `
-	}
-	parts := strings.Split(path, ".")
-	for i, part := range parts {
-		name := strings.TrimSuffix(part, "[]")
-		at = strings.TrimPrefix(at+"."+part, ".")
-		key := name
-		if key == "*" {
-			key = map[bool]string{true: "b", false: "a"}[strings.HasSuffix(at, "depends_on.*")]
-		}
-		open += `"` + key + `": `
-		if i == len(parts)-1 {
-			break
-		}
-		if name != part {
-			open, shut = open+"[", "]"+shut
-		}
-		open, shut = open+"{", "}"+shut
-		if c := companions[at]; c != "" && !strings.Contains(c, `"`+parts[i+1]+`":`) {
-			open += c + ", "
-		} else if c != "" {
-			for more := range strings.SplitSeq(c, ", ") {
-				if !strings.HasPrefix(more, `"`+parts[i+1]+`":`) {
-					open += more + ", "
-				}
-			}
-		}
-	}
-	return open + value + shut
-}
-
 // TestSchemaIsTheLoader tries values of every kind at every attribute: what the loader takes the schema
 // takes, and what the loader calls a wrong type the schema refuses.
 func TestSchemaIsTheLoader(t *testing.T) {
@@ -178,7 +132,7 @@ func TestSchemaIsTheLoader(t *testing.T) {
 	for i := range schema.Attributes {
 		path := schema.Attributes[i].Path
 		for _, p := range probes {
-			text := document(path, p.text)
+			text := schematest.Document(path, p.text)
 			v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 			if err != nil {
 				t.Fatalf("%s: %v", text, err)

@@ -162,7 +162,7 @@ var serviceFields = fields[draft]{
 	"develop": func(d *decoder, n *tree.Node, s *draft) {
 		var v develop
 		object(d, n, developFields, &v)
-		s.Develop = v.watch
+		s.Develop = append([]Watch{}, v.watch...)
 	},
 	"pre_start":          func(d *decoder, n *tree.Node, s *draft) { s.PreStart = d.hooks(n, preStartFields) },
 	"post_start":         func(d *decoder, n *tree.Node, s *draft) { s.PostStart = d.hooks(n, execFields) },

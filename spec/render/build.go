@@ -61,6 +61,9 @@ func develop(watches []spec.Watch) value {
 	if watches == nil {
 		return nil
 	}
+	if len(watches) == 0 {
+		return object{}
+	}
 	var out list
 	for _, w := range watches {
 		o := object{{"path", text(w.Path)}, {"action", text(w.Action)}}
