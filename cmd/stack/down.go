@@ -42,11 +42,7 @@ func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bo
 	if o.RemoveOrphans, err = a.removeOrphans(o.RemoveOrphans, orphansGiven); err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, o.Services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, o.Services)
 	if err != nil {
 		return err
 	}

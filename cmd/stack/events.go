@@ -52,11 +52,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	if o.Until, err = parseTime(f.until, now); err != nil {
 		return usageError("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
 	}
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return err
 	}

@@ -48,11 +48,7 @@ with the command's exit code.`,
 }
 
 func (a *app) exec(ctx context.Context, o reconcile.ExecOptions, noTTY, interactive bool) error {
-	name, _, err := a.project(ctx, []string{o.Service})
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}

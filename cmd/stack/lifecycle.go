@@ -13,11 +13,7 @@ import (
 // lifecycle is what stop, start, restart, kill and rm have in common.
 func (a *app) lifecycle(ctx context.Context, services []string, o reconcile.ServiceOptions,
 	do func(*client.Client, context.Context, string, reconcile.ServiceOptions, reconcile.Sink) error) error {
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return err
 	}

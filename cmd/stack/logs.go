@@ -50,11 +50,7 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 	if err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return err
 	}

@@ -37,15 +37,7 @@ func newPortCommand(a *app) *cobra.Command {
 }
 
 func (a *app) port(ctx context.Context, service string, port int, protocol string, index int) error {
-	name, _, err := a.project(ctx, []string{service})
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := daemon.Containers(ctx, name)
+	_, _, all, err := a.containers(ctx, []string{service})
 	if err != nil {
 		return err
 	}

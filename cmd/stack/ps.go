@@ -61,15 +61,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := daemon.Containers(ctx, name)
+	_, _, all, err := a.containers(ctx, services)
 	if err != nil {
 		return err
 	}

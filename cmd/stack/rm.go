@@ -33,15 +33,7 @@ func newRmCommand(a *app) *cobra.Command {
 }
 
 func (a *app) rm(ctx context.Context, services []string, o reconcile.ServiceOptions, force bool) error {
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := daemon.Containers(ctx, name)
+	_, _, all, err := a.containers(ctx, services)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,31 @@
 package main
 
 import (
+	"context"
 	"slices"
 
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
 )
+
+// reach finds out which project is meant and connects to its daemon. services are those named on the command line.
+func (a *app) reach(ctx context.Context, services []string) (project string, daemon *client.Client, err error) {
+	if project, _, err = a.project(ctx, services); err != nil {
+		return "", nil, err
+	}
+	daemon, err = a.connect(ctx)
+	return project, daemon, err
+}
+
+// containers is reach, with the containers that the project has.
+func (a *app) containers(ctx context.Context, services []string) (project string, daemon *client.Client, all []reconcile.Container, err error) {
+	if project, daemon, err = a.reach(ctx, services); err != nil {
+		return "", nil, nil, err
+	}
+	all, err = daemon.Containers(ctx, project)
+	return project, daemon, all, err
+}
 
 // withDependencies adds to services all that they depend on; of none, it gives none, which means all.
 func withDependencies(p *spec.Project, services []string) []string {

@@ -29,11 +29,7 @@ func newWaitCommand(a *app) *cobra.Command {
 }
 
 func (a *app) wait(ctx context.Context, services []string, down bool) error {
-	name, _, err := a.project(ctx, services)
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return err
 	}

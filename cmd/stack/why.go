@@ -42,11 +42,7 @@ func (a *app) why(ctx context.Context, o reconcile.WhyOptions, format string) er
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, []string{o.Service})
-	if err != nil {
-		return err
-	}
-	daemon, err := a.connect(ctx)
+	name, daemon, err := a.reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}
