@@ -47,9 +47,9 @@ func (e *Engine) logged(ctx context.Context, project string, o LogOptions) ([]*c
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(c *container) bool {
+	return withOtherLogs(slices.DeleteFunc(all, func(c *container) bool {
 		return c.oneOff || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || o.Index != 0 && c.number != o.Index || c.Config == nil || c.Config.Log.Path == ""
-	}), nil
+	})), nil
 }
 
 // place is how far a log has been delivered: the time of the last entry, and how many had just that time.
@@ -93,8 +93,13 @@ func (f *follower) history(ctx context.Context, list []*container) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	share, err := tails(ctx, list, o)
+	if err != nil {
+		return err
+	}
 	var merge streams
 	for _, c := range list {
+		o.Tail = share[c.Config.Log.Path]
 		o.Notice = f.notice(c)
 		s := openStream(ctx, c, o)
 		ok, err := s.advance()
@@ -158,7 +163,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
 			path := c.Config.Log.Path
 			s, known := f.engine.group.Status(c.ID)
 			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
-			if reading[path] || !known || s.State == supervise.Ended {
+			if reading[path] || c.past || !known || s.State == supervise.Ended {
 				continue
 			}
 			reading[path], seen = true, true
@@ -221,6 +226,8 @@ func (f *follower) read(ctx context.Context, c *container, o logs.Options) error
 		o.Since, skip = p.time, p.same
 	} else if f.options.Tail == 0 && f.begun.After(o.Since) {
 		o.Since = f.begun
+	} else if c.CreatedAt.After(f.begun) && c.CreatedAt.After(o.Since) {
+		o.Since = c.CreatedAt // it may write on in a file of a predecessor's, of which no line was asked for
 	}
 	since := o.Since
 	f.mu.Unlock()

@@ -36,6 +36,7 @@ type container struct {
 	succeeds  string // id of the container that a rolling update replaces by it
 	beside    string // id of the container that has its names and ports while it starts; not on the host but said by who starts it
 	spare     bool   // another container of its number is meant by commands, see pairUp
+	past      bool   // not itself, but the log of its predecessors
 	shown     string // what lists call it while another has its name
 	encoded   string
 	spec      plan.Spec // encoded, read

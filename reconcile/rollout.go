@@ -309,14 +309,3 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 	c.name = op.Name
 	return p.e.stop(ctx, c, op.Timeout, p.sink)
 }
-
-// logBeside is the log of a container that is to run beside the one of which path is the log: two processes must not write, and rotate,
-// one file. A replica's log is both (logPaths), and the next in the row has the first again.
-func logBeside(path string) string {
-	if base, ok := strings.CutSuffix(path, logOther); ok {
-		return base + ".log"
-	}
-	return strings.TrimSuffix(path, ".log") + logOther
-}
-
-const logOther = ".b.log"

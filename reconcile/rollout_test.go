@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -423,4 +424,35 @@ func TestPredecessorsStayStopped(t *testing.T) {
 		}
 		check("after start")
 	})
+}
+
+// TestLogsOfAReplicaAreOne: containers that were there at the same time have files of their own, and their replica one log.
+func TestLogsOfAReplicaAreOne(t *testing.T) {
+	b := live(t)
+	web := func(version string) *spec.Project {
+		return project(rolling(1, version, startFirst, func(r *spec.Rollout) { r.Monitor = time.Millisecond }))
+	}
+	write := func(line string) {
+		list, err := b.host.Set().Containers.List(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.writeLog(list[0].Config.Log.Path, time.Now(), line)
+	}
+	for _, version := range []string{"1", "2", "3"} {
+		b.up(web(version), reconcile.UpOptions{})
+		write("of " + version)
+	}
+	for tail, want := range map[int][]string{-1: {"of 1", "of 2", "of 3"}, 0: nil, 1: {"of 3"}, 2: {"of 2", "of 3"}, 3: {"of 1", "of 2", "of 3"}} {
+		var lines []string
+		for _, l := range want {
+			lines = append(lines, "shop-web-1 "+l)
+		}
+		if got := b.logs(reconcile.LogOptions{Tail: tail}); !slices.Equal(got, lines) {
+			b.Errorf("tail %d: %q, expected %q", tail, got, lines)
+		}
+	}
+	if files, err := filepath.Glob(b.roots.InState("logs", "shop", "*")); err != nil || len(files) != 2 {
+		b.Errorf("the files are %v, %v", files, err)
+	}
 }
