@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -151,6 +152,9 @@ func discreetJSON(v any) (json.RawMessage, error) {
 	return json.Marshal(hideIn("", tree))
 }
 
+// digest is an id or a digest, which hides nothing.
+var digest = regexp.MustCompile(`^(sha256:)?[0-9a-f]+$`)
+
 // userNamed are the objects of a specification whose keys are users' names for their values.
 var userNamed = map[string]bool{"environment": true, "labels": true, "annotations": true, "driver_opts": true, "options": true}
 
@@ -171,6 +175,9 @@ func hideIn(key string, v any) any {
 			v[i] = hideIn(key, sub)
 		}
 	case string:
+		if digest.MatchString(v) {
+			return v // it looks like a line of a key, and is none
+		}
 		hidden, _ := secret.Line(v)
 		return hidden
 	}

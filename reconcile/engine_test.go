@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -29,6 +30,8 @@ type bench struct {
 	engine *reconcile.Engine
 	roots  roots.Roots
 	ports  map[string]string // of replicas that are updated in turns
+	book   *history.Book     // of remembering
+	path   string
 
 	mu     sync.Mutex
 	events []reconcile.Event

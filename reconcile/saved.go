@@ -59,6 +59,7 @@ type savedStep struct {
 	Needs     []int          `json:"needs,omitempty"`
 	After     []int          `json:"after,omitempty"`
 	For       plan.ID        `json:"for"`
+	Update    string         `json:"update,omitempty"`
 	Cause     plan.Reason    `json:"cause"`
 }
 
@@ -76,7 +77,7 @@ type writtenPlan struct {
 func savedSteps(pl *plan.Plan) []savedStep {
 	out := make([]savedStep, 0, len(pl.Steps))
 	for _, s := range pl.Steps {
-		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Cause})
+		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Update, redact(s.Cause)})
 	}
 	return out
 }

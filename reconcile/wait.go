@@ -73,6 +73,9 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 	case errors.As(err, &not):
 		return fmt.Errorf("%w%s", err, e.evidence(ctx, c, last))
 	case err != nil && ctx.Err() != nil && !errors.Is(err, context.Canceled): // it has taken too long
+		if s, known := e.group.Status(c.ID); known {
+			last = s // with the probes since its last change
+		}
 		return fmt.Errorf("%w: container %s is %s%s", err, c.name, waitedWord(c, last), e.evidence(ctx, c, last))
 	}
 	return err

@@ -26,6 +26,9 @@ type Why struct {
 	Project    string         `json:"project"`
 	Service    string         `json:"service"`
 	Containers []WhyContainer `json:"containers"`
+
+	// Unfinished is the last plan of the project, if it was not carried out to its end: that may be why a container does not run.
+	Unfinished *history.Entry `json:"unfinished,omitempty"`
 }
 
 // WhyContainer is that of one container.
@@ -66,6 +69,9 @@ const evidenceLines = 20
 // evidence of c, whose supervisor says s.
 func (e *Engine) evidence(ctx context.Context, c *container, s supervise.Status) *Evidence {
 	v := &Evidence{Exit: c.Exit, Probes: probeResults(s.Results)}
+	if x := s.Exit; v.Exit == nil && x != nil { // it runs again
+		v.Exit = &runtime.Exit{Code: x.Code, OOM: x.OOM, FinishedAt: x.At, Error: x.Error}
+	}
 	if r, ok := lastProbe(s); ok {
 		v.telling = &r
 	}
@@ -144,13 +150,20 @@ func (e *Engine) Why(ctx context.Context, project string, o WhyOptions) (*Why, e
 	if err != nil {
 		return nil, err
 	}
+	out := &Why{Project: project, Service: o.Service}
 	starts := map[string]*history.Start{}
 	if e.history != nil && e.history.Err() == nil {
 		if starts, err = e.history.Starts(project); err != nil {
 			return nil, err
 		}
+		all, err := e.history.List(project)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(all); n > 0 && all[n-1].Outcome != history.Done {
+			out.Unfinished = &all[n-1]
+		}
 	}
-	out := &Why{Project: project, Service: o.Service}
 	for _, c := range list {
 		if c.service != o.Service || c.oneOff || o.Index != 0 && c.number != o.Index {
 			continue

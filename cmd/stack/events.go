@@ -103,7 +103,7 @@ func eventLine(e reconcile.Event) (event, bool) {
 	if e.Phase == reconcile.Done && e.Text == "Running" {
 		return event{}, false // nothing has happened to it
 	}
-	l := event{at: e.Time, Time: e.Time.Format("2006-01-02T15:04:05.000000"), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
+	l := event{at: e.Time, Time: e.Time.Format(time.RFC3339Nano), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
 	if l.Action == "" {
 		l.Action = strings.ToLower(e.Text)
 	}

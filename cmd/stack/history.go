@@ -162,7 +162,7 @@ func entryText(e *history.Entry) string {
 	fmt.Fprintf(&b, "\n%s\n", typed(e))
 	groups(&b, e.Changes, func(c plan.Change) { fmt.Fprintf(&b, "  %s %s\n", c.Action, c.Name) })
 	if e.Error != "" {
-		b.WriteString("\n" + e.Error + "\n")
+		b.WriteString(e.Error + "\n")
 	}
 	return b.String()
 }

@@ -65,6 +65,12 @@ func whyText(v *reconcile.Why) string {
 		}
 		whyContainer(&b, &v.Containers[i])
 	}
+	if e := v.Unfinished; e != nil {
+		fmt.Fprintf(&b, "\nthe last plan of %s is not done: #%d, %s, %s\n", v.Project, e.Number, typed(e), e.Outcome)
+		if e.Error != "" {
+			b.WriteString("  " + strings.ReplaceAll(e.Error, "\n", "\n  ") + "\n")
+		}
+	}
 	return b.String()
 }
 
@@ -77,9 +83,12 @@ func whyContainer(b *strings.Builder, c *reconcile.WhyContainer) {
 		fmt.Fprintf(b, ", started %s", c.StartedAt.Local().Format(time.DateTime))
 	}
 	b.WriteByte('\n')
-	if c.Start != nil {
+	switch {
+	case c.Start != nil:
 		whyStart(b, c.Start)
-	} else {
+	case c.StartedAt.IsZero():
+		b.WriteString("  it has never been started\n")
+	default:
 		b.WriteString("  how it came to run is not known: nothing that is remembered started it\n")
 	}
 	if r := c.Restart; r != nil {
