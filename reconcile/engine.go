@@ -108,6 +108,8 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, err
 	}
 	e.loop.start(e.life)
+	events := d.Containers.Events(e.life)
+	e.follows.Go(func() { e.tellLogs(events) })
 	return e, nil
 }
 

@@ -43,7 +43,7 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 	s := e.statusOf(c)
 	row := Container{
 		ID: c.ID, Name: c.rowName(), Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
-		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt,
+		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, LogError: c.LogError,
 		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
 	}
 	if c.Status == runtime.Running {

@@ -35,7 +35,10 @@ func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each fu
 		defer cancel()
 		changed = e.hub.Subscribe(listening, project, EventOptions{})
 	}
-	if err := f.history(ctx, list); err != nil || !o.Follow {
+	if err := f.history(ctx, list); err != nil {
+		return err
+	}
+	if err := f.tellLosses(list); err != nil || !o.Follow {
 		return err
 	}
 	return f.follow(ctx, changed)
@@ -186,9 +189,12 @@ func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
 			return context.Cause(ctx)
 		case path := <-over:
 			delete(reading, path)
-		case _, ok := <-changed:
+		case ev, ok := <-changed:
 			if !ok {
 				return context.Cause(ctx)
+			}
+			if err := f.tellEvent(ctx, ev); err != nil {
+				return err
 			}
 		case <-f.engine.passes.released(f.project):
 		}

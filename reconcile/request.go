@@ -135,6 +135,7 @@ type Container struct {
 	Labels    map[string]string `json:"labels"`
 	Restarts  int               `json:"restarts"`
 	Orphan    bool              `json:"orphan,omitempty"`
+	LogError  string            `json:"logError,omitempty"` // why output is not logged at present
 	TTY       bool              `json:"tty,omitempty"`
 }
 

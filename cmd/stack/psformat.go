@@ -78,6 +78,9 @@ func status(c reconcile.Container, now time.Time) string {
 	up := "Up " + human(now.Sub(c.StartedAt))
 	switch c.State {
 	case "running":
+		if c.LogError != "" {
+			up += " (log incomplete)"
+		}
 		switch c.Health {
 		case "":
 			return up

@@ -38,7 +38,7 @@ func (x *container) state() runtime.State {
 	cfg := x.cfg // shared, read only, as the real driver's
 	s := runtime.State{ID: cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: cfg}
 	if x.status == runtime.Running {
-		s.Pid, s.Problem = x.pid, x.problem
+		s.Pid, s.Problem, s.LogError = x.pid, x.problem, x.logging
 	}
 	s.Warnings = x.program.Warnings
 	if x.exit != nil && x.status == runtime.Stopped {

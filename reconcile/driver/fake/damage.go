@@ -52,6 +52,16 @@ func (h *Host) DamageContainer(id, problem string, lasting bool) {
 	h.hints.containers.Give()
 }
 
+// FillLog makes the log of the running container id one that cannot be written, for the reason why; "" = it can again.
+func (h *Host) FillLog(id, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.containers[id]; x != nil && x.status == runtime.Running {
+		x.logging = why
+		(*containers)(h).tell(runtime.Event{ID: id, Kind: runtime.EventLog, Detail: why})
+	}
+}
+
 // RemoveSandbox, RemoveNetwork, RemoveVolume and RemoveContainer take a thing away, records and all. A container that runs is killed.
 func (h *Host) RemoveSandbox(id string) {
 	h.mu.Lock()

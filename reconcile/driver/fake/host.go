@@ -72,6 +72,7 @@ type container struct {
 	program Program
 	problem string        // what is not as recorded
 	lasting bool          // Mend cannot help, a restart does
+	logging string        // why its output is not logged
 	ended   chan struct{} // of the current run
 	timer   *time.Timer
 }
