@@ -134,14 +134,17 @@ func TestMonitorKilled(t *testing.T) {
 				h.nextDaemon(kill)
 			}
 			x := h.wait(c.ID)
-			if x.Code != 137 || !strings.Contains(x.Error, "monitor") {
+			if x.Code != 137 || !x.Unseen || !strings.Contains(x.Error, "monitor") {
 				t.Errorf("exit %+v, want 137 that names the monitor", x)
 			}
 			sandbox.Eventually(t, 10*time.Second, "the container's init is gone", func() bool { return unix.Kill(s.Pid, 0) == unix.ESRCH })
 			st, err := h.State(t.Context(), c.ID)
 			must(t, err)
-			if st.Status != runtime.Stopped || st.Exit == nil || st.Exit.Code != 137 {
+			if st.Status != runtime.Stopped || st.Exit == nil || st.Exit.Code != 137 || !st.Exit.Unseen {
 				t.Errorf("state %+v", st)
+			}
+			if text := h.log(c); text != "up\n" {
+				t.Errorf("the log is %q", text)
 			}
 			h.up(c) // and it can be started again
 		})

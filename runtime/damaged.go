@@ -63,7 +63,7 @@ func (d *Driver) repair(id string) (there bool, err error) {
 		return true, unix.Unlink(d.stateDir(id, exitName))
 	case !alive && (isDamaged(exitErr) || isDamaged(runErr) && errors.Is(exitErr, fs.ErrNotExist)):
 		d.notice(fmt.Sprintf("how container %.12s has ended is lost, its record is damaged; it counts as killed", id))
-		return true, d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the record of its end was damaged, as a power cut does"})
+		return true, d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the record of its end was damaged, as a power cut does"})
 	}
 	return true, nil
 }

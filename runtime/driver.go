@@ -45,6 +45,7 @@ type Driver struct {
 	tell    func(string) // Options.Notice
 	hints   watch.Hub
 	losses  losses
+	guard   *guard
 	configs configCache
 	filters filterCache
 
@@ -93,6 +94,11 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 		d.init.Close()
 		return nil, err
 	}
+	if err := d.openGuard(); err != nil {
+		d.losses.files.Close()
+		d.init.Close()
+		return nil, fmt.Errorf("cannot watch the containers: %w", err)
+	}
 	if err := d.recover(ctx); err != nil {
 		d.Close()
 		return nil, err
@@ -120,6 +126,7 @@ func (d *Driver) Close() error {
 	d.hub.close()
 	d.hints.Close()
 	d.losses.files.Close()
+	d.guard.close()
 	d.cgroups.Prune()
 	return d.init.Close()
 }

@@ -205,7 +205,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 	case broken == io.EOF:
 		// The container was killed, and the exec's parent with it or before it could report.
 		s.finish()
-		return Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the parent of the process was killed"}, nil
+		return Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the parent of the process was killed"}, nil
 	case broken != nil:
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, broken)
 	case exit == nil:

@@ -15,7 +15,7 @@ import (
 )
 
 // live is a container that runs: handles to its monitor. Immutable but for exit, which is set before
-// done is closed.
+// done is closed, and disowned.
 type live struct {
 	id      string
 	status  proto.Status
@@ -24,6 +24,8 @@ type live struct {
 	done chan struct{} // closed when the monitor has ended and the exit is on record
 	exit *Exit
 	gone chan struct{} // closed when the Driver let go of it while it ran
+
+	disowned bool // it is being ended, see disown. Guarded by Driver.mu
 }
 
 func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart} }
@@ -35,12 +37,15 @@ func (l *live) release() { l.monitor.Close() }
 // They are killed already; what is left to Delete is a task that the kernel holds in an uninterruptible wait.
 const cleanUpTime = 5 * time.Second
 
-// watch registers l and follows it to its end.
-func (d *Driver) watch(l *live) error {
+// watch registers l and follows it to its end. fresh says that it was started just now.
+func (d *Driver) watch(l *live, c *Config, fresh bool) error {
+	if c != nil {
+		d.guard.protect(l, c, fresh)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return errClosed
+		return errClosed // the guard is closed too
 	}
 	d.lives[l.id] = l
 	d.watchLosses(l.id)
@@ -59,6 +64,7 @@ func (d *Driver) follow(l *live) {
 	}
 	reapFile(l.monitor) // no child of ours when adopted; then init does it
 	l.monitor.Close()
+	d.guard.release(l) // what the container stood on may go
 	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)
 	failpoint.Hit("runtime.end.settled")
@@ -67,6 +73,7 @@ func (d *Driver) follow(l *live) {
 	delete(d.lives, l.id)
 	d.mu.Unlock()
 	close(l.done)
+	d.guard.release(l) // a Mend may have met this
 	if l.exit.OOM {
 		d.hub.publish(Event{ID: l.id, Kind: EventOOM, At: l.exit.FinishedAt})
 	}
@@ -82,7 +89,7 @@ func (d *Driver) settle(id string, s *proto.Status) *Exit {
 	defer cancel()
 	exit, err := d.readExit(id)
 	if err != nil {
-		exit = &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(),
+		exit = &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
 			Error: "the monitor of the container was killed, the container with it"}
 		if !errors.Is(err, fs.ErrNotExist) {
 			exit.Error = "the exit of the container cannot be read: " + err.Error()
@@ -173,7 +180,11 @@ func (d *Driver) adopt(id string) (*live, error) {
 		return nil, err
 	}
 	l := &live{id: id, status: *s, monitor: pidfd, done: make(chan struct{}), gone: make(chan struct{})}
-	if err := d.watch(l); err != nil {
+	c, err := d.config(id)
+	if err != nil {
+		c = nil // it is followed to its end; there is nothing to hold it against
+	}
+	if err := d.watch(l, c, false); err != nil {
 		pidfd.Close()
 		return nil, err
 	}
@@ -250,7 +261,7 @@ func (d *Driver) recoverOne(id string) error {
 		s = nil
 	}
 	if _, err := d.readExit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != d.boot {
-		return d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Error: "the host went down while the container ran"})
+		return d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
 	d.settle(id, s)
 	return nil

@@ -1,14 +1,81 @@
 package runtime
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // Mend puts back what can be put back while container id runs: its cgroups and their limits. What State.Problem still says afterwards
-// needs a restart. Not running = success. Idempotent.
+// needs a restart. Not running, or nothing to do = success. Idempotent.
 func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
-	unlock, c, _, err := d.door(ctx, id)
+	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
 		return State{}, err
 	}
 	defer unlock()
+	if l == nil {
+		return d.state(id, c)
+	}
+	r, err := d.readRun(id)
+	if err != nil {
+		return State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
+	}
+	err = d.cgroups.Restore(d.made(c, r.Warnings), l.status.Pid, func() ([]int, error) {
+		if !ownPids(c) {
+			return nil, nil // whose is whose in a shared namespace cannot be told: a restart puts them back
+		}
+		return inPidsOf(l.status.Pid)
+	})
+	if err != nil && l.init().alive() {
+		return State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
+	}
+	// What was made anew is not watched yet.
+	d.guard.release(l)
+	d.guard.protect(l, c, false)
+	select {
+	case <-l.done: // its end may have met this
+		d.guard.release(l)
+	default:
+	}
 	return d.state(id, c)
+}
+
+// ownPids says whether c has a pid namespace of its own.
+func ownPids(c *Config) bool {
+	if c.Spec.Linux == nil {
+		return false
+	}
+	for _, ns := range c.Spec.Linux.Namespaces {
+		if ns.Type == specs.PIDNamespace {
+			return ns.Path == ""
+		}
+	}
+	return false
+}
+
+// inPidsOf lists the processes in the pid namespace of init.
+func inPidsOf(init int) ([]int, error) {
+	own, err := os.Readlink("/proc/" + strconv.Itoa(init) + "/ns/pid")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if ns, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && ns == own {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
 }

@@ -118,7 +118,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	l := &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
-	if err := d.watch(l); err != nil {
+	if err := d.watch(l, c, true); err != nil {
 		p.pidfd.Close() // it runs on; the next daemon adopts it
 		return State{}, nil, err
 	}

@@ -16,12 +16,14 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.guard.drain()
+	d.disown(ids)
 	out := make([]State, 0, len(ids))
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := d.State(ctx, id)
+		s, err := d.stateOf(id)
 		if errors.Is(err, errdefs.ErrNotFound) {
 			continue // removed meanwhile
 		}
@@ -35,6 +37,12 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 
 // State is container id as the host shows it. ErrNotFound when there is no record.
 func (d *Driver) State(ctx context.Context, id string) (State, error) {
+	d.guard.drain()
+	return d.stateOf(id)
+}
+
+// stateOf is State. Precondition: the guard is drained.
+func (d *Driver) stateOf(id string) (State, error) {
 	c, err := d.config(id)
 	if err != nil {
 		return State{}, err
@@ -68,6 +76,7 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 			if frozen {
 				st.Status = Paused
 			}
+			st.Problem = d.problem(c, identity{s.Pid, s.PidStart}, r.Warnings)
 			return st, nil
 		}
 	}
@@ -79,7 +88,7 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	case started || r.Boot != d.boot:
 		// The monitor is dead and left no exit; follow or New is about to settle that, and will say the same.
-		st.Status, st.Exit = Stopped, &Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Error: "the container ended with nobody watching"}
+		st.Status, st.Exit = Stopped, &Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
 	default:
 		// Being started right now.
 	}

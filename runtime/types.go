@@ -86,6 +86,9 @@ type Exit struct {
 	OOM        bool      `json:"oom,omitempty"`
 	FinishedAt time.Time `json:"finishedAt"`
 	Error      string    `json:"error,omitempty"` // why the process could not be started, when it could not
+	// Unseen: nobody saw the process end. Its monitor was killed, and the process with it, or the host went down: Code and Signal are not its
+	// own doing, and Error says which.
+	Unseen bool `json:"unseen,omitempty"`
 }
 
 // Process is an exec.

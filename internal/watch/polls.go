@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -97,6 +98,34 @@ func (p *Polls) Drain(f func(key string)) {
 				f(key)
 			}
 		}
+	}
+}
+
+// Read is the content of key's file, as the opener saw it: a path in it is as it was from the root of that moment. fs.ErrNotExist when
+// key is not watched.
+func (p *Polls) Read(key string) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok := p.files[key]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	b := make([]byte, 0, 16<<10)
+	for {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
+		}
+		n, err := unix.Pread(w.fd, b[len(b):cap(b)], int64(len(b)))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			return b, nil
+		}
+		b = b[:len(b)+n]
 	}
 }
 

@@ -1,9 +1,12 @@
 package watch
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,8 +53,14 @@ func TestPolls(t *testing.T) {
 		t.Error("nobody was woken")
 	}
 	drain()
+	if b, err := p.Read("mounts"); err != nil || !strings.Contains(string(b), " / ") {
+		t.Errorf("read %q, %v", b, err)
+	}
 	p.Remove("mounts")
 	p.Remove("mounts")
+	if _, err := p.Read("mounts"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("read what is not watched: %v", err)
+	}
 	must(unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
 	must(unix.Unmount(dir, 0))
 	if got := drain(); len(got) != 0 {

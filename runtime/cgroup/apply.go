@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -18,9 +19,35 @@ type setting struct {
 	file       string
 	value      string
 	// same says whether the kernel holds what was asked; nil = same text.
-	same func(want, got string) bool
+	same  func(want, got string) bool
+	bytes bool // value counts bytes
 	// alternative is used where file does not exist (a controller's name changed between kernels).
 	alternative *setting
+}
+
+// holds says whether got, as the kernel writes it, is what was asked for.
+func (s setting) holds(got string) bool {
+	if s.same == nil {
+		return got == s.value
+	}
+	return s.same(s.value, got)
+}
+
+// show is a value of s for people.
+func (s setting) show(value string) string {
+	n, err := strconv.ParseInt(value, 10, 64)
+	switch {
+	case !s.bytes || err != nil:
+		return value
+	case n < 0 || n >= infinityV1:
+		return "unlimited"
+	}
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for n != 0 && n%1024 == 0 && i < len(units)-1 {
+		n, i = n/1024, i+1
+	}
+	return fmt.Sprintf("%d %s", n, units[i])
 }
 
 // settings turns r into files, for the version in which each controller is mounted, and says
@@ -74,11 +101,7 @@ func (p *Parent) apply(id string, s setting) (warnings []string, err error) {
 		return nil, fmt.Errorf("cannot read back %s: %w", s.what, err)
 	}
 	got := strings.TrimSpace(string(b))
-	same := s.same
-	if same == nil {
-		same = func(want, got string) bool { return want == got }
-	}
-	if !same(s.value, got) {
+	if !s.holds(got) {
 		return []string{fmt.Sprintf("%s: asked for %s, the kernel holds %s", s.what, s.value, got)}, nil
 	}
 	return nil, nil

@@ -33,6 +33,9 @@ const (
 	unlimitedV2 = "max"
 )
 
+// infinityV1 is from where on v1 means no limit: it reads back the largest number of whole pages, of 64 KiB at most.
+const infinityV1 = math.MaxInt64 &^ 0xffff
+
 func memoryV1(r *specs.LinuxResources) (out []setting, bad []string) {
 	m := r.Memory
 	if m == nil {
@@ -40,7 +43,7 @@ func memoryV1(r *specs.LinuxResources) (out []setting, bad []string) {
 	}
 	bytes := func(what, file string, v *int64) {
 		if v != nil && *v != 0 {
-			out = append(out, setting{controller: "memory", what: what, file: file, value: number(*v, unlimitedV1), same: samePages})
+			out = append(out, setting{controller: "memory", what: what, file: file, value: number(*v, unlimitedV1), same: samePages, bytes: true})
 		}
 	}
 	// memory+swap may not be less than memory: on a new cgroup, where both are unlimited, memory comes first.
@@ -64,7 +67,7 @@ func memoryV2(r *specs.LinuxResources) (out []setting, bad []string) {
 		return nil, nil
 	}
 	add := func(what, file, value string) {
-		out = append(out, setting{controller: "memory", what: what, file: file, value: value, same: samePages})
+		out = append(out, setting{controller: "memory", what: what, file: file, value: value, same: samePages, bytes: true})
 	}
 	if m.Limit != nil && *m.Limit != 0 {
 		add("memory limit", "memory.max", number(*m.Limit, unlimitedV2))
@@ -233,8 +236,12 @@ func number(v int64, unlimited string) string {
 
 // samePages compares bytes; the kernel rounds to whole pages.
 func samePages(want, got string) bool {
-	if want == got || want == unlimitedV1 { // v1 reads back its own idea of infinity
+	if want == got {
 		return true
+	}
+	if want == unlimitedV1 {
+		g, err := strconv.ParseInt(got, 10, 64)
+		return err == nil && g >= infinityV1
 	}
 	w, err1 := strconv.ParseInt(want, 10, 64)
 	g, err2 := strconv.ParseInt(got, 10, 64)

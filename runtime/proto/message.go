@@ -89,6 +89,9 @@ func (x *Exit) JSON() []byte {
 		b = append(b, `,"error":`...)
 		b = appendString(b, x.Error)
 	}
+	if x.Unseen {
+		b = append(b, `,"unseen":true`...)
+	}
 	return append(b, '}')
 }
 

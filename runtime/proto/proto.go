@@ -126,6 +126,7 @@ type Exit struct {
 	OOM        bool      `json:"oom,omitempty"`
 	FinishedAt time.Time `json:"finishedAt"`
 	Error      string    `json:"error,omitempty"`
+	Unseen     bool      `json:"unseen,omitempty"` // nobody saw the end
 }
 
 // Report is one step told upwards, one per packet.

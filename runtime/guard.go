@@ -1,0 +1,236 @@
+package runtime
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/watch"
+	"github.com/stackrun/stack/runtime/cgroup"
+)
+
+// guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
+// are looked at, so that a List of hundreds reads nothing of their cgroups and mounts while nothing happens. The kernel queues an
+// event before the call that caused it returns: whoever drains first sees what happened before.
+type guard struct {
+	d       *Driver
+	files   *watch.Files // limits, parents of cgroups, directories of sources
+	mounts  *watch.Polls // mountinfo by container
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	wards   map[string]*ward
+	readers map[string]map[string]bool // by watched file or directory: the containers that it matters to
+}
+
+// ward is a running container under guard.
+type ward struct {
+	of      *live
+	key     string // in mounts: of this run
+	suspect bool   // to be looked at
+	always  bool   // something of it could not be watched: it is looked at each time
+	problem string
+	paths   []string
+}
+
+const (
+	limitEvents  = unix.IN_MODIFY | unix.IN_DELETE_SELF
+	parentEvents = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ONLYDIR
+	sourceEvents = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
+	recordEvents = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ONLYDIR
+)
+
+// openGuard watches the directories of records; containers come by protect.
+func (d *Driver) openGuard() error {
+	g := &guard{d: d, wards: map[string]*ward{}, readers: map[string]map[string]bool{}}
+	var err error
+	if g.files, err = watch.OpenFiles(); err != nil {
+		return err
+	}
+	if g.mounts, err = watch.OpenPolls(); err != nil {
+		g.files.Close()
+		return err
+	}
+	if err := g.files.Add(d.stateDir(), recordEvents); err != nil {
+		g.close()
+		return err
+	}
+	for _, wait := range []func() error{g.files.Wait, g.mounts.Wait} {
+		g.running.Go(func() {
+			for wait() == nil {
+				g.drain()
+			}
+		})
+	}
+	d.guard = g
+	return nil
+}
+
+func (g *guard) close() {
+	g.files.Close()
+	g.mounts.Close()
+	g.running.Wait()
+}
+
+// protect begins to watch l. fresh says that its limits and mounts have just been made.
+func (g *guard) protect(l *live, c *Config, fresh bool) {
+	w := &ward{of: l, key: l.id + " " + strconv.FormatUint(l.status.PidStart, 10)}
+	for _, dir := range g.d.cgroups.Parents() {
+		if !g.files.Watches(dir) { // made with the first container, and gone with the last
+			w.watch(g.files.Add(dir, parentEvents))
+		}
+	}
+	add := func(path string, events uint32) {
+		g.mu.Lock()
+		if g.readers[path] == nil {
+			g.readers[path] = map[string]bool{}
+		}
+		g.readers[path][l.id] = true
+		g.mu.Unlock()
+		w.paths = append(w.paths, path)
+		w.watch(g.files.Add(path, events))
+	}
+	for _, path := range g.d.cgroups.Files(g.d.made(c, nil)) {
+		add(path, limitEvents)
+	}
+	for _, dir := range g.d.sources(c) {
+		add(dir, sourceEvents)
+	}
+	add(g.d.stateDir(l.id), recordEvents)
+	// The pid is the init's as long as that has not ended: looked at afterwards.
+	err := g.mounts.Add(w.key, "/proc/"+strconv.Itoa(l.status.Pid)+"/mountinfo")
+	if err != nil || !l.init().alive() {
+		g.mounts.Remove(w.key)
+		w.always = true // as long as it seems to run
+	}
+	g.drain() // the first event of a file that is polled comes at once
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w.suspect = !fresh
+	g.wards[l.id] = w
+}
+
+// watch takes the error of a watch: what is not there yet, or any more, is found when the container is looked at.
+func (w *ward) watch(err error) {
+	w.always = w.always || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+// release ends the watch of l, if it is l that is watched. Its mount namespace is held until then.
+func (g *guard) release(l *live) {
+	g.mu.Lock()
+	w := g.wards[l.id]
+	if w == nil || w.of != l {
+		g.mu.Unlock()
+		return
+	}
+	delete(g.wards, l.id)
+	var free []string
+	for _, path := range w.paths {
+		delete(g.readers[path], l.id)
+		if len(g.readers[path]) == 0 {
+			delete(g.readers, path)
+			free = append(free, path)
+		}
+	}
+	g.mu.Unlock()
+	g.mounts.Remove(w.key)
+	for _, path := range free {
+		g.files.Remove(path)
+	}
+}
+
+// drain takes in what has happened, and tells whoever watches.
+func (g *guard) drain() {
+	hint := false
+	g.mu.Lock()
+	suspect := func(id string) {
+		if w := g.wards[id]; w != nil {
+			w.suspect, hint = true, true
+		}
+	}
+	g.files.Drain(func(e watch.FileEvent) {
+		switch {
+		case e.Overflow:
+			for id := range g.wards {
+				suspect(id)
+			}
+			hint = true
+		case e.Path == g.d.stateDir(): // a record; those of containers that the Driver deletes are among them
+			hint = true
+		case filepath.Dir(e.Path) == g.d.stateDir() && e.Name != configName:
+			// The rest of a record comes and goes with runs.
+		case g.readers[e.Path] != nil:
+			for id := range g.readers[e.Path] {
+				suspect(id)
+				if w := g.wards[id]; w != nil && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) != 0 {
+					w.always = true // what comes in its place is not watched
+				}
+			}
+		default:
+			suspect(e.Name) // below a parent of cgroups
+		}
+	})
+	g.mounts.Drain(func(key string) {
+		id, _, _ := strings.Cut(key, " ")
+		suspect(id)
+	})
+	g.mu.Unlock()
+	if hint {
+		g.d.hints.Give()
+	}
+}
+
+// mountTable is the mountinfo of the init of container id. fs.ErrNotExist when it is not watched.
+func (g *guard) mountTable(id string) ([]byte, error) {
+	g.mu.Lock()
+	w := g.wards[id]
+	g.mu.Unlock()
+	if w == nil {
+		return nil, fs.ErrNotExist
+	}
+	return g.mounts.Read(w.key)
+}
+
+// take says whether container id is to be looked at, and takes that as done; else what was found last. Precondition: drained.
+func (g *guard) take(id string) (look bool, last string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w := g.wards[id]
+	if w == nil {
+		return false, ""
+	}
+	look = w.suspect || w.always
+	w.suspect = false
+	return look, w.problem
+}
+
+// found is the result of a look. A problem is looked at again each time: its end may come without an event.
+func (g *guard) found(id, problem string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.wards[id]; w != nil {
+		w.problem = problem
+		w.suspect = w.suspect || problem != ""
+	}
+}
+
+// made is the record of container c's cgroups.
+func (d *Driver) made(c *Config, warnings []string) cgroup.Made {
+	return cgroup.Made{ID: c.ID, Resources: resources(c.Spec), Warnings: warnings}
+}
+
+// sources are the directories in which those lie that c has mounted from below the state root: volumes. They are quiet, and whoever
+// removes one of them does damage. The user's own directories may be busy, and come and go as he likes.
+func (d *Driver) sources(c *Config) (dirs []string) {
+	for _, m := range c.Mounts {
+		if m.Type == "bind" && strings.HasPrefix(m.Source, d.roots.InState()+"/") {
+			dirs = append(dirs, filepath.Dir(m.Source))
+		}
+	}
+	return dirs
+}
