@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -88,6 +89,31 @@ func (s *Store) readIndex() (*index, error) {
 	s.cached, s.cachedID = x, id
 	maps.DeleteFunc(s.configs, func(id v1.Hash, _ *v1.ConfigFile) bool { return x.byID(id) == nil })
 	return x, nil
+}
+
+// openIndex reads the index. One that a disk has damaged is put aside, for the daemon is there for more than images: they are then to be
+// pulled or loaded again, and what runs goes on, for a snapshot knows its layers.
+func (s *Store) openIndex(notice func(string)) error {
+	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	_, err = s.readIndex()
+	var syntax *json.SyntaxError
+	var value *json.UnmarshalTypeError
+	if !errors.As(err, &syntax) && !errors.As(err, &value) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	path := s.path("index.json")
+	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000")
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("cannot put the damaged index aside: %w", err)
+	}
+	if notice != nil {
+		notice(fmt.Sprintf("the index of images is damaged and was put aside (%v); it is kept in %s. Images are pulled again when they are needed, those that were loaded have to be loaded again", err, aside))
+	}
+	return nil
 }
 
 // update changes the index under its lock. fn gets a copy of its own; an error leaves everything as it was.

@@ -31,6 +31,9 @@ type Options struct {
 
 	// Limits bound one layer. Zero = the defaults of package unpack.
 	Limits unpack.Limits
+
+	// Notice tells, once, what somebody should know and what is no error: a damaged index that was put aside. nil = nobody.
+	Notice func(text string)
 }
 
 // Store holds the images of one state root:
@@ -105,7 +108,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err := errors.Join(s.sweep(), s.recoverUnsynced()); err != nil {
 		return nil, fmt.Errorf("cannot open the image store %s: %w", s.root, err)
 	}
-	if _, err := s.readIndex(); err != nil {
+	if err := s.openIndex(opt.Notice); err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
 	return s, nil

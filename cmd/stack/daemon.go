@@ -38,12 +38,17 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 			err = fmt.Errorf("cannot open %s: %w", r.State, errors.Join(err, closeAll(ctx)))
 		}
 	}()
-	db, err := store.Open(r.InState("stack.db"))
+	db, damage, err := store.Recover(r.InState("stack.db"))
 	if err != nil {
 		return nil, nil, err
 	}
+	if damage != nil {
+		slog.Error("the store of desired projects is damaged and was put aside; an empty one takes its place. Containers, volumes, networks and images are as they were; "+
+			"`stack up` in each project's directory records it anew, and until then what was stopped may be started by its restart policy", "kept", damage.Aside, "error", damage.Err)
+	}
+	notice := func(text string) { slog.Error(text) }
 	closers = append(closers, func(context.Context) error { return db.Close() })
-	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure})
+	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Notice: notice})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +62,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 		return nil, nil, err
 	}
 	closers = append(closers, networks.Close)
-	containers, err := runtime.New(ctx, runtime.Options{Roots: r})
+	containers, err := runtime.New(ctx, runtime.Options{Roots: r, Notice: notice})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -155,6 +155,50 @@ func TestRandomKills(t *testing.T) {
 	}
 }
 
+// TestDamagedState: a daemon starts whatever a disk has made of its store and of the records of a container, and says so; the rest is as
+// it was, and one up makes it whole.
+func TestDamagedState(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.startDaemon(t)
+	p := &project{t: t, host: h, name: "harmed", dir: filepath.Join(h.dir, "harmed")}
+	p.write("compose.yaml", chainOf("1"))
+	p.up()
+	before := p.living(t)
+	harmed := p.one("harmed-s4-1").ID
+	h.killDaemon(t)
+	for _, path := range []string{h.state("stack.db"), h.state("images", "index.json"), h.state("containers", harmed, "config.json")} {
+		if err := os.WriteFile(path, bytes.Repeat([]byte{0}, 5000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.startDaemon(t)
+	log := tail(h.log, 20)
+	for _, what := range []string{"stack.db.damaged-", "index.json.damaged-", harmed + ".damaged"} {
+		if strings.Count(log, "level=ERROR") != 3 || !strings.Contains(log, what) {
+			t.Errorf("the daemon does not name %s, or says more than it should:\n%s", what, log)
+		}
+	}
+	p.up()
+	after := p.living(t)
+	for name, pid := range before {
+		if (after[name] == pid) == (name == "harmed-s4-1") {
+			t.Errorf("%s was process %d and is %d", name, pid, after[name])
+		}
+	}
+	if len(after) != 5 {
+		t.Errorf("there are %v", after)
+	}
+	p.ok("down", "--timeout", "0")
+	h.settled(t)
+	for _, dir := range []string{h.state("snapshots"), h.state("logs"), h.run("containers"), h.run("netns")} {
+		if left := below(t, dir); len(left) > 0 {
+			t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+	equal(t, "what is kept of containers", strings.Join(below(t, h.state("containers")), " "), harmed+".damaged")
+}
+
 // killer is chance with a list of victims.
 type killer struct {
 	t      *testing.T

@@ -8,6 +8,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -15,7 +16,9 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 )
@@ -49,18 +52,30 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
 	}
+	var file *os.File
 	// bbolt maps the file and trusts its pages: a damaged one is a panic, one cut off a fault.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
+			// bbolt has not come to it. The mapping that it leaves keeps the open file alive, and with it the lock.
+			unix.Flock(int(file.Fd()), unix.LOCK_UN) //nolint:errcheck // the file is given up
+			file.Close()
 			err = corrupt(path, fmt.Errorf("%v", p))
 		}
 	}()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: wait, FreelistType: bbolt.FreelistMapType,
+		OpenFile: func(name string, flag int, perm fs.FileMode) (f *os.File, err error) {
+			file, err = os.OpenFile(name, flag, perm)
+			return file, err
+		},
+	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("cannot open the store %s: another process has it locked; a daemon with the same state root is running: use it, stop it, or choose another --state-root: %w", path, errdefs.ErrUnavailable)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, corrupt(path, err)
+	case err != nil && tooSmall(file): // bbolt has no name for this error
 		return nil, corrupt(path, err)
 	case err != nil:
 		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
@@ -77,8 +92,50 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 	return s, nil
 }
 
-func corrupt(path string, why error) error {
-	return fmt.Errorf("cannot open the store %s: the file is damaged (%w); move it away to start with an empty one: containers, volumes and images are kept, and `stack up` in each project's directory records it anew", path, why)
+// tooSmall says that a file has not even the four pages that a new store begins with: it was cut off. It works on a closed file.
+func tooSmall(file *os.File) bool {
+	if file == nil {
+		return false
+	}
+	info, err := os.Stat(file.Name())
+	return err == nil && info.Size() < 4*int64(os.Getpagesize())
+}
+
+// damagedError is of a file whose content makes no sense.
+type damagedError struct {
+	path string
+	why  error
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("cannot open the store %s: the file is damaged (%v); move it away to start with an empty one: containers, volumes and images are kept, and `stack up` in each project's directory records it anew", e.path, e.why)
+}
+
+func corrupt(path string, why error) error { return &damagedError{path, why} }
+
+// Damage is what Recover found.
+type Damage struct {
+	Aside string // where the damaged file is kept
+	Err   error  // what is wrong with it
+}
+
+// Recover is Open, but that a damaged file is put aside, under a name with the time, and an empty store takes its place. Damage is nil when
+// the file was whole. A power cut does no such damage (see TestPowerCut): this is for disks that lose what they have said to have kept.
+func Recover(path string) (*Store, *Damage, error) {
+	s, err := Open(path)
+	var damaged *damagedError
+	if !errors.As(err, &damaged) {
+		return s, nil, err
+	}
+	d := &Damage{Aside: path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000"), Err: damaged.why}
+	if err := os.Rename(path, d.Aside); err != nil {
+		return nil, nil, fmt.Errorf("cannot put the damaged store aside: %w", err)
+	}
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
+		return nil, nil, fmt.Errorf("cannot put the damaged store aside: %w", err)
+	}
+	s, err = Open(path)
+	return s, d, err
 }
 
 // checkPages reads the whole file once, so that damage is told here and not as a crash later. The

@@ -133,6 +133,8 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 		"both meta pages": damaged(0, 2*page),
 		"all data pages":  damaged(2*page, len(good)),
 		"cut off":         good[:4*page],
+		"less than that":  good[:page+100],
+		"zeroes":          make([]byte, 5000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.db")
@@ -146,6 +148,17 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") {
 				t.Errorf("got %v, want the file named and called damaged", err)
+			}
+			s, damage, err := Recover(path)
+			if err != nil || damage == nil {
+				t.Fatalf("Recover: %v, %v", damage, err)
+			}
+			defer s.Close()
+			if kept, err := os.ReadFile(damage.Aside); err != nil || !bytes.Equal(kept, content) {
+				t.Errorf("the damaged file is not kept in %s: %v", damage.Aside, err)
+			}
+			if err := s.Put("projects", "shop", []byte("x")); err != nil {
+				t.Error(err)
 			}
 		})
 	}

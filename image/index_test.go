@@ -1,0 +1,50 @@
+package image
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/internal/roots"
+)
+
+// A damaged index keeps nobody from starting: it is put aside, which is told, and there are no images until they are pulled again.
+func TestDamagedIndexIsPutAside(t *testing.T) {
+	for name, content := range map[string]string{"empty": "", "half": `{"version": 1, "images": [{"id": "sha256:`, "zeroes": strings.Repeat("\x00", 512), "another": `{"version": "one"}`} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			r := roots.Roots{State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}
+			path := r.InState("images", "index.json")
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 {
+				var told []string
+				s, err := Open(t.Context(), Options{Roots: r, Notice: func(text string) { told = append(told, text) }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if list, err := s.List(t.Context()); err != nil || len(list) > 0 {
+					t.Errorf("images: %v, %v", list, err)
+				}
+				if err := s.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if i == 0 && (len(told) != 1 || !strings.Contains(told[0], path)) || i == 1 && len(told) > 0 {
+					t.Errorf("daemon %d was told %q", i+1, told)
+				}
+			}
+			kept, err := filepath.Glob(path + ".damaged-*")
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("kept: %v, %v", kept, err)
+			}
+			if b, err := os.ReadFile(kept[0]); err != nil || string(b) != content {
+				t.Errorf("kept %q, %v", b, err)
+			}
+		})
+	}
+}
