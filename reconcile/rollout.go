@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 )
 
 // rollout is one service's rolling update while it is carried out: what of it has failed. The plan says what follows from that.
@@ -199,7 +200,8 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 		}
 	}
 	if undo.All {
-		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Rolling back", firstLine(failed[0].err))
+		why, _ := failed[0].text()
+		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Rolling back", why)
 	}
 	undone := p.takeBack(ctx, undo)
 	if ctx.Err() != nil {
@@ -207,7 +209,8 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	}
 	if !tripped {
 		for _, f := range failed {
-			p.say(plan.KindContainer, op.Service, op.Service, Warning, "Update goes on", fmt.Sprintf("%d of %d may fail: %s", op.Tolerate, len(op.Replicas), firstLine(f.err)))
+			why, _ := f.text()
+			p.say(plan.KindContainer, op.Service, op.Service, Warning, "Update goes on", fmt.Sprintf("%d of %d may fail: %s", op.Tolerate, len(op.Replicas), why))
 		}
 		return undone
 	}
@@ -225,7 +228,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	if err := p.e.failRollout(p.want.Project, op.Service, undo.All && undone == nil); err != nil {
 		outcome += "; and " + err.Error()
 	}
-	return p.e.at(p.project, spec.Path("services."+op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
+	return p.e.at(p.project, failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
 }
 
 // progress says how far an update has come.
@@ -268,7 +271,7 @@ func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// updateError is the end of an update that has failed.
+// updateError is the end of an update that has failed. Each failure may have a place in the file: that of the first is the error's.
 type updateError struct {
 	service  string
 	outcome  string
@@ -279,22 +282,29 @@ type updateError struct {
 func (e *updateError) Error() string {
 	var causes, evidence []string
 	for _, f := range e.failures {
-		head, rest, _ := strings.Cut(f.err.Error(), "\n")
-		causes = append(causes, head)
-		if rest != "" {
-			evidence = append(evidence, rest)
-		}
+		head, rest := f.text()
+		causes, evidence = append(causes, head), append(evidence, rest...)
 	}
-	lines := append([]string{fmt.Sprintf("cannot update service %s: %s; %s", e.service, strings.Join(causes, "; "), e.outcome)}, evidence...)
-	return strings.Join(lines, "\n")
+	return strings.Join(append([]string{fmt.Sprintf("cannot update service %s: %s; %s", e.service, strings.Join(causes, "; "), e.outcome)}, evidence...), "\n")
 }
 
-func (e *updateError) Unwrap() []error {
-	errs := make([]error, len(e.failures))
-	for i, f := range e.failures {
-		errs[i] = f.err
+// text is a failure's sentence, without its place in the file, and what explains it.
+func (f *failure) text() (head string, rest []string) {
+	var d *diag.Diagnostic
+	if errors.As(f.err, &d) {
+		return d.Summary, d.Notes
 	}
-	return errs
+	lines := strings.Split(f.err.Error(), "\n")
+	return lines[0], lines[1:]
+}
+
+// place is where in the file the failure is, of service.
+func (f *failure) place(service string) spec.Path {
+	var d *diag.Diagnostic
+	if errors.As(f.err, &d) && d.Address != "" {
+		return spec.Path(d.Address)
+	}
+	return spec.Path("services." + service)
 }
 
 // stopContainer stops a container under the name that it has in this pass.

@@ -47,8 +47,10 @@ var rolloutFields = fields[Rollout]{
 		v := d.integer(n, 0, math.MaxInt64)
 		r.Parallelism = &v
 	},
-	"delay":             func(d *decoder, n *tree.Node, r *Rollout) { r.Delay = d.duration(n) },
-	"failure_action":    func(d *decoder, n *tree.Node, r *Rollout) { r.FailureAction = d.str(n) },
+	"delay": func(d *decoder, n *tree.Node, r *Rollout) { r.Delay = d.duration(n) },
+	"failure_action": func(d *decoder, n *tree.Node, r *Rollout) {
+		r.FailureAction = d.oneOf(n, "continue", "pause", "rollback")
+	},
 	"monitor":           func(d *decoder, n *tree.Node, r *Rollout) { r.Monitor = d.duration(n) },
 	"max_failure_ratio": func(d *decoder, n *tree.Node, r *Rollout) { r.MaxFailureRatio = d.number(n) },
 	"order":             func(d *decoder, n *tree.Node, r *Rollout) { r.Order = d.oneOf(n, "start-first", "stop-first") },
