@@ -34,6 +34,12 @@ test: packages lint build testimages ## Run every test that this machine can: as
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -timeout 20m ./...
 	.ci/as-user
 
+.PHONY: test-long
+test-long: packages build testimages ## Run the long form of tests that sample: every crash point, 200 kills, 50 projects, 300 containers
+	STACK_TEST_LONG=1 STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -count=1 -v -timeout 2h \
+		-run '^(TestKilledAnywhere|TestRandomKills|TestManyProjects|TestManyUpsOfOneProject|TestCostIsLinear|TestPlansOfRandomHosts|TestPowerCut.*)$$' \
+		./reconcile/plan ./internal/store ./runtime ./internal/e2e
+
 .PHONY: test-vm
 test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
 	@.ci/packages qemu-system-x86 busybox-static kmod systemd
@@ -55,6 +61,7 @@ lint: ## Check formatting, and run go vet
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags failpoint ./cmd/stack ./internal/failpoint ./reconcile/driver/crash
 
 .PHONY: generate
 generate: ## Write the generated files anew
