@@ -80,14 +80,17 @@ func (d *Driver) state(id string) (State, error) {
 func (s State) unrecorded() bool { return s.CreatedAt.IsZero() }
 
 func isDir(path string) bool {
-	st, err := os.Lstat(path)
+	st, err := os.Stat(path) // a link of root's own to a larger disk is a directory too
 	return err == nil && st.IsDir()
 }
 
 // mend makes what is missing of volume c. Precondition: d.mu is held; have is its state, with a Problem.
 func (d *Driver) mend(c Config, have State) (State, error) {
 	dir := filepath.Join(d.root, c.ID)
-	if !isDir(filepath.Join(dir, dataDir)) {
+	if data := filepath.Join(dir, dataDir); !isDir(data) {
+		if _, err := os.Lstat(data); err == nil {
+			return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot mend volume %q: %s is not a directory; move it away", c.ID, data))
+		}
 		if err := makeData(dir); err != nil {
 			return State{}, fmt.Errorf("cannot mend volume %q: %w", c.ID, err)
 		}
