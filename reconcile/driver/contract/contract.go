@@ -29,6 +29,8 @@ type Host interface {
 	Kill(t *testing.T)
 	// Image is the reference of the image.
 	Image() string
+	// Damage is done by other hands to what: "bridge@network", "link@container", "path@volume", or a container's id.
+	Damage(t *testing.T, how Damage, what string)
 }
 
 // Run tests every promise on a host of its own.
@@ -43,6 +45,9 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Networks":                                networks,
 		"Networks/Handover":                       handover,
 		"Volumes":                                 volumes,
+		"Healing/Networks":                        healNetworks,
+		"Healing/Volumes":                         healVolumes,
+		"Healing/Containers":                      healContainers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := host(t)

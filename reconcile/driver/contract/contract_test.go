@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strconv"
@@ -19,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/roots"
@@ -53,6 +56,22 @@ type memory struct{ *fake.Host }
 func (m memory) Open(*testing.T) driver.Set { return m.Set() }
 func (m memory) Kill(*testing.T)            {}
 func (m memory) Image() string              { return "bb:1" }
+
+func (m memory) Damage(t *testing.T, how contract.Damage, what string) {
+	_, id, _ := strings.Cut(what, "@")
+	switch how {
+	case contract.BridgeRemoved:
+		m.DamageNetwork(id, string(how))
+	case contract.OffTheBridge:
+		m.DamageSandbox(id, string(how))
+	case contract.DataRemoved:
+		m.DamageVolume(id, string(how))
+	case contract.PidsUnlimited, contract.ScratchUnmounted:
+		m.DamageContainer(what, string(how), how == contract.ScratchUnmounted)
+	default:
+		t.Fatalf("unknown damage %q", how)
+	}
+}
 
 func TestFake(t *testing.T) {
 	contract.Run(t, func(*testing.T) contract.Host {
@@ -119,6 +138,42 @@ func (k *kernel) Kill(*testing.T) {
 		f()
 	}
 	k.close = nil
+}
+
+func (k *kernel) Damage(t *testing.T, how contract.Damage, what string) {
+	t.Helper()
+	what, _, _ = strings.Cut(what, "@")
+	switch how {
+	case contract.BridgeRemoved:
+		l, err := netlink.LinkByName(what)
+		must(t, err)
+		must(t, netlink.LinkDel(l))
+	case contract.OffTheBridge:
+		l, err := netlink.LinkByName(what)
+		must(t, err)
+		must(t, netlink.LinkSetNoMaster(l))
+	case contract.DataRemoved:
+		must(t, os.RemoveAll(what))
+	case contract.PidsUnlimited:
+		for _, pattern := range []string{"/sys/fs/cgroup/*/*/", "/sys/fs/cgroup/*/"} {
+			files, err := filepath.Glob(pattern + what + "/pids.max")
+			must(t, err)
+			for _, f := range files {
+				must(t, os.WriteFile(f, []byte("max"), 0))
+			}
+		}
+	case contract.ScratchUnmounted:
+		b, err := os.ReadFile(filepath.Join(k.roots.InRun("containers", what), "status.json"))
+		must(t, err)
+		var s struct{ Pid int }
+		must(t, json.Unmarshal(b, &s))
+		out, err := exec.Command(sandbox.Tool(t, "nsenter"), "--target", strconv.Itoa(s.Pid), "--mount", "--", "/bin/busybox", "umount", "/scratch").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	default:
+		t.Fatalf("unknown damage %q", how)
+	}
 }
 
 func TestKernel(t *testing.T) {
