@@ -54,7 +54,7 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.say(plan.KindContainer, c.name, c.service, Done, done, "")
+	p.e.say(p.sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: done, Awaited: true})
 	return nil
 }
 
@@ -192,7 +192,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 			} else if s, _ := e.group.Status(c.ID); s.State == supervise.Ended {
 				text = "Exited"
 			}
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: text})
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: text, Awaited: true})
 			return nil
 		})
 	}

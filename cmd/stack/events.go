@@ -100,7 +100,7 @@ func eventLine(e reconcile.Event) (event, bool) {
 	if e.Phase == reconcile.Working && !announces {
 		return event{}, false
 	}
-	if e.Phase == reconcile.Done && e.Text == "Running" {
+	if e.Awaited || e.Phase == reconcile.Done && e.Text == "Running" {
 		return event{}, false // nothing has happened to it
 	}
 	l := event{at: e.Time, Time: e.Time.Format(time.RFC3339Nano), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}

@@ -241,6 +241,7 @@ func TestEventsHaveComposesForm(t *testing.T) {
 			{Kind: "container", Name: "shop-db-1", ID: "beef", Service: "db", Phase: reconcile.Done, Text: "Exited", Exit: &code},
 			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Working, Text: "Recreate", Detail: `image: "a" -> "b"`},
 			{Kind: "network", Name: "shop_default", Phase: reconcile.Done, Text: "Created"},
+			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Done, Text: "Healthy", Awaited: true},
 		} {
 			e.Time = after(1)
 			ch <- e

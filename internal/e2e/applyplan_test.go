@@ -43,7 +43,10 @@ func newTwoServices(t *testing.T, name string) (*host, *project) {
 	h := ownHost(t)
 	h.makeDirs(t)
 	h.startDaemon(t)
-	p := newProject(t, h, name, map[string]string{"compose.yaml": twoServices("one")})
+	// Not newProject: it wants the machine to be as it was, and a test may kill the daemon. ownHost looks at the end.
+	p := &project{t: t, host: h, name: name, dir: filepath.Join(t.TempDir(), name)}
+	p.write("compose.yaml", twoServices("one"))
+	t.Cleanup(p.takeDown)
 	p.ok("load", "--input", busyboxArchive(t, "plan.test/app:1"))
 	return h, p
 }

@@ -16,7 +16,8 @@ type Event struct {
 	Detail  string    `json:"detail,omitempty"`  // why, when there is more to say
 	Current int64     `json:"current,omitempty"` // bytes, of a pull
 	Total   int64     `json:"total,omitempty"`
-	Exit    *int      `json:"exit,omitempty"` // Text Exited
+	Exit    *int      `json:"exit,omitempty"`    // Text Exited
+	Awaited bool      `json:"awaited,omitempty"` // somebody has waited for it: it says what there is, and not that it has come about
 }
 
 // Phase of an Event.
