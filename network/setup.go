@@ -378,7 +378,10 @@ func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
 	}
-	return configure(in, inside, ep)
+	if err := configure(in, inside, ep); err != nil {
+		return err
+	}
+	return d.pin(in, inside, bridge, ep, mac)
 }
 
 // configure brings an endpoint's interface up, with its addresses, in the namespace of the calling thread, whose handle is in.

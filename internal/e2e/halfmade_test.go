@@ -52,7 +52,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "value of a sysctl", service: "    sysctls: {kernel.msgmax: much}\n", want: []string{"compose.yaml:5:", "kernel.msgmax=much"}, started: true},
 		{name: "program", service: "    entrypoint: [nosuch]\n    volumes: ['d:/d', /e]\n", file: "volumes: {d: {}}\n", want: []string{"compose.yaml:5:5:", "nosuch", "not found"}, started: true},
 		{name: "option of a tmpfs", service: "    tmpfs: ['/x:colour=red']\n", want: []string{"compose.yaml:5:5:", "colour"}, started: true},
-		{name: "file on a directory", service: "    volumes: ['/etc/hostname:/bin']\n", want: []string{"compose.yaml:5:5:", "the target is a directory"}, started: true},
+		{name: "file on a directory", service: "    volumes: ['/etc/passwd:/bin']\n", want: []string{"compose.yaml:5:5:", "the target is a directory"}, started: true},
 		{name: "dependency without a program", service: "    depends_on: [db]\n    networks: [n]\n  db:\n    image: busybox\n    command: [nosuch]\n    networks: [n]\n", file: "networks: {n: {}}\n",
 			want: []string{"compose.yaml:9:5:", "nosuch"}, started: true},
 	}

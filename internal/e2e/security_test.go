@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestLabelsGiveNoVolumesOfOthers: labels that look like the platform's own do not let a project mount or delete what is another's.
@@ -125,4 +128,90 @@ func TestDaemonForgetsTheEnvironment(t *testing.T) {
 		t.Error("there is no daemon that a command started")
 	}
 	p.ok("down", "--timeout", "0")
+}
+
+// TestNoAbstractSockets: a container on the host's network shares its abstract sockets (unix(7)), which no mode guards: none may be
+// ours (CVE-2020-15257 was containerd's).
+func TestNoAbstractSockets(t *testing.T) {
+	p := compose(t, "abstract", `
+services:
+  app: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s, network_mode: host, tty: true, init: true}
+  probed: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s, healthcheck: {test: [CMD, "true"], interval: 1s}}
+`)
+	p.up()
+	sockets := p.sh("app", "cat /proc/net/unix")
+	contains(t, "the canary: the host's sockets", sockets, p.host.run("stack.sock"))
+	for line := range strings.Lines(sockets) {
+		if fields := strings.Fields(line); len(fields) > 7 && strings.HasPrefix(fields[7], "@") {
+			t.Errorf("an abstract socket: %s", line)
+		}
+	}
+}
+
+// TestMountsDoNotLeaveTheContainer: what a container with the power to mount mounts in a bind stays its own, unless the file asks for
+// propagation.
+func TestMountsDoNotLeaveTheContainer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shared")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mountTmpfs(t, dir, "size=1m")
+	if err := unix.Mount("", dir, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"kept", "given"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const service = "{image: busybox, command: [sleep, infinity], stop_grace_period: 0s, cap_add: [SYS_ADMIN], security_opt: [seccomp=unconfined], volumes: [{type: bind, source: %s, target: /m%s}]}\n"
+	p := compose(t, "mounts", "services:\n  private: "+fmt.Sprintf(service, dir, "")+"  shared: "+fmt.Sprintf(service, dir, ", bind: {propagation: rshared}"))
+	p.up()
+	p.sh("private", "mount -t tmpfs tmpfs /m/kept && touch /m/kept/f")
+	p.sh("shared", "mount -t tmpfs tmpfs /m/given && touch /m/given/f")
+	if _, err := os.Stat(filepath.Join(dir, "kept", "f")); err == nil {
+		t.Error("a mount came out of the container")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "given", "f")); err != nil {
+		t.Errorf("the canary: with rshared it does: %v", err)
+	}
+	p.sh("shared", "umount /m/given")
+}
+
+// TestGatewayCannotBeTakenOver: a container that claims by ARP the addresses of the gateway and of a published neighbour gets neither
+// what others send to the world nor what the world sends to the neighbour.
+func TestGatewayCannotBeTakenOver(t *testing.T) {
+	p := compose(t, "arp", `
+services:
+  victim: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s}
+  friend: {image: busybox, command: [sh, -c, "echo mine >/index.html && exec httpd -f -p 80 -h /"], stop_grace_period: 0s, ports: ["127.0.0.1:18085:80"]}
+  # With NET_ADMIN busybox can do what a program of one's own can with raw sockets.
+  thief: {image: busybox, command: [sh, -c, "echo stolen >/index.html && exec httpd -f -p 80 -h /"], stop_grace_period: 0s, cap_add: [NET_ADMIN]}
+`)
+	p.up()
+	gateway := p.sh("victim", `ip route | sed -n 's/^default via \([0-9.]*\).*/\1/p'`)
+	friend := p.sh("friend", `ip -4 -o addr show eth0 | sed 's/.*inet \([0-9.]*\).*/\1/'`)
+	thief := p.sh("thief", "cat /sys/class/net/eth0/address")
+	mac := func(of string) string {
+		return p.sh("victim", "ping -c1 -W1 "+of+" >/dev/null; ip neigh show "+of+` | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p'`)
+	}
+	before := mac(gateway)
+	if before == "" || before == thief || mac(friend) == thief {
+		t.Fatalf("before the attack the victim has the gateway at %q", before)
+	}
+	p.sh("thief", "ip addr add "+gateway+"/32 dev eth0; ip addr add "+friend+"/32 dev eth0")
+	const attack = "for how in A U; do for a in %s %s; do arping -q -c1 -$how -I eth0 -s $a $a; done; done; true"
+	// The canary: between containers the attack works, as with other platforms.
+	p.eventually("the victim believes the thief to be the neighbour", func() bool {
+		p.sh("thief", fmt.Sprintf(attack, gateway, friend))
+		return mac(friend) == thief
+	})
+	equal(t, "the gateway after the attack", mac(gateway), before)
+	for range 3 {
+		code, body, _, err := get("http://127.0.0.1:18085/")
+		if err != nil || code != 200 || body != "mine\n" {
+			t.Errorf("the published port answers %d, %q, %v", code, body, err)
+		}
+		p.sh("thief", fmt.Sprintf(attack, gateway, friend))
+	}
 }
