@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,68 +27,138 @@ func loadText(text string, more fstest.MapFS) (*spec.Project, error) {
 	return p, list.Err()
 }
 
-// cpu is the time that this process has computed: unlike the clock's, it does not
-// depend on what else the machine does.
-func cpu(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
+// hostile are projects made to be expensive, by name: files by path, compose.yaml being the first. What each fault must say
+// is with it.
+func hostile() map[string]func() (files fstest.MapFS, says string) {
+	one := func(says string, text ...string) func() (fstest.MapFS, string) {
+		return func() (fstest.MapFS, string) {
+			return fstest.MapFS{"srv/compose.yaml": {Data: []byte(strings.Join(text, ""))}}, says
+		}
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	const web = "services: {web: {image: x"
+	many := func(s string, n int) string { return strings.Repeat(s, n) }
+	return map[string]func() (fstest.MapFS, string){
+		"alias bomb":         bomb,
+		"large scalar":       one("", web, ", labels: {a: \"", many("x", 4<<20-100), "\"}}}"),
+		"larger scalar":      one("cannot read file", web, ", labels: {a: \"", many("x", 10<<20), "\"}}}"),
+		"larger file":        one("cannot read file", "# ", many("x", 10<<20)),
+		"deep flow":          one("", "x: ", many("[", 100000)),
+		"many values":        one("compose.yaml:1:1", "x: [", many("a,", 190_000), "]\n", web, "}}"),
+		"too many values":    one("too large", "x: [", many("a,", 1<<20), "]\n", web, "}}"),
+		"deep mapping":       one("", "x: ", many("{a: ", 5000), many("}", 5000)),
+		"deep blocks":        one("", many("- ", 20000), "x"),
+		"deep references":    one("invalid interpolation", "services: {web: {image: \"", many("${A:-", 1000), many("}", 1000), "\"}}"),
+		"unclosed":           one("invalid interpolation", "services: {web: {image: \"", many("${A:-", 1000), "\"}}"),
+		"itself by extends":  one("cycle", "services: {web: {extends: {file: compose.yaml, service: web}}}"),
+		"itself by include":  one("cycle", "include: [compose.yaml]\n", web, "}}"),
+		"a ring of includes": chain(5, "include: [f%d.yaml]", "include: [compose.yaml]", "cycle"),
+		"doubling includes":  chain(40, "include: [f%d.yaml, f%[1]d.yaml]", "", "project too large"),
+		"growing lists":      growingLists,
+		"a large base":       largeBase,
+		"device as env file": one("no such file", web, ", env_file: [/dev/zero]}}"),
+		"no env file":        one("compose.yaml:1:39: cannot read file: /srv/none.env: no such file", web, ", env_file: [none.env]}}"),
+		"required variable":  one("compose.yaml:1:26: required variable not set: required variable A is missing a value: say which", "services: {web: {image: \"${A:?say which}\"}}"),
+		"bytes":              one("compose.yaml:1:", "services: {web: {image: \"\xff\xfe\"}}"),
+	}
 }
 
-// TestBounds: input made to be expensive is refused within a second and 200 MB.
-func TestBounds(t *testing.T) {
-	bomb := "x-a: &a [" + strings.Repeat("l, ", 50) + "l]\n"
+func bomb() (fstest.MapFS, string) {
+	text := "x-a: &a [" + strings.Repeat("l, ", 50) + "l]\n"
 	for c := 'b'; c < 'k'; c++ {
-		bomb += fmt.Sprintf("x-%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 20), c-1)
+		text += fmt.Sprintf("x-%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 20), c-1)
+	}
+	return fstest.MapFS{"srv/compose.yaml": {Data: []byte(text)}}, "too many aliases"
+}
+
+// chain is n files of which each names the next, the last says last.
+func chain(n int, next, last, says string) func() (fstest.MapFS, string) {
+	return func() (fstest.MapFS, string) {
+		files := fstest.MapFS{}
+		for i := range n {
+			name, text := fmt.Sprintf("srv/f%d.yaml", i), fmt.Sprintf(next, i+1)
+			if i == 0 {
+				name = "srv/compose.yaml"
+			}
+			if i == n-1 {
+				text = last
+			}
+			files[name] = &fstest.MapFile{Data: []byte(text + "\nservices: {a: {image: x}}\n")}
+		}
+		return files, says
+	}
+}
+
+// growingLists includes files whose lists become one.
+func growingLists() (fstest.MapFS, string) {
+	files, list := fstest.MapFS{}, "include: ["
+	for i := range 40 {
+		list += fmt.Sprintf("g%d.yaml, ", i)
+		files[fmt.Sprintf("srv/g%d.yaml", i)] = &fstest.MapFile{Data: []byte("x-list: [" + strings.Repeat("a,", 100_000) + "]\nservices: {a: {image: x}}")}
+	}
+	files["srv/compose.yaml"] = &fstest.MapFile{Data: []byte(list + "]\nservices: {a: {image: x}}")}
+	return files, "project too large"
+}
+
+// largeBase has a service with as many values as a file may get by aliases, which many extend.
+func largeBase() (fstest.MapFS, string) {
+	base := "x-a: &a [" + strings.Repeat("l, ", 400) + "l]\nservices:\n  base:\n    image: x\n    x-b: [" + strings.Repeat("*a, ", 400) + "*a]\n"
+	many := "services:\n"
+	for i := range 1000 {
+		many += fmt.Sprintf("  s%d: {extends: {file: large.yaml, service: base}}\n", i)
+	}
+	return fstest.MapFS{"srv/compose.yaml": {Data: []byte(many)}, "srv/large.yaml": {Data: []byte(base)}}, "project too large"
+}
+
+// TestBounds: input made to be expensive is refused, with its place, within a second and 200 MB. Each case is a process of
+// its own, with the settings of the command: the kernel says how much it had.
+func TestBounds(t *testing.T) {
+	for name, project := range hostile() {
+		t.Run(name, func(t *testing.T) {
+			_, says := project()
+			cmd := exec.Command("/proc/self/exe", "-test.run=^TestBoundsChild$")
+			cmd.Env = append(os.Environ(), "STACK_BOUNDS="+name)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			fault, _, _ := strings.Cut(string(out), "\nPASS")
+			if !strings.HasPrefix(fault, "/srv/") || !strings.Contains(fault, says) || len(fault) > 2000 {
+				t.Errorf("%.2000s: expected %q at a place", fault, says)
+			}
+			u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+			took := time.Duration(u.Utime.Nano() + u.Stime.Nano())
+			t.Logf("%v of CPU time, %d MiB", took, u.Maxrss>>10)
+			if took > time.Second {
+				t.Errorf("took %v", took)
+			}
+			if u.Maxrss > 200<<10 {
+				t.Errorf("took %d MiB", u.Maxrss>>10)
+			}
+		})
 	}
 	merges := "x-a: &a {k: v}\n"
 	for i := range 40 {
 		merges += fmt.Sprintf("x-%d: &m%d\n  <<: [*a, *a, *a]\n  k%d: *a\n", i, i, i)
 	}
-	cases := map[string]string{
-		"alias bomb":         bomb,
-		"large scalar":       "services: {web: {image: x, labels: {a: \"" + strings.Repeat("x", 4<<20-100) + "\"}}}",
-		"larger file":        "# " + strings.Repeat("x", 10<<20),
-		"deep flow":          "x: " + strings.Repeat("[", 100000),
-		"many values":        "x: [" + strings.Repeat("a,", 190_000) + "]\nservices: {web: {}}",
-		"too many values":    "x: [" + strings.Repeat("a,", 1<<20) + "]\nservices: {web: {image: x}}",
-		"deep mapping":       "x: " + strings.Repeat("{a: ", 5000) + strings.Repeat("}", 5000),
-		"deep blocks":        strings.Repeat("- ", 20000) + "x",
-		"deep references":    "services: {web: {image: \"" + strings.Repeat("${A:-", 1000) + strings.Repeat("}", 1000) + "\"}}",
-		"unclosed":           "services: {web: {image: \"" + strings.Repeat("${A:-", 1000) + "\"}}",
-		"itself by extends":  "services: {web: {extends: {file: compose.yaml, service: web}}}",
-		"itself by include":  "include: [compose.yaml]\nservices: {web: {image: x}}",
-		"device as env file": "services: {web: {image: x, env_file: [/dev/zero]}}",
-	}
-	for name, text := range cases {
-		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			start := cpu(t)
-			p, err := loadText(text, nil)
-			took := cpu(t) - start
-			runtime.ReadMemStats(&after)
-			if p != nil || err == nil {
-				t.Error("it loads")
-			}
-			t.Logf("%v of CPU time", took)
-			if took > time.Second {
-				t.Errorf("took %v", took)
-			}
-			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 200 {
-				t.Errorf("allocated %d MiB", used)
-			}
-			if err != nil && len(err.Error()) > 2000 {
-				t.Errorf("the message has %d bytes", len(err.Error()))
-			}
-		})
-	}
 	if p, err := loadText(merges+"services: {web: {image: x}}", nil); p == nil {
 		t.Errorf("many small merge keys are refused: %v", err)
 	}
+}
+
+// TestBoundsChild is the process of a case of TestBounds.
+func TestBoundsChild(t *testing.T) {
+	name := os.Getenv("STACK_BOUNDS")
+	if name == "" {
+		t.Skip("only as the child of TestBounds")
+	}
+	debug.SetGCPercent(400) // as the command has it
+	debug.SetMemoryLimit(150 << 20)
+	files, _ := hostile()[name]()
+	p, list := spec.Load(context.Background(), spec.Input{FS: files, Files: []string{"/srv/compose.yaml"}, Dir: "/srv"})
+	if p != nil {
+		t.Fatal("it loads")
+	}
+	fmt.Println(list.Err())
 }
 
 // TestOddFiles: what is not a readable regular file is named as what it is, and nothing blocks.

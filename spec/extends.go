@@ -16,7 +16,7 @@ func (l *loader) extendAll(doc, earlier *tree.Node, file string, sc scope) {
 	if services == nil || services.Kind != tree.Mapping {
 		return
 	}
-	x := &extender{loader: l, sc: sc, done: map[*tree.Node]bool{}, open: map[*tree.Node]bool{}}
+	x := &extender{loader: l, sc: sc, done: map[*tree.Node]bool{}, open: map[*tree.Node]bool{}, files: map[string]place{}}
 	for i := range services.Pairs {
 		p := &services.Pairs[i]
 		p.Value = x.extend(p.Key, p.Value, place{doc, earlier, file}, nil)
@@ -25,9 +25,10 @@ func (l *loader) extendAll(doc, earlier *tree.Node, file string, sc scope) {
 
 type extender struct {
 	*loader
-	sc   scope
-	done map[*tree.Node]bool // resolved service bodies
-	open map[*tree.Node]bool // bodies under resolution
+	sc    scope
+	done  map[*tree.Node]bool // resolved service bodies
+	open  map[*tree.Node]bool // bodies under resolution
+	files map[string]place    // other files, by what names them: many services extend one
 }
 
 // maxExtends bounds the chain of extends: a file that extends itself is read anew at
@@ -94,10 +95,11 @@ func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.
 		return body
 	}
 	base := x.extend(pair.Key, pair.Value, from, chain)
-	if from.doc == at.doc {
-		pair.Value = base
-	}
+	pair.Value = base
 	if base.Kind != tree.Mapping || body.Kind != tree.Mapping {
+		return body
+	}
+	if x.values > maxValues || !x.spend(count(base), ext) {
 		return body
 	}
 	base = base.Clone()
@@ -113,6 +115,9 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 	if file.Kind != tree.Scalar {
 		x.err(CodeType, file, "extends.file: expected a path but got "+file.What(), "")
 		return place{}, false
+	}
+	if p, read := x.files[file.Value]; read && p.doc != nil {
+		return p, true
 	}
 	name, ok := x.fileOf(file, "extends.file", x.sc.dir)
 	if !ok {
@@ -133,5 +138,7 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 			doc = x.join(doc, d, schema.Root(), "")
 		}
 	}
-	return place{doc: doc, file: name}, true
+	p := place{doc: doc, file: name}
+	x.files[file.Value] = p
+	return p, true
 }

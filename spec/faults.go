@@ -14,6 +14,7 @@ const (
 	CodeNoFile      diag.Code = "no-file"
 	CodeRead        diag.Code = "cannot-read"
 	CodeFetch       diag.Code = "cannot-fetch"
+	CodeTooLarge    diag.Code = "too-large"
 	CodeEmpty       diag.Code = "empty-file"
 	CodeInterpolate diag.Code = "interpolation"
 	CodeRequired    diag.Code = "required-variable"
@@ -40,6 +41,7 @@ var summaries = map[diag.Code]string{
 	CodeNoFile:      "no configuration file provided",
 	CodeRead:        "cannot read file",
 	CodeFetch:       "cannot fetch",
+	CodeTooLarge:    "project too large",
 	CodeEmpty:       "empty compose file",
 	CodeInterpolate: "invalid interpolation",
 	CodeRequired:    "required variable not set",

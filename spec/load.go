@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -73,6 +74,8 @@ type loader struct {
 	owner   owner             // the object under work
 	limits  []limit
 	fetched []string // directories of remote files
+	files   int      // reads so far
+	values  int      // values so far
 	trail   *trail   // nil = nobody asks where values come from
 	literal bool     // variables are left as they are
 }
@@ -129,6 +132,9 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 		l.err(CodeRead, by, err.Error(), "")
 		return source{}, false
 	}
+	if l.values > maxValues {
+		return source{}, false
+	}
 	data, name := l.in.Stdin, "<stdin>"
 	if file != Stdin {
 		name = file
@@ -143,6 +149,9 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 		}
 	}
 	l.text[name] = data
+	if l.files++; l.files > maxFiles {
+		return source{}, l.spend(maxValues, by)
+	}
 	parse := tree.Parse
 	if l.trail != nil {
 		parse = tree.ParseTraced
@@ -161,8 +170,31 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 			l.err(CodeType, d, "expected a mapping at the top of the file but got "+d.What(), "")
 			return source{}, false
 		}
+		if !l.spend(count(d), by) {
+			return source{}, false
+		}
 	}
 	return source{name, docs}, true
+}
+
+// Bounds of a load. A file that is included twice by a file that is included twice, and so on, is read without end;
+// so is a service whose base is as large as a file may be, copied for each that extends it.
+const (
+	maxFiles  = 5_000   // reads of files, the same file each time anew
+	maxValues = 400_000 // in all files and copies; a value takes some 250 bytes
+)
+
+// spend counts n more values towards the bound; by is the node that brings them, nil for the command line. When
+// there are too many it says so, once, and everything after it is refused.
+func (l *loader) spend(n int, by *tree.Node) bool {
+	before := l.values
+	if l.values += n; l.values <= maxValues {
+		return true
+	}
+	if before <= maxValues {
+		l.err(CodeTooLarge, by, fmt.Sprintf("more than %d values, or %d files", maxValues, maxFiles), "split the project, or do not include the same file again and again")
+	}
+	return false
 }
 
 // nameProject decides the name: the caller's, else the last name: of the files,

@@ -96,6 +96,7 @@ func (a *app) input() (spec.Input, error) {
 	// A command lives for milliseconds and what it reads stays reachable: collecting
 	// at 4 MiB, Go's first step, is a third of the time of loading 100 services.
 	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(maxHeap)
 	loc, list := a.locate()
 	if list.HasErrors() {
 		return spec.Input{}, &loadError{list}
@@ -114,6 +115,9 @@ func (a *app) input() (spec.Input, error) {
 	}
 	return in, nil
 }
+
+// maxHeap is from where on the collector works harder, bytes: a file made to be expensive takes no more than 200 MB.
+const maxHeap = 180 << 20
 
 // maxStdin bounds a Compose file on stdin, bytes.
 const maxStdin = 16 << 20
