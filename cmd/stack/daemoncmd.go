@@ -152,6 +152,8 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 	go func() { served <- s.Serve(listener) }()
 	d.log.Info("ready", "version", version, "socket", d.roots.Socket())
 	started()
+	settle := time.AfterFunc(settleAfter, func() { settleMemory() })
+	defer settle.Stop()
 	select {
 	case <-ctx.Done():
 		d.log.Info("ending: containers run on")
