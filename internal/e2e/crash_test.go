@@ -184,6 +184,20 @@ var crashCases = []crashCase{
 		sample:   5,
 	},
 	{
+		name:   "rolling",
+		setUp:  func(p *project) { p.write("compose.yaml", rollingFile("1")) },
+		change: func(p *project) { p.write("compose.yaml", rollingFile("2")) },
+		serves: func(p *project, changed bool) {
+			want := map[bool]string{false: "1\n", true: "2\n"}[changed]
+			for _, port := range []string{"18098", "18099"} {
+				if _, body, _, err := get("http://127.0.0.1:" + port + "/"); err != nil || body != want {
+					p.t.Errorf("port %s: %q, %v", port, body, err)
+				}
+			}
+		},
+		sample: 4,
+	},
+	{
 		name: "shop",
 		setUp: func(p *project) {
 			if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(p.t), "examples", "shop"))); err != nil {

@@ -26,6 +26,14 @@ services:
 ` + deploy
 }
 
+// rollingFile is two containers that are replaced one after the other, each by one that is started beside it.
+func rollingFile(version string) string {
+	return webFile(version, `"18098-18099:80"`, `
+      replicas: 2
+      update_config: {order: start-first, monitor: 100ms}
+`)
+}
+
 // pythonFile is webFile with another image, which takes longer to be ready.
 func pythonFile(version, ports, deploy string) string {
 	return `
