@@ -53,6 +53,7 @@ const (
 	netconfIndex  = 1 // NETCONFA_IFINDEX, linux/netconf.h
 )
 
+// openAlarm begins to queue what happens.
 func (d *Driver) openAlarm() (err error) {
 	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}}
 	defer func() {
@@ -82,6 +83,11 @@ func (d *Driver) openAlarm() (err error) {
 	}
 	a.deaf = !mayHear()
 	d.alarm = a
+	return nil
+}
+
+// run drains whenever something happens, from now on.
+func (a *alarm) run() {
 	for _, wait := range []func() error{
 		func() error { return watch.Readable(a.routes.file) },
 		func() error { return watch.Readable(a.rules.file) },
@@ -93,7 +99,6 @@ func (d *Driver) openAlarm() (err error) {
 			}
 		})
 	}
-	return nil
 }
 
 // mayHear says whether this process has CAP_NET_BROADCAST, without which a socket hears of no namespace but its own

@@ -123,6 +123,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		d.Close(ctx)
 		return nil, err
 	}
+	d.alarm.run() // nobody else has had d before this
 	return d, nil
 }
 
