@@ -98,7 +98,7 @@ services:
 		r.perMonitor = used(t, monitors...).memory / n
 		watch := time.Duration(shortOrLong(2, 60)) * time.Second
 		time.Sleep(watch) // being idle is what is measured
-		r.idle = (used(t, everybody...).processor - quiet.processor) * time.Minute / watch
+		r.idle = time.Duration(float64(used(t, everybody...).processor-quiet.processor) * float64(time.Minute) / float64(watch))
 		r.down, r.downWork = timed("down", "--timeout", "0")
 		h.settled(t)
 		rows = append(rows, r)
@@ -106,7 +106,8 @@ services:
 			n, r.up.Round(time.Millisecond), r.upDaemon, r.again.Round(time.Millisecond), r.down.Round(time.Millisecond), r.downWork, r.daemon.memory, r.perMonitor, r.idle)
 	}
 	first, last := rows[0], rows[len(rows)-1]
-	// Three times as many may cost three times as much; the clock ticks are coarse and the machine has other work.
+	// Three times as many may cost three times as much; the clock ticks are coarse. By the processor's time and not by the wall's: the machine has
+	// other work.
 	linear := func(what string, a, b time.Duration) {
 		t.Helper()
 		if b > a*9/2+200*time.Millisecond {
@@ -115,9 +116,6 @@ services:
 	}
 	linear("the daemon's processor time of up", first.upDaemon, last.upDaemon)
 	linear("the daemon's processor time of down", first.downWork, last.downWork)
-	linear("up", first.up, last.up)
-	linear("up with nothing to do", first.again, last.again)
-	linear("down", first.down, last.down)
 	if first.daemon.memory*9/2 < last.daemon.memory {
 		t.Errorf("the daemon holds %d kB with %d containers and %d kB with %d", first.daemon.memory, first.n, last.daemon.memory, last.n)
 	}
