@@ -47,6 +47,10 @@ test-vm: build testimages ## Run what depends on the kernel in virtual machines,
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid ./runtime ./runtime/cgroup ./runtime/monitor './internal/e2e:^TestSmoke$$'
 
+.PHONY: fuzz
+fuzz: ## Run each fuzz target of the file language for FUZZTIME (10m)
+	.ci/fuzz
+
 .PHONY: packages
 packages: ## Install the Debian packages that tests use (only what is missing)
 	@.ci/packages
