@@ -81,7 +81,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, st, mine)
+		d.configs.put(c.ID, &st, mine)
 	}
 	return State{ID: c.ID, Status: Created, Labels: mine.Labels, CreatedAt: mine.CreatedAt, Config: mine}, nil
 }
@@ -184,5 +184,7 @@ func (d *Driver) remove(ctx context.Context, id string) error {
 		return err
 	}
 	d.configs.forget(id)
+	d.runs.forget(id)
+	d.statuses.forget(id)
 	return nil
 }

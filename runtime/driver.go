@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/initprog"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // Options of a Driver. The zero value of each field but Roots is right for most.
@@ -36,18 +37,20 @@ type Options struct {
 //
 // Lock order: a container's id lock, then mu.
 type Driver struct {
-	roots   roots.Roots
-	boot    string // this boot of the host, see record.go
-	cgroups *cgroup.Parent
-	init    *os.File // the init program, sealed
-	ids     idLocks
-	hub     hub
-	tell    func(string) // Options.Notice
-	hints   watch.Hub
-	losses  losses
-	guard   *guard
-	configs configCache
-	filters filterCache
+	roots    roots.Roots
+	boot     string // this boot of the host, see record.go
+	cgroups  *cgroup.Parent
+	init     *os.File // the init program, sealed
+	ids      idLocks
+	hub      hub
+	tell     func(string) // Options.Notice
+	hints    watch.Hub
+	losses   losses
+	guard    *guard
+	configs  recordCache[Config]
+	runs     recordCache[run]
+	statuses recordCache[proto.Status]
+	filters  filterCache
 
 	mu     sync.Mutex
 	lives  map[string]*live

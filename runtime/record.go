@@ -67,16 +67,62 @@ func notFound(id string) error {
 	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container %.12s", id))
 }
 
-// configCache saves reading and decoding config.json, which never changes while it is the same file.
-type configCache struct {
+// recordCache saves reading and decoding the record that each container has of one kind. All are replaced by renaming: a record is the same while it is
+// the same file.
+type recordCache[T any] struct {
 	mu sync.Mutex
-	m  map[string]cachedConfig
+	m  map[string]cachedRecord[T]
 }
 
-type cachedConfig struct {
+type cachedRecord[T any] struct {
 	ino   uint64
+	size  int64
 	mtime unix.Timespec
-	c     *Config
+	value *T
+}
+
+// get is the record of id in the file of which st is the stat; nil when it is not known.
+func (rc *recordCache[T]) get(id string, st *unix.Stat_t) *T {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	if have, ok := rc.m[id]; ok && have.ino == st.Ino && have.size == st.Size && have.mtime == st.Mtim {
+		return have.value
+	}
+	return nil
+}
+
+func (rc *recordCache[T]) put(id string, st *unix.Stat_t, value *T) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	if rc.m == nil {
+		rc.m = map[string]cachedRecord[T]{}
+	}
+	rc.m[id] = cachedRecord[T]{st.Ino, st.Size, st.Mtim, value}
+}
+
+func (rc *recordCache[T]) forget(id string) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	delete(rc.m, id)
+}
+
+// read is the record of id at path. The result is shared: read only. The error is a *fs.PathError when the file cannot be read.
+func (rc *recordCache[T]) read(id, path string) (*T, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		rc.forget(id)
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if have := rc.get(id, &st); have != nil {
+		return have, nil
+	}
+	// A file that is put there from here on has another stat: what is read is never taken for an older one.
+	value := new(T)
+	if err := readJSON(path, value); err != nil {
+		return nil, err
+	}
+	rc.put(id, &st, value)
+	return value, nil
 }
 
 // config reads the record of id. ErrNotFound when there is none. The result is shared: read only.
@@ -85,47 +131,16 @@ func (d *Driver) config(id string) (*Config, error) {
 		return nil, err
 	}
 	path := d.stateDir(id, configName)
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		if err == unix.ENOENT || err == unix.ENOTDIR {
-			d.configs.forget(id)
-			return nil, notFound(id)
-		}
-		return nil, fmt.Errorf("cannot read container %.12s: stat %s: %w", id, path, err)
-	}
-	d.configs.mu.Lock()
-	have, ok := d.configs.m[id]
-	d.configs.mu.Unlock()
-	if ok && have.ino == st.Ino && have.mtime == st.Mtim {
-		return have.c, nil
-	}
-	c := new(Config)
-	if err := readJSON(path, c); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, notFound(id)
-		}
+	c, err := d.configs.read(id, path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return nil, notFound(id)
+	case err != nil:
 		return nil, fmt.Errorf("cannot read container %.12s: %w", id, err)
-	}
-	if c.ID != id || c.Spec == nil {
+	case c.ID != id || c.Spec == nil:
 		return nil, fmt.Errorf("cannot read container %.12s: %s: %w: %q", id, path, errForeign, c.ID)
 	}
-	d.configs.put(id, st, c)
 	return c, nil
-}
-
-func (cc *configCache) put(id string, st unix.Stat_t, c *Config) {
-	cc.mu.Lock()
-	defer cc.mu.Unlock()
-	if cc.m == nil {
-		cc.m = map[string]cachedConfig{}
-	}
-	cc.m[id] = cachedConfig{st.Ino, st.Mtim, c}
-}
-
-func (cc *configCache) forget(id string) {
-	cc.mu.Lock()
-	defer cc.mu.Unlock()
-	delete(cc.m, id)
 }
 
 // readExit reads exit.json. fs.ErrNotExist when there is none.
@@ -150,16 +165,13 @@ func fromProto(e *proto.Exit) *Exit {
 	return &x
 }
 
-// readStatus reads status.json. fs.ErrNotExist when there is none.
+// readStatus reads status.json. fs.ErrNotExist when there is none. The result is shared: read only.
 func (d *Driver) readStatus(id string) (*proto.Status, error) {
-	s := new(proto.Status)
-	return s, readJSON(d.runDir(id, proto.StatusName), s)
+	return d.statuses.read(id, d.runDir(id, proto.StatusName))
 }
 
-func (d *Driver) readRun(id string) (*run, error) {
-	r := new(run)
-	return r, readJSON(d.stateDir(id, runName), r)
-}
+// readRun reads run.json. fs.ErrNotExist when there is none. The result is shared: read only.
+func (d *Driver) readRun(id string) (*run, error) { return d.runs.read(id, d.stateDir(id, runName)) }
 
 func (d *Driver) writeRun(id string, r *run) error {
 	b, err := json.Marshal(r)

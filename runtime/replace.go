@@ -50,7 +50,7 @@ func (d *Driver) Replace(ctx context.Context, c Config) error {
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, st, mine)
+		d.configs.put(c.ID, &st, mine)
 	}
 	return nil
 }
