@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/dotenv"
+	"github.com/stackrun/stack/spec/redact"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -106,7 +107,7 @@ func (l *locator) locate() *Location {
 			}
 		}
 	}
-	if len(loc.Files) == 0 {
+	if len(loc.Files) == 0 && !l.list.HasErrors() {
 		l.err(CodeNoFile, nil, "no "+strings.Join(defaultFiles, ", ")+" in "+l.searchDir()+" or above", "name a file with -f")
 	}
 	return loc
@@ -131,7 +132,11 @@ func (l *locator) files() []string {
 	if len(names) > 0 {
 		var out []string
 		for _, f := range names {
-			if f != Stdin {
+			switch {
+			case isRemote(f):
+				l.at(diag.Error, CodeRefused, diag.Pos{File: redact.URLs(f)}, "-f and COMPOSE_FILE take local files", "include it from one: include: ["+redact.URLs(f)+"]")
+				continue
+			case f != Stdin:
 				f = absolute(l.Cwd, f, l.env["HOME"])
 			}
 			out = append(out, f)
