@@ -72,7 +72,7 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 	switch {
 	case errors.As(err, &not):
 		return fmt.Errorf("%w%s", err, e.evidence(ctx, c, last))
-	case err != nil && ctx.Err() != nil && !errors.Is(err, context.Canceled): // it has taken too long
+	case err != nil && ctx.Err() != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errProven): // it has taken too long
 		if s, known := e.group.Status(c.ID); known {
 			last = s // with the probes since its last change
 		}

@@ -46,6 +46,7 @@ func newUpCommand(a *app) *cobra.Command {
 		Short: "Create and start the project, and follow its output",
 		Long: `Makes the host equal to the Compose file: pulls images, makes networks and volumes, creates and starts
 containers in the order of their dependencies, and changes only what differs from the file.
+Services with deploy.update_config are replaced in turns, as that says.
 
 Without -d or --wait it then follows the containers' output. Ctrl-C stops them; a second Ctrl-C kills them.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
