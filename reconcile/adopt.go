@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -49,9 +51,45 @@ func (e *Engine) adopt(ctx context.Context) error {
 				return err
 			}
 		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && !c.spare && policyDecides(c, records[c.project]):
+			if r := records[c.project]; r != nil && r.Pass != nil {
+				// The command that was cut short may be what has ended it, to make it anew: its policy comes after that.
+				e.postpone(c)
+				continue
+			}
 			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
 		default:
 			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		}
+	}
+	return nil
+}
+
+// postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.
+func (e *Engine) postpone(c *container) {
+	e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.postponed == nil {
+		e.postponed = map[string][]string{}
+	}
+	e.postponed[c.project] = append(e.postponed[c.project], c.ID)
+}
+
+// leaveToPolicies is for the containers of project that adopt has postponed and that still do not run.
+// Precondition: the project's turn is held, and r has no Pass.
+func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Record) error {
+	e.mu.Lock()
+	ids := e.postponed[project]
+	delete(e.postponed, project)
+	e.mu.Unlock()
+	for _, id := range ids {
+		c, err := e.container(ctx, id)
+		switch {
+		case errors.Is(err, errdefs.ErrNotFound): // made anew
+		case err != nil:
+			return err
+		case c.Status == runtime.Stopped && c.Exit != nil && policyDecides(c, r):
+			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
 		}
 	}
 	return nil

@@ -64,14 +64,15 @@ type Engine struct {
 
 	wishes sync.Mutex // held while a record is changed
 
-	mu       sync.Mutex
-	names    map[string]named             // of supervised containers, for their events
-	unmended map[string]bool              // containers that could not be mended as they run
-	shared   map[string]bool              // containers in whose pid or ipc namespace others live, or have lived
-	attached map[string]bool              // containers whose end a Run takes care of
-	times    map[string]startTimes        // of containers that this Engine has started, by id
-	restarts map[string]Restarted         // by id: what events have told
-	started  map[[2]string]*history.Start // by project and container, of this Engine's passes
+	mu        sync.Mutex
+	names     map[string]named             // of supervised containers, for their events
+	unmended  map[string]bool              // containers that could not be mended as they run
+	shared    map[string]bool              // containers in whose pid or ipc namespace others live, or have lived
+	attached  map[string]bool              // containers whose end a Run takes care of
+	postponed map[string][]string          // by project: containers that are their policy's once the command that was cut short has ended
+	times     map[string]startTimes        // of containers that this Engine has started, by id
+	restarts  map[string]Restarted         // by id: what events have told
+	started   map[[2]string]*history.Start // by project and container, of this Engine's passes
 }
 
 // named is how a container is known to users.

@@ -44,6 +44,9 @@ func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.D
 		}
 	}
 	if err == nil && r != nil {
+		err = e.leaveToPolicies(ctx, project, r)
+	}
+	if err == nil && r != nil {
 		next, err = e.healOnce(ctx, project, r, k)
 	}
 	if err == nil || ctx.Err() != nil {

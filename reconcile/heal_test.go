@@ -533,3 +533,61 @@ func TestAnIdleLoopDoesNothing(t *testing.T) {
 		}
 	})
 }
+
+// An update stops a container to make it anew, and the daemon dies: the old one is not started once more by its policy before that. One
+// that the command has nothing to do with is its policy's, afterwards.
+func TestAPolicyWaitsForTheCommandThatWasCutShort(t *testing.T) {
+	run(t, func(b *bench) {
+		always := func(s *spec.Service) { s.Restart.Name = "always" }
+		db, side := service("db", always), service("side", always)
+		b.up(project(db, side), reconcile.UpOptions{})
+		b.heal()
+		dead := false
+		b.host.Fault = func(op string, after bool) error {
+			if after && strings.HasPrefix(op, "Containers.Stop") {
+				// The other one ends by itself in the same moment.
+				if !dead {
+					if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-side-1"].ID, unix.SIGTERM); err != nil {
+						t.Error(err)
+					}
+				}
+				dead = true
+			}
+			if dead && !strings.HasPrefix(op, "Containers.Kill") {
+				return errors.New("cut")
+			}
+			return nil
+		}
+		b.store.Dead = func() bool { return dead }
+		newer := service("db", always, func(s *spec.Service) {
+			s.Environment["LEVEL"] = "2"
+			s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
+		})
+		_ = b.engine.Up(b.Context(), project(newer, side), reconcile.UpOptions{Services: []string{"db"}}, nil) // it is cut
+		b.shut()
+		b.store.Dead = nil
+		b.host.Fault = func(op string, after bool) error {
+			if !after && strings.HasPrefix(op, "Volumes.Create") {
+				time.Sleep(time.Second) // longer than the policy waits
+			}
+			return nil
+		}
+		if err := b.host.Set().Volumes.Delete(b.Context(), "shop_data"); err != nil {
+			t.Fatal(err)
+		}
+		before := len(b.host.Ops())
+		b.boot()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		b.same("running", b.running(), "db-1 side-1")
+		starts := 0
+		for _, op := range b.host.Ops()[before:] {
+			if strings.HasPrefix(op, "Containers.Start") {
+				starts++
+			}
+		}
+		if starts != 2 {
+			t.Errorf("%d starts, expected one of each: %q", starts, b.host.Ops()[before:])
+		}
+	})
+}
