@@ -34,6 +34,9 @@ has edited, is refused.`,
 		Annotations: map[string]string{noProject: "true"},
 		RunE:        func(cmd *cobra.Command, args []string) error { return a.apply(cmd.Context(), f, args[0]) },
 	}
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault // files
+	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.wait, "wait", false, "Return when everything runs and is healthy")
 	flags.IntVar(&f.waitTimeout, "wait-timeout", 0, "With --wait: give up after this many seconds")

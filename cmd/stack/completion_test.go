@@ -16,6 +16,9 @@ func TestCompletion(t *testing.T) {
 		"__complete restart w":  "batch db web :4",
 		"__complete plan ":      "batch db web :4",
 		"__complete drift ":     ":4",
+		"__complete why ":       "batch db web :4",
+		"__complete apply ":     ":0",
+		"__complete rollback ":  ":4",
 		"__complete version ":   ":4",
 		"__complete completion": "completion",
 	} {
