@@ -209,7 +209,6 @@ func TestEveryWantReachesADriver(t *testing.T) {
 	reasons := map[string]string{
 		"Image":             "resolved and pulled by reference, in performer.create and Engine.pull",
 		"Platform":          "likewise",
-		"Expose[]":          "documentation: containers on one network reach each other's ports anyway",
 		"Mounts[].Labels.*": "of the anonymous volume, in performer.create",
 		"Tmpfs[].Type":      "it is tmpfs by its place",
 		"Tmpfs[].Source":    "a tmpfs has none",
