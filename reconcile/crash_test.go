@@ -3,13 +3,17 @@ package reconcile_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
@@ -255,4 +259,85 @@ func TestARecreateOfWhatHasStartedMeanwhile(t *testing.T) {
 			t.Errorf("got %v", b.rows("shop"))
 		}
 	})
+}
+
+// TestRandomDamageConverges: whatever happened to a random project while no daemon was there, and in which order, the next daemon and an up
+// of the same file make it what it was; then nothing is left to do, and down leaves nothing.
+func TestRandomDamageConverges(t *testing.T) {
+	seeds := uint64(25)
+	if os.Getenv("STACK_TEST_LONG") != "" {
+		seeds = 1000
+	}
+	for seed := range seeds {
+		var ends []string
+		for order := range 2 {
+			run(t, func(b *bench) {
+				r := rand.New(rand.NewPCG(seed, 2))
+				p := randomProject(r)
+				b.up(p, reconcile.UpOptions{})
+				rows := b.rows("shop")
+				b.shut()
+				damage := randomDamage(b, r, rows)
+				if order == 1 {
+					slices.Reverse(damage)
+				}
+				for _, do := range damage {
+					do()
+				}
+				b.boot()
+				b.up(p, reconcile.UpOptions{})
+				b.heal()
+				if ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) }); len(ops) > 0 {
+					b.Errorf("seed %d: another up does %v", seed, ops)
+				}
+				ends = append(ends, b.running())
+				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
+					b.Fatal(err)
+				}
+				if left := b.host.Left(); len(left) > 0 {
+					b.Errorf("seed %d: left %v", seed, left)
+				}
+			})
+			if t.Failed() {
+				return
+			}
+		}
+		if ends[0] != ends[1] {
+			t.Fatalf("seed %d: in one order %q runs, in the other %q", seed, ends[0], ends[1])
+		}
+	}
+}
+
+// randomDamage is what other hands, and containers themselves, do to a project.
+func randomDamage(b *bench, r *rand.Rand, rows map[string]reconcile.Container) (damage []func()) {
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		id := rows[name].ID
+		kill := func(sig unix.Signal) func() {
+			return func() { _ = b.host.Set().Containers.Kill(b.Context(), id, sig) } // it may be gone, by the other damage
+		}
+		lasting := r.IntN(2) == 0
+		switch r.IntN(8) {
+		case 0:
+			damage = append(damage, kill(unix.SIGKILL))
+		case 1:
+			damage = append(damage, kill(unix.SIGTERM))
+		case 2:
+			damage = append(damage, func() { b.host.RemoveContainer(id) })
+		case 3:
+			damage = append(damage, func() { b.host.RemoveSandbox(id) })
+		case 4:
+			damage = append(damage, func() { b.host.DamageContainer(id, "its cgroup is gone", lasting) })
+		}
+	}
+	for _, do := range []func(){
+		func() { b.host.DamageNetwork("shop_default", "its bridge is gone") },
+		func() { b.host.RemoveNetwork("shop_default") },
+		func() { b.host.DamageVolume("shop_data", "its directory is gone") },
+		func() { b.host.RemoveVolume("shop_data") },
+	} {
+		if r.IntN(4) == 0 {
+			damage = append(damage, do)
+		}
+	}
+	return damage
 }
