@@ -82,7 +82,7 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	}
 	switch {
 	case c.variables:
-		return a.writeVariables(ctx)
+		return a.writeVariables(ctx, c.showSecrets)
 	case c.noInterpolate:
 		return a.writeUninterpolated(ctx, c)
 	case c.explain != "":
@@ -196,7 +196,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 }
 
 // writeVariables lists what the files refer to, before anything is put in their place.
-func (a *app) writeVariables(ctx context.Context) error {
+func (a *app) writeVariables(ctx context.Context, showSecrets bool) error {
 	in, err := a.input()
 	if err != nil {
 		return err
@@ -208,6 +208,11 @@ func (a *app) writeVariables(ctx context.Context) error {
 	t := tabwriter.NewWriter(a.out, 20, 1, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
 	for _, v := range list {
+		for _, text := range []*string{&v.Default, &v.Alternate} {
+			if !showSecrets && *text != "" && (redact.Name(v.Name) || redact.Value(*text)) {
+				*text = redact.Hidden
+			}
+		}
 		fmt.Fprintf(t, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
 	}
 	return t.Flush()

@@ -174,6 +174,11 @@ services:
 		}
 	}
 	wants(t, "config", shown, "DB_PASSWORD: ${HIDDEN:?use --show-secrets}", "DB_PASSWORD_FILE: /run/secrets/db", `EMPTY_TOKEN: ""`, "USER: me", "auth.rule: Host", "--token=${HIDDEN:?")
+	u.write("defaults.yaml", "services: {a: {image: \"x:${TAG:-1}\", user: \"${API_TOKEN:-hunter2}\"}}")
+	_, variables, _ := u.run("-f " + filepath.Join(u.dir, "defaults.yaml") + " config --variables")
+	if strings.Contains(variables, "hunter2") || !strings.Contains(variables, "(hidden)") {
+		t.Errorf("config --variables shows a secret: %s", variables)
+	}
 	_, environment, _ := u.run("config --environment")
 	wants(t, "--environment", environment, "REDIS_PASSWORD=(hidden)")
 	if strings.Contains(environment, "s3cret") {
