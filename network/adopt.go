@@ -134,6 +134,6 @@ func (d *Driver) adoptDNS(s *sandbox) error {
 	if err != nil {
 		return err
 	}
-	s.server = dns.Serve(socks, d.view(s.rec))
+	s.server = d.serveDNS(s.rec, socks)
 	return nil
 }

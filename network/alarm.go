@@ -69,10 +69,9 @@ func (d *Driver) openAlarm() (err error) {
 	if a.rules, err = listenNetlink(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err != nil {
 		return err
 	}
-	if a.files, err = watch.OpenFiles(); err != nil {
-		return err
-	}
-	if err = a.files.Add(d.roots.InRun("netns"), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF); err != nil {
+	a.files, _ = watch.OpenFiles() // without: the host is looked at each time, and Watch says why it cannot
+	err = a.files.Add(d.roots.InRun("netns"), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
+	if err != nil && a.files.Blind() == nil {
 		return err
 	}
 	if a.mounts, err = watch.OpenPolls(); err != nil {

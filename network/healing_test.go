@@ -20,6 +20,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/nft"
 )
 
@@ -187,6 +188,25 @@ func tables(name string, family nf.TableFamily, f func(c *nf.Conn, t *nf.Table) 
 	return c.Flush()
 }
 
+// shutListener makes the listening socket of this process at a stop to listen, as `ss --kill` does to one of any process.
+func shutListener(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	for fd := range 4096 {
+		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		if err != nil || listens == 0 {
+			continue
+		}
+		name, err := unix.Getsockname(fd)
+		if in, ok := name.(*unix.SockaddrInet4); err == nil && ok && netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)) == at {
+			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("nobody listens at %s", at)
+}
+
 // TestHealing: each piece that other hands take away is named, hinted, and put back while the container runs on.
 func TestHealing(t *testing.T) {
 	p := newPatient(t)
@@ -195,35 +215,38 @@ func TestHealing(t *testing.T) {
 	gateway4 := netip.PrefixFrom(ep.Gateway4, ep.Addr4.Bits())
 	gateway6 := netip.PrefixFrom(ep.Gateway6, ep.Addr6.Bits())
 	firewall := func(f func(c *nf.Conn, table *nf.Table) error) func() {
-		return func() { t.Helper(); ok(t, tables(nft.TableName(p.instance), nf.TableFamilyINet, f)) }
+		return func() { p.t.Helper(); ok(p.t, tables(nft.TableName(p.instance), nf.TableFamilyINet, f)) }
 	}
 	dnsTable := func(f func(c *nf.Conn, table *nf.Table) error) func() {
 		return func() {
-			t.Helper()
+			p.t.Helper()
 			p.inside(func() error { return tables(nft.DNSTable, nf.TableFamilyIPv4, f) })
 		}
 	}
-	sysctl := func(name, value string) func() { return func() { t.Helper(); ok(t, writeSysctl(name, value)) } }
+	sysctl := func(name, value string) func() { return func() { p.t.Helper(); ok(p.t, writeSysctl(name, value)) } }
 	drop := []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	for _, c := range []struct {
 		name             string
 		damage           func()
 		network, sandbox string // what is in the problem of each; "" = it has none
 	}{
-		{"bridge removed", func() { ok(t, netlink.LinkDel(link(t, p.bridge))) }, "link " + p.bridge + " is gone", "is not on the bridge"},
-		{"bridge down", func() { ok(t, netlink.LinkSetDown(link(t, p.bridge))) }, "link " + p.bridge + " is down", ""},
+		{"bridge removed", func() { ok(p.t, netlink.LinkDel(link(p.t, p.bridge))) }, "link " + p.bridge + " is gone", "is not on the bridge"},
+		{"bridge down", func() { ok(p.t, netlink.LinkSetDown(link(p.t, p.bridge))) }, "link " + p.bridge + " is down", ""},
 		{"bridge renamed", func() {
-			ok(t, netlink.LinkSetDown(link(t, p.bridge)))
-			ok(t, netlink.LinkSetName(link(t, p.bridge), "elsewhere"))
+			ok(p.t, netlink.LinkSetDown(link(p.t, p.bridge)))
+			ok(p.t, netlink.LinkSetName(link(p.t, p.bridge), "elsewhere"))
 		},
 			"link " + p.bridge + " is gone", "is not on the bridge"},
-		{"bridge address removed", func() { ok(t, delAddr(p.bridge, gateway4)) }, "has lost the address " + ep.Gateway4.String(), ""},
-		{"bridge IPv6 address removed", func() { ok(t, delAddr(p.bridge, gateway6)) }, "has lost the address " + ep.Gateway6.String(), ""},
-		{"host route removed", func() { ok(t, delRoutes(p.bridge, func(netlink.Route) bool { return true })) }, "the host has no route to " + gateway4.Masked().String(), ""},
-		{"veth removed on the host", func() { ok(t, netlink.LinkDel(link(t, veth))) }, "", `its interface on network "n" is gone`},
-		{"veth down on the host", func() { ok(t, netlink.LinkSetDown(link(t, veth))) }, "", "is down on the host's side"},
-		{"veth taken from the bridge", func() { ok(t, netlink.LinkSetNoMaster(link(t, veth))) }, "", "is not on the bridge"},
-		{"veth renamed on the host", func() { ok(t, netlink.LinkSetDown(link(t, veth))); ok(t, netlink.LinkSetName(link(t, veth), "other0")) }, "", `its interface on network "n" is gone`},
+		{"bridge address removed", func() { ok(p.t, delAddr(p.bridge, gateway4)) }, "has lost the address " + ep.Gateway4.String(), ""},
+		{"bridge IPv6 address removed", func() { ok(p.t, delAddr(p.bridge, gateway6)) }, "has lost the address " + ep.Gateway6.String(), ""},
+		{"host route removed", func() { ok(p.t, delRoutes(p.bridge, func(netlink.Route) bool { return true })) }, "the host has no route to " + gateway4.Masked().String(), ""},
+		{"veth removed on the host", func() { ok(p.t, netlink.LinkDel(link(p.t, veth))) }, "", `its interface on network "n" is gone`},
+		{"veth down on the host", func() { ok(p.t, netlink.LinkSetDown(link(p.t, veth))) }, "", "is down on the host's side"},
+		{"veth taken from the bridge", func() { ok(p.t, netlink.LinkSetNoMaster(link(p.t, veth))) }, "", "is not on the bridge"},
+		{"veth renamed on the host", func() {
+			ok(p.t, netlink.LinkSetDown(link(p.t, veth)))
+			ok(p.t, netlink.LinkSetName(link(p.t, veth), "other0"))
+		}, "", `its interface on network "n" is gone`},
 		{"interface removed inside", func() { p.inside(func() error { return with("eth0", netlink.LinkDel) }) }, "", "is gone"},
 		{"interface down inside", func() { p.inside(func() error { return with("eth0", netlink.LinkSetDown) }) }, "", "its interface eth0 is down"},
 		{"interface renamed inside", func() {
@@ -245,18 +268,27 @@ func TestHealing(t *testing.T) {
 			}
 			return c.DelRule(rules[2])
 		}), "", "port 53 does not lead to its DNS server"},
+		{"DNS socket destroyed", func() {
+			shutListener(p.t, netip.AddrPortFrom(dns.Addr, p.sandboxes["web"].server.Port()))
+			// The server hears of it, and not we.
+			harness.Eventually(p.t, 5*time.Second, "the server knows", func() bool {
+				p.Driver.mu.Lock()
+				defer p.Driver.mu.Unlock()
+				return p.sandboxes["web"].server.Broken()
+			})
+		}, "", "its DNS server has lost its socket"},
 		{"firewall table removed", firewall(func(c *nf.Conn, table *nf.Table) error { c.DelTable(table); return nil }), "the firewall does not know " + p.bridge, "port 8080/tcp is not forwarded"},
 		{"ruleset flushed", func() {
 			c, err := nf.New()
-			ok(t, err)
+			ok(p.t, err)
 			c.FlushRuleset()
-			ok(t, c.Flush())
+			ok(p.t, c.Flush())
 		}, "the firewall does not know " + p.bridge, "port 8080/tcp is not forwarded"},
 		{"firewall table dormant", func() {
-			nft := harness.Tool(t, "nft") // the library sends no flags
+			nft := harness.Tool(p.t, "nft") // the library sends no flags
 			out, err := exec.Command(nft, "add table inet stack-"+p.instance+" { flags dormant; }").CombinedOutput()
 			if err != nil {
-				t.Errorf("nft: %v: %s", err, out)
+				p.t.Errorf("nft: %v: %s", err, out)
 			}
 		}, "its flags were changed", ""},
 		{"firewall chain flushed", firewall(func(c *nf.Conn, table *nf.Table) error {
@@ -308,8 +340,8 @@ func TestHealing(t *testing.T) {
 		{"IPv6 forwarding off", sysctl("net/ipv6/conf/all/forwarding", "0"), "sysctl net.ipv6.conf.all.forwarding is 0, set was 1", ""},
 		{"route_localnet off", sysctl("net/ipv4/conf/"+p.bridge+"/route_localnet", "0"), "route_localnet is 0, set was 1", ""},
 		{"router advertisements heard", sysctl("net/ipv6/conf/"+p.bridge+"/accept_ra", "1"), "accept_ra is 1, set was 0", ""},
-		{"namespace unmounted", func() { ok(t, unix.Unmount(p.web.Path, unix.MNT_DETACH)) }, "", "its network namespace is gone"},
-		{"namespace unmounted and its file removed", func() { ok(t, unix.Unmount(p.web.Path, unix.MNT_DETACH)); ok(t, os.Remove(p.web.Path)) }, "", "its network namespace is gone"},
+		{"namespace unmounted", func() { ok(p.t, unix.Unmount(p.web.Path, unix.MNT_DETACH)) }, "", "its network namespace is gone"},
+		{"namespace unmounted and its file removed", func() { ok(p.t, unix.Unmount(p.web.Path, unix.MNT_DETACH)); ok(p.t, os.Remove(p.web.Path)) }, "", "its network namespace is gone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p.t, p.web.t, p.other.t = t, t, t

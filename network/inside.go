@@ -194,6 +194,9 @@ func (d *Driver) dnsProblem(s *sandbox) (string, error) {
 	if server == nil {
 		return "its DNS server does not run: " + held, nil
 	}
+	if server.Broken() {
+		return "its DNS server has lost its socket", nil
+	}
 	port := server.Port()
 	ok, err := nft.RedirectsDNS(dns.Addr, port, port)
 	if err == nil && !ok {

@@ -260,6 +260,10 @@ func (d *Driver) mendDNS(s *sandbox, ns *os.File) error {
 	}
 	d.mu.Lock()
 	server := s.server
+	if server != nil && server.Broken() {
+		defer server.Close()
+		s.server, server = nil, nil
+	}
 	d.mu.Unlock()
 	var socks *dns.Sockets
 	err := netns.In(ns, func() (err error) {
@@ -276,7 +280,7 @@ func (d *Driver) mendDNS(s *sandbox, ns *os.File) error {
 	if err != nil || socks == nil {
 		return err
 	}
-	server = dns.Serve(socks, d.view(s.rec))
+	server = d.serveDNS(s.rec, socks)
 	d.mu.Lock()
 	s.server, s.held = server, ""
 	d.mu.Unlock()

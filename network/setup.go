@@ -166,7 +166,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	failpoint.Hit("network.setup.namespace")
 	undo.Add(func() { netns.Unbind(path) })
 	if socks != nil {
-		s.server = dns.Serve(socks, d.view(s.rec))
+		s.server = d.serveDNS(s.rec, socks)
 	}
 	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
 		return nil, err
@@ -471,4 +471,12 @@ func listenDNS(fresh bool) (*dns.Sockets, error) {
 		return nil, err
 	}
 	return socks, nil
+}
+
+// serveDNS answers the container of r on socks.
+func (d *Driver) serveDNS(r sandboxRecord, socks *dns.Sockets) *dns.Server {
+	return dns.Serve(socks, d.view(r), func() {
+		d.alarm.lookAgain(r.Config.ContainerID)
+		d.hints.Give()
+	})
 }

@@ -93,10 +93,7 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 			return nil, fmt.Errorf("cannot make the directory of containers: %w", err)
 		}
 	}
-	if err := d.openLosses(); err != nil {
-		d.init.Close()
-		return nil, err
-	}
+	d.openLosses()
 	if err := d.openGuard(); err != nil {
 		d.losses.files.Close()
 		d.init.Close()

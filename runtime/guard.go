@@ -49,14 +49,12 @@ const (
 func (d *Driver) openGuard() error {
 	g := &guard{d: d, wards: map[string]*ward{}, readers: map[string]map[string]bool{}}
 	var err error
-	if g.files, err = watch.OpenFiles(); err != nil {
-		return err
-	}
+	g.files, _ = watch.OpenFiles() // without: every container is looked at each time, and Watch says why it cannot
 	if g.mounts, err = watch.OpenPolls(); err != nil {
 		g.files.Close()
 		return err
 	}
-	if err := g.files.Add(d.stateDir(), recordEvents); err != nil {
+	if err := g.files.Add(d.stateDir(), recordEvents); err != nil && g.files.Blind() == nil {
 		g.close()
 		return err
 	}

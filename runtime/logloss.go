@@ -29,14 +29,10 @@ func (l *losses) news(id, text string) bool {
 	return before != text
 }
 
-func (d *Driver) openLosses() error {
-	files, err := watch.OpenFiles()
-	if err != nil {
-		return err
-	}
-	d.losses.files, d.losses.told = files, map[string]string{}
+func (d *Driver) openLosses() {
+	d.losses.files, _ = watch.OpenFiles() // without, there are no events of it
+	d.losses.told = map[string]string{}
 	go d.followLosses()
-	return nil
 }
 
 // watchLosses listens to the status file of id, whose run directory is there. Without it (too many watches, inotify(7)) the state tells it still, and no event.

@@ -1,9 +1,18 @@
 package runtime
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
 
 // Watch delivers a coalesced hint when something of the containers may have been changed by other hands: the receiver looks at the Problem of
-// each in List. The channel is closed when ctx ends or the Driver is closed. Starts and exits are Events.
+// each in List. The channel is closed when ctx ends or the Driver is closed. Starts and exits are Events. ErrNotSupported when the
+// user has no inotify instance left; List says what is all the same.
 func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) {
+	if err := d.guard.files.Blind(); err != nil {
+		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot watch the containers: %w", err))
+	}
 	return d.hints.Subscribe(ctx), nil
 }

@@ -14,7 +14,8 @@ import (
 
 // Files watches files and directories, inotify(7). Safe for concurrent use.
 type Files struct {
-	f *os.File
+	f     *os.File
+	blind error // why there is no f
 
 	mu    sync.Mutex
 	paths map[int32]string // by watch descriptor
@@ -29,11 +30,13 @@ type FileEvent struct {
 	Overflow bool   // events were lost, of any file
 }
 
-// OpenFiles makes a Files that watches nothing yet.
+// OpenFiles makes a Files that watches nothing yet. With an error, which is that the user has too many of them
+// (/proc/sys/fs/inotify/max_user_instances), it is a Files all the same, to which nothing can be added: for who can do without.
 func OpenFiles() (*Files, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("cannot watch files: inotify_init1: %w", err)
+		err = fmt.Errorf("cannot watch files: inotify_init1 (see fs.inotify.max_user_instances): %w", err)
+		return &Files{blind: err}, err
 	}
 	return &Files{f: os.NewFile(uintptr(fd), "inotify"), paths: map[int32]string{}, wds: map[string]int32{}}, nil
 }
@@ -41,6 +44,9 @@ func OpenFiles() (*Files, error) {
 // Add watches path for the events of mask (unix.IN_…). Watching again changes the mask. fs.ErrNotExist when there is nothing
 // at path.
 func (w *Files) Add(path string, mask uint32) error {
+	if w.blind != nil {
+		return w.blind
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.control(func(fd int) error {
@@ -83,10 +89,21 @@ func (w *Files) Watches(path string) bool {
 }
 
 // Wait returns nil when there are events, or the error of a Files that was closed. It holds no thread.
-func (w *Files) Wait() error { return Readable(w.f) }
+func (w *Files) Wait() error {
+	if w.blind != nil {
+		return w.blind
+	}
+	return Readable(w.f)
+}
+
+// Blind is the error of OpenFiles.
+func (w *Files) Blind() error { return w.blind }
 
 // Drain calls f for every event that is there, and does not wait for more. f must not call methods of w.
 func (w *Files) Drain(f func(FileEvent)) {
+	if w.blind != nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	buf := make([]byte, 16<<10)
@@ -135,7 +152,12 @@ func control(file *os.File, f func(fd int) error) error {
 }
 
 // Close ends every watch and the Wait that is under way.
-func (w *Files) Close() error { return w.f.Close() }
+func (w *Files) Close() error {
+	if w.blind != nil {
+		return nil
+	}
+	return w.f.Close()
+}
 
 // Readable returns nil when f, opened non-blocking, has something to read or an exceptional condition (poll(2): POLLIN, POLLPRI, POLLERR), or
 // the error of a file that was closed. It waits in the Go runtime's poller and holds no thread.

@@ -107,3 +107,20 @@ func TestFiles(t *testing.T) {
 		t.Error("Add after Close is success")
 	}
 }
+
+// TestBlind: who has no inotify instance left has a Files that watches nothing.
+func TestBlind(t *testing.T) {
+	none := errors.New("none left")
+	w := &Files{blind: none}
+	if err := w.Add("/", unix.IN_CREATE); err != none {
+		t.Errorf("Add: %v", err)
+	}
+	if err := w.Wait(); err != none || w.Blind() != none || w.Watches("/") {
+		t.Errorf("Wait: %v", err)
+	}
+	w.Remove("/")
+	w.Drain(func(e FileEvent) { t.Errorf("%+v", e) })
+	if err := w.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,8 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	slots  chan struct{} // queries of this container that are under way outside
+	lost   func()
+	broken atomic.Bool
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -79,15 +82,18 @@ const (
 	maxOutside = 64
 )
 
-// Serve starts answering on s from v. It owns s from now on.
-func Serve(s *Sockets, v *View) *Server {
-	srv := &Server{view: v, socks: s, conns: map[net.Conn]struct{}{}, slots: make(chan struct{}, maxOutside)}
+// Serve starts answering on s from v. It owns s from now on. lost is called when it has become Broken.
+func Serve(s *Sockets, v *View, lost func()) *Server {
+	srv := &Server{view: v, socks: s, conns: map[net.Conn]struct{}{}, slots: make(chan struct{}, maxOutside), lost: lost}
 	srv.ctx, srv.cancel = context.WithCancel(context.Background())
 	srv.wg.Add(2)
 	go srv.serveUDP()
 	go srv.serveTCP()
 	return srv
 }
+
+// Broken says whether other hands have taken the server's listening socket from it.
+func (s *Server) Broken() bool { return s.broken.Load() }
 
 // Port is that of its Sockets.
 func (s *Server) Port() uint16 { return s.socks.Port() }
@@ -167,6 +173,11 @@ func (s *Server) serveTCP() {
 		c, err := s.socks.tcp.Accept()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if errors.Is(err, unix.EINVAL) { // it does not listen any more: SOCK_DESTROY, as by `ss --kill`
+				s.broken.Store(true)
+				s.lost()
 				return
 			}
 			// Out of descriptors, most likely: let others finish first.

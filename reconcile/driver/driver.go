@@ -86,8 +86,8 @@ type Networks interface {
 	Mend(ctx context.Context, c network.SandboxConfig, nsPath string) (network.Sandbox, error)
 	// Watch delivers coalesced hints that a network or a sandbox may have been changed by other hands: receivers List and look at Problem.
 	// There are false alarms, the driver's own work among them; a change that shows as a Problem is never missed. The channel is
-	// closed when ctx ends, or when the kernel lets no more be watched: then Watch again says why. Nothing is polled: while nothing changes,
-	// nothing runs.
+	// closed when ctx ends, or when the kernel lets no more be watched: then Watch again says why (ErrNotSupported). Nothing is polled: while
+	// nothing changes, nothing runs.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Gateway is the address that host-gateway means for a container on these networks.
 	HostGateway(ctx context.Context, networks []string) (network.HostsEntry, error)
