@@ -50,8 +50,8 @@ func (e *Engine) adopt(ctx context.Context) error {
 			if err := e.remove(ctx, c, true, nil); err != nil {
 				return err
 			}
-		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && !c.spare && policyDecides(c, records[c.project]):
-			if r := records[c.project]; r != nil && r.Pass != nil {
+		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && !c.spare && e.policyDecides(c, records[c.project]):
+			if r := records[c.project]; r != nil && r.Pass != nil && !e.loop.off {
 				// The command that was cut short may be what has ended it, to make it anew: its policy comes after that.
 				e.postpone(c)
 				continue
@@ -88,7 +88,7 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 		case errors.Is(err, errdefs.ErrNotFound): // made anew
 		case err != nil:
 			return err
-		case c.Status == runtime.Stopped && c.Exit != nil && policyDecides(c, r):
+		case c.Status == runtime.Stopped && c.Exit != nil && e.policyDecides(c, r):
 			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
 		}
 	}
@@ -97,8 +97,8 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 
 // policyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
 // start it, in its order.
-func policyDecides(c *container, r *wish.Record) bool {
-	return r == nil || !r.Off[c.id()] && !(lost(c.Exit) != "" && r.Services[c.service])
+func (e *Engine) policyDecides(c *container, r *wish.Record) bool {
+	return r == nil || !r.Off[c.id()] && (e.loop.off || lost(c.Exit) == "" || !r.Services[c.service])
 }
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.

@@ -27,11 +27,12 @@ type Store interface {
 
 // Options of New.
 type Options struct {
-	Roots   roots.Roots
-	Store   Store
-	Version string        // of the program; a saved plan names it
-	History *history.Book // nil = none is kept
-	Log     *slog.Logger  // what it does of itself; nil = nowhere
+	Roots     roots.Roots
+	Store     Store
+	Version   string        // of the program; a saved plan names it
+	History   *history.Book // nil = none is kept
+	Log       *slog.Logger  // what it does of itself; nil = nowhere
+	NoHealing bool          // nothing is put right that nobody asks for
 }
 
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
@@ -103,12 +104,15 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.passes.gate, e.single.gate = &e.gate, &e.gate
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = newLoop(e)
+	e.loop.off = opt.NoHealing
 	e.group = supervise.New(keeper{e})
 	if err := e.adopt(ctx); err != nil {
 		e.stopWatching()
 		return nil, err
 	}
-	e.loop.start(e.life)
+	if !opt.NoHealing {
+		e.loop.start(e.life)
+	}
 	events := d.Containers.Events(e.life)
 	e.follows.Go(func() { e.tellLogs(events) })
 	return e, nil

@@ -67,7 +67,7 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error
 		return err
 	}
 	at.connected = history.Now()
-	s, err := e.drivers.Containers.Start(ctx, id)
+	s, err := e.launch(ctx, c)
 	if err != nil {
 		if c.spec.NetworkMode == "" || c.spec.NetworkMode == "none" {
 			_ = e.drivers.Networks.Teardown(context.WithoutCancel(ctx), id) // the start's own error says more
@@ -199,6 +199,7 @@ func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
 		}
 		*ns.into = fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, ns.kind)
 		n.Owners = append(n.Owners, owner.ID)
+		c.joined = append(c.joined, owner.State)
 		e.share(owner.ID)
 		if ns.kind == "ipc" {
 			n.SharedDir = fmt.Sprintf("/proc/%d/root/dev/shm", owner.Pid)

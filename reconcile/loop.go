@@ -25,6 +25,7 @@ var errYield = errors.New("a command has the turn")
 // the healing, which goes on after it.
 type loop struct {
 	e       *Engine
+	off     bool // nothing is healed
 	running sync.WaitGroup
 
 	mu       sync.Mutex
@@ -65,21 +66,24 @@ func (l *loop) start(ctx context.Context) {
 		}
 		hints = append(hints, ch)
 	}
-	hint := merge(ctx, &l.running, hints)
+	hint := l.merge(ctx, hints)
 	l.running.Go(func() { l.followHints(ctx, hint) })
 }
 
 // merge passes on what any of in says, coalesced, until ctx ends.
-func merge(ctx context.Context, wg *sync.WaitGroup, in []<-chan struct{}) <-chan struct{} {
+func (l *loop) merge(ctx context.Context, in []<-chan struct{}) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	for _, ch := range in {
-		wg.Go(func() {
+		l.running.Go(func() {
 			for {
 				select {
 				case <-ctx.Done():
 					return
 				case _, ok := <-ch:
 					if !ok {
+						if ctx.Err() == nil {
+							l.e.log.Warn("a driver can watch no more: its damage is seen at the next command or event only")
+						}
 						return
 					}
 				}
@@ -201,7 +205,7 @@ func (l *loop) after(project string, d time.Duration) {
 }
 
 func (l *loop) afterLocked(project string, d time.Duration) {
-	if l.closed || project == "" {
+	if l.off || l.closed || project == "" {
 		return
 	}
 	k := l.kept(project)

@@ -42,7 +42,8 @@ type container struct {
 	spec      plan.Spec // encoded, read
 	health    *health.Check
 	anonymous map[string]string
-	exposed   string // as bundle.FactExposed
+	joined    []runtime.State // in whose namespaces it is about to be started
+	exposed   string          // as bundle.FactExposed
 }
 
 // readContainer reads labels and facts. false: it is not one of ours.
@@ -155,7 +156,7 @@ func observed(c *container, sandboxes map[string]network.Sandbox) plan.Container
 	s.Succeeds, s.Relieved = c.succeeds, sandboxes[c.ID].Relieved
 	if box, ok := sandboxes[c.ID]; s.Status == plan.StatusRunning && c.spec.NetworkMode == "" {
 		if !ok {
-			s.NetworkProblem, s.MustRestart = "its network namespace is gone", true
+			s.NetworkProblem = "its network namespace is gone"
 		} else if !box.Healthy {
 			s.NetworkProblem = cmp.Or(box.Problem, "its network is damaged")
 		}

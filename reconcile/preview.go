@@ -121,8 +121,8 @@ func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
 		addState(&out.Changes[i], have)
-		if out.Changes[i].Action != plan.Delete && r.Off[out.Changes[i].ID] {
-			out.Changes[i].Reasons = append(out.Changes[i].Reasons, plan.Reason{Path: "a command has stopped or removed it, so it stays as it is"})
+		if c := out.Changes[i]; c.Action != plan.Delete && c.Action != plan.Replace && r.Off[c.ID] {
+			c.Reasons[0].Path += "; a command has stopped or removed it, so it stays as it is"
 		}
 	}
 	sortChanges(out.Changes)

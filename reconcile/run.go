@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -62,12 +64,18 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, s
 	defer e.hold(c.ID, false)
 	stop := context.AfterFunc(ctx, func() { _ = e.stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
+	var strayed error
 	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
+		if strayed = e.joinedAsMeant(aside, c); strayed != nil {
+			strayed = errors.Join(strayed, e.drivers.Containers.Kill(aside, c.ID, unix.SIGKILL))
+			return
+		}
 		e.warn(c, s.Warnings, sink)
 		e.watch(c, s.StartedAt, false)
 	})
 	if err == nil {
 		e.group.Stopped(c.ID, *exitOf(&exit))
+		err = strayed
 	}
 	if down := e.drivers.Networks.Teardown(aside, c.ID); err == nil {
 		err = down
@@ -109,6 +117,9 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	s := want.Services[o.Service]
 	if s == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot run %q: project %s has no such service", o.Service, p.Name))
+	}
+	if err := e.checkShared(ctx, p, o); err != nil {
+		return nil, err
 	}
 	if o.RemoveOrphans {
 		if err := e.removeOrphans(ctx, p, sink); err != nil {
@@ -163,6 +174,32 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
 	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, Service: o.Service, Phase: Done, Text: "Created"})
 	return c, nil
+}
+
+// checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
+// started there. It is one more service beside those of the file, of which the ones that do not run harm nobody.
+func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o RunOptions) error {
+	if !strings.HasPrefix(p.Services[o.Service].PID, "service:") {
+		return nil
+	}
+	list, err := listContainers(ctx, e.drivers, p.Name)
+	if err != nil {
+		return err
+	}
+	q := *p
+	q.Services = maps.Clone(p.Services)
+	for name, s := range p.Services {
+		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == name && c.Status == runtime.Running }) {
+			harmless := *s
+			harmless.Privileged, harmless.CapAdd = false, nil
+			q.Services[name] = &harmless
+		}
+	}
+	one := *p.Services[o.Service]
+	one.Name, one.Replicas = one.Name+" (run)", 1
+	one.CapAdd, one.CapDrop = slices.Concat(one.CapAdd, o.CapAdd), slices.Concat(one.CapDrop, o.CapDrop)
+	q.Services[one.Name] = &one
+	return spec.CheckSharedPIDs(&q)
 }
 
 // removeOrphans stops and removes the containers of services that the file does not have.

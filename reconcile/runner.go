@@ -50,7 +50,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 	if err := e.connect(ctx, c); err != nil {
 		return cause(err, id, c.name)
 	}
-	s, err := e.drivers.Containers.Start(ctx, id)
+	s, err := e.launch(ctx, c)
 	if err != nil {
 		return cause(err, id, c.name)
 	}

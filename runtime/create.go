@@ -127,7 +127,8 @@ func sameConfig(have, want *Config) bool {
 }
 
 // Delete removes a container that does not run, with all that is its own: cgroups, run directory, record. ErrConflict when
-// it runs. Not there = success, and what an interrupted Delete left is removed.
+// it runs, unless other hands have deleted its record: then nobody could stop it either, and it is killed. Not there = success, and what an
+// interrupted Delete left is removed.
 func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -142,7 +143,16 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	if l != nil {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %.12s: it is running; stop it first", id))
+		if _, err := d.config(id); !errors.Is(err, errdefs.ErrNotFound) {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %.12s: it is running; stop it first", id))
+		}
+		// Its end cleans up after it (follow), and takes no lock of id's for that.
+		if err := l.init().send(unix.SIGKILL); err != nil {
+			return fmt.Errorf("cannot remove container %.12s: %w", id, err)
+		}
+		if _, err := l.wait(ctx); err != nil {
+			return fmt.Errorf("cannot remove container %.12s: %w", id, err)
+		}
 	}
 	if err := d.remove(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove container %.12s: %w", id, err)

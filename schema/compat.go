@@ -28,6 +28,7 @@ var sections = []struct{ from, title string }{
 var differences = []string{
 	"`mem_limit: 1e9` is 10^9 bytes; docker compose takes a YAML float for 0, no limit.",
 	"`deploy.restart_policy` without `condition` is `any`, as the specification says; docker compose restarts nothing then.",
+	"A container that other hands kill or delete comes up again, unless `restart: \"no\"` is written, and an unhealthy one is restarted, at most five times in a row; docker leaves both. After a reboot what was up comes up ([why](adr/0040-healing-and-wishes.md)).",
 	"uid, gid and mode of configs and secrets hold for `file` too; docker compose ignores them there.",
 	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",

@@ -3,6 +3,8 @@ package spec
 import (
 	"fmt"
 	"slices"
+
+	"github.com/stackrun/stack/internal/errdefs"
 )
 
 // checkSharedPids refuses to start a service in a pid namespace in which another one may look into every process. The runtime prepares
@@ -10,26 +12,47 @@ import (
 // there only. CAP_SYS_PTRACE is the one thing that it cannot protect itself against. A service that has it and joins by itself, as
 // debuggers do, harms nobody: those that are there were started before.
 func (d *decoder) checkSharedPids(s *draft) {
-	if needsOf(s.PID) == "" {
-		return
-	}
-	home := d.pidsOf(&s.Service)
-	for _, name := range sortedKeys(d.project.Services) {
-		other := d.project.Services[name]
-		if name == s.Name && other.Replicas < 2 || d.pidsOf(other) != home || !traces(other) {
-			continue
-		}
-		d.refuse(CodeConflict, s.child("pid"),
-			fmt.Sprintf("service %q starts in the process ID namespace of service %q, in which %q has SYS_PTRACE and could take over what starts there", s.Name, home, name),
-			fmt.Sprintf("take SYS_PTRACE (or privileged) from %q, or give it to a service that alone joins the others", name))
-		return
+	if tracer, home := tracerBeside(d.project, &s.Service); tracer != "" {
+		d.refuse(CodeConflict, s.child("pid"), tracedText(s.Name, home, tracer),
+			fmt.Sprintf("take SYS_PTRACE (or privileged) from %q, or give it to a service that alone joins the others", tracer))
 	}
 }
 
+// CheckSharedPIDs is what the loader refuses of shared pid namespaces, for a project that may have come from somebody who did not load it.
+// The error is ErrInvalidArgument.
+func CheckSharedPIDs(p *Project) error {
+	for _, name := range sortedKeys(p.Services) {
+		if tracer, home := tracerBeside(p, p.Services[name]); tracer != "" {
+			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use the project: %s", tracedText(name, home, tracer)))
+		}
+	}
+	return nil
+}
+
+func tracedText(name, home, tracer string) string {
+	return fmt.Sprintf("service %q starts in the process ID namespace of service %q, in which %q has SYS_PTRACE and could take over what starts there", name, home, tracer)
+}
+
+// tracerBeside finds a service with SYS_PTRACE in the pid namespace home that s joins, "" = there is none, or s joins none.
+func tracerBeside(p *Project, s *Service) (tracer, home string) {
+	if needsOf(s.PID) == "" {
+		return "", ""
+	}
+	home = pidsOf(p, s)
+	for _, name := range sortedKeys(p.Services) {
+		other := p.Services[name]
+		if name == s.Name && other.Replicas < 2 || pidsOf(p, other) != home || !traces(other) {
+			continue
+		}
+		return name, home
+	}
+	return "", home
+}
+
 // pidsOf names the service whose pid namespace s lives in.
-func (d *decoder) pidsOf(s *Service) string {
-	for range d.project.Services { // a cycle is refused elsewhere
-		next := d.project.Services[needsOf(s.PID)]
+func pidsOf(p *Project, s *Service) string {
+	for range p.Services { // a cycle is refused elsewhere
+		next := p.Services[needsOf(s.PID)]
 		if next == nil {
 			break
 		}

@@ -74,8 +74,11 @@ func checkProject(p *spec.Project, path string) error {
 	if p.Name != path {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: its project is %q, its path says %q", p.Name, path))
 	}
-	// The loader has checked the names that it gave; this body may be somebody else's.
-	return spec.CheckNames(p)
+	// The loader has checked what it gave; this body may be somebody else's.
+	if err := spec.CheckNames(p); err != nil {
+		return err
+	}
+	return spec.CheckSharedPIDs(p)
 }
 
 func (s *Server) projects(w http.ResponseWriter, r *http.Request) {

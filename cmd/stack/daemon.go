@@ -71,7 +71,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default()})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -101,11 +101,21 @@ func ownHost(t *testing.T) *host {
 	h := newHost(t, t.TempDir())
 	t.Cleanup(func() {
 		h.killDaemon(t)
+		if slices.ContainsFunc(h.env, func(kv string) bool { return strings.HasPrefix(kv, "STACK_IDLE=") }) {
+			// One that the last command started: it looks after its directories, which go next.
+			sandbox.Eventually(t, 2*patience, "the daemon leaves when it has nothing to do", func() bool { return !h.served() })
+		}
 		if t.Failed() {
 			t.Logf("the daemon's log:\n%s", tail(h.log, 40))
 		}
 	})
 	return h
+}
+
+// served says whether a daemon of h runs.
+func (h *host) served() bool {
+	s, err := sandbox.Take()
+	return err != nil || slices.ContainsFunc(s.Processes, func(p string) bool { return strings.Contains(p, h.state()) })
 }
 
 // binary is the program under test. Without it tests are skipped, or fail where STACK_TEST_MUST says "root".
@@ -145,6 +155,17 @@ func newHost(t *testing.T, dir string) *host {
 		"STACK_CONFIG=" + filepath.Join(dir, "config.yaml"),
 	}
 	return h
+}
+
+// configure adds a line to the configuration of a daemon that does not run yet.
+func (h *host) configure(t *testing.T, line string) {
+	t.Helper()
+	path := filepath.Join(h.dir, "config.yaml")
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.TrimPrefix(string(have), "{}\n")+line+"\n")
 }
 
 func (h *host) state(elem ...string) string {

@@ -49,6 +49,7 @@ func (h *host) files(t *testing.T) string {
 func TestPlanAndDrift(t *testing.T) {
 	h := ownHost(t) // nobody else's work is to be among the files
 	h.makeDirs(t)
+	h.configure(t, "healing: false") // what is damaged is to stay so until it is looked at
 	h.startDaemon(t)
 	file := func(mode string) string {
 		return `

@@ -24,6 +24,9 @@ type Settings struct {
 	AddressPools []Pool
 	// DNS are the servers that names which are not ours are asked of; empty = the host's.
 	DNS []netip.Addr
+	// NoHealing leaves what other hands have damaged as it is, for `drift` to name and `up` to mend; after a reboot containers come up as
+	// their restart policies say.
+	NoHealing bool
 }
 
 // Registries says how images are fetched.
@@ -122,12 +125,18 @@ func (p *parser) text(n *yaml.Node, what string) (string, bool) {
 }
 
 func (p *parser) root(n *yaml.Node) {
-	p.each(n, "configuration", []string{"registries", "address-pools", "dns"}, func(key string, v *yaml.Node) {
+	p.each(n, "configuration", []string{"registries", "address-pools", "dns", "healing"}, func(key string, v *yaml.Node) {
 		switch key {
 		case "registries":
 			p.registries(v)
 		case "address-pools":
 			p.list(v, key, p.pool)
+		case "healing":
+			var on bool
+			if err := v.Decode(&on); err != nil {
+				p.fault(v, "healing: expected true or false but got %q", v.Value)
+			}
+			p.s.NoHealing = !on
 		case "dns":
 			p.list(v, key, func(v *yaml.Node) {
 				if addr, err := netip.ParseAddr(v.Value); err != nil {

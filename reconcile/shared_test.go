@@ -1,0 +1,40 @@
+package reconcile_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// A one-off does not start where somebody can take it over, and cannot take over what starts beside it.
+func TestRunInASharedPIDNamespace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		up      []string
+		run     reconcile.RunOptions
+		refused bool
+	}{
+		"nobody traces":               {[]string{"app", "side"}, reconcile.RunOptions{Service: "side"}, false},
+		"a tracer runs there":         {[]string{"app", "debug"}, reconcile.RunOptions{Service: "side"}, true},
+		"it does not run":             {[]string{"app"}, reconcile.RunOptions{Service: "side"}, false},
+		"it traces by itself":         {[]string{"app"}, reconcile.RunOptions{Service: "debug"}, true}, // side may be started beside it
+		"it is given the capability":  {[]string{"app"}, reconcile.RunOptions{Service: "side", CapAdd: []string{"SYS_PTRACE"}}, true},
+		"one with a namespace of its": {[]string{"app"}, reconcile.RunOptions{Service: "app", CapAdd: []string{"SYS_PTRACE"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				joins := func(s *spec.Service) { s.PID = "service:app" }
+				p := project(service("app"), service("side", joins), service("debug", joins, func(s *spec.Service) { s.CapAdd = []string{"SYS_PTRACE"} }))
+				b.up(p, reconcile.UpOptions{Services: tt.up})
+				tt.run.Detach, tt.run.NoDeps = true, true
+				_, err := b.engine.Run(b.Context(), p, tt.run, runtime.IO{}, nil)
+				if refused := errors.Is(err, errdefs.ErrInvalidArgument); refused != tt.refused || err != nil && !refused {
+					b.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
