@@ -49,7 +49,7 @@ var rolloutFields = fields[Rollout]{
 	},
 	"delay": func(d *decoder, n *tree.Node, r *Rollout) { r.Delay = d.duration(n) },
 	"failure_action": func(d *decoder, n *tree.Node, r *Rollout) {
-		r.FailureAction = d.oneOf(n, "continue", "pause", "rollback")
+		r.FailureAction = d.anyOf(n, "continue", "pause", "rollback")
 	},
 	"monitor":           func(d *decoder, n *tree.Node, r *Rollout) { r.Monitor = d.duration(n) },
 	"max_failure_ratio": func(d *decoder, n *tree.Node, r *Rollout) { r.MaxFailureRatio = d.number(n) },

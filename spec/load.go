@@ -211,7 +211,7 @@ func (l *loader) nameProject(files []source) {
 				continue
 			}
 			// Faults of the value are reported with those of all others.
-			if text, _, err := interp.Expand(n.Value, l.lookup); err == nil {
+			if text, _, err := interp.Expand(n.Value, l.lookup); err == nil && text != "" {
 				if l.project = NormalName(text); l.project == "" {
 					l.err(CodeName, n, "project name must not be empty", "use lower-case letters, digits, - and _")
 				}
