@@ -23,7 +23,15 @@ func copyExample(t *testing.T, h *host, name string) *project {
 	}
 	if slow > 1 && name == "shop" {
 		// How long servers may take is the example's own word, and about hardware.
-		p.write("compose.override.yaml", "services:\n  db: {healthcheck: {start_period: 10m, timeout: 1m}}\n  api: {healthcheck: {start_period: 10m, timeout: 1m}}\n")
+		p.write("compose.override.yaml", `
+services:
+  db: {healthcheck: {start_period: 10m, timeout: 1m}}
+  api:
+    healthcheck:
+      test: [CMD, python, -c, "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=50)"]
+      start_period: 10m
+      timeout: 1m
+`)
 	}
 	return p
 }
