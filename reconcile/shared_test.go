@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
@@ -37,4 +39,25 @@ func TestRunInASharedPIDNamespace(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A container whose owner ends while it is started may have come into a namespace of whoever has got the number since: it is stopped.
+func TestWhoseOwnerEndsMeanwhileIsStopped(t *testing.T) {
+	run(t, func(b *bench) {
+		p := project(service("app"), service("side", func(s *spec.Service) { s.PID = "service:app" }))
+		b.up(p, reconcile.UpOptions{Services: []string{"app"}})
+		app := b.rows("shop")["shop-app-1"].ID
+		b.host.Fault = func(op string, after bool) error {
+			if op == "Containers.Start" && !after {
+				b.host.Fault = nil
+				return b.host.Set().Containers.Kill(b.Context(), app, unix.SIGTERM)
+			}
+			return nil
+		}
+		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{Services: []string{"side"}, NoDeps: true}, nil)
+		if !errors.Is(err, errdefs.ErrConflict) {
+			b.Errorf("got %v", err)
+		}
+		b.same("running", b.running(), "")
+	})
 }

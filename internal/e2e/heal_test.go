@@ -412,3 +412,27 @@ func anotherBoot(t *testing.T, h *host) {
 		}
 	}
 }
+
+// TestHealsSharedNetworks: who lives in the network of a service that was stopped and started has been left behind in a namespace of
+// which nobody else knows, and is started again.
+func TestHealsSharedNetworks(t *testing.T) {
+	p := compose(t, "heals", `
+services:
+  owner:
+    image: busybox
+    command: `+httpd+`
+    stop_grace_period: 100ms
+  side:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 100ms
+    network_mode: service:owner
+`)
+	p.up()
+	before := p.runs("side")
+	p.ok("stop", "owner")
+	p.ok("start", "owner")
+	p.changed("side", before)
+	p.sh("side", "wget -q -O - http://127.0.0.1/")
+	contains(t, "the daemon's log", tail(p.host.log, 100), "the network namespace of heals-owner-1, which it lives in, was made anew")
+}
