@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -48,20 +47,25 @@ func TestGC(t *testing.T) {
 	clean("at first")
 	p.up()
 	clean("with a project")
-	// Kills at moments of an up.
-	for _, after := range []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 45 * time.Millisecond} {
+	// Kills in the middle of an up: when the first of what it makes is there.
+	for _, made := range []string{h.run("network", "networks"), h.state("snapshots"), h.run("netns"), h.run("containers")} {
 		p.ok("down", "--timeout", "0")
+		anything := func() bool {
+			entries, err := os.ReadDir(made)
+			return err == nil && len(entries) > 0
+		}
+		p.eventually("there is nothing in "+made, func() bool { return !anything() })
 		ctx, cancel := timeout(t)
 		up := h.command(ctx, p.dir, "up", "--detach")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(after)
+		p.eventually("the up makes something in "+made, anything)
 		h.killDaemon(t)
 		up.Wait() //nolint:errcheck // its daemon was killed
 		cancel()
 		h.startDaemon(t)
-		clean("after a kill " + after.String() + " into an up")
+		clean("after a kill when there was something in " + made)
 		p.up()
 	}
 
