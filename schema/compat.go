@@ -67,6 +67,10 @@ containers are made (up, create, run), when a service that is to run has them. p
 exec work with such a file. A key that the language does not have is an error. Nothing is ignored
 without a word.
 
+The page and the program are held against docker compose v5 itself, by its `+"`config --format json`"+`. Of 2,274 public files 1,781 give equal JSON and both refuse 490;
+two differ as below, and one it cannot print. Of the 641 texts in the tests of its loader 380 are equal and both refuse 255. Of 10,943 files with one value
+of every kind at every attribute, 10,701 agree; the others are what the list below says of values that no engine takes, empty names and mounts of another type.
+
 ## Differences from docker compose v5
 
 `, len(Attributes), count[Supported], count[Warned], count[Refused])
