@@ -190,9 +190,10 @@ var crashCases = []crashCase{
 		serves: func(p *project, changed bool) {
 			want := map[bool]string{false: "1\n", true: "2\n"}[changed]
 			for _, port := range []string{"18098", "18099"} {
-				if _, body, _, err := get("http://127.0.0.1:" + port + "/"); err != nil || body != want {
-					p.t.Errorf("port %s: %q, %v", port, body, err)
-				}
+				p.eventually("port "+port+" answers", func() bool {
+					_, body, _, err := get("http://127.0.0.1:" + port + "/")
+					return err == nil && body == want
+				})
 			}
 		},
 		sample: 4,

@@ -19,7 +19,7 @@ services:
     image: busybox
     environment: {VERSION: "` + version + `"}
     command: ["sh", "-c", "mkdir -p /www && echo $$VERSION >/www/index.html && exec httpd -f -p 80 -h /www"]
-    healthcheck: {test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/"], interval: 1s, retries: 1}
+    healthcheck: {test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/"], interval: 1s}
     stop_grace_period: 1s
     ports: [` + ports + `]
     deploy:
