@@ -89,11 +89,8 @@ func (b *undoing) back(old, new *ContainerState, gate int) int {
 	case b.Rollout.StartFirst && new.Active():
 		return b.remove(new, OldName(new.ID, new.Name), over(prove(false, start(gate, new.ID))))
 	}
-	stop := gate
-	if new.Active() {
-		stop = b.stop(new, OldName(new.ID, new.Name), gate)
-	}
-	proved := prove(true, start(stop, ""))
+	// Also one that has ended by itself: its ports may not be free yet.
+	proved := prove(true, start(b.stop(new, OldName(new.ID, new.Name), gate), ""))
 	b.delete(new, OldName(new.ID, new.Name), proved)
 	return proved
 }
