@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/mountinfo"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -55,29 +56,10 @@ func parseMountinfo(table string) map[string]mounted {
 		pre, post, ok := strings.Cut(line, " - ")
 		left, right := strings.Fields(pre), strings.Fields(post)
 		if ok && len(left) >= 5 && len(right) >= 1 {
-			all[unescape(left[4])] = mounted{unescape(left[3]), right[0]}
+			all[mountinfo.Unescape(left[4])] = mounted{mountinfo.Unescape(left[3]), right[0]}
 		}
 	}
 	return all
-}
-
-// unescape undoes the octal escapes of mountinfo: space, tab, newline, backslash, and # in some kernels.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // removed ends the root of a mount whose directory was removed (fs/d_path.c, dentry_path).

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/klauspost/compress/gzip"
+
+	"github.com/stackrun/stack/internal/testimage"
 )
 
 const (
@@ -92,7 +92,7 @@ func imageOf(layers ...[]byte) (v1.Image, error) {
 func writeBig(dir string) (string, error) {
 	var layers [][]byte
 	for i := range 8 {
-		l, err := bigLayer(uint64(i))
+		l, err := testimage.Bulk(uint64(i))
 		if err != nil {
 			return "", err
 		}
@@ -108,42 +108,4 @@ func writeBig(dir string) (string, error) {
 		return "", err
 	}
 	return path, l.AppendImage(img, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": large}))
-}
-
-// bigLayer is files of many sizes made of words that are drawn unevenly, as in programs and text.
-func bigLayer(seed uint64) ([]byte, error) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	words := make([][]byte, 4096)
-	for i := range words {
-		words[i] = make([]byte, 4+rng.IntN(12))
-		for j := range words[i] {
-			words[i][j] = byte(rng.IntN(256))
-		}
-	}
-	zipf := rand.NewZipf(rng, 1.2, 8, uint64(len(words)-1))
-	var packed bytes.Buffer
-	gz := gzip.NewWriter(&packed)
-	w := tar.NewWriter(gz)
-	for raw := 0; raw < 58<<20; {
-		size := 1 << (8 + rng.IntN(14))
-		body := make([]byte, 0, size+16)
-		for len(body) < size {
-			body = append(body, words[zipf.Uint64()]...)
-		}
-		path := fmt.Sprintf("usr/lib/l%d/d%d/f%d", seed, raw>>20, raw)
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: path, Mode: 0o644, Size: int64(len(body))}); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(body); err != nil {
-			return nil, err
-		}
-		raw += len(body)
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if err := gz.Close(); err != nil {
-		return nil, err
-	}
-	return packed.Bytes(), nil
 }

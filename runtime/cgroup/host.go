@@ -7,10 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/mountinfo"
 )
 
 // mount is one line of mountinfo that is a cgroup tree.
@@ -36,7 +37,7 @@ func parseMounts(r io.Reader) ([]mount, error) {
 		if !ok || len(left) < 5 || len(right) < 3 {
 			continue
 		}
-		m := mount{root: unescape(left[3]), point: unescape(left[4])}
+		m := mount{root: mountinfo.Unescape(left[3]), point: mountinfo.Unescape(left[4])}
 		out = slices.DeleteFunc(out, func(o mount) bool { return o.point == m.point })
 		switch right[0] {
 		case "cgroup2":
@@ -53,25 +54,6 @@ func parseMounts(r io.Reader) ([]mount, error) {
 		out = append(out, m)
 	}
 	return out, s.Err()
-}
-
-// unescape undoes mountinfo's \040 for space, \011, \012 and \134.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // host is where the trees are: mount points that this process can reach.
