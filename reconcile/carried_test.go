@@ -138,10 +138,13 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"Windows":             "default is all that the loader lets through on Linux",
 		"Extensions.*[]":      "x- keys have no meaning",
 	}
+	for _, hook := range []string{"PostStart", "PreStop"} {
+		reasons[hook+"[].Image"], reasons[hook+"[].PerReplica"] = "of pre_start", "likewise"
+	}
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
 		"BlkIO": "blkio_config", "Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop", "DeviceCgroupRules": "device_cgroup_rules",
-		"ExternalLinks": "external_links", "GPUs": "gpus", "Models": "models", "PostStart": "post_start", "PreStart": "pre_start", "PreStop": "pre_stop",
+		"ExternalLinks": "external_links", "GPUs": "gpus", "Models": "models", "PreStart": "pre_start",
 		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket", "VolumesFrom": "volumes_from",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
@@ -254,7 +257,11 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		return encode(t, []any{cfg, sandbox, uses, extra, c.supervision()})
+		var hooks []runtime.Process
+		for _, h := range slices.Concat(s.PostStart, s.PreStop) {
+			hooks = append(hooks, hookProcess(h))
+		}
+		return encode(t, []any{cfg, sandbox, uses, extra, c.supervision(), hooks})
 	}
 	all := leaves(reflect.TypeFor[plan.Spec](), "", root)
 	base := build()

@@ -169,6 +169,7 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		Logging:   plan.Logging{Driver: s.Logging.Driver, Options: maps.Clone(s.Logging.Options)},
 		Resources: resources(s.Resources),
 	}
+	c.PostStart, c.PreStop = desireHooks(s.PostStart), desireHooks(s.PreStop)
 	if s.StopGrace != nil {
 		grace := *s.StopGrace
 		c.StopGrace = &grace
@@ -212,6 +213,24 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		c.HealthCheck = &plan.HealthCheck{Test: slices.Clone(h.Test), Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, StartInterval: h.StartInterval, Retries: h.Retries, Disable: h.Disable}
 	}
 	return c
+}
+
+func desireHooks(hooks []spec.Hook) []plan.Hook {
+	var out []plan.Hook
+	for _, h := range hooks {
+		to := plan.Hook{Command: slices.Clone(h.Command), User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir}
+		for k, v := range h.Environment {
+			if v == nil {
+				continue // of a variable that the project does not have
+			}
+			if to.Environment == nil {
+				to.Environment = map[string]string{}
+			}
+			to.Environment[k] = *v
+		}
+		out = append(out, to)
+	}
+	return out
 }
 
 func resources(r spec.Resources) plan.Resources {

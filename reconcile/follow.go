@@ -64,7 +64,10 @@ func (e *Engine) share(owner string) {
 // again stops a container, if it runs, and starts it.
 func (e *Engine) again(c *container) error {
 	if c.Status == runtime.Running {
-		if err := e.stop(e.life, c, nil, nil); err != nil {
+		if err := e.preStopUnasked(e.life, c); err != nil {
+			return err
+		}
+		if err := e.stopOnly(e.life, c, nil, nil); err != nil {
 			return err
 		}
 	}

@@ -106,7 +106,9 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err := e.owe(project, pl); err != nil {
 		return 0, err
 	}
-	if err := e.treat(ctx, &healing{e: e, plan: pl, do: e.performer(p, want, nil), k: k}); err != nil {
+	do := e.performer(p, want, nil)
+	do.heals = true
+	if err := e.treat(ctx, &healing{e: e, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
 	for _, c := range pl.Changes {

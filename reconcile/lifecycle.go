@@ -41,26 +41,35 @@ func (e *Engine) start(ctx context.Context, id string, sink Sink) error {
 
 // startBeside is start of a container whose names and ports another one has until a Handover; "" = nobody.
 func (e *Engine) startBeside(ctx context.Context, id, beside string, sink Sink) error {
+	c, fresh, err := e.startOnly(ctx, id, beside, sink)
+	if err != nil || !fresh {
+		return err
+	}
+	return e.postStart(ctx, c, sink)
+}
+
+// startOnly is startBeside without what follows a start. fresh: the container did not run before.
+func (e *Engine) startOnly(ctx context.Context, id, beside string, sink Sink) (_ *container, fresh bool, err error) {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	defer unlock()
 	c, err := e.container(ctx, id)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	c.beside = beside
-	return cause(e.startLocked(ctx, c, sink), id, c.name)
-}
-
-// startLocked is start. Precondition: the container's lock is held.
-func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error {
-	id := c.ID
 	if c.Status == runtime.Running {
 		e.watch(c, c.StartedAt, false)
-		return nil
+		return c, false, nil
 	}
+	return c, true, cause(e.startLocked(ctx, c, sink), id, c.name)
+}
+
+// startLocked starts c, which does not run. Precondition: the container's lock is held.
+func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error {
+	id := c.ID
 	e.group.Stop(id) // a restart that is due would come on top
 	at := startTimes{begin: history.Now()}
 	if err := e.connect(ctx, c); err != nil {
@@ -247,8 +256,19 @@ func (e *Engine) extraHosts(ctx context.Context, s *plan.Spec) ([]network.HostsE
 	return out, nil
 }
 
-// stop ends a container and takes its sandbox down. Not running = success.
+// stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the
+// container running, as with docker compose.
 func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
+	if err := e.preStop(ctx, c, sink); err != nil {
+		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
+		e.tellHook(c, sink, Failed, "Error", err.Error())
+		return err
+	}
+	return e.stopOnly(ctx, c, timeout, sink)
+}
+
+// stopOnly is stop without hooks: a kill.
+func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
 		return err

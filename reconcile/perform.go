@@ -36,6 +36,7 @@ type performer struct {
 	ran      bool                // a container of this pass has started
 	keep     bool                // the project has a record that this pass did not make
 	quiet    bool                // it has been told before
+	heals    bool                // nobody has asked for the pass
 
 	command string         // who asked for the pass, for the history: "" = the daemon itself
 	number  int            // of its entry there

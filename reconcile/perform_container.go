@@ -192,6 +192,12 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
 	if err := p.e.startBeside(ctx, id, op.Beside, p.sink); err != nil {
+		var hook *hookError
+		if errors.As(err, &hook) { // the container runs
+			p.mu.Lock()
+			p.ran = true
+			p.mu.Unlock()
+		}
 		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
 		return p.e.at(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
@@ -210,6 +216,10 @@ var stageKeys = map[string][]string{
 // startPlace is where in the file what has failed is written.
 func (p *performer) startPlace(service string, err error) spec.Path {
 	at := "services." + service
+	var hook *hookError
+	if errors.As(err, &hook) {
+		return spec.Path(at + "." + hook.key)
+	}
 	var start *runtime.StartError
 	if !errors.As(err, &start) || p.project == nil {
 		return spec.Path(at)

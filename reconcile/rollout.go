@@ -317,5 +317,11 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 		return err
 	}
 	c.name = op.Name
+	if p.heals {
+		if err := p.e.preStopUnasked(ctx, c); err != nil {
+			return err
+		}
+		return p.e.stopOnly(ctx, c, op.Timeout, p.sink)
+	}
 	return p.e.stop(ctx, c, op.Timeout, p.sink)
 }

@@ -27,6 +27,10 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o RunOptions, io runt
 	if o.Detach {
 		if err := e.start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+			var hook *hookError
+			if errors.As(err, &hook) {
+				return runtime.Exit{}, err // it runs, as after an up
+			}
 			return runtime.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
 		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started", Detail: c.ID})
@@ -72,6 +76,11 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, s
 		}
 		e.warn(c, s.Warnings, sink)
 		e.watch(c, s.StartedAt, false)
+		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
+			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
+				e.tellHook(c, sink, Warning, "Hook failed", failed.Error())
+			}
+		}
 	})
 	if err == nil {
 		e.group.Stopped(c.ID, *exitOf(&exit))

@@ -31,31 +31,44 @@ var errNotWanted = errors.New("it is not wanted any more")
 // Restart starts a container as its policy says. Its sandbox is still there, so that its addresses stay; one that
 // is gone is made anew.
 func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) error {
+	c, fresh, err := e.restartOnly(ctx, id, wanted)
+	if err != nil || !fresh {
+		return err
+	}
+	// It runs: what its hooks say decides about no restart.
+	if err := e.postStart(ctx, c, nil); err != nil && ctx.Err() == nil {
+		e.tellHook(c, nil, Warning, "Hook failed", err.Error())
+	}
+	return nil
+}
+
+// restartOnly is Restart without what follows a start. fresh: the container did not run before.
+func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *container, fresh bool, err error) {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	defer unlock()
 	if !wanted() {
-		return errNotWanted
+		return nil, false, errNotWanted
 	}
 	c, err := e.container(ctx, id)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
 	if c.Status == runtime.Running {
 		e.watch(c, c.StartedAt, true)
-		return nil
+		return c, false, nil
 	}
 	if err := e.connect(ctx, c); err != nil {
-		return cause(err, id, c.name)
+		return c, false, cause(err, id, c.name)
 	}
 	s, err := e.launch(ctx, c)
 	if err != nil {
-		return cause(err, id, c.name)
+		return c, false, cause(err, id, c.name)
 	}
 	e.watch(c, s.StartedAt, true)
-	return nil
+	return c, true, nil
 }
 
 // Probe runs a health check, with at most its timeout.

@@ -284,7 +284,7 @@ func (m *members) followers(list []*container) []*container {
 func (e *Engine) killOrphan(ctx context.Context, c *container, sink Sink) error {
 	if c.Status == runtime.Running || c.Status == runtime.Paused {
 		zero := time.Duration(0)
-		if err := e.stop(ctx, c, &zero, sink); err != nil {
+		if err := e.stopOnly(ctx, c, &zero, sink); err != nil {
 			return err
 		}
 	}
@@ -337,7 +337,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		say(Working, "Killing", "")
 		if sig == unix.SIGKILL {
 			zero := time.Duration(0)
-			if err := e.stop(ctx, c, &zero, nil); err != nil {
+			if err := e.stopOnly(ctx, c, &zero, nil); err != nil {
 				return err
 			}
 			say(Done, "Killed", "")

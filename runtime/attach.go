@@ -95,6 +95,10 @@ type attachment struct {
 }
 
 func (d *Driver) dial(ctx context.Context, id string, streams IO) (*attachment, error) {
+	return d.dialFor(ctx, id, streams, proto.AttachRequest{Stdin: streams.Stdin != nil})
+}
+
+func (d *Driver) dialFor(ctx context.Context, id string, streams IO, request proto.AttachRequest) (*attachment, error) {
 	// A socket's path is bounded to 107 bytes (unix(7)); a run root may be longer.
 	path, done, err := shortPath(d.runDir(id), proto.SocketName)
 	if err != nil {
@@ -106,7 +110,7 @@ func (d *Driver) dial(ctx context.Context, id string, streams IO) (*attachment, 
 		return nil, fmt.Errorf("cannot attach to container %.12s: %w", id, err)
 	}
 	a := &attachment{conn: c.(*net.UnixConn), out: &frameWriter{w: c}, streams: streams}
-	if _, err := c.Write(proto.AttachRequest{Stdin: streams.Stdin != nil}.Line()); err != nil {
+	if _, err := c.Write(request.Line()); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("cannot attach to container %.12s: %w", id, err)
 	}

@@ -42,6 +42,11 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 	if p.Detach {
 		streams = IO{}
 	}
+	if p.Note != "" && c.Log.Path != "" {
+		notes := d.notes(ctx, id, p.Note)
+		defer notes.close() // when the streams are at their end
+		streams.Stdout, streams.Stderr = notes.beside(streams.Stdout, proto.FrameStdout), notes.beside(streams.Stderr, proto.FrameStderr)
+	}
 	s, err := openStreams(streams, p.Terminal)
 	if err != nil {
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)

@@ -102,6 +102,8 @@ type Process struct {
 	Rows, Cols uint16
 	Detach     bool
 	Timeout    time.Duration // 0 = none; then SIGKILL to the exec's process group
+	// Note, unless empty: each line of its output is written to the container's log too, behind these words.
+	Note string
 }
 
 // IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a

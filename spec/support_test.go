@@ -92,7 +92,7 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 		"services.*.device_cgroup_rules":                             "device_cgroup_rules: ['c 1:1 r']",
 		"services.*.credential_spec":                                 "credential_spec: {file: a}",
 		"services.*.pull_refresh_after":                              "pull_refresh_after: 24h",
-		"services.*.pre_start":                                       "pre_start: [{command: a}]", "services.*.post_start": "post_start: [{command: a}]", "services.*.pre_stop": "pre_stop: [{command: a}]",
+		"services.*.pre_start":                                       "pre_start: [{command: a}]",
 		"services.*.provider":               "provider: {type: a}",
 		"services.*.models":                 "models: [m]",
 		"services.*.build":                  "build: .",

@@ -143,6 +143,18 @@ type Spec struct {
 	Restart     RestartPolicy `json:"restart,omitzero"`
 	HealthCheck *HealthCheck  `json:"healthcheck,omitempty"`
 	Logging     Logging       `json:"logging,omitzero"`
+
+	PostStart []Hook `json:"post_start,omitempty"`
+	PreStop   []Hook `json:"pre_stop,omitempty"`
+}
+
+// Hook is a command that is run in a container beside its own.
+type Hook struct {
+	Command     []string          `json:"command,omitempty"`
+	User        string            `json:"user,omitzero"`
+	Privileged  bool              `json:"privileged,omitzero"`
+	WorkingDir  string            `json:"working_dir,omitzero"`
+	Environment map[string]string `json:"environment,omitempty"` // on top of the container's
 }
 
 type Ulimit struct {

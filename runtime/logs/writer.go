@@ -115,6 +115,14 @@ func (w *Writer) Write(stream string, t time.Time, data []byte) {
 	w.flush()
 }
 
+// Line logs a line that is no part of what the streams carry: the begin of one that is held back is left alone. The text is
+// without a newline and no longer than MaxLine.
+func (w *Writer) Line(stream string, t time.Time, text []byte) {
+	w.out = Append(w.out, Entry{t, stream, false, text})
+	w.latest = t
+	w.flush()
+}
+
 // complete ends the line that p began, as far as data goes, and returns the rest of data.
 func (w *Writer) complete(stream string, p *partial, t time.Time, data []byte) []byte {
 	room := MaxLine - len(p.text)

@@ -49,6 +49,10 @@ func (s *server) serve(conn *os.File) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
+	if request.Notes {
+		s.notes(conn)
+		return
+	}
 	c := &client{conn: conn, queue: make(chan []byte, queueFrames), broken: make(chan struct{})}
 	if !s.add(c) {
 		conn.Close()

@@ -152,9 +152,7 @@ func (m *monitor) settle() {
 
 func (m *monitor) fail(f *proto.Failure) {
 	m.streams.wait(drain)
-	if m.log != nil {
-		m.log.Close()
-	}
+	m.streams.endLog(m)
 	// The exit file comes first: whoever reads the report may look for it.
 	x := proto.Exit{Code: f.ExitCode, FinishedAt: time.Now().UTC(), Error: f.Error()}
 	_ = replaceFile(m.b.ExitPath, x.JSON())
@@ -176,9 +174,7 @@ func (m *monitor) finish() {
 		reapOrphans(drain)
 	}
 	m.streams.wait(drain)
-	if m.log != nil {
-		m.log.Close()
-	}
+	m.streams.endLog(m)
 	exit.FinishedAt = time.Now().UTC()
 	if err := replaceFile(m.b.ExitPath, exit.JSON()); err != nil {
 		exit.Error = "cannot record the exit: " + err.Error()

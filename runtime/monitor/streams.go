@@ -29,6 +29,7 @@ type streams struct {
 	output []*os.File
 	size   *unix.Winsize // a resize that came before the terminal
 	coming chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
+	logged bool          // the log is closed
 	tell   bool          // the status is on record, and says it when the log cannot be written
 }
 

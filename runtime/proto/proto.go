@@ -209,16 +209,22 @@ func (f *Failure) Error() string {
 // multiplexed stream, with two kinds more). The monitor ends the connection when the process has ended.
 type AttachRequest struct {
 	Stdin bool // this client feeds stdin; when it half-closes, so does stdin
+	// Notes: this client has lines for the log, one a frame, of kind FrameStdout or FrameStderr. It is sent nothing.
+	Notes bool
 }
 
 const (
 	attachOutput = "attach"
 	attachBoth   = "attach stdin"
+	attachNotes  = "notes"
 )
 
 // Line is the request with its newline.
 func (r AttachRequest) Line() []byte {
-	if r.Stdin {
+	switch {
+	case r.Notes:
+		return []byte(attachNotes + "\n")
+	case r.Stdin:
 		return []byte(attachBoth + "\n")
 	}
 	return []byte(attachOutput + "\n")
@@ -231,8 +237,10 @@ func ParseAttachRequest(line []byte) (AttachRequest, error) {
 		return AttachRequest{}, nil
 	case attachBoth:
 		return AttachRequest{Stdin: true}, nil
+	case attachNotes:
+		return AttachRequest{Notes: true}, nil
 	}
-	return AttachRequest{}, errors.New("expected \"" + attachOutput + "\" or \"" + attachBoth + "\"")
+	return AttachRequest{}, errors.New("expected \"" + attachOutput + "\", \"" + attachBoth + "\" or \"" + attachNotes + "\"")
 }
 
 const (

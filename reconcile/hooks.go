@@ -1,0 +1,110 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
+)
+
+// hookNote stands before each line of a hook's output in the container's log. docker compose shows such lines as of "web-1 ->".
+const hookNote = "-> "
+
+// A hookError says that a hook has failed. The container is there and runs.
+type hookError struct {
+	key string // "post_start[0]"
+	err error
+}
+
+func (e *hookError) Error() string { return e.err.Error() }
+func (e *hookError) Unwrap() error { return e.err }
+
+// postStart runs the hooks of a container that has just been started, one after the other. The first that fails ends it, with a
+// *hookError; the container runs on, as with docker compose.
+//
+// Precondition: the container's lock is not held. A hook may take for ever, and a stop must not wait for it.
+func (e *Engine) postStart(ctx context.Context, c *container, sink Sink) error {
+	return e.runHooks(ctx, c, "post_start", c.spec.PostStart, sink)
+}
+
+// preStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
+// them but ctx and a kill of the container. One that has ended meanwhile, or does not run, is success.
+func (e *Engine) preStop(ctx context.Context, c *container, sink Sink) error {
+	if len(c.spec.PreStop) == 0 || c.Status != runtime.Running {
+		return nil
+	}
+	err := e.runHooks(ctx, c, "pre_stop", c.spec.PreStop, sink)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	now, look := e.drivers.Containers.State(ctx, c.ID)
+	if errors.Is(look, errdefs.ErrNotFound) || look == nil && now.Status != runtime.Running {
+		return nil
+	}
+	return err
+}
+
+// unaskedGrace is how long the hooks of a container without a grace period may take when nobody has asked for its stop.
+const unaskedGrace = 10 * time.Second
+
+// preStopUnasked is preStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
+// would keep is one that does not work.
+func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
+	grace := unaskedGrace
+	if g := c.spec.StopGrace; g != nil {
+		grace = *g
+	}
+	bound, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := e.preStop(bound, c, nil); err != nil && ctx.Err() == nil {
+		e.tellHook(c, nil, Warning, "Hook failed", err.Error())
+	}
+	return context.Cause(ctx)
+}
+
+func (e *Engine) runHooks(ctx context.Context, c *container, kind string, hooks []plan.Hook, sink Sink) error {
+	for i, h := range hooks {
+		key := fmt.Sprintf("%s[%d]", kind, i)
+		e.tellHook(c, sink, Working, "Running "+kind, strings.Join(h.Command, " "))
+		if err := e.runHook(ctx, c, h); err != nil {
+			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) tellHook(c *container, sink Sink, phase Phase, text, detail string) {
+	e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+}
+
+func hookProcess(h plan.Hook) runtime.Process {
+	p := runtime.Process{Args: h.Command, Cwd: h.WorkingDir, User: h.User, Privileged: h.Privileged, Note: hookNote}
+	for _, k := range slices.Sorted(maps.Keys(h.Environment)) {
+		p.Env = append(p.Env, k+"="+h.Environment[k])
+	}
+	return p
+}
+
+func (e *Engine) runHook(ctx context.Context, c *container, h plan.Hook) error {
+	out := &head{max: health.MaxOutput}
+	exit, err := e.drivers.Containers.Exec(ctx, c.ID, hookProcess(h), runtime.IO{Stdout: out, Stderr: out})
+	if err != nil {
+		return cause(err, c.ID, c.name)
+	}
+	if exit.Code != 0 {
+		said := ""
+		if text := strings.TrimSpace(out.String()); text != "" {
+			said = ": " + text
+		}
+		return fmt.Errorf("%q exited with code %d%s", strings.Join(h.Command, " "), exit.Code, said)
+	}
+	return nil
+}
