@@ -132,7 +132,6 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"EnvFiles[].Required": "likewise",
 		"EnvFiles[].Format":   "likewise",
 		"LabelFiles[]":        "for showing the file as it is written; Labels has what they say",
-		"Unset[]":             "for showing the file as it is written; they are in no environment",
 		"Links[]":             "aliases, when the file is loaded to be run",
 		"UserNS":              "host is all that the loader lets through, and is so",
 		"Windows":             "default is all that the loader lets through on Linux",
@@ -228,7 +227,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",
 		"DNS[]": "10.0.0.9", "ExtraHosts[].Address": "10.0.0.8", "Networks.*.IPv4": "10.0.0.5", "Networks.*.IPv6": "fd00::5", "Ports[].HostIP": "127.0.0.1",
 		"Logging.Driver": "none", "Logging.Options.*": "3", "Configs[].UID": "7", "Configs[].GID": "7", "Secrets[].UID": "7", "Secrets[].GID": "7", "StopSignal": "SIGINT",
-		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume",
+		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume", "Unset[]": "OF_IMAGE",
 	}
 	build := func() *plan.Spec {
 		return &plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"shop_default": {}}, Mounts: []plan.Mount{{Type: "bind", Source: "/a", Target: "/b"}},
@@ -237,7 +236,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 			Command: []string{"serve"}, Resources: plan.Resources{Memory: 64 << 20}, Configs: []plan.File{{Source: "c", Target: "/c"}}, Secrets: []plan.File{{Source: "s", Target: "/s"}}}
 	}
 	told := func(s *plan.Spec) string {
-		cfg, _, err := bundle.New(bundle.Input{ID: strings.Repeat("ab", 32), Name: "n", Spec: *s, Image: v1.Config{Cmd: []string{"x"}, Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "true"}}}, LogPath: "/log",
+		cfg, _, err := bundle.New(bundle.Input{ID: strings.Repeat("ab", 32), Name: "n", Spec: *s, Image: v1.Config{Cmd: []string{"x"}, Env: []string{"OF_IMAGE=x"}, Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "true"}}}, LogPath: "/log",
 			Available: []string{"CAP_CHOWN", "CAP_KILL", "CAP_NET_ADMIN"}, CreatedAt: time.Unix(1, 0)})
 		if err != nil {
 			return err.Error()

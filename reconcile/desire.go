@@ -155,7 +155,7 @@ func dependsOnLabel(deps map[string]plan.Dependency) string {
 func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	c := plan.Spec{
 		Image: s.Image, Platform: s.Platform,
-		Command: slices.Clone(s.Command), Entrypoint: slices.Clone(s.Entrypoint), Environment: maps.Clone(s.Environment),
+		Command: slices.Clone(s.Command), Entrypoint: slices.Clone(s.Entrypoint), Environment: maps.Clone(s.Environment), Unset: slices.Sorted(slices.Values(s.Unset)),
 		WorkingDir: s.WorkingDir, User: s.User, GroupAdd: slices.Clone(s.GroupAdd), Hostname: s.Hostname, Domainname: s.Domainname,
 		Init: s.Init, TTY: s.TTY, StdinOpen: s.StdinOpen, StopSignal: s.StopSignal,
 		Labels: maps.Clone(s.Labels), Annotations: maps.Clone(s.Annotations), Sysctls: maps.Clone(s.Sysctls),

@@ -125,10 +125,18 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if n.Extra, err = e.extraHosts(ctx, &c.spec); err != nil {
 		return err
 	}
-	if n.Hostname, err = os.Hostname(); err != nil {
-		return fmt.Errorf("cannot read the host's name: %w", err)
+	if n.Hostname, err = hostName(); err != nil {
+		return err
 	}
 	return e.drivers.Containers.Replace(ctx, bundle.Connect(*c.Config, n))
+}
+
+func hostName() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("cannot read the host's name: %w", err)
+	}
+	return name, nil
 }
 
 // hostResolvConf is what a container on the host's network resolves with.

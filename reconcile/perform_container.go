@@ -121,10 +121,14 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("root filesystem: %w", err)
 	}
+	hostname, err := hostName()
+	if err != nil {
+		return "", err
+	}
 	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
-		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities,
+		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
 		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(),
 	})
 	if err != nil {

@@ -2,8 +2,8 @@ package schema
 
 // aboutProcess is about: the process of a service.
 var aboutProcess = []Described{
-	{"services.*.command", Command, "What the container runs, instead of the image's CMD: a command line, or a list of words. [] is none.", nil},
-	{"services.*.entrypoint", Command, "The program that runs the command, instead of the image's ENTRYPOINT. [] is none. It drops the image's CMD.", nil},
+	{"services.*.command", Command, "What the container runs, instead of the image's CMD: a command line, or a list of words. [] is the image's, as null.", nil},
+	{"services.*.entrypoint", Command, "The program that runs the command, instead of the image's ENTRYPOINT. It drops the image's CMD too, but for [], which is none.", nil},
 	{"services.*.working_dir", String, "The directory in the container that the process starts in.", nil},
 	{"services.*.user", String, "The user, and group after a colon, that the process runs as: names of the image or numbers.", nil},
 	{"services.*.group_add", Texts, "Further groups of the process, by name or number.", nil},

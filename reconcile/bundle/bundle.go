@@ -22,7 +22,7 @@ import (
 func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	s := &in.Spec
 	out := runtime.BaseSpec()
-	hostname := Hostname(s, in.ID)
+	hostname := Hostname(&in)
 	args, err := Args(s, &in.Image)
 	if err != nil {
 		return runtime.Config{}, nil, err

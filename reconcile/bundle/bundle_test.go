@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
 )
 
 func TestArgs(t *testing.T) {
@@ -20,17 +21,19 @@ func TestArgs(t *testing.T) {
 	}{
 		{nil, nil, "/entry serve"},
 		{nil, []string{"x"}, "/entry x"},
-		{nil, []string{}, "/entry"},
+		{nil, []string{}, "/entry serve"}, // as docker compose: command: ${EXTRA:-}
 		{[]string{"e"}, nil, "e"},
 		{[]string{"e"}, []string{"x"}, "e x"},
+		{[]string{"e"}, []string{}, "e"},
 		{[]string{}, []string{"x"}, "x"},
+		{[]string{}, nil, "serve"},
 	} {
 		got, err := Args(&plan.Spec{Entrypoint: tt.entrypoint, Command: tt.command}, &image)
 		if err != nil || strings.Join(got, " ") != tt.want {
 			t.Errorf("entrypoint %q command %q: got %q, %v; expected %q", tt.entrypoint, tt.command, got, err, tt.want)
 		}
 	}
-	if _, err := Args(&plan.Spec{Entrypoint: []string{}}, &image); err == nil {
+	if _, err := Args(&plan.Spec{Entrypoint: []string{}}, &v1.Config{Entrypoint: []string{"/entry"}}); err == nil {
 		t.Error("nothing to run was accepted")
 	}
 }
@@ -39,6 +42,47 @@ func TestEnvLaterWinsAndNamesOccurOnce(t *testing.T) {
 	got := Env(&plan.Spec{Environment: map[string]string{"B": "file", "A": "file"}}, &v1.Config{Env: []string{"PATH=/x", "B=image"}}, "host")
 	if want := []string{"PATH=/x", "HOSTNAME=host", "B=file", "A=file"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
+	}
+}
+
+func TestEnvWithoutWhatTheFileUnsets(t *testing.T) {
+	image := v1.Config{Env: []string{"A=image", "B=image", "AB=image"}}
+	got := Env(&plan.Spec{Unset: []string{"A", "B"}, Environment: map[string]string{"B": "run -e"}}, &image, "host")
+	if want := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=host", "AB=image", "B=run -e"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, expected %q", got, want)
+	}
+}
+
+func TestHostname(t *testing.T) {
+	for _, tt := range []struct {
+		spec plan.Spec
+		want string
+	}{
+		{plan.Spec{}, "abababababab"},
+		{plan.Spec{Hostname: "own"}, "own"},
+		{plan.Spec{NetworkMode: "host"}, "vm"},
+		{plan.Spec{NetworkMode: "host", Hostname: "own"}, "own"},
+		{plan.Spec{NetworkMode: "none"}, "abababababab"},
+	} {
+		in := input(tt.spec)
+		in.Hostname = "vm"
+		cfg, _, err := New(in)
+		if err != nil || cfg.Spec.Hostname != tt.want || !slices.Contains(cfg.Spec.Process.Env, "HOSTNAME="+tt.want) {
+			t.Errorf("%+v: %v, hostname %q, environment %q; expected %q", tt.spec.NetworkMode, err, cfg.Spec.Hostname, cfg.Spec.Process.Env, tt.want)
+		}
+	}
+}
+
+func TestHostsNameTheContainer(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("10.0.0.2")}
+	for _, tt := range []struct{ hostname, domainname, want string }{
+		{"web", "", "10.0.0.2\tweb\n"},
+		{"web", "example.com", "10.0.0.2\tweb.example.com web\n"},
+		{"web.example.com", "", "10.0.0.2\tweb.example.com web\n"},
+	} {
+		if got := Hosts(tt.hostname, tt.domainname, own, nil); !strings.HasSuffix(got, "\n"+tt.want) {
+			t.Errorf("%s, %s: got %q, expected it to end with %q", tt.hostname, tt.domainname, got, tt.want)
+		}
 	}
 }
 

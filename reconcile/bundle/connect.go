@@ -101,6 +101,8 @@ func Hosts(hostname, domainname string, own []netip.Addr, extra []network.HostsE
 	names := hostname
 	if domainname != "" {
 		names = hostname + "." + domainname + " " + hostname
+	} else if short, _, full := strings.Cut(hostname, "."); full {
+		names = hostname + " " + short
 	}
 	for _, a := range own {
 		fmt.Fprintf(&b, "%s\t%s\n", a, names)

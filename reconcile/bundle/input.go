@@ -34,6 +34,7 @@ type Input struct {
 	Devices   []Device
 	Seccomp   []byte   // content of the profile that security_opt seccomp=FILE names
 	Available []string // capabilities that the host can give
+	Hostname  string   // the host's name, for a container on its network; "" = not known
 	LogPath   string   // "" = no log
 
 	Rows, Cols uint16 // of the terminal at its start; 0 = not known

@@ -13,15 +13,17 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
-// Args joins entrypoint and command of file and image. A file's entrypoint drops the image's command too: that
-// was written for the image's entrypoint.
+// Args joins entrypoint and command of file and image as dockerd does (daemon/commit.go, merge). A file's entrypoint with
+// words drops the image's command: that was written for the image's entrypoint. An empty one drops the image's
+// entrypoint only. An empty command is no command: the specification lets it drop the image's, docker compose
+// never has, and files rely on it: command: ${EXTRA:-}.
 func Args(s *plan.Spec, image *v1.Config) ([]string, error) {
-	entrypoint, command := image.Entrypoint, image.Cmd
+	entrypoint, command := image.Entrypoint, s.Command
 	if s.Entrypoint != nil {
-		entrypoint, command = s.Entrypoint, nil
+		entrypoint = s.Entrypoint
 	}
-	if s.Command != nil {
-		command = s.Command
+	if len(command) == 0 && len(s.Entrypoint) == 0 {
+		command = image.Cmd
 	}
 	args := slices.Concat(entrypoint, command)
 	if len(args) == 0 {
@@ -31,7 +33,7 @@ func Args(s *plan.Spec, image *v1.Config) ([]string, error) {
 }
 
 // Env is the container's environment: the platform's defaults, then the image's in its order, then the file's by name.
-// A name occurs once, where it was first set, with the value that was set last.
+// A name occurs once, where it was first set, with the value that was set last; what the file unsets does not occur.
 func Env(s *plan.Spec, image *v1.Config, hostname string) []string {
 	env := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=" + hostname}
 	if s.TTY {
@@ -40,6 +42,10 @@ func Env(s *plan.Spec, image *v1.Config, hostname string) []string {
 	for _, kv := range image.Env {
 		env = set(env, kv)
 	}
+	env = slices.DeleteFunc(env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(s.Unset, name)
+	})
 	for _, k := range slices.Sorted(maps.Keys(s.Environment)) {
 		env = set(env, k+"="+s.Environment[k])
 	}
@@ -56,12 +62,13 @@ func set(env []string, kv string) []string {
 	return env
 }
 
-// Hostname of a container: the file's, else its short id.
-func Hostname(s *plan.Spec, id string) string {
-	if s.Hostname != "" {
-		return s.Hostname
+// Hostname of a container: the file's, on the host's network the host's, as with docker, else its short id.
+func Hostname(in *Input) string {
+	short := in.ID[:min(12, len(in.ID))]
+	if in.Spec.NetworkMode == "host" {
+		return firstOf(in.Spec.Hostname, in.Hostname, short)
 	}
-	return id[:min(12, len(id))]
+	return firstOf(in.Spec.Hostname, short)
 }
 
 func firstOf(values ...string) string {

@@ -91,9 +91,10 @@ type VolumeSpec struct {
 type Spec struct {
 	Image       string            `json:"image"`
 	Platform    string            `json:"platform,omitzero"`
-	Command     []string          `json:"command,omitzero"` // nil = the image's, empty = none
+	Command     []string          `json:"command,omitzero"` // nil and empty: bundle.Args
 	Entrypoint  []string          `json:"entrypoint,omitzero"`
 	Environment map[string]string `json:"environment,omitempty"`
+	Unset       []string          `json:"unset,omitempty"` // variables of the image that the container does not have
 	WorkingDir  string            `json:"working_dir,omitzero"`
 	User        string            `json:"user,omitzero"`
 	GroupAdd    []string          `json:"group_add,omitempty"`
