@@ -26,6 +26,8 @@ type Engine interface {
 	// Plan says what Up would do, Drift how the host differs from the file of the last Up; neither changes anything.
 	Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error)
 	Drift(ctx context.Context, project string) (*reconcile.Preview, error)
+	// PlanRestart says what Restart would do.
+	PlanRestart(ctx context.Context, project string, o reconcile.ServiceOptions) (*reconcile.Preview, error)
 	// Save is Plan with a file that Apply carries out, exactly that or nothing.
 	Save(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Saved, error)
 	Apply(ctx context.Context, file []byte, o reconcile.ApplyOptions, s reconcile.Sink) error

@@ -36,9 +36,16 @@ func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o UpOptions)
 	if err != nil {
 		before = nil // beginUp tells it
 	}
-	ch := &chapter{e: e, project: c.project.Name, do: do, pl: pl, written: make(chan error, 1), entry: history.Entry{
-		Time: history.Now(), Command: do.command, Changes: preview(c.project.Name, pl, nil).Changes, Services: o.Services, Scale: o.Scale,
-	}}
+	return e.beginChapter(pl, do, history.Entry{Services: o.Services, Scale: o.Scale}, before, after)
+}
+
+// beginChapter opens entry, with the project's file as it was and as it is asked for; nil = none.
+func (e *Engine) beginChapter(pl *plan.Plan, do *performer, entry history.Entry, before, after []byte) *chapter {
+	if e.history == nil || pl.Empty() {
+		return nil
+	}
+	entry.Time, entry.Command, entry.Changes = history.Now(), do.command, preview(pl.Project, pl, nil).Changes
+	ch := &chapter{e: e, project: pl.Project, do: do, pl: pl, written: make(chan error, 1), entry: entry}
 	go func() { ch.written <- e.history.Begin(ch.project, &ch.entry, before, after) }()
 	return ch
 }

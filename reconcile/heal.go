@@ -181,6 +181,16 @@ type healing struct {
 // owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
 // they have not ended by themselves.
 func (e *Engine) owe(project string, pl *plan.Plan) error {
+	stops := oweRestarts(pl)
+	if stops == nil {
+		return nil
+	}
+	_, err := e.changeWish(project, stops)
+	return err
+}
+
+// oweRestarts is the change of owe, nil when pl stops none.
+func oweRestarts(pl *plan.Plan) func(*wish.Record) {
 	var ids []plan.ID
 	for _, c := range pl.Changes {
 		if c.ID.Kind == plan.KindContainer && (c.Action == plan.Restart || c.Action == plan.Replace) {
@@ -190,12 +200,11 @@ func (e *Engine) owe(project string, pl *plan.Plan) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := e.changeWish(project, func(r *wish.Record) {
+	return func(r *wish.Record) {
 		for _, id := range ids {
 			r.Owed[id] = true
 		}
-	})
-	return err
+	}
 }
 
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it

@@ -432,6 +432,9 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 		}, ""},
 		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, ""},
 		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
+		"restart of one that others follow": {func(b *bench) error {
+			return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil)
+		}, "db-1 side-1 web-1"},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			for n := 1; ; n++ {

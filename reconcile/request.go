@@ -46,6 +46,7 @@ type ServiceOptions struct {
 	RemoveOrphans bool   // kill
 	Wait          bool   // start
 	WaitTimeout   time.Duration
+	Command       string // restart: as typed, for the history
 }
 
 // RunOptions is one `run`.

@@ -49,7 +49,9 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		return e.takeDown(ctx, project, o, nil)
-	case "stop", "restart":
+	case "restart":
+		return e.resumeRestart(ctx, project, pass.Options)
+	case "stop":
 		var o ServiceOptions
 		if err := json.Unmarshal(pass.Options, &o); err != nil {
 			return err
@@ -62,13 +64,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 		if err != nil {
 			return err
 		}
-		if pass.Verb == "stop" {
-			return e.stopAll(ctx, m, list, o, nil)
-		}
-		if !o.NoDeps && len(o.Services) > 0 {
-			list = m.followers(list)
-		}
-		return e.startAgain(ctx, m, list)
+		return e.stopAll(ctx, m, list, o, nil)
 	}
 	return fmt.Errorf("this program has no command %q: %w", pass.Verb, errdefs.ErrNotSupported)
 }

@@ -31,6 +31,10 @@ func (e *Engine) members(ctx context.Context, project string) (*members, error) 
 	if err != nil {
 		return nil, err
 	}
+	return membersOf(list), nil
+}
+
+func membersOf(list []*container) *members {
 	m := &members{list: list, deps: graph.New(strings.Compare), edge: map[[2]string]plan.Dependency{}}
 	for _, c := range list {
 		m.deps.Add(c.service)
@@ -44,7 +48,7 @@ func (e *Engine) members(ctx context.Context, project string) (*members, error) 
 			m.edge[[2]string{c.service, f[0]}] = plan.Dependency{Condition: plan.Condition(f[1]), Restart: f[2] == "true", Required: true}
 		}
 	}
-	return m, nil
+	return m
 }
 
 // of are the lasting containers of services, all when that is empty. A service without a container is ErrNotFound.
@@ -168,7 +172,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
 	}
 	e.loop.pardon(project)
-	if err := e.startAll(ctx, m, list, "start", sink); err != nil {
+	if err := e.startAll(ctx, m, list, sink); err != nil {
 		return err
 	}
 	if o.Wait {
@@ -177,8 +181,9 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 	return nil
 }
 
-// startAll starts containers in their order, for verb. Those that it has started are wished for from then on.
-func (e *Engine) startAll(ctx context.Context, m *members, list []*container, verb string, sink Sink) error {
+// startAll starts the containers of list, what they depend on first and ready. Those that it
+// has started are wished for from then on.
+func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(c *container) bool { return c.spare })
 	var mu sync.Mutex
 	var started []*container
@@ -194,7 +199,7 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, ve
 			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
 			return fmt.Errorf("cannot start container %s: %w", c.name, err)
 		}
-		e.asked(c, verb, since)
+		e.asked(c, since)
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Started"})
 		mu.Lock()
 		defer mu.Unlock()
@@ -205,11 +210,6 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, ve
 		return err
 	}
 	return e.endCommand(list[0].project, err, on(started))
-}
-
-// startAgain is the second half of a restart that was cut short.
-func (e *Engine) startAgain(ctx context.Context, m *members, list []*container) error {
-	return e.startAll(ctx, m, list, "restart", nil)
 }
 
 // awaitDependency waits until the containers of dep are as c needs them.
@@ -231,53 +231,6 @@ func (e *Engine) awaitDependency(ctx context.Context, m *members, c *container, 
 		}
 	}
 	return nil
-}
-
-// Restart stops and starts containers; with them those that depend on them with restart: true, unless NoDeps.
-func (e *Engine) Restart(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
-	m, list, release, err := e.targets(ctx, project, o.Services)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if len(m.list) == 0 {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot restart project %s: it has no containers", project))
-	}
-	if !o.NoDeps && len(o.Services) > 0 {
-		list = m.followers(list)
-	}
-	e.loop.pardon(project)
-	if err := e.beginCommand(project, "restart", o, nil); err != nil {
-		return err
-	}
-	if err := e.stopAll(ctx, m, list, o, sink); err != nil {
-		return e.endCommand(project, err, nil)
-	}
-	return e.startAll(ctx, m, list, "restart", sink)
-}
-
-// followers adds the running containers of services that depend on those of list with restart: true.
-func (m *members) followers(list []*container) []*container {
-	in := map[string]bool{}
-	for _, c := range list {
-		in[c.service] = true
-	}
-	order, err := m.deps.Order()
-	if err != nil {
-		return list
-	}
-	for _, s := range order {
-		if in[s] || !slices.ContainsFunc(m.deps.Needs(s), func(d string) bool { return in[d] && m.edge[[2]string{s, d}].Restart }) {
-			continue
-		}
-		in[s] = true
-		for _, c := range m.list {
-			if c.service == s && !c.oneOff && c.Status == runtime.Running {
-				list = append(list, c)
-			}
-		}
-	}
-	return list
 }
 
 // killOrphan kills a container whose service is not in the file, and removes it.

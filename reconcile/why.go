@@ -233,18 +233,14 @@ func (e *Engine) noteRestart(ev Event) {
 	e.restarts[ev.ID] = Restarted{Time: ev.Time, Cause: ev.Detail}
 }
 
-// asked remembers a start that a user has asked for by verb, which has no plan. since is when its turn came.
-func (e *Engine) asked(c *container, verb string, since time.Time) {
+// asked remembers a start by `stack start`, which has no plan. since is when its turn came.
+func (e *Engine) asked(c *container, since time.Time) {
 	at, ok := e.startTimes(c.ID)
 	if !ok || at.begin.Before(since) {
 		return // it ran already
 	}
-	action := plan.Start
-	if verb == "restart" {
-		action = plan.Restart
-	}
 	s := &history.Start{
-		Container: c.name, Service: c.service, ID: c.ID, Time: at.started, Command: verb, Action: action, Reasons: []plan.Reason{{Path: "`stack " + verb + "` asked for it"}},
+		Container: c.name, Service: c.service, ID: c.ID, Time: at.started, Command: "start", Action: plan.Start, Reasons: []plan.Reason{{Path: "`stack start` asked for it"}},
 		Path: []history.Step{
 			{What: "wait for what it depends on", Begin: since, End: at.begin},
 			{What: "set up the network of container " + c.name, Begin: at.begin, End: at.connected},

@@ -18,27 +18,28 @@ var _ api.Engine = (*Engine)(nil)
 
 // Engine answers by its fields. A nil field is errdefs.ErrNotSupported, or nothing where no error can be given.
 type Engine struct {
-	OnUp         func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error
-	OnDown       func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
-	OnVerb       func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
-	OnPull       func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
-	OnPlan       func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error)
-	OnDrift      func(context.Context, string) (*reconcile.Preview, error)
-	OnRun        func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
-	OnExec       func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
-	OnContainers func(context.Context, string) ([]reconcile.Container, error)
-	OnProjects   func(context.Context) ([]reconcile.ProjectSummary, error)
-	OnLogs       func(context.Context, string, reconcile.LogOptions, func(reconcile.LogEntry) error) error
-	OnEvents     func(context.Context, string, reconcile.EventOptions) <-chan reconcile.Event
-	OnSave       func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Saved, error)
-	OnApply      func(context.Context, []byte, reconcile.ApplyOptions, reconcile.Sink) error
-	OnHistory    func(context.Context, string) ([]history.Entry, error)
-	OnRevision   func(context.Context, string, int) (*reconcile.Revision, error)
-	OnWhy        func(context.Context, string, reconcile.WhyOptions) (*reconcile.Why, error)
-	OnDump       func(context.Context, string, *spec.Project) (*reconcile.Dump, error)
-	OnGC         func(context.Context, reconcile.GCOptions) (*reconcile.Garbage, error)
-	OnLoad       func(context.Context, io.Reader, reconcile.Sink) ([]image.Info, error)
-	OnIdle       func() bool
+	OnUp          func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error
+	OnDown        func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
+	OnVerb        func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	OnPull        func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
+	OnPlan        func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error)
+	OnDrift       func(context.Context, string) (*reconcile.Preview, error)
+	OnPlanRestart func(context.Context, string, reconcile.ServiceOptions) (*reconcile.Preview, error)
+	OnRun         func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
+	OnExec        func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
+	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
+	OnProjects    func(context.Context) ([]reconcile.ProjectSummary, error)
+	OnLogs        func(context.Context, string, reconcile.LogOptions, func(reconcile.LogEntry) error) error
+	OnEvents      func(context.Context, string, reconcile.EventOptions) <-chan reconcile.Event
+	OnSave        func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Saved, error)
+	OnApply       func(context.Context, []byte, reconcile.ApplyOptions, reconcile.Sink) error
+	OnHistory     func(context.Context, string) ([]history.Entry, error)
+	OnRevision    func(context.Context, string, int) (*reconcile.Revision, error)
+	OnWhy         func(context.Context, string, reconcile.WhyOptions) (*reconcile.Why, error)
+	OnDump        func(context.Context, string, *spec.Project) (*reconcile.Dump, error)
+	OnGC          func(context.Context, reconcile.GCOptions) (*reconcile.Garbage, error)
+	OnLoad        func(context.Context, io.Reader, reconcile.Sink) ([]image.Info, error)
+	OnIdle        func() bool
 }
 
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
@@ -101,6 +102,13 @@ func (e *Engine) Drift(ctx context.Context, project string) (*reconcile.Preview,
 		return nil, errdefs.ErrNotSupported
 	}
 	return e.OnDrift(ctx, project)
+}
+
+func (e *Engine) PlanRestart(ctx context.Context, project string, o reconcile.ServiceOptions) (*reconcile.Preview, error) {
+	if e.OnPlanRestart == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnPlanRestart(ctx, project, o)
 }
 
 func (e *Engine) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {

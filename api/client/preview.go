@@ -40,6 +40,12 @@ func (c *Client) Drift(ctx context.Context, project string) (*reconcile.Preview,
 	return found, c.get(ctx, path(project, "drift"), found)
 }
 
+// PlanRestart says what Restart would do.
+func (c *Client) PlanRestart(ctx context.Context, project string, o reconcile.ServiceOptions) (*reconcile.Preview, error) {
+	found := new(reconcile.Preview)
+	return found, c.post(ctx, path(project, "plan-restart"), o, found)
+}
+
 // History is what was done to project, oldest first.
 func (c *Client) History(ctx context.Context, project string) ([]history.Entry, error) {
 	var all []history.Entry

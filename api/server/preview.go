@@ -32,6 +32,20 @@ func (s *Server) drift(w http.ResponseWriter, r *http.Request) {
 	answer(w, found, err)
 }
 
+func (s *Server) planRestart(w http.ResponseWriter, r *http.Request) {
+	var o reconcile.ServiceOptions
+	name, err := project(r)
+	if err == nil {
+		err = decode(w, r, &o)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	found, err := s.engine.PlanRestart(r.Context(), name, o)
+	answer(w, found, err)
+}
+
 func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, upProject)
 	if err != nil {

@@ -21,6 +21,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
 	mux.HandleFunc("GET /v1/projects/{project}/drift", s.drift)
+	mux.HandleFunc("POST /v1/projects/{project}/plan-restart", s.planRestart)
 	mux.HandleFunc("GET /v1/projects/{project}/history", s.history)
 	mux.HandleFunc("GET /v1/projects/{project}/why", s.why)
 	mux.HandleFunc("POST /v1/projects/{project}/plan", s.plan)

@@ -152,7 +152,7 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 	}{
 		{"stop -t 2 web", "stop shop", reconcile.ServiceOptions{Services: []string{"web"}, Timeout: &two}},
 		{"start --wait --wait-timeout 2", "start shop", reconcile.ServiceOptions{Wait: true, WaitTimeout: two}},
-		{"restart --no-deps db", "restart shop", reconcile.ServiceOptions{Services: []string{"db"}, NoDeps: true}},
+		{"restart --no-deps db", "restart shop", reconcile.ServiceOptions{Services: []string{"db"}, NoDeps: true, Command: "restart --no-deps db"}},
 		{"kill", "kill shop", reconcile.ServiceOptions{Signal: "SIGKILL"}},
 		{"kill -s hup web", "kill shop", reconcile.ServiceOptions{Services: []string{"web"}, Signal: "hup"}},
 		{"rm -f -s -v", "remove shop", reconcile.ServiceOptions{Stop: true, Volumes: true}},

@@ -112,13 +112,17 @@ func TestPlanAndDriftEnd(t *testing.T) {
 			return answer, nil
 		},
 		OnDrift: func(context.Context, string) (*reconcile.Preview, error) { return answer, nil },
+		OnPlanRestart: func(context.Context, string, reconcile.ServiceOptions) (*reconcile.Preview, error) {
+			return answer, nil
+		},
+		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return nil, nil },
 		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
 			t.Error("up was called")
 			return nil
 		},
 	})
 	// A plan is asked for in each of these ways, and never an up.
-	for _, line := range []string{"plan", "up --dry-run", "--dry-run up -d", "plan --format json", "up --dry-run --format json", "drift", "drift --format json"} {
+	for _, line := range []string{"plan", "up --dry-run", "--dry-run up -d", "plan --format json", "up --dry-run --format json", "drift", "drift --format json", "restart --dry-run", "--dry-run restart --format json"} {
 		answer = somePreview()
 		if code, out, errs := u.run(line); code != exitDiffers || !strings.Contains(out, "shop-web-1") || errs != "" {
 			t.Errorf("stack %s: code %d, %q, %q", line, code, out, errs)

@@ -1,26 +1,61 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile"
 )
 
+type restartFlags struct {
+	reconcile.ServiceOptions
+	dryRun bool
+	format string
+}
+
 func newRestartCommand(a *app) *cobra.Command {
-	var o reconcile.ServiceOptions
+	var r restartFlags
 	var timeout int
 	cmd := &cobra.Command{
 		Use:   "restart [OPTIONS] [SERVICE...]",
 		Short: "Restart containers",
-		Long:  "Stops and starts containers, and those whose depends_on asks for it. Changes of the file do not count: `stack up` applies them.",
+		Long: `Stops containers, dependents before what they depend on, and starts them again, what they depend on first and healthy where depends_on says
+so; with them those that depend on them with restart: true. Changes of the file do not count: 'stack up' applies them. What a restart
+has stopped comes up again also when the restart fails, or you end it.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			o.Timeout = timeoutFlag(cmd, timeout)
-			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Restart)
+			r.Timeout = timeoutFlag(cmd, timeout)
+			return a.restart(cmd.Context(), r, services)
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.NoDeps, "no-deps", false, "Leave services alone that depend on the named ones")
+	f.BoolVar(&r.NoDeps, "no-deps", false, "Leave services alone that depend on the named ones")
 	f.IntVarP(&timeout, "timeout", "t", 0, "Seconds that a container has to stop in (default: its own stop_grace_period)")
+	f.BoolVar(&r.dryRun, "dry-run", false, "Change nothing: say what would be done and why, and end with 2 if it is something")
+	f.StringVar(&r.format, "format", "", "With --dry-run: text or json (default text)")
 	return cmd
+}
+
+func (a *app) restart(ctx context.Context, r restartFlags, services []string) error {
+	if r.format != "" && !r.dryRun {
+		return usageError("--format needs --dry-run")
+	}
+	if err := checkPreviewFormat(r.format); err != nil {
+		return err
+	}
+	r.Command = a.command()
+	if !r.dryRun {
+		return a.lifecycle(ctx, services, r.ServiceOptions, (*client.Client).Restart)
+	}
+	name, daemon, err := a.reach(ctx, services)
+	if err != nil {
+		return err
+	}
+	r.Services = services
+	found, err := daemon.PlanRestart(ctx, name, r.ServiceOptions)
+	if err != nil {
+		return err
+	}
+	return a.showPlan(found, r.format)
 }

@@ -73,7 +73,7 @@ func Key(project []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Begin records that e is about to be carried out: it is on the disk when Begin returns. before may be nil. It gives e its number, and keys.
+// Begin records that e is about to be carried out: it is on the disk when Begin returns. before may be nil, and after, of what asks for no file. It gives e its number, and keys.
 func (b *Book) Begin(project string, e *Entry, before, after []byte) error {
 	if b.err != nil {
 		return b.err
@@ -87,13 +87,15 @@ func (b *Book) Begin(project string, e *Entry, before, after []byte) error {
 		if len(all) > 0 {
 			e.Number = all[len(all)-1].Number + 1
 		}
-		e.Project = Key(after)
-		if err := tx.Put(bucketProjects+project, e.Project, after); err != nil {
-			return err
-		}
-		if before != nil {
-			e.Before = Key(before)
-			if err := tx.Put(bucketProjects+project, e.Before, before); err != nil {
+		for _, file := range []struct {
+			text []byte
+			key  *string
+		}{{after, &e.Project}, {before, &e.Before}} {
+			if file.text == nil {
+				continue
+			}
+			*file.key = Key(file.text)
+			if err := tx.Put(bucketProjects+project, *file.key, file.text); err != nil {
 				return err
 			}
 		}
@@ -274,8 +276,9 @@ func (b *Book) Forget(project string) error {
 }
 
 // Before is the entry that n steps back from the last one leads to: the n-th, from the end, that was carried out to its end and asks for
-// something else than what comes after it. errdefs.ErrNotFound when there are not so many.
+// something else than what comes after it; a restart asks for nothing. errdefs.ErrNotFound when there are not so many.
 func Before(all []Entry, n int) (*Entry, error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return e.Project == "" })
 	if len(all) == 0 {
 		return nil, errdefs.With(errdefs.ErrNotFound, errors.New("it has no history"))
 	}

@@ -29,9 +29,9 @@ type Entry struct {
 	Services []string       `json:"services,omitempty"`
 	Scale    map[string]int `json:"scale,omitempty"`
 
-	// Keys of the project's file as it was before and as it was asked for; "" = there was none. Two with the same key ask for the same.
+	// Keys of the project's file as it was before and as it was asked for; "" = there was none, and of a restart neither. Two with the same key ask for the same.
 	Before  string `json:"before,omitempty"`
-	Project string `json:"project"`
+	Project string `json:"project,omitempty"`
 }
 
 // Duration is how long it took, 0 when it has no end.

@@ -1,0 +1,127 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// chain is db ◀ api ◀ web, and db ◀ side with restart: true.
+func chain() (*Desired, map[string]map[string]Dependency) {
+	d := want(svc("db", nil), svc("api", dep("db", Healthy, false)), svc("web", dep("api", Started, false)), svc("side", dep("db", Started, true)))
+	on := map[string]map[string]Dependency{}
+	for name, s := range d.Services {
+		on[name] = s.DependsOn
+	}
+	return d, on
+}
+
+func TestRestartGoldens(t *testing.T) {
+	five := 5 * time.Second
+	ended := func(h *Observed, services ...string) {
+		for i := range h.Containers {
+			for _, s := range services {
+				if h.Containers[i].Service == s {
+					h.Containers[i].Status = StatusExited
+				}
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		opt  RestartOptions
+		host func(*Observed)
+		text string
+	}{
+		{"one service, and who follows it", RestartOptions{Services: []string{"db"}, Timeout: &five}, nil, `
+restart container shop-db-1
+    ` + "`stack restart`" + ` asked for it
+restart container shop-side-1
+    db, which it depends on with restart: true, is restarted
+--
+#1 stop container shop-side-1  (container:side/1: db, which it depends on with restart: true, is restarted)
+#2 [~#1] stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#3 [#2] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#4 [#1 #3] start container shop-side-1  (container:side/1: db, which it depends on with restart: true, is restarted)
+`},
+		{"without dependents", RestartOptions{Services: []string{"db"}, NoDeps: true}, nil, `
+restart container shop-db-1
+    ` + "`stack restart`" + ` asked for it
+--
+#1 stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#2 [#1] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+`},
+		{"all, through a gate; what has ended is started", RestartOptions{}, func(h *Observed) { ended(h, "side") }, `
+restart container shop-api-1
+    ` + "`stack restart`" + ` asked for it
+restart container shop-db-1
+    ` + "`stack restart`" + ` asked for it
+start container shop-side-1
+    ` + "`stack restart`" + ` asked for it
+restart container shop-web-1
+    ` + "`stack restart`" + ` asked for it
+--
+#1 stop container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
+#2 [~#1] stop container shop-api-1  (container:api/1: ` + "`stack restart`" + ` asked for it)
+#3 [~#2] stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#4 [#3] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#5 [#4] wait for db to be healthy  (container:db/1: api depends on it)
+#6 [#2 #5] start container shop-api-1  (container:api/1: ` + "`stack restart`" + ` asked for it)
+#7 [#4] start container shop-side-1  (container:side/1: ` + "`stack restart`" + ` asked for it)
+#8 [#1 #6] start container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
+`},
+		{"one that depends on what is not restarted does not wait for it", RestartOptions{Services: []string{"api"}}, func(h *Observed) { ended(h, "db") }, `
+restart container shop-api-1
+    ` + "`stack restart`" + ` asked for it
+--
+#1 stop container shop-api-1  (container:api/1: ` + "`stack restart`" + ` asked for it)
+#2 [#1] start container shop-api-1  (container:api/1: ` + "`stack restart`" + ` asked for it)
+`},
+		{"two with one between them that is not restarted keep their order", RestartOptions{Services: []string{"db", "web"}, NoDeps: true}, nil, `
+restart container shop-db-1
+    ` + "`stack restart`" + ` asked for it
+restart container shop-web-1
+    ` + "`stack restart`" + ` asked for it
+--
+#1 stop container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
+#2 [~#1] stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#3 [#2] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#4 [#1 ~#3] start container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
+`},
+		{"a follower that is down stays so", RestartOptions{Services: []string{"db"}}, func(h *Observed) { ended(h, "side") }, `
+restart container shop-db-1
+    ` + "`stack restart`" + ` asked for it
+--
+#1 stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+#2 [#1] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
+`},
+		{"the rest of one that was cut short", RestartOptions{Services: []string{"db"}, Resume: true, Owed: map[ID]bool{Container("db", 1): true, Container("side", 1): true}},
+			func(h *Observed) { ended(h, "side", "web") }, `
+start container shop-side-1
+    its restart was cut short
+--
+#1 start container shop-side-1  (container:side/1: its restart was cut short)
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, on := chain()
+			h := made(d)
+			if tt.host != nil {
+				tt.host(h)
+			}
+			tt.opt.DependsOn = on
+			if got := BuildRestart("shop", h, tt.opt).String(); got != strings.TrimPrefix(tt.text, "\n") {
+				t.Errorf("got\n%s", got)
+			}
+		})
+	}
+}
+
+// TestRestartInACircle: labels of another program's making are no reason to do nothing.
+func TestRestartInACircle(t *testing.T) {
+	d := want(svc("a", nil), svc("b", nil))
+	on := map[string]map[string]Dependency{"a": dep("b", Started, false), "b": dep("a", Started, false)}
+	if p := BuildRestart("shop", made(d), RestartOptions{DependsOn: on}); len(p.Steps) != 4 {
+		t.Errorf("got\n%s", p)
+	}
+}
