@@ -506,6 +506,22 @@ func TestUpWaitKnowsTasksAndTimesOut(t *testing.T) {
 	})
 }
 
+func TestUpWaitSeesWhatEndsAtOnce(t *testing.T) {
+	run(t, func(b *bench) {
+		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: 100 * time.Millisecond, Code: 3} }
+		err := b.engine.Up(b.Context(), project(service("crash")), reconcile.UpOptions{Wait: true}, b.sink)
+		if err == nil || !strings.Contains(err.Error(), "shop-crash-1 exited with code 3") {
+			b.Errorf("a container that has ended after 100ms was taken for up: %v", err)
+		}
+		again := service("crash")
+		again.Restart = spec.RestartPolicy{Name: "always"}
+		err = b.engine.Up(b.Context(), project(again), reconcile.UpOptions{Wait: true, WaitTimeout: 5 * time.Second}, b.sink)
+		if err == nil || !strings.Contains(err.Error(), "application not healthy after 5s") {
+			b.Errorf("a container that ends again and again was taken for up: %v", err)
+		}
+	})
+}
+
 func TestOrphansAreNamedAndRemovedOnRequest(t *testing.T) {
 	run(t, func(b *bench) {
 		b.up(project(service("a"), service("old")), reconcile.UpOptions{})

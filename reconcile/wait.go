@@ -158,6 +158,36 @@ func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired
 	return e.waitServices(ctx, p.Name, func(service string) bool { return chosen[service] }, o.WaitTimeout, sink)
 }
 
+// provenTime is how long a container without a healthcheck has run before --wait takes it for up: a program that ends as
+// soon as it has read its settings has been running too. docker compose looks for the first time after as long.
+const provenTime = 500 * time.Millisecond
+
+// waitSettled waits until a container is up, and stays so for provenTime if nothing else says that it works. It does not
+// poll: what a restart policy brings up again has its time anew.
+func (e *Engine) waitSettled(ctx context.Context, c *container) error {
+	for {
+		if err := e.waitFor(ctx, c, untilUp); err != nil || c.health != nil {
+			return err
+		}
+		s, _ := e.group.Status(c.ID)
+		left := time.Until(s.StartedAt.Add(provenTime))
+		if s.State == supervise.Running && left > 0 {
+			bounded, cancel := context.WithTimeoutCause(ctx, left, errProven)
+			err := e.group.Await(bounded, c.ID, func(now supervise.Status) (bool, error) {
+				return now.State != supervise.Running || now.Run != s.Run, nil
+			})
+			cancel()
+			if err != nil && !errors.Is(err, errProven) {
+				return err
+			}
+			continue
+		}
+		if up, err := untilUp(c, s); up || err != nil { // what has ended meanwhile is not up
+			return err
+		}
+	}
+}
+
 // notHealthyAfter is docker compose's sentence.
 func notHealthyAfter(timeout time.Duration) error {
 	return fmt.Errorf("application not healthy after %s", timeout)
@@ -182,7 +212,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 		}
 		work.Go(func() error {
 			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Waiting"})
-			if err := e.waitFor(ctx, c, untilUp); err != nil {
+			if err := e.waitSettled(ctx, c); err != nil {
 				fail(err) // the first that cannot become ready ends the wait of all
 				return err
 			}
