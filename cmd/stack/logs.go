@@ -29,8 +29,8 @@ func newLogsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [OPTIONS] [SERVICE...]",
 		Short: "Show what the containers wrote",
-		Long: `Shows what the containers wrote to stdout and stderr. A project's logs outlive its containers: those of a
-container that was replaced are still there.`,
+		Long: `Shows what the containers wrote to stdout and stderr, all of it on stdout: what follows in a pipe sees it all. A
+project's logs outlive its containers: those of a container that was replaced are still there.`,
 		RunE: func(cmd *cobra.Command, services []string) error { return a.logs(cmd.Context(), l, services) },
 	}
 	f := cmd.Flags()
@@ -56,7 +56,7 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 	}
 	out, errs := buffered(a.out, l.follow), buffered(a.err, l.follow)
 	view := logview.New(out, errs, logview.Options{
-		Project: name, Color: a.color(a.out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps,
+		Project: name, Color: a.color(a.out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps, OneStream: true,
 		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
 	})
 	if err := expect(ctx, daemon, view, name, services); err != nil {

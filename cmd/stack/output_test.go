@@ -191,8 +191,8 @@ func TestLogs(t *testing.T) {
 		},
 	})
 	_, out, errs := u.run("logs --no-color --tail 5 --since 10m")
-	want := "db-1   | ready\nweb-1  | half whole\nspecial  | open\ndb-1     | \n"
-	if out != want || errs != "web-1  | oops\n" {
+	want := "db-1   | ready\nweb-1  | oops\nweb-1  | half whole\nspecial  | open\ndb-1     | \n"
+	if out != want || errs != "" {
 		t.Errorf("got\n%s%s", out, errs)
 	}
 	if asked.Tail != 5 || asked.Follow || time.Since(asked.Since) < 9*time.Minute {

@@ -37,7 +37,7 @@ volumes: {data: {}}
 	ran("up hook 0 /tmp, second 7")
 	log := p.run("logs", "--no-color", "web")
 	contains(t, "the log", log.stdout, "| -> hello from the hook")
-	contains(t, "the log of stderr", log.stderr, "| -> a fault")
+	contains(t, "the log of stderr", log.stdout, "| -> a fault")
 	p.ok("restart", "web", "-t", "1")
 	ran("down, up hook 0 /tmp, second 7")
 	p.ok("stop", "web", "-t", "1")

@@ -16,13 +16,14 @@ type Options struct {
 	Color      bool
 	NoPrefix   bool
 	Timestamps bool
+	OneStream  bool // what programs write to stderr goes to out too; only notices go to err
 
 	// Which of the writers are terminals. They are not given the strings by which a program titles, writes
 	// the clipboard of, or asks questions of a terminal that it was never lent. Anything else gets each byte.
 	OutTerminal, ErrTerminal bool
 }
 
-// View prints entries: of stdout to one writer, of stderr to another. Not safe for concurrent use.
+// View prints entries: of stdout to one writer, of stderr to another, unless OneStream is set. Not safe for concurrent use.
 type View struct {
 	out, err io.Writer
 	opt      Options
@@ -80,7 +81,7 @@ func (v *View) Entry(e reconcile.LogEntry) error {
 		return v.notice(e)
 	}
 	w, toTerminal := v.out, v.opt.OutTerminal
-	if e.Stream == "stderr" {
+	if e.Stream == "stderr" && !v.opt.OneStream {
 		w, toTerminal = v.err, v.opt.ErrTerminal
 	}
 	from := source{e.Container, e.Service, e.Replica}

@@ -115,6 +115,19 @@ func TestNoticesGoToStderr(t *testing.T) {
 	}
 }
 
+func TestOneStream(t *testing.T) {
+	var out, errs bytes.Buffer
+	v := New(&out, &errs, Options{Project: "shop", OneStream: true})
+	for _, e := range []reconcile.LogEntry{entry("stdout", "begun", true), entry("stderr", "a fault", false), entry("stdout", "a line", false)} {
+		if err := v.Entry(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "web-1  | begun\nweb-1  | a fault\nweb-1  | a line\n"; out.String() != want || errs.String() != "" {
+		t.Errorf("stdout %q, stderr %q, want %q on stdout", out.String(), errs.String(), want)
+	}
+}
+
 func BenchmarkEntry(b *testing.B) {
 	v := New(io.Discard, io.Discard, Options{Project: "shop", Color: true})
 	e := entry("stdout", strings.Repeat("x", 100), false)
