@@ -183,7 +183,7 @@ type Mount struct {
 	SELinux        string // bind: z, Z
 	Consistency    string
 	TmpfsSize      int64
-	TmpfsMode      uint32   // 0 = 01777
+	TmpfsMode      uint32   // 0 = of the directory in the image, 01777 where there is none
 	Options        []string // tmpfs short form: further mount options (uid=, gid=, exec, …)
 	Written        string   // ToShow: the tmpfs short form
 	Labels         map[string]string

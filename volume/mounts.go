@@ -174,11 +174,9 @@ func tmpfsOptions(u Use) []string {
 	if u.Size > 0 {
 		add(fmt.Sprintf("size=%d", u.Size))
 	}
-	mode := u.Mode
-	if mode == 0 {
-		mode = 0o1777
+	if u.Mode != 0 {
+		add(fmt.Sprintf("mode=%o", u.Mode))
 	}
-	add(fmt.Sprintf("mode=%o", mode))
 	for _, word := range u.Options {
 		if word != "" {
 			add(word)

@@ -31,7 +31,7 @@ type Use struct {
 	NoCopy         bool
 	Subpath        string
 	Size           int64  // Tmpfs, bytes; 0 = the kernel's default
-	Mode           uint32 // Tmpfs: 0 = 01777; File: permission bits
+	Mode           uint32 // Tmpfs: 0 = of the directory that it covers, 01777 where there is none; File: permission bits
 	Options        []string
 	Content        []byte // File
 	UID, GID       int    // File

@@ -1,7 +1,9 @@
 package boot
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +29,11 @@ func (c *container) attach(s *source) error {
 	case s.bind:
 		return c.attachBind(s)
 	}
+	if s.Type == "tmpfs" && s.stage == "volume" {
+		if err := c.coverMode(s); err != nil {
+			return err
+		}
+	}
 	target, err := c.fixedTarget(s)
 	if err != nil {
 		return err
@@ -47,6 +54,40 @@ func (c *container) attach(s *source) error {
 		defer unix.Close(tree)
 	}
 	return put(s.stage, tree, target, s.Target)
+}
+
+// coverMode gives a tmpfs that names no mode the one of the directory that it covers, as runc does: some programs refuse a
+// directory that others may write to. Where there is none it is made with the mode that a tmpfs has by itself, 01777, so that
+// the container's next start finds the same.
+func (c *container) coverMode(s *source) error {
+	if slices.ContainsFunc(s.data, func(w string) bool { return strings.HasPrefix(w, "mode=") }) {
+		return nil
+	}
+	target, err := resolve(c.root, s.Target, anything)
+	missing := err == unix.ENOENT
+	if missing {
+		target, err = c.target(s, directory)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	dir, err := unix.Openat(target, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fault(s.stage, "openat", s.Target, err)
+	}
+	defer unix.Close(dir)
+	if missing {
+		if err := unix.Fchmod(dir, 0o1777); err != nil {
+			return fault(s.stage, "fchmod", s.Target, err)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return fault(s.stage, "fstat", s.Target, err)
+	}
+	s.data = append(s.data, "mode="+strconv.FormatUint(uint64(st.Mode&0o7777), 8))
+	return nil
 }
 
 func mountNew(s *source) (int, error) {
