@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
 )
 
@@ -63,7 +64,8 @@ type Engine struct {
 	history      *history.Book // may be nil
 	historyOnce  sync.Once     // what is wrong with it is told once
 
-	wishes sync.Mutex // held while a record is changed
+	wishes  sync.Mutex // held while a record is changed
+	decoded wish.Cache // of the store's records
 
 	mu        sync.Mutex
 	names     map[string]named             // of supervised containers, for their events

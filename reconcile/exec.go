@@ -26,7 +26,7 @@ func (e *Engine) Exec(ctx context.Context, project string, o ExecOptions, io run
 
 // pick finds the running container of a service that is meant.
 func (e *Engine) pick(ctx context.Context, project, service string, index int) (*container, error) {
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := listService(ctx, e.drivers, project, service)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 	for _, b := range boxes {
 		byID[b.ContainerID] = b
 	}
-	p, err := e.desired(project)
+	p, err := e.known(project)
 	if err != nil {
 		return nil, err
 	}

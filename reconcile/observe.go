@@ -95,13 +95,22 @@ func (c *container) label() named {
 
 // containers lists those of project ("" = all) by service, number and name.
 func listContainers(ctx context.Context, d driver.Set, project string) ([]*container, error) {
-	states, err := d.Containers.List(ctx)
+	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[labelProject] == project })
+}
+
+// listService is listContainers for one service: nothing is read of the others.
+func listService(ctx context.Context, d driver.Set, project, service string) ([]*container, error) {
+	return selectContainers(ctx, d, func(l map[string]string) bool { return l[labelProject] == project && l[labelService] == service })
+}
+
+func selectContainers(ctx context.Context, d driver.Set, which func(labels map[string]string) bool) ([]*container, error) {
+	states, err := d.Containers.Select(ctx, which)
 	if err != nil {
 		return nil, err
 	}
 	var found []*container
 	for _, s := range states {
-		if c, ok := readContainer(s); ok && (project == "" || c.project == project) {
+		if c, ok := readContainer(s); ok {
 			found = append(found, c)
 		}
 	}

@@ -19,18 +19,38 @@ const bucketProjects = "projects"
 
 // wish is what a user has asked for of project, nil when nothing.
 func (e *Engine) wish(project string) (*wish.Record, error) {
-	raw, err := e.store.Get(bucketProjects, project)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	raw, err := e.rawWish(project)
+	if raw == nil {
 		return nil, err
 	}
-	r, err := wish.Decode(raw)
+	r, err := e.decoded.Decode(project, raw)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the record of project %s: %w", project, err)
 	}
 	return r, nil
+}
+
+// rawWish is the text of the record of project, nil when there is none.
+func (e *Engine) rawWish(project string) ([]byte, error) {
+	raw, err := e.store.Get(bucketProjects, project)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		e.decoded.Forget(project)
+		return nil, nil
+	}
+	return raw, err
+}
+
+// known is desired for those who only look. The result is shared: read only.
+func (e *Engine) known(project string) (*spec.Project, error) {
+	raw, err := e.rawWish(project)
+	if raw == nil {
+		return nil, err
+	}
+	p, err := e.decoded.File(project, raw)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the record of project %s: %w", project, err)
+	}
+	return p, nil
 }
 
 // desired is the last applied file of a project, nil when there is none.
@@ -63,14 +83,11 @@ func (e *Engine) fileOf(project string, r *wish.Record) (*spec.Project, error) {
 func (e *Engine) changeWish(project string, change func(*wish.Record)) (known bool, _ error) {
 	e.wishes.Lock() // a kill may come while somebody else has the project's pass
 	defer e.wishes.Unlock()
-	raw, err := e.store.Get(bucketProjects, project)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
+	raw, err := e.rawWish(project)
+	if raw == nil {
 		return false, err
 	}
-	r, err := wish.Decode(raw)
+	r, err := e.decoded.Decode(project, raw)
 	if err != nil {
 		return true, fmt.Errorf("cannot read the record of project %s: %w", project, err)
 	}
@@ -135,7 +152,7 @@ func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o UpOptions, pl *p
 	switch {
 	case err == nil:
 		// One that cannot be read is written anew: what is in it is known by now.
-		if r, err = wish.Decode(raw); err != nil {
+		if r, err = e.decoded.Decode(p.Name, raw); err != nil {
 			r = wish.New()
 		}
 		known = true

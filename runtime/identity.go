@@ -1,13 +1,15 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/kernelfile"
 )
 
 // identity names one process for good: pids are used again, a pid with its start time is not.
@@ -67,17 +69,23 @@ func identify(pid int) (identity, error) {
 
 // readStat reads fields 3 and 22 of proc_pid_stat(5). The command name, field 2, may hold anything.
 func readStat(pid int) (state byte, start uint64, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	var room [1024]byte // it has 52 numbers
+	b, err := kernelfile.Read("/proc/"+strconv.Itoa(pid)+"/stat", room[:])
 	if err != nil {
 		return 0, 0, err
 	}
-	i := strings.LastIndexByte(string(b), ')')
-	f := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(f) < 20 {
-		return 0, 0, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
+	i := bytes.LastIndexByte(b, ')')
+	field := 2
+	for f := range bytes.FieldsSeq(b[i+1:]) {
+		if field++; field == 3 {
+			state = f[0]
+		}
+		if field == 22 && i >= 0 {
+			start, err = strconv.ParseUint(string(f), 10, 64)
+			return state, start, err
+		}
 	}
-	start, err = strconv.ParseUint(f[19], 10, 64)
-	return f[0][0], start, err
+	return 0, 0, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
 }
 
 // awaitEnd returns nil when the process of pidfd has ended, or the error of a file that was closed. It

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -12,37 +13,50 @@ import (
 
 // List is every container that has a record, by id.
 func (d *Driver) List(ctx context.Context) ([]State, error) {
-	ids, _, err := d.listIDs()
+	return d.Select(ctx, func(map[string]string) bool { return true })
+}
+
+// Select is List of the containers whose labels which wants. It looks at nothing of the others but their records.
+func (d *Driver) Select(ctx context.Context, which func(labels map[string]string) bool) ([]State, error) {
+	entries, err := os.ReadDir(d.stateDir())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot list containers: %w", err)
 	}
 	d.guard.drain()
-	d.disown(ids)
-	out := make([]State, 0, len(ids))
-	for _, id := range ids {
+	var out []State
+	ids := make([]string, 0, len(entries)) // that have a record
+	for _, entry := range entries {
+		id := entry.Name()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := d.stateOf(id)
-		if errors.Is(err, errdefs.ErrNotFound) {
-			continue // removed meanwhile
+		if !entry.IsDir() || checkID(id) != nil {
+			continue
 		}
+		c, err := d.config(id)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			continue // debris, or being removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+		if !which(c.Labels) {
+			continue
+		}
+		s, err := d.state(id, c)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, s)
 	}
+	d.disown(ids)
 	return out, nil
 }
 
 // State is container id as the host shows it. ErrNotFound when there is no record.
 func (d *Driver) State(ctx context.Context, id string) (State, error) {
 	d.guard.drain()
-	return d.stateOf(id)
-}
-
-// stateOf is State. Precondition: the guard is drained.
-func (d *Driver) stateOf(id string) (State, error) {
 	c, err := d.config(id)
 	if err != nil {
 		return State{}, err
@@ -50,6 +64,7 @@ func (d *Driver) stateOf(id string) (State, error) {
 	return d.state(id, c)
 }
 
+// state is State of the container of which c is the record. Precondition: the guard is drained.
 func (d *Driver) state(id string, c *Config) (State, error) {
 	st := State{ID: id, Status: Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
 	r, err := d.readRun(id)

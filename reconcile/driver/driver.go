@@ -125,6 +125,8 @@ type Containers interface {
 	Delete(ctx context.Context, id string) error
 	// List and State carry Problem: what of a running container is not as recorded.
 	List(ctx context.Context) ([]runtime.State, error)
+	// Select is List of the containers whose labels which wants. It does not look at the others.
+	Select(ctx context.Context, which func(labels map[string]string) bool) ([]runtime.State, error)
 	State(ctx context.Context, id string) (runtime.State, error)
 	// Mend puts back what can be put back while container id runs: its cgroups and their limits. A Problem in the State that it returns
 	// needs a restart (a mount is gone). Not running, or without a Problem = success. Idempotent.

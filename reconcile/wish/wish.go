@@ -4,6 +4,7 @@
 package wish
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,23 +54,27 @@ type onDisk struct {
 
 // Decode reads a record.
 func Decode(raw []byte) (*Record, error) {
-	var head struct {
-		Version int `json:"wish"`
+	var d onDisk
+	err := json.Unmarshal(raw, &d)
+	if err != nil { // what an old program or a later one wrote may have other things under our names
+		var head struct {
+			Version int `json:"wish"`
+		}
+		if err := json.Unmarshal(raw, &head); err != nil {
+			return nil, err
+		}
+		d.Version = head.Version
 	}
-	if err := json.Unmarshal(raw, &head); err != nil {
-		return nil, err
-	}
-	if head.Version == 0 {
+	if d.Version == 0 {
 		r := New()
 		r.Old, r.file = true, raw
 		_, err := r.File()
 		return r, err
 	}
-	if head.Version != version {
-		return nil, fmt.Errorf("it was written by another program: its version is %d, this one knows %d", head.Version, version)
+	if d.Version != version {
+		return nil, fmt.Errorf("it was written by another program: its version is %d, this one knows %d", d.Version, version)
 	}
-	var d onDisk
-	if err := json.Unmarshal(raw, &d); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if len(d.File) == 0 {
@@ -122,10 +127,19 @@ func (r *Record) SetFile(p *spec.Project) error {
 	return err
 }
 
+// placeholder stands where the file goes. It comes before everything that a user has written.
+var placeholder = json.RawMessage("null")
+
 // Encode writes r. Equal records give equal text.
 func (r *Record) Encode() ([]byte, error) {
-	d := onDisk{Version: version, File: r.file, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass}
-	return json.Marshal(d)
+	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass}
+	raw, err := json.Marshal(d)
+	if err != nil || len(r.file) == 0 {
+		return raw, err
+	}
+	// The file is JSON as json.Marshal writes it; given to Marshal as it is, it would be read and copied byte by byte.
+	head, rest, _ := bytes.Cut(raw, placeholder)
+	return slices.Concat(head, r.file, rest), nil
 }
 
 func names(ids map[plan.ID]bool) []string {

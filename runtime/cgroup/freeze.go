@@ -3,12 +3,13 @@ package cgroup
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/kernelfile"
 )
 
 // Freeze stops every process of id, or lets them go on, and returns when the kernel has done so.
@@ -44,8 +45,9 @@ func (p *Parent) Freeze(ctx context.Context, id string, frozen bool) error {
 
 // Frozen says whether id is frozen. Not there = no.
 func (p *Parent) Frozen(id string) (bool, error) {
+	var room [128]byte // two lines
 	if p.host.v2 != "" {
-		b, err := os.ReadFile(filepath.Join(p.host.v2, p.name, id, "cgroup.events"))
+		b, err := kernelfile.Read(filepath.Join(p.host.v2, p.name, id, "cgroup.events"), room[:])
 		if err == nil {
 			return strings.Contains(string(b), "frozen 1"), nil
 		}
@@ -54,7 +56,7 @@ func (p *Parent) Frozen(id string) (bool, error) {
 		}
 	}
 	if point := p.host.v1["freezer"]; point != "" {
-		b, err := os.ReadFile(filepath.Join(point, p.name, id, "freezer.state"))
+		b, err := kernelfile.Read(filepath.Join(point, p.name, id, "freezer.state"), room[:])
 		if gone(err) {
 			return false, nil
 		}

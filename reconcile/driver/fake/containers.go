@@ -241,12 +241,18 @@ func (c *containers) Delete(ctx context.Context, id string) error {
 }
 
 func (c *containers) List(ctx context.Context) ([]runtime.State, error) {
+	return c.Select(ctx, func(map[string]string) bool { return true })
+}
+
+func (c *containers) Select(ctx context.Context, which func(labels map[string]string) bool) ([]runtime.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++
 	var out []runtime.State
 	for _, x := range c.containers {
-		out = append(out, x.state())
+		if s := x.state(); which(s.Labels) {
+			out = append(out, s)
+		}
 	}
 	slices.SortFunc(out, func(a, b runtime.State) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
