@@ -15,7 +15,7 @@ var reads = []string{
 	"Networks.List", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Watch",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
-	"Containers.List", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",
+	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",
 }
 
 // TestEveryCallThatChangesTheHostIsWrapped: a method that the drivers get later is wrapped, or named above as one that only
