@@ -343,6 +343,9 @@ func TestLookingAtWhatIsRemoved(t *testing.T) {
 		if _, err := parent.Populated(id); err != nil {
 			t.Errorf("populated: %v", err)
 		}
+		if err := parent.Kill(t.Context(), id); err != nil {
+			t.Errorf("kill: %v", err)
+		}
 		select {
 		case <-done:
 			return

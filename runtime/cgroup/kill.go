@@ -22,8 +22,8 @@ func (p *Parent) Kill(ctx context.Context, id string) error {
 		if err == nil {
 			return nil
 		}
-		// ENOENT: an older kernel, or the cgroup is not there. EOPNOTSUPP: threaded.
-		if err != unix.ENOENT && err != unix.EOPNOTSUPP {
+		// Not there: an older kernel, or the cgroup is gone, as between the open and the write. EOPNOTSUPP: threaded.
+		if !gone(err) && err != unix.EOPNOTSUPP {
 			return fmt.Errorf("cannot kill the processes of cgroup %s/%s: %w", p.name, id, err)
 		}
 	}
