@@ -125,6 +125,14 @@ func (p *parser) syntax(err error, data []byte) {
 	if strings.Contains(text, "did not find expected") {
 		at.Line = max(at.Line, reached(data))
 	}
+	if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok { // yaml.v3 tells no line of it
+		name, _, _ = strings.Cut(name, "'")
+		if line, column := aliasAt(data, name); line > 0 {
+			at.Line, at.Column = line, column
+			p.fault(CodeSyntax, at, "invalid YAML", text, hint)
+			return
+		}
+	}
 	if n := bytes.Count(data, []byte("\n")) + 1; at.Line > n {
 		at.Line = n
 	}
@@ -176,6 +184,31 @@ func indentation(data []byte, line int) int {
 		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
 	return len(data) - len(bytes.TrimLeft(data, " "))
+}
+
+// aliasAt finds the first alias *name that is written as one: not within a word, a comment or another name. Lines and columns
+// count from 1, in characters; 0, 0 = there is none.
+func aliasAt(data []byte, name string) (line, column int) {
+	for text := range bytes.Lines(data) {
+		line++
+		for at := 0; ; at++ {
+			i := bytes.Index(text[at:], []byte("*"+name))
+			if i < 0 {
+				break
+			}
+			at += i
+			before, after := bytes.TrimRight(text[:at], " \t"), text[at+1+len(name):]
+			if bytes.Contains(before, []byte(" #")) || bytes.HasPrefix(bytes.TrimLeft(before, " "), []byte("#")) {
+				break
+			}
+			ends := len(after) == 0 || bytes.IndexByte([]byte(" \t\r\n,]}"), after[0]) >= 0
+			begins := len(before) < at || at == 0 || bytes.IndexByte([]byte("[{,"), text[at-1]) >= 0
+			if begins && ends {
+				return line, utf8.RuneCount(text[:at]) + 1
+			}
+		}
+	}
+	return 0, 0
 }
 
 // syntaxColumn finds what yaml.v3 does not say: where on its line a fault is. It is the
