@@ -11,7 +11,7 @@ import (
 
 // view is what the container of r sees of the names.
 func (d *Driver) view(r sandboxRecord) *dns.View {
-	v := &dns.View{}
+	v := &dns.View{Links: r.Config.Links}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, ep := range r.Endpoints {

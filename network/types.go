@@ -78,6 +78,8 @@ type SandboxConfig struct {
 	Ports       []Port
 	Sysctls     map[string]string // net.* of this namespace
 	DNS         Resolver
+	// Links are names that this container alone knows others by: alias to a name on one of its networks.
+	Links map[string]string `json:",omitempty"`
 	// Succeeds is the container whose names and ports this one takes over when Handover says so. While that one has a
 	// sandbox, this one answers to no name and no port is published to it. "" = none.
 	Succeeds string `json:",omitempty"`

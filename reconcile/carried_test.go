@@ -142,9 +142,9 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	}
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
-		"BlkIO": "blkio_config", "Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop", "DeviceCgroupRules": "device_cgroup_rules",
-		"ExternalLinks": "external_links", "GPUs": "gpus", "Models": "models", "PreStart": "pre_start",
-		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket", "VolumesFrom": "volumes_from",
+		"Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop",
+		"GPUs": "gpus", "Models": "models", "PreStart": "pre_start",
+		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
 		"Mounts[].SELinux": "volumes[].bind.selinux", "Tmpfs[].SELinux": "volumes[].bind.selinux",
@@ -217,14 +217,19 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"Configs[].Path":    "read by performer.contents", "Configs[].Digest": "stands for the content in a comparison",
 		"Secrets[].Path": "read by performer.contents", "Secrets[].Digest": "stands for the content in a comparison",
 		"Devices[].Source": "looked up by hostDevices", "Devices[].Target": "likewise", "Devices[].Permissions": "likewise",
+		"VolumesFrom[]":           "found by Engine.volumesFrom",
+		"Resources.BlkIO.Weight":  "looked up by hostBlockIO",
 		"Networks.*.Priority":     "orders interfaces: TestNetworksAreOrderedByPriority",
 		"Networks.*.DriverOpts.*": "refused by Desire",
 	}
 	for _, key := range []string{"Tmpfs[].Propagation", "Tmpfs[].Recursive", "Tmpfs[].CreateHostPath", "Tmpfs[].NoCopy", "Tmpfs[].Subpath", "Tmpfs[].Labels.*"} {
 		reasons[key] = "of other kinds of mounts"
 	}
+	for _, key := range []string{"WeightDevice", "ReadBps", "WriteBps", "ReadIOps", "WriteIOps"} {
+		reasons["Resources.BlkIO."+key+"[].Path"], reasons["Resources.BlkIO."+key+"[].Rate"] = "looked up by hostBlockIO", "likewise"
+	}
 	values := map[string]string{
-		"IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",
+		"DeviceRules[]": "c 1:7 r", "ExternalLinks[]": "there:here", "IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",
 		"DNS[]": "10.0.0.9", "ExtraHosts[].Address": "10.0.0.8", "Networks.*.IPv4": "10.0.0.5", "Networks.*.IPv6": "fd00::5", "Ports[].HostIP": "127.0.0.1",
 		"Logging.Driver": "none", "Logging.Options.*": "3", "Configs[].UID": "7", "Configs[].GID": "7", "Secrets[].UID": "7", "Secrets[].GID": "7", "StopSignal": "SIGINT",
 		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume", "Unset[]": "OF_IMAGE",
@@ -232,7 +237,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 	build := func() *plan.Spec {
 		return &plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"shop_default": {}}, Mounts: []plan.Mount{{Type: "bind", Source: "/a", Target: "/b"}},
 			Tmpfs: []plan.Mount{{Type: "tmpfs", Target: "/t"}}, ExtraHosts: []plan.HostEntry{{Host: "h", Address: "10.0.0.7"}}, Logging: plan.Logging{Options: map[string]string{"max-file": "2"}},
-			DNS: []string{"10.0.0.1"}, SecurityOpt: []string{"seccomp=unconfined"}, CapAdd: []string{"KILL"}, CapDrop: []string{"KILL"}, HealthCheck: &plan.HealthCheck{Test: []string{"CMD", "true"}},
+			DNS: []string{"10.0.0.1"}, DeviceRules: []string{"c 1:3 r"}, SecurityOpt: []string{"seccomp=unconfined"}, CapAdd: []string{"KILL"}, CapDrop: []string{"KILL"}, HealthCheck: &plan.HealthCheck{Test: []string{"CMD", "true"}},
 			Command: []string{"serve"}, Resources: plan.Resources{Memory: 64 << 20}, Configs: []plan.File{{Source: "c", Target: "/c"}}, Secrets: []plan.File{{Source: "s", Target: "/s"}}}
 	}
 	told := func(s *plan.Spec) string {

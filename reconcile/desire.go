@@ -167,8 +167,10 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		CgroupParent: s.CgroupParent, OOMScoreAdj: s.OOMScoreAdj,
 		Restart:   plan.RestartPolicy{Name: known(s.Restart.Name, "no"), MaxAttempts: s.Restart.MaxAttempts, Delay: s.Restart.Delay, Window: s.Restart.Window},
 		Logging:   plan.Logging{Driver: s.Logging.Driver, Options: maps.Clone(s.Logging.Options)},
-		Resources: resources(s.Resources),
+		Resources: resources(s.Resources), DeviceRules: slices.Clone(s.DeviceCgroupRules),
+		VolumesFrom: slices.Clone(s.VolumesFrom), ExternalLinks: slices.Clone(s.ExternalLinks),
 	}
+	c.Resources.BlkIO = blkIO(s.BlkIO)
 	c.PostStart, c.PreStop = desireHooks(s.PostStart), desireHooks(s.PreStop)
 	if s.StopGrace != nil {
 		grace := *s.StopGrace
@@ -244,6 +246,21 @@ func resources(r spec.Resources) plan.Resources {
 		out.MemorySwappiness = &v
 	}
 	return out
+}
+
+func blkIO(b *spec.BlkIO) *plan.BlkIO {
+	if b == nil {
+		return nil
+	}
+	rates := func(in []spec.DeviceRate) []plan.DeviceRate {
+		var out []plan.DeviceRate
+		for _, r := range in {
+			out = append(out, plan.DeviceRate{Path: r.Path, Rate: r.Rate})
+		}
+		return out
+	}
+	return &plan.BlkIO{Weight: uint16(b.Weight), WeightDevice: rates(b.WeightDevice), ReadBps: rates(b.ReadBps), WriteBps: rates(b.WriteBps),
+		ReadIOps: rates(b.ReadIOps), WriteIOps: rates(b.WriteIOps)}
 }
 
 func desireMount(p *spec.Project, m spec.Mount) plan.Mount {

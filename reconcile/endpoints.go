@@ -66,6 +66,15 @@ func dnsNames(c *container, aliases []string) []string {
 	return out
 }
 
+// externalLink reads CONTAINER[:ALIAS].
+func externalLink(text string) (container, alias string) {
+	container, alias, ok := strings.Cut(text, ":")
+	if !ok {
+		alias = container
+	}
+	return container, alias
+}
+
 // sandboxConfig says which network a container gets.
 func sandboxConfig(c *container) (network.SandboxConfig, error) {
 	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.beside, c.succeeds), Labels: map[string]string{labelProject: c.project, labelService: c.service, labelName: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
@@ -91,5 +100,15 @@ func sandboxConfig(c *container) (network.SandboxConfig, error) {
 		cfg.DNS.Servers = append(cfg.DNS.Servers, a)
 	}
 	cfg.DNS.Search, cfg.DNS.Options = c.spec.DNSSearch, c.spec.DNSOpt
+	for _, link := range c.spec.ExternalLinks {
+		name, alias := externalLink(link)
+		if alias == name {
+			continue // which is its name on the network anyway
+		}
+		if cfg.Links == nil {
+			cfg.Links = map[string]string{}
+		}
+		cfg.Links[strings.ToLower(alias)] = strings.ToLower(name) // names in the DNS have no case, RFC 4343
+	}
 	return cfg, nil
 }

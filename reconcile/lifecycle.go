@@ -122,6 +122,9 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if err := e.join(ctx, c, &n); err != nil {
 		return err
 	}
+	if n.Inherited, err = e.volumesFrom(ctx, c); err != nil {
+		return err
+	}
 	if n.Extra, err = e.extraHosts(ctx, &c.spec); err != nil {
 		return err
 	}

@@ -112,6 +112,10 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", err
 	}
+	blockIO, err := hostBlockIO(d.spec.Resources.BlkIO)
+	if err != nil {
+		return "", err
+	}
 	profile, err := seccompProfile(&d.spec)
 	if err != nil {
 		return "", err
@@ -128,7 +132,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
-		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
+		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
 		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(),
 	})
 	if err != nil {

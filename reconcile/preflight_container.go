@@ -40,6 +40,9 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 				Hint: "correct the path, or remove the device", Address: fmt.Sprintf("%s.devices[%d]", at, i), Err: err})
 		}
 	}
+	if _, err := hostBlockIO(c.Resources.BlkIO); err != nil {
+		s.refuse("bad-blkio", "limits of block devices cannot be set", at+".blkio_config", err)
+	}
 	if c.WorkingDir != "" && !strings.HasPrefix(c.WorkingDir, "/") {
 		s.add(&diag.Diagnostic{Code: "relative-working-dir", Summary: "a working directory is not absolute", Detail: strconv.Quote(c.WorkingDir) + " of service " + name,
 			Hint: "write the full path in the container", Address: at + ".working_dir"})
@@ -83,7 +86,7 @@ func (s *survey) rehearse(ctx context.Context, at string, want *plan.Service) {
 
 // plain says that nothing in c can be refused but what it runs: most containers, and a seccomp filter takes its time.
 func plain(c *plan.Spec) bool {
-	return !c.Privileged && len(c.SecurityOpt)+len(c.CapAdd)+len(c.CapDrop) == 0 && c.IPC+c.PID+c.UTS+c.Cgroup+c.Logging.Driver == "" && len(c.Logging.Options) == 0
+	return !c.Privileged && len(c.SecurityOpt)+len(c.CapAdd)+len(c.CapDrop)+len(c.DeviceRules) == 0 && c.IPC+c.PID+c.UTS+c.Cgroup+c.Logging.Driver == "" && len(c.Logging.Options) == 0
 }
 
 // checkLimits finds limits that the kernel would refuse, or that no machine of this size can give. The bounds on cpus are docker's.

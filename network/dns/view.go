@@ -4,6 +4,8 @@ package dns
 type View struct {
 	// Zones are asked in order; the first that has the name answers.
 	Zones []*Zone
+	// Links are further names, in lower case, of what is in Zones; nobody but this container has them.
+	Links map[string]string
 	// Out answers what is not ours; nil for a container that has no way out, which gets NXDOMAIN: in its world
 	// there is no such name, and a query that leaves would be a way out (CVE-2024-29018).
 	Out *Forwarder
@@ -38,8 +40,12 @@ func (v *View) answer(msg, out []byte, limit int) ([]byte, outcome) {
 				return out, answered
 			}
 		}
+		name := q.name
+		if to, ok := v.Links[string(name)]; ok {
+			name = []byte(to)
+		}
 		for _, z := range v.Zones {
-			if r := z.find(q.name); r != nil {
+			if r := z.find(name); r != nil {
 				return r.write(reply(out, msg, &q, 0), &q, limit), answered
 			}
 		}

@@ -52,6 +52,10 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	}
 	setShm(out, s.ShmSize)
 	setDevices(out, in.Devices, s.Privileged)
+	if err := setDeviceRules(out, s.DeviceRules); err != nil {
+		return runtime.Config{}, nil, err
+	}
+	out.Linux.Resources.BlockIO = in.BlockIO
 	if s.CgroupParent != "" {
 		out.Linux.CgroupsPath = strings.TrimSuffix(s.CgroupParent, "/") + "/" + in.ID
 	}

@@ -24,8 +24,9 @@ type Net struct {
 	ResolvConf string
 	PIDPath    string // pid namespace to join; "" = its own or the host's, as New chose
 	IPCPath    string
-	SharedDir  string   // /dev/shm of whom IPCPath is, as the host names it; with IPCPath
-	Owners     []string // ids of the containers whose namespaces it joins
+	SharedDir  string        // /dev/shm of whom IPCPath is, as the host names it; with IPCPath
+	Owners     []string      // ids of the containers whose namespaces it joins
+	Inherited  []mount.Mount // of the containers that volumes_from names
 }
 
 // Files that the platform writes for a container and that programs in it may rewrite.
@@ -57,6 +58,7 @@ func Connect(cfg runtime.Config, n Net) runtime.Config {
 	if len(n.Owners) > 0 {
 		cfg.Facts[FactOwners] = strings.Join(n.Owners, ",")
 	}
+	inherit(&cfg, n.Inherited)
 	hostname := firstOf(spec.Hostname, n.Hostname)
 	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))
 	put(&cfg, hostnameFile, hostname+"\n")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -32,10 +33,11 @@ type Input struct {
 	Mounts    []mount.Mount     // of the volumes, ordered by target
 	Anonymous map[string]string // target → volume
 	Devices   []Device
-	Seccomp   []byte   // content of the profile that security_opt seccomp=FILE names
-	Available []string // capabilities that the host can give
-	Hostname  string   // the host's name, for a container on its network; "" = not known
-	LogPath   string   // "" = no log
+	BlockIO   *specs.LinuxBlockIO // of Spec.Resources.BlkIO, with the numbers of its devices
+	Seccomp   []byte              // content of the profile that security_opt seccomp=FILE names
+	Available []string            // capabilities that the host can give
+	Hostname  string              // the host's name, for a container on its network; "" = not known
+	LogPath   string              // "" = no log
 
 	Rows, Cols uint16 // of the terminal at its start; 0 = not known
 }

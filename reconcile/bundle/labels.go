@@ -35,6 +35,7 @@ const (
 	FactRemove    = "remove"    // one-off that is removed when it ends
 	FactExposed   = "exposed"   // ports that image and file say it listens on: "443/tcp,8000-8009/tcp"
 	FactOwners    = "owners"    // ids of the containers whose namespaces this run of it has joined
+	FactInherited = "inherited" // targets of mounts that this run of it has from others, sorted, each with a newline
 	FactAliases   = "aliases"   // one-off that answers to its service's names
 	FactSucceeds  = "succeeds"  // id of the container that a rolling update replaces by it
 )

@@ -118,6 +118,9 @@ type Spec struct {
 	Secrets  []File   `json:"secrets,omitempty"`
 	Devices  []Device `json:"devices,omitempty"`
 
+	DeviceRules []string `json:"device_cgroup_rules,omitempty"`
+	VolumesFrom []string `json:"volumes_from,omitempty"` // SERVICE[:MODE] or container:NAME[:MODE]
+
 	Networks    map[string]Endpoint `json:"networks,omitempty"`    // by name on the host
 	NetworkMode string              `json:"network_mode,omitzero"` // "", none, host, service:<name>
 	Ports       []Port              `json:"ports,omitempty"`
@@ -127,6 +130,8 @@ type Spec struct {
 	DNSOpt      []string            `json:"dns_opt,omitempty"`
 	ExtraHosts  []HostEntry         `json:"extra_hosts,omitempty"`
 	MacAddress  string              `json:"mac_address,omitzero"`
+
+	ExternalLinks []string `json:"external_links,omitempty"` // CONTAINER[:ALIAS]
 
 	CapAdd      []string `json:"cap_add,omitempty"`
 	CapDrop     []string `json:"cap_drop,omitempty"`
@@ -236,6 +241,23 @@ type Resources struct {
 	MemorySwappiness  *uint64 `json:"memory_swappiness,omitempty"`
 	OOMKillDisable    bool    `json:"oom_kill_disable,omitzero"`
 	Pids              int64   `json:"pids,omitzero"`
+	BlkIO             *BlkIO  `json:"blkio_config,omitempty"`
+}
+
+// BlkIO weighs and bounds what a container reads from and writes to block devices.
+type BlkIO struct {
+	Weight       uint16       `json:"weight,omitzero"`
+	WeightDevice []DeviceRate `json:"weight_device,omitempty"`
+	ReadBps      []DeviceRate `json:"device_read_bps,omitempty"`
+	WriteBps     []DeviceRate `json:"device_write_bps,omitempty"`
+	ReadIOps     []DeviceRate `json:"device_read_iops,omitempty"`
+	WriteIOps    []DeviceRate `json:"device_write_iops,omitempty"`
+}
+
+// DeviceRate is a weight, or a bound in bytes or operations per second, for the device that is Path on the host.
+type DeviceRate struct {
+	Path string `json:"path"`
+	Rate int64  `json:"rate"`
 }
 
 // RestartPolicy is a restart policy. Name "" = no.

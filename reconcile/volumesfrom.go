@@ -1,0 +1,76 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// volumesFrom are the mounts that c has from other containers. What c's file mounts itself comes first, then
+// the entries in their order; what c's image declares as a volume gives way. Found at each start and not once: by then who lends
+// is there, whatever has become of it since c was made.
+func (e *Engine) volumesFrom(ctx context.Context, c *container) ([]mount.Mount, error) {
+	if len(c.spec.VolumesFrom) == 0 {
+		return nil, nil
+	}
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return nil, err
+	}
+	taken := ownTargets(&c.spec)
+	var out []mount.Mount
+	for _, text := range c.spec.VolumesFrom {
+		from, readOnly, err := lender(text)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(list, func(o *container) bool {
+			return o.ID != c.ID && !o.oneOff && !o.spare && from(c.project, o) && o.Config != nil
+		})
+		if i < 0 {
+			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot take the volumes of %q: there is no such container", text))
+		}
+		for _, m := range bundle.Lends(list[i].Config, readOnly) {
+			if !taken[m.Target] {
+				taken[m.Target] = true
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}
+
+// lender reads SERVICE[:MODE] or container:NAME[:MODE].
+func lender(text string) (is func(project string, c *container) bool, readOnly bool, err error) {
+	rest, named := strings.CutPrefix(text, "container:")
+	name, mode, _ := strings.Cut(rest, ":")
+	switch mode {
+	case "", "rw":
+	case "ro":
+		readOnly = true
+	default:
+		return nil, false, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot take the volumes of %q: the mode is %q, expected ro or rw", text, mode))
+	}
+	if named {
+		return func(_ string, c *container) bool { return c.name == name || c.ID == name }, readOnly, nil
+	}
+	return func(project string, c *container) bool { return c.project == project && c.service == name }, readOnly, nil
+}
+
+// ownTargets are where the file of a container mounts something itself.
+func ownTargets(s *plan.Spec) map[string]bool {
+	own := map[string]bool{}
+	for _, m := range slices.Concat(s.Mounts, s.Tmpfs) {
+		own[m.Target] = true
+	}
+	for _, f := range slices.Concat(s.Configs, s.Secrets) {
+		own[f.Target] = true
+	}
+	return own
+}
