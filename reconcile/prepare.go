@@ -31,7 +31,7 @@ func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desire
 	}
 	return &comparison{p, want, have, plan.Options{
 		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
-		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, NoStart: o.NoStart, Timeout: o.Timeout,
+		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, IgnoreOrphans: o.IgnoreOrphans, NoStart: o.NoStart, Timeout: o.Timeout,
 	}}, nil
 }
 

@@ -148,6 +148,9 @@ recreate container shop-web-1: environment.API_TOKEN: (hidden) -> (hidden)`)
 			if len(v.Warnings) != 1 || v.Warnings[0].Code != "orphans" {
 				b.Errorf("warnings: %v", v.Warnings)
 			}
+			if v = b.plan(second, reconcile.UpOptions{Services: []string{"db"}, NoRecreate: true, IgnoreOrphans: true}); len(v.Warnings) != 0 {
+				b.Errorf("warnings although orphans are to be ignored: %v", v.Warnings)
+			}
 		})
 	})
 }

@@ -15,6 +15,7 @@ type UpOptions struct {
 	NoDeps        bool
 	NoStart       bool
 	RemoveOrphans bool
+	IgnoreOrphans bool // do not warn of them
 	AlwaysDeps    bool // always-recreate-deps
 	RenewAnon     bool // renew-anon-volumes
 	Scale         map[string]int

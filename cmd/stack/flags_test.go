@@ -111,6 +111,7 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 		{"up -d", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{Parallel: 2}},
 		{"create --pull never", nil, reconcile.UpOptions{NoStart: true, Pull: "never"}},
 		{"up -d", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{RemoveOrphans: true}},
+		{"up -d", map[string]string{"COMPOSE_IGNORE_ORPHANS": "1"}, reconcile.UpOptions{IgnoreOrphans: true}},
 		{"up -d --remove-orphans=false", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{}},
 	} {
 		for k, v := range tt.env {

@@ -39,7 +39,7 @@ func TestPsTable(t *testing.T) {
 	var rows []psRow
 	p := psFlags{all: true, orphans: true}
 	for _, c := range p.choose(fleet(), nil) {
-		rows = append(rows, newPsRow(c, noon, false))
+		rows = append(rows, newPsRow(c, noon, false, false))
 	}
 	var b strings.Builder
 	if err := writePs(&b, "table", rows, 0); err != nil {
@@ -98,7 +98,7 @@ func TestPsFitsTheTerminal(t *testing.T) {
 	var rows []psRow
 	for _, c := range (&psFlags{all: true, orphans: true}).choose(fleet(), nil) {
 		c.Ports = nil
-		rows = append(rows, newPsRow(c, noon, false))
+		rows = append(rows, newPsRow(c, noon, false, false))
 	}
 	for cols, want := range map[int]string{
 		0:   "NAME IMAGE COMMAND SERVICE CREATED STATUS PORTS",
@@ -121,8 +121,24 @@ func TestPsFitsTheTerminal(t *testing.T) {
 	}
 }
 
+func TestPsShortens(t *testing.T) {
+	c := reconcile.Container{ID: strings.Repeat("ab", 32), Command: []string{"sh -x", "-c", "echo 'a' b", "c"}}
+	for _, tt := range []struct {
+		fullCommand, fullID bool
+		command, id         string
+	}{
+		{false, false, `"sh -x -c 'echo 'a' …"`, "abababababab"},
+		{true, false, `"sh -x -c 'echo 'a' b' c"`, "abababababab"}, // json
+		{true, true, `"sh -x -c 'echo 'a' b' c"`, c.ID},            // --no-trunc
+	} {
+		if r := newPsRow(c, noon, tt.fullCommand, tt.fullID); r.Command != tt.command || r.ID != tt.id {
+			t.Errorf("%v %v: command %s, id %s", tt.fullCommand, tt.fullID, r.Command, r.ID)
+		}
+	}
+}
+
 func TestPsTemplates(t *testing.T) {
-	row := newPsRow(fleet()[2], noon, false)
+	row := newPsRow(fleet()[2], noon, false, false)
 	for format, want := range map[string]string{
 		`{{title .State}} {{upper .Name}}`:               "Running SHOP-WEB-1\n",
 		`{{.Label "a"}}{{.Label "none"}}`:                "1\n",

@@ -31,7 +31,7 @@ func newPsCommand(a *app) *cobra.Command {
 	f.BoolVarP(&p.all, "all", "a", false, "Stopped containers and those of run, too")
 	f.StringVar(&p.filter, "filter", "", "status=STATE: only containers in this state")
 	f.StringVar(&p.format, "format", "table", "table, json, or a Go template over the keys of json")
-	f.BoolVar(&p.noTrunc, "no-trunc", false, "Do not shorten commands")
+	f.BoolVar(&p.noTrunc, "no-trunc", false, "Do not shorten commands and ids")
 	f.BoolVar(&p.orphans, "orphans", true, "Include containers of services that the file does not have")
 	f.BoolVarP(&p.quiet, "quiet", "q", false, "Only ids")
 	f.BoolVar(&p.services, "services", false, "Only the names of the services")
@@ -84,7 +84,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	}
 	rows := make([]psRow, len(chosen))
 	for i, c := range chosen {
-		rows[i] = newPsRow(c, time.Now(), p.noTrunc || p.format == "json")
+		rows[i] = newPsRow(c, time.Now(), p.noTrunc || p.format == "json", p.noTrunc)
 	}
 	cols := 0
 	if t := terminal.Of(a.out); t != nil {

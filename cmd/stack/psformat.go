@@ -41,16 +41,35 @@ type psRow struct {
 // Label is for templates: the value of one label.
 func (r psRow) Label(name string) string { return r.labels[name] }
 
-const shortCommand = 20 // characters, as docker ps
+// Characters that docker ps shows.
+const (
+	shortCommand = 20
+	shortID      = 12
+)
 
-func newPsRow(c reconcile.Container, now time.Time, noTrunc bool) psRow {
-	command := strings.Join(c.Command, " ")
-	if r := []rune(command); !noTrunc && len(r) > shortCommand {
+// commandLine has words with spaces in quotes, as docker ps.
+func commandLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		if quoted[i] = w; i > 0 && strings.Contains(w, " ") {
+			quoted[i] = "'" + w + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// newPsRow is c as ps shows it at now.
+func newPsRow(c reconcile.Container, now time.Time, fullCommand, fullID bool) psRow {
+	command, id := commandLine(c.Command), c.ID
+	if !fullID {
+		id = id[:min(shortID, len(id))]
+	}
+	if r := []rune(command); !fullCommand && len(r) > shortCommand {
 		command = string(r[:shortCommand-1]) + "…"
 	}
 	r := psRow{
 		Command: strconv.Quote(command), CreatedAt: c.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		Health: c.Health, ID: c.ID, Image: c.Image, Labels: joinLabels(c.Labels), LocalVolumes: "0",
+		Health: c.Health, ID: id, Image: c.Image, Labels: joinLabels(c.Labels), LocalVolumes: "0",
 		Mounts: strings.Join(c.Mounts, ","), Name: c.Name, Names: c.Name,
 		Networks: strings.Join(slices.Sorted(maps.Keys(c.Networks)), ","), Ports: ports(c.Ports), Project: c.Project,
 		Publishers: c.Ports, RunningFor: human(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",

@@ -80,6 +80,7 @@ func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) boo
 	if o.RemoveOrphans, err = a.removeOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
 		return err
 	}
+	o.IgnoreOrphans = a.truthy("COMPOSE_IGNORE_ORPHANS")
 	o.Scale, err = parseScale(p.scale)
 	return err
 }

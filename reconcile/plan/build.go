@@ -20,6 +20,7 @@ type Options struct {
 	AlwaysDeps    bool // ForceRecreate also what Services depend on
 	RenewAnon     bool // new anonymous volumes for recreated containers
 	RemoveOrphans bool
+	IgnoreOrphans bool // do not warn of them
 	NoStart       bool
 	OwnOnly       bool            // what differs in itself, not what follows from the changes of others: to compare, not to apply
 	Timeout       *time.Duration  // of stops; nil = each container's own

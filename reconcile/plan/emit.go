@@ -64,7 +64,7 @@ func (b *builder) orphans() {
 		b.change(c.id(), c.Name, Delete, why)
 		b.emitRemove(c, why, false)
 	}
-	if len(names) > 0 {
+	if len(names) > 0 && !b.opt.IgnoreOrphans {
 		slices.Sort(names)
 		b.diags = append(b.diags, &diag.Diagnostic{
 			Severity: diag.Warning, Code: "orphans", Summary: "containers of services that the file does not have",
