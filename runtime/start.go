@@ -191,14 +191,17 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 	broken := func(detail string) (*proto.Status, *proto.Failure, []string, error) {
 		return nil, &proto.Failure{Stage: "monitor", Detail: detail, ExitCode: 125}, notes, nil
 	}
+	var unheard error // of listening
 	for {
 		rep, fds, err := p.reports.next()
 		closeAll(fds) // none is expected
 		switch {
-		case err == io.EOF:
+		case err == io.EOF && unheard == nil:
 			return broken("it ended without a word")
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 			return nil, nil, notes, ctx.Err()
+		case err != nil && unheard != nil:
+			return broken(unheard.Error())
 		case err != nil:
 			return broken(err.Error())
 		}
@@ -207,8 +210,10 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 			if listening == nil {
 				return broken("unexpected report listening")
 			}
-			if err := listening(); err != nil {
-				return broken(err.Error())
+			// A monitor whose container fails before its execve takes the socket away after it has told why: that
+			// report is what there is to say. It is on its way already.
+			if unheard = listening(); unheard != nil {
+				p.reports.file.SetReadDeadline(time.Now().Add(cleanUpTime))
 			}
 		case proto.ReportWarning:
 			notes = append(notes, rep.Note)
