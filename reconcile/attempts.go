@@ -24,6 +24,7 @@ type attempts struct {
 	next      time.Time // not before
 	well      time.Time // since when it is seen to be well; zero = it is not
 	told      string    // the failure that was reported last
+	begun     bool      // it was told and begun, and the round ended before it was done
 	spent     bool      // that it is left unhealthy is reported
 }
 
@@ -47,6 +48,7 @@ func (a *attempts) begin(now time.Time, reasons []plan.Reason) {
 		delay = min(firstHealDelay<<shift, maxHealDelay)
 	}
 	a.count++
+	a.begun = false
 	a.next, a.well = now.Add(delay), time.Time{}
 	for _, r := range reasons {
 		if r == plan.Unhealthy {

@@ -86,9 +86,11 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	now := time.Now()
 	e.judge(project, have, k, now)
 	opt := healOptions(r, want)
+	held, left := map[plan.ID]time.Time{}, map[plan.ID]bool{}
 	for id, a := range k.attempts {
+		left[id] = a.spent
 		if a.next.After(now) {
-			opt.Hold[id] = true
+			opt.Hold[id], held[id] = true, a.next
 			next = shorter(next, a.next.Sub(now))
 		}
 	}
@@ -107,7 +109,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 		return 0, err
 	}
 	do := e.performer(p, want, nil)
-	do.heals = true
+	do.heals, do.round = true, newRound(pl, held, left)
 	if err := e.treat(ctx, &healing{e: e, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
@@ -212,7 +214,7 @@ func oweRestarts(pl *plan.Plan) func(*wish.Record) {
 func (e *Engine) treat(ctx context.Context, h *healing) error {
 	h.do.quiet = true // what fails again has been told
 	for _, c := range h.plan.Changes {
-		if a := h.k.attempts[c.ID]; a != nil && a.told != "" {
+		if a := h.k.attempts[c.ID]; a != nil && (a.told != "" || a.begun) {
 			continue
 		}
 		h.do.quiet = false
@@ -220,16 +222,24 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
-	opt := apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) { outcomes <- outcome{s, o, err} }}
-	err := apply.Run(ctx, h.plan, h.do, opt)
+	ended, over := e.loop.begin(h.plan.Project, h.do.round)
+	defer over()
+	err := apply.Run(ctx, h.plan, h.do, apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) {
+		outcomes <- outcome{s, o, err}
+		ended(s)
+	}})
 	e.remember(h.plan.Project, h.do.starts(h.plan), false)
 	if ctx.Err() != nil {
 		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}
 	close(outcomes)
 	failed := map[plan.ID]error{}
+	undone := map[plan.ID]bool{} // for the next round, which begins at once
+	interrupted := h.do.interrupted() != nil
 	for o := range outcomes {
-		if o.err != nil {
+		if o.outcome != apply.Succeeded && interrupted && (o.err == nil || errors.Is(o.err, errMoreDamage)) {
+			undone[o.step.For] = undone[o.step.For] || !waits(o.step)
+		} else if o.err != nil {
 			failed[o.step.For] = o.err
 		} else if o.outcome != apply.Succeeded && failed[o.step.For] == nil {
 			failed[o.step.For] = fmt.Errorf("something that it needs has failed: %s", firstLine(err))
@@ -249,14 +259,14 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		if unmended[c.ID] {
 			continue
 		}
+		if undone[c.ID] && failed[c.ID] == nil {
+			h.attempts(c).begun = true
+			continue
+		}
 		if failed[c.ID] == nil {
 			paid = append(paid, c.ID)
 		}
-		a := h.k.attempts[c.ID]
-		if a == nil {
-			a = new(attempts)
-			h.k.attempts[c.ID] = a
-		}
+		a := h.attempts(c)
 		a.begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
@@ -266,6 +276,16 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		}
 	})
 	return err
+}
+
+// attempts are those of c.
+func (h *healing) attempts(c plan.Change) *attempts {
+	a := h.k.attempts[c.ID]
+	if a == nil {
+		a = new(attempts)
+		h.k.attempts[c.ID] = a
+	}
+	return a
 }
 
 type outcome struct {

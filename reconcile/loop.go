@@ -30,32 +30,37 @@ type loop struct {
 
 	mu       sync.Mutex
 	projects map[string]*kept
-	scanning bool // hints are being followed up
+	scanning bool          // hints are being followed up
+	wake     chan struct{} // a hint of our own
 	closed   bool
 }
 
 // kept is a project that the loop looks after. loop.mu guards it, but for attempts and the like, which are of the one who heals.
 type kept struct {
-	timer  *time.Timer // to the next look; nil = none is due
-	at     time.Time
-	busy   bool // somebody heals
-	again  bool // and is to look once more
-	claims int  // commands that have the turn or wait for it
-	yield  context.CancelCauseFunc
-	pardon bool // what was tried so far does not count any more
-	gone   bool // nothing is wished for any more
+	timer   *time.Timer // to the next look; nil = none is due
+	at      time.Time
+	busy    bool // somebody heals
+	again   bool // and is to look once more
+	glances int  // see Engine.glance
+	claims  int  // commands that have the turn or wait for it
+	yield   context.CancelCauseFunc
+	round   *round // that is being carried out, nil = none
+	pardon  bool   // what was tried so far does not count any more
+	gone    bool   // nothing is wished for any more
 
 	attempts map[plan.ID]*attempts
 	failures int    // looks in a row that could not even be made
 	told     string // about the last of them
 }
 
-func newLoop(e *Engine) *loop { return &loop{e: e, projects: map[string]*kept{}} }
+func newLoop(e *Engine) *loop {
+	return &loop{e: e, projects: map[string]*kept{}, wake: make(chan struct{}, 1)}
+}
 
 // start begins to watch, and has everything looked at.
 func (l *loop) start(ctx context.Context) {
 	l.scanning = true
-	var hints []<-chan struct{}
+	hints := []<-chan struct{}{l.wake}
 	for what, watch := range map[string]func(context.Context) (<-chan struct{}, error){
 		"networks": l.e.drivers.Networks.Watch, "volumes": l.e.drivers.Volumes.Watch, "containers": l.e.drivers.Containers.Watch,
 	} {
@@ -167,12 +172,17 @@ func (l *loop) scan(ctx context.Context, seen *views) error {
 			}
 		}
 		now[name] = v
-		if l.e.passes.taken(name) {
+		taken := l.e.passes.taken(name)
+		if taken && !l.inRound(name) {
 			return nil // it is looked at after that
 		}
 		have := host.of(name)
 		l.e.supervised(have)
 		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
+		if taken {
+			l.interrupt(name, pl)
+			return nil
+		}
 		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(l.e.vanished(name, there)) > 0 || anyUnhealthy(have) {
 			damaged = append(damaged, name)
 		}
@@ -241,6 +251,12 @@ func (l *loop) look(project string) {
 	case k.claims > 0: // whoever has the turn looks at its end
 	case k.busy:
 		k.again = true
+		if k.round != nil { // does it wait, and for something else?
+			select {
+			case l.wake <- struct{}{}:
+			default:
+			}
+		}
 	default:
 		k.busy = true
 		l.running.Go(func() { l.heal(project, k) })

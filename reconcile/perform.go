@@ -38,6 +38,8 @@ type performer struct {
 	quiet    bool                // it has been told before
 	heals    bool                // nobody has asked for the pass
 
+	round *round // of healing, nil = a command's
+
 	command string         // who asked for the pass, for the history: "" = the daemon itself
 	number  int            // of its entry there
 	spans   map[int]span   // by step: when it was done
@@ -50,6 +52,9 @@ func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *perf
 
 // Perform does a step and notes when.
 func (p *performer) Perform(ctx context.Context, s plan.Step) error {
+	if err := p.interrupted(); err != nil {
+		return err
+	}
 	begin := history.Now()
 	do := p.perform
 	if s.Update != "" {

@@ -28,7 +28,7 @@ type Preview struct {
 // Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
 // An up that is under way is waited for.
 func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Preview, error) {
-	release, err := e.turn(ctx, p.Name)
+	release, err := e.glance(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func imageOf(s *plan.Service) plan.ID { return plan.ID{Kind: plan.KindImage, Nam
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
 // project was never up, or is down.
 func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
-	release, err := e.turn(ctx, project)
+	release, err := e.glance(ctx, project)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (e *Engine) Restart(ctx context.Context, project string, o ServiceOptions, 
 
 // PlanRestart says what Restart would do, and changes nothing.
 func (e *Engine) PlanRestart(ctx context.Context, project string, o ServiceOptions) (*Preview, error) {
-	release, err := e.turn(ctx, project)
+	release, err := e.glance(ctx, project)
 	if err != nil {
 		return nil, err
 	}

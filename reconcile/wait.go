@@ -18,6 +18,8 @@ import (
 
 // waitReady waits until every container of a service meets a condition. It does not poll: supervisors tell.
 func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
+	ctx, done := p.patient(ctx)
+	defer done()
 	list, err := listContainers(ctx, p.e.drivers, p.want.Project)
 	if err != nil {
 		return err
