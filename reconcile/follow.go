@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -22,7 +23,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	e.mu.Lock()
 	owner := e.names[id]
 	e.mu.Unlock()
-	release, err := e.turn(e.life, owner.project)
+	release, err := e.glance(e.life, owner.project) // a healing may be waiting for one of these
 	if err != nil {
 		return // the engine ends; the next one's adopt comes here again
 	}
@@ -32,16 +33,43 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		e.say(nil, Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
 	}
-	for _, c := range list {
-		if !slices.Contains(c.owners(), id) || !e.leftBehind(c, s) {
-			continue
+	r, err := e.wish(owner.project)
+	if err != nil || r == nil {
+		r = wish.New()
+	}
+	list = slices.DeleteFunc(list, func(c *container) bool {
+		return !slices.Contains(c.owners(), id) || !e.leftBehind(c, s, !c.oneOff && r.Owed[c.id()] && !r.Off[c.id()])
+	})
+	if len(list) == 0 {
+		return
+	}
+	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
+	if _, err := e.changeWish(owner.project, func(r *wish.Record) {
+		for _, c := range list {
+			if !c.oneOff && !r.Off[c.id()] {
+				r.Owed[c.id()] = true
+			}
 		}
+	}); err != nil {
+		e.log.Warn("cannot record who is started again", "project", owner.project, "error", err)
+	}
+	var paid []*container
+	for _, c := range list {
 		ev := Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Restarted",
 			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = Warning, "Not restarted", err.Error()
+		} else {
+			paid = append(paid, c)
 		}
 		e.say(nil, ev)
+	}
+	if _, err := e.changeWish(owner.project, func(r *wish.Record) {
+		for _, c := range paid {
+			delete(r.Owed, c.id())
+		}
+	}); err != nil {
+		e.log.Warn("cannot record who was started again", "project", owner.project, "error", err)
 	}
 }
 
@@ -75,8 +103,8 @@ func (e *Engine) again(c *container) error {
 }
 
 // leftBehind says whether c's run is from before the run s of the container whose namespaces it joined, and is, or would but for
-// that one's end be, still going on.
-func (e *Engine) leftBehind(c *container, s supervise.Status) bool {
+// that one's end be, still going on. owed: it was stopped to be started again.
+func (e *Engine) leftBehind(c *container, s supervise.Status, owed bool) bool {
 	if !c.StartedAt.Before(s.StartedAt) {
 		return false
 	}
@@ -85,6 +113,9 @@ func (e *Engine) leftBehind(c *container, s supervise.Status) bool {
 	case supervise.Running:
 		return true
 	case supervise.Ended:
+		if owed {
+			return true
+		}
 		// together bounds how far apart two ends are that the kernel made one: what lies between is only our hearing of them.
 		const together = 2 * time.Second
 		return !mine.Asked && c.Exit != nil && s.Exit != nil && c.Exit.Signal == int(unix.SIGKILL) && !c.Exit.OOM &&

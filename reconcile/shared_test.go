@@ -2,7 +2,10 @@ package reconcile_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -60,4 +63,46 @@ func TestWhoseOwnerEndsMeanwhileIsStopped(t *testing.T) {
 		}
 		b.same("running", b.running(), "")
 	})
+}
+
+// TestAFollowingThatWasCutShortIsCarriedToItsEnd: who lives in a namespace of another is started again with it, also when the daemon
+// dies in the middle.
+func TestAFollowingThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
+	for n := 1; ; n++ {
+		died := false
+		run(t, func(b *bench) {
+			joins := func(s *spec.Service) { s.IPC = "service:app" }
+			b.up(project(service("app", func(s *spec.Service) { s.Restart.Name, s.IPC = "always", "shareable" }), service("side", joins), service("side2", joins)), reconcile.UpOptions{})
+			b.heal()
+			if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-app-1"].ID, unix.SIGTERM); err != nil {
+				b.Fatal(err)
+			}
+			count, dead := 0, false
+			b.host.Fault = func(string, bool) error {
+				if count++; count >= n {
+					dead = true
+				}
+				if dead {
+					return errors.New("cut")
+				}
+				return nil
+			}
+			b.store.Dead = func() bool { return dead }
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			died = dead
+			b.shut()
+			b.host.Fault, b.store.Dead = nil, nil
+			b.boot()
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			b.same(fmt.Sprintf("running after it was cut at %d", n), b.running(), "app-1 side-1 side2-1")
+		})
+		if t.Failed() || !died {
+			if n < 5 {
+				t.Errorf("only %d operations were counted", n)
+			}
+			return
+		}
+	}
 }
