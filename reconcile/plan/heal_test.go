@@ -52,21 +52,35 @@ func TestHealing(t *testing.T) {
 		"killed, and nobody depends on it":                     {[]change{container("web", kill)}, "start shop-web-1"},
 		"both killed":                                          {[]change{container("db", kill), container("web", kill)}, "start shop-db-1, start shop-web-1"},
 		"killed and said to stay":                              {[]change{container("web", kill), func(d *Desired, _ *Observed, _ *Options) { d.Services["web"].StayDown = true }}, ""},
-		"killed and stopped":                                   {[]change{container("web", kill), off("web")}, ""},
-		"ended by itself":                                      {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 1 })}, ""},
-		"a restart was cut short":                              {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = map[ID]bool{db: true} }}, "start shop-db-1, restart shop-web-1"},
-		"its policy starts it":                                 {[]change{container("db", func(c *ContainerState) { c.Status = StatusRestarting })}, ""},
-		"paused, with a problem":                               {[]change{container("db", func(c *ContainerState) { c.Status, c.Problem = StatusPaused, "p" })}, ""},
-		"never started":                                        {[]change{container("web", func(c *ContainerState) { c.Status = StatusCreated })}, "start shop-web-1"},
-		"deleted":                                              {[]change{remove("db")}, "create shop-db-1, restart shop-web-1"},
-		"removed by a command":                                 {[]change{remove("db"), off("db")}, ""},
-		"not brought up":                                       {[]change{remove("db"), func(_ *Desired, _ *Observed, o *Options) { o.Services = []string{"web"} }}, ""},
-		"nothing was brought up":                               {[]change{remove("db"), func(_ *Desired, _ *Observed, o *Options) { o.Services = nil }}, ""},
-		"its snapshot":                                         {[]change{container("web", func(c *ContainerState) { c.Gone = "gone" })}, "recreate shop-web-1"},
-		"unhealthy":                                            {[]change{container("db", func(c *ContainerState) { c.Healthy, c.Unhealthy = false, true })}, "restart shop-db-1, restart shop-web-1"},
-		"its limits":                                           {[]change{container("db", func(c *ContainerState) { c.Problem = "p" })}, "mend shop-db-1"},
-		"its veth":                                             {[]change{container("db", func(c *ContainerState) { c.NetworkProblem = "p" })}, "mend shop-db-1"},
-		"its veth, beyond mending":                             {[]change{container("db", func(c *ContainerState) { c.NetworkProblem, c.MustRestart = "p", true })}, "restart shop-db-1, restart shop-web-1"},
+		"killed, and another with its number runs": {[]change{func(_ *Desired, h *Observed, _ *Options) {
+			for _, c := range h.Containers {
+				if c.Service == "web" {
+					c.ID, c.Name = "other", "shop-web-1-other"
+					h.Containers = append(h.Containers, c)
+				}
+			}
+		}, func(_ *Desired, h *Observed, _ *Options) {
+			for i := range h.Containers {
+				if c := &h.Containers[i]; c.Name == "shop-web-1" {
+					kill(c)
+				}
+			}
+		}}, ""},
+		"killed and stopped":       {[]change{container("web", kill), off("web")}, ""},
+		"ended by itself":          {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 1 })}, ""},
+		"a restart was cut short":  {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = map[ID]bool{db: true} }}, "start shop-db-1, restart shop-web-1"},
+		"its policy starts it":     {[]change{container("db", func(c *ContainerState) { c.Status = StatusRestarting })}, ""},
+		"paused, with a problem":   {[]change{container("db", func(c *ContainerState) { c.Status, c.Problem = StatusPaused, "p" })}, ""},
+		"never started":            {[]change{container("web", func(c *ContainerState) { c.Status = StatusCreated })}, "start shop-web-1"},
+		"deleted":                  {[]change{remove("db")}, "create shop-db-1, restart shop-web-1"},
+		"removed by a command":     {[]change{remove("db"), off("db")}, ""},
+		"not brought up":           {[]change{remove("db"), func(_ *Desired, _ *Observed, o *Options) { o.Services = []string{"web"} }}, ""},
+		"nothing was brought up":   {[]change{remove("db"), func(_ *Desired, _ *Observed, o *Options) { o.Services = nil }}, ""},
+		"its snapshot":             {[]change{container("web", func(c *ContainerState) { c.Gone = "gone" })}, "recreate shop-web-1"},
+		"unhealthy":                {[]change{container("db", func(c *ContainerState) { c.Healthy, c.Unhealthy = false, true })}, "restart shop-db-1, restart shop-web-1"},
+		"its limits":               {[]change{container("db", func(c *ContainerState) { c.Problem = "p" })}, "mend shop-db-1"},
+		"its veth":                 {[]change{container("db", func(c *ContainerState) { c.NetworkProblem = "p" })}, "mend shop-db-1"},
+		"its veth, beyond mending": {[]change{container("db", func(c *ContainerState) { c.NetworkProblem, c.MustRestart = "p", true })}, "restart shop-db-1, restart shop-web-1"},
 		"a bridge": {[]change{func(_ *Desired, h *Observed, _ *Options) {
 			h.Networks["shop_default"] = NetworkState{Name: "shop_default", Project: "shop", Problem: "p"}
 		}, container("db", func(c *ContainerState) { c.NetworkProblem = "p" })}, "mend shop_default, mend shop-db-1"},

@@ -26,7 +26,12 @@ func (b *builder) choose(s *Service, group []*ContainerState, encoded string) (c
 	if new == nil {
 		c = group[0]
 		for _, x := range group[1:] {
-			if !b.fits(s, c, encoded) && b.fits(s, x, encoded) {
+			switch {
+			case b.opt.Heal: // what runs is the replica; a second is not started beside it, and none is taken away
+				if !c.Active() && x.Active() {
+					c = x
+				}
+			case !b.fits(s, c, encoded) && b.fits(s, x, encoded):
 				c = x
 			}
 		}
