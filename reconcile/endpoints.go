@@ -49,13 +49,17 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 	return out, nil
 }
 
-// dnsNames are the names of a container on a network: its own, its service's, its aliases. A one-off has only its own, so
-// that clients of the service do not end up there, unless it was given aliases on purpose.
+// dnsNames are the names of a container on a network: its own, its service's, its aliases, and the hostname that the file
+// gives it, as with docker: members of a cluster call each other by it. A one-off has only its own, so that clients of the
+// service do not end up there, unless it was given aliases on purpose.
 func dnsNames(c *container, aliases []string) []string {
 	names := []string{c.name}
 	if !c.oneOff || c.aliases {
 		names = append(names, c.service)
 		names = append(names, aliases...)
+		if c.spec.Hostname != "" {
+			names = append(names, c.spec.Hostname)
+		}
 	}
 	var out []string
 	for _, n := range names {

@@ -86,6 +86,7 @@ services:
     command: [sleep, infinity]
     stop_grace_period: 0s
     scale: 3
+    hostname: member
     networks:
       default:
       back: {aliases: [www, api.internal]}
@@ -120,7 +121,7 @@ networks:
 	addresses := func(name string) string {
 		return p.sh("client", "nslookup -type=a "+name+" | awk '/^Name:/{n=1} n && /^Address/{print $NF}' | sort")
 	}
-	for _, name := range []string{"web", "www", "api.internal"} {
+	for _, name := range []string{"web", "www", "api.internal", "member"} {
 		if got := len(strings.Fields(addresses(name))); got != 3 {
 			t.Errorf("%s has %d addresses, want 3: %s", name, got, addresses(name))
 		}
