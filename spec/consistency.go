@@ -110,6 +110,7 @@ func (d *decoder) checkDependencies(s *draft) {
 		inactive := d.project.Inactive[name]
 		switch {
 		case !s.DependsOn[name].Required: // settle drops it
+		case inactive != nil && d.in.Purpose == ToManage: // what was started under other profiles can be listed and stopped
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:

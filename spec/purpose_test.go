@@ -74,3 +74,16 @@ func TestPurpose(t *testing.T) {
 		t.Errorf("to manage: project %t, faults:\n%s", p != nil, text)
 	}
 }
+
+// TestInactiveDependency: what was started under other profiles can be managed under these.
+func TestInactiveDependency(t *testing.T) {
+	for purpose, want := range map[spec.Purpose]bool{spec.ToRun: false, spec.ToShow: false, spec.ToManage: true} {
+		_, list := spec.Load(context.Background(), spec.Input{
+			FS:    fstest.MapFS{"c.yaml": {Data: []byte("services: {web: {image: x, depends_on: [db]}, db: {image: x, profiles: [data]}}")}},
+			Files: []string{"/c.yaml"}, Dir: "/", Name: "demo", Purpose: purpose,
+		})
+		if list.HasErrors() == want {
+			t.Errorf("purpose %d: %v", purpose, list.Err())
+		}
+	}
+}
