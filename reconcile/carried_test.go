@@ -143,13 +143,13 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
 		"Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop",
-		"GPUs": "gpus", "Models": "models", "PreStart": "pre_start",
+		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options", "Models": "models", "PreStart": "pre_start",
 		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
 		"Mounts[].SELinux": "volumes[].bind.selinux", "Tmpfs[].SELinux": "volumes[].bind.selinux",
 		// As written; what has an effect on one host is in Replicas, Restart, Resources and Labels (spec.Deploy).
-		"Deploy.Mode": "", "Deploy.Replicas": "", "Deploy.Labels": "", "Deploy.Limits": "", "Deploy.Reservations": "", "Deploy.Restart": "", "Deploy.Placement": "", "Deploy.EndpointMode": "",
+		"Deploy.Mode": "", "Deploy.Replicas": "", "Deploy.Labels": "", "Deploy.Limits": "", "Deploy.Reservations.CPUs": "", "Deploy.Reservations.Memory": "", "Deploy.Reservations.Pids": "", "Deploy.Reservations.Generic": "", "Deploy.Restart": "", "Deploy.Placement": "", "Deploy.EndpointMode": "",
 	}
 	for _, key := range parts {
 		if key == "" {
@@ -218,6 +218,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"Secrets[].Path": "read by performer.contents", "Secrets[].Digest": "stands for the content in a comparison",
 		"Devices[].Source": "looked up by hostDevices", "Devices[].Target": "likewise", "Devices[].Permissions": "likewise",
 		"VolumesFrom[]":           "found by Engine.volumesFrom",
+		"DeviceRequests[].Driver": "found by requestedDevices", "DeviceRequests[].Count": "likewise", "DeviceRequests[].IDs[]": "likewise", "DeviceRequests[].Capabilities[]": "likewise",
 		"Resources.BlkIO.Weight":  "looked up by hostBlockIO",
 		"Networks.*.Priority":     "orders interfaces: TestNetworksAreOrderedByPriority",
 		"Networks.*.DriverOpts.*": "refused by Desire",

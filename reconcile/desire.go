@@ -194,7 +194,11 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	for _, f := range s.Secrets {
 		c.Secrets = append(c.Secrets, desireFile(f, p.Secrets[f.Source]))
 	}
+	c.DeviceRequests = deviceRequests(s)
 	for _, v := range s.Devices {
+		if isCDI(v) {
+			continue
+		}
 		c.Devices = append(c.Devices, plan.Device{Source: v.Source, Target: v.Target, Permissions: known(v.Permissions, "rwm")})
 	}
 	for key, e := range s.Networks {

@@ -112,6 +112,13 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", err
 	}
+	vendors, err := requestedDevices(&d.spec)
+	if err != nil {
+		return "", err
+	}
+	if len(vendors.mounts) > 0 {
+		mounts = under(mounts, vendors.mounts)
+	}
 	blockIO, err := hostBlockIO(d.spec.Resources.BlkIO)
 	if err != nil {
 		return "", err
@@ -132,7 +139,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
-		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: devices, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
+		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: append(devices, vendors.devices...), Env: vendors.env, Groups: vendors.groups, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
 		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(),
 	})
 	if err != nil {

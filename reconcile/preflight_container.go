@@ -40,6 +40,9 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 				Hint: "correct the path, or remove the device", Address: fmt.Sprintf("%s.devices[%d]", at, i), Err: err})
 		}
 	}
+	if _, err := requestedDevices(c); err != nil {
+		s.refuse("missing-device", "a device that a service asks for cannot be given", s.written(at+".gpus", at+".deploy.resources.reservations.devices", at+".devices"), err)
+	}
 	if _, err := hostBlockIO(c.Resources.BlkIO); err != nil {
 		s.refuse("bad-blkio", "limits of block devices cannot be set", at+".blkio_config", err)
 	}

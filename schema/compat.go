@@ -49,6 +49,8 @@ var differences = []string{
 	"A named volume is mounted `nodev`: device nodes in it open nothing. One with a `device` of its own is as that is.",
 	"`post_start` runs after every start, those of the restart policy and of healing too, where a failure is a warning; docker knows no hooks when it restarts. start, restart, stop and down run the hooks that the container was made with; docker compose runs none when it is called with `-p` and without the file.",
 	"The output of hooks is in the service's log, behind `-> `; docker compose shows it while it is attached only. As there, nothing but a kill bounds a `pre_stop`, and one that fails leaves the container running; a stop that heals waits `stop_grace_period` for it at most, and goes on.",
+	"GPUs and other requested devices are found in the files of the Container Device Interface (`/etc/cdi`, `/var/run/cdi`): `driver: nvidia`, `amd`, or none for the one vendor that is there, and `driver: cdi` with full names. A description that wants hooks to be run is refused; docker runs NVIDIA's own program.",
+	"`volumes_from` is looked up at each start of a container, among the containers that there are then; docker does it once, when the container is made.",
 	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
 }
 

@@ -334,10 +334,8 @@ func (d *decoder) devices(n *tree.Node) []Device {
 			}
 		}
 		if !path.IsAbs(v.Source) {
-			if strings.Contains(v.Source, "=") {
-				d.refuse(CodeRefused, it, fmt.Sprintf("%s: CDI devices (%s) are not resolved yet", it.Path, v.Source), "name the device node")
-			} else {
-				d.unfit(it, fmt.Sprintf("%q is not the path of a device", v.Source), "")
+			if !strings.Contains(v.Source, "=") {
+				d.unfit(it, fmt.Sprintf("%q is neither the path of a device nor its CDI name, vendor.com/class=name", v.Source), "")
 			}
 		}
 		if v.Target == "" {

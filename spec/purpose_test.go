@@ -22,7 +22,7 @@ services:
     ports: ["80:80"]
   gpu:
     image: x
-    gpus: all
+    storage_opt: {size: 1G}
     profiles: [never]
 `
 
@@ -54,7 +54,7 @@ func TestPurpose(t *testing.T) {
 			t.Errorf("DOCKER_DEFAULT_PLATFORM is not heard: %q", p.Services["web"].Platform)
 		}
 	}
-	if p, text, _ := loadAs(spec.ToRun, "gpu"); p != nil || !strings.Contains(text, "gpus: GPU devices") {
+	if p, text, _ := loadAs(spec.ToRun, "gpu"); p != nil || !strings.Contains(text, "storage_opt: the root") {
 		t.Errorf("to run gpu: project %t, faults:\n%s", p != nil, text)
 	}
 	if p, text, _ := loadAs(spec.ToShow); p != nil || strings.Count(text, "missing.env") != 1 {

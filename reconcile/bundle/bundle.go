@@ -29,6 +29,9 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	}
 	p := out.Process
 	p.Args, p.Env, p.Terminal = args, Env(s, &in.Image, hostname), s.TTY
+	for _, kv := range in.Env {
+		p.Env = set(p.Env, kv)
+	}
 	if s.TTY && in.Rows != 0 && in.Cols != 0 {
 		p.ConsoleSize = &specs.Box{Height: uint(in.Rows), Width: uint(in.Cols)}
 	}
@@ -65,7 +68,7 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 		return runtime.Config{}, nil, err
 	}
 	cfg := runtime.Config{
-		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Clone(s.GroupAdd),
+		ID: in.ID, Spec: out, Root: in.Root, Mounts: slices.Clone(in.Mounts), Groups: slices.Concat(s.GroupAdd, in.Groups),
 		Init: s.Init, StdinOpen: s.StdinOpen, Log: logs,
 		StopSignal: firstOf(s.StopSignal, in.Image.StopSignal), CreatedAt: in.CreatedAt,
 		Labels: labels(in), Facts: facts(in),

@@ -33,6 +33,8 @@ type Input struct {
 	Mounts    []mount.Mount     // of the volumes, ordered by target
 	Anonymous map[string]string // target → volume
 	Devices   []Device
+	Env       []string            // NAME=VALUE of its devices; they win over those of image and file
+	Groups    []string            // of its devices, besides the file's
 	BlockIO   *specs.LinuxBlockIO // of Spec.Resources.BlkIO, with the numbers of its devices
 	Seccomp   []byte              // content of the profile that security_opt seccomp=FILE names
 	Available []string            // capabilities that the host can give

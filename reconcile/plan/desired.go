@@ -118,6 +118,8 @@ type Spec struct {
 	Secrets  []File   `json:"secrets,omitempty"`
 	Devices  []Device `json:"devices,omitempty"`
 
+	DeviceRequests []DeviceRequest `json:"device_requests,omitempty"`
+
 	DeviceRules []string `json:"device_cgroup_rules,omitempty"`
 	VolumesFrom []string `json:"volumes_from,omitempty"` // SERVICE[:MODE] or container:NAME[:MODE]
 
@@ -201,6 +203,14 @@ type Device struct {
 	Source      string `json:"source"`
 	Target      string `json:"target"`
 	Permissions string `json:"permissions,omitzero"`
+}
+
+// DeviceRequest asks for devices that the files of their vendors describe: gpus, reservations of devices, CDI devices. Count -1 = all.
+type DeviceRequest struct {
+	Driver       string   `json:"driver,omitzero"`
+	Count        int64    `json:"count,omitzero"`
+	IDs          []string `json:"device_ids,omitempty"`
+	Capabilities []string `json:"capabilities,omitempty"`
 }
 
 type Port struct {

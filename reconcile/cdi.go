@@ -1,0 +1,141 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/cdi"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/spec"
+)
+
+// isCDI says whether an entry of devices is the full name of a device, vendor.com/class=name, and no path.
+func isCDI(d spec.Device) bool {
+	return !strings.HasPrefix(d.Source, "/") && strings.Contains(d.Source, "=")
+}
+
+// deviceRequests are all that s asks for by other things than a path.
+func deviceRequests(s *spec.Service) []plan.DeviceRequest {
+	var out []plan.DeviceRequest
+	add := func(r spec.DeviceRequest, more ...string) {
+		out = append(out, plan.DeviceRequest{Driver: r.Driver, Count: r.Count, IDs: slices.Clone(r.IDs), Capabilities: append(slices.Clone(r.Capabilities), more...)})
+	}
+	for _, r := range s.GPUs {
+		if slices.Contains(r.Capabilities, "gpu") {
+			add(r)
+		} else {
+			add(r, "gpu")
+		}
+	}
+	if s.Deploy != nil && s.Deploy.Reservations != nil {
+		for _, r := range s.Deploy.Reservations.Devices {
+			add(r)
+		}
+	}
+	for _, d := range s.Devices {
+		if isCDI(d) {
+			out = append(out, plan.DeviceRequest{Driver: "cdi", IDs: []string{d.Source}})
+		}
+	}
+	return out
+}
+
+// vendorParts are what a container gets with the devices that it requests.
+type vendorParts struct {
+	env     []string
+	groups  []string
+	devices []bundle.Device
+	mounts  []mount.Mount
+}
+
+// requestedDevices finds the devices of s in the vendors' files, as those are now.
+func requestedDevices(s *plan.Spec) (out vendorParts, _ error) {
+	if len(s.DeviceRequests) == 0 {
+		return out, nil
+	}
+	registry := cdi.Load(cdi.Dirs...)
+	for _, q := range s.DeviceRequests {
+		e, err := registry.Find(cdi.Request{Driver: q.Driver, Count: q.Count, IDs: q.IDs, Capabilities: q.Capabilities})
+		if err != nil {
+			return out, err
+		}
+		out.env = append(out.env, e.Env...)
+		for _, g := range e.Groups {
+			out.groups = append(out.groups, strconv.FormatUint(uint64(g), 10))
+		}
+		for _, n := range e.Nodes {
+			d, err := vendorNode(n)
+			if err != nil {
+				return out, fmt.Errorf("cannot use device %s: %w", n.HostPath, err)
+			}
+			if !slices.ContainsFunc(out.devices, func(have bundle.Device) bool { return have.Node.Path == d.Node.Path }) {
+				out.devices = append(out.devices, d)
+			}
+		}
+		for _, m := range e.Mounts {
+			if _, err := os.Stat(m.Source); err != nil {
+				return out, err
+			}
+			if !slices.ContainsFunc(out.mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
+				out.mounts = append(out.mounts, mount.Mount{Type: "bind", Source: m.Source, Target: m.Target, Options: bindWords(m.Options)})
+			}
+		}
+	}
+	return out, nil
+}
+
+// bindWords are the options of a vendor's mount, which need not say that it is a bind.
+func bindWords(options []string) []string {
+	if slices.Contains(options, "bind") || slices.Contains(options, "rbind") {
+		return slices.Clone(options)
+	}
+	return append([]string{"rbind"}, options...)
+}
+
+// vendorNode is a node as its vendor describes it, with what the host has where that is silent.
+func vendorNode(n cdi.Node) (bundle.Device, error) {
+	d, err := device(n.HostPath, n.Path, n.Access)
+	if errors.Is(err, fs.ErrNotExist) && n.Type != "" && n.Major != nil && n.Minor != nil {
+		// The numbers are enough to make one.
+		d, err = bundle.Device{Access: n.Access, Node: specs.LinuxDevice{Path: n.Path}}, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	if n.Type != "" {
+		d.Node.Type = n.Type
+	}
+	if n.Major != nil && n.Minor != nil {
+		d.Node.Major, d.Node.Minor = *n.Major, *n.Minor
+	}
+	if n.Mode != nil {
+		d.Node.FileMode = new(os.FileMode(*n.Mode & 0o777))
+	}
+	if n.UID != nil {
+		d.Node.UID = n.UID
+	}
+	if n.GID != nil {
+		d.Node.GID = n.GID
+	}
+	return d, nil
+}
+
+// under puts vendors' mounts below the user's: whose target the file mounts something at is the file's.
+func under(mounts, vendors []mount.Mount) []mount.Mount {
+	for _, m := range vendors {
+		if !slices.ContainsFunc(mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
+			mounts = append(mounts, m)
+		}
+	}
+	slices.SortStableFunc(mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
+	return mounts
+}
