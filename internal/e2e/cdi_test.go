@@ -36,7 +36,7 @@ services:
 	if r := p.run("exec", "-T", "without", "sh", "-c", "ls /dev/card0 || echo $VENDOR"); r.code == 0 && r.stdout != "\n" {
 		t.Errorf("a service that asks for no device has one: %s", r)
 	}
-	p.fails(1, []string{"compose.yaml:12:", "cannot give 2 devices of kind acme.com/gpu: there are 1"}, "up", "-d", "two")
-	p.fails(1, []string{"compose.yaml:13:", "/usr/bin/acme-hook"}, "up", "-d", "hooked")
-	p.fails(1, []string{"compose.yaml:14:", "cannot find a device of kind nvidia.com/gpu"}, "up", "-d", "other")
+	p.fails(1, []string{"compose.yaml:11:", "cannot give 2 devices of kind acme.com/gpu: there are 1"}, "up", "-d", "two")
+	p.fails(1, []string{"compose.yaml:12:", "/usr/bin/acme-hook"}, "up", "-d", "hooked")
+	p.fails(1, []string{"compose.yaml:13:", "cannot find a device of kind nvidia.com/gpu"}, "up", "-d", "other")
 }
