@@ -49,7 +49,7 @@ func (d *Driver) reserve(p Port) (*hostport.Reservation, error) {
 
 func (d *Driver) explain(err error, p Port, n uint16) error {
 	if !errors.Is(err, errdefs.ErrConflict) {
-		return fmt.Errorf("cannot publish port %d/%s: %w", p.ContainerPort, p.Protocol, err)
+		return fmt.Errorf("cannot publish %s: %w", hostport.Name(p.Protocol, p.HostIP, n), err)
 	}
 	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: the port is taken by %s", hostport.Name(p.Protocol, p.HostIP, n), d.owner(p, n)))
 }

@@ -2,12 +2,14 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
@@ -82,12 +84,25 @@ func (s *survey) checkPorts(ctx context.Context) error {
 				continue
 			}
 			if err := s.e.drivers.Networks.CheckPorts(ctx, []network.Port{out}); err != nil {
-				s.add(&diag.Diagnostic{Code: "port-taken", Summary: "a port that is to be published is taken", Detail: err.Error(),
-					Hint: "stop its owner, or publish another port", Address: at, Err: err})
+				s.add(cannotPublish(at, err))
 			}
 		}
 	}
 	return nil
+}
+
+// cannotPublish tells a port that somebody has from one that nobody could publish here.
+func cannotPublish(at string, err error) *diag.Diagnostic {
+	d := &diag.Diagnostic{Code: "port-taken", Summary: "a port that is to be published is taken", Detail: err.Error(),
+		Hint: "stop its owner, or publish another port", Address: at, Err: err}
+	switch {
+	case errors.Is(err, errdefs.ErrConflict):
+	case errors.Is(err, errdefs.ErrInvalidArgument):
+		d.Code, d.Summary, d.Hint = "bad-port", "a port is to be published on an address that this host does not have", "name an address that `ip address` shows, or leave it out to publish on all of them"
+	default:
+		d.Code, d.Summary, d.Hint = "bad-port", "a port cannot be published", ""
+	}
+	return d
 }
 
 func networkPort(p plan.Port) (network.Port, error) {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -95,7 +97,15 @@ func writeLs(w io.Writer, rows []lsRow) error {
 	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tSTATUS\tCONFIG FILES")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Status, r.ConfigFiles)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Status, cell(r.ConfigFiles))
 	}
 	return t.Flush()
+}
+
+// cell is s as it stands in a table: a path may have a line break in it, or what moves the cursor, and is quoted then.
+func cell(s string) string {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return strconv.Quote(s)
+	}
+	return s
 }

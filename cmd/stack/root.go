@@ -129,9 +129,9 @@ func refusedCommands() []*cobra.Command {
 			Use: name, Hidden: true, DisableFlagParsing: true,
 			RunE: func(*cobra.Command, []string) error {
 				if instead != "" {
-					return usageError("cannot %s: not supported by stack (%s)", name, instead)
+					return usageError("cannot run `stack %s`: this command of docker compose is not supported; %s", name, instead)
 				}
-				return usageError("cannot %s: not supported by stack", name)
+				return usageError("cannot run `stack %s`: this command of docker compose is not supported", name)
 			},
 		})
 	}

@@ -29,6 +29,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "cpuset", service: "    cpuset: 0-4096\n", want: []string{"compose.yaml:5:13:", "0-4096: this host has 0"}},
 		{name: "user id", service: "    user: '99999999999'\n", want: []string{"compose.yaml:5:11:", "99999999999", "2147483647"}},
 		{name: "group id", service: "    user: 1:4294967295\n", want: []string{"compose.yaml:5:11:", "4294967295", "2147483647"}},
+		{name: "port on another's address", service: "    ports: ['192.0.2.77:8080:80']\n", want: []string{"compose.yaml:5:13:", "cannot publish 192.0.2.77:8080/tcp", "on all of them"}},
 		{name: "gateway's address", service: "    networks: {n: {ipv4_address: 10.99.0.1}}\n", file: subnet, want: []string{"compose.yaml:5:34:", "10.99.0.1 is taken by the gateway"}},
 		{name: "network's address", service: "    networks: {n: {ipv4_address: 10.99.0.0}}\n", file: subnet, want: []string{"compose.yaml:5:34:", "not a host address"}},
 		{name: "more containers than addresses", service: "    scale: 4\n    networks: [n]\n", file: "networks: {n: {ipam: {config: [{subnet: 10.99.0.0/30}]}}}\n",

@@ -119,7 +119,7 @@ func (b *builder) emitNetworks() {
 		case w.External && !exists:
 			b.diags = append(b.diags, &diag.Diagnostic{
 				Code: "external-network-missing", Summary: "an external network is not there", Detail: fmt.Sprintf("network %s is declared external and does not exist", name),
-				Hint: "create it, or leave external: true out so that it is made", Address: "networks." + w.Key,
+				Hint: "bring up the project that makes it, or leave external: true out so that this one does", Address: "networks." + w.Key,
 			})
 		case w.External:
 		case exists && h.Project != b.want.Project:
@@ -165,7 +165,7 @@ func (b *builder) emitVolumes() {
 		case w.External && !exists:
 			b.diags = append(b.diags, &diag.Diagnostic{
 				Code: "external-volume-missing", Summary: "an external volume is not there", Detail: fmt.Sprintf("volume %s is declared external and does not exist", name),
-				Hint: "create it, or leave external: true out so that it is made", Address: "volumes." + w.Key,
+				Hint: "bring up the project that makes it, or leave external: true out so that this one does", Address: "volumes." + w.Key,
 			})
 		case w.External:
 		case !exists:
