@@ -26,6 +26,7 @@ type attachment struct {
 	project *spec.Project
 	flags   upFlags
 	scope   []string // services whose containers this up is about
+	direct  []string // of them those that it names: what the user stops, as docker compose has it
 	show    []string // those whose output is shown
 	began   time.Time
 
@@ -42,7 +43,7 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		printer: a.progress(),
 	}
-	t.scope, t.show = attachScope(p, u, o.Services)
+	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
 	t.view = logview.New(a.out, a.err, logview.Options{
 		Project: p.Name, Color: a.color(a.out) && !u.noColor, NoPrefix: u.noLogPrefix, Timestamps: u.timestamps,
 		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
@@ -55,10 +56,10 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 	return t.run(ctx, o)
 }
 
-// attachScope is which services an up is about, and whose output it shows.
-func attachScope(p *spec.Project, u upFlags, named []string) (scope, show []string) {
+// attachScope is which services an up is about, which of them it names, and whose output it shows.
+func attachScope(p *spec.Project, u upFlags, named []string) (scope, direct, show []string) {
 	scope = sortedKeys(p.Services)
-	direct := scope
+	direct = scope
 	if len(named) > 0 {
 		direct = slices.Sorted(slices.Values(named))
 		scope = direct
@@ -80,7 +81,7 @@ func attachScope(p *spec.Project, u upFlags, named []string) (scope, show []stri
 			show = append(show, s)
 		}
 	}
-	return scope, show
+	return scope, direct, show
 }
 
 func replicas(p *spec.Project, o reconcile.UpOptions, service string) int {
@@ -139,7 +140,7 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	case <-interrupted:
 		cancel()
 		<-upDone
-		return errors.Join(t.stop(parent, interrupted), finish(), &exitError{code: exitCancelled})
+		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
 	}
 	t.mu.Lock()
 	t.printer.Close()
@@ -153,14 +154,14 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 			return errors.Join(err, finish())
 		case culprit != nil:
 			t.say("Aborting on container exit...")
-			return errors.Join(t.stop(parent, interrupted), finish(), exitWith(t.final(culprit.Code)))
+			return errors.Join(t.stop(parent, t.scope, interrupted), finish(), exitWith(t.final(culprit.Code)))
 		case !running:
 			return errors.Join(finish(), exitWith(t.final(0)))
 		}
 		select {
 		case <-t.change:
 		case <-interrupted:
-			return errors.Join(t.stop(parent, interrupted), finish(), &exitError{code: exitCancelled})
+			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
 		}
 	}
 }
@@ -215,8 +216,8 @@ func (t *attachment) final(code int) int {
 	return first.Exit.Code
 }
 
-// stop ends the containers of this up: gracefully, and by SIGKILL once the user asks again.
-func (t *attachment) stop(ctx context.Context, interrupted <-chan struct{}) error {
+// stop ends the containers of services: gracefully, and by SIGKILL once the user asks again.
+func (t *attachment) stop(ctx context.Context, services []string, interrupted <-chan struct{}) error {
 	t.say("Gracefully stopping... (press Ctrl+C again to force)")
 	t.mu.Lock()
 	t.printer = t.app.progress()
@@ -231,7 +232,7 @@ func (t *attachment) stop(ctx context.Context, interrupted <-chan struct{}) erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	o := reconcile.ServiceOptions{Services: t.scope, Timeout: t.flags.stopTimeout}
+	o := reconcile.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
 	go func() { done <- t.daemon.Stop(ctx, t.project.Name, o, show.Event) }()
 	select {
 	case err := <-done:

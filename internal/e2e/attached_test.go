@@ -26,6 +26,14 @@ func TestAttachedUp(t *testing.T) {
 	}
 }
 
+// TestAttachedUpOfOne: Ctrl-C stops the services that up names, and leaves what they depend on.
+func TestAttachedUpOfOne(t *testing.T) {
+	p := compose(t, "named", "services:\n  app:\n    image: busybox\n    command: "+stubborn+"\n    depends_on: [db]\n  db:\n    image: busybox\n    command: "+stubborn+"\n")
+	p.begin("up", "--no-color", "app").says("app-1  | ready\n").signal(syscall.SIGINT).ends(130)
+	equal(t, "app", p.one("named-app-1").State, "exited")
+	equal(t, "db", p.one("named-db-1").State, "running")
+}
+
 // TestAttachedUpTwice: a second Ctrl-C does not wait for the grace period.
 func TestAttachedUpTwice(t *testing.T) {
 	p := compose(t, "twice", "services:\n  app:\n    image: busybox\n    command: "+deaf+"\n    stop_grace_period: 1h\n")
