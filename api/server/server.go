@@ -152,6 +152,9 @@ func decode(w http.ResponseWriter, r *http.Request, v any) error {
 	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %v", err))
 }
 
+// maxSocketPath is what fits into sun_path, with the null byte at its end: unix(7).
+const maxSocketPath = 107
+
 // Listen makes the socket at path, mode 0660, owned by group when that is not negative. An old
 // socket there is replaced: the caller holds the daemon's lock, so nobody listens on it.
 func Listen(path string, group int) (net.Listener, error) {
@@ -160,6 +163,9 @@ func Listen(path string, group int) (net.Listener, error) {
 	}
 	// Bound under a name that nobody connects to, then renamed: never reachable with the wrong mode.
 	tmp := path + ".new"
+	if len(tmp) > maxSocketPath {
+		return nil, fmt.Errorf("cannot listen on %s: the path of a socket is at most %d bytes long, and this one has %d; give a shorter --run-root", path, maxSocketPath-len(".new"), len(path))
+	}
 	os.Remove(tmp)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
 	if err != nil {

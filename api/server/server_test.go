@@ -488,3 +488,10 @@ func TestNamesInBodiesAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestListenSaysThatAPathIsTooLong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("r", 100), "stack.sock")
+	if _, err := server.Listen(path, -1); err == nil || !strings.Contains(err.Error(), "at most 103 bytes long") || !strings.Contains(err.Error(), "--run-root") {
+		t.Errorf("got %v", err)
+	}
+}

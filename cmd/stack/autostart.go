@@ -74,7 +74,7 @@ func (a *app) startDaemon(ctx context.Context) error {
 	defer theirs.Close()
 	log, err := openDaemonLog(a.roots.InState())
 	if err != nil {
-		return fmt.Errorf("cannot start the stack daemon: %w", err)
+		return fmt.Errorf("cannot start the stack daemon: %w\nmake %s a directory that root can write, or give another --state-root", err, a.roots.State)
 	}
 	defer log.Close()
 	from, err := log.Seek(0, io.SeekEnd)

@@ -53,7 +53,7 @@ It may be ended or killed at any time: containers run on, and the next daemon ta
 // runDaemon is the life of a daemon: lock, open, listen, answer until told to end or nothing is left to do.
 func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root", os.Geteuid())
+		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root; run it with sudo", os.Geteuid())
 	}
 	ready := readyFile(o.readyFD)
 	defer func() {
@@ -78,6 +78,9 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	if errors.Is(err, errAnswered) && ready != nil {
 		_, err := ready.WriteString(readyLine)
 		return err
+	}
+	if errors.Is(err, errAnswered) {
+		return fmt.Errorf("cannot run the stack daemon on %s: %w; commands use it as it is", a.roots.Run, err)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot run the stack daemon on %s: %w", a.roots.Run, err)

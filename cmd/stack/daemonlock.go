@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,9 +40,18 @@ func lockDaemon(ctx context.Context, r roots.Roots) (*os.File, error) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot lock %s: its holder neither answers nor leaves", path)
+			return nil, unanswered(path)
 		}
 	}
+}
+
+// unanswered says that the holder of the lock holds it without an answer: it is stopped, or its socket is gone.
+func unanswered(path string) error {
+	holder, kill := "its holder", "find it with `fuser "+path+"`, end it"
+	if pid, err := os.ReadFile(path); err == nil && len(pid) > 0 { // written by who holds it
+		holder, kill = fmt.Sprintf("the daemon that has it (pid %s)", pid), fmt.Sprintf("end it with `kill -9 %s`", pid)
+	}
+	return fmt.Errorf("cannot lock %s: %s neither answers nor leaves\n%s and run the command again; containers run on meanwhile", path, holder, kill)
 }
 
 // tryLock makes and locks path. A daemon that leaves removes the file while it holds it, so a lock counts
@@ -68,6 +78,8 @@ func tryLock(path string) (*os.File, error) {
 			return nil, err
 		}
 		if now, err := os.Stat(path); err == nil && os.SameFile(locked, now) {
+			f.Truncate(0)                            //nolint:errcheck // only a message has it
+			f.WriteString(strconv.Itoa(os.Getpid())) //nolint:errcheck // as above
 			return f, nil
 		}
 		f.Close()

@@ -103,9 +103,9 @@ func TestBadInput(t *testing.T) {
 		},
 		{
 			name:  "a key of the language that is not supported",
-			files: map[string]string{"compose.yaml": web + "    volumes_from: [web]\n"},
+			files: map[string]string{"compose.yaml": web + "    storage_opt: {size: 1G}\n"},
 			code:  1,
-			want:  []string{"compose.yaml:5:5", "volumes_from", "not supported"},
+			want:  []string{"compose.yaml:5:5", "storage_opt", "not supported"},
 		},
 		{
 			name:  "an image that is not there",

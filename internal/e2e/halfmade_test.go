@@ -48,8 +48,6 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "working directory", service: "    working_dir: here\n", want: []string{"compose.yaml:5:18:", "write the full path"}},
 		{name: "unknown capability", service: "    cap_add: [FOO]\n", want: []string{"compose.yaml:5:15:", `"FOO"`}},
 
-		{name: "nothing to run", service: "  other:\n    image: busybox\n    entrypoint: []\n    command: []\n", want: []string{"compose.yaml:5:3:", "set command"}},
-
 		{name: "unknown user", service: "    user: nosuch\n", want: []string{"compose.yaml:5:11:", `no user "nosuch"`}, started: true},
 		{name: "unknown group", service: "    group_add: [nosuch]\n", want: []string{"compose.yaml:5:5:", `no group "nosuch"`}, started: true},
 		{name: "value of a sysctl", service: "    sysctls: {kernel.msgmax: much}\n", want: []string{"compose.yaml:5:", "kernel.msgmax=much"}, started: true},

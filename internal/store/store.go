@@ -72,7 +72,7 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("cannot open the store %s: another process has it locked; a daemon with the same state root is running: use it, stop it, or choose another --state-root: %w", path, errdefs.ErrUnavailable)
+		return nil, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot open the store %s: another process has it locked; a daemon with the same state root is running: use it, stop it, or choose another --state-root", path))
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return nil, corrupt(path, err)
 	case err != nil && tooSmall(file): // bbolt has no name for this error
