@@ -29,7 +29,7 @@ var differences = []string{
 	"`mem_limit: 1e9` is 10^9 bytes; docker compose takes a YAML float for 0, no limit.",
 	"`deploy.restart_policy` without `condition` is `any`, as the specification says; docker compose restarts nothing then.",
 	"A container that other hands kill or delete comes up again, unless `restart: \"no\"` is written, and an unhealthy one is restarted, at most five times in a row; docker leaves both. After a reboot what was up comes up ([why](adr/0040-healing-and-wishes.md)).",
-	"uid, gid and mode of configs and secrets hold for `file` too; docker compose ignores them there.",
+	"uid, gid and mode of configs and secrets hold for `file` too, and a secret without them is 0444 of root; docker compose ignores them there, and gives what the host's file has ([why](adr/0005-configs-and-secrets.md)).",
 	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
 	"A `configs` or `secrets` entry whose `environment` variable is not set is refused before anything is made, if a service that is to run uses it.",
@@ -52,6 +52,22 @@ var differences = []string{
 	"GPUs and other requested devices are found in the files of the Container Device Interface (`/etc/cdi`, `/var/run/cdi`): `driver: nvidia`, `amd`, or none for the one vendor that is there, and `driver: cdi` with full names. A description that wants hooks to be run is refused; docker runs NVIDIA's own program.",
 	"`volumes_from` is looked up at each start of a container, among the containers that there are then; docker does it once, when the container is made.",
 	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
+}
+
+// commandDifferences are where a command does something else here than docker compose v5, on purpose.
+var commandDifferences = []string{
+	"A service that the file does not have is an error for every command, and so is one without a container for those that need it; docker compose's ps, logs, stop, kill, restart, rm and down say nothing and end with 0.",
+	"`run` ends with 125, 126 or 127 when its program cannot be started, as `docker run` does, and leaves no container behind; docker compose ends with 1. `exec` does so too where docker compose ends with 1 or guesses.",
+	"`run -d` prints the container's name, not its id. `run -v NAME:PATH` takes a volume that is there; docker makes one, which no command of docker compose removes.",
+	"One-off containers of `run` are no orphans: up does not warn of them.",
+	"`up --wait` takes a task that has ended with 0 for well; docker compose ends with 1.",
+	"`up` makes a container anew when the content of its configs and secrets has changed; docker compose looks at the names of the files only. A container in the network namespace of one that is made anew is restarted, not made anew.",
+	"An attached `up` shows nothing of a service with `logging: {driver: none}`.",
+	"`exec --privileged` lifts the seccomp filter too; docker gives capabilities only.",
+	"`logs --follow` of services that have all ended ends; docker compose waits.",
+	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
+	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
+	"`ps --format json` has the whole command, also without `--no-trunc`.",
 }
 
 // WriteCompat writes docs/compat.md.
@@ -79,6 +95,10 @@ of every kind at every attribute, 10,701 agree; the others are what the list bel
 
 `, len(Attributes), count[Supported], count[Warned], count[Refused])
 	for _, d := range differences {
+		fmt.Fprintf(&b, "- %s\n", d)
+	}
+	b.WriteString("\n## Differences of the commands\n\n")
+	for _, d := range commandDifferences {
 		fmt.Fprintf(&b, "- %s\n", d)
 	}
 	next := 0
