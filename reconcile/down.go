@@ -49,6 +49,9 @@ func (e *Engine) takeDown(ctx context.Context, project string, o DownOptions, si
 
 // takeAway returns the services that it took down, nil = all and everything.
 func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, sink Sink) (taken []string, _ error) {
+	if err := e.removeVanished(ctx, project); err != nil {
+		return nil, err
+	}
 	m, err := e.members(ctx, project)
 	if err != nil {
 		return nil, err

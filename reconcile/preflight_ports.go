@@ -55,6 +55,9 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	for _, c := range ours {
 		mine[c.ID] = true
 	}
+	for _, id := range s.e.vanished(s.want.Project, mine) { // what is left of it goes first
+		mine[id] = true
+	}
 	boxes, err := s.e.drivers.Networks.Sandboxes(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot list network namespaces: %w", err)

@@ -111,6 +111,9 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
 		return nil, err
 	}
+	if err := e.removeVanished(ctx, p.Name); err != nil {
+		return nil, err
+	}
 	do := e.performer(p, want, sink)
 	do.command = discreet(o.Command)
 	ch := e.begin(c, pl, do, o)
