@@ -153,7 +153,7 @@ var statuses = map[runtime.Status]plan.Status{
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
 		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
-		Status: statuses[c.Status], Problem: c.Problem,
+		Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting,
 	}
 	for net := range c.spec.Networks {
 		s.Networks = append(s.Networks, net)

@@ -34,7 +34,7 @@ type ward struct {
 	key     string // in mounts: of this run
 	suspect bool   // to be looked at
 	always  bool   // something of it could not be watched: it is looked at each time
-	problem string
+	problem problem
 	paths   []string
 }
 
@@ -195,12 +195,12 @@ func (g *guard) mountTable(id string) ([]byte, error) {
 }
 
 // take says whether container id is to be looked at, and takes that as done; else what was found last. Precondition: drained.
-func (g *guard) take(id string) (look bool, last string) {
+func (g *guard) take(id string) (look bool, last problem) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w := g.wards[id]
 	if w == nil {
-		return false, ""
+		return false, problem{}
 	}
 	look = w.suspect || w.always
 	w.suspect = false
@@ -208,12 +208,12 @@ func (g *guard) take(id string) (look bool, last string) {
 }
 
 // found is the result of a look. A problem is looked at again each time: its end may come without an event.
-func (g *guard) found(id, problem string) {
+func (g *guard) found(id string, p problem) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w := g.wards[id]; w != nil {
-		w.problem = problem
-		w.suspect = w.suspect || problem != ""
+		w.problem = p
+		w.suspect = w.suspect || p.text != ""
 	}
 }
 

@@ -14,33 +14,40 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// problem is State.Problem of a container whose init is init. Precondition: the guard is drained.
-func (d *Driver) problem(c *Config, init identity, warnings []string) string {
+// problem is State.Problem, and whether it takes a restart.
+type problem struct {
+	text    string
+	lasting bool
+}
+
+// problem is that of a container whose init is init. Precondition: the guard is drained.
+func (d *Driver) problem(c *Config, init identity, warnings []string) problem {
 	look, last := d.guard.take(c.ID)
 	if !look {
 		return last
 	}
 	found := d.examine(c, init, warnings)
-	if found != "" && !init.alive() {
-		found = "" // it has ended meanwhile, and its things with it
+	if found.text != "" && !init.alive() {
+		found = problem{} // it has ended meanwhile, and its things with it
 	}
 	d.guard.found(c.ID, found)
 	return found
 }
 
-func (d *Driver) examine(c *Config, init identity, warnings []string) string {
+func (d *Driver) examine(c *Config, init identity, warnings []string) problem {
 	what, err := d.cgroups.Verify(d.made(c, warnings), init.Pid)
 	if err != nil {
-		return "its cgroups cannot be read: " + err.Error()
+		return problem{text: "its cgroups cannot be read: " + err.Error()}
 	}
 	if what != "" {
-		return what
+		return problem{text: what}
 	}
 	table, err := d.guard.mountTable(c.ID)
 	if err != nil {
-		return "" // it is about to end
+		return problem{} // it is about to end
 	}
-	return missingMount(c, parseMountinfo(string(table)), func(target string) bool { return leadsToMount(init.Pid, target) })
+	what = missingMount(c, parseMountinfo(string(table)), func(target string) bool { return leadsToMount(init.Pid, target) })
+	return problem{text: what, lasting: what != ""}
 }
 
 // mounted is a line of mountinfo.

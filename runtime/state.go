@@ -91,7 +91,8 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 			if frozen {
 				st.Status = Paused
 			}
-			st.Problem = d.problem(c, identity{s.Pid, s.PidStart}, r.Warnings)
+			found := d.problem(c, identity{s.Pid, s.PidStart}, r.Warnings)
+			st.Problem, st.Lasting = found.text, found.lasting
 			return st, nil
 		}
 	}

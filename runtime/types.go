@@ -77,6 +77,7 @@ type State struct {
 	// Problem is what of a running container is not as recorded, one clause with both values ("memory limit is 64 MiB, recorded is
 	// 32 MiB"); "" = nothing, or it does not run.
 	Problem string
+	Lasting bool // Mend cannot put Problem right, a restart does
 }
 
 // Exit is how a process ended.
