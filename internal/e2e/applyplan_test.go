@@ -8,13 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -49,14 +46,7 @@ func newTwoServices(t *testing.T, name string) (*host, *project) {
 	// Not newProject: it wants the machine to be as it was, and a test may kill the daemon. ownHost looks at the end.
 	p := &project{t: t, host: h, name: name, dir: filepath.Join(t.TempDir(), name)}
 	p.write("compose.yaml", twoServices("one"))
-	t.Cleanup(func() {
-		p.takeDown()
-		// down does not wait for the kernel, and ownHost kills the daemon that does.
-		p.eventually("the links are gone", func() bool {
-			links, err := netlink.LinkList()
-			return err == nil && !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Type() == "bridge" || l.Type() == "veth" })
-		})
-	})
+	t.Cleanup(p.takeDownWholly)
 	p.ok("load", "--input", busyboxArchive(t, "plan.test/app:1"))
 	return h, p
 }

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -45,6 +48,16 @@ func (p *project) takeDown() {
 	if r.code != 0 {
 		p.t.Errorf("the project cannot be taken down: %s", r)
 	}
+}
+
+// takeDownWholly is takeDown for a host whose daemon ends next: down does not wait for the kernel, and the daemon is who does.
+func (p *project) takeDownWholly() {
+	p.t.Helper()
+	p.takeDown()
+	p.eventually("the links are gone", func() bool {
+		links, err := netlink.LinkList()
+		return err == nil && !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Type() == "bridge" || l.Type() == "veth" })
+	})
 }
 
 // compose is a project on the shared host of one compose.yaml.
@@ -129,11 +142,11 @@ type container struct {
 	}
 }
 
-// ps is `ps --all --format json`, by name.
+// ps is `ps --all --no-trunc --format json`, by name.
 func (p *project) ps() map[string]container {
 	p.t.Helper()
 	out := map[string]container{}
-	dec := json.NewDecoder(strings.NewReader(p.ok("ps", "--all", "--format", "json")))
+	dec := json.NewDecoder(strings.NewReader(p.ok("ps", "--all", "--no-trunc", "--format", "json")))
 	for dec.More() {
 		var c container
 		if err := dec.Decode(&c); err != nil {
