@@ -28,6 +28,8 @@ const (
 	optBridge     = "com.docker.network.bridge.name"
 	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
 	optHostIP     = "com.docker.network.bridge.host_binding_ipv4"
+	optICC        = "com.docker.network.bridge.enable_icc"     // true is all there is
+	optDefault    = "com.docker.network.bridge.default_bridge" // false likewise
 )
 
 const defaultMTU = 1500
@@ -72,6 +74,14 @@ func check(c Config) error {
 		case optHostIP:
 			if a, err := netip.ParseAddr(v); err != nil || !a.Is4() {
 				return bad(errdefs.ErrInvalidArgument, "%s is %q; expected an IPv4 address", k, v)
+			}
+		case optICC, optDefault:
+			on, err := strconv.ParseBool(v)
+			if err != nil {
+				return bad(errdefs.ErrInvalidArgument, "%s is %q; expected true or false", k, v)
+			}
+			if on != (k == optICC) {
+				return bad(errdefs.ErrNotSupported, "%s is %q, which is not supported: containers of one network reach each other, and no network is shared by all projects; use a network for each group of containers", k, v)
 			}
 		default:
 			return bad(errdefs.ErrNotSupported, "driver option %s is not supported; expected %s, %s, %s or %s", k, optMTU, optBridge, optMasquerade, optHostIP)

@@ -86,6 +86,8 @@ func TestCreateRefuses(t *testing.T) {
 	}{
 		{Config{ID: "m", Driver: "overlay", IPv4: true}, errdefs.ErrNotSupported, `driver "overlay"`},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"x": "y"}}, errdefs.ErrNotSupported, "driver option x"},
+		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optICC: "false"}}, errdefs.ErrNotSupported, "containers of one network reach each other"},
+		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optDefault: "maybe"}}, errdefs.ErrInvalidArgument, "expected true or false"},
 		{Config{ID: "m"}, errdefs.ErrInvalidArgument, "both"},
 		{Config{ID: "m", IPv4: true, Pools: pool("10.77.0.128/25")}, errdefs.ErrConflict, `overlaps 10.77.0.0/24 of network "n"`},
 		{Config{ID: "m", IPv4: true, Pools: pool("198.51.100.0/25")}, errdefs.ErrConflict, "198.51.100.0/24, which this host is on"},

@@ -219,9 +219,8 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"Devices[].Source": "looked up by hostDevices", "Devices[].Target": "likewise", "Devices[].Permissions": "likewise",
 		"VolumesFrom[]":           "found by Engine.volumesFrom",
 		"DeviceRequests[].Driver": "found by requestedDevices", "DeviceRequests[].Count": "likewise", "DeviceRequests[].IDs[]": "likewise", "DeviceRequests[].Capabilities[]": "likewise",
-		"Resources.BlkIO.Weight":  "looked up by hostBlockIO",
-		"Networks.*.Priority":     "orders interfaces: TestNetworksAreOrderedByPriority",
-		"Networks.*.DriverOpts.*": "refused by Desire",
+		"Resources.BlkIO.Weight": "looked up by hostBlockIO",
+		"Networks.*.Priority":    "orders interfaces: TestNetworksAreOrderedByPriority",
 	}
 	for _, key := range []string{"Tmpfs[].Propagation", "Tmpfs[].Recursive", "Tmpfs[].CreateHostPath", "Tmpfs[].NoCopy", "Tmpfs[].Subpath", "Tmpfs[].Labels.*"} {
 		reasons[key] = "of other kinds of mounts"

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -137,8 +138,10 @@ func notCarried(s *spec.Service, at string) diag.List {
 		if len(ep.LinkLocal) > 0 {
 			refuse("networks."+net+".link_local_ips", fmt.Sprintf("service %s asks for link-local addresses on network %s", s.Name, net))
 		}
-		if len(ep.DriverOpts) > 0 {
-			refuse("networks."+net+".driver_opts", fmt.Sprintf("service %s has driver options for its place on network %s", s.Name, net))
+		for _, key := range slices.Sorted(maps.Keys(ep.DriverOpts)) {
+			if key != optIfname {
+				refuse("networks."+net+".driver_opts."+key, fmt.Sprintf("service %s has the driver option %s for its place on network %s; only %s is known", s.Name, key, net, optIfname))
+			}
 		}
 	}
 	return diags
@@ -296,13 +299,16 @@ func desireFile(f spec.FileUse, o *spec.FileObject) plan.File {
 	return out
 }
 
+// optIfname is docker's older word for interface_name.
+const optIfname = "com.docker.network.endpoint.ifname"
+
 func endpoint(e *spec.Endpoint) plan.Endpoint {
 	if e == nil {
 		return plan.Endpoint{}
 	}
 	return plan.Endpoint{
-		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, MacAddress: e.MacAddress, Interface: e.InterfaceName,
-		Priority: e.Priority, GwPriority: e.GwPriority, DriverOpts: maps.Clone(e.DriverOpts),
+		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, MacAddress: e.MacAddress, Interface: cmp.Or(e.InterfaceName, e.DriverOpts[optIfname]),
+		Priority: e.Priority, GwPriority: e.GwPriority,
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
@@ -30,6 +32,7 @@ func (s *survey) checkMounts(name string) {
 
 // checkVolumes asks the volume driver about the volumes that are to be made.
 func (s *survey) checkVolumes() {
+	s.checkMemoryVolumes()
 	for _, step := range s.plan.Steps {
 		op, ok := step.Op.(plan.CreateVolume)
 		if !ok {
@@ -38,6 +41,26 @@ func (s *survey) checkVolumes() {
 		w := s.want.Volumes[op.Name]
 		if err := volume.Check(volumeConfig(s.want.Project, w)); err != nil {
 			s.refuse("bad-volume", "a volume cannot be made as the file says", s.written("volumes."+w.Key+".driver_opts", "volumes."+w.Key), err)
+		}
+	}
+}
+
+// checkMemoryVolumes finds volumes of type tmpfs that two containers are to have: each would have one of its own.
+func (s *survey) checkMemoryVolumes() {
+	for _, name := range slices.Sorted(maps.Keys(s.want.Volumes)) {
+		w := s.want.Volumes[name]
+		if w.Spec.DriverOpts["type"] != "tmpfs" {
+			continue
+		}
+		users := 0
+		for _, service := range s.want.Services {
+			if slices.ContainsFunc(service.Spec.Mounts, func(m plan.Mount) bool { return m.Type == "volume" && m.Source == name }) {
+				users += service.Replicas
+			}
+		}
+		if users > 1 {
+			s.add(&diag.Diagnostic{Code: "shared-memory-volume", Summary: "a volume of type tmpfs is for one container", Detail: fmt.Sprintf("%d containers are to have volume %s, and each would see an empty one of its own", users, w.Key),
+				Hint: "use a volume on disk, or keep it with one service", Address: s.written("volumes."+w.Key+".driver_opts", "volumes."+w.Key)})
 		}
 	}
 }

@@ -59,7 +59,7 @@ func TestWhatADriverCannotDoIsRefusedByName(t *testing.T) {
 			s.Networks["default"] = &spec.Endpoint{LinkLocal: []string{"169.254.1.1"}, DriverOpts: map[string]string{"a": "b"}}
 		}))
 		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
-		if err == nil || !strings.Contains(err.Error(), "link-local") || !strings.Contains(err.Error(), "driver options") {
+		if err == nil || !strings.Contains(err.Error(), "link-local") || !strings.Contains(err.Error(), "driver option a ") {
 			b.Errorf("got %v", err)
 		}
 	})

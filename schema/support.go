@@ -119,7 +119,7 @@ var Attributes = [...]Attribute{
 	{"services.*.networks.*.link_local_ips", Refused, "further addresses are not set yet"},
 	{"services.*.networks.*.mac_address", Supported, ""},
 	{"services.*.networks.*.interface_name", Supported, ""},
-	{"services.*.networks.*.driver_opts", Refused, "endpoint options are not applied yet"},
+	{"services.*.networks.*.driver_opts", Supported, ""},
 	{"services.*.networks.*.priority", Supported, ""},
 	{"services.*.networks.*.gw_priority", Supported, ""},
 	{"services.*.network_mode", Supported, ""},

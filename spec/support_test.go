@@ -78,7 +78,6 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 		"secrets.*.driver_opts":                "secrets: {c: {file: /a, driver_opts: {a: b}}}",
 		"secrets.*.template_driver":            "secrets: {c: {file: /a, template_driver: golang}}",
 		"services.*.networks.*.link_local_ips": "networks: {n: {link_local_ips: [169.254.8.8]}}",
-		"services.*.networks.*.driver_opts":    "networks: {n: {driver_opts: {a: b}}}",
 		"networks.*.ipam.options":              "networks: {n: {ipam: {options: {a: b}}}}",
 		"services.*.cpu_rt_runtime":            "cpu_rt_runtime: 400ms", "services.*.cpu_rt_period": "cpu_rt_period: 1400us",
 		"services.*.cpu_count": "cpu_count: 2", "services.*.cpu_percent": "cpu_percent: 50",

@@ -160,7 +160,8 @@ func TestDriverOptions(t *testing.T) {
 		{"bind, read only", Config{DriverOpts: map[string]string{"o": "bind,ro", "device": dir}}, nil},
 		{"bind of a relative path", Config{DriverOpts: map[string]string{"o": "bind", "device": "x"}}, errdefs.ErrInvalidArgument},
 		{"bind of the root", Config{DriverOpts: map[string]string{"o": "bind", "device": "/"}}, errdefs.ErrInvalidArgument},
-		{"tmpfs", Config{DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs"}}, errdefs.ErrNotSupported},
+		{"tmpfs", Config{DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}, nil},
+		{"tmpfs with another option", Config{DriverOpts: map[string]string{"type": "tmpfs", "size": "1m"}}, errdefs.ErrNotSupported},
 		{"nfs", Config{DriverOpts: map[string]string{"type": "nfs", "o": "addr=h", "device": ":/x"}}, errdefs.ErrNotSupported},
 		{"another option", Config{DriverOpts: map[string]string{"size": "1"}}, errdefs.ErrNotSupported},
 		{"another driver", Config{Driver: "vieux/sshfs"}, errdefs.ErrNotSupported},
@@ -172,7 +173,7 @@ func TestDriverOptions(t *testing.T) {
 			if !errors.Is(err, tt.kind) || (err == nil) != (tt.kind == nil) {
 				t.Fatalf("got %v, expected %v", err, tt.kind)
 			}
-			if err == nil && tt.c.DriverOpts != nil && s.Path != dir {
+			if err == nil && tt.c.DriverOpts["device"] == dir && s.Path != dir {
 				t.Errorf("path %q, expected the device", s.Path)
 			}
 		})

@@ -130,6 +130,16 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 	if err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
 	}
+	if opts.tmpfs {
+		if u.Subpath != "" {
+			return mount.Mount{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot mount subpath %q of volume %q at %q: a volume of type tmpfs is empty at first", u.Subpath, u.Source, u.Target))
+		}
+		o := append([]string{"nodev"}, opts.words...)
+		if u.ReadOnly || opts.ro {
+			o = append(o, "ro")
+		}
+		return mount.Mount{Type: "tmpfs", Source: "tmpfs", Target: u.Target, Options: o}, nil
+	}
 	if opts.device != "" {
 		if _, err := os.Stat(opts.device); err != nil {
 			return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: its device: %w", u.Source, u.Target, err)

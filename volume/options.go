@@ -13,15 +13,18 @@ import (
 
 const driverLocal = "local"
 
-// options is what driver_opts of the local driver mean: nothing (a directory of ours), or a
-// directory of the host that the volume stands for.
+// options is what driver_opts of the local driver mean: nothing (a directory of ours), a
+// directory of the host that the volume stands for, or memory.
 type options struct {
 	device string // "" = a directory of ours
 	ro     bool
+	tmpfs  bool
+	words  []string // of a tmpfs, tmpfs(5)
 }
 
-// parseOptions understands `type: none, o: bind, device: /path`. What needs a mount that several
-// containers share (tmpfs, nfs, cifs, a block device) is refused: nothing is ever mounted on the host.
+// parseOptions understands `type: none, o: bind, device: /path` and `type: tmpfs, o: size=…`. A tmpfs is mounted by
+// each container for itself, so it is for one; who makes containers sees to that. What is to be reached over the network or is a block
+// device (nfs, cifs, ext4) is refused: nothing is ever mounted on the host.
 func parseOptions(c Config) (options, error) {
 	refuse := func(format string, args ...any) (options, error) {
 		return options{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf(format, args...))
@@ -43,7 +46,17 @@ func parseOptions(c Config) (options, error) {
 	switch kind {
 	case "", "none", "bind":
 	case "tmpfs":
-		return refuse("driver option type %q is not supported for a volume (use a mount of type tmpfs in the service)", kind)
+		o := options{tmpfs: true}
+		for _, word := range strings.Split(c.DriverOpts["o"], ",") {
+			switch word {
+			case "", "rw":
+			case "ro":
+				o.ro = true
+			default:
+				o.words = append(o.words, word)
+			}
+		}
+		return o, nil
 	default:
 		return refuse("driver option type %q is not supported for a volume (mount it on the host and use a bind)", kind)
 	}

@@ -228,14 +228,13 @@ type HostEntry struct {
 
 // Endpoint is a membership of a network. The service's and container's names are DNS names anyway.
 type Endpoint struct {
-	Aliases    []string          `json:"aliases,omitempty"`
-	IPv4       string            `json:"ipv4_address,omitzero"`
-	IPv6       string            `json:"ipv6_address,omitzero"`
-	MacAddress string            `json:"mac_address,omitzero"`
-	Interface  string            `json:"interface_name,omitzero"`
-	Priority   int               `json:"priority,omitzero"`
-	GwPriority int               `json:"gw_priority,omitzero"`
-	DriverOpts map[string]string `json:"driver_opts,omitempty"`
+	Aliases    []string `json:"aliases,omitempty"`
+	IPv4       string   `json:"ipv4_address,omitzero"`
+	IPv6       string   `json:"ipv6_address,omitzero"`
+	MacAddress string   `json:"mac_address,omitzero"`
+	Interface  string   `json:"interface_name,omitzero"`
+	Priority   int      `json:"priority,omitzero"`
+	GwPriority int      `json:"gw_priority,omitzero"`
 }
 
 // Resources: zero = no limit. Bytes, µs, -1 = no bound.
