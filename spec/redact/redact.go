@@ -28,7 +28,7 @@ var (
 
 // Name says whether a variable or key of this name holds a secret.
 func Name(name string) bool {
-	return name != "PWD" && telling.MatchString(name) && !whereabouts.MatchString(name)
+	return name != "PWD" && name != "OLDPWD" && telling.MatchString(name) && !whereabouts.MatchString(name)
 }
 
 // whereabouts are ends of names whose value says where a secret is, or which one: DB_PASSWORD_FILE.

@@ -54,7 +54,7 @@ func TestText(t *testing.T) {
 }
 
 func TestNamesAndValues(t *testing.T) {
-	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "HOME": false, "MYSQL_PWD": true, "DB_PASSWORD_FILE": false, "SSH_AUTH_SOCK": false} {
+	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "OLDPWD": false, "HOME": false, "MYSQL_PWD": true, "DB_PASSWORD_FILE": false, "SSH_AUTH_SOCK": false} {
 		if redact.Name(name) != want {
 			t.Errorf("%s: %t", name, !want)
 		}
