@@ -7,7 +7,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -63,6 +68,52 @@ func TestReservationKeepsOthersOff(t *testing.T) {
 			continue
 		}
 		again.Close()
+	}
+}
+
+// A process that is forked while a port is held has a copy of the socket until its execve: Close frees the port nevertheless.
+func TestCloseFreesThePortOfACopy(t *testing.T) {
+	sandbox.Require(t)
+	for _, tt := range []struct {
+		proto string
+		held  time.Duration // how long the copy outlives the begin of Close; TCP does not wait for it
+	}{{"tcp", time.Hour}, {"udp", 50 * time.Millisecond}} {
+		for _, serving := range []bool{false, true} {
+			r, err := Reserve(tt.proto, netip.Addr{}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if serving {
+				r.Serve(netip.MustParseAddrPort("127.0.0.1:1"))
+			}
+			var sockets []syscall.Conn
+			for _, l := range r.tcp {
+				sockets = append(sockets, l)
+			}
+			for _, c := range r.udp {
+				sockets = append(sockets, c)
+			}
+			for _, s := range sockets {
+				raw, err := s.SyscallConn()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var dup int
+				if cerr := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil || err != nil {
+					t.Fatal(cerr, err)
+				}
+				drop := sync.OnceFunc(func() { unix.Close(dup) })
+				t.Cleanup(drop)
+				time.AfterFunc(tt.held, drop)
+			}
+			r.Close()
+			again, err := Reserve(tt.proto, netip.Addr{}, r.Port)
+			if err != nil {
+				t.Errorf("%s, serving %v: %v", tt.proto, serving, err)
+				continue
+			}
+			again.Close()
+		}
 	}
 }
 

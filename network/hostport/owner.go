@@ -17,17 +17,10 @@ import (
 // "" when nobody is found; a process of another pid namespace is not.
 func Owner(proto string, host netip.Addr, port uint16) string {
 	inodes := map[string]bool{}
-	for _, name := range []string{proto, proto + "6"} {
-		f, err := os.Open("/proc/thread-self/net/" + name)
-		if err != nil {
-			continue
+	for _, s := range sockets(proto) {
+		if s.local.Port() == port && meets(s.local.Addr(), host) {
+			inodes["socket:["+s.inode+"]"] = true
 		}
-		for _, s := range parseSockets(f, proto == "tcp") {
-			if s.local.Port() == port && meets(s.local.Addr(), host) {
-				inodes["socket:["+s.inode+"]"] = true
-			}
-		}
-		f.Close()
 	}
 	if len(inodes) == 0 {
 		return ""
@@ -74,6 +67,19 @@ func describe(proc string) string {
 // socket on all addresses may have the IPv4 ones as well.
 func meets(a, b netip.Addr) bool {
 	return !b.IsValid() || a.IsUnspecified() || b.IsUnspecified() || a == b
+}
+
+// sockets are those of proto in this network namespace. Of TCP sockets only those that listen count.
+func sockets(proto string) (all []socket) {
+	for _, name := range []string{proto, proto + "6"} {
+		f, err := os.Open("/proc/thread-self/net/" + name)
+		if err != nil {
+			continue // a host without IPv6
+		}
+		all = append(all, parseSockets(f, proto == "tcp")...)
+		f.Close()
+	}
+	return all
 }
 
 type socket struct {

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -155,10 +158,20 @@ func (r *Reservation) Forget(addrs ...netip.Addr) {
 	}
 }
 
-// Close frees the port and ends what is being carried.
+// Close frees the port and ends what is being carried. Postcondition: Reserve gets the port.
+//
+// To close the descriptor is not enough: a process that has been forked meanwhile has a copy of it until its execve, and the socket keeps the
+// port as long as one is left.
 func (r *Reservation) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, l := range r.tcp {
+		unlisten(l)
+	}
+	var copies []string
+	for _, c := range r.udp {
+		copies = append(copies, inode(c))
+	}
 	for _, p := range r.proxy {
 		p.Close()
 	}
@@ -168,7 +181,48 @@ func (r *Reservation) Close() {
 	for _, c := range r.udp {
 		c.Close()
 	}
+	awaitClosed(copies)
 	r.proxy, r.tcp, r.udp = nil, nil, nil
+}
+
+// unlisten ends the state LISTEN of the socket itself, whoever has copies of it. With SO_REUSEADDR, which package net sets, a socket
+// in another state is in nobody's way (socket(7)).
+func unlisten(l *net.TCPListener) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+}
+
+// inode is the number of c's socket in /proc/net/udp, "" = c is closed.
+func inode(c *net.UDPConn) (ino string) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	_ = raw.Control(func(fd uintptr) {
+		var st unix.Stat_t
+		if unix.Fstat(int(fd), &st) == nil {
+			ino = strconv.FormatUint(st.Ino, 10)
+		}
+	})
+	return ino
+}
+
+// awaitClosed waits until no copy of the UDP sockets with these inodes is left, for they have nothing like unlisten. It asks the kernel again and
+// again, which tells nobody of it; the copies go within a millisecond, or as soon as the child gets a processor.
+func awaitClosed(inodes []string) {
+	const most = 2 * time.Second
+	deadline := time.Now().Add(most)
+	for pause := 100 * time.Microsecond; open("udp", inodes) && time.Now().Before(deadline); pause = min(2*pause, 10*time.Millisecond) {
+		time.Sleep(pause)
+	}
+}
+
+// open says whether one of proto's sockets has one of the inodes.
+func open(proto string, inodes []string) bool {
+	return len(inodes) > 0 && slices.ContainsFunc(sockets(proto), func(s socket) bool { return slices.Contains(inodes, s.inode) })
 }
 
 // Name writes a port as users do: 0.0.0.0:80/tcp.
