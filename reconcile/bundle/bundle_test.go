@@ -79,6 +79,7 @@ func TestHostsNameTheContainer(t *testing.T) {
 		{"web", "", "10.0.0.2\tweb\n"},
 		{"web", "example.com", "10.0.0.2\tweb.example.com web\n"},
 		{"web.example.com", "", "10.0.0.2\tweb.example.com web\n"},
+		{"web.a", "example.com", "10.0.0.2\tweb.a.example.com web\n"},
 	} {
 		if got := Hosts(tt.hostname, tt.domainname, own, nil); !strings.HasSuffix(got, "\n"+tt.want) {
 			t.Errorf("%s, %s: got %q, expected it to end with %q", tt.hostname, tt.domainname, got, tt.want)

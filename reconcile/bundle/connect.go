@@ -102,9 +102,10 @@ func Hosts(hostname, domainname string, own []netip.Addr, extra []network.HostsE
 	}
 	names := hostname
 	if domainname != "" {
-		names = hostname + "." + domainname + " " + hostname
-	} else if short, _, full := strings.Cut(hostname, "."); full {
-		names = hostname + " " + short
+		names += "." + domainname
+	}
+	if short, _, full := strings.Cut(names, "."); full {
+		names += " " + short
 	}
 	for _, a := range own {
 		fmt.Fprintf(&b, "%s\t%s\n", a, names)
