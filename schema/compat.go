@@ -67,6 +67,7 @@ var commandDifferences = []string{
 	"`exec --privileged` lifts the seccomp filter too; docker gives capabilities only.",
 	"`logs --follow` of services that have all ended ends; docker compose waits.",
 	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
+	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
 	"`ps --format json` has the whole command, also without `--no-trunc`.",
 }
