@@ -506,6 +506,25 @@ func TestUpWaitKnowsTasksAndTimesOut(t *testing.T) {
 	})
 }
 
+// What services that are not to run publish is no matter.
+func TestUpOfOneServiceMindsItsOwnPorts(t *testing.T) {
+	run(t, func(b *bench) {
+		publish := func(s *spec.Service) { s.Ports = []spec.Port{{Published: 81, Target: 80, Protocol: "tcp"}} }
+		several := service("several", publish)
+		several.Replicas = 8
+		p := project(several, service("other", publish), service("one", publish))
+		b.up(p, reconcile.UpOptions{Services: []string{"one"}})
+		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{Services: []string{"several"}}, b.sink)
+		if err == nil || !strings.Contains(err.Error(), "service several has 8 containers and publishes 81") {
+			b.Errorf("got %v", err)
+		}
+		p = project(service("two", publish), service("three", publish))
+		if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "81 is published by three and by two") {
+			b.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestUpWaitSeesWhatEndsAtOnce(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: 100 * time.Millisecond, Code: 3} }

@@ -15,10 +15,14 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// checkTwice finds a host port that two containers of the file want.
+// checkTwice finds a host port that two containers of the file want, of services that the plan makes or starts: what the others
+// want is no matter until they are to run, and a container that runs already is the owner that checkPorts names.
 func (s *survey) checkTwice() {
 	owner := map[plan.Port]string{}
 	for _, name := range selected(s.want, nil, true) {
+		if !s.makes[name] && s.begins[name] == 0 {
+			continue
+		}
 		service := s.want.Services[name]
 		for i, port := range service.Spec.Ports {
 			if port.Published == 0 || port.PublishedEnd > port.Published || service.Replicas == 0 {
