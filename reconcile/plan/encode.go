@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // encodingVersion is raised when the meaning of an encoded field changes, never when a field is added.
@@ -134,10 +135,14 @@ func diff(path string, a, b any, out *[]Reason) {
 	}
 }
 
+// text is v as people write it: commands are full of & and >, which json.Marshal would escape for HTML.
 func text(v any) string {
 	if v == nil {
 		return ""
 	}
-	raw, _ := json.Marshal(v)
-	return string(raw)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // v was decoded from JSON
+	return strings.TrimSuffix(b.String(), "\n")
 }

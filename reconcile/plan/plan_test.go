@@ -124,3 +124,11 @@ func TestNeverRefusesAMissingImage(t *testing.T) {
 		t.Errorf("got %v", diags)
 	}
 }
+
+// TestReasonsAreReadable: commands are shown as they are written.
+func TestReasonsAreReadable(t *testing.T) {
+	from, to := Encode(Spec{Command: []string{"a > b && c"}}), Encode(Spec{Command: []string{"<a>"}})
+	if got := joinReasons(Diff(from, to)); got != `command[0]: "a > b && c" -> "<a>"` {
+		t.Error(got)
+	}
+}
