@@ -254,6 +254,12 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 		if s := b.why("web").Start; s == nil || s.Command != "restart" || s.Action != plan.Restart || len(s.Path) != 3 {
 			b.Errorf("%+v", s)
 		}
+		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+			b.Fatal(err)
+		}
+		if !b.why("web").Stopped || b.why("ill").Stopped {
+			b.Error("who was stopped is not told")
+		}
 		if _, err := b.engine.Why(b.Context(), "shop", reconcile.WhyOptions{Service: "nobody"}); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("%v", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -38,6 +39,9 @@ type WhyContainer struct {
 	State     string    `json:"state"`
 	Health    string    `json:"health,omitempty"`
 	StartedAt time.Time `json:"startedAt,omitzero"`
+
+	// Stopped says that a command has stopped it, and that it stays so.
+	Stopped bool `json:"stopped,omitempty"`
 
 	// Start is how it came to run by the last plan that started it; nil when nobody remembers.
 	Start *history.Start `json:"start,omitempty"`
@@ -164,6 +168,10 @@ func (e *Engine) Why(ctx context.Context, project string, o WhyOptions) (*Why, e
 			out.Unfinished = &all[n-1]
 		}
 	}
+	r, err := e.wish(project)
+	if err != nil || r == nil { // who needs the record says what is wrong with it
+		r = wish.New()
+	}
 	for _, c := range list {
 		if c.service != o.Service || c.oneOff || o.Index != 0 && c.number != o.Index {
 			continue
@@ -173,10 +181,11 @@ func (e *Engine) Why(ctx context.Context, project string, o WhyOptions) (*Why, e
 		if c.Status == runtime.Running && c.health != nil {
 			w.Health = string(s.Health)
 		}
+		w.Stopped = c.Status == runtime.Stopped && r.Off[c.id()]
 		out.Containers = append(out.Containers, w)
 	}
 	if len(out.Containers) == 0 {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container here", o.Service, project))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot explain service %s of project %s: it has no container; `stack up` makes one", o.Service, project))
 	}
 	return out, nil
 }

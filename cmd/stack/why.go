@@ -79,6 +79,9 @@ func whyContainer(b *strings.Builder, c *reconcile.WhyContainer) {
 	if c.Health != "" {
 		fmt.Fprintf(b, ", %s", c.Health)
 	}
+	if c.Stopped {
+		b.WriteString(" (a command has stopped it)")
+	}
 	if !c.StartedAt.IsZero() {
 		fmt.Fprintf(b, ", started %s", c.StartedAt.Local().Format(time.DateTime))
 	}
