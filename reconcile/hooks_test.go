@@ -172,3 +172,49 @@ func TestPreStopIsNotBoundedButByAKill(t *testing.T) {
 		}
 	})
 }
+
+// A container that is unhealthy is restarted by nobody's wish: its pre_stop may take its grace period, and no more.
+func TestPreStopDoesNotHoldUpHealing(t *testing.T) {
+	run(t, func(b *bench) {
+		var mu sync.Mutex
+		sick, stuck := false, 0
+		b.host.ExecResult = func(_ runtime.Config, p runtime.Process) (int, time.Duration, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case p.Args[0] == "hang":
+				stuck++
+				return 0, 1000 * time.Hour, ""
+			case sick:
+				return 1, 0, ""
+			}
+			return 0, 0, ""
+		}
+		starts := 0
+		b.host.Program = func(runtime.Config) fake.Program {
+			mu.Lock()
+			defer mu.Unlock()
+			starts++
+			sick = false
+			return fake.Program{}
+		}
+		grace := 3 * time.Second
+		b.up(project(service("web", healthy, func(s *spec.Service) {
+			s.PreStop = []spec.Hook{{Command: []string{"hang"}}}
+			s.StopGrace = &grace
+		})), reconcile.UpOptions{})
+		mu.Lock()
+		sick = true
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if starts != 2 || stuck != 1 {
+			b.Errorf("started %d times, and the hook ran %d times", starts, stuck)
+		}
+		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+			b.Error(err)
+		}
+	})
+}
