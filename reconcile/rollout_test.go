@@ -235,6 +235,39 @@ func TestFailureActions(t *testing.T) {
 	}
 }
 
+// TestRolloutsWaitForThePortsOfWhatHasEnded: the network of a container that ends by itself is taken down beside everything else. Whoever
+// gets its port, a successor or, in a rollback, the predecessor, is started after that.
+func TestRolloutsWaitForThePortsOfWhatHasEnded(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ends string // the version whose first replica ends
+		says string
+	}{{"update", "1", ""}, {"rollback", "2", "the service was rolled back"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.host.Fault = func(op string, after bool) error {
+					if op == "Networks.Teardown" && !after {
+						time.Sleep(10 * time.Second)
+					}
+					return nil
+				}
+				bad(b, tt.ends, "1")
+				b.up(project(rolling(2, "1", onFailure("rollback"))), reconcile.UpOptions{})
+				time.Sleep(2 * time.Second) // fake: what ends has ended, and is being taken down
+				err := b.engine.Up(b.Context(), project(rolling(2, "2", onFailure("rollback"))), reconcile.UpOptions{}, b.sink)
+				if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+					b.Errorf("up says %v", err)
+				}
+				after := map[string]string{"shop-web-1": "1", "shop-web-2": "1"}
+				if tt.says == "" {
+					after = map[string]string{"shop-web-1": "2", "shop-web-2": "2"}
+				}
+				b.expect("at the end", after)
+			})
+		})
+	}
+}
+
 // ids are the containers, as text.
 func ids(b *bench) string {
 	var all []string

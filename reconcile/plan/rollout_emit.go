@@ -108,7 +108,7 @@ func (b *builder) emitTurn(s *Service, r *replica, needs, after []int, step func
 	}
 	if r.next == nil && !(s.Update.StartFirst && r.have.Active() && !clash(r.have, s)) {
 		ready := needs
-		if r.have.Active() {
+		if r.have.Status != StatusCreated { // also one that has ended by itself: its network may still be there, or its policy about to start it
 			r.stop = stop(needs)
 			ready = append(slices.Clone(needs), r.stop)
 		}
