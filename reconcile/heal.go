@@ -102,6 +102,9 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if next > 0 && !e.waiting(want, have, opt, pl) {
 		next = 0 // those that have to wait need nothing
 	}
+	if err := e.payOff(project, r, have, pl); err != nil {
+		return 0, err
+	}
 	if pl.Empty() {
 		return next, nil
 	}

@@ -152,7 +152,9 @@ func (e *Engine) Projects(ctx context.Context) ([]ProjectSummary, error) {
 			if err != nil {
 				return nil, err
 			}
-			r.Files = p.Files
+			if p != nil { // it was taken down meanwhile
+				r.Files = p.Files
+			}
 		}
 	}
 	out := make([]ProjectSummary, 0, len(rows))

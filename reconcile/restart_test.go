@@ -2,10 +2,13 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/driver/fake"
@@ -128,5 +131,31 @@ func TestRestartWaitsForWhatItRestartsOnly(t *testing.T) {
 			b.Error(err)
 		}
 		b.same("runs", b.running(), "cache-1 db-1 web-1")
+	})
+}
+
+// TestWhatWasNotStoppedIsNotOwed: a daemon dies before it stops what it was to restart. When that ends by itself one day, it stays down.
+func TestWhatWasNotStoppedIsNotOwed(t *testing.T) {
+	run(t, func(b *bench) {
+		b.up(project(service("web")), reconcile.UpOptions{})
+		b.heal()
+		dead := false
+		b.host.Fault = func(string, bool) error {
+			dead = true
+			return errors.New("cut")
+		}
+		b.store.Dead = func() bool { return dead }
+		if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err == nil {
+			b.Fatal("it succeeds")
+		}
+		b.shut()
+		b.host.Fault, b.store.Dead = nil, nil
+		b.boot()
+		b.heal()
+		if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-web-1"].ID, unix.SIGTERM); err != nil {
+			b.Fatal(err)
+		}
+		b.heal()
+		b.same("runs", b.running(), "")
 	})
 }

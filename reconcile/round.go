@@ -3,9 +3,11 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
 )
 
 // errMoreDamage ends the waiting of a round of healing. Whoever sees it has been interrupted and has not failed.
@@ -145,4 +147,26 @@ func (p *performer) interrupted() error {
 		return nil
 	}
 	return context.Cause(p.round.waits)
+}
+
+// payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and
+// when they end by themselves one day, that is their policy's matter.
+func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
+	paid := map[plan.ID]bool{}
+	for i := range have.Containers {
+		c := &have.Containers[i]
+		if id := plan.Container(c.Service, c.Replica); !c.OneOff && c.Active() && r.Owed[id] {
+			paid[id] = true
+		}
+	}
+	for _, c := range pl.Changes {
+		delete(paid, c.ID)
+	}
+	if len(paid) == 0 {
+		return nil
+	}
+	_, err := e.changeWish(project, func(r *wish.Record) {
+		maps.DeleteFunc(r.Owed, func(id plan.ID, _ bool) bool { return paid[id] })
+	})
+	return err
 }
