@@ -51,6 +51,7 @@ type Driver struct {
 	runs     recordCache[run]
 	statuses recordCache[proto.Status]
 	filters  filterCache
+	spare    spare
 
 	mu     sync.Mutex
 	lives  map[string]*live
@@ -128,6 +129,7 @@ func (d *Driver) Close() error {
 	d.losses.files.Close()
 	d.guard.close()
 	d.cgroups.Prune()
+	d.spare.close()
 	return d.init.Close()
 }
 

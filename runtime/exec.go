@@ -52,21 +52,40 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	defer s.close()
-	child, err := d.spawn(proto.ModeExec, s.theirs)
-	s.closeTheirs()
-	if err == nil {
-		if err = child.hand(b.Encode()); err != nil {
-			child.abort()
-		}
-	}
+	child, err := d.execChild(b, s)
 	if err != nil {
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	if p.Detach {
 		return d.execDetached(ctx, id, child)
 	}
+	defer d.replenish()
 	defer child.close()
 	return d.execAttached(ctx, id, p, child, s)
+}
+
+// execChild gives b to a child, with the far ends of s, which it closes here.
+func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*process, error) {
+	defer s.closeTheirs()
+	null, err := devNull()
+	if err != nil {
+		return nil, err
+	}
+	stdio := s.theirs
+	for i, f := range stdio {
+		if f == nil {
+			stdio[i] = null
+		}
+	}
+	child, err := d.child()
+	if err != nil {
+		return nil, err
+	}
+	if err := child.hand(proto.WorkExec, b.Encode(), stdio[:]...); err != nil {
+		child.abort()
+		return nil, err
+	}
+	return child, nil
 }
 
 // execBootstrap derives the exec's process from the container's.

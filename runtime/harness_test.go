@@ -74,8 +74,8 @@ func (h *host) driver() *runtime.Driver {
 	return d
 }
 
-// sweep removes every container and checks that their directories are gone too.
-func (h *host) sweep() {
+// sweepContainers removes every container.
+func (h *host) sweepContainers() {
 	h.t.Helper()
 	ctx := context.Background()
 	list, err := h.List(ctx)
@@ -90,6 +90,12 @@ func (h *host) sweep() {
 			h.t.Error(err)
 		}
 	}
+}
+
+// sweep removes every container and checks that their directories are gone too.
+func (h *host) sweep() {
+	h.t.Helper()
+	h.sweepContainers()
 	if err := h.Close(); err != nil {
 		h.t.Error(err)
 	}

@@ -23,8 +23,8 @@ type process struct {
 	reports *reports
 }
 
-// spawn starts the init program in mode. It waits for hand. stdio are its 0, 1 and 2; nil = /dev/null.
-func (d *Driver) spawn(mode string, stdio [3]*os.File) (*process, error) {
+// spawn starts the init program. It waits for hand.
+func (d *Driver) spawn() (*process, error) {
 	ours, theirs, err := unixPair()
 	if err != nil {
 		return nil, err
@@ -35,26 +35,18 @@ func (d *Driver) spawn(mode string, stdio [3]*os.File) (*process, error) {
 		ours.Close()
 		return nil, err
 	}
-	files := make([]uintptr, 0, 5)
-	for _, f := range stdio {
-		if f == nil {
-			f = null
-		}
-		files = append(files, f.Fd())
-	}
-	files = append(files, null.Fd(), theirs.Fd()) // 3 is for boot, see package proto
-
+	n := null.Fd() // 3 is for boot, see package proto
 	pidfd := -1
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(d.init.Fd())), []string{"stack-init", mode}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(d.init.Fd())), []string{"stack-init", proto.ModeMonitor}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   proto.Environ(), // and nothing of the daemon's
-		Files: files,
+		Files: []uintptr{n, n, n, n, theirs.Fd()},
 		// A session of its own: what a terminal sends to the daemon's process group is not for containers.
 		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	})
 	if err != nil {
 		ours.Close()
-		return nil, fmt.Errorf("cannot start the init program as %s: %w", mode, err)
+		return nil, fmt.Errorf("cannot start the init program: %w", err)
 	}
 	id, err := identify(pid)
 	if err == nil && pidfd < 0 { // Linux before 5.2 has no CLONE_PIDFD
@@ -106,8 +98,8 @@ func (p *process) hangUp() {
 const abortTime = 2 * time.Second
 
 // hand gives the child its work: a file, because a packet is bounded, and a pipe waits for a
-// reader that may never come.
-func (p *process) hand(bootstrap []byte) error {
+// reader that may never come. files go with it, as word says (package proto).
+func (p *process) hand(word string, bootstrap []byte, files ...*os.File) error {
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)
@@ -120,13 +112,17 @@ func (p *process) hand(bootstrap []byte) error {
 		}
 		b = b[max(n, 0):]
 	}
+	fds := []int{fd}
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
 	c, err := p.reports.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var serr error
 	// It is the first packet: there is room for it.
-	if err := c.Control(func(s uintptr) { serr = proto.SendPacket(int(s), []byte(proto.Work), fd) }); err != nil {
+	if err := c.Control(func(s uintptr) { serr = proto.SendPacket(int(s), []byte(word), fds...) }); err != nil {
 		return err
 	}
 	if serr != nil {

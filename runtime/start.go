@@ -69,8 +69,8 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	b.AwaitAttach = opt.listening != nil
 	b.StdinOpen = b.StdinOpen || opt.stdin
 
-	// The monitor first: its program starts while its cgroup is made. It does nothing before it is on record and has its work.
-	p, err := d.spawn(proto.ModeMonitor, [3]*os.File{})
+	// The monitor first: its program starts, if it has not yet, while its cgroup is made. It does nothing before it is on record and has its work.
+	p, err := d.child()
 	if err != nil {
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
@@ -97,7 +97,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.cgroup")
 	b.Cgroup.Crowded = b.Cgroup.V2 != "" && len(b.Cgroup.V1) == 0 && fewProcesses(c.Spec)
-	if err := p.hand(b.Encode()); err != nil {
+	if err := p.hand(proto.Work, b.Encode()); err != nil {
 		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.handed")
@@ -122,6 +122,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		p.pidfd.Close() // it runs on; the next daemon adopts it
 		return State{}, nil, err
 	}
+	d.replenish()
 	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
 	st := State{ID: c.ID, Status: Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}

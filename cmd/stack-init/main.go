@@ -35,8 +35,6 @@ func main() {
 	switch mode() {
 	case proto.ModeMonitor:
 		os.Exit(monitor.Main())
-	case proto.ModeExec:
-		os.Exit(monitor.ExecMain())
 	default:
 		fmt.Fprintln(os.Stderr, "stack-init is a part of stack and is not called by hand: see `stack --help`")
 		os.Exit(2)

@@ -218,7 +218,7 @@ func TestExecTerminal(t *testing.T) {
 	b := c.execOf(status, "tty; stty size; read x; echo got $x; exit 4")
 	b.Process.Terminal = true
 	b.Process.ConsoleSize = &specs.Box{Height: 5, Width: 6}
-	_, reports := startProgram(t, proto.ModeExec, &b, [3]*os.File{})
+	_, reports := startProgram(t, proto.WorkExec, &b, null(t), null(t), null(t))
 	defer unix.Close(reports)
 	var r proto.Report
 	fds, err := proto.Receive(reports, &r)

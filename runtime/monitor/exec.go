@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -13,21 +12,18 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// ExecMain is mode exec: it starts a process in a running container, waits for it, and reports. The process has the
-// streams that this one was started with, or a terminal whose master goes to the daemon.
-func ExecMain() int {
-	prepareProcess()
-	file, raw, err := awaitWork()
-	if err == io.EOF {
-		return 0
-	}
-	var b *proto.ExecBootstrap
-	if err == nil {
-		b, err = proto.DecodeExec(raw)
+// runExec starts a process in a running container, waits for it, and reports. The process has stdio, or a terminal whose master goes
+// to the daemon.
+func runExec(file int, raw []byte, stdio []int) int {
+	b, err := proto.DecodeExec(raw)
+	for fd, from := range stdio {
+		if err == nil {
+			err = unix.Dup3(from, fd, 0)
+		}
+		unix.Close(from)
 	}
 	if err != nil {
-		reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
-		return 1
+		return refuse(err)
 	}
 	x := &execution{b: b, master: -1}
 	if f := x.start(file); f != nil {

@@ -20,7 +20,7 @@ func (c *container) exec(b proto.ExecBootstrap) (exit *proto.Exit, failure *prot
 	r, w, err := os.Pipe()
 	must(c.t, err)
 	defer r.Close()
-	pid, reports := startProgram(c.t, proto.ModeExec, &b, [3]*os.File{nil, w, w})
+	pid, reports := startProgram(c.t, proto.WorkExec, &b, null(c.t), w, w)
 	w.Close()
 	defer unix.Close(reports)
 	defer func() {
@@ -138,7 +138,7 @@ func TestExec(t *testing.T) {
 		// At any moment: also between the clone that becomes the program and the word about it.
 		for after := range 40 {
 			b := c.execOf(status, "sleep 0.3") // where the daemon has gone after the start it is let run
-			pid, reports := startProgram(t, proto.ModeExec, &b, [3]*os.File{})
+			pid, reports := startProgram(t, proto.WorkExec, &b, null(t), null(t), null(t))
 			end := time.Now().Add(time.Duration(after) * 100 * time.Microsecond)
 			for time.Now().Before(end) {
 			}

@@ -145,7 +145,7 @@ func defaultSpec(script string) *specs.Spec {
 // start runs the monitor. What the daemon would do, by hand.
 func (c *container) start() {
 	c.t.Helper()
-	c.pid, c.reports = startProgram(c.t, proto.ModeMonitor, &c.Bootstrap, [3]*os.File{})
+	c.pid, c.reports = startProgram(c.t, proto.Work, &c.Bootstrap)
 	pid := c.pid
 	c.t.Cleanup(func() {
 		var status proto.Status
@@ -158,36 +158,39 @@ func (c *container) start() {
 	})
 }
 
-func startProgram(t testing.TB, mode string, bootstrap interface{ Encode() []byte }, stdio [3]*os.File) (pid, reports int) {
+func startProgram(t testing.TB, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) (pid, reports int) {
 	t.Helper()
-	pid, reports = startIdle(t, mode, stdio)
+	pid, reports = startIdle(t)
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	must(t, err)
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, bootstrap.Encode())
 	must(t, err)
-	must(t, proto.SendPacket(reports, []byte(proto.Work), fd))
+	files := []int{fd}
+	for _, f := range stdio {
+		files = append(files, int(f.Fd()))
+	}
+	must(t, proto.SendPacket(reports, []byte(word), files...))
 	return pid, reports
 }
 
+func null(t testing.TB) *os.File {
+	t.Helper()
+	f, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // startIdle starts the program, which waits for its work.
-func startIdle(t testing.TB, mode string, stdio [3]*os.File) (pid, reports int) {
+func startIdle(t testing.TB) (pid, reports int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
 	defer unix.Close(pair[1])
-	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	must(t, err)
-	defer null.Close()
-	var files []uintptr
-	for _, s := range stdio {
-		if s == nil {
-			s = null
-		}
-		files = append(files, s.Fd())
-	}
-	pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", program(t).Fd()), []string{"stack-init", mode},
-		&syscall.ProcAttr{Dir: "/", Env: proto.Environ(), Files: append(files, null.Fd(), uintptr(pair[1])), Sys: &syscall.SysProcAttr{Setsid: true}})
+	n := null(t).Fd()
+	pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", program(t).Fd()), []string{"stack-init", proto.ModeMonitor},
+		&syscall.ProcAttr{Dir: "/", Env: proto.Environ(), Files: []uintptr{n, n, n, n, uintptr(pair[1])}, Sys: &syscall.SysProcAttr{Setsid: true}})
 	must(t, err)
 	return pid, pair[0]
 }

@@ -23,20 +23,36 @@ const drain = 2 * time.Second
 // the whole start of a container that lives for milliseconds, and that has no use for it.
 const settleAfter = 250 * time.Millisecond
 
-// Main is mode monitor. It returns when the container has ended, or was not started.
+// Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started.
 func Main() int {
 	prepareProcess()
-	file, raw, err := awaitWork()
+	word, files, err := awaitWork()
 	if err == io.EOF {
 		return 0 // the daemon has no work for us any more
 	}
-	var b *proto.Bootstrap
+	var raw []byte
 	if err == nil {
-		b, err = proto.DecodeMonitor(raw)
+		raw, err = proto.Map(files[0])
 	}
+	switch {
+	case err != nil:
+		return refuse(err)
+	case word == proto.WorkExec:
+		return runExec(files[0], raw, files[1:])
+	}
+	return runContainer(files[0], raw)
+}
+
+// refuse reports that the work makes no sense.
+func refuse(err error) int {
+	reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
+	return 1
+}
+
+func runContainer(file int, raw []byte) int {
+	b, err := proto.DecodeMonitor(raw)
 	if err != nil {
-		reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
-		return 1
+		return refuse(err)
 	}
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	m := &monitor{b: b, attached: make(chan struct{})}
@@ -64,17 +80,17 @@ func ignore(sig unix.Signal) {
 	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 }
 
-// awaitWork waits for the file of the Bootstrap, and maps it. io.EOF: the daemon has hung up.
-func awaitWork() (file int, raw []byte, err error) {
+// awaitWork waits for what is to be done, and the files that go with it. io.EOF: the daemon has hung up.
+func awaitWork() (word string, files []int, err error) {
 	b, files, err := proto.ReceivePacket(proto.FDReport)
 	if err != nil {
-		return -1, nil, err
+		return "", nil, err
 	}
-	if string(b) != proto.Work || len(files) != 1 {
-		return -1, nil, errors.New("expected \"" + proto.Work + "\" with one file from the daemon")
+	word = string(b)
+	if want := map[string]int{proto.Work: 1, proto.WorkExec: 4}[word]; want == 0 || len(files) != want {
+		return "", nil, errors.New("expected \"" + proto.Work + "\" with one file from the daemon, or \"" + proto.WorkExec + "\" with four")
 	}
-	raw, err = proto.Map(files[0])
-	return files[0], raw, err
+	return word, files, nil
 }
 
 type monitor struct {

@@ -4,19 +4,20 @@
 //	daemon ── Bootstrap ──▶ monitor ── clone ──▶ boot
 //	daemon ◀── Report ──── monitor ◀── Step ──── boot      EOF after StepExec = execve succeeded
 //
-// All are modes of one program (argv[1]): "monitor", "boot", "exec", "enter".
-// File descriptors of "monitor" and "exec" at their start:
+// All are modes of one program (argv[1]): "monitor", "boot", "enter".
+// File descriptors of "monitor" at its start:
 //
-//	0,1,2  monitor: /dev/null; exec: the caller's streams, or /dev/null with a terminal
+//	0,1,2  /dev/null
 //	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
-//	       Bootstrap.Encode (ExecBootstrap.Encode) as SCM_RIGHTS. Reports go out. With an exec that has a terminal,
+//	       Bootstrap.Encode as SCM_RIGHTS, or the word WorkExec, with a file of ExecBootstrap.Encode and what become descriptors 0, 1 and 2:
+//	       the caller's streams, or /dev/null with a terminal. Reports go out. With an exec that has a terminal,
 //	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS.
 //
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
 // Afterwards it needs no daemon.
 //
-// Descriptors of "boot" (started by monitor) and "enter" (started by exec): 3 is that file, 4 takes Steps,
+// Descriptors of "boot" and "enter" (started by monitor, for an exec): 3 is that file, 4 takes Steps,
 // and with AwaitAttach one packet in the other direction: Go. 5 of enter is the container's pid namespace.
 package proto
 
@@ -33,9 +34,8 @@ import (
 
 // Modes of the init program, argv[1].
 const (
-	ModeMonitor = "monitor"
+	ModeMonitor = "monitor" // outside: parent of a container's init, or of an exec's process
 	ModeBoot    = "boot"
-	ModeExec    = "exec"  // outside: parent of an exec's process
 	ModeEnter   = "enter" // inside: becomes the exec's process
 )
 
@@ -46,8 +46,11 @@ const (
 	FDPids      = 5
 )
 
-// Work is the packet that a monitor or an exec waits for.
-const Work = "work"
+// What a monitor waits for: the first packet.
+const (
+	Work     = "work" // a container
+	WorkExec = "exec" // a process in a container that runs
+)
 
 // Environ is the environment of the program: settings of Go's own runtime, here because set later each of them stops
 // and starts the world. One processor is enough for a copier of streams, and makes for fewer threads. Nothing is collected unless there

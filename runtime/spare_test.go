@@ -1,0 +1,73 @@
+package runtime_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/runtime"
+)
+
+// TestSpare: one program waits after a start, the next start and the next exec take it, one that was killed is replaced, and
+// with the Driver it ends.
+func TestSpare(t *testing.T) {
+	h := newHost(t)
+	if pid := h.Spare(); pid != 0 {
+		t.Fatalf("before the first start %d waits", pid)
+	}
+	next := func(before int) int {
+		t.Helper()
+		sandbox.Eventually(t, 5*time.Second, "another program waits", func() bool { pid := h.Spare(); return pid != 0 && pid != before })
+		return h.Spare()
+	}
+	first := h.config("sleep", "1000")
+	h.up(first)
+	spare := next(0)
+
+	if got := parent(t, h.up(h.config("sleep", "1000")).Pid); got != spare {
+		t.Errorf("the monitor of the next container is %d, and %d waited", got, spare)
+	}
+	spare = next(spare)
+
+	var out, errs buffer
+	_, err := h.Exec(t.Context(), first.ID, runtime.Process{Args: []string{"sh", "-c", "echo out; echo err >&2; read -r line || echo none"}}, runtime.IO{Stdout: &out, Stderr: &errs})
+	must(t, err)
+	if out.String() != "out\nnone\n" || errs.String() != "err\n" {
+		t.Errorf("the exec says %q and %q", out.String(), errs.String())
+	}
+	spare = next(spare)
+
+	pidfd, err := unix.PidfdOpen(spare, 0)
+	must(t, err)
+	defer unix.Close(pidfd)
+	must(t, unix.Kill(spare, unix.SIGKILL))
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 5000); err != nil {
+		t.Fatal(err)
+	}
+	h.up(h.config("sleep", "1000"))
+	spare = next(spare)
+
+	h.sweepContainers()
+	sandbox.Eventually(t, 5*time.Second, "without containers nobody waits", func() bool { return h.Spare() == 0 })
+	h.up(h.config("sleep", "1000"))
+	spare = next(0)
+	must(t, h.Driver.Close())
+	if err := unix.Kill(spare, 0); err != unix.ESRCH {
+		t.Errorf("the Driver is closed and the program waits on: %v", err)
+	}
+	h.Driver = h.driver()
+}
+
+func parent(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	must(t, err)
+	ppid, err := strconv.Atoi(strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))[1])
+	must(t, err)
+	return ppid
+}
