@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -94,28 +93,8 @@ func take(dirs []string) (Snapshot, error) {
 			return nil
 		})
 	}
-	procs, err := os.ReadDir("/proc")
-	if err != nil {
+	if s.Processes, err = processes(); err != nil {
 		return s, err
-	}
-	for _, p := range procs {
-		if _, err := strconv.Atoi(p.Name()); err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + p.Name() + "/stat")
-		if err != nil {
-			continue // it has just ended
-		}
-		if i := strings.LastIndexByte(string(stat), ')'); i > 0 {
-			if f := strings.Fields(string(stat[i+1:])); len(f) > 1 && f[1] == "0" && p.Name() != "1" {
-				continue // a kernel thread, or one whose parent is outside
-			}
-		}
-		cmd, err := os.ReadFile("/proc/" + p.Name() + "/cmdline")
-		if err != nil {
-			continue
-		}
-		s.Processes = append(s.Processes, p.Name()+" "+strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " "))
 	}
 	for _, dir := range dirs {
 		filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
