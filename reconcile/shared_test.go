@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,13 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/caps"
 	"github.com/stackrun/stack/spec"
 )
 
 // A one-off does not start where somebody can take it over, and cannot take over what starts beside it.
 func TestRunInASharedPIDNamespace(t *testing.T) {
+	if have, err := caps.Available(); err != nil || !slices.Contains(have, "CAP_SYS_PTRACE") {
+		if sandbox.Must("root") {
+			t.Fatalf("no CAP_SYS_PTRACE to give to a container: %v", err)
+		}
+		t.Skip("SKIP: needs CAP_SYS_PTRACE, for containers that trace others")
+	}
 	for name, tt := range map[string]struct {
 		up      []string
 		run     reconcile.RunOptions

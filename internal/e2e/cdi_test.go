@@ -7,6 +7,7 @@ import (
 
 // TestCDI: what a vendor's file says of a device is what containers that ask for it have.
 func TestCDI(t *testing.T) {
+	theHost(t) // before anything is written: the machine is the sandbox then
 	const dir, file = "/var/run/cdi", "/var/run/cdi/acme.json"
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	write(t, file, `{"cdiVersion": "0.6.0", "kind": "acme.com/gpu", "containerEdits": {"env": ["VENDOR=acme"]}, "devices": [

@@ -174,6 +174,7 @@ services:
 // TestMountsDoNotLeaveTheContainer: what a container with the power to mount mounts in a bind stays its own, unless the file asks for
 // propagation.
 func TestMountsDoNotLeaveTheContainer(t *testing.T) {
+	theHost(t) // before anything is mounted: the machine is the sandbox then
 	dir := filepath.Join(t.TempDir(), "shared")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
