@@ -96,7 +96,10 @@ func TestHealing(t *testing.T) {
 			// It is watched as before, whatever was made again.
 			for {
 				select {
-				case <-hints:
+				case _, open := <-hints:
+					if !open {
+						t.Fatal("the watch has ended")
+					}
 					continue
 				case <-time.After(100 * time.Millisecond): // of what Create did
 				}
@@ -104,7 +107,10 @@ func TestHealing(t *testing.T) {
 			}
 			ok(t, os.RemoveAll(made.Path))
 			select {
-			case <-hints:
+			case _, open := <-hints:
+				if !open {
+					t.Error("the watch has ended at the second damage")
+				}
 			case <-time.After(10 * time.Second):
 				t.Error("no hint of the second damage")
 			}

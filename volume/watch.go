@@ -52,6 +52,18 @@ type watcher struct {
 
 // arm watches the root, made again when it is gone, and every volume in it.
 func (w *watcher) arm() error {
+	for {
+		err := w.armOnce()
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// The root went away under its watch, which must not be taken for one of the root that is made now.
+		w.files.Remove(w.d.root)
+	}
+}
+
+// armOnce fails with fs.ErrNotExist when the root is removed meanwhile.
+func (w *watcher) armOnce() error {
 	if !w.files.Watches(w.d.root) {
 		if err := os.MkdirAll(w.d.root, 0o700); err != nil {
 			return err

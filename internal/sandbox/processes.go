@@ -50,6 +50,9 @@ func processes() ([]string, error) {
 		if p.args == "stack-init monitor" && !parents[pid] && isDaemon(all[p.parent]) {
 			continue // the one that a daemon keeps for its next start, and that ends with it: another one each time
 		}
+		if isDaemon(p) && p.args == all[p.parent].args && !parents[pid] {
+			continue // the same one a moment earlier: a child of the daemon before its execve
+		}
 		out = append(out, strconv.Itoa(pid)+" "+p.args)
 	}
 	return out, nil
