@@ -289,8 +289,8 @@ func TestPrepareHalfMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := must(filepath.Glob(filepath.Join(first[0].Upper, "*")))
-	if len(names) != 1 || filepath.Base(names[0]) != "written" {
-		t.Errorf("the upper directory has %v, expected what was written after it was whole", names)
+	if len(names) != 2 || filepath.Base(names[0]) != dockerenv || filepath.Base(names[1]) != "written" {
+		t.Errorf("the upper directory has %v, expected what every root has and what was written after it was whole", names)
 	}
 	if keys, err := s.Snapshots(ctx); err != nil || len(keys) != 1 || keys[0] != "c" {
 		t.Errorf("snapshots are %v, %v", keys, err)

@@ -125,8 +125,13 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if n.Inherited, err = e.volumesFrom(ctx, c); err != nil {
 		return err
 	}
-	if n.Extra, err = e.extraHosts(ctx, &c.spec); err != nil {
+	extra, err := e.extraHosts(ctx, &c.spec)
+	if err != nil {
 		return err
+	}
+	n.Extra = append(n.Extra, extra...)
+	if c.spec.Hostname != "" {
+		n.Shared = nil
 	}
 	if n.Hostname, err = hostName(); err != nil {
 		return err
@@ -179,16 +184,31 @@ func netOf(box network.Sandbox) bundle.Net {
 	return n
 }
 
-// shareNetwork finds the sandbox of the first running container of service host.
+// shareNetwork finds the sandbox of the first running container of service host, and what goes with it: docker gives all that live in one
+// network the same hosts file, resolver and names (moby, daemon/container_operations.go, initializeNetworking).
 func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (bundle.Net, error) {
 	owner, err := e.firstRunning(ctx, c.project, host)
 	if err != nil {
 		return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: %w", host, err)
 	}
-	switch {
-	case strings.HasPrefix(owner.spec.NetworkMode, "service:"):
-		return e.shareNetwork(ctx, owner, strings.TrimPrefix(owner.spec.NetworkMode, "service:"))
-	case owner.spec.NetworkMode == "host":
+	n, err := e.networkOf(ctx, owner, host)
+	if err != nil {
+		return bundle.Net{}, err
+	}
+	extra, err := e.extraHosts(ctx, &owner.spec)
+	if err != nil {
+		return bundle.Net{}, err
+	}
+	n.Extra = append(n.Extra, extra...)
+	if owner.Config != nil && owner.Config.Spec.Hostname != "" {
+		n.Shared = &bundle.Names{Host: owner.Config.Spec.Hostname, Domain: owner.Config.Spec.Domainname}
+	}
+	return n, nil
+}
+
+// networkOf is the network of owner, a running container of service host.
+func (e *Engine) networkOf(ctx context.Context, owner *container, host string) (bundle.Net, error) {
+	if strings.HasPrefix(owner.spec.NetworkMode, "service:") || owner.spec.NetworkMode == "host" {
 		return e.sandbox(ctx, owner)
 	}
 	boxes, err := e.drivers.Networks.Sandboxes(ctx)

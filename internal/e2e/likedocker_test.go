@@ -36,3 +36,20 @@ services:
 	equal(t, "names on the host's network", p.sh("host", "echo $(hostname) $HOSTNAME $(cat /etc/hostname)"), strings.Join([]string{want, want, want}, " "))
 	contains(t, "the hosts file", p.sh("full", "cat /etc/hosts"), "\tweb.example.com web")
 }
+
+// TestFilesOfThePlatform: the file by which programs know that they run in a container, and /etc/hosts and its like, which a
+// read-only container cannot write.
+func TestFilesOfThePlatform(t *testing.T) {
+	p := compose(t, "platformfiles", `
+services:
+  open: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s}
+  shut: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s, read_only: true}
+`)
+	p.up()
+	const write = "for f in /etc/hosts /etc/hostname /etc/resolv.conf; do echo '# mine' >> $f && echo $f; done 2>/dev/null; true"
+	for _, service := range []string{"open", "shut"} {
+		equal(t, "/.dockerenv of "+service, p.sh(service, "stat -c '%F %a %u:%g' /.dockerenv"), "regular empty file 755 0:0")
+	}
+	equal(t, "what a container may write", p.sh("open", write), "/etc/hosts\n/etc/hostname\n/etc/resolv.conf")
+	equal(t, "what a read-only one may write", p.sh("shut", write), "")
+}

@@ -209,11 +209,18 @@ services:
   owner:
     image: busybox
     hostname: owner
+    domainname: corp.test
+    extra_hosts: ["printer:192.0.2.7"]
     command: `+httpd+`
   guest:
     image: busybox
     command: [sleep, infinity]
     network_mode: service:owner
+  named:
+    image: busybox
+    command: [sleep, infinity]
+    network_mode: service:guest
+    hostname: named
 `)
 	p.up()
 	equal(t, "none", p.sh("none", "ls /sys/class/net"), "lo")
@@ -223,6 +230,10 @@ services:
 		return r.stdout == "owner\n"
 	})
 	equal(t, "one namespace", p.sh("guest", "readlink /proc/1/ns/net"), p.sh("owner", "readlink /proc/1/ns/net"))
+	equal(t, "the names of guest", p.sh("guest", "hostname; echo $HOSTNAME; cat /etc/hostname"), "owner\nowner\nowner")
+	equal(t, "the hosts file of guest", p.sh("guest", "cat /etc/hosts"), p.sh("owner", "cat /etc/hosts"))
+	contains(t, "the hosts file of guest", p.sh("guest", "cat /etc/hosts"), "192.0.2.7\tprinter", "\towner.corp.test owner")
+	equal(t, "a name that the file gives", p.sh("named", "hostname; echo $HOSTNAME"), "named\nnamed")
 	p.ok("restart", "--timeout", "0", "owner")
 	p.eventually("guest is with owner after a restart", func() bool {
 		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")

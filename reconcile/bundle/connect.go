@@ -19,6 +19,7 @@ type Net struct {
 	Path       string       // network namespace to join; "" with Host
 	Host       bool         // the host's network
 	Hostname   string       // the host's, for a container without a name of its own (uts: host)
+	Shared     *Names       // those of whose network it lives in, for a container that the file gives no name
 	Addrs      []netip.Addr // its own addresses
 	Extra      []network.HostsEntry
 	ResolvConf string
@@ -28,6 +29,9 @@ type Net struct {
 	Owners     []string      // ids of the containers whose namespaces it joins
 	Inherited  []mount.Mount // of the containers that volumes_from names
 }
+
+// Names are what a container is called in its own eyes.
+type Names struct{ Host, Domain string }
 
 // Files that the platform writes for a container and that programs in it may rewrite.
 const (
@@ -59,11 +63,24 @@ func Connect(cfg runtime.Config, n Net) runtime.Config {
 		cfg.Facts[FactOwners] = strings.Join(n.Owners, ",")
 	}
 	inherit(&cfg, n.Inherited)
+	if n.Shared != nil && spec.Hostname != "" { // not with uts: host
+		rename(&spec, *n.Shared)
+	}
 	hostname := firstOf(spec.Hostname, n.Hostname)
 	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))
 	put(&cfg, hostnameFile, hostname+"\n")
 	put(&cfg, resolvFile, n.ResolvConf)
 	return cfg
+}
+
+// rename gives s other names, in its environment too unless somebody has said something else there.
+func rename(s *specs.Spec, to Names) {
+	p := *s.Process
+	p.Env = slices.Clone(p.Env)
+	if i := slices.Index(p.Env, "HOSTNAME="+s.Hostname); i >= 0 {
+		p.Env[i] = "HOSTNAME=" + to.Host
+	}
+	s.Process, s.Hostname, s.Domainname = &p, to.Host, to.Domain
 }
 
 func join(s *specs.Spec, kind specs.LinuxNamespaceType, path string, host bool) {

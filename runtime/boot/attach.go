@@ -220,6 +220,7 @@ func (c *container) attachFile(s *source) error {
 
 // fileMount returns a detached mount of one file.
 func (c *container) fileMount(stage string, f *mount.File) (int, error) {
+	writable := f.Writable && !c.readOnlyRoot()
 	fs, err := openFilesystem(stage, "tmpfs")
 	if err != nil {
 		return -1, err
@@ -228,7 +229,7 @@ func (c *container) fileMount(stage string, f *mount.File) (int, error) {
 	// Root of mode 0700, two inodes, and no more room than the content, or for a writable
 	// file what an editor of /etc/hosts may need.
 	size := len(f.Content) + 4096
-	if f.Writable {
+	if writable {
 		size += 1 << 20
 	}
 	if err := fs.setAll([]string{"mode=0700", "nr_inodes=8", "size=" + strconv.Itoa(size)}); err != nil {
@@ -260,7 +261,7 @@ func (c *container) fileMount(stage string, f *mount.File) (int, error) {
 	if err != nil {
 		return -1, fault(stage, "open_tree", "file", err)
 	}
-	if !f.Writable {
+	if !writable {
 		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 			unix.Close(tree)

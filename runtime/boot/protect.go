@@ -18,7 +18,7 @@ func (c *container) protect() error {
 			}
 		}
 	}
-	if c.spec.Root != nil && c.spec.Root.Readonly {
+	if c.readOnlyRoot() {
 		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 		if err := unix.MountSetattr(c.root, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 			return fault("root", "mount_setattr", "/", err)
@@ -143,3 +143,5 @@ func (c *container) readOnly(path string) error {
 	}
 	return put("read-only", tree, target, path)
 }
+
+func (c *container) readOnlyRoot() bool { return c.spec.Root != nil && c.spec.Root.Readonly }

@@ -41,6 +41,6 @@ type File struct {
 	GID     int    `json:"gid"`
 	Mode    uint32 `json:"mode"` // permission bits
 
-	// Writable is for /etc/hosts, /etc/hostname and /etc/resolv.conf, which programs rewrite.
+	// Writable is for /etc/hosts, /etc/hostname and /etc/resolv.conf, which programs rewrite. Where the root is read-only they are too.
 	Writable bool `json:"writable,omitempty"`
 }
