@@ -133,14 +133,14 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		n.rec = rec
 		d.mu.Unlock()
 	}
-	if err := d.raise(n.rec); err != nil {
+	if err := d.raise(ctx, n.rec); err != nil {
 		if fresh {
 			d.undoCreate(n)
 		}
 		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
 	if !fresh {
-		if err := d.reattach(n); err != nil {
+		if err := d.reattach(ctx, n); err != nil {
 			return State{}, fmt.Errorf("cannot repair network %q: %w", c.ID, err)
 		}
 	}
@@ -271,7 +271,7 @@ func (n networkRecord) firewall() nft.Network {
 }
 
 // raise makes the kernel as rec says. The firewall comes first: no packet crosses a bridge that it does not know.
-func (d *Driver) raise(rec networkRecord) error {
+func (d *Driver) raise(ctx context.Context, rec networkRecord) error {
 	if err := d.fw.AddNetwork(rec.firewall()); err != nil {
 		return err
 	}
@@ -283,6 +283,9 @@ func (d *Driver) raise(rec networkRecord) error {
 		return err
 	}
 	failpoint.Hit("network.create.bridge")
+	for _, p := range rec.Pools {
+		awaitLocal(ctx, d.link, p.Gateway)
+	}
 	if rec.Config.Internal {
 		return nil
 	}
@@ -290,23 +293,23 @@ func (d *Driver) raise(rec networkRecord) error {
 }
 
 // reattach puts the containers' links back on a bridge that was made anew under them.
-func (d *Driver) reattach(n *bridged) error {
+func (d *Driver) reattach(ctx context.Context, n *bridged) error {
 	bridge, err := d.link.LinkByName(n.rec.Bridge)
 	if err != nil {
 		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
 	}
 	d.mu.Lock()
-	var names []string
+	var eps []Endpoint
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
 			if ep.Network == n.rec.Config.ID {
-				names = append(names, ep.HostLink)
+				eps = append(eps, ep)
 			}
 		}
 	}
 	d.mu.Unlock()
-	for _, name := range names {
-		link, err := d.link.LinkByName(name)
+	for _, ep := range eps {
+		link, err := d.link.LinkByName(ep.HostLink)
 		if err != nil {
 			continue // one that is gone is for Setup and Mend to make again
 		}
@@ -314,6 +317,7 @@ func (d *Driver) reattach(n *bridged) error {
 			return err
 		}
 	}
+	d.awaitCarrier(ctx, eps)
 	return nil
 }
 
@@ -350,7 +354,7 @@ func (d *Driver) contested(n *bridged) error {
 func (d *Driver) createElsewhere(ctx context.Context, c Config, avoid []Pool) (State, error) {
 	n, err := d.allocate(c, avoid...)
 	if err == nil {
-		if err = d.raise(n.rec); err == nil {
+		if err = d.raise(ctx, n.rec); err == nil {
 			err = d.contested(n)
 		}
 		if err != nil {

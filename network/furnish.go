@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +19,7 @@ import (
 )
 
 // furnish fills the namespace that the calling thread is in, and that ns is an fd of.
-func (d *Driver) furnish(r sandboxRecord, ns int) error {
+func (d *Driver) furnish(ctx context.Context, r sandboxRecord, ns int) error {
 	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("cannot open netlink in the new namespace: %w", err)
@@ -44,7 +45,21 @@ func (d *Driver) furnish(r sandboxRecord, ns int) error {
 			return err
 		}
 	}
-	return r.Config.setSysctls()
+	if err := r.Config.setSysctls(); err != nil {
+		return err
+	}
+	awaitLocal(ctx, in, r.addresses6()...)
+	return nil
+}
+
+// addresses6 are those of IPv6.
+func (r sandboxRecord) addresses6() (all []netip.Addr) {
+	for _, ep := range r.Endpoints {
+		if ep.Addr6.IsValid() {
+			all = append(all, ep.Addr6.Addr())
+		}
+	}
+	return all
 }
 
 // setSysctls sets those that the user asked for, in the namespace of the calling thread.

@@ -55,7 +55,7 @@ func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sand
 		s, err = d.recall(c, ns)
 	}
 	if err == nil {
-		err = d.mend(s, ns)
+		err = d.mend(ctx, s, ns)
 	}
 	if err != nil {
 		return fail(err)
@@ -122,7 +122,7 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 }
 
 // mend makes what s lacks, from the namespace outwards. Preconditions: the sandbox's lock is held, ns is its namespace.
-func (d *Driver) mend(s *sandbox, ns *os.File) error {
+func (d *Driver) mend(ctx context.Context, s *sandbox, ns *os.File) error {
 	id := s.rec.Config.ContainerID
 	path := d.netnsPath(id)
 	if have, want := netns.Inode(path), netns.Inode(fmt.Sprintf("/proc/self/fd/%d", ns.Fd())); have != want {
@@ -133,7 +133,7 @@ func (d *Driver) mend(s *sandbox, ns *os.File) error {
 	if err := d.alarm.hear(s.rec, int(ns.Fd()), false); err != nil {
 		return err
 	}
-	if err := netns.In(ns, func() error { return d.refurnish(s.rec, int(ns.Fd())) }); err != nil {
+	if err := netns.In(ns, func() error { return d.refurnish(ctx, s.rec, int(ns.Fd())) }); err != nil {
 		return err
 	}
 	if err := d.mendDNS(s, ns); err != nil {
@@ -148,13 +148,14 @@ func (d *Driver) mend(s *sandbox, ns *os.File) error {
 	if err := d.fw.Restore(); err != nil {
 		return err
 	}
+	d.awaitCarrier(ctx, s.rec.Endpoints)
 	d.announce(s.rec)
 	return nil
 }
 
 // refurnish is furnish for a namespace in which something is left, and processes of the container have made things of
 // their own. The calling thread is in it, and ns is an fd of it.
-func (d *Driver) refurnish(r sandboxRecord, ns int) error {
+func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
@@ -197,6 +198,7 @@ func (d *Driver) refurnish(r sandboxRecord, ns int) error {
 			}
 		}
 	}
+	awaitLocal(ctx, in, r.addresses6()...)
 	if !anew {
 		return nil // else the user's sysctls of an interface went with it
 	}

@@ -64,7 +64,7 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return Sandbox{}, err
 	}
-	s, err := d.build(c, before)
+	s, err := d.build(ctx, c, before)
 	if err != nil {
 		return Sandbox{}, fmt.Errorf("cannot set up the network of %s: %w", sandboxRecord{Config: c}.name(), err)
 	}
@@ -119,7 +119,7 @@ func sameSandbox(a, b SandboxConfig) bool {
 }
 
 // build makes a sandbox of which nothing exists.
-func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err error) {
+func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) (_ *sandbox, err error) {
 	s := &sandbox{rec: sandboxRecord{Config: c}}
 	s.rec.Waiting = d.waits(c)
 	undo := cleanup.Make()
@@ -146,7 +146,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	}
 	undo.Add(func() { d.alarm.forget(c.ContainerID) })
 	if err := netns.Make(path, func(fd int) error {
-		if err := d.furnish(s.rec, fd); err != nil {
+		if err := d.furnish(ctx, s.rec, fd); err != nil {
 			return err
 		}
 		if len(c.Endpoints) > 0 {
@@ -170,6 +170,7 @@ func (d *Driver) build(c SandboxConfig, before []Endpoint) (_ *sandbox, err erro
 	failpoint.Hit("network.setup.firewall")
 	d.servePorts(s)
 	d.forgetFlows(s.rec)
+	d.awaitCarrier(ctx, s.rec.Endpoints)
 	d.mu.Lock()
 	d.sandboxes[c.ContainerID] = s
 	d.mu.Unlock()
