@@ -143,7 +143,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
 		"Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop",
-		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options", "Models": "models", "PreStart": "pre_start",
+		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options", "Models": "models",
 		"Provider": "provider", "Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
@@ -265,7 +265,12 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		for _, h := range slices.Concat(s.PostStart, s.PreStop) {
 			hooks = append(hooks, hookProcess(h))
 		}
-		return encode(t, []any{cfg, sandbox, uses, extra, c.supervision(), hooks})
+		var steps []plan.Spec
+		alone := &container{spec: plan.Spec{PreStart: s.PreStart}}
+		for i := range s.PreStart {
+			steps = append(steps, stepSpec(alone, i))
+		}
+		return encode(t, []any{cfg, sandbox, uses, extra, c.supervision(), hooks, steps, plan.StepsBefore(s.PreStart, false)})
 	}
 	all := leaves(reflect.TypeFor[plan.Spec](), "", root)
 	base := build()

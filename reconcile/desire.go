@@ -174,6 +174,9 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		VolumesFrom: slices.Clone(s.VolumesFrom), ExternalLinks: slices.Clone(s.ExternalLinks),
 	}
 	c.Resources.BlkIO = blkIO(s.BlkIO)
+	for i, h := range desireHooks(s.PreStart) {
+		c.PreStart = append(c.PreStart, plan.InitStep{Hook: h, Image: known(s.PreStart[i].Image, s.Image), PerReplica: s.PreStart[i].PerReplica})
+	}
 	c.PostStart, c.PreStop = desireHooks(s.PostStart), desireHooks(s.PreStop)
 	if s.StopGrace != nil {
 		grace := *s.StopGrace

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -117,34 +118,47 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 	names := selected(want, services, true)
 	failures := make([]error, len(names)) // every image gets its try, whatever happens to the others
 	done := map[string]bool{}
+	var mu sync.Mutex // of failures
 	var work errgroup.Group
 	work.SetLimit(parallelPulls)
-	for i, name := range names {
+	pull := func(i int, name, ref, at string) {
 		s := want.Services[name]
-		if key := s.Spec.ImageKey(); done[key] {
-			continue
+		if key := plan.ImageKey(ref, s.Spec.Platform); done[key] {
+			return
 		} else {
 			done[key] = true
 		}
-		skipped := Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: Done, Text: "Skipped"}
+		skipped := Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: Done, Text: "Skipped"}
 		if s.PullPolicy == "never" {
 			skipped.Detail = "its pull policy is never"
 			e.say(sink, skipped)
-			continue
+			return
 		}
 		if policy == "missing" {
-			if _, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform); err == nil {
+			if _, err := resolve(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
 				skipped.Detail = "it is here already"
 				e.say(sink, skipped)
-				continue
+				return
 			}
 		}
 		work.Go(func() error {
-			if _, err := e.pull(ctx, p.Name, s.Spec.Image, s.Spec.Platform, sink); err != nil {
-				failures[i] = e.at(p, spec.Path("services."+name+".image"), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
+			if _, err := e.pull(ctx, p.Name, ref, s.Spec.Platform, sink); err != nil {
+				failed := e.at(p, spec.Path("services."+name+"."+at), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
+				mu.Lock()
+				defer mu.Unlock()
+				failures[i] = errors.Join(failures[i], failed)
 			}
 			return nil
 		})
+	}
+	for i, name := range names {
+		s := want.Services[name]
+		pull(i, name, s.Spec.Image, "image")
+		for n, h := range s.Spec.PreStart {
+			if h.Image != "" {
+				pull(i, name, h.Image, fmt.Sprintf("pre_start[%d].image", n))
+			}
+		}
 	}
 	_ = work.Wait() // its functions return nil
 	return errors.Join(failures...)

@@ -347,7 +347,10 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Si
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 	}
 	say(Working, "Removing", "")
-	err = e.removeParts(ctx, c, volumes)
+	err = e.removeSteps(ctx, c)
+	if err == nil {
+		err = e.removeParts(ctx, c, volumes)
+	}
 	if err != nil {
 		err = fmt.Errorf("cannot remove container %s: %w", c.name, cause(err, c.ID, c.name))
 		say(Failed, "Error", err.Error())

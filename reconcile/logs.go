@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each fu
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
 		}
 	}
-	f := &follower{engine: e, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}}
+	f := &follower{engine: e, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}
 	var changed <-chan Event
 	if o.Follow {
 		// Before the first look, so that nothing that appears meanwhile is missed.
@@ -50,8 +51,12 @@ func (e *Engine) logged(ctx context.Context, project string, o LogOptions) ([]*c
 	if err != nil {
 		return nil, err
 	}
+	lasting := map[string]bool{}
+	for _, c := range all {
+		lasting[c.ID] = !c.oneOff
+	}
 	return withOtherLogs(slices.DeleteFunc(all, func(c *container) bool {
-		return c.oneOff || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || o.Index != 0 && c.number != o.Index || c.Config == nil || c.Config.Log.Path == ""
+		return c.oneOff && !(asStep(c) && lasting[c.step.id]) || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || o.Index != 0 && c.number != o.Index || c.Config == nil || c.Config.Log.Path == ""
 	})), nil
 }
 
@@ -70,11 +75,16 @@ type follower struct {
 	mu     sync.Mutex // held while each is called
 	each   func(LogEntry) error
 	places map[string]*place // by path
+	sizes  map[string]int64  // of logs of steps that have ended, as far as they are read
 }
 
 // entryOf gives x to its container. The line stays the reader's.
 func entryOf(c *container, x logs.Entry) LogEntry {
-	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: x.Line, Partial: x.Partial}
+	line := x.Line
+	if c.note != "" {
+		line = append([]byte(c.note), line...)
+	}
+	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: line, Partial: x.Partial}
 }
 
 // notice tells something about c's log.
@@ -164,6 +174,12 @@ func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
 		}
 		for _, c := range list {
 			path := c.Config.Log.Path
+			if c.past && c.note != "" && !reading[path] {
+				if err := f.ended(ctx, c); err != nil {
+					return err
+				}
+				continue
+			}
 			s, known := f.engine.group.Status(c.ID)
 			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
 			if reading[path] || c.past || !known || s.State == supervise.Ended {
@@ -211,6 +227,17 @@ func (f *follower) one(ctx context.Context, c *container) error {
 		_ = f.engine.group.Await(watching, c.ID, func(s supervise.Status) (bool, error) { return s.State == supervise.Ended, nil }) // gone is ended too
 	}()
 	return f.read(ctx, c, logs.Options{Follow: true, Done: done})
+}
+
+// ended delivers what the steps of a pre_start have written that have come and gone between two looks.
+func (f *follower) ended(ctx context.Context, c *container) error {
+	path := c.Config.Log.Path
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == f.sizes[path] {
+		return nil
+	}
+	f.sizes[path] = info.Size()
+	return f.read(ctx, c, logs.Options{})
 }
 
 // rest delivers what came after the last look at logs that nobody writes any more.

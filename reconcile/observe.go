@@ -32,12 +32,14 @@ type container struct {
 	name      string
 	oneOff    bool
 	remove    bool
-	aliases   bool   // one-off that answers to its service's names
-	succeeds  string // id of the container that a rolling update replaces by it
-	beside    string // id of the container that has its names and ports while it starts; not on the host but said by who starts it
-	spare     bool   // another container of its number is meant by commands, see pairUp
-	past      bool   // not itself, but the log of its predecessors
-	shown     string // what lists call it while another has its name
+	aliases   bool    // one-off that answers to its service's names
+	step      *stepOf // of a one-off that is a step of pre_start
+	succeeds  string  // id of the container that a rolling update replaces by it
+	beside    string  // id of the container that has its names and ports while it starts; not on the host but said by who starts it
+	spare     bool    // another container of its number is meant by commands, see pairUp
+	note      string  // what its lines in the log begin with
+	past      bool    // not itself, but the log of its predecessors
+	shown     string  // what lists call it while another has its name
 	encoded   string
 	spec      plan.Spec // encoded, read
 	health    *health.Check
@@ -61,6 +63,7 @@ func readContainer(s runtime.State) (*container, bool) {
 	c.remove = f[bundle.FactRemove] != ""
 	c.aliases = f[bundle.FactAliases] != ""
 	c.succeeds = f[bundle.FactSucceeds]
+	c.step = readStepOf(f[bundle.FactStepOf])
 	var want struct {
 		Spec plan.Spec `json:"spec"`
 	}
@@ -129,18 +132,24 @@ func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Obser
 		return nil, err
 	}
 	have := h.of(want.Project)
+	steps := map[string][]plan.InitStep{} // of those that there are, too
+	for _, c := range have.Containers {
+		steps[c.Service] = append(steps[c.Service], c.PreStart...)
+	}
 	for _, s := range want.Services {
-		key := s.Spec.ImageKey()
-		// A service that is not to run may have no image: only its building would make one.
-		if _, done := have.Images[key]; done || s.Spec.Image == "" {
-			continue
-		}
-		info, err := resolve(ctx, d, s.Spec.Image, s.Spec.Platform)
-		switch {
-		case err == nil:
-			have.Images[key] = info.ID.String()
-		case !errors.Is(err, errdefs.ErrNotFound):
-			return nil, fmt.Errorf("cannot look up image %s: %w", s.Spec.Image, err)
+		for _, ref := range append(plan.StepImages(append(steps[s.Name], s.Spec.PreStart...)), s.Spec.Image) {
+			key := plan.ImageKey(ref, s.Spec.Platform)
+			// A service that is not to run may have no image: only its building would make one.
+			if _, done := have.Images[key]; done || ref == "" {
+				continue
+			}
+			info, err := resolve(ctx, d, ref, s.Spec.Platform)
+			switch {
+			case err == nil:
+				have.Images[key] = info.ID.String()
+			case !errors.Is(err, errdefs.ErrNotFound):
+				return nil, fmt.Errorf("cannot look up image %s: %w", ref, err)
+			}
 		}
 	}
 	return have, nil
@@ -153,7 +162,7 @@ var statuses = map[runtime.Status]plan.Status{
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
 		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
-		Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting,
+		Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.spec.PreStart,
 	}
 	for net := range c.spec.Networks {
 		s.Networks = append(s.Networks, net)

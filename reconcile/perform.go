@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,8 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 		return p.e.deleteVolume(ctx, p.want.Project, op.Name, p.sink)
 	case plan.CreateContainer:
 		return p.createContainer(ctx, op)
+	case plan.RunPreStart:
+		return p.runPreStart(ctx, op)
 	case plan.StartContainer:
 		return p.startContainer(ctx, op)
 	case plan.StopContainer:
@@ -136,7 +139,7 @@ func (p *performer) imageError(op plan.PullImage, err error) error {
 		return err
 	}
 	service := op.Services[0]
-	return p.e.at(p.project, spec.Path("services."+service+".image"), fmt.Errorf("cannot get the image of service %s: %w", service, err))
+	return p.e.at(p.project, spec.Path("services."+service+"."+cmp.Or(op.At, "image")), fmt.Errorf("cannot get the image of service %s: %w", service, err))
 }
 
 func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {

@@ -33,6 +33,8 @@ type draft struct {
 	aliases   bool
 	anonymous map[string]string // handed over
 	succeeds  *container        // that a rolling update replaces by it
+	step      *stepOf           // of a one-off that is one
+	log       string            // of a step
 
 	rows, cols uint16 // of its terminal
 }
@@ -140,7 +142,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: append(devices, vendors.devices...), Env: vendors.env, Groups: vendors.groups, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
-		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(),
+		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(),
 	})
 	if err != nil {
 		return "", err
@@ -169,11 +171,21 @@ func (d *draft) predecessor() string {
 	return d.succeeds.ID
 }
 
+func (d *draft) stepOf() string {
+	if d.step == nil {
+		return ""
+	}
+	return d.step.String()
+}
+
 // logDir holds the logs of a project. It outlives its containers and goes with down.
 func (e *Engine) logDir(project string) string { return e.roots.InState("logs", project) }
 
 // logPath is the log of a replica, whichever container that is at the time.
 func (e *Engine) logPath(project string, d draft) string {
+	if d.step != nil {
+		return d.log
+	}
 	if d.oneOff {
 		return e.roots.InState("logs", project, d.service.Name+"-run-"+d.slug[:12]+".log")
 	}

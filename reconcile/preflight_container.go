@@ -54,8 +54,26 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 		s.add(&diag.Diagnostic{Code: "no-cgroup-parent", Summary: "containers cannot be put below a cgroup of the user's", Detail: fmt.Sprintf("service %s wants %s", name, c.CgroupParent),
 			Hint: "remove the key; the cgroups of an instance are all below one of its own", Address: at + ".cgroup_parent"})
 	}
+	s.checkSteps(ctx, at, c)
 	if len(s.diags) == found {
 		s.rehearse(ctx, at, want)
+	}
+}
+
+// checkSteps looks at the steps before a container's start: a directory that is none, and nothing to run.
+func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
+	for i := range c.PreStart {
+		step := stepSpec(&container{spec: *c}, i)
+		key := fmt.Sprintf("%s.pre_start[%d]", at, i)
+		if step.WorkingDir != "" && !strings.HasPrefix(step.WorkingDir, "/") {
+			s.add(&diag.Diagnostic{Code: "relative-working-dir", Summary: "a working directory is not absolute", Detail: strconv.Quote(step.WorkingDir),
+				Hint: "write the full path in the container", Address: key + ".working_dir"})
+		}
+		if info, err := resolve(ctx, s.e.drivers, step.Image, step.Platform); err == nil { // else it is to be pulled
+			if _, err := bundle.Args(&step, &info.Config); err != nil {
+				s.refuse("bad-container", "a container cannot be made as the file says", key, err)
+			}
+		}
 	}
 }
 

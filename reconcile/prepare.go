@@ -2,10 +2,13 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -79,8 +82,35 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 		default:
 			noted[key] = true
 		}
+		for i, h := range s.Spec.PreStart {
+			if h.Image == "" || s.Replicas == 0 {
+				continue
+			}
+			needed, err := stale(ctx, e.drivers, s, h.Image)
+			if err != nil {
+				return nil, nil, e.at(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
+			}
+			if needed {
+				noted[plan.ImageKey(h.Image, s.Spec.Platform)] = true
+			}
+		}
 	}
 	return now, noted, nil
+}
+
+// stale says whether the pull policy of s asks for a pull of ref, an image of its pre_start that is here.
+func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool, error) {
+	if !datable(s.PullPolicy) {
+		return false, nil
+	}
+	info, err := resolve(ctx, d, ref, s.Spec.Platform)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return false, nil // the plan sees that by itself
+	}
+	if err != nil {
+		return false, err
+	}
+	return due(s.PullPolicy, info.PulledAt, time.Now())
 }
 
 // split parts warnings from errors.

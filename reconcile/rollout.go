@@ -29,6 +29,7 @@ type failure struct {
 	replica int
 	step    int
 	err     error
+	fatal   bool // nothing of the update can go on without it
 }
 
 // add notes the first failure of each replica: what follows from it is none.
@@ -74,7 +75,11 @@ func (p *performer) inRollout(ctx context.Context, s plan.Step) error {
 	case plan.DeleteContainer:
 		return err // it comes after the update
 	default:
-		p.rollout(s.Update).add(failure{replica: s.For.Replica, step: s.ID, err: err})
+		f := failure{replica: s.For.Replica, step: s.ID, err: err}
+		if op, ok := s.Op.(plan.RunPreStart); ok {
+			f.fatal = p.onceOf(op)
+		}
+		p.rollout(s.Update).add(f)
 	}
 	return apply.Told(err)
 }
@@ -191,7 +196,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	}
 	slices.SortFunc(failed, func(a, b failure) int { return a.replica - b.replica })
 	undo := plan.Undo{Service: op.Service, Rollout: op.Rollback, Replicas: op.Replicas, Created: op.Created}
-	tripped := op.OnFailure == plan.Continue || len(failed) > op.Tolerate
+	tripped := op.OnFailure == plan.Continue || len(failed) > op.Tolerate || slices.ContainsFunc(failed, func(f failure) bool { return f.fatal })
 	undo.All = tripped && op.OnFailure == plan.Rollback
 	if !undo.All {
 		undo.Replicas = nil

@@ -26,35 +26,55 @@ func withOtherLogs(list []*container) []*container {
 	for _, c := range list {
 		taken[c.Config.Log.Path] = true
 	}
-	for _, c := range list {
-		path := logBeside(c.Config.Log.Path)
+	add := func(c *container, path, note string) {
 		if taken[path] {
-			continue
+			return
 		}
 		if _, err := os.Stat(path); err != nil {
-			continue // the usual case
+			return // the usual case
 		}
 		past, cfg := *c, *c.Config
 		cfg.Log.Path = path
-		past.Config, past.past = &cfg, true
+		past.Config, past.past, past.note = &cfg, true, note
 		list = append(list, &past)
+	}
+	for _, c := range list {
+		if c.step != nil {
+			continue
+		}
+		add(c, logBeside(c.Config.Log.Path), "")
+		for i := range c.spec.PreStart {
+			add(c, stepLog(c.Config.Log.Path, i), hookNote)
+		}
 	}
 	return list
 }
 
-// tails are how many of a replica's last n lines are in each of list's files, by path: a replica may have two.
+// tails are how many of a replica's last n lines are in each of list's files, by path: a replica may have several.
 func tails(ctx context.Context, list []*container, o logs.Options) (map[string]int, error) {
 	share := map[string]int{}
 	for _, c := range list {
 		share[c.Config.Log.Path] = o.Tail
 	}
+	if o.Tail <= 0 {
+		return share, nil
+	}
+	type key struct {
+		service string
+		number  int
+	}
+	files := map[key][]string{}
 	for _, c := range list {
-		if !c.past || o.Tail <= 0 {
+		k := key{c.service, c.number}
+		files[k] = append(files[k], c.Config.Log.Path)
+	}
+	for _, paths := range files {
+		if len(paths) == 1 {
 			continue
 		}
-		var times [2][]time.Time
-		paths := [2]string{c.Config.Log.Path, logBeside(c.Config.Log.Path)}
+		times := make([][]time.Time, len(paths))
 		for i, path := range paths {
+			share[path] = 0
 			if err := logs.Read(ctx, path, o, func(x logs.Entry) error {
 				times[i] = append(times[i], x.Time)
 				return nil
@@ -62,15 +82,18 @@ func tails(ctx context.Context, list []*container, o logs.Options) (map[string]i
 				return nil, err
 			}
 		}
-		share[paths[0]], share[paths[1]] = 0, 0
-		for a, b, n := len(times[0]), len(times[1]), o.Tail; n > 0 && a+b > 0; n-- {
-			if b == 0 || a > 0 && times[0][a-1].After(times[1][b-1]) {
-				a--
-				share[paths[0]]++
-			} else {
-				b--
-				share[paths[1]]++
+		for range o.Tail {
+			latest := -1
+			for i, t := range times {
+				if len(t) > 0 && (latest < 0 || t[len(t)-1].After(times[latest][len(times[latest])-1])) {
+					latest = i
+				}
 			}
+			if latest < 0 {
+				break
+			}
+			times[latest] = times[latest][:len(times[latest])-1]
+			share[paths[latest]]++
 		}
 	}
 	return share, nil

@@ -180,9 +180,32 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	e.mu.Lock()
 	e.names[id] = c.label()
 	e.mu.Unlock()
+	if err := e.beforeRun(ctx, p, c, do, o, sink); err != nil {
+		return nil, err
+	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
 	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, Service: o.Service, Phase: Done, Text: "Created"})
 	return c, nil
+}
+
+// beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, as it
+// does when its start fails.
+func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *container, do *performer, o RunOptions, sink Sink) error {
+	if len(c.spec.PreStart) == 0 {
+		return nil
+	}
+	all, err := listService(ctx, e.drivers, c.project, c.service)
+	if err == nil {
+		err = e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, !serves(all, c.service)), sink, func() { do.ran = true })
+	}
+	if err == nil {
+		return nil
+	}
+	place := "services." + c.service
+	if hook := (*hookError)(nil); errors.As(err, &hook) {
+		place += "." + hook.key
+	}
+	return errors.Join(e.at(p, spec.Path(place), err), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
 }
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are

@@ -185,6 +185,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 // has started are wished for from then on.
 func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(c *container) bool { return c.spare })
+	steps := e.prepare(m.list, list)
 	var mu sync.Mutex
 	var started []*container
 	err := m.each(ctx, list, false, func(c *container) error {
@@ -193,6 +194,13 @@ func (e *Engine) startAll(ctx context.Context, m *members, list []*container, si
 			if err := e.awaitDependency(ctx, m, c, dep); err != nil {
 				return err
 			}
+		}
+		switch err := steps.before(ctx, c, sink); {
+		case errors.Is(err, errNotPrepared):
+			return nil
+		case err != nil:
+			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: firstLine(err)})
+			return err
 		}
 		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Starting"})
 		if err := e.start(ctx, c.ID, sink); err != nil {

@@ -31,7 +31,8 @@ func (e *Engine) volumesFrom(ctx context.Context, c *container) ([]mount.Mount, 
 			return nil, err
 		}
 		i := slices.IndexFunc(list, func(o *container) bool {
-			return o.ID != c.ID && !o.oneOff && !o.spare && from(c.project, o) && o.Config != nil
+			steps := c.step != nil && c.step.id == o.ID // that may be a one-off itself, or not the one that commands mean
+			return o.ID != c.ID && (steps || !o.oneOff && !o.spare) && from(c.project, o) && o.Config != nil
 		})
 		if i < 0 {
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot take the volumes of %q: there is no such container", text))

@@ -256,6 +256,11 @@ func images(services map[string]*spec.Service) []string {
 		if s.Image != "" {
 			all = append(all, s.Image)
 		}
+		for _, h := range s.PreStart {
+			if h.Image != "" {
+				all = append(all, h.Image)
+			}
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -100,6 +100,9 @@ func groups(b *strings.Builder, changes []plan.Change, one func(plan.Change)) {
 		for _, r := range c.Reasons {
 			fmt.Fprintf(b, "      %s\n", r)
 		}
+		if c.Runs != "" {
+			fmt.Fprintf(b, "      runs %s before it starts\n", c.Runs)
+		}
 	}
 	if len(changes) > 0 {
 		b.WriteByte('\n')

@@ -99,6 +99,9 @@ func labels(in Input) map[string]string {
 	if in.OneOff {
 		l[LabelOneOff], l[LabelSlug] = "True", in.Slug
 	}
+	if in.StepOf != "" {
+		l[LabelHook] = "pre_start"
+	}
 	l[LabelHash], l[LabelImage], l[LabelVersion] = plan.Hash(plan.Encode(in.Spec)), in.ImageID, ComposeVersion
 	return l
 }
@@ -114,6 +117,9 @@ func facts(in Input) map[string]string {
 	}
 	if in.Succeeds != "" {
 		f[FactSucceeds] = in.Succeeds
+	}
+	if in.StepOf != "" {
+		f[FactStepOf] = in.StepOf
 	}
 	if len(in.Anonymous) > 0 {
 		raw, _ := json.Marshal(in.Anonymous) // a map of strings

@@ -21,6 +21,7 @@ type Input struct {
 	Remove    bool   // one-off: goes when it ends
 	Aliases   bool   // one-off: answers to its service's names
 	Succeeds  string // id of the container that a rolling update replaces by it, "" = none
+	StepOf    string // one-off: see FactStepOf, "" = none
 	Labels    map[string]string
 	CreatedAt time.Time
 

@@ -13,6 +13,7 @@ const (
 	LabelDependsOn   = "com.docker.compose.depends_on"
 	LabelWorkingDir  = "com.docker.compose.project.working_dir"
 	LabelConfigFiles = "com.docker.compose.project.config_files"
+	LabelHook        = "com.docker.compose.hook" // pre_start, on the container of a step
 	LabelNetwork     = "com.docker.compose.network"
 	LabelVolume      = "com.docker.compose.volume"
 
@@ -38,6 +39,7 @@ const (
 	FactInherited = "inherited" // targets of mounts that this run of it has from others, sorted, each with a newline
 	FactAliases   = "aliases"   // one-off that answers to its service's names
 	FactSucceeds  = "succeeds"  // id of the container that a rolling update replaces by it
+	FactStepOf    = "stepOf"    // one-off that is a step of pre_start: the id of the container that is started after it, / and the step's place
 )
 
 // ComposeVersion is whose labels these are.

@@ -130,7 +130,7 @@ type replica struct {
 	next *ContainerState // its successor, of an update that goes on; nil = none
 	ends []int           // its turn in a rolling update
 
-	stop, remove, create, start int // steps, 0 = none
+	stop, remove, create, prepare, start int // steps, 0 = none
 }
 
 type surplus struct {
@@ -482,15 +482,24 @@ func (b *builder) checkImages() {
 	for _, name := range b.order {
 		d := b.decided[name]
 		s := d.service
-		makes := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
-		_, local := b.have.Images[s.Spec.ImageKey()]
-		if makes && !local && s.PullPolicy == "never" {
-			b.diags = append(b.diags, &diag.Diagnostic{
-				Code: "image-not-local", Summary: "the image is not on this host and may not be pulled",
-				Detail: fmt.Sprintf("service %s needs %s and its pull policy is never", name, s.Spec.Image),
-				Hint:   "load it with `stack load`, or allow pulling with pull_policy: missing", Address: "services." + name + ".image",
-			})
+		if s.PullPolicy != "never" {
+			continue
 		}
+		missing := map[string]bool{}
+		check := func(ref, at string) {
+			if _, local := b.have.Images[ImageKey(ref, s.Spec.Platform)]; !local && !missing[ref] {
+				missing[ref] = true
+				b.diags = append(b.diags, &diag.Diagnostic{
+					Code: "image-not-local", Summary: "the image is not on this host and may not be pulled",
+					Detail: fmt.Sprintf("service %s needs %s and its pull policy is never", name, ref),
+					Hint:   "load it with `stack load`, or allow pulling with pull_policy: missing", Address: "services." + name + "." + at,
+				})
+			}
+		}
+		if d.makes() {
+			check(s.Spec.Image, "image")
+		}
+		b.eachStepImage(d, check)
 	}
 }
 

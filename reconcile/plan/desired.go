@@ -152,8 +152,16 @@ type Spec struct {
 	HealthCheck *HealthCheck  `json:"healthcheck,omitempty"`
 	Logging     Logging       `json:"logging,omitzero"`
 
-	PostStart []Hook `json:"post_start,omitempty"`
-	PreStop   []Hook `json:"pre_stop,omitempty"`
+	PreStart  []InitStep `json:"pre_start,omitempty"`
+	PostStart []Hook     `json:"post_start,omitempty"`
+	PreStop   []Hook     `json:"pre_stop,omitempty"`
+}
+
+// InitStep is a command that is run in a container of its own before the start of the service's: once for the service, or for each replica.
+type InitStep struct {
+	Hook
+	Image      string `json:"image,omitzero"` // "" = the service's
+	PerReplica bool   `json:"per_replica,omitzero"`
 }
 
 // Hook is a command that is run in a container beside its own.

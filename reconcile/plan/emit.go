@@ -83,26 +83,41 @@ func (b *builder) emitRemove(c *ContainerState, why Reason, keepAnonymous bool) 
 	return stop, remove
 }
 
+// emitPull pulls what containers of a service are made from, those of its pre_start too.
 func (b *builder) emitPull(d *decision) {
-	key := d.service.Spec.ImageKey()
-	makes := slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
+	if d.makes() {
+		b.pull(d.service, d.service.Spec.Image, "image")
+	}
+	b.eachStepImage(d, func(ref, at string) { b.pull(d.service, ref, at) })
+}
+
+// makes says whether a container of d is made by this plan.
+func (d *decision) makes() bool {
+	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
+}
+
+// pull is the step that pulls an image of s, if there must be one. at is the key of s that names it.
+func (b *builder) pull(s *Service, ref, at string) {
+	key := ImageKey(ref, s.Spec.Platform)
 	_, local := b.have.Images[key]
-	if !makes || local && !b.opt.Refresh[key] || d.service.PullPolicy == "never" {
+	if local && !b.opt.Refresh[key] || s.PullPolicy == "never" {
 		return
 	}
 	if n := b.pulls[key]; n != 0 {
 		op := b.steps[n-1].Op.(PullImage)
-		op.Services = append(op.Services, d.service.Name)
-		b.steps[n-1].Op = op
+		if !slices.Contains(op.Services, s.Name) {
+			op.Services = append(op.Services, s.Name)
+			b.steps[n-1].Op = op
+		}
 		return
 	}
-	id := ID{Kind: KindImage, Name: d.service.Spec.Image}
+	id := ID{Kind: KindImage, Name: ref}
 	why := Reason{Path: "it is not on this host"}
 	if local {
 		why.Path = "its pull policy asks for a look at the registry"
 	}
-	b.change(id, d.service.Spec.Image, Pull, why)
-	b.pulls[key] = b.step(PullImage{Ref: d.service.Spec.Image, Platform: d.service.Spec.Platform, Services: []string{d.service.Name}}, id, why, nil, nil)
+	b.change(id, ref, Pull, why)
+	b.pulls[key] = b.step(PullImage{Ref: ref, Platform: s.Spec.Platform, Services: []string{s.Name}, At: at}, id, why, nil, nil)
 }
 
 // emitNetworks makes the networks that the chosen services use.
@@ -235,6 +250,9 @@ func (b *builder) ground(s *Service) (image int, rest []int) {
 			rest = append(rest, b.volumes[m.Source])
 		}
 	}
+	for _, ref := range StepImages(s.Spec.PreStart) {
+		rest = append(rest, b.pulls[ImageKey(ref, s.Spec.Platform)])
+	}
 	return b.pulls[s.Spec.ImageKey()], rest
 }
 
@@ -312,7 +330,8 @@ func (b *builder) joinNetworkRemovals() {
 func (b *builder) emitStarts(d *decision) {
 	s := d.service
 	image, rest := b.ground(s)
-	for _, r := range d.replicas {
+	lead, led := b.lead(d), 0
+	for _, r := range leading(lead, d.replicas) {
 		if r.action == NoOp || d.rolling(r) {
 			continue
 		}
@@ -342,7 +361,12 @@ func (b *builder) emitStarts(d *decision) {
 		needs, after := b.waitFor(s)
 		after = append(after, b.portHolders(s)...)
 		after = append(after, twins...)
-		r.start = b.step(op, id, why, append(append(needs, r.create, r.stop), rest...), after)
+		needs = append(append(needs, r.create, r.stop, led), rest...)
+		b.emitPreStart(d, r, r == lead, needs, after)
+		if r == lead {
+			led = r.prepare
+		}
+		r.start = b.step(op, id, why, append(needs, r.prepare), after)
 	}
 	if d.rolls {
 		b.emitRollout(d)
@@ -431,6 +455,9 @@ func (b *builder) listContainers() {
 		for _, r := range d.replicas {
 			if r.action != NoOp {
 				b.change(Container(name, r.number), r.name, r.action, r.reasons...)
+			}
+			if r.prepare != 0 {
+				b.changes[len(b.changes)-1].Runs = b.steps[r.prepare-1].Op.(RunPreStart).what()
 			}
 		}
 		for _, s := range d.surplus {

@@ -54,6 +54,7 @@ type ContainerState struct {
 	Networks  []string          // names on the host
 	Succeeds  string            // ID of the container that a rolling update replaces by it, "" = none
 	Relieved  bool              // its names and ports have gone to its successor
+	PreStart  []InitStep        // of its Spec
 
 	// What is wrong with it while it runs; "" = nothing. Both can be put right as it runs, unless MustRestart says that this has not helped
 	// or cannot.

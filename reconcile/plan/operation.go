@@ -11,10 +11,11 @@ type Operation interface {
 	String() string
 }
 
-// PullImage fetches an image that is not local, for Services.
+// PullImage fetches an image that is not local, for Services. At is the key of the first of them that names it, "" = image.
 type PullImage struct {
 	Ref, Platform string
 	Services      []string
+	At            string `json:",omitzero"`
 }
 
 // CreateNetwork makes a network, or mends one that is damaged.

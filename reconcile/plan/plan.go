@@ -25,6 +25,7 @@ type Change struct {
 	Name    string   `json:"name"` // as users know it
 	Action  Action   `json:"action"`
 	Reasons []Reason `json:"reasons"`
+	Runs    string   `json:"runs,omitempty"` // what runs before it starts: "pre_start[0], pre_start[1]"
 }
 
 // Step is one operation. It starts when every step of Needs has succeeded and every step of After has
@@ -58,6 +59,9 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "%s %s %s\n", c.Action, c.ID.Kind, c.Name)
 		for _, r := range c.Reasons {
 			fmt.Fprintf(&b, "    %s\n", r)
+		}
+		if c.Runs != "" {
+			fmt.Fprintf(&b, "    runs %s before it starts\n", c.Runs)
 		}
 	}
 	if len(p.Steps) > 0 {

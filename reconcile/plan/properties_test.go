@@ -18,13 +18,16 @@ type model struct {
 	*Observed
 	want *Desired
 	gone map[string]bool // containers that the plan takes away
+
+	prepared map[string][]int // by container: what has run before its start
+	done     map[string]bool  // by service: what is to be done once, when none of it runs
 }
 
 func newModel(have *Observed, want *Desired) *model {
 	c := *have
 	c.Images, c.Networks, c.Volumes = maps.Clone(have.Images), maps.Clone(have.Networks), maps.Clone(have.Volumes)
 	c.Containers = slices.Clone(have.Containers)
-	return &model{&c, want, map[string]bool{}}
+	return &model{Observed: &c, want: want, gone: map[string]bool{}, prepared: map[string][]int{}, done: map[string]bool{}}
 }
 
 func (m *model) find(id string) *ContainerState {
@@ -68,8 +71,14 @@ func (m *model) do(op Operation) error {
 		}
 		m.Containers = append(m.Containers, ContainerState{
 			ID: madeID(op.Service, op.Replica), Service: op.Service, Replica: op.Replica, Name: op.Name, Encoded: Encode(s.Spec), Image: image,
-			Status: StatusCreated, Networks: sortedKeys(s.Spec.Networks), Anonymous: op.Anonymous,
+			Status: StatusCreated, Networks: sortedKeys(s.Spec.Networks), Anonymous: op.Anonymous, PreStart: s.Spec.PreStart,
 		})
+	case RunPreStart:
+		id := op.ContainerID
+		if id == "" {
+			id = madeID(op.Service, op.Replica)
+		}
+		return m.prepare(m.find(id), op.Steps)
 	case StartContainer:
 		id := op.ContainerID
 		if id == "" {
@@ -83,6 +92,7 @@ func (m *model) do(op Operation) error {
 		}
 		c.Status, c.Healthy, c.ExitCode = StatusExited, false, 137
 		c.heal()
+		delete(m.prepared, c.ID)
 	case MendNetwork:
 		c := m.find(op.ContainerID)
 		if c == nil || c.Status != StatusRunning {
@@ -145,9 +155,45 @@ func (m *model) replica(service string, number int) *ContainerState {
 	return nil
 }
 
+// serves says whether a container of service runs.
+func (m *model) serves(service string) bool {
+	return slices.ContainsFunc(m.Containers, func(c ContainerState) bool { return c.Service == service && !c.OneOff && c.Active() })
+}
+
+// prepare runs steps of c's pre_start.
+func (m *model) prepare(c *ContainerState, steps []int) error {
+	if c == nil || c.Active() {
+		return fmt.Errorf("it runs, or is not there")
+	}
+	for _, i := range steps {
+		if !m.prepares(c, i) {
+			return fmt.Errorf("pre_start[%d] runs although %s does, or for a second time", i, c.Service)
+		}
+	}
+	if _, local := m.Images["step:1"]; !local {
+		return fmt.Errorf("the image of a step is not there")
+	}
+	m.prepared[c.ID] = steps
+	return nil
+}
+
+func (m *model) prepares(c *ContainerState, step int) bool {
+	if c.PreStart[step].PerReplica {
+		return true
+	}
+	before := m.done[c.Service]
+	m.done[c.Service] = true
+	return !before && !m.serves(c.Service)
+}
+
 func (m *model) start(c *ContainerState) error {
 	if c == nil || c.Status == StatusRunning || c.Status == StatusPaused {
 		return fmt.Errorf("it runs, or is not there")
+	}
+	for i, step := range c.PreStart {
+		if !slices.Contains(m.prepared[c.ID], i) && (step.PerReplica || !m.done[c.Service] && !m.serves(c.Service)) {
+			return fmt.Errorf("pre_start[%d] has not run", i)
+		}
 	}
 	if c.Gone != "" {
 		return fmt.Errorf("%s", c.Gone)
@@ -255,6 +301,9 @@ func randomDesired(r *rand.Rand) *Desired {
 		if r.IntN(2) == 0 {
 			s.Spec.Environment = map[string]string{"E": fmt.Sprint(r.IntN(2))}
 		}
+		if r.IntN(4) == 0 {
+			s.Spec.PreStart = []InitStep{{Hook: Hook{Command: []string{fmt.Sprint(r.IntN(2))}}, Image: "step:1", PerReplica: r.IntN(2) == 0}}
+		}
 		if !published && r.IntN(4) == 0 {
 			published = true
 			s.Replicas = min(s.Replicas, 1)
@@ -289,7 +338,7 @@ func randomObserved(r *rand.Rand, want *Desired) *Observed {
 		was = randomDesired(r)
 	}
 	have := made(was)
-	for _, ref := range []string{"app:1", "app:2"} {
+	for _, ref := range []string{"app:1", "app:2", "step:1"} {
 		if have.Images[ref] = imageID; r.IntN(4) == 0 {
 			delete(have.Images, ref)
 		}
@@ -305,7 +354,7 @@ func randomObserved(r *rand.Rand, want *Desired) *Observed {
 		c := ContainerState{
 			ID: fmt.Sprintf("had-%d", n), Service: service, Replica: replica, Name: name, Encoded: Encode(spec), Image: imageID,
 			Status:  oneOf(r, StatusRunning, StatusRunning, StatusRunning, StatusCreated, StatusRestarting, StatusPaused, StatusExited),
-			Healthy: r.IntN(3) > 0, Networks: sortedKeys(spec.Networks),
+			Healthy: r.IntN(3) > 0, Networks: sortedKeys(spec.Networks), PreStart: spec.PreStart,
 		}
 		if have.Images["app:1"] != "" && have.Images["app:2"] != "" && r.IntN(4) == 0 {
 			c.Image = "sha256:bbbbbbbbbbbbbbbb"

@@ -44,6 +44,9 @@ func (b *builder) emitRollout(d *decision) {
 	deps, after := b.waitFor(d.service)
 	needs = append(append(needs, image), deps...)
 	after = append(after, b.portHolders(d.service)...)
+	// What is to be done once for the new containers is done before the first of them starts, and before anything else is stopped. An update
+	// that goes on has done it.
+	once := d.led(turn[0]) && !slices.ContainsFunc(turn, func(r *replica) bool { return r.next != nil })
 	var before []int // what ends the batch before
 	gate := 0
 	for k, batch := range u.batches(len(turn)) {
@@ -53,10 +56,21 @@ func (b *builder) emitRollout(d *decision) {
 		before = nil
 		for _, i := range batch {
 			r := turn[i]
-			r.ends = b.emitTurn(d.service, r, append(slices.Clone(needs), gate), append(slices.Clone(after), d.twins(r)...), inUpdate)
+			first := once && r == turn[0]
+			needs := append(slices.Clone(needs), gate)
+			if once && !first {
+				needs = append(needs, turn[0].prepare)
+			}
+			r.ends = b.emitTurn(d.service, r, first, needs, append(slices.Clone(after), d.twins(r)...), inUpdate)
 			before = append(before, r.ends...)
 		}
 		ends = append(ends, before...)
+	}
+	if once {
+		for _, n := range end.Created {
+			first := &b.steps[cmp.Or(d.replica(n).prepare, d.replica(n).start)-1]
+			first.Needs = stepIDs(append(first.Needs, turn[0].prepare))
+		}
 	}
 	last := inUpdate(end, id, why, nil, ends)
 	for _, r := range turn {
@@ -84,8 +98,8 @@ func (d *decision) replica(number int) *replica {
 	return nil
 }
 
-// emitTurn replaces one container and returns the steps that end its turn.
-func (b *builder) emitTurn(s *Service, r *replica, needs, after []int, step func(op Operation, id ID, why Reason, needs, after []int) int) []int {
+// emitTurn replaces one container and returns the steps that end its turn. first: what pre_start has to do once is done for it.
+func (b *builder) emitTurn(s *Service, r *replica, first bool, needs, after []int, step func(op Operation, id ID, why Reason, needs, after []int) int) []int {
 	id, why := Container(s.Name, r.number), r.reasons[0]
 	made, old := "", OldName(r.have.ID, r.name)
 	if r.next != nil {
@@ -100,7 +114,11 @@ func (b *builder) emitTurn(s *Service, r *replica, needs, after []int, step func
 			op.Anonymous = r.have.Anonymous
 		}
 		r.create = step(op, id, why, needs, after)
-		return step(StartContainer{Service: s.Name, Replica: r.number, Name: r.name, Beside: beside}, id, why, append(slices.Clone(needs), r.create), after)
+		needs = append(slices.Clone(needs), r.create)
+		if steps := StepsBefore(s.Spec.PreStart, first); len(steps) > 0 {
+			r.prepare = step(RunPreStart{Service: s.Name, Replica: r.number, Name: r.name, Steps: steps}, id, why, needs, after)
+		}
+		return step(StartContainer{Service: s.Name, Replica: r.number, Name: r.name, Beside: beside}, id, why, append(needs, r.prepare), after)
 	}
 	prove := func(throughout bool, needs ...int) int {
 		op := ProveContainer{Service: s.Name, Replica: r.number, Name: r.name, ContainerID: made, Monitor: s.Update.Monitor, Throughout: throughout}

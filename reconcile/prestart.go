@@ -1,0 +1,304 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// stepOf says which step of which container's pre_start a container is for.
+type stepOf struct {
+	id    string // of the container that is started after it
+	index int
+}
+
+func (s stepOf) String() string { return fmt.Sprintf("%s/%d", s.id, s.index) }
+
+// readStepOf reads what stepOf.String writes; nil for anything else.
+func readStepOf(text string) *stepOf {
+	id, number, ok := strings.Cut(text, "/")
+	index, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return nil
+	}
+	return &stepOf{id, index}
+}
+
+func stepName(container string, index int) string {
+	return fmt.Sprintf("%s-pre_start-%d", container, index)
+}
+
+// stepLog is the log of a step of the container of which path is the log. It outlives the step.
+func stepLog(path string, index int) string {
+	return fmt.Sprintf("%s.pre_start.%d.log", strings.TrimSuffix(path, ".log"), index)
+}
+
+// preStart runs steps of c's pre_start one after the other, each in a container of its own, and returns when all have exited with 0. The first
+// that does not ends it, with a *hookError that has the exit code and the end of its output. ctx ends the step under way. began is called
+// when the first is about to run: from then on data may have been written.
+//
+// What a daemon that was killed has left is gone on with: a step that has succeeded is not run again, one that runs is waited for. So the
+// containers of the steps stay until the last has ended, and are removed then, whatever has come of it: their output is in the log.
+//
+// Precondition: c does not run, and the project's turn is held.
+func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink Sink, began func()) error {
+	left, err := e.stepsOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	err = e.runSteps(ctx, c, steps, left, sink, began)
+	return errors.Join(err, e.removeSteps(context.WithoutCancel(ctx), c))
+}
+
+func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left map[int]*container, sink Sink, began func()) error {
+	for _, i := range steps {
+		if i >= len(c.spec.PreStart) {
+			continue // of an older make than the plan's
+		}
+		key := fmt.Sprintf("pre_start[%d]", i)
+		fail := func(err error) error {
+			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
+		}
+		want := stepSpec(c, i)
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		began()
+		step := left[i]
+		if step != nil && (step.encoded != plan.Encode(want) || step.Status != runtime.Running && (step.Exit == nil || step.Exit.Code != 0)) {
+			if err := e.discardStep(ctx, step); err != nil {
+				return fail(err)
+			}
+			step = nil
+		}
+		e.tellHook(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
+		if step == nil {
+			var err error
+			if step, err = e.makeStep(ctx, c, i, want, sink); err != nil {
+				return fail(err)
+			}
+			if err := e.start(ctx, step.ID, nil); err != nil {
+				return fail(err)
+			}
+		}
+		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return fail(err)
+		}
+	}
+	return nil
+}
+
+// untilStepDone is the condition of a step: that it has exited with 0.
+func untilStepDone(step *container) func(*container, supervise.Status) (bool, error) {
+	what := strconv.Quote(strings.Join(step.spec.Command, " "))
+	if len(step.spec.Command) == 0 {
+		what = "image " + step.spec.Image
+	}
+	return func(_ *container, s supervise.Status) (bool, error) {
+		switch {
+		case s.State != supervise.Ended:
+			return false, nil
+		case s.Exit != nil && s.Exit.Code == 0:
+			return true, nil
+		}
+		return false, &notReady{fmt.Sprintf("%s %s", what, ended(s))}
+	}
+}
+
+// stepSpec is the container of step i of c's pre_start. It is what docker compose makes of one: the service's volumes, networks and
+// environment, and nothing else of it, so that it may do more than the service (change owners, say) where the service is confined.
+// Nobody is led to it: it has no alias, address or port of the service's.
+func stepSpec(c *container, i int) plan.Spec {
+	s, h := &c.spec, c.spec.PreStart[i]
+	out := plan.Spec{
+		Image: cmp.Or(h.Image, s.Image), Platform: s.Platform, Command: slices.Clone(h.Command), User: h.User, WorkingDir: cmp.Or(h.WorkingDir, s.WorkingDir),
+		Privileged: h.Privileged, Environment: maps.Clone(s.Environment), Unset: s.Unset, Logging: s.Logging, StopGrace: s.StopGrace,
+		VolumesFrom: append([]string{"container:" + c.ID}, s.VolumesFrom...), // docker's lend what they have been lent
+		NetworkMode: s.NetworkMode, DNS: s.DNS, DNSSearch: s.DNSSearch, DNSOpt: s.DNSOpt, ExtraHosts: s.ExtraHosts, ExternalLinks: s.ExternalLinks,
+	}
+	if h.Image == "" { // then the service's user is one of its image
+		out.User = cmp.Or(h.User, s.User)
+	}
+	for k, v := range h.Environment {
+		if out.Environment == nil {
+			out.Environment = map[string]string{}
+		}
+		out.Environment[k] = v
+	}
+	for name, ep := range s.Networks {
+		if out.Networks == nil {
+			out.Networks = map[string]plan.Endpoint{}
+		}
+		out.Networks[name] = plan.Endpoint{Interface: ep.Interface, Priority: ep.Priority, GwPriority: ep.GwPriority}
+	}
+	return out
+}
+
+// asStep makes c speak as the container that it is a step of, in its log; false: it is no step.
+func asStep(c *container) bool {
+	if c.step == nil {
+		return false
+	}
+	c.name, c.note = strings.TrimSuffix(c.name, stepName("", c.step.index)), hookNote
+	return true
+}
+
+func (e *Engine) makeStep(ctx context.Context, c *container, i int, want plan.Spec, sink Sink) (*container, error) {
+	do := e.performer(nil, &plan.Desired{Project: c.project}, sink)
+	log := ""
+	if c.Config != nil && c.Config.Log.Path != "" {
+		log = stepLog(c.Config.Log.Path, i)
+	}
+	id, err := do.create(ctx, draft{
+		service: &plan.Service{Name: c.service}, spec: want, number: c.number, name: stepName(c.name, i), slug: newID(), oneOff: true,
+		step: &stepOf{c.ID, i}, log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e.container(ctx, id)
+}
+
+// stepsOf are the containers of c's steps, by index.
+func (e *Engine) stepsOf(ctx context.Context, c *container) (map[int]*container, error) {
+	list, err := listService(ctx, e.drivers, c.project, c.service)
+	if err != nil {
+		return nil, err
+	}
+	found := map[int]*container{}
+	for _, o := range list {
+		if o.step != nil && o.step.id == c.ID {
+			found[o.step.index] = o
+		}
+	}
+	return found, nil
+}
+
+// removeSteps removes what there is of c's steps. One that still runs was not waited for to its end.
+func (e *Engine) removeSteps(ctx context.Context, c *container) error {
+	if len(c.spec.PreStart) == 0 {
+		return nil
+	}
+	list, err := e.stepsOf(ctx, c)
+	var errs []error
+	for _, step := range list {
+		errs = append(errs, e.discardStep(ctx, step))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+func (e *Engine) discardStep(ctx context.Context, step *container) error {
+	now, err := e.container(ctx, step.ID)
+	if err != nil {
+		return err
+	}
+	if now.Status == runtime.Running || now.Status == runtime.Paused {
+		if err := e.stopOnly(ctx, now, nil, nil); err != nil {
+			return err
+		}
+	}
+	return e.remove(ctx, now, true, nil)
+}
+
+// runPreStart is preStart as a step of a plan.
+func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
+	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
+	if err == nil {
+		c.name = op.Name // in this pass
+		err = p.e.preStart(ctx, c, op.Steps, p.sink, func() {
+			p.mu.Lock()
+			p.ran = true
+			p.mu.Unlock()
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() == nil {
+		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", firstLine(err))
+	}
+	place := "services." + op.Service
+	if hook := (*hookError)(nil); errors.As(err, &hook) {
+		place += "." + hook.key
+	}
+	return p.e.at(p.project, spec.Path(place), err)
+}
+
+// onceOf says whether op has a step that is done once for the service.
+func (p *performer) onceOf(op plan.RunPreStart) bool {
+	s := p.want.Services[op.Service]
+	return s != nil && slices.ContainsFunc(op.Steps, func(i int) bool { return i < len(s.Spec.PreStart) && !s.Spec.PreStart[i].PerReplica })
+}
+
+// preparation runs pre_start for the containers of a start that has no plan. The lead of each service, its first that is started when none of
+// it runs, does what is done once; the others wait for it.
+type preparation struct {
+	e     *Engine
+	leads map[string]*leading // by service
+}
+
+type leading struct {
+	id   string
+	done chan struct{}
+	err  error // once done is closed
+}
+
+// errNotPrepared says that a container is not started because what is done once for its service has failed, which its lead tells.
+var errNotPrepared = errors.New("its service was not prepared")
+
+// prepare looks who leads: all is what there is of the project, list what is to be started.
+func (e *Engine) prepare(all, list []*container) *preparation {
+	p := &preparation{e: e, leads: map[string]*leading{}}
+	for _, c := range list { // by number
+		if len(c.spec.PreStart) > 0 && p.leads[c.service] == nil && !serves(all, c.service) {
+			p.leads[c.service] = &leading{id: c.ID, done: make(chan struct{})}
+		}
+	}
+	return p
+}
+
+// serves says whether a container of service runs.
+func serves(all []*container, service string) bool {
+	return slices.ContainsFunc(all, func(o *container) bool {
+		return o.service == service && !o.oneOff && (o.Status == runtime.Running || o.Status == runtime.Paused)
+	})
+}
+
+// before runs what comes before the start of c.
+func (p *preparation) before(ctx context.Context, c *container, sink Sink) (err error) {
+	if len(c.spec.PreStart) == 0 || c.Status == runtime.Running || c.Status == runtime.Paused {
+		return nil
+	}
+	lead := p.leads[c.service]
+	leads := lead != nil && lead.id == c.ID
+	switch {
+	case leads:
+		defer func() {
+			lead.err = err
+			close(lead.done)
+		}()
+	case lead != nil:
+		select {
+		case <-lead.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if lead.err != nil {
+			return errNotPrepared
+		}
+	}
+	return p.e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, leads), sink, func() {})
+}
