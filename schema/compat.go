@@ -36,7 +36,7 @@ var differences = []string{
 	"`extends` finds a service of an earlier `-f` file too.",
 	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
 	"`config` writes a ulimit of 0 as 0; docker compose writes `{}`, which it does not read again.",
-	"A file that include or extends fetches from git or a registry may name only files that came with it ([why](adr/0048-remote-files.md)); docker compose reads any file of the host for it.",
+	"A file that -f, include or extends fetches from git or a registry may name only files that came with it ([why](adr/0048-remote-files.md)); docker compose reads any file of the host for it. `up` does not ask whether to go on with a remote file's variables: `config` shows them, `plan` what they do.",
 	"A value that no engine takes is refused when the file is read: a negative size, weight or count, a fraction where a whole number is meant, a word for a port, a ulimit without numbers. docker compose shows it, and the engine refuses it later.",
 	"An empty `name` or `driver` of a network, volume, config or secret, and an empty `network_mode`, are the default; docker compose takes the empty text.",
 	"A file whose aliases stand for more than 200,000 values is refused, and a project of more than 400,000 values or 5,000 reads of files: so files that include each other again and again, or services with a huge base, are a fault and not the end of the memory.",

@@ -13,7 +13,7 @@ func ExampleLoad() {
 		"srv/shop/compose.yaml": {Data: []byte("services:\n  web:\n    image: nginx:${TAG}\n    ports: [\"8080:80\"]\n")},
 		"srv/shop/.env":         {Data: []byte("TAG=1.22\n")},
 	}
-	where, faults := spec.Locate(files, spec.Request{Cwd: "/srv/shop"})
+	where, faults := spec.Locate(context.Background(), files, spec.Request{Cwd: "/srv/shop"})
 	if faults.HasErrors() {
 		fmt.Println(faults.Err())
 		return

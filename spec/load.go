@@ -22,7 +22,9 @@ const Stdin = "-"
 type Input struct {
 	FS       fs.FS               // rooted at "/"
 	Files    []string            // absolute paths or Stdin, in order; later ones override
+	Fetched  []string            // directories of those of Files that were fetched: they name no file beyond these
 	Dir      string              // absolute: the project directory
+	NameDir  string              // absolute: the directory that names the project when nothing else does, "" = Dir
 	Env      map[string]string   // variables: the process environment and .env, already joined
 	EnvFrom  map[string]diag.Pos // where variables of env files are defined; only Explain looks
 	Profiles []string            // active profiles; "*" is all of them
@@ -42,7 +44,7 @@ func Load(ctx context.Context, in Input) (*Project, diag.List) {
 }
 
 func newLoader(ctx context.Context, in Input) *loader {
-	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: maps.Clone(in.Env)}
+	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: maps.Clone(in.Env), fetched: slices.Clone(in.Fetched)}
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
@@ -218,11 +220,12 @@ func (l *loader) nameProject(files []source) {
 			}
 		}
 	}
+	dir := cmp.Or(l.in.NameDir, l.in.Dir)
 	if l.project == "" {
-		l.project = NormalName(path.Base(l.in.Dir))
+		l.project = NormalName(path.Base(dir))
 	}
 	if l.project == "" {
-		l.err(CodeName, nil, "project name must not be empty: the directory "+l.in.Dir+" gives none", "name the project with -p or with a top-level name")
+		l.err(CodeName, nil, "project name must not be empty: the directory "+dir+" gives none", "name the project with -p or with a top-level name")
 	}
 }
 

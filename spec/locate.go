@@ -1,9 +1,11 @@
 package spec
 
 import (
+	"context"
 	"io/fs"
 	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,12 +30,15 @@ type Request struct {
 	EnvFiles   []string          // --env-file
 	Name       string            // -p
 	Profiles   []string          // --profile
+	Remote     Fetcher           // brings files of -f and COMPOSE_FILE that are remote; nil refuses them
 }
 
 // Location is the answer: which files, and with which variables they are read.
 type Location struct {
 	Files    []string // absolute or Stdin; none when there is none, which only matters to commands that need the file
+	Fetched  []string // the directories of those of Files that were fetched
 	Dir      string
+	NameDir  string // the directory that names the project when nothing else does
 	Env      map[string]string
 	EnvFrom  map[string]diag.Pos // the lines of env files that define variables of Env; the others are the process's
 	Name     string              // -p or COMPOSE_PROJECT_NAME; "" = the file or the directory names the project
@@ -42,15 +47,16 @@ type Location struct {
 
 // Input is what Load needs of l.
 func (l *Location) Input(fsys fs.FS) Input {
-	return Input{FS: fsys, Files: l.Files, Dir: l.Dir, Env: l.Env, EnvFrom: l.EnvFrom, Profiles: l.Profiles, Name: l.Name}
+	return Input{FS: fsys, Files: l.Files, Fetched: l.Fetched, Dir: l.Dir, NameDir: l.NameDir, Env: l.Env, EnvFrom: l.EnvFrom, Profiles: l.Profiles, Name: l.Name}
 }
 
 // Locate applies docker compose's rules of precedence: which files (-f, COMPOSE_FILE,
 // default names upwards from the working directory with their override), which
 // variables (process, --env-file, .env), which project name and profiles. That no
-// file is found is a fault of code CodeNoFile beside a usable Location.
-func Locate(fsys fs.FS, r Request) (*Location, diag.List) {
-	l := &locator{fs: fsys, Request: r, env: maps.Clone(r.Process), from: map[string]diag.Pos{}}
+// file is found is a fault of code CodeNoFile beside a usable Location. ctx bounds
+// what r.Remote does.
+func Locate(ctx context.Context, fsys fs.FS, r Request) (*Location, diag.List) {
+	l := &locator{ctx: ctx, fs: fsys, Request: r, env: maps.Clone(r.Process), from: map[string]diag.Pos{}}
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
@@ -63,7 +69,9 @@ func Locate(fsys fs.FS, r Request) (*Location, diag.List) {
 type locator struct {
 	faults
 	Request
+	ctx        context.Context
 	fs         fs.FS
+	fetched    []string // directories of remote files
 	env        map[string]string
 	from       map[string]diag.Pos // where variables of env files are defined
 	dotenvRead string              // the .env that was read first
@@ -87,6 +95,7 @@ func (l *locator) locate() *Location {
 	}
 	loc := &Location{Env: l.env, EnvFrom: l.from}
 	loc.Files = l.files()
+	loc.Fetched = l.fetched
 	switch {
 	case l.ProjectDir != "":
 		loc.Dir = absolute(l.Cwd, l.ProjectDir, l.env["HOME"])
@@ -95,8 +104,17 @@ func (l *locator) locate() *Location {
 	default:
 		loc.Dir = l.Cwd
 	}
+	loc.NameDir = loc.Dir
+	if l.ProjectDir == "" && len(l.fetched) > 0 {
+		// The project is where its first remote file is, also when another comes before that. But a directory of the cache is no name, and
+		// who wrote the file does not set the user's variables.
+		if l.remote(loc.Files[0]) {
+			loc.NameDir = l.Cwd
+		}
+		loc.Dir = path.Dir(loc.Files[slices.IndexFunc(loc.Files, l.remote)])
+	}
 	if useDotenv {
-		l.dotenv(loc.Dir)
+		l.dotenv(loc.NameDir)
 	}
 	loc.Name = l.name()
 	loc.Profiles = l.Profiles
@@ -128,14 +146,20 @@ func (l *locator) files() []string {
 			sep = ":"
 		}
 		names = strings.Split(l.env["COMPOSE_FILE"], sep)
+		if sep == ":" && strings.Contains(l.env["COMPOSE_FILE"], "://") {
+			l.at(diag.Error, CodeValue, diag.Pos{File: "COMPOSE_FILE"}, "a list with ':' between its files cannot have a URL in it", "set COMPOSE_PATH_SEPARATOR to another character, such as ','")
+			return nil
+		}
 	}
 	if len(names) > 0 {
 		var out []string
 		for _, f := range names {
 			switch {
 			case isRemote(f):
-				l.at(diag.Error, CodeRefused, diag.Pos{File: redact.URLs(f)}, "-f and COMPOSE_FILE take local files", "include it from one: include: ["+redact.URLs(f)+"]")
-				continue
+				var ok bool
+				if f, ok = l.fetch(f); !ok {
+					continue
+				}
 			case f != Stdin:
 				f = absolute(l.Cwd, f, l.env["HOME"])
 			}
@@ -158,6 +182,27 @@ func (l *locator) files() []string {
 			return nil
 		}
 	}
+}
+
+// remote says whether file was fetched.
+func (l *locator) remote(file string) bool {
+	return slices.ContainsFunc(l.fetched, func(root string) bool { return inDir(root, file) })
+}
+
+// fetch brings a remote file and returns where it is.
+func (l *locator) fetch(ref string) (string, bool) {
+	at := diag.Pos{File: redact.URLs(ref)}
+	if l.Remote == nil {
+		l.at(diag.Error, CodeRefused, at, "remote references are not fetched here", "use a local file")
+		return "", false
+	}
+	file, root, err := l.Remote.Fetch(l.ctx, ref)
+	if err != nil {
+		l.at(diag.Error, CodeFetch, at, err.Error(), "")
+		return "", false
+	}
+	l.fetched = append(l.fetched, root)
+	return file, true
 }
 
 func (l *locator) present(dir string, names []string) []string {

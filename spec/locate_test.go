@@ -55,11 +55,11 @@ func TestLocate(t *testing.T) {
 		{name: "bad name", r: spec.Request{Cwd: "/p", Name: "Bad"}, files: "/p/compose.yaml /p/compose.override.yml", dir: "/p", pname: "Bad", prof: "x y", fault: `invalid project name "Bad"`},
 		{name: "bad .env", r: spec.Request{Cwd: "/bad"}, files: "/bad/compose.yaml", dir: "/bad", fault: `/bad/.env:1:1: invalid env file: unexpected character ' '`},
 		{name: "missing --env-file", r: spec.Request{Cwd: "/p", EnvFiles: []string{"no.env"}}, files: "/p/compose.yaml /p/compose.override.yml", dir: "/p", fault: "/p/no.env: cannot read file: no such file"},
-		{name: "remote -f", r: spec.Request{Cwd: "/p", Files: []string{"https://me:pw@host/x.git"}}, files: "", dir: "/p", prof: "x y", fault: "https://me:(hidden)@host/x.git: not supported: -f and COMPOSE_FILE take local files"},
+		{name: "remote -f", r: spec.Request{Cwd: "/p", Files: []string{"https://me:pw@host/x.git"}}, files: "", dir: "/p", prof: "x y", fault: "https://me:(hidden)@host/x.git: not supported: remote references are not fetched here"},
 		{name: "nothing", r: spec.Request{Cwd: "/empty"}, dir: "/empty", fault: "no configuration file provided"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			loc, list := spec.Locate(fsys, c.r)
+			loc, list := spec.Locate(t.Context(), fsys, c.r)
 			if got := strings.Join(loc.Files, " "); got != c.files {
 				t.Errorf("files %q, expected %q", got, c.files)
 			}

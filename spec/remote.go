@@ -9,7 +9,7 @@ import (
 	"github.com/stackrun/stack/spec/tree"
 )
 
-// Fetcher brings the files of remote references, those of git repositories and registries. Load asks it once per
+// Fetcher brings the files of remote references, those of git repositories and registries. Locate and Load ask it once per
 // use; what bounds time and size is its affair.
 type Fetcher interface {
 	// Fetch brings what ref names. file is its Compose file, root the directory of all that came with it; both are

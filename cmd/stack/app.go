@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/remote"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/spec"
@@ -32,6 +33,7 @@ type app struct {
 	openEngine engineOpener
 
 	location       *spec.Location // once located
+	remote         *remote.Fetcher
 	locationFaults diag.List
 	stdin          []byte // a Compose file from stdin, once read
 }

@@ -56,7 +56,7 @@ func (a *app) completeServices(root *cobra.Command) {
 // services are those of the file without those that stand on the command line already. A file that cannot be read has none:
 // nobody wants a message while he types.
 func (a *app) services(cmd *cobra.Command, without []string) []string {
-	in, err := a.input()
+	in, err := a.input(cmd.Context())
 	if err != nil || slices.Contains(in.Files, spec.Stdin) {
 		return nil
 	}

@@ -126,7 +126,7 @@ func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
 	if c.services || c.volumes || c.networks || c.profiles || c.images || c.environment || c.hash != "" || c.raw != (spec.Raw{}) {
 		return usageError("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
 	}
-	in, err := a.input()
+	in, err := a.input(ctx)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		return writeHashes(w, p, c.hash)
 	case c.environment:
 		var env []string
-		loc, _ := a.locate()
+		loc := a.location
 		all := maps.Clone(loc.Env)
 		all["COMPOSE_PROJECT_NAME"] = p.Name
 		for _, k := range sortedKeys(all) {
@@ -189,7 +189,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 	shown := *p
 	shown.Services = keep
 	if c.format == "yaml" && c.output == "" && !c.showSecrets {
-		loc, _ := a.locate()
+		loc := a.location
 		return render.RedactedYAML(w, &shown, loc.Env)
 	}
 	return writeProject(w, c.format, &shown)
@@ -197,7 +197,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 
 // writeVariables lists what the files refer to, before anything is put in their place.
 func (a *app) writeVariables(ctx context.Context, showSecrets bool) error {
-	in, err := a.input()
+	in, err := a.input(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 // explain tells where values come from.
 func (a *app) explain(ctx context.Context, c configFlags, services []string) error {
-	in, err := a.input()
+	in, err := a.input(ctx)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ var hostFS = os.DirFS("/")
 
 // locate finds out which project is meant, once. COMPOSE_* variables of .env become the command's own, unless
 // the process has them.
-func (a *app) locate() (*spec.Location, diag.List) {
+func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 	if a.location != nil {
 		return a.location, a.locationFaults
 	}
@@ -34,9 +34,10 @@ func (a *app) locate() (*spec.Location, diag.List) {
 	if pwd := a.env["PWD"]; pwd != "" && sameDir(pwd, cwd) {
 		cwd = pwd
 	}
-	a.location, a.locationFaults = spec.Locate(hostFS, spec.Request{
+	a.location, a.locationFaults = spec.Locate(ctx, hostFS, spec.Request{
 		Cwd: cwd, Process: maps.Clone(a.env), Files: a.global.files, ProjectDir: a.global.projectDir,
 		EnvFiles: a.global.envFiles, Name: a.global.name, Profiles: a.global.profiles,
+		Remote: a.fetcher(),
 	})
 	// Without a file, a project that cannot be is the fault: no file would help.
 	if slices.ContainsFunc(a.locationFaults, otherThanNoFile) {
@@ -48,6 +49,14 @@ func (a *app) locate() (*spec.Location, diag.List) {
 		}
 	}
 	return a.location, a.locationFaults
+}
+
+// fetcher brings remote files, each once in a command.
+func (a *app) fetcher() *remote.Fetcher {
+	if a.remote == nil {
+		a.remote = remote.New(a.env)
+	}
+	return a.remote
 }
 
 // otherThanNoFile is an error that concerns also those who need no file.
@@ -77,7 +86,7 @@ func (a *app) loadFor(ctx context.Context, purpose spec.Purpose, services []stri
 
 // loadRaw is loadFor for showing some of the file as it is written.
 func (a *app) loadRaw(ctx context.Context, purpose spec.Purpose, raw spec.Raw, services []string) (*spec.Project, error) {
-	in, err := a.input()
+	in, err := a.input(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,17 +101,17 @@ func (a *app) loadRaw(ctx context.Context, purpose spec.Purpose, raw spec.Raw, s
 }
 
 // input is what spec.Load is to look at.
-func (a *app) input() (spec.Input, error) {
+func (a *app) input(ctx context.Context) (spec.Input, error) {
 	// A command lives for milliseconds and what it reads stays reachable: collecting
 	// at 4 MiB, Go's first step, is a third of the time of loading 100 services.
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(maxHeap)
-	loc, list := a.locate()
+	loc, list := a.locate(ctx)
 	if list.HasErrors() {
 		return spec.Input{}, &loadError{list}
 	}
 	in := loc.Input(hostFS)
-	in.Remote = remote.New(a.env)
+	in.Remote = a.fetcher()
 	if slices.Contains(in.Files, spec.Stdin) {
 		if a.stdin == nil {
 			text, err := io.ReadAll(io.LimitReader(a.in, maxStdin))
@@ -151,11 +160,11 @@ func serviceNames(p *spec.Project) []string {
 // project is for verbs that work on what there is, not on the file: they need its name. When there is a file it is
 // read, for that and to check services against; without one, -p or COMPOSE_PROJECT_NAME says it, and p is nil.
 func (a *app) project(ctx context.Context, services []string) (name string, p *spec.Project, err error) {
-	loc, list := a.locate()
+	loc, list := a.locate(ctx)
 	if len(loc.Files) == 0 && loc.Name != "" && !slices.ContainsFunc(list, otherThanNoFile) {
 		return loc.Name, nil, nil
 	}
-	in, err := a.input()
+	in, err := a.input(ctx)
 	if err != nil {
 		return "", nil, err
 	}

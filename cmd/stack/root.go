@@ -163,7 +163,7 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		return usageError("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
 	}
 	if cmd.Annotations[noProject] == "" {
-		a.locate()
+		a.locate(cmd.Context())
 	}
 	if a.global.progress == "" && a.faultsAs == diagnosticsJSON {
 		a.global.progress = string(progress.Quiet) // it would be between the diagnostics

@@ -85,14 +85,14 @@ func (s *server) locate(file string, over bool) located {
 	r := spec.Request{Cwd: dir, Process: env, Files: []string{file}}
 	if over {
 		r.Files = nil
-		found, _ := spec.Locate(fsys, r)
+		found, _ := spec.Locate(context.Background(), fsys, r)
 		r.Files = slices.DeleteFunc(found.Files, func(f string) bool { return f == file })
 		if len(r.Files) == 0 || path.Dir(r.Files[0]) != dir {
 			return located{}
 		}
 		r.Files = append(r.Files, file)
 	}
-	loc, faults := spec.Locate(fsys, r)
+	loc, faults := spec.Locate(context.Background(), fsys, r)
 	in := loc.Input(fsys)
 	in.Purpose, in.Profiles, in.Remote = spec.ToShow, []string{"*"}, s.Remote
 	return located{in, faults}

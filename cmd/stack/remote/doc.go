@@ -1,4 +1,4 @@
-// Package remote brings the files that include and extends name by a git or oci:// reference into a cache
+// Package remote brings the files that -f, include and extends name by a git or oci:// reference into a cache
 // directory, and never writes outside it. It is spec's Fetcher; the network, the git program and the
 // registry's credentials are its affair alone.
 //

@@ -350,3 +350,64 @@ func TestOCI(t *testing.T) {
 		t.Errorf("left over: %v", left)
 	}
 }
+
+// TestFilesOfTheCommandLine: a remote file may be the project's own, first or later. Paths are relative to it, it reads nothing beside what came with it,
+// and neither name nor variables of the project come from the cache.
+func TestFilesOfTheCommandLine(t *testing.T) {
+	r := newRepository(t)
+	r.commit(map[string]string{"deep/compose.yaml": base + "    volumes: [./data:/data]\n", "deep/vars.env": "A=git\n", "deep/.env": "TAG=7\nCOMPOSE_PROFILES=x\n", "out/compose.yaml": "services: {a: {image: x, env_file: [/etc/hostname]}}\n"})
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	artifact := publish(t, server, "team/app", project, part{yaml, "services: {base: {image: published, env_file: [a.env]}}\n", file, "compose.yaml"}, part{env, "A=oci\n", envFile, "a.env"})
+	dir := filepath.Join(t.TempDir(), "mine")
+	for name, text := range map[string]string{"over.yaml": "services: {base: {user: me}}\n", ".env": "TAG=own\n"} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, image, a, user, volume string
+		request                      spec.Request
+		fault                        string
+	}{
+		{"git", "busybox:own", "git", "", "/deep/data", spec.Request{Files: []string{r.url + "#:deep"}}, ""},
+		{"oci", "published", "oci", "", "", spec.Request{Files: []string{artifact}}, ""},
+		{"a file of one's own over it", "busybox:own", "git", "me", "/deep/data", spec.Request{Files: []string{r.url + "#:deep", "over.yaml"}}, ""},
+		{"over a file of one's own", "published", "oci", "me", "", spec.Request{Files: []string{"over.yaml", artifact}}, ""},
+		{"COMPOSE_FILE", "published", "oci", "me", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": "over.yaml," + artifact, "COMPOSE_PATH_SEPARATOR": ","}}, ""},
+		{"a directory of one's own", "", "", "", "", spec.Request{Files: []string{r.url + "#:deep"}, ProjectDir: dir}, "vars.env is outside of what was fetched"},
+		{"COMPOSE_FILE with colons", "", "", "", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": artifact}}, "COMPOSE_FILE: invalid value: a list with ':'"},
+		{"a file beside it", "", "", "", "", spec.Request{Files: []string{r.url + "#:out"}}, "env file: /etc/hostname is outside of what was fetched"},
+		{"none there", "", "", "", "", spec.Request{Files: []string{r.url + "#nowhere"}}, r.url + "#nowhere: cannot fetch: "},
+	} {
+		f := fetcher(t)
+		tt.request.Cwd, tt.request.Remote = dir, f
+		loc, list := spec.Locate(t.Context(), os.DirFS("/"), tt.request)
+		var p *spec.Project
+		if !list.HasErrors() {
+			in := loc.Input(os.DirFS("/"))
+			in.Remote = f
+			p, list = spec.Load(t.Context(), in)
+		}
+		if tt.fault != "" {
+			if p != nil || !strings.Contains(fmt.Sprint(list.Err()), tt.fault) {
+				t.Errorf("%s: %v, expected %q", tt.name, list.Err(), tt.fault)
+			}
+			continue
+		}
+		if p == nil {
+			t.Errorf("%s: %v", tt.name, list.Err())
+			continue
+		}
+		s := p.Services["base"]
+		if p.Name != "mine" || s.Image != tt.image || s.Environment["A"] != tt.a || s.User != tt.user {
+			t.Errorf("%s: project %s, %+v", tt.name, p.Name, s)
+		}
+		if tt.volume != "" && (len(s.Mounts) != 1 || !strings.HasPrefix(s.Mounts[0].Source, f.Cache) || !strings.HasSuffix(s.Mounts[0].Source, tt.volume)) {
+			t.Errorf("%s: mounts %+v", tt.name, s.Mounts)
+		}
+	}
+}
