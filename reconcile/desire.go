@@ -107,7 +107,11 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 		}
 	}
 	diags = append(diags, desireRollouts(s, w, at)...)
-	w.Spec = containerSpec(p, s)
+	if s.Provider != nil {
+		w.Provider, w.Replicas, w.Update, w.Rollback = s.Provider.Type, 0, nil, nil
+	} else {
+		w.Spec = containerSpec(p, s)
+	}
 	w.Labels[labelDependsOn] = dependsOnLabel(w.DependsOn)
 	w.Labels[labelWorkingDir] = p.Dir
 	w.Labels[labelConfigFiles] = strings.Join(p.Files, ",")
@@ -200,6 +204,7 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	for _, f := range s.Secrets {
 		c.Secrets = append(c.Secrets, desireFile(f, p.Secrets[f.Source]))
 	}
+	provide(p, s, &c)
 	c.DeviceRequests = deviceRequests(s)
 	for _, v := range s.Devices {
 		if isCDI(v) {

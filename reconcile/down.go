@@ -60,6 +60,9 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 	if err != nil {
 		return nil, err
 	}
+	if p != nil && !o.Provided {
+		e.tellUnprovided(p, o, sink)
+	}
 	networks, err := e.ownNetworks(ctx, project)
 	if err != nil {
 		return nil, err

@@ -123,6 +123,9 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 	work.SetLimit(parallelPulls)
 	pull := func(i int, name, ref, at string) {
 		s := want.Services[name]
+		if s.Provider != "" {
+			return
+		}
 		if key := plan.ImageKey(ref, s.Spec.Platform); done[key] {
 			return
 		} else {

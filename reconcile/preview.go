@@ -53,7 +53,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 	if err != nil {
 		return nil, err
 	}
-	out := preview(p.Name, pl, said)
+	out := preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		if s := now[key]; !slices.ContainsFunc(out.Changes, func(c plan.Change) bool { return c.ID == imageOf(s) }) {
 			change := plan.Change{ID: imageOf(s), Name: s.Spec.Image, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}}

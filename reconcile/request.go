@@ -34,6 +34,7 @@ type DownOptions struct {
 	RemoveOrphans bool
 	RemoveImages  string // "", local, all
 	Timeout       *time.Duration
+	Provided      bool // the caller sees to the programs that provide services
 }
 
 // ServiceOptions are shared by stop, start, restart, kill and rm.

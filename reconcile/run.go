@@ -127,6 +127,9 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	if s == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot run %q: project %s has no such service", o.Service, p.Name))
 	}
+	if s.Provider != "" {
+		return nil, e.at(p, spec.Path("services."+o.Service+".provider"), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot run %q: it has no container, %s provides it", o.Service, s.Provider)))
+	}
 	if err := e.checkShared(ctx, p, o); err != nil {
 		return nil, err
 	}

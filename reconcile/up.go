@@ -52,12 +52,18 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o UpOptions, sink S
 
 // desire is Desire with the caller's scale and pull policy, and with the content of files that the project names.
 func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*plan.Desired, error) {
+	if err := e.recall(p); err != nil {
+		return nil, err
+	}
 	want, diags := Desire(p)
 	for _, name := range slices.Sorted(maps.Keys(scale)) {
 		s := want.Services[name]
 		switch {
 		case s == nil:
 			diags = append(diags, &diag.Diagnostic{Code: "unknown-service", Summary: "no such service", Detail: fmt.Sprintf("cannot scale %q: project %s has no such service", name, p.Name)})
+		case s.Provider != "":
+			diags = append(diags, &diag.Diagnostic{Code: "bad-scale", Summary: "a service of a provider has no containers to scale", Detail: fmt.Sprintf("%s is provided by %s", name, s.Provider),
+				Subject: p.Sources.At(spec.Path("services." + name + ".provider"))})
 		case scale[name] < 0:
 			diags = append(diags, &diag.Diagnostic{Code: "bad-scale", Summary: "a service cannot have a negative number of containers", Detail: fmt.Sprintf("%s=%d", name, scale[name])})
 		case s.ContainerName != "" && scale[name] > 1:

@@ -20,6 +20,7 @@ func (d *decoder) consistency() {
 		d.checkModels(s)
 		d.checkDependencies(s)
 		d.checkSharedPids(s)
+		d.checkProvided(s)
 		d.checkMounts(s)
 		d.checkFiles(s, "configs", "config", s.Configs, d.project.Configs, "configs")
 		d.checkFiles(s, "secrets", "secret", s.Secrets, d.project.Secrets, "secrets")
@@ -52,6 +53,27 @@ func (s *draft) child(keys ...string) *tree.Node {
 		n, at = p.Key, p.Value
 	}
 	return n
+}
+
+// checkProvided says what has no meaning for a service that has no container, and refuses what needs one of it.
+func (d *decoder) checkProvided(s *draft) {
+	for _, key := range []struct{ name, mode string }{{"network_mode", s.NetworkMode}, {"pid", s.PID}, {"ipc", s.IPC}} {
+		if by := d.project.Services[needsOf(key.mode)]; by != nil && by.Provider != nil {
+			d.refuse(CodeConflict, s.child(key.name), fmt.Sprintf("service %q is to live in a namespace of %q, which has no container: %s provides it", s.Name, by.Name, by.Provider.Type), "")
+		}
+	}
+	if s.Provider == nil || s.Provider.Type == "" {
+		return
+	}
+	for _, p := range s.node.Pairs {
+		switch p.Key.Value {
+		case "provider", "depends_on", "profiles", "extends":
+		default:
+			if !strings.HasPrefix(p.Key.Value, "x-") {
+				d.note(p.Key, fmt.Sprintf("%s: service %q has no container, %s provides it", p.Key.Path, s.Name, s.Provider.Type), "remove the key")
+			}
+		}
+	}
 }
 
 func (d *decoder) checkNetworks(s *draft) {

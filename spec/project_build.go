@@ -59,7 +59,13 @@ type Watch struct {
 type Provider struct {
 	Type    string
 	Options map[string][]string
+	// Provided is what the program has set; nil = it has not run. Load leaves it nil: who loads the file runs the program.
+	Provided *Provided
 }
+
+// Provided are variables for the services that depend on a provider's: Prefixed with the upper-case name of its service and _ in front, Raw
+// as they are.
+type Provided struct{ Prefixed, Raw map[string]string }
 
 // Model is a top-level model; ModelUse tells a service about it.
 type Model struct {

@@ -87,7 +87,6 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 		"services.*.deploy.resources.reservations.generic_resources": "deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}}}",
 		"services.*.credential_spec":                                 "credential_spec: {file: a}",
 		"services.*.pull_refresh_after":                              "pull_refresh_after: 24h",
-		"services.*.provider":                                        "provider: {type: a}",
 		"services.*.models":                                          "models: [m]",
 		"services.*.build":                                           "build: .",
 		"services.*.develop":                                         "develop: {watch: [{path: /a, action: rebuild}]}",
@@ -118,9 +117,6 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 			section, _, _ := strings.Cut(path, ".")
 			use := map[string]string{"networks": "networks: [n]", "configs": "configs: [c]", "secrets": "secrets: [c]"}[section]
 			file, line = example+"\nservices:\n  web:\n    image: a\n    "+use+"\n", 1
-		}
-		if path == "services.*.provider" {
-			file, line = strings.Replace(file, "    image: a\n", "", 1), 3
 		}
 		_, list := spec.Load(t.Context(), spec.Input{FS: fstest.MapFS{"c.yaml": {Data: []byte(file)}}, Files: []string{"/c.yaml"}, Dir: "/", Name: "x"})
 		word, _, _ := strings.Cut(path[strings.LastIndex(path, ".")+1:], ":")

@@ -49,5 +49,8 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 	if err != nil {
 		return err
 	}
+	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
+		return err
+	}
 	return daemon.Up(ctx, p, o, a.pullFilter(flags.quietPull))
 }

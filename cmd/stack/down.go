@@ -42,17 +42,25 @@ func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bo
 	if o.RemoveOrphans, err = a.removeOrphans(o.RemoveOrphans, orphansGiven); err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, o.Services)
+	name, file, err := a.project(ctx, o.Services)
 	if err != nil {
 		return err
 	}
-	some := false
-	p := a.progress()
-	err = daemon.Down(ctx, name, o, func(e reconcile.Event) { some = true; p.Event(e) })
-	if err == nil && !some {
-		a.warn("nothing to remove: project %q has no containers, networks or volumes here", name)
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	p := a.progress()
+	o.Provided = file != nil
+	return a.takeBack(ctx, file, "down", o.Services, func(services []string) error {
+		o, some := o, false
+		o.Services = services
+		err := daemon.Down(ctx, name, o, func(e reconcile.Event) { some = true; p.Event(e) })
+		if err == nil && !some {
+			a.warn("nothing to remove: project %q has no containers, networks or volumes here", name)
+		}
+		return err
+	})
 }
 
 // timeoutFlag is --timeout when it was given; nil means each container's own grace period.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -112,6 +113,12 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	daemon, err := a.connect(ctx)
 	if err != nil {
 		return err
+	}
+	if !r.NoDeps {
+		needs := slices.DeleteFunc(withDependencies(p, []string{r.Service}), func(s string) bool { return s == r.Service })
+		if err := a.provide(ctx, daemon, p, reconcile.UpOptions{Pull: r.Pull, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
+			return err
+		}
 	}
 	if r.Detach {
 		exit, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r))

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile"
 )
 
@@ -16,10 +17,26 @@ func newStopCommand(a *app) *cobra.Command {
 		Long:  "Stops running containers. `stack start` starts them again.",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Timeout = timeoutFlag(cmd, timeout)
-			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Stop)
+			return a.stop(cmd.Context(), o, services)
 		},
 	}
 	f := cmd.Flags()
 	f.IntVarP(&timeout, "timeout", "t", 0, "Seconds that a container has to stop in (default: its own stop_grace_period)")
 	return cmd
+}
+
+func (a *app) stop(ctx context.Context, o reconcile.ServiceOptions, services []string) error {
+	name, file, err := a.project(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return a.takeBack(ctx, file, "stop", services, func(services []string) error {
+		o := o
+		o.Services = services
+		return daemon.Stop(ctx, name, o, a.progress().Event)
+	})
 }

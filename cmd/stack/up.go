@@ -118,8 +118,15 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	if err != nil {
 		return err
 	}
+	chosen := chosenServices(p, services, u.noDeps)
 	if u.dryRun {
+		if _, err := a.findProviders(p, chosen); err != nil {
+			return err
+		}
 		return a.plan(ctx, daemon, p, options, u)
+	}
+	if err := a.provide(ctx, daemon, p, options, chosen); err != nil {
+		return err
 	}
 	if u.attached() {
 		return a.upAttached(ctx, daemon, p, u, options)

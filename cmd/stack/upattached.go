@@ -76,6 +76,9 @@ func attachScope(p *spec.Project, u upFlags, named []string) (scope, direct, sho
 	}
 	for _, s := range from {
 		svc := p.Services[s]
+		if svc != nil && svc.Provider != nil {
+			continue // it has no output
+		}
 		silent := svc != nil && svc.Attach != nil && !*svc.Attach && len(u.attach) == 0
 		if !silent && !slices.Contains(u.noAttach, s) && !slices.Contains(show, s) {
 			show = append(show, s)

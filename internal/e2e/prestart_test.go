@@ -138,6 +138,8 @@ services:
 	up = p.begin("up", "--detach", "--force-recreate", "-t", "0")
 	p.eventually("the second step runs", func() bool { return ran() == "one two" })
 	up.signal(syscall.SIGINT).ends(130)
-	p.eventually("the step is gone", func() bool { return p.ok("ps", "--all", "--format", "{{.Name}} {{.State}}") == "outlives-web-1 created\n" })
+	p.eventually("the step is gone", func() bool {
+		return p.ok("ps", "--all", "--format", "{{.Name}} {{.State}}") == "outlives-web-1 created\n"
+	})
 	equal(t, "what ran", ran(), "one two")
 }

@@ -23,6 +23,7 @@ type Service struct {
 	Labels        map[string]string     `json:"labels,omitempty"`   // of the tool's own, beyond what Spec has; not compared
 	Update        *Rollout              `json:"update,omitempty"`   // nil = all containers at once
 	Rollback      *Rollout              `json:"rollback,omitempty"`
+	Provider      string                `json:"provider,omitempty"` // the program that stands for its containers, "" = it has containers
 }
 
 // Condition is what a dependent waits for.

@@ -329,6 +329,9 @@ func (b *builder) joinNetworkRemovals() {
 
 func (b *builder) emitStarts(d *decision) {
 	s := d.service
+	if s.Provider != "" && slices.Contains(b.opt.Services, s.Name) {
+		b.waitFor(s) // its program is about to run
+	}
 	image, rest := b.ground(s)
 	lead, led := b.lead(d), 0
 	for _, r := range leading(lead, d.replicas) {

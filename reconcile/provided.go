@@ -1,0 +1,89 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// provide adds to c what the providers that s depends on have set, over what the file says: a provider that runs before its dependents knows better.
+func provide(p *spec.Project, s *spec.Service, c *plan.Spec) {
+	set := func(name, value string) {
+		if c.Environment == nil {
+			c.Environment = map[string]string{}
+		}
+		c.Environment[name] = value
+		c.Unset = slices.DeleteFunc(c.Unset, func(n string) bool { return n == name })
+	}
+	for _, dep := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		by := p.Services[dep]
+		if by == nil || by.Provider == nil || by.Provider.Provided == nil {
+			continue
+		}
+		for name, value := range by.Provider.Provided.Prefixed {
+			set(strings.ToUpper(dep)+"_"+name, value)
+		}
+		for name, value := range by.Provider.Provided.Raw {
+			set(name, value)
+		}
+	}
+}
+
+// recall gives p's providers that have not run for this command what they have set when they last did, as long as the file says the same of
+// them: a plan, a run without dependencies and an up of other services go by that.
+func (e *Engine) recall(p *spec.Project) error {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
+		return nil
+	}
+	was, err := e.desired(p.Name)
+	if err != nil || was == nil {
+		return err
+	}
+	for name, s := range p.Services {
+		before := was.Services[name]
+		if s.Provider == nil || s.Provider.Provided != nil || before == nil || before == s || before.Provider == nil {
+			continue
+		}
+		if s.Provider.Type == before.Provider.Type && reflect.DeepEqual(s.Provider.Options, before.Provider.Options) {
+			s.Provider.Provided = before.Provider.Provided
+		}
+	}
+	return nil
+}
+
+// tellProviders says of a plan what it does not say: that programs run before it is carried out, and what is not known for that.
+func tellProviders(p *spec.Project, want *plan.Desired, o UpOptions) diag.List {
+	var out diag.List
+	for _, name := range selected(want, o.Services, o.NoDeps) {
+		s := p.Services[name]
+		if s == nil || s.Provider == nil || o.NoDeps && !slices.Contains(o.Services, name) {
+			continue
+		}
+		d := &diag.Diagnostic{
+			Severity: diag.Warning, Code: "provider", Summary: "what a provider does is not in the plan", Detail: fmt.Sprintf("up runs %s for service %s first", s.Provider.Type, name),
+			Address: "services." + name + ".provider",
+		}
+		if s.Provider.Provided == nil {
+			d.Detail += "; it has not run yet, so what it sets for the services that depend on it is not known"
+		}
+		d.Subject = p.Sources.At(spec.Path(d.Address))
+		out = append(out, d)
+	}
+	return out
+}
+
+// tellUnprovided says that programs which provide services are not run by a down without the file.
+func (e *Engine) tellUnprovided(p *spec.Project, o DownOptions, sink Sink) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		if s := p.Services[name]; s.Provider != nil && (len(o.Services) == 0 || slices.Contains(o.Services, name)) {
+			e.say(sink, Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: Warning, Text: "Left as it is",
+				Detail: "what " + s.Provider.Type + " provides is removed by a down with the file"})
+		}
+	}
+}
