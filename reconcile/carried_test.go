@@ -136,6 +136,9 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"UserNS":              "host is all that the loader lets through, and is so",
 		"Windows":             "default is all that the loader lets through on Linux",
 		"Extensions.*[]":      "x- keys have no meaning",
+
+		"Models.*.EndpointVar": "of a model of the project: TestProvided",
+		"Models.*.ModelVar":    "likewise",
 	}
 	for _, hook := range []string{"PostStart", "PreStop"} {
 		reasons[hook+"[].Image"], reasons[hook+"[].PerReplica"] = "of pre_start", "likewise"
@@ -143,7 +146,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
 		"Build": "build", "CredentialSpec": "credential_spec", "Develop": "develop",
-		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options", "Models": "models",
+		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options",
 		"Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",

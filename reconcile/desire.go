@@ -204,6 +204,7 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	for _, f := range s.Secrets {
 		c.Secrets = append(c.Secrets, desireFile(f, p.Secrets[f.Source]))
 	}
+	tellModels(p, s, &c)
 	provide(p, s, &c)
 	c.DeviceRequests = deviceRequests(s)
 	for _, v := range s.Devices {

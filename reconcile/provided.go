@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -14,36 +15,62 @@ import (
 
 // provide adds to c what the providers that s depends on have set, over what the file says: a provider that runs before its dependents knows better.
 func provide(p *spec.Project, s *spec.Service, c *plan.Spec) {
-	set := func(name, value string) {
-		if c.Environment == nil {
-			c.Environment = map[string]string{}
-		}
-		c.Environment[name] = value
-		c.Unset = slices.DeleteFunc(c.Unset, func(n string) bool { return n == name })
-	}
 	for _, dep := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		by := p.Services[dep]
 		if by == nil || by.Provider == nil || by.Provider.Provided == nil {
 			continue
 		}
 		for name, value := range by.Provider.Provided.Prefixed {
-			set(strings.ToUpper(dep)+"_"+name, value)
+			setVariable(c, strings.ToUpper(dep)+"_"+name, value)
 		}
 		for name, value := range by.Provider.Provided.Raw {
-			set(name, value)
+			setVariable(c, name, value)
 		}
 	}
 }
 
-// recall gives p's providers that have not run for this command what they have set when they last did, as long as the file says the same of
+// tellModels adds to c what s is to know of the models that it uses.
+func tellModels(p *spec.Project, s *spec.Service, c *plan.Spec) {
+	for key, use := range s.Models {
+		model := p.Models[key]
+		if model == nil {
+			continue // the loader has refused it
+		}
+		prefix := strings.ReplaceAll(strings.ToUpper(key), "-", "_")
+		name, url := prefix+"_MODEL", prefix+"_URL"
+		if use != nil {
+			name, url = cmp.Or(use.ModelVar, name), cmp.Or(use.EndpointVar, url)
+		}
+		setVariable(c, name, model.Model)
+		if model.Endpoint != "" {
+			setVariable(c, url, model.Endpoint)
+		}
+	}
+}
+
+// setVariable sets a variable over what the file says.
+func setVariable(c *plan.Spec, name, value string) {
+	if c.Environment == nil {
+		c.Environment = map[string]string{}
+	}
+	c.Environment[name] = value
+	c.Unset = slices.DeleteFunc(c.Unset, func(n string) bool { return n == name })
+}
+
+// recall gives p's models the address of their runner at the last up, and its providers that have not run for this command what they have set when they last did, as long as the file says the same of
 // them: a plan, a run without dependencies and an up of other services go by that.
 func (e *Engine) recall(p *spec.Project) error {
-	if !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
+	if len(p.Models) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
 		return nil
 	}
 	was, err := e.desired(p.Name)
 	if err != nil || was == nil {
 		return err
+	}
+	for key, m := range p.Models {
+		if before := was.Models[key]; m.Endpoint == "" && before != nil && before != m {
+			m.Endpoint = before.Endpoint
+		}
 	}
 	for name, s := range p.Services {
 		before := was.Services[name]
@@ -62,7 +89,14 @@ func tellProviders(p *spec.Project, want *plan.Desired, o UpOptions) diag.List {
 	var out diag.List
 	for _, name := range selected(want, o.Services, o.NoDeps) {
 		s := p.Services[name]
-		if s == nil || s.Provider == nil || o.NoDeps && !slices.Contains(o.Services, name) {
+		for _, key := range slices.Sorted(maps.Keys(s.Models)) {
+			if m := p.Models[key]; s.Provider == nil && m != nil && m.Endpoint == "" {
+				at := spec.Path("services." + name + ".models." + key)
+				out = append(out, &diag.Diagnostic{Severity: diag.Warning, Code: "model", Summary: "where a model answers is not known yet", Detail: fmt.Sprintf("up asks its runner first, and tells service %s", name),
+					Address: string(at), Subject: p.Sources.At(at)})
+			}
+		}
+		if s.Provider == nil || o.NoDeps && !slices.Contains(o.Services, name) {
 			continue
 		}
 		d := &diag.Diagnostic{

@@ -74,6 +74,7 @@ type Model struct {
 	Model        string
 	ContextSize  int64
 	RuntimeFlags []string
+	Endpoint     string // where its runner answers, "" = not known. Load leaves it empty: who loads the file asks the runner.
 }
 
 type ModelUse struct{ EndpointVar, ModelVar string }

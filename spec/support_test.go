@@ -87,7 +87,6 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 		"services.*.deploy.resources.reservations.generic_resources": "deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}}}",
 		"services.*.credential_spec":                                 "credential_spec: {file: a}",
 		"services.*.pull_refresh_after":                              "pull_refresh_after: 24h",
-		"services.*.models":                                          "models: [m]",
 		"services.*.build":                                           "build: .",
 		"services.*.develop":                                         "develop: {watch: [{path: /a, action: rebuild}]}",
 		"services.*.deploy.mode":                                     "deploy: {mode: global}",

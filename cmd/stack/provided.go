@@ -85,12 +85,33 @@ func chosenServices(p *spec.Project, services []string, noDeps bool) []string {
 	return withDependencies(p, services)
 }
 
-// provide runs the programs that provide services among those that o is about, before their dependents are made. Those whose services depend on
+// findPrograms looks for all programs that an up of names runs.
+func (a *app) findPrograms(p *spec.Project, names []string) (*providers, *models, error) {
+	all, missing := a.findProviders(p, names)
+	used, err := a.findModels(p, names)
+	var one, other *loadError
+	if errors.As(missing, &one) && errors.As(err, &other) {
+		list := slices.Concat(one.list, other.list)
+		list.Sort()
+		return nil, nil, &loadError{list}
+	}
+	return all, used, cmp.Or(missing, err)
+}
+
+// provide prepares the models that services among names use, and runs the programs that provide services of them, before their dependents are made. Those whose services depend on
 // containers run when these are up and ready. What they set goes to p.
 func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, names []string) error {
-	all, err := a.findProviders(p, names)
-	if all == nil {
+	all, used, err := a.findPrograms(p, names)
+	if err != nil {
 		return err
+	}
+	if used != nil {
+		if err := used.ensure(ctx); err != nil {
+			return err
+		}
+	}
+	if all == nil {
+		return nil
 	}
 	for _, name := range all.order {
 		if slices.ContainsFunc(withDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -114,8 +113,11 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	if err != nil {
 		return err
 	}
+	needs := []string{r.Service}
 	if !r.NoDeps {
-		needs := slices.DeleteFunc(withDependencies(p, []string{r.Service}), func(s string) bool { return s == r.Service })
+		needs = withDependencies(p, needs)
+	}
+	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
 		if err := a.provide(ctx, daemon, p, reconcile.UpOptions{Pull: r.Pull, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
 			return err
 		}

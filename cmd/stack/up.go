@@ -120,7 +120,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	}
 	chosen := chosenServices(p, services, u.noDeps)
 	if u.dryRun {
-		if _, err := a.findProviders(p, chosen); err != nil {
+		if _, _, err := a.findPrograms(p, chosen); err != nil {
 			return err
 		}
 		return a.plan(ctx, daemon, p, options, u)
