@@ -33,8 +33,10 @@ var differences = []string{
 	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
 	"A `configs` or `secrets` entry whose `environment` variable is not set is refused before anything is made, if a service that is to run uses it.",
+	"`depends_on` with `required: false` of a service that is not defined is taken; docker compose refuses it, and with it what its own `config` writes where that service is left out by profiles.",
 	"`extends` finds a service of an earlier `-f` file too.",
 	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
+	"A service that extends one which is written and empty has no `extends` in `config`; docker compose leaves it there.",
 	"`config` writes a ulimit of 0 as 0; docker compose writes `{}`, which it does not read again.",
 	"A file that -f, include or extends fetches from git or a registry may name only files that came with it ([why](adr/0048-remote-files.md)); docker compose reads any file of the host for it. `up` does not ask whether to go on with a remote file's variables: `config` shows them, `plan` what they do.",
 	"A value that no engine takes is refused when the file is read: a negative size, weight or count, a fraction where a whole number is meant, a word for a port, a ulimit without numbers. docker compose shows it, and the engine refuses it later.",
@@ -73,6 +75,7 @@ var commandDifferences = []string{
 	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
+	"`config --no-consistency` shows deploy's value for both where `cpus`, `mem_limit`, `mem_reservation`, `pids_limit` or `scale` disagree with it; docker compose shows both as they are.",
 	"`ps --format json` has the whole command, also without `--no-trunc`.",
 }
 

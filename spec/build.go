@@ -45,7 +45,9 @@ func (l *loader) decode(model *tree.Node) *Project {
 		l.refuse(CodeEmpty, model, "it has no services", "add a service")
 	}
 	d.selectProfiles()
-	d.checkImages()
+	if !d.in.Raw.Consistency {
+		d.checkImages()
+	}
 	for _, name := range sortedKeys(d.drafts) {
 		d.finish(d.drafts[name])
 	}

@@ -19,6 +19,7 @@ func (d *decoder) consistency() {
 		d.checkNetworks(s)
 		d.checkModels(s)
 		d.checkDependencies(s)
+		d.checkContexts(s)
 		d.checkSharedPids(s)
 		d.checkProvided(s)
 		d.checkMounts(s)
@@ -131,12 +132,36 @@ func (d *decoder) checkDependencies(s *draft) {
 		}
 		inactive := d.project.Inactive[name]
 		switch {
-		case !s.DependsOn[name].Required: // settle drops it
+		case inactive != nil && !s.DependsOn[name].Required: // settle drops it
+		case !s.DependsOn[name].Required: // config writes it so where the service is inactive; but it may be a slip
+			if hint := suggest(name, sortedKeys(d.drafts)); strings.HasPrefix(hint, "did you mean") {
+				d.note(at, fmt.Sprintf("service %q would wait for %q, which is not defined", s.Name, name), hint)
+			}
 		case inactive != nil && d.in.Purpose == ToManage: // what was started under other profiles can be listed and stopped
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:
 			d.err(CodeUndefined, at, fmt.Sprintf("service %q depends on %q, which is not defined", s.Name, name), suggest(name, sortedKeys(d.drafts)))
+		}
+	}
+}
+
+// checkContexts looks at the build contexts that are what another service builds.
+func (d *decoder) checkContexts(s *draft) {
+	if s.Build == nil {
+		return
+	}
+	for _, key := range sortedKeys(s.Build.AdditionalContexts) {
+		name, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:")
+		if !ok {
+			continue
+		}
+		at := s.child("build", "additional_contexts", key)
+		switch other := d.project.Services[name]; {
+		case other == nil:
+			d.err(CodeUndefined, at, fmt.Sprintf("service %q builds with what service %q builds, which is not defined", s.Name, name), suggest(name, sortedKeys(d.drafts)))
+		case other.Build == nil:
+			d.err(CodeUndefined, at, fmt.Sprintf("service %q builds with what service %q builds, which has no build", s.Name, name), "")
 		}
 	}
 }

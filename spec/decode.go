@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/tree"
 	"github.com/stackrun/stack/spec/units"
 )
@@ -54,6 +55,14 @@ func (d *decoder) want(n *tree.Node, expected string) {
 // bad reports that the text of n is not a valid value.
 func (d *decoder) bad(n *tree.Node, why, hint string) {
 	d.err(CodeValue, n, fmt.Sprintf("%s: %s", n.Path, why), hint)
+}
+
+// inconsistent reports values that do not go together, each of which could stand alone. It is not looked for where
+// Input.Raw says so.
+func (d *decoder) inconsistent(code diag.Code, n *tree.Node, detail, hint string) {
+	if !d.in.Raw.Consistency {
+		d.err(code, n, detail, hint)
+	}
 }
 
 // str takes a string only: an unquoted number or boolean is a fault, as in docker compose.

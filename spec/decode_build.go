@@ -49,7 +49,7 @@ func (d *decoder) build(n *tree.Node) *Build {
 	b.Context = d.contextPath(b.Context)
 	switch {
 	case b.Dockerfile != "" && b.DockerfileInline != "":
-		d.err(CodeConflict, n, n.Path+" has dockerfile and dockerfile_inline", "keep one of them")
+		d.inconsistent(CodeConflict, n, n.Path+" has dockerfile and dockerfile_inline", "keep one of them")
 	case d.in.Raw.Defaults:
 	case b.Dockerfile == "" && b.DockerfileInline == "" && n.Get("dockerfile").IsNull():
 		b.Dockerfile = "Dockerfile"

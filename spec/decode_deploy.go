@@ -204,7 +204,7 @@ func (d *decoder) resources(s *draft) {
 	r := &s.Service.Resources
 	conflict := func(n *tree.Node, flat, a, b string) {
 		at := s.flat[flat]
-		d.err(CodeConflict, n, fmt.Sprintf("%s is %s, but %s (%s) is %s", n.Path, b, at.Path, at.Pos(), a), "say it once")
+		d.inconsistent(CodeConflict, n, fmt.Sprintf("%s is %s, but %s (%s) is %s", n.Path, b, at.Path, at.Pos(), a), "say it once")
 	}
 	limits, reservations := &s.deploy.limits, &s.deploy.reservations
 	if n := limits.cpus; n != nil {
@@ -251,7 +251,7 @@ func (d *decoder) replicas(s *draft) {
 	if n := s.deploy.replicas; n != nil {
 		deployed = *s.deploy.Replicas
 		if scale >= 0 && scale != deployed {
-			d.err(CodeConflict, n, fmt.Sprintf("%s is %d, but %s (%s) is %d", n.Path, deployed, s.scale.Path, s.scale.Pos(), scale), "say it once")
+			d.inconsistent(CodeConflict, n, fmt.Sprintf("%s is %d, but %s (%s) is %d", n.Path, deployed, s.scale.Path, s.scale.Pos(), scale), "say it once")
 		}
 	}
 	switch {
@@ -262,7 +262,7 @@ func (d *decoder) replicas(s *draft) {
 	}
 	if s.Replicas > 1 && s.ContainerName != "" {
 		n := s.node.Get("container_name")
-		d.err(CodeConflict, n, fmt.Sprintf("service %q has the fixed container name %q and %d replicas", s.Name, s.ContainerName, s.Replicas), "remove container_name")
+		d.inconsistent(CodeConflict, n, fmt.Sprintf("service %q has the fixed container name %q and %d replicas", s.Name, s.ContainerName, s.Replicas), "remove container_name")
 	}
 }
 

@@ -70,7 +70,7 @@ var developFields = fields[develop]{
 			object(d, it, watchFields, &w)
 			d.needs(it, "path", "action")
 			if w.Target == "" && (strings.HasPrefix(w.Action, "sync")) {
-				d.err(CodeMissing, it, fmt.Sprintf("%s: the action %s needs a target", it.Path, w.Action), "write target: the path in the container")
+				d.inconsistent(CodeMissing, it, fmt.Sprintf("%s: the action %s needs a target", it.Path, w.Action), "write target: the path in the container")
 			}
 			v.watch = append(v.watch, w)
 		}

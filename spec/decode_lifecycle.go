@@ -89,7 +89,7 @@ func (d *decoder) healthTest(n *tree.Node) []string {
 			d.bad(n, test[0]+" without a command", "")
 		}
 	default:
-		d.bad(n, fmt.Sprintf("the first word %q is not known", test[0]), "start with CMD, CMD-SHELL or NONE")
+		d.inconsistent(CodeValue, n, fmt.Sprintf("%s: the first word %q is not known", n.Path, test[0]), "start with CMD, CMD-SHELL or NONE")
 	}
 	return test
 }

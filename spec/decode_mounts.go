@@ -105,7 +105,7 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	case m.Type == "bind" && m.Source == "":
 		d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
 	case m.Type == "tmpfs" && m.Source != "":
-		d.err(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
+		d.refuse(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
 	default:
 		d.mountTarget(n, &m)
 	}
@@ -143,8 +143,8 @@ func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
 	}
 	m.Target = path.Clean(m.Target)
 	if m.Target == "/" {
-		d.bad(n, "the target is the container's root", "mount below it")
-		return false
+		d.unfit(n, "the target is the container's root", "mount below it")
+		return d.in.Purpose != ToRun
 	}
 	return true
 }
@@ -154,7 +154,15 @@ func (d *decoder) shortMount(n *tree.Node) (Mount, bool) {
 	m := Mount{Type: "volume"}
 	text := d.str(n)
 	parts := strings.Split(text, ":")
+	if len(text) <= 2 && d.in.Purpose == ToShow {
+		m.Written = text // docker compose shows these without options
+	}
 	switch {
+	case len(text) <= 2 && strings.Contains(text, ":"):
+		// As in docker compose, so that "${FROM}:${TO}" can be shown where neither is set.
+		d.unfit(n, fmt.Sprintf("%q is not [SOURCE:]TARGET[:OPTIONS]", text), "")
+		m.Target = text
+		return m, d.in.Purpose != ToRun
 	case text == "" || slices.Contains(parts, "") || len(parts) > 3:
 		if text != "" {
 			d.bad(n, fmt.Sprintf("%q is not [SOURCE:]TARGET[:OPTIONS]", text), "")

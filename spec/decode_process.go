@@ -99,15 +99,21 @@ func (d *decoder) pullPolicy(n *tree.Node) string {
 	return d.oneOf(n, "always", "never", "missing", "build", "daily", "weekly", "every_<duration>")
 }
 
+// containerName: docker compose looks only for the form of a name anywhere in the text, so that "${PREFIX}-db" can be shown
+// where PREFIX is not set.
 func (d *decoder) containerName(n *tree.Node) string {
+	const form = "use two or more letters, digits, _ . and -, starting with a letter or digit"
 	s := d.str(n)
-	if s == "" && n.Kind == tree.Scalar && n.Type == tree.String {
+	switch {
+	case n.Kind != tree.Scalar || n.Type != tree.String:
+	case s == "":
 		d.err(CodeName, n, "the name of the container is empty", "remove container_name, or give it a value")
-	}
-	for i, r := range s {
-		if !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || i > 0 && strings.ContainsRune("_.-", r)) || len(s) < 2 {
-			d.err(CodeName, n, fmt.Sprintf("%q is not the name of a container", s), "use two or more letters, digits, _ . and -, starting with a letter or digit")
-			break
+	case !containerNameWithin.MatchString(s):
+		d.err(CodeName, n, fmt.Sprintf("%q is not the name of a container", s), form)
+	case !containerName.MatchString(s):
+		d.refuse(CodeName, n, fmt.Sprintf("%q is not the name of a container", s), form)
+		if d.in.Purpose != ToShow {
+			return "" // no container has it
 		}
 	}
 	return s

@@ -226,7 +226,7 @@ func (d *decoder) service(key, n *tree.Node) *draft {
 	d.checkImage(s)
 	if b := s.Build; b != nil && s.Platform != "" && len(b.Platforms) > 0 && !slices.Contains(b.Platforms, s.Platform) {
 		at := n.Get("build").Pair("platforms").Key
-		d.err(CodeConflict, at, fmt.Sprintf("%s: the image is not built for %s, the platform that the service runs on", at.Path, s.Platform), "add "+s.Platform)
+		d.inconsistent(CodeConflict, at, fmt.Sprintf("%s: the image is not built for %s, the platform that the service runs on", at.Path, s.Platform), "add "+s.Platform)
 	}
 	return s
 }

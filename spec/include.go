@@ -24,23 +24,21 @@ func (l *loader) include(doc *tree.Node, sc scope) *tree.Node {
 		l.err(CodeType, list, "include: expected a list but got "+list.What(), "")
 		return doc
 	}
-	var all *tree.Node
+	// What is there overrides what comes in: the file what it includes, and what is included first what is included after it.
 	for _, it := range list.Items {
 		sub := l.included(it, sc)
-		switch {
-		case sub == nil:
-		case all == nil:
-			all = sub
-		default:
-			all = l.merge(all, sub)
+		if sub == nil {
+			continue
 		}
+		sub.Pairs = slices.DeleteFunc(sub.Pairs, func(p tree.Pair) bool { return remains(p.Key.Value) })
+		doc = l.merge(sub, doc)
 	}
-	if all == nil {
-		return doc
-	}
-	all.Delete("name") // the including file names the project
-	all.Delete("version")
-	return l.merge(all, doc)
+	return doc
+}
+
+// remains says whether a top-level key is of the included file alone: an include brings services and what they use.
+func remains(key string) bool {
+	return key == "name" || key == "version" || strings.HasPrefix(key, "x-")
 }
 
 func (l *loader) included(n *tree.Node, sc scope) *tree.Node {

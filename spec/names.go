@@ -12,6 +12,8 @@ var (
 	keyName = lazyregexp.New(`^[a-zA-Z0-9._-]+$`)
 	// containerName is docker's.
 	containerName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+	// containerNameWithin is the same as it stands in compose-spec's schema, without anchors.
+	containerNameWithin = lazyregexp.New(`[a-zA-Z0-9][a-zA-Z0-9_.-]+`)
 )
 
 // projectName is what a project may be called: the specification's, of the length of a file's name with something to spare.

@@ -24,10 +24,7 @@ func ParsePorts(s string) ([]Port, error) {
 	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
 		host, ctr = rest[:i], rest[i+1:]
 		if j := strings.LastIndexByte(host, ':'); j >= 0 {
-			ip, host = host[:j], host[j+1:]
-			if ip == "" {
-				return nil, fmt.Errorf("no address before the first colon of %q", s)
-			}
+			ip, host = host[:j], host[j+1:] // no address, as of ":80:80", is every address: "${BIND:-}:80:80" is common
 		}
 	}
 	ip, err := hostIP(ip)
@@ -171,11 +168,21 @@ func (d *decoder) ports(n *tree.Node) []Port {
 				continue
 			}
 			seen[k] = true
-			d.source(n.Path+"["+itoa(len(out))+"]", it)
+			at := n.Path + "[" + itoa(len(out)) + "]"
+			d.source(at, it)
+			if p.Published == 0 && it.Kind == tree.Scalar && saysHostPort(d.text(it)) {
+				d.source(at+".published", it) // config shows it: "0:80"
+			}
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// saysHostPort says whether a short form has a host port, be it 0.
+func saysHostPort(s string) bool {
+	i := strings.LastIndexByte(s, ':')
+	return i > 0 && s[i-1] != ':'
 }
 
 func (d *decoder) port(n *tree.Node) []Port {

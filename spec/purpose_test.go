@@ -87,3 +87,19 @@ func TestInactiveDependency(t *testing.T) {
 		}
 	}
 }
+
+// TestShownWithoutVariables: where variables are not set, what becomes of "${PREFIX}-db" and "${FROM}:${TO}" is shown, and not run.
+func TestShownWithoutVariables(t *testing.T) {
+	for purpose, want := range map[spec.Purpose]string{spec.ToRun: "", spec.ToShow: "-db", spec.ToManage: ""} {
+		p, list := spec.Load(context.Background(), spec.Input{
+			FS:    fstest.MapFS{"c.yaml": {Data: []byte("services: {web: {image: x, container_name: \"${PREFIX}-db\", volumes: [\"${FROM}:${TO}\"]}}")}},
+			Files: []string{"/c.yaml"}, Dir: "/", Name: "demo", Purpose: purpose,
+		})
+		if list.HasErrors() != (purpose == spec.ToRun) {
+			t.Errorf("purpose %d: %v", purpose, list.Err())
+		}
+		if p != nil && (p.Services["web"].ContainerName != want || p.Services["web"].Mounts[0].Target != ":") {
+			t.Errorf("purpose %d: called %q, mounts %+v", purpose, p.Services["web"].ContainerName, p.Services["web"].Mounts)
+		}
+	}
+}

@@ -12,7 +12,7 @@ type Raw struct {
 	Paths       bool // relative paths stay relative
 	EnvFiles    bool // env files are not read: they are Service.EnvFiles
 	Defaults    bool // no name, default network, Dockerfile or dependency that the file does not say
-	Consistency bool // what no single key can tell, such as a network that is not defined, is not checked
+	Consistency bool // what no single key can tell, such as a network that is not defined or a service without image, is not checked
 }
 
 // EnvFile is an env file that was not read.

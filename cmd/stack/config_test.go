@@ -73,6 +73,13 @@ func TestConfigAsWritten(t *testing.T) {
 			}
 		}
 	}
+	u.write("half.yaml", "services:\n  half: {scale: 2, container_name: half, healthcheck: {test: [RUN, x]}, build: {platforms: [linux/arm64]}, platform: linux/amd64}\n  other: {user: me, cpus: 1, deploy: {resources: {limits: {cpus: \"2\"}}}}\n")
+	if code, out, errs := u.run("-f " + filepath.Join(u.dir, "half.yaml") + " config --no-consistency"); code != 0 || !strings.Contains(out, "user: me") {
+		t.Errorf("what does not go together is not shown with --no-consistency: code %d: %s", code, errs)
+	}
+	if code, _, errs := u.run("-f " + filepath.Join(u.dir, "half.yaml") + " config"); code != 1 || strings.Count(errs, "error: ") != 5 {
+		t.Errorf("not all of what does not go together is told: code %d: %s", code, errs)
+	}
 	if code, _, errs := u.run("config"); code != 1 || !strings.Contains(errs, `network "back"`) {
 		t.Errorf("without a flag: code %d: %s", code, errs)
 	}

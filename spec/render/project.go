@@ -195,7 +195,9 @@ func mounts(p *spec.Project, at string, entries []spec.Mount) value {
 			v.add("labels", textMap(m.Labels))
 			v.add("nocopy", yes(m.NoCopy))
 			v.add("subpath", str(m.Subpath))
-			o.add("volume", options(v))
+			if m.Written == "" {
+				o.add("volume", options(v))
+			}
 		case "tmpfs":
 			t := object{}
 			t.add("size", size(m.TmpfsSize))
