@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -43,6 +44,10 @@ func (e *Engine) adopt(ctx context.Context) error {
 	}
 	for _, c := range list {
 		switch {
+		case c.step != nil && e.strayStep(c, list):
+			if err := e.discardStep(ctx, c); err != nil {
+				return err
+			}
 		case c.Status == runtime.Running:
 			e.watch(c, c.StartedAt, false)
 		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.oneOff && c.remove:
@@ -62,6 +67,11 @@ func (e *Engine) adopt(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// strayStep says whether nobody goes on with a step: its container is gone, or a one-off whose caller died with the daemon.
+func (e *Engine) strayStep(c *container, list []*container) bool {
+	return !slices.ContainsFunc(list, func(of *container) bool { return of.ID == c.step.id && !of.oneOff })
 }
 
 // postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.

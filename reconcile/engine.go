@@ -82,6 +82,7 @@ type Engine struct {
 type named struct {
 	project, service, name string
 	oneOff                 bool
+	step                   bool // of a pre_start
 }
 
 // New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon

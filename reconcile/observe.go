@@ -93,7 +93,7 @@ func (c *container) orphan(p *spec.Project) bool {
 }
 
 func (c *container) label() named {
-	return named{project: c.project, service: c.service, name: c.name, oneOff: c.oneOff}
+	return named{project: c.project, service: c.service, name: c.name, oneOff: c.oneOff, step: c.step != nil}
 }
 
 // containers lists those of project ("" = all) by service, number and name.

@@ -81,7 +81,6 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 			}
 			step = nil
 		}
-		e.tellHook(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
 		if step == nil {
 			var err error
 			if step, err = e.makeStep(ctx, c, i, want, sink); err != nil {
@@ -91,6 +90,8 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 				return fail(err)
 			}
 		}
+		// Now that it runs: who follows the logs looks again at this.
+		e.tellHook(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
 		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -216,6 +217,9 @@ func (e *Engine) discardStep(ctx context.Context, step *container) error {
 // runPreStart is preStart as a step of a plan.
 func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
 	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
+	if err == nil && c.Status == runtime.Running {
+		return nil // its policy was faster than this plan
+	}
 	if err == nil {
 		c.name = op.Name // in this pass
 		err = p.e.preStart(ctx, c, op.Steps, p.sink, func() {

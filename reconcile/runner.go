@@ -121,6 +121,12 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 	if !ok {
 		return
 	}
+	if n.step { // who runs it tells what becomes of it
+		if change == supervise.ChangeExited {
+			e.afterEnd(id)
+		}
+		return
+	}
 	ev := Event{Project: n.project, Kind: "container", Name: n.name, ID: id, Service: n.service, Phase: Done}
 	switch change {
 	case supervise.ChangeStarted:

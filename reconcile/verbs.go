@@ -154,8 +154,8 @@ func (e *Engine) Stop(ctx context.Context, project string, o ServiceOptions, sin
 
 func (e *Engine) stopAll(ctx context.Context, m *members, list []*container, o ServiceOptions, sink Sink) error {
 	return m.each(ctx, list, true, func(c *container) error {
-		if c.Status == runtime.Created {
-			return nil
+		if err := e.removeSteps(ctx, c); err != nil || c.Status == runtime.Created { // of a start that was cut short
+			return err
 		}
 		return e.stop(ctx, c, o.Timeout, sink)
 	})

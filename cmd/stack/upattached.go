@@ -236,7 +236,13 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	defer cancel()
 	done := make(chan error, 1)
 	o := reconcile.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
-	go func() { done <- t.daemon.Stop(ctx, t.project.Name, o, show.Event) }()
+	go func() {
+		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
+			o := o
+			o.Services = names
+			return t.daemon.Stop(ctx, t.project.Name, o, show.Event)
+		})
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -244,6 +250,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	}
 	// The stop goes on and sees them end.
 	o.Signal = "SIGKILL"
+	o.Services = slices.DeleteFunc(slices.Clone(services), func(s string) bool { return t.project.Services[s] != nil && t.project.Services[s].Provider != nil })
 	err := t.daemon.Kill(ctx, t.project.Name, o, show.Event)
 	select {
 	case stopped := <-done:

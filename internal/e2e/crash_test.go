@@ -118,6 +118,9 @@ services:
     command: ["sh", "-c", "%[2]s"]
     networks: {front: {aliases: [backend]}, back: {}}
     deploy: {replicas: 2}
+    pre_start:
+      - {command: ["sh", "-c", "echo prepared"]}
+      - {command: ["true"], per_replica: true}
     depends_on:
       db: {condition: service_healthy, restart: true}
       task: {condition: service_completed_successfully}

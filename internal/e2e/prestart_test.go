@@ -93,6 +93,27 @@ func TestPreStart(t *testing.T) {
 	equal(t, "containers", p.ok("ps", "--all", "--format", "{{.Name}}", "web"), "steps-web-1\n")
 }
 
+// TestPreStartAttached: an attached up shows what a step writes while it does, and no end of a container that nobody has heard of. A Ctrl-C ends it.
+func TestPreStartAttached(t *testing.T) {
+	p := newProject(t, theHost(t), "steplog", map[string]string{"d/x": "", "compose.yaml": `
+services:
+  web:
+    image: busybox
+    command: sh -c 'echo serving; exec sleep 1000'
+    init: true
+    volumes: ["./d:/d"]
+    pre_start:
+      - command: sh -c 'echo quick'
+      - command: sh -c 'echo begun; until [ -e /d/go ]; do sleep 0.05; done; echo over'
+`})
+	up := p.begin("up", "--no-color", "--abort-on-container-exit").says("web-1  | -> quick\n", "web-1  | -> begun\n")
+	write(t, filepath.Join(p.dir, "d/go"), "")
+	text := up.says("web-1  | -> over\n", "web-1  | serving\n").signal(syscall.SIGINT).ends(130)
+	if strings.Contains(text, "pre_start-") || strings.Count(text, "-> begun") != 1 {
+		t.Errorf("an attached up shows:\n%s", text)
+	}
+}
+
 // TestPreStartOutlivesTheDaemon: a daemon that is killed while a step runs leaves it running. The next one carries the up to its end: it waits
 // for that step, runs none again, and starts the service.
 func TestPreStartOutlivesTheDaemon(t *testing.T) {

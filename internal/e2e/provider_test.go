@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +20,7 @@ echo "$@" FROM=$FROM >> "$here/calls"
 case "$2" in
 up)
 	echo '{"type":"info","message":"preparing 50%"}'
+	[ -e "$here/slow" ] && sleep 1000
 	echo '{"type":"debug","message":"nobody sees it"}'
 	cat "$here/says" 2>/dev/null
 	printf '{"type":"setenv","message":"URL=%s"}\n{"type":"rawsetenv","message":"REGION=north"}\n' "$(cat "$here/url")"
@@ -110,6 +112,8 @@ func TestProvider(t *testing.T) {
 	equal(t, "what a one-off gets", p.ok("run", "--rm", "-T", "app", "sh", "-c", "echo $DB_URL"), "https://two\n")
 	p.calls()
 
+	equal(t, "a drift", p.ok("drift"), "provided: this host is as the file of the last up says\n")
+
 	// stop reaches a program that says it can; down does always, with the options that it says it takes.
 	p.ok("restart", "-t", "0")
 	p.ok("stop", "-t", "0")
@@ -127,6 +131,8 @@ func TestProvider(t *testing.T) {
 	equal(t, "calls", p.calls(), "--project-name=provided down --type=mysql db FROM=shell\n")
 	p.up()
 	p.calls()
+	p.begin("up", "--no-color").says("provided-app-1  Running").signal(syscall.SIGINT).ends(130)
+	equal(t, "calls of an up that is ended", p.calls(), "--project-name=provided up --size=10 --type=mysql db FROM=shell\n--project-name=provided stop db FROM=shell\n")
 	away := p.host.exec(t, t.TempDir(), "", nil, "--progress", "plain", "-p", "provided", "down", "-t", "0")
 	contains(t, "a down without the file", away.stderr, "Service db  Left as it is")
 	equal(t, "calls", p.calls(), "")
@@ -151,6 +157,9 @@ func TestProviderThatFails(t *testing.T) {
 		os.Remove(filepath.Join(p.bin, tt.file))
 		equal(t, tt.name+": containers", p.ok("ps", "--all", "--quiet"), "")
 	}
+	write(t, filepath.Join(p.bin, "slow"), "")
+	p.begin("--progress", "plain", "up").says("preparing 50%").signal(syscall.SIGINT).ends(130) // what it runs goes too: the harness looks
+	os.Remove(filepath.Join(p.bin, "slow"))
 	p.calls()
 	p.write("compose.yaml", strings.Replace(provided, "awesomecloud", "nocloud", 1))
 	for _, verb := range []string{"plan", "up"} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ func (p *project) begin(args ...string) *running {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	p.t.Cleanup(cancel)
 	r := &running{t: p.t, cmd: p.host.command(ctx, p.dir, args...)}
+	r.cmd.Env = append(slices.Clone(r.cmd.Env), p.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r, r
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,10 @@ var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // git brings one commit of a repository. A commit that is in the cache is not asked for again; what a branch or a
 // tag is, always.
 func (f *Fetcher) git(ctx context.Context, text string) (fetched, error) {
+	// docker compose's switch, for those who do not want a file to reach out.
+	if on, err := strconv.ParseBool(f.Env["COMPOSE_EXPERIMENTAL_GIT_REMOTE"]); err == nil && !on {
+		return fetched{}, errors.New("COMPOSE_EXPERIMENTAL_GIT_REMOTE turns git references off")
+	}
 	r, err := parseGit(text)
 	if err != nil {
 		return fetched{}, err

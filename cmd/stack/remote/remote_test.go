@@ -145,6 +145,11 @@ func TestGit(t *testing.T) {
 		t.Errorf("a value of a remote file is at %v", at)
 	}
 
+	off := &remote.Fetcher{Cache: f.Cache, Env: map[string]string{"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "false"}}
+	if p, fault := load(t, off, "include: ['"+r.url+"']\n"); p != nil || !strings.Contains(fault, "turns git references off") {
+		t.Errorf("turned off: %s", fault)
+	}
+
 	// A commit that is in the cache is not asked for.
 	hits := r.hits
 	again := &remote.Fetcher{Cache: f.Cache, Env: f.Env}
