@@ -84,6 +84,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 	for _, c := range m.list {
 		switch {
 		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
+		case c.step != nil && slices.ContainsFunc(m.list, func(of *container) bool { return of.ID == c.step.id }): // goes with that
 		case c.orphan(p) && !o.RemoveOrphans:
 			orphans = append(orphans, c.name)
 		default:

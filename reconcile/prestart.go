@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
@@ -201,8 +202,12 @@ func (e *Engine) removeSteps(ctx context.Context, c *container) error {
 	return errors.Join(append(errs, err)...)
 }
 
+// discardStep removes the container of a step, running or not. One that is gone is success.
 func (e *Engine) discardStep(ctx context.Context, step *container) error {
 	now, err := e.container(ctx, step.ID)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

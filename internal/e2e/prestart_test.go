@@ -163,4 +163,25 @@ services:
 		return p.ok("ps", "--all", "--format", "{{.Name}} {{.State}}") == "outlives-web-1 created\n"
 	})
 	equal(t, "what ran", ran(), "one two")
+
+	// Nobody carries on a run or a start that was cut short: the next daemon ends the step of the one, a stop that of the other.
+	cutShort := func(args ...string) {
+		t.Helper()
+		write(t, filepath.Join(p.dir, "d/ran"), "")
+		cmd := p.begin(args...)
+		p.eventually("the second step runs", func() bool { return ran() == "one two" })
+		h.killDaemon(t)
+		cmd.ends(1)
+		h.startDaemon(t)
+	}
+	all := func() string { return p.ok("ps", "--all", "--format", "{{.Name}} {{.State}}") }
+	cutShort("run", "--rm", "-T", "web", "true")
+	p.eventually("the one-off and its steps are gone", func() bool { return all() == "outlives-web-1 created\n" })
+	cutShort("start", "web")
+	contains(t, "what runs", all(), "outlives-web-1-pre_start-1 running")
+	p.ok("stop")
+	equal(t, "containers", all(), "outlives-web-1 created\n")
+	cutShort("start", "web")
+	p.ok("down")
+	equal(t, "containers", all(), "")
 }
