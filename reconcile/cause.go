@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"strings"
 
 	"github.com/stackrun/stack/reconcile/plan"
@@ -33,5 +34,46 @@ func redact(r plan.Reason) plan.Reason {
 			}
 		}
 	}
+	r.From, r.To = hideVariables(r.From), hideVariables(r.To)
 	return r
+}
+
+// hideVariables hides those variables with a telling name that are inside of a value: of a list of hooks that is other as a whole.
+func hideVariables(value string) string {
+	if !strings.Contains(value, `"environment":{`) {
+		return value
+	}
+	var v any
+	dec := json.NewDecoder(strings.NewReader(value))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return value
+	}
+	var hide func(v any)
+	hide = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				hide(item)
+			}
+		case map[string]any:
+			for key, item := range v {
+				variables, ok := item.(map[string]any)
+				for name := range variables {
+					if ok && key == "environment" && secret.Name(name) {
+						variables[name] = secret.Hidden
+					}
+				}
+				hide(item)
+			}
+		}
+	}
+	hide(v)
+	var out strings.Builder
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return secret.Hidden
+	}
+	return strings.TrimSuffix(out.String(), "\n")
 }

@@ -16,6 +16,8 @@ func TestRedact(t *testing.T) {
 		{plan.Reason{Path: "environment.api_token", To: `"b"`}, `environment.api_token: (none) -> (hidden)`},
 		{plan.Reason{Path: "environment.DB", From: `"postgres://u:p@db/x"`, To: `"postgres://u@db/x"`}, `environment.DB: (hidden) -> (hidden)`},
 		{plan.Reason{Path: "secrets[0].target", From: `"/a"`, To: `"/b"`}, `secrets[0].target: "/a" -> "/b"`},
+		{plan.Reason{Path: "pre_start", To: `[{"command":["a","&"],"environment":{"TOKEN":"s3cret","MODE":"m"}}]`}, `pre_start: (none) -> [{"command":["a","&"],"environment":{"MODE":"m","TOKEN":"(hidden)"}}]`},
+		{plan.Reason{Path: "pre_stop[0].environment.TOKEN", From: `"a"`, To: `"b"`}, `pre_stop[0].environment.TOKEN: (hidden) -> (hidden)`},
 		{plan.Reason{Path: "asked for by --force-recreate"}, "asked for by --force-recreate"},
 	} {
 		if got := redact(tt.reason).String(); got != tt.want {
