@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,4 +185,46 @@ services:
 	cutShort("start", "web")
 	p.ok("down")
 	equal(t, "containers", all(), "")
+}
+
+// TestPreStartInTurns: in a rolling update what is done once is done before the first new container starts, beside the old ones; when it fails they are what is left.
+func TestPreStartInTurns(t *testing.T) {
+	file := func(version, step string) string {
+		return `
+services:
+  web:
+    image: busybox
+    command: sh -c 'echo served ` + version + ` >> /d/ran; exec sleep 1000'
+    init: true
+    volumes: ["./d:/d", /own]
+    pre_start:
+      - command: sh -c '` + step + `'
+      - command: sh -c 'touch /own/x; echo each >> /d/ran'
+        per_replica: true
+    deploy:
+      replicas: 2
+      update_config: {order: start-first, monitor: 200ms, failure_action: rollback}
+`
+	}
+	p := newProject(t, theHost(t), "turns", map[string]string{"d/x": "", "compose.yaml": file("1", "echo once >> /d/ran")})
+	ran := func() string {
+		raw, _ := os.ReadFile(filepath.Join(p.dir, "d/ran")) // not there yet: nothing
+		write(t, filepath.Join(p.dir, "d/ran"), "")
+		return strings.Join(strings.Fields(string(raw)), " ")
+	}
+	p.up()
+	lines := strings.Fields(ran())
+	equal(t, "what ran first", lines[0], "once")
+	equal(t, "how much ran", strconv.Itoa(len(lines)), "7") // once, each twice, "served 1" twice
+	p.write("compose.yaml", file("2", "echo once >> /d/ran"))
+	p.up()
+	equal(t, "what ran", ran(), "once each served 2 each served 2")
+	equal(t, "an anonymous volume of the replica", p.sh("web", "ls /own"), "x")
+	before := p.ps()
+	p.write("compose.yaml", file("3", "exit 5"))
+	p.fails(1, []string{"cannot run pre_start[0] of container turns-web-1", "exited with code 5", "the service was rolled back"}, "up", "--detach")
+	equal(t, "what ran", ran(), "")
+	for name, c := range before {
+		equal(t, name, p.one(name).ID+" "+p.one(name).State, c.ID+" running")
+	}
 }
