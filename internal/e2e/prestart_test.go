@@ -178,10 +178,12 @@ services:
 	all := func() string { return p.ok("ps", "--all", "--format", "{{.Name}} {{.State}}") }
 	cutShort("run", "--rm", "-T", "web", "true")
 	p.eventually("the one-off and its steps are gone", func() bool { return all() == "outlives-web-1 created\n" })
+	cutShort("run", "-T", "--name", "kept", "web", "true")
+	p.eventually("the steps of a one-off that stays are gone", func() bool { return all() == "kept created\noutlives-web-1 created\n" })
 	cutShort("start", "web")
 	contains(t, "what runs", all(), "outlives-web-1-pre_start-1 running")
 	p.ok("stop")
-	equal(t, "containers", all(), "outlives-web-1 created\n")
+	equal(t, "containers", all(), "kept created\noutlives-web-1 created\n")
 	cutShort("start", "web")
 	p.ok("down")
 	equal(t, "containers", all(), "")
