@@ -134,7 +134,9 @@ func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Obser
 	have := h.of(want.Project)
 	steps := map[string][]plan.InitStep{} // of those that there are, too
 	for _, c := range have.Containers {
-		steps[c.Service] = append(steps[c.Service], c.PreStart...)
+		if len(c.PreStart) > 0 {
+			steps[c.Service] = append(steps[c.Service], c.PreStart...)
+		}
 	}
 	for _, s := range want.Services {
 		for _, ref := range append(plan.StepImages(append(steps[s.Name], s.Spec.PreStart...)), s.Spec.Image) {

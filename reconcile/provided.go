@@ -100,11 +100,11 @@ func tellProviders(p *spec.Project, want *plan.Desired, o UpOptions) diag.List {
 			continue
 		}
 		d := &diag.Diagnostic{
-			Severity: diag.Warning, Code: "provider", Summary: "what a provider does is not in the plan", Detail: fmt.Sprintf("up runs %s for service %s first", s.Provider.Type, name),
-			Address: "services." + name + ".provider",
+			Severity: diag.Warning, Code: "provider", Summary: "what a provider does is not in the plan", Address: "services." + name + ".provider",
+			Detail: fmt.Sprintf("up runs %s for service %s first", s.Provider.Type, name),
 		}
 		if s.Provider.Provided == nil {
-			d.Detail += "; it has not run yet, so what it sets for the services that depend on it is not known"
+			d.Detail = fmt.Sprintf("%s has not run yet, so what it sets for the services that depend on %s is not known; up runs it first", s.Provider.Type, name)
 		}
 		d.Subject = p.Sources.At(spec.Path(d.Address))
 		out = append(out, d)

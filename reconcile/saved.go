@@ -108,6 +108,10 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o UpOptions) (*Saved
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range tellProviders(p, c.want, o) {
+		d.Detail += "; apply does not"
+		said = append(said, d)
+	}
 	out := &Saved{Preview: preview(p.Name, pl, said)}
 	sortChanges(out.Preview.Changes)
 	if pl == nil || len(out.Preview.Faults) > 0 {
@@ -162,7 +166,7 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comp
 			Detail: "their pull policy asks for a look at the registry, which a saved plan does not do: " + strings.Join(images, ", "), Hint: "`stack pull` before planning gets newer ones"})
 	}
 	pl, said, err := e.build(ctx, c)
-	return c, pl, slices.Concat(asked, said, tellProviders(p, want, o)), err
+	return c, pl, append(asked, said...), err
 }
 
 // Apply carries out a plan that Save made, exactly that, or nothing. It refuses a file that this instance did not make or that is not as it

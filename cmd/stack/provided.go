@@ -28,6 +28,9 @@ type providers struct {
 
 // findProviders looks for the programs of all of names, before any is run. nil: there is nothing to run.
 func (a *app) findProviders(p *spec.Project, names []string) (*providers, error) {
+	if !slices.ContainsFunc(names, func(name string) bool { return p.Services[name] != nil && p.Services[name].Provider != nil }) {
+		return nil, nil // the usual case
+	}
 	out := &providers{app: a, project: p, programs: map[string]*provider.Program{}}
 	var missing diag.List
 	for _, name := range dependencyOrder(p) {
@@ -47,11 +50,8 @@ func (a *app) findProviders(p *spec.Project, names []string) (*providers, error)
 		}
 		out.order, out.programs[name] = append(out.order, name), program
 	}
-	switch {
-	case len(missing) > 0:
+	if len(missing) > 0 {
 		return nil, &loadError{missing}
-	case len(out.order) == 0:
-		return nil, nil
 	}
 	return out, nil
 }

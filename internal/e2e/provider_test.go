@@ -78,7 +78,7 @@ func TestProvider(t *testing.T) {
 		equal(t, "the variables", strings.TrimSpace(p.sh("app", "echo $DB_URL $REGION $OWN")), want)
 	}
 	plan := p.run("plan")
-	contains(t, "the plan", plan.stderr, "compose.yaml:10:5: warning: what a provider does is not in the plan: up runs awesomecloud for service db first; it has not run yet")
+	contains(t, "the plan", plan.stderr, "compose.yaml:10:5: warning: what a provider does is not in the plan: awesomecloud has not run yet, so what it sets for the services that depend on db is not known; up runs it first")
 	equal(t, "calls of a plan", p.calls(), "")
 
 	up := p.run("--progress", "plain", "up", "--detach", "--wait")
@@ -92,6 +92,12 @@ func TestProvider(t *testing.T) {
 
 	// The same once more changes nothing; another URL recreates who depends on it, and nobody else.
 	equal(t, "a plan", p.ok("plan"), "provided: nothing to do\n")
+	saved := filepath.Join(p.bin, "plan")
+	contains(t, "a saved plan", p.run("plan", "-o", saved).stderr, "up runs awesomecloud for service db first; apply does not")
+	if said := p.run("apply", saved); said.code != 0 || strings.Contains(said.stderr, "awesomecloud") {
+		t.Errorf("apply: %s", said)
+	}
+	equal(t, "calls", p.calls(), "")
 	before, aside := p.one("provided-app-1").ID, p.one("provided-aside-1").ID
 	p.up()
 	equal(t, "the container", p.one("provided-app-1").ID, before)
