@@ -41,7 +41,7 @@ func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o UpOptions)
 
 // beginChapter opens entry, with the project's file as it was and as it is asked for; nil = none.
 func (e *Engine) beginChapter(pl *plan.Plan, do *performer, entry history.Entry, before, after []byte) *chapter {
-	if e.history == nil || pl.Empty() {
+	if e.history == nil || len(pl.Changes) == 0 {
 		return nil
 	}
 	entry.Time, entry.Command, entry.Changes = history.Now(), do.command, preview(pl.Project, pl, nil).Changes

@@ -431,6 +431,7 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 			return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)
 		}, ""},
 		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, ""},
+		"start":   {func(b *bench) error { return b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
 		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
 		"restart of one that others follow": {func(b *bench) error {
 			return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil)
@@ -442,6 +443,11 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 				run(t, func(b *bench) {
 					b.up(trio(), reconcile.UpOptions{})
 					b.heal()
+					if verb == "start" {
+						if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+							b.Fatal(err)
+						}
+					}
 					count, dead := 0, false
 					b.host.Fault = func(string, bool) error {
 						if count++; count >= n {

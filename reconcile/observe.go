@@ -203,7 +203,7 @@ func (e *Engine) supervised(have *plan.Observed) {
 		if !ok {
 			continue
 		}
-		c.Healthy = s.Health == health.Healthy
+		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
 		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
 		if s.State == supervise.Backoff && c.Status == plan.StatusExited {
 			c.Status = plan.StatusRestarting

@@ -252,62 +252,9 @@ func (p *performer) onceOf(op plan.RunPreStart) bool {
 	return s != nil && slices.ContainsFunc(op.Steps, func(i int) bool { return i < len(s.Spec.PreStart) && !s.Spec.PreStart[i].PerReplica })
 }
 
-// preparation runs pre_start for the containers of a start that has no plan. The lead of each service, its first that is started when none of
-// it runs, does what is done once; the others wait for it.
-type preparation struct {
-	e     *Engine
-	leads map[string]*leading // by service
-}
-
-type leading struct {
-	id   string
-	done chan struct{}
-	err  error // once done is closed
-}
-
-// errNotPrepared says that a container is not started because what is done once for its service has failed, which its lead tells.
-var errNotPrepared = errors.New("its service was not prepared")
-
-// prepare looks who leads: all is what there is of the project, list what is to be started.
-func (e *Engine) prepare(all, list []*container) *preparation {
-	p := &preparation{e: e, leads: map[string]*leading{}}
-	for _, c := range list { // by number
-		if len(c.spec.PreStart) > 0 && p.leads[c.service] == nil && !serves(all, c.service) {
-			p.leads[c.service] = &leading{id: c.ID, done: make(chan struct{})}
-		}
-	}
-	return p
-}
-
 // serves says whether a container of service runs.
 func serves(all []*container, service string) bool {
 	return slices.ContainsFunc(all, func(o *container) bool {
 		return o.service == service && !o.oneOff && (o.Status == runtime.Running || o.Status == runtime.Paused)
 	})
-}
-
-// before runs what comes before the start of c.
-func (p *preparation) before(ctx context.Context, c *container, sink Sink) (err error) {
-	if len(c.spec.PreStart) == 0 || c.Status == runtime.Running || c.Status == runtime.Paused {
-		return nil
-	}
-	lead := p.leads[c.service]
-	leads := lead != nil && lead.id == c.ID
-	switch {
-	case leads:
-		defer func() {
-			lead.err = err
-			close(lead.done)
-		}()
-	case lead != nil:
-		select {
-		case <-lead.done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if lead.err != nil {
-			return errNotPrepared
-		}
-	}
-	return p.e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, leads), sink, func() {})
 }

@@ -48,7 +48,7 @@ type ServiceOptions struct {
 	RemoveOrphans bool   // kill
 	Wait          bool   // start
 	WaitTimeout   time.Duration
-	Command       string // restart: as typed, for the history
+	Command       string // start, stop, restart: as typed, for the history
 }
 
 // RunOptions is one `run`.

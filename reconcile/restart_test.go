@@ -107,6 +107,29 @@ func TestWhatARestartHasStoppedComesBack(t *testing.T) {
 	}
 }
 
+// TestWhatEndsAfterACancelledRestartComesBack: it was told to stop, took its time, and the one who had asked for a restart waited no longer.
+func TestWhatEndsAfterACancelledRestartComesBack(t *testing.T) {
+	run(t, func(b *bench) {
+		runs := 0
+		b.host.Program = func(runtime.Config) fake.Program {
+			if runs++; runs == 1 {
+				return fake.Program{IgnoreTerm: true, For: 7 * time.Second}
+			}
+			return fake.Program{}
+		}
+		b.up(project(service("db")), reconcile.UpOptions{})
+		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+		defer cancel()
+		if err := b.engine.Restart(ctx, "shop", reconcile.ServiceOptions{}, nil); err == nil {
+			b.Error("it succeeds")
+		}
+		time.Sleep(time.Minute)
+		if up := b.running(); up != "db-1" {
+			b.Errorf("runs: %q", up)
+		}
+	})
+}
+
 // TestRestartWaitsForWhatItRestartsOnly: a dependency that is down, or optional and ill, keeps nobody from being restarted.
 func TestRestartWaitsForWhatItRestartsOnly(t *testing.T) {
 	run(t, func(b *bench) {

@@ -49,22 +49,8 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		return e.takeDown(ctx, project, o, nil)
-	case "restart":
-		return e.resumeRestart(ctx, project, pass.Options)
-	case "stop":
-		var o ServiceOptions
-		if err := json.Unmarshal(pass.Options, &o); err != nil {
-			return err
-		}
-		m, err := e.members(ctx, project)
-		if err != nil {
-			return err
-		}
-		list, err := m.of(project, o.Services)
-		if err != nil {
-			return err
-		}
-		return e.stopAll(ctx, m, list, o, nil)
+	case "start", "stop", "restart":
+		return e.resumeErrand(ctx, project, pass.Verb, pass.Options)
 	}
 	return fmt.Errorf("this program has no command %q: %w", pass.Verb, errdefs.ErrNotSupported)
 }

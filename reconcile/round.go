@@ -150,12 +150,14 @@ func (p *performer) interrupted() error {
 }
 
 // payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and
-// when they end by themselves one day, that is their policy's matter.
+// when they end by themselves one day, that is their policy's matter. One that has been told to stop, by a command that did not wait for it, may end
+// of that yet.
 func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
 	paid := map[plan.ID]bool{}
 	for i := range have.Containers {
 		c := &have.Containers[i]
-		if id := plan.Container(c.Service, c.Replica); !c.OneOff && c.Active() && r.Owed[id] {
+		id := plan.Container(c.Service, c.Replica)
+		if !c.OneOff && c.Active() && r.Owed[id] && !e.stopping(c.ID) {
 			paid[id] = true
 		}
 	}

@@ -139,7 +139,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		e.loop.kick(n.project) // others may wait for it
 		ev.Text = "Restarted"
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped {
+		if change != supervise.ChangeStopped || !e.passes.taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
 			defer e.loop.kick(n.project)
 		}
 		ev.Text, ev.Exit = "Exited", &s.Exit.Code

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/graph"
-	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 )
@@ -141,104 +139,12 @@ func (e *Engine) targets(ctx context.Context, project string, services []string)
 
 // Stop stops containers, dependents before what they depend on. They stay stopped until somebody starts them.
 func (e *Engine) Stop(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
-	m, list, release, err := e.targets(ctx, project, o.Services)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := e.beginCommand(project, "stop", o, off(list)); err != nil {
-		return err
-	}
-	return e.endCommand(project, e.stopAll(ctx, m, list, o, sink), nil)
+	return e.errand(ctx, project, "stop", o, sink)
 }
 
-func (e *Engine) stopAll(ctx context.Context, m *members, list []*container, o ServiceOptions, sink Sink) error {
-	return m.each(ctx, list, true, func(c *container) error {
-		if err := e.removeSteps(ctx, c); err != nil || c.Status == runtime.Created { // of a start that was cut short
-			return err
-		}
-		return e.stop(ctx, c, o.Timeout, sink)
-	})
-}
-
-// Start starts containers that exist, what they depend on first and ready.
+// Start starts containers that exist, what they depend on first and ready. Those that it has started are wished for from then on.
 func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
-	m, list, release, err := e.targets(ctx, project, o.Services)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if len(m.list) == 0 {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
-	}
-	e.loop.pardon(project)
-	if err := e.startAll(ctx, m, list, sink); err != nil {
-		return err
-	}
-	if o.Wait {
-		return e.waitServices(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
-	}
-	return nil
-}
-
-// startAll starts the containers of list, what they depend on first and ready. Those that it
-// has started are wished for from then on.
-func (e *Engine) startAll(ctx context.Context, m *members, list []*container, sink Sink) error {
-	list = slices.DeleteFunc(slices.Clone(list), func(c *container) bool { return c.spare })
-	steps := e.prepare(m.list, list)
-	var mu sync.Mutex
-	var started []*container
-	err := m.each(ctx, list, false, func(c *container) error {
-		since := history.Now()
-		for _, dep := range m.deps.Needs(c.service) {
-			if err := e.awaitDependency(ctx, m, c, dep); err != nil {
-				return err
-			}
-		}
-		switch err := steps.before(ctx, c, sink); {
-		case errors.Is(err, errNotPrepared):
-			return nil
-		case err != nil:
-			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: firstLine(err)})
-			return err
-		}
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Starting"})
-		if err := e.start(ctx, c.ID, sink); err != nil {
-			e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Failed, Text: "Error", Detail: err.Error()})
-			return fmt.Errorf("cannot start container %s: %w", c.name, err)
-		}
-		e.asked(c, since)
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Started"})
-		mu.Lock()
-		defer mu.Unlock()
-		started = append(started, c)
-		return nil
-	})
-	if len(list) == 0 {
-		return err
-	}
-	return e.endCommand(list[0].project, err, on(started))
-}
-
-// awaitDependency waits until the containers of dep are as c needs them.
-func (e *Engine) awaitDependency(ctx context.Context, m *members, c *container, dep string) error {
-	until := untilHealthy
-	switch m.edge[[2]string{c.service, dep}].Condition {
-	case plan.Healthy:
-	case plan.Completed:
-		until = untilCompleted
-	default:
-		return nil // each has started it
-	}
-	for _, d := range m.list {
-		if d.service != dep || d.oneOff || d.spare {
-			continue
-		}
-		if err := e.waitFor(ctx, d, until); err != nil {
-			return fmt.Errorf("cannot start container %s: %w", c.name, err)
-		}
-	}
-	return nil
+	return e.errand(ctx, project, "start", o, sink)
 }
 
 // killOrphan kills a container whose service is not in the file, and removes it.

@@ -10,7 +10,6 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/history"
-	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -240,21 +239,4 @@ func (e *Engine) noteRestart(ev Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.restarts[ev.ID] = Restarted{Time: ev.Time, Cause: ev.Detail}
-}
-
-// asked remembers a start by `stack start`, which has no plan. since is when its turn came.
-func (e *Engine) asked(c *container, since time.Time) {
-	at, ok := e.startTimes(c.ID)
-	if !ok || at.begin.Before(since) {
-		return // it ran already
-	}
-	s := &history.Start{
-		Container: c.name, Service: c.service, ID: c.ID, Time: at.started, Command: "start", Action: plan.Start, Reasons: []plan.Reason{{Path: "`stack start` asked for it"}},
-		Path: []history.Step{
-			{What: "wait for what it depends on", Begin: since, End: at.begin},
-			{What: "set up the network of container " + c.name, Begin: at.begin, End: at.connected},
-			{What: "start container " + c.name, Begin: at.connected, End: at.started},
-		},
-	}
-	e.remember(c.project, []*history.Start{s}, false)
 }

@@ -151,13 +151,13 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 		line, verb string
 		want       reconcile.ServiceOptions
 	}{
-		{"stop -t 2 web", "stop shop", reconcile.ServiceOptions{Services: []string{"web"}, Timeout: &two}},
-		{"start --wait --wait-timeout 2", "start shop", reconcile.ServiceOptions{Wait: true, WaitTimeout: two}},
+		{"stop -t 2 web", "stop shop", reconcile.ServiceOptions{Services: []string{"web"}, Timeout: &two, Command: "stop -t 2 web"}},
+		{"start --wait --wait-timeout 2", "start shop", reconcile.ServiceOptions{Wait: true, WaitTimeout: two, Command: "start --wait --wait-timeout 2"}},
 		{"restart --no-deps db", "restart shop", reconcile.ServiceOptions{Services: []string{"db"}, NoDeps: true, Command: "restart --no-deps db"}},
 		{"kill", "kill shop", reconcile.ServiceOptions{Signal: "SIGKILL"}},
 		{"kill -s hup web", "kill shop", reconcile.ServiceOptions{Services: []string{"web"}, Signal: "hup"}},
 		{"rm -f -s -v", "remove shop", reconcile.ServiceOptions{Stop: true, Volumes: true}},
-		{"-p other stop", "stop other", reconcile.ServiceOptions{}},
+		{"-p other stop", "stop other", reconcile.ServiceOptions{Command: "-p other stop"}},
 	} {
 		if code, _, errs := u.run(tt.line); code != 0 {
 			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)

@@ -37,7 +37,7 @@ var actions = []struct {
 	words, done string
 }{
 	{plan.Pull, "to pull", "pulled"}, {reconcile.Ask, "to ask the registry for", "asked for"}, {plan.Create, "to create", "created"},
-	{plan.Replace, "to recreate", "recreated"}, {plan.Restart, "to restart", "restarted"}, {plan.Mend, "to mend", "mended"}, {plan.Start, "to start", "started"}, {plan.Delete, "to remove", "removed"},
+	{plan.Replace, "to recreate", "recreated"}, {plan.Stop, "to stop", "stopped"}, {plan.Restart, "to restart", "restarted"}, {plan.Mend, "to mend", "mended"}, {plan.Start, "to start", "started"}, {plan.Delete, "to remove", "removed"},
 }
 
 // planText is a plan for people: what happens to each resource and why, then one line.

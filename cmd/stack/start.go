@@ -20,6 +20,7 @@ func newStartCommand(a *app) *cobra.Command {
 				return usageError("--wait-timeout needs --wait")
 			}
 			o.WaitTimeout = time.Duration(seconds) * time.Second
+			o.Command = a.command()
 			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Start)
 		},
 	}

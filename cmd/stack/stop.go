@@ -17,6 +17,7 @@ func newStopCommand(a *app) *cobra.Command {
 		Long:  "Stops running containers. `stack start` starts them again.",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Timeout = timeoutFlag(cmd, timeout)
+			o.Command = a.command()
 			return a.stop(cmd.Context(), o, services)
 		},
 	}

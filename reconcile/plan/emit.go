@@ -271,11 +271,11 @@ func (b *builder) emitStops(d *decision) {
 	}
 	image, rest := b.ground(d.service)
 	for _, r := range d.replicas {
-		if r.have == nil || r.action != Replace && r.action != Restart || d.rolling(r) {
+		if r.have == nil || r.action != Replace && r.action != Restart && r.action != Stop || d.rolling(r) {
 			continue
 		}
 		id, why := Container(d.service.Name, r.number), r.reasons[0]
-		if r.have.Active() {
+		if r.have.Active() || r.action == Stop {
 			// Nothing is stopped before what replaces it can be made; but a network that is made anew waits for the stop.
 			needs := []int{image}
 			for _, n := range rest {
@@ -335,7 +335,7 @@ func (b *builder) emitStarts(d *decision) {
 	image, rest := b.ground(s)
 	lead, led := b.lead(d), 0
 	for _, r := range leading(lead, d.replicas) {
-		if r.action == NoOp || d.rolling(r) {
+		if r.action == NoOp || r.action == Stop || d.rolling(r) {
 			continue
 		}
 		id, why := Container(s.Name, r.number), r.reasons[0]
@@ -456,7 +456,7 @@ func (b *builder) listContainers() {
 	for _, name := range slices.Sorted(slices.Values(b.order)) {
 		d := b.decided[name]
 		for _, r := range d.replicas {
-			if r.action != NoOp {
+			if r.action != NoOp && (r.action != Stop || r.have.Active()) {
 				b.change(Container(name, r.number), r.name, r.action, r.reasons...)
 			}
 			if r.prepare != 0 {

@@ -12,6 +12,7 @@ const (
 	NoOp    Action = "keep"
 	Create  Action = "create"
 	Start   Action = "start"
+	Stop    Action = "stop"
 	Restart Action = "restart"
 	Mend    Action = "mend" // put right as it runs or is used
 	Replace Action = "recreate"

@@ -2,12 +2,8 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/stackrun/stack/reconcile/graph"
 )
 
 // RestartOptions are what a user asks of a restart. It needs no file: the containers say what they depend on.
@@ -29,38 +25,12 @@ type RestartOptions struct {
 // A plan of Build does the same with those that it restarts; the steps are made by the same functions. Precondition: of containers with
 // one number, have has the one that commands mean.
 func BuildRestart(project string, have *Observed, opt RestartOptions) *Plan {
-	b := &builder{
-		want: &Desired{Project: project, Services: map[string]*Service{}}, have: have, opt: Options{Timeout: opt.Timeout},
-		decided: map[string]*decision{}, waits: map[waitKey]int{},
-	}
-	all := graph.New(strings.Compare)
-	for _, c := range have.Containers {
-		all.Add(c.Service)
-	}
-	for name, needs := range opt.DependsOn {
-		for dep := range needs {
-			all.Connect(name, dep)
-		}
-	}
-	order, err := all.Order()
-	if err != nil { // labels of another program's making; better in any order than not at all
-		opt.DependsOn, order = nil, all.Nodes()
-	}
+	b, order, on := ofWhatIsThere(project, have, opt.DependsOn, opt.Timeout)
+	opt.DependsOn = on
 	for _, name := range order {
-		if d := b.restarted(name, opt); len(d.replicas) > 0 {
-			b.decided[name], b.want.Services[name] = d, d.service
-			b.order = append(b.order, name)
-		}
+		b.take(b.restarted(name, opt))
 	}
-	b.dependencies(opt.DependsOn)
-	for _, name := range slices.Backward(b.order) {
-		b.emitStops(b.decided[name])
-	}
-	for _, name := range b.order {
-		b.emitStarts(b.decided[name])
-	}
-	b.listContainers()
-	return &Plan{Project: project, Changes: b.changes, Steps: b.sorted()}
+	return b.carriedOut(on)
 }
 
 // restarted decides about the containers of a service. Precondition: what it depends on is decided.
@@ -102,34 +72,3 @@ func (b *builder) restarted(name string, opt RestartOptions) *decision {
 
 // CutShort is the reason for the start of a container that was stopped to be started again.
 var CutShort = Reason{Path: "its restart was cut short"}
-
-// dependencies connects the chosen services. Two that depend on each other through one that is not chosen keep their order.
-func (b *builder) dependencies(on map[string]map[string]Dependency) {
-	b.deps = graph.New(strings.Compare)
-	for _, name := range b.order {
-		s := b.want.Services[name]
-		s.DependsOn = map[string]Dependency{}
-		b.deps.Add(name)
-		seen := map[string]bool{}
-		var through func(needs map[string]Dependency, direct bool)
-		through = func(needs map[string]Dependency, direct bool) {
-			for _, dep := range slices.Sorted(maps.Keys(needs)) {
-				switch {
-				case b.decided[dep] != nil && direct:
-					s.DependsOn[dep] = needs[dep]
-				case b.decided[dep] != nil:
-					if _, ok := s.DependsOn[dep]; !ok {
-						s.DependsOn[dep] = Dependency{Condition: Started}
-					}
-				case !seen[dep]:
-					seen[dep] = true
-					through(on[dep], false)
-				}
-			}
-		}
-		through(on[name], true)
-		for dep := range s.DependsOn {
-			b.deps.Connect(name, dep)
-		}
-	}
-}

@@ -1,0 +1,181 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// errand is a command on containers that exist (start, stop, restart) and its plan, which needs no file.
+type errand struct {
+	project string
+	members *members
+	file    *spec.Project // last applied; nil = none
+	plan    *plan.Plan
+	ends    []*container       // those that are stopped: what a start that was cut short has left of their pre_start goes too
+	begins  func(*wish.Record) // what it wishes for from its beginning; nil = nothing
+	wished  map[plan.ID]bool   // what it wishes for at its end: of these, when it fails, what runs
+}
+
+// errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
+// rollback steps over it, since it asks for no file.
+func (e *Engine) errand(ctx context.Context, project, verb string, o ServiceOptions, sink Sink) error {
+	release, err := e.pass(ctx, project)
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := e.planErrand(ctx, project, verb, o, nil)
+	if err != nil {
+		return err
+	}
+	if verb != "stop" {
+		e.loop.pardon(project)
+	}
+	do := e.errandRunner(c, sink)
+	if do.command = discreet(o.Command); do.command == "" {
+		do.command = verb
+	}
+	ch := e.beginChapter(c.plan, do, history.Entry{Services: o.Services}, nil, nil)
+	err = e.beginCommand(project, verb, o, c.begins)
+	if ch = ch.recorded(sink); err == nil {
+		err = e.carryOutErrand(ctx, c, do)
+	}
+	if err == nil && o.Wait {
+		err = e.waitServices(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
+	}
+	ch.end(err, sink)
+	return err
+}
+
+// planErrand makes the plan of verb, or of what is left of one that was cut short: cut is the record then. It changes nothing.
+func (e *Engine) planErrand(ctx context.Context, project, verb string, o ServiceOptions, cut *wish.Record) (*errand, error) {
+	m, err := e.members(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	list, err := m.of(project, o.Services)
+	switch {
+	case cut != nil: // what is gone by now needs nothing
+	case err != nil:
+		return nil, err
+	case len(m.list) == 0 && verb != "stop":
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot %s project %s: it has no containers; create them with `stack up`", verb, project))
+	}
+	c := &errand{project: project, members: m, wished: map[plan.ID]bool{}}
+	if c.file, err = e.desired(project); err != nil {
+		return nil, err
+	}
+	switch have := e.present(m); verb {
+	case "stop":
+		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.dependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
+		c.begins, c.ends = off(list), list
+	case "start":
+		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.dependsOn(c.file), Services: o.Services})
+		for _, one := range list {
+			c.wished[one.id()] = true
+		}
+	default:
+		c.planRestart(commanded(have, m), o, cut)
+	}
+	return c, nil
+}
+
+// present are the containers of m in the words of a plan, without what only the whole host can tell of them.
+func (e *Engine) present(m *members) *plan.Observed {
+	have := new(plan.Observed)
+	for _, c := range m.list {
+		have.Containers = append(have.Containers, observed(c, nil))
+	}
+	e.supervised(have)
+	return have
+}
+
+// commanded is have without those of two containers with one number that a command does not mean.
+func commanded(have *plan.Observed, m *members) *plan.Observed {
+	spare := map[string]bool{}
+	for _, c := range m.list {
+		spare[c.ID] = c.spare
+	}
+	have.Containers = slices.DeleteFunc(have.Containers, func(c plan.ContainerState) bool { return spare[c.ID] })
+	return have
+}
+
+// dependsOn is what each service needs. Labels do not say what it can do without; p does, if it has the service.
+func (m *members) dependsOn(p *spec.Project) map[string]map[string]plan.Dependency {
+	on := map[string]map[string]plan.Dependency{}
+	for pair, dep := range m.edge {
+		if p != nil && p.Services[pair[0]] != nil {
+			if d, ok := p.Services[pair[0]].DependsOn[pair[1]]; ok {
+				dep.Required = d.Required
+			}
+		}
+		if on[pair[0]] == nil {
+			on[pair[0]] = map[string]plan.Dependency{}
+		}
+		on[pair[0]][pair[1]] = dep
+	}
+	return on
+}
+
+// errandRunner does the steps of c.
+func (e *Engine) errandRunner(c *errand, sink Sink) *performer {
+	do := e.performer(c.file, &plan.Desired{Project: c.project}, sink)
+	do.keep = true // it makes nothing that could be undone
+	return do
+}
+
+// carryOutErrand does what c's plan says and records what it has come to.
+func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) error {
+	err := e.apply(ctx, do, c.plan, apply.Options{})
+	for _, one := range c.ends {
+		if failed := e.removeSteps(ctx, one); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
+	if len(c.wished) == 0 {
+		return e.endCommand(c.project, err, nil)
+	}
+	list, failed := listContainers(context.WithoutCancel(ctx), e.drivers, c.project)
+	if failed != nil && err == nil {
+		err = failed
+	}
+	list = slices.DeleteFunc(list, func(one *container) bool {
+		return one.oneOff || one.spare || !c.wished[one.id()] || err != nil && (one.Status != runtime.Running || e.stopping(one.ID))
+	})
+	return e.endCommand(c.project, err, on(list))
+}
+
+// stopping says whether container id has been told to stop and runs still: its stop was given up.
+func (e *Engine) stopping(id string) bool {
+	s, _ := e.group.Status(id)
+	return s.State == supervise.Stopping
+}
+
+// resumeErrand does what is left of an errand that was cut short.
+func (e *Engine) resumeErrand(ctx context.Context, project, verb string, options json.RawMessage) error {
+	var o ServiceOptions
+	if err := json.Unmarshal(options, &o); err != nil {
+		return err
+	}
+	r, err := e.wish(project)
+	if err != nil || r == nil {
+		return err
+	}
+	c, err := e.planErrand(ctx, project, verb, o, r)
+	if err != nil {
+		return err
+	}
+	return e.carryOutErrand(ctx, c, e.errandRunner(c, nil))
+}
