@@ -58,6 +58,7 @@ func (x *execution) runLate(m *image) error {
 	}
 	// The pid comes first: from now on there is a process to be killed.
 	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepForked, Note: strconv.Itoa(int(pid))}); err != nil {
+		_ = unix.Kill(int(pid), unix.SIGKILL) // nobody would know of it
 		return fault("exec", "sendmsg", "", err)
 	}
 	unix.Close(p[1])

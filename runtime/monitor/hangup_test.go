@@ -1,12 +1,16 @@
 package monitor_test
 
 import (
+	"crypto/rand"
+	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -56,4 +60,50 @@ func TestHangUpBeforeTheWork(t *testing.T) {
 	if ws != 0 {
 		t.Errorf("wait status %#x", ws)
 	}
+}
+
+// A daemon that is killed at any moment of a start leaves a container that has not run and is gone, or one that runs and is on record: never a program
+// that has begun and was ended for it, since the next daemon would start that once more.
+func TestHangUpAtAnyMoment(t *testing.T) {
+	root, shared := image(t), t.TempDir()
+	begin := func() (c *container, mark string) {
+		mark = rand.Text()
+		c = newContainer(t, root, "echo ran >/shared/"+mark+"; exec sleep 1000")
+		c.Mounts = []mount.Mount{bind(shared, "/shared")}
+		c.start()
+		return c, filepath.Join(shared, mark)
+	}
+	whole := time.Hour // of a start
+	for range 3 {
+		began := time.Now()
+		c, _ := begin()
+		c.await(proto.ReportStarted)
+		whole = min(whole, time.Since(began))
+	}
+	undone, ran := 0, 0
+	for range 60 {
+		began := time.Now()
+		c, mark := begin()
+		time.Sleep(time.Until(began.Add(whole/2 + time.Duration(mrand.Int64N(int64(whole)))))) // chance is what is tested
+		unix.Close(c.reports)
+		var status bool
+		sandbox.Eventually(t, 20*time.Second, "the monitor has decided", func() bool {
+			var ws unix.WaitStatus
+			if pid, _ := unix.Wait4(c.pid, &ws, unix.WNOHANG, nil); pid == c.pid {
+				return true
+			}
+			_, err := os.Stat(filepath.Join(c.RunDir, proto.StatusName))
+			status = err == nil
+			return status
+		})
+		if status {
+			ran++
+			continue
+		}
+		undone++
+		if _, err := os.Stat(mark); err == nil {
+			t.Fatalf("the program has begun and was ended, after %d that run and %d that have not begun", ran, undone-1)
+		}
+	}
+	t.Logf("%d run, %d were undone", ran, undone)
 }

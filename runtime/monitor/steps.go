@@ -15,21 +15,27 @@ type stepActions struct {
 }
 
 // followSteps reads until the socket closes, which is at execve or at the process's death. Warnings go on to the daemon. When that
-// hangs up first the process is killed: nobody would know of it.
+// hangs up first the process is killed: nobody would know of it. One that has said that it executes is not, for its program may have begun, and to
+// undo that would be to have it run twice.
 func followSteps(fd int, p *process, do stepActions) *proto.Failure {
-	executing, path := false, ""
+	executing, hungUp, path := false, false, ""
 	for {
-		if !awaitStep(fd) {
-			p.kill()
-			<-p.ended
-			return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
+		if !executing && !hungUp && !awaitStep(fd) {
+			// From here on the process cannot say that it executes, and so does not. What it has said before is read still.
+			hungUp = true
+			_ = unix.Shutdown(fd, unix.SHUT_RD)
 		}
 		var s proto.Step
 		files, err := proto.Receive(fd, &s)
-		if err != nil {
-			if executing {
-				return nil
-			}
+		switch {
+		case err == nil:
+		case executing:
+			return nil
+		case hungUp:
+			p.kill()
+			<-p.ended
+			return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
+		default:
 			return do.died()
 		}
 		if len(files) > 0 && s.Type != proto.StepPTY {
