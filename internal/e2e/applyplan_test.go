@@ -229,3 +229,30 @@ func (h *host) trace(t *testing.T, calls string, do func()) []string {
 	}
 	return strings.Split(string(text), "\n")
 }
+
+// TestApplyAsksNoRegistry: what a saved plan makes containers of is on the host; an up of the same file may ask for more.
+func TestApplyAsksNoRegistry(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.startDaemon(t)
+	p := &project{t: t, host: h, name: "unasked", dir: filepath.Join(t.TempDir(), "unasked")}
+	p.write("compose.yaml", "services: {web: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s, pull_policy: always}}")
+	t.Cleanup(p.takeDownWholly)
+	p.ok("pull")
+	file := filepath.Join(p.dir, "plan.json")
+	saved := p.run("plan", "-o", file)
+	asked := len(h.registry.Requests())
+	if saved.code != 2 {
+		t.Fatalf("%s", saved)
+	}
+	if r := p.run("apply", file); r.code != 0 {
+		t.Errorf("%s", r)
+	}
+	if all := h.registry.Requests(); len(all) != asked {
+		t.Errorf("the registry was asked for %v", all[asked:])
+	}
+	equal(t, "web", p.one("unasked-web-1").State, "running")
+	if p.ok("up", "--detach"); len(h.registry.Requests()) == asked {
+		t.Error("an up has not asked it either")
+	}
+}

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -69,4 +71,51 @@ volumes: {data: {}}
 	p.fails(1, []string{"cannot stop container hooks-web-1: cannot run pre_stop[0]", `"false" exited with code 1`}, "stop", "web")
 	equal(t, "the container whose pre_stop failed", p.one("hooks-web-1").State, "running")
 	p.ok("kill", "web") // nothing keeps it from that, nor from the end of this test
+}
+
+// TestHooksInARollingUpdate: each new container has run its post_start before the old one of its number runs its pre_stop and goes; one whose
+// post_start fails is taken back, and no old one is told to stop for it.
+func TestHooksInARollingUpdate(t *testing.T) {
+	file := func(version, check string) string {
+		return `
+services:
+  web:
+    image: busybox
+    init: true
+    command: [sleep, infinity]
+    environment: {VERSION: "` + version + `"}
+    volumes: ["./trace:/trace"]
+    stop_grace_period: 1s
+    post_start: [{command: ["sh", "-c", "echo up $$VERSION >>/trace/all; ` + check + `"]}]
+    pre_stop: [{command: ["sh", "-c", "echo down $$VERSION >>/trace/all"]}]
+    deploy:
+      replicas: 2
+      update_config: {order: start-first, monitor: 100ms, failure_action: rollback}
+`
+	}
+	p := compose(t, "hookroll", file("1", "true"))
+	p.write("trace/.keep", "")
+	trace := func() string {
+		b, err := os.ReadFile(filepath.Join(p.dir, "trace", "all"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(strings.TrimSpace(string(b)), "\n", ", ")
+	}
+	p.up()
+	equal(t, "after up", trace(), "up 1, up 1")
+	p.write("compose.yaml", file("2", "true"))
+	p.up()
+	equal(t, "after an update", trace(), "up 1, up 1, up 2, down 1, up 2, down 1")
+	p.write("compose.yaml", file("3", "false"))
+	if r := p.run("up", "--detach"); r.code == 0 || !strings.Contains(r.stderr, "post_start[0]") {
+		t.Errorf("%s", r)
+	}
+	equal(t, "after one that fails", trace(), "up 1, up 1, up 2, down 1, up 2, down 1, up 3, down 3")
+	for _, name := range []string{"hookroll-web-1", "hookroll-web-2"} {
+		equal(t, name, p.one(name).State, "running")
+	}
+	if got := p.sh("web", "echo $VERSION"); got != "2" {
+		t.Errorf("version %s runs", got)
+	}
 }
