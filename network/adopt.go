@@ -52,6 +52,9 @@ func (d *Driver) adopt(ctx context.Context) error {
 		return err
 	}
 	for _, s := range d.sandboxes {
+		if err := d.servePorts(s); err != nil {
+			s.held = err.Error()
+		}
 		d.hearAgain(s.rec)
 		if err := d.adoptDNS(s); err != nil {
 			s.held = err.Error()
@@ -97,7 +100,6 @@ func (d *Driver) adoptSandbox(rec sandboxRecord) {
 		}
 		s.ports = append(s.ports, r)
 	}
-	d.servePorts(s)
 	d.announce(rec)
 }
 

@@ -126,7 +126,9 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 		before.rec, before.ports = oldRec, kept
 	}
 	d.mu.Unlock()
-	d.servePorts(after)
+	if err := d.servePorts(after); err != nil {
+		after.held = err.Error() // the firewall forwards, and that is nearly all of it
+	}
 	d.announce(newRec) // before the other goes, so that the name never is without an address
 	if !known {
 		return nil

@@ -166,10 +166,10 @@ func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
 	return out
 }
 
-// servePorts lets the reserved sockets carry what the firewall cannot forward.
-func (d *Driver) servePorts(s *sandbox) {
+// servePorts lets the reserved sockets carry what the firewall cannot forward. Precondition: the firewall forwards the rest.
+func (d *Driver) servePorts(s *sandbox) error {
 	if s.rec.Waiting {
-		return
+		return nil
 	}
 	to, ok := netip.Addr{}, false
 	if ep, has := d.gatewayEndpoint(s.rec.Endpoints, true); has {
@@ -178,13 +178,15 @@ func (d *Driver) servePorts(s *sandbox) {
 		to, ok = ep.Addr6.Addr(), true
 	}
 	if !ok {
-		return
+		return nil
 	}
+	var errs []error
 	for i, r := range s.ports {
 		if r != nil {
-			r.Serve(netip.AddrPortFrom(to, s.rec.Ports[i].ContainerPort))
+			errs = append(errs, r.Serve(netip.AddrPortFrom(to, s.rec.Ports[i].ContainerPort)))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // forgetFlows removes the connection tracking entries of r's UDP ports: a client that keeps sending would keep an

@@ -167,8 +167,11 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
 		return nil, err
 	}
+	undo.Add(func() { d.fw.DelForwards(d.forwards(s)) })
 	failpoint.Hit("network.setup.firewall")
-	d.servePorts(s)
+	if err := d.servePorts(s); err != nil {
+		return nil, err
+	}
 	d.forgetFlows(s.rec)
 	d.awaitCarrier(ctx, s.rec.Endpoints)
 	d.mu.Lock()

@@ -71,6 +71,60 @@ func TestReservationKeepsOthersOff(t *testing.T) {
 	}
 }
 
+// A port that is held accepts nobody, before there is somebody to carry connections to, and keeps others off all the same, also when connections of who
+// had it before are left.
+func TestReservationRefusesUntilItServes(t *testing.T) {
+	sandbox.Require(t)
+	loopback := netip.MustParseAddr("127.0.0.1")
+	old, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := old.Addr().(*net.TCPAddr).AddrPort()
+	client, err := net.Dial("tcp4", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := old.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Close()
+	left.Close() // first: TIME-WAIT is on the side of the port
+	client.Close()
+	for _, port := range []uint16{0, at.Port()} {
+		r, err := Reserve("tcp", loopback, port)
+		if err != nil {
+			t.Fatalf("port %d: %v", port, err)
+		}
+		at := netip.AddrPortFrom(loopback, r.Port)
+		if c, err := net.Dial("tcp4", at.String()); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("%v is answered before it is served: %v, %v", at, c, err)
+		}
+		if _, err := Reserve("tcp", netip.Addr{}, r.Port); !errors.Is(err, errdefs.ErrConflict) {
+			t.Errorf("%v is reserved twice: %v", at, err)
+		}
+		if l, err := net.Listen("tcp4", at.String()); err == nil {
+			l.Close()
+			t.Errorf("somebody else can listen on %v", at)
+		}
+		if err := r.Serve(netip.AddrPortFrom(loopback, 1)); err != nil {
+			t.Error(err)
+		}
+		if c, err := net.Dial("tcp4", at.String()); err != nil {
+			t.Errorf("%v does not listen when it is served: %v", at, err)
+		} else {
+			c.Close()
+		}
+		r.Close()
+		again, err := Reserve("tcp", loopback, r.Port)
+		if err != nil {
+			t.Fatalf("%v after Close: %v", at, err)
+		}
+		again.Close()
+	}
+}
+
 // A process that is forked while a port is held has a copy of the socket until its execve: Close frees the port nevertheless.
 func TestCloseFreesThePortOfACopy(t *testing.T) {
 	sandbox.Require(t)
@@ -84,7 +138,9 @@ func TestCloseFreesThePortOfACopy(t *testing.T) {
 				t.Fatal(err)
 			}
 			if serving {
-				r.Serve(netip.MustParseAddrPort("127.0.0.1:1"))
+				if err := r.Serve(netip.MustParseAddrPort("127.0.0.1:1")); err != nil {
+					t.Fatal(err)
+				}
 			}
 			var sockets []syscall.Conn
 			for _, l := range r.tcp {
@@ -93,15 +149,30 @@ func TestCloseFreesThePortOfACopy(t *testing.T) {
 			for _, c := range r.udp {
 				sockets = append(sockets, c)
 			}
+			var copies []int
+			hold := func(fd uintptr) {
+				dup, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				copies = append(copies, dup)
+			}
+			for _, b := range r.bound {
+				hold(uintptr(b.fd))
+			}
 			for _, s := range sockets {
 				raw, err := s.SyscallConn()
 				if err != nil {
 					t.Fatal(err)
 				}
-				var dup int
-				if cerr := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil || err != nil {
-					t.Fatal(cerr, err)
+				if err := raw.Control(hold); err != nil {
+					t.Fatal(err)
 				}
+			}
+			if len(copies) == 0 {
+				t.Fatal("there is no socket")
+			}
+			for _, dup := range copies {
 				drop := sync.OnceFunc(func() { unix.Close(dup) })
 				t.Cleanup(drop)
 				time.AfterFunc(tt.held, drop)
@@ -129,7 +200,9 @@ func TestProxyHalfClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	r.Serve(l.Addr().(*net.TCPAddr).AddrPort())
+	if err := r.Serve(l.Addr().(*net.TCPAddr).AddrPort()); err != nil {
+		t.Fatal(err)
+	}
 	go func() {
 		c, err := l.Accept()
 		if err != nil {

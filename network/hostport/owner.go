@@ -23,6 +23,9 @@ func Owner(proto string, host netip.Addr, port uint16) string {
 		}
 	}
 	if len(inodes) == 0 {
+		if holds(proto, host, port) {
+			return describe("/proc/" + strconv.Itoa(os.Getpid()))
+		}
 		return ""
 	}
 	procs, err := filepath.Glob("/proc/[0-9]*")

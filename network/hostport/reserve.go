@@ -1,5 +1,6 @@
 // Package hostport holds ports of the host: a bound socket keeps other programs off a published port, and carries
-// those connections that the firewall does not forward ([::1], and IPv6 to a container that has none).
+// those connections that the firewall does not forward ([::1], and IPv6 to a container that has none). It accepts none before there is
+// somebody to carry them to.
 package hostport
 
 import (
@@ -23,8 +24,9 @@ type Reservation struct {
 	Host  netip.Addr // zero = all
 	Port  uint16
 
-	tcp []*net.TCPListener
-	udp []*net.UDPConn
+	bound []bound // TCP sockets that do not listen yet
+	tcp   []*net.TCPListener
+	udp   []*net.UDPConn
 
 	mu    sync.Mutex      // guards what follows
 	proxy map[any]carrier // by the socket that it reads from
@@ -75,15 +77,14 @@ func reserve(proto string, host netip.Addr, port uint16) (*Reservation, error) {
 	return r, nil
 }
 
-// bind adds the socket for h. TCP sockets listen: an unconnected one that only is bound would not keep off a program that
-// sets SO_REUSEADDR (socket(7)), and most do.
+// bind adds the socket for h.
 func (r *Reservation) bind(h netip.Addr) error {
-	family := "4"
-	if h.Is6() {
-		family = "6"
-	}
 	at := netip.AddrPortFrom(h, r.Port)
 	if r.Proto == "udp" {
+		family := "4"
+		if h.Is6() {
+			family = "6"
+		}
 		c, err := net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(at))
 		if err != nil {
 			return err
@@ -92,12 +93,12 @@ func (r *Reservation) bind(h netip.Addr) error {
 		r.Port = uint16(c.LocalAddr().(*net.UDPAddr).Port)
 		return nil
 	}
-	l, err := net.ListenTCP("tcp"+family, net.TCPAddrFromAddrPort(at))
+	b, err := bindTCP(at)
 	if err != nil {
 		return err
 	}
-	r.tcp = append(r.tcp, l)
-	r.Port = uint16(l.Addr().(*net.TCPAddr).Port)
+	r.bound = append(r.bound, b)
+	r.Port = b.at.Port()
 	return nil
 }
 
@@ -110,6 +111,9 @@ func (r *Reservation) Families() (v4, v6 bool) {
 }
 
 func (r *Reservation) addrs() (all []netip.Addr) {
+	for _, b := range r.bound {
+		all = append(all, b.at.Addr())
+	}
 	for _, l := range r.tcp {
 		all = append(all, l.Addr().(*net.TCPAddr).AddrPort().Addr())
 	}
@@ -121,8 +125,9 @@ func (r *Reservation) addrs() (all []netip.Addr) {
 
 // Serve carries what arrives at the sockets to the container: for IPv6 always, since the firewall cannot forward [::1];
 // for IPv4 only to a container that has no IPv4 address. Called again, it names the container for what comes from then on;
-// what is being carried goes on as it is. It returns at once.
-func (r *Reservation) Serve(to netip.AddrPort) {
+// what is being carried goes on as it is. It returns at once. Precondition: what the firewall can forward it forwards, for from here on
+// connections are accepted; nobody would answer those.
+func (r *Reservation) Serve(to netip.AddrPort) error {
 	needed := func(a net.Addr) bool {
 		ap, err := netip.ParseAddrPort(a.String())
 		return err == nil && (ap.Addr().Is6() || to.Addr().Is6())
@@ -131,6 +136,13 @@ func (r *Reservation) Serve(to netip.AddrPort) {
 	defer r.mu.Unlock()
 	if r.proxy == nil {
 		r.proxy = map[any]carrier{}
+	}
+	for len(r.bound) > 0 {
+		l, err := r.bound[0].listen()
+		if err != nil {
+			return fmt.Errorf("cannot listen on %s: %w", Name(r.Proto, r.bound[0].at.Addr(), r.Port), err)
+		}
+		r.bound, r.tcp = r.bound[1:], append(r.tcp, l)
 	}
 	carry := func(socket any, at net.Addr, begin func() carrier) {
 		if p := r.proxy[socket]; p != nil {
@@ -145,6 +157,7 @@ func (r *Reservation) Serve(to netip.AddrPort) {
 	for _, c := range r.udp {
 		carry(c, c.LocalAddr(), func() carrier { return serveUDP(c, to) })
 	}
+	return nil
 }
 
 // Forget ends what is being carried without a connection, that is UDP, to containers that are gone.
@@ -165,6 +178,9 @@ func (r *Reservation) Forget(addrs ...netip.Addr) {
 func (r *Reservation) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, b := range r.bound {
+		b.Close()
+	}
 	for _, l := range r.tcp {
 		unlisten(l)
 	}
@@ -182,7 +198,7 @@ func (r *Reservation) Close() {
 		c.Close()
 	}
 	awaitClosed(copies)
-	r.proxy, r.tcp, r.udp = nil, nil, nil
+	r.proxy, r.bound, r.tcp, r.udp = nil, nil, nil, nil
 }
 
 // unlisten ends the state LISTEN of the socket itself, whoever has copies of it. With SO_REUSEADDR, which package net sets, a socket
