@@ -36,6 +36,7 @@ type Server struct {
 	http   *http.Server
 	// stop ends every request's context: Shutdown of net/http waits for them, it does not end them.
 	stop context.CancelFunc
+	base context.Context // of every request; over = Shutdown
 
 	mu       sync.Mutex
 	conns    map[net.Conn]struct{} // open, upgraded ones included
@@ -48,7 +49,7 @@ func New(e api.Engine, opt Options) *Server {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	base, stop := context.WithCancel(context.Background())
-	s := &Server{engine: e, opt: opt, log: opt.Log, stop: stop, conns: map[net.Conn]struct{}{}, lastUsed: time.Now()}
+	s := &Server{engine: e, opt: opt, log: opt.Log, stop: stop, base: base, conns: map[net.Conn]struct{}{}, lastUsed: time.Now()}
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		BaseContext:       func(net.Listener) context.Context { return base },
@@ -92,6 +93,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// ending is err, or that of a daemon which ends: the caller has cancelled nothing.
+func (s *Server) ending(err error) error {
+	if s.base.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errdefs.With(errdefs.ErrUnavailable, errors.New("the stack daemon ended before this was done\ncontainers run on; run the command again to go on from where it stopped"))
 }
 
 // Unused is for how long no connection has been open; 0 while one is.

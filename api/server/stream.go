@@ -46,7 +46,8 @@ func (s *Server) guard(do func() (api.Result, error)) (result api.Result, err er
 			err = fmt.Errorf("the daemon failed in its own code: %v (its log has the details)", p)
 		}
 	}()
-	return do()
+	result, err = do()
+	return result, s.ending(err)
 }
 
 // stream takes messages from any goroutine and writes them from one. Events never wait for the reader,

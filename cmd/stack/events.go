@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile"
 )
 
@@ -32,7 +33,7 @@ only what happens to their containers.
 --json prints objects with docker compose's keys: time, type, service, id, action and attributes, where actions have docker's words
 (create, start, die, stop, kill, restart, destroy, "health_status: healthy"). A container that is made anew or restarted is announced with
 the action "recreate" or "restart" and the reason among the attributes. The daemon remembers its last thousand events for --since; what
-an earlier daemon saw is gone.`,
+an earlier daemon saw is gone. When the daemon is killed or replaced it goes on with the next one.`,
 		RunE: func(cmd *cobra.Command, services []string) error { return a.events(cmd.Context(), f, services) },
 	}
 	flags := cmd.Flags()
@@ -58,7 +59,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	err = daemon.Events(ctx, name, o, func(e reconcile.Event) {
+	show := func(e reconcile.Event) {
 		line, ok := eventLine(e)
 		if !ok || len(services) > 0 && !slices.Contains(services, e.Service) {
 			return
@@ -66,6 +67,15 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 		if err := line.write(a.out, f.json); err != nil {
 			stop(err)
 		}
+	}
+	first := true
+	err = a.goOn(ctx, daemon, func(daemon *client.Client) error {
+		if !first {
+			a.warn("the daemon that told of events has gone; the next one tells what happens from now on")
+			o.Since = time.Time{}
+		}
+		first = false
+		return daemon.Events(ctx, name, o, show)
 	})
 	if failed := context.Cause(ctx); failed != nil && !errors.Is(failed, context.Canceled) {
 		if errors.Is(failed, syscall.EPIPE) {

@@ -30,7 +30,8 @@ func newLogsCommand(a *app) *cobra.Command {
 		Use:   "logs [OPTIONS] [SERVICE...]",
 		Short: "Show what the containers wrote",
 		Long: `Shows what the containers wrote to stdout and stderr, all of it on stdout: what follows in a pipe sees it all. A
-project's logs outlive its containers: those of a container that was replaced are still there.`,
+project's logs outlive its containers: those of a container that was replaced are still there. With --follow it goes on when the daemon
+is killed or replaced, and no line is missing or twice.`,
 		RunE: func(cmd *cobra.Command, services []string) error { return a.logs(cmd.Context(), l, services) },
 	}
 	f := cmd.Flags()
@@ -62,7 +63,16 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 	if err := expect(ctx, daemon, view, name, services); err != nil {
 		return err
 	}
-	err = daemon.Logs(ctx, name, o, view.Entry)
+	parts := sequel{options: o, begun: time.Now(), seen: places{}}
+	read := func(daemon *client.Client) error {
+		o, each := parts.next(view.Entry)
+		return daemon.Logs(ctx, name, o, each)
+	}
+	if l.follow {
+		err = a.goOn(ctx, daemon, read)
+	} else {
+		err = read(daemon)
+	}
 	err = errors.Join(err, view.Break(), out.Flush(), errs.Flush())
 	if errors.Is(err, syscall.EPIPE) {
 		return &exitError{code: exitFailed} // head has what it wanted

@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -171,4 +174,58 @@ func below(t *testing.T, dir string) []string {
 		out = append(out, e.Name())
 	}
 	return out
+}
+
+// TestFollowersOutliveTheDaemon: `logs --follow` and `events` go on with the next daemon when theirs is killed, or ends; of the logs no line is missing or
+// twice.
+func TestFollowersOutliveTheDaemon(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.env = append(h.env, "STACK_IDLE=1h") // commands start the daemon
+	k := &killer{t: t, h: h}
+	t.Cleanup(k.endDaemons)
+	p := &project{t: t, host: h, name: "followed", dir: filepath.Join(h.dir, "followed")}
+	p.write("compose.yaml", chainOf("1"))
+	t.Cleanup(p.takeDownWholly)
+	p.ok("up", "--detach", "--wait")
+	all := []*running{p.begin("logs", "--follow", "--no-color", "--tail", "3", "s0", "s1"), p.begin("logs", "--follow", "--no-color", "s2")}
+	events := p.begin("events")
+	grow := func(when string) {
+		t.Helper()
+		for _, r := range all {
+			size := len(r.text())
+			p.eventually("the log grows "+when, func() bool { return len(r.text()) > size+200 })
+		}
+	}
+	for n, signal := range []unix.Signal{unix.SIGKILL, unix.SIGTERM, unix.SIGKILL} {
+		grow("before a kill")
+		for _, pid := range k.daemons() {
+			unix.Kill(pid, signal) //nolint:errcheck // seen below
+		}
+		p.eventually("events says that a next daemon tells", func() bool { return strings.Count(events.text(), "the next one tells") == n+1 })
+	}
+	grow("at the end")
+	p.ok("restart", "--timeout", "0", "s4")
+	events.says("followed-s4-1")
+	for _, r := range append(all, events) {
+		r.signal(syscall.SIGINT)
+		r.ends(130)
+	}
+	last := map[string]int{}
+	for _, r := range all {
+		for line := range strings.Lines(r.text()) {
+			name, text, _ := strings.Cut(line, "|")
+			n, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil {
+				continue // "begin"
+			}
+			if before, known := last[name]; known && n != before+1 {
+				t.Errorf("%s: %d comes after %d", strings.TrimSpace(name), n, before)
+			}
+			last[name] = n
+		}
+	}
+	if len(last) != 3 {
+		t.Errorf("there are lines of %v", last)
+	}
 }

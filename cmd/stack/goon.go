@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// goOn calls follow with daemon, and again with the next daemon when that one has gone away: it was killed, or another build takes its place, and
+// what it told of goes on without it. follow continues where it was. A daemon that comes and goes at once, again and again, is not
+// waited for.
+func (a *app) goOn(ctx context.Context, daemon *client.Client, follow func(*client.Client) error) error {
+	const most, atOnce = 5, time.Second
+	for times := 0; ; {
+		begun := time.Now()
+		err := follow(daemon)
+		if !errors.Is(err, errdefs.ErrUnavailable) || ctx.Err() != nil {
+			return err
+		}
+		if times++; time.Since(begun) > atOnce {
+			times = 0
+		}
+		if times == most {
+			return err
+		}
+		daemon.Close()
+		a.daemon = nil
+		if daemon, err = a.connect(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// sequel is the reading of logs in parts, by one daemon after another: each goes on behind the last line of those before.
+type sequel struct {
+	options reconcile.LogOptions
+	begun   time.Time
+	seen    places
+	parts   int
+}
+
+// next are the options of the next part, and each without what an earlier one has delivered.
+func (s *sequel) next(each func(reconcile.LogEntry) error) (reconcile.LogOptions, func(reconcile.LogEntry) error) {
+	o := s.options
+	if s.parts++; s.parts > 1 {
+		// Of a container that has no line yet, all is new that came since the beginning; of the others, what comes behind the last.
+		o.Tail, o.Since = -1, s.begun
+		for _, at := range s.seen {
+			if at.at.Before(o.Since) {
+				o.Since = at.at
+			}
+		}
+		if o.Since.Before(s.options.Since) {
+			o.Since = s.options.Since
+		}
+	}
+	read := places{}
+	return o, func(e reconcile.LogEntry) error {
+		if e.Notice {
+			return each(e)
+		}
+		at, last := read.next(e), s.seen[e.Container]
+		if s.parts > 1 && (!at.after(last) || last.n == 0 && e.Time.Before(s.begun)) {
+			return nil
+		}
+		s.seen[e.Container] = at
+		return each(e)
+	}
+}
