@@ -445,6 +445,7 @@ func (r *crashRun) kill() {
 	if !long() {
 		iterations = min(iterations, r.sample)
 	}
+	r.t.Logf("%d iterations of up, update and down", iterations)
 	kills, failures := 0, 0
 	for n := range iterations {
 		whole := r.t
