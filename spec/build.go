@@ -188,7 +188,25 @@ func (d *decoder) link(s *draft) {
 
 // prune keeps what an active service uses, and reads the content of what is kept.
 func (d *decoder) prune() {
-	p := d.project
+	d.project.prune()
+	d.contents("configs", d.project.Configs)
+	d.contents("secrets", d.project.Secrets)
+}
+
+// Only is p with these of its services, and of networks, volumes and the like what they use.
+func (p *Project) Only(services []string) *Project {
+	out := *p
+	out.Services = map[string]*Service{}
+	for _, name := range services {
+		out.Services[name] = p.Services[name]
+	}
+	out.Networks, out.Volumes, out.Models = maps.Clone(p.Networks), maps.Clone(p.Volumes), maps.Clone(p.Models)
+	out.Configs, out.Secrets = maps.Clone(p.Configs), maps.Clone(p.Secrets)
+	out.prune()
+	return &out
+}
+
+func (p *Project) prune() {
 	networks, volumes, configs, secrets, models := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, s := range p.Services {
 		for n := range s.Networks {
@@ -219,8 +237,6 @@ func (d *decoder) prune() {
 	keep(p.Configs, configs)
 	keep(p.Secrets, secrets)
 	keep(p.Models, models)
-	d.contents("configs", p.Configs)
-	d.contents("secrets", p.Secrets)
 }
 
 func keep[V any](m map[string]V, used map[string]bool) {

@@ -205,6 +205,8 @@ func (d *decoder) bytes(n *tree.Node) int64 {
 		if err == nil && f == math.Trunc(f) && f >= 0 && f < 1<<62 {
 			return int64(f)
 		}
+		d.bad(n, fmt.Sprintf("%q is not a whole number of bytes", n.Value), "write a size with its unit, such as 512m or 1.5gb")
+		return 0
 	}
 	v, err := units.Bytes(text)
 	if err != nil {

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -288,7 +289,9 @@ func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
 			continue
 		}
 		u.Target = d.fileTarget(u, dir)
-		i := slices.IndexFunc(out, func(o FileUse) bool { return o.Target == u.Target && u.Target != "" })
+		// To show, a config without target has none; it is at the place of its name nevertheless.
+		place := func(u FileUse) string { return cmp.Or(u.Target, path.Join(dir, u.Source)) }
+		i := slices.IndexFunc(out, func(o FileUse) bool { return place(o) == place(u) })
 		if i < 0 {
 			i = len(out)
 			out = append(out, u)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/interp"
 	"github.com/stackrun/stack/spec/redact"
 	"github.com/stackrun/stack/spec/render"
 )
@@ -45,6 +47,7 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.networks, "networks", false, "Only the names of the networks")
 	f.BoolVar(&c.profiles, "profiles", false, "Only the names of the profiles")
 	f.BoolVar(&c.images, "images", false, "Only the names of the images")
+	f.BoolVar(&c.models, "models", false, "Only the models")
 	f.BoolVar(&c.environment, "environment", false, "Only the variables that the file is read with")
 	f.BoolVar(&c.variables, "variables", false, "Only the variables that the file refers to, with their defaults")
 	f.StringVar(&c.hash, "hash", "", "Only the hash of this service's configuration, or of services apart by commas; * is all")
@@ -57,7 +60,6 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.raw.Consistency, "no-consistency", false, "Do not check what services refer to")
 	f.BoolVar(&c.digests, "resolve-image-digests", false, "")
 	f.BoolVar(&c.lockDigests, "lock-image-digests", false, "")
-	f.BoolVar(&c.models, "models", false, "")
 	for _, name := range unsupportedConfigFlags {
 		f.MarkHidden(name) //nolint:errcheck // it exists
 	}
@@ -66,12 +68,12 @@ func newConfigCommand(a *app) *cobra.Command {
 
 // unsupportedConfigFlags are docker compose's that are refused by name.
 var unsupportedConfigFlags = []string{
-	"resolve-image-digests", "lock-image-digests", "models",
+	"resolve-image-digests", "lock-image-digests",
 }
 
 func (a *app) config(ctx context.Context, c configFlags, services []string) error {
 	for flag, set := range map[string]bool{
-		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests, "models": c.models,
+		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests,
 	} {
 		if set {
 			return usageError("config --%s is not supported", flag)
@@ -82,7 +84,7 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	}
 	switch {
 	case c.variables:
-		return a.writeVariables(ctx, c.showSecrets)
+		return a.writeVariables(ctx, c)
 	case c.noInterpolate:
 		return a.writeUninterpolated(ctx, c)
 	case c.explain != "":
@@ -123,7 +125,7 @@ func (a *app) writeTo(name string, write func(io.Writer) error) error {
 
 // writeUninterpolated writes the files joined, with their variables.
 func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
-	if c.services || c.volumes || c.networks || c.profiles || c.images || c.environment || c.hash != "" || c.raw != (spec.Raw{}) {
+	if c.services || c.volumes || c.networks || c.models || c.profiles || c.images || c.environment || c.hash != "" || c.raw != (spec.Raw{}) {
 		return usageError("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
 	}
 	in, err := a.input(ctx)
@@ -151,13 +153,11 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		}
 		return nil
 	}
-	keep := p.Services
+	shown := *p
 	if len(services) > 0 {
-		keep = map[string]*spec.Service{}
-		for _, s := range withDependencies(p, services) {
-			keep[s] = p.Services[s]
-		}
+		shown = *p.Only(withDependencies(p, services))
 	}
+	keep := shown.Services
 	switch {
 	case c.services:
 		return lines(sortedKeys(keep))
@@ -165,6 +165,8 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		return lines(sortedKeys(p.Volumes))
 	case c.networks:
 		return lines(sortedKeys(p.Networks))
+	case c.models:
+		return lines(modelNames(p))
 	case c.profiles:
 		return lines(allProfiles(p))
 	case c.images:
@@ -186,8 +188,6 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		}
 		return lines(env)
 	}
-	shown := *p
-	shown.Services = keep
 	if c.format == "yaml" && c.output == "" && !c.showSecrets {
 		loc := a.location
 		return render.RedactedYAML(w, &shown, loc.Env)
@@ -196,7 +196,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 }
 
 // writeVariables lists what the files refer to, before anything is put in their place.
-func (a *app) writeVariables(ctx context.Context, showSecrets bool) error {
+func (a *app) writeVariables(ctx context.Context, c configFlags) error {
 	in, err := a.input(ctx)
 	if err != nil {
 		return err
@@ -205,17 +205,36 @@ func (a *app) writeVariables(ctx context.Context, showSecrets bool) error {
 	if faults.HasErrors() {
 		return &loadError{faults}
 	}
+	if c.format == "json" {
+		return writeVariablesJSON(a.out, list)
+	}
 	t := tabwriter.NewWriter(a.out, 20, 1, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
 	for _, v := range list {
 		for _, text := range []*string{&v.Default, &v.Alternate} {
-			if !showSecrets && *text != "" && (redact.Name(v.Name) || redact.Value(*text)) {
+			if !c.showSecrets && *text != "" && (redact.Name(v.Name) || redact.Value(*text)) {
 				*text = redact.Hidden
 			}
 		}
 		fmt.Fprintf(t, "%s\t%t\t%s\t%s\n", v.Name, v.Required, v.Default, v.Alternate)
 	}
 	return t.Flush()
+}
+
+// writeVariablesJSON writes docker compose's object, by name. As all JSON it is whole.
+func writeVariablesJSON(w io.Writer, list []interp.Variable) error {
+	type variable struct {
+		Name, DefaultValue, PresenceValue string
+		Required                          bool
+	}
+	all := map[string]variable{}
+	for _, v := range list {
+		all[v.Name] = variable{v.Name, v.Default, v.Alternate, v.Required}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "    ")
+	return e.Encode(all)
 }
 
 // writeHashes writes what the containers of services bear as com.docker.compose.config-hash.
@@ -245,6 +264,16 @@ func allProfiles(p *spec.Project) []string {
 		for _, s := range services {
 			all = append(all, s.Profiles...)
 		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// modelNames are what the models of p are, not their keys.
+func modelNames(p *spec.Project) []string {
+	var all []string
+	for _, m := range p.Models {
+		all = append(all, m.Model)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

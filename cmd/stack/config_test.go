@@ -30,6 +30,21 @@ func TestConfigTellsOneThing(t *testing.T) {
 			t.Errorf("stack %s: code %d, %q; %s", tt.line, code, out, errs)
 		}
 	}
+	u.write("all.yaml", "services:\n  web: {image: \"x:${TAG:-1}\", networks: [front], volumes: [\"data:/data\"], configs: [c], models: [llm]}\n  db: {image: y, networks: [back]}\n"+
+		"networks: {front: , back: }\nvolumes: {data: }\nconfigs: {c: {content: x}}\nmodels: {llm: {model: ai/small}}\n")
+	for line, want := range map[string]string{
+		"config --models":                  `^ai/small\n$`,
+		"config --format json --variables": `^\{\n    "TAG": \{\n        "Name": "TAG",\n        "DefaultValue": "1",\n        "PresenceValue": "",\n        "Required": false\n    \}\n\}\n$`,
+		"config --format json db":          `^\{"name":"[^"]*","services":\{"db":\{[^}]*"networks":\{"back":null\}\}\},"networks":\{"back":\{"name":"[^"]*","ipam":\{\}\}\}\}$`,
+	} {
+		code, out, errs := u.run("-f " + filepath.Join(u.dir, "all.yaml") + " " + line)
+		if strings.HasSuffix(line, "db") {
+			out = strings.Join(strings.Fields(out), "")
+		}
+		if code != 0 || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("stack %s: code %d, %q; %s", line, code, out, errs)
+		}
+	}
 	// The hash follows the configuration, and only that.
 	_, before, _ := u.run("config --hash web")
 	u.env["TAG"] = "2"
