@@ -37,6 +37,7 @@ var differences = []string{
 	"`extends` finds a service of an earlier `-f` file too.",
 	"The aliases of `links` are names of the linked service for every container on the networks that both share, not for the linking one only.",
 	"A service that extends one which is written and empty has no `extends` in `config`; docker compose leaves it there.",
+	"Some values that docker compose refuses are taken for what they say: a number for `memory` of `deploy`, a whole number for `cpu_percent`, an empty `host_ip`, a section without a value.",
 	"`config` writes a ulimit of 0 as 0; docker compose writes `{}`, which it does not read again.",
 	"A file that -f, include or extends fetches from git or a registry may name only files that came with it ([why](adr/0048-remote-files.md)); docker compose reads any file of the host for it. `up` does not ask whether to go on with a remote file's variables: `config` shows them, `plan` what they do.",
 	"A value that no engine takes is refused when the file is read: a negative size, weight or count, a fraction where a whole number is meant, a word for a port, a ulimit without numbers. docker compose shows it, and the engine refuses it later.",

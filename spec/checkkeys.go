@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -51,11 +52,13 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 		}
 		below := s.Keys[key]
 		if below == nil {
-			where := "at the top of the file"
+			where, hint := "at the top of the file", ""
 			if n.Path != "" {
 				where = "in " + n.Path
+			} else {
+				hint = strayAtTop(key, p.Value)
 			}
-			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), suggest(key, sortedKeys(s.Keys)))
+			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), cmp.Or(hint, suggest(key, sortedKeys(s.Keys))))
 			continue
 		}
 		if below.Path == "services.*.runtime" && p.Value.Value == "runc" {

@@ -45,11 +45,7 @@ func object[T any](d *decoder, n *tree.Node, f fields[T], t *T) bool {
 
 // want reports that n is not of the expected kind.
 func (d *decoder) want(n *tree.Node, expected string) {
-	hint := ""
-	if n.Kind == tree.Scalar && strings.HasPrefix(expected, "a string") && n.Type != tree.Null {
-		hint = fmt.Sprintf("quote it: %q", n.Value)
-	}
-	d.err(CodeType, n, fmt.Sprintf("%s: expected %s but got %s", n.Path, expected, n.What()), hint)
+	d.err(CodeType, n, fmt.Sprintf("%s: expected %s but got %s", n.Path, expected, n.What()), slip(n, expected))
 }
 
 // bad reports that the text of n is not a valid value.

@@ -352,7 +352,7 @@ func (d *decoder) devices(n *tree.Node) []Device {
 		if v.Target == "" {
 			v.Target = v.Source
 		}
-		if v.Permissions == "" {
+		if v.Permissions == "" && (d.in.Purpose != ToShow || it.Kind != tree.Mapping) {
 			v.Permissions = "rwm"
 		}
 		if strings.Trim(v.Permissions, "rwm") != "" {

@@ -250,7 +250,11 @@ func (d *decoder) checkImage(s *draft) {
 func (d *decoder) checkImages() {
 	for _, name := range sortedKeys(d.project.Services) {
 		if s := d.drafts[name]; s.noImage {
-			d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), "name the image to run: image: NAME:TAG")
+			hint := "name the image to run: image: NAME:TAG"
+			if isServiceKey(s.Name) {
+				hint = misplaced(s.Name)
+			}
+			d.err(CodeMissing, s.key, fmt.Sprintf("service %q has neither image nor build", s.Name), hint)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/schema"
@@ -44,9 +45,10 @@ type place struct {
 // extend gives the body of service key with its base merged under it.
 func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.Node {
 	step := key.Value + " (" + key.Pos().String() + ")"
+	again := slices.Contains(chain, step) // a file that is read anew at each step has other nodes of the same places
 	chain = append(chain, step)
-	if x.open[body] {
-		x.err(CodeCycle, key, "extends: "+strings.Join(chain, " -> "), "")
+	if again || x.open[body] {
+		x.err(CodeCycle, key, "extends: "+strings.Join(chain, " -> "), "remove one of these extends")
 		return body
 	}
 	ext := body.Get("extends")

@@ -93,6 +93,9 @@ func (f *faults) at(s diag.Severity, code diag.Code, pos diag.Pos, detail, hint 
 func suggest(name string, valid []string) string {
 	best, dist := "", 1+len(name)/3
 	for _, v := range valid {
+		if name != "" && strings.HasSuffix(v, "_"+strings.ToLower(name)) { // healthy for service_healthy
+			return fmt.Sprintf("did you mean %q?", v)
+		}
 		if d := distance(strings.ToLower(name), v); d < dist || d == dist && best == "" {
 			best, dist = v, d
 		}

@@ -21,7 +21,7 @@ func (l *loader) include(doc *tree.Node, sc scope) *tree.Node {
 		return doc
 	}
 	if list.Kind != tree.Sequence {
-		l.err(CodeType, list, "include: expected a list but got "+list.What(), "")
+		l.err(CodeType, list, "include: expected a list but got "+list.What(), slip(list, "a list"))
 		return doc
 	}
 	// What is there overrides what comes in: the file what it includes, and what is included first what is included after it.

@@ -206,7 +206,7 @@ func (d *decoder) port(n *tree.Node) []Port {
 		return nil
 	}
 	p.Target = uint16(d.integer(p.target, 1, 65535))
-	if p.published != nil {
+	if p.published != nil && (p.published.Kind != tree.Scalar || p.published.Value != "") { // what "${PORT}" gives where it is not set
 		from, to, err := portRange(d.text(p.published))
 		if err != nil {
 			d.bad(p.published, err.Error(), "")

@@ -162,7 +162,9 @@ func devices(l []spec.Device) value {
 	}
 	var out list
 	for _, d := range l {
-		out = append(out, object{{"source", text(d.Source)}, {"target", text(d.Target)}, {"permissions", text(d.Permissions)}})
+		o := object{{"source", text(d.Source)}, {"target", text(d.Target)}}
+		o.add("permissions", str(d.Permissions))
+		out = append(out, o)
 	}
 	return out
 }

@@ -119,6 +119,10 @@ func (p *parser) syntax(err error, data []byte) {
 		hint = "check the indentation, and quote a value that contains \": \""
 	case strings.Contains(text, "did not find expected"):
 		hint = "check the indentation of this line and the ones above it"
+	case strings.Contains(text, "could not find expected ':'"):
+		hint = "write a colon and a space between a key and its value, and begin the line as far in as its neighbours"
+	case strings.Contains(text, "unexpected end of stream"):
+		hint = "close the quote that begins here"
 	case strings.Contains(text, "unknown anchor"):
 		hint = "define the anchor with & before it is used"
 	}
