@@ -52,6 +52,7 @@ func hostile() map[string]func() (files fstest.MapFS, says string) {
 		"itself by extends":  one("cycle", "services: {web: {extends: {file: compose.yaml, service: web}}}"),
 		"itself by include":  one("cycle", "include: [compose.yaml]\n", web, "}}"),
 		"a ring of includes": chain(5, "include: [f%d.yaml]", "include: [compose.yaml]", "cycle"),
+		"ranges of ports":    one("project too large", "x: &p [\"1-65535\"]\nservices: {", portRanges(100), "}"),
 		"doubling includes":  chain(40, "include: [f%d.yaml, f%[1]d.yaml]", "", "project too large"),
 		"growing lists":      growingLists,
 		"a large base":       largeBase,
@@ -60,6 +61,15 @@ func hostile() map[string]func() (files fstest.MapFS, says string) {
 		"required variable":  one("compose.yaml:1:26: required variable not set: required variable A is missing a value: say which", "services: {web: {image: \"${A:?say which}\"}}"),
 		"bytes":              one("compose.yaml:1:", "services: {web: {image: \"\xff\xfe\"}}"),
 	}
+}
+
+// portRanges are n services that have each port there is.
+func portRanges(n int) string {
+	text := ""
+	for i := range n {
+		text += fmt.Sprintf("s%d: {image: x, ports: *p}, ", i)
+	}
+	return text
 }
 
 func bomb() (fstest.MapFS, string) {

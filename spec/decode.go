@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/redact"
 	"github.com/stackrun/stack/spec/tree"
 	"github.com/stackrun/stack/spec/units"
 )
@@ -294,7 +295,11 @@ func (d *decoder) entries(n *tree.Node) []entry {
 		out := make([]entry, 0, len(n.Pairs))
 		for _, p := range n.Pairs {
 			if p.Value.Kind != tree.Scalar {
-				d.want(p.Value, "a string, number, boolean or null")
+				at := p.Value
+				if redact.Name(p.Key.Value) {
+					at = p.Key // the line of the value may be one of a secret, with nothing in it to tell
+				}
+				d.err(CodeType, at, fmt.Sprintf("%s: expected a string, number, boolean or null but got %s", p.Value.Path, p.Value.What()), "")
 				continue
 			}
 			out = append(out, entry{p.Key.Value, p.Value.Text(), p.Value.IsNull(), p.Value})

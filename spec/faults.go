@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/redact"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -67,7 +68,7 @@ var summaries = map[diag.Code]string{
 type faults struct{ list diag.List }
 
 func (f *faults) add(s diag.Severity, code diag.Code, n *tree.Node, detail, hint string) {
-	d := &diag.Diagnostic{Severity: s, Code: code, Summary: summaries[code], Detail: detail, Hint: hint}
+	d := &diag.Diagnostic{Severity: s, Code: code, Summary: summaries[code], Detail: redact.URLs(detail), Hint: redact.URLs(hint)}
 	if n != nil {
 		r := n.Range()
 		d.Subject, d.Address = &r, n.Path

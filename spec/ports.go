@@ -159,7 +159,12 @@ func (d *decoder) ports(n *tree.Node) []Port {
 	}
 	seen := map[key]bool{}
 	for _, it := range d.items(n) {
-		for _, p := range d.port(it) {
+		// A range is a few letters in the file and a port for each of its numbers here, which takes what a few values do.
+		ports := d.port(it)
+		if len(ports) > 1 && !d.spend(3*len(ports), it) {
+			return nil
+		}
+		for _, p := range ports {
 			if p.Protocol == "sctp" {
 				d.refuse(CodeRefused, it, it.Path+": sctp ports are not published yet", "use tcp or udp")
 			}

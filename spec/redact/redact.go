@@ -22,6 +22,8 @@ var (
 	// assignment is NAME=value or NAME: value with a telling name. A value that starts a block or a
 	// list is not meant: those hold names (secrets: [db]).
 	assignment = lazyregexp.New(`(?i)([A-Z0-9_.-]*(?:` + words + `)[A-Z0-9_.-]*)["']?(?:[:=][ \t]*|[ \t]+=[ \t]*)([^\s\[{|>].*)$`)
+	// collection is a list or mapping where the value of an environment variable, all in capitals, is meant.
+	collection = lazyregexp.New(`\b([A-Z0-9_]*(?:` + words + `)[A-Z0-9_]*)["']?:[ \t]*([\[{].*)$`)
 	// key is a line of a key or certificate in its text form (RFC 7468).
 	key = lazyregexp.New(`^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$`)
 )
@@ -76,6 +78,9 @@ func Line(line string) (string, int) {
 	at, out := len(line), line
 	if m := assignment.FindStringSubmatchIndex(out); m != nil && !ours(out[m[2]:m[3]]) {
 		out, at = out[:m[4]]+Hidden, m[4]
+	}
+	if m := collection.FindStringSubmatchIndex(out); m != nil && Name(out[m[2]:m[3]]) {
+		out, at = out[:m[4]]+Hidden, min(at, m[4])
 	}
 	if m := withPassword.FindStringSubmatchIndex(out); m != nil {
 		at = min(at, m[3])

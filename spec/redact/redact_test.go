@@ -14,6 +14,7 @@ func TestLine(t *testing.T) {
 		`  - "API_TOKEN=abc def"`:                    `  - "API_TOKEN=(hidden)`,
 		"export AWS_SECRET_KEY = x":                  "export AWS_SECRET_KEY = (hidden)",
 		"  secrets: [db]":                            "  secrets: [db]",
+		"  DB_PASSWORD: [hunter2]":                   "  DB_PASSWORD: (hidden)",
 		"  secrets: db":                              "  secrets: db",
 		"  POSTGRES_PASSWORD_FILE: {a: b}":           "  POSTGRES_PASSWORD_FILE: {a: b}",
 		"  auth:":                                    "  auth:",
