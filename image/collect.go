@@ -82,10 +82,13 @@ func (s *Store) usedBy(ctx context.Context) (map[v1.Hash][]string, error) {
 	}
 	used := make(map[v1.Hash][]string)
 	for key, rec := range records {
-		used[rec.Image] = append(used[rec.Image], fmt.Sprintf("%.12s", key))
+		for _, i := range rec.images() {
+			used[i.Image] = append(used[i.Image], fmt.Sprintf("%.12s", key))
+		}
 	}
-	for _, keys := range used {
+	for id, keys := range used {
 		slices.Sort(keys)
+		used[id] = slices.Compact(keys) // one may run on an image and have it mounted too
 	}
 	return used, nil
 }
@@ -221,8 +224,10 @@ func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
 		}
 	}
 	for _, rec := range snapshots {
-		add(rec.Layers, rec.Patch)
-		live[s.blobPath(rec.Image)] = true
+		for _, i := range rec.images() {
+			add(i.Layers, i.Patch)
+			live[s.blobPath(i.Image)] = true
+		}
 	}
 	return live, nil
 }

@@ -29,6 +29,8 @@ type snapshotRecord struct {
 	Image   v1.Hash   `json:"image"`
 	Layers  []v1.Hash `json:"layers"` // lowest first
 	Patch   string    `json:"patch,omitempty"`
+
+	Views []viewRecord `json:"views,omitempty"`
 }
 
 const snapshotVersion = 1

@@ -198,8 +198,11 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*conta
 	}
 	done := map[string]bool{}
 	var errs []error
+	var refs []string
 	for _, c := range gone {
-		ref := c.spec.Image
+		c.spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
+	}
+	for _, ref := range refs {
 		if done[ref] {
 			continue
 		}

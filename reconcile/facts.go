@@ -46,10 +46,14 @@ func factsOf(want *plan.Desired, have *plan.Observed) facts {
 		if c.OneOff {
 			continue
 		}
-		put("container", c.Name, map[string]any{
+		fact := map[string]any{
 			"id": shortID(c.ID), "service": c.Service, "number": c.Replica, "status": c.Status, "image": c.Image, "problem": c.Problem,
 			"anonymous": c.Anonymous, "networks": c.Networks, "spec": encodedSpec(c.Encoded),
-		})
+		}
+		if len(c.Mounted) > 0 { // so that plans that were saved before there were any are as they were
+			fact["mounted images"] = c.Mounted
+		}
+		put("container", c.Name, fact)
 	}
 	for id, volumes := range have.Anonymous {
 		put("anonymous volumes of", id.String(), volumes)

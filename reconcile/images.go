@@ -67,11 +67,12 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 	ids := make([]string, len(now))
 	keys := slices.Sorted(maps.Keys(now))
 	for i, key := range keys {
-		s := now[key]
+		due := now[key]
 		work.Go(func() error {
-			info, err := e.pull(ctx, p.Name, s.Spec.Image, s.Spec.Platform, sink)
+			s := due.service
+			info, err := e.pull(ctx, p.Name, due.ref, s.Spec.Platform, sink)
 			if err != nil {
-				return e.at(p, spec.Path("services."+s.Name+".image"), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
+				return e.at(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
 			}
 			ids[i] = info.ID.String()
 			return nil
@@ -156,7 +157,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 	}
 	for i, name := range names {
 		s := want.Services[name]
-		pull(i, name, s.Spec.Image, "image")
+		s.Spec.EachImage(func(ref, at string) { pull(i, name, ref, at) })
 		for n, h := range s.Spec.PreStart {
 			if h.Image != "" {
 				pull(i, name, h.Image, fmt.Sprintf("pre_start[%d].image", n))

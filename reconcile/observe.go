@@ -44,8 +44,9 @@ type container struct {
 	spec      plan.Spec // encoded, read
 	health    *health.Check
 	anonymous map[string]string
-	joined    []runtime.State // in whose namespaces it is about to be started
-	exposed   string          // as bundle.FactExposed
+	mounted   map[string]string // reference → image id
+	joined    []runtime.State   // in whose namespaces it is about to be started
+	exposed   string            // as bundle.FactExposed
 }
 
 // readContainer reads labels and facts. false: it is not one of ours.
@@ -79,6 +80,9 @@ func readContainer(s runtime.State) (*container, bool) {
 	c.exposed = f[bundle.FactExposed]
 	if raw := f[bundle.FactAnonymous]; raw != "" {
 		_ = json.Unmarshal([]byte(raw), &c.anonymous) // ours; a damaged one is none
+	}
+	if raw := f[bundle.FactMounted]; raw != "" {
+		_ = json.Unmarshal([]byte(raw), &c.mounted) // likewise
 	}
 	return c, true
 }
@@ -139,7 +143,9 @@ func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Obser
 		}
 	}
 	for _, s := range want.Services {
-		for _, ref := range append(plan.StepImages(append(steps[s.Name], s.Spec.PreStart...)), s.Spec.Image) {
+		refs := plan.StepImages(append(steps[s.Name], s.Spec.PreStart...))
+		s.Spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
+		for _, ref := range refs {
 			key := plan.ImageKey(ref, s.Spec.Platform)
 			// A service that is not to run may have no image: only its building would make one.
 			if _, done := have.Images[key]; done || ref == "" {
@@ -164,7 +170,7 @@ var statuses = map[runtime.Status]plan.Status{
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
 		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
-		Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.spec.PreStart,
+		Mounted: c.mounted, Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.spec.PreStart,
 	}
 	for net := range c.spec.Networks {
 		s.Networks = append(s.Networks, net)

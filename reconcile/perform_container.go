@@ -134,6 +134,13 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("root filesystem: %w", err)
 	}
+	images, mounted, err := p.views(ctx, id, &d.spec)
+	if err != nil {
+		return "", err
+	}
+	if len(images) > 0 {
+		mounts = under(mounts, images)
+	}
 	hostname, err := hostName()
 	if err != nil {
 		return "", err
@@ -141,7 +148,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
-		Root: root, Mounts: mounts, Anonymous: anonymous, Devices: append(devices, vendors.devices...), Env: vendors.env, Groups: vendors.groups, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
+		Root: root, Mounts: mounts, Anonymous: anonymous, Mounted: mounted, Devices: append(devices, vendors.devices...), Env: vendors.env, Groups: vendors.groups, BlockIO: blockIO, Seccomp: profile, Available: p.e.capabilities, Hostname: hostname,
 		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(),
 	})
 	if err != nil {
@@ -251,6 +258,11 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 	if !errors.As(err, &start) || p.project == nil {
 		return spec.Path(at)
 	}
+	if s := p.want.Services[service]; s != nil && start.Failure.Stage == "volume" {
+		if i := mountNamed(s.Spec.Mounts, start.Failure.Path+" "+start.Failure.Detail); i >= 0 {
+			return spec.Path(fmt.Sprintf("%s.volumes[%d]", at, i))
+		}
+	}
 	for _, key := range stageKeys[start.Failure.Stage] {
 		key = at + "." + key
 		for _, path := range []string{key, key + "[0]"} { // a list has the place of its first item
@@ -265,6 +277,19 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 		}
 	}
 	return spec.Path(at)
+}
+
+// mountNamed is the mount whose target text, of a fault, names: of several the longest. -1: none.
+func mountNamed(mounts []plan.Mount, text string) int {
+	found := -1
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == ':' || r == ';' || r == '"' }) {
+		for i, m := range mounts {
+			if m.Target == word && (found < 0 || len(word) > len(mounts[found].Target)) {
+				found = i
+			}
+		}
+	}
+	return found
 }
 
 func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {

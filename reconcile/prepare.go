@@ -50,37 +50,44 @@ func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.Lis
 	return pl, append(diags, faults...), err
 }
 
+// dueImage is an image that containers of a service have, at a key of the service in the file.
+type dueImage struct {
+	service *plan.Service
+	ref, at string
+}
+
 // dueImages are the images that the registry must be asked for. Those of now have containers: whether these stay depends on
 // the answer. Those that are only noted have none.
-func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options) (now map[string]*plan.Service, noted map[string]bool, err error) {
+func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options) (now map[string]dueImage, noted map[string]bool, err error) {
 	inUse := map[string]bool{}
 	for _, c := range have.Containers {
 		if s := want.Services[c.Service]; s != nil && !c.OneOff {
-			inUse[s.Spec.ImageKey()] = true
+			s.Spec.EachImage(func(ref, _ string) { inUse[plan.ImageKey(ref, s.Spec.Platform)] = true })
 		}
 	}
 	noted = map[string]bool{}
-	now = map[string]*plan.Service{}
+	now = map[string]dueImage{}
 	for _, name := range selected(want, opt.Services, opt.NoDeps) {
 		s := want.Services[name]
-		key := s.Spec.ImageKey()
-		_, local := have.Images[key]
-		needed := !local && s.PullPolicy != "never"
-		if local && datable(s.PullPolicy) {
-			info, err := resolve(ctx, e.drivers, s.Spec.Image, s.Spec.Platform)
-			if err != nil {
-				return nil, nil, err
+		s.Spec.EachImage(func(ref, at string) {
+			key := plan.ImageKey(ref, s.Spec.Platform)
+			_, local := have.Images[key]
+			needed := !local && s.PullPolicy != "never"
+			if local && err == nil {
+				if needed, err = stale(ctx, e.drivers, s, ref); err != nil {
+					err = e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+				}
 			}
-			if needed, err = due(s.PullPolicy, info.PulledAt, time.Now()); err != nil {
-				return nil, nil, e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+			switch {
+			case !needed || s.Replicas == 0:
+			case inUse[key]:
+				now[key] = dueImage{s, ref, at}
+			default:
+				noted[key] = true
 			}
-		}
-		switch {
-		case !needed || s.Replicas == 0:
-		case inUse[key]:
-			now[key] = s
-		default:
-			noted[key] = true
+		})
+		if err != nil {
+			return nil, nil, err
 		}
 		for i, h := range s.Spec.PreStart {
 			if h.Image == "" || s.Replicas == 0 {
@@ -98,7 +105,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 	return now, noted, nil
 }
 
-// stale says whether the pull policy of s asks for a pull of ref, an image of its pre_start that is here.
+// stale says whether the pull policy of s asks for a pull of ref, an image of it that is here.
 func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool, error) {
 	if !datable(s.PullPolicy) {
 		return false, nil

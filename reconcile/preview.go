@@ -55,8 +55,9 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 	}
 	out := preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
 	for _, key := range slices.Sorted(maps.Keys(now)) {
-		if s := now[key]; !slices.ContainsFunc(out.Changes, func(c plan.Change) bool { return c.ID == imageOf(s) }) {
-			change := plan.Change{ID: imageOf(s), Name: s.Spec.Image, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}}
+		id := plan.ID{Kind: plan.KindImage, Name: now[key].ref}
+		if !slices.ContainsFunc(out.Changes, func(c plan.Change) bool { return c.ID == id }) {
+			change := plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}}
 			if _, local := c.have.Images[key]; local {
 				change.Reasons[0].Path = "its pull policy asks for a look at the registry; with another image its containers are recreated"
 			}
@@ -64,20 +65,20 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 		}
 	}
 	for _, s := range want.Services {
-		if _, local := c.have.Images[s.Spec.ImageKey()]; !local {
-			continue
-		}
-		for i := range out.Changes {
-			if c := &out.Changes[i]; c.ID == imageOf(s) {
-				c.Action = Ask
+		s.Spec.EachImage(func(ref, _ string) {
+			if _, local := c.have.Images[plan.ImageKey(ref, s.Spec.Platform)]; !local {
+				return
 			}
-		}
+			for i := range out.Changes {
+				if c := &out.Changes[i]; c.ID == (plan.ID{Kind: plan.KindImage, Name: ref}) {
+					c.Action = Ask
+				}
+			}
+		})
 	}
 	sortChanges(out.Changes)
 	return out, nil
 }
-
-func imageOf(s *plan.Service) plan.ID { return plan.ID{Kind: plan.KindImage, Name: s.Spec.Image} }
 
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
 // project was never up, or is down.

@@ -148,12 +148,12 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comp
 		return nil, nil, nil, err
 	}
 	var asked diag.List
-	for _, s := range now {
-		if _, local := c.have.Images[s.Spec.ImageKey()]; !local {
+	for key, due := range now {
+		if _, local := c.have.Images[key]; !local {
 			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what the registry has; get it with `stack pull` first",
-				p.Name, s.Spec.Image))
+				p.Name, due.ref))
 		}
-		noted[s.Spec.ImageKey()] = true
+		noted[key] = true
 	}
 	var images []string
 	for key := range noted {

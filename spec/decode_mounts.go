@@ -36,13 +36,13 @@ var bindFields = fields[Mount]{
 }
 
 var imageUseFields = fields[Mount]{
-	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.str(n) },
+	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.subpath(n, "image") },
 }
 
 var volumeUseFields = fields[Mount]{
 	"labels":  func(d *decoder, n *tree.Node, m *Mount) { m.Labels = d.stringMap(n) },
 	"nocopy":  func(d *decoder, n *tree.Node, m *Mount) { m.NoCopy = d.boolean(n) },
-	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.subpath(n) },
+	"subpath": func(d *decoder, n *tree.Node, m *Mount) { m.Subpath = d.subpath(n, "volume") },
 }
 
 var tmpfsFields = fields[Mount]{
@@ -53,17 +53,18 @@ var tmpfsFields = fields[Mount]{
 func (d *decoder) mountType(n *tree.Node) string {
 	s := d.str(n)
 	switch s {
-	case "image", "npipe", "cluster":
-		d.refuse(CodeRefused, n, fmt.Sprintf("%s: mounts of type %s are not made", n.Path, s), "use bind, volume or tmpfs")
+	case "npipe", "cluster":
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: mounts of type %s are not made", n.Path, s), "use bind, volume, tmpfs or image")
 		return s
 	}
-	return d.oneOf(n, "bind", "volume", "tmpfs")
+	return d.oneOf(n, "bind", "volume", "tmpfs", "image")
 }
 
-func (d *decoder) subpath(n *tree.Node) string {
+// subpath is a path below the root of what.
+func (d *decoder) subpath(n *tree.Node, what string) string {
 	s := d.str(n)
 	if path.IsAbs(s) || slices.Contains(strings.Split(s, "/"), "..") {
-		d.unfit(n, fmt.Sprintf("%q leaves the volume", s), "write a path relative to the volume's root")
+		d.unfit(n, fmt.Sprintf("%q leaves the %s", s, what), "write a path relative to the "+what+"'s root")
 	}
 	return s
 }
@@ -98,13 +99,15 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 		return m, false
 	}
 	if n.Get("type").IsNull() {
-		d.err(CodeMissing, n, n.Path+" has no type", "write type: bind, volume or tmpfs")
+		d.err(CodeMissing, n, n.Path+" has no type", "write type: bind, volume, tmpfs or image")
 	}
 	switch {
 	case m.Target == "":
 		d.err(CodeMissing, n, n.Path+" has no target", "write target: the path in the container")
 	case m.Type == "bind" && m.Source == "":
 		d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
+	case m.Type == "image" && m.Source == "":
+		d.refuse(CodeMissing, n, n.Path+" has no source", "write source: the image to mount")
 	case m.Type == "tmpfs" && m.Source != "":
 		d.refuse(CodeConflict, n, n.Path+": a tmpfs has no source", "remove source")
 	default:
@@ -113,11 +116,24 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	if d.list[before:].HasErrors() {
 		return m, false
 	}
-	if m.Type == "bind" {
+	switch m.Type {
+	case "bind":
 		m.Source = d.path(m.Source)
+	case "image":
+		d.imageMount(n, &m)
 	}
 	d.mountDefaults(&m)
 	return m, true
+}
+
+// imageMount checks what the file says of a mount of an image.
+func (d *decoder) imageMount(n *tree.Node, m *Mount) {
+	if source := n.Get("source"); source != nil {
+		d.image(source)
+	}
+	if ro := n.Get("read_only"); ro != nil && !m.ReadOnly {
+		d.note(ro, ro.Path+": an image is always mounted read-only", "use a volume for what is written to")
+	}
 }
 
 func (d *decoder) mountDefaults(m *Mount) {

@@ -142,6 +142,7 @@ services:
     init: true
     network_mode: service:web
     command: ["sh", "-c", "%[2]s"]
+    volumes: [{type: image, source: busybox, target: /lent, image: {subpath: bin}}]
   alone:
     image: busybox
     init: true
@@ -183,6 +184,7 @@ var crashCases = []crashCase{
 				return err == nil && body == "the page\n"
 			})
 			equal(p.t, "side's view of web's network", p.sh("side", "wget -q -O - 127.0.0.1"), "the page")
+			p.sh("side", "ls /lent/busybox")
 			equal(p.t, "the volumes and the secret of db", p.sh("db", "cat /data/file /cache/file /run/secrets/password"), "kept\nanonymous\nswordfish")
 			p.sh("web", "nslookup backend >/dev/null")
 		},

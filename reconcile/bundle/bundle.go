@@ -125,6 +125,10 @@ func facts(in Input) map[string]string {
 		raw, _ := json.Marshal(in.Anonymous) // a map of strings
 		f[FactAnonymous] = string(raw)
 	}
+	if len(in.Mounted) > 0 {
+		raw, _ := json.Marshal(in.Mounted) // a map of strings
+		f[FactMounted] = string(raw)
+	}
 	if h := Health(in.Spec.HealthCheck, in.Image.Healthcheck); h != nil {
 		raw, _ := json.Marshal(h) // strings and numbers
 		f[FactHealth] = string(raw)

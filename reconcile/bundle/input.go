@@ -33,6 +33,7 @@ type Input struct {
 	Root      []mount.Mount     // of the image: the writable snapshot
 	Mounts    []mount.Mount     // of the volumes, ordered by target
 	Anonymous map[string]string // target → volume
+	Mounted   map[string]string // reference → id, of the images among Mounts
 	Devices   []Device
 	Env       []string            // NAME=VALUE of its devices; they win over those of image and file
 	Groups    []string            // of its devices, besides the file's

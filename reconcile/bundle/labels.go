@@ -32,6 +32,7 @@ const (
 	FactName      = "name"      // shop-web-1
 	FactWant      = "want"      // plan.Encode of what it was made as
 	FactAnonymous = "anonymous" // JSON of target → volume
+	FactMounted   = "mounted"   // JSON of reference → id, of the images that it has mounted
 	FactHealth    = "health"    // JSON of the health check in force, the image's part included
 	FactRemove    = "remove"    // one-off that is removed when it ends
 	FactExposed   = "exposed"   // ports that image and file say it listens on: "443/tcp,8000-8009/tcp"

@@ -45,12 +45,15 @@ func AnonymousName(id, target string) string {
 // Contents finds the bytes of configs and secrets, which a Spec does not hold.
 type Contents func(kind string, f plan.File) ([]byte, error)
 
-// Uses lists everything that is to be mounted besides the root and the platform's own mounts.
+// Uses lists everything that is to be mounted besides the root, images and the platform's own mounts.
 func Uses(s *plan.Spec, anonymous map[string]string, contents Contents) ([]volume.Use, error) {
 	var uses []volume.Use
 	named := map[string]bool{}
 	for _, m := range s.Mounts {
 		named[m.Target] = true
+		if m.Type == "image" {
+			continue // no volume's
+		}
 		u := volume.Use{
 			Kind: volume.Kind(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Propagation: m.Propagation, Recursive: m.Recursive,
 			CreateHostPath: m.CreateHostPath, NoCopy: m.NoCopy, Subpath: m.Subpath, Size: m.Size, Mode: m.Mode, Options: m.Options,

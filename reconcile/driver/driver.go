@@ -5,7 +5,7 @@
 // A worked sequence, one container's life:
 //
 //	Images.Pull → Images.Resolve → Networks.Create → Volumes.Create
-//	Images.Prepare → Volumes.Mounts → Networks.Setup → Containers.Create → Containers.Start
+//	Volumes.Mounts → Images.Prepare (→ Images.View) → Networks.Setup → Containers.Create → Containers.Start
 //	… Containers.Kill → Containers.Wait → Containers.Delete → Networks.Teardown → Images.Remove
 //
 // Every Create, Setup, Delete, Teardown and Remove is idempotent: done twice, or after a crash in
@@ -53,6 +53,9 @@ type Images interface {
 	Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (image.Info, error)
 	// Prepare gives the writable snapshot of container key on image id, making it if it is not there.
 	Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mount, error)
+	// View gives the mount of all that image id has, read-only, for container key, which has a snapshot: target and subpath are for the caller
+	// to set. The snapshot holds the image too. ErrNotFound when the snapshot or the image is not there.
+	View(ctx context.Context, key string, id v1.Hash) (mount.Mount, error)
 	// Remove deletes the snapshot key. Missing = success.
 	Remove(ctx context.Context, key string) error
 	// Snapshots lists the keys that have a snapshot.

@@ -397,12 +397,27 @@ func (b *builder) differences(s *Service, r *replica, encoded string) []Reason {
 	if id, local := b.have.Images[s.Spec.ImageKey()]; local && id != r.have.Image {
 		reasons = append(reasons, Reason{"image id of " + s.Spec.Image, shortDigest(r.have.Image), shortDigest(id)})
 	}
+	reasons = append(reasons, b.otherMounted(s, r.have)...)
 	if len(reasons) == 0 && b.forced(s.Name) {
 		reasons = []Reason{{Path: "asked for by --force-recreate"}}
 		if b.opt.AlwaysDeps && !b.named(s.Name) {
 			reasons = []Reason{{Path: "asked for by --always-recreate-deps"}}
 		}
 	}
+	return reasons
+}
+
+// otherMounted are the images that c has mounted and that are others by now. One that the file has changed is a difference anyway.
+func (b *builder) otherMounted(s *Service, c *ContainerState) []Reason {
+	var reasons []Reason
+	s.Spec.eachMounted(func(ref, at string) {
+		was := c.Mounted[ref]
+		id, local := b.have.Images[ImageKey(ref, s.Spec.Platform)]
+		why := Reason{"image id of " + ref, shortDigest(was), shortDigest(id)}
+		if local && was != "" && id != was && !slices.Contains(reasons, why) {
+			reasons = append(reasons, why)
+		}
+	})
 	return reasons
 }
 
@@ -497,7 +512,7 @@ func (b *builder) checkImages() {
 			}
 		}
 		if d.makes() {
-			check(s.Spec.Image, "image")
+			s.Spec.EachImage(check)
 		}
 		b.eachStepImage(d, check)
 	}

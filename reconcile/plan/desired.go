@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Desired is what one project asks for.
 type Desired struct {
@@ -179,7 +182,7 @@ type Ulimit struct {
 	Hard int64 `json:"hard"`
 }
 
-// Mount is a volume, bind or tmpfs. Source of a volume is its name on the host, "" = anonymous.
+// Mount is a volume, bind, tmpfs or image. Source of a volume is its name on the host, "" = anonymous; of an image, its reference.
 type Mount struct {
 	Type           string            `json:"type"`
 	Source         string            `json:"source,omitzero"`
@@ -194,6 +197,22 @@ type Mount struct {
 	Mode           uint32            `json:"mode,omitzero"`
 	Options        []string          `json:"options,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
+}
+
+// eachMounted calls do for the images that s mounts beside the one that it runs, with their keys in the file.
+func (s *Spec) eachMounted(do func(ref, at string)) {
+	for i, m := range s.Mounts {
+		if m.Type == "image" {
+			do(m.Source, fmt.Sprintf("volumes[%d].source", i))
+		}
+	}
+}
+
+// EachImage calls do for each image that a container of s has in it: the one that it runs, and those that it mounts, with their keys in the
+// file. One may come more than once.
+func (s *Spec) EachImage(do func(ref, at string)) {
+	do(s.Image, "image")
+	s.eachMounted(do)
 }
 
 // File is a config or secret in a container. Its bytes are not part of a Spec, which ends up in a label: Digest stands

@@ -86,7 +86,7 @@ func (b *builder) emitRemove(c *ContainerState, why Reason, keepAnonymous bool) 
 // emitPull pulls what containers of a service are made from, those of its pre_start too.
 func (b *builder) emitPull(d *decision) {
 	if d.makes() {
-		b.pull(d.service, d.service.Spec.Image, "image")
+		d.service.Spec.EachImage(func(ref, at string) { b.pull(d.service, ref, at) })
 	}
 	b.eachStepImage(d, func(ref, at string) { b.pull(d.service, ref, at) })
 }
@@ -253,7 +253,14 @@ func (b *builder) ground(s *Service) (image int, rest []int) {
 	for _, ref := range StepImages(s.Spec.PreStart) {
 		rest = append(rest, b.pulls[ImageKey(ref, s.Spec.Platform)])
 	}
+	rest = append(rest, b.mountedPulls(s)...)
 	return b.pulls[s.Spec.ImageKey()], rest
+}
+
+// mountedPulls are the steps that pull what s mounts.
+func (b *builder) mountedPulls(s *Service) (steps []int) {
+	s.Spec.eachMounted(func(ref, _ string) { steps = append(steps, b.pulls[ImageKey(ref, s.Spec.Platform)]) })
+	return steps
 }
 
 // emitStops stops what must stop, dependents before what they depend on.
@@ -288,7 +295,7 @@ func (b *builder) emitStops(d *decision) {
 		}
 		if r.action == Replace {
 			r.remove = b.step(DeleteContainer{Service: d.service.Name, Replica: r.number, Name: r.have.Name, ContainerID: r.have.ID, KeepAnonymous: !b.opt.RenewAnon, Volumes: b.opt.RenewAnon},
-				id, why, []int{r.stop, image}, nil)
+				id, why, append([]int{r.stop, image}, b.mountedPulls(d.service)...), nil)
 		}
 	}
 	for i := range d.surplus {

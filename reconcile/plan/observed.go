@@ -43,8 +43,9 @@ type ContainerState struct {
 	Replica   int
 	Name      string // shop-web-1
 	OneOff    bool
-	Encoded   string // Spec as it was made
-	Image     string // image id it was made from
+	Encoded   string            // Spec as it was made
+	Image     string            // image id it was made from
+	Mounted   map[string]string // reference → image id, of the images that it has mounted
 	Status    Status
 	ExitCode  int    // when exited
 	Lost      string // exited: why that was not its own doing, "" = it was. It was killed, or could not be started

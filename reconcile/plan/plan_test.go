@@ -60,6 +60,39 @@ create container shop-web-1
 #6 [#1 #4 #5] start container shop-web-1  (container:web/1: it does not exist)
 `},
 		{"nothing to do", func() (*Desired, *Observed, Options) { return pair(), made(pair()), Options{} }, ""},
+		{"an image that is mounted and not here", func() (*Desired, *Observed, Options) {
+			d := want(svc("web", nil))
+			d.Services["web"].Spec.Mounts = []Mount{{Type: "image", Source: "data:1", Target: "/data"}}
+			return d, &Observed{Images: map[string]string{"app:1": "sha256:a"}}, Options{}
+		}, `
+pull image data:1
+    it is not on this host
+create network shop_default
+    it does not exist
+create container shop-web-1
+    it does not exist
+--
+#1 pull image data:1  (image:data:1: it is not on this host)
+#2 create network shop_default  (network:shop_default: it does not exist)
+#3 [#1 #2] create container shop-web-1  (container:web/1: it does not exist)
+#4 [#1 #2 #3] start container shop-web-1  (container:web/1: it does not exist)
+`},
+		{"an image that is mounted is another by now", func() (*Desired, *Observed, Options) {
+			d := want(svc("web", nil))
+			d.Services["web"].Spec.Mounts = []Mount{{Type: "image", Source: "data:1", Target: "/data"}}
+			h := made(d)
+			h.Containers[0].Mounted = map[string]string{"data:1": "sha256:1234567890abcdef"}
+			h.Images["data:1"] = "sha256:fedcba0987654321"
+			return d, h, Options{}
+		}, `
+recreate container shop-web-1
+    image id of data:1: 1234567890ab -> fedcba098765
+--
+#1 stop container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#2 [#1] delete container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#3 [#2] create container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#4 [#1 #3] start container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+`},
 		{"a field, and a dependent with restart", func() (*Desired, *Observed, Options) {
 			d := pair()
 			d.Services["db"].Spec.Environment = map[string]string{"LEVEL": "debug"}

@@ -100,7 +100,7 @@ func (b *builder) fits(s *Service, c *ContainerState, encoded string) bool {
 		return false
 	}
 	id, local := b.have.Images[s.Spec.ImageKey()]
-	return !local || id == c.Image
+	return (!local || id == c.Image) && len(b.otherMounted(s, c)) == 0
 }
 
 // rolls says whether containers of s are replaced by its update_config, and not all at once.

@@ -26,6 +26,11 @@ func (c *container) attach(s *source) error {
 		return c.attachFile(s)
 	case s.Type == "cgroup" || s.Type == "cgroup2":
 		return c.attachCgroup(s)
+	case s.view():
+		if err := c.narrow(s); err != nil {
+			return err
+		}
+		return c.attachBind(s)
 	case s.bind:
 		return c.attachBind(s)
 	}
@@ -160,6 +165,32 @@ func put(stage string, tree, target int, path string) error {
 		}
 	}
 	return err
+}
+
+// narrow makes the mount of s, an image, one of its subpath. Links of the image lead nowhere but to the image, as openSubpath says.
+func (c *container) narrow(s *source) error {
+	if s.Subpath != "" {
+		fd, err := openSubpath(s.tree, s.Subpath)
+		if err != nil {
+			return explain(fault(s.stage, "openat2", s.Subpath, err), "it is the subpath of the image at "+s.Target+", and must exist in the image")
+		}
+		defer unix.Close(fd)
+		tree, err := cloneOf(fd)
+		if err == unix.EINVAL {
+			tree, err = c.cloneBelow(s.tree, fd)
+		}
+		if err != nil {
+			return fault(s.stage, "open_tree", s.Subpath, err)
+		}
+		unix.Close(s.tree)
+		s.tree = tree
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(s.tree, &st); err != nil {
+		return fault(s.stage, "fstat", s.Target, err)
+	}
+	s.dir = st.Mode&unix.S_IFMT == unix.S_IFDIR
+	return nil
 }
 
 func (c *container) attachBind(s *source) error {

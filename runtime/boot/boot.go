@@ -120,6 +120,10 @@ func start(b *proto.Bootstrap) error {
 	if err != nil {
 		return err
 	}
+	// After all binds: it may make the host's mounts private here.
+	if err := openViews(volumes, c.RunDir); err != nil {
+		return err
+	}
 	if err := c.enterRoot(); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (c *container) openRoot(m *mount.Mount) (int, error) {
 	}
 	switch {
 	case m.Type == "overlay":
-		return openOverlay(m, &o, c.RunDir)
+		return openOverlay("root", m, &o, c.RunDir)
 	case m.Type == "bind" || o.bind:
 		s := source{Mount: *m, options: o, stage: "root", tree: -1}
 		s.recursive = true
@@ -61,18 +61,18 @@ func (c *container) openRoot(m *mount.Mount) (int, error) {
 	return -1, refuse("root", m.Source, "a root of type \""+m.Type+"\" is not supported: overlay or bind")
 }
 
-// openOverlay mounts an overlay and returns it detached. stage is a directory that it may mount on for a moment.
-func openOverlay(m *mount.Mount, o *options, stage string) (int, error) {
-	tree, err := overlayByLayer(m, o)
+// openOverlay mounts an overlay and returns it detached. dir is a directory that it may mount on for a moment.
+func openOverlay(stage string, m *mount.Mount, o *options, dir string) (int, error) {
+	tree, err := overlayByLayer(stage, m, o)
 	if isErrno(err, unix.EINVAL) && !takesLayers() {
-		return overlayByString(m, o, stage)
+		return overlayByString(stage, m, o, dir)
 	}
 	return tree, err
 }
 
 // overlayByLayer gives the layers one a call, since Linux 6.7: neither a page nor 255 bytes bound their number.
-func overlayByLayer(m *mount.Mount, o *options) (int, error) {
-	fs, err := openFilesystem("root", "overlay")
+func overlayByLayer(stage string, m *mount.Mount, o *options) (int, error) {
+	fs, err := openFilesystem(stage, "overlay")
 	if err != nil {
 		return -1, err
 	}
@@ -126,7 +126,7 @@ func shortPath(path string) string {
 
 // overlayByString is for kernels before 6.7: the layers in one string that may not exceed a page, so they are
 // given by short names, /proc/self/fd/N: some 200 layers fit, and an image has at most 127.
-func overlayByString(m *mount.Mount, o *options, stage string) (int, error) {
+func overlayByString(stage string, m *mount.Mount, o *options, dir string) (int, error) {
 	var fds []int
 	defer func() {
 		for _, fd := range fds {
@@ -137,7 +137,7 @@ func overlayByString(m *mount.Mount, o *options, stage string) (int, error) {
 	name := func(path string) string {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil && opening == nil {
-			opening = fault("root", "open", path, err)
+			opening = fault(stage, "open", path, err)
 		}
 		fds = append(fds, fd)
 		return procPath(fd)
@@ -157,19 +157,19 @@ func overlayByString(m *mount.Mount, o *options, stage string) (int, error) {
 	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
 		flags |= unix.MS_RDONLY
 	}
-	// The stage must not show on the host. An overlay of ours takes nothing from the propagation of what it stands on.
+	// The mount must not show on the host. An overlay of ours takes nothing from the propagation of what it stands on.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return -1, fault("root", "mount", "/", err)
+		return -1, fault(stage, "mount", "/", err)
 	}
-	if err := unix.Mount("overlay", stage, "overlay", flags, strings.Join(data, ",")); err != nil {
-		return -1, fault("root", "mount", "overlay", err)
+	if err := unix.Mount("overlay", dir, "overlay", flags, strings.Join(data, ",")); err != nil {
+		return -1, fault(stage, "mount", "overlay", err)
 	}
-	tree, err := unix.OpenTree(unix.AT_FDCWD, stage, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
-		return -1, fault("root", "open_tree", stage, err)
+		return -1, fault(stage, "open_tree", dir, err)
 	}
-	if err := unix.Unmount(stage, unix.MNT_DETACH); err != nil {
-		return -1, fault("root", "umount2", stage, err)
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		return -1, fault(stage, "umount2", dir, err)
 	}
 	return tree, nil
 }

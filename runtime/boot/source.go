@@ -15,8 +15,8 @@ type source struct {
 	mount.Mount
 	options
 	stage string // of failures: "mount" for what the platform mounts, "volume" for the user's
-	tree  int    // bind: the detached mount; else -1
-	dir   bool   // bind: it is a directory
+	tree  int    // bind and view: the detached mount; else -1
+	dir   bool   // bind and view: it is a directory
 }
 
 // systemMounts are the spec's, in our words.
@@ -55,6 +55,24 @@ func openSources(stage string, mounts []mount.Mount) ([]source, error) {
 	}
 	return sources, nil
 }
+
+// openViews mounts the images among volumes, detached. dir is as openOverlay's.
+func openViews(volumes []source, dir string) error {
+	for i := range volumes {
+		s := &volumes[i]
+		if !s.view() {
+			continue
+		}
+		var err error
+		if s.tree, err = openOverlay(s.stage, &s.Mount, &s.options, dir); err != nil {
+			return explain(err, "it is the image mounted at "+s.Target)
+		}
+	}
+	return nil
+}
+
+// view says whether s is an image that is mounted besides the root.
+func (s *source) view() bool { return s.Type == "overlay" && len(s.Lower) > 0 }
 
 func (s *source) open() error {
 	if len(s.data) > 0 {

@@ -12,8 +12,8 @@ type Mount struct {
 	Target  string   `json:"target"`           // absolute path in the container; "/" for the root
 	Options []string `json:"options,omitempty"`
 
-	// Subpath, for bind: mount only this path below Source, resolved with
-	// openat2(RESOLVE_IN_ROOT) at mount time. It must exist.
+	// Subpath, for bind and overlay: mount only this path below Source, or of what the layers show,
+	// resolved with openat2(RESOLVE_IN_ROOT) at mount time. It must exist.
 	Subpath string `json:"subpath,omitempty"`
 
 	// CopyUp, for bind of a directory: if Source holds nothing at mount time, what the

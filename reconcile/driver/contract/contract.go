@@ -305,6 +305,15 @@ func images(b *bench) {
 	if fmt.Sprint(one) != fmt.Sprint(again) || len(one) == 0 {
 		b.Errorf("Prepare gives %v, then %v", one, again)
 	}
+	view, err := b.Images.View(ctx, "one", info.ID)
+	b.must(err)
+	viewed, err := b.Images.View(ctx, "one", info.ID)
+	b.must(err)
+	if fmt.Sprint(view) != fmt.Sprint(viewed) || view.Target != "/" {
+		b.Errorf("View gives %v, then %v", view, viewed)
+	}
+	_, err = b.Images.View(ctx, "nobody", info.ID)
+	b.is("View for no snapshot", err, errdefs.ErrNotFound)
 	b.is("Delete of an image in use", b.Images.Delete(ctx, b.host.Image()), errdefs.ErrConflict)
 	b.is("Delete of nobody", b.Images.Delete(ctx, "nobody:1"), errdefs.ErrNotFound)
 	b.reopen()

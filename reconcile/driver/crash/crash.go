@@ -48,6 +48,10 @@ func (d images) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	return around("images.prepare", func() ([]mount.Mount, error) { return d.Images.Prepare(ctx, key, id) })
 }
 
+func (d images) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, error) {
+	return around("images.view", func() (mount.Mount, error) { return d.Images.View(ctx, key, id) })
+}
+
 func (d images) Remove(ctx context.Context, key string) error {
 	return aroundErr("images.remove", func() error { return d.Images.Remove(ctx, key) })
 }

@@ -38,6 +38,7 @@ type Host struct {
 	mu         sync.Mutex
 	images     map[string]image.Info
 	snapshots  map[string]v1.Hash
+	views      map[string][]v1.Hash // by snapshot
 	networks   map[string]network.State
 	sandboxes  map[string]network.Sandbox
 	volumes    map[string]volume.State
@@ -81,7 +82,7 @@ type container struct {
 func New() *Host {
 	return &Host{
 		Registry: map[string]image.Info{}, Taken: map[string]string{},
-		images: map[string]image.Info{}, snapshots: map[string]v1.Hash{}, networks: map[string]network.State{}, sandboxes: map[string]network.Sandbox{},
+		images: map[string]image.Info{}, snapshots: map[string]v1.Hash{}, views: map[string][]v1.Hash{}, networks: map[string]network.State{}, sandboxes: map[string]network.Sandbox{},
 		volumes: map[string]volume.State{}, containers: map[string]*container{}, subs: map[chan runtime.Event]bool{}, nextPort: 32768,
 	}
 }

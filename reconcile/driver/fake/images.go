@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -74,9 +75,27 @@ func (i *images) Prepare(ctx context.Context, key string, id v1.Hash) (mounts []
 	return mounts, err
 }
 
+func (i *images) View(ctx context.Context, key string, id v1.Hash) (m mount.Mount, err error) {
+	err = i.host().do(ctx, "Images.View", func() error {
+		if _, ok := i.snapshots[key]; !ok {
+			return notFound("there is no snapshot %s", key)
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(i.images)), func(info image.Info) bool { return info.ID == id }) {
+			return notFound("there is no image %s", id)
+		}
+		if !slices.Contains(i.views[key], id) {
+			i.views[key] = append(i.views[key], id)
+		}
+		m = mount.Mount{Type: "overlay", Target: "/", Lower: []string{"/fake/" + id.Hex}}
+		return nil
+	})
+	return m, err
+}
+
 func (i *images) Remove(ctx context.Context, key string) error {
 	return i.host().do(ctx, "Images.Remove", func() error {
 		delete(i.snapshots, key)
+		delete(i.views, key)
 		return nil
 	})
 }
