@@ -21,9 +21,9 @@ func (d *Driver) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var gone []*bridged
+	var gone []*network
 	for _, rec := range networks {
-		n, err := newBridged(rec)
+		n, err := newNetwork(rec)
 		if err != nil { // not a record that we wrote; its link is swept below
 			if err := d.records.dropNetwork(rec.Config.ID); err != nil {
 				return err
@@ -107,8 +107,8 @@ func (d *Driver) adoptSandbox(rec sandboxRecord) {
 func (d *Driver) adoptFirewall(forwards []nft.Forward) error {
 	var networks []nft.Network
 	for _, n := range d.networks {
-		if !n.rec.Deleting {
-			networks = append(networks, n.rec.firewall())
+		if wall, ok := d.medium(n.rec).firewall(n.rec); ok && !n.rec.Deleting {
+			networks = append(networks, wall)
 		}
 	}
 	if len(networks) == 0 {

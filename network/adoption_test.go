@@ -74,22 +74,22 @@ func TestAdoption(t *testing.T) {
 func TestIntentOnly(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
-	rec := networkRecord{Config: Config{ID: "m", IPv4: true}, Bridge: bridgeName(h.instance, 7), Pools: []Pool{
+	rec := networkRecord{Config: Config{ID: "m", IPv4: true}, Link: bridgeName(h.instance, 7), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.77.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1")}}}
 	if err := h.records.putNetwork(rec); err != nil {
 		t.Fatal(err)
 	}
-	half := networkRecord{Config: Config{ID: "half", IPv4: true}, Bridge: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
+	half := networkRecord{Config: Config{ID: "half", IPv4: true}, Link: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.78.0.0/24"), Gateway: netip.MustParseAddr("10.78.0.1")}}}
 	if err := h.records.putNetwork(half); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.ensureBridge(half); err != nil {
+	if err := (onBridge{h.Driver}).ensure(half); err != nil {
 		t.Fatal(err)
 	}
-	stray := networkRecord{Config: Config{ID: "stray", IPv4: true}, Bridge: bridgeName(h.instance, 9), Pools: []Pool{
+	stray := networkRecord{Config: Config{ID: "stray", IPv4: true}, Link: bridgeName(h.instance, 9), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.79.0.0/24"), Gateway: netip.MustParseAddr("10.79.0.1")}}}
-	if err := h.ensureBridge(stray); err != nil { // its record was lost
+	if err := (onBridge{h.Driver}).ensure(stray); err != nil { // its record was lost
 		t.Fatal(err)
 	}
 	if err := h.records.putSandbox(sandboxRecord{Config: SandboxConfig{ContainerID: "c"}, Endpoints: []Endpoint{{
@@ -105,10 +105,10 @@ func TestIntentOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	nets, err := h.List(t.Context())
-	if err != nil || len(nets) != 2 || nets[0].Config.ID != "m" || nets[0].Healthy || nets[0].Bridge != "" {
+	if err != nil || len(nets) != 2 || nets[0].Config.ID != "m" || nets[0].Healthy || nets[0].Link != "" {
 		t.Errorf("%+v, %v", nets, err)
 	}
-	for _, name := range []string{half.Bridge, stray.Bridge} {
+	for _, name := range []string{half.Link, stray.Link} {
 		if _, err := netlink.LinkByName(name); err == nil {
 			t.Errorf("%s is still there", name)
 		}
@@ -126,7 +126,7 @@ func TestRecordsOfAnotherBootAreDropped(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
 	h.records.epoch = "another"
-	if err := h.records.putNetwork(networkRecord{Config: Config{ID: "old", IPv4: true}, Bridge: "sbx", Pools: pool("10.77.0.0/24")}); err != nil {
+	if err := h.records.putNetwork(networkRecord{Config: Config{ID: "old", IPv4: true}, Link: "sbx", Pools: pool("10.77.0.0/24")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(h.records.networks+"/garbage.json", []byte("{"), 0o600); err != nil {

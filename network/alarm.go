@@ -344,7 +344,7 @@ func (d *Driver) knowsLink(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.networks {
-		if n.rec.Bridge == name {
+		if n.rec.Link == name {
 			return true
 		}
 	}

@@ -1,18 +1,37 @@
 package network
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/nft"
 )
+
+// onBridge is the medium of driver bridge: a bridge of the host, which is the gateway, and for each container a veth pair with
+// one end on it. What passes it goes by the firewall.
+type onBridge struct{ d *Driver }
+
+// checkEndpoint: a veth takes all that an endpoint can say.
+func (onBridge) checkEndpoint(Config, EndpointConfig) error { return nil }
+
+func (onBridge) wantsGateway(Config) bool { return true }
+func (onBridge) outward(c Config) bool    { return !c.Internal }
+func (onBridge) publishes(c Config) bool  { return !c.Internal }
+func (onBridge) onHost() bool             { return true }
+
+// available: bridges need nothing that the host could lack; what they clash with, allocate finds.
+func (onBridge) available(Config) error { return nil }
 
 // bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
 func bridgeName(instance string, n int) string { return fmt.Sprintf("%s%d", bridgePrefix(instance), n) }
@@ -23,47 +42,112 @@ func bridgePrefix(instance string) string { return "sb" + instance + "-" }
 // vethName is the host's end of the n-th endpoint.
 func vethName(instance string, n uint64) string { return fmt.Sprintf("sv%s%x", instance, n) }
 
-// ensureBridge makes the bridge of rec what it shall be, whatever is there of it.
-func (d *Driver) ensureBridge(rec networkRecord) error {
+// claim names the bridge.
+func (b onBridge) claim(r *networkRecord) error {
+	r.Link = b.free(r.Config)
+	for _, o := range b.d.networks {
+		if o.rec.Link == r.Link {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("bridge %s belongs to network %q", r.Link, o.rec.Config.ID))
+		}
+	}
+	return nil
+}
+
+// free is the name that c asks for, or the first that no network has.
+func (b onBridge) free(c Config) string {
+	if name := c.DriverOpts[optBridge]; name != "" {
+		return name
+	}
+	return b.d.freeLink(func(i int) string { return bridgeName(b.d.instance, i) })
+}
+
+// freeLink is the first name that no network's link has. Precondition: d.mu is held.
+func (d *Driver) freeLink(name func(i int) string) string {
+	used := map[string]bool{}
+	for _, n := range d.networks {
+		used[n.rec.Link] = true
+	}
+	for i := 0; ; i++ {
+		if n := name(i); !used[n] {
+			return n
+		}
+	}
+}
+
+func (onBridge) firewall(r networkRecord) (nft.Network, bool) {
+	masquerade, err := strconv.ParseBool(r.Config.DriverOpts[optMasquerade])
+	return nft.Network{Bridge: r.Link, Internal: r.Config.Internal, Masquerade: masquerade || err != nil}, true
+}
+
+// raise makes the firewall first: no packet crosses a bridge that it does not know.
+func (b onBridge) raise(ctx context.Context, r networkRecord) error {
+	wall, _ := b.firewall(r)
+	if err := b.d.fw.AddNetwork(wall); err != nil {
+		return err
+	}
+	if err := b.d.fw.Admit(); err != nil {
+		return err
+	}
+	failpoint.Hit("network.create.firewall")
+	if err := b.ensure(r); err != nil {
+		return err
+	}
+	failpoint.Hit("network.create.bridge")
+	for _, p := range r.Pools {
+		awaitLocal(ctx, b.d.link, p.Gateway)
+	}
+	if r.Config.Internal {
+		return nil
+	}
+	return b.d.enableForwarding(families(r.Pools))
+}
+
+// lower takes the network out of the firewall.
+func (b onBridge) lower(r networkRecord) error { return b.d.fw.DelNetwork(r.Link) }
+
+// ensure makes the bridge of rec what it shall be, whatever is there of it.
+func (b onBridge) ensure(rec networkRecord) error {
+	d := b.d
 	v4, v6 := families(rec.Pools)
-	link, err := d.link.LinkByName(rec.Bridge)
+	link, err := d.link.LinkByName(rec.Link)
 	switch {
 	case isNotFound(err):
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = rec.Bridge
+		attrs.Name = rec.Link
 		attrs.MTU = mtu(rec.Config)
 		// A fixed address: a bridge without one takes over the lowest of its ports', and changes when they do,
 		// which every container would have to learn.
 		attrs.HardwareAddr = hardwareAddr(rec.Pools[0].Gateway)
 		bridge := &netlink.Bridge{LinkAttrs: attrs}
 		if err := d.link.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("cannot make bridge %s: %w", rec.Bridge, err)
+			return fmt.Errorf("cannot make bridge %s: %w", rec.Link, err)
 		}
-		if link, err = d.link.LinkByName(rec.Bridge); err != nil {
-			return fmt.Errorf("cannot find bridge %s: %w", rec.Bridge, err)
+		if link, err = d.link.LinkByName(rec.Link); err != nil {
+			return fmt.Errorf("cannot find bridge %s: %w", rec.Link, err)
 		}
 	case err != nil:
-		return fmt.Errorf("cannot look for bridge %s: %w", rec.Bridge, err)
+		return fmt.Errorf("cannot look for bridge %s: %w", rec.Link, err)
 	case link.Type() != "bridge":
-		return fmt.Errorf("cannot make bridge %s: a %s of that name exists; remove it (ip link del %s)", rec.Bridge, link.Type(), rec.Bridge)
+		return fmt.Errorf("cannot make bridge %s: a %s of that name exists; remove it (ip link del %s)", rec.Link, link.Type(), rec.Link)
 	}
 	failpoint.Hit("network.bridge.created")
-	if err := bridgeSysctls(rec.Bridge, v4, v6); err != nil {
+	if err := bridgeSysctls(rec.Link, v4, v6); err != nil {
 		return err
 	}
 	for _, p := range rec.Pools {
 		if err := d.link.AddrReplace(link, address(netip.PrefixFrom(p.Gateway, p.Subnet.Bits()))); err != nil {
-			return fmt.Errorf("cannot give %s to bridge %s: %w", p.Gateway, rec.Bridge, err)
+			return fmt.Errorf("cannot give %s to bridge %s: %w", p.Gateway, rec.Link, err)
 		}
 	}
 	if err := d.link.LinkSetUp(link); err != nil {
-		return fmt.Errorf("cannot bring up bridge %s: %w", rec.Bridge, err)
+		return fmt.Errorf("cannot bring up bridge %s: %w", rec.Link, err)
 	}
-	return d.connect(rec, link.Attrs().Index)
+	return b.connect(rec, link.Attrs().Index)
 }
 
 // connect makes the routes to rec's subnets again.
-func (d *Driver) connect(rec networkRecord, index int) error {
+func (b onBridge) connect(rec networkRecord, index int) error {
+	d := b.d
 	have, err := connected(d.link)
 	if err != nil {
 		return err
@@ -73,39 +157,10 @@ func (d *Driver) connect(rec networkRecord, index int) error {
 			continue
 		}
 		if err := connectSubnet(d.link, index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
-			return fmt.Errorf("cannot route %s by bridge %s: %w", p.Subnet, rec.Bridge, err)
+			return fmt.Errorf("cannot route %s by bridge %s: %w", p.Subnet, rec.Link, err)
 		}
 	}
 	return nil
-}
-
-// connectSubnet makes the route to the subnet of an address that the kernel makes by itself, with the address, but not twice.
-func connectSubnet(h *netlink.Handle, index int, own netip.Prefix) error {
-	r := &netlink.Route{LinkIndex: index, Protocol: unix.RTPROT_KERNEL, Dst: address(own.Masked()).IPNet}
-	if own.Addr().Is4() {
-		r.Scope, r.Src = netlink.SCOPE_LINK, own.Addr().AsSlice()
-	}
-	return h.RouteReplace(r)
-}
-
-// connected are the subnets that the main table of h's namespace reaches directly, by the index of the link.
-func connected(h *netlink.Handle) (map[int][]netip.Prefix, error) {
-	routes, err := dump(func() ([]netlink.Route, error) { return h.RouteList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		return nil, fmt.Errorf("cannot list routes: %w", err)
-	}
-	return direct(routes), nil
-}
-
-// direct are the destinations of routes without a gateway, by link.
-func direct(routes []netlink.Route) map[int][]netip.Prefix {
-	by := map[int][]netip.Prefix{}
-	for _, r := range routes {
-		if p, ok := toPrefix(r.Dst); ok && r.Gw == nil && r.Type == unix.RTN_UNICAST {
-			by[r.LinkIndex] = append(by[r.LinkIndex], p)
-		}
-	}
-	return by
 }
 
 // bridgeSysctls sets what bridgeSettings says.
@@ -143,10 +198,9 @@ func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl) {
 	)
 }
 
-// settings are those of the host that r needs.
-func (r networkRecord) settings() []sysctl {
+func (onBridge) settings(r networkRecord) []sysctl {
 	v4, v6 := families(r.Pools)
-	all := bridgeSettings(r.Bridge, v4, v6)
+	all := bridgeSettings(r.Link, v4, v6)
 	if r.Config.Internal {
 		return all
 	}
@@ -159,33 +213,9 @@ func (r networkRecord) settings() []sysctl {
 	return all
 }
 
-func families(pools []Pool) (v4, v6 bool) {
-	for _, p := range pools {
-		v4, v6 = v4 || p.Subnet.Addr().Is4(), v6 || p.Subnet.Addr().Is6()
-	}
-	return v4, v6
-}
-
-// address is p for netlink. No duplicate address detection: all addresses of the link are given out by us, and
-// it would keep an address from being used for a second.
-func address(p netip.Prefix) *netlink.Addr {
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
-	if p.Addr().Is6() {
-		a.Flags = unix.IFA_F_NODAD
-	}
-	return a
-}
-
-// hardwareAddr derives a MAC from an address, so that whoever gets the address later has the same and no neighbour
-// cache is wrong: 02 marks it as locally administered (IEEE 802 section 8.4).
-func hardwareAddr(a netip.Addr) net.HardwareAddr {
-	b := a.AsSlice()
-	return append(net.HardwareAddr{0x02, 0x42}, b[len(b)-4:]...)
-}
-
-// removeBridge deletes the link. Its removal waits for the kernel's readers, some tens of milliseconds.
-func (d *Driver) removeBridge(name string) error {
-	link, err := d.link.LinkByName(name)
+// remove deletes the link. Its removal waits for the kernel's readers, some tens of milliseconds.
+func (b onBridge) remove(n *network) error {
+	link, err := b.d.link.LinkByName(n.rec.Link)
 	if isNotFound(err) {
 		return nil
 	}
@@ -194,64 +224,41 @@ func (d *Driver) removeBridge(name string) error {
 		err = netlink.LinkDel(link)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("cannot remove bridge %s: %w", name, err)
+		return fmt.Errorf("cannot remove bridge %s: %w", n.rec.Link, err)
 	}
 	return nil
 }
 
-func isNotFound(err error) bool {
-	var nf netlink.LinkNotFoundError
-	return errors.As(err, &nf)
-}
-
-// hostPrefixes are the subnets that the host itself or its routes use, but for those of the links that skip names.
-func (d *Driver) hostPrefixes(skip func(link string) bool) (addrs, routes []netip.Prefix, err error) {
-	links, err := dump(d.link.LinkList)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot list the host's links: %w", err)
+func (b onBridge) problem(r networkRecord, v sight) string {
+	l, ok := v.links[r.Link]
+	switch {
+	case !ok:
+		return "link " + r.Link + " is gone"
+	case !l.up:
+		return "link " + r.Link + " is down"
 	}
-	ours := map[int]bool{}
-	for _, l := range links {
-		ours[l.Attrs().Index] = skip(l.Attrs().Name)
-	}
-	list, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot list the host's addresses: %w", err)
-	}
-	for _, a := range list {
-		if p, ok := toPrefix(a.IPNet); ok && !ours[a.LinkIndex] && !p.Addr().IsLinkLocalUnicast() {
-			addrs = append(addrs, p)
+	for _, p := range r.Pools {
+		if !slices.Contains(l.addrs, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())) {
+			return fmt.Sprintf("link %s has lost the address %s", r.Link, p.Gateway)
+		}
+		if !slices.Contains(v.routes[l.index], p.Subnet.Masked()) {
+			return fmt.Sprintf("the host has no route to %s by link %s", p.Subnet.Masked(), r.Link)
 		}
 	}
-	all, err := dump(func() ([]netlink.Route, error) {
-		return d.link.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot list the host's routes: %w", err)
+	if wall, _ := b.firewall(r); !v.fw.HasNetwork(wall) {
+		return "the firewall does not know " + r.Link
 	}
-	for _, r := range all {
-		// Default routes, and the halves of one by which VPNs override it, say nothing of who uses an address.
-		if p, ok := toPrefix(r.Dst); ok && p.Bits() > 4 && !ours[r.LinkIndex] && !p.Addr().IsMulticast() {
-			routes = append(routes, p)
+	if v.fw.Problem != "" {
+		return v.fw.Problem
+	}
+	if v.fw.Blocked != "" {
+		return "another firewall drops what goes through " + r.Link + ": chain " + v.fw.Blocked
+	}
+	for _, s := range b.settings(r) {
+		got, ok := v.sysctls[s.name]
+		if ok && got != s.value || !ok && !s.optional {
+			return fmt.Sprintf("sysctl %s is %s, set was %s", strings.ReplaceAll(s.name, "/", "."), cmp.Or(got, "gone"), s.value)
 		}
 	}
-	return addrs, routes, nil
-}
-
-func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	a, ok := netip.AddrFromSlice(n.IP)
-	ones, _ := n.Mask.Size()
-	if !ok {
-		return netip.Prefix{}, false
-	}
-	a = a.Unmap()
-	return netip.PrefixFrom(a, ones).Masked(), ones <= a.BitLen()
-}
-
-// isOurs says whether a link carries this instance's name.
-func (d *Driver) isOurs(link string) bool {
-	return strings.HasPrefix(link, "sb"+d.instance) || strings.HasPrefix(link, "sv"+d.instance)
+	return ""
 }

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"net/netip"
 
 	"github.com/stackrun/stack/network/ipam"
@@ -12,26 +13,45 @@ func Check(c Config) error {
 		return err
 	}
 	for _, p := range c.Pools {
-		if _, err := p.pool(); err != nil {
+		if _, err := c.withGateway(p).pool(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// CheckAddress says why no container could have a on a network with pool p: it is the gateway's, say. Pure.
-func CheckAddress(p Pool, a netip.Addr) error {
-	pool, err := p.pool()
+// CheckEndpoint says why no container could be on c as ep says. Pure.
+func CheckEndpoint(c Config, ep EndpointConfig) error {
+	if m := mediumOf(nil, c.Driver); m != nil {
+		return m.checkEndpoint(c, ep)
+	}
+	return nil // which Check tells
+}
+
+// Publishes says whether the host's ports lead to containers by c, Outward whether these reach the world by it. Pure.
+func Publishes(c Config) bool {
+	m := mediumOf(nil, c.Driver)
+	return m != nil && m.publishes(c)
+}
+
+func Outward(c Config) bool {
+	m := mediumOf(nil, c.Driver)
+	return m != nil && m.outward(c)
+}
+
+// CheckAddress says why no container could have a on network c by its pool p: it is the gateway's, say. Pure.
+func CheckAddress(c Config, p Pool, a netip.Addr) error {
+	pool, err := c.withGateway(p).pool()
 	if err != nil {
 		return err
 	}
 	return pool.Take(a, "the container")
 }
 
-// Room is how many IPv4 addresses pools give out. Not bounded: there is no IPv4 pool, or more than anybody has containers.
-func Room(pools []Pool) (n int, bounded bool) {
-	for _, p := range pools {
-		pool, err := p.pool()
+// Room is how many IPv4 addresses the pools of c give out. Not bounded: there is no IPv4 pool, or more than anybody has containers.
+func Room(c Config) (n int, bounded bool) {
+	for _, p := range c.Pools {
+		pool, err := c.withGateway(p).pool()
 		if err != nil || !pool.Range.Addr().Is4() {
 			continue
 		}
@@ -45,6 +65,28 @@ func Room(pools []Pool) (n int, bounded bool) {
 	return n, bounded
 }
 
+// withGateway is p with the gateway that it has on c if the file names none.
+func (c Config) withGateway(p Pool) Pool {
+	if m := mediumOf(nil, c.Driver); !p.Gateway.IsValid() && p.Subnet.IsValid() && (m == nil || m.wantsGateway(c)) {
+		p.Gateway = p.Subnet.Masked().Addr().Next()
+	}
+	return p
+}
+
 func (p Pool) pool() (*ipam.Pool, error) {
 	return ipam.NewPool(p.Subnet, p.Range, p.Gateway, p.Aux)
+}
+
+// CheckNetwork says why Create would fail for c on this host, where that is not another network: a parent that is not there, a kind of link that the
+// kernel does not have. Nothing changes.
+func (d *Driver) CheckNetwork(ctx context.Context, c Config) error {
+	if err := check(c); err != nil {
+		return err
+	}
+	return mediumOf(d, c.Driver).available(c)
+}
+
+// Sole says whether c has room for one container only. Pure.
+func Sole(c Config) bool {
+	return c.Driver == driverMacvlan && c.DriverOpts[optMacvlanMode] == passthru
 }

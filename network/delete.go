@@ -11,8 +11,8 @@ import (
 )
 
 // deletingKey is where a network stays in d.networks while only its link is left, so that its bridge's name
-// and subnet are not given out; no user's name contains a NUL.
-func deletingKey(rec networkRecord) string { return "\x00" + rec.Bridge }
+// and subnet are not given out; no user's name contains a NUL. Networks can have one parent.
+func deletingKey(rec networkRecord) string { return "\x00" + rec.Config.ID + "\x00" + rec.Link }
 
 // Delete removes the network id. ErrConflict while containers are on it. Not there = success. The link itself goes in the
 // background, for that takes the kernel some tens of milliseconds; Settle waits for it.
@@ -43,7 +43,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
 	failpoint.Hit("network.delete.recorded")
-	if err := d.lower(rec); err != nil {
+	if err := d.medium(rec).lower(rec); err != nil {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
 	failpoint.Hit("network.delete.firewall")
@@ -58,9 +58,9 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 }
 
 // finishDelete removes the link of a network that is gone for the user.
-func (d *Driver) finishDelete(n *bridged) {
+func (d *Driver) finishDelete(n *network) {
 	defer d.objects.lock("network " + n.rec.Config.ID)()
-	if d.removeBridge(n.rec.Bridge) != nil {
+	if d.medium(n.rec).remove(n) != nil {
 		return // recorded: the next daemon tries again
 	}
 	failpoint.Hit("network.delete.bridge")
@@ -73,9 +73,6 @@ func (d *Driver) finishDelete(n *bridged) {
 	}
 }
 
-// lower takes the network out of the firewall.
-func (d *Driver) lower(rec networkRecord) error { return d.fw.DelNetwork(rec.Bridge) }
-
 // lastOut puts the host's settings back when no network needs them any more, another instance's included; what was changed
 // then stays recorded for this instance's next last network.
 func (d *Driver) lastOut() error {
@@ -83,8 +80,9 @@ func (d *Driver) lastOut() error {
 	defer d.mu.Unlock()
 	any, outward := false, false
 	for _, n := range d.networks {
-		any = any || !n.rec.Deleting
-		outward = outward || !n.rec.Deleting && !n.rec.Config.Internal
+		_, walled := d.medium(n.rec).firewall(n.rec)
+		any = any || walled && !n.rec.Deleting
+		outward = outward || walled && !n.rec.Deleting && n.rec.outward()
 	}
 	if !any {
 		if err := d.fw.Withdraw(); err != nil {

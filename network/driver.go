@@ -66,13 +66,13 @@ type Driver struct {
 	background sync.WaitGroup // removals that nobody waits for
 
 	mu        sync.Mutex // guards what follows, and allocation
-	networks  map[string]*bridged
+	networks  map[string]*network
 	sandboxes map[string]*sandbox
 	nextLink  uint64 // number of the next veth
 }
 
-// bridged is a network and who has which of its addresses.
-type bridged struct {
+// network is one, and who has which of its addresses.
+type network struct {
 	rec   networkRecord
 	pools []*ipam.Pool
 	zone  *dns.Zone
@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		instance:  o.Roots.Instance(),
 		fw:        nft.New(o.Roots.Instance(), bridgePrefix(o.Roots.Instance())),
 		hostConf:  &dns.HostConfig{Path: o.ResolvConf},
-		networks:  map[string]*bridged{},
+		networks:  map[string]*network{},
 		sandboxes: map[string]*sandbox{},
 	}
 	for _, p := range o.Pools {

@@ -7,9 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -35,7 +33,11 @@ func (d *Driver) furnish(ctx context.Context, r sandboxRecord, ns int) error {
 		return fmt.Errorf("cannot bring up lo: %w", err)
 	}
 	for _, ep := range r.Endpoints {
-		if err := d.attach(in, ep, ns); err != nil {
+		n, err := d.recorded(ep.Network)
+		if err == nil {
+			err = d.medium(n).attach(in, n, ep, ns)
+		}
+		if err != nil {
 			return fmt.Errorf("network %q: %w", ep.Network, err)
 		}
 	}
@@ -50,6 +52,26 @@ func (d *Driver) furnish(ctx context.Context, r sandboxRecord, ns int) error {
 	}
 	awaitLocal(ctx, in, r.addresses6()...)
 	return nil
+}
+
+// recorded is the record of network id.
+func (d *Driver) recorded(id string) (networkRecord, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.networks[id]
+	if n == nil {
+		return networkRecord{}, errdefs.With(errdefs.ErrNotFound, errors.New("it does not exist"))
+	}
+	return n.rec, nil
+}
+
+// hardwareAddr is the MAC address that ep has.
+func (ep Endpoint) hardwareAddr() (net.HardwareAddr, error) {
+	if ep.MAC == "" {
+		return hardwareAddr(orElse(ep.Addr4.Addr(), ep.Addr6.Addr())), nil
+	}
+	mac, err := net.ParseMAC(ep.MAC)
+	return mac, errdefs.With(errdefs.ErrInvalidArgument, err)
 }
 
 // addresses6 are those of IPv6.
@@ -87,46 +109,6 @@ var namespaceDefaults = []struct{ name, value string }{
 	{"net/ipv6/conf/default/disable_ipv6", "1"},
 }
 
-// attach makes ep's veth pair, one end on the bridge and the other in the namespace ns, whose handle is in.
-func (d *Driver) attach(in *netlink.Handle, ep Endpoint, ns int) error {
-	d.mu.Lock()
-	n := d.networks[ep.Network]
-	d.mu.Unlock()
-	if n == nil {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q was removed", ep.Network))
-	}
-	bridge, err := d.link.LinkByName(n.rec.Bridge)
-	if err != nil {
-		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
-	}
-	mac := hardwareAddr(orElse(ep.Addr4.Addr(), ep.Addr6.Addr()))
-	if ep.MAC != "" {
-		if mac, err = net.ParseMAC(ep.MAC); err != nil {
-			return errdefs.With(errdefs.ErrInvalidArgument, err)
-		}
-	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.MasterIndex, attrs.Flags = ep.HostLink, mtu(n.rec.Config), bridge.Attrs().Index, net.FlagUp
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = ep.Interface, mac, netlink.NsFd(ns)
-	if err := d.link.LinkAdd(veth); err != nil {
-		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
-	}
-	if bridgedDNAT() {
-		if err := d.link.LinkSetHairpin(veth, true); err != nil {
-			return fmt.Errorf("cannot set up %s on bridge %s: %w", ep.HostLink, n.rec.Bridge, err)
-		}
-	}
-	inside, err := in.LinkByName(ep.Interface)
-	if err != nil {
-		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
-	}
-	if err := configure(in, inside, ep); err != nil {
-		return err
-	}
-	return d.pin(in, inside, bridge, ep, mac)
-}
-
 // configure brings an endpoint's interface up, with its addresses, in the namespace of the calling thread, whose handle is in.
 func configure(in *netlink.Handle, inside netlink.Link, ep Endpoint) error {
 	if ep.Addr6.IsValid() {
@@ -148,26 +130,27 @@ func configure(in *netlink.Handle, inside netlink.Link, ep Endpoint) error {
 	return nil
 }
 
-// bridgedDNAT says whether the host has br_netfilter on. Then a packet from a container to its own published port is
-// translated while it still is in the bridge, which sends no frame back to the port that it came from, unless told to.
-func bridgedDNAT() bool {
-	b, err := os.ReadFile(sysctlRoot + "net/bridge/bridge-nf-call-iptables")
-	return err == nil && strings.TrimSpace(string(b)) == "1"
-}
-
-// defaultRoute leads out of a container.
+// defaultRoute leads out of a container: by a gateway, or by all that there is on iface where that is not valid.
 type defaultRoute struct {
 	iface   string
 	gateway netip.Addr
+	v4      bool
+}
+
+func (r defaultRoute) String() string {
+	if r.gateway.IsValid() {
+		return r.gateway.String()
+	}
+	return r.iface
 }
 
 // defaultRoutes are by the endpoint of highest GwPriority, of equals the first, among those whose network has a way out.
 func (d *Driver) defaultRoutes(eps []Endpoint) (all []defaultRoute) {
 	if ep, ok := d.gatewayEndpoint(eps, true); ok {
-		all = append(all, defaultRoute{ep.Interface, ep.Gateway4})
+		all = append(all, defaultRoute{ep.Interface, ep.Gateway4, true})
 	}
 	if ep, ok := d.gatewayEndpoint(eps, false); ok {
-		all = append(all, defaultRoute{ep.Interface, ep.Gateway6})
+		all = append(all, defaultRoute{ep.Interface, ep.Gateway6, false})
 	}
 	return all
 }
@@ -177,13 +160,34 @@ func (r defaultRoute) add(in *netlink.Handle) error {
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", r.iface, err)
 	}
-	if err := in.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: r.gateway.AsSlice()}); err != nil {
-		return fmt.Errorf("cannot route by %s: %w", r.gateway, err)
+	if err := in.RouteAdd(r.route(link.Attrs().Index)); err != nil {
+		return fmt.Errorf("cannot route by %s: %w", r, err)
 	}
 	return nil
 }
 
-// gatewayEndpoint is the endpoint by which the container reaches the world, and the world its published ports.
+func (r defaultRoute) route(link int) *netlink.Route {
+	if r.gateway.IsValid() {
+		return &netlink.Route{LinkIndex: link, Gw: r.gateway.AsSlice()}
+	}
+	if r.v4 {
+		return &netlink.Route{LinkIndex: link, Scope: netlink.SCOPE_LINK, Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}
+	}
+	return &netlink.Route{LinkIndex: link, Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}}
+}
+
+// publishingEndpoint is the endpoint by which the world reaches the published ports: that by which the answers leave. Not ok: there is none, or
+// what comes by it passes the host by.
+func (d *Driver) publishingEndpoint(eps []Endpoint, v4 bool) (Endpoint, bool) {
+	ep, ok := d.gatewayEndpoint(eps, v4)
+	if !ok {
+		return ep, false
+	}
+	n, err := d.recorded(ep.Network)
+	return ep, err == nil && d.medium(n).publishes(n.Config)
+}
+
+// gatewayEndpoint is the endpoint by which the container reaches the world.
 func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -193,7 +197,7 @@ func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok boo
 		if !v4 {
 			addr = ep.Addr6
 		}
-		if n == nil || n.rec.Config.Internal || !addr.IsValid() {
+		if n == nil || !n.rec.outward() || !addr.IsValid() {
 			continue
 		}
 		if !ok || ep.GwPriority > best.GwPriority {

@@ -58,11 +58,20 @@ func (d *Driver) insideProblem(s *sandbox, v sight) string {
 		return found.problem
 	}
 	for i, ep := range s.rec.Endpoints {
-		if i < len(found.peers) && found.peers[i] != v.links[ep.HostLink].index {
+		if i < len(found.peers) && found.peers[i] != v.links[d.peerOf(ep)].index {
 			return fmt.Sprintf("its interface %s is not the one on network %q", ep.Interface, ep.Network)
 		}
 	}
 	return ""
+}
+
+// peerOf is the link of the host that ep leads to.
+func (d *Driver) peerOf(ep Endpoint) string {
+	n, err := d.recorded(ep.Network)
+	if err != nil {
+		return ""
+	}
+	return d.medium(n).peer(n, ep)
 }
 
 // examine looks at the inside of s.
@@ -171,7 +180,7 @@ func (w within) compare(r sandboxRecord, routes []defaultRoute) (found insight) 
 	}
 	for _, route := range routes {
 		if !w.has(route) {
-			found.problem = fmt.Sprintf("its default route by %s is gone", route.gateway)
+			found.problem = fmt.Sprintf("its default route by %s is gone", route)
 			return found
 		}
 	}
@@ -180,7 +189,7 @@ func (w within) compare(r sandboxRecord, routes []defaultRoute) (found insight) 
 
 // has says whether there is a default route of the family of r.
 func (w within) has(r defaultRoute) bool {
-	if r.gateway.Is4() {
+	if r.v4 {
 		return w.route4
 	}
 	return w.route6

@@ -85,7 +85,6 @@ func TestCreateRefuses(t *testing.T) {
 		words string
 	}{
 		{Config{ID: "m", Driver: "overlay", IPv4: true}, errdefs.ErrNotSupported, `driver "overlay"`},
-		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"x": "y"}}, errdefs.ErrNotSupported, "driver option x"},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optICC: "false"}}, errdefs.ErrNotSupported, "containers of one network reach each other"},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optDefault: "maybe"}}, errdefs.ErrInvalidArgument, "expected true or false"},
 		{Config{ID: "m"}, errdefs.ErrInvalidArgument, "both"},
@@ -128,7 +127,7 @@ func TestCreateAndSetupTwice(t *testing.T) {
 	h := newHost(t)
 	first := h.network(Config{ID: "n", Labels: map[string]string{"v": "1"}})
 	second := h.network(Config{ID: "n", Labels: map[string]string{"v": "2"}})
-	if first.Bridge != second.Bridge || second.Config.Labels["v"] != "2" {
+	if first.Link != second.Link || second.Config.Labels["v"] != "2" {
 		t.Errorf("%v, then %v", first, second)
 	}
 	a, b := h.box("a", "n"), h.box("a", "n")
@@ -189,7 +188,7 @@ func TestRepair(t *testing.T) {
 	}
 	sick("nft flush ruleset")
 	repair()
-	br, err := netlink.LinkByName(st.Bridge)
+	br, err := netlink.LinkByName(st.Link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +358,7 @@ func TestInstancesShareAHost(t *testing.T) {
 	h := newHost(t)
 	g := h.another()
 	a, b := h.network(Config{ID: "p_default"}), g.network(Config{ID: "p_default"})
-	if a.Bridge == b.Bridge || a.Pools[0].Subnet.Overlaps(b.Pools[0].Subnet) {
+	if a.Link == b.Link || a.Pools[0].Subnet.Overlaps(b.Pools[0].Subnet) {
 		t.Errorf("%v and %v", a, b)
 	}
 	x, y := h.box("x", "p_default"), g.box("y", "p_default")

@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/stackrun/stack/network/netns"
 )
@@ -19,7 +17,7 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 		return nil, v.err
 	}
 	d.mu.Lock()
-	var all []*bridged
+	var all []*network
 	for _, n := range d.networks {
 		if !n.rec.Deleting {
 			all = append(all, n)
@@ -34,10 +32,10 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 	return out, nil
 }
 
-func (d *Driver) networkState(n *bridged, v sight) State {
+func (d *Driver) networkState(n *network, v sight) State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st := State{Config: n.rec.Config, Bridge: n.rec.Bridge, Pools: n.rec.Pools}
+	st := State{Config: n.rec.Config, Link: n.rec.Link, Pools: n.rec.Pools}
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
 			if ep.Network == n.rec.Config.ID {
@@ -46,50 +44,16 @@ func (d *Driver) networkState(n *bridged, v sight) State {
 		}
 	}
 	slices.SortFunc(st.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
-	st.Problem = n.rec.problem(v)
+	if v.err != nil {
+		st.Problem = v.err.Error()
+	} else {
+		st.Problem = d.medium(n.rec).problem(n.rec, v)
+	}
 	st.Healthy = st.Problem == ""
-	if _, ok := v.links[n.rec.Bridge]; !ok {
-		st.Bridge = ""
+	if _, ok := v.links[n.rec.Link]; !ok {
+		st.Link = ""
 	}
 	return st
-}
-
-// problem says what of r the kernel does not have, or has otherwise.
-func (r networkRecord) problem(v sight) string {
-	if v.err != nil {
-		return v.err.Error()
-	}
-	l, ok := v.links[r.Bridge]
-	switch {
-	case !ok:
-		return "link " + r.Bridge + " is gone"
-	case !l.up:
-		return "link " + r.Bridge + " is down"
-	}
-	for _, p := range r.Pools {
-		if !slices.Contains(l.addrs, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())) {
-			return fmt.Sprintf("link %s has lost the address %s", r.Bridge, p.Gateway)
-		}
-		if !slices.Contains(v.routes[l.index], p.Subnet.Masked()) {
-			return fmt.Sprintf("the host has no route to %s by link %s", p.Subnet.Masked(), r.Bridge)
-		}
-	}
-	if !v.fw.HasNetwork(r.firewall()) {
-		return "the firewall does not know " + r.Bridge
-	}
-	if v.fw.Problem != "" {
-		return v.fw.Problem
-	}
-	if v.fw.Blocked != "" {
-		return "another firewall drops what goes through " + r.Bridge + ": chain " + v.fw.Blocked
-	}
-	for _, s := range r.settings() {
-		got, ok := v.sysctls[s.name]
-		if ok && got != s.value || !ok && !s.optional {
-			return fmt.Sprintf("sysctl %s is %s, set was %s", strings.ReplaceAll(s.name, "/", "."), cmp.Or(got, "gone"), s.value)
-		}
-	}
-	return ""
 }
 
 // Sandboxes returns the sandboxes, by container, as the kernel has them.
@@ -143,16 +107,11 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 		d.mu.Lock()
 		n := d.networks[ep.Network]
 		d.mu.Unlock()
-		l, ok := v.links[ep.HostLink]
-		switch {
-		case n == nil:
+		if n == nil {
 			return fmt.Sprintf("network %q is gone", ep.Network)
-		case !ok:
-			return fmt.Sprintf("its interface on network %q is gone", ep.Network)
-		case l.on == 0 || l.on != v.links[n.rec.Bridge].index:
-			return fmt.Sprintf("its interface is not on the bridge of network %q", ep.Network)
-		case !l.up:
-			return fmt.Sprintf("its interface on network %q is down on the host's side", ep.Network)
+		}
+		if p := d.medium(n.rec).endpointProblem(n.rec, ep, v); p != "" {
+			return p
 		}
 	}
 	if p := d.insideProblem(s, v); p != "" {

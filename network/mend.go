@@ -171,7 +171,11 @@ func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 	}
 	anew := false
 	for _, ep := range r.Endpoints {
-		made, err := d.rejoin(in, ep, ns)
+		made := false
+		n, err := d.recorded(ep.Network)
+		if err == nil {
+			made, err = d.medium(n).rejoin(in, n, ep, ns)
+		}
 		if err != nil {
 			return fmt.Errorf("network %q: %w", ep.Network, err)
 		}
@@ -203,56 +207,6 @@ func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 		return nil // else the user's sysctls of an interface went with it
 	}
 	return r.Config.setSysctls()
-}
-
-// rejoin repairs ep's veth pair, or makes it anew where an end is not what it was.
-func (d *Driver) rejoin(in *netlink.Handle, ep Endpoint, ns int) (made bool, err error) {
-	outside, err := d.link.LinkByName(ep.HostLink)
-	if err != nil && !isNotFound(err) {
-		return false, fmt.Errorf("cannot look for interface %s: %w", ep.HostLink, err)
-	}
-	inside, ierr := in.LinkByName(ep.Interface)
-	if ierr != nil && !isNotFound(ierr) {
-		return false, fmt.Errorf("cannot look for interface %s: %w", ep.Interface, ierr)
-	}
-	whole := err == nil && ierr == nil && inside.Attrs().ParentIndex == outside.Attrs().Index
-	if whole {
-		return false, d.reconnect(in, inside, outside, ep)
-	}
-	if err == nil { // its other end goes too, whatever that is called now
-		// By a socket of the host's namespace, where the calling thread is not.
-		if err := d.link.LinkDel(outside); err != nil && !errors.Is(err, unix.ENODEV) {
-			return false, fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
-		}
-	}
-	if inside, err := in.LinkByName(ep.Interface); err == nil && inside.Type() == "veth" {
-		// Its end on the host was renamed, or moved to another namespace. One of another type is not ours, and attach will say so.
-		if err := in.LinkDel(inside); err != nil && !errors.Is(err, unix.ENODEV) {
-			return false, fmt.Errorf("cannot remove interface %s: %w", ep.Interface, err)
-		}
-	}
-	return true, d.attach(in, ep, ns)
-}
-
-// reconnect puts a veth pair that is whole back on its bridge, up and with its addresses.
-func (d *Driver) reconnect(in *netlink.Handle, inside, outside netlink.Link, ep Endpoint) error {
-	d.mu.Lock()
-	n := d.networks[ep.Network]
-	d.mu.Unlock()
-	if n == nil {
-		return errdefs.With(errdefs.ErrNotFound, errors.New("it does not exist"))
-	}
-	bridge, err := d.link.LinkByName(n.rec.Bridge)
-	if err != nil {
-		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Bridge, err)
-	}
-	if err := d.plug(outside, bridge); err != nil {
-		return err
-	}
-	if err := d.link.LinkSetUp(outside); err != nil {
-		return fmt.Errorf("cannot bring up %s: %w", ep.HostLink, err)
-	}
-	return configure(in, inside, ep)
 }
 
 // mendDNS lets the container's DNS server run and port 53 lead to it.

@@ -27,7 +27,7 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	h := newHost(t)
-	p := &patient{host: h, t: t, bridge: h.network(Config{ID: "n", IPv4: true, IPv6: true}).Bridge}
+	p := &patient{host: h, t: t, bridge: h.network(Config{ID: "n", IPv4: true, IPv6: true}).Link}
 	p.config = SandboxConfig{ContainerID: "web", Endpoints: []EndpointConfig{{Network: "n", Names: []string{"web"}}},
 		Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}}
 	p.web = h.setup(p.config)

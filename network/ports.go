@@ -123,14 +123,14 @@ func (d *Driver) reservePorts(s *sandbox) error {
 }
 
 func (d *Driver) reachable(eps []Endpoint) bool {
-	_, v4 := d.gatewayEndpoint(eps, true)
-	_, v6 := d.gatewayEndpoint(eps, false)
+	_, v4 := d.publishingEndpoint(eps, true)
+	_, v6 := d.publishingEndpoint(eps, false)
 	return v4 || v6
 }
 
 // bindingAddr is the host address that the container's network says its ports go to; zero = all.
 func (d *Driver) bindingAddr(eps []Endpoint) netip.Addr {
-	ep, ok := d.gatewayEndpoint(eps, true)
+	ep, ok := d.publishingEndpoint(eps, true)
 	if !ok {
 		return netip.Addr{}
 	}
@@ -152,8 +152,8 @@ func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
 	if r.Waiting {
 		return nil
 	}
-	ep4, ok4 := d.gatewayEndpoint(r.Endpoints, true)
-	ep6, ok6 := d.gatewayEndpoint(r.Endpoints, false)
+	ep4, ok4 := d.publishingEndpoint(r.Endpoints, true)
+	ep6, ok6 := d.publishingEndpoint(r.Endpoints, false)
 	var out []nft.Forward
 	for _, p := range r.Ports {
 		if ok4 && (!p.HostIP.IsValid() || p.HostIP.Is4()) {
@@ -172,9 +172,9 @@ func (d *Driver) servePorts(s *sandbox) error {
 		return nil
 	}
 	to, ok := netip.Addr{}, false
-	if ep, has := d.gatewayEndpoint(s.rec.Endpoints, true); has {
+	if ep, has := d.publishingEndpoint(s.rec.Endpoints, true); has {
 		to, ok = ep.Addr4.Addr(), true
-	} else if ep, has := d.gatewayEndpoint(s.rec.Endpoints, false); has {
+	} else if ep, has := d.publishingEndpoint(s.rec.Endpoints, false); has {
 		to, ok = ep.Addr6.Addr(), true
 	}
 	if !ok {

@@ -36,6 +36,9 @@ func await(ctx context.Context, done func() bool) {
 // has neither a queue for what it sends nor a link-local address.
 func (d *Driver) awaitCarrier(ctx context.Context, eps []Endpoint) {
 	for _, ep := range eps {
+		if ep.HostLink == "" {
+			continue
+		}
 		bridge := 0
 		await(ctx, func() bool {
 			l, err := d.link.LinkByName(ep.HostLink)

@@ -19,8 +19,10 @@ import (
 type networkRecord struct {
 	Epoch  string // the boot and namespace whose objects it describes
 	Config Config
-	Bridge string
+	Link   string `json:"Bridge"` // the host's: the bridge, or the parent of the containers' interfaces. The key is that of earlier versions
 	Pools  []Pool // as allocated
+	// Made: Link is a parent that goes with its last network. A bridge always is the network's own.
+	Made bool `json:",omitempty"`
 	// Deleting: the user was told that it is gone; only the link may still be there.
 	Deleting bool `json:",omitempty"`
 }

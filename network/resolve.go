@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/dns"
 )
@@ -20,7 +22,7 @@ func (d *Driver) view(r sandboxRecord) *dns.View {
 			continue
 		}
 		v.Zones = append(v.Zones, n.zone)
-		if !n.rec.Config.Internal {
+		if n.rec.outward() {
 			v.Out = d.out
 		}
 	}
@@ -72,8 +74,9 @@ func (d *Driver) resolvConf(c SandboxConfig) string {
 	return dns.Render(search, options)
 }
 
-// HostGateway is the address by which a container on networks reaches the host: the gateway of the first that has a way
-// out, else of the first. Without networks (network_mode host) it is loopback.
+// HostGateway is the address by which a container on networks reaches the host: the gateway of the first that the host is the gateway of and that has a way
+// out, else of the first. Without networks (network_mode host) it is loopback. On a parent the kernel lets nothing pass between the host and its containers: by
+// such networks alone there is no way, and the entry is what others know the host by, its address there, or the gateway's.
 func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry, error) {
 	entry := HostsEntry{Addr: netip.AddrFrom4([4]byte{127, 0, 0, 1}), Names: []string{"host-gateway"}}
 	if len(networks) == 0 {
@@ -81,19 +84,41 @@ func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var inside netip.Addr
+	var inside, beside netip.Addr
 	for _, id := range networks {
 		n := d.networks[id]
 		if n == nil {
 			return HostsEntry{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot find the host's address on network %q: it does not exist", id))
 		}
 		gw := n.rec.Pools[0].Gateway
-		if !n.rec.Config.Internal {
+		switch m := d.medium(n.rec); {
+		case !m.onHost():
+			beside = orElse(beside, orElse(d.addressOn(n.rec.Link), gw))
+		case n.rec.outward():
 			entry.Addr = gw
 			return entry, nil
+		default:
+			inside = orElse(inside, gw)
 		}
-		inside = orElse(inside, gw)
 	}
-	entry.Addr = inside
+	entry.Addr = orElse(orElse(inside, beside), entry.Addr)
 	return entry, nil
+}
+
+// addressOn is the host's first address on a link; zero = it has none.
+func (d *Driver) addressOn(link string) netip.Addr {
+	l, err := d.link.LinkByName(link)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
+		return netip.Addr{}
+	}
+	for _, a := range addrs {
+		if p := onLink(a); !p.Addr().IsLinkLocalUnicast() {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
 }

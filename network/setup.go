@@ -200,7 +200,10 @@ func (d *Driver) takeAddresses(c SandboxConfig, before []Endpoint) (_ []Endpoint
 		if n == nil {
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q does not exist", cfg.Network))
 		}
-		ep := Endpoint{EndpointConfig: cfg, HostLink: vethName(d.instance, d.nextLink)}
+		if err := d.medium(n.rec).checkEndpoint(n.rec.Config, cfg); err != nil {
+			return nil, fmt.Errorf("network %q: %w", cfg.Network, err)
+		}
+		ep := Endpoint{EndpointConfig: cfg, HostLink: d.medium(n.rec).hostLink(d.nextLink)}
 		d.nextLink++
 		had4, had6 := cfg.IPv4, cfg.IPv6
 		for _, b := range before {
@@ -229,7 +232,7 @@ func orElse(a, b netip.Addr) netip.Addr {
 
 // take gives who an address of one family: static if that is valid, else had if it is free, else any. Nothing when the network
 // has no subnet of the family.
-func (n *bridged) take(v4 bool, static, had netip.Addr, who string) (netip.Prefix, netip.Addr, error) {
+func (n *network) take(v4 bool, static, had netip.Addr, who string) (netip.Prefix, netip.Addr, error) {
 	none := func(err error) (netip.Prefix, netip.Addr, error) { return netip.Prefix{}, netip.Addr{}, err }
 	var full error
 	var subnets []string

@@ -81,7 +81,7 @@ func (d *Driver) read() sight {
 		if n.rec.Deleting {
 			continue
 		}
-		for _, x := range n.rec.settings() {
+		for _, x := range d.medium(n.rec).settings(n.rec) {
 			if b, err := os.ReadFile(sysctlRoot + x.name); err == nil {
 				s.sysctls[x.name] = strings.TrimSpace(string(b))
 			}

@@ -26,7 +26,7 @@ func (d *Driver) strays() (strays, error) {
 	var found strays
 	known := map[string]bool{}
 	for _, n := range d.networks {
-		known[n.rec.Bridge] = true
+		known[n.rec.Link] = true
 	}
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {

@@ -38,6 +38,9 @@ func (d *Driver) teardown(s *sandbox) error {
 	d.forgetHandedOver(s.rec)
 	s.release()
 	d.alarm.forget(id)
+	if err := d.detach(s.rec); err != nil {
+		return fail(err)
+	}
 	if err := netns.Unbind(d.netnsPath(id)); err != nil {
 		return fail(err)
 	}
@@ -53,7 +56,24 @@ func (d *Driver) teardown(s *sandbox) error {
 	d.giveLocked(s.rec.Endpoints, s.rec.name())
 	d.mu.Unlock()
 	for _, ep := range s.rec.Endpoints {
-		d.background.Go(func() { d.awaitGone(ep.HostLink) })
+		if ep.HostLink != "" {
+			d.background.Go(func() { d.awaitGone(ep.HostLink) })
+		}
+	}
+	return nil
+}
+
+// detach removes from the namespace of r what may not stay for as long as the kernel takes to drop it.
+func (d *Driver) detach(r sandboxRecord) error {
+	path := d.netnsPath(r.Config.ContainerID)
+	for _, ep := range r.Endpoints {
+		n, err := d.recorded(ep.Network)
+		if err != nil || ep.HostLink != "" || !netns.Bound(path) {
+			continue
+		}
+		if err := netns.Do(path, func() error { return d.medium(n).detach(n, ep) }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 type Config struct {
 	ID         string
 	Labels     map[string]string
-	Driver     string // bridge
+	Driver     string // bridge, macvlan, ipvlan; "" = bridge
 	Internal   bool   // no way out, no way in from the host's ports
 	IPv4       bool
 	IPv6       bool
@@ -16,7 +16,7 @@ type Config struct {
 	DriverOpts map[string]string
 }
 
-// Pool is one subnet. Invalid Range = all of Subnet; invalid Gateway = its first address.
+// Pool is one subnet. Invalid Range = all of Subnet; invalid Gateway = its first address, where the network has a gateway.
 type Pool struct {
 	Subnet  netip.Prefix
 	Range   netip.Prefix
@@ -27,7 +27,7 @@ type Pool struct {
 // State is a network as it is on the host.
 type State struct {
 	Config    Config
-	Bridge    string // link name; "" = the link is gone
+	Link      string // of the host: a bridge, or the parent of the containers' interfaces; "" = it is gone
 	Pools     []Pool // as allocated
 	Healthy   bool   // link, addresses and firewall rules are as recorded
 	Problem   string // what is not, when not Healthy
@@ -49,7 +49,7 @@ type EndpointConfig struct {
 // Endpoint is a membership as it is on the host.
 type Endpoint struct {
 	EndpointConfig
-	HostLink string // veth end on the bridge
+	HostLink string // veth end on the bridge; "" = on another medium
 	Addr4    netip.Prefix
 	Addr6    netip.Prefix
 	Gateway4 netip.Addr

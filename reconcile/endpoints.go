@@ -3,26 +3,29 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
 )
 
-// endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered: by priority
-// downwards, then by name.
-func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
-	var names []string
-	for name := range c.spec.Networks {
-		names = append(names, name)
-	}
+// networkOrder are the networks of c: by priority downwards, then by name.
+func networkOrder(c *plan.Spec) []string {
+	names := slices.Collect(maps.Keys(c.Networks))
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(c.spec.Networks[b].Priority, c.spec.Networks[a].Priority), strings.Compare(a, b))
+		return cmp.Or(cmp.Compare(c.Networks[b].Priority, c.Networks[a].Priority), strings.Compare(a, b))
 	})
+	return names
+}
+
+// endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
+func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 	var out []network.EndpointConfig
-	for i, name := range names {
+	for i, name := range networkOrder(&c.spec) {
 		ep := c.spec.Networks[name]
 		e := network.EndpointConfig{
 			Network: name, ContainerID: c.ID, ShortID: shortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,

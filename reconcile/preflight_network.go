@@ -26,9 +26,17 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 			s.refuse("bad-subnet", "a network has a bad address range", ipam, err)
 			continue
 		}
-		if err := network.Check(cfg); err != nil {
-			s.refuse("bad-network", "a network cannot be made as the file says", s.written("networks."+w.Key+".driver_opts", "networks."+w.Key), err)
+		if err := s.e.drivers.Networks.CheckNetwork(ctx, cfg); err != nil {
+			s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
 			continue
+		}
+		for _, opt := range network.UnknownOptions(cfg) {
+			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "unknown-option", Summary: "a driver option is not known, and has no effect", Detail: fmt.Sprintf("network %s of driver %s: %s", op.Name, cfg.Driver, opt),
+				Hint: "remove it", Address: s.written("networks."+w.Key+".driver_opts."+opt, "networks."+w.Key)})
+		}
+		if n := s.containersOn(op.Name); network.Sole(cfg) && n > 1 {
+			s.add(&diag.Diagnostic{Code: "parent-of-several", Summary: "a network is for one container only", Detail: fmt.Sprintf("macvlan_mode passthru of network %s gives its parent to one container, the file has %d on it", op.Name, n),
+				Hint: "use macvlan_mode bridge, or a network for each", Address: s.written("networks."+w.Key+".driver_opts.macvlan_mode", "networks."+w.Key)})
 		}
 		have, err := s.hostNetworks(ctx)
 		if err != nil {
@@ -44,6 +52,74 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 						s.add(&diag.Diagnostic{Code: "subnet-taken", Summary: "a network's address range overlaps that of another", Detail: fmt.Sprintf("%s of network %s and %s of network %s", pool.Subnet, op.Name, q.Subnet, other.Config.ID),
 							Hint: "choose another subnet, or leave it out to get a free one", Address: ipam})
 					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// networkPlace is the setting of w that err is about, if it says which.
+func (s *survey) networkPlace(w plan.Network, err error) string {
+	at := "networks." + w.Key
+	paths := []string{at + ".driver_opts", at + ".driver", at}
+	if opt := network.OptionOf(err); opt != "" {
+		paths = append([]string{at + ".driver_opts." + opt}, paths...)
+	}
+	return s.written(paths...)
+}
+
+// containersOn is how many containers the file has on network name.
+func (s *survey) containersOn(name string) (n int) {
+	for _, service := range s.want.Services {
+		if _, on := service.Spec.Networks[name]; on {
+			n += service.Replicas
+		}
+	}
+	return n
+}
+
+// networkConfigs are the configurations of the networks that c is on: those of the file, and of the host for external ones. One that is not known is left out.
+func (s *survey) networkConfigs(ctx context.Context, c *plan.Spec) (map[string]network.Config, error) {
+	all := map[string]network.Config{}
+	for name := range c.Networks {
+		w := s.want.Networks[name]
+		if !w.External {
+			if cfg, err := networkConfig(s.want.Project, w); err == nil { // else checkNetworks tells
+				all[name] = cfg
+			}
+			continue
+		}
+		have, err := s.hostNetworks(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range have {
+			if n.Config.ID == name {
+				all[name] = n.Config
+			}
+		}
+	}
+	return all, nil
+}
+
+// checkEndpoints asks the network driver about each service's place on its networks.
+func (s *survey) checkEndpoints(ctx context.Context) error {
+	for name := range s.begins {
+		c := &s.want.Services[name].Spec
+		configs, err := s.networkConfigs(ctx, c)
+		if err != nil {
+			return err
+		}
+		for i, net := range networkOrder(c) {
+			ep, at := c.Networks[net], "services."+name+".networks."+s.want.Networks[net].Key
+			mac, place := ep.MacAddress, at+".mac_address"
+			if mac == "" && i == 0 {
+				mac, place = c.MacAddress, "services."+name+".mac_address"
+			}
+			if cfg, ok := configs[net]; ok {
+				if err := network.CheckEndpoint(cfg, network.EndpointConfig{Network: net, MAC: mac}); err != nil {
+					s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(place, at), err)
 				}
 			}
 		}
@@ -84,7 +160,7 @@ func (s *survey) checkAddresses(ctx context.Context) error {
 		if err != nil {
 			continue // told by checkNetworks, or the network is there
 		}
-		if room, bounded := network.Room(cfg.Pools); bounded && n > room {
+		if room, bounded := network.Room(cfg); bounded && n > room {
 			s.add(&diag.Diagnostic{Code: "subnet-full", Summary: "a network has fewer addresses than containers", Detail: fmt.Sprintf("network %s has room for %d, the file has %d", net, room, n),
 				Hint: "give it a larger subnet, or leave that out", Address: "networks." + w.Key + ".ipam"})
 		}
@@ -107,12 +183,12 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 	if err != nil {
 		return err
 	}
-	var pools []network.Pool
+	var on network.Config
 	for _, n := range have {
 		if n.Config.ID != net {
 			continue
 		}
-		pools = n.Config.Pools
+		on = n.Config
 		for _, ep := range n.Endpoints {
 			if ep.Addr4.Addr() != addr && ep.Addr6.Addr() != addr {
 				continue
@@ -126,16 +202,16 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 	}
 	if !w.External {
 		if cfg, err := networkConfig(s.want.Project, w); err == nil {
-			pools = cfg.Pools
+			on = cfg
 		}
 	}
 	var ranges []string
-	for _, pool := range pools {
+	for _, pool := range on.Pools {
 		ranges = append(ranges, pool.Subnet.String())
 		if !pool.Subnet.Contains(addr) {
 			continue
 		}
-		if err := network.CheckAddress(pool, addr); err != nil {
+		if err := network.CheckAddress(on, pool, addr); err != nil {
 			s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address cannot be a container's", Detail: fmt.Sprintf("service %s on network %s: %v", service, net, err), Hint: "choose another", Address: at, Err: err})
 		}
 		return nil

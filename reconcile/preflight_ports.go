@@ -127,29 +127,34 @@ func networkPort(p plan.Port) (network.Port, error) {
 	return out, nil
 }
 
-// checkReach warns of ports that nobody can reach: those of a container that is on internal networks only.
+// checkReach warns of ports that nobody can reach: those of a container that is on internal networks only, and of one whose default route is by a network that
+// passes the host by.
 func (s *survey) checkReach(ctx context.Context) error {
 	for name := range s.begins {
 		c := &s.want.Services[name].Spec
 		if len(c.Ports) == 0 || len(c.Networks) == 0 {
 			continue
 		}
-		open := false
-		for net := range c.Networks {
-			w := s.want.Networks[net]
-			if !w.External {
-				open = open || !w.Spec.Internal
-				continue
-			}
-			have, err := s.hostNetworks(ctx)
-			if err != nil {
-				return err
-			}
-			open = open || !slices.ContainsFunc(have, func(n network.State) bool { return n.Config.ID == net && n.Config.Internal })
+		configs, err := s.networkConfigs(ctx, c)
+		if err != nil {
+			return err
 		}
-		if !open {
+		way := ""
+		for _, net := range networkOrder(c) {
+			cfg, known := configs[net]
+			if known && network.Outward(cfg) && (way == "" || c.Networks[net].GwPriority > c.Networks[way].GwPriority) {
+				way = net
+			}
+		}
+		switch {
+		case len(configs) < len(c.Networks): // told by others
+		case way != "" && !network.Publishes(configs[way]):
+			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "port-unreachable", Summary: "ports of a service are not published, for the host is not on the way to it",
+				Detail: fmt.Sprintf("the default route of service %s is by network %s of driver %s: there its ports are reached at its own address", name, way, configs[way].Driver),
+				Hint:   "remove ports, or give a bridge network the higher gw_priority", Address: "services." + name + ".ports"})
+		case way == "":
 			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "port-unreachable", Summary: "ports of a service on internal networks are not published",
-				Detail: fmt.Sprintf("service %s is on %s only, which internal: true closes to the host", name, strings.Join(slices.Sorted(maps.Keys(c.Networks)), ", ")),
+				Detail: fmt.Sprintf("service %s is on %s only, from which no way leads to the host: internal, or without a parent", name, strings.Join(slices.Sorted(maps.Keys(c.Networks)), ", ")),
 				Hint:   "add a network that is not internal, or remove ports", Address: "services." + name + ".ports"})
 		}
 	}

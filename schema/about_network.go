@@ -31,7 +31,7 @@ var aboutNetwork = []Described{
 	{"services.*.dns_opt", Strings, "Options of the resolver, as resolv.conf(5) has them.", nil},
 	{"services.*.dns_search", OneOrMany, "Domains that names are looked up in.", nil},
 	{"networks.*.name", String, "The real name of the network, used as it is; by default PROJECT_KEY.", nil},
-	{"networks.*.driver", Hint, "The driver: bridge by default, macvlan, ipvlan.", []string{"bridge", "macvlan", "ipvlan", "host", "none"}},
+	{"networks.*.driver", Hint, "The driver: bridge by default, macvlan, ipvlan.", []string{"bridge", "macvlan", "ipvlan"}},
 	{"networks.*.driver_opts", Options, "Options of the driver.", nil},
 	{"networks.*.ipam", Object, "Which addresses the network has.", nil},
 	{"networks.*.ipam.driver", Hint, "The driver that gives addresses: default.", []string{"default"}},

@@ -83,14 +83,16 @@ func (d *decoder) networkDriver(n *tree.Node) string {
 	switch s {
 	case "", "bridge", "default":
 		return "bridge"
-	default:
-		hint := "use bridge"
-		if s == "host" || s == "none" {
-			hint = "write network_mode: " + s + " in the service"
-		}
-		d.refuse(CodeRefused, n, fmt.Sprintf("%s: networks of driver %s are not made yet", n.Path, s), hint)
+	case "macvlan", "ipvlan":
 		return s
+	case "host", "none":
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: there is one network of driver %s, and it is no project's", n.Path, s), "write network_mode: "+s+" in the service")
+	case "overlay":
+		d.refuse(CodeRefused, n, n.Path+": networks of driver overlay span the hosts of a swarm; this is one host", "use bridge")
+	default:
+		d.refuse(CodeRefused, n, fmt.Sprintf("%s: there is no network driver %s here", n.Path, s), "use bridge, macvlan or ipvlan")
 	}
+	return s
 }
 
 func (d *decoder) prefix(n *tree.Node) string {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Snapshot is what a test could leave behind: one sorted line per object.
@@ -166,4 +169,25 @@ func Tool(t testing.TB, name string) string {
 	}
 	t.Skipf("SKIP: %s is not installed", name)
 	return ""
+}
+
+// LinkKind skips t when the kernel has no links of kind (macvlan, vlan, dummy, …), or fails it where STACK_TEST_MUST names "links".
+func LinkKind(t testing.TB, kind string) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "stack-probe0"
+	// A multicast address is none for a link, and nothing is on a link that there is not: a kernel that knows the kind says so.
+	attrs.HardwareAddr, attrs.ParentIndex = net.HardwareAddr{1, 0, 0, 0, 0, 0}, math.MaxInt32
+	link := &netlink.GenericLink{LinkAttrs: attrs, LinkType: kind}
+	err := netlink.LinkAdd(link)
+	if err == nil {
+		netlink.LinkDel(link)
+	}
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return
+	}
+	if Must("links") {
+		t.Fatalf("this kernel has no links of kind %s, and STACK_TEST_MUST says that it must", kind)
+	}
+	t.Skipf("SKIP: this kernel has no links of kind %s", kind)
 }

@@ -20,8 +20,7 @@ type Pool struct {
 	last netip.Addr
 }
 
-// NewPool checks a subnet and what is said about it. An invalid rng is all of subnet, an invalid gateway
-// the first host address. aux addresses are kept for others.
+// NewPool checks a subnet and what is said about it. An invalid rng is all of subnet, an invalid gateway is none. aux addresses are kept for others.
 func NewPool(subnet, rng netip.Prefix, gateway netip.Addr, aux []netip.Addr) (*Pool, error) {
 	bad := func(format string, args ...any) (*Pool, error) {
 		return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use subnet %s: "+format, append([]any{subnet}, args...)...))
@@ -43,14 +42,13 @@ func NewPool(subnet, rng netip.Prefix, gateway netip.Addr, aux []netip.Addr) (*P
 		return bad("ip_range %s is not inside it", rng)
 	}
 	p := &Pool{Subnet: subnet, Range: rng, used: map[netip.Addr]string{}}
-	if !gateway.IsValid() {
-		gateway = subnet.Addr().Next()
+	if gateway.IsValid() {
+		if !p.host(gateway) {
+			return bad("gateway %s is not a host address of it", gateway)
+		}
+		p.Gateway = gateway
+		p.used[gateway] = "the gateway"
 	}
-	if !p.host(gateway) {
-		return bad("gateway %s is not a host address of it", gateway)
-	}
-	p.Gateway = gateway
-	p.used[gateway] = "the gateway"
 	for _, a := range aux {
 		if !p.host(a) {
 			return bad("auxiliary address %s is not a host address of it", a)

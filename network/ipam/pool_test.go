@@ -52,7 +52,7 @@ func TestNewPoolChecks(t *testing.T) {
 }
 
 func TestPoolGivesEachAddressOnce(t *testing.T) {
-	p, err := NewPool(prefix("10.1.0.0/28"), netip.Prefix{}, netip.Addr{}, []netip.Addr{addr("10.1.0.5")})
+	p, err := NewPool(prefix("10.1.0.0/28"), netip.Prefix{}, addr("10.1.0.1"), []netip.Addr{addr("10.1.0.5")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +89,18 @@ func TestAddressesRest(t *testing.T) {
 	}
 }
 
+func TestPoolWithoutGateway(t *testing.T) {
+	p, err := NewPool(prefix("10.1.0.0/24"), netip.Prefix{}, netip.Addr{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := p.Next("x"); err != nil || a != addr("10.1.0.1") {
+		t.Fatalf("%v %v", a, err)
+	}
+}
+
 func TestTake(t *testing.T) {
-	p, _ := NewPool(prefix("10.1.0.0/24"), netip.Prefix{}, netip.Addr{}, nil)
+	p, _ := NewPool(prefix("10.1.0.0/24"), netip.Prefix{}, addr("10.1.0.1"), nil)
 	for _, c := range []struct {
 		a    string
 		kind error

@@ -71,6 +71,9 @@ type Images interface {
 type Networks interface {
 	Sweeper
 	Create(ctx context.Context, c network.Config) (network.State, error)
+	// CheckNetwork says why Create would refuse c on this host, where that is not another network's doing: ErrInvalidArgument and ErrNotSupported name the
+	// setting, ErrNotFound the parent link that is not there. Changes nothing.
+	CheckNetwork(ctx context.Context, c network.Config) error
 	// Delete removes the network. ErrConflict while it has endpoints.
 	Delete(ctx context.Context, id string) error
 	List(ctx context.Context) ([]network.State, error)

@@ -83,7 +83,7 @@ func healNetworks(b *bench) {
 		}
 	}
 
-	b.host.Damage(b.T, BridgeRemoved, made.Bridge+"@net")
+	b.host.Damage(b.T, BridgeRemoved, made.Link+"@net")
 	b.hinted(hints)
 	nets, err := b.Networks.List(ctx)
 	b.must(err)

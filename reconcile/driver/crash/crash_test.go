@@ -12,7 +12,7 @@ import (
 // Exec's process is the container's own.
 var reads = []string{
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
-	"Networks.List", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
+	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Watch",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
 	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",

@@ -24,12 +24,15 @@ func (n *networks) Create(ctx context.Context, c network.Config) (s network.Stat
 			n.networks[c.ID] = s
 			return nil
 		}
-		s = network.State{Config: c, Bridge: "br-" + c.ID, Pools: c.Pools, Healthy: true}
+		s = network.State{Config: c, Link: "br-" + c.ID, Pools: c.Pools, Healthy: true}
 		n.networks[c.ID] = s
 		return nil
 	})
 	return s, err
 }
+
+// CheckNetwork takes what is right by itself: there is no host that could lack something.
+func (n *networks) CheckNetwork(ctx context.Context, c network.Config) error { return network.Check(c) }
 
 func (n *networks) Delete(ctx context.Context, id string) error {
 	return n.host().do(ctx, "Networks.Delete", func() error {

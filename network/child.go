@@ -1,0 +1,107 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// attach makes ep's interface, on the parent and in the namespace at once: the host never has a link of its name.
+func (p onParent) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) error {
+	parent, err := p.d.link.LinkByName(r.Link)
+	if err != nil {
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its parent %s is not there: %w", r.Link, err))
+	}
+	mac, err := ep.hardwareAddr()
+	if err != nil {
+		return err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex, attrs.Namespace = ep.Interface, parent.Attrs().Index, netlink.NsFd(ns)
+	child := p.kind.child(r.Config, attrs, mac)
+	var inside netlink.Link
+	// A predecessor's interface may still be on the parent: with the same address, or as the only one that a parent in mode passthru has. The
+	// kernel removes it some time after its namespace has lost its last process.
+	err = persist(func() error {
+		if inside == nil {
+			if err := p.d.link.LinkAdd(child); err != nil {
+				return fmt.Errorf("cannot make interface %s: %w", ep.Interface, p.explain(err, r))
+			}
+			if inside, err = in.LinkByName(ep.Interface); err != nil {
+				return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
+			}
+			if err := p.kind.tune(in, r.Config, inside, ep); err != nil {
+				return err
+			}
+		}
+		return configure(in, inside, ep)
+	})
+	return err
+}
+
+// persist tries again while something is busy, for as long as readyPatience.
+func persist(try func() error) (err error) {
+	await(context.Background(), func() bool {
+		err = try()
+		return !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EADDRINUSE)
+	})
+	return err
+}
+
+// explain says what the kernel means.
+func (p onParent) explain(err error, r networkRecord) error {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%s is in use by a bridge, or is the parent of links of another kind than %s: %w", r.Link, p.kind.name(), err)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return p.d.hasKind(p.kind.name())
+	case errors.Is(err, unix.EINVAL) && r.Config.DriverOpts[optMacvlanMode] == passthru:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", optMacvlanMode, passthru, r.Link, err))
+	}
+	return err
+}
+
+func (p onParent) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) (made bool, err error) {
+	parent, err := p.d.link.LinkByName(r.Link)
+	if err != nil {
+		return false, fmt.Errorf("its parent %s is not there: %w", r.Link, err)
+	}
+	here, err := readInside(in)
+	if err != nil {
+		return false, err
+	}
+	for name, l := range here.links {
+		if l.Type() != p.kind.name() || name != ep.Interface && !p.kind.lives(l, here.addrs[l.Attrs().Index], ep) {
+			continue
+		}
+		if name == ep.Interface && l.Attrs().ParentIndex == parent.Attrs().Index {
+			return false, configure(in, l, ep)
+		}
+		if err := in.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+			return false, fmt.Errorf("cannot remove interface %s: %w", name, err)
+		}
+	}
+	return true, p.attach(in, r, ep, ns)
+}
+
+// detach removes the interfaces: the namespace goes some time after it was unbound, and until then its addresses are on the parent.
+func (p onParent) detach(_ networkRecord, ep Endpoint) error {
+	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("cannot open netlink: %w", err)
+	}
+	defer in.Close()
+	l, err := in.LinkByName(ep.Interface)
+	if err == nil && l.Type() == p.kind.name() {
+		err = in.LinkDel(l)
+	}
+	if err != nil && !isNotFound(err) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("cannot remove interface %s: %w", ep.Interface, err)
+	}
+	return nil
+}
