@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -24,9 +23,6 @@ import (
 
 // The test binary, started again with this variable, pulls what it says and ends.
 const childEnv = "STACK_IMAGE_TEST_CHILD"
-
-// waitLimit ends a wait for another process that would be for ever.
-const waitLimit = 20 * time.Second
 
 type childJob struct {
 	Roots roots.Roots
@@ -85,7 +81,7 @@ func TestKilledPull(t *testing.T) {
 	}
 	<-half
 	small := filepath.Join(r.State, "images/layers/sha256", must(layers[0].DiffID()).Hex)
-	sandbox.Eventually(t, waitLimit, "the small layer is whole and the big one is begun", func() bool {
+	sandbox.Eventually(t, "the small layer is whole and the big one is begun", func() bool {
 		begun, _ := filepath.Glob(filepath.Join(r.State, "images/tmp/*/fs/before"))
 		_, err := os.Lstat(small)
 		return err == nil && len(begun) > 0

@@ -8,18 +8,18 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/netns"
 )
 
 // kill ends the driver as SIGKILL would: what the process held is closed, the kernel's objects and the records stay.
 func (h *host) kill() {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	if err := h.Close(ctx); err != nil {
 		h.t.Fatal(err)

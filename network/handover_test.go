@@ -66,7 +66,7 @@ func (c *clients) answered(t *testing.T, who string, n int) {
 		base[where] = m[who]
 	}
 	c.mu.Unlock()
-	harness.Eventually(t, 10*time.Second, "every client is answered by "+who, func() bool {
+	harness.Eventually(t, "every client is answered by "+who, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for where, m := range c.heard {
@@ -151,7 +151,7 @@ func TestHandoverLosesNoConnection(t *testing.T) {
 	says := func(who string) {
 		t.Helper()
 		for at, conn := range long {
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.SetDeadline(time.Now().Add(harness.Patience))
 			fmt.Fprintln(conn, "there?")
 			if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != who+" there?\n" {
 				t.Errorf("the connection over %s: %q, %v", at, line, err)
@@ -351,7 +351,7 @@ func TestUDPMeetsTheSuccessor(t *testing.T) {
 		answers[at] = func() string {
 			buf := make([]byte, 10)
 			conn.Write([]byte("?"))
-			conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+			conn.SetReadDeadline(time.Now().Add(harness.Patience))
 			n, _ := conn.Read(buf)
 			return string(buf[:n])
 		}

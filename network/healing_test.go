@@ -102,7 +102,7 @@ func TestHealing(t *testing.T) {
 		{"DNS socket destroyed", func() {
 			shutListener(p.t, netip.AddrPortFrom(dns.Addr, p.sandboxes["web"].server.Port()))
 			// The server hears of it, and not we.
-			harness.Eventually(p.t, 5*time.Second, "the server knows", func() bool {
+			harness.Eventually(p.t, "the server knows", func() bool {
 				p.Driver.mu.Lock()
 				defer p.Driver.mu.Unlock()
 				return p.sandboxes["web"].server.Broken()
@@ -193,7 +193,7 @@ func TestHealing(t *testing.T) {
 			}
 			select {
 			case <-hints:
-			case <-time.After(10 * time.Second):
+			case <-time.After(harness.Patience):
 				t.Error("no hint")
 			}
 			p.mend()

@@ -60,7 +60,7 @@ func (h *host) stop() {
 	if h.Driver == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	h.remove()
 	if err := h.Close(ctx); err != nil {
@@ -167,21 +167,25 @@ func greet(t testing.TB, at, name string) error {
 }
 
 // ask connects to at from the calling thread's namespace and returns what greet says.
-func ask(at string) (string, error) {
-	c, err := net.DialTimeout("tcp", at, 2*time.Second)
+func ask(at string) (string, error) { return askWithin(harness.Patience, at) }
+
+func askWithin(limit time.Duration, at string) (string, error) {
+	c, err := net.DialTimeout("tcp", at, limit)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	c.SetDeadline(time.Now().Add(limit))
 	b, err := io.ReadAll(c)
 	return string(b), err
 }
 
-func (b box) ask(at string) (got string, err error) {
+func (b box) ask(at string) (string, error) { return b.askWithin(harness.Patience, at) }
+
+func (b box) askWithin(limit time.Duration, at string) (got string, err error) {
 	b.t.Helper()
 	b.do(func() error {
-		got, err = ask(at)
+		got, err = askWithin(limit, at)
 		return nil
 	})
 	return got, err
@@ -192,7 +196,7 @@ func (b box) query(network, name string, typ uint16) *dns.Msg {
 	b.t.Helper()
 	var in *dns.Msg
 	b.do(func() error {
-		c := &dns.Client{Net: network, Timeout: 6 * time.Second, UDPSize: 0}
+		c := &dns.Client{Net: network, Timeout: harness.Patience, UDPSize: 0}
 		m := new(dns.Msg)
 		m.SetQuestion(dns.Fqdn(name), typ)
 		var err error
@@ -312,7 +316,7 @@ func askUDP(to string) (string, error) {
 	if _, err := c.Write([]byte("?")); err != nil {
 		return "", err
 	}
-	c.SetReadDeadline(time.Now().Add(2 * time.Second))
+	c.SetReadDeadline(time.Now().Add(harness.Patience))
 	buf := make([]byte, 100)
 	n, err := c.Read(buf)
 	return string(buf[:n]), err

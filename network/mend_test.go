@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	nf "github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -137,7 +136,7 @@ func TestQuiet(t *testing.T) {
 	marker()
 	<-hints
 	cancel()
-	harness.Eventually(t, 5*time.Second, "the end of the hints", func() bool {
+	harness.Eventually(t, "the end of the hints", func() bool {
 		select {
 		case _, open := <-hints:
 			return !open

@@ -7,6 +7,8 @@ import (
 	goruntime "runtime"
 	"testing"
 	"time"
+
+	harness "github.com/stackrun/stack/internal/sandbox"
 )
 
 // The first thing that a container sends, and the first that it is sent, arrive, however busy the machine is: what the kernel leaves to its
@@ -52,7 +54,7 @@ func TestFirstPacketArrives(t *testing.T) {
 				return err
 			})
 			c.by(func() error { return spoof(c.from, c.to, 7000, "first") })
-			sock.SetReadDeadline(time.Now().Add(5 * time.Second))
+			sock.SetReadDeadline(time.Now().Add(harness.Patience))
 			if _, _, err := sock.ReadFrom(make([]byte, 100)); err != nil {
 				t.Errorf("%s to %s: %v", c.from, c.to, err)
 			}

@@ -63,7 +63,7 @@ func TestAdoptRunning(t *testing.T) {
 		if e.Kind != runtime.EventExited || e.Exit == nil || e.Exit.Code != 8 {
 			t.Errorf("event %+v", e)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(sandbox.Patience):
 		t.Error("no event of an adopted container's end")
 	}
 }
@@ -75,7 +75,7 @@ func TestExitWithoutDaemon(t *testing.T) {
 	h.eventuallyLog(c, "up")
 	h.nextDaemon(func() {
 		must(t, unix.Kill(st.Pid, unix.SIGTERM))
-		sandbox.Eventually(t, 10*time.Second, "the exit is on record", func() bool {
+		sandbox.Eventually(t, "the exit is on record", func() bool {
 			_, err := os.Stat(h.roots.InState("containers", c.ID, "exit.json"))
 			return err == nil
 		})
@@ -114,7 +114,7 @@ func TestWaitersAtClose(t *testing.T) {
 		if !errors.Is(err, errdefs.ErrUnavailable) {
 			t.Errorf("a wait at the end of its daemon: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(sandbox.Patience):
 		t.Error("a wait outlives its daemon")
 	}
 }
@@ -137,7 +137,7 @@ func TestMonitorKilled(t *testing.T) {
 			if x.Code != 137 || !x.Unseen || !strings.Contains(x.Error, "monitor") {
 				t.Errorf("exit %+v, want 137 that names the monitor", x)
 			}
-			sandbox.Eventually(t, 10*time.Second, "the container's init is gone", func() bool { return unix.Kill(s.Pid, 0) == unix.ESRCH })
+			sandbox.Eventually(t, "the container's init is gone", func() bool { return unix.Kill(s.Pid, 0) == unix.ESRCH })
 			st, err := h.State(t.Context(), c.ID)
 			must(t, err)
 			if st.Status != runtime.Stopped || st.Exit == nil || st.Exit.Code != 137 || !st.Exit.Unseen {

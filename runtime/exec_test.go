@@ -107,14 +107,14 @@ func TestExecTerminal(t *testing.T) {
 	}
 	until := func(text string) {
 		t.Helper()
-		sandbox.Eventually(t, 10*time.Second, fmt.Sprintf("%q from the terminal", text), func() bool { return strings.Contains(out.String(), text) })
+		sandbox.Eventually(t, fmt.Sprintf("%q from the terminal", text), func() bool { return strings.Contains(out.String(), text) })
 	}
 	say("stty size; echo t=$(tty) TERM=$TERM\n")
 	until("33 111")
 	until("t=/dev/")
 	until("TERM=xterm")
 	sizes <- runtime.WinSize{Rows: 40, Cols: 120}
-	sandbox.Eventually(t, 10*time.Second, "the new size", func() bool {
+	sandbox.Eventually(t, "the new size", func() bool {
 		say("stty size\n")
 		return strings.Contains(out.String(), "40 120")
 	})
@@ -138,7 +138,7 @@ func TestExecTimeoutAndCancel(t *testing.T) {
 		_, err := h.Exec(ctx, c.ID, runtime.Process{Args: []string{"sh", "-c", "echo up; exec sleep 600"}}, runtime.IO{Stdout: &out})
 		done <- err
 	}()
-	sandbox.Eventually(t, 10*time.Second, "the exec runs", func() bool { return out.String() == "up\n" })
+	sandbox.Eventually(t, "the exec runs", func() bool { return out.String() == "up\n" })
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled exec: %v", err)
@@ -159,7 +159,7 @@ func TestExecDetach(t *testing.T) {
 	h.up(c)
 	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "echo x >/tmp/mark; sleep 500"}, Detach: true}, runtime.IO{})
 	must(t, err)
-	sandbox.Eventually(t, 10*time.Second, "the detached process works", func() bool {
+	sandbox.Eventually(t, "the detached process works", func() bool {
 		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"stat", "/tmp/mark"}}, runtime.IO{})
 		return err == nil && x.Code == 0
 	})
@@ -227,7 +227,7 @@ func TestRunTerminal(t *testing.T) {
 	in, feed := io.Pipe()
 	var out buffer
 	go func() {
-		sandbox.Eventually(t, 10*time.Second, "the size is printed", func() bool { return strings.Contains(out.String(), "\n") })
+		sandbox.Eventually(t, "the size is printed", func() bool { return strings.Contains(out.String(), "\n") })
 		io.WriteString(feed, "line\n")
 	}()
 	x, err := h.Run(t.Context(), c.ID, runtime.IO{Stdin: in, Stdout: &out, Resize: sizes}, nil)
@@ -248,9 +248,9 @@ func TestAttach(t *testing.T) {
 	go func() { done <- h.Attach(t.Context(), c.ID, runtime.IO{Stdin: in, Stdout: &out}) }()
 	go func() { done <- h.Attach(t.Context(), c.ID, runtime.IO{Stdout: &other}) }()
 	io.WriteString(feed, "one\n")
-	sandbox.Eventually(t, 10*time.Second, "an answer", func() bool { return strings.Contains(out.String(), "got one\n") })
+	sandbox.Eventually(t, "an answer", func() bool { return strings.Contains(out.String(), "got one\n") })
 	// The second client sees what comes after it attached.
-	sandbox.Eventually(t, 10*time.Second, "the second client has it too", func() bool {
+	sandbox.Eventually(t, "the second client has it too", func() bool {
 		io.WriteString(feed, "two\n")
 		return strings.Contains(other.String(), "got two\n")
 	})

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -183,7 +182,7 @@ func (h *host) up(c runtime.Config) runtime.State {
 // wait is the exit of id, within a limit.
 func (h *host) wait(id string) runtime.Exit {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), sandbox.Patience)
 	defer cancel()
 	x, err := h.Wait(ctx, id)
 	must(h.t, err)
@@ -207,7 +206,7 @@ func (h *host) log(c runtime.Config) string {
 // eventuallyLog waits for text in the container's log.
 func (h *host) eventuallyLog(c runtime.Config, text string) {
 	h.t.Helper()
-	sandbox.Eventually(h.t, 10*time.Second, fmt.Sprintf("%q in the log", text), func() bool {
+	sandbox.Eventually(h.t, fmt.Sprintf("%q in the log", text), func() bool {
 		b, err := os.ReadFile(c.Log.Path)
 		return err == nil && strings.Contains(string(b), text)
 	})

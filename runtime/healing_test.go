@@ -109,7 +109,7 @@ func (h *host) hinted(hints <-chan struct{}) {
 	h.t.Helper()
 	select {
 	case <-hints:
-	case <-time.After(10 * time.Second):
+	case <-time.After(sandbox.Patience):
 		h.t.Error("no hint")
 	}
 }
@@ -119,6 +119,7 @@ func TestMendLimits(t *testing.T) {
 	h := newHost(t)
 	c := h.limited()
 	st := h.up(c)
+	h.eventuallyLog(c, "up") // with both of its processes
 	if st.Problem != "" {
 		t.Fatalf("a new container has the problem %q", st.Problem)
 	}
@@ -274,7 +275,7 @@ func TestChrootIsNoDamage(t *testing.T) {
 	c := h.limited()
 	c.Spec.Process.Args = []string{"/bin/sh", "-c", "mkdir -p /jail/bin; cp /bin/busybox /jail/bin; exec /bin/busybox chroot /jail /bin/busybox sleep 1000"}
 	h.up(c)
-	sandbox.Eventually(t, 10*time.Second, "the process has another root", func() bool {
+	sandbox.Eventually(t, "the process has another root", func() bool {
 		root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", h.state(c.ID).Pid))
 		return err == nil && root != "/"
 	})
@@ -313,7 +314,7 @@ func TestRecordRemoved(t *testing.T) {
 	must(t, err)
 	must(t, os.RemoveAll(h.roots.InState("containers", c.ID)))
 	h.hinted(hints)
-	sandbox.Eventually(t, 20*time.Second, "its processes are gone, and what it left", func() bool {
+	sandbox.Eventually(t, "its processes are gone, and what it left", func() bool {
 		list, err := h.List(t.Context())
 		must(t, err)
 		return len(list) == 0 && unix.Kill(st.Pid, 0) == unix.ESRCH && !exists(h.roots.InRun("containers", c.ID)) && !exists(h.roots.InState("containers", c.ID))

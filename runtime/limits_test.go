@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -36,7 +37,7 @@ func TestOutOfMemory(t *testing.T) {
 			if e.Kind == runtime.EventOOM {
 				return
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(sandbox.Patience):
 			t.Fatal("no oom event")
 		}
 	}

@@ -33,7 +33,7 @@ func TestFullDiskIsTold(t *testing.T) {
 				if e.Kind == runtime.EventLog && (last == "") == (want == "") && strings.Contains(last, want) {
 					return
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(sandbox.Patience):
 				t.Fatalf("no event that says %q, the last one says %q", want, last)
 			}
 		}
@@ -42,7 +42,7 @@ func TestFullDiskIsTold(t *testing.T) {
 	c := h.sh("while :; do echo 0123456789012345678901234567890123456789; sleep 0.001; done")
 	h.up(c)
 	told("no space left")
-	sandbox.Eventually(t, 10*time.Second, "the state to say it", func() bool {
+	sandbox.Eventually(t, "the state to say it", func() bool {
 		st, err := h.State(t.Context(), c.ID)
 		return err == nil && st.Status == runtime.Running && strings.Contains(st.LogError, "no space left")
 	})

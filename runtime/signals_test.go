@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
@@ -23,7 +22,7 @@ func TestExecSignals(t *testing.T) {
 		var out buffer
 		signals := make(chan syscall.Signal)
 		go func() {
-			sandbox.Eventually(t, 10*time.Second, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
+			sandbox.Eventually(t, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
 			signals <- syscall.SIGINT
 		}()
 		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", script}}, runtime.IO{Stdout: &out, Signals: signals})
@@ -47,7 +46,7 @@ func TestRunSignals(t *testing.T) {
 		var out buffer
 		signals := make(chan syscall.Signal)
 		go func() {
-			sandbox.Eventually(t, 10*time.Second, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
+			sandbox.Eventually(t, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
 			signals <- syscall.SIGTERM
 		}()
 		x, err := h.Run(t.Context(), c.ID, runtime.IO{Stdout: &out, Stderr: io.Discard, Signals: signals}, nil)

@@ -22,7 +22,7 @@ func TestStopOfTheStubborn(t *testing.T) {
 		"ignores the signal": {"trap '' TERM; echo up; while :; do sleep 1000; done", func(*host, runtime.State) {}},
 		"stopped by a signal": {"trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done", func(h *host, st runtime.State) {
 			must(h.t, unix.Kill(st.Pid, unix.SIGSTOP))
-			sandbox.Eventually(h.t, 10*time.Second, "it is stopped", func() bool {
+			sandbox.Eventually(h.t, "it is stopped", func() bool {
 				b, err := os.ReadFile("/proc/" + strconv.Itoa(st.Pid) + "/stat")
 				return err == nil && strings.Contains(string(b), ") T ")
 			})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func ok(t *testing.T, err error) {
@@ -73,7 +74,7 @@ func TestHealing(t *testing.T) {
 			ok(t, c.damage(filepath.Dir(made.Path)))
 			select {
 			case <-hints:
-			case <-time.After(10 * time.Second):
+			case <-time.After(sandbox.Patience):
 				t.Error("no hint")
 			}
 			got := listed(t, d, "data")
@@ -111,7 +112,7 @@ func TestHealing(t *testing.T) {
 				if !open {
 					t.Error("the watch has ended at the second damage")
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(sandbox.Patience):
 				t.Error("no hint of the second damage")
 			}
 			cancel()

@@ -21,6 +21,7 @@ import (
 	"github.com/stackrun/stack/api/server"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -39,7 +40,7 @@ func serve(t *testing.T, e api.Engine) (*client.Client, *server.Server, string) 
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error("shutdown:", err)
@@ -408,7 +409,7 @@ func TestADaemonThatGoesAwayIsSaid(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- c.Up(context.Background(), project(), reconcile.UpOptions{}, nil) }()
 	<-entered
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Fatal(err)
@@ -434,12 +435,7 @@ func TestSocketAndUse(t *testing.T) {
 		t.Errorf("unused for %v with a client connected", d)
 	}
 	c.Close()
-	for deadline := time.Now().Add(10 * time.Second); s.Unused() == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("still in use after the client has gone")
-		}
-		syscall.Nanosleep(&syscall.Timespec{Nsec: 1e6}, nil)
-	}
+	sandbox.Eventually(t, "nobody uses it after the client has gone", func() bool { return s.Unused() > 0 })
 }
 
 func TestManyAtOnce(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,7 +45,7 @@ func TestManyCommandsStartOneDaemon(t *testing.T) {
 	if err != nil || strings.Count(string(log), "msg=ready") != 1 {
 		t.Errorf("%v, daemon.log:\n%s", err, log)
 	}
-	sandbox.Eventually(t, 10*time.Second, "the run root is gone", func() bool {
+	sandbox.Eventually(t, "the run root is gone", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "run"))
 		return os.IsNotExist(err)
 	})
@@ -70,7 +69,7 @@ func TestCommandsMeetALeavingDaemon(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	sandbox.Eventually(t, 10*time.Second, "the run root is gone", func() bool {
+	sandbox.Eventually(t, "the run root is gone", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "run"))
 		return os.IsNotExist(err)
 	})
@@ -90,7 +89,7 @@ func TestKilledDaemonIsReplaced(t *testing.T) {
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		sandbox.Eventually(t, 10*time.Second, "the daemon is dead", func() bool { return unix.Kill(pid, 0) != nil })
+		sandbox.Eventually(t, "the daemon is dead", func() bool { return unix.Kill(pid, 0) != nil })
 		if _, err := os.Stat(filepath.Join(dir, "run", "stack.sock")); err != nil {
 			t.Fatal("the test shows nothing:", err)
 		}
@@ -121,7 +120,7 @@ func TestSecondDaemonIsRefusedAndTermEndsTheFirst(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	sandbox.Eventually(t, 10*time.Second, "the daemon answers", func() bool { return strings.Contains(log.String(), "msg=ready") })
+	sandbox.Eventually(t, "the daemon answers", func() bool { return strings.Contains(log.String(), "msg=ready") })
 	out, err := command(dir, "daemon").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "another stack daemon runs on these roots") {
 		t.Errorf("a second one: %v, %s", err, out)

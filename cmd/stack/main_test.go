@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
@@ -104,7 +103,7 @@ func newPerson(t *testing.T, engine api.Engine) *person {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 		defer cancel()
 		s.Shutdown(ctx)
 		if err := <-served; err != nil {

@@ -83,7 +83,7 @@ func (s *seat) press(keys string) {
 // sees waits for words on the screen.
 func (s *seat) sees(words string) {
 	s.t.Helper()
-	sandbox.Eventually(s.t, 10*time.Second, fmt.Sprintf("%q on the screen", words), func() bool { return strings.Contains(s.screen.String(), words) })
+	sandbox.Eventually(s.t, fmt.Sprintf("%q on the screen", words), func() bool { return strings.Contains(s.screen.String(), words) })
 }
 
 // ends waits for the command's end and gives its code and all that was on the screen.
@@ -93,7 +93,7 @@ func (s *seat) ends() (code int, screen string) {
 	go func() { ended <- s.cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(sandbox.Patience):
 		s.cmd.Process.Kill()
 		<-ended
 		s.t.Fatalf("the command did not end:\n%s", s.screen.String())

@@ -186,7 +186,7 @@ func changes(h *host, call string) string {
 func (h *host) trace(t *testing.T, calls string, do func()) []string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "trace")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "strace", "--follow-forks", "--decode-fds=path", "--string-limit=200", "--output="+out, "--trace="+calls, fmt.Sprintf("--attach=%d", h.daemon.Process.Pid))
 	said, err := cmd.StderrPipe()

@@ -413,10 +413,18 @@ func (r *crashRun) planned(p *project) map[string]bool {
 // settled waits until the daemon has done what down leaves to the background: no link but lo is left.
 func (h *host) settled(t *testing.T) {
 	t.Helper()
-	sandbox.Eventually(t, patience, "links and files of networks are gone", func() bool {
-		s, err := sandbox.Take()
-		return err == nil && len(s.Links) == 1 && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
-	})
+	sandbox.Eventually(t, "links and files of networks are gone", func() bool { return h.quiet(t) })
+}
+
+func (h *host) quiet(t *testing.T) bool {
+	s, err := sandbox.Take()
+	return err == nil && len(s.Links) == 1 && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
+}
+
+// settledOrDead is settled for a daemon that may be killed meanwhile.
+func (h *host) settledOrDead(t *testing.T) {
+	t.Helper()
+	sandbox.Eventually(t, "links and files of networks are gone, or the daemon is", func() bool { return h.daemonDied(false) || h.quiet(t) })
 }
 
 // pointsOf names each hit of a trace with its number.
@@ -467,7 +475,8 @@ func (r *crashRun) kill() {
 		}
 	}
 	r.t.Logf("the daemon was killed %d times at points that were asked for; %d were not come by", kills, r.missed)
-	if r.missed > kills/10 {
+	// A point that the clean run came by may be none of another run, or may come after the command's end: of a few, chance makes many.
+	if long() && r.missed > kills/10 || r.missed > kills/2 {
 		r.t.Errorf("too many points are not come by a second time")
 	}
 }
@@ -499,6 +508,9 @@ func (r *crashRun) iteration(n int) (kills int) {
 		if up {
 			first = p.run(stage.args...)
 		}
+		if up && stage.name == "down" && first.code == 0 {
+			h.settledOrDead(t) // what down leaves to the background has points too
+		}
 		if up && !h.daemonDied(first.code != 0) {
 			r.missed++
 			if first.code != 0 {
@@ -527,8 +539,8 @@ func (r *crashRun) iteration(n int) (kills int) {
 	}
 	h.settled(t)
 	diff := ""
-	for begun := time.Now(); time.Since(begun) < patience/6; time.Sleep(10 * time.Millisecond) { // the kernel is given its time
-		if diff = cmp.Diff(r.after, r.machine()); diff == "" {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(10 * time.Millisecond) { // the kernel is given its time
+		if diff = r.after.Diff(r.machine()); diff == "" {
 			break
 		}
 	}
@@ -539,11 +551,11 @@ func (r *crashRun) iteration(n int) (kills int) {
 	return kills
 }
 
-// daemonDied says whether the daemon that was started has ended. After a command that failed it may be about to.
+// daemonDied says whether the daemon that was started has ended. After a command that failed it is about to.
 func (h *host) daemonDied(failed bool) bool {
 	wait := time.Duration(0)
 	if failed {
-		wait = time.Second
+		wait = patience
 	}
 	select {
 	case <-h.ended:

@@ -112,7 +112,7 @@ func TestAutoStart(t *testing.T) {
 	p.up()
 	equal(t, "app", p.one("auto-app-1").State, "running")
 	p.ok("down", "--timeout", "0")
-	sandbox.Eventually(t, 2*patience, "the daemon leaves when it has nothing to do", func() bool {
+	sandbox.Eventually(t, "the daemon leaves when it has nothing to do", func() bool {
 		s, err := sandbox.Take()
 		return err == nil && !slices.ContainsFunc(s.Processes, func(p string) bool { return strings.Contains(p, h.state()) })
 	})

@@ -128,11 +128,22 @@ services:
 	}
 	p.up("--wait")
 	id := p.one("healb-app-1").ID
+	earlier, err := os.ReadFile(p.host.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func() string {
+		all, err := os.ReadFile(p.host.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(all[len(earlier):])
+	}
 	p.write("flags/ill", "")
-	p.eventually("it is left unhealthy", func() bool { return strings.Contains(tail(p.host.log, 400), "left unhealthy") })
+	p.eventually("it is left unhealthy", func() bool { return strings.Contains(said(), "left unhealthy") })
 	count := func() int {
 		n := 0
-		for line := range strings.SplitSeq(tail(p.host.log, 400), "\n") {
+		for line := range strings.SplitSeq(said(), "\n") {
 			if strings.Contains(line, "msg=healed") && strings.Contains(line, "project=healb") {
 				n++
 			}

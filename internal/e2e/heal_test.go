@@ -354,7 +354,7 @@ services:
 		mustKill(t, s.Pid)
 	}
 	for _, s := range pids {
-		sandbox.Eventually(t, patience, "everything has ended", func() bool { return syscall.Kill(s.Pid, 0) != nil })
+		sandbox.Eventually(t, "everything has ended", func() bool { return syscall.Kill(s.Pid, 0) != nil })
 	}
 	removeLinks(t, "bridge")
 	flushFirewall(t, h)

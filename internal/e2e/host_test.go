@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,13 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait; it is for slow machines, and never slept through.
-var patience = slow * 60 * time.Second
-
-// slow is how many times slower than hardware the machine is: STACK_TEST_SLOW, of an emulated one.
-var slow = func() time.Duration {
-	n, _ := strconv.Atoi(os.Getenv("STACK_TEST_SLOW")) // unset or no number: not slow
-	return time.Duration(max(1, n))
-}()
+var patience = sandbox.Patience
 
 // host is one instance of stack: roots, configuration, a daemon.
 type host struct {
@@ -91,7 +84,7 @@ func (h *host) warmUp(t *testing.T) {
 		}
 	}
 	// down need not wait for the kernel to take links down.
-	sandbox.Eventually(t, patience, "the warm-up's network is gone", func() bool {
+	sandbox.Eventually(t, "the warm-up's network is gone", func() bool {
 		s, err := sandbox.Take(h.run("network", "networks"))
 		return err == nil && len(s.Links) <= len(before.Links) && len(s.Files) <= 1
 	})
@@ -108,7 +101,7 @@ func ownHost(t *testing.T) *host {
 		h.killDaemon(t)
 		if slices.ContainsFunc(h.env, func(kv string) bool { return strings.HasPrefix(kv, "STACK_IDLE=") }) {
 			// One that the last command started: it looks after its directories, which go next.
-			sandbox.Eventually(t, 2*patience, "the daemon leaves when it has nothing to do", func() bool { return !h.served() })
+			sandbox.Eventually(t, "the daemon leaves when it has nothing to do", func() bool { return !h.served() })
 		}
 		if t.Failed() {
 			t.Logf("the daemon's log:\n%s", tail(h.log, 40))
@@ -235,7 +228,7 @@ func (h *host) killDaemon(t *testing.T) {
 	}
 	h.daemon.Process.Signal(syscall.SIGKILL)
 	pid := h.daemon.Process.Pid
-	sandbox.Eventually(t, patience, "the killed daemon is gone", func() bool {
+	sandbox.Eventually(t, "the killed daemon is gone", func() bool {
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 	})
 	h.daemon = nil
@@ -257,14 +250,14 @@ func (h *host) command(ctx context.Context, dir string, args ...string) *exec.Cm
 	cmd := exec.CommandContext(ctx, h.bin, args...)
 	cmd.Dir = dir
 	cmd.Env = h.env
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = patience
 	return cmd
 }
 
 // exec runs a command to its end.
 func (h *host) exec(t *testing.T, dir, stdin string, env []string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
 	cmd := h.command(ctx, dir, args...)
 	cmd.Env = append(cmd.Env, env...)
@@ -278,7 +271,7 @@ func (h *host) exec(t *testing.T, dir, stdin string, env []string, args ...strin
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Fatalf("not at its end after %s: %s\nthe daemon's log:\n%s", 2*patience, r, tail(h.log, 40))
+		t.Fatalf("not at its end after %s: %s\nthe daemon's log:\n%s", 4*patience, r, tail(h.log, 40))
 	case errors.As(err, &exit):
 		r.code = exit.ExitCode()
 	case err != nil:
@@ -311,9 +304,9 @@ func tail(path string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// get fetches url on a connection of its own.
+// get fetches url on a connection of its own. Its bound is for connections that a test has cut: who waits for an answer asks again.
 func get(url string) (int, string, http.Header, error) {
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: patience / 2, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
 	if err != nil {
 		return 0, "", nil, err

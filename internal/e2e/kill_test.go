@@ -308,7 +308,7 @@ func (k *killer) endDaemons() {
 	for _, pid := range k.daemons() {
 		unix.Kill(pid, unix.SIGTERM) //nolint:errcheck // it is waited for
 	}
-	sandbox.Eventually(k.t, patience, "the daemon ends", func() bool { return len(k.daemons()) == 0 })
+	sandbox.Eventually(k.t, "the daemon ends", func() bool { return len(k.daemons()) == 0 })
 }
 
 // checkLogs reads the logs, in which no number of a run is missing or twice, and when they are whole compares them with what the

@@ -144,7 +144,12 @@ func TestManyUpsOfOneProject(t *testing.T) {
 	}
 	r := &crashRun{crashCase: crashCase{name: p.name}, t: t, h: h}
 	for i := range 5 {
-		if begins := r.countsRight("ten ups", fmt.Sprintf("s%d-1", i)); begins != 1 {
+		begins := 0
+		p.eventually(fmt.Sprintf("s%d has begun", i), func() bool { // it is healthy before it has written a line
+			begins = r.countsRight("ten ups", fmt.Sprintf("s%d-1", i))
+			return begins > 0
+		})
+		if begins != 1 {
 			t.Errorf("s%d was started %d times", i, begins)
 		}
 	}

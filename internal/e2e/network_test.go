@@ -61,7 +61,7 @@ services:
 		}
 		defer c.Close()
 		c.Write([]byte("ping"))
-		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		c.SetReadDeadline(time.Now().Add(2 * time.Second))
 		buf := make([]byte, 16)
 		n, _ := c.Read(buf)
 		return string(buf[:n]) == "ping"
@@ -130,7 +130,7 @@ networks:
 	equal(t, "a container's name", fmt.Sprint(len(strings.Fields(addresses("names-web-2")))), "1")
 	contains(t, "AAAA", p.sh("client", "nslookup -type=aaaa fixed"), "fd77::50")
 	for _, line := range []string{
-		"ping -c1 -W5 fixed", "ping -c1 -W5 10.77.1.50", "ping -6 -c1 -W5 fd77::50", "ping -c1 -W5 names-web-3",
+		"ping -c1 -W60 fixed", "ping -c1 -W60 10.77.1.50", "ping -6 -c1 -W60 fd77::50", "ping -c1 -W60 names-web-3",
 	} {
 		if r := p.run("exec", "-T", "client", "sh", "-c", line); r.code != 0 {
 			t.Errorf("%s: %s", line, r)

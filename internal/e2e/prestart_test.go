@@ -47,6 +47,10 @@ func TestPreStart(t *testing.T) {
 	})
 	ran := func(want string) {
 		t.Helper()
+		// What the service itself writes it writes a moment after its start.
+		p.eventually("as much has run as "+want, func() bool {
+			return want == "" || len(strings.Fields(p.sh("other", "cat /d/ran"))) >= len(strings.Fields(want))
+		})
 		equal(t, "what ran", strings.ReplaceAll(p.sh("other", "cat /d/ran; : > /d/ran"), "\n", ", "), want)
 	}
 	const both = "step s 0 /tmp secret-file alone page, second 0, served"
@@ -196,8 +200,9 @@ func TestPreStartInTurns(t *testing.T) {
 services:
   web:
     image: busybox
-    command: sh -c 'echo served ` + version + ` >> /d/ran; exec sleep 1000'
+    command: sh -c 'echo served ` + version + ` >> /d/ran; touch /served; exec sleep 1000'
     init: true
+    healthcheck: {test: test -e /served, interval: 1s}
     volumes: ["./d:/d", /own]
     pre_start:
       - command: sh -c '` + step + `'

@@ -170,7 +170,7 @@ func (p *project) one(name string) container {
 // eventually waits for cond; what says what is missing when it does not come.
 func (p *project) eventually(what string, cond func() bool) {
 	p.t.Helper()
-	sandbox.Eventually(p.t, patience, what, cond)
+	sandbox.Eventually(p.t, what, cond)
 }
 
 // equal compares what came with what was wanted, as text.

@@ -24,7 +24,7 @@ type running struct {
 // begin starts a command. It is killed when it has not ended with the test.
 func (p *project) begin(args ...string) *running {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	p.t.Cleanup(cancel)
 	r := &running{t: p.t, cmd: p.host.command(ctx, p.dir, args...)}
 	r.cmd.Env = append(slices.Clone(r.cmd.Env), p.env...)
@@ -51,7 +51,7 @@ func (r *running) text() string {
 func (r *running) says(want ...string) *running {
 	r.t.Helper()
 	for _, w := range want {
-		sandbox.Eventually(r.t, patience, "the command writes "+w, func() bool { return strings.Contains(r.text(), w) })
+		sandbox.Eventually(r.t, "the command writes "+w, func() bool { return strings.Contains(r.text(), w) })
 	}
 	return r
 }

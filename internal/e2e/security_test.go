@@ -139,7 +139,7 @@ func TestDaemonForgetsTheEnvironment(t *testing.T) {
 		}
 		env, err := os.ReadFile(path)
 		if err != nil {
-			t.Fatal(err)
+			continue // a child of the daemon's that has just ended, or become another program
 		}
 		found = true
 		contains(t, "its environment", string(env), "STACK_STATE_ROOT=")
@@ -213,11 +213,12 @@ services:
   thief: {image: busybox, command: [sh, -c, "echo stolen >/index.html && exec httpd -f -p 80 -h /"], stop_grace_period: 0s, cap_add: [NET_ADMIN]}
 `)
 	p.up()
+	p.serves("18085")
 	gateway := p.sh("victim", `ip route | sed -n 's/^default via \([0-9.]*\).*/\1/p'`)
 	friend := p.sh("friend", `ip -4 -o addr show eth0 | sed 's/.*inet \([0-9.]*\).*/\1/'`)
 	thief := p.sh("thief", "cat /sys/class/net/eth0/address")
 	mac := func(of string) string {
-		return p.sh("victim", "ping -c1 -W1 "+of+" >/dev/null; ip neigh show "+of+` | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p'`)
+		return p.sh("victim", "ping -c1 -W30 "+of+" >/dev/null; ip neigh show "+of+` | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p'`)
 	}
 	before := mac(gateway)
 	if before == "" || before == thief || mac(friend) == thief {

@@ -21,7 +21,7 @@ func copyExample(t *testing.T, h *host, name string) *project {
 	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(t), "examples", name))); err != nil {
 		t.Fatal(err)
 	}
-	if slow > 1 && name == "shop" {
+	if sandbox.Slow > 1 && name == "shop" {
 		// How long servers may take is the example's own word, and about hardware.
 		p.write("compose.override.yaml", `
 services:

@@ -115,9 +115,10 @@ func TestUpdateStartFirst(t *testing.T) {
 	const deploy = `
       update_config: {order: start-first, monitor: 100ms}
 `
-	p := compose(t, "startfirst", webFile("one", `"18092:80"`, deploy))
+	p := compose(t, "startfirst", strings.Replace(webFile("one", `"18092:80"`, deploy), "stop_grace_period: 1s", "stop_grace_period: 2m", 1))
 	p.up()
 	first := p.one("startfirst-web-1")
+	old := p.status(first.ID)
 	a := ask(t, "http://127.0.0.1:18092/", "http://[::1]:18092/")
 	p.eventually("clients hear one", a.hears("one"))
 
@@ -135,8 +136,9 @@ func TestUpdateStartFirst(t *testing.T) {
 		fmt.Fprint(conn, "GET / HTTP/1.0\r\n\r\n")
 		raw, _ := io.ReadAll(conn)
 		answer = string(raw)
+		mustKill(t, old.Pid) // it has no reason to end before its time is over
 	})
-	p.write("compose.yaml", strings.ReplaceAll(webFile("two", `"18092:80"`, deploy), "stop_grace_period: 1s", "stop_grace_period: 5s"))
+	p.write("compose.yaml", webFile("two", `"18092:80"`, deploy))
 	p.ok("up", "--detach")
 	wg.Wait()
 	if !strings.HasSuffix(strings.TrimSpace(answer), "one") {

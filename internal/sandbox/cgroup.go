@@ -126,7 +126,7 @@ func enterLeaf(root string) error {
 // removeCgroups removes dir and what is below, leaves first. Dying processes hold a
 // cgroup for a moment after they were reaped, and the kernel has no event for its end on v1.
 func removeCgroups(dir string) {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(Patience)
 	for {
 		var dirs []string
 		filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {

@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -52,7 +54,7 @@ func TestOrphansAreReaped(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := strings.TrimSpace(string(out))
-	Eventually(t, 5*time.Second, "orphan "+pid+" is gone", func() bool {
+	Eventually(t, "orphan "+pid+" is gone", func() bool {
 		_, err := os.Stat("/proc/" + pid)
 		return os.IsNotExist(err)
 	})
@@ -85,4 +87,49 @@ func TestLeftoverIsSeen(t *testing.T) {
 	os.RemoveAll("/run/m")
 	os.Remove("/run/left")
 	Same(t, before, "/run")
+}
+
+// What was ending, or beginning, when the first snapshot was taken is no difference; what came later is.
+func TestProcessesThatEndAreNoDifference(t *testing.T) {
+	Require(t)
+	begin := func(script string) (*exec.Cmd, io.Closer) {
+		t.Helper()
+		cmd := exec.Command("sh", "-c", script)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		return cmd, in
+	}
+	take := func() Snapshot {
+		t.Helper()
+		s, err := Take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	zombie, end := begin("read x")
+	changing, change := begin("read x; exec sleep 1000")
+	end.Close()
+	Eventually(t, "a zombie", func() bool {
+		return slices.Contains(take().Processes, strconv.Itoa(zombie.Process.Pid)+" ")
+	})
+	before := take()
+	zombie.Wait() //nolint:errcheck // it has ended
+	change.Close()
+	Eventually(t, "another program", func() bool {
+		return slices.Contains(take().Processes, strconv.Itoa(changing.Process.Pid)+" sleep 1000")
+	})
+	if diff := before.Diff(take()); diff != "" {
+		t.Errorf("of what ended and what changed: %s", diff)
+	}
+	added, _ := begin("read x")
+	if diff := before.Diff(take()); !strings.Contains(diff, strconv.Itoa(added.Process.Pid)+" sh") {
+		t.Errorf("of a new process: %q", diff)
+	}
 }

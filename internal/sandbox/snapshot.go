@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -117,9 +118,22 @@ func take(dirs []string) (Snapshot, error) {
 	return s, nil
 }
 
+// Diff says what is other in after, "" = nothing. Of processes only new ones are a difference: s may have been taken while one was about to end,
+// or to become another program.
+func (s Snapshot) Diff(after Snapshot) string {
+	pid := func(process string) string { id, _, _ := strings.Cut(process, " "); return id }
+	known := map[string]bool{}
+	for _, p := range s.Processes {
+		known[pid(p)] = true
+	}
+	s.Processes = nil
+	after.Processes = slices.DeleteFunc(slices.Clone(after.Processes), func(p string) bool { return known[pid(p)] })
+	return cmp.Diff(s, after, cmpopts.EquateEmpty())
+}
+
 // LeavesNothing fails t if, after t and its other clean-ups, links, addresses, routes, nft tables, mounts,
-// cgroups, processes, sysctls, or files below dirs differ from now. The kernel takes some things down
-// a little later than the call that removed them (a netns' links, a dead process' cgroup): it is given five seconds.
+// cgroups, sysctls, or files below dirs differ from now, or there are other processes. The kernel takes some things down
+// a little later than the call that removed them (a netns' links, a dead process' cgroup): it is given time.
 // Call it first, so that its check runs last.
 func LeavesNothing(t testing.TB, dirs ...string) {
 	t.Helper()
@@ -134,10 +148,10 @@ func LeavesNothing(t testing.TB, dirs ...string) {
 	})
 }
 
-// Same waits until a snapshot equals before, and fails t with the difference if it does not within five seconds.
+// Same waits until a snapshot equals before, as Diff sees it, and fails t with the difference if it does not.
 func Same(t testing.TB, before Snapshot, dirs ...string) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(Patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -145,7 +159,7 @@ func Same(t testing.TB, before Snapshot, dirs ...string) {
 		if err != nil {
 			t.Fatalf("cannot take a snapshot of the machine: %v", err)
 		}
-		diff := cmp.Diff(before, after)
+		diff := before.Diff(after)
 		if diff == "" {
 			return
 		}

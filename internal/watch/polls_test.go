@@ -49,7 +49,7 @@ func TestPolls(t *testing.T) {
 	select {
 	case err := <-woken:
 		must(err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(sandbox.Patience):
 		t.Error("nobody was woken")
 	}
 	drain()

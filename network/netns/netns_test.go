@@ -81,7 +81,7 @@ func TestThreadsStayHome(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	sandbox.Eventually(t, 5e9, "every thread is in the process's namespace", func() bool {
+	sandbox.Eventually(t, "every thread is in the process's namespace", func() bool {
 		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			t.Fatal(err)

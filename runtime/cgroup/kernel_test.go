@@ -136,7 +136,7 @@ func TestKillWithoutCgroupKill(t *testing.T) {
 	_, _, err := parent.Create("one", nil)
 	must(t, err)
 	cmd := enter(t, parent, "one", "sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & wait")
-	sandbox.Eventually(t, 5*time.Second, "four processes", func() bool {
+	sandbox.Eventually(t, "four processes", func() bool {
 		pids, err := procs(parent.Group("one").V1[0])
 		return err == nil && len(pids) == 4
 	})
@@ -280,7 +280,7 @@ func TestRootHoldsProcesses(t *testing.T) {
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		sandbox.Eventually(t, 5*time.Second, "rmdir "+leaf, func() bool { return unix.Rmdir(leaf) != unix.EBUSY })
+		sandbox.Eventually(t, "rmdir "+leaf, func() bool { return unix.Rmdir(leaf) != unix.EBUSY })
 	})
 	must(t, writeFile(filepath.Join(parent.host.v2, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)))
 

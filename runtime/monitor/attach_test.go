@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -141,7 +140,7 @@ func TestSlowClientLosesNothing(t *testing.T) {
 	gone.conn.Close()
 	slow.frame()
 	// The rest is read when the container can only be waiting.
-	sandbox.Eventually(t, 10*time.Second, "the pipes are full", func() bool {
+	sandbox.Eventually(t, "the pipes are full", func() bool {
 		st, err := os.Stat(c.Log.Path)
 		return err == nil && st.Size() > 1<<20
 	})
@@ -250,9 +249,9 @@ func TestSurvivesTheDaemon(t *testing.T) {
 	c.Mounts = []mount.Mount{bind(shared, "/shared")}
 	c.start()
 	c.await(proto.ReportStarted)
-	unix.Close(c.reports)
+	c.hangUp()
 	follow(t, c, "one")
-	sandbox.Eventually(t, 5*time.Second, "status", func() bool {
+	sandbox.Eventually(t, "status", func() bool {
 		_, err := os.Stat(filepath.Join(c.RunDir, proto.StatusName))
 		return err == nil
 	})
@@ -285,7 +284,7 @@ func TestDaemonDiesBeforeAnybodyAttached(t *testing.T) {
 	c.AwaitAttach = true
 	c.start()
 	c.await(proto.ReportListening)
-	unix.Close(c.reports)
+	c.hangUp()
 	c.ended()
 	if got := c.logged(); got != "" {
 		t.Errorf("it ran: %q", got)

@@ -50,7 +50,7 @@ func BenchmarkMemory(b *testing.B) {
 	other := newContainer(b, image(b), "sleep 1000")
 	other.start()
 	other.await(proto.ReportStarted)
-	sandbox.Eventually(b, 5*time.Second, "the monitor gives memory back", func() bool { return memory(b, c.pid, "Private_Dirty") < first })
+	sandbox.Eventually(b, "the monitor gives memory back", func() bool { return memory(b, c.pid, "Private_Dirty") < first })
 	for b.Loop() {
 		for _, what := range []string{"Pss", "Private_Dirty", "Rss"} {
 			b.ReportMetric(float64(memory(b, c.pid, what)), what+"-kB")

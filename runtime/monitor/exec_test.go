@@ -109,7 +109,7 @@ func TestExec(t *testing.T) {
 		b := c.execOf(status, "echo begin; sleep 1000")
 		b.Timeout = 50 * time.Millisecond
 		exit, failure, out := c.exec(b)
-		if failure != nil || exit.Code != 137 || exit.Signal != 9 || out != "begin\n" {
+		if failure != nil || exit.Code != 137 || exit.Signal != 9 || out != "" && out != "begin\n" { // it may not have come to that
 			t.Errorf("exit %+v failure %v out %q", exit, failure, out)
 		}
 	})

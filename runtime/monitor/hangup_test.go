@@ -22,20 +22,31 @@ func TestHangUpBeforeTheStartUndoesIt(t *testing.T) {
 		"while boot is ready": func(c *container) { c.AwaitAttach = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared := t.TempDir()
-			c := newContainer(t, image(t), "echo ran >/shared/ran; exec sleep 1000")
-			c.cgroups()
-			c.Mounts = []mount.Mount{bind(shared, "/shared")}
-			for range 200 { // so that the start takes its time
-				c.Mounts = append(c.Mounts, mount.Mount{Type: "tmpfs", Target: "/tmp"})
-			}
-			before(c)
-			c.start()
-			if c.AwaitAttach {
-				c.await(proto.ReportListening)
-			}
-			unix.Close(c.reports)
-			c.ended()
+			root := image(t)
+			var shared string
+			var c *container
+			sandbox.Eventually(t, "a hang-up comes before the start", func() bool {
+				shared = t.TempDir()
+				c = newContainer(t, root, "echo ran >/shared/ran; exec sleep 1000")
+				c.cgroups()
+				c.Mounts = []mount.Mount{bind(shared, "/shared")}
+				for range 200 { // so that the start takes its time
+					c.Mounts = append(c.Mounts, mount.Mount{Type: "tmpfs", Target: "/tmp"})
+				}
+				before(c)
+				c.start()
+				if c.AwaitAttach {
+					c.await(proto.ReportListening)
+				}
+				c.hangUp()
+				if !c.runsOn() {
+					return true
+				}
+				if c.AwaitAttach {
+					t.Fatal("nobody has attached, and it runs")
+				}
+				return false // we had to wait for a processor, and it did not
+			})
 			if _, err := os.Stat(filepath.Join(shared, "ran")); err == nil {
 				t.Error("the program ran")
 			}
@@ -49,6 +60,21 @@ func TestHangUpBeforeTheStartUndoesIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// runsOn says what the monitor has made of a hang-up: the container runs and is on record, or both are gone.
+func (c *container) runsOn() (status bool) {
+	c.t.Helper()
+	sandbox.Eventually(c.t, "the monitor has decided", func() bool {
+		var ws unix.WaitStatus
+		if pid, _ := unix.Wait4(c.pid, &ws, unix.WNOHANG, nil); pid == c.pid {
+			return true
+		}
+		_, err := os.Stat(filepath.Join(c.RunDir, proto.StatusName))
+		status = err == nil
+		return status
+	})
+	return status
 }
 
 func TestHangUpBeforeTheWork(t *testing.T) {
@@ -85,18 +111,8 @@ func TestHangUpAtAnyMoment(t *testing.T) {
 		began := time.Now()
 		c, mark := begin()
 		time.Sleep(time.Until(began.Add(whole/2 + time.Duration(mrand.Int64N(int64(whole)))))) // chance is what is tested
-		unix.Close(c.reports)
-		var status bool
-		sandbox.Eventually(t, 20*time.Second, "the monitor has decided", func() bool {
-			var ws unix.WaitStatus
-			if pid, _ := unix.Wait4(c.pid, &ws, unix.WNOHANG, nil); pid == c.pid {
-				return true
-			}
-			_, err := os.Stat(filepath.Join(c.RunDir, proto.StatusName))
-			status = err == nil
-			return status
-		})
-		if status {
+		c.hangUp()
+		if c.runsOn() {
 			ran++
 			continue
 		}

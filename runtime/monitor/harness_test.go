@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -148,6 +147,7 @@ func (c *container) start() {
 	c.pid, c.reports = startProgram(c.t, proto.Work, &c.Bootstrap)
 	pid := c.pid
 	c.t.Cleanup(func() {
+		c.hangUp()
 		var status proto.Status
 		if b, err := os.ReadFile(filepath.Join(c.RunDir, proto.StatusName)); err == nil && json.Unmarshal(b, &status) == nil {
 			unix.Kill(status.Pid, unix.SIGKILL)
@@ -156,6 +156,14 @@ func (c *container) start() {
 		var ws unix.WaitStatus
 		unix.Wait4(pid, &ws, 0, nil)
 	})
+}
+
+// hangUp closes the daemon's end of the reports, as its death does.
+func (c *container) hangUp() {
+	if c.reports >= 0 {
+		unix.Close(c.reports)
+		c.reports = -1
+	}
 }
 
 func startProgram(t testing.TB, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) (pid, reports int) {
@@ -319,7 +327,7 @@ func (c *container) cgroups() {
 	}
 	c.t.Cleanup(func() {
 		for _, d := range dirs {
-			sandbox.Eventually(c.t, 5*time.Second, "rmdir "+d, func() bool { return unix.Rmdir(d) != unix.EBUSY })
+			sandbox.Eventually(c.t, "rmdir "+d, func() bool { return unix.Rmdir(d) != unix.EBUSY })
 		}
 	})
 }
@@ -327,5 +335,5 @@ func (c *container) cgroups() {
 // follow waits until the log holds text.
 func follow(t testing.TB, c *container, text string) {
 	t.Helper()
-	sandbox.Eventually(t, 10*time.Second, fmt.Sprintf("the log holds %q", text), func() bool { return strings.Contains(c.logged(), text) })
+	sandbox.Eventually(t, fmt.Sprintf("the log holds %q", text), func() bool { return strings.Contains(c.logged(), text) })
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +47,7 @@ func TestInitReapsOrphans(t *testing.T) {
 	status := c.await("started").Status
 	follow(t, c, "ready")
 	// All that is left below PID 1 is the program.
-	sandbox.Eventually(t, 10*time.Second, "orphans to be reaped", func() bool {
+	sandbox.Eventually(t, "orphans to be reaped", func() bool {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(status.Pid) + "/task/" + strconv.Itoa(status.Pid) + "/children")
 		return err == nil && len(strings.Fields(string(b))) == 1
 	})

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -103,11 +102,10 @@ func TestCancelled(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
-	begin := time.Now()
-	if _, err := p.Run(ctx, Call{Project: "p", Service: "s", Verb: "up"}, func(string) { cancel(enough) }); !errors.Is(err, enough) || time.Since(begin) > grace {
-		t.Errorf("after %s: %v", time.Since(begin), err)
+	if _, err := p.Run(ctx, Call{Project: "p", Service: "s", Verb: "up"}, func(string) { cancel(enough) }); !errors.Is(err, enough) {
+		t.Error(err)
 	}
-	sandbox.Eventually(t, grace, "it has ended by itself", func() bool {
+	sandbox.Eventually(t, "it has ended by itself", func() bool {
 		_, err := os.Stat(top + "/ended")
 		return err == nil
 	})

