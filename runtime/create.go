@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	goruntime "runtime"
 	"time"
 
@@ -21,7 +21,7 @@ import (
 )
 
 // Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
-// under the same id is ErrAlreadyExists.
+// under the same id is ErrAlreadyExists. What c points to is the driver's from now on: nobody may change it.
 func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	if err := checkConfig(&c); err != nil {
 		return State{}, err
@@ -46,7 +46,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		return State{}, err
 	}
 	if c.CreatedAt.IsZero() {
-		c.CreatedAt = time.Now()
+		c.CreatedAt = time.Now().Round(0) // as it will be read: without the monotonic clock
 	}
 	b, err := json.Marshal(&c)
 	if err != nil {
@@ -73,17 +73,11 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.create.recorded")
-	// The cache holds what a reader of the file would see, not the caller's pointers.
-	mine := new(Config)
-	if err := json.Unmarshal(b, mine); err != nil {
-		os.RemoveAll(dir)
-		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
-	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, &st, mine)
+		d.configs.put(c.ID, &st, &c)
 	}
-	return State{ID: c.ID, Status: Created, Labels: mine.Labels, CreatedAt: mine.CreatedAt, Config: mine}, nil
+	return State{ID: c.ID, Status: Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: &c}, nil
 }
 
 func checkConfig(c *Config) error {
@@ -114,16 +108,11 @@ func checkConfig(c *Config) error {
 
 // sameConfig compares as the file would hold them.
 func sameConfig(have, want *Config) bool {
-	b, err := json.Marshal(want)
-	if err != nil {
-		return false
-	}
-	w := new(Config)
-	if json.Unmarshal(b, w) != nil {
-		return false
-	}
+	w := *want
 	w.CreatedAt = have.CreatedAt // its own clock's business
-	return reflect.DeepEqual(have, w)
+	a, errA := json.Marshal(have)
+	b, errB := json.Marshal(&w)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
 }
 
 // Delete removes a container that does not run, with all that is its own: cgroups, run directory, record. ErrConflict when

@@ -14,7 +14,7 @@ import (
 
 // Replace gives the container c.ID, which does not run, another Config: what a start finds out (addresses, hence
 // /etc/hosts, and the network namespace to join) is part of it. Its last exit stays. ErrNotFound when it is not there,
-// ErrConflict when it runs. Idempotent.
+// ErrConflict when it runs. Idempotent. As with Create, what c points to is the driver's from now on.
 func (d *Driver) Replace(ctx context.Context, c Config) error {
 	if err := checkConfig(&c); err != nil {
 		return err
@@ -44,13 +44,9 @@ func (d *Driver) Replace(ctx context.Context, c Config) error {
 	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
 		return fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 	}
-	mine := new(Config)
-	if err := json.Unmarshal(b, mine); err != nil {
-		return fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
-	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, &st, mine)
+		d.configs.put(c.ID, &st, &c)
 	}
 	return nil
 }

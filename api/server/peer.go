@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,9 +29,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 			c.Close()
 			continue
 		}
-		g.server.mu.Lock()
-		g.server.conns[c] = struct{}{}
-		g.server.mu.Unlock()
+		g.server.opened(c)
 		return &counted{Conn: c, server: g.server}, nil
 	}
 }
@@ -45,12 +42,7 @@ type counted struct {
 }
 
 func (c *counted) Close() error {
-	c.once.Do(func() {
-		c.server.mu.Lock()
-		delete(c.server.conns, c.Conn)
-		c.server.lastUsed = time.Now()
-		c.server.mu.Unlock()
-	})
+	c.once.Do(func() { c.server.closed(c.Conn) })
 	return c.Conn.Close()
 }
 

@@ -26,6 +26,9 @@ type Options struct {
 	// Group whose members may connect besides root and the daemon's own user; -1 = none.
 	Group int
 	Log   *slog.Logger // nil = nowhere
+	// Rested is called when no connection has been open for RestAfter, once for each such time; nil = never.
+	Rested    func()
+	RestAfter time.Duration
 }
 
 // Server answers requests on one listener.
@@ -41,6 +44,7 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[net.Conn]struct{} // open, upgraded ones included
 	lastUsed time.Time
+	rest     *time.Timer // calls Rested; nil without
 }
 
 // New makes a server that does not listen yet.
@@ -50,6 +54,9 @@ func New(e api.Engine, opt Options) *Server {
 	}
 	base, stop := context.WithCancel(context.Background())
 	s := &Server{engine: e, opt: opt, log: opt.Log, stop: stop, base: base, conns: map[net.Conn]struct{}{}, lastUsed: time.Now()}
+	if opt.Rested != nil {
+		s.rest = time.AfterFunc(opt.RestAfter, opt.Rested)
+	}
 	s.http = &http.Server{
 		Handler:           s.handler(),
 		BaseContext:       func(net.Listener) context.Context { return base },
@@ -72,6 +79,7 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown stops listening, cancels every request and waits until they have ended or ctx does.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
+	defer s.stopResting()
 	err := s.http.Shutdown(ctx)
 	// Upgraded connections are no longer net/http's; their handlers have seen the cancel.
 	for {
@@ -101,6 +109,35 @@ func (s *Server) ending(err error) error {
 		return err
 	}
 	return errdefs.With(errdefs.ErrUnavailable, errors.New("the stack daemon ended before this was done\ncontainers run on; run the command again to go on from where it stopped"))
+}
+
+// opened and closed count the connections, and say when the last one is gone.
+func (s *Server) opened(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
+	if s.rest != nil {
+		s.rest.Stop()
+	}
+}
+
+func (s *Server) closed(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	s.lastUsed = time.Now()
+	if s.rest != nil && len(s.conns) == 0 {
+		s.rest.Reset(s.opt.RestAfter)
+	}
+}
+
+func (s *Server) stopResting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rest != nil {
+		s.rest.Stop()
+		s.rest = nil
+	}
 }
 
 // Unused is for how long no connection has been open; 0 while one is.

@@ -130,6 +130,7 @@ type daemonProcess struct {
 const shutdownTime = 5 * time.Second
 
 func (d *daemonProcess) run(ctx context.Context, config settings.Settings, started func()) error {
+	useMemory()
 	engine, closeEngine, err := d.open(ctx, d.roots, config)
 	if err != nil {
 		return err
@@ -146,6 +147,7 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 			StateRoot: d.roots.State, RunRoot: d.roots.Run,
 		},
 		Group: group, Log: d.log,
+		RestAfter: restAfter, Rested: restMemory(),
 	})
 	listener, err := server.Listen(d.roots.Socket(), group)
 	if err != nil {
@@ -155,8 +157,6 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 	go func() { served <- s.Serve(listener) }()
 	d.log.Info("ready", "version", version, "socket", d.roots.Socket())
 	started()
-	settle := time.AfterFunc(settleAfter, func() { settleMemory() })
-	defer settle.Stop()
 	select {
 	case <-ctx.Done():
 		d.log.Info("ending: containers run on")

@@ -1,0 +1,47 @@
+package server
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackrun/stack/api"
+)
+
+// nobody is asked nothing.
+type nobody struct{ api.Engine }
+
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rests := 0
+		s := New(nobody{}, Options{RestAfter: 2 * time.Second, Rested: func() { rests++ }})
+		after := func(d time.Duration, want int, when string) {
+			t.Helper()
+			time.Sleep(d) // of the bubble's clock
+			synctest.Wait()
+			if rests != want {
+				t.Errorf("%s: %d rests, expected %d", when, rests, want)
+			}
+		}
+		one, two := net.Conn(&net.UnixConn{}), net.Conn(&net.UnixConn{})
+		after(3*time.Second, 1, "nobody has come")
+		s.opened(one)
+		s.opened(two)
+		s.closed(one)
+		after(time.Minute, 1, "one is still here")
+		s.closed(two)
+		after(time.Second, 1, "just gone")
+		s.opened(one)
+		s.closed(one)
+		after(1500*time.Millisecond, 1, "another has come and gone")
+		after(time.Second, 2, "all are gone")
+		after(time.Minute, 2, "nobody has come since")
+		s.opened(one)
+		s.closed(one)
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		after(time.Minute, 2, "the end")
+	})
+}
