@@ -26,8 +26,8 @@ type machine struct {
 	undo     *cleanup.Cleanup
 }
 
-func newMachine(ctx context.Context, bin, data string) (m *machine, err error) {
-	m = &machine{undo: cleanup.Make()}
+func newMachine(ctx context.Context, bin, data string) (_ *machine, err error) {
+	m := &machine{undo: cleanup.Make()}
 	defer func() {
 		if err != nil {
 			m.close()
