@@ -256,6 +256,7 @@ func (l *loop) look(project string) {
 			case l.wake <- struct{}{}:
 			default:
 			}
+			l.armHeld(project, k.round)
 		}
 	default:
 		k.busy = true

@@ -50,9 +50,7 @@ func (l *loop) begin(project string, r *round) (ended func(plan.Step), over func
 	if k.glances > 0 {
 		k.interrupt()
 	}
-	for _, at := range r.held {
-		l.afterLocked(project, max(time.Until(at), settleTime))
-	}
+	l.armHeld(project, r)
 	ended = func(s plan.Step) {
 		if waits(s) {
 			return
@@ -68,6 +66,17 @@ func (l *loop) begin(project string, r *round) (ended func(plan.Step), over func
 		k.round = nil
 	}
 	return ended, over
+}
+
+// armHeld has project looked at when the next of what r leaves for later is due: there is one timer, and each look sets the next.
+// Precondition: l.mu is held.
+func (l *loop) armHeld(project string, r *round) {
+	now := time.Now()
+	for _, at := range r.held {
+		if at.After(now) {
+			l.afterLocked(project, max(at.Sub(now), settleTime))
+		}
+	}
 }
 
 // inRound says whether project is being healed, by a plan that is made.

@@ -70,3 +70,38 @@ func TestDamageDoesNotWaitForAGate(t *testing.T) {
 		}
 	})
 }
+
+// TestAPauseIsNotForgottenForAShorterOne: while a healing waits for somebody's health, what may not be tried again yet is mended when its pause is over,
+// although another pause has ended before.
+func TestAPauseIsNotForgottenForAShorterOne(t *testing.T) {
+	run(t, func(b *bench) {
+		db := service("db", healthy)
+		db.HealthCheck.StartPeriod = time.Hour
+		b.up(project(db, service("web", after("db", spec.ServiceHealthy, true)), service("side"), service("other")), reconcile.UpOptions{})
+		b.heal()
+		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "starting" }
+		b.kill("shop-db-1")
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		pass(20 * time.Second)
+		damage := func(network bool) {
+			b.kill("shop-side-1")
+			if network {
+				b.host.DamageNetwork("shop_default", "other hands")
+			}
+			pass(20 * time.Second)
+			b.kill("shop-other-1") // the next round begins, and with it the pauses of what the last one has mended
+		}
+		for range 3 {
+			damage(false)
+			pass(20 * time.Second)
+		}
+		damage(true) // side's pause is one of eight seconds, the network's one of one
+		pass(3 * time.Second)
+		b.kill("shop-side-1")
+		pass(20 * time.Second)
+		b.same("after the pause", b.running(), "db-1 other-1 side-1")
+	})
+}
