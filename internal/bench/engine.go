@@ -125,8 +125,16 @@ func (d *daemon) stop() {
 	}
 }
 
+// rest is how long an engine has had nothing to do when its memory is measured: what a command has just used is no cost of what runs.
+const rest = 3 * time.Second
+
 // memory is the proportional set size, in MiB, of e's own processes: those that are not in a container's pid namespace.
-func memory(e engine) (float64, error) {
+func memory(ctx context.Context, e engine) (float64, error) {
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(rest):
+	}
 	mine, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return 0, err

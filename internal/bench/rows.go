@@ -32,8 +32,8 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // rows are those of design.md, section 5.
 func rows() []row {
 	all := []row{
-		{work: "memory of an idle daemon", figures: []figure{{unit: "MiB", goal: 20}}, once: true, take: func(_ context.Context, _ *machine, e engine) ([]float64, error) {
-			v, err := memory(e)
+		{work: "memory of an idle daemon", figures: []figure{{unit: "MiB", goal: 20}}, once: true, take: func(ctx context.Context, _ *machine, e engine) ([]float64, error) {
+			v, err := memory(ctx, e)
 			if v == 0 && err == nil {
 				err = errNot
 			}
@@ -147,7 +147,7 @@ func project(n int) func(context.Context, *machine, engine) ([]float64, error) {
 			return nil, err
 		}
 		defer s.close()
-		before, err := memory(e)
+		before, err := memory(ctx, e)
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +169,7 @@ func project(n int) func(context.Context, *machine, engine) ([]float64, error) {
 				return nil, err
 			}
 		}
-		after, err := memory(e)
+		after, err := memory(ctx, e)
 		if err != nil {
 			return nil, err
 		}
