@@ -44,7 +44,7 @@ var differences = []string{
 	"A file that -f, include or extends fetches from git or a registry may name only files that came with it ([why](adr/0048-remote-files.md)); docker compose reads any file of the host for it. `up` does not ask whether to go on with a remote file's variables: `config` shows them, `plan` what they do.",
 	"A value that no engine takes is refused when the file is read: a negative size, weight or count, a fraction where a whole number is meant, a word for a port, a ulimit without numbers. docker compose shows it, and the engine refuses it later.",
 	"An empty `name` or `driver` of a network, volume, config or secret, and an empty `network_mode`, are the default, and other empty values (`build: \"\"`, `logging: {}`) are shown as what they mean or not at all; docker compose takes the empty text.",
-	"A file whose aliases stand for more than 200,000 values is refused, and a project of more than 400,000 values or 5,000 reads of files: so files that include each other again and again, or services with a huge base, are a fault and not the end of the memory.",
+	"A file whose aliases stand for more than 200,000 values is refused, and a project of more than 400,000 values, where a service counts as ten more and a line of an env file as one, or 5,000 reads of files: so files that include each other again and again, or services with a huge base, are a fault and not the end of the memory.",
 	"What `volumes[]` says for another type of mount, such as `bind` in one of type volume, is not shown.",
 	"A volume whose name has one letter is a volume; docker compose takes `v:/data` for a path of Windows.",
 	"`cpus` beside an empty `deploy.resources.limits` is no conflict.",

@@ -41,7 +41,7 @@ func (l *loader) decode(model *tree.Node) *Project {
 	d := &decoder{loader: l, project: p, drafts: map[string]*draft{}}
 	object(d, model, topFields, d)
 	d.owner = owner{}
-	if len(d.drafts) == 0 && !l.list.HasErrors() {
+	if len(d.drafts) == 0 && !l.HasErrors() {
 		l.refuse(CodeEmpty, model, "it has no services", "add a service")
 	}
 	d.selectProfiles()
@@ -76,7 +76,7 @@ func (d *decoder) selectProfiles() {
 	for _, name := range d.in.Services {
 		s := d.drafts[name]
 		if s == nil {
-			d.err(CodeNoService, nil, name, suggest(name, sortedKeys(d.drafts)))
+			d.err(CodeNoService, nil, name, among(&d.faults, name, d.drafts))
 			continue
 		}
 		for _, p := range s.Profiles {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/schema"
+	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -52,13 +53,16 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 		}
 		below := s.Keys[key]
 		if below == nil {
+			if l.Count(diag.Error) {
+				continue
+			}
 			where, hint := "at the top of the file", ""
 			if n.Path != "" {
 				where = "in " + n.Path
 			} else {
 				hint = strayAtTop(key, p.Value)
 			}
-			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), cmp.Or(hint, suggest(key, sortedKeys(s.Keys))))
+			l.err(CodeUnknownKey, p.Key, fmt.Sprintf("%q %s", key, where), cmp.Or(hint, among(&l.faults, key, s.Keys)))
 			continue
 		}
 		if below.Path == "services.*.runtime" && p.Value.Value == "runc" {

@@ -82,8 +82,8 @@ func (d *decoder) checkNetworks(s *draft) {
 		d.err(CodeConflict, s.child("network_mode"), fmt.Sprintf("service %q has both network_mode and networks", s.Name), "keep one of them")
 	}
 	for _, n := range sortedKeys(s.Networks) {
-		if d.project.Networks[n] == nil {
-			d.err(CodeUndefined, s.child("networks", n), fmt.Sprintf("service %q uses network %q, which is not defined", s.Name, n), orDefine(n, "networks", sortedKeys(d.project.Networks)))
+		if d.project.Networks[n] == nil && !d.Count(diag.Error) {
+			d.err(CodeUndefined, s.child("networks", n), fmt.Sprintf("service %q uses network %q, which is not defined", s.Name, n), orDefine(&d.faults, n, "networks", d.project.Networks))
 		}
 	}
 	if needsOf(s.NetworkMode) != "" && len(s.Ports) > 0 {
@@ -102,8 +102,8 @@ func (d *decoder) checkNetworks(s *draft) {
 }
 
 // orDefine is the hint for a name that is not defined at the top.
-func orDefine(name, section string, defined []string) string {
-	if h := suggest(name, defined); strings.HasPrefix(h, "did you mean") {
+func orDefine[V any](f *faults, name, section string, defined map[string]V) string {
+	if h := among(f, name, defined); strings.HasPrefix(h, "did you mean") {
 		return h
 	}
 	return fmt.Sprintf("define %q under the top-level %s", name, section)
@@ -112,9 +112,12 @@ func orDefine(name, section string, defined []string) string {
 func (d *decoder) checkDependencies(s *draft) {
 	for _, name := range sortedKeys(s.DependsOn) {
 		if d.project.Services[name] != nil {
-			if name == s.Name {
+			if name == s.Name && !d.Count(diag.Error) {
 				d.err(CodeCycle, s.child("depends_on", name), fmt.Sprintf("service %q depends on itself", name), "")
 			}
+			continue
+		}
+		if s.DependsOn[name].Required && d.Count(diag.Error) {
 			continue
 		}
 		at := s.child("depends_on", name)
@@ -134,14 +137,14 @@ func (d *decoder) checkDependencies(s *draft) {
 		switch {
 		case inactive != nil && !s.DependsOn[name].Required: // settle drops it
 		case !s.DependsOn[name].Required: // config writes it so where the service is inactive; but it may be a slip
-			if hint := suggest(name, sortedKeys(d.drafts)); strings.HasPrefix(hint, "did you mean") {
+			if hint := among(&d.faults, name, d.drafts); strings.HasPrefix(hint, "did you mean") {
 				d.note(at, fmt.Sprintf("service %q would wait for %q, which is not defined", s.Name, name), hint)
 			}
 		case inactive != nil && d.in.Purpose == ToManage: // what was started under other profiles can be listed and stopped
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:
-			d.err(CodeUndefined, at, fmt.Sprintf("service %q depends on %q, which is not defined", s.Name, name), suggest(name, sortedKeys(d.drafts)))
+			d.err(CodeUndefined, at, fmt.Sprintf("service %q depends on %q, which is not defined", s.Name, name), among(&d.faults, name, d.drafts))
 		}
 	}
 }
@@ -159,7 +162,7 @@ func (d *decoder) checkContexts(s *draft) {
 		at := s.child("build", "additional_contexts", key)
 		switch other := d.project.Services[name]; {
 		case other == nil:
-			d.err(CodeUndefined, at, fmt.Sprintf("service %q builds with what service %q builds, which is not defined", s.Name, name), suggest(name, sortedKeys(d.drafts)))
+			d.err(CodeUndefined, at, fmt.Sprintf("service %q builds with what service %q builds, which is not defined", s.Name, name), among(&d.faults, name, d.drafts))
 		case other.Build == nil:
 			d.err(CodeUndefined, at, fmt.Sprintf("service %q builds with what service %q builds, which has no build", s.Name, name), "")
 		}
@@ -175,9 +178,10 @@ func (d *decoder) checkCycles() {
 	)
 	state := map[string]int{}
 	var stack []string
+	depth := map[string]int{} // of what is open, in stack
 	var visit func(name string)
 	visit = func(name string) {
-		state[name] = open
+		state[name], depth[name] = open, len(stack)
 		stack = append(stack, name)
 		s := d.drafts[name]
 		for _, dep := range sortedKeys(s.DependsOn) {
@@ -188,7 +192,9 @@ func (d *decoder) checkCycles() {
 			case unseen:
 				visit(dep)
 			case open:
-				d.cycle(append(slices.Clone(stack[slices.Index(stack, dep):]), dep))
+				if !d.Count(diag.Error) {
+					d.cycle(append(slices.Clone(stack[depth[dep]:]), dep))
+				}
 			}
 		}
 		stack = stack[:len(stack)-1]
@@ -201,9 +207,16 @@ func (d *decoder) checkCycles() {
 	}
 }
 
+// maxEdges bounds what is told of one cycle.
+const maxEdges = 20
+
 func (d *decoder) cycle(names []string) {
-	edges := make([]string, 0, len(names))
+	edges := make([]string, 0, min(len(names), maxEdges))
 	for i := 0; i+1 < len(names); i++ {
+		if left := len(names) - 1 - i; i == maxEdges-1 && left > 1 {
+			edges = append(edges, fmt.Sprintf("and %d more", left))
+			break
+		}
 		edges = append(edges, fmt.Sprintf("%s -> %s (%s)", names[i], names[i+1], d.drafts[names[i]].child("depends_on", names[i+1]).Pos()))
 	}
 	d.err(CodeCycle, d.drafts[names[0]].child("depends_on", names[1]), "services depend on each other: "+strings.Join(edges, ", "), "remove one of these dependencies")
@@ -211,21 +224,23 @@ func (d *decoder) cycle(names []string) {
 
 func (d *decoder) checkMounts(s *draft) {
 	for _, m := range s.Mounts {
-		at := s.node.Get("volumes")
-		place := at
-		if r := d.itemNode(at, m.Target); r != nil {
-			place = r
+		place := func() *tree.Node {
+			at := s.node.Get("volumes")
+			if r := d.itemNode(at, m.Target); r != nil {
+				return r
+			}
+			return at
 		}
-		if m.Type == "volume" && m.Source != "" && d.project.Volumes[m.Source] == nil {
-			hint := orDefine(m.Source, "volumes", sortedKeys(d.project.Volumes))
+		if m.Type == "volume" && m.Source != "" && d.project.Volumes[m.Source] == nil && !d.Count(diag.Error) {
+			hint := orDefine(&d.faults, m.Source, "volumes", d.project.Volumes)
 			if strings.Contains(m.Source, "/") {
 				hint = fmt.Sprintf("for a directory beside the file write ./%s", m.Source)
 			}
-			d.err(CodeUndefined, place, fmt.Sprintf("service %q mounts volume %q, which is not defined", s.Name, m.Source), hint)
+			d.err(CodeUndefined, place(), fmt.Sprintf("service %q mounts volume %q, which is not defined", s.Name, m.Source), hint)
 		}
 		for _, t := range s.Tmpfs {
 			if t.Target == m.Target {
-				d.err(CodeDuplicate, place, fmt.Sprintf("service %q has two mounts on %s", s.Name, m.Target), "remove one")
+				d.err(CodeDuplicate, place(), fmt.Sprintf("service %q has two mounts on %s", s.Name, m.Target), "remove one")
 			}
 		}
 	}
@@ -248,8 +263,8 @@ func (d *decoder) itemNode(list *tree.Node, target string) *tree.Node {
 // checkFiles finds uses, written below the keys at, of what the section does not define.
 func (d *decoder) checkFiles(s *draft, section, what string, uses []FileUse, defined map[string]*FileObject, at ...string) {
 	for _, u := range uses {
-		if defined[u.Source] == nil {
-			d.err(CodeUndefined, s.child(append(slices.Clone(at), u.Source)...), fmt.Sprintf("service %q uses %s %q, which is not defined", s.Name, what, u.Source), orDefine(u.Source, section, sortedKeys(defined)))
+		if defined[u.Source] == nil && !d.Count(diag.Error) {
+			d.err(CodeUndefined, s.child(append(slices.Clone(at), u.Source)...), fmt.Sprintf("service %q uses %s %q, which is not defined", s.Name, what, u.Source), orDefine(&d.faults, u.Source, section, defined))
 		}
 	}
 }
@@ -314,8 +329,8 @@ func pointNode(r *diag.Range) *tree.Node {
 
 func (d *decoder) checkModels(s *draft) {
 	for _, m := range sortedKeys(s.Models) {
-		if d.project.Models[m] == nil {
-			d.err(CodeUndefined, s.child("models", m), fmt.Sprintf("service %q uses model %q, which is not defined", s.Name, m), orDefine(m, "models", sortedKeys(d.project.Models)))
+		if d.project.Models[m] == nil && !d.Count(diag.Error) {
+			d.err(CodeUndefined, s.child("models", m), fmt.Sprintf("service %q uses model %q, which is not defined", s.Name, m), orDefine(&d.faults, m, "models", d.project.Models))
 		}
 	}
 }

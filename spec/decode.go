@@ -272,8 +272,10 @@ func (d *decoder) many(n *tree.Node) []*tree.Node {
 // unique reads distinct texts from nodes: later duplicates are dropped.
 func unique(nodes []*tree.Node, read func(*tree.Node) string) []string {
 	out := make([]string, 0, len(nodes))
+	seen := make(map[string]bool, len(nodes))
 	for _, it := range nodes {
-		if s := read(it); !slices.Contains(out, s) {
+		if s := read(it); !seen[s] {
+			seen[s] = true
 			out = append(out, s)
 		}
 	}
@@ -306,8 +308,7 @@ func (d *decoder) entries(n *tree.Node) []entry {
 		}
 		return out
 	case tree.Sequence:
-		out := make([]entry, 0, len(n.Items))
-	next:
+		var out keyedList[entry]
 		for _, it := range n.Items {
 			if it.Kind != tree.Scalar || it.Type != tree.String {
 				d.want(it, "a string KEY=value")
@@ -319,15 +320,9 @@ func (d *decoder) entries(n *tree.Node) []entry {
 				d.bad(it, fmt.Sprintf("%q has no key before =", it.Value), "write KEY=value")
 				continue
 			}
-			for i := range out {
-				if out[i].key == k {
-					out[i] = e
-					continue next
-				}
-			}
-			out = append(out, e)
+			out.put(k, e)
 		}
-		return out
+		return out.all
 	}
 	d.want(n, "a mapping or a list of KEY=value")
 	return nil

@@ -72,21 +72,13 @@ func (d *decoder) subpath(n *tree.Node, what string) string {
 // mounts decodes volumes. Of entries with the same target the last one wins and
 // takes the place of the first, as in docker compose.
 func (d *decoder) mounts(n *tree.Node) []Mount {
-	var out []Mount
+	var out keyedList[Mount]
 	for _, it := range d.items(n) {
-		m, ok := d.mount(it)
-		if !ok {
-			continue
+		if m, ok := d.mount(it); ok {
+			d.source(n.Path+"["+itoa(out.put(m.Target, m))+"]", it)
 		}
-		i := slices.IndexFunc(out, func(o Mount) bool { return o.Target == m.Target })
-		if i < 0 {
-			i = len(out)
-			out = append(out, m)
-		}
-		out[i] = m
-		d.source(n.Path+"["+itoa(i)+"]", it)
 	}
-	return out
+	return out.all
 }
 
 func (d *decoder) mount(n *tree.Node) (Mount, bool) {
@@ -94,7 +86,7 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	if n.Kind == tree.Scalar {
 		return d.shortMount(n)
 	}
-	before := len(d.list)
+	before := d.Errors()
 	if !object(d, n, mountFields, &m) {
 		return m, false
 	}
@@ -113,7 +105,7 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	default:
 		d.mountTarget(n, &m)
 	}
-	if d.list[before:].HasErrors() {
+	if d.Errors() > before {
 		return m, false
 	}
 	switch m.Type {
@@ -221,7 +213,7 @@ func (d *decoder) mountOptions(n *tree.Node, list string, m *Mount) {
 
 // tmpfs decodes the service's own tmpfs key: PATH[:OPTIONS].
 func (d *decoder) tmpfs(n *tree.Node) []Mount {
-	var out []Mount
+	var out keyedList[Mount]
 	for _, it := range d.many(n) {
 		target, options, _ := strings.Cut(d.str(it), ":")
 		m := Mount{Type: "tmpfs", Target: target}
@@ -234,14 +226,13 @@ func (d *decoder) tmpfs(n *tree.Node) []Mount {
 		for o := range strings.SplitSeq(options, ",") {
 			d.tmpfsOption(it, strings.TrimSpace(o), &m)
 		}
-		if i := slices.IndexFunc(out, func(o Mount) bool { return o.Target == m.Target }); i >= 0 {
+		if out.has(m.Target) {
 			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %s is there twice", n.Path, m.Target), "remove one")
 			continue
 		}
-		d.source(n.Path+"["+itoa(len(out))+"]", it)
-		out = append(out, m)
+		d.source(n.Path+"["+itoa(out.put(m.Target, m))+"]", it)
 	}
-	return out
+	return out.all
 }
 
 func (d *decoder) tmpfsOption(n *tree.Node, o string, m *Mount) {
@@ -292,7 +283,7 @@ func (d *decoder) numericID(n *tree.Node) string {
 
 // fileUses decodes configs or secrets of a service; dir is where relative targets are.
 func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
-	var out []FileUse
+	var out keyedList[FileUse]
 	for _, it := range d.items(n) {
 		var u FileUse
 		if it.Kind == tree.Mapping {
@@ -306,16 +297,10 @@ func (d *decoder) fileUses(n *tree.Node, dir string) []FileUse {
 		}
 		u.Target = d.fileTarget(u, dir)
 		// To show, a config without target has none; it is at the place of its name nevertheless.
-		place := func(u FileUse) string { return cmp.Or(u.Target, path.Join(dir, u.Source)) }
-		i := slices.IndexFunc(out, func(o FileUse) bool { return place(o) == place(u) })
-		if i < 0 {
-			i = len(out)
-			out = append(out, u)
-		}
-		out[i] = u
+		i := out.put(cmp.Or(u.Target, path.Join(dir, u.Source)), u)
 		d.source(n.Path+"["+itoa(i)+"]", it)
 	}
-	return out
+	return out.all
 }
 
 // fileTarget is where a config or secret is in the container. docker compose shows
@@ -340,7 +325,7 @@ var deviceFields = fields[Device]{
 }
 
 func (d *decoder) devices(n *tree.Node) []Device {
-	var out []Device
+	var out keyedList[Device]
 	for _, it := range d.items(n) {
 		var v Device
 		if it.Kind == tree.Mapping {
@@ -374,11 +359,7 @@ func (d *decoder) devices(n *tree.Node) []Device {
 		if strings.Trim(v.Permissions, "rwm") != "" {
 			d.unfit(it, fmt.Sprintf("%q are not permissions of a device", v.Permissions), "use letters of rwm")
 		}
-		if i := slices.IndexFunc(out, func(o Device) bool { return o.Target == v.Target }); i >= 0 {
-			out[i] = v
-			continue
-		}
-		out = append(out, v)
+		out.put(v.Target, v)
 	}
-	return out
+	return out.all
 }

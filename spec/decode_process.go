@@ -27,7 +27,7 @@ var envFileFields = fields[envFile]{
 }
 
 func (d *decoder) envFiles(n *tree.Node) []envFile {
-	var out []envFile
+	var out keyedList[envFile]
 	for _, it := range d.many(n) {
 		e := envFile{required: true, node: it}
 		if it.Kind == tree.Mapping {
@@ -43,13 +43,9 @@ func (d *decoder) envFiles(n *tree.Node) []envFile {
 			continue
 		}
 		e.path = d.path(e.path)
-		if i := slices.IndexFunc(out, func(o envFile) bool { return o.path == e.path }); i >= 0 {
-			out[i] = e
-			continue
-		}
-		out = append(out, e)
+		out.put(e.path, e)
 	}
-	return out
+	return out.all
 }
 
 // path makes a path of the host absolute.
@@ -131,12 +127,14 @@ func (d *decoder) hostname(n *tree.Node) string {
 // distinct is a list in which docker compose takes a duplicate for a mistake.
 func (d *decoder) distinct(n *tree.Node, read func(*tree.Node) string) []string {
 	var out []string
+	seen := map[string]bool{}
 	for _, it := range d.items(n) {
 		s := read(it)
-		if slices.Contains(out, s) {
+		if seen[s] {
 			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
 			continue
 		}
+		seen[s] = true
 		out = append(out, s)
 	}
 	return out

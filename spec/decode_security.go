@@ -17,7 +17,7 @@ var capabilities = []string{"AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK
 	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "WAKE_ALARM"}
 
 func (d *decoder) capabilities(n *tree.Node) []string {
-	var out []string
+	var out keyedList[string]
 	for _, it := range d.items(n) {
 		s := d.str(it)
 		c := strings.TrimPrefix(strings.ToUpper(s), "CAP_")
@@ -27,11 +27,11 @@ func (d *decoder) capabilities(n *tree.Node) []string {
 		if d.in.Purpose != ToRun {
 			c = s // as written
 		}
-		if s != "" && !slices.Contains(out, c) {
-			out = append(out, c)
+		if s != "" {
+			out.put(c, c)
 		}
 	}
-	return out
+	return out.all
 }
 
 func lower(list []string) []string {
@@ -49,7 +49,7 @@ func (d *decoder) securityOpts(s *draft) {
 	if len(s.SecurityOpt) == 0 {
 		return
 	}
-	var out []string
+	var out keyedList[string]
 	for _, it := range d.items(n) {
 		s := it.Value
 		if s == "" {
@@ -80,14 +80,14 @@ func (d *decoder) securityOpts(s *draft) {
 			continue
 		}
 		opt := key + "=" + value
-		if slices.Contains(out, opt) {
+		if out.has(opt) {
 			d.refuse(CodeDuplicate, it, fmt.Sprintf("%s: %q is there twice", n.Path, s), "remove one")
 			continue
 		}
-		out = append(out, opt)
+		out.put(opt, opt)
 	}
 	if d.in.Purpose == ToRun {
-		s.SecurityOpt = out
+		s.SecurityOpt = out.all
 	}
 }
 

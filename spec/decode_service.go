@@ -276,6 +276,9 @@ func (d *decoder) draftsOf(n *tree.Node) {
 		d.want(n, "a mapping")
 		return
 	}
+	if !d.spend(valuesOfService*len(n.Pairs), n) {
+		return
+	}
 	// A name may start with x-: only where keys are fixed does that mark an extension.
 	for _, p := range n.Pairs {
 		d.drafts[p.Key.Value] = d.service(p.Key, p.Value)

@@ -61,7 +61,7 @@ func Explain(ctx context.Context, in Input, at Path) ([]Origin, diag.List) {
 	}
 	if len(found) == 0 {
 		l.err(CodeUndefined, nil, "no file says "+string(at), x.near(at))
-		return nil, l.list
+		return nil, l.List()
 	}
 	return found, list
 }

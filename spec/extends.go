@@ -88,7 +88,7 @@ func (x *extender) extend(key, body *tree.Node, at place, chain []string) *tree.
 	}
 	if pair == nil {
 		var names []string
-		if s := from.doc.Get("services"); s != nil {
+		if s := from.doc.Get("services"); s != nil && x.mayCompare(len(s.Pairs)) {
 			for _, p := range s.Pairs {
 				names = append(names, p.Key.Value)
 			}

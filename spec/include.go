@@ -63,17 +63,18 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	for _, name := range names {
 		file, ok := l.fileOf(name, "include", sc.dir)
 		if !ok {
-			return nil
+			continue
 		}
 		if slices.Contains(l.chain, file) || len(l.chain) > maxIncludes {
 			l.err(CodeCycle, name, "include: "+strings.Join(append(slices.Clone(l.chain), file), " -> "), "")
-			return nil
+			continue
 		}
-		src, ok := l.parse(file, name)
-		if !ok {
-			return nil
+		if src, ok := l.parse(file, name); ok {
+			files = append(files, src)
 		}
-		files = append(files, src)
+	}
+	if len(files) < len(names) {
+		return nil
 	}
 	first := files[0].file
 	dir := path.Dir(first)
@@ -127,14 +128,16 @@ func (l *loader) includeEnv(n *tree.Node, dir string, sc scope) (scope, bool) {
 			files = append(files, absolute(sc.dir, it.Value, l.env["HOME"]))
 		}
 	}
+	whole := true
 	for _, f := range files {
 		entries, ok := l.readEnvFile(f, n, false, "", lookup)
-		if !ok {
-			return sc, false
-		}
+		whole = whole && ok
 		for _, e := range entries {
 			own[e.Key], from[e.Key] = e.Value, diag.Pos{File: f, Line: e.Line}
 		}
+	}
+	if !whole {
+		return sc, false
 	}
 	return scope{dir: dir, lookup: lookup, from: func(name string) diag.Pos {
 		if _, outer := sc.lookup(name); outer {
@@ -149,14 +152,20 @@ func (l *loader) readEnvFile(file string, by *tree.Node, raw bool, hint string, 
 	if by != nil && !l.mayRead(by, "env file", file) {
 		return nil, false
 	}
+	if l.broken[file] || l.values > maxValues {
+		return nil, false
+	}
 	data, err := readFile(l.in.FS, file, tree.MaxFile)
 	if err != nil {
 		l.err(CodeRead, by, file+": "+err.Error(), hint)
 		return nil, false
 	}
-	entries, list := parseEnv(file, data, raw, lookup)
-	l.list = append(l.list, list...)
-	return entries, !list.HasErrors()
+	entries, ok := l.parseEnv(file, data, raw, lookup)
+	if !ok {
+		l.broken[file] = true
+		return nil, false
+	}
+	return entries, l.spend(len(entries), by)
 }
 
 // texts are the scalars of a string or a list of strings.

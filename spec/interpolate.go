@@ -1,9 +1,7 @@
 package spec
 
 import (
-	"bytes"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/interp"
@@ -23,10 +21,15 @@ func (l *loader) interpolate(n *tree.Node, sc scope) {
 	}
 	text, missing, err := interp.Expand(n.Value, l.trail.watch(n, sc))
 	for _, m := range missing {
+		if l.Count(diag.Warning) {
+			continue
+		}
 		l.at(diag.Warning, CodeUnset, l.inside(n, m.Offset), fmt.Sprintf("%s is not set and has no default; it is empty", m.Name), fmt.Sprintf("set it, or write ${%s:-default}", m.Name))
 	}
 	switch {
 	case err == nil:
+	case l.Count(diag.Error):
+		return
 	case err.Required != "":
 		l.at(diag.Error, CodeRequired, l.inside(n, err.Offset), err.Message, fmt.Sprintf("set %s in the environment or in .env", err.Required))
 		return
@@ -37,36 +40,4 @@ func (l *loader) interpolate(n *tree.Node, sc scope) {
 	if text != n.Value {
 		n.Value, n.Interpolated = text, true
 	}
-}
-
-// inside is the place of the dollar sign at offset of n's text. Quotes, escapes and
-// block indentation make text and file differ, but both have the same dollar
-// signs in the same order: the place is that of the same one counted from n's start.
-func (l *loader) inside(n *tree.Node, offset int) diag.Pos {
-	nth := bytes.Count([]byte(n.Value[:offset]), []byte("$"))
-	at := n.Pos()
-	data := l.text[n.File]
-	for line := 1; line < at.Line; line++ {
-		i := bytes.IndexByte(data, '\n')
-		if i < 0 {
-			return at
-		}
-		data = data[i+1:]
-	}
-	line, col := at.Line, 1
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		switch {
-		case r == '\n':
-			line, col = line+1, 0
-		case r == '$' && (line > at.Line || col >= at.Column):
-			if nth == 0 {
-				return diag.Pos{File: at.File, Line: line, Column: col}
-			}
-			nth--
-		}
-		col++
-		data = data[size:]
-	}
-	return at
 }

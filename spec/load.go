@@ -44,7 +44,7 @@ func Load(ctx context.Context, in Input) (*Project, diag.List) {
 }
 
 func newLoader(ctx context.Context, in Input) *loader {
-	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: maps.Clone(in.Env), fetched: slices.Clone(in.Fetched)}
+	l := &loader{ctx: ctx, in: in, text: map[string]*text{}, broken: map[string]bool{}, env: maps.Clone(in.Env), fetched: slices.Clone(in.Fetched)}
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
@@ -53,15 +53,10 @@ func newLoader(ctx context.Context, in Input) *loader {
 
 func (l *loader) run() (*Project, diag.List) {
 	p := l.load()
-	l.list.Sort()
-	// A file that is read for two purposes reports its faults twice.
-	l.list = slices.CompactFunc(l.list, func(a, b *diag.Diagnostic) bool {
-		return a.Subject != nil && b.Subject != nil && *a.Subject == *b.Subject && a.Detail == b.Detail && a.Code == b.Code
-	})
-	if l.list.HasErrors() {
-		return nil, l.list
+	if l.HasErrors() {
+		return nil, l.List()
 	}
-	return p, l.list
+	return p, l.List()
 }
 
 // loader is one call of Load.
@@ -70,10 +65,11 @@ type loader struct {
 	ctx     context.Context
 	in      Input
 	env     map[string]string
-	text    map[string][]byte // files read so far, for columns inside of scalars
-	project string            // its name
-	chain   []string          // files whose include or extends is being resolved
-	owner   owner             // the object under work
+	broken  map[string]bool  // env files whose faults are told
+	text    map[string]*text // files read so far, for columns inside of scalars
+	project string           // its name
+	chain   []string         // files whose include or extends is being resolved
+	owner   owner            // the object under work
 	limits  []limit
 	fetched []string // directories of remote files
 	files   int      // reads so far
@@ -93,20 +89,20 @@ func (l *loader) load() *Project {
 		return nil
 	}
 	files := l.parseAll(l.in.Files)
-	if l.list.HasErrors() {
+	if l.HasErrors() {
 		return nil
 	}
 	l.nameProject(files)
 	l.env["COMPOSE_PROJECT_NAME"] = l.project
 	model := l.model(files, scope{dir: l.in.Dir, lookup: l.lookup, from: l.definedAt})
-	if model == nil || l.list.HasErrors() {
+	if model == nil || l.HasErrors() {
 		return nil
 	}
 	setPaths(model, "")
 	l.trail.keep(model)
 	l.checkKeys(model)
 	p := l.decode(model)
-	if l.list.HasErrors() {
+	if l.HasErrors() {
 		return nil
 	}
 	return p
@@ -150,7 +146,7 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 			return source{}, false
 		}
 	}
-	l.text[name] = data
+	l.text[name] = newText(data)
 	if l.files++; l.files > maxFiles {
 		return source{}, l.spend(maxValues, by)
 	}
@@ -159,7 +155,7 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 		parse = tree.ParseTraced
 	}
 	docs, list := parse(name, data)
-	l.list = append(l.list, list...)
+	l.Join(list)
 	if list.HasErrors() {
 		return source{}, false
 	}
@@ -179,11 +175,13 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 	return source{name, docs}, true
 }
 
-// Bounds of a load. A file that is included twice by a file that is included twice, and so on, is read without end;
+// Bounds of a load. A line of an env file is a value too. A file that is included twice by a file that is included twice, and so on, is read without end;
 // so is a service whose base is as large as a file may be, copied for each that extends it.
 const (
 	maxFiles  = 5_000   // reads of files, the same file each time anew
 	maxValues = 400_000 // in all files and copies; a value takes some 250 bytes
+
+	valuesOfService = 10 // what a service takes besides its values
 )
 
 // spend counts n more values towards the bound; by is the node that brings them, nil for the command line. When
@@ -194,7 +192,7 @@ func (l *loader) spend(n int, by *tree.Node) bool {
 		return true
 	}
 	if before <= maxValues {
-		l.err(CodeTooLarge, by, fmt.Sprintf("more than %d values, or %d files", maxValues, maxFiles), "split the project, or do not include the same file again and again")
+		l.err(CodeTooLarge, by, fmt.Sprintf("more than %d values, where a service counts as %d and each of its values, or %d files", maxValues, valuesOfService, maxFiles), "split the project, or do not include the same file again and again")
 	}
 	return false
 }

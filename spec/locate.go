@@ -62,8 +62,7 @@ func Locate(ctx context.Context, fsys fs.FS, r Request) (*Location, diag.List) {
 	}
 	l.env["PWD"] = r.Cwd
 	loc := l.locate()
-	l.list.Sort()
-	return loc, l.list
+	return loc, l.List()
 }
 
 type locator struct {
@@ -125,7 +124,7 @@ func (l *locator) locate() *Location {
 			}
 		}
 	}
-	if len(loc.Files) == 0 && !l.list.HasErrors() {
+	if len(loc.Files) == 0 && !l.HasErrors() {
 		l.err(CodeNoFile, nil, "no "+strings.Join(defaultFiles, ", ")+" in "+l.searchDir()+" or above", "name a file with -f")
 	}
 	return loc
@@ -256,11 +255,10 @@ func (l *locator) entries(file string, env map[string]string) map[string]dotenv.
 		l.at(diag.Error, CodeRead, diag.Pos{File: file}, err.Error(), "")
 		return nil
 	}
-	list, faults := parseEnv(file, data, false, func(name string) (string, bool) {
+	list, _ := l.parseEnv(file, data, false, func(name string) (string, bool) {
 		v, ok := env[name]
 		return v, ok
 	})
-	l.list = append(l.list, faults...)
 	out := make(map[string]dotenv.Entry, len(list))
 	for _, e := range list {
 		out[e.Key] = e
@@ -276,7 +274,7 @@ func (l *locator) name() string {
 	}
 	if name != "" && NormalName(name) != name {
 		// docker compose's words, which scripts look for: the name is part of the summary.
-		l.list = append(l.list, &diag.Diagnostic{Code: CodeName, Summary: "invalid project name " + strconv.Quote(name),
+		l.Add(&diag.Diagnostic{Code: CodeName, Summary: "invalid project name " + strconv.Quote(name),
 			Detail: "must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"})
 	}
 	return name

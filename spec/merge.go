@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/schema"
@@ -201,16 +202,24 @@ func (l *loader) joinBySubnet(base, over *tree.Node, s *schema.Node, at string) 
 	if base.Kind != tree.Sequence || over.Kind != tree.Sequence {
 		return over
 	}
-next:
-	for _, it := range over.Items {
-		subnet := it.Get("subnet")
-		for i, old := range base.Items {
-			if was := old.Get("subnet"); subnet != nil && was != nil && was.Value == subnet.Value {
-				base.Items[i] = l.join(old, it, s.Elem, at)
-				continue next
-			}
+	first := map[string]int{} // the place of each subnet, from 1
+	note := func(n *tree.Node, i int) {
+		if subnet := n.Get("subnet"); subnet != nil && first[subnet.Value] == 0 {
+			first[subnet.Value] = i + 1
 		}
-		base.Items = append(base.Items[:len(base.Items):len(base.Items)], it)
+	}
+	for i, old := range base.Items {
+		note(old, i)
+	}
+	base.Items = slices.Clip(base.Items)
+	for _, it := range over.Items {
+		if subnet := it.Get("subnet"); subnet != nil && first[subnet.Value] > 0 {
+			i := first[subnet.Value] - 1
+			base.Items[i] = l.join(base.Items[i], it, s.Elem, at)
+			continue
+		}
+		note(it, len(base.Items))
+		base.Items = append(base.Items, it)
 	}
 	return base
 }

@@ -55,10 +55,7 @@ func (l *loader) limited(s diag.Severity, code diag.Code, n *tree.Node, detail, 
 	if l.in.Purpose == ToManage {
 		return
 	}
-	kept := l.list
-	l.add(s, code, n, detail, hint)
-	l.limits = append(l.limits, limit{l.owner, l.list[len(l.list)-1]})
-	l.list = kept
+	l.limits = append(l.limits, limit{l.owner, fault(s, code, n, detail, hint)})
 }
 
 // settleLimits turns the limits of what p would run into faults.
@@ -86,7 +83,7 @@ func (d *decoder) settleLimits() {
 		if d.in.Purpose == ToShow {
 			m.fault.Severity = diag.Warning
 		}
-		d.list = append(d.list, m.fault)
+		d.Add(m.fault)
 	}
 }
 

@@ -28,20 +28,18 @@ func Uninterpolated(ctx context.Context, in Input) (json.RawMessage, diag.List) 
 	l := newLoader(ctx, in)
 	l.literal = true
 	files := l.parseAll(in.Files)
-	if l.list.HasErrors() {
-		l.list.Sort()
-		return nil, l.list
+	if l.HasErrors() {
+		return nil, l.List()
 	}
 	l.nameProject(files)
 	model := l.model(files, scope{dir: in.Dir, lookup: l.lookup, from: l.definedAt})
-	if model != nil && !l.list.HasErrors() {
+	if model != nil && !l.HasErrors() {
 		setPaths(model, "")
 		l.checkKeys(model)
 		model.Set(model.At("name"), model.At(l.project))
 	}
-	l.list.Sort()
-	if l.list.HasErrors() {
-		return nil, l.list
+	if l.HasErrors() {
+		return nil, l.List()
 	}
-	return appendJSON(nil, model), l.list
+	return appendJSON(nil, model), l.List()
 }

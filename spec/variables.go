@@ -14,7 +14,7 @@ import (
 // anything. Of several uses of a variable the first with a default or alternate tells it;
 // it is required when one use says so. Included and extended files are not read.
 func Variables(ctx context.Context, in Input) ([]interp.Variable, diag.List) {
-	l := &loader{ctx: ctx, in: in, text: map[string][]byte{}, env: in.Env}
+	l := &loader{ctx: ctx, in: in, text: map[string]*text{}, env: in.Env}
 	found := map[string]*interp.Variable{}
 	var walk func(n *tree.Node)
 	walk = func(n *tree.Node) {
@@ -47,14 +47,13 @@ func Variables(ctx context.Context, in Input) ([]interp.Variable, diag.List) {
 			walk(doc)
 		}
 	}
-	l.list.Sort()
-	if l.list.HasErrors() {
-		return nil, l.list
+	if l.HasErrors() {
+		return nil, l.List()
 	}
 	var out []interp.Variable
 	for _, v := range found {
 		out = append(out, *v)
 	}
 	slices.SortFunc(out, func(a, b interp.Variable) int { return strings.Compare(a.Name, b.Name) })
-	return out, l.list
+	return out, l.List()
 }

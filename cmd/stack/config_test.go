@@ -171,6 +171,44 @@ func TestDiagnosticsForEditors(t *testing.T) {
 	}
 }
 
+// TestManyFaults: people are shown a hundred and how many more there are, editors a thousand, and every file that is faulty is told at once.
+func TestManyFaults(t *testing.T) {
+	u := newPerson(t, nil)
+	keys := ""
+	for i := range 1500 {
+		keys += fmt.Sprintf("    x%d: 1\n", i)
+	}
+	u.write("compose.yaml", "services:\n  web:\n    image: x\n"+keys)
+	code, _, errs := u.run("config")
+	if code != 1 || strings.Count(errs, "unknown key") != 100 || !strings.HasSuffix(errs, "error: and 1400 more errors\n") {
+		t.Errorf("code %d, %d faults, at the end %q", code, strings.Count(errs, "unknown key"), errs[max(0, len(errs)-100):])
+	}
+	_, _, errs = u.run("--diagnostics json config")
+	var list diag.List
+	if err := json.Unmarshal([]byte(errs), &list); err != nil || len(list) != 1001 || list[1000].Code != diag.CodeMore || list[1000].More != 500 {
+		t.Errorf("as JSON: %v, %d faults", err, len(list))
+	}
+	u.write("compose.yaml", "services:\n  web: {image: x, env_file: [a.env, {path: b.env, format: raw}], label_file: [l.env, none.env]}\n  db: {image: x, env_file: a.env}\n")
+	u.write("a.env", "A B=1\nC=${\nD=1\n=\n")
+	u.write("b.env", "=1\nA=1\nB C=2\n")
+	u.write("l.env", "good=1\nnot good=1\n")
+	_, _, errs = u.run("config")
+	for _, place := range []string{"a.env:1:1", "a.env:2:3", "a.env:4:1", "b.env:1:1", "b.env:3:1", "l.env:2:1", "compose.yaml:2:86"} {
+		if strings.Count(errs, place+": error: ") != 1 {
+			t.Errorf("%s is not told once:\n%s", place, errs)
+		}
+	}
+	u.write("compose.yaml", "include: [{path: [x.yaml, y.yaml], env_file: [a.env, b.env]}, z.yaml]\n")
+	if _, _, errs = u.run("config"); strings.Count(errs, "no such file") != 3 {
+		t.Errorf("not every include that is missing is told:\n%s", errs)
+	}
+	u.write("w.yaml", "services: {w: {image: x}}\n")
+	u.write("compose.yaml", "include: [{path: w.yaml, env_file: [a.env, l.env]}]\n")
+	if _, _, errs = u.run("config"); strings.Count(errs, "invalid env file") != 4 {
+		t.Errorf("not every fault of an include's env files is told:\n%s", errs)
+	}
+}
+
 // TestConfigHidesSecrets: what people look at has no secrets in it and cannot be taken for the whole; what programs read is whole.
 func TestConfigHidesSecrets(t *testing.T) {
 	u := newPerson(t, nil)

@@ -47,6 +47,9 @@ func faults(err error) diag.List {
 	return nil
 }
 
+// maxShown is how many errors, and how many warnings, people are shown at once. --diagnostics json tells ten times as many.
+const maxShown = 100
+
 // render shows faults with their places and the lines they are about.
 func (a *app) render(list diag.List) string {
 	var b strings.Builder
@@ -54,7 +57,7 @@ func (a *app) render(list diag.List) string {
 	if dir, err := os.Getwd(); err == nil {
 		style.Dir = dir
 	}
-	diag.Render(&b, list, style) //nolint:errcheck // into memory
+	diag.Render(&b, list.First(maxShown), style) //nolint:errcheck // into memory
 	return b.String()
 }
 

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/dotenv"
 )
 
@@ -24,19 +26,26 @@ func (a *app) resolveEnv(list []string) []string {
 
 // runEnv is --env-from-file, then --env, which wins.
 func (a *app) runEnv(r runFlags) ([]string, error) {
-	var env []string
+	var (
+		env   []string
+		wrong diag.Collector
+	)
 	for _, path := range r.envFiles {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read --env-from-file: %w", err)
 		}
-		entries, _, fault := dotenv.Parse(string(text), func(name string) (string, bool) { v, ok := a.env[name]; return v, ok })
-		if fault != nil {
-			return nil, fmt.Errorf("cannot read --env-from-file: %s: %v", path, fault)
+		entries, _, faults := dotenv.Parse(string(text), func(name string) (string, bool) { v, ok := a.env[name]; return v, ok })
+		for _, f := range faults {
+			wrong.Add(&diag.Diagnostic{Code: spec.CodeEnvFile, Summary: "cannot use --env-from-file", Detail: f.Message,
+				Subject: &diag.Range{Start: diag.Pos{File: path, Line: f.Line, Column: f.Column}}})
 		}
 		for _, e := range entries {
 			env = append(env, e.Key+"="+e.Value)
 		}
+	}
+	if wrong.HasErrors() {
+		return nil, &loadError{wrong.List()}
 	}
 	return append(env, a.resolveEnv(r.Env)...), nil
 }

@@ -4,6 +4,7 @@
 package diag
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ type Diagnostic struct {
 	Notes    []string `json:"notes,omitempty"` // what was seen besides, a line each: a probe's output, the end of a log
 	Subject  *Range   `json:"subject,omitempty"`
 	Address  string   `json:"address,omitempty"` // "services.web.ports[0]" or "container shop-web-1"
+	More     int      `json:"more,omitempty"`    // CodeMore: stands for so many faults
 	Err      error    `json:"-"`
 }
 
@@ -80,11 +82,11 @@ func (d *Diagnostic) Error() string {
 	b.WriteString(d.Summary)
 	if d.Detail != "" {
 		b.WriteString(": ")
-		b.WriteString(d.Detail)
+		b.WriteString(cut(d.Detail))
 	}
 	if d.Hint != "" {
 		b.WriteString(" (")
-		b.WriteString(d.Hint)
+		b.WriteString(cut(d.Hint))
 		b.WriteString(")")
 	}
 	text := printable(b.String())
@@ -104,9 +106,12 @@ func (l List) HasErrors() bool {
 	return slices.ContainsFunc(l, func(d *Diagnostic) bool { return d.Severity == Error })
 }
 
-// Sort orders by file, line, column, then summary, so that output is stable.
+// Sort orders by file, line, column, then summary, so that output is stable. What is only counted comes last.
 func (l List) Sort() {
 	slices.SortStableFunc(l, func(a, b *Diagnostic) int {
+		if a.More > 0 || b.More > 0 {
+			return cmp.Or(cmp.Compare(min(a.More, 1), min(b.More, 1)), cmp.Compare(a.Severity, b.Severity))
+		}
 		var p, q Pos
 		if a.Subject != nil {
 			p = a.Subject.Start

@@ -72,7 +72,7 @@ func (r *renderer) diagnostic(d *Diagnostic) {
 	}
 	r.b.WriteString(r.paint(color, d.Severity.String()+":") + " " + r.paint(bold, d.Summary))
 	if d.Detail != "" {
-		r.b.WriteString(": " + printable(r.shortenIn(d.Detail)))
+		r.b.WriteString(": " + printable(r.shortenIn(cut(d.Detail))))
 	}
 	r.b.WriteByte('\n')
 	if d.Subject != nil {
@@ -82,7 +82,7 @@ func (r *renderer) diagnostic(d *Diagnostic) {
 		r.b.WriteString("  " + printable(n) + "\n")
 	}
 	if d.Hint != "" {
-		r.b.WriteString("  " + r.paint(bold, "hint:") + " " + printable(d.Hint) + "\n")
+		r.b.WriteString("  " + r.paint(bold, "hint:") + " " + printable(cut(d.Hint)) + "\n")
 	}
 }
 
@@ -160,6 +160,17 @@ func (r *renderer) line(file string, n int) string {
 		return ""
 	}
 	return strings.TrimRight(lines[n-1], "\r")
+}
+
+// maxText bounds what is shown of a detail or a hint, bytes: a name can be as long as a file.
+const maxText = 2_000
+
+// cut leaves out the middle of what is too long to be read.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText/2], "") + " … " + strings.ToValidUTF8(s[len(s)-maxText/2:], "")
 }
 
 // printable keeps a file's control characters from reaching the terminal.

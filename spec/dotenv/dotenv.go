@@ -19,7 +19,7 @@ type Entry struct {
 	Line  int
 }
 
-// Error is a fault of the file.
+// Error is a fault of the file. The line that it is on is left out, and reading goes on with the next.
 type Error struct {
 	Line    int
 	Column  int // in runes, from 1; 0 = not known
@@ -35,18 +35,61 @@ type Warning struct {
 	Name   string
 }
 
-// Parse reads the Compose grammar. lookup gives the variables of the environment,
+// maxFaults ends the reading of what is no env file at all.
+const maxFaults = 999
+
+// tooMany is the last fault of a file that has maxFaults.
+func tooMany(line int) *Error {
+	return &Error{line, 0, fmt.Sprintf("%d lines are no variables: the rest of the file is not read", maxFaults)}
+}
+
+// Parse reads the Compose grammar and tells every fault. lookup gives the variables of the environment,
 // which win over earlier keys of the same file in ${…}.
-func Parse(text string, lookup interp.Lookup) ([]Entry, []Warning, *Error) {
+func Parse(text string, lookup interp.Lookup) ([]Entry, []Warning, []*Error) {
 	p := &parser{text: strings.TrimPrefix(text, "\ufeff"), line: 1, outer: lookup, seen: map[string]string{}}
 	p.text = strings.ReplaceAll(p.text, "\r\n", "\n")
 	p.full = p.text
+	var faults []*Error
 	for p.skip() {
-		if err := p.statement(); err != nil {
-			return nil, nil, err
+		from := p.text
+		err := p.statement()
+		if err == nil {
+			continue
+		}
+		faults = append(faults, err)
+		p.text, p.line = from, err.Line
+		p.nextLine()
+		if strings.Contains(err.Message, noClosing) {
+			p.nextStatement()
+		}
+		if len(faults) == maxFaults && p.text != "" {
+			faults = append(faults, tooMany(p.line))
+			break
 		}
 	}
-	return p.entries, p.warnings, nil
+	return p.entries, p.warnings, faults
+}
+
+// nextLine passes the rest of the line.
+func (p *parser) nextLine() {
+	n := strings.IndexByte(p.text, '\n')
+	if n < 0 {
+		n = len(p.text) - 1
+	}
+	p.advance(n + 1)
+}
+
+// nextStatement passes lines up to one that can be nothing else than a variable of its own: what comes before may be the rest of a
+// value whose quote is not closed, such as a key in PEM.
+func (p *parser) nextStatement() {
+	for p.text != "" {
+		line, _, _ := strings.Cut(p.text, "\n")
+		name, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimLeft(line, " \t"), "export "), "=")
+		if ok && p.checkKey(strings.TrimSpace(name)) == nil {
+			return
+		}
+		p.nextLine()
+	}
 }
 
 type parser struct {
@@ -133,6 +176,9 @@ func (p *parser) statement() *Error {
 	return p.unquoted(key)
 }
 
+// noClosing marks the fault of which one cannot tell where it ends.
+const noClosing = "has no closing"
+
 // maxShown bounds what a message says of a name, bytes.
 const maxShown = 32
 
@@ -199,7 +245,7 @@ func (p *parser) quoted(key string, quote byte) *Error {
 			return nil
 		}
 	}
-	return p.fail("the value of %s has no closing %c", key, quote)
+	return p.fail("the value of %s %s %c", key, noClosing, quote)
 }
 
 // expand substitutes the environment's variables first, then earlier keys.
@@ -274,8 +320,11 @@ func unescape(s string) string {
 
 // ParseRaw reads the grammar of docker run --env-file: everything after = is the
 // value; a line with only a name takes the environment's value.
-func ParseRaw(text string, lookup interp.Lookup) ([]Entry, *Error) {
-	var entries []Entry
+func ParseRaw(text string, lookup interp.Lookup) ([]Entry, []*Error) {
+	var (
+		entries []Entry
+		faults  []*Error
+	)
 	line := 0
 	for l := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		line++
@@ -284,11 +333,17 @@ func ParseRaw(text string, lookup interp.Lookup) ([]Entry, *Error) {
 			continue
 		}
 		key, value, ok := strings.Cut(l, "=")
+		if len(faults) == maxFaults {
+			faults = append(faults, tooMany(line))
+			break
+		}
 		if key == "" {
-			return nil, &Error{line, 1, "expected a variable name"}
+			faults = append(faults, &Error{line, 1, "expected a variable name"})
+			continue
 		}
 		if strings.ContainsAny(key, " \t") {
-			return nil, &Error{line, 1, fmt.Sprintf("the variable name %q has a blank in it", key)}
+			faults = append(faults, &Error{line, 1, fmt.Sprintf("the variable name %q has a blank in it", key)})
+			continue
 		}
 		if !ok {
 			if value, ok = lookup(key); !ok {
@@ -297,5 +352,5 @@ func ParseRaw(text string, lookup interp.Lookup) ([]Entry, *Error) {
 		}
 		entries = append(entries, Entry{key, value, line})
 	}
-	return entries, nil
+	return entries, faults
 }

@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 		"A=$$x":                                        `A="$x"`,
 	} {
 		entries, _, err := dotenv.Parse(in, lookup)
-		if err != nil || show(entries) != want {
+		if len(err) > 0 || show(entries) != want {
 			t.Errorf("Parse(%q) = %s, %v; expected %s", in, show(entries), err, want)
 		}
 	}
@@ -47,19 +47,24 @@ func TestParse(t *testing.T) {
 
 func TestParseFaults(t *testing.T) {
 	for in, want := range map[string]string{
-		"A=1\nB C=2":       `line 2: unexpected character ' ' in variable name "B C"`,
-		"=x":               "line 1: expected a variable name",
-		"A=1\n\nB=\"x\ny":  `line 3: the value of B has no closing "`,
-		"A='x":             "line 1: the value of A has no closing '",
-		"A=1\nB=${A":       "line 2: ${ has no closing }",
-		"A=${N:?say so}":   "line 1: required variable N is missing a value: say so",
+		"A=1\nB C=2":      `line 2: unexpected character ' ' in variable name "B C"`,
+		"=x":              "line 1: expected a variable name",
+		"A=1\n\nB=\"x\ny": `line 3: the value of B has no closing "`,
+		"A='x":            "line 1: the value of A has no closing '",
+		"A=1\nB=${A":      "line 2: ${ has no closing }",
+		"A=${N:?say so}":  "line 1: required variable N is missing a value: say so",
+		// Every fault is told, and reading goes on behind each.
+		"B C=2\nA=1\n=x\nD=${\nE": "line 1: unexpected character ' ' in variable name \"B C\"\nline 3: expected a variable name\nline 4: ${ has no closing }",
+		// What may be in a value that is not closed is no fault of its own.
+		"K=\"-----BEGIN KEY-----\nMIIE/+ab==\n-----END KEY-----\nA=1\nB C=1": "line 1: the value of K has no closing \"\nline 5: unexpected character ' ' in variable name \"B C\"",
 		"A=\"x\" trailing": "", // a new statement: a name that is not set
 	} {
-		_, _, err := dotenv.Parse(in, lookup)
+		_, _, faults := dotenv.Parse(in, lookup)
 		got := ""
-		if err != nil {
-			got = err.Error()
+		for _, f := range faults {
+			got += f.Error() + "\n"
 		}
+		got = strings.TrimSuffix(got, "\n")
 		if got != want {
 			t.Errorf("Parse(%q): %q, expected %q", in, got, want)
 		}
@@ -70,15 +75,27 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
+// TestManyFaults: a file that is something else is not read to its end.
+func TestManyFaults(t *testing.T) {
+	for name, parse := range map[string]func(string) []*dotenv.Error{
+		"Parse":    func(s string) []*dotenv.Error { _, _, f := dotenv.Parse(s, lookup); return f },
+		"ParseRaw": func(s string) []*dotenv.Error { _, f := dotenv.ParseRaw(s, lookup); return f },
+	} {
+		faults := parse(strings.Repeat("=\n", 100_000))
+		if len(faults) != 1000 || !strings.Contains(faults[999].Message, "the rest of the file is not read") || faults[999].Line != 1000 {
+			t.Errorf("%s: %d faults, the last %v", name, len(faults), faults[len(faults)-1])
+		}
+	}
+}
+
 func TestParseRaw(t *testing.T) {
 	entries, err := dotenv.ParseRaw("\ufeff  A=\"q\" # x \n#c\n\nHOST\nNONE\nB=$HOST=1\nC=\n", lookup)
-	if want := `A="\"q\" # x " HOST="h" B="$HOST=1" C=""`; err != nil || show(entries) != want {
+	if want := `A="\"q\" # x " HOST="h" B="$HOST=1" C=""`; len(err) > 0 || show(entries) != want {
 		t.Errorf("ParseRaw = %s, %v; expected %s", show(entries), err, want)
 	}
-	for _, in := range []string{"=x", "A B=x"} {
-		if _, err := dotenv.ParseRaw(in, lookup); err == nil {
-			t.Errorf("ParseRaw(%q) is accepted", in)
-		}
+	entries, err = dotenv.ParseRaw("=x\nA=1\nA B=x\nC=2", lookup)
+	if len(err) != 2 || err[0].Line != 1 || err[1].Line != 3 || show(entries) != `A="1" C="2"` {
+		t.Errorf("faults %v, entries %s", err, show(entries))
 	}
 }
 
@@ -88,11 +105,13 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		entries, _, err := dotenv.Parse(s, lookup)
-		raw, _ := dotenv.ParseRaw(s, lookup)
+		entries, _, faults := dotenv.Parse(s, lookup)
+		raw, more := dotenv.ParseRaw(s, lookup)
 		lines := strings.Count(s, "\n") + 1
-		if err != nil && (err.Line < 1 || err.Line > lines) {
-			t.Fatalf("Parse(%q): fault on line %d", s, err.Line)
+		for _, err := range append(faults, more...) {
+			if err.Line < 1 || err.Line > lines {
+				t.Fatalf("Parse(%q): fault on line %d", s, err.Line)
+			}
 		}
 		for _, e := range append(entries, raw...) {
 			if e.Key == "" || e.Line < 1 || e.Line > lines {

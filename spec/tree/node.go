@@ -60,6 +60,8 @@ type Node struct {
 	File   string
 	Line   int32
 	Column int32
+
+	index *index // of Pairs, when there are many
 }
 
 // Pair is one entry of a mapping. Key is a scalar.
@@ -106,6 +108,12 @@ func (n *Node) Pair(key string) *Pair {
 	if n == nil {
 		return nil
 	}
+	if len(n.Pairs) > scan {
+		if n.index == nil {
+			n.index = &index{}
+		}
+		return n.index.pair(n.Pairs, key)
+	}
 	for i := range n.Pairs {
 		if n.Pairs[i].Key.Value == key {
 			return &n.Pairs[i]
@@ -127,7 +135,7 @@ func (n *Node) Set(key, value *Node) {
 func (n *Node) Delete(key string) {
 	for i := range n.Pairs {
 		if n.Pairs[i].Key.Value == key {
-			n.Pairs = append(n.Pairs[:i:i], n.Pairs[i+1:]...)
+			n.Pairs, n.index = append(n.Pairs[:i:i], n.Pairs[i+1:]...), nil
 			return
 		}
 	}
@@ -149,6 +157,7 @@ func (n *Node) Clone() *Node {
 		return nil
 	}
 	c := *n
+	c.index = nil
 	if n.Pairs != nil {
 		c.Pairs = make([]Pair, len(n.Pairs))
 		for i, p := range n.Pairs {

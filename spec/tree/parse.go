@@ -50,15 +50,15 @@ func ParseTraced(name string, data []byte) ([]*Node, diag.List) {
 func (p *parser) parse(name string, data []byte) ([]*Node, diag.List) {
 	if len(data) > MaxFile {
 		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d bytes, the limit is %d", len(data), MaxFile), "")
-		return nil, p.faults
+		return nil, p.faults.List()
 	}
 	if n := bytes.Count(data, []byte(",")) + bytes.Count(data, []byte("\n")); n > maxItems {
 		p.fault(CodeSize, diag.Pos{File: name}, "file too large", fmt.Sprintf("it has %d lines and commas, the limit is %d", n, maxItems), "put large content in a file of its own")
-		return nil, p.faults
+		return nil, p.faults.List()
 	}
 	if !utf8.Valid(data) {
 		p.fault(CodeEncoding, invalidAt(name, data), "not UTF-8", "the file has a byte sequence that is not UTF-8 here", "save the file as UTF-8")
-		return nil, p.faults
+		return nil, p.faults.List()
 	}
 	var docs []*Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -76,12 +76,12 @@ func (p *parser) parse(name string, data []byte) ([]*Node, diag.List) {
 			docs = append(docs, n)
 		}
 	}
-	return docs, p.faults
+	return docs, p.faults.List()
 }
 
 type parser struct {
 	file   string
-	faults diag.List
+	faults diag.Collector
 	copied int                 // nodes made for aliases so far
 	stack  map[*yaml.Node]bool // anchors being resolved
 	alias  int                 // depth of aliases around the current node
@@ -90,7 +90,7 @@ type parser struct {
 }
 
 func (p *parser) fault(code diag.Code, at diag.Pos, summary, detail, hint string) {
-	p.faults = append(p.faults, &diag.Diagnostic{Code: code, Summary: summary, Detail: detail, Hint: hint, Subject: &diag.Range{Start: at}})
+	p.faults.Add(&diag.Diagnostic{Code: code, Summary: summary, Detail: detail, Hint: hint, Subject: &diag.Range{Start: at}})
 }
 
 func (p *parser) at(y *yaml.Node) diag.Pos {
@@ -385,26 +385,6 @@ func plainType(s string) Type {
 
 func (p *parser) pairs(n *Node, y *yaml.Node, depth int) {
 	n.Pairs = make([]Pair, 0, len(y.Content)/2)
-	// Beyond this a scan per key is slower than a map.
-	const scan = 16
-	var index map[string]int
-	if len(y.Content)/2 > scan {
-		index = make(map[string]int, len(y.Content)/2)
-	}
-	find := func(key string) int {
-		if index != nil {
-			if i, ok := index[key]; ok {
-				return i
-			}
-			return -1
-		}
-		for i := range n.Pairs {
-			if n.Pairs[i].Key.Value == key {
-				return i
-			}
-		}
-		return -1
-	}
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
@@ -424,12 +404,9 @@ func (p *parser) pairs(n *Node, y *yaml.Node, depth int) {
 			p.fault(CodeKey, p.at(k), "key is not a string", fmt.Sprintf("%s is not a string in YAML", k.Value), fmt.Sprintf("quote it: %q", k.Value))
 			continue
 		}
-		if at := find(key.Value); at >= 0 {
-			p.fault(CodeDuplicate, p.at(k), "duplicate key", fmt.Sprintf("%q is already defined on line %d", key.Value, n.Pairs[at].Key.Line), "remove one of them")
+		if first := n.Pair(key.Value); first != nil {
+			p.fault(CodeDuplicate, p.at(k), "duplicate key", fmt.Sprintf("%q is already defined on line %d", key.Value, first.Key.Line), "remove one of them")
 			continue
-		}
-		if index != nil {
-			index[key.Value] = len(n.Pairs)
 		}
 		n.Pairs = append(n.Pairs, Pair{key, p.node(v, depth+1)})
 	}
