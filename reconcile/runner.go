@@ -142,7 +142,8 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if change != supervise.ChangeStopped || !e.passes.taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
 			defer e.loop.kick(n.project)
 		}
-		ev.Text, ev.Exit = "Exited", &s.Exit.Code
+		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
+		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
 		if s.Exit.Code != 0 {
 			ev.Detail = ended(s)
 		}
@@ -153,7 +154,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if change != supervise.ChangeRestarting {
 			return
 		}
-		ev.Text, ev.Phase, ev.Exit = "Restarting", Working, nil
+		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", Working, nil, time.Time{}
 	case supervise.ChangeHealth:
 		defer e.loop.kick(n.project)
 		switch s.Health {

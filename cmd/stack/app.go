@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/progress"
@@ -28,6 +29,7 @@ type app struct {
 	faultsAs   diagnosticsFormat
 	roots      roots.Roots
 	interrupts interrupts
+	changing   sync.Mutex     // held by who reads or changes daemon where several goroutines talk to it
 	daemon     *client.Client // once connected
 	printer    progress.Printer
 	openEngine engineOpener

@@ -27,12 +27,33 @@ func (a *app) goOn(ctx context.Context, daemon *client.Client, follow func(*clie
 		if times == most {
 			return err
 		}
-		daemon.Close()
-		a.daemon = nil
-		if daemon, err = a.connect(ctx); err != nil {
+		if daemon, err = a.next(ctx, daemon); err != nil {
 			return err
 		}
 	}
+}
+
+// next is the daemon that has taken the place of gone. Safe for concurrent use.
+func (a *app) next(ctx context.Context, gone *client.Client) (*client.Client, error) {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if a.daemon != gone {
+		return a.daemon, nil // somebody else was first
+	}
+	gone.Close()
+	a.daemon = nil
+	daemon, err := a.connect(ctx)
+	if err != nil {
+		a.daemon = gone
+	}
+	return daemon, err
+}
+
+// current is the daemon that was connected to last. Safe for concurrent use.
+func (a *app) current() *client.Client {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	return a.daemon
 }
 
 // sequel is the reading of logs in parts, by one daemon after another: each goes on behind the last line of those before.

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/progress"
 	"github.com/stackrun/stack/cmd/stack/terminal"
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -22,13 +23,14 @@ import (
 // start, and afterwards until every container has ended, one ended that ends all, or the user stops it.
 type attachment struct {
 	app     *app
-	daemon  *client.Client
 	project *spec.Project
 	flags   upFlags
 	scope   []string // services whose containers this up is about
 	direct  []string // of them those that it names: what the user stops, as docker compose has it
 	show    []string // those whose output is shown
 	began   time.Time
+	up      chan struct{} // closed when everything has been started
+	lost    chan error    // why nobody tells of ends any more
 
 	mu      sync.Mutex // below: Up's events, the followed log and the end come from several goroutines
 	view    *logview.View
@@ -40,8 +42,8 @@ type attachment struct {
 
 func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions) error {
 	t := &attachment{
-		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
-		printer: a.progress(),
+		app: a, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
+		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(),
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
 	t.view = logview.New(a.out, a.err, logview.Options{
@@ -53,7 +55,7 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 			t.view.Expect(containerName(p, s, n), s, n)
 		}
 	}
-	return t.run(ctx, o)
+	return t.run(ctx, daemon, o)
 }
 
 // attachScope is which services an up is about, which of them it names, and whose output it shows.
@@ -104,7 +106,7 @@ func containerName(p *spec.Project, service string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", p.Name, service, n)
 }
 
-func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
+func (t *attachment) run(parent context.Context, daemon *client.Client, o reconcile.UpOptions) error {
 	interrupted := make(chan struct{}, 8)
 	before := t.app.interrupts.handle(func(os.Signal) {
 		select {
@@ -120,11 +122,23 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 
 	var followed sync.WaitGroup
 	followed.Go(func() {
-		t.daemon.Events(following, t.project.Name, reconcile.EventOptions{}, func(e reconcile.Event) { t.event(following, e) }) //nolint:errcheck // what is missed is seen at the end
+		o := reconcile.EventOptions{Since: t.began} // and not since this comes to it: something may have ended by then
+		err := t.follow(following, func(daemon *client.Client) error {
+			if o.Since != t.began {
+				t.changed() // what ended between two daemons nobody may tell
+			}
+			defer func() { o.Since = time.Now() }()
+			return daemon.Events(following, t.project.Name, o, func(e reconcile.Event) { t.event(following, e) })
+		})
+		if err != nil && following.Err() == nil {
+			t.lost <- err
+		}
 	})
 	if len(t.show) > 0 {
 		followed.Go(func() {
-			t.daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries()) //nolint:errcheck // read to the end below
+			t.follow(following, func(daemon *client.Client) error { //nolint:errcheck // read to the end below
+				return daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries())
+			})
 		})
 	}
 	finish := func() error {
@@ -133,9 +147,15 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 		return t.settle(parent)
 	}
 	upDone := make(chan error, 1)
-	go func() { upDone <- t.daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
+	go func() { upDone <- daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
 	select {
 	case err := <-upDone:
+		if errors.Is(err, errdefs.ErrUnavailable) {
+			t.app.endProgress()
+			stopFollowing()
+			followed.Wait()
+			return errors.Join(err, t.unbroken()) // there is nobody to ask for the rest
+		}
 		if err != nil {
 			t.app.endProgress()
 			return errors.Join(err, finish())
@@ -150,6 +170,7 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	t.printer = nil
 	t.app.printer = nil
 	t.mu.Unlock()
+	close(t.up)
 	for {
 		culprit, running, err := t.look(parent)
 		switch {
@@ -163,10 +184,43 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 		}
 		select {
 		case <-t.change:
+		case err := <-t.lost:
+			stopFollowing()
+			followed.Wait()
+			return errors.Join(fmt.Errorf("cannot follow the output any longer: %w\ncontainers run on meanwhile", err), t.unbroken())
 		case <-interrupted:
 			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
 		}
 	}
+}
+
+// follow calls read with the daemon, and once everything is up again with the next one when that has gone away. An up that is cut short goes on with
+// none: it ends, and says why.
+func (t *attachment) follow(ctx context.Context, read func(*client.Client) error) error {
+	return t.ask(ctx, func(daemon *client.Client) error {
+		err := read(daemon)
+		if errors.Is(err, errdefs.ErrUnavailable) {
+			select {
+			case <-t.up:
+			case <-ctx.Done():
+			}
+		}
+		return err
+	})
+}
+
+// ask calls question with the daemon, and with the next one when that has gone away.
+func (t *attachment) ask(ctx context.Context, question func(*client.Client) error) error {
+	return t.app.goOn(ctx, t.app.current(), question)
+}
+
+// containers are those of the project.
+func (t *attachment) containers(ctx context.Context) (all []reconcile.Container, err error) {
+	err = t.ask(ctx, func(daemon *client.Client) (err error) {
+		all, err = daemon.Containers(ctx, t.project.Name)
+		return err
+	})
+	return all, err
 }
 
 func exitWith(code int) error {
@@ -178,7 +232,7 @@ func exitWith(code int) error {
 
 // look finds out whether anything runs, and the end that is to end all, if there is one.
 func (t *attachment) look(ctx context.Context) (culprit *runtime.Exit, running bool, err error) {
-	all, err := t.daemon.Containers(ctx, t.project.Name)
+	all, err := t.containers(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -203,7 +257,7 @@ func (t *attachment) final(code int) int {
 	if t.flags.exitCodeFrom == "" {
 		return code
 	}
-	all, err := t.daemon.Containers(context.Background(), t.project.Name)
+	all, err := t.containers(context.Background())
 	if err != nil {
 		return exitFailed
 	}
@@ -240,7 +294,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
 			o := o
 			o.Services = names
-			return t.daemon.Stop(ctx, t.project.Name, o, show.Event)
+			return t.ask(ctx, func(daemon *client.Client) error { return daemon.Stop(ctx, t.project.Name, o, show.Event) })
 		})
 	}()
 	select {
@@ -251,7 +305,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	// The stop goes on and sees them end.
 	o.Signal = "SIGKILL"
 	o.Services = slices.DeleteFunc(slices.Clone(services), func(s string) bool { return t.project.Services[s] != nil && t.project.Services[s].Provider != nil })
-	err := t.daemon.Kill(ctx, t.project.Name, o, show.Event)
+	err := t.ask(ctx, func(daemon *client.Client) error { return daemon.Kill(ctx, t.project.Name, o, show.Event) })
 	select {
 	case stopped := <-done:
 		return errors.Join(err, stopped)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 )
@@ -60,7 +61,7 @@ func (t *attachment) catchUp(ctx context.Context, services []string) error {
 	}
 	o := t.logOptions(false)
 	o.Services = services
-	return t.daemon.Logs(ctx, t.project.Name, o, t.entries())
+	return t.ask(ctx, func(daemon *client.Client) error { return daemon.Logs(ctx, t.project.Name, o, t.entries()) })
 }
 
 // event tells a container's end, below the last line that it wrote.
@@ -73,6 +74,11 @@ func (t *attachment) event(ctx context.Context, e reconcile.Event) {
 			t.tellEnd(e.Name, e.Service, *e.Exit, e.Time)
 		}
 	}
+	t.changed()
+}
+
+// changed has the host looked at.
+func (t *attachment) changed() {
 	select {
 	case t.change <- struct{}{}:
 	default:
@@ -95,7 +101,7 @@ func (t *attachment) settle(ctx context.Context) error {
 	if errors.Is(err, errdefs.ErrNotFound) {
 		err = nil // somebody took the containers away
 	}
-	all, listErr := t.daemon.Containers(ctx, t.project.Name)
+	all, listErr := t.containers(ctx)
 	for _, c := range all {
 		if c.OneOff || !slices.Contains(t.show, c.Service) || c.State != "exited" || c.Exit == nil || !c.Exit.FinishedAt.After(t.began) {
 			continue
@@ -107,9 +113,14 @@ func (t *attachment) settle(ctx context.Context) error {
 			t.tellEnd(c.Name, c.Service, c.Exit.Code, c.Exit.FinishedAt)
 		}
 	}
+	return errors.Join(err, listErr, t.unbroken())
+}
+
+// unbroken ends a line that was begun.
+func (t *attachment) unbroken() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return errors.Join(err, listErr, t.view.Break())
+	return t.view.Break()
 }
 
 // above prints above the live lines. Preconditions: t.mu is held.

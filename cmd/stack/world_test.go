@@ -141,10 +141,12 @@ func (w *world) follow(ctx context.Context, _ string, o reconcile.LogOptions, ea
 	}
 }
 
-func (w *world) subscribe(ctx context.Context, _ string, _ reconcile.EventOptions) <-chan reconcile.Event {
+func (w *world) subscribe(ctx context.Context, _ string, o reconcile.EventOptions) <-chan reconcile.Event {
 	out := make(chan reconcile.Event)
 	w.mu.Lock()
 	at := len(w.events)
+	for ; !o.Since.IsZero() && at > 0 && !w.events[at-1].Time.Before(o.Since); at-- {
+	}
 	w.mu.Unlock()
 	go func() {
 		defer close(out)

@@ -3,6 +3,9 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -78,4 +81,104 @@ func TestDetached(t *testing.T) {
 	if _, there := p.ps()["stopped"]; there {
 		t.Error("run --rm left its container after a SIGTERM")
 	}
+}
+
+// TestAttachedUpOutlivesTheDaemon: an up that is attached goes on with the next daemon when its own is killed. No line is missing or twice, an end that no
+// daemon has seen is told, and Ctrl-C stops the project.
+func TestAttachedUpOutlivesTheDaemon(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.env = append(h.env, "STACK_IDLE=1h") // commands start the daemon
+	k := &killer{t: t, h: h}
+	t.Cleanup(k.endDaemons)
+	p := &project{t: t, host: h, name: "stays", dir: filepath.Join(h.dir, "stays")}
+	p.write("compose.yaml", chainOf("1")+`
+  brief:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "echo waits; until [ -e /go/now ]; do sleep 0.02; done; exit 6"]
+    volumes: ["./go:/go"]
+    restart: "no"
+`)
+	p.write("go/.keep", "")
+	t.Cleanup(p.takeDownWholly)
+	up := p.begin("up", "--no-color").says("brief-1  | waits\n", "s4-1     | 5\n")
+	lines := func(service string) (n []int) {
+		for line := range strings.Lines(up.text()) {
+			name, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "|")
+			if i, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && strings.TrimSpace(name) == service+"-1" {
+				n = append(n, i)
+			}
+		}
+		return n
+	}
+	for range 2 {
+		before := p.living(t)
+		for _, pid := range k.daemons() {
+			mustKill(t, pid)
+		}
+		p.write("go/now", "") // one of both daemons is there to see it, or none
+		for i := range 5 {
+			service := fmt.Sprintf("s%d", i)
+			n := len(lines(service))
+			p.eventually("the output of "+service+" goes on", func() bool { return len(lines(service)) > n+10 })
+		}
+		for name, pid := range p.living(t) {
+			if before[name] != pid {
+				t.Errorf("%s was process %d and is %d", name, before[name], pid)
+			}
+		}
+	}
+	text := up.signal(syscall.SIGINT).ends(130)
+	if n := strings.Count(text, "brief-1 exited with code 6"); n != 1 {
+		t.Errorf("the end of brief was told %d times:\n%s", n, text)
+	}
+	for i := range 5 {
+		service := fmt.Sprintf("s%d", i)
+		for at, n := range lines(service) {
+			if n != at+1 {
+				t.Fatalf("%s: %d comes at place %d:\n%s", service, n, at+1, text)
+			}
+		}
+		equal(t, service, p.one("stays-"+service+"-1").State, "exited")
+	}
+}
+
+// TestAttachedUpIsCutShort: an up whose daemon is killed while services start says so once and ends. What runs by then runs on, and the next up
+// goes on from there.
+func TestAttachedUpIsCutShort(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.startDaemon(t)
+	p := &project{t: t, host: h, name: "cut", dir: filepath.Join(h.dir, "cut")}
+	p.write("compose.yaml", `
+services:
+  first:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "echo ready; exec sleep 1000"]
+    volumes: ["./go:/go"]
+    healthcheck: {test: test -e /go/now, interval: 1s, start_period: 1h}
+  second:
+    image: busybox
+    init: true
+    command: ["sh", "-c", "echo begun; exec sleep 1000"]
+    depends_on: {first: {condition: service_healthy}}
+`)
+	p.write("go/.keep", "")
+	t.Cleanup(p.takeDownWholly)
+	up := p.begin("up", "--no-color").says("first-1   | ready\n")
+	before := p.living(t)
+	h.killDaemon(t)
+	text := up.ends(1)
+	if n := strings.Count(text, "error: "); n != 1 || !strings.Contains(text, "daemon") {
+		t.Errorf("the fault is told in %d words:\n%s", n, text)
+	}
+	if after := p.living(t); len(after) != 1 || after["cut-first-1"] != before["cut-first-1"] {
+		t.Errorf("there was %v, and is %v", before, after)
+	}
+	h.startDaemon(t)
+	p.write("go/now", "")
+	p.begin("up", "--no-color").says("second-1  | begun\n").signal(syscall.SIGINT).ends(130)
+	equal(t, "starts of the first", fmt.Sprint(strings.Count(p.ok("logs", "first"), "ready")), "1")
 }
