@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,8 +117,12 @@ func TestPlanMakesNoChangingCall(t *testing.T) {
 		t.Skip("SKIP: strace is not installed")
 	}
 	h, p := newTwoServices(t, "traced")
+	// A probe executes something in its container: none is due meanwhile.
+	file := func(mode string) string { return strings.Replace(twoServices(mode), "interval: 1s", "interval: 1h", 1) }
+	p.write("compose.yaml", file("one"))
 	p.up()
-	p.write("compose.yaml", twoServices("two"))
+	p.write("compose.yaml", file("two"))
+	h.atRest(t)
 	trace := h.trace(t, changing+",openat,openat2,write,pwrite64,writev,sendto,sendmsg,setns", func() {
 		for _, args := range [][]string{{"plan"}, {"plan", "-o", filepath.Join(p.dir, "p.json")}, {"up", "--dry-run", "--scale", "web=3"}, {"plan", "--force-recreate"}, {"debug", "dump"}, {"drift"}, {"why", "web"}, {"history"}} {
 			if r := p.run(args...); r.code != 0 && r.code != 2 {
@@ -182,6 +188,25 @@ func changes(h *host, call string) string {
 	return ""
 }
 
+// atRest waits until the daemon has in reserve again what the last start or probe has taken: the program of the next.
+func (h *host) atRest(t *testing.T) {
+	t.Helper()
+	children := func(pid string) (all []string) {
+		tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
+		for _, path := range tasks {
+			b, _ := os.ReadFile(path) // the thread has ended: nothing
+			all = append(all, strings.Fields(string(b))...)
+		}
+		return all
+	}
+	sandbox.Eventually(t, "the daemon has a program in reserve", func() bool {
+		return slices.ContainsFunc(children(strconv.Itoa(h.daemon.Process.Pid)), func(pid string) bool {
+			b, err := os.ReadFile("/proc/" + pid + "/cmdline")
+			return err == nil && string(b) == "stack-init\x00monitor\x00" && len(children(pid)) == 0
+		})
+	})
+}
+
 // trace is the daemon's system calls of those named while do runs.
 func (h *host) trace(t *testing.T, calls string, do func()) []string {
 	t.Helper()
@@ -221,6 +246,7 @@ func (h *host) trace(t *testing.T, calls string, do func()) []string {
 		t.Fatal("strace does not attach")
 	}
 	do()
+	h.atRest(t) // in the middle of a vfork the daemon waits for the child, which waits for strace, which waits for the daemon
 	cmd.Process.Signal(syscall.SIGINT)
 	cmd.Wait() //nolint:errcheck // it tells of our signal
 	text, err := os.ReadFile(out)
