@@ -136,7 +136,11 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if n.Hostname, err = hostName(); err != nil {
 		return err
 	}
-	return e.drivers.Containers.Replace(ctx, bundle.Connect(*c.Config, n))
+	cfg := bundle.Connect(*c.Config, n)
+	if cfg.Mounts, err = e.drivers.Volumes.Locate(ctx, cfg.Mounts); err != nil {
+		return err
+	}
+	return e.drivers.Containers.Replace(ctx, cfg)
 }
 
 func hostName() (string, error) {

@@ -254,14 +254,18 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 	if errors.As(err, &hook) {
 		return spec.Path(at + "." + hook.key)
 	}
-	var start *runtime.StartError
-	if !errors.As(err, &start) || p.project == nil {
+	if p.project == nil {
 		return spec.Path(at)
 	}
-	if s := p.want.Services[service]; s != nil && start.Failure.Stage == "volume" {
-		if i := mountNamed(s.Spec.Mounts, start.Failure.Path+" "+start.Failure.Detail); i >= 0 {
-			return spec.Path(fmt.Sprintf("%s.volumes[%d]", at, i))
+	var start *runtime.StartError
+	began := errors.As(err, &start)
+	if s := p.want.Services[service]; s != nil && (!began || start.Failure.Stage == "volume") {
+		if i := mountNamed(s.Spec.Mounts, err.Error()); i >= 0 {
+			return p.mountPlace(s.Spec.Mounts[i], fmt.Sprintf("%s.volumes[%d]", at, i))
 		}
+	}
+	if !began {
+		return spec.Path(at)
 	}
 	for _, key := range stageKeys[start.Failure.Stage] {
 		key = at + "." + key
@@ -275,6 +279,14 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 				return path
 			}
 		}
+	}
+	return spec.Path(at)
+}
+
+// mountPlace is where the file says what is the matter with m, the entry at: of a volume that is a file system, there.
+func (p *performer) mountPlace(m plan.Mount, at string) spec.Path {
+	if w, ok := p.want.Volumes[m.Source]; ok && m.Type == "volume" && !w.External && volume.Apart(volumeConfig(p.want.Project, w)) && m.Subpath == "" {
+		return spec.Path("volumes." + w.Key + ".driver_opts")
 	}
 	return spec.Path(at)
 }

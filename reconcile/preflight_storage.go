@@ -45,11 +45,12 @@ func (s *survey) checkVolumes() {
 	}
 }
 
-// checkMemoryVolumes finds volumes of type tmpfs that two containers are to have: each would have one of its own.
+// checkMemoryVolumes finds volumes, of type tmpfs mostly, that two containers are to have: each would have one of its own.
 func (s *survey) checkMemoryVolumes() {
 	for _, name := range slices.Sorted(maps.Keys(s.want.Volumes)) {
 		w := s.want.Volumes[name]
-		if w.Spec.DriverOpts["type"] != "tmpfs" {
+		kind := volume.Single(volumeConfig(s.want.Project, w))
+		if kind == "" {
 			continue
 		}
 		users := 0
@@ -59,7 +60,7 @@ func (s *survey) checkMemoryVolumes() {
 			}
 		}
 		if users > 1 {
-			s.add(&diag.Diagnostic{Code: "shared-memory-volume", Summary: "a volume of type tmpfs is for one container", Detail: fmt.Sprintf("%d containers are to have volume %s, and each would see an empty one of its own", users, w.Key),
+			s.add(&diag.Diagnostic{Code: "shared-memory-volume", Summary: "a volume of type " + kind + " is for one container", Detail: fmt.Sprintf("%d containers are to have volume %s, and each would mount one of its own", users, w.Key),
 				Hint: "use a volume on disk, or keep it with one service", Address: s.written("volumes."+w.Key+".driver_opts", "volumes."+w.Key)})
 		}
 	}
@@ -81,12 +82,18 @@ func (s *survey) checkSubpaths(ctx context.Context) error {
 				}
 			}
 			var err error = fs.ErrNotExist // of a volume that is to be made
+			apart := false
 			for _, v := range have {
 				if v.Config.ID == m.Source {
+					apart = volume.Apart(v.Config)
 					err = beneath(v.Path, m.Subpath)
 				}
 			}
-			if w := s.want.Volumes[m.Source]; isNotExist(err) && w.Spec.DriverOpts["device"] != "" {
+			w, known := s.want.Volumes[m.Source]
+			if apart || known && volume.Apart(volumeConfig(s.want.Project, w)) {
+				continue // its start says so
+			}
+			if isNotExist(err) && w.Spec.DriverOpts["device"] != "" {
 				err = beneath(w.Spec.DriverOpts["device"], m.Subpath)
 			}
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -142,8 +143,14 @@ func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 		linux.Seccomp, linux.Resources = nil, nil // done here
 		spec.Linux = &linux
 	}
+	var filesystems []mount.Mount
+	for _, m := range c.Mounts {
+		if m.Filesystem() {
+			filesystems = append(filesystems, m)
+		}
+	}
 	return &proto.Bootstrap{
-		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Groups: c.Groups,
+		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
 		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
 		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
 		Seccomp: filter,

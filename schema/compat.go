@@ -61,7 +61,8 @@ var differences = []string{
 	"The output of hooks is in the service's log, behind `-> `; docker compose shows it while it is attached only. As there, nothing but a kill bounds a `pre_stop`, and one that fails leaves the container running; a stop that heals waits `stop_grace_period` for it at most, and goes on.",
 	"GPUs and other requested devices are found in the files of the Container Device Interface (`/etc/cdi`, `/var/run/cdi`): `driver: nvidia`, `amd`, or none for the one vendor that is there, and `driver: cdi` with full names. A description that wants hooks to be run is refused; docker runs NVIDIA's own program.",
 	"`volumes_from` is looked up at each start of a container, among the containers that there are then; docker does it once, when the container is made.",
-	"A volume of `type: tmpfs` is mounted by the container that has it: two containers of a project that name one are refused, and containers of other projects see one of their own. Volumes of other types with a `device` that is no directory (nfs, cifs, a block device) are refused: nothing is mounted on the host.",
+	"A volume of `type: tmpfs` is mounted by the container that has it: two containers of a project that name one are refused, and containers of other projects see one of their own. The same is true of types 9p and overlay.",
+	"A volume that is a file system of a device or a server (`type: ext4`, `nfs`, `cifs`) is mounted in its containers and not on the host; `nodev` is added unless `o` has `dev`; and the server may stand in `device` alone ([why](adr/0058-volumes-of-filesystems.md)).",
 	"The default seccomp profile denies `socketcall`, by which 32-bit programs open sockets; a service that runs such programs says `security_opt: [\"seccomp=builtin\"]` ([why](adr/0030-socketcall.md)).",
 }
 

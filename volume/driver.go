@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -113,9 +114,10 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		return d.mend(c, have)
 	case err == nil:
 		if have.Config.Driver != c.Driver || !maps.Equal(have.Config.DriverOpts, c.DriverOpts) {
+			// Not their values: o may have a password.
 			return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf(
-				"cannot create volume %q: it exists with driver %s and options %v, the file says %s and %v (remove the volume, or give the new one another name)",
-				c.ID, have.Config.Driver, have.Config.DriverOpts, c.Driver, c.DriverOpts))
+				"cannot create volume %q: it exists with driver %s and other options than the file says (%s); remove the volume, or give the new one another name",
+				c.ID, have.Config.Driver, differing(have.Config, c)))
 		}
 		if have.Problem != "" {
 			return d.mend(c, have)
@@ -128,6 +130,25 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		return State{}, fmt.Errorf("cannot create volume %q: %w", c.ID, err)
 	}
 	return d.state(c.ID)
+}
+
+// differing names what b has other than a.
+func differing(a, b Config) string {
+	var keys []string
+	if a.Driver != b.Driver {
+		keys = append(keys, "driver")
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.DriverOpts)) {
+		if v, ok := a.DriverOpts[key]; !ok || v != b.DriverOpts[key] {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.DriverOpts)) {
+		if _, ok := b.DriverOpts[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	return strings.Join(keys, ", ")
 }
 
 // make writes the volume under a temporary name and renames it into place.

@@ -162,7 +162,7 @@ func TestDriverOptions(t *testing.T) {
 		{"bind of the root", Config{DriverOpts: map[string]string{"o": "bind", "device": "/"}}, errdefs.ErrInvalidArgument},
 		{"tmpfs", Config{DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}, nil},
 		{"tmpfs with another option", Config{DriverOpts: map[string]string{"type": "tmpfs", "size": "1m"}}, errdefs.ErrNotSupported},
-		{"nfs", Config{DriverOpts: map[string]string{"type": "nfs", "o": "addr=h", "device": ":/x"}}, errdefs.ErrNotSupported},
+		{"nfs without a type", Config{DriverOpts: map[string]string{"o": "addr=h", "device": ":/x"}}, errdefs.ErrNotSupported},
 		{"another option", Config{DriverOpts: map[string]string{"size": "1"}}, errdefs.ErrNotSupported},
 		{"another driver", Config{Driver: "vieux/sshfs"}, errdefs.ErrNotSupported},
 	} {

@@ -140,6 +140,9 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 		}
 		return mount.Mount{Type: "tmpfs", Source: "tmpfs", Target: u.Target, Options: o}, nil
 	}
+	if opts.fs != nil {
+		return opts.fs.mount(u, s)
+	}
 	if opts.device != "" {
 		if _, err := os.Stat(opts.device); err != nil {
 			return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: its device: %w", u.Source, u.Target, err)
@@ -158,6 +161,22 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 		Type: "bind", Source: s.Path, Target: u.Target, Options: append(o, "rprivate"), Subpath: u.Subpath,
 		// With a subpath the image's directory is not the volume's counterpart.
 		CopyUp: !u.NoCopy && u.Subpath == "" && !opts.ro,
+	}, nil
+}
+
+// mount is the mount of f, the volume s.
+func (f *filesystem) mount(u Use, s State) (mount.Mount, error) {
+	if err := f.check(); err != nil {
+		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
+	}
+	o := slices.Clone(f.words)
+	if u.ReadOnly && !f.readOnly() {
+		// The mount only: the file system is one, whoever mounts it.
+		o = append(o, "ro")
+	}
+	return mount.Mount{
+		Type: f.kind, Source: f.device, Target: u.Target, Options: o, Data: f.data, Server: f.server, Subpath: u.Subpath,
+		CopyUp: !u.NoCopy && u.Subpath == "" && !f.readOnly(),
 	}, nil
 }
 

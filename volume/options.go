@@ -14,17 +14,17 @@ import (
 const driverLocal = "local"
 
 // options is what driver_opts of the local driver mean: nothing (a directory of ours), a
-// directory of the host that the volume stands for, or memory.
+// directory of the host that the volume stands for, memory, or a file system.
 type options struct {
-	device string // "" = a directory of ours
+	device string // the directory of the host; "" = a directory of ours
+	fs     *filesystem
 	ro     bool
 	tmpfs  bool
 	words  []string // of a tmpfs, tmpfs(5)
 }
 
-// parseOptions understands `type: none, o: bind, device: /path` and `type: tmpfs, o: size=…`. A tmpfs is mounted by
-// each container for itself, so it is for one; who makes containers sees to that. What is to be reached over the network or is a block
-// device (nfs, cifs, ext4) is refused: nothing is ever mounted on the host.
+// parseOptions understands `type: none, o: bind, device: /path`, `type: tmpfs, o: size=…`, and what parseFilesystem does. A tmpfs is mounted by
+// each container for itself, so it is for one; who makes containers sees to that (Single). Nothing is ever mounted on the host.
 func parseOptions(c Config) (options, error) {
 	refuse := func(format string, args ...any) (options, error) {
 		return options{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf(format, args...))
@@ -58,7 +58,11 @@ func parseOptions(c Config) (options, error) {
 		}
 		return o, nil
 	default:
-		return refuse("driver option type %q is not supported for a volume (mount it on the host and use a bind)", kind)
+		f, err := parseFilesystem(kind, device, c.DriverOpts["o"])
+		if err != nil {
+			return options{}, err
+		}
+		return options{fs: f, ro: f.readOnly()}, nil
 	}
 	o, bind := options{device: device}, kind == "bind"
 	for _, word := range strings.Split(c.DriverOpts["o"], ",") {
@@ -69,7 +73,7 @@ func parseOptions(c Config) (options, error) {
 		case "ro":
 			o.ro = true
 		default:
-			return refuse("driver option o %q is not supported, expected bind, rbind, ro or rw", word)
+			return refuse("driver option o %q is not supported without a type, expected bind, rbind, ro or rw", word)
 		}
 	}
 	if !bind {

@@ -105,14 +105,8 @@ services:
 	}
 	equal(t, "volumes_from", p.sh("lent", "cat /part/f"), "one")
 
-	app := p.runs("app")
-	unmount(t, p.status(p.one("imgm-app-1").ID).Pid, "/part")
-	p.changed("app", app)
-	equal(t, "a subpath that was unmounted", p.sh("app", "cat /part/f"), "one")
-	p.eventually("no difference", func() bool { return p.run("drift").code == 0 })
-
 	// The name moves: the old image stays for the container that has it mounted, and the next up is about the new one.
-	app = p.runs("app")
+	app := p.runs("app")
 	p.ok("load", "--input", dataArchive(t, "data.test/files:1", map[string]string{"deep/inner/f": "three", "to-etc": "-> deep"}))
 	p.ok("gc")
 	equal(t, "what is mounted after gc", p.sh("app", "cat /part/f"), "one")
@@ -128,6 +122,24 @@ services:
 		t.Errorf("after up there is something to do: %s", r)
 	}
 	contains(t, "down --rmi all", p.run("down", "--rmi", "all").stderr, "data.test/files:1")
+}
+
+// TestHealsImageMounts: one that other hands take away comes back.
+func TestHealsImageMounts(t *testing.T) {
+	p := compose(t, "imgh", `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    volumes: [{type: image, source: busybox, target: /part, image: {subpath: bin}}]
+`)
+	p.up()
+	app := p.runs("app")
+	unmount(t, p.status(p.one("imgh-app-1").ID).Pid, "/part")
+	p.changed("app", app)
+	p.sh("app", "ls /part/busybox")
+	p.eventually("no difference", func() bool { return p.run("drift").code == 0 })
 }
 
 // TestImageMountFaults: what cannot be mounted is said with its place, and leaves nothing.

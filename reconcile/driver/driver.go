@@ -111,6 +111,8 @@ type Volumes interface {
 	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing
 	// and may not be created, naming the path.
 	Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error)
+	// Locate gives mounts the addresses that the servers named in them have now. Before each start.
+	Locate(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error)
 }
 
 // Containers is implemented by *runtime.Driver.

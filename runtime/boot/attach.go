@@ -26,7 +26,7 @@ func (c *container) attach(s *source) error {
 		return c.attachFile(s)
 	case s.Type == "cgroup" || s.Type == "cgroup2":
 		return c.attachCgroup(s)
-	case s.view():
+	case s.view(), s.filesystem():
 		if err := c.narrow(s); err != nil {
 			return err
 		}
@@ -167,12 +167,12 @@ func put(stage string, tree, target int, path string) error {
 	return err
 }
 
-// narrow makes the mount of s, an image, one of its subpath. Links of the image lead nowhere but to the image, as openSubpath says.
+// narrow makes the mount of s, an image or a file system, one of its subpath. Links in it lead nowhere but to itself, as openSubpath says.
 func (c *container) narrow(s *source) error {
 	if s.Subpath != "" {
 		fd, err := openSubpath(s.tree, s.Subpath)
 		if err != nil {
-			return explain(fault(s.stage, "openat2", s.Subpath, err), "it is the subpath of the image at "+s.Target+", and must exist in the image")
+			return explain(fault(s.stage, "openat2", s.Subpath, err), "it is the subpath of the "+s.what()+" at "+s.Target+", and must exist in the "+s.what())
 		}
 		defer unix.Close(fd)
 		tree, err := cloneOf(fd)

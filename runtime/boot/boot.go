@@ -89,6 +89,13 @@ func start(b *proto.Bootstrap) error {
 	if err := joinCgroups(b.Cgroup); err != nil {
 		return err
 	}
+	volumes, err := newSources("volume", b.Mounts)
+	if err != nil {
+		return err
+	}
+	if err := takeFilesystems(volumes, len(b.Filesystems)); err != nil {
+		return err
+	}
 	if err := c.namespaces(); err != nil {
 		return err
 	}
@@ -105,7 +112,10 @@ func start(b *proto.Bootstrap) error {
 	if err := c.readHierarchies(); err != nil {
 		return err
 	}
-	system, err := openSources("mount", systemMounts(c.spec))
+	system, err := newSources("mount", systemMounts(c.spec))
+	if err == nil {
+		err = openBinds(system)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,8 +126,7 @@ func start(b *proto.Bootstrap) error {
 			}
 		}
 	}
-	volumes, err := openSources("volume", b.Mounts)
-	if err != nil {
+	if err := openBinds(volumes); err != nil {
 		return err
 	}
 	// After all binds: it may make the host's mounts private here.

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ type filesystem struct {
 	fd    int
 	stage string
 	kind  string
+	of    string // the device or server, for errors of the file system as a whole
 }
 
 func openFilesystem(stage, kind string) (*filesystem, error) {
@@ -20,7 +22,7 @@ func openFilesystem(stage, kind string) (*filesystem, error) {
 	if err != nil {
 		return nil, fault(stage, "fsopen", kind, err)
 	}
-	return &filesystem{fd, stage, kind}, nil
+	return &filesystem{fd: fd, stage: stage, kind: kind}, nil
 }
 
 func (f *filesystem) close() { unix.Close(f.fd) }
@@ -65,8 +67,8 @@ func (f *filesystem) fault(err error, what string) error {
 		return nil
 	}
 	path := f.kind
-	if what != "" {
-		path += " " + what
+	if what = cmp.Or(what, f.of); what != "" {
+		path += " " + shown(what)
 	}
 	return explain(fault(f.stage, "fsconfig", path, err), f.message())
 }

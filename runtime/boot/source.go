@@ -15,8 +15,8 @@ type source struct {
 	mount.Mount
 	options
 	stage string // of failures: "mount" for what the platform mounts, "volume" for the user's
-	tree  int    // bind and view: the detached mount; else -1
-	dir   bool   // bind and view: it is a directory
+	tree  int    // bind, view and filesystem: the detached mount; else -1
+	dir   bool   // bind, view and filesystem: it is a directory
 }
 
 // systemMounts are the spec's, in our words.
@@ -28,11 +28,8 @@ func systemMounts(s *specs.Spec) []mount.Mount {
 	return ms
 }
 
-// openSources opens what mounts take from the host.
-//
-// Precondition: the propagation of the host's mounts is as the daemon sees it. A clone of a shared mount is
-// its peer, and what the container wants of that (rslave, rshared, else nothing) is set on the clone alone.
-func openSources(stage string, mounts []mount.Mount) ([]source, error) {
+// newSources reads mounts. Nothing is open yet.
+func newSources(stage string, mounts []mount.Mount) ([]source, error) {
 	sources := make([]source, 0, len(mounts))
 	for _, m := range mounts {
 		o, err := parseOptions(m.Options)
@@ -46,14 +43,24 @@ func openSources(stage string, mounts []mount.Mount) ([]source, error) {
 		if !strings.HasPrefix(m.Target, "/") {
 			return nil, refuse(stage, m.Target, "the target of a mount must be an absolute path")
 		}
-		if o.bind {
-			if err := s.open(); err != nil {
-				return nil, err
-			}
-		}
 		sources = append(sources, s)
 	}
 	return sources, nil
+}
+
+// openBinds opens what sources take from the host's directories.
+//
+// Precondition: the propagation of the host's mounts is as the daemon sees it. A clone of a shared mount is
+// its peer, and what the container wants of that (rslave, rshared, else nothing) is set on the clone alone.
+func openBinds(sources []source) error {
+	for i := range sources {
+		if s := &sources[i]; s.bind {
+			if err := s.open(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // openViews mounts the images among volumes, detached. dir is as openOverlay's.

@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -109,6 +110,15 @@ func (m *monitor) clone(file int) *proto.Failure {
 		return f
 	}
 	defer files.close()
+	filesystems, f := boot.OpenFilesystems(m.b.Filesystems)
+	if f != nil {
+		return f
+	}
+	defer func() {
+		for _, fd := range filesystems {
+			unix.Close(fd)
+		}
+	}()
 	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return platform("clone", "socketpair", "", err)
@@ -131,7 +141,7 @@ func (m *monitor) clone(file int) *proto.Failure {
 	}
 	pid, err := fork(joinPid, &syscall.ProcAttr{
 		Env:   proto.Environ(),
-		Files: []uintptr{uintptr(files.child[0]), uintptr(files.child[1]), uintptr(files.child[2]), uintptr(file), uintptr(steps[1])},
+		Files: inherited(append([]int{files.child[0], files.child[1], files.child[2], file, steps[1]}, filesystems...)),
 		Sys:   sys,
 	})
 	unix.Close(steps[1])
@@ -141,6 +151,14 @@ func (m *monitor) clone(file int) *proto.Failure {
 	m.init = &process{pid: pid, pidfd: pidfd, ended: make(chan struct{}), namespaced: own}
 	go m.init.wait()
 	return nil
+}
+
+func inherited(fds []int) []uintptr {
+	files := make([]uintptr, len(fds))
+	for i, fd := range fds {
+		files[i] = uintptr(fd)
+	}
+	return files
 }
 
 // fork starts this program again as boot.

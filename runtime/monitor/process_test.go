@@ -248,9 +248,13 @@ func TestUnsupportedIsRefusedByName(t *testing.T) {
 		`option "idmap"`: func(c *container) {
 			c.Mounts = []mount.Mount{{Type: "tmpfs", Target: "/x", Options: []string{"idmap"}}}
 		},
-		`"RLIMIT_NONE"`:        func(c *container) { c.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NONE"}} },
-		"CAP_NONE":             func(c *container) { c.Spec.Process.Capabilities.Bounding = []string{"CAP_NONE"} },
-		"nonesuch":             func(c *container) { c.Mounts = []mount.Mount{{Type: "nonesuch", Target: "/x"}} },
+		`"RLIMIT_NONE"`: func(c *container) { c.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NONE"}} },
+		"CAP_NONE":      func(c *container) { c.Spec.Process.Capabilities.Bounding = []string{"CAP_NONE"} },
+		"nonesuch": func(c *container) {
+			c.Mounts = []mount.Mount{{Type: "nonesuch", Target: "/x"}}
+			c.Filesystems = c.Mounts
+		},
+		"nobody has mounted":   func(c *container) { c.Mounts = []mount.Mount{{Type: "ext4", Target: "/x"}} },
 		"must be an absolute ": func(c *container) { c.Spec.Process.Cwd = "relative" },
 	} {
 		c := newContainer(t, root, "true")

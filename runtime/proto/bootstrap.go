@@ -74,6 +74,7 @@ func (w *wire) monitorPart(b *Bootstrap) {
 		name(w, &ns.Type)
 		w.text(&ns.Path)
 	})
+	list(w, &b.Filesystems, (*wire).mount)
 }
 
 func (w *wire) bootPart(b *Bootstrap) {
@@ -128,6 +129,7 @@ func (w *wire) mount(m *mount.Mount) {
 	w.text(&m.Subpath)
 	w.flag(&m.CopyUp)
 	w.texts(&m.Lower)
+	w.texts(&m.Data)
 	w.text(&m.Upper)
 	w.text(&m.Work)
 	optional(w, &m.File, func(w *wire, f *mount.File) {

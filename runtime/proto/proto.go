@@ -18,7 +18,8 @@
 // Afterwards it needs no daemon.
 //
 // Descriptors of "boot" and "enter" (started by monitor, for an exec): 3 is that file, 4 takes Steps,
-// and with AwaitAttach one packet in the other direction: Go. 5 of enter is the container's pid namespace.
+// and with AwaitAttach one packet in the other direction: Go. 5 of enter is the container's pid namespace. From 5 on boot has the
+// mounts, detached, of Bootstrap.Filesystems, in their order.
 package proto
 
 import (
@@ -43,7 +44,9 @@ const (
 const (
 	FDBootstrap = 3
 	FDReport    = 4
-	FDPids      = 5
+	FDPids      = 5 // of enter
+
+	FDFilesystems = 5 // of boot: the first of those that the monitor has mounted
 )
 
 // What a monitor waits for: the first packet.
@@ -65,10 +68,13 @@ const (
 
 // Bootstrap is all that a monitor and its boot know. Paths are the daemon's.
 type Bootstrap struct {
-	ID        string
-	Spec      *specs.Spec
-	Root      []mount.Mount
-	Mounts    []mount.Mount
+	ID     string
+	Spec   *specs.Spec
+	Root   []mount.Mount
+	Mounts []mount.Mount
+	// Filesystems are those of Mounts that the monitor mounts, see mount.Mount.Filesystem.
+	Filesystems []mount.Mount
+
 	Groups    []string
 	Init      bool
 	StdinOpen bool

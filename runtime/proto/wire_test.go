@@ -20,7 +20,8 @@ func sample() *Bootstrap {
 		Root:   []mount.Mount{{Type: "overlay", Target: "/", Lower: []string{"l1", "l2"}, Upper: "u", Work: "w"}},
 		Mounts: []mount.Mount{{Type: "file", Target: "/f", CopyUp: true, Subpath: "s", Options: []string{"ro"},
 			File: &mount.File{Content: []byte("secret"), UID: 1, GID: 2, Mode: 0o640, Writable: true}}},
-		Groups: []string{"g"}, Seccomp: []byte{1, 2, 3},
+		Filesystems: []mount.Mount{{Type: "ext4", Source: "/dev/x", Target: "/d", Data: []string{"commit=7", "ro"}}},
+		Groups:      []string{"g"}, Seccomp: []byte{1, 2, 3},
 		Spec: &specs.Spec{
 			Process: &specs.Process{Args: []string{"a", ""}, Terminal: true, OOMScoreAdj: &adj, User: specs.User{Umask: &umask}},
 			Linux:   &specs.Linux{Sysctl: map[string]string{"a": "1", "b": "2"}, Namespaces: []specs.LinuxNamespace{{Type: "pid", Path: "/p"}}},
@@ -35,7 +36,7 @@ func TestBootstrapArrives(t *testing.T) {
 		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
 	}
 	mine, err := DecodeMonitor(want.Encode())
-	if err != nil || mine.ExitPath != want.ExitPath || !mine.Spec.Process.Terminal || len(mine.Spec.Linux.Namespaces) != 1 || mine.Mounts != nil {
+	if err != nil || mine.ExitPath != want.ExitPath || !mine.Spec.Process.Terminal || len(mine.Spec.Linux.Namespaces) != 1 || len(mine.Filesystems) != 1 || mine.Mounts != nil {
 		t.Errorf("%v, %+v", err, mine)
 	}
 	if spec := (&specs.Spec{Process: &specs.Process{}}); true {

@@ -13,7 +13,7 @@ import (
 var reads = []string{
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
 	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
-	"Volumes.List", "Volumes.Watch",
+	"Volumes.List", "Volumes.Watch", "Volumes.Locate",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
 	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",
 }

@@ -214,6 +214,10 @@ func (v *volumes) List(ctx context.Context) ([]volume.State, error) {
 	return out, nil
 }
 
+func (v *volumes) Locate(_ context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
+	return mounts, nil
+}
+
 func (v *volumes) Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
