@@ -131,8 +131,14 @@ func TestQuiet(t *testing.T) {
 	ok(t, err)
 	made, err := d.Create(t.Context(), Config{ID: "data"})
 	ok(t, err)
-	hints, err := d.Watch(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	hints, err := d.Watch(ctx)
 	ok(t, err)
+	t.Cleanup(func() {
+		cancel()
+		for range hints { // who watches makes the directory again that is removed next
+		}
+	})
 	ok(t, os.WriteFile(filepath.Join(made.Path, "file"), []byte("x"), 0o600))
 	ok(t, os.Mkdir(filepath.Join(made.Path, "dir"), 0o700))
 	ok(t, os.RemoveAll(filepath.Join(made.Path, "dir")))

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -179,4 +181,56 @@ services:
 	if _, ok := p.ps()["kept"]; ok {
 		t.Log("rm keeps one-off containers, as docker compose does")
 	}
+}
+
+// TestExecAtTheLimitOfProcesses: an exec into a container that may have no more processes, or too few for what an exec takes for a moment, says so,
+// with one message and 126, and leaves nothing. When there is room it works.
+func TestExecAtTheLimitOfProcesses(t *testing.T) {
+	file := "services:\n"
+	for free := range 5 {
+		file += fmt.Sprintf(`
+  free%d:
+    image: busybox
+    command: ["sh", "-c", "trap 'kill $$all; less=yes' USR1; for i in 1 2 3 4 5 6 7; do sleep 1000 & all=\"$$all $$!\"; done; echo full; until [ $$less ]; do wait; done; wait; exec sleep 1000"]
+    pids_limit: %d
+    stop_grace_period: 0s
+`, free, 8+free)
+	}
+	p := compose(t, "crowded", file)
+	p.up()
+	for free := range 5 {
+		service := fmt.Sprintf("free%d", free)
+		p.eventually(service+" is full", func() bool { return strings.Contains(p.ok("logs", service), "full") })
+		dir := filepath.Dir(p.pidsOf(service))
+		for _, args := range [][]string{{"exec", "-T", service, "true"}, {"exec", "--detach", service, "true"}} {
+			r := p.run(args...)
+			if r.code == 0 && free > 1 {
+				continue // it was quick enough
+			}
+			if r.code != 126 || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "as its pids_limit allows") {
+				t.Errorf("%s: %s", service, r)
+			}
+		}
+		p.eventually("nothing is left of it", func() bool {
+			b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+			return err == nil && len(strings.Fields(string(b))) == 8
+		})
+		p.ok("kill", "-s", "USR1", service)
+		p.eventually("an exec has room again", func() bool { return p.run("exec", "-T", service, "true").code == 0 })
+	}
+	if left := processes(t, func(c string) bool { return strings.HasPrefix(c, "stack-init enter") }); len(left) > 0 {
+		t.Errorf("processes of execs are left: %v", left)
+	}
+}
+
+// pidsOf is the file of the pids limit of a service's container.
+func (p *project) pidsOf(service string) string {
+	p.t.Helper()
+	for _, pattern := range []string{"/sys/fs/cgroup/pids/*/", "/sys/fs/cgroup/*/"} {
+		if found, err := filepath.Glob(pattern + p.one(p.name+"-"+service+"-1").ID + "/pids.max"); err == nil && len(found) == 1 {
+			return found[0]
+		}
+	}
+	p.t.Fatalf("%s has no limit of processes", service)
+	return ""
 }

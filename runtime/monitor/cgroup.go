@@ -55,6 +55,23 @@ func oomKills(path string) int {
 	return 0
 }
 
+// refusedProcesses reads how often a process or thread was refused for the pids limit: "max N" in pids.events. 0 when it cannot be known.
+func refusedProcesses(c proto.Cgroup) int {
+	for _, dir := range append([]string{c.V2}, c.V1...) {
+		if dir == "" {
+			continue
+		}
+		b, err := os.ReadFile(dir + "/pids.events")
+		if err != nil {
+			continue // not the hierarchy that has it
+		}
+		rest, _ := bytes.CutPrefix(b, []byte("max "))
+		n, _ := strconv.Atoi(string(bytes.TrimSpace(rest)))
+		return n
+	}
+	return 0
+}
+
 // killCgroup ends what the init left behind in a pid namespace that is not its own, where the kernel does not.
 func killCgroup(c proto.Cgroup) {
 	if c.V2 != "" && writeFile(c.V2+"/cgroup.kill", "1") == nil { // Linux 5.14

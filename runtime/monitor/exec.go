@@ -26,9 +26,13 @@ func runExec(file int, raw []byte, stdio []int) int {
 		return refuse(err)
 	}
 	x := &execution{b: b, master: -1}
+	refused := refusedProcesses(b.Cgroup)
 	if f := x.start(file); f != nil {
 		if x.p != nil {
 			x.abandon()
+		}
+		if f.ExitCode == 125 && refusedProcesses(b.Cgroup) > refused {
+			f = crowded(f)
 		}
 		reportFailure(f)
 		return 1
@@ -37,6 +41,13 @@ func runExec(file int, raw []byte, stdio []int) int {
 	exit := x.wait()
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit})
 	return 0
+}
+
+// crowded is f, the failure of an exec that the pids limit was in the way of: of its clones, or of the threads of enter, which ends of that without
+// a word.
+func crowded(f *proto.Failure) *proto.Failure {
+	return &proto.Failure{Stage: f.Stage, Syscall: f.Syscall, Errno: unix.EAGAIN, ExitCode: 126,
+		Detail: "the container has as many processes and threads as its pids_limit allows, or nearly: an exec takes five for a moment"}
 }
 
 // abandon ends and reaps all of a start that is not to be: a child that nobody reaps, under a PID 1 that does not do so, would keep the
