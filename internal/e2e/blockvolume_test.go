@@ -131,7 +131,7 @@ services:
     volumes: ["data:/data"]
 volumes:
   data:
-    driver_opts: {type: ext4, device: ` + dev + `, o: "noatime,nosuid,commit=7"}
+    driver_opts: {type: ext4, device: `+dev+`, o: "noatime,nosuid,commit=7"}
 `)
 	p.up()
 	mounted := p.sh("app", "grep ' /data ' /proc/mounts")
