@@ -75,26 +75,16 @@ type Store struct {
 // Open makes the store's directories, removes what a crash left and returns the store.
 func Open(ctx context.Context, opt Options) (*Store, error) {
 	s := &Store{
-		roots:       opt.Roots,
-		root:        opt.Roots.InState("images"),
-		insecure:    make(map[string]bool),
-		credentials: credentials{getenv: os.Getenv, helper: runHelper},
-		wait:        wait,
-		limits:      opt.Limits,
+		roots:  opt.Roots,
+		root:   opt.Roots.InState("images"),
+		limits: opt.Limits,
 		// More than there are cores: while one layer waits for the network another one is unpacked.
 		slots:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 		configs: make(map[v1.Hash]*v1.ConfigFile),
 	}
-	for _, host := range opt.Insecure {
-		s.insecure[host] = true
-	}
-	if err := s.parseMirrors(opt.Mirrors); err != nil {
+	if err := s.prepare(opt); err != nil {
 		return nil, err
 	}
-	s.transports.origin = newTransport(dialTimeout, false)
-	s.transports.mirror = newTransport(mirrorTimeout, false)
-	s.transports.lax = newTransport(dialTimeout, true)
-
 	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "tmp", "unsynced"} {
 		// Layers hold setuid programs of any version: nobody but root may reach them.
 		if err := os.MkdirAll(s.path(filepath.FromSlash(dir)), 0o700); err != nil {

@@ -58,27 +58,12 @@ func newConfigCommand(a *app) *cobra.Command {
 	f.BoolVar(&c.raw.Paths, "no-path-resolution", false, "Leave relative paths as they are")
 	f.BoolVar(&c.raw.EnvFiles, "no-env-resolution", false, "Do not read env files")
 	f.BoolVar(&c.raw.Consistency, "no-consistency", false, "Do not check what services refer to")
-	f.BoolVar(&c.digests, "resolve-image-digests", false, "")
-	f.BoolVar(&c.lockDigests, "lock-image-digests", false, "")
-	for _, name := range unsupportedConfigFlags {
-		f.MarkHidden(name) //nolint:errcheck // it exists
-	}
+	f.BoolVar(&c.digests, "resolve-image-digests", false, "Ask the registries, and show each image with the digest that its tag is at")
+	f.BoolVar(&c.lockDigests, "lock-image-digests", false, "Show only the images with their digests: a file to give to -f behind the others")
 	return cmd
 }
 
-// unsupportedConfigFlags are docker compose's that are refused by name.
-var unsupportedConfigFlags = []string{
-	"resolve-image-digests", "lock-image-digests",
-}
-
 func (a *app) config(ctx context.Context, c configFlags, services []string) error {
-	for flag, set := range map[string]bool{
-		"resolve-image-digests": c.digests, "lock-image-digests": c.lockDigests,
-	} {
-		if set {
-			return usageError("config --%s is not supported", flag)
-		}
-	}
 	if c.format != "yaml" && c.format != "json" {
 		return usageError("unsupported --format value %q, expected yaml or json", c.format)
 	}
@@ -101,10 +86,23 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 		return usageError("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
 	}
 	p, err := a.loadRaw(ctx, purpose, c.raw, services)
-	if err != nil || c.quiet {
+	if err != nil {
 		return err
 	}
+	if c.shows() && (c.digests || c.lockDigests) {
+		if p, err = a.pinned(ctx, p, services); err != nil {
+			return err
+		}
+	}
+	if c.quiet {
+		return nil
+	}
 	return a.writeTo(c.output, func(w io.Writer) error { return a.writeConfig(w, c, p, services) })
+}
+
+// shows says whether the project is asked for, and not a list of something in it.
+func (c *configFlags) shows() bool {
+	return !(c.services || c.volumes || c.networks || c.models || c.profiles || c.images || c.environment) && c.hash == ""
 }
 
 // writeTo lets write write to a file, or to stdout when there is no name.
@@ -125,7 +123,7 @@ func (a *app) writeTo(name string, write func(io.Writer) error) error {
 
 // writeUninterpolated writes the files joined, with their variables.
 func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
-	if c.services || c.volumes || c.networks || c.models || c.profiles || c.images || c.environment || c.hash != "" || c.raw != (spec.Raw{}) {
+	if !c.shows() || c.digests || c.lockDigests || c.raw != (spec.Raw{}) {
 		return usageError("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
 	}
 	in, err := a.input(ctx)
@@ -187,6 +185,10 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 			env = append(env, k+"="+all[k])
 		}
 		return lines(env)
+	}
+	if c.lockDigests {
+		a.warnUnlocked(&shown)
+		return render.Images(w, c.format, &shown)
 	}
 	if c.format == "yaml" && c.output == "" && !c.showSecrets {
 		loc := a.location

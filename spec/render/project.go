@@ -18,6 +18,22 @@ func YAML(w io.Writer, p *spec.Project) error { return writeYAML(w, project(p)) 
 // JSON writes p as one JSON object.
 func JSON(w io.Writer, p *spec.Project) error { return writeJSON(w, project(p)) }
 
+// Images writes the images of p's services and nothing else: a file that is to be merged over the others.
+func Images(w io.Writer, format string, p *spec.Project) error {
+	with := maps.Clone(p.Services)
+	maps.DeleteFunc(with, func(_ string, s *spec.Service) bool { return s.Image == "" })
+	var o object
+	o.add("services", sorted(with, func(s *spec.Service) value {
+		var only object
+		only.add("image", str(s.Image))
+		return only
+	}))
+	if format == "json" {
+		return writeJSON(w, o)
+	}
+	return writeYAML(w, o)
+}
+
 // Model writes what spec.Uninterpolated gives, as YAML or JSON.
 func Model(w io.Writer, format string, model json.RawMessage) error {
 	v := asWritten(verbatim(model).tree())

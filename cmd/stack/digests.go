@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/cmd/stack/settings"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// atOnce is how many registries are asked side by side.
+const atOnce = 8
+
+// pinned is p with the digest of each image of services (all when none is named, else those they depend on too), as the registries have it now. It needs no
+// daemon: the registries are those of the daemon's configuration, the credentials those of who asks.
+func (a *app) pinned(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
+	config, err := settings.Read(a.configPath())
+	if err != nil {
+		return nil, err
+	}
+	registries, err := image.OpenRegistries(image.Options{Mirrors: config.Registries.Mirrors, Insecure: config.Registries.Insecure})
+	if err != nil {
+		return nil, err
+	}
+	if len(services) > 0 {
+		p = p.Only(withDependencies(p, services))
+	}
+	places := imagePlaces(p)
+	names := slices.Sorted(maps.Keys(places))
+	pins, faults, notes := make([]string, len(names)), make([]error, len(names)), make([]string, len(names))
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i, name := range names {
+		g.Go(func() error {
+			ref, err := registries.Pin(ctx, name, func(note string) { notes[i] = note })
+			pins[i], faults[i] = ref.String(), err
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // each has its own
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	var wrong diag.Collector
+	digests := map[string]string{}
+	for i, name := range names {
+		digests[name] = pins[i]
+		if faults[i] == nil {
+			continue
+		}
+		detail := faults[i].Error()
+		if notes[i] != "" {
+			detail += " (" + notes[i] + ")"
+		}
+		for _, at := range places[name] {
+			wrong.Add(&diag.Diagnostic{Code: "image", Summary: "cannot resolve the digest of an image", Detail: detail, Subject: p.Sources.At(at), Address: string(at)})
+		}
+	}
+	if wrong.HasErrors() {
+		return nil, &loadError{wrong.List()}
+	}
+	out := *p
+	out.Services = make(map[string]*spec.Service, len(p.Services))
+	for name, s := range p.Services {
+		pinned := *s
+		if d := digests[s.Image]; d != "" {
+			pinned.Image = d
+		}
+		pinned.PreStart = slices.Clone(s.PreStart)
+		for i := range pinned.PreStart {
+			if d := digests[pinned.PreStart[i].Image]; d != "" {
+				pinned.PreStart[i].Image = d
+			}
+		}
+		out.Services[name] = &pinned
+	}
+	return &out, nil
+}
+
+// imagePlaces are the images of p that a registry knows, with where the files say them. One that is an id has no registry.
+func imagePlaces(p *spec.Project) map[string][]spec.Path {
+	places := map[string][]spec.Path{}
+	add := func(image, at string) {
+		if image != "" && !strings.HasPrefix(image, "sha256:") {
+			places[image] = append(places[image], spec.Path(at))
+		}
+	}
+	for _, name := range sortedKeys(p.Services) {
+		s := p.Services[name]
+		add(s.Image, "services."+name+".image")
+		for i, h := range s.PreStart {
+			add(h.Image, fmt.Sprintf("services.%s.pre_start[%d].image", name, i))
+		}
+	}
+	return places
+}
+
+// warnUnlocked tells what a file of images cannot say: lists are joined when files are, so that it would add a step and not change one.
+func (a *app) warnUnlocked(p *spec.Project) {
+	for _, name := range sortedKeys(p.Services) {
+		if slices.ContainsFunc(p.Services[name].PreStart, func(h spec.Hook) bool { return h.Image != "" }) {
+			a.warn("service %q: images of pre_start are not in what --lock-image-digests writes; --resolve-image-digests shows them", name)
+		}
+	}
+}
