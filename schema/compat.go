@@ -81,6 +81,7 @@ var commandDifferences = []string{
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
 	"`config --no-interpolate` shows the files joined, each value as it is written, and goes with `--format`, `--output` and `--quiet` only; docker compose canonicalises what it can (`env_file`, `secrets`, names), and fails on a port with a variable where it is to print names.",
+	"`--compatibility`, `--dry-run` of verbs that have none of their own, `--verbose`, `--insecure-registry` and `pull --no-parallel` are refused by name, and so are `--build` and `--watch`: nothing is built here.",
 	"`config --lock-image-digests` writes nothing but images; docker compose writes empty commands and entrypoints beside them. Neither digest flag goes with `--no-interpolate`.",
 	"`config --resolve-image-digests` tells every image that cannot be found, with its place in the file.",
 	"`config --variables` lists the variables of a top-level `name` too.",

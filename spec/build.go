@@ -188,7 +188,9 @@ func (d *decoder) link(s *draft) {
 
 // prune keeps what an active service uses, and reads the content of what is kept.
 func (d *decoder) prune() {
-	d.project.prune()
+	if !d.in.AllResources {
+		d.project.prune()
+	}
 	d.contents("configs", d.project.Configs)
 	d.contents("secrets", d.project.Secrets)
 }

@@ -34,6 +34,8 @@ type Input struct {
 	Purpose  Purpose             // how fit the project must be
 	Remote   Fetcher             // brings remote files; nil refuses them
 	Raw      Raw                 // what is left as written
+
+	AllResources bool // networks, volumes, configs, secrets and models that no service uses are part of the project too
 }
 
 // Load reads the files of in and gives the project they describe. All faults of a

@@ -68,7 +68,9 @@ func TestRefusedLines(t *testing.T) {
 		{"help sotp", "did you mean stop"},
 		{"help up web", `unknown command "web"`},
 		{"help watch", "cannot run `stack watch`: this command"},
-		{"config --lock-image-digests", "config --lock-image-digests is not supported"},
+		{"--verbose ps", "--verbose is not supported"},
+		{"--insecure-registry x ps", "--insecure-registry is not supported: name the registry under registries.insecure"},
+		{"pull --no-parallel", "--no-parallel is not supported"},
 		{"config --hash wbe", "no such service: wbe"},
 		{"sotp", "did you mean stop"},
 		{"-f /nowhere/compose.yaml ps", "/nowhere/compose.yaml"},
@@ -234,5 +236,39 @@ func TestHelp(t *testing.T) {
 			!strings.Contains(out, "see 'stack --help'") {
 			t.Errorf("stack %s --help: code %d\n%s%s", c.Name(), code, out, errs)
 		}
+	}
+}
+
+// docker compose's global flags of old, and --all-resources, do what they say.
+func TestGlobalFlags(t *testing.T) {
+	u := newPerson(t, nil)
+	u.write("compose.yaml", "services: {web: {image: x, volumes: [\"./data:/d\"]}}\nnetworks: {spare: }\nvolumes: {extra: }\nsecrets: {s: {file: f}}\n")
+	if _, out, _ := u.run("config"); strings.Contains(out, "spare") || strings.Contains(out, "extra") {
+		t.Errorf("what no service uses is shown:\n%s", out)
+	}
+	_, out, errs := u.run("--all-resources config")
+	wants(t, "--all-resources", out+errs, "\n  spare:\n", "\n  extra:\n", "\n  s:\n")
+	_, out, errs = u.run("--workdir " + t.TempDir() + " config")
+	if strings.Contains(out, "source: "+u.dir) || !strings.Contains(out, "/data\n") {
+		t.Errorf("--workdir:\n%s%s", out, errs)
+	}
+	for _, line := range []string{"--version", "-v"} {
+		if code, out, errs := u.run(line); code != 0 || out != "stack version "+version+"\n" {
+			t.Errorf("stack %s: %d, %q, %s", line, code, out, errs)
+		}
+	}
+	if code, _, errs := u.run("--no-ansi --progress tty ps"); code != 1 || !strings.Contains(errs, "contradict") {
+		t.Errorf("--no-ansi: %d, %s", code, errs)
+	}
+}
+
+// pull leaves out what is built here, if it is told to.
+func TestPullIgnoresBuildable(t *testing.T) {
+	p := &spec.Project{Services: map[string]*spec.Service{"a": {Image: "x"}, "b": {Image: "y", Build: &spec.Build{}}, "c": {Build: &spec.Build{}}}}
+	if got := pullable(p, nil, false); !cmp.Equal(got, []string{"a", "b"}) {
+		t.Errorf("all: %q", got)
+	}
+	if got := pullable(p, nil, true); !cmp.Equal(got, []string{"a"}) {
+		t.Errorf("but those that are built: %q", got)
 	}
 }

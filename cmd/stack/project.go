@@ -111,7 +111,7 @@ func (a *app) input(ctx context.Context) (spec.Input, error) {
 		return spec.Input{}, &loadError{list}
 	}
 	in := loc.Input(hostFS)
-	in.Remote = a.fetcher()
+	in.Remote, in.AllResources = a.fetcher(), a.global.allResources
 	if slices.Contains(in.Files, spec.Stdin) {
 		if a.stdin == nil {
 			text, err := io.ReadAll(io.LimitReader(a.in, maxStdin))

@@ -21,7 +21,10 @@ func newPullCommand(a *app) *cobra.Command {
 			default:
 				return usageError("invalid --policy value %q, expected missing or always", policy)
 			}
-			return a.pull(cmd.Context(), services, policy, quiet, includeDeps, ignoreFailures)
+			if cmd.Flags().Changed("no-parallel") {
+				return usageError("--no-parallel is not supported: images are pulled side by side")
+			}
+			return a.pull(cmd.Context(), services, policy, quiet, includeDeps, ignoreFailures, ignoreBuildable)
 		},
 	}
 	f := cmd.Flags()
@@ -29,23 +32,24 @@ func newPullCommand(a *app) *cobra.Command {
 	f.BoolVarP(&quiet, "quiet", "q", false, "Do not show progress")
 	f.BoolVar(&includeDeps, "include-deps", false, "Pull for what the named services depend on, too")
 	f.BoolVar(&ignoreFailures, "ignore-pull-failures", false, "Pull what can be pulled; failures are warnings")
-	f.BoolVar(&ignoreBuildable, "ignore-buildable", false, "")
-	f.MarkHidden("ignore-buildable") //nolint:errcheck // it exists
+	f.BoolVar(&ignoreBuildable, "ignore-buildable", false, "Not the images of services that have a build")
+	f.Bool("no-parallel", false, "")
+	f.MarkHidden("no-parallel") //nolint:errcheck // it exists
 	return cmd
 }
 
 // pullable are the services, or all when none is named, that have an image to pull: one that is only built has none.
-func pullable(p *spec.Project, services []string) []string {
+func pullable(p *spec.Project, services []string, ignoreBuildable bool) []string {
 	if len(services) == 0 {
 		services = sortedKeys(p.Services)
 	}
 	return slices.DeleteFunc(slices.Clone(services), func(name string) bool {
 		s := p.Services[name]
-		return s != nil && s.Image == ""
+		return s != nil && (s.Image == "" || ignoreBuildable && s.Build != nil)
 	})
 }
 
-func (a *app) pull(ctx context.Context, services []string, policy string, quiet, includeDeps, ignoreFailures bool) error {
+func (a *app) pull(ctx context.Context, services []string, policy string, quiet, includeDeps, ignoreFailures, ignoreBuildable bool) error {
 	p, err := a.loadFor(ctx, spec.ToManage, services)
 	if err != nil {
 		return err
@@ -53,7 +57,7 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 	if includeDeps {
 		services = withDependencies(p, services)
 	}
-	if services = pullable(p, services); len(services) == 0 {
+	if services = pullable(p, services, ignoreBuildable); len(services) == 0 {
 		return nil
 	}
 	daemon, err := a.connect(ctx)

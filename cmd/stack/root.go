@@ -22,6 +22,8 @@ type globalFlags struct {
 	ansi       string
 	parallel   int
 
+	allResources, noANSI, version bool
+
 	stateRoot, runRoot, config string
 }
 
@@ -34,10 +36,16 @@ func newRoot(a *app) *cobra.Command {
 Start with:   stack up          in a directory with a compose.yaml
 Then:         stack ps, stack logs -f, stack exec SERVICE sh, stack down
 If it fails:  stack doctor      says what this host lacks`,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		Args:              unknownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.global.version {
+				_, err := fmt.Fprintf(a.out, "stack version %s\n", version)
+				return err
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
 	}
 	root.SetIn(a.in)
@@ -61,12 +69,20 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.Var(&a.faultsAs, "diagnostics", "How to show faults: text, or json for editors (default text)")
 	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
 	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
-	f.Bool("compatibility", false, "")
-	f.Bool("dry-run", false, "")
-	f.Bool("all-resources", false, "")
-	f.MarkHidden("compatibility") //nolint:errcheck // it exists
-	f.MarkHidden("dry-run")       //nolint:errcheck // it exists
-	f.MarkHidden("all-resources") //nolint:errcheck // it exists
+	f.BoolVar(&a.global.allResources, "all-resources", false, "Networks, volumes and the like that no service uses, too")
+	root.Flags().BoolVarP(&a.global.version, "version", "v", false, "Show the version")
+	// docker compose's old spellings, and what is refused by name.
+	f.StringVar(&a.global.projectDir, "workdir", "", "")
+	f.BoolVar(&a.global.noANSI, "no-ansi", false, "")
+	f.StringArray("insecure-registry", nil, "")
+	for name := range refusedGlobals {
+		if f.Lookup(name) == nil {
+			f.Bool(name, false, "")
+		}
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	f.MarkHidden("workdir") //nolint:errcheck // it exists
+	f.MarkHidden("no-ansi") //nolint:errcheck // it exists
 	f.StringVar(&a.global.stateRoot, "state-root", "", "Directory of images, volumes and containers (default /var/lib/stack)")
 	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
 	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
@@ -141,13 +157,17 @@ func refusedCommands() []*cobra.Command {
 // noProject marks, in a command's annotations, a verb that looks at no Compose file: .env does not concern it.
 const noProject = "no-project"
 
+// refusedGlobals are docker compose's global flags that would have no effect, with why.
+var refusedGlobals = map[string]string{
+	"compatibility":     "names of containers have '-' between their parts",
+	"dry-run":           "nothing would be as it says",
+	"insecure-registry": "name the registry under registries.insecure in the configuration file",
+	"verbose":           "use --progress plain, or `stack why SERVICE` for what happened",
+}
+
 // checkGlobals checks the global flags, joins them with the environment, and decides the roots.
 func (a *app) checkGlobals(cmd *cobra.Command) error {
-	for name, why := range map[string]string{
-		"compatibility": "names of containers have '-' between their parts",
-		"dry-run":       "nothing would be as it says",
-		"all-resources": "only what services use is made",
-	} {
+	for name, why := range refusedGlobals {
 		global := cmd.Root().PersistentFlags().Lookup(name)
 		switch own := cmd.Flags().Lookup(name); {
 		case !global.Changed:
@@ -176,6 +196,9 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 	}
 	if !slices.Contains(progress.Modes, progress.Mode(a.global.progress)) {
 		return usageError("unsupported --progress value %q, expected auto, tty, plain, json or quiet", a.global.progress)
+	}
+	if a.global.noANSI && a.global.ansi == "" {
+		a.global.ansi = "never"
 	}
 	if a.global.ansi == "" {
 		a.global.ansi = a.env["COMPOSE_ANSI"]
