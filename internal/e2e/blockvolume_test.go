@@ -57,7 +57,8 @@ func disk(t *testing.T, image string, flags uint32) string {
 		t.Cleanup(func() {
 			dev, err := os.OpenFile(path, os.O_RDWR, 0)
 			if err == nil {
-				err = unix.IoctlSetInt(int(dev.Fd()), unix.LOOP_CLR_FD, 0)
+				// A device that was read-only stays so, whatever file it gets next (loop_configure in drivers/block/loop.c).
+				err = errors.Join(unix.IoctlSetPointerInt(int(dev.Fd()), unix.BLKROSET, 0), unix.IoctlSetInt(int(dev.Fd()), unix.LOOP_CLR_FD, 0))
 				dev.Close()
 			}
 			if err != nil {
