@@ -28,7 +28,7 @@ type viewRecord struct {
 }
 
 // View gives the mount of all that image id has, read-only, for the container that has the snapshot key; its target is "/", for
-// the caller to set. The snapshot holds the image from then on. Idempotent. errdefs.ErrNotFound when there is no snapshot or the image is not whole.
+// the caller to set, and its source is id, for whoever sees the mount. The snapshot holds the image from then on. Idempotent. errdefs.ErrNotFound when there is no snapshot or the image is not whole.
 func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, error) {
 	dir, err := s.snapshotDir(key)
 	if err != nil {
@@ -102,7 +102,7 @@ func viewTop(dir string, v viewRecord) string { return filepath.Join(dir, "view-
 
 func (s *Store) viewMount(dir string, v viewRecord) mount.Mount {
 	return mount.Mount{
-		Type: "overlay", Source: "overlay", Target: "/",
+		Type: "overlay", Source: v.Image.String(), Target: "/",
 		Lower: append([]string{viewTop(dir, v)}, s.lower(v.Layers, v.Patch)...),
 		// Device nodes of an image are for who runs it.
 		Options: []string{"ro", "nodev"},

@@ -38,10 +38,14 @@ func (e *Engine) volumesFrom(ctx context.Context, c *container) ([]mount.Mount, 
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot take the volumes of %q: there is no such container", text))
 		}
 		for _, m := range bundle.Lends(list[i].Config, readOnly) {
-			if !taken[m.Target] {
-				taken[m.Target] = true
-				out = append(out, m)
+			if taken[m.Target] {
+				continue
 			}
+			taken[m.Target] = true
+			if m, err = e.ownView(ctx, c, m); err != nil {
+				return nil, fmt.Errorf("cannot take the volumes of %q: %w", text, err)
+			}
+			out = append(out, m)
 		}
 	}
 	return out, nil

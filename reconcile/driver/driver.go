@@ -54,7 +54,7 @@ type Images interface {
 	// Prepare gives the writable snapshot of container key on image id, making it if it is not there.
 	Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mount, error)
 	// View gives the mount of all that image id has, read-only, for container key, which has a snapshot: target and subpath are for the caller
-	// to set. The snapshot holds the image too. ErrNotFound when the snapshot or the image is not there.
+	// to set, and the source is id. The snapshot holds the image too. ErrNotFound when the snapshot or the image is not there.
 	View(ctx context.Context, key string, id v1.Hash) (mount.Mount, error)
 	// Remove deletes the snapshot key. Missing = success.
 	Remove(ctx context.Context, key string) error

@@ -26,7 +26,7 @@ func (c *container) attach(s *source) error {
 		return c.attachFile(s)
 	case s.Type == "cgroup" || s.Type == "cgroup2":
 		return c.attachCgroup(s)
-	case s.view(), s.filesystem():
+	case s.View(), s.filesystem():
 		if err := c.narrow(s); err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func openBinds(sources []source) error {
 func openViews(volumes []source, dir string) error {
 	for i := range volumes {
 		s := &volumes[i]
-		if !s.view() {
+		if !s.View() {
 			continue
 		}
 		var err error
@@ -77,9 +77,6 @@ func openViews(volumes []source, dir string) error {
 	}
 	return nil
 }
-
-// view says whether s is an image that is mounted besides the root.
-func (s *source) view() bool { return s.Type == "overlay" && len(s.Lower) > 0 }
 
 func (s *source) open() error {
 	if len(s.data) > 0 {

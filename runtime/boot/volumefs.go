@@ -14,7 +14,7 @@ import (
 func (s *source) filesystem() bool { return s.stage == "volume" && s.Filesystem() }
 
 func (s *source) what() string {
-	if s.view() {
+	if s.View() {
 		return "image"
 	}
 	return "volume"

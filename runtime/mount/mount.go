@@ -54,6 +54,9 @@ func (m *Mount) Filesystem() bool {
 	return len(m.Lower) == 0 && !slices.Contains(m.Options, "bind") && !slices.Contains(m.Options, "rbind")
 }
 
+// View says whether m, a volume, is an image that is mounted besides the root.
+func (m *Mount) View() bool { return m.Type == "overlay" && len(m.Lower) > 0 }
+
 // File is the content of a config, a secret, or a file that the platform writes for the container.
 type File struct {
 	Content []byte `json:"content"`

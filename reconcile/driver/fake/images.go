@@ -86,7 +86,7 @@ func (i *images) View(ctx context.Context, key string, id v1.Hash) (m mount.Moun
 		if !slices.Contains(i.views[key], id) {
 			i.views[key] = append(i.views[key], id)
 		}
-		m = mount.Mount{Type: "overlay", Target: "/", Lower: []string{"/fake/" + id.Hex}}
+		m = mount.Mount{Type: "overlay", Source: id.String(), Target: "/", Lower: []string{"/fake/" + key + "/" + id.Hex}}
 		return nil
 	})
 	return m, err
@@ -143,6 +143,11 @@ func (i *images) Delete(ctx context.Context, ref string) error {
 		}
 		for key, id := range i.snapshots {
 			if id == info.ID {
+				return conflict("image %s is used by container %s", ref, key)
+			}
+		}
+		for key, views := range i.views {
+			if slices.Contains(views, info.ID) {
 				return conflict("image %s is used by container %s", ref, key)
 			}
 		}
