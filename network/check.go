@@ -86,7 +86,20 @@ func (d *Driver) CheckNetwork(ctx context.Context, c Config) error {
 	return mediumOf(d, c.Driver).available(c)
 }
 
+// Beside says why networks a and b cannot both be, whatever the host is like: they have one parent, of which the kernel lets only one of them make use. Pure.
+func Beside(a, b Config) error {
+	p, on := mediumOf(nil, a.Driver).(onParent)
+	_, too := mediumOf(nil, b.Driver).(onParent)
+	parent := a.DriverOpts[optParent]
+	if !on || !too || parent == "" || parent != b.DriverOpts[optParent] {
+		return nil
+	}
+	return p.beside(parent, a, b)
+}
+
 // Sole says whether c has room for one container only. Pure.
-func Sole(c Config) bool {
+func Sole(c Config) bool { return c.sole() }
+
+func (c Config) sole() bool {
 	return c.Driver == driverMacvlan && c.DriverOpts[optMacvlanMode] == passthru
 }

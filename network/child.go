@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (p onParent) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 	var inside netlink.Link
 	// A predecessor's interface may still be on the parent: with the same address, or as the only one that a parent in mode passthru has. The
 	// kernel removes it some time after its namespace has lost its last process.
-	err = persist(func() error {
+	err = persist(p.busy(r), func() error {
 		if inside == nil {
 			if err := p.d.link.LinkAdd(child); err != nil {
 				return fmt.Errorf("cannot make interface %s: %w", ep.Interface, p.explain(err, r))
@@ -44,11 +45,18 @@ func (p onParent) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 	return err
 }
 
+// busy says of an error whether it may be about a predecessor's interface.
+func (p onParent) busy(r networkRecord) func(error) bool {
+	return func(err error) bool {
+		return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EADDRINUSE) || r.Config.sole() && errors.Is(err, unix.EINVAL)
+	}
+}
+
 // persist tries again while something is busy, for as long as readyPatience.
-func persist(try func() error) (err error) {
+func persist(busy func(error) bool, try func() error) (err error) {
 	await(context.Background(), func() bool {
 		err = try()
-		return !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EADDRINUSE)
+		return !busy(err)
 	})
 	return err
 }
@@ -59,8 +67,8 @@ func (p onParent) explain(err error, r networkRecord) error {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s is in use by a bridge, or is the parent of links of another kind than %s: %w", r.Link, p.kind.name(), err)
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return p.d.hasKind(p.kind.name())
-	case errors.Is(err, unix.EINVAL) && r.Config.DriverOpts[optMacvlanMode] == passthru:
+		return cmp.Or(p.d.hasKind(p.kind.name()), err)
+	case errors.Is(err, unix.EINVAL) && r.Config.sole():
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", optMacvlanMode, passthru, r.Link, err))
 	}
 	return err
@@ -75,11 +83,12 @@ func (p onParent) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 	if err != nil {
 		return false, err
 	}
+	on := p.below(parent.Type(), parent.Attrs().Index, parent.Attrs().ParentIndex)
 	for name, l := range here.links {
 		if l.Type() != p.kind.name() || name != ep.Interface && !p.kind.lives(l, here.addrs[l.Attrs().Index], ep) {
 			continue
 		}
-		if name == ep.Interface && l.Attrs().ParentIndex == parent.Attrs().Index {
+		if name == ep.Interface && l.Attrs().ParentIndex == on {
 			return false, configure(in, l, ep)
 		}
 		if err := in.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {

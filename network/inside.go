@@ -58,20 +58,20 @@ func (d *Driver) insideProblem(s *sandbox, v sight) string {
 		return found.problem
 	}
 	for i, ep := range s.rec.Endpoints {
-		if i < len(found.peers) && found.peers[i] != v.links[d.peerOf(ep)].index {
+		if i < len(found.peers) && found.peers[i] != d.peerOf(ep, v) {
 			return fmt.Sprintf("its interface %s is not the one on network %q", ep.Interface, ep.Network)
 		}
 	}
 	return ""
 }
 
-// peerOf is the link of the host that ep leads to.
-func (d *Driver) peerOf(ep Endpoint) string {
+// peerOf is the index of the link that ep is to lead to; 0 = there is none.
+func (d *Driver) peerOf(ep Endpoint, v sight) int {
 	n, err := d.recorded(ep.Network)
 	if err != nil {
-		return ""
+		return 0
 	}
-	return d.medium(n).peer(n, ep)
+	return d.medium(n).peer(n, ep, v)
 }
 
 // examine looks at the inside of s.

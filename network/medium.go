@@ -33,8 +33,8 @@ type medium interface {
 	problem(r networkRecord, v sight) string
 	// endpointProblem says what the host's side of ep is not. Pure.
 	endpointProblem(r networkRecord, ep Endpoint, v sight) string
-	// peer is the link of the host that the interface of ep leads to. Pure.
-	peer(r networkRecord, ep Endpoint) string
+	// peer is the index of the link that the interface of ep is to lead to. Pure.
+	peer(r networkRecord, ep Endpoint, v sight) int
 	// hostLink names the link of the host that the n-th endpoint has for itself; "" = it has none. Pure.
 	hostLink(n uint64) string
 

@@ -61,8 +61,21 @@ func (onParent) onHost() bool { return false }
 func (onParent) firewall(networkRecord) (nft.Network, bool) { return nft.Network{}, false }
 func (onParent) settings(networkRecord) []sysctl            { return nil }
 func (onParent) hostLink(uint64) string                     { return "" }
-func (onParent) peer(r networkRecord, _ Endpoint) string    { return r.Link }
 func (onParent) lower(networkRecord) error                  { return nil }
+
+func (p onParent) peer(r networkRecord, _ Endpoint, v sight) int {
+	l := v.links[r.Link]
+	return p.below(l.kind, l.index, l.under)
+}
+
+// below is the index of the link that the kernel puts an interface on which is to be on the link of that kind and index: what is itself on another one, under,
+// has it there beside itself.
+func (p onParent) below(kind string, index, under int) int {
+	if kind == p.kind.name() || kind == strings.Replace(p.kind.name(), "lan", "tap", 1) {
+		return under
+	}
+	return index
+}
 
 // reattach: when a parent goes, the interfaces on it go with it. Mend makes them anew.
 func (onParent) reattach(context.Context, *network) error { return nil }
@@ -106,7 +119,7 @@ func (p onParent) available(c Config) error {
 	err := p.claim(&r)
 	p.d.mu.Unlock()
 	if err != nil {
-		return optionError{optParent, err}
+		return asParent(err)
 	}
 	if r.Made {
 		if _, lerr := p.d.link.LinkByName(r.Link); isNotFound(lerr) {
@@ -152,6 +165,9 @@ func (p onParent) claim(r *networkRecord) error {
 	if err != nil && !isNotFound(err) {
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
 	}
+	if err == nil {
+		r.Link = link.Attrs().Name // the user may know it by one of its other names
+	}
 	for _, o := range d.networks {
 		if o.rec.Link != r.Link || o.rec.Config.ID == r.Config.ID {
 			continue
@@ -160,8 +176,8 @@ func (p onParent) claim(r *networkRecord) error {
 		if o.rec.Deleting {
 			continue
 		}
-		if err := p.together(r.Config, o.rec.Config); err != nil {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("network %q has the parent %s already: %w", o.rec.Config.ID, r.Link, err))
+		if err := p.beside(r.Link, r.Config, o.rec.Config); err != nil {
+			return err
 		}
 	}
 	if own := d.networks[r.Config.ID]; own != nil && own.rec.Link == r.Link {
@@ -188,12 +204,24 @@ func (p onParent) claim(r *networkRecord) error {
 	return nil
 }
 
-// together says why networks of configurations c and o cannot have one parent.
-func (p onParent) together(c, o Config) error {
+// beside says why networks c and o cannot both have parent.
+func (p onParent) beside(parent string, c, o Config) error {
+	err := p.kind.apart(c, o)
 	if o.Driver != c.Driver {
-		return fmt.Errorf("the kernel lets a link be the parent of one kind of links only, and that network is of driver %s", o.Driver)
+		err = fmt.Errorf("the kernel lets a link be the parent of one kind of links only, and that network is of driver %s", o.Driver)
 	}
-	return p.kind.apart(c, o)
+	if err != nil {
+		return asParent(errdefs.With(errdefs.ErrConflict, fmt.Errorf("network %q has the parent %s too: %w", o.ID, parent, err)))
+	}
+	return nil
+}
+
+// asParent makes err one about the option that names the parent.
+func asParent(err error) error {
+	if OptionOf(err) != "" {
+		return err
+	}
+	return optionError{optParent, err}
 }
 
 // free says why nothing can be put onto link, nil = it can. A port of a bridge hands all that it receives to that.

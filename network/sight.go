@@ -26,6 +26,8 @@ type seenLink struct {
 	up    bool
 	index int
 	on    int // index of the bridge
+	kind  string
+	under int // index of the link that it is a part of: of a VLAN, say
 	addrs []netip.Prefix
 }
 
@@ -71,7 +73,7 @@ func (d *Driver) read() sight {
 	}
 	for _, l := range links {
 		a := l.Attrs()
-		s.links[a.Name] = seenLink{up: a.RawFlags&unix.IFF_UP != 0, index: a.Index, on: a.MasterIndex, addrs: byIndex[a.Index]}
+		s.links[a.Name] = seenLink{up: a.RawFlags&unix.IFF_UP != 0, index: a.Index, on: a.MasterIndex, kind: l.Type(), under: a.ParentIndex, addrs: byIndex[a.Index]}
 	}
 	if s.routes, s.err = connected(d.link); s.err != nil {
 		return s

@@ -15,7 +15,7 @@ import (
 // hostLink: the veth's end on the bridge.
 func (b onBridge) hostLink(n uint64) string { return vethName(b.d.instance, n) }
 
-func (onBridge) peer(_ networkRecord, ep Endpoint) string { return ep.HostLink }
+func (onBridge) peer(_ networkRecord, ep Endpoint, v sight) int { return v.links[ep.HostLink].index }
 
 func (onBridge) endpointProblem(r networkRecord, ep Endpoint, v sight) string {
 	l, ok := v.links[ep.HostLink]

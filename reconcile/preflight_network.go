@@ -14,6 +14,7 @@ import (
 // checkNetworks asks the network driver about the networks that are to be made, and finds a subnet that is inside, or around, one
 // that is there.
 func (s *survey) checkNetworks(ctx context.Context) error {
+	var before []network.Config // of the file's, that are to be made too
 	for _, step := range s.plan.Steps {
 		op, ok := step.Op.(plan.CreateNetwork)
 		if !ok {
@@ -38,25 +39,36 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 			s.add(&diag.Diagnostic{Code: "parent-of-several", Summary: "a network is for one container only", Detail: fmt.Sprintf("macvlan_mode passthru of network %s gives its parent to one container, the file has %d on it", op.Name, n),
 				Hint: "use macvlan_mode bridge, or a network for each", Address: s.written("networks."+w.Key+".driver_opts.macvlan_mode", "networks."+w.Key)})
 		}
+		for _, other := range before {
+			if err := network.Beside(cfg, other); err != nil {
+				s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
+			}
+			s.checkOverlap(cfg, other.ID, other.Pools, ipam)
+		}
+		before = append(before, cfg)
 		have, err := s.hostNetworks(ctx)
 		if err != nil {
 			return err
 		}
-		for _, pool := range cfg.Pools {
-			for _, other := range have {
-				if other.Config.ID == op.Name {
-					continue
-				}
-				for _, q := range other.Pools {
-					if q.Subnet.IsValid() && q.Subnet.Overlaps(pool.Subnet) {
-						s.add(&diag.Diagnostic{Code: "subnet-taken", Summary: "a network's address range overlaps that of another", Detail: fmt.Sprintf("%s of network %s and %s of network %s", pool.Subnet, op.Name, q.Subnet, other.Config.ID),
-							Hint: "choose another subnet, or leave it out to get a free one", Address: ipam})
-					}
-				}
+		for _, other := range have {
+			if other.Config.ID != op.Name {
+				s.checkOverlap(cfg, other.Config.ID, other.Pools, ipam)
 			}
 		}
 	}
 	return nil
+}
+
+// checkOverlap finds addresses that network c and another one would both have.
+func (s *survey) checkOverlap(c network.Config, other string, pools []network.Pool, ipam string) {
+	for _, pool := range c.Pools {
+		for _, q := range pools {
+			if q.Subnet.IsValid() && q.Subnet.Overlaps(pool.Subnet) {
+				s.add(&diag.Diagnostic{Code: "subnet-taken", Summary: "a network's address range overlaps that of another", Detail: fmt.Sprintf("%s of network %s and %s of network %s", pool.Subnet, c.ID, q.Subnet, other),
+					Hint: "choose another subnet, or leave it out to get a free one", Address: ipam})
+			}
+		}
+	}
 }
 
 // networkPlace is the setting of w that err is about, if it says which.

@@ -1,0 +1,138 @@
+package network
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/netns"
+)
+
+// A parent that is a macvlan or ipvlan itself, as that of a machine in a machine is: the kernel puts containers beside it, not on it.
+func TestParentThatIsOnALinkItself(t *testing.T) {
+	eachChildDriver(t, func(t *testing.T, driver string) {
+		h := newHost(t)
+		o := h.wire()
+		o.greet(80, "outside")
+		lan0, err := netlink.LinkByName("lan0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.ParentIndex = "shim0", lan0.Attrs().Index
+		var shim netlink.Link = &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}
+		if driver == driverIPvlan {
+			shim = &netlink.IPVlan{LinkAttrs: attrs, Mode: netlink.IPVLAN_MODE_L2}
+		}
+		if err := netlink.LinkAdd(shim); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { netlink.LinkDel(shim) })
+		h.network(lan(driver, "shim0"))
+		c := SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: "lan"}}}
+		a := h.setup(c)
+		index := func() (i int) {
+			a.do(func() error {
+				l, err := netlink.LinkByName("eth0")
+				if err == nil {
+					i = l.Attrs().Index
+				}
+				return err
+			})
+			return i
+		}
+		was := index()
+		if boxes, err := h.Sandboxes(t.Context()); err != nil || !boxes[0].Healthy {
+			t.Errorf("%v, %q", err, boxes[0].Problem)
+		}
+		if err := netns.Do(a.Path, func() error {
+			l, err := netlink.LinkByName("eth0")
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetDown(l)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := h.Mend(t.Context(), c, holdNamespace(t, a.Path)); err != nil || !st.Healthy {
+			t.Fatalf("%v, %q", err, st.Problem)
+		}
+		if now := index(); now != was {
+			t.Errorf("an interface that was down was made anew: %d, it was %d", now, was)
+		}
+		a.wants(outsideAddr+":80", "outside "+a.addr4().String())
+	})
+}
+
+// A link has further names, and the user may write one of them.
+func TestParentByAnotherName(t *testing.T) {
+	h := newHost(t)
+	harness.LinkKind(t, driverMacvlan)
+	h.outside()
+	lan0, err := netlink.LinkByName("lan0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkAddAltName(lan0, "uplink"); err != nil {
+		t.Fatal(err)
+	}
+	if st := h.network(lan(driverMacvlan, "uplink")); st.Link != "lan0" || !st.Healthy {
+		t.Errorf("link %q, %q", st.Link, st.Problem)
+	}
+	h.box("a", "lan")
+	if boxes, err := h.Sandboxes(t.Context()); err != nil || !boxes[0].Healthy {
+		t.Errorf("%v, %q", err, boxes[0].Problem)
+	}
+	two := lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru)
+	two.ID, two.Pools, two.IPv6 = "two", pool("10.78.0.0/24"), false
+	wrong(t, h.CheckNetwork(t.Context(), two), errdefs.ErrConflict, `network "lan" has the parent lan0`)
+}
+
+func TestWhatTheKernelSaysOfAParent(t *testing.T) {
+	h := newHost(t)
+	harness.LinkKind(t, driverMacvlan)
+	p, bridge := onParent{h.Driver, macvlan{}}, networkRecord{Config: lan(driverMacvlan, "lan0"), Link: "lan0"}
+	sole := networkRecord{Config: lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru), Link: "lan0"}
+	if err := p.explain(unix.EOPNOTSUPP, bridge); !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Errorf("of a kind that this kernel has: %v", err)
+	}
+	wrong(t, p.explain(unix.EINVAL, sole), errdefs.ErrConflict, "room for one container")
+	for _, x := range []struct {
+		r    networkRecord
+		err  error
+		want bool
+	}{{bridge, unix.EBUSY, true}, {bridge, unix.EADDRINUSE, true}, {bridge, unix.EINVAL, false}, {bridge, nil, false}, {sole, p.explain(unix.EINVAL, sole), true}, {sole, unix.EPERM, false}} {
+		if got := p.busy(x.r)(x.err); got != x.want {
+			t.Errorf("%v in mode %q is busy: %v", x.err, x.r.Config.DriverOpts[optMacvlanMode], got)
+		}
+	}
+}
+
+func TestBeside(t *testing.T) {
+	for _, x := range []struct {
+		a, b  Config
+		words string
+	}{
+		{lan(driverMacvlan, "lan0"), lan(driverMacvlan, "lan0"), ""},
+		{lan(driverMacvlan, "lan0"), lan(driverIPvlan, "lan1"), ""},
+		{lan(driverMacvlan, ""), lan(driverIPvlan, ""), ""},
+		{lan(driverMacvlan, "lan0"), lan(driverBridge, "lan0"), ""}, // which has no such option
+		{lan(driverMacvlan, "lan0"), lan(driverIPvlan, "lan0"), "of driver ipvlan"},
+		{lan(driverIPvlan, "lan0"), lan(driverIPvlan, "lan0"), "one network"},
+		{lan(driverMacvlan, "lan0"), lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru), "for itself"},
+	} {
+		switch err := Beside(x.a, x.b); {
+		case x.words == "" && err != nil:
+			t.Error(err)
+		case x.words != "":
+			wrong(t, err, errdefs.ErrConflict, `network "lan" has the parent lan0 too`, x.words)
+			if OptionOf(err) != optParent {
+				t.Errorf("%v is about option %q", err, OptionOf(err))
+			}
+		}
+	}
+}
