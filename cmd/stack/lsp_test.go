@@ -235,7 +235,7 @@ func TestEditor(t *testing.T) {
 	wants(t, "image", c.hover(file, 2, 6), "**image**", "`services.web.image` = `nginx:1.27`", "compose.yaml:3:12", "written `nginx:${TAG}`", "`TAG` = `1.27`, from .env:1")
 	wants(t, "variable", c.hover(file, 2, 20), "`TAG` = `1.27`, from .env:1")
 	secret := c.hover(file, 4, 8) + c.hover(file, 4, 25)
-	wants(t, "secret", secret, "DB_PASSWORD", "(hidden)")
+	wants(t, "secret", secret, "**environment**", "DB_PASSWORD", "(hidden)")
 	if strings.Contains(secret, "hunter2") {
 		t.Errorf("a hover shows a secret: %s", secret)
 	}

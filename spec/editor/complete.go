@@ -43,6 +43,7 @@ var referTo = map[string]string{
 	"services.*.volumes_from": "services", "services.*.networks": "networks", "services.*.volumes": "volumes", "services.*.volumes[].source": "volumes",
 	"services.*.configs": "configs", "services.*.configs[].source": "configs", "services.*.secrets": "secrets", "services.*.secrets[].source": "secrets",
 	"services.*.build.secrets": "secrets", "services.*.build.secrets[].source": "secrets", "services.*.models": "models",
+	"services.*.profiles": "profiles", // no section: those that services have
 }
 
 // sharing are the attributes that may say service:NAME.

@@ -49,7 +49,7 @@ func with(t *testing.T, after, typed string) (editor.Text, int, int) {
 }
 
 func TestComplete(t *testing.T) {
-	known := editor.Known{Names: map[string][]string{"services": {"worker"}}, Variables: map[string]string{"TAG": "1", "HOME": "/"}}
+	known := editor.Known{Names: map[string][]string{"services": {"worker"}, "profiles": {"debug", "debug"}}, Variables: map[string]string{"TAG": "1", "HOME": "/"}}
 	for _, c := range []struct {
 		after, typed string
 		want         string // labels that must be there
@@ -68,6 +68,7 @@ func TestComplete(t *testing.T) {
 		{"        published: \"9000\"", "      - ⁁", "target published", "image"},
 		{"    image: postgres", "    depends_on: [⁁", "web worker", "db"},
 		{"    image: postgres", "    networks: [⁁", "back", "web"},
+		{"    image: postgres", "    profiles: [⁁", "debug", "web"},
 		{"        condition: service_healthy", "        ⁁", "required restart", "condition"},
 		{"        condition: service_healthy", "      ⁁", "worker", "web condition"},
 		{"    image: postgres", "    command: echo ${⁁", "TAG HOME", "image"},
@@ -148,6 +149,26 @@ func TestAt(t *testing.T) {
 	for _, c := range []struct{ line, column int }{{2, 0}, {90, 0}} {
 		if s := editor.At(text, c.line, c.column); s != nil {
 			t.Errorf("%d:%d: %+v", c.line, c.column, s)
+		}
+	}
+}
+
+// What the author has named is told as what it is one of.
+func TestAtOwnNames(t *testing.T) {
+	text := editor.NewText("services:\n  web:\n    environment:\n      KEY: a\n      ÄÖ: b\n    labels:\n      - x=1\n    sysctls: {}\n    nonsense:\n      KEY: a\nvolumes:\n  v:\n    driver_opts:\n      type: nfs\n")
+	for _, c := range []struct {
+		line, column int
+		path, says   string
+	}{
+		{3, 7, "services.web.environment.KEY", "**environment**"},
+		{4, 7, "services.web.environment.ÄÖ", "**environment**"},
+		{6, 9, "services.web.labels[0]", "**labels**"},
+		{9, 7, "services.web.nonsense.KEY", ""},
+		{13, 7, "volumes.v.driver_opts.type", "driver_opts**"},
+	} {
+		s := editor.At(text, c.line, c.column)
+		if s == nil || string(s.Path) != c.path || !strings.Contains(s.Describe(), c.says) || c.says == "" && s.Describe() != "" {
+			t.Errorf("%d:%d: %+v %q, expected %s and %q", c.line, c.column, s, s.Describe(), c.path, c.says)
 		}
 	}
 }

@@ -40,7 +40,16 @@ func At(t Text, line, column int) *Spot {
 		return &Spot{Path: spec.Path(at.String()), Node: elementOf(at), From: last.column, To: len(text)}
 	}
 	at = append(at, step{key: last.key})
-	return &Spot{Path: spec.Path(at.String()), Node: at.node(), From: last.column, To: last.end}
+	return &Spot{Path: spec.Path(at.String()), Node: named(at), From: last.column, To: last.end}
+}
+
+// named is the place of a, or, when its name is the author's own as that of a variable in environment is, what it is an entry of.
+func named(a address) *schema.Node {
+	n := a.node()
+	if around := a[:len(a)-1].node(); n == nil && around != nil && around.Attribute != nil && around.Keys == nil {
+		return around
+	}
+	return n
 }
 
 // elementOf is the place of an element, or of its list when elements have no place of their own.

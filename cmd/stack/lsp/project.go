@@ -137,10 +137,16 @@ func errorsOf(list diag.List, file string) int {
 
 // namesOf are what completion offers of a project beside what the text has.
 func namesOf(p *spec.Project) map[string][]string {
-	return map[string][]string{
+	names := map[string][]string{
 		"services": slices.Collect(maps.Keys(p.Services)), "networks": slices.Collect(maps.Keys(p.Networks)), "volumes": slices.Collect(maps.Keys(p.Volumes)),
 		"configs": slices.Collect(maps.Keys(p.Configs)), "secrets": slices.Collect(maps.Keys(p.Secrets)), "models": slices.Collect(maps.Keys(p.Models)),
 	}
+	for _, services := range []map[string]*spec.Service{p.Services, p.Inactive} {
+		for _, s := range services {
+			names["profiles"] = append(names["profiles"], s.Profiles...)
+		}
+	}
+	return names
 }
 
 // textOf is a file's text, open or not.
