@@ -39,7 +39,7 @@ services:
 		equal(t, "cpu_quota, cpu_period", p.sh("quota", inV1("cpu.max")), "30000 60000")
 		// What this version has not is said.
 		contains(t, "mem_swappiness", up.stderr, "swappiness: cgroup v2 has none")
-		contains(t, "oom_kill_disable", up.stderr, "oom")
+		contains(t, "oom_kill_disable", up.stderr, "OOM killer disabled: cgroup v2 cannot")
 	} else {
 		equal(t, "cpu_quota, cpu_period", p.sh("quota", inV1("cpu/cpu.cfs_quota_us")+"; "+inV1("cpu/cpu.cfs_period_us")), "30000\n60000")
 		equal(t, "mem_swappiness", p.sh("memory", inV1("memory/memory.swappiness")), "10")
