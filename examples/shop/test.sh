@@ -23,7 +23,7 @@ expect() {
 
 "$stack" up --detach --wait
 # web has no health check: it runs, and listens a moment later.
-for _ in {1..100}; do
+for _ in {1..600}; do
 	http GET /products 2>/dev/null | grep -q '200 OK' && break
 	sleep 0.1
 done

@@ -212,6 +212,7 @@ var crashCases = []crashCase{
 			if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(p.t), "examples", "shop"))); err != nil {
 				p.t.Fatal(err)
 			}
+			p.write("compose.override.yaml", patientShop)
 		},
 		change: func(p *project) {
 			path := filepath.Join(p.dir, "compose.yaml")

@@ -21,9 +21,14 @@ func copyExample(t *testing.T, h *host, name string) *project {
 	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(t), "examples", name))); err != nil {
 		t.Fatal(err)
 	}
-	if sandbox.Slow > 1 && name == "shop" {
-		// How long servers may take is the example's own word, and about hardware.
-		p.write("compose.override.yaml", `
+	if name == "shop" {
+		p.write("compose.override.yaml", patientShop)
+	}
+	return p
+}
+
+// patientShop: how long servers may take is the example's own word, and about a machine that has nothing else to do.
+const patientShop = `
 services:
   db: {healthcheck: {start_period: 10m, timeout: 1m}}
   api:
@@ -31,10 +36,7 @@ services:
       test: [CMD, python, -c, "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=50)"]
       start_period: 10m
       timeout: 1m
-`)
-	}
-	return p
-}
+`
 
 const shopURL = "http://127.0.0.1:8080"
 
