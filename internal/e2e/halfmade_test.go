@@ -34,7 +34,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "network's address", service: "    networks: {n: {ipv4_address: 10.99.0.0}}\n", file: subnet, want: []string{"compose.yaml:5:34:", "not a host address"}},
 		{name: "more containers than addresses", service: "    scale: 4\n    networks: [n]\n", file: "networks: {n: {ipam: {config: [{subnet: 10.99.0.0/30}]}}}\n",
 			want: []string{"compose.yaml:7:16:", "room for 1, the file has 4"}},
-		{name: "driver option of a network", service: "    networks: [n]\n", file: "networks: {n: {driver_opts: {colour: red}}}\n", want: []string{"compose.yaml:6:16:", "colour"}},
+		{name: "driver option of a network", service: "    networks: [n]\n", file: "networks: {n: {driver_opts: {com.docker.network.bridge.enable_icc: 'false'}}}\n", want: []string{"compose.yaml:6:", "enable_icc"}},
 		{name: "device of a volume", service: "    volumes: ['d:/d']\n", file: "volumes: {d: {driver_opts: {type: none, o: bind, device: /no/such}}}\n",
 			want: []string{"compose.yaml:6:15:", "/no/such"}},
 		{name: "seccomp profile that is not there", service: "    security_opt: [seccomp=./no.json]\n", want: []string{"compose.yaml:5:20:", "no.json", "no such file"}},
@@ -53,7 +53,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "value of a sysctl", service: "    sysctls: {kernel.msgmax: much}\n", want: []string{"compose.yaml:5:", "kernel.msgmax=much"}, started: true},
 		{name: "program", service: "    entrypoint: [nosuch]\n    volumes: ['d:/d', /e]\n", file: "volumes: {d: {}}\n", want: []string{"compose.yaml:5:5:", "nosuch", "not found"}, started: true},
 		{name: "option of a tmpfs", service: "    tmpfs: ['/x:colour=red']\n", want: []string{"compose.yaml:5:5:", "colour"}, started: true},
-		{name: "file on a directory", service: "    volumes: ['/etc/passwd:/bin']\n", want: []string{"compose.yaml:5:5:", "the target is a directory"}, started: true},
+		{name: "file on a directory", service: "    volumes: ['/etc/passwd:/bin']\n", want: []string{"compose.yaml:5:15:", "the target is a directory"}, started: true},
 		{name: "dependency without a program", service: "    depends_on: [db]\n    networks: [n]\n  db:\n    image: busybox\n    command: [nosuch]\n    networks: [n]\n", file: "networks: {n: {}}\n",
 			want: []string{"compose.yaml:9:5:", "nosuch"}, started: true},
 	}
