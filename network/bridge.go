@@ -1,14 +1,12 @@
 package network
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -131,7 +129,7 @@ func (b onBridge) ensure(rec networkRecord) error {
 		return fmt.Errorf("cannot make bridge %s: a %s of that name exists; remove it (ip link del %s)", rec.Link, link.Type(), rec.Link)
 	}
 	failpoint.Hit("network.bridge.created")
-	if err := bridgeSysctls(rec.Link, v4, v6); err != nil {
+	if err := writeSysctls(bridgeSettings(rec.Link, v4, v6)); err != nil {
 		return err
 	}
 	for _, p := range rec.Pools {
@@ -161,22 +159,6 @@ func (b onBridge) connect(rec networkRecord, index int) error {
 		}
 	}
 	return nil
-}
-
-// bridgeSysctls sets what bridgeSettings says.
-func bridgeSysctls(bridge string, v4, v6 bool) error {
-	for _, s := range bridgeSettings(bridge, v4, v6) {
-		if err := writeSysctl(s.name, s.value); err != nil && !(s.optional && errors.Is(err, unix.ENOENT)) {
-			return err
-		}
-	}
-	return nil
-}
-
-// sysctl is a setting that a network needs, name in path form.
-type sysctl struct {
-	name, value string
-	optional    bool // a kernel without it needs it not
 }
 
 func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl) {
@@ -254,11 +236,5 @@ func (b onBridge) problem(r networkRecord, v sight) string {
 	if v.fw.Blocked != "" {
 		return "another firewall drops what goes through " + r.Link + ": chain " + v.fw.Blocked
 	}
-	for _, s := range b.settings(r) {
-		got, ok := v.sysctls[s.name]
-		if ok && got != s.value || !ok && !s.optional {
-			return fmt.Sprintf("sysctl %s is %s, set was %s", strings.ReplaceAll(s.name, "/", "."), cmp.Or(got, "gone"), s.value)
-		}
-	}
-	return ""
+	return v.sysctlProblem(b.settings(r))
 }

@@ -59,9 +59,20 @@ func (onParent) publishes(Config) bool        { return false }
 func (onParent) onHost() bool { return false }
 
 func (onParent) firewall(networkRecord) (nft.Network, bool) { return nft.Network{}, false }
-func (onParent) settings(networkRecord) []sysctl            { return nil }
 func (onParent) hostLink(uint64) string                     { return "" }
 func (onParent) lower(networkRecord) error                  { return nil }
+
+// settings: the host itself is not on a link that it has for its containers: it takes no address there, and no route from what a router on the wire says.
+func (onParent) settings(r networkRecord) []sysctl {
+	if !r.Made {
+		return nil
+	}
+	conf := "net/ipv6/conf/" + r.Link + "/"
+	return []sysctl{
+		{conf + "addr_gen_mode", "1", true}, // none, IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
+		{conf + "accept_ra", "0", true},
+	}
+}
 
 func (p onParent) peer(r networkRecord, _ Endpoint, v sight) int {
 	l := v.links[r.Link]
@@ -262,6 +273,9 @@ func (p onParent) raise(_ context.Context, r networkRecord) error {
 		}
 	}
 	failpoint.Hit("network.create.parent")
+	if err := writeSysctls(p.settings(r)); err != nil {
+		return err
+	}
 	if err := d.link.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", r.Link, err)
 	}
@@ -346,7 +360,7 @@ func (p onParent) problem(r networkRecord, v sight) string {
 	case r.Made && !l.up:
 		return "link " + r.Link + " is down" // whether one of the host's is up is the host's affair
 	}
-	return ""
+	return v.sysctlProblem(p.settings(r))
 }
 
 func (onParent) endpointProblem(networkRecord, Endpoint, sight) string { return "" } // all that there is of it is inside

@@ -92,6 +92,38 @@ func TestParentByAnotherName(t *testing.T) {
 	wrong(t, h.CheckNetwork(t.Context(), two), errdefs.ErrConflict, `network "lan" has the parent lan0`)
 }
 
+// The host itself is not on what it has made for its containers: a VLAN that is to be theirs alone, above all.
+func TestHostIsNotOnAParentThatWasMade(t *testing.T) {
+	h := newHost(t)
+	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, "dummy")
+	harness.LinkKind(t, "vlan")
+	h.outside()
+	vlan := Config{ID: "vlan", Driver: driverMacvlan, DriverOpts: map[string]string{optParent: "lan0.10"}, Pools: pool("10.78.0.0/24")}
+	for _, c := range []Config{vlan, {ID: "dummy", Driver: driverMacvlan, Pools: pool("10.79.0.0/24")}} {
+		st := h.network(c)
+		l, err := netlink.LinkByName(st.Link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL); err != nil || len(addrs) != 0 {
+			t.Errorf("the host has %v on %s, %v", addrs, st.Link, err)
+		}
+	}
+	accept := "net/ipv6/conf/lan0.10/accept_ra"
+	if err := writeSysctl(accept, "1"); errors.Is(err, unix.ENOENT) {
+		return // no IPv6
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if nets, err := h.List(t.Context()); err != nil || nets[1].Problem != "sysctl net.ipv6.conf.lan0.10.accept_ra is 1, set was 0" {
+		t.Errorf("%+v, %v", nets, err)
+	}
+	if st := h.network(vlan); !st.Healthy {
+		t.Error(st.Problem)
+	}
+}
+
 func TestWhatTheKernelSaysOfAParent(t *testing.T) {
 	h := newHost(t)
 	harness.LinkKind(t, driverMacvlan)

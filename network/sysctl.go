@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +10,39 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
 const sysctlRoot = "/proc/sys/"
+
+// sysctl is a setting that a network needs, name in path form.
+type sysctl struct {
+	name, value string
+	optional    bool // a kernel without it needs it not
+}
+
+// writeSysctls sets all.
+func writeSysctls(all []sysctl) error {
+	for _, s := range all {
+		if err := writeSysctl(s.name, s.value); err != nil && !(s.optional && errors.Is(err, unix.ENOENT)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// sysctlProblem says which of all the host does not have as it is to be.
+func (v sight) sysctlProblem(all []sysctl) string {
+	for _, s := range all {
+		got, ok := v.sysctls[s.name]
+		if ok && got != s.value || !ok && !s.optional {
+			return fmt.Sprintf("sysctl %s is %s, set was %s", strings.ReplaceAll(s.name, "/", "."), cmp.Or(got, "gone"), s.value)
+		}
+	}
+	return ""
+}
 
 // writeSysctl sets name, in path form (net/ipv4/ip_forward), for the calling thread's network namespace.
 func writeSysctl(name, value string) error {
