@@ -60,10 +60,10 @@ func (d *Driver) adopt(ctx context.Context) error {
 			s.held = err.Error()
 		}
 	}
+	d.sweep() // before anybody else has d
 	for _, n := range gone {
 		d.background.Go(func() { d.finishDelete(n) })
 	}
-	d.sweep()
 	return d.lastOut()
 }
 
