@@ -28,8 +28,34 @@ func (onBridge) outward(c Config) bool    { return !c.Internal }
 func (onBridge) publishes(c Config) bool  { return !c.Internal }
 func (onBridge) onHost() bool             { return true }
 
-// available: bridges need nothing that the host could lack; what they clash with, allocate finds.
-func (onBridge) available(Config) error { return nil }
+// available wants that a name which the user has chosen is nobody's. Bridges need nothing that the host could lack; what addresses clash with, allocate finds.
+func (b onBridge) available(c Config) error {
+	name := c.DriverOpts[optBridge]
+	b.d.mu.Lock()
+	defer b.d.mu.Unlock()
+	for _, o := range b.d.networks {
+		if o.rec.Link == name {
+			return nil // ours
+		}
+	}
+	return b.unused(name)
+}
+
+// unused says why a bridge cannot have a name that the user has chosen, "" = none: the host has a link of that name. As the bridge of a network it would get addresses and
+// settings, and go with the network.
+func (b onBridge) unused(name string) error {
+	if name == "" {
+		return nil
+	}
+	link, err := b.d.link.LinkByName(name)
+	switch {
+	case isNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot look for link %s: %w", name, err)
+	}
+	return optionError{optBridge, errdefs.With(errdefs.ErrConflict, fmt.Errorf("a %s of the name %s is on this host already, and no network's: it would be removed with this one; choose another name", link.Type(), name))}
+}
 
 // bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
 func bridgeName(instance string, n int) string { return fmt.Sprintf("%s%d", bridgePrefix(instance), n) }
@@ -48,7 +74,7 @@ func (b onBridge) claim(r *networkRecord) error {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("bridge %s belongs to network %q", r.Link, o.rec.Config.ID))
 		}
 	}
-	return nil
+	return b.unused(r.Config.DriverOpts[optBridge])
 }
 
 // free is the name that c asks for, or the first that no network has.

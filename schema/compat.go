@@ -32,6 +32,7 @@ var differences = []string{
 	"uid, gid and mode of configs and secrets hold for `file` too, and a secret without them is 0444 of root; docker compose ignores them there, and gives what the host's file has ([why](adr/0005-configs-and-secrets.md)).",
 	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",
 	"Published ports of a service whose default route is by a `macvlan` or `ipvlan` network give a warning: nothing publishes them; docker passes them over in its log. A parent that is not there is refused before anything is made ([why](adr/0060-networks-on-a-parent.md)).",
+	"A bridge of the host that `com.docker.network.bridge.name` names is refused before anything is made: a network's bridge goes with it; docker uses one that is there.",
 	"A `driver_opts` of a network that its driver does not know gives a warning; docker passes it over.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",
 	"A `configs` or `secrets` entry whose `environment` variable is not set is refused before anything is made, if a service that is to run uses it.",

@@ -1,0 +1,45 @@
+package network
+
+import (
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// A bridge that the host has is not made a network's by its name: it would go with that.
+func TestBridgeOfTheHostStays(t *testing.T) {
+	h := newHost(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "br0"
+	br := &netlink.Bridge{LinkAttrs: attrs}
+	if err := netlink.LinkAdd(br); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{ID: "n", IPv4: true, DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool("10.77.0.0/24")}
+	err := h.CheckNetwork(t.Context(), c)
+	wrong(t, err, errdefs.ErrConflict, "a bridge of the name br0")
+	if OptionOf(err) != optBridge {
+		t.Errorf("%v is about option %q", err, OptionOf(err))
+	}
+	_, err = h.Create(t.Context(), c)
+	wrong(t, err, errdefs.ErrConflict, "a bridge of the name br0")
+	if err := h.Delete(t.Context(), "n"); err != nil {
+		t.Error(err)
+	}
+	if err := h.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := netlink.LinkDel(br); err != nil {
+		t.Errorf("the host's bridge: %v", err)
+	}
+	// One of its own it knows again.
+	h.network(c)
+	if err := h.CheckNetwork(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+	if st := h.network(c); st.Link != "br0" {
+		t.Errorf("link %q", st.Link)
+	}
+}
