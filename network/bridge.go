@@ -66,6 +66,20 @@ func bridgePrefix(instance string) string { return "sb" + instance + "-" }
 // vethName is the host's end of the n-th endpoint.
 func vethName(instance string, n uint64) string { return fmt.Sprintf("sv%s%x", instance, n) }
 
+func (b onBridge) vacate(c Config) {
+	b.d.mu.Lock()
+	var gone []*network
+	for _, o := range b.d.networks {
+		if o.rec.Deleting && o.rec.Link == c.DriverOpts[optBridge] {
+			gone = append(gone, o)
+		}
+	}
+	b.d.mu.Unlock()
+	for _, o := range gone {
+		b.d.finishDelete(o)
+	}
+}
+
 // claim names the bridge.
 func (b onBridge) claim(r *networkRecord) error {
 	r.Link = b.free(r.Config)

@@ -43,3 +43,23 @@ func TestBridgeOfTheHostStays(t *testing.T) {
 		t.Errorf("link %q", st.Link)
 	}
 }
+
+// The name of a bridge can be had again as soon as its network is gone for the user, whatever the background still has to do.
+func TestNamedBridgeIsMadeAnew(t *testing.T) {
+	h := newHost(t)
+	for i := range 10 {
+		c := Config{ID: "n", DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool([]string{"10.77.0.0/24", "10.78.0.0/24"}[i%2])}
+		h.network(c)
+		if err := h.Delete(t.Context(), "n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := Config{ID: "other", DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool("10.77.0.0/24")}
+	h.network(c)
+	if err := h.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if nets, err := h.List(t.Context()); err != nil || len(nets) != 1 || !nets[0].Healthy {
+		t.Errorf("after the deletions are done: %+v, %v", nets, err)
+	}
+}

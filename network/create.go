@@ -55,6 +55,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	if err := check(c); err != nil {
 		return State{}, err
 	}
+	mediumOf(d, c.Driver).vacate(c)
 	defer d.objects.lock("network " + c.ID)()
 	d.mu.Lock()
 	n := d.networks[c.ID]

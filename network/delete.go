@@ -60,6 +60,12 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 // finishDelete removes the link of a network that is gone for the user.
 func (d *Driver) finishDelete(n *network) {
 	defer d.objects.lock("network " + n.rec.Config.ID)()
+	d.mu.Lock()
+	done := d.networks[deletingKey(n.rec)] != n // and the name of its link is somebody else's by now
+	d.mu.Unlock()
+	if done {
+		return
+	}
 	if d.medium(n.rec).remove(n) != nil {
 		return // recorded: the next daemon tries again
 	}

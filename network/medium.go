@@ -40,6 +40,8 @@ type medium interface {
 
 	// available says why a network c cannot be made on this host. Nothing changes.
 	available(c Config) error
+	// vacate ends deletions that the background has to do, where they hold the link that c names. Precondition: no lock is held.
+	vacate(c Config)
 	// claim decides which link of the host r has. Precondition: d.mu is held.
 	claim(r *networkRecord) error
 	// raise makes the host's side of r what it shall be.

@@ -61,6 +61,7 @@ func (onParent) onHost() bool { return false }
 func (onParent) firewall(networkRecord) (nft.Network, bool) { return nft.Network{}, false }
 func (onParent) hostLink(uint64) string                     { return "" }
 func (onParent) lower(networkRecord) error                  { return nil }
+func (onParent) vacate(Config)                              {} // several can have one parent
 
 // settings: the host itself is not on a link that it has for its containers: it takes no address there, and no route from what a router on the wire says.
 func (onParent) settings(r networkRecord) []sysctl {
