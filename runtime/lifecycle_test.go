@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -245,6 +246,49 @@ func TestStartCancelled(t *testing.T) {
 		t.Errorf("state %+v, want created", s)
 	}
 	h.up(c)
+}
+
+// A start that is given up at any moment, and asked for again, has the program begin once.
+func TestStartGivenUpAtAnyMoment(t *testing.T) {
+	h := newHost(t)
+	create := func() runtime.Config {
+		c := h.sh("echo begun; exec sleep 1000")
+		_, err := h.Create(t.Context(), c)
+		must(t, err)
+		return c
+	}
+	whole := time.Hour // of a start
+	for range 3 {
+		began := time.Now()
+		c := create()
+		_, err := h.Start(t.Context(), c.ID)
+		must(t, err)
+		whole = min(whole, time.Since(began))
+	}
+	undone, ran := 0, 0
+	for range 40 {
+		c := create()
+		ctx, cancel := context.WithTimeout(t.Context(), whole/4+time.Duration(rand.Int64N(int64(whole)))) // chance is what is tested
+		_, err := h.Start(ctx, c.ID)
+		cancel()
+		switch {
+		case err == nil:
+			ran++
+		case errors.Is(err, context.DeadlineExceeded):
+			undone++
+		default:
+			t.Fatal(err)
+		}
+		_, err = h.Start(t.Context(), c.ID)
+		must(t, err)
+		h.eventuallyLog(c, "begun")
+		must(t, h.Kill(t.Context(), c.ID, unix.SIGKILL))
+		h.wait(c.ID)
+		if n := strings.Count(h.log(c), "begun"); n != 1 {
+			t.Fatalf("the program has begun %d times, after %d starts that were undone and %d that were not", n, undone, ran)
+		}
+	}
+	t.Logf("%d run, %d were undone", ran, undone)
 }
 
 func TestEvents(t *testing.T) {

@@ -213,7 +213,11 @@ func (d *Driver) recover(ctx context.Context) error {
 	return err
 }
 
-// decided waits for a monitor that has not come as far as its status, since the daemon died while it started the container. It has seen that:
+// decideTime bounds the wait for a monitor's decision. It takes a moment, but on a host with far too much to do: to end one that only waits for its turn may
+// be to end a program that has begun.
+const decideTime = 30 * time.Second
+
+// decided waits for a monitor that has not come as far as its status, since the daemon died, or hung up, while it started the container. It has seen that:
 // before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
 // started a second time. nil: it has ended. One that does neither is killed.
 // Preconditions: nobody starts id.
@@ -226,7 +230,7 @@ func (d *Driver) decided(id string, monitor identity) (*live, error) {
 		return nil, err
 	}
 	defer pidfd.Close()
-	for deadline := time.Now().Add(abortTime); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
 		if l, err := d.adopt(id); err != nil || l != nil {
 			return l, err
 		}

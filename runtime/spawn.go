@@ -88,10 +88,15 @@ func (p *process) abort() {
 // hangUp says to the child that nobody listens any more. Before the start has succeeded it ends what it has started, reaps it, and
 // ends itself; one that hangs is killed.
 func (p *process) hangUp() {
+	p.shutdown()
+	time.AfterFunc(abortTime, func() { signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
+}
+
+// shutdown is hangUp for one that has the time it needs.
+func (p *process) shutdown() {
 	if c, err := p.reports.file.SyscallConn(); err == nil {
 		c.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
-	time.AfterFunc(abortTime, func() { signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
 }
 
 // abortTime is how long a child may take to undo a start. The end of what it kills takes a moment.

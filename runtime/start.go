@@ -19,7 +19,8 @@ import (
 
 // Start starts a created or stopped container and returns when execve succeeded, or with a *StartError that says which
 // stage failed; then that is on record as the container's exit and nothing is left running. A container that
-// runs already is success. When ctx ends first the start is undone.
+// runs already is success. When ctx ends first the start is undone, and its error returned, unless the program may have begun: that it is not ended for
+// it, or whoever starts the container next would have it run twice. One that has ended by then has its exit on record.
 func (d *Driver) Start(ctx context.Context, id string) (State, error) {
 	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
@@ -103,25 +104,34 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.handed")
 	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
+	var l *live
 	if err != nil { // ctx ended
-		p.abort()
-		d.undoStart(c.ID, nil)
-		return State{}, nil, err
+		if l = d.giveUp(c.ID, p); l == nil {
+			if x, xerr := d.readExit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
+				d.hub.publish(Event{ID: c.ID, Kind: EventExited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
+			} else {
+				d.undoStart(c.ID, nil)
+			}
+			return State{}, nil, err
+		}
+		status = &l.status
 	}
 	if failure != nil {
 		return fail(failure)
 	}
 	failpoint.Hit("runtime.start.running")
-	p.reports.file.Close() // the rest is in the exit file
 	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
 	if err := d.writeRun(c.ID, r); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
 	failpoint.Hit("runtime.start.rerecorded")
-	l := &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
-	if err := d.watch(l, c, true); err != nil {
-		p.pidfd.Close() // it runs on; the next daemon adopts it
-		return State{}, nil, err
+	if l == nil {
+		p.reports.file.Close() // the rest is in the exit file
+		l = &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
+		if err := d.watch(l, c, true); err != nil {
+			p.pidfd.Close() // it runs on; the next daemon adopts it
+			return State{}, nil, err
+		}
 	}
 	d.replenish()
 	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
@@ -239,6 +249,21 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 			return broken(fmt.Sprintf("unexpected report %q", rep.Type))
 		}
 	}
+}
+
+// giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it.
+// Preconditions: id's lock is held, nobody has p.
+func (d *Driver) giveUp(id string, p *process) *live {
+	defer p.close()
+	p.shutdown()
+	l, err := d.decided(id, p.identity)
+	if err != nil { // it cannot be watched
+		_ = signal(p.pidfd, unix.SIGKILL)
+	}
+	if l == nil {
+		p.wait()
+	}
+	return l
 }
 
 // undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
