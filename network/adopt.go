@@ -111,10 +111,14 @@ func (d *Driver) adoptFirewall(forwards []nft.Forward) error {
 			networks = append(networks, wall)
 		}
 	}
-	if len(networks) == 0 {
-		forwards = nil
+	var guests []nft.Guest
+	for _, s := range d.sandboxes {
+		guests = append(guests, d.guests(s.rec)...)
 	}
-	if err := d.fw.Replace(networks, forwards); err != nil {
+	if len(networks) == 0 {
+		forwards, guests = nil, nil
+	}
+	if err := d.fw.Replace(networks, forwards, guests); err != nil {
 		return err
 	}
 	if len(networks) == 0 {

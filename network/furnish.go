@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/nft"
 )
 
 // furnish fills the namespace that the calling thread is in, and that ns is an fd of.
@@ -77,8 +78,31 @@ func (ep Endpoint) hardwareAddr() (net.HardwareAddr, error) {
 // addresses6 are those of IPv6.
 func (r sandboxRecord) addresses6() (all []netip.Addr) {
 	for _, ep := range r.Endpoints {
-		if ep.Addr6.IsValid() {
-			all = append(all, ep.Addr6.Addr())
+		all = append(all, ep.addresses6()...)
+	}
+	return all
+}
+
+// guests are the addresses of r that are of no subnet of their network, where the firewall has to know.
+func (d *Driver) guests(r sandboxRecord) (all []nft.Guest) {
+	for _, ep := range r.Endpoints {
+		n, err := d.recorded(ep.Network)
+		if err != nil {
+			continue
+		}
+		if wall, ok := d.medium(n).firewall(n); ok {
+			for _, a := range ep.LinkLocal {
+				all = append(all, nft.Guest{Bridge: wall.Bridge, Addr: a})
+			}
+		}
+	}
+	return all
+}
+
+func (ep Endpoint) addresses6() (all []netip.Addr) {
+	for _, p := range ep.prefixes() {
+		if p.Addr().Is6() {
+			all = append(all, p.Addr())
 		}
 	}
 	return all
@@ -109,20 +133,38 @@ var namespaceDefaults = []struct{ name, value string }{
 	{"net/ipv6/conf/default/disable_ipv6", "1"},
 }
 
+// prefixes are the addresses that ep's interface has, with the length of the subnet that it reaches by each. For further ones that is docker's: that of the link-local
+// subnets of RFC 3927 and RFC 4291, whatever they are.
+func (ep Endpoint) prefixes() (all []netip.Prefix) {
+	for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
+		if p.IsValid() {
+			all = append(all, p)
+		}
+	}
+	for _, a := range ep.LinkLocal {
+		bits := 16
+		if a.Is6() {
+			bits = 64
+		}
+		all = append(all, netip.PrefixFrom(a, bits))
+	}
+	return all
+}
+
 // configure brings an endpoint's interface up, with its addresses, in the namespace of the calling thread, whose handle is in.
 func configure(in *netlink.Handle, inside netlink.Link, ep Endpoint) error {
-	if ep.Addr6.IsValid() {
+	if len(ep.addresses6()) > 0 {
 		if err := writeSysctl("net/ipv6/conf/"+ep.Interface+"/disable_ipv6", "0"); err != nil {
 			return err
 		}
 	}
+	if err := ep.setSysctls(); err != nil {
+		return err
+	}
 	if err := in.LinkSetUp(inside); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", ep.Interface, err)
 	}
-	for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
-		if !p.IsValid() {
-			continue
-		}
+	for _, p := range ep.prefixes() {
 		if err := in.AddrReplace(inside, address(p)); err != nil {
 			return fmt.Errorf("cannot give %s to %s: %w", p, ep.Interface, err)
 		}

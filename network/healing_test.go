@@ -136,7 +136,7 @@ func TestHealing(t *testing.T) {
 				return err
 			}
 			return c.DelRule(rules[0])
-		}), "its chain guard has 1 rules, written were 2", ""},
+		}), "its chain guard has 4 rules, written were 5", ""},
 		{"firewall rule replaced", firewall(func(c *nf.Conn, table *nf.Table) error {
 			chain := &nf.Chain{Table: table, Name: "guard"}
 			rules, err := c.GetRules(table, chain)

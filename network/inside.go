@@ -165,9 +165,8 @@ func (w within) compare(r sandboxRecord, routes []defaultRoute) (found insight) 
 			found.problem = fmt.Sprintf("its interface %s is down", ep.Interface)
 			return found
 		}
-		for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
+		for _, p := range ep.prefixes() {
 			switch {
-			case !p.IsValid():
 			case !slices.Contains(w.addrs[l.Attrs().Index], p):
 				found.problem = fmt.Sprintf("its interface %s has lost the address %s", ep.Interface, p.Addr())
 				return found

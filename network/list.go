@@ -117,6 +117,11 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 	if p := d.insideProblem(s, v); p != "" {
 		return p
 	}
+	for _, g := range d.guests(s.rec) {
+		if !v.fw.HasGuest(g) {
+			return fmt.Sprintf("the firewall does not know its address %s", g.Addr)
+		}
+	}
 	for _, f := range d.forwardsOf(s.rec) {
 		if !v.fw.HasForward(f) {
 			return fmt.Sprintf("port %d/%s is not forwarded", f.Port, f.Proto)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 
@@ -83,7 +82,7 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 			if l := here.links[interfaceName(cfg, i)]; l != nil {
 				for _, p := range here.addrs[l.Attrs().Index] {
 					switch {
-					case p.Addr().IsLinkLocalUnicast():
+					case p.Addr().IsLinkLocalUnicast() || slices.Contains(cfg.LinkLocal, p.Addr()):
 					case p.Addr().Is4():
 						ep.Addr4 = p
 					default:
@@ -111,6 +110,9 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 	}
 	undo.Add(s.release)
 	if err := d.records.putSandbox(s.rec); err != nil {
+		return nil, err
+	}
+	if err := d.fw.AddGuests(d.guests(s.rec)); err != nil {
 		return nil, err
 	}
 	d.servePorts(s)
@@ -187,8 +189,8 @@ func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 	}
 	for _, ep := range r.Endpoints {
 		index := here.links[ep.Interface].Attrs().Index
-		for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
-			if p.IsValid() && !slices.Contains(here.subnets[index], p.Masked()) {
+		for _, p := range ep.prefixes() {
+			if !slices.Contains(here.subnets[index], p.Masked()) {
 				if err := connectSubnet(in, index, p); err != nil {
 					return fmt.Errorf("cannot route %s by %s: %w", p.Masked(), ep.Interface, err)
 				}

@@ -168,6 +168,10 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 		return nil, err
 	}
 	undo.Add(func() { d.fw.DelForwards(d.forwards(s)) })
+	if err := d.fw.AddGuests(d.guests(s.rec)); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.fw.DelGuests(d.guests(s.rec)) })
 	failpoint.Hit("network.setup.firewall")
 	if err := d.servePorts(s); err != nil {
 		return nil, err

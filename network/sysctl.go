@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -148,4 +150,33 @@ func (h *hostSysctls) restore() error {
 		return errors.Join(errs...)
 	}
 	return remove(h.path)
+}
+
+// InterfaceSysctls reads docker's com.docker.network.endpoint.sysctls: net.X.Y.IFNAME.Z=V, several with commas between, where IFNAME is the interface whatever its name. Pure.
+func InterfaceSysctls(text string) (map[string]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	all := map[string]string{}
+	for one := range strings.SplitSeq(text, ",") {
+		key, value, ok := strings.Cut(strings.TrimSpace(one), "=")
+		part := strings.Split(key, ".")
+		if !ok || len(part) != 5 || part[0] != "net" || part[3] != "IFNAME" || strings.Contains(key, "/") || slices.Contains(part, "") {
+			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot set sysctl %q of an interface: expected net.X.Y.IFNAME.Z=VALUE, such as net.ipv4.conf.IFNAME.log_martians=1", one))
+		}
+		all[key] = value
+	}
+	return all, nil
+}
+
+// setSysctls sets those of ep's interface, in the namespace of the calling thread. A name with a dot in it is one path element.
+func (ep Endpoint) setSysctls() error {
+	for _, key := range slices.Sorted(maps.Keys(ep.Sysctls)) {
+		part := strings.Split(key, ".")
+		part[3] = ep.Interface
+		if err := writeSysctl(strings.Join(part, "/"), ep.Sysctls[key]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -33,6 +33,9 @@ func (d *Driver) teardown(s *sandbox) error {
 	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
 		return fail(err)
 	}
+	if err := d.fw.DelGuests(d.guests(s.rec)); err != nil {
+		return fail(err)
+	}
 	failpoint.Hit("network.teardown.firewall")
 	d.forgetFlows(s.rec)
 	d.forgetHandedOver(s.rec)

@@ -41,7 +41,9 @@ type EndpointConfig struct {
 	Interface   string   // name inside; "" = ethN
 	Names       []string // DNS names on this network: container, service, aliases
 	ShortID     string
-	IPv4, IPv6  netip.Addr // static; zero = any free one
+	IPv4, IPv6  netip.Addr        // static; zero = any free one
+	LinkLocal   []netip.Addr      `json:",omitempty"` // further addresses, which nobody else is kept from
+	Sysctls     map[string]string `json:",omitempty"` // of the interface, its name in them as IFNAME
 	MAC         string
 	GwPriority  int
 }

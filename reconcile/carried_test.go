@@ -120,22 +120,24 @@ func encode(t *testing.T, v any) string {
 // listed here with the reason. A field that is added to spec.Service and forgotten in Desire fails.
 func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	reasons := map[string]string{
-		"Profiles[]":          "the loader has selected by them",
-		"Attach":              "read by the front end: whose output up shows",
-		"Ports[].Name":        "documentation, says the language",
-		"Ports[].AppProtocol": "documentation, says the language",
-		"Ports[].Mode":        "host and ingress are the same on one host",
-		"Mounts[].Written":    "for showing the file as it is written",
-		"Tmpfs[].Written":     "for showing the file as it is written",
-		"RestartText":         "for showing the file as it is written; Restart has its meaning",
-		"EnvFiles[].Path":     "for showing the file as it is written",
-		"EnvFiles[].Required": "likewise",
-		"EnvFiles[].Format":   "likewise",
-		"LabelFiles[]":        "for showing the file as it is written; Labels has what they say",
-		"Links[]":             "aliases, when the file is loaded to be run",
-		"UserNS":              "host is all that the loader lets through, and is so",
-		"Windows":             "default is all that the loader lets through on Linux",
-		"Extensions.*[]":      "x- keys have no meaning",
+		"Profiles[]":              "the loader has selected by them",
+		"Networks.*.DriverOpts.*": "TestOptionsOfAnEndpoint",
+		"Networks.*.Written":      "how the file says it: config shows it",
+		"Attach":                  "read by the front end: whose output up shows",
+		"Ports[].Name":            "documentation, says the language",
+		"Ports[].AppProtocol":     "documentation, says the language",
+		"Ports[].Mode":            "host and ingress are the same on one host",
+		"Mounts[].Written":        "for showing the file as it is written",
+		"Tmpfs[].Written":         "for showing the file as it is written",
+		"RestartText":             "for showing the file as it is written; Restart has its meaning",
+		"EnvFiles[].Path":         "for showing the file as it is written",
+		"EnvFiles[].Required":     "likewise",
+		"EnvFiles[].Format":       "likewise",
+		"LabelFiles[]":            "for showing the file as it is written; Labels has what they say",
+		"Links[]":                 "aliases, when the file is loaded to be run",
+		"UserNS":                  "host is all that the loader lets through, and is so",
+		"Windows":                 "default is all that the loader lets through on Linux",
+		"Extensions.*[]":          "x- keys have no meaning",
 
 		"Models.*.EndpointVar": "of a model of the project: TestProvided",
 		"Models.*.ModelVar":    "likewise",
@@ -176,9 +178,6 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	filled := func(path string) (*spec.Project, *spec.Service) {
 		p, s := build()
 		fill(all, s)
-		if ep := s.Networks["default"]; !strings.HasPrefix(path, "Networks.") { // else these are refused in each round
-			ep.LinkLocal, ep.DriverOpts = nil, nil
-		}
 		if !strings.HasPrefix(path, "Provider.") { // such a service has nothing else
 			s.Provider = nil
 		}
@@ -236,12 +235,12 @@ func TestEveryWantReachesADriver(t *testing.T) {
 	}
 	values := map[string]string{
 		"DeviceRules[]": "c 1:7 r", "ExternalLinks[]": "there:here", "IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",
-		"DNS[]": "10.0.0.9", "ExtraHosts[].Address": "10.0.0.8", "Networks.*.IPv4": "10.0.0.5", "Networks.*.IPv6": "fd00::5", "Ports[].HostIP": "127.0.0.1",
+		"DNS[]": "10.0.0.9", "ExtraHosts[].Address": "10.0.0.8", "Networks.*.IPv4": "10.0.0.5", "Networks.*.IPv6": "fd00::5", "Networks.*.LinkLocal[]": "169.254.8.8", "Networks.*.Sysctls": "net.ipv4.conf.IFNAME.rp_filter=2", "Ports[].HostIP": "127.0.0.1",
 		"Logging.Driver": "none", "Logging.Options.*": "3", "Configs[].UID": "7", "Configs[].GID": "7", "Secrets[].UID": "7", "Secrets[].GID": "7", "StopSignal": "SIGINT",
 		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume", "Unset[]": "OF_IMAGE",
 	}
 	build := func() *plan.Spec {
-		return &plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"shop_default": {}}, Mounts: []plan.Mount{{Type: "bind", Source: "/a", Target: "/b"}},
+		return &plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"shop_default": {LinkLocal: []string{"169.254.8.7"}}}, Mounts: []plan.Mount{{Type: "bind", Source: "/a", Target: "/b"}},
 			Tmpfs: []plan.Mount{{Type: "tmpfs", Target: "/t"}}, ExtraHosts: []plan.HostEntry{{Host: "h", Address: "10.0.0.7"}}, Logging: plan.Logging{Options: map[string]string{"max-file": "2"}},
 			DNS: []string{"10.0.0.1"}, DeviceRules: []string{"c 1:3 r"}, SecurityOpt: []string{"seccomp=unconfined"}, CapAdd: []string{"KILL"}, CapDrop: []string{"KILL"}, HealthCheck: &plan.HealthCheck{Test: []string{"CMD", "true"}},
 			Command: []string{"serve"}, Resources: plan.Resources{Memory: 64 << 20}, Configs: []plan.File{{Source: "c", Target: "/c"}}, Secrets: []plan.File{{Source: "s", Target: "/s"}}}

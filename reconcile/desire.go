@@ -94,7 +94,6 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 		}
 		w.DependsOn[name] = plan.Dependency{Condition: plan.Condition(dep.Condition), Restart: dep.Restart, Required: dep.Required}
 	}
-	diags = append(diags, notCarried(s, at)...)
 	// Who lives in another's namespace goes when that one goes.
 	for _, mode := range []string{s.NetworkMode, s.PID, s.IPC} {
 		if host, ok := strings.CutPrefix(mode, "service:"); ok && p.Services[host] != nil {
@@ -125,30 +124,6 @@ func staysDown(s *spec.Service) bool {
 		return s.Deploy.Restart.Condition == "none"
 	}
 	return s.RestartText == "no"
-}
-
-// notCarried refuses by name what the model can say and no driver does. The loader says it first; a project that comes by the
-// API may not have met that loader.
-func notCarried(s *spec.Service, at string) diag.List {
-	var diags diag.List
-	refuse := func(key, detail string) {
-		diags = append(diags, &diag.Diagnostic{Code: "not-supported", Summary: "a setting is not supported", Detail: detail, Hint: "take it out", Address: at + "." + key})
-	}
-	for _, net := range slices.Sorted(maps.Keys(s.Networks)) {
-		ep := s.Networks[net]
-		if ep == nil {
-			continue
-		}
-		if len(ep.LinkLocal) > 0 {
-			refuse("networks."+net+".link_local_ips", fmt.Sprintf("service %s asks for link-local addresses on network %s", s.Name, net))
-		}
-		for _, key := range slices.Sorted(maps.Keys(ep.DriverOpts)) {
-			if key != optIfname {
-				refuse("networks."+net+".driver_opts."+key, fmt.Sprintf("service %s has the driver option %s for its place on network %s; only %s is known", s.Name, key, net, optIfname))
-			}
-		}
-	}
-	return diags
 }
 
 func dependsOnLabel(deps map[string]plan.Dependency) string {
@@ -308,15 +283,18 @@ func desireFile(f spec.FileUse, o *spec.FileObject) plan.File {
 	return out
 }
 
-// optIfname is docker's older word for interface_name.
-const optIfname = "com.docker.network.endpoint.ifname"
+// Driver options of a service's place on a network. The first is docker's older word for interface_name.
+const (
+	optIfname  = "com.docker.network.endpoint.ifname"
+	optSysctls = "com.docker.network.endpoint.sysctls"
+)
 
 func endpoint(e *spec.Endpoint) plan.Endpoint {
 	if e == nil {
 		return plan.Endpoint{}
 	}
 	return plan.Endpoint{
-		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, MacAddress: e.MacAddress, Interface: cmp.Or(e.InterfaceName, e.DriverOpts[optIfname]),
+		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, LinkLocal: slices.Clone(e.LinkLocal), Sysctls: e.DriverOpts[optSysctls], MacAddress: e.MacAddress, Interface: cmp.Or(e.InterfaceName, e.DriverOpts[optIfname]),
 		Priority: e.Priority, GwPriority: e.GwPriority,
 	}
 }

@@ -47,6 +47,17 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 			}
 			*a.into = addr
 		}
+		for _, s := range ep.LinkLocal {
+			addr, err := netip.ParseAddr(s)
+			if err != nil {
+				return nil, fmt.Errorf("cannot use address %q on network %s", s, name)
+			}
+			e.LinkLocal = append(e.LinkLocal, addr)
+		}
+		var err error
+		if e.Sysctls, err = network.InterfaceSysctls(ep.Sysctls); err != nil {
+			return nil, fmt.Errorf("network %s: %w", name, err)
+		}
 		out = append(out, e)
 	}
 	return out, nil

@@ -3,11 +3,14 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -115,10 +118,54 @@ func (s *survey) networkConfigs(ctx context.Context, c *plan.Spec) (map[string]n
 	return all, nil
 }
 
+// checkFurther warns of an address of link_local_ips that two containers of one network have: nobody gives these out, so nobody keeps others from them.
+func (s *survey) checkFurther() {
+	type place struct{ network, address string }
+	owner := map[place]string{}
+	for _, name := range selected(s.want, nil, true) {
+		service := s.want.Services[name]
+		for _, net := range networkOrder(&service.Spec) {
+			for i, a := range service.Spec.Networks[net].LinkLocal {
+				at, who := place{net, a}, "service "+name
+				other := owner[at]
+				if other == "" && service.Replicas > 1 {
+					other = "another of its containers"
+				}
+				if owner[at] = who; other != "" && other != who && s.begins[name] > 0 {
+					s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "address-twice", Summary: "two containers of a network have one address", Detail: fmt.Sprintf("%s of %s on network %s is that of %s too: who sends to it reaches either", a, who, net, other),
+						Hint: "give each its own", Address: fmt.Sprintf("services.%s.networks.%s.link_local_ips[%d]", name, s.want.Networks[net].Key, i)})
+				}
+			}
+		}
+	}
+}
+
+// unknownOptions warns of driver options of a service's place on its networks that mean nothing. Docker passes them over.
+func unknownOptions(s *spec.Service, at string) diag.List {
+	var diags diag.List
+	for _, net := range slices.Sorted(maps.Keys(s.Networks)) {
+		ep := s.Networks[net]
+		if ep == nil {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(ep.DriverOpts)) {
+			if key != optIfname && key != optSysctls {
+				diags = append(diags, &diag.Diagnostic{Severity: diag.Warning, Code: "unknown-option", Summary: "a driver option is not known, and has no effect",
+					Detail: fmt.Sprintf("service %s has %s for its place on network %s", s.Name, key, net), Hint: "remove it", Address: at + ".networks." + net + ".driver_opts." + key})
+			}
+		}
+	}
+	return diags
+}
+
 // checkEndpoints asks the network driver about each service's place on its networks.
 func (s *survey) checkEndpoints(ctx context.Context) error {
+	s.checkFurther()
 	for name := range s.begins {
 		c := &s.want.Services[name].Spec
+		if s.file != nil && s.file.Services[name] != nil {
+			s.diags = append(s.diags, unknownOptions(s.file.Services[name], "services."+name)...)
+		}
 		configs, err := s.networkConfigs(ctx, c)
 		if err != nil {
 			return err
@@ -128,6 +175,9 @@ func (s *survey) checkEndpoints(ctx context.Context) error {
 			mac, place := ep.MacAddress, at+".mac_address"
 			if mac == "" && i == 0 {
 				mac, place = c.MacAddress, "services."+name+".mac_address"
+			}
+			if _, err := network.InterfaceSysctls(ep.Sysctls); err != nil {
+				s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(at+".driver_opts."+optSysctls, at+".driver_opts", at), err)
 			}
 			if cfg, ok := configs[net]; ok {
 				if err := network.CheckEndpoint(cfg, network.EndpointConfig{Network: net, MAC: mac}); err != nil {

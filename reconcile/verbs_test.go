@@ -53,14 +53,14 @@ func TestPortsOfAnInternalNetworkAreWarnedOf(t *testing.T) {
 	})
 }
 
-func TestWhatADriverCannotDoIsRefusedByName(t *testing.T) {
+func TestOptionsThatNoDriverKnowsAreWarnedOf(t *testing.T) {
 	run(t, func(b *bench) {
-		p := project(service("web", func(s *spec.Service) {
-			s.Networks["default"] = &spec.Endpoint{LinkLocal: []string{"169.254.1.1"}, DriverOpts: map[string]string{"a": "b"}}
-		}))
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
-		if err == nil || !strings.Contains(err.Error(), "link-local") || !strings.Contains(err.Error(), "driver option a ") {
-			b.Errorf("got %v", err)
+		p := project(service("web", func(s *spec.Service) { s.Networks["default"] = &spec.Endpoint{DriverOpts: map[string]string{"a": "b"}} }))
+		p.Networks["default"].DriverOpts = map[string]string{"c": "d"}
+		p.Sources = spec.Sources{}
+		b.up(p, reconcile.UpOptions{})
+		if got := b.warned(); !strings.Contains(got, "service web has a for its place on network default") || !strings.Contains(got, "network shop_default of driver bridge: c") {
+			b.Errorf("warned of %q", got)
 		}
 	})
 }

@@ -7,7 +7,7 @@ var aboutNetwork = []Described{
 	{"services.*.networks.*.aliases", Strings, "Further names of the service on this network.", nil},
 	{"services.*.networks.*.ipv4_address", String, "A fixed IPv4 address; the network needs a subnet that has it.", nil},
 	{"services.*.networks.*.ipv6_address", String, "A fixed IPv6 address; the network needs a subnet that has it.", nil},
-	{"services.*.networks.*.link_local_ips", Strings, "Link-local addresses that the interface has besides.", nil},
+	{"services.*.networks.*.link_local_ips", Strings, "Addresses that the interface has besides: of 169.254.0.0/16 or fe80::/10, or any.", nil},
 	{"services.*.networks.*.mac_address", String, "The MAC address of the interface.", nil},
 	{"services.*.networks.*.interface_name", String, "The name of the interface in the container; by default ethN.", nil},
 	{"services.*.networks.*.driver_opts", Options, "Options of the driver for this endpoint.", nil},

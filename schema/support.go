@@ -116,7 +116,7 @@ var Attributes = [...]Attribute{
 	{"services.*.networks.*.aliases", Supported, ""},
 	{"services.*.networks.*.ipv4_address", Supported, ""},
 	{"services.*.networks.*.ipv6_address", Supported, ""},
-	{"services.*.networks.*.link_local_ips", Refused, "further addresses are not set yet"},
+	{"services.*.networks.*.link_local_ips", Supported, ""},
 	{"services.*.networks.*.mac_address", Supported, ""},
 	{"services.*.networks.*.interface_name", Supported, ""},
 	{"services.*.networks.*.driver_opts", Supported, ""},

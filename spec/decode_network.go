@@ -16,7 +16,7 @@ var endpointFields = fields[Endpoint]{
 	"aliases":        func(d *decoder, n *tree.Node, e *Endpoint) { e.Aliases = unique(d.items(n), d.str) },
 	"ipv4_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv4 = d.address(n, true) },
 	"ipv6_address":   func(d *decoder, n *tree.Node, e *Endpoint) { e.IPv6 = d.address(n, false) },
-	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = unique(d.items(n), d.str) },
+	"link_local_ips": func(d *decoder, n *tree.Node, e *Endpoint) { e.LinkLocal = unique(d.items(n), d.furtherAddress) },
 	"driver_opts":    func(d *decoder, n *tree.Node, e *Endpoint) { e.DriverOpts = d.settings(n) },
 	"mac_address":    func(d *decoder, n *tree.Node, e *Endpoint) { e.MacAddress = d.mac(n) },
 	"interface_name": func(d *decoder, n *tree.Node, e *Endpoint) { e.InterfaceName = d.interfaceName(n) },
@@ -64,6 +64,17 @@ func (d *decoder) address(n *tree.Node, v4 bool) string {
 		return n.Value
 	}
 	return a.String()
+}
+
+// furtherAddress is an entry of link_local_ips, which despite its name may be any address that a host can have: the specification's own example is none of
+// RFC 3927 or RFC 4291.
+func (d *decoder) furtherAddress(n *tree.Node) string {
+	s := d.str(n)
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Zone() != "" {
+		d.unfit(n, fmt.Sprintf("%q is not an address that an interface can have", n.Value), "write one such as 169.254.8.8 or fe80::8")
+	}
+	return s
 }
 
 func (d *decoder) addresses(n *tree.Node) []string {

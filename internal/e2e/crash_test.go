@@ -57,6 +57,7 @@ func TestNoFailpointsInTheBinary(t *testing.T) {
 // crashCase is a project that is brought up, changed and taken down.
 type crashCase struct {
 	name  string
+	host  func(t *testing.T) // makes what the host has besides; nil = nothing
 	setUp func(p *project)
 	// change rewrites the project's file.
 	change func(p *project)
@@ -96,6 +97,10 @@ func chainOf(level string) string {
 
 // kindsOf is a project with every kind of resource.
 func kindsOf(level string) string {
+	joins, network := "", ""
+	if sandbox.HasLinkKind("macvlan") {
+		joins, network = ", lan", "  lan: {driver: macvlan, driver_opts: {parent: lan0}, ipam: {config: [{subnet: 198.51.100.0/24, gateway: 198.51.100.2, ip_range: 198.51.100.128/25}]}}"
+	}
 	return fmt.Sprintf(`
 services:
   db:
@@ -104,7 +109,7 @@ services:
     command: ["sh", "-c", "echo kept >/data/file; echo anonymous >/cache/file; %[2]s"]
     environment: {LEVEL: %[1]q}
     volumes: [data:/data, /cache]
-    networks: [back]
+    networks: [back%[3]s]
     secrets: [password]
     healthcheck: {test: ["CMD", "test", "-e", "/cache/file"], interval: 1s}
     restart: always
@@ -151,13 +156,14 @@ services:
 networks:
   front:
   back: {internal: true}
+%[4]s
 volumes:
   data:
 configs:
   page: {content: "the page\n"}
 secrets:
   password: {file: ./password}
-`, level, counter)
+`, level, counter, joins, network)
 }
 
 var crashCases = []crashCase{
@@ -171,6 +177,7 @@ var crashCases = []crashCase{
 	},
 	{
 		name: "kinds",
+		host: func(t *testing.T) { newWire(t) },
 		setUp: func(p *project) {
 			p.write("compose.yaml", kindsOf("1"))
 			p.write("password", "swordfish")
@@ -187,6 +194,9 @@ var crashCases = []crashCase{
 			p.sh("side", "ls /lent/busybox")
 			equal(p.t, "the volumes and the secret of db", p.sh("db", "cat /data/file /cache/file /run/secrets/password"), "kept\nanonymous\nswordfish")
 			p.sh("web", "nslookup backend >/dev/null")
+			if sandbox.HasLinkKind("macvlan") {
+				p.sh("db", "wget -q -O - "+wireFar)
+			}
 		},
 		counting: []string{"db-1", "api-1", "api-2", "web-1", "side-1", "alone-1"},
 		sample:   5,
@@ -248,6 +258,9 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	for _, c := range crashCases {
 		t.Run(c.name, func(t *testing.T) {
+			if c.host != nil {
+				c.host(t)
+			}
 			h := ownHost(t)
 			h.bin = bin
 			h.makeDirs(t)
@@ -411,7 +424,7 @@ func (r *crashRun) planned(p *project) map[string]bool {
 	return names
 }
 
-// settled waits until the daemon has done what down leaves to the background: no link but lo is left.
+// settled waits until the daemon has done what down leaves to the background: no links are left but those of the host.
 func (h *host) settled(t *testing.T) {
 	t.Helper()
 	sandbox.Eventually(t, "links and files of networks are gone", func() bool { return h.quiet(t) })
@@ -419,7 +432,7 @@ func (h *host) settled(t *testing.T) {
 
 func (h *host) quiet(t *testing.T) bool {
 	s, err := sandbox.Take()
-	return err == nil && len(s.Links) == 1 && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
+	return err == nil && len(s.Links) == h.links && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
 }
 
 // settledOrDead is settled for a daemon that may be killed meanwhile.

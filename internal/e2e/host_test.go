@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stackrun/stack/internal/registry"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/internal/testimage"
@@ -37,6 +39,7 @@ type host struct {
 	env      []string
 	registry *registry.Handler
 	daemon   *exec.Cmd
+	links    int           // that the machine had before
 	log      string        // the daemon's stderr
 	ended    chan struct{} // closed when the daemon that startDaemon started has ended
 }
@@ -152,6 +155,11 @@ func newHost(t *testing.T, dir string) *host {
 		"STACK_RUN_ROOT=" + h.run(),
 		"STACK_CONFIG=" + filepath.Join(dir, "config.yaml"),
 	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.links = len(links)
 	return h
 }
 

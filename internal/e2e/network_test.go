@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/stackrun/stack/network/netns"
 )
 
 // httpd serves the container's host name on port 80.
@@ -239,4 +243,85 @@ services:
 		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")
 		return r.stdout == "owner\n"
 	})
+}
+
+// TestFurtherAddresses: link_local_ips and the sysctls of an interface, which the specification's example and docker's options write so. A change makes the
+// container anew; what other hands take away comes back.
+func TestFurtherAddresses(t *testing.T) {
+	file := `
+services:
+  web:
+    image: busybox
+    hostname: web
+    stop_grace_period: 100ms
+    command: ` + httpd + `
+    networks:
+      app:
+        link_local_ips: [57.123.22.11, %s]
+        driver_opts:
+          com.docker.network.endpoint.sysctls: net.ipv4.conf.IFNAME.log_martians=1
+          x.y: z
+  peer:
+    image: busybox
+    stop_grace_period: 100ms
+    command: [sleep, infinity]
+    networks: {app: {link_local_ips: [57.123.22.13, 169.254.8.9]}}
+networks: {app: {}}
+`
+	p := compose(t, "further", fmt.Sprintf(file, "169.254.8.8"))
+	r := p.run("up", "-d", "--wait")
+	if r.code != 0 || !strings.Contains(r.stderr, "x.y") || !strings.Contains(r.stderr, "compose.yaml:13") {
+		t.Fatal(r)
+	}
+	equal(t, "the page", p.sh("peer", "wget -q -O - 57.123.22.11; wget -q -O - 169.254.8.8"), "web\nweb")
+	equal(t, "the sysctl", p.sh("web", "cat /proc/sys/net/ipv4/conf/eth0/log_martians"), "1")
+	if r := p.run("plan"); r.code != 0 {
+		t.Errorf("there is something to do: %s", r)
+	}
+	before := p.runs("web")
+	if err := netns.Do(p.host.run("netns", p.one("further-web-1").ID), func() error {
+		l, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return netlink.AddrDel(l, addressOf("169.254.8.8/16"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p.eventually("the address is back", func() bool {
+		return p.run("exec", "-T", "peer", "wget", "-q", "-O", "-", "169.254.8.8").code == 0
+	})
+	equal(t, "the run of web", p.runs("web"), before)
+	p.write("compose.yaml", fmt.Sprintf(file, "169.254.8.10"))
+	if r := p.run("plan"); r.code != 2 || !strings.Contains(r.stdout, "link_local_ips") {
+		t.Errorf("plan: %s", r)
+	}
+	p.up()
+	equal(t, "the page", p.sh("peer", "wget -q -O - 169.254.8.10"), "web")
+}
+
+func TestFurtherAddressesAreChecked(t *testing.T) {
+	p := compose(t, "furtherbad", `
+services:
+  web: {image: busybox, command: [sleep, infinity], networks: {app: {link_local_ips: [169.254.8]}}}
+networks: {app: {}}
+`)
+	p.fails(1, []string{"compose.yaml:3:87", `"169.254.8" is not an address that an interface can have`}, "up", "-d")
+	p.write("compose.yaml", `
+services:
+  web:
+    image: busybox
+    command: [sleep, infinity]
+    networks: {app: {driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.ip_forward=1}}}
+networks: {app: {}}
+`)
+	p.fails(1, []string{"compose.yaml:6", "net.X.Y.IFNAME.Z=VALUE"}, "up", "-d")
+	p.write("compose.yaml", `
+services:
+  web: {image: busybox, command: [sleep, infinity], scale: 2, networks: {app: {link_local_ips: [169.254.8.8]}}}
+networks: {app: {}}
+`)
+	if r := p.run("up", "-d"); r.code != 0 || !strings.Contains(r.stderr, "compose.yaml:3") || !strings.Contains(r.stderr, "is that of another of its containers too") {
+		t.Error(r)
+	}
 }

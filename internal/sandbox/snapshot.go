@@ -185,9 +185,20 @@ func Tool(t testing.TB, name string) string {
 	return ""
 }
 
-// LinkKind skips t when the kernel has no links of kind (macvlan, vlan, dummy, …), or fails it where STACK_TEST_MUST names "links".
+// LinkKind skips t when the kernel has no links of kind, or fails it where STACK_TEST_MUST names "links".
 func LinkKind(t testing.TB, kind string) {
 	t.Helper()
+	if HasLinkKind(kind) {
+		return
+	}
+	if Must("links") {
+		t.Fatalf("this kernel has no links of kind %s, and STACK_TEST_MUST says that it must", kind)
+	}
+	t.Skipf("SKIP: this kernel has no links of kind %s", kind)
+}
+
+// HasLinkKind says whether the kernel has links of kind: macvlan, vlan, dummy, …
+func HasLinkKind(kind string) bool {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "stack-probe0"
 	// A multicast address is none for a link, and nothing is on a link that there is not: a kernel that knows the kind says so.
@@ -197,11 +208,5 @@ func LinkKind(t testing.TB, kind string) {
 	if err == nil {
 		netlink.LinkDel(link)
 	}
-	if !errors.Is(err, unix.EOPNOTSUPP) {
-		return
-	}
-	if Must("links") {
-		t.Fatalf("this kernel has no links of kind %s, and STACK_TEST_MUST says that it must", kind)
-	}
-	t.Skipf("SKIP: this kernel has no links of kind %s", kind)
+	return !errors.Is(err, unix.EOPNOTSUPP)
 }

@@ -28,7 +28,7 @@ mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
 func script(tests []compiled, cgroups string) string {
 	var b strings.Builder
 	b.WriteString(`#!/bin/sh
-export PATH=/bin:/sbin HOME=/root GOTRACEBACK=all STACK_TEST_PROGRAMS=/programs STACK_TEST_BIN=/bin/stack STACK_TEST_CACHE=/images STACK_TEST_SLOW=5
+export PATH=/bin:/sbin HOME=/root GOTRACEBACK=all STACK_TEST_PROGRAMS=/programs STACK_TEST_BIN=/bin/stack STACK_TEST_CACHE=/images STACK_TEST_SLOW=5 STACK_TEST_MUST=links
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /dev/mqueue; mount -t devpts devpts /dev/pts; mount -t tmpfs tmpfs /dev/shm; mount -t mqueue mqueue /dev/mqueue
 ln -s /proc/self/fd /dev/fd

@@ -26,7 +26,7 @@ import (
 var defaultPackages = []string{"./internal/sandbox", "./runtime/...", "./network/...", "./image/...", "./volume/...", "./internal/e2e:" + wholeStackTests}
 
 // wholeStackTests are those that an emulated machine has time for.
-const wholeStackTests = "^(TestSmoke|TestShop|TestLifecycle|TestExec|TestProcess|TestMemoryLimit|TestHealth|TestRestartPolicy|TestDaemonKilled|TestVolumes|TestAttributesTakeEffect|TestDeviceRules|TestImageMount|TestPorts|TestNoHalfMadeState)$"
+const wholeStackTests = "^(TestSmoke|TestShop|TestLifecycle|TestExec|TestProcess|TestMemoryLimit|TestHealth|TestRestartPolicy|TestDaemonKilled|TestVolumes|TestAttributesTakeEffect|TestDeviceRules|TestImageMount|TestPorts|TestContainersOnTheWire|TestNoHalfMadeState)$"
 
 func main() {
 	run := flag.String("run", "", "run only tests that match")

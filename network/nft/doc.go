@@ -10,6 +10,7 @@
 //	map forward4, forward6          addr . proto . port → addr . port      published on one address
 //	map forward4any, forward6any    proto . port → addr . port             published on all
 //	set self4, self6                addr . addr of containers with ports, for those that call themselves
+//	set guests4, guests6            bridge . addr of containers outside of the bridge's subnets
 //
 // Needs Linux 5.7: only since then does the postrouting hook know the interface that a packet came in by
 // (commit 28f8bfd1ac94).

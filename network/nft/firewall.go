@@ -43,7 +43,8 @@ type Firewall struct {
 	conn     *nftables.Conn     // open as long as it works, see open
 	networks map[string]Network // by bridge
 	forwards map[forwardKey]Forward
-	written  structure // of the table as the kernel gives it back, see remember
+	guests   map[Guest]int // and how many have it
+	written  structure     // of the table as the kernel gives it back, see remember
 }
 
 // forwardKey is what a packet is looked up by; the family tells apart the two entries of a port on all addresses.
@@ -64,15 +65,19 @@ func New(instance, links string) *Firewall {
 		links:    links,
 		networks: map[string]Network{},
 		forwards: map[forwardKey]Forward{},
+		guests:   map[Guest]int{},
 	}
 }
 
-// Replace makes the table hold exactly networks and forwards, in one transaction: no packet sees a half of it. With no
+// Replace makes the table hold exactly networks, forwards and guests, in one transaction: no packet sees a half of it. With no
 // network the table is removed.
-func (f *Firewall) Replace(networks []Network, forwards []Forward) error {
+func (f *Firewall) Replace(networks []Network, forwards []Forward, guests []Guest) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.networks, f.forwards = map[string]Network{}, map[forwardKey]Forward{}
+	f.networks, f.forwards, f.guests = map[string]Network{}, map[forwardKey]Forward{}, map[Guest]int{}
+	for _, g := range guests {
+		f.guests[g]++
+	}
 	for _, n := range networks {
 		f.networks[n.Bridge] = n
 	}
@@ -96,6 +101,9 @@ func (f *Firewall) replace() error {
 			return err
 		}
 		if err := s.networks(c.SetAddElements, slices.Collect(maps.Values(f.networks))); err != nil {
+			return err
+		}
+		if err := s.guests(c.SetAddElements, slices.Collect(maps.Keys(f.guests))); err != nil {
 			return err
 		}
 		return s.forwards(c.SetAddElements, slices.Collect(maps.Values(f.forwards)))
@@ -168,6 +176,7 @@ func (f *Firewall) DelNetwork(bridge string) error {
 	delete(f.networks, bridge)
 	if len(f.networks) == 0 {
 		clear(f.forwards)
+		clear(f.guests)
 		return f.replace()
 	}
 	return f.change(func(s *schema, c *nftables.Conn) error {

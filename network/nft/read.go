@@ -95,6 +95,7 @@ func (c *Contents) surplus(f *Firewall) string {
 	}
 	c.schema.networks(count, slices.Collect(maps.Values(f.networks)))
 	c.schema.forwards(count, slices.Collect(maps.Values(f.forwards)))
+	c.schema.guests(count, slices.Collect(maps.Keys(f.guests)))
 	for _, set := range c.schema.sets() {
 		for key := range c.elems[set.Name] {
 			if _, ok := told[set.Name][key]; !ok {

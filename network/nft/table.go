@@ -15,6 +15,7 @@ type schema struct {
 	bridges, internal, masq, same *nftables.Set
 	fwd4, fwd4any, fwd6, fwd6any  *nftables.Set
 	self4, self6                  *nftables.Set
+	guests4, guests6              *nftables.Set
 
 	rules map[string]int // by chain, how many create queued
 }
@@ -49,17 +50,21 @@ func newSchema(name string) *schema {
 		fwd6any:  forwards("forward6any", v6),
 		self4:    set("self4", v4, v4),
 		self6:    set("self6", v6, v6),
+		guests4:  set("guests4", nftables.TypeIFName, v4),
+		guests6:  set("guests6", nftables.TypeIFName, v6),
 		rules:    map[string]int{},
 	}
 }
 
 func (s *schema) sets() []*nftables.Set {
-	return []*nftables.Set{s.bridges, s.internal, s.masq, s.same, s.fwd4, s.fwd4any, s.fwd6, s.fwd6any, s.self4, s.self6}
+	return []*nftables.Set{s.bridges, s.internal, s.masq, s.same, s.fwd4, s.fwd4any, s.fwd6, s.fwd6any, s.self4, s.self6, s.guests4, s.guests6}
 }
 
 var (
 	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 	loopback6 = netip.MustParsePrefix("::1/128")
+	// RFC 4291 section 2.5.6.
+	linkLocal6 = netip.MustParsePrefix("fe80::/10")
 )
 
 // create queues the table with its chains and rules.
@@ -88,6 +93,10 @@ func (s *schema) create(c *nftables.Conn) error {
 	// does not come in. Duplicate address detection, which has no source yet, passes (nft_fib_v6_skip_icmpv6).
 	chain("guard", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
 		rule(v4, from(s.bridges), addrIn(false, loopback4), drop),
+		rule(v4, fromGuest(s.guests4, true), accept),
+		// Neighbours are asked for from addresses of this range, which nobody routes, and which the host has on none of the bridges that have no IPv6.
+		rule(v6, fromGuest(s.guests6, false), accept),
+		rule(v6, from(s.bridges), addrIn(true, linkLocal6), accept),
 		rule(from(s.bridges), noWayBack, drop),
 	)
 

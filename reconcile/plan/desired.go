@@ -259,6 +259,8 @@ type Endpoint struct {
 	Aliases    []string `json:"aliases,omitempty"`
 	IPv4       string   `json:"ipv4_address,omitzero"`
 	IPv6       string   `json:"ipv6_address,omitzero"`
+	LinkLocal  []string `json:"link_local_ips,omitempty"`
+	Sysctls    string   `json:"sysctls,omitzero"` // of the interface, in docker's words
 	MacAddress string   `json:"mac_address,omitzero"`
 	Interface  string   `json:"interface_name,omitzero"`
 	Priority   int      `json:"priority,omitzero"`
