@@ -88,6 +88,16 @@ func only(value bool, why string) func(v string) error {
 	}
 }
 
+// onlyWord takes nothing but word, which is docker's default.
+func onlyWord(word string) func(v string) error {
+	return func(v string) error {
+		if v == "" || v == word {
+			return nil
+		}
+		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("which is not supported; remove it for the default, %q", word))
+	}
+}
+
 // oneOf takes one of words; "" is the first, and the default.
 func oneOf(words ...string) func(v string) error {
 	return func(v string) error {
@@ -145,5 +155,13 @@ func (onBridge) options() []option {
 		{optHostIP, ipv4},
 		{optICC, only(true, "containers of one network reach each other; use a network for each group of containers")},
 		{optDefault, only(false, "no network is shared by all projects")},
+		// Docker's others are refused, but for what they are without being written: who asks for less reach must not get more.
+		{"com.docker.network.bridge.gateway_mode_ipv4", onlyWord("nat")},
+		{"com.docker.network.bridge.gateway_mode_ipv6", onlyWord("nat")},
+		{"com.docker.network.bridge.inhibit_ipv4", only(false, "the bridge is the gateway and has its address")},
+		{"com.docker.network.bridge.trusted_host_interfaces", onlyWord("")},
+		{"com.docker.network.container_iface_prefix", onlyWord("eth")},
+		{"com.docker.network.host_ipv4", onlyWord("")},
+		{"com.docker.network.host_ipv6", onlyWord("")},
 	}
 }
