@@ -29,5 +29,16 @@ services:
     command: sleep 1000
     networks: {default: {driver_opts: {com.docker.network.endpoint.sysctls: net.ipv4.conf.IFNAME.log_martians=1}}}
 `)
-	p.fails(1, []string{"compose.yaml:6:", "com.docker.network.endpoint.sysctls"}, "up", "-d")
+	p.up()
+	equal(t, "the sysctl of the interface", p.sh("app", "cat /proc/sys/net/ipv4/conf/eth0/log_martians"), "1")
+	p.write("compose.yaml", `
+services:
+  app:
+    image: busybox
+    command: sleep 1000
+networks:
+  default:
+    driver_opts: {com.docker.network.bridge.gateway_mode_ipv4: routed}
+`)
+	p.fails(1, []string{"compose.yaml:8:", "com.docker.network.bridge.gateway_mode_ipv4"}, "up", "-d")
 }
