@@ -106,8 +106,13 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	var l *live
 	if err != nil { // ctx ended
-		if l = d.giveUp(c.ID, p); l == nil {
+		var unseen error
+		if l, unseen = d.giveUp(c.ID, p); unseen != nil {
+			return State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
+		}
+		if l == nil {
 			if x, xerr := d.readExit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
+				d.forgetLosses(c.ID)
 				d.hub.publish(Event{ID: c.ID, Kind: EventExited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
 			} else {
 				d.undoStart(c.ID, nil)
@@ -251,19 +256,17 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 	}
 }
 
-// giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it.
+// giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it. An error
+// is that it cannot be watched, as when the Driver is being closed; what has begun runs on then too.
 // Preconditions: id's lock is held, nobody has p.
-func (d *Driver) giveUp(id string, p *process) *live {
+func (d *Driver) giveUp(id string, p *process) (*live, error) {
 	defer p.close()
 	p.shutdown()
 	l, err := d.decided(id, p.identity)
-	if err != nil { // it cannot be watched
-		_ = signal(p.pidfd, unix.SIGKILL)
-	}
-	if l == nil {
+	if l == nil && err == nil {
 		p.wait()
 	}
-	return l
+	return l, err
 }
 
 // undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
