@@ -553,12 +553,7 @@ func (r *crashRun) iteration(n int) (kills int) {
 	}
 	h.settled(t)
 	diff := ""
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(10 * time.Millisecond) { // the kernel is given its time
-		if diff = r.after.Diff(r.machine()); diff == "" {
-			break
-		}
-	}
-	if diff != "" {
+	if !sandbox.Within(func() bool { diff = r.after.Diff(r.machine()); return diff == "" }) { // the kernel is given its time
 		t.Errorf("after a kill at %s of down something is left (-want +got):\n%s", points[2], diff)
 	}
 	h.killDaemon(t)
@@ -616,9 +611,10 @@ func (r *crashRun) converged(p *project, stage, point string, ran map[string]liv
 			most = 2
 		}
 		begins := 0
-		for wait := time.Now().Add(patience); begins < most && !t.Failed() && time.Now().Before(wait); time.Sleep(time.Millisecond) { // it writes its first line when it comes to it
+		sandbox.Within(func() bool { // it writes its first line when it comes to it
 			begins = r.countsRight(what, name)
-		}
+			return begins >= most || t.Failed()
+		})
 		if begins != most {
 			t.Errorf("%s: %s was started %d times, expected %d", what, name, begins, most)
 		}

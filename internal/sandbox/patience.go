@@ -21,13 +21,21 @@ var Patience = Slow * time.Minute
 // tests wait for kernel state that has no event; everything else waits on the event itself.
 func Eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
+	if !Within(cond) {
+		t.Fatalf("not within %s: %s", Patience, what)
+	}
+}
+
+// Within is Eventually for who says more of what does not hold: it waits until cond does, and returns whether it did.
+func Within(cond func() bool) bool {
 	deadline := time.Now().Add(Patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", Patience, what)
+			return false
 		}
 		<-tick.C
 	}
+	return true
 }
