@@ -1,10 +1,13 @@
 package seccomp
 
+//go:generate go run ./gen -o numbers.go
+
 import (
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 
-	tables "github.com/elastic/go-seccomp-bpf/arch"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -18,7 +21,13 @@ type abi struct {
 	// bit is or-ed into every number; x32 shares its audit value with x86_64 and is told by it.
 	bit     uint32
 	wide    bool // arguments have 64 bits
-	numbers map[string]int
+	numbers []numbered
+}
+
+// numbered is a system call and its number. The tables are sorted by name.
+type numbered struct {
+	name   string
+	number uint32
 }
 
 // x32Bit is __X32_SYSCALL_BIT.
@@ -32,14 +41,14 @@ func machine(goarch string) ([]abi, error) {
 	switch goarch {
 	case "amd64":
 		return []abi{
-			{specs.ArchX86_64, unix.AUDIT_ARCH_X86_64, 0, true, tables.X86_64.SyscallNames},
-			{specs.ArchX32, unix.AUDIT_ARCH_X86_64, x32Bit, true, tables.X32.SyscallNames},
-			{specs.ArchX86, unix.AUDIT_ARCH_I386, 0, false, tables.I386.SyscallNames},
+			{specs.ArchX86_64, unix.AUDIT_ARCH_X86_64, 0, true, numbersX86_64},
+			{specs.ArchX32, unix.AUDIT_ARCH_X86_64, x32Bit, true, numbersX32},
+			{specs.ArchX86, unix.AUDIT_ARCH_I386, 0, false, numbersI386},
 		}, nil
 	case "arm64":
 		return []abi{
-			{specs.ArchAARCH64, unix.AUDIT_ARCH_AARCH64, 0, true, tables.AARCH64.SyscallNames},
-			{specs.ArchARM, unix.AUDIT_ARCH_ARM, 0, false, tables.ARM.SyscallNames},
+			{specs.ArchAARCH64, unix.AUDIT_ARCH_AARCH64, 0, true, numbersAARCH64},
+			{specs.ArchARM, unix.AUDIT_ARCH_ARM, 0, false, numbersARM},
 		}, nil
 	}
 	return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("seccomp on %s: only amd64 and arm64 are supported", goarch))
@@ -80,9 +89,9 @@ var armOwn = map[string]uint32{
 
 // number is name's number as seccomp_data.nr shows it.
 func (a abi) number(name string) (uint32, bool) {
-	if n, ok := a.numbers[name]; ok {
+	if i, ok := slices.BinarySearchFunc(a.numbers, name, func(n numbered, name string) int { return strings.Compare(n.name, name) }); ok {
 		// The x32 table may or may not carry the bit already.
-		return uint32(n) | a.bit, true
+		return a.numbers[i].number | a.bit, true
 	}
 	if n, ok := sinceUnified[name]; ok {
 		return n | a.bit, true

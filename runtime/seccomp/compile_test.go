@@ -165,9 +165,9 @@ func TestEveryNumber(t *testing.T) {
 		for _, a := range list {
 			last := uint32(0)
 			byNumber := map[uint32]string{}
-			for name := range a.numbers {
-				nr, _ := a.number(name)
-				byNumber[nr] = name
+			for _, n := range a.numbers {
+				nr, _ := a.number(n.name)
+				byNumber[nr] = n.name
 			}
 			for _, s := range p.Syscalls {
 				for _, n := range s.Names {
