@@ -83,6 +83,12 @@ func (p *Parent) apply(id string, s setting) (warnings []string, err error) {
 	point, v2, _ := p.host.place(s.controller)
 	path := filepath.Join(point, p.name, id, s.file)
 	err = writeFile(path, s.value)
+	if err == unix.ENOENT && v2 && !p.has(id, s.controller) {
+		if err := p.enableV2(s.controller); err != nil {
+			return nil, fmt.Errorf("cannot set %s: %w", s.what, err)
+		}
+		err = writeFile(path, s.value)
+	}
 	if err == unix.ENOENT && s.alternative != nil {
 		return p.apply(id, *s.alternative)
 	}

@@ -264,6 +264,42 @@ func TestV2Values(t *testing.T) {
 	must(t, parent.Remove(t.Context(), "one"))
 }
 
+// TestOnlyWhatIsAskedForIsHandedDown: what the root of cgroup2 hands down stays so for everybody on the host.
+func TestOnlyWhatIsAskedForIsHandedDown(t *testing.T) {
+	sandbox.LeavesNothing(t)
+	parent := open(t, "stack-151515", Options{})
+	if !slices.Contains(parent.host.v2Controllers, "hugetlb") {
+		t.Skip("SKIP: cgroup v2 has no hugetlb on this host")
+	}
+	handedDown := func(dir string) bool {
+		b, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+		must(t, err)
+		return slices.Contains(strings.Fields(string(b)), "hugetlb")
+	}
+	if root := parent.host.v2; !handedDown(root) {
+		t.Cleanup(func() { must(t, writeFile(filepath.Join(root, "cgroup.subtree_control"), "-hugetlb")) })
+	}
+
+	_, _, err := parent.Create("one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
+	must(t, err)
+	if dir := filepath.Join(parent.host.v2, "stack-151515"); handedDown(dir) {
+		t.Errorf("%s hands hugetlb down, which nobody has asked for", dir)
+	}
+	g, warnings, err := parent.Create("two", &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}})
+	must(t, err)
+	if len(warnings) > 0 {
+		t.Errorf("warnings %q", warnings)
+	}
+	b, err := os.ReadFile(filepath.Join(g.V2, "hugetlb.2MB.max"))
+	must(t, err)
+	if got := strings.TrimSpace(string(b)); got != "4194304" {
+		t.Errorf("hugetlb.2MB.max = %q, want 4194304", got)
+	}
+	must(t, parent.Remove(t.Context(), "one"))
+	must(t, parent.Remove(t.Context(), "two"))
+	parent.Prune()
+}
+
 // TestRootHoldsProcesses is a delegated root as a container or a service has it: the processes in it must make room before
 // it can give controllers away, and must stay alive.
 func TestRootHoldsProcesses(t *testing.T) {
@@ -306,13 +342,25 @@ func TestParentOfAKilledDaemon(t *testing.T) {
 		t.Errorf("warnings %q", warnings)
 	}
 
-	// And where it cannot be done, the limit is told of.
-	must(t, writeFile(filepath.Join(parent.host.v2, parent.name, "cgroup.subtree_control"), "-pids"))
-	_, warnings, err = parent.Create("two", limit)
+	// And where it cannot be done, the limit is told of: a cgroup that holds a process gives no memory down (cgroup-v2.rst, "Threads": pids it may).
+	dir := filepath.Join(parent.host.v2, parent.name)
+	control := filepath.Join(dir, "cgroup.subtree_control")
+	on, err := os.ReadFile(control)
 	must(t, err)
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "pids limit: the cgroups above do not hand the pids controller down") {
+	for c := range strings.FieldsSeq(string(on)) {
+		must(t, writeFile(control, "-"+c))
+	}
+	cmd := exec.Command("sleep", "1000")
+	must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	must(t, writeFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)))
+	_, warnings, err = parent.Create("two", &specs.LinuxResources{Memory: &specs.LinuxMemory{Reservation: p[int64](32 << 20)}})
+	must(t, err)
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "the cgroups above do not hand the memory controller down") {
 		t.Errorf("warnings %q", warnings)
 	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
 	must(t, parent.Remove(t.Context(), "one"))
 	must(t, parent.Remove(t.Context(), "two"))
 }

@@ -103,7 +103,7 @@ func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, war
 	if !p.checked.Load() {
 		if dir := filepath.Join(p.host.v2, p.name); p.host.v2 != "" && exists(dir) {
 			// Of an earlier daemon, which may have been killed between making it and this.
-			if err := p.enableV2(); err != nil {
+			if err := p.enableV2(always...); err != nil {
 				return g, nil, fmt.Errorf("cannot set up cgroup %s: %w", dir, err)
 			}
 		}
@@ -228,7 +228,7 @@ func (p *Parent) mkparent(point string) error {
 		return inheritCpuset(dir)
 	}
 	if point == p.host.v2 && len(p.host.v2Controllers) > 0 {
-		return p.enableV2()
+		return p.enableV2(always...)
 	}
 	return nil
 }
@@ -247,9 +247,10 @@ func inheritCpuset(dir string) error {
 	return nil
 }
 
-// enableV2 hands the controllers that are used down to the children of the parent. One that cannot be had (a real-time process
-// keeps cpu, a process of an outer pid namespace keeps them all) is done without: whoever asks for its limits is told by apply.
-func (p *Parent) enableV2() error {
+// enableV2 hands controllers down to the children of the parent, no others: what the root of the hierarchy hands down stays so when the last
+// container is gone, for everybody (crun 1.8 starts nothing on a hybrid host whose cgroup2 has a controller in use). One that cannot be had (a
+// real-time process keeps cpu, a process of an outer pid namespace keeps them all) is done without: whoever asks for its limits is told by apply.
+func (p *Parent) enableV2(controllers ...string) error {
 	for _, dir := range []string{p.host.v2, filepath.Join(p.host.v2, p.name)} {
 		control := filepath.Join(dir, "cgroup.subtree_control")
 		have, err := os.ReadFile(control)
@@ -257,7 +258,7 @@ func (p *Parent) enableV2() error {
 			return err
 		}
 		on := strings.Fields(string(have))
-		for _, c := range []string{"memory", "pids", "cpu", "cpuset", "io", "hugetlb"} {
+		for _, c := range controllers {
 			if slices.Contains(on, c) || !slices.Contains(p.host.v2Controllers, c) {
 				continue
 			}
