@@ -147,35 +147,45 @@ func project(n int) func(context.Context, *machine, engine) ([]float64, error) {
 			return nil, err
 		}
 		defer s.close()
-		before, err := memory(ctx, e)
+		if _, err := once(ctx, e, s, n, 0); err != nil { // what an engine keeps of its work, or maps of its program, is no container's
+			return nil, err
+		}
+		idle, err := memory(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		var out []float64
-		add := func(d time.Duration, err error) error {
-			out = append(out, ms(d))
-			return err
-		}
-		for _, args := range [][]string{{"up", "-d"}, {"up", "-d"}} {
-			if err := add(s.do(args...)); err != nil {
-				return nil, err
-			}
-		}
-		if err := add(timed(e.exec(ctx, s.dir, e.name()+"-s0-1", "s0"))); err != nil {
-			return nil, err
-		}
-		for _, args := range [][]string{{"ps"}, {"config", "--quiet"}} {
-			if err := add(s.do(args...)); err != nil {
-				return nil, err
-			}
-		}
-		after, err := memory(ctx, e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, max(0, after-before)/float64(n))
-		return out, add(s.do("down", "-t0"))
+		return once(ctx, e, s, n, idle)
 	}
+}
+
+// once takes the figures of project: up and down with all between. idle is what the engine uses without the containers, in MiB; 0 does not measure memory.
+func once(ctx context.Context, e engine, s *scene, n int, idle float64) ([]float64, error) {
+	var out []float64
+	add := func(d time.Duration, err error) error {
+		out = append(out, ms(d))
+		return err
+	}
+	for _, args := range [][]string{{"up", "-d"}, {"up", "-d"}} {
+		if err := add(s.do(args...)); err != nil {
+			return nil, err
+		}
+	}
+	if err := add(timed(e.exec(ctx, s.dir, e.name()+"-s0-1", "s0"))); err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{{"ps"}, {"config", "--quiet"}} {
+		if err := add(s.do(args...)); err != nil {
+			return nil, err
+		}
+	}
+	if idle != 0 {
+		running, err := memory(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, max(0, running-idle)/float64(n))
+	}
+	return out, add(s.do("down", "-t0"))
 }
 
 func chain(ctx context.Context, m *machine, e engine) ([]float64, error) {
