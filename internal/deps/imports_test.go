@@ -51,8 +51,16 @@ func forbidden(from, to string) string {
 			return ""
 		}
 		return room(from) + " knows nothing of Compose and nothing of the other rooms; mount values are the shared word"
+	case in(from, "build"):
+		if in(to, "internal") || in(to, "build") || room(to) != "" {
+			return ""
+		}
+		return "build makes images by way of the rooms, and knows nothing of Compose"
+	case in(to, "build") && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "cmd"):
+		return "builds are asked for by the engine, through reconcile/driver"
 	case in(from, "reconcile"):
 		switch {
+		case in(to, "build"):
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
 		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle"):
 			return "of reconcile only the engine, bundle and the driver interfaces import the rooms, for their values"
@@ -82,6 +90,15 @@ func TestForbidden(t *testing.T) {
 		{"reconcile", "api", true},
 		{"spec", "runtime", true},
 		{"cmd/stack", "reconcile", false},
+		{"build", "image", false},
+		{"build", "runtime", false},
+		{"build", "spec", true},
+		{"build", "reconcile/driver", true},
+		{"image", "build", true},
+		{"reconcile/driver", "build", false},
+		{"reconcile", "build", false},
+		{"reconcile/plan", "build", true},
+		{"api/server", "build", true},
 		{"api/server", "cmd/stack/settings", true},
 		{"runtime", "internal/sandbox", true},
 	} {

@@ -1,0 +1,71 @@
+package build
+
+import (
+	"os"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/network"
+)
+
+// Request is an image to be.
+type Request struct {
+	Context    string // absolute directory of the sources; "" = there are none
+	Dockerfile string // absolute path; "" with Inline
+	Inline     string // the text itself
+
+	// Contexts are further sources by name: an absolute directory, or docker-image://REF. A stage of the same
+	// name gives way to them, as does an image that a FROM or a --from names.
+	Contexts map[string]string
+	Args     map[string]string // of --build-arg; one that no ARG declares is told
+	Target   string            // the stage to be built; "" = the last one
+	Labels   map[string]string // over those of the Dockerfile
+	Tags     []string          // names of the image; the first is the one that is spoken of
+
+	Platform v1.Platform // zero = this host's; another one is refused by name
+
+	NoCache       bool     // every step is done anew
+	NoCacheFilter []string // the steps of these stages are
+	Pull          bool     // base images are pulled also when they are here
+
+	Network    string // of RUN: "" or default, none, host
+	ExtraHosts []network.HostsEntry
+	Secrets    []Secret
+	ShmSize    int64 // bytes of /dev/shm; 0 = the runtime's default
+	Ulimits    []specs.POSIXRlimit
+	Privileged bool // every RUN is privileged, and RUN --security=insecure is allowed
+}
+
+// Secret is what RUN --mount=type=secret,id=ID gives to its command alone.
+type Secret struct {
+	ID     string
+	Source string // absolute path of a file; "" = Value
+	Value  []byte
+	UID    *int // nil = as the RUN says, or root
+	GID    *int
+	Mode   *os.FileMode
+}
+
+// Phase says what has become of a step.
+type Phase string
+
+const (
+	Started Phase = "started"
+	Output  Phase = "output" // the command of a RUN has written something
+	Cached  Phase = "cached"
+	Done    Phase = "done"
+	Failed  Phase = "failed"
+	Warning Phase = "warning" // Text is a sentence; the build goes on
+)
+
+// Progress is one thing that has happened.
+type Progress struct {
+	Step, Steps int    // the number of the step in its stage, from 1, and how many there are; 0 = no step of the Dockerfile's
+	Stage       string // its name, or its number
+	Text        string // the instruction as it is written, or what is being done
+	Phase       Phase
+	Output      []byte
+	Took        time.Duration
+}
