@@ -218,9 +218,9 @@ func TestExecAtTheLimitOfProcesses(t *testing.T) {
 		p.ok("kill", "-s", "USR1", service)
 		p.eventually("an exec has room again", func() bool { return p.run("exec", "-T", service, "true").code == 0 })
 	}
-	if left := processes(t, func(c string) bool { return strings.HasPrefix(c, "stack-init enter") }); len(left) > 0 {
-		t.Errorf("processes of execs are left: %v", left)
-	}
+	p.eventually("of our processes a monitor for each service is left", func() bool {
+		return len(processes(t, func(c string) bool { return strings.HasPrefix(c, "stack-init") })) == 5
+	})
 }
 
 // pidsOf is the file of the pids limit of a service's container.

@@ -59,7 +59,7 @@ func mapBootstrap() ([]byte, error) {
 }
 
 func failed(err error) int {
-	f := asFailure(err)
+	f := AsFailure(err)
 	// Nobody to tell means that the monitor is dead; the exit code is all that is left.
 	_ = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepFailed, Failure: f})
 	return f.ExitCode

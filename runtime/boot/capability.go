@@ -17,7 +17,11 @@ var capNames = [...]string{
 }
 
 // capSets are bit masks of capabilities(7).
-type capSets struct{ bounding, effective, permitted, inheritable, ambient uint64 }
+type capSets struct {
+	bounding, effective, permitted, inheritable, ambient uint64
+
+	dropped uint64 // what this thread's bounding set has and bounding has not; set by limit
+}
 
 func parseCaps(c *specs.LinuxCapabilities) (capSets, error) {
 	var s capSets
@@ -51,29 +55,24 @@ func capBit(name string) (uint64, bool) {
 	return 0, false
 }
 
-// limit takes what is not in the bounding set out of every later execve's reach, and out of s what
-// this kernel does not know or the daemon itself does not have.
-func (s *capSets) limit() error {
+// limit takes out of s what this kernel does not know or the daemon itself does not have, finds out what is to go from the bounding set, and so out of
+// every later execve's reach, and returns warnings.
+func (s *capSets) limit() (notes []string) {
 	var known uint64
 	for i := 0; i < 64; i++ {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
 		if err != nil {
 			break // the last one was the kernel's last
 		}
-		if has == 0 {
-			continue
-		}
-		known |= 1 << i
-		if s.bounding&(1<<i) == 0 {
-			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(i), 0, 0, 0); err != nil {
-				return fault("capabilities", "prctl PR_CAPBSET_DROP", capName(i), err)
-			}
+		if has != 0 {
+			known |= 1 << i
 		}
 	}
+	s.dropped = known &^ s.bounding
 	if lost := s.permitted &^ known; lost != 0 {
 		for i := range capNames {
 			if lost&(1<<i) != 0 {
-				warn("capability " + capNames[i] + " is not given: this host does not have it")
+				notes = append(notes, "capability "+capNames[i]+" is not given: this host does not have it")
 			}
 		}
 	}
@@ -81,7 +80,7 @@ func (s *capSets) limit() error {
 	s.permitted &= known
 	s.inheritable &= known
 	s.ambient &= known
-	return nil
+	return notes
 }
 
 func capName(i int) string {
@@ -92,7 +91,8 @@ func capName(i int) string {
 }
 
 // data is s for capset(2); extra is added to effective and permitted.
-func (s *capSets) data(extra uint64) (data [2]unix.CapUserData) {
+func (s *capSets) data(extra uint64) *[2]unix.CapUserData {
+	data := new([2]unix.CapUserData)
 	for i := range data {
 		shift := 32 * i
 		data[i] = unix.CapUserData{
@@ -102,21 +102,4 @@ func (s *capSets) data(extra uint64) (data [2]unix.CapUserData) {
 		}
 	}
 	return data
-}
-
-// set makes the thread's sets those of s; extra is added to effective and permitted.
-func (s *capSets) set(extra uint64) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := s.data(extra)
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return fault("capabilities", "capset", "", err)
-	}
-	for i := range capNames {
-		if s.ambient&(1<<i) != 0 {
-			if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0); err != nil {
-				return fault("capabilities", "prctl PR_CAP_AMBIENT_RAISE", capNames[i], err)
-			}
-		}
-	}
-	return nil
 }

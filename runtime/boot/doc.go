@@ -8,11 +8,9 @@
 // Mounts are put onto file descriptors (move_mount) that were resolved once, never onto strings.
 // The filter of system calls is the last thing before execve, with not one other call between.
 //
-// An exec does the same but for the mounts, outside the container's pid namespace, and enters that with nothing left (late.go).
+// An exec does the same but for the mounts, outside the container's pid namespace, and enters that with nothing left (entrance.go). No program
+// is started for it: its monitor prepares it and clones itself.
 //
-// It also has the two other modes that live inside a container: enter (the process of an exec) and
-// init (a PID 1 that reaps and forwards signals).
-//
-// Called by cmd/stack-init only. It runs on a locked main thread, needs Linux 5.12 (mount_setattr), and is linked
+// Called by cmd/stack-init and package monitor. It runs on a locked main thread, needs Linux 5.12 (mount_setattr), and is linked
 // from the standard library, x/sys/unix and values alone, because its size is paid at every start.
 package boot

@@ -3,7 +3,6 @@ package boot
 import (
 	"errors"
 	"io/fs"
-	"runtime"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -14,8 +13,7 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// execution is the last stretch, the same for a container's init and for an exec: from all power to the
-// process's own, and execve.
+// execution is the last stretch of a container's init: from all power to the process's own, and execve.
 type execution struct {
 	process *specs.Process
 	who     identity
@@ -24,23 +22,22 @@ type execution struct {
 	pid1    int    // package pid1's program, to be PID 1 before the process; or -1
 	seccomp []byte // struct sock_filter[]
 	await   bool   // wait for Go before execve
-	late    bool   // execute in a clone in the pid namespace pids (see late.go)
-	pids    int
-	sets    capSets // set by privileges
 }
 
-// run returns only with an error, or when a clone executes the program.
+// run returns only with an error.
 //
 // Preconditions: the root is the container's; locked main thread.
 func (x *execution) run() error {
 	if err := enterWorkingDir(x.cwd, x.process.Cwd); err != nil {
 		return err
 	}
-	if err := x.streams(); err != nil {
+	if err := x.session(); err != nil {
 		return err
 	}
-	if err := x.limits(); err != nil {
-		return err
+	if x.tty < 0 {
+		if err := giveStreams(x.who); err != nil {
+			return err
+		}
 	}
 	if err := x.privileges(); err != nil {
 		return err
@@ -54,35 +51,24 @@ func (x *execution) run() error {
 	if err != nil {
 		return err
 	}
+	last := new(script)
+	last.defaultSignals()
+	last.unblockSignals()
+	last.filter(image) // with no other system call after it: a filter need not allow more than what the program itself does
+	last.execve(image)
 	if x.await {
 		if err := awaitGo(); err != nil {
 			return err
 		}
 	}
-	if x.late {
-		return x.runLate(image)
-	}
 	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepExec, Note: path}); err != nil {
 		return fault("exec", "sendmsg", "", err)
 	}
-	return image.exec()
+	return last.do()
 }
 
-// streams makes a session of the process's own, with its terminal if it has one, and lets the user open /dev/stdout.
-func (x *execution) streams() error {
-	if !x.late {
-		if err := x.session(); err != nil {
-			return err
-		}
-	}
-	if x.tty >= 0 {
-		for fd := range 3 {
-			if err := unix.Dup3(x.tty, fd, 0); err != nil {
-				return fault("terminal", "dup3", "", err)
-			}
-		}
-		return nil
-	}
+// giveStreams lets the user who open /dev/stdout, and takes the host's null device from its streams.
+func giveStreams(who identity) error {
 	for fd := range 3 {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
@@ -95,13 +81,14 @@ func (x *execution) streams() error {
 			continue
 		}
 		// Pipes are ours to give away; anything else, such as a caller's terminal, is not.
-		if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) != x.who.uid {
-			_ = unix.Fchown(fd, x.who.uid, x.who.gid)
+		if st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) != who.uid {
+			_ = unix.Fchown(fd, who.uid, who.gid)
 		}
 	}
 	return nil
 }
 
+// session makes one of the process's own, with its terminal if it has one.
 func (x *execution) session() error {
 	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads one already
 		return fault("terminal", "setsid", "", err)
@@ -109,6 +96,11 @@ func (x *execution) session() error {
 	if x.tty >= 0 {
 		if err := unix.IoctlSetInt(x.tty, unix.TIOCSCTTY, 0); err != nil {
 			return fault("terminal", "ioctl TIOCSCTTY", "", err)
+		}
+		for fd := range 3 {
+			if err := unix.Dup3(x.tty, fd, 0); err != nil {
+				return fault("terminal", "dup3", "", err)
+			}
 		}
 	}
 	return nil
@@ -120,52 +112,27 @@ func (x *execution) privileges() error {
 	if err != nil {
 		return err
 	}
-	if err := sets.limit(); err != nil {
+	s := &script{notes: sets.limit()}
+	if err := s.limits(x.process.Rlimits); err != nil {
 		return err
-	}
-	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
-		return fault("capabilities", "prctl PR_SET_KEEPCAPS", "", err)
-	}
-	if err := x.who.become(); err != nil {
-		return err
-	}
-	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 0, 0, 0, 0); err != nil {
-		return fault("capabilities", "prctl PR_SET_KEEPCAPS", "", err)
-	}
-	if x.process.NoNewPrivileges {
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fault("capabilities", "prctl PR_SET_NO_NEW_PRIVS", "", err)
-		}
 	}
 	// Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), and it comes after everything else. What
 	// is extra here ends at execve, which computes the sets anew from the bounding, inheritable and ambient
 	// ones (capabilities(7), "Transformation of capabilities during execve"); nothing runs in between.
 	var extra uint64
-	if len(x.seccomp) > 0 && !x.process.NoNewPrivileges || x.late { // setns takes it too
+	if len(x.seccomp) > 0 && !x.process.NoNewPrivileges {
 		extra = 1 << unix.CAP_SYS_ADMIN
 	}
-	x.sets = sets
-	return sets.set(extra)
+	s.privileges(&x.who, &sets, x.process.NoNewPrivileges, extra)
+	return s.do()
 }
 
-// become changes ids by raw calls, for this thread alone: it is the one that execve keeps.
-func (who *identity) become() error {
+func (who *identity) rawGroups() []uint32 {
 	groups := make([]uint32, len(who.groups))
 	for i, g := range who.groups {
 		groups[i] = uint32(g)
 	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0); errno != 0 {
-		return fault("user", "setgroups", "", errno)
-	}
-	gid, uid := uintptr(who.gid), uintptr(who.uid)
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, gid, gid, gid); errno != 0 {
-		return fault("user", "setresgid", "", errno)
-	}
-	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uid, uid, uid); errno != 0 {
-		return fault("user", "setresuid", "", errno)
-	}
-	unix.Umask(who.umask)
-	return nil
+	return groups
 }
 
 // awaitGo says that everything is ready and waits for the monitor.
@@ -237,47 +204,6 @@ func filterProgram(b []byte) (*unix.SockFprog, error) {
 	return &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}, nil
 }
 
-// exec installs the filter and executes the program, with no other system call between: a filter need
-// not allow more than what the program itself does. It returns only with an error.
-func (m *image) exec() error {
-	defaultSignals()
-	if m.filter != nil {
-		if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(m.filter))); errno != 0 {
-			return fault("seccomp", "seccomp", "", errno)
-		}
-	}
-	var errno syscall.Errno
-	if m.fd >= 0 {
-		_, _, errno = unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(m.fd), uintptr(unsafe.Pointer(m.name)),
-			uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0])), unix.AT_EMPTY_PATH, 0)
-	} else {
-		_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(m.name)),
-			uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0])))
-	}
-	runtime.KeepAlive(m)
-	return proto.ExecFailure(m.path, errno)
-}
-
-// defaultSignals lets the program start with every signal at its default and none blocked. Go's own handlers go at
-// execve; what stays is what was ignored when the daemon started, under nohup for example.
-func defaultSignals() {
-	type sigaction struct {
-		handler, flags, restorer uintptr
-		mask                     uint64
-	}
-	for sig := uintptr(1); sig <= 64; sig++ {
-		var act sigaction
-		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&act)), 8, 0, 0)
-		const ignore = 1 // SIG_IGN
-		if errno == 0 && act.handler == ignore {
-			act = sigaction{}
-			unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
-		}
-	}
-	var none uint64
-	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&none)), 0, 8, 0, 0)
-}
-
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // environment is the spec's, with HOME and, for a terminal, TERM where it has none.
@@ -324,7 +250,7 @@ func lookPath(name string, env []string) (string, error) {
 			return candidate, nil
 		}
 		// A file that is there and cannot be executed is better told than "not found".
-		if asFailure(err).ExitCode == proto.ExitNotExecutable && first == nil {
+		if AsFailure(err).ExitCode == proto.ExitNotExecutable && first == nil {
 			first = err
 		}
 	}

@@ -33,8 +33,8 @@ func explain(err error, detail string) error {
 	return err
 }
 
-// asFailure is what the report carries.
-func asFailure(err error) *proto.Failure {
+// AsFailure is what the report carries.
+func AsFailure(err error) *proto.Failure {
 	var f *proto.Failure
 	if errors.As(err, &f) {
 		return f

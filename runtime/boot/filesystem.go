@@ -92,5 +92,5 @@ func (f *filesystem) message() string {
 }
 
 func isErrno(err error, want syscall.Errno) bool {
-	return errors.Is(err, want) || err != nil && asFailure(err).Errno == want
+	return errors.Is(err, want) || err != nil && AsFailure(err).Errno == want
 }

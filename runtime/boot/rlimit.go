@@ -17,39 +17,11 @@ var rlimits = map[string]int{
 	"RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING, "RLIMIT_STACK": unix.RLIMIT_STACK,
 }
 
-// limits runs while there is CAP_SYS_RESOURCE, which raising a hard limit takes.
-func (x *execution) limits() error {
-	for _, l := range x.process.Rlimits {
-		n, ok := rlimits[l.Type]
-		if !ok {
-			return refuse("rlimit", l.Type, "there is no such limit")
-		}
-		limit := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
-		err := unix.Prlimit(0, n, &limit, nil)
-		if err == unix.EPERM {
-			err = withinHard(l.Type, n, limit)
-		}
-		if err != nil {
-			return fault("rlimit", "prlimit", l.Type, err)
-		}
-	}
-	return nil
-}
-
-// withinHard sets as much of want as the machine gives: a process without CAP_SYS_RESOURCE cannot raise a hard limit, and nobody
-// the number of files above fs.nr_open (getrlimit(2), EPERM). A service that asks for more than there is runs with less and says so.
-func withinHard(name string, n int, want unix.Rlimit) error {
-	var have unix.Rlimit
-	if err := unix.Prlimit(0, n, nil, &have); err != nil {
-		return err
-	}
-	got := unix.Rlimit{Cur: min(want.Cur, have.Max), Max: min(want.Max, have.Max)}
-	if err := unix.Prlimit(0, n, &got, nil); err != nil {
-		return err
-	}
-	warn("ulimit " + strings.ToLower(strings.TrimPrefix(name, "RLIMIT_")) + ": asked for " + number(want.Cur) + ":" + number(want.Max) +
-		" (soft:hard), this machine lets a container have " + number(got.Cur) + ":" + number(got.Max))
-	return nil
+// lessThanAsked says that got is set and not want: a process without CAP_SYS_RESOURCE cannot raise a hard limit, and nobody the number of files above
+// fs.nr_open (getrlimit(2), EPERM). A service that asks for more than there is runs with less and says so.
+func lessThanAsked(name string, want, got *unix.Rlimit) string {
+	return "ulimit " + strings.ToLower(strings.TrimPrefix(name, "RLIMIT_")) + ": asked for " + number(want.Cur) + ":" + number(want.Max) +
+		" (soft:hard), this machine lets a container have " + number(got.Cur) + ":" + number(got.Max)
 }
 
 func number(limit uint64) string {

@@ -7,42 +7,42 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// openTerminal makes a pseudo-terminal in the devpts of root, sends its master up, and returns its slave, which
-// the user owns.
-func openTerminal(root int, who identity, size *specs.Box) (int, error) {
-	master, err := openat2(root, "dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+// openTerminal makes a pseudo-terminal in the devpts of root, and returns its ends; the slave is the user's.
+func openTerminal(root int, who identity, size *specs.Box) (master, slave int, err error) {
+	master, err = openat2(root, "dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
-		return -1, explain(fault("terminal", "openat2", "/dev/pts/ptmx", err), "a terminal needs a devpts at /dev/pts")
+		return -1, -1, explain(fault("terminal", "openat2", "/dev/pts/ptmx", err), "a terminal needs a devpts at /dev/pts")
 	}
-	defer unix.Close(master)
+	defer func() {
+		if err != nil {
+			unix.Close(master)
+		}
+	}()
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(master, &fs); err != nil {
-		return -1, fault("terminal", "fstatfs", "/dev/pts", err)
+		return -1, -1, fault("terminal", "fstatfs", "/dev/pts", err)
 	}
 	if fs.Type != unix.DEVPTS_SUPER_MAGIC {
-		return -1, refuse("terminal", "/dev/pts", "expected devpts but got another file system")
+		return -1, -1, refuse("terminal", "/dev/pts", "expected devpts but got another file system")
 	}
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		return -1, fault("terminal", "ioctl TIOCSPTLCK", "", err)
+		return -1, -1, fault("terminal", "ioctl TIOCSPTLCK", "", err)
 	}
 	// By the master's fd and not by the name /dev/pts/N, which somebody could exchange (CVE-2025-52565).
-	slave, err := peer(master)
+	slave, err = peer(master)
 	if err != nil {
-		return -1, fault("terminal", "ioctl TIOCGPTPEER", "", err)
+		return -1, -1, fault("terminal", "ioctl TIOCGPTPEER", "", err)
 	}
 	if size != nil && size.Height|size.Width != 0 {
 		ws := unix.Winsize{Row: uint16(size.Height), Col: uint16(size.Width)}
 		if err := unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &ws); err != nil {
-			return -1, fault("terminal", "ioctl TIOCSWINSZ", "", err)
+			return -1, -1, fault("terminal", "ioctl TIOCSWINSZ", "", err)
 		}
 	}
 	if err := unix.Fchown(slave, who.uid, -1); err != nil { // the group stays devpts' own, tty
-		return -1, fault("terminal", "fchown", "", err)
+		return -1, -1, fault("terminal", "fchown", "", err)
 	}
-	if err := proto.Send(proto.FDReport, &proto.Step{Type: proto.StepPTY}, master); err != nil {
-		return -1, fault("terminal", "sendmsg", "", err)
-	}
-	return slave, nil
+	return master, slave, nil
 }
 
 func peer(master int) (int, error) {
@@ -55,9 +55,14 @@ func peer(master int) (int, error) {
 
 // terminal is openTerminal for the container's own process, which gets it as /dev/console too.
 func (c *container) terminal(who identity) (int, error) {
-	slave, err := openTerminal(c.root, who, c.spec.Process.ConsoleSize)
+	master, slave, err := openTerminal(c.root, who, c.spec.Process.ConsoleSize)
 	if err != nil {
 		return -1, err
+	}
+	err = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepPTY}, master)
+	unix.Close(master)
+	if err != nil {
+		return -1, fault("terminal", "sendmsg", "", err)
 	}
 	dev, err := openat2(c.root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {

@@ -46,7 +46,7 @@ func OpenFilesystems(volumes []mount.Mount) ([]int, *proto.Failure) {
 	for _, fd := range trees {
 		unix.Close(fd)
 	}
-	return nil, asFailure(err)
+	return nil, AsFailure(err)
 }
 
 // takeFilesystems gives the file systems among volumes what the monitor has mounted.

@@ -20,7 +20,7 @@ func makeWorkingDir(root int, path string) (int, error) {
 func openWorkingDir(root int, path string) (int, error) {
 	fd, err := workingDir(root, path, anything)
 	if err != nil {
-		f := asFailure(err)
+		f := AsFailure(err)
 		if f.Errno == unix.ENOENT {
 			f.Syscall = "chdir" // openat2 is only how we do it
 		}

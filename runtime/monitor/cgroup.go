@@ -11,20 +11,6 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// joinCgroups moves the calling thread, alone, into v1 cgroups, so that the processes it forks begin there. Of why by
-// "tasks" see boot's function of the same name.
-//
-// Preconditions: a locked thread that ends without being unlocked.
-func joinCgroups(dirs []string) *proto.Failure {
-	for _, dir := range dirs {
-		path := dir + "/tasks"
-		if err := writeFile(path, "0"); err != nil {
-			return platform("cgroup", "write", path, err)
-		}
-	}
-	return nil
-}
-
 // writeFile writes in one write(2) to a file that exists, and gives the errno itself.
 func writeFile(path, text string) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -55,21 +41,41 @@ func oomKills(path string) int {
 	return 0
 }
 
-// refusedProcesses reads how often a process or thread was refused for the pids limit: "max N" in pids.events. 0 when it cannot be known.
-func refusedProcesses(c proto.Cgroup) int {
+// refusals is how often a process or thread was refused for the pids limit: "max N" in pids.events, which stays open for who leaves the host's paths.
+type refusals struct {
+	file   int // -1: it cannot be known
+	before string
+}
+
+func openRefusals(c proto.Cgroup) refusals {
 	for _, dir := range append([]string{c.V2}, c.V1...) {
 		if dir == "" {
 			continue
 		}
-		b, err := os.ReadFile(dir + "/pids.events")
+		fd, err := unix.Open(dir+"/pids.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			continue // not the hierarchy that has it
 		}
-		rest, _ := bytes.CutPrefix(b, []byte("max "))
-		n, _ := strconv.Atoi(string(bytes.TrimSpace(rest)))
-		return n
+		r := refusals{file: fd}
+		r.before = r.read()
+		return r
 	}
-	return 0
+	return refusals{file: -1}
+}
+
+func (r refusals) read() string {
+	var b [64]byte
+	n, _ := unix.Pread(r.file, b[:], 0)
+	return string(b[:max(n, 0)])
+}
+
+// more says whether there were any since it was opened.
+func (r refusals) more() bool { return r.file >= 0 && r.read() != r.before }
+
+func (r refusals) close() {
+	if r.file >= 0 {
+		unix.Close(r.file)
+	}
 }
 
 // killCgroup ends what the init left behind in a pid namespace that is not its own, where the kernel does not.

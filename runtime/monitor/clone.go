@@ -3,6 +3,7 @@ package monitor
 import (
 	"runtime"
 	"syscall"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -45,11 +46,28 @@ func ready(fd int, events int16) bool {
 	}
 }
 
-// reap takes the status of an ended child.
-func (p *process) reap() unix.WaitStatus {
+// awaitReady waits until fd can be read from, for not longer than limit, which does not count when it is negative.
+func awaitReady(fd int, limit time.Duration) bool {
+	begun := time.Now()
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		var left *unix.Timespec
+		if limit >= 0 {
+			t := unix.NsecToTimespec(int64(max(limit-time.Since(begun), 0)))
+			left = &t
+		}
+		n, err := unix.Ppoll(p, left, nil)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// reap waits for the end of a child and takes its status.
+func reap(pid int) unix.WaitStatus {
 	for {
 		var status unix.WaitStatus
-		if _, err := unix.Wait4(p.pid, &status, 0, nil); err != unix.EINTR {
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != unix.EINTR {
 			return status
 		}
 	}
@@ -61,7 +79,7 @@ func (p *process) wait() {
 	if p.namespaced {
 		watched := &process{pidfd: p.pidfd, ended: make(chan struct{})}
 		watched.watch()
-		p.status = p.reap()
+		p.status = reap(p.pid)
 		close(p.ended)
 		return
 	}

@@ -9,12 +9,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
 // runExec starts a process in a running container, waits for it, and reports. The process has stdio, or a terminal whose master goes
 // to the daemon.
-func runExec(file int, raw []byte, stdio []int) int {
+//
+// Precondition: the locked main thread, which goes into the container. Nothing here takes another: one thread less costs an exec 0.1 ms less.
+func runExec(raw []byte, stdio []int) int {
 	b, err := proto.DecodeExec(raw)
 	for fd, from := range stdio {
 		if err == nil {
@@ -25,15 +28,9 @@ func runExec(file int, raw []byte, stdio []int) int {
 	if err != nil {
 		return refuse(err)
 	}
-	x := &execution{b: b, master: -1}
-	refused := refusedProcesses(b.Cgroup)
-	if f := x.start(file); f != nil {
-		if x.p != nil {
-			x.abandon()
-		}
-		if f.ExitCode == 125 && refusedProcesses(b.Cgroup) > refused {
-			f = crowded(f)
-		}
+	x := &execution{b: b, self: startTime(os.Getpid()), proc: -1}
+	if f := x.start(); f != nil {
+		x.abandon()
 		reportFailure(f)
 		return 1
 	}
@@ -43,96 +40,94 @@ func runExec(file int, raw []byte, stdio []int) int {
 	return 0
 }
 
-// crowded is f, the failure of an exec that the pids limit was in the way of: of its clones, or of the threads of enter, which ends of that without
-// a word.
-func crowded(f *proto.Failure) *proto.Failure {
-	return &proto.Failure{Stage: f.Stage, Syscall: f.Syscall, Errno: unix.EAGAIN, ExitCode: 126,
-		Detail: "the container has as many processes and threads as its pids_limit allows, or nearly: an exec takes five for a moment"}
-}
-
-// abandon ends and reaps all of a start that is not to be: a child that nobody reaps, under a PID 1 that does not do so, would keep the
-// container's pid namespace from ending. Enter's clone is our child before enter can tell of it (CLONE_PARENT), so until then
-// whoever is our child is meant; with enter dead no more of them come.
-func (x *execution) abandon() {
-	x.p.kill()
-	<-x.p.ended
-	if x.followed {
-		x.p.reap()
-		return
-	}
-	tasks, _ := os.ReadDir("/proc/self/task")
-	for _, task := range tasks {
-		b, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
-		for _, pid := range strings.Fields(string(b)) {
-			if n, err := strconv.Atoi(pid); err == nil {
-				_ = unix.Kill(n, unix.SIGKILL) // not reaped: its own, or nobody's
-			}
-		}
-	}
-	for {
-		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && err != unix.EINTR {
-			return // ECHILD
-		}
-	}
-}
-
 type execution struct {
-	b      *proto.ExecBootstrap
-	p      *process
-	master int // of its terminal
+	b    *proto.ExecBootstrap
+	self uint64 // when this process started
 
-	followed bool // p is the clone that executes the program, and no more enter
+	proc     int // the host's /proc
+	entrance *boot.Entrance
+	first    int // the clone that ends when it has made the second, which executes the program; 0: none
+	pid      int // the second, 0: not known
+	pidfd    int // of pid
 }
 
-// start brings the process up to its execve. file is the Bootstrap.
-func (x *execution) start(file int) *proto.Failure {
+// start brings the process up to its execve.
+func (x *execution) start() (f *proto.Failure) {
 	container, f := openContainer(x.b.Pid, x.b.PidStart)
 	if f != nil {
 		return f
 	}
 	defer unix.Close(container)
-	bootstrap, err := high(file)
+	// All that is of the host is opened before its paths are gone.
+	var err error
+	if x.proc, err = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return platform("exec", "open", "/proc", err)
+	}
+	place, f := openPlace(x.b, container)
+	defer closePlace(&place)
+	if f != nil {
+		return f
+	}
+	refusals := openRefusals(x.b.Cgroup)
+	defer refusals.close()
+	score, f := takeScore(x.b.Process.OOMScoreAdj)
+	if f != nil {
+		return f
+	}
+	defer score.restore()
+	entrance, notes, err := boot.PrepareExec(x.b, place)
+	tell(notes)
 	if err != nil {
-		return platform("exec", "fcntl", "", err)
+		return boot.AsFailure(err)
 	}
-	defer unix.Close(bootstrap)
-	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		steps[1], err = high(steps[1])
+	x.entrance = entrance
+	if ready(proto.FDReport, unix.POLLRDHUP) {
+		return unheard()
 	}
-	if err != nil {
-		return platform("exec", "socketpair", "", err)
+	if x.first, err = entrance.Start(); err == nil {
+		f = x.follow()
+	} else {
+		f = boot.AsFailure(err)
 	}
-	defer unix.Close(steps[0])
-	pids, f := openPids(x.b.Pid, container)
-	if f != nil {
-		return f
+	if f != nil && f.ExitCode == 125 && refusals.more() {
+		f = crowded(f)
 	}
-	defer unix.Close(pids)
-	restore, f := takeScore(x.b.Process.OOMScoreAdj)
-	if f != nil {
-		unix.Close(steps[1])
-		return f
+	return f
+}
+
+// openPlace opens what the container is known by. The pid of its init was its own if the pidfd container says so afterwards.
+func openPlace(b *proto.ExecBootstrap, container int) (place boot.Place, f *proto.Failure) {
+	place = boot.Place{Init: container, Pids: -1, Group: -1}
+	path := "/proc/" + strconv.Itoa(b.Pid) + "/ns/pid"
+	var err error
+	if place.Pids, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return place, platform("exec", "open", path, err)
 	}
-	pid, f := enterContainer(container, x.b.Cgroup, enterFiles{bootstrap, steps[1], pids})
-	restore()
-	unix.Close(steps[1])
-	if f != nil {
-		return f
+	if err = unix.PidfdSendSignal(container, 0, nil, 0); err != nil {
+		return place, platform("exec", "pidfd_send_signal", "", err)
 	}
-	p := &process{pid: pid, ended: make(chan struct{})}
-	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-		_ = unix.Kill(pid, unix.SIGKILL) // our child, not reaped: the pid is its own
-		p.reap()
-		return platform("exec", "pidfd_open", "", err)
+	if dir := b.Cgroup.V2; dir != "" {
+		if place.Group, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return place, platform("cgroup", "open", dir, err)
+		}
 	}
-	x.p = p
-	go x.p.watch()
-	return followSteps(steps[0], x.p, stepActions{
-		terminal: func(master int) { x.master = master },
-		forked:   x.follow,
-		died:     x.died,
-	})
+	for _, dir := range b.Cgroup.V1 {
+		path := dir + "/tasks"
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return place, platform("cgroup", "open", path, err)
+		}
+		place.Tasks = append(place.Tasks, fd)
+	}
+	return place, nil
+}
+
+func closePlace(place *boot.Place) {
+	for _, fd := range append([]int{place.Pids, place.Group}, place.Tasks...) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
 }
 
 // openContainer opens the container's init and makes sure that it is the one that was meant: with the
@@ -153,112 +148,174 @@ func openContainer(pid int, start uint64) (int, *proto.Failure) {
 	return fd, nil
 }
 
-// openPids opens the pid namespace of the container's init, whose pidfd says afterwards that the pid was its own.
-func openPids(pid, container int) (int, *proto.Failure) {
-	path := "/proc/" + strconv.Itoa(pid) + "/ns/pid"
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, platform("exec", "open", path, err)
-	}
-	if fd, err = high(fd); err == nil {
-		if err = unix.PidfdSendSignal(container, 0, nil, 0); err != nil {
-			unix.Close(fd)
+// follow listens to the clones until the program executes. The daemon may hang up: nobody would know of the process. But one that is there is
+// not ended for it, for its program may have begun, and to undo that would be to have it run twice.
+func (x *execution) follow() *proto.Failure {
+	defer x.entrance.Close()
+	var failed error
+	for {
+		if x.pid == 0 && !awaitStep(x.entrance.Words()) {
+			return unheard()
+		}
+		word := x.entrance.Next()
+		tell(word.Notes)
+		switch {
+		case word.Over && failed != nil:
+			return boot.AsFailure(failed)
+		case word.Over && x.pid == 0:
+			return x.died()
+		case word.Over:
+			x.reapFirst()
+			return nil
+		case word.Failed != nil:
+			failed = word.Failed
+		case x.pid == 0:
+			if f := x.found(word.Forked); f != nil {
+				return f
+			}
 		}
 	}
-	if err != nil {
-		return -1, platform("exec", "pidfd_send_signal", "", err)
-	}
-	return fd, nil
 }
 
-// follow goes on to the child that enter has made in its own place, with us as its parent. The container's processes can have
-// had a hand in what it says: only a child of ours is taken.
-func (x *execution) follow(note string) (*process, *proto.Failure) {
-	pid, err := strconv.Atoi(note)
-	if err == nil && (pid <= 1 || pid == x.p.pid) {
-		err = unix.ECHILD
-	}
-	if err == nil { // WNOWAIT: whether there is such a child
+// found takes pid for the process that executes the program. The container's processes can have had a hand in what it says: only a child of
+// ours is taken.
+func (x *execution) found(pid int) *proto.Failure {
+	err := error(unix.ECHILD)
+	if pid > 1 && pid != x.first { // WNOWAIT: whether there is such a child
 		err = unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	}
 	if err != nil {
-		return nil, platform("exec", "waitid", note, err)
+		return platform("exec", "waitid", strconv.Itoa(pid), err)
 	}
-	p := &process{pid: pid, ended: make(chan struct{})}
-	if p.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-		return nil, platform("exec", "pidfd_open", "", err)
+	if x.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+		return platform("exec", "pidfd_open", "", err)
 	}
-	go p.watch()
-	enter := x.p
-	go func() { // it ends with the child's execve
-		<-enter.ended
-		enter.reap()
-	}()
-	x.p, x.followed = p, true
-	return p, nil
+	x.pid = pid
+	return nil
 }
 
-// takeScore gives this process the container's score for the OOM killer, which what it forks inherits, until restore. Written to the
-// child instead it could come too late: that has forked again by then, and its own child keeps the score that it was born with.
-func takeScore(adj *int) (restore func(), f *proto.Failure) {
-	const path = "/proc/self/oom_score_adj"
-	if adj == nil {
-		return func() {}, nil
-	}
-	before, err := os.ReadFile(path)
-	if err != nil {
-		return nil, platform("oom", "read", path, err)
-	}
-	// EACCES: less than what the daemon has takes CAP_SYS_RESOURCE. The container has not got it either, and its start has said so.
-	if err := writeFile(path, strconv.Itoa(*adj)); err != nil && err != unix.EACCES {
-		return nil, platform("oom", "write", path, err)
-	}
-	return func() { _ = writeFile(path, strings.TrimSpace(string(before))) }, nil
-}
-
-func (x *execution) reportStarted() {
-	status := proto.Status{
-		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()),
-		Pid: x.p.pid, PidStart: startTime(x.p.pid), StartedAt: time.Now().UTC(),
-	}
-	report := &proto.Report{Type: proto.ReportStarted, Status: &status}
-	if x.master < 0 {
-		_ = proto.Send(proto.FDReport, report)
-		return
-	}
-	_ = proto.Send(proto.FDReport, report, x.master)
-	unix.Close(x.master) // from here on the terminal hangs up when the daemon lets go of it
-}
-
-// wait returns the end of the process, which the timeout may bring about.
-func (x *execution) wait() proto.Exit {
-	var timeout <-chan time.Time
-	if x.b.Timeout > 0 {
-		timer := time.NewTimer(x.b.Timeout)
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	select {
-	case <-x.p.ended:
-	case <-timeout:
-		// Its group, which it leads: a probe's pipeline goes with its shell. It is not reaped yet, so the
-		// number is its own.
-		_ = unix.Kill(-x.p.pid, unix.SIGKILL)
-		x.p.kill()
-		<-x.p.ended
-	}
-	exit := exitOf(x.p.reap())
-	exit.FinishedAt = time.Now().UTC()
-	return exit
+// reapFirst takes the status of the first clone, which has ended or is about to.
+func (x *execution) reapFirst() unix.WaitStatus {
+	status := reap(x.first)
+	x.first = 0
+	return status
 }
 
 func (x *execution) died() *proto.Failure {
-	<-x.p.ended
-	exit := exitOf(x.p.reap())
+	exit := exitOf(x.reapFirst())
 	f := &proto.Failure{Stage: "exec", ExitCode: 125, Detail: "ended before the program started"}
 	if exit.Signal != 0 {
 		f.ExitCode = exit.Code
 		f.Detail = "killed by signal " + unix.SignalName(syscall.Signal(exit.Signal)) + " before the program started"
 	}
 	return f
+}
+
+// unheard is the failure of a start whose daemon has hung up.
+func unheard() *proto.Failure {
+	return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
+}
+
+// abandon ends and reaps all of a start that is not to be: a child that nobody reaps, under a PID 1 that does not do so, would keep the
+// container's pid namespace from ending. The second clone is our child before the first can tell of it (CLONE_PARENT), so whoever
+// is our child is meant; with the first dead no more of them come.
+func (x *execution) abandon() {
+	if x.first > 0 {
+		_ = unix.Kill(x.first, unix.SIGKILL) // not reaped: its own
+		x.reapFirst()
+	}
+	if x.proc >= 0 {
+		b, _ := readAt(x.proc, strconv.Itoa(os.Getpid())+"/task/"+strconv.Itoa(unix.Gettid())+"/children")
+		for _, pid := range strings.Fields(string(b)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				_ = unix.Kill(n, unix.SIGKILL) // not reaped: its own, or nobody's
+			}
+		}
+	}
+	for {
+		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && err != unix.EINTR {
+			return // ECHILD
+		}
+	}
+}
+
+// crowded is f, the failure of an exec that the pids limit was in the way of.
+func crowded(f *proto.Failure) *proto.Failure {
+	return &proto.Failure{Stage: f.Stage, Syscall: f.Syscall, Errno: unix.EAGAIN, ExitCode: 126,
+		Detail: "the container has as many processes and threads as its pids_limit allows, or nearly: an exec takes two for a moment"}
+}
+
+func tell(notes []string) {
+	for _, note := range notes {
+		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportWarning, Note: note})
+	}
+}
+
+// score is this process's own for the OOM killer, while it has another's.
+type score struct {
+	file   int // -1: it has its own
+	before []byte
+}
+
+// takeScore gives this process the container's score for the OOM killer, which what it forks inherits, until restore. Written to the
+// child instead it could come too late: that has forked again by then, and its own child keeps the score that it was born with.
+func takeScore(adj *int) (score, *proto.Failure) {
+	const path = "/proc/self/oom_score_adj"
+	if adj == nil {
+		return score{file: -1}, nil
+	}
+	before, err := readAt(unix.AT_FDCWD, path)
+	if err != nil {
+		return score{file: -1}, platform("oom", "read", path, err)
+	}
+	file, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return score{file: -1}, platform("oom", "open", path, err)
+	}
+	// EACCES: less than what the daemon has takes CAP_SYS_RESOURCE. The container has not got it either, and its start has said so.
+	if _, err := unix.Pwrite(file, []byte(strconv.Itoa(*adj)), 0); err != nil && err != unix.EACCES {
+		unix.Close(file)
+		return score{file: -1}, platform("oom", "write", path, err)
+	}
+	return score{file, before}, nil
+}
+
+func (s score) restore() {
+	if s.file >= 0 {
+		_, _ = unix.Pwrite(s.file, s.before, 0)
+		unix.Close(s.file)
+	}
+}
+
+func (x *execution) reportStarted() {
+	stat, _ := readAt(x.proc, strconv.Itoa(x.pid)+"/stat")
+	status := proto.Status{
+		MonitorPid: os.Getpid(), MonitorStart: x.self,
+		Pid: x.pid, PidStart: parseStartTime(stat), StartedAt: time.Now().UTC(),
+	}
+	report := &proto.Report{Type: proto.ReportStarted, Status: &status}
+	master := x.entrance.Master
+	if master < 0 {
+		_ = proto.Send(proto.FDReport, report)
+		return
+	}
+	_ = proto.Send(proto.FDReport, report, master)
+	unix.Close(master) // from here on the terminal hangs up when the daemon lets go of it
+}
+
+// wait returns the end of the process, which the timeout may bring about.
+func (x *execution) wait() proto.Exit {
+	timeout := time.Duration(-1)
+	if x.b.Timeout > 0 {
+		timeout = x.b.Timeout
+	}
+	if !awaitReady(x.pidfd, timeout) {
+		// Its group, which it leads: a probe's pipeline goes with its shell. It is not reaped yet, so the
+		// number is its own.
+		_ = unix.Kill(-x.pid, unix.SIGKILL)
+		_ = unix.PidfdSendSignal(x.pidfd, unix.SIGKILL, nil, 0)
+	}
+	exit := exitOf(reap(x.pid))
+	exit.FinishedAt = time.Now().UTC()
+	return exit
 }

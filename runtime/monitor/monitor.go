@@ -23,24 +23,44 @@ const drain = 2 * time.Second
 // the whole start of a container that lives for milliseconds, and that has no use for it.
 const settleAfter = 250 * time.Millisecond
 
-// Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started.
-func Main() int {
+// Work is what the daemon has for a monitor.
+type Work struct {
+	word  string
+	files []int
+	raw   []byte // mapped: the first of files
+	err   error  // io.EOF: there is none any more
+}
+
+// Await is the begin of mode monitor. It waits for work.
+func Await() *Work {
 	prepareProcess()
-	word, files, err := awaitWork()
-	if err == io.EOF {
+	w := new(Work)
+	if w.word, w.files, w.err = awaitWork(); w.err == nil {
+		w.raw, w.err = proto.Map(w.files[0])
+	}
+	return w
+}
+
+// Exec does the work if it is an exec.
+//
+// Precondition: the locked main thread.
+func (w *Work) Exec() (code int, did bool) {
+	if w.err != nil || w.word != proto.WorkExec {
+		return 0, false
+	}
+	unix.Close(w.files[0])
+	return runExec(w.raw, w.files[1:]), true
+}
+
+// Run does the other work, a container. It returns when that has ended, or was not started.
+func (w *Work) Run() int {
+	if w.err == io.EOF {
 		return 0 // the daemon has no work for us any more
 	}
-	var raw []byte
-	if err == nil {
-		raw, err = proto.Map(files[0])
+	if w.err != nil {
+		return refuse(w.err)
 	}
-	switch {
-	case err != nil:
-		return refuse(err)
-	case word == proto.WorkExec:
-		return runExec(files[0], raw, files[1:])
-	}
-	return runContainer(files[0], raw)
+	return runContainer(w.files[0], w.raw)
 }
 
 // refuse reports that the work makes no sense.

@@ -6,12 +6,11 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// stepActions are what the parent of boot, or of enter, does at its steps.
+// stepActions are what the parent of boot does at its steps.
 type stepActions struct {
 	terminal func(master int)
 	ready    func() *proto.Failure
-	forked   func(note string) (*process, *proto.Failure) // the process that took its place
-	died     func() *proto.Failure                        // it ended without a word
+	died     func() *proto.Failure // it ended without a word
 }
 
 // followSteps reads until the socket closes, which is at execve or at the process's death. Warnings go on to the daemon. When that
@@ -34,7 +33,7 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 		case hungUp:
 			p.kill()
 			<-p.ended
-			return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
+			return unheard()
 		default:
 			return do.died()
 		}
@@ -52,14 +51,6 @@ func followSteps(fd int, p *process, do stepActions) *proto.Failure {
 			if f := do.ready(); f != nil {
 				return f
 			}
-		case s.Type == proto.StepForked && do.forked != nil && !executing:
-			child, f := do.forked(s.Note)
-			if f != nil {
-				p.kill()
-				<-p.ended
-				return f
-			}
-			p, executing = child, true
 		case s.Type == proto.StepExec:
 			executing, path = true, s.Note
 		case s.Type == proto.StepInit && executing:

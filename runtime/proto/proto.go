@@ -4,7 +4,7 @@
 //	daemon ── Bootstrap ──▶ monitor ── clone ──▶ boot
 //	daemon ◀── Report ──── monitor ◀── Step ──── boot      EOF after StepExec = execve succeeded
 //
-// All are modes of one program (argv[1]): "monitor", "boot", "enter".
+// Both are modes of one program (argv[1]): "monitor", "boot".
 // File descriptors of "monitor" at its start:
 //
 //	0,1,2  /dev/null
@@ -17,9 +17,8 @@
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
 // Afterwards it needs no daemon.
 //
-// Descriptors of "boot" and "enter" (started by monitor, for an exec): 3 is that file, 4 takes Steps,
-// and with AwaitAttach one packet in the other direction: Go. 5 of enter is the container's pid namespace. From 5 on boot has the
-// mounts, detached, of Bootstrap.Filesystems, in their order.
+// Descriptors of "boot": 3 is that file, 4 takes Steps, and with AwaitAttach one packet in the other direction: Go. From 5 on there are the
+// mounts, detached, of Bootstrap.Filesystems, in their order. An exec has no boot.
 package proto
 
 import (
@@ -36,15 +35,13 @@ import (
 // Modes of the init program, argv[1].
 const (
 	ModeMonitor = "monitor" // outside: parent of a container's init, or of an exec's process
-	ModeBoot    = "boot"
-	ModeEnter   = "enter" // inside: becomes the exec's process
+	ModeBoot    = "boot"    // inside: becomes the container's init
 )
 
 // File descriptors, see the package comment.
 const (
 	FDBootstrap = 3
 	FDReport    = 4
-	FDPids      = 5 // of enter
 
 	FDFilesystems = 5 // of boot: the first of those that the monitor has mounted
 )
@@ -159,7 +156,7 @@ const (
 	ReportWarning ReportType = "warning"
 )
 
-// Step is what boot tells the monitor, and enter tells exec, one per packet.
+// Step is what boot tells the monitor, one per packet.
 type Step struct {
 	Type    StepType
 	Failure *Failure
@@ -173,7 +170,6 @@ const (
 	StepPTY     StepType = "pty"     // the packet carries the terminal's master as SCM_RIGHTS
 	StepReady   StepType = "ready"   // everything is made; with AwaitAttach boot now waits for Go
 	StepExec    StepType = "exec"    // the next thing is execve, of Note: EOF now means that it succeeded
-	StepForked  StepType = "forked"  // Note is the pid of a child that takes enter's place and has done StepExec
 	StepFailed  StepType = "failed"  // Failure; nothing runs
 
 	// StepInit comes from package pid1 after StepExec: it could not start the program, see Step.InitFailure. pid1 is written in
