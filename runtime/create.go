@@ -40,7 +40,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		if !sameConfig(have, &c) {
 			return State{}, errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot create container %.12s: it exists with another configuration", c.ID))
 		}
-		return d.state(c.ID, have)
+		return d.state(c.ID, have, mark{})
 	}
 	if !errors.Is(err, errdefs.ErrNotFound) {
 		return State{}, err

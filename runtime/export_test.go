@@ -1,5 +1,7 @@
 package runtime
 
+import "time"
+
 // Spare is the pid of the child that waits for work, 0 when there is none.
 func (d *Driver) Spare() int {
 	d.spare.mu.Lock()
@@ -8,4 +10,10 @@ func (d *Driver) Spare() int {
 		return 0
 	}
 	return d.spare.waiting.Pid
+}
+
+// Remembers says whether the next List will give out what the last one has seen of container id.
+func (d *Driver) Remembers(id string) bool {
+	d.guard.drain()
+	return d.guard.seen(id, time.Now()) != nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,10 +18,12 @@ import (
 // guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
 // are looked at, so that a List of hundreds reads nothing of their cgroups and mounts while nothing happens. The kernel queues an
 // event before the call that caused it returns: whoever drains first sees what happened before.
+//
+// What a look has found of a container, all of it, stands until the kernel tells of a change of anything that it was read from (see seen).
 type guard struct {
 	d       *Driver
-	files   *watch.Files // limits, parents of cgroups, directories of sources
-	mounts  *watch.Polls // mountinfo by container
+	files   *watch.Files // limits, freezers, parents of cgroups, directories of records and sources
+	polls   *watch.Polls // mountinfo, and the end of the monitor, by container
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -31,18 +34,35 @@ type guard struct {
 // ward is a running container under guard.
 type ward struct {
 	of      *live
-	key     string // in mounts: of this run
+	key     string // in polls, with mountKey or endKey before it: of this run
 	suspect bool   // to be looked at
 	always  bool   // something of it could not be watched: it is looked at each time
 	problem problem
 	paths   []string
+
+	changes int    // events so far
+	last    *State // nil = none, or something has happened since
+	lastAt  time.Time
 }
+
+// trust is how long a State is given out again. The kernel tells of each change, or that it has lost some; should an event be lost all the
+// same, this is how long it may go unnoticed.
+const trust = time.Minute
+
+// Of keys in polls.
+const (
+	mountKey = "mounts "
+	endKey   = "end "
+)
 
 const (
 	limitEvents  = unix.IN_MODIFY | unix.IN_DELETE_SELF
 	parentEvents = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ONLYDIR
 	sourceEvents = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 	recordEvents = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_ONLYDIR
+	// Of the two directories of one container.
+	fileEvents   = recordEvents | unix.IN_CREATE | unix.IN_MODIFY | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	freezeEvents = unix.IN_MODIFY
 )
 
 // openGuard watches the directories of records; containers come by protect.
@@ -50,7 +70,7 @@ func (d *Driver) openGuard() error {
 	g := &guard{d: d, wards: map[string]*ward{}, readers: map[string]map[string]bool{}}
 	var err error
 	g.files, _ = watch.OpenFiles() // without: every container is looked at each time, and Watch says why it cannot
-	if g.mounts, err = watch.OpenPolls(); err != nil {
+	if g.polls, err = watch.OpenPolls(); err != nil {
 		g.files.Close()
 		return err
 	}
@@ -58,7 +78,7 @@ func (d *Driver) openGuard() error {
 		g.close()
 		return err
 	}
-	for _, wait := range []func() error{g.files.Wait, g.mounts.Wait} {
+	for _, wait := range []func() error{g.files.Wait, g.polls.Wait} {
 		g.running.Go(func() {
 			for wait() == nil {
 				g.drain()
@@ -71,7 +91,7 @@ func (d *Driver) openGuard() error {
 
 func (g *guard) close() {
 	g.files.Close()
-	g.mounts.Close()
+	g.polls.Close()
 	g.running.Wait()
 }
 
@@ -99,12 +119,19 @@ func (g *guard) protect(l *live, c *Config, fresh bool) {
 	for _, dir := range g.d.sources(c) {
 		add(dir, sourceEvents)
 	}
-	add(g.d.stateDir(l.id), recordEvents)
+	add(g.d.stateDir(l.id), fileEvents)
+	add(g.d.runDir(l.id), fileEvents)
+	for _, path := range g.d.cgroups.FreezerFiles(l.id) {
+		add(path, freezeEvents)
+	}
 	// The pid is the init's as long as that has not ended: looked at afterwards.
-	err := g.mounts.Add(w.key, "/proc/"+strconv.Itoa(l.status.Pid)+"/mountinfo")
+	err := g.polls.Add(mountKey+w.key, "/proc/"+strconv.Itoa(l.status.Pid)+"/mountinfo")
 	if err != nil || !l.init().alive() {
-		g.mounts.Remove(w.key)
+		g.polls.Remove(mountKey + w.key)
 		w.always = true // as long as it seems to run
+	}
+	if g.polls.AddFile(endKey+w.key, l.monitor) != nil {
+		w.always = true
 	}
 	g.drain() // the first event of a file that is polled comes at once
 	g.mu.Lock()
@@ -136,7 +163,8 @@ func (g *guard) release(l *live) {
 		}
 	}
 	g.mu.Unlock()
-	g.mounts.Remove(w.key)
+	g.polls.Remove(mountKey + w.key)
+	g.polls.Remove(endKey + w.key)
 	for _, path := range free {
 		g.files.Remove(path)
 	}
@@ -146,8 +174,15 @@ func (g *guard) release(l *live) {
 func (g *guard) drain() {
 	hint := false
 	g.mu.Lock()
+	changed := func(id string) {
+		if w := g.wards[id]; w != nil {
+			w.changes++
+			w.last = nil
+		}
+	}
 	suspect := func(id string) {
 		if w := g.wards[id]; w != nil {
+			changed(id)
 			w.suspect, hint = true, true
 		}
 	}
@@ -160,8 +195,10 @@ func (g *guard) drain() {
 			hint = true
 		case e.Path == g.d.stateDir(): // a record; those of containers that the Driver deletes are among them
 			hint = true
-		case filepath.Dir(e.Path) == g.d.stateDir() && e.Name != configName:
-			// The rest of a record comes and goes with runs.
+		case e.Name != configName && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e.Path):
+			for id := range g.readers[e.Path] {
+				changed(id)
+			}
 		case g.readers[e.Path] != nil:
 			for id := range g.readers[e.Path] {
 				suspect(id)
@@ -173,9 +210,14 @@ func (g *guard) drain() {
 			suspect(e.Name) // below a parent of cgroups
 		}
 	})
-	g.mounts.Drain(func(key string) {
-		id, _, _ := strings.Cut(key, " ")
-		suspect(id)
+	g.polls.Drain(func(key string) {
+		kind, of, _ := strings.Cut(key, " ")
+		id, _, _ := strings.Cut(of, " ")
+		if kind+" " == endKey {
+			changed(id)
+		} else {
+			suspect(id)
+		}
 	})
 	g.mu.Unlock()
 	if hint {
@@ -191,7 +233,56 @@ func (g *guard) mountTable(id string) ([]byte, error) {
 	if w == nil {
 		return nil, fs.ErrNotExist
 	}
-	return g.mounts.Read(w.key)
+	return g.polls.Read(mountKey + w.key)
+}
+
+// quiet says whether what happens to the files at path, but for a record's removal, is part of the life of containers, and nobody's damage.
+func (g *guard) quiet(path string) bool {
+	switch filepath.Base(path) {
+	case "cgroup.freeze", "freezer.state":
+		return true
+	}
+	dir := filepath.Dir(path)
+	return dir == g.d.stateDir() || dir == g.d.runDir()
+}
+
+// mark is a moment in the events of one container.
+type mark struct {
+	ward    *ward
+	changes int
+}
+
+// mark is now. What is read from now on may be given to remember with it. Precondition: drained.
+func (g *guard) mark(id string) mark {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w := g.wards[id]
+	if w == nil || w.always {
+		return mark{}
+	}
+	return mark{w, w.changes}
+}
+
+// remember keeps st, which has been read since m, if nothing has happened since.
+func (g *guard) remember(m mark, st State) {
+	if m.ward == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.wards[st.ID]; w == m.ward && w.changes == m.changes && !w.suspect && !w.always {
+		w.last, w.lastAt = &st, time.Now()
+	}
+}
+
+// seen is the state of id that was seen last, if it still is that; nil = it has to be looked at. Read only. Precondition: drained.
+func (g *guard) seen(id string, now time.Time) *State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.wards[id]; w != nil && w.last != nil && now.Sub(w.lastAt) < trust {
+		return w.last
+	}
+	return nil
 }
 
 // take says whether container id is to be looked at, and takes that as done; else what was found last. Precondition: drained.

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -341,6 +342,105 @@ func TestQuietContainers(t *testing.T) {
 	case <-hints:
 		t.Error("a hint")
 	default:
+	}
+}
+
+// TestWhatWasSeenIsSeenAgain: a List gives out what the last one has seen only as long as nothing of it has changed, whoever changes it.
+func TestWhatWasSeenIsSeenAgain(t *testing.T) {
+	h := newHost(t)
+	c := h.sh("echo up; exec sleep 1000")
+	st := h.up(c)
+	h.eventuallyLog(c, "up")
+	listed := func() runtime.State {
+		t.Helper()
+		list, err := h.List(t.Context())
+		must(t, err)
+		if len(list) != 1 {
+			t.Fatalf("%d containers are listed", len(list))
+		}
+		return list[0]
+	}
+	// before waits until nothing of the container has to be looked at, so that what comes then is news.
+	before := func() {
+		t.Helper()
+		sandbox.Eventually(t, "its state is remembered", func() bool { listed(); return h.Remembers(c.ID) })
+		if got := listed(); got.Status != runtime.Running || got.Pid != st.Pid || got.LogError != "" {
+			t.Fatalf("it is %+v", got)
+		}
+	}
+	edit := func(path, old, new string) {
+		t.Helper()
+		b, err := os.ReadFile(path)
+		must(t, err)
+		edited := strings.Replace(string(b), old, new, 1)
+		if edited == string(b) {
+			t.Fatalf("%s has no %q: %s", path, old, b)
+		}
+		must(t, os.WriteFile(path, []byte(edited), 0o600))
+	}
+	freezer := func(dir string) (path, freeze, thaw string) {
+		if path = filepath.Join(dir, "cgroup.freeze"); exists(path) {
+			return path, "1", "0"
+		}
+		return filepath.Join(dir, "freezer.state"), "FROZEN", "THAWED"
+	}
+	for _, dir := range h.cgroupDirs(c.ID) {
+		for _, dir := range []string{dir, filepath.Dir(dir)} { // its own, and that of all
+			path, freeze, thaw := freezer(dir)
+			if !exists(path) {
+				continue
+			}
+			before()
+			must(t, os.WriteFile(path, []byte(freeze), 0))
+			if h.Remembers(c.ID) {
+				t.Errorf("%s is written, and what was seen before stands", path)
+			}
+			sandbox.Eventually(t, "it is frozen", func() bool { return listed().Status == runtime.Paused })
+			must(t, os.WriteFile(path, []byte(thaw), 0))
+			sandbox.Eventually(t, "it goes on", func() bool { return listed().Status == runtime.Running })
+		}
+	}
+
+	before()
+	must(t, h.Pause(t.Context(), c.ID))
+	if got := listed(); got.Status != runtime.Paused {
+		t.Errorf("it was paused, and is %s", got.Status)
+	}
+	must(t, h.Resume(t.Context(), c.ID))
+
+	before()
+	status := h.roots.InRun("containers", c.ID, "status.json")
+	edit(status, `"pid"`, `"logError":"no room","pid"`)
+	if got := listed(); got.LogError != "no room" {
+		t.Errorf("its monitor cannot write, and the state says %q", got.LogError)
+	}
+	edit(status, `"logError":"no room",`, "")
+
+	before()
+	run := h.roots.InState("containers", c.ID, "run.json")
+	edit(run, `"boot"`, `"warnings":["cold"],"boot"`)
+	if got := listed(); len(got.Warnings) != 1 || got.Warnings[0] != "cold" {
+		t.Errorf("its run has another record, and the state warns of %q", got.Warnings)
+	}
+
+	before()
+	edit(h.roots.InState("containers", c.ID, "config.json"), `"labels":{"`, `"labels":{"x":"y","`)
+	if got := listed(); got.Labels["x"] != "y" {
+		t.Errorf("it has another record, and the labels %v", got.Labels)
+	}
+
+	before()
+	monitor, err := os.ReadFile(status)
+	must(t, err)
+	var who struct{ MonitorPid int }
+	must(t, json.Unmarshal(monitor, &who))
+	must(t, unix.Kill(who.MonitorPid, unix.SIGKILL))
+	sandbox.Eventually(t, "its monitor is dead", func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", who.MonitorPid))
+		return err != nil || strings.Contains(string(b), ") Z ")
+	})
+	if got := listed(); got.Status != runtime.Stopped {
+		t.Errorf("its monitor is dead, and it is %s", got.Status)
 	}
 }
 

@@ -28,6 +28,11 @@ type live struct {
 	disowned bool // it is being ended, see disown. Guarded by Driver.mu
 }
 
+// watches says whether it is the monitor of s that l watches.
+func (l *live) watches(s *proto.Status) bool {
+	return l.status.MonitorPid == s.MonitorPid && l.status.MonitorStart == s.MonitorStart
+}
+
 func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart} }
 
 // release stops watching; the container runs on.

@@ -18,7 +18,7 @@ func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
 	}
 	defer unlock()
 	if l == nil {
-		return d.state(id, c)
+		return d.state(id, c, mark{})
 	}
 	r, err := d.readRun(id)
 	if err != nil {
@@ -41,7 +41,7 @@ func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
 		d.guard.release(l)
 	default:
 	}
-	return d.state(id, c)
+	return d.state(id, c, mark{})
 }
 
 // ownPids says whether c has a pid namespace of its own.

@@ -28,7 +28,7 @@ func (d *Driver) Start(ctx context.Context, id string) (State, error) {
 	}
 	defer unlock()
 	if l != nil {
-		return d.state(id, c)
+		return d.state(id, c, mark{})
 	}
 	st, _, err := d.launch(ctx, c, launchOptions{})
 	return st, err

@@ -23,16 +23,25 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 		return nil, fmt.Errorf("cannot list containers: %w", err)
 	}
 	d.guard.drain()
+	now := time.Now()
 	var out []State
 	ids := make([]string, 0, len(entries)) // that have a record
 	for _, entry := range entries {
 		id := entry.Name()
+		if st := d.guard.seen(id, now); st != nil {
+			ids = append(ids, id)
+			if which(st.Labels) {
+				out = append(out, *st)
+			}
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if !entry.IsDir() || checkID(id) != nil {
 			continue
 		}
+		mark := d.guard.mark(id)
 		c, err := d.config(id)
 		if errors.Is(err, errdefs.ErrNotFound) {
 			continue // debris, or being removed
@@ -44,7 +53,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 		if !which(c.Labels) {
 			continue
 		}
-		s, err := d.state(id, c)
+		s, err := d.state(id, c, mark)
 		if err != nil {
 			return nil, err
 		}
@@ -57,15 +66,19 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 // State is container id as the host shows it. ErrNotFound when there is no record.
 func (d *Driver) State(ctx context.Context, id string) (State, error) {
 	d.guard.drain()
+	if st := d.guard.seen(id, time.Now()); st != nil {
+		return *st, nil
+	}
+	mark := d.guard.mark(id)
 	c, err := d.config(id)
 	if err != nil {
 		return State{}, err
 	}
-	return d.state(id, c)
+	return d.state(id, c, mark)
 }
 
-// state is State of the container of which c is the record. Precondition: the guard is drained.
-func (d *Driver) state(id string, c *Config) (State, error) {
+// state is State of the container of which c is the record, read since m. Precondition: the guard was drained at m.
+func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 	st := State{ID: id, Status: Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
 	r, err := d.readRun(id)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,6 +106,11 @@ func (d *Driver) state(id string, c *Config) (State, error) {
 			}
 			found := d.problem(c, identity{s.Pid, s.PidStart}, r.Warnings)
 			st.Problem, st.Lasting = found.text, found.lasting
+			if m.ward != nil && st.Status == Running && found.text == "" && m.ward.of.watches(s) {
+				if staying, err := d.cgroups.Staying(id); err == nil && staying {
+					d.guard.remember(m, st)
+				}
+			}
 			return st, nil
 		}
 	}

@@ -20,6 +20,7 @@ type Files struct {
 	mu    sync.Mutex
 	paths map[int32]string // by watch descriptor
 	wds   map[string]int32
+	room  [4 << 10]byte // of Drain
 }
 
 // FileEvent is one event of inotify.
@@ -106,11 +107,10 @@ func (w *Files) Drain(f func(FileEvent)) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	buf := make([]byte, 16<<10)
 	for {
 		n := 0
 		err := w.control(func(fd int) (err error) {
-			n, err = unix.Read(fd, buf)
+			n, err = unix.Read(fd, w.room[:])
 			return err
 		})
 		if errors.Is(err, unix.EINTR) {
@@ -119,7 +119,7 @@ func (w *Files) Drain(f func(FileEvent)) {
 		if err != nil || n <= 0 { // EAGAIN: nothing is left
 			return
 		}
-		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+		for b := w.room[:n]; len(b) >= unix.SizeofInotifyEvent; {
 			wd, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
 			name := b[unix.SizeofInotifyEvent:][:binary.NativeEndian.Uint32(b[12:])]
 			b = b[unix.SizeofInotifyEvent+len(name):]

@@ -22,11 +22,13 @@ type Polls struct {
 	next  int32
 	keys  map[int32]string
 	files map[string]polled
+	room  [64]unix.EpollEvent // of Drain
 }
 
 type polled struct {
 	token int32
-	fd    int // bare: as an os.File it would be in the runtime's own poller too
+	fd    int      // bare: as an os.File it would be in the runtime's own poller too
+	lent  *os.File // not nil: in place of fd, and somebody else's to close
 }
 
 // OpenPolls makes a Polls that watches nothing yet.
@@ -58,19 +60,45 @@ func (p *Polls) Add(key, path string) error {
 		unix.Close(fd)
 		return fmt.Errorf("cannot watch %s: %w", path, err)
 	}
-	p.keys[p.next], p.files[key] = key, polled{p.next, fd}
+	p.keys[p.next], p.files[key] = key, polled{token: p.next, fd: fd}
 	return nil
 }
 
-// Remove closes the file of key, with which its watch ends. Not watched = success.
+// AddFile watches f, which stays the caller's, as key until Remove or until f is closed, in place of what key was. If f is readable already
+// the first event comes at once. Read knows nothing of it.
+func (p *Polls) AddFile(key string, f *os.File) error {
+	p.Remove(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next++
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: p.next}
+	err := control(f, func(fd int) error {
+		return p.control(func(epoll int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &ev) })
+	})
+	if err != nil {
+		return fmt.Errorf("cannot watch %s: %w", f.Name(), err)
+	}
+	p.keys[p.next], p.files[key] = key, polled{token: p.next, fd: -1, lent: f}
+	return nil
+}
+
+// Remove ends the watch of key, and closes its file unless it was lent. Not watched = success.
 func (p *Polls) Remove(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w, ok := p.files[key]; ok {
-		unix.Close(w.fd)
-		delete(p.files, key)
-		delete(p.keys, w.token)
+	w, ok := p.files[key]
+	if !ok {
+		return
 	}
+	delete(p.files, key)
+	delete(p.keys, w.token)
+	if w.lent == nil {
+		unix.Close(w.fd)
+		return
+	}
+	_ = control(w.lent, func(fd int) error { // its closing ends the watch too
+		return p.control(func(epoll int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil) })
+	})
 }
 
 // Wait returns nil when there are events, or the error of a Polls that was closed. It holds no thread.
@@ -80,11 +108,10 @@ func (p *Polls) Wait() error { return Readable(p.f) }
 func (p *Polls) Drain(f func(key string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	events := make([]unix.EpollEvent, 64)
 	for {
 		n := 0
 		err := p.control(func(epoll int) (err error) {
-			n, err = unix.EpollWait(epoll, events, 0)
+			n, err = unix.EpollWait(epoll, p.room[:], 0)
 			return err
 		})
 		if err == unix.EINTR {
@@ -93,7 +120,7 @@ func (p *Polls) Drain(f func(key string)) {
 		if err != nil || n <= 0 {
 			return
 		}
-		for _, e := range events[:n] {
+		for _, e := range p.room[:n] {
 			if key, ok := p.keys[e.Fd]; ok {
 				f(key)
 			}
@@ -107,7 +134,7 @@ func (p *Polls) Read(key string) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.files[key]
-	if !ok {
+	if !ok || w.lent != nil {
 		return nil, fs.ErrNotExist
 	}
 	b := make([]byte, 0, 16<<10)
@@ -136,7 +163,9 @@ func (p *Polls) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.files {
-		unix.Close(w.fd)
+		if w.lent == nil {
+			unix.Close(w.fd)
+		}
 	}
 	clear(p.files)
 	clear(p.keys)

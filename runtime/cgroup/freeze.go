@@ -65,6 +65,32 @@ func (p *Parent) Frozen(id string) (bool, error) {
 	return false, nil
 }
 
+// Staying says whether id, which Frozen says is not, can only become so by a write to one of FreezerFiles. It is no between such a write and
+// the moment when the kernel has frozen all.
+func (p *Parent) Staying(id string) (bool, error) {
+	var room [16]byte
+	for _, file := range p.FreezerFiles(id) {
+		b, err := kernelfile.Read(file, room[:])
+		if gone(err) {
+			continue
+		}
+		if word := strings.TrimSpace(string(b)); err != nil || word != "0" && word != "THAWED" {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// FreezerFiles are those by which id is frozen and thawed: its own and that of all containers. Some may not exist.
+func (p *Parent) FreezerFiles(id string) (files []string) {
+	for _, point := range []struct{ dir, file string }{{p.host.v2, "cgroup.freeze"}, {p.host.v1["freezer"], "freezer.state"}} {
+		if point.dir != "" {
+			files = append(files, filepath.Join(point.dir, p.name, id, point.file), filepath.Join(point.dir, p.name, point.file))
+		}
+	}
+	return files
+}
+
 func (p *Parent) freezer(id string, frozen bool) (file, value string, want bool) {
 	if p.host.v2 != "" {
 		f := filepath.Join(p.host.v2, p.name, id, "cgroup.freeze") // Linux 5.2
