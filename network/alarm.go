@@ -37,6 +37,8 @@ type alarm struct {
 	known  map[string]struct{} // containers in ids
 	inside map[string]bool     // containers whose namespace is to be looked at
 	ours   map[int32]bool      // indices of our links on the host
+	binds  int                 // changes of mounts, and of the files of namespaces, so far
+	bound  map[string]int      // containers whose namespace was bound, after so many changes
 }
 
 // heard is a container whose namespace has an id.
@@ -55,7 +57,7 @@ const (
 
 // openAlarm begins to queue what happens.
 func (d *Driver) openAlarm() (err error) {
-	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}}
+	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}, bound: map[string]int{}}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -136,6 +138,9 @@ func (a *alarm) drain() {
 		hint, lost = true, lost || e.Overflow
 	})
 	a.mounts.Drain(func(string) { mounts = true })
+	if mounts || hint || lost {
+		a.binds++
+	}
 	if lost {
 		a.host, hint = true, true
 		for _, h := range a.ids {
@@ -268,6 +273,7 @@ func (a *alarm) forget(container string) {
 // forgetLocked is forget. Precondition: mu is held.
 func (a *alarm) forgetLocked(container string) {
 	delete(a.inside, container)
+	delete(a.bound, container)
 	if _, ok := a.known[container]; !ok {
 		return
 	}
@@ -322,6 +328,26 @@ func (a *alarm) learn(s sight) {
 			a.ours[int32(l.index)] = true
 		}
 	}
+}
+
+// isBound is netns.Bound of a sandbox's namespace, which it asks only when mounts or files have changed. Precondition: the alarm was drained since
+// the sandbox was made.
+func (d *Driver) isBound(container string) bool {
+	a := d.alarm
+	a.mu.Lock()
+	now := a.binds
+	then, ok := a.bound[container]
+	a.mu.Unlock()
+	if ok && then == now {
+		return true
+	}
+	if !netns.Bound(d.netnsPath(container)) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bound[container] = now
+	return true
 }
 
 // unbound says whether a sandbox has lost its namespace's file or what was bound there.

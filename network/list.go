@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/stackrun/stack/network/netns"
 )
 
 // List returns the networks, by name, as the kernel has them.
@@ -100,7 +98,7 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 	if v.err != nil {
 		return v.err.Error()
 	}
-	if !netns.Bound(d.netnsPath(s.rec.Config.ContainerID)) {
+	if !d.isBound(s.rec.Config.ContainerID) {
 		return "its network namespace is gone"
 	}
 	for _, ep := range s.rec.Endpoints {

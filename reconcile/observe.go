@@ -49,15 +49,12 @@ type container struct {
 	exposed   string            // as bundle.FactExposed
 }
 
-// readContainer reads labels and facts. false: it is not one of ours.
-func readContainer(s runtime.State) (*container, bool) {
-	if s.Config == nil {
-		return nil, false
-	}
-	l, f := s.Labels, s.Config.Facts
-	c := &container{State: s, project: l[labelProject], service: l[labelService], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
+// decodeContainer reads the labels and facts of cfg; nil when it is not one of ours.
+func decodeContainer(cfg *runtime.Config) *container {
+	l, f := cfg.Labels, cfg.Facts
+	c := &container{project: l[labelProject], service: l[labelService], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
 	if c.project == "" || c.service == "" || c.name == "" {
-		return nil, false
+		return nil
 	}
 	c.number, _ = strconv.Atoi(l[labelNumber])
 	c.oneOff = l[labelOneOff] == "True"
@@ -84,7 +81,7 @@ func readContainer(s runtime.State) (*container, bool) {
 	if raw := f[bundle.FactMounted]; raw != "" {
 		_ = json.Unmarshal([]byte(raw), &c.mounted) // likewise
 	}
-	return c, true
+	return c
 }
 
 func (c *container) supervision() supervise.Config {
