@@ -29,10 +29,12 @@
 // ends without either broke off. Upgrade: `101 UPGRADED` with `Upgrade: tcp`, then frames both ways (Frame),
 // the last one from the daemon holding a Message that is Done or Error. Frames: the same, from the daemon only.
 //
-// Every request carries VersionHeader. A daemon of another version answers 426 with KindVersion: what
-// travels is the program's own types, so both ends are of one build.
+// Every request carries VersionHeader, and StateRootHeader. A daemon of another version answers 426 with KindVersion: what
+// travels is the program's own types, so both ends are of one build. One that has another state root refuses too.
 //
-// The end of a request's connection cancels it. Errors before a stream begins are a status and an Error.
+// The end of a request's connection cancels it. Errors before a stream begins are a status and an Error. No request
+// changes anything before its answer has begun: one that is hung up on without a byte can be sent again. That is what a daemon
+// does which is about to leave; while a connection is open that it has taken, it does not begin to.
 //
 // The socket's mode is 0660, its group is `stack` if there is one. Who can connect can do
 // what root can: peer credentials are checked besides.

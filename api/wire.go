@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -11,6 +12,9 @@ import (
 
 // VersionHeader names the sender's version in every request and answer.
 const VersionHeader = "Stack-Version"
+
+// StateRootHeader names the state root that a client means, escaped as in a URL. Without it any will do.
+const StateRootHeader = "Stack-State-Root"
 
 // StreamType is the Content-Type of a stream of Messages.
 const StreamType = "application/x-ndjson"
@@ -88,4 +92,11 @@ func VersionMessage(ours Version, theirs string) string {
 	return fmt.Sprintf("cannot talk to the stack daemon: it is version %s (pid %d), this command is version %s\n"+
 		"end it with `kill %d` (under systemd: `systemctl restart stack`) and run the command again; containers run on meanwhile",
 		ours.Version, ours.Pid, theirs, ours.Pid)
+}
+
+// StateRootMessage tells the user of a command that means the state root theirs what to do about the daemon ours.
+func StateRootMessage(ours Version, theirs string) string {
+	return fmt.Sprintf("cannot use the state root %s: the stack daemon on %s holds %s\n"+
+		"give another --run-root, too, or end that daemon with `kill %d`; containers run on meanwhile",
+		theirs, roots.Roots{Run: ours.RunRoot}.Socket(), ours.StateRoot, ours.Pid)
 }

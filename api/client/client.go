@@ -2,15 +2,13 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -18,33 +16,24 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// Client talks to the daemon on one socket. Safe for concurrent use.
+// Client talks to the daemon on one socket, by a connection for each request. Safe for concurrent use.
 type Client struct {
-	socket  string
-	version string
-	http    *http.Client
+	// StateRoot is the one that is meant: a daemon that has another refuses. "" = any.
+	StateRoot string
+	// Launch starts a daemon and waits for it, when nobody answers for the reason why; nil = none is started.
+	Launch func(ctx context.Context, why error) error
+
+	socket, version string
+
+	launching sync.Mutex // held while a daemon is started
+	launched  int
 }
 
 // New makes a client of version for the daemon on socket. It does not connect.
-func New(socket, version string) *Client {
-	c := &Client{socket: socket, version: version}
-	c.http = &http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
-		DisableCompression: true,
-	}}
-	return c
-}
+func New(socket, version string) *Client { return &Client{socket: socket, version: version} }
 
-func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", c.socket)
-}
-
-// Close ends idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// Connect is the handshake: it asks who answers and fails with api.ErrVersion in the tree when that is
-// another build. The connection stays open, and while it is the daemon does not leave.
+// Connect asks who answers, and fails with api.ErrVersion in the tree when that is another build. Each request asks as much by the way: this is
+// for those who need to know before they ask.
 func (c *Client) Connect(ctx context.Context) (api.Version, error) {
 	var v api.Version
 	if err := c.get(ctx, "/v1/version", &v); err != nil {
@@ -115,13 +104,13 @@ func (c *Client) Events(ctx context.Context, project string, o reconcile.EventOp
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, http.MethodGet, path(project, "events")+query, nil, sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodGet, path: path(project, "events") + query}, sinkEach(s))
 	return err
 }
 
 // Load sends an archive, docker-archive or OCI layout.
 func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]api.Image, error) {
-	result, err := c.stream(ctx, http.MethodPost, "/v1/images/load", r, sinkEach(s))
+	result, err := c.stream(ctx, request{method: http.MethodPost, path: "/v1/images/load", stream: r}, sinkEach(s))
 	return result.Images, err
 }
 
@@ -140,54 +129,25 @@ func (c *Client) verb(ctx context.Context, project, verb string, body any, s rec
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, http.MethodPost, path(project, verb), bytes.NewReader(text), sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, verb), text: text}, sinkEach(s))
 	return err
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	return c.call(ctx, request{method: http.MethodGet, path: path}, into)
+}
+
+// call asks and decodes the answer.
+func (c *Client) call(ctx context.Context, r request, into any) error {
+	a, err := c.ask(ctx, r)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+	defer a.Close()
+	if err := json.NewDecoder(a.Body).Decode(into); err != nil {
 		return brokeOff(ctx, err)
 	}
-	io.Copy(io.Discard, resp.Body) //nolint:errcheck // so that the connection is used again
 	return nil
-}
-
-func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://stack"+path, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set(api.VersionHeader, c.version)
-	return req, nil
-}
-
-// do sends a request; an answer that is not 200 is its error.
-func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
-	req, err := c.request(ctx, method, path, body)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // without "Get http://stack/…", which says nothing to a user
-		}
-		return nil, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot reach the stack daemon: %w", err))
-	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, answeredError(resp)
-	}
-	return resp, nil
 }
 
 // answeredError reads the error that an answer carries.

@@ -16,13 +16,13 @@ import (
 func (c *Client) frames(ctx context.Context, path string, each func(reconcile.LogEntry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	a, err := c.ask(ctx, request{method: http.MethodGet, path: path})
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer a.Close()
 	var lines api.LogDecoder
-	in := bufio.NewReaderSize(resp.Body, 64<<10)
+	in := bufio.NewReaderSize(a.Body, 64<<10)
 	for {
 		kind, payload, err := api.ReadFrame(in)
 		if errors.Is(err, io.EOF) {

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -30,7 +29,7 @@ func (c *Client) Apply(ctx context.Context, file []byte, o reconcile.ApplyOption
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, http.MethodPost, "/v1/plans/apply"+query, bytes.NewReader(file), sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: "/v1/plans/apply" + query, text: file}, sinkEach(s))
 	return err
 }
 
@@ -86,13 +85,5 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return brokeOff(ctx, err)
-	}
-	return nil
+	return c.call(ctx, request{method: http.MethodPost, path: path, text: text}, into)
 }

@@ -20,15 +20,15 @@ func sinkEach(s reconcile.Sink) func(api.Message) error {
 }
 
 // stream sends a request and calls each with every message of the answer but the last, which it returns.
-func (c *Client) stream(ctx context.Context, method, path string, body io.Reader, each func(api.Message) error) (api.Result, error) {
+func (c *Client) stream(ctx context.Context, r request, each func(api.Message) error) (api.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := c.do(ctx, method, path, body)
+	a, err := c.ask(ctx, r)
 	if err != nil {
 		return api.Result{}, err
 	}
-	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
+	defer a.Close()
+	dec := json.NewDecoder(a.Body)
 	for {
 		var m api.Message
 		if err := dec.Decode(&m); err != nil {

@@ -1,19 +1,14 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -29,29 +24,26 @@ func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptio
 	return c.upgraded(ctx, path(project, "exec"), o, streams, nil)
 }
 
-// upgraded asks for path with body on a connection of its own, and carries frames until the last message.
+// upgraded asks for path with body, and carries frames until the last message.
 // When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
 // a read that blocks then is left behind with its goroutine.
 func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
-	conn, r, err := c.upgrade(ctx, path, body)
+	text, err := json.Marshal(body)
 	if err != nil {
 		return runtime.Exit{}, err
 	}
-	defer conn.Close()
+	a, err := c.ask(ctx, request{method: http.MethodPost, path: path, text: text, upgrade: true})
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	defer a.Close()
 	done := make(chan struct{})
 	defer close(done)
-	go func() {
-		select {
-		case <-ctx.Done():
-			conn.Close()
-		case <-done:
-		}
-	}()
-	frames := api.NewFrameWriter(conn)
+	frames := api.NewFrameWriter(a.conn)
 	go sendStdin(frames, streams.Stdin)
 	go sendControl(frames, streams, done)
 	for {
-		kind, payload, err := api.ReadFrame(r)
+		kind, payload, err := api.ReadFrame(a.in)
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
@@ -87,43 +79,6 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			return runtime.Exit{}, err
 		}
 	}
-}
-
-// upgrade dials, sends the request and reads the answer's header. Not through http.Client: its Transport
-// hands out the connection only as an io.ReadWriteCloser that cannot be ended from another goroutine in all cases.
-func (c *Client) upgrade(ctx context.Context, path string, body any) (net.Conn, *bufio.Reader, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, nil, err
-	}
-	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(text))
-	if err != nil {
-		return nil, nil, err
-	}
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "tcp")
-	conn, err := c.dial(ctx)
-	if err != nil {
-		return nil, nil, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot reach the stack daemon: %w", err))
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	r := bufio.NewReaderSize(conn, 32<<10)
-	if err := req.Write(conn); err != nil {
-		conn.Close()
-		return nil, nil, brokeOff(ctx, err)
-	}
-	resp, err := http.ReadResponse(r, req)
-	if err != nil {
-		conn.Close()
-		return nil, nil, brokeOff(ctx, err)
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		err := answeredError(resp)
-		conn.Close()
-		return nil, nil, err
-	}
-	return conn, r, nil
 }
 
 func writeTo(w io.Writer, p []byte) error {

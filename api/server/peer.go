@@ -29,7 +29,10 @@ func (g *guarded) Accept() (net.Conn, error) {
 			c.Close()
 			continue
 		}
-		g.server.opened(c)
+		if !g.server.opened(c) {
+			c.Close()
+			continue
+		}
 		return &counted{Conn: c, server: g.server}, nil
 	}
 }

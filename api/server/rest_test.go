@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,14 @@ type nobody struct{ api.Engine }
 
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rests := 0
-		s := New(nobody{}, Options{RestAfter: 2 * time.Second, Rested: func() { rests++ }})
-		after := func(d time.Duration, want int, when string) {
+		var rests atomic.Int32
+		s := New(nobody{}, Options{RestAfter: 2 * time.Second, Rested: func() { rests.Add(1) }})
+		after := func(d time.Duration, want int32, when string) {
 			t.Helper()
 			time.Sleep(d) // of the bubble's clock
 			synctest.Wait()
-			if rests != want {
-				t.Errorf("%s: %d rests, expected %d", when, rests, want)
+			if got := rests.Load(); got != want {
+				t.Errorf("%s: %d rests, expected %d", when, got, want)
 			}
 		}
 		one, two := net.Conn(&net.UnixConn{}), net.Conn(&net.UnixConn{})

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type Server struct {
 	base context.Context // of every request; over = Shutdown
 
 	mu       sync.Mutex
+	leaving  bool                  // nobody is let in any more
 	conns    map[net.Conn]struct{} // open, upgraded ones included
 	lastUsed time.Time
 	rest     *time.Timer // calls Rested; nil without
@@ -111,14 +113,18 @@ func (s *Server) ending(err error) error {
 	return errdefs.With(errdefs.ErrUnavailable, errors.New("the stack daemon ended before this was done\ncontainers run on; run the command again to go on from where it stopped"))
 }
 
-// opened and closed count the connections, and say when the last one is gone.
-func (s *Server) opened(c net.Conn) {
+// opened and closed count the connections, and say when the last one is gone. opened is false when nobody is let in any more.
+func (s *Server) opened(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.leaving {
+		return false
+	}
 	s.conns[c] = struct{}{}
 	if s.rest != nil {
 		s.rest.Stop()
 	}
+	return true
 }
 
 func (s *Server) closed(c net.Conn) {
@@ -140,29 +146,53 @@ func (s *Server) stopResting() {
 	}
 }
 
-// Unused is for how long no connection has been open; 0 while one is.
-func (s *Server) Unused() time.Duration {
+// Leave lets nobody in any more if nobody has been connected for idle, and says whether that is so. Who connects after that is hung up on without an
+// answer, and asks the next daemon: nobody's request is cut short because it came at that moment.
+func (s *Server) Leave(idle time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.conns) > 0 {
-		return 0
-	}
-	return time.Since(s.lastUsed)
+	s.leaving = s.leaving || len(s.conns) == 0 && time.Since(s.lastUsed) >= idle
+	return s.leaving
 }
 
-// handler checks the version once, for every path, so that a mismatch is said before anything is decoded.
+// handler checks once, for every path, who is meant, so that a mismatch is said before anything is decoded.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.routes(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.base.Err() != nil { // it came too late; its sender will ask the next daemon
+			panic(http.ErrAbortHandler)
+		}
+		defer s.survive(w)
 		w.Header().Set(api.VersionHeader, s.opt.Version.Version)
-		theirs := r.Header.Get(api.VersionHeader)
-		if theirs != s.opt.Version.Version && r.URL.Path != "/v1/version" {
-			fail(w, &api.Error{Kind: api.KindVersion, Message: api.VersionMessage(s.opt.Version, theirs)})
+		if err := s.meant(r); err != nil {
+			fail(w, err)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// survive answers for a handler that panicked before it has answered: hung up on, its client would ask again.
+func (s *Server) survive(w http.ResponseWriter) {
+	if p := recover(); p != nil {
+		fail(w, s.panicked(p))
+	}
+}
+
+// meant says why r is not for this daemon.
+func (s *Server) meant(r *http.Request) error {
+	if theirs := r.Header.Get(api.VersionHeader); theirs != s.opt.Version.Version && r.URL.Path != "/v1/version" {
+		return &api.Error{Kind: api.KindVersion, Message: api.VersionMessage(s.opt.Version, theirs)}
+	}
+	state, err := url.PathUnescape(r.Header.Get(api.StateRootHeader))
+	if err != nil {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read the request: %s: %v", api.StateRootHeader, err))
+	}
+	if ours := s.opt.Version.StateRoot; state != "" && ours != "" && state != ours {
+		return errdefs.With(errdefs.ErrConflict, errors.New(api.StateRootMessage(s.opt.Version, state)))
+	}
+	return nil
 }
 
 // fail answers with an error. Only before a body has begun.

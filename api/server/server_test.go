@@ -49,9 +49,7 @@ func serve(t *testing.T, e api.Engine) (*client.Client, *server.Server, string) 
 			t.Error("serve:", err)
 		}
 	})
-	c := client.New(socket, "1.2.3")
-	t.Cleanup(c.Close)
-	return c, s, socket
+	return client.New(socket, "1.2.3"), s, socket
 }
 
 func project() *spec.Project {
@@ -91,7 +89,8 @@ func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
 		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
 			return nil, errdefs.With(errdefs.ErrNotFound, errors.New("no such project"))
 		},
-		OnDown: func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { panic("a bug") },
+		OnDown:  func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { panic("a bug") },
+		OnDrift: func(context.Context, string) (*reconcile.Preview, error) { panic("a bug") },
 	})
 	ctx := context.Background()
 	err := c.Up(ctx, project(), reconcile.UpOptions{}, nil)
@@ -105,8 +104,11 @@ func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
 	if err := c.Down(ctx, "shop", reconcile.DownOptions{}, nil); err == nil || !strings.Contains(err.Error(), "a bug") {
 		t.Errorf("from a panic: %v", err)
 	}
+	if _, err := c.Drift(ctx, "shop"); err == nil || !strings.Contains(err.Error(), "a bug") {
+		t.Errorf("from a panic of what answers at once: %v", err)
+	}
 	if _, err := c.Projects(ctx); err != nil {
-		t.Errorf("after the panic: %v", err)
+		t.Errorf("after the panics: %v", err)
 	}
 }
 
@@ -133,7 +135,6 @@ func TestNamesInPathsAreChecked(t *testing.T) {
 func TestAnotherVersionIsToldWhatToDo(t *testing.T) {
 	_, _, socket := serve(t, &apitest.Engine{})
 	c := client.New(socket, "9.9.9")
-	defer c.Close()
 	_, err := c.Connect(context.Background())
 	if !errors.Is(err, api.ErrVersion) {
 		t.Fatalf("got %v", err)
@@ -143,12 +144,52 @@ func TestAnotherVersionIsToldWhatToDo(t *testing.T) {
 			t.Errorf("%q does not say %q", err, want)
 		}
 	}
-	// Whoever skips the handshake is refused all the same.
+	// Whoever does not ask first is refused all the same.
 	if err := c.Up(context.Background(), project(), reconcile.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
 		t.Errorf("up: %v", err)
 	}
 	if _, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{}); !errors.Is(err, api.ErrVersion) {
 		t.Errorf("exec: %v", err)
+	}
+}
+
+// A body that nobody reads does not keep the answer from its sender.
+func TestAnotherVersionIsToldToALargeRequest(t *testing.T) {
+	_, _, socket := serve(t, &apitest.Engine{})
+	c := client.New(socket, "9.9.9")
+	p := project()
+	p.Services["web"].Image = strings.Repeat("x", 8<<20)
+	if err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 8<<20)), nil); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("load: %v", err)
+	}
+}
+
+func TestAnotherStateRootIsRefused(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "stack.sock")
+	l, err := server.Listen(socket, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(&apitest.Engine{}, server.Options{Group: -1, Version: api.Version{Version: "1.2.3", Pid: 42, StateRoot: "/srv/ö\n1", RunRoot: "/run/x"}})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() { s.Shutdown(context.Background()); <-served })
+	c := client.New(socket, "1.2.3")
+	for state, ok := range map[string]bool{"": true, "/srv/ö\n1": true, "/srv/2": false} {
+		c.StateRoot = state
+		_, err := c.Projects(context.Background())
+		_, met := c.Connect(context.Background())
+		for _, err := range []error{err, met} {
+			if ok && err != nil {
+				t.Errorf("%q: %v", state, err)
+			}
+			if want := "cannot use the state root /srv/2: the stack daemon on /run/x/stack.sock holds /srv/ö\n1\n"; !ok && (err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "kill 42")) {
+				t.Errorf("%q: %v", state, err)
+			}
+		}
 	}
 }
 
@@ -428,14 +469,25 @@ func TestSocketAndUse(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("the socket: %v, %v", info, err)
 	}
-	if _, err := c.Connect(context.Background()); err != nil {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if d := s.Unused(); d != 0 {
-		t.Errorf("unused for %v with a client connected", d)
+	if _, err := c.Connect(context.Background()); err != nil { // the connection before it has been taken by now
+		t.Fatal(err)
 	}
-	c.Close()
-	sandbox.Eventually(t, "nobody uses it after the client has gone", func() bool { return s.Unused() > 0 })
+	if s.Leave(0) {
+		t.Error("it leaves with a client connected")
+	}
+	conn.Close()
+	if s.Leave(time.Hour) {
+		t.Error("it leaves although somebody has been there just now")
+	}
+	sandbox.Eventually(t, "it can leave after the client has gone", func() bool { return s.Leave(0) })
+	// Whoever comes now is not answered, and changes nothing: his command asks the next daemon.
+	if err := c.Up(context.Background(), project(), reconcile.UpOptions{}, nil); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("an up of a daemon that leaves: %v", err)
+	}
 }
 
 func TestManyAtOnce(t *testing.T) {

@@ -42,12 +42,17 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, do func(context.
 func (s *Server) guard(do func() (api.Result, error)) (result api.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in a request", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the daemon failed in its own code: %v (its log has the details)", p)
+			err = s.panicked(p)
 		}
 	}()
 	result, err = do()
 	return result, s.ending(err)
+}
+
+// panicked notes a panic and is the error that the user gets to see.
+func (s *Server) panicked(p any) error {
+	s.log.Error("panic in a request", "panic", p, "stack", string(debug.Stack()))
+	return fmt.Errorf("the daemon failed in its own code: %v (its log has the details)", p)
 }
 
 // stream takes messages from any goroutine and writes them from one. Events never wait for the reader,

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/progress"
@@ -29,8 +28,7 @@ type app struct {
 	faultsAs   diagnosticsFormat
 	roots      roots.Roots
 	interrupts interrupts
-	changing   sync.Mutex     // held by who reads or changes daemon where several goroutines talk to it
-	daemon     *client.Client // once connected
+	daemon     *client.Client // once somebody wants it
 	printer    progress.Printer
 	openEngine engineOpener
 
@@ -45,9 +43,6 @@ func (a *app) close() {
 	if a.printer != nil {
 		a.printer.Close()
 		a.printer = nil
-	}
-	if a.daemon != nil {
-		a.daemon.Close()
 	}
 }
 

@@ -62,10 +62,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the plan: %w", err)
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	return daemon.Apply(ctx, file, reconcile.ApplyOptions{
 		Command: a.command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: a.parallel(),
 	}, a.pullFilter(f.quietPull))

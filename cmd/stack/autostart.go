@@ -15,41 +15,24 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/internal/errdefs"
 )
 
-// connect gives a client whose daemon has answered, starting one when none runs.
-//
-// A daemon that is just leaving hangs up on what it has not answered yet, and the next one needs its lock:
-// so connect tries again for as long as that may take.
-func (a *app) connect(ctx context.Context) (*client.Client, error) {
-	if a.daemon != nil {
-		return a.daemon, nil
+// connect gives a client of the daemon. Whether one answers is seen at its first request, which starts one when none does.
+func (a *app) connect() *client.Client {
+	if a.daemon == nil {
+		a.daemon = client.New(a.roots.Socket(), version)
+		a.daemon.StateRoot, a.daemon.Launch = a.roots.State, a.launch
 	}
-	c := client.New(a.roots.Socket(), version)
-	const patience = 20 * time.Second
-	for deadline := time.Now().Add(patience); ; {
-		v, err := c.Connect(ctx)
-		switch {
-		case err == nil && v.StateRoot != "" && v.StateRoot != a.roots.State:
-			return nil, fmt.Errorf("cannot use the state root %s: the stack daemon on %s holds %s\n"+
-				"give another --run-root, too, or end that daemon with `kill %d`; containers run on meanwhile", a.roots.State, a.roots.Socket(), v.StateRoot, v.Pid)
-		case err == nil:
-			a.daemon = c
-			return c, nil
-		case errors.Is(err, api.ErrVersion), ctx.Err() != nil:
-			return nil, err
-		case errors.Is(err, fs.ErrPermission):
-			return nil, fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", a.roots.Socket())
-		case !errors.Is(err, errdefs.ErrUnavailable), time.Now().After(deadline):
-			return nil, err
-		}
-		if err := a.startDaemon(ctx); err != nil {
-			return nil, err
-		}
+	return a.daemon
+}
+
+// launch starts a daemon when none answers, for the reason why.
+func (a *app) launch(ctx context.Context, why error) error {
+	if errors.Is(why, fs.ErrPermission) {
+		return fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", a.roots.Socket())
 	}
+	return a.startDaemon(ctx)
 }
 
 // mustRoot says what to do when a daemon cannot be started from here.

@@ -171,7 +171,6 @@ func TestNotRootIsTold(t *testing.T) {
 func daemonPid(t *testing.T, dir string) int {
 	t.Helper()
 	c := client.New(filepath.Join(dir, "run", "stack.sock"), version)
-	defer c.Close()
 	v, err := c.Connect(t.Context())
 	if err != nil {
 		t.Fatal(fmt.Errorf("no daemon answers: %w", err))

@@ -45,10 +45,7 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 	if err := checkServices(p, sortedKeys(o.Scale)); err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ func (d *daemonProcess) idle(ctx context.Context, s *server.Server, engine api.E
 			if since.IsZero() {
 				since = time.Now()
 			}
-			if time.Since(since) >= d.options.idle && s.Unused() >= d.options.idle {
+			if time.Since(since) >= d.options.idle && s.Leave(d.options.idle) {
 				close(done)
 				return
 			}

@@ -25,7 +25,6 @@ var errAnswered = errors.New("another stack daemon runs on these roots")
 func lockDaemon(ctx context.Context, r roots.Roots) (*os.File, error) {
 	path := r.InRun("daemon.lock")
 	c := client.New(r.Socket(), version)
-	defer c.Close()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -58,10 +58,7 @@ func (a *app) dump(ctx context.Context, format, output string) error {
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	found, err := daemon.Dump(ctx, name, p)
 	if err != nil {
 		return err

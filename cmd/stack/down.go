@@ -46,10 +46,7 @@ func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bo
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	p := a.progress()
 	o.Provided = file != nil
 	return a.takeBack(ctx, file, "down", o.Services, func(services []string) error {

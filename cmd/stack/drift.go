@@ -32,10 +32,7 @@ func (a *app) drift(ctx context.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	found, err := daemon.Drift(ctx, name)
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile"
 )
 
@@ -69,7 +68,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 		}
 	}
 	first := true
-	err = a.goOn(ctx, daemon, func(daemon *client.Client) error {
+	err = goOn(ctx, func() error {
 		if !first {
 			a.warn("the daemon that told of events has gone; the next one tells what happens from now on")
 			o.Since = time.Time{}

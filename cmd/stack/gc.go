@@ -35,10 +35,7 @@ func (a *app) gc(ctx context.Context, o reconcile.GCOptions, format string) erro
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	found, err := daemon.GC(ctx, o)
 	if err != nil {
 		return err

@@ -5,19 +5,17 @@ import (
 	"errors"
 	"time"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 )
 
-// goOn calls follow with daemon, and again with the next daemon when that one has gone away: it was killed, or another build takes its place, and
-// what it told of goes on without it. follow continues where it was. A daemon that comes and goes at once, again and again, is not
-// waited for.
-func (a *app) goOn(ctx context.Context, daemon *client.Client, follow func(*client.Client) error) error {
+// goOn calls follow, and again when the daemon has gone away: it was killed, or another build takes its place, and what it told of goes on
+// without it. follow continues where it was, with the next one. Daemons that come and go at once, again and again, are not waited for.
+func goOn(ctx context.Context, follow func() error) error {
 	const most, atOnce = 5, time.Second
 	for times := 0; ; {
 		begun := time.Now()
-		err := follow(daemon)
+		err := follow()
 		if !errors.Is(err, errdefs.ErrUnavailable) || ctx.Err() != nil {
 			return err
 		}
@@ -27,33 +25,7 @@ func (a *app) goOn(ctx context.Context, daemon *client.Client, follow func(*clie
 		if times == most {
 			return err
 		}
-		if daemon, err = a.next(ctx, daemon); err != nil {
-			return err
-		}
 	}
-}
-
-// next is the daemon that has taken the place of gone. Safe for concurrent use.
-func (a *app) next(ctx context.Context, gone *client.Client) (*client.Client, error) {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	if a.daemon != gone {
-		return a.daemon, nil // somebody else was first
-	}
-	gone.Close()
-	a.daemon = nil
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		a.daemon = gone
-	}
-	return daemon, err
-}
-
-// current is the daemon that was connected to last. Safe for concurrent use.
-func (a *app) current() *client.Client {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	return a.daemon
 }
 
 // sequel is the reading of logs in parts, by one daemon after another: each goes on behind the last line of those before.

@@ -55,10 +55,7 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	all, err := daemon.History(ctx, name)
 	if err != nil {
 		return err

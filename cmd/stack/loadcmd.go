@@ -43,10 +43,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 	case terminal.Of(a.in) != nil:
 		return usageError("cannot load images from a terminal (name an archive with -i, or redirect stdin)")
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	show := a.quietly(quiet)
 	images, err := daemon.Load(ctx, r, func(e reconcile.Event) {
 		if e.Name != "" { // an archive's images have names once it is read

@@ -64,14 +64,14 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 		return err
 	}
 	parts := sequel{options: o, begun: time.Now(), seen: places{}}
-	read := func(daemon *client.Client) error {
+	read := func() error {
 		o, each := parts.next(view.Entry)
 		return daemon.Logs(ctx, name, o, each)
 	}
 	if l.follow {
-		err = a.goOn(ctx, daemon, read)
+		err = goOn(ctx, read)
 	} else {
-		err = read(daemon)
+		err = read()
 	}
 	err = errors.Join(err, view.Break(), out.Flush(), errs.Flush())
 	if errors.Is(err, syscall.EPIPE) {

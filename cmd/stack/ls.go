@@ -54,10 +54,7 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 		}
 		names = append(names, value)
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	all, err := daemon.Projects(ctx)
 	if err != nil {
 		return err

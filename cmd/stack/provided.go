@@ -105,6 +105,12 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 	if err != nil {
 		return err
 	}
+	if used == nil && all == nil {
+		return nil
+	}
+	if _, err := daemon.Connect(ctx); err != nil { // before anything is done for a daemon that refuses
+		return err
+	}
 	if used != nil {
 		if err := used.ensure(ctx); err != nil {
 			return err
@@ -203,6 +209,9 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 	}
 	if all == nil {
 		return do(named)
+	}
+	if _, err := a.connect().Connect(ctx); err != nil { // as in provide
+		return err
 	}
 	provided := func(name string) bool { return p.Services[name] != nil && p.Services[name].Provider != nil }
 	var last []string

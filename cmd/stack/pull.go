@@ -60,10 +60,7 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 	if services = pullable(p, services, ignoreBuildable); len(services) == 0 {
 		return nil
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	show := a.quietly(quiet).Event
 	if !ignoreFailures {
 		return daemon.Pull(ctx, p, services, policy, show)

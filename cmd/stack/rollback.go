@@ -60,10 +60,7 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	was, err := daemon.Revision(ctx, name, back)
 	if err != nil {
 		return err

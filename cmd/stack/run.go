@@ -109,10 +109,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		rand.Read(b[:]) //nolint:errcheck // never fails
 		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	needs := []string{r.Service}
 	if !r.NoDeps {
 		needs = withDependencies(p, needs)

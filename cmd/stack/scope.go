@@ -9,13 +9,12 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// reach finds out which project is meant and connects to its daemon. services are those named on the command line.
+// reach finds out which project is meant and gives its daemon. services are those named on the command line.
 func (a *app) reach(ctx context.Context, services []string) (project string, daemon *client.Client, err error) {
 	if project, _, err = a.project(ctx, services); err != nil {
 		return "", nil, err
 	}
-	daemon, err = a.connect(ctx)
-	return project, daemon, err
+	return project, a.connect(), nil
 }
 
 // containers is reach, with the containers that the project has.

@@ -31,10 +31,7 @@ func (a *app) stop(ctx context.Context, o reconcile.ServiceOptions, services []s
 	if err != nil {
 		return err
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	return a.takeBack(ctx, file, "stop", services, func(services []string) error {
 		o := o
 		o.Services = services

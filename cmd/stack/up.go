@@ -114,10 +114,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 			return err
 		}
 	}
-	daemon, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+	daemon := a.connect()
 	chosen := chosenServices(p, services, u.noDeps)
 	if u.dryRun {
 		if _, _, err := a.findPrograms(p, chosen); err != nil {

@@ -23,6 +23,7 @@ import (
 // start, and afterwards until every container has ended, one ended that ends all, or the user stops it.
 type attachment struct {
 	app     *app
+	daemon  *client.Client
 	project *spec.Project
 	flags   upFlags
 	scope   []string // services whose containers this up is about
@@ -42,7 +43,7 @@ type attachment struct {
 
 func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions) error {
 	t := &attachment{
-		app: a, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
+		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(),
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
@@ -55,7 +56,7 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 			t.view.Expect(containerName(p, s, n), s, n)
 		}
 	}
-	return t.run(ctx, daemon, o)
+	return t.run(ctx, o)
 }
 
 // attachScope is which services an up is about, which of them it names, and whose output it shows.
@@ -106,7 +107,7 @@ func containerName(p *spec.Project, service string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", p.Name, service, n)
 }
 
-func (t *attachment) run(parent context.Context, daemon *client.Client, o reconcile.UpOptions) error {
+func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	interrupted := make(chan struct{}, 8)
 	before := t.app.interrupts.handle(func(os.Signal) {
 		select {
@@ -123,12 +124,12 @@ func (t *attachment) run(parent context.Context, daemon *client.Client, o reconc
 	var followed sync.WaitGroup
 	followed.Go(func() {
 		o := reconcile.EventOptions{Since: t.began} // and not since this comes to it: something may have ended by then
-		err := t.follow(following, func(daemon *client.Client) error {
+		err := t.follow(following, func() error {
 			if o.Since != t.began {
 				t.changed() // what ended between two daemons nobody may tell
 			}
 			defer func() { o.Since = time.Now() }()
-			return daemon.Events(following, t.project.Name, o, func(e reconcile.Event) { t.event(following, e) })
+			return t.daemon.Events(following, t.project.Name, o, func(e reconcile.Event) { t.event(following, e) })
 		})
 		if err != nil && following.Err() == nil {
 			t.lost <- err
@@ -136,8 +137,8 @@ func (t *attachment) run(parent context.Context, daemon *client.Client, o reconc
 	})
 	if len(t.show) > 0 {
 		followed.Go(func() {
-			t.follow(following, func(daemon *client.Client) error { //nolint:errcheck // read to the end below
-				return daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries())
+			t.follow(following, func() error { //nolint:errcheck // read to the end below
+				return t.daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries())
 			})
 		})
 	}
@@ -147,7 +148,7 @@ func (t *attachment) run(parent context.Context, daemon *client.Client, o reconc
 		return t.settle(parent)
 	}
 	upDone := make(chan error, 1)
-	go func() { upDone <- daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
+	go func() { upDone <- t.daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
 	select {
 	case err := <-upDone:
 		if errors.Is(err, errdefs.ErrUnavailable) {
@@ -194,11 +195,10 @@ func (t *attachment) run(parent context.Context, daemon *client.Client, o reconc
 	}
 }
 
-// follow calls read with the daemon, and once everything is up again with the next one when that has gone away. An up that is cut short goes on with
-// none: it ends, and says why.
-func (t *attachment) follow(ctx context.Context, read func(*client.Client) error) error {
-	return t.ask(ctx, func(daemon *client.Client) error {
-		err := read(daemon)
+// follow calls read, and once everything is up again when the daemon has gone away. An up that is cut short goes on with none: it ends, and says why.
+func (t *attachment) follow(ctx context.Context, read func() error) error {
+	return goOn(ctx, func() error {
+		err := read()
 		if errors.Is(err, errdefs.ErrUnavailable) {
 			select {
 			case <-t.up:
@@ -209,15 +209,10 @@ func (t *attachment) follow(ctx context.Context, read func(*client.Client) error
 	})
 }
 
-// ask calls question with the daemon, and with the next one when that has gone away.
-func (t *attachment) ask(ctx context.Context, question func(*client.Client) error) error {
-	return t.app.goOn(ctx, t.app.current(), question)
-}
-
 // containers are those of the project.
 func (t *attachment) containers(ctx context.Context) (all []reconcile.Container, err error) {
-	err = t.ask(ctx, func(daemon *client.Client) (err error) {
-		all, err = daemon.Containers(ctx, t.project.Name)
+	err = goOn(ctx, func() (err error) {
+		all, err = t.daemon.Containers(ctx, t.project.Name)
 		return err
 	})
 	return all, err
@@ -294,7 +289,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
 			o := o
 			o.Services = names
-			return t.ask(ctx, func(daemon *client.Client) error { return daemon.Stop(ctx, t.project.Name, o, show.Event) })
+			return goOn(ctx, func() error { return t.daemon.Stop(ctx, t.project.Name, o, show.Event) })
 		})
 	}()
 	select {
@@ -305,7 +300,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	// The stop goes on and sees them end.
 	o.Signal = "SIGKILL"
 	o.Services = slices.DeleteFunc(slices.Clone(services), func(s string) bool { return t.project.Services[s] != nil && t.project.Services[s].Provider != nil })
-	err := t.ask(ctx, func(daemon *client.Client) error { return daemon.Kill(ctx, t.project.Name, o, show.Event) })
+	err := goOn(ctx, func() error { return t.daemon.Kill(ctx, t.project.Name, o, show.Event) })
 	select {
 	case stopped := <-done:
 		return errors.Join(err, stopped)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 )
@@ -61,7 +60,7 @@ func (t *attachment) catchUp(ctx context.Context, services []string) error {
 	}
 	o := t.logOptions(false)
 	o.Services = services
-	return t.ask(ctx, func(daemon *client.Client) error { return daemon.Logs(ctx, t.project.Name, o, t.entries()) })
+	return goOn(ctx, func() error { return t.daemon.Logs(ctx, t.project.Name, o, t.entries()) })
 }
 
 // event tells a container's end, below the last line that it wrote.

@@ -1,0 +1,137 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// daemon answers on socket with what serve writes for each request, by its number, until the test ends.
+func daemon(t *testing.T, socket string, serve func(n int, w net.Conn)) *atomic.Int32 {
+	t.Helper()
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := new(atomic.Int32)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				req, err := http.ReadRequest(bufio.NewReader(c))
+				if err == nil && req.ContentLength > 0 {
+					io.Copy(io.Discard, req.Body) //nolint:errcheck // the client's
+				}
+				serve(int(asked.Add(1)), c)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); all.Wait() })
+	return asked
+}
+
+const (
+	done       = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"done\":{}}\n"
+	begun      = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	containers = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+)
+
+func write(w net.Conn, text string) { io.WriteString(w, text) } //nolint:errcheck // the client says what it got
+
+func down(c *Client) error {
+	return c.Down(context.Background(), "shop", reconcile.DownOptions{}, nil)
+}
+
+// All that finds nobody starts one daemon, and is answered by that.
+func TestWhoFindsNobodyStartsOne(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+	if err := down(c); !errors.Is(err, errdefs.ErrUnavailable) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a way to start one: %v", err)
+	}
+	launched := 0
+	c.Launch = func(_ context.Context, why error) error {
+		if !errors.Is(why, os.ErrNotExist) {
+			t.Errorf("it is started because of %v", why)
+		}
+		launched++
+		daemon(t, c.socket, func(_ int, w net.Conn) { write(w, containers) })
+		return nil
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if _, err := c.Containers(context.Background(), "shop"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if launched != 1 {
+		t.Errorf("%d daemons were started", launched)
+	}
+}
+
+func TestALaunchThatFailsSaysWhy(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+	c.Launch = func(context.Context, error) error { return errors.New("no memory") }
+	if err := down(c); err == nil || err.Error() != "no memory" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A request that is hung up on without an answer is sent to the next daemon; one whose answer has begun is not, for it may have had an effect.
+func TestWhatIsHungUpOnIsSentAgain(t *testing.T) {
+	for what, x := range map[string]struct {
+		serve func(n int, w net.Conn)
+		ask   func(c *Client) error
+		asked int32
+		ok    bool
+	}{
+		"once": {func(n int, w net.Conn) {
+			if n > 1 {
+				write(w, done)
+			}
+		}, down, 2, true},
+		"upgraded, once": {func(n int, w net.Conn) {
+			if n > 1 {
+				write(w, "HTTP/1.1 101 UPGRADED\r\n\r\n\x06\x00\x00\x00\x00\x00\x00\x0b{\"done\":{}}")
+			}
+		}, func(c *Client) error {
+			_, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{})
+			return err
+		}, 2, true},
+		"always":        {func(int, net.Conn) {}, down, mostHangUps, false},
+		"in the middle": {func(_ int, w net.Conn) { write(w, begun) }, down, 1, false},
+		"in its header": {func(_ int, w net.Conn) { write(w, "HTTP/1.1 2") }, down, 1, false},
+		"an archive, part of which is gone": {func(int, net.Conn) {}, func(c *Client) error {
+			_, err := c.Load(context.Background(), strings.NewReader("archive"), nil)
+			return err
+		}, 1, false},
+	} {
+		c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+		c.Launch = func(context.Context, error) error { return nil } // the next one has taken its place
+		asked := daemon(t, c.socket, x.serve)
+		err := x.ask(c)
+		if asked.Load() != x.asked || (err == nil) != x.ok || err != nil && !errors.Is(err, errdefs.ErrUnavailable) {
+			t.Errorf("%s: asked %d times, not %d: %v", what, asked.Load(), x.asked, err)
+		}
+	}
+}
