@@ -198,17 +198,39 @@ func TestBadNameWithoutFile(t *testing.T) {
 // What stands after the verb is the program's, and stays as it is.
 func TestJoinValues(t *testing.T) {
 	root := newRoot(&app{})
-	for line, want := range map[string]string{
-		"--parallel -1 run web x --parallel -1": "--parallel=-1 run web x --parallel -1",
-		"-f - --parallel -1 up":                 "-f - --parallel=-1 up",
-		"-p --parallel -1":                      "-p --parallel -1",
-		"--parallel=-1 up":                      "--parallel=-1 up",
-		"-- --parallel -1":                      "-- --parallel -1",
-		"--help --parallel":                     "--help --parallel",
+	for line, want := range map[string]struct{ line, verb string }{
+		"--parallel -1 run web x --parallel -1": {"--parallel=-1 run web x --parallel -1", "run"},
+		"-f - --parallel -1 up":                 {"-f - --parallel=-1 up", "up"},
+		"-p --parallel -1":                      {"-p --parallel -1", ""},
+		"--parallel=-1 up":                      {"--parallel=-1 up", "up"},
+		"-- --parallel -1":                      {"-- --parallel -1", "--"},
+		"--help --parallel":                     {"--help --parallel", ""},
+		"--nonsense up":                         {"--nonsense up", ""},
+		"-px up":                                {"-px up", ""},
+		"--no-ansi ps up":                       {"--no-ansi ps up", "ps"},
 	} {
-		if got := strings.Join(joinValues(root, strings.Fields(line)), " "); got != want {
-			t.Errorf("%s: got %s, want %s", line, got, want)
+		joined, verb := joinValues(root, strings.Fields(line))
+		if got := strings.Join(joined, " "); got != want.line || verb != want.verb {
+			t.Errorf("%s: got %s and %q, want %s and %q", line, got, verb, want.line, want.verb)
 		}
+	}
+}
+
+// The table's names are those that the commands have, and it has all of them.
+func TestVerbs(t *testing.T) {
+	for _, v := range verbs {
+		if c := v.make(&app{}); c.Name() != v.name || len(c.Aliases) > 0 {
+			t.Errorf("%q makes the command %q with aliases %q", v.name, c.Name(), c.Aliases)
+		}
+	}
+	one, all := newRoot(&app{}), newRoot(&app{})
+	(&app{}).addVerbs(one, "ps")
+	if n := len(one.Commands()); n != 1 {
+		t.Errorf("for ps %d commands are made", n)
+	}
+	(&app{}).addVerbs(all, "watch")
+	if n := len(all.Commands()); n != len(verbs)+len(refused) {
+		t.Errorf("for what is refused %d commands are made", n)
 	}
 }
 
@@ -224,7 +246,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, root)
 		}
 	}
-	for _, c := range newRoot(u.last).Commands() {
+	whole := newRoot(u.last)
+	u.last.addVerbs(whole, "")
+	for _, c := range whole.Commands() {
 		if c.Hidden {
 			continue
 		}

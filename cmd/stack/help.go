@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newHelpCommand is --help as a verb, which docker and compose have too.
@@ -36,16 +37,23 @@ func newHelpCommand() *cobra.Command {
 }
 
 // joinValues writes --flag -v before the verb as --flag=-v. To find the verb cobra takes a word such as the -1 of
-// "--parallel -1 up" for a flag of its own, and the verb for its value.
-func joinValues(root *cobra.Command, args []string) []string {
-	var joined []string
+// "--parallel -1 up" for a flag of its own, and the verb for its value. verb is "" when there is none, or what stands before it is no flag of root's.
+func joinValues(root *cobra.Command, args []string) (joined []string, verb string) {
+	known := true
 	for i := 0; i < len(args); i++ {
 		word := args[i]
 		if !strings.HasPrefix(word, "-") || word == "-" || word == "--" {
-			return append(joined, args[i:]...)
+			if known {
+				verb = word
+			}
+			return append(joined, args[i:]...), verb
 		}
 		joined = append(joined, word)
-		if i+1 == len(args) || !takesNextWord(root, word) {
+		flag := globalFlag(root, word)
+		if flag == nil {
+			known = false
+		}
+		if flag == nil || strings.Contains(word, "=") || flag.NoOptDefVal != "" || i+1 == len(args) {
 			continue
 		}
 		i++
@@ -55,21 +63,21 @@ func joinValues(root *cobra.Command, args []string) []string {
 			joined = append(joined, args[i])
 		}
 	}
-	return joined
+	return joined, ""
 }
 
-// takesNextWord says whether word is a global flag whose value is the word after it.
-func takesNextWord(root *cobra.Command, word string) bool {
+// globalFlag is the one that word gives, nil if root has no such one.
+func globalFlag(root *cobra.Command, word string) *pflag.Flag {
 	name, long := strings.CutPrefix(word, "--")
-	flag := root.Flags().Lookup(name)
-	if flag == nil {
-		flag = root.PersistentFlags().Lookup(name)
-	}
 	if !long {
-		flag = nil
-		if len(word) == 2 {
-			flag = root.Flags().ShorthandLookup(word[1:])
+		if len(word) != 2 {
+			return nil // several, or one with its value
 		}
+		return root.Flags().ShorthandLookup(word[1:])
 	}
-	return flag != nil && flag.NoOptDefVal == ""
+	name, _, _ = strings.Cut(name, "=")
+	if flag := root.Flags().Lookup(name); flag != nil {
+		return flag
+	}
+	return root.PersistentFlags().Lookup(name)
 }

@@ -48,7 +48,9 @@ func (a *app) run(args []string) int {
 	defer a.interrupts.stop()
 	a.words = args
 	root := newRoot(a)
-	root.SetArgs(joinValues(root, args))
+	args, verb := joinValues(root, args)
+	a.addVerbs(root, verb)
+	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	a.close()
 	return a.report(ctx, err)

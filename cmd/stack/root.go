@@ -27,6 +27,7 @@ type globalFlags struct {
 	stateRoot, runRoot, config string
 }
 
+// newRoot is the command without its verbs.
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "stack [GLOBAL OPTIONS] COMMAND",
@@ -86,22 +87,43 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&a.global.stateRoot, "state-root", "", "Directory of images, volumes and containers (default /var/lib/stack)")
 	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
 	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
-	for _, make := range []func(*app) *cobra.Command{
-		newApplyCommand, newConfigCommand, newCreateCommand, newDaemonCommand, newDebugCommand, newDoctorCommand, newDownCommand, newDriftCommand, newEventsCommand, newExecCommand, newGCCommand, newHistoryCommand, newKillCommand,
-		newLoadCommand, newLogsCommand, newLsCommand, newLspCommand, newPlanCommand, newPortCommand, newPsCommand, newPullCommand, newRestartCommand, newRmCommand, newRollbackCommand,
-		newRunCommand, newStartCommand, newStopCommand, newUpCommand, newVersionCommand, newWaitCommand, newWhyCommand, newCompletionCommand,
-	} {
-		root.AddCommand(make(a))
+	root.SetUsageTemplate(usageTemplate)
+	return root
+}
+
+// verbs are the commands, by name.
+var verbs = []struct {
+	name string
+	make func(*app) *cobra.Command
+}{
+	{"apply", newApplyCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
+	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
+	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
+	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
+	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"start", newStartCommand},
+	{"stop", newStopCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
+}
+
+// addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
+// with their flags, takes as long as many a command.
+func (a *app) addVerbs(root *cobra.Command, called string) {
+	for _, v := range verbs {
+		if v.name == called {
+			root.AddCommand(v.make(a))
+		}
+	}
+	if !root.HasSubCommands() {
+		for _, v := range verbs {
+			root.AddCommand(v.make(a))
+		}
 	}
 	for _, c := range append(root.Commands(), root) {
 		c.DisableFlagsInUseLine = true // each says where its own stand
 	}
-	root.SetUsageTemplate(usageTemplate)
 	a.completeServices(root)
-	for _, c := range refusedCommands() {
-		root.AddCommand(c)
+	if len(root.Commands()) > 1 {
+		root.AddCommand(refusedCommands()...)
 	}
-	return root
 }
 
 // usageTemplate is cobra's without the global options below each verb: they hide the verb's own.
