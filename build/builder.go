@@ -3,6 +3,11 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -16,33 +21,189 @@ type Options struct {
 	Containers Containers
 	Networks   Networks
 
-	// Notice tells, once, what somebody should know and what is no error: a damaged cache that was put aside. nil = nobody.
+	// Notice tells, once, what somebody should know and what is no error. nil = nobody.
 	Notice func(text string)
 }
 
-// Builder makes images. Its methods may be called from many goroutines; there must be one for a pair of roots.
+// Builder makes images. Its methods may be called from many goroutines; there must be one for a pair of roots. Below <state>/build it has
+//
+//	steps/<key>      what the step of that key has made (see steps.go)
+//	contexts/<hash>  the sums of a context's files (see hashes.go)
+//	mounts/<hash>    directories of RUN --mount=type=cache
+//	tmp/             what is being fetched and unpacked
+//
+// all of which may be removed while no build is under way: then the work is done again.
 type Builder struct {
-	opt Options
+	opt   Options
+	dir   string
+	steps stepCache
+
+	busy   keyLocks       // steps, and directories of caches
+	behind sync.WaitGroup // what is done behind the builds
+
+	// running is held for reading by each build, for writing while steps are forgotten and layers let go that no step has made.
+	running sync.RWMutex
+
+	bridgeMu    sync.Mutex
+	bridgeUsers int // guarded by bridgeMu
+
+	privateMu sync.Mutex
+	inUse     map[string]bool // guarded by privateMu
 }
 
 // New makes a Builder and removes what builds left that were cut off.
 func New(ctx context.Context, o Options) (*Builder, error) {
-	b := &Builder{opt: o}
+	b := &Builder{opt: o, dir: o.Roots.InState("build"), inUse: map[string]bool{}}
+	b.steps.dir = filepath.Join(b.dir, "steps")
 	if _, err := b.Sweep(ctx, true); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot remove what a build has left: %w", err)
 	}
 	return b, nil
 }
 
 // Close ends what the builds have left to be done behind them, or ctx ends. The Builder is not used afterwards.
-func (b *Builder) Close(ctx context.Context) error { return nil }
-
-// Build makes the image that r describes and gives it its names. progress, which may be nil, is called by one goroutine at a time. An error
-// with a place in the Dockerfile is an *Error; errdefs.ErrInvalidArgument and ErrNotSupported mean that nothing has run.
-func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress)) (image.Info, error) {
-	return image.Info{}, errdefs.With(errdefs.ErrNotSupported, errors.New("cannot build: images are not built yet"))
+func (b *Builder) Close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { b.behind.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-// Sweep names what is left of builds that were cut off, and what of the cache has no use any more: a sentence's worth each. With
-// remove it removes them. Precondition: no build is under way.
-func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) { return nil, nil }
+func (b *Builder) notice(text string) {
+	if b.opt.Notice != nil {
+		b.opt.Notice(text)
+	}
+}
+
+// Build makes the image that r describes and gives it its names. progress, which may be nil, is called by one goroutine at a time. An error
+// with a place in the Dockerfile is an *Error; errdefs.ErrInvalidArgument and ErrNotSupported without a Progress of phase Started mean that nothing has run.
+// When ctx ends, so does the build, and nothing of it is left but the steps that it has come through, for the next one.
+func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress)) (image.Info, error) {
+	if r.Context != "" {
+		if info, err := os.Stat(r.Context); err != nil || !info.IsDir() {
+			if err == nil {
+				err = errors.New("it is not a directory")
+			}
+			return image.Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use the build context %s: %w", r.Context, err))
+		}
+	}
+	switch r.Network {
+	case "", "default", "none", "host":
+	default:
+		return image.Info{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot build in network %q: expected default, none or host", r.Network))
+	}
+	text, err := readDockerfile(&r)
+	if err != nil {
+		return image.Info{}, err
+	}
+	file, err := parseDockerfile(r.Dockerfile, text)
+	if err != nil {
+		return image.Info{}, err
+	}
+	l, err := lay(&r, file)
+	if err != nil {
+		return image.Info{}, err
+	}
+	if err := os.MkdirAll(b.steps.dir, 0o700); err != nil {
+		return image.Info{}, fmt.Errorf("cannot build: %w", err)
+	}
+	j, err := newJob(b, &r, l, progress)
+	if err != nil {
+		return image.Info{}, err
+	}
+	b.running.RLock()
+	defer b.end(ctx)
+	return j.run(ctx)
+}
+
+// end brings the layers to the disk and, behind the last build, the cache into its bounds.
+func (b *Builder) end(ctx context.Context) {
+	b.opt.Images.Sync()
+	b.running.RUnlock()
+	ctx = context.WithoutCancel(ctx)
+	b.behind.Go(func() {
+		if !b.running.TryLock() {
+			return // the end of the build that is under way does it
+		}
+		defer b.running.Unlock()
+		if err := b.prune(ctx); err != nil {
+			b.notice("the cache of builds could not be brought into its bounds: " + err.Error())
+		}
+	})
+}
+
+// tempDir is a directory of its own for what is fetched or unpacked.
+func (b *Builder) tempDir() (string, error) {
+	tmp := filepath.Join(b.dir, "tmp")
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(tmp, "")
+}
+
+// Sweep names what is left of builds that were cut off, and with remove it removes them: a sentence's worth each. Layers that no step
+// has made are let go. Precondition: no build is under way.
+func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	var found []string
+	var errs []error
+	note := func(what string, fn func() error) {
+		found = append(found, what)
+		if remove {
+			if err := fn(); err != nil {
+				errs = append(errs, fmt.Errorf("cannot remove %s: %w", what, err))
+			}
+		}
+	}
+	list, err := b.opt.Containers.List(ctx)
+	errs = append(errs, err)
+	for _, c := range list {
+		if c.Config == nil || c.Config.Facts[FactBuild] == "" {
+			continue
+		}
+		note("container "+c.ID+" of a build", func() error {
+			if _, err := b.opt.Containers.Stop(ctx, c.ID, 0); err != nil {
+				return err
+			}
+			return b.opt.Containers.Delete(ctx, c.ID)
+		})
+	}
+	boxes, err := b.opt.Networks.Sandboxes(ctx)
+	errs = append(errs, err)
+	for _, box := range boxes {
+		if ofBuild(box.ContainerID) {
+			note("network namespace "+box.ContainerID, func() error { return b.opt.Networks.Teardown(ctx, box.ContainerID) })
+		}
+	}
+	nets, err := b.opt.Networks.List(ctx)
+	errs = append(errs, err)
+	for _, n := range nets {
+		if n.Config.ID == bridge {
+			note("the network of builds", func() error { return b.opt.Networks.Delete(ctx, bridge) })
+		}
+	}
+	keys, err := b.opt.Images.Snapshots(ctx)
+	errs = append(errs, err)
+	for _, key := range keys {
+		if ofBuild(key) {
+			note("snapshot "+key, func() error { return b.opt.Images.Remove(ctx, key) })
+		}
+	}
+	tmp, err := os.ReadDir(filepath.Join(b.dir, "tmp"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	for _, e := range tmp {
+		path := filepath.Join(b.dir, "tmp", e.Name())
+		note("unfinished "+path, func() error { return os.RemoveAll(path) })
+	}
+	unmade, err := b.unmade(ctx)
+	errs = append(errs, err)
+	for _, d := range unmade {
+		note("layer "+strings.TrimPrefix(d.String(), "sha256:")[:12]+", which no step of the cache has made", func() error { return b.opt.Images.Release(ctx, d) })
+	}
+	return found, errors.Join(errs...)
+}

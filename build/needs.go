@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -15,14 +16,32 @@ import (
 type Images interface {
 	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
 	Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (image.Info, error)
-	Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mount, error)
+	// ConfigFile is the whole configuration of image id.
+	ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, error)
+
+	// PrepareLayers makes the snapshot key on layers and gives its root, and after that a read-only mount for each of beside.
+	PrepareLayers(ctx context.Context, key string, layers []v1.Hash, beside ...[]v1.Hash) ([]mount.Mount, error)
+	// Commit makes the snapshot a layer, which is held until Release, and removes the snapshot.
+	Commit(ctx context.Context, key string, latest time.Time) (image.Layer, error)
 	Remove(ctx context.Context, key string) error
+	Snapshots(ctx context.Context) ([]string, error)
+	HasLayers(ctx context.Context, layers []v1.Hash) bool
+	Held(ctx context.Context) ([]v1.Hash, error)
+	Release(ctx context.Context, layers ...v1.Hash) error
+	// Sync brings the layers to the disk, behind the caller.
+	Sync()
+
+	// Record makes the image that c describes and gives it names.
+	Record(ctx context.Context, c *v1.ConfigFile, refs ...string) (image.Info, error)
+	// Tag gives an image that is here names. errdefs.ErrNotFound when it is not.
+	Tag(ctx context.Context, id v1.Hash, refs ...string) (image.Info, error)
 }
 
 // Containers is implemented by *runtime.Driver.
 type Containers interface {
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
 	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
+	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)
 	Delete(ctx context.Context, id string) error
 	List(ctx context.Context) ([]runtime.State, error)
 }
@@ -31,6 +50,8 @@ type Containers interface {
 type Networks interface {
 	Create(ctx context.Context, c network.Config) (network.State, error)
 	Delete(ctx context.Context, id string) error
+	List(ctx context.Context) ([]network.State, error)
 	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Teardown(ctx context.Context, containerID string) error
+	Sandboxes(ctx context.Context) ([]network.Sandbox, error)
 }

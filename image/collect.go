@@ -83,6 +83,9 @@ func (s *Store) usedBy(ctx context.Context) (map[v1.Hash][]string, error) {
 	used := make(map[v1.Hash][]string)
 	for key, rec := range records {
 		for _, i := range rec.images() {
+			if i.Image == (v1.Hash{}) {
+				continue // a step of a build, which stands on layers
+			}
 			used[i.Image] = append(used[i.Image], fmt.Sprintf("%.12s", key))
 		}
 	}
@@ -211,6 +214,11 @@ func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
 			live[s.patchDir(patch)] = true
 		}
 	}
+	held, err := s.Held(ctx)
+	if err != nil {
+		return nil, err
+	}
+	add(held, "")
 	for _, rec := range x.Images {
 		add(rec.Layers, rec.Patch)
 		live[s.blobPath(rec.ID)] = true

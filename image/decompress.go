@@ -14,6 +14,9 @@ import (
 // zstd --ultra -22 asks for 128 MiB.
 const maxWindow = 128 << 20
 
+// Decompress reads a stream that is compressed with gzip or zstd, or not at all.
+func Decompress(r io.Reader) (io.ReadCloser, error) { return decompress(r) }
+
 // decompress looks at the first bytes and not at the media type, which images made by hand get wrong.
 func decompress(r io.Reader) (io.ReadCloser, error) {
 	br, ok := r.(*bufio.Reader)

@@ -58,6 +58,48 @@ func (s *Store) beginUnsynced(layers []v1.Hash) (done func(), err error) {
 	}, nil
 }
 
+// noteUnsynced is for a layer that is made here, within milliseconds: a name alone, which a file system that keeps the order of
+// names has on its disk before that of the layer, without anybody waiting for it. Sync takes the notes away.
+func (s *Store) noteUnsynced(layer v1.Hash) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(s.path("unsynced", madePrefix+boot+"."+layer.Algorithm+"-"+layer.Hex), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// madePrefix begins the names of those notes: made.<boot>.<algorithm>-<hex>.
+const madePrefix = "made."
+
+// madeNotes lists them, with the layer that each is of.
+func (s *Store) madeNotes() (map[string]unsynced, error) {
+	paths, err := filepath.Glob(s.path("unsynced", madePrefix+"*"))
+	notes := make(map[string]unsynced, len(paths))
+	for _, path := range paths {
+		boot, layer, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), madePrefix), ".")
+		algorithm, hex, _ := strings.Cut(layer, "-")
+		notes[path] = unsynced{Boot: boot, Layers: []v1.Hash{{Algorithm: algorithm, Hex: hex}}}
+	}
+	return notes, err
+}
+
+// Sync brings the layers that were made here to the disk, behind the caller; Close waits for it.
+func (s *Store) Sync() {
+	s.syncs.Go(func() {
+		notes, err := s.madeNotes()
+		if err != nil || len(notes) == 0 || s.syncfs() != nil {
+			return
+		}
+		for note := range notes {
+			os.Remove(note)
+		}
+	})
+}
+
 func (s *Store) syncfs() error {
 	d, err := os.Open(s.root)
 	if err != nil {
@@ -71,7 +113,11 @@ func (s *Store) syncfs() error {
 // daemon of this boot did not.
 func (s *Store) recoverUnsynced() error {
 	notes, err := filepath.Glob(s.path("unsynced", "*.json"))
-	if err != nil || len(notes) == 0 {
+	if err != nil {
+		return err
+	}
+	made, err := s.madeNotes()
+	if err != nil || len(notes)+len(made) == 0 {
 		return err
 	}
 	boot, err := bootID()
@@ -88,6 +134,9 @@ func (s *Store) recoverUnsynced() error {
 			errs = append(errs, os.Remove(note))
 			continue
 		}
+		made[note] = u
+	}
+	for note, u := range made {
 		if u.Boot == boot {
 			ours = append(ours, note)
 			continue

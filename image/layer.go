@@ -130,17 +130,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 	if err := ctx.Err(); err != nil {
 		return r, context.Cause(ctx)
 	}
-	err = os.Rename(tmp.dir, s.layerDir(src.diff))
-	if errors.Is(err, fs.ErrExist) {
-		// Another process made the same layer. A damaged one is replaced: whoever has it mounted keeps its inodes.
-		if _, have := s.readLayer(src.diff); have == nil {
-			return r, nil
-		}
-		if err = s.discard(s.layerDir(src.diff)); err == nil {
-			err = os.Rename(tmp.dir, s.layerDir(src.diff))
-		}
-	}
-	return r, err
+	return r, s.place(tmp, src.diff)
 }
 
 // stream is the pipeline: bytes as they come, hashed | decompressed, hashed | unpacked. Each stage has a goroutine, so

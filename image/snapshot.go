@@ -26,9 +26,12 @@ import (
 // made and nothing has run on it.
 type snapshotRecord struct {
 	Version int       `json:"version"`
-	Image   v1.Hash   `json:"image"`
+	Image   v1.Hash   `json:"image,omitzero"`
 	Layers  []v1.Hash `json:"layers"` // lowest first
 	Patch   string    `json:"patch,omitempty"`
+
+	// Bare is for a step of a build: there is nothing on it that a layer should not have.
+	Bare bool `json:"bare,omitempty"`
 
 	Views []viewRecord `json:"views,omitempty"`
 }
@@ -58,7 +61,7 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	}
 	rec, err := readSnapshot(dir)
 	if err == nil {
-		if rec.Image != id {
+		if rec.Image != id || rec.Bare {
 			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot prepare %s on image %s: it has a snapshot of image %s", key, shortDigest(id), shortDigest(rec.Image)))
 		}
 		return s.mounts(dir, rec), nil
@@ -113,8 +116,10 @@ func (s *Store) makeSnapshot(dir string, rec snapshotRecord) error {
 	failpoint.Hit("image.snapshot.directories")
 	// Programs and test suites take an empty file of this name for the word that they run in a container of docker's kind, whose
 	// every root has it (moby, daemon/initlayer). Of the same mode; an image's own is covered.
-	if err := os.WriteFile(filepath.Join(upper, dockerenv), nil, 0o755); err != nil {
-		return err
+	if !rec.Bare {
+		if err := os.WriteFile(filepath.Join(upper, dockerenv), nil, 0o755); err != nil {
+			return err
+		}
 	}
 	// overlayfs takes the root's owner, mode and times from the upper directory.
 	if err := s.giveRoot(upper, rec.Layers); err != nil {

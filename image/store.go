@@ -43,6 +43,7 @@ type Options struct {
 //	images/layers/sha256/<hex>/  one unpacked layer by diff id: fs, layer.json. It is there only when it is whole
 //	images/patches/<hex>/        what settles how a chain of layers fits together (see patch.go)
 //	images/tmp/                  what is being made
+//	images/held/                 which layers stay although no image has them (see hold.go)
 //	images/unsynced/             which layers a power cut may have harmed (see durable.go)
 //	snapshots/<key>/             one container's writable layer: upper, work, image.json
 //
@@ -85,7 +86,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if err := s.prepare(opt); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "tmp", "unsynced"} {
+	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "void", "tmp", "unsynced", "held"} {
 		// Layers hold setuid programs of any version: nobody but root may reach them.
 		if err := os.MkdirAll(s.path(filepath.FromSlash(dir)), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot open the image store: %w", diskError(s.root, err))

@@ -22,7 +22,7 @@ import (
 // viewRecord is an image that a container has mounted besides the one that it runs on: part of its snapshotRecord, so that what
 // keeps the one keeps the other.
 type viewRecord struct {
-	Image  v1.Hash   `json:"image"`
+	Image  v1.Hash   `json:"image,omitzero"`
 	Layers []v1.Hash `json:"layers"`
 	Patch  string    `json:"patch,omitempty"`
 }

@@ -1,0 +1,167 @@
+package rootfs
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// Options of every overlay that becomes a layer: a layer is read without its mount, so that a file of it must be a file, and a renamed directory
+// one with its content. Where it is renamed, rename(2) says EXDEV and programs copy.
+var Options = []string{"redirect_dir=nofollow", "metacopy=off"}
+
+// Mount mounts the overlay m, attached nowhere.
+func Mount(m mount.Mount) (*Root, error) {
+	fd, err := byLayer(m)
+	if err == unix.EINVAL {
+		fd, err = byString(m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot mount the root of a step: %w", err)
+	}
+	return &Root{fd: fd}, nil
+}
+
+// byLayer gives the layers one a call, since Linux 6.7.
+func byLayer(m mount.Mount) (int, error) {
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fs)
+	names, err := newNames(m)
+	if err != nil {
+		return -1, err
+	}
+	defer names.close()
+	set := func(key, value string) {
+		if err == nil {
+			err = unix.FsconfigSetString(fs, key, value)
+		}
+	}
+	for _, name := range names.lower {
+		set("lowerdir+", name)
+	}
+	if m.Upper != "" {
+		set("upperdir", names.upper)
+		set("workdir", names.work)
+	}
+	for _, o := range data(m) {
+		key, value, _ := strings.Cut(o, "=")
+		set(key, value)
+	}
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, err
+	}
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes(m))
+}
+
+// byString is for kernels before 6.7: in a mount namespace of a thread of its own, whose end takes the attached mount along.
+func byString(m mount.Mount) (fd int, err error) {
+	names, err := newNames(m)
+	if err != nil {
+		return -1, err
+	}
+	defer names.close()
+	words := append([]string{"lowerdir=" + strings.Join(names.lower, ":")}, data(m)...)
+	if m.Upper != "" {
+		words = append(words, "upperdir="+names.upper, "workdir="+names.work)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: a thread of other namespaces serves nobody else
+		fd, err = attachedElsewhere(strings.Join(words, ","), attributes(m)&unix.MOUNT_ATTR_RDONLY != 0)
+	}()
+	<-done
+	return fd, err
+}
+
+func attachedElsewhere(data string, readonly bool) (int, error) {
+	dir, err := os.MkdirTemp("", "stack-build-")
+	if err != nil {
+		return -1, err
+	}
+	defer os.Remove(dir)
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return -1, err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return -1, err
+	}
+	var flags uintptr
+	if readonly {
+		flags = unix.MS_RDONLY
+	}
+	if err := unix.Mount("overlay", dir, "overlay", flags, data); err != nil {
+		return -1, err
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if uerr := unix.Unmount(dir, unix.MNT_DETACH); err == nil && uerr != nil {
+		unix.Close(fd)
+		return -1, uerr
+	}
+	return fd, err
+}
+
+func attributes(m mount.Mount) int {
+	if slices.Contains(m.Options, "ro") || m.Upper == "" {
+		return unix.MOUNT_ATTR_RDONLY
+	}
+	return 0
+}
+
+// data are m's options for overlayfs itself.
+func data(m mount.Mount) []string {
+	return slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return !strings.Contains(o, "=") })
+}
+
+// names are short names, without the characters to which overlayfs gives a meaning, for the directories of an overlay.
+type names struct {
+	lower       []string
+	upper, work string
+	fds         []int
+}
+
+func newNames(m mount.Mount) (*names, error) {
+	n := new(names)
+	var err error
+	name := func(path string) string {
+		fd, oerr := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if oerr != nil {
+			if err == nil {
+				err = &os.PathError{Op: "open", Path: path, Err: oerr}
+			}
+			return ""
+		}
+		n.fds = append(n.fds, fd)
+		return "/proc/self/fd/" + strconv.Itoa(fd)
+	}
+	for _, path := range m.Lower {
+		n.lower = append(n.lower, name(path))
+	}
+	if m.Upper != "" {
+		n.upper, n.work = name(m.Upper), name(m.Work)
+	}
+	if err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *names) close() {
+	for _, fd := range n.fds {
+		unix.Close(fd)
+	}
+}

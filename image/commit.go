@@ -1,0 +1,192 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/mount"
+)
+
+// PrepareLayers gives the mounts of the root of a step of a build: an overlay at "/" on layers, lowest first, none being an empty root; then for each
+// of beside a read-only one of those layers, whose targets are for the caller to set. It makes the snapshot key, which holds all of the layers until Commit or
+// Remove. Unlike that of Prepare, its root has nothing but what the layers have. errdefs.ErrNotFound when a layer is not here, errdefs.ErrAlreadyExists when there is a snapshot key.
+func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash, beside ...[]v1.Hash) ([]mount.Mount, error) {
+	dir, err := s.snapshotDir(key)
+	if err != nil {
+		return nil, err
+	}
+	failed := func(err error) ([]mount.Mount, error) {
+		return nil, fmt.Errorf("cannot prepare %.12s: %w", key, diskError(s.roots.State, err))
+	}
+	lock, err := flock(s.path("lock"), unix.LOCK_EX) // as Prepare
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if _, err := os.Lstat(dir); err == nil {
+		return failed(errdefs.With(errdefs.ErrAlreadyExists, errors.New("there is such a snapshot")))
+	}
+	stacks := make([]viewRecord, 0, 1+len(beside))
+	for _, list := range append([][]v1.Hash{layers}, beside...) {
+		if len(list) > maxLayers {
+			return failed(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("it has %d layers, overlayfs takes %d", len(list), maxLayers)))
+		}
+		for _, d := range list {
+			if _, err := os.Lstat(s.layerDir(d)); err != nil {
+				return failed(errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here any more", shortDigest(d))))
+			}
+		}
+		patch, err := s.ensurePatch(ctx, list)
+		if err != nil {
+			return failed(err)
+		}
+		stacks = append(stacks, viewRecord{Layers: list, Patch: patch})
+	}
+	rec := snapshotRecord{Version: snapshotVersion, Layers: layers, Patch: stacks[0].Patch, Bare: true, Views: stacks[1:]}
+	if err := s.makeSnapshot(dir, rec); err != nil {
+		return failed(err)
+	}
+	mounts := s.mounts(dir, rec)
+	for _, v := range rec.Views {
+		m := mount.Mount{Type: "overlay", Source: "overlay", Target: "/", Lower: s.lower(v.Layers, v.Patch), Options: []string{"ro"}}
+		// overlayfs mounts no single directory read-only.
+		second := "empty"
+		if len(v.Layers) == 0 {
+			second = "void" // lower has given the other one
+		}
+		m.Lower = append(m.Lower, s.path(second))
+		mounts = append(mounts, m)
+	}
+	return mounts, nil
+}
+
+// Layer is what Commit has made.
+type Layer struct {
+	DiffID  v1.Hash
+	Bytes   int64 // of its files
+	Entries int64 // 0 = nothing has changed
+}
+
+// Commit turns what was written on the snapshot key of PrepareLayers into a layer, which is held until Release, and removes the snapshot. Nothing may
+// run on it any more. No file of it gets a time after latest, unless that is zero. A layer without entries is
+// none: nothing is held then.
+func (s *Store) Commit(ctx context.Context, key string, latest time.Time) (Layer, error) {
+	dir, err := s.snapshotDir(key)
+	if err != nil {
+		return Layer{}, err
+	}
+	l, err := s.commit(ctx, dir, latest)
+	if err != nil {
+		return Layer{}, fmt.Errorf("cannot make a layer of %.12s: %w", key, diskError(s.root, err))
+	}
+	if err := s.discard(dir); err != nil {
+		return Layer{}, fmt.Errorf("cannot remove snapshot %.12s: %w", key, err)
+	}
+	return l, nil
+}
+
+func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer, error) {
+	rec, err := readSnapshot(dir)
+	if err != nil {
+		return Layer{}, err
+	}
+	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	if err != nil {
+		return Layer{}, err
+	}
+	defer busy.Close()
+	upper := filepath.Join(dir, "upper")
+	own, err := s.ownRoot(upper, rec.Layers)
+	if err != nil {
+		return Layer{}, err
+	}
+	diff, result, err := diffID(ctx, upper, own, latest, func(name string) bool {
+		return slices.ContainsFunc(s.lower(rec.Layers, rec.Patch), func(fs string) bool {
+			_, err := os.Lstat(filepath.Join(fs, name))
+			return err == nil
+		})
+	})
+	if err != nil {
+		return Layer{}, err
+	}
+	l := Layer{DiffID: diff, Bytes: result.Bytes, Entries: result.Entries}
+	if result.Entries == 0 {
+		return l, nil
+	}
+	failpoint.Hit("image.commit.hashed")
+	if err := s.noteUnsynced(diff); err != nil {
+		return l, err
+	}
+	if err := s.hold(diff); err != nil {
+		return l, err
+	}
+	failpoint.Hit("image.commit.held")
+	if _, err := s.readLayer(diff); err == nil {
+		return l, nil // it was made before
+	}
+	tmp, err := s.scratch()
+	if err != nil {
+		return l, err
+	}
+	defer tmp.drop()
+	b, err := json.Marshal(layerRecord{Version: layerVersion, DiffID: diff, Result: result})
+	if err != nil {
+		return l, err
+	}
+	if err := atomicfile.Write(filepath.Join(tmp.dir, "layer.json"), b, 0o600, atomicfile.NoSync); err != nil {
+		return l, err
+	}
+	if err := os.Rename(upper, filepath.Join(tmp.dir, "fs")); err != nil {
+		return l, err
+	}
+	failpoint.Hit("image.commit.moved")
+	return l, s.place(tmp, diff)
+}
+
+// place moves a layer that is whole to where it belongs.
+func (s *Store) place(tmp *scratch, diff v1.Hash) error {
+	err := os.Rename(tmp.dir, s.layerDir(diff))
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Somebody else made the same layer. A damaged one is replaced: whoever has it mounted keeps its inodes.
+	if _, have := s.readLayer(diff); have == nil {
+		return nil
+	}
+	if err = s.discard(s.layerDir(diff)); err == nil {
+		err = os.Rename(tmp.dir, s.layerDir(diff))
+	}
+	return err
+}
+
+// ownRoot says whether upper has another root than the layers below.
+func (s *Store) ownRoot(upper string, layers []v1.Hash) (bool, error) {
+	for _, d := range slices.Backward(layers) {
+		r, err := s.readLayer(d)
+		if err != nil {
+			return false, err
+		}
+		if r.Root {
+			same, err := sameAttributes(s.layerFS(d), upper)
+			return !same, err
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(upper, &st); err != nil {
+		return false, err
+	}
+	return st.Mode&0o7777 != 0o755 || st.Uid != 0 || st.Gid != 0, nil
+}

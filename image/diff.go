@@ -1,0 +1,213 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/image/unpack"
+)
+
+// A layer that was made here has no tar stream that it came from. Its diff id is the digest of the stream that
+// this file writes of it, which depends on nothing but the files: names in their order, owners, modes, whole seconds of the times, xattrs, content.
+// The stream goes into the hash and nowhere else.
+
+// differ writes the stream of one overlay's upper directory, and makes the directory fit to be a layer on the way.
+type differ struct {
+	ctx    context.Context
+	root   string
+	below  func(name string) bool // whether a layer below has something at name
+	latest time.Time              // no time is after it; zero = no bound
+	tar    *tar.Writer
+	result unpack.Result
+	links  map[uint64]string // first name of an inode that has several
+	buf    []byte
+}
+
+// diffID makes upper fit to be a layer, hashes its stream and says what is in it. withRoot: the layer has its own word on its root.
+func diffID(ctx context.Context, upper string, withRoot bool, latest time.Time, below func(string) bool) (v1.Hash, unpack.Result, error) {
+	sum := sha256.New()
+	d := &differ{
+		ctx: ctx, root: upper, below: below, latest: latest, tar: tar.NewWriter(sum),
+		links: make(map[uint64]string), buf: make([]byte, 256<<10),
+	}
+	var err error
+	if withRoot {
+		d.result.Root = true
+		err = d.entry(".")
+	} else {
+		err = d.children(".")
+	}
+	if err == nil {
+		err = d.tar.Close()
+	}
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, d.result, err
+}
+
+// entry writes name and what is below it.
+func (d *differ) entry(name string) error {
+	if err := d.ctx.Err(); err != nil {
+		return context.Cause(d.ctx)
+	}
+	full := filepath.Join(d.root, name)
+	var st unix.Stat_t
+	if err := unix.Lstat(full, &st); err != nil {
+		return &os.PathError{Op: "stat", Path: "/" + name, Err: err}
+	}
+	base := path.Base(name)
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
+		return d.mark(path.Join(path.Dir(name), ".wh."+base), &st)
+	}
+	if strings.HasPrefix(base, ".wh.") {
+		return fmt.Errorf("/%s: a layer cannot have a file whose name begins with .wh., which is how it says that one is gone", name)
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		return os.Remove(full) // no layer can hold one; whoever listened there is gone
+	}
+	if err := d.clamp(full, &st); err != nil {
+		return err
+	}
+	hdr, err := d.header(name, full, &st)
+	if err != nil {
+		return err
+	}
+	d.result.Entries++
+	if err := d.tar.WriteHeader(hdr); err != nil {
+		return fmt.Errorf("/%s: %w", name, err)
+	}
+	switch hdr.Typeflag {
+	case tar.TypeReg:
+		d.result.Bytes += hdr.Size
+		return d.content(name, full)
+	case tar.TypeDir:
+		return d.directory(name, full, &st)
+	}
+	return nil
+}
+
+func (d *differ) directory(name, full string, st *unix.Stat_t) error {
+	var y [1]byte
+	if n, err := unix.Lgetxattr(full, "trusted.overlay.opaque", y[:]); err == nil && n == 1 && y[0] == 'y' {
+		// overlayfs marks every directory that it makes in a merged one. Where nothing is below, there is nothing to hide.
+		if d.below(name) {
+			if err := d.mark(path.Join(name, ".wh..wh..opq"), st); err != nil {
+				return err
+			}
+		} else if err := unix.Lremovexattr(full, "trusted.overlay.opaque"); err != nil {
+			return &os.PathError{Op: "removexattr", Path: "/" + name, Err: err}
+		}
+	}
+	if err := d.children(name); err != nil {
+		return err
+	}
+	// Taking sockets away has changed it.
+	times := []unix.Timespec{st.Atim, st.Mtim}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, full, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "utimensat", Path: "/" + name, Err: err}
+	}
+	return nil
+}
+
+// children writes what is in the directory name, in the order of the names.
+func (d *differ) children(name string) error {
+	entries, err := os.ReadDir(filepath.Join(d.root, name))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := d.entry(path.Join(name, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark writes an empty file by which a layer says that something is hidden.
+func (d *differ) mark(name string, st *unix.Stat_t) error {
+	d.result.Entries++
+	return d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, ModTime: time.Unix(0, 0)})
+}
+
+// clamp gives full a time that is not after the latest one.
+func (d *differ) clamp(full string, st *unix.Stat_t) error {
+	if d.latest.IsZero() || !time.Unix(st.Mtim.Unix()).After(d.latest) {
+		return nil
+	}
+	st.Mtim = unix.NsecToTimespec(d.latest.UnixNano())
+	st.Atim = st.Mtim
+	return unix.UtimesNanoAt(unix.AT_FDCWD, full, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (d *differ) header(name, full string, st *unix.Stat_t) (*tar.Header, error) {
+	hdr := &tar.Header{
+		Name: name, Mode: int64(st.Mode & 0o7777), Uid: int(st.Uid), Gid: int(st.Gid),
+		ModTime: time.Unix(st.Mtim.Sec, 0),
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		hdr.Typeflag, hdr.Name = tar.TypeDir, name+"/"
+	case unix.S_IFLNK:
+		target, err := os.Readlink(full)
+		if err != nil {
+			return nil, err
+		}
+		hdr.Typeflag, hdr.Linkname = tar.TypeSymlink, target
+	case unix.S_IFCHR, unix.S_IFBLK:
+		hdr.Typeflag = tar.TypeChar
+		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+			hdr.Typeflag = tar.TypeBlock
+		}
+		hdr.Devmajor, hdr.Devminor = int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
+	case unix.S_IFIFO:
+		hdr.Typeflag = tar.TypeFifo
+	default:
+		hdr.Typeflag, hdr.Size = tar.TypeReg, st.Size
+	}
+	if st.Nlink > 1 && hdr.Typeflag != tar.TypeDir {
+		if first, ok := d.links[st.Ino]; ok {
+			hdr.Typeflag, hdr.Linkname, hdr.Size = tar.TypeLink, first, 0
+			return hdr, nil
+		}
+		d.links[st.Ino] = name
+	}
+	xattrs, err := readXattrs(full)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range xattrs {
+		if hdr.PAXRecords == nil {
+			hdr.PAXRecords = make(map[string]string)
+		}
+		hdr.PAXRecords["SCHILY.xattr."+key] = string(value)
+	}
+	return hdr, nil
+}
+
+func (d *differ) content(name, full string) error {
+	f, err := os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) { // O_NOATIME wants the owner or CAP_FOWNER
+		f, err = os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// Without the methods by which io.Copy would find another way: the buffer is large for the sake of the hash.
+	_, err = io.CopyBuffer(struct{ io.Writer }{d.tar}, struct{ io.Reader }{f}, d.buf)
+	if err != nil {
+		return fmt.Errorf("/%s: %w", name, err)
+	}
+	return nil
+}
