@@ -322,4 +322,3 @@ func (h *host) has(id v1.Hash, dir string, want ...string) {
 		h.t.Errorf("below %s there is\n%s\nexpected\n%s", dir, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
-
