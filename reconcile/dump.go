@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -153,7 +153,7 @@ func discreetJSON(v any) (json.RawMessage, error) {
 }
 
 // digest is an id or a digest, which hides nothing.
-var digest = regexp.MustCompile(`^(sha256:)?[0-9a-f]+$`)
+var digest = lazyregexp.New(`^(sha256:)?[0-9a-f]+$`)
 
 // userNamed are the objects of a specification whose keys are users' names for their values.
 var userNamed = map[string]bool{"environment": true, "labels": true, "annotations": true, "driver_opts": true, "options": true}

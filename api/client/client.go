@@ -22,6 +22,8 @@ type Client struct {
 	StateRoot string
 	// Launch starts a daemon and waits for it, when nobody answers for the reason why; nil = none is started.
 	Launch func(ctx context.Context, why error) error
+	// Asked is called whenever a request has been sent, before its answer is read; nil = nothing.
+	Asked func()
 
 	socket, version string
 

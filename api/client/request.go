@@ -125,6 +125,9 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	} else {
 		req.Write(conn) //nolint:errcheck // it may have answered before it has read it all, and hung up
 	}
+	if c.Asked != nil {
+		c.Asked()
+	}
 	if _, err := a.in.Peek(1); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF

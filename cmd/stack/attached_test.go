@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stackrun/stack/api/apitest"
@@ -103,6 +104,17 @@ func TestUpInterruptedEarly(t *testing.T) {
 	s.press("\x03")
 	if code, screen := s.ends(); code != 130 || !slices.Equal(w.calls(), []string{"stop db web"}) {
 		t.Errorf("code %d, calls %q, screen\n%s", code, w.calls(), screen)
+	}
+}
+
+// A command that has asked for nothing yet ends as any program does: at once, and by the signal.
+func TestInterruptedBeforeItAsks(t *testing.T) {
+	sandbox.Require(t)
+	s := newPerson(t, nil).sit("-f - config") // which nobody types
+	s.press("\x03")
+	_, screen := s.ends()
+	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("it ended by itself, with %d:\n%s", status.ExitStatus(), screen)
 	}
 }
 

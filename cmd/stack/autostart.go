@@ -22,13 +22,14 @@ import (
 func (a *app) connect() *client.Client {
 	if a.daemon == nil {
 		a.daemon = client.New(a.roots.Socket(), version)
-		a.daemon.StateRoot, a.daemon.Launch = a.roots.State, a.launch
+		a.daemon.StateRoot, a.daemon.Launch, a.daemon.Asked = a.roots.State, a.launch, a.interrupts.listen
 	}
 	return a.daemon
 }
 
 // launch starts a daemon when none answers, for the reason why.
 func (a *app) launch(ctx context.Context, why error) error {
+	a.interrupts.listen()
 	if errors.Is(why, fs.ErrPermission) {
 		return fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", a.roots.Socket())
 	}

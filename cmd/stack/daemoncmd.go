@@ -55,6 +55,7 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root; run it with sudo", os.Geteuid())
 	}
+	a.interrupts.listen()
 	ready := readyFile(o.readyFD)
 	defer func() {
 		if ready != nil {

@@ -29,6 +29,7 @@ func (a *app) doctor(format string) error {
 	if format != "table" && format != "json" {
 		return usageError("unsupported --format value %q, expected table or json", format)
 	}
+	a.interrupts.listen() // it takes away again what it has tried
 	all := doctor.Run(a.roots)
 	if format == "json" {
 		if err := json.NewEncoder(a.out).Encode(all); err != nil {

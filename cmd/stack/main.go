@@ -44,8 +44,10 @@ func (e *exitError) Unwrap() error { return e.err }
 func (a *app) run(args []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	a.interrupts.start(cancel)
-	defer a.interrupts.stop()
+	a.interrupts.handle(func(os.Signal) {
+		cancel()
+		a.interrupts.handle(func(os.Signal) { os.Exit(exitCancelled) })
+	})
 	a.words = args
 	root := newRoot(a)
 	args, verb := joinValues(root, args)
@@ -77,40 +79,31 @@ func (a *app) report(ctx context.Context, err error) int {
 // interrupts hands SIGINT and SIGTERM to whoever handles them now. At first that is: cancel the command; a second
 // one ends it at once, for when the daemon does not answer.
 type interrupts struct {
+	once sync.Once
 	ch   chan os.Signal
-	done chan struct{}
 
 	mu      sync.Mutex
 	handler func(os.Signal)
 }
 
-func (i *interrupts) start(cancel context.CancelFunc) {
-	i.ch, i.done = make(chan os.Signal, 8), make(chan struct{})
-	i.handle(func(os.Signal) {
-		cancel()
-		i.handle(func(os.Signal) { os.Exit(exitCancelled) })
-	})
-	signal.Notify(i.ch, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		for {
-			select {
-			case s := <-i.ch:
+// listen takes the signals, from the first call on. Until then they end the command as they end any: it has asked for nothing yet and has nothing to
+// undo. Whoever begins something that has to be ended in order calls this first. Not at the start of each command: it takes Go two threads, and
+// as long as all that a small command does.
+func (i *interrupts) listen() {
+	i.once.Do(func() {
+		i.ch = make(chan os.Signal, 8)
+		signal.Notify(i.ch, syscall.SIGINT, syscall.SIGTERM)
+		go func() {
+			for s := range i.ch {
 				i.mu.Lock()
 				h := i.handler
 				i.mu.Unlock()
 				if h != nil { // nil while one is exchanged for another
 					h(s)
 				}
-			case <-i.done:
-				return
 			}
-		}
-	}()
-}
-
-func (i *interrupts) stop() {
-	signal.Stop(i.ch)
-	close(i.done)
+		}()
+	})
 }
 
 // handle makes h the handler and returns the one before.

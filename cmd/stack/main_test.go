@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -126,6 +127,15 @@ func (u *person) run(line string) (code int, stdout, stderr string) {
 	return u.args(strings.Fields(line)...)
 }
 
+// stop ends what listen has begun: the test binary runs many commands, stack one.
+func (i *interrupts) stop() {
+	i.once.Do(func() {})
+	if i.ch != nil {
+		signal.Stop(i.ch)
+		close(i.ch)
+	}
+}
+
 // args is run for words that are apart already.
 func (u *person) args(words ...string) (code int, stdout, stderr string) {
 	u.t.Helper()
@@ -135,6 +145,7 @@ func (u *person) args(words ...string) (code int, stdout, stderr string) {
 		env[k] = v
 	}
 	u.last = &app{in: u.in, out: &out, err: &errs, env: env, openEngine: emptyEngine}
+	u.t.Cleanup(u.last.interrupts.stop)
 	code = u.last.run(words)
 	return code, out.String(), errs.String()
 }

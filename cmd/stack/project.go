@@ -55,6 +55,7 @@ func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 func (a *app) fetcher() *remote.Fetcher {
 	if a.remote == nil {
 		a.remote = remote.New(a.env)
+		a.remote.Begin = a.interrupts.listen
 	}
 	return a.remote
 }

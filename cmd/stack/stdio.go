@@ -61,6 +61,7 @@ func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (resto
 	sizes := make(chan runtime.WinSize, 1)
 	s.io.Resize = sizes
 	return func() (func(), error) {
+		a.interrupts.listen() // whatever ends the command, the terminal is as it was
 		cooked, err := t.Raw()
 		if err != nil {
 			return func() {}, fmt.Errorf("cannot use the terminal: %w", err)

@@ -8,11 +8,19 @@ import (
 )
 
 // Regexp is a regular expression that is compiled when it is needed. It is safe for concurrent use.
-type Regexp struct{ compile func() *regexp.Regexp }
+type Regexp struct {
+	expression string
+	once       sync.Once
+	compiled   *regexp.Regexp
+}
 
-// New is regexp.MustCompile, later: a faulty expression panics at its first use. It is for constants, of which a test uses each.
-func New(expression string) *Regexp {
-	return &Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })}
+// New is regexp.MustCompile, later: a faulty expression panics at its first use. It is for constants, of which a test uses each. As small as it is
+// the compiler makes a variable of it that is data, and not code which runs at the start.
+func New(expression string) *Regexp { return &Regexp{expression: expression} }
+
+func (r *Regexp) compile() *regexp.Regexp {
+	r.once.Do(func() { r.compiled = regexp.MustCompile(r.expression) })
+	return r.compiled
 }
 
 func (r *Regexp) MatchString(s string) bool { return r.compile().MatchString(s) }

@@ -18,6 +18,7 @@ import (
 type Fetcher struct {
 	Cache string            // absolute; made when it is needed
 	Env   map[string]string // for git: PATH, HOME, proxies and the user's GIT_ variables
+	Begin func()            // called before something is fetched; nil = nothing
 
 	mu    sync.Mutex
 	known map[string]fetched
@@ -52,6 +53,9 @@ func (f *Fetcher) Fetch(ctx context.Context, ref string) (file, root string, err
 	}
 	if f.Cache == "" {
 		return "", "", errdefs.With(errdefs.ErrInvalidArgument, errors.New("there is no place to keep it: neither HOME nor XDG_CACHE_HOME is set"))
+	}
+	if f.Begin != nil {
+		f.Begin()
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %v", limit))
 	defer cancel()

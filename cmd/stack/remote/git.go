@@ -10,15 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // commit is a whole object name: SHA-1 or SHA-256.
-var commit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var commit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // git brings one commit of a repository. A commit that is in the cache is not asked for again; what a branch or a
 // tag is, always.
@@ -179,7 +180,7 @@ func lastLine(text string) string {
 	return withoutPasswords.ReplaceAllString(lines[len(lines)-1], "://")
 }
 
-var withoutPasswords = regexp.MustCompile(`://[^/\s"@']+@`)
+var withoutPasswords = lazyregexp.New(`://[^/\s"@']+@`)
 
 // withoutPassword is a repository as it may be shown.
 func withoutPassword(repository string) string {

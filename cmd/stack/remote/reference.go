@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // gitReference is REPOSITORY[#[REF][:PATH]], as docker compose and docker build have it:
@@ -18,7 +19,7 @@ type gitReference struct {
 }
 
 // scp is user@host:path.
-var scp = regexp.MustCompile(`^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:]`)
+var scp = lazyregexp.New(`^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:]`)
 
 func parseGit(text string) (gitReference, error) {
 	var r gitReference
