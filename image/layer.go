@@ -280,15 +280,28 @@ func (m *meter) verify() error {
 
 // discard takes a directory out of sight in one step and then removes it.
 func (s *Store) discard(dir string) error {
-	tmp, err := s.scratch()
-	if err != nil {
-		return err
-	}
-	defer tmp.drop()
-	err = os.Rename(dir, filepath.Join(tmp.dir, "gone"))
-	failpoint.Hit("image.discard.renamed")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	tmp, err := s.hide(dir)
+	if tmp != nil {
+		tmp.drop()
 	}
 	return err
+}
+
+// hide takes a directory out of sight in one step: into a scratch directory, which is for the caller to drop and for the next Store if this one
+// does not live to do it. nil: there was no such directory.
+func (s *Store) hide(dir string) (*scratch, error) {
+	tmp, err := s.scratch()
+	if err != nil {
+		return nil, err
+	}
+	err = os.Rename(dir, filepath.Join(tmp.dir, "gone"))
+	failpoint.Hit("image.discard.renamed")
+	if err == nil {
+		return tmp, nil
+	}
+	tmp.drop()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return nil, err
 }

@@ -246,6 +246,9 @@ func TestDelete(t *testing.T) {
 	if err := s.Delete(ctx, "app:2"); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("deleted twice: %v", err)
 	}
+	if err := s.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
 	for _, pattern := range []string{"layers/*/*", "blobs/*/*", "tmp/*"} {
 		if left := must(filepath.Glob(s.path(pattern))); len(left) > 0 {
 			t.Errorf("left: %v", left)

@@ -200,17 +200,38 @@ func (s *Store) lower(layers []v1.Hash, patch string) []string {
 	return dirs
 }
 
-// Remove deletes the snapshot key and what its container has written. Missing = success.
+// Remove deletes the snapshot key and what its container has written. Missing = success. The files go in the background: who removes a container
+// waits for its name, not for each of its files. Settle waits for them.
 func (s *Store) Remove(ctx context.Context, key string) error {
 	dir, err := s.snapshotDir(key)
 	if err != nil {
 		return err
 	}
 	// First out of sight, so that what a crash leaves is swept and never taken for a snapshot.
-	if err := s.discard(dir); err != nil {
+	gone, err := s.hide(dir)
+	if err != nil {
 		return fmt.Errorf("cannot remove snapshot %s: %w", key, err)
 	}
+	if gone != nil {
+		s.removals.Go(func() {
+			s.removing.Lock() // one at a time: a down of hundreds would be a thread for each
+			defer s.removing.Unlock()
+			gone.drop()
+		})
+	}
 	return nil
+}
+
+// Settle waits until what Remove left to the background is done.
+func (s *Store) Settle(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.removals.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // Snapshots lists the keys that have a snapshot, sorted.

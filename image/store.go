@@ -65,7 +65,9 @@ type Store struct {
 	layers flights[layerRecord]
 	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
 
-	syncs sync.WaitGroup
+	syncs    sync.WaitGroup
+	removals sync.WaitGroup // of what is out of sight
+	removing sync.Mutex
 
 	mu       sync.Mutex
 	cached   *index                     // guarded by mu
@@ -105,10 +107,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	return s, nil
 }
 
-// Close waits until what was pulled has reached the disk, or ctx ends. The store is not used afterwards.
+// Close waits until what was pulled has reached the disk, and what was removed is gone, or ctx ends. The store is not used afterwards.
 func (s *Store) Close(ctx context.Context) error {
 	done := make(chan struct{})
-	go func() { s.syncs.Wait(); close(done) }()
+	go func() { s.syncs.Wait(); s.removals.Wait(); close(done) }()
 	for _, t := range []*http.Transport{s.transports.origin, s.transports.mirror, s.transports.lax} {
 		t.CloseIdleConnections()
 	}

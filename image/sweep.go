@@ -12,6 +12,9 @@ import (
 // their names, layers, patches and blobs. With remove it removes them. An image that has a name stays. errdefs.ErrConflict while a pull or
 // a load is under way.
 func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	if err := s.Settle(ctx); err != nil { // what is being removed is nobody's garbage
+		return nil, err
+	}
 	found, err := s.leftovers(remove)
 	if err != nil {
 		return found, err

@@ -32,7 +32,8 @@ type alarm struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	host   bool                // something of the host's namespace
+	host   bool                // something of the host's namespace but its firewall
+	wall   bool                // the firewall
 	ids    map[int32]heard     // by namespace id
 	known  map[string]struct{} // containers in ids
 	inside map[string]bool     // containers whose namespace is to be looked at
@@ -57,7 +58,7 @@ const (
 
 // openAlarm begins to queue what happens.
 func (d *Driver) openAlarm() (err error) {
-	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}, bound: map[string]int{}}
+	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, wall: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}, bound: map[string]int{}}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -142,7 +143,7 @@ func (a *alarm) drain() {
 		a.binds++
 	}
 	if lost {
-		a.host, hint = true, true
+		a.host, a.wall, hint = true, true, true
 		for _, h := range a.ids {
 			a.inside[h.container] = true
 		}
@@ -225,7 +226,7 @@ func (a *alarm) ruleNotice(n notice) (hint bool) {
 		kind := n.typ & 0xff
 		relevant := table == a.table || !strings.HasPrefix(table, nft.TableName("")) &&
 			(kind == unix.NFT_MSG_NEWCHAIN || kind == unix.NFT_MSG_DELCHAIN || kind == unix.NFT_MSG_DELRULE)
-		a.host = a.host || relevant
+		a.wall = a.wall || relevant
 		return relevant
 	}
 	container := a.ids[n.ns].container
@@ -285,13 +286,13 @@ func (a *alarm) forgetLocked(container string) {
 	}
 }
 
-// takeHost says whether the host is to be looked at, and takes that as done. Precondition: drained.
-func (a *alarm) takeHost() bool {
+// takeHost says whether the host is to be looked at, and its firewall, and takes that as done. Precondition: drained.
+func (a *alarm) takeHost() (host, wall bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	was := a.host
-	a.host = false
-	return was
+	host, wall = a.host, a.wall
+	a.host, a.wall = false, false
+	return host, wall
 }
 
 // takeInside is takeHost for the namespace of a container.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
@@ -53,7 +54,8 @@ type Driver struct {
 	pools    []ipam.Base
 	fw       *nft.Firewall
 	records  records
-	link     *netlink.Handle // of the host's namespace
+	link     *netlink.Handle  // of the host's namespace
+	requests *nl.SocketHandle // likewise, for what link cannot say in one message
 	lock     *os.File
 	hostConf *dns.HostConfig
 	out      *dns.Forwarder
@@ -173,6 +175,10 @@ func (d *Driver) open() error {
 	d.sysctls.path = filepath.Join(dir, "sysctls.json")
 	d.link, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err == nil {
+		d.requests = new(nl.SocketHandle)
+		d.requests.Socket, err = nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE) // of this thread's namespace
+	}
+	if err == nil {
 		err = d.openAlarm()
 	}
 	if err != nil {
@@ -206,6 +212,7 @@ func (d *Driver) Close(ctx context.Context) error {
 		s.release()
 	}
 	d.link.Close()
+	d.requests.Close()
 	d.fw.Close()
 	if records, _ := filepath.Glob(filepath.Join(d.roots.InRun("network"), "*", "*")); len(records) == 0 {
 		os.Remove(d.lock.Name()) // while it is ours; whoever owns the run root removes the directories

@@ -44,10 +44,21 @@ func (d *Driver) look() sight {
 	defer d.last.mu.Unlock()
 	d.alarm.drain()
 	// Taken before it is read: what changes meanwhile is for the next look.
-	if !d.alarm.takeHost() && d.last.ok {
+	host, wall := d.alarm.takeHost()
+	if !host && !wall && d.last.ok {
 		return d.last.seen
 	}
-	s := d.read()
+	s := d.last.seen
+	if host || !d.last.ok {
+		s = d.read()
+	}
+	if s.err == nil {
+		if wall || !d.last.ok {
+			s.fw, s.err = d.fw.Read()
+		} else {
+			s.fw = d.last.seen.fw
+		}
+	}
 	d.last.seen, d.last.ok = s, s.err == nil
 	if d.last.ok {
 		d.alarm.learn(s)
@@ -55,6 +66,7 @@ func (d *Driver) look() sight {
 	return s
 }
 
+// read is all but the firewall.
 func (d *Driver) read() sight {
 	s := sight{links: map[string]seenLink{}, sysctls: map[string]string{}}
 	links, err := dump(d.link.LinkList)
@@ -90,7 +102,6 @@ func (d *Driver) read() sight {
 		}
 	}
 	d.mu.Unlock()
-	s.fw, s.err = d.fw.Read()
 	return s
 }
 

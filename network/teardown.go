@@ -11,8 +11,8 @@ import (
 	"github.com/stackrun/stack/network/netns"
 )
 
-// Teardown removes the sandbox of a container: its names, ports and namespace. The links go in the background, when the
-// kernel drops the namespace. Not there = success. The container's processes should have ended: they would keep the
+// Teardown removes the sandbox of a container: its names, addresses and ports. The namespace and the links go in the background, which costs
+// the kernel some milliseconds that nobody has to wait for; Settle does. Not there = success. The container's processes should have ended: they would keep the
 // namespace, cut off.
 func (d *Driver) Teardown(ctx context.Context, containerID string) error {
 	defer d.objects.lock("sandbox " + containerID)()
@@ -25,7 +25,8 @@ func (d *Driver) Teardown(ctx context.Context, containerID string) error {
 	return d.teardown(s)
 }
 
-// teardown works on any part of a sandbox. Precondition: the sandbox's lock is held. The record goes last.
+// teardown works on any part of a sandbox. Precondition: the sandbox's lock is held. The record goes last but for the namespace: without a record that
+// is a stray, which the next daemon removes.
 func (d *Driver) teardown(s *sandbox) error {
 	id := s.rec.Config.ContainerID
 	fail := func(err error) error { return fmt.Errorf("cannot remove the network of %s: %w", s.rec.name(), err) }
@@ -44,10 +45,6 @@ func (d *Driver) teardown(s *sandbox) error {
 	if err := d.detach(s.rec); err != nil {
 		return fail(err)
 	}
-	if err := netns.Unbind(d.netnsPath(id)); err != nil {
-		return fail(err)
-	}
-	failpoint.Hit("network.teardown.namespace")
 	if err := d.records.dropSandbox(id); err != nil {
 		return fail(err)
 	}
@@ -58,12 +55,26 @@ func (d *Driver) teardown(s *sandbox) error {
 	}
 	d.giveLocked(s.rec.Endpoints, s.rec.name())
 	d.mu.Unlock()
-	for _, ep := range s.rec.Endpoints {
+	d.background.Go(func() { d.finishTeardown(s.rec) })
+	return nil
+}
+
+// finishTeardown removes the namespace of a sandbox that is gone for the user, and waits for the links in it.
+func (d *Driver) finishTeardown(r sandboxRecord) {
+	unlock := d.objects.lock("sandbox " + r.Config.ContainerID)
+	d.mu.Lock()
+	again := d.sandboxes[r.Config.ContainerID] != nil // and the file is the new one's
+	d.mu.Unlock()
+	if !again {
+		_ = netns.Unbind(d.netnsPath(r.Config.ContainerID)) // a failure is for the next Setup, or the next daemon
+	}
+	failpoint.Hit("network.teardown.namespace")
+	unlock()
+	for _, ep := range r.Endpoints {
 		if ep.HostLink != "" {
-			d.background.Go(func() { d.awaitGone(ep.HostLink) })
+			d.awaitGone(ep.HostLink)
 		}
 	}
-	return nil
 }
 
 // detach removes from the namespace of r what may not stay for as long as the kernel takes to drop it.

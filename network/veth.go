@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,15 +42,15 @@ func (b onBridge) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 	if err != nil {
 		return err
 	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.MasterIndex, attrs.Flags = ep.HostLink, mtu(r.Config), bridge.Attrs().Index, net.FlagUp
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = ep.Interface, mac, netlink.NsFd(ns)
-	if err := d.link.LinkAdd(veth); err != nil {
+	if err := d.addVeth(ep, mac, ns, mtu(r.Config), bridge.Attrs().Index); err != nil {
 		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
 	}
 	if bridgedDNAT() {
-		if err := d.link.LinkSetHairpin(veth, true); err != nil {
+		veth, err := d.link.LinkByName(ep.HostLink)
+		if err == nil {
+			err = d.link.LinkSetHairpin(veth, true)
+		}
+		if err != nil {
 			return fmt.Errorf("cannot set up %s on bridge %s: %w", ep.HostLink, r.Link, err)
 		}
 	}
@@ -61,6 +62,34 @@ func (b onBridge) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 		return err
 	}
 	return d.pin(in, inside, bridge, ep, mac)
+}
+
+// addVeth makes the pair of ep in one message: the host's end up and on a bridge, the container's in the namespace ns with its
+// hardware address. Each message waits for a lock that the kernel has one of (rtnl), and holds for milliseconds while it takes down a namespace.
+func (d *Driver) addVeth(ep Endpoint, mac net.HardwareAddr, ns, mtu, bridge int) error {
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: d.requests}
+	outside := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	outside.Flags, outside.Change = unix.IFF_UP, unix.IFF_UP
+	req.AddData(outside)
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(ep.HostLink)))
+	if mtu > 0 {
+		req.AddData(nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu))))
+	}
+	req.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(bridge))))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC) // not up: it has no other end yet (veth_open)
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(ep.Interface))
+	if mtu > 0 {
+		peer.AddRtAttr(unix.IFLA_MTU, nl.Uint32Attr(uint32(mtu)))
+	}
+	peer.AddRtAttr(unix.IFLA_ADDRESS, mac)
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(ns)))
+	req.AddData(info)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
 }
 
 // bridgedDNAT says whether the host has br_netfilter on. Then a packet from a container to its own published port is
