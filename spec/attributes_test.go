@@ -85,6 +85,7 @@ var rules = map[string][2]string{
 	"services.*.secrets[].source":                      {`"s"`, `"nobody"`},
 	"services.*.secrets[].uid":                         {`"10"`, `"me"`},
 	"services.*.secrets[].gid":                         {`"10"`, `"me"`},
+	"services.*.build.network":                         {`"none"`, `"service:b"`},
 	"services.*.build.secrets":                         {`["s"]`, `["nobody"]`},
 	"services.*.build.secrets[].source":                {`"s"`, `"nobody"`},
 	"services.*.build.secrets[].uid":                   {`"10"`, `"me"`},

@@ -128,7 +128,7 @@ func (d *decoder) finish(s *draft) {
 // make no containers. What a service that is not wanted lacks is no fault.
 func (d *decoder) fill(s *draft, wanted bool) {
 	d.owner = owner{"services", s.Name}
-	if d.project.Services[s.Name] == nil || d.in.Purpose == ToManage {
+	if d.project.Services[s.Name] == nil || d.in.Purpose == ToManage || d.in.Purpose == ToBuild {
 		s.envFiles, s.labelFiles = nil, nil
 	}
 	if !wanted {

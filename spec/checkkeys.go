@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/schema"
@@ -98,16 +99,18 @@ func (l *loader) top(n *tree.Node) bool {
 // harmless says that an attribute without effect has a value that asks for nothing.
 func harmless(path string, v *tree.Node) bool {
 	switch {
-	case v.IsNull(), path == "services.*.build": // checkImage tells
+	case v.IsNull():
 		return true
 	case v.Kind == tree.Mapping:
 		return len(v.Pairs) == 0
 	case v.Kind == tree.Sequence:
-		return len(v.Items) == 0
+		return len(v.Items) == 0 || path == "services.*.build.entitlements" && !slices.ContainsFunc(v.Items, func(it *tree.Node) bool { return it.Value != "network.host" })
 	}
 	switch path {
-	case "services.*.use_api_socket":
+	case "services.*.use_api_socket", "services.*.build.provenance", "services.*.build.sbom":
 		return v.Value == "false"
+	case "services.*.build.isolation":
+		return v.Value == "default"
 	case "services.*.deploy.mode":
 		return v.Value == "replicated"
 	case "services.*.deploy.endpoint_mode":

@@ -140,7 +140,7 @@ func (d *decoder) checkDependencies(s *draft) {
 			if hint := among(&d.faults, name, d.drafts); strings.HasPrefix(hint, "did you mean") {
 				d.note(at, fmt.Sprintf("service %q would wait for %q, which is not defined", s.Name, name), hint)
 			}
-		case inactive != nil && d.in.Purpose == ToManage: // what was started under other profiles can be listed and stopped
+		case inactive != nil && (d.in.Purpose == ToManage || d.in.Purpose == ToBuild): // what was started under other profiles can be listed and stopped
 		case inactive != nil:
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
@@ -22,7 +23,7 @@ var buildFields = fields[Build]{
 	"no_cache":            func(d *decoder, n *tree.Node, b *Build) { b.NoCache = d.boolean(n) },
 	"no_cache_filter":     func(d *decoder, n *tree.Node, b *Build) { b.NoCacheFilter = d.oneOrMore(n) },
 	"pull":                func(d *decoder, n *tree.Node, b *Build) { b.Pull = d.boolean(n) },
-	"network":             func(d *decoder, n *tree.Node, b *Build) { b.Network = d.str(n) },
+	"network":             func(d *decoder, n *tree.Node, b *Build) { b.Network = d.buildNetwork(n) },
 	"extra_hosts":         func(d *decoder, n *tree.Node, b *Build) { b.ExtraHosts = d.extraHosts(n) },
 	"secrets":             func(d *decoder, n *tree.Node, b *Build) { b.Secrets = d.buildSecrets(n) },
 	"ssh":                 func(d *decoder, n *tree.Node, b *Build) { b.SSH = d.sshKeys(n) },
@@ -102,6 +103,17 @@ func (d *decoder) inherited(n *tree.Node, drop bool) map[string]*string {
 		}
 	}
 	return m
+}
+
+// buildNetwork decodes what the commands of a build are connected to.
+func (d *decoder) buildNetwork(n *tree.Node) string {
+	s := d.str(n)
+	switch s {
+	case "", "default", "none", "host":
+	default:
+		d.unfit(n, strconv.Quote(s)+" is nothing that a build can be connected to", "use default, none or host")
+	}
+	return s
 }
 
 func (d *decoder) buildSecrets(n *tree.Node) []FileUse {

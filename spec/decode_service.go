@@ -234,11 +234,7 @@ func (d *decoder) service(key, n *tree.Node) *draft {
 // checkImage refuses a service that nothing can be started from.
 func (d *decoder) checkImage(s *draft) {
 	switch {
-	case s.Image != "" && s.Build != nil:
-		d.note(s.node.Pair("build").Key, fmt.Sprintf("service %q has build: images are not built yet, %s is pulled", s.Name, s.Image), "")
-	case s.Image != "", s.Provider != nil:
-	case s.Build != nil:
-		d.refuse(CodeRefused, s.node.Pair("build").Key, fmt.Sprintf("service %q has build and no image: images are not built yet", s.Name), "build the image with another tool, load it with \"stack load\", and name it with image")
+	case s.Image != "", s.Provider != nil, s.Build != nil:
 	case !s.node.Get("image").IsNull() && s.node.Get("image").Type != tree.String: // reported as that
 	default:
 		s.noImage = true

@@ -28,6 +28,14 @@ type Project struct {
 	Sources    Sources
 }
 
+// ImageOf is the name of the image that containers of s are made from. One that is built and given no name has docker compose's.
+func (p *Project) ImageOf(s *Service) string {
+	if s.Image == "" && s.Build != nil {
+		return p.Name + "-" + s.Name
+	}
+	return s.Image
+}
+
 // Service is one entry of services. A nil pointer or nil slice means "not said":
 // the image's or the platform's default holds. Sizes are bytes, times are time.Duration.
 type Service struct {

@@ -24,6 +24,9 @@ const (
 	// ToManage is for verbs that work on what there is: neither env files nor label
 	// files are read, and what cannot be run is not spoken of.
 	ToManage
+	// ToBuild is for making images: env files and label files are not read, and of what cannot be had only what
+	// is said of builds is spoken of.
+	ToBuild
 )
 
 // owner is the object that a part of the file belongs to: "services", "web".
@@ -52,10 +55,20 @@ func (l *loader) note(n *tree.Node, detail, hint string) {
 }
 
 func (l *loader) limited(s diag.Severity, code diag.Code, n *tree.Node, detail, hint string) {
-	if l.in.Purpose == ToManage {
+	if l.in.Purpose == ToManage || l.in.Purpose == ToBuild && !ofBuild(n) {
 		return
 	}
 	l.limits = append(l.limits, limit{l.owner, fault(s, code, n, detail, hint)})
+}
+
+// ofBuild says whether n is part of how an image is built.
+func ofBuild(n *tree.Node) bool {
+	rest, ok := strings.CutPrefix(n.Path, "services.")
+	if !ok {
+		return false
+	}
+	_, key, _ := strings.Cut(rest, ".build")
+	return key == "" && strings.HasSuffix(rest, ".build") || strings.HasPrefix(key, ".") || strings.HasPrefix(key, "[")
 }
 
 // settleLimits turns the limits of what p would run into faults.

@@ -41,7 +41,7 @@ func loadAs(purpose spec.Purpose, services ...string) (*spec.Project, string, bo
 // TestPurpose: what cannot be run is a fault for who runs it, a warning for who looks
 // at it, and nothing to who manages what there is.
 func TestPurpose(t *testing.T) {
-	if p, text, _ := loadAs(spec.ToRun); p != nil || !strings.Contains(text, `service "api" has build and no image`) || !strings.Contains(text, "missing.env") {
+	if p, text, _ := loadAs(spec.ToRun); p != nil || !strings.Contains(text, `there is no bridge that projects share`) || !strings.Contains(text, "missing.env") {
 		t.Errorf("to run all: project %t, faults:\n%s", p != nil, text)
 	}
 	if p, text, _ := loadAs(spec.ToRun, "web"); p == nil || text != "" {

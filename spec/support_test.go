@@ -86,7 +86,13 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 		"services.*.deploy.resources.reservations.generic_resources": "deploy: {resources: {reservations: {generic_resources: [{discrete_resource_spec: {kind: a, value: 1}}]}}}",
 		"services.*.credential_spec":                                 "credential_spec: {file: a}",
 		"services.*.pull_refresh_after":                              "pull_refresh_after: 24h",
-		"services.*.build":                                           "build: .",
+		"services.*.build.cache_from":                                "build: {cache_from: [a]}",
+		"services.*.build.cache_to":                                  "build: {cache_to: [a]}",
+		"services.*.build.ssh":                                       "build: {ssh: [default]}",
+		"services.*.build.entitlements":                              "build: {entitlements: [network.host, security.insecure]}",
+		"services.*.build.isolation":                                 "build: {isolation: hyperv}",
+		"services.*.build.provenance":                                "build: {provenance: mode=max}",
+		"services.*.build.sbom":                                      "build: {sbom: true}",
 		"services.*.develop":                                         "develop: {watch: [{path: /a, action: rebuild}]}",
 		"services.*.deploy.mode":                                     "deploy: {mode: global}",
 		"services.*.deploy.endpoint_mode":                            "deploy: {endpoint_mode: dnsrr}",
@@ -122,6 +128,28 @@ func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 			return d.Subject != nil && d.Subject.Start.Line == line && strings.Contains(d.Summary+" "+d.Detail, word)
 		}) {
 			t.Errorf("%s: nothing names %s in line %d of\n%s%v", path, word, line, file, list)
+		}
+	}
+}
+
+// TestBuildsAskedForNothing: attributes of builds that have no effect here are not spoken of where their value asks for nothing; what is said
+// of builds is said to who builds, and of nothing else.
+func TestBuildsAskedForNothing(t *testing.T) {
+	for text, want := range map[string]string{
+		"build: {context: ., provenance: false, sbom: false, isolation: default, entitlements: [network.host]}": "",
+		"build: {context: ., sbom: true}":                        "sbom",
+		"build: {context: ., network: \"service:db\"}":           "network",
+		"build: .\n    env_file: missing.env\n    runtime: kata": "",
+	} {
+		_, list := spec.Load(t.Context(), spec.Input{
+			FS: fstest.MapFS{"c.yaml": {Data: []byte("services:\n  web:\n    " + text + "\n")}}, Files: []string{"/c.yaml"}, Dir: "/", Name: "x", Purpose: spec.ToBuild,
+		})
+		said := ""
+		for _, d := range list {
+			said += d.Error() + "\n"
+		}
+		if want == "" && said != "" || !strings.Contains(said, want) {
+			t.Errorf("%s\nis said to mean %q, expected %q", text, said, want)
 		}
 	}
 }
