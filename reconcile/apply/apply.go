@@ -41,7 +41,7 @@ func (o Outcome) String() string {
 // Options of Run.
 type Options struct {
 	// Parallel bounds the steps that work at one time; 0 = 16. Steps that only wait (for health, for a
-	// process to stop, for a pre_start to end) do not count, and pulls have a bound of their own, so that starts overlap with both.
+	// process to stop, for a pre_start to end) do not count; pulls have a bound of their own, and builds one that is not a plan's.
 	Parallel int
 	// Pulls bounds the pulls at one time; 0 = 4.
 	Pulls int
@@ -134,7 +134,7 @@ func (r *run) perform(ctx context.Context, s plan.Step) outcome {
 func (r *run) slot(ctx context.Context, op plan.Operation) (release func(), err error) {
 	slots := r.work
 	switch op.(type) {
-	case plan.WaitReady, plan.StopContainer, plan.RunPreStart, plan.BeginBatch, plan.ProveContainer, plan.EndUpdate:
+	case plan.BuildImage, plan.WaitReady, plan.StopContainer, plan.RunPreStart, plan.BeginBatch, plan.ProveContainer, plan.EndUpdate:
 		return func() {}, ctx.Err()
 	case plan.PullImage:
 		slots = r.pulls

@@ -22,9 +22,11 @@ type Options struct {
 	RemoveOrphans bool
 	IgnoreOrphans bool // do not warn of them
 	NoStart       bool
-	OwnOnly       bool            // what differs in itself, not what follows from the changes of others: to compare, not to apply
-	Timeout       *time.Duration  // of stops; nil = each container's own
-	Refresh       map[string]bool // images (see ImageKey) to pull although they are local
+	OwnOnly       bool              // what differs in itself, not what follows from the changes of others: to compare, not to apply
+	Timeout       *time.Duration    // of stops; nil = each container's own
+	Refresh       map[string]bool   // images (see ImageKey) to pull although they are local
+	Rebuild       map[string]string // images (see ImageKey) to build although they are local, and why
+	NoBuild       bool
 
 	// Heal asks for what is damaged or missing only: nothing is made anew because the file or an image is other than the
 	// container, nothing is removed, nothing is started that has ended by itself. No Services are none.
@@ -55,6 +57,9 @@ func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
 		volumes:  map[string]int{},
 		pulls:    map[string]int{},
 		waits:    map[waitKey]int{},
+	}
+	if !opt.NoBuild {
+		b.makers = want.Makers()
 	}
 	if b.selectServices(); b.diags.HasErrors() {
 		return nil, b.diags
@@ -91,7 +96,8 @@ type builder struct {
 	steps    []Step // ids are 1 + index until sorted
 	networks map[string]netSteps
 	volumes  map[string]int
-	pulls    map[string]int
+	pulls    map[string]int      // and builds, by ImageKey
+	makers   map[string]*Service // by ImageKey
 	waits    map[waitKey]int
 	stops    []stopStep // every stop of the plan, for what must come after it
 }
@@ -489,32 +495,6 @@ func (b *builder) rerunCompleted() {
 				r.action, r.done, r.reasons = Start, false, []Reason{why}
 			}
 		}
-	}
-}
-
-// checkImages refuses what could not succeed: an image that is not local and may not be pulled.
-func (b *builder) checkImages() {
-	for _, name := range b.order {
-		d := b.decided[name]
-		s := d.service
-		if s.PullPolicy != "never" {
-			continue
-		}
-		missing := map[string]bool{}
-		check := func(ref, at string) {
-			if _, local := b.have.Images[ImageKey(ref, s.Spec.Platform)]; !local && !missing[ref] {
-				missing[ref] = true
-				b.diags = append(b.diags, &diag.Diagnostic{
-					Code: "image-not-local", Summary: "the image is not on this host and may not be pulled",
-					Detail: fmt.Sprintf("service %s needs %s and its pull policy is never", name, ref),
-					Hint:   "load it with `stack load`, or allow pulling with pull_policy: missing", Address: "services." + name + "." + at,
-				})
-			}
-		}
-		if d.makes() {
-			s.Spec.EachImage(check)
-		}
-		b.eachStepImage(d, check)
 	}
 }
 

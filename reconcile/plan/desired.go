@@ -26,7 +26,15 @@ type Service struct {
 	Labels        map[string]string     `json:"labels,omitempty"`   // of the tool's own, beyond what Spec has; not compared
 	Update        *Rollout              `json:"update,omitempty"`   // nil = all containers at once
 	Rollback      *Rollout              `json:"rollback,omitempty"`
+	Build         *Recipe               `json:"build,omitempty"`    // nil = the image is not made here
 	Provider      string                `json:"provider,omitempty"` // the program that stands for its containers, "" = it has containers
+}
+
+// Recipe says that the image of a service is made here. How is in the file: it makes no container another one, the image that comes of it does.
+type Recipe struct {
+	From  []string `json:"from,omitempty"`  // services whose images it builds on, in order
+	Named bool     `json:"named,omitempty"` // the file gives the image a name, by which a registry may have it
+	Again string   `json:"again,omitempty"` // why it is made again although it is here, "" = it is not
 }
 
 // Condition is what a dependent waits for.

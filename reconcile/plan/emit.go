@@ -16,7 +16,7 @@ import (
 func (b *builder) emit() {
 	b.orphans()
 	for _, name := range b.order {
-		b.emitPull(b.decided[name])
+		b.emitImages(b.decided[name])
 	}
 	b.emitNetworks()
 	b.emitVolumes()
@@ -29,6 +29,7 @@ func (b *builder) emit() {
 		b.emitStarts(b.decided[name])
 	}
 	b.listContainers()
+	b.buildsFirst()
 }
 
 // step appends a step and returns its id. Zero ids in needs and after are none.
@@ -83,41 +84,9 @@ func (b *builder) emitRemove(c *ContainerState, why Reason, keepAnonymous bool) 
 	return stop, remove
 }
 
-// emitPull pulls what containers of a service are made from, those of its pre_start too.
-func (b *builder) emitPull(d *decision) {
-	if d.makes() {
-		d.service.Spec.EachImage(func(ref, at string) { b.pull(d.service, ref, at) })
-	}
-	b.eachStepImage(d, func(ref, at string) { b.pull(d.service, ref, at) })
-}
-
 // makes says whether a container of d is made by this plan.
 func (d *decision) makes() bool {
 	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
-}
-
-// pull is the step that pulls an image of s, if there must be one. at is the key of s that names it.
-func (b *builder) pull(s *Service, ref, at string) {
-	key := ImageKey(ref, s.Spec.Platform)
-	_, local := b.have.Images[key]
-	if local && !b.opt.Refresh[key] || s.PullPolicy == "never" {
-		return
-	}
-	if n := b.pulls[key]; n != 0 {
-		op := b.steps[n-1].Op.(PullImage)
-		if !slices.Contains(op.Services, s.Name) {
-			op.Services = append(op.Services, s.Name)
-			b.steps[n-1].Op = op
-		}
-		return
-	}
-	id := ID{Kind: KindImage, Name: ref}
-	why := Reason{Path: "it is not on this host"}
-	if local {
-		why.Path = "its pull policy asks for a look at the registry"
-	}
-	b.change(id, ref, Pull, why)
-	b.pulls[key] = b.step(PullImage{Ref: ref, Platform: s.Spec.Platform, Services: []string{s.Name}, At: at}, id, why, nil, nil)
 }
 
 // emitNetworks makes the networks that the chosen services use.

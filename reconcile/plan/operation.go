@@ -18,6 +18,15 @@ type PullImage struct {
 	At            string `json:",omitzero"`
 }
 
+// BuildImage makes the image of Service, for Services, from its sources. RegistryFirst: when a registry has the image, that is taken, and
+// when none has, one that is on this host.
+type BuildImage struct {
+	Ref, Platform string
+	Service       string
+	Services      []string
+	RegistryFirst bool `json:",omitzero"`
+}
+
 // CreateNetwork makes a network, or mends one that is damaged.
 type CreateNetwork struct{ Name string }
 
@@ -92,6 +101,7 @@ type WaitReady struct {
 }
 
 func (PullImage) operation()       {}
+func (BuildImage) operation()      {}
 func (CreateNetwork) operation()   {}
 func (DeleteNetwork) operation()   {}
 func (CreateVolume) operation()    {}
@@ -105,6 +115,7 @@ func (MendContainer) operation()   {}
 func (WaitReady) operation()       {}
 
 func (o PullImage) String() string       { return "pull image " + o.Ref }
+func (o BuildImage) String() string      { return "build image " + o.Ref }
 func (o CreateNetwork) String() string   { return "create network " + o.Name }
 func (o DeleteNetwork) String() string   { return "delete network " + o.Name }
 func (o CreateVolume) String() string    { return "create volume " + o.Name }

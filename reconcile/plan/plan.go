@@ -18,6 +18,7 @@ const (
 	Replace Action = "recreate"
 	Delete  Action = "remove"
 	Pull    Action = "pull"
+	Make    Action = "build" // of an image
 )
 
 // Change is what happens to one resource, and why. Kept ones are not listed.

@@ -35,6 +35,14 @@ func dep(name string, c Condition, restart bool) map[string]Dependency {
 	return map[string]Dependency{name: {Condition: c, Restart: restart, Required: true}}
 }
 
+// built is db, which web, built on what base builds, depends on; base runs nowhere.
+func built() *Desired {
+	d := want(svc("base", nil), svc("db", nil), svc("web", dep("db", Started, false)))
+	d.Services["base"].Replicas, d.Services["base"].Spec.Image, d.Services["base"].Build = 0, "shop-base", &Recipe{}
+	d.Services["web"].Spec.Image, d.Services["web"].Build = "shop-web", &Recipe{From: []string{"base"}}
+	return d
+}
+
 func TestGoldens(t *testing.T) {
 	pair := func() *Desired { return want(svc("db", nil), svc("web", dep("db", Healthy, true))) }
 	for _, tt := range []struct {
@@ -60,6 +68,94 @@ create container shop-web-1
 #6 [#1 #4 #5] start container shop-web-1  (container:web/1: it does not exist)
 `},
 		{"nothing to do", func() (*Desired, *Observed, Options) { return pair(), made(pair()), Options{} }, ""},
+		{"an image to build, and one that it is built on", func() (*Desired, *Observed, Options) {
+			d := built()
+			return d, &Observed{Images: map[string]string{"app:1": "sha256:a"}}, Options{}
+		}, `
+build image shop-base
+    it is not on this host
+build image shop-web
+    it is not on this host
+create network shop_default
+    it does not exist
+create container shop-db-1
+    it does not exist
+create container shop-web-1
+    it does not exist
+--
+#1 build image shop-base  (image:shop-base: it is not on this host)
+#2 [#1] build image shop-web  (image:shop-web: it is not on this host)
+#3 [#1 #2] create network shop_default  (network:shop_default: it does not exist)
+#4 [#3] create container shop-db-1  (container:db/1: it does not exist)
+#5 [#3 #4] start container shop-db-1  (container:db/1: it does not exist)
+#6 [#2 #3] create container shop-web-1  (container:web/1: it does not exist)
+#7 [#3 #5 #6] start container shop-web-1  (container:web/1: it does not exist)
+`},
+		{"a build that is asked for again", func() (*Desired, *Observed, Options) {
+			d := built()
+			delete(d.Services, "base")
+			d.Services["web"].Build.From = nil
+			d.Services["web"].Build.Named = true
+			d.Services["web"].Build.Again = "asked for by --build"
+			return d, &Observed{Images: map[string]string{"app:1": "sha256:a", "shop-web": "sha256:b"}}, Options{Rebuild: map[string]string{"shop-web": "asked for by --build"}}
+		}, `
+build image shop-web
+    asked for by --build
+create network shop_default
+    it does not exist
+create container shop-db-1
+    it does not exist
+create container shop-web-1
+    it does not exist
+--
+#1 build image shop-web  (image:shop-web: asked for by --build)
+#2 [#1] create network shop_default  (network:shop_default: it does not exist)
+#3 [#2] create container shop-db-1  (container:db/1: it does not exist)
+#4 [#2 #3] start container shop-db-1  (container:db/1: it does not exist)
+#5 [#1 #2] create container shop-web-1  (container:web/1: it does not exist)
+#6 [#2 #4 #5] start container shop-web-1  (container:web/1: it does not exist)
+`},
+		{"an image with a name that a registry may have", func() (*Desired, *Observed, Options) {
+			d := want(svc("web", nil), svc("worker", nil))
+			d.Services["web"].Build = &Recipe{Named: true}
+			return d, &Observed{}, Options{}
+		}, `
+build image app:1
+    it is not on this host; the registry is asked first
+create network shop_default
+    it does not exist
+create container shop-web-1
+    it does not exist
+create container shop-worker-1
+    it does not exist
+--
+#1 build image app:1  (image:app:1: it is not on this host; the registry is asked first)
+#2 [#1] create network shop_default  (network:shop_default: it does not exist)
+#3 [#1 #2] create container shop-web-1  (container:web/1: it does not exist)
+#4 [#2 #3] start container shop-web-1  (container:web/1: it does not exist)
+#5 [#1 #2] create container shop-worker-1  (container:worker/1: it does not exist)
+#6 [#2 #5] start container shop-worker-1  (container:worker/1: it does not exist)
+`},
+		{"what was built is another image", func() (*Desired, *Observed, Options) {
+			d := want(svc("web", nil))
+			d.Services["web"].Build = &Recipe{}
+			h := made(d)
+			h.Images["app:1"] = "sha256:fedcba0987654321"
+			return d, h, Options{}
+		}, `
+recreate container shop-web-1
+    image id of app:1: aaaaaaaaaaaa -> fedcba098765
+--
+#1 stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#2 [#1] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#3 [#2] create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#4 [#1 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+`},
+		{"nothing may be built, and what it would make is here", func() (*Desired, *Observed, Options) {
+			d := want(svc("web", nil))
+			d.Services["web"].Build = &Recipe{}
+			return d, made(d), Options{NoBuild: true}
+		}, ""},
 		{"an image that is mounted and not here", func() (*Desired, *Observed, Options) {
 			d := want(svc("web", nil))
 			d.Services["web"].Spec.Mounts = []Mount{{Type: "image", Source: "data:1", Target: "/data"}}
