@@ -148,6 +148,7 @@ func (b *Builder) tempDir() (string, error) {
 // Sweep names what is left of builds that were cut off, and with remove it removes them: a sentence's worth each. Layers that no step
 // has made are let go. Precondition: no build is under way.
 func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	b.behind.Wait() // what builds that have ended take down
 	var found []string
 	var errs []error
 	note := func(what string, fn func() error) {

@@ -36,6 +36,7 @@ func Desire(p *spec.Project) (*plan.Desired, diag.List) {
 		d.Services[name] = w
 		diags = append(diags, list...)
 	}
+	diags = append(diags, checkBuilds(p, d)...)
 	for name := range p.Inactive {
 		d.Known = append(d.Known, name)
 	}
@@ -109,7 +110,7 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 	if s.Provider != nil {
 		w.Provider, w.Replicas, w.Update, w.Rollback = s.Provider.Type, 0, nil, nil
 	} else {
-		w.Spec = containerSpec(p, s)
+		w.Spec, w.Build = containerSpec(p, s), desireBuild(s)
 	}
 	w.Labels[labelDependsOn] = dependsOnLabel(w.DependsOn)
 	w.Labels[labelWorkingDir] = p.Dir
@@ -136,7 +137,7 @@ func dependsOnLabel(deps map[string]plan.Dependency) string {
 
 func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	c := plan.Spec{
-		Image: s.Image, Platform: s.Platform,
+		Image: p.ImageOf(s), Platform: s.Platform,
 		Command: slices.Clone(s.Command), Entrypoint: slices.Clone(s.Entrypoint), Environment: maps.Clone(s.Environment), Unset: slices.Sorted(slices.Values(s.Unset)),
 		WorkingDir: s.WorkingDir, User: s.User, GroupAdd: slices.Clone(s.GroupAdd), Hostname: s.Hostname, Domainname: s.Domainname,
 		Init: s.Init, TTY: s.TTY, StdinOpen: s.StdinOpen, StopSignal: s.StopSignal,

@@ -108,12 +108,12 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		return nil, err
 	}
 	if len(o.Services) > 0 {
-		return o.Services, e.removeImages(ctx, project, gone, o.RemoveImages, sink) // the project goes on without them
+		return o.Services, e.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
 	}
 	if err := e.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
 		return nil, err
 	}
-	if err := e.removeImages(ctx, project, gone, o.RemoveImages, sink); err != nil {
+	if err := e.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
 		return nil, err
 	}
 	if len(orphans) > 0 {
@@ -190,17 +190,25 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 	return errors.Join(errs...)
 }
 
-// removeImages removes what the containers were made from: "all"; or "local", which are those that were built here and
-// given no name of their own, and as long as nothing is built here there are none.
-func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, which string, sink Sink) error {
-	if which != "all" {
+// removeImages removes what the containers were made from: "all", or "local", those that were built for the project. services are those whose images
+// are meant; nil = all.
+func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, services []string, which string, sink Sink) error {
+	if which == "" {
 		return nil
 	}
 	done := map[string]bool{}
 	var errs []error
-	var refs []string
-	for _, c := range gone {
-		c.spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
+	refs, err := e.builtImages(ctx, project, services)
+	if err != nil {
+		return err
+	}
+	if which == "all" {
+		for _, c := range gone {
+			c.spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
+		}
+	}
+	for i, ref := range refs {
+		refs[i] = strings.TrimSuffix(ref, ":latest") // of one name said in two ways one is told
 	}
 	for _, ref := range refs {
 		if done[ref] {
@@ -224,4 +232,37 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*conta
 		e.say(sink, ev)
 	}
 	return errors.Join(errs...)
+}
+
+// builtImages are the names of images that were built for services of project, by their labels, which each image that is built here has. Other names that
+// build.tags has given them stay, as with docker compose.
+func (e *Engine) builtImages(ctx context.Context, project string, services []string) ([]string, error) {
+	list, err := e.drivers.Images.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list images: %w", err)
+	}
+	p, err := e.desired(project)
+	if err != nil {
+		return nil, err
+	}
+	var refs []string
+	for _, info := range list {
+		service := info.Config.Labels[labelService]
+		if info.Config.Labels[labelProject] != project || len(services) > 0 && !slices.Contains(services, service) {
+			continue
+		}
+		name := project + "-" + service
+		if p != nil {
+			if s := p.Services[service]; s != nil {
+				name = p.ImageOf(s)
+			}
+		}
+		for _, ref := range info.Refs {
+			if strings.TrimSuffix(ref, ":latest") == strings.TrimSuffix(name, ":latest") {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs), nil
 }

@@ -65,7 +65,7 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*Du
 	if p == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot dump project %s: there is no file, and it is not up", project))
 	}
-	want, err := e.desire(p, nil, "")
+	want, err := e.desire(p, UpOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -49,9 +49,10 @@ type Engine struct {
 	loop    *loop
 	log     *slog.Logger
 	hub     event.Hub
-	passes  locks // by project
-	single  locks // by container id
-	gate    gate  // both kinds of locks pass it
+	passes  locks         // by project
+	single  locks         // by container id
+	gate    gate          // both kinds of locks pass it
+	builds  chan struct{} // as many as may be under way
 	busy    atomic.Int64
 
 	life    context.Context // ends with Close
@@ -93,7 +94,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, errors.New("cannot start the engine without a store")
 	}
 	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
-		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]Restarted{}, started: map[[2]string]*history.Start{}}
+		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -47,6 +47,10 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) (*Garbage, error) {
 	}
 	defer open()
 	out := &Garbage{Found: []Debris{}, Removed: !o.Check}
+	// Builds first: what they take down behind them belongs to no container.
+	if err := out.sweep(ctx, "it is of no build", e.drivers.Builder, o); err != nil {
+		return out, err
+	}
 	found, err := e.strays(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for garbage: %w", err)
@@ -71,18 +75,26 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) (*Garbage, error) {
 		{"it is of no container", e.drivers.Containers}, {"it is of no network and no container", e.drivers.Networks},
 		{"it was being made or removed", e.drivers.Volumes}, {"nothing leads to it", e.drivers.Images},
 	} {
-		names, err := room.Sweep(ctx, !o.Check)
-		for _, name := range names {
-			out.Found = append(out.Found, Debris{Name: name, Why: room.why})
-		}
-		switch {
-		case errors.Is(err, errdefs.ErrConflict):
-			out.Skipped = append(out.Skipped, err.Error())
-		case err != nil:
-			return out, fmt.Errorf("cannot look for garbage: %w", err)
+		if err := out.sweep(ctx, room.why, room.Sweeper, o); err != nil {
+			return out, err
 		}
 	}
 	return out, nil
+}
+
+// sweep adds what a room has found of its own.
+func (g *Garbage) sweep(ctx context.Context, why string, room driver.Sweeper, o GCOptions) error {
+	names, err := room.Sweep(ctx, !o.Check)
+	for _, name := range names {
+		g.Found = append(g.Found, Debris{Name: name, Why: why})
+	}
+	switch {
+	case errors.Is(err, errdefs.ErrConflict):
+		g.Skipped = append(g.Skipped, err.Error())
+	case err != nil:
+		return fmt.Errorf("cannot look for garbage: %w", err)
+	}
+	return nil
 }
 
 // strays are the snapshots and sandboxes that no container has: a daemon died while it made or deleted one, or its record was lost.

@@ -20,7 +20,7 @@ func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, r.Scale, "")
+	want, err := e.desire(p, UpOptions{Scale: r.Scale})
 	return want, err
 }
 
@@ -70,7 +70,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err != nil {
 		return 0, err
 	}
-	want, err := e.desire(p, r.Scale, "")
+	want, err := e.desire(p, UpOptions{Scale: r.Scale})
 	if err != nil {
 		return 0, err
 	}

@@ -54,22 +54,33 @@ func datable(policy string) bool {
 	return true
 }
 
-// refreshImages pulls, before there is a plan, each image on which it depends whether a container stays: one that has
-// containers, and is not local or due. Those without containers are only noted: the plan's own steps pull them while others
-// start already.
-func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options, sink Sink) (map[string]bool, error) {
-	now, noted, err := e.dueImages(ctx, p, want, have, opt)
+// refreshImages pulls and builds, before there is a plan, each image on which it depends whether a container stays. The others are for the plan's own
+// steps, into whose options they go.
+func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink Sink) error {
+	d, err := e.dueImages(ctx, p, want, have, *opt)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	opt.Refresh, opt.Rebuild = d.refresh, d.rebuild
+	builds := e.makes(p, want, BuildOptions{}, sink)
+	keys := slices.Sorted(maps.Keys(d.now))
+	for _, key := range keys {
+		if due := d.now[key]; due.maker != nil {
+			builds.add(due.maker, due.registry)
+		}
 	}
 	var work errgroup.Group
-	work.SetLimit(parallelPulls)
-	ids := make([]string, len(now))
-	keys := slices.Sorted(maps.Keys(now))
+	work.SetLimit(max(parallelPulls, parallelBuilds))
+	ids := make([]string, len(keys))
 	for i, key := range keys {
-		due := now[key]
+		due := d.now[key]
 		work.Go(func() error {
 			s := due.service
+			if due.maker != nil {
+				id, err := builds.todo[key](ctx)
+				ids[i] = id.String()
+				return err
+			}
 			info, err := e.pull(ctx, p.Name, due.ref, s.Spec.Platform, sink)
 			if err != nil {
 				return e.at(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
@@ -79,12 +90,12 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 		})
 	}
 	if err := work.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	for i, key := range keys {
 		have.Images[key] = ids[i]
 	}
-	return noted, nil
+	return nil
 }
 
 // selected are services and, unless noDeps, what they depend on; all when services is empty.
@@ -107,7 +118,7 @@ func selected(want *plan.Desired, services []string, noDeps bool) []string {
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink Sink) error {
 	defer e.enter()()
-	want, err := e.desire(p, nil, "")
+	want, err := e.desire(p, UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -124,7 +135,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 	work.SetLimit(parallelPulls)
 	pull := func(i int, name, ref, at string) {
 		s := want.Services[name]
-		if s.Provider != "" {
+		if s.Provider != "" || s.Build != nil && !s.Build.Named && at == "image" {
 			return
 		}
 		if key := plan.ImageKey(ref, s.Spec.Platform); done[key] {

@@ -267,15 +267,15 @@ func (e *Engine) firstRunning(ctx context.Context, project, service string) (*co
 
 // extraHosts resolves host-gateway.
 func (e *Engine) extraHosts(ctx context.Context, s *plan.Spec) ([]network.HostsEntry, error) {
+	return e.hostsEntries(ctx, s.ExtraHosts, slices.Sorted(maps.Keys(s.Networks)))
+}
+
+// hostsEntries are hosts for whoever is on networks.
+func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, networks []string) ([]network.HostsEntry, error) {
 	var out []network.HostsEntry
-	for _, h := range s.ExtraHosts {
+	for _, h := range hosts {
 		if h.Address == "host-gateway" {
-			var nets []string
-			for name := range s.Networks {
-				nets = append(nets, name)
-			}
-			slices.Sort(nets)
-			gw, err := e.drivers.Networks.HostGateway(ctx, nets)
+			gw, err := e.drivers.Networks.HostGateway(ctx, networks)
 			if err != nil {
 				return nil, fmt.Errorf("cannot find the host's address for %s: %w", h.Host, err)
 			}

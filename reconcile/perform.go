@@ -73,6 +73,8 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.PullImage:
 		_, err := p.e.pull(ctx, p.want.Project, op.Ref, op.Platform, p.sink)
 		return p.imageError(op, err)
+	case plan.BuildImage:
+		return p.buildImage(ctx, op)
 	case plan.CreateNetwork:
 		return p.createNetwork(ctx, op)
 	case plan.DeleteNetwork:
@@ -274,6 +276,11 @@ func resolve(ctx context.Context, d driver.Set, ref, plat string) (image.Info, e
 
 // pull fetches an image and tells of its progress.
 func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink Sink) (image.Info, error) {
+	return e.pullAs(ctx, project, ref, plat, Failed, sink)
+}
+
+// pullAs is pull, to whose caller a failure is what failed says.
+func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed Phase, sink Sink) (image.Info, error) {
 	pl, err := platform(plat)
 	if err != nil {
 		return image.Info{}, err
@@ -298,7 +305,11 @@ func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink Sink)
 		}
 	})
 	if err != nil {
-		say(Failed, "Error", err.Error())
+		text := "Error"
+		if failed == Warning {
+			text = "Not pulled"
+		}
+		say(failed, text, err.Error())
 		return info, err
 	}
 	say(Done, "Pulled", "")

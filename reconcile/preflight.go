@@ -44,7 +44,7 @@ func (e *Engine) preflight(ctx context.Context, p *spec.Project, want *plan.Desi
 	}
 	s.checkTwice()
 	s.checkVolumes()
-	for _, check := range []func(context.Context) error{s.checkSubpaths, s.checkPorts, s.checkReach, s.checkNetworks, s.checkEndpoints, s.checkAddresses} {
+	for _, check := range []func(context.Context) error{s.checkBuilds, s.checkSubpaths, s.checkPorts, s.checkReach, s.checkNetworks, s.checkEndpoints, s.checkAddresses} {
 		if err := check(ctx); err != nil {
 			return nil, err
 		}

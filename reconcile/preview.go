@@ -33,7 +33,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 		return nil, err
 	}
 	defer release()
-	want, err := e.desire(p, o.Scale, o.Pull)
+	want, err := e.desire(p, o)
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +41,18 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 	if err != nil {
 		return nil, err
 	}
-	now, noted, err := e.dueImages(ctx, p, want, c.have, c.opt)
+	d, err := e.dueImages(ctx, p, want, c.have, c.opt)
 	if err != nil {
 		return nil, err
 	}
-	c.opt.Refresh = noted
-	for key := range now {
-		c.opt.Refresh[key] = true
+	now := d.now
+	c.opt.Refresh, c.opt.Rebuild = d.refresh, d.rebuild
+	for key, due := range now {
+		if due.maker == nil || due.registry {
+			c.opt.Refresh[key] = true
+		} else {
+			c.opt.Rebuild[key] = due.why
+		}
 	}
 	pl, said, err := e.build(ctx, c)
 	if err != nil {
@@ -55,14 +60,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 	}
 	out := preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
 	for _, key := range slices.Sorted(maps.Keys(now)) {
-		id := plan.ID{Kind: plan.KindImage, Name: now[key].ref}
-		if !slices.ContainsFunc(out.Changes, func(c plan.Change) bool { return c.ID == id }) {
-			change := plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}}
-			if _, local := c.have.Images[key]; local {
-				change.Reasons[0].Path = "its pull policy asks for a look at the registry; with another image its containers are recreated"
-			}
-			out.Changes = append(out.Changes, change)
-		}
+		out.Changes = awaited(out.Changes, now[key], c.have.Images[key] != "")
 	}
 	for _, s := range want.Services {
 		s.Spec.EachImage(func(ref, _ string) {
@@ -70,7 +68,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 				return
 			}
 			for i := range out.Changes {
-				if c := &out.Changes[i]; c.ID == (plan.ID{Kind: plan.KindImage, Name: ref}) {
+				if c := &out.Changes[i]; c.Action == plan.Pull && c.ID == (plan.ID{Kind: plan.KindImage, Name: ref}) {
 					c.Action = Ask
 				}
 			}
@@ -78,6 +76,22 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 	}
 	sortChanges(out.Changes)
 	return out, nil
+}
+
+// awaited has in changes, of a plan, an image that is pulled or built before there would be a plan, because its containers depend on what comes of it.
+func awaited(changes []plan.Change, due dueImage, local bool) []plan.Change {
+	id := plan.ID{Kind: plan.KindImage, Name: due.ref}
+	i := slices.IndexFunc(changes, func(c plan.Change) bool { return c.ID == id })
+	switch {
+	case i < 0 && local:
+		changes = append(changes, plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "its pull policy asks for a look at the registry; with another image its containers are recreated"}}})
+	case i < 0:
+		changes = append(changes, plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}})
+	case due.maker != nil && local:
+		changes[i].Reasons = slices.Clone(changes[i].Reasons)
+		changes[i].Reasons[0].Path += "; with another image its containers are recreated"
+	}
+	return changes
 }
 
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
@@ -99,7 +113,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, r.Scale, "")
+	want, err := e.desire(p, UpOptions{Scale: r.Scale})
 	if err != nil {
 		return nil, err
 	}

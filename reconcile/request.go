@@ -19,7 +19,9 @@ type UpOptions struct {
 	AlwaysDeps    bool // always-recreate-deps
 	RenewAnon     bool // renew-anon-volumes
 	Scale         map[string]int
-	Pull          string         // "", always, missing, never
+	Pull          string         // "", always, missing, never, build
+	Build         bool           // images that are made here are made again
+	NoBuild       bool           // none is made
 	Timeout       *time.Duration // of stops; nil = each container's own grace
 	Wait          bool           // wait for running|healthy of everything
 	WaitTimeout   time.Duration
@@ -72,6 +74,7 @@ type RunOptions struct {
 	CapDrop      []string
 	UseAliases   bool
 	Pull         string
+	Build        bool
 	Parallel     int // as in UpOptions
 	Rows, Cols   uint16
 

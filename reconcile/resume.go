@@ -38,7 +38,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		o.ForceRecreate, o.AlwaysDeps = false, false // which of them are new already nobody knows
-		want, err := e.desire(p, o.Scale, o.Pull)
+		want, err := e.desire(p, o)
 		if err != nil {
 			return err
 		}

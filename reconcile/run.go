@@ -119,7 +119,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 		return nil, err
 	}
 	defer release()
-	want, err := e.desire(p, nil, o.Pull)
+	want, err := e.desire(p, UpOptions{Pull: o.Pull, Build: o.Build})
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	do := e.performer(p, want, sink)
 	do.keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Parallel: o.Parallel, Command: o.Command}, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command}, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
@@ -283,11 +283,11 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	}
 	// A plan for a first container of the service, of which only the ground is carried out.
 	have.Containers = nil
-	refresh, err := e.refreshImages(ctx, p, &alone, have, plan.Options{}, sink)
-	if err != nil {
+	opt := plan.Options{NoStart: true}
+	if err := e.refreshImages(ctx, p, &alone, have, &opt, sink); err != nil {
 		return err
 	}
-	pl, diags, err := e.build(ctx, &comparison{p, &alone, have, plan.Options{NoStart: true, Refresh: refresh}})
+	pl, diags, err := e.build(ctx, &comparison{p, &alone, have, opt})
 	if err != nil {
 		return err
 	}
@@ -296,7 +296,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	}
 	for _, step := range pl.Steps {
 		switch step.Op.(type) {
-		case plan.PullImage, plan.CreateNetwork, plan.CreateVolume:
+		case plan.PullImage, plan.BuildImage, plan.CreateNetwork, plan.CreateVolume:
 			if err := do.Perform(ctx, step); err != nil {
 				return err
 			}

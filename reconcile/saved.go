@@ -135,7 +135,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o UpOptions) (*Saved
 
 // fixed is the plan of p on this host as it is, without a look at any registry.
 func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comparison, *plan.Plan, diag.List, error) {
-	want, err := e.desire(p, o.Scale, o.Pull)
+	want, err := e.desire(p, o)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -143,12 +143,24 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comp
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	now, noted, err := e.dueImages(ctx, p, want, c.have, c.opt)
+	d, err := e.dueImages(ctx, p, want, c.have, c.opt)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	now, noted := d.now, d.refresh
 	var asked diag.List
+	var built []string
+	for key := range d.rebuild {
+		built = append(built, key)
+	}
 	for key, due := range now {
+		if _, local := c.have.Images[key]; due.maker != nil && local && !due.registry {
+			built = append(built, key)
+			continue
+		} else if due.maker != nil && !local {
+			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what is built; build it with `stack build` first",
+				p.Name, due.ref))
+		}
 		if _, local := c.have.Images[key]; !local {
 			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what the registry has; get it with `stack pull` first",
 				p.Name, due.ref))
@@ -164,6 +176,10 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comp
 	if slices.Sort(images); len(images) > 0 {
 		asked = append(asked, &diag.Diagnostic{Severity: diag.Warning, Code: "registry-not-asked", Summary: "images are taken as they are on this host",
 			Detail: "their pull policy asks for a look at the registry, which a saved plan does not do: " + strings.Join(images, ", "), Hint: "`stack pull` before planning gets newer ones"})
+	}
+	if slices.Sort(built); len(built) > 0 {
+		asked = append(asked, &diag.Diagnostic{Severity: diag.Warning, Code: "not-built", Summary: "images are taken as they are on this host",
+			Detail: "they are to be built again, which a saved plan does only with those that are not here: " + strings.Join(built, ", "), Hint: "`stack build` before planning builds them"})
 	}
 	pl, said, err := e.build(ctx, c)
 	return c, pl, append(asked, said...), err

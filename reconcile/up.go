@@ -17,7 +17,7 @@ import (
 // Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
 	return e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
-		want, err := e.desire(p, o.Scale, o.Pull)
+		want, err := e.desire(p, o)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -50,8 +50,9 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o UpOptions, sink S
 	return err
 }
 
-// desire is Desire with the caller's scale and pull policy, and with the content of files that the project names.
-func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*plan.Desired, error) {
+// desire is Desire with the caller's scale, pull policy and wish for builds, and with the content of files that the project names.
+func (e *Engine) desire(p *spec.Project, o UpOptions) (*plan.Desired, error) {
+	scale := o.Scale
 	if err := e.recall(p); err != nil {
 		return nil, err
 	}
@@ -73,9 +74,18 @@ func (e *Engine) desire(p *spec.Project, scale map[string]int, pull string) (*pl
 			s.Replicas = scale[name]
 		}
 	}
-	if pull != "" && pull != "policy" {
-		for _, s := range want.Services {
-			s.PullPolicy = pull
+	for _, s := range want.Services {
+		if o.Pull != "" && o.Pull != "policy" {
+			s.PullPolicy = o.Pull
+			if s.Build != nil {
+				s.Build.Again = ""
+				if o.Pull == "build" {
+					s.Build.Again = "asked for by --pull build"
+				}
+			}
+		}
+		if o.Build && s.Build != nil {
+			s.PullPolicy, s.Build.Again = "build", "asked for by --build"
 		}
 	}
 	return want, diags.Err()
@@ -98,7 +108,7 @@ func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if c.opt.Refresh, err = e.refreshImages(ctx, p, want, c.have, c.opt, sink); err != nil {
+	if err := e.refreshImages(ctx, p, want, c.have, &c.opt, sink); err != nil {
 		return nil, nil, nil, err
 	}
 	pl, said, err := e.build(ctx, c)

@@ -74,14 +74,14 @@ func setResources(out *specs.Spec, s *plan.Spec) {
 
 func setRlimits(p *specs.Process, limits map[string]plan.Ulimit) {
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
-		rlimit := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: unbounded(limits[name].Soft), Hard: unbounded(limits[name].Hard)}
+		rlimit := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: Unbounded(limits[name].Soft), Hard: Unbounded(limits[name].Hard)}
 		p.Rlimits = slices.DeleteFunc(p.Rlimits, func(r specs.POSIXRlimit) bool { return r.Type == rlimit.Type })
 		p.Rlimits = append(p.Rlimits, rlimit)
 	}
 }
 
-// unbounded turns -1 into RLIM_INFINITY, which is all ones: see getrlimit(2).
-func unbounded(n int64) uint64 {
+// Unbounded turns -1 into RLIM_INFINITY, which is all ones: see getrlimit(2).
+func Unbounded(n int64) uint64 {
 	if n < 0 {
 		return ^uint64(0)
 	}

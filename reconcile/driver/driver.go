@@ -19,6 +19,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
@@ -33,6 +34,7 @@ type Set struct {
 	Networks   Networks
 	Volumes    Volumes
 	Containers Containers
+	Builder    Builder
 }
 
 // Sweeper is what every room can do about what is left of work that was cut off.
@@ -65,6 +67,14 @@ type Images interface {
 	Load(ctx context.Context, r io.Reader, progress func(image.Progress)) ([]image.Info, error)
 	// Delete removes a reference, and the image when it was the last one. ErrConflict while a snapshot uses it.
 	Delete(ctx context.Context, ref string) error
+}
+
+// Builder is implemented by *build.Builder.
+type Builder interface {
+	Sweeper
+	// Build makes the image that r describes and gives it its names. progress may be nil. An error with a place in the Dockerfile is a *build.Error;
+	// ErrInvalidArgument and ErrNotSupported mean that nothing has run. When ctx ends, what the build has made but the steps that are done goes.
+	Build(ctx context.Context, r build.Request, progress func(build.Progress)) (image.Info, error)
 }
 
 // Networks is implemented by *network.Driver.

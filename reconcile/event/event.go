@@ -16,6 +16,7 @@ type Event struct {
 	Detail  string    `json:"detail,omitempty"`  // why, when there is more to say
 	Current int64     `json:"current,omitempty"` // bytes, of a pull
 	Total   int64     `json:"total,omitempty"`
+	Output  []byte    `json:"output,omitempty"`  // of a step of a build, which Detail names
 	Exit    *int      `json:"exit,omitempty"`    // Text Exited
 	Awaited bool      `json:"awaited,omitempty"` // somebody has waited for it: it says what there is, and not that it has come about
 }

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network"
@@ -22,7 +23,7 @@ import (
 // Wrap puts two failpoints around every call of s that changes the host: driver.<room>.<method>.before and .after.
 func Wrap(s driver.Set) driver.Set {
 	return driver.Set{
-		Images: images{s.Images}, Networks: networks{s.Networks}, Volumes: volumes{s.Volumes}, Containers: containers{s.Containers},
+		Images: images{s.Images}, Networks: networks{s.Networks}, Volumes: volumes{s.Volumes}, Containers: containers{s.Containers}, Builder: builder{s.Builder},
 	}
 }
 
@@ -62,6 +63,12 @@ func (d images) Load(ctx context.Context, r io.Reader, progress func(image.Progr
 
 func (d images) Delete(ctx context.Context, ref string) error {
 	return aroundErr("images.delete", func() error { return d.Images.Delete(ctx, ref) })
+}
+
+type builder struct{ driver.Builder }
+
+func (d builder) Build(ctx context.Context, r build.Request, progress func(build.Progress)) (image.Info, error) {
+	return around("builder.build", func() (image.Info, error) { return d.Builder.Build(ctx, r, progress) })
 }
 
 type networks struct{ driver.Networks }

@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/watch"
@@ -29,6 +30,11 @@ type Host struct {
 	ExecResult func(c runtime.Config, p runtime.Process) (code int, after time.Duration, output string)
 	// Registry holds the images that can be pulled, by reference.
 	Registry map[string]image.Info
+	// Builds says what a build comes to, by the first of its names: an error, or nil. Of an image without an entry it is what its request says
+	// and what Sources has for its context: equal ones give one image.
+	Builds map[string]func(r build.Request, progress func(build.Progress)) error
+	// Sources is what is in a context, by its directory: what changes it makes another image.
+	Sources map[string]string
 	// Taken are host ports of somebody else, "8080/tcp" → owner.
 	Taken map[string]string
 	// Fault is asked before and after each operation ("Containers.Start"); an error is returned in its place. Before: nothing
@@ -81,7 +87,7 @@ type container struct {
 // New is an empty host.
 func New() *Host {
 	return &Host{
-		Registry: map[string]image.Info{}, Taken: map[string]string{},
+		Registry: map[string]image.Info{}, Builds: map[string]func(build.Request, func(build.Progress)) error{}, Sources: map[string]string{}, Taken: map[string]string{},
 		images: map[string]image.Info{}, snapshots: map[string]v1.Hash{}, views: map[string][]v1.Hash{}, networks: map[string]network.State{}, sandboxes: map[string]network.Sandbox{},
 		volumes: map[string]volume.State{}, containers: map[string]*container{}, subs: map[chan runtime.Event]bool{}, nextPort: 32768,
 	}
@@ -89,7 +95,7 @@ func New() *Host {
 
 // Set is the drivers of a daemon on h.
 func (h *Host) Set() driver.Set {
-	return driver.Set{Images: (*images)(h), Networks: (*networks)(h), Volumes: (*volumes)(h), Containers: (*containers)(h)}
+	return driver.Set{Images: (*images)(h), Networks: (*networks)(h), Volumes: (*volumes)(h), Containers: (*containers)(h), Builder: (*builder)(h)}
 }
 
 // Ops are the changing operations so far, in order.

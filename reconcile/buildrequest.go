@@ -1,0 +1,214 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/stackrun/stack/build"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+// buildRequest is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
+// services of p build. Errors have their place in the file.
+func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Service, o BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
+	b := s.Build
+	r := build.Request{
+		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull,
+		Network: b.Network, ShmSize: b.ShmSize, Privileged: b.Privileged, Args: map[string]string{}, Labels: buildLabels(p, s),
+		Tags: append([]string{p.ImageOf(s)}, b.Tags...),
+	}
+	for name, value := range b.Args {
+		if value != nil {
+			r.Args[name] = *value
+		}
+	}
+	maps.Copy(r.Args, o.Args)
+	at := "services." + s.Name + ".build"
+	invalid := func(key, format string, args ...any) error {
+		return e.at(p, spec.Path(written(p, at+key, at)), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot build the image of service %s: %w", s.Name, fmt.Errorf(format, args...))))
+	}
+	var err error
+	if r.Context, err = directory(b.Context); err != nil {
+		return r, invalid(".context", "%w", err)
+	}
+	if r.Inline == "" {
+		if r.Dockerfile = b.Dockerfile; !filepath.IsAbs(r.Dockerfile) {
+			r.Dockerfile = filepath.Join(r.Context, r.Dockerfile)
+		}
+		if info, err := os.Stat(r.Dockerfile); err != nil {
+			return r, invalid(".dockerfile", "its Dockerfile: %w", err)
+		} else if info.IsDir() {
+			return r, invalid(".dockerfile", "its Dockerfile %s is a directory", r.Dockerfile)
+		}
+	}
+	if r.Contexts, err = buildContexts(b, built); err != nil {
+		return r, invalid(".additional_contexts", "%w", err)
+	}
+	if r.Platform, err = buildPlatform(s); err != nil {
+		return r, invalid(".platforms", "%w", err)
+	}
+	switch r.Network {
+	case "", "default", "none", "host":
+	default:
+		return r, invalid(".network", "its network is %q: a build has default, none or host", r.Network)
+	}
+	for _, h := range b.ExtraHosts {
+		if h.Address == "host-gateway" && r.Network != "host" {
+			return r, invalid(".extra_hosts", "host-gateway is not known to builds; write the address of the host, or network: host")
+		}
+	}
+	hosts := make([]plan.HostEntry, len(b.ExtraHosts))
+	for i, h := range b.ExtraHosts {
+		hosts[i] = plan.HostEntry{Host: h.Host, Address: h.Address}
+	}
+	if r.ExtraHosts, err = e.hostsEntries(ctx, hosts, nil); err != nil {
+		return r, invalid(".extra_hosts", "%w", err)
+	}
+	for i, use := range b.Secrets {
+		secret, err := buildSecret(p, use)
+		if err != nil {
+			return r, invalid(fmt.Sprintf(".secrets[%d]", i), "%w", err)
+		}
+		r.Secrets = append(r.Secrets, secret)
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Ulimits)) {
+		r.Ulimits = append(r.Ulimits, specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: bundle.Unbounded(b.Ulimits[name].Soft), Hard: bundle.Unbounded(b.Ulimits[name].Hard)})
+	}
+	return r, nil
+}
+
+// written is the first of paths that p's file has a value at, else the last.
+func written(p *spec.Project, paths ...string) string {
+	for _, path := range paths {
+		if hasPlace(p, path) {
+			return path
+		}
+	}
+	return paths[len(paths)-1]
+}
+
+// directory says whether path can be the sources of a build. What is remote has been fetched by whoever sent the project.
+func directory(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("its context %s is no directory of this host", path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("its context: %w", err)
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("its context %s is not a directory", path)
+	}
+	return path, nil
+}
+
+func buildContexts(b *spec.Build, built func(service string) (v1.Hash, error)) (map[string]string, error) {
+	out := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
+		context := b.AdditionalContexts[name]
+		if service, ok := strings.CutPrefix(context, serviceContext); ok {
+			id, err := built(service)
+			if err != nil {
+				return nil, fmt.Errorf("its context %s, the image of service %s: %w", name, service, err)
+			}
+			out[name] = "docker-image://" + id.String()
+			continue
+		}
+		if strings.HasPrefix(context, "docker-image://") {
+			out[name] = context
+			continue
+		}
+		dir, err := directory(context)
+		if err != nil {
+			return nil, fmt.Errorf("%s of additional_contexts: %w", name, err)
+		}
+		out[name] = dir
+	}
+	return out, nil
+}
+
+// buildPlatform is what the image of s is built for: as with docker compose's up, one platform, the service's if that is said. Zero = this host's.
+func buildPlatform(s *spec.Service) (v1.Platform, error) {
+	if s.Platform != "" || len(s.Build.Platforms) == 0 {
+		return platform(s.Platform)
+	}
+	var all []string
+	for _, text := range s.Build.Platforms {
+		pl, err := platform(text)
+		if err != nil {
+			return pl, err
+		}
+		if len(s.Build.Platforms) == 1 {
+			return pl, nil
+		}
+		if pl.OS == "linux" && pl.Architecture == goruntime.GOARCH {
+			return v1.Platform{}, nil
+		}
+		all = append(all, text)
+	}
+	return v1.Platform{}, fmt.Errorf("its platforms are %s and this host is linux/%s: %w", strings.Join(all, ", "), goruntime.GOARCH, errdefs.ErrNotSupported)
+}
+
+// buildLabels are the labels of an image: those of the file, and the ones by which docker compose and other tools find it.
+func buildLabels(p *spec.Project, s *spec.Service) map[string]string {
+	labels := maps.Clone(s.Build.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[labelProject], labels[labelService], labels[labelVersion] = p.Name, s.Name, bundle.ComposeVersion
+	return labels
+}
+
+func buildSecret(p *spec.Project, use spec.FileUse) (build.Secret, error) {
+	out := build.Secret{ID: use.Target}
+	if out.ID == "" {
+		out.ID = use.Source
+	}
+	o := p.Secrets[use.Source]
+	switch {
+	case o == nil:
+		return out, fmt.Errorf("secret %s is not in the file", use.Source)
+	case o.External:
+		return out, fmt.Errorf("secret %s is external, and this platform has no store of secrets", use.Source)
+	case o.File != "":
+		if _, err := os.Stat(o.File); err != nil {
+			return out, fmt.Errorf("secret %s: %w", use.Source, err)
+		}
+		out.Source = o.File
+	case o.Environment != "" && o.Content == nil:
+		return out, fmt.Errorf("secret %s takes its content from the variable %s, which is not set", use.Source, o.Environment)
+	default:
+		out.Value = o.Content
+	}
+	for _, id := range []struct {
+		key, text string
+		into      **int
+	}{{"uid", use.UID, &out.UID}, {"gid", use.GID, &out.GID}} {
+		if id.text == "" {
+			continue
+		}
+		n, err := strconv.Atoi(id.text)
+		if err != nil || n < 0 {
+			return out, fmt.Errorf("%s %q of secret %s is not a number", id.key, id.text, use.Source)
+		}
+		*id.into = &n
+	}
+	if use.Mode != nil {
+		mode := os.FileMode(*use.Mode) & os.ModePerm
+		out.Mode = &mode
+	}
+	return out, nil
+}

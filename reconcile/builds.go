@@ -1,0 +1,247 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stackrun/stack/build"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+// BuildOptions of Build.
+type BuildOptions struct {
+	Services []string          // empty = all that have a build
+	Deps     bool              // what Services depend on, too
+	Pull     bool              // the images that they start from are pulled again
+	NoCache  bool              // every step is done anew
+	Args     map[string]string // over those of the file
+}
+
+// parallelBuilds bounds the builds of an Engine: each may use several processors.
+var parallelBuilds = goruntime.NumCPU()
+
+// Build makes the images of services, whether they are here or not, and those that they build on. It makes no container another one: the
+// next up does.
+func (e *Engine) Build(ctx context.Context, p *spec.Project, o BuildOptions, sink Sink) error {
+	defer e.enter()()
+	if err := e.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer e.gate.leave()
+	want, err := e.desire(p, UpOptions{})
+	if err != nil {
+		return err
+	}
+	for _, name := range o.Services {
+		if want.Services[name] == nil {
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot build %q: project %s has no such service", name, p.Name))
+		}
+	}
+	names := selected(want, o.Services, !o.Deps)
+	work := e.makes(p, want, o, sink)
+	for _, name := range names {
+		s := want.Services[name]
+		if s.Build == nil {
+			continue
+		}
+		if platforms := p.Services[name].Build.Platforms; len(platforms) > 1 {
+			e.say(sink, Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
+		}
+		work.add(s, false)
+	}
+	if len(work.todo) == 0 {
+		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: "No services to build"})
+		return nil
+	}
+	return work.run(ctx)
+}
+
+// makes are builds that depend on each other.
+type makes struct {
+	e       *Engine
+	project *spec.Project
+	want    *plan.Desired
+	options BuildOptions
+	sink    Sink
+	makers  map[string]*plan.Service
+	todo    map[string]func(context.Context) (v1.Hash, error) // by ImageKey; each is done once
+	order   []string
+}
+
+func (e *Engine) makes(p *spec.Project, want *plan.Desired, o BuildOptions, sink Sink) *makes {
+	return &makes{e: e, project: p, want: want, options: o, sink: sink, makers: want.Makers(), todo: map[string]func(context.Context) (v1.Hash, error){}}
+}
+
+// add adds the build of the image of s, and of those that it builds on. Precondition: they are in no circle.
+func (m *makes) add(s *plan.Service, registryFirst bool) {
+	key := s.Spec.ImageKey()
+	if m.todo[key] != nil {
+		return
+	}
+	maker := m.makers[key]
+	var once sync.Once
+	var id v1.Hash
+	var err error
+	m.todo[key] = func(ctx context.Context) (v1.Hash, error) {
+		once.Do(func() {
+			op := plan.BuildImage{Ref: maker.Spec.Image, Platform: maker.Spec.Platform, Service: maker.Name, RegistryFirst: registryFirst}
+			id, err = m.e.buildImage(ctx, m.project, op, m.options, m.built(ctx), m.sink)
+		})
+		return id, err
+	}
+	m.order = append(m.order, key)
+	for _, from := range maker.Build.From {
+		if on := m.want.Services[from]; on != nil && on.Build != nil {
+			m.add(on, false)
+		}
+	}
+}
+
+// built builds what another service of the project builds.
+func (m *makes) built(ctx context.Context) func(string) (v1.Hash, error) {
+	return func(service string) (v1.Hash, error) {
+		s := m.want.Services[service]
+		if s == nil {
+			return v1.Hash{}, fmt.Errorf("there is no such service: %w", errdefs.ErrNotFound)
+		}
+		if do := m.todo[s.Spec.ImageKey()]; do != nil {
+			return do(ctx)
+		}
+		info, err := resolve(ctx, m.e.drivers, s.Spec.Image, s.Spec.Platform)
+		return info.ID, err
+	}
+}
+
+// run does them side by side. The first that fails ends the others.
+func (m *makes) run(ctx context.Context) error {
+	work, within := errgroup.WithContext(ctx)
+	for _, key := range m.order {
+		work.Go(func() error {
+			_, err := m.todo[key](within)
+			return err
+		})
+	}
+	err := work.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// buildImage carries op out. built gives the images of other services. Where a registry is to be asked first and has no such image, or
+// none can be asked, one that is here already is kept, and none is built.
+func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildImage, o BuildOptions, built func(string) (v1.Hash, error), sink Sink) (v1.Hash, error) {
+	if op.RegistryFirst {
+		info, err := e.pullAs(ctx, p.Name, op.Ref, op.Platform, Warning, sink)
+		if err == nil {
+			return info.ID, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return v1.Hash{}, cause
+		}
+		if info, err := resolve(ctx, e.drivers, op.Ref, op.Platform); err == nil {
+			return info.ID, nil
+		}
+	}
+	s := p.Services[op.Service]
+	r, err := e.buildRequest(ctx, p, s, o, built)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	select { // not before what it builds on is built: that needs a place too
+	case e.builds <- struct{}{}:
+		defer func() { <-e.builds }()
+	case <-ctx.Done():
+		return v1.Hash{}, context.Cause(ctx)
+	}
+	ev := Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: Working, Text: "Building"}
+	e.say(sink, ev)
+	info, err := e.drivers.Builder.Build(ctx, r, func(pr build.Progress) { e.sayStep(ev, pr, sink) })
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	if err != nil {
+		err = e.buildError(p, s, r, err)
+		ev.Phase, ev.Text = Failed, "Error"
+		ev.Detail, _, _ = strings.Cut(err.Error(), "\n")
+		e.say(sink, ev)
+		return v1.Hash{}, err
+	}
+	ev.Phase, ev.Text = Done, "Built"
+	e.say(sink, ev)
+	return info.ID, nil
+}
+
+// sayStep tells the caller alone, of is the event of the whole: for all others a build is one thing that happens.
+func (e *Engine) sayStep(of Event, pr build.Progress, sink Sink) {
+	if sink == nil {
+		return
+	}
+	of.Time = time.Now()
+	step := ""
+	if pr.Steps > 0 {
+		step = fmt.Sprintf("[%s %d/%d] ", pr.Stage, pr.Step, pr.Steps)
+	}
+	of.Detail = step + pr.Text
+	switch pr.Phase {
+	case build.Output:
+		of.Detail, of.Output = strings.TrimSuffix(step, " "), pr.Output
+	case build.Warning:
+		of.Phase, of.Text = Warning, "Note"
+	case build.Cached:
+		of.Detail += ": cached"
+	case build.Done:
+		of.Detail += fmt.Sprintf(": done in %.1fs", pr.Took.Seconds())
+	case build.Failed:
+		return // the end of the whole says it
+	}
+	sink(of)
+}
+
+// buildError is err with the place of the build in p's file, and in the Dockerfile. Its further lines are the output of what has failed.
+func (e *Engine) buildError(p *spec.Project, s *spec.Service, r build.Request, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	place := "services." + s.Name + ".build"
+	if at := (*build.Error)(nil); errors.As(err, &at) {
+		text := at.Error()
+		switch {
+		case r.Inline != "":
+			place = written(p, place+".dockerfile_inline", place)
+		case at.File != "":
+			place = written(p, place+".dockerfile", place)
+			if rel, relErr := filepath.Rel(p.Dir, at.File); relErr == nil && filepath.IsLocal(rel) {
+				text = strings.Replace(text, filepath.Base(at.File), rel, 1)
+			}
+		}
+		return e.at(p, spec.Path(place), &saidOf{fmt.Sprintf("cannot build the image of service %s: %s", s.Name, text), err})
+	}
+	return e.at(p, spec.Path(place), fmt.Errorf("cannot build the image of service %s: %w", s.Name, err))
+}
+
+// saidOf is an error in other words.
+type saidOf struct {
+	text string
+	err  error
+}
+
+func (s *saidOf) Error() string { return s.text }
+func (s *saidOf) Unwrap() error { return s.err }
+
+// buildImage is the step of a plan. What it builds on has been built by another one, or was here.
+func (p *performer) buildImage(ctx context.Context, op plan.BuildImage) error {
+	_, err := p.e.buildImage(ctx, p.project, op, BuildOptions{}, p.e.makes(p.project, p.want, BuildOptions{}, p.sink).built(ctx), p.sink)
+	return err
+}
