@@ -21,6 +21,7 @@ type Engine interface {
 	Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error
 	Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error
 
 	// Plan says what Up would do, Drift how the host differs from the file of the last Up; neither changes anything.

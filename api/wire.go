@@ -50,6 +50,12 @@ type PullRequest struct {
 	Policy   string        `json:"policy,omitempty"`
 }
 
+// BuildRequest is the body of build.
+type BuildRequest struct {
+	Project *spec.Project          `json:"project"`
+	Options reconcile.BuildOptions `json:"options"`
+}
+
 // RunRequest is the body of run.
 type RunRequest struct {
 	Project *spec.Project        `json:"project"`

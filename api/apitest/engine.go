@@ -21,6 +21,7 @@ type Engine struct {
 	OnUp          func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error
 	OnDown        func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
 	OnVerb        func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	OnBuild       func(context.Context, *spec.Project, reconcile.BuildOptions, reconcile.Sink) error
 	OnPull        func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
 	OnPlan        func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error)
 	OnDrift       func(context.Context, string) (*reconcile.Preview, error)
@@ -81,6 +82,13 @@ func (e *Engine) Kill(ctx context.Context, project string, o reconcile.ServiceOp
 
 func (e *Engine) Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
 	return e.verb(ctx, "remove", project, o, s)
+}
+
+func (e *Engine) Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+	if e.OnBuild == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnBuild(ctx, p, o, s)
 }
 
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error {

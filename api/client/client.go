@@ -63,6 +63,10 @@ func (c *Client) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions,
 	return c.verb(ctx, p.Name, "up", api.UpRequest{Project: p, Options: o}, s)
 }
 
+func (c *Client) Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+	return c.verb(ctx, p.Name, "build", api.BuildRequest{Project: p, Options: o}, s)
+}
+
 func (c *Client) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error {
 	return c.verb(ctx, p.Name, "pull", api.PullRequest{Project: p, Services: services, Policy: policy}, s)
 }

@@ -31,6 +31,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/plans/apply", s.apply)
 	mux.HandleFunc("POST /v1/gc", s.gc)
 	mux.HandleFunc("POST /v1/projects/{project}/up", s.up)
+	mux.HandleFunc("POST /v1/projects/{project}/build", s.build)
 	mux.HandleFunc("POST /v1/projects/{project}/pull", s.pull)
 	mux.HandleFunc("POST /v1/projects/{project}/down", verb(s, s.engine.Down))
 	mux.HandleFunc("POST /v1/projects/{project}/start", verb(s, s.engine.Start))
@@ -105,6 +106,17 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
 		return api.Result{}, s.engine.Up(ctx, body.Project, body.Options, out.event)
+	})
+}
+
+func (s *Server) build(w http.ResponseWriter, r *http.Request) {
+	body, err := decodeFor(w, r, func(b *api.BuildRequest) *spec.Project { return b.Project })
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+		return api.Result{}, s.engine.Build(ctx, body.Project, body.Options, out.event)
 	})
 }
 

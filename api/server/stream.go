@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/stackrun/stack/api"
@@ -63,12 +64,13 @@ type stream struct {
 	send   func([]api.Message) error
 	done   chan struct{}
 
-	mu    sync.Mutex
-	more  sync.Cond // something was queued, taken, or it ended
-	queue []api.Message
-	busy  bool // a batch is being sent
-	ended bool
-	err   error // of send
+	mu     sync.Mutex
+	more   sync.Cond // something was queued, taken, or it ended
+	queue  []api.Message
+	output int  // bytes of output of builds in queue
+	busy   bool // a batch is being sent
+	ended  bool
+	err    error // of send
 }
 
 func newStream(cancel context.CancelFunc, send func([]api.Message) error) *stream {
@@ -86,7 +88,7 @@ func (s *stream) drain() {
 			s.more.Wait()
 		}
 		batch := s.queue
-		s.queue = nil
+		s.queue, s.output = nil, 0
 		s.busy = len(batch) > 0
 		s.more.Broadcast()
 		s.mu.Unlock()
@@ -115,15 +117,42 @@ func (s *stream) event(e reconcile.Event) {
 	if s.err != nil || s.ended {
 		return
 	}
+	if len(e.Output) > 0 {
+		s.writes(e)
+		return
+	}
 	if e.Phase == reconcile.Working {
 		for i := len(s.queue) - 1; i >= 0; i-- {
 			if q := s.queue[i].Event; q != nil && q.Kind == e.Kind && q.Name == e.Name {
-				if q.Phase == e.Phase && q.Text == e.Text {
+				if q.Phase == e.Phase && q.Text == e.Text && q.Detail == e.Detail && len(q.Output) == 0 {
 					s.queue[i].Event = &e
 					return
 				}
 				break
 			}
+		}
+	}
+	s.queue = append(s.queue, api.Message{Event: &e})
+	s.more.Broadcast()
+}
+
+// maxOutput bounds the output of builds that waits for the reader, bytes.
+const maxOutput = 1 << 20
+
+// writes queues output of a build, behind what is there of the same step. More than the reader takes is left out, which it is told. Precondition: s.mu is held.
+func (s *stream) writes(e reconcile.Event) {
+	if s.output += len(e.Output); s.output > maxOutput {
+		if s.output-len(e.Output) > maxOutput {
+			return
+		}
+		e.Output = []byte("\n[some of the output is left out: it came faster than it was read]\n")
+	}
+	if n := len(s.queue); n > 0 {
+		if q := s.queue[n-1].Event; q != nil && len(q.Output) > 0 && q.Kind == e.Kind && q.Name == e.Name && q.Detail == e.Detail {
+			joined := *q // the engine's own is nobody's to change
+			joined.Output = append(slices.Clip(q.Output), e.Output...)
+			s.queue[n-1].Event = &joined
+			return
 		}
 	}
 	s.queue = append(s.queue, api.Message{Event: &e})

@@ -65,7 +65,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, path string) error {
 	daemon := a.connect()
 	return daemon.Apply(ctx, file, reconcile.ApplyOptions{
 		Command: a.command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: a.parallel(),
-	}, a.pullFilter(f.quietPull))
+	}, a.imageFilter(f.quietPull, false))
 }
 
 // readPlan reads the file at path, or stdin.

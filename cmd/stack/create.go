@@ -10,23 +10,14 @@ import (
 
 func newCreateCommand(a *app) *cobra.Command {
 	var p planFlags
-	var build, noBuild bool
 	cmd := &cobra.Command{
 		Use:   "create [OPTIONS] [SERVICE...]",
 		Short: "Create the project without starting it",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			if build {
-				return usageError("--build is not supported: stack builds no images")
-			}
 			return a.create(cmd.Context(), p, cmd.Flags().Changed, services)
 		},
 	}
 	p.add(cmd)
-	f := cmd.Flags()
-	f.BoolVar(&build, "build", false, "")
-	f.BoolVar(&noBuild, "no-build", false, "")
-	f.MarkHidden("build")    //nolint:errcheck // it exists
-	f.MarkHidden("no-build") //nolint:errcheck // it exists
 	return cmd
 }
 
@@ -46,8 +37,11 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 		return err
 	}
 	daemon := a.connect()
+	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+		return err
+	}
 	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
 		return err
 	}
-	return daemon.Up(ctx, p, o, a.pullFilter(flags.quietPull))
+	return daemon.Up(ctx, p, o, a.imageFilter(flags.quietPull, false))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/roots"
@@ -67,10 +68,15 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 		return nil, nil, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
+	builder, err := build.New(ctx, build.Options{Roots: r, Images: images, Containers: containers, Networks: networks, Notice: notice})
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, builder.Close)
 	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
-	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers}
+	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder}
 	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing})
 	if err != nil {
 		return nil, nil, err

@@ -21,20 +21,6 @@ func (a *app) lifecycle(ctx context.Context, services []string, o reconcile.Serv
 	return do(daemon, ctx, name, o, a.progress().Event)
 }
 
-// pullFilter shows progress, without pulls when quiet.
-func (a *app) pullFilter(quiet bool) reconcile.Sink {
-	show := a.progress().Event
-	if !quiet {
-		return show
-	}
-	return func(e reconcile.Event) {
-		if e.Kind == "image" && e.Phase == reconcile.Working {
-			return
-		}
-		show(e)
-	}
-}
-
 // confirm asks on stderr; anything but y or yes is no, the end of input too.
 func (a *app) confirm(question string) (bool, error) {
 	fmt.Fprintf(a.err, "%s [yN] ", question)

@@ -36,7 +36,7 @@ var actions = []struct {
 	action      plan.Action
 	words, done string
 }{
-	{plan.Pull, "to pull", "pulled"}, {reconcile.Ask, "to ask the registry for", "asked for"}, {plan.Create, "to create", "created"},
+	{plan.Pull, "to pull", "pulled"}, {reconcile.Ask, "to ask the registry for", "asked for"}, {plan.Make, "to build", "built"}, {plan.Create, "to create", "created"},
 	{plan.Replace, "to recreate", "recreated"}, {plan.Stop, "to stop", "stopped"}, {plan.Restart, "to restart", "restarted"}, {plan.Mend, "to mend", "mended"}, {plan.Start, "to start", "started"}, {plan.Delete, "to remove", "removed"},
 }
 

@@ -73,5 +73,5 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 	if f.dryRun {
 		return a.plan(ctx, daemon, was.Project, o, upFlags{format: f.format})
 	}
-	return daemon.Up(ctx, was.Project, o, a.pullFilter(false))
+	return daemon.Up(ctx, was.Project, o, a.progress().Event)
 }

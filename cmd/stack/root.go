@@ -96,7 +96,7 @@ var verbs = []struct {
 	name string
 	make func(*app) *cobra.Command
 }{
-	{"apply", newApplyCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
+	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
@@ -154,7 +154,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
 var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
-	"bridge": "", "alpha": "", "build": "give the service an image: instead, and bring it with `stack pull` or `stack load`",
+	"bridge": "", "alpha": "",
 	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "", "images": "",
 	"pause": "", "unpause": "", "publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
 	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",

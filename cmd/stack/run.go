@@ -18,10 +18,10 @@ import (
 
 type runFlags struct {
 	reconcile.RunOptions
-	noTTY, tty, quiet, quietPull, build bool
-	orphansGiven                        bool
-	entrypoint, pull                    string
-	labels, envFiles                    []string
+	noTTY, tty, quiet, quietPull, quietBuild bool
+	orphansGiven                             bool
+	entrypoint, pull                         string
+	labels, envFiles                         []string
 }
 
 func newRunCommand(a *app) *cobra.Command {
@@ -67,7 +67,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 	f.BoolVar(&r.NoDeps, "no-deps", false, "Do not start what the service depends on")
 	f.BoolVarP(&r.noTTY, "no-tty", "T", false, "No terminal")
 	f.StringArrayVarP(&r.Publish, "publish", "p", nil, "Publish a port, as in ports:")
-	f.StringVar(&r.pull, "pull", "policy", "When to pull images: always, missing, never, or policy for each service's own")
+	f.StringVar(&r.pull, "pull", "policy", "When to pull images: always, missing, never, build for what can be built, or policy for each service's own")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "Print nothing of our own")
 	f.BoolVar(&r.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
 	f.BoolVar(&r.RemoveOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
@@ -78,11 +78,9 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 	f.StringVarP(&r.User, "user", "u", "", "Run as this user: name or uid, with :group if need be")
 	f.StringArrayVarP(&r.Volumes, "volume", "v", nil, "Mount, as in volumes:")
 	f.StringVarP(&r.Cwd, "workdir", "w", "", "Run in this directory of the container")
-	f.BoolVar(&r.build, "build", false, "")
-	f.Bool("quiet-build", false, "")
-	for _, name := range []string{"tty", "build", "quiet-build"} {
-		f.MarkHidden(name) //nolint:errcheck // it exists
-	}
+	f.BoolVar(&r.Build, "build", false, "Build the image again that can be built, also when it is here")
+	f.BoolVar(&r.quietBuild, "quiet-build", false, "Do not show the progress of builds")
+	f.MarkHidden("tty") //nolint:errcheck // it exists
 	return cmd
 }
 
@@ -110,12 +108,19 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
 	}
 	daemon := a.connect()
+	o := reconcile.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, NoDeps: r.NoDeps, Scale: map[string]int{}}
+	if s := p.Services[r.Service]; s != nil && s.Replicas == 0 {
+		o.Scale[r.Service] = 1
+	}
+	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+		return err
+	}
 	needs := []string{r.Service}
 	if !r.NoDeps {
 		needs = withDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
-		if err := a.provide(ctx, daemon, p, reconcile.UpOptions{Pull: r.Pull, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
+		if err := a.provide(ctx, daemon, p, reconcile.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
 			return err
 		}
 	}
@@ -170,17 +175,15 @@ func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
 
 func (r *runFlags) check() error {
 	switch {
-	case r.build:
-		return usageError("--build is not supported: stack builds no images")
 	case r.ServicePorts && len(r.Publish) > 0:
 		return usageError("--service-ports and --publish are incompatible")
 	}
 	switch r.pull {
 	case "policy":
-	case "always", "missing", "never":
+	case "always", "missing", "never", "build":
 		r.Pull = r.pull
 	default:
-		return usageError("invalid --pull option %q, expected always, missing, never or policy", r.pull)
+		return usageError("invalid --pull option %q, expected always, missing, never, build or policy", r.pull)
 	}
 	return nil
 }
@@ -189,7 +192,11 @@ func (r *runFlags) check() error {
 func (a *app) runSink(r runFlags) reconcile.Sink {
 	show := a.quietly(r.quiet).Event
 	return func(e reconcile.Event) {
-		if e.Name == r.Name || r.quietPull && e.Kind == "image" && e.Phase == reconcile.Working {
+		quiet := r.quietPull
+		if e.Text == "Building" {
+			quiet = r.quietBuild
+		}
+		if e.Name == r.Name || quiet && e.Kind == "image" && e.Phase == reconcile.Working {
 			return
 		}
 		show(e)

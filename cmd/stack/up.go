@@ -22,7 +22,7 @@ type upFlags struct {
 	attach, noAttach                 []string
 	attachDependencies               bool
 	timestamps, noLogPrefix, noColor bool
-	build, noBuild, quietBuild       bool
+	quietBuild                       bool
 	watch, menu                      bool
 	dryRun                           bool
 	format                           string // of dryRun
@@ -37,6 +37,7 @@ type planFlags struct {
 	scale                                    []string
 	pull                                     string
 	quietPull, yes                           bool
+	build, noBuild                           bool
 }
 
 func newUpCommand(a *app) *cobra.Command {
@@ -44,7 +45,7 @@ func newUpCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up [OPTIONS] [SERVICE...]",
 		Short: "Create and start the project, and follow its output",
-		Long: `Makes the host equal to the Compose file: pulls images, makes networks and volumes, creates and starts
+		Long: `Makes the host equal to the Compose file: pulls images, builds what has a build and is not here, makes networks and volumes, creates and starts
 containers in the order of their dependencies, and changes only what differs from the file.
 Services with deploy.update_config are replaced in turns, as that says.
 
@@ -73,12 +74,10 @@ Without -d or --wait it then follows the containers' output. Ctrl-C stops them; 
 	f.BoolVar(&u.noColor, "no-color", false, "No colours in the output")
 	f.BoolVar(&u.dryRun, "dry-run", false, "Change nothing: say what would be done and why, as 'stack plan' does")
 	f.StringVar(&u.format, "format", "", "With --dry-run: text or json (default text)")
-	f.BoolVar(&u.build, "build", false, "")
-	f.BoolVar(&u.noBuild, "no-build", false, "Never build images (stack never does)")
-	f.BoolVar(&u.quietBuild, "quiet-build", false, "")
+	f.BoolVar(&u.quietBuild, "quiet-build", false, "Do not show the progress of builds")
 	f.BoolVarP(&u.watch, "watch", "w", false, "")
 	f.BoolVar(&u.menu, "menu", false, "")
-	for _, name := range []string{"build", "no-build", "quiet-build", "watch", "menu"} {
+	for _, name := range []string{"watch", "menu"} {
 		f.MarkHidden(name) //nolint:errcheck // it exists
 	}
 	return cmd
@@ -91,7 +90,9 @@ func (p *planFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&p.noRecreate, "no-recreate", false, "Leave existing containers alone although something changed")
 	f.BoolVar(&p.removeOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
 	f.StringArrayVar(&p.scale, "scale", nil, "SERVICE=N: run N containers of the service")
-	f.StringVar(&p.pull, "pull", "policy", "When to pull images: always, missing, never, or policy for each service's own")
+	f.StringVar(&p.pull, "pull", "policy", "When to pull images: always, missing, never, build for what can be built, or policy for each service's own")
+	f.BoolVar(&p.build, "build", false, "Build images again that can be built, also when they are here")
+	f.BoolVar(&p.noBuild, "no-build", false, "Build no image, also when one is missing")
 	f.BoolVar(&p.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
 	f.BoolVarP(&p.yes, "yes", "y", false, "Answer yes to every question")
 }
@@ -116,6 +117,11 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	}
 	daemon := a.connect()
 	chosen := chosenServices(p, services, u.noDeps)
+	if !u.dryRun {
+		if p, err = a.fetchDue(ctx, daemon, p, options); err != nil {
+			return err
+		}
+	}
 	if u.dryRun {
 		if _, _, err := a.findPrograms(p, chosen); err != nil {
 			return err
@@ -128,7 +134,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	if u.attached() {
 		return a.upAttached(ctx, daemon, p, u, options)
 	}
-	return daemon.Up(ctx, p, options, a.pullFilter(u.quietPull))
+	return daemon.Up(ctx, p, options, a.imageFilter(u.quietPull, u.quietBuild))
 }
 
 // options are the flags in the words of the engine.

@@ -148,7 +148,9 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 		return t.settle(parent)
 	}
 	upDone := make(chan error, 1)
-	go func() { upDone <- t.daemon.Up(ctx, t.project, o, t.app.pullFilter(t.flags.quietPull)) }()
+	go func() {
+		upDone <- t.daemon.Up(ctx, t.project, o, t.app.imageFilter(t.flags.quietPull, t.flags.quietBuild))
+	}()
 	select {
 	case err := <-upDone:
 		if errors.Is(err, errdefs.ErrUnavailable) {

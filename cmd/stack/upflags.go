@@ -20,8 +20,6 @@ func (u *upFlags) check() error {
 	}
 	follows := len(u.attach) > 0 || len(u.noAttach) > 0 || u.attachDependencies || u.abortOnExit || u.abortOnFailure || u.watch
 	switch {
-	case u.build && u.noBuild:
-		return usageError("--build and --no-build are incompatible")
 	case u.watch && u.noBuild:
 		return usageError("--watch and --no-build are incompatible")
 	case u.wait && follows:
@@ -44,8 +42,6 @@ func (u *upFlags) check() error {
 		return usageError("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
 	case !u.dryRun && u.format != "":
 		return usageError("--format needs --dry-run")
-	case u.build:
-		return usageError("--build is not supported: stack builds no images")
 	case u.watch:
 		return usageError("--watch is not supported")
 	case u.menu && u.detach:
@@ -61,6 +57,9 @@ func (p planFlags) check() error {
 	if p.forceRecreate && p.noRecreate {
 		return usageError("--force-recreate and --no-recreate are incompatible")
 	}
+	if p.build && p.noBuild {
+		return usageError("--build and --no-build are incompatible")
+	}
 	return nil
 }
 
@@ -69,13 +68,12 @@ func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) boo
 	o.Command, o.ForceRecreate, o.NoRecreate = a.command(), p.forceRecreate, p.noRecreate
 	switch p.pull {
 	case "policy", "":
-	case "always", "missing", "never":
+	case "always", "missing", "never", "build":
 		o.Pull = p.pull
-	case "build":
-		return usageError("--pull build is not supported: stack builds no images")
 	default:
-		return usageError("invalid --pull option %q, expected always, missing, never or policy", p.pull)
+		return usageError("invalid --pull option %q, expected always, missing, never, build or policy", p.pull)
 	}
+	o.Build, o.NoBuild = p.build, p.noBuild
 	var err error
 	if o.RemoveOrphans, err = a.removeOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
 		return err

@@ -71,7 +71,7 @@ func (l *live) tick() {
 func (l *live) Event(e reconcile.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || len(e.Output) > 0 { // with what has failed its last lines are told
 		return
 	}
 	name := title(e)

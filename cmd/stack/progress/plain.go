@@ -1,9 +1,11 @@
 package progress
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/stackrun/stack/reconcile"
@@ -14,13 +16,21 @@ type plain struct {
 	mu   sync.Mutex
 	w    io.Writer
 	last map[string]string // by title: the line written last
+	part map[string][]byte // by title: a line of a build's output that has not ended
 }
 
-func newPlain(w io.Writer) *plain { return &plain{w: w, last: map[string]string{}} }
+func newPlain(w io.Writer) *plain {
+	return &plain{w: w, last: map[string]string{}, part: map[string][]byte{}}
+}
 
 func (p *plain) Event(e reconcile.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(e.Output) > 0 {
+		p.output(e)
+		return
+	}
+	p.endOutput(e)
 	line := fmt.Sprintf(" %s  %s", title(e), e.Text)
 	if e.Detail != "" {
 		line += "  " + e.Detail
@@ -31,6 +41,39 @@ func (p *plain) Event(e reconcile.Event) {
 	}
 	p.last[title(e)] = line
 	fmt.Fprintln(p.w, line)
+}
+
+// output writes the lines that a step of a build has written, each with whose it is: several builds work at a time. A line that has not ended
+// waits for its end.
+func (p *plain) output(e reconcile.Event) {
+	key := e.Name + " " + e.Detail
+	text := append(p.part[key], e.Output...)
+	for {
+		line, rest, ended := bytes.Cut(text, []byte{'\n'})
+		if !ended && len(text) < maxLine {
+			break
+		}
+		fmt.Fprintf(p.w, " %s | %s\n", clean(key), clean(string(bytes.TrimSuffix(line, []byte{'\r'}))))
+		text = rest
+	}
+	p.part[key] = append([]byte(nil), text...)
+}
+
+// maxLine is how much of a line is waited for, bytes.
+const maxLine = 16 << 10
+
+// endOutput writes what there is of a line of the step that e tells of, or of its build: it has ended.
+func (p *plain) endOutput(e reconcile.Event) {
+	for key, text := range p.part {
+		step, of := strings.CutPrefix(key, e.Name+" ")
+		if e.Kind != "image" || !of || e.Phase == reconcile.Working && !strings.HasPrefix(e.Detail, step+" ") {
+			continue
+		}
+		if len(text) > 0 {
+			fmt.Fprintf(p.w, " %s | %s\n", clean(key), clean(string(text)))
+		}
+		delete(p.part, key)
+	}
 }
 
 func (p *plain) Suspend() (resume func()) { return func() {} }
@@ -53,6 +96,7 @@ type jsonLine struct {
 	Total   int64  `json:"total,omitempty"`   // bytes
 	Percent int    `json:"percent,omitempty"`
 	Exit    *int   `json:"exit,omitempty"`
+	Output  string `json:"output,omitempty"` // of a step of a build, which details names
 }
 
 var jsonStatus = map[reconcile.Phase]string{
@@ -62,7 +106,7 @@ var jsonStatus = map[reconcile.Phase]string{
 func (j *jsonLines) Event(e reconcile.Event) {
 	l := jsonLine{
 		ID: title(e), Status: jsonStatus[e.Phase], Text: e.Text, Details: e.Detail,
-		Current: e.Current, Total: e.Total, Exit: e.Exit,
+		Current: e.Current, Total: e.Total, Exit: e.Exit, Output: string(e.Output),
 	}
 	if e.Total > 0 {
 		l.Percent = int(min(100, e.Current*100/e.Total))

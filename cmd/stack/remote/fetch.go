@@ -81,6 +81,35 @@ func (f *Fetcher) Fetch(ctx context.Context, ref string) (file, root string, err
 	return k.file, k.root, nil
 }
 
+// Tree brings the directory that ref names in a git repository, without what git keeps there: the sources of a build.
+func (f *Fetcher) Tree(ctx context.Context, ref string) (dir string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if k, ok := f.known["tree "+ref]; ok {
+		return k.file, nil
+	}
+	if f.Cache == "" {
+		return "", errdefs.With(errdefs.ErrInvalidArgument, errors.New("there is no place to keep it: neither HOME nor XDG_CACHE_HOME is set"))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took more than %v", limit))
+	defer cancel()
+	k, err := f.tree(ctx, ref)
+	if err == nil {
+		err = inside(k.root, k.file)
+	}
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return "", err
+	}
+	if f.known == nil {
+		f.known = map[string]fetched{}
+	}
+	f.known["tree "+ref] = k
+	return k.file, nil
+}
+
 // inside refuses a Compose file that is, by symbolic links, outside of what was fetched.
 func inside(root, file string) error {
 	real, err := filepath.EvalSymlinks(file)

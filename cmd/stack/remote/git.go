@@ -24,26 +24,7 @@ var commit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // git brings one commit of a repository. A commit that is in the cache is not asked for again; what a branch or a
 // tag is, always.
 func (f *Fetcher) git(ctx context.Context, text string) (fetched, error) {
-	// docker compose's switch, for those who do not want a file to reach out.
-	if on, err := strconv.ParseBool(f.Env["COMPOSE_EXPERIMENTAL_GIT_REMOTE"]); err == nil && !on {
-		return fetched{}, errors.New("COMPOSE_EXPERIMENTAL_GIT_REMOTE turns git references off")
-	}
-	r, err := parseGit(text)
-	if err != nil {
-		return fetched{}, err
-	}
-	id := r.ref
-	if !commit.MatchString(id) {
-		if id, err = f.resolve(ctx, r); err != nil {
-			return fetched{}, err
-		}
-	}
-	root, err := f.keep(filepath.Join("git", id), func(dir string) error {
-		if err := f.checkout(ctx, dir, r.repository, id); err != nil {
-			return fmt.Errorf("cannot fetch %s of %s: %w", id[:12], withoutPassword(r.repository), err)
-		}
-		return nil
-	})
+	root, r, id, err := f.commit(ctx, text, "git", false)
 	if err != nil {
 		return fetched{}, err
 	}
@@ -52,6 +33,46 @@ func (f *Fetcher) git(ctx context.Context, text string) (fetched, error) {
 		return fetched{}, fmt.Errorf("%s at %s: %w", withoutPassword(r.repository), id[:12], err)
 	}
 	return fetched{file, root}, nil
+}
+
+// tree is git for a directory of files.
+func (f *Fetcher) tree(ctx context.Context, text string) (fetched, error) {
+	root, r, id, err := f.commit(ctx, text, "trees", true)
+	if err != nil {
+		return fetched{}, err
+	}
+	dir := filepath.Join(root, r.path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fetched{}, fmt.Errorf("%s at %s has no directory %s", withoutPassword(r.repository), id[:12], r.path)
+	}
+	return fetched{dir, root}, nil
+}
+
+// commit brings one into the part of the cache that is called place; bare is without the .git directory.
+func (f *Fetcher) commit(ctx context.Context, text, place string, bare bool) (root string, r gitReference, id string, err error) {
+	// docker compose's switch, for those who do not want a file to reach out.
+	if on, err := strconv.ParseBool(f.Env["COMPOSE_EXPERIMENTAL_GIT_REMOTE"]); err == nil && !on {
+		return "", r, "", errors.New("COMPOSE_EXPERIMENTAL_GIT_REMOTE turns git references off")
+	}
+	if r, err = parseGit(text); err != nil {
+		return "", r, "", err
+	}
+	if id = r.ref; !commit.MatchString(id) {
+		if id, err = f.resolve(ctx, r); err != nil {
+			return "", r, "", err
+		}
+	}
+	root, err = f.keep(filepath.Join(place, id), func(dir string) error {
+		err := f.checkout(ctx, dir, r.repository, id)
+		if err == nil && bare {
+			err = os.RemoveAll(filepath.Join(dir, ".git"))
+		}
+		if err != nil {
+			return fmt.Errorf("cannot fetch %s of %s: %w", id[:12], withoutPassword(r.repository), err)
+		}
+		return nil
+	})
+	return root, r, id, err
 }
 
 // resolve asks the repository which commit r.ref is.

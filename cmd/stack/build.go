@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+// buildFlags are the flags of build as they stand on the command line.
+type buildFlags struct {
+	reconcile.BuildOptions
+	args  []string
+	quiet bool
+}
+
+// refusedOfBuild are docker compose's flags of build that would have no effect, with why.
+var refusedOfBuild = []struct{ name, short, usage, why string }{
+	{"push", "", "", "nothing is pushed to registries yet"},
+	{"print", "", "", "there is no file of docker buildx bake that would be run; `stack config` shows what is built"},
+	{"check", "", "", "Dockerfiles are checked when they are built"},
+	{"builder", "", "", "stack has one builder, its own"},
+	{"memory", "m", "", "a build has no limit of its own"},
+	{"ssh", "", "", "no agent and no key is handed to a build yet"},
+	{"sbom", "", "", "no attestations are made"},
+	{"provenance", "", "", "no attestations are made"},
+}
+
+// oldOfBuild are flags that docker compose takes and does nothing about.
+var oldOfBuild = []string{"parallel", "compress", "force-rm", "no-rm"}
+
+func newBuildCommand(a *app) *cobra.Command {
+	var b buildFlags
+	cmd := &cobra.Command{
+		Use:   "build [OPTIONS] [SERVICE...]",
+		Short: "Build the images of services that have a build",
+		Long: `Builds the images of the named services, or of all, from their Dockerfiles, and those that they build on. A step whose instruction and whose files
+are as they were is taken from the cache of this host.
+
+Containers stay as they are: the next 'stack up' makes those anew whose image is another one.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			for _, f := range refusedOfBuild {
+				if cmd.Flags().Changed(f.name) {
+					return usageError("--%s is not supported: %s", f.name, f.why)
+				}
+			}
+			for _, name := range oldOfBuild {
+				if cmd.Flags().Changed(name) {
+					a.warn("--%s has no effect", name)
+				}
+			}
+			return a.build(cmd.Context(), b, services)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&b.args, "build-arg", nil, "NAME=VALUE, or NAME for the value that it has here: set an ARG of the Dockerfiles")
+	f.BoolVar(&b.NoCache, "no-cache", false, "Run every step anew")
+	f.BoolVar(&b.Pull, "pull", false, "Pull the images that the Dockerfiles start from, also when they are here")
+	f.BoolVarP(&b.quiet, "quiet", "q", false, "Do not show progress")
+	f.BoolVar(&b.Deps, "with-dependencies", false, "Build what the named services depend on, too")
+	for _, r := range refusedOfBuild {
+		switch r.name {
+		case "push", "print", "check":
+			f.Bool(r.name, false, "")
+		default:
+			f.StringP(r.name, r.short, "", "")
+			f.Lookup(r.name).NoOptDefVal = ""
+		}
+		f.MarkHidden(r.name) //nolint:errcheck // it exists
+	}
+	for _, name := range oldOfBuild {
+		f.Bool(name, false, "")
+		f.MarkHidden(name) //nolint:errcheck // it exists
+	}
+	return cmd
+}
+
+func (a *app) build(ctx context.Context, b buildFlags, services []string) error {
+	p, err := a.loadFor(ctx, spec.ToBuild, services)
+	if err != nil {
+		return err
+	}
+	a.inheritPlatform(p)
+	if b.Args, err = a.buildArgs(b.args); err != nil {
+		return err
+	}
+	b.Services = services
+	names := services
+	if b.Deps {
+		names = withDependencies(p, services)
+	}
+	if len(names) == 0 {
+		names = sortedKeys(p.Services)
+	}
+	if p, err = a.fetchContexts(ctx, p, names); err != nil {
+		return err
+	}
+	return a.connect().Build(ctx, p, b.BuildOptions, a.quietly(b.quiet).Event)
+}
+
+// inheritPlatform gives services without a platform the one that DOCKER_DEFAULT_PLATFORM names, which up does when it loads the file.
+func (a *app) inheritPlatform(p *spec.Project) {
+	for _, s := range p.Services {
+		if s.Platform == "" {
+			s.Platform = a.location.Env["DOCKER_DEFAULT_PLATFORM"]
+		}
+	}
+}
+
+// buildArgs reads NAME=VALUE, and NAME with the value of the project's variable; one that has none sets nothing.
+func (a *app) buildArgs(list []string) (map[string]string, error) {
+	args := map[string]string{}
+	for _, text := range list {
+		name, value, given := strings.Cut(text, "=")
+		if name == "" {
+			return nil, usageError("invalid --build-arg %q, expected NAME=VALUE", text)
+		}
+		if !given {
+			if value, given = a.location.Env[name]; !given {
+				continue
+			}
+		}
+		args[name] = value
+	}
+	return args, nil
+}
+
+// imageFilter shows progress, without that of pulls and of builds where it is not wanted.
+func (a *app) imageFilter(quietPull, quietBuild bool) reconcile.Sink {
+	show := a.progress().Event
+	if !quietPull && !quietBuild {
+		return show
+	}
+	return func(e reconcile.Event) {
+		quiet := quietPull
+		if e.Text == "Building" {
+			quiet = quietBuild
+		}
+		if quiet && e.Kind == "image" && e.Phase == reconcile.Working {
+			return
+		}
+		show(e)
+	}
+}
+
+// isRemoteContext says whether the sources of a build are in a git repository.
+func isRemoteContext(context string) bool {
+	return spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://")
+}
+
+// hasRemote says whether a build takes sources from a git repository.
+func hasRemote(b *spec.Build) bool {
+	if b == nil {
+		return false
+	}
+	return isRemoteContext(b.Context) || slices.ContainsFunc(sortedKeys(b.AdditionalContexts), func(name string) bool { return isRemoteContext(b.AdditionalContexts[name]) })
+}

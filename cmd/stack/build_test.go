@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+)
+
+func TestBuildFlagsReachTheEngine(t *testing.T) {
+	var got reconcile.BuildOptions
+	var project *spec.Project
+	u := newPerson(t, &apitest.Engine{OnBuild: func(_ context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+		got, project = o, p
+		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("half a ")})
+		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("line\nand")})
+		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Done, Text: "Built"})
+		return nil
+	}})
+	u.write("compose.yaml", "services:\n  web:\n    build: {context: ., sbom: true}\n    env_file: nowhere.env\n")
+	for _, tt := range []struct {
+		line string
+		want reconcile.BuildOptions
+	}{
+		{"build", reconcile.BuildOptions{}},
+		{"build --no-cache --pull --with-dependencies web", reconcile.BuildOptions{Services: []string{"web"}, NoCache: true, Pull: true, Deps: true}},
+		{"build --build-arg A=1=2 --build-arg HERE --build-arg NOWHERE", reconcile.BuildOptions{Args: map[string]string{"A": "1=2", "HERE": "yes"}}},
+		{"build -q --force-rm", reconcile.BuildOptions{}},
+	} {
+		u.env["HERE"], u.env["DOCKER_DEFAULT_PLATFORM"] = "yes", "linux/amd64"
+		code, _, errs := u.run(tt.line)
+		if code != 0 {
+			t.Fatalf("stack %s: code %d: %s", tt.line, code, errs)
+		}
+		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("stack %s: (-want +got)\n%s", tt.line, diff)
+		}
+		if project.Services["web"].Platform != "linux/amd64" {
+			t.Errorf("DOCKER_DEFAULT_PLATFORM is not heard: %q", project.Services["web"].Platform)
+		}
+		if quiet := strings.Contains(tt.line, "-q"); quiet == strings.Contains(errs, "[web 1/2] | half a line\n") || quiet == strings.Contains(errs, "[web 1/2] | and\n") || quiet != strings.Contains(errs, "--force-rm has no effect") {
+			t.Errorf("stack %s says\n%s", tt.line, errs)
+		}
+		if !strings.Contains(errs, "sbom: no attestations are made") {
+			t.Errorf("stack %s does not tell what has no effect:\n%s", tt.line, errs)
+		}
+	}
+}
+
+// TestBuildFlagsOfUp: those of up, create and run, and what --quiet-build leaves out.
+func TestBuildFlagsOfUp(t *testing.T) {
+	var got reconcile.UpOptions
+	engine := &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+		got = o
+		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[1/2] RUN x"})
+		s(reconcile.Event{Kind: "image", Name: "db:1", Phase: reconcile.Working, Text: "Pulling"})
+		return nil
+	}}
+	u := newPerson(t, engine)
+	for line, want := range map[string]reconcile.UpOptions{
+		"up -d --build":                  {Build: true},
+		"up -d --no-build":               {NoBuild: true},
+		"up -d --pull build":             {Pull: "build"},
+		"create --build":                 {Build: true, NoStart: true},
+		"up -d --quiet-build --no-build": {NoBuild: true},
+		"up -d --quiet-pull":             {},
+	} {
+		code, _, errs := u.run(line)
+		if code != 0 {
+			t.Fatalf("stack %s: code %d: %s", line, code, errs)
+		}
+		want.Command = line
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("stack %s: (-want +got)\n%s", line, diff)
+		}
+		if strings.Contains(errs, "RUN x") == strings.Contains(line, "quiet-build") || strings.Contains(errs, "Pulling") == strings.Contains(line, "quiet-pull") {
+			t.Errorf("stack %s says\n%s", line, errs)
+		}
+	}
+}
+
+// TestSourcesInGitAreFetchedWhenThereIsSomethingToBuild, and only then; one that cannot be fetched is a fault at its line.
+func TestSourcesInGitAreFetchedWhenThereIsSomethingToBuild(t *testing.T) {
+	found := &reconcile.Preview{}
+	ups := 0
+	u := newPerson(t, &apitest.Engine{
+		OnPlan: func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error) {
+			return found, nil
+		},
+		OnUp: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+			ups++
+			return nil
+		},
+	})
+	u.env["HOME"] = u.dir
+	u.write("compose.yaml", "services:\n  web:\n    build:\n      context: https://127.0.0.1:1/x.tar.gz\n  db: {image: db}\n")
+	if code, _, errs := u.run("up -d"); code != 0 || ups != 1 {
+		t.Fatalf("nothing to build: code %d, %s", code, errs)
+	}
+	found.Changes = append(found.Changes, plan.Change{ID: plan.ID{Kind: plan.KindImage, Name: "shop-web"}, Name: "shop-web", Action: plan.Make})
+	if code, _, errs := u.run("up -d"); code != 1 || ups != 1 || !strings.Contains(errs, "compose.yaml:4:16") || !strings.Contains(errs, "the URL of a repository must end with .git") {
+		t.Errorf("code %d, %s", code, errs)
+	}
+	if code, _, errs := u.run("build"); code != 1 || !strings.Contains(errs, "must end with .git") {
+		t.Errorf("build: code %d, %s", code, errs)
+	}
+}

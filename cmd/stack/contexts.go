@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// fetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
+// only where the daemon says that there is something to build, so that an up of what is there needs no network.
+func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions) (*spec.Project, error) {
+	if o.NoBuild || !slices.ContainsFunc(sortedKeys(p.Services), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
+		return p, nil // the usual case
+	}
+	found, err := daemon.Plan(ctx, p, o)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range sortedKeys(p.Services) {
+		if slices.ContainsFunc(found.Changes, func(c plan.Change) bool {
+			return c.Action == plan.Make && c.ID.Name == p.ImageOf(p.Services[name])
+		}) {
+			names = append(names, name)
+		}
+	}
+	return a.fetchContexts(ctx, p, names)
+}
+
+// fetchContexts is p in which the builds of services, and what they build on, have their sources on this host.
+func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
+	out := *p
+	out.Services = maps.Clone(p.Services)
+	var faults diag.List
+	fetch := func(ref, at, above string) string {
+		dir, err := a.fetcher().Tree(ctx, ref)
+		if err == nil {
+			return dir
+		}
+		subject := p.Sources.At(spec.Path(at))
+		if subject == nil {
+			at, subject = above, p.Sources.At(spec.Path(above))
+		}
+		faults = append(faults, &diag.Diagnostic{
+			Code: spec.CodeFetch, Summary: "cannot fetch the sources of a build", Detail: err.Error(), Hint: "name a directory, or a git repository: https://HOST/PATH.git#REF:DIRECTORY", Address: at, Subject: subject,
+		})
+		return ref
+	}
+	for _, name := range builtOn(p, services) {
+		s := p.Services[name]
+		if !hasRemote(s.Build) {
+			continue
+		}
+		at := "services." + name + ".build"
+		with, b := *s, *s.Build
+		if isRemoteContext(b.Context) {
+			b.Context = fetch(b.Context, at+".context", at)
+		}
+		b.AdditionalContexts = maps.Clone(b.AdditionalContexts)
+		for _, key := range sortedKeys(b.AdditionalContexts) {
+			if more := at + ".additional_contexts"; isRemoteContext(b.AdditionalContexts[key]) {
+				b.AdditionalContexts[key] = fetch(b.AdditionalContexts[key], more+"."+key, more)
+			}
+		}
+		with.Build = &b
+		out.Services[name] = &with
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot fetch the sources of a build: %w", context.Cause(ctx))
+	}
+	if len(faults) > 0 {
+		return nil, &loadError{faults}
+	}
+	return &out, nil
+}
+
+// builtOn are services and those whose images theirs are built on.
+func builtOn(p *spec.Project, services []string) []string {
+	var all []string
+	var add func(name string)
+	add = func(name string) {
+		s := p.Services[name]
+		if s == nil || slices.Contains(all, name) {
+			return
+		}
+		all = append(all, name)
+		if s.Build != nil {
+			for _, key := range sortedKeys(s.Build.AdditionalContexts) {
+				if on, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:"); ok {
+					add(on)
+				}
+			}
+		}
+	}
+	for _, name := range services {
+		add(name)
+	}
+	return all
+}
