@@ -79,6 +79,10 @@ func (d *docker) exec(ctx context.Context, _, container, _ string) (*exec.Cmd, e
 	return exec.CommandContext(ctx, "docker", "exec", container, "true"), nil
 }
 
+func (d *docker) build(ctx context.Context, dir, tag string) (*exec.Cmd, error) {
+	return exec.CommandContext(ctx, "docker", "build", "--tag", tag, dir), nil
+}
+
 func (d *docker) pull(ctx context.Context) (time.Duration, error) {
 	ref := d.m.registry + "/" + large
 	took, err := timed(exec.CommandContext(ctx, "docker", "pull", "--quiet", ref), nil)

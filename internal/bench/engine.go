@@ -27,6 +27,8 @@ type engine interface {
 	run(ctx context.Context, bridge bool) (*exec.Cmd, error)
 	// exec runs `true` in a container.
 	exec(ctx context.Context, dir, container, service string) (*exec.Cmd, error)
+	// build builds the image tag from the project in dir, whose one service is built there.
+	build(ctx context.Context, dir, tag string) (*exec.Cmd, error)
 	// life is the time of a container that runs `true`, from its making to its removal, without a command line of its own.
 	life(ctx context.Context) (time.Duration, error)
 	// pull fetches the large image and removes it again, which is not timed.
@@ -43,6 +45,7 @@ type none struct{}
 func (none) compose(context.Context, string, ...string) (*exec.Cmd, error)   { return nil, errNot }
 func (none) run(context.Context, bool) (*exec.Cmd, error)                    { return nil, errNot }
 func (none) exec(context.Context, string, string, string) (*exec.Cmd, error) { return nil, errNot }
+func (none) build(context.Context, string, string) (*exec.Cmd, error)        { return nil, errNot }
 func (none) life(context.Context) (time.Duration, error)                     { return 0, errNot }
 func (none) pull(context.Context) (time.Duration, error)                     { return 0, errNot }
 func (none) owns(string) bool                                                { return false }

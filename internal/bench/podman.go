@@ -76,6 +76,10 @@ func (p *podman) exec(ctx context.Context, _, container, _ string) (*exec.Cmd, e
 	return p.command(ctx, "exec", container, "true"), nil
 }
 
+func (p *podman) build(ctx context.Context, dir, tag string) (*exec.Cmd, error) {
+	return p.command(ctx, "build", "--layers", "--tag", tag, dir), nil
+}
+
 func (p *podman) pull(ctx context.Context) (time.Duration, error) {
 	ref := p.m.registry + "/" + large
 	took, err := timed(p.command(ctx, "pull", "--quiet", "--tls-verify=false", ref), nil)

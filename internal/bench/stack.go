@@ -96,6 +96,10 @@ func (s *stack) exec(ctx context.Context, dir, _, service string) (*exec.Cmd, er
 	return s.command(ctx, dir, "exec", "-T", service, "true"), nil
 }
 
+func (s *stack) build(ctx context.Context, dir, _ string) (*exec.Cmd, error) {
+	return s.command(ctx, dir, "build"), nil
+}
+
 // life goes through the driver, as the daemon does.
 func (s *stack) life(ctx context.Context) (time.Duration, error) {
 	s.lives++
