@@ -221,6 +221,9 @@ func (w *worker) pieces(ctx context.Context, t transfer, src *tree) ([]piece, er
 			if p.list, err = src.collect(ctx, f.canonical, exclude); err != nil {
 				return nil, err
 			}
+			if f.partly && len(p.list) == 1 {
+				return nil, src.missing(source)
+			}
 			if t.verb == "ADD" && !f.dir {
 				if p.archive, err = isArchive(src, f.canonical); err != nil {
 					return nil, err
@@ -291,7 +294,7 @@ func newWriter(root *rootfs.Root, t transfer) (*writer, error) {
 func (w *writer) text(c instructions.SourceContent, t transfer) error {
 	canonical, exists, isDir, err := w.destination(t.dest)
 	if err == nil && (isDir || t.asDir) {
-		canonical, exists, isDir, err = w.destination(path.Join(t.dest, c.Path))
+		canonical, exists, isDir, err = w.inside(path.Join(t.dest, c.Path))
 	}
 	if err != nil {
 		return err

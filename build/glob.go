@@ -16,6 +16,7 @@ type found struct {
 	named     string // as the path says, cleaned: its last element is the name at the destination
 	canonical string // where that leads
 	dir       bool
+	partly    bool // it is left out, and things in it may not be
 }
 
 // match finds what pattern means in t: one file, or all that it matches. Every element is a pattern of path.Match, ** is any number of directories. Links are
@@ -90,6 +91,7 @@ func (t *tree) find(name string) (f found, ok bool, err error) {
 	if err != nil {
 		return f, false, err
 	}
+	f.partly = drop
 	return f, !drop || f.dir && !w.whole(), nil
 }
 

@@ -26,7 +26,6 @@ func (b *Builder) prune(ctx context.Context) error {
 	slices.SortFunc(list, func(x, y cachedStep) int { return y.used.Compare(x.used) })
 	var bytes int64
 	counted := map[string]bool{}
-	forgotten := false
 	for _, s := range list {
 		if s.Layer != "" && !counted[s.Layer] {
 			counted[s.Layer] = true
@@ -35,12 +34,11 @@ func (b *Builder) prune(ctx context.Context) error {
 		if time.Since(s.used) < keepFor && bytes <= keepBytes {
 			continue
 		}
-		forgotten = true
 		if err := b.steps.remove(s.key); err != nil {
 			return err
 		}
 	}
-	if err := b.pruneFiles(); err != nil || !forgotten {
+	if err := b.pruneFiles(); err != nil {
 		return err
 	}
 	unmade, err := b.unmade(ctx)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -121,7 +123,12 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 		}
 	}
 	if cmd.script != "" {
-		extra = append(extra, stepMount{view: -1, Mount: mount.Mount{Type: "file", Target: cmd.args[len(cmd.args)-1], File: &mount.File{Content: []byte(cmd.script), Mode: 0o755}}})
+		m, done, err := w.scriptMount(cmd)
+		if err != nil {
+			return err
+		}
+		defer done()
+		extra = append(extra, m)
 	}
 	id := newID()
 	cfg := runtime.Config{ID: id, Root: []mount.Mount{root}}
@@ -144,6 +151,22 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 		return err
 	}
 	return stubs.clear(root.Upper)
+}
+
+// scriptMount is a directory with cmd's script: a file of the host's, for what the runtime writes itself cannot be executed.
+func (w *worker) scriptMount(cmd command) (m stepMount, done func(), err error) {
+	dir, err := w.b.tempDir()
+	if err != nil {
+		return m, nil, err
+	}
+	done = func() { os.RemoveAll(dir) }
+	name := filepath.Join(dir, path.Base(cmd.args[len(cmd.args)-1]))
+	err = errors.Join(os.WriteFile(name, []byte(cmd.script), 0o755), os.Chmod(name, 0o755), os.Chmod(dir, 0o755))
+	if err != nil {
+		done()
+		return m, nil, err
+	}
+	return stepMount{view: -1, Mount: mount.Mount{Type: "bind", Source: dir, Target: scriptDir, Options: []string{"ro"}}}, done, nil
 }
 
 // runContainer runs cfg to its end and removes it, whatever comes.

@@ -25,13 +25,14 @@ func (j *job) stage(ctx context.Context, cancel context.CancelCauseFunc, s *stag
 	}
 	w := &worker{job: j, stage: s, state: st, words: newExpander(j.l.file.escape)}
 	commands := s.inst.Commands
+	ofBase := 0
 	if triggers := st.conf.Config.OnBuild; len(triggers) > 0 {
 		st.conf.Config.OnBuild = nil
 		more, err := j.triggers(ctx, cancel, s, triggers)
 		if err != nil {
 			return nil, err
 		}
-		commands = append(more, commands...)
+		commands, ofBase = append(more, commands...), len(more)
 	}
 	w.steps = len(commands) + 1
 	for i, c := range commands {
@@ -39,6 +40,9 @@ func (j *job) stage(ctx context.Context, cancel context.CancelCauseFunc, s *stag
 		if err := w.do(ctx, c); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
+			}
+			if i < ofBase {
+				return nil, &Error{File: j.l.file.name, Line: lineOf(s.inst.Location), Instruction: "ONBUILD " + source(c), Err: err}
 			}
 			return nil, j.l.file.at(c, err)
 		}

@@ -46,6 +46,19 @@ func (w *writer) destination(name string) (canonical string, exists int, dir boo
 	if err != nil {
 		return "", 0, false, err
 	}
+	return w.look(canonical, exists)
+}
+
+// inside is destination for a file that goes into a directory: a link of its name is replaced.
+func (w *writer) inside(name string) (canonical string, exists int, dir bool, err error) {
+	canonical, exists, err = w.root.ResolveParent(name)
+	if err != nil {
+		return "", 0, false, err
+	}
+	return w.look(canonical, exists)
+}
+
+func (w *writer) look(canonical string, exists int) (string, int, bool, error) {
 	if canonical == "." {
 		return canonical, exists, true, nil
 	}
@@ -65,7 +78,7 @@ func (w *writer) put(ctx context.Context, t *tree, list []*entry, base, dest str
 	}
 	if first.kind() != unix.S_IFDIR {
 		if isDir || asDir {
-			if canonical, exists, isDir, err = w.destination(path.Join(dest, base)); err != nil {
+			if canonical, exists, isDir, err = w.inside(path.Join(dest, base)); err != nil {
 				return err
 			}
 		}
