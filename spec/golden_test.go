@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackrun/stack/internal/sparsejson"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -141,16 +142,18 @@ func TestAccepted(t *testing.T) {
 // roundTrip shows that a project survives JSON unchanged: so it reaches the daemon.
 func roundTrip(t *testing.T, p *spec.Project) {
 	t.Helper()
-	data, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var back spec.Project
-	if err := json.Unmarshal(data, &back); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(p, &back); diff != "" {
-		t.Errorf("the project changes on its way through JSON (-before +after):\n%s", diff)
+	for _, marshal := range []func(any) ([]byte, error){json.Marshal, sparsejson.Marshal} {
+		data, err := marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back spec.Project
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(p, &back); diff != "" {
+			t.Errorf("the project changes on its way through JSON (-before +after):\n%s", diff)
+		}
 	}
 }
 

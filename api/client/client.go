@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sparsejson"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/spec"
 )
@@ -131,7 +132,7 @@ func path(project, rest string) string {
 }
 
 func (c *Client) verb(ctx context.Context, project, verb string, body any, s reconcile.Sink) error {
-	text, err := json.Marshal(body)
+	text, err := sparsejson.Marshal(body)
 	if err != nil {
 		return err
 	}

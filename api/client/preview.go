@@ -2,10 +2,10 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/internal/sparsejson"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/spec"
@@ -81,7 +81,7 @@ func (c *Client) GC(ctx context.Context, o reconcile.GCOptions) (*reconcile.Garb
 
 // post sends body and reads the answer.
 func (c *Client) post(ctx context.Context, path string, body, into any) error {
-	text, err := json.Marshal(body)
+	text, err := sparsejson.Marshal(body)
 	if err != nil {
 		return err
 	}

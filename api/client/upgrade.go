@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/internal/sparsejson"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -28,7 +29,7 @@ func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptio
 // When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
 // a read that blocks then is left behind with its goroutine.
 func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
-	text, err := json.Marshal(body)
+	text, err := sparsejson.Marshal(body)
 	if err != nil {
 		return runtime.Exit{}, err
 	}

@@ -63,9 +63,10 @@ func (s *Server) allow(c net.Conn) error {
 	var cred *unix.Ucred
 	var groups []uint32
 	var credErr error
+	trusted := func() bool { return cred.Uid == 0 || int(cred.Uid) == os.Geteuid() }
 	err = raw.Control(func(fd uintptr) {
-		if cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); credErr == nil {
-			groups = peerGroups(int(fd))
+		if cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); credErr == nil && !trusted() {
+			groups = peerGroups(int(fd)) // into a buffer for as many as there may be
 		}
 	})
 	if err == nil {
@@ -74,7 +75,7 @@ func (s *Server) allow(c net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("peer credentials: %w", err)
 	}
-	if cred.Uid == 0 || int(cred.Uid) == os.Geteuid() {
+	if trusted() {
 		return nil
 	}
 	if s.opt.Group >= 0 && (int(cred.Gid) == s.opt.Group || slices.Contains(groups, uint32(s.opt.Group))) {
