@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -244,4 +247,23 @@ func (s *saidOf) Unwrap() error { return s.err }
 func (p *performer) buildImage(ctx context.Context, op plan.BuildImage) error {
 	_, err := p.e.buildImage(ctx, p.project, op, BuildOptions{}, p.e.makes(p.project, p.want, BuildOptions{}, p.sink).built(ctx), p.sink)
 	return err
+}
+
+// earlyBuild is an image that was built before there was a plan, because its containers depend on what came of it.
+type earlyBuild struct {
+	ref, why string
+	step     history.Step
+}
+
+// tellBuilt has what was built before pl in its changes, if it has any: the history tells of it, and of what took so long.
+func tellBuilt(pl *plan.Plan, built map[string]earlyBuild) {
+	if len(pl.Changes) == 0 {
+		return
+	}
+	var changes []plan.Change
+	for _, key := range slices.Sorted(maps.Keys(built)) {
+		b := built[key]
+		changes = append(changes, plan.Change{ID: plan.ID{Kind: plan.KindImage, Name: b.ref}, Name: b.ref, Action: plan.Make, Reasons: []plan.Reason{{Path: b.why}}})
+	}
+	pl.Changes = append(changes, pl.Changes...)
 }

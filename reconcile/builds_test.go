@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -143,6 +144,35 @@ func TestBuildsWhatIsMissing(t *testing.T) {
 		list, _ := b.host.Set().Images.List(b.Context())
 		if i := slices.IndexFunc(list, func(i image.Info) bool { return slices.Contains(i.Refs, "shop-web") }); i < 0 || list[i].Config.Labels["com.docker.compose.project"] != "shop" || list[i].Config.Labels["com.docker.compose.service"] != "web" {
 			b.Errorf("labels of the image: %+v", list)
+		}
+	})
+}
+
+// TestBuildsInTheHistory: a build of a plan, and one before it, are in the plan's entry, and in how its containers came to run.
+func TestBuildsInTheHistory(t *testing.T) {
+	w := newWorkshop(t)
+	dir := w.context(t, "app")
+	remembering(t, func(b *bench) {
+		p := project(builds("web", dir))
+		b.up(p, reconcile.UpOptions{})
+		b.host.Sources[dir] = "other"
+		b.up(p, reconcile.UpOptions{Build: true})
+		b.up(p, reconcile.UpOptions{Build: true}) // nothing comes of it
+		all := b.history()
+		if len(all) != 2 {
+			b.Fatalf("%d entries, expected 2: %+v", len(all), all)
+		}
+		for i, want := range []string{"it is not on this host", "asked for by --build"} {
+			if c := all[i].Changes[0]; c.Action != plan.Make || c.Name != "shop-web" || c.Reasons[0].Path != want {
+				b.Errorf("entry %d begins with %+v", i, c)
+			}
+		}
+		why, err := b.engine.Why(b.Context(), "shop", reconcile.WhyOptions{Service: "web"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if path := why.Containers[0].Start.Path; path[0].What != "build image shop-web" {
+			b.Errorf("how web came to run: %+v", path)
 		}
 	})
 }

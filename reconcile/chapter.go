@@ -117,6 +117,11 @@ func (p *performer) starts(pl *plan.Plan) []*history.Start {
 		start := &history.Start{
 			Container: op.Name, Service: op.Service, ID: id, Time: took.end, Command: p.command, Number: p.number, Action: plan.Start, Path: p.path(pl, s),
 		}
+		if s := p.want.Services[op.Service]; s != nil {
+			if before, ok := p.built[s.Spec.ImageKey()]; ok {
+				start.Path = slices.Insert(start.Path, 0, before.step)
+			}
+		}
 		if c := changes[plan.Container(op.Service, op.Replica)]; c != nil {
 			start.Action = c.Action
 			for _, r := range c.Reasons {

@@ -35,10 +35,20 @@ func everyKind(level string) *spec.Project {
 	return project(db, api, web, side)
 }
 
+// withBuild is everyKind with a service whose image is built, another one for each level.
+func withBuild(level string) *spec.Project {
+	p := everyKind(level)
+	p.Services["made"] = builds("made", os.TempDir(), func(s *spec.Service) {
+		s.Build.Dockerfile, s.Build.DockerfileInline = "", "FROM scratch"
+		s.Image, s.PullPolicy = "made:"+level, "never"
+	})
+	return p
+}
+
 // TestKilledBeforeAndAfterEveryOperation stops the daemon at each operation of up, of an update and of down; the next
 // daemon gets to the same state, and nothing is left over.
 func TestKilledBeforeAndAfterEveryOperation(t *testing.T) {
-	killEverywhere(t, everyKind, nil, "shop-db-1", "shop-api-1", "shop-api-2", "shop-web-1", "shop-side-1")
+	killEverywhere(t, withBuild, nil, "shop-db-1", "shop-api-1", "shop-api-2", "shop-web-1", "shop-side-1", "shop-made-1")
 }
 
 // killEverywhere kills the daemon at each operation of up with level 1, up with level 2 and down, one per round; each time the next

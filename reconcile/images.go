@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/units"
@@ -55,11 +57,11 @@ func datable(policy string) bool {
 }
 
 // refreshImages pulls and builds, before there is a plan, each image on which it depends whether a container stays. The others are for the plan's own
-// steps, into whose options they go.
-func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink Sink) error {
+// steps, into whose options they go. It returns what it has built.
+func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink Sink) (map[string]earlyBuild, error) {
 	d, err := e.dueImages(ctx, p, want, have, *opt)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	opt.Refresh, opt.Rebuild = d.refresh, d.rebuild
 	builds := e.makes(p, want, BuildOptions{}, sink)
@@ -72,13 +74,15 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 	var work errgroup.Group
 	work.SetLimit(max(parallelPulls, parallelBuilds))
 	ids := make([]string, len(keys))
+	steps := make([]history.Step, len(keys))
 	for i, key := range keys {
 		due := d.now[key]
 		work.Go(func() error {
 			s := due.service
 			if due.maker != nil {
+				steps[i] = history.Step{What: plan.BuildImage{Ref: due.ref}.String(), Begin: history.Now()}
 				id, err := builds.todo[key](ctx)
-				ids[i] = id.String()
+				ids[i], steps[i].End = id.String(), history.Now()
 				return err
 			}
 			info, err := e.pull(ctx, p.Name, due.ref, s.Spec.Platform, sink)
@@ -90,12 +94,16 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 		})
 	}
 	if err := work.Wait(); err != nil {
-		return err
+		return nil, err
 	}
+	built := map[string]earlyBuild{}
 	for i, key := range keys {
 		have.Images[key] = ids[i]
+		if due := d.now[key]; due.maker != nil {
+			built[key] = earlyBuild{ref: due.ref, why: cmp.Or(due.why, plan.LookAgain), step: steps[i]}
+		}
 	}
-	return nil
+	return built, nil
 }
 
 // selected are services and, unless noDeps, what they depend on; all when services is empty.
@@ -158,6 +166,9 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 		}
 		work.Go(func() error {
 			if _, err := e.pull(ctx, p.Name, ref, s.Spec.Platform, sink); err != nil {
+				if s.Build != nil && at == "image" {
+					err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
+				}
 				failed := e.at(p, spec.Path("services."+name+"."+at), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
 				mu.Lock()
 				defer mu.Unlock()

@@ -41,8 +41,9 @@ type performer struct {
 
 	round *round // of healing, nil = a command's
 
-	command string         // who asked for the pass, for the history: "" = the daemon itself
-	number  int            // of its entry there
+	command string // who asked for the pass, for the history: "" = the daemon itself
+	number  int    // of its entry there
+	built   map[string]earlyBuild
 	spans   map[int]span   // by step: when it was done
 	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
 }

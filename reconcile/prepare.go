@@ -20,6 +20,7 @@ type comparison struct {
 	want    *plan.Desired
 	have    *plan.Observed
 	opt     plan.Options
+	built   map[string]earlyBuild // before there was a plan, by ImageKey
 }
 
 // compare reads what the file names and the host. It changes nothing.
@@ -31,7 +32,7 @@ func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desire
 	if err != nil {
 		return nil, err
 	}
-	return &comparison{p, want, have, plan.Options{
+	return &comparison{project: p, want: want, have: have, opt: plan.Options{
 		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
 		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, IgnoreOrphans: o.IgnoreOrphans, NoStart: o.NoStart, NoBuild: o.NoBuild, Timeout: o.Timeout,
 	}}, nil

@@ -108,10 +108,13 @@ func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := e.refreshImages(ctx, p, want, c.have, &c.opt, sink); err != nil {
+	if c.built, err = e.refreshImages(ctx, p, want, c.have, &c.opt, sink); err != nil {
 		return nil, nil, nil, err
 	}
 	pl, said, err := e.build(ctx, c)
+	if pl != nil {
+		tellBuilt(pl, c.built)
+	}
 	return c, pl, said, err
 }
 
@@ -131,7 +134,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		return nil, err
 	}
 	do := e.performer(p, want, sink)
-	do.command = discreet(o.Command)
+	do.command, do.built = discreet(o.Command), c.built
 	ch := e.begin(c, pl, do, o)
 	err := e.beginRollouts(pl)
 	if err == nil {

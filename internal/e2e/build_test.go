@@ -187,3 +187,37 @@ func (p *project) logged(service string, want ...string) {
 		p.eventually(service+" writes "+w, func() bool { return strings.Contains(p.ok("logs", "--no-log-prefix", service), w) })
 	}
 }
+
+// TestBuildFromGit: sources in a repository are fetched by the command, without what git keeps, and an up with nothing to build asks nobody.
+func TestBuildFromGit(t *testing.T) {
+	url := gitServer(t, map[string]string{"app/Dockerfile": "FROM busybox\nCOPY . /srv\n", "app/page": "from the repository\n"})
+	file := "services:\n  web:\n    build: {context: \"" + url + "#main:app\", additional_contexts: {more: \"" + url + "\"}}\n    init: true\n    command: [sleep, infinity]\n"
+	p := newBuilds(t, "fromgit", map[string]string{"compose.yaml": file})
+	if r := p.run("plan"); r.code != 2 || !strings.Contains(r.stdout, "build fromgit-web") {
+		t.Errorf("plan: %s", r)
+	}
+	p.up()
+	equal(t, "what was copied", p.ok("exec", "-T", "web", "sh", "-c", "cat /srv/page; ls -A /srv"), "from the repository\nDockerfile\npage\n")
+	p.write("compose.yaml", strings.ReplaceAll(file, url, "http://127.0.0.1:1/shop.git"))
+	p.up()
+	p.fails(1, []string{"compose.yaml:3:", "127.0.0.1:1"}, "build")
+}
+
+// TestBuildIsRemembered: the history and why tell of builds, those in a plan and those before one.
+func TestBuildIsRemembered(t *testing.T) {
+	p := newBuilds(t, "remembered", map[string]string{
+		"compose.yaml":   "services:\n  web:\n    build: app\n    init: true\n    command: [sleep, infinity]\n",
+		"app/Dockerfile": "FROM busybox\nCOPY page /\n", "app/page": "1\n",
+	})
+	p.up()
+	contains(t, "why", p.ok("why", "web"), "build image remembered-web")
+	p.write("app/page", "2\n")
+	p.up("--build")
+	contains(t, "why", p.ok("why", "web"), "build image remembered-web", "image id of remembered-web")
+	contains(t, "history", p.ok("history"), "up --detach --wait --build")
+	contains(t, "history of the last", p.ok("history", "2"), "build", "remembered-web", "asked for by --build")
+	if r := p.run("drift"); r.code != 0 {
+		t.Errorf("drift: %s", r)
+	}
+	contains(t, "debug dump", p.ok("debug", "dump"), `"build"`)
+}

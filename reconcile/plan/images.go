@@ -55,9 +55,9 @@ func (b *builder) pull(s *Service, ref, at string) {
 		return
 	}
 	id := ID{Kind: KindImage, Name: ref}
-	why := Reason{Path: "it is not on this host"}
+	why := Reason{Path: NotHere}
 	if local {
-		why.Path = "its pull policy asks for a look at the registry"
+		why.Path = LookAgain
 	}
 	b.change(id, ref, Pull, why)
 	b.pulls[key] = b.step(PullImage{Ref: ref, Platform: s.Spec.Platform, Services: []string{s.Name}, At: at}, id, why, nil, nil)
@@ -81,7 +81,7 @@ func (b *builder) make(maker *Service, user string) int {
 	case again != "":
 		why.Path = again
 	case b.opt.Refresh[key]:
-		why.Path = "its pull policy asks for a look at the registry"
+		why.Path = LookAgain
 	default:
 		return 0
 	}
@@ -103,8 +103,11 @@ func (b *builder) make(maker *Service, user string) int {
 	return b.pulls[key]
 }
 
-// NotHere is why an image is built that nothing else asks for.
-const NotHere = "it is not on this host"
+// Why an image is pulled or built that nobody asks for.
+const (
+	NotHere   = "it is not on this host"
+	LookAgain = "its pull policy asks for a look at the registry"
+)
 
 // buildsFirst has every step that changes something wait for all builds: what cannot be built must not leave half a project.
 func (b *builder) buildsFirst() {

@@ -42,6 +42,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/Exec":                         exec,
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,
+		"Builder":                                 builds,
 		"Networks":                                networks,
 		"Networks/Handover":                       handover,
 		"Volumes":                                 volumes,

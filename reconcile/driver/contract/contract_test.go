@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/vishvananda/netlink"
 
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -123,12 +124,15 @@ func (k *kernel) Open(t *testing.T) driver.Set {
 	must(t, err)
 	containers, err := runtime.New(ctx, runtime.Options{Roots: k.roots})
 	must(t, err)
+	builder, err := build.New(ctx, build.Options{Roots: k.roots, Images: images, Containers: containers, Networks: networks})
+	must(t, err)
 	k.close = []func(){
+		func() { must(t, builder.Close(ctx)) },
 		func() { must(t, containers.Close()) },
 		func() { must(t, networks.Close(ctx)) },
 		func() { must(t, images.Close(ctx)) },
 	}
-	return driver.Set{Images: images, Volumes: volumes, Networks: networks, Containers: containers}
+	return driver.Set{Images: images, Volumes: volumes, Networks: networks, Containers: containers, Builder: builder}
 }
 
 // Kill lets go of everything without taking anything down, which is all that a kill leaves out: records are written when
