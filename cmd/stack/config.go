@@ -168,7 +168,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 	case c.profiles:
 		return lines(allProfiles(p))
 	case c.images:
-		return lines(images(keep))
+		return lines(images(p, keep))
 	case c.hash != "":
 		return writeHashes(w, p, c.hash)
 	case c.environment:
@@ -281,11 +281,11 @@ func modelNames(p *spec.Project) []string {
 	return slices.Compact(all)
 }
 
-func images(services map[string]*spec.Service) []string {
+func images(p *spec.Project, services map[string]*spec.Service) []string {
 	var all []string
 	for _, s := range services {
-		if s.Image != "" {
-			all = append(all, s.Image)
+		if image := p.ImageOf(s); image != "" {
+			all = append(all, image)
 		}
 		for _, h := range s.PreStart {
 			if h.Image != "" {

@@ -203,3 +203,27 @@ func TestCauseStaysInSight(t *testing.T) {
 		t.Errorf("terminal: got\n%s", out.String())
 	}
 }
+
+// TestPlainTellsOutputOfBuildsByLines: of several builds at a time each line is whole, and says whose it is.
+func TestPlainTellsOutputOfBuildsByLines(t *testing.T) {
+	var b strings.Builder
+	p := New(&b, Options{Mode: Plain})
+	write := func(name, step, text string) {
+		p.Event(reconcile.Event{Kind: "image", Name: name, Phase: reconcile.Working, Text: "Building", Detail: step, Output: []byte(text)})
+	}
+	write("web", "[1/2]", "a\x1b[2Jb\r\nha")
+	write("api", "[app 1/9]", "x\n\ny")
+	write("web", "[1/2]", "lf\n")
+	p.Event(reconcile.Event{Kind: "image", Name: "api", Phase: reconcile.Working, Text: "Building", Detail: "[app 1/9] RUN x: done in 0.1s"})
+	write("web", "[1/2]", "last")
+	p.Event(reconcile.Event{Kind: "image", Name: "web", Phase: reconcile.Done, Text: "Built"})
+	want := " web [1/2] | a[2Jb\n api [app 1/9] | x\n api [app 1/9] | \n web [1/2] | half\n api [app 1/9] | y\n Image api  Building  [app 1/9] RUN x: done in 0.1s\n web [1/2] | last\n Image web  Built\n"
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
+	New(&b, Options{Mode: JSON}).Event(reconcile.Event{Kind: "image", Name: "web", Phase: reconcile.Working, Text: "Building", Detail: "[1/2]", Output: []byte("a\n")})
+	if !strings.Contains(b.String(), `"details":"[1/2]","output":"a\n"`) {
+		t.Errorf("json: %s", b.String())
+	}
+}
