@@ -98,7 +98,6 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.cgroup")
-	b.Cgroup.Crowded = b.Cgroup.V2 != "" && len(b.Cgroup.V1) == 0 && fewProcesses(c.Spec)
 	if err := p.hand(proto.Work, b.Encode()); err != nil {
 		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
 	}
@@ -177,13 +176,6 @@ func resources(s *specs.Spec) *specs.LinuxResources {
 		return nil
 	}
 	return s.Linux.Resources
-}
-
-// fewProcesses says that s has room for its own program and not for the threads of ours: a Go program has made five by the
-// time that it runs.
-func fewProcesses(s *specs.Spec) bool {
-	r := resources(s)
-	return r != nil && r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit > 0 && *r.Pids.Limit < 16
 }
 
 // prepareDirs makes an empty run directory and a record of a run without an exit.

@@ -7,27 +7,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/monitor"
 	"github.com/stackrun/stack/runtime/proto"
 )
-
-var work *monitor.Work
-
-func init() {
-	// boot and an exec change what belongs to a thread (namespaces, ids, capabilities, seccomp): all of it on the
-	// main thread, which is the process. Go keeps main's goroutine on it while init functions run, for nothing;
-	// LockOSThread would do it with one more thread, from which Go then clones others; a thread costs a start 0.1 ms.
-	switch mode() {
-	case proto.ModeBoot:
-		os.Exit(boot.Main())
-	case proto.ModeMonitor:
-		work = monitor.Await()
-		if code, did := work.Exec(); did {
-			os.Exit(code)
-		}
-	}
-}
 
 func mode() string {
 	if len(os.Args) > 1 {
@@ -39,7 +21,7 @@ func mode() string {
 func main() {
 	switch mode() {
 	case proto.ModeMonitor:
-		os.Exit(work.Run())
+		os.Exit(monitor.Main())
 	default:
 		fmt.Fprintln(os.Stderr, "stack-init is a part of stack and is not called by hand: see `stack --help`")
 		os.Exit(2)

@@ -12,6 +12,9 @@ import (
 
 func (c *container) attachAll(sources []source) error {
 	for i := range sources {
+		if err := unheard(); err != nil {
+			return err
+		}
 		if err := c.attach(&sources[i]); err != nil {
 			return err
 		}
@@ -49,7 +52,7 @@ func (c *container) attach(s *source) error {
 			return err
 		}
 	}
-	tree, err := mountNew(s)
+	tree, err := c.mountNew(s)
 	if err != nil {
 		return err
 	}
@@ -95,8 +98,12 @@ func (c *container) coverMode(s *source) error {
 	return nil
 }
 
-func mountNew(s *source) (int, error) {
-	fs, err := openFilesystem(s.stage, s.Type)
+func (c *container) mountNew(s *source) (int, error) {
+	open := openFilesystem
+	if s.Type == "proc" {
+		open = c.takeProc
+	}
+	fs, err := open(s.stage, s.Type)
 	if err != nil {
 		return -1, err
 	}

@@ -11,63 +11,31 @@ import (
 	"github.com/stackrun/stack/runtime/sealed"
 )
 
-// Main is mode boot. It returns only when the container could not be started, and has reported why.
-//
-// Preconditions: locked main thread of a process in a mount namespace of its own.
-func Main() int {
-	prepareProcess()
-	raw, err := mapBootstrap()
-	if err != nil {
-		return failed(err)
-	}
-	b, err := proto.DecodeBoot(raw)
-	if err != nil {
-		return failed(fault("bootstrap", "", "", err))
-	}
-	return failed(start(b))
-}
-
-// prepareProcess makes the process what the steps below expect.
-func prepareProcess() {
-	// Not for processes of a container to look into while this one still has the host's root and power that they have
-	// not: enter is in their pid namespace, and boot is, when the container shares that of another
-	// (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	// Nothing that boot holds reaches the container's program, whatever fds the daemon leaked
-	// to us (CVE-2024-21626): all are closed by execve.
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		unix.CloseOnExec(proto.FDBootstrap)
-		unix.CloseOnExec(proto.FDReport)
-	}
-	unix.Umask(0) // modes below are meant exactly
-	restoreNoFile()
-}
-
 // restoreNoFile undoes what Go's syscall package does at its start: it raises the soft limit of open files
-// and puts it back only in syscall.Exec and in children made by it. Ours call execve themselves, so they ask for
-// the restore by an Exec that cannot succeed: an empty path is always ENOENT (execve(2)).
-func restoreNoFile() { _ = syscall.Exec("", nil, nil) }
-
-// mapBootstrap is not undone: execve does that.
-func mapBootstrap() ([]byte, error) {
-	raw, err := proto.Map(proto.FDBootstrap)
-	unix.Close(proto.FDBootstrap)
-	if err != nil {
-		return nil, fault("bootstrap", "mmap", "", err)
+// and puts it back only in syscall.Exec and in children made by it. Ours are clones, so they ask for
+// the restore by an Exec that cannot succeed: an empty path is always ENOENT (execve(2)). again raises it again.
+func restoreNoFile() (again func()) {
+	var raised unix.Rlimit
+	err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &raised)
+	_ = syscall.Exec("", nil, nil)
+	return func() {
+		if err == nil {
+			_ = unix.Prlimit(0, unix.RLIMIT_NOFILE, &raised, nil)
+		}
 	}
-	return raw, nil
 }
 
-func failed(err error) int {
-	f := AsFailure(err)
-	// Nobody to tell means that the monitor is dead; the exit code is all that is left.
-	_ = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepFailed, Failure: f})
-	return f.ExitCode
+// unheard is an error when the daemon has hung up: nobody would know of what is being made.
+func unheard() error {
+	p := []unix.PollFd{{Fd: proto.FDReport, Events: unix.POLLRDHUP}}
+	if n, err := unix.Poll(p, 0); err == nil && n > 0 {
+		return ErrUnheard
+	}
+	return nil
 }
 
-func warn(note string) {
-	_ = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepWarning, Note: note})
-}
+// ErrUnheard is the failure of a start whose daemon has hung up.
+var ErrUnheard = &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: proto.ExitPlatform}
 
 // container is what start knows of the container under construction.
 type container struct {
@@ -79,30 +47,31 @@ type container struct {
 	proc   int // the procfs that was mounted for the container, -1 when it has none
 	blank  int // a detached, empty, read-only tmpfs; -1 until first needed
 	groups []hierarchy
+	procs  []int // contexts of procfs in the container's pid namespace, not yet used
+
+	init *Init
 }
 
-// start does everything up to execve, and returns only with an error.
-func start(b *proto.Bootstrap) error {
-	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, root: -1, proc: -1, blank: -1}
-
-	// On the host.
-	if err := joinCgroups(b.Cgroup); err != nil {
-		return err
+// close lets go of what only start needs and the init has not got.
+func (c *container) close() {
+	for _, fd := range append(c.procs, c.proc, c.blank) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
-	volumes, err := newSources("volume", b.Mounts)
+}
+
+// start does everything up to execve, which is left to c.init.
+func (c *container) start(filesystems []int) error {
+	// On the host.
+	volumes, err := newSources("volume", c.Mounts)
 	if err != nil {
 		return err
 	}
-	if err := takeFilesystems(volumes, len(b.Filesystems)); err != nil {
+	if err := takeFilesystems(volumes, filesystems); err != nil {
 		return err
 	}
-	if err := c.namespaces(); err != nil {
-		return err
-	}
-	if err := c.scoreForOOM(); err != nil {
-		return err
-	}
-	if b.Init {
+	if c.Init {
 		fd, err := sealed.Program("stack-init", pid1.Program())
 		if err != nil {
 			return fault("init", "", "", err)
@@ -157,9 +126,8 @@ func (c *container) settle() error {
 	if err != nil {
 		return err
 	}
-	tty := -1
 	if p.Terminal {
-		if tty, err = c.terminal(who); err != nil {
+		if err := c.terminal(who); err != nil {
 			return err
 		}
 	}
@@ -176,11 +144,7 @@ func (c *container) settle() error {
 	if err := c.protect(); err != nil {
 		return err
 	}
-	x := execution{
-		process: p, who: who, tty: tty, cwd: cwd, pid1: c.pid1,
-		seccomp: c.Seccomp, await: c.AwaitAttach,
-	}
-	return x.run()
+	return c.init.write(c, who, cwd)
 }
 
 // names sets what the uts namespace holds. The spec has names only when the namespace is the container's own.

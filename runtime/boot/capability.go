@@ -91,8 +91,7 @@ func capName(i int) string {
 }
 
 // data is s for capset(2); extra is added to effective and permitted.
-func (s *capSets) data(extra uint64) *[2]unix.CapUserData {
-	data := new([2]unix.CapUserData)
+func (s *capSets) data(extra uint64) (data [2]unix.CapUserData) {
 	for i := range data {
 		shift := 32 * i
 		data[i] = unix.CapUserData{

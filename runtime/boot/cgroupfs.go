@@ -7,8 +7,6 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"github.com/stackrun/stack/runtime/proto"
 )
 
 // hierarchy is a line of /proc/self/cgroup (cgroups(7)): "4:cpu,cpuacct:/path", "1:name=systemd:/", "0::/".
@@ -17,31 +15,27 @@ type hierarchy struct {
 	path        string
 }
 
-// joinCgroups moves this thread, which is the one that execve keeps, into v1 cgroups; and the process into that of v2, when it
-// was not cloned into it.
+// openTasks opens what joinCgroups writes to.
+func openTasks(dirs []string) (tasks []int, err error) {
+	for _, dir := range dirs {
+		path := dir + "/tasks"
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return tasks, fault("cgroup", "open", path, err)
+		}
+		tasks = append(tasks, fd)
+	}
+	return tasks, nil
+}
+
+// joinCgroups moves the process, which has one thread, into v1 cgroups.
 //
 // Moving a process, by its pid into cgroup.procs, waits for an RCU grace period: 5 to 20 ms of a start. A thread
 // that moves itself takes no lock that others read (kernel/cgroup/cgroup.c, cgroup_procs_write_start): 0.1 ms.
-func joinCgroups(c proto.Cgroup) error {
-	var paths []string
-	for _, dir := range c.V1 {
-		paths = append(paths, dir+"/tasks")
+func (s *script) joinCgroups(tasks []int) {
+	for _, fd := range tasks {
+		s.add(callName{stage: "cgroup", call: "write", path: "tasks"}, unix.SYS_WRITE, uintptr(fd), point(s, byte('0')), 1)
 	}
-	if c.Crowded {
-		paths = append(paths, c.V2+"/cgroup.procs") // all threads: v2 does not split a process
-	}
-	for _, path := range paths {
-		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return fault("cgroup", "open", path, err)
-		}
-		err = writeAll(fd, []byte{'0'})
-		unix.Close(fd)
-		if err != nil {
-			return fault("cgroup", "write", path, err)
-		}
-	}
-	return nil
 }
 
 // ownCgroups says whether the container has a cgroup namespace of its own.

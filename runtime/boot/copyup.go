@@ -95,6 +95,9 @@ func (c *copier) directory(from, to int, path string) error {
 		return fault("volume", "getdents64", path, err)
 	}
 	for _, name := range names {
+		if err := unheard(); err != nil { // a copy takes its time; the next start goes on with it
+			return err
+		}
 		if err := c.entry(from, to, name, path+"/"+name); err != nil {
 			return err
 		}

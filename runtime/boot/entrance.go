@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/proto"
@@ -62,7 +63,7 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 	}
 	// Not for processes of any container to look into (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	restoreNoFile()
+	_ = restoreNoFile()
 	if err := goInto(at.Init); err != nil {
 		return nil, nil, err
 	}
@@ -86,7 +87,7 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 		if e.Master, e.tty, err = openTerminal(root, who, p.ConsoleSize); err != nil {
 			return e, nil, err
 		}
-	} else if err = giveStreams(who); err != nil {
+	} else if err = giveStreams([3]int{0, 1, 2}, who); err != nil {
 		return e, nil, err
 	}
 	cwd, err := openWorkingDir(root, p.Cwd)
@@ -110,12 +111,14 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 	if err != nil {
 		return e, notes, err
 	}
-	x := execution{process: p, who: who, tty: e.tty, pid1: -1, seccomp: b.Seccomp}
-	image, err := x.image(e.path, env)
+	filter, err := filterProgram(b.Seccomp)
 	if err != nil {
 		return e, notes, err
 	}
-	return e, notes, e.write(&x, &sets, image, at)
+	if err = e.write(p, &who, &sets, filter, at); err == nil {
+		err = e.inner.execve(-1, e.path, p.Args, env)
+	}
+	return e, notes, err
 }
 
 // goInto joins what can be joined before the cgroup is. The mount namespace needs a thread whose root is not shared with others (setns(2)).
@@ -176,39 +179,36 @@ func asUser(who *identity, sets *capSets, f func() error) error {
 }
 
 // write makes the scripts.
-func (e *Entrance) write(x *execution, sets *capSets, m *image, at Place) error {
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+func (e *Entrance) write(p *specs.Process, who *identity, sets *capSets, filter []unix.SockFilter, at Place) error {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return fault("exec", "pipe2", "", err)
 	}
-	e.words, e.theirs = p[0], p[1]
+	e.words, e.theirs = pipe[0], pipe[1]
 	if at.Group >= 0 {
 		e.how.flags, e.how.cgroup = unix.CLONE_INTO_CGROUP, uint64(at.Group)
 	}
 	e.how.exitSignal = uint64(unix.SIGCHLD)
 	e.inner = new(script)
 	e.inner.add(callName{stage: "exec", call: "setsid"}, unix.SYS_SETSID)
-	if x.tty >= 0 {
+	if e.tty >= 0 {
 		e.inner.add(callName{stage: "terminal", call: "ioctl TIOCSCTTY"}, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 	}
 	s := new(script)
 	e.outer = s
-	if err := s.limits(x.process.Rlimits); err != nil {
+	if err := s.limits(p.Rlimits); err != nil {
 		return err
 	}
-	zero := &[]byte{'0'}[0]
-	for _, fd := range at.Tasks { // of why by "tasks" see joinCgroups
-		s.add(callName{stage: "cgroup", call: "write", path: "tasks"}, unix.SYS_WRITE, uintptr(fd), s.pointer(unsafe.Pointer(zero)), 1)
-	}
+	s.joinCgroups(at.Tasks)
 	s.add(callName{stage: "exec", call: "setns"}, unix.SYS_SETNS, uintptr(at.Init), laterNamespace)
-	if x.tty >= 0 {
+	if e.tty >= 0 {
 		for fd := range uintptr(3) {
-			s.add(callName{stage: "terminal", call: "dup3"}, unix.SYS_DUP3, uintptr(x.tty), fd, 0)
+			s.add(callName{stage: "terminal", call: "dup3"}, unix.SYS_DUP3, uintptr(e.tty), fd, 0)
 		}
 	}
 	s.defaultSignals()
-	nnp := x.process.NoNewPrivileges
-	s.privileges(&x.who, sets, nnp, 1<<unix.CAP_SYS_ADMIN) // for setns, and maybe for the filter
+	nnp := p.NoNewPrivileges
+	s.privileges(who, sets, nnp, 1<<unix.CAP_SYS_ADMIN) // for setns, and maybe for the filter
 	prctl := func(what string, args ...uintptr) {
 		s.add(callName{stage: "exec", call: "prctl PR_" + what}, unix.SYS_PRCTL, args...)
 	}
@@ -221,19 +221,18 @@ func (e *Entrance) write(x *execution, sets *capSets, m *image, at Place) error 
 	s.add(callName{stage: "exec", call: "close_range"}, unix.SYS_CLOSE_RANGE, uintptr(e.theirs+1), uintptr(^uint32(0)), 0)
 	// With no_new_privs a filter takes no capability (seccomp(2)). Without, CAP_SYS_ADMIN should not be there to be taken,
 	// so the filter comes first, if it lets through what comes after.
-	first := m.filter != nil && !nnp && e.passes(m.filter)
+	first := len(filter) > 0 && !nnp && e.passes(filter)
 	var extra uint64
 	if first {
-		s.filter(m)
-	} else if m.filter != nil && !nnp {
+		s.filter(filter)
+	} else if len(filter) > 0 && !nnp {
 		extra = 1 << unix.CAP_SYS_ADMIN
 	}
 	s.capset(sets, extra)
 	e.inner.unblockSignals()
 	if !first {
-		e.inner.filter(m)
+		e.inner.filter(filter)
 	}
-	e.inner.execve(m)
 	return nil
 }
 
@@ -260,19 +259,15 @@ func (e *Entrance) Words() int { return e.words }
 
 // Start makes the first clone, a child of this process, and lets the scripts run.
 func (e *Entrance) Start() (pid int, err error) {
-	// No signal may reach Go's handlers in a copy of this process, in which no thread of Go's runs.
-	all, old := ^uint64(0), uint64(0)
-	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
-		return 0, fault("exec", "rt_sigprocmask", "", errno)
-	}
-	n, errno := e.fork(e.outer.calls, e.inner.calls, uintptr(e.theirs))
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
+	var n uintptr
+	var errno syscall.Errno
+	err = unhandled(func() { n, errno = e.fork(e.outer.calls, e.inner.calls, uintptr(e.theirs)) })
 	runtime.KeepAlive(e)
 	e.closeTheirs()
-	if errno != 0 {
-		return 0, fault("exec", "clone3", "", errno)
+	if err == nil && errno != 0 {
+		err = fault("exec", "clone3", "", errno)
 	}
-	return int(n), nil
+	return int(n), err
 }
 
 // Of the first number of a word. Each is three numbers of eight bytes.
@@ -280,9 +275,16 @@ const (
 	wordForked      = iota // the pid of the second clone, limits that were refused
 	wordOuterFailed        // the call's index, errno
 	wordInnerFailed        // the same
+	wordWaits              // an init
+	wordExecutes           // an init; limits that were refused
 )
 
 const wordSize = 3 * 8
+
+func parseWord(b []byte) (kind, first, second uint64) {
+	n := binary.NativeEndian
+	return n.Uint64(b), n.Uint64(b[8:]), n.Uint64(b[16:])
+}
 
 // fork clones, and the clone clones itself. Neither clone returns. CLONE_PARENT makes the second a child of ours.
 //
@@ -323,10 +325,11 @@ const cloneFlags = unix.CLONE_PARENT | uintptr(unix.SIGCHLD)
 
 // Word is what Next has heard.
 type Word struct {
-	Forked int // the pid of the process that executes the program
-	Notes  []string
-	Failed error
-	Over   bool // nothing comes any more; after Forked without Failed the program runs
+	Forked   int  // of an Entrance: the pid of the process that executes the program
+	Executes bool // of an Init: it executes the program
+	Notes    []string
+	Failed   error
+	Over     bool // nothing comes any more; after Forked or Executes without Failed the program runs
 }
 
 // Next waits for a word of the clones. Processes of the container can have had a hand in what the second says.
@@ -342,8 +345,8 @@ func (e *Entrance) Next() Word {
 		}
 		break
 	}
-	first, second := binary.NativeEndian.Uint64(b[8:]), binary.NativeEndian.Uint64(b[16:])
-	switch binary.NativeEndian.Uint64(b[:]) {
+	kind, first, second := parseWord(b[:])
+	switch kind {
 	case wordForked:
 		return Word{Forked: int(first), Notes: e.outer.warnings(second)}
 	case wordOuterFailed:
@@ -356,8 +359,7 @@ func (e *Entrance) Next() Word {
 }
 
 // passes says whether the filter allows all calls after it.
-func (e *Entrance) passes(filter *unix.SockFprog) bool {
-	program := unsafe.Slice(filter.Filter, filter.Len)
+func (e *Entrance) passes(program []unix.SockFilter) bool {
 	for _, call := range [][4]uint64{
 		{unix.SYS_CAPSET}, {unix.SYS_CLONE, uint64(cloneFlags)}, {unix.SYS_SETSID}, {unix.SYS_IOCTL, 0, unix.TIOCSCTTY},
 		{unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK}, {unix.SYS_EXECVE}, {unix.SYS_WRITE, uint64(e.theirs)}, {unix.SYS_EXIT_GROUP, 125},

@@ -8,18 +8,18 @@ func isNull(st *unix.Stat_t) bool {
 }
 
 // replaceNull puts the container's own null device, or without one a pipe that nobody is at the other end of, in the place
-// of fd, which is the host's. Through an open file its inode can be changed: chmod /proc/self/fd/0 in the container would
+// of fd, which is the host's, and will be stream number n. Through an open file its inode can be changed: chmod /proc/self/fd/0 in the container would
 // take /dev/null from everybody on the host.
 //
 // Precondition: the root is the container's.
-func replaceNull(fd int) error {
+func replaceNull(fd, n int) error {
 	null, err := openNull()
 	if err != nil {
 		var p [2]int
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 			return fault("stdio", "pipe2", "", err)
 		}
-		end := min(fd, 1) // to read from for stdin, to write to for the others
+		end := min(n, 1) // to read from for stdin, to write to for the others
 		unix.Close(p[1-end])
 		null = p[end]
 	}

@@ -19,7 +19,7 @@ var rlimits = map[string]int{
 
 // lessThanAsked says that got is set and not want: a process without CAP_SYS_RESOURCE cannot raise a hard limit, and nobody the number of files above
 // fs.nr_open (getrlimit(2), EPERM). A service that asks for more than there is runs with less and says so.
-func lessThanAsked(name string, want, got *unix.Rlimit) string {
+func lessThanAsked(name string, want, got unix.Rlimit) string {
 	return "ulimit " + strings.ToLower(strings.TrimPrefix(name, "RLIMIT_")) + ": asked for " + number(want.Cur) + ":" + number(want.Max) +
 		" (soft:hard), this machine lets a container have " + number(got.Cur) + ":" + number(got.Max)
 }

@@ -1,7 +1,8 @@
 package boot
 
 import (
-	"runtime"
+	"encoding/binary"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -11,13 +12,16 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// script is the way of a process from all power to its own and to its program, as system calls that are ready to be made: boot makes them itself, the
-// process of an exec is a clone of its monitor that can do nothing else (entrance.go).
+// script is the way of a process from all power to its own and to its program, as system calls that are ready to be made: the process is a clone of its
+// monitor, which can do nothing else.
 type script struct {
 	calls []call
 	names []callName // of calls
-	keep  []any      // what calls point to, which the collector of garbage does not see
 	notes []string   // warnings that are known already
+
+	keep  []any   // what calls point to, which the collector of garbage does not see
+	arena *[]byte // what is left of memory for that; nil: the heap
+	short bool    // there was not enough of it
 }
 
 // call is one system call. What it points to is in memory that does not move.
@@ -39,10 +43,43 @@ func (s *script) add(name callName, nr uintptr, args ...uintptr) {
 	s.calls, s.names = append(s.calls, c), append(s.names, name)
 }
 
-// pointer is p as an argument. It has escaped to the heap when it is in keep.
-func (s *script) pointer(p unsafe.Pointer) uintptr {
-	s.keep = append(s.keep, p)
-	return uintptr(p)
+// memory is n bytes for calls to point to, zero, and where they are.
+func (s *script) memory(n int) ([]byte, uintptr) {
+	words := (n + 7) / 8
+	if s.arena == nil || len(*s.arena) < 8*words {
+		s.short = s.arena != nil
+		heap := make([]uint64, words+1) // aligned
+		s.keep = append(s.keep, heap)
+		return unsafe.Slice((*byte)(unsafe.Pointer(&heap[0])), n), uintptr(unsafe.Pointer(&heap[0]))
+	}
+	b := (*s.arena)[:n:n]
+	*s.arena = (*s.arena)[8*words:]
+	return b, uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+}
+
+// point puts v, which holds no pointers of Go's, where a call can point to it.
+func point[T any](s *script, v T) uintptr {
+	b, at := s.memory(int(unsafe.Sizeof(v)))
+	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&v)), len(b)))
+	return at
+}
+
+func (s *script) text(v string) uintptr {
+	b, at := s.memory(len(v) + 1)
+	copy(b, v)
+	return at
+}
+
+// texts is an array of strings that ends with a null.
+func (s *script) texts(list []string) (uintptr, error) {
+	b, at := s.memory(8 * (len(list) + 1))
+	for i, v := range list {
+		if strings.IndexByte(v, 0) >= 0 {
+			return 0, unix.EINVAL
+		}
+		binary.NativeEndian.PutUint64(b[8*i:], uint64(s.text(v)))
+	}
+	return at, nil
 }
 
 // perform makes calls up to the first that fails. refused has a bit for each of the first 64 that was not made as meant.
@@ -68,19 +105,6 @@ func perform(calls []call) (at int, refused uint64, errno syscall.Errno) {
 		}
 	}
 	return len(calls), refused, 0
-}
-
-// do makes the calls in this process, on this thread, and tells what could not be made as meant.
-func (s *script) do() error {
-	at, refused, errno := perform(s.calls)
-	runtime.KeepAlive(s)
-	for _, note := range append(s.notes, s.warnings(refused)...) {
-		warn(note)
-	}
-	if errno != 0 {
-		return s.fault(at, errno)
-	}
-	return nil
 }
 
 func (s *script) warnings(refused uint64) (notes []string) {
@@ -114,13 +138,13 @@ func (s *script) limits(limits []specs.POSIXRlimit) error {
 		if err := unix.Prlimit(0, n, nil, &have); err != nil {
 			return fault("rlimit", "prlimit", l.Type, err)
 		}
-		want := &unix.Rlimit{Cur: l.Soft, Max: l.Hard}
-		got := &unix.Rlimit{Cur: min(want.Cur, have.Max), Max: min(want.Max, have.Max)}
+		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
+		got := unix.Rlimit{Cur: min(want.Cur, have.Max), Max: min(want.Max, have.Max)}
 		name := callName{stage: "rlimit", call: "prlimit", path: l.Type}
 		orElse := name
 		name.refused = lessThanAsked(l.Type, want, got)
-		s.add(name, unix.SYS_PRLIMIT64, 0, uintptr(n), s.pointer(unsafe.Pointer(want)))
-		s.add(orElse, unix.SYS_PRLIMIT64, 0, uintptr(n), s.pointer(unsafe.Pointer(got)))
+		s.add(name, unix.SYS_PRLIMIT64, 0, uintptr(n), point(s, want))
+		s.add(orElse, unix.SYS_PRLIMIT64, 0, uintptr(n), point(s, got))
 	}
 	return nil
 }
@@ -137,10 +161,13 @@ func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, 
 	}
 	s.add(of("SET_KEEPCAPS"), unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	// By raw calls, for this thread alone: it is the one that execve keeps.
-	groups := who.rawGroups()
+	groups, list := s.memory(4 * len(who.groups))
+	for i, g := range who.groups {
+		binary.NativeEndian.PutUint32(groups[4*i:], uint32(g))
+	}
 	user := func(call string) callName { return callName{stage: "user", call: call} }
 	gid, uid := uintptr(who.gid), uintptr(who.uid)
-	s.add(user("setgroups"), unix.SYS_SETGROUPS, uintptr(len(groups)), s.pointer(unsafe.Pointer(unsafe.SliceData(groups))))
+	s.add(user("setgroups"), unix.SYS_SETGROUPS, uintptr(len(who.groups)), list)
 	s.add(user("setresgid"), unix.SYS_SETRESGID, gid, gid, gid)
 	s.add(user("setresuid"), unix.SYS_SETRESUID, uid, uid, uid)
 	s.add(user("umask"), unix.SYS_UMASK, uintptr(who.umask))
@@ -160,14 +187,14 @@ func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, 
 
 // capset makes the thread's sets those of sets; extra is added to effective and permitted.
 func (s *script) capset(sets *capSets, extra uint64) {
-	header, data := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, sets.data(extra)
-	s.add(callName{stage: "capabilities", call: "capset"}, unix.SYS_CAPSET, s.pointer(unsafe.Pointer(header)), s.pointer(unsafe.Pointer(data)))
+	header, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, sets.data(extra)
+	s.add(callName{stage: "capabilities", call: "capset"}, unix.SYS_CAPSET, point(s, header), point(s, data))
 }
 
 // defaultSignals lets the program start with every signal at its default, which execve does for those that are handled only. Until unblock none comes
 // through.
 func (s *script) defaultSignals() {
-	action := s.pointer(unsafe.Pointer(new(sigaction)))
+	action := point(s, sigaction{})
 	for sig := unix.Signal(1); sig <= 64; sig++ {
 		if sig != unix.SIGKILL && sig != unix.SIGSTOP {
 			s.add(callName{stage: "exec", call: "rt_sigaction"}, unix.SYS_RT_SIGACTION, uintptr(sig), action, 0, 8)
@@ -176,7 +203,7 @@ func (s *script) defaultSignals() {
 }
 
 func (s *script) unblockSignals() {
-	none := s.pointer(unsafe.Pointer(new(uint64)))
+	none := point(s, uint64(0))
 	s.add(callName{stage: "exec", call: "rt_sigprocmask"}, unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, none, 0, 8)
 }
 
@@ -185,23 +212,44 @@ type sigaction struct {
 	mask                     uint64
 }
 
-// filter installs the filter of m, if it has one.
-func (s *script) filter(m *image) {
-	if m.filter != nil {
-		s.add(callName{stage: "seccomp", call: "seccomp"}, unix.SYS_SECCOMP, setModeFilter, 0, s.pointer(unsafe.Pointer(m.filter)))
+// filter installs program, if there is one.
+func (s *script) filter(program []unix.SockFilter) {
+	if len(program) == 0 {
+		return
 	}
+	const size = int(unsafe.Sizeof(unix.SockFilter{}))
+	b, at := s.memory(size * len(program))
+	copy(b, unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(b)))
+	fprog := point(s, struct { // struct sock_fprog
+		len    uint16
+		filter uintptr
+	}{uint16(len(program)), at})
+	s.add(callName{stage: "seccomp", call: "seccomp"}, unix.SYS_SECCOMP, setModeFilter, 0, fprog)
 }
 
 const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
 
-// execve is the last call.
-func (s *script) execve(m *image) {
-	s.keep = append(s.keep, m)
-	name, argv, env := uintptr(unsafe.Pointer(m.name)), uintptr(unsafe.Pointer(&m.argv[0])), uintptr(unsafe.Pointer(&m.env[0]))
-	what := callName{stage: "exec", call: "execve", path: m.path}
-	if m.fd >= 0 {
-		s.add(what, unix.SYS_EXECVEAT, uintptr(m.fd), name, argv, env, unix.AT_EMPTY_PATH)
-		return
+// execve is the last call: of path or, when fd is not negative, of that file, which then starts path.
+func (s *script) execve(fd int, path string, args, env []string) error {
+	what, name := callName{stage: "exec", call: "execve", path: path}, path
+	if fd >= 0 {
+		args, name = append([]string{"stack-init", path}, args...), ""
 	}
-	s.add(what, unix.SYS_EXECVE, name, argv, env)
+	argv, err := s.texts(args)
+	if err != nil {
+		return refuse("exec", path, "an argument holds a zero byte")
+	}
+	envp, err := s.texts(env)
+	if err != nil {
+		return refuse("exec", path, "an environment variable holds a zero byte")
+	}
+	if strings.IndexByte(path, 0) >= 0 {
+		return fault("exec", "", path, unix.EINVAL)
+	}
+	if fd >= 0 {
+		s.add(what, unix.SYS_EXECVEAT, uintptr(fd), s.text(name), argv, envp, unix.AT_EMPTY_PATH)
+	} else {
+		s.add(what, unix.SYS_EXECVE, s.text(name), argv, envp)
+	}
+	return nil
 }

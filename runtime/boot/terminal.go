@@ -3,8 +3,6 @@ package boot
 import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"github.com/stackrun/stack/runtime/proto"
 )
 
 // openTerminal makes a pseudo-terminal in the devpts of root, and returns its ends; the slave is the user's.
@@ -54,33 +52,24 @@ func peer(master int) (int, error) {
 }
 
 // terminal is openTerminal for the container's own process, which gets it as /dev/console too.
-func (c *container) terminal(who identity) (int, error) {
-	master, slave, err := openTerminal(c.root, who, c.spec.Process.ConsoleSize)
-	if err != nil {
-		return -1, err
-	}
-	err = proto.Send(proto.FDReport, &proto.Step{Type: proto.StepPTY}, master)
-	unix.Close(master)
-	if err != nil {
-		return -1, fault("terminal", "sendmsg", "", err)
+func (c *container) terminal(who identity) (err error) {
+	if c.init.Master, c.init.tty, err = openTerminal(c.root, who, c.spec.Process.ConsoleSize); err != nil {
+		return err
 	}
 	dev, err := openat2(c.root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
-		return -1, fault("terminal", "openat2", "/dev", err)
+		return fault("terminal", "openat2", "/dev", err)
 	}
 	defer unix.Close(dev)
 	console, err := openOrCreate(dev, "console", true)
 	if err != nil {
-		return -1, fault("terminal", "openat", "/dev/console", err)
+		return fault("terminal", "openat", "/dev/console", err)
 	}
 	defer unix.Close(console)
-	tree, err := cloneOf(slave)
+	tree, err := cloneOf(c.init.tty)
 	if err != nil {
-		return -1, fault("terminal", "open_tree", "/dev/console", err)
+		return fault("terminal", "open_tree", "/dev/console", err)
 	}
 	defer unix.Close(tree)
-	if err := put("terminal", tree, console, "/dev/console"); err != nil {
-		return -1, err
-	}
-	return slave, nil
+	return put("terminal", tree, console, "/dev/console")
 }

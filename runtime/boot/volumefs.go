@@ -20,9 +20,8 @@ func (s *source) what() string {
 	return "volume"
 }
 
-// OpenFilesystems mounts volumes that are file systems, detached, and returns them in their order, for the caller to close. It
-// is the monitor's to do: boot is in the container's cgroup, which keeps it from block devices, and in the container's network, where a server of files may not
-// be reached.
+// OpenFilesystems mounts volumes that are file systems, detached, and returns them in their order. It
+// comes before the container's network is entered, where a server of files may not be reached.
 func OpenFilesystems(volumes []mount.Mount) ([]int, *proto.Failure) {
 	sources, err := newSources("volume", volumes)
 	var trees []int
@@ -49,19 +48,17 @@ func OpenFilesystems(volumes []mount.Mount) ([]int, *proto.Failure) {
 	return nil, AsFailure(err)
 }
 
-// takeFilesystems gives the file systems among volumes what the monitor has mounted.
-func takeFilesystems(volumes []source, mounted int) error {
-	fd := proto.FDFilesystems
+// takeFilesystems gives the file systems among volumes what OpenFilesystems has mounted.
+func takeFilesystems(volumes []source, mounted []int) error {
 	for i := range volumes {
 		s := &volumes[i]
 		if !s.filesystem() {
 			continue
 		}
-		if fd == proto.FDFilesystems+mounted {
+		if len(mounted) == 0 {
 			return refuse(s.stage, s.Target, "nobody has mounted the file system "+s.Type)
 		}
-		s.tree = fd
-		fd++
+		s.tree, mounted = mounted[0], mounted[1:]
 	}
 	return nil
 }

@@ -1,11 +1,9 @@
 package monitor
 
 import (
-	"runtime"
 	"syscall"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/boot"
@@ -97,125 +95,83 @@ func (p *process) wait() {
 	}
 }
 
-var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
-	specs.MountNamespace:   unix.CLONE_NEWNS,
-	specs.UTSNamespace:     unix.CLONE_NEWUTS,
-	specs.IPCNamespace:     unix.CLONE_NEWIPC,
-	specs.PIDNamespace:     unix.CLONE_NEWPID,
-	specs.NetworkNamespace: unix.CLONE_NEWNET,
-}
-
-func (m *monitor) namespaces() (flags uintptr, joinPid string) {
-	flags = unix.CLONE_NEWNS // boot mounts: never in ours
-	for _, ns := range m.b.Spec.Linux.Namespaces {
-		switch {
-		case ns.Path == "":
-			flags |= cloneFlags[ns.Type] // the cgroup namespace is boot's to make
-		case ns.Type == specs.PIDNamespace:
-			joinPid = ns.Path
-		}
-	}
-	return flags, joinPid
-}
-
 // ownPids says whether the kernel kills all of the container's processes with its init (pid_namespaces(7)).
 func (m *monitor) ownPids() bool { return m.init.namespaced }
 
-// clone starts boot in its namespaces and gives it file, the Bootstrap.
-func (m *monitor) clone(file int) *proto.Failure {
-	files, f := m.openStreams()
+// prepare makes the container of b up to its init's execve. size is that of its encoding.
+func (m *monitor) prepare(b *proto.Bootstrap, size int) (f *proto.Failure) {
+	if m.child, f = m.openStreams(); f != nil {
+		return f
+	}
+	filesystems, f := boot.OpenFilesystems(b.Filesystems)
 	if f != nil {
 		return f
 	}
-	defer files.close()
-	filesystems, f := boot.OpenFilesystems(m.b.Filesystems)
-	if f != nil {
-		return f
-	}
-	defer func() {
-		for _, fd := range filesystems {
-			unix.Close(fd)
+	init, err := boot.PrepareInit(b, size, m.child.child, filesystems)
+	if init != nil {
+		tell(init.Notes)
+		m.boot = init
+		if init.Pid > 0 {
+			m.init = &process{pid: init.Pid, pidfd: init.Pidfd, ended: make(chan struct{}), namespaced: init.Own}
 		}
-	}()
-	steps, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	}
 	if err != nil {
-		return platform("clone", "socketpair", "", err)
+		return boot.AsFailure(err)
 	}
-	m.steps = steps[0]
-	flags, joinPid := m.namespaces()
-	pidfd := -1
-	sys := &syscall.SysProcAttr{Cloneflags: flags, PidFD: &pidfd}
-	if dir := m.b.Cgroup.V2; dir != "" && !m.b.Cgroup.Crowded {
-		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return platform("cgroup", "open", dir, err)
-		}
-		defer unix.Close(fd)
-		sys.UseCgroupFD, sys.CgroupFD = true, fd
-	}
-	own := flags&unix.CLONE_NEWPID != 0
-	if !own {
-		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	}
-	pid, err := fork(joinPid, &syscall.ProcAttr{
-		Env:   proto.Environ(),
-		Files: inherited(append([]int{files.child[0], files.child[1], files.child[2], file, steps[1]}, filesystems...)),
-		Sys:   sys,
-	})
-	unix.Close(steps[1])
-	if err != nil {
-		return platform("clone", "clone3", joinPid, err)
-	}
-	m.init = &process{pid: pid, pidfd: pidfd, ended: make(chan struct{}), namespaced: own}
-	go m.init.wait()
 	return nil
 }
 
-func inherited(fds []int) []uintptr {
-	files := make([]uintptr, len(fds))
-	for i, fd := range fds {
-		files[i] = uintptr(fd)
-	}
-	return files
-}
-
-// fork starts this program again as boot.
-func fork(joinPid string, attr *syscall.ProcAttr) (pid int, err error) {
-	const self = "/proc/self/exe" // the sealed memory file
-	argv := []string{"stack-init", proto.ModeBoot}
-	if joinPid == "" {
-		return syscall.ForkExec(self, argv, attr)
-	}
-	// setns of a pid namespace applies to children (setns(2)): a thread is spent on it.
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		var fd int
-		if fd, err = unix.Open(joinPid, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-			return
-		}
-		err = unix.Setns(fd, unix.CLONE_NEWPID)
-		unix.Close(fd)
-		if err == nil {
-			pid, err = syscall.ForkExec(self, argv, attr)
-		}
-	}()
-	<-done
-	return pid, err
-}
-
-// follow listens to boot until its execve.
+// follow lets the init go on, and listens to it until its execve. Warnings go on to the daemon. When that
+// hangs up first the init is killed: nobody would know of it. One that has said that it executes is not, for its program may have begun, and to
+// undo that would be to have it run twice.
 func (m *monitor) follow() *proto.Failure {
-	defer unix.Close(m.steps)
-	return followSteps(m.steps, m.init, stepActions{
-		terminal: func(master int) { m.streams.addTerminal(m, master) },
-		ready:    m.await,
-		died:     m.died,
-	})
+	if m.b.AwaitAttach {
+		if f := m.await(); f != nil {
+			return f
+		}
+	}
+	if ready(proto.FDReport, unix.POLLRDHUP) {
+		return m.end(boot.ErrUnheard)
+	}
+	if err := m.boot.Go(); err != nil {
+		if f := boot.AsFailure(err); f.Errno != unix.EPIPE && f.Errno != unix.ECONNRESET { // those are an init that is dead
+			return m.end(f)
+		}
+	}
+	m.child.close()
+	executes, hungUp := false, false
+	for {
+		if !executes && !hungUp && !awaitStep(m.boot.Words()) {
+			// From here on the init cannot say that it executes, and so does not. What it has said before is read still.
+			hungUp = true
+			m.boot.Refuse()
+		}
+		word := m.boot.Next()
+		tell(word.Notes)
+		switch {
+		case word.Failed != nil:
+			<-m.init.ended
+			return boot.AsFailure(word.Failed)
+		case word.Executes:
+			executes = true
+		case executes:
+			return nil
+		case hungUp:
+			return m.end(boot.ErrUnheard)
+		default:
+			return m.died()
+		}
+	}
 }
 
-// await holds boot back until a client has attached.
+// end ends the init.
+func (m *monitor) end(f *proto.Failure) *proto.Failure {
+	m.init.kill()
+	<-m.init.ended
+	return f
+}
+
+// await holds the init back until a client has attached.
 func (m *monitor) await() *proto.Failure {
 	gone := make(chan struct{})
 	go func() {
@@ -228,10 +184,8 @@ func (m *monitor) await() *proto.Failure {
 	case <-m.init.ended:
 		return nil // follow finds out how
 	case <-gone:
-		m.init.kill()
-		return &proto.Failure{Stage: "attach", Detail: "the daemon ended before anybody attached", ExitCode: 125}
+		return m.end(&proto.Failure{Stage: "attach", Detail: "the daemon ended before anybody attached", ExitCode: 125})
 	}
-	_ = proto.SendPacket(m.steps, []byte(proto.Go))
 	return nil
 }
 

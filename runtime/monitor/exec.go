@@ -82,7 +82,7 @@ func (x *execution) start() (f *proto.Failure) {
 	}
 	x.entrance = entrance
 	if ready(proto.FDReport, unix.POLLRDHUP) {
-		return unheard()
+		return boot.ErrUnheard
 	}
 	if x.first, err = entrance.Start(); err == nil {
 		f = x.follow()
@@ -155,7 +155,7 @@ func (x *execution) follow() *proto.Failure {
 	var failed error
 	for {
 		if x.pid == 0 && !awaitStep(x.entrance.Words()) {
-			return unheard()
+			return boot.ErrUnheard
 		}
 		word := x.entrance.Next()
 		tell(word.Notes)
@@ -209,11 +209,6 @@ func (x *execution) died() *proto.Failure {
 		f.Detail = "killed by signal " + unix.SignalName(syscall.Signal(exit.Signal)) + " before the program started"
 	}
 	return f
-}
-
-// unheard is the failure of a start whose daemon has hung up.
-func unheard() *proto.Failure {
-	return &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: 125}
 }
 
 // abandon ends and reaps all of a start that is not to be: a child that nobody reaps, under a PID 1 that does not do so, would keep the

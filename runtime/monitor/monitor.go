@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/logs"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -23,60 +25,42 @@ const drain = 2 * time.Second
 // the whole start of a container that lives for milliseconds, and that has no use for it.
 const settleAfter = 250 * time.Millisecond
 
-// Work is what the daemon has for a monitor.
-type Work struct {
-	word  string
-	files []int
-	raw   []byte // mapped: the first of files
-	err   error  // io.EOF: there is none any more
-}
-
-// Await is the begin of mode monitor. It waits for work.
-func Await() *Work {
+// Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started.
+func Main() int {
 	prepareProcess()
-	w := new(Work)
-	if w.word, w.files, w.err = awaitWork(); w.err == nil {
-		w.raw, w.err = proto.Map(w.files[0])
-	}
-	return w
-}
-
-// Exec does the work if it is an exec.
-//
-// Precondition: the locked main thread.
-func (w *Work) Exec() (code int, did bool) {
-	if w.err != nil || w.word != proto.WorkExec {
-		return 0, false
-	}
-	unix.Close(w.files[0])
-	return runExec(w.raw, w.files[1:]), true
-}
-
-// Run does the other work, a container. It returns when that has ended, or was not started.
-func (w *Work) Run() int {
-	if w.err == io.EOF {
+	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, the main thread. Go
+	// makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
+	runtime.LockOSThread()
+	word, files, err := awaitWork()
+	if err == io.EOF {
 		return 0 // the daemon has no work for us any more
 	}
-	if w.err != nil {
-		return refuse(w.err)
+	var raw []byte
+	if err == nil {
+		raw, err = proto.Map(files[0])
+		unix.Close(files[0])
 	}
-	return runContainer(w.files[0], w.raw)
+	switch {
+	case err != nil:
+		return refuse(err)
+	case word == proto.WorkExec:
+		return runExec(raw, files[1:])
+	}
+	b, err := proto.DecodeMonitor(raw) // what is needed for longer
+	if err != nil {
+		return refuse(err)
+	}
+	m := &monitor{b: b, attached: make(chan struct{})}
+	f := m.make(raw)
+	_ = unix.Munmap(raw) // contents of secrets are in it
+	runtime.UnlockOSThread()
+	return m.run(f)
 }
 
 // refuse reports that the work makes no sense.
 func refuse(err error) int {
 	reportFailure(&proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125})
 	return 1
-}
-
-func runContainer(file int, raw []byte) int {
-	b, err := proto.DecodeMonitor(raw)
-	if err != nil {
-		return refuse(err)
-	}
-	_ = unix.Munmap(raw) // contents of secrets are in it
-	m := &monitor{b: b, attached: make(chan struct{})}
-	return m.run(file)
 }
 
 // prepareProcess detaches from whatever started us.
@@ -119,16 +103,17 @@ type monitor struct {
 	streams streams
 	server  *server
 
+	boot     *boot.Init
+	child    *childFiles // the init's streams, until it has them
 	init     *process
 	attached chan struct{} // closed by the first client
 	oom      int           // count of OOM kills at the start
-	steps    int           // what boot tells
 	status   proto.Status  // on record; LogError is under streams.mu
 }
 
-// run is the life of a container. file is its Bootstrap.
-func (m *monitor) run(file int) int {
-	if f := m.start(file); f != nil {
+// run is the life of a container that is made, if f does not say otherwise.
+func (m *monitor) run(f *proto.Failure) int {
+	if f = m.start(f); f != nil {
 		m.fail(f)
 		return 1
 	}
@@ -155,9 +140,12 @@ func (m *monitor) run(file int) int {
 	return 0
 }
 
-// start brings the init up to its execve.
-func (m *monitor) start(file int) *proto.Failure {
-	defer unix.Close(file)
+// make brings the init up to where it waits.
+func (m *monitor) make(raw []byte) *proto.Failure {
+	b, err := proto.DecodeBoot(raw)
+	if err != nil {
+		return &proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125}
+	}
 	if l := m.b.Log; l.Path != "" {
 		w, err := logs.OpenWriter(l.Path, l.MaxSize, l.MaxFiles)
 		if err != nil {
@@ -169,11 +157,36 @@ func (m *monitor) start(file int) *proto.Failure {
 		return platform("attach", "listen", m.runPath(proto.SocketName), err)
 	}
 	m.oom = oomKills(m.b.Cgroup.OOM)
-	if f := m.clone(file); f != nil {
-		return f
-	}
 	if m.b.AwaitAttach {
 		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportListening})
+	}
+	return m.prepare(b, len(raw))
+}
+
+// start lets the init, and all goroutines, go on. With f there is nothing to start.
+func (m *monitor) start(f *proto.Failure) *proto.Failure {
+	if m.server != nil && m.server.listener != nil {
+		go m.server.accept()
+	}
+	m.streams.begin()
+	defer m.child.close() // or the pumps would wait for it
+	if init := m.boot; init != nil {
+		defer init.Close()
+		defer func() { m.boot = nil }() // it takes memory
+	}
+	if m.init != nil {
+		go m.init.wait()
+	}
+	switch {
+	case f == boot.ErrDied && m.init != nil:
+		return m.died()
+	case f != nil && m.init != nil:
+		return m.end(f)
+	case f != nil:
+		return f
+	}
+	if m.boot.Master >= 0 {
+		m.streams.addTerminal(m, m.boot.Master)
 	}
 	return m.follow()
 }

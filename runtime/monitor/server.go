@@ -50,7 +50,6 @@ func (m *monitor) listen() error {
 		return err
 	}
 	m.server.listener = os.NewFile(uintptr(fd), "attach")
-	go m.server.accept()
 	return nil
 }
 

@@ -20,7 +20,9 @@ const (
 
 // streams are the monitor's ends of the container's stdio.
 type streams struct {
-	pumps sync.WaitGroup
+	pumps   sync.WaitGroup
+	waiting []func() // pumps, until begin
+	begun   bool
 
 	mu     sync.Mutex
 	buf    []byte   // shared by all pumps, under mu
@@ -37,14 +39,18 @@ type streams struct {
 type childFiles struct{ child [3]int }
 
 func (c *childFiles) close() {
-	for _, fd := range c.child {
+	if c == nil {
+		return
+	}
+	for i, fd := range c.child {
 		if fd >= 0 {
 			unix.Close(fd)
+			c.child[i] = -1
 		}
 	}
 }
 
-// openStreams makes the stdio that boot starts with. With a terminal that is /dev/null, until it has made one.
+// openStreams makes the stdio that the init gets. With a terminal that is /dev/null, until it has made one.
 func (m *monitor) openStreams() (*childFiles, *proto.Failure) {
 	c := &childFiles{[3]int{-1, -1, -1}}
 	terminal := m.b.Spec.Process.Terminal
@@ -113,10 +119,24 @@ func (s *streams) addTerminal(m *monitor, master int) {
 
 func (s *streams) start(m *monitor, f *os.File, name string, frame byte) {
 	s.output = append(s.output, f)
-	s.pumps.Go(func() {
+	pump := func() {
 		s.pump(m, f, name, frame)
 		f.Close()
-	})
+	}
+	if !s.begun {
+		s.waiting = append(s.waiting, pump)
+		return
+	}
+	s.pumps.Go(pump)
+}
+
+// begin lets the pumps run. Until then there is the main thread alone.
+func (s *streams) begin() {
+	s.begun = true
+	for _, pump := range s.waiting {
+		s.pumps.Go(pump)
+	}
+	s.waiting = nil
 }
 
 // pump moves what the container writes into the log and to the clients, until the last writer is gone (for a

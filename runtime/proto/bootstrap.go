@@ -6,10 +6,10 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// A Bootstrap on the wire is two parts: what the monitor reads, and what boot alone reads. The monitor does not look at the
-// second, where the contents of secrets are, and hands the same file on.
+// A Bootstrap on the wire is two parts: what the monitor needs for as long as it runs, and what the making of the container needs. The contents of secrets
+// are in the second, which a running monitor has no more.
 
-// Encode is b for a monitor and its boot. Of b.Spec it holds what boot does; what it does not, the caller has refused.
+// Encode is b for a monitor. Of b.Spec it holds what package boot does; what it does not, the caller has refused.
 // Preconditions: b.Spec and its Process are there.
 func (b *Bootstrap) Encode() []byte {
 	c := *b
@@ -24,7 +24,7 @@ func (b *Bootstrap) Encode() []byte {
 	return w.b
 }
 
-// DecodeMonitor reads what a monitor needs.
+// DecodeMonitor reads what a running monitor needs.
 func DecodeMonitor(data []byte) (*Bootstrap, error) {
 	w := &wire{b: data, reading: true}
 	b := empty()
@@ -45,7 +45,7 @@ func empty() *Bootstrap {
 	return &Bootstrap{Spec: &specs.Spec{Process: &specs.Process{}, Linux: &specs.Linux{}}}
 }
 
-// Encode is b for an exec and its enter.
+// Encode is b for an exec.
 func (b *ExecBootstrap) Encode() []byte {
 	w := &wire{b: make([]byte, 0, 4<<10+len(b.Seccomp))}
 	w.exec(b)
@@ -117,7 +117,6 @@ func (w *wire) exec(b *ExecBootstrap) {
 func (w *wire) cgroup(c *Cgroup) {
 	w.text(&c.V2)
 	w.texts(&c.V1)
-	w.flag(&c.Crowded)
 	w.text(&c.OOM)
 }
 

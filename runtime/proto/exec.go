@@ -31,7 +31,7 @@ const (
 	initExecve = 1
 )
 
-// InitFailure reads a StepInit. path is the program's, as StepExec told it.
+// InitFailure reads a StepInit. path is the program's.
 func (s *Step) InitFailure(path string) *Failure {
 	if len(s.Note) != 16 {
 		return &Failure{Stage: "init", Detail: errShort.Error(), ExitCode: ExitPlatform}

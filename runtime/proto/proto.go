@@ -1,11 +1,10 @@
-// Package proto is what daemon, monitor and boot say to each other: a closed set of messages.
+// Package proto is what daemon and monitor say to each other: a closed set of messages.
 // It is linked into the small init program, so it imports values only.
 //
-//	daemon ── Bootstrap ──▶ monitor ── clone ──▶ boot
-//	daemon ◀── Report ──── monitor ◀── Step ──── boot      EOF after StepExec = execve succeeded
+//	daemon ── Bootstrap ──▶ monitor ── clone ──▶ the container's init, or the process of an exec
+//	daemon ◀── Report ──── monitor
 //
-// Both are modes of one program (argv[1]): "monitor", "boot".
-// File descriptors of "monitor" at its start:
+// File descriptors of the program at its start, argv[1] is "monitor":
 //
 //	0,1,2  /dev/null
 //	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
@@ -16,9 +15,6 @@
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
 // Afterwards it needs no daemon.
-//
-// Descriptors of "boot": 3 is that file, 4 takes Steps, and with AwaitAttach one packet in the other direction: Go. From 5 on there are the
-// mounts, detached, of Bootstrap.Filesystems, in their order. An exec has no boot.
 package proto
 
 import (
@@ -32,19 +28,11 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// Modes of the init program, argv[1].
-const (
-	ModeMonitor = "monitor" // outside: parent of a container's init, or of an exec's process
-	ModeBoot    = "boot"    // inside: becomes the container's init
-)
+// ModeMonitor is argv[1] of the init program: the parent of a container's init, or of an exec's process.
+const ModeMonitor = "monitor"
 
-// File descriptors, see the package comment.
-const (
-	FDBootstrap = 3
-	FDReport    = 4
-
-	FDFilesystems = 5 // of boot: the first of those that the monitor has mounted
-)
+// FDReport is the connection to the daemon, see the package comment.
+const FDReport = 4
 
 // What a monitor waits for: the first packet.
 const (
@@ -63,7 +51,7 @@ const (
 	StatusName = "status.json"  // Status, written by the monitor when the process runs
 )
 
-// Bootstrap is all that a monitor and its boot know. Paths are the daemon's.
+// Bootstrap is all that a monitor knows. Paths are the daemon's.
 type Bootstrap struct {
 	ID     string
 	Spec   *specs.Spec
@@ -91,14 +79,11 @@ type Log struct {
 	MaxFiles int
 }
 
-// Cgroup holds directories that exist with their limits set. Boot is in each before it does anything for the container: cloned
+// Cgroup holds directories that exist with their limits set. The init is in each before anything is done for the container: cloned
 // into V2, and by its own step into V1.
 type Cgroup struct {
-	V2 string // cgroup2 directory, also on hybrid hosts; "" = none
-	// Crowded says that V2 allows too few processes for the threads of our program while it starts: boot moves into V2 when
-	// it runs, which a limit of processes does not hinder (cgroup v2, "PID"), but which takes long.
-	Crowded bool
-	V1      []string // one directory per v1 hierarchy
+	V2 string   // cgroup2 directory, also on hybrid hosts; "" = none
+	V1 []string // one directory per v1 hierarchy
 	// OOM is the file that tells whether a process was killed for memory: memory.events (v2)
 	// or memory.oom_control (v1, kernel 4.13 for oom_kill).
 	OOM string
@@ -156,29 +141,17 @@ const (
 	ReportWarning ReportType = "warning"
 )
 
-// Step is what boot tells the monitor, one per packet.
+// Step is what package pid1's program, as a container's init, tells the monitor.
 type Step struct {
-	Type    StepType
-	Failure *Failure
-	Note    string
+	Type StepType
+	Note string
 }
 
 type StepType string
 
-const (
-	StepWarning StepType = "warning" // Note
-	StepPTY     StepType = "pty"     // the packet carries the terminal's master as SCM_RIGHTS
-	StepReady   StepType = "ready"   // everything is made; with AwaitAttach boot now waits for Go
-	StepExec    StepType = "exec"    // the next thing is execve, of Note: EOF now means that it succeeded
-	StepFailed  StepType = "failed"  // Failure; nothing runs
-
-	// StepInit comes from package pid1 after StepExec: it could not start the program, see Step.InitFailure. pid1 is written in
-	// assembler and sends it word by word: this text has the length of one.
-	StepInit StepType = "pid1-err"
-)
-
-// Go is the packet that lets boot go on after StepReady.
-const Go = "go"
+// StepInit says that it could not start the program, see Step.InitFailure. pid1 is written in
+// assembler and sends it word by word: this text has the length of one.
+const StepInit StepType = "pid1-err"
 
 // Failure is where a start stopped.
 type Failure struct {

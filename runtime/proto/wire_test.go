@@ -16,7 +16,7 @@ func sample() *Bootstrap {
 	return &Bootstrap{
 		ID: "ab", RunDir: "/run/x", ExitPath: "/exit", StdinOpen: true, AwaitAttach: true, Init: true,
 		Log:    Log{Path: "/log", MaxSize: 1 << 40, MaxFiles: 3},
-		Cgroup: Cgroup{V2: "/v2", V1: []string{"/a", "/b"}, Crowded: true, OOM: "/oom"},
+		Cgroup: Cgroup{V2: "/v2", V1: []string{"/a", "/b"}, OOM: "/oom"},
 		Root:   []mount.Mount{{Type: "overlay", Target: "/", Lower: []string{"l1", "l2"}, Upper: "u", Work: "w"}},
 		Mounts: []mount.Mount{{Type: "file", Target: "/f", CopyUp: true, Subpath: "s", Options: []string{"ro"},
 			File: &mount.File{Content: []byte("secret"), UID: 1, GID: 2, Mode: 0o640, Writable: true}}},

@@ -1,0 +1,93 @@
+package boot
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// home is where a thread comes back to from a container: the namespaces, root and umask that it had.
+type home struct {
+	root  int
+	names []namespaceFile
+	umask int
+}
+
+type namespaceFile struct{ fd, flag int }
+
+// openHome opens what enter needs, and takes this thread's root and working directory from the others.
+//
+// Precondition: the main thread: /proc/self is it.
+func openHome() (*home, error) {
+	h := &home{root: -1}
+	var err error
+	if h.root, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return h, fault("namespace", "open", "/", err)
+	}
+	for _, ns := range []struct {
+		name string
+		flag int
+	}{{"mnt", unix.CLONE_NEWNS}, {"net", unix.CLONE_NEWNET}, {"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS}, {"cgroup", unix.CLONE_NEWCGROUP}} {
+		path := "/proc/self/ns/" + ns.name
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return h, fault("namespace", "open", path, err)
+		}
+		h.names = append(h.names, namespaceFile{fd, ns.flag})
+	}
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return h, fault("namespace", "unshare", "", err)
+	}
+	return h, nil
+}
+
+// leave goes into the namespaces of the process that pidfd is, but for its pid namespace. All or none; by pidfd since Linux 5.8.
+func (h *home) leave(pidfd int) error {
+	flags := 0
+	for _, ns := range h.names {
+		flags |= ns.flag
+	}
+	h.umask = unix.Umask(0) // modes are meant exactly
+	if err := unix.Setns(pidfd, flags); err != nil {
+		return fault("namespace", "setns", "", err)
+	}
+	return nil
+}
+
+// enter comes back.
+func (h *home) enter() error {
+	unix.Umask(h.umask)
+	for _, ns := range h.names {
+		if err := unix.Setns(ns.fd, ns.flag); err != nil {
+			return fault("namespace", "setns", "", err)
+		}
+	}
+	// The mount namespace has brought its own root.
+	if err := unix.Fchdir(h.root); err != nil {
+		return fault("namespace", "fchdir", "/", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fault("namespace", "chroot", "/", err)
+	}
+	return nil
+}
+
+// pids has children come into this process's pid namespace again.
+func (h *home) pids() error {
+	fd, err := unix.Open("/proc/self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fault("namespace", "open", "/proc/self/ns/pid", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Setns(fd, unix.CLONE_NEWPID); err != nil {
+		return fault("namespace", "setns", "", err)
+	}
+	return nil
+}
+
+func (h *home) close() {
+	if h.root >= 0 {
+		unix.Close(h.root)
+	}
+	for _, ns := range h.names {
+		unix.Close(ns.fd)
+	}
+}
