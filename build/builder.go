@@ -44,8 +44,7 @@ type Builder struct {
 	// running is held for reading by each build, for writing while steps are forgotten and layers let go that no step has made.
 	running sync.RWMutex
 
-	bridgeMu    sync.Mutex
-	bridgeUsers int // guarded by bridgeMu
+	lanes lanes
 
 	privateMu sync.Mutex
 	inUse     map[string]bool // guarded by privateMu
@@ -55,6 +54,7 @@ type Builder struct {
 func New(ctx context.Context, o Options) (*Builder, error) {
 	b := &Builder{opt: o, dir: o.Roots.InState("build"), inUse: map[string]bool{}}
 	b.steps.dir = filepath.Join(b.dir, "steps")
+	b.lanes.networks, b.lanes.notice = o.Networks, b.notice
 	if _, err := b.Sweep(ctx, true); err != nil {
 		return nil, fmt.Errorf("cannot remove what a build has left: %w", err)
 	}
@@ -63,11 +63,12 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 
 // Close ends what the builds have left to be done behind them, or ctx ends. The Builder is not used afterwards.
 func (b *Builder) Close(ctx context.Context) error {
+	err := b.lanes.clear(ctx)
 	done := make(chan struct{})
 	go func() { b.behind.Wait(); close(done) }()
 	select {
 	case <-done:
-		return nil
+		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -117,6 +118,8 @@ func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress))
 	}
 	b.running.RLock()
 	defer b.end(ctx)
+	b.lanes.enter()
+	defer b.lanes.leave()
 	return j.run(ctx)
 }
 
@@ -150,7 +153,7 @@ func (b *Builder) tempDir() (string, error) {
 func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
 	b.behind.Wait() // what builds that have ended take down
 	var found []string
-	var errs []error
+	errs := []error{b.lanes.clear(ctx)} // kept on purpose: nothing that was left
 	note := func(what string, fn func() error) {
 		found = append(found, what)
 		if remove {

@@ -36,8 +36,6 @@ type job struct {
 	say   func(Progress)
 	sayMu sync.Mutex
 
-	nets lanes
-
 	planMu sync.Mutex // guards l: an ONBUILD may need a stage that nothing else does
 	work   sync.WaitGroup
 
@@ -59,7 +57,6 @@ func newJob(b *Builder, r *Request, l *layout, progress func(Progress)) (*job, e
 		slots:    make(chan struct{}, max(2, goruntime.GOMAXPROCS(0))),
 		contexts: map[string]*tree{}, bases: map[string]*flight[*state]{},
 	}
-	j.nets.job = j
 	if s := r.Args["SOURCE_DATE_EPOCH"]; s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n < 0 {
@@ -91,7 +88,6 @@ func (j *job) run(ctx context.Context) (image.Info, error) {
 	defer cancel(nil)
 	j.start(ctx, cancel)
 	j.work.Wait()
-	j.nets.close(ctx)
 	j.closeContexts()
 	if cause := context.Cause(ctx); cause != nil {
 		return image.Info{}, cause

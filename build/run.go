@@ -135,10 +135,12 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 	cfg.Root[0].Options = append(slices.Clone(root.Options), rootfs.Options...)
 	var box network.Sandbox
 	if cmd.mode != "host" {
-		if box, err = w.nets.take(ctx, cmd.mode); err != nil {
+		if box, err = w.b.lanes.take(ctx, cmd.mode); err != nil {
 			return err
 		}
-		defer w.nets.give(cmd.mode, box)
+		defer func() {
+			err = errors.Join(err, w.b.lanes.give(context.WithoutCancel(ctx), cmd.mode, box, w.r.Privileged))
+		}()
 	}
 	if err := w.configure(&cfg, cmd, box, extra); err != nil {
 		return err
