@@ -114,14 +114,15 @@ func (m *makes) add(s *plan.Service, registryFirst bool) {
 // built builds what another service of the project builds.
 func (m *makes) built(ctx context.Context) func(string) (v1.Hash, error) {
 	return func(service string) (v1.Hash, error) {
-		s := m.want.Services[service]
+		s := m.project.Services[service] // what is healed may want fewer of them
 		if s == nil {
 			return v1.Hash{}, fmt.Errorf("there is no such service: %w", errdefs.ErrNotFound)
 		}
-		if do := m.todo[s.Spec.ImageKey()]; do != nil {
+		ref := m.project.ImageOf(s)
+		if do := m.todo[plan.ImageKey(ref, s.Platform)]; do != nil {
 			return do(ctx)
 		}
-		info, err := resolve(ctx, m.e.drivers, s.Spec.Image, s.Spec.Platform)
+		info, err := resolve(ctx, m.e.drivers, ref, s.Platform)
 		return info.ID, err
 	}
 }

@@ -283,6 +283,16 @@ func TestNamedImages(t *testing.T) {
 		if err := b.engine.Up(b.Context(), only, reconcile.UpOptions{NoBuild: true}, nil); err == nil || !strings.Contains(err.Error(), "--no-build") {
 			b.Errorf("--no-build without the image: %v", err)
 		}
+		// A pull of what is built: not of one that is never pulled, and of another with what to do when no registry has it.
+		p.Services["web"].PullPolicy, p.Services["worker"].PullPolicy = "build", "never"
+		b.events = nil
+		if err := b.engine.Pull(b.Context(), p, nil, "", b.sink); err != nil || index(b.said(), "image made:1 Skipped") < 0 || index(b.said(), "image pulled:1 Pulled") < 0 {
+			b.Errorf("pull: %v, %v", err, b.said())
+		}
+		p.Services["web"].PullPolicy = ""
+		if err := b.engine.Pull(b.Context(), p, []string{"web"}, "", nil); err == nil || !strings.Contains(err.Error(), "`stack build web` builds it") {
+			b.Errorf("pull of what only a build makes: %v", err)
+		}
 		never := project(builds("y", dir, func(s *spec.Service) { s.PullPolicy = "never" }))
 		b.up(never, reconcile.UpOptions{})
 	})

@@ -157,6 +157,11 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 			e.say(sink, skipped)
 			return
 		}
+		if s.PullPolicy == "build" && s.Build != nil && at == "image" {
+			skipped.Detail = "its pull policy is build"
+			e.say(sink, skipped)
+			return
+		}
 		if policy == "missing" {
 			if _, err := resolve(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
 				skipped.Detail = "it is here already"

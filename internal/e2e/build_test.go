@@ -174,10 +174,123 @@ func TestBuildInterrupted(t *testing.T) {
 	contains(t, "the client of a killed daemon", run.ends(1), "the stack daemon went away before it was done")
 	h.startDaemon(t)
 	clean("after a kill")
+	// The next daemon goes on with an up, and makes way for the next command.
+	run = p.begin("--progress", "plain", "up", "--detach").says("| waiting\n")
+	h.killDaemon(t)
+	contains(t, "the client of a killed daemon", run.ends(1), "the stack daemon went away before it was done")
+	h.startDaemon(t)
 	p.write("app/Dockerfile", "FROM busybox\nRUN echo first\nRUN echo second\n")
 	p.up()
 	clean("with what was built")
 	p.takeDownWholly()
+}
+
+// TestBuildAttributes: what a file says of a build has its effect in it.
+func TestBuildAttributes(t *testing.T) {
+	p := newBuilds(t, "attrsbuilt", map[string]string{
+		"compose.yaml": `
+services:
+  web:
+    image: attrs-made:1
+    pull_policy: build
+    build:
+      context: .
+      dockerfile: made.Dockerfile
+      args: [GIVEN=in the file, OVER=in the file, HERE]
+      target: made
+      tags: ["attrs-made:other"]
+      labels: {own: label}
+      network: none
+      extra_hosts: ["somewhere=10.9.8.7"]
+      shm_size: 33m
+      ulimits: {nofile: 77}
+      no_cache_filter: [fresh]
+      privileged: true
+    init: true
+    command: [sh, -c, "cat /out; sleep infinity"]
+  connected:
+    build:
+      context: .
+      dockerfile_inline: |
+        FROM busybox
+        RUN ls /sys/class/net | sort | tr '\n' ' ' >/out; grep CapEff /proc/self/status >>/out
+    init: true
+    command: [sh, -c, "cat /out; sleep infinity"]
+  tagged:
+    image: attrs-made:other
+    pull_policy: never
+    init: true
+    command: [sh, -c, "cat /out; sleep infinity"]
+    profiles: [later]
+`,
+		"made.Dockerfile": `
+FROM busybox AS fresh
+RUN cat /proc/sys/kernel/random/uuid >/uuid
+FROM busybox AS made
+ARG GIVEN
+ARG OVER
+ARG HERE
+RUN echo "$GIVEN, $OVER, $HERE" >/out
+RUN ls /sys/class/net >>/out; cat /etc/hosts >>/out; ulimit -n >>/out; df -k /dev/shm | tail -n 1 >>/out; grep CapEff /proc/self/status >>/out
+COPY --from=fresh /uuid /
+FROM nothing-of-this-name AS other
+`,
+	})
+	p.env = append(p.env, "HERE=in the environment")
+	r := p.run("build", "--build-arg", "OVER=on the line")
+	if r.code != 0 {
+		t.Fatal(r)
+	}
+	p.ok("--profile", "later", "up", "--detach", "--no-build")
+	p.logged("web", "in the file, on the line, in the environment", "10.9.8.7", "somewhere", "\n77\n", " 33792 ", "lo\n")
+	p.logged("tagged", "in the file, on the line")
+	p.logged("connected", "eth0 lo")
+	capabilities := func(service string) string {
+		_, text, _ := strings.Cut(p.ok("logs", "--no-log-prefix", service), "CapEff:")
+		return strings.TrimSpace(text)
+	}
+	if all, usual := capabilities("web"), capabilities("connected"); len(usual) != 16 || all <= usual {
+		t.Errorf("capabilities: %q with privileged, %q without", all, usual)
+	}
+	// no_cache_filter: that stage is done anew, which makes another image; the others are not.
+	was := p.ok("exec", "-T", "web", "cat", "/uuid")
+	r = p.run("build", "--build-arg", "OVER=on the line", "web")
+	contains(t, "build again", r.stderr, `RUN echo "$GIVEN, $OVER, $HERE" >/out: cached`, "RUN cat /proc/sys/kernel/random/uuid >/uuid: done")
+	r = p.run("up", "--detach", "--no-build")
+	contains(t, "up", r.stderr, "Container attrsbuilt-web-1  Recreate  image id of attrs-made:1")
+	if now := p.ok("exec", "-T", "web", "cat", "/uuid"); now == was {
+		t.Errorf("the stage of no_cache_filter was taken from the cache: %s", now)
+	}
+	// pull_policy: build, and without the word on the line it is another step.
+	contains(t, "up", p.run("up", "--detach").stderr, "Image attrs-made:1  Built", "image id of attrs-made:1")
+	p.logged("web", "in the file, in the file, in the environment")
+}
+
+// TestBuildByOtherVerbs: create, run, --no-build, and down --rmi local.
+func TestBuildByOtherVerbs(t *testing.T) {
+	p := newBuilds(t, "otherverbs", map[string]string{
+		"compose.yaml":   "services:\n  web:\n    build: app\n    init: true\n    command: [sleep, infinity]\n",
+		"app/Dockerfile": "FROM busybox\nCOPY page /\n", "app/page": "1\n",
+	})
+	p.fails(1, []string{"the image is not on this host and may not be built", "compose.yaml:3:"}, "up", "--detach", "--no-build")
+	equal(t, "run", p.ok("run", "--rm", "-T", "web", "cat", "/page"), "1\n")
+	p.write("app/page", "2\n")
+	equal(t, "run", p.ok("run", "--rm", "-T", "web", "cat", "/page"), "1\n")
+	r := p.run("run", "--rm", "-T", "--build", "--quiet-build", "web", "cat", "/page")
+	equal(t, "run --build", r.stdout, "2\n")
+	if strings.Contains(r.stderr, "COPY") {
+		t.Errorf("--quiet-build: %s", r)
+	}
+	p.write("app/page", "3\n")
+	p.ok("create", "--build")
+	p.ok("start")
+	equal(t, "create --build", p.ok("exec", "-T", "web", "cat", "/page"), "3\n")
+	equal(t, "config --images", p.ok("config", "--images"), "otherverbs-web\n")
+	r = p.run("down", "--timeout", "0", "--rmi", "local")
+	contains(t, "down --rmi local", r.stderr, "Image otherverbs-web  Removed")
+	if r := p.run("plan"); !strings.Contains(r.stdout, "build otherverbs-web\n      it is not on this host") {
+		t.Errorf("after it: %s", r)
+	}
 }
 
 // logged waits until service has written each of want.
