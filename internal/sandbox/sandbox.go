@@ -207,6 +207,13 @@ func setUp() error {
 	if err := unix.Sethostname([]byte("sandbox")); err != nil {
 		return err
 	}
+	// A network namespace is born with the host's (Documentation/networking/ip-sysctl.rst, devconf_inherit_init_net), which a daemon there may
+	// have turned on.
+	for _, k := range watchedSysctls {
+		if err := os.WriteFile("/proc/sys/"+k, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
+			return err
+		}
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
