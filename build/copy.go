@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -237,8 +236,7 @@ func (w *worker) pieces(ctx context.Context, t transfer, src *tree) ([]piece, er
 
 // transfer writes pieces and texts into the root that m is. keep is false when a file has changed since it was looked up.
 func (w *worker) transfer(ctx context.Context, m mount.Mount, t transfer, pieces []piece) (keep bool, err error) {
-	m.Options = append(slices.Clone(m.Options), rootfs.Options...)
-	root, err := rootfs.Mount(m)
+	root, err := rootfs.Mount(rootfs.Writable(m))
 	if err != nil {
 		return false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,13 +23,19 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 )
 
-func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		os.Exit(buildChild(dir))
+	}
+	os.Exit(sandbox.Main(m))
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -75,7 +82,11 @@ func (h *host) open() {
 	must(h.t, err)
 	must(h.t, os.MkdirAll(h.roots.Run, 0o755))
 	must(h.t, os.WriteFile(h.roots.InRun("resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644))
-	h.nets, err = network.New(ctx, network.Options{Roots: h.roots, ResolvConf: h.roots.InRun("resolv.conf")})
+	// Of a daemon that was killed a child that is about to execute may have the lock for a moment longer.
+	sandbox.Eventually(h.t, "the networks to be free", func() bool {
+		h.nets, err = network.New(ctx, network.Options{Roots: h.roots, ResolvConf: h.roots.InRun("resolv.conf")})
+		return !errors.Is(err, errdefs.ErrConflict)
+	})
 	must(h.t, err)
 	h.run, err = runtime.New(ctx, runtime.Options{Roots: h.roots, Notice: notice})
 	must(h.t, err)
@@ -88,6 +99,9 @@ func (h *host) close() {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 	defer cancel()
+	if h.nets == nil || h.run == nil {
+		return // open has failed and says why
+	}
 	if err := h.build.Close(ctx); err != nil {
 		h.t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
+	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -186,7 +187,7 @@ func (w *worker) openMounts(ctx context.Context, plans []mountPlan) (list []step
 				return nil, nil, nil, err
 			}
 			releases = append(releases, func() { _ = w.b.opt.Images.Remove(context.WithoutCancel(ctx), key) }) // swept later if not now
-			m.Mount = mounts[0]
+			m.Mount = rootfs.Writable(mounts[0])
 			m.Target, m.Subpath = p.target, p.subpath
 		case instructions.MountTypeTmpfs:
 			m.Type, m.Source, m.Options = "tmpfs", "tmpfs", []string{"nosuid", "nodev"}

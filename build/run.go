@@ -131,8 +131,7 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 		extra = append(extra, m)
 	}
 	id := newID()
-	cfg := runtime.Config{ID: id, Root: []mount.Mount{root}}
-	cfg.Root[0].Options = append(slices.Clone(root.Options), rootfs.Options...)
+	cfg := runtime.Config{ID: id, Root: []mount.Mount{rootfs.Writable(root)}}
 	var box network.Sandbox
 	if cmd.mode != "host" {
 		if box, err = w.b.lanes.take(ctx, cmd.mode); err != nil {

@@ -35,7 +35,6 @@ type stubTarget struct {
 func findStubs(m mount.Mount, targets []stubTarget) (*stubs, error) {
 	m.Lower = append([]string{m.Upper}, m.Lower...)
 	m.Upper, m.Work = "", ""
-	m.Options = append(slices.Clone(m.Options), rootfs.Options...)
 	root, err := rootfs.Mount(m)
 	if err != nil {
 		return nil, err

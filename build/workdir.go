@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -40,9 +39,7 @@ func (w *worker) mkdir(ctx context.Context, key, dir, user string) (err error) {
 	if err != nil {
 		return err
 	}
-	m := mounts[0]
-	m.Options = append(slices.Clone(m.Options), rootfs.Options...)
-	root, err := rootfs.Mount(m)
+	root, err := rootfs.Mount(rootfs.Writable(mounts[0]))
 	if err != nil {
 		return err
 	}

@@ -3,19 +3,48 @@ package rootfs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// Options of every overlay that becomes a layer: a layer is read without its mount, so that a file of it must be a file, and a renamed directory
-// one with its content. Where it is renamed, rename(2) says EXDEV and programs copy.
-var Options = []string{"redirect_dir=nofollow", "metacopy=off"}
+// Writable is m as the root of a step whose upper directory becomes a layer. A layer is read without its mount, so that a file of it must be a file,
+// and a renamed directory one with its content: rename(2) says EXDEV, and programs copy. And nothing is brought to the disk for a
+// program that asks for it, nor all of the disk's file system when the overlay is unmounted: what a power cut takes is built again.
+func Writable(m mount.Mount) mount.Mount {
+	m.Options = append(slices.Clone(m.Options), "redirect_dir=nofollow", "metacopy=off")
+	if volatile() {
+		m.Options = append(m.Options, "volatile")
+	}
+	return m
+}
+
+// volatile says whether this kernel has that option, since Linux 5.10. Where it cannot be found out there is none.
+var volatile = sync.OnceValue(func() bool {
+	dir, err := os.MkdirTemp("", "stack-build-")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	m := mount.Mount{Lower: []string{filepath.Join(dir, "lower")}, Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"), Options: []string{"volatile"}}
+	for _, d := range []string{m.Lower[0], m.Upper, m.Work} {
+		if os.Mkdir(d, 0o700) != nil {
+			return false
+		}
+	}
+	root, err := Mount(m)
+	if err != nil {
+		return false
+	}
+	return root.Close() == nil
+})
 
 // Mount mounts the overlay m, attached nowhere.
 func Mount(m mount.Mount) (*Root, error) {
@@ -54,8 +83,11 @@ func byLayer(m mount.Mount) (int, error) {
 		set("workdir", names.work)
 	}
 	for _, o := range data(m) {
-		key, value, _ := strings.Cut(o, "=")
-		set(key, value)
+		if key, value, ok := strings.Cut(o, "="); ok {
+			set(key, value)
+		} else if err == nil {
+			err = unix.FsconfigSetFlag(fs, o)
+		}
 	}
 	if err != nil {
 		return -1, err
@@ -123,7 +155,7 @@ func attributes(m mount.Mount) int {
 
 // data are m's options for overlayfs itself.
 func data(m mount.Mount) []string {
-	return slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return !strings.Contains(o, "=") })
+	return slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == "ro" })
 }
 
 // names are short names, without the characters to which overlayfs gives a meaning, for the directories of an overlay.

@@ -1,0 +1,247 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
+)
+
+// step makes a snapshot on layers, lets fn write to its upper directory and commits it.
+func step(t *testing.T, s *Store, key string, layers []v1.Hash, latest time.Time, fn func(upper string)) Layer {
+	t.Helper()
+	mounts, err := s.PrepareLayers(t.Context(), key, layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fn(mounts[0].Upper)
+	l, err := s.Commit(t.Context(), key, latest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCommit: the diff id depends on the files alone; an unchanged root makes no layer.
+func TestCommit(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	some := func(upper string) {
+		check(t, os.MkdirAll(filepath.Join(upper, "d/e"), 0o750))
+		check(t, os.WriteFile(filepath.Join(upper, "d/f"), []byte("content"), 0o640))
+		check(t, os.Link(filepath.Join(upper, "d/f"), filepath.Join(upper, "d/g")))
+		check(t, os.Symlink("f", filepath.Join(upper, "d/l")))
+		check(t, unix.Mkfifo(filepath.Join(upper, "d/p"), 0o600))
+		check(t, unix.Setxattr(filepath.Join(upper, "d/f"), "user.x", []byte("y"), 0))
+		for _, name := range []string{"d/f", "d/l", "d/p", "d/e", "d"} {
+			ts := unix.NsecToTimespec(time.Unix(1000, 500).UnixNano())
+			check(t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(upper, name), []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))
+		}
+	}
+	first := step(t, s, "one", nil, time.Time{}, some)
+	if again := step(t, s, "two", nil, time.Time{}, some); again.DiffID != first.DiffID || first.Entries != 6 || first.Bytes != 7 {
+		t.Errorf("the same files are %+v and %+v", first, again)
+	}
+	for what, change := range map[string]func(upper string){
+		"mode":    func(upper string) { check(t, os.Chmod(filepath.Join(upper, "d/f"), 0o600)) },
+		"owner":   func(upper string) { check(t, os.Lchown(filepath.Join(upper, "d/l"), 1, 1)) },
+		"content": func(upper string) { check(t, os.WriteFile(filepath.Join(upper, "d/f"), []byte("CONTENT"), 0o640)) },
+		"xattr":   func(upper string) { check(t, unix.Setxattr(filepath.Join(upper, "d/f"), "user.x", []byte("z"), 0)) },
+		"root":    func(upper string) { check(t, os.Chmod(upper, 0o700)) },
+		"time": func(upper string) {
+			check(t, os.Chtimes(filepath.Join(upper, "d/f"), time.Unix(5, 0), time.Unix(5, 0)))
+		},
+		"gone": func(upper string) { check(t, unix.Mknod(filepath.Join(upper, "gone"), unix.S_IFCHR, 0)) },
+	} {
+		l := step(t, s, "change", nil, time.Time{}, func(upper string) { some(upper); change(upper) })
+		if l.DiffID == first.DiffID {
+			t.Errorf("another %s makes no other layer", what)
+		}
+	}
+	if l := step(t, s, "none", nil, time.Time{}, func(string) {}); l.Entries != 0 {
+		t.Errorf("nothing makes a layer of %d entries", l.Entries)
+	}
+	if _, err := s.Commit(t.Context(), "none", time.Time{}); err == nil {
+		t.Error("a snapshot that is not there is committed")
+	}
+	clamped := func(when int64) Layer {
+		return step(t, s, "clamp", nil, time.Unix(100, 0), func(upper string) {
+			f := filepath.Join(upper, "f")
+			check(t, os.WriteFile(f, nil, 0o644))
+			check(t, os.Chtimes(f, time.Unix(when, 0), time.Unix(when, 0)))
+		})
+	}
+	if a, b := clamped(2000), clamped(3000); a.DiffID != b.DiffID {
+		t.Error("times after the latest one count")
+	}
+}
+
+// TestCommitFits: what no layer can have is taken out or refused, and marks of overlayfs say what they have to.
+func TestCommitFits(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	base := step(t, s, "base", nil, time.Time{}, func(upper string) { check(t, os.Mkdir(filepath.Join(upper, "old"), 0o755)) })
+	opaque := func(dir string) { check(t, unix.Setxattr(dir, "trusted.overlay.opaque", []byte("y"), 0)) }
+	l := step(t, s, "top", []v1.Hash{base.DiffID}, time.Time{}, func(upper string) {
+		for _, d := range []string{"old", "new"} {
+			check(t, os.Mkdir(filepath.Join(upper, d), 0o755))
+			opaque(filepath.Join(upper, d))
+		}
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		check(t, err)
+		defer unix.Close(fd)
+		check(t, unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Join(upper, "new/socket")}))
+	})
+	fs := s.layerFS(l.DiffID)
+	if _, err := os.Lstat(filepath.Join(fs, "new/socket")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is there: %v", err)
+	}
+	var y [1]byte
+	if _, err := unix.Getxattr(filepath.Join(fs, "old"), "trusted.overlay.opaque", y[:]); err != nil {
+		t.Errorf("a directory that hides another does so no more: %v", err)
+	}
+	if _, err := unix.Getxattr(filepath.Join(fs, "new"), "trusted.overlay.opaque", y[:]); err == nil {
+		t.Error("a directory hides one that is not there")
+	}
+	if l.Entries != 3 {
+		t.Errorf("there are %d entries, expected two directories and what one of them hides", l.Entries)
+	}
+	mounts, err := s.PrepareLayers(t.Context(), "bad", nil)
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(mounts[0].Upper, ".wh.x"), nil, 0o644))
+	if _, err := s.Commit(t.Context(), "bad", time.Time{}); err == nil {
+		t.Error("a file that says that another is gone is kept")
+	}
+	check(t, s.Remove(t.Context(), "bad"))
+}
+
+// TestHold: a layer that is held stays, and goes when it is let go; an image keeps its layers whoever lets go.
+func TestHold(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	ctx := context.Background()
+	file := func(name string) func(string) {
+		return func(upper string) { check(t, os.WriteFile(filepath.Join(upper, name), nil, 0o644)) }
+	}
+	one := step(t, s, "one", nil, time.Time{}, file("one")).DiffID
+	two := step(t, s, "two", []v1.Hash{one}, time.Time{}, file("two")).DiffID
+	_, err := s.Prune(ctx)
+	check(t, err)
+	if !s.HasLayers(ctx, []v1.Hash{one, two}) {
+		t.Fatal("layers that are held are gone")
+	}
+	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{one}}}
+	info, err := s.Record(ctx, conf, "made:1")
+	check(t, err)
+	if id, err := ID(conf); err != nil || id != info.ID || !slices.Equal(info.Refs, []string{"made:1"}) {
+		t.Errorf("it is %s with the names %q, expected %s: %v", info.ID, info.Refs, id, err)
+	}
+	check(t, s.Release(ctx, one, two))
+	if !s.HasLayers(ctx, []v1.Hash{one}) || s.HasLayers(ctx, []v1.Hash{two}) {
+		t.Error("of two layers that were let go the image's one is to stay")
+	}
+	if _, err := s.PrepareLayers(ctx, "three", []v1.Hash{one, two}); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("a root on a layer that is gone: %v", err)
+	}
+	if _, err := s.Record(ctx, &v1.ConfigFile{OS: "linux", Architecture: conf.Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{two}}}); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("an image of a layer that is gone: %v", err)
+	}
+	// A snapshot holds what it stands on and what it shows.
+	mounts, err := s.PrepareLayers(ctx, "view", nil, []v1.Hash{one})
+	check(t, err)
+	if len(mounts) != 2 || mounts[1].Upper != "" || mounts[1].Lower[0] != s.layerFS(one) {
+		t.Errorf("the mounts are %+v", mounts)
+	}
+	check(t, s.Delete(ctx, "made:1"))
+	if !s.HasLayers(ctx, []v1.Hash{one}) {
+		t.Error("a layer that a snapshot shows is gone")
+	}
+	if _, err := s.Tag(ctx, info.ID, "made:2"); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("an image that is gone gets a name: %v", err)
+	}
+	check(t, s.Remove(ctx, "view"))
+}
+
+// TestTag: a name leaves the image that had it.
+func TestTag(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	ctx := context.Background()
+	image := func(text string, refs ...string) Info {
+		t.Helper()
+		l := step(t, s, "step", nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, "f"), []byte(text), 0o644)) })
+		info, err := s.Record(ctx, &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}, refs...)
+		check(t, err)
+		return info
+	}
+	a, b := image("a", "name:1"), image("b")
+	before, err := os.Stat(s.path("index.json"))
+	check(t, err)
+	if _, err := s.Tag(ctx, a.ID, "name:1"); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(s.path("index.json")); err != nil || !os.SameFile(before, after) {
+		t.Errorf("a name that it has already is written again: %v", err)
+	}
+	info, err := s.Tag(ctx, b.ID, "name:1", "other:2")
+	check(t, err)
+	if !slices.Equal(info.Refs, []string{"name:1", "other:2"}) {
+		t.Errorf("names are %q", info.Refs)
+	}
+	if found, err := s.Resolve(ctx, "name:1", v1.Platform{}); err != nil || found.ID != b.ID {
+		t.Errorf("name:1 is %s: %v", found.ID, err)
+	}
+	if found, err := s.Resolve(ctx, a.ID.String(), v1.Platform{}); err != nil || len(found.Refs) != 0 {
+		t.Errorf("the other one has the names %q: %v", found.Refs, err)
+	}
+	for _, bad := range []string{"Upper", "a@sha256:" + a.ID.Hex, ""} {
+		if _, err := s.Tag(ctx, b.ID, bad); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("the name %q: %v", bad, err)
+		}
+	}
+}
+
+// TestMadeLayersAfterPowerCut: a layer that was made in an earlier boot and not brought to the disk is removed; one of this boot stays.
+func TestMadeLayersAfterPowerCut(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	make := func(key string) v1.Hash {
+		return step(t, s, key, nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, key), nil, 0o644)) }).DiffID
+	}
+	stays, goes := make("stays"), make("goes")
+	notes, err := s.madeNotes()
+	check(t, err)
+	if len(notes) != 2 {
+		t.Fatalf("there are %d notes", len(notes))
+	}
+	for path, note := range notes {
+		if note.Layers[0] == goes {
+			check(t, os.Rename(path, s.path("unsynced", madePrefix+"an-earlier-boot."+goes.Algorithm+"-"+goes.Hex)))
+		}
+	}
+	check(t, s.recoverUnsynced())
+	if !s.HasLayers(t.Context(), []v1.Hash{stays}) || s.HasLayers(t.Context(), []v1.Hash{goes}) {
+		t.Error("of the two layers the one of this boot is to stay")
+	}
+	s.Sync()
+	s.syncs.Wait()
+	if notes, err = s.madeNotes(); err != nil || len(notes) != 0 {
+		t.Errorf("there are notes %v: %v", notes, err)
+	}
+}
