@@ -12,7 +12,10 @@ import (
 func newBuilds(t *testing.T, name string, files map[string]string) *project {
 	t.Helper()
 	p := newProject(t, theHost(t), name, files)
-	t.Cleanup(func() { p.run("--project-name", name, "down", "--volumes", "--timeout", "0", "--rmi", "local") })
+	t.Cleanup(func() {
+		p.run("--project-name", name, "down", "--volumes", "--timeout", "0", "--rmi", "local")
+		p.run("gc", "--check") // which keeps nothing ready for the next build
+	})
 	return p
 }
 
@@ -169,6 +172,8 @@ func TestBuildInterrupted(t *testing.T) {
 	clean("after Ctrl-C")
 	p.begin("--progress", "plain", "up", "--detach").says("| waiting\n").signal(syscall.SIGINT).ends(130)
 	clean("after Ctrl-C of an up")
+	p.begin("--progress", "plain", "up").says("| waiting\n").signal(syscall.SIGINT).ends(130)
+	clean("after Ctrl-C of an attached up")
 	run := p.begin("--progress", "plain", "build").says("| waiting\n")
 	h.killDaemon(t)
 	contains(t, "the client of a killed daemon", run.ends(1), "the stack daemon went away before it was done")

@@ -166,6 +166,30 @@ secrets:
 `, level, counter, joins, network)
 }
 
+// builtAnew counts the projects whose images are built: of none of them is anything here, or in the cache.
+var builtAnew int
+
+// writeBuilt writes a project with an image that is built on another one, both anew for each project, the first one also for each level.
+func (p *project) writeBuilt(level string) {
+	p.write("compose.yaml", fmt.Sprintf(`
+services:
+  base:
+    image: crash-base:%[1]d
+    pull_policy: never
+    build: {context: ., dockerfile_inline: "FROM busybox\nRUN echo base %[1]d >/base\n"}
+    scale: 0
+  web:
+    image: crash-web:%[1]d.%[2]s
+    pull_policy: never
+    build: {context: app, args: {LEVEL: %[2]q}, additional_contexts: {base: service:base}}
+    init: true
+    command: [sleep, infinity]
+  db: {image: busybox, init: true, command: [sleep, infinity]}
+`, builtAnew, level))
+	p.write("app/Dockerfile", "FROM busybox AS maker\nCOPY seed .\nARG LEVEL\nRUN echo $(cat seed), level $LEVEL >/made\nFROM base\nCOPY --from=maker /made /\n")
+	p.write("app/seed", fmt.Sprint(builtAnew))
+}
+
 var crashCases = []crashCase{
 	{
 		name:     "chain",
@@ -200,6 +224,16 @@ var crashCases = []crashCase{
 		},
 		counting: []string{"db-1", "api-1", "api-2", "web-1", "side-1", "alone-1"},
 		sample:   5,
+	},
+	{
+		name:   "built",
+		setUp:  func(p *project) { builtAnew++; p.writeBuilt("1") },
+		change: func(p *project) { p.writeBuilt("2") },
+		serves: func(p *project, changed bool) {
+			level := map[bool]string{false: "1", true: "2"}[changed]
+			equal(p.t, "what was built", p.sh("web", "cat /made /base"), fmt.Sprintf("%d, level %s\nbase %d", builtAnew, level, builtAnew))
+		},
+		sample: 4,
 	},
 	{
 		name:   "rolling",
