@@ -470,3 +470,35 @@ func TestRunBuilds(t *testing.T) {
 		}
 	})
 }
+
+// TestHealingBuilds: what other hands have removed with its image comes again, also when it is built on a service that nobody has brought up.
+func TestHealingBuilds(t *testing.T) {
+	w := newWorkshop(t)
+	dir := w.context(t, "app")
+	run(t, func(b *bench) {
+		w.watch(b.host, "shop-base", "shop-web")
+		p := project(builds("base", dir, func(s *spec.Service) { s.Replicas = 0 }), builds("web", dir, func(s *spec.Service) {
+			s.Build.AdditionalContexts = map[string]string{"base": "service:base"}
+		}), service("db"))
+		b.up(p, reconcile.UpOptions{Services: []string{"web"}})
+		b.heal()
+		id := b.rows("shop")["shop-web-1"].ID
+		drivers := b.host.Set()
+		b.kill("shop-web-1")
+		for _, err := range []error{drivers.Containers.Delete(b.Context(), id), drivers.Images.Remove(b.Context(), id), drivers.Networks.Teardown(b.Context(), id), drivers.Images.Delete(b.Context(), "shop-web")} {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.host.RemoveNetwork("shop_default") // somebody looks
+		for range 3 {
+			b.heal()
+		}
+		if got := b.running(); got != "web-1" {
+			b.Errorf("running: %q; %v", got, b.said())
+		}
+		if names := w.built(); !slices.Equal(names, []string{"shop-base", "shop-web", "shop-web"}) {
+			b.Errorf("built %v", names)
+		}
+	})
+}
