@@ -162,12 +162,16 @@ func (w *worker) do(ctx context.Context, c instructions.Command) error {
 
 // afterConfigure: a new entrypoint makes a command that was written for another one void.
 func (w *worker) afterConfigure(c instructions.Command) {
-	switch c.(type) {
+	switch c := c.(type) {
 	case *instructions.CmdCommand:
 		w.cmdSet = true
 	case *instructions.EntrypointCommand:
 		if !w.cmdSet {
 			w.state.conf.Config.Cmd = nil
+		}
+	case *instructions.HealthCheckCommand:
+		if c.Health.StartInterval > 0 {
+			w.note(fmt.Sprintf("line %d: HEALTHCHECK --start-interval has no effect: a container's health is looked at quickly until the first success anyway", lineOf(c.Location())))
 		}
 	}
 }
