@@ -49,6 +49,7 @@ type container struct {
 	groups []hierarchy
 	procs  []int // contexts of procfs in the container's pid namespace, not yet used
 
+	self descriptors // the monitor's
 	init *Init
 }
 
@@ -122,7 +123,7 @@ func (c *container) start(filesystems []int) error {
 // settle does what needs all mounts in place.
 func (c *container) settle() error {
 	p := c.spec.Process
-	who, err := resolveUser(c.root, p.User, c.Groups)
+	who, err := resolveUser(c.self, c.root, p.User, c.Groups)
 	if err != nil {
 		return err
 	}

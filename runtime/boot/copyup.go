@@ -21,7 +21,7 @@ const (
 // that holds something is left as it is. Both are descriptors, and no name below them is followed out of them.
 //
 // Two containers that start with one new volume take turns: flock on the volume's directory.
-func copyUp(volume, image int) error {
+func copyUp(self descriptors, volume, image int) error {
 	to, err := openDir(volume, ".")
 	if err != nil {
 		return fault("volume", "openat", "", err)
@@ -49,7 +49,7 @@ func copyUp(volume, image int) error {
 		// A file system without xattrs cannot be marked; then only an unlucky kill leaves a part.
 		_ = unix.Fsetxattr(to, unfinished, []byte("1"), 0)
 	}
-	c := copier{root: to, links: map[inode]string{}}
+	c := copier{self: self, root: to, links: map[inode]string{}}
 	if err := c.directory(from, to, ""); err != nil {
 		return err
 	}
@@ -82,6 +82,7 @@ func list(dir int) ([]string, error) {
 type inode struct{ dev, ino uint64 }
 
 type copier struct {
+	self  descriptors
 	root  int              // the volume
 	links map[inode]string // files of the image with more than one name, and their first name in the volume
 	buf   []byte
@@ -214,9 +215,21 @@ func (c *copier) ownership(to int, name, path string, st *unix.Stat_t) error {
 }
 
 func (c *copier) file(from, to int, name, path string, st *unix.Stat_t) error {
-	src, err := unix.Openat(from, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	// The image's directory can lie in a volume that another container writes to.
+	look, err := unix.Openat(from, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fault("volume", "openat", path, err)
+	}
+	defer unix.Close(look)
+	if err := unix.Fstat(look, st); err != nil {
+		return fault("volume", "fstat", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return refuse("volume", path, "expected a regular file, as it was a moment before")
+	}
+	src, err := c.self.open(look, unix.O_RDONLY)
+	if err != nil {
+		return fault("volume", "open", path, err)
 	}
 	defer unix.Close(src)
 	dst, err := unix.Openat(to, partFile, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)

@@ -64,6 +64,11 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 	// Not for processes of any container to look into (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	_ = restoreNoFile()
+	self, err := openDescriptors()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer self.close()
 	if err := goInto(at.Init); err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +77,7 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 		return nil, nil, fault("root", "open", "/", err)
 	}
 	defer unix.Close(root)
-	who, err := resolveUser(root, p.User, b.Groups)
+	who, err := resolveUser(self, root, p.User, b.Groups)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,10 +89,10 @@ func PrepareExec(b *proto.ExecBootstrap, at Place) (e *Entrance, notes []string,
 		}
 	}()
 	if p.Terminal {
-		if e.Master, e.tty, err = openTerminal(root, who, p.ConsoleSize); err != nil {
+		if e.Master, e.tty, err = openTerminal(self, root, who, p.ConsoleSize); err != nil {
 			return e, nil, err
 		}
-	} else if err = giveStreams([3]int{0, 1, 2}, who); err != nil {
+	} else if err = giveStreams(self, [3]int{0, 1, 2}, who); err != nil {
 		return e, nil, err
 	}
 	cwd, err := openWorkingDir(root, p.Cwd)

@@ -14,14 +14,14 @@ import (
 )
 
 // giveStreams lets the user who open /dev/stdout, and takes the host's null device from its streams.
-func giveStreams(streams [3]int, who identity) error {
+func giveStreams(self descriptors, streams [3]int, who identity) error {
 	for n, fd := range streams {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fault("stdio", "fstat", "", err)
 		}
 		if isNull(&st) {
-			if err := replaceNull(fd, n); err != nil {
+			if err := replaceNull(self, fd, n); err != nil {
 				return err
 			}
 			continue

@@ -7,6 +7,7 @@ import (
 // home is where a thread comes back to from a container: the namespaces, root and umask that it had.
 type home struct {
 	root  int
+	self  descriptors // for what is looked at in the container
 	names []namespaceFile
 	umask int
 }
@@ -17,8 +18,11 @@ type namespaceFile struct{ fd, flag int }
 //
 // Precondition: the main thread: /proc/self is it.
 func openHome() (*home, error) {
-	h := &home{root: -1}
+	h := &home{root: -1, self: -1}
 	var err error
+	if h.self, err = openDescriptors(); err != nil {
+		return h, err
+	}
 	if h.root, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return h, fault("namespace", "open", "/", err)
 	}
@@ -84,6 +88,7 @@ func (h *home) pids() error {
 }
 
 func (h *home) close() {
+	h.self.close()
 	if h.root >= 0 {
 		unix.Close(h.root)
 	}

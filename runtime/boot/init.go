@@ -73,13 +73,14 @@ func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int
 	// Not for processes of the container to look into while the init still has power that they have not, when they
 	// share a pid namespace (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, root: -1, proc: -1, blank: -1}
+	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1}
 	c.init = &Init{Pidfd: -1, Master: -1, socket: -1, theirs: -1, tty: -1}
 	home, err := openHome()
 	if err != nil {
 		return nil, err
 	}
 	defer home.close()
+	c.self = home.self
 	defer c.close()
 	if err := c.spawn(home, size+len(b.Seccomp)); err != nil {
 		return c.init, err
@@ -329,7 +330,7 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 	}
 	if i.tty >= 0 {
 		i.files[0], i.files[1], i.files[2] = i.tty, i.tty, i.tty
-	} else if err := giveStreams([3]int(i.files), who); err != nil {
+	} else if err := giveStreams(c.self, [3]int(i.files), who); err != nil {
 		return err
 	}
 	i.files[fdRoot], i.files[fdCwd] = c.root, cwd

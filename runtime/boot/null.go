@@ -12,8 +12,8 @@ func isNull(st *unix.Stat_t) bool {
 // take /dev/null from everybody on the host.
 //
 // Precondition: the root is the container's.
-func replaceNull(fd, n int) error {
-	null, err := openNull()
+func replaceNull(self descriptors, fd, n int) error {
+	null, err := openNull(self)
 	if err != nil {
 		var p [2]int
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
@@ -30,36 +30,19 @@ func replaceNull(fd, n int) error {
 	return nil
 }
 
-// openNull opens /dev/null, and only if it is one: what the container has put there may be anything, and to open a device
-// can set something off. So it is looked at first, and once more when it is open.
-func openNull() (int, error) {
-	const path, how = "/dev/null", unix.RESOLVE_NO_SYMLINKS
-	var st unix.Stat_t
-	look, err := openat2(unix.AT_FDCWD, path, unix.O_PATH, how)
+// openNull opens /dev/null, and only if it is one: what the container has put there may be anything.
+func openNull(self descriptors) (int, error) {
+	look, err := openat2(unix.AT_FDCWD, "/dev/null", unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return -1, err
 	}
-	err = unix.Fstat(look, &st)
-	unix.Close(look)
-	if err != nil {
+	defer unix.Close(look)
+	var st unix.Stat_t
+	if err := unix.Fstat(look, &st); err != nil {
 		return -1, err
 	}
 	if !isNull(&st) {
 		return -1, unix.ENODEV
 	}
-	null, err := openat2(unix.AT_FDCWD, path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, how)
-	if err != nil {
-		return -1, err
-	}
-	if err = unix.Fstat(null, &st); err == nil && !isNull(&st) {
-		err = unix.ENODEV
-	}
-	if err == nil {
-		err = unix.SetNonblock(null, false) // for whoever looks at the flags
-	}
-	if err != nil {
-		unix.Close(null)
-		return -1, err
-	}
-	return null, nil
+	return self.open(look, unix.O_RDWR)
 }

@@ -6,23 +6,27 @@ import (
 )
 
 // openTerminal makes a pseudo-terminal in the devpts of root, and returns its ends; the slave is the user's.
-func openTerminal(root int, who identity, size *specs.Box) (master, slave int, err error) {
-	master, err = openat2(root, "dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+func openTerminal(self descriptors, root int, who identity, size *specs.Box) (master, slave int, err error) {
+	ptmx, err := openat2(root, "dev/pts/ptmx", unix.O_PATH, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return -1, -1, explain(fault("terminal", "openat2", "/dev/pts/ptmx", err), "a terminal needs a devpts at /dev/pts")
+	}
+	defer unix.Close(ptmx)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(ptmx, &fs); err != nil {
+		return -1, -1, fault("terminal", "fstatfs", "/dev/pts", err)
+	}
+	if fs.Type != unix.DEVPTS_SUPER_MAGIC {
+		return -1, -1, refuse("terminal", "/dev/pts", "expected devpts but got another file system")
+	}
+	if master, err = self.open(ptmx, unix.O_RDWR|unix.O_NOCTTY); err != nil {
+		return -1, -1, fault("terminal", "open", "/dev/pts/ptmx", err)
 	}
 	defer func() {
 		if err != nil {
 			unix.Close(master)
 		}
 	}()
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(master, &fs); err != nil {
-		return -1, -1, fault("terminal", "fstatfs", "/dev/pts", err)
-	}
-	if fs.Type != unix.DEVPTS_SUPER_MAGIC {
-		return -1, -1, refuse("terminal", "/dev/pts", "expected devpts but got another file system")
-	}
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return -1, -1, fault("terminal", "ioctl TIOCSPTLCK", "", err)
 	}
@@ -53,7 +57,7 @@ func peer(master int) (int, error) {
 
 // terminal is openTerminal for the container's own process, which gets it as /dev/console too.
 func (c *container) terminal(who identity) (err error) {
-	if c.init.Master, c.init.tty, err = openTerminal(c.root, who, c.spec.Process.ConsoleSize); err != nil {
+	if c.init.Master, c.init.tty, err = openTerminal(c.self, c.root, who, c.spec.Process.ConsoleSize); err != nil {
 		return err
 	}
 	dev, err := openat2(c.root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)

@@ -27,12 +27,12 @@ type identity struct {
 }
 
 // resolveUser finds out who u means in the container's own files. groups are further groups, names or numbers.
-func resolveUser(root int, u specs.User, groups []string) (identity, error) {
-	passwd, err := readDatabase(root, "etc/passwd")
+func resolveUser(self descriptors, root int, u specs.User, groups []string) (identity, error) {
+	passwd, err := readDatabase(self, root, "etc/passwd")
 	if err != nil {
 		return identity{}, err
 	}
-	group, err := readDatabase(root, "etc/group")
+	group, err := readDatabase(self, root, "etc/group")
 	if err != nil {
 		return identity{}, err
 	}
@@ -44,18 +44,17 @@ func resolveUser(root int, u specs.User, groups []string) (identity, error) {
 }
 
 // readDatabase reads a small regular file of the image. One that is not there is empty.
-func readDatabase(root int, path string) ([]byte, error) {
-	// O_NONBLOCK, lest a FIFO stop the start for ever.
-	fd, err := openat2(root, path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
+func readDatabase(self descriptors, root int, path string) ([]byte, error) {
+	look, err := openat2(root, path, unix.O_PATH, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
 	if err == unix.ENOENT || err == unix.ENOTDIR {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fault("user", "openat2", "/"+path, err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(look)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if err := unix.Fstat(look, &st); err != nil {
 		return nil, fault("user", "fstat", "/"+path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -64,6 +63,11 @@ func readDatabase(root int, path string) ([]byte, error) {
 	if st.Size > maxDatabase {
 		return nil, refuse("user", "/"+path, fmt.Sprintf("it has %d bytes; at most %d are read", st.Size, maxDatabase))
 	}
+	fd, err := self.open(look, unix.O_RDONLY|unix.O_NONBLOCK) // lest a lease keep us waiting
+	if err != nil {
+		return nil, fault("user", "open", "/"+path, err)
+	}
+	defer unix.Close(fd)
 	b := make([]byte, st.Size)
 	for n := 0; n < len(b); {
 		m, err := unix.Read(fd, b[n:])

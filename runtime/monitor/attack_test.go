@@ -429,3 +429,40 @@ func TestExecUnderANarrowFilter(t *testing.T) {
 		t.Errorf("%v, %v, %q", exit, f, out)
 	}
 }
+
+// Whoever makes a container or an exec is in none of its cgroups, so no rule on devices holds for it: what lies there in place of a file is
+// not opened. A device that no driver has tells who has tried.
+func TestDevicesOfTheContainerAreNotOpened(t *testing.T) {
+	const notOpened = "expected a regular file"
+	root := image(t)
+	passwd := filepath.Join(root, "etc/passwd")
+	must(t, os.Rename(passwd, passwd+".file"))
+	must(t, unix.Mknod(passwd, unix.S_IFCHR|0o666, int(unix.Mkdev(4000, 1))))
+	if f := newContainer(t, root, "true").failure(); f.Detail != notOpened {
+		t.Errorf("a start: %s", f.Error())
+	}
+	must(t, os.Remove(passwd))
+	must(t, os.Rename(passwd+".file", passwd))
+
+	caps := append(dockerCaps, "CAP_SYS_ADMIN")
+	c := newContainer(t, root, "exec sleep 1000")
+	c.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps}
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+	script := func(script string) {
+		t.Helper()
+		if exit, f, out := c.exec(c.execOf(status, script)); f != nil || exit.Code != 0 {
+			t.Fatalf("%s: %v, %v, %q", script, exit, f, out)
+		}
+	}
+	script("busybox umount /dev/pts && busybox mknod /dev/pts/ptmx c 4000 1")
+	b := c.execOf(status, "true")
+	b.Process.Terminal = true
+	if _, f, _ := c.exec(b); f == nil || !strings.Contains(f.Detail, "expected devpts") {
+		t.Errorf("an exec with a terminal: %v", f)
+	}
+	script("busybox mv /etc/passwd /etc/file && busybox mknod /etc/passwd c 4000 1")
+	if _, f, _ := c.exec(c.execOf(status, "true")); f == nil || f.Detail != notOpened {
+		t.Errorf("an exec: %v", f)
+	}
+}
