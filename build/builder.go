@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/stackrun/stack/image"
@@ -55,7 +54,7 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 	b := &Builder{opt: o, dir: o.Roots.InState("build"), inUse: map[string]bool{}}
 	b.steps.dir = filepath.Join(b.dir, "steps")
 	b.lanes.networks, b.lanes.notice = o.Networks, b.notice
-	if _, err := b.Sweep(ctx, true); err != nil {
+	if _, err := b.sweep(ctx, true); err != nil {
 		return nil, fmt.Errorf("cannot remove what a build has left: %w", err)
 	}
 	return b, nil
@@ -151,6 +150,19 @@ func (b *Builder) tempDir() (string, error) {
 // Sweep names what is left of builds that were cut off, and with remove it removes them: a sentence's worth each. Layers that no step
 // has made are let go. Precondition: no build is under way.
 func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	found, err := b.sweep(ctx, remove)
+	unmade, uerr := b.unmade(ctx)
+	for _, d := range unmade {
+		found = append(found, fmt.Sprintf("layer %.12s, which no step of the cache has made", d.Hex))
+	}
+	if remove && len(unmade) > 0 {
+		uerr = errors.Join(uerr, b.opt.Images.Release(ctx, unmade...))
+	}
+	return found, errors.Join(err, uerr)
+}
+
+// sweep is Sweep without the layers, of which the end of the next build takes care: a daemon that begins does not wait for that.
+func (b *Builder) sweep(ctx context.Context, remove bool) ([]string, error) {
 	b.behind.Wait() // what builds that have ended take down
 	var found []string
 	errs := []error{b.lanes.clear(ctx)} // kept on purpose: nothing that was left
@@ -203,11 +215,6 @@ func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
 	for _, e := range tmp {
 		path := filepath.Join(b.dir, "tmp", e.Name())
 		note("unfinished "+path, func() error { return os.RemoveAll(path) })
-	}
-	unmade, err := b.unmade(ctx)
-	errs = append(errs, err)
-	for _, d := range unmade {
-		note("layer "+strings.TrimPrefix(d.String(), "sha256:")[:12]+", which no step of the cache has made", func() error { return b.opt.Images.Release(ctx, d) })
 	}
 	return found, errors.Join(errs...)
 }

@@ -42,9 +42,10 @@ func (b *Builder) prune(ctx context.Context) error {
 		return err
 	}
 	unmade, err := b.unmade(ctx)
-	if err != nil || len(unmade) == 0 {
+	if err != nil {
 		return err
 	}
+	// Also when there are none: what only steps needed, and no image, goes with them.
 	return b.opt.Images.Release(ctx, unmade...)
 }
 

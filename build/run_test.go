@@ -93,6 +93,22 @@ RUN echo "$FOO/$A/$B/${UNSET-none}/$HOME/$(id -u):$(id -g)/$(pwd)"; cat /etc/hos
 	}
 }
 
+// TestNetworkIsUsedAgain: by the next command, but not behind one that could change it.
+func TestNetworkIsUsedAgain(t *testing.T) {
+	h := newHost(t)
+	namespace := func(privileged bool) string {
+		_, p := h.make("FROM busybox\nRUN readlink /proc/self/ns/net\n", func(r *build.Request) { r.Privileged, r.NoCache = privileged, true })
+		return p.output.String()
+	}
+	first, second := namespace(false), namespace(false)
+	if first != second {
+		t.Errorf("two commands were in %s and %s", first, second)
+	}
+	if namespace(true); namespace(false) == first {
+		t.Errorf("a command is in %s again, behind a privileged one", first)
+	}
+}
+
 func TestRunFails(t *testing.T) {
 	h := newHost(t)
 	_, p, err := h.try("FROM busybox\nRUN echo one; echo two >&2; exit 3\nRUN touch /never\n")

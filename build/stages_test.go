@@ -128,6 +128,9 @@ LABEL one=1 two="2 3"
 	if len(c.RootFS.DiffIDs) != 1 || layers != 0 || len(c.History) != 11 {
 		t.Errorf("%d layers, %d of them in a history of %d", len(c.RootFS.DiffIDs), layers, len(c.History))
 	}
+	if both, _ := h.make("FROM busybox\nCMD [\"a\"]\nENTRYPOINT [\"b\"]\n"); !slices.Equal(both.Config.Cmd, []string{"a"}) || !slices.Equal(both.Config.Entrypoint, []string{"b"}) {
+		t.Errorf("a command of the same stage is %q behind the entrypoint %q", both.Config.Cmd, both.Config.Entrypoint)
+	}
 	for _, bad := range []string{"STOPSIGNAL NONE", "EXPOSE 70000", "EXPOSE 1/icmp", "USER", "FROM a b", "HEALTHCHECK --interval=x CMD true", "NONSENSE", "RUN <<EOF"} {
 		if text := h.refused("FROM busybox\n" + bad + "\n"); !strings.HasPrefix(text, "Dockerfile:2") {
 			t.Errorf("%s: %s", bad, text)
