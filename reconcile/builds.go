@@ -114,7 +114,7 @@ func (m *makes) add(s *plan.Service, registryFirst bool) {
 // built builds what another service of the project builds.
 func (m *makes) built(ctx context.Context) func(string) (v1.Hash, error) {
 	return func(service string) (v1.Hash, error) {
-		s := m.project.Services[service] // what is healed may want fewer of them
+		s := m.project.Services[service] // a plan may want fewer of them
 		if s == nil {
 			return v1.Hash{}, fmt.Errorf("there is no such service: %w", errdefs.ErrNotFound)
 		}

@@ -453,6 +453,9 @@ func TestRemovesWhatWasBuilt(t *testing.T) {
 	})
 }
 
+// secretive is a service whose containers could not be made: it has a secret that is not there.
+func secretive(s *spec.Service) { s.Secrets = []spec.FileUse{{Source: "nowhere"}} }
+
 // TestRunBuilds: a one-off's image is built when it is not here, and with Build again.
 func TestRunBuilds(t *testing.T) {
 	w := newWorkshop(t)
@@ -466,6 +469,17 @@ func TestRunBuilds(t *testing.T) {
 			}
 		}
 		if names := w.built(); len(names) != 2 {
+			b.Errorf("built %v", names)
+		}
+		// What it is built on, too, and nothing else.
+		w.watch(b.host, "shop-base", "shop-top", "shop-other")
+		p = project(builds("base", dir, secretive), builds("other", dir), builds("top", dir, func(s *spec.Service) {
+			s.Build.AdditionalContexts = map[string]string{"base": "service:base"}
+		}))
+		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "top", Detach: true}, runtime.IO{}, b.sink); err != nil {
+			b.Fatal(err)
+		}
+		if names := w.built()[2:]; !slices.Equal(names, []string{"shop-base", "shop-top"}) {
 			b.Errorf("built %v", names)
 		}
 	})

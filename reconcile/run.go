@@ -273,6 +273,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1
 	alone.Services = map[string]*plan.Service{s.Name: &only}
+	builtUnder(want, s, alone.Services)
 	if err := digestFiles(p, &alone).Err(); err != nil {
 		return err
 	}
@@ -303,6 +304,24 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 		}
 	}
 	return nil
+}
+
+// builtUnder adds to services those whose images that of s is built on. Of their containers none is wanted.
+func builtUnder(want *plan.Desired, s *plan.Service, services map[string]*plan.Service) {
+	if s.Build == nil {
+		return
+	}
+	for _, name := range s.Build.From {
+		on := want.Services[name]
+		if on == nil || services[name] != nil {
+			continue
+		}
+		image := *on
+		image.DependsOn, image.Replicas = nil, 0
+		image.Spec = plan.Spec{Image: on.Spec.Image, Platform: on.Spec.Platform}
+		services[name] = &image
+		builtUnder(want, on, services)
+	}
 }
 
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
