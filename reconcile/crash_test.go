@@ -251,20 +251,18 @@ func TestARecreateOfWhatHasStartedMeanwhile(t *testing.T) {
 		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
 			t.Fatal(err)
 		}
-		var once sync.Once
-		b.host.Fault = func(op string, after bool) error {
-			if after && strings.HasPrefix(op, "Volumes.Create") { // the plan is made, and this is its first step
-				once.Do(func() {
-					if _, err := b.host.Set().Containers.Start(b.Context(), id); err != nil {
-						t.Error(err)
-					}
-				})
+		started := false
+		err := b.engine.Up(b.Context(), project(service("web", func(s *spec.Service) { s.Environment["LEVEL"] = "2" })), reconcile.UpOptions{}, func(e reconcile.Event) {
+			if e.Text == "Recreate" && !started { // the plan is made, and no step of it is begun
+				started = true
+				if _, err := b.host.Set().Containers.Start(b.Context(), id); err != nil {
+					t.Error(err)
+				}
 			}
-			return nil
+		})
+		if err != nil || !started {
+			t.Fatalf("%v; it was started meanwhile: %v", err, started)
 		}
-		b.up(project(service("web", func(s *spec.Service) {
-			s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
-		})), reconcile.UpOptions{})
 		if c := b.rows("shop")["shop-web-1"]; c.State != "running" || c.ID == id || len(b.rows("shop")) != 1 {
 			t.Errorf("got %v", b.rows("shop"))
 		}
