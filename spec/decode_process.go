@@ -176,7 +176,8 @@ func namespaced(key string) bool {
 	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", "kernel.domainname":
 		return true
 	}
-	return strings.HasPrefix(key, "net.") || strings.HasPrefix(key, "fs.mqueue.")
+	// A "/" would stand for a dot, and "//" lead to the host's.
+	return strings.HasPrefix(key, "net.") || strings.HasPrefix(key, "fs.mqueue.") && !strings.Contains(key, "/")
 }
 
 // rlimits are the resources of setrlimit(2).

@@ -212,14 +212,11 @@ func (e *Entrance) write(p *specs.Process, who *identity, sets *capSets, filter 
 		}
 	}
 	s.defaultSignals()
+	s.keyring()
 	nnp := p.NoNewPrivileges
 	s.privileges(who, sets, nnp, 1<<unix.CAP_SYS_ADMIN) // for setns, and maybe for the filter
-	prctl := func(what string, args ...uintptr) {
-		s.add(callName{stage: "exec", call: "prctl PR_" + what}, unix.SYS_PRCTL, args...)
-	}
-	// The change of user has cleared both. Nobody would know of a clone whose monitor is killed.
-	prctl("SET_DUMPABLE", unix.PR_SET_DUMPABLE, 0)
-	prctl("SET_PDEATHSIG", unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
+	// Nobody would know of a clone whose monitor is killed. After the change of user, which clears it.
+	s.add(callName{stage: "exec", call: "prctl PR_SET_PDEATHSIG"}, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
 	s.add(callName{stage: "exec", call: "setns"}, unix.SYS_SETNS, uintptr(at.Pids), unix.CLONE_NEWPID)
 	// Of what we hold the clone in the pid namespace has the streams, and its word on a failure until execve (CVE-2024-21626).
 	s.add(callName{stage: "exec", call: "close_range"}, unix.SYS_CLOSE_RANGE, 3, uintptr(e.theirs-1), 0)

@@ -370,6 +370,7 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 		return err
 	}
 	s.defaultSignals()
+	s.keyring()
 	// Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), and it comes after everything else. What
 	// is extra here ends at execve, which computes the sets anew from the bounding, inheritable and ambient
 	// ones (capabilities(7), "Transformation of capabilities during execve"); nothing runs in between.

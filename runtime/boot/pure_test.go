@@ -156,3 +156,21 @@ func TestLookEnvTakesTheLast(t *testing.T) {
 		t.Errorf("got %q %v", v, ok)
 	}
 }
+
+// A change of user makes a process dumpable where fs.suid_dumpable says so. One that is to be nobody's to look into takes that back at once.
+func TestChangeOfUserLeavesNobodyIn(t *testing.T) {
+	s := new(script)
+	s.privileges(&identity{uid: 1000, gid: 1000}, &capSets{}, false, 0)
+	after := false
+	for _, c := range s.calls {
+		switch {
+		case c.nr == unix.SYS_SETRESUID, c.nr == unix.SYS_SETRESGID:
+			after = true
+		case after && c.nr == unix.SYS_PRCTL && c.args[0] == unix.PR_SET_DUMPABLE && c.args[1] == 0:
+			after = false
+		}
+	}
+	if after {
+		t.Errorf("the last change of user is followed by no PR_SET_DUMPABLE: %+v", s.names)
+	}
+}

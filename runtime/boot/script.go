@@ -149,6 +149,15 @@ func (s *script) limits(limits []specs.POSIXRlimit) error {
 	return nil
 }
 
+// keyring gives the process a session keyring of its own: in the daemon's there may be keys of whoever started that (session-keyring(7)). Before the user
+// is changed: an ordinary user's quota is some 200 keys. A kernel, or a filter around the daemon, that knows no keyrings lets nobody inside have any.
+func (s *script) keyring() {
+	if _, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false); err == unix.ENOSYS || err == unix.EPERM {
+		return
+	}
+	s.add(callName{stage: "keyring", call: "keyctl KEYCTL_JOIN_SESSION_KEYRING"}, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
+}
+
 // privileges goes from root with everything to who, with sets. extra is what else is effective and permitted then.
 func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, extra uint64) {
 	of := func(what string) callName { return callName{stage: "capabilities", call: "prctl PR_" + what} }
@@ -170,6 +179,7 @@ func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, 
 	s.add(user("setgroups"), unix.SYS_SETGROUPS, uintptr(len(who.groups)), list)
 	s.add(user("setresgid"), unix.SYS_SETRESGID, gid, gid, gid)
 	s.add(user("setresuid"), unix.SYS_SETRESUID, uid, uid, uid)
+	s.add(of("SET_DUMPABLE"), unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0) // the change of user has made it fs.suid_dumpable
 	s.add(user("umask"), unix.SYS_UMASK, uintptr(who.umask))
 	s.add(of("SET_KEEPCAPS"), unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0)
 	if noNewPrivileges {

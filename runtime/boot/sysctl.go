@@ -38,6 +38,9 @@ func (c *container) sysctls() error {
 
 func (c *container) sysctl(key, value string) error {
 	path := sysctlPath(key)
+	if strings.Contains(path+"/", "/../") {
+		return refuse("sysctl", key, "expected the name of a sysctl")
+	}
 	const inside = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 	fd, err := openat2(c.proc, path, unix.O_WRONLY, inside)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -464,5 +465,54 @@ func TestDevicesOfTheContainerAreNotOpened(t *testing.T) {
 	script("busybox mv /etc/passwd /etc/file && busybox mknod /etc/passwd c 4000 1")
 	if _, f, _ := c.exec(c.execOf(status, "true")); f == nil || f.Detail != notOpened {
 		t.Errorf("an exec: %v", f)
+	}
+}
+
+// The name of a sysctl is no way from those of a namespace to those of the host. The one that is set here is the container's own, in case that it is.
+func TestSysctlLeadsOut(t *testing.T) {
+	for _, key := range []string{"fs.mqueue.//.//.kernel.msgmax", "fs/mqueue/../../kernel/msgmax", "fs.mqueue.//"} {
+		c := newContainer(t, image(t), "true")
+		c.Spec.Linux.Sysctl = map[string]string{key: "12345"}
+		if f := c.failure(); f.Stage != "sysctl" || f.Detail != "expected the name of a sysctl" {
+			t.Errorf("%s: %s", key, f.Error())
+		}
+	}
+}
+
+// What is in the session keyring of whoever started the daemon is not for containers. /proc/keys shows an ordinary user what he possesses.
+func TestKeysOfTheDaemon(t *testing.T) {
+	root := image(t)
+	runtime.LockOSThread() // and for good: the thread has another keyring from here on
+	_, err := unix.KeyctlJoinSessionKeyring("stack-test")
+	if err == unix.ENOSYS || err == unix.EPERM {
+		t.Skip("SKIP: no keyrings here: " + err.Error())
+	}
+	must(t, err)
+	_, err = unix.AddKey("user", "stack-test-secret", []byte("x"), unix.KEY_SPEC_SESSION_KEYRING)
+	must(t, err)
+	newContainer := func(script string) *container {
+		c := newContainer(t, root, script)
+		c.Spec.Linux.MaskedPaths = nil
+		c.Spec.Process.User.Username = "web"
+		return c
+	}
+	const keys = "cat /proc/keys; echo end"
+	c := newContainer(keys + "; exec sleep 1000")
+	c.start()
+	status := c.await(proto.ReportStarted).Status
+	follow(t, c, "end")
+	b := c.execOf(status, keys)
+	b.Process.User.Username = "web"
+	_, f, out := c.exec(b)
+	if f != nil || !strings.Contains(out, "end") {
+		t.Fatalf("exec: %v, %q", f, out)
+	}
+	for who, out := range map[string]string{"the container": c.logged(), "an exec": out} {
+		if !strings.Contains(out, "keyring") {
+			t.Errorf("%s sees no keyring at all: %q", who, out)
+		}
+		if strings.Contains(out, "stack-test") {
+			t.Errorf("%s has the daemon's keys: %q", who, out)
+		}
 	}
 }
