@@ -19,6 +19,8 @@ type model struct {
 	want *Desired
 	gone map[string]bool // containers that the plan takes away
 
+	changed bool // by more than pulls and builds
+
 	prepared map[string][]int // by container: what has run before its start
 	done     map[string]bool  // by service: what is to be done once, when none of it runs
 }
@@ -42,9 +44,24 @@ func (m *model) find(id string) *ContainerState {
 func madeID(service string, replica int) string { return fmt.Sprintf("made-%s-%d", service, replica) }
 
 func (m *model) do(op Operation) error {
+	switch op.(type) {
+	case PullImage, BuildImage:
+	default:
+		defer func() { m.changed = true }()
+	}
 	switch op := op.(type) {
 	case PullImage:
 		m.Images[ImageKey(op.Ref, op.Platform)] = imageID // no plan can know what else a registry would give
+	case BuildImage:
+		if m.changed {
+			return fmt.Errorf("something was changed before it")
+		}
+		for _, from := range m.want.Services[op.Service].Build.From {
+			if _, local := m.Images[m.want.Services[from].Spec.ImageKey()]; !local {
+				return fmt.Errorf("image of %s, which it is built on, is not there", from)
+			}
+		}
+		m.Images[ImageKey(op.Ref, op.Platform)] = imageID
 	case CreateNetwork:
 		w := m.want.Networks[op.Name]
 		m.Networks[op.Name] = NetworkState{Name: op.Name, Project: m.want.Project, Encoded: Encode(w.Spec)}
@@ -331,6 +348,32 @@ func randomDesired(r *rand.Rand) *Desired {
 	return d
 }
 
+// withBuilds has some of want's images built, of which some are on the host, and some are to be built again.
+func withBuilds(r *rand.Rand, want *Desired, have *Observed, opt *Options) {
+	if r.IntN(2) == 0 {
+		return
+	}
+	opt.NoBuild, opt.Rebuild = r.IntN(10) == 0, map[string]string{}
+	var built []string
+	for _, name := range sortedKeys(want.Services) {
+		if r.IntN(3) > 0 {
+			continue
+		}
+		s := want.Services[name]
+		s.Spec.Image, s.Build = oneOf(r, "made:1", "shop-"+name), &Recipe{}
+		s.Build.Named = s.Spec.Image == "made:1"
+		if len(built) > 0 && r.IntN(2) == 0 {
+			s.Build.From = []string{oneOf(r, built...)}
+		}
+		built = append(built, name)
+		if r.IntN(2) == 0 {
+			if have.Images[s.Spec.Image] = imageID; r.IntN(3) == 0 && !opt.NoBuild {
+				opt.Rebuild[s.Spec.Image] = "asked for by --build"
+			}
+		}
+	}
+}
+
 // randomObserved is a host on which some project was brought up, maybe want's, and to which then anything happened.
 func randomObserved(r *rand.Rand, want *Desired) *Observed {
 	was := want
@@ -455,6 +498,7 @@ func TestPlansOfRandomHosts(t *testing.T) {
 		want := randomDesired(r)
 		have := randomObserved(r, want)
 		opt := randomOptions(r, want)
+		withBuilds(rand.New(rand.NewPCG(seed, 9)), want, have, &opt)
 		fail := func(format string, args ...any) {
 			t.Helper()
 			p, _ := Build(want, have, opt)
@@ -487,7 +531,7 @@ func TestPlansOfRandomHosts(t *testing.T) {
 		if ends[0] != ends[1] {
 			fail("two orders end in two states:\n%s\n%s", ends[0], ends[1])
 		}
-		opt.ForceRecreate, opt.AlwaysDeps = false, false // asked for once
+		opt.ForceRecreate, opt.AlwaysDeps, opt.Rebuild = false, false, nil // asked for once
 		isTask := func(c ContainerState) bool {
 			return slices.Contains(opt.Services, c.Service) && c.Status == StatusExited
 		}
