@@ -239,8 +239,7 @@ func TestMadeLayersAfterPowerCut(t *testing.T) {
 	if !s.HasLayers(t.Context(), []v1.Hash{stays}) || s.HasLayers(t.Context(), []v1.Hash{goes}) {
 		t.Error("of the two layers the one of this boot is to stay")
 	}
-	s.Sync()
-	s.syncs.Wait()
+	s.syncMade()
 	if notes, err = s.madeNotes(); err != nil || len(notes) != 0 {
 		t.Errorf("there are notes %v: %v", notes, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -87,17 +88,28 @@ func (s *Store) madeNotes() (map[string]unsynced, error) {
 	return notes, err
 }
 
-// Sync brings the layers that were made here to the disk, behind the caller; Close waits for it.
+// syncAfter spares the next build, which may follow at once, the meeting with what brings the last one to the disk.
+const syncAfter = 5 * time.Second
+
+// Sync brings the layers that were made here to the disk, in a while. A store that is closed before has left that to the next one.
 func (s *Store) Sync() {
-	s.syncs.Go(func() {
-		notes, err := s.madeNotes()
-		if err != nil || len(notes) == 0 || s.syncfs() != nil {
-			return
-		}
-		for note := range notes {
-			os.Remove(note)
-		}
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.syncing == nil {
+		s.syncing = time.AfterFunc(syncAfter, s.syncMade)
+	} else {
+		s.syncing.Reset(syncAfter)
+	}
+}
+
+func (s *Store) syncMade() {
+	notes, err := s.madeNotes()
+	if err != nil || len(notes) == 0 || s.syncfs() != nil {
+		return
+	}
+	for note := range notes {
+		os.Remove(note)
+	}
 }
 
 func (s *Store) syncfs() error {

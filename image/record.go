@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -65,8 +66,11 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 	if rec.Patch, err = s.ensurePatch(ctx, rec.Layers); err != nil {
 		return Info{}, diskError(s.root, err)
 	}
-	if err := s.writeBlob(rec.ID, raw); err != nil {
-		return Info{}, diskError(s.root, err)
+	// Not synced, as the layers: what a power cut takes of it is found out by its digest, and built again.
+	if info, err := os.Lstat(s.blobPath(rec.ID)); err != nil || info.Size() != int64(len(raw)) {
+		if err := atomicfile.Write(s.blobPath(rec.ID), raw, 0o600, atomicfile.NoSync); err != nil {
+			return Info{}, diskError(s.root, err)
+		}
 	}
 	if err := s.update(func(x *index) error { x.put(rec, n); return nil }); err != nil {
 		return Info{}, err

@@ -66,6 +66,7 @@ type Store struct {
 	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
 
 	syncs    sync.WaitGroup
+	syncing  *time.Timer    // see Sync; guarded by mu
 	removals sync.WaitGroup // of what is out of sight
 	removing sync.Mutex
 
@@ -109,6 +110,11 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 
 // Close waits until what was pulled has reached the disk, and what was removed is gone, or ctx ends. The store is not used afterwards.
 func (s *Store) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.syncing != nil {
+		s.syncing.Stop()
+	}
+	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.syncs.Wait(); s.removals.Wait(); close(done) }()
 	for _, t := range []*http.Transport{s.transports.origin, s.transports.mirror, s.transports.lax} {
