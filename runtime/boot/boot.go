@@ -25,6 +25,21 @@ func restoreNoFile() (again func()) {
 	}
 }
 
+// Await waits until there is something to read from fd, or it is at its end; false when the daemon has hung up before.
+func Await(fd int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: proto.FDReport, Events: unix.POLLRDHUP}}
+	for {
+		_, err := unix.Poll(p, -1)
+		switch {
+		case err == unix.EINTR:
+		case err != nil, p[0].Revents != 0: // a fault shows in the read that follows
+			return true
+		case p[1].Revents != 0:
+			return false
+		}
+	}
+}
+
 // unheard is an error when the daemon has hung up: nobody would know of what is being made.
 func unheard() error {
 	p := []unix.PollFd{{Fd: proto.FDReport, Events: unix.POLLRDHUP}}

@@ -169,22 +169,27 @@ func (c *container) spawn(home *home, size int) error {
 	again := restoreNoFile()
 	err = i.clone(&how, s, procs)
 	again()
+	if err == nil {
+		if i.Pidfd, err = unix.PidfdOpen(i.Pid, 0); err != nil {
+			_ = unix.Kill(i.Pid, unix.SIGKILL) // our child, not reaped: the pid is its own
+			_, _ = unix.Wait4(i.Pid, nil, 0, nil)
+			i.Pid = 0
+			err = fault("clone", "pidfd_open", "", err)
+		}
+	}
 	if spaces.pids >= 0 {
-		if herr := home.pids(); herr != nil {
-			return herr
+		if herr := home.pids(); err == nil {
+			err = herr
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if i.Pidfd, err = unix.PidfdOpen(i.Pid, 0); err != nil {
-		_ = unix.Kill(i.Pid, unix.SIGKILL) // our child, not reaped: the pid is its own
-		_, _ = unix.Wait4(i.Pid, nil, 0, nil)
-		i.Pid = 0
-		return fault("clone", "pidfd_open", "", err)
-	}
 	unix.Close(i.theirs) // or its end would not show
 	i.theirs = -1
+	if !Await(i.socket) {
+		return ErrUnheard
+	}
 	b, files, err := proto.ReceivePacket(i.socket)
 	if err != nil || len(b) != wordSize {
 		closeAll(files)

@@ -141,7 +141,7 @@ func (m *monitor) follow() *proto.Failure {
 	m.child.close()
 	executes, hungUp := false, false
 	for {
-		if !executes && !hungUp && !awaitStep(m.boot.Words()) {
+		if !executes && !hungUp && !boot.Await(m.boot.Words()) {
 			// From here on the init cannot say that it executes, and so does not. What it has said before is read still.
 			hungUp = true
 			m.boot.Refuse()
@@ -189,8 +189,9 @@ func (m *monitor) await() *proto.Failure {
 	return nil
 }
 
-// died explains a boot that said neither that it failed nor that it was ready.
+// died explains an init that said neither that it failed nor that it was ready.
 func (m *monitor) died() *proto.Failure {
+	m.init.kill() // of one that is at its end already, which is why it says nothing, it changes nothing
 	<-m.init.ended
 	exit := exitOf(m.init.status)
 	f := &proto.Failure{Stage: "boot", ExitCode: exit.Code}

@@ -154,7 +154,7 @@ func (x *execution) follow() *proto.Failure {
 	defer x.entrance.Close()
 	var failed error
 	for {
-		if x.pid == 0 && !awaitStep(x.entrance.Words()) {
+		if x.pid == 0 && !boot.Await(x.entrance.Words()) {
 			return boot.ErrUnheard
 		}
 		word := x.entrance.Next()

@@ -123,3 +123,25 @@ func TestHangUpAtAnyMoment(t *testing.T) {
 	}
 	t.Logf("%d run, %d were undone", ran, undone)
 }
+
+// A daemon that is gone is noticed also while the init says nothing at all: in a cgroup that is frozen it does not begin.
+func TestHangUpWhileTheInitIsFrozen(t *testing.T) {
+	c := newContainer(t, image(t), "exec sleep 1000")
+	c.cgroups()
+	if c.Cgroup.V2 == "" {
+		t.Skip("SKIP: no cgroup v2 here")
+	}
+	freezer := filepath.Join(c.Cgroup.V2, "cgroup.freeze")
+	must(t, os.WriteFile(freezer, []byte("1"), 0))
+	c.start()
+	sandbox.Eventually(t, "there is an init", func() bool {
+		b, err := os.ReadFile(filepath.Join(c.Cgroup.V2, "cgroup.procs"))
+		must(t, err)
+		return len(b) > 0
+	})
+	c.hangUp()
+	c.ended()
+	if b, err := os.ReadFile(filepath.Join(c.Cgroup.V2, "cgroup.procs")); err != nil || len(b) > 0 {
+		t.Errorf("there are still processes: %q, %v", b, err)
+	}
+}
