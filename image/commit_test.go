@@ -178,6 +178,41 @@ func TestHold(t *testing.T) {
 	check(t, s.Remove(ctx, "view"))
 }
 
+// TestBuiltAfterPowerCut: an image whose configuration a power cut has taken is not there, and harms no other; made again, it is.
+func TestBuiltAfterPowerCut(t *testing.T) {
+	sandbox.Require(t)
+	s := newStore(t)
+	ctx := context.Background()
+	l := step(t, s, "step", nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, "f"), nil, 0o644)) })
+	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}
+	other := *conf
+	other.Author = "other"
+	info, err := s.Record(ctx, conf, "lost:1")
+	check(t, err)
+	_, err = s.Record(ctx, &other, "kept:1")
+	check(t, err)
+	raw, err := os.ReadFile(s.blobPath(info.ID))
+	check(t, err)
+	for what, content := range map[string][]byte{"empty": nil, "zeros": make([]byte, len(raw))} {
+		check(t, os.WriteFile(s.blobPath(info.ID), content, 0o600))
+		clear(s.configs) // as after a boot
+		if _, err := s.Resolve(ctx, "lost:1", v1.Platform{}); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if list, err := s.List(ctx); err != nil || len(list) != 1 || list[0].Refs[0] != "kept:1" {
+			t.Errorf("%s: the list is %v: %v", what, list, err)
+		}
+		if _, err := s.Tag(ctx, info.ID, "lost:1"); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%s: it gets a name: %v", what, err)
+		}
+		_, err := s.Record(ctx, conf, "lost:1")
+		check(t, err)
+		if _, err := s.Resolve(ctx, "lost:1", v1.Platform{}); err != nil {
+			t.Errorf("%s: made again it is not there: %v", what, err)
+		}
+	}
+}
+
 // TestTag: a name leaves the image that had it.
 func TestTag(t *testing.T) {
 	sandbox.Require(t)

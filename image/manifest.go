@@ -206,13 +206,14 @@ func (s *Store) readConfig(id v1.Hash) (*v1.ConfigFile, error) {
 	}
 	raw, err := os.ReadFile(s.blobPath(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("configuration of image %s is missing: pull it again", shortDigest(id)))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("configuration of image %s is missing: pull or build it again", shortDigest(id)))
 	}
 	if err != nil {
 		return nil, err
 	}
 	if err := verifyBytes(raw, id); err != nil {
-		return nil, fmt.Errorf("configuration of image %s is damaged: %w; pull it again", shortDigest(id), err)
+		// As good as not there, so that it is pulled or built again and the other images can be listed.
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("configuration of image %s is damaged: %w; pull or build it again", shortDigest(id), err))
 	}
 	c, err = v1.ParseConfigFile(bytes.NewReader(raw))
 	if err != nil {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,7 +68,7 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 		return Info{}, diskError(s.root, err)
 	}
 	// Not synced, as the layers: what a power cut takes of it is found out by its digest, and built again.
-	if info, err := os.Lstat(s.blobPath(rec.ID)); err != nil || info.Size() != int64(len(raw)) {
+	if have, err := os.ReadFile(s.blobPath(rec.ID)); err != nil || !bytes.Equal(have, raw) {
 		if err := atomicfile.Write(s.blobPath(rec.ID), raw, 0o600, atomicfile.NoSync); err != nil {
 			return Info{}, diskError(s.root, err)
 		}
