@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 )
@@ -37,8 +38,8 @@ type Builder struct {
 	dir   string
 	steps stepCache
 
-	busy   keyLocks       // steps, and directories of caches
-	behind sync.WaitGroup // what is done behind the builds
+	busy   keyLocks         // steps, and directories of caches
+	behind background.Group // what is done behind the builds
 
 	// running is held for reading by each build, for writing while steps are forgotten and layers let go that no step has made.
 	running sync.RWMutex
@@ -62,15 +63,7 @@ func New(ctx context.Context, o Options) (*Builder, error) {
 
 // Close ends what the builds have left to be done behind them, or ctx ends. The Builder is not used afterwards.
 func (b *Builder) Close(ctx context.Context) error {
-	err := b.lanes.clear(ctx)
-	done := make(chan struct{})
-	go func() { b.behind.Wait(); close(done) }()
-	select {
-	case <-done:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return errors.Join(b.lanes.clear(ctx), b.behind.Wait(ctx))
 }
 
 func (b *Builder) notice(text string) {
@@ -163,7 +156,9 @@ func (b *Builder) Sweep(ctx context.Context, remove bool) ([]string, error) {
 
 // sweep is Sweep without the layers, of which the end of the next build takes care: a daemon that begins does not wait for that.
 func (b *Builder) sweep(ctx context.Context, remove bool) ([]string, error) {
-	b.behind.Wait() // what builds that have ended take down
+	if err := b.behind.Wait(ctx); err != nil { // what builds that have ended take down
+		return nil, err
+	}
 	var found []string
 	errs := []error{b.lanes.clear(ctx)} // kept on purpose: nothing that was left
 	note := func(what string, fn func() error) {

@@ -224,14 +224,7 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 
 // Settle waits until what Remove left to the background is done.
 func (s *Store) Settle(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { s.removals.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return s.removals.Wait(ctx)
 }
 
 // Snapshots lists the keys that have a snapshot, sorted.

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image/unpack"
+	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -66,8 +67,8 @@ type Store struct {
 	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
 
 	syncs    sync.WaitGroup
-	syncing  *time.Timer    // see Sync; guarded by mu
-	removals sync.WaitGroup // of what is out of sight
+	syncing  *time.Timer      // see Sync; guarded by mu
+	removals background.Group // of what is out of sight
 	removing sync.Mutex
 
 	mu       sync.Mutex
@@ -116,13 +117,13 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
-	go func() { s.syncs.Wait(); s.removals.Wait(); close(done) }()
+	go func() { s.syncs.Wait(); close(done) }()
 	for _, t := range []*http.Transport{s.transports.origin, s.transports.mirror, s.transports.lax} {
 		t.CloseIdleConnections()
 	}
 	select {
 	case <-done:
-		return nil
+		return s.removals.Wait(ctx)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

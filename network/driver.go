@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/watch"
@@ -64,8 +65,8 @@ type Driver struct {
 	alarm    *alarm
 	last     lastSight
 
-	objects    keyedMutex     // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
-	background sync.WaitGroup // removals that nobody waits for
+	objects    keyedMutex       // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
+	background background.Group // removals that nobody waits for
 
 	mu        sync.Mutex // guards what follows, and allocation
 	networks  map[string]*network
@@ -190,14 +191,7 @@ func (d *Driver) open() error {
 
 // Settle waits until what Delete and Teardown left to the background is done: the links are gone.
 func (d *Driver) Settle(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { d.background.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return d.background.Wait(ctx)
 }
 
 // Close lets go of the networks without changing them: containers go on, without DNS and [::1] ports until the next
