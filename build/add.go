@@ -82,17 +82,7 @@ func (w *worker) addCommand(ctx context.Context, c *instructions.AddCommand, p P
 		}
 		pieces = append(pieces, piece)
 	}
-	r, cached, err := w.layerStep(ctx, k.String(), p, func(ctx context.Context, key string) (bool, error) {
-		mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers())
-		if err != nil {
-			return false, err
-		}
-		return w.transfer(ctx, mounts[0], t, pieces)
-	})
-	if err == nil {
-		w.state.made(t.history, r)
-	}
-	return cached, err
+	return w.transferStep(ctx, k.String(), p, t, pieces)
 }
 
 // download is a file that was fetched.

@@ -96,17 +96,7 @@ func (w *worker) fromContext(ctx context.Context, t transfer, p Progress, dir st
 	}
 	k := w.transferKey(t)
 	addPieces(k, pieces)
-	r, cached, err := w.layerStep(ctx, k.String(), p, func(ctx context.Context, key string) (bool, error) {
-		mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers())
-		if err != nil {
-			return false, err
-		}
-		return w.transfer(ctx, mounts[0], t, pieces)
-	})
-	if err == nil {
-		w.state.made(t.history, r)
-	}
-	return cached, err
+	return w.transferStep(ctx, k.String(), p, t, pieces)
 }
 
 // fromLayers takes files from what a stage or an image has. What its layers mean for t is known from before, where they were looked at.
@@ -152,7 +142,12 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 	if err := w.b.steps.store(memo, stepRecord{Content: content}); err != nil {
 		return false, err
 	}
-	r, cached, err := w.layerStep(ctx, stepKey(content), p, func(ctx context.Context, key string) (bool, error) {
+	return w.transferStep(ctx, stepKey(content), p, t, pieces)
+}
+
+// transferStep carries out t, of which key knows everything, or takes what it has made before.
+func (w *worker) transferStep(ctx context.Context, key string, p Progress, t transfer, pieces []piece) (bool, error) {
+	r, cached, err := w.layerStep(ctx, key, p, func(ctx context.Context, key string) (bool, error) {
 		mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers())
 		if err != nil {
 			return false, err

@@ -84,24 +84,15 @@ func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []str
 
 // builtOn are services and those whose images theirs are built on.
 func builtOn(p *spec.Project, services []string) []string {
-	var all []string
-	var add func(name string)
-	add = func(name string) {
-		s := p.Services[name]
-		if s == nil || slices.Contains(all, name) {
-			return
+	return closure(p, services, func(s *spec.Service) (next []string) {
+		if s.Build == nil {
+			return nil
 		}
-		all = append(all, name)
-		if s.Build != nil {
-			for _, key := range sortedKeys(s.Build.AdditionalContexts) {
-				if on, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:"); ok {
-					add(on)
-				}
+		for _, key := range sortedKeys(s.Build.AdditionalContexts) {
+			if on, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:"); ok {
+				next = append(next, on)
 			}
 		}
-	}
-	for _, name := range services {
-		add(name)
-	}
-	return all
+		return next
+	})
 }

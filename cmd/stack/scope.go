@@ -28,6 +28,13 @@ func (a *app) containers(ctx context.Context, services []string) (project string
 
 // withDependencies adds to services all that they depend on; of none, it gives none, which means all.
 func withDependencies(p *spec.Project, services []string) []string {
+	all := closure(p, services, func(s *spec.Service) []string { return sortedKeys(s.DependsOn) })
+	slices.Sort(all)
+	return all
+}
+
+// closure is services and all that next leads to from them, each once; what the project does not have is left out.
+func closure(p *spec.Project, services []string, next func(*spec.Service) []string) []string {
 	var all []string
 	var add func(name string)
 	add = func(name string) {
@@ -36,13 +43,12 @@ func withDependencies(p *spec.Project, services []string) []string {
 			return
 		}
 		all = append(all, name)
-		for _, dep := range sortedKeys(s.DependsOn) {
-			add(dep)
+		for _, other := range next(s) {
+			add(other)
 		}
 	}
 	for _, name := range services {
 		add(name)
 	}
-	slices.Sort(all)
 	return all
 }
