@@ -89,16 +89,31 @@ func (d *decoder) checkNetworks(s *draft) {
 	if needsOf(s.NetworkMode) != "" && len(s.Ports) > 0 {
 		d.refuse(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in the network of %s: it publishes no ports of its own", s.Name, s.NetworkMode), "publish them in "+s.NetworkMode)
 	}
-	if s.NetworkMode == "host" {
-		for _, k := range sortedKeys(s.Sysctls) {
-			if strings.HasPrefix(k, "net.") {
-				d.refuse(CodeConflict, s.child("sysctls", k), fmt.Sprintf("service %q is in the host's network: %s would change the host", s.Name, k), "")
-			}
+	for _, k := range sortedKeys(s.Sysctls) {
+		if of := hostsOwn(s, k); of != "" {
+			d.refuse(CodeConflict, s.child("sysctls", k), fmt.Sprintf("service %q is in the host's %s: %s would change the host", s.Name, of, k), "")
 		}
 	}
 	if s.UTS == "host" && s.Hostname != "" {
 		d.refuse(CodeConflict, s.child("hostname"), fmt.Sprintf("service %q has the host's name space: it cannot set a host name", s.Name), "remove hostname or uts")
 	}
+}
+
+// hostsOwn is what of the host's a sysctl of s is a setting of; "" = none.
+func hostsOwn(s *draft, sysctl string) string {
+	switch {
+	case strings.HasPrefix(sysctl, "net."):
+		if s.NetworkMode == "host" {
+			return "network"
+		}
+	case sysctl == "kernel.domainname":
+		if s.UTS == "host" {
+			return "name space of host names"
+		}
+	case s.IPC == "host":
+		return "IPC name space"
+	}
+	return ""
 }
 
 // orDefine is the hint for a name that is not defined at the top.
