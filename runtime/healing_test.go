@@ -298,6 +298,7 @@ func TestChrootIsNoDamage(t *testing.T) {
 
 // TestDamageWithoutDaemon is found by the next.
 func TestDamageWithoutDaemon(t *testing.T) {
+	sandbox.Tool(t, "nsenter") // skipped later, there would be no daemon to end what there is
 	h := newHost(t)
 	c := h.limited()
 	st := h.up(c)
@@ -444,10 +445,13 @@ func TestWhatWasSeenIsSeenAgain(t *testing.T) {
 	must(t, err)
 	var who struct{ MonitorPid int }
 	must(t, json.Unmarshal(monitor, &who))
+	pidfd, err := unix.PidfdOpen(who.MonitorPid, 0)
+	must(t, err)
+	defer unix.Close(pidfd)
 	must(t, unix.Kill(who.MonitorPid, unix.SIGKILL))
-	sandbox.Eventually(t, "its monitor is dead", func() bool {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", who.MonitorPid))
-		return err != nil || strings.Contains(string(b), ") Z ")
+	sandbox.Eventually(t, "its monitor is dead, all of its threads", func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+		return err == nil && n == 1
 	})
 	if got := listed(); got.Status != runtime.Stopped {
 		t.Errorf("its monitor is dead, and it is %s", got.Status)
