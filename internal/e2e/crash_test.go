@@ -471,7 +471,8 @@ func (h *host) settled(t *testing.T) {
 
 func (h *host) quiet(t *testing.T) bool {
 	s, err := sandbox.Take()
-	return err == nil && len(s.Links) == h.links && len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes"))) == 0
+	return err == nil && len(s.Links) == h.links &&
+		len(below(t, h.run("network", "networks")))+len(below(t, h.run("network", "sandboxes")))+len(below(t, h.run("netns"))) == 0
 }
 
 // settledOrDead is settled for a daemon that may be killed meanwhile.

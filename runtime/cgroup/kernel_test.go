@@ -405,3 +405,14 @@ func TestLookingAtWhatIsRemoved(t *testing.T) {
 		}
 	}
 }
+
+// TestExiting: cgroup v1 shows who ends at the root of its hierarchies, which is no stray.
+func TestExiting(t *testing.T) {
+	if exiting(os.Getpid()) {
+		t.Error("this process is said to end")
+	}
+	cmd := exec.Command("true")
+	must(t, cmd.Start())
+	defer cmd.Wait() // until then it is a zombie
+	sandbox.Eventually(t, "a program that has ended is said to", func() bool { return exiting(cmd.Process.Pid) })
+}

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -99,10 +100,28 @@ func (p *Parent) strayed(id string, pid int, want []setting) (string, error) {
 		// What it makes for itself is below its own.
 		inside := strings.HasSuffix(f[2], own) || strings.Contains(f[2], own+"/")
 		if point != "" && slices.Contains(p.points(want), point) && !inside {
+			if f[1] != "" && f[2] == "/" && exiting(pid) {
+				return "", nil
+			}
 			return fmt.Sprintf("its process is in cgroup %s of %s, recorded is %s", f[2], point, own), nil
 		}
 	}
 	return "", nil
+}
+
+// exiting says that pid has begun to end, which can take a while: v1 shows it at the root of each hierarchy from then on (proc_cgroup_show).
+func exiting(pid int) bool {
+	const flagExiting = 0x4 // PF_EXITING, include/linux/sched.h: field 9 of proc_pid_stat(5)
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true // it has ended
+	}
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(string(f[6]), 10, 64)
+	return err == nil && flags&flagExiting != 0
 }
 
 // verifyDevices is Verify for the rules of the v1 controller. A filter of cgroup2 has no file: who detaches it is not noticed.

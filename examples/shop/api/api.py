@@ -51,6 +51,9 @@ class Handler(BaseHTTPRequestHandler):
         if not rows:
             return self.answer(404, {"error": "no such product"}, cache="miss")
         found = product(rows[0])
+        if found["slug"] is None:
+            # Not kept: the worker may have stored the slug and emptied the cache since it was read.
+            return self.answer(200, found, cache="miss")
         cache.run(lambda r: r.call("SET", key, json.dumps(found), "EX", CACHE_SECONDS))
         return self.answer(200, found, cache="miss")
 
