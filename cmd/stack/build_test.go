@@ -86,8 +86,8 @@ func TestBuildFlagsOfUp(t *testing.T) {
 	}
 }
 
-// TestSourcesInGitAreFetchedWhenThereIsSomethingToBuild, and only then; one that cannot be fetched is a fault at its line.
-func TestSourcesInGitAreFetchedWhenThereIsSomethingToBuild(t *testing.T) {
+// TestSourcesInGit: they are fetched when there is something to build, and only then; one that cannot be fetched is a fault at its line.
+func TestSourcesInGit(t *testing.T) {
 	found := &reconcile.Preview{}
 	ups := 0
 	u := newPerson(t, &apitest.Engine{
