@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/keylock"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -38,7 +39,7 @@ type Builder struct {
 	dir   string
 	steps stepCache
 
-	busy   keyLocks         // steps, and directories of caches
+	busy   keylock.Locks    // steps, and directories of caches
 	behind background.Group // what is done behind the builds
 
 	// running is held for reading by each build, for writing while steps are forgotten and layers let go that no step has made.

@@ -28,7 +28,7 @@ func (w *worker) cacheDir(ctx context.Context, p mountPlan) (dir string, done fu
 	done = func() {}
 	switch p.CacheSharing {
 	case instructions.MountSharingLocked:
-		if done, err = w.b.busy.lock(ctx, "mount "+name); err != nil {
+		if done, err = w.b.busy.Lock(ctx, "mount "+name); err != nil {
 			return "", nil, err
 		}
 	case instructions.MountSharingPrivate:
@@ -65,7 +65,7 @@ func (b *Builder) private(name string) (string, func()) {
 
 // makeCacheDir makes dir, with what it begins with, in one step. One that is there stays as it is.
 func (w *worker) makeCacheDir(ctx context.Context, dir string, p mountPlan) error {
-	unlock, err := w.b.busy.lock(ctx, "make "+dir)
+	unlock, err := w.b.busy.Lock(ctx, "make "+dir)
 	if err != nil {
 		return err
 	}

@@ -196,7 +196,7 @@ func (w *worker) layerStep(ctx context.Context, k string, p Progress, make func(
 		return r, true, nil
 	}
 	// The same step of another stage or build is done once.
-	unlock, err := w.b.busy.lock(ctx, k)
+	unlock, err := w.b.busy.Lock(ctx, k)
 	if err != nil {
 		return stepRecord{}, false, err
 	}

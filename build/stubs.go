@@ -17,13 +17,8 @@ import (
 // What is mounted in a container needs something to be mounted on, and where the image has nothing there, an empty directory or file is made. It is not of
 // the command's making, and no layer is to have it.
 type stubs struct {
-	made    []string            // canonical paths that were not there, the deepest first
-	parents map[string]original // directories that were, in which one of them is
-}
-
-// original is a directory as it was before the command.
-type original struct {
-	st unix.Stat_t
+	made    []string               // canonical paths that were not there, the deepest first
+	parents map[string]unix.Stat_t // directories that were, in which one of them is, before the command
 }
 
 type stubTarget struct {
@@ -40,7 +35,7 @@ func findStubs(m mount.Mount, targets []stubTarget) (*stubs, error) {
 		return nil, err
 	}
 	defer root.Close()
-	s := &stubs{parents: map[string]original{}}
+	s := &stubs{parents: map[string]unix.Stat_t{}}
 	for _, t := range targets {
 		canonical, exists, err := root.Resolve(t.path)
 		if err != nil {
@@ -58,7 +53,7 @@ func findStubs(m mount.Mount, targets []stubTarget) (*stubs, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.parents[dir] = original{st}
+			s.parents[dir] = st
 		}
 	}
 	sort.Slice(s.made, func(i, j int) bool { return len(s.made[i]) > len(s.made[j]) })
@@ -106,7 +101,7 @@ func (s *stubs) clear(upper string) error {
 
 // restore takes dir out of the layer if it is as it was and has nothing in it, and what it is in likewise.
 func (s *stubs) restore(root *rootfs.Root, dir string) error {
-	was := s.parents[dir].st
+	was := s.parents[dir]
 	st, err := root.Lstat(dir)
 	if err != nil || st.Mode != was.Mode || st.Uid != was.Uid || st.Gid != was.Gid {
 		return nil // not there, or the command's own

@@ -196,7 +196,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
 				}
 			})
 		}
-		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.passes.taken(f.project) {
+		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.passes.keys.Taken(f.project) {
 			// All of it has ended. What was written between the last look and the end is still to be read.
 			return f.rest(ctx, list)
 		}
@@ -212,7 +212,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
 			if err := f.tellEvent(ctx, ev); err != nil {
 				return err
 			}
-		case <-f.engine.passes.released(f.project):
+		case <-f.engine.passes.keys.Released(f.project):
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (l *loop) scan(ctx context.Context, seen *views) error {
 			}
 		}
 		now[name] = v
-		taken := l.e.passes.taken(name)
+		taken := l.e.passes.keys.Taken(name)
 		if taken && !l.inRound(name) {
 			return nil // it is looked at after that
 		}

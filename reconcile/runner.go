@@ -139,7 +139,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		e.loop.kick(n.project) // others may wait for it
 		ev.Text = "Restarted"
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped || !e.passes.taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
+		if change != supervise.ChangeStopped || !e.passes.keys.Taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
 			defer e.loop.kick(n.project)
 		}
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.

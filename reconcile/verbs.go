@@ -166,7 +166,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 	if err != nil {
 		return err
 	}
-	if sig == unix.SIGKILL && e.passes.taken(project) {
+	if sig == unix.SIGKILL && e.passes.keys.Taken(project) {
 		if err := e.killAhead(ctx, project, o, sink); err != nil {
 			return err
 		}
