@@ -21,13 +21,13 @@ type report struct {
 
 func newReport(out io.Writer, m *machine) *report {
 	r := &report{out: out, m: m}
-	fmt.Fprintf(out, "%s, %d processors; state on %s. Medians; in brackets how many times ours.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), m.fs)
+	fmt.Fprintf(out, "%s, %d processors; state on %s. Medians; in brackets how many times ours. Goal here: as many times faster than the peer as the goal is on the machine that it was set on.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), m.fs)
 	head, rule := []string{"work"}, []string{"---"}
 	for _, e := range m.running {
 		head, rule = append(head, e.name()+" "+strings.TrimSpace(e.version())), append(rule, "---")
 	}
-	r.line(append(head, "goal")...)
-	r.line(append(rule, "---")...)
+	r.line(append(head, "goal", "goal here")...)
+	r.line(append(rule, "---", "---")...)
 	return r
 }
 
@@ -96,14 +96,25 @@ func (r *report) figure(row row, fig figure, f int, taken [][]sample) {
 			cells = append(cells, fmt.Sprintf("%s (%s)", short(v), short(v/ours)))
 		}
 	}
-	goal := ""
-	if fig.goal > 0 {
-		goal = short(fig.goal)
-		if reached := ours <= fig.goal; !math.IsNaN(ours) && reached == fig.higher {
-			goal += ", missed"
+	r.line(append(cells, verdict(fig, ours, fig.goal), verdict(fig, ours, fig.here(func(peer string) float64 {
+		for i, e := range r.m.running {
+			if e.name() == peer {
+				return taken[i][f].median()
+			}
 		}
+		return math.NaN()
+	})))...)
+}
+
+// verdict is a goal, and whether ours misses it; empty without one.
+func verdict(fig figure, ours, goal float64) string {
+	switch {
+	case math.IsNaN(goal) || goal == 0:
+		return ""
+	case fig.higher && ours < goal, !fig.higher && ours > goal:
+		return short(goal) + ", missed"
 	}
-	r.line(append(cells, goal)...)
+	return short(goal)
 }
 
 // short is v with as many digits as a noisy machine's figures deserve.

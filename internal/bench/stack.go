@@ -129,7 +129,8 @@ func (s *stack) life(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	return time.Since(start), s.driver.Delete(ctx, id)
+	err = s.driver.Delete(ctx, id)
+	return time.Since(start), err
 }
 
 // pull goes to a daemon of its own: what it brings is gone with its state.
