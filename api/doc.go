@@ -19,7 +19,7 @@
 //	POST /v1/gc                                   reconcile.GCOptions                       reconcile.Garbage
 //	POST /v1/projects/{project}/up                UpRequest                                 stream
 //	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
-//	POST /v1/projects/{project}/{start,stop,restart,kill,remove}  reconcile.ServiceOptions  stream
+//	POST /v1/projects/{project}/{start,stop,restart,kill,pause,unpause,remove}  reconcile.ServiceOptions  stream
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
 //	POST /v1/projects/{project}/run               RunRequest                                upgrade
 //	POST /v1/projects/{project}/exec              reconcile.ExecOptions                     upgrade

@@ -20,6 +20,8 @@ type Engine interface {
 	Stop(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Pause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
+	Unpause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error
 	Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error

@@ -48,7 +48,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 			if err := e.discardStep(ctx, c); err != nil {
 				return err
 			}
-		case c.Status == runtime.Running:
+		case c.alive():
 			e.watch(c, c.StartedAt, false)
 		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.oneOff && c.remove:
 			// run --rm, whose caller died with the daemon, perhaps before the start.

@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/runtime"
 )
 
 // Down takes a project away: containers in the reverse order of their dependencies, then networks, and what the options
@@ -95,7 +94,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
 	if err := m.each(ctx, gone, true, func(c *container) error {
-		if c.Status == runtime.Running || c.Status == runtime.Paused {
+		if c.alive() {
 			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -152,7 +151,7 @@ func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) e
 		err = failed
 	}
 	list = slices.DeleteFunc(list, func(one *container) bool {
-		return one.oneOff || one.spare || !c.wished[one.id()] || err != nil && (one.Status != runtime.Running || e.stopping(one.ID))
+		return one.oneOff || one.spare || !c.wished[one.id()] || err != nil && (!one.alive() || e.stopping(one.ID))
 	})
 	return e.endCommand(c.project, err, on(list))
 }

@@ -47,6 +47,8 @@ func (e *Engine) pick(ctx context.Context, project, service string, index int) (
 		what = fmt.Sprintf("service %q with index %d", service, index)
 	}
 	switch {
+	case stopped != nil && stopped.Status == runtime.Paused:
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is paused: `stack unpause %s` lets container %s go on", what, service, stopped.name))
 	case stopped == nil:
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
 	case stopped.Exit != nil:

@@ -10,7 +10,6 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/runtime"
 )
 
 // follow sees to those that live in a pid or ipc namespace of container id, which has just been started: namespaces are made
@@ -91,7 +90,7 @@ func (e *Engine) share(owner string) {
 
 // again stops a container, if it runs, and starts it.
 func (e *Engine) again(c *container) error {
-	if c.Status == runtime.Running {
+	if c.alive() {
 		if err := e.preStopUnasked(e.life, c); err != nil {
 			return err
 		}

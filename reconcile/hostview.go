@@ -136,7 +136,7 @@ func (h *hostView) addNetworkProblem(c *container, s *plan.ContainerState) {
 func (h *hostView) networkOwner(project, host string) *container {
 	for range h.containers { // no chain is longer
 		i := slices.IndexFunc(h.containers, func(c *container) bool {
-			return c.project == project && c.service == host && !c.oneOff && c.Status == runtime.Running
+			return c.project == project && c.service == host && !c.oneOff && c.alive()
 		})
 		if i < 0 {
 			return nil

@@ -17,7 +17,6 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
-	"github.com/stackrun/stack/runtime"
 )
 
 // container reads one container from the host.
@@ -60,7 +59,7 @@ func (e *Engine) startOnly(ctx context.Context, id, beside string, sink Sink) (_
 		return nil, false, err
 	}
 	c.beside = beside
-	if c.Status == runtime.Running {
+	if c.alive() {
 		e.watch(c, c.StartedAt, false)
 		return c, false, nil
 	}
@@ -258,7 +257,7 @@ func (e *Engine) firstRunning(ctx context.Context, project, service string) (*co
 		return nil, err
 	}
 	for _, c := range list {
-		if c.service == service && !c.oneOff && c.Status == runtime.Running {
+		if c.service == service && !c.oneOff && c.alive() {
 			return c, nil
 		}
 	}
@@ -446,7 +445,7 @@ func (e *Engine) statusOf(c *container) supervise.Status {
 		return s
 	}
 	s := supervise.Status{StartedAt: c.StartedAt, Exit: exitOf(c.Exit)}
-	if c.Status == runtime.Running {
+	if c.alive() {
 		s.State = supervise.Running
 	}
 	return s

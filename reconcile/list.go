@@ -46,8 +46,10 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, LogError: c.LogError,
 		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
 	}
-	if c.Status == runtime.Running {
+	if c.alive() {
 		row.Ports = withExposed(row.Ports, c)
+	}
+	if c.Status == runtime.Running {
 		row.Health = string(s.Health)
 		if c.health != nil && row.Health == "" {
 			row.Health = "starting"

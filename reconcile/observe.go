@@ -49,6 +49,9 @@ type container struct {
 	exposed   string            // as bundle.FactExposed
 }
 
+// alive says whether c has processes, which may be frozen.
+func (c *container) alive() bool { return c.Status == runtime.Running || c.Status == runtime.Paused }
+
 // decodeContainer reads the labels and facts of cfg; nil when it is not one of ours.
 func decodeContainer(cfg *runtime.Config) *container {
 	l, f := cfg.Labels, cfg.Facts

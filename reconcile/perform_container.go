@@ -332,7 +332,7 @@ func (e *Engine) atRest(ctx context.Context, id string, sink Sink) (*container, 
 	}
 	unlock()
 	c, err := e.container(ctx, id)
-	if err == nil && (c.Status == runtime.Running || c.Status == runtime.Paused) {
+	if err == nil && c.alive() {
 		err = e.stop(ctx, c, nil, sink)
 	}
 	return c, err

@@ -211,7 +211,7 @@ func (e *Engine) discardStep(ctx context.Context, step *container) error {
 	if err != nil {
 		return err
 	}
-	if now.Status == runtime.Running || now.Status == runtime.Paused {
+	if now.alive() {
 		if err := e.stopOnly(ctx, now, nil, nil); err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func (e *Engine) discardStep(ctx context.Context, step *container) error {
 // runPreStart is preStart as a step of a plan.
 func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
 	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
-	if err == nil && c.Status == runtime.Running {
+	if err == nil && c.alive() {
 		return nil // its policy was faster than this plan
 	}
 	if err == nil {
@@ -255,6 +255,6 @@ func (p *performer) onceOf(op plan.RunPreStart) bool {
 // serves says whether a container of service runs.
 func serves(all []*container, service string) bool {
 	return slices.ContainsFunc(all, func(o *container) bool {
-		return o.service == service && !o.oneOff && (o.Status == runtime.Running || o.Status == runtime.Paused)
+		return o.service == service && !o.oneOff && o.alive()
 	})
 }

@@ -20,7 +20,7 @@ func pairUp(list []*container) {
 		if old == nil || old.project != new.project || old.service != new.service || old.number != new.number {
 			continue
 		}
-		runs := old.Status == runtime.Running || old.Status == runtime.Paused
+		runs := old.alive()
 		new.spare = runs || new.Status == runtime.Created
 		old.spare = !new.spare
 		if new.Status == runtime.Created {

@@ -224,7 +224,7 @@ func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o RunOptions)
 	q := *p
 	q.Services = maps.Clone(p.Services)
 	for name, s := range p.Services {
-		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == name && c.Status == runtime.Running }) {
+		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == name && c.alive() }) {
 			harmless := *s
 			harmless.Privileged, harmless.CapAdd = false, nil
 			q.Services[name] = &harmless

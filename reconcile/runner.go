@@ -56,7 +56,7 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 	if err != nil {
 		return nil, false, err
 	}
-	if c.Status == runtime.Running {
+	if c.alive() {
 		e.watch(c, c.StartedAt, true)
 		return c, false, nil
 	}
@@ -79,6 +79,11 @@ func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Re
 	bound, cancel := context.WithTimeout(ctx, c.Timeout+5*time.Second)
 	defer cancel()
 	exit, err := e.drivers.Containers.Exec(bound, id, runtime.Process{Args: c.Args, Timeout: c.Timeout}, runtime.IO{Stdout: out, Stderr: out})
+	if err != nil || exit.Code != 0 {
+		if s, failed := e.drivers.Containers.State(ctx, id); failed == nil && s.Status == runtime.Paused {
+			return r, supervise.ErrPaused
+		}
+	}
 	if err != nil {
 		e.mu.Lock()
 		name := e.names[id].name
@@ -189,7 +194,7 @@ func (e *Engine) afterEnd(id string) {
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return
 	}
-	if err == nil && c.Status == runtime.Running {
+	if err == nil && c.alive() {
 		return
 	}
 	if c != nil && c.oneOff && c.remove {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
 )
 
 // undoTime bounds the undoing of a pass that failed.
@@ -34,7 +33,7 @@ func (p *performer) undo(ctx context.Context) {
 		return
 	}
 	for _, c := range containers {
-		if made[plan.Container(c.service, c.number)] != c.ID || c.Status == runtime.Running {
+		if made[plan.Container(c.service, c.number)] != c.ID || c.alive() {
 			return
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
 )
 
 // members are the containers of a project and the order of their services, read from labels: no file is needed.
@@ -149,7 +148,7 @@ func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, si
 
 // killOrphan kills a container whose service is not in the file, and removes it.
 func (e *Engine) killOrphan(ctx context.Context, c *container, sink Sink) error {
-	if c.Status == runtime.Running || c.Status == runtime.Paused {
+	if c.alive() {
 		zero := time.Duration(0)
 		if err := e.stopOnly(ctx, c, &zero, sink); err != nil {
 			return err
@@ -195,7 +194,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		if o.RemoveOrphans && c.orphan(p) {
 			return e.killOrphan(ctx, c, sink)
 		}
-		if c.Status != runtime.Running {
+		if !c.alive() {
 			return nil
 		}
 		say := func(phase Phase, text, detail string) {
@@ -234,7 +233,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 	}
 	var failed []error
 	for _, c := range list {
-		if c.Status != runtime.Running || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || c.orphan(p) && !o.RemoveOrphans {
+		if !c.alive() || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || c.orphan(p) && !o.RemoveOrphans {
 			continue
 		}
 		_, err := e.changeWish(project, off([]*container{c}))
@@ -279,13 +278,13 @@ func (e *Engine) Remove(ctx context.Context, project string, o ServiceOptions, s
 	}
 	defer release()
 	if !o.Stop { // those that run are left alone
-		list = slices.DeleteFunc(list, func(c *container) bool { return c.Status == runtime.Running || c.Status == runtime.Paused })
+		list = slices.DeleteFunc(list, func(c *container) bool { return c.alive() })
 	}
 	if _, err := e.changeWish(project, off(list)); err != nil {
 		return err
 	}
 	return m.each(ctx, list, true, func(c *container) error {
-		if c.Status == runtime.Running || c.Status == runtime.Paused {
+		if c.alive() {
 			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}

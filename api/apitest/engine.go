@@ -76,6 +76,14 @@ func (e *Engine) Restart(ctx context.Context, project string, o reconcile.Servic
 	return e.verb(ctx, "restart", project, o, s)
 }
 
+func (e *Engine) Pause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "pause", project, o, s)
+}
+
+func (e *Engine) Unpause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return e.verb(ctx, "unpause", project, o, s)
+}
+
 func (e *Engine) Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
 	return e.verb(ctx, "kill", project, o, s)
 }

@@ -92,6 +92,14 @@ func (c *Client) Kill(ctx context.Context, project string, o reconcile.ServiceOp
 	return c.verb(ctx, project, "kill", o, s)
 }
 
+func (c *Client) Pause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "pause", o, s)
+}
+
+func (c *Client) Unpause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+	return c.verb(ctx, project, "unpause", o, s)
+}
+
 func (c *Client) Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
 	return c.verb(ctx, project, "remove", o, s)
 }

@@ -38,6 +38,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/stop", verb(s, s.engine.Stop))
 	mux.HandleFunc("POST /v1/projects/{project}/restart", verb(s, s.engine.Restart))
 	mux.HandleFunc("POST /v1/projects/{project}/kill", verb(s, s.engine.Kill))
+	mux.HandleFunc("POST /v1/projects/{project}/pause", verb(s, s.engine.Pause))
+	mux.HandleFunc("POST /v1/projects/{project}/unpause", verb(s, s.engine.Unpause))
 	mux.HandleFunc("POST /v1/projects/{project}/remove", verb(s, s.engine.Remove))
 	mux.HandleFunc("POST /v1/projects/{project}/run", s.run)
 	mux.HandleFunc("POST /v1/projects/{project}/exec", s.exec)

@@ -30,7 +30,7 @@ func newEventsCommand(a *app) *cobra.Command {
 only what happens to their containers.
 
 --json prints objects with docker compose's keys: time, type, service, id, action and attributes, where actions have docker's words
-(create, start, die, stop, kill, restart, destroy, "health_status: healthy"). A container that is made anew or restarted is announced with
+(create, start, die, stop, kill, restart, pause, unpause, destroy, "health_status: healthy"). A container that is made anew or restarted is announced with
 the action "recreate" or "restart" and the reason among the attributes. The daemon remembers its last thousand events for --since; what
 an earlier daemon saw is gone. When the daemon is killed or replaced it goes on with the next one.`,
 		RunE: func(cmd *cobra.Command, services []string) error { return a.events(cmd.Context(), f, services) },
@@ -99,7 +99,7 @@ type event struct {
 
 // dockerWords are docker's for what our events say.
 var dockerWords = map[string]string{
-	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Killed": "kill", "Restarted": "restart", "Removed": "destroy",
+	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Killed": "kill", "Restarted": "restart", "Removed": "destroy", "Paused": "pause", "Unpaused": "unpause",
 	"Healthy": "health_status: healthy", "Unhealthy": "health_status: unhealthy", "Pulled": "pull", "Loaded": "load",
 }
 

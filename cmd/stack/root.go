@@ -99,9 +99,9 @@ var verbs = []struct {
 	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
-	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
+	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"start", newStartCommand},
-	{"stop", newStopCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
+	{"stop", newStopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
 }
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
@@ -156,7 +156,7 @@ var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "",
 	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "", "images": "",
-	"pause": "", "unpause": "", "publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
+	"publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
 	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",
 }
 

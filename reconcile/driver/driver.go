@@ -136,6 +136,9 @@ type Containers interface {
 	Start(ctx context.Context, id string) (runtime.State, error)
 	// Kill sends sig to the container's init. Not running = success.
 	Kill(ctx context.Context, id string, sig unix.Signal) error
+	// Pause freezes every process of a running container, Resume lets them go on. ErrConflict when it does not run. Idempotent.
+	Pause(ctx context.Context, id string) error
+	Resume(ctx context.Context, id string) error
 	// Stop sends the stop signal, waits for grace, then kills every process of the container.
 	// grace < 0 means the container's own grace period.
 	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)

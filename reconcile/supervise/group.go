@@ -17,12 +17,16 @@ type Runner interface {
 	// Restart starts container id again and calls Started, under the lock that Stop is called under, provided that wanted
 	// still says so there.
 	Restart(ctx context.Context, id string, wanted func() bool) error
-	// Probe runs a health check in container id. An error means that it could not be run at all.
+	// Probe runs a health check in container id. An error means that it could not be run at all; ErrPaused, that it says nothing, since somebody
+	// has paused the container.
 	Probe(ctx context.Context, id string, c health.Check) (health.Result, error)
 	// Changed is told of each change, after it. With ChangeStarted and ChangeStopped the caller of Started and Stopped may
 	// hold the container's lock: Changed must not take it then.
 	Changed(id string, c Change, s Status)
 }
+
+// ErrPaused is a Probe's of a container that somebody has paused.
+var ErrPaused = errors.New("the container is paused")
 
 // Change names what has happened.
 type Change string
@@ -349,6 +353,14 @@ func (g *Group) probe(ctx context.Context, id string, run uint64, c health.Check
 		r, err := g.runner.Probe(ctx, id, c)
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, ErrPaused) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(c.Interval):
+			}
+			continue
 		}
 		if err != nil {
 			r.Code, r.Output = -1, "cannot run the health check: "+err.Error()

@@ -40,6 +40,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/Exits":                        exits,
 		"Containers/RunningOnesAreKept":           running,
 		"Containers/Exec":                         exec,
+		"Containers/Pause":                        pause,
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,
 		"Builder":                                 builds,
@@ -263,6 +264,33 @@ func exec(b *bench) {
 	b.is("Exec in what does not run", err, errdefs.ErrConflict)
 	_, err = b.Containers.Exec(ctx, nobody, runtime.Process{Args: []string{"sh"}}, runtime.IO{})
 	b.is("Exec in nobody", err, errdefs.ErrNotFound)
+	b.remove(id)
+}
+
+func pause(b *bench) {
+	ctx := b.Context()
+	id, first := b.start("sleep", "1000")
+	b.must(b.Containers.Pause(ctx, id))
+	b.must(b.Containers.Pause(ctx, id))
+	b.reopen()
+	if s := b.state(id); s.Status != runtime.Paused || s.Pid != first.Pid {
+		b.Errorf("paused, the next daemon sees %s with pid %d, not %d", s.Status, s.Pid, first.Pid)
+	}
+	_, err := b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, runtime.IO{})
+	b.is("Exec in what is paused", err, errdefs.ErrConflict)
+	b.must(b.Containers.Resume(ctx, id))
+	b.must(b.Containers.Resume(ctx, id))
+	if s := b.state(id); s.Status != runtime.Running {
+		b.Errorf("resumed, it is %s", s.Status)
+	}
+	b.must(b.Containers.Pause(ctx, id))
+	b.must(b.Containers.Kill(ctx, id, unix.SIGKILL))
+	if x, err := b.Containers.Wait(ctx, id); err != nil || x.Code != 137 {
+		b.Errorf("killed while paused: %+v, %v", x, err)
+	}
+	b.is("Pause of what does not run", b.Containers.Pause(ctx, id), errdefs.ErrConflict)
+	b.is("Resume of what does not run", b.Containers.Resume(ctx, id), errdefs.ErrConflict)
+	b.is("Pause of nobody", b.Containers.Pause(ctx, nobody), errdefs.ErrNotFound)
 	b.remove(id)
 }
 

@@ -129,6 +129,14 @@ func (d containers) Kill(ctx context.Context, id string, sig unix.Signal) error 
 	return aroundErr("containers.kill", func() error { return d.Containers.Kill(ctx, id, sig) })
 }
 
+func (d containers) Pause(ctx context.Context, id string) error {
+	return aroundErr("containers.pause", func() error { return d.Containers.Pause(ctx, id) })
+}
+
+func (d containers) Resume(ctx context.Context, id string) error {
+	return aroundErr("containers.resume", func() error { return d.Containers.Resume(ctx, id) })
+}
+
 func (d containers) Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error) {
 	return around("containers.stop", func() (runtime.Exit, error) { return d.Containers.Stop(ctx, id, grace) })
 }

@@ -39,6 +39,9 @@ func (x *container) state() runtime.State {
 	s := runtime.State{ID: cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: cfg}
 	if x.status == runtime.Running {
 		s.Pid, s.Problem, s.LogError = x.pid, x.problem, x.logging
+		if x.paused {
+			s.Status = runtime.Paused
+		}
 	}
 	s.Warnings = x.program.Warnings
 	if x.exit != nil && x.status == runtime.Stopped {
@@ -138,7 +141,7 @@ func (c *containers) end(x *container, exit runtime.Exit) {
 		x.timer.Stop()
 	}
 	exit.FinishedAt = time.Now()
-	x.status, x.exit = runtime.Stopped, &exit
+	x.status, x.exit, x.paused = runtime.Stopped, &exit, false
 	close(x.ended)
 	for _, other := range c.containers {
 		if other.status == runtime.Running && other.joins(x.pid) {
@@ -179,6 +182,27 @@ func (c *containers) Kill(ctx context.Context, id string, sig unix.Signal) error
 		if sig == unix.SIGKILL || !x.program.IgnoreTerm {
 			c.end(x, runtime.Exit{Code: 128 + int(sig), Signal: int(sig)})
 		}
+		return nil
+	})
+}
+
+func (c *containers) Pause(ctx context.Context, id string) error {
+	return c.freeze(ctx, "Containers.Pause", id, true)
+}
+func (c *containers) Resume(ctx context.Context, id string) error {
+	return c.freeze(ctx, "Containers.Resume", id, false)
+}
+
+func (c *containers) freeze(ctx context.Context, op, id string, paused bool) error {
+	return c.host().do(ctx, op, func() error {
+		x, err := c.find(id)
+		if err != nil {
+			return err
+		}
+		if x.status != runtime.Running {
+			return conflict("container %.12s is not running", id)
+		}
+		x.paused = paused
 		return nil
 	})
 }
@@ -301,6 +325,10 @@ func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, str
 	if err != nil {
 		c.mu.Unlock()
 		return runtime.Exit{}, err
+	}
+	if x.paused {
+		c.mu.Unlock()
+		return runtime.Exit{}, conflict("container %.12s is paused", id)
 	}
 	cfg, ended := *x.cfg, x.ended
 	c.mu.Unlock()

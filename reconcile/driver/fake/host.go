@@ -78,6 +78,7 @@ type container struct {
 	exit    *runtime.Exit
 	program Program
 	problem string        // what is not as recorded
+	paused  bool          // while it runs
 	lasting bool          // Mend cannot help, a restart does
 	logging string        // why its output is not logged
 	ended   chan struct{} // of the current run

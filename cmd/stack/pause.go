@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newPauseCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "pause [SERVICE...]",
+		Short: "Freeze the processes of containers",
+		Long: `Freezes all processes of running containers where they are: they keep their memory, connections and ports, and do nothing.
+'stack unpause' lets them go on. Meanwhile no health check is run and nothing is restarted; stop, restart, kill and down work.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return a.lifecycle(cmd.Context(), services, reconcile.ServiceOptions{}, (*client.Client).Pause)
+		},
+	}
+}
+
+func newUnpauseCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "unpause [SERVICE...]",
+		Short: "Let paused containers go on",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return a.lifecycle(cmd.Context(), services, reconcile.ServiceOptions{}, (*client.Client).Unpause)
+		},
+	}
+}
