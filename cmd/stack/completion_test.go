@@ -9,18 +9,21 @@ import (
 func TestCompletion(t *testing.T) {
 	u := newPerson(t, nil)
 	for line, want := range map[string]string{
-		"__complete logs ":      "batch db web :4",
-		"__complete logs db ":   "batch web :4",
-		"__complete exec ":      "batch db web :4",
-		"__complete exec db ":   ":0",
-		"__complete restart w":  "batch db web :4",
-		"__complete plan ":      "batch db web :4",
-		"__complete drift ":     ":4",
-		"__complete why ":       "batch db web :4",
-		"__complete apply ":     ":0",
-		"__complete rollback ":  ":4",
-		"__complete version ":   ":4",
-		"__complete completion": "completion",
+		"__complete logs ":       "batch db web :4",
+		"__complete logs db ":    "batch web :4",
+		"__complete exec ":       "batch db web :4",
+		"__complete exec db ":    ":0",
+		"__complete restart w":   "batch db web :4",
+		"__complete plan ":       "batch db web :4",
+		"__complete drift ":      ":4",
+		"__complete why ":        "batch db web :4",
+		"__complete apply ":      ":0",
+		"__complete scale ":      "batch= db= web= :6",
+		"__complete scale db=2 ": "batch= web= :6",
+		"__complete scale db=":   ":4",
+		"__complete rollback ":   ":4",
+		"__complete version ":    ":4",
+		"__complete completion":  "completion",
 	} {
 		words := strings.Fields(line)
 		if strings.HasSuffix(line, " ") {

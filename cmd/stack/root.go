@@ -100,7 +100,7 @@ var verbs = []struct {
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
-	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"start", newStartCommand},
+	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand},
 	{"stop", newStopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
 }
 
@@ -156,7 +156,7 @@ var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "",
 	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "", "images": "",
-	"publish": "", "push": "", "scale": "use `stack up -d --scale SERVICE=N`", "stats": "",
+	"publish": "", "push": "", "stats": "",
 	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",
 }
 

@@ -79,7 +79,7 @@ func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) boo
 		return err
 	}
 	o.IgnoreOrphans = a.truthy("COMPOSE_IGNORE_ORPHANS")
-	o.Scale, err = parseScale(p.scale)
+	o.Scale, err = parseScale("--scale option", p.scale)
 	return err
 }
 
@@ -94,8 +94,8 @@ func (a *app) removeOrphans(flag, given bool) (bool, error) {
 	return flag, nil
 }
 
-// parseScale reads SERVICE=N.
-func parseScale(list []string) (map[string]int, error) {
+// parseScale reads SERVICE=N; what says where that stands.
+func parseScale(what string, list []string) (map[string]int, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -104,7 +104,7 @@ func parseScale(list []string) (map[string]int, error) {
 		name, text, ok := strings.Cut(s, "=")
 		n, err := strconv.Atoi(text)
 		if !ok || name == "" || err != nil || n < 0 {
-			return nil, usageError("invalid --scale option %q, expected SERVICE=NUMBER", s)
+			return nil, usageError("invalid %s %q, expected SERVICE=NUMBER", what, s)
 		}
 		scale[name] = n
 	}

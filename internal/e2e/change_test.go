@@ -94,6 +94,43 @@ services:
 	}
 }
 
+// TestScaleVerb: scale is an up of the services that it names, with what they depend on; others stay as they are.
+func TestScaleVerb(t *testing.T) {
+	p := compose(t, "scaleverb", `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    depends_on: [db]
+  db:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+  other:
+    image: busybox
+    command: [sleep, infinity]
+`)
+	p.ok("scale", "--no-deps", "app=2")
+	if got := p.ps(); len(got) != 2 {
+		t.Errorf("--no-deps: %s", idsOf(got))
+	}
+	p.ok("scale", "app=3", "db=2")
+	got := p.ps()
+	for _, name := range []string{"scaleverb-app-1", "scaleverb-app-2", "scaleverb-app-3", "scaleverb-db-1", "scaleverb-db-2"} {
+		equal(t, name, got[name].State, "running")
+	}
+	if len(got) != 5 {
+		t.Errorf("app=3 db=2: %s", idsOf(got))
+	}
+	p.ok("scale", "app=1")
+	if left := p.ps(); len(left) != 2 || left["scaleverb-app-1"].ID != got["scaleverb-app-1"].ID { // what it depends on is as the file says
+		t.Errorf("app=1: %s", idsOf(left))
+	}
+	p.fails(1, []string{"no such service: nobody"}, "scale", "nobody=1")
+	p.fails(1, []string{`invalid argument "app"`}, "scale", "app")
+}
+
 // TestFiles: several -f, .env, profiles, and what config shows of them.
 func TestFiles(t *testing.T) {
 	p := newProject(t, theHost(t), "files", map[string]string{

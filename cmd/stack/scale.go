@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newScaleCommand(a *app) *cobra.Command {
+	var noDeps bool
+	cmd := &cobra.Command{
+		Use:   "scale [OPTIONS] SERVICE=N...",
+		Short: "Run another number of containers of services",
+		Long: `Starts or removes containers until each service has as many as are asked for; the highest numbers go first. What a service depends on is started, too.
+It is 'stack up --detach --scale' for these services.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError("scale needs a service and a number: stack scale SERVICE=N...")
+			}
+			return nil
+		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.scale(cmd.Context(), noDeps, args) },
+		ValidArgsFunction: a.completeScale,
+	}
+	cmd.Flags().BoolVar(&noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
+	return cmd
+}
+
+func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
+	scale, err := parseScale("argument", args)
+	if err != nil {
+		return err
+	}
+	services := sortedKeys(scale)
+	o := reconcile.UpOptions{
+		Services: services, Scale: scale, NoDeps: noDeps, Parallel: a.parallel(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Command: a.command(),
+	}
+	p, err := a.load(ctx, services)
+	if err != nil {
+		return err
+	}
+	daemon := a.connect()
+	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+		return err
+	}
+	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, noDeps)); err != nil {
+		return err
+	}
+	return daemon.Up(ctx, p, o, a.imageFilter(false, false))
+}
+
+// completeScale gives the services that do not stand on the line yet, with the sign that a number follows.
+func (a *app) completeScale(cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if strings.Contains(typed, "=") {
+		return nil, cobra.ShellCompDirectiveNoFileComp // nobody knows how many
+	}
+	var named []string
+	for _, word := range before {
+		name, _, _ := strings.Cut(word, "=")
+		named = append(named, name)
+	}
+	all := a.services(cmd, named)
+	for i := range all {
+		all[i] += "="
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
