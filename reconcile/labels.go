@@ -8,7 +8,6 @@ const (
 	labelService     = bundle.LabelService
 	labelNumber      = bundle.LabelNumber
 	labelOneOff      = bundle.LabelOneOff
-	labelSlug        = bundle.LabelSlug
 	labelHash        = bundle.LabelHash
 	labelImage       = bundle.LabelImage
 	labelVersion     = bundle.LabelVersion

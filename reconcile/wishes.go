@@ -107,12 +107,6 @@ func (e *Engine) putWish(project string, r *wish.Record, was []byte) error {
 	return e.store.Put(bucketProjects, project, raw)
 }
 
-// persist changes the file that project p is wished for, and says whether it has a record at all.
-func (e *Engine) persist(p *spec.Project) (known bool, err error) {
-	known, failed := e.changeWish(p.Name, func(r *wish.Record) { err = r.SetFile(p) })
-	return known, errors.Join(failed, err)
-}
-
 // beginCommand records that a command is being carried out, together with what it wishes for from its beginning. Whoever begins must finish.
 func (e *Engine) beginCommand(project, verb string, options any, change func(*wish.Record)) error {
 	raw, err := json.Marshal(options)

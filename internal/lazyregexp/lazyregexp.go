@@ -33,8 +33,6 @@ func (r *Regexp) FindStringSubmatchIndex(s string) []int {
 	return r.compile().FindStringSubmatchIndex(s)
 }
 
-func (r *Regexp) FindStringIndex(s string) []int { return r.compile().FindStringIndex(s) }
-
 func (r *Regexp) ReplaceAllString(s, with string) string {
 	return r.compile().ReplaceAllString(s, with)
 }
@@ -42,5 +40,3 @@ func (r *Regexp) ReplaceAllString(s, with string) string {
 func (r *Regexp) ReplaceAllStringFunc(s string, f func(string) string) string {
 	return r.compile().ReplaceAllStringFunc(s, f)
 }
-
-func (r *Regexp) String() string { return r.compile().String() }

@@ -17,9 +17,9 @@ func TestRegexp(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	got := fmt.Sprintln(r.FindString("xab"), r.FindStringSubmatch("xabb"), r.FindStringSubmatchIndex("xabb"), r.FindStringIndex("xabb"),
-		r.ReplaceAllString("xab", "$1"), r.ReplaceAllStringFunc("ab", func(s string) string { return s + s }), r)
-	if want := "ab [abb bb] [1 4 2 4] [1 4] xb abab a(b+)\n"; got != want {
+	got := fmt.Sprintln(r.FindString("xab"), r.FindStringSubmatch("xabb"), r.FindStringSubmatchIndex("xabb"),
+		r.ReplaceAllString("xab", "$1"), r.ReplaceAllStringFunc("ab", func(s string) string { return s + s }))
+	if want := "ab [abb bb] [1 4 2 4] xb abab\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

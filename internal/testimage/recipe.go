@@ -169,13 +169,4 @@ var recipes = []Recipe{
 	},
 }
 
-// Refs lists every image that the layout holds.
-func Refs() []string {
-	refs := append([]string(nil), base.Refs...)
-	for _, r := range recipes {
-		refs = append(refs, r.Refs...)
-	}
-	return refs
-}
-
 func (f File) content() ([]byte, error) { return fs.ReadFile(files, "files/"+f.From) }

@@ -5,6 +5,7 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -37,17 +38,14 @@ func (g *Graph[K]) Connect(from, to K) {
 	g.users[to][from] = true
 }
 
-// Has says whether k is a node.
-func (g *Graph[K]) Has(k K) bool { return g.needs[k] != nil }
-
 // Nodes are all nodes, sorted.
-func (g *Graph[K]) Nodes() []K { return g.sorted(g.needs) }
+func (g *Graph[K]) Nodes() []K { return slices.SortedFunc(maps.Keys(g.needs), g.compare) }
 
 // Needs are the nodes that k needs directly, sorted.
-func (g *Graph[K]) Needs(k K) []K { return g.sortedSet(g.needs[k]) }
+func (g *Graph[K]) Needs(k K) []K { return slices.SortedFunc(maps.Keys(g.needs[k]), g.compare) }
 
 // Users are the nodes that need k directly, sorted.
-func (g *Graph[K]) Users(k K) []K { return g.sortedSet(g.users[k]) }
+func (g *Graph[K]) Users(k K) []K { return slices.SortedFunc(maps.Keys(g.users[k]), g.compare) }
 
 // Order lists every node after all that it needs; among the free ones the smallest comes first.
 // With a cycle it returns a *CycleError.
@@ -80,26 +78,19 @@ func (g *Graph[K]) Order() ([]K, error) {
 }
 
 // Closure is roots and everything that they need, directly or not, sorted.
-func (g *Graph[K]) Closure(roots ...K) []K { return g.reach(g.needs, roots) }
-
-// ClosureUsers is roots and everything that needs them, directly or not, sorted.
-func (g *Graph[K]) ClosureUsers(roots ...K) []K { return g.reach(g.users, roots) }
-
-func (g *Graph[K]) reach(edges map[K]map[K]bool, roots []K) []K {
+func (g *Graph[K]) Closure(roots ...K) []K {
 	seen := map[K]bool{}
 	stack := slices.Clone(roots)
 	for len(stack) > 0 {
 		k := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		if seen[k] || !g.Has(k) {
+		if seen[k] || g.needs[k] == nil { // no node of the graph
 			continue
 		}
 		seen[k] = true
-		for next := range edges[k] {
-			stack = append(stack, next)
-		}
+		stack = slices.AppendSeq(stack, maps.Keys(g.needs[k]))
 	}
-	return g.sortedSet(seen)
+	return slices.SortedFunc(maps.Keys(seen), g.compare)
 }
 
 // cycle finds one cycle, starting at its smallest node. Precondition: there is one.
@@ -132,24 +123,6 @@ func (g *Graph[K]) cycle() []K {
 		}
 	}
 	return found
-}
-
-func (g *Graph[K]) sorted(m map[K]map[K]bool) []K {
-	ks := make([]K, 0, len(m))
-	for k := range m {
-		ks = append(ks, k)
-	}
-	slices.SortFunc(ks, g.compare)
-	return ks
-}
-
-func (g *Graph[K]) sortedSet(m map[K]bool) []K {
-	ks := make([]K, 0, len(m))
-	for k := range m {
-		ks = append(ks, k)
-	}
-	slices.SortFunc(ks, g.compare)
-	return ks
 }
 
 // CycleError names the nodes of one cycle; the first is repeated at the end.

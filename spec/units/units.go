@@ -92,19 +92,6 @@ func Bytes(s string) (int64, error) {
 	return int64(v), nil
 }
 
-// FormatBytes is n with the largest unit that divides it.
-func FormatBytes(n int64) string {
-	for _, u := range []struct {
-		name  string
-		shift int
-	}{{"t", 40}, {"g", 30}, {"m", 20}, {"k", 10}} {
-		if n != 0 && n%(1<<u.shift) == 0 {
-			return strconv.FormatInt(n>>u.shift, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-
 // ErrTruncated says that a command line has an unquoted operator of a shell.
 // docker compose drops it and everything after it, so Words does too.
 type ErrTruncated struct{ Dropped string }
