@@ -173,7 +173,7 @@ func (b *Builder) sweep(ctx context.Context, remove bool) ([]string, error) {
 	list, err := b.opt.Containers.List(ctx)
 	errs = append(errs, err)
 	for _, c := range list {
-		if c.Config == nil || c.Config.Facts[FactBuild] == "" {
+		if c.Config == nil || c.Config.Facts[factBuild] == "" {
 			continue
 		}
 		note("container "+c.ID+" of a build", func() error {

@@ -15,8 +15,8 @@ import (
 	"github.com/stackrun/stack/runtime/seccomp"
 )
 
-// FactBuild is the fact of a container that it is a step of a build. Such a one is of no project, and is removed by Sweep.
-const FactBuild = "build"
+// factBuild is the fact of a container that it is a step of a build. Such a one is of no project, and is removed by Sweep.
+const factBuild = "build"
 
 // maxTasks is how many processes and threads a command may have, as any container without a bound of its own.
 const maxTasks = 4096
@@ -26,8 +26,8 @@ func (w *worker) configure(cfg *runtime.Config, cmd command, box network.Sandbox
 	conf := &w.state.conf.Config
 	spec := runtime.BaseSpec()
 	cfg.Spec = spec
-	cfg.Labels = map[string]string{LabelBuild: "true"}
-	cfg.Facts = map[string]string{FactBuild: "true"}
+	cfg.Labels = map[string]string{labelBuild: "true"}
+	cfg.Facts = map[string]string{factBuild: "true"}
 	hostname := "buildkitsandbox" // as docker's: scripts have been seen to write it down
 	p := spec.Process
 	p.Args = cmd.args

@@ -13,8 +13,8 @@ import (
 // bridge is the network that commands of builds are on. No project can have one of this name.
 const bridge = "stack/build"
 
-// LabelBuild marks what belongs to a build and not to a project.
-const LabelBuild = "io.stack.build"
+// labelBuild marks what belongs to a build and not to a project.
+const labelBuild = "io.stack.build"
 
 // lanes are the network namespaces in which commands of builds run, and the bridge that leads out of them. A command has one to itself. What ran in
 // one has no capability to change it and has ended when another command gets it; one of a privileged command is not used again. They stay for a moment
@@ -122,7 +122,7 @@ func (l *lanes) raise(ctx context.Context) error {
 		return nil
 	}
 	l.up = true // a part of it may be there whatever comes of it
-	if _, err := l.networks.Create(ctx, network.Config{ID: bridge, IPv4: true, Labels: map[string]string{LabelBuild: "true"}}); err != nil {
+	if _, err := l.networks.Create(ctx, network.Config{ID: bridge, IPv4: true, Labels: map[string]string{labelBuild: "true"}}); err != nil {
 		return fmt.Errorf("cannot make the network of builds: %w", err)
 	}
 	return nil

@@ -128,9 +128,9 @@ func selectContainers(ctx context.Context, d driver.Set, which func(labels map[s
 	return found, nil
 }
 
-// Observe reads the host: everything that a plan for want has to know. Status of a container that its policy is about to
+// observeHost reads the host: everything that a plan for want has to know. Status of a container that its policy is about to
 // start again, and its health, are not on the host but in the Engine, which adds them.
-func Observe(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Observed, error) {
+func observeHost(ctx context.Context, d driver.Set, want *plan.Desired) (*plan.Observed, error) {
 	h, err := readHost(ctx, d, want.Project)
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func observed(c *container, sandboxes map[string]network.Sandbox) plan.Container
 
 // observe adds what the supervisors know.
 func (e *Engine) observe(ctx context.Context, want *plan.Desired) (*plan.Observed, error) {
-	have, err := Observe(ctx, e.drivers, want)
+	have, err := observeHost(ctx, e.drivers, want)
 	if err != nil {
 		return nil, err
 	}

@@ -252,7 +252,7 @@ func (p *performer) progress(op plan.EndUpdate, failed []failure) string {
 
 // takeBack carries out an undo.
 func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
-	have, err := Observe(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
+	have, err := observeHost(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func FuzzAnswer(f *testing.F) {
 func FuzzParseConfig(f *testing.F) {
 	f.Add("nameserver 127.0.0.53\nsearch a b\noptions edns0 trust-ad\n# x\n;y\ndomain z\n nameserver ::1%lo")
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, a := range ParseConfig(strings.NewReader(s)).Servers {
+		for _, a := range parseConfig(strings.NewReader(s)).Servers {
 			if !a.IsValid() {
 				t.Fatal(a)
 			}

@@ -17,8 +17,8 @@ type Config struct {
 	Options []string
 }
 
-// ParseConfig reads a resolv.conf. Lines that it does not know are left out, as the C library does.
-func ParseConfig(r io.Reader) Config {
+// parseConfig reads a resolv.conf. Lines that it does not know are left out, as the C library does.
+func parseConfig(r io.Reader) Config {
 	var c Config
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
@@ -74,7 +74,7 @@ func (h *HostConfig) Load() Config {
 		}
 		h.changed, h.size = st.ModTime(), st.Size()
 	}
-	h.config = ParseConfig(io.LimitReader(f, 64<<10))
+	h.config = parseConfig(io.LimitReader(f, 64<<10))
 	return h.config
 }
 

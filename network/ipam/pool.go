@@ -38,7 +38,7 @@ func NewPool(subnet, rng netip.Prefix, gateway netip.Addr, aux []netip.Addr) (*P
 		rng = subnet
 	}
 	rng = rng.Masked()
-	if !Within(rng, subnet) {
+	if !within(rng, subnet) {
 		return bad("ip_range %s is not inside it", rng)
 	}
 	p := &Pool{Subnet: subnet, Range: rng, used: map[netip.Addr]string{}}
@@ -61,7 +61,7 @@ func NewPool(subnet, rng netip.Prefix, gateway netip.Addr, aux []netip.Addr) (*P
 // host says whether a may belong to a host: the subnet's first address and, for IPv4, its last have other meanings
 // (RFC 1122 section 3.2.1.3, RFC 4291 section 2.6.1).
 func (p *Pool) host(a netip.Addr) bool {
-	return p.Subnet.Contains(a) && a != p.Subnet.Addr() && !(a.Is4() && a == Last(p.Subnet))
+	return p.Subnet.Contains(a) && a != p.Subnet.Addr() && !(a.Is4() && a == lastOf(p.Subnet))
 }
 
 // Reserved is how many addresses of Range nobody gets from Next: the subnet's own, the gateway, the auxiliary ones. Precondition: nothing has
@@ -75,7 +75,7 @@ func (p *Pool) Reserved() (n int) {
 	if p.Range.Contains(p.Subnet.Addr()) {
 		n++
 	}
-	if last := Last(p.Subnet); last.Is4() && p.Range.Contains(last) {
+	if last := lastOf(p.Subnet); last.Is4() && p.Range.Contains(last) {
 		n++
 	}
 	return n
@@ -141,7 +141,7 @@ func Choose(bases []Base, taken []netip.Prefix, n uint64) (netip.Prefix, error) 
 	for _, b := range bases {
 		count := uint64(1) << min(b.Size-b.Prefix.Bits(), 24)
 		for i := range count {
-			p := Nth(b.Prefix, b.Size, (n+i)%count)
+			p := nth(b.Prefix, b.Size, (n+i)%count)
 			if _, clash := Overlapping(p, taken); !clash {
 				return p, nil
 			}
@@ -166,8 +166,8 @@ func Overlapping(p netip.Prefix, taken []netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Nth is the n-th subnet of size bits in base.
-func Nth(base netip.Prefix, size int, n uint64) netip.Prefix {
+// nth is the n-th subnet of size bits in base.
+func nth(base netip.Prefix, size int, n uint64) netip.Prefix {
 	b := base.Masked().Addr().AsSlice()
 	// Add n shifted to bit position size, by bytes from the last of the subnet part.
 	shift := uint(len(b)*8-size) % 8
@@ -182,8 +182,8 @@ func Nth(base netip.Prefix, size int, n uint64) netip.Prefix {
 	return netip.PrefixFrom(a, size)
 }
 
-// Last is the last address of p.
-func Last(p netip.Prefix) netip.Addr {
+// lastOf is the last address of p.
+func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 0x80 >> (i % 8)
@@ -192,7 +192,7 @@ func Last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// Within says whether inner lies in outer.
-func Within(inner, outer netip.Prefix) bool {
+// within says whether inner lies in outer.
+func within(inner, outer netip.Prefix) bool {
 	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
 }

@@ -158,7 +158,7 @@ func TestNth(t *testing.T) {
 		{"10.201.0.0/16", 24, 255, "10.201.255.0/24"},
 		{"fd12:3456:789a::/48", 64, 0xabcd, "fd12:3456:789a:abcd::/64"},
 	} {
-		if got := Nth(prefix(c.base), c.size, c.n); got.String() != c.want {
+		if got := nth(prefix(c.base), c.size, c.n); got.String() != c.want {
 			t.Errorf("%v: got %s", c, got)
 		}
 	}

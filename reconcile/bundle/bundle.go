@@ -22,13 +22,13 @@ import (
 func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	s := &in.Spec
 	out := runtime.BaseSpec()
-	hostname := Hostname(&in)
+	hostname := hostnameOf(&in)
 	args, err := Args(s, &in.Image)
 	if err != nil {
 		return runtime.Config{}, nil, err
 	}
 	p := out.Process
-	p.Args, p.Env, p.Terminal = args, Env(s, &in.Image, hostname), s.TTY
+	p.Args, p.Env, p.Terminal = args, environment(s, &in.Image, hostname), s.TTY
 	for _, kv := range in.Env {
 		p.Env = set(p.Env, kv)
 	}
@@ -129,7 +129,7 @@ func facts(in Input) map[string]string {
 		raw, _ := json.Marshal(in.Mounted) // a map of strings
 		f[FactMounted] = string(raw)
 	}
-	if h := Health(in.Spec.HealthCheck, in.Image.Healthcheck); h != nil {
+	if h := healthCheck(in.Spec.HealthCheck, in.Image.Healthcheck); h != nil {
 		raw, _ := json.Marshal(h) // strings and numbers
 		f[FactHealth] = string(raw)
 	}

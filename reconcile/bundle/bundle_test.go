@@ -39,7 +39,7 @@ func TestArgs(t *testing.T) {
 }
 
 func TestEnvLaterWinsAndNamesOccurOnce(t *testing.T) {
-	got := Env(&plan.Spec{Environment: map[string]string{"B": "file", "A": "file"}}, &v1.Config{Env: []string{"PATH=/x", "B=image"}}, "host")
+	got := environment(&plan.Spec{Environment: map[string]string{"B": "file", "A": "file"}}, &v1.Config{Env: []string{"PATH=/x", "B=image"}}, "host")
 	if want := []string{"PATH=/x", "HOSTNAME=host", "B=file", "A=file"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
 	}
@@ -47,7 +47,7 @@ func TestEnvLaterWinsAndNamesOccurOnce(t *testing.T) {
 
 func TestEnvWithoutWhatTheFileUnsets(t *testing.T) {
 	image := v1.Config{Env: []string{"A=image", "B=image", "AB=image"}}
-	got := Env(&plan.Spec{Unset: []string{"A", "B"}, Environment: map[string]string{"B": "run -e"}}, &image, "host")
+	got := environment(&plan.Spec{Unset: []string{"A", "B"}, Environment: map[string]string{"B": "run -e"}}, &image, "host")
 	if want := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=host", "AB=image", "B=run -e"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
 	}
@@ -81,7 +81,7 @@ func TestHostsNameTheContainer(t *testing.T) {
 		{"web.example.com", "", "10.0.0.2\tweb.example.com web\n"},
 		{"web.a", "example.com", "10.0.0.2\tweb.a.example.com web\n"},
 	} {
-		if got := Hosts(tt.hostname, tt.domainname, own, nil); !strings.HasSuffix(got, "\n"+tt.want) {
+		if got := hostsContent(tt.hostname, tt.domainname, own, nil); !strings.HasSuffix(got, "\n"+tt.want) {
 			t.Errorf("%s, %s: got %q, expected it to end with %q", tt.hostname, tt.domainname, got, tt.want)
 		}
 	}
@@ -184,7 +184,7 @@ func TestSeccomp(t *testing.T) {
 }
 
 func TestEveryContainerHasABoundOnItsTasks(t *testing.T) {
-	for said, want := range map[int64]int64{0: DefaultPids, 10: 10, -1: -1} {
+	for said, want := range map[int64]int64{0: defaultPids, 10: 10, -1: -1} {
 		cfg, _, err := New(input(plan.Spec{Resources: plan.Resources{Pids: said}}))
 		if err != nil {
 			t.Fatal(err)

@@ -67,7 +67,7 @@ func Connect(cfg runtime.Config, n Net) runtime.Config {
 		rename(&spec, *n.Shared)
 	}
 	hostname := firstOf(spec.Hostname, n.Hostname)
-	put(&cfg, hostsFile, Hosts(hostname, spec.Domainname, n.Addrs, n.Extra))
+	put(&cfg, hostsFile, hostsContent(hostname, spec.Domainname, n.Addrs, n.Extra))
 	put(&cfg, hostnameFile, hostname+"\n")
 	put(&cfg, resolvFile, n.ResolvConf)
 	return cfg
@@ -105,8 +105,8 @@ func put(cfg *runtime.Config, target, content string) {
 	slices.SortStableFunc(cfg.Mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
 }
 
-// Hosts is the content of /etc/hosts: the loopback names, the file's extra_hosts, the container's own.
-func Hosts(hostname, domainname string, own []netip.Addr, extra []network.HostsEntry) string {
+// hostsContent is the content of /etc/hosts: the loopback names, the file's extra_hosts, the container's own.
+func hostsContent(hostname, domainname string, own []netip.Addr, extra []network.HostsEntry) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n" +
 		"::1\tlocalhost ip6-localhost ip6-loopback\n" +

@@ -10,9 +10,9 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
-// Health is the check in force: the file's, with the image's where the file is silent, and docker's defaults below. nil
+// healthCheck is the check in force: the file's, with the image's where the file is silent, and docker's defaults below. nil
 // = none.
-func Health(file *plan.HealthCheck, image *v1.HealthConfig) *health.Check {
+func healthCheck(file *plan.HealthCheck, image *v1.HealthConfig) *health.Check {
 	var f plan.HealthCheck
 	if file != nil {
 		f = *file

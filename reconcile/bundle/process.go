@@ -32,9 +32,9 @@ func Args(s *plan.Spec, image *v1.Config) ([]string, error) {
 	return args, nil
 }
 
-// Env is the container's environment: the platform's defaults, then the image's in its order, then the file's by name.
+// environment is the container's environment: the platform's defaults, then the image's in its order, then the file's by name.
 // A name occurs once, where it was first set, with the value that was set last; what the file unsets does not occur.
-func Env(s *plan.Spec, image *v1.Config, hostname string) []string {
+func environment(s *plan.Spec, image *v1.Config, hostname string) []string {
 	env := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=" + hostname}
 	if s.TTY {
 		env = append(env, "TERM=xterm")
@@ -62,8 +62,8 @@ func set(env []string, kv string) []string {
 	return env
 }
 
-// Hostname of a container: the file's, on the host's network the host's, as with docker, else its short id.
-func Hostname(in *Input) string {
+// hostnameOf a container: the file's, on the host's network the host's, as with docker, else its short id.
+func hostnameOf(in *Input) string {
 	short := in.ID[:min(12, len(in.ID))]
 	if in.Spec.NetworkMode == "host" {
 		return firstOf(in.Spec.Hostname, in.Hostname, short)

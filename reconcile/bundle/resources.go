@@ -13,10 +13,10 @@ import (
 // cpuPeriod is what a number of cpus is spread over, µs; the kernel's and docker's default.
 const cpuPeriod = 100_000
 
-// DefaultPids is how many tasks (processes and threads) a container has at most that asks for no bound: a fork bomb
+// defaultPids is how many tasks (processes and threads) a container has at most that asks for no bound: a fork bomb
 // ends there and not where the host has no pid left, whose maximum is 32768 by default (proc_sys_kernel(5), pid_max).
 // pids_limit: -1 lifts it. Large Java services have some hundred threads.
-const DefaultPids = 4096
+const defaultPids = 4096
 
 func setResources(out *specs.Spec, s *plan.Spec) {
 	r := s.Resources
@@ -68,7 +68,7 @@ func setResources(out *specs.Spec, s *plan.Spec) {
 	}
 	res.Pids = &specs.LinuxPids{Limit: new(r.Pids)}
 	if r.Pids == 0 {
-		res.Pids.Limit = new(int64(DefaultPids))
+		res.Pids.Limit = new(int64(defaultPids))
 	}
 }
 

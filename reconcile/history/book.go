@@ -67,8 +67,8 @@ func (b *Book) Close() error {
 
 func entryKey(number int) string { return fmt.Sprintf("%010d", number) }
 
-// Key is what a project's JSON is kept under.
-func Key(project []byte) string {
+// projectKey is what a project's JSON is kept under.
+func projectKey(project []byte) string {
 	sum := sha256.Sum256(project)
 	return hex.EncodeToString(sum[:16])
 }
@@ -94,7 +94,7 @@ func (b *Book) Begin(project string, e *Entry, before, after []byte) error {
 			if file.text == nil {
 				continue
 			}
-			*file.key = Key(file.text)
+			*file.key = projectKey(file.text)
 			if err := tx.Put(bucketProjects+project, *file.key, file.text); err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ func (b *builder) healReplica(d *decision, r *replica) {
 	case c.Lost != "":
 		r.action, r.reasons = Start, []Reason{{Path: c.Lost}}
 	case c.Status == StatusExited:
-		r.action, r.reasons = Start, []Reason{CutShort}
+		r.action, r.reasons = Start, []Reason{cutShort}
 	default:
 		r.action, r.reasons = Start, []Reason{{Path: "it was not started"}}
 	}

@@ -61,7 +61,7 @@ func (b *builder) restarted(name string, opt RestartOptions) *decision {
 		r := &replica{number: c.Replica, name: c.Name, have: c, action: Start, reasons: []Reason{why}}
 		switch {
 		case opt.Resume:
-			r.reasons = []Reason{CutShort}
+			r.reasons = []Reason{cutShort}
 		case c.Active():
 			r.action = Restart
 		}
@@ -70,5 +70,5 @@ func (b *builder) restarted(name string, opt RestartOptions) *decision {
 	return d
 }
 
-// CutShort is the reason for the start of a container that was stopped to be started again.
-var CutShort = Reason{Path: "its restart was cut short"}
+// cutShort is the reason for the start of a container that was stopped to be started again.
+var cutShort = Reason{Path: "its restart was cut short"}

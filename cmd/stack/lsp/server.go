@@ -20,8 +20,8 @@ type Options struct {
 	Version string            // of this program
 }
 
-// ErrNoShutdown is an exit that no shutdown came before: the protocol wants exit status 1 then.
-var ErrNoShutdown = errors.New("the client left without a shutdown")
+// errNoShutdown is an exit that no shutdown came before: the protocol wants exit status 1 then.
+var errNoShutdown = errors.New("the client left without a shutdown")
 
 // Serve answers the messages of r on w until the client says exit, r ends or ctx does. It handles one
 // message after another; that a client sends requests before initialize is answered with an error.
@@ -34,13 +34,13 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, o Options) error {
 		case errors.Is(err, io.EOF) && s.shutdown:
 			return nil
 		case errors.Is(err, io.EOF):
-			return ErrNoShutdown
+			return errNoShutdown
 		case errors.Is(err, errMessage):
 			null := json.RawMessage("null")
 			err = s.answer(&null, nil, &fault{parseError, err.Error()})
 		case err == nil && m.Method == "exit":
 			if !s.shutdown {
-				return ErrNoShutdown
+				return errNoShutdown
 			}
 			return nil
 		case err == nil:

@@ -256,13 +256,13 @@ func amount(e reconcile.Event) string {
 		return ""
 	}
 	if e.Total <= 0 {
-		return " " + Bytes(e.Current)
+		return " " + decimal(e.Current)
 	}
-	return fmt.Sprintf(" %s / %s", Bytes(e.Current), Bytes(e.Total))
+	return fmt.Sprintf(" %s / %s", decimal(e.Current), decimal(e.Total))
 }
 
-// Bytes is n in decimal units, as docker prints sizes: 12.3MB.
-func Bytes(n int64) string {
+// decimal is n in decimal units, as docker prints sizes: 12.3MB.
+func decimal(n int64) string {
 	f, unit := float64(n), 0
 	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
 	for f >= 1000 && unit < len(units)-1 {

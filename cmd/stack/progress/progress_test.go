@@ -176,7 +176,7 @@ func TestSuspendTakesTheLinesAway(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0kB", 163_000_000: "163.0MB", 2_500_000_000: "2.5GB"} {
-		if got := Bytes(n); got != want {
+		if got := decimal(n); got != want {
 			t.Errorf("%d: %s", n, got)
 		}
 	}
