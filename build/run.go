@@ -148,7 +148,7 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 	if err != nil {
 		return err
 	}
-	if err := w.runContainer(ctx, cfg, cmd, p); err != nil {
+	if err := w.runContainer(ctx, cfg, p); err != nil {
 		return err
 	}
 	return stubs.clear(root.Upper)
@@ -171,7 +171,7 @@ func (w *worker) scriptMount(cmd command) (m stepMount, done func(), err error) 
 }
 
 // runContainer runs cfg to its end and removes it, whatever comes.
-func (w *worker) runContainer(ctx context.Context, cfg runtime.Config, cmd command, p Progress) (err error) {
+func (w *worker) runContainer(ctx context.Context, cfg runtime.Config, p Progress) (err error) {
 	containers := w.b.opt.Containers
 	aside := context.WithoutCancel(ctx)
 	if _, err := containers.Create(ctx, cfg); err != nil {

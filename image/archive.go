@@ -69,7 +69,7 @@ func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int
 		}
 		name := archiveName(hdr.Name)
 		switch hdr.Typeflag {
-		case tar.TypeReg, tar.TypeRegA: //nolint:staticcheck // old archives have it
+		case tar.TypeReg:
 			file := filepath.Join(dir, strconv.Itoa(n))
 			if err := spool(ctx, file, tr, func(n int64) { total += n; progress(total) }); err != nil {
 				if err == io.ErrUnexpectedEOF {

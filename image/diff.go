@@ -68,7 +68,7 @@ func (d *differ) entry(name string) error {
 	}
 	base := path.Base(name)
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
-		return d.mark(path.Join(path.Dir(name), ".wh."+base), &st)
+		return d.mark(path.Join(path.Dir(name), ".wh."+base))
 	}
 	if strings.HasPrefix(base, ".wh.") {
 		return fmt.Errorf("/%s: a layer cannot have a file whose name begins with .wh., which is how it says that one is gone", name)
@@ -102,7 +102,7 @@ func (d *differ) directory(name, full string, st *unix.Stat_t) error {
 	if n, err := unix.Lgetxattr(full, "trusted.overlay.opaque", y[:]); err == nil && n == 1 && y[0] == 'y' {
 		// overlayfs marks every directory that it makes in a merged one. Where nothing is below, there is nothing to hide.
 		if d.below(name) {
-			if err := d.mark(path.Join(name, ".wh..wh..opq"), st); err != nil {
+			if err := d.mark(path.Join(name, ".wh..wh..opq")); err != nil {
 				return err
 			}
 		} else if err := unix.Lremovexattr(full, "trusted.overlay.opaque"); err != nil {
@@ -135,7 +135,7 @@ func (d *differ) children(name string) error {
 }
 
 // mark writes an empty file by which a layer says that something is hidden.
-func (d *differ) mark(name string, st *unix.Stat_t) error {
+func (d *differ) mark(name string) error {
 	d.result.Entries++
 	return d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, ModTime: time.Unix(0, 0)})
 }

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"slices"
 
 	"github.com/stackrun/stack/network/dns"
@@ -13,7 +12,7 @@ import (
 // adopt takes over what a predecessor left. Networks and sandboxes that are whole go on untouched; those that are not stay
 // listed with their problem, for Create, Setup and Mend to repair; a sandbox without a namespace is forgotten,
 // since nothing of it is left to keep.
-func (d *Driver) adopt(ctx context.Context) error {
+func (d *Driver) adopt() error {
 	if err := d.sysctls.load(); err != nil {
 		return err
 	}

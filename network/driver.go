@@ -122,7 +122,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	if err := d.open(); err != nil {
 		return nil, err
 	}
-	if err := d.adopt(ctx); err != nil {
+	if err := d.adopt(); err != nil {
 		d.Close(ctx)
 		return nil, err
 	}

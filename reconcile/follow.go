@@ -43,7 +43,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		return
 	}
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
-	if _, err := e.changeWish(owner.project, func(r *wish.Record) {
+	if err := e.changeWish(owner.project, func(r *wish.Record) {
 		for _, c := range list {
 			if !c.oneOff && !r.Off[c.id()] {
 				r.Owed[c.id()] = true
@@ -63,7 +63,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		}
 		e.say(nil, ev)
 	}
-	if _, err := e.changeWish(owner.project, func(r *wish.Record) {
+	if err := e.changeWish(owner.project, func(r *wish.Record) {
 		for _, c := range paid {
 			delete(r.Owed, c.id())
 		}

@@ -190,8 +190,7 @@ func (e *Engine) owe(project string, pl *plan.Plan) error {
 	if stops == nil {
 		return nil
 	}
-	_, err := e.changeWish(project, stops)
-	return err
+	return e.changeWish(project, stops)
 }
 
 // oweRestarts is the change of owe, nil when pl stops none.
@@ -273,12 +272,11 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		a.begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
-	_, err = e.changeWish(h.plan.Project, func(r *wish.Record) {
+	return e.changeWish(h.plan.Project, func(r *wish.Record) {
 		for _, id := range paid {
 			delete(r.Owed, id)
 		}
 	})
-	return err
 }
 
 // attempts are those of c.

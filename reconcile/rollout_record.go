@@ -132,7 +132,7 @@ func (e *Engine) failRollout(project, service string, rolledBack bool) error {
 	}
 	p.Services[service] = r.Before
 	var encoding error
-	if _, err := e.changeWish(project, func(w *wish.Record) { encoding = w.SetFile(p) }); err != nil {
+	if err := e.changeWish(project, func(w *wish.Record) { encoding = w.SetFile(p) }); err != nil {
 		return err
 	}
 	return encoding

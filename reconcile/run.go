@@ -159,7 +159,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 			do.undo(ctx)
 		}
 	}()
-	if err := e.runGround(ctx, p, want, s, o, do, sink); err != nil {
+	if err := e.runGround(ctx, p, want, s, do, sink); err != nil {
 		return nil, err
 	}
 	d, err := oneOff(s, o)
@@ -268,7 +268,7 @@ func (e *Engine) nameFree(ctx context.Context, name string) error {
 }
 
 // runGround makes image, networks and volumes of the service itself.
-func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, o RunOptions, do *performer, sink Sink) error {
+func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer, sink Sink) error {
 	alone := *want
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1

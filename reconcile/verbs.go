@@ -186,7 +186,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		}
 	}
 	if sig == unix.SIGKILL {
-		if _, err := e.changeWish(project, off(list)); err != nil {
+		if err := e.changeWish(project, off(list)); err != nil {
 			return err
 		}
 	}
@@ -236,7 +236,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 		if !c.alive() || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || c.orphan(p) && !o.RemoveOrphans {
 			continue
 		}
-		_, err := e.changeWish(project, off([]*container{c}))
+		err := e.changeWish(project, off([]*container{c}))
 		if err == nil {
 			e.group.Stop(c.ID)
 			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
@@ -280,7 +280,7 @@ func (e *Engine) Remove(ctx context.Context, project string, o ServiceOptions, s
 	if !o.Stop { // those that run are left alone
 		list = slices.DeleteFunc(list, func(c *container) bool { return c.alive() })
 	}
-	if _, err := e.changeWish(project, off(list)); err != nil {
+	if err := e.changeWish(project, off(list)); err != nil {
 		return err
 	}
 	return m.each(ctx, list, true, func(c *container) error {

@@ -78,13 +78,13 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 		if s, known := e.group.Status(c.ID); known {
 			last = s // with the probes since its last change
 		}
-		return fmt.Errorf("%w: container %s is %s%s", err, c.name, waitedWord(c, last), e.evidence(ctx, c, last))
+		return fmt.Errorf("%w: container %s is %s%s", err, c.name, waitedWord(last), e.evidence(ctx, c, last))
 	}
 	return err
 }
 
 // waitedWord is what a container is that somebody has waited for too long.
-func waitedWord(c *container, s supervise.Status) string {
+func waitedWord(s supervise.Status) string {
 	if s.State == supervise.Running && s.Health != "" {
 		return map[health.Status]string{health.Starting: "not healthy yet", health.Healthy: "healthy", health.Unhealthy: "unhealthy"}[s.Health]
 	}

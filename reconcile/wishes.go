@@ -79,20 +79,20 @@ func (e *Engine) fileOf(project string, r *wish.Record) (*spec.Project, error) {
 	return p, nil
 }
 
-// changeWish changes the record of project, if there is one, and says whether. What changes nothing writes nothing.
-func (e *Engine) changeWish(project string, change func(*wish.Record)) (known bool, _ error) {
+// changeWish changes the record of project, if there is one. What changes nothing writes nothing.
+func (e *Engine) changeWish(project string, change func(*wish.Record)) error {
 	e.wishes.Lock() // a kill may come while somebody else has the project's pass
 	defer e.wishes.Unlock()
 	raw, err := e.rawWish(project)
 	if raw == nil {
-		return false, err
+		return err
 	}
 	r, err := e.decoded.Decode(project, raw)
 	if err != nil {
-		return true, fmt.Errorf("cannot read the record of project %s: %w", project, err)
+		return fmt.Errorf("cannot read the record of project %s: %w", project, err)
 	}
 	change(r)
-	return true, e.putWish(project, r, raw)
+	return e.putWish(project, r, raw)
 }
 
 // putWish writes r unless it is what was. Precondition: wishes is held.
@@ -113,18 +113,17 @@ func (e *Engine) beginCommand(project, verb string, options any, change func(*wi
 	if err != nil {
 		return fmt.Errorf("cannot record project %s: %w", project, err)
 	}
-	_, err = e.changeWish(project, func(r *wish.Record) {
+	return e.changeWish(project, func(r *wish.Record) {
 		r.Pass = &wish.Pass{Verb: verb, Options: raw}
 		if change != nil {
 			change(r)
 		}
 	})
-	return err
 }
 
 // endCommand records that the command has ended, however it did, and what it has come to. It returns failed if that is not nil.
 func (e *Engine) endCommand(project string, failed error, change func(*wish.Record)) error {
-	_, err := e.changeWish(project, func(r *wish.Record) {
+	err := e.changeWish(project, func(r *wish.Record) {
 		r.Pass = nil
 		if change != nil {
 			change(r)
@@ -254,7 +253,7 @@ func (e *Engine) modernise(list []*container) error {
 		if err != nil {
 			continue // told to whoever needs it
 		}
-		if _, err := e.changeWish(name, func(r *wish.Record) {
+		if err := e.changeWish(name, func(r *wish.Record) {
 			for _, c := range list {
 				if c.project != name || c.oneOff || p.Services[c.service] == nil {
 					continue

@@ -141,7 +141,7 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 		return mount.Mount{Type: "tmpfs", Source: "tmpfs", Target: u.Target, Options: o}, nil
 	}
 	if opts.fs != nil {
-		return opts.fs.mount(u, s)
+		return opts.fs.mount(u)
 	}
 	if opts.device != "" {
 		if _, err := os.Stat(opts.device); err != nil {
@@ -164,8 +164,8 @@ func (d *Driver) volumeMount(u Use) (mount.Mount, error) {
 	}, nil
 }
 
-// mount is the mount of f, the volume s.
-func (f *filesystem) mount(u Use, s State) (mount.Mount, error) {
+// mount is the mount of f by u.
+func (f *filesystem) mount(u Use) (mount.Mount, error) {
 	if err := f.check(); err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount volume %q at %q: %w", u.Source, u.Target, err)
 	}

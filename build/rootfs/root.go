@@ -118,8 +118,8 @@ func depth(canonical string) int {
 }
 
 // open opens a path without links. Somebody who puts one there meanwhile gets ELOOP.
-func (r *Root) open(canonical string, flags int, mode uint32) (int, error) {
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Mode: uint64(mode), Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
+func (r *Root) open(canonical string, flags int) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
 	for tries := 0; ; tries++ {
 		fd, err := unix.Openat2(r.fd, canonical, &how)
 		// EAGAIN: a rename elsewhere made the kernel unsure of the walk (openat2(2)).
@@ -136,7 +136,7 @@ func (r *Root) in(op, canonical string, fn func(dir int, base string) error) err
 	fd := r.fd
 	if dir != "." {
 		var err error
-		if fd, err = r.open(dir, unix.O_PATH|unix.O_DIRECTORY, 0); err != nil {
+		if fd, err = r.open(dir, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 			return &os.PathError{Op: op, Path: "/" + canonical, Err: err}
 		}
 		defer unix.Close(fd)
@@ -170,7 +170,7 @@ func (r *Root) Readlink(canonical string) (string, error) {
 // OpenFile opens a regular file for reading, and nothing else: a FIFO does not stop it, a device is not touched.
 func (r *Root) OpenFile(canonical string) (*os.File, unix.Stat_t, error) {
 	var st unix.Stat_t
-	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW, 0)
+	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW)
 	if err == nil {
 		if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 			err = unix.EINVAL
@@ -187,7 +187,7 @@ func (r *Root) OpenFile(canonical string) (*os.File, unix.Stat_t, error) {
 
 // ReadDir lists a directory, sorted.
 func (r *Root) ReadDir(canonical string) ([]string, error) {
-	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: "/" + canonical, Err: err}
 	}
@@ -204,7 +204,7 @@ func (r *Root) ReadDir(canonical string) ([]string, error) {
 // Walk calls visit for what is below the directory canonical, in the order of the names, a directory before its content: with the path relative to that directory.
 // It goes down into a directory when visit says so. What goes away meanwhile is left out.
 func (r *Root) Walk(canonical string, visit func(rel string, st *unix.Stat_t) (descend bool, err error)) error {
-	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := r.open(canonical, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: "/" + canonical, Err: err}
 	}

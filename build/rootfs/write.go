@@ -57,7 +57,7 @@ func (r *Root) MkdirAll(canonical string, exists int, a Attributes) (made []stri
 
 // Set gives what is at canonical, anything but a link, its attributes.
 func (r *Root) Set(canonical string, a Attributes) error {
-	fd, err := r.open(canonical, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	fd, err := r.open(canonical, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: "/" + canonical, Err: err}
 	}
@@ -156,7 +156,7 @@ func (r *Root) Symlink(canonical, target string, a Attributes) error {
 
 // Link makes canonical another name of the file old.
 func (r *Root) Link(canonical, old string) error {
-	fd, err := r.open(old, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	fd, err := r.open(old, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: "/" + old, Err: err}
 	}

@@ -10,7 +10,7 @@ import (
 
 // Xattrs reads the extended attributes of a file or directory that keep wants.
 func (r *Root) Xattrs(canonical string, keep func(name string) bool) (map[string][]byte, error) {
-	fd, err := r.open(canonical, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	fd, err := r.open(canonical, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: "/" + canonical, Err: err}
 	}

@@ -22,13 +22,13 @@ func (a *app) lifecycle(ctx context.Context, services []string, o reconcile.Serv
 }
 
 // confirm asks on stderr; anything but y or yes is no, the end of input too.
-func (a *app) confirm(question string) (bool, error) {
+func (a *app) confirm(question string) bool {
 	fmt.Fprintf(a.err, "%s [yN] ", question)
 	answer, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && answer == "" {
 		fmt.Fprintln(a.err)
-		return false, nil
+		return false
 	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes", nil
+	return answer == "y" || answer == "yes"
 }

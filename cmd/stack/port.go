@@ -37,7 +37,7 @@ func newPortCommand(a *app) *cobra.Command {
 }
 
 func (a *app) port(ctx context.Context, service string, port int, protocol string, index int) error {
-	_, _, all, err := a.containers(ctx, []string{service})
+	all, err := a.containers(ctx, []string{service})
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	_, _, all, err := a.containers(ctx, services)
+	all, err := a.containers(ctx, services)
 	if err != nil {
 		return err
 	}

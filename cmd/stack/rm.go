@@ -33,7 +33,7 @@ func newRmCommand(a *app) *cobra.Command {
 }
 
 func (a *app) rm(ctx context.Context, services []string, o reconcile.ServiceOptions, force bool) error {
-	_, _, all, err := a.containers(ctx, services)
+	all, err := a.containers(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,8 @@ func (a *app) rm(ctx context.Context, services []string, o reconcile.ServiceOpti
 	}
 	if !force {
 		fmt.Fprintf(a.err, "Going to remove %s\n", strings.Join(names, ", "))
-		if ok, err := a.confirm("Are you sure?"); err != nil || !ok {
-			return err
+		if !a.confirm("Are you sure?") {
+			return nil
 		}
 	}
 	return a.lifecycle(ctx, services, o, (*client.Client).Remove)

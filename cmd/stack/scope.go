@@ -17,13 +17,13 @@ func (a *app) reach(ctx context.Context, services []string) (project string, dae
 	return project, a.connect(), nil
 }
 
-// containers is reach, with the containers that the project has.
-func (a *app) containers(ctx context.Context, services []string) (project string, daemon *client.Client, all []reconcile.Container, err error) {
-	if project, daemon, err = a.reach(ctx, services); err != nil {
-		return "", nil, nil, err
+// containers are those of the project that is meant.
+func (a *app) containers(ctx context.Context, services []string) ([]reconcile.Container, error) {
+	project, daemon, err := a.reach(ctx, services)
+	if err != nil {
+		return nil, err
 	}
-	all, err = daemon.Containers(ctx, project)
-	return project, daemon, all, err
+	return daemon.Containers(ctx, project)
 }
 
 // withDependencies adds to services all that they depend on; of none, it gives none, which means all.

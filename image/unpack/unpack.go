@@ -171,7 +171,7 @@ func (u *unpacker) entry(hdr *tar.Header, body io.Reader) error {
 		return err
 	}
 	switch hdr.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // TypeRegA is in old archives
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
 		if hdr.Size > u.limits.Bytes-u.result.Bytes {
 			return fmt.Errorf("%w of %d bytes", ErrLimit, u.limits.Bytes)
 		}

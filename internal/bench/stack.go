@@ -15,7 +15,6 @@ import (
 
 // stack is ours.
 type stack struct {
-	none
 	m      *machine
 	dir    string
 	env    []string
