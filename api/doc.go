@@ -6,6 +6,8 @@
 //	GET  /v1/version                              Version
 //	GET  /v1/projects                             []reconcile.ProjectSummary
 //	GET  /v1/projects/{project}/containers        []reconcile.Container
+//	GET  /v1/projects/{project}/images            []reconcile.ContainerImage
+//	GET  /v1/projects/{project}/volumes           []reconcile.Volume
 //	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   frames
 //	GET  /v1/projects/{project}/events            reconcile.EventOptions in ?options=, JSON stream of Message.Event
 //	GET  /v1/projects/{project}/drift             reconcile.Preview

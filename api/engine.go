@@ -52,6 +52,9 @@ type Engine interface {
 	// Containers is every container of project, of every state.
 	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
 	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)
+	// Images is what project's containers were made from, Volumes the volumes that were made for it.
+	Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error)
+	Volumes(ctx context.Context, project string) ([]reconcile.Volume, error)
 	Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error
 	// Events delivers what happens to project until ctx ends or the time that o says; then the channel is closed.
 	Events(ctx context.Context, project string, o reconcile.EventOptions) <-chan reconcile.Event

@@ -95,6 +95,7 @@ var commandDifferences = []string{
 	"`config --hash` is refused for a service that cannot be run here: it is the hash of what would be made, and no container has docker compose's.",
 	"`config --no-normalize` shows the project's name normalised too.",
 	"`config --no-consistency` shows deploy's value for both where `cpus`, `mem_limit`, `mem_reservation`, `pids_limit` or `scale` disagree with it; docker compose shows both as they are.",
+	"`volumes SERVICE` lists those of stopped containers too, and `images --format json` is in the order of the containers' names; docker compose looks at running ones only, and has no order.",
 	"`ps --format json` has the whole command, also without `--no-trunc`.",
 }
 

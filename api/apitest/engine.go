@@ -29,6 +29,8 @@ type Engine struct {
 	OnRun         func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
 	OnExec        func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
+	OnImages      func(context.Context, string) ([]reconcile.ContainerImage, error)
+	OnVolumes     func(context.Context, string) ([]reconcile.Volume, error)
 	OnProjects    func(context.Context) ([]reconcile.ProjectSummary, error)
 	OnLogs        func(context.Context, string, reconcile.LogOptions, func(reconcile.LogEntry) error) error
 	OnEvents      func(context.Context, string, reconcile.EventOptions) <-chan reconcile.Event
@@ -146,6 +148,20 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Co
 		return nil, nil
 	}
 	return e.OnContainers(ctx, project)
+}
+
+func (e *Engine) Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error) {
+	if e.OnImages == nil {
+		return nil, nil
+	}
+	return e.OnImages(ctx, project)
+}
+
+func (e *Engine) Volumes(ctx context.Context, project string) ([]reconcile.Volume, error) {
+	if e.OnVolumes == nil {
+		return nil, nil
+	}
+	return e.OnVolumes(ctx, project)
 }
 
 func (e *Engine) Projects(ctx context.Context) ([]reconcile.ProjectSummary, error) {

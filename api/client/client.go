@@ -60,6 +60,18 @@ func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Co
 	return all, c.get(ctx, path(project, "containers"), &all)
 }
 
+// Images is what project's containers were made from.
+func (c *Client) Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error) {
+	var all []reconcile.ContainerImage
+	return all, c.get(ctx, path(project, "images"), &all)
+}
+
+// Volumes are those that were made for project.
+func (c *Client) Volumes(ctx context.Context, project string) ([]reconcile.Volume, error) {
+	var all []reconcile.Volume
+	return all, c.get(ctx, path(project, "volumes"), &all)
+}
+
 func (c *Client) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
 	return c.verb(ctx, p.Name, "up", api.UpRequest{Project: p, Options: o}, s)
 }

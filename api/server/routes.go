@@ -17,7 +17,9 @@ import (
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
-	mux.HandleFunc("GET /v1/projects/{project}/containers", s.containers)
+	mux.HandleFunc("GET /v1/projects/{project}/containers", listed(s.engine.Containers))
+	mux.HandleFunc("GET /v1/projects/{project}/images", listed(s.engine.Images))
+	mux.HandleFunc("GET /v1/projects/{project}/volumes", listed(s.engine.Volumes))
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
 	mux.HandleFunc("GET /v1/projects/{project}/drift", s.drift)
@@ -90,14 +92,17 @@ func (s *Server) projects(w http.ResponseWriter, r *http.Request) {
 	answer(w, all, err)
 }
 
-func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
-	name, err := project(r)
-	if err != nil {
-		fail(w, err)
-		return
+// listed is a handler for an engine's method that lists what a project has.
+func listed[R any](list func(context.Context, string) ([]R, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, err := project(r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		all, err := list(r.Context(), name)
+		answer(w, all, err)
 	}
-	all, err := s.engine.Containers(r.Context(), name)
-	answer(w, all, err)
 }
 
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {

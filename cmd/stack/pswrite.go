@@ -1,58 +1,20 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
-	"text/template"
-	"unicode"
 )
 
 // writePs prints rows as a table of at most cols columns if that can be (0 = any), as one JSON object a line, or by a
 // template; `table TEMPLATE` is a template with a header.
 func writePs(w io.Writer, format string, rows []psRow, cols int) error {
-	switch format {
-	case "", "table":
+	if format == "" || format == "table" {
 		_, err := io.WriteString(w, psTable(rows, cols))
 		return err
-	case "json":
-		enc := json.NewEncoder(w)
-		for _, r := range rows {
-			if err := enc.Encode(r); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
-	text, table := strings.CutPrefix(format, "table ")
-	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
-	tmpl, err := template.New("format").Funcs(psFuncs).Parse(text)
-	if err != nil {
-		return usageError("invalid --format: %w", err)
-	}
-	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
-	if table {
-		header := map[string]string{}
-		for _, k := range psKeys {
-			header[k] = psHeaders[k]
-			if header[k] == "" {
-				header[k] = strings.ToUpper(k)
-			}
-		}
-		if err := tmpl.Execute(t, header); err != nil {
-			return usageError("invalid --format: %w", err)
-		}
-		fmt.Fprintln(t)
-	}
-	for _, r := range rows {
-		if err := tmpl.Execute(t, r); err != nil {
-			return usageError("invalid --format: %w", err)
-		}
-		fmt.Fprintln(t)
-	}
-	return t.Flush()
+	return writeFormatted(w, format, titles(psKeys, psHeaders), rows)
 }
 
 var psKeys = []string{
@@ -62,34 +24,6 @@ var psKeys = []string{
 
 var psHeaders = map[string]string{
 	"CreatedAt": "CREATED AT", "ExitCode": "EXIT CODE", "ID": "CONTAINER ID", "RunningFor": "CREATED", "LocalVolumes": "LOCAL VOLUMES",
-}
-
-// psFuncs are docker's functions for templates.
-var psFuncs = template.FuncMap{
-	"json":  func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
-	"join":  strings.Join,
-	"lower": strings.ToLower, "upper": strings.ToUpper, "split": strings.Split,
-	"title": func(s string) string {
-		before := ' '
-		return strings.Map(func(r rune) rune {
-			first := unicode.IsSpace(before)
-			before = r
-			if first {
-				return unicode.ToTitle(r)
-			}
-			return r
-		}, s)
-	},
-	"pad": func(s string, before, after int) string {
-		if s == "" {
-			return s
-		}
-		return strings.Repeat(" ", max(0, before)) + s + strings.Repeat(" ", max(0, after))
-	},
-	"truncate": func(s string, n int) string {
-		r := []rune(s)
-		return string(r[:max(0, min(n, len(r)))])
-	},
 }
 
 // psColumns in docker compose's order. Where a terminal is too narrow the spare ones go, lowest first.
@@ -136,9 +70,5 @@ func psTable(rows []psRow, cols int) string {
 			break
 		}
 	}
-	var trimmed strings.Builder
-	for l := range strings.Lines(text) {
-		trimmed.WriteString(strings.TrimRight(l, " \n") + "\n")
-	}
-	return trimmed.String()
+	return trimLines(text)
 }

@@ -98,10 +98,10 @@ var verbs = []struct {
 }{
 	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
-	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
+	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand},
-	{"stop", newStopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
+	{"stop", newStopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
 }
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
@@ -155,9 +155,9 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "",
-	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "", "images": "",
+	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "",
 	"publish": "", "push": "", "stats": "",
-	"top": "use `stack exec SERVICE ps`", "volumes": "", "watch": "",
+	"top": "use `stack exec SERVICE ps`", "watch": "",
 }
 
 func refusedCommands() []*cobra.Command {

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newImagesCommand(a *app) *cobra.Command {
+	var quiet bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "images [OPTIONS] [SERVICE...]",
+		Short: "List the images that containers were made from",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return a.images(cmd.Context(), format, quiet, services)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&format, "format", "table", "table or json")
+	f.BoolVarP(&quiet, "quiet", "q", false, "Only ids, each once")
+	return cmd
+}
+
+// imageRow is a container's image with the keys of docker compose's images --format json.
+type imageRow struct {
+	ID            string
+	ContainerName string
+	Repository    string
+	Tag           string
+	Platform      string
+	Size          int64
+	Created       time.Time `json:",omitzero"`
+	LastTagTime   time.Time `json:",omitzero"`
+}
+
+func (a *app) images(ctx context.Context, format string, quiet bool, services []string) error {
+	if format != "table" && format != "json" {
+		return usageError("unsupported --format value %q, expected table or json", format)
+	}
+	name, daemon, err := a.reach(ctx, services)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Images(ctx, name)
+	if err != nil {
+		return err
+	}
+	rows := []imageRow{}
+	for _, i := range all {
+		if len(services) == 0 || slices.Contains(services, i.Service) {
+			rows = append(rows, newImageRow(i))
+		}
+	}
+	switch {
+	case quiet:
+		var told []string
+		for _, r := range rows {
+			if _, id, _ := strings.Cut(r.ID, ":"); !slices.Contains(told, id) {
+				told = append(told, id)
+				fmt.Fprintln(a.out, id)
+			}
+		}
+		return nil
+	case format == "json":
+		return json.NewEncoder(a.out).Encode(rows)
+	}
+	return writeTable(a.out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
+}
+
+func newImageRow(i reconcile.ContainerImage) imageRow {
+	row := imageRow{ID: i.ID, ContainerName: i.Container, Platform: i.Platform, Size: i.Size, Created: i.Created, LastTagTime: i.PulledAt}
+	if ref, err := image.ParseReference(i.Ref); err == nil {
+		row.Repository = image.Reference{Host: ref.Host, Repo: ref.Repo}.Familiar()
+		if row.Tag = ref.Tag; ref.HasDigest() {
+			row.Tag = "" // the digest decides
+		}
+	}
+	return row
+}
+
+func imageCells(rows []imageRow, now time.Time) [][]string {
+	var cells [][]string
+	or := func(s, otherwise string) string {
+		if s == "" {
+			return otherwise
+		}
+		return s
+	}
+	for _, r := range rows {
+		_, id, _ := strings.Cut(r.ID, ":")
+		created := "N/A"
+		if !r.Created.IsZero() {
+			created = human(now.Sub(r.Created)) + " ago"
+		}
+		cells = append(cells, []string{
+			r.ContainerName, or(r.Repository, "<none>"), or(r.Tag, "<none>"), or(r.Platform, "N/A"), id[:min(shortID, len(id))], decimalSize(float64(r.Size)), created,
+		})
+	}
+	return cells
+}
