@@ -49,6 +49,11 @@ type Engine interface {
 	Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, io runtime.IO, s reconcile.Sink) (runtime.Exit, error)
 	Exec(ctx context.Context, project string, o reconcile.ExecOptions, io runtime.IO) (runtime.Exit, error)
 
+	// CopyIn writes a tar stream into the containers of a service that o means; CopyOut and Export write one of what a container has.
+	CopyIn(ctx context.Context, project string, o reconcile.CopyInOptions, r io.Reader, s reconcile.Sink) error
+	CopyOut(ctx context.Context, project string, o reconcile.CopyOutOptions, w io.Writer, s reconcile.Sink) error
+	Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error
+
 	// Containers is every container of project, of every state.
 	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
 	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)

@@ -95,6 +95,33 @@ type ExecOptions struct {
 	Rows, Cols uint16
 }
 
+// CopyInOptions is a tar stream that goes into the containers of a service: one direction of `cp`, and what a watch copies.
+type CopyInOptions struct {
+	Service string
+	Index   int    // 0 = all replicas
+	OneOffs bool   // those of run too
+	Path    string // in the containers, from their root
+	// Copy, Parents and Archive are runtime.CopyIn's. Without Copy the entries of the stream go into the directory Path.
+	Copy    bool
+	Parents bool
+	Archive bool
+}
+
+// CopyOutOptions is what of a container is read as a tar stream: the other direction of `cp`.
+type CopyOutOptions struct {
+	Service string
+	Index   int // 0 = the first
+	OneOffs bool
+	Path    string
+	Follow  bool // a link that Path ends with
+}
+
+// ExportOptions is one `export`.
+type ExportOptions struct {
+	Service string
+	Index   int // 0 = the first
+}
+
 // LogOptions is one `logs`.
 type LogOptions struct {
 	Services []string

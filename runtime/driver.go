@@ -52,6 +52,7 @@ type Driver struct {
 	statuses recordCache[proto.Status]
 	filters  filterCache
 	spare    spare
+	visits   visits
 
 	mu     sync.Mutex
 	lives  map[string]*live

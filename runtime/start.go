@@ -70,6 +70,9 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	b.AwaitAttach = opt.listening != nil
 	b.StdinOpen = b.StdinOpen || opt.stdin
+	if err := d.visits.await(ctx, c.ID); err != nil { // they have seen the end of its last run
+		return State{}, nil, err
+	}
 
 	// The monitor first: its program starts, if it has not yet, while its cgroup is made. It does nothing before it is on record and has its work.
 	p, err := d.child()

@@ -28,6 +28,9 @@ type Engine struct {
 	OnPlanRestart func(context.Context, string, reconcile.ServiceOptions) (*reconcile.Preview, error)
 	OnRun         func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error)
 	OnExec        func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
+	OnCopyIn      func(context.Context, string, reconcile.CopyInOptions, io.Reader, reconcile.Sink) error
+	OnCopyOut     func(context.Context, string, reconcile.CopyOutOptions, io.Writer, reconcile.Sink) error
+	OnExport      func(context.Context, string, reconcile.ExportOptions, io.Writer, reconcile.Sink) error
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
 	OnImages      func(context.Context, string) ([]reconcile.ContainerImage, error)
 	OnVolumes     func(context.Context, string) ([]reconcile.Volume, error)
@@ -141,6 +144,27 @@ func (e *Engine) Exec(ctx context.Context, project string, o reconcile.ExecOptio
 		return runtime.Exit{}, errdefs.ErrNotSupported
 	}
 	return e.OnExec(ctx, project, o, streams)
+}
+
+func (e *Engine) CopyIn(ctx context.Context, project string, o reconcile.CopyInOptions, r io.Reader, s reconcile.Sink) error {
+	if e.OnCopyIn == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnCopyIn(ctx, project, o, r, s)
+}
+
+func (e *Engine) CopyOut(ctx context.Context, project string, o reconcile.CopyOutOptions, w io.Writer, s reconcile.Sink) error {
+	if e.OnCopyOut == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnCopyOut(ctx, project, o, w, s)
+}
+
+func (e *Engine) Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error {
+	if e.OnExport == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnExport(ctx, project, o, w, s)
 }
 
 func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Container, error) {

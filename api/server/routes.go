@@ -45,6 +45,9 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/remove", verb(s, s.engine.Remove))
 	mux.HandleFunc("POST /v1/projects/{project}/run", s.run)
 	mux.HandleFunc("POST /v1/projects/{project}/exec", s.exec)
+	mux.HandleFunc("POST /v1/projects/{project}/copy-in", s.copyIn)
+	mux.HandleFunc("POST /v1/projects/{project}/copy-out", tarStream(s, s.engine.CopyOut))
+	mux.HandleFunc("POST /v1/projects/{project}/export", tarStream(s, s.engine.Export))
 	mux.HandleFunc("POST /v1/images/load", s.load)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no %s %s in this API", r.Method, r.URL.Path)))
@@ -192,11 +195,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) load(w http.ResponseWriter, r *http.Request) {
-	// The answer begins while the body is still read. Such a connection is not used again: net/http would look for the
-	// next request while the rest of this body is still being read.
-	http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // HTTP/1.1 always can
-	w.Header().Set("Connection", "close")
-	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+	s.fed(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
 		images, err := s.engine.Load(ctx, r.Body, out.event)
 		var result api.Result
 		for _, i := range images {
@@ -204,6 +203,15 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request) {
 		}
 		return result, err
 	})
+}
+
+// fed is stream for a request whose body do reads.
+func (s *Server) fed(w http.ResponseWriter, r *http.Request, do func(context.Context, *stream) (api.Result, error)) {
+	// The answer begins while the body is still read. Such a connection is not used again: net/http would look for the
+	// next request while the rest of this body is still being read.
+	http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // HTTP/1.1 always can
+	w.Header().Set("Connection", "close")
+	s.stream(w, r, do)
 	// To the end, or until the client has read why not and hangs up: closing with bytes unread would reset the
 	// connection and take our last words with it (unix(7)).
 	io.Copy(io.Discard, r.Body) //nolint:errcheck // nobody is left to tell

@@ -157,6 +157,13 @@ type Containers interface {
 	// Wait returns the exit of the current run; at once for a container that has stopped.
 	Wait(ctx context.Context, id string) (runtime.Exit, error)
 	Exec(ctx context.Context, id string, p runtime.Process, io runtime.IO) (runtime.Exit, error)
+	// CopyIn writes the tar stream r into a container of any state, and never out of its root, whatever is in the stream or goes on in the container.
+	// ErrInvalidArgument and ErrNotSupported: the stream has what is refused; ErrNotFound, ErrConflict: the destination does not fit.
+	CopyIn(ctx context.Context, id string, o runtime.CopyIn, r io.Reader) error
+	// CopyOut writes what is at a path of a container of any state to w, as a tar stream; ErrNotFound when there is nothing.
+	CopyOut(ctx context.Context, id string, o runtime.CopyOut, w io.Writer) error
+	// Export writes the root file system of a container of any state to w, without what is mounted in it. warn may be nil.
+	Export(ctx context.Context, id string, w io.Writer, warn func(string)) error
 	// Run starts container id with the caller's streams attached from its first byte on, calls started when
 	// execve succeeded, and returns the exit.
 	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)

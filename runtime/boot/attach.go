@@ -220,7 +220,7 @@ func (c *container) attachBind(s *source) error {
 		}
 	}
 	if s.CopyUp {
-		if err := copyUp(c.self, s.tree, target); err != nil {
+		if err := copyUp(c.self, s.tree, target, c.unheard); err != nil {
 			return explain(err, "while filling the empty volume at "+s.Target+" from the image")
 		}
 	}

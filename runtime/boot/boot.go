@@ -49,6 +49,14 @@ func unheard() error {
 	return nil
 }
 
+// unheard is as the function, for what is being done for c.
+func (c *container) unheard() error {
+	if c.still {
+		return nil
+	}
+	return unheard()
+}
+
 // ErrUnheard is the failure of a start whose daemon has hung up.
 var ErrUnheard = &proto.Failure{Stage: "start", Detail: "the daemon ended before the program had started", ExitCode: proto.ExitPlatform}
 
@@ -64,8 +72,9 @@ type container struct {
 	groups []hierarchy
 	procs  []int // contexts of procfs in the container's pid namespace, not yet used
 
-	self descriptors // the monitor's
-	init *Init
+	self  descriptors // the monitor's
+	init  *Init
+	still bool // it is not being started: there is nobody who could hang up
 }
 
 // close lets go of what only start needs and the init has not got.

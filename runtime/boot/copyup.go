@@ -18,10 +18,10 @@ const (
 )
 
 // copyUp fills an empty volume with what the image has at its target: owners, modes, times, xattrs, hardlinks. A volume
-// that holds something is left as it is. Both are descriptors, and no name below them is followed out of them.
+// that holds something is left as it is. Both are descriptors, and no name below them is followed out of them. What unheard says ends it.
 //
 // Two containers that start with one new volume take turns: flock on the volume's directory.
-func copyUp(self descriptors, volume, image int) error {
+func copyUp(self descriptors, volume, image int, unheard func() error) error {
 	to, err := openDir(volume, ".")
 	if err != nil {
 		return fault("volume", "openat", "", err)
@@ -49,7 +49,7 @@ func copyUp(self descriptors, volume, image int) error {
 		// A file system without xattrs cannot be marked; then only an unlucky kill leaves a part.
 		_ = unix.Fsetxattr(to, unfinished, []byte("1"), 0)
 	}
-	c := copier{self: self, root: to, links: map[inode]string{}}
+	c := copier{self: self, unheard: unheard, root: to, links: map[inode]string{}}
 	if err := c.directory(from, to, ""); err != nil {
 		return err
 	}
@@ -82,10 +82,11 @@ func list(dir int) ([]string, error) {
 type inode struct{ dev, ino uint64 }
 
 type copier struct {
-	self  descriptors
-	root  int              // the volume
-	links map[inode]string // files of the image with more than one name, and their first name in the volume
-	buf   []byte
+	self    descriptors
+	unheard func() error
+	root    int              // the volume
+	links   map[inode]string // files of the image with more than one name, and their first name in the volume
+	buf     []byte
 }
 
 // directory copies the entries of from and then what from itself is like: its times and its mode, which may forbid writing.
@@ -96,7 +97,7 @@ func (c *copier) directory(from, to int, path string) error {
 		return fault("volume", "getdents64", path, err)
 	}
 	for _, name := range names {
-		if err := unheard(); err != nil { // a copy takes its time; the next start goes on with it
+		if err := c.unheard(); err != nil { // a copy takes its time; the next start goes on with it
 			return err
 		}
 		if err := c.entry(from, to, name, path+"/"+name); err != nil {

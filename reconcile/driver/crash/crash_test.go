@@ -9,13 +9,13 @@ import (
 )
 
 // reads change nothing on the host, so that a kill around them is no other case than one around what stands next to them.
-// Exec's process is the container's own.
+// Exec's process is the container's own, and so are the files of a CopyIn: no record speaks of them.
 var reads = []string{
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
 	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Watch", "Volumes.Locate",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
-	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.Attach", "Containers.Events", "Containers.Watch",
+	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.CopyIn", "Containers.CopyOut", "Containers.Export", "Containers.Attach", "Containers.Events", "Containers.Watch",
 }
 
 // TestEveryCallThatChangesTheHostIsWrapped: a method that the drivers get later is wrapped, or named above as one that only

@@ -354,6 +354,46 @@ func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, str
 	return runtime.Exit{Code: code, FinishedAt: time.Now()}, nil
 }
 
+// CopyIn keeps the stream under its path; CopyOut gives it back.
+func (c *containers) CopyIn(ctx context.Context, id string, o runtime.CopyIn, r io.Reader) error {
+	stream, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err != nil {
+		return err
+	}
+	if x.files == nil {
+		x.files = map[string][]byte{}
+	}
+	x.files[o.Path] = stream
+	return nil
+}
+
+func (c *containers) CopyOut(ctx context.Context, id string, o runtime.CopyOut, w io.Writer) error {
+	c.mu.Lock()
+	x, err := c.find(id)
+	var stream []byte
+	if err == nil {
+		var ok bool
+		if stream, ok = x.files[o.Path]; !ok {
+			err = notFound("there is no %s in container %.12s", o.Path, id)
+		}
+	}
+	c.mu.Unlock()
+	if err == nil {
+		_, err = w.Write(stream)
+	}
+	return err
+}
+
+func (c *containers) Export(ctx context.Context, id string, w io.Writer, warn func(string)) error {
+	return c.CopyOut(ctx, id, runtime.CopyOut{Path: "/"}, w)
+}
+
 func (c *containers) Run(ctx context.Context, id string, streams runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
 	s, err := c.Start(ctx, id)
 	if err != nil {

@@ -83,6 +83,7 @@ type container struct {
 	logging string        // why its output is not logged
 	ended   chan struct{} // of the current run
 	timer   *time.Timer
+	files   map[string][]byte // streams of CopyIn, by path
 }
 
 // New is an empty host.

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// CopyIn writes the tar stream r, to its end, into the containers of a service that o means; s is told of each. With o.Copy the stream is what
+// archive.Pack (runtime/archive) writes of one file or directory, and goes to o.Path as docker cp has it. Without, its entries, named relative to o.Path, go into that
+// directory, which o.Parents makes. An error of r is the error of the copy: what the daemon has got until then is written, but for the file that was cut off.
+func (c *Client) CopyIn(ctx context.Context, project string, o reconcile.CopyInOptions, r io.Reader, s reconcile.Sink) error {
+	query, err := options(o)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// The daemon cannot tell a stream that has failed from one that is late: it is hung up on.
+	in := &watchedReader{r: r, failed: cancel}
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, "copy-in") + query, stream: in}, sinkEach(s))
+	if why := in.why(); why != nil {
+		return why
+	}
+	return err
+}
+
+// CopyOut writes what is at o.Path of a container to w, as a tar stream. s is told what is left out.
+func (c *Client) CopyOut(ctx context.Context, project string, o reconcile.CopyOutOptions, w io.Writer, s reconcile.Sink) error {
+	_, err := c.upgraded(ctx, path(project, "copy-out"), o, runtime.IO{Stdout: w}, s)
+	return err
+}
+
+// Export writes the root file system of a container to w, as a tar stream, without what is mounted in it.
+func (c *Client) Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error {
+	_, err := c.upgraded(ctx, path(project, "export"), o, runtime.IO{Stdout: w}, s)
+	return err
+}
+
+// watchedReader tells when reading fails, and why.
+type watchedReader struct {
+	r      io.Reader
+	failed func()
+
+	mu  sync.Mutex
+	err error
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
+		w.failed()
+	}
+	return n, err
+}
+
+func (w *watchedReader) why() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}

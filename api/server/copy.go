@@ -1,0 +1,40 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+func (s *Server) copyIn(w http.ResponseWriter, r *http.Request) {
+	name, o, err := queried(r, reconcile.CopyInOptions{})
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.fed(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+		return api.Result{}, s.engine.CopyIn(ctx, name, o, r.Body, out.event)
+	})
+}
+
+// tarStream is a handler for an engine's method that writes a stream of a project's, by options O.
+func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, reconcile.Sink) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var o O
+		name, err := project(r)
+		if err == nil {
+			err = decode(w, r, &o)
+		}
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		s.upgrade(w, r, false, func(ctx context.Context, streams runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
+			return runtime.Exit{}, do(ctx, name, o, streams.Stdout, sink)
+		})
+	}
+}

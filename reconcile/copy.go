@@ -1,0 +1,163 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+// CopyIn writes the tar stream r into the containers that o means, of every state, all at the same time; s is told of each. One that cannot take it does not
+// keep it from the others. It returns when all are done, with the errors of those that failed.
+func (e *Engine) CopyIn(ctx context.Context, project string, o CopyInOptions, r io.Reader, s Sink) error {
+	defer e.enter()()
+	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+	if err != nil {
+		return err
+	}
+	in := runtime.CopyIn{Path: o.Path, Copy: o.Copy, Parents: o.Parents, Archive: o.Archive}
+	readers, feed := []io.Reader{r}, func() {}
+	if len(all) > 1 {
+		readers, feed = fanOut(r, len(all))
+	}
+	errs := make([]error, len(all))
+	var work sync.WaitGroup
+	for i, c := range all {
+		work.Go(func() {
+			e.sayCopy(s, c, Working, "Copying", "")
+			err := e.drivers.Containers.CopyIn(ctx, c.ID, in, readers[i])
+			if p, ok := readers[i].(*io.PipeReader); ok {
+				p.Close() // the others go on
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.name, cause(err, c.ID, c.name))
+				e.sayCopy(s, c, Failed, "Not copied", errs[i].Error())
+				return
+			}
+			e.sayCopy(s, c, Done, "Copied", "")
+		})
+	}
+	feed()
+	work.Wait()
+	return errors.Join(errs...)
+}
+
+// fanOut gives what r gives to n readers, at the pace of the slowest. One that is closed misses the rest; feed returns at the end, or when all are closed.
+func fanOut(r io.Reader, n int) (readers []io.Reader, feed func()) {
+	writers := make([]*io.PipeWriter, n)
+	for i := range n {
+		var p *io.PipeReader
+		p, writers[i] = io.Pipe()
+		readers = append(readers, p)
+	}
+	return readers, func() {
+		buf := make([]byte, 256<<10)
+		open := n
+		for open > 0 {
+			k, err := r.Read(buf)
+			for i, w := range writers {
+				if w == nil {
+					continue
+				}
+				if _, werr := w.Write(buf[:k]); werr != nil {
+					writers[i] = nil
+					open--
+				}
+			}
+			if err != nil {
+				for _, w := range writers {
+					if w != nil {
+						w.CloseWithError(err) // io.EOF is its end
+					}
+				}
+				return
+			}
+		}
+	}
+}
+
+// CopyOut writes what is at a path of a container to w as a tar stream: of the replica that o names, or the first.
+func (e *Engine) CopyOut(ctx context.Context, project string, o CopyOutOptions, w io.Writer, s Sink) error {
+	defer e.enter()()
+	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+	if err != nil {
+		return err
+	}
+	c := all[0]
+	e.sayCopy(s, c, Working, "Copying", "")
+	err = e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: e.warnCopy(s, c)}, w)
+	if err != nil {
+		return fmt.Errorf("cannot copy from container %s: %w", c.name, cause(err, c.ID, c.name))
+	}
+	e.sayCopy(s, c, Done, "Copied", "")
+	return nil
+}
+
+// Export writes the root file system of a container to w as a tar stream, without its volumes: of the replica that o names, or the first.
+func (e *Engine) Export(ctx context.Context, project string, o ExportOptions, w io.Writer, s Sink) error {
+	defer e.enter()()
+	all, err := e.copied(ctx, project, o.Service, o.Index, true)
+	if err != nil {
+		return err
+	}
+	c := all[0]
+	e.sayCopy(s, c, Working, "Exporting", "")
+	if err := e.drivers.Containers.Export(ctx, c.ID, w, e.warnCopy(s, c)); err != nil {
+		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
+	}
+	e.sayCopy(s, c, Done, "Exported", "")
+	return nil
+}
+
+// copied are the containers of a service that a copy means, in the order of their numbers, those of run last.
+func (e *Engine) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*container, error) {
+	list, err := listService(ctx, e.drivers, project, service)
+	if err != nil {
+		return nil, err
+	}
+	var all, runs []*container
+	for _, c := range list {
+		switch {
+		case c.service != service || c.step != nil:
+		case c.oneOff:
+			if oneOffs && index == 0 {
+				runs = append(runs, c)
+			}
+		case index == 0 || c.number == index:
+			all = append(all, c)
+		}
+	}
+	if all = append(all, runs...); len(all) > 0 {
+		return all, nil
+	}
+	what := fmt.Sprintf("service %q", service)
+	if index != 0 {
+		what = fmt.Sprintf("service %q with index %d", service, index)
+	}
+	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", what, project))
+}
+
+func (e *Engine) sayCopy(s Sink, c *container, p Phase, text, detail string) {
+	if s != nil { // nothing has become of the container that others should know
+		s(Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: p, Text: text, Detail: detail})
+	}
+}
+
+// maxCopyWarnings bounds what is told of one copy.
+const maxCopyWarnings = 100
+
+func (e *Engine) warnCopy(s Sink, c *container) func(string) {
+	told := 0
+	return func(text string) {
+		switch told++; {
+		case told <= maxCopyWarnings:
+			e.sayCopy(s, c, Warning, "Copying", text)
+		case told == maxCopyWarnings+1:
+			e.sayCopy(s, c, Warning, "Copying", "there is more of this kind, which is not told")
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/boot"
+	"github.com/stackrun/stack/runtime/proto"
+)
+
+// A visit is a look at the files of a container from outside, by a descriptor of its root (docs/adr/0064-copying.md).
+//
+// Of a container that runs it is the root of its mount namespace, as its processes see it. It ends with the container: whoever
+// starts it anew waits for that, for an overlay must not be mounted twice. Of one that does not run it is what the driver mounts for the purpose, in a mount namespace that
+// goes with the last descriptor of it; meanwhile the container's lock is held, so that nobody starts it.
+//
+// Nothing of a visit outlives this process: there are descriptors, and no process and no mount that others could see.
+type visit struct {
+	root *os.File
+	end  []func() // in this order
+}
+
+func (v *visit) close() {
+	v.root.Close()
+	for _, f := range v.end {
+		f()
+	}
+}
+
+// errVisitOver is why a visit ends that nobody has ended.
+var errVisitOver = errdefs.With(errdefs.ErrConflict, errors.New("the container ended meanwhile"))
+
+// visit opens the root of container id; bare is without what is mounted in it. The context that it returns ends when the visit must.
+func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Context, *visit, error) {
+	c, err := d.config(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := d.find(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l != nil {
+		return d.visitRunning(ctx, l, bare)
+	}
+	unlock, err := d.ids.lock(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l, err = d.findLocked(ctx, id); l != nil || err != nil {
+		unlock()
+		if err != nil {
+			return nil, nil, err
+		}
+		return d.visitRunning(ctx, l, bare)
+	}
+	v, err := d.visitStill(c, bare)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	v.end = append(v.end, unlock)
+	return ctx, v, nil
+}
+
+// visitRunning goes by the init's pidfd: a pid may be another's by the time.
+func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.Context, *visit, error) {
+	leave := d.visits.enter(l.id)
+	pidfd, err := l.init().open()
+	if err != nil {
+		leave()
+		if errors.Is(err, errGone) {
+			err = errVisitOver
+		}
+		return nil, nil, err
+	}
+	defer pidfd.Close()
+	v := &visit{}
+	err = onThread(func() error {
+		// A thread that shares its root with others cannot have another one.
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return os.NewSyscallError("unshare", err)
+		}
+		conn, err := pidfd.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if cerr := conn.Control(func(fd uintptr) { err = unix.Setns(int(fd), unix.CLONE_NEWNS) }); cerr != nil {
+			return cerr
+		}
+		if err == unix.ESRCH {
+			return errVisitOver
+		}
+		if err != nil {
+			return os.NewSyscallError("setns", err)
+		}
+		var fd int
+		if bare {
+			// A clone of this one mount, attached nowhere: what is mounted below is not in it.
+			fd, err = unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		} else {
+			fd, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		}
+		if err != nil {
+			return os.NewSyscallError("open", err)
+		}
+		v.root = os.NewFile(uintptr(fd), "/")
+		return nil
+	})
+	if err != nil {
+		leave()
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-l.done:
+			cancel(errVisitOver)
+		case <-l.gone:
+			cancel(errClosed)
+		case <-over:
+		}
+	}()
+	v.end = append(v.end, func() { close(over); cancel(nil) }, leave)
+	return ctx, v, nil
+}
+
+// Preconditions of visitStill: the container's lock is held, it does not run.
+func (d *Driver) visitStill(c *Config, bare bool) (*visit, error) {
+	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.stateDir(c.ID)}
+	var s *boot.Still
+	err := onThread(func() (err error) {
+		s, err = boot.OpenStill(b, !bare)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("its root cannot be mounted: %w", err)
+	}
+	return &visit{root: os.NewFile(uintptr(s.Root), "/"), end: []func(){s.Leave}}, nil
+}
+
+// onThread runs f on a thread that is thrown away, with the namespaces and the root that f has given it.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		goruntime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The process's first thread cannot be thrown away, and /proc/self is that one. While it waits here the next goroutine is on another.
+			defer goruntime.UnlockOSThread()
+			done <- onThread(f)
+			return
+		}
+		done <- f() // never unlocked: the thread ends with the goroutine
+	}()
+	return <-done
+}
+
+// visits are how many visits of containers that run there are. The zero value is ready.
+type visits struct {
+	mu sync.Mutex
+	of map[string]*visitors
+}
+
+type visitors struct {
+	number int
+	none   chan struct{} // closed with the last
+}
+
+func (v *visits) enter(id string) (leave func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.of == nil {
+		v.of = map[string]*visitors{}
+	}
+	in := v.of[id]
+	if in == nil {
+		in = &visitors{none: make(chan struct{})}
+		v.of[id] = in
+	}
+	in.number++
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if in.number--; in.number == 0 {
+			close(in.none)
+			delete(v.of, id)
+		}
+	}
+}
+
+// await waits until nobody visits id.
+func (v *visits) await(ctx context.Context, id string) error {
+	for {
+		v.mu.Lock()
+		in := v.of[id]
+		v.mu.Unlock()
+		if in == nil {
+			return nil
+		}
+		select {
+		case <-in.none:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
