@@ -32,6 +32,7 @@ type Engine struct {
 	OnCopyOut     func(context.Context, string, reconcile.CopyOutOptions, io.Writer, reconcile.Sink) error
 	OnExport      func(context.Context, string, reconcile.ExportOptions, io.Writer, reconcile.Sink) error
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
+	OnTop         func(context.Context, string) ([]reconcile.ContainerProcesses, error)
 	OnImages      func(context.Context, string) ([]reconcile.ContainerImage, error)
 	OnVolumes     func(context.Context, string) ([]reconcile.Volume, error)
 	OnProjects    func(context.Context) ([]reconcile.ProjectSummary, error)
@@ -172,6 +173,13 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Co
 		return nil, nil
 	}
 	return e.OnContainers(ctx, project)
+}
+
+func (e *Engine) Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error) {
+	if e.OnTop == nil {
+		return nil, nil
+	}
+	return e.OnTop(ctx, project)
 }
 
 func (e *Engine) Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error) {

@@ -60,6 +60,12 @@ func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Co
 	return all, c.get(ctx, path(project, "containers"), &all)
 }
 
+// Top is what runs in project's containers.
+func (c *Client) Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error) {
+	var all []reconcile.ContainerProcesses
+	return all, c.get(ctx, path(project, "top"), &all)
+}
+
 // Images is what project's containers were made from.
 func (c *Client) Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error) {
 	var all []reconcile.ContainerImage

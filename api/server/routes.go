@@ -18,6 +18,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
 	mux.HandleFunc("GET /v1/projects/{project}/containers", listed(s.engine.Containers))
+	mux.HandleFunc("GET /v1/projects/{project}/top", listed(s.engine.Top))
 	mux.HandleFunc("GET /v1/projects/{project}/images", listed(s.engine.Images))
 	mux.HandleFunc("GET /v1/projects/{project}/volumes", listed(s.engine.Volumes))
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)

@@ -101,7 +101,7 @@ var verbs = []struct {
 	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand},
-	{"stop", newStopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
+	{"stop", newStopCommand}, {"top", newTopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
 }
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
@@ -157,7 +157,7 @@ var refused = map[string]string{
 	"bridge": "", "alpha": "",
 	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "",
 	"publish": "", "push": "", "stats": "",
-	"top": "use `stack exec SERVICE ps`", "watch": "",
+	"watch": "",
 }
 
 func refusedCommands() []*cobra.Command {

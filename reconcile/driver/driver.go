@@ -169,6 +169,8 @@ type Containers interface {
 	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
 	// Attach connects to the container's own stdio until it ends or ctx does.
 	Attach(ctx context.Context, id string, io runtime.IO) error
+	// Processes lists the processes of a container that runs or is paused, by pid. ErrConflict when it does neither.
+	Processes(ctx context.Context, id string) ([]runtime.ProcessInfo, error)
 	// Events delivers state changes until ctx ends. Slow receivers lose events, never the latest of a container.
 	Events(ctx context.Context) <-chan runtime.Event
 }

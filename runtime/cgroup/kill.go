@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,20 @@ func (p *Parent) Populated(id string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Processes lists the processes of id, each once. Not there = none.
+func (p *Parent) Processes(id string) ([]int, error) {
+	var all []int
+	for _, point := range p.everyPoint() { // one that moves itself in one hierarchy is where it was in the others
+		pids, err := allProcs(filepath.Join(point, p.name, id))
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the processes of cgroup %s/%s: %w", p.name, id, err)
+		}
+		all = append(all, pids...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
 // procs reads cgroup.procs of dir. Not there = none.

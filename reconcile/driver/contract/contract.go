@@ -41,6 +41,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/RunningOnesAreKept":           running,
 		"Containers/Exec":                         exec,
 		"Containers/Pause":                        pause,
+		"Containers/Processes":                    processes,
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,
 		"Builder":                                 builds,

@@ -1,0 +1,33 @@
+package contract
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// processes: those of a container are known while it runs, also when it is paused.
+func processes(b *bench) {
+	ctx := b.Context()
+	id, first := b.start("sleep", "1000")
+	look := func(when string) {
+		b.Helper()
+		list, err := b.Containers.Processes(ctx, id)
+		if err != nil || len(list) != 1 || list[0].Pid != first.Pid || list[0].PPid == 0 || list[0].Name != "sleep" || !slices.Equal(list[0].Args, []string{"sleep", "1000"}) {
+			b.Errorf("%s: the processes are %+v, %v", when, list, err)
+		}
+	}
+	look("running")
+	b.must(b.Containers.Pause(ctx, id))
+	look("paused")
+	b.must(b.Containers.Kill(ctx, id, unix.SIGKILL))
+	_, err := b.Containers.Wait(ctx, id)
+	b.must(err)
+	_, err = b.Containers.Processes(ctx, id)
+	b.is("Processes of what does not run", err, errdefs.ErrConflict)
+	_, err = b.Containers.Processes(ctx, nobody)
+	b.is("Processes of nobody", err, errdefs.ErrNotFound)
+	b.remove(id)
+}
