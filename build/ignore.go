@@ -1,17 +1,12 @@
 package build
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 
 	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
+	"github.com/stackrun/stack/internal/dockerignore"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -21,32 +16,17 @@ type ignore struct {
 	patterns []string // for keys
 }
 
-// readIgnore reads <dockerfile>.dockerignore where there is one, else the context's .dockerignore.
-// https://docs.docker.com/build/concepts/context/#filename-and-location
+// readIgnore reads what leaves files of dir out of a build of dockerfile ("" = there is none).
 func readIgnore(dir, dockerfile string) (ignore, error) {
-	var names []string
-	if dockerfile != "" {
-		names = append(names, dockerfile+".dockerignore")
+	patterns, name, err := dockerignore.Read(dir, dockerfile)
+	if err != nil {
+		return ignore{}, err
 	}
-	for _, name := range append(names, filepath.Join(dir, ".dockerignore")) {
-		text, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return ignore{}, fmt.Errorf("cannot read %s: %w", name, err)
-		}
-		patterns, err := ignorefile.ReadAll(bytes.NewReader(text))
-		if err != nil {
-			return ignore{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read %s: %w", name, err))
-		}
-		i, err := newIgnore(patterns)
-		if err != nil {
-			return ignore{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read %s: %w", name, err))
-		}
-		return i, nil
+	i, err := newIgnore(patterns)
+	if err != nil {
+		return ignore{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read %s: %w", name, err))
 	}
-	return ignore{}, nil
+	return i, nil
 }
 
 func newIgnore(patterns []string) (ignore, error) {
