@@ -16,6 +16,32 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
+// hostParts are what a container gets of the host, as that is when the container is made.
+type hostParts struct {
+	devices []bundle.Device
+	vendors vendorParts
+	blockIO *specs.LinuxBlockIO
+	seccomp []byte // the profile of a file
+	name    string // the host's
+}
+
+func hostPartsOf(s *plan.Spec) (h hostParts, err error) {
+	if h.devices, err = hostDevices(s); err != nil {
+		return h, err
+	}
+	if h.vendors, err = requestedDevices(s); err != nil {
+		return h, err
+	}
+	if h.blockIO, err = hostBlockIO(s.Resources.BlkIO); err != nil {
+		return h, err
+	}
+	if h.seccomp, err = seccompProfile(s); err != nil {
+		return h, err
+	}
+	h.name, err = hostName()
+	return h, err
+}
+
 // hostDevices looks up the devices that a container asks for; a directory stands for all nodes below it. A
 // privileged container gets all of /dev.
 func hostDevices(s *plan.Spec) ([]bundle.Device, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/spec"
 )
 
 // Down takes a project away: containers in the reverse order of their dependencies, then networks, and what the options
@@ -78,18 +79,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		return nil, nil
 	}
 
-	var gone []*container
-	var orphans []string
-	for _, c := range m.list {
-		switch {
-		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
-		case c.step != nil && slices.ContainsFunc(m.list, func(of *container) bool { return of.ID == c.step.id }): // goes with that
-		case c.orphan(p) && !o.RemoveOrphans:
-			orphans = append(orphans, c.name)
-		default:
-			gone = append(gone, c)
-		}
-	}
+	gone, orphans := m.toTakeDown(p, o)
 	if len(orphans) > 0 {
 		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
@@ -125,16 +115,36 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		}
 		return all, nil // their logs and the record are still needed
 	}
+	return nil, e.forgetProject(project, o, sink)
+}
+
+// toTakeDown are the containers that o takes away, and the names of those of services that the file p does not have, which stay.
+func (m *members) toTakeDown(p *spec.Project, o DownOptions) (gone []*container, orphans []string) {
+	for _, c := range m.list {
+		switch {
+		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
+		case c.step != nil && slices.ContainsFunc(m.list, func(of *container) bool { return of.ID == c.step.id }): // goes with that
+		case c.orphan(p) && !o.RemoveOrphans:
+			orphans = append(orphans, c.name)
+		default:
+			gone = append(gone, c)
+		}
+	}
+	return gone, orphans
+}
+
+// forgetProject removes what is remembered of a project that is gone: logs, the record of its last up, with its volumes its history.
+func (e *Engine) forgetProject(project string, o DownOptions, sink Sink) error {
 	if err := os.RemoveAll(e.logDir(project)); err != nil {
-		return nil, fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
+		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
 	if o.Volumes {
 		e.forgetHistory(project, sink)
 	}
 	if err := e.dropRollouts(project, nil); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, e.store.Delete(bucketProjects, project)
+	return e.store.Delete(bucketProjects, project)
 }
 
 func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, error) {
