@@ -118,33 +118,10 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	defer t.app.interrupts.handle(before)
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
-	following, stopFollowing := context.WithCancel(parent)
+	stopFollowing := t.beginToFollow(parent)
 	defer stopFollowing()
-
-	var followed sync.WaitGroup
-	followed.Go(func() {
-		o := reconcile.EventOptions{Since: t.began} // and not since this comes to it: something may have ended by then
-		err := t.follow(following, func() error {
-			if o.Since != t.began {
-				t.changed() // what ended between two daemons nobody may tell
-			}
-			defer func() { o.Since = time.Now() }()
-			return t.daemon.Events(following, t.project.Name, o, func(e reconcile.Event) { t.event(following, e) })
-		})
-		if err != nil && following.Err() == nil {
-			t.lost <- err
-		}
-	})
-	if len(t.show) > 0 {
-		followed.Go(func() {
-			t.follow(following, func() error { //nolint:errcheck // read to the end below
-				return t.daemon.Logs(following, t.project.Name, t.logOptions(true), t.entries())
-			})
-		})
-	}
 	finish := func() error {
 		stopFollowing()
-		followed.Wait()
 		return t.settle(parent)
 	}
 	upDone := make(chan error, 1)
@@ -156,7 +133,6 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 		if errors.Is(err, errdefs.ErrUnavailable) {
 			t.app.endProgress()
 			stopFollowing()
-			followed.Wait()
 			return errors.Join(err, t.unbroken()) // there is nobody to ask for the rest
 		}
 		if err != nil {
@@ -189,11 +165,40 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 		case <-t.change:
 		case err := <-t.lost:
 			stopFollowing()
-			followed.Wait()
 			return errors.Join(fmt.Errorf("cannot follow the output any longer: %w\ncontainers run on meanwhile", err), t.unbroken())
 		case <-interrupted:
 			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
 		}
+	}
+}
+
+// beginToFollow follows the project's events, and the output of what is to be shown. stop ends that, and returns when it has ended.
+func (t *attachment) beginToFollow(parent context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	var followed sync.WaitGroup
+	followed.Go(func() {
+		o := reconcile.EventOptions{Since: t.began} // and not since this comes to it: something may have ended by then
+		err := t.follow(ctx, func() error {
+			if o.Since != t.began {
+				t.changed() // what ended between two daemons nobody may tell
+			}
+			defer func() { o.Since = time.Now() }()
+			return t.daemon.Events(ctx, t.project.Name, o, func(e reconcile.Event) { t.event(ctx, e) })
+		})
+		if err != nil && ctx.Err() == nil {
+			t.lost <- err
+		}
+	})
+	if len(t.show) > 0 {
+		followed.Go(func() {
+			t.follow(ctx, func() error { //nolint:errcheck // read to the end by settle
+				return t.daemon.Logs(ctx, t.project.Name, t.logOptions(true), t.entries())
+			})
+		})
+	}
+	return func() {
+		cancel()
+		followed.Wait()
 	}
 }
 
