@@ -97,19 +97,10 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sandbox{rec: sandboxRecord{Config: c}}
-	s.rec.Waiting = d.waits(c)
 	undo := cleanup.Make()
 	defer undo.Clean()
-	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
-		return nil, err
-	}
-	undo.Add(func() { d.giveAddresses(s.rec) })
-	if err := d.reservePorts(s); err != nil {
-		return nil, err
-	}
-	undo.Add(s.release)
-	if err := d.records.putSandbox(s.rec); err != nil {
+	s, err := d.claim(c, before, undo)
+	if err != nil {
 		return nil, err
 	}
 	if err := d.fw.AddGuests(d.guests(s.rec)); err != nil {

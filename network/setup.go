@@ -119,25 +119,13 @@ func sameSandbox(a, b SandboxConfig) bool {
 }
 
 // build makes a sandbox of which nothing exists.
-func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) (_ *sandbox, err error) {
-	s := &sandbox{rec: sandboxRecord{Config: c}}
-	s.rec.Waiting = d.waits(c)
+func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) (*sandbox, error) {
 	undo := cleanup.Make()
 	defer undo.Clean()
-
-	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
+	s, err := d.claim(c, before, undo)
+	if err != nil {
 		return nil, err
 	}
-	undo.Add(func() { d.giveAddresses(s.rec) })
-	if err := d.reservePorts(s); err != nil {
-		return nil, err
-	}
-	undo.Add(s.release)
-	if err := d.records.putSandbox(s.rec); err != nil {
-		return nil, err
-	}
-	undo.Add(func() { d.records.dropSandbox(c.ContainerID) })
-
 	failpoint.Hit("network.setup.recorded")
 	path := d.netnsPath(c.ContainerID)
 	var socks *dns.Sockets
@@ -183,6 +171,25 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	d.mu.Unlock()
 	d.announce(s.rec)
 	undo.Release()
+	return s, nil
+}
+
+// claim gives a sandbox its addresses and ports, and records that before anything of it is made. before is what the container had; undo gives it all back.
+func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup) (_ *sandbox, err error) {
+	s := &sandbox{rec: sandboxRecord{Config: c}}
+	s.rec.Waiting = d.waits(c)
+	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.giveAddresses(s.rec) })
+	if err := d.reservePorts(s); err != nil {
+		return nil, err
+	}
+	undo.Add(s.release)
+	if err := d.records.putSandbox(s.rec); err != nil {
+		return nil, err
+	}
+	undo.Add(func() { d.records.dropSandbox(c.ContainerID) })
 	return s, nil
 }
 
