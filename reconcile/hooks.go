@@ -65,7 +65,7 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
 	bound, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := e.preStop(bound, c, nil); err != nil && ctx.Err() == nil {
-		e.tellHook(c, nil, Warning, "Hook failed", err.Error())
+		e.sayOf(c, nil, Warning, "Hook failed", err.Error())
 	}
 	return context.Cause(ctx)
 }
@@ -73,16 +73,12 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
 func (e *Engine) runHooks(ctx context.Context, c *container, kind string, hooks []plan.Hook, sink Sink) error {
 	for i, h := range hooks {
 		key := fmt.Sprintf("%s[%d]", kind, i)
-		e.tellHook(c, sink, Working, "Running "+kind, strings.Join(h.Command, " "))
+		e.sayOf(c, sink, Working, "Running "+kind, strings.Join(h.Command, " "))
 		if err := e.runHook(ctx, c, h); err != nil {
 			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
 		}
 	}
 	return nil
-}
-
-func (e *Engine) tellHook(c *container, sink Sink, phase Phase, text, detail string) {
-	e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 }
 
 func hookProcess(h plan.Hook) runtime.Process {

@@ -295,10 +295,15 @@ func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, netwo
 func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
 	if err := e.preStop(ctx, c, sink); err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
-		e.tellHook(c, sink, Failed, "Error", err.Error())
+		e.sayOf(c, sink, Failed, "Error", err.Error())
 		return err
 	}
 	return e.stopOnly(ctx, c, timeout, sink)
+}
+
+// sayOf says what becomes of c.
+func (e *Engine) sayOf(c *container, sink Sink, phase Phase, text, detail string) {
+	e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 }
 
 // stopOnly is stop without hooks: a kill.
@@ -308,10 +313,7 @@ func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Durat
 		return err
 	}
 	defer unlock()
-	say := func(phase Phase, text, detail string) {
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
-	}
-	say(Working, "Stopping", "")
+	e.sayOf(c, sink, Working, "Stopping", "")
 	e.group.Stop(c.ID)
 	grace := time.Duration(-1)
 	if timeout != nil {
@@ -320,15 +322,15 @@ func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Durat
 	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
 	if err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.name, cause(err, c.ID, c.name))
-		say(Failed, "Error", err.Error())
+		e.sayOf(c, sink, Failed, "Error", err.Error())
 		return err
 	}
 	e.group.Stopped(c.ID, *exitOf(&exit))
 	if err := e.teardown(context.WithoutCancel(ctx), c); err != nil {
-		say(Failed, "Error", err.Error())
+		e.sayOf(c, sink, Failed, "Error", err.Error())
 		return err
 	}
-	say(Done, "Stopped", "")
+	e.sayOf(c, sink, Done, "Stopped", "")
 	return nil
 }
 
@@ -346,20 +348,17 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Si
 		return err
 	}
 	defer unlock()
-	say := func(phase Phase, text, detail string) {
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
-	}
-	say(Working, "Removing", "")
+	e.sayOf(c, sink, Working, "Removing", "")
 	err = e.removeSteps(ctx, c)
 	if err == nil {
 		err = e.removeParts(ctx, c, volumes)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot remove container %s: %w", c.name, cause(err, c.ID, c.name))
-		say(Failed, "Error", err.Error())
+		e.sayOf(c, sink, Failed, "Error", err.Error())
 		return err
 	}
-	say(Done, "Removed", "")
+	e.sayOf(c, sink, Done, "Removed", "")
 	return nil
 }
 

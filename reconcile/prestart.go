@@ -92,7 +92,7 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 			}
 		}
 		// Now that it runs: who follows the logs looks again at this.
-		e.tellHook(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
+		e.sayOf(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
 		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause

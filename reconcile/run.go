@@ -78,7 +78,7 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, s
 		e.watch(c, s.StartedAt, false)
 		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
 			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
-				e.tellHook(c, sink, Warning, "Hook failed", failed.Error())
+				e.sayOf(c, sink, Warning, "Hook failed", failed.Error())
 			}
 		}
 	})

@@ -37,7 +37,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 	}
 	// It runs: what its hooks say decides about no restart.
 	if err := e.postStart(ctx, c, nil); err != nil && ctx.Err() == nil {
-		e.tellHook(c, nil, Warning, "Hook failed", err.Error())
+		e.sayOf(c, nil, Warning, "Hook failed", err.Error())
 	}
 	return nil
 }

@@ -16,17 +16,21 @@ func chain() (*Desired, map[string]map[string]Dependency) {
 	return d, on
 }
 
+// chainGolden compares text with what build plans for a chain that runs, once host has changed it.
+func chainGolden(t *testing.T, host func(*Observed), text string, build func(h *Observed, on map[string]map[string]Dependency) *Plan) {
+	t.Helper()
+	d, on := chain()
+	h := made(d)
+	if host != nil {
+		host(h)
+	}
+	if got := build(h, on).String(); got != strings.TrimPrefix(text, "\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestRestartGoldens(t *testing.T) {
 	five := 5 * time.Second
-	ended := func(h *Observed, services ...string) {
-		for i := range h.Containers {
-			for _, s := range services {
-				if h.Containers[i].Service == s {
-					h.Containers[i].Status = StatusExited
-				}
-			}
-		}
-	}
 	for _, tt := range []struct {
 		name string
 		opt  RestartOptions
@@ -51,7 +55,7 @@ restart container shop-db-1
 #1 stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 #2 [#1] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 `},
-		{"all, through a gate; what has ended is started", RestartOptions{}, func(h *Observed) { ended(h, "side") }, `
+		{"all, through a gate; what has ended is started", RestartOptions{}, func(h *Observed) { settle(h, StatusExited, "side") }, `
 restart container shop-api-1
     ` + "`stack restart`" + ` asked for it
 restart container shop-db-1
@@ -70,7 +74,7 @@ restart container shop-web-1
 #7 [#4] start container shop-side-1  (container:side/1: ` + "`stack restart`" + ` asked for it)
 #8 [#1 #6] start container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
 `},
-		{"one that depends on what is not restarted does not wait for it", RestartOptions{Services: []string{"api"}}, func(h *Observed) { ended(h, "db") }, `
+		{"one that depends on what is not restarted does not wait for it", RestartOptions{Services: []string{"api"}}, func(h *Observed) { settle(h, StatusExited, "db") }, `
 restart container shop-api-1
     ` + "`stack restart`" + ` asked for it
 --
@@ -88,7 +92,7 @@ restart container shop-web-1
 #3 [#2] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 #4 [#1 ~#3] start container shop-web-1  (container:web/1: ` + "`stack restart`" + ` asked for it)
 `},
-		{"a follower that is down stays so", RestartOptions{Services: []string{"db"}}, func(h *Observed) { ended(h, "side") }, `
+		{"a follower that is down stays so", RestartOptions{Services: []string{"db"}}, func(h *Observed) { settle(h, StatusExited, "side") }, `
 restart container shop-db-1
     ` + "`stack restart`" + ` asked for it
 --
@@ -96,7 +100,7 @@ restart container shop-db-1
 #2 [#1] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 `},
 		{"the rest of one that was cut short", RestartOptions{Services: []string{"db"}, Resume: true, Owed: map[ID]bool{Container("db", 1): true, Container("side", 1): true}},
-			func(h *Observed) { ended(h, "side", "web") }, `
+			func(h *Observed) { settle(h, StatusExited, "side", "web") }, `
 start container shop-side-1
     its restart was cut short
 --
@@ -104,15 +108,10 @@ start container shop-side-1
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, on := chain()
-			h := made(d)
-			if tt.host != nil {
-				tt.host(h)
-			}
-			tt.opt.DependsOn = on
-			if got := BuildRestart("shop", h, tt.opt).String(); got != strings.TrimPrefix(tt.text, "\n") {
-				t.Errorf("got\n%s", got)
-			}
+			chainGolden(t, tt.host, tt.text, func(h *Observed, on map[string]map[string]Dependency) *Plan {
+				tt.opt.DependsOn = on
+				return BuildRestart("shop", h, tt.opt)
+			})
 		})
 	}
 }

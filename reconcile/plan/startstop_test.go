@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -63,15 +62,10 @@ stop container shop-web-1
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, on := chain()
-			h := made(d)
-			if tt.host != nil {
-				tt.host(h)
-			}
-			tt.opt.DependsOn = on
-			if got := BuildStop("shop", h, tt.opt).String(); got != strings.TrimPrefix(tt.text, "\n") {
-				t.Errorf("got\n%s", got)
-			}
+			chainGolden(t, tt.host, tt.text, func(h *Observed, on map[string]map[string]Dependency) *Plan {
+				tt.opt.DependsOn = on
+				return BuildStop("shop", h, tt.opt)
+			})
 		})
 	}
 }
@@ -119,15 +113,10 @@ start container shop-web-1
 		{"all run", StartOptions{}, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, on := chain()
-			h := made(d)
-			if tt.host != nil {
-				tt.host(h)
-			}
-			tt.opt.DependsOn = on
-			if got := BuildStart("shop", h, tt.opt).String(); got != strings.TrimPrefix(tt.text, "\n") {
-				t.Errorf("got\n%s", got)
-			}
+			chainGolden(t, tt.host, tt.text, func(h *Observed, on map[string]map[string]Dependency) *Plan {
+				tt.opt.DependsOn = on
+				return BuildStart("shop", h, tt.opt)
+			})
 		})
 	}
 }
