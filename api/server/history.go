@@ -6,22 +6,8 @@ import (
 	"github.com/stackrun/stack/reconcile"
 )
 
-func (s *Server) history(w http.ResponseWriter, r *http.Request) {
-	name, err := project(r)
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	all, err := s.engine.History(r.Context(), name)
-	answer(w, all, err)
-}
-
 func (s *Server) revision(w http.ResponseWriter, r *http.Request) {
-	var back int
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &back)
-	}
+	name, back, err := posted[int](w, r)
 	if err != nil {
 		fail(w, err)
 		return

@@ -22,22 +22,8 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 	answer(w, found, err)
 }
 
-func (s *Server) drift(w http.ResponseWriter, r *http.Request) {
-	name, err := project(r)
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	found, err := s.engine.Drift(r.Context(), name)
-	answer(w, found, err)
-}
-
 func (s *Server) planRestart(w http.ResponseWriter, r *http.Request) {
-	var o reconcile.ServiceOptions
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &o)
-	}
+	name, o, err := posted[reconcile.ServiceOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
@@ -78,11 +64,7 @@ func (s *Server) apply(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
-	var body api.DumpRequest
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &body)
-	}
+	name, body, err := posted[api.DumpRequest](w, r)
 	if err == nil && body.Project != nil {
 		err = checkProject(body.Project, name)
 	}

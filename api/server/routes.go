@@ -17,15 +17,15 @@ import (
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
-	mux.HandleFunc("GET /v1/projects/{project}/containers", listed(s.engine.Containers))
-	mux.HandleFunc("GET /v1/projects/{project}/top", listed(s.engine.Top))
-	mux.HandleFunc("GET /v1/projects/{project}/images", listed(s.engine.Images))
-	mux.HandleFunc("GET /v1/projects/{project}/volumes", listed(s.engine.Volumes))
+	mux.HandleFunc("GET /v1/projects/{project}/containers", question(s.engine.Containers))
+	mux.HandleFunc("GET /v1/projects/{project}/top", question(s.engine.Top))
+	mux.HandleFunc("GET /v1/projects/{project}/images", question(s.engine.Images))
+	mux.HandleFunc("GET /v1/projects/{project}/volumes", question(s.engine.Volumes))
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
-	mux.HandleFunc("GET /v1/projects/{project}/drift", s.drift)
+	mux.HandleFunc("GET /v1/projects/{project}/drift", question(s.engine.Drift))
 	mux.HandleFunc("POST /v1/projects/{project}/plan-restart", s.planRestart)
-	mux.HandleFunc("GET /v1/projects/{project}/history", s.history)
+	mux.HandleFunc("GET /v1/projects/{project}/history", question(s.engine.History))
 	mux.HandleFunc("GET /v1/projects/{project}/why", s.why)
 	mux.HandleFunc("POST /v1/projects/{project}/plan", s.plan)
 	mux.HandleFunc("POST /v1/projects/{project}/save", s.save)
@@ -63,15 +63,11 @@ func project(r *http.Request) (string, error) {
 
 // decodeFor reads the body of a request about the project that its path names; of gives the project in it.
 func decodeFor[B any](w http.ResponseWriter, r *http.Request, of func(*B) *spec.Project) (*B, error) {
-	body := new(B)
-	name, err := project(r)
+	name, body, err := posted[B](w, r)
 	if err == nil {
-		err = decode(w, r, body)
+		err = checkProject(of(&body), name)
 	}
-	if err == nil {
-		err = checkProject(of(body), name)
-	}
-	return body, err
+	return &body, err
 }
 
 func upProject(b *api.UpRequest) *spec.Project { return b.Project }
@@ -94,19 +90,6 @@ func checkProject(p *spec.Project, path string) error {
 func (s *Server) projects(w http.ResponseWriter, r *http.Request) {
 	all, err := s.engine.Projects(r.Context())
 	answer(w, all, err)
-}
-
-// listed is a handler for an engine's method that lists what a project has.
-func listed[R any](list func(context.Context, string) ([]R, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		name, err := project(r)
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		all, err := list(r.Context(), name)
-		answer(w, all, err)
-	}
 }
 
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
@@ -142,14 +125,23 @@ func (s *Server) pull(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// question is a handler for an engine's method that tells of the project of the path.
+func question[T any](ask func(context.Context, string) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, err := project(r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		found, err := ask(r.Context(), name)
+		answer(w, found, err)
+	}
+}
+
 // verb is a handler for an engine's method that takes a project's name and options O.
 func verb[O any](s *Server, do func(context.Context, string, O, reconcile.Sink) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var options O
-		name, err := project(r)
-		if err == nil {
-			err = decode(w, r, &options)
-		}
+		name, options, err := posted[O](w, r)
 		if err != nil {
 			fail(w, err)
 			return
@@ -158,6 +150,14 @@ func verb[O any](s *Server, do func(context.Context, string, O, reconcile.Sink) 
 			return api.Result{}, do(ctx, name, options, out.event)
 		})
 	}
+}
+
+// posted reads the project of the path and the body.
+func posted[B any](w http.ResponseWriter, r *http.Request) (name string, body B, err error) {
+	if name, err = project(r); err == nil {
+		err = decode(w, r, &body)
+	}
+	return name, body, err
 }
 
 // queried reads the project of the path and the options in the URL.

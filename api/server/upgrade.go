@@ -17,14 +17,7 @@ import (
 )
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
-	var body api.RunRequest
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &body)
-	}
-	if err == nil {
-		err = checkProject(body.Project, name)
-	}
+	body, err := decodeFor(w, r, func(b *api.RunRequest) *spec.Project { return b.Project })
 	if err == nil && body.Options.Name != "" {
 		err = spec.CheckContainerName(body.Options.Name)
 	}
@@ -39,11 +32,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
-	var o reconcile.ExecOptions
-	name, err := project(r)
-	if err == nil {
-		err = decode(w, r, &o)
-	}
+	name, o, err := posted[reconcile.ExecOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
