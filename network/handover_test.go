@@ -319,28 +319,9 @@ func TestUDPMeetsTheSuccessor(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
 	port := Port{HostPort: 5353, ContainerPort: 53, Protocol: "udp"}
-	serve := func(b box, name string) {
-		b.do(func() error {
-			c, err := net.ListenPacket("udp", ":53")
-			if err != nil {
-				return err
-			}
-			b.t.Cleanup(func() { c.Close() })
-			go func() {
-				buf := make([]byte, 100)
-				for {
-					_, from, err := c.ReadFrom(buf)
-					if err != nil {
-						return
-					}
-					c.WriteTo([]byte(name), from)
-				}
-			}()
-			return nil
-		})
+	for _, c := range []struct{ name, succeeds string }{{"old", ""}, {"new", "old"}} {
+		h.setup(web(c.name, c.succeeds, port)).answers(53, func(net.Addr) string { return c.name })
 	}
-	serve(h.setup(web("old", "", port)), "old")
-	serve(h.setup(web("new", "old", port)), "new")
 	answers := map[string]func() string{}
 	for _, at := range []string{"127.0.0.1:5353", "[::1]:5353"} {
 		conn, err := net.Dial("udp", at)

@@ -286,6 +286,12 @@ func (h *host) outside() box {
 // echo answers each datagram on port with the sender's address.
 func (b box) echo(port uint16) {
 	b.t.Helper()
+	b.answers(port, func(from net.Addr) string { return from.(*net.UDPAddr).AddrPort().Addr().Unmap().String() })
+}
+
+// answers answers each datagram on port.
+func (b box) answers(port uint16, what func(from net.Addr) string) {
+	b.t.Helper()
 	b.do(func() error {
 		c, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
 		if err != nil {
@@ -299,7 +305,7 @@ func (b box) echo(port uint16) {
 				if err != nil {
 					return
 				}
-				c.WriteTo([]byte(from.(*net.UDPAddr).AddrPort().Addr().Unmap().String()), from)
+				c.WriteTo([]byte(what(from)), from)
 			}
 		}()
 		return nil

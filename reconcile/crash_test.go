@@ -171,12 +171,7 @@ func TestRandomProjectsConverge(t *testing.T) {
 						b.Errorf("a second up did %v", ops)
 					}
 				}
-				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
-					b.Fatal(err)
-				}
-				if left := b.host.Left(); len(left) > 0 {
-					b.Errorf("left %v", left)
-				}
+				b.down(reconcile.DownOptions{Volumes: true})
 			})
 		})
 	}

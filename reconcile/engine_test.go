@@ -98,6 +98,17 @@ func (b *bench) up(p *spec.Project, o reconcile.UpOptions) {
 	}
 }
 
+// down takes the project down: nothing is left of it.
+func (b *bench) down(o reconcile.DownOptions) {
+	b.Helper()
+	if err := b.engine.Down(b.Context(), "shop", o, b.sink); err != nil {
+		b.Fatal(err)
+	}
+	if left := b.host.Left(); len(left) > 0 {
+		b.Errorf("left %v", left)
+	}
+}
+
 // changes are the changing operations of do.
 func (b *bench) changes(do func()) []string {
 	before := len(b.host.Ops())
@@ -186,12 +197,7 @@ func TestUpThenUpThenDown(t *testing.T) {
 			b.Errorf("left: %v", left)
 		}
 		b.up(p, reconcile.UpOptions{})
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {
-			b.Fatal(err)
-		}
-		if left := b.host.Left(); len(left) > 0 {
-			b.Errorf("left: %v", left)
-		}
+		b.down(reconcile.DownOptions{Volumes: true})
 		if !b.engine.Idle() {
 			b.Error("not idle with nothing there")
 		}
@@ -443,12 +449,7 @@ func TestRunIsAOneOffWithItsExitCode(t *testing.T) {
 		if !strings.HasPrefix(oneOff.Name, "shop-web-run-") || len(oneOff.Name) != len("shop-web-run-")+12 || oneOff.State != "exited" || len(oneOff.Ports) > 0 {
 			b.Errorf("got %+v", oneOff)
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, nil); err != nil {
-			b.Fatal(err)
-		}
-		if left := b.host.Left(); len(left) > 0 {
-			b.Errorf("left %v", left)
-		}
+		b.down(reconcile.DownOptions{})
 	})
 }
 

@@ -136,12 +136,7 @@ func TestRollingUpdates(t *testing.T) {
 				// And once more: what the first left must not be in the way.
 				b.up(project(rolling(2, "3", set)), reconcile.UpOptions{})
 				b.expect("after the next update", map[string]string{"shop-web-1": "3", "shop-web-2": "3"})
-				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
-					b.Fatal(err)
-				}
-				if left := b.host.Left(); len(left) > 0 {
-					b.Errorf("left %v", left)
-				}
+				b.down(reconcile.DownOptions{Volumes: true})
 			})
 		})
 	}
@@ -224,12 +219,7 @@ func TestFailureActions(t *testing.T) {
 				b.host.Program = nil
 				b.up(project(rolling(2, "2", set)), reconcile.UpOptions{})
 				b.expect("after a better try", map[string]string{"shop-web-1": "2", "shop-web-2": "2"})
-				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
-					b.Fatal(err)
-				}
-				if left := b.host.Left(); len(left) > 0 {
-					b.Errorf("left %v", left)
-				}
+				b.down(reconcile.DownOptions{Volumes: true})
 			})
 		})
 	}

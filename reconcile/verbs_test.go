@@ -362,12 +362,7 @@ func TestWhoLivesInANamespaceFollowsItsOwner(t *testing.T) {
 		if now["shop-stopped-1"].State != "exited" || !now["shop-apart-1"].StartedAt.Equal(before["shop-apart-1"].StartedAt) {
 			b.Errorf("who has nothing to do with it was started: %+v", now)
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, nil); err != nil {
-			b.Fatal(err)
-		}
-		if left := b.host.Left(); len(left) > 0 {
-			b.Errorf("left %v", left)
-		}
+		b.down(reconcile.DownOptions{})
 	})
 }
 

@@ -45,6 +45,12 @@ func TestManyCommandsStartOneDaemon(t *testing.T) {
 	if err != nil || strings.Count(string(log), "msg=ready") != 1 {
 		t.Errorf("%v, daemon.log:\n%s", err, log)
 	}
+	runRootGoes(t, dir)
+}
+
+// runRootGoes waits for the daemon of dir to leave, and its run root with it.
+func runRootGoes(t *testing.T, dir string) {
+	t.Helper()
 	sandbox.Eventually(t, "the run root is gone", func() bool {
 		_, err := os.Stat(filepath.Join(dir, "run"))
 		return os.IsNotExist(err)
@@ -69,10 +75,7 @@ func TestCommandsMeetALeavingDaemon(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	sandbox.Eventually(t, "the run root is gone", func() bool {
-		_, err := os.Stat(filepath.Join(dir, "run"))
-		return os.IsNotExist(err)
-	})
+	runRootGoes(t, dir)
 }
 
 // After SIGKILL a socket and a lock file are left; the next command is not deterred.

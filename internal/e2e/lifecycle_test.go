@@ -110,8 +110,8 @@ volumes:
 	equal(t, "always, stopped by hand", p.one("policy-always-1").State, "exited")
 }
 
-// TestHealth: the three conditions in order, a check that never passes fails up --wait at once and is named.
-// TestHealth: each project is gone before the next is compared with the machine: their probes come and go.
+// TestHealth: the three conditions in order, a check that never passes fails up --wait at once and is named. Each project is gone before the
+// next is compared with the machine: their probes come and go.
 func TestHealth(t *testing.T) {
 	t.Run("gates", healthGates)
 	t.Run("unhealthy", unhealthyGate)
