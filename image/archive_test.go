@@ -5,15 +5,16 @@ import (
 	"context"
 	"testing"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 // FuzzLoad feeds whatever bytes to Load: it takes them or says no, and leaves nothing half.
 func FuzzLoad(f *testing.F) {
-	img := imageOf(f, layerOf(f, fileEntry("a", "1")))
+	img := imageOf(f, layerOf(f, layertest.File("a", "1")))
 	f.Add(dockerArchive(f, "app:1", img))
 	f.Add(ociArchive(f, map[string]string{refAnnotation: "app:1"}, img))
-	f.Add(tarOf(f, fileEntry("manifest.json", `[{"Config":"../c","Layers":["l","l"]}]`)))
+	f.Add(layertest.Tar(f, layertest.File("manifest.json", `[{"Config":"../c","Layers":["l","l"]}]`)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sandbox.Require(t)
 		s := newStore(t)

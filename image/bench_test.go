@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/internal/testimage"
@@ -60,7 +61,7 @@ func BenchmarkPull(b *testing.B) {
 func BenchmarkPrepare(b *testing.B) {
 	sandbox.Require(b)
 	h := newHub(b)
-	h.push(b, "app:1", imageOf(b, layerOf(b, fileEntry("a", "1")), layerOf(b, fileEntry("b", "1"))))
+	h.push(b, "app:1", imageOf(b, layerOf(b, layertest.File("a", "1")), layerOf(b, layertest.File("b", "1"))))
 	dir, err := os.MkdirTemp(os.Getenv("STACK_BENCH_DIR"), "")
 	if err != nil {
 		b.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -53,7 +54,7 @@ func TestKilledPull(t *testing.T) {
 	for i := range big {
 		big[i] = byte(i * i >> 9)
 	}
-	img := imageOf(t, layerOf(t, fileEntry("small", "1")), layerOf(t, fileEntry("before", "1"), fileEntry("big", string(big))))
+	img := imageOf(t, layerOf(t, layertest.File("small", "1")), layerOf(t, layertest.File("before", "1"), layertest.File("big", string(big))))
 	h.push(t, "app:1", img)
 	layers := must(img.Layers())
 	bigDigest := must(layers[1].Digest()).String()
@@ -117,7 +118,7 @@ func TestKilledPull(t *testing.T) {
 func TestPowerCut(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	h.push(t, "app:1", img)
 	s := newStore(t)
 	info, _, err := pull(s, h.host+"/app:1")
@@ -162,9 +163,9 @@ func TestDiskFull(t *testing.T) {
 		x = x*1664525 + 1013904223
 		noise[i] = byte(x >> 24)
 	}
-	h.push(t, "big:1", imageOf(t, layerOf(t, fileEntry("a", string(noise)))))
+	h.push(t, "big:1", imageOf(t, layerOf(t, layertest.File("a", string(noise)))))
 	// Compressed it fits, unpacked it does not.
-	h.push(t, "deep:1", imageOf(t, layerOf(t, fileEntry("a", strings.Repeat("some text ", 1<<20)))))
+	h.push(t, "deep:1", imageOf(t, layerOf(t, layertest.File("a", strings.Repeat("some text ", 1<<20)))))
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestTwoStores(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
 	for i := range 4 {
-		h.push(t, fmt.Sprintf("app:%d", i), imageOf(t, layerOf(t, fileEntry("shared", "1")), layerOf(t, fileEntry("own", fmt.Sprint(i)))))
+		h.push(t, fmt.Sprintf("app:%d", i), imageOf(t, layerOf(t, layertest.File("shared", "1")), layerOf(t, layertest.File("own", fmt.Sprint(i)))))
 	}
 	a := newStore(t)
 	b := openStore(t, a.roots)

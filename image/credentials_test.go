@@ -11,13 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func TestCredentials(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	h.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
 	const user, secret = "jo", "pa:ss"
 	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if u, p, ok := r.BasicAuth(); ok && u == user && p == secret {

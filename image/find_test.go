@@ -11,13 +11,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func TestFindThenPullAsksOnce(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	h.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
 	var manifests, blobs atomic.Int32
 	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/manifests/") {

@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
@@ -48,24 +49,24 @@ func ociArchive(t testing.TB, annotations map[string]string, images ...v1.Image)
 
 func tarOfDir(t testing.TB, dir string) []byte {
 	t.Helper()
-	var entries []entry
+	var entries []layertest.Entry
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		entries = append(entries, fileEntry("./"+must(filepath.Rel(dir, path)), string(b)))
+		entries = append(entries, layertest.File("./"+must(filepath.Rel(dir, path)), string(b)))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tarOf(t, entries...)
+	return layertest.Tar(t, entries...)
 }
 
 func TestLoad(t *testing.T) {
 	sandbox.Require(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")), layerOf(t, fileEntry("b", "2")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")), layerOf(t, layertest.File("b", "2")))
 	pack := func(w func(io.Writer) io.WriteCloser, b []byte) []byte {
 		var out bytes.Buffer
 		c := w(&out)
@@ -117,28 +118,28 @@ func ociPrefix(t testing.TB, img v1.Image) []byte {
 // save wrote it.
 func plainDockerArchive(t testing.TB, tag string, img v1.Image) []byte {
 	t.Helper()
-	var entries []entry
+	var entries []layertest.Entry
 	var names []string
 	for i, l := range must(img.Layers()) {
 		file := string(rune('a'+i)) + "/layer.tar"
-		entries = append(entries, fileEntry("store/"+file, string(readAll(t, must(l.Uncompressed())))), symlinkEntry(file, "../store/"+file))
+		entries = append(entries, layertest.File("store/"+file, string(readAll(t, must(l.Uncompressed())))), layertest.Symlink(file, "../store/"+file))
 		names = append(names, file)
 	}
-	entries = append(entries, fileEntry("c.json", string(must(img.RawConfigFile()))),
-		fileEntry("manifest.json", string(must(json.Marshal([]dockerImage{{Config: "c.json", RepoTags: []string{tag}, Layers: names}})))))
-	return tarOf(t, entries...)
+	entries = append(entries, layertest.File("c.json", string(must(img.RawConfigFile()))),
+		layertest.File("manifest.json", string(must(json.Marshal([]dockerImage{{Config: "c.json", RepoTags: []string{tag}, Layers: names}})))))
+	return layertest.Tar(t, entries...)
 }
 
 func TestLoadRefused(t *testing.T) {
 	sandbox.Require(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	docker := dockerArchive(t, "app:1", img)
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("host secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	manifest := func(config string, layers ...string) entry {
-		return fileEntry("manifest.json", string(must(json.Marshal([]dockerImage{{Config: config, Layers: layers}}))))
+	manifest := func(config string, layers ...string) layertest.Entry {
+		return layertest.File("manifest.json", string(must(json.Marshal([]dockerImage{{Config: config, Layers: layers}}))))
 	}
 	config := string(must(img.RawConfigFile()))
 	for name, c := range map[string]struct {
@@ -150,14 +151,14 @@ func TestLoadRefused(t *testing.T) {
 		"short text":        {[]byte("hello\n"), "not an image archive"},
 		"gzipped text":      {gzipped(t, "hello\n"), "not an image archive"},
 		"cut":               {docker[:len(docker)/2], "cut off"},
-		"no manifest":       {tarOf(t, fileEntry("readme", "hi")), "neither manifest.json nor index.json"},
-		"config by symlink": {tarOf(t, symlinkEntry("c.json", secret), manifest("c.json")), `has no "c.json"`},
-		"config by path":    {tarOf(t, manifest(secret)), "has no"},
-		"config by ..":      {tarOf(t, manifest("../../../../../.."+secret)), "has no"},
-		"layer by symlink":  {tarOf(t, fileEntry("c.json", config), symlinkEntry("l.tar", secret), manifest("c.json", "l.tar")), `has no "l.tar"`},
-		"symlink loop":      {tarOf(t, symlinkEntry("c.json", "d.json"), symlinkEntry("d.json", "c.json"), manifest("c.json")), `has no "c.json"`},
-		"layer count":       {tarOf(t, fileEntry("c.json", config), manifest("c.json")), "0 layers"},
-		"wrong layer":       {tarOf(t, fileEntry("c.json", config), fileEntry("l.tar", string(tarOf(t, fileEntry("a", "2")))), manifest("c.json", "l.tar")), "its digest is"},
+		"no manifest":       {layertest.Tar(t, layertest.File("readme", "hi")), "neither manifest.json nor index.json"},
+		"config by symlink": {layertest.Tar(t, layertest.Symlink("c.json", secret), manifest("c.json")), `has no "c.json"`},
+		"config by path":    {layertest.Tar(t, manifest(secret)), "has no"},
+		"config by ..":      {layertest.Tar(t, manifest("../../../../../.."+secret)), "has no"},
+		"layer by symlink":  {layertest.Tar(t, layertest.File("c.json", config), layertest.Symlink("l.tar", secret), manifest("c.json", "l.tar")), `has no "l.tar"`},
+		"symlink loop":      {layertest.Tar(t, layertest.Symlink("c.json", "d.json"), layertest.Symlink("d.json", "c.json"), manifest("c.json")), `has no "c.json"`},
+		"layer count":       {layertest.Tar(t, layertest.File("c.json", config), manifest("c.json")), "0 layers"},
+		"wrong layer":       {layertest.Tar(t, layertest.File("c.json", config), layertest.File("l.tar", string(layertest.Tar(t, layertest.File("a", "2")))), manifest("c.json", "l.tar")), "its digest is"},
 		"xz":                {[]byte{0xfd, '7', 'z', 'X', 'Z', 0, 0, 0}, "compressed with xz"},
 		"bad tag":           {dockerWithTag(t, img, "UPPER"), "lower case"},
 	} {
@@ -184,8 +185,8 @@ func TestLoadMovesTag(t *testing.T) {
 	sandbox.Require(t)
 	ctx := context.Background()
 	s := newStore(t)
-	old := imageOf(t, layerOf(t, fileEntry("a", "1")))
-	next := imageOf(t, layerOf(t, fileEntry("a", "2")))
+	old := imageOf(t, layerOf(t, layertest.File("a", "1")))
+	next := imageOf(t, layerOf(t, layertest.File("a", "2")))
 	for _, img := range []v1.Image{old, next} {
 		if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, "app:1", img)), nil); err != nil {
 			t.Fatal(err)
@@ -219,7 +220,7 @@ func TestDelete(t *testing.T) {
 	sandbox.Require(t)
 	ctx := context.Background()
 	s := newStore(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	for _, tag := range []string{"app:1", "app:2"} {
 		if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, tag, img)), nil); err != nil {
 			t.Fatal(err)
@@ -273,7 +274,7 @@ func TestPrepareHalfMade(t *testing.T) {
 	sandbox.Require(t)
 	ctx := context.Background()
 	s := newStore(t)
-	infos, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))), nil)
+	infos, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

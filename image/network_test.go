@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/layertest"
 
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -38,7 +39,7 @@ func withMirrors(host string, urls ...string) func(*Options) {
 
 func TestMirrors(t *testing.T) {
 	sandbox.Require(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	origin, mirror, dead := newHub(t), newHub(t), newHub(t)
 	dead.Close()
 	origin.push(t, "library/app:1", img)
@@ -68,7 +69,7 @@ func TestMirrors(t *testing.T) {
 // TestBlobFromOrigin: a mirror that has a manifest and not its layers is left for the origin in the middle.
 func TestBlobFromOrigin(t *testing.T) {
 	sandbox.Require(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	origin, mirror := newHub(t), newHub(t)
 	origin.push(t, "app:1", img)
 	mirror.push(t, "app:1", img)
@@ -152,7 +153,7 @@ func TestErrors(t *testing.T) {
 func TestRetries(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	h.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
 	var mu sync.Mutex
 	failed := make(map[string]bool)
 	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
@@ -193,7 +194,7 @@ func TestResume(t *testing.T) {
 			for i := range body {
 				body[i] = byte(i * i >> 7)
 			}
-			img := imageOf(t, layerOf(t, fileEntry("a", string(body))))
+			img := imageOf(t, layerOf(t, layertest.File("a", string(body))))
 			h.push(t, "app:1", img)
 			layer := must(img.Layers())[0]
 			digest := must(layer.Digest())
@@ -236,10 +237,10 @@ func TestResume(t *testing.T) {
 func TestWrongContent(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	h.push(t, "app:1", img)
 	digest := must(must(img.Layers())[0].Digest())
-	other := readAll(t, must(layerOf(t, fileEntry("a", "2")).Compressed()))
+	other := readAll(t, must(layerOf(t, layertest.File("a", "2")).Compressed()))
 	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, digest.String()) {
 			w.Write(other)
@@ -277,7 +278,7 @@ func TestPlatforms(t *testing.T) {
 	intel := v1.Platform{OS: "linux", Architecture: "amd64"}
 	idx := v1.ImageIndex(empty.Index)
 	for _, p := range []v1.Platform{arm, intel} {
-		img := forPlatform(t, imageOf(t, layerOf(t, fileEntry("arch", p.Architecture))), p)
+		img := forPlatform(t, imageOf(t, layerOf(t, layertest.File("arch", p.Architecture))), p)
 		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})
 	}
 	h.pushIndex(t, "app:1", idx)
@@ -313,7 +314,7 @@ func TestPlatforms(t *testing.T) {
 func TestOneFlight(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	h.push(t, "app:1", imageOf(t, layerOf(t, fileEntry("a", "1"))))
+	h.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
 	var manifests atomic.Int32
 	gate := make(chan struct{})
 	h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
@@ -368,7 +369,7 @@ func TestOneFlight(t *testing.T) {
 func TestCancelLeavesNothing(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", strings.Repeat("x", 1<<20))))
+	img := imageOf(t, layerOf(t, layertest.File("a", strings.Repeat("x", 1<<20))))
 	h.push(t, "app:1", img)
 	digest := must(must(img.Layers())[0].Digest())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -403,7 +404,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 func TestPruneDuringPull(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")), layerOf(t, fileEntry("b", "2")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")), layerOf(t, layertest.File("b", "2")))
 	h.push(t, "app:1", img)
 	slow := must(must(img.Layers())[1].Digest()).String()
 	begun, release := make(chan struct{}), make(chan struct{})

@@ -13,6 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -99,11 +100,11 @@ func expectOwner(t *testing.T, path string, mode, uid, gid uint32) {
 
 func TestOverlay(t *testing.T) {
 	root := pullAndMount(t,
-		layerOf(t, dirEntry("a", 0o755), fileEntry("a/keep", "1"), fileEntry("a/gone", "1"), dirEntry("o", 0o755), fileEntry("o/old", "1"),
-			dirEntry("tree", 0o755), fileEntry("tree/x", "1"), fileEntry("f", "1"), fileEntry("l", "1"), linkEntry("l2", "l")),
-		layerOf(t, dirEntry("a", 0o755), fileEntry("a/.wh.gone", ""), fileEntry(".wh.tree", ""), fileEntry("f", "2"),
-			dirEntry("o", 0o755), fileEntry("o/.wh..wh..opq", ""), fileEntry("o/new", "2")),
-		layerOf(t, dirEntry("tree", 0o755), fileEntry("tree/y", "3")))
+		layerOf(t, layertest.Dir("a", 0o755), layertest.File("a/keep", "1"), layertest.File("a/gone", "1"), layertest.Dir("o", 0o755), layertest.File("o/old", "1"),
+			layertest.Dir("tree", 0o755), layertest.File("tree/x", "1"), layertest.File("f", "1"), layertest.File("l", "1"), layertest.Link("l2", "l")),
+		layerOf(t, layertest.Dir("a", 0o755), layertest.File("a/.wh.gone", ""), layertest.File(".wh.tree", ""), layertest.File("f", "2"),
+			layertest.Dir("o", 0o755), layertest.File("o/.wh..wh..opq", ""), layertest.File("o/new", "2")),
+		layerOf(t, layertest.Dir("tree", 0o755), layertest.File("tree/y", "3")))
 	expectFiles(t, root, map[string]string{
 		"a/keep": "1", "a/gone": "", "o/old": "", "o/new": "2", "tree/x": "", "tree/y": "3", "f": "2", "l": "1", "l2": "1",
 	})
@@ -129,19 +130,19 @@ func TestOverlay(t *testing.T) {
 
 // TestOverlayRoot: the root's mode and owner are those of the topmost layer that speaks of it, and 0755 otherwise.
 func TestOverlayRoot(t *testing.T) {
-	rootEntry := entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 5, Gid: 6}}
-	root := pullAndMount(t, layerOf(t, rootEntry, fileEntry("a", "1")), layerOf(t, fileEntry("b", "2")))
+	rootEntry := layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 5, Gid: 6}}
+	root := pullAndMount(t, layerOf(t, rootEntry, layertest.File("a", "1")), layerOf(t, layertest.File("b", "2")))
 	expectOwner(t, root, 0o711, 5, 6)
 }
 
 // TestPatch: a layer without entries for its parents leaves them as lower layers have them.
 func TestPatch(t *testing.T) {
-	private := entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "home/me/", Mode: 0o700, Uid: 1000, Gid: 1000}}
-	sticky := entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777}}
+	private := layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "home/me/", Mode: 0o700, Uid: 1000, Gid: 1000}}
+	sticky := layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "tmp/", Mode: 0o1777}}
 	root := pullAndMount(t,
-		layerOf(t, dirEntry("home", 0o750), private, sticky, fileEntry("bin/a", "tool"), fileEntry("bin/b", "tool")),
-		layerOf(t, fileEntry("home/me/.profile", "2"), fileEntry("tmp/f", "2"), linkEntry("usr/bin/a", "bin/a")),
-		layerOf(t, fileEntry("home/me/x/y", "3"), fileEntry("home/me/.wh.none", "")))
+		layerOf(t, layertest.Dir("home", 0o750), private, sticky, layertest.File("bin/a", "tool"), layertest.File("bin/b", "tool")),
+		layerOf(t, layertest.File("home/me/.profile", "2"), layertest.File("tmp/f", "2"), layertest.Link("usr/bin/a", "bin/a")),
+		layerOf(t, layertest.File("home/me/x/y", "3"), layertest.File("home/me/.wh.none", "")))
 	expectOwner(t, root+"/home", 0o750, 0, 0)
 	expectOwner(t, root+"/home/me", 0o700, 1000, 1000)
 	expectOwner(t, root+"/home/me/x", 0o755, 0, 0)
@@ -154,10 +155,10 @@ func TestPatch(t *testing.T) {
 // TestPatchRespectsUpperLayers: what a later layer says of a directory or of a linked name stays its word.
 func TestPatchRespectsUpperLayers(t *testing.T) {
 	root := pullAndMount(t,
-		layerOf(t, dirEntry("d", 0o700), fileEntry("d/a", "1"), dirEntry("e", 0o711), fileEntry("e/old", "1")),
-		layerOf(t, fileEntry("d/b", "2"), linkEntry("x", "d/a"), linkEntry("y", "d/a"), fileEntry("e/mid", "2")),
-		layerOf(t, dirEntry("d", 0o755), fileEntry("x", "3"), fileEntry(".wh.y", ""), fileEntry(".wh.e", "")),
-		layerOf(t, fileEntry("e/new", "4")))
+		layerOf(t, layertest.Dir("d", 0o700), layertest.File("d/a", "1"), layertest.Dir("e", 0o711), layertest.File("e/old", "1")),
+		layerOf(t, layertest.File("d/b", "2"), layertest.Link("x", "d/a"), layertest.Link("y", "d/a"), layertest.File("e/mid", "2")),
+		layerOf(t, layertest.Dir("d", 0o755), layertest.File("x", "3"), layertest.File(".wh.y", ""), layertest.File(".wh.e", "")),
+		layerOf(t, layertest.File("e/new", "4")))
 	expectOwner(t, root+"/d", 0o755, 0, 0)
 	// e was removed and came back without an entry: nothing below speaks of it any more.
 	expectOwner(t, root+"/e", 0o755, 0, 0)
@@ -165,8 +166,8 @@ func TestPatchRespectsUpperLayers(t *testing.T) {
 }
 
 func TestSameLayerTwice(t *testing.T) {
-	one := layerOf(t, fileEntry("a", "1"), fileEntry("b", "1"))
-	root := pullAndMount(t, one, layerOf(t, fileEntry("a", "2"), fileEntry(".wh.b", "")), one)
+	one := layerOf(t, layertest.File("a", "1"), layertest.File("b", "1"))
+	root := pullAndMount(t, one, layerOf(t, layertest.File("a", "2"), layertest.File(".wh.b", "")), one)
 	expectFiles(t, root, map[string]string{"a": "1", "b": "1"})
 }
 
@@ -178,10 +179,10 @@ func TestNoLayers(t *testing.T) {
 // TestThroughLowerLink: what a layer puts below a name that is a link in a lower layer is behind the link.
 func TestThroughLowerLink(t *testing.T) {
 	root := pullAndMount(t,
-		layerOf(t, dirEntry("run", 0o700), fileEntry("run/old", "1"), fileEntry("run/gone", "1"), dirEntry("usr", 0o755), dirEntry("usr/lib", 0o755),
-			fileEntry("usr/lib/libc", "1"), symlinkEntry("lib", "usr/lib"), dirEntry("var", 0o711), symlinkEntry("var/run", "/run")),
-		layerOf(t, fileEntry("var/run/app/pid", "2"), fileEntry("var/run/first", "2"), fileEntry("lib/x/libx", "2"), fileEntry("var/run/.wh.gone", "")),
-		layerOf(t, fileEntry("var/run/second", "3"), fileEntry("run/first", "3"), dirEntry("var/run/own", 0o700)))
+		layerOf(t, layertest.Dir("run", 0o700), layertest.File("run/old", "1"), layertest.File("run/gone", "1"), layertest.Dir("usr", 0o755), layertest.Dir("usr/lib", 0o755),
+			layertest.File("usr/lib/libc", "1"), layertest.Symlink("lib", "usr/lib"), layertest.Dir("var", 0o711), layertest.Symlink("var/run", "/run")),
+		layerOf(t, layertest.File("var/run/app/pid", "2"), layertest.File("var/run/first", "2"), layertest.File("lib/x/libx", "2"), layertest.File("var/run/.wh.gone", "")),
+		layerOf(t, layertest.File("var/run/second", "3"), layertest.File("run/first", "3"), layertest.Dir("var/run/own", 0o700)))
 	for _, link := range []string{"var/run", "lib"} {
 		if _, err := os.Readlink(filepath.Join(root, link)); err != nil {
 			t.Errorf("%s is no link any more: %v", link, err)
@@ -195,8 +196,8 @@ func TestThroughLowerLink(t *testing.T) {
 	expectOwner(t, root+"/var", 0o711, 0, 0)
 	// An entry for the directory itself replaces the link.
 	root = pullAndMount(t,
-		layerOf(t, dirEntry("run", 0o700), dirEntry("var", 0o755), symlinkEntry("var/run", "/run")),
-		layerOf(t, dirEntry("var/run", 0o750), fileEntry("var/run/f", "2")))
+		layerOf(t, layertest.Dir("run", 0o700), layertest.Dir("var", 0o755), layertest.Symlink("var/run", "/run")),
+		layerOf(t, layertest.Dir("var/run", 0o750), layertest.File("var/run/f", "2")))
 	expectFiles(t, root, map[string]string{"var/run/f": "2", "run/f": ""})
 	expectOwner(t, root+"/var/run", 0o750, 0, 0)
 }

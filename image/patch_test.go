@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
@@ -30,19 +31,19 @@ func BenchmarkDeepPaths(b *testing.B) {
 }
 
 func pullDeep(t testing.TB) (root string) {
-	return pullAndMount(t, layerOf(t, dirEntry("d", 0o700), fileEntry("a", "1")), layerOf(t, fileEntry(deep+"f", "2")),
-		layerOf(t, fileEntry(deep+"g", "3")))
+	return pullAndMount(t, layerOf(t, layertest.Dir("d", 0o700), layertest.File("a", "1")), layerOf(t, layertest.File(deep+"f", "2")),
+		layerOf(t, layertest.File(deep+"g", "3")))
 }
 
 // TestPatchEndsWhenCancelled: no part of it goes on for nobody.
 func TestPatchEndsWhenCancelled(t *testing.T) {
 	sandbox.Require(t)
-	var many []entry
+	var many []layertest.Entry
 	for i := range 100 {
-		many = append(many, fileEntry(fmt.Sprintf("d%d/f", i), ""))
+		many = append(many, layertest.File(fmt.Sprintf("d%d/f", i), ""))
 	}
 	h := newHub(t)
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")), layerOf(t, many...))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")), layerOf(t, many...))
 	h.push(t, "app:1", img)
 	s := onTmpfs(t)
 	if _, err := s.Pull(context.Background(), h.host+"/app:1", v1.Platform{}, nil); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
@@ -15,8 +16,8 @@ func TestPullResolvePrepare(t *testing.T) {
 	sandbox.Require(t)
 	h := newHub(t)
 	h.push(t, "app:1", imageOf(t,
-		layerOf(t, dirEntry("etc", 0o755), fileEntry("etc/a", "one")),
-		layerOf(t, dirEntry("etc", 0o755), fileEntry("etc/b", "two"))))
+		layerOf(t, layertest.Dir("etc", 0o755), layertest.File("etc/a", "one")),
+		layerOf(t, layertest.Dir("etc", 0o755), layertest.File("etc/b", "two"))))
 	s := newStore(t)
 	ctx := context.Background()
 	var last Progress

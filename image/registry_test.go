@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"io"
@@ -21,54 +20,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/roots"
 )
 
-// entry is one entry of a layer in a test.
-type entry struct {
-	tar.Header
-	body string
-}
-
-func dirEntry(name string, mode int64) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: mode, ModTime: time.Unix(1e9, 0)}}
-}
-
-func fileEntry(name, body string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: time.Unix(1e9, 0)}, body}
-}
-
-func linkEntry(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}}
-}
-
-func symlinkEntry(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}}
-}
-
-func tarOf(t testing.TB, entries ...entry) []byte {
+func layerOf(t testing.TB, entries ...layertest.Entry) v1.Layer {
 	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		h := e.Header
-		h.Size = int64(len(e.body))
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, e.body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func layerOf(t testing.TB, entries ...entry) v1.Layer {
-	t.Helper()
-	return layerOfTar(t, tarOf(t, entries...))
+	return layerOfTar(t, layertest.Tar(t, entries...))
 }
 
 func layerOfTar(t testing.TB, raw []byte) v1.Layer {

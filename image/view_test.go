@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -24,7 +25,7 @@ func viewed(t *testing.T, img v1.Image) (s *Store, root string) {
 	sandbox.Require(t)
 	ctx := context.Background()
 	s = onTmpfs(t)
-	own := imageOf(t, layerOf(t, fileEntry("own", "1")))
+	own := imageOf(t, layerOf(t, layertest.File("own", "1")))
 	for tag, i := range map[string]v1.Image{"own:1": own, "lent:1": img} {
 		if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, tag, i)), nil); err != nil {
 			t.Fatal(err)
@@ -60,8 +61,8 @@ func mountedView(t *testing.T, m mount.Mount) string {
 
 // TestView: all layers, as a container on the image would see them, the root's attributes too; and nothing can be written.
 func TestView(t *testing.T) {
-	root := entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 5, Gid: 6}}
-	_, at := viewed(t, imageOf(t, layerOf(t, root, fileEntry("a", "1"), fileEntry("gone", "1")), layerOf(t, fileEntry("a", "2"), fileEntry(".wh.gone", ""))))
+	root := layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 5, Gid: 6}}
+	_, at := viewed(t, imageOf(t, layerOf(t, root, layertest.File("a", "1"), layertest.File("gone", "1")), layerOf(t, layertest.File("a", "2"), layertest.File(".wh.gone", ""))))
 	expectOwner(t, at, 0o711, 5, 6)
 	expectFiles(t, at, map[string]string{"a": "2", "gone": ""})
 	if err := os.WriteFile(filepath.Join(at, "a"), []byte("3"), 0o644); !errors.Is(err, unix.EROFS) {
@@ -77,13 +78,13 @@ func TestViewOfNoLayers(t *testing.T) {
 // TestViewHoldsItsImage: as long as the container is there, neither its name nor its layers go; with it both may.
 func TestViewHoldsItsImage(t *testing.T) {
 	ctx := context.Background()
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	s, at := viewed(t, img)
 	if err := s.Delete(ctx, "lent:1"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "c1") {
 		t.Errorf("Delete while c1 has it mounted: %v", err)
 	}
 	// Its name moves to another image.
-	if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, "lent:1", imageOf(t, layerOf(t, fileEntry("b", "1"))))), nil); err != nil {
+	if _, err := s.Load(ctx, bytes.NewReader(dockerArchive(t, "lent:1", imageOf(t, layerOf(t, layertest.File("b", "1"))))), nil); err != nil {
 		t.Fatal(err)
 	}
 	if p, err := s.Prune(ctx); err != nil || len(p.Images) != 0 {
@@ -100,7 +101,7 @@ func TestViewHoldsItsImage(t *testing.T) {
 
 func TestViewOfWhatIsNotThere(t *testing.T) {
 	ctx := context.Background()
-	img := imageOf(t, layerOf(t, fileEntry("a", "1")))
+	img := imageOf(t, layerOf(t, layertest.File("a", "1")))
 	s, _ := viewed(t, img)
 	if _, err := s.View(ctx, "c1", v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("no such image: %v", err)

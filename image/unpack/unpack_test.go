@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,58 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/image/unpack"
+	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
 
-type entry struct {
-	tar.Header
-	body string
-}
-
-func dir(name string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755, ModTime: time.Unix(1e9, 0)}}
-}
-func file(name, body string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: time.Unix(1e9, 0)}, body}
-}
-func hard(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target}}
-}
-func soft(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}}
-}
-
-func stream(t testing.TB, entries ...entry) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		h := e.Header
-		if h.Typeflag == tar.TypeReg {
-			h.Size = int64(len(e.body))
-		}
-		if err := w.WriteHeader(&h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, e.body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func layer(t testing.TB, entries ...entry) (string, unpack.Result, error) {
+func layer(t testing.TB, entries ...layertest.Entry) (string, unpack.Result, error) {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "root")
 	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r, err := unpack.Layer(context.Background(), root, bytes.NewReader(stream(t, entries...)), unpack.Options{})
+	r, err := unpack.Layer(context.Background(), root, bytes.NewReader(layertest.Tar(t, entries...)), unpack.Options{})
 	return root, r, err
 }
 
@@ -87,27 +47,27 @@ func isOpaque(path string) bool {
 // way that leads to a canary beside the root, and either fails or ends inside.
 func TestContained(t *testing.T) {
 	sandbox.Require(t)
-	for name, entries := range map[string][]entry{
-		"parent in a name":             {file("../canary/f", "x")},
-		"many parents in a name":       {file("a/../../../../../../canary/f", "x")},
-		"absolute name":                {file("CANARY/f", "x")},
-		"absolute symlink":             {soft("out", "CANARY"), file("out/f", "x")},
-		"relative symlink":             {soft("out", "../canary"), file("out/f", "x")},
-		"symlink through symlink":      {soft("a", "../"), soft("b", "a/../canary"), file("b/f", "x")},
-		"symlink in place of a dir":    {dir("d"), file("d/f", "x"), soft("d", "../canary"), file("d/f", "x")},
-		"write through a file symlink": {soft("f", "../canary/old"), file("f", "x")},
-		"dev is a symlink":             {soft("dev", "CANARY"), file("dev/f", "x")},
-		"hard link to the host":        {hard("f", "../canary/old"), file("f", "x")},
-		"hard link through a symlink":  {soft("out", "../canary"), hard("f", "out/old")},
-		"hard link to a symlink":       {soft("out", "../canary/old"), hard("f", "out"), file("f", "x")},
-		"whiteout through a symlink":   {soft("out", "../canary"), file("out/.wh.old", "")},
-		"opaque through a symlink":     {soft("out", "../canary"), file("out/.wh..wh..opq", "")},
-		"whiteout of the parent":       {file(".wh...", "")},
-		"dir over a symlink":           {soft("out", "../canary"), dir("out"), file("out/f", "x")},
-		"chmod through a symlink":      {soft("out", "../canary"), {Header: tar.Header{Typeflag: tar.TypeDir, Name: "out/", Mode: 0o777}}},
-		"device through a symlink":     {soft("out", "../canary"), {Header: tar.Header{Typeflag: tar.TypeChar, Name: "out/null", Devmajor: 1, Devminor: 3}}},
-		"root is a symlink":            {soft(".", "../canary"), file("f", "x")},
-		"root is a symlink by slash":   {soft("/", "../canary"), file("f", "x")},
+	for name, entries := range map[string][]layertest.Entry{
+		"parent in a name":             {layertest.File("../canary/f", "x")},
+		"many parents in a name":       {layertest.File("a/../../../../../../canary/f", "x")},
+		"absolute name":                {layertest.File("CANARY/f", "x")},
+		"absolute symlink":             {layertest.Symlink("out", "CANARY"), layertest.File("out/f", "x")},
+		"relative symlink":             {layertest.Symlink("out", "../canary"), layertest.File("out/f", "x")},
+		"symlink through symlink":      {layertest.Symlink("a", "../"), layertest.Symlink("b", "a/../canary"), layertest.File("b/f", "x")},
+		"symlink in place of a dir":    {layertest.Dir("d", 0o755), layertest.File("d/f", "x"), layertest.Symlink("d", "../canary"), layertest.File("d/f", "x")},
+		"write through a file symlink": {layertest.Symlink("f", "../canary/old"), layertest.File("f", "x")},
+		"dev is a symlink":             {layertest.Symlink("dev", "CANARY"), layertest.File("dev/f", "x")},
+		"hard link to the host":        {layertest.Link("f", "../canary/old"), layertest.File("f", "x")},
+		"hard link through a symlink":  {layertest.Symlink("out", "../canary"), layertest.Link("f", "out/old")},
+		"hard link to a symlink":       {layertest.Symlink("out", "../canary/old"), layertest.Link("f", "out"), layertest.File("f", "x")},
+		"whiteout through a symlink":   {layertest.Symlink("out", "../canary"), layertest.File("out/.wh.old", "")},
+		"opaque through a symlink":     {layertest.Symlink("out", "../canary"), layertest.File("out/.wh..wh..opq", "")},
+		"whiteout of the parent":       {layertest.File(".wh...", "")},
+		"dir over a symlink":           {layertest.Symlink("out", "../canary"), layertest.Dir("out", 0o755), layertest.File("out/f", "x")},
+		"chmod through a symlink":      {layertest.Symlink("out", "../canary"), {Header: tar.Header{Typeflag: tar.TypeDir, Name: "out/", Mode: 0o777}}},
+		"device through a symlink":     {layertest.Symlink("out", "../canary"), {Header: tar.Header{Typeflag: tar.TypeChar, Name: "out/null", Devmajor: 1, Devminor: 3}}},
+		"root is a symlink":            {layertest.Symlink(".", "../canary"), layertest.File("f", "x")},
+		"root is a symlink by slash":   {layertest.Symlink("/", "../canary"), layertest.File("f", "x")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := t.TempDir()
@@ -125,7 +85,7 @@ func TestContained(t *testing.T) {
 				entries[i].Name = strings.ReplaceAll(entries[i].Name, "CANARY", canary)
 				entries[i].Linkname = strings.ReplaceAll(entries[i].Linkname, "CANARY", canary)
 			}
-			_, err := unpack.Layer(context.Background(), root, bytes.NewReader(stream(t, entries...)), unpack.Options{})
+			_, err := unpack.Layer(context.Background(), root, bytes.NewReader(layertest.Tar(t, entries...)), unpack.Options{})
 			t.Log("error:", err)
 			if after := state(t, canary); after != before {
 				t.Errorf("the canary changed:\n%s\nwas\n%s", after, before)
@@ -165,10 +125,10 @@ func state(t *testing.T, dir string) string {
 func TestFollowsLinksInside(t *testing.T) {
 	sandbox.Require(t)
 	root, r, err := layer(t,
-		dir("run"), dir("var"), soft("var/run", "/run"), file("var/run/app.pid", "1"),
-		dir("usr"), dir("usr/lib"), soft("lib", "usr/lib"), file("lib/x/libc.so", "elf"),
-		soft("srv", "/data/srv"), file("srv/f", "new"),
-		hard("etc/pid", "var/run/app.pid"))
+		layertest.Dir("run", 0o755), layertest.Dir("var", 0o755), layertest.Symlink("var/run", "/run"), layertest.File("var/run/app.pid", "1"),
+		layertest.Dir("usr", 0o755), layertest.Dir("usr/lib", 0o755), layertest.Symlink("lib", "usr/lib"), layertest.File("lib/x/libc.so", "elf"),
+		layertest.Symlink("srv", "/data/srv"), layertest.File("srv/f", "new"),
+		layertest.Link("etc/pid", "var/run/app.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,21 +151,21 @@ func TestAttributes(t *testing.T) {
 	at := time.Unix(1234567890, 123456000)
 	long := strings.Repeat("long-name-", 20)
 	root, _, err := layer(t,
-		entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 7, Gid: 8, ModTime: at, Format: tar.FormatPAX}},
-		entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o3771, Uid: 1000, Gid: 2000, ModTime: at, Format: tar.FormatPAX}},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "d/su", Mode: 0o4755, Uid: 0, Gid: 42, ModTime: at, Format: tar.FormatPAX}, "x"},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "d/ping", Mode: 0o755, Uid: 5, ModTime: at, Format: tar.FormatPAX, PAXRecords: map[string]string{
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o711, Uid: 7, Gid: 8, ModTime: at, Format: tar.FormatPAX}},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d/", Mode: 0o3771, Uid: 1000, Gid: 2000, ModTime: at, Format: tar.FormatPAX}},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "d/su", Mode: 0o4755, Uid: 0, Gid: 42, ModTime: at, Format: tar.FormatPAX}, Body: "x"},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "d/ping", Mode: 0o755, Uid: 5, ModTime: at, Format: tar.FormatPAX, PAXRecords: map[string]string{
 			"SCHILY.xattr.security.capability":    string(capability),
 			"SCHILY.xattr.user.note":              "hello",
 			"SCHILY.xattr.trusted.overlay.opaque": "y",
 			"SCHILY.xattr.user.overlay.redirect":  "/etc",
-		}}, "ping"},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "d/" + long, Mode: 0o600, Uid: 3000000, ModTime: at, Format: tar.FormatPAX}, "long"},
-		entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "d/fifo", Mode: 0o620, ModTime: at}},
-		entry{Header: tar.Header{Typeflag: tar.TypeChar, Name: "d/null", Mode: 0o666, Devmajor: 1, Devminor: 3}},
-		entry{Header: tar.Header{Typeflag: tar.TypeBlock, Name: "d/loop", Mode: 0o660, Gid: 6, Devmajor: 7, Devminor: 1}},
-		entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: "d/link", Linkname: "su", Uid: 9, Gid: 9, ModTime: at, Format: tar.FormatPAX}},
-		hard("d/twin", "d/su"),
+		}}, Body: "ping"},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeReg, Name: "d/" + long, Mode: 0o600, Uid: 3000000, ModTime: at, Format: tar.FormatPAX}, Body: "long"},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeFifo, Name: "d/fifo", Mode: 0o620, ModTime: at}},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeChar, Name: "d/null", Mode: 0o666, Devmajor: 1, Devminor: 3}},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeBlock, Name: "d/loop", Mode: 0o660, Gid: 6, Devmajor: 7, Devminor: 1}},
+		layertest.Entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: "d/link", Linkname: "su", Uid: 9, Gid: 9, ModTime: at, Format: tar.FormatPAX}},
+		layertest.Link("d/twin", "d/su"),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -260,15 +220,15 @@ func TestAttributes(t *testing.T) {
 func TestWhiteouts(t *testing.T) {
 	sandbox.Require(t)
 	root, r, err := layer(t,
-		dir("a"), file("a/.wh.gone", ""),
-		dir("b"), file("b/.wh..wh..opq", ""), file("b/new", "x"),
-		file(".wh..wh.plnk", ""), file("c/.wh..wh.aufs", ""),
+		layertest.Dir("a", 0o755), layertest.File("a/.wh.gone", ""),
+		layertest.Dir("b", 0o755), layertest.File("b/.wh..wh..opq", ""), layertest.File("b/new", "x"),
+		layertest.File(".wh..wh.plnk", ""), layertest.File("c/.wh..wh.aufs", ""),
 		// The layer takes x away and brings its own, in both orders.
-		file(".wh.x", ""), dir("x"), file("x/new", "1"),
-		dir("y"), file("y/new", "1"), file(".wh.y", ""),
-		file(".wh.z", ""), file("z/deep/new", "1"),
-		file(".wh.f", ""), file("f", "1"),
-		file("g", "1"), file(".wh.g", ""),
+		layertest.File(".wh.x", ""), layertest.Dir("x", 0o755), layertest.File("x/new", "1"),
+		layertest.Dir("y", 0o755), layertest.File("y/new", "1"), layertest.File(".wh.y", ""),
+		layertest.File(".wh.z", ""), layertest.File("z/deep/new", "1"),
+		layertest.File(".wh.f", ""), layertest.File("f", "1"),
+		layertest.File("g", "1"), layertest.File(".wh.g", ""),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -299,10 +259,10 @@ func TestWhiteouts(t *testing.T) {
 func TestLaterEntryReplaces(t *testing.T) {
 	sandbox.Require(t)
 	root, r, err := layer(t,
-		dir("d"), file("d/sub/f", "1"), file("d", "now a file"),
-		file("e", "1"), dir("e"), file("e/f", "2"),
-		file("g", "1"), hard("h", "g"), file("g", "2"),
-		soft("s", "e"), file("s/via", "1"), dir("s"), file("s/own", "2"),
+		layertest.Dir("d", 0o755), layertest.File("d/sub/f", "1"), layertest.File("d", "now a file"),
+		layertest.File("e", "1"), layertest.Dir("e", 0o755), layertest.File("e/f", "2"),
+		layertest.File("g", "1"), layertest.Link("h", "g"), layertest.File("g", "2"),
+		layertest.Symlink("s", "e"), layertest.File("s/via", "1"), layertest.Dir("s", 0o755), layertest.File("s/own", "2"),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -320,28 +280,28 @@ func TestLaterEntryReplaces(t *testing.T) {
 func TestRefused(t *testing.T) {
 	sandbox.Require(t)
 	for name, c := range map[string]struct {
-		entries []entry
+		entries []layertest.Entry
 		limits  unpack.Limits
 		want    error
 	}{
-		"root is a file":        {entries: []entry{file(".", "x")}, want: unpack.ErrInvalid},
-		"root is a symlink":     {entries: []entry{soft("/", "/etc")}, want: unpack.ErrInvalid},
-		"whiteout of nothing":   {entries: []entry{file("a/.wh.", "")}, want: unpack.ErrInvalid},
-		"whiteout of ..":        {entries: []entry{file("a/.wh...", "")}, want: unpack.ErrInvalid},
-		"hard link to root":     {entries: []entry{hard("a", "/")}, want: unpack.ErrInvalid},
-		"longer than a path":    {entries: []entry{file(strings.Repeat("d/", 2047)+"ff", "x")}, want: unpack.ErrInvalid},
-		"owner out of range":    {entries: []entry{{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d/", Uid: 1 << 32, Format: tar.FormatGNU}}}, want: unpack.ErrInvalid},
-		"symlink loop":          {entries: []entry{soft("a", "b"), soft("b", "a"), file("a/f", "x")}, want: unix.ELOOP},
-		"file as a directory":   {entries: []entry{file("a", "x"), file("a/b", "x")}, want: unix.ENOTDIR},
-		"too many entries":      {entries: []entry{file("a", ""), file("b", ""), file("c", "")}, limits: unpack.Limits{Entries: 2}, want: unpack.ErrLimit},
-		"too many bytes":        {entries: []entry{file("a", "123"), file("b", "456")}, limits: unpack.Limits{Bytes: 5}, want: unpack.ErrLimit},
-		"a name far too long":   {entries: []entry{file(strings.Repeat("n", 300), "")}, want: unix.ENAMETOOLONG},
-		"a type that is not":    {entries: []entry{{Header: tar.Header{Typeflag: 'Z', Name: "z"}}}, want: unpack.ErrInvalid},
-		"a target far too long": {entries: []entry{soft("a", strings.Repeat("n/", 3000))}, want: unix.ENAMETOOLONG},
+		"root is a file":        {entries: []layertest.Entry{layertest.File(".", "x")}, want: unpack.ErrInvalid},
+		"root is a symlink":     {entries: []layertest.Entry{layertest.Symlink("/", "/etc")}, want: unpack.ErrInvalid},
+		"whiteout of nothing":   {entries: []layertest.Entry{layertest.File("a/.wh.", "")}, want: unpack.ErrInvalid},
+		"whiteout of ..":        {entries: []layertest.Entry{layertest.File("a/.wh...", "")}, want: unpack.ErrInvalid},
+		"hard link to root":     {entries: []layertest.Entry{layertest.Link("a", "/")}, want: unpack.ErrInvalid},
+		"longer than a path":    {entries: []layertest.Entry{layertest.File(strings.Repeat("d/", 2047)+"ff", "x")}, want: unpack.ErrInvalid},
+		"owner out of range":    {entries: []layertest.Entry{{Header: tar.Header{Typeflag: tar.TypeDir, Name: "d/", Uid: 1 << 32, Format: tar.FormatGNU}}}, want: unpack.ErrInvalid},
+		"symlink loop":          {entries: []layertest.Entry{layertest.Symlink("a", "b"), layertest.Symlink("b", "a"), layertest.File("a/f", "x")}, want: unix.ELOOP},
+		"file as a directory":   {entries: []layertest.Entry{layertest.File("a", "x"), layertest.File("a/b", "x")}, want: unix.ENOTDIR},
+		"too many entries":      {entries: []layertest.Entry{layertest.File("a", ""), layertest.File("b", ""), layertest.File("c", "")}, limits: unpack.Limits{Entries: 2}, want: unpack.ErrLimit},
+		"too many bytes":        {entries: []layertest.Entry{layertest.File("a", "123"), layertest.File("b", "456")}, limits: unpack.Limits{Bytes: 5}, want: unpack.ErrLimit},
+		"a name far too long":   {entries: []layertest.Entry{layertest.File(strings.Repeat("n", 300), "")}, want: unix.ENAMETOOLONG},
+		"a type that is not":    {entries: []layertest.Entry{{Header: tar.Header{Typeflag: 'Z', Name: "z"}}}, want: unpack.ErrInvalid},
+		"a target far too long": {entries: []layertest.Entry{layertest.Symlink("a", strings.Repeat("n/", 3000))}, want: unix.ENAMETOOLONG},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			_, err := unpack.Layer(context.Background(), root, bytes.NewReader(stream(t, c.entries...)), unpack.Options{Limits: c.limits})
+			_, err := unpack.Layer(context.Background(), root, bytes.NewReader(layertest.Tar(t, c.entries...)), unpack.Options{Limits: c.limits})
 			if !errors.Is(err, c.want) {
 				t.Errorf("error is %v, expected %v", err, c.want)
 			}
@@ -351,7 +311,7 @@ func TestRefused(t *testing.T) {
 
 func TestLinksToLowerLayers(t *testing.T) {
 	sandbox.Require(t)
-	_, r, err := layer(t, dir("bin"), hard("bin/b", "bin/a"), hard("c", "no/dir/at/all"))
+	_, r, err := layer(t, layertest.Dir("bin", 0o755), layertest.Link("bin/b", "bin/a"), layertest.Link("c", "no/dir/at/all"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +325,7 @@ func TestHoles(t *testing.T) {
 	sandbox.Require(t)
 	const mib = 1 << 20
 	body := strings.Repeat("\x00", 3*mib) + "data" + strings.Repeat("\x00", 5*mib+7)
-	root, r, err := layer(t, file("sparse", body))
+	root, r, err := layer(t, layertest.File("sparse", body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +347,7 @@ func TestHoles(t *testing.T) {
 
 func TestCutStream(t *testing.T) {
 	sandbox.Require(t)
-	whole := stream(t, dir("d"), file("d/f", strings.Repeat("x", 5000)))
+	whole := layertest.Tar(t, layertest.Dir("d", 0o755), layertest.File("d/f", strings.Repeat("x", 5000)))
 	for _, n := range []int{100, 600, 1500, 3000} {
 		if _, err := unpack.Layer(context.Background(), t.TempDir(), bytes.NewReader(whole[:n]), unpack.Options{}); err == nil {
 			t.Errorf("a stream cut after %d bytes is no error", n)
@@ -397,9 +357,9 @@ func TestCutStream(t *testing.T) {
 
 // FuzzLayer feeds whatever bytes: nothing outside the root changes, and nothing hangs or panics.
 func FuzzLayer(f *testing.F) {
-	f.Add(stream(f, dir("d"), file("d/f", "x"), hard("h", "d/f"), soft("s", "/d"), file("s/g", "y")))
-	f.Add(stream(f, soft("out", "../canary"), file("out/old", "x"), file("out/.wh.old", "")))
-	f.Add(stream(f, file(".wh.x", ""), file("x/y", ""), file("x/.wh..wh..opq", "")))
+	f.Add(layertest.Tar(f, layertest.Dir("d", 0o755), layertest.File("d/f", "x"), layertest.Link("h", "d/f"), layertest.Symlink("s", "/d"), layertest.File("s/g", "y")))
+	f.Add(layertest.Tar(f, layertest.Symlink("out", "../canary"), layertest.File("out/old", "x"), layertest.File("out/.wh.old", "")))
+	f.Add(layertest.Tar(f, layertest.File(".wh.x", ""), layertest.File("x/y", ""), layertest.File("x/.wh..wh..opq", "")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		base := t.TempDir()
 		canary, root := filepath.Join(base, "canary"), filepath.Join(base, "root")

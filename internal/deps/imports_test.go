@@ -40,7 +40,7 @@ func forbidden(from, to string) string {
 	switch {
 	case in(to, "cmd") && !in(from, "cmd"):
 		return "only cmd imports cmd"
-	case in(to, "internal/sandbox") || in(to, "internal/testimage") || in(to, "internal/registry"):
+	case in(to, "internal/sandbox") || in(to, "internal/testimage") || in(to, "internal/registry") || in(to, "internal/layertest"):
 		if !in(from, "internal") {
 			return "the test machinery is for tests"
 		}
