@@ -34,6 +34,7 @@ type Options struct {
 	History   *history.Book // nil = none is kept
 	Log       *slog.Logger  // what it does of itself; nil = nowhere
 	NoHealing bool          // nothing is put right that nobody asks for
+	Worked    func()        // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
 }
 
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
@@ -109,6 +110,9 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = newLoop(e)
 	e.loop.off = opt.NoHealing
+	if opt.Worked != nil {
+		e.loop.worked = opt.Worked
+	}
 	e.group = supervise.New(keeper{e})
 	if err := e.adopt(ctx); err != nil {
 		e.stopWatching()

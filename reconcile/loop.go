@@ -26,6 +26,7 @@ var errYield = errors.New("a command has the turn")
 type loop struct {
 	e       *Engine
 	off     bool // nothing is healed
+	worked  func()
 	running sync.WaitGroup
 
 	mu       sync.Mutex
@@ -54,7 +55,7 @@ type kept struct {
 }
 
 func newLoop(e *Engine) *loop {
-	return &loop{e: e, projects: map[string]*kept{}, wake: make(chan struct{}, 1)}
+	return &loop{e: e, worked: func() {}, projects: map[string]*kept{}, wake: make(chan struct{}, 1)}
 }
 
 // start begins to watch, and has everything looked at.
@@ -115,6 +116,7 @@ func (l *loop) followHints(ctx context.Context, hint <-chan struct{}) {
 			l.e.log.Warn("cannot look at the host", "error", err)
 		}
 		cost = time.Since(began)
+		l.worked()
 		l.mu.Lock()
 		l.scanning = len(hint) > 0
 		l.mu.Unlock()
@@ -267,6 +269,7 @@ func (l *loop) look(project string) {
 // heal is one round of healing, and says when the next is due.
 func (l *loop) heal(project string, k *kept) {
 	next, known := l.turn(project, k)
+	l.worked()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k.busy, k.yield = false, nil

@@ -38,11 +38,22 @@ func TestRest(t *testing.T) {
 		after(1500*time.Millisecond, 1, "another has come and gone")
 		after(time.Second, 2, "all are gone")
 		after(time.Minute, 2, "nobody has come since")
+		s.Worked()
+		after(time.Second, 2, "the engine has just worked")
+		s.Worked()
+		after(1500*time.Millisecond, 2, "and again")
+		after(time.Second, 3, "it has not worked since")
+		s.opened(one)
+		s.Worked()
+		after(time.Minute, 3, "it has worked, and somebody is here")
+		s.closed(one)
+		after(3*time.Second, 4, "and gone")
 		s.opened(one)
 		s.closed(one)
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		after(time.Minute, 2, "the end")
+		s.Worked()
+		after(time.Minute, 4, "the end")
 	})
 }

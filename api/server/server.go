@@ -27,7 +27,7 @@ type Options struct {
 	// Group whose members may connect besides root and the daemon's own user; -1 = none.
 	Group int
 	Log   *slog.Logger // nil = nowhere
-	// Rested is called when no connection has been open for RestAfter, once for each such time; nil = never.
+	// Rested is called when no connection has been open for RestAfter, nor Worked called, once for each such time; nil = never.
 	Rested    func()
 	RestAfter time.Duration
 }
@@ -132,6 +132,15 @@ func (s *Server) closed(c net.Conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 	s.lastUsed = time.Now()
+	if s.rest != nil && len(s.conns) == 0 {
+		s.rest.Reset(s.opt.RestAfter)
+	}
+}
+
+// Worked says that the engine has done something that no connection stands for: the rest begins again.
+func (s *Server) Worked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.rest != nil && len(s.conns) == 0 {
 		s.rest.Reset(s.opt.RestAfter)
 	}

@@ -20,12 +20,12 @@ import (
 	"github.com/stackrun/stack/volume"
 )
 
-// engineOpener is openEngine, or what a test has in its place.
-type engineOpener func(context.Context, roots.Roots, settings.Settings) (api.Engine, func(context.Context) error, error)
+// engineOpener is openEngine, or what a test has in its place. It calls worked, from any goroutine, when the engine has done something of itself.
+type engineOpener func(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (api.Engine, func(context.Context) error, error)
 
 // openEngine opens every room below r and puts the engine in front of them. close ends them in the
 // reverse order; containers run on.
-func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.Engine, close func(context.Context) error, err error) {
+func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (_ api.Engine, close func(context.Context) error, err error) {
 	var closers []func(context.Context) error
 	closeAll := func(ctx context.Context) error {
 		var errs []error
@@ -77,7 +77,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings) (_ api.
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Worked: worked})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"os/user"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -125,6 +126,7 @@ type daemonProcess struct {
 	options daemonOptions
 	log     *slog.Logger
 	open    engineOpener
+	server  atomic.Pointer[server.Server] // nil until there is one
 }
 
 // How long requests have to end when the daemon does.
@@ -132,7 +134,11 @@ const shutdownTime = 5 * time.Second
 
 func (d *daemonProcess) run(ctx context.Context, config settings.Settings, started func()) error {
 	useMemory()
-	engine, closeEngine, err := d.open(ctx, d.roots, config)
+	engine, closeEngine, err := d.open(ctx, d.roots, config, func() {
+		if s := d.server.Load(); s != nil {
+			s.Worked()
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -148,8 +154,9 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 			StateRoot: d.roots.State, RunRoot: d.roots.Run,
 		},
 		Group: group, Log: d.log,
-		RestAfter: restAfter, Rested: restMemory(),
+		RestAfter: restAfter, Rested: restMemory,
 	})
+	d.server.Store(s)
 	listener, err := server.Listen(d.roots.Socket(), group)
 	if err != nil {
 		return errors.Join(err, closeEngine(ctx))

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,19 +22,16 @@ const garbagePercent = 400
 // useMemory prepares for commands.
 func useMemory() { debug.SetGCPercent(garbagePercent) }
 
-// restMemory is what to do when nobody has been connected for a while: the first time what the start needed goes too.
-func restMemory() func() {
-	var start sync.Once
-	return func() {
-		debug.FreeOSMemory()
-		start.Do(func() { settleMemory() })
-	}
+// restMemory gives back what the last commands needed: garbage, and pages of the program's file.
+func restMemory() {
+	debug.FreeOSMemory()
+	releaseProgram()
 }
 
-// settleMemory gives back what the start needed, and returns how many bytes of the program's file are not mapped any more. A daemon has read
-// all of its init program to copy it, initialised every package, and adopted what it found: 16 MiB of the file, of which it goes on using
-// a quarter. Those pages stay in the page cache; one that is needed again costs a minor fault.
-func settleMemory() (released int) {
+// releaseProgram lets go of the pages of the program's file, and returns how many bytes are not mapped any more. A daemon that starts has read all of its
+// init program to copy it, initialised every package, and adopted what it found: 16 MiB of the file, of which it goes on using a quarter. One up, ps and exec
+// map as much again. The pages stay in the page cache; those that are needed again cost a minor fault for every sixteen of them.
+func releaseProgram() (released int) {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return 0

@@ -27,7 +27,7 @@ func TestReadOnlyMappings(t *testing.T) {
 	}
 }
 
-func TestSettleMemoryGivesTheFileBack(t *testing.T) {
+func TestReleaseProgramEachTime(t *testing.T) {
 	file := func() int {
 		t.Helper()
 		b, err := os.ReadFile("/proc/self/status")
@@ -46,14 +46,15 @@ func TestSettleMemoryGivesTheFileBack(t *testing.T) {
 		(&app{}).addVerbs(root, "")
 		return len(root.Commands())
 	}
-	commands() // touches some of it
-	before := file()
-	if settleMemory() == 0 {
-		t.Fatal("nothing was given back")
-	}
-	after := file()
-	if after >= before*3/4 {
-		t.Errorf("%d kB of the file are mapped, %d before", after, before)
+	for i := range 2 { // the second time as the first
+		commands() // touches some of it
+		before := file()
+		if releaseProgram() == 0 {
+			t.Fatal("nothing was given back")
+		}
+		if after := file(); after >= before*3/4 {
+			t.Errorf("round %d: %d kB of the file are mapped, %d before", i, after, before)
+		}
 	}
 	if commands() == 0 { // and what is needed comes back
 		t.Error("no commands")

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(sandbox.Main(m))
 }
 
-func emptyEngine(context.Context, roots.Roots, settings.Settings) (api.Engine, func(context.Context) error, error) {
+func emptyEngine(context.Context, roots.Roots, settings.Settings, func()) (api.Engine, func(context.Context) error, error) {
 	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
 		return []reconcile.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
 	}}
