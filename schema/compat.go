@@ -97,6 +97,10 @@ var commandDifferences = []string{
 	"`config --no-consistency` shows deploy's value for both where `cpus`, `mem_limit`, `mem_reservation`, `pids_limit` or `scale` disagree with it; docker compose shows both as they are.",
 	"`volumes SERVICE` lists those of stopped containers too, and `images --format json` is in the order of the containers' names; docker compose looks at running ones only, and has no order.",
 	"`ps --format json` has the whole command, also without `--no-trunc`.",
+	"`cp` works on volumes of stopped containers, and on what is mounted in running ones, tmpfs too; on what a container has only while it runs it is refused by name when it has stopped. Nothing on /proc, /sys and their like is copied, and no device, in either direction ([why](adr/0064-copying.md)).",
+	"`cp` into a container makes what it copies root's, and leaves out set-id bits and file capabilities, unless `--archive` says otherwise; then the archive's owners are kept, where docker gives all to the container's user. Directories that are there keep their owner, mode and time without `--archive`.",
+	"`cp` from a container follows no link that lies below the destination: one that an earlier copy has left there leads nowhere.",
+	"`cp -` reads archives that are compressed with gzip or zstd; docker reads bzip2 and xz too. `cp` and `export` say what they leave out: sockets, and a file that became shorter while it was read.",
 }
 
 // WriteCompat writes docs/compat.md.

@@ -96,9 +96,9 @@ var verbs = []struct {
 	name string
 	make func(*app) *cobra.Command
 }{
-	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
+	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
-	{"exec", newExecCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
+	{"exec", newExecCommand}, {"export", newExportCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand},
 	{"stop", newStopCommand}, {"top", newTopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"why", newWhyCommand},
@@ -155,7 +155,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 var refused = map[string]string{
 	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "",
-	"commit": "", "cp": "use a bind mount, or `stack exec SERVICE tar` with a pipe", "export": "",
+	"commit":  "",
 	"publish": "", "push": "", "stats": "",
 	"watch": "",
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -24,11 +25,17 @@ type running struct {
 // begin starts a command. It is killed when it has not ended with the test.
 func (p *project) begin(args ...string) *running {
 	p.t.Helper()
+	return p.beginWith(nil, args...)
+}
+
+// beginWith is begin with a stdin.
+func (p *project) beginWith(stdin io.Reader, args ...string) *running {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	p.t.Cleanup(cancel)
 	r := &running{t: p.t, cmd: p.host.command(ctx, p.dir, args...)}
 	r.cmd.Env = append(slices.Clone(r.cmd.Env), p.env...)
-	r.cmd.Stdout, r.cmd.Stderr = r, r
+	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, r, r
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

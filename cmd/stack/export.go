@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/terminal"
+	"github.com/stackrun/stack/reconcile"
+)
+
+func newExportCommand(a *app) *cobra.Command {
+	var o reconcile.ExportOptions
+	var output string
+	cmd := &cobra.Command{
+		Use:   "export [OPTIONS] SERVICE",
+		Short: "Write a container's file system as a tar archive",
+		Long: `Writes the root file system of a container of the service, which may run or not, as a tar archive to stdout, or to the file that --output
+names. What is mounted in it, its volumes among others, is not in the archive.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Service = args[0]
+			return a.export(cmd.Context(), o, output)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.Index, "index", 0, "Which replica of the service (default: the first)")
+	f.StringVarP(&output, "output", "o", "", "Write to this file, mode 0600, instead of stdout")
+	return cmd
+}
+
+func (a *app) export(ctx context.Context, o reconcile.ExportOptions, output string) error {
+	switch {
+	case o.Index < 0:
+		return usageError("--index %d: expected a positive number", o.Index)
+	case output == "" && terminal.Of(a.out) != nil:
+		return usageError("output option is required when exporting to terminal (name a file with -o, or redirect stdout)")
+	}
+	name, daemon, err := a.reach(ctx, []string{o.Service})
+	if err != nil {
+		return err
+	}
+	to := output
+	if to == "" {
+		to = "stdout"
+	}
+	write := func(w io.Writer) error { return daemon.Export(ctx, name, o, w, a.told(o.Service+" to "+to)) }
+	if output == "" {
+		return write(a.out)
+	}
+	return replaceFile(output, write)
+}
+
+// replaceFile has write write a file that takes the place of the one at path when it is whole.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("cannot write %s: it is not a regular file", path)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("cannot write the archive: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("cannot write the archive: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	err = write(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
