@@ -6,6 +6,7 @@
 //	GET  /v1/version                              Version
 //	GET  /v1/projects                             []reconcile.ProjectSummary
 //	GET  /v1/projects/{project}/containers        []reconcile.Container
+//	GET  /v1/projects/{project}/stats             []reconcile.ContainerStats
 //	GET  /v1/projects/{project}/top               []reconcile.ContainerProcesses
 //	GET  /v1/projects/{project}/images            []reconcile.ContainerImage
 //	GET  /v1/projects/{project}/volumes           []reconcile.Volume

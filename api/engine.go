@@ -57,7 +57,8 @@ type Engine interface {
 	// Containers is every container of project, of every state.
 	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
 	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)
-	// Top is what runs in project's containers.
+	// Stats is what project's containers use now, Top what runs in them.
+	Stats(ctx context.Context, project string) ([]reconcile.ContainerStats, error)
 	Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error)
 	// Images is what project's containers were made from, Volumes the volumes that were made for it.
 	Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error)

@@ -32,7 +32,10 @@ type ProcessInfo struct {
 
 // Processes lists the processes of a running container, those of its execs too, by pid. One that ends meanwhile is left out.
 func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error) {
-	if err := d.checkRuns(ctx, id, "list the processes of"); err != nil {
+	if _, err := d.config(id); err != nil {
+		return nil, err
+	}
+	if _, err := d.running(ctx, id, "list the processes of"); err != nil {
 		return nil, err
 	}
 	pids, err := d.cgroups.Processes(id)
@@ -58,16 +61,13 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error
 	return out, nil
 }
 
-// checkRuns is ErrConflict unless container id has processes, frozen or not. what is for the message.
-func (d *Driver) checkRuns(ctx context.Context, id, what string) error {
-	if _, err := d.config(id); err != nil {
-		return err
-	}
+// running is container id that has processes, frozen or not; else ErrConflict. verb is for the message.
+func (d *Driver) running(ctx context.Context, id, verb string) (*live, error) {
 	l, err := d.find(ctx, id)
 	if err == nil && l == nil {
-		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", what, id))
+		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", verb, id))
 	}
-	return err
+	return l, err
 }
 
 // userHZ is what the kernel counts times for people in, on every architecture that Go knows: include/asm-generic/param.h.

@@ -32,6 +32,7 @@ type Engine struct {
 	OnCopyOut     func(context.Context, string, reconcile.CopyOutOptions, io.Writer, reconcile.Sink) error
 	OnExport      func(context.Context, string, reconcile.ExportOptions, io.Writer, reconcile.Sink) error
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
+	OnStats       func(context.Context, string) ([]reconcile.ContainerStats, error)
 	OnTop         func(context.Context, string) ([]reconcile.ContainerProcesses, error)
 	OnImages      func(context.Context, string) ([]reconcile.ContainerImage, error)
 	OnVolumes     func(context.Context, string) ([]reconcile.Volume, error)
@@ -173,6 +174,13 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Co
 		return nil, nil
 	}
 	return e.OnContainers(ctx, project)
+}
+
+func (e *Engine) Stats(ctx context.Context, project string) ([]reconcile.ContainerStats, error) {
+	if e.OnStats == nil {
+		return nil, nil
+	}
+	return e.OnStats(ctx, project)
 }
 
 func (e *Engine) Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error) {

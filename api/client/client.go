@@ -60,6 +60,12 @@ func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Co
 	return all, c.get(ctx, path(project, "containers"), &all)
 }
 
+// Stats is what project's containers use now.
+func (c *Client) Stats(ctx context.Context, project string) ([]reconcile.ContainerStats, error) {
+	var all []reconcile.ContainerStats
+	return all, c.get(ctx, path(project, "stats"), &all)
+}
+
 // Top is what runs in project's containers.
 func (c *Client) Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error) {
 	var all []reconcile.ContainerProcesses

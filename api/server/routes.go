@@ -18,6 +18,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
 	mux.HandleFunc("GET /v1/projects/{project}/containers", question(s.engine.Containers))
+	mux.HandleFunc("GET /v1/projects/{project}/stats", question(s.engine.Stats))
 	mux.HandleFunc("GET /v1/projects/{project}/top", question(s.engine.Top))
 	mux.HandleFunc("GET /v1/projects/{project}/images", question(s.engine.Images))
 	mux.HandleFunc("GET /v1/projects/{project}/volumes", question(s.engine.Volumes))

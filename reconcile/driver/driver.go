@@ -171,6 +171,8 @@ type Containers interface {
 	Attach(ctx context.Context, id string, io runtime.IO) error
 	// Processes lists the processes of a container that runs or is paused, by pid. ErrConflict when it does neither.
 	Processes(ctx context.Context, id string) ([]runtime.ProcessInfo, error)
+	// Usage is what a container uses that runs or is paused. ErrConflict when it does neither.
+	Usage(ctx context.Context, id string) (runtime.Usage, error)
 	// Events delivers state changes until ctx ends. Slow receivers lose events, never the latest of a container.
 	Events(ctx context.Context) <-chan runtime.Event
 }

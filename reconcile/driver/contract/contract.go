@@ -42,6 +42,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/Exec":                         exec,
 		"Containers/Pause":                        pause,
 		"Containers/Processes":                    processes,
+		"Containers/Usage":                        usage,
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,
 		"Builder":                                 builds,

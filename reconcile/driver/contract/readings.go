@@ -31,3 +31,27 @@ func processes(b *bench) {
 	b.is("Processes of nobody", err, errdefs.ErrNotFound)
 	b.remove(id)
 }
+
+// usage: what a container uses is known while it runs, also when it is paused, and never becomes less.
+func usage(b *bench) {
+	ctx := b.Context()
+	id, _ := b.start("sleep", "1000")
+	first, err := b.Containers.Usage(ctx, id)
+	if err != nil || first.Pids != 1 || first.Memory == 0 || first.InactiveCache > first.Memory || first.MemoryLimit < first.Memory {
+		b.Errorf("running, it uses %+v, %v", first, err)
+	}
+	b.must(b.Containers.Pause(ctx, id))
+	b.reopen()
+	second, err := b.Containers.Usage(ctx, id)
+	if err != nil || second.Pids != 1 || second.Clock < first.Clock || second.CPU < first.CPU || second.Received < first.Received || second.Sent < first.Sent {
+		b.Errorf("paused, it uses %+v after %+v, %v", second, first, err)
+	}
+	b.must(b.Containers.Kill(ctx, id, unix.SIGKILL))
+	_, err = b.Containers.Wait(ctx, id)
+	b.must(err)
+	_, err = b.Containers.Usage(ctx, id)
+	b.is("Usage of what does not run", err, errdefs.ErrConflict)
+	_, err = b.Containers.Usage(ctx, nobody)
+	b.is("Usage of nobody", err, errdefs.ErrNotFound)
+	b.remove(id)
+}

@@ -2,9 +2,26 @@ package fake
 
 import (
 	"context"
+	"time"
 
 	"github.com/stackrun/stack/runtime"
 )
+
+// Usage grows with the time that the container has run: a tenth of a processor, a KiB a second both ways.
+func (c *containers) Usage(ctx context.Context, id string) (runtime.Usage, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err != nil {
+		return runtime.Usage{}, err
+	}
+	if x.status != runtime.Running {
+		return runtime.Usage{}, conflict("container %.12s is not running", id)
+	}
+	ran := time.Since(x.started)
+	bytes := uint64(ran.Seconds()) << 10
+	return runtime.Usage{Clock: time.Duration(time.Now().UnixNano()), CPU: ran / 10, Memory: 2 << 20, InactiveCache: 1 << 20, MemoryLimit: 1 << 30, Pids: 1, Received: bytes, Sent: bytes}, nil
+}
 
 // Processes is the container's init, alone.
 func (c *containers) Processes(ctx context.Context, id string) ([]runtime.ProcessInfo, error) {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/stackrun/stack/cmd/stack/terminal"
+)
+
+// frames shows one text after another: each in place of the one before on a terminal, else below it.
+type frames struct {
+	out   io.Writer
+	on    *terminal.Terminal // nil = below
+	drawn int                // lines of the one before
+}
+
+// show shows what render writes. Where it stands below others, only if it says something.
+func (f *frames) show(render func(*bytes.Buffer) error, saying bool) error {
+	var b bytes.Buffer
+	if err := render(&b); err != nil {
+		return err
+	}
+	if f.on == nil {
+		if !saying {
+			return nil
+		}
+		_, err := f.out.Write(b.Bytes())
+		return err
+	}
+	rows, cols, ok := f.on.Size()
+	if !ok {
+		rows, cols = 24, 80
+	}
+	text, lines := frame(b.String(), f.drawn, rows, cols)
+	f.drawn = lines
+	_, err := io.WriteString(f.out, text) // as one, so that nothing flickers
+	return err
+}
+
+// frame is text in place of the drawn lines above the cursor, cut to a terminal of rows and cols, and how many lines that are.
+func frame(text string, drawn, rows, cols int) (string, int) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if most := max(1, rows-1); len(lines) > most { // the cursor stands below
+		more := len(lines) - most + 1
+		lines = append(lines[:most-1:most-1], fmt.Sprintf("… and %d more", more))
+	}
+	var b strings.Builder
+	if drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", min(drawn, rows-1))
+	}
+	b.WriteString("\r\x1b[J")
+	for _, l := range lines {
+		r := []rune(l)
+		b.WriteString(string(r[:min(len(r), cols)]) + "\n")
+	}
+	return b.String(), len(lines)
+}

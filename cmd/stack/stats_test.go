@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// busy is an engine with containers that use half a processor, another, nothing any more. Each look is a second after the one before.
+func busy(looks *int) *apitest.Engine {
+	var mu sync.Mutex
+	return &apitest.Engine{OnStats: func(context.Context, string) ([]reconcile.ContainerStats, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		*looks++
+		n := time.Duration(*looks)
+		return []reconcile.ContainerStats{
+			{ID: strings.Repeat("d", 64), Container: "shop-db-1", Service: "db", Usage: &runtime.Usage{
+				Clock: n * time.Second, CPU: n * time.Second / 2, Memory: 96 << 20, InactiveCache: 32 << 20, MemoryLimit: 256 << 20, Pids: 7,
+				Received: 12_345, Sent: 1_500_000, Read: 4096, Written: 2_000_000_000,
+			}},
+			{ID: strings.Repeat("e", 64), Container: "shop-batch-1", Service: "batch"},
+			{ID: strings.Repeat("f", 64), Container: "shop-web-1", Service: "web", Usage: &runtime.Usage{Clock: n * time.Second, CPU: n * 1500 * time.Millisecond, MemoryLimit: 1 << 30}},
+		}, nil
+	}}
+}
+
+func TestStatsOnce(t *testing.T) {
+	looks := 0
+	u := newPerson(t, busy(&looks))
+	const db = "dddddddddddd shop-db-1 50.00% 64MiB / 256MiB 25.00% 12.3kB / 1.5MB 4.1kB / 2GB 7"
+	const head = "CONTAINER ID NAME CPU % MEM USAGE / LIMIT MEM % NET I/O BLOCK I/O PIDS"
+	for line, want := range map[string]string{
+		"stats --no-stream db":                                 head + " " + db,
+		"stats --no-stream":                                    head + " " + db + " ffffffffffff shop-web-1 150.00% 0B / 1GiB 0.00% 0B / 0B 0B / 0B 0",
+		"stats --no-stream batch":                              "",
+		"stats --no-stream -a batch":                           head + " eeeeeeeeeeee shop-batch-1 0.00% 0B / 0B 0.00% 0B / 0B 0B / 0B 0",
+		"stats --no-stream --no-trunc --format {{.ID}} db":     strings.Repeat("d", 64),
+		"stats --no-stream --format {{.Name}}:{{.CPUPerc}} db": "shop-db-1:50.00%",
+	} {
+		code, out, errs := u.run(line)
+		if got := squeezed(out); code != 0 || got != want {
+			t.Errorf("stack %s: code %d, got %q, want %q; %s", line, code, got, want, errs)
+		}
+	}
+	_, out, _ := u.run("stats --no-stream --format json db")
+	var row map[string]string
+	if err := json.Unmarshal([]byte(out), &row); err != nil || len(row) != len(statsKeys) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if row["Container"] != strings.Repeat("d", 64) || row["ID"] != "dddddddddddd" || row["MemUsage"] != "64MiB / 256MiB" || row["PIDs"] != "7" {
+		t.Errorf("json: %v", row)
+	}
+	if _, out, _ := u.args("stats", "--no-stream", "--format", `table {{.Name}}\t{{.NetIO}}`, "db"); squeezed(out) != "NAME NET I/O shop-db-1 12.3kB / 1.5MB" {
+		t.Errorf("table: %q", out)
+	}
+	looks = 0
+	for line, want := range map[string]string{
+		"stats nobody": "no such service: nobody", "stats --format {{.Name": "invalid --format", "stats --format {{.Nonsense}}": "invalid --format",
+	} {
+		if code, out, errs := u.run(line); code != 1 || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("stack %s: code %d, %q, %s", line, code, out, errs)
+		}
+	}
+}
+
+// A container that was started anew has used less than before: that is no use of a negative kind.
+func TestStatsAfterARestart(t *testing.T) {
+	w := statsWatch{before: map[string]runtime.Usage{}}
+	one := func(clock, cpu time.Duration) []reconcile.ContainerStats {
+		return []reconcile.ContainerStats{{ID: "a", Container: "a", Usage: &runtime.Usage{Clock: clock, CPU: cpu}}}
+	}
+	w.rows(one(10*time.Second, 8*time.Second))
+	if got := w.rows(one(11*time.Second, time.Second))[0].CPUPerc; got != "0.00%" {
+		t.Error(got)
+	}
+	if got := w.rows(one(13*time.Second, 2*time.Second))[0].CPUPerc; got != "50.00%" {
+		t.Error(got)
+	}
+	w.rows(nil)
+	if got := w.rows(one(14*time.Second, 9*time.Second))[0].CPUPerc; got != "0.00%" {
+		t.Errorf("nobody has seen it before: %s", got)
+	}
+}
+
+// On a terminal each table takes the place of the one before, until Ctrl-C.
+func TestStatsInPlace(t *testing.T) {
+	looks := 0
+	u := newPerson(t, busy(&looks))
+	s := u.sit("stats db")
+	again := "\x1b[2A\r\x1b[J"
+	sandbox.Eventually(t, "the third table", func() bool { return strings.Count(s.screen.String(), again) >= 2 })
+	s.press("\x03")
+	code, screen := s.ends()
+	if code != 130 || strings.Contains(screen, "error") {
+		t.Errorf("code %d:\n%q", code, screen)
+	}
+	for i, table := range strings.Split(strings.TrimSuffix(screen, "^C"), again) {
+		if got := squeezed(strings.TrimPrefix(table, "\r\x1b[J")); !strings.HasPrefix(got, "CONTAINER ID") || !strings.Contains(got, "shop-db-1 50.00%") {
+			t.Errorf("table %d: %q", i, table)
+		}
+	}
+}
+
+func TestFrame(t *testing.T) {
+	for _, tt := range []struct {
+		text              string
+		drawn, rows, cols int
+		want              string
+		lines             int
+	}{
+		{"a\nb\n", 0, 24, 80, "\r\x1b[Ja\nb\n", 2},
+		{"a\nb\n", 3, 24, 80, "\x1b[3A\r\x1b[Ja\nb\n", 2},
+		{"abcdef\n", 1, 24, 4, "\x1b[1A\r\x1b[Jabcd\n", 1},
+		{"1\n2\n3\n4\n5\n", 0, 4, 80, "\r\x1b[J1\n2\n… and 3 more\n", 3},
+		{"1\n2\n3\n", 9, 4, 80, "\x1b[3A\r\x1b[J1\n2\n3\n", 3}, // the window has become lower
+	} {
+		if got, lines := frame(tt.text, tt.drawn, tt.rows, tt.cols); got != tt.want || lines != tt.lines {
+			t.Errorf("%q: got %q, %d lines", tt.text, got, lines)
+		}
+	}
+}
