@@ -30,6 +30,8 @@
 //	POST /v1/projects/{project}/copy-in           a tar stream; reconcile.CopyInOptions in ?options=  stream
 //	POST /v1/projects/{project}/copy-out          reconcile.CopyOutOptions                  upgrade, a tar stream in FrameStdout
 //	POST /v1/projects/{project}/export            reconcile.ExportOptions                   upgrade, a tar stream in FrameStdout
+//	POST /v1/projects/{project}/compare-files     reconcile.FilesOptions                    [reconcile.FileDifference]
+//	POST /v1/projects/{project}/remove-files      reconcile.FilesOptions                    [reconcile.FileDifference]
 //	POST /v1/images/load                          a tar archive                             stream
 //
 // Stream: one Message a line (application/x-ndjson). The last one is Done or Error; a stream that

@@ -54,6 +54,10 @@ type Engine interface {
 	CopyOut(ctx context.Context, project string, o reconcile.CopyOutOptions, w io.Writer, s reconcile.Sink) error
 	Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error
 
+	// CompareFiles says which files a container of a service has, RemoveFiles removes some; both answer in the order of the request.
+	CompareFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
+	RemoveFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
+
 	// Containers is every container of project, of every state.
 	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
 	Projects(ctx context.Context) ([]reconcile.ProjectSummary, error)

@@ -21,7 +21,9 @@ type UpOptions struct {
 	Scale         map[string]int
 	Pull          string         // "", always, missing, never, build
 	Build         bool           // images that are made here are made again
+	BuildOnly     []string       // without Build: those of these services are
 	NoBuild       bool           // none is made
+	Prune         bool           // with Build: images that have lost their names by it are removed
 	Timeout       *time.Duration // of stops; nil = each container's own grace
 	Wait          bool           // wait for running|healthy of everything
 	WaitTimeout   time.Duration
@@ -207,4 +209,17 @@ const (
 	Done    = event.Done
 	Warning = event.Warning
 	Failed  = event.Failed
+)
+
+// FilesOptions names files of one container of a service, as somebody else has them.
+type FilesOptions struct {
+	Service string
+	Index   int // which replica; 0 = the first
+	Files   []FileFacts
+}
+
+// FileFacts is a file that a container should have, or should not have; FileDifference says whether it has.
+type (
+	FileFacts      = runtime.FileFacts
+	FileDifference = runtime.FileDifference
 )

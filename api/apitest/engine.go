@@ -30,6 +30,7 @@ type Engine struct {
 	OnExec        func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error)
 	OnCopyIn      func(context.Context, string, reconcile.CopyInOptions, io.Reader, reconcile.Sink) error
 	OnCopyOut     func(context.Context, string, reconcile.CopyOutOptions, io.Writer, reconcile.Sink) error
+	OnFiles       func(ctx context.Context, verb, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
 	OnExport      func(context.Context, string, reconcile.ExportOptions, io.Writer, reconcile.Sink) error
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
 	OnStats       func(context.Context, string) ([]reconcile.ContainerStats, error)
@@ -160,6 +161,21 @@ func (e *Engine) CopyOut(ctx context.Context, project string, o reconcile.CopyOu
 		return errdefs.ErrNotSupported
 	}
 	return e.OnCopyOut(ctx, project, o, w, s)
+}
+
+func (e *Engine) CompareFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error) {
+	return e.files(ctx, "compare", project, o)
+}
+
+func (e *Engine) RemoveFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error) {
+	return e.files(ctx, "remove", project, o)
+}
+
+func (e *Engine) files(ctx context.Context, verb, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error) {
+	if e.OnFiles == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnFiles(ctx, verb, project, o)
 }
 
 func (e *Engine) Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error {

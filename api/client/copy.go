@@ -41,6 +41,18 @@ func (c *Client) Export(ctx context.Context, project string, o reconcile.ExportO
 	return err
 }
 
+// CompareFiles says which of o's files a container of a service has, in their order.
+func (c *Client) CompareFiles(ctx context.Context, project string, o reconcile.FilesOptions) (found []reconcile.FileDifference, err error) {
+	err = c.post(ctx, path(project, "compare-files"), o, &found)
+	return found, err
+}
+
+// RemoveFiles removes o's files, in their order, from a container of a service, and says which were there.
+func (c *Client) RemoveFiles(ctx context.Context, project string, o reconcile.FilesOptions) (found []reconcile.FileDifference, err error) {
+	err = c.post(ctx, path(project, "remove-files"), o, &found)
+	return found, err
+}
+
 // watchedReader tells when reading fails, and why.
 type watchedReader struct {
 	r      io.Reader

@@ -38,3 +38,16 @@ func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, 
 		})
 	}
 }
+
+// files is for what is asked of a list of files, and answered in its order.
+func files(do func(context.Context, string, reconcile.FilesOptions) ([]reconcile.FileDifference, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, o, err := posted[reconcile.FilesOptions](w, r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		found, err := do(r.Context(), name, o)
+		answer(w, found, err)
+	}
+}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -106,3 +109,27 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// What is asked of files comes whole and is answered in its order, in both verbs.
+func TestFilesOverTheWire(t *testing.T) {
+	o := reconcile.FilesOptions{Service: "web", Index: 2, Files: []reconcile.FileFacts{
+		{Path: "/a b", Size: 1 << 40, Sum: []byte{0, 1, 255}, Time: time.Unix(12, 34).UTC()}, {Path: "/d", Dir: true}, {Path: "/l", Link: "a"}, {},
+	}}
+	want := []reconcile.FileDifference{{Differs: true, UID: 7}, {InTheWay: true, GID: 8}, {}, {Differs: true, InTheWay: true}}
+	c, _, _ := serve(t, &apitest.Engine{OnFiles: func(_ context.Context, verb, project string, got reconcile.FilesOptions) ([]reconcile.FileDifference, error) {
+		if project != "shop" || !reflect.DeepEqual(got, o) {
+			t.Errorf("%s: %s %+v", verb, project, got)
+		}
+		if verb == "remove" {
+			return want[:1], nil
+		}
+		return want, nil
+	}})
+	got, err := c.CompareFiles(t.Context(), "shop", o)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("compare: %+v, %v", got, err)
+	}
+	if got, err = c.RemoveFiles(t.Context(), "shop", o); err != nil || !slices.Equal(got, want[:1]) {
+		t.Errorf("remove: %+v, %v", got, err)
+	}
+}

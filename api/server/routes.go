@@ -50,6 +50,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/copy-in", s.copyIn)
 	mux.HandleFunc("POST /v1/projects/{project}/copy-out", tarStream(s, s.engine.CopyOut))
 	mux.HandleFunc("POST /v1/projects/{project}/export", tarStream(s, s.engine.Export))
+	mux.HandleFunc("POST /v1/projects/{project}/compare-files", files(s.engine.CompareFiles))
+	mux.HandleFunc("POST /v1/projects/{project}/remove-files", files(s.engine.RemoveFiles))
 	mux.HandleFunc("POST /v1/images/load", s.load)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no %s %s in this API", r.Method, r.URL.Path)))

@@ -164,6 +164,10 @@ type Containers interface {
 	CopyOut(ctx context.Context, id string, o runtime.CopyOut, w io.Writer) error
 	// Export writes the root file system of a container of any state to w, without what is mounted in it. warn may be nil.
 	Export(ctx context.Context, id string, w io.Writer, warn func(string)) error
+	// CompareFiles says of each of all, in their order, whether a container of any state has it; RemoveFiles removes them, directories when they are
+	// empty, and says which were there. Neither leaves its root. ErrConflict: what is to be removed is mounted read-only, or mounted on.
+	CompareFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error)
+	RemoveFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error)
 	// Run starts container id with the caller's streams attached from its first byte on, calls started when
 	// execve succeeded, and returns the exit.
 	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)

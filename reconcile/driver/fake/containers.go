@@ -394,6 +394,33 @@ func (c *containers) Export(ctx context.Context, id string, w io.Writer, warn fu
 	return c.CopyOut(ctx, id, runtime.CopyOut{Path: "/"}, w)
 }
 
+// CompareFiles and RemoveFiles take the streams of CopyIn for files.
+func (c *containers) CompareFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error) {
+	return c.eachFile(id, all, func(x *container, path string) bool { return x.files[path] == nil })
+}
+
+func (c *containers) RemoveFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error) {
+	return c.eachFile(id, all, func(x *container, path string) bool {
+		there := x.files[path] != nil
+		delete(x.files, path)
+		return there
+	})
+}
+
+func (c *containers) eachFile(id string, all []runtime.FileFacts, differs func(x *container, path string) bool) ([]runtime.FileDifference, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]runtime.FileDifference, len(all))
+	for i, f := range all {
+		out[i].Differs = differs(x, f.Path)
+	}
+	return out, nil
+}
+
 func (c *containers) Run(ctx context.Context, id string, streams runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
 	s, err := c.Start(ctx, id)
 	if err != nil {

@@ -1,0 +1,29 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+)
+
+// CompareFiles says which of o's files a container of a service has, in their order: what a watch need not copy.
+func (e *Engine) CompareFiles(ctx context.Context, project string, o FilesOptions) ([]FileDifference, error) {
+	return e.files(ctx, project, o, e.drivers.Containers.CompareFiles)
+}
+
+// RemoveFiles removes o's files, in their order, from a container of a service, and says which were there.
+func (e *Engine) RemoveFiles(ctx context.Context, project string, o FilesOptions) ([]FileDifference, error) {
+	return e.files(ctx, project, o, e.drivers.Containers.RemoveFiles)
+}
+
+func (e *Engine) files(ctx context.Context, project string, o FilesOptions, do func(context.Context, string, []FileFacts) ([]FileDifference, error)) ([]FileDifference, error) {
+	defer e.enter()()
+	all, err := e.copied(ctx, project, o.Service, o.Index, false)
+	if err != nil {
+		return nil, err
+	}
+	found, err := do(ctx, all[0].ID, o.Files)
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", all[0].name, cause(err, all[0].ID, all[0].name))
+	}
+	return found, nil
+}

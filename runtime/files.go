@@ -1,0 +1,50 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/runtime/archive"
+)
+
+// FileFacts are what a container should have, or should not have; FileDifference is how it differs from that.
+type (
+	FileFacts      = archive.Facts
+	FileDifference = archive.Difference
+)
+
+// CompareFiles says of each of all, in their order, whether container id, of any state, has it.
+func (d *Driver) CompareFiles(ctx context.Context, id string, all []FileFacts) ([]FileDifference, error) {
+	asked := ctx
+	ctx, v, err := d.visit(ctx, id, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at the files of container %.12s: %w", id, err)
+	}
+	defer v.close()
+	found, err := archive.Compare(ctx, v.root, all)
+	if err = whyOver(asked, ctx, err); err != nil {
+		return nil, fmt.Errorf("cannot look at the files of container %.12s: %w", id, err)
+	}
+	return found, nil
+}
+
+// RemoveFiles removes each of all, in their order, from container id, of any state, and says which were there. A directory goes when it is empty. Errors as
+// archive.Remove.
+func (d *Driver) RemoveFiles(ctx context.Context, id string, all []FileFacts) ([]FileDifference, error) {
+	asked := ctx
+	ctx, v, err := d.visit(ctx, id, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot remove files of container %.12s: %w", id, err)
+	}
+	defer v.close()
+	found, err := archive.Remove(ctx, v.root, all)
+	var ro *archive.ReadOnlyError
+	if errors.As(err, &ro) {
+		err = d.readOnly(id, ro)
+	}
+	if err = whyOver(asked, ctx, err); err != nil {
+		return nil, fmt.Errorf("cannot remove files of container %.12s: %w", id, err)
+	}
+	return found, nil
+}

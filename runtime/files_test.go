@@ -1,0 +1,53 @@
+package runtime_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+// TestFiles: the files of a container of any state are compared and removed where it has them, in its volumes too.
+func TestFiles(t *testing.T) {
+	h := newHost(t)
+	c := h.copied()
+	must(t, os.MkdirAll(filepath.Join(c.Root[0].Upper, "scratch"), 0o755))
+	_, err := h.Create(t.Context(), c)
+	must(t, err)
+	sum := sha256.Sum256([]byte("text"))
+	facts := []runtime.FileFacts{{Path: "/root/f", Size: 4, Sum: sum[:]}, {Path: "/data/f", Size: 4, Sum: sum[:]}}
+	for _, state := range []string{"created", "running", "stopped"} {
+		switch state {
+		case "running":
+			_, err := h.Start(t.Context(), c.ID)
+			must(t, err)
+			h.eventuallyLog(c, "up")
+		case "stopped":
+			_, err := h.Stop(t.Context(), c.ID, 0)
+			must(t, err)
+		}
+		expect := func(what string, differ bool) {
+			t.Helper()
+			found, err := h.CompareFiles(t.Context(), c.ID, facts)
+			if err != nil || len(found) != 2 || found[0].Differs != differ || found[1].Differs != differ {
+				t.Errorf("%s, %s: %+v, %v; they should differ: %v", state, what, found, err, differ)
+			}
+		}
+		expect("before", true)
+		for _, f := range facts {
+			must(t, h.copyIn(c.ID, f.Path, "text"))
+		}
+		expect("copied", false)
+		if gone, err := h.RemoveFiles(t.Context(), c.ID, facts); err != nil || !gone[0].Differs || !gone[1].Differs {
+			t.Errorf("%s: removed %+v, %v", state, gone, err)
+		}
+		expect("removed", true)
+	}
+	if _, err := h.CompareFiles(t.Context(), "0123456789ab", facts); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("of no container: %v", err)
+	}
+}
