@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -16,13 +18,21 @@ import (
 
 // Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
-	return e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
+	var before map[string]v1.Hash
+	if o.Prune {
+		before = e.builtBefore(ctx, p, o)
+	}
+	err := e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
 		want, err := e.desire(p, o)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		return e.decide(ctx, p, want, o, sink)
 	})
+	if err == nil && o.Prune {
+		e.pruneSuperseded(ctx, p, before, sink)
+	}
+	return err
 }
 
 // bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
@@ -84,7 +94,7 @@ func (e *Engine) desire(p *spec.Project, o UpOptions) (*plan.Desired, error) {
 				}
 			}
 		}
-		if o.Build && s.Build != nil {
+		if (o.Build || slices.Contains(o.BuildOnly, s.Name)) && s.Build != nil {
 			s.PullPolicy, s.Build.Again = "build", "asked for by --build"
 		}
 	}
