@@ -84,7 +84,7 @@ var commandDifferences = []string{
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
 	"`config --no-interpolate` shows the files joined, each value as it is written, and goes with `--format`, `--output` and `--quiet` only; docker compose canonicalises what it can (`env_file`, `secrets`, names), and fails on a port with a variable where it is to print names.",
-	"`--compatibility`, `--dry-run` of verbs that have none of their own, `--verbose`, `--insecure-registry` and `pull --no-parallel` are refused by name, and so is `--watch`.",
+	"`--compatibility`, `--dry-run` of verbs that have none of their own, `--verbose`, `--insecure-registry` and `pull --no-parallel` are refused by name.",
 	"`build --push`, `--print`, `--check`, `--builder`, `--memory`, `--ssh`, `--sbom` and `--provenance` are refused by name; `--compress`, `--force-rm`, `--no-rm` and `--parallel`, of which docker compose says nothing, are told to have no effect.",
 	"An image that several services have is built once, as the first of them by name says; docker compose builds it once for each, and the last one keeps the name. Where they differ that is told.",
 	"Images are built for the platform that they run on: `build.platforms` must have it, and `build` tells that the others are not built.",
@@ -102,6 +102,10 @@ var commandDifferences = []string{
 	"`cp` into a container makes what it copies root's, and leaves out set-id bits and file capabilities, unless `--archive` says otherwise; then the archive's owners are kept, where docker gives all to the container's user. Directories that are there keep their owner, mode and time without `--archive`.",
 	"`cp` from a container follows no link that lies below the destination: one that an earlier copy has left there leads nowhere.",
 	"`cp -` reads archives that are compressed with gzip or zstd; docker reads bzip2 and xz too. `cp` and `export` say what they leave out: sockets, and a file that became shorter while it was read.",
+	"`watch` goes by what files have in them: a touch, a changed mode, a file saved as it was starts nothing; docker compose goes by events. `initial_sync` copies what differs, also from an older file, and its rule's restart or command follows; what was copied is copied into each container that is made anew later ([why](adr/0065-watch.md)).",
+	"When a directory that is copied goes, the files go that were copied from it, and it, if nothing else is in it; docker compose removes it with all that the container has there. A file that is copied belongs to whom the one in its place belongs, or the directory; docker compose gives all to root.",
+	"`watch` ignores `.git` at every depth (docker compose ignores `/.git`), and a `.dockerignore` with `*` and exceptions means what it means for builds (docker compose passes over its other lines then).",
+	"A rebuild of `watch` makes containers anew if the image is another one; docker compose does it always.",
 }
 
 // WriteCompat writes docs/compat.md.

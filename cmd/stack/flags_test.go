@@ -28,7 +28,7 @@ func TestRefusedLines(t *testing.T) {
 		{"up --no-recreate --always-recreate-deps", "--always-recreate-deps and --no-recreate"},
 		{"up --no-recreate -V", "--no-recreate and --renew-anon-volumes"},
 		{"up --build --no-build", "--build and --no-build"},
-		{"up --watch", "--watch is not supported"},
+		{"up --watch", "services.NAME.develop.watch"},
 		{"up --attach web --attach-dependencies", "--attach and --attach-dependencies"},
 		{"up --abort-on-container-exit --abort-on-container-failure", "--abort-on-container-exit and --abort-on-container-failure"},
 		{"up --wait-timeout 3", "--wait-timeout needs --wait"},
@@ -57,7 +57,7 @@ func TestRefusedLines(t *testing.T) {
 		{"port web x", `invalid port "x"`},
 		{"start --wait-timeout 5", "--wait-timeout needs --wait"},
 		{"pull --policy never", `invalid --policy value "never"`},
-		{"watch", "cannot run `stack watch`: this command"},
+		{"watch", "services.NAME.develop.watch"},
 		{"build --push", "--push is not supported: nothing is pushed"},
 		{"build --memory 1g web", "--memory is not supported"},
 		{"build --ssh default", "--ssh is not supported"},
@@ -76,7 +76,7 @@ func TestRefusedLines(t *testing.T) {
 		{"-p No.Good ps", `invalid project name "No.Good"`},
 		{"help sotp", "did you mean stop"},
 		{"help up web", `unknown command "web"`},
-		{"help watch", "cannot run `stack watch`: this command"},
+		{"help push", "cannot run `stack push`: this command"},
 		{"--verbose ps", "--verbose is not supported"},
 		{"--insecure-registry x ps", "--insecure-registry is not supported: name the registry under registries.insecure"},
 		{"pull --no-parallel", "--no-parallel is not supported"},
@@ -237,7 +237,7 @@ func TestVerbs(t *testing.T) {
 	if n := len(one.Commands()); n != 1 {
 		t.Errorf("for ps %d commands are made", n)
 	}
-	(&app{}).addVerbs(all, "watch")
+	(&app{}).addVerbs(all, "push")
 	if n := len(all.Commands()); n != len(verbs)+len(refused) {
 		t.Errorf("for what is refused %d commands are made", n)
 	}

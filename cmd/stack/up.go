@@ -75,11 +75,9 @@ Without -d or --wait it then follows the containers' output. Ctrl-C stops them; 
 	f.BoolVar(&u.dryRun, "dry-run", false, "Change nothing: say what would be done and why, as 'stack plan' does")
 	f.StringVar(&u.format, "format", "", "With --dry-run: text or json (default text)")
 	f.BoolVar(&u.quietBuild, "quiet-build", false, "Do not show the progress of builds")
-	f.BoolVarP(&u.watch, "watch", "w", false, "")
+	f.BoolVarP(&u.watch, "watch", "w", false, "Do what develop.watch says when files change, as 'stack watch' does")
 	f.BoolVar(&u.menu, "menu", false, "")
-	for _, name := range []string{"watch", "menu"} {
-		f.MarkHidden(name) //nolint:errcheck // it exists
-	}
+	f.MarkHidden("menu") //nolint:errcheck // it exists
 	return cmd
 }
 
@@ -116,6 +114,17 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 		}
 	}
 	daemon := a.connect()
+	var watched *watching
+	if u.watch && !u.dryRun {
+		rules, err := a.watchRules(p, services)
+		if err != nil {
+			return err
+		}
+		// From here on a change is one: what changes while images are built is not lost.
+		watched = &watching{app: a, quiet: u.quietBuild, prune: true}
+		watched.begin(daemon, p, rules)
+		defer watched.session.Close()
+	}
 	chosen := chosenServices(p, services, u.noDeps)
 	if !u.dryRun {
 		if p, err = a.fetchDue(ctx, daemon, p, options); err != nil {
@@ -131,8 +140,11 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	if err := a.provide(ctx, daemon, p, options, chosen); err != nil {
 		return err
 	}
+	if watched != nil {
+		watched.session.SetProject(p)
+	}
 	if u.attached() {
-		return a.upAttached(ctx, daemon, p, u, options)
+		return a.upAttached(ctx, daemon, p, u, options, watched)
 	}
 	return daemon.Up(ctx, p, options, a.imageFilter(u.quietPull, u.quietBuild))
 }

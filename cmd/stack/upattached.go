@@ -32,6 +32,7 @@ type attachment struct {
 	began   time.Time
 	up      chan struct{} // closed when everything has been started
 	lost    chan error    // why nobody tells of ends any more
+	watched *watching     // nil = nothing is watched
 
 	mu      sync.Mutex // below: Up's events, the followed log and the end come from several goroutines
 	view    *logview.View
@@ -41,10 +42,10 @@ type attachment struct {
 	change  chan struct{}        // capacity 1: something ended
 }
 
-func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions) error {
+func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions, watched *watching) error {
 	t := &attachment{
 		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
-		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(),
+		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(), watched: watched,
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
 	t.view = logview.New(a.out, a.err, logview.Options{
@@ -150,23 +151,32 @@ func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
 	t.app.printer = nil
 	t.mu.Unlock()
 	close(t.up)
+	endWatch, idled := t.watch(parent)
+	defer endWatch()
 	for {
+		settled := t.undisturbed()
 		culprit, running, err := t.look(parent)
 		switch {
 		case err != nil:
+			endWatch()
 			return errors.Join(err, finish())
+		case !settled():
+			// What has ended may have ended for the watch.
 		case culprit != nil:
+			endWatch()
 			t.say("Aborting on container exit...")
 			return errors.Join(t.stop(parent, t.scope, interrupted), finish(), exitWith(t.final(culprit.Code)))
-		case !running:
+		case !running && t.watched == nil:
 			return errors.Join(finish(), exitWith(t.final(0)))
 		}
 		select {
 		case <-t.change:
+		case <-idled:
 		case err := <-t.lost:
 			stopFollowing()
 			return errors.Join(fmt.Errorf("cannot follow the output any longer: %w\ncontainers run on meanwhile", err), t.unbroken())
 		case <-interrupted:
+			endWatch()
 			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
 		}
 	}
@@ -191,9 +201,15 @@ func (t *attachment) beginToFollow(parent context.Context) (stop func()) {
 	})
 	if len(t.show) > 0 {
 		followed.Go(func() {
-			t.follow(ctx, func() error { //nolint:errcheck // read to the end by settle
-				return t.daemon.Logs(ctx, t.project.Name, t.logOptions(true), t.entries())
-			})
+			for {
+				err := t.follow(ctx, func() error { // read to the end by settle
+					return t.daemon.Logs(ctx, t.project.Name, t.logOptions(true), t.entries())
+				})
+				if t.watched == nil || err != nil || ctx.Err() != nil {
+					return
+				}
+				// All has ended, and a change may bring something back.
+			}
 		})
 	}
 	return func() {

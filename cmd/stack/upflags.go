@@ -42,8 +42,6 @@ func (u *upFlags) check() error {
 		return usageError("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
 	case !u.dryRun && u.format != "":
 		return usageError("--format needs --dry-run")
-	case u.watch:
-		return usageError("--watch is not supported")
 	case u.menu && u.detach:
 		return usageError("--menu and -d are incompatible")
 	}

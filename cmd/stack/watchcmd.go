@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/watch"
+	"github.com/stackrun/stack/cmd/stack/watch/rule"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/spec"
+)
+
+// watchFlags are the flags of watch as they stand on the command line.
+type watchFlags struct {
+	noUp, prune, quiet bool
+}
+
+func newWatchCommand(a *app) *cobra.Command {
+	var w watchFlags
+	cmd := &cobra.Command{
+		Use:   "watch [OPTIONS] [SERVICE...]",
+		Short: "Keep containers equal to the sources that their services watch",
+		Long: `Brings the project up, builds what has a build and is watched, and does what services.NAME.develop.watch says whenever files change, until Ctrl-C:
+copies them into the containers, restarts these, runs a command, or builds the image and makes the containers anew. The containers run on afterwards.
+
+A file whose content is what it was starts nothing. What comes while something is done for a service is done at once afterwards.`,
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return a.watch(cmd.Context(), w, services)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&w.noUp, "no-up", false, "Bring nothing up and build nothing before watching")
+	f.BoolVar(&w.prune, "prune", true, "Remove the image that a build has taken the name from")
+	f.BoolVar(&w.quiet, "quiet", false, "Do not show the progress of builds")
+	return cmd
+}
+
+func (a *app) watch(ctx context.Context, w watchFlags, services []string) error {
+	p, err := a.load(ctx, services)
+	if err != nil {
+		return err
+	}
+	rules, err := a.watchRules(p, services)
+	if err != nil {
+		return err
+	}
+	daemon := a.connect()
+	// From here on a change is one: what changes while images are built is not lost.
+	t := &watching{app: a, quiet: w.quiet, prune: w.prune}
+	t.begin(daemon, p, rules)
+	defer t.session.Close()
+	if !w.noUp {
+		o := reconcile.UpOptions{Services: services, Parallel: a.parallel(), Command: a.command(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
+		o.BuildOnly = t.session.Services() // as docker compose does it: what is watched is to begin with what there is
+		if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+			return err
+		}
+		if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
+			return err
+		}
+		t.session.SetProject(p)
+		if err := daemon.Up(ctx, p, o, a.imageFilter(w.quiet, w.quiet)); err != nil {
+			return err
+		}
+		a.endProgress()
+	}
+	t.hello()
+	t.session.Run(ctx)
+	t.say("Watch ended.")
+	return &exitError{code: exitCancelled}
+}
+
+// watching is a session as its user sees it.
+type watching struct {
+	app          *app
+	quiet, prune bool
+	session      *watch.Session
+	above        func(print func() error) error // prints between what else is printed; nil = there is nothing else
+
+	mu      sync.Mutex
+	printer progress.Printer
+}
+
+// begin begins to watch.
+func (t *watching) begin(daemon *client.Client, p *spec.Project, rules rule.Rules) {
+	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.app.warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.app.command(), GoOn: goOn})
+}
+
+// hello says what is watched.
+func (t *watching) hello() {
+	for _, r := range t.session.Unmatched() {
+		t.print(func() {
+			t.app.warn("service %s: there is no file that the rule for %s is about, as its include, its ignore and .dockerignore have it", r.Service, r.Path)
+		})
+	}
+	n := t.session.Count()
+	files := fmt.Sprintf("%d files", n)
+	if n == 1 {
+		files = "1 file"
+	}
+	t.say(fmt.Sprintf("Watching %s for %s. Ctrl-C ends it.", files, joinWords(t.session.Services())))
+}
+
+// joinWords is a list as people say it.
+func joinWords(words []string) string {
+	if len(words) < 2 {
+		return fmt.Sprint(slices.Concat(words, []string{""})[0])
+	}
+	text := words[0]
+	for _, w := range words[1 : len(words)-1] {
+		text += ", " + w
+	}
+	return text + " and " + words[len(words)-1]
+}
+
+// tell tells what was done.
+func (t *watching) tell(l watch.Line) {
+	t.print(func() {
+		switch progress.Mode(t.app.global.progress) {
+		case progress.JSON:
+			json.NewEncoder(t.app.err).Encode(l) //nolint:errcheck // stderr
+		case progress.Quiet:
+			if l.Err != nil {
+				fmt.Fprintln(t.app.err, l)
+			}
+		default:
+			color := "32"
+			if l.Err != nil {
+				color = "31"
+			}
+			fmt.Fprintln(t.app.err, t.app.paint(t.app.err, color, "watch:"), l)
+		}
+	})
+}
+
+// say says something about the whole.
+func (t *watching) say(text string) {
+	t.print(func() {
+		switch progress.Mode(t.app.global.progress) {
+		case progress.JSON:
+			json.NewEncoder(t.app.err).Encode(map[string]any{"watch": true, "message": text}) //nolint:errcheck // stderr
+		case progress.Quiet:
+		default:
+			fmt.Fprintln(t.app.err, text)
+		}
+	})
+}
+
+// event shows how a build is getting on; of the rest only what goes wrong, for it is told when it is done.
+func (t *watching) event(e reconcile.Event) {
+	if t.quiet && e.Kind == "image" && e.Phase == reconcile.Working || e.Kind != "image" && e.Phase != reconcile.Warning {
+		return
+	}
+	t.print(func() {
+		if t.printer == nil {
+			mode := progress.Mode(t.app.global.progress)
+			if mode != progress.JSON && mode != progress.Quiet {
+				mode = progress.Plain
+			}
+			t.printer = progress.New(t.app.err, progress.Options{Mode: mode})
+		}
+		t.printer.Event(e)
+	})
+}
+
+// print keeps what goroutines print apart.
+func (t *watching) print(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.above == nil {
+		f()
+		return
+	}
+	t.above(func() error { f(); return nil }) //nolint:errcheck // stderr
+}
