@@ -27,6 +27,7 @@
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
 //	POST /v1/projects/{project}/run               RunRequest                                upgrade
 //	POST /v1/projects/{project}/exec              reconcile.ExecOptions                     upgrade
+//	POST /v1/projects/{project}/attach            reconcile.AttachOptions                   upgrade
 //	POST /v1/projects/{project}/copy-in           a tar stream; reconcile.CopyInOptions in ?options=  stream
 //	POST /v1/projects/{project}/copy-out          reconcile.CopyOutOptions                  upgrade, a tar stream in FrameStdout
 //	POST /v1/projects/{project}/export            reconcile.ExportOptions                   upgrade, a tar stream in FrameStdout

@@ -48,6 +48,8 @@ type Engine interface {
 	// Run and Exec return how the process ended; an error only when it could not be run.
 	Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, io runtime.IO, s reconcile.Sink) (runtime.Exit, error)
 	Exec(ctx context.Context, project string, o reconcile.ExecOptions, io runtime.IO) (runtime.Exit, error)
+	// Attach returns how the container ended that the streams were connected to.
+	Attach(ctx context.Context, project string, o reconcile.AttachOptions, io runtime.IO) (runtime.Exit, error)
 
 	// CopyIn writes a tar stream into the containers of a service that o means; CopyOut and Export write one of what a container has.
 	CopyIn(ctx context.Context, project string, o reconcile.CopyInOptions, r io.Reader, s reconcile.Sink) error

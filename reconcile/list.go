@@ -44,7 +44,7 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 	row := Container{
 		ID: c.ID, Name: c.rowName(), Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
 		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, LogError: c.LogError,
-		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY,
+		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY, StdinOpen: c.spec.StdinOpen,
 	}
 	if c.alive() {
 		row.Ports = withExposed(row.Ports, c)

@@ -172,6 +172,7 @@ type Container struct {
 	Orphan    bool              `json:"orphan,omitempty"`
 	LogError  string            `json:"logError,omitempty"` // why output is not logged at present
 	TTY       bool              `json:"tty,omitempty"`
+	StdinOpen bool              `json:"stdinOpen,omitempty"`
 }
 
 // ProbeResult is one run of a health check.

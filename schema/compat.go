@@ -96,6 +96,7 @@ var commandDifferences = []string{
 	"`config --no-normalize` shows the project's name normalised too.",
 	"`config --no-consistency` shows deploy's value for both where `cpus`, `mem_limit`, `mem_reservation`, `pids_limit` or `scale` disagree with it; docker compose shows both as they are.",
 	"`volumes SERVICE` lists those of stopped containers too, and `images --format json` is in the order of the containers' names; docker compose looks at running ones only, and has no order.",
+	"`attach` ends with 0 when it is left by its keys; docker compose ends with 1. Keys are given by `--detach-keys` only, not by docker's own configuration, and `--sig-proxy` sends SIGINT and SIGTERM on.",
 	"`stats` takes several services, draws in place on a terminal only, and asks once a second. BLOCK I/O of a container without limits for devices is what its processes count themselves (docker: the controller, which on cgroup v1 knows nothing of buffered writes): execs that have ended are not in it.",
 	"`ps --format json` has the whole command, also without `--no-trunc`.",
 	"`cp` works on volumes of stopped containers, and on what is mounted in running ones, tmpfs too; on what a container has only while it runs it is refused by name when it has stopped. Nothing on /proc, /sys and their like is copied, and no device, in either direction ([why](adr/0064-copying.md)).",

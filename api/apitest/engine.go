@@ -32,6 +32,7 @@ type Engine struct {
 	OnCopyOut     func(context.Context, string, reconcile.CopyOutOptions, io.Writer, reconcile.Sink) error
 	OnFiles       func(ctx context.Context, verb, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
 	OnExport      func(context.Context, string, reconcile.ExportOptions, io.Writer, reconcile.Sink) error
+	OnAttach      func(context.Context, string, reconcile.AttachOptions, runtime.IO) (runtime.Exit, error)
 	OnContainers  func(context.Context, string) ([]reconcile.Container, error)
 	OnStats       func(context.Context, string) ([]reconcile.ContainerStats, error)
 	OnTop         func(context.Context, string) ([]reconcile.ContainerProcesses, error)
@@ -183,6 +184,13 @@ func (e *Engine) Export(ctx context.Context, project string, o reconcile.ExportO
 		return errdefs.ErrNotSupported
 	}
 	return e.OnExport(ctx, project, o, w, s)
+}
+
+func (e *Engine) Attach(ctx context.Context, project string, o reconcile.AttachOptions, streams runtime.IO) (runtime.Exit, error) {
+	if e.OnAttach == nil {
+		return runtime.Exit{}, errdefs.ErrNotSupported
+	}
+	return e.OnAttach(ctx, project, o, streams)
 }
 
 func (e *Engine) Containers(ctx context.Context, project string) ([]reconcile.Container, error) {

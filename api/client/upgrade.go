@@ -25,6 +25,11 @@ func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptio
 	return c.upgraded(ctx, path(project, "exec"), o, streams, nil)
 }
 
+// Attach connects streams to a container's own and returns how it ended.
+func (c *Client) Attach(ctx context.Context, project string, o reconcile.AttachOptions, streams runtime.IO) (runtime.Exit, error) {
+	return c.upgraded(ctx, path(project, "attach"), o, streams, nil)
+}
+
 // upgraded asks for path with body, and carries frames until the last message.
 // When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
 // a read that blocks then is left behind with its goroutine.

@@ -47,6 +47,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/remove", verb(s, s.engine.Remove))
 	mux.HandleFunc("POST /v1/projects/{project}/run", s.run)
 	mux.HandleFunc("POST /v1/projects/{project}/exec", s.exec)
+	mux.HandleFunc("POST /v1/projects/{project}/attach", s.attach)
 	mux.HandleFunc("POST /v1/projects/{project}/copy-in", s.copyIn)
 	mux.HandleFunc("POST /v1/projects/{project}/copy-out", tarStream(s, s.engine.CopyOut))
 	mux.HandleFunc("POST /v1/projects/{project}/export", tarStream(s, s.engine.Export))

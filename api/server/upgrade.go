@@ -42,6 +42,17 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
+	name, o, err := posted[reconcile.AttachOptions](w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.upgrade(w, r, o.Stdin, func(ctx context.Context, streams runtime.IO, _ reconcile.Sink) (runtime.Exit, error) {
+		return s.engine.Attach(ctx, name, o, streams)
+	})
+}
+
 // upgrade takes the connection over and runs do with its streams; stdin says whether do gets one.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 	do func(context.Context, runtime.IO, reconcile.Sink) (runtime.Exit, error)) {

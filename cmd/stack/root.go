@@ -96,7 +96,7 @@ var verbs = []struct {
 	name string
 	make func(*app) *cobra.Command
 }{
-	{"apply", newApplyCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
+	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"export", newExportCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
 	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
@@ -153,7 +153,6 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
 var refused = map[string]string{
-	"attach": "use `stack logs -f` to see output and `stack exec` to work in the container",
 	"bridge": "", "alpha": "",
 	"commit":  "",
 	"publish": "", "push": "",

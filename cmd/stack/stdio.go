@@ -81,6 +81,21 @@ func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (resto
 	}
 }
 
+// follow tells the size of t now, and its changes until stop.
+func (s *session) follow(t *terminal.Terminal) (stop func()) {
+	if rows, cols, ok := t.Size(); ok {
+		s.rows, s.cols = uint16(rows), uint16(cols)
+	}
+	sizes, done := make(chan runtime.WinSize, 1), make(chan struct{})
+	s.io.Resize = sizes
+	changed, unsubscribe := terminal.Resizes()
+	go tellSizes(t, changed, sizes, done)
+	return func() {
+		close(done)
+		unsubscribe()
+	}
+}
+
 // tellSizes sends t's size at every change until done.
 func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- runtime.WinSize, done <-chan struct{}) {
 	for {

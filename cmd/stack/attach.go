@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/terminal"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+type attachFlags struct {
+	keys              string
+	index             int
+	noStdin, sigProxy bool
+}
+
+func newAttachCommand(a *app) *cobra.Command {
+	var f attachFlags
+	cmd := &cobra.Command{
+		Use:   "attach [OPTIONS] SERVICE",
+		Short: "Connect to the input and output of a container that runs",
+		Long: `Shows what the service's container writes from now on, and gives it what is typed, if the file says stdin_open. It ends with the container,
+and with its exit code. The end of the input here is not the end of the container's.
+
+Where the file says tty, Ctrl-P Ctrl-Q (or --detach-keys) leaves the container running. Elsewhere Ctrl-C goes to the container; with --sig-proxy=false it
+ends this command only.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError("attach needs one service")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.attach(cmd.Context(), f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.keys, "detach-keys", detachDefault, "Keys that leave the container's terminal")
+	flags.IntVar(&f.index, "index", 0, "Which replica of the service (default: the first that runs)")
+	flags.BoolVar(&f.noStdin, "no-stdin", false, "Output only")
+	flags.BoolVar(&f.sigProxy, "sig-proxy", true, "Send SIGINT and SIGTERM on to a container without a terminal")
+	return cmd
+}
+
+// errDetached is that the keys were typed.
+var errDetached = errors.New("detached")
+
+func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
+	if f.keys == "" {
+		f.keys = detachDefault
+	}
+	keys, err := parseDetachKeys(f.keys)
+	if err != nil {
+		return err
+	}
+	name, daemon, err := a.reach(ctx, []string{service})
+	if err != nil {
+		return err
+	}
+	all, err := daemon.Containers(ctx, name)
+	if err != nil {
+		return err
+	}
+	c, err := replicaThatRuns(all, service, f.index)
+	if err != nil {
+		return err
+	}
+	o := reconcile.AttachOptions{Service: service, Index: f.index, Stdin: c.StdinOpen && !f.noStdin}
+	if c.TTY && o.Stdin && terminal.Of(a.in) == nil {
+		return usageError("cannot attach to container %s: it has a terminal, and here is none to type at; --no-stdin shows its output", c.Name)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var s *session
+	switch {
+	case c.TTY && !o.Stdin: // nobody types: Ctrl-C is ours
+		s = &session{io: runtime.IO{Stdout: a.out, Stderr: a.err}, begin: func() error { return nil }, restore: func() {}}
+		if t := terminal.Of(a.out); t != nil {
+			stop := s.follow(t)
+			defer stop()
+		}
+	default:
+		s = a.openSession(c.TTY, o.Stdin, func() { cancel(context.Canceled) })
+		if !c.TTY && !f.sigProxy {
+			s.begin = func() error { return nil }
+		}
+	}
+	defer s.restore()
+	if c.TTY && o.Stdin {
+		s.io.Stdin = &detachable{r: s.io.Stdin, keys: keys, detach: func() { cancel(errDetached) }}
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	o.Rows, o.Cols = s.rows, s.cols
+	exit, err := daemon.Attach(ctx, name, o, s.io)
+	s.restore()
+	switch {
+	case context.Cause(ctx) == errDetached:
+		fmt.Fprintf(a.err, "\ndetached from container %s, which runs on\n", c.Name)
+		return nil
+	case err != nil:
+		return err
+	}
+	return exitWithProcess(exit)
+}
+
+// replicaThatRuns is replica, of those that run where no number is asked for.
+func replicaThatRuns(all []reconcile.Container, service string, index int) (reconcile.Container, error) {
+	if index == 0 {
+		var running []reconcile.Container
+		for _, c := range all {
+			if c.State == "running" {
+				running = append(running, c)
+			}
+		}
+		if c, err := replica(running, service, 0); err == nil {
+			return c, nil
+		}
+	}
+	return replica(all, service, index)
+}

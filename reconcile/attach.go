@@ -1,0 +1,115 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/stackrun/stack/runtime"
+)
+
+// AttachOptions is one `attach`.
+type AttachOptions struct {
+	Service    string
+	Index      int  // 0 = the lowest replica that runs
+	Stdin      bool // the caller has input for it, if it keeps its stdin open
+	Rows, Cols uint16
+}
+
+// Attach connects the caller's streams to those of the process that a service's container runs, and returns how that ended. When ctx ends first, or the
+// caller's input, the process is left as it is: its stdin stays open for whoever comes next.
+func (e *Engine) Attach(ctx context.Context, project string, o AttachOptions, theirs runtime.IO) (runtime.Exit, error) {
+	defer e.enter()()
+	c, err := e.pick(ctx, project, o.Service, o.Index)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	over, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // when nothing of this is connected any more
+	type outcome struct {
+		exit runtime.Exit
+		err  error
+	}
+	ended := make(chan outcome, 1)
+	go func() { // of this run: its policy may start it again at once
+		exit, err := e.drivers.Containers.Wait(over, c.ID)
+		ended <- outcome{exit, err}
+	}()
+	streams := runtime.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
+	if o.Stdin && c.spec.StdinOpen {
+		streams.Stdin = withoutEnd{theirs.Stdin, over}
+	}
+	if c.spec.TTY {
+		streams.Resize = redrawn(over, runtime.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
+	}
+	go e.relay(over, c.ID, theirs.Signals)
+	if err := e.drivers.Containers.Attach(ctx, c.ID, streams); err != nil {
+		if ctx.Err() != nil {
+			return runtime.Exit{}, context.Cause(ctx)
+		}
+		return runtime.Exit{}, fmt.Errorf("cannot attach to container %s: %w", c.name, cause(err, c.ID, c.name))
+	}
+	select {
+	case r := <-ended:
+		return r.exit, r.err
+	case <-ctx.Done():
+		return runtime.Exit{}, context.Cause(ctx)
+	}
+}
+
+// relay sends signals on to container id until ctx ends. One that has ended takes none, which is no fault.
+func (e *Engine) relay(ctx context.Context, id string, signals <-chan syscall.Signal) {
+	for {
+		select {
+		case sig := <-signals:
+			if err := e.drivers.Containers.Kill(ctx, id, sig); err != nil && !runsNoMore(err) && ctx.Err() == nil {
+				e.log.Warn("a signal was not sent on", "container", shortID(id), "signal", sig.String(), "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// withoutEnd is r, after whose end nothing comes until ctx ends.
+type withoutEnd struct {
+	r   io.Reader
+	ctx context.Context
+}
+
+func (w withoutEnd) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err == nil || n > 0 {
+		return n, nil
+	}
+	<-w.ctx.Done()
+	return 0, errors.Join(err, context.Cause(w.ctx))
+}
+
+// redrawn is changes after two others, of which the second is size: a program that draws on its terminal does it anew when that has changed. Without a size
+// it is changes.
+func redrawn(ctx context.Context, size runtime.WinSize, changes <-chan runtime.WinSize) <-chan runtime.WinSize {
+	if size.Rows == 0 || size.Cols == 0 {
+		return changes
+	}
+	out := make(chan runtime.WinSize, 2)
+	out <- runtime.WinSize{Rows: size.Rows + 1, Cols: size.Cols + 1}
+	out <- size
+	go func() {
+		for {
+			select {
+			case s := <-changes:
+				select {
+				case out <- s:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
