@@ -223,6 +223,10 @@ func TestExampleScripts(t *testing.T) {
 		p := copyExample(t, h, "pages")
 		runScript(t, p, "./test.sh", "pages: ok")
 	})
+	t.Run("watch", func(t *testing.T) {
+		p := copyExample(t, h, "watch")
+		runScript(t, p, "./test.sh", "watch: ok")
+	})
 	t.Run("hello", func(t *testing.T) {
 		sandbox.LeavesNothing(t, h.objects()...)
 		p := &project{t: t, host: h, dir: filepath.Join(root(t), "examples", "hello")}
