@@ -5,7 +5,7 @@
 //
 //	GET  /v1/version                              Version
 //	GET  /v1/projects                             []reconcile.ProjectSummary
-//	GET  /v1/projects/{project}/containers        []reconcile.Container
+//	GET  /v1/projects/{project}/containers        ContainersOptions in ?options=, JSON      []reconcile.Container
 //	GET  /v1/projects/{project}/stats             []reconcile.ContainerStats
 //	GET  /v1/projects/{project}/top               []reconcile.ContainerProcesses
 //	GET  /v1/projects/{project}/images            []reconcile.ContainerImage

@@ -38,6 +38,11 @@ type UpRequest struct {
 	Options reconcile.UpOptions `json:"options"`
 }
 
+// ContainersOptions say what of containers is told.
+type ContainersOptions struct {
+	NoLabels bool `json:"noLabels,omitempty"` // they are most of the answer, and of the time to write and to read it
+}
+
 // DumpRequest is the body of dump.
 type DumpRequest struct {
 	Project *spec.Project `json:"project,omitempty"` // nil = as it was last brought up

@@ -60,6 +60,16 @@ func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Co
 	return all, c.get(ctx, path(project, "containers"), &all)
 }
 
+// ContainersWithout is Containers with less of each.
+func (c *Client) ContainersWithout(ctx context.Context, project string, o api.ContainersOptions) ([]reconcile.Container, error) {
+	query, err := options(o)
+	if err != nil {
+		return nil, err
+	}
+	var all []reconcile.Container
+	return all, c.get(ctx, path(project, "containers")+query, &all)
+}
+
 // Stats is what project's containers use now.
 func (c *Client) Stats(ctx context.Context, project string) ([]reconcile.ContainerStats, error) {
 	var all []reconcile.ContainerStats

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -17,7 +18,7 @@ import (
 func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
-	mux.HandleFunc("GET /v1/projects/{project}/containers", question(s.engine.Containers))
+	mux.HandleFunc("GET /v1/projects/{project}/containers", s.containers)
 	mux.HandleFunc("GET /v1/projects/{project}/stats", question(s.engine.Stats))
 	mux.HandleFunc("GET /v1/projects/{project}/top", question(s.engine.Top))
 	mux.HandleFunc("GET /v1/projects/{project}/images", question(s.engine.Images))
@@ -171,6 +172,22 @@ func queried[O any](r *http.Request, o O) (string, O, error) {
 		err = options(r, &o)
 	}
 	return name, o, err
+}
+
+func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
+	name, o, err := queried(r, api.ContainersOptions{})
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	found, err := s.engine.Containers(r.Context(), name)
+	if o.NoLabels {
+		found = slices.Clone(found)
+		for i := range found {
+			found[i].Labels = nil
+		}
+	}
+	answer(w, found, err)
 }
 
 // options reads those in the URL, an object in JSON, into o, which holds what is meant without them.

@@ -56,6 +56,23 @@ func project() *spec.Project {
 	return &spec.Project{Name: "shop", Services: map[string]*spec.Service{"web": {Name: "web", Image: "nginx"}}}
 }
 
+func TestContainersWithoutLabels(t *testing.T) {
+	all := []reconcile.Container{{Name: "shop-web-1", Labels: map[string]string{"a": "1"}}, {Name: "shop-db-1"}}
+	c, _, _ := serve(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return all, nil }})
+	for _, without := range []bool{true, false} {
+		got, err := c.ContainersWithout(t.Context(), "shop", api.ContainersOptions{NoLabels: without})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 2 || got[0].Name != "shop-web-1" || got[1].Name != "shop-db-1" || (got[0].Labels["a"] == "1") == without {
+			t.Errorf("without=%v: %+v", without, got)
+		}
+	}
+	if all[0].Labels["a"] != "1" {
+		t.Error("the engine's own were changed")
+	}
+}
+
 func TestUpStreamsEventsAndEnds(t *testing.T) {
 	var got reconcile.UpOptions
 	c, _, _ := serve(t, &apitest.Engine{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile"
 )
@@ -61,7 +62,11 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	all, err := a.containers(ctx, services)
+	project, daemon, err := a.reach(ctx, services)
+	if err != nil {
+		return err
+	}
+	all, err := daemon.ContainersWithout(ctx, project, api.ContainersOptions{NoLabels: !p.showsLabels()})
 	if err != nil {
 		return err
 	}
@@ -92,6 +97,9 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	}
 	return writePs(a.out, p.format, rows, cols)
 }
+
+// showsLabels says whether anything of what is shown may be labels.
+func (p *psFlags) showsLabels() bool { return !p.quiet && !p.services && p.format != "table" }
 
 // choose filters and sorts by name, replicas by number.
 func (p *psFlags) choose(all []reconcile.Container, services []string) []reconcile.Container {
