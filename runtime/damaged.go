@@ -46,9 +46,9 @@ func (d *Driver) repair(id string) (there bool, err error) {
 		}
 	}
 	was := run{} // of no boot that there was
-	alive := err == nil && (identity{status.MonitorPid, status.MonitorStart}).alive()
+	alive := err == nil && monitorOf(status).alive()
 	if alive {
-		was = run{Boot: d.boot, StartedAt: status.StartedAt, Monitor: identity{status.MonitorPid, status.MonitorStart}}
+		was = run{Boot: d.boot, StartedAt: status.StartedAt, Monitor: monitorOf(status)}
 	}
 	_, runErr := d.readRun(id)
 	_, exitErr := d.readExit(id)

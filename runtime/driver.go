@@ -119,7 +119,9 @@ func (d *Driver) Close() error {
 	d.closed = true
 	lives := make([]*live, 0, len(d.lives))
 	for _, l := range d.lives {
-		lives = append(lives, l)
+		if !l.freed {
+			lives = append(lives, l)
+		}
 	}
 	d.mu.Unlock()
 	for _, l := range lives {

@@ -59,7 +59,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 	if p.Detach {
 		return d.execDetached(ctx, id, child)
 	}
-	defer d.replenish()
+	defer d.replenish(false)
 	defer child.close()
 	return d.execAttached(ctx, id, p, child, s)
 }
@@ -77,7 +77,7 @@ func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*process, error)
 			stdio[i] = null
 		}
 	}
-	child, err := d.child()
+	child, err := d.child(false)
 	if err != nil {
 		return nil, err
 	}

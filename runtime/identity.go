@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/kernelfile"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // identity names one process for good: pids are used again, a pid with its start time is not.
@@ -21,9 +22,38 @@ type identity struct {
 // errGone is that the process has ended.
 var errGone = errors.New("the process has ended")
 
+// serving names the monitor of one run. Its process may be another container's by now (proto.WorkName): then it is gone too.
+type serving struct {
+	identity
+	Work int `json:"work,omitempty"` // how many works the process had ended before
+}
+
+// monitorOf is the monitor that wrote s.
+func monitorOf(s *proto.Status) serving {
+	return serving{identity{s.MonitorPid, s.MonitorStart}, s.MonitorWork}
+}
+
+// next is the same process at its next work.
+func (p serving) next() serving {
+	p.Work++
+	return p
+}
+
+func (p serving) open() (*os.File, error) {
+	return p.openIf(func(st stat) bool { return st.work == p.Work })
+}
+
+func (p serving) alive() bool {
+	return p.aliveIf(func(st stat) bool { return st.work == p.Work })
+}
+
+func anyWork(stat) bool { return true }
+
 // open returns a pidfd of the process, non-blocking, for poll and pidfd_send_signal. errGone when it has ended; a zombie
 // that nobody has reaped counts as ended.
-func (p identity) open() (*os.File, error) {
+func (p identity) open() (*os.File, error) { return p.openIf(anyWork) }
+
+func (p identity) openIf(is func(stat) bool) (*os.File, error) {
 	if p.Pid <= 0 {
 		return nil, errGone
 	}
@@ -40,8 +70,8 @@ func (p identity) open() (*os.File, error) {
 		return nil, fmt.Errorf("cannot watch process %d: pidfd_open: %w", p.Pid, err)
 	}
 	// The pidfd first: it holds the process that has the pid now. If that has the right start time, it is ours.
-	state, start, err := readStat(p.Pid)
-	if err != nil || start != p.Start || state == 'Z' || state == 'X' {
+	st, err := readStat(p.Pid)
+	if err != nil || st.start != p.Start || st.ended() || !is(st) {
 		reap(fd) // a child that an earlier Driver of this process let go of
 		unix.Close(fd)
 		return nil, errGone
@@ -50,42 +80,56 @@ func (p identity) open() (*os.File, error) {
 }
 
 // alive says whether the process runs.
-func (p identity) alive() bool {
+func (p identity) alive() bool { return p.aliveIf(anyWork) }
+
+func (p identity) aliveIf(is func(stat) bool) bool {
 	if p.Pid <= 0 {
 		return false
 	}
-	state, start, err := readStat(p.Pid)
-	return err == nil && start == p.Start && state != 'Z' && state != 'X'
+	st, err := readStat(p.Pid)
+	return err == nil && st.start == p.Start && !st.ended() && is(st)
 }
 
 // identify reads the start time of a process that cannot end meanwhile (a child that is not reaped).
 func identify(pid int) (identity, error) {
-	_, start, err := readStat(pid)
+	st, err := readStat(pid)
 	if err != nil {
 		return identity{}, fmt.Errorf("cannot read the start time of process %d: %w", pid, err)
 	}
-	return identity{pid, start}, nil
+	return identity{pid, st.start}, nil
 }
 
-// readStat reads fields 3 and 22 of proc_pid_stat(5). The command name, field 2, may hold anything.
-func readStat(pid int) (state byte, start uint64, err error) {
+// stat is what proc_pid_stat(5) says of a process.
+type stat struct {
+	work  int // what its name says, if it is a monitor
+	state byte
+	start uint64
+}
+
+func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' }
+
+// readStat reads fields 2, 3 and 22. The command name, field 2, may hold anything.
+func readStat(pid int) (st stat, err error) {
 	var room [1024]byte // it has 52 numbers
 	b, err := kernelfile.Read("/proc/"+strconv.Itoa(pid)+"/stat", room[:])
 	if err != nil {
-		return 0, 0, err
+		return stat{}, err
 	}
-	i := bytes.LastIndexByte(b, ')')
-	field := 2
-	for f := range bytes.FieldsSeq(b[i+1:]) {
-		if field++; field == 3 {
-			state = f[0]
-		}
-		if field == 22 && i >= 0 {
-			start, err = strconv.ParseUint(string(f), 10, 64)
-			return state, start, err
+	begin, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if begin >= 0 && begin < end {
+		st.work = proto.WorkOf(b[begin+1 : end])
+		field := 2
+		for f := range bytes.FieldsSeq(b[end+1:]) {
+			if field++; field == 3 {
+				st.state = f[0]
+			}
+			if field == 22 {
+				st.start, err = strconv.ParseUint(string(f), 10, 64)
+				return st, err
+			}
 		}
 	}
-	return 0, 0, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
+	return stat{}, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
 }
 
 // awaitEnd returns nil when the process of pidfd has ended, or the error of a file that was closed. It

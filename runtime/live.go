@@ -20,23 +20,47 @@ type live struct {
 	id      string
 	status  proto.Status
 	monitor *os.File // pidfd
+	reports *reports // of a monitor that was started here; nil: adopted
 
 	done chan struct{} // closed when the monitor has ended and the exit is on record
 	exit *Exit
 	gone chan struct{} // closed when the Driver let go of it while it ran
 
 	disowned bool // it is being ended, see disown. Guarded by Driver.mu
+	freed    bool // monitor and reports are the spare's. Guarded by Driver.mu
 }
 
 // watches says whether it is the monitor of s that l watches.
 func (l *live) watches(s *proto.Status) bool {
-	return l.status.MonitorPid == s.MonitorPid && l.status.MonitorStart == s.MonitorStart
+	return monitorOf(&l.status) == monitorOf(s)
 }
 
 func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart} }
 
 // release stops watching; the container runs on.
-func (l *live) release() { l.monitor.Close() }
+func (l *live) release() {
+	l.monitor.Close()
+	if l.reports != nil {
+		l.reports.file.Close()
+	}
+}
+
+// end waits for the end of the run: that of the monitor's process, or that it is free, and the process waits for the next. The error is that of
+// release.
+func (l *live) end() (free bool, err error) {
+	for l.reports != nil {
+		rep, fds, err := l.reports.next()
+		closeAll(fds) // none is expected
+		if err == nil && rep.Type == proto.ReportExited && rep.Free {
+			return true, nil
+		}
+		if err != nil || rep.Type == proto.ReportSettled {
+			l.reports.file.Close() // the rest is in the exit file
+			break
+		}
+	}
+	return false, awaitEnd(l.monitor)
+}
 
 // cleanUpTime is how long the end of a container waits for its last processes to leave the cgroup before it is reported.
 // They are killed already; what is left to Delete is a task that the kernel holds in an uninterruptible wait.
@@ -63,13 +87,22 @@ func (d *Driver) watch(l *live, c *Config, fresh bool) error {
 //
 // While l is in lives nobody else touches the container's cgroup or record, so no lock is needed here.
 func (d *Driver) follow(l *live) {
-	if awaitEnd(l.monitor) != nil { // closed by release
+	free, err := l.end()
+	if err == nil && free {
+		failpoint.Hit("runtime.end.freed")
+		err = d.takeOver(l)
+	}
+	if err != nil { // closed by release
 		close(l.gone)
 		return
 	}
-	reapFile(l.monitor) // no child of ours when adopted; then init does it
-	l.monitor.Close()
 	d.guard.release(l) // what the container stood on may go
+	if free {
+		d.keep(&process{serving: monitorOf(&l.status).next(), pidfd: l.monitor, reports: l.reports})
+	} else {
+		reapFile(l.monitor) // no child of ours when adopted; then init does it
+		l.release()
+	}
 	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)
 	failpoint.Hit("runtime.end.settled")
@@ -85,10 +118,21 @@ func (d *Driver) follow(l *live) {
 	d.hub.publish(Event{ID: l.id, Kind: EventExited, At: l.exit.FinishedAt, Exit: l.exit})
 }
 
+// takeOver takes the handles of a monitor that is free from l, unless release has them.
+func (d *Driver) takeOver(l *live) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	l.freed = true
+	return nil
+}
+
 // settle ends what a dead monitor left: it kills what still runs, removes the cgroups, and makes sure that there is an exit on
 // record. A monitor writes the exit before it ends; one that was killed did not, and then the container
 // cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
-// Preconditions: the monitor has ended, nobody starts id.
+// Preconditions: the monitor has ended, or has ended this work; nobody starts id.
 func (d *Driver) settle(id string, s *proto.Status) *Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
@@ -177,7 +221,7 @@ func (d *Driver) adopt(id string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	pidfd, err := identity{s.MonitorPid, s.MonitorStart}.open()
+	pidfd, err := monitorOf(s).open()
 	if errors.Is(err, errGone) {
 		return nil, nil
 	}
@@ -226,7 +270,7 @@ const decideTime = 30 * time.Second
 // before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
 // started a second time. nil: it has ended. One that does neither is killed.
 // Preconditions: nobody starts id.
-func (d *Driver) decided(id string, monitor identity) (*live, error) {
+func (d *Driver) decided(id string, monitor serving) (*live, error) {
 	pidfd, err := monitor.open()
 	if errors.Is(err, errGone) {
 		return nil, nil

@@ -40,7 +40,7 @@ type run struct {
 	Warnings  []string  `json:"warnings,omitempty"`
 
 	// The monitor, zero for the moment between the record and the spawn.
-	Monitor identity `json:"monitor"`
+	Monitor serving `json:"monitor"`
 }
 
 func (d *Driver) stateDir(elem ...string) string {

@@ -63,7 +63,7 @@ func TestSpare(t *testing.T) {
 	h.Driver = h.driver()
 }
 
-func parent(t *testing.T, pid int) int {
+func parent(t testing.TB, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	must(t, err)

@@ -18,7 +18,7 @@ const firstSafeFD = 16
 
 // process is a running child of ours: a monitor, or the parent of an exec.
 type process struct {
-	identity
+	serving
 	pidfd   *os.File
 	reports *reports
 }
@@ -62,7 +62,7 @@ func (d *Driver) spawn() (*process, error) {
 		ours.Close()
 		return nil, err
 	}
-	return &process{identity: id, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
+	return &process{serving: serving{identity: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
 }
 
 // wait returns when the process has ended and is reaped.

@@ -75,13 +75,13 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 
 	// The monitor first: its program starts, if it has not yet, while its cgroup is made. It does nothing before it is on record and has its work.
-	p, err := d.child()
+	p, err := d.child(ownPids(c))
 	if err != nil {
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
-	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.identity}
+	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.serving}
 	if err := d.prepareDirs(c.ID, r); err != nil {
 		p.abort()
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
@@ -133,14 +133,13 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		p.reports.file.Close() // the rest is in the exit file
-		l = &live{id: c.ID, status: *status, monitor: p.pidfd, done: make(chan struct{}), gone: make(chan struct{})}
+		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, done: make(chan struct{}), gone: make(chan struct{})}
 		if err := d.watch(l, c, true); err != nil {
-			p.pidfd.Close() // it runs on; the next daemon adopts it
+			p.close() // it runs on; the next daemon adopts it
 			return State{}, nil, err
 		}
 	}
-	d.replenish()
+	d.replenishSoon()
 	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
 	st := State{ID: c.ID, Status: Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
@@ -257,7 +256,7 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 func (d *Driver) giveUp(id string, p *process) (*live, error) {
 	defer p.close()
 	p.shutdown()
-	l, err := d.decided(id, p.identity)
+	l, err := d.decided(id, p.serving)
 	if l == nil && err == nil {
 		p.wait()
 	}

@@ -95,7 +95,7 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 	started := err == nil
 	if started {
 		st.StartedAt = s.StartedAt
-		if (identity{s.MonitorPid, s.MonitorStart}).alive() {
+		if monitorOf(s).alive() {
 			st.Status, st.Pid, st.PidStart, st.LogError = Running, s.Pid, s.PidStart, s.LogError
 			frozen, err := d.cgroups.Frozen(id)
 			if err != nil {

@@ -1,3 +1,8 @@
+// Go's runtime is told how many processors to use (proto.Environ). It looks for what the cgroup allows all the same, but so it closes the files of that:
+// a monitor knows all of its descriptors.
+//
+//go:debug containermaxprocs=0
+
 // Command stack-init is the small program that stays with a container: its monitor, what runs
 // between clone and execve, and the parent of an exec.
 // It is embedded in stack (package runtime/initprog); nobody calls it by hand.

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"sync"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -11,13 +12,22 @@ import (
 	"github.com/stackrun/stack/runtime/sealed"
 )
 
-// restoreNoFile undoes what Go's syscall package does at its start: it raises the soft limit of open files
-// and puts it back only in syscall.Exec and in children made by it. Ours are clones, so they ask for
-// the restore by an Exec that cannot succeed: an empty path is always ENOENT (execve(2)). again raises it again.
+// givenNoFile is the limit of open files that this process was started with. Go's syscall package raises the soft one at its start, for itself, and puts it back
+// only in syscall.Exec, once, and in children made by it. Ours are clones, so they ask for the restore by an Exec that cannot succeed: an empty path is
+// always ENOENT (execve(2)).
+var givenNoFile = sync.OnceValues(func() (given unix.Rlimit, err error) {
+	_ = syscall.Exec("", nil, nil)
+	err = unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &given)
+	return given, err
+})
+
+// restoreNoFile makes the limit what it was given as. again raises it again.
 func restoreNoFile() (again func()) {
 	var raised unix.Rlimit
 	err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &raised)
-	_ = syscall.Exec("", nil, nil)
+	if given, err := givenNoFile(); err == nil {
+		_ = unix.Prlimit(0, unix.RLIMIT_NOFILE, &given, nil)
+	}
 	return func() {
 		if err == nil {
 			_ = unix.Prlimit(0, unix.RLIMIT_NOFILE, &raised, nil)

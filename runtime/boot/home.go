@@ -16,7 +16,7 @@ type namespaceFile struct{ fd, flag int }
 
 // openHome opens what enter needs, and takes this thread's root and working directory from the others.
 //
-// Precondition: the main thread: /proc/self is it.
+// Precondition: all other threads are there too: /proc/self is the main one.
 func openHome() (*home, error) {
 	h := &home{root: -1, self: -1}
 	var err error

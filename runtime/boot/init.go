@@ -67,7 +67,7 @@ const maxProcs = 4
 // PrepareInit makes the container of b up to its execve, and returns its init, which waits. streams are for it, and the caller's to close; filesystems are
 // used up. With an error the Init is there to be ended, if it is there at all.
 //
-// Preconditions: the main thread, locked by runtime.LockOSThread, lest another thread begins in the container. It is back where it was afterwards, or the
+// Preconditions: a thread that is locked by runtime.LockOSThread, lest another thread begins in the container. It is back where it was afterwards, or the
 // error says otherwise.
 func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int) (i *Init, err error) {
 	// Not for processes of the container to look into while the init still has power that they have not, when they

@@ -28,15 +28,22 @@ type client struct {
 
 func (c *container) attach(t *testing.T, r proto.AttachRequest) *client {
 	t.Helper()
+	conn := c.dial(t)
+	_, err := conn.Write(r.Line())
+	must(t, err)
+	return &client{t, conn}
+}
+
+// dial is a client who has not said yet what it wants.
+func (c *container) dial(t *testing.T) *net.UnixConn {
+	t.Helper()
 	dir, err := os.Open(c.RunDir)
 	must(t, err)
 	defer dir.Close()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), proto.SocketName), Net: "unix"})
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = conn.Write(r.Line())
-	must(t, err)
-	return &client{t, conn}
+	return conn
 }
 
 func (c *client) send(kind byte, payload string) {

@@ -182,13 +182,28 @@ func hungUp(f *os.File) bool {
 	return gone
 }
 
-// waitHangup returns when the peer of the socket fd is gone.
-func waitHangup(fd int) {
-	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-	for {
-		if n, err := unix.Poll(p, -1); err == unix.EINTR || err == nil && n == 0 {
-			continue
-		}
-		return
+// awaitHangup closes gone when the peer of the socket fd is gone, until stop. The socket is read from elsewhere and by calls that wait: an
+// epoll instance of its own can be in Go's poller, which takes no thread.
+func awaitHangup(fd int) (gone <-chan struct{}, stop func(), err error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, nil, err
 	}
+	f := pollable(epoll, "hangup")
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLRDHUP}); err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	hungUp := make(chan struct{})
+	go func() {
+		if conn.Read(func(uintptr) bool { return ready(fd, unix.POLLRDHUP) }) == nil {
+			close(hungUp)
+		}
+	}()
+	return hungUp, func() { f.Close() }, nil
 }

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"os"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type process struct {
 	pid    int
 	pidfd  int
+	poll   *os.File      // of pidfd, when it is waited for in the poller
 	ended  chan struct{} // closed when it has ended: an init is reaped then, and status set
 	status unix.WaitStatus
 
@@ -25,8 +27,8 @@ func (p *process) kill() { _ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 
 
 // watch waits for the end in the poller, which takes no thread, and leaves the process to be reaped: its pid stays its own.
 func (p *process) watch() {
-	defer close(p.ended)
-	conn, err := pollable(p.pidfd, "pidfd").SyscallConn()
+	p.poll = pollable(p.pidfd, "pidfd")
+	conn, err := p.poll.SyscallConn()
 	if err != nil {
 		return
 	}
@@ -75,8 +77,7 @@ func reap(pid int) unix.WaitStatus {
 // takes a thread in wait4.
 func (p *process) wait() {
 	if p.namespaced {
-		watched := &process{pidfd: p.pidfd, ended: make(chan struct{})}
-		watched.watch()
+		p.watch()
 		p.status = reap(p.pid)
 		close(p.ended)
 		return
@@ -173,12 +174,12 @@ func (m *monitor) end(f *proto.Failure) *proto.Failure {
 
 // await holds the init back until a client has attached.
 func (m *monitor) await() *proto.Failure {
-	gone := make(chan struct{})
-	go func() {
-		// The client comes through the daemon. One that dies before will not come back.
-		waitHangup(proto.FDReport)
-		close(gone)
-	}()
+	// The client comes through the daemon. One that dies before will not come back.
+	gone, stop, err := awaitHangup(proto.FDReport)
+	if err != nil {
+		return m.end(platform("attach", "epoll_ctl", "", err))
+	}
+	defer stop()
 	select {
 	case <-m.attached:
 	case <-m.init.ended:

@@ -169,6 +169,13 @@ func (c *container) hangUp() {
 func startProgram(t testing.TB, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) (pid, reports int) {
 	t.Helper()
 	pid, reports = startIdle(t)
+	hand(t, reports, word, bootstrap, stdio...)
+	return pid, reports
+}
+
+// hand gives work to a program that waits for it.
+func hand(t testing.TB, reports int, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) {
+	t.Helper()
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	must(t, err)
 	defer unix.Close(fd)
@@ -179,7 +186,6 @@ func startProgram(t testing.TB, word string, bootstrap interface{ Encode() []byt
 		files = append(files, int(f.Fd()))
 	}
 	must(t, proto.SendPacket(reports, []byte(word), files...))
-	return pid, reports
 }
 
 func null(t testing.TB) *os.File {
@@ -279,8 +285,9 @@ func (c *container) logged() string {
 	return text.String()
 }
 
-// ended waits for the monitor.
+// ended waits for the monitor, for which there is nothing more to do.
 func (c *container) ended() {
+	c.hangUp()
 	var ws unix.WaitStatus
 	unix.Wait4(c.pid, &ws, 0, nil)
 }

@@ -3,6 +3,7 @@ package monitor
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -25,15 +26,28 @@ const drain = 2 * time.Second
 // the whole start of a container that lives for milliseconds, and that has no use for it.
 const settleAfter = 250 * time.Millisecond
 
-// Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started.
+// Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started; where the end was as most are,
+// when the daemon has no other work.
 func Main() int {
 	prepareProcess()
-	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, the main thread. Go
-	// makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
+	for n := 0; ; n++ {
+		if code, free := work(n); !free {
+			return code
+		}
+	}
+}
+
+// work waits for what is to be done and does it. n works were done before. free: nothing of it is left, and there can be another.
+func work(n int) (code int, free bool) {
+	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, which at first is the main
+	// thread. Go makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
 	runtime.LockOSThread()
+	if n > 0 && !awaitReady(proto.FDReport, settleAfter) {
+		debug.FreeOSMemory() // one that waits for longer is as small as a new one
+	}
 	word, files, err := awaitWork()
 	if err == io.EOF {
-		return 0 // the daemon has no work for us any more
+		return 0, false // the daemon has no work for us any more
 	}
 	var raw []byte
 	if err == nil {
@@ -42,15 +56,15 @@ func Main() int {
 	}
 	switch {
 	case err != nil:
-		return refuse(err)
+		return refuse(err), false
 	case word == proto.WorkExec:
-		return runExec(raw, files[1:])
+		return runExec(raw, files[1:]), false
 	}
 	b, err := proto.DecodeMonitor(raw) // what is needed for longer
 	if err != nil {
-		return refuse(err)
+		return refuse(err), false
 	}
-	m := &monitor{b: b, attached: make(chan struct{})}
+	m := &monitor{n: n, b: b, attached: make(chan struct{})}
 	f := m.make(raw)
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	runtime.UnlockOSThread()
@@ -66,7 +80,7 @@ func refuse(err error) int {
 // prepareProcess detaches from whatever started us.
 func prepareProcess() {
 	_, _ = unix.Setsid() // EPERM: the daemon has done it
-	// A monitor ends when its container does and for no other reason; a host that goes down stops containers by their own
+	// A monitor ends when its container does, or its daemon has no other for it, and for no other reason; a host that goes down stops containers by their own
 	// signal. What is ignored here boot sets to its default again before execve. Not by os/signal, which
 	// starts a thread for it.
 	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM,
@@ -74,6 +88,8 @@ func prepareProcess() {
 		ignore(sig)
 	}
 	unix.CloseOnExec(proto.FDReport)
+	// What whoever started the daemon has let it inherit is nobody's here. Go's poller has none yet.
+	_ = unix.CloseRange(proto.FDReport+1, math.MaxUint32, 0)
 }
 
 func ignore(sig unix.Signal) {
@@ -98,6 +114,7 @@ func awaitWork() (word string, files []int, err error) {
 }
 
 type monitor struct {
+	n       int // works of this process before this one
 	b       *proto.Bootstrap
 	log     *logs.Writer // nil: nobody wants it
 	streams streams
@@ -108,17 +125,18 @@ type monitor struct {
 	init     *process
 	attached chan struct{} // closed by the first client
 	oom      int           // count of OOM kills at the start
+	settled  bool          // see settle
 	status   proto.Status  // on record; LogError is under streams.mu
 }
 
 // run is the life of a container that is made, if f does not say otherwise.
-func (m *monitor) run(f *proto.Failure) int {
+func (m *monitor) run(f *proto.Failure) (code int, free bool) {
 	if f = m.start(f); f != nil {
 		m.fail(f)
-		return 1
+		return 1, false
 	}
 	m.status = proto.Status{
-		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()),
+		MonitorPid: os.Getpid(), MonitorStart: startTime(os.Getpid()), MonitorWork: m.n,
 		Pid: m.init.pid, PidStart: startTime(m.init.pid), StartedAt: time.Now().UTC(),
 	}
 	if err := replaceFile(m.runPath(proto.StatusName), m.status.JSON()); err != nil {
@@ -126,18 +144,19 @@ func (m *monitor) run(f *proto.Failure) int {
 		m.init.kill()
 		<-m.init.ended
 		m.fail(&proto.Failure{Stage: "status", Path: m.runPath(proto.StatusName), Detail: err.Error(), ExitCode: 125})
-		return 1
+		return 1, false
 	}
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &m.status})
 	m.streams.telling(m)
+	young := time.NewTimer(settleAfter)
+	defer young.Stop()
 	select {
 	case <-m.init.ended:
-	case <-time.After(settleAfter):
+	case <-young.C:
 		m.settle()
 		<-m.init.ended
 	}
-	m.finish()
-	return 0
+	return 0, m.finish()
 }
 
 // make brings the init up to where it waits.
@@ -191,8 +210,10 @@ func (m *monitor) start(f *proto.Failure) *proto.Failure {
 	return m.follow()
 }
 
-// settle gives back what only the start needed.
+// settle gives back what only the start, and an earlier container, needed. From here on there is no way back.
 func (m *monitor) settle() {
+	m.settled = true
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportSettled})
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) // without CAP_SYS_RESOURCE it stays as it is
 	debug.SetGCPercent(50)
@@ -214,8 +235,8 @@ func reportFailure(f *proto.Failure) {
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportFailed, Failure: f})
 }
 
-// finish leaves the exit where the next one looks for it.
-func (m *monitor) finish() {
+// finish leaves the exit where the next one looks for it, and says whether this process is free.
+func (m *monitor) finish() (free bool) {
 	exit := exitOf(m.init.status)
 	exit.OOM = oomKills(m.b.Cgroup.OOM) > m.oom
 	if !m.ownPids() {
@@ -228,14 +249,22 @@ func (m *monitor) finish() {
 	if err := replaceFile(m.b.ExitPath, exit.JSON()); err != nil {
 		exit.Error = "cannot record the exit: " + err.Error()
 	}
-	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit})
-	m.remove()
+	gone := m.remove()
 	m.server.close()
+	free = gone && exit.Error == "" && m.free()
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
+	return free
 }
 
-func (m *monitor) remove() {
-	_ = os.Remove(m.runPath(proto.StatusName))
-	_ = os.Remove(m.runPath(proto.SocketName))
+// remove takes away what only a container that runs has, and says whether it is gone.
+func (m *monitor) remove() bool {
+	gone := true
+	for _, name := range []string{proto.StatusName, proto.SocketName} {
+		if err := unix.Unlink(m.runPath(name)); err != nil && err != unix.ENOENT {
+			gone = false
+		}
+	}
+	return gone
 }
 
 func (m *monitor) runPath(name string) string { return m.b.RunDir + "/" + name }

@@ -53,6 +53,9 @@ func (s *streams) endLog(m *monitor) {
 	defer s.mu.Unlock()
 	s.logged = true
 	if m.log != nil {
+		if n, _ := m.log.Lost(); n > 0 {
+			s.lost = true
+		}
 		m.log.Close()
 	}
 }

@@ -32,6 +32,7 @@ type streams struct {
 	size   *unix.Winsize // a resize that came before the terminal
 	coming chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
 	logged bool          // the log is closed
+	lost   bool          // something of it was lost once
 	tell   bool          // the status is on record, and says it when the log cannot be written
 }
 
@@ -205,7 +206,7 @@ func (s *streams) telling(m *monitor) {
 func (s *streams) tellLoss(m *monitor) {
 	text := ""
 	if n, why := m.log.Lost(); n > 0 {
-		text = why.Error()
+		text, s.lost = why.Error(), true
 	}
 	if s.tell && text != m.status.LogError {
 		m.status.LogError = text

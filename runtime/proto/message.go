@@ -20,6 +20,7 @@ func (r *Report) code(w *wire) {
 	optional(w, &r.Status, func(w *wire, s *Status) {
 		number(w, &s.MonitorPid)
 		number(w, &s.MonitorStart)
+		number(w, &s.MonitorWork)
 		number(w, &s.Pid)
 		number(w, &s.PidStart)
 		w.time(&s.StartedAt)
@@ -33,6 +34,7 @@ func (r *Report) code(w *wire) {
 		w.time(&x.FinishedAt)
 		w.text(&x.Error)
 	})
+	w.flag(&r.Free)
 	w.text(&r.Note)
 }
 
@@ -58,6 +60,10 @@ func (s *Status) JSON() []byte {
 	b = strconv.AppendInt(b, int64(s.MonitorPid), 10)
 	b = append(b, `,"monitorStart":`...)
 	b = strconv.AppendUint(b, s.MonitorStart, 10)
+	if s.MonitorWork != 0 {
+		b = append(b, `,"monitorWork":`...)
+		b = strconv.AppendInt(b, int64(s.MonitorWork), 10)
+	}
 	b = append(b, `,"pid":`...)
 	b = strconv.AppendInt(b, int64(s.Pid), 10)
 	b = append(b, `,"pidStart":`...)

@@ -10,6 +10,9 @@ import (
 // maxPacket bounds one message. Reports and steps are small; a longer one is a fault, not data.
 const maxPacket = 64 << 10
 
+// maxWord bounds what a monitor is told in a packet: the content of a bootstrap is in a file.
+const maxWord = 4 << 10
+
 // Send writes m as one packet to the SOCK_SEQPACKET socket fd, with files as SCM_RIGHTS.
 // It never raises SIGPIPE. The peer being gone is an error that callers who outlive their peer ignore.
 func Send(fd int, m Message, files ...int) error {
@@ -35,7 +38,7 @@ func SendPacket(fd int, b []byte, files ...int) error {
 // Receive reads one packet from fd into m and returns the files that came with it, close-on-exec.
 // io.EOF when the peer has closed.
 func Receive(fd int, m Message) ([]int, error) {
-	b, files, err := ReceivePacket(fd)
+	b, files, err := receivePacket(fd, maxPacket)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +49,11 @@ func Receive(fd int, m Message) ([]int, error) {
 	return files, nil
 }
 
-// ReceivePacket is Receive for bytes.
-func ReceivePacket(fd int) ([]byte, []int, error) {
-	b := make([]byte, maxPacket)
+// ReceivePacket is Receive for a few bytes.
+func ReceivePacket(fd int) ([]byte, []int, error) { return receivePacket(fd, maxWord) }
+
+func receivePacket(fd, size int) ([]byte, []int, error) {
+	b := make([]byte, size)
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(fd, b, oob, unix.MSG_CMSG_CLOEXEC)

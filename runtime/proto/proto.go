@@ -14,7 +14,8 @@
 //
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
-// Afterwards it needs no daemon.
+// Afterwards it needs no daemon. One that still has its daemon when its container has ended may say that it is free (Report.Free), and waits
+// for the next work, see WorkName.
 package proto
 
 import (
@@ -103,7 +104,8 @@ type ExecBootstrap struct {
 // Status is what the monitor leaves for whoever adopts the container.
 type Status struct {
 	MonitorPid   int       `json:"monitorPid"`
-	MonitorStart uint64    `json:"monitorStart"` // field 22 of /proc/pid/stat
+	MonitorStart uint64    `json:"monitorStart"`          // field 22 of /proc/pid/stat
+	MonitorWork  int       `json:"monitorWork,omitempty"` // how many works it had ended before, see WorkName
 	Pid          int       `json:"pid"`
 	PidStart     uint64    `json:"pidStart"`
 	StartedAt    time.Time `json:"startedAt"`
@@ -126,6 +128,7 @@ type Report struct {
 	Status  *Status  // Started
 	Failure *Failure // Failed
 	Exit    *Exit    // Exited
+	Free    bool     // Exited: the monitor has nothing of its container any more, has the name of its next work, and waits for that
 	Note    string   // Warning: something that could not be applied and is not fatal
 }
 
@@ -137,8 +140,11 @@ const (
 
 	ReportStarted ReportType = "started" // execve succeeded
 	ReportFailed  ReportType = "failed"  // it did not; nothing runs
-	ReportExited  ReportType = "exited"
+	ReportExited  ReportType = "exited"  // its exit is on record; without Free the monitor ends now
 	ReportWarning ReportType = "warning"
+
+	// ReportSettled comes when the container is no short one: its monitor ends with it, and has nothing to say until then.
+	ReportSettled ReportType = "settled"
 )
 
 // Step is what package pid1's program, as a container's init, tells the monitor.
