@@ -50,6 +50,32 @@ func (x *index) byID(id v1.Hash) *record {
 	return nil
 }
 
+// errDamaged is an index that no program of ours has written.
+var errDamaged = errors.New("it is damaged")
+
+// parseIndex looks at the version first: what a later one says in another way is no damage.
+func parseIndex(text []byte) (*index, error) {
+	var said struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		return nil, fmt.Errorf("%w: %w; remove it to start with no images", errDamaged, err)
+	}
+	if said.Version != indexVersion {
+		return nil, fmt.Errorf("it has version %d and this program knows version %d; use the newer stack that wrote it", said.Version, indexVersion)
+	}
+	x := new(index)
+	if err := json.Unmarshal(text, x); err != nil {
+		return nil, fmt.Errorf("%w: %w; remove it to start with no images", errDamaged, err)
+	}
+	for i, r := range x.Images {
+		if r == nil || r.ID == (v1.Hash{}) {
+			return nil, fmt.Errorf("%w: image %d has no id; remove it to start with no images", errDamaged, i+1)
+		}
+	}
+	return x, nil
+}
+
 // fileID tells one version of a file that is only ever replaced from the next.
 type fileID struct {
 	ino   uint64
@@ -79,12 +105,13 @@ func (s *Store) readIndex() (*index, error) {
 	if s.cached != nil && s.cachedID == id {
 		return s.cached, nil
 	}
-	x := new(index)
-	if err := json.NewDecoder(f).Decode(x); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w; remove it to start with no images", path, err)
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
-	if x.Version != indexVersion {
-		return nil, fmt.Errorf("cannot use %s: it has version %d and this program knows version %d; use the newer stack that wrote it", path, x.Version, indexVersion)
+	x, err := parseIndex(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use %s: %w", path, err)
 	}
 	s.cached, s.cachedID = x, id
 	maps.DeleteFunc(s.configs, func(id v1.Hash, _ *v1.ConfigFile) bool { return x.byID(id) == nil })
@@ -99,10 +126,7 @@ func (s *Store) openIndex(notice func(string)) error {
 		return err
 	}
 	defer lock.Close()
-	_, err = s.readIndex()
-	var syntax *json.SyntaxError
-	var value *json.UnmarshalTypeError
-	if !errors.As(err, &syntax) && !errors.As(err, &value) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err = s.readIndex(); !errors.Is(err, errDamaged) {
 		return err
 	}
 	path := s.path("index.json")

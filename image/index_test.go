@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,4 +48,33 @@ func TestDamagedIndexIsPutAside(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzIndex: whatever lies where the index of images was, the store opens and lists what there is, or says that the index is another version's.
+func FuzzIndex(f *testing.F) {
+	f.Add([]byte(`{"version":1,"images":[{"id":"sha256:` + strings.Repeat("a", 64) + `","refs":["docker.io/library/app:1"],"layers":[]}]}`))
+	f.Add([]byte(`{"version":1,"images":[null]}`))
+	f.Add([]byte(`{"version":1,"images":[{"refs":["x",""],"layers":[null],"patch":"../x"}]}`))
+	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":1}x`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r := roots.Roots{State: t.TempDir() + "/state", Run: t.TempDir()}
+		dir := r.InState("images")
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "index.json"), text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), Options{Roots: r})
+		if err != nil {
+			if !strings.Contains(err.Error(), "version") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		if _, err := s.List(t.Context()); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
