@@ -63,14 +63,13 @@ func (d *Driver) state(id string) (State, error) {
 	if r.Version != recordVersion {
 		return State{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("record of volume %q has version %d, expected %d", id, r.Version, recordVersion))
 	}
-	o, err := parseOptions(r.Config)
-	if err != nil {
-		return State{}, fmt.Errorf("volume %q: %w", id, err)
-	}
 	s.Config, s.CreatedAt = r.Config, r.CreatedAt
-	if o.device != "" {
+	switch o, err := parseOptions(r.Config); {
+	case err != nil: // of this volume alone: the others are listed
+		s.Problem = "its record " + recordFile + " cannot be used: " + err.Error()
+	case o.device != "":
 		s.Path = o.device // the user's own: missing is for Check and Mounts to refuse, and for nobody to make
-	} else if !isDir(s.Path) {
+	case !isDir(s.Path):
 		s.Problem = "its directory " + dataDir + " is gone"
 	}
 	return s, nil
