@@ -184,6 +184,9 @@ func (d *Driver) ula() ipam.Base {
 }
 
 func newNetwork(rec networkRecord) (*network, error) {
+	if mediumOf(nil, rec.Config.Driver) == nil {
+		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("network driver %q is not supported", rec.Config.Driver))
+	}
 	n := &network{rec: rec}
 	var subnets []netip.Prefix
 	for _, p := range rec.Pools {

@@ -1,0 +1,73 @@
+package network
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// FuzzRecords: whatever lies where the records of networks and sandboxes were, the next daemon reads them, takes what it can and removes the rest:
+// what it does with a record of an address that nobody gave, or of a driver that it has not, is for it to survive.
+func FuzzRecords(f *testing.F) {
+	net, err := json.Marshal(networkRecord{Epoch: "now", Config: Config{ID: "n", IPv4: true}, Link: "br", Pools: []Pool{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Gateway: netip.MustParseAddr("10.9.0.1")}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	box, err := json.Marshal(sandboxRecord{
+		Epoch: "now", Config: SandboxConfig{ContainerID: "c", Succeeds: "d", Ports: []Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}}},
+		Endpoints: []Endpoint{{EndpointConfig: EndpointConfig{Network: "n", Names: []string{"web"}}, Addr4: netip.MustParsePrefix("10.9.0.2/24"), Gateway4: netip.MustParseAddr("10.9.0.1")}},
+		Ports:     []Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(net, box)
+	f.Add([]byte(`{"Epoch":"now","Config":{"ID":"n","Driver":"overlay"}}`), box)
+	f.Add([]byte(`{"Epoch":"now","Config":{"ID":"n"},"Pools":[{"Subnet":"10.9.0.0/24"},{"Subnet":""}]}`), []byte(`{"Epoch":"now","Config":{"ContainerID":"c","Succeeds":"c"},"Turn":1}`))
+	f.Add([]byte(`null`), []byte(`{"Epoch":"now","Config":{"ContainerID":"c"},"Endpoints":[{"Network":"n","Addr4":"fe80::1/64"}],"Ports":[{}]}`))
+	f.Fuzz(func(t *testing.T, net, box []byte) {
+		dir := t.TempDir()
+		r := records{networks: filepath.Join(dir, "networks"), sandboxes: filepath.Join(dir, "sandboxes"), epoch: "now"}
+		for to, text := range map[string][]byte{r.networks: net, r.sandboxes: box} {
+			if err := errors.Join(os.Mkdir(to, 0o700), os.WriteFile(filepath.Join(to, "x.json"), text, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		networks, sandboxes, err := r.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for to, kept := range map[string]int{r.networks: len(networks), r.sandboxes: len(sandboxes)} {
+			if left, err := os.ReadDir(to); err != nil || len(left) != kept {
+				t.Errorf("%s: %d records, %d files, %v", filepath.Base(to), kept, len(left), err)
+			}
+		}
+		d := &Driver{networks: map[string]*network{}, sandboxes: map[string]*sandbox{}}
+		for _, rec := range networks {
+			n, err := newNetwork(rec)
+			if err != nil {
+				continue
+			}
+			d.networks[rec.Config.ID] = n
+			d.medium(rec).firewall(rec)
+		}
+		for _, rec := range finishHandovers(sandboxes) {
+			rec.Config.Ports = rec.Config.Ports[:min(len(rec.Config.Ports), 100)]
+			d.portsOf(rec)
+			for _, k := range d.inherit(rec, rec) {
+				if k >= len(rec.Ports) {
+					t.Errorf("port %d of %d", k, len(rec.Ports))
+				}
+			}
+			d.forwardsOf(rec)
+			d.guests(rec)
+			rec.Ports = nil // binds no socket of this host
+			d.adoptSandbox(rec)
+			d.silence(rec)
+			d.giveAddresses(rec)
+		}
+	})
+}
