@@ -48,7 +48,7 @@ test-vm: build testimages ## Run what depends on the kernel in virtual machines,
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid ./runtime ./runtime/cgroup ./runtime/monitor './internal/e2e:^TestSmoke$$'
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target of the file language and of Dockerfiles for FUZZTIME (10m)
+fuzz: ## Run each fuzz target for FUZZTIME (10m)
 	.ci/fuzz
 
 .PHONY: packages
