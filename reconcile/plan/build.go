@@ -273,7 +273,7 @@ func (b *builder) containersOf(service string) []*ContainerState {
 	return found
 }
 
-// ContainerName is the name of a replica.
+// NameOf is the name of a replica of s.
 func (s *Service) NameOf(project string, number int) string {
 	if s.ContainerName != "" {
 		return s.ContainerName
