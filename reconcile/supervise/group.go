@@ -278,21 +278,29 @@ func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
 	if u.run != run || u.state == Ended || u.state == Backoff {
 		return "", Status{}, false
 	}
-	u.halt()
-	u.exit = &exit
 	change := ChangeExited
 	if u.state == Stopping {
 		change = ChangeStopped
 	}
-	if delay, again := u.again(exit); again && u.state == Running && !g.closed {
-		u.transition(Backoff)
+	if g.follow(u, exit, u.state == Running && !g.closed) {
 		change = ChangeRestarting
+	}
+	return change, u.status(), true
+}
+
+// follow lets u's policy decide what follows exit, and says whether u is started again; never where it may not be. Precondition: g.mu is held.
+func (g *Group) follow(u *unit, exit Exit, may bool) bool {
+	u.halt()
+	u.exit = &exit
+	delay, again := u.again(exit)
+	if again = again && may; again {
+		u.transition(Backoff)
 		g.later(u, delay)
 	} else {
 		u.transition(Ended)
 	}
 	u.notify()
-	return change, u.status(), true
+	return again
 }
 
 // later starts u again after delay. Precondition: g.mu is held and u is in Backoff.
@@ -331,17 +339,11 @@ func (g *Group) restart(id string, run uint64) {
 	}
 	u.restarts++
 	now := time.Now()
-	exit := Exit{Code: 125, At: now, Error: err.Error()}
-	u.exit, u.started = &exit, now
+	u.started = now
 	change := ChangeExited
-	if delay, again := u.again(exit); again {
-		u.transition(Backoff)
+	if g.follow(u, Exit{Code: 125, At: now, Error: err.Error()}, true) {
 		change = ChangeRestarting
-		g.later(u, delay)
-	} else {
-		u.transition(Ended)
 	}
-	u.notify()
 	s := u.status()
 	g.mu.Unlock()
 	g.runner.Changed(id, change, s)
