@@ -28,11 +28,10 @@ func (a *app) drift(ctx context.Context, format string) error {
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, nil)
+	name, daemon, err := a.reach(ctx, nil)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
 	found, err := daemon.Drift(ctx, name)
 	if err != nil {
 		return err

@@ -51,11 +51,10 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
-	name, _, err := a.project(ctx, nil)
+	name, daemon, err := a.reach(ctx, nil)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
 	all, err := daemon.History(ctx, name)
 	if err != nil {
 		return err

@@ -56,11 +56,10 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 	if len(args) > 0 {
 		back, _ = strconv.Atoi(args[0]) // checked
 	}
-	name, _, err := a.project(ctx, nil)
+	name, daemon, err := a.reach(ctx, nil)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
 	was, err := daemon.Revision(ctx, name, back)
 	if err != nil {
 		return err
