@@ -37,7 +37,7 @@ test: packages lint build testimages ## Run every test that this machine can: as
 .PHONY: test-long
 test-long: packages build testimages ## Run the long form of tests that sample: every crash point, 200 kills, 50 projects, 300 containers
 	STACK_TEST_LONG=1 STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -count=1 -p 1 -v -timeout 2h \
-		-run '^(TestKilledAnywhere|TestRandomKills|TestManyProjects|TestManyUpsOfOneProject|TestCostIsLinear|TestPlansOfRandomHosts|TestRandomDamageConverges|TestPowerCut.*)$$' \
+		-run '^(TestKilledAnywhere|TestRandomKills|TestManyProjects|TestManyUpsOfOneProject|TestCostIsLinear|TestCostOfWatch|TestPlansOfRandomHosts|TestRandomDamageConverges|TestPowerCut.*)$$' \
 		./reconcile ./reconcile/plan ./internal/store ./runtime ./internal/e2e
 
 .PHONY: test-vm

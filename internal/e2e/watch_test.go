@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +80,8 @@ func (p *project) answers(port int, page, body string) {
 func TestWatch(t *testing.T) {
 	const port = 18130
 	p := newWatched(t, "watched", port)
+	nameless := func() int { return strings.Count(p.run("gc", "--check").stdout, "which has no name") }
+	before := nameless()
 	w := p.begin("watch").says("Watching 6 files for web")
 	starts := func() int { return strings.Count(p.ok("logs", "--no-log-prefix", "web"), "started with") }
 	p.answers(port, "", "first")
@@ -151,6 +154,8 @@ func TestWatch(t *testing.T) {
 	if now["watched-web-1"] == first["watched-web-1"] || now["watched-aside-1"] != first["watched-aside-1"] {
 		t.Errorf("containers were %v and are %v: only web is made anew", first, now)
 	}
+
+	equal(t, "images without a name", fmt.Sprint(nameless()), fmt.Sprint(before))
 
 	// One that is made anew by others gets again what was copied, but for what the image has.
 	p.ok("up", "--detach", "--force-recreate", "--no-deps", "web")
@@ -253,4 +258,56 @@ func TestWatchRefuses(t *testing.T) {
 	}
 	p := compose(t, "unwatched", "services:\n  app:\n    image: busybox\n")
 	p.fails(1, []string{"--watch and --no-build are incompatible"}, "up", "--watch", "--no-build")
+}
+
+// TestCostOfWatch: every save comes into the container, and while nothing happens a watch of a large tree does next to nothing. It logs how long each
+// took, from the write on, and what the watch costs.
+func TestCostOfWatch(t *testing.T) {
+	p := newProject(t, theHost(t), "costly", map[string]string{
+		"compose.yaml": `
+services:
+  app:
+    image: busybox
+    init: true
+    command: [sleep, infinity]
+    develop: {watch: [{path: src, action: sync, target: /srv}]}
+`,
+	})
+	files := shortOrLong(500, 20000)
+	for i := range files {
+		p.write(fmt.Sprintf("src/d%d/e%d/f%d", i%20, i%200, i), fmt.Sprint("file ", i))
+	}
+	begun := time.Now()
+	w := p.begin("watch").says(fmt.Sprintf("Watching %d files for app", files))
+	start, after := time.Since(begun), used(t, w.cmd.Process.Pid)
+	p.write("src/d0/e0/saved", "0")
+	var in string
+	p.eventually("the first is there", func() bool {
+		found, err := filepath.Glob(p.host.state("snapshots", "*", "*", "srv/d0/e0/saved"))
+		in = strings.Join(found, "")
+		return err == nil && len(found) == 1
+	})
+	took := make([]time.Duration, shortOrLong(5, 50))
+	for i := range took {
+		text := fmt.Sprint("saved ", i)
+		begun := time.Now()
+		p.write("src/d0/e0/saved", text)
+		for deadline := begun.Add(patience); ; time.Sleep(100 * time.Microsecond) {
+			if got, err := os.ReadFile(in); err == nil && string(got) == text {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("save %d has not come into the container:\n%s", i, w.text())
+			}
+		}
+		took[i] = time.Since(begun)
+	}
+	slices.Sort(took)
+	idle := time.Duration(shortOrLong(1, 20)) * time.Second
+	before := used(t, w.cmd.Process.Pid)
+	time.Sleep(idle) // being idle is what is measured
+	now := used(t, w.cmd.Process.Pid)
+	t.Logf("%d files: ready after %v, %v of processor time; a save takes %v (median of %d; best %v, worst %v); idle for %v: %v of processor time; %d kB", files, start.Round(time.Millisecond),
+		after.processor, took[len(took)/2], len(took), took[0], took[len(took)-1], idle, now.processor-before.processor, now.memory)
+	w.signal(syscall.SIGINT).ends(130)
 }

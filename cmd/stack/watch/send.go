@@ -56,15 +56,9 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 	}
 	var due []parcel
 	if len(o.Files) > 0 {
-		var found []reconcile.FileDifference
-		if err := w.again(ctx, func() (err error) {
-			found, err = w.s.daemon.CompareFiles(ctx, w.s.project.Name, o)
-			return err
-		}); err != nil {
+		found, err := w.ask(ctx, o, w.s.daemon.CompareFiles)
+		if err != nil {
 			return out, err
-		}
-		if len(found) != len(wanted) {
-			return out, fmt.Errorf("the daemon answered for %d files instead of %d", len(found), len(wanted))
 		}
 		for i, d := range found {
 			if !d.Differs {
@@ -81,15 +75,12 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 		// What is in a directory goes before it.
 		slices.SortFunc(gone, func(a, b reconcile.FileFacts) int { return strings.Compare(b.Path, a.Path) })
 		o.Files = gone
-		var found []reconcile.FileDifference
-		if err := w.again(ctx, func() (err error) {
-			found, err = w.s.daemon.RemoveFiles(ctx, w.s.project.Name, o)
-			return err
-		}); err != nil {
+		found, err := w.ask(ctx, o, w.s.daemon.RemoveFiles)
+		if err != nil {
 			return out, err
 		}
 		for i, d := range found {
-			if d.Differs && i < len(gone) && todo[gone[i].Path].Gone {
+			if d.Differs && todo[gone[i].Path].Gone {
 				out.paths = append(out.paths, gone[i].Path)
 				if !gone[i].Dir {
 					out.removed++
@@ -127,6 +118,28 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 		}
 	}
 	return out, errors.Join(unread...)
+}
+
+// atOnce is how many files are asked about in one request.
+const atOnce = 10_000
+
+// ask asks about all of o's files, and has as many answers.
+func (w *worker) ask(ctx context.Context, o reconcile.FilesOptions, how func(context.Context, string, reconcile.FilesOptions) ([]reconcile.FileDifference, error)) (all []reconcile.FileDifference, err error) {
+	for part := range slices.Chunk(o.Files, atOnce) {
+		o.Files = part
+		var found []reconcile.FileDifference
+		if err := w.again(ctx, func() (err error) {
+			found, err = how(ctx, w.s.project.Name, o)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		if len(found) != len(part) {
+			return nil, fmt.Errorf("the daemon answered for %d files instead of %d", len(found), len(part))
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
 
 // common is the directory that all of them are in. What is above it may be read-only.

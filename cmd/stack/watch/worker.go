@@ -363,6 +363,9 @@ func (w *worker) copy(ctx context.Context, changed map[string]rule.Copy) (copyin
 			continue
 		}
 		d, err := w.send(ctx, c, todo)
+		if err != nil && w.state(ctx, c) == "" {
+			continue // somebody has taken it away meanwhile; there will be another one to look at, or none
+		}
 		if err != nil {
 			// It gets everything the next time.
 			errs = append(errs, fmt.Errorf("not copied into %s: %w", c.Name, err))
@@ -406,11 +409,21 @@ func (w *worker) copy(ctx context.Context, changed map[string]rule.Copy) (copyin
 
 // starts says whether c has still not been started, now that files were copied into it.
 func (w *worker) starts(ctx context.Context, c reconcile.Container) bool {
-	if c.State != "created" {
-		return false
-	}
+	return c.State == "created" && w.state(ctx, c) == "created"
+}
+
+// state is the state of c now: "" if it is not there any more, "unknown" if nobody can say.
+func (w *worker) state(ctx context.Context, c reconcile.Container) string {
 	now, err := w.containers(ctx)
-	return err == nil && slices.ContainsFunc(now, func(n reconcile.Container) bool { return n.ID == c.ID && n.State == "created" })
+	if err != nil {
+		return "unknown"
+	}
+	for _, n := range now {
+		if n.ID == c.ID {
+			return n.State
+		}
+	}
+	return ""
 }
 
 // union is a with those of b that it has not.
