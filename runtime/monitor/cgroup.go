@@ -28,7 +28,7 @@ func oomKills(path string) int {
 	if path == "" {
 		return 0
 	}
-	b, err := os.ReadFile(path)
+	b, err := readAt(unix.AT_FDCWD, path)
 	if err != nil {
 		return 0
 	}

@@ -13,12 +13,30 @@ import (
 // say is of processes that do not outlive the kernel either, and it would cost more than the whole start.
 func replaceFile(path string, text []byte) error {
 	temp := filepath.Dir(path) + "/." + filepath.Base(path) + ".tmp"
-	if err := os.WriteFile(temp, text, 0o600); err != nil {
+	err := writeNew(temp, text)
+	if err == nil {
+		err = unix.Rename(temp, path)
+	}
+	if err != nil {
+		_ = unix.Unlink(temp)
+		return &os.PathError{Op: "replace", Path: path, Err: err}
+	}
+	return nil
+}
+
+// writeNew makes a file, by half the calls of package os: that looks whether it can be waited for.
+func writeNew(path string, text []byte) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		_ = os.Remove(temp)
-		return err
+	defer unix.Close(fd)
+	for len(text) > 0 {
+		n, err := unix.Write(fd, text)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		text = text[max(n, 0):]
 	}
 	return nil
 }
