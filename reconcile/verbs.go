@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/plan"
 )
@@ -252,22 +253,12 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 	return errors.Join(failed...)
 }
 
+// parseSignal reads o.Signal of a kill. "" is SIGKILL.
 func parseSignal(s string) (unix.Signal, error) {
 	if s == "" {
 		return unix.SIGKILL, nil
 	}
-	var n int
-	if _, err := fmt.Sscanf(s, "%d", &n); err == nil && n > 0 && n <= 64 {
-		return unix.Signal(n), nil
-	}
-	name := strings.ToUpper(s)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
-	if sig := unix.SignalNum(name); sig != 0 {
-		return sig, nil
-	}
-	return 0, fmt.Errorf("cannot use signal %q: expected a name such as SIGHUP or a number: %w", s, errdefs.ErrInvalidArgument)
+	return signals.Parse(s)
 }
 
 // Remove deletes stopped containers; with Stop, running ones too.

@@ -40,7 +40,7 @@ func TestRefusedLines(t *testing.T) {
 		{"up --nonsense", "unknown flag: --nonsense"},
 		{"up -d -t x", "invalid argument"},
 		{"down --rmi some", `invalid --rmi value "some"`},
-		{"kill -s NONSENSE", `invalid --signal "NONSENSE"`},
+		{"kill -s NONSENSE", `invalid --signal "NONSENSE"`}, {"kill -s 99", "a number from 1 to 64"}, {"kill -s 9abc", `invalid --signal "9abc"`}, {"kill -s SIGRTMIN+x", "SIGRTMIN+3"},
 		{"logs --tail x", `invalid --tail "x"`},
 		{"logs --since yesterday", `invalid --since "yesterday"`},
 		{"logs --index 2", "--index needs exactly one service"},
