@@ -33,7 +33,7 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o RunOptions, io runt
 			}
 			return runtime.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
-		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, Service: c.service, Phase: Done, Text: "Started", Detail: c.ID})
+		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Started"})
 		return runtime.Exit{}, nil
 	}
 	exit, err := e.runAttached(ctx, c, io, sink)
@@ -76,6 +76,7 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, s
 		}
 		e.warn(c, s.Warnings, sink)
 		e.watch(c, s.StartedAt, false)
+		e.sayOf(c, nil, Done, "Started", "") // for who listens: to the caller it is no news, whose terminal is the container's by now
 		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
 			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
 				e.sayOf(c, sink, Warning, "Hook failed", failed.Error())
@@ -187,7 +188,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
-	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, Service: o.Service, Phase: Done, Text: "Created"})
+	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: Done, Text: "Created"})
 	return c, nil
 }
 

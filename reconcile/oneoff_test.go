@@ -1,0 +1,56 @@
+package reconcile_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// TestEventsOfARun: who listens to a project is told of a one-off what docker tells of a container: made, started, ended, removed, each with its id.
+func TestEventsOfARun(t *testing.T) {
+	for name, detach := range map[string]bool{"attached": false, "detached": true} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := project(service("web"))
+				b.up(p, reconcile.UpOptions{})
+				b.events = nil
+				b.listen()
+				done := make(chan error, 1)
+				go func() {
+					_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "once", Remove: true, Detach: detach}, runtime.IO{}, nil)
+					done <- err
+				}()
+				synctest.Wait()
+				id := b.rows("shop")["once"].ID
+				if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{Signal: "SIGRTMIN+3"}, nil); err != nil {
+					b.Fatal(err)
+				}
+				if err := <-done; err != nil {
+					b.Fatal(err)
+				}
+				synctest.Wait()
+				told := map[string]string{}
+				b.mu.Lock()
+				for _, ev := range b.events {
+					if ev.Name == "once" && ev.Phase == reconcile.Done {
+						told[ev.Text] = ev.ID
+						if ev.Text == "Started" && ev.Detail != "" {
+							b.Errorf("it was started because of %q", ev.Detail)
+						}
+						if ev.Text == "Exited" && *ev.Exit != 128+37 {
+							b.Errorf("SIGRTMIN+3 has ended it with %d", *ev.Exit)
+						}
+					}
+				}
+				b.mu.Unlock()
+				for _, text := range []string{"Created", "Started", "Exited", "Removed"} {
+					if told[text] != id || id == "" {
+						b.Errorf("%s of %q, want %q", text, told[text], id)
+					}
+				}
+			})
+		})
+	}
+}
