@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sparsejson"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
@@ -54,7 +56,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return runtime.Exit{}, brokeOff(ctx, err)
+			return runtime.Exit{}, leftAlone(ctx, err)
 		}
 		switch kind {
 		case api.FrameStdout:
@@ -64,7 +66,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 		case api.FrameMessage:
 			var m api.Message
 			if err := json.Unmarshal(payload, &m); err != nil {
-				return runtime.Exit{}, brokeOff(ctx, err)
+				return runtime.Exit{}, leftAlone(ctx, err)
 			}
 			switch {
 			case m.Error != nil:
@@ -85,6 +87,15 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			return runtime.Exit{}, err
 		}
 	}
+}
+
+// leftAlone is brokeOff for what a command has run: asked for again it would be run once more, beside what runs already.
+func leftAlone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
+		"the stack daemon went away, and with it the connection to what was run: %w\nit may run on; `stack top` shows it, and `stack ps` the container of a run", err))
 }
 
 func writeTo(w io.Writer, p []byte) error {
