@@ -41,7 +41,12 @@ func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desire
 // build makes the plan, and what there is to say of it. With errors in the list nothing may be done; the plan is nil if the fault is in
 // what is asked for, not in the host. It changes nothing.
 func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.List, error) {
+	elsewhere, err := e.elsewhere(c.project)
+	if err != nil {
+		return nil, nil, err
+	}
 	pl, diags := plan.Build(c.want, c.have, c.opt)
+	diags = append(elsewhere, diags...)
 	e.place(c.project, diags)
 	if diags.HasErrors() {
 		return nil, diags, nil

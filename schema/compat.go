@@ -74,6 +74,7 @@ var commandDifferences = []string{
 	"A service that the file does not have is an error for every command, and so is one without a container for those that need it; docker compose's ps, logs, stop, kill, restart, rm and down say nothing and end with 0.",
 	"`run` ends with 125, 126 or 127 when its program cannot be started, as `docker run` does, and leaves no container behind; docker compose ends with 1. `exec` does so too where docker compose ends with 1 or guesses.",
 	"`run -d` prints the container's name, not its id. `run -v NAME:PATH` takes a volume that is there; docker makes one, which no command of docker compose removes.",
+	"up, plan and run warn where the project was brought up from another directory before that still has its file: two checkouts of one name share their containers; docker compose says nothing.",
 	"One-off containers of `run` are no orphans: up does not warn of them.",
 	"`up --wait` takes a task that has ended with 0 for well; docker compose ends with 1.",
 	"`up` makes a container anew when the content of its configs and secrets has changed; docker compose looks at the names of the files only. A container in the network namespace of one that is made anew is restarted, not made anew.",
