@@ -71,6 +71,7 @@ type Engine struct {
 
 	mu        sync.Mutex
 	names     map[string]named             // of supervised containers, for their events
+	gone      []goneName                   // of those that were removed last: the news of their end may come after
 	unmended  map[string]bool              // containers that could not be mended as they run
 	shared    map[string]bool              // containers in whose pid or ipc namespace others live, or have lived
 	attached  map[string]bool              // containers whose end a Run takes care of
@@ -85,6 +86,30 @@ type named struct {
 	project, service, name string
 	oneOff                 bool
 	step                   bool // of a pre_start
+}
+
+// goneName is the name of a container that was removed.
+type goneName struct {
+	id string
+	named
+}
+
+// maxGone bounds Engine.gone: the news is under way when the container is removed, and not many are.
+const maxGone = 64
+
+// nameOf is how container id is known, or was until a moment ago.
+func (e *Engine) nameOf(id string) (n named, there, gone bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n, there = e.names[id]; there {
+		return n, true, false
+	}
+	for _, g := range e.gone {
+		if g.id == id {
+			return g.named, false, true
+		}
+	}
+	return named{}, false, false
 }
 
 // New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon

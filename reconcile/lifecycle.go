@@ -387,7 +387,12 @@ func (e *Engine) forget(id string) {
 	e.group.Forget(id)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.names, id)
+	if n, ok := e.names[id]; ok {
+		delete(e.names, id)
+		if e.gone = append(e.gone, goneName{id, n}); len(e.gone) > maxGone {
+			e.gone = slices.Delete(e.gone, 0, 1)
+		}
+	}
 	delete(e.shared, id)
 	delete(e.unmended, id)
 	delete(e.times, id)

@@ -54,3 +54,42 @@ func TestEventsOfARun(t *testing.T) {
 		})
 	}
 }
+
+// TestKilledOneOffsGo: a run --rm that is killed leaves nothing, whoever is there to see its end.
+func TestKilledOneOffsGo(t *testing.T) {
+	for name, tt := range map[string]struct{ detach, reboot, keep bool }{
+		"detached":              {detach: true},
+		"its daemon was killed": {detach: true, reboot: true},
+		"attached":              {},
+		"without --rm":          {detach: true, keep: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := project(service("web"))
+				b.up(p, reconcile.UpOptions{})
+				done := make(chan error, 1)
+				go func() {
+					_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "once", Remove: !tt.keep, Detach: tt.detach}, runtime.IO{}, nil)
+					done <- err
+				}()
+				synctest.Wait()
+				if tt.reboot {
+					b.reboot()
+				}
+				if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+					b.Fatal(err)
+				}
+				if err := <-done; err != nil {
+					b.Fatal(err)
+				}
+				synctest.Wait()
+				if _, there := b.rows("shop")["once"]; there != tt.keep {
+					b.Errorf("it is there: %v, want %v", there, tt.keep)
+				}
+				if got := b.rows("shop")["shop-web-1"].State; got != "exited" {
+					b.Errorf("the service's container is %q", got)
+				}
+			})
+		})
+	}
+}

@@ -119,11 +119,11 @@ func (h *head) String() string {
 
 // Changed tells listeners, and takes down what a container that has ended for good leaves.
 func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) {
+	n, there, gone := e.nameOf(id)
 	e.mu.Lock()
-	n, ok := e.names[id]
 	shared := e.shared[id]
 	e.mu.Unlock()
-	if !ok {
+	if !there && !(gone && (change == supervise.ChangeExited || change == supervise.ChangeStopped)) {
 		return
 	}
 	if n.step { // who runs it tells what becomes of it

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
 )
 
 // members are the containers of a project and the order of their services, read from labels: no file is needed.
@@ -196,6 +197,9 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			return e.killOrphan(ctx, c, sink)
 		}
 		if !c.alive() {
+			if sig == unix.SIGKILL && c.Status == runtime.Stopped { // killAhead has been here
+				return e.dropOneOff(ctx, c, sink)
+			}
 			return nil
 		}
 		say := func(phase Phase, text, detail string) {
@@ -208,7 +212,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 				return err
 			}
 			say(Done, "Killed", "")
-			return nil
+			return e.dropOneOff(ctx, c, sink)
 		}
 		if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
@@ -218,6 +222,15 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 		say(Done, "Killed", "")
 		return nil
 	})
+}
+
+// dropOneOff removes c, which has been killed, if it is of a run --rm whose caller does not wait for it: a detached one, or one whose caller has gone
+// with the daemon. What ends by itself is removed by who sees the end.
+func (e *Engine) dropOneOff(ctx context.Context, c *container, sink Sink) error {
+	if !c.oneOff || !c.remove || e.held(c.ID) {
+		return nil
+	}
+	return e.remove(ctx, c, true, sink)
 }
 
 // killAhead kills before its turn has come: who holds the project may be waiting for these very containers to stop, and the
