@@ -139,7 +139,9 @@ func TestWhatIsHungUpOnIsSentAgain(t *testing.T) {
 // TestADaemonThatLeavesWhatItRuns: nobody is told to ask again for what runs already.
 func TestADaemonThatLeavesWhatItRuns(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	daemon(t, socket, func(_ int, w net.Conn) { write(w, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n") })
+	daemon(t, socket, func(_ int, w net.Conn) {
+		write(w, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+	})
 	_, err := New(socket, "1").Exec(t.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"sh"}}, runtime.IO{})
 	if !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "it may run on") || strings.Contains(err.Error(), "run the command again") {
 		t.Errorf("got %v", err)
