@@ -30,11 +30,32 @@ var (
 
 // Name says whether a variable or key of this name holds a secret.
 func Name(name string) bool {
-	return name != "PWD" && name != "OLDPWD" && telling.MatchString(name) && !whereabouts.MatchString(name)
+	return name != "PWD" && name != "OLDPWD" && telling.MatchString(name) && !whereabouts.MatchString(name) && !choice.MatchString(name)
 }
 
 // whereabouts are ends of names whose value says where a secret is, or which one: DB_PASSWORD_FILE.
 var whereabouts = lazyregexp.New(`(?i)_(FILE|FILES|PATH|DIR|SOCK)$`)
+
+// choice are names whose value is one of a few that everybody knows, and that files of databases are full of: POSTGRES_HOST_AUTH_METHOD,
+// --default-authentication-plugin, MYSQL_ALLOW_EMPTY_PASSWORD.
+var choice = lazyregexp.New(`(?i)(AUTH(ENTICATION)?[_-](METHOD|PLUGIN|TYPE|ENABLED)|ALLOW_EMPTY_(ROOT_)?PASSWORD|RANDOM_ROOT_PASSWORD)$`)
+
+// secretAssignment is where assignment matches l with a name that is no choice: what follows one may be a secret.
+func secretAssignment(l string) []int {
+	for from := 0; ; {
+		m := assignment.FindStringSubmatchIndex(l[from:])
+		if m == nil {
+			return nil
+		}
+		if !choice.MatchString(l[from:][m[2]:m[3]]) {
+			for i := range m {
+				m[i] += from
+			}
+			return m
+		}
+		from += m[3]
+	}
+}
 
 // Label is Name for a key that may have parts: of traefik.http.routers.auth.rule only the last tells, but for
 // the parts that are for users' passwords.
@@ -56,7 +77,7 @@ func Text(s string) string {
 			lines[i], _ = Line(l)
 			continue
 		}
-		if m := assignment.FindStringSubmatchIndex(l); m != nil && strings.Contains(l[m[3]:m[4]], "=") {
+		if m := secretAssignment(l); m != nil && strings.Contains(l[m[3]:m[4]], "=") {
 			l = l[:m[4]] + Hidden
 		}
 		lines[i] = URLs(l)
@@ -76,7 +97,7 @@ func Line(line string) (string, int) {
 		return Hidden, 0
 	}
 	at, out := len(line), line
-	if m := assignment.FindStringSubmatchIndex(out); m != nil && !ours(out[m[2]:m[3]]) {
+	if m := secretAssignment(out); m != nil && !ours(out[m[2]:m[3]]) {
 		out, at = out[:m[4]]+Hidden, m[4]
 	}
 	if m := collection.FindStringSubmatchIndex(out); m != nil && Name(out[m[2]:m[3]]) {

@@ -17,6 +17,8 @@ func TestLine(t *testing.T) {
 		"  DB_PASSWORD: [hunter2]":                   "  DB_PASSWORD: (hidden)",
 		"  secrets: db":                              "  secrets: db",
 		"  POSTGRES_PASSWORD_FILE: {a: b}":           "  POSTGRES_PASSWORD_FILE: {a: b}",
+		"  POSTGRES_HOST_AUTH_METHOD: trust":         "  POSTGRES_HOST_AUTH_METHOD: trust",
+		"- AUTH_METHOD=md5 PASSWORD=x":               "- AUTH_METHOD=md5 PASSWORD=(hidden)",
 		"  auth:":                                    "  auth:",
 		"  url: postgres://u:p@db/x?a=1":             "  url: postgres://u:(hidden)@db/x?a=1",
 		"  url: http://host:80/p":                    "  url: http://host:80/p",
@@ -38,10 +40,12 @@ func TestText(t *testing.T) {
 		"nginx:1":                           "nginx:1",
 		"redis-server --requirepass=s3cret": "redis-server --requirepass=(hidden)",
 		"--user=me":                         "--user=me",
-		"Authorization: Basic abc":          "Authorization: Basic abc",
-		"username=me,password=x":            "username=me,password=(hidden)",
-		"postgres://u:p@db/x":               "postgres://u:(hidden)@db/x",
-		"a: 1\npassword: x\n":               "a: 1\npassword: (hidden)\n",
+		"--default-authentication-plugin=mysql_native_password": "--default-authentication-plugin=mysql_native_password",
+		"auth-type=md5,auth=x":     "auth-type=md5,auth=(hidden)",
+		"Authorization: Basic abc": "Authorization: Basic abc",
+		"username=me,password=x":   "username=me,password=(hidden)",
+		"postgres://u:p@db/x":      "postgres://u:(hidden)@db/x",
+		"a: 1\npassword: x\n":      "a: 1\npassword: (hidden)\n",
 	} {
 		if got := redact.Text(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
@@ -55,7 +59,8 @@ func TestText(t *testing.T) {
 }
 
 func TestNamesAndValues(t *testing.T) {
-	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "OLDPWD": false, "HOME": false, "MYSQL_PWD": true, "DB_PASSWORD_FILE": false, "SSH_AUTH_SOCK": false} {
+	for name, want := range map[string]bool{"DB_PASSWORD": true, "api_token": true, "AUTH": true, "PWD": false, "OLDPWD": false, "HOME": false, "MYSQL_PWD": true, "DB_PASSWORD_FILE": false, "SSH_AUTH_SOCK": false,
+		"POSTGRES_HOST_AUTH_METHOD": false, "MYSQL_ALLOW_EMPTY_PASSWORD": false, "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD": false, "MYSQL_RANDOM_ROOT_PASSWORD": false, "AUTH_METHOD_PASSWORD": true, "EMPTY_PASSWORD": true} {
 		if redact.Name(name) != want {
 			t.Errorf("%s: %t", name, !want)
 		}
