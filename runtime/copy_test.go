@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -392,4 +393,22 @@ func openRoots(t testing.TB) (found []string) {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// TestStartWaitsForVisits: while somebody still has the files of the last run open, the next one does not begin: the overlay would be mounted twice.
+func TestStartWaitsForVisits(t *testing.T) {
+	h := newHost(t)
+	c := h.config("true")
+	_, err := h.Create(t.Context(), c)
+	must(t, err)
+	leave := h.Visit(c.ID)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := h.Start(ctx, c.ID); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it starts, or %v", err)
+	}
+	leave()
+	_, err = h.Start(t.Context(), c.ID)
+	must(t, err)
+	h.wait(c.ID)
 }

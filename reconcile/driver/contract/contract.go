@@ -40,6 +40,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/Exits":                        exits,
 		"Containers/RunningOnesAreKept":           running,
 		"Containers/Exec":                         exec,
+		"Containers/Copy":                         copies,
 		"Containers/Pause":                        pause,
 		"Containers/Processes":                    processes,
 		"Containers/Usage":                        usage,
