@@ -144,6 +144,41 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
+// FuzzReply: whatever a name server sends, it is taken for an answer only to the question that was asked, and is cut to a message that says so.
+func FuzzReply(f *testing.F) {
+	for _, name := range []string{"svc.", "a.very.long.name.example.", "."} {
+		query := pack(f, name, mdns.TypeA, 1232)
+		reply := bytes.Clone(query)
+		reply[2] |= flagQR
+		f.Add(query, reply)
+		f.Add(query, append(bytes.ToUpper(reply), 0xc0, 0x0c, 0, 1))
+		f.Add(query, reply[:headerLen])
+		f.Add(query, query)
+		two := bytes.Clone(reply)
+		two[5] = 2 // questions
+		f.Add(query, two)
+	}
+	f.Fuzz(func(t *testing.T, query, reply []byte) {
+		if len(query) > maxQuery {
+			return
+		}
+		var scratch [256]byte
+		q, _, ok := parse(query, scratch[:])
+		if !ok || !answers(reply, query, q.end) {
+			return
+		}
+		goodCode(reply)
+		short := cut(bytes.Clone(reply), q.end)
+		var asked, m mdns.Msg
+		if err := m.Unpack(short); err != nil || !m.Truncated || !m.Response || m.Id != uint16(query[0])<<8|uint16(query[1]) || len(m.Answer)+len(m.Ns)+len(m.Extra) > 0 {
+			t.Fatalf("%x to %x: %v, %v", reply, query, m, err)
+		}
+		if asked.Unpack(query) == nil && (len(m.Question) != 1 || !strings.EqualFold(m.Question[0].Name, asked.Question[0].Name)) {
+			t.Fatalf("%x to %x: %v", reply, query, m.Question)
+		}
+	})
+}
+
 func FuzzParseConfig(f *testing.F) {
 	f.Add("nameserver 127.0.0.53\nsearch a b\noptions edns0 trust-ad\n# x\n;y\ndomain z\n nameserver ::1%lo")
 	f.Fuzz(func(t *testing.T, s string) {

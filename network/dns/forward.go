@@ -154,9 +154,9 @@ func withID(query []byte) []byte {
 	return own
 }
 
-// answers says whether resp belongs to query, whose question ends at end. Servers may change the case of the name.
+// answers says whether resp belongs to query, whose question ends at end, and has that one only. Servers may change the case of the name.
 func answers(resp, query []byte, end int) bool {
-	return len(resp) >= end && resp[0] == query[0] && resp[1] == query[1] && resp[2]&flagQR != 0 &&
+	return len(resp) >= end && resp[0] == query[0] && resp[1] == query[1] && resp[2]&flagQR != 0 && bytes.Equal(resp[4:6], query[4:6]) &&
 		bytes.EqualFold(resp[headerLen:end], query[headerLen:end])
 }
 
