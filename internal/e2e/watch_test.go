@@ -57,6 +57,21 @@ func newWatched(t *testing.T, name string, port int) *project {
 	return newBuilds(t, name, files)
 }
 
+// save replaces a file at once, as editors do: nobody sees it half written.
+func (p *project) save(name, content string) {
+	p.t.Helper()
+	aside := filepath.Join(p.t.TempDir(), "saved")
+	write(p.t, aside, content)
+	path := filepath.Join(p.dir, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.Rename(aside, path)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // answers waits until the page at port has body.
 func (p *project) answers(port int, page, body string) {
 	p.t.Helper()
@@ -88,15 +103,15 @@ func TestWatch(t *testing.T) {
 	first := p.ids()
 
 	// sync: written, made, saved by rename, removed; in directories that are new and that go.
-	p.write("app/www/index.html", "second")
+	p.save("app/www/index.html", "second")
 	p.answers(port, "", "second")
 	w.says("web: app/www/index.html: 1 file copied (")
-	p.write("app/www/new/deep/page", "deep")
+	p.save("app/www/new/deep/page", "deep")
 	p.answers(port, "new/deep/page", "deep")
 	write(t, filepath.Join(p.dir, "app/www/.index.swp"), "swap")
-	p.write("app/www/x.draft", "draft")
-	p.write("app/www/tmp/x", "tmp")
-	p.write("app/www/x.bak", "left out of builds")
+	p.save("app/www/x.draft", "draft")
+	p.save("app/www/tmp/x", "tmp")
+	p.save("app/www/x.bak", "left out of builds")
 	if err := os.Rename(filepath.Join(p.dir, "app/www/sub/page"), filepath.Join(p.dir, "app/www/sub/other")); err != nil {
 		t.Fatal(err)
 	}
@@ -129,24 +144,24 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	// sync+exec
-	p.write("app/hook/h", "h2")
+	p.save("app/hook/h", "h2")
 	p.answers(port, "hooked", "h2me")
 	equal(t, "starts", fmt.Sprint(starts()), "1")
 
 	// sync+restart, once for a batch.
-	p.write("app/conf/name", "two")
+	p.save("app/conf/name", "two")
 	p.logged("web", "started with two")
 	equal(t, "the container", p.ids()["watched-web-1"], first["watched-web-1"])
 	w.says("web: app/conf/name: 1 file copied, restarted (")
 	p.answers(port, "", "second")
 	// restart
 	n := starts()
-	p.write("app/kick", "2")
+	p.save("app/kick", "2")
 	w.says("web: app/kick: restarted (")
 	p.eventually("it has started again", func() bool { return starts() == n+1 })
 
 	// rebuild: a new container of a new image, with all that was copied before.
-	p.write("app/version", "v2")
+	p.save("app/version", "v2")
 	p.answers(port, "version", "v2")
 	w.says("web: app/version: built, the container was made anew")
 	p.answers(port, "", "second")
@@ -164,10 +179,10 @@ func TestWatch(t *testing.T) {
 	p.answers(port, "hooked", "h2me")
 
 	// A build that fails is told, and the watch goes on.
-	p.write("app/Dockerfile", "FROM busybox\nRUN exit 3\n")
-	p.write("app/version", "v3")
+	p.save("app/Dockerfile", "FROM busybox\nRUN exit 3\n")
+	p.save("app/version", "v3")
 	w.says("not built: ", "exit code 3")
-	p.write("app/www/index.html", "third")
+	p.save("app/www/index.html", "third")
 	p.answers(port, "", "third")
 
 	w.signal(syscall.SIGINT).says("Watch ended.").ends(130)
@@ -201,14 +216,14 @@ services:
 	for _, index := range []string{"1", "2"} {
 		equal(t, "the files of "+index, strings.TrimSpace(p.ok("exec", "-T", "--index", index, "app", "sh", "-c", "cd /srv/app; cat a sub/b own; stat -c %u sub/b; ls")), "abkept\n1000\na\nown\nsub")
 	}
-	p.write("src/a", "a2")
+	p.save("src/a", "a2")
 	for _, index := range []string{"1", "2"} {
 		p.eventually("replica "+index+" has it", func() bool { return p.ok("exec", "-T", "--index", index, "app", "cat", "/srv/app/a") == "a2" })
 	}
 	w.signal(syscall.SIGTERM).ends(130)
 	// Nothing is different any more.
 	w = p.begin("--progress", "json", "watch", "--no-up").says("Watching 2 files")
-	p.write("src/a", "a3")
+	p.save("src/a", "a3")
 	text := w.says(`"did":["1 file copied"]`).signal(syscall.SIGINT).ends(130)
 	if strings.Contains(text, "new container") {
 		t.Errorf("what was the same was copied:\n%s", text)
@@ -222,12 +237,12 @@ func TestUpWatch(t *testing.T) {
 	x := p.atTerminal("up", "--watch")
 	x.shows("started with one")
 	x.shows("Watching 6 files for web")
-	p.write("app/www/index.html", "second")
+	p.save("app/www/index.html", "second")
 	p.answers(port, "", "second")
 	x.shows("app/www/index.html: 1 file copied")
-	p.write("app/conf/name", "two")
+	p.save("app/conf/name", "two")
 	x.shows("started with two") // and up goes on, although nothing of web ran for a moment
-	p.write("app/version", "v2")
+	p.save("app/version", "v2")
 	x.shows("made anew")
 	p.answers(port, "version", "v2")
 	x.types("\x03")

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,10 +27,9 @@ type watched struct {
 	tree *Tree
 	dir  string
 
-	mu      sync.Mutex
-	seen    map[string]string // by path below dir: + or -, with / for a directory
-	batches int
-	said    []string
+	mu   sync.Mutex
+	seen map[string]string // by path below dir: + or -, with / for a directory
+	said []string
 }
 
 // everything is a Filter that leaves out what is named so.
@@ -83,7 +84,6 @@ func newWatched(t *testing.T, f Filter, o Options, files map[string]string, name
 func (w *watched) take(changes []rule.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.batches++
 	for _, c := range changes {
 		rel, err := filepath.Rel(w.dir, c.Path)
 		if err != nil {
@@ -303,8 +303,7 @@ func TestRootThatIsNotThere(t *testing.T) {
 	w.sees("+a/b/src/f")
 }
 
-// TestThousands: as many files as a change of branches makes, in directories that are filled at once, and away again. None is lost, and
-// they come in batches.
+// TestThousands: as many files as a change of branches makes, in directories that are filled at once, and away again. None is lost.
 func TestThousands(t *testing.T) {
 	w := newWatched(t, without(""), Options{}, map[string]string{"src/a": "1"}, "src")
 	want, away := map[string]bool{}, map[string]bool{}
@@ -318,11 +317,6 @@ func TestThousands(t *testing.T) {
 		w.write(name, "x")
 	}
 	w.sees(slices.Collect(maps.Keys(want))...)
-	w.mu.Lock()
-	if w.batches > 100 {
-		t.Errorf("there were %d batches for 1000 files", w.batches)
-	}
-	w.mu.Unlock()
 	for i := range 17 {
 		w.do(os.RemoveAll(w.path(fmt.Sprintf("src/d%d", i))))
 	}
@@ -388,6 +382,41 @@ func TestPolling(t *testing.T) {
 				t.Errorf("it was said %q", w.said)
 			}
 		})
+	}
+}
+
+// TestLimitOfTheKernel: the same with the kernel's own limit, which a user namespace has for itself.
+func TestLimitOfTheKernel(t *testing.T) {
+	if os.Getenv("STACK_TEST_TREE_LIMIT") == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLimitOfTheKernel$", "-test.v")
+		cmd.Env = append(os.Environ(), "STACK_TEST_TREE_LIMIT=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+		out, err := cmd.CombinedOutput()
+		if text := string(out); err != nil && text == "" || strings.Contains(text, "SKIP: ") {
+			t.Skipf("SKIP: no user namespace with a limit of its own can be had here: %v %s", err, text)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := os.WriteFile("/proc/sys/user/max_inotify_watches", []byte("3"), 0); err != nil {
+		t.Skip("SKIP: ", err)
+	}
+	w := newWatched(t, without(""), Options{Poll: time.Millisecond}, map[string]string{"src/a/f": "1", "src/b/f": "1", "src/c/f": "1", "src/d/deep/f": "1"}, "src")
+	for _, name := range []string{"src/a/f", "src/b/f", "src/c/f", "src/d/deep/f"} {
+		w.write(name, "2")
+		w.sees("+" + name)
+	}
+	w.write("src/new/f", "1")
+	w.sees("+/src/new", "+src/new/f")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.said) != 1 || !strings.Contains(w.said[0], "no space left on device; the kernel allows a user so many watched directories: `sysctl fs.inotify.max_user_watches=") {
+		t.Errorf("it was said %q", w.said)
 	}
 }
 
