@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -81,6 +82,11 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o Service
 		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.dependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
 		c.begins, c.ends = off(list), list
 	case "start":
+		if i := slices.IndexFunc(list, func(one *container) bool {
+			return one.Status == runtime.Paused && slices.Contains(o.Services, one.service)
+		}); i >= 0 && cut == nil {
+			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].service, isPaused(list[i])))
+		}
 		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.dependsOn(c.file), Services: o.Services})
 		for _, one := range list {
 			c.wished[one.id()] = true

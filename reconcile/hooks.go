@@ -38,8 +38,18 @@ func (e *Engine) postStart(ctx context.Context, c *container, sink Sink) error {
 // preStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
 // them but ctx and a kill of the container. One that has ended meanwhile, or does not run, is success.
 func (e *Engine) preStop(ctx context.Context, c *container, sink Sink) error {
-	if len(c.spec.PreStop) == 0 || c.Status != runtime.Running {
+	if len(c.spec.PreStop) == 0 || !c.alive() {
 		return nil
+	}
+	if c.Status == runtime.Paused { // it is going to be stopped, and nothing runs in what is frozen
+		if err := e.drivers.Containers.Resume(ctx, c.ID); err != nil {
+			if runsNoMore(err) {
+				return nil
+			}
+			return cause(err, c.ID, c.name)
+		}
+		c.Status = runtime.Running
+		e.sayOf(c, sink, Done, "Unpaused", "for its pre_stop hooks")
 	}
 	err := e.runHooks(ctx, c, "pre_stop", c.spec.PreStop, sink)
 	if err == nil || ctx.Err() != nil {

@@ -236,7 +236,8 @@ func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, wan
 			continue
 		}
 		text := map[plan.Status]string{plan.StatusRunning: "Running", plan.StatusRestarting: "Restarting", plan.StatusExited: "Exited", plan.StatusPaused: "Paused", plan.StatusCreated: "Created"}[c.Status]
-		e.say(sink, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Done, Text: text})
+		// That it is paused has not come about now.
+		e.say(sink, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Done, Text: text, Awaited: c.Status == plan.StatusPaused})
 	}
 }
 

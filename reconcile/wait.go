@@ -68,7 +68,11 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 	var last supervise.Status
 	err := e.group.Await(ctx, c.ID, func(s supervise.Status) (bool, error) {
 		last = s
-		return until(c, s)
+		ok, err := until(c, s)
+		if !ok && err == nil && c.Status == runtime.Paused {
+			err = isPaused(c) // nothing more comes of it until somebody unpauses it, and who waits for that may be who would
+		}
+		return ok, err
 	})
 	var not *notReady
 	switch {
@@ -95,6 +99,10 @@ func waitedWord(s supervise.Status) string {
 type notReady struct{ text string }
 
 func (e *notReady) Error() string { return e.text }
+
+func isPaused(c *container) error {
+	return &notReady{fmt.Sprintf("container %s is paused: `stack unpause %s` lets it go on", c.name, c.service)}
+}
 
 func untilHealthy(c *container, s supervise.Status) (bool, error) {
 	switch {
@@ -167,6 +175,9 @@ const provenTime = 500 * time.Millisecond
 // waitSettled waits until a container is up, and stays so for provenTime if nothing else says that it works. It does not
 // poll: what a restart policy brings up again has its time anew.
 func (e *Engine) waitSettled(ctx context.Context, c *container) error {
+	if c.Status == runtime.Paused { // it was healthy perhaps, and is not up
+		return isPaused(c)
+	}
 	for {
 		if err := e.waitFor(ctx, c, untilUp); err != nil || c.health != nil {
 			return err

@@ -31,7 +31,7 @@ services:
 	before := p.sh("app", "cat /count")
 	p.eventually("it counts on", func() bool { return p.sh("app", "cat /count") != before })
 	equal(t, "the same container", p.one("pause-app-1").ID, id)
-	if log := p.ok("events", "--since", "10m", "--until", "0s"); !strings.Contains(log, "container pause ") || !strings.Contains(log, "container unpause ") || strings.Contains(log, "unhealthy") {
+	if log := p.ok("events", "--since", "10m", "--until", "0s"); strings.Count(log, "container pause "+id) != 1 || !strings.Contains(log, "container unpause ") || strings.Contains(log, "unhealthy") {
 		t.Errorf("events:\n%s", log)
 	}
 	p.ok("pause")
