@@ -147,7 +147,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	}
 	// What is said of whole parts of the language: the loader refuses or warns of the attribute when it loads a file to be run.
 	parts := map[string]string{
-		"CredentialSpec": "credential_spec", "Develop": "develop",
+		"CredentialSpec": "credential_spec",
 		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options",
 		"Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
@@ -157,6 +157,8 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"Deploy.Mode": "", "Deploy.Replicas": "", "Deploy.Labels": "", "Deploy.Limits": "", "Deploy.Reservations.CPUs": "", "Deploy.Reservations.Memory": "", "Deploy.Reservations.Pids": "", "Deploy.Reservations.Generic": "", "Deploy.Restart": "", "Deploy.Placement": "", "Deploy.EndpointMode": "",
 		// How an image is made is the builder's affair (TestBuildRequest): what comes of it makes another container.
 		"Build": "",
+		// What is watched is the command's affair (cmd/stack/watch).
+		"Develop": "",
 	}
 	for _, key := range parts {
 		if key == "" {
