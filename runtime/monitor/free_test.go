@@ -167,15 +167,17 @@ func TestNotFree(t *testing.T) {
 			c.ExitPath = filepath.Join(c.dir, "no", "exit.json")
 			return c.work(nil)
 		},
-		"a status that cannot be removed": func(c *container) bool {
-			c.AwaitAttach = true
+		"a socket that cannot be removed": func(c *container) bool {
+			c.AwaitAttach, c.StdinOpen = true, true
+			c.Spec.Process.Args[2] = "read -r line"
 			c.start()
 			c.await(proto.ReportListening)
-			c.attach(t, proto.AttachRequest{})
-			socket := filepath.Join(c.RunDir, proto.SocketName)
-			must(t, os.Remove(socket)) // it may be before its end or after: the program waits
-			must(t, os.Mkdir(socket, 0o700))
+			a := c.attach(t, proto.AttachRequest{Stdin: true})
 			c.await(proto.ReportStarted)
+			socket := filepath.Join(c.RunDir, proto.SocketName)
+			must(t, os.Remove(socket))
+			must(t, os.Mkdir(socket, 0o700))
+			a.send(proto.FrameEOF, "")
 			return c.await(proto.ReportExited).Free
 		},
 		"as many works as one may have": func(c *container) bool {
