@@ -35,7 +35,7 @@ func (e *Engine) CopyIn(ctx context.Context, project string, o CopyInOptions, r 
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.name, cause(err, c.ID, c.name))
-				e.sayCopy(s, c, Failed, "Not copied", errs[i].Error())
+				e.sayCopy(s, c, Failed, "Not copied", "") // why is told at the end
 				return
 			}
 			e.sayCopy(s, c, Done, "Copied", "")
