@@ -14,7 +14,7 @@ import (
 const bridge = "stack/build"
 
 // labelBuild marks what belongs to a build and not to a project.
-const labelBuild = "io.stack.build"
+const labelBuild = "dev.stackrun.build"
 
 // lanes are the network namespaces in which commands of builds run, and the bridge that leads out of them. A command has one to itself. What ran in
 // one has no capability to change it and has ended when another command gets it; one of a privileged command is not used again. They stay for a moment
