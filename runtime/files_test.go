@@ -51,3 +51,36 @@ func TestFiles(t *testing.T) {
 		t.Errorf("of no container: %v", err)
 	}
 }
+
+// TestRemoveKeepsMounts: where something is mounted in the container nothing is removed, and it stays mounted. The kernel itself would take it away: it
+// minds mount points of the caller's mount namespace only.
+func TestRemoveKeepsMounts(t *testing.T) {
+	h := newHost(t)
+	c := h.copied()
+	must(t, os.MkdirAll(filepath.Join(c.Root[0].Upper, "scratch"), 0o755))
+	_, err := h.Create(t.Context(), c)
+	must(t, err)
+	for _, state := range []string{"created", "running", "stopped"} {
+		switch state {
+		case "running":
+			_, err := h.Start(t.Context(), c.ID)
+			must(t, err)
+			h.eventuallyLog(c, "up")
+		case "stopped":
+			_, err := h.Stop(t.Context(), c.ID, 0)
+			must(t, err)
+		}
+		for _, f := range []runtime.FileFacts{{Path: "/etc/conf"}, {Path: "/data", Dir: true}, {Path: "/ro", Dir: true}, {Path: "/scratch", Dir: true}} {
+			found, err := h.RemoveFiles(t.Context(), c.ID, []runtime.FileFacts{f})
+			if !errors.Is(err, errdefs.ErrConflict) {
+				t.Errorf("%s: %s, where something is mounted: %+v, %v; expected a conflict", state, f.Path, found, err)
+			}
+		}
+		for path, want := range map[string]string{"/etc/conf": "conf", "/data/there": "there", "/ro/there": "there"} {
+			got, err := h.read(c.ID, path)
+			if err != nil || got[filepath.Base(path)] != want {
+				t.Errorf("%s: %s holds %q, %v; expected %q", state, path, got, err, want)
+			}
+		}
+	}
+}

@@ -67,11 +67,7 @@ func Remove(ctx context.Context, root *os.File, all []Facts) ([]Difference, erro
 		if d.fd < 0 {
 			continue
 		}
-		flags := 0
-		if f.Dir {
-			flags = unix.AT_REMOVEDIR
-		}
-		switch err := unix.Unlinkat(d.fd, base, flags); err {
+		switch err := remove(d.fd, base, f.Dir); err {
 		case nil:
 			out[i].Differs = true
 		case unix.ENOENT, unix.ENOTDIR, unix.EISDIR, unix.ENOTEMPTY, unix.EEXIST:
@@ -84,6 +80,23 @@ func Remove(ctx context.Context, root *os.File, all []Facts) ([]Difference, erro
 		}
 	}
 	return out, nil
+}
+
+// remove is unlinkat, and EBUSY for what is mounted on. The kernel says that of mount points in the caller's mount namespace only: from that of a container it
+// would take the mount away.
+func remove(dir int, base string, isDir bool) error {
+	var st unix.Statx_t
+	if err := unix.Statx(dir, base, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_TYPE, &st); err != nil {
+		return err
+	}
+	if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return unix.EBUSY
+	}
+	flags := 0
+	if isDir {
+		flags = unix.AT_REMOVEDIR
+	}
+	return unix.Unlinkat(dir, base, flags)
 }
 
 // directories is the directory of the file that is looked at: it is often that of the next one too.
