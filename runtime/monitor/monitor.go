@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/program"
 	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/logs"
 	"github.com/stackrun/stack/runtime/proto"
@@ -42,8 +43,11 @@ func work(n int) (code int, free bool) {
 	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, which at first is the main
 	// thread. Go makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
 	runtime.LockOSThread()
-	if n > 0 && !awaitReady(proto.FDReport, settleAfter) {
-		debug.FreeOSMemory() // one that waits for longer is as small as a new one
+	if !awaitReady(proto.FDReport, settleAfter) { // one that waits for longer is small
+		if n > 0 {
+			debug.FreeOSMemory()
+		}
+		program.Release()
 	}
 	word, files, err := awaitWork()
 	if err == io.EOF {
@@ -217,7 +221,10 @@ func (m *monitor) settle() {
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) // without CAP_SYS_RESOURCE it stays as it is
 	debug.SetGCPercent(50)
-	debug.FreeOSMemory()
+	if m.n > 0 { // a collection needs more memory than one start leaves behind
+		debug.FreeOSMemory()
+	}
+	program.Release()
 }
 
 func (m *monitor) fail(f *proto.Failure) {
