@@ -51,7 +51,8 @@ func Compare(ctx context.Context, root *os.File, all []Facts) ([]Difference, err
 }
 
 // Remove removes each of all, in their order, from the tree below root, and says which were there. A directory goes when it is empty and Dir, anything
-// else when it is not Dir; else it stays, and so does what is mounted on. Errors: of the first that cannot be removed, ErrReadOnly; those before it are gone.
+// else when it is not Dir; else it stays, and so does a directory that something is mounted on. Errors: of the first that cannot be removed, ErrReadOnly, ErrConflict
+// when something is mounted on a file; those before it are gone.
 func Remove(ctx context.Context, root *os.File, all []Facts) ([]Difference, error) {
 	out := make([]Difference, len(all))
 	d := directories{root: int(root.Fd())}
@@ -74,6 +75,9 @@ func Remove(ctx context.Context, root *os.File, all []Facts) ([]Difference, erro
 		case unix.EROFS:
 			return nil, markRoot(d.root, path.Dir(name), &ReadOnlyError{Path: path.Dir(name)})
 		case unix.EBUSY:
+			if f.Dir { // what is mounted there is in it
+				continue
+			}
 			return nil, errdefs.With(errdefs.ErrConflict, pathError("remove", name, errors.New("something is mounted there")))
 		default:
 			return nil, pathError("remove", name, err)
