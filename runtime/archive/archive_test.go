@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -591,6 +593,75 @@ func TestDeep(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestMemory: what a tree makes of its names is bounded: neither files of several names at the end of long paths, nor full directories in each other, take
+// more memory than a few of them.
+func TestMemory(t *testing.T) {
+	held := func(r *tree) uint64 {
+		t.Helper()
+		var most, before goruntime.MemStats
+		goruntime.GC()
+		goruntime.ReadMemStats(&before)
+		most = before
+		entries := 0
+		look := func() {
+			goruntime.GC()
+			var now goruntime.MemStats
+			goruntime.ReadMemStats(&now)
+			if now.HeapAlloc > most.HeapAlloc {
+				most = now
+			}
+		}
+		must(t, archive.Pack(t.Context(), r.opened, archive.Source{Path: "/", Bare: true}, writer(func(b []byte) (int, error) {
+			if entries += len(b); entries >= 4<<20 {
+				entries = 0
+				look()
+			}
+			return len(b), nil
+		}), nil))
+		return most.HeapAlloc - before.HeapAlloc
+	}
+	t.Run("links", func(t *testing.T) {
+		r := newTree(t)
+		long := strings.TrimSuffix(strings.Repeat(strings.Repeat("d", 250)+"/", 15), "/")
+		must(t, r.unpack(archive.Destination{Path: "/"}, dir(long)))
+		fd, err := unix.Open(r.path(long), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		must(t, err)
+		defer unix.Close(fd)
+		for i := range 10_000 { // 38 MB of names
+			name := strconv.Itoa(i)
+			must(t, unix.Mknodat(fd, name, unix.S_IFREG|0o644, 0))
+			must(t, unix.Linkat(fd, name, fd, name+"-", 0))
+		}
+		if n := held(r); n > 28<<20 {
+			t.Errorf("%d bytes are held", n)
+		}
+	})
+	t.Run("directories", func(t *testing.T) {
+		r := newTree(t)
+		fd, err := unix.Open(r.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		must(t, err)
+		long := strings.Repeat("n", 240)
+		for range 100 { // 14 MB of names, if all of them are held
+			must(t, unix.Mkdirat(fd, "d", 0o755))
+			for i := range 500 {
+				must(t, unix.Mknodat(fd, long+strconv.Itoa(i), unix.S_IFREG|0o644, 0))
+			}
+			next, err := unix.Openat(fd, "d", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			must(t, err)
+			unix.Close(fd)
+			fd = next
+		}
+		unix.Close(fd)
+		if n := held(r); n > 7<<20 {
+			t.Errorf("%d bytes are held", n)
+		}
+	})
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 // TestLeftOut: sockets and the kernel's files are left out, and it is told.
 func TestLeftOut(t *testing.T) {

@@ -83,10 +83,13 @@ type inode struct{ dev, ino uint64 }
 const (
 	// maxPath bounds a name in a tree, bytes, with the zero at its end. Directories can be nested deeper, but no program comes there by a path.
 	maxPath = unix.PathMax
-	// maxLinks bounds the files of more than one name that are remembered. The names of others become files of their own.
-	maxLinks = 1 << 17
-	// namesAtOnce is how many names of a directory are read before the first of them is used.
+	// maxLinks bounds the files of more than one name that are remembered, and maxLinkNames those names, bytes. The names of others become files of their own.
+	maxLinks     = 1 << 17
+	maxLinkNames = 16 << 20
+	// namesAtOnce is how many names of a directory are read before the first of them is used. Those of all directories on the way are held at one time: the
+	// deeper one is, the fewer.
 	namesAtOnce = 512
+	namesDeep   = 8
 )
 
 type packer struct {
@@ -94,6 +97,8 @@ type packer struct {
 	tar   *tar.Writer
 	warn  func(string)
 	links map[inode]string // first names of files that have several
+	named int              // bytes of those names
+	depth int              // directories that are open
 	buf   []byte
 	dev   uint64 // whose files are known not to be the kernel's
 	bare  bool
@@ -216,8 +221,10 @@ func (p *packer) directory(dir int, name string, st *unix.Stat_t) error {
 	if name == "." {
 		prefix = ""
 	}
+	p.depth++
+	defer func() { p.depth-- }()
 	for {
-		names, err := f.Readdirnames(namesAtOnce)
+		names, err := f.Readdirnames(max(namesAtOnce/p.depth, namesDeep))
 		for _, base := range names {
 			if err := p.child(dir, base, prefix+base); err != nil {
 				return err
@@ -288,8 +295,9 @@ func (p *packer) linked(name string, st *unix.Stat_t) (string, bool) {
 	}
 	id := inode{st.Dev, st.Ino}
 	first, ok := p.links[id]
-	if !ok && len(p.links) < maxLinks {
+	if !ok && len(p.links) < maxLinks && p.named+len(name) <= maxLinkNames {
 		p.links[id] = name
+		p.named += len(name)
 	}
 	return first, ok
 }
@@ -389,8 +397,8 @@ func extent(fd int, at, size int64) (data, hole int64) {
 	if err != nil {
 		return at, size // a file system that does not tell
 	}
-	if hole, err = unix.Seek(fd, data, unix.SEEK_HOLE); err != nil {
-		hole = size
+	if hole, err = unix.Seek(fd, data, unix.SEEK_HOLE); err != nil || data < at || hole <= data {
+		return at, size // nor does one that says what cannot be: it may be a program of the container's, and this would not come to an end
 	}
 	return min(data, size), min(hole, size)
 }
