@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/kernelfile"
 )
 
 // ProcessInfo is one process of a container, as ps sees it from where the daemon is: with its ids there.
@@ -27,7 +28,7 @@ type ProcessInfo struct {
 	CPU       time.Duration `json:"cpu"`            // of all its threads
 	StartedAt time.Time     `json:"startedAt"`      // to a hundredth of a second
 	Name      string        `json:"name"`           // of its program, 15 bytes at most
-	Args      []string      `json:"args,omitempty"` // none of a zombie
+	Args      []string      `json:"args,omitempty"` // none of a zombie; of long ones the beginning, with "…" at its end
 }
 
 // Processes lists the processes of a running container, those of its execs too, by pid. One that ends meanwhile is left out.
@@ -47,8 +48,9 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error
 		return nil, fmt.Errorf("cannot list the processes of container %.12s: %w", id, err)
 	}
 	out := make([]ProcessInfo, 0, len(pids))
+	line := make([]byte, lineRoom(len(pids)))
 	for _, pid := range pids {
-		p, err := readProcess(pid, booted)
+		p, err := readProcess(pid, booted, line)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
 		case err != nil:
@@ -82,8 +84,20 @@ func bootTime() (time.Time, error) {
 	return time.Now().Add(-time.Duration(since.Nano())), nil
 }
 
-// readProcess reads what /proc says of pid.
-func readProcess(pid int, booted time.Time) (ProcessInfo, error) {
+// maxLine is how many bytes of a command line are read. It is the program's own memory: it can be as long as that, and shared by many processes. Where there
+// are many, each has its part of maxLines, but minLine.
+const (
+	minLine  = 256
+	maxLine  = 64 << 10
+	maxLines = 4 << 20
+)
+
+func lineRoom(processes int) int {
+	return min(max(maxLines/max(processes, 1), minLine), maxLine)
+}
+
+// readProcess reads what /proc says of pid; line is room for its command line, of which it is the bound.
+func readProcess(pid int, booted time.Time, line []byte) (ProcessInfo, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
@@ -101,14 +115,24 @@ func readProcess(pid int, booted time.Time) (ProcessInfo, error) {
 	if p.UID, err = effectiveUID(status); err != nil {
 		return p, fmt.Errorf("cannot read %s/status: %w", dir, err)
 	}
-	line, err := os.ReadFile(dir + "/cmdline")
-	if err != nil {
+	room := len(line)
+	if line, err = kernelfile.Read(dir+"/cmdline", line); err != nil {
 		return p, err
 	}
-	if text := strings.TrimRight(string(line), "\x00"); text != "" {
-		p.Args = strings.Split(text, "\x00")
-	}
+	p.Args = parseCmdline(line, len(line) == room)
 	return p, nil
+}
+
+// parseCmdline reads proc_pid_cmdline(5); cut says that it may be the beginning only.
+func parseCmdline(line []byte, cut bool) []string {
+	text := strings.TrimRight(string(line), "\x00")
+	if text == "" {
+		return nil
+	}
+	if cut {
+		text += "…"
+	}
+	return strings.Split(text, "\x00")
 }
 
 // parseProcessStat reads proc_pid_stat(5). The name, field 2, may hold anything, parentheses too.

@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,5 +39,58 @@ func TestEffectiveUID(t *testing.T) {
 	}
 	if _, err := effectiveUID([]byte("Name:\tx\n")); err == nil {
 		t.Error("there is none")
+	}
+}
+
+func TestParseCmdline(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		cut  bool
+		want []string
+	}{
+		{"", false, nil},
+		{"\x00\x00", false, nil},
+		{"sleep\x001000\x00", false, []string{"sleep", "1000"}},
+		{"sh\x00\x00x\x00", false, []string{"sh", "", "x"}},
+		{"sh\x00-c\x00echo", true, []string{"sh", "-c", "echo…"}},
+	} {
+		if got := parseCmdline([]byte(c.text), c.cut); !slices.Equal(got, c.want) {
+			t.Errorf("%q is %q, expected %q", c.text, got, c.want)
+		}
+	}
+}
+
+// TestLongCommandLine: what is read of a command line is bounded, whatever a program has there, and the more so the more processes there are.
+func TestLongCommandLine(t *testing.T) {
+	c := exec.Command("sh", append([]string{"-c", "echo; read x", "sh"}, slices.Repeat([]string{strings.Repeat("x", 100_000)}, 10)...)...)
+	hold, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Wait() //nolint:errcheck // it ends with what it reads
+	defer hold.Close()
+	if _, err := up.Read(make([]byte, 1)); err != nil { // the program has begun: the command line is its own
+		t.Fatal(err)
+	}
+	for _, processes := range []int{1, 1000, 1_000_000} {
+		room := lineRoom(processes)
+		p, err := readProcess(c.Process.Pid, time.Now(), make([]byte, room))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Join(p.Args, " ")
+		if !strings.HasPrefix(line, "sh -c echo; read x sh xxx") || !strings.HasSuffix(line, "x…") || len(line) != room+len("…") {
+			t.Errorf("of %d processes: %d bytes in a room of %d, %.20q…", processes, len(line), room, line)
+		}
+		if total := room * processes; total > maxLines && room != minLine || room > maxLine {
+			t.Errorf("%d processes may have %d bytes each", processes, room)
+		}
 	}
 }
