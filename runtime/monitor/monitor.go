@@ -259,8 +259,8 @@ func (m *monitor) finish() (free bool) {
 	gone := m.remove()
 	m.server.close()
 	free = gone && exit.Error == "" && m.free()
-	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
-	return free
+	err := proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
+	return free && err == nil // a daemon that has not heard of it waits for the end of the process
 }
 
 // remove takes away what only a container that runs has, and says whether it is gone.
