@@ -40,7 +40,8 @@
 // the last one from the daemon holding a Message that is Done or Error. Frames: the same, from the daemon only.
 //
 // Every request carries VersionHeader, and StateRootHeader. A daemon of another version answers 426 with KindVersion: what
-// travels is the program's own types, so both ends are of one build. One that has another state root refuses too.
+// travels is the program's own types, so both ends are of one build. One that a command has started, and that nobody else is connected to, makes way
+// instead for a client that says so (ReplaceHeader). One that has another state root refuses too.
 //
 // The end of a request's connection cancels it. Errors before a stream begins are a status and an Error. No request
 // changes anything before its answer has begun: one that is hung up on without a byte can be sent again. That is what a daemon

@@ -16,6 +16,10 @@ const VersionHeader = "Stack-Version"
 // StateRootHeader names the state root that a client means, escaped as in a URL. Without it any will do.
 const StateRootHeader = "Stack-State-Root"
 
+// ReplaceHeader says, with any value, that the client would rather start a daemon of its own version than be refused by one of another. One that makes
+// way for it hangs up without an answer.
+const ReplaceHeader = "Stack-Replace"
+
 // StreamType is the Content-Type of a stream of Messages.
 const StreamType = "application/x-ndjson"
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -23,10 +24,14 @@ type Client struct {
 	StateRoot string
 	// Launch starts a daemon and waits for it, when nobody answers for the reason why; nil = none is started.
 	Launch func(ctx context.Context, why error) error
+	// Replace asks a daemon of another version, before it has done anything for this client, to leave. It does if a command has started it and nobody
+	// else is connected: then nobody answers, and Launch starts the next.
+	Replace bool
 	// Asked is called whenever a request has been sent, before its answer is read; nil = nothing.
 	Asked func()
 
 	socket, version string
+	answered        atomic.Bool // a daemon has answered: it is ours
 
 	launching sync.Mutex // held while a daemon is started
 	launched  int

@@ -55,6 +55,13 @@ const (
 // ask sends r and reads the header of the answer; one that is not a success is its error. When nobody answers, the client starts a daemon and asks
 // again: one that is just leaving takes no more connections, and the next one needs its lock, so this goes on for as long as that may take.
 func (c *Client) ask(ctx context.Context, r request) (*answer, error) {
+	if r.stream != nil && c.Replace && !c.answered.Load() { // it cannot be sent twice: what can be is asked first
+		a, err := c.ask(ctx, request{method: http.MethodGet, path: "/v1/projects"})
+		if err != nil {
+			return nil, err
+		}
+		a.Close()
+	}
 	launched, hangUps := c.generation(), 0
 	for deadline := time.Now().Add(patience); ; {
 		a, err := c.try(ctx, r)
@@ -110,6 +117,9 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	if c.StateRoot != "" {
 		req.Header.Set(api.StateRootHeader, url.PathEscape(c.StateRoot))
 	}
+	if c.Replace && !c.answered.Load() {
+		req.Header.Set(api.ReplaceHeader, "1")
+	}
 	if r.upgrade {
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", "tcp")
@@ -147,6 +157,7 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 		defer a.Close()
 		return nil, answeredError(a.Response)
 	}
+	c.answered.Store(true)
 	return a, nil
 }
 

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
@@ -145,5 +147,38 @@ func TestADaemonThatLeavesWhatItRuns(t *testing.T) {
 	_, err := New(socket, "1").Exec(t.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"sh"}}, runtime.IO{})
 	if !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "it may run on") || strings.Contains(err.Error(), "run the command again") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestReplaceIsForTheFirstQuestion: a client that a daemon has answered does not ask another one to leave: two that run side by side would take it from
+// each other again and again. What cannot be sent twice is not the first question.
+func TestReplaceIsForTheFirstQuestion(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+	c.Replace = true
+	var mu sync.Mutex
+	var asked []string
+	l, err := net.Listen("unix", c.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			asked = append(asked, r.Method+" "+r.URL.Path+" "+r.Header.Get(api.ReplaceHeader))
+			mu.Unlock()
+			io.Copy(io.Discard, r.Body) //nolint:errcheck // the client's
+			io.WriteString(w, "[]")     //nolint:errcheck // the client's
+		}))
+	}()
+	t.Cleanup(func() { l.Close(); <-served })
+	c.Load(context.Background(), strings.NewReader("an archive"), nil) //nolint:errcheck // not about its answer
+	if _, err := c.Projects(context.Background()); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"GET /v1/projects 1", "POST /v1/images/load ", "GET /v1/projects "}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
 	}
 }

@@ -30,6 +30,9 @@ type Options struct {
 	// Rested is called when no connection has been open for RestAfter, nor Worked called, once for each such time; nil = never.
 	Rested    func()
 	RestAfter time.Duration
+	// Replaced is called, once, when a client of another version wants a daemon of its own and nobody else is connected: nobody is let in any
+	// more, and the caller ends this one. nil = this daemon stays.
+	Replaced func()
 }
 
 // Server answers requests on one listener.
@@ -164,6 +167,21 @@ func (s *Server) Leave(idle time.Duration) bool {
 	return s.leaving
 }
 
+// makeWay is Leave for the one client that has asked with r, if it wants this daemon to be replaced: no command of this version may be cut short for it.
+func (s *Server) makeWay(r *http.Request) bool {
+	if s.opt.Replaced == nil || r.Header.Get(api.ReplaceHeader) == "" {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaving || len(s.conns) > 1 {
+		return false
+	}
+	s.leaving = true
+	go s.opt.Replaced()
+	return true
+}
+
 // handler checks once, for every path, who is meant, so that a mismatch is said before anything is decoded.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -172,12 +190,15 @@ func (s *Server) handler() http.Handler {
 		if s.base.Err() != nil { // it came too late; its sender will ask the next daemon
 			panic(http.ErrAbortHandler)
 		}
-		defer s.survive(w)
 		w.Header().Set(api.VersionHeader, s.opt.Version.Version)
 		if err := s.meant(r); err != nil {
+			if errors.Is(err, api.ErrVersion) && s.makeWay(r) {
+				panic(http.ErrAbortHandler) // as above
+			}
 			fail(w, err)
 			return
 		}
+		defer s.survive(w)
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -184,6 +184,55 @@ func TestAnotherVersionIsToldToALargeRequest(t *testing.T) {
 	}
 }
 
+// TestMakesWay: a daemon that may be replaced leaves to the first question of a client of another version that would rather have its own, if nobody
+// else is connected.
+func TestMakesWay(t *testing.T) {
+	ctx := context.Background()
+	socket := filepath.Join(t.TempDir(), "stack.sock")
+	l, err := server.Listen(socket, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := make(chan struct{})
+	s := server.New(&apitest.Engine{}, server.Options{Group: -1, Version: api.Version{Version: "1.2.3"}, Replaced: func() { close(replaced) }})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() { s.Shutdown(ctx); <-served })
+
+	if _, err := client.New(socket, "9.9.9").Projects(ctx); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("one that does not ask for it: %v", err)
+	}
+	other, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eager := func() *client.Client {
+		c := client.New(socket, "9.9.9")
+		c.Replace = true
+		return c
+	}
+	ours := client.New(socket, "1.2.3")
+	if _, err := ours.Projects(ctx); err != nil { // accepted after other: that is counted
+		t.Fatal(err)
+	}
+	if _, err := eager().Projects(ctx); !errors.Is(err, api.ErrVersion) {
+		t.Errorf("while somebody else is connected: %v", err)
+	}
+	other.Close()
+	var got error
+	sandbox.Eventually(t, "it leaves when the other one has gone", func() bool {
+		_, got = eager().Projects(ctx)
+		return !errors.Is(got, api.ErrVersion)
+	})
+	if !errors.Is(got, errdefs.ErrUnavailable) {
+		t.Errorf("it is not hung up on: %v", got)
+	}
+	<-replaced
+	if _, err := ours.Projects(ctx); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("somebody is let in after that: %v", err)
+	}
+}
+
 func TestAnotherStateRootIsRefused(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "stack.sock")
 	l, err := server.Listen(socket, -1)

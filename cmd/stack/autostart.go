@@ -23,6 +23,7 @@ func (a *app) connect() *client.Client {
 	if a.daemon == nil {
 		a.daemon = client.New(a.roots.Socket(), version)
 		a.daemon.StateRoot, a.daemon.Launch, a.daemon.Asked = a.roots.State, a.launch, a.interrupts.listen
+		a.daemon.Replace = os.Geteuid() == 0 // who can start the next
 	}
 	return a.daemon
 }

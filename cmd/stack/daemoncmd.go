@@ -148,14 +148,19 @@ func (d *daemonProcess) run(ctx context.Context, config settings.Settings, start
 // serve answers in front of engine until ctx ends or it is idle, and closes it.
 func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngine func(context.Context) error, started func()) error {
 	group := stackGroup()
-	s := server.New(engine, server.Options{
+	replaced := make(chan struct{})
+	options := server.Options{
 		Version: api.Version{
 			Version: version, Pid: os.Getpid(), AutoStarted: d.options.autoStarted,
 			StateRoot: d.roots.State, RunRoot: d.roots.Run,
 		},
 		Group: group, Log: d.log,
 		RestAfter: restAfter, Rested: restMemory,
-	})
+	}
+	if d.options.autoStarted {
+		options.Replaced = func() { close(replaced) }
+	}
+	s := server.New(engine, options)
 	d.server.Store(s)
 	listener, err := server.Listen(d.roots.Socket(), group)
 	if err != nil {
@@ -170,6 +175,8 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 		d.log.Info("ending: containers run on")
 	case <-d.idle(ctx, s, engine):
 		d.log.Info("leaving: nothing runs and nobody asks")
+	case <-replaced:
+		d.log.Info("leaving to a daemon of another version: containers run on")
 	case err = <-served:
 	}
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // nobody listens

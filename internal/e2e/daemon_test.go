@@ -122,6 +122,30 @@ func TestAutoStart(t *testing.T) {
 	}
 }
 
+// TestUpgrade: the commands of a new version take the place of the daemon that one of the old has started; containers run on. While a command of the
+// old one is connected it stays, and the user is told.
+func TestUpgrade(t *testing.T) {
+	h := ownHost(t)
+	h.env = append(h.env, "STACK_IDLE=1s")
+	newer := h.bin
+	older, version := otherVersion(t, h)
+	p := &project{t: t, host: h, name: "upgrade", dir: filepath.Join(t.TempDir(), "upgrade")}
+	p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sh, -c, echo here; exec sleep infinity]\n")
+	t.Cleanup(func() { h.bin = newer; p.run("down", "--volumes", "--timeout", "0") })
+	h.bin = older
+	p.up()
+	before := p.one("upgrade-app-1")
+	begun := p.sh("app", "cut -d' ' -f22 /proc/1/stat")
+	follower := p.begin("logs", "--follow").says("here")
+	h.bin = newer
+	p.fails(1, []string{version}, "ps")
+	follower.signal(syscall.SIGKILL).cmd.Wait() //nolint:errcheck // it was killed
+	sandbox.Eventually(t, "the new version answers", func() bool { return p.run("up", "--detach").code == 0 })
+	after := p.one("upgrade-app-1")
+	equal(t, "the container", after.ID+" "+after.State, before.ID+" "+before.State)
+	equal(t, "its process", p.sh("app", "cut -d' ' -f22 /proc/1/stat"), begun)
+}
+
 func TestVersionAndDoctor(t *testing.T) {
 	p := compose(t, "info", "services:\n  app:\n    image: busybox\n")
 	version := strings.TrimSpace(p.ok("version", "--short"))
