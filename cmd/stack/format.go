@@ -82,6 +82,15 @@ func titles(keys []string, named map[string]string) header {
 	return h
 }
 
+// writeLines prints each of lines on its own.
+func writeLines(w io.Writer, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
 // writeTable prints rows of cells below head, without spaces at the ends of lines.
 func writeTable(w io.Writer, head []string, rows [][]string) error {
 	var b strings.Builder

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +42,7 @@ type imageRow struct {
 }
 
 func (a *app) images(ctx context.Context, format string, quiet bool, services []string) error {
-	if format != "table" && format != "json" {
+	if format != "" && format != "table" && format != "json" {
 		return usageError("unsupported --format value %q, expected table or json", format)
 	}
 	name, daemon, err := a.reach(ctx, services)
@@ -62,14 +61,13 @@ func (a *app) images(ctx context.Context, format string, quiet bool, services []
 	}
 	switch {
 	case quiet:
-		var told []string
+		var ids []string
 		for _, r := range rows {
-			if _, id, _ := strings.Cut(r.ID, ":"); !slices.Contains(told, id) {
-				told = append(told, id)
-				fmt.Fprintln(a.out, id)
+			if _, id, _ := strings.Cut(r.ID, ":"); !slices.Contains(ids, id) {
+				ids = append(ids, id)
 			}
 		}
-		return nil
+		return writeLines(a.out, ids)
 	case format == "json":
 		return json.NewEncoder(a.out).Encode(rows)
 	}

@@ -33,6 +33,9 @@ shop-web-2 nginx <none> N/A aaaaaaaaaaaa 0B N/A`
 	if _, out, _ := u.run("images -q"); out != strings.Repeat("b", 64)+"\n"+strings.Repeat("a", 64)+"\n" {
 		t.Errorf("-q: %q", out)
 	}
+	if code, out, _ := u.run("images --format="); code != 0 || !strings.HasPrefix(out, "CONTAINER") { // as docker compose
+		t.Errorf("no format: code %d, %q", code, out)
+	}
 	if _, out, _ := u.run("images -q web"); out != strings.Repeat("a", 64)+"\n" {
 		t.Errorf("-q web: %q", out)
 	}

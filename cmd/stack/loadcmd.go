@@ -54,13 +54,14 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 		return err
 	}
 	a.endProgress()
+	var lines []string
 	for _, i := range images {
 		if len(i.Refs) == 0 {
-			fmt.Fprintf(a.out, "Loaded image ID: %s\n", i.ID)
+			lines = append(lines, "Loaded image ID: "+i.ID)
 		}
 		for _, ref := range i.Refs {
-			fmt.Fprintf(a.out, "Loaded image: %s\n", ref)
+			lines = append(lines, "Loaded image: "+ref)
 		}
 	}
-	return nil
+	return writeLines(a.out, lines)
 }

@@ -62,10 +62,11 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 	rows := lsRows(all, o.all, names)
 	switch {
 	case o.quiet:
-		for _, r := range rows {
-			fmt.Fprintln(a.out, r.Name)
+		names := make([]string, len(rows))
+		for i, r := range rows {
+			names[i] = r.Name
 		}
-		return nil
+		return writeLines(a.out, names)
 	case o.format == "json":
 		return json.NewEncoder(a.out).Encode(rows)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -144,13 +146,17 @@ func (i *interrupts) stop() {
 // args is run for words that are apart already.
 func (u *person) args(words ...string) (code int, stdout, stderr string) {
 	u.t.Helper()
-	var out, errs text
-	env := map[string]string{}
-	for k, v := range u.env {
-		env[k] = v
-	}
-	u.last = &app{in: u.in, out: &out, err: &errs, env: env, openEngine: emptyEngine}
+	var out text
+	code, stderr = u.into(&out, words...)
+	return code, out.String(), stderr
+}
+
+// into is args with stdout being out.
+func (u *person) into(out io.Writer, words ...string) (code int, stderr string) {
+	u.t.Helper()
+	var errs text
+	u.last = &app{in: u.in, out: out, err: &errs, env: maps.Clone(u.env), openEngine: emptyEngine}
 	u.t.Cleanup(u.last.interrupts.stop)
 	code = u.last.run(words)
-	return code, out.String(), errs.String()
+	return code, errs.String()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -332,5 +333,36 @@ func TestConfigNames(t *testing.T) {
 	}
 	if _, out, _ := u.run("config"); !strings.Contains(out, "image: postgres") {
 		t.Errorf("config printed %q", out)
+	}
+}
+
+// fullDisk is a file on one.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestFullDisk: what cannot be written is no success, however short it is.
+func TestFullDisk(t *testing.T) {
+	one := reconcile.Container{
+		ID: "aaa", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, State: "exited", Exit: &runtime.Exit{},
+		Ports: []reconcile.Publisher{{TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
+	}
+	u := newPerson(t, &apitest.Engine{
+		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return []reconcile.Container{one}, nil },
+		OnProjects: func(context.Context) ([]reconcile.ProjectSummary, error) {
+			return []reconcile.ProjectSummary{{Name: "shop", States: map[string]int{"running": 1}}}, nil
+		},
+		OnImages: func(context.Context, string) ([]reconcile.ContainerImage, error) {
+			return []reconcile.ContainerImage{{Service: "web", ID: "sha256:abc"}}, nil
+		},
+		OnVolumes: func(context.Context, string) ([]reconcile.Volume, error) { return []reconcile.Volume{{Name: "shop_data"}}, nil },
+		OnRun: func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error) {
+			return runtime.Exit{}, nil
+		},
+	})
+	for _, line := range []string{"images -q", "volumes -q", "ps -a -q", "ps -a --services", "ls -q", "port web 80", "version", "version --short", "wait web", "run -d web"} {
+		if code, errs := u.into(fullDisk{}, strings.Fields(line)...); code != 1 || !strings.Contains(errs, "no space left on device") {
+			t.Errorf("%s: code %d, %q", line, code, errs)
+		}
 	}
 }

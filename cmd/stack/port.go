@@ -51,8 +51,7 @@ func (a *app) port(ctx context.Context, service string, port int, protocol strin
 			if host == "" {
 				host = "0.0.0.0"
 			}
-			fmt.Fprintln(a.out, net.JoinHostPort(host, strconv.Itoa(p.PublishedPort)))
-			return nil
+			return writeLines(a.out, []string{net.JoinHostPort(host, strconv.Itoa(p.PublishedPort))})
 		}
 	}
 	return fmt.Errorf("no port %d/%s is published of container %s", port, protocol, c.Name)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -73,19 +72,19 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 	chosen := p.choose(all, services)
 	switch {
 	case p.quiet:
-		for _, c := range chosen {
-			fmt.Fprintln(a.out, c.ID)
+		ids := make([]string, len(chosen))
+		for i, c := range chosen {
+			ids[i] = c.ID
 		}
-		return nil
+		return writeLines(a.out, ids)
 	case p.services:
 		var names []string
 		for _, c := range chosen {
 			if !slices.Contains(names, c.Service) {
 				names = append(names, c.Service)
-				fmt.Fprintln(a.out, c.Service)
 			}
 		}
-		return nil
+		return writeLines(a.out, names)
 	}
 	rows := make([]psRow, len(chosen))
 	for i, c := range chosen {

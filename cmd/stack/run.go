@@ -133,8 +133,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 			return err
 		}
 		a.endProgress()
-		fmt.Fprintln(a.out, r.Name)
-		return nil
+		return writeLines(a.out, []string{r.Name})
 	}
 	return a.runHere(ctx, p, r)
 }

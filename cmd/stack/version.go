@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -22,15 +21,14 @@ func newVersionCommand(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			switch {
 			case short:
-				fmt.Fprintln(a.out, version)
+				return writeLines(a.out, []string{version})
 			case format == "json":
 				return json.NewEncoder(a.out).Encode(map[string]string{"version": version})
 			case format == "" || format == "pretty":
-				fmt.Fprintf(a.out, "stack version %s\n", version)
+				return writeLines(a.out, []string{"stack version " + version})
 			default:
 				return usageError("unsupported --format value %q, expected pretty or json", format)
 			}
-			return nil
 		},
 	}
 	// -f is this verb's own, as in docker compose; it hides the global --file's.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -73,10 +72,11 @@ func (a *app) volumes(ctx context.Context, format string, quiet bool, services [
 	}
 	switch {
 	case quiet:
-		for _, r := range rows {
-			fmt.Fprintln(a.out, r.Name)
+		names := make([]string, len(rows))
+		for i, r := range rows {
+			names[i] = r.Name
 		}
-		return nil
+		return writeLines(a.out, names)
 	case table:
 		var cells [][]string
 		for _, r := range rows {

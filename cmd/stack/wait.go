@@ -79,7 +79,9 @@ func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project str
 			if !told[c.ID] {
 				told[c.ID] = true
 				code = c.Exit.Code
-				fmt.Fprintf(a.out, "container %q exited with status code %d\n", c.ID, code)
+				if _, err := fmt.Fprintf(a.out, "container %q exited with status code %d\n", c.ID, code); err != nil {
+					return 0, err
+				}
 				if first {
 					return code, nil
 				}
