@@ -29,15 +29,18 @@ func (c *Client) CopyIn(ctx context.Context, project string, o reconcile.CopyInO
 	return err
 }
 
+// copyAgain is what to do when a copy was cut off.
+const copyAgain = "run the command again for the whole of it"
+
 // CopyOut writes what is at o.Path of a container to w, as a tar stream. s is told what is left out.
 func (c *Client) CopyOut(ctx context.Context, project string, o reconcile.CopyOutOptions, w io.Writer, s reconcile.Sink) error {
-	_, err := c.upgraded(ctx, path(project, "copy-out"), o, runtime.IO{Stdout: w}, s)
+	_, err := c.upgraded(ctx, path(project, "copy-out"), o, runtime.IO{Stdout: w}, s, copyAgain)
 	return err
 }
 
 // Export writes the root file system of a container to w, as a tar stream, without what is mounted in it.
 func (c *Client) Export(ctx context.Context, project string, o reconcile.ExportOptions, w io.Writer, s reconcile.Sink) error {
-	_, err := c.upgraded(ctx, path(project, "export"), o, runtime.IO{Stdout: w}, s)
+	_, err := c.upgraded(ctx, path(project, "export"), o, runtime.IO{Stdout: w}, s, copyAgain)
 	return err
 }
 

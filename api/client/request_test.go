@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
 )
 
 // daemon answers on socket with what serve writes for each request, by its number, until the test ends.
@@ -138,15 +139,39 @@ func TestWhatIsHungUpOnIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestADaemonThatLeavesWhatItRuns: nobody is told to ask again for what runs already.
-func TestADaemonThatLeavesWhatItRuns(t *testing.T) {
+// TestADaemonThatLeavesItsStreams: who loses the connection hears what becomes of what it was to. Nobody is told to ask again for what runs already.
+func TestADaemonThatLeavesItsStreams(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	daemon(t, socket, func(_ int, w net.Conn) {
 		write(w, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
 	})
-	_, err := New(socket, "1").Exec(t.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"sh"}}, runtime.IO{})
-	if !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), "it may run on") || strings.Contains(err.Error(), "run the command again") {
-		t.Errorf("got %v", err)
+	c := New(socket, "1")
+	for _, x := range []struct {
+		says string
+		ask  func() error
+	}{
+		{"it may run on: `stack ps`", func() error {
+			_, err := c.Run(t.Context(), &spec.Project{Name: "shop"}, reconcile.RunOptions{Service: "web"}, runtime.IO{}, nil)
+			return err
+		}},
+		{"it may run on: `stack top`", func() error {
+			_, err := c.Exec(t.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"sh"}}, runtime.IO{})
+			return err
+		}},
+		{"the container runs on: `stack attach`", func() error {
+			_, err := c.Attach(t.Context(), "shop", reconcile.AttachOptions{Service: "web"}, runtime.IO{})
+			return err
+		}},
+		{copyAgain, func() error {
+			return c.CopyOut(t.Context(), "shop", reconcile.CopyOutOptions{Service: "web"}, io.Discard, nil)
+		}},
+		{copyAgain, func() error {
+			return c.Export(t.Context(), "shop", reconcile.ExportOptions{Service: "web"}, io.Discard, nil)
+		}},
+	} {
+		if err := x.ask(); !errors.Is(err, errdefs.ErrUnavailable) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "\n"+x.says) {
+			t.Errorf("expected %q, got %v", x.says, err)
+		}
 	}
 }
 

@@ -19,23 +19,23 @@ import (
 
 // Run runs a one-off container with streams and returns how its process ended.
 func (c *Client) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
-	return c.upgraded(ctx, path(p.Name, "run"), api.RunRequest{Project: p, Options: o}, streams, s)
+	return c.upgraded(ctx, path(p.Name, "run"), api.RunRequest{Project: p, Options: o}, streams, s, "it may run on: `stack ps` shows its container")
 }
 
 // Exec runs a process in a container with streams and returns how it ended.
 func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptions, streams runtime.IO) (runtime.Exit, error) {
-	return c.upgraded(ctx, path(project, "exec"), o, streams, nil)
+	return c.upgraded(ctx, path(project, "exec"), o, streams, nil, "it may run on: `stack top` shows it")
 }
 
 // Attach connects streams to a container's own and returns how it ended.
 func (c *Client) Attach(ctx context.Context, project string, o reconcile.AttachOptions, streams runtime.IO) (runtime.Exit, error) {
-	return c.upgraded(ctx, path(project, "attach"), o, streams, nil)
+	return c.upgraded(ctx, path(project, "attach"), o, streams, nil, "the container runs on: `stack attach` connects again, and `stack logs` has what it wrote meanwhile")
 }
 
 // upgraded asks for path with body, and carries frames until the last message.
 // When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
-// a read that blocks then is left behind with its goroutine.
-func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
+// a read that blocks then is left behind with its goroutine. left is for who loses the daemon: see cutOff.
+func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink, left string) (runtime.Exit, error) {
 	text, err := sparsejson.Marshal(body)
 	if err != nil {
 		return runtime.Exit{}, err
@@ -56,7 +56,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return runtime.Exit{}, leftAlone(ctx, err)
+			return runtime.Exit{}, cutOff(ctx, err, left)
 		}
 		switch kind {
 		case api.FrameStdout:
@@ -66,7 +66,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 		case api.FrameMessage:
 			var m api.Message
 			if err := json.Unmarshal(payload, &m); err != nil {
-				return runtime.Exit{}, leftAlone(ctx, err)
+				return runtime.Exit{}, cutOff(ctx, err, left)
 			}
 			switch {
 			case m.Error != nil:
@@ -89,13 +89,13 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 	}
 }
 
-// leftAlone is brokeOff for what a command has run: asked for again it would be run once more, beside what runs already.
-func leftAlone(ctx context.Context, err error) error {
+// cutOff is brokeOff for streams; left says what becomes of what they were of. What was run is not to be asked for again: it would run once more,
+// beside what runs already.
+func cutOff(ctx context.Context, err error, left string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
-		"the stack daemon went away, and with it the connection to what was run: %w\nit may run on; `stack top` shows it, and `stack ps` the container of a run", err))
+	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("the stack daemon went away, and with it the connection: %w\n%s", err, left))
 }
 
 func writeTo(w io.Writer, p []byte) error {

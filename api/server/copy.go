@@ -24,11 +24,7 @@ func (s *Server) copyIn(w http.ResponseWriter, r *http.Request) {
 // tarStream is a handler for an engine's method that writes a stream of a project's, by options O.
 func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, reconcile.Sink) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var o O
-		name, err := project(r)
-		if err == nil {
-			err = decode(w, r, &o)
-		}
+		name, o, err := posted[O](w, r)
 		if err != nil {
 			fail(w, err)
 			return
