@@ -38,8 +38,13 @@ that DEST_PATH is in must exist, and DEST_PATH too if it ends with a slash and a
 writes one.
 
 Copies belong to root in containers and to you here. With --archive they keep their owners, and set-id bits and file capabilities, which are left out
-otherwise. Devices are not copied, nor what is on /proc and /sys.`,
-		Args: cobra.ExactArgs(2),
+otherwise. What is on /proc, /sys and the like is left out, and so are devices of what is copied out; into a container none is copied.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError("cp needs what is copied and where to: stack cp SERVICE:SRC_PATH DEST_PATH, or SRC_PATH SERVICE:DEST_PATH")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), args[0], args[1], o) },
 		ValidArgsFunction: func(cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
 			if len(before) > 1 || strings.ContainsAny(typed, ":/") {
@@ -163,7 +168,7 @@ func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptio
 	unpacked := make(chan error, 1)
 	go func() {
 		// Whatever is in the container, and whatever an earlier copy has left here, nothing but this destination is written to.
-		d := archive.Destination{Path: name, Copy: true, Closed: true, Archive: o.archive, UID: -1, GID: -1}
+		d := archive.Destination{Path: name, Copy: true, Closed: true, Archive: o.archive, UID: -1, GID: -1, LeftOut: func(text string) { a.warn("%s", text) }}
 		err := archive.Unpack(ctx, root, d, r)
 		if err == nil {
 			_, err = io.Copy(io.Discard, r) // the padding at the end

@@ -218,10 +218,51 @@ func TestRefusedByName(t *testing.T) {
 				c.d.Path = "/"
 			}
 			err := r.unpack(c.d, c.entries...)
-			if !errors.Is(err, c.kind) || !strings.Contains(fmt.Sprint(err), c.says) {
+			if text := fmt.Sprint(err); !errors.Is(err, c.kind) || !strings.Contains(text, c.says) || strings.Contains(text, "//") {
 				t.Errorf("the error is %v, expected %q (%v)", err, c.says, c.kind)
 			}
 		})
+	}
+}
+
+// TestDevicesAreLeftOut: who asks for it gets all the rest of a tree, and hears what is not in it; a copy of nothing but a device is still none.
+func TestDevicesAreLeftOut(t *testing.T) {
+	sandbox.Require(t)
+	null := func(name string) entry {
+		return entry{Header: tar.Header{Typeflag: tar.TypeChar, Name: name, Devmajor: 1, Devminor: 3, Mode: 0o666}}
+	}
+	var told []string
+	r := newTree(t)
+	d := archive.Destination{Path: "/to", Copy: true, Closed: true, LeftOut: func(text string) { told = append(told, text) }}
+	if err := r.unpack(d, dir("from"), dir("from/dev"), null("from/dev/null"), file("from/f", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"to/dev/null is a device, and left out"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, expected %q", told, want)
+	}
+	if _, err := os.Lstat(r.path("to/dev/null")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the device: %v", err)
+	}
+	if got, err := os.ReadFile(r.path("to/f")); string(got) != "x" {
+		t.Errorf("what follows it: %q, %v", got, err)
+	}
+	if err := r.unpack(d, null("null")); !errors.Is(err, errdefs.ErrConflict) && !errors.Is(err, errdefs.ErrNotSupported) {
+		t.Errorf("a device into the directory: %v", err)
+	}
+	d.Path = "/null"
+	if err := r.unpack(d, null("null")); !errors.Is(err, errdefs.ErrNotSupported) {
+		t.Errorf("a device itself: %v", err)
+	}
+
+	// One with two names is left out twice.
+	r.mkdir("dev")
+	must(t, unix.Mknod(r.path("dev/a"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+	must(t, os.Link(r.path("dev/a"), r.path("dev/b")))
+	var b bytes.Buffer
+	must(t, archive.Pack(t.Context(), r.opened, archive.Source{Path: "/dev"}, &b, nil))
+	told, d.Path = nil, "/copy"
+	if err := archive.Unpack(t.Context(), r.opened, d, &b); err != nil || len(told) != 2 {
+		t.Errorf("two names: %v, told %q", err, told)
 	}
 }
 

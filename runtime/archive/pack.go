@@ -282,8 +282,10 @@ func (p *packer) other(name, target string, st *unix.Stat_t) error {
 	default:
 		return nil // it has become a socket
 	}
-	if first, ok := p.linked(name, st); ok {
-		h.Typeflag, h.Linkname, h.Devmajor, h.Devminor = tar.TypeLink, first, 0, 0
+	if h.Typeflag == tar.TypeFifo { // what leaves devices out has nothing to link another name of one to
+		if first, ok := p.linked(name, st); ok {
+			h.Typeflag, h.Linkname = tar.TypeLink, first
+		}
 	}
 	return p.write(h)
 }

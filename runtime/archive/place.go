@@ -51,7 +51,12 @@ type found struct {
 	st        unix.Stat_t
 }
 
-func (f *found) path() string { return f.dir + "/" + f.base }
+func (f *found) path() string {
+	if f.base == "." {
+		return f.dir
+	}
+	return strings.TrimSuffix(f.dir, "/") + "/" + f.base
+}
 
 func (f *found) isDir() bool { return !f.missing && isKind(&f.st, unix.S_IFDIR) }
 

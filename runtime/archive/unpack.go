@@ -35,13 +35,15 @@ type Destination struct {
 	// Closed keeps links below Path from being followed at all, for trees of which others have made parts by copying. Otherwise they mean what they
 	// mean in the tree, and directories are merged with what they lead to.
 	Closed bool
+	// LeftOut is told of devices that are in what is copied, which are left out then. nil: a device is an error. What is copied itself, and is one, always is.
+	LeftOut func(text string)
 }
 
 // Unpack writes the tar stream r into the tree below root.
 //
 // What is there stays where it does not have the name of an entry. Files and links are replaced, a file at once and when the new one is whole; directories are
 // merged, and keep their attributes unless Archive says otherwise; the one that contents are copied into keeps them anyway. A directory is not replaced by anything
-// else, nor anything else by a directory. Devices are neither made nor replaced (errdefs.ErrNotSupported), names with ".." are refused
+// else, nor anything else by a directory. Devices are neither made nor replaced (errdefs.ErrNotSupported, but see Destination.LeftOut), names with ".." are refused
 // (errdefs.ErrInvalidArgument), and so is what stands for the kernel (see the package). *ReadOnlyError: the destination is mounted read-only.
 //
 // When it fails, what it has written before stays; nothing of the file that it was at.
@@ -253,6 +255,10 @@ func (u *unpacker) entry(h *tar.Header, in io.Reader) error {
 		if h.Typeflag != tar.TypeDir {
 			return invalid("expected a directory, but the stream has something else for the root of what it holds")
 		}
+		return nil
+	}
+	if device := h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock; device && u.LeftOut != nil && !(u.Copy && name == u.to) {
+		u.LeftOut(fmt.Sprintf("%s is a device, and left out", quote(name)))
 		return nil
 	}
 	dir, err := u.directory(path.Dir(name))
