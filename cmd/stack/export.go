@@ -22,7 +22,12 @@ func newExportCommand(a *app) *cobra.Command {
 		Short: "Write a container's file system as a tar archive",
 		Long: `Writes the root file system of a container of the service, which may run or not, as a tar archive to stdout, or to the file that --output
 names. What is mounted in it, its volumes among others, is not in the archive.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError("export needs one service")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Service = args[0]
 			return a.export(cmd.Context(), o, output)
@@ -63,23 +68,41 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("cannot write %s: it is not a regular file", path)
 	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("cannot write the archive: %w", err)
+		return cannotWrite(path, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("cannot write the archive: %w", err)
+		return cannotWrite(path, err)
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
 		}
 	}()
-	err = write(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	if err = write(f); err != nil {
+		if at := (*os.PathError)(nil); errors.As(err, &at) && at.Path == f.Name() {
+			return cannotWrite(path, err)
+		}
+		return err
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	if err = f.Close(); err != nil {
+		return cannotWrite(path, err)
 	}
-	return err
+	if err = os.Rename(f.Name(), path); err != nil {
+		return cannotWrite(path, err)
+	}
+	return nil
+}
+
+// cannotWrite says it of path, which is what the user knows, and not of the file that was to take its place.
+func cannotWrite(path string, err error) error {
+	var at *os.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		err = at.Err
+	case errors.As(err, &link):
+		err = link.Err
+	}
+	return fmt.Errorf("cannot write %s: %w", path, err)
 }
