@@ -12,20 +12,20 @@ import (
 // Pause freezes the processes of the containers that run, dependents first. They stay frozen, whoever looks after them, until Unpause, or until they
 // are stopped, restarted or killed.
 func (e *Engine) Pause(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
-	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Running, is: "running", working: "Pausing", done: "Paused", verb: "pause", backwards: true, do: e.drivers.Containers.Pause})
+	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Running, is: "running", already: "paused", working: "Pausing", done: "Paused", verb: "pause", backwards: true, do: e.drivers.Containers.Pause})
 }
 
 // Unpause lets the processes of paused containers go on, what they depend on first.
 func (e *Engine) Unpause(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
-	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Paused, is: "paused", working: "Unpausing", done: "Unpaused", verb: "unpause", do: e.drivers.Containers.Resume})
+	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Paused, is: "paused", already: "running", working: "Unpausing", done: "Unpaused", verb: "unpause", do: e.drivers.Containers.Resume})
 }
 
 // freezing is one of the two ways.
 type freezing struct {
-	from                    runtime.Status // of the containers that are meant
-	is, working, done, verb string
-	backwards               bool
-	do                      func(ctx context.Context, id string) error
+	from                             runtime.Status // of the containers that are meant
+	is, already, working, done, verb string
+	backwards                        bool
+	do                               func(ctx context.Context, id string) error
 }
 
 func (e *Engine) freeze(ctx context.Context, project string, o ServiceOptions, sink Sink, f freezing) error {
@@ -34,13 +34,23 @@ func (e *Engine) freeze(ctx context.Context, project string, o ServiceOptions, s
 		return err
 	}
 	defer release()
-	list = slices.DeleteFunc(list, func(c *container) bool { return c.Status != f.from })
-	for _, s := range o.Services {
-		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == s }) {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s service %q: no container of it is %s", f.verb, s, f.is))
+	var due []*container
+	for _, c := range list {
+		if c.Status == f.from {
+			due = append(due, c)
 		}
 	}
-	return m.each(ctx, list, f.backwards, func(c *container) error {
+	for _, s := range o.Services {
+		if slices.ContainsFunc(due, func(c *container) bool { return c.service == s }) {
+			continue
+		}
+		why := "no container of it is " + f.is
+		if slices.ContainsFunc(list, func(c *container) bool { return c.service == s && c.alive() }) {
+			why = "it is " + f.already + " already"
+		}
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s service %q: %s", f.verb, s, why))
+	}
+	return m.each(ctx, due, f.backwards, func(c *container) error {
 		say := func(phase Phase, text, detail string) {
 			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 		}

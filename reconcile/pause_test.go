@@ -53,11 +53,14 @@ func TestPausedStaysPaused(t *testing.T) {
 		if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "stack unpause web") {
 			b.Errorf("exec: %v", err)
 		}
-		if err := b.engine.Pause(b.Context(), "shop", web, nil); !errors.Is(err, errdefs.ErrConflict) {
+		if err := b.engine.Pause(b.Context(), "shop", web, nil); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "it is paused already") {
 			b.Errorf("paused a second time: %v", err)
 		}
 		if err := b.engine.Unpause(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
+		}
+		if err := b.engine.Unpause(b.Context(), "shop", web, nil); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "it is running already") {
+			b.Errorf("unpaused a second time: %v", err)
 		}
 		b.heal()
 		time.Sleep(time.Hour)

@@ -23,7 +23,7 @@ services:
 	equal(t, "state", p.one("pause-app-1").State+" "+p.one("pause-other-1").State, "paused running")
 	contains(t, "ps", p.ok("ps"), "(Paused)")
 	p.fails(1, []string{"is paused", "stack unpause app"}, "exec", "app", "true")
-	p.fails(1, []string{`cannot pause service "app"`, "no container of it is running"}, "pause", "app")
+	p.fails(1, []string{`cannot pause service "app"`, "it is paused already"}, "pause", "app")
 	p.fails(1, []string{"no such service: nobody"}, "pause", "nobody")
 	p.ok("up", "--detach")
 	equal(t, "after an up", p.one("pause-app-1").State, "paused")
