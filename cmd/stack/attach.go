@@ -26,8 +26,8 @@ func newAttachCommand(a *app) *cobra.Command {
 		Long: `Shows what the service's container writes from now on, and gives it what is typed, if the file says stdin_open. It ends with the container,
 and with its exit code. The end of the input here is not the end of the container's.
 
-Where the file says tty, Ctrl-P Ctrl-Q (or --detach-keys) leaves the container running. Elsewhere Ctrl-C goes to the container; with --sig-proxy=false it
-ends this command only.`,
+Where the file says tty, Ctrl-P Ctrl-Q (or --detach-keys) leaves the container running. Elsewhere Ctrl-C goes to the container, but for a third
+one, which ends this command only; with --sig-proxy=false the first does.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError("attach needs one service")

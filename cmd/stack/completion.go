@@ -44,8 +44,11 @@ func (a *app) completeServices(root *cobra.Command) {
 		default:
 			several := strings.HasPrefix(takes, "...") || strings.HasPrefix(takes, " [SERVICE...")
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
-				if len(before) > 0 && !several {
+				switch {
+				case len(before) > 0 && strings.Contains(takes, "COMMAND"):
 					return nil, cobra.ShellCompDirectiveDefault // of a command in the container
+				case len(before) > 0 && !several:
+					return nil, cobra.ShellCompDirectiveNoFileComp
 				}
 				return a.services(cmd, before), cobra.ShellCompDirectiveNoFileComp
 			}

@@ -355,7 +355,9 @@ func TestFullDisk(t *testing.T) {
 		OnImages: func(context.Context, string) ([]reconcile.ContainerImage, error) {
 			return []reconcile.ContainerImage{{Service: "web", ID: "sha256:abc"}}, nil
 		},
-		OnVolumes: func(context.Context, string) ([]reconcile.Volume, error) { return []reconcile.Volume{{Name: "shop_data"}}, nil },
+		OnVolumes: func(context.Context, string) ([]reconcile.Volume, error) {
+			return []reconcile.Volume{{Name: "shop_data"}}, nil
+		},
 		OnRun: func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error) {
 			return runtime.Exit{}, nil
 		},
