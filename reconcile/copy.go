@@ -91,6 +91,7 @@ func (e *Engine) CopyOut(ctx context.Context, project string, o CopyOutOptions, 
 	e.sayCopy(s, c, Working, "Copying", "")
 	err = e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: e.warnCopy(s, c)}, w)
 	if err != nil {
+		e.sayCopy(s, c, Failed, "Not copied", "") // why is told at the end
 		return fmt.Errorf("cannot copy from container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	e.sayCopy(s, c, Done, "Copied", "")
@@ -107,6 +108,7 @@ func (e *Engine) Export(ctx context.Context, project string, o ExportOptions, w 
 	c := all[0]
 	e.sayCopy(s, c, Working, "Exporting", "")
 	if err := e.drivers.Containers.Export(ctx, c.ID, w, e.warnCopy(s, c)); err != nil {
+		e.sayCopy(s, c, Failed, "Not exported", "")
 		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	e.sayCopy(s, c, Done, "Exported", "")
