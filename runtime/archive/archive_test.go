@@ -611,6 +611,21 @@ func (c *cutter) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
+// TestDirectoryTwice: a directory that has two entries, one after the other, is as they say, and not as it has to be while it is filled.
+func TestDirectoryTwice(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		r := newTree(t)
+		d := dir("d")
+		d.Mode, d.ModTime = 0o500, time.Unix(1_000_000_000, 0)
+		must(t, r.unpack(archive.Destination{Path: "/", Archive: keep}, d, d, file("d/f", "1")))
+		st, err := os.Stat(r.path("d"))
+		must(t, err)
+		if st.Mode().Perm() != 0o500 || !st.ModTime().Equal(d.ModTime) {
+			t.Errorf("Archive %v: %v, %v", keep, st.Mode(), st.ModTime())
+		}
+	}
+}
+
 // TestDeep: nesting is bounded by what a path can be, in both directions, and many directories in each other need few descriptors.
 func TestDeep(t *testing.T) {
 	r := newTree(t)

@@ -359,6 +359,9 @@ func (u *unpacker) mkdir(dir int, name string, h *tar.Header, exists bool, kind 
 		return err
 	}
 	if n := len(u.stack); n > 0 && u.stack[n-1].name == name {
+		if exists && !(u.Archive && !follow) {
+			return nil // a second entry says nothing new, and what it is to be like at the end is as the first said
+		}
 		top := u.stack[n-1]
 		u.stack = u.stack[:n-1]
 		unix.Close(top.fd) // opened anew below, for what the entry says
