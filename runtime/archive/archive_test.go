@@ -743,4 +743,7 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("%s is read", p)
 		}
 	}
+	if got, _, err := pack(t, r.opened, archive.Source{Path: "/proc/self"}); !errors.Is(err, errdefs.ErrNotSupported) {
+		t.Errorf("a link on procfs is read: %q, %v", got, err)
+	}
 }

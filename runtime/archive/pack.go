@@ -61,11 +61,9 @@ func Pack(ctx context.Context, root *os.File, s Source, w io.Writer, warn func(s
 		unix.Close(fd)
 		return pathError("stat", name, err)
 	}
-	if !isKind(&st, unix.S_IFLNK) {
-		if err := refuseKernel(fd, name); err != nil {
-			unix.Close(fd)
-			return err
-		}
+	if err := refuseKernel(fd, name); err != nil { // a link there says what this process would see, not what one of the container's does
+		unix.Close(fd)
+		return err
 	}
 	p.dev, p.bare = st.Dev, s.Bare
 	if isKind(&st, unix.S_IFSOCK) {
