@@ -95,6 +95,9 @@ func (l *live) Event(e reconcile.Event) {
 func (l *live) Suspend() (resume func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed { // what is drawn stays
+		return func() {}
+	}
 	l.erase()
 	l.suspended++
 	return func() {

@@ -174,6 +174,19 @@ func TestSuspendTakesTheLinesAway(t *testing.T) {
 	}
 }
 
+// What stands there when the work is done stays: somebody may have a warning still.
+func TestSuspendAfterTheEnd(t *testing.T) {
+	var b strings.Builder
+	l := newLive(&b, Options{}, func() (int, int) { return 24, 80 }, time.Now)
+	l.Event(event("shop-web-1", reconcile.Done, "Created"))
+	l.Close()
+	before := b.String()
+	l.Suspend()()
+	if b.String() != before {
+		t.Errorf("%q came after %q", b.String()[len(before):], before)
+	}
+}
+
 func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0B", 999: "999B", 1000: "1.0kB", 163_000_000: "163.0MB", 2_500_000_000: "2.5GB"} {
 		if got := decimal(n); got != want {
