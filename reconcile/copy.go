@@ -157,9 +157,9 @@ func (e *Engine) warnCopy(s Sink, c *container) func(string) {
 	return func(text string) {
 		switch told++; {
 		case told <= maxCopyWarnings:
-			e.sayCopy(s, c, Warning, "Copying", text)
+			e.sayCopy(s, c, Warning, "Not whole", text)
 		case told == maxCopyWarnings+1:
-			e.sayCopy(s, c, Warning, "Copying", "there is more of this kind, which is not told")
+			e.sayCopy(s, c, Warning, "Not whole", "there is more of this kind, which is not told")
 		}
 	}
 }

@@ -124,9 +124,15 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 		}
 		defer root.Close()
 		r, w := io.Pipe()
-		defer r.Close()
+		packed := make(chan struct{})
+		defer func() {
+			r.Close()
+			<-packed
+		}()
+		warn := a.warner()
 		go func() {
-			err := archive.Pack(ctx, root, archive.Source{Path: name, Follow: o.follow}, w, func(text string) { a.warn("%s", text) })
+			defer close(packed)
+			err := archive.Pack(ctx, root, archive.Source{Path: name, Follow: o.follow}, w, warn)
 			if err != nil {
 				err = fmt.Errorf("cannot copy %s: %w", from, err)
 			}
@@ -166,9 +172,10 @@ func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptio
 	defer root.Close()
 	r, w := io.Pipe()
 	unpacked := make(chan error, 1)
+	warn := a.warner()
 	go func() {
 		// Whatever is in the container, and whatever an earlier copy has left here, nothing but this destination is written to.
-		d := archive.Destination{Path: name, Copy: true, Closed: true, Archive: o.archive, UID: -1, GID: -1, LeftOut: func(text string) { a.warn("%s", text) }}
+		d := archive.Destination{Path: name, Copy: true, Closed: true, Archive: o.archive, UID: -1, GID: -1, LeftOut: warn}
 		err := archive.Unpack(ctx, root, d, r)
 		if err == nil {
 			_, err = io.Copy(io.Discard, r) // the padding at the end
@@ -207,11 +214,24 @@ func local(path string) (string, error) {
 
 // told shows the events of a copy; what says what is copied where.
 func (a *app) told(what string) reconcile.Sink {
-	show := a.progress()
+	show, warn := a.progress(), a.warner()
 	return func(e reconcile.Event) {
+		if e.Phase == reconcile.Warning { // there may be many of one container, and each is to stay
+			warn(e.Name + ": " + e.Detail)
+			return
+		}
 		if e.Detail == "" {
 			e.Detail = what
 		}
 		show.Event(e)
+	}
+}
+
+// warner prints warnings above the progress, from any goroutine.
+func (a *app) warner() func(text string) {
+	show := a.progress()
+	return func(text string) {
+		defer show.Suspend()()
+		a.warn("%s", text)
 	}
 }

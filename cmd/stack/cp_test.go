@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"io"
 	"os"
@@ -55,5 +56,30 @@ func TestExportToAFile(t *testing.T) {
 	want := "cannot write " + none + ": no such file or directory\n"
 	if code, _, errs := u.run("export -o " + none + " web"); code != 1 || !strings.HasSuffix(errs, want) {
 		t.Errorf("code %d, %q, expected %q", code, errs, want)
+	}
+}
+
+// TestCopyWarnings: each thing that a copy is without is told, the daemon's and this side's.
+func TestCopyWarnings(t *testing.T) {
+	u := newPerson(t, &apitest.Engine{OnCopyOut: func(_ context.Context, _ string, _ reconcile.CopyOutOptions, w io.Writer, sink reconcile.Sink) error {
+		for _, text := range []string{"proc is left out", "sys is left out"} {
+			sink(reconcile.Event{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Warning, Text: "Not whole", Detail: text})
+		}
+		stream := tar.NewWriter(w)
+		for _, h := range []tar.Header{{Typeflag: tar.TypeDir, Name: "dev/", Mode: 0o755}, {Typeflag: tar.TypeChar, Name: "dev/null", Devmajor: 1, Devminor: 3}} {
+			if err := stream.WriteHeader(&h); err != nil {
+				return err
+			}
+		}
+		return stream.Close()
+	}})
+	code, _, errs := u.run("cp web:/dev " + filepath.Join(u.dir, "copy"))
+	if code != 0 {
+		t.Errorf("code %d", code)
+	}
+	for _, want := range []string{"warning: shop-web-1: proc is left out\n", "warning: shop-web-1: sys is left out\n", "copy/null is a device, and left out\n"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("expected %q in\n%s", want, errs)
+		}
 	}
 }
