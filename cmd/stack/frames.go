@@ -13,7 +13,7 @@ import (
 type frames struct {
 	out   io.Writer
 	on    *terminal.Terminal // nil = below
-	drawn int                // lines of the one before
+	drawn []int              // columns of each line of the one before
 }
 
 // show shows what render writes. Where it stands below others, only if it says something.
@@ -33,27 +33,34 @@ func (f *frames) show(render func(*bytes.Buffer) error, saying bool) error {
 	if !ok {
 		rows, cols = 24, 80
 	}
-	text, lines := frame(b.String(), f.drawn, rows, cols)
-	f.drawn = lines
+	text, drawn := frame(b.String(), f.drawn, rows, cols)
+	f.drawn = drawn
 	_, err := io.WriteString(f.out, text) // as one, so that nothing flickers
 	return err
 }
 
-// frame is text in place of the drawn lines above the cursor, cut to a terminal of rows and cols, and how many lines that are.
-func frame(text string, drawn, rows, cols int) (string, int) {
+// frame is text in place of the lines above the cursor that were drawn, cut to a terminal of rows and cols, and how many columns each of its lines has. A
+// terminal that became narrower has wrapped what was drawn.
+func frame(text string, drawn []int, rows, cols int) (string, []int) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if most := max(1, rows-1); len(lines) > most { // the cursor stands below
 		more := len(lines) - most + 1
 		lines = append(lines[:most-1:most-1], fmt.Sprintf("… and %d more", more))
 	}
+	up := 0
+	for _, n := range drawn {
+		up += max(1, (n+cols-1)/cols)
+	}
 	var b strings.Builder
-	if drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", min(drawn, rows-1))
+	if up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", min(up, max(1, rows-1)))
 	}
 	b.WriteString("\r\x1b[J")
-	for _, l := range lines {
+	widths := make([]int, len(lines))
+	for i, l := range lines {
 		r := []rune(l)
-		b.WriteString(string(r[:min(len(r), cols)]) + "\n")
+		widths[i] = min(len(r), cols)
+		b.WriteString(string(r[:widths[i]]) + "\n")
 	}
-	return b.String(), len(lines)
+	return b.String(), widths
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,19 +113,21 @@ func TestStatsInPlace(t *testing.T) {
 
 func TestFrame(t *testing.T) {
 	for _, tt := range []struct {
-		text              string
-		drawn, rows, cols int
-		want              string
-		lines             int
+		text       string
+		drawn      []int
+		rows, cols int
+		want       string
+		widths     []int
 	}{
-		{"a\nb\n", 0, 24, 80, "\r\x1b[Ja\nb\n", 2},
-		{"a\nb\n", 3, 24, 80, "\x1b[3A\r\x1b[Ja\nb\n", 2},
-		{"abcdef\n", 1, 24, 4, "\x1b[1A\r\x1b[Jabcd\n", 1},
-		{"1\n2\n3\n4\n5\n", 0, 4, 80, "\r\x1b[J1\n2\n… and 3 more\n", 3},
-		{"1\n2\n3\n", 9, 4, 80, "\x1b[3A\r\x1b[J1\n2\n3\n", 3}, // the window has become lower
+		{"a\nb\n", nil, 24, 80, "\r\x1b[Ja\nb\n", []int{1, 1}},
+		{"a\nb\n", []int{1, 0, 80}, 24, 80, "\x1b[3A\r\x1b[Ja\nb\n", []int{1, 1}},
+		{"abcdef\n", []int{4}, 24, 4, "\x1b[1A\r\x1b[Jabcd\n", []int{4}},
+		{"a\n", []int{80, 40, 3}, 24, 40, "\x1b[4A\r\x1b[Ja\n", []int{1}}, // the window has become narrower
+		{"1\n2\n3\n4\n5\n", nil, 4, 80, "\r\x1b[J1\n2\n… and 3 more\n", []int{1, 1, 12}},
+		{"1\n2\n3\n", make([]int, 9), 4, 80, "\x1b[3A\r\x1b[J1\n2\n3\n", []int{1, 1, 1}}, // the window has become lower
 	} {
-		if got, lines := frame(tt.text, tt.drawn, tt.rows, tt.cols); got != tt.want || lines != tt.lines {
-			t.Errorf("%q: got %q, %d lines", tt.text, got, lines)
+		if got, widths := frame(tt.text, tt.drawn, tt.rows, tt.cols); got != tt.want || !slices.Equal(widths, tt.widths) {
+			t.Errorf("%q: got %q, columns %d", tt.text, got, widths)
 		}
 	}
 }
