@@ -318,6 +318,25 @@ func TestOneRestartForABatch(t *testing.T) {
 	}
 }
 
+// TestRestartOfWhatIsStopped: a restart of another service does not start it, so its own does, and says so.
+func TestRestartOfWhatIsStopped(t *testing.T) {
+	w := newWorld(t, map[string]*spec.Service{
+		"db": {Replicas: 1}, "web": {Replicas: 1, DependsOn: map[string]spec.Dependency{"db": {Restart: true}}},
+	}, map[string][]spec.Watch{"db": {{Path: "src", Action: rule.Restart}}, "web": {{Path: "src", Action: rule.Restart}}}, "src/a")
+	w.mu.Lock()
+	for i := range w.containers {
+		w.containers[i].State = "exited"
+	}
+	w.mu.Unlock()
+	w.session.dispatch(w.session.rules.Batch([]rule.Change{{Path: filepath.Join(w.dir, "src/a")}}))
+	w.tells("web: src/a: restarted (")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if want := []string{"restart db", "restart web"}; !slices.Equal(w.calls, want) {
+		t.Errorf("calls %q, want %q", w.calls, want)
+	}
+}
+
 // TestCopies: all replicas get what changes, in the order build, copy, restart, command; what one has already it does not get.
 func TestCopies(t *testing.T) {
 	w := newWorld(t, map[string]*spec.Service{"web": {Replicas: 2}}, map[string][]spec.Watch{"web": {

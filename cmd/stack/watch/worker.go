@@ -214,8 +214,14 @@ func (w *worker) restart(ctx context.Context, since time.Time, t *task) (did str
 	s.mu.Lock()
 	with := s.restarted[w.service].After(since)
 	s.mu.Unlock()
-	if with {
-		return "restarted with what it depends on", nil
+	if with { // but for what was stopped
+		own, err := w.containers(ctx)
+		if err != nil {
+			return "", err
+		}
+		if slices.ContainsFunc(own, func(c reconcile.Container) bool { return c.State == "running" }) {
+			return "restarted with what it depends on", nil
+		}
 	}
 	began := time.Now()
 	o := reconcile.ServiceOptions{Services: []string{w.service}, Command: s.o.Command}
