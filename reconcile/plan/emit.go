@@ -69,7 +69,7 @@ func (b *builder) orphans() {
 		slices.Sort(names)
 		b.diags = append(b.diags, &diag.Diagnostic{
 			Severity: diag.Warning, Code: "orphans", Summary: "containers of services that the file does not have",
-			Detail: strings.Join(names, ", "), Hint: "remove them with --remove-orphans, if the service was renamed or taken out",
+			Detail: strings.Join(names, ", "), Hint: "`stack up --remove-orphans` removes them, if the service was renamed or taken out",
 		})
 	}
 }
