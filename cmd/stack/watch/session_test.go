@@ -337,6 +337,23 @@ func TestRestartOfWhatIsStopped(t *testing.T) {
 	}
 }
 
+// TestCommandOfWhatIsPaused: nothing can be run there, which is said.
+func TestCommandOfWhatIsPaused(t *testing.T) {
+	w := newWorld(t, map[string]*spec.Service{"web": {Replicas: 2}}, map[string][]spec.Watch{
+		"web": {{Path: "src", Action: rule.SyncExec, Target: "/src", Exec: &spec.Hook{Command: []string{"make"}}}},
+	}, "src/a")
+	w.mu.Lock()
+	w.containers[1].State = "paused"
+	w.mu.Unlock()
+	w.session.dispatch(w.session.rules.Batch([]rule.Change{{Path: filepath.Join(w.dir, "src/a")}}))
+	w.tells("web: src/a: 1 file copied, ran `make`; `make` is not run in p-web-2, which is paused (")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.count("exec web 1 make"); n != 1 || w.count("exec web 2 make") != 0 {
+		t.Errorf("calls %q", w.calls)
+	}
+}
+
 // TestCopies: all replicas get what changes, in the order build, copy, restart, command; what one has already it does not get.
 func TestCopies(t *testing.T) {
 	w := newWorld(t, map[string]*spec.Service{"web": {Replicas: 2}}, map[string][]spec.Watch{"web": {

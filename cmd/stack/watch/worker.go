@@ -281,7 +281,13 @@ func (w *worker) exec(ctx context.Context, e command) (did string, err error) {
 	var errs []error
 	ran := 0
 	for _, c := range all {
-		if c.State != "running" || e.in != "" && e.in != c.ID {
+		if e.in != "" && e.in != c.ID {
+			continue
+		}
+		if c.State == "paused" { // it goes on with what was copied, and nobody would know that the command is missing
+			errs = append(errs, fmt.Errorf("%s is not run in %s, which is paused", what, c.Name))
+		}
+		if c.State != "running" {
 			continue
 		}
 		var out bytes.Buffer
