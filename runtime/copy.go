@@ -51,7 +51,7 @@ func (d *Driver) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) e
 	in, feed := io.Pipe()
 	defer in.Close()
 	go func() {
-		_, err := io.CopyBuffer(struct{ io.Writer }{feed}, struct{ io.Reader }{r}, make([]byte, copyBuffer))
+		_, err := io.CopyBuffer(v.counted(feed), struct{ io.Reader }{r}, make([]byte, copyBuffer))
 		feed.CloseWithError(err)
 	}()
 	stop := context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
@@ -112,7 +112,7 @@ func (d *Driver) copyOut(ctx context.Context, id string, s archive.Source, bare 
 		stop() // the end of the visit, which is the end of its context, is none of the stream
 		feed.CloseWithError(err)
 	}()
-	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{out}, make([]byte, copyBuffer))
+	_, err = io.CopyBuffer(v.counted(w), struct{ io.Reader }{out}, make([]byte, copyBuffer))
 	out.CloseWithError(err)
 	<-left
 	return copyError("from", id, whyOver(asked, ctx, err))
@@ -128,7 +128,7 @@ func whyOver(asked, visit context.Context, err error) error {
 		return nil
 	case asked.Err() != nil:
 		return context.Cause(asked)
-	case errors.Is(cause, errVisitOver), errors.Is(cause, errClosed):
+	case errors.Is(cause, errVisitOver), errors.Is(cause, errVisitWanted), errors.Is(cause, errClosed):
 		return cause
 	}
 	return err

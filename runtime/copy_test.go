@@ -331,6 +331,54 @@ func TestCopyEndsWithTheContainer(t *testing.T) {
 	}
 }
 
+// TestStalledCopy: a copy of a container that does not run whose client has stopped does not keep it from being started or deleted; one that gets on does.
+func TestStalledCopy(t *testing.T) {
+	h := newHost(t)
+	for _, out := range []bool{false, true} {
+		c := h.config("sleep", "1000")
+		_, err := h.Create(t.Context(), c)
+		must(t, err)
+		late, feed := io.Pipe()
+		defer feed.Close()
+		blocked := &blockedWriter{came: make(chan struct{}), go_: make(chan struct{})}
+		errs := make(chan error, 1)
+		if out {
+			go func() { errs <- h.CopyOut(t.Context(), c.ID, runtime.CopyOut{Path: "/bin"}, blocked) }()
+			<-blocked.came
+		} else {
+			go func() { errs <- h.CopyIn(t.Context(), c.ID, runtime.CopyIn{Path: "/root", Copy: true}, late) }()
+			var b bytes.Buffer
+			must(t, tar.NewWriter(&b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Size: 1 << 20}))
+			_, err = feed.Write(b.Bytes())
+			must(t, err)
+			for seen, steps := int64(-1), 0; steps < 5; steps++ { // it gets on
+				sandbox.Eventually(t, "the copy has come further", func() bool {
+					_, err := feed.Write(make([]byte, 1))
+					must(t, err)
+					now, ok := h.Look(c.ID, -1)
+					if !ok {
+						t.Fatal("nobody copies any more")
+					}
+					further := now > seen
+					seen = now
+					return further
+				})
+			}
+		}
+		h.Impatient(time.Millisecond)
+		if out {
+			_, err = h.Start(t.Context(), c.ID)
+		} else {
+			err = h.Delete(t.Context(), c.ID)
+		}
+		must(t, err)
+		close(blocked.go_)
+		if err := <-errs; !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "did not get on") {
+			t.Errorf("out %v: the copy ended with %v", out, err)
+		}
+	}
+}
+
 type blockedWriter struct {
 	came, go_ chan struct{}
 	begun     bool

@@ -122,7 +122,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	unlock, err := d.ids.lock(ctx, id)
+	unlock, err := d.ids.take(ctx, id)
 	if err != nil {
 		return err
 	}

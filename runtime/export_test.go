@@ -20,3 +20,19 @@ func (d *Driver) Remembers(id string) bool {
 
 // Visit is what a copy of files of a container that runs is to its next start.
 func (d *Driver) Visit(id string) (leave func()) { return d.visits.enter(id) }
+
+// Impatient has who changes a container look every d at those that it waits for.
+func (d *Driver) Impatient(every time.Duration) { d.ids.patience = every }
+
+// Look is what one does who waits for id; false = there is nobody to look at.
+func (d *Driver) Look(id string, seen int64) (now int64, ok bool) {
+	d.ids.mu.Lock()
+	k := d.ids.held[id]
+	if k == nil || k.look == nil {
+		d.ids.mu.Unlock()
+		return 0, false
+	}
+	look := k.look
+	d.ids.mu.Unlock()
+	return look(seen), true
+}

@@ -19,7 +19,7 @@ func (d *Driver) Replace(ctx context.Context, c Config) error {
 	if err := checkConfig(&c); err != nil {
 		return err
 	}
-	unlock, err := d.ids.lock(ctx, c.ID)
+	unlock, err := d.ids.take(ctx, c.ID)
 	if err != nil {
 		return err
 	}

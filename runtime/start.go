@@ -39,7 +39,7 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config,
 	if err := checkID(id); err != nil {
 		return nil, nil, nil, err
 	}
-	unlock, err = d.ids.lock(ctx, id)
+	unlock, err = d.ids.take(ctx, id)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -19,12 +21,28 @@ import (
 //
 // Of a container that runs it is the root of its mount namespace, as its processes see it. It ends with the container: whoever
 // starts it anew waits for that, for an overlay must not be mounted twice. Of one that does not run it is what the driver mounts for the purpose, in a mount namespace that
-// goes with the last descriptor of it; meanwhile the container's lock is held, so that nobody starts it.
+// goes with the last descriptor of it; meanwhile the container's lock is held, so that nobody starts it. Who wants to waits for a copy that gets on, and ends one that
+// does not: its client has stopped, and need not come back.
 //
 // Nothing of a visit outlives this process: there are descriptors, and no process and no mount that others could see.
 type visit struct {
-	root *os.File
-	end  []func() // in this order
+	root  *os.File
+	end   []func()     // in this order
+	moved atomic.Int64 // bytes that its client has taken or given
+}
+
+// counted is w, of whose bytes v takes note.
+func (v *visit) counted(w io.Writer) io.Writer { return &countedWriter{w, &v.moved} }
+
+type countedWriter struct {
+	io.Writer
+	n *atomic.Int64
+}
+
+func (w *countedWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	w.n.Add(int64(n))
+	return n, err
 }
 
 func (v *visit) close() {
@@ -35,7 +53,10 @@ func (v *visit) close() {
 }
 
 // errVisitOver is why a visit ends that nobody has ended.
-var errVisitOver = errdefs.With(errdefs.ErrConflict, errors.New("the container ended meanwhile"))
+var (
+	errVisitOver   = errdefs.With(errdefs.ErrConflict, errors.New("the container ended meanwhile"))
+	errVisitWanted = errdefs.With(errdefs.ErrConflict, errors.New("the container is to be started or changed, and the copy did not get on"))
+)
 
 // visit opens the root of container id; bare is without what is mounted in it. The context that it returns ends when the visit must.
 func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Context, *visit, error) {
@@ -66,7 +87,15 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 		unlock()
 		return nil, nil, err
 	}
-	v.end = append(v.end, unlock)
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlock = d.ids.watched(id, unlock, func(seen int64) int64 {
+		now := v.moved.Load()
+		if now == seen {
+			cancel(errVisitWanted)
+		}
+		return now
+	})
+	v.end = append(v.end, func() { cancel(nil) }, unlock)
 	return ctx, v, nil
 }
 
