@@ -615,9 +615,12 @@ func (c *cutter) Write(p []byte) (int, error) {
 func TestDirectoryTwice(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		r := newTree(t)
-		d := dir("d")
+		d, f := dir("d"), file("d/f", "1")
 		d.Mode, d.ModTime = 0o500, time.Unix(1_000_000_000, 0)
-		must(t, r.unpack(archive.Destination{Path: "/", Archive: keep}, d, d, file("d/f", "1")))
+		d.Uid, d.Gid = os.Getuid(), os.Getgid() // for who is not root
+		f.Uid, f.Gid = d.Uid, d.Gid
+		t.Cleanup(func() { os.Chmod(r.path("d"), 0o700) }) //nolint:errcheck // what is not there needs none
+		must(t, r.unpack(archive.Destination{Path: "/", Archive: keep}, d, d, f))
 		st, err := os.Stat(r.path("d"))
 		must(t, err)
 		if st.Mode().Perm() != 0o500 || !st.ModTime().Equal(d.ModTime) {
