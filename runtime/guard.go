@@ -298,13 +298,19 @@ func (g *guard) take(id string) (look bool, last problem) {
 	return look, w.problem
 }
 
-// found is the result of a look. A problem is looked at again each time: its end may come without an event.
+// found is the result of a look. A problem is looked at again each time: its end may come without an event. One that is new is told to whoever
+// watches: another look, which began while this one was under way, was given what was known before.
 func (g *guard) found(id string, p problem) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if w := g.wards[id]; w != nil {
+	w := g.wards[id]
+	fresh := w != nil && p.text != "" && p.text != w.problem.text
+	if w != nil {
 		w.problem = p
 		w.suspect = w.suspect || p.text != ""
+	}
+	g.mu.Unlock()
+	if fresh {
+		g.d.hints.Give()
 	}
 }
 

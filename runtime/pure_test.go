@@ -182,3 +182,37 @@ func TestPrivileged(t *testing.T) {
 		}
 	}
 }
+
+// TestNewProblemIsTold: of two looks at the same time one takes the event, and the other one, which may be that of whoever mends, is given what was known
+// before: there must be another.
+func TestNewProblemIsTold(t *testing.T) {
+	d := &Driver{}
+	g := &guard{d: d, wards: map[string]*ward{"a": {suspect: true}}}
+	hints := d.hints.Subscribe(t.Context())
+	told := func() bool {
+		select {
+		case <-hints:
+			return true
+		default:
+			return false
+		}
+	}
+	if look, _ := g.take("a"); !look {
+		t.Fatal("nobody looks at what is suspect")
+	}
+	if look, last := g.take("a"); look || last.text != "" {
+		t.Fatalf("a second look meanwhile: %v, %q", look, last.text)
+	}
+	g.found("a", problem{text: "nothing is mounted at /data"})
+	if !told() {
+		t.Error("nobody is told of a new problem")
+	}
+	if look, last := g.take("a"); !look || last.text == "" {
+		t.Errorf("the look after that: %v, %q", look, last.text)
+	}
+	g.found("a", problem{text: "nothing is mounted at /data"})
+	g.found("a", problem{})
+	if told() {
+		t.Error("one that is known is told again, or that there is none")
+	}
+}
