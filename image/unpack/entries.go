@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sparse"
 )
 
 // root gives the root its attributes.
@@ -105,7 +107,7 @@ func (t *tree) file(p place, a attr, size int64, body io.Reader, buf []byte) err
 		return pathError("create", p.path(), err)
 	}
 	defer unix.Close(fd)
-	if err := copyFile(fd, body, size, buf); err != nil {
+	if err := sparse.Write(fd, body, size, buf); err != nil {
 		return inPath(p, err)
 	}
 	// chown(2) clears the setuid bits and security.capability, so it comes before chmod and xattrs.

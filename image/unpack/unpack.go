@@ -83,7 +83,7 @@ func Layer(ctx context.Context, dir string, r io.Reader, opt Options) (Result, e
 	}
 	defer tree.close()
 
-	u := &unpacker{tree: tree, limits: opt.Limits, buf: make([]byte, copyBuffer)}
+	u := &unpacker{tree: tree, limits: opt.Limits, buf: make([]byte, 1<<20)}
 	tr := tar.NewReader(r)
 	for {
 		if err := ctx.Err(); err != nil {

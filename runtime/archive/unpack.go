@@ -2,7 +2,6 @@ package archive
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sparse"
 )
 
 // Destination is where a stream is written to, and how.
@@ -418,7 +418,7 @@ func (u *unpacker) file(dir int, name string, h *tar.Header, in io.Reader) (err 
 			}
 		}()
 	}
-	if err := u.content(fd, h.Size, in); err != nil {
+	if err := sparse.Write(fd, stream{u.ctx, in}, h.Size, u.buf); err != nil {
 		return pathError("write", u.shown(name), err)
 	}
 	// chown(2) clears what chmod and setxattr may set.
@@ -484,50 +484,21 @@ func (u *unpacker) link(dir int, name string, h *tar.Header) error {
 	})
 }
 
-// content writes size bytes of in, and leaves holes for long runs of zeros: a sparse file stays sparse, and a bomb of zeros takes no disk.
-func (u *unpacker) content(fd int, size int64, in io.Reader) error {
-	end := int64(0)
-	for at := int64(0); at < size; {
-		if err := u.ctx.Err(); err != nil {
-			return context.Cause(u.ctx)
-		}
-		n, err := io.ReadFull(in, u.buf[:min(int64(len(u.buf)), size-at)])
-		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("cannot read the stream: %w", err)
-		}
-		for chunk := u.buf[:n]; len(chunk) > 0; {
-			part := chunk[:min(len(chunk), len(zeros))]
-			chunk = chunk[len(part):]
-			if !bytes.Equal(part, zeros[:len(part)]) {
-				if err := writeAt(fd, part, at); err != nil {
-					return err
-				}
-				end = at + int64(len(part))
-			}
-			at += int64(len(part))
-		}
-	}
-	if end < size {
-		return unix.Ftruncate(fd, size)
-	}
-	return nil
+// stream is what a copy reads, until its context ends.
+type stream struct {
+	ctx context.Context
+	in  io.Reader
 }
 
-func writeAt(fd int, b []byte, at int64) error {
-	for len(b) > 0 {
-		n, err := unix.Pwrite(fd, b, at)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b, at = b[n:], at+int64(n)
+func (s stream) Read(b []byte) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, context.Cause(s.ctx)
 	}
-	return nil
+	n, err := s.in.Read(b)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("cannot read the stream: %w", err)
+	}
+	return n, err
 }
 
 // mode is what an entry's mode may be.

@@ -1,4 +1,5 @@
-package unpack
+// Package sparse writes files and leaves holes where there are only zeros.
+package sparse
 
 import (
 	"bytes"
@@ -7,16 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	copyBuffer = 1 << 20
-	hole       = 64 << 10 // runs of zeros of this length are not written
-)
+const hole = 64 << 10 // runs of zeros of this length are not written
 
 var zeros [hole]byte
 
-// copyFile writes size bytes of r to fd and leaves holes for long runs of zeros: a sparse file stays
-// sparse, and a bomb of zeros costs no disk.
-func copyFile(fd int, r io.Reader, size int64, buf []byte) error {
+// Write writes size bytes of r to fd, a file that is empty, by way of buf, and leaves holes for long runs of zeros: a sparse file stays
+// sparse, and a bomb of zeros costs no disk. An error of r is returned as it is, its end before size as io.ErrUnexpectedEOF.
+// A hole that reaches over two fillings of buf is found whole where buf is a multiple of 64 KiB.
+func Write(fd int, r io.Reader, size int64, buf []byte) error {
 	var at, end int64 // end: how far the file has been written
 	for at < size {
 		n, err := io.ReadFull(r, buf[:min(int64(len(buf)), size-at)])
@@ -29,7 +28,7 @@ func copyFile(fd int, r io.Reader, size int64, buf []byte) error {
 		for chunk := buf[:n]; len(chunk) > 0; {
 			part := chunk[:runLength(chunk)]
 			chunk = chunk[len(part):]
-			if len(part) < hole || !bytes.Equal(part[:hole], zeros[:]) {
+			if !isHole(part) {
 				if err := writeAt(fd, part, at); err != nil {
 					return err
 				}
