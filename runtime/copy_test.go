@@ -232,8 +232,8 @@ func TestCopyAttacks(t *testing.T) {
 	c := h.config("sleep", "1000")
 	s := h.up(c)
 	root := h.containerRoot(s)
-	must(t, unix.Mkdirat(root, "work", 0o755))
-	work, err := unix.Openat(root, "work", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	must(t, unix.Mkdirat(root, "race", 0o755))
+	work, err := unix.Openat(root, "race", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)
 	defer unix.Close(work)
 	up := strings.Repeat("../", 20)
@@ -261,13 +261,13 @@ func TestCopyAttacks(t *testing.T) {
 			}()
 			in, out := 0, 0
 			for n := range 100 {
-				if h.CopyIn(t.Context(), c.ID, runtime.CopyIn{Path: "/work/good/deep/er", Parents: true}, one(t, fmt.Sprint("f", n%3), "x")) == nil {
+				if h.CopyIn(t.Context(), c.ID, runtime.CopyIn{Path: "/race/good/deep/er", Parents: true}, one(t, fmt.Sprint("f", n%3), "x")) == nil {
 					in++
 				}
-				if h.CopyIn(t.Context(), c.ID, runtime.CopyIn{Path: "/work/good", Copy: true}, one(t, "secret", "x")) == nil {
+				if h.CopyIn(t.Context(), c.ID, runtime.CopyIn{Path: "/race/good", Copy: true}, one(t, "secret", "x")) == nil {
 					in++
 				}
-				for _, path := range []string{"/work/good/.", "/work/good/secret", "/work"} {
+				for _, path := range []string{"/race/good/.", "/race/good/secret", "/race"} {
 					var b bytes.Buffer
 					if h.CopyOut(t.Context(), c.ID, runtime.CopyOut{Path: path}, &b) == nil {
 						out++
@@ -284,7 +284,7 @@ func TestCopyAttacks(t *testing.T) {
 				t.Error("nothing was copied at all")
 			}
 			for _, name := range []string{"good", "evil"} {
-				x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/busybox", "rm", "-rf", "/work/" + name}}, runtime.IO{})
+				x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/busybox", "rm", "-rf", "/race/" + name}}, runtime.IO{})
 				if err != nil || x.Code != 0 {
 					t.Fatal(x, err)
 				}

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"crypto/sha256"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,24 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime"
 )
+
+// states brings c, which is created, into each state in turn.
+func (h *host) states(c runtime.Config) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield("created") {
+			return
+		}
+		_, err := h.Start(h.t.Context(), c.ID)
+		must(h.t, err)
+		h.eventuallyLog(c, "up")
+		if !yield("running") {
+			return
+		}
+		_, err = h.Stop(h.t.Context(), c.ID, 0)
+		must(h.t, err)
+		yield("stopped")
+	}
+}
 
 // TestFiles: the files of a container of any state are compared and removed where it has them, in its volumes too.
 func TestFiles(t *testing.T) {
@@ -20,16 +39,7 @@ func TestFiles(t *testing.T) {
 	must(t, err)
 	sum := sha256.Sum256([]byte("text"))
 	facts := []runtime.FileFacts{{Path: "/root/f", Size: 4, Sum: sum[:]}, {Path: "/data/f", Size: 4, Sum: sum[:]}}
-	for _, state := range []string{"created", "running", "stopped"} {
-		switch state {
-		case "running":
-			_, err := h.Start(t.Context(), c.ID)
-			must(t, err)
-			h.eventuallyLog(c, "up")
-		case "stopped":
-			_, err := h.Stop(t.Context(), c.ID, 0)
-			must(t, err)
-		}
+	for state := range h.states(c) {
 		expect := func(what string, differ bool) {
 			t.Helper()
 			found, err := h.CompareFiles(t.Context(), c.ID, facts)
@@ -60,16 +70,7 @@ func TestRemoveKeepsMounts(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(c.Root[0].Upper, "scratch"), 0o755))
 	_, err := h.Create(t.Context(), c)
 	must(t, err)
-	for _, state := range []string{"created", "running", "stopped"} {
-		switch state {
-		case "running":
-			_, err := h.Start(t.Context(), c.ID)
-			must(t, err)
-			h.eventuallyLog(c, "up")
-		case "stopped":
-			_, err := h.Stop(t.Context(), c.ID, 0)
-			must(t, err)
-		}
+	for state := range h.states(c) {
 		for _, f := range []runtime.FileFacts{{Path: "/etc/conf"}, {Path: "/data", Dir: true}, {Path: "/ro", Dir: true}, {Path: "/scratch", Dir: true}} {
 			found, err := h.RemoveFiles(t.Context(), c.ID, []runtime.FileFacts{f})
 			if f.Dir && (err != nil || found[0].Differs) || !f.Dir && !errors.Is(err, errdefs.ErrConflict) {

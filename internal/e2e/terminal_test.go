@@ -120,18 +120,24 @@ services:
 			x := p.atTerminal(args...)
 			x.types("test -t 0 && echo is\\-a-terminal $(stty size)\n")
 			x.shows("is-a-terminal 24 80")
-			x.resize(40, 132)
-			p.eventually("the terminal in the container has the new size", func() bool {
-				x.types("stty size\n")
-				return strings.Contains(x.screen(), "40 132")
-			})
-			x.types("echo sleep\\ing; sleep 1000\n")
-			x.shows("sleeping")
-			x.types("\x03")
-			x.types("echo inter\\rupted $?\n")
-			x.shows("interrupted 130")
+			p.works(x)
 			x.types("exit 7\n")
 			equal(t, "exit code", fmt.Sprint(x.wait()), "7")
 		})
 	}
+}
+
+// works tries a shell at x: it follows the terminal's size, and Ctrl-C is for what runs in it.
+func (p *project) works(x *terminal) {
+	p.t.Helper()
+	x.resize(40, 132)
+	p.eventually("the terminal in the container has the new size", func() bool {
+		x.types("stty size\n")
+		return strings.Contains(x.screen(), "40 132")
+	})
+	x.types("echo sleep\\ing; sleep 1000\n")
+	x.shows("sleeping")
+	x.types("\x03")
+	x.types("echo inter\\rupted $?\n")
+	x.shows("interrupted 130")
 }
