@@ -144,6 +144,10 @@ func TestADaemonThatLeavesItsStreams(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	daemon(t, socket, func(_ int, w net.Conn) {
 		write(w, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+		// The end of the input is read first: the end of a connection with something unread is a reset, which is another error.
+		if kind, _, err := api.ReadFrame(w); err != nil || kind != api.FrameEOF {
+			t.Errorf("the client sends %v, %v", kind, err)
+		}
 	})
 	c := New(socket, "1")
 	for _, x := range []struct {
