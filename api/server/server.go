@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ type Options struct {
 	// Group whose members may connect besides root and the daemon's own user; -1 = none.
 	Group int
 	Log   *slog.Logger // nil = nowhere
+	// Docker answers what is not below /v1/; nil = nobody does.
+	Docker http.Handler
 	// Rested is called when no connection has been open for RestAfter, nor Worked called, once for each such time; nil = never.
 	Rested    func()
 	RestAfter time.Duration
@@ -189,6 +192,10 @@ func (s *Server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.base.Err() != nil { // it came too late; its sender will ask the next daemon
 			panic(http.ErrAbortHandler)
+		}
+		if s.opt.Docker != nil && !strings.HasPrefix(r.URL.Path, "/v1/") {
+			s.opt.Docker.ServeHTTP(w, r)
+			return
 		}
 		w.Header().Set(api.VersionHeader, s.opt.Version.Version)
 		if err := s.meant(r); err != nil {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/api/docker"
+	"github.com/stackrun/stack/api/docker/system"
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/image"
@@ -21,11 +24,18 @@ import (
 )
 
 // engineOpener is openEngine, or what a test has in its place. It calls worked, from any goroutine, when the engine has done something of itself.
-type engineOpener func(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (api.Engine, func(context.Context) error, error)
+type engineOpener func(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (opened, error)
 
-// openEngine opens every room below r and puts the engine in front of them. close ends them in the
+// opened is an engine with what stands in front of it.
+type opened struct {
+	engine api.Engine
+	docker http.Handler // of the Docker Engine API; nil = none
+	close  func(context.Context) error
+}
+
+// openEngine opens every room below r and puts the engine in front of them. What closes it ends them in the
 // reverse order; containers run on.
-func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (_ api.Engine, close func(context.Context) error, err error) {
+func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (_ opened, err error) {
 	var closers []func(context.Context) error
 	closeAll := func(ctx context.Context) error {
 		var errs []error
@@ -41,7 +51,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	}()
 	db, damage, err := store.Recover(r.InState("stack.db"))
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	if damage != nil {
 		slog.Error("the store of desired projects is damaged and was put aside; an empty one takes its place. Containers, volumes, networks and images are as they were; "+
@@ -51,26 +61,26 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	closers = append(closers, func(context.Context) error { return db.Close() })
 	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Notice: notice})
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	closers = append(closers, images.Close)
 	volumes, err := volume.New(r)
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	networks, err := network.New(ctx, network.Options{Roots: r, Pools: addressPools(s), Servers: s.DNS})
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	closers = append(closers, networks.Close)
 	containers, err := runtime.New(ctx, runtime.Options{Roots: r, Notice: notice})
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
 	builder, err := build.New(ctx, build.Options{Roots: r, Images: images, Containers: containers, Networks: networks, Notice: notice})
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	closers = append(closers, builder.Close)
 	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
@@ -79,10 +89,13 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder}
 	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Worked: worked})
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	closers = append(closers, engine.Close)
-	return engine, closeAll, nil
+	api := docker.New(engine, docker.Options{
+		System: system.Options{Version: version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
+	})
+	return opened{engine: engine, docker: api, close: closeAll}, nil
 }
 
 // addressPools are the settings' in the network's words.

@@ -134,7 +134,7 @@ const shutdownTime = 5 * time.Second
 
 func (d *daemonProcess) run(ctx context.Context, config settings.Settings, started func()) error {
 	useMemory()
-	engine, closeEngine, err := d.open(ctx, d.roots, config, func() {
+	engine, err := d.open(ctx, d.roots, config, func() {
 		if s := d.server.Load(); s != nil {
 			s.Worked()
 		}
@@ -142,11 +142,11 @@ func (d *daemonProcess) run(ctx context.Context, config settings.Settings, start
 	if err != nil {
 		return err
 	}
-	return d.serve(ctx, engine, closeEngine, started)
+	return d.serve(ctx, engine, started)
 }
 
 // serve answers in front of engine until ctx ends or it is idle, and closes it.
-func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngine func(context.Context) error, started func()) error {
+func (d *daemonProcess) serve(ctx context.Context, engine opened, started func()) error {
 	group := stackGroup()
 	replaced := make(chan struct{})
 	options := server.Options{
@@ -154,17 +154,17 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 			Version: version, Pid: os.Getpid(), AutoStarted: d.options.autoStarted,
 			StateRoot: d.roots.State, RunRoot: d.roots.Run,
 		},
-		Group: group, Log: d.log,
+		Group: group, Log: d.log, Docker: engine.docker,
 		RestAfter: restAfter, Rested: restMemory,
 	}
 	if d.options.autoStarted {
 		options.Replaced = func() { close(replaced) }
 	}
-	s := server.New(engine, options)
+	s := server.New(engine.engine, options)
 	d.server.Store(s)
 	listener, err := server.Listen(d.roots.Socket(), group)
 	if err != nil {
-		return errors.Join(err, closeEngine(ctx))
+		return errors.Join(err, engine.close(ctx))
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(listener) }()
@@ -173,7 +173,7 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 	select {
 	case <-ctx.Done():
 		d.log.Info("ending: containers run on")
-	case <-d.idle(ctx, s, engine):
+	case <-d.idle(ctx, s, engine.engine):
 		d.log.Info("leaving: nothing runs and nobody asks")
 	case <-replaced:
 		d.log.Info("leaving to a daemon of another version: containers run on")
@@ -182,7 +182,7 @@ func (d *daemonProcess) serve(ctx context.Context, engine api.Engine, closeEngin
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // nobody listens
 	ending, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	return errors.Join(err, s.Shutdown(ending), closeEngine(ending))
+	return errors.Join(err, s.Shutdown(ending), engine.close(ending))
 }
 
 // idle closes its channel once nobody has been connected and nothing ran for as long as the options say; never for

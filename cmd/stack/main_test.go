@@ -38,11 +38,11 @@ func TestMain(m *testing.M) {
 	os.Exit(sandbox.Main(m))
 }
 
-func emptyEngine(context.Context, roots.Roots, settings.Settings, func()) (api.Engine, func(context.Context) error, error) {
+func emptyEngine(context.Context, roots.Roots, settings.Settings, func()) (opened, error) {
 	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
 		return []reconcile.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
 	}}
-	return e, func(context.Context) error { return nil }, nil
+	return opened{engine: e, close: func(context.Context) error { return nil }}, nil
 }
 
 // text is a buffer for output that several goroutines write.

@@ -67,10 +67,36 @@ func forbidden(from, to string) string {
 		case room(to) == "":
 			return "reconcile imports spec, its own packages and the rooms' values"
 		}
+	case in(from, "api/docker"):
+		switch {
+		case in(to, "internal"), to == "reconcile", room(to) != "", to == "api/docker/wire", to == "api":
+		case from == "api/docker" && in(to, "api/docker"):
+		default:
+			return "the handlers of the Docker Engine API translate between it and the engine; each noun stands alone"
+		}
+		if from == "api/docker/wire" && !in(to, "internal") {
+			return "the API's conventions have nothing to do with its objects"
+		}
+	case in(to, "api/docker") && from != "cmd/stack":
+		return "the program puts the Docker Engine API in front of the engine"
 	case in(from, "internal") && (in(to, "reconcile") || in(to, "api")):
 		return "internal packages serve the others and know none of them"
 	}
 	return ""
+}
+
+// TestDockerTypes: what docker has given names to stays at its API, and its client is for tests.
+func TestDockerTypes(t *testing.T) {
+	for _, p := range sortedPkgs(load(t)) {
+		for to, files := range p.imports {
+			if in(to, "github.com/moby/moby/client") {
+				t.Errorf("%q import docker's client", files)
+			}
+			if in(to, "github.com/moby/moby/api") && !in(p.path, "api/docker") {
+				t.Errorf("%q import the types of the Docker Engine API: they are for api/docker", files)
+			}
+		}
+	}
 }
 
 // TestForbidden: the rules say no where they must, so that a change of them is seen.
@@ -101,6 +127,15 @@ func TestForbidden(t *testing.T) {
 		{"api/server", "build", true},
 		{"api/server", "cmd/stack/settings", true},
 		{"runtime", "internal/sandbox", true},
+		{"api/docker", "api/docker/networks", false},
+		{"api/docker/networks", "reconcile", false},
+		{"api/docker/networks", "api/docker/wire", false},
+		{"api/docker/networks", "api/docker/volumes", true},
+		{"api/docker/networks", "reconcile/plan", true},
+		{"api/docker/networks", "spec", true},
+		{"api/docker/wire", "reconcile", true},
+		{"api/server", "api/docker", true},
+		{"cmd/stack", "api/docker", false},
 	} {
 		if got := forbidden(c.from, c.to); (got != "") != c.bad {
 			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)

@@ -1,0 +1,50 @@
+// Package docker answers the Docker Engine API on the daemon's socket, beside the API of its own below /v1: docker, docker compose and what is made for them
+// work with it as with dockerd (ADR 67).
+//
+// Its handlers are in packages of one noun each: system, containers, images, networks, volumes; each says in its engine.go what it needs of the engine. They translate, and decide
+// nothing. Package wire has what they share. An operation that is not served is answered with its name and the reason; docs/engine-api.md lists all.
+//
+// Called by cmd/stack, for api/server. May touch: the socket's connections.
+package docker
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/stackrun/stack/api/docker/containers"
+	"github.com/stackrun/stack/api/docker/images"
+	"github.com/stackrun/stack/api/docker/networks"
+	"github.com/stackrun/stack/api/docker/system"
+	"github.com/stackrun/stack/api/docker/volumes"
+	"github.com/stackrun/stack/api/docker/wire"
+)
+
+// Engine is what the API stands in front of: *reconcile.Engine.
+type Engine interface {
+	system.Engine
+	containers.Engine
+	images.Engine
+	networks.Engine
+	volumes.Engine
+}
+
+// Options of New.
+type Options struct {
+	System system.Options
+	Log    *slog.Logger // nil = nowhere
+}
+
+// New makes the handler.
+func New(e Engine, opt Options) http.Handler {
+	m := &wire.Mux{Server: "stack/" + opt.System.Version + " (linux)", Log: opt.Log}
+	served := routes(e, opt)
+	m.Add(served...)
+	m.Add(refused(served)...)
+	return m
+}
+
+// routes are those of the operations that are served.
+func routes(e Engine, opt Options) []wire.Route {
+	return slices.Concat(system.Routes(e, opt.System), containers.Routes(e), images.Routes(e), networks.Routes(e), volumes.Routes(e))
+}

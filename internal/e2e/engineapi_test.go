@@ -1,0 +1,44 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/client"
+)
+
+// dockerClient is what docker's own programs talk to the daemon of h with.
+func (h *host) dockerClient(t *testing.T) *client.Client {
+	t.Helper()
+	c, err := client.New(client.WithHost("unix://" + h.run("stack.sock")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestEngineAPI: docker's client finds out by itself how to talk to the daemon, and what is not served is refused by name.
+func TestEngineAPI(t *testing.T) {
+	h := theHost(t)
+	c := h.dockerClient(t)
+	ping, err := c.Ping(t.Context(), client.PingOptions{NegotiateAPIVersion: true})
+	if err != nil || ping.APIVersion != "1.51" || ping.OSType != "linux" {
+		t.Fatalf("%+v, %v", ping, err)
+	}
+	if c.ClientVersion() != "1.51" {
+		t.Errorf("the client speaks %s", c.ClientVersion())
+	}
+	version, err := c.ServerVersion(t.Context(), client.ServerVersionOptions{})
+	if err != nil || version.MinAPIVersion != "1.40" || version.Version == "" {
+		t.Errorf("%+v, %v", version, err)
+	}
+	info, err := c.Info(t.Context(), client.InfoOptions{})
+	if err != nil || info.Info.DockerRootDir != h.state() || info.Info.NCPU < 1 || info.Info.MemTotal == 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	_, err = c.SwarmInspect(t.Context(), client.SwarmInspectOptions{})
+	if err == nil || !strings.Contains(err.Error(), "swarm") {
+		t.Errorf("swarm inspect: %v", err)
+	}
+}
