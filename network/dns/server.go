@@ -58,7 +58,7 @@ func (s *Sockets) Close() {
 
 // Server answers on one container's sockets until Close.
 type Server struct {
-	view   *View
+	view   atomic.Pointer[View]
 	socks  *Sockets
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -84,13 +84,17 @@ const (
 
 // Serve starts answering on s from v. It owns s from now on. lost is called when it has become Broken.
 func Serve(s *Sockets, v *View, lost func()) *Server {
-	srv := &Server{view: v, socks: s, conns: map[net.Conn]struct{}{}, slots: make(chan struct{}, maxOutside), lost: lost}
+	srv := &Server{socks: s, conns: map[net.Conn]struct{}{}, slots: make(chan struct{}, maxOutside), lost: lost}
+	srv.view.Store(v)
 	srv.ctx, srv.cancel = context.WithCancel(context.Background())
 	srv.wg.Add(2)
 	go srv.serveUDP()
 	go srv.serveTCP()
 	return srv
 }
+
+// See answers from v from now on.
+func (s *Server) See(v *View) { s.view.Store(v) }
 
 // Broken says whether other hands have taken the server's listening socket from it.
 func (s *Server) Broken() bool { return s.broken.Load() }
@@ -121,7 +125,7 @@ func (s *Server) serveUDP() {
 			}
 			continue // ICMP errors of earlier answers come out here
 		}
-		resp, what := s.view.answer(in[:n], out, 0)
+		resp, what := s.view.Load().answer(in[:n], out, 0)
 		switch what {
 		case answered:
 			s.socks.udp.WriteToUDPAddrPort(resp, from)
@@ -153,7 +157,11 @@ func (s *Server) done() { <-s.slots }
 
 // forward asks outside; without an answer it makes the one that says so. Precondition: begin.
 func (s *Server) forward(query []byte, tcp bool) []byte {
-	resp, err := s.view.Out.Exchange(s.ctx, query, tcp)
+	out := s.view.Load().Out
+	if out == nil { // since the query was looked at, the container has lost its way out
+		return failure(query)
+	}
+	resp, err := out.Exchange(s.ctx, query, tcp)
 	if err == nil {
 		return resp
 	}
@@ -225,7 +233,7 @@ func (s *Server) serveConn(c net.Conn) {
 			return
 		}
 		buf = msg
-		resp, what := s.view.answer(msg, out, tcpAnswer)
+		resp, what := s.view.Load().answer(msg, out, tcpAnswer)
 		switch what {
 		case ignored:
 			return

@@ -94,6 +94,9 @@ type Networks interface {
 	// Handover lets container to, which was set up to succeed from, take over from's names and published ports. No connection
 	// fails on the way, and those that are there stay with from. from without a sandbox = success; ErrNotFound when to has none.
 	Handover(ctx context.Context, from, to string) error
+	// Rewire puts the sandbox of a running container on other networks; c is what Setup was given but for its Endpoints. What stays keeps its addresses and
+	// connections. ErrNotFound: no sandbox, or no such network; ErrConflict: another setting differs, an address or a port is taken. Idempotent.
+	Rewire(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Sandboxes(ctx context.Context) ([]network.Sandbox, error)
 	// Mend repairs the sandbox of a running container in place, which keeps its addresses and its processes: veths, addresses, default
 	// routes, published ports, firewall, DNS. Where the file of its namespace, or what is bound there, is gone, it is bound again

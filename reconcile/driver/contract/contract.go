@@ -49,6 +49,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Builder":                                 builds,
 		"Networks":                                networks,
 		"Networks/Handover":                       handover,
+		"Networks/Rewire":                         rewire,
 		"Volumes":                                 volumes,
 		"Healing/Networks":                        healNetworks,
 		"Healing/Volumes":                         healVolumes,

@@ -93,6 +93,10 @@ func (d networks) Mend(ctx context.Context, c network.SandboxConfig, nsPath stri
 	return around("networks.mend", func() (network.Sandbox, error) { return d.Networks.Mend(ctx, c, nsPath) })
 }
 
+func (d networks) Rewire(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error) {
+	return around("networks.rewire", func() (network.Sandbox, error) { return d.Networks.Rewire(ctx, c) })
+}
+
 func (d networks) Handover(ctx context.Context, from, to string) error {
 	return aroundErr("networks.handover", func() error { return d.Networks.Handover(ctx, from, to) })
 }

@@ -98,12 +98,7 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 			if _, ok := n.networks[e.Network]; !ok {
 				return notFound("network %s does not exist", e.Network)
 			}
-			n.nextAddr++
-			ep := network.Endpoint{EndpointConfig: e, Addr4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n.nextAddr}), 24)}
-			if e.IPv4.IsValid() {
-				ep.Addr4 = netip.PrefixFrom(e.IPv4, 24)
-			}
-			box.Endpoints = append(box.Endpoints, ep)
+			box.Endpoints = append(box.Endpoints, n.endpoint(e))
 		}
 		old, waits := n.sandboxes[c.Succeeds]
 		box.Waiting = waits && !old.Relieved
@@ -153,6 +148,43 @@ func (n *networks) Handover(ctx context.Context, from, to string) error {
 		n.sandboxes[to] = after
 		return nil
 	})
+}
+
+func (n *networks) Rewire(ctx context.Context, c network.SandboxConfig) (box network.Sandbox, err error) {
+	err = n.host().do(ctx, "Networks.Rewire", func() error {
+		have, ok := n.sandboxes[c.ContainerID]
+		if !ok {
+			return notFound("container %.12s has no sandbox", c.ContainerID)
+		}
+		box = have
+		box.Endpoints = nil
+		for _, e := range c.Endpoints {
+			if _, ok := n.networks[e.Network]; !ok {
+				return notFound("network %s does not exist", e.Network)
+			}
+			i := slices.IndexFunc(have.Endpoints, func(was network.Endpoint) bool { return was.Network == e.Network })
+			if i < 0 {
+				box.Endpoints = append(box.Endpoints, n.endpoint(e))
+				continue
+			}
+			kept := have.Endpoints[i]
+			kept.EndpointConfig = e
+			box.Endpoints = append(box.Endpoints, kept)
+		}
+		n.sandboxes[c.ContainerID] = box
+		return nil
+	})
+	return box, err
+}
+
+// endpoint gives e an address.
+func (n *networks) endpoint(e network.EndpointConfig) network.Endpoint {
+	n.nextAddr++
+	ep := network.Endpoint{EndpointConfig: e, Addr4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n.nextAddr}), 24)}
+	if e.IPv4.IsValid() {
+		ep.Addr4 = netip.PrefixFrom(e.IPv4, 24)
+	}
+	return ep
 }
 
 func (n *networks) Teardown(ctx context.Context, id string) error {

@@ -1,0 +1,298 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/cleanup"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/nft"
+)
+
+// rewiring is a sandbox on its way from one set of networks to another.
+type rewiring struct {
+	old, rec sandboxRecord
+	gone     []Endpoint
+	fresh    []Endpoint
+}
+
+// Rewire puts a sandbox on the networks that c says, while its container runs: interfaces of networks that c has no more go, those of new ones come. What stays keeps
+// its interface, addresses and connections; published ports, names and default routes go by the new set, as Setup would have decided. c is
+// what Setup was given but for Endpoints. One whose address or settings c has otherwise than it is goes and comes anew. Idempotent.
+//
+// Errors: ErrNotFound when there is no sandbox, or no such network; ErrConflict when another setting than Endpoints differs, the sandbox is half of a
+// Handover, or an address or port is taken; ErrInvalidArgument for what cannot be. Nothing has changed then.
+func (d *Driver) Rewire(ctx context.Context, c SandboxConfig) (Sandbox, error) {
+	if err := checkSandbox(c); err != nil {
+		return Sandbox{}, err
+	}
+	defer d.objects.lock("sandbox " + c.ContainerID)()
+	fail := func(err error) (Sandbox, error) {
+		return Sandbox{}, fmt.Errorf("cannot change the networks of %s: %w", sandboxRecord{Config: c}.name(), err)
+	}
+	d.mu.Lock()
+	s := d.sandboxes[c.ContainerID]
+	d.mu.Unlock()
+	if s == nil {
+		return fail(errdefs.With(errdefs.ErrNotFound, errors.New("it has no network")))
+	}
+	if s.rec.Waiting || s.rec.Relieved {
+		return fail(errdefs.With(errdefs.ErrConflict, errors.New("another container is taking its place")))
+	}
+	before := s.rec.Config
+	before.Endpoints = c.Endpoints
+	if !sameSandbox(before, c) {
+		return fail(errdefs.With(errdefs.ErrConflict, errors.New("it was set up with another configuration")))
+	}
+	ns, err := os.Open(d.netnsPath(c.ContainerID))
+	if err != nil {
+		return fail(err)
+	}
+	defer ns.Close()
+	if err := ctx.Err(); err != nil {
+		return fail(err)
+	}
+	if err := d.rewire(ctx, s, c, ns); err != nil {
+		return fail(err)
+	}
+	return s.state(d.netnsPath(c.ContainerID), d.resolvConf(c)), nil
+}
+
+// rewire is Rewire of s, whose namespace is ns. Precondition: the sandbox's lock is held.
+func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os.File) error {
+	undo := cleanup.Make()
+	defer undo.Clean()
+	r, err := d.plan(s.rec, c, undo)
+	if err != nil {
+		return err
+	}
+	next := &sandbox{rec: r.rec}
+	if len(r.rec.Ports) == 0 { // there was no way in before, perhaps
+		if err := d.reservePorts(next); err != nil {
+			return err
+		}
+		undo.Add(next.release)
+		r.rec = next.rec
+	}
+	if err := d.records.putSandbox(r.rec); err != nil {
+		return err
+	}
+	undo.Add(func() { d.records.putSandbox(r.old) })
+	failpoint.Hit("network.rewire.recorded")
+	if err := netns.In(ns, func() error { return d.plugIn(ctx, r, int(ns.Fd()), undo) }); err != nil {
+		return err
+	}
+	failpoint.Hit("network.rewire.links")
+	if err := d.fw.AddGuests(d.guests(r.rec)); err != nil {
+		return err
+	}
+	if err := d.fw.MoveForwards(d.forwardsOf(r.old), d.forwardsOf(r.rec)); err != nil {
+		return err
+	}
+	// From here on it is on its new networks: what fails is left to Mend, by the record.
+	undo.Release()
+	d.mu.Lock()
+	was := sandboxRecord{Config: r.old.Config, Endpoints: r.gone}
+	d.hold(r.rec.Endpoints, r.old.name(), r.rec.name())
+	s.rec, s.inside = r.rec, nil
+	s.ports = append(s.ports, next.ports...)
+	d.giveLocked(r.gone, r.old.name())
+	d.mu.Unlock()
+	d.silence(was)
+	d.announce(r.rec)
+	left := d.unplug(ns, r)
+	_ = d.fw.DelGuests(slices.DeleteFunc(d.guests(was), func(g nft.Guest) bool { return slices.Contains(d.guests(r.rec), g) })) // Mend and the next Driver write them anew
+	d.resolveAnew(s, ns)
+	_ = d.alarm.hear(r.rec, int(ns.Fd()), left == nil)
+	if err := d.servePorts(s); err != nil {
+		s.held = err.Error() // the firewall forwards, and that is nearly all of it
+	}
+	if !slices.Equal(d.forwardsOf(r.old), d.forwardsOf(r.rec)) {
+		d.forgetFlows(r.rec)
+	}
+	d.awaitCarrier(ctx, r.fresh)
+	d.hints.Give()
+	return left
+}
+
+// plan decides which endpoints stay, and gives the others addresses, which undo gives back.
+func (d *Driver) plan(old sandboxRecord, c SandboxConfig, undo *cleanup.Cleanup) (rewiring, error) {
+	r := rewiring{old: old, rec: old}
+	r.rec.Config, r.rec.Endpoints = c, nil
+	stays := map[string]Endpoint{} // by network
+	used := map[string]bool{}
+	for _, ep := range old.Endpoints {
+		if i := slices.IndexFunc(c.Endpoints, func(cfg EndpointConfig) bool { return ep.is(cfg) }); i >= 0 {
+			cfg := c.Endpoints[i]
+			cfg.ContainerID, cfg.Interface = ep.ContainerID, ep.Interface
+			ep.EndpointConfig = cfg
+			stays[ep.Network], used[ep.Interface] = ep, true
+			continue
+		}
+		r.gone = append(r.gone, ep)
+	}
+	for _, cfg := range c.Endpoints {
+		used[cfg.Interface] = true
+	}
+	wanted := SandboxConfig{ContainerID: c.ContainerID}
+	for _, cfg := range c.Endpoints {
+		if _, ok := stays[cfg.Network]; ok {
+			continue
+		}
+		for i := 0; cfg.Interface == ""; i++ { // the first that is free, as docker
+			if name := fmt.Sprintf("eth%d", i); !used[name] && !slices.ContainsFunc(r.gone, func(ep Endpoint) bool { return ep.Interface == name }) {
+				cfg.Interface, used[name] = name, true
+			}
+		}
+		if slices.ContainsFunc(old.Endpoints, func(ep Endpoint) bool { return ep.Interface == cfg.Interface }) {
+			return r, errdefs.With(errdefs.ErrConflict, fmt.Errorf("network %q: its interface %s is there already", cfg.Network, cfg.Interface))
+		}
+		wanted.Endpoints = append(wanted.Endpoints, cfg)
+	}
+	var err error
+	if r.fresh, err = d.takeAddresses(wanted, nil); err != nil {
+		return r, err
+	}
+	undo.Add(func() { d.giveAddresses(sandboxRecord{Config: wanted, Endpoints: r.fresh}) })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hold(r.fresh, sandboxRecord{Config: wanted}.name(), old.name())
+	for _, cfg := range c.Endpoints {
+		if ep, ok := stays[cfg.Network]; ok {
+			r.rec.Endpoints = append(r.rec.Endpoints, ep)
+			continue
+		}
+		i := slices.IndexFunc(r.fresh, func(ep Endpoint) bool { return ep.Network == cfg.Network })
+		r.rec.Endpoints = append(r.rec.Endpoints, r.fresh[i])
+	}
+	return r, nil
+}
+
+// is says whether ep, as it is, is what cfg asks for. Names and the priority of its gateway are no part of the interface.
+func (ep Endpoint) is(cfg EndpointConfig) bool {
+	have := ep.EndpointConfig
+	free := func(static, got netip.Addr) bool { return !static.IsValid() || static == got }
+	return have.Network == cfg.Network && (cfg.Interface == "" || cfg.Interface == have.Interface) && cfg.MAC == have.MAC &&
+		free(cfg.IPv4, ep.Addr4.Addr()) && free(cfg.IPv6, ep.Addr6.Addr()) && slices.Equal(cfg.LinkLocal, have.LinkLocal)
+}
+
+// hold lets addresses that one name holds be another's: of a container by the first of its names. Precondition: d.mu is held.
+func (d *Driver) hold(eps []Endpoint, from, to string) {
+	for _, ep := range eps {
+		n := d.networks[ep.Network]
+		if n == nil || from == to {
+			continue
+		}
+		for _, p := range n.pools {
+			for _, a := range []netip.Addr{ep.Addr4.Addr(), ep.Addr6.Addr()} {
+				if p.Subnet.Contains(a) {
+					p.Release(a, from)
+					_ = p.Take(a, to) // it was theirs a moment ago, and the lock is held
+				}
+			}
+		}
+	}
+}
+
+// plugIn makes the interfaces that are new. The calling thread is in the namespace, and ns is an fd of it.
+func (d *Driver) plugIn(ctx context.Context, r rewiring, ns int, undo *cleanup.Cleanup) error {
+	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
+	}
+	defer in.Close()
+	for _, ep := range r.fresh {
+		n, err := d.recorded(ep.Network)
+		if err == nil {
+			path := d.netnsPath(ep.ContainerID)
+			undo.Add(func() { _ = netns.Do(path, func() error { return d.pull(n, ep) }) })
+			err = d.medium(n).attach(in, n, ep, ns)
+		}
+		if err != nil {
+			return fmt.Errorf("network %q: %w", ep.Network, err)
+		}
+	}
+	awaitLocal(ctx, in, sandboxRecord{Endpoints: r.fresh}.addresses6()...)
+	return nil
+}
+
+// unplug takes away the interfaces that are no more, and leads the default routes as the others want them.
+func (d *Driver) unplug(ns *os.File, r rewiring) error {
+	return netns.In(ns, func() error {
+		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
+		}
+		defer in.Close()
+		for _, ep := range r.gone {
+			n, err := d.recorded(ep.Network)
+			if err == nil {
+				err = d.pull(n, ep)
+			}
+			if err != nil {
+				return fmt.Errorf("network %q: %w", ep.Network, err)
+			}
+		}
+		was, be := d.defaultRoutes(r.old.Endpoints), d.defaultRoutes(r.rec.Endpoints)
+		for _, route := range was {
+			link, err := in.LinkByName(route.iface)
+			if err != nil || slices.Contains(be, route) {
+				continue // it went with its interface
+			}
+			if err := in.RouteDel(route.route(link.Attrs().Index)); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("cannot remove the default route by %s: %w", route, err)
+			}
+		}
+		here, err := readInside(in)
+		if err != nil {
+			return err
+		}
+		for _, route := range be {
+			if here.has(route) { // as before, or of the container's own
+				continue
+			}
+			if err := route.add(in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// pull removes the interface of ep, wherever its other end is. The calling thread is in the namespace.
+func (d *Driver) pull(n networkRecord, ep Endpoint) error {
+	if ep.HostLink == "" {
+		return d.medium(n).detach(n, ep)
+	}
+	link, err := d.link.LinkByName(ep.HostLink)
+	if err == nil {
+		err = d.link.LinkDel(link)
+	}
+	if err != nil && !isNotFound(err) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
+	}
+	return nil
+}
+
+// resolveAnew lets the container's DNS server go by the networks that it is on now; its first network brings one.
+func (d *Driver) resolveAnew(s *sandbox, ns *os.File) {
+	d.mu.Lock()
+	server := s.server
+	d.mu.Unlock()
+	if server != nil {
+		server.See(d.view(s.rec))
+		return
+	}
+	if err := d.mendDNS(s, ns); err != nil {
+		s.held = err.Error()
+	}
+}
