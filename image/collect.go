@@ -17,12 +17,60 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
+// Removal is what a Delete has come to.
+type Removal struct {
+	Untagged []string  // names that are gone, by tag and by digest, as users write them
+	Deleted  []v1.Hash // images that are
+	Bytes    int64     // of files in layers
+}
+
+// DeleteOptions of DeleteImage.
+type DeleteOptions struct {
+	// Force takes the last name of an image that is in use, which stays then without one; and an image by its id that has names in several repositories.
+	Force bool
+}
+
 // Delete removes a name, and the image with it when that was its last one. By id it removes the image with all its
 // names. errdefs.ErrConflict while a snapshot uses the image that would go, errdefs.ErrNotFound when there is none.
 //
 // Layers that no other image has are removed too, unless a pull is under way: then Prune finds them.
 func (s *Store) Delete(ctx context.Context, ref string) error {
+	_, err := s.delete(ctx, ref, func(rec *record, byID, used bool) error { return nil })
+	return err
+}
+
+// DeleteImage is Delete as docker means it: an image with names in several repositories is not removed by id unless opt says so.
+func (s *Store) DeleteImage(ctx context.Context, ref string, opt DeleteOptions) (Removal, error) {
+	return s.delete(ctx, ref, func(rec *record, byID, used bool) error {
+		switch {
+		case opt.Force && used && !byID:
+			return errKeep
+		case !opt.Force && byID && rec.repositories() > 1:
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s (must be forced): it has names in several repositories", shortDigest(rec.ID)))
+		}
+		return nil
+	})
+}
+
+// errKeep leaves an image without a name.
+var errKeep = errors.New("the image stays")
+
+// repositories is in how many the image has names by tag.
+func (rec *record) repositories() int {
+	seen := make(map[string]bool)
+	for _, text := range rec.Refs {
+		if ref, err := ParseReference(text); err == nil {
+			seen[ref.Name()] = true
+		}
+	}
+	return len(seen)
+}
+
+// delete removes ref; may is asked of each image that would go.
+func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, byID, used bool) error) (Removal, error) {
+	var gone Removal
 	err := s.update(func(x *index) error {
+		gone = Removal{}
 		found, byID, err := x.find(ref)
 		if err != nil {
 			return err
@@ -35,32 +83,46 @@ func (s *Store) Delete(ctx context.Context, ref string) error {
 			return err
 		}
 		for _, rec := range found {
+			names := append(slices.Clone(rec.Refs), rec.Digests...)
 			if !byID {
 				r, err := ParseReference(ref)
 				if err != nil {
 					return err
 				}
 				rec.unname(r)
-				if len(rec.Refs) > 0 {
-					continue
+			}
+			if byID || len(rec.Refs) == 0 {
+				keys := inUse[rec.ID]
+				err := may(rec, byID, len(keys) > 0)
+				if err == nil && len(keys) > 0 {
+					err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s: it is in use by %s; remove %s first",
+						ref, strings.Join(keys, ", "), map[bool]string{true: "it", false: "them"}[len(keys) == 1]))
+				}
+				switch {
+				case err == nil:
+					x.Images = slices.DeleteFunc(x.Images, func(r *record) bool { return r == rec })
+					gone.Deleted = append(gone.Deleted, rec.ID)
+					rec.Refs, rec.Digests = nil, nil
+				case !errors.Is(err, errKeep):
+					return err
 				}
 			}
-			if keys := inUse[rec.ID]; len(keys) > 0 {
-				return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s: it is in use by %s; remove %s first",
-					ref, strings.Join(keys, ", "), map[bool]string{true: "it", false: "them"}[len(keys) == 1]))
+			for _, name := range names {
+				if !slices.Contains(rec.Refs, name) && !slices.Contains(rec.Digests, name) && !slices.Contains(gone.Untagged, familiarName(name)) {
+					gone.Untagged = append(gone.Untagged, familiarName(name))
+				}
 			}
-			x.Images = slices.DeleteFunc(x.Images, func(r *record) bool { return r == rec })
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return Removal{}, err
 	}
-	_, err = s.collect(ctx)
+	gone.Bytes, err = s.collect(ctx)
 	if errors.Is(err, errdefs.ErrConflict) {
-		return nil
+		err = nil
 	}
-	return err
+	return gone, err
 }
 
 // unname takes r's name away: with a digest every name of the repository that is by digest.

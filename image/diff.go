@@ -22,7 +22,7 @@ import (
 
 // A layer that was made here has no tar stream that it came from. Its diff id is the digest of the stream that
 // this file writes of it, which depends on nothing but the files: names in their order, owners, modes, whole seconds of the times, xattrs, content.
-// The stream goes into the hash and nowhere else.
+// The stream goes into the hash and nowhere else; restream writes it again for whoever wants it.
 
 // differ writes the stream of one overlay's upper directory, and makes the directory fit to be a layer on the way.
 type differ struct {
@@ -34,6 +34,9 @@ type differ struct {
 	result unpack.Result
 	links  map[uint64]string // first name of an inode that has several
 	buf    []byte
+
+	// again: root is a layer already. Nothing of it is changed, and what hides something does so by its own word.
+	again bool
 }
 
 // diffID makes upper fit to be a layer, hashes its stream and says what is in it. withRoot: the layer has its own word on its root.
@@ -43,6 +46,20 @@ func diffID(ctx context.Context, upper string, withRoot bool, latest time.Time, 
 		ctx: ctx, root: upper, below: below, latest: latest, tar: tar.NewWriter(sum),
 		links: make(map[uint64]string), buf: make([]byte, 256<<10),
 	}
+	err := d.run(withRoot)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, d.result, err
+}
+
+// restream writes to w the stream of the layer in root, which diffID has made.
+func restream(ctx context.Context, root string, withRoot bool, w io.Writer) error {
+	d := &differ{
+		ctx: ctx, root: root, again: true, below: func(string) bool { return true },
+		tar: tar.NewWriter(w), links: make(map[uint64]string), buf: make([]byte, 256<<10),
+	}
+	return d.run(withRoot)
+}
+
+func (d *differ) run(withRoot bool) error {
 	var err error
 	if withRoot {
 		d.result.Root = true
@@ -50,10 +67,10 @@ func diffID(ctx context.Context, upper string, withRoot bool, latest time.Time, 
 	} else {
 		err = d.children(".")
 	}
-	if err == nil {
-		err = d.tar.Close()
+	if err != nil {
+		return err
 	}
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, d.result, err
+	return d.tar.Close()
 }
 
 // entry writes name and what is below it.
@@ -73,7 +90,7 @@ func (d *differ) entry(name string) error {
 	if strings.HasPrefix(base, ".wh.") {
 		return fmt.Errorf("/%s: a layer cannot have a file whose name begins with .wh., which is how it says that one is gone", name)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK && !d.again {
 		return os.Remove(full) // no layer can hold one; whoever listened there is gone
 	}
 	if err := d.clamp(full, &st); err != nil {
@@ -111,6 +128,9 @@ func (d *differ) directory(name, full string, st *unix.Stat_t) error {
 	}
 	if err := d.children(name); err != nil {
 		return err
+	}
+	if d.again {
+		return nil
 	}
 	// Taking sockets away has changed it.
 	times := []unix.Timespec{st.Atim, st.Mtim}

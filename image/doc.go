@@ -4,7 +4,7 @@
 // Flow: Pull resolves a reference (through mirrors, with credentials), fetches and unpacks layers in
 // parallel into <state>/images, and commits the image in one step; Prepare gives a container its
 // writable snapshot as mount values. Layers are shared by chain, and a layer directory exists
-// only when it is whole.
+// only when it is whole. Push and Save give images on: the stream of a layer is put together again by its recipe.
 //
 // Called by reconcile through reconcile/driver. May touch: registries, <state>/images, <state>/snapshots.
 // It mounts nothing and never imports spec, reconcile, runtime (but runtime/mount), network or volume.

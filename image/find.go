@@ -17,7 +17,7 @@ func (s *Store) Find(ctx context.Context, ref string, p v1.Platform) error {
 		return err
 	}
 	want := wanted(p)
-	img, err := resolve(ctx, s.source(r, func(string) {}), r.Familiar(), r.identifier(), want)
+	img, err := resolve(ctx, s.source(r, nil, func(string) {}), r.Familiar(), r.identifier(), want)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/recipe"
 	"github.com/stackrun/stack/image/unpack"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/failpoint"
@@ -24,6 +25,9 @@ type layerRecord struct {
 	Version int     `json:"version"`
 	DiffID  v1.Hash `json:"diffID"`
 	unpack.Result
+
+	// Stream is the size of the tar stream that the layer came as, bytes; 0 = not known: it was made here, or by a stack that kept no recipe.
+	Stream int64 `json:"stream,omitempty"`
 }
 
 const layerVersion = 1
@@ -110,7 +114,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 		return r, err
 	}
 
-	result, err := s.stream(ctx, src, report, root)
+	result, size, err := s.stream(ctx, src, report, tmp.dir)
 	if err != nil {
 		var pe *PullError
 		if errors.As(err, &pe) || ctx.Err() != nil {
@@ -119,7 +123,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 		return r, fmt.Errorf("cannot unpack layer %s: %w", shortDigest(src.id()), err)
 	}
 
-	r = layerRecord{Version: layerVersion, DiffID: src.diff, Result: result}
+	r = layerRecord{Version: layerVersion, DiffID: src.diff, Result: result, Stream: size}
 	b, err := json.Marshal(r)
 	if err != nil {
 		return r, err
@@ -133,9 +137,9 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 	return r, s.place(tmp, src.diff)
 }
 
-// stream is the pipeline: bytes as they come, hashed | decompressed, hashed | unpacked. Each stage has a goroutine, so
-// that one large layer uses more than one core.
-func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, int64), root string) (unpack.Result, error) {
+// stream is the pipeline: bytes as they come, hashed | decompressed, hashed | unpacked below dir/fs. Each stage has a goroutine, so
+// that one large layer uses more than one core. It leaves dir/recipe, and returns the size of the tar stream that this is of; 0 = there is none.
+func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, int64), dir string) (_ unpack.Result, size int64, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var stages []io.Closer
 	defer func() {
@@ -149,18 +153,18 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 
 	body, err := src.open(ctx)
 	if err != nil {
-		return unpack.Result{}, err
+		return unpack.Result{}, 0, err
 	}
 	stages = append(stages, body)
 	in, err := newMeter(body, src.digest, src.size, report)
 	if err != nil {
-		return unpack.Result{}, err
+		return unpack.Result{}, 0, err
 	}
 	packed := readAhead(ctx, in)
 	stages = append(stages, packed)
 	plain, err := decompress(packed)
 	if err != nil {
-		return unpack.Result{}, err
+		return unpack.Result{}, 0, err
 	}
 	stages = append(stages, plain)
 	limit := s.limits.Bytes
@@ -169,26 +173,46 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 	}
 	sum, err := newVerifier(plain, src.diff, limit)
 	if err != nil {
-		return unpack.Result{}, err
+		return unpack.Result{}, 0, err
 	}
-	archive := readAhead(ctx, sum)
-	stages = append(stages, archive)
+	ahead := readAhead(ctx, sum)
+	stages = append(stages, ahead)
 
-	result, err := unpack.Layer(ctx, root, archive, unpack.Options{Limits: s.limits})
+	file, err := os.OpenFile(filepath.Join(dir, recipeName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return result, err
+		return unpack.Result{}, 0, err
+	}
+	defer file.Close()
+	rec, err := recipe.NewRecorder(file, 0)
+	if err != nil {
+		return unpack.Result{}, 0, err
+	}
+	archive := rec.Tee(ahead)
+	result, err := unpack.Layer(ctx, filepath.Join(dir, "fs"), archive, unpack.Options{Limits: s.limits, Contents: rec})
+	if err != nil {
+		return result, 0, err
 	}
 	// What follows the archive's end is part of what the digests are of.
 	if _, err := io.Copy(io.Discard, archive); err != nil {
-		return result, err
+		return result, 0, err
 	}
 	if _, err := io.Copy(io.Discard, packed); err != nil {
-		return result, err
+		return result, 0, err
 	}
 	if err := sum.verify("unpacked"); err != nil {
-		return result, err
+		return result, 0, err
 	}
-	return result, in.verify()
+	if err := in.verify(); err != nil {
+		return result, 0, err
+	}
+	switch err := rec.Close(); {
+	case errors.Is(err, recipe.ErrNoRecipe):
+		// The layer is as good as any; what cannot be given on is told to whoever asks for it.
+		return result, 0, os.Remove(file.Name())
+	case err != nil:
+		return result, 0, err
+	}
+	return result, rec.Total(), file.Close()
 }
 
 // verifier hashes what is read and bounds it.

@@ -134,6 +134,10 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !img.compressed() {
+			// As save writes it: no registry has this manifest, and pushed it would be layers that nobody has compressed.
+			img.manifest, img.index = document{}, nil
+		}
 		i, seen := byID[img.id]
 		if !seen {
 			one := archived{resolved: img}
@@ -147,6 +151,9 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		}
 		for _, ref := range refs {
 			images[i].names.refs = append(images[i].names.refs, ref.Tagged())
+			if img.manifest.raw == nil {
+				continue
+			}
 			images[i].names.digests = append(images[i].names.digests, ref.Digested(img.manifest.digest))
 			if img.index != nil {
 				images[i].names.digests = append(images[i].names.digests, ref.Digested(img.index.digest))
@@ -157,6 +164,11 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		return nil, errors.Join(unfit...)
 	}
 	return images, nil
+}
+
+// compressed says whether any layer is, or there is none.
+func (img *resolved) compressed() bool {
+	return len(img.layers) == 0 || slices.ContainsFunc(img.layers, func(l v1.Descriptor) bool { return packed(l.MediaType) })
 }
 
 // resolvedLayers pairs layers with their diff ids.

@@ -14,7 +14,7 @@ import (
 
 // Locks, in the order in which they may be taken:
 //
-//	pulls   shared while layers are made that no record names yet; exclusive while layers are taken away
+//	pulls   shared while layers are made that no record names yet, or given on; exclusive while layers are taken away
 //	lock    exclusive around reading and writing index.json, and around making or counting snapshots
 //	tmp/X   exclusive while X is being made: what is not locked there was left by a crash
 //
@@ -136,7 +136,7 @@ func (s *Store) leftovers(remove bool) (names []string, err error) {
 func (s *Store) notWhilePulling() (*os.File, error) {
 	f, err := flock(s.path("pulls"), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, errLocked) {
-		return nil, errdefs.With(errdefs.ErrConflict, errors.New("cannot remove layers while images are being pulled: try again when that is done"))
+		return nil, errdefs.With(errdefs.ErrConflict, errors.New("cannot remove layers while images are being pulled, saved or pushed: try again when that is done"))
 	}
 	return f, err
 }

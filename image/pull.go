@@ -23,6 +23,11 @@ import (
 // until Prune. Errors: *PullError for what registries said, errdefs.ErrNotFound when there is no such image
 // or none for p, errdefs.ErrInvalidArgument for a bad reference or an image that is not valid.
 func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, progress func(Progress)) (Info, error) {
+	return s.PullAs(ctx, ref, p, nil, progress)
+}
+
+// PullAs is Pull with credentials of the caller's; nil = those that this host has stored.
+func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Auth, progress func(Progress)) (Info, error) {
 	if _, explicit, _ := idPrefix(ref); explicit {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot pull %s: an image id says nothing of where the image is; pull a name", ref))
 	}
@@ -32,8 +37,8 @@ func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, progress fu
 	}
 	want := wanted(p)
 	named := withRef(ref, progress)
-	return s.pulls.do(ctx, r.String()+" "+platformName(want), named, func(ctx context.Context, report func(Progress)) (Info, error) {
-		info, err := s.pull(ctx, r, want, limitRate(report))
+	return s.pulls.do(ctx, r.String()+" "+platformName(want)+" "+auth.key(), named, func(ctx context.Context, report func(Progress)) (Info, error) {
+		info, err := s.pull(ctx, r, want, auth, limitRate(report))
 		if err == nil {
 			report(Progress{Phase: Done})
 		}
@@ -48,7 +53,7 @@ func withRef(ref string, progress func(Progress)) func(Progress) {
 	return func(p Progress) { p.Ref = ref; progress(p) }
 }
 
-func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, report func(Progress)) (Info, error) {
+func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, auth *Auth, report func(Progress)) (Info, error) {
 	// Until the record is written nothing but this lock keeps Prune from the layers.
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {
@@ -57,7 +62,7 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, repor
 	defer busy.Close()
 
 	report(Progress{Phase: Resolving})
-	src := s.source(ref, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
+	src := s.source(ref, auth, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
 	img := s.finds.take(ref, want)
 	if img == nil {
 		if img, err = resolve(ctx, src, ref.Familiar(), ref.identifier(), want); err != nil {
@@ -82,7 +87,13 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, repor
 	if ref.Tag != "" && !ref.HasDigest() {
 		names.refs = append(names.refs, ref.Tagged())
 	}
-	return s.install(ctx, img, layers, names, report)
+	info, err := s.install(ctx, img, layers, names, report)
+	if err == nil {
+		for i, desc := range img.layers {
+			s.noteForm(img.config.RootFS.DiffIDs[i], desc, ref.Name())
+		}
+	}
+	return info, err
 }
 
 // names is what an image is to be known by.

@@ -25,7 +25,7 @@ func (r *Registries) Pin(ctx context.Context, ref string, note func(string)) (Re
 	if err != nil || parsed.HasDigest() {
 		return parsed, err
 	}
-	doc, err := r.store.source(parsed, note).manifest(ctx, parsed.identifier())
+	doc, err := r.store.source(parsed, nil, note).manifest(ctx, parsed.identifier())
 	if err != nil {
 		return Reference{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -45,8 +46,15 @@ func newTransport(dial time.Duration, lax bool) *http.Transport {
 	}
 }
 
-// connect does the registry's authorisation handshake for pulling repo.
-func (s *Store) connect(ctx context.Context, ep endpoint, repo string) (*session, error) {
+// access is what a session is to be good for.
+type access struct {
+	auth *Auth    // nil = what this host has stored
+	push bool     // not pulling alone
+	from []string // repositories of the same registry, to take blobs from
+}
+
+// connect does the registry's authorisation handshake for repo.
+func (s *Store) connect(ctx context.Context, ep endpoint, repo string, want access) (*session, error) {
 	opts := []name.Option{}
 	if ep.plain {
 		opts = append(opts, name.Insecure)
@@ -55,7 +63,13 @@ func (s *Store) connect(ctx context.Context, ep endpoint, repo string) (*session
 	if err != nil {
 		return nil, err
 	}
-	auth, warning := s.credentials.lookup(ctx, ep.host)
+	var auth authn.Authenticator
+	var warning string
+	if want.auth != nil && !ep.mirror {
+		auth = want.auth.authenticator()
+	} else {
+		auth, warning = s.credentials.lookup(ctx, ep.host)
+	}
 
 	base := s.transports.origin
 	switch {
@@ -69,8 +83,15 @@ func (s *Store) connect(ctx context.Context, ep endpoint, repo string) (*session
 		attempts = mirrorAttempts
 	}
 	guarded := &schemeGuard{base: base, host: ep.host, endpoint: ep}
-	rt, err := transport.NewWithContext(ctx, reg, auth, &retrier{base: guarded, attempts: attempts, wait: s.wait},
-		[]string{reg.Repo(ep.repo(repo)).Scope(transport.PullScope)})
+	scope := transport.PullScope
+	if want.push {
+		scope = transport.PushScope
+	}
+	scopes := []string{reg.Repo(ep.repo(repo)).Scope(scope)}
+	for _, from := range want.from {
+		scopes = append(scopes, reg.Repo(from).Scope(transport.PullScope))
+	}
+	rt, err := transport.NewWithContext(ctx, reg, auth, &retrier{base: guarded, attempts: attempts, wait: s.wait}, scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +155,11 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
 		return errors.New("more than 10 redirects")
 	}
-	from, to := via[0].URL.Hostname(), req.URL.Hostname()
+	return checkReach(via[0].URL.Hostname(), req.URL.Hostname())
+}
+
+// checkReach says whether the registry at from may send us to the host to.
+func checkReach(from, to string) error {
 	ip := net.ParseIP(to)
 	if from == to || ip == nil || !(ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()) {
 		return nil

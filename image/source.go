@@ -22,6 +22,7 @@ import (
 type source struct {
 	store *Store
 	ref   Reference
+	auth  *Auth // nil = what this host has stored
 	note  func(string)
 
 	mu       sync.Mutex
@@ -36,8 +37,8 @@ type lazySession struct {
 	err      error
 }
 
-func (s *Store) source(ref Reference, note func(string)) *source {
-	src := &source{store: s, ref: ref, note: note}
+func (s *Store) source(ref Reference, auth *Auth, note func(string)) *source {
+	src := &source{store: s, ref: ref, auth: auth, note: note}
 	for _, ep := range s.endpoints(ref.Host) {
 		src.sessions = append(src.sessions, &lazySession{endpoint: ep})
 	}
@@ -50,7 +51,7 @@ func (src *source) connect(ctx context.Context, l *lazySession) (*session, error
 			l.err = fmt.Errorf("was not reachable a moment ago, next try after %s", until.Format(time.TimeOnly))
 			return
 		}
-		l.session, l.err = src.store.connect(ctx, l.endpoint, src.ref.Repo)
+		l.session, l.err = src.store.connect(ctx, l.endpoint, src.ref.Repo, access{auth: src.auth})
 		if l.err != nil && l.endpoint.mirror && ctx.Err() == nil && status(l.err) == 0 {
 			src.store.down.set(l.endpoint.host)
 		}

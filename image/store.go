@@ -41,7 +41,7 @@ type Options struct {
 //
 //	images/index.json            which images there are: records, under images/lock
 //	images/blobs/sha256/<hex>    manifests and configurations, as they were served
-//	images/layers/sha256/<hex>/  one unpacked layer by diff id: fs, layer.json. It is there only when it is whole
+//	images/layers/sha256/<hex>/  one unpacked layer by diff id: fs, layer.json, recipe, forms.json. It is there only when it is whole
 //	images/patches/<hex>/        what settles how a chain of layers fits together (see patch.go)
 //	images/tmp/                  what is being made
 //	images/held/                 which layers stay although no image has them (see hold.go)

@@ -19,7 +19,7 @@ type Info struct {
 	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
 }
 
-// Progress of a pull. Total 0 = not known yet.
+// Progress of a pull, a load or a push. Total 0 = not known yet.
 type Progress struct {
 	Ref     string
 	Layer   string // short digest; "" = the whole image
@@ -30,6 +30,8 @@ type Progress struct {
 	// Note is something that the user should know of: the mirror that was used or left out, credentials
 	// that could not be had. "" = nothing.
 	Note string
+
+	From string // where Mounted is from: another repository of the registry
 }
 
 type Phase string
@@ -40,4 +42,11 @@ const (
 	Loading     Phase = "Loading" // reading an archive
 	Extracting  Phase = "Extracting"
 	Done        Phase = "Done"
+
+	// Of a push.
+	Preparing Phase = "Preparing" // finding out whether the registry has the layer
+	Sending   Phase = "Pushing"
+	Sent      Phase = "Pushed"
+	Exists    Phase = "Layer already exists"
+	Mounted   Phase = "Mounted"
 )

@@ -35,6 +35,16 @@ type Options struct {
 	// UserXattr writes user.overlay.* in place of trusted.overlay.*, for overlayfs mounted with
 	// userxattr in a user namespace (Linux 5.11): trusted.* needs CAP_SYS_ADMIN in the first one.
 	UserXattr bool
+
+	// Contents is told where in the stream the contents of regular files are, nil = nobody.
+	Contents Contents
+}
+
+// Contents is told of each regular file whose content stands in the stream as it is in the file: Begin before the first byte of it is
+// read, with the path relative to the root, End when all of it has been. What is sparse in the stream is left out.
+type Contents interface {
+	Begin(path string, size int64)
+	End()
 }
 
 // Result is what there is to know of an unpacked layer apart from its files.
@@ -83,7 +93,7 @@ func Layer(ctx context.Context, dir string, r io.Reader, opt Options) (Result, e
 	}
 	defer tree.close()
 
-	u := &unpacker{tree: tree, limits: opt.Limits, buf: make([]byte, 1<<20)}
+	u := &unpacker{tree: tree, limits: opt.Limits, contents: opt.Contents, buf: make([]byte, 1<<20)}
 	tr := tar.NewReader(r)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -116,10 +126,11 @@ func streamError(err error) error {
 }
 
 type unpacker struct {
-	tree   *tree
-	limits Limits
-	result Result
-	buf    []byte
+	tree     *tree
+	limits   Limits
+	contents Contents
+	result   Result
+	buf      []byte
 }
 
 const (
@@ -176,6 +187,10 @@ func (u *unpacker) entry(hdr *tar.Header, body io.Reader) error {
 			return fmt.Errorf("%w of %d bytes", ErrLimit, u.limits.Bytes)
 		}
 		u.result.Bytes += hdr.Size
+		if u.contents != nil && !isSparse(hdr) {
+			u.contents.Begin(at.path(), hdr.Size)
+			defer u.contents.End()
+		}
 		return u.tree.file(at, attr, hdr.Size, body, u.buf)
 	case tar.TypeLink:
 		target, err := cleanName(hdr.Linkname)
@@ -197,6 +212,19 @@ func (u *unpacker) entry(hdr *tar.Header, body io.Reader) error {
 		return u.tree.node(at, attr, unix.S_IFIFO, 0)
 	}
 	return fmt.Errorf("%w: entry of type %q", ErrInvalid, hdr.Typeflag)
+}
+
+// isSparse says whether the content stands in the stream without its holes.
+func isSparse(hdr *tar.Header) bool {
+	if hdr.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range hdr.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 func (u *unpacker) whiteout(dir, base string) error {
