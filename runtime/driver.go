@@ -53,6 +53,7 @@ type Driver struct {
 	filters  filterCache
 	spare    spare
 	visits   visits
+	unmounts unmounts
 
 	mu     sync.Mutex
 	lives  map[string]*live
@@ -127,6 +128,7 @@ func (d *Driver) Close() error {
 	for _, l := range lives {
 		l.release()
 	}
+	d.unmounts.close()
 	d.hub.close()
 	d.hints.Close()
 	d.losses.files.Close()

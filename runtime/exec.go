@@ -140,7 +140,10 @@ func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootst
 
 // execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
 func (d *Driver) execDetached(ctx context.Context, id string, child *process) (Exit, error) {
-	_, failure, _, err := awaitStart(ctx, child, nil)
+	now, failure, _, err := awaitStart(ctx, child, nil)
+	if now != nil && now.file >= 0 {
+		unix.Close(now.file) // the master of a terminal that nobody looks at
+	}
 	if err != nil || failure != nil {
 		child.abort()
 		if failure != nil {

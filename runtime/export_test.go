@@ -1,6 +1,9 @@
 package runtime
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Spare is the pid of the child that waits for work, 0 when there is none.
 func (d *Driver) Spare() int {
@@ -35,4 +38,29 @@ func (d *Driver) Look(id string, seen int64) (now int64, ok bool) {
 	look := k.look
 	d.ids.mu.Unlock()
 	return look(seen), true
+}
+
+// HoldUnmounts keeps the roots of containers that end from now on mounted until release is called, as a disk with much to write does.
+func (d *Driver) HoldUnmounts() (release func()) { return d.HoldUnmount("") }
+
+// HoldUnmount is as if a root of container id were being unmounted until release is called.
+func (d *Driver) HoldUnmount(id string) (release func()) {
+	held := held{make(chan struct{})}
+	d.unmounts.later(id, held)
+	return sync.OnceFunc(func() { close(held.over) })
+}
+
+type held struct{ over chan struct{} }
+
+func (h held) Close() error { <-h.over; return nil }
+
+// Unmounting is how many roots are not unmounted yet.
+func (d *Driver) Unmounting() int {
+	d.unmounts.mu.Lock()
+	defer d.unmounts.mu.Unlock()
+	n := len(d.unmounts.waiting)
+	if d.unmounts.busy != nil {
+		n++
+	}
+	return n
 }

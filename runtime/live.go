@@ -21,6 +21,7 @@ type live struct {
 	status  proto.Status
 	monitor *os.File // pidfd
 	reports *reports // of a monitor that was started here; nil: adopted
+	root    *os.File // of the container, where its unmounting takes time, see unmounts; else nil
 
 	done chan struct{} // closed when the monitor has ended and the exit is on record
 	exit *Exit
@@ -39,6 +40,14 @@ func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart
 
 // release stops watching; the container runs on.
 func (l *live) release() {
+	l.hangUp()
+	if l.root != nil {
+		l.root.Close()
+	}
+}
+
+// hangUp lets go of the monitor.
+func (l *live) hangUp() {
 	l.monitor.Close()
 	if l.reports != nil {
 		l.reports.file.Close()
@@ -97,11 +106,14 @@ func (d *Driver) follow(l *live) {
 		return
 	}
 	d.guard.release(l) // what the container stood on may go
+	if l.root != nil {
+		d.unmounts.later(l.id, l.root)
+	}
 	if free {
 		d.keep(&process{serving: monitorOf(&l.status).next(), pidfd: l.monitor, reports: l.reports})
 	} else {
 		reapFile(l.monitor) // no child of ours when adopted; then init does it
-		l.release()
+		l.hangUp()
 	}
 	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)

@@ -64,6 +64,9 @@ type launchOptions struct {
 // launch makes the cgroup and starts the monitor.
 // Preconditions: the id's lock is held, the container does not run.
 func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (State, *live, error) {
+	if err := d.unmounts.await(ctx, c.ID); err != nil {
+		return State{}, nil, err
+	}
 	b, err := d.bootstrap(c)
 	if err != nil {
 		return State{}, nil, err
@@ -105,7 +108,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.handed")
-	status, failure, notes, err := awaitStart(ctx, p, opt.listening)
+	now, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	var l *live
 	if err != nil { // ctx ended
 		var unseen error
@@ -121,11 +124,12 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 			}
 			return State{}, nil, err
 		}
-		status = &l.status
+		now = &started{l.status, -1}
 	}
 	if failure != nil {
 		return fail(failure)
 	}
+	status := &now.Status
 	failpoint.Hit("runtime.start.running")
 	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
 	if err := d.writeRun(c.ID, r); err != nil {
@@ -133,9 +137,9 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, done: make(chan struct{}), gone: make(chan struct{})}
+		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, root: d.unmounts.hold(now.file, c), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := d.watch(l, c, true); err != nil {
-			p.close() // it runs on; the next daemon adopts it
+			l.release() // it runs on; the next daemon adopts it
 			return State{}, nil, err
 		}
 	}
@@ -201,17 +205,27 @@ func (d *Driver) prepareDirs(id string, r *run) error {
 	return nil
 }
 
+// started is what a monitor tells of what it has started.
+type started struct {
+	proto.Status
+	file int // the caller's: of a container its root, of an exec the master of its terminal; -1 = none
+}
+
 // awaitStart reads the monitor's reports up to the one that decides. err is ctx's.
-func awaitStart(ctx context.Context, p *process, listening func() error) (_ *proto.Status, _ *proto.Failure, notes []string, err error) {
+func awaitStart(ctx context.Context, p *process, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
 	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	broken := func(detail string) (*proto.Status, *proto.Failure, []string, error) {
+	broken := func(detail string) (*started, *proto.Failure, []string, error) {
 		return nil, &proto.Failure{Stage: "monitor", Detail: detail, ExitCode: 125}, notes, nil
 	}
 	var unheard error // of listening
 	for {
 		rep, fds, err := p.reports.next()
-		closeAll(fds) // none is expected
+		file := -1
+		if err == nil && rep.Type == proto.ReportStarted && rep.Status != nil && len(fds) == 1 {
+			file, fds = fds[0], nil
+		}
+		closeAll(fds) // no other is expected
 		switch {
 		case err == io.EOF && unheard == nil:
 			return broken("it ended without a word")
@@ -238,7 +252,7 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *pro
 			if rep.Status == nil {
 				return broken("report started without a status")
 			}
-			return rep.Status, nil, notes, nil
+			return &started{*rep.Status, file}, nil, notes, nil
 		case proto.ReportFailed:
 			if rep.Failure == nil {
 				return broken("report failed without a failure")

@@ -82,7 +82,7 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 		}
 		return d.visitRunning(ctx, l, bare)
 	}
-	v, err := d.visitStill(c, bare)
+	v, err := d.visitStill(ctx, c, bare)
 	if err != nil {
 		unlock()
 		return nil, nil, err
@@ -163,7 +163,10 @@ func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.
 }
 
 // Preconditions of visitStill: the container's lock is held, it does not run.
-func (d *Driver) visitStill(c *Config, bare bool) (*visit, error) {
+func (d *Driver) visitStill(ctx context.Context, c *Config, bare bool) (*visit, error) {
+	if err := d.unmounts.await(ctx, c.ID); err != nil {
+		return nil, err
+	}
 	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.stateDir(c.ID)}
 	var s *boot.Still
 	err := onThread(func() (err error) {

@@ -442,6 +442,13 @@ func (i *Init) Next() Word {
 // Refuse has the init fail when it says that it executes, if it has not yet.
 func (i *Init) Refuse() { _ = unix.Shutdown(i.socket, unix.SHUT_RD) }
 
+// TakeRoot is a descriptor of the container's root, the caller's to close from now on. Precondition: Go has handed it over.
+func (i *Init) TakeRoot() int {
+	fd := i.files[fdRoot]
+	i.files[fdRoot] = -1
+	return fd
+}
+
 // Close lets go of everything but Pidfd and Master. An init that waits ends.
 func (i *Init) Close() {
 	for _, fd := range []*int{&i.socket, &i.theirs, &i.tty} {

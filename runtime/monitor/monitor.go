@@ -125,6 +125,7 @@ type monitor struct {
 	server  *server
 
 	boot     *boot.Init
+	root     int         // of the container, after its execve; the daemon gets it
 	child    *childFiles // the init's streams, until it has them
 	init     *process
 	attached chan struct{} // closed by the first client
@@ -147,10 +148,12 @@ func (m *monitor) run(f *proto.Failure) (code int, free bool) {
 		// A container that nobody can find again is worse than none.
 		m.init.kill()
 		<-m.init.ended
+		unix.Close(m.root)
 		m.fail(&proto.Failure{Stage: "status", Path: m.runPath(proto.StatusName), Detail: err.Error(), ExitCode: 125})
 		return 1, false
 	}
-	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &m.status})
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportStarted, Status: &m.status}, m.root)
+	unix.Close(m.root)
 	m.streams.telling(m)
 	young := time.NewTimer(settleAfter)
 	defer young.Stop()
@@ -211,7 +214,11 @@ func (m *monitor) start(f *proto.Failure) *proto.Failure {
 	if m.boot.Master >= 0 {
 		m.streams.addTerminal(m, m.boot.Master)
 	}
-	return m.follow()
+	if f := m.follow(); f != nil {
+		return f
+	}
+	m.root = m.boot.TakeRoot()
+	return nil
 }
 
 // settle gives back what only the start, and an earlier container, needed. From here on there is no way back.

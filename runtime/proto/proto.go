@@ -10,7 +10,7 @@
 //	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
 //	       Bootstrap.Encode as SCM_RIGHTS, or the word WorkExec, with a file of ExecBootstrap.Encode and what become descriptors 0, 1 and 2:
 //	       the caller's streams, or /dev/null with a terminal. Reports go out. With an exec that has a terminal,
-//	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS.
+//	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS; a container's carries its root.
 //
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
