@@ -600,3 +600,33 @@ func TestAPolicyWaitsForTheCommandThatWasCutShort(t *testing.T) {
 		}
 	})
 }
+
+// TestPolicyStartIsNotHealed: a look at a container that its policy is starting again does not take it for one that was never started. A start by healing is
+// somebody's start: the policy would begin to count anew.
+func TestPolicyStartIsNotHealed(t *testing.T) {
+	run(t, func(b *bench) {
+		web := func(c runtime.Config) bool { return c.Facts["name"] == "shop-web-1" }
+		b.host.Program = func(c runtime.Config) fake.Program {
+			if web(c) {
+				return fake.Program{For: time.Second, Code: 3}
+			}
+			return fake.Program{}
+		}
+		b.up(project(service("side"), service("web", func(s *spec.Service) { s.Restart = spec.RestartPolicy{Name: "on-failure", MaxAttempts: 3} })), reconcile.UpOptions{})
+		b.listen()
+		b.host.StartTakes = func(c runtime.Config) time.Duration {
+			if web(c) {
+				return 10 * time.Second
+			}
+			return 0
+		}
+		for range 10 { // while it is being started, most of the time
+			b.kill("shop-side-1") // what has the loop look
+			time.Sleep(5 * time.Second)
+		}
+		b.heal()
+		if c := b.rows("shop")["shop-web-1"]; c.State != "exited" || c.Restarts != 3 || slices.Contains(b.said(), "container shop-web-1 Damaged") {
+			t.Errorf("it is %s after %d restarts, expected exited after 3, and no damage\n%s", c.State, c.Restarts, strings.Join(b.said(), "\n"))
+		}
+	})
+}

@@ -211,7 +211,7 @@ func (e *Engine) supervised(have *plan.Observed) {
 		}
 		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
 		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
-		if s.State == supervise.Backoff && c.Status == plan.StatusExited {
+		if s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated) { // created: its start is under way
 			c.Status = plan.StatusRestarting
 		}
 		c.MustRestart = c.MustRestart || e.stubborn(c.ID)

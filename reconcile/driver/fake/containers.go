@@ -95,6 +95,7 @@ func (c *containers) Replace(ctx context.Context, cfg runtime.Config) error {
 }
 
 func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err error) {
+	time.Sleep(c.begin(id))
 	err = c.host().do(ctx, "Containers.Start", func() error {
 		x, err := c.find(id)
 		if err != nil {
@@ -130,6 +131,21 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 		return nil
 	})
 	return s, err
+}
+
+// begin is the beginning of a start that takes the time it returns.
+func (c *containers) begin(id string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.containers[id]
+	if x == nil || x.status == runtime.Running || c.StartTakes == nil {
+		return 0
+	}
+	takes := c.StartTakes(*x.cfg)
+	if takes > 0 {
+		x.status, x.exit = runtime.Created, nil
+	}
+	return takes
 }
 
 // end finishes the current run. Precondition: mu is held.

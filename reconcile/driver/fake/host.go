@@ -26,6 +26,8 @@ import (
 type Host struct {
 	// Program says what a container does when it starts. nil = it runs until it is stopped.
 	Program func(c runtime.Config) Program
+	// StartTakes says how long a start takes; meanwhile the container is as one that was made and not started yet. nil = no time.
+	StartTakes func(c runtime.Config) time.Duration
 	// ExecResult says how an exec ends, after how long, with which output. nil = at once, 0.
 	ExecResult func(c runtime.Config, p runtime.Process) (code int, after time.Duration, output string)
 	// Registry holds the images that can be pulled, by reference.
