@@ -25,6 +25,8 @@
 //	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
 //	POST /v1/projects/{project}/{start,stop,restart,kill,pause,unpause,remove}  reconcile.ServiceOptions  stream
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
+//	POST /v1/projects/{project}/push              PushRequest                               stream
+//	POST /v1/projects/{project}/commit            reconcile.CommitOptions                   stream
 //	POST /v1/projects/{project}/run               RunRequest                                upgrade
 //	POST /v1/projects/{project}/exec              reconcile.ExecOptions                     upgrade
 //	POST /v1/projects/{project}/attach            reconcile.AttachOptions                   upgrade

@@ -25,6 +25,9 @@ type Engine interface {
 	Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error
 	Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error
+	Push(ctx context.Context, p *spec.Project, o reconcile.PushOptions, s reconcile.Sink) error
+	// Commit makes an image of what a container of a service has written.
+	Commit(ctx context.Context, project string, o reconcile.CommitOptions, s reconcile.Sink) (image.Info, error)
 
 	// Plan says what Up would do, Drift how the host differs from the file of the last Up; neither changes anything.
 	Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error)

@@ -59,6 +59,12 @@ type PullRequest struct {
 	Policy   string        `json:"policy,omitempty"`
 }
 
+// PushRequest is the body of push.
+type PushRequest struct {
+	Project *spec.Project         `json:"project"`
+	Options reconcile.PushOptions `json:"options"`
+}
+
 // BuildRequest is the body of build.
 type BuildRequest struct {
 	Project *spec.Project          `json:"project"`
@@ -81,10 +87,10 @@ type Message struct {
 // Result is what a request that succeeded came to.
 type Result struct {
 	Exit   *runtime.Exit `json:"exit,omitempty"`   // run, exec
-	Images []Image       `json:"images,omitempty"` // load
+	Images []Image       `json:"images,omitempty"` // load, commit
 }
 
-// Image is a loaded image. Not image.Info: its hashes cannot travel when one is not known.
+// Image is an image that was loaded or made. Not image.Info: its hashes cannot travel when one is not known.
 type Image struct {
 	ID   string   `json:"id"`
 	Refs []string `json:"refs,omitempty"`

@@ -279,3 +279,63 @@ func TestMadeLayersAfterPowerCut(t *testing.T) {
 		t.Errorf("there are notes %v: %v", notes, err)
 	}
 }
+
+// TestCommitSnapshot: a container's root becomes one more layer, without being touched, and without what only a container has.
+func TestCommitSnapshot(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	h.push(t, "base:1", twoLayers(t))
+	s := newStore(t)
+	base, err := s.Pull(t.Context(), h.host+"/base:1", v1.Platform{}, nil)
+	check(t, err)
+	mounts, err := s.Prepare(t.Context(), "box", base.ID)
+	check(t, err)
+	upper := mounts[0].Upper
+	check(t, os.MkdirAll(filepath.Join(upper, "etc"), 0o755))
+	check(t, os.WriteFile(filepath.Join(upper, "etc/resolv.conf"), nil, 0o644))
+	check(t, os.WriteFile(filepath.Join(upper, "made"), []byte("here"), 0o600))
+	check(t, os.MkdirAll(filepath.Join(upper, "new"), 0o755))
+	check(t, unix.Setxattr(filepath.Join(upper, "new"), "trusted.overlay.opaque", []byte("y"), 0))
+	check(t, unix.Mknod(filepath.Join(upper, "new/socket"), unix.S_IFSOCK|0o600, 0))
+	check(t, unix.Mknod(filepath.Join(upper, "two"), unix.S_IFCHR, 0))
+
+	info, err := s.CommitSnapshot(t.Context(), "box", func(c *v1.Config) error { c.User = "9"; return nil }, Author{Name: "me", Comment: "why", By: "cmd"}, "made:1")
+	check(t, err)
+	conf, err := s.ConfigFile(t.Context(), info.ID)
+	check(t, err)
+	if last := conf.History[len(conf.History)-1]; conf.Config.User != "9" || conf.Author != "me" || last.Comment != "why" || last.CreatedBy != "cmd" || last.EmptyLayer || len(conf.RootFS.DiffIDs) != 3 {
+		t.Errorf("%+v", conf)
+	}
+	fs := s.layerFS(conf.RootFS.DiffIDs[2])
+	var names []string
+	check(t, filepath.WalkDir(fs, func(path string, _ os.DirEntry, err error) error {
+		names = append(names, path[len(fs):])
+		return err
+	}))
+	if want := []string{"", "/etc", "/made", "/new", "/two"}; !slices.Equal(names, want) {
+		t.Errorf("the layer has %q, want %q", names, want)
+	}
+	for _, name := range []string{"etc/resolv.conf", "new/socket", ".dockerenv"} {
+		if _, err := os.Lstat(filepath.Join(upper, name)); err != nil {
+			t.Errorf("the container lost %v", err)
+		}
+	}
+	if _, err := unix.Lgetxattr(filepath.Join(upper, "new"), "trusted.overlay.opaque", make([]byte, 1)); err != nil {
+		t.Errorf("the container's directory: %v", err)
+	}
+	// Nothing written makes no layer; what change refuses makes no image.
+	_, err = s.Prepare(t.Context(), "idle", base.ID)
+	check(t, err)
+	same, err := s.CommitSnapshot(t.Context(), "idle", func(*v1.Config) error { return nil }, Author{}, "same:1")
+	check(t, err)
+	if conf, err := s.ConfigFile(t.Context(), same.ID); err != nil || len(conf.RootFS.DiffIDs) != 2 || !conf.History[len(conf.History)-1].EmptyLayer {
+		t.Errorf("%+v, %v", conf, err)
+	}
+	refused := errors.New("refused")
+	if _, err := s.CommitSnapshot(t.Context(), "idle", func(*v1.Config) error { return refused }, Author{}, "same:2"); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	if _, err := s.CommitSnapshot(t.Context(), "none", func(*v1.Config) error { return nil }, Author{}); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Error(err)
+	}
+}

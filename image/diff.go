@@ -35,8 +35,10 @@ type differ struct {
 	links  map[uint64]string // first name of an inode that has several
 	buf    []byte
 
-	// again: root is a layer already. Nothing of it is changed, and what hides something does so by its own word.
+	// again: nothing of root is changed: it is a layer already, in which what hides something does so by its own word, or a container's own.
 	again bool
+
+	skip func(name string, st *unix.Stat_t) bool // what is left out; nil = nothing
 }
 
 // diffID makes upper fit to be a layer, hashes its stream and says what is in it. withRoot: the layer has its own word on its root.
@@ -90,7 +92,13 @@ func (d *differ) entry(name string) error {
 	if strings.HasPrefix(base, ".wh.") {
 		return fmt.Errorf("/%s: a layer cannot have a file whose name begins with .wh., which is how it says that one is gone", name)
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFSOCK && !d.again {
+	if d.skip != nil && d.skip(name, &st) {
+		return nil
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		if d.again {
+			return nil
+		}
 		return os.Remove(full) // no layer can hold one; whoever listened there is gone
 	}
 	if err := d.clamp(full, &st); err != nil {
@@ -122,8 +130,10 @@ func (d *differ) directory(name, full string, st *unix.Stat_t) error {
 			if err := d.mark(path.Join(name, ".wh..wh..opq")); err != nil {
 				return err
 			}
-		} else if err := unix.Lremovexattr(full, "trusted.overlay.opaque"); err != nil {
-			return &os.PathError{Op: "removexattr", Path: "/" + name, Err: err}
+		} else if !d.again {
+			if err := unix.Lremovexattr(full, "trusted.overlay.opaque"); err != nil {
+				return &os.PathError{Op: "removexattr", Path: "/" + name, Err: err}
+			}
 		}
 	}
 	if err := d.children(name); err != nil {

@@ -104,6 +104,38 @@ func (s *Store) connect(ctx context.Context, ep endpoint, repo string, want acce
 	}, nil
 }
 
+// ping asks ep for its API, with auth and for no repository.
+func (s *Store) ping(ctx context.Context, ep endpoint, auth Auth) error {
+	opts := []name.Option{}
+	if ep.plain {
+		opts = append(opts, name.Insecure)
+	}
+	reg, err := name.NewRegistry(ep.host, opts...)
+	if err != nil {
+		return err
+	}
+	base := s.transports.origin
+	if ep.lax {
+		base = s.transports.lax
+	}
+	guarded := &retrier{base: &schemeGuard{base: base, host: ep.host, endpoint: ep}, attempts: mirrorAttempts, wait: s.wait}
+	rt, err := transport.NewWithContext(ctx, reg, auth.authenticator(), guarded, nil)
+	if err != nil {
+		return err
+	}
+	// As in connect, the scheme that answered is put in.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, (&url.URL{Scheme: "https", Host: ep.host, Path: "/v2/"}).String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: rt, CheckRedirect: checkRedirect}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return transport.CheckError(resp, http.StatusOK)
+}
+
 // get does one GET below the repository. The caller closes the body.
 func (c *session) get(ctx context.Context, path string, header http.Header, ok ...int) (*http.Response, error) {
 	u := c.base

@@ -124,6 +124,25 @@ type ExportOptions struct {
 	Index   int // 0 = the first
 }
 
+// PushOptions is one `push`.
+type PushOptions struct {
+	Services       []string // empty = all
+	Deps           bool     // what Services depend on, too
+	IgnoreFailures bool     // what cannot be pushed is told, and the rest is pushed
+	Tags           bool     // the further names that their builds give, too
+}
+
+// CommitOptions is one `commit`.
+type CommitOptions struct {
+	Service string
+	Index   int      // 0 = the first
+	Ref     string   // the image's name; "" = none
+	Author  string   // who has made it
+	Comment string   // what it is
+	Changes []string // instructions of a Dockerfile that change its configuration
+	NoPause bool     // the container goes on meanwhile
+}
+
 // LogOptions is one `logs`.
 type LogOptions struct {
 	Services []string

@@ -86,7 +86,7 @@ var commandDifferences = []string{
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
 	"`config --no-interpolate` shows the files joined, each value as it is written, and goes with `--format`, `--output` and `--quiet` only; docker compose canonicalises what it can (`env_file`, `secrets`, names), and fails on a port with a variable where it is to print names.",
 	"`--compatibility`, `--dry-run` of verbs that have none of their own, `--verbose`, `--insecure-registry` and `pull --no-parallel` are refused by name.",
-	"`build --push`, `--print`, `--check`, `--builder`, `--memory`, `--ssh`, `--sbom` and `--provenance` are refused by name; `--compress`, `--force-rm`, `--no-rm` and `--parallel`, of which docker compose says nothing, are told to have no effect.",
+	"`build --print`, `--check`, `--builder`, `--memory`, `--ssh`, `--sbom` and `--provenance` are refused by name; `--compress`, `--force-rm`, `--no-rm` and `--parallel`, of which docker compose says nothing, are told to have no effect.",
 	"An image that several services have is built once, as the first of them by name says; docker compose builds it once for each, and the last one keeps the name. Where they differ that is told.",
 	"Images are built for the platform that they run on: `build.platforms` must have it, and `build` tells that the others are not built.",
 	"A build of an `up` comes before all that the up changes. The sources of a build that are in a git repository are fetched when there is something to build, by the command and not by the daemon.",

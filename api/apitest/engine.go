@@ -22,6 +22,8 @@ type Engine struct {
 	OnDown        func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error
 	OnVerb        func(ctx context.Context, verb, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
 	OnBuild       func(context.Context, *spec.Project, reconcile.BuildOptions, reconcile.Sink) error
+	OnPush        func(context.Context, *spec.Project, reconcile.PushOptions, reconcile.Sink) error
+	OnCommit      func(context.Context, string, reconcile.CommitOptions, reconcile.Sink) (image.Info, error)
 	OnPull        func(context.Context, *spec.Project, []string, string, reconcile.Sink) error
 	OnPlan        func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error)
 	OnDrift       func(context.Context, string) (*reconcile.Preview, error)
@@ -298,6 +300,20 @@ func (e *Engine) Events(ctx context.Context, project string, o reconcile.EventOp
 		return ch
 	}
 	return e.OnEvents(ctx, project, o)
+}
+
+func (e *Engine) Push(ctx context.Context, p *spec.Project, o reconcile.PushOptions, s reconcile.Sink) error {
+	if e.OnPush == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnPush(ctx, p, o, s)
+}
+
+func (e *Engine) Commit(ctx context.Context, project string, o reconcile.CommitOptions, s reconcile.Sink) (image.Info, error) {
+	if e.OnCommit == nil {
+		return image.Info{}, errdefs.ErrNotSupported
+	}
+	return e.OnCommit(ctx, project, o, s)
 }
 
 func (e *Engine) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {

@@ -4,6 +4,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -111,6 +112,22 @@ func (c *Client) Pull(ctx context.Context, p *spec.Project, services []string, p
 	return c.verb(ctx, p.Name, "pull", api.PullRequest{Project: p, Services: services, Policy: policy}, s)
 }
 
+func (c *Client) Push(ctx context.Context, p *spec.Project, o reconcile.PushOptions, s reconcile.Sink) error {
+	return c.verb(ctx, p.Name, "push", api.PushRequest{Project: p, Options: o}, s)
+}
+
+// Commit makes an image of what a container of a service has written.
+func (c *Client) Commit(ctx context.Context, project string, o reconcile.CommitOptions, s reconcile.Sink) (api.Image, error) {
+	result, err := c.did(ctx, project, "commit", o, s)
+	if err == nil && len(result.Images) != 1 {
+		err = errors.New("cannot read the daemon's answer: it has no image")
+	}
+	if err != nil {
+		return api.Image{}, err
+	}
+	return result.Images[0], nil
+}
+
 func (c *Client) Down(ctx context.Context, project string, o reconcile.DownOptions, s reconcile.Sink) error {
 	return c.verb(ctx, project, "down", o, s)
 }
@@ -179,12 +196,17 @@ func path(project, rest string) string {
 }
 
 func (c *Client) verb(ctx context.Context, project, verb string, body any, s reconcile.Sink) error {
+	_, err := c.did(ctx, project, verb, body, s)
+	return err
+}
+
+// did is verb for what comes to a result.
+func (c *Client) did(ctx context.Context, project, verb string, body any, s reconcile.Sink) (api.Result, error) {
 	text, err := sparsejson.Marshal(body)
 	if err != nil {
-		return err
+		return api.Result{}, err
 	}
-	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, verb), text: text}, sinkEach(s))
-	return err
+	return c.stream(ctx, request{method: http.MethodPost, path: path(project, verb), text: text}, sinkEach(s))
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {

@@ -38,6 +38,8 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/up", s.up)
 	mux.HandleFunc("POST /v1/projects/{project}/build", s.build)
 	mux.HandleFunc("POST /v1/projects/{project}/pull", s.pull)
+	mux.HandleFunc("POST /v1/projects/{project}/push", s.push)
+	mux.HandleFunc("POST /v1/projects/{project}/commit", s.commit)
 	mux.HandleFunc("POST /v1/projects/{project}/down", verb(s, s.engine.Down))
 	mux.HandleFunc("POST /v1/projects/{project}/start", verb(s, s.engine.Start))
 	mux.HandleFunc("POST /v1/projects/{project}/stop", verb(s, s.engine.Stop))
@@ -127,6 +129,32 @@ func (s *Server) pull(w http.ResponseWriter, r *http.Request) {
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
 		return api.Result{}, s.engine.Pull(ctx, body.Project, body.Services, body.Policy, out.event)
+	})
+}
+
+func (s *Server) push(w http.ResponseWriter, r *http.Request) {
+	body, err := decodeFor(w, r, func(b *api.PushRequest) *spec.Project { return b.Project })
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+		return api.Result{}, s.engine.Push(ctx, body.Project, body.Options, out.event)
+	})
+}
+
+func (s *Server) commit(w http.ResponseWriter, r *http.Request) {
+	name, options, err := posted[reconcile.CommitOptions](w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+		info, err := s.engine.Commit(ctx, name, options, out.event)
+		if err != nil {
+			return api.Result{}, err
+		}
+		return api.Result{Images: []api.Image{{ID: info.ID.String(), Refs: info.Refs}}}, nil
 	})
 }
 

@@ -16,11 +16,11 @@ type buildFlags struct {
 	reconcile.BuildOptions
 	args  []string
 	quiet bool
+	push  bool
 }
 
 // refusedOfBuild are docker compose's flags of build that would have no effect, with why.
 var refusedOfBuild = []struct{ name, short, usage, why string }{
-	{"push", "", "", "nothing is pushed to registries yet"},
 	{"print", "", "", "there is no file of docker buildx bake that would be run; `stack config` shows what is built"},
 	{"check", "", "", "Dockerfiles are checked when they are built"},
 	{"builder", "", "", "stack has one builder, its own"},
@@ -60,11 +60,12 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 	f.StringArrayVar(&b.args, "build-arg", nil, "NAME=VALUE, or NAME for the value that it has here: set an ARG of the Dockerfiles")
 	f.BoolVar(&b.NoCache, "no-cache", false, "Run every step anew")
 	f.BoolVar(&b.Pull, "pull", false, "Pull the images that the Dockerfiles start from, also when they are here")
+	f.BoolVar(&b.push, "push", false, "Push the images that have a name, when all are built")
 	f.BoolVarP(&b.quiet, "quiet", "q", false, "Do not show progress")
 	f.BoolVar(&b.Deps, "with-dependencies", false, "Build what the named services depend on, too")
 	for _, r := range refusedOfBuild {
 		switch r.name {
-		case "push", "print", "check":
+		case "print", "check":
 			f.Bool(r.name, false, "")
 		default:
 			f.StringP(r.name, r.short, "", "")
@@ -99,7 +100,11 @@ func (a *app) build(ctx context.Context, b buildFlags, services []string) error 
 	if p, err = a.fetchContexts(ctx, p, names); err != nil {
 		return err
 	}
-	return a.connect().Build(ctx, p, b.BuildOptions, a.quietly(b.quiet).Event)
+	daemon, show := a.connect(), a.quietly(b.quiet).Event
+	if err := daemon.Build(ctx, p, b.BuildOptions, show); err != nil || !b.push {
+		return err
+	}
+	return daemon.Push(ctx, p, reconcile.PushOptions{Services: names, Tags: true}, show)
 }
 
 // inheritPlatform gives services without a platform the one that DOCKER_DEFAULT_PLATFORM names, which up does when it loads the file.

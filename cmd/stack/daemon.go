@@ -86,7 +86,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
-	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder}
+	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
 	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Worked: worked})
 	if err != nil {
 		return opened{}, err

@@ -58,14 +58,14 @@ func TestRefusedLines(t *testing.T) {
 		{"start --wait-timeout 5", "--wait-timeout needs --wait"},
 		{"pull --policy never", `invalid --policy value "never"`},
 		{"watch", "services.NAME.develop.watch"},
-		{"build --push", "--push is not supported: nothing is pushed"},
+		{"build --check", "--check is not supported: Dockerfiles are checked"},
 		{"build --memory 1g web", "--memory is not supported"},
 		{"build --ssh default", "--ssh is not supported"},
 		{"build --check", "--check is not supported"},
 		{"build --build-arg =x", `invalid --build-arg "=x"`},
 		{"build nobody", "nobody"},
 		{"create --build --no-build", "--build and --no-build"},
-		{"push", "cannot run `stack push`: this command of docker compose is not supported"},
+		{"publish", "cannot run `stack publish`: this command of docker compose is not supported"},
 		{"sotp", "unknown command"},
 		{"--compatibility up", "--compatibility is not supported"},
 		{"--progress odd ps", `unsupported --progress value "odd"`},
@@ -76,7 +76,7 @@ func TestRefusedLines(t *testing.T) {
 		{"-p No.Good ps", `invalid project name "No.Good"`},
 		{"help sotp", "did you mean stop"},
 		{"help up web", `unknown command "web"`},
-		{"help push", "cannot run `stack push`: this command"},
+		{"help publish", "cannot run `stack publish`: this command"},
 		{"--verbose ps", "--verbose is not supported"},
 		{"--insecure-registry x ps", "--insecure-registry is not supported: name the registry under registries.insecure"},
 		{"pull --no-parallel", "--no-parallel is not supported"},
@@ -237,7 +237,7 @@ func TestVerbs(t *testing.T) {
 	if n := len(one.Commands()); n != 1 {
 		t.Errorf("for ps %d commands are made", n)
 	}
-	(&app{}).addVerbs(all, "push")
+	(&app{}).addVerbs(all, "publish")
 	if n := len(all.Commands()); n != len(verbs)+len(refused) {
 		t.Errorf("for what is refused %d commands are made", n)
 	}

@@ -96,10 +96,10 @@ var verbs = []struct {
 	name string
 	make func(*app) *cobra.Command
 }{
-	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
+	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"commit", newCommitCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"export", newExportCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
-	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand},
+	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand}, {"push", newPushCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand}, {"stats", newStatsCommand},
 	{"stop", newStopCommand}, {"top", newTopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"watch", newWatchCommand}, {"why", newWhyCommand},
 }
@@ -154,8 +154,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
 var refused = map[string]string{
 	"bridge": "", "alpha": "",
-	"commit":  "",
-	"publish": "", "push": "",
+	"publish": "",
 }
 
 func refusedCommands() []*cobra.Command {

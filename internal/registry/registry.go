@@ -1,5 +1,5 @@
 // Package registry serves the images of an OCI layout over the registry's HTTP API, read-only, for
-// tests: a mirror on loopback that answers as the public one would.
+// tests: a mirror on loopback that answers as the public one would. Empty is one that takes what is pushed to it.
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
 package registry
 

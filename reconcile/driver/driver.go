@@ -35,6 +35,7 @@ type Set struct {
 	Volumes    Volumes
 	Containers Containers
 	Builder    Builder
+	Library    Library // nil in sets that serve no clients of the Docker Engine API
 }
 
 // Sweeper is what every room can do about what is left of work that was cut off.
@@ -67,6 +68,32 @@ type Images interface {
 	Load(ctx context.Context, r io.Reader, progress func(image.Progress)) ([]image.Info, error)
 	// Delete removes a reference, and the image when it was the last one. ErrConflict while a snapshot uses it.
 	Delete(ctx context.Context, ref string) error
+	// Push gives the local image ref to the registry that the name says.
+	Push(ctx context.Context, ref string, o image.PushOptions, progress func(image.Progress)) (image.Pushed, error)
+	// CommitSnapshot makes an image of what container key has written, on the image that it stands on; change makes the configuration.
+	CommitSnapshot(ctx context.Context, key string, change func(*v1.Config) error, author image.Author, refs ...string) (image.Info, error)
+}
+
+// Library is what is done with images by name and by id, for nobody's container. It is implemented by *image.Store.
+type Library interface {
+	// PullAs is Images.Pull with credentials of the caller's.
+	PullAs(ctx context.Context, ref string, p v1.Platform, auth *image.Auth, progress func(image.Progress)) (image.Info, error)
+	// Tag gives image id further names, which leave the images that had them.
+	Tag(ctx context.Context, id v1.Hash, refs ...string) (image.Info, error)
+	// DeleteImage is Images.Delete in docker's sense, and says what has gone.
+	DeleteImage(ctx context.Context, ref string, o image.DeleteOptions) (image.Removal, error)
+	// ConfigFile is the whole configuration of a local image.
+	ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, error)
+	// Layers are the layers of a local image, lowest first.
+	Layers(ctx context.Context, id v1.Hash) ([]image.LayerInfo, error)
+	// Manifest is what a registry has under ref.
+	Manifest(ctx context.Context, ref string, auth *image.Auth) (image.RemoteManifest, error)
+	// CheckAuth asks the registry host whether it knows auth.
+	CheckAuth(ctx context.Context, host string, auth image.Auth) error
+	// Save writes local images as one archive.
+	Save(ctx context.Context, w io.Writer, p v1.Platform, refs ...string) error
+	// Prune removes what has no name and what nobody uses.
+	Prune(ctx context.Context) (image.Pruned, error)
 }
 
 // Builder is implemented by *build.Builder.

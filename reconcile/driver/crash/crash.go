@@ -24,6 +24,7 @@ import (
 func Wrap(s driver.Set) driver.Set {
 	return driver.Set{
 		Images: images{s.Images}, Networks: networks{s.Networks}, Volumes: volumes{s.Volumes}, Containers: containers{s.Containers}, Builder: builder{s.Builder},
+		Library: s.Library,
 	}
 }
 
@@ -63,6 +64,10 @@ func (d images) Load(ctx context.Context, r io.Reader, progress func(image.Progr
 
 func (d images) Delete(ctx context.Context, ref string) error {
 	return aroundErr("images.delete", func() error { return d.Images.Delete(ctx, ref) })
+}
+
+func (d images) CommitSnapshot(ctx context.Context, key string, change func(*v1.Config) error, author image.Author, refs ...string) (image.Info, error) {
+	return around("images.commit", func() (image.Info, error) { return d.Images.CommitSnapshot(ctx, key, change, author, refs...) })
 }
 
 type builder struct{ driver.Builder }

@@ -156,4 +156,41 @@ func (i *images) Delete(ctx context.Context, ref string) error {
 	})
 }
 
+// Push puts the image into Registry under its name.
+func (i *images) Push(ctx context.Context, ref string, o image.PushOptions, progress func(image.Progress)) (pushed image.Pushed, err error) {
+	err = i.host().do(ctx, "Images.Push", func() error {
+		info, ok := i.images[ref]
+		if !ok {
+			return notFound("image %s is not on this host", ref)
+		}
+		i.Registry[ref] = info
+		pushed = image.Pushed{Ref: ref, Digest: info.ID}
+		return nil
+	})
+	return pushed, err
+}
+
+func (i *images) CommitSnapshot(ctx context.Context, key string, change func(*v1.Config) error, author image.Author, refs ...string) (info image.Info, err error) {
+	err = i.host().do(ctx, "Images.CommitSnapshot", func() error {
+		id, ok := i.snapshots[key]
+		if !ok {
+			return notFound("there is no snapshot %s", key)
+		}
+		for _, have := range i.images {
+			if have.ID == id {
+				info.Config = *have.Config.DeepCopy()
+			}
+		}
+		info.ID, info.Refs, info.Created = hash(key+author.Comment), refs, time.Now()
+		if err := change(&info.Config); err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			i.images[ref] = info
+		}
+		return nil
+	})
+	return info, err
+}
+
 func (h *Host) String() string { return fmt.Sprint(h.Left()) }
