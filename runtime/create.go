@@ -146,8 +146,10 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := d.remove(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove container %.12s: %w", id, err)
 	}
+	// With the last container the instance's own cgroups go: after `down` the host is as it was.
 	if ids, _, err := d.listIDs(); err == nil && len(ids) == 0 {
-		d.spare.retireSoon(d.cgroups.Prune)
+		d.cgroups.Prune()
+		d.spare.retireSoon()
 	}
 	return nil
 }

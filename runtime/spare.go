@@ -20,8 +20,7 @@ type spare struct {
 	retired *time.Timer    // of retireSoon; nil = nobody has asked
 }
 
-// spareTime is how long the spare, and the instance's own cgroups, outlive the last container: after `down` the host is as it was, but one `run` after the other
-// finds them.
+// spareTime is how long the spare outlives the last container: after `down` the host is as it was, but one `run` after the other finds it.
 const spareTime = time.Second
 
 // spareDelay is how long after a start one is made for the next: a container that ends before leaves its own monitor, and what its end gives to do
@@ -59,17 +58,14 @@ func (s *spare) take() *process {
 	return p
 }
 
-// retireSoon ends the spare, and calls then, if nobody takes it before.
-func (s *spare) retireSoon(then func()) {
+// retireSoon ends the spare if nobody takes it before.
+func (s *spare) retireSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.retired != nil {
 		s.retired.Stop()
 	}
-	s.retired = time.AfterFunc(spareTime, func() {
-		s.retire()
-		then()
-	})
+	s.retired = time.AfterFunc(spareTime, s.retire)
 }
 
 func (s *spare) retire() {
