@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
@@ -112,7 +113,7 @@ func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	rec := networkRecord{Config: c}
+	rec := networkRecord{Config: c, Created: time.Now()}
 	m := mediumOf(d, c.Driver)
 	if err := m.claim(&rec); err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 func (d *Driver) networkState(n *network, v sight) State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	st := State{Config: n.rec.Config, Link: n.rec.Link, Pools: n.rec.Pools}
+	st := State{Config: n.rec.Config, Link: n.rec.Link, Pools: n.rec.Pools, CreatedAt: n.rec.Created}
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
 			if ep.Network == n.rec.Config.ID {

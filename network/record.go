@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/network/netns"
@@ -17,10 +18,11 @@ import (
 // A record is written before the kernel is changed and removed after it was changed back, so whoever reads
 // it knows of everything that may exist. It says what shall be; what is, the kernel says.
 type networkRecord struct {
-	Epoch  string // the boot and namespace whose objects it describes
-	Config Config
-	Link   string `json:"Bridge"` // the host's: the bridge, or the parent of the containers' interfaces. The key is that of earlier versions
-	Pools  []Pool // as allocated
+	Epoch   string // the boot and namespace whose objects it describes
+	Config  Config
+	Created time.Time // zero in records of earlier versions
+	Link    string    `json:"Bridge"` // the host's: the bridge, or the parent of the containers' interfaces. The key is that of earlier versions
+	Pools   []Pool    // as allocated
 	// Made: Link is a parent that goes with its last network. A bridge always is the network's own.
 	Made bool `json:",omitempty"`
 	// Deleting: the user was told that it is gone; only the link may still be there.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"net/netip"
+	"time"
 )
 
 // Config is a network to be. ID is unique per instance: the network's name.
@@ -32,6 +33,7 @@ type State struct {
 	Healthy   bool   // link, addresses and firewall rules are as recorded
 	Problem   string // what is not, when not Healthy
 	Endpoints []Endpoint
+	CreatedAt time.Time // zero: by a version that did not record it
 }
 
 // EndpointConfig is a container's membership of one network.
@@ -56,6 +58,15 @@ type Endpoint struct {
 	Addr6    netip.Prefix
 	Gateway4 netip.Addr
 	Gateway6 netip.Addr
+}
+
+// HardwareAddr is the MAC address of ep's interface, given or derived; "" = it has none of its own.
+func (ep Endpoint) HardwareAddr() string {
+	mac, err := ep.hardwareAddr()
+	if err != nil {
+		return ""
+	}
+	return mac.String()
 }
 
 // Sandbox is a container's network namespace: the CRI's word for what outlives the

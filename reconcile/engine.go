@@ -139,7 +139,11 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		e.loop.worked = opt.Worked
 	}
 	e.group = supervise.New(keeper{e})
-	if err := e.adopt(ctx); err != nil {
+	err = e.adoptNetworks(ctx) // containers are on them
+	if err == nil {
+		err = e.adopt(ctx)
+	}
+	if err != nil {
 		e.stopWatching()
 		return nil, err
 	}

@@ -116,7 +116,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		if have.Config.Driver != c.Driver || !maps.Equal(have.Config.DriverOpts, c.DriverOpts) {
 			// Not their values: o may have a password.
 			return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf(
-				"cannot create volume %q: it exists with driver %s and other options than the file says (%s); remove the volume, or give the new one another name",
+				"cannot create volume %q: it exists with driver %s and other options than are asked for (%s); remove the volume, or give the new one another name",
 				c.ID, have.Config.Driver, differing(have.Config, c)))
 		}
 		if have.Problem != "" {

@@ -9,6 +9,8 @@ type Config struct {
 	DriverOpts map[string]string `json:"driverOpts,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
 	Anonymous  bool              `json:"anonymous,omitempty"`
+	// ClientLabels are what a client of the Docker Engine API gave as labels. They are kept for those who show or filter them: nobody goes by them.
+	ClientLabels map[string]string `json:"clientLabels,omitempty"`
 }
 
 // State is a volume as it is on the host.

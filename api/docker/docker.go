@@ -20,13 +20,13 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 )
 
-// Engine is what the API stands in front of: *reconcile.Engine.
-type Engine interface {
-	system.Engine
-	containers.Engine
-	images.Engine
-	networks.Engine
-	volumes.Engine
+// Engines are what the API stands in front of: *reconcile.Engine, by noun.
+type Engines struct {
+	System     system.Engine
+	Containers containers.Engine
+	Images     images.Engine
+	Networks   networks.Engine
+	Volumes    volumes.Engine
 }
 
 // Options of New.
@@ -36,7 +36,7 @@ type Options struct {
 }
 
 // New makes the handler.
-func New(e Engine, opt Options) http.Handler {
+func New(e Engines, opt Options) http.Handler {
 	m := &wire.Mux{Server: "stack/" + opt.System.Version + " (linux)", Log: opt.Log}
 	served := routes(e, opt)
 	m.Add(served...)
@@ -45,6 +45,6 @@ func New(e Engine, opt Options) http.Handler {
 }
 
 // routes are those of the operations that are served.
-func routes(e Engine, opt Options) []wire.Route {
-	return slices.Concat(system.Routes(e, opt.System), containers.Routes(e), images.Routes(e), networks.Routes(e), volumes.Routes(e))
+func routes(e Engines, opt Options) []wire.Route {
+	return slices.Concat(system.Routes(e.System, opt.System), containers.Routes(e.Containers), images.Routes(e.Images), networks.Routes(e.Networks), volumes.Routes(e.Volumes))
 }

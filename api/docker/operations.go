@@ -89,7 +89,7 @@ var operations = []operation{
 	{"GET", "/volumes", notYet},
 	{"POST", "/volumes/create", notYet},
 	{"GET", "/volumes/{name}", notYet},
-	{"PUT", "/volumes/{name}", notYet},
+	{"PUT", "/volumes/{name}", noSwarm},
 	{"DELETE", "/volumes/{name}", notYet},
 	{"POST", "/volumes/prune", notYet},
 	{"GET", "/networks", notYet},

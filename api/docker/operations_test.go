@@ -14,7 +14,6 @@ import (
 	"github.com/moby/moby/api/types/common"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
 )
 
 // row is one of the table: method, path, what is so.
@@ -37,7 +36,7 @@ func TestDocumented(t *testing.T) {
 			written[name] = m[3]
 		}
 	}
-	served := routes(&reconcile.Engine{}, Options{})
+	served := routes(Engines{}, Options{})
 	for _, r := range served {
 		if !slices.ContainsFunc(operations, func(o operation) bool { return o.Method == r.Method && o.Path == r.Path }) {
 			t.Errorf("%s is served and no operation of the API", r)
@@ -59,7 +58,7 @@ func TestDocumented(t *testing.T) {
 
 // TestRefused: who asks for what is not served is told so by name, with docker's status.
 func TestRefused(t *testing.T) {
-	h := New(&reconcile.Engine{}, Options{})
+	h := New(Engines{}, Options{})
 	for _, c := range []struct {
 		method, path string
 		status       int

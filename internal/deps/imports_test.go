@@ -62,6 +62,7 @@ func forbidden(from, to string) string {
 		switch {
 		case in(to, "build"):
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
+		case from == "reconcile/resource" && room(to) == "network": // its record has a network's configuration
 		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle"):
 			return "of reconcile only the engine, bundle and the driver interfaces import the rooms, for their values"
 		case room(to) == "":
@@ -113,6 +114,8 @@ func TestForbidden(t *testing.T) {
 		{"reconcile", "runtime", false},
 		{"reconcile/driver", "network", false},
 		{"reconcile/plan", "network", true},
+		{"reconcile/resource", "network", false},
+		{"reconcile/resource", "runtime", true},
 		{"reconcile", "api", true},
 		{"spec", "runtime", true},
 		{"cmd/stack", "reconcile", false},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,6 +17,15 @@ func (h *host) dockerClient(t *testing.T) *client.Client {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// bare is a project of one file on a host of a test's own whose daemon is killed: what is left at the end is compared for the whole host.
+func (h *host) bare(t *testing.T, name, yaml string) *project {
+	t.Helper()
+	p := &project{t: t, host: h, name: name, dir: filepath.Join(t.TempDir(), name)}
+	p.write("compose.yaml", yaml)
+	t.Cleanup(p.takeDownWholly)
+	return p
 }
 
 // TestEngineAPI: docker's client finds out by itself how to talk to the daemon, and what is not served is refused by name.

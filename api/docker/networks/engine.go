@@ -3,16 +3,32 @@
 // Called by api/docker. May touch: nothing; what it does it asks of its Engine.
 package networks
 
-import "github.com/stackrun/stack/api/docker/wire"
+import (
+	"context"
 
-// Engine is what is needed of the engine: *reconcile.Engine.
-type Engine interface{}
+	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// Engine is what is needed of the engine: reconcile.AllNetworks.
+type Engine interface {
+	List(ctx context.Context) ([]reconcile.NetworkDetail, error)
+	Inspect(ctx context.Context, ref string) (reconcile.NetworkDetail, error)
+	Create(ctx context.Context, r reconcile.NetworkRequest) (reconcile.NetworkDetail, error)
+	Remove(ctx context.Context, ref string) error
+	Prune(ctx context.Context, which func(reconcile.NetworkDetail) bool) ([]string, error)
+}
 
 type handlers struct{ engine Engine }
 
 // Routes are the operations of this package.
 func Routes(e Engine) []wire.Route {
 	h := &handlers{e}
-	_ = h
-	return []wire.Route{}
+	return []wire.Route{
+		{Method: "GET", Path: "/networks", Handle: h.list},
+		{Method: "GET", Path: "/networks/{id}", Handle: h.inspect},
+		{Method: "POST", Path: "/networks/create", Handle: h.create},
+		{Method: "DELETE", Path: "/networks/{id}", Handle: h.remove},
+		{Method: "POST", Path: "/networks/prune", Handle: h.prune},
+	}
 }

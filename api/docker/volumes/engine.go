@@ -3,16 +3,32 @@
 // Called by api/docker. May touch: nothing; what it does it asks of its Engine.
 package volumes
 
-import "github.com/stackrun/stack/api/docker/wire"
+import (
+	"context"
 
-// Engine is what is needed of the engine: *reconcile.Engine.
-type Engine interface{}
+	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// Engine is what is needed of the engine: reconcile.AllVolumes.
+type Engine interface {
+	List(ctx context.Context) ([]reconcile.VolumeDetail, error)
+	Inspect(ctx context.Context, name string) (reconcile.VolumeDetail, error)
+	Create(ctx context.Context, r reconcile.VolumeRequest) (reconcile.VolumeDetail, error)
+	Remove(ctx context.Context, name string) error
+	Prune(ctx context.Context, which func(reconcile.VolumeDetail) bool) (names []string, freed int64, err error)
+}
 
 type handlers struct{ engine Engine }
 
 // Routes are the operations of this package.
 func Routes(e Engine) []wire.Route {
 	h := &handlers{e}
-	_ = h
-	return []wire.Route{}
+	return []wire.Route{
+		{Method: "GET", Path: "/volumes", Handle: h.list},
+		{Method: "GET", Path: "/volumes/{name}", Handle: h.inspect},
+		{Method: "POST", Path: "/volumes/create", Handle: h.create},
+		{Method: "DELETE", Path: "/volumes/{name}", Handle: h.remove},
+		{Method: "POST", Path: "/volumes/prune", Handle: h.prune},
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -61,6 +62,17 @@ func (f Filters) Any(key string, fits func(value string) bool) bool {
 // Is says whether value is one of key's, or there are none.
 func (f Filters) Is(key, value string) bool {
 	return f.Any(key, func(v string) bool { return v == value })
+}
+
+// Match says whether value is one of key's, or contains what one of them, a regular expression (RE2), stands for, or there are none: dockerd's way with names and ids.
+func (f Filters) Match(key, value string) bool {
+	return f.Any(key, func(v string) bool {
+		if v == value {
+			return true
+		}
+		expr, err := regexp.Compile(v)
+		return err == nil && expr.MatchString(value)
+	})
 }
 
 // Contained says whether one of key's values is a part of value, or there are none.

@@ -59,3 +59,14 @@ func Time(name, text string, now time.Time) (time.Time, error) {
 	n, _ := strconv.ParseInt((decimals + "000000000")[:9], 10, 64)
 	return time.Unix(s, n), nil
 }
+
+// Until is the moment of the filter until, of which there may be one: a time, or a duration before now. The zero time without. ErrInvalidArgument.
+func Until(f Filters, now time.Time) (time.Time, error) {
+	switch values := f["until"]; len(values) {
+	case 0:
+		return time.Time{}, nil
+	case 1:
+		return Time("until", values[0], now)
+	}
+	return time.Time{}, invalid("more than one until filter specified")
+}

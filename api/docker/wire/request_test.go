@@ -56,6 +56,9 @@ func TestFilters(t *testing.T) {
 		{"excluded", f.NoLabels("label!", map[string]string{"c": "x"}), false},
 		{"part", f.Contained("name", "shop-web-1"), true},
 		{"no part", f.Contained("name", "db"), false},
+		{"expression", Filters{"name": {"^shop-.*-[0-9]$"}}.Match("name", "shop-web-1"), true},
+		{"another expression", Filters{"name": {"^web$"}}.Match("name", "shop-web-1"), false},
+		{"no expression", Filters{"name": {"web("}}.Match("name", "web("), true},
 		{"exact", f.Is("name", "shop-web-1"), false},
 		{"no such filter", f.Is("id", "whatever"), true},
 	} {

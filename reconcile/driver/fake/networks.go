@@ -53,6 +53,13 @@ func (n *networks) List(ctx context.Context) ([]network.State, error) {
 	defer n.mu.Unlock()
 	var out []network.State
 	for _, s := range n.networks {
+		for _, box := range n.sandboxes {
+			for _, ep := range box.Endpoints {
+				if ep.Network == s.Config.ID {
+					s.Endpoints = append(s.Endpoints, ep)
+				}
+			}
+		}
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b network.State) int { return strings.Compare(a.Config.ID, b.Config.ID) })

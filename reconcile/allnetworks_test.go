@@ -1,0 +1,155 @@
+package reconcile_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// composes are the labels by which docker compose, as a client, finds its networks and volumes.
+var composes = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.network": "default"}
+
+func (b *bench) makeNetwork(name string) reconcile.NetworkDetail {
+	b.Helper()
+	d, err := b.engine.AllNetworks().Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: name, Driver: "bridge", IPv4: true}, Labels: composes, Attachable: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
+func (b *bench) networks() string {
+	b.Helper()
+	all, err := b.engine.AllNetworks().List(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var names []string
+	for _, d := range all {
+		names = append(names, d.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// TestAllNetworksAreKept: a network that belongs to no file is nobody's garbage and no project's, whatever it is labelled, and comes back with its id.
+func TestAllNetworksAreKept(t *testing.T) {
+	run(t, func(b *bench) {
+		all := b.engine.AllNetworks()
+		made := b.makeNetwork("shop_default")
+		if len(made.ID) != 64 || made.Labels["com.docker.compose.project"] != "shop" || made.Project != "" || !made.Attachable || made.CreatedAt.IsZero() {
+			t.Errorf("%+v", made)
+		}
+		if _, err := all.Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: "shop_default", IPv4: true}}); !errors.Is(err, errdefs.ErrAlreadyExists) {
+			t.Errorf("twice: %v", err)
+		}
+		for _, ref := range []string{"shop_default", made.ID, made.ID[:9]} {
+			if d, err := all.Inspect(b.Context(), ref); err != nil || d.ID != made.ID {
+				t.Errorf("%s: %+v, %v", ref, d, err)
+			}
+		}
+		if projects, err := b.engine.Projects(b.Context()); err != nil || len(projects) != 0 {
+			t.Errorf("it made a project: %+v, %v", projects, err)
+		}
+		if g, err := b.engine.GC(b.Context(), reconcile.GCOptions{}); err != nil || len(g.Found) != 0 {
+			t.Errorf("it is garbage: %+v, %v", g, err)
+		}
+		err := b.engine.Up(b.Context(), project(service("web")), reconcile.UpOptions{}, b.sink)
+		if err == nil || !strings.Contains(err.Error(), "shop_default") {
+			t.Errorf("an up takes it for its own: %v", err)
+		}
+		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {
+			t.Error(err)
+		}
+
+		b.reboot()
+		b.crash()
+		after, err := b.engine.AllNetworks().Inspect(b.Context(), "shop_default")
+		if err != nil || after.ID != made.ID || !after.CreatedAt.Equal(made.CreatedAt) || after.Labels["com.docker.compose.project"] != "shop" {
+			t.Errorf("%+v, %v", after, err)
+		}
+		if err := b.engine.AllNetworks().Remove(b.Context(), made.ID[:12]); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.engine.AllNetworks().Inspect(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+		b.reboot()
+		if got := b.networks(); got != "bridge host none" {
+			t.Errorf("left are %s", got)
+		}
+		if left := b.host.Left(); len(left) > 0 {
+			t.Errorf("left %v", left)
+		}
+	})
+}
+
+// TestAllNetworksHalfMade: a daemon that dies in a create or a removal leaves nothing that the next one does not take away.
+func TestAllNetworksHalfMade(t *testing.T) {
+	run(t, func(b *bench) {
+		b.makeNetwork("n")
+		if err := b.store.Delete("networks", "n"); err != nil { // it never got there, or has gone already
+			t.Fatal(err)
+		}
+		b.reboot()
+		if got := b.networks(); got != "bridge host none" {
+			t.Errorf("left are %s", got)
+		}
+	})
+}
+
+// TestAllNetworksOfProjects: they are shown as they are, and stay as long as the project is up.
+func TestAllNetworksOfProjects(t *testing.T) {
+	run(t, func(b *bench) {
+		b.up(project(service("web")), reconcile.UpOptions{})
+		all := b.engine.AllNetworks()
+		d, err := all.Inspect(b.Context(), "shop_default")
+		if err != nil || d.Project != "shop" || d.Labels["com.docker.compose.project"] != "shop" || len(d.Members) != 1 || d.Members[0].Name != "shop-web-1" || !d.Members[0].IPv4.IsValid() {
+			t.Errorf("%+v, %v", d, err)
+		}
+		for key := range d.Labels {
+			if strings.HasPrefix(key, "dev.stackrun.") {
+				t.Errorf("it shows our label %s", key)
+			}
+		}
+		if err := all.Remove(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "active endpoints") || !strings.Contains(err.Error(), "shop-web-1") {
+			t.Errorf("%v", err)
+		}
+		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+			t.Fatal(err)
+		}
+		if err := all.Remove(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "stack --project-name shop down") {
+			t.Errorf("%v", err)
+		}
+		if gone, err := all.Prune(b.Context(), func(reconcile.NetworkDetail) bool { return true }); err != nil || len(gone) != 0 {
+			t.Errorf("pruned %v, %v", gone, err)
+		}
+		b.makeNetwork("idle")
+		if gone, err := all.Prune(b.Context(), func(reconcile.NetworkDetail) bool { return true }); err != nil || !slices.Equal(gone, []string{"idle"}) {
+			t.Errorf("pruned %v, %v", gone, err)
+		}
+		b.down(reconcile.DownOptions{})
+	})
+}
+
+// TestAllNetworksPredefined: they are always there, and always stay.
+func TestAllNetworksPredefined(t *testing.T) {
+	run(t, func(b *bench) {
+		for name, driver := range map[string]string{"bridge": "bridge", "host": "host", "none": "null"} {
+			d, err := b.engine.AllNetworks().Inspect(b.Context(), name)
+			if err != nil || d.Driver != driver || !d.Predefined || len(d.ID) != 64 {
+				t.Errorf("%+v, %v", d, err)
+			}
+			if err := b.engine.AllNetworks().Remove(b.Context(), d.ID); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "pre-defined") {
+				t.Errorf("%v", err)
+			}
+		}
+		if left := b.host.Left(); len(left) > 0 {
+			t.Errorf("to look has made %v", left)
+		}
+	})
+}
