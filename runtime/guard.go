@@ -270,7 +270,7 @@ func (g *guard) remember(m mark, st State) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w := g.wards[st.ID]; w == m.ward && w.changes == m.changes && !w.suspect && !w.always {
+	if w := g.wards[st.ID]; w == m.ward && w.changes == m.changes && !w.suspect && !w.always && w.problem.text == "" {
 		w.last, w.lastAt = &st, time.Now()
 	}
 }
@@ -299,14 +299,16 @@ func (g *guard) take(id string) (look bool, last problem) {
 }
 
 // found is the result of a look. A problem is looked at again each time: its end may come without an event. One that is new is told to whoever
-// watches: another look, which began while this one was under way, was given what was known before.
+// watches: another look, which began while this one was under way, was given what was known before, and may have had it remembered.
 func (g *guard) found(id string, p problem) {
 	g.mu.Lock()
 	w := g.wards[id]
 	fresh := w != nil && p.text != "" && p.text != w.problem.text
 	if w != nil {
 		w.problem = p
-		w.suspect = w.suspect || p.text != ""
+		if p.text != "" {
+			w.suspect, w.last = true, nil
+		}
 	}
 	g.mu.Unlock()
 	if fresh {

@@ -200,15 +200,24 @@ func TestNewProblemIsTold(t *testing.T) {
 	if look, _ := g.take("a"); !look {
 		t.Fatal("nobody looks at what is suspect")
 	}
+	second := g.mark("a")
 	if look, last := g.take("a"); look || last.text != "" {
 		t.Fatalf("a second look meanwhile: %v, %q", look, last.text)
 	}
+	g.remember(second, State{ID: "a", Status: Running})
 	g.found("a", problem{text: "nothing is mounted at /data"})
 	if !told() {
 		t.Error("nobody is told of a new problem")
 	}
+	if s := g.seen("a", time.Now()); s != nil {
+		t.Errorf("what the second look has seen is given out: %+v", s)
+	}
 	if look, last := g.take("a"); !look || last.text == "" {
 		t.Errorf("the look after that: %v, %q", look, last.text)
+	}
+	g.remember(second, State{ID: "a", Status: Running}) // it was slow
+	if s := g.seen("a", time.Now()); s != nil {
+		t.Errorf("what the second look has seen is given out after the third has begun: %+v", s)
 	}
 	g.found("a", problem{text: "nothing is mounted at /data"})
 	g.found("a", problem{})
