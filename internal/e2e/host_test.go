@@ -212,9 +212,7 @@ func (h *host) tryDaemon(t *testing.T, env ...string) bool {
 	defer tick.Stop()
 	deadline := time.After(patience)
 	for {
-		// A killed daemon leaves its socket: that it is there says nothing.
-		if conn, err := net.Dial("unix", h.run("stack.sock")); err == nil {
-			conn.Close()
+		if h.answers() {
 			return true
 		}
 		select {
@@ -226,6 +224,21 @@ func (h *host) tryDaemon(t *testing.T, env ...string) bool {
 			t.Fatalf("the daemon does not listen after %s:\n%s", patience, tail(h.log, 40))
 		}
 	}
+}
+
+// answers says whether a daemon answers. That the socket is there says nothing, a killed one leaves it; nor does a connection: a child that the killed one was just
+// starting has the listener until its execve.
+func (h *host) answers() bool {
+	conn, err := net.Dial("unix", h.run("stack.sock"))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("GET / HTTP/1.0\r\n\r\n")); err != nil {
+		return false
+	}
+	n, _ := conn.Read(make([]byte, 1))
+	return n == 1
 }
 
 // killDaemon ends the daemon that startDaemon started, as a crash would, if it still runs.
