@@ -22,7 +22,12 @@ type CopyIn struct {
 	Parents bool
 	// Archive keeps the stream's owners, set-id bits and file capabilities. Otherwise all belongs to root and has neither.
 	Archive bool
+	// Owner is whom all belongs to without Archive; nil = root.
+	Owner *Owner
 }
+
+// Owner is a user and a group, by their ids in the container.
+type Owner struct{ UID, GID int }
 
 // CopyOut is what of a container is read as a tar stream.
 type CopyOut struct {
@@ -56,7 +61,7 @@ func (d *Driver) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) e
 	}()
 	stop := context.AfterFunc(ctx, func() { in.CloseWithError(context.Cause(ctx)) })
 	defer stop()
-	err = archive.Unpack(ctx, v.root, archive.Destination{Path: o.Path, Copy: o.Copy, Parents: o.Parents, Archive: o.Archive}, bufio.NewReaderSize(in, copyBuffer))
+	err = archive.Unpack(ctx, v.root, archive.Destination{Path: o.Path, Copy: o.Copy, Parents: o.Parents, Archive: o.Archive, UID: o.owner().UID, GID: o.owner().GID}, bufio.NewReaderSize(in, copyBuffer))
 	var ro *archive.ReadOnlyError
 	if errors.As(err, &ro) {
 		err = d.readOnly(id, ro)
@@ -65,6 +70,14 @@ func (d *Driver) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) e
 		_, err = io.Copy(io.Discard, in) // what follows the end of the archive is padding
 	}
 	return copyError("into", id, whyOver(asked, ctx, err))
+}
+
+// owner is Owner, or root.
+func (o *CopyIn) owner() Owner {
+	if o.Owner == nil {
+		return Owner{}
+	}
+	return *o.Owner
 }
 
 // readOnly says what is read-only there.

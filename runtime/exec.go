@@ -57,7 +57,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	if p.Detach {
-		return d.execDetached(ctx, id, child)
+		return d.execDetached(ctx, id, p, child)
 	}
 	defer d.replenish(false)
 	defer child.close()
@@ -139,7 +139,7 @@ func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootst
 }
 
 // execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
-func (d *Driver) execDetached(ctx context.Context, id string, child *process) (Exit, error) {
+func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *process) (Exit, error) {
 	now, failure, _, err := awaitStart(ctx, child, nil)
 	if now != nil && now.file >= 0 {
 		unix.Close(now.file) // the master of a terminal that nobody looks at
@@ -151,9 +151,29 @@ func (d *Driver) execDetached(ctx context.Context, id string, child *process) (E
 		}
 		return Exit{}, err
 	}
+	if p.Started != nil {
+		p.Started(now.status.Pid)
+	}
 	go func() {
+		exit := Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}
+		for {
+			rep, fds, err := child.reports.next()
+			closeAll(fds)
+			if err == nil && rep.Type == proto.ReportExited && rep.Exit != nil {
+				exit = *fromProto(rep.Exit)
+			} else if err == nil {
+				continue
+			}
+			break
+		}
 		child.wait()
 		child.close()
+		if exit.FinishedAt.IsZero() {
+			exit.FinishedAt = time.Now()
+		}
+		if p.Ended != nil {
+			p.Ended(exit)
+		}
 	}()
 	return Exit{}, nil
 }
@@ -194,6 +214,9 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 				mu.Lock()
 				started = rep.Status
 				mu.Unlock()
+				if p.Started != nil {
+					p.Started(rep.Status.Pid)
+				}
 				if ctx.Err() != nil {
 					kill() // it ended while the process was being started
 				}

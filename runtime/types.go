@@ -105,6 +105,11 @@ type Process struct {
 	Timeout    time.Duration // 0 = none; then SIGKILL to the exec's process group
 	// Note, unless empty: each line of its output is written to the container's log too, behind these words.
 	Note string
+	// Started, unless nil, is told the process's id in the daemon's pid namespace when its execve has succeeded.
+	Started func(pid int)
+	// Ended, unless nil, is told how a detached process ended. It is called once for each Exec that has returned without an error; not when the daemon
+	// ends before.
+	Ended func(Exit)
 }
 
 // IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a

@@ -161,6 +161,9 @@ type Containers interface {
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
 	// Replace gives a container that does not run another Config: what its start found out. ErrConflict when it runs.
 	Replace(ctx context.Context, c runtime.Config) error
+	// Revise gives a container, in whichever state, a Config that says something else in its Facts and the limits of its resources, and nothing else
+	// (ErrInvalidArgument). Those of one that runs are in force when it returns.
+	Revise(ctx context.Context, c runtime.Config) (runtime.State, error)
 	// Start starts a created or stopped container and returns when execve succeeded, or with
 	// a *runtime.StartError that says which stage failed.
 	Start(ctx context.Context, id string) (runtime.State, error)
@@ -203,6 +206,8 @@ type Containers interface {
 	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
 	// Attach connects to the container's own stdio until it ends or ctx does.
 	Attach(ctx context.Context, id string, io runtime.IO) error
+	// Resize sets the size of a running container's terminal. ErrConflict when it does not run.
+	Resize(ctx context.Context, id string, size runtime.WinSize) error
 	// Processes lists the processes of a container that runs or is paused, by pid. ErrConflict when it does neither.
 	Processes(ctx context.Context, id string) ([]runtime.ProcessInfo, error)
 	// Usage is what a container uses that runs or is paused. ErrConflict when it does neither.

@@ -130,6 +130,10 @@ func (d containers) Replace(ctx context.Context, c runtime.Config) error {
 	return aroundErr("containers.replace", func() error { return d.Containers.Replace(ctx, c) })
 }
 
+func (d containers) Revise(ctx context.Context, c runtime.Config) (runtime.State, error) {
+	return around("containers.revise", func() (runtime.State, error) { return d.Containers.Revise(ctx, c) })
+}
+
 func (d containers) Start(ctx context.Context, id string) (runtime.State, error) {
 	return around("containers.start", func() (runtime.State, error) { return d.Containers.Start(ctx, id) })
 }

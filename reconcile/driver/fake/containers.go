@@ -94,6 +94,30 @@ func (c *containers) Replace(ctx context.Context, cfg runtime.Config) error {
 	})
 }
 
+func (c *containers) Revise(ctx context.Context, cfg runtime.Config) (s runtime.State, err error) {
+	err = c.host().do(ctx, "Containers.Revise", func() error {
+		x, err := c.find(cfg.ID)
+		if err != nil {
+			return err
+		}
+		x.cfg = copyConfig(cfg)
+		s = x.state()
+		return nil
+	})
+	return s, err
+}
+
+// Resize takes any size.
+func (c *containers) Resize(ctx context.Context, id string, size runtime.WinSize) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err == nil && x.status != runtime.Running {
+		err = conflict("container %.12s is not running", id)
+	}
+	return err
+}
+
 func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err error) {
 	time.Sleep(c.begin(id))
 	err = c.host().do(ctx, "Containers.Start", func() error {

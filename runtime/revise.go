@@ -1,0 +1,93 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// Revise gives the container c.ID, in whichever state, a Config that says something else in its Facts and in the resources of its Spec, and nothing else: there
+// ErrInvalidArgument. The limits of one that runs are in force before they are on record; a limit that the kernel does not take is an error, and the record
+// stays. A limit that c does not have is not lifted of one that runs. Idempotent. As with Create, what c points to is the driver's from now on.
+func (d *Driver) Revise(ctx context.Context, c Config) (State, error) {
+	if err := checkConfig(&c); err != nil {
+		return State{}, err
+	}
+	unlock, have, l, err := d.door(ctx, c.ID)
+	if err != nil {
+		return State{}, err
+	}
+	defer unlock()
+	if !sameConfig(have, unrevised(&c, have)) {
+		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: only its facts and the limits of its resources can be changed", c.ID))
+	}
+	c.CreatedAt = have.CreatedAt
+	b, err := json.Marshal(&c)
+	if err != nil {
+		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: %w", c.ID, err))
+	}
+	if l != nil {
+		r, err := d.readRun(c.ID)
+		if err != nil {
+			return State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
+		}
+		if err := d.cgroups.Restore(d.made(&c, r.Warnings), l.status.Pid, func() ([]int, error) { return nil, nil }); err != nil && l.init().alive() {
+			return State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
+		}
+	}
+	path := filepath.Join(d.stateDir(c.ID), configName)
+	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
+		return State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err == nil {
+		d.configs.put(c.ID, &st, &c)
+	}
+	if l != nil { // what is watched, and what was last seen, is of the old record
+		d.guard.release(l)
+		d.guard.protect(l, &c, false)
+		select {
+		case <-l.done: // its end may have met this
+			d.guard.release(l)
+		default:
+		}
+	}
+	return d.state(c.ID, &c, mark{})
+}
+
+// unrevised is c with what Revise may change as have has it.
+func unrevised(c, have *Config) *Config {
+	old := *c
+	old.Facts = have.Facts
+	if c.Spec.Linux != nil && have.Spec.Linux != nil {
+		spec, linux := *c.Spec, *c.Spec.Linux
+		linux.Resources = have.Spec.Linux.Resources
+		spec.Linux, old.Spec = &linux, &spec
+	}
+	return &old
+}
+
+// Resize sets the size of the terminal of container id. ErrConflict when it does not run; one without a terminal takes no notice.
+func (d *Driver) Resize(ctx context.Context, id string, size WinSize) error {
+	if _, err := d.config(id); err != nil {
+		return err
+	}
+	if _, err := d.running(ctx, id, "resize the terminal of"); err != nil {
+		return err
+	}
+	a, err := d.dial(ctx, id, IO{})
+	if err != nil {
+		return err
+	}
+	defer a.conn.Close()
+	if err := a.out.resize(size); err != nil {
+		return fmt.Errorf("cannot resize the terminal of container %.12s: %w", id, err)
+	}
+	return nil
+}
