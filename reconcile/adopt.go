@@ -35,7 +35,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 		e.mu.Lock()
 		e.names[c.ID] = c.label()
 		for _, owner := range c.owners() {
-			e.shared[owner] = true
+			e.shared[owner] = e.shared[owner] || c.alone == nil // others are not started anew with whom they live with, as with dockerd
 		}
 		e.mu.Unlock()
 	}
@@ -44,6 +44,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 	}
 	for _, c := range list {
 		switch {
+		case c.alone != nil: // below
 		case c.step != nil && e.strayStep(c, list):
 			if err := e.discardStep(ctx, c); err != nil {
 				return err
@@ -66,7 +67,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
 		}
 	}
-	return nil
+	return e.adoptStandalone(ctx, list)
 }
 
 // strayStep says whether nobody goes on with a step: its container is gone, or a one-off whose caller died with the daemon.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -33,6 +35,10 @@ type draft struct {
 	succeeds  *container        // that a rolling update replaces by it
 	step      *stepOf           // of a one-off that is one
 	log       string            // of a step
+	id        string            // "" = a new one
+	image     string            // id of its image, "" = what spec names
+
+	alone *standalone.Traits // of a container that belongs to no file, see bundle.Input
 
 	rows, cols uint16 // of its terminal
 }
@@ -48,11 +54,13 @@ func newID() string {
 // volume, which down -v removes.
 func (p *performer) create(ctx context.Context, d draft) (id string, err error) {
 	drivers := p.e.drivers
-	info, err := resolve(ctx, drivers, d.spec.Image, d.spec.Platform)
+	info, err := resolve(ctx, drivers, cmp.Or(d.image, d.spec.Image), d.spec.Platform)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
 	}
-	id = newID()
+	if id = d.id; id == "" {
+		id = newID()
+	}
 	defer func() { err = cause(err, id, d.name) }()
 	undo := cleanup.Make()
 	defer undo.Clean()
@@ -94,7 +102,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Mounted: mounted, Devices: append(host.devices, host.vendors.devices...),
 		Env: host.vendors.env, Groups: host.vendors.groups, BlockIO: host.blockIO, Seccomp: host.seccomp, Available: p.e.capabilities, Hostname: host.name,
-		LogPath: p.e.logPath(p.want.Project, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(),
+		LogPath: p.e.logPath(p.want.Project, id, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(), Standalone: d.alone,
 	})
 	if err != nil {
 		return "", err
@@ -106,7 +114,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {
 		return "", err
 	}
-	if cfg.Log.Path != "" {
+	if cfg.Log.Path != "" && d.alone == nil {
 		if err := os.MkdirAll(p.e.logDir(p.want.Project), 0o700); err != nil {
 			return "", fmt.Errorf("log directory: %w", err)
 		}
@@ -132,7 +140,11 @@ func (p *performer) anonymousVolumes(ctx context.Context, id string, d *draft, i
 				maps.Copy(labels, m.Labels)
 			}
 		}
-		labels[labelProject], labels[labelService], labels[labelAnonymous] = p.want.Project, d.service.Name, target
+		if d.alone != nil {
+			labels[labelDockerAnonymous] = ""
+		} else {
+			labels[labelProject], labels[labelService], labels[labelAnonymous] = p.want.Project, d.service.Name, target
+		}
 		if _, err := volumes.Create(ctx, volume.Config{ID: name, Labels: labels, Anonymous: true}); err != nil {
 			return nil, fmt.Errorf("anonymous volume for %s: %w", target, err)
 		}
@@ -161,7 +173,10 @@ func (d *draft) stepOf() string {
 func (e *Engine) logDir(project string) string { return e.roots.InState("logs", project) }
 
 // logPath is the log of a replica, whichever container that is at the time.
-func (e *Engine) logPath(project string, d draft) string {
+func (e *Engine) logPath(project, id string, d draft) string {
+	if d.alone != nil {
+		return e.roots.InState("containers", id, standaloneLog) // nobody else's, and goes with it
+	}
 	if d.step != nil {
 		return d.log
 	}

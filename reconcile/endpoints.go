@@ -69,7 +69,9 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 func dnsNames(c *container, aliases []string) []string {
 	names := []string{c.name}
 	if !c.oneOff || c.aliases {
-		names = append(names, c.service)
+		if c.alone == nil {
+			names = append(names, c.service)
+		}
 		names = append(names, aliases...)
 		if c.spec.Hostname != "" {
 			names = append(names, c.spec.Hostname)

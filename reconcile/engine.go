@@ -54,6 +54,8 @@ type Engine struct {
 	single  locks         // by container id
 	gate    gate          // both kinds of locks pass it
 	builds  chan struct{} // as many as may be under way
+	callers callers       // who waits for a start
+	execs   execs         // of Single
 	busy    atomic.Int64
 
 	life    context.Context // ends with Close

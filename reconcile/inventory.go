@@ -40,7 +40,7 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ContainerImage, 
 	}
 	out := []ContainerImage{}
 	for _, c := range list {
-		row := ContainerImage{Container: c.rowName(), Service: c.service, Ref: c.spec.Image, ID: c.Labels[labelImage]}
+		row := ContainerImage{Container: c.rowName(), Service: c.service, Ref: c.spec.Image, ID: c.image}
 		if i, ok := byID[row.ID]; ok {
 			row.Platform = path.Join(i.Platform.OS, i.Platform.Architecture, i.Platform.Variant)
 			row.Size, row.Created, row.PulledAt = i.Size, i.Created, i.PulledAt

@@ -12,7 +12,7 @@ import (
 // launch starts c, which is connected. A container that has come into a namespace of somebody else is stopped at once, and that is an
 // error.
 func (e *Engine) launch(ctx context.Context, c *container) (runtime.State, error) {
-	s, err := e.drivers.Containers.Start(ctx, c.ID)
+	s, err := e.startHeard(ctx, c)
 	if err != nil {
 		return s, err
 	}

@@ -157,6 +157,13 @@ func (e *Engine) sandbox(ctx context.Context, c *container) (bundle.Net, error) 
 	if host, ok := strings.CutPrefix(c.spec.NetworkMode, "service:"); ok {
 		return e.shareNetwork(ctx, c, host)
 	}
+	if ref, ok := strings.CutPrefix(c.spec.NetworkMode, byContainer); ok {
+		owner, err := e.runningByRef(ctx, ref)
+		if err != nil {
+			return bundle.Net{}, fmt.Errorf("cannot join the network of container %s: %w", ref, err)
+		}
+		return e.networkWithNames(ctx, owner, ref)
+	}
 	if c.spec.NetworkMode == "host" {
 		raw, err := os.ReadFile(hostResolvConf)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -194,6 +201,11 @@ func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (b
 	if err != nil {
 		return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: %w", host, err)
 	}
+	return e.networkWithNames(ctx, owner, host)
+}
+
+// networkWithNames is networkOf with what owner is called there.
+func (e *Engine) networkWithNames(ctx context.Context, owner *container, host string) (bundle.Net, error) {
 	n, err := e.networkOf(ctx, owner, host)
 	if err != nil {
 		return bundle.Net{}, err
@@ -209,9 +221,9 @@ func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (b
 	return n, nil
 }
 
-// networkOf is the network of owner, a running container of service host.
+// networkOf is the network of owner, a running container of service host, or the one that is named so.
 func (e *Engine) networkOf(ctx context.Context, owner *container, host string) (bundle.Net, error) {
-	if strings.HasPrefix(owner.spec.NetworkMode, "service:") || owner.spec.NetworkMode == "host" {
+	if strings.HasPrefix(owner.spec.NetworkMode, "service:") || strings.HasPrefix(owner.spec.NetworkMode, byContainer) || owner.spec.NetworkMode == "host" {
 		return e.sandbox(ctx, owner)
 	}
 	boxes, err := e.drivers.Networks.Sandboxes(ctx)
@@ -226,24 +238,29 @@ func (e *Engine) networkOf(ctx context.Context, owner *container, host string) (
 	return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: container %s has none", host, owner.name)
 }
 
-// join finds the pid and ipc namespaces of other services that c is to live in.
+// join finds the pid and ipc namespaces of other services, or containers, that c is to live in.
 func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
 	for _, ns := range []struct {
 		mode, kind string
 		into       *string
 	}{{c.spec.PID, "pid", &n.PIDPath}, {c.spec.IPC, "ipc", &n.IPCPath}} {
-		host, ok := strings.CutPrefix(ns.mode, "service:")
-		if !ok {
+		var owner *container
+		var err error
+		if host, ok := strings.CutPrefix(ns.mode, "service:"); ok {
+			if owner, err = e.firstRunning(ctx, c.project, host); err != nil {
+				return fmt.Errorf("cannot join the %s namespace of service %s: %w", ns.kind, host, err)
+			}
+			e.share(owner.ID)
+		} else if ref, ok := strings.CutPrefix(ns.mode, byContainer); ok {
+			if owner, err = e.runningByRef(ctx, ref); err != nil {
+				return fmt.Errorf("cannot join the %s namespace of container %s: %w", ns.kind, ref, err)
+			}
+		} else {
 			continue
-		}
-		owner, err := e.firstRunning(ctx, c.project, host)
-		if err != nil {
-			return fmt.Errorf("cannot join the %s namespace of service %s: %w", ns.kind, host, err)
 		}
 		*ns.into = fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, ns.kind)
 		n.Owners = append(n.Owners, owner.ID)
 		c.joined = append(c.joined, owner.State)
-		e.share(owner.ID)
 		if ns.kind == "ipc" {
 			n.SharedDir = fmt.Sprintf("/proc/%d/root/dev/shm", owner.Pid)
 		}
@@ -366,20 +383,30 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Si
 // because they are not removed while somebody has them.
 func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) error {
 	e.group.Stop(c.ID)
+	if c.alone != nil {
+		if err := e.beginRemoval(c, volumes); err != nil {
+			return err
+		}
+	}
 	if err := e.drivers.Networks.Teardown(ctx, c.ID); err != nil {
 		return err
 	}
 	if err := e.drivers.Containers.Delete(ctx, c.ID); err != nil {
 		return err
 	}
-	e.forget(c.ID)
+	defer e.forget(c.ID) // who waits for it to be gone finds nothing of it
 	if err := e.drivers.Images.Remove(ctx, c.ID); err != nil {
 		return err
 	}
-	if !volumes {
+	if volumes {
+		if err := e.deleteAnonymous(ctx, c); err != nil {
+			return err
+		}
+	}
+	if c.alone == nil {
 		return nil
 	}
-	return e.deleteAnonymous(ctx, c)
+	return e.store.Delete(bucketStandalone, c.ID)
 }
 
 // forget drops what is in memory of a container that is gone.

@@ -77,6 +77,9 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 	}
 	row.Mounts = append(row.Mounts, slices.Sorted(maps.Values(c.anonymous))...)
 	maps.Copy(row.Labels, c.Labels)
+	if c.alone != nil {
+		maps.Copy(row.Labels, c.alone.Labels)
+	}
 	return row
 }
 
@@ -101,23 +104,29 @@ func withExposed(published []Publisher, c *container) []Publisher {
 		return published
 	}
 	for entry := range strings.SplitSeq(c.exposed, ",") {
-		span, protocol, _ := strings.Cut(entry, "/")
-		low, high, ranged := strings.Cut(span, "-")
-		first, err := strconv.ParseUint(low, 10, 16)
-		last := first
-		if ranged && err == nil {
-			last, err = strconv.ParseUint(high, 10, 16)
-		}
+		first, last, protocol, err := portRange(entry)
 		if err != nil {
 			continue // the image's own words, and only for display
 		}
-		for port := int(first); port <= int(last); port++ {
+		for port := first; port <= last; port++ {
 			if !slices.ContainsFunc(published, func(p Publisher) bool { return p.TargetPort == port && p.Protocol == protocol }) {
 				published = append(published, Publisher{TargetPort: port, Protocol: protocol})
 			}
 		}
 	}
 	return published
+}
+
+// portRange reads "443/tcp" or "8000-8009/tcp".
+func portRange(entry string) (first, last int, protocol string, err error) {
+	span, protocol, _ := strings.Cut(entry, "/")
+	low, high, ranged := strings.Cut(span, "-")
+	from, err := strconv.ParseUint(low, 10, 16)
+	to := from
+	if ranged && err == nil {
+		to, err = strconv.ParseUint(high, 10, 16)
+	}
+	return int(from), int(to), protocol, err
 }
 
 // Projects lists every project that has a container, or was brought up and not taken down, by name.
@@ -134,6 +143,9 @@ func (e *Engine) Projects(ctx context.Context) ([]ProjectSummary, error) {
 		return rows[name]
 	}
 	for _, c := range list {
+		if c.alone != nil {
+			continue
+		}
 		r := row(c.project)
 		r.States[stateWord(c, e.statusOf(c))]++
 		if files := c.Labels[labelConfigFiles]; len(r.Files) == 0 && files != "" {

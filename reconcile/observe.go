@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -47,6 +48,9 @@ type container struct {
 	mounted   map[string]string // reference → image id
 	joined    []runtime.State   // in whose namespaces it is about to be started
 	exposed   string            // as bundle.FactExposed
+	image     string            // id of what it was made from
+
+	alone *standalone.Traits // of one that belongs to no file, and has no project, service and number; nil = it does
 }
 
 // alive says whether c has processes, which may be frozen.
@@ -56,12 +60,19 @@ func (c *container) alive() bool { return c.Status == runtime.Running || c.Statu
 func decodeContainer(cfg *runtime.Config) *container {
 	l, f := cfg.Labels, cfg.Facts
 	c := &container{project: l[labelProject], service: l[labelService], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
-	if c.project == "" || c.service == "" || c.name == "" {
+	c.image = l[labelImage]
+	if raw := f[bundle.FactTraits]; raw != "" {
+		c.alone = new(standalone.Traits)
+		if json.Unmarshal([]byte(raw), c.alone) != nil || c.name == "" {
+			return nil
+		}
+		c.project, c.service, c.image, c.remove = "", "", f[bundle.FactImage], c.alone.AutoRemove
+	} else if c.project == "" || c.service == "" || c.name == "" {
 		return nil
 	}
 	c.number, _ = strconv.Atoi(l[labelNumber])
 	c.oneOff = l[labelOneOff] == "True"
-	c.remove = f[bundle.FactRemove] != ""
+	c.remove = c.remove || f[bundle.FactRemove] != ""
 	c.aliases = f[bundle.FactAliases] != ""
 	c.succeeds = f[bundle.FactSucceeds]
 	c.step = readStepOf(f[bundle.FactStepOf])
@@ -100,7 +111,7 @@ func (c *container) label() named {
 	return named{project: c.project, service: c.service, name: c.name, oneOff: c.oneOff, step: c.step != nil}
 }
 
-// containers lists those of project ("" = all) by service, number and name.
+// containers lists those of project ("" = all, those of no project too) by service, number and name.
 func listContainers(ctx context.Context, d driver.Set, project string) ([]*container, error) {
 	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[labelProject] == project })
 }
@@ -169,7 +180,7 @@ var statuses = map[runtime.Status]plan.Status{
 
 func observed(c *container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
-		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.Labels[labelImage],
+		ID: c.ID, Service: c.service, Replica: c.number, Name: c.name, OneOff: c.oneOff, Encoded: c.encoded, Image: c.image,
 		Mounted: c.mounted, Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.spec.PreStart,
 	}
 	for net := range c.spec.Networks {

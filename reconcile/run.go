@@ -262,7 +262,7 @@ func (e *Engine) nameFree(ctx context.Context, name string) error {
 	}
 	for _, c := range list {
 		if c.name == name {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by a container of project %s; remove that or choose another name", name, c.project))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by container %s %s; remove that or choose another name", name, shortID(c.ID), c.whose()))
 		}
 	}
 	return nil

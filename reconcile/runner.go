@@ -197,7 +197,7 @@ func (e *Engine) afterEnd(id string) {
 	if err == nil && c.alive() {
 		return
 	}
-	if c != nil && c.oneOff && c.remove {
+	if c != nil && (c.oneOff || c.alone != nil) && c.remove {
 		unlock()
 		_ = e.remove(ctx, c, true, nil) // told as events; the next adopt tries again
 		unlock = func() {}

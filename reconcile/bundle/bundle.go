@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -84,8 +85,13 @@ func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 }
 
 // labels of a container: the image's, the file's, then the tool's own.
+//
+// One that belongs to no file has none here, whatever its client has said: by its labels a container is a project's. They are among its traits.
 func labels(in Input) map[string]string {
 	l := map[string]string{}
+	if in.Standalone != nil {
+		return l
+	}
 	for _, theirs := range []map[string]string{in.Image.Labels, in.Spec.Labels} {
 		for k, v := range theirs {
 			if !strings.HasPrefix(k, LabelsReserved) {
@@ -115,6 +121,10 @@ func facts(in Input) map[string]string {
 	if in.OneOff && in.Aliases {
 		f[FactAliases] = "true"
 	}
+	if in.Standalone != nil {
+		raw, _ := json.Marshal(in.Standalone) // strings and flags
+		f[FactTraits], f[FactImage] = string(raw), in.ImageID
+	}
 	if in.Succeeds != "" {
 		f[FactSucceeds] = in.Succeeds
 	}
@@ -133,16 +143,16 @@ func facts(in Input) map[string]string {
 		raw, _ := json.Marshal(h) // strings and numbers
 		f[FactHealth] = string(raw)
 	}
-	if ports := exposed(in); len(ports) > 0 {
+	if ports := Exposed(&in.Spec, &in.Image); len(ports) > 0 {
 		f[FactExposed] = strings.Join(ports, ",")
 	}
 	return f
 }
 
-// exposed are the ports that image and file say the container listens on, as "80/tcp" or "80-89/tcp", sorted.
-func exposed(in Input) []string {
+// Exposed are the ports that image and file say the container listens on, as "80/tcp" or "80-89/tcp", sorted.
+func Exposed(s *plan.Spec, image *v1.Config) []string {
 	var all []string
-	for _, p := range slices.Concat(slices.Collect(maps.Keys(in.Image.ExposedPorts)), in.Spec.Expose) {
+	for _, p := range slices.Concat(slices.Collect(maps.Keys(image.ExposedPorts)), s.Expose) {
 		if !strings.Contains(p, "/") {
 			p += "/tcp"
 		}

@@ -6,6 +6,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -24,6 +25,9 @@ type Input struct {
 	StepOf    string // one-off: see FactStepOf, "" = none
 	Labels    map[string]string
 	CreatedAt time.Time
+
+	// Standalone, unless nil, is of a container that belongs to no file. Such a one has no Project, Service, Number and Labels, and is no one-off.
+	Standalone *standalone.Traits
 
 	Spec  plan.Spec
 	Image v1.Config

@@ -26,7 +26,7 @@ func setIsolation(out *specs.Spec, s *plan.Spec) error {
 		case (c.value == "shareable" || c.value == "none") && c.key == "ipc":
 		case c.value == "host":
 			join(out, c.kind, "", true)
-		case strings.HasPrefix(c.value, "service:") && (c.key == "pid" || c.key == "ipc"):
+		case (strings.HasPrefix(c.value, "service:") || strings.HasPrefix(c.value, "container:")) && (c.key == "pid" || c.key == "ipc"):
 		default:
 			return fmt.Errorf("cannot use %s: %q: expected private, host%s: %w", c.key, c.value, map[string]string{"pid": " or service:<name>", "ipc": ", none, shareable or service:<name>"}[c.key], errdefs.ErrNotSupported)
 		}

@@ -193,6 +193,7 @@ func (g *Group) Forget(id string) {
 	if u := g.units[id]; u != nil {
 		u.halt()
 		delete(g.units, id)
+		u.forgotten = true
 		u.notify()
 	}
 }

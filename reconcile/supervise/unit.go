@@ -82,6 +82,8 @@ type unit struct {
 
 	cancel  func()        // ends this run's probes and wait, or the delay in Backoff
 	changed chan struct{} // closed at the next change
+
+	forgotten bool // it is not the Group's any more
 }
 
 // transition is the one place where the state changes.

@@ -1,0 +1,191 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/runtime"
+)
+
+// Single is the engine for those who mean one container, by its id, the beginning of it, or its name, and not a service of a project: the Docker Engine API. Containers that belong to
+// no file (docs/adr/0068-containers-without-a-file.md) are made here only; on one of a project each verb does what that of the project does, to that container alone.
+//
+// Errors: ErrNotFound, ErrConflict and so on, as errdefs has them; their texts name the container. Safe for concurrent use.
+type Single struct{ e *Engine }
+
+// Single is e by container.
+func (e *Engine) Single() Single { return Single{e} }
+
+// byContainer is the prefix of a namespace mode that names a container.
+const byContainer = "container:"
+
+// whose says for people whom c belongs to.
+func (c *container) whose() string {
+	if c.alone != nil {
+		return "that belongs to no file"
+	}
+	return "of project " + c.project
+}
+
+// byRef finds the container that ref means: an id, a name with or without docker's slash, or the beginning of one id.
+func (e *Engine) byRef(ctx context.Context, ref string) (*container, error) {
+	ref = strings.TrimPrefix(ref, "/")
+	if len(ref) == 64 {
+		c, err := e.container(ctx, ref)
+		if err == nil || !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrInvalidArgument) {
+			return c, err
+		}
+	}
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return nil, err
+	}
+	return pickByRef(list, ref)
+}
+
+func pickByRef(list []*container, ref string) (*container, error) {
+	var found []*container
+	for _, c := range list {
+		switch {
+		case c.ID == ref || c.rowName() == ref:
+			return c, nil
+		case ref != "" && strings.HasPrefix(c.ID, ref):
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such container: %s", ref)) //nolint:staticcheck // docker's sentence, which clients look for
+	case 1:
+		return found[0], nil
+	}
+	return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("multiple IDs found with provided prefix: %s", ref))
+}
+
+// runningByRef is byRef of one in whose namespaces another is to live.
+func (e *Engine) runningByRef(ctx context.Context, ref string) (*container, error) {
+	c, err := e.byRef(ctx, ref)
+	if err == nil && !c.alive() {
+		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// know makes a container that does not run known to those who wait for it.
+func (e *Engine) know(c *container) {
+	e.mu.Lock()
+	e.names[c.ID] = c.label()
+	e.mu.Unlock()
+	e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+}
+
+// Detail is a container as it is: what there is to show of one.
+type Detail struct {
+	Container                      // as ps has it; labels as clients see them
+	Spec        plan.Spec          // as it was asked for
+	Standalone  *standalone.Traits // nil of a container of a project
+	ImageID     string
+	Config      *runtime.Config // nil when its record cannot be read. Read only
+	Sandbox     network.Sandbox // of its network; the zero value when it has none at present
+	Anonymous   map[string]string
+	Exposed     []string // ports that image and client say it listens on: "443/tcp", "8000-8009/tcp"
+	Failing     int      // health checks that have failed in a row
+	Restarting  bool
+	NetworkIDs  map[string]string // by name on the host
+	Volumes     map[string]string // by name: where on the host they are
+	ImageConfig v1.Config         // of Inspect: of the image that it was made from, empty when that is gone
+	Execs       []string          // ids of the commands that run in it
+}
+
+// Inspect is everything about one container.
+func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
+	c, err := s.e.byRef(ctx, ref)
+	if err != nil {
+		return Detail{}, err
+	}
+	boxes, err := s.e.sandboxes(ctx)
+	if err != nil {
+		return Detail{}, err
+	}
+	d := s.e.detail(c, boxes[c.ID])
+	if info, err := resolve(ctx, s.e.drivers, c.image, ""); err == nil { // it may have been removed by force
+		d.ImageConfig = info.Config
+	}
+	d.Volumes, err = s.e.volumePaths(ctx)
+	return d, err
+}
+
+// List is every container that there is, of projects and of none.
+func (s Single) List(ctx context.Context) ([]Detail, error) {
+	list, err := listContainers(ctx, s.e.drivers, "")
+	if err != nil {
+		return nil, err
+	}
+	boxes, err := s.e.sandboxes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := s.e.volumePaths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Detail, 0, len(list))
+	for _, c := range list {
+		d := s.e.detail(c, boxes[c.ID])
+		d.Volumes = volumes
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (e *Engine) sandboxes(ctx context.Context) (map[string]network.Sandbox, error) {
+	boxes, err := e.drivers.Networks.Sandboxes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	byID := map[string]network.Sandbox{}
+	for _, b := range boxes {
+		byID[b.ContainerID] = b
+	}
+	return byID, nil
+}
+
+// volumePaths says by name where volumes are.
+func (e *Engine) volumePaths(ctx context.Context) (map[string]string, error) {
+	all, err := e.drivers.Volumes.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list volumes: %w", err)
+	}
+	paths := map[string]string{}
+	for _, v := range all {
+		paths[v.Config.ID] = v.Path
+	}
+	return paths, nil
+}
+
+func (e *Engine) detail(c *container, box network.Sandbox) Detail {
+	d := Detail{Container: e.row(c, box), Spec: c.spec, Standalone: c.alone, ImageID: c.image, Config: c.Config, Sandbox: box, Anonymous: c.anonymous, NetworkIDs: map[string]string{}}
+	if c.exposed != "" {
+		d.Exposed = strings.Split(c.exposed, ",")
+	}
+	if s, ok := e.group.Status(c.ID); ok {
+		d.Failing = s.Failing
+	}
+	d.Restarting = d.State == "restarting"
+	d.Execs = e.execs.of(c.ID)
+	for name := range d.Networks {
+		d.NetworkIDs[name] = e.networkID(name)
+	}
+	return d
+}

@@ -1,0 +1,199 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+)
+
+// ofItsFile refuses what only the file of c's project can say.
+func ofItsFile(c *container, verb string) error {
+	if c.alone != nil {
+		return nil
+	}
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: it is of service %s of project %s, whose file says what it is; change that, and `stack up`", verb, c.name, c.service, c.project))
+}
+
+// Rename gives a container another name. Those who share a network with one that runs know it by that from its next start on.
+func (s Single) Rename(ctx context.Context, ref, name string) error {
+	e := s.e
+	defer e.enter()()
+	c, err := e.byRef(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := ofItsFile(c, "rename"); err != nil {
+		return err
+	}
+	name = strings.TrimPrefix(name, "/")
+	if err := standalone.CheckName(name); err != nil {
+		return err
+	}
+	free, err := e.holdName(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer free()
+	unlock, err := e.single.lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// The record first: it is what the next daemon goes by.
+	var record *standalone.Record
+	if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		r.Name, record = name, r
+		return true
+	}); err != nil {
+		return err
+	}
+	was := c.name
+	if c, err = e.container(ctx, c.ID); err != nil {
+		return cause(err, ref, was)
+	}
+	if record == nil {
+		record = &standalone.Record{ID: c.ID, Name: name, Spec: c.spec, Traits: *c.alone}
+	}
+	if err := e.agree(ctx, c, record); err != nil {
+		return fmt.Errorf("cannot rename container %s: %w", was, err)
+	}
+	e.mu.Lock()
+	if n, ok := e.names[c.ID]; ok {
+		n.name = name
+		e.names[c.ID] = n
+	}
+	e.mu.Unlock()
+	c.name = name
+	e.sayOf(c, nil, Done, "Renamed", was)
+	return nil
+}
+
+// agree makes what the runtime has of c say what its record says, which changes while c runs on: its name, its restart policy, its limits.
+func (e *Engine) agree(ctx context.Context, c *container, r *standalone.Record) error {
+	if c.name == r.Name && c.encoded == plan.Encode(r.Spec) || c.Config == nil {
+		return nil
+	}
+	cfg := bundle.Revise(*c.Config, r.Name, &r.Spec)
+	_, err := e.drivers.Containers.Revise(ctx, cfg)
+	return err
+}
+
+// Change is what of a container can be changed as it runs. Fields without a value stay as they are.
+type Change struct {
+	Resources plan.Resources
+	Restart   *plan.RestartPolicy
+}
+
+// Update changes limits and the restart policy of a container that belongs to no file. Those of one that runs are in force when it returns.
+func (s Single) Update(ctx context.Context, ref string, change Change) error {
+	e := s.e
+	defer e.enter()()
+	c, err := e.byRef(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := ofItsFile(c, "update"); err != nil {
+		return err
+	}
+	unlock, err := e.single.lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	name := c.name
+	if c, err = e.container(ctx, c.ID); err != nil {
+		return cause(err, ref, name)
+	}
+	if c.alone.AutoRemove && change.Restart != nil && change.Restart.Name != "" {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot update container %s: it is removed when it ends, so that nothing can restart it", c.name))
+	}
+	spec := c.spec
+	spec.Resources = merged(spec.Resources, change.Resources)
+	if change.Restart != nil {
+		spec.Restart = *change.Restart
+	}
+	record := &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
+	if err := e.agree(ctx, c, record); err != nil { // the kernel may refuse: then nothing was asked for
+		return fmt.Errorf("cannot update container %s: %w", c.name, err)
+	}
+	known := false
+	err = e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		r.Spec, known = spec, true
+		return true
+	})
+	if err == nil && !known {
+		err = e.putStandalone(record)
+	}
+	if err != nil {
+		return err
+	}
+	c.spec = spec
+	e.group.Configure(c.ID, c.supervision())
+	e.sayOf(c, nil, Done, "Updated", "")
+	return nil
+}
+
+// merged is have with what of more has a value.
+func merged(have, more plan.Resources) plan.Resources {
+	out := have
+	if more.CPUs != 0 {
+		out.CPUs = more.CPUs
+	}
+	if more.CPUShares != 0 {
+		out.CPUShares = more.CPUShares
+	}
+	if more.CPUQuota != 0 {
+		out.CPUQuota = more.CPUQuota
+	}
+	if more.CPUPeriod != 0 {
+		out.CPUPeriod = more.CPUPeriod
+	}
+	if more.CPUSet != "" {
+		out.CPUSet = more.CPUSet
+	}
+	if more.Memory != 0 {
+		out.Memory = more.Memory
+	}
+	if more.MemoryReservation != 0 {
+		out.MemoryReservation = more.MemoryReservation
+	}
+	if more.MemorySwap != 0 {
+		out.MemorySwap = more.MemorySwap
+	}
+	if more.Pids != 0 {
+		out.Pids = more.Pids
+	}
+	return out
+}
+
+// Prune removes containers that belong to no file and do not run, if which wants them, and returns their ids and what they took on the disk. What is of a project is its file's.
+func (s Single) Prune(ctx context.Context, which func(Detail) bool) (ids []string, freed int64, err error) {
+	all, err := s.List(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	ids = []string{}
+	for _, d := range all {
+		if d.Standalone == nil || d.State != "created" && d.State != "exited" || !which(d) {
+			continue
+		}
+		size, _, err := s.Sizes(ctx, d)
+		if err == nil {
+			err = s.Remove(ctx, d.ID, RemoveOptions{})
+		}
+		switch {
+		case err == nil:
+			ids, freed = append(ids, d.ID), freed+size
+		case errors.Is(err, errdefs.ErrNotFound), errors.Is(err, errdefs.ErrConflict): // it was removed, or started, meanwhile
+		default:
+			return ids, freed, err
+		}
+	}
+	return ids, freed, nil
+}

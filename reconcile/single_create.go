@@ -1,0 +1,231 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/volume"
+)
+
+// Want is a container to be made that belongs to no file.
+type Want struct {
+	Name   string    // "" = one is made up
+	Spec   plan.Spec // networks by name or id; namespaces and volumes of others as container:REF
+	Traits standalone.Traits
+
+	Rows, Cols uint16 // of its terminal at its start; 0 = not known
+}
+
+// Create makes the container w, with volumes that it names and that are not there, and returns its id, and what of it has no effect here, a sentence each. It is
+// done when it is on record; before that nothing of it stays. ErrNotFound: the image, a network or another container is not there; ErrConflict: the name is taken.
+func (s Single) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
+	e := s.e
+	defer e.enter()()
+	info, err := resolve(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
+	if err != nil {
+		if errors.Is(err, errdefs.ErrNotFound) {
+			err = errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such image: %s", w.Spec.Image)) //nolint:staticcheck // docker's sentence, which clients look for
+		}
+		return "", nil, err
+	}
+	name, free, err := e.takeName(ctx, w.Name)
+	if err != nil {
+		return "", nil, err
+	}
+	defer free()
+	spec, err := e.resolveWant(ctx, &w, &info.Config)
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
+	}
+	if err := e.makeVolumes(ctx, spec.Mounts); err != nil {
+		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
+	}
+	traits := w.Traits
+	traits.Labels = maps.Clone(info.Config.Labels)
+	if traits.Labels == nil {
+		traits.Labels = map[string]string{}
+	}
+	maps.Copy(traits.Labels, w.Traits.Labels)
+
+	id = newID()
+	unlock, err := e.single.lock(ctx, id)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	do := e.performer(nil, &plan.Desired{}, func(ev Event) {
+		if ev.Phase == Warning {
+			warnings = append(warnings, ev.Detail)
+		}
+	})
+	if _, err := do.create(ctx, draft{service: &plan.Service{}, spec: spec, image: info.ID.String(), name: name, id: id, alone: &traits, rows: w.Rows, cols: w.Cols}); err != nil {
+		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
+	}
+	c, err := e.container(ctx, id)
+	if err == nil {
+		err = e.putStandalone(&standalone.Record{ID: id, Name: name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: info.ID.String(), Anonymous: c.anonymous, Traits: traits})
+	}
+	if err != nil {
+		if c != nil {
+			err = errors.Join(err, e.removeParts(context.WithoutCancel(ctx), c, true))
+		}
+		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
+	}
+	e.know(c)
+	e.sayOf(c, nil, Done, "Created", "")
+	return id, warnings, nil
+}
+
+// namesTried bounds how often a name is made up that is taken.
+const namesTried = 50
+
+// takeName finds out that nobody has name, or makes one up for "", and keeps others from taking it until free is called.
+func (e *Engine) takeName(ctx context.Context, name string) (_ string, free func(), err error) {
+	if name != "" {
+		name = strings.TrimPrefix(name, "/")
+		if err := standalone.CheckName(name); err != nil {
+			return "", nil, err
+		}
+		free, err := e.holdName(ctx, name)
+		return name, free, err
+	}
+	for attempt := range namesTried {
+		name := standalone.NewName(attempt)
+		free, err := e.holdName(ctx, name)
+		if err == nil || !errors.Is(err, errdefs.ErrConflict) {
+			return name, free, err
+		}
+	}
+	return "", nil, fmt.Errorf("cannot make up a name for a container: %d were taken", namesTried)
+}
+
+func (e *Engine) holdName(ctx context.Context, name string) (free func(), err error) {
+	free, err = e.single.lock(ctx, "name "+name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := listContainers(ctx, e.drivers, "")
+	if err == nil {
+		if i := slices.IndexFunc(list, func(c *container) bool { return c.name == name }); i >= 0 {
+			c := list[i]
+			err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("Conflict. The container name %q is already in use by container %q, %s. You have to remove (or rename) that container to be able to reuse that name", //nolint:staticcheck // docker's sentence
+				"/"+name, c.ID, c.whose()))
+		}
+	}
+	if err != nil {
+		free()
+		return nil, err
+	}
+	return free, nil
+}
+
+// resolveWant is w's Spec with what it names by reference found: networks, containers, ports of the image.
+func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (plan.Spec, error) {
+	spec := w.Spec
+	list, err := listContainers(ctx, e.drivers, "")
+	if err != nil {
+		return spec, err
+	}
+	for _, mode := range []*string{&spec.NetworkMode, &spec.PID, &spec.IPC} {
+		if ref, ok := strings.CutPrefix(*mode, byContainer); ok {
+			owner, err := pickByRef(list, strings.TrimPrefix(ref, "/"))
+			if err != nil {
+				return spec, err
+			}
+			*mode = byContainer + owner.ID
+		}
+	}
+	spec.VolumesFrom = nil
+	for _, text := range w.Spec.VolumesFrom {
+		ref, mode, _ := strings.Cut(strings.TrimPrefix(text, byContainer), ":")
+		owner, err := pickByRef(list, strings.TrimPrefix(ref, "/"))
+		if err != nil {
+			return spec, err
+		}
+		text = byContainer + owner.ID
+		if mode != "" {
+			text += ":" + mode
+		}
+		if _, _, err := lender(text); err != nil {
+			return spec, err
+		}
+		spec.VolumesFrom = append(spec.VolumesFrom, text)
+	}
+	if spec.Networks, err = e.networksByRef(ctx, w.Spec.Networks); err != nil {
+		return spec, err
+	}
+	if w.Traits.PublishAll && len(spec.Networks) > 0 {
+		spec.Ports = append(slices.Clone(spec.Ports), exposedPorts(&spec, image)...)
+	}
+	return spec, nil
+}
+
+// exposedPorts are those that image and client say the container listens on and that are not published: any port of the host's for each.
+func exposedPorts(s *plan.Spec, image *v1.Config) []plan.Port {
+	var out []plan.Port
+	for _, text := range bundle.Exposed(s, image) {
+		first, last, protocol, err := portRange(text)
+		if err != nil {
+			continue // the image's own words
+		}
+		for port := first; port <= last; port++ {
+			p := plan.Port{Target: uint16(port), Protocol: known(protocol, "tcp")}
+			if !slices.ContainsFunc(s.Ports, func(have plan.Port) bool { return have.Target == p.Target && have.Protocol == p.Protocol }) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// networksByRef is endpoints by the names of their networks on the host.
+func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.Endpoint) (map[string]plan.Endpoint, error) {
+	if len(endpoints) == 0 {
+		return nil, nil
+	}
+	out := map[string]plan.Endpoint{}
+	for ref, ep := range endpoints {
+		name, err := e.networkByRef(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := out[name]; twice {
+			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %s is there twice, by its name and by its id", name))
+		}
+		out[name] = ep
+	}
+	return out, nil
+}
+
+// makeVolumes makes the volumes that mounts name and that are not there, as dockerd does: they stay when their container goes.
+func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
+	have, err := e.drivers.Volumes.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list volumes: %w", err)
+	}
+	there := map[string]bool{}
+	for _, v := range have {
+		there[v.Config.ID] = true
+	}
+	for _, m := range mounts {
+		if m.Type != "volume" || m.Source == "" || there[m.Source] {
+			continue
+		}
+		there[m.Source] = true
+		if _, err := e.drivers.Volumes.Create(ctx, volume.Config{ID: m.Source, Driver: "local", Labels: maps.Clone(m.Labels)}); err != nil && !errors.Is(err, errdefs.ErrAlreadyExists) {
+			return fmt.Errorf("volume %s: %w", m.Source, err)
+		}
+		e.say(nil, Event{Kind: "volume", Name: m.Source, Phase: Done, Text: "Created"})
+	}
+	return nil
+}

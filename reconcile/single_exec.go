@@ -1,0 +1,265 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime"
+)
+
+// ExecWant is a command to be run in a container.
+type ExecWant struct {
+	Args       []string
+	Env        []string
+	User, Cwd  string
+	TTY        bool
+	Privileged bool
+
+	// Whether the caller means to connect the stream. What it does not is empty, and goes nowhere.
+	Stdin, Stdout, Stderr bool
+	DetachKeys            string
+
+	Rows, Cols uint16
+}
+
+// ExecDetail is a command that was, is or will be run.
+type ExecDetail struct {
+	ExecWant
+	ID        string
+	Container string // id
+	Running   bool
+	Pid       int           // in the daemon's pid namespace, 0 = it has not run
+	Exit      *runtime.Exit // nil = it has not ended
+}
+
+// execs are the commands that clients have made and may ask about. They are in memory only: who asks the next daemon learns that it knows none.
+type execs struct {
+	mu sync.Mutex
+	m  map[string]*oneExec
+}
+
+type oneExec struct {
+	detail ExecDetail
+	begun  bool
+	ended  time.Time
+	sizes  chan runtime.WinSize
+}
+
+const (
+	execKept = 5 * time.Minute // after its end, or its making if it never began
+	maxExecs = 4096
+)
+
+// clear drops those that nobody asks about any more. Precondition: mu is held.
+func (x *execs) clear(now time.Time) {
+	for id, one := range x.m {
+		if !one.detail.Running && !one.ended.IsZero() && now.Sub(one.ended) > execKept {
+			delete(x.m, id)
+		}
+	}
+}
+
+// get is the command id.
+func (x *execs) get(id string) (*oneExec, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	one := x.m[id]
+	if one == nil {
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such exec instance: %s", id)) //nolint:staticcheck // docker's sentence, which clients look for
+	}
+	return one, nil
+}
+
+// of are the ids of the commands of a container that run, sorted.
+func (x *execs) of(container string) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var ids []string
+	for id, one := range x.m {
+		if one.detail.Container == container && one.detail.Running {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// canExec says why nothing can be executed in c now.
+func canExec(c *container) error {
+	switch {
+	case c.Status == runtime.Paused:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("Container %s is paused, unpause the container before exec", c.name)) //nolint:staticcheck // docker's sentence
+	case !c.alive():
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.ID))
+	}
+	return nil
+}
+
+// CreateExec notes a command that StartExec runs.
+func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id string, err error) {
+	e := s.e
+	c, err := e.byRef(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	if err := canExec(c); err != nil {
+		return "", err
+	}
+	if len(w.Args) == 0 {
+		return "", errdefs.With(errdefs.ErrInvalidArgument, errors.New("No exec command specified")) //nolint:staticcheck // docker's sentence
+	}
+	x := &e.execs
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	x.clear(now)
+	if len(x.m) >= maxExecs {
+		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands are remembered already", c.name, len(x.m)))
+	}
+	if x.m == nil {
+		x.m = map[string]*oneExec{}
+	}
+	id = newID()
+	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan runtime.WinSize, 1)}
+	return id, nil
+}
+
+// InspectExec is what became of a command.
+func (s Single) InspectExec(id string) (ExecDetail, error) {
+	one, err := s.e.execs.get(id)
+	if err != nil {
+		return ExecDetail{}, err
+	}
+	s.e.execs.mu.Lock()
+	defer s.e.execs.mu.Unlock()
+	return one.detail, nil
+}
+
+// Execs are the ids of the commands that run in a container, sorted.
+func (s Single) Execs(container string) []string { return s.e.execs.of(container) }
+
+// ResizeExec sets the size of a command's terminal.
+func (s Single) ResizeExec(ctx context.Context, id string, size runtime.WinSize) error {
+	one, err := s.e.execs.get(id)
+	if err != nil {
+		return err
+	}
+	s.e.execs.mu.Lock()
+	defer s.e.execs.mu.Unlock()
+	if one.begun && !one.detail.Running {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s is not running", id))
+	}
+	select { // the last one counts
+	case <-one.sizes:
+	default:
+	}
+	one.sizes <- size
+	return nil
+}
+
+// ExecStart is how a command is run.
+type ExecStart struct {
+	Detach     bool
+	Rows, Cols uint16 // of its terminal; 0 = as it was made
+}
+
+// BeginExec says that a command is about to be run, and how it was made. It can be run once.
+func (s Single) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDetail, error) {
+	e := s.e
+	one, err := e.execs.get(id)
+	if err != nil {
+		return ExecDetail{}, err
+	}
+	c, err := e.container(ctx, one.detail.Container)
+	if err != nil {
+		return ExecDetail{}, err
+	}
+	if err := canExec(c); err != nil {
+		return ExecDetail{}, err
+	}
+	e.execs.mu.Lock()
+	defer e.execs.mu.Unlock()
+	if one.begun {
+		return ExecDetail{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s has been run already", id))
+	}
+	one.begun, one.detail.Running = true, true
+	if o.Rows != 0 && o.Cols != 0 {
+		one.detail.Rows, one.detail.Cols = o.Rows, o.Cols
+	}
+	return one.detail, nil
+}
+
+// RunExec runs the command that BeginExec has announced: to its end with the caller's streams, or at once with detach. When ctx ends first the process runs on without them. An error: it
+// could not be run.
+func (s Single) RunExec(ctx context.Context, id string, detach bool, streams runtime.IO) error {
+	e := s.e
+	one, err := e.execs.get(id)
+	if err != nil {
+		return err
+	}
+	leave := e.enter()
+	w := one.detail
+	p := runtime.Process{
+		Args: w.Args, Env: w.Env, Cwd: w.Cwd, User: w.User, Terminal: w.TTY, Privileged: w.Privileged, Rows: w.Rows, Cols: w.Cols, Detach: detach,
+		Started: func(pid int) { e.noteExec(one, func(d *ExecDetail) { d.Pid = pid }) },
+	}
+	end := func(x runtime.Exit) {
+		e.noteExec(one, func(d *ExecDetail) { d.Running, d.Exit = false, &x })
+		leave()
+	}
+	failed := func(err error) error {
+		end(runtime.Exit{Code: execCode(err), Error: err.Error(), FinishedAt: time.Now()})
+		return fmt.Errorf("cannot exec in container %s: %w", shortID(w.Container), cause(err, w.Container, shortID(w.Container)))
+	}
+	if detach {
+		p.Ended = end
+		if _, err := e.drivers.Containers.Exec(ctx, w.Container, p, runtime.IO{}); err != nil {
+			return failed(err)
+		}
+		return nil
+	}
+	if w.TTY {
+		streams.Resize = one.sizes
+	}
+	// It is the daemon's: a caller that goes takes its streams along, not the process.
+	done := make(chan error, 1)
+	e.follows.Go(func() {
+		exit, err := e.drivers.Containers.Exec(e.life, w.Container, p, streams)
+		var start *runtime.StartError
+		if errors.As(err, &start) || err != nil && exit == (runtime.Exit{}) {
+			done <- failed(err)
+			return
+		}
+		end(exit)
+		done <- nil
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// execCode is the exit code of a command that could not be run.
+func execCode(err error) int {
+	var start *runtime.StartError
+	if errors.As(err, &start) && start.Failure.ExitCode != 0 {
+		return start.Failure.ExitCode
+	}
+	return 126
+}
+
+func (e *Engine) noteExec(one *oneExec, note func(*ExecDetail)) {
+	e.execs.mu.Lock()
+	defer e.execs.mu.Unlock()
+	note(&one.detail)
+	if !one.detail.Running {
+		one.ended = time.Now()
+	}
+}

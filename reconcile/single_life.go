@@ -1,0 +1,371 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/signals"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/runtime"
+)
+
+// take finds the container that ref means and takes the turn that a verb on it needs: its project's, if it has one.
+func (s Single) take(ctx context.Context, ref string) (c *container, release func(), err error) {
+	e := s.e
+	if c, err = e.byRef(ctx, ref); err != nil {
+		return nil, nil, err
+	}
+	if c.alone != nil {
+		return c, e.enter(), nil
+	}
+	if release, err = e.pass(ctx, c.project); err != nil {
+		return nil, nil, err
+	}
+	name := c.name
+	if c, err = e.container(ctx, c.ID); err != nil {
+		release()
+		return nil, nil, cause(err, ref, name)
+	}
+	return c, release, nil
+}
+
+// Start starts a container. already: it runs, and nothing was done.
+func (s Single) Start(ctx context.Context, ref string) (already bool, err error) {
+	e := s.e
+	c, release, err := s.take(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	switch {
+	case c.Status == runtime.Paused:
+		return false, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is paused; unpause it instead", c.name))
+	case c.alive():
+		return true, nil
+	}
+	if c.alone != nil {
+		return false, e.startAlone(ctx, c)
+	}
+	e.loop.pardon(c.project)
+	if len(c.spec.PreStart) > 0 {
+		all, err := listService(ctx, e.drivers, c.project, c.service)
+		if err == nil {
+			err = e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, !serves(all, c.service)), nil, func() {})
+		}
+		if err != nil {
+			return false, fmt.Errorf("cannot start container %s: %w", c.name, err)
+		}
+	}
+	if err := e.start(ctx, c.ID, nil); err != nil {
+		return false, fmt.Errorf("cannot start container %s: %w", c.name, err)
+	}
+	e.sayOf(c, nil, Done, "Started", "")
+	return false, e.changeWish(c.project, on([]*container{c}))
+}
+
+// startAlone starts c, which belongs to no file and does not run. One that goes with its end goes when it cannot be started.
+func (e *Engine) startAlone(ctx context.Context, c *container) error {
+	var removing bool
+	// Before it: one that runs although it was stopped would be stopped again by the next daemon.
+	if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		removing = r.Removing != nil
+		changed := r.Stopped != "" && !removing
+		if changed {
+			r.Stopped = ""
+		}
+		return changed
+	}); err != nil {
+		return err
+	}
+	if removing {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is being removed", c.name))
+	}
+	// Who asks may go; what was begun is not left half done for it.
+	if err := e.start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
+		err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+		if c.alone.AutoRemove {
+			err = errors.Join(err, e.remove(context.WithoutCancel(ctx), c, true, nil))
+		}
+		return err
+	}
+	e.sayOf(c, nil, Done, "Started", "")
+	return nil
+}
+
+// StopOptions of Single.
+type StopOptions struct {
+	Timeout *time.Duration // until it is killed; nil = the container's own, negative = never
+	Signal  string         // "" = the container's own
+}
+
+// forEver is a timeout that nobody sees the end of.
+const forEver = time.Duration(math.MaxInt64 / 2)
+
+// Stop ends a container for good: until somebody starts it. already: it does not run, and will not of itself.
+func (s Single) Stop(ctx context.Context, ref string, o StopOptions) (already bool, err error) {
+	e := s.e
+	c, release, err := s.take(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if sv, _ := e.group.Status(c.ID); !c.alive() && sv.State != supervise.Backoff {
+		return true, nil
+	}
+	if err := e.markStopped(c); err != nil {
+		return false, err
+	}
+	ctx = context.WithoutCancel(ctx) // it is on record: it happens
+	if err := e.stopAs(ctx, c, o); err != nil {
+		return false, err
+	}
+	return false, e.dropWithEnd(ctx, c)
+}
+
+// markStopped records that a user has stopped c, so that nothing starts it again.
+func (e *Engine) markStopped(c *container) error {
+	if c.alone == nil {
+		return e.changeWish(c.project, off([]*container{c}))
+	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		changed := r.Stopped != boot || r.Owed
+		r.Stopped, r.Owed = boot, false
+		return changed
+	})
+}
+
+// dropWithEnd removes c, which was ended by a user, if it goes with its end and nobody else sees to that.
+func (e *Engine) dropWithEnd(ctx context.Context, c *container) error {
+	if !c.remove || e.held(c.ID) {
+		return nil
+	}
+	return e.remove(ctx, c, true, nil)
+}
+
+// stopAs ends the run of c as o says, its hooks first.
+func (e *Engine) stopAs(ctx context.Context, c *container, o StopOptions) error {
+	grace := o.Timeout
+	if grace != nil && *grace < 0 {
+		long := forEver
+		grace = &long
+	}
+	if o.Signal == "" {
+		return e.stop(ctx, c, grace, nil)
+	}
+	sig, err := signals.Parse(o.Signal)
+	if err != nil {
+		return err
+	}
+	if err := e.preStop(ctx, c, nil); err != nil {
+		return fmt.Errorf("cannot stop container %s: %w", c.name, err)
+	}
+	e.group.Stop(c.ID)
+	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !runsNoMore(err) {
+		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
+	}
+	if grace == nil {
+		own := unaskedGrace
+		if c.Config != nil && c.Config.StopGrace > 0 {
+			own = c.Config.StopGrace
+		}
+		grace = &own
+	}
+	bounded, cancel := context.WithTimeout(ctx, *grace)
+	_, _ = e.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
+	cancel()
+	zero := time.Duration(0)
+	return e.stopOnly(ctx, c, &zero, nil)
+}
+
+// Restart stops a container that runs, and starts it.
+func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
+	e := s.e
+	c, release, err := s.take(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := e.markOwed(c, true); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // it is on record: it happens
+	if c.alive() {
+		if err := e.stopAs(ctx, c, o); err != nil {
+			return err
+		}
+	}
+	if err := e.start(ctx, c.ID, nil); err != nil {
+		err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+		return errors.Join(err, e.markOwed(c, false))
+	}
+	e.sayOf(c, nil, Done, "Restarted", "")
+	if c.alone == nil {
+		return e.changeWish(c.project, on([]*container{c}))
+	}
+	return e.markOwed(c, false)
+}
+
+// markOwed records that c is being stopped to be started again, or that it was.
+func (e *Engine) markOwed(c *container, owed bool) error {
+	if c.alone == nil {
+		return e.changeWish(c.project, func(r *wish.Record) {
+			if c.oneOff {
+				return
+			}
+			if owed {
+				r.Owed[c.id()] = true
+			} else {
+				delete(r.Owed, c.id())
+			}
+		})
+	}
+	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		changed := r.Owed != owed || r.Stopped != ""
+		r.Owed, r.Stopped = owed, ""
+		return changed
+	})
+}
+
+// Kill sends a signal to a container that runs; "" is SIGKILL. After SIGKILL, and after the signal that its stop would send, no policy starts it again. It waits for nobody
+// who has it in hand: they may be waiting for its end.
+func (s Single) Kill(ctx context.Context, ref, signal string) error {
+	e := s.e
+	defer e.enter()()
+	sig, err := parseSignal(signal)
+	if err != nil {
+		return err
+	}
+	c, err := e.byRef(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if !c.alive() {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.name))
+	}
+	stops := unix.SIGTERM
+	if c.Config != nil && c.Config.StopSignal != "" {
+		if own, err := signals.Parse(c.Config.StopSignal); err == nil {
+			stops = own
+		}
+	}
+	if sig == unix.SIGKILL || sig == stops && c.alone != nil {
+		if err := e.markStopped(c); err != nil {
+			return err
+		}
+		e.group.Stop(c.ID)
+	}
+	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
+		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
+	}
+	e.sayOf(c, nil, Done, "Killed", unix.SignalName(sig))
+	if sig != unix.SIGKILL {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	zero := time.Duration(0)
+	if err := e.stopOnly(ctx, c, &zero, nil); err != nil {
+		return err
+	}
+	return e.dropWithEnd(ctx, c)
+}
+
+// RemoveOptions of Single.
+type RemoveOptions struct {
+	Force   bool // one that runs is killed
+	Volumes bool // its anonymous volumes too
+}
+
+// Remove deletes a container.
+func (s Single) Remove(ctx context.Context, ref string, o RemoveOptions) error {
+	e := s.e
+	c, release, err := s.take(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer release()
+	sv, _ := e.group.Status(c.ID)
+	if !o.Force && (c.alive() || sv.State == supervise.Backoff) {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.name, stateWord(c, sv)))
+	}
+	ctx = context.WithoutCancel(ctx)
+	if c.alone != nil {
+		return e.removeForced(ctx, c, o.Volumes)
+	}
+	if err := e.changeWish(c.project, off([]*container{c})); err != nil {
+		return err
+	}
+	return e.killAndRemove(ctx, c, o.Volumes)
+}
+
+// removeForced removes c, which belongs to no file, whatever it does.
+func (e *Engine) removeForced(ctx context.Context, c *container, volumes bool) error {
+	if err := e.beginRemoval(c, volumes); err != nil {
+		return err
+	}
+	return e.killAndRemove(ctx, c, volumes || c.alone.AutoRemove)
+}
+
+func (e *Engine) killAndRemove(ctx context.Context, c *container, volumes bool) error {
+	e.group.Stop(c.ID)
+	if c.alive() {
+		// Ahead of who stops it and waits.
+		if err := e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !runsNoMore(err) {
+			return fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name))
+		}
+		zero := time.Duration(0)
+		if err := e.stopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+			return err
+		}
+	}
+	c, err := e.atRest(ctx, c.ID, nil) // a restart by its policy may have come between
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil // it went with its end
+	}
+	if err != nil {
+		return err
+	}
+	return e.remove(ctx, c, volumes, nil)
+}
+
+// Pause freezes the processes of a container, Unpause lets them go on.
+func (s Single) Pause(ctx context.Context, ref string) error {
+	return s.freeze(ctx, ref, freezing{from: runtime.Running, is: "running", already: "paused", done: "Paused", verb: "pause", do: s.e.drivers.Containers.Pause})
+}
+
+// Unpause is the other way of Pause.
+func (s Single) Unpause(ctx context.Context, ref string) error {
+	return s.freeze(ctx, ref, freezing{from: runtime.Paused, is: "paused", already: "running", done: "Unpaused", verb: "unpause", do: s.e.drivers.Containers.Resume})
+}
+
+func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
+	c, release, err := s.take(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if c.Status != f.from {
+		why := "it is not " + f.is
+		if c.alive() {
+			why = "it is " + f.already + " already"
+		}
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: %s", f.verb, c.name, why))
+	}
+	if err := f.do(ctx, c.ID); err != nil {
+		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.name, cause(err, c.ID, c.name))
+	}
+	s.e.sayOf(c, nil, Done, f.done, "")
+	return nil
+}

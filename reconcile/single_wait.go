@@ -1,0 +1,62 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/supervise"
+)
+
+// WaitFor is what a wait is for.
+type WaitFor uint8
+
+const (
+	NotRunning WaitFor = iota // it does not run: at once if that is so
+	NextExit                  // its run ends, or the next one if it does not run
+	Removed                   // it is deleted
+)
+
+// WaitEnd is how the container that was waited for has ended.
+type WaitEnd struct {
+	Code  int
+	Error string // why it could not be run; "" = it could
+}
+
+// Wait begins to wait for a container: what happens from its return on is not missed. wait returns when it has come about, or with ctx.
+func (s Single) Wait(ctx context.Context, ref string, what WaitFor) (wait func(context.Context) (WaitEnd, error), err error) {
+	e := s.e
+	c, err := e.byRef(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	ending := e.group.Ending(c.ID)
+	if ending == nil {
+		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		if ending = e.group.Ending(c.ID); ending == nil {
+			return nil, errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
+		}
+	}
+	name := c.name
+	return func(ctx context.Context) (WaitEnd, error) {
+		defer e.enter()()
+		var exit *supervise.Exit
+		var err error
+		switch {
+		case what == NotRunning && !ending.Runs():
+			exit = ending.Last()
+		case what == Removed:
+			exit, err = ending.Forgotten(ctx)
+		default:
+			exit, err = ending.Next(ctx)
+		}
+		if err != nil {
+			return WaitEnd{}, fmt.Errorf("cannot wait for container %s: %w", name, err)
+		}
+		if exit == nil {
+			return WaitEnd{}, nil
+		}
+		return WaitEnd{Code: exit.Code, Error: exit.Error}, nil
+	}, nil
+}

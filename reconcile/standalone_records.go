@@ -1,0 +1,216 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+)
+
+// bucketStandalone holds what users have asked for of containers that belong to no file, a standalone.Record by id.
+const bucketStandalone = "standalone"
+
+// standaloneLog is the name of such a container's log in its directory.
+const standaloneLog = "output.log"
+
+// standaloneRecord is the record of container id, nil when there is none.
+func (e *Engine) standaloneRecord(id string) (*standalone.Record, error) {
+	raw, err := e.store.Get(bucketStandalone, id)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := standalone.Decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the record of container %s: %w", shortID(id), err)
+	}
+	return r, nil
+}
+
+// standaloneRecords are all of them. Those that cannot be read are told and left out: their containers are as they are.
+func (e *Engine) standaloneRecords() (map[string]*standalone.Record, error) {
+	all := map[string]*standalone.Record{}
+	err := e.store.Each(bucketStandalone, func(id string, raw []byte) error {
+		r, err := standalone.Decode(raw)
+		if err != nil {
+			e.log.Warn("cannot read the record of a container", "container", shortID(id), "error", err)
+			r = nil
+		}
+		all[id] = r
+		return nil
+	})
+	return all, err
+}
+
+func (e *Engine) putStandalone(r *standalone.Record) error {
+	raw, err := r.Encode()
+	if err != nil {
+		return fmt.Errorf("cannot record container %s: %w", r.Name, err)
+	}
+	return e.store.Put(bucketStandalone, r.ID, raw)
+}
+
+// changeStandalone changes the record of container id, if there is one; change says whether it has.
+func (e *Engine) changeStandalone(id string, change func(*standalone.Record) bool) error {
+	e.wishes.Lock()
+	defer e.wishes.Unlock()
+	r, err := e.standaloneRecord(id)
+	if err != nil || r == nil {
+		return err
+	}
+	if !change(r) {
+		return nil
+	}
+	return e.putStandalone(r)
+}
+
+// beginRemoval records that c, which belongs to no file, is being removed. One that goes with its end needs no word: whoever finds half of it goes on.
+func (e *Engine) beginRemoval(c *container, volumes bool) error {
+	if c.alone.AutoRemove {
+		return nil
+	}
+	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		r.Removing = &standalone.Removal{Volumes: volumes || r.Removing != nil && r.Removing.Volumes}
+		return true
+	})
+}
+
+// adoptStandalone is adopt for containers that belong to no file. list are all that there are. See docs/adr/0068-containers-without-a-file.md.
+func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
+	records, err := e.standaloneRecords()
+	if err != nil {
+		return err
+	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, c := range list {
+		if c.alone == nil {
+			continue
+		}
+		there[c.ID] = true
+		r, known := records[c.ID]
+		if err := e.adoptOne(ctx, c, r, known, boot); err != nil {
+			return err
+		}
+	}
+	for id, r := range records {
+		switch {
+		case there[id] || r == nil:
+		case r.Removing != nil || r.Traits.AutoRemove:
+			err = e.finishRemoval(ctx, r)
+		default:
+			err = e.remake(ctx, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adoptOne is adoptStandalone for one that is there. known says that it has a record; a nil one cannot be read.
+func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Record, known bool, boot string) error {
+	switch {
+	case !known && !c.alive() && c.Exit == nil: // half-made
+		return e.remove(ctx, c, true, nil)
+	case r == nil: // the store was lost: what was asked for since the container was made is not known
+		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.name)
+		r = &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: c.spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
+		if !c.alive() {
+			r.Stopped = boot // in doubt it stays down
+		}
+		if !known { // else it was written by another program, which may come back
+			if err := e.putStandalone(r); err != nil {
+				return err
+			}
+		}
+	}
+	if err := e.agree(ctx, c, r); err != nil {
+		return err
+	}
+	switch {
+	case r.Removing != nil:
+		e.laterFor(c, "remove", func(ctx context.Context, c *container) error { return e.removeForced(ctx, c, r.Removing.Volumes) })
+	case c.alive():
+		e.watch(c, c.StartedAt, false)
+		if r.Stopped != "" {
+			e.laterFor(c, "stop", func(ctx context.Context, c *container) error { return e.stopOnly(ctx, c, nil, nil) })
+		}
+		if r.Owed {
+			return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
+		}
+	case c.Exit != nil && r.Owed:
+		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		e.laterFor(c, "start", e.startOwed)
+	case c.Exit != nil && r.Traits.AutoRemove:
+		return e.remove(ctx, c, true, nil)
+	case c.Exit != nil && r.Stopped == "":
+		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
+	case c.Exit != nil && r.AfterBoot(boot, &standalone.End{Code: c.Exit.Code}):
+		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped = ""; return true }); err != nil {
+			return err
+		}
+		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
+	default:
+		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+	}
+	return nil
+}
+
+// laterFor does what a daemon that is no more has begun with c, beside everything else: it may take as long as a container takes to stop.
+func (e *Engine) laterFor(c *container, what string, do func(context.Context, *container) error) {
+	leave := e.enter()
+	e.follows.Go(func() {
+		defer leave()
+		if err := do(e.life, c); err != nil && e.life.Err() == nil {
+			e.log.Warn("what was begun with a container cannot be carried to its end", "container", c.name, "what", what, "error", err)
+		}
+	})
+}
+
+// startOwed starts a container that was stopped to be started again.
+func (e *Engine) startOwed(ctx context.Context, c *container) error {
+	if err := e.start(ctx, c.ID, nil); err != nil {
+		return err
+	}
+	return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
+}
+
+// finishRemoval takes away what is left of a container whose runtime record is gone already. Snapshot and sandbox go as those of nobody.
+func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error {
+	if r.Traits.AutoRemove || r.Removing.Volumes {
+		if err := e.deleteAnonymous(ctx, &container{name: r.Name, anonymous: r.Anonymous}); err != nil {
+			return err
+		}
+	}
+	return e.store.Delete(bucketStandalone, r.ID)
+}
+
+// remake makes a container again whose files are gone: a power cut took them, or other hands did. What it had written into its root file system went with them.
+// One that cannot be made stays on record, and is tried again by the next daemon.
+func (e *Engine) remake(ctx context.Context, r *standalone.Record) error {
+	do := e.performer(nil, &plan.Desired{}, nil)
+	_, err := do.create(ctx, draft{service: &plan.Service{}, spec: r.Spec, image: r.ImageID, name: r.Name, id: r.ID, anonymous: r.Anonymous, alone: &r.Traits})
+	if err != nil {
+		e.log.Warn("a container whose files are gone cannot be made again", "container", r.Name, "error", err)
+		return nil
+	}
+	e.log.Warn("a container whose files were gone was made again; what it had written is lost", "container", r.Name)
+	c, err := e.container(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	e.know(c)
+	if policy := r.Spec.Restart.Name; r.Owed || r.Stopped == "" && (policy == "always" || policy == "unless-stopped") {
+		e.laterFor(c, "start", e.startOwed) // it most likely ran when the power went
+	}
+	return nil
+}
