@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/volume"
 )
@@ -140,12 +141,14 @@ func (p *performer) anonymousVolumes(ctx context.Context, id string, d *draft, i
 				maps.Copy(labels, m.Labels)
 			}
 		}
+		cfg := volume.Config{ID: name, Labels: labels, Anonymous: true}
 		if d.alone != nil {
-			labels[labelDockerAnonymous] = ""
+			labels[resource.LabelAnonymous] = ""
+			cfg.Labels, cfg.ClientLabels = map[string]string{resource.Label: "volume"}, labels
 		} else {
 			labels[labelProject], labels[labelService], labels[labelAnonymous] = p.want.Project, d.service.Name, target
 		}
-		if _, err := volumes.Create(ctx, volume.Config{ID: name, Labels: labels, Anonymous: true}); err != nil {
+		if _, err := volumes.Create(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("anonymous volume for %s: %w", target, err)
 		}
 		undo.Add(func() { _ = volumes.Delete(aside, name) })

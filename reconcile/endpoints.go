@@ -31,6 +31,9 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 			Network: name, ContainerID: c.ID, ShortID: shortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
 			Names: dnsNames(c, ep.Aliases),
 		}
+		if c.alone != nil && name == DefaultNetwork {
+			e.Names = nil // nobody is called by a name there, as with docker
+		}
 		if i == 0 && e.MAC == "" {
 			e.MAC = c.spec.MacAddress // goes to the primary network
 		}

@@ -20,6 +20,4 @@ const (
 	labelName      = bundle.LabelName
 	labelWant      = bundle.LabelWant
 	labelAnonymous = bundle.LabelAnonymous
-
-	labelDockerAnonymous = "com.docker.volume.anonymous" // dockerd's, on volumes of containers that belong to no file
 )

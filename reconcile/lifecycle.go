@@ -129,6 +129,11 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 		return err
 	}
 	n.Extra = append(n.Extra, extra...)
+	links, err := e.linkedHosts(ctx, c)
+	if err != nil {
+		return err
+	}
+	n.Extra = append(n.Extra, links...)
 	if c.spec.Hostname != "" {
 		n.Shared = nil
 	}
@@ -172,6 +177,9 @@ func (e *Engine) sandbox(ctx context.Context, c *container) (bundle.Net, error) 
 		return bundle.Net{Host: true, ResolvConf: string(raw)}, nil
 	}
 	cfg, err := sandboxConfig(c)
+	if err == nil && c.alone != nil {
+		err = e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.spec.Networks)))
+	}
 	if err != nil {
 		return bundle.Net{}, err
 	}

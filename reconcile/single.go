@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/runtime"
 )
@@ -102,10 +103,15 @@ type Detail struct {
 	Exposed     []string // ports that image and client say it listens on: "443/tcp", "8000-8009/tcp"
 	Failing     int      // health checks that have failed in a row
 	Restarting  bool
-	NetworkIDs  map[string]string // by name on the host
+	NetworkIDs  map[string]string // of all networks, by name
 	Volumes     map[string]string // by name: where on the host they are
 	ImageConfig v1.Config         // of Inspect: of the image that it was made from, empty when that is gone
 	Execs       []string          // ids of the commands that run in it
+}
+
+// EndpointID is the id of the container's membership of a network.
+func (d *Detail) EndpointID(network string) string {
+	return resource.EndpointID(d.NetworkIDs[network], d.ID)
 }
 
 // Inspect is everything about one container.
@@ -121,6 +127,9 @@ func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
 	d := s.e.detail(c, boxes[c.ID])
 	if info, err := resolve(ctx, s.e.drivers, c.image, ""); err == nil { // it may have been removed by force
 		d.ImageConfig = info.Config
+	}
+	if d.NetworkIDs, err = s.e.networkIDs(ctx); err != nil {
+		return d, err
 	}
 	d.Volumes, err = s.e.volumePaths(ctx)
 	return d, err
@@ -140,10 +149,14 @@ func (s Single) List(ctx context.Context) ([]Detail, error) {
 	if err != nil {
 		return nil, err
 	}
+	networks, err := s.e.networkIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Detail, 0, len(list))
 	for _, c := range list {
 		d := s.e.detail(c, boxes[c.ID])
-		d.Volumes = volumes
+		d.Volumes, d.NetworkIDs = volumes, networks
 		out = append(out, d)
 	}
 	return out, nil
@@ -161,6 +174,22 @@ func (e *Engine) sandboxes(ctx context.Context) (map[string]network.Sandbox, err
 	return byID, nil
 }
 
+// networkIDs are the ids of networks by their names.
+func (e *Engine) networkIDs(ctx context.Context) (map[string]string, error) {
+	states, err := e.drivers.Networks.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list networks: %w", err)
+	}
+	ids := map[string]string{}
+	for _, name := range []string{DefaultNetwork, HostNetwork, NoNetwork} {
+		ids[name] = e.derivedNetworkID(name)
+	}
+	for _, s := range states {
+		ids[s.Config.ID] = e.networkID(s)
+	}
+	return ids, nil
+}
+
 // volumePaths says by name where volumes are.
 func (e *Engine) volumePaths(ctx context.Context) (map[string]string, error) {
 	all, err := e.drivers.Volumes.List(ctx)
@@ -175,7 +204,7 @@ func (e *Engine) volumePaths(ctx context.Context) (map[string]string, error) {
 }
 
 func (e *Engine) detail(c *container, box network.Sandbox) Detail {
-	d := Detail{Container: e.row(c, box), Spec: c.spec, Standalone: c.alone, ImageID: c.image, Config: c.Config, Sandbox: box, Anonymous: c.anonymous, NetworkIDs: map[string]string{}}
+	d := Detail{Container: e.row(c, box), Spec: c.spec, Standalone: c.alone, ImageID: c.image, Config: c.Config, Sandbox: box, Anonymous: c.anonymous}
 	if c.exposed != "" {
 		d.Exposed = strings.Split(c.exposed, ",")
 	}
@@ -184,8 +213,5 @@ func (e *Engine) detail(c *container, box network.Sandbox) Detail {
 	}
 	d.Restarting = d.State == "restarting"
 	d.Execs = e.execs.of(c.ID)
-	for name := range d.Networks {
-		d.NetworkIDs[name] = e.networkID(name)
-	}
 	return d
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
-	"github.com/stackrun/stack/volume"
 )
 
 // Want is a container to be made that belongs to no file.
@@ -195,9 +194,13 @@ func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.En
 	}
 	out := map[string]plan.Endpoint{}
 	for ref, ep := range endpoints {
-		name, err := e.networkByRef(ctx, ref)
+		network, err := e.AllNetworks().Inspect(ctx, ref)
 		if err != nil {
 			return nil, err
+		}
+		name := network.Name
+		if name == HostNetwork || name == NoNetwork {
+			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %s is for one container alone: it is a network mode", name))
 		}
 		if _, twice := out[name]; twice {
 			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %s is there twice, by its name and by its id", name))
@@ -209,23 +212,18 @@ func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.En
 
 // makeVolumes makes the volumes that mounts name and that are not there, as dockerd does: they stay when their container goes.
 func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
-	have, err := e.drivers.Volumes.List(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list volumes: %w", err)
-	}
-	there := map[string]bool{}
-	for _, v := range have {
-		there[v.Config.ID] = true
-	}
 	for _, m := range mounts {
-		if m.Type != "volume" || m.Source == "" || there[m.Source] {
+		if m.Type != "volume" || m.Source == "" {
 			continue
 		}
-		there[m.Source] = true
-		if _, err := e.drivers.Volumes.Create(ctx, volume.Config{ID: m.Source, Driver: "local", Labels: maps.Clone(m.Labels)}); err != nil && !errors.Is(err, errdefs.ErrAlreadyExists) {
+		if _, err := e.AllVolumes().Inspect(ctx, m.Source); err == nil {
+			continue
+		} else if !errors.Is(err, errdefs.ErrNotFound) {
+			return err
+		}
+		if _, err := e.AllVolumes().Create(ctx, VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
 			return fmt.Errorf("volume %s: %w", m.Source, err)
 		}
-		e.say(nil, Event{Kind: "volume", Name: m.Source, Phase: Done, Text: "Created"})
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 		return Exit{}, err
 	}
 	if p.Started != nil {
-		p.Started(now.status.Pid)
+		p.Started(now.Status.Pid)
 	}
 	go func() {
 		exit := Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}

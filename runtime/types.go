@@ -106,10 +106,10 @@ type Process struct {
 	// Note, unless empty: each line of its output is written to the container's log too, behind these words.
 	Note string
 	// Started, unless nil, is told the process's id in the daemon's pid namespace when its execve has succeeded.
-	Started func(pid int)
+	Started func(pid int) `json:"-"`
 	// Ended, unless nil, is told how a detached process ended. It is called once for each Exec that has returned without an error; not when the daemon
 	// ends before.
-	Ended func(Exit)
+	Ended func(Exit) `json:"-"`
 }
 
 // IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a

@@ -71,6 +71,7 @@ func forbidden(from, to string) string {
 	case in(from, "api/docker"):
 		switch {
 		case in(to, "internal"), to == "reconcile", room(to) != "", to == "api/docker/wire", to == "api":
+		case in(from, "api/docker/containers") && (to == "reconcile/plan" || to == "reconcile/standalone"): // what a container is made of
 		case from == "api/docker" && in(to, "api/docker"):
 		default:
 			return "the handlers of the Docker Engine API translate between it and the engine; each noun stands alone"

@@ -1,18 +1,89 @@
-// Package containers answers the operations of the Docker Engine API on containers.
+// Package containers answers the operations of the Docker Engine API on containers, and on the commands that are executed in them.
+//
+// A create becomes a reconcile.Want (create.go, host.go, mounts.go, networks.go; decisions.go says of each field whether it is honoured), a reconcile.Detail what inspect and ps
+// show (inspect.go, list.go). Streams of processes go over connections that are taken over (attach.go, exec.go).
 //
 // Called by api/docker. May touch: nothing; what it does it asks of its Engine.
 package containers
 
-import "github.com/stackrun/stack/api/docker/wire"
+import (
+	"context"
+	"io"
 
-// Engine is what is needed of the engine: *reconcile.Engine.
-type Engine interface{}
+	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// Engine is what is needed of the engine: reconcile.Single. ref is an id, the beginning of one, or a name.
+type Engine interface {
+	Create(ctx context.Context, w reconcile.Want) (id string, warnings []string, err error)
+	Inspect(ctx context.Context, ref string) (reconcile.Detail, error)
+	List(ctx context.Context) ([]reconcile.Detail, error)
+	Sizes(ctx context.Context, d reconcile.Detail) (written, all int64, err error)
+
+	Start(ctx context.Context, ref string) (already bool, err error)
+	Stop(ctx context.Context, ref string, o reconcile.StopOptions) (already bool, err error)
+	Restart(ctx context.Context, ref string, o reconcile.StopOptions) error
+	Kill(ctx context.Context, ref, signal string) error
+	Pause(ctx context.Context, ref string) error
+	Unpause(ctx context.Context, ref string) error
+	Remove(ctx context.Context, ref string, o reconcile.RemoveOptions) error
+	Rename(ctx context.Context, ref, name string) error
+	Update(ctx context.Context, ref string, change reconcile.Change) error
+	Prune(ctx context.Context, which func(reconcile.Detail) bool) (ids []string, freed int64, err error)
+	Wait(ctx context.Context, ref string, what reconcile.WaitFor) (wait func(context.Context) (reconcile.WaitEnd, error), err error)
+
+	Attach(ctx context.Context, ref string, streams runtime.IO, ready func()) error
+	Resize(ctx context.Context, ref string, size runtime.WinSize) error
+	Logs(ctx context.Context, ref string, o reconcile.SingleLogs) (read func(ctx context.Context, each func(reconcile.LogEntry) error) error, err error)
+	Processes(ctx context.Context, ref string) ([]runtime.ProcessInfo, error)
+	Usage(ctx context.Context, ref string) (id, name string, u *runtime.Usage, err error)
+
+	CreateExec(ctx context.Context, ref string, w reconcile.ExecWant) (id string, err error)
+	BeginExec(ctx context.Context, id string, o reconcile.ExecStart) (reconcile.ExecDetail, error)
+	RunExec(ctx context.Context, id string, detach bool, streams runtime.IO) error
+	InspectExec(id string) (reconcile.ExecDetail, error)
+	ResizeExec(ctx context.Context, id string, size runtime.WinSize) error
+	Execs(container string) []string
+
+	CopyIn(ctx context.Context, ref string, o reconcile.SingleCopyIn, r io.Reader) error
+	CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error
+	Export(ctx context.Context, ref string, w io.Writer) error
+}
 
 type handlers struct{ engine Engine }
 
 // Routes are the operations of this package.
 func Routes(e Engine) []wire.Route {
 	h := &handlers{e}
-	_ = h
-	return []wire.Route{}
+	return []wire.Route{
+		{Method: "GET", Path: "/containers/json", Handle: h.list},
+		{Method: "POST", Path: "/containers/create", Handle: h.create},
+		{Method: "GET", Path: "/containers/{id}/json", Handle: h.inspect},
+		{Method: "GET", Path: "/containers/{id}/top", Handle: h.top},
+		{Method: "GET", Path: "/containers/{id}/logs", Handle: h.logs},
+		{Method: "GET", Path: "/containers/{id}/export", Handle: h.export},
+		{Method: "GET", Path: "/containers/{id}/stats", Handle: h.stats},
+		{Method: "POST", Path: "/containers/{id}/resize", Handle: h.resize},
+		{Method: "POST", Path: "/containers/{id}/start", Handle: h.start},
+		{Method: "POST", Path: "/containers/{id}/stop", Handle: h.stop},
+		{Method: "POST", Path: "/containers/{id}/restart", Handle: h.restart},
+		{Method: "POST", Path: "/containers/{id}/kill", Handle: h.kill},
+		{Method: "POST", Path: "/containers/{id}/update", Handle: h.update},
+		{Method: "POST", Path: "/containers/{id}/rename", Handle: h.rename},
+		{Method: "POST", Path: "/containers/{id}/pause", Handle: h.pause},
+		{Method: "POST", Path: "/containers/{id}/unpause", Handle: h.unpause},
+		{Method: "POST", Path: "/containers/{id}/attach", Handle: h.attach},
+		{Method: "POST", Path: "/containers/{id}/wait", Handle: h.wait},
+		{Method: "DELETE", Path: "/containers/{id}", Handle: h.remove},
+		{Method: "HEAD", Path: "/containers/{id}/archive", Handle: h.statArchive},
+		{Method: "GET", Path: "/containers/{id}/archive", Handle: h.getArchive},
+		{Method: "PUT", Path: "/containers/{id}/archive", Handle: h.putArchive},
+		{Method: "POST", Path: "/containers/prune", Handle: h.prune},
+		{Method: "POST", Path: "/containers/{id}/exec", Handle: h.createExec},
+		{Method: "POST", Path: "/exec/{id}/start", Handle: h.startExec},
+		{Method: "POST", Path: "/exec/{id}/resize", Handle: h.resizeExec},
+		{Method: "GET", Path: "/exec/{id}/json", Handle: h.inspectExec},
+	}
 }

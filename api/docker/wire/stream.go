@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,5 +121,7 @@ func Hijack(w http.ResponseWriter, r *http.Request, terminal bool) (Conn, error)
 		}
 	}
 	io.WriteString(conn, status+header.String()+"\r\n") //nolint:errcheck // every later use of the connection says that nobody is there
-	return Conn{Conn: conn, Reader: rw.Reader}, nil
+	// Past what has come already by ourselves: net/http's reader would take the end of what the client sends for the end of the request, and cancel its context.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	return Conn{Conn: conn, Reader: bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn))}, nil
 }

@@ -1,0 +1,119 @@
+package containers
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/runtime"
+)
+
+// attach connects the client to the container's streams: from the first byte on if it does not run yet.
+func (h *handlers) attach(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	keys, err := detachKeys(q.Get("detachKeys"))
+	if err != nil {
+		return err
+	}
+	d, err := h.engine.Inspect(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	switch d.State {
+	case "paused":
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is paused. Unpause the container before attach", d.ID))
+	case "restarting":
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is restarting. Wait until the container is running", d.ID))
+	}
+	stdout, stderr := wire.Bool(r, "stdout"), wire.Bool(r, "stderr")
+	if !wire.Bool(r, "stream") {
+		conn, err := wire.Hijack(w, r, d.TTY)
+		if err != nil {
+			return err
+		}
+		l := open(conn)
+		defer l.close()
+		if wire.Bool(r, "logs") {
+			h.replay(r.Context(), &d, conn, stdout, stderr)
+		}
+		return nil
+	}
+	ctx, leave := context.WithCancel(r.Context())
+	defer leave()
+	var l *line
+	var refused error
+	ready := func() {
+		conn, err := wire.Hijack(w, r, d.TTY)
+		if err != nil {
+			refused = err
+			leave()
+			return
+		}
+		l = open(conn)
+		if wire.Bool(r, "logs") {
+			h.replay(ctx, &d, conn, stdout, stderr)
+		}
+	}
+	wires := &later{line: &l}
+	streams := runtime.IO{}
+	streams.Stdout, streams.Stderr = outputs(wires, d.TTY, stdout, stderr)
+	if wire.Bool(r, "stdin") {
+		streams.Stdin = wires
+		if d.TTY {
+			streams.Stdin = escapable(wires, keys, leave)
+		}
+	}
+	err = h.engine.Attach(ctx, d.ID, streams, ready)
+	if l == nil {
+		if refused != nil {
+			return refused
+		}
+		return err
+	}
+	l.close()
+	return nil
+}
+
+// later is the line that there is by the time that somebody uses it.
+type later struct{ line **line }
+
+func (x *later) Read(p []byte) (int, error)  { return (*x.line).input.Read(p) }
+func (x *later) Write(p []byte) (int, error) { return (*x.line).conn.Write(p) }
+
+// replay sends what the container has written before.
+func (h *handlers) replay(ctx context.Context, d *reconcile.Detail, w io.Writer, stdout, stderr bool) {
+	read, err := h.engine.Logs(ctx, d.ID, reconcile.SingleLogs{Tail: -1})
+	if err != nil {
+		return // nothing is kept of it
+	}
+	out, errs := outputs(w, d.TTY, stdout, stderr)
+	_ = read(ctx, func(x reconcile.LogEntry) error { return writeEntry(out, errs, x, false, d.TTY) })
+}
+
+func (h *handlers) resize(w http.ResponseWriter, r *http.Request) error {
+	size, err := windowSize(r)
+	if err != nil {
+		return err
+	}
+	if err := h.engine.Resize(r.Context(), r.PathValue("id"), size); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func windowSize(r *http.Request) (size runtime.WinSize, err error) {
+	for name, into := range map[string]*uint16{"h": &size.Rows, "w": &size.Cols} {
+		n, err := strconv.ParseUint(r.URL.Query().Get(name), 10, 16)
+		if err != nil {
+			return size, invalid("invalid resize %s: %q", map[string]string{"h": "height", "w": "width"}[name], r.URL.Query().Get(name))
+		}
+		*into = uint16(n)
+	}
+	return size, nil
+}

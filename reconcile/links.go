@@ -1,0 +1,41 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
+)
+
+// linkedHosts are the containers that c, which belongs to no file, is linked to on the default network, where the DNS knows no names: as with dockerd they are in
+// its /etc/hosts, with the addresses that they have at its start. ErrConflict when one of them does not run.
+func (e *Engine) linkedHosts(ctx context.Context, c *container) ([]network.HostsEntry, error) {
+	_, there := c.spec.Networks[DefaultNetwork]
+	if c.alone == nil || !there || len(c.spec.ExternalLinks) == 0 {
+		return nil, nil
+	}
+	boxes, err := e.sandboxes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []network.HostsEntry
+	for _, link := range c.spec.ExternalLinks {
+		name, alias := externalLink(link)
+		other, err := e.runningByRef(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot link to %s as %s: %w", name, alias, err)
+		}
+		found := false
+		for _, ep := range boxes[other.ID].Endpoints {
+			if ep.Network == DefaultNetwork && ep.Addr4.IsValid() {
+				found = true
+				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, shortID(other.ID), other.name}})
+			}
+		}
+		if !found {
+			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot link to %s as %s: it is not on the default network", name, alias))
+		}
+	}
+	return out, nil
+}
