@@ -88,6 +88,7 @@ type named struct {
 	project, service, name string
 	oneOff                 bool
 	step                   bool // of a pre_start
+	actor                  *EventActor
 }
 
 // goneName is the name of a container that was removed.

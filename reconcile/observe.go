@@ -108,7 +108,7 @@ func (c *container) orphan(p *spec.Project) bool {
 }
 
 func (c *container) label() named {
-	return named{project: c.project, service: c.service, name: c.name, oneOff: c.oneOff, step: c.step != nil}
+	return named{project: c.project, service: c.service, name: c.name, oneOff: c.oneOff, step: c.step != nil, actor: c.actor()}
 }
 
 // containers lists those of project ("" = all, those of no project too) by service, number and name.

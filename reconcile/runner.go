@@ -142,7 +142,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 			return // whoever started it has told
 		}
 		e.loop.kick(n.project) // others may wait for it
-		ev.Text = "Restarted"
+		ev.Text, ev.ByPolicy = "Restarted", true
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
 		if change != supervise.ChangeStopped || !e.passes.keys.Taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
 			defer e.loop.kick(n.project)

@@ -203,7 +203,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			return nil
 		}
 		say := func(phase Phase, text, detail string) {
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
 		}
 		say(Working, "Killing", "")
 		if sig == unix.SIGKILL {
@@ -260,7 +260,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 		case err != nil:
 			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name)))
 		default:
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Killed"})
+			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Killed", Signal: "SIGKILL"})
 		}
 	}
 	return errors.Join(failed...)

@@ -5,20 +5,22 @@ import "time"
 
 // Event tells a front end what happens, one per state change of one resource.
 type Event struct {
-	Time    time.Time `json:"time"`
-	Project string    `json:"project"`
-	Kind    string    `json:"kind"`         // image network volume container
-	Name    string    `json:"name"`         // as users know it: shop-web-1, shop_default, postgres:15
-	ID      string    `json:"id,omitempty"` // of a container that is there
-	Service string    `json:"service,omitempty"`
-	Phase   Phase     `json:"phase"`
-	Text    string    `json:"text"`              // Creating, Created, Pulling, Waiting, Healthy, Exited, …
-	Detail  string    `json:"detail,omitempty"`  // why, when there is more to say
-	Current int64     `json:"current,omitempty"` // bytes, of a pull
-	Total   int64     `json:"total,omitempty"`
-	Output  []byte    `json:"output,omitempty"`  // of a step of a build, which Detail names
-	Exit    *int      `json:"exit,omitempty"`    // Text Exited
-	Awaited bool      `json:"awaited,omitempty"` // somebody has waited for it: it says what there is, and not that it has come about
+	Time     time.Time `json:"time"`
+	Project  string    `json:"project"`
+	Kind     string    `json:"kind"`         // image network volume container
+	Name     string    `json:"name"`         // as users know it: shop-web-1, shop_default, postgres:15
+	ID       string    `json:"id,omitempty"` // of a container that is there
+	Service  string    `json:"service,omitempty"`
+	Phase    Phase     `json:"phase"`
+	Text     string    `json:"text"`              // Creating, Created, Pulling, Waiting, Healthy, Exited, …
+	Detail   string    `json:"detail,omitempty"`  // why, when there is more to say
+	Current  int64     `json:"current,omitempty"` // bytes, of a pull
+	Total    int64     `json:"total,omitempty"`
+	Output   []byte    `json:"output,omitempty"`   // of a step of a build, which Detail names
+	Exit     *int      `json:"exit,omitempty"`     // Text Exited
+	Signal   string    `json:"signal,omitempty"`   // Text Killing or Killed: its name
+	ByPolicy bool      `json:"byPolicy,omitempty"` // Text Restarted: nobody has asked for it
+	Awaited  bool      `json:"awaited,omitempty"`  // somebody has waited for it: it says what there is, and not that it has come about
 }
 
 // Phase of an Event.

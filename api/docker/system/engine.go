@@ -1,4 +1,4 @@
-// Package system answers what the Docker Engine API asks of the daemon as a whole: ping, version, info.
+// Package system answers what the Docker Engine API asks of the daemon as a whole: ping, version, info, events.
 //
 // Called by api/docker. May touch: nothing; it reads what kind of host this is.
 package system
@@ -14,6 +14,8 @@ import (
 // Engine is what is needed of the engine: *reconcile.Engine.
 type Engine interface {
 	HostSummary(ctx context.Context) (reconcile.HostSummary, error)
+	Events(ctx context.Context, project string, o reconcile.EventOptions) <-chan reconcile.Event
+	EventActor(ctx context.Context, ev reconcile.Event) reconcile.EventActor
 }
 
 // Options say what the daemon is.
@@ -37,5 +39,7 @@ func Routes(e Engine, opt Options) []wire.Route {
 		{Method: "HEAD", Path: "/_ping", Handle: h.ping},
 		{Method: "GET", Path: "/version", Handle: h.version},
 		{Method: "GET", Path: "/info", Handle: h.info},
+		{Method: "GET", Path: "/events", Handle: h.events},
+		{Method: "GET", Path: "/plugins", Handle: h.plugins},
 	}
 }

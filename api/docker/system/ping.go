@@ -27,6 +27,11 @@ func (h *handlers) ping(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// plugins: there are none.
+func (h *handlers) plugins(w http.ResponseWriter, _ *http.Request) error {
+	return wire.JSON(w, http.StatusOK, []struct{}{})
+}
+
 func (h *handlers) version(w http.ResponseWriter, _ *http.Request) error {
 	host := hostinfo.Read()
 	return wire.JSON(w, http.StatusOK, system.VersionResponse{

@@ -1,0 +1,188 @@
+package system
+
+import (
+	"cmp"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/reconcile"
+)
+
+// teller says what the engine tells in docker's words, of which there may be several for one of ours, or none.
+type teller struct {
+	actor  func(reconcile.Event) reconcile.EventActor
+	begun  map[string]time.Time // when containers were started, by id
+	killed map[string]bool      // containers that have been told to be killed: the stop that follows is that
+	said   map[string]bool      // containers whose signal was told when it was about to be sent
+	dying  map[string]bool      // containers that are being stopped, whose end has not been told
+	late   map[string]bool      // of these, those that have been stopped: that is told after their end, which others tell
+}
+
+func newTeller(actor func(reconcile.Event) reconcile.EventActor) *teller {
+	return &teller{actor: actor, begun: map[string]time.Time{}, killed: map[string]bool{}, said: map[string]bool{}, dying: map[string]bool{}, late: map[string]bool{}}
+}
+
+// tell is ev in docker's words, in their order.
+func (t *teller) tell(ev reconcile.Event) []events.Message {
+	if ev.Awaited {
+		return nil // it says what there is, and not that it has come about
+	}
+	var actions []events.Action
+	switch ev.Kind {
+	case "container":
+		actions = t.container(ev)
+	case "network":
+		actions = word(ev, map[string]events.Action{"Created": "create", "Removed": "destroy", "Connected": "connect", "Disconnected": "disconnect"})
+	case "volume":
+		actions = word(ev, map[string]events.Action{"Created": "create", "Removed": "destroy"})
+	case "image":
+		actions = word(ev, map[string]events.Action{
+			"Pulled": "pull", "Pushed": "push", "Loaded": "load", "Imported": "import", "Saved": "save", "Tagged": "tag", "Untagged": "untag", "Removed": "delete", "Deleted": "delete",
+		})
+	}
+	if len(actions) == 0 {
+		return nil
+	}
+	a := t.actor(ev)
+	var all []events.Message
+	for _, action := range actions {
+		m := events.Message{Type: events.Type(ev.Kind), Action: action, Scope: "local", Time: ev.Time.Unix(), TimeNano: ev.Time.UnixNano(),
+			Actor: events.Actor{ID: a.ID, Attributes: map[string]string{}}}
+		t.attributes(m, ev, a)
+		all = append(all, m)
+	}
+	return all
+}
+
+// word is the action of an event that is done and has one.
+func word(ev reconcile.Event, words map[string]events.Action) []events.Action {
+	if action := words[ev.Text]; action != "" && ev.Phase == reconcile.Done {
+		return []events.Action{action}
+	}
+	return nil
+}
+
+// container: what docker tells of a stop is that a signal was sent, that the container died, and that it was stopped; of a restart by a user all that, the start and the restart; of
+// a restart by its policy the start.
+func (t *teller) container(ev reconcile.Event) []events.Action {
+	actions := t.actions(ev)
+	if !t.late[ev.ID] || ev.Text == "Stopped" {
+		return actions
+	}
+	delete(t.late, ev.ID)
+	if ev.Text == "Exited" {
+		return append(actions, events.ActionStop)
+	}
+	return append([]events.Action{events.ActionStop}, actions...) // its end was told before it was stopped
+}
+
+// actions are those of ev by itself.
+func (t *teller) actions(ev reconcile.Event) []events.Action {
+	switch {
+	case ev.Phase == reconcile.Done && ev.Text == "Exited":
+		delete(t.dying, ev.ID)
+	case ev.Phase == reconcile.Working && (ev.Text == "Stopping" || ev.Text == "Killing"):
+		t.dying[ev.ID] = true
+	}
+	switch {
+	case ev.Phase == reconcile.Working && ev.Text == "Stopping" && !t.killed[ev.ID]:
+		return []events.Action{events.ActionKill}
+	case ev.Phase == reconcile.Working && ev.Text == "Killing":
+		t.said[ev.ID] = true
+		if t.killed[ev.ID] {
+			return nil // once more
+		}
+		t.killed[ev.ID] = signal(ev, unix.SIGKILL) == unix.SIGKILL
+		return []events.Action{events.ActionKill}
+	case ev.Text == "Unhealthy":
+		return []events.Action{events.ActionHealthStatusUnhealthy}
+	case ev.Phase != reconcile.Done:
+		return nil
+	}
+	switch ev.Text {
+	case "Killed":
+		if t.said[ev.ID] {
+			delete(t.said, ev.ID)
+			return nil
+		}
+		t.killed[ev.ID] = signal(ev, unix.SIGKILL) == unix.SIGKILL
+		return []events.Action{events.ActionKill}
+	case "Stopped":
+		if t.killed[ev.ID] {
+			delete(t.killed, ev.ID)
+			return nil
+		}
+		if t.dying[ev.ID] {
+			t.late[ev.ID] = true
+			return nil
+		}
+		return []events.Action{events.ActionStop}
+	case "Started":
+		t.started(ev)
+		return []events.Action{events.ActionStart}
+	case "Restarted":
+		t.started(ev)
+		if ev.ByPolicy {
+			return []events.Action{events.ActionStart}
+		}
+		return []events.Action{events.ActionStart, events.ActionRestart}
+	}
+	return word(ev, map[string]events.Action{
+		"Created": events.ActionCreate, "Exited": events.ActionDie, "Removed": events.ActionDestroy, "Paused": events.ActionPause, "Unpaused": events.ActionUnPause,
+		"Renamed": events.ActionRename, "Updated": events.ActionUpdate, "Healthy": events.ActionHealthStatusHealthy,
+	})
+}
+
+func (t *teller) started(ev reconcile.Event) {
+	delete(t.killed, ev.ID)
+	delete(t.dying, ev.ID)
+	t.begun[ev.ID] = ev.Time
+}
+
+// attributes fills in docker's, over the labels of a container.
+func (t *teller) attributes(m events.Message, ev reconcile.Event, a reconcile.EventActor) {
+	to := m.Actor.Attributes
+	switch ev.Kind {
+	case "container":
+		maps.Copy(to, a.Labels)
+		to["image"], to["name"] = a.Image, ev.Name
+		switch m.Action {
+		case events.ActionDie:
+			if ev.Exit != nil {
+				to["exitCode"] = strconv.Itoa(*ev.Exit)
+			}
+			if begun, ok := t.begun[ev.ID]; ok {
+				to["execDuration"] = strconv.Itoa(int(ev.Time.Sub(begun).Seconds()))
+				delete(t.begun, ev.ID)
+			}
+		case events.ActionKill:
+			to["signal"] = strconv.Itoa(int(signal(ev, a.StopSignal)))
+		case events.ActionRename:
+			to["oldName"] = "/" + ev.Detail
+		}
+	case "network":
+		to["name"], to["type"] = ev.Name, a.Driver
+		if m.Action == events.ActionConnect || m.Action == events.ActionDisconnect {
+			to["container"] = ev.Detail
+		}
+	case "volume":
+		to["driver"] = a.Driver
+	default:
+		to["name"] = ev.Name
+	}
+}
+
+// signal is the one that ev was a sending of: a kill names it, a stop sends the container's own.
+func signal(ev reconcile.Event, own unix.Signal) unix.Signal {
+	if n := unix.SignalNum(cmp.Or(ev.Signal, ev.Detail)); n != 0 {
+		return n
+	}
+	if ev.Text != "Stopping" {
+		return unix.SIGKILL
+	}
+	return own
+}

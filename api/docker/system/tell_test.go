@@ -1,0 +1,137 @@
+package system
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/reconcile"
+)
+
+var began = time.Unix(1000, 5)
+
+func exit(code int) *int { return &code }
+
+// web is an event of a container, seconds after began.
+func web(seconds int, text string, change ...func(*reconcile.Event)) reconcile.Event {
+	ev := reconcile.Event{Kind: "container", Name: "web", ID: "c1", Phase: reconcile.Done, Text: text, Time: began.Add(time.Duration(seconds) * time.Second)}
+	for _, c := range change {
+		c(&ev)
+	}
+	return ev
+}
+
+func sigkill(ev *reconcile.Event) { ev.Signal = "SIGKILL" }
+
+func working(ev *reconcile.Event) { ev.Phase = reconcile.Working }
+
+func actorOf(ev reconcile.Event) reconcile.EventActor {
+	if ev.Kind == "container" {
+		return reconcile.EventActor{ID: "c1", Image: "busybox", Labels: map[string]string{"a": "b"}, StopSignal: unix.SIGQUIT}
+	}
+	return reconcile.EventActor{ID: ev.Name + "-id", Driver: "local"}
+}
+
+func told(all ...reconcile.Event) string {
+	t := newTeller(actorOf)
+	var lines []string
+	for _, ev := range all {
+		for _, m := range t.tell(ev) {
+			attributes := []string{}
+			for k, v := range m.Actor.Attributes {
+				if k != "a" && k != "image" && k != "name" {
+					attributes = append(attributes, k+"="+v)
+				}
+			}
+			slices.Sort(attributes)
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", m.Type, m.Action, strings.Join(attributes, " "))))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestTell(t *testing.T) {
+	for what, c := range map[string]struct {
+		events []reconcile.Event
+		want   string
+	}{
+		"a life": {[]reconcile.Event{
+			web(0, "Creating", working), web(0, "Created"), web(1, "Starting", working), web(1, "Started"), web(2, "Healthy"),
+			web(2, "Healthy", func(ev *reconcile.Event) { ev.Awaited = true }), web(5, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(3) }), web(6, "Removing", working), web(6, "Removed"),
+		}, "container create\ncontainer start\ncontainer health_status: healthy\ncontainer die execDuration=4 exitCode=3\ncontainer destroy"},
+		"a stop": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(0) }), web(1, "Stopped")},
+			"container kill signal=3\ncontainer die exitCode=0\ncontainer stop"},
+		"a stop whose end is told late": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(0) })},
+			"container kill signal=3\ncontainer die exitCode=0\ncontainer stop"},
+		"a stop of what has ended": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Removed")},
+			"container kill signal=3\ncontainer stop\ncontainer destroy"},
+		"a kill": {[]reconcile.Event{web(0, "Killed", func(ev *reconcile.Event) { ev.Detail = "SIGKILL" }), web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(137) }), web(1, "Stopped")},
+			"container kill signal=9\ncontainer die exitCode=137"},
+		"a kill of a project's": {[]reconcile.Event{web(0, "Killing", working, sigkill), web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(137) }), web(1, "Stopped"), web(1, "Killed", sigkill)},
+			"container kill signal=9\ncontainer die exitCode=137"},
+		"a signal": {[]reconcile.Event{web(0, "Killed", func(ev *reconcile.Event) { ev.Signal = "SIGHUP" }), web(0, "Stopping", working), web(1, "Exited"), web(1, "Stopped")},
+			"container kill signal=1\ncontainer kill signal=3\ncontainer die\ncontainer stop"},
+		"a restart": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(2, "Restarted")},
+			"container kill signal=3\ncontainer stop\ncontainer start\ncontainer restart"},
+		"a policy's restart": {[]reconcile.Event{web(0, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(1) }), web(0, "Restarting", working), web(2, "Restarted", func(ev *reconcile.Event) { ev.ByPolicy = true })},
+			"container die exitCode=1\ncontainer start"},
+		"other things": {[]reconcile.Event{web(0, "Paused"), web(0, "Unpaused"), web(0, "Renamed", func(ev *reconcile.Event) { ev.Detail = "old" }), web(0, "Updated"),
+			web(0, "Unhealthy", func(ev *reconcile.Event) { ev.Phase = reconcile.Warning }), web(0, "Error", func(ev *reconcile.Event) { ev.Phase = reconcile.Failed }), web(0, "Mended")},
+			"container pause\ncontainer unpause\ncontainer rename oldName=/old\ncontainer update\ncontainer health_status: unhealthy"},
+		"what is no container": {[]reconcile.Event{
+			{Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Created"}, {Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Connected", Detail: "c1"}, {Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Removed"},
+			{Kind: "volume", Name: "v", Phase: reconcile.Done, Text: "Created"}, {Kind: "volume", Name: "v", Phase: reconcile.Done, Text: "Removed"},
+			{Kind: "image", Name: "i:1", Phase: reconcile.Working, Text: "Pulling"}, {Kind: "image", Name: "i:1", Phase: reconcile.Done, Text: "Pulled"}, {Kind: "image", Name: "i:1", Phase: reconcile.Done, Text: "Removed"},
+			{Kind: "project", Name: "p", Phase: reconcile.Done, Text: "Created"}},
+			"network create type=local\nnetwork connect container=c1 type=local\nnetwork destroy type=local\nvolume create driver=local\nvolume destroy driver=local\nimage pull\nimage delete"},
+	} {
+		if got := told(c.events...); got != c.want {
+			t.Errorf("%s:\n%s\nexpected:\n%s", what, got, c.want)
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	m := newTeller(actorOf).tell(web(0, "Started"))[0]
+	if m.Time != 1000 || m.TimeNano != 1000*1e9+5 || m.Scope != "local" || m.Actor.ID != "c1" || m.Actor.Attributes["a"] != "b" || m.Actor.Attributes["image"] != "busybox" || m.Actor.Attributes["name"] != "web" {
+		t.Errorf("%+v", m)
+	}
+	if o := old(m); o.Status != "start" || o.Old != "c1" || o.From != "busybox" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestWanted(t *testing.T) {
+	healthy := newTeller(actorOf).tell(web(0, "Healthy"))[0]
+	made := newTeller(actorOf).tell(reconcile.Event{Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Created"})[0]
+	for _, c := range []struct {
+		filters         wire.Filters
+		healthy, netted bool
+	}{
+		{wire.Filters{}, true, true},
+		{wire.Filters{"type": {"container"}}, true, false},
+		{wire.Filters{"event": {"health_status"}}, true, false},
+		{wire.Filters{"event": {"health_status: healthy", "create"}}, true, true},
+		{wire.Filters{"container": {"c1"}}, true, false},
+		{wire.Filters{"container": {"we"}}, true, false},
+		{wire.Filters{"container": {"db"}}, false, false},
+		{wire.Filters{"network": {"n"}}, false, true},
+		{wire.Filters{"label": {"a=b"}}, true, false},
+		{wire.Filters{"label": {"a=c"}}, false, false},
+		{wire.Filters{"image": {"busybox"}}, true, false},
+		{wire.Filters{"scope": {"swarm"}}, false, false},
+		{wire.Filters{"node": {"x"}}, false, false},
+	} {
+		if got := wanted(c.filters, healthy); got != c.healthy {
+			t.Errorf("%v: %v for the container", c.filters, got)
+		}
+		if got := wanted(c.filters, made); got != c.netted {
+			t.Errorf("%v: %v for the network", c.filters, got)
+		}
+	}
+}
