@@ -59,6 +59,11 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
 	}
+	if d.alone == nil {
+		if err := p.e.nameOfNobody(d.name); err != nil {
+			return "", err
+		}
+	}
 	if id = d.id; id == "" {
 		id = newID()
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	History   *history.Book // nil = none is kept
 	Log       *slog.Logger  // what it does of itself; nil = nowhere
 	NoHealing bool          // nothing is put right that nobody asks for
+	Boot      string        // tells this boot of the host from others; "" = the kernel says
 	Worked    func()        // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
 }
 
@@ -56,6 +57,7 @@ type Engine struct {
 	builds  chan struct{} // as many as may be under way
 	callers callers       // who waits for a start
 	execs   execs         // of Single
+	boot    string        // of the host, as Options.Boot
 	busy    atomic.Int64
 
 	life    context.Context // ends with Close
@@ -128,6 +130,11 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
+	if e.boot = opt.Boot; e.boot == "" {
+		if e.boot, err = bootID(); err != nil {
+			return nil, err
+		}
+	}
 	if e.identity, err = loadIdentity(opt.Store); err != nil {
 		return nil, err
 	}

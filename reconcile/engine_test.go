@@ -32,6 +32,7 @@ type bench struct {
 	ports  map[string]string // of replicas that are updated in turns
 	book   *history.Book     // of remembering
 	path   string
+	kernel string // which boot of the host it is; "" = this one
 
 	mu     sync.Mutex
 	events []reconcile.Event
@@ -54,7 +55,7 @@ func run(t *testing.T, test func(b *bench)) {
 
 func (b *bench) boot() {
 	b.Helper()
-	e, err := reconcile.New(b.Context(), b.host.Set(), reconcile.Options{Roots: b.roots, Store: b.store})
+	e, err := reconcile.New(b.Context(), b.host.Set(), reconcile.Options{Roots: b.roots, Store: b.store, Boot: b.kernel})
 	if err != nil {
 		b.Fatal(err)
 	}

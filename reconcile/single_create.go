@@ -62,6 +62,21 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 		return "", nil, err
 	}
 	defer unlock()
+	record := &standalone.Record{ID: id, Name: name, Spec: spec, ImageID: info.ID.String(), Anonymous: map[string]string{}, Traits: traits}
+	for _, target := range bundle.AnonymousTargets(&spec, &info.Config) {
+		record.Anonymous[target] = bundle.AnonymousName(id, target)
+	}
+	if len(record.Anonymous) > 0 { // all else that a killed daemon leaves can be told from what somebody wants
+		record.Making = true
+		if err := e.putStandalone(record); err != nil {
+			return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, e.store.Delete(bucketStandalone, id))
+			}
+		}()
+	}
 	do := e.performer(nil, &plan.Desired{}, func(ev Event) {
 		if ev.Phase == Warning {
 			warnings = append(warnings, ev.Detail)
@@ -72,7 +87,8 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	c, err := e.container(ctx, id)
 	if err == nil {
-		err = e.putStandalone(&standalone.Record{ID: id, Name: name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: info.ID.String(), Anonymous: c.anonymous, Traits: traits})
+		record.CreatedAt, record.Making = c.CreatedAt, false
+		err = e.putStandalone(record)
 	}
 	if err != nil {
 		if c != nil {
@@ -83,6 +99,18 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	e.know(c)
 	e.sayOf(c, nil, Done, "Created", "")
 	return id, warnings, nil
+}
+
+// nameOfNobody says whether a container that belongs to no file has the name that one of a project is to get.
+func (e *Engine) nameOfNobody(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, n := range e.names {
+		if n.name == name && n.project == "" {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is taken by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", shortID(id), name))
+		}
+	}
+	return nil
 }
 
 // namesTried bounds how often a name is made up that is taken.

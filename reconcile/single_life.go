@@ -136,13 +136,9 @@ func (e *Engine) markStopped(c *container) error {
 	if c.alone == nil {
 		return e.changeWish(c.project, off([]*container{c}))
 	}
-	boot, err := bootID()
-	if err != nil {
-		return err
-	}
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
-		changed := r.Stopped != boot || r.Owed
-		r.Stopped, r.Owed = boot, false
+		changed := r.Stopped != e.boot || r.Owed
+		r.Stopped, r.Owed = e.boot, false
 		return changed
 	})
 }

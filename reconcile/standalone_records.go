@@ -86,10 +86,6 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
 	if err != nil {
 		return err
 	}
-	boot, err := bootID()
-	if err != nil {
-		return err
-	}
 	there := map[string]bool{}
 	for _, c := range list {
 		if c.alone == nil {
@@ -97,14 +93,14 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
 		}
 		there[c.ID] = true
 		r, known := records[c.ID]
-		if err := e.adoptOne(ctx, c, r, known, boot); err != nil {
+		if err := e.adoptOne(ctx, c, r, known); err != nil {
 			return err
 		}
 	}
 	for id, r := range records {
 		switch {
 		case there[id] || r == nil:
-		case r.Removing != nil || r.Traits.AutoRemove:
+		case r.Removing != nil || r.Traits.AutoRemove || r.Making:
 			err = e.finishRemoval(ctx, r)
 		default:
 			err = e.remake(ctx, r)
@@ -117,15 +113,15 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
 }
 
 // adoptOne is adoptStandalone for one that is there. known says that it has a record; a nil one cannot be read.
-func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Record, known bool, boot string) error {
+func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Record, known bool) error {
 	switch {
-	case !known && !c.alive() && c.Exit == nil: // half-made
+	case (!known || r != nil && r.Making) && !c.alive() && c.Exit == nil: // half-made
 		return e.remove(ctx, c, true, nil)
 	case r == nil: // the store was lost: what was asked for since the container was made is not known
 		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.name)
 		r = &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: c.spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
 		if !c.alive() {
-			r.Stopped = boot // in doubt it stays down
+			r.Stopped = e.boot // in doubt it stays down
 		}
 		if !known { // else it was written by another program, which may come back
 			if err := e.putStandalone(r); err != nil {
@@ -154,7 +150,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 		return e.remove(ctx, c, true, nil)
 	case c.Exit != nil && r.Stopped == "":
 		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
-	case c.Exit != nil && r.AfterBoot(boot, &standalone.End{Code: c.Exit.Code}):
+	case c.Exit != nil && r.AfterBoot(e.boot, &standalone.End{Code: c.Exit.Code}):
 		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped = ""; return true }); err != nil {
 			return err
 		}
@@ -184,9 +180,9 @@ func (e *Engine) startOwed(ctx context.Context, c *container) error {
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 }
 
-// finishRemoval takes away what is left of a container whose runtime record is gone already. Snapshot and sandbox go as those of nobody.
+// finishRemoval takes away what is left of a container whose runtime record is gone already, or not there yet. Snapshot and sandbox go as those of nobody.
 func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error {
-	if r.Traits.AutoRemove || r.Removing.Volumes {
+	if r.Traits.AutoRemove || r.Making || r.Removing.Volumes {
 		if err := e.deleteAnonymous(ctx, &container{name: r.Name, anonymous: r.Anonymous}); err != nil {
 			return err
 		}

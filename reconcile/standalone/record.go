@@ -23,6 +23,8 @@ type Record struct {
 	Anonymous map[string]string `json:"anonymous,omitempty"` // target → volume
 	Traits    Traits            `json:"traits"`
 
+	// Making: it was not made yet when this was written. Only Anonymous is right then: what those who find it take away.
+	Making bool `json:"making,omitempty"`
 	// Stopped is the boot of the host in which a user has stopped it, "" = nobody has since its last start.
 	Stopped string `json:"stopped,omitempty"`
 	// Owed: it was stopped to be started again.

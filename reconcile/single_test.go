@@ -1,0 +1,194 @@
+package reconcile_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/standalone"
+)
+
+// alone makes a container that belongs to no file.
+func (b *bench) alone(name, policy string) string {
+	b.Helper()
+	id, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{
+		Name: name, Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Restart: plan.RestartPolicy{Name: policy}},
+		Traits: standalone.Traits{Labels: map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.container-number": "1"}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return id
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) state(ref string) string {
+	b.Helper()
+	d, err := b.engine.Single().Inspect(b.Context(), ref)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return "gone"
+	}
+	b.must(err)
+	return d.State
+}
+
+// TestStandaloneAfterABoot: what comes up again is what dockerd would start; a daemon that is followed by another changes nothing.
+func TestStandaloneAfterABoot(t *testing.T) {
+	run(t, func(b *bench) {
+		b.shut()
+		b.kernel = "first"
+		b.boot()
+		policies := []string{"", "on-failure", "unless-stopped", "always"}
+		for _, policy := range policies {
+			for _, what := range []string{"runs", "stopped", "never"} {
+				name := "c-" + policy + "-" + what
+				b.alone(name, policy)
+				if what != "never" {
+					_, err := b.engine.Single().Start(b.Context(), name)
+					b.must(err)
+				}
+				if what == "stopped" {
+					_, err := b.engine.Single().Stop(b.Context(), name, reconcile.StopOptions{})
+					b.must(err)
+				}
+			}
+		}
+		states := func() string {
+			synctest.Wait()
+			time.Sleep(time.Minute) // of the bubble's clock, for what a policy starts with a delay
+			synctest.Wait()
+			var all []string
+			for _, policy := range policies {
+				for _, what := range []string{"runs", "stopped", "never"} {
+					all = append(all, policy+" "+what+": "+b.state("c-"+policy+"-"+what))
+				}
+			}
+			return strings.TrimSpace(strings.Join(all, "\n"))
+		}
+		before := states()
+		b.reboot() // of the daemon
+		b.same("over a daemon", states(), before)
+		b.shut()
+		b.host.Reboot()
+		b.kernel = "second"
+		b.boot()
+		b.same("after a boot", states(), strings.TrimSpace(`
+ runs: exited
+ stopped: exited
+ never: created
+on-failure runs: running
+on-failure stopped: exited
+on-failure never: created
+unless-stopped runs: running
+unless-stopped stopped: exited
+unless-stopped never: created
+always runs: running
+always stopped: running
+always never: created`))
+	})
+}
+
+// TestStandaloneIsMadeAgain: of a container whose files went with the power there is the record, and that makes it again under its id.
+func TestStandaloneIsMadeAgain(t *testing.T) {
+	run(t, func(b *bench) {
+		id, kept := b.alone("lost", ""), b.alone("lively", "always")
+		_, err := b.engine.Single().Start(b.Context(), kept)
+		b.must(err)
+		b.shut()
+		b.host.RemoveContainer(id)
+		b.host.RemoveContainer(kept)
+		b.boot()
+		synctest.Wait()
+		b.same("it is", b.state(id), "created")
+		b.same("the one that is always to run is", b.state("lively"), "running")
+		d, err := b.engine.Single().Inspect(b.Context(), "lost")
+		b.must(err)
+		b.same("its labels", d.Labels["com.docker.compose.service"], "web")
+		b.must(b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{}))
+		b.reboot()
+		b.same("removed, it is", b.state(id), "gone")
+	})
+}
+
+// TestStandaloneIsNobodys: a project of the name that its labels say sees nothing of it, and takes no name from it.
+func TestStandaloneIsNobodys(t *testing.T) {
+	run(t, func(b *bench) {
+		id := b.alone("shop-web-9", "")
+		_, err := b.engine.Single().Start(b.Context(), id)
+		b.must(err)
+		b.up(trio(), reconcile.UpOptions{})
+		b.same("running", b.running(), "db-1 side-1 web-1")
+		b.same("drift", lines(b.drift()), "")
+		if _, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Name: "shop-web-1", Spec: plan.Spec{Image: "app:1"}}); !errors.Is(err, errdefs.ErrConflict) {
+			t.Errorf("a container of a project's name: %v", err)
+		}
+		b.must(b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveOrphans: true}, nil))
+		b.same("after down it is", b.state(id), "running")
+		b.must(b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}))
+		b.alone("shop-db-1", "")
+		err = b.engine.Up(b.Context(), trio(), reconcile.UpOptions{}, b.sink)
+		if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "shop-db-1") {
+			t.Errorf("up with a name that is taken: %v", err)
+		}
+		b.must(b.engine.Single().Remove(b.Context(), "shop-db-1", reconcile.RemoveOptions{}))
+		b.up(trio(), reconcile.UpOptions{})
+	})
+}
+
+// TestSingleOnAProject: what is done to one container of a project is what the project's verb does, and nobody heals it away.
+func TestSingleOnAProject(t *testing.T) {
+	run(t, func(b *bench) {
+		b.up(trio(), reconcile.UpOptions{})
+		s := b.engine.Single()
+		_, err := s.Stop(b.Context(), "shop-side-1", reconcile.StopOptions{})
+		b.must(err)
+		b.heal()
+		b.same("after a stop", b.running(), "db-1 web-1")
+		already, err := s.Stop(b.Context(), "shop-side-1", reconcile.StopOptions{})
+		if !already || err != nil {
+			t.Errorf("stopped twice: %v, %v", already, err)
+		}
+		_, err = s.Start(b.Context(), "shop-side-1")
+		b.must(err)
+		b.must(s.Kill(b.Context(), "shop-web-1", "KILL"))
+		b.heal()
+		b.same("after a start and a kill", b.running(), "db-1 side-1")
+		b.must(s.Restart(b.Context(), "shop-web-1", reconcile.StopOptions{}))
+		b.must(s.Remove(b.Context(), "shop-side-1", reconcile.RemoveOptions{Force: true}))
+		b.heal()
+		b.same("after a restart and a removal", b.running(), "db-1 web-1")
+		for what, err := range map[string]error{"rename": s.Rename(b.Context(), "shop-web-1", "other"), "update": s.Update(b.Context(), "shop-web-1", reconcile.Change{})} {
+			if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "its file") && !strings.Contains(err.Error(), "whose file") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}
+
+// TestReferences: an id, the beginning of one, or a name.
+func TestReferences(t *testing.T) {
+	run(t, func(b *bench) {
+		id := b.alone("web", "")
+		for _, ref := range []string{id, id[:12], "web", "/web"} {
+			if b.state(ref) != "created" {
+				t.Errorf("%s means nothing", ref)
+			}
+		}
+		for _, ref := range []string{"", "we", id + "0", strings.Repeat("g", 64)} {
+			if _, err := b.engine.Single().Inspect(b.Context(), ref); !errors.Is(err, errdefs.ErrNotFound) {
+				t.Errorf("%q: %v", ref, err)
+			}
+		}
+	})
+}
