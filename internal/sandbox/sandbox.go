@@ -16,6 +16,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/mountinfo"
 )
 
 // stageEnv tells a re-executed test binary which of the three processes it is.
@@ -187,6 +189,9 @@ func setUp() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
+	if err := dropNamespaces(); err != nil {
+		return err
+	}
 	// Where the host has the test's own files on /tmp or /run, they are seen through the working
 	// directory and the executable, which go by fd; keep the places that Go itself uses.
 	keep := keepers()
@@ -219,6 +224,26 @@ func setUp() error {
 		return err
 	}
 	return netlink.LinkSetUp(lo)
+}
+
+// dropNamespaces unmounts the namespaces that others hold by a file. A daemon beside us that removes one takes it away here too, as the kernel does with what is
+// mounted on a file that is removed (unlink(2) since Linux 3.18): to a test it would be something of its own that is gone.
+func dropNamespaces() error {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(table)) {
+		pre, post, _ := strings.Cut(line, " - ")
+		left, right := strings.Fields(pre), strings.Fields(post)
+		if len(left) < 5 || len(right) == 0 || right[0] != "nsfs" {
+			continue
+		}
+		if err := unix.Unmount(mountinfo.Unescape(left[4]), unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT { // gone by now
+			return fmt.Errorf("umount2 %s: %w", left[4], err)
+		}
+	}
+	return nil
 }
 
 // keepers are the directories below /tmp or /run that must stay visible: where the test binary

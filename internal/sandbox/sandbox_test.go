@@ -133,3 +133,22 @@ func TestProcessesThatEndAreNoDifference(t *testing.T) {
 		t.Errorf("of a new process: %q", diff)
 	}
 }
+
+// TestNamespacesOfOthers: what a daemon beside the tests holds by a file is not mounted in the sandbox, so that it is not missed when that daemon lets it go.
+func TestNamespacesOfOthers(t *testing.T) {
+	Require(t)
+	LeavesNothing(t)
+	held := t.TempDir() + "/net work"
+	if err := os.WriteFile(held, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("/proc/self/ns/net", held, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := dropNamespaces(); err != nil {
+		t.Error(err)
+	}
+	if err := unix.Unmount(held, unix.MNT_DETACH); err != unix.EINVAL {
+		t.Errorf("it is mounted still: umount2 gives %v", err)
+	}
+}
