@@ -2,7 +2,6 @@ package image
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -55,7 +54,7 @@ func readXattrs(path string) (map[string][]byte, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s of %s: %w", name, path, err)
+			return nil, &os.PathError{Op: "getxattr " + name, Path: path, Err: err}
 		}
 		xattrs[name] = value[:n]
 	}

@@ -113,12 +113,7 @@ func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer
 	if err != nil {
 		return Layer{}, err
 	}
-	diff, result, err := diffID(ctx, upper, own, latest, func(name string) bool {
-		return slices.ContainsFunc(s.lower(rec.Layers, rec.Patch), func(fs string) bool {
-			_, err := os.Lstat(filepath.Join(fs, name))
-			return err == nil
-		})
-	})
+	diff, result, err := diffID(ctx, upper, own, latest, s.below(rec))
 	if err != nil {
 		return Layer{}, err
 	}
@@ -170,6 +165,29 @@ func (s *Store) place(tmp *scratch, diff v1.Hash) error {
 		err = os.Rename(tmp.dir, s.layerDir(diff))
 	}
 	return err
+}
+
+// below says whether one of the layers that rec stands on has something at a name. A link on the way is not followed: overlayfs does not either, and the
+// layer would lead to the host.
+func (s *Store) below(rec snapshotRecord) func(name string) bool {
+	lower := s.lower(rec.Layers, rec.Patch)
+	return func(name string) bool {
+		return slices.ContainsFunc(lower, func(fs string) bool {
+			dir, err := unix.Open(fs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return false
+			}
+			defer unix.Close(dir)
+			fd, err := unix.Openat2(dir, name, &unix.OpenHow{
+				Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+			})
+			if err != nil {
+				return false
+			}
+			unix.Close(fd)
+			return true
+		})
+	}
 }
 
 // ownRoot says whether upper has another root than the layers below.

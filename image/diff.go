@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +39,9 @@ type differ struct {
 
 	// again: nothing of root is changed: it is a layer already, in which what hides something does so by its own word, or a container's own.
 	again bool
+
+	// live: a container writes meanwhile. What goes away under way is left out, and a file is as long as it is when it is opened.
+	live bool
 
 	skip func(name string, st *unix.Stat_t) bool // what is left out; nil = nothing
 }
@@ -65,9 +70,9 @@ func (d *differ) run(withRoot bool) error {
 	var err error
 	if withRoot {
 		d.result.Root = true
-		err = d.entry(".")
+		err = d.entry(".", d.root)
 	} else {
-		err = d.children(".")
+		err = d.children(".", d.root)
 	}
 	if err != nil {
 		return err
@@ -75,15 +80,17 @@ func (d *differ) run(withRoot bool) error {
 	return d.tar.Close()
 }
 
-// entry writes name and what is below it.
-func (d *differ) entry(name string) error {
+// entry writes name and what is below it. It is at full, whose directory is a descriptor (see children).
+func (d *differ) entry(name, full string) error {
 	if err := d.ctx.Err(); err != nil {
 		return context.Cause(d.ctx)
 	}
-	full := filepath.Join(d.root, name)
+	if len(name) >= unix.PathMax { // nobody could unpack it, and each level has a descriptor
+		return &os.PathError{Op: "stat", Path: "/" + name[:64] + "…", Err: unix.ENAMETOOLONG}
+	}
 	var st unix.Stat_t
 	if err := unix.Lstat(full, &st); err != nil {
-		return &os.PathError{Op: "stat", Path: "/" + name, Err: err}
+		return d.failed("stat", name, err)
 	}
 	base := path.Base(name)
 	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
@@ -106,7 +113,18 @@ func (d *differ) entry(name string) error {
 	}
 	hdr, err := d.header(name, full, &st)
 	if err != nil {
-		return err
+		return d.failed("read", name, err)
+	}
+	var file *os.File
+	if hdr.Typeflag == tar.TypeReg {
+		if file, err = d.open(full, &st); err != nil {
+			return d.failed("open", name, err)
+		}
+		defer file.Close()
+		hdr.Size = st.Size
+	}
+	if st.Nlink > 1 && hdr.Typeflag != tar.TypeDir && hdr.Typeflag != tar.TypeLink {
+		d.links[st.Ino] = name
 	}
 	d.result.Entries++
 	if err := d.tar.WriteHeader(hdr); err != nil {
@@ -115,7 +133,7 @@ func (d *differ) entry(name string) error {
 	switch hdr.Typeflag {
 	case tar.TypeReg:
 		d.result.Bytes += hdr.Size
-		return d.content(name, full)
+		return d.content(name, file, hdr.Size)
 	case tar.TypeDir:
 		return d.directory(name, full, &st)
 	}
@@ -136,7 +154,7 @@ func (d *differ) directory(name, full string, st *unix.Stat_t) error {
 			}
 		}
 	}
-	if err := d.children(name); err != nil {
+	if err := d.children(name, full); err != nil {
 		return err
 	}
 	if d.again {
@@ -150,14 +168,38 @@ func (d *differ) directory(name, full string, st *unix.Stat_t) error {
 	return nil
 }
 
-// children writes what is in the directory name, in the order of the names.
-func (d *differ) children(name string) error {
-	entries, err := os.ReadDir(filepath.Join(d.root, name))
-	if err != nil {
-		return err
+// failed is err of doing op to name; nil when it is only that a container has taken name away, or put something else there, since it was looked at.
+func (d *differ) failed(op, name string, err error) error {
+	if d.live {
+		for _, gone := range []error{fs.ErrNotExist, unix.ELOOP, unix.ENOTDIR, unix.ESTALE} {
+			if errors.Is(err, gone) {
+				return nil
+			}
+		}
 	}
+	var at *os.PathError
+	if errors.As(err, &at) {
+		op, err = at.Op, at.Err // its path is that of a descriptor
+	}
+	return &os.PathError{Op: op, Path: "/" + name, Err: err}
+}
+
+// children writes what is in the directory name, in the order of the names. The directory is opened once, and what is in it reached by the
+// descriptor: a container that puts a link in its place meanwhile leads nobody out of its root.
+func (d *differ) children(name, full string) error {
+	dir, err := os.OpenFile(full, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return d.failed("open", name, err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return d.failed("readdir", name, err)
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	in := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/"
 	for _, e := range entries {
-		if err := d.entry(path.Join(name, e.Name())); err != nil {
+		if err := d.entry(path.Join(name, e.Name()), in+e.Name()); err != nil {
 			return err
 		}
 	}
@@ -210,7 +252,6 @@ func (d *differ) header(name, full string, st *unix.Stat_t) (*tar.Header, error)
 			hdr.Typeflag, hdr.Linkname, hdr.Size = tar.TypeLink, first, 0
 			return hdr, nil
 		}
-		d.links[st.Ino] = name
 	}
 	xattrs, err := readXattrs(full)
 	if err != nil {
@@ -225,19 +266,48 @@ func (d *differ) header(name, full string, st *unix.Stat_t) (*tar.Header, error)
 	return hdr, nil
 }
 
-func (d *differ) content(name, full string) error {
-	f, err := os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NOATIME, 0)
+// open opens the file that st is of, for reading, and gives st its size by now. What is there is no other: it would be written under the wrong header.
+func (d *differ) open(full string, st *unix.Stat_t) (*os.File, error) {
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK // a pipe has nobody at its other end
+	f, err := os.OpenFile(full, flags|unix.O_NOATIME, 0)
 	if errors.Is(err, unix.EPERM) { // O_NOATIME wants the owner or CAP_FOWNER
-		f, err = os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		f, err = os.OpenFile(full, flags, 0)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
+	var now unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &now); err == nil && (now.Ino != st.Ino || now.Mode&unix.S_IFMT != unix.S_IFREG) {
+		err = unix.ESTALE
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	st.Size = now.Size
+	return f, nil
+}
+
+// content writes size bytes of f: with zeros, as tar(1), where a container has made it shorter meanwhile.
+func (d *differ) content(name string, f io.Reader, size int64) error {
+	if d.live {
+		f = io.LimitReader(f, size)
+	}
 	// Without the methods by which io.Copy would find another way: the buffer is large for the sake of the hash.
-	_, err = io.CopyBuffer(struct{ io.Writer }{d.tar}, struct{ io.Reader }{f}, d.buf)
+	n, err := io.CopyBuffer(struct{ io.Writer }{d.tar}, struct{ io.Reader }{f}, d.buf)
+	if err == nil && d.live && n < size {
+		_, err = io.CopyN(d.tar, zeros{}, size-n)
+	}
 	if err != nil {
 		return fmt.Errorf("/%s: %w", name, err)
 	}
 	return nil
+}
+
+// zeros is without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

@@ -87,13 +87,7 @@ func (s *Store) layerOfUpper(ctx context.Context, rec snapshotRecord, upper stri
 	if err != nil {
 		return diff, 0, err
 	}
-	lower := s.lower(rec.Layers, rec.Patch)
-	below := func(name string) bool {
-		return slices.ContainsFunc(lower, func(fs string) bool {
-			_, err := os.Lstat(filepath.Join(fs, name))
-			return err == nil
-		})
-	}
+	below := s.below(rec)
 	tmp, err := s.scratch()
 	if err != nil {
 		return diff, 0, err
@@ -107,7 +101,7 @@ func (s *Store) layerOfUpper(ctx context.Context, rec snapshotRecord, upper stri
 	defer f.Close()
 	sum := sha256.New()
 	d := &differ{
-		ctx: ctx, root: upper, again: true, below: below, skip: func(name string, st *unix.Stat_t) bool { return ofContainer(name, st) && !below(name) },
+		ctx: ctx, root: upper, again: true, live: true, below: below, skip: func(name string, st *unix.Stat_t) bool { return ofContainer(name, st) && !below(name) },
 		tar: tar.NewWriter(io.MultiWriter(sum, f)), links: make(map[uint64]string), buf: make([]byte, 256<<10),
 	}
 	if err := d.run(own); err != nil {
