@@ -132,6 +132,9 @@ func (b *Builder) end(ctx context.Context) {
 	})
 }
 
+// ContextDir makes an empty directory for the sources of one build, that is for the caller to remove; what a crash leaves of it goes with the next Builder, or a Sweep.
+func (b *Builder) ContextDir() (string, error) { return b.tempDir() }
+
 // tempDir is a directory of its own for what is fetched or unpacked.
 func (b *Builder) tempDir() (string, error) {
 	tmp := filepath.Join(b.dir, "tmp")

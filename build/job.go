@@ -196,7 +196,7 @@ func (j *job) findBase(ctx context.Context, ref string) (*state, error) {
 	if j.r.Pull || errors.Is(err, errdefs.ErrNotFound) {
 		began := time.Now()
 		j.tell(Progress{Phase: Started, Text: "pull " + ref})
-		pulled, perr := images.Pull(ctx, ref, v1.Platform{}, func(p image.Progress) {
+		pulled, perr := images.PullAs(ctx, ref, v1.Platform{}, j.r.auth(ref), func(p image.Progress) {
 			if p.Note != "" {
 				j.note(p.Note)
 			}

@@ -15,7 +15,7 @@ import (
 // Images is implemented by *image.Store.
 type Images interface {
 	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
-	Pull(ctx context.Context, ref string, p v1.Platform, progress func(image.Progress)) (image.Info, error)
+	PullAs(ctx context.Context, ref string, p v1.Platform, auth *image.Auth, progress func(image.Progress)) (image.Info, error)
 	// ConfigFile is the whole configuration of image id.
 	ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, error)
 

@@ -2,12 +2,15 @@ package build
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/errdefs"
 )
 
 // The bounds of the cache. Its layers are those of images too, which stay; what is let go here is what no image has.
@@ -84,4 +87,37 @@ func (b *Builder) unmade(ctx context.Context) ([]v1.Hash, error) {
 		made[s.Layer] = true
 	}
 	return slices.DeleteFunc(held, func(d v1.Hash) bool { return made[d.String()] }), nil
+}
+
+// Clear forgets every step, sum and directory of a cache mount, and lets go of the layers that no image has: what is built next is done again. It returns
+// how many bytes of layers the steps had. ErrConflict while a build is under way.
+func (b *Builder) Clear(ctx context.Context) (bytes int64, err error) {
+	if !b.running.TryLock() {
+		return 0, errdefs.With(errdefs.ErrConflict, errors.New("cannot clear the cache of builds while a build is under way: try again when that is done"))
+	}
+	defer b.running.Unlock()
+	list, err := b.steps.all()
+	if err != nil {
+		return 0, err
+	}
+	counted := map[string]bool{}
+	for _, s := range list {
+		if err := b.steps.remove(s.key); err != nil {
+			return bytes, err
+		}
+		if s.Layer != "" && !counted[s.Layer] {
+			counted[s.Layer] = true
+			bytes += s.Bytes
+		}
+	}
+	for _, kind := range []string{"contexts", "mounts"} {
+		if err := os.RemoveAll(filepath.Join(b.dir, kind)); err != nil {
+			return bytes, err
+		}
+	}
+	unmade, err := b.unmade(ctx)
+	if err != nil {
+		return bytes, err
+	}
+	return bytes, b.opt.Images.Release(ctx, unmade...)
 }

@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/network"
 )
 
@@ -26,6 +27,9 @@ type Request struct {
 
 	Platform v1.Platform // zero = this host's; another one is refused by name
 
+	// Auths are credentials by registry host, in place of those that this host has stored.
+	Auths map[string]*image.Auth
+
 	NoCache       bool     // every step is done anew
 	NoCacheFilter []string // the steps of these stages are
 	Pull          bool     // base images are pulled also when they are here
@@ -36,6 +40,14 @@ type Request struct {
 	ShmSize    int64 // bytes of /dev/shm; 0 = the runtime's default
 	Ulimits    []specs.POSIXRlimit
 	Privileged bool // every RUN is privileged, and RUN --security=insecure is allowed
+}
+
+// auth is what is shown to the registry of ref; nil = what this host has stored.
+func (r *Request) auth(ref string) *image.Auth {
+	if p, err := image.ParseReference(ref); err == nil {
+		return r.Auths[p.Host]
+	}
+	return nil
 }
 
 // Secret is what RUN --mount=type=secret,id=ID gives to its command alone.

@@ -17,7 +17,7 @@ import (
 
 // Load imports the images of a tar stream, plain or compressed: what docker save writes, or an OCI layout. It reads r
 // to the end of the archive. The names in the archive are given to its images, also when other images had them, as
-// docker load does. Of an index the image for this host is taken. errdefs.ErrInvalidArgument says what is wrong with
+// docker load does; the result has no others. Of an index the image for this host is taken. errdefs.ErrInvalidArgument says what is wrong with
 // the archive.
 func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) ([]Info, error) {
 	if progress == nil {
@@ -56,6 +56,10 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 			return loaded, fmt.Errorf("cannot load %s: %w", img.name(), err)
 		}
 		named(Progress{Phase: Done})
+		// Of all names that it has, those that the archive gives it.
+		info.Refs = slices.DeleteFunc(info.Refs, func(ref string) bool {
+			return !slices.ContainsFunc(img.names.refs, func(full string) bool { return familiarName(full) == ref })
+		})
 		loaded = append(loaded, info)
 	}
 	return loaded, nil

@@ -151,7 +151,7 @@ func (s *Store) info(rec *record) (Info, error) {
 	}
 	info := Info{
 		ID: rec.ID, Digest: rec.Manifest, Platform: rec.Platform, Size: rec.Size,
-		Created: rec.Created, PulledAt: rec.PulledAt, Config: *c.Config.DeepCopy(),
+		Created: rec.Created, PulledAt: rec.PulledAt, Dangling: len(rec.Refs) == 0, Config: *c.Config.DeepCopy(),
 	}
 	for _, ref := range rec.Refs {
 		if !strings.Contains(ref, "@") {

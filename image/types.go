@@ -16,6 +16,7 @@ type Info struct {
 	Size     int64 // bytes of the unpacked layers
 	Created  time.Time
 	PulledAt time.Time
+	Dangling bool      // no name keeps it
 	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
 }
 

@@ -22,7 +22,10 @@ func (e *Engine) Commit(ctx context.Context, project string, o CommitOptions, s 
 	if err != nil {
 		return image.Info{}, err
 	}
-	c := all[0]
+	return e.commitOne(ctx, all[0], o, s)
+}
+
+func (e *Engine) commitOne(ctx context.Context, c *container, o CommitOptions, s Sink) (image.Info, error) {
 	if o.Ref != "" {
 		if r, err := image.ParseReference(o.Ref); err != nil {
 			return image.Info{}, err
@@ -30,7 +33,7 @@ func (e *Engine) Commit(ctx context.Context, project string, o CommitOptions, s 
 			return image.Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot name an image %s: a digest is not given, it is found out; leave it out", o.Ref))
 		}
 	}
-	ev := Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service}
+	ev := Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service}
 	say := func(phase Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
@@ -48,8 +51,8 @@ func (e *Engine) Commit(ctx context.Context, project string, o CommitOptions, s 
 
 func (e *Engine) commit(ctx context.Context, c *container, o CommitOptions) (image.Info, error) {
 	if c.Status == runtime.Running && !o.NoPause {
-		// The turn keeps a stop or a restart from meeting it.
-		release, err := e.turn(ctx, c.project)
+		// A stop or a restart of it does not meet it paused.
+		release, err := e.single.lock(ctx, c.ID)
 		if err != nil {
 			return image.Info{}, err
 		}
@@ -70,8 +73,12 @@ func (e *Engine) commit(ctx context.Context, c *container, o CommitOptions) (ima
 		refs = append(refs, o.Ref)
 	}
 	author := image.Author{Name: o.Author, Comment: o.Comment, By: strings.Join(c.spec.Command, " ")}
+	spec := c.spec
+	if c.alone != nil {
+		spec.Labels = c.alone.Labels
+	}
 	return e.drivers.Images.CommitSnapshot(ctx, c.ID, func(conf *v1.Config) error {
-		bundle.Committed(conf, &c.spec)
+		bundle.Committed(conf, &spec)
 		return build.Change(conf, o.Changes)
 	}, author, refs...)
 }

@@ -92,7 +92,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 		return opened{}, err
 	}
 	closers = append(closers, engine.Close)
-	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine, Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
+	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
 		System: system.Options{Version: version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
 	})
 	return opened{engine: engine, docker: api, close: closeAll}, nil

@@ -56,15 +56,15 @@ func forbidden(from, to string) string {
 			return ""
 		}
 		return "build makes images by way of the rooms, and knows nothing of Compose"
-	case in(to, "build") && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "cmd"):
+	case in(to, "build") && from != "reconcile" && from != "reconcile/library" && !in(from, "reconcile/driver") && !in(from, "cmd"):
 		return "builds are asked for by the engine, through reconcile/driver"
 	case in(from, "reconcile"):
 		switch {
 		case in(to, "build"):
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
 		case from == "reconcile/resource" && room(to) == "network": // its record has a network's configuration
-		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle"):
-			return "of reconcile only the engine, bundle and the driver interfaces import the rooms, for their values"
+		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle") && from != "reconcile/library":
+			return "of reconcile only the engine, the library of images, bundle and the driver interfaces import the rooms, for their values"
 		case room(to) == "":
 			return "reconcile imports spec, its own packages and the rooms' values"
 		}

@@ -76,6 +76,10 @@ type Images interface {
 
 // Library is what is done with images by name and by id, for nobody's container. It is implemented by *image.Store.
 type Library interface {
+	Resolve(ctx context.Context, ref string, p v1.Platform) (image.Info, error)
+	List(ctx context.Context) ([]image.Info, error)
+	Load(ctx context.Context, r io.Reader, progress func(image.Progress)) ([]image.Info, error)
+	Push(ctx context.Context, ref string, o image.PushOptions, progress func(image.Progress)) (image.Pushed, error)
 	// PullAs is Images.Pull with credentials of the caller's.
 	PullAs(ctx context.Context, ref string, p v1.Platform, auth *image.Auth, progress func(image.Progress)) (image.Info, error)
 	// Tag gives image id further names, which leave the images that had them.
@@ -92,8 +96,6 @@ type Library interface {
 	CheckAuth(ctx context.Context, host string, auth image.Auth) error
 	// Save writes local images as one archive.
 	Save(ctx context.Context, w io.Writer, p v1.Platform, refs ...string) error
-	// Prune removes what has no name and what nobody uses.
-	Prune(ctx context.Context) (image.Pruned, error)
 }
 
 // Builder is implemented by *build.Builder.
@@ -102,6 +104,10 @@ type Builder interface {
 	// Build makes the image that r describes and gives it its names. progress may be nil. An error with a place in the Dockerfile is a *build.Error;
 	// ErrInvalidArgument and ErrNotSupported mean that nothing has run. When ctx ends, what the build has made but the steps that are done goes.
 	Build(ctx context.Context, r build.Request, progress func(build.Progress)) (image.Info, error)
+	// ContextDir makes an empty directory for the sources of one build, for the caller to remove.
+	ContextDir() (string, error)
+	// Clear forgets what earlier builds have done, and returns how many bytes of layers they had. ErrConflict while a build is under way.
+	Clear(ctx context.Context) (int64, error)
 }
 
 // Networks is implemented by *network.Driver.

@@ -41,6 +41,10 @@ func (b *builder) Build(ctx context.Context, r build.Request, progress func(buil
 	return info, err
 }
 
+func (b *builder) ContextDir() (string, error) { return "", notFound("this host has no directories") }
+
+func (b *builder) Clear(context.Context) (int64, error) { return 0, nil }
+
 func (b *builder) Sweep(_ context.Context, remove bool) ([]string, error) {
 	return b.host().sweep("builds", remove)
 }

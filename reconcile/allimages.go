@@ -1,0 +1,52 @@
+package reconcile
+
+import (
+	"context"
+
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile/library"
+)
+
+// AllImages are the images of this host, for whoever asks by name and id and not by project: the Docker Engine API.
+type AllImages struct {
+	*library.Library
+	e *Engine
+}
+
+func (e *Engine) AllImages() AllImages {
+	return AllImages{library.New(e.drivers, e.working, func(ev Event) { e.say(nil, ev) }), e}
+}
+
+// working is enter for what changes the host without a project's turn: it waits for who needs everybody to stand still.
+func (e *Engine) working(ctx context.Context) (leave func(), err error) {
+	if err := e.gate.enter(ctx); err != nil {
+		return nil, err
+	}
+	count := e.enter()
+	return func() { count(); e.gate.leave() }, nil
+}
+
+// CommitContainer is Engine.Commit of the container that ref means, by name, id or a prefix of an id.
+func (a AllImages) CommitContainer(ctx context.Context, ref string, o CommitOptions) (image.Info, error) {
+	defer a.e.enter()()
+	c, err := a.e.byRef(ctx, ref)
+	if err != nil {
+		return image.Info{}, err
+	}
+	return a.e.commitOne(ctx, c, o, nil)
+}
+
+// What AllImages takes and gives.
+type (
+	InspectedImage = library.Inspected
+	ImageBuild     = library.Build
+	BuildProgress  = library.BuildProgress
+)
+
+// The phases of a BuildProgress that say more than that the build goes on.
+const (
+	BuildStarted = library.BuildStarted
+	BuildOutput  = library.BuildOutput
+	BuildCached  = library.BuildCached
+	BuildWarning = library.BuildWarning
+)
