@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -151,14 +150,11 @@ func (s Single) Sizes(ctx context.Context, d Detail) (written, all int64, err er
 		return 0, 0, nil
 	}
 	for _, m := range d.Config.Root {
-		for _, o := range m.Options {
-			dir, ok := strings.CutPrefix(o, "upperdir=")
-			if !ok {
-				continue
-			}
-			if written, err = sizeOf(ctx, dir); err != nil {
-				return 0, 0, fmt.Errorf("cannot measure container %s: %w", d.Name, err)
-			}
+		if m.Upper == "" {
+			continue
+		}
+		if written, err = sizeOf(ctx, m.Upper); err != nil {
+			return 0, 0, fmt.Errorf("cannot measure container %s: %w", d.Name, err)
 		}
 	}
 	if info, err := resolve(ctx, s.e.drivers, d.ImageID, ""); err == nil {

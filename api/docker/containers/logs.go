@@ -26,16 +26,14 @@ func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	now := time.Now()
-	var err error
-	if o.Since, err = wire.Time("since", q.Get("since"), now); err != nil {
-		return err
-	}
-	if o.Until, err = wire.Time("until", q.Get("until"), now); err != nil {
-		return err
-	}
-	for _, t := range []*time.Time{&o.Since, &o.Until} {
-		if t.Unix() == 0 { // what clients send for no bound
-			*t = time.Time{}
+	for name, into := range map[string]*time.Time{"since": &o.Since, "until": &o.Until} {
+		text := q.Get(name)
+		if text == "0" { // some clients' word for no bound
+			continue
+		}
+		var err error
+		if *into, err = wire.Time(name, text, now); err != nil {
+			return err
 		}
 	}
 	d, err := h.engine.Inspect(r.Context(), r.PathValue("id"))
