@@ -452,6 +452,17 @@ func (e *Engine) adoptNetworks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	used, err := e.AllNetworks().wanted(ctx)
+	if err != nil {
+		return err
+	}
+	if r := records[DefaultNetwork]; r != nil && r.Default && !used[DefaultNetwork] {
+		// Nobody has asked for it by name: it comes back with the next container that is on it.
+		if err := e.store.Delete(bucketNetworks, DefaultNetwork); err != nil {
+			return err
+		}
+		delete(records, DefaultNetwork)
+	}
 	there := map[string]bool{}
 	for _, s := range states {
 		name := s.Config.ID

@@ -137,6 +137,10 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 		e.laterFor(c, "remove", func(ctx context.Context, c *container) error { return e.removeForced(ctx, c, r.Removing.Volumes) })
 	case c.alive():
 		e.watch(c, c.StartedAt, false)
+		c.spec = r.Spec // as agreed
+		if err := e.finishRewiring(ctx, c); err != nil {
+			e.log.Warn("a container cannot be put on its networks; its next start does it", "container", c.name, "error", err)
+		}
 		if r.Stopped != "" {
 			e.laterFor(c, "stop", func(ctx context.Context, c *container) error { return e.stopOnly(ctx, c, nil, nil) })
 		}

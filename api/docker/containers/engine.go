@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -47,6 +48,9 @@ type Engine interface {
 	ResizeExec(ctx context.Context, id string, size runtime.WinSize) error
 	Execs(container string) []string
 
+	Connect(ctx context.Context, ref, network string, at plan.Endpoint) error
+	Disconnect(ctx context.Context, ref, network string) error
+
 	CopyIn(ctx context.Context, ref string, o reconcile.SingleCopyIn, r io.Reader) error
 	CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error
 	Export(ctx context.Context, ref string, w io.Writer) error
@@ -81,6 +85,8 @@ func Routes(e Engine) []wire.Route {
 		{Method: "GET", Path: "/containers/{id}/archive", Handle: h.getArchive},
 		{Method: "PUT", Path: "/containers/{id}/archive", Handle: h.putArchive},
 		{Method: "POST", Path: "/containers/prune", Handle: h.prune},
+		{Method: "POST", Path: "/networks/{id}/connect", Handle: h.connect},
+		{Method: "POST", Path: "/networks/{id}/disconnect", Handle: h.disconnect},
 		{Method: "POST", Path: "/containers/{id}/exec", Handle: h.createExec},
 		{Method: "POST", Path: "/exec/{id}/start", Handle: h.startExec},
 		{Method: "POST", Path: "/exec/{id}/resize", Handle: h.resizeExec},
