@@ -390,7 +390,7 @@ func (p *push) send(ctx context.Context, size int64, write payload) (_ v1.Descri
 // passing tells failures of an upload that another one may not have.
 func passing(err error) bool {
 	code := status(err)
-	return transient(err) || errors.Is(err, io.ErrClosedPipe) || code >= 500 || code == http.StatusTooManyRequests ||
+	return transient(err) || code >= 500 || code == http.StatusTooManyRequests ||
 		code == http.StatusNotFound || code == http.StatusUnauthorized // an upload that a registry has forgotten, a token that has run out under way
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -293,6 +294,58 @@ func TestPushRepeats(t *testing.T) {
 	for _, ref := range []string{to.host + "/x@sha256:" + strings.Repeat("0", 64), "nowhere:1", "BAD"} {
 		if _, err := s.Push(t.Context(), ref, PushOptions{}, nil); err == nil {
 			t.Errorf("%s was pushed", ref)
+		}
+	}
+}
+
+// TestPushRefusedUnderWay: what a registry says before it has read a blob to its end is what is told, and when it only breaks off the blob is sent again.
+func TestPushRefusedUnderWay(t *testing.T) {
+	sandbox.Require(t)
+	from := newHub(t)
+	noise := make([]byte, 16<<20) // more than what the network and the pipes between hold
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	from.push(t, "a:1", imageOf(t, layerOf(t, layertest.File("noise", string(noise)))))
+	s := newStore(t)
+	info, err := s.Pull(t.Context(), from.host+"/a:1", v1.Platform{}, nil)
+	check(t, err)
+	for _, origin := range []bool{true, false} {
+		if !origin {
+			from.Close() // then it is compressed here
+		}
+		to := newHub(t)
+		_, err = s.Tag(t.Context(), info.ID, to.host+"/x:2")
+		check(t, err)
+		var mu sync.Mutex
+		code, seen, left := 0, 0, 0
+		to.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method != http.MethodPatch || left == 0 {
+				return false
+			}
+			left--
+			seen++
+			if code == 0 {
+				io.CopyN(io.Discard, r.Body, 100000) //nolint:errcheck // it breaks off
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("Connection", "close")
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(code)
+			io.WriteString(w, `{"errors":[{"code":"DENIED","message":"the quota is used up"}]}`) //nolint:errcheck // the test sees it
+			return true
+		})
+		code, left, seen = http.StatusRequestEntityTooLarge, 1000, 0
+		_, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil)
+		if err == nil || !strings.Contains(err.Error(), "answers 413") || !strings.Contains(err.Error(), "quota") {
+			t.Errorf("origin %v: refused %d times: %v", origin, seen, err)
+		}
+		code, left, seen = 0, 3, 0
+		if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil); err != nil || seen != 3 {
+			t.Errorf("origin %v: after %d failures: %v", origin, seen, err)
 		}
 	}
 }

@@ -146,7 +146,7 @@ var errStopped = errors.New("the upload was not read to its end")
 
 // sendStall ends a request whose body nobody takes: the timer runs while the network has what was read, not while the next is being made.
 type sendStall struct {
-	body  io.ReadCloser
+	body  *io.PipeReader
 	timer *time.Timer
 }
 
@@ -159,9 +159,10 @@ func (r *sendStall) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close is the transport's when it sends no more: whoever writes is told that it is not their fault.
 func (r *sendStall) Close() error {
 	r.timer.Stop()
-	return r.body.Close()
+	return r.body.CloseWithError(errStopped)
 }
 
 // putManifest names doc in the repository.
