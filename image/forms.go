@@ -12,12 +12,13 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 )
 
-// form is one compressed form of a layer, and who has had it. Forms are hints: whoever uses one asks the registry.
+// form is one compressed form of a layer, and who has had it. That it is one of this layer was seen here, when it was unpacked or made: what a manifest says of a
+// layer that is here already is nothing to go by, for whoever wrote it could have others push a blob of theirs in its place. Who has it is a hint: whoever uses it asks the registry.
 type form struct {
 	Digest v1.Hash         `json:"digest"`
 	Size   int64           `json:"size"`
 	Media  types.MediaType `json:"mediaType"`
-	Repos  []string        `json:"repos"` // host/repository, the last used last
+	Repos  []string        `json:"repos,omitempty"` // host/repository, the last used last
 }
 
 // Both are far above what one layer comes to; a store that is pushed to a new repository every hour stays small.
@@ -29,32 +30,41 @@ const (
 // formsName is, beside a layer's fs, a list of forms. It goes with the layer.
 const formsName = "forms.json"
 
-func (s *Store) formsPath(diff v1.Hash) string { return filepath.Join(s.layerDir(diff), formsName) }
-
 func (s *Store) forms(diff v1.Hash) []form {
 	var list []form
-	if b, err := os.ReadFile(s.formsPath(diff)); err != nil || json.Unmarshal(b, &list) != nil {
+	if b, err := os.ReadFile(filepath.Join(s.layerDir(diff), formsName)); err != nil || json.Unmarshal(b, &list) != nil {
 		return nil
 	}
 	return list
 }
 
-// noteForm remembers that the repository repo has the layer diff as desc says. What cannot be remembered is asked for another time.
-func (s *Store) noteForm(diff v1.Hash, desc v1.Descriptor, repo string) {
+// writeForms writes the list of the layer in dir. What cannot be remembered is asked for another time.
+func writeForms(dir string, list []form) {
+	if b, err := json.Marshal(list); err == nil {
+		atomicfile.Write(filepath.Join(dir, formsName), b, 0o600, atomicfile.NoSync) //nolint:errcheck // see above
+	}
+}
+
+// noteForm remembers that desc, which was made of the layer diff here, is a form of it.
+func (s *Store) noteForm(diff v1.Hash, desc v1.Descriptor) {
 	list := s.forms(diff)
-	i := slices.IndexFunc(list, func(f form) bool { return f.Digest == desc.Digest })
-	if i < 0 {
-		list = append(list, form{Digest: desc.Digest, Size: desc.Size, Media: desc.MediaType})
-		list = list[max(0, len(list)-maxForms):]
-		i = len(list) - 1
-	} else if repos := list[i].Repos; len(repos) > 0 && repos[len(repos)-1] == repo {
+	if slices.ContainsFunc(list, func(f form) bool { return f.Digest == desc.Digest }) {
+		return
+	}
+	list = append(list, form{Digest: desc.Digest, Size: desc.Size, Media: desc.MediaType})
+	writeForms(s.layerDir(diff), list[max(0, len(list)-maxForms):])
+}
+
+// noteRepo remembers that the repository repo has, or says that it has, the layer diff in the form digest, if that is known to be one.
+func (s *Store) noteRepo(diff, digest v1.Hash, repo string) {
+	list := s.forms(diff)
+	i := slices.IndexFunc(list, func(f form) bool { return f.Digest == digest })
+	if i < 0 || len(list[i].Repos) > 0 && list[i].Repos[len(list[i].Repos)-1] == repo {
 		return
 	}
 	repos := append(slices.DeleteFunc(list[i].Repos, func(r string) bool { return r == repo }), repo)
 	list[i].Repos = repos[max(0, len(repos)-maxRepos):]
-	if b, err := json.Marshal(list); err == nil {
-		atomicfile.Write(s.formsPath(diff), b, 0o600, atomicfile.NoSync) //nolint:errcheck // see above
-	}
+	writeForms(s.layerDir(diff), list)
 }
 
 func (f form) descriptor() v1.Descriptor {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/stackrun/stack/image/recipe"
 	"github.com/stackrun/stack/image/unpack"
@@ -53,8 +54,9 @@ func (s *Store) readLayer(diff v1.Hash) (layerRecord, error) {
 // layerSource is a layer that can be read.
 type layerSource struct {
 	diff   v1.Hash
-	digest v1.Hash // of the stream as it comes; zero = not known, the diff id alone decides
-	size   int64   // of the stream as it comes; 0 = not known
+	digest v1.Hash         // of the stream as it comes; zero = not known, the diff id alone decides
+	size   int64           // of the stream as it comes; 0 = not known
+	media  types.MediaType // of the stream as it comes; "" = not known
 	open   func(context.Context) (io.ReadCloser, error)
 }
 
@@ -130,6 +132,9 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 	}
 	if err := atomicfile.Write(filepath.Join(tmp.dir, "layer.json"), b, 0o600, atomicfile.NoSync); err != nil {
 		return r, err
+	}
+	if src.media != "" && packed(src.media) && src.digest != (v1.Hash{}) {
+		writeForms(tmp.dir, []form{{Digest: src.digest, Size: src.size, Media: src.media}})
 	}
 	if err := ctx.Err(); err != nil {
 		return r, context.Cause(ctx)

@@ -72,7 +72,7 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, auth 
 	var layers []layerSource
 	for i, desc := range img.layers {
 		layers = append(layers, layerSource{
-			diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size,
+			diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size, media: desc.MediaType,
 			open: func(ctx context.Context) (io.ReadCloser, error) { return src.blob(ctx, desc), nil },
 		})
 	}
@@ -90,7 +90,7 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, auth 
 	info, err := s.install(ctx, img, layers, names, report)
 	if err == nil {
 		for i, desc := range img.layers {
-			s.noteForm(img.config.RootFS.DiffIDs[i], desc, ref.Name())
+			s.noteRepo(img.config.RootFS.DiffIDs[i], desc.Digest, ref.Name())
 		}
 	}
 	return info, err

@@ -136,7 +136,7 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 		return Pushed{}, err
 	}
 	for i, d := range rec.Layers {
-		s.noteForm(d, layers[i], p.ref.Name())
+		s.noteRepo(d, layers[i].Digest, p.ref.Name())
 	}
 	if err := p.record(id, made); err != nil {
 		return Pushed{}, err
@@ -356,6 +356,7 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 		return v1.Descriptor{}, err
 	}
 	desc.MediaType = types.OCILayer
+	p.store.noteForm(diff, desc)
 	p.report(Progress{Layer: name, Phase: Sent, Current: total, Total: total})
 	return desc, nil
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -347,6 +348,54 @@ func TestPushRefusedUnderWay(t *testing.T) {
 		if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil); err != nil || seen != 3 {
 			t.Errorf("origin %v: after %d failures: %v", origin, seen, err)
 		}
+	}
+}
+
+// TestForeignForm: what somebody's manifest calls a layer that is here already is not what others push it as.
+func TestForeignForm(t *testing.T) {
+	sandbox.Require(t)
+	h, to := newHub(t), newHub(t)
+	base := layerOf(t, layertest.File("base", "of everybody"))
+	h.push(t, "good:1", imageOf(t, base))
+	s := newStore(t)
+	_, err := s.Pull(t.Context(), h.host+"/good:1", v1.Platform{}, nil)
+	check(t, err)
+
+	// An image with the same layer by its configuration, and another blob by its manifest.
+	evil := imageOf(t, base, layerOf(t, layertest.File("more", "1")))
+	m, err := evil.Manifest()
+	check(t, err)
+	other := layerOf(t, layertest.File("base", "of somebody"))
+	blob := must(other.Digest())
+	m.Layers[0].Digest, m.Layers[0].Size = blob, must(other.Size())
+	h.push(t, "evil/layer:1", imageOf(t, other))
+	h.push(t, "evil/whole:1", evil)
+	to.push(t, "evil/layer:1", imageOf(t, other))
+	raw, err := json.Marshal(m)
+	check(t, err)
+	req, err := http.NewRequest(http.MethodPut, h.URL+"/v2/evil/whole/manifests/1", bytes.NewReader(raw))
+	check(t, err)
+	req.Header.Set("Content-Type", string(m.MediaType))
+	resp, err := http.DefaultClient.Do(req)
+	check(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatal(resp.Status)
+	}
+	_, err = s.Pull(t.Context(), h.host+"/evil/whole:1", v1.Platform{}, nil)
+	check(t, err)
+
+	// What is made on the good one goes to a registry that has that blob.
+	diff := must(base.DiffID())
+	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, Author: "me", RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diff}}}
+	_, err = s.Record(t.Context(), conf, to.host+"/mine:1")
+	check(t, err)
+	_, err = s.Push(t.Context(), to.host+"/mine:1", PushOptions{}, nil)
+	check(t, err)
+	pushed, err := to.image(t, "mine:1").Manifest() // which sees that the layers are those of the configuration
+	check(t, err)
+	if pushed.Layers[0].Digest == blob {
+		t.Error("it was pushed with somebody's blob")
 	}
 }
 
