@@ -137,12 +137,13 @@ func (b *Builder) ContextDir() (string, error) { return b.tempDir() }
 
 // tempDir is a directory of its own for what is fetched or unpacked.
 func (b *Builder) tempDir() (string, error) {
-	tmp := filepath.Join(b.dir, "tmp")
-	if err := os.MkdirAll(tmp, 0o700); err != nil {
+	if err := os.MkdirAll(b.temp(), 0o700); err != nil {
 		return "", err
 	}
-	return os.MkdirTemp(tmp, "")
+	return os.MkdirTemp(b.temp(), "")
 }
+
+func (b *Builder) temp() string { return filepath.Join(b.dir, "tmp") }
 
 // Sweep names what is left of builds that were cut off, and with remove it removes them: a sentence's worth each. Layers that no step
 // has made are let go. Precondition: no build is under way.
@@ -207,12 +208,12 @@ func (b *Builder) sweep(ctx context.Context, remove bool) ([]string, error) {
 			note("snapshot "+key, func() error { return b.opt.Images.Remove(ctx, key) })
 		}
 	}
-	tmp, err := os.ReadDir(filepath.Join(b.dir, "tmp"))
+	tmp, err := os.ReadDir(b.temp())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)
 	}
 	for _, e := range tmp {
-		path := filepath.Join(b.dir, "tmp", e.Name())
+		path := filepath.Join(b.temp(), e.Name())
 		note("unfinished "+path, func() error { return os.RemoveAll(path) })
 	}
 	return found, errors.Join(errs...)

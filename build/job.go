@@ -237,7 +237,9 @@ func (j *job) context(dir string) (*tree, error) {
 	if t.root, err = rootfs.Open(dir); err != nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot read %s: %w", t.name, err))
 	}
-	t.hashes = openHashes(filepath.Join(j.b.dir, "contexts"), dir)
+	if filepath.Dir(dir) != j.b.temp() { // what was sent for this build is nowhere again
+		t.hashes = openHashes(filepath.Join(j.b.dir, "contexts"), dir)
+	}
 	j.contexts[dir] = t
 	return t, nil
 }
@@ -247,7 +249,9 @@ func (j *job) closeContexts() {
 	defer j.mu.Unlock()
 	for _, t := range j.contexts {
 		t.close()
-		_ = t.hashes.save() // what is not saved is hashed again
+		if t.hashes != nil {
+			_ = t.hashes.save() // what is not saved is hashed again
+		}
 	}
 }
 

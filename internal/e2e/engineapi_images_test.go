@@ -226,6 +226,7 @@ func TestEngineAPIBuild(t *testing.T) {
 		"what is no instruction":  {sources("FROM busybox\nNOPE\n"), client.ImageBuildOptions{}, "unknown instruction: NOPE"},
 		"no Dockerfile":           {bytes.NewReader(layertest.Tar(t)), client.ImageBuildOptions{}, `it has no "Dockerfile"`},
 		"a Dockerfile elsewhere":  {bytes.NewReader(layertest.Tar(t, layertest.Symlink("Dockerfile", "/etc/passwd"))), client.ImageBuildOptions{}, "Dockerfile"},
+		"patterns from elsewhere": {sources("FROM busybox", layertest.Symlink(".dockerignore", "/etc/passwd")), client.ImageBuildOptions{}, ".dockerignore"},
 		"sources that climb":      {sources("FROM busybox", layertest.Symlink("out", "/tmp"), evil), client.ImageBuildOptions{}, "out/f"},
 		"what is no tar":          {strings.NewReader("FROM busybox"), client.ImageBuildOptions{}, "not a tar stream"},
 		"a limit":                 {sources("FROM busybox"), client.ImageBuildOptions{Memory: 1 << 20}, "memory=1048576 is not supported"},

@@ -66,6 +66,14 @@ func (l *Library) BuildImage(ctx context.Context, b Build, progress func(BuildPr
 	if err != nil {
 		return image.Info{}, err
 	}
+	for _, name := range []string{".dockerignore", file + ".dockerignore"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			continue
+		}
+		if _, err := sources.File(dir, name); err != nil {
+			return image.Info{}, err
+		}
+	}
 	info, err := l.drivers.Builder.Build(ctx, build.Request{
 		Context: dir, Dockerfile: filepath.Join(dir, file), Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, Pull: b.Pull,
 		Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts, Auths: b.Auths,
