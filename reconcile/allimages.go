@@ -26,6 +26,17 @@ func (e *Engine) working(ctx context.Context) (leave func(), err error) {
 	return func() { count(); e.gate.leave() }, nil
 }
 
+// BuildImage is the library's, in one of the places that builds of projects have too.
+func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(BuildProgress)) (image.Info, error) {
+	select {
+	case a.e.builds <- struct{}{}:
+		defer func() { <-a.e.builds }()
+	case <-ctx.Done():
+		return image.Info{}, context.Cause(ctx)
+	}
+	return a.Library.BuildImage(ctx, b, progress)
+}
+
 // CommitContainer is Engine.Commit of the container that ref means, by name, id or a prefix of an id.
 func (a AllImages) CommitContainer(ctx context.Context, ref string, o CommitOptions) (image.Info, error) {
 	defer a.e.enter()()
