@@ -51,6 +51,8 @@ type Server struct {
 	mu       sync.Mutex
 	leaving  bool                  // nobody is let in any more
 	conns    map[net.Conn]struct{} // open, upgraded ones included
+	eager    int                   // of them wait in makeWay
+	moved    sync.Cond             // of mu: conns, eager or leaving is another
 	lastUsed time.Time
 	rest     *time.Timer // calls Rested; nil without
 }
@@ -62,6 +64,7 @@ func New(e api.Engine, opt Options) *Server {
 	}
 	base, stop := context.WithCancel(context.Background())
 	s := &Server{engine: e, opt: opt, log: opt.Log, stop: stop, base: base, conns: map[net.Conn]struct{}{}, lastUsed: time.Now()}
+	s.moved.L = &s.mu
 	if opt.Rested != nil {
 		s.rest = time.AfterFunc(opt.RestAfter, opt.Rested)
 	}
@@ -137,6 +140,7 @@ func (s *Server) closed(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.moved.Broadcast()
 	s.lastUsed = time.Now()
 	if s.rest != nil && len(s.conns) == 0 {
 		s.rest.Reset(s.opt.RestAfter)
@@ -170,18 +174,39 @@ func (s *Server) Leave(idle time.Duration) bool {
 	return s.leaving
 }
 
-// makeWay is Leave for the one client that has asked with r, if it wants this daemon to be replaced: no command of this version may be cut short for it.
+// hangUpTime is how long makeWay waits for others to be gone: the end of a command before is noticed a moment after the command's end.
+const hangUpTime = 300 * time.Millisecond
+
+// makeWay is Leave for the client that has asked with r, if it wants this daemon to be replaced: no command of this version may be cut short for it. Others that
+// want the same are not in its way.
 func (s *Server) makeWay(r *http.Request) bool {
 	if s.opt.Replaced == nil || r.Header.Get(api.ReplaceHeader) == "" {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving || len(s.conns) > 1 {
-		return false
+	s.eager++
+	s.moved.Broadcast()
+	defer func() { s.eager-- }()
+	late := false
+	timer := time.AfterFunc(hangUpTime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.moved.Broadcast()
+	})
+	defer timer.Stop()
+	for !s.leaving && len(s.conns) > s.eager {
+		if late {
+			return false
+		}
+		s.moved.Wait()
 	}
-	s.leaving = true
-	go s.opt.Replaced()
+	if !s.leaving {
+		s.leaving = true
+		s.moved.Broadcast()
+		go s.opt.Replaced()
+	}
 	return true
 }
 
