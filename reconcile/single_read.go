@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/logs"
@@ -142,6 +143,19 @@ func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
 		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	return nil
+}
+
+// Changes are the paths that a container has changed of its image.
+func (s Single) Changes(ctx context.Context, ref string) ([]image.Change, error) {
+	c, err := s.e.byRef(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.e.drivers.Library.Changes(ctx, c.ID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot compare container %s with its image: %w", c.name, cause(err, c.ID, c.name))
+	}
+	return all, nil
 }
 
 // Sizes are what a container takes on the disk, bytes: what it has written over its image, and that with the image. One whose layers cannot be found has none.

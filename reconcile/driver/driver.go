@@ -90,6 +90,8 @@ type Library interface {
 	ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, error)
 	// Layers are the layers of a local image, lowest first.
 	Layers(ctx context.Context, id v1.Hash) ([]image.LayerInfo, error)
+	// Changes are the paths that container key has changed of its image. errdefs.ErrNotFound when it has no snapshot.
+	Changes(ctx context.Context, key string) ([]image.Change, error)
 	// Manifest is what a registry has under ref.
 	Manifest(ctx context.Context, ref string, auth *image.Auth) (image.RemoteManifest, error)
 	// CheckAuth asks the registry host whether it knows auth.

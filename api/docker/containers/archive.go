@@ -182,3 +182,17 @@ func (b *begun) Write(p []byte) (int, error) {
 	b.yes = true
 	return b.w.Write(p)
 }
+
+// changes is docker diff.
+func (h *handlers) changes(w http.ResponseWriter, r *http.Request) error {
+	all, err := h.engine.Changes(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	kinds := map[image.ChangeKind]container.ChangeType{image.Modified: container.ChangeModify, image.Added: container.ChangeAdd, image.Deleted: container.ChangeDelete}
+	out := make([]container.FilesystemChange, 0, len(all))
+	for _, c := range all {
+		out = append(out, container.FilesystemChange{Kind: kinds[c.Kind], Path: c.Path})
+	}
+	return wire.JSON(w, http.StatusOK, out)
+}

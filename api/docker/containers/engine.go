@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -53,6 +54,7 @@ type Engine interface {
 
 	CopyIn(ctx context.Context, ref string, o reconcile.SingleCopyIn, r io.Reader) error
 	CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error
+	Changes(ctx context.Context, ref string) ([]image.Change, error)
 	Export(ctx context.Context, ref string, w io.Writer) error
 }
 
@@ -67,6 +69,7 @@ func Routes(e Engine) []wire.Route {
 		{Method: "GET", Path: "/containers/{id}/json", Handle: h.inspect},
 		{Method: "GET", Path: "/containers/{id}/top", Handle: h.top},
 		{Method: "GET", Path: "/containers/{id}/logs", Handle: h.logs},
+		{Method: "GET", Path: "/containers/{id}/changes", Handle: h.changes},
 		{Method: "GET", Path: "/containers/{id}/export", Handle: h.export},
 		{Method: "GET", Path: "/containers/{id}/stats", Handle: h.stats},
 		{Method: "POST", Path: "/containers/{id}/resize", Handle: h.resize},

@@ -1,0 +1,182 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+)
+
+// ChangeKind says what a container has done with a path of its image.
+type ChangeKind uint8
+
+const (
+	Modified ChangeKind = iota
+	Added
+	Deleted
+)
+
+// Change is one path that a container has changed, from its root.
+type Change struct {
+	Path string
+	Kind ChangeKind
+}
+
+// Changes are the paths that container key has changed of its image, by path. A directory is there when its own attributes were changed, or what is in it. What
+// a container has because it is one, and what is mounted in it, is not. What a running container does meanwhile is there or not. errdefs.ErrNotFound when there is no such snapshot.
+func (s *Store) Changes(ctx context.Context, key string) ([]Change, error) {
+	dir, err := s.snapshotDir(key)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := readSnapshot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no snapshot %.12s", key))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &changes{ctx: ctx, found: map[string]ChangeKind{}, hidden: map[string]bool{}}
+	defer c.close()
+	for _, lower := range s.lower(rec.Layers, rec.Patch) {
+		root, err := os.OpenRoot(lower)
+		if err != nil {
+			return nil, fmt.Errorf("cannot look at a layer: %w", err)
+		}
+		c.lower = append(c.lower, root)
+	}
+	if err := c.walk(filepath.Join(dir, "upper")); err != nil {
+		return nil, fmt.Errorf("cannot say what %.12s has changed: %w", key, err)
+	}
+	all := make([]Change, 0, len(c.found))
+	for p, kind := range c.found {
+		all = append(all, Change{Path: "/" + p, Kind: kind})
+	}
+	slices.SortFunc(all, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	return all, nil
+}
+
+type changes struct {
+	ctx   context.Context
+	lower []*os.Root // of the layers, topmost first
+	found map[string]ChangeKind
+	// hidden are directories of the container's of which nothing of the image's shows through: one of the same name was deleted before.
+	hidden map[string]bool
+}
+
+func (c *changes) close() {
+	for _, r := range c.lower {
+		r.Close()
+	}
+}
+
+// walk compares the upper directory of an overlay with what is below it. Links are not followed.
+func (c *changes) walk(upper string) error {
+	return filepath.WalkDir(upper, func(full string, entry fs.DirEntry, err error) error {
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it went meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(upper, full)
+		if err != nil || name == "." {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(full, &st); err != nil {
+			return nil //nolint:nilerr // it went meanwhile
+		}
+		was := c.below(name)
+		if entry.IsDir() && was != nil && was.IsDir() && opaque(full) {
+			c.hide(name, full)
+		}
+		switch {
+		case deletes(&st):
+			if was != nil {
+				c.add(name, Deleted)
+			}
+		case ofContainer(name, &st):
+		case was == nil:
+			c.add(name, Added)
+		case entry.IsDir() && was.IsDir():
+			if info, err := entry.Info(); err == nil && (info.Mode() != was.Mode() || !info.ModTime().Equal(was.ModTime())) {
+				c.add(name, Modified)
+			}
+		default:
+			c.add(name, Modified)
+		}
+		return nil
+	})
+}
+
+// hide notes what the image has in a directory that the container has made anew: what is not there any more was deleted.
+func (c *changes) hide(name, full string) {
+	for _, root := range c.lower {
+		entries, err := fs.ReadDir(root.FS(), name)
+		if err != nil {
+			continue // it is not in this layer
+		}
+		for _, e := range entries {
+			in := path.Join(name, e.Name())
+			if _, err := os.Lstat(filepath.Join(full, e.Name())); errors.Is(err, fs.ErrNotExist) && c.below(in) != nil {
+				c.add(in, Deleted)
+			}
+		}
+	}
+	c.hidden[name] = true
+}
+
+// add notes a change, which is one of the directory that name is in too.
+func (c *changes) add(name string, kind ChangeKind) {
+	c.found[name] = kind
+	if parent := path.Dir(name); parent != "." {
+		if _, known := c.found[parent]; !known {
+			c.add(parent, Modified)
+		}
+	}
+}
+
+// below is what the layers have at name, nil = nothing.
+func (c *changes) below(name string) fs.FileInfo {
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		if c.hidden[parent] {
+			return nil
+		}
+	}
+	for _, root := range c.lower {
+		info, err := root.Lstat(name)
+		if err != nil {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode()&fs.ModeCharDevice != 0 && st.Rdev == 0 {
+			return nil // a layer has taken it away
+		}
+		return info
+	}
+	return nil
+}
+
+// deletes says whether st is what an overlay has in the place of what was deleted: a character device with the number 0/0. See the kernel's
+// Documentation/filesystems/overlayfs.rst.
+func deletes(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
+
+// opaque says whether nothing of the layers below shows in a directory of an overlay's.
+func opaque(dir string) bool {
+	var y [1]byte
+	n, err := unix.Lgetxattr(dir, "trusted.overlay.opaque", y[:])
+	return err == nil && n == 1 && y[0] == 'y'
+}
