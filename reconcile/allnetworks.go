@@ -224,7 +224,7 @@ func (a AllNetworks) make(ctx context.Context, r *resource.Network) error {
 		return err
 	}
 	if err := e.drivers.Networks.CheckNetwork(ctx, cfg); err != nil {
-		return fmt.Errorf("cannot create network %s: %w", cfg.ID, err)
+		return err
 	}
 	// Begun, it is done: whoever asks may go.
 	ctx = context.WithoutCancel(ctx)

@@ -46,5 +46,6 @@ func New(e Engines, opt Options) http.Handler {
 
 // routes are those of the operations that are served.
 func routes(e Engines, opt Options) []wire.Route {
-	return slices.Concat(system.Routes(e.System, opt.System), containers.Routes(e.Containers), images.Routes(e.Images), networks.Routes(e.Networks), volumes.Routes(e.Volumes))
+	df := []wire.Route{{Method: "GET", Path: "/system/df", Handle: e.df}}
+	return slices.Concat(df, system.Routes(e.System, opt.System), containers.Routes(e.Containers), images.Routes(e.Images), networks.Routes(e.Networks), volumes.Routes(e.Volumes))
 }

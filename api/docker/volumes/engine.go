@@ -16,6 +16,7 @@ type Engine interface {
 	Inspect(ctx context.Context, name string) (reconcile.VolumeDetail, error)
 	Create(ctx context.Context, r reconcile.VolumeRequest) (reconcile.VolumeDetail, error)
 	Remove(ctx context.Context, name string) error
+	Size(ctx context.Context, d reconcile.VolumeDetail) (int64, error)
 	Prune(ctx context.Context, which func(reconcile.VolumeDetail) bool) (names []string, freed int64, err error)
 }
 

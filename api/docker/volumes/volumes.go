@@ -1,6 +1,7 @@
 package volumes
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -93,4 +94,22 @@ func (h *handlers) prune(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return wire.JSON(w, http.StatusOK, volume.PruneReport{VolumesDeleted: names, SpaceReclaimed: uint64(freed)})
+}
+
+// Usage is every volume with how large it is, and how many containers have it.
+func Usage(ctx context.Context, e Engine) ([]volume.Volume, error) {
+	all, err := e.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := []volume.Volume{}
+	for _, d := range all {
+		row := describe(d)
+		row.UsageData = &volume.UsageData{RefCount: int64(len(d.Users))}
+		if row.UsageData.Size, err = e.Size(ctx, d); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }

@@ -51,6 +51,8 @@ func (f *fake) Prune(_ context.Context, which func(reconcile.VolumeDetail) bool)
 	return gone, freed, f.err
 }
 
+func (f *fake) Size(context.Context, reconcile.VolumeDetail) (int64, error) { return 7, f.err }
+
 func volumes() *fake {
 	return &fake{all: []reconcile.VolumeDetail{
 		{Name: "0123", Driver: "local", Anonymous: true, Labels: map[string]string{"com.docker.volume.anonymous": ""}},
@@ -131,5 +133,12 @@ func TestRemove(t *testing.T) {
 		if w := ask(t, f, "DELETE", "/volumes/v"+c.query, ""); w.Code != c.status || f.removed != "v" {
 			t.Errorf("%v %s: %d %s", c.err, c.query, w.Code, w.Body)
 		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	rows, err := Usage(t.Context(), volumes())
+	if err != nil || len(rows) != 2 || rows[0].UsageData.RefCount != 0 || rows[1].UsageData.RefCount != 1 || rows[1].UsageData.Size != 7 {
+		t.Errorf("%+v, %v", rows, err)
 	}
 }
