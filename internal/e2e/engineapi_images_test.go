@@ -144,6 +144,17 @@ func TestEngineAPIImages(t *testing.T) {
 	if list, err := c.ImageList(ctx, client.ImageListOptions{Filters: f}); err != nil || len(list.Items) != 1 || list.Items[0].ID != inspected.ID {
 		t.Errorf("%+v, %v", list, err)
 	}
+	root := layertest.Tar(t, layertest.Dir("etc", 0o755), layertest.File("etc/name", "x"))
+	imported, err := c.ImageImport(ctx, client.ImageImportSource{Source: bytes.NewReader(root), SourceName: "-"}, "imported:1", client.ImageImportOptions{Message: "from a test", Changes: []string{"CMD [\"/x\"]"}})
+	if text, err = messages(t, imported, err); err != nil || !strings.HasPrefix(text, "sha256:") {
+		t.Errorf("import: %q, %v", text, err)
+	}
+	if i, err := c.ImageInspect(ctx, "imported:1"); err != nil || i.Comment != "from a test" || !slices.Equal(i.Config.Cmd, []string{"/x"}) || len(i.RootFS.Layers) != 1 {
+		t.Errorf("%+v, %v", i, err)
+	}
+	if _, err := c.ImageRemove(ctx, "imported:1", client.ImageRemoveOptions{}); err != nil {
+		t.Error(err)
+	}
 	loaded, err = c.ImageLoad(ctx, strings.NewReader("no archive at all"))
 	if _, err := messages(t, loaded, err); err == nil || !strings.Contains(err.Error(), "not an image archive") {
 		t.Errorf("load of nothing: %v", err)
@@ -214,6 +225,32 @@ func TestEngineAPIBuild(t *testing.T) {
 	}
 	if _, err := c.ContainerCommit(ctx, "nothing", client.ContainerCommitOptions{}); err == nil || !strings.Contains(err.Error(), "No such container") {
 		t.Errorf("commit of nothing: %v", err)
+	}
+
+	// What it starts from may need credentials, which the client sends along.
+	private := imageregistry.Empty(t, "somebody", "word")
+	base := private.Host + "/base:1"
+	auth := registry.AuthConfig{Username: "somebody", Password: "word"}
+	if _, err := c.ImageTag(ctx, client.ImageTagOptions{Source: "busybox", Target: base}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.ImagePush(ctx, base, client.ImagePushOptions{RegistryAuth: encoded(t, auth)})
+	if _, err := messages(t, out, err); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ImageRemove(ctx, base, client.ImageRemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := build(sources("FROM "+base+"\n"), client.ImageBuildOptions{}); err == nil || !strings.Contains(err.Error(), "refuses access") {
+		t.Errorf("a private base without credentials: %v", err)
+	}
+	if _, err := build(sources("FROM "+base+"\n"), client.ImageBuildOptions{Tags: []string{"api:private"}, AuthConfigs: map[string]registry.AuthConfig{private.Host: auth}}); err != nil {
+		t.Errorf("a private base with credentials: %v", err)
+	}
+	for _, ref := range []string{"api:private", base} {
+		if _, err := c.ImageRemove(ctx, ref, client.ImageRemoveOptions{}); err != nil {
+			t.Error(err)
+		}
 	}
 
 	evil := layertest.File("out/f", "x")

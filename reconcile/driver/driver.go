@@ -96,6 +96,8 @@ type Library interface {
 	Manifest(ctx context.Context, ref string, auth *image.Auth) (image.RemoteManifest, error)
 	// CheckAuth asks the registry host whether it knows auth.
 	CheckAuth(ctx context.Context, host string, auth image.Auth) error
+	// Import makes an image of one layer out of a tar stream of a root file system.
+	Import(ctx context.Context, r io.Reader, p v1.Platform, change func(*v1.Config) error, comment string, refs ...string) (image.Info, error)
 	// Save writes local images as one archive.
 	Save(ctx context.Context, w io.Writer, p v1.Platform, refs ...string) error
 }

@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/driver"
@@ -194,6 +195,24 @@ func (l *Library) LoadImages(ctx context.Context, r io.Reader, progress func(ima
 		l.done(append(slices.Clone(info.Refs), info.ID.String())[0], info.ID.String(), "Loaded")
 	}
 	return images, err
+}
+
+// ImportImage makes an image out of a tar stream of a root file system, with a configuration of instructions of a Dockerfile. ref "" = no name.
+func (l *Library) ImportImage(ctx context.Context, r io.Reader, p v1.Platform, ref, comment string, changes []string) (image.Info, error) {
+	leave, err := l.enter(ctx)
+	if err != nil {
+		return image.Info{}, err
+	}
+	defer leave()
+	var refs []string
+	if ref != "" {
+		refs = append(refs, ref)
+	}
+	info, err := l.drivers.Library.Import(ctx, r, p, func(conf *v1.Config) error { return build.Change(conf, changes) }, comment, refs...)
+	if err == nil {
+		l.done(append(refs, info.ID.String())[0], info.ID.String(), "Imported")
+	}
+	return info, err
 }
 
 // RemoteImage is what a registry has under ref.

@@ -2,10 +2,13 @@ package images
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/moby/moby/api/types/jsonstream"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
@@ -81,6 +84,32 @@ func (h *handlers) load(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return out.End(nil)
+}
+
+// importFrom makes an image of the body, a tar stream of a root file system.
+func (h *handlers) importFrom(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	if src := q.Get("fromSrc"); src != "-" {
+		drain(r)
+		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot import from %q: send the file system itself, as docker import does of a file", src))
+	}
+	p, err := v1.ParsePlatform(q.Get("platform"))
+	if err != nil {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid value for platform: %w", err))
+	}
+	ref := ""
+	if q.Get("repo") != "" {
+		if ref, err = named(q.Get("repo"), q.Get("tag")); err != nil {
+			return err
+		}
+	}
+	info, err := h.engine.ImportImage(r.Context(), r.Body, *p, ref, q.Get("message"), q["changes"])
+	if err != nil {
+		drain(r)
+		return err
+	}
+	out := wire.NewProgress(w)
+	return out.End(out.Send(jsonstream.Message{Status: info.ID.String()}))
 }
 
 // drain reads what of a request nobody wanted, in bounds: a client that is still sending reads no answer.

@@ -28,6 +28,8 @@ type Engine interface {
 	// SaveImages writes nothing when it fails for what it was asked for.
 	SaveImages(ctx context.Context, w io.Writer, p v1.Platform, refs ...string) error
 	LoadImages(ctx context.Context, r io.Reader, progress func(image.Progress)) ([]image.Info, error)
+	// ImportImage makes an image out of a tar stream of a root file system; ref "" = without a name.
+	ImportImage(ctx context.Context, r io.Reader, p v1.Platform, ref, comment string, changes []string) (image.Info, error)
 	RemoteImage(ctx context.Context, ref string, auth *image.Auth) (image.RemoteManifest, error)
 	CheckAuth(ctx context.Context, host string, auth image.Auth) error
 	// BuildImage has read all of b.Context when progress is first called.

@@ -106,6 +106,12 @@ func (e *engine) LoadImages(_ context.Context, r io.Reader, progress func(image.
 	return e.images, errors.Join(err, e.err)
 }
 
+func (e *engine) ImportImage(_ context.Context, r io.Reader, p v1.Platform, ref, comment string, changes []string) (image.Info, error) {
+	e.ask("import %s %q %q", ref, comment, changes)
+	_, err := io.Copy(io.Discard, r)
+	return image.Info{ID: hash("f")}, errors.Join(err, e.err)
+}
+
 func (e *engine) CheckAuth(_ context.Context, host string, auth image.Auth) error {
 	e.ask("auth %s", host)
 	e.auth = &auth
@@ -249,7 +255,7 @@ func TestPull(t *testing.T) {
 	if w := e.serve("POST", "/images/create?fromImage=x", nil); w.Code != 200 || !strings.Contains(w.Body.String(), `"errorDetail"`) {
 		t.Errorf("in the middle: %d %s", w.Code, w.Body)
 	}
-	for target, code := range map[string]int{"/images/create": 400, "/images/create?fromSrc=-": 501, "/images/create?fromImage=BAD": 400, "/images/create?fromImage=x&platform=a/b/c/d": 400} {
+	for target, code := range map[string]int{"/images/create": 400, "/images/create?fromSrc=http://x/y": 501, "/images/create?fromImage=BAD": 400, "/images/create?fromImage=x&platform=a/b/c/d": 400} {
 		if w := e.serve("POST", target, nil); w.Code != code {
 			t.Errorf("%s: %d %s", target, w.Code, w.Body)
 		}
@@ -308,6 +314,7 @@ func TestSmall(t *testing.T) {
 		{"GET", "/images/get", "", 400, "no name"},
 		{"GET", "/images/a/b:1/get", "", 200, "archive"},
 		{"POST", "/images/load", "tar", 200, `{"stream":"Loaded image: x:1\n"}`},
+		{"POST", "/images/create?fromSrc=-&repo=r&tag=2&message=m&changes=CMD+x", "tar", 200, `{"status":"sha256:fff`},
 		{"POST", "/auth", `{"username":"u","password":"p","serveraddress":"h"}`, 200, "Login Succeeded"},
 		{"POST", "/auth", `{}`, 400, "neither"},
 		{"GET", "/distribution/a/b:1/json", "", 200, `"Platforms":[{"architecture":"arm64","os":"linux"}]`},
@@ -324,7 +331,7 @@ func TestSmall(t *testing.T) {
 			t.Errorf("%s %s: %d %s", c.method, c.target, w.Code, w.Body)
 		}
 	}
-	if got := strings.Join(e.asked, ", "); got != "tag a/b:1 c/d:2, remove a/b:1 true, prune true, save a b, save a/b:1, auth h, commit box" {
+	if got := strings.Join(e.asked, ", "); got != "tag a/b:1 c/d:2, remove a/b:1 true, prune true, save a b, save a/b:1, import r:2 \"m\" [\"CMD x\"], auth h, commit box" {
 		t.Error(got)
 	}
 	if e.commit.Ref != "r:1" || e.commit.Author != "A" || e.commit.Comment != "C" || !e.commit.NoPause || strings.Join(e.commit.Changes, "|") != "CMD x|ENV a=1" {

@@ -15,11 +15,11 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
-// create pulls an image, as clients have called it since there was nothing else to create one of.
+// create pulls an image or, with fromSrc, makes one of a file system, as clients have called both since there was nothing else to create one of.
 func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	if src := q.Get("fromSrc"); src != "" {
-		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot import an image from %q: stack imports no file systems; build one from a Dockerfile with FROM scratch and ADD, or load what docker save has written", src))
+	if q.Has("fromSrc") {
+		return h.importFrom(w, r)
 	}
 	ref, err := named(q.Get("fromImage"), q.Get("tag"))
 	if err != nil {

@@ -15,7 +15,7 @@ var reads = []string{
 	"Builder.ContextDir", "Builder.Clear", // of a cache that may be lost at any time
 	"Images.Push", // what it changes is a registry's, and one line of a record that is replaced at once
 	// Of images alone: each of them is one step of the store, whose own points are around what the kernel keeps.
-	"Library.Resolve", "Library.List", "Library.Load", "Library.Push", "Library.PullAs", "Library.Tag", "Library.DeleteImage", "Library.ConfigFile", "Library.Layers", "Library.Changes", "Library.Manifest", "Library.CheckAuth", "Library.Save",
+	"Library.Resolve", "Library.List", "Library.Load", "Library.Push", "Library.PullAs", "Library.Tag", "Library.DeleteImage", "Library.ConfigFile", "Library.Layers", "Library.Changes", "Library.Manifest", "Library.CheckAuth", "Library.Save", "Library.Import",
 	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Watch", "Volumes.Locate",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
