@@ -25,15 +25,18 @@ type Want struct {
 	Rows, Cols uint16 // of its terminal at its start; 0 = not known
 }
 
+// ErrNoImage: what is not there, of all that a container is made of, is its image, which a client may pull.
+var ErrNoImage = errors.New("no such image")
+
 // Create makes the container w, with volumes that it names and that are not there, and returns its id, and what of it has no effect here, a sentence each. It is
-// done when it is on record; before that nothing of it stays. ErrNotFound: the image, a network or another container is not there; ErrConflict: the name is taken.
+// done when it is on record; before that nothing of it stays. ErrNotFound: the image (ErrNoImage too), a network or another container is not there; ErrConflict: the name is taken.
 func (s Single) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
 	e := s.e
 	defer e.enter()()
 	info, err := resolve(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
 	if err != nil {
 		if errors.Is(err, errdefs.ErrNotFound) {
-			err = errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such image: %s", w.Spec.Image)) //nolint:staticcheck // docker's sentence, which clients look for
+			err = errdefs.With(errdefs.ErrNotFound, errdefs.With(ErrNoImage, fmt.Errorf("No such image: %s", w.Spec.Image))) //nolint:staticcheck // docker's sentence, which clients look for
 		}
 		return "", nil, err
 	}

@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -34,6 +36,9 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	want.Name, want.Spec.Platform = r.URL.Query().Get("name"), r.URL.Query().Get("platform")
 	id, more, err := h.engine.Create(r.Context(), want)
+	if errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, reconcile.ErrNoImage) {
+		return wire.WithStatus(http.StatusBadRequest, err) // for a 404 clients pull the image and try again
+	}
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,11 @@ type fake struct {
 	usage   *runtime.Usage
 	begun   reconcile.ExecDetail
 	runs    func(detach bool, streams runtime.IO) error
+	create  error
+}
+
+func (f *fake) Create(context.Context, reconcile.Want) (string, []string, error) {
+	return "", nil, f.create
 }
 
 func (f *fake) List(context.Context) ([]reconcile.Detail, error) { return f.details, nil }
@@ -379,5 +384,24 @@ func TestStats(t *testing.T) {
 	w = ask(t, f, "GET", "/containers/web/stats?stream=0", nil)
 	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || s.Name != "/web" {
 		t.Errorf("%s, %v", w.Body, err)
+	}
+}
+
+// TestCreateOfWhatIsNotThere: only for an image that is not there a client may believe that a pull helps.
+func TestCreateOfWhatIsNotThere(t *testing.T) {
+	missing := func(err error) error { return errdefs.With(errdefs.ErrNotFound, err) }
+	for err, want := range map[error]int{
+		missing(errdefs.With(reconcile.ErrNoImage, errors.New("No such image: app"))): http.StatusNotFound,
+		missing(errors.New("network nonet not found")):                                http.StatusBadRequest,
+	} {
+		s := served(t, &fake{create: err})
+		resp, rerr := http.Post(s.URL+"/containers/create", "application/json", strings.NewReader(`{"Image":"app"}`))
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%v: %s, expected %d", err, resp.Status, want)
+		}
 	}
 }
