@@ -15,6 +15,9 @@ import (
 // treated as if it had ended now, unless a user stopped it or it was killed, with the host perhaps: that is for the loop. What was
 // half-made is removed.
 func (e *Engine) adopt(ctx context.Context) error {
+	if err := e.resumePaused(ctx); err != nil {
+		return err
+	}
 	list, err := listContainers(ctx, e.drivers, "")
 	if err != nil {
 		return err

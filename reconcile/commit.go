@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -62,10 +63,11 @@ func (e *Engine) commit(ctx context.Context, c *container, o CommitOptions) (ima
 			return image.Info{}, err
 		}
 		if state.Status == runtime.Running {
-			if err := e.drivers.Containers.Pause(ctx, c.ID); err != nil {
+			resume, err := e.pauseBriefly(ctx, c.ID)
+			if err != nil {
 				return image.Info{}, err
 			}
-			defer e.drivers.Containers.Resume(context.WithoutCancel(ctx), c.ID) //nolint:errcheck // it has ended: there is nothing to let go on
+			defer resume()
 		}
 	}
 	var refs []string
@@ -81,4 +83,47 @@ func (e *Engine) commit(ctx context.Context, c *container, o CommitOptions) (ima
 		bundle.Committed(conf, &spec)
 		return build.Change(conf, o.Changes)
 	}, author, refs...)
+}
+
+// bucketPaused holds the ids of containers that are paused for a moment, and by nobody's wish: a daemon that dies meanwhile leaves it to the next one to let them go on.
+const bucketPaused = "paused"
+
+// pauseBriefly pauses a container until resume is called. Precondition: its lock is held.
+func (e *Engine) pauseBriefly(ctx context.Context, id string) (resume func(), err error) {
+	if err := e.store.Put(bucketPaused, id, []byte("{}")); err != nil {
+		return nil, err
+	}
+	if err := e.drivers.Containers.Pause(ctx, id); err != nil {
+		return nil, errors.Join(err, e.store.Delete(bucketPaused, id))
+	}
+	ctx = context.WithoutCancel(ctx)
+	return func() {
+		if err := e.goOn(ctx, id); err != nil {
+			e.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", shortID(id), "error", err)
+		}
+	}, nil
+}
+
+// goOn lets a container go on that pauseBriefly has paused. One that has ended is none.
+func (e *Engine) goOn(ctx context.Context, id string) error {
+	err := e.drivers.Containers.Resume(ctx, id)
+	if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
+		return err
+	}
+	return e.store.Delete(bucketPaused, id)
+}
+
+// resumePaused lets those go on that a daemon which was killed has left paused.
+func (e *Engine) resumePaused(ctx context.Context) error {
+	var ids []string
+	err := e.store.Each(bucketPaused, func(id string, _ []byte) error {
+		ids = append(ids, id)
+		return nil
+	})
+	for _, id := range ids {
+		if failed := e.goOn(ctx, id); failed != nil {
+			e.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", shortID(id), "error", failed)
+		}
+	}
+	return err
 }
