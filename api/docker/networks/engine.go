@@ -26,9 +26,9 @@ func Routes(e Engine) []wire.Route {
 	h := &handlers{e}
 	return []wire.Route{
 		{Method: "GET", Path: "/networks", Handle: h.list},
-		{Method: "GET", Path: "/networks/{id}", Handle: h.inspect},
+		{Method: "GET", Path: "/networks/{id...}", Handle: h.inspect},
 		{Method: "POST", Path: "/networks/create", Handle: h.create},
-		{Method: "DELETE", Path: "/networks/{id}", Handle: h.remove},
+		{Method: "DELETE", Path: "/networks/{id...}", Handle: h.remove},
 		{Method: "POST", Path: "/networks/prune", Handle: h.prune},
 	}
 }

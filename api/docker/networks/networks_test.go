@@ -183,6 +183,13 @@ func TestRemove(t *testing.T) {
 			t.Errorf("%v: %d %s", err, w.Code, w.Body)
 		}
 	}
+	// A name may have slashes, and clients send them as they please.
+	for _, path := range []string{"/networks/a%2Fb", "/v1.44/networks/a/b"} {
+		f := &fake{}
+		if w := ask(t, f, "DELETE", path, ""); w.Code != http.StatusNoContent || f.removed != "a/b" {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
 }
 
 func TestPrune(t *testing.T) {
