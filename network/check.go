@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/stackrun/stack/network/ipam"
@@ -83,7 +84,10 @@ func (d *Driver) CheckNetwork(ctx context.Context, c Config) error {
 	if err := check(c); err != nil {
 		return err
 	}
-	return mediumOf(d, c.Driver).available(c)
+	if err := mediumOf(d, c.Driver).available(c); err != nil {
+		return fmt.Errorf("cannot create network %q: %w", c.ID, err)
+	}
+	return nil
 }
 
 // Beside says why networks a and b cannot both be, whatever the host is like: they have one parent, of which the kernel lets only one of them make use. Pure.

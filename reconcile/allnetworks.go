@@ -266,17 +266,30 @@ func (e *Engine) networkRecords() (map[string]*resource.Network, error) {
 	return all, nil
 }
 
+// recordedNetwork says whether network name is on record, perhaps in words that this program cannot read.
+func (e *Engine) recordedNetwork(name string) bool {
+	_, err := e.store.Get(bucketNetworks, name)
+	return !errors.Is(err, errdefs.ErrNotFound)
+}
+
 // Remove deletes the network that ref means. ErrConflict when containers are on it, it is predefined, or a project is up that has it. The record goes first: what is
 // found without one goes with the next daemon.
 func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 	e := a.e
-	release, err := e.turn(ctx, networkTurn)
+	d, err := a.Inspect(ctx, ref)
+	if err != nil {
+		return err
+	}
+	turn := func() (func(), error) { return e.turn(ctx, networkTurn) }
+	if d.Project != "" { // a command of it may take long, and nobody else is to wait for that
+		turn = func() (func(), error) { return e.pass(ctx, d.Project) }
+	}
+	release, err := turn()
 	if err != nil {
 		return err
 	}
 	defer release()
-	d, err := a.Inspect(ctx, ref)
-	if err != nil {
+	if d, err = a.Inspect(ctx, d.ID); err != nil {
 		return err
 	}
 	if d.Predefined {
@@ -310,14 +323,9 @@ func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 	return nil
 }
 
-// removeOfProject is Remove of a network that a project has: not before the project is down, for it would come back.
+// removeOfProject is Remove of a network that a project has: not before the project is down, for it would come back. Precondition: its pass is held.
 func (a AllNetworks) removeOfProject(ctx context.Context, d NetworkDetail) error {
 	e := a.e
-	release, err := e.pass(ctx, d.Project)
-	if err != nil {
-		return err
-	}
-	defer release()
 	r, err := e.wish(d.Project)
 	if err != nil {
 		return err
@@ -471,7 +479,7 @@ func (e *Engine) adoptNetworks(ctx context.Context) error {
 		var problem error
 		switch {
 		case !marked:
-		case records[name] == nil:
+		case records[name] == nil && !e.recordedNetwork(name):
 			if problem = e.drivers.Networks.Delete(ctx, name); errors.Is(problem, errdefs.ErrConflict) {
 				problem = nil // containers are on it: the store was lost, and it is known by what it says itself
 			}

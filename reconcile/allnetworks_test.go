@@ -1,10 +1,14 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
@@ -46,6 +50,9 @@ func TestAllNetworksAreKept(t *testing.T) {
 		}
 		if _, err := all.Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: "shop_default", IPv4: true}}); !errors.Is(err, errdefs.ErrAlreadyExists) {
 			t.Errorf("twice: %v", err)
+		}
+		if _, err := all.Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: "no", Driver: "bridge"}}); err == nil || strings.Count(err.Error(), "cannot create network") != 1 {
+			t.Errorf("of no family: %v", err)
 		}
 		for _, ref := range []string{"shop_default", made.ID, made.ID[:9]} {
 			if d, err := all.Inspect(b.Context(), ref); err != nil || d.ID != made.ID {
@@ -98,6 +105,45 @@ func TestAllNetworksHalfMade(t *testing.T) {
 		b.reboot()
 		if got := b.networks(); got != "bridge host none" {
 			t.Errorf("left are %s", got)
+		}
+	})
+}
+
+// TestAllNetworksOfALaterStack: a record that this program cannot read is no reason to take the network away.
+func TestAllNetworksOfALaterStack(t *testing.T) {
+	run(t, func(b *bench) {
+		b.makeNetwork("n")
+		b.must(b.store.Put("networks", "n", []byte(`{"resource":1000}`)))
+		b.reboot()
+		if got := b.networks(); got != "bridge host n none" {
+			t.Errorf("there are %s", got)
+		}
+	})
+}
+
+// TestAllNetworksWhileAProjectIsBusy: who removes a network of a project waits for its command, and keeps nobody else from theirs.
+func TestAllNetworksWhileAProjectIsBusy(t *testing.T) {
+	run(t, func(b *bench) {
+		all := b.engine.AllNetworks()
+		removed := make(chan error, 1)
+		var once sync.Once
+		b.host.Fault = func(op string, after bool) error {
+			if op == "Containers.Create" && !after {
+				once.Do(func() {
+					go func() { removed <- all.Remove(b.Context(), "shop_default") }()
+					synctest.Wait()
+					ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+					defer cancel()
+					if _, err := all.Create(ctx, reconcile.NetworkRequest{Config: network.Config{ID: "n", Driver: "bridge", IPv4: true}}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return nil
+		}
+		b.up(project(service("web")), reconcile.UpOptions{})
+		if err := <-removed; !errors.Is(err, errdefs.ErrConflict) {
+			t.Error(err)
 		}
 	})
 }

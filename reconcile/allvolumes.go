@@ -45,7 +45,8 @@ type VolumeRequest struct {
 	Options, Labels map[string]string
 }
 
-// volumeTurn is the key of the turn of whoever makes or removes a volume by its name: no project has such a name.
+// volumeTurn is the key of the turn of whoever makes or removes a volume by its name, or makes a container that belongs to no file with volumes: until it is on
+// record nothing says that they are in use. No project has such a name.
 const volumeTurn = "\x00volumes"
 
 // List is every volume, by name.
@@ -88,10 +89,10 @@ func volumeDetail(s volume.State) VolumeDetail {
 		Project: c.Labels[labelProject], size: len(c.DriverOpts) == 0,
 	}
 	maps.Copy(d.Labels, c.Labels)
-	maps.Copy(d.Labels, c.ClientLabels)
 	for _, ours := range []string{labelWant, labelAnonymous, resource.Label} { // for nobody to read
 		delete(d.Labels, ours)
 	}
+	maps.Copy(d.Labels, c.ClientLabels)
 	return d
 }
 
@@ -110,6 +111,16 @@ func (a AllVolumes) Inspect(ctx context.Context, name string) (VolumeDetail, err
 
 // Create makes a volume, or finds the one of that name, whoever's it is. ErrConflict when that one has another driver or other options.
 func (a AllVolumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
+	release, err := a.e.turn(ctx, volumeTurn)
+	if err != nil {
+		return VolumeDetail{}, err
+	}
+	defer release()
+	return a.make(ctx, r)
+}
+
+// make is Create. Precondition: the turn is held.
+func (a AllVolumes) make(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
 	e := a.e
 	c := volume.Config{
 		ID: r.Name, Driver: r.Driver, DriverOpts: r.Options, ClientLabels: maps.Clone(r.Labels), Labels: map[string]string{resource.Label: "volume"},
@@ -121,11 +132,6 @@ func (a AllVolumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, 
 		}
 		c.ClientLabels[resource.LabelAnonymous] = ""
 	}
-	release, err := e.turn(ctx, volumeTurn)
-	if err != nil {
-		return VolumeDetail{}, err
-	}
-	defer release()
 	if have, err := a.Inspect(ctx, c.ID); err == nil && len(r.Options) == 0 && cmp.Or(r.Driver, "local") == have.Driver {
 		return have, nil // as it is, with docker
 	}
@@ -137,16 +143,27 @@ func (a AllVolumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, 
 	return volumeDetail(s), nil
 }
 
-// Remove deletes a volume with what is in it. ErrConflict while a container of any state has it; ErrNotFound when there is none.
+// Remove deletes a volume with what is in it. ErrConflict while a container of any state has it; ErrNotFound when there is none. It waits for a command that is
+// under way with the volume's project: the volume may be made for a container that is to come.
 func (a AllVolumes) Remove(ctx context.Context, name string) error {
 	e := a.e
+	d, err := a.Inspect(ctx, name)
+	if err != nil {
+		return err
+	}
+	if d.Project != "" {
+		release, err := e.pass(ctx, d.Project) // before the turn, which others wait for
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	release, err := e.turn(ctx, volumeTurn)
 	if err != nil {
 		return err
 	}
 	defer release()
-	d, err := a.Inspect(ctx, name)
-	if err != nil {
+	if d, err = a.Inspect(ctx, name); err != nil {
 		return err
 	}
 	if len(d.Users) > 0 {

@@ -2,12 +2,15 @@ package reconcile_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -88,5 +91,54 @@ func TestAllVolumesInUse(t *testing.T) {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
 		b.down(reconcile.DownOptions{Volumes: true})
+	})
+}
+
+// TestAllVolumesWhileContainersAreMade: a volume is not taken away between its making and that of the container which it is for, whoever's that is.
+func TestAllVolumesWhileContainersAreMade(t *testing.T) {
+	mounts := []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
+	for what, c := range map[string]struct {
+		volume string
+		make   func(b *bench) error
+	}{
+		"of a project": {"shop_data", func(b *bench) error {
+			return b.engine.Up(b.Context(), project(service("db", func(s *spec.Service) { s.Mounts = mounts })), reconcile.UpOptions{}, b.sink)
+		}},
+		"of nobody": {"data", func(b *bench) error {
+			_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}})
+			return err
+		}},
+	} {
+		run(t, func(b *bench) {
+			all := b.engine.AllVolumes()
+			removed := make(chan error, 1)
+			b.host.Fault = func(op string, after bool) error {
+				if op == "Containers.Create" && !after {
+					go func() { removed <- all.Remove(b.Context(), c.volume) }()
+					synctest.Wait()
+				}
+				return nil
+			}
+			b.must(c.make(b))
+			if err := <-removed; !errors.Is(err, errdefs.ErrConflict) {
+				t.Errorf("%s: %v", what, err)
+			}
+			if _, err := all.Inspect(b.Context(), c.volume); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+	}
+}
+
+// TestAllVolumesShowLabelsAsGiven: also those whose names are ours.
+func TestAllVolumesShowLabelsAsGiven(t *testing.T) {
+	run(t, func(b *bench) {
+		given := map[string]string{"dev.stackrun.resource": "theirs", "a": "b"}
+		for range 2 {
+			d, err := b.engine.AllVolumes().Create(b.Context(), reconcile.VolumeRequest{Name: "v", Labels: given})
+			if err != nil || !maps.Equal(d.Labels, given) {
+				t.Errorf("%v, %v", d.Labels, err)
+			}
+		}
 	})
 }

@@ -49,6 +49,14 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
+	anonymous := bundle.AnonymousTargets(&spec, &info.Config)
+	if len(anonymous) > 0 || slices.ContainsFunc(spec.Mounts, func(m plan.Mount) bool { return m.Type == "volume" }) {
+		release, err := e.turn(ctx, volumeTurn)
+		if err != nil {
+			return "", nil, err
+		}
+		defer release()
+	}
 	if err := e.makeVolumes(ctx, spec.Mounts); err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
@@ -66,7 +74,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	defer unlock()
 	record := &standalone.Record{ID: id, Name: name, Spec: spec, ImageID: info.ID.String(), Anonymous: map[string]string{}, Traits: traits}
-	for _, target := range bundle.AnonymousTargets(&spec, &info.Config) {
+	for _, target := range anonymous {
 		record.Anonymous[target] = bundle.AnonymousName(id, target)
 	}
 	if len(record.Anonymous) > 0 { // all else that a killed daemon leaves can be told from what somebody wants
@@ -241,7 +249,7 @@ func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.En
 	return out, nil
 }
 
-// makeVolumes makes the volumes that mounts name and that are not there, as dockerd does: they stay when their container goes.
+// makeVolumes makes the volumes that mounts name and that are not there, as dockerd does: they stay when their container goes. Precondition: if there is one, the turn of volumes is held.
 func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
 	for _, m := range mounts {
 		if m.Type != "volume" || m.Source == "" {
@@ -252,7 +260,7 @@ func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
 		} else if !errors.Is(err, errdefs.ErrNotFound) {
 			return err
 		}
-		if _, err := e.AllVolumes().Create(ctx, VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
+		if _, err := e.AllVolumes().make(ctx, VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
 			return fmt.Errorf("volume %s: %w", m.Source, err)
 		}
 	}
