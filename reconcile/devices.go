@@ -128,6 +128,9 @@ func seccompProfile(s *plan.Spec) ([]byte, error) {
 		if name != "seccomp" || file == "unconfined" || file == "builtin" {
 			continue
 		}
+		if bundle.Inline(file) {
+			return []byte(file), nil
+		}
 		raw, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the seccomp profile: %w", err)

@@ -192,3 +192,22 @@ func TestReferences(t *testing.T) {
 		}
 	})
 }
+
+// TestCreateOfWhatIsNotThere: nothing stays of it, and of an image it can be told.
+func TestCreateOfWhatIsNotThere(t *testing.T) {
+	run(t, func(b *bench) {
+		for what, spec := range map[string]plan.Spec{
+			"image":     {Image: "nosuch:1"},
+			"network":   {Image: "app:1", Networks: map[string]plan.Endpoint{"nosuch": {}}},
+			"container": {Image: "app:1", NetworkMode: "container:nosuch"},
+			"lender":    {Image: "app:1", VolumesFrom: []string{"container:nosuch"}},
+			"device":    {Image: "app:1", Devices: []plan.Device{{Source: "/dev/nosuch", Target: "/dev/x"}}},
+		} {
+			_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Name: "made", Spec: spec})
+			if err == nil || errors.Is(err, reconcile.ErrNoImage) != (what == "image") {
+				t.Errorf("%s: %v", what, err)
+			}
+			b.same("after that", b.state("made"), "gone")
+		}
+	})
+}

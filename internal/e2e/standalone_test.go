@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	dc "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/stackrun/stack/internal/sandbox"
@@ -339,4 +341,91 @@ func TestStandaloneOverDaemons(t *testing.T) {
 	sandbox.Eventually(t, "nothing is left", func() bool {
 		return len(below(t, h.state("containers")))+len(below(t, h.state("volumes")))+len(below(t, h.state("snapshots"))) == 0
 	})
+}
+
+// TestStandaloneNetwork: on a network of a client's, with an address and names of its choice, a published port, and another container in its namespaces.
+func TestStandaloneNetwork(t *testing.T) {
+	h := theHost(t)
+	sandbox.LeavesNothing(t, h.objects()...)
+	a := newEngineAPI(t, h)
+	ctx := t.Context()
+	subnet := netip.MustParsePrefix("10.77.3.0/24")
+	if _, err := a.NetworkCreate(ctx, "far", client.NetworkCreateOptions{IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := a.NetworkRemove(context.Background(), "far", client.NetworkRemoveOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	made, err := a.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name:             "server",
+		Config:           &dc.Config{Image: "busybox", Cmd: []string{"sh", "-c", "echo page >/index.html; exec httpd -f -p 80 -h /"}},
+		HostConfig:       &dc.HostConfig{NetworkMode: "far", PortBindings: network.PortMap{network.MustParsePort("80/tcp"): {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "18099"}}}},
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"far": {Aliases: []string{"pages"}, IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: netip.MustParseAddr("10.77.3.9")}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.remove(made.ID) })
+	a.start(made.ID)
+	sandbox.Eventually(t, "the published port answers", func() bool {
+		code, text, _, err := get("http://127.0.0.1:18099/index.html")
+		return err == nil && code == 200 && text == "page\n"
+	})
+	got, err := a.ContainerInspect(ctx, made.ID, client.ContainerInspectOptions{})
+	c := got.Container
+	place := c.NetworkSettings.Networks["far"]
+	if err != nil || place == nil || place.IPAddress.String() != "10.77.3.9" || place.NetworkID == "" || len(c.NetworkSettings.Ports[network.MustParsePort("80/tcp")]) != 1 {
+		t.Errorf("inspect: %+v, %v", c.NetworkSettings, err)
+	}
+	inspected, err := a.NetworkInspect(ctx, "far", client.NetworkInspectOptions{})
+	if err != nil || inspected.Network.ID != place.NetworkID || inspected.Network.Containers[made.ID].EndpointID != place.EndpointID {
+		t.Errorf("the network says %+v, %v; the container %+v", inspected.Network, err, place)
+	}
+	client1 := a.create("", "wget -qO- http://pages/index.html && wget -qO- http://server/index.html", func(_ *dc.Config, h *dc.HostConfig) { h.NetworkMode = "far" })
+	inside := a.create("", "wget -qO- http://127.0.0.1/index.html; kill -0 1 && ps | grep -c httpd", func(_ *dc.Config, h *dc.HostConfig) {
+		h.NetworkMode, h.PidMode = dc.NetworkMode("container:"+made.ID), dc.PidMode("container:server")
+	})
+	for id, want := range map[string]string{client1: "page\npage\n", inside: "page\n"} {
+		end := a.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: dc.WaitConditionNextExit})
+		a.start(id)
+		if x := <-end.Result; x.StatusCode != 0 {
+			t.Errorf("%.12s ended with %d", id, x.StatusCode)
+		}
+		if out := a.logs(id, client.ContainerLogsOptions{}); !strings.HasPrefix(out, want) {
+			t.Errorf("%.12s has seen %q, expected %q", id, out, want)
+		}
+	}
+}
+
+// TestStandaloneLogs: what is asked for of a log, and following it ends with the run.
+func TestStandaloneLogs(t *testing.T) {
+	h := theHost(t)
+	sandbox.LeavesNothing(t, h.objects()...)
+	a := newEngineAPI(t, h)
+	id := a.create("", "echo one; echo two >&2; read x; echo three; printf rest", func(c *dc.Config, _ *dc.HostConfig) { c.OpenStdin = true })
+	a.start(id)
+	sandbox.Eventually(t, "two lines are there", func() bool { return a.logs(id, client.ContainerLogsOptions{}) == "one\ntwo\n" })
+	equal(t, "the last line", a.logs(id, client.ContainerLogsOptions{Tail: "1"}), "two\n")
+	if stamped := a.logs(id, client.ContainerLogsOptions{Tail: "1", Timestamps: true}); len(stamped) < 30 || !strings.HasSuffix(stamped, "Z two\n") {
+		t.Errorf("with its time: %q", stamped)
+	}
+	follow, err := a.ContainerLogs(t.Context(), id, client.ContainerLogsOptions{ShowStdout: true, Follow: true, Tail: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer follow.Close()
+	stdin, err := a.ContainerAttach(t.Context(), id, client.ContainerAttachOptions{Stream: true, Stdin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	if _, err := stdin.Conn.Write([]byte("go on\n")); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, follow); err != nil || out.String() != "three\nrest" {
+		t.Errorf("followed: %q, %v", out.String(), err)
+	}
 }

@@ -207,3 +207,17 @@ func TestLabelsOfImageAndFileAreNoFacts(t *testing.T) {
 		t.Errorf("labels %v, facts %v", cfg.Labels, cfg.Facts)
 	}
 }
+
+// A profile is given by name, or in full; the first = or : ends the option's name.
+func TestSecurityOpt(t *testing.T) {
+	for opt, want := range map[string][2]string{
+		"label:disable": {"label", "disable"}, "label=disable": {"label", "disable"}, "no-new-privileges": {"no-new-privileges", ""}, `seccomp={"a":"b=c"}`: {"seccomp", `{"a":"b=c"}`}, "apparmor=x:y": {"apparmor", "x:y"},
+	} {
+		if name, value := SecurityOpt(opt); name != want[0] || value != want[1] {
+			t.Errorf("%s: %q %q", opt, name, value)
+		}
+	}
+	if !Inline(` {"x":1}`) || Inline("/etc/profile.json") {
+		t.Error("files and profiles are mixed up")
+	}
+}

@@ -89,6 +89,9 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ 
 				}
 			default:
 				if out.Linux.Seccomp, err = seccomp.Load(in.Seccomp, set.Bounding); err != nil {
+					if Inline(value) {
+						value = "the seccomp profile"
+					}
 					return nil, fmt.Errorf("%s: %w", value, err)
 				}
 			}
@@ -120,10 +123,16 @@ func setSecurity(out *specs.Spec, s *plan.Spec, in Input) (warnings []string, _ 
 	return warnings, nil
 }
 
+// Inline says whether the value of security_opt seccomp is a profile itself, as clients of the Docker Engine API give it, and not the file that has one.
+func Inline(profile string) bool { return strings.HasPrefix(strings.TrimSpace(profile), "{") }
+
 // SecurityOpt splits an entry of security_opt. docker takes both name=value and the older name:value.
 func SecurityOpt(opt string) (name, value string) {
-	name, value, _ = strings.Cut(strings.Replace(opt, ":", "=", 1), "=")
-	return name, value
+	at := strings.IndexAny(opt, "=:") // the first: the value may be JSON
+	if at < 0 {
+		return opt, ""
+	}
+	return opt[:at], opt[at+1:]
 }
 
 func unlock(out *specs.Spec) { out.Linux.MaskedPaths, out.Linux.ReadonlyPaths = nil, nil }

@@ -2,6 +2,9 @@ package containers
 
 import (
 	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/blkiodev"
@@ -62,6 +65,11 @@ func setHost(want *reconcile.Want, h *container.HostConfig) (warnings []string, 
 		return nil, invalid("can't create 'AutoRemove' container with restart policy")
 	}
 	s.Logging = plan.Logging{Driver: h.LogConfig.Type, Options: h.LogConfig.Config}
+	for _, name := range slices.Sorted(maps.Keys(h.LogConfig.Config)) {
+		if name != "max-size" && name != "max-file" {
+			warnings = append(warnings, "LogConfig.Config."+name+": stack's logs have no such option, it has no effect")
+		}
+	}
 	s.Annotations, s.CapAdd, s.CapDrop, s.Privileged = h.Annotations, h.CapAdd, h.CapDrop, h.Privileged
 	s.Cgroup, s.IPC, s.PID, s.UTS = string(h.CgroupnsMode), string(h.IpcMode), string(h.PidMode), string(h.UTSMode)
 	s.GroupAdd, s.OOMScoreAdj, s.ReadOnly, s.ShmSize, s.Sysctls = h.GroupAdd, h.OomScoreAdj, h.ReadonlyRootfs, h.ShmSize, h.Sysctls
@@ -99,6 +107,11 @@ func checkWords(h *container.HostConfig) error {
 		return invalid("invalid UTS mode: %s", h.UTSMode)
 	case !h.CgroupnsMode.Valid():
 		return invalid("invalid cgroup namespace mode: %s", h.CgroupnsMode)
+	case slices.ContainsFunc(h.SecurityOpt, func(o string) bool {
+		profile, ok := strings.CutPrefix(o, "seccomp=")
+		return ok && profile != "unconfined" && profile != "builtin" && !json.Valid([]byte(profile))
+	}):
+		return invalid("HostConfig.SecurityOpt: the seccomp profile is no JSON: a client sends what is in its file")
 	case h.ShmSize < 0:
 		return invalid("SHM size can not be less than 0")
 	}
