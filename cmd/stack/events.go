@@ -100,7 +100,7 @@ type event struct {
 // dockerWords are docker's for what our events say.
 var dockerWords = map[string]string{
 	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Killed": "kill", "Restarted": "restart", "Removed": "destroy", "Paused": "pause", "Unpaused": "unpause",
-	"Healthy": "health_status: healthy", "Unhealthy": "health_status: unhealthy", "Pulled": "pull", "Loaded": "load",
+	"Healthy": "health_status: healthy", "Unhealthy": "health_status: unhealthy", "Pulled": "pull", "Loaded": "load", "Pushed": "push", "Tagged": "tag", "Untagged": "untag", "Deleted": "delete", "Imported": "import",
 }
 
 // eventLine is e as a line; false for what only tells that something is being done or waited for.
