@@ -38,9 +38,8 @@ type Options struct {
 // New makes the handler.
 func New(e Engines, opt Options) http.Handler {
 	m := &wire.Mux{Server: "stack/" + opt.System.Version + " (linux)", Log: opt.Log}
-	served := routes(e, opt)
-	m.Add(served...)
-	m.Add(refused(served)...)
+	m.Add(routes(e, opt)...)
+	m.Add(refused()...)
 	return m
 }
 

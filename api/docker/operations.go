@@ -3,7 +3,6 @@ package docker
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -12,7 +11,7 @@ import (
 // operation is one of the API, in the order of its specification.
 type operation struct {
 	Method, Path string
-	// why it is refused, where no package serves it
+	// why it is refused; nil = the package of its noun serves it
 	why *refusal
 }
 
@@ -29,77 +28,76 @@ var (
 	noWebsocket   = &refusal{http.StatusNotImplemented, "stack does not attach by websocket; POST /containers/{id}/attach is served"}
 	noSearch      = &refusal{http.StatusNotImplemented, "stack does not search registries: the protocol of registries has no search, and Docker Hub's is its own"}
 	noCheckpoints = &refusal{http.StatusNotImplemented, "stack takes no checkpoints of containers"}
-	notYet        = &refusal{http.StatusNotImplemented, "this version of stack does not serve it"}
 )
 
 // operations are all of version 1.51, and those that its specification leaves out.
 // https://github.com/moby/moby/blob/api/v1.57.0/api/docs/v1.51.yaml
 var operations = []operation{
-	{"GET", "/containers/json", notYet},
-	{"POST", "/containers/create", notYet},
-	{"GET", "/containers/{id}/json", notYet},
-	{"GET", "/containers/{id}/top", notYet},
-	{"GET", "/containers/{id}/logs", notYet},
-	{"GET", "/containers/{id}/changes", notYet},
-	{"GET", "/containers/{id}/export", notYet},
-	{"GET", "/containers/{id}/stats", notYet},
-	{"POST", "/containers/{id}/resize", notYet},
-	{"POST", "/containers/{id}/start", notYet},
-	{"POST", "/containers/{id}/stop", notYet},
-	{"POST", "/containers/{id}/restart", notYet},
-	{"POST", "/containers/{id}/kill", notYet},
-	{"POST", "/containers/{id}/update", notYet},
-	{"POST", "/containers/{id}/rename", notYet},
-	{"POST", "/containers/{id}/pause", notYet},
-	{"POST", "/containers/{id}/unpause", notYet},
-	{"POST", "/containers/{id}/attach", notYet},
+	{"GET", "/containers/json", nil},
+	{"POST", "/containers/create", nil},
+	{"GET", "/containers/{id}/json", nil},
+	{"GET", "/containers/{id}/top", nil},
+	{"GET", "/containers/{id}/logs", nil},
+	{"GET", "/containers/{id}/changes", nil},
+	{"GET", "/containers/{id}/export", nil},
+	{"GET", "/containers/{id}/stats", nil},
+	{"POST", "/containers/{id}/resize", nil},
+	{"POST", "/containers/{id}/start", nil},
+	{"POST", "/containers/{id}/stop", nil},
+	{"POST", "/containers/{id}/restart", nil},
+	{"POST", "/containers/{id}/kill", nil},
+	{"POST", "/containers/{id}/update", nil},
+	{"POST", "/containers/{id}/rename", nil},
+	{"POST", "/containers/{id}/pause", nil},
+	{"POST", "/containers/{id}/unpause", nil},
+	{"POST", "/containers/{id}/attach", nil},
 	{"GET", "/containers/{id}/attach/ws", noWebsocket},
-	{"POST", "/containers/{id}/wait", notYet},
-	{"DELETE", "/containers/{id}", notYet},
-	{"HEAD", "/containers/{id}/archive", notYet},
-	{"GET", "/containers/{id}/archive", notYet},
-	{"PUT", "/containers/{id}/archive", notYet},
-	{"POST", "/containers/prune", notYet},
-	{"GET", "/images/json", notYet},
-	{"POST", "/build", notYet},
-	{"POST", "/build/prune", notYet},
-	{"POST", "/images/create", notYet},
-	{"GET", "/images/{name...}/json", notYet},
-	{"GET", "/images/{name...}/history", notYet},
-	{"POST", "/images/{name...}/push", notYet},
-	{"POST", "/images/{name...}/tag", notYet},
-	{"DELETE", "/images/{name...}", notYet},
+	{"POST", "/containers/{id}/wait", nil},
+	{"DELETE", "/containers/{id}", nil},
+	{"HEAD", "/containers/{id}/archive", nil},
+	{"GET", "/containers/{id}/archive", nil},
+	{"PUT", "/containers/{id}/archive", nil},
+	{"POST", "/containers/prune", nil},
+	{"GET", "/images/json", nil},
+	{"POST", "/build", nil},
+	{"POST", "/build/prune", nil},
+	{"POST", "/images/create", nil},
+	{"GET", "/images/{name...}/json", nil},
+	{"GET", "/images/{name...}/history", nil},
+	{"POST", "/images/{name...}/push", nil},
+	{"POST", "/images/{name...}/tag", nil},
+	{"DELETE", "/images/{name...}", nil},
 	{"GET", "/images/search", noSearch},
-	{"POST", "/images/prune", notYet},
-	{"POST", "/auth", notYet},
-	{"GET", "/info", notYet},
-	{"GET", "/version", notYet},
-	{"GET", "/_ping", notYet},
-	{"HEAD", "/_ping", notYet},
-	{"POST", "/commit", notYet},
-	{"GET", "/events", notYet},
-	{"GET", "/system/df", notYet},
-	{"GET", "/images/{name...}/get", notYet},
-	{"GET", "/images/get", notYet},
-	{"POST", "/images/load", notYet},
-	{"POST", "/containers/{id}/exec", notYet},
-	{"POST", "/exec/{id}/start", notYet},
-	{"POST", "/exec/{id}/resize", notYet},
-	{"GET", "/exec/{id}/json", notYet},
-	{"GET", "/volumes", notYet},
-	{"POST", "/volumes/create", notYet},
-	{"GET", "/volumes/{name}", notYet},
+	{"POST", "/images/prune", nil},
+	{"POST", "/auth", nil},
+	{"GET", "/info", nil},
+	{"GET", "/version", nil},
+	{"GET", "/_ping", nil},
+	{"HEAD", "/_ping", nil},
+	{"POST", "/commit", nil},
+	{"GET", "/events", nil},
+	{"GET", "/system/df", nil},
+	{"GET", "/images/{name...}/get", nil},
+	{"GET", "/images/get", nil},
+	{"POST", "/images/load", nil},
+	{"POST", "/containers/{id}/exec", nil},
+	{"POST", "/exec/{id}/start", nil},
+	{"POST", "/exec/{id}/resize", nil},
+	{"GET", "/exec/{id}/json", nil},
+	{"GET", "/volumes", nil},
+	{"POST", "/volumes/create", nil},
+	{"GET", "/volumes/{name}", nil},
 	{"PUT", "/volumes/{name}", noSwarm},
-	{"DELETE", "/volumes/{name}", notYet},
-	{"POST", "/volumes/prune", notYet},
-	{"GET", "/networks", notYet},
-	{"GET", "/networks/{id...}", notYet},
-	{"DELETE", "/networks/{id...}", notYet},
-	{"POST", "/networks/create", notYet},
-	{"POST", "/networks/{id...}/connect", notYet},
-	{"POST", "/networks/{id...}/disconnect", notYet},
-	{"POST", "/networks/prune", notYet},
-	{"GET", "/plugins", noPlugins},
+	{"DELETE", "/volumes/{name}", nil},
+	{"POST", "/volumes/prune", nil},
+	{"GET", "/networks", nil},
+	{"GET", "/networks/{id...}", nil},
+	{"DELETE", "/networks/{id...}", nil},
+	{"POST", "/networks/create", nil},
+	{"POST", "/networks/{id...}/connect", nil},
+	{"POST", "/networks/{id...}/disconnect", nil},
+	{"POST", "/networks/prune", nil},
+	{"GET", "/plugins", nil},
 	{"GET", "/plugins/privileges", noPlugins},
 	{"POST", "/plugins/pull", noPlugins},
 	{"GET", "/plugins/{name...}/json", noPlugins},
@@ -140,7 +138,7 @@ var operations = []operation{
 	{"GET", "/configs/{id}", noSwarm},
 	{"DELETE", "/configs/{id}", noSwarm},
 	{"POST", "/configs/{id}/update", noSwarm},
-	{"GET", "/distribution/{name...}/json", notYet},
+	{"GET", "/distribution/{name...}/json", nil},
 	{"POST", "/session", noBuildKit},
 	{"POST", "/grpc", noBuildKit},
 	{"POST", "/build/cancel", noBuildKit},
@@ -149,11 +147,11 @@ var operations = []operation{
 	{"DELETE", "/containers/{id}/checkpoints/{checkpoint}", noCheckpoints},
 }
 
-// refused are routes for all operations that are not among served; they answer why not.
-func refused(served []wire.Route) []wire.Route {
+// refused are routes for all operations that are refused; they answer why.
+func refused() []wire.Route {
 	var all []wire.Route
 	for _, o := range operations {
-		if !slices.ContainsFunc(served, func(r wire.Route) bool { return r.Method == o.Method && r.Path == o.Path }) {
+		if o.why != nil {
 			all = append(all, o.refuse())
 		}
 	}

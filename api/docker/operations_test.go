@@ -37,12 +37,18 @@ func TestDocumented(t *testing.T) {
 		}
 	}
 	served := routes(Engines{}, Options{})
+	for _, o := range operations {
+		there := slices.ContainsFunc(served, func(r wire.Route) bool { return r.Method == o.Method && r.Path == o.Path })
+		if there != (o.why == nil) {
+			t.Errorf("%s %s is served: %v, and has a reason not to be: %v", o.Method, o.Path, there, o.why != nil)
+		}
+	}
 	for _, r := range served {
 		if !slices.ContainsFunc(operations, func(o operation) bool { return o.Method == r.Method && o.Path == r.Path }) {
 			t.Errorf("%s is served and no operation of the API", r)
 		}
 	}
-	for is, routes := range map[string][]wire.Route{"served": served, "refused": refused(served)} {
+	for is, routes := range map[string][]wire.Route{"served": served, "refused": refused()} {
 		for _, r := range routes {
 			name := r.Method + " " + strings.ReplaceAll(r.Path, "...", "")
 			if written[name] != is {
