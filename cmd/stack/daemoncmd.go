@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ type daemonOptions struct {
 	autoStarted bool
 	readyFD     int
 	idle        time.Duration
+	remote      remoteOptions
 }
 
 func newDaemonCommand(a *app) *cobra.Command {
@@ -38,7 +40,10 @@ func newDaemonCommand(a *app) *cobra.Command {
 and serves the containers' DNS. Other commands start it when it is needed, and then it leaves by itself once
 nothing runs; started by hand or by systemd it stays.
 
-It may be ended or killed at any time: containers run on, and the next daemon takes them over.`,
+It may be ended or killed at any time: containers run on, and the next daemon takes them over.
+
+Its socket speaks the Docker Engine API too: export DOCKER_HOST=unix:///run/stack/stack.sock. With --host that is served by TCP and TLS as well, to
+clients who have a certificate.`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{noProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.runDaemon(cmd.Context(), o) },
@@ -47,6 +52,7 @@ It may be ended or killed at any time: containers run on, and the next daemon ta
 	f.DurationVar(&o.idle, "idle", a.idleTime(), "When started by another command, leave after nothing was to do for this long; 0 = stay. STACK_IDLE sets the default")
 	f.BoolVar(&o.autoStarted, "auto-started", false, "Leave when idle")
 	f.IntVar(&o.readyFD, "ready-fd", 0, "Say on this file descriptor when commands can connect")
+	o.remote.flags(f)
 	f.MarkHidden("ready-fd") //nolint:errcheck // it exists
 	return cmd
 }
@@ -55,6 +61,10 @@ It may be ended or killed at any time: containers run on, and the next daemon ta
 func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root; run it with sudo", os.Geteuid())
+	}
+	remote, err := o.remote.config()
+	if err != nil {
+		return err
 	}
 	a.interrupts.listen()
 	ready := readyFile(o.readyFD)
@@ -89,7 +99,7 @@ func (a *app) runDaemon(ctx context.Context, o daemonOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(a.err, nil))
 	slog.SetDefault(log) // for what the engine does of itself
-	d := &daemonProcess{roots: a.roots, options: o, log: log, open: a.openEngine}
+	d := &daemonProcess{roots: a.roots, options: o, remote: remote, log: log, open: a.openEngine}
 	started := func() {
 		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens
 		if ready != nil {
@@ -124,6 +134,7 @@ func (a *app) configPath() string {
 type daemonProcess struct {
 	roots   roots.Roots
 	options daemonOptions
+	remote  *tls.Config // of options.remote; nil = there is none
 	log     *slog.Logger
 	open    engineOpener
 	server  atomic.Pointer[server.Server] // nil until there is one
@@ -166,8 +177,16 @@ func (d *daemonProcess) serve(ctx context.Context, engine opened, started func()
 	if err != nil {
 		return errors.Join(err, engine.close(ctx))
 	}
-	served := make(chan error, 1)
+	remote, err := d.options.remote.listen()
+	if err != nil {
+		return errors.Join(err, listener.Close(), engine.close(ctx))
+	}
+	served := make(chan error, 1+len(remote))
 	go func() { served <- s.Serve(listener) }()
+	for _, l := range remote {
+		go func() { served <- s.ServeRemote(l, d.remote) }()
+		d.log.Info("the Docker Engine API is served to who has a certificate", "address", l.Addr())
+	}
 	d.log.Info("ready", "version", version, "socket", d.roots.Socket())
 	started()
 	select {

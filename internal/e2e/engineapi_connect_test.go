@@ -26,18 +26,12 @@ func (a *engineAPI) disconnect(id, network string) error {
 	return err
 }
 
-// network makes one, which goes with the test.
 func (a *engineAPI) network(name, subnet string) string {
 	a.t.Helper()
 	made, err := a.NetworkCreate(a.t.Context(), name, client.NetworkCreateOptions{IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: netip.MustParsePrefix(subnet)}}}})
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.t.Cleanup(func() {
-		if _, err := a.NetworkRemove(a.t.Context(), name, client.NetworkRemoveOptions{}); err != nil && a.t.Context().Err() == nil {
-			a.t.Error(err)
-		}
-	})
 	return made.ID
 }
 
@@ -156,6 +150,16 @@ func TestEngineAPIConnect(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	bridgesGone(t)
+}
+
+// bridgesGone waits for what a removal leaves to the daemon, which is killed next.
+func bridgesGone(t *testing.T) {
+	t.Helper()
+	sandbox.Eventually(t, "the bridges are gone", func() bool {
+		links, err := netlink.LinkList()
+		return err == nil && !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Type() == "bridge" })
+	})
 }
 
 // TestEngineAPIDefaultNetwork: who names no network is on bridge, with an address and published ports, and without names.
@@ -206,10 +210,7 @@ func TestEngineAPIDefaultNetwork(t *testing.T) {
 	// The next daemon takes it away, and it is shown as before.
 	h.killDaemon(t)
 	h.startDaemon(t)
-	sandbox.Eventually(t, "the bridge is gone", func() bool {
-		links, err := netlink.LinkList()
-		return err == nil && !slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Type() == "bridge" })
-	})
+	bridgesGone(t)
 	if again, err := a.NetworkInspect(t.Context(), "bridge", client.NetworkInspectOptions{}); err != nil || again.Network.ID != before.Network.ID || len(again.Network.IPAM.Config) != 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
