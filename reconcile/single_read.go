@@ -34,6 +34,12 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot read the log of container %s: configured logging driver does not support reading: it is %q, nothing is kept", c.name, c.spec.Logging.Driver))
 	}
 	ending := e.group.Ending(c.ID)
+	if o.Follow && o.Tail == 0 { // what is written from now on is what is asked for, however soon it is
+		if now := time.Now(); now.After(o.Since) {
+			o.Since = now
+		}
+		o.Tail = -1
+	}
 	return func(ctx context.Context, each func(LogEntry) error) error {
 		defer e.enter()()
 		opt := logs.Options{Tail: o.Tail, Since: o.Since, Until: o.Until}

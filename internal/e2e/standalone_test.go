@@ -404,7 +404,7 @@ func TestStandaloneLogs(t *testing.T) {
 	h := theHost(t)
 	sandbox.LeavesNothing(t, h.objects()...)
 	a := newEngineAPI(t, h)
-	id := a.create("", "echo one; echo two >&2; read x; echo three; printf rest", func(c *dc.Config, _ *dc.HostConfig) { c.OpenStdin = true })
+	id := a.create("", "echo one; echo two; read x; echo three; printf rest; echo err >&2", func(c *dc.Config, _ *dc.HostConfig) { c.OpenStdin = true })
 	a.start(id)
 	sandbox.Eventually(t, "two lines are there", func() bool { return a.logs(id, client.ContainerLogsOptions{}) == "one\ntwo\n" })
 	equal(t, "the last line", a.logs(id, client.ContainerLogsOptions{Tail: "1"}), "two\n")
@@ -425,7 +425,7 @@ func TestStandaloneLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if _, err := stdcopy.StdCopy(&out, &out, follow); err != nil || out.String() != "three\nrest" {
+	if _, err := stdcopy.StdCopy(&out, io.Discard, follow); err != nil || out.String() != "three\nrest" {
 		t.Errorf("followed: %q, %v", out.String(), err)
 	}
 }
