@@ -66,7 +66,7 @@ func TestAllNetworksAreKept(t *testing.T) {
 			t.Errorf("it is garbage: %+v, %v", g, err)
 		}
 		err := b.engine.Up(b.Context(), project(service("web")), reconcile.UpOptions{}, b.sink)
-		if err == nil || !strings.Contains(err.Error(), "shop_default") {
+		if err == nil || !strings.Contains(err.Error(), "network shop_default is of no project") {
 			t.Errorf("an up takes it for its own: %v", err)
 		}
 		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {

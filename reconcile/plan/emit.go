@@ -108,7 +108,7 @@ func (b *builder) emitNetworks() {
 		case w.External:
 		case exists && h.Project != b.want.Project:
 			b.diags = append(b.diags, &diag.Diagnostic{
-				Code: "network-of-another-project", Summary: "a network of this name belongs to somebody else", Detail: fmt.Sprintf("network %s is of project %q", name, h.Project),
+				Code: "network-of-another-project", Summary: "a network of this name belongs to somebody else", Detail: fmt.Sprintf("network %s %s", name, owned(h.Project)),
 				Hint: "give yours another name:, or declare it external: true to share it", Address: "networks." + w.Key,
 			})
 		case !exists:
@@ -126,6 +126,14 @@ func (b *builder) emitNetworks() {
 			b.networks[name] = netSteps{create: b.step(CreateNetwork{name}, id, why, nil, nil)}
 		}
 	}
+}
+
+// owned says whose a network or volume is that is not the plan's.
+func owned(project string) string {
+	if project == "" {
+		return "is of no project: a client of the Docker Engine API has made it"
+	}
+	return fmt.Sprintf("is of project %q", project)
 }
 
 func (b *builder) emitVolumes() {
@@ -159,7 +167,7 @@ func (b *builder) emitVolumes() {
 		case h.Project != b.want.Project:
 			b.diags = append(b.diags, &diag.Diagnostic{
 				Severity: diag.Warning, Code: "volume-of-another-project", Summary: "a volume of this name was not made for this project; it is used as it is",
-				Detail: fmt.Sprintf("volume %s is of project %q", name, h.Project), Hint: "declare it external: true", Address: "volumes." + w.Key,
+				Detail: fmt.Sprintf("volume %s %s", name, owned(h.Project)), Hint: "declare it external: true", Address: "volumes." + w.Key,
 			})
 		case h.Problem != "":
 			why := Reason{Path: h.Problem}
