@@ -162,7 +162,7 @@ func (d *Driver) plan(old sandboxRecord, c SandboxConfig, undo *cleanup.Cleanup)
 	if r.fresh, err = d.takeAddresses(wanted, nil); err != nil {
 		return r, err
 	}
-	undo.Add(func() { d.giveAddresses(sandboxRecord{Config: wanted, Endpoints: r.fresh}) })
+	undo.Add(func() { d.giveAddresses(sandboxRecord{Config: old.Config, Endpoints: r.fresh}) }) // whose they are from here on
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hold(r.fresh, sandboxRecord{Config: wanted}.name(), old.name())

@@ -189,4 +189,22 @@ func TestRewireRefuses(t *testing.T) {
 	if left := h.box("next", "b"); !left.addr4().IsValid() {
 		t.Error("an address is lost")
 	}
+
+	// What was on no network goes by another name than on one; a port that is taken is found out after its address was.
+	lone := SandboxConfig{ContainerID: "an-id", Ports: []Port{{HostPort: 8082, ContainerPort: 80, Protocol: "tcp"}}}
+	h.setup(lone)
+	taken, err := net.Listen("tcp", "0.0.0.0:8082")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	on := EndpointConfig{Network: "a", IPv4: netip.MustParseAddr("10.88.0.99"), Names: []string{"lone"}}
+	lone.Endpoints = []EndpointConfig{on}
+	if _, err := h.Rewire(t.Context(), lone); !errors.Is(err, errdefs.ErrConflict) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	on.Names = []string{"heir"}
+	if heir := h.setup(SandboxConfig{ContainerID: "heir", Endpoints: []EndpointConfig{on}}); heir.addr4() != on.IPv4 {
+		t.Errorf("%v", heir.addr4())
+	}
 }
