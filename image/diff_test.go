@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -13,8 +14,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
 )
+
+// TestFullDiskIsToldOnce however many look at the error on its way.
+func TestFullDiskIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	err := diskError(dir, fmt.Errorf("cannot do it: %w", diskError(dir, &os.PathError{Op: "mkdir", Path: "x", Err: unix.ENOSPC})))
+	if n := strings.Count(err.Error(), "free some"); n != 1 || !errors.Is(err, unix.ENOSPC) || !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("told %d times: %v", n, err)
+	}
+}
 
 // TestDiffOfLive: whatever a container does to its files while they are read, each in the moment between the look at it and the opening, the stream
 // is a whole one and has nothing of the host.

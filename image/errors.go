@@ -151,9 +151,9 @@ func isTimeout(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-// diskError makes a full disk say where and how much is left; other errors pass.
+// diskError makes a full disk say where and how much is left; other errors pass, and those that say so.
 func diskError(dir string, err error) error {
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) || errors.Is(err, errdefs.ErrUnavailable) {
 		return err
 	}
 	var fs unix.Statfs_t
