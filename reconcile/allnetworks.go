@@ -25,7 +25,7 @@ const (
 )
 
 // AllNetworks is the engine for those who mean a network by its name or id, whoever's it is: the Docker Engine API. Networks that belong to no file
-// (docs/adr/0070-networks-and-volumes-without-a-file.md) are made here only. Errors as errdefs has them. Safe for concurrent use.
+// (docs/adr/0071-networks-and-volumes-without-a-file.md) are made here only. Errors as errdefs has them. Safe for concurrent use.
 type AllNetworks struct{ e *Engine }
 
 // AllNetworks is e by network.

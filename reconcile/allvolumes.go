@@ -19,7 +19,7 @@ import (
 )
 
 // AllVolumes is the engine for those who mean a volume by its name, whoever's it is: the Docker Engine API. Volumes that belong to no file
-// (docs/adr/0070-networks-and-volumes-without-a-file.md) are made here only, but for a container's anonymous ones. Errors as errdefs has them. Safe for concurrent use.
+// (docs/adr/0071-networks-and-volumes-without-a-file.md) are made here only, but for a container's anonymous ones. Errors as errdefs has them. Safe for concurrent use.
 type AllVolumes struct{ e *Engine }
 
 // AllVolumes is e by volume.

@@ -1,5 +1,5 @@
 // Package resource is what is kept of networks and volumes that belong to no file: what a client of the Docker Engine API has asked for when it made one. See
-// docs/adr/0070-networks-and-volumes-without-a-file.md. It is pure: it reads and writes nothing.
+// docs/adr/0071-networks-and-volumes-without-a-file.md. It is pure: it reads and writes nothing.
 package resource
 
 import (
