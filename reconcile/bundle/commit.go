@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -43,7 +44,16 @@ func Committed(conf *v1.Config, s *plan.Spec) {
 		maps.Copy(conf.Labels, s.Labels)
 	}
 	if h := s.HealthCheck; h != nil {
-		conf.Healthcheck = &v1.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
+		var of v1.HealthConfig // the image's, where the container is silent, as healthCheck
+		if conf.Healthcheck != nil {
+			of = *conf.Healthcheck
+		}
+		conf.Healthcheck = &v1.HealthConfig{
+			Test: slices.Clone(h.Test), Interval: cmp.Or(h.Interval, of.Interval), Timeout: cmp.Or(h.Timeout, of.Timeout), StartPeriod: cmp.Or(h.StartPeriod, of.StartPeriod), Retries: cmp.Or(h.Retries, of.Retries),
+		}
+		if len(h.Test) == 0 {
+			conf.Healthcheck.Test = of.Test
+		}
 		if h.Disable {
 			conf.Healthcheck = &v1.HealthConfig{Test: []string{"NONE"}}
 		}
