@@ -35,6 +35,8 @@ type CopyOut struct {
 	Path string
 	// Follow a link that Path ends with.
 	Follow bool
+	// Rooted: see package archive's Source.
+	Rooted bool
 	// Warn is told, a sentence each, what is left out or could not be read whole; nil = nobody.
 	Warn func(string)
 }
@@ -96,7 +98,7 @@ func (d *Driver) readOnly(id string, e *archive.ReadOnlyError) error {
 
 // CopyOut writes what o means of container id to w as a tar stream. Errors and ends as CopyIn.
 func (d *Driver) CopyOut(ctx context.Context, id string, o CopyOut, w io.Writer) error {
-	return d.copyOut(ctx, id, archive.Source{Path: o.Path, Follow: o.Follow}, false, w, o.Warn)
+	return d.copyOut(ctx, id, archive.Source{Path: o.Path, Follow: o.Follow, Rooted: o.Rooted}, false, w, o.Warn)
 }
 
 // Export writes the root file system of container id to w as a tar stream, without what is mounted in it.

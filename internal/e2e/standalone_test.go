@@ -273,6 +273,25 @@ func TestStandaloneCopy(t *testing.T) {
 	if text, err := io.ReadAll(r); err != nil || string(text) != "hi\n" {
 		t.Errorf("copied out: %q, %v", text, err)
 	}
+	// Clients rename what they get: the names begin as dockerd has them.
+	for path, want := range map[string]string{"/run": "run/ run/in", "/run/": "run/ run/in", "/run/.": "./ ./in", "/": "/ /"} {
+		out, err := a.CopyFromContainer(t.Context(), id, client.CopyFromContainerOptions{SourcePath: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for r := tar.NewReader(out.Content); len(names) < 2; {
+			head, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, head.Name)
+		}
+		out.Content.Close()
+		if got := strings.Join(names, " "); !strings.HasPrefix(got, want) {
+			t.Errorf("%s is copied out as %s, expected %s", path, got, want)
+		}
+	}
 	if _, err := a.ContainerStatPath(t.Context(), id, client.ContainerStatPathOptions{Path: "/nosuch"}); err == nil {
 		t.Error("there is what there is not")
 	}

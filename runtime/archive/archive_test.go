@@ -363,6 +363,8 @@ func TestNames(t *testing.T) {
 		{archive.Source{Path: "/a/l", Follow: true}, "l/", map[string]string{"l/": "dir"}},
 		{archive.Source{Path: "/a/b/."}, "", map[string]string{"./": "dir"}},
 		{archive.Source{Path: "/a/l/.", Bare: true}, "", nil},
+		{archive.Source{Path: "/a/b", Rooted: true}, "b/", map[string]string{"b/": "dir"}},
+		{archive.Source{Path: "/a/b/.", Rooted: true}, "./", map[string]string{"./": "dir"}},
 	} {
 		got, _, err := pack(t, r.opened, c.s)
 		must(t, err)
@@ -376,6 +378,16 @@ func TestNames(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%+v: %q, expected %q", c.s, got, want)
 		}
+	}
+}
+
+// TestRooted: names below the root begin with it.
+func TestRooted(t *testing.T) {
+	r := newTree(t)
+	r.write("a/f", "1")
+	got, _, err := pack(t, r.opened, archive.Source{Path: "/", Rooted: true})
+	if want := map[string]string{"/": "dir", "/a/": "dir", "/a/f": "file 1"}; err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q, %v, expected %q", got, err, want)
 	}
 }
 

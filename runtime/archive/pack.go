@@ -24,6 +24,8 @@ type Source struct {
 	Path string
 	// Follow a link that Path ends with. The entry has the link's name all the same.
 	Follow bool
+	// Rooted names the entries as dockerd does: contents "./", "./x", "./x/y", and those of the root "/", "/x", "/x/y".
+	Rooted bool
 	// Bare leaves out the entry of the directory whose contents are meant.
 	Bare bool
 }
@@ -55,6 +57,9 @@ func Pack(ctx context.Context, root *os.File, s Source, w io.Writer, warn func(s
 	at := path.Base(name)
 	if contents {
 		at = "."
+		if s.Rooted && name == "/" {
+			at = "/"
+		}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -65,7 +70,7 @@ func Pack(ctx context.Context, root *os.File, s Source, w io.Writer, warn func(s
 		unix.Close(fd)
 		return err
 	}
-	p.dev, p.bare = st.Dev, s.Bare
+	p.dev, p.bare, p.rooted = st.Dev, s.Bare, s.Rooted
 	if isKind(&st, unix.S_IFSOCK) {
 		unix.Close(fd)
 		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("%s is a socket, which cannot be copied", quote(name)))
@@ -100,6 +105,8 @@ type packer struct {
 	buf   []byte
 	dev   uint64 // whose files are known not to be the kernel's
 	bare  bool
+	// rooted is Source.Rooted.
+	rooted bool
 }
 
 // opened writes what fd, which it takes over, is open for the path of, and what is below it.
@@ -204,7 +211,7 @@ func (p *packer) directory(dir int, name string, st *unix.Stat_t) error {
 		return err
 	}
 	if !p.bare {
-		h := header(name+"/", st)
+		h := header(strings.TrimSuffix(name, "/")+"/", st)
 		h.Typeflag = tar.TypeDir
 		p.attributes(h, dir)
 		if err := p.write(h); err != nil {
@@ -215,8 +222,8 @@ func (p *packer) directory(dir int, name string, st *unix.Stat_t) error {
 	if foreign {
 		return nil
 	}
-	prefix := name + "/"
-	if name == "." {
+	prefix := strings.TrimSuffix(name, "/") + "/"
+	if name == "." && !p.rooted {
 		prefix = ""
 	}
 	p.depth++

@@ -31,7 +31,20 @@ func archivePath(r *http.Request) (string, error) {
 	if strings.ContainsRune(p, 0) {
 		return "", invalid("invalid path")
 	}
-	return p, nil
+	return fromRoot(p), nil
+}
+
+// fromRoot is p from the root, cleaned up to its end: "x/." means what is in x, and "x/" what x leads to.
+func fromRoot(p string) string {
+	clean := path.Clean("/" + p)
+	switch {
+	case clean == "/":
+	case strings.HasSuffix(p, "/."):
+		return clean + "/."
+	case strings.HasSuffix(p, "/"):
+		return clean + "/"
+	}
+	return clean
 }
 
 // outgoing is a tar stream of what is at a path, whose first entry was looked at.
@@ -60,7 +73,7 @@ func (h *handlers) read(r *http.Request) (*outgoing, error) {
 	o := &outgoing{stream: in, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		feed.CloseWithError(h.engine.CopyOut(ctx, r.PathValue("id"), runtime.CopyOut{Path: path.Clean("/" + p)}, feed))
+		feed.CloseWithError(h.engine.CopyOut(ctx, r.PathValue("id"), runtime.CopyOut{Path: p, Rooted: true}, feed))
 	}()
 	kept := &keeping{r: in}
 	head, err := tar.NewReader(kept).Next()
@@ -74,7 +87,7 @@ func (h *handlers) read(r *http.Request) (*outgoing, error) {
 	kept.over = true
 	o.header = kept.text
 	info := head.FileInfo()
-	o.stat = container.PathStat{Name: path.Base(path.Clean("/" + p)), Size: head.Size, Mode: info.Mode(), Mtime: head.ModTime, LinkTarget: head.Linkname}
+	o.stat = container.PathStat{Name: path.Base(p), Size: head.Size, Mode: info.Mode(), Mtime: head.ModTime, LinkTarget: head.Linkname}
 	return o, nil
 }
 
@@ -147,7 +160,7 @@ func (h *handlers) putArchive(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer body.Close()
 	// noOverwriteDirNonDir is so in any case: a directory is not replaced by a file, nor a file by a directory.
-	in := reconcile.SingleCopyIn{Path: path.Clean("/" + p), AsUser: wire.Bool(r, "copyUIDGID")}
+	in := reconcile.SingleCopyIn{Path: path.Clean(p), AsUser: wire.Bool(r, "copyUIDGID")}
 	if err := h.engine.CopyIn(r.Context(), r.PathValue("id"), in, body); err != nil {
 		return err
 	}
