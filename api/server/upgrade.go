@@ -118,6 +118,14 @@ func (w afterwards) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
+// SyscallConn lets whoever has taken the connection over find out that the peer has closed it.
+func (c *counted) SyscallConn() (syscall.RawConn, error) {
+	if u, ok := c.Conn.(syscall.Conn); ok {
+		return u.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // CloseWrite lets the peer read to the end although it still writes.
 func (c *counted) CloseWrite() error {
 	if u, ok := c.Conn.(*net.UnixConn); ok {

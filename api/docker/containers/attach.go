@@ -55,6 +55,7 @@ func (h *handlers) attach(w http.ResponseWriter, r *http.Request) error {
 			return
 		}
 		l = open(conn)
+		l.whenGone(ctx, leave)
 		if wire.Bool(r, "logs") {
 			h.replay(ctx, &d, conn, stdout, stderr)
 		}

@@ -69,6 +69,7 @@ func (h *handlers) startExec(w http.ResponseWriter, r *http.Request) error {
 	defer l.close()
 	ctx, leave := context.WithCancel(r.Context())
 	defer leave()
+	l.whenGone(ctx, leave)
 	streams := runtime.IO{}
 	streams.Stdout, streams.Stderr = outputs(conn, d.TTY, d.Stdout, d.Stderr)
 	if d.Stdin {

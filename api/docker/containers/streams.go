@@ -13,17 +13,21 @@ type line struct {
 	conn   wire.Conn
 	input  *io.PipeReader // what the client sends
 	pumped chan struct{}  // closed when it sends no more
+	gone   chan struct{}  // closed when it has gone, and reads no more either
 }
 
 // open begins to read what the client sends. Whoever does not read input holds nobody up once it is closed.
 func open(conn wire.Conn) *line {
 	in, feed := io.Pipe()
-	l := &line{conn: conn, input: in, pumped: make(chan struct{})}
+	l := &line{conn: conn, input: in, pumped: make(chan struct{}), gone: make(chan struct{})}
 	go func() {
-		defer close(l.pumped)
 		_, err := io.Copy(feed, conn)
 		feed.CloseWithError(err)  // nil is io.EOF
 		io.Copy(io.Discard, conn) //nolint:errcheck // to its end: see close
+		close(l.pumped)
+		if conn.Gone() {
+			close(l.gone)
+		}
 	}()
 	return l
 }
@@ -38,6 +42,17 @@ func (l *line) close() {
 	l.conn.SetReadDeadline(time.Now().Add(farewell)) //nolint:errcheck // as above
 	<-l.pumped
 	l.conn.Close()
+}
+
+// whenGone calls leave when the client has gone before ctx ends. One that only sends no more has not.
+func (l *line) whenGone(ctx context.Context, leave func()) {
+	go func() {
+		select {
+		case <-l.gone:
+			leave()
+		case <-ctx.Done():
+		}
+	}()
 }
 
 // outputs are where a process writes to: two streams, or with a terminal one.

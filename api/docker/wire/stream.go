@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/moby/moby/api/types"
 	"github.com/moby/moby/api/types/jsonstream"
+	"golang.org/x/sys/unix"
 )
 
 // Stream begins an answer of kind that goes on for a time: what is written to it is sent at once. The header is sent before it returns.
@@ -96,6 +98,27 @@ func (c Conn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
+}
+
+// Gone waits until the client has closed the connection for good, when it sends no more already: it may only have nothing more to say, and still read what comes.
+// False when the connection was closed here first.
+func (c Conn) Gone() bool {
+	raw, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	control, err := raw.SyscallConn()
+	if err != nil {
+		return false
+	}
+	gone := false
+	_ = control.Read(func(fd uintptr) bool { // it calls again with each change of the socket; an error is a close here
+		state := []unix.PollFd{{Fd: int32(fd)}} // POLLHUP is reported unasked (poll(2)): both ways are shut
+		n, err := unix.Poll(state, 0)
+		gone = n > 0 && err == nil && state[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+		return gone || err != nil && err != unix.EINTR
+	})
+	return gone
 }
 
 // Hijack takes the connection over, to carry a container's streams: multiplexed by Frames unless it has a terminal. A client that asks for an upgrade is told 101, an older one 200.

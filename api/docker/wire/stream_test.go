@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,48 @@ func TestHijack(t *testing.T) {
 				t.Errorf("%s: no %q in %q", c.path, want, answer)
 			}
 		}
+	}
+}
+
+// TestGone: a client that only sends no more has not gone.
+func TestGone(t *testing.T) {
+	gone := make(chan bool, 1)
+	m := &Mux{Server: "stack/1 (linux)"}
+	m.Add(Route{Method: "POST", Path: "/x", Handle: func(w http.ResponseWriter, r *http.Request) error {
+		conn, err := Hijack(w, r, true)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		io.Copy(io.Discard, conn)
+		go func() { io.WriteString(conn, "!") }()
+		gone <- conn.Gone()
+		return nil
+	}})
+	s := httptest.NewUnstartedServer(m)
+	var err error
+	if s.Listener, err = net.Listen("unix", filepath.Join(t.TempDir(), "s")); err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	conn, err := net.Dial("unix", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n")
+	conn.(*net.UnixConn).CloseWrite()
+	if text, err := bufio.NewReader(conn).ReadString('!'); err != nil {
+		t.Fatalf("%q, %v", text, err)
+	}
+	select {
+	case <-gone:
+		t.Error("a client that sends no more is taken for one that has gone")
+	default:
+	}
+	conn.Close()
+	if !<-gone {
+		t.Error("a client that has gone is not noticed")
 	}
 }
 
