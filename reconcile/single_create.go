@@ -84,7 +84,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, e.store.Delete(bucketStandalone, id))
+				err = errors.Join(err, e.store.Delete(bucketStandalone, record.ID))
 			}
 		}()
 	}

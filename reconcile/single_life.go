@@ -80,7 +80,7 @@ func (e *Engine) startAlone(ctx context.Context, c *container) error {
 		removing = r.Removing != nil
 		changed := r.Stopped != "" && !removing
 		if changed {
-			r.Stopped = ""
+			r.Stopped, r.Last = "", false
 		}
 		return changed
 	}); err != nil {
@@ -137,9 +137,20 @@ func (e *Engine) markStopped(c *container) error {
 		return e.changeWish(c.project, off([]*container{c}))
 	}
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
-		changed := r.Stopped != e.boot || r.Owed
-		r.Stopped, r.Owed = e.boot, false
+		changed := r.Stopped != e.boot || r.Owed || r.Last
+		r.Stopped, r.Owed, r.Last = e.boot, false, false
 		return changed
+	})
+}
+
+// markLast records of c, which belongs to no file, that nothing starts it again when it ends, and that it may take its time.
+func (e *Engine) markLast(c *container) error {
+	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+		if r.Stopped == e.boot { // it is being stopped, which is more
+			return false
+		}
+		r.Stopped, r.Owed, r.Last = e.boot, false, true
+		return true
 	})
 }
 
@@ -148,7 +159,10 @@ func (e *Engine) dropWithEnd(ctx context.Context, c *container) error {
 	if !c.remove || e.held(c.ID) {
 		return nil
 	}
-	return e.remove(ctx, c, true, nil)
+	if err := e.remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
+		return err
+	}
+	return nil // who saw its end was first
 }
 
 // stopAs ends the run of c as o says, its hooks first.
@@ -229,8 +243,8 @@ func (e *Engine) markOwed(c *container, owed bool) error {
 		})
 	}
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
-		changed := r.Owed != owed || r.Stopped != ""
-		r.Owed, r.Stopped = owed, ""
+		changed := r.Owed != owed || r.Stopped != "" || owed && !r.Ending.Equal(c.StartedAt)
+		r.Owed, r.Ending, r.Stopped, r.Last = owed, c.StartedAt, "", false
 		return changed
 	})
 }
@@ -257,11 +271,17 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 			stops = own
 		}
 	}
-	if sig == unix.SIGKILL || sig == stops && c.alone != nil {
+	switch {
+	case sig == unix.SIGKILL:
 		if err := e.markStopped(c); err != nil {
 			return err
 		}
 		e.group.Stop(c.ID)
+	case sig == stops && c.alone != nil:
+		if err := e.markLast(c); err != nil {
+			return err
+		}
+		e.group.Last(c.ID)
 	}
 	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))

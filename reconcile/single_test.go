@@ -121,6 +121,19 @@ func TestStandaloneIsMadeAgain(t *testing.T) {
 	})
 }
 
+// TestStandaloneThatCannotBeMade: nothing of it is on record, and the error is its own.
+func TestStandaloneThatCannotBeMade(t *testing.T) {
+	run(t, func(b *bench) {
+		_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{
+			Name: "never", Spec: plan.Spec{Image: "app:1", NetworkMode: "none", CapAdd: []string{"NOSUCH"}, Mounts: []plan.Mount{{Type: "volume", Target: "/data"}}},
+		})
+		if err == nil || !strings.Contains(err.Error(), "NOSUCH") || strings.Contains(err.Error(), "store") {
+			t.Errorf("%v", err)
+		}
+		b.must(b.store.Each("standalone", func(id string, _ []byte) error { return errors.New(id + " is on record") }))
+	})
+}
+
 // TestStandaloneIsNobodys: a project of the name that its labels say sees nothing of it, and takes no name from it.
 func TestStandaloneIsNobodys(t *testing.T) {
 	run(t, func(b *bench) {

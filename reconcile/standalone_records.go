@@ -141,10 +141,24 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 		if err := e.finishRewiring(ctx, c); err != nil {
 			e.log.Warn("a container cannot be put on its networks; its next start does it", "container", c.name, "error", err)
 		}
-		if r.Stopped != "" {
-			e.laterFor(c, "stop", func(ctx context.Context, c *container) error { return e.stopOnly(ctx, c, nil, nil) })
-		}
-		if r.Owed {
+		switch {
+		case r.Last:
+			e.group.Last(c.ID)
+		case r.Stopped != "":
+			e.laterFor(c, "stop", func(ctx context.Context, c *container) error {
+				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
+					return err
+				}
+				return e.dropWithEnd(ctx, c)
+			})
+		case r.Owed && r.Ending.Equal(c.StartedAt):
+			e.laterFor(c, "restart", func(ctx context.Context, c *container) error {
+				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
+					return err
+				}
+				return e.startOwed(ctx, c)
+			})
+		case r.Owed: // it was started
 			return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 		}
 	case c.Exit != nil && r.Owed:
@@ -155,7 +169,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 	case c.Exit != nil && r.Stopped == "":
 		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
 	case c.Exit != nil && r.AfterBoot(e.boot, &standalone.End{Code: c.Exit.Code}):
-		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped = ""; return true }); err != nil {
+		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped, r.Last = "", false; return true }); err != nil {
 			return err
 		}
 		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))

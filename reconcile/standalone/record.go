@@ -27,8 +27,12 @@ type Record struct {
 	Making bool `json:"making,omitempty"`
 	// Stopped is the boot of the host in which a user has stopped it, "" = nobody has since its last start.
 	Stopped string `json:"stopped,omitempty"`
+	// Last: what it was stopped with is a signal that it may do with as it likes. One that runs all the same is left alone.
+	Last bool `json:"last,omitempty"`
 	// Owed: it was stopped to be started again.
 	Owed bool `json:"owed,omitempty"`
+	// Ending is when the run was started that is ended for that, zero = none was.
+	Ending time.Time `json:"ending,omitzero"`
 	// Removing: it is being removed.
 	Removing *Removal `json:"removing,omitempty"`
 }

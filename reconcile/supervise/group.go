@@ -106,7 +106,7 @@ func (g *Group) Started(id string, cfg Config, at time.Time, byPolicy bool) {
 	}
 	u.halt()
 	u.transition(Running)
-	u.cfg, u.started, u.asked = cfg, at, false
+	u.cfg, u.started, u.asked, u.last = cfg, at, false, false
 	u.run++
 	if byPolicy {
 		u.restarts++
@@ -170,6 +170,15 @@ func (g *Group) Stop(id string) {
 		u.transition(Ended)
 	}
 	u.notify()
+}
+
+// Last says that container id, if it runs, is not to be started again when it ends, whenever that may be: it was sent the signal that its stop would send, and may do with it as it likes.
+func (g *Group) Last(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if u := g.units[id]; u != nil {
+		u.last = true
+	}
 }
 
 // Stopped says that the container has ended after Stop, so that nobody has to wait for the news to come round.
@@ -283,7 +292,7 @@ func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
 	if u.state == Stopping {
 		change = ChangeStopped
 	}
-	if g.follow(u, exit, u.state == Running && !g.closed) {
+	if g.follow(u, exit, u.state == Running && !u.last && !g.closed) {
 		change = ChangeRestarting
 	}
 	return change, u.status(), true

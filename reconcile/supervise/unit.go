@@ -74,6 +74,7 @@ type unit struct {
 	run     uint64 // which start; what belongs to an earlier one is late and ignored
 	started time.Time
 	asked   bool
+	last    bool // its policy is not asked when this run ends
 	exit    *Exit
 	monitor *health.Monitor // of this run
 
