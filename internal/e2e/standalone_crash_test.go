@@ -66,6 +66,7 @@ func TestStandaloneKilledAnywhere(t *testing.T) {
 		if _, err := a.NetworkRemove(context.Background(), "island", client.NetworkRemoveOptions{}); err != nil {
 			t.Error(err)
 		}
+		bridgesGone(t)
 	})
 	// The points of a clean run, a daemon for each stage.
 	var points [][]string
