@@ -64,6 +64,18 @@ func (x *execs) clear(now time.Time) {
 	}
 }
 
+// drop forgets the command that has ended, or never begun, the longest time ago; false when all run. Precondition: mu is held.
+func (x *execs) drop() bool {
+	oldest := ""
+	for id, one := range x.m {
+		if !one.detail.Running && (oldest == "" || one.ended.Before(x.m[oldest].ended)) {
+			oldest = id
+		}
+	}
+	delete(x.m, oldest)
+	return oldest != ""
+}
+
 // get is the command id.
 func (x *execs) get(id string) (*oneExec, error) {
 	x.mu.Lock()
@@ -118,8 +130,8 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 	defer x.mu.Unlock()
 	now := time.Now()
 	x.clear(now)
-	if len(x.m) >= maxExecs {
-		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands are remembered already", c.name, len(x.m)))
+	if len(x.m) >= maxExecs && !x.drop() {
+		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.name, len(x.m)))
 	}
 	if x.m == nil {
 		x.m = map[string]*oneExec{}

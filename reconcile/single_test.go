@@ -224,3 +224,31 @@ func TestCreateOfWhatIsNotThere(t *testing.T) {
 		}
 	})
 }
+
+// TestExecsAreForgotten: the one that nobody has asked about the longest makes room for another.
+func TestExecsAreForgotten(t *testing.T) {
+	run(t, func(b *bench) {
+		s := b.engine.Single()
+		id := b.alone("busy", "")
+		_, err := s.Start(b.Context(), id)
+		b.must(err)
+		const most = 4096
+		var first, last string
+		for i := range most + 1 {
+			made, err := s.CreateExec(b.Context(), id, reconcile.ExecWant{Args: []string{"true"}})
+			if err != nil {
+				t.Fatalf("after %d: %v", i, err)
+			}
+			if first == "" {
+				first = made
+			}
+			last = made
+			time.Sleep(time.Millisecond) // of the bubble's clock
+		}
+		if _, err := s.InspectExec(first); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("the first: %v", err)
+		}
+		_, err = s.InspectExec(last)
+		b.must(err)
+	})
+}
