@@ -71,7 +71,7 @@ services:
 
 	// The same once more, of what is remembered.
 	past := c.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("type", "network").Add("network", "heard_default"),
-		Since: strconv.FormatInt(since.Unix(), 10), Until: strconv.FormatInt(time.Now().Unix()+1, 10)})
+		Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond()), Until: strconv.FormatInt(time.Now().Unix()+1, 10)})
 	got = nil
 	for _, m := range happened(t, past, 2) {
 		got = append(got, string(m.Action))
