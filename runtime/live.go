@@ -149,7 +149,9 @@ func (d *Driver) settle(id string, s *proto.Status) *Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
 	exit, err := d.readExit(id)
-	if err != nil {
+	if err == nil {
+		d.keepExit(id, exit)
+	} else {
 		exit = &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
 			Error: "the monitor of the container was killed, the container with it"}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -198,7 +200,7 @@ func (d *Driver) findLocked(ctx context.Context, id string) (*live, error) {
 			return nil, err
 		}
 	}
-	if _, err := os.Lstat(d.stateDir(id, exitName)); err != nil {
+	if !d.exitRecorded(id) {
 		return l, nil
 	}
 	if _, err := l.wait(ctx); err != nil {

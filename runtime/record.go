@@ -146,10 +146,30 @@ func (d *Driver) config(id string) (*Config, error) {
 // readExit reads exit.json. fs.ErrNotExist when there is none.
 func (d *Driver) readExit(id string) (*Exit, error) {
 	e := new(proto.Exit)
-	if err := readJSON(d.stateDir(id, exitName), e); err != nil {
+	err := readJSON(d.stateDir(id, exitName), e)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = readJSON(d.runDir(id, proto.ExitName), e)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return fromProto(e), nil
+}
+
+// exitRecorded says whether readExit has something to read.
+func (d *Driver) exitRecorded(id string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(d.stateDir(id, exitName), &st) == nil || unix.Lstat(d.runDir(id, proto.ExitName), &st) == nil
+}
+
+// keepExit brings an exit that the monitor could write to the run directory only, which does not outlive the host's boot, to where it belongs. What fails is
+// tried again by the next daemon.
+func (d *Driver) keepExit(id string, e *Exit) {
+	aside := d.runDir(id, proto.ExitName)
+	var st unix.Stat_t
+	if unix.Lstat(aside, &st) == nil && d.writeExit(id, e) == nil {
+		_ = unix.Unlink(aside)
+	}
 }
 
 func (d *Driver) writeExit(id string, e *Exit) error {

@@ -188,7 +188,7 @@ func resources(s *specs.Spec) *specs.LinuxResources {
 func (d *Driver) prepareDirs(id string, r *run) error {
 	dir := d.runDir(id)
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		for _, n := range []string{proto.StatusName, proto.SocketName} {
+		for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
 			if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
 				return fmt.Errorf("unlink %s: %w", d.runDir(id, n), err)
 			}
@@ -284,7 +284,7 @@ func (d *Driver) undoStart(id string, x *Exit) error {
 	defer cancel()
 	d.forgetLosses(id)
 	errs := []error{d.endCgroup(ctx, id)}
-	for _, n := range []string{proto.StatusName, proto.SocketName} {
+	for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
 		if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
 			errs = append(errs, err)
 		}

@@ -239,7 +239,7 @@ func (m *monitor) fail(f *proto.Failure) {
 	m.streams.endLog(m)
 	// The exit file comes first: whoever reads the report may look for it.
 	x := proto.Exit{Code: f.ExitCode, FinishedAt: time.Now().UTC(), Error: f.Error()}
-	_ = replaceFile(m.b.ExitPath, x.JSON())
+	_, _ = m.record(&x)
 	reportFailure(f)
 	m.remove()
 	m.server.close()
@@ -260,14 +260,24 @@ func (m *monitor) finish() (free bool) {
 	m.streams.wait(drain)
 	m.streams.endLog(m)
 	exit.FinishedAt = time.Now().UTC()
-	if err := replaceFile(m.b.ExitPath, exit.JSON()); err != nil {
+	aside, err := m.record(&exit)
+	if err != nil {
 		exit.Error = "cannot record the exit: " + err.Error()
 	}
 	gone := m.remove()
 	m.server.close()
-	free = gone && exit.Error == "" && m.free()
-	err := proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
+	free = gone && !aside && err == nil && m.free()
+	err = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
 	return free && err == nil // a daemon that has not heard of it waits for the end of the process
+}
+
+// record puts the exit where it is kept or, when that disk takes nothing, aside, into the run directory.
+func (m *monitor) record(x *proto.Exit) (aside bool, err error) {
+	err = replaceFile(m.b.ExitPath, x.JSON())
+	if err != nil && replaceFile(m.runPath(proto.ExitName), x.JSON()) == nil {
+		return true, nil
+	}
+	return false, err
 }
 
 // remove takes away what only a container that runs has, and says whether it is gone.

@@ -50,6 +50,7 @@ func Environ() []string { return []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMI
 const (
 	SocketName = "monitor.sock" // unix stream: attach protocol, see Attach
 	StatusName = "status.json"  // Status, written by the monitor when the process runs
+	ExitName   = "exit.json"    // Exit, where ExitPath cannot be written: that disk may be full
 )
 
 // Bootstrap is all that a monitor knows. Paths are the daemon's.

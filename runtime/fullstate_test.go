@@ -1,0 +1,72 @@
+package runtime_test
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/runtime"
+)
+
+// TestExitOnAFullDisk: where the state root takes nothing, as on a full disk, the exit of a container is known all the same, to the next daemon too. It is put where
+// it belongs when there is room.
+func TestExitOnAFullDisk(t *testing.T) {
+	h := newHost(t)
+	for _, old := range []bool{false, true} { // the monitor of one that has run for a while says nothing to its daemon any more
+		c := h.sh("trap 'exit 7' TERM; echo ready; while :; do sleep 1000 & wait; done")
+		h.up(c)
+		h.eventuallyLog(c, "ready")
+		if old {
+			h.Close()
+			h.Driver = h.driver()
+		}
+		dir := h.roots.InState("containers", c.ID)
+		release := sealed(t, dir)
+		defer release()
+		must(t, h.Kill(t.Context(), c.ID, unix.SIGTERM))
+		sandbox.Eventually(t, "the end is seen", func() bool {
+			s, err := h.State(t.Context(), c.ID)
+			return err == nil && s.Status != runtime.Running
+		})
+		want := h.wait(c.ID)
+		if want.Unseen || want.Error != "" || want.Code != 7 {
+			t.Errorf("exit %+v", want)
+		}
+		check := func(when string) {
+			t.Helper()
+			s, err := h.State(t.Context(), c.ID)
+			must(t, err)
+			if s.Status != runtime.Stopped || s.Exit == nil || s.Exit.Code != want.Code || s.Exit.Unseen {
+				t.Errorf("%s: it is %s, %+v", when, s.Status, s.Exit)
+			}
+		}
+		check("while nothing can be written")
+		h.Close()
+		h.Driver = h.driver()
+		check("with the next daemon")
+		release()
+		h.Close()
+		h.Driver = h.driver()
+		check("when there is room")
+		if _, err := os.Stat(filepath.Join(dir, "exit.json")); err != nil {
+			t.Errorf("the exit is not where it belongs: %v", err)
+		}
+		_, err := h.Start(t.Context(), c.ID)
+		must(t, err)
+		if s, err := h.State(t.Context(), c.ID); err != nil || s.Status != runtime.Running {
+			t.Errorf("started again it is %s, %v", s.Status, err)
+		}
+	}
+}
+
+// sealed makes dir one in which nothing can be written, until release is called.
+func sealed(t *testing.T, dir string) (release func()) {
+	t.Helper()
+	must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+	must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	return sync.OnceFunc(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+}
