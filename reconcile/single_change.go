@@ -113,6 +113,9 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	if c.alone.AutoRemove && change.Restart != nil && change.Restart.Name != "" {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot update container %s: it is removed when it ends, so that nothing can restart it", c.name))
 	}
+	if err := compatible(c.spec.Resources, change.Resources); err != nil {
+		return err
+	}
 	spec := c.spec
 	spec.Resources = merged(spec.Resources, change.Resources)
 	if change.Restart != nil {
@@ -136,6 +139,22 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	c.spec = spec
 	e.group.Configure(c.ID, c.supervision())
 	e.sayOf(c, nil, Done, "Updated", "")
+	return nil
+}
+
+// compatible says whether more may be set where have is: of the two ways to bound processor time a container has one.
+func compatible(have, more plan.Resources) error {
+	const conflict = "Conflicting options: %s cannot be updated as %s has already been set" //nolint:staticcheck // docker's sentence
+	switch quota, period := have.CPUQuota != 0, have.CPUPeriod != 0; {
+	case more.CPUs != 0 && period:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf(conflict, "Nano CPUs", "CPU Period"))
+	case more.CPUs != 0 && quota:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf(conflict, "Nano CPUs", "CPU Quota"))
+	case have.CPUs != 0 && more.CPUPeriod != 0:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf(conflict, "CPU Period", "NanoCPUs"))
+	case have.CPUs != 0 && more.CPUQuota != 0:
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf(conflict, "CPU Quota", "NanoCPUs"))
+	}
 	return nil
 }
 

@@ -40,6 +40,12 @@ type fake struct {
 	begun   reconcile.ExecDetail
 	runs    func(detach bool, streams runtime.IO) error
 	create  error
+	change  reconcile.Change
+}
+
+func (f *fake) Update(_ context.Context, _ string, c reconcile.Change) error {
+	f.change = c
+	return nil
 }
 
 func (f *fake) Create(context.Context, reconcile.Want) (string, []string, error) {
@@ -402,6 +408,21 @@ func TestCreateOfWhatIsNotThere(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%v: %s, expected %d", err, resp.Status, want)
+		}
+	}
+}
+
+// TestUpdateOfProcesses: 0 is a limit taken away, nothing leaves it as it is.
+func TestUpdateOfProcesses(t *testing.T) {
+	for body, want := range map[string]int64{`{"PidsLimit":0}`: -1, `{"PidsLimit":-1}`: -1, `{"PidsLimit":7}`: 7, `{"Memory":67108864}`: 0} {
+		f := &fake{}
+		resp, err := http.Post(served(t, f).URL+"/containers/web/update", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK || f.change.Resources.Pids != want {
+			t.Errorf("%s: %s, a limit of %d, expected %d", body, resp.Status, f.change.Resources.Pids, want)
 		}
 	}
 }

@@ -107,6 +107,9 @@ func (h *handlers) update(w http.ResponseWriter, r *http.Request) error {
 	if change.Resources, err = resources(&body.Resources); err != nil {
 		return err
 	}
+	if p := body.PidsLimit; p != nil && *p == 0 { // in an update a word for no limit
+		change.Resources.Pids = -1
+	}
 	if body.RestartPolicy.Name != "" {
 		if err := container.ValidateRestartPolicy(body.RestartPolicy); err != nil {
 			return invalid("%v", err)

@@ -20,7 +20,7 @@ import (
 )
 
 // listFilters are those of GET /containers/json.
-var listFilters = []string{"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network", "publish", "since", "status", "volume"}
+var listFilters = []string{"ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name", "network", "publish", "since", "status", "volume"}
 
 func (h *handlers) list(w http.ResponseWriter, r *http.Request) error {
 	f, err := wire.ReadFilters(r, listFilters...)
