@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/driver/fake"
 )
 
 // composes are the labels by which docker compose, as a client, finds its networks and volumes.
@@ -106,6 +107,32 @@ func TestAllNetworksHalfMade(t *testing.T) {
 		if got := b.networks(); got != "bridge host none" {
 			t.Errorf("left are %s", got)
 		}
+	})
+}
+
+// TestStoreIsLost: when the store was damaged and another takes its place, what belongs to no file is known by what it says itself, also what nothing runs on.
+func TestStoreIsLost(t *testing.T) {
+	run(t, func(b *bench) {
+		made := b.makeNetwork("n")
+		id := b.alone("never-started", "no")
+		b.shut()
+		b.store = &fake.Store{}
+		for range 2 { // and the next daemon, which has that store
+			e, err := reconcile.New(b.Context(), b.host.Set(), reconcile.Options{Roots: b.roots, Store: b.store, StoreLost: b.engine != nil})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.engine = e
+			if d, err := e.AllNetworks().Inspect(b.Context(), "n"); err != nil || d.ID != made.ID || d.Labels["com.docker.compose.project"] != "shop" {
+				t.Errorf("the network is %+v, %v", d, err)
+			}
+			if d, err := e.Single().Inspect(b.Context(), id); err != nil || d.Name != "never-started" {
+				t.Errorf("the container is %+v, %v", d, err)
+			}
+			b.shut()
+			b.engine = nil
+		}
+		b.boot()
 	})
 }
 

@@ -35,6 +35,7 @@ type Options struct {
 	Log       *slog.Logger  // what it does of itself; nil = nowhere
 	NoHealing bool          // nothing is put right that nobody asks for
 	Boot      string        // tells this boot of the host from others; "" = the kernel says
+	StoreLost bool          // Store is a new one in place of one that was damaged: what is on the host and belongs to no file is wanted
 	Worked    func()        // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
 }
 
@@ -58,6 +59,7 @@ type Engine struct {
 	callers callers       // who waits for a start
 	execs   execs         // of Single
 	boot    string        // of the host, as Options.Boot
+	lost    bool          // Options.StoreLost
 	busy    atomic.Int64
 
 	life    context.Context // ends with Close
@@ -124,7 +126,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
+	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
 		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

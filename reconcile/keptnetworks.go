@@ -95,6 +95,17 @@ func (e *Engine) adoptNetworks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.lost {
+		for _, s := range states {
+			if r := resource.Marked(s.Config); r != nil && records[s.Config.ID] == nil {
+				r.Pools = s.Pools
+				if err := e.putNetwork(r); err != nil {
+					return err
+				}
+				records[s.Config.ID] = r
+			}
+		}
+	}
 	used, err := e.AllNetworks().wanted(ctx)
 	if err != nil {
 		return err

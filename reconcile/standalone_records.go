@@ -115,7 +115,7 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
 // adoptOne is adoptStandalone for one that is there. known says that it has a record; a nil one cannot be read.
 func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Record, known bool) error {
 	switch {
-	case (!known || r != nil && r.Making) && !c.alive() && c.Exit == nil: // half-made
+	case (!known && !e.lost || r != nil && r.Making) && !c.alive() && c.Exit == nil: // half-made
 		return e.remove(ctx, c, true, nil)
 	case r == nil: // the store was lost: what was asked for since the container was made is not known
 		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.name)

@@ -87,7 +87,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	book := history.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Worked: worked})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, StoreLost: damage != nil, Worked: worked})
 	if err != nil {
 		return opened{}, err
 	}
