@@ -100,26 +100,17 @@ func byLayer(m mount.Mount) (int, error) {
 
 // byString is for kernels before 6.7: in a mount namespace of a thread of its own, whose end takes the attached mount along.
 func byString(m mount.Mount) (fd int, err error) {
-	names, err := newNames(m)
-	if err != nil {
-		return -1, err
-	}
-	defer names.close()
-	words := append([]string{"lowerdir=" + strings.Join(names.lower, ":")}, data(m)...)
-	if m.Upper != "" {
-		words = append(words, "upperdir="+names.upper, "workdir="+names.work)
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // for good: a thread of other namespaces serves nobody else
-		fd, err = attachedElsewhere(strings.Join(words, ","), attributes(m)&unix.MOUNT_ATTR_RDONLY != 0)
+		fd, err = attachedElsewhere(m)
 	}()
 	<-done
 	return fd, err
 }
 
-func attachedElsewhere(data string, readonly bool) (int, error) {
+func attachedElsewhere(m mount.Mount) (int, error) {
 	dir, err := os.MkdirTemp("", "stack-build-")
 	if err != nil {
 		return -1, err
@@ -131,11 +122,22 @@ func attachedElsewhere(data string, readonly bool) (int, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return -1, err
 	}
+	// Only now: an overlay is made of what is mounted in the namespace of who mounts it (clone_private_mount, fs/namespace.c), and a descriptor from before is of the one
+	// before.
+	names, err := newNames(m)
+	if err != nil {
+		return -1, err
+	}
+	defer names.close()
+	words := append([]string{"lowerdir=" + strings.Join(names.lower, ":")}, data(m)...)
+	if m.Upper != "" {
+		words = append(words, "upperdir="+names.upper, "workdir="+names.work)
+	}
 	var flags uintptr
-	if readonly {
+	if attributes(m)&unix.MOUNT_ATTR_RDONLY != 0 {
 		flags = unix.MS_RDONLY
 	}
-	if err := unix.Mount("overlay", dir, "overlay", flags, data); err != nil {
+	if err := unix.Mount("overlay", dir, "overlay", flags, strings.Join(words, ",")); err != nil {
 		return -1, err
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
