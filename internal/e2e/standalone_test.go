@@ -28,7 +28,19 @@ type engineAPI struct {
 
 func newEngineAPI(t *testing.T, h *host) *engineAPI {
 	t.Helper()
-	return &engineAPI{h.dockerClient(t), t, h}
+	a := &engineAPI{h.dockerClient(t), t, h}
+	if _, err := a.ImageInspect(t.Context(), "busybox"); err == nil || h.registry == nil {
+		return a
+	}
+	pull, err := a.ImagePull(t.Context(), "busybox", client.ImagePullOptions{})
+	if err == nil {
+		_, err = io.Copy(io.Discard, pull)
+		pull.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // create makes a container that runs line in a shell, without a network. It goes with the test.
