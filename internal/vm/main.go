@@ -23,10 +23,10 @@ import (
 )
 
 // What depends on the kernel, and the whole stack with real servers.
-var defaultPackages = []string{"./internal/sandbox", "./runtime/...", "./network/...", "./image/...", "./volume/...", "./internal/e2e:" + wholeStackTests}
+var defaultPackages = []string{"./internal/sandbox", "./runtime/...", "./network/...", "./image/...", "./volume/...", "./build/rootfs", "./build:^(TestCopy|TestRun.*|TestStages|TestMounts)$", "./internal/e2e:" + wholeStackTests}
 
 // wholeStackTests are those that an emulated machine has time for.
-const wholeStackTests = "^(TestSmoke|TestShop|TestLifecycle|TestExec|TestProcess|TestMemoryLimit|TestHealth|TestRestartPolicy|TestDaemonKilled|TestVolumes|TestAttributesTakeEffect|TestDeviceRules|TestImageMount|TestPorts|TestContainersOnTheWire|TestNoHalfMadeState)$"
+const wholeStackTests = "^(TestSmoke|TestShop|TestLifecycle|TestExec|TestProcess|TestMemoryLimit|TestHealth|TestRestartPolicy|TestDaemonKilled|TestVolumes|TestAttributesTakeEffect|TestDeviceRules|TestImageMount|TestPorts|TestContainersOnTheWire|TestNoHalfMadeState|TestBuildUp|TestPush|TestStandaloneRun|TestStandaloneLife|TestEngineAPI)$"
 
 func main() {
 	run := flag.String("run", "", "run only tests that match")
