@@ -138,22 +138,7 @@ func (s *Store) ping(ctx context.Context, ep endpoint, auth Auth) error {
 
 // get does one GET below the repository. The caller closes the body.
 func (c *session) get(ctx context.Context, path string, header http.Header, ok ...int) (*http.Response, error) {
-	u := c.base
-	u.Path += path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header = header
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if err := transport.CheckError(resp, ok...); err != nil {
-		resp.Body.Close()
-		return nil, err
-	}
-	return resp, nil
+	return c.request(ctx, http.MethodGet, path, header, nil, 0, ok...)
 }
 
 // errPlainHTTP is a registry that answers without TLS and is not allowed to.

@@ -60,17 +60,7 @@ func (a AllVolumes) List(ctx context.Context) ([]VolumeDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	users := map[string][]string{}
-	for _, c := range list {
-		for _, m := range c.spec.Mounts {
-			if m.Type == "volume" {
-				users[m.Source] = append(users[m.Source], c.ID)
-			}
-		}
-		for _, name := range c.anonymous {
-			users[name] = append(users[name], c.ID)
-		}
-	}
+	users := volumeUsers(list, func(c *container) string { return c.ID })
 	all := make([]VolumeDetail, 0, len(states))
 	for _, s := range states {
 		d := volumeDetail(s)

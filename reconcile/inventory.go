@@ -61,23 +61,29 @@ type Volume struct {
 	Anonymous bool              `json:"anonymous,omitempty"`
 }
 
+// volumeUsers are, by volume, those of list that have it, as name says.
+func volumeUsers(list []*container, name func(*container) string) map[string][]string {
+	users := map[string][]string{}
+	for _, c := range list {
+		for _, m := range c.spec.Mounts {
+			if m.Type == "volume" {
+				users[m.Source] = append(users[m.Source], name(c))
+			}
+		}
+		for _, volume := range c.anonymous {
+			users[volume] = append(users[volume], name(c))
+		}
+	}
+	return users
+}
+
 // Volumes lists the volumes that were made for project, by name. An external one is not the project's.
 func (e *Engine) Volumes(ctx context.Context, project string) ([]Volume, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	users := map[string][]string{}
-	for _, c := range list {
-		for _, m := range c.spec.Mounts {
-			if m.Type == "volume" {
-				users[m.Source] = append(users[m.Source], c.service)
-			}
-		}
-		for _, name := range c.anonymous {
-			users[name] = append(users[name], c.service)
-		}
-	}
+	users := volumeUsers(list, func(c *container) string { return c.service })
 	have, err := e.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)

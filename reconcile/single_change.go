@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,25 @@ func ofItsFile(c *container, verb string) error {
 		return nil
 	}
 	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: it is of service %s of project %s, whose file says what it is; change that, and `stack up`", verb, c.name, c.service, c.project))
+}
+
+// own is the container that ref means, of no file, as it is now that its lock is held. verb is what is to be done, for who is refused.
+func (s Single) own(ctx context.Context, ref, verb string) (c *container, unlock func(), err error) {
+	if c, err = s.e.byRef(ctx, ref); err != nil {
+		return nil, nil, err
+	}
+	if err := ofItsFile(c, verb); err != nil {
+		return nil, nil, err
+	}
+	if unlock, err = s.e.single.lock(ctx, c.ID); err != nil {
+		return nil, nil, err
+	}
+	name := c.name
+	if c, err = s.e.container(ctx, c.ID); err != nil {
+		unlock()
+		return nil, nil, cause(err, ref, name)
+	}
+	return c, unlock, nil
 }
 
 // Rename gives a container another name. Those who share a network with one that runs know it by that from its next start on.
@@ -94,22 +114,11 @@ type Change struct {
 func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	e := s.e
 	defer e.enter()()
-	c, err := e.byRef(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if err := ofItsFile(c, "update"); err != nil {
-		return err
-	}
-	unlock, err := e.single.lock(ctx, c.ID)
+	c, unlock, err := s.own(ctx, ref, "update")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	name := c.name
-	if c, err = e.container(ctx, c.ID); err != nil {
-		return cause(err, ref, name)
-	}
 	if c.alone.AutoRemove && change.Restart != nil && change.Restart.Name != "" {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot update container %s: it is removed when it ends, so that nothing can restart it", c.name))
 	}
@@ -160,35 +169,12 @@ func compatible(have, more plan.Resources) error {
 
 // merged is have with what of more has a value.
 func merged(have, more plan.Resources) plan.Resources {
-	out := have
-	if more.CPUs != 0 {
-		out.CPUs = more.CPUs
-	}
-	if more.CPUShares != 0 {
-		out.CPUShares = more.CPUShares
-	}
-	if more.CPUQuota != 0 {
-		out.CPUQuota = more.CPUQuota
-	}
-	if more.CPUPeriod != 0 {
-		out.CPUPeriod = more.CPUPeriod
-	}
-	if more.CPUSet != "" {
-		out.CPUSet = more.CPUSet
-	}
-	if more.Memory != 0 {
-		out.Memory = more.Memory
-	}
-	if more.MemoryReservation != 0 {
-		out.MemoryReservation = more.MemoryReservation
-	}
-	if more.MemorySwap != 0 {
-		out.MemorySwap = more.MemorySwap
-	}
-	if more.Pids != 0 {
-		out.Pids = more.Pids
-	}
-	return out
+	have.CPUs, have.CPUShares = cmp.Or(more.CPUs, have.CPUs), cmp.Or(more.CPUShares, have.CPUShares)
+	have.CPUQuota, have.CPUPeriod = cmp.Or(more.CPUQuota, have.CPUQuota), cmp.Or(more.CPUPeriod, have.CPUPeriod)
+	have.CPUSet = cmp.Or(more.CPUSet, have.CPUSet)
+	have.Memory, have.MemoryReservation = cmp.Or(more.Memory, have.Memory), cmp.Or(more.MemoryReservation, have.MemoryReservation)
+	have.MemorySwap, have.Pids = cmp.Or(more.MemorySwap, have.MemorySwap), cmp.Or(more.Pids, have.Pids)
+	return have
 }
 
 // Prune removes containers that belong to no file and do not run, if which wants them, and returns their ids and what they took on the disk. What is of a project is its file's.

@@ -44,22 +44,11 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 	if err != nil {
 		return err
 	}
-	c, err := e.byRef(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if err := ofItsFile(c, verb); err != nil {
-		return err
-	}
-	unlock, err := e.single.lock(ctx, c.ID)
+	c, unlock, err := s.own(ctx, ref, verb)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	name := c.name
-	if c, err = e.container(ctx, c.ID); err != nil {
-		return cause(err, ref, name)
-	}
 	was := c.spec
 	spec := c.spec
 	if spec.Networks = maps.Clone(spec.Networks); spec.Networks == nil {
