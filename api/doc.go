@@ -4,37 +4,37 @@
 // Paths (a tree of our own below /v1; the root is left to the Docker Engine API):
 //
 //	GET  /v1/version                              Version
-//	GET  /v1/projects                             []reconcile.ProjectSummary
-//	GET  /v1/projects/{project}/containers        ContainersOptions in ?options=, JSON      []reconcile.Container
-//	GET  /v1/projects/{project}/stats             []reconcile.ContainerStats
-//	GET  /v1/projects/{project}/top               []reconcile.ContainerProcesses
-//	GET  /v1/projects/{project}/images            []reconcile.ContainerImage
-//	GET  /v1/projects/{project}/volumes           []reconcile.Volume
-//	GET  /v1/projects/{project}/logs              reconcile.LogOptions in ?options=, JSON   frames
-//	GET  /v1/projects/{project}/events            reconcile.EventOptions in ?options=, JSON stream of Message.Event
-//	GET  /v1/projects/{project}/drift             reconcile.Preview
+//	GET  /v1/projects                             []ask.ProjectSummary
+//	GET  /v1/projects/{project}/containers        ContainersOptions in ?options=, JSON      []ask.Container
+//	GET  /v1/projects/{project}/stats             []ask.ContainerStats
+//	GET  /v1/projects/{project}/top               []ask.ContainerProcesses
+//	GET  /v1/projects/{project}/images            []ask.ContainerImage
+//	GET  /v1/projects/{project}/volumes           []ask.Volume
+//	GET  /v1/projects/{project}/logs              ask.LogOptions in ?options=, JSON         frames
+//	GET  /v1/projects/{project}/events            event.Window in ?options=, JSON             stream of Message.Event
+//	GET  /v1/projects/{project}/drift             ask.Preview
 //	GET  /v1/projects/{project}/history           []history.Entry
-//	GET  /v1/projects/{project}/why               reconcile.WhyOptions in ?options=, JSON   reconcile.Why
-//	POST /v1/projects/{project}/plan              UpRequest                                 reconcile.Preview
-//	POST /v1/projects/{project}/save              UpRequest                                 reconcile.Saved
-//	POST /v1/projects/{project}/dump              DumpRequest                               reconcile.Dump
-//	POST /v1/projects/{project}/revision          a number of steps                         reconcile.Revision
-//	POST /v1/plans/apply                          a saved plan; reconcile.ApplyOptions in ?options=  stream
-//	POST /v1/gc                                   reconcile.GCOptions                       reconcile.Garbage
+//	GET  /v1/projects/{project}/why               ask.WhyOptions in ?options=, JSON         ask.Why
+//	POST /v1/projects/{project}/plan              UpRequest                                 ask.Preview
+//	POST /v1/projects/{project}/save              UpRequest                                 ask.Saved
+//	POST /v1/projects/{project}/dump              DumpRequest                               ask.Dump
+//	POST /v1/projects/{project}/revision          a number of steps                         ask.Revision
+//	POST /v1/plans/apply                          a saved plan; ask.ApplyOptions in ?options=  stream
+//	POST /v1/gc                                   ask.GCOptions                             ask.Garbage
 //	POST /v1/projects/{project}/up                UpRequest                                 stream
-//	POST /v1/projects/{project}/down              reconcile.DownOptions                     stream
-//	POST /v1/projects/{project}/{start,stop,restart,kill,pause,unpause,remove}  reconcile.ServiceOptions  stream
+//	POST /v1/projects/{project}/down              ask.DownOptions                           stream
+//	POST /v1/projects/{project}/{start,stop,restart,kill,pause,unpause,remove}  ask.ServiceOptions  stream
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
 //	POST /v1/projects/{project}/push              PushRequest                               stream
-//	POST /v1/projects/{project}/commit            reconcile.CommitOptions                   stream
+//	POST /v1/projects/{project}/commit            ask.CommitOptions                         stream
 //	POST /v1/projects/{project}/run               RunRequest                                upgrade
-//	POST /v1/projects/{project}/exec              reconcile.ExecOptions                     upgrade
-//	POST /v1/projects/{project}/attach            reconcile.AttachOptions                   upgrade
-//	POST /v1/projects/{project}/copy-in           a tar stream; reconcile.CopyInOptions in ?options=  stream
-//	POST /v1/projects/{project}/copy-out          reconcile.CopyOutOptions                  upgrade, a tar stream in FrameStdout
-//	POST /v1/projects/{project}/export            reconcile.ExportOptions                   upgrade, a tar stream in FrameStdout
-//	POST /v1/projects/{project}/compare-files     reconcile.FilesOptions                    [reconcile.FileDifference]
-//	POST /v1/projects/{project}/remove-files      reconcile.FilesOptions                    [reconcile.FileDifference]
+//	POST /v1/projects/{project}/exec              ask.ExecOptions                           upgrade
+//	POST /v1/projects/{project}/attach            ask.AttachOptions                         upgrade
+//	POST /v1/projects/{project}/copy-in           a tar stream; ask.CopyInOptions in ?options=  stream
+//	POST /v1/projects/{project}/copy-out          ask.CopyOutOptions                        upgrade, a tar stream in FrameStdout
+//	POST /v1/projects/{project}/export            ask.ExportOptions                         upgrade, a tar stream in FrameStdout
+//	POST /v1/projects/{project}/compare-files     ask.FilesOptions                          []archive.Difference
+//	POST /v1/projects/{project}/remove-files      ask.FilesOptions                          []archive.Difference
 //	POST /v1/images/load                          a tar archive                             stream
 //
 // Stream: one Message a line (application/x-ndjson). The last one is Done or Error; a stream that

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // FramesType is the Content-Type of an answer of frames: FrameLog, and one FrameMessage at the end.
@@ -40,7 +40,7 @@ type LogEncoder struct {
 }
 
 // Append appends e to a payload.
-func (l *LogEncoder) Append(b []byte, e reconcile.LogEntry) []byte {
+func (l *LogEncoder) Append(b []byte, e ask.LogEntry) []byte {
 	if s := (logSource{e.Container, e.Service, e.Replica}); s != l.last || l.known == nil {
 		b = l.source(b, s)
 	} else {
@@ -92,7 +92,7 @@ type LogDecoder struct{ known []logSource }
 var errLogFrame = errors.New("malformed log frame")
 
 // Each calls f for the entries of one payload. Their lines are parts of it.
-func (l *LogDecoder) Each(payload []byte, f func(reconcile.LogEntry) error) error {
+func (l *LogDecoder) Each(payload []byte, f func(ask.LogEntry) error) error {
 	r := logReader{b: payload}
 	for len(r.b) > 0 && !r.short {
 		index := r.number()
@@ -104,7 +104,7 @@ func (l *LogDecoder) Each(payload []byte, f func(reconcile.LogEntry) error) erro
 			break
 		}
 		s := l.known[index]
-		e := reconcile.LogEntry{
+		e := ask.LogEntry{
 			Container: s.container, Service: s.service, Replica: s.replica, Stream: "stdout",
 			Line: line, Partial: flags[0]&logPartial != 0, Notice: flags[0]&logNotice != 0,
 		}

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func someLines() []reconcile.LogEntry {
+func someLines() []ask.LogEntry {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	return []reconcile.LogEntry{
+	return []ask.LogEntry{
 		{Container: "p-a-1", Service: "a", Replica: 1, Time: at, Stream: "stdout", Line: []byte("one")},
 		{Container: "p-b-2", Service: "b", Replica: 2, Time: at.Add(1), Stream: "stderr", Line: []byte{}, Partial: true},
 		{Container: "p-a-1", Service: "a", Replica: 1, Time: at.Add(-1e9), Stream: "stdout", Line: bytes.Repeat([]byte("x"), 300)},
@@ -24,13 +24,13 @@ func someLines() []reconcile.LogEntry {
 func TestLogFramesAreWhatWasPut(t *testing.T) {
 	var enc LogEncoder
 	var dec LogDecoder
-	var got []reconcile.LogEntry
+	var got []ask.LogEntry
 	for range 3 { // sources are known from frame to frame
 		var payload []byte
 		for _, e := range someLines() {
 			payload = enc.Append(payload, e)
 		}
-		if err := dec.Each(payload, func(e reconcile.LogEntry) error {
+		if err := dec.Each(payload, func(e ask.LogEntry) error {
 			e.Line = slices.Clone(e.Line)
 			got = append(got, e)
 			return nil
@@ -54,7 +54,7 @@ func FuzzLogDecoder(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		size := 0
-		if err := new(LogDecoder).Each(payload, func(e reconcile.LogEntry) error {
+		if err := new(LogDecoder).Each(payload, func(e ask.LogEntry) error {
 			size += len(e.Line)
 			return nil
 		}); err == nil && size > len(payload) {
@@ -73,7 +73,7 @@ func BenchmarkLogFrames(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		if payload = enc.Append(payload, e); len(payload) > 64<<10 {
-			if err := dec.Each(payload, func(reconcile.LogEntry) error { n++; return nil }); err != nil {
+			if err := dec.Each(payload, func(ask.LogEntry) error { n++; return nil }); err != nil {
 				b.Fatal(err)
 			}
 			payload = payload[:0]

@@ -4,8 +4,9 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/roots"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -38,8 +39,8 @@ type Version struct {
 
 // UpRequest is the body of up, plan and save.
 type UpRequest struct {
-	Project *spec.Project       `json:"project"`
-	Options reconcile.UpOptions `json:"options"`
+	Project *spec.Project `json:"project"`
+	Options ask.UpOptions `json:"options"`
 }
 
 // ContainersOptions say what of containers is told.
@@ -61,36 +62,36 @@ type PullRequest struct {
 
 // PushRequest is the body of push.
 type PushRequest struct {
-	Project *spec.Project         `json:"project"`
-	Options reconcile.PushOptions `json:"options"`
+	Project *spec.Project   `json:"project"`
+	Options ask.PushOptions `json:"options"`
 }
 
 // BuildRequest is the body of build.
 type BuildRequest struct {
-	Project *spec.Project          `json:"project"`
-	Options reconcile.BuildOptions `json:"options"`
+	Project *spec.Project    `json:"project"`
+	Options ask.BuildOptions `json:"options"`
 }
 
 // RunRequest is the body of run.
 type RunRequest struct {
-	Project *spec.Project        `json:"project"`
-	Options reconcile.RunOptions `json:"options"`
+	Project *spec.Project  `json:"project"`
+	Options ask.RunOptions `json:"options"`
 }
 
 // Message is one line of a stream, or the payload of one FrameMessage. Exactly one field is set.
 type Message struct {
-	Event *reconcile.Event `json:"event,omitempty"`
-	Done  *Result          `json:"done,omitempty"`
-	Error *Error           `json:"error,omitempty"`
+	Event *event.Event `json:"event,omitempty"`
+	Done  *Result      `json:"done,omitempty"`
+	Error *Error       `json:"error,omitempty"`
 }
 
 // Result is what a request that succeeded came to.
 type Result struct {
-	Exit   *runtime.Exit `json:"exit,omitempty"`   // run, exec
+	Exit   *process.Exit `json:"exit,omitempty"`   // run, exec
 	Images []Image       `json:"images,omitempty"` // load, commit
 }
 
-// Image is an image that was loaded or made. Not image.Info: its hashes cannot travel when one is not known.
+// Image is an image that was loaded or made. Not the package image's own: its hashes cannot travel when one is not known.
 type Image struct {
 	ID   string   `json:"id"`
 	Refs []string `json:"refs,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Images is implemented by *image.Store.
@@ -40,8 +41,8 @@ type Images interface {
 // Containers is implemented by *runtime.Driver.
 type Containers interface {
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
-	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
-	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)
+	Run(ctx context.Context, id string, io process.IO, started func(runtime.State)) (process.Exit, error)
+	Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error)
 	Delete(ctx context.Context, id string) error
 	List(ctx context.Context) ([]runtime.State, error)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // command is a RUN, in the words that decide what comes of it.
@@ -185,7 +186,7 @@ func (w *worker) runContainer(ctx context.Context, cfg runtime.Config, p Progres
 		defer close(stopped)
 		_, _ = containers.Stop(aside, cfg.ID, 0) // Run below says what came of it
 	})
-	exit, err := containers.Run(aside, cfg.ID, runtime.IO{Stdout: out.stream(), Stderr: out.stream()}, func(s runtime.State) {
+	exit, err := containers.Run(aside, cfg.ID, process.IO{Stdout: out.stream(), Stderr: out.stream()}, func(s runtime.State) {
 		for _, text := range s.Warnings {
 			w.note(text)
 		}
@@ -216,7 +217,7 @@ type output struct {
 
 // exitError is a command that has failed.
 type exitError struct {
-	exit runtime.Exit
+	exit process.Exit
 	tail string
 }
 
@@ -237,7 +238,7 @@ func (e *exitError) Error() string {
 	return text + "\n" + e.tail
 }
 
-func (o *output) failure(exit runtime.Exit) error {
+func (o *output) failure(exit process.Exit) error {
 	if exit.Code == 0 && exit.Signal == 0 && exit.Error == "" {
 		return nil
 	}

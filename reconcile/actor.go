@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/signals"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // EventActor is what there is to say of whom an Event is about, for those who tell it on.
@@ -34,7 +35,7 @@ func (c *container) actor() *EventActor {
 }
 
 // EventActor says whom ev is about. Of what is gone it may know no more than the name.
-func (e *Engine) EventActor(ctx context.Context, ev Event) EventActor {
+func (e *Engine) EventActor(ctx context.Context, ev event.Event) EventActor {
 	switch ev.Kind {
 	case "container":
 		return e.containerActor(ctx, ev)
@@ -50,7 +51,7 @@ func (e *Engine) EventActor(ctx context.Context, ev Event) EventActor {
 	return EventActor{ID: cmp.Or(ev.ID, ev.Name)}
 }
 
-func (e *Engine) containerActor(ctx context.Context, ev Event) EventActor {
+func (e *Engine) containerActor(ctx context.Context, ev event.Event) EventActor {
 	if ev.ID == "" { // what is only just being made has none yet for those who tell of it
 		list, err := listContainers(ctx, e.drivers, ev.Project)
 		i := slices.IndexFunc(list, func(c *container) bool { return c.name == ev.Name })

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/library"
 )
 
@@ -14,7 +16,7 @@ type AllImages struct {
 }
 
 func (e *Engine) AllImages() AllImages {
-	return AllImages{library.New(e.drivers, e.working, func(ev Event) { e.say(nil, ev) }), e}
+	return AllImages{library.New(e.drivers, e.working, func(ev event.Event) { e.say(nil, ev) }), e}
 }
 
 // working is enter for what changes the host without a project's turn: it waits for who needs everybody to stand still.
@@ -38,7 +40,7 @@ func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(B
 }
 
 // CommitContainer is Engine.Commit of the container that ref means, by name, id or a prefix of an id.
-func (a AllImages) CommitContainer(ctx context.Context, ref string, o CommitOptions) (image.Info, error) {
+func (a AllImages) CommitContainer(ctx context.Context, ref string, o ask.CommitOptions) (image.Info, error) {
 	defer a.e.enter()()
 	c, err := a.e.byRef(ctx, ref)
 	if err != nil {

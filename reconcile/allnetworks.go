@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/resource"
 )
 
@@ -236,7 +237,7 @@ func (a AllNetworks) make(ctx context.Context, r *resource.Network) error {
 	if err := e.putNetwork(r); err != nil {
 		return errors.Join(err, e.drivers.Networks.Delete(ctx, cfg.ID))
 	}
-	e.say(nil, Event{Kind: "network", Name: cfg.ID, ID: r.ID, Phase: Done, Text: "Created"})
+	e.say(nil, event.Event{Kind: "network", Name: cfg.ID, ID: r.ID, Phase: event.Done, Text: "Created"})
 	return nil
 }
 
@@ -319,7 +320,7 @@ func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 		}
 		return err
 	}
-	e.say(nil, Event{Kind: "network", Name: d.Name, ID: d.ID, Phase: Done, Text: "Removed"})
+	e.say(nil, event.Event{Kind: "network", Name: d.Name, ID: d.ID, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 )
 
@@ -63,14 +64,14 @@ func TestAllNetworksAreKept(t *testing.T) {
 		if projects, err := b.engine.Projects(b.Context()); err != nil || len(projects) != 0 {
 			t.Errorf("it made a project: %+v, %v", projects, err)
 		}
-		if g, err := b.engine.GC(b.Context(), reconcile.GCOptions{}); err != nil || len(g.Found) != 0 {
+		if g, err := b.engine.GC(b.Context(), ask.GCOptions{}); err != nil || len(g.Found) != 0 {
 			t.Errorf("it is garbage: %+v, %v", g, err)
 		}
-		err := b.engine.Up(b.Context(), project(service("web")), reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), project(service("web")), ask.UpOptions{}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "network shop_default is of no project") {
 			t.Errorf("an up takes it for its own: %v", err)
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, b.sink); err != nil {
 			t.Error(err)
 		}
 
@@ -168,7 +169,7 @@ func TestAllNetworksWhileAProjectIsBusy(t *testing.T) {
 			}
 			return nil
 		}
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		if err := <-removed; !errors.Is(err, errdefs.ErrConflict) {
 			t.Error(err)
 		}
@@ -178,7 +179,7 @@ func TestAllNetworksWhileAProjectIsBusy(t *testing.T) {
 // TestAllNetworksOfProjects: they are shown as they are, and stay as long as the project is up.
 func TestAllNetworksOfProjects(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		all := b.engine.AllNetworks()
 		d, err := all.Inspect(b.Context(), "shop_default")
 		if err != nil || d.Project != "shop" || d.Labels["com.docker.compose.project"] != "shop" || len(d.Members) != 1 || d.Members[0].Name != "shop-web-1" || !d.Members[0].IPv4.IsValid() {
@@ -192,7 +193,7 @@ func TestAllNetworksOfProjects(t *testing.T) {
 		if err := all.Remove(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "active endpoints") || !strings.Contains(err.Error(), "shop-web-1") {
 			t.Errorf("%v", err)
 		}
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			t.Fatal(err)
 		}
 		if err := all.Remove(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "stack --project-name shop down") {
@@ -205,7 +206,7 @@ func TestAllNetworksOfProjects(t *testing.T) {
 		if gone, err := all.Prune(b.Context(), func(reconcile.NetworkDetail) bool { return true }); err != nil || !slices.Equal(gone, []string{"idle"}) {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
-		b.down(reconcile.DownOptions{})
+		b.down(ask.DownOptions{})
 	})
 }
 

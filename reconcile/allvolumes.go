@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/volume"
 )
@@ -129,7 +130,7 @@ func (a AllVolumes) make(ctx context.Context, r VolumeRequest) (VolumeDetail, er
 	if err != nil {
 		return VolumeDetail{}, err
 	}
-	e.say(nil, Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: Done, Text: "Created"})
+	e.say(nil, event.Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: event.Done, Text: "Created"})
 	return volumeDetail(s), nil
 }
 
@@ -169,7 +170,7 @@ func (a AllVolumes) Remove(ctx context.Context, name string) error {
 	if err := e.drivers.Volumes.Delete(context.WithoutCancel(ctx), name); err != nil {
 		return err
 	}
-	e.say(nil, Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: Done, Text: "Removed"})
+	e.say(nil, event.Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -42,11 +43,11 @@ func TestAllVolumesAreKept(t *testing.T) {
 		if _, marked := nobody.Labels["com.docker.volume.anonymous"]; err != nil || len(nobody.Name) != 64 || !nobody.Anonymous || !marked {
 			t.Errorf("%+v, %v", nobody, err)
 		}
-		b.up(project(service("web")), reconcile.UpOptions{})
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {
+		b.up(project(service("web")), ask.UpOptions{})
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, b.sink); err != nil {
 			t.Error(err)
 		}
-		if g, err := b.engine.GC(b.Context(), reconcile.GCOptions{}); err != nil || len(g.Found) != 0 {
+		if g, err := b.engine.GC(b.Context(), ask.GCOptions{}); err != nil || len(g.Found) != 0 {
 			t.Errorf("it is garbage: %+v, %v", g, err)
 		}
 		b.reboot()
@@ -75,8 +76,8 @@ func TestAllVolumesInUse(t *testing.T) {
 	run(t, func(b *bench) {
 		b.up(project(service("db", func(s *spec.Service) {
 			s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
-		})), reconcile.UpOptions{})
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		})), ask.UpOptions{})
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			t.Fatal(err)
 		}
 		all := b.engine.AllVolumes()
@@ -90,7 +91,7 @@ func TestAllVolumesInUse(t *testing.T) {
 		if gone, _, err := all.Prune(b.Context(), func(reconcile.VolumeDetail) bool { return true }); err != nil || len(gone) != 0 {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
-		b.down(reconcile.DownOptions{Volumes: true})
+		b.down(ask.DownOptions{Volumes: true})
 	})
 }
 
@@ -102,7 +103,7 @@ func TestAllVolumesWhileContainersAreMade(t *testing.T) {
 		make   func(b *bench) error
 	}{
 		"of a project": {"shop_data", func(b *bench) error {
-			return b.engine.Up(b.Context(), project(service("db", func(s *spec.Service) { s.Mounts = mounts })), reconcile.UpOptions{}, b.sink)
+			return b.engine.Up(b.Context(), project(service("db", func(s *spec.Service) { s.Mounts = mounts })), ask.UpOptions{}, b.sink)
 		}},
 		"of nobody": {"data", func(b *bench) error {
 			_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}})

@@ -7,29 +7,22 @@ import (
 	"io"
 	"syscall"
 
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
-
-// AttachOptions is one `attach`.
-type AttachOptions struct {
-	Service    string
-	Index      int  // 0 = the lowest replica that runs
-	Stdin      bool // the caller has input for it, if it keeps its stdin open
-	Rows, Cols uint16
-}
 
 // Attach connects the caller's streams to those of the process that a service's container runs, and returns how that ended. When ctx ends first, or the
 // caller's input, the process is left as it is: its stdin stays open for whoever comes next.
-func (e *Engine) Attach(ctx context.Context, project string, o AttachOptions, theirs runtime.IO) (runtime.Exit, error) {
+func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions, theirs process.IO) (process.Exit, error) {
 	defer e.enter()()
 	c, err := e.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	over, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end() // when nothing of this is connected any more
 	type outcome struct {
-		exit runtime.Exit
+		exit process.Exit
 		err  error
 	}
 	ended := make(chan outcome, 1)
@@ -37,25 +30,25 @@ func (e *Engine) Attach(ctx context.Context, project string, o AttachOptions, th
 		exit, err := e.drivers.Containers.Wait(over, c.ID)
 		ended <- outcome{exit, err}
 	}()
-	streams := runtime.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
+	streams := process.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
 	if o.Stdin && c.spec.StdinOpen {
 		streams.Stdin = withoutEnd{theirs.Stdin, over}
 	}
 	if c.spec.TTY {
-		streams.Resize = redrawn(over, runtime.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
+		streams.Resize = redrawn(over, process.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
 	}
 	go e.relay(over, c.ID, theirs.Signals)
 	if err := e.drivers.Containers.Attach(ctx, c.ID, streams); err != nil {
 		if ctx.Err() != nil {
-			return runtime.Exit{}, context.Cause(ctx)
+			return process.Exit{}, context.Cause(ctx)
 		}
-		return runtime.Exit{}, fmt.Errorf("cannot attach to container %s: %w", c.name, cause(err, c.ID, c.name))
+		return process.Exit{}, fmt.Errorf("cannot attach to container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
 	select {
 	case r := <-ended:
 		return r.exit, r.err
 	case <-ctx.Done():
-		return runtime.Exit{}, context.Cause(ctx)
+		return process.Exit{}, context.Cause(ctx)
 	}
 }
 
@@ -90,12 +83,12 @@ func (w withoutEnd) Read(p []byte) (int, error) {
 
 // redrawn is changes after two others, of which the second is size: a program that draws on its terminal does it anew when that has changed. Without a size
 // it is changes.
-func redrawn(ctx context.Context, size runtime.WinSize, changes <-chan runtime.WinSize) <-chan runtime.WinSize {
+func redrawn(ctx context.Context, size process.WinSize, changes <-chan process.WinSize) <-chan process.WinSize {
 	if size.Rows == 0 || size.Cols == 0 {
 		return changes
 	}
-	out := make(chan runtime.WinSize, 2)
-	out <- runtime.WinSize{Rows: size.Rows + 1, Cols: size.Cols + 1}
+	out := make(chan process.WinSize, 2)
+	out <- process.WinSize{Rows: size.Rows + 1, Cols: size.Cols + 1}
 	out <- size
 	go func() {
 		for {

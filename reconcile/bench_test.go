@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/spec"
 )
@@ -38,10 +39,10 @@ func hundred(b *testing.B) (*reconcile.Engine, *spec.Project) {
 func BenchmarkUpDown100(b *testing.B) {
 	e, p := hundred(b)
 	for b.Loop() {
-		if err := e.Up(b.Context(), p, reconcile.UpOptions{}, nil); err != nil {
+		if err := e.Up(b.Context(), p, ask.UpOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
-		if err := e.Down(b.Context(), p.Name, reconcile.DownOptions{}, nil); err != nil {
+		if err := e.Down(b.Context(), p.Name, ask.DownOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -49,11 +50,11 @@ func BenchmarkUpDown100(b *testing.B) {
 
 func BenchmarkUpOfNothing100(b *testing.B) {
 	e, p := hundred(b)
-	if err := e.Up(b.Context(), p, reconcile.UpOptions{}, nil); err != nil {
+	if err := e.Up(b.Context(), p, ask.UpOptions{}, nil); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := e.Up(b.Context(), p, reconcile.UpOptions{}, nil); err != nil {
+		if err := e.Up(b.Context(), p, ask.UpOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -23,7 +24,7 @@ import (
 
 // buildRequest is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
 // services of p build. Errors have their place in the file.
-func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Service, o BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
+func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
 	b := s.Build
 	r := build.Request{
 		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull,

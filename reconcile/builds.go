@@ -17,32 +17,25 @@ import (
 
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
-
-// BuildOptions of Build.
-type BuildOptions struct {
-	Services []string          // empty = all that have a build
-	Deps     bool              // what Services depend on, too
-	Pull     bool              // the images that they start from are pulled again
-	NoCache  bool              // every step is done anew
-	Args     map[string]string // over those of the file
-}
 
 // parallelBuilds bounds the builds of an Engine: each may use several processors.
 var parallelBuilds = goruntime.NumCPU()
 
 // Build makes the images of services, whether they are here or not, and those that they build on. It makes no container another one: the
 // next up does.
-func (e *Engine) Build(ctx context.Context, p *spec.Project, o BuildOptions, sink Sink) error {
+func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions, sink event.Sink) error {
 	defer e.enter()()
 	if err := e.gate.enter(ctx); err != nil {
 		return err
 	}
 	defer e.gate.leave()
-	want, err := e.desire(p, UpOptions{})
+	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -59,12 +52,12 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o BuildOptions, sin
 			continue
 		}
 		if platforms := p.Services[name].Build.Platforms; len(platforms) > 1 {
-			e.say(sink, Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
+			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: event.Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
 		}
 		work.add(s, false)
 	}
 	if len(work.todo) == 0 {
-		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: "No services to build"})
+		e.say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
 		return nil
 	}
 	return work.run(ctx)
@@ -75,14 +68,14 @@ type makes struct {
 	e       *Engine
 	project *spec.Project
 	want    *plan.Desired
-	options BuildOptions
-	sink    Sink
+	options ask.BuildOptions
+	sink    event.Sink
 	makers  map[string]*plan.Service
 	todo    map[string]func(context.Context) (v1.Hash, error) // by ImageKey; each is done once
 	order   []string
 }
 
-func (e *Engine) makes(p *spec.Project, want *plan.Desired, o BuildOptions, sink Sink) *makes {
+func (e *Engine) makes(p *spec.Project, want *plan.Desired, o ask.BuildOptions, sink event.Sink) *makes {
 	return &makes{e: e, project: p, want: want, options: o, sink: sink, makers: want.Makers(), todo: map[string]func(context.Context) (v1.Hash, error){}}
 }
 
@@ -145,9 +138,9 @@ func (m *makes) run(ctx context.Context) error {
 
 // buildImage carries op out. built gives the images of other services. Where a registry is to be asked first and has no such image, or
 // none can be asked, one that is here already is kept, and none is built.
-func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildImage, o BuildOptions, built func(string) (v1.Hash, error), sink Sink) (v1.Hash, error) {
+func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildImage, o ask.BuildOptions, built func(string) (v1.Hash, error), sink event.Sink) (v1.Hash, error) {
 	if op.RegistryFirst {
-		info, err := e.pullAs(ctx, p.Name, op.Ref, op.Platform, Warning, sink)
+		info, err := e.pullAs(ctx, p.Name, op.Ref, op.Platform, event.Warning, sink)
 		if err == nil {
 			return info.ID, nil
 		}
@@ -169,7 +162,7 @@ func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildI
 	case <-ctx.Done():
 		return v1.Hash{}, context.Cause(ctx)
 	}
-	ev := Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: Working, Text: "Building"}
+	ev := event.Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: event.Working, Text: "Building"}
 	e.say(sink, ev)
 	info, err := e.drivers.Builder.Build(ctx, r, func(pr build.Progress) { e.sayStep(ev, pr, sink) })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -177,18 +170,18 @@ func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildI
 	}
 	if err != nil {
 		err = e.buildError(p, s, r, err)
-		ev.Phase, ev.Text = Failed, "Error"
+		ev.Phase, ev.Text = event.Failed, "Error"
 		ev.Detail, _, _ = strings.Cut(err.Error(), "\n")
 		e.say(sink, ev)
 		return v1.Hash{}, err
 	}
-	ev.Phase, ev.Text = Done, "Built"
+	ev.Phase, ev.Text = event.Done, "Built"
 	e.say(sink, ev)
 	return info.ID, nil
 }
 
 // sayStep tells the caller alone, of is the event of the whole: for all others a build is one thing that happens.
-func (e *Engine) sayStep(of Event, pr build.Progress, sink Sink) {
+func (e *Engine) sayStep(of event.Event, pr build.Progress, sink event.Sink) {
 	if sink == nil {
 		return
 	}
@@ -202,7 +195,7 @@ func (e *Engine) sayStep(of Event, pr build.Progress, sink Sink) {
 	case build.Output:
 		of.Detail, of.Output = strings.TrimSuffix(step, " "), pr.Output
 	case build.Warning:
-		of.Phase, of.Text = Warning, "Note"
+		of.Phase, of.Text = event.Warning, "Note"
 	case build.Cached:
 		of.Detail += ": cached"
 	case build.Done:
@@ -246,7 +239,7 @@ func (s *saidOf) Unwrap() error { return s.err }
 
 // buildImage is the step of a plan. What it builds on has been built by another one, or was here.
 func (p *performer) buildImage(ctx context.Context, op plan.BuildImage) error {
-	_, err := p.e.buildImage(ctx, p.project, op, BuildOptions{}, p.e.makes(p.project, p.want, BuildOptions{}, p.sink).built(ctx), p.sink)
+	_, err := p.e.buildImage(ctx, p.project, op, ask.BuildOptions{}, p.e.makes(p.project, p.want, ask.BuildOptions{}, p.sink).built(ctx), p.sink)
 	return err
 }
 

@@ -16,10 +16,11 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -73,7 +74,7 @@ func builds(name, dir string, change ...func(*spec.Service)) *spec.Service {
 	}}, change...)...)
 }
 
-func reasons(v *reconcile.Preview, kind, name string) string {
+func reasons(v *ask.Preview, kind, name string) string {
 	for _, c := range v.Changes {
 		if string(c.ID.Kind) == kind && c.Name == name {
 			text := string(c.Action)
@@ -93,10 +94,10 @@ func TestBuildsWhatIsMissing(t *testing.T) {
 	run(t, func(b *bench) {
 		w.watch(b.host, "shop-web")
 		p := project(builds("web", dir), service("db"))
-		if got := reasons(b.plan(p, reconcile.UpOptions{}), "image", "shop-web"); got != "build: it is not on this host" || len(w.built()) > 0 {
+		if got := reasons(b.plan(p, ask.UpOptions{}), "image", "shop-web"); got != "build: it is not on this host" || len(w.built()) > 0 {
 			b.Errorf("the plan: %q; built: %v", got, w.built())
 		}
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		rows := b.rows("shop")
 		if rows["shop-web-1"].State != "running" || rows["shop-web-1"].Image != "shop-web" {
 			b.Fatalf("got %+v", rows["shop-web-1"])
@@ -105,39 +106,39 @@ func TestBuildsWhatIsMissing(t *testing.T) {
 		if i, j, k := index(said, "image shop-web Building"), index(said, "image shop-web Built"), index(said, "container shop-db-1 Creating"); i < 0 || j < i || k < j {
 			b.Errorf("a build comes before everything else, and is told: %v", said)
 		}
-		if ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) }); len(ops) > 0 {
+		if ops := b.changes(func() { b.up(p, ask.UpOptions{}) }); len(ops) > 0 {
 			b.Errorf("an up without a change did %v", ops)
 		}
 		// Asked for, and nothing comes of it.
 		first := b.rows("shop")["shop-web-1"].ID
-		if got := reasons(b.plan(p, reconcile.UpOptions{Build: true}), "image", "shop-web"); got != "build: asked for by --build; with another image its containers are recreated" {
+		if got := reasons(b.plan(p, ask.UpOptions{Build: true}), "image", "shop-web"); got != "build: asked for by --build; with another image its containers are recreated" {
 			b.Errorf("the plan: %q", got)
 		}
-		if ops := b.changes(func() { b.up(p, reconcile.UpOptions{Build: true}) }); !slices.Equal(ops, []string{"Builder.Build"}) {
+		if ops := b.changes(func() { b.up(p, ask.UpOptions{Build: true}) }); !slices.Equal(ops, []string{"Builder.Build"}) {
 			b.Errorf("an up --build that builds the same did %v", ops)
 		}
 		b.host.Sources[dir] = "other"
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if b.rows("shop")["shop-web-1"].ID != first {
 			b.Error("an up looked at sources without being asked to")
 		}
 		b.events = nil
-		b.up(p, reconcile.UpOptions{Build: true})
+		b.up(p, ask.UpOptions{Build: true})
 		if b.rows("shop")["shop-web-1"].ID == first {
 			b.Error("what was built is another image, and its container stays")
 		}
-		if !slices.ContainsFunc(b.events, func(e reconcile.Event) bool {
+		if !slices.ContainsFunc(b.events, func(e event.Event) bool {
 			return e.Name == "shop-web-1" && strings.Contains(e.Detail, "image id of shop-web")
 		}) {
 			b.Errorf("the cause is not told: %+v", b.events)
 		}
 		p.Services["web"].PullPolicy = "build"
 		before := len(w.built())
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if len(w.built()) != before+1 {
 			b.Errorf("pull_policy: build did not build: %v", w.built())
 		}
-		b.up(p, reconcile.UpOptions{NoBuild: true})
+		b.up(p, ask.UpOptions{NoBuild: true})
 		if len(w.built()) != before+1 {
 			b.Errorf("--no-build built: %v", w.built())
 		}
@@ -154,10 +155,10 @@ func TestBuildsInTheHistory(t *testing.T) {
 	dir := w.context(t, "app")
 	remembering(t, func(b *bench) {
 		p := project(builds("web", dir))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.host.Sources[dir] = "other"
-		b.up(p, reconcile.UpOptions{Build: true})
-		b.up(p, reconcile.UpOptions{Build: true}) // nothing comes of it
+		b.up(p, ask.UpOptions{Build: true})
+		b.up(p, ask.UpOptions{Build: true}) // nothing comes of it
 		all := b.history()
 		if len(all) != 2 {
 			b.Fatalf("%d entries, expected 2: %+v", len(all), all)
@@ -167,7 +168,7 @@ func TestBuildsInTheHistory(t *testing.T) {
 				b.Errorf("entry %d begins with %+v", i, c)
 			}
 		}
-		why, err := b.engine.Why(b.Context(), "shop", reconcile.WhyOptions{Service: "web"})
+		why, err := b.engine.Why(b.Context(), "shop", ask.WhyOptions{Service: "web"})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -189,7 +190,7 @@ func TestFailedBuild(t *testing.T) {
 		b.host.Builds["shop-web"] = func(build.Request, func(build.Progress)) error {
 			return &build.Error{File: filepath.Join(dir, "Dockerfile"), Line: 12, Instruction: "RUN make all", Err: errors.New("exit code 2\nmake: *** no rule")}
 		}
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		var d *diag.Diagnostic
 		if !errors.As(err, &d) || d.Subject == nil || d.Subject.Start.Line != 3 || !strings.Contains(d.Summary, "cannot build the image of service web: app/Dockerfile:12: RUN make all: exit code 2") || !slices.Contains(d.Notes, "make: *** no rule") {
 			b.Errorf("got %v, %+v", err, d)
@@ -197,17 +198,17 @@ func TestFailedBuild(t *testing.T) {
 		if left := b.host.Left(); len(left) > 0 {
 			b.Errorf("a failed build leaves %v", left)
 		}
-		if err := b.engine.Build(b.Context(), p, reconcile.BuildOptions{}, b.sink); !strings.Contains(err.Error(), "app/Dockerfile:12") {
+		if err := b.engine.Build(b.Context(), p, ask.BuildOptions{}, b.sink); !strings.Contains(err.Error(), "app/Dockerfile:12") {
 			b.Errorf("build: %v", err)
 		}
 		// With containers it is built before there is a plan.
 		delete(b.host.Builds, "shop-web")
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.host.Builds["shop-web"] = func(build.Request, func(build.Progress)) error {
 			return &build.Error{Line: 1, Err: errdefs.ErrNotSupported}
 		}
 		p.Services["db"].Environment["CHANGED"] = "1"
-		ops := b.changes(func() { err = b.engine.Up(b.Context(), p, reconcile.UpOptions{Build: true}, b.sink) })
+		ops := b.changes(func() { err = b.engine.Up(b.Context(), p, ask.UpOptions{Build: true}, b.sink) })
 		if err == nil || len(ops) > 0 {
 			b.Errorf("error %v, and yet done: %v", err, ops)
 		}
@@ -224,7 +225,7 @@ func TestBuiltOnAnother(t *testing.T) {
 			s.Build.AdditionalContexts = map[string]string{"base": "service:base", "tools": dir, "os": "docker-image://debian:12"}
 		}
 		p := project(builds("base", dir, func(s *spec.Service) { s.Replicas = 0 }), builds("web", dir, onBase), builds("worker", dir, onBase))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		names := w.built()
 		if slices.Sort(names); !slices.Equal(names, []string{"shop-base", "shop-web", "shop-worker"}) || w.asks[0].Tags[0] != "shop-base" {
 			b.Fatalf("built %v, first %s", names, w.asks[0].Tags[0])
@@ -239,19 +240,19 @@ func TestBuiltOnAnother(t *testing.T) {
 		}
 		// One that has containers is built before the plan, and so is what it is built on.
 		w.asks = nil
-		b.up(p, reconcile.UpOptions{Build: true, Services: []string{"web"}, NoDeps: true})
+		b.up(p, ask.UpOptions{Build: true, Services: []string{"web"}, NoDeps: true})
 		if names := w.built(); !slices.Equal(names, []string{"shop-base", "shop-web"}) {
 			b.Errorf("up --build web built %v", names)
 		}
 		w.asks = nil
-		if err := b.engine.Build(b.Context(), p, reconcile.BuildOptions{Services: []string{"worker"}}, b.sink); err != nil {
+		if err := b.engine.Build(b.Context(), p, ask.BuildOptions{Services: []string{"worker"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if names := w.built(); !slices.Equal(names, []string{"shop-base", "shop-worker"}) {
 			b.Errorf("build worker built %v", names)
 		}
 		p.Services["base"].Build.AdditionalContexts = map[string]string{"web": "service:web"}
-		err = b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err = b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "circle") {
 			b.Errorf("a circle: %v", err)
 		}
@@ -267,7 +268,7 @@ func TestNamedImages(t *testing.T) {
 		named := func(image string) func(*spec.Service) { return func(s *spec.Service) { s.Image = image } }
 		b.host.Registry["pulled:1"] = fake.Image("pulled:1", v1.Config{Cmd: []string{"serve"}})
 		p := project(builds("web", dir, named("made:1")), service("worker", named("made:1")), builds("api", dir, named("pulled:1")))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if names := w.built(); !slices.Equal(names, []string{"made:1"}) {
 			b.Errorf("built %v", names)
 		}
@@ -280,7 +281,7 @@ func TestNamedImages(t *testing.T) {
 		}
 		// Never to be pulled, and not to be built: that is refused before anything happens.
 		only := project(builds("x", dir))
-		if err := b.engine.Up(b.Context(), only, reconcile.UpOptions{NoBuild: true}, nil); err == nil || !strings.Contains(err.Error(), "--no-build") {
+		if err := b.engine.Up(b.Context(), only, ask.UpOptions{NoBuild: true}, nil); err == nil || !strings.Contains(err.Error(), "--no-build") {
 			b.Errorf("--no-build without the image: %v", err)
 		}
 		// A pull of what is built: not of one that is never pulled, and of another with what to do when no registry has it.
@@ -294,7 +295,7 @@ func TestNamedImages(t *testing.T) {
 			b.Errorf("pull of what only a build makes: %v", err)
 		}
 		never := project(builds("y", dir, func(s *spec.Service) { s.PullPolicy = "never" }))
-		b.up(never, reconcile.UpOptions{})
+		b.up(never, ask.UpOptions{})
 	})
 }
 
@@ -320,7 +321,7 @@ func TestBuildRequest(t *testing.T) {
 		}
 		p := project(s)
 		p.Secrets = map[string]*spec.FileObject{"file": {Key: "file", File: secret}, "env": {Key: "env", Environment: "TOKEN", Content: []byte("v")}}
-		if err := b.engine.Build(b.Context(), p, reconcile.BuildOptions{Args: map[string]string{"B": "3", "D": "4"}}, b.sink); err != nil {
+		if err := b.engine.Build(b.Context(), p, ask.BuildOptions{Args: map[string]string{"B": "3", "D": "4"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		r := w.asks[0]
@@ -369,7 +370,7 @@ func TestBuildsThatCannotBegin(t *testing.T) {
 				p := project(builds("web", dir, func(s *spec.Service) { c.change(s.Build) }), service("db"))
 				p.Secrets = map[string]*spec.FileObject{"unset": {Environment: "TOKEN"}, "external": {External: true}}
 				ops := b.changes(func() {
-					for _, err := range []error{b.engine.Up(b.Context(), p, reconcile.UpOptions{}, nil), b.engine.Build(b.Context(), p, reconcile.BuildOptions{}, nil)} {
+					for _, err := range []error{b.engine.Up(b.Context(), p, ask.UpOptions{}, nil), b.engine.Build(b.Context(), p, ask.BuildOptions{}, nil)} {
 						if err == nil || !strings.Contains(err.Error(), c.want) {
 							b.Errorf("got %v, expected %q", err, c.want)
 						}
@@ -394,13 +395,13 @@ func TestBuildIsCancelled(t *testing.T) {
 			return context.Canceled
 		}
 		p := project(builds("web", dir))
-		if err := b.engine.Up(ctx, p, reconcile.UpOptions{}, b.sink); !errors.Is(err, context.Canceled) {
+		if err := b.engine.Up(ctx, p, ask.UpOptions{}, b.sink); !errors.Is(err, context.Canceled) {
 			b.Errorf("got %v", err)
 		}
 		if left := b.host.Left(); len(left) > 0 {
 			b.Errorf("left: %v", left)
 		}
-		if err := b.engine.Build(ctx, p, reconcile.BuildOptions{}, b.sink); !errors.Is(err, context.Canceled) {
+		if err := b.engine.Build(ctx, p, ask.BuildOptions{}, b.sink); !errors.Is(err, context.Canceled) {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -418,7 +419,7 @@ func TestBuildIsTold(t *testing.T) {
 			tell(build.Progress{Text: "a word of warning", Phase: build.Warning})
 			return nil
 		}
-		if err := b.engine.Build(b.Context(), project(builds("web", dir)), reconcile.BuildOptions{}, b.sink); err != nil {
+		if err := b.engine.Build(b.Context(), project(builds("web", dir)), ask.BuildOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		var got []string
@@ -438,8 +439,8 @@ func TestRemovesWhatWasBuilt(t *testing.T) {
 	dir := w.context(t, "app")
 	run(t, func(b *bench) {
 		p := project(builds("web", dir), builds("api", dir, func(s *spec.Service) { s.Image, s.Build.Target = "api:1", "api" }), service("db"))
-		b.up(p, reconcile.UpOptions{})
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveImages: "local"}, b.sink); err != nil {
+		b.up(p, ask.UpOptions{})
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveImages: "local"}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		list, _ := b.host.Set().Images.List(b.Context())
@@ -464,7 +465,7 @@ func TestRunBuilds(t *testing.T) {
 		w.watch(b.host, "shop-web")
 		p := project(builds("web", dir))
 		for range 2 {
-			if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Detach: true, Build: len(w.built()) > 0}, runtime.IO{}, b.sink); err != nil {
+			if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Detach: true, Build: len(w.built()) > 0}, process.IO{}, b.sink); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -476,7 +477,7 @@ func TestRunBuilds(t *testing.T) {
 		p = project(builds("base", dir, secretive), builds("other", dir), builds("top", dir, func(s *spec.Service) {
 			s.Build.AdditionalContexts = map[string]string{"base": "service:base"}
 		}))
-		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "top", Detach: true}, runtime.IO{}, b.sink); err != nil {
+		if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "top", Detach: true}, process.IO{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if names := w.built()[2:]; !slices.Equal(names, []string{"shop-base", "shop-top"}) {
@@ -494,7 +495,7 @@ func TestHealingBuilds(t *testing.T) {
 		p := project(builds("base", dir, func(s *spec.Service) { s.Replicas = 0 }), builds("web", dir, func(s *spec.Service) {
 			s.Build.AdditionalContexts = map[string]string{"base": "service:base"}
 		}), service("db"))
-		b.up(p, reconcile.UpOptions{Services: []string{"web"}})
+		b.up(p, ask.UpOptions{Services: []string{"web"}})
 		b.heal()
 		id := b.rows("shop")["shop-web-1"].ID
 		drivers := b.host.Set()

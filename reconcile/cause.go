@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	secret "github.com/stackrun/stack/spec/redact"
 )
 
 // sayCauses tells, before anything happens, which containers are made anew or restarted, and why.
-func (e *Engine) sayCauses(pl *plan.Plan, sink Sink) {
+func (e *Engine) sayCauses(pl *plan.Plan, sink event.Sink) {
 	for _, c := range pl.Changes {
 		text := map[plan.Action]string{plan.Replace: "Recreate", plan.Restart: "Restart"}[c.Action]
 		if text == "" || c.ID.Kind != plan.KindContainer {
@@ -19,7 +20,7 @@ func (e *Engine) sayCauses(pl *plan.Plan, sink Sink) {
 		for _, r := range c.Reasons {
 			why = append(why, redact(r).String())
 		}
-		e.say(sink, Event{Project: pl.Project, Kind: string(c.ID.Kind), Name: c.Name, Service: c.ID.Name, Phase: Working, Text: text, Detail: strings.Join(why, "; ")})
+		e.say(sink, event.Event{Project: pl.Project, Kind: string(c.ID.Kind), Name: c.Name, Service: c.ID.Name, Phase: event.Working, Text: text, Detail: strings.Join(why, "; ")})
 	}
 }
 

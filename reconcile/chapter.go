@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	secret "github.com/stackrun/stack/spec/redact"
@@ -24,7 +26,7 @@ type chapter struct {
 }
 
 // begin records that do is about to carry out pl for a user's command. It does not wait for the disk: recorded does.
-func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o UpOptions) *chapter {
+func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o ask.UpOptions) *chapter {
 	if e.history == nil || pl.Empty() {
 		return nil
 	}
@@ -52,7 +54,7 @@ func (e *Engine) beginChapter(pl *plan.Plan, do *performer, entry history.Entry,
 
 // recorded returns once what begin wrote is on the disk. The history is no condition of anything: without it the chapter is nil, and what
 // is wrong is told once.
-func (ch *chapter) recorded(sink Sink) *chapter {
+func (ch *chapter) recorded(sink event.Sink) *chapter {
 	if ch == nil {
 		return nil
 	}
@@ -64,14 +66,14 @@ func (ch *chapter) recorded(sink Sink) *chapter {
 	return ch
 }
 
-func (e *Engine) noHistory(project string, err error, sink Sink) {
+func (e *Engine) noHistory(project string, err error, sink event.Sink) {
 	e.historyOnce.Do(func() {
-		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "Not recorded in the history", Detail: err.Error()})
+		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Not recorded in the history", Detail: err.Error()})
 	})
 }
 
 // end records how it came out.
-func (ch *chapter) end(err error, sink Sink) {
+func (ch *chapter) end(err error, sink event.Sink) {
 	if ch == nil {
 		return
 	}

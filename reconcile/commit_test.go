@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // TestCommitKilled: a container that a commit has paused goes on with the next daemon, one that its user has paused does not.
 func TestCommitKilled(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("web"), service("db")), reconcile.UpOptions{})
-		if err := b.engine.Pause(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
+		b.up(project(service("web"), service("db")), ask.UpOptions{})
+		if err := b.engine.Pause(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		var dead atomic.Bool
@@ -28,7 +28,7 @@ func TestCommitKilled(t *testing.T) {
 		}
 		for _, name := range []string{"web", "db"} {
 			dead.Store(false)
-			if _, err := b.engine.Commit(b.Context(), "shop", reconcile.CommitOptions{Service: name}, nil); !errors.Is(err, errCrash) {
+			if _, err := b.engine.Commit(b.Context(), "shop", ask.CommitOptions{Service: name}, nil); !errors.Is(err, errCrash) {
 				b.Fatal(err)
 			}
 		}
@@ -44,11 +44,11 @@ func TestCommitKilled(t *testing.T) {
 		b.boot()
 		states("with the next daemon", "running", "paused")
 
-		if _, err := b.engine.Commit(b.Context(), "shop", reconcile.CommitOptions{Service: "web"}, nil); err != nil {
+		if _, err := b.engine.Commit(b.Context(), "shop", ask.CommitOptions{Service: "web"}, nil); err != nil {
 			b.Error(err)
 		}
 		states("after a commit", "running", "paused")
-		if err := b.engine.Pause(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+		if err := b.engine.Pause(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		b.reboot()

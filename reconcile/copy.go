@@ -8,12 +8,14 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 )
 
 // CopyIn writes the tar stream r into the containers that o means, of every state, all at the same time; s is told of each. One that cannot take it does not
 // keep it from the others. It returns when all are done, with the errors of those that failed.
-func (e *Engine) CopyIn(ctx context.Context, project string, o CopyInOptions, r io.Reader, s Sink) error {
+func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error {
 	defer e.enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
@@ -28,17 +30,17 @@ func (e *Engine) CopyIn(ctx context.Context, project string, o CopyInOptions, r 
 	var work sync.WaitGroup
 	for i, c := range all {
 		work.Go(func() {
-			e.sayCopy(s, c, Working, "Copying", "")
+			e.sayCopy(s, c, event.Working, "Copying", "")
 			err := e.drivers.Containers.CopyIn(ctx, c.ID, in, readers[i])
 			if p, ok := readers[i].(*io.PipeReader); ok {
 				p.Close() // the others go on
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.name, cause(err, c.ID, c.name))
-				e.sayCopy(s, c, Failed, "Not copied", "") // why is told at the end
+				e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
 				return
 			}
-			e.sayCopy(s, c, Done, "Copied", "")
+			e.sayCopy(s, c, event.Done, "Copied", "")
 		})
 	}
 	feed()
@@ -81,37 +83,37 @@ func fanOut(r io.Reader, n int) (readers []io.Reader, feed func()) {
 }
 
 // CopyOut writes what is at a path of a container to w as a tar stream: of the replica that o names, or the first.
-func (e *Engine) CopyOut(ctx context.Context, project string, o CopyOutOptions, w io.Writer, s Sink) error {
+func (e *Engine) CopyOut(ctx context.Context, project string, o ask.CopyOutOptions, w io.Writer, s event.Sink) error {
 	defer e.enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
 	}
 	c := all[0]
-	e.sayCopy(s, c, Working, "Copying", "")
+	e.sayCopy(s, c, event.Working, "Copying", "")
 	err = e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: e.warnCopy(s, c)}, w)
 	if err != nil {
-		e.sayCopy(s, c, Failed, "Not copied", "") // why is told at the end
+		e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
 		return fmt.Errorf("cannot copy from container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
-	e.sayCopy(s, c, Done, "Copied", "")
+	e.sayCopy(s, c, event.Done, "Copied", "")
 	return nil
 }
 
 // Export writes the root file system of a container to w as a tar stream, without its volumes: of the replica that o names, or the first.
-func (e *Engine) Export(ctx context.Context, project string, o ExportOptions, w io.Writer, s Sink) error {
+func (e *Engine) Export(ctx context.Context, project string, o ask.ExportOptions, w io.Writer, s event.Sink) error {
 	defer e.enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, true)
 	if err != nil {
 		return err
 	}
 	c := all[0]
-	e.sayCopy(s, c, Working, "Exporting", "")
+	e.sayCopy(s, c, event.Working, "Exporting", "")
 	if err := e.drivers.Containers.Export(ctx, c.ID, w, e.warnCopy(s, c)); err != nil {
-		e.sayCopy(s, c, Failed, "Not exported", "")
+		e.sayCopy(s, c, event.Failed, "Not exported", "")
 		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
 	}
-	e.sayCopy(s, c, Done, "Exported", "")
+	e.sayCopy(s, c, event.Done, "Exported", "")
 	return nil
 }
 
@@ -143,23 +145,23 @@ func (e *Engine) copied(ctx context.Context, project, service string, index int,
 	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", what, project))
 }
 
-func (e *Engine) sayCopy(s Sink, c *container, p Phase, text, detail string) {
+func (e *Engine) sayCopy(s event.Sink, c *container, p event.Phase, text, detail string) {
 	if s != nil { // nothing has become of the container that others should know
-		s(Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: p, Text: text, Detail: detail})
+		s(event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: p, Text: text, Detail: detail})
 	}
 }
 
 // maxCopyWarnings bounds what is told of one copy.
 const maxCopyWarnings = 100
 
-func (e *Engine) warnCopy(s Sink, c *container) func(string) {
+func (e *Engine) warnCopy(s event.Sink, c *container) func(string) {
 	told := 0
 	return func(text string) {
 		switch told++; {
 		case told <= maxCopyWarnings:
-			e.sayCopy(s, c, Warning, "Not whole", text)
+			e.sayCopy(s, c, event.Warning, "Not whole", text)
 		case told == maxCopyWarnings+1:
-			e.sayCopy(s, c, Warning, "Not whole", "there is more of this kind, which is not told")
+			e.sayCopy(s, c, event.Warning, "Not whole", "there is more of this kind, which is not told")
 		}
 	}
 }

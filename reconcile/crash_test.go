@@ -15,8 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -112,7 +113,7 @@ func killEverywhere(t *testing.T, made func(level string) *spec.Project, always 
 			}
 			var volume []string
 			for _, level := range []string{"1", "2"} {
-				step(func() error { return b.engine.Up(b.Context(), made(level), reconcile.UpOptions{}, nil) })
+				step(func() error { return b.engine.Up(b.Context(), made(level), ask.UpOptions{}, nil) })
 				synctest.Wait()
 				rows := b.rows("shop")
 				for _, name := range names {
@@ -131,7 +132,7 @@ func killEverywhere(t *testing.T, made func(level string) *spec.Project, always 
 				before := armed
 				armed = false
 				mu.Unlock()
-				if ops := b.changes(func() { b.up(made(level), reconcile.UpOptions{}) }); len(ops) > 0 {
+				if ops := b.changes(func() { b.up(made(level), ask.UpOptions{}) }); len(ops) > 0 {
 					b.Errorf("operation %d: another up does %v", n, ops)
 				}
 				arm(before)
@@ -140,7 +141,7 @@ func killEverywhere(t *testing.T, made func(level string) *spec.Project, always 
 				mu.Unlock()
 			}
 			step(func() error {
-				return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)
+				return b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, nil)
 			})
 			if left := b.host.Left(); len(left) > 0 {
 				b.Errorf("operation %d: left %v", n, left)
@@ -166,12 +167,12 @@ func TestRandomProjectsConverge(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				for range 4 {
 					p := randomProject(r)
-					b.up(p, reconcile.UpOptions{RemoveOrphans: true, ForceRecreate: r.IntN(5) == 0})
-					if ops := b.changes(func() { b.up(p, reconcile.UpOptions{RemoveOrphans: true}) }); len(ops) > 0 {
+					b.up(p, ask.UpOptions{RemoveOrphans: true, ForceRecreate: r.IntN(5) == 0})
+					if ops := b.changes(func() { b.up(p, ask.UpOptions{RemoveOrphans: true}) }); len(ops) > 0 {
 						b.Errorf("a second up did %v", ops)
 					}
 				}
-				b.down(reconcile.DownOptions{Volumes: true})
+				b.down(ask.DownOptions{Volumes: true})
 			})
 		})
 	}
@@ -223,7 +224,7 @@ func TestAOneOffThatWasNotStartedGoesWithItsCaller(t *testing.T) {
 			return nil
 		}
 		p := project(service("web"))
-		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Remove: true, NoDeps: true}, runtime.IO{}, b.sink); err == nil {
+		if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Remove: true, NoDeps: true}, process.IO{}, b.sink); err == nil {
 			b.Fatal("it was started")
 		}
 		if !dead.Load() {
@@ -241,13 +242,13 @@ func TestAOneOffThatWasNotStartedGoesWithItsCaller(t *testing.T) {
 // A container that a plan saw ended, and takes away, is started meanwhile: by its policy, when a daemon has just taken over.
 func TestARecreateOfWhatHasStartedMeanwhile(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		id := b.rows("shop")["shop-web-1"].ID
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			t.Fatal(err)
 		}
 		started := false
-		err := b.engine.Up(b.Context(), project(service("web", func(s *spec.Service) { s.Environment["LEVEL"] = "2" })), reconcile.UpOptions{}, func(e reconcile.Event) {
+		err := b.engine.Up(b.Context(), project(service("web", func(s *spec.Service) { s.Environment["LEVEL"] = "2" })), ask.UpOptions{}, func(e event.Event) {
 			if e.Text == "Recreate" && !started { // the plan is made, and no step of it is begun
 				started = true
 				if _, err := b.host.Set().Containers.Start(b.Context(), id); err != nil {
@@ -277,7 +278,7 @@ func TestRandomDamageConverges(t *testing.T) {
 			run(t, func(b *bench) {
 				r := rand.New(rand.NewPCG(seed, 2))
 				p := randomProject(r)
-				b.up(p, reconcile.UpOptions{})
+				b.up(p, ask.UpOptions{})
 				rows := b.rows("shop")
 				b.shut()
 				damage := randomDamage(b, r, rows)
@@ -288,13 +289,13 @@ func TestRandomDamageConverges(t *testing.T) {
 					do()
 				}
 				b.boot()
-				b.up(p, reconcile.UpOptions{})
+				b.up(p, ask.UpOptions{})
 				b.heal()
-				if ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) }); len(ops) > 0 {
+				if ops := b.changes(func() { b.up(p, ask.UpOptions{}) }); len(ops) > 0 {
 					b.Errorf("seed %d: another up does %v", seed, ops)
 				}
 				ends = append(ends, b.running())
-				if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil); err != nil {
+				if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, nil); err != nil {
 					b.Fatal(err)
 				}
 				if left := b.host.Left(); len(left) > 0 {
@@ -312,7 +313,7 @@ func TestRandomDamageConverges(t *testing.T) {
 }
 
 // randomDamage is what other hands, and containers themselves, do to a project.
-func randomDamage(b *bench, r *rand.Rand, rows map[string]reconcile.Container) (damage []func()) {
+func randomDamage(b *bench, r *rand.Rand, rows map[string]ask.Container) (damage []func()) {
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		id := rows[name].ID
 		kill := func(sig unix.Signal) func() {

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
@@ -20,7 +22,7 @@ import (
 // Down takes a project away: containers in the reverse order of their dependencies, then networks, and what the options
 // ask for. It works from labels and the record of the last up, so it needs no file. External networks and volumes have no
 // labels of ours and stay. An unknown project is nothing to do, with a warning.
-func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink Sink) error {
+func (e *Engine) Down(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
 	switch o.RemoveImages {
 	case "", "local", "all":
 	default:
@@ -38,7 +40,7 @@ func (e *Engine) Down(ctx context.Context, project string, o DownOptions, sink S
 }
 
 // takeDown is Down. Precondition: the project's turn is held and the command is on record.
-func (e *Engine) takeDown(ctx context.Context, project string, o DownOptions, sink Sink) error {
+func (e *Engine) takeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
 	taken, err := e.takeAway(ctx, project, o, sink)
 	if err == nil && taken == nil { // nothing is left of it, the record neither
 		e.loop.drop(project)
@@ -48,7 +50,7 @@ func (e *Engine) takeDown(ctx context.Context, project string, o DownOptions, si
 }
 
 // takeAway returns the services that it took down, nil = all and everything.
-func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, sink Sink) (taken []string, _ error) {
+func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, _ error) {
 	if err := e.removeVanished(ctx, project); err != nil {
 		return nil, err
 	}
@@ -75,13 +77,13 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 		if o.Volumes {
 			e.forgetHistory(project, sink)
 		}
-		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "No resource found to remove"})
+		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
 		return nil, nil
 	}
 
 	gone, orphans := m.toTakeDown(p, o)
 	if len(orphans) > 0 {
-		e.say(sink, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
+		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
 	if err := m.each(ctx, gone, true, func(c *container) error {
 		if c.alive() {
@@ -119,7 +121,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o DownOptions, si
 }
 
 // toTakeDown are the containers that o takes away, and the names of those of services that the file p does not have, which stay.
-func (m *members) toTakeDown(p *spec.Project, o DownOptions) (gone []*container, orphans []string) {
+func (m *members) toTakeDown(p *spec.Project, o ask.DownOptions) (gone []*container, orphans []string) {
 	for _, c := range m.list {
 		switch {
 		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
@@ -134,7 +136,7 @@ func (m *members) toTakeDown(p *spec.Project, o DownOptions) (gone []*container,
 }
 
 // forgetProject removes what is remembered of a project that is gone: logs, the record of its last up, with its volumes its history.
-func (e *Engine) forgetProject(project string, o DownOptions, sink Sink) error {
+func (e *Engine) forgetProject(project string, o ask.DownOptions, sink event.Sink) error {
 	if err := os.RemoveAll(e.logDir(project)); err != nil {
 		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
@@ -178,7 +180,7 @@ func (e *Engine) ownVolumes(ctx context.Context, project string) ([]string, erro
 }
 
 // removeShared removes networks and, when asked for, volumes, side by side.
-func (e *Engine) removeShared(ctx context.Context, project string, networks, volumes []string, o DownOptions, sink Sink) error {
+func (e *Engine) removeShared(ctx context.Context, project string, networks, volumes []string, o ask.DownOptions, sink event.Sink) error {
 	errs := make([]error, len(networks)+len(volumes))
 	var work errgroup.Group
 	for i, name := range networks {
@@ -201,7 +203,7 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 
 // removeImages removes what the containers were made from: "all", or "local", those that were built for the project. services are those whose images
 // are meant; nil = all.
-func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, services []string, which string, sink Sink) error {
+func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, services []string, which string, sink event.Sink) error {
 	if which == "" {
 		return nil
 	}
@@ -224,18 +226,18 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*conta
 			continue
 		}
 		done[ref] = true
-		ev := Event{Project: project, Kind: "image", Name: ref, Phase: Working, Text: "Removing"}
+		ev := event.Event{Project: project, Kind: "image", Name: ref, Phase: event.Working, Text: "Removing"}
 		e.say(sink, ev)
 		err := e.drivers.Images.Delete(ctx, ref)
 		switch {
 		case err == nil:
-			ev.Phase, ev.Text = Done, "Removed"
+			ev.Phase, ev.Text = event.Done, "Removed"
 		case errors.Is(err, errdefs.ErrNotFound):
-			ev.Phase, ev.Text = Done, "Not there"
+			ev.Phase, ev.Text = event.Done, "Not there"
 		case errors.Is(err, errdefs.ErrConflict):
-			ev.Phase, ev.Text, ev.Detail = Warning, "Resource is still in use", e.named(err).Error()
+			ev.Phase, ev.Text, ev.Detail = event.Warning, "Resource is still in use", e.named(err).Error()
 		default:
-			ev.Phase, ev.Text, ev.Detail = Failed, "Error", err.Error()
+			ev.Phase, ev.Text, ev.Detail = event.Failed, "Error", err.Error()
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))
 		}
 		e.say(sink, ev)

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -114,7 +115,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		return "", err
 	}
 	for _, w := range warnings {
-		p.say(plan.KindContainer, d.name, d.service.Name, Warning, "Not as asked for", w)
+		p.say(plan.KindContainer, d.name, d.service.Name, event.Warning, "Not as asked for", w)
 	}
 	undo.Add(func() { _ = drivers.Containers.Delete(aside, id) })
 	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {

@@ -10,48 +10,14 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/lazyregexp"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
-	"github.com/stackrun/stack/spec/diag"
 	secret "github.com/stackrun/stack/spec/redact"
 )
 
-// Dump is everything that a plan is made of, for whoever looks for a fault of stack's. Nothing is promised of its form. Values that are
-// secret are left out.
-type Dump struct {
-	Project  string             `json:"project"`
-	Desired  json.RawMessage    `json:"desired"`  // plan.Desired
-	Observed json.RawMessage    `json:"observed"` // as a saved plan's facts
-	Changes  []plan.Change      `json:"changes"`
-	Steps    json.RawMessage    `json:"steps"`
-	Said     []*diag.Diagnostic `json:"said,omitempty"` // what preflight has to say
-	Graph    Graph              `json:"graph"`
-}
-
-// Graph is who needs what: the resources that the file asks for, and the steps of the plan.
-type Graph struct {
-	Resources []Node `json:"resources"`
-	Steps     []Node `json:"steps"`
-	Edges     []Edge `json:"edges"`
-}
-
-// Node of a Graph.
-type Node struct {
-	ID   string    `json:"id"` // service:web, network:shop_default, #1
-	Text string    `json:"text"`
-	Kind plan.Kind `json:"kind,omitempty"` // of a resource; a service is one of containers
-}
-
-// Edge says that From needs To, or only comes after it.
-type Edge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	Text string `json:"text,omitempty"` // service_healthy
-	Weak bool   `json:"weak,omitempty"` // after it, however that ended
-}
-
 // Dump is what a plan of p is made of; without p, of the project's last up. It changes nothing.
-func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*Dump, error) {
+func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*ask.Dump, error) {
 	release, err := e.pass(ctx, project)
 	if err != nil {
 		return nil, err
@@ -65,11 +31,11 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*Du
 	if p == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot dump project %s: there is no file, and it is not up", project))
 	}
-	want, err := e.desire(p, UpOptions{})
+	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.compare(ctx, p, want, UpOptions{})
+	c, err := e.compare(ctx, p, want, ask.UpOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +43,7 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*Du
 	if err != nil {
 		return nil, err
 	}
-	out := &Dump{Project: project, Said: said, Changes: preview(project, pl, nil).Changes}
+	out := &ask.Dump{Project: project, Said: said, Changes: preview(project, pl, nil).Changes}
 	var steps []savedStep
 	if pl != nil {
 		steps = savedSteps(pl)
@@ -96,28 +62,28 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*Du
 	return out, nil
 }
 
-func graphOf(want *plan.Desired, pl *plan.Plan) Graph {
-	g := Graph{Resources: []Node{}, Steps: []Node{}, Edges: []Edge{}}
+func graphOf(want *plan.Desired, pl *plan.Plan) ask.Graph {
+	g := ask.Graph{Resources: []ask.Node{}, Steps: []ask.Node{}, Edges: []ask.Edge{}}
 	service := func(name string) string { return "service:" + name }
 	for _, name := range slices.Sorted(maps.Keys(want.Networks)) {
-		g.Resources = append(g.Resources, Node{ID: "network:" + name, Text: name, Kind: plan.KindNetwork})
+		g.Resources = append(g.Resources, ask.Node{ID: "network:" + name, Text: name, Kind: plan.KindNetwork})
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Volumes)) {
-		g.Resources = append(g.Resources, Node{ID: "volume:" + name, Text: name, Kind: plan.KindVolume})
+		g.Resources = append(g.Resources, ask.Node{ID: "volume:" + name, Text: name, Kind: plan.KindVolume})
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Services)) {
 		s := want.Services[name]
-		g.Resources = append(g.Resources, Node{ID: service(name), Text: fmt.Sprintf("%s ×%d", name, s.Replicas), Kind: plan.KindContainer})
+		g.Resources = append(g.Resources, ask.Node{ID: service(name), Text: fmt.Sprintf("%s ×%d", name, s.Replicas), Kind: plan.KindContainer})
 		for _, dep := range slices.Sorted(maps.Keys(s.DependsOn)) {
 			d := s.DependsOn[dep]
-			g.Edges = append(g.Edges, Edge{From: service(name), To: service(dep), Text: string(d.Condition), Weak: !d.Required})
+			g.Edges = append(g.Edges, ask.Edge{From: service(name), To: service(dep), Text: string(d.Condition), Weak: !d.Required})
 		}
 		for _, net := range slices.Sorted(maps.Keys(s.Spec.Networks)) {
-			g.Edges = append(g.Edges, Edge{From: service(name), To: "network:" + net})
+			g.Edges = append(g.Edges, ask.Edge{From: service(name), To: "network:" + net})
 		}
 		for _, m := range s.Spec.Mounts {
 			if _, named := want.Volumes[m.Source]; named && m.Type == "volume" {
-				g.Edges = append(g.Edges, Edge{From: service(name), To: "volume:" + m.Source, Text: m.Target})
+				g.Edges = append(g.Edges, ask.Edge{From: service(name), To: "volume:" + m.Source, Text: m.Target})
 			}
 		}
 	}
@@ -126,12 +92,12 @@ func graphOf(want *plan.Desired, pl *plan.Plan) Graph {
 	}
 	step := func(n int) string { return fmt.Sprintf("#%d", n) }
 	for _, s := range pl.Steps {
-		g.Steps = append(g.Steps, Node{ID: step(s.ID), Text: s.Op.String()})
+		g.Steps = append(g.Steps, ask.Node{ID: step(s.ID), Text: s.Op.String()})
 		for _, n := range s.Needs {
-			g.Edges = append(g.Edges, Edge{From: step(s.ID), To: step(n)})
+			g.Edges = append(g.Edges, ask.Edge{From: step(s.ID), To: step(n)})
 		}
 		for _, n := range s.After {
-			g.Edges = append(g.Edges, Edge{From: step(s.ID), To: step(n), Weak: true})
+			g.Edges = append(g.Edges, ask.Edge{From: step(s.ID), To: step(n), Weak: true})
 		}
 	}
 	return g

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -37,7 +37,7 @@ func TestAnotherDirectoryOfThisName(t *testing.T) {
 			}
 			return told
 		}
-		up := func(dir string) func() { return func() { b.up(in(dir), reconcile.UpOptions{}) } }
+		up := func(dir string) func() { return func() { b.up(in(dir), ask.UpOptions{}) } }
 		first := in("a")
 		for _, tt := range []struct {
 			what string
@@ -64,14 +64,14 @@ func TestAnotherDirectoryOfThisName(t *testing.T) {
 				if err := os.Remove(filepath.Join(top, "c", "compose.yaml")); err != nil {
 					b.Fatal(err)
 				}
-				b.up(first, reconcile.UpOptions{})
+				b.up(first, ask.UpOptions{})
 			}, false},
 		} {
 			if got := warned(tt.do); got != tt.want {
 				b.Errorf("%s: warned: %v, want %v", tt.what, got, tt.want)
 			}
 		}
-		if preview := b.plan(in("d"), reconcile.UpOptions{}); len(preview.Warnings) != 1 || preview.Warnings[0].Code != "elsewhere" {
+		if preview := b.plan(in("d"), ask.UpOptions{}); len(preview.Warnings) != 1 || preview.Warnings[0].Code != "elsewhere" {
 			b.Errorf("plan warns of %v", preview.Warnings)
 		}
 	})

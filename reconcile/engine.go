@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
@@ -30,13 +32,13 @@ type Store interface {
 type Options struct {
 	Roots     roots.Roots
 	Store     Store
-	Version   string        // of the program; a saved plan names it
-	History   *history.Book // nil = none is kept
-	Log       *slog.Logger  // what it does of itself; nil = nowhere
-	NoHealing bool          // nothing is put right that nobody asks for
-	Boot      string        // tells this boot of the host from others; "" = the kernel says
-	StoreLost bool          // Store is a new one in place of one that was damaged: what is on the host and belongs to no file is wanted
-	Worked    func()        // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
+	Version   string       // of the program; a saved plan names it
+	History   *book.Book   // nil = none is kept
+	Log       *slog.Logger // what it does of itself; nil = nowhere
+	NoHealing bool         // nothing is put right that nobody asks for
+	Boot      string       // tells this boot of the host from others; "" = the kernel says
+	StoreLost bool         // Store is a new one in place of one that was damaged: what is on the host and belongs to no file is wanted
+	Worked    func()       // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
 }
 
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
@@ -69,8 +71,8 @@ type Engine struct {
 	capabilities []string // that this process can give
 	version      string
 	identity     identity
-	history      *history.Book // may be nil
-	historyOnce  sync.Once     // what is wrong with it is told once
+	history      *book.Book // may be nil
+	historyOnce  sync.Once  // what is wrong with it is told once
 
 	wishes  sync.Mutex // held while a record is changed
 	decoded wish.Cache // of the store's records
@@ -83,7 +85,7 @@ type Engine struct {
 	attached  map[string]bool              // containers whose end a Run takes care of
 	postponed map[string][]string          // by project: containers that are their policy's once the command that was cut short has ended
 	times     map[string]startTimes        // of containers that this Engine has started, by id
-	restarts  map[string]Restarted         // by id: what events have told
+	restarts  map[string]ask.Restarted     // by id: what events have told
 	started   map[[2]string]*history.Start // by project and container, of this Engine's passes
 }
 
@@ -127,7 +129,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, errors.New("cannot start the engine without a store")
 	}
 	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
-		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
+		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]ask.Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -223,7 +225,7 @@ func (e *Engine) turn(ctx context.Context, project string) (release func(), err 
 }
 
 // say sends an event to the caller and to everybody who listens to the project.
-func (e *Engine) say(s Sink, ev Event) {
+func (e *Engine) say(s event.Sink, ev event.Event) {
 	if ev.Time.IsZero() {
 		ev.Time = time.Now()
 	}
@@ -234,10 +236,8 @@ func (e *Engine) say(s Sink, ev Event) {
 	e.hub.Publish(ev)
 }
 
-// EventOptions say which events: a zero Since means from now on. What an earlier daemon has seen is not remembered.
-type EventOptions = event.Window
-
-// Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed.
-func (e *Engine) Events(ctx context.Context, project string, o EventOptions) <-chan Event {
+// Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed. A zero Since means from now
+// on; what an earlier daemon has seen is not remembered.
+func (e *Engine) Events(ctx context.Context, project string, o event.Window) <-chan event.Event {
 	return e.hub.Subscribe(ctx, project, o)
 }

@@ -16,9 +16,12 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
-	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -30,12 +33,12 @@ type bench struct {
 	engine *reconcile.Engine
 	roots  roots.Roots
 	ports  map[string]string // of replicas that are updated in turns
-	book   *history.Book     // of remembering
+	book   *book.Book        // of remembering
 	path   string
 	kernel string // which boot of the host it is; "" = this one
 
 	mu     sync.Mutex
-	events []reconcile.Event
+	events []event.Event
 }
 
 // run calls test in a bubble of fake time. The host has images app:1 and app:2.
@@ -75,7 +78,7 @@ func (b *bench) reboot() {
 	b.boot()
 }
 
-func (b *bench) sink(ev reconcile.Event) {
+func (b *bench) sink(ev event.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events = append(b.events, ev)
@@ -92,7 +95,7 @@ func (b *bench) said() []string {
 	return out
 }
 
-func (b *bench) up(p *spec.Project, o reconcile.UpOptions) {
+func (b *bench) up(p *spec.Project, o ask.UpOptions) {
 	b.Helper()
 	if err := b.engine.Up(b.Context(), p, o, b.sink); err != nil {
 		b.Fatalf("up: %v", err)
@@ -100,7 +103,7 @@ func (b *bench) up(p *spec.Project, o reconcile.UpOptions) {
 }
 
 // down takes the project down: nothing is left of it.
-func (b *bench) down(o reconcile.DownOptions) {
+func (b *bench) down(o ask.DownOptions) {
 	b.Helper()
 	if err := b.engine.Down(b.Context(), "shop", o, b.sink); err != nil {
 		b.Fatal(err)
@@ -117,13 +120,13 @@ func (b *bench) changes(do func()) []string {
 	return b.host.Ops()[before:]
 }
 
-func (b *bench) rows(project string) map[string]reconcile.Container {
+func (b *bench) rows(project string) map[string]ask.Container {
 	b.Helper()
 	list, err := b.engine.Containers(b.Context(), project)
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := map[string]reconcile.Container{}
+	m := map[string]ask.Container{}
 	for _, c := range list {
 		m[c.Name] = c
 	}
@@ -170,7 +173,7 @@ func TestUpThenUpThenDown(t *testing.T) {
 			service("db", healthy, func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}} }),
 			service("web", after("db", spec.ServiceHealthy, false), func(s *spec.Service) { s.Ports = []spec.Port{{Published: 8080, Target: 80, Protocol: "tcp"}} }),
 		)
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		rows := b.rows("shop")
 		if len(rows) != 2 || rows["shop-db-1"].State != "running" || rows["shop-db-1"].Health != "healthy" || rows["shop-web-1"].State != "running" {
 			b.Fatalf("got %+v", rows)
@@ -185,20 +188,20 @@ func TestUpThenUpThenDown(t *testing.T) {
 		if h, s := index(said, "container shop-db-1 Healthy"), index(said, "container shop-web-1 Starting"); h < 0 || s < h {
 			b.Errorf("web did not wait for db: %v", said)
 		}
-		if ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) }); len(ops) > 0 {
+		if ops := b.changes(func() { b.up(p, ask.UpOptions{}) }); len(ops) > 0 {
 			b.Errorf("an up without a change did %v", ops)
 		}
 		if b.engine.Idle() {
 			b.Error("idle with containers running")
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, b.sink); err != nil {
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if left := b.host.Left(); !slices.Equal(left, []string{"volume shop_data"}) {
 			b.Errorf("left: %v", left)
 		}
-		b.up(p, reconcile.UpOptions{})
-		b.down(reconcile.DownOptions{Volumes: true})
+		b.up(p, ask.UpOptions{})
+		b.down(ask.DownOptions{Volumes: true})
 		if !b.engine.Idle() {
 			b.Error("not idle with nothing there")
 		}
@@ -207,10 +210,10 @@ func TestUpThenUpThenDown(t *testing.T) {
 
 func TestDownOfAnUnknownProjectWarns(t *testing.T) {
 	run(t, func(b *bench) {
-		if err := b.engine.Down(b.Context(), "nobody", reconcile.DownOptions{}, b.sink); err != nil {
+		if err := b.engine.Down(b.Context(), "nobody", ask.DownOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
-		if len(b.events) != 1 || b.events[0].Phase != reconcile.Warning {
+		if len(b.events) != 1 || b.events[0].Phase != event.Warning {
 			b.Errorf("got %+v", b.events)
 		}
 	})
@@ -220,10 +223,10 @@ func TestChangedFieldRecreatesOnlyThatServiceAndKeepsAnonymousVolumes(t *testing
 	run(t, func(b *bench) {
 		anon := func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Target: "/cache"}} }
 		p := project(service("a", anon), service("b"))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		before := b.rows("shop")
 		p.Services["a"].Environment["LEVEL"] = "debug"
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		now := b.rows("shop")
 		if now["shop-a-1"].ID == before["shop-a-1"].ID || now["shop-b-1"].ID != before["shop-b-1"].ID {
 			b.Error("expected a new a and the old b")
@@ -231,7 +234,7 @@ func TestChangedFieldRecreatesOnlyThatServiceAndKeepsAnonymousVolumes(t *testing
 		if got, want := now["shop-a-1"].Mounts, before["shop-a-1"].Mounts; len(got) != 1 || !slices.Equal(got, want) {
 			b.Errorf("anonymous volume: got %v, expected %v", got, want)
 		}
-		b.up(p, reconcile.UpOptions{ForceRecreate: true, RenewAnon: true})
+		b.up(p, ask.UpOptions{ForceRecreate: true, RenewAnon: true})
 		if got := b.rows("shop")["shop-a-1"].Mounts; slices.Equal(got, before["shop-a-1"].Mounts) {
 			b.Error("--renew-anon-volumes kept the volume")
 		}
@@ -241,9 +244,9 @@ func TestChangedFieldRecreatesOnlyThatServiceAndKeepsAnonymousVolumes(t *testing
 func TestScaleKeepsTheLowestNumbers(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("api"))
-		b.up(p, reconcile.UpOptions{Scale: map[string]int{"api": 4}})
+		b.up(p, ask.UpOptions{Scale: map[string]int{"api": 4}})
 		ids := b.rows("shop")
-		b.up(p, reconcile.UpOptions{Scale: map[string]int{"api": 2}})
+		b.up(p, ask.UpOptions{Scale: map[string]int{"api": 2}})
 		rows := b.rows("shop")
 		if len(rows) != 2 || rows["shop-api-1"].ID != ids["shop-api-1"].ID || rows["shop-api-2"].ID != ids["shop-api-2"].ID {
 			b.Errorf("got %v", rows)
@@ -260,12 +263,12 @@ func TestTaskRunsOnceUntilSomebodyWaitsForItAgain(t *testing.T) {
 			return fake.Program{}
 		}
 		p := project(service("migrate"), service("api", after("migrate", spec.ServiceCompleted, false)))
-		b.up(p, reconcile.UpOptions{})
-		if ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) }); len(ops) > 0 {
+		b.up(p, ask.UpOptions{})
+		if ops := b.changes(func() { b.up(p, ask.UpOptions{}) }); len(ops) > 0 {
 			b.Errorf("did %v", ops)
 		}
 		p.Services["api"].Environment["X"] = "1"
-		ops := b.changes(func() { b.up(p, reconcile.UpOptions{}) })
+		ops := b.changes(func() { b.up(p, ask.UpOptions{}) })
 		if n := strings.Count(strings.Join(ops, " "), "Containers.Start"); n != 2 {
 			b.Errorf("expected migrate and api to start but got %v", ops)
 		}
@@ -281,7 +284,7 @@ func TestFailureNamesTheCauseAndWhatWasSkipped(t *testing.T) {
 			return fake.Program{}
 		}
 		p := project(service("migrate"), service("api", after("migrate", spec.ServiceCompleted, false)), service("other"))
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		if err == nil {
 			b.Fatal("expected an error")
 		}
@@ -301,7 +304,7 @@ func TestUnhealthyDependencyFailsWithItsLastOutput(t *testing.T) {
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "no such table" }
 		p := project(service("db", healthy), service("api", after("db", spec.ServiceHealthy, false)))
 		begun := time.Now()
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "unhealthy") || !strings.Contains(err.Error(), "no such table") {
 			b.Fatalf("got %v", err)
 		}
@@ -317,7 +320,7 @@ func TestPortTakenIsFoundBeforeAnythingChanges(t *testing.T) {
 		b.host.Taken["8080/tcp"] = "nginx (pid 42)"
 		p := project(service("web", func(s *spec.Service) { s.Ports = []spec.Port{{Published: 8080, Target: 80, Protocol: "tcp"}} }))
 		ops := b.changes(func() {
-			err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+			err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 			if err == nil || !strings.Contains(err.Error(), "nginx (pid 42)") {
 				b.Errorf("got %v", err)
 			}
@@ -331,19 +334,19 @@ func TestPortTakenIsFoundBeforeAnythingChanges(t *testing.T) {
 func TestMissingImageIsPulledOrRefused(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("web", func(s *spec.Service) { s.Image, s.PullPolicy = "far:1", "never" }))
-		if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "service web needs far:1") {
+		if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "service web needs far:1") {
 			b.Errorf("got %v", err)
 		}
 		p.Services["web"].PullPolicy = ""
-		if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "cannot get the image of service web") {
+		if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "cannot get the image of service web") {
 			b.Errorf("got %v", err)
 		}
 		b.host.Registry["far:1"] = fake.Image("far:1", v1.Config{Cmd: []string{"x"}})
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		// The same reference, another image: recreated, with the reason.
 		b.host.Registry["far:1"] = fake.Image("far:1", v1.Config{Cmd: []string{"y"}})
 		id := b.rows("shop")["shop-web-1"].ID
-		b.up(p, reconcile.UpOptions{Pull: "always"})
+		b.up(p, ask.UpOptions{Pull: "always"})
 		if b.rows("shop")["shop-web-1"].ID == id {
 			b.Error("not recreated with a new image")
 		}
@@ -354,14 +357,14 @@ func TestRestartPolicyBacksOffAndAStopIsRemembered(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: time.Second, Code: 1} }
 		p := project(service("worker", func(s *spec.Service) { s.Restart.Name = "always" }))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		time.Sleep(10 * time.Second) // fake time
 		synctest.Wait()
 		c := b.rows("shop")["shop-worker-1"]
 		if c.Restarts < 3 || c.Restarts > 7 {
 			b.Errorf("restarted %d times in 10 s", c.Restarts)
 		}
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		b.reboot()
@@ -370,7 +373,7 @@ func TestRestartPolicyBacksOffAndAStopIsRemembered(t *testing.T) {
 		if c := b.rows("shop")["shop-worker-1"]; c.State != "exited" {
 			b.Errorf("stopped by the user, and now %s", c.State)
 		}
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if c := b.rows("shop")["shop-worker-1"]; c.State != "running" {
@@ -382,11 +385,11 @@ func TestRestartPolicyBacksOffAndAStopIsRemembered(t *testing.T) {
 func TestTheNextDaemonAdoptsAndChangesNothing(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false)))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		ops := b.changes(func() {
 			b.reboot()
 			synctest.Wait()
-			b.up(p, reconcile.UpOptions{})
+			b.up(p, ask.UpOptions{})
 		})
 		if len(ops) > 0 {
 			b.Errorf("the next daemon did %v", ops)
@@ -403,19 +406,19 @@ func TestExecPicksARunningReplica(t *testing.T) {
 			return 7, 0, c.Facts["name"]
 		}
 		p := project(service("api", func(s *spec.Service) { s.Replicas = 2 }))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		var out strings.Builder
-		exit, err := b.engine.Exec(b.Context(), "shop", reconcile.ExecOptions{Service: "api", Index: 2, Args: []string{"x"}}, runtime.IO{Stdout: &out})
+		exit, err := b.engine.Exec(b.Context(), "shop", ask.ExecOptions{Service: "api", Index: 2, Args: []string{"x"}}, process.IO{Stdout: &out})
 		if err != nil || exit.Code != 7 || out.String() != "shop-api-2" {
 			b.Errorf("got %v %v %q", exit, err, out.String())
 		}
-		if _, err := b.engine.Exec(b.Context(), "shop", reconcile.ExecOptions{Service: "api", Index: 3}, runtime.IO{}); !errors.Is(err, errdefs.ErrNotFound) {
+		if _, err := b.engine.Exec(b.Context(), "shop", ask.ExecOptions{Service: "api", Index: 3}, process.IO{}); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("got %v", err)
 		}
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := b.engine.Exec(b.Context(), "shop", reconcile.ExecOptions{Service: "api"}, runtime.IO{}); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "is not running") {
+		if _, err := b.engine.Exec(b.Context(), "shop", ask.ExecOptions{Service: "api"}, process.IO{}); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "is not running") {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -430,7 +433,7 @@ func TestRunIsAOneOffWithItsExitCode(t *testing.T) {
 			return fake.Program{}
 		}
 		p := project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false), func(s *spec.Service) { s.Ports = []spec.Port{{Published: 8080, Target: 80, Protocol: "tcp"}} }))
-		exit, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Args: []string{"ls"}, Remove: true}, runtime.IO{}, b.sink)
+		exit, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Args: []string{"ls"}, Remove: true}, process.IO{}, b.sink)
 		if err != nil || exit.Code != 9 {
 			b.Fatalf("got %v, %v", exit, err)
 		}
@@ -438,10 +441,10 @@ func TestRunIsAOneOffWithItsExitCode(t *testing.T) {
 		if len(rows) != 1 || rows["shop-db-1"].State != "running" {
 			b.Errorf("got %v", rows)
 		}
-		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", NoDeps: true}, runtime.IO{}, b.sink); err != nil {
+		if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", NoDeps: true}, process.IO{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
-		var oneOff reconcile.Container
+		var oneOff ask.Container
 		for _, c := range b.rows("shop") {
 			if c.OneOff {
 				oneOff = c
@@ -450,7 +453,7 @@ func TestRunIsAOneOffWithItsExitCode(t *testing.T) {
 		if !strings.HasPrefix(oneOff.Name, "shop-web-run-") || len(oneOff.Name) != len("shop-web-run-")+12 || oneOff.State != "exited" || len(oneOff.Ports) > 0 {
 			b.Errorf("got %+v", oneOff)
 		}
-		b.down(reconcile.DownOptions{})
+		b.down(ask.DownOptions{})
 	})
 }
 
@@ -458,10 +461,10 @@ func TestStopGoesBackwardsAndSideBySide(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
 		p := project(service("db"), service("a", after("db", spec.ServiceStarted, false)), service("c", after("db", spec.ServiceStarted, false)))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		begun := time.Now()
 		five := 5 * time.Second
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Timeout: &five}, b.sink); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Timeout: &five}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if d := time.Since(begun); d != 10*time.Second {
@@ -477,9 +480,9 @@ func TestStopGoesBackwardsAndSideBySide(t *testing.T) {
 func TestRestartFollowsDependsOnRestart(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("db"), service("a", after("db", spec.ServiceStarted, true)), service("c", after("db", spec.ServiceStarted, false)))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		ops := b.changes(func() {
-			if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, b.sink); err != nil {
+			if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, b.sink); err != nil {
 				b.Fatal(err)
 			}
 		})
@@ -497,11 +500,11 @@ func TestUpWaitKnowsTasksAndTimesOut(t *testing.T) {
 			}
 			return fake.Program{}
 		}
-		b.up(project(service("task"), service("db", healthy)), reconcile.UpOptions{Wait: true})
+		b.up(project(service("task"), service("db", healthy)), ask.UpOptions{Wait: true})
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "" }
 		slow := service("slow", healthy)
 		slow.HealthCheck.StartPeriod = time.Hour
-		err := b.engine.Up(b.Context(), project(slow), reconcile.UpOptions{Wait: true, WaitTimeout: 2 * time.Second}, b.sink)
+		err := b.engine.Up(b.Context(), project(slow), ask.UpOptions{Wait: true, WaitTimeout: 2 * time.Second}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "application not healthy after 2s") {
 			b.Errorf("got %v", err)
 		}
@@ -515,13 +518,13 @@ func TestUpOfOneServiceMindsItsOwnPorts(t *testing.T) {
 		several := service("several", publish)
 		several.Replicas = 8
 		p := project(several, service("other", publish), service("one", publish))
-		b.up(p, reconcile.UpOptions{Services: []string{"one"}})
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{Services: []string{"several"}}, b.sink)
+		b.up(p, ask.UpOptions{Services: []string{"one"}})
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{Services: []string{"several"}}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "service several has 8 containers and publishes 81") {
 			b.Errorf("got %v", err)
 		}
 		p = project(service("two", publish), service("three", publish))
-		if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "81 is published by three and by two") {
+		if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "81 is published by three and by two") {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -530,13 +533,13 @@ func TestUpOfOneServiceMindsItsOwnPorts(t *testing.T) {
 func TestUpWaitSeesWhatEndsAtOnce(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: 100 * time.Millisecond, Code: 3} }
-		err := b.engine.Up(b.Context(), project(service("crash")), reconcile.UpOptions{Wait: true}, b.sink)
+		err := b.engine.Up(b.Context(), project(service("crash")), ask.UpOptions{Wait: true}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "shop-crash-1 exited with code 3") {
 			b.Errorf("a container that has ended after 100ms was taken for up: %v", err)
 		}
 		again := service("crash")
 		again.Restart = spec.RestartPolicy{Name: "always"}
-		err = b.engine.Up(b.Context(), project(again), reconcile.UpOptions{Wait: true, WaitTimeout: 5 * time.Second}, b.sink)
+		err = b.engine.Up(b.Context(), project(again), ask.UpOptions{Wait: true, WaitTimeout: 5 * time.Second}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "application not healthy after 5s") {
 			b.Errorf("a container that ends again and again was taken for up: %v", err)
 		}
@@ -545,12 +548,12 @@ func TestUpWaitSeesWhatEndsAtOnce(t *testing.T) {
 
 func TestOrphansAreNamedAndRemovedOnRequest(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("a"), service("old")), reconcile.UpOptions{})
-		b.up(project(service("a")), reconcile.UpOptions{})
+		b.up(project(service("a"), service("old")), ask.UpOptions{})
+		b.up(project(service("a")), ask.UpOptions{})
 		if !b.rows("shop")["shop-old-1"].Orphan {
 			b.Error("old is no orphan")
 		}
-		b.up(project(service("a")), reconcile.UpOptions{RemoveOrphans: true})
+		b.up(project(service("a")), ask.UpOptions{RemoveOrphans: true})
 		if rows := b.rows("shop"); len(rows) != 1 {
 			b.Errorf("got %v", rows)
 		}
@@ -565,11 +568,11 @@ func TestCancelledUpLeavesWhatTheNextCanGoOnFrom(t *testing.T) {
 		p := project(db, service("api", after("db", spec.ServiceHealthy, false)))
 		ctx, cancel := context.WithCancel(b.Context())
 		time.AfterFunc(3*time.Second, cancel)
-		if err := b.engine.Up(ctx, p, reconcile.UpOptions{}, b.sink); !errors.Is(err, context.Canceled) {
+		if err := b.engine.Up(ctx, p, ask.UpOptions{}, b.sink); !errors.Is(err, context.Canceled) {
 			b.Fatalf("got %v", err)
 		}
 		b.host.ExecResult = nil
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if rows := b.rows("shop"); rows["shop-api-1"].State != "running" {
 			b.Errorf("got %v", rows)
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -30,7 +32,7 @@ type errand struct {
 
 // errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
 // rollback steps over it, since it asks for no file.
-func (e *Engine) errand(ctx context.Context, project, verb string, o ServiceOptions, sink Sink) error {
+func (e *Engine) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) error {
 	release, err := e.pass(ctx, project)
 	if err != nil {
 		return err
@@ -60,7 +62,7 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ServiceOpti
 }
 
 // planErrand makes the plan of verb, or of what is left of one that was cut short: cut is the record then. It changes nothing.
-func (e *Engine) planErrand(ctx context.Context, project, verb string, o ServiceOptions, cut *wish.Record) (*errand, error) {
+func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.ServiceOptions, cut *wish.Record) (*errand, error) {
 	m, err := e.members(ctx, project)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func (m *members) dependsOn(p *spec.Project) map[string]map[string]plan.Dependen
 }
 
 // errandRunner does the steps of c.
-func (e *Engine) errandRunner(c *errand, sink Sink) *performer {
+func (e *Engine) errandRunner(c *errand, sink event.Sink) *performer {
 	do := e.performer(c.file, &plan.Desired{Project: c.project}, sink)
 	do.keep = true // it makes nothing that could be undone
 	return do
@@ -170,7 +172,7 @@ func (e *Engine) stopping(id string) bool {
 
 // resumeErrand does what is left of an errand that was cut short.
 func (e *Engine) resumeErrand(ctx context.Context, project, verb string, options json.RawMessage) error {
-	var o ServiceOptions
+	var o ask.ServiceOptions
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}

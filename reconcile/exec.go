@@ -5,15 +5,17 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Exec runs a command in a container of a service: the replica Index, or the lowest that runs.
-func (e *Engine) Exec(ctx context.Context, project string, o ExecOptions, io runtime.IO) (runtime.Exit, error) {
+func (e *Engine) Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error) {
 	defer e.enter()()
 	c, err := e.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	exit, err := e.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
 		Args: o.Args, Env: o.Env, Cwd: o.Cwd, User: o.User, Terminal: o.TTY, Privileged: o.Privileged, Rows: o.Rows, Cols: o.Cols, Detach: o.Detach,

@@ -3,19 +3,22 @@ package reconcile
 import (
 	"context"
 	"fmt"
+
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/archive"
 )
 
 // CompareFiles says which of o's files a container of a service has, in their order: what a watch need not copy.
-func (e *Engine) CompareFiles(ctx context.Context, project string, o FilesOptions) ([]FileDifference, error) {
+func (e *Engine) CompareFiles(ctx context.Context, project string, o ask.FilesOptions) ([]archive.Difference, error) {
 	return e.files(ctx, project, o, e.drivers.Containers.CompareFiles)
 }
 
 // RemoveFiles removes o's files, in their order, from a container of a service, and says which were there.
-func (e *Engine) RemoveFiles(ctx context.Context, project string, o FilesOptions) ([]FileDifference, error) {
+func (e *Engine) RemoveFiles(ctx context.Context, project string, o ask.FilesOptions) ([]archive.Difference, error) {
 	return e.files(ctx, project, o, e.drivers.Containers.RemoveFiles)
 }
 
-func (e *Engine) files(ctx context.Context, project string, o FilesOptions, do func(context.Context, string, []FileFacts) ([]FileDifference, error)) ([]FileDifference, error) {
+func (e *Engine) files(ctx context.Context, project string, o ask.FilesOptions, do func(context.Context, string, []archive.Facts) ([]archive.Difference, error)) ([]archive.Difference, error) {
 	defer e.enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, false)
 	if err != nil {

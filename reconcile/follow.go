@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -29,7 +30,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	defer release()
 	list, err := listContainers(e.life, e.drivers, owner.project)
 	if err != nil {
-		e.say(nil, Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
+		e.say(nil, event.Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
 	}
 	r, err := e.wish(owner.project)
@@ -54,10 +55,10 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	}
 	var paid []*container
 	for _, c := range list {
-		ev := Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Restarted",
+		ev := event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: "Restarted",
 			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
 		if err := e.again(c); err != nil {
-			ev.Phase, ev.Text, ev.Detail = Warning, "Not restarted", err.Error()
+			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
 		} else {
 			paid = append(paid, c)
 		}

@@ -7,31 +7,14 @@ import (
 	"os"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
 )
 
-// GCOptions of GC.
-type GCOptions struct {
-	Check bool `json:"check"` // find only
-}
-
-// Garbage is what GC has found.
-type Garbage struct {
-	Found   []Debris `json:"found"`
-	Removed bool     `json:"removed"` // it is gone
-	Skipped []string `json:"skipped,omitempty"`
-}
-
-// Debris is one thing that nothing has any more.
-type Debris struct {
-	Name string `json:"name"`
-	Why  string `json:"why"`
-}
-
 // stray is Debris with the way to remove it.
 type stray struct {
-	Debris
+	ask.Debris
 	remove func(context.Context) error
 }
 
@@ -39,16 +22,16 @@ type stray struct {
 // which the next one has removed when it began, so that there is something only when a record was lost; images without a name that
 // nothing uses; logs of projects that are gone. Volumes are nobody's garbage, nor are images with a name. It waits until no other verb is
 // under way: what is being made is no garbage either.
-func (e *Engine) GC(ctx context.Context, o GCOptions) (*Garbage, error) {
+func (e *Engine) GC(ctx context.Context, o ask.GCOptions) (*ask.Garbage, error) {
 	defer e.enter()()
 	open, err := e.gate.standStill(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer open()
-	out := &Garbage{Found: []Debris{}, Removed: !o.Check}
+	out := &ask.Garbage{Found: []ask.Debris{}, Removed: !o.Check}
 	// Builds first: what they take down behind them belongs to no container.
-	if err := out.sweep(ctx, "it is of no build", e.drivers.Builder, o); err != nil {
+	if err := sweep(ctx, out, "it is of no build", e.drivers.Builder, o); err != nil {
 		return out, err
 	}
 	found, err := e.strays(ctx)
@@ -75,18 +58,18 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) (*Garbage, error) {
 		{"it is of no container", e.drivers.Containers}, {"it is of no network and no container", e.drivers.Networks},
 		{"it was being made or removed", e.drivers.Volumes}, {"nothing leads to it", e.drivers.Images},
 	} {
-		if err := out.sweep(ctx, room.why, room.Sweeper, o); err != nil {
+		if err := sweep(ctx, out, room.why, room.Sweeper, o); err != nil {
 			return out, err
 		}
 	}
 	return out, nil
 }
 
-// sweep adds what a room has found of its own.
-func (g *Garbage) sweep(ctx context.Context, why string, room driver.Sweeper, o GCOptions) error {
+// sweep adds to g what a room has found of its own.
+func sweep(ctx context.Context, g *ask.Garbage, why string, room driver.Sweeper, o ask.GCOptions) error {
 	names, err := room.Sweep(ctx, !o.Check)
 	for _, name := range names {
-		g.Found = append(g.Found, Debris{Name: name, Why: why})
+		g.Found = append(g.Found, ask.Debris{Name: name, Why: why})
 	}
 	switch {
 	case errors.Is(err, errdefs.ErrConflict):
@@ -114,7 +97,7 @@ func (e *Engine) strays(ctx context.Context) ([]stray, error) {
 	var found []stray
 	for _, key := range snapshots {
 		if _, ok := there[key]; !ok {
-			found = append(found, stray{Debris{"snapshot " + key, "no container has it"}, func(ctx context.Context) error { return e.drivers.Images.Remove(ctx, key) }})
+			found = append(found, stray{ask.Debris{Name: "snapshot " + key, Why: "no container has it"}, func(ctx context.Context) error { return e.drivers.Images.Remove(ctx, key) }})
 		}
 	}
 	boxes, err := e.drivers.Networks.Sandboxes(ctx)
@@ -129,7 +112,7 @@ func (e *Engine) strays(ctx context.Context) ([]stray, error) {
 			why = "its container has never been started"
 		}
 		if !ok || status == runtime.Created && !e.held(id) { // a Run holds the one that it is about to start
-			found = append(found, stray{Debris{"network of container " + id, why}, func(ctx context.Context) error { return e.drivers.Networks.Teardown(ctx, id) }})
+			found = append(found, stray{ask.Debris{Name: "network of container " + id, Why: why}, func(ctx context.Context) error { return e.drivers.Networks.Teardown(ctx, id) }})
 		}
 	}
 	return found, nil
@@ -153,7 +136,7 @@ func (e *Engine) strayLogs(ctx context.Context) ([]stray, error) {
 	for _, d := range dirs {
 		path := e.logDir(d.Name())
 		if !known[d.Name()] {
-			found = append(found, stray{Debris{path, "its project is gone"}, func(context.Context) error { return os.RemoveAll(path) }})
+			found = append(found, stray{ask.Debris{Name: path, Why: "its project is gone"}, func(context.Context) error { return os.RemoveAll(path) }})
 		}
 	}
 	return found, nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -20,7 +22,7 @@ func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, UpOptions{Scale: r.Scale})
+	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
 	return want, err
 }
 
@@ -55,7 +57,7 @@ func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.D
 	}
 	if text := err.Error(); text != k.told {
 		k.told = text
-		e.say(nil, Event{Project: project, Kind: "project", Name: project, Phase: Warning, Text: "Cannot be kept as it should be", Detail: text})
+		e.say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
 		e.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
 	}
 	a := attempts{count: k.failures}
@@ -70,7 +72,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err != nil {
 		return 0, err
 	}
-	want, err := e.desire(p, UpOptions{Scale: r.Scale})
+	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return 0, err
 	}
@@ -157,9 +159,9 @@ func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Ti
 			a.spent = true
 			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.unhealthy)
 			if r, ok := lastProbe(s); ok {
-				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, visible(strings.TrimSpace(r.Output)))
+				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
 			}
-			e.say(nil, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Warning, Text: "Left unhealthy", Detail: detail})
+			e.say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
 			e.log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
 		}
 	}
@@ -220,7 +222,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 			continue
 		}
 		h.do.quiet = false
-		e.tell(h.plan.Project, c, Warning, "Damaged", why(c))
+		e.tell(h.plan.Project, c, event.Warning, "Damaged", why(c))
 		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
@@ -303,7 +305,7 @@ func (h *healing) report(c plan.Change, a *attempts, failure error) {
 		if c.ID.Kind != plan.KindContainer || !h.checked(c) {
 			a.well = time.Now()
 		}
-		h.e.tell(project, c, Done, "Healed", why(c))
+		h.e.tell(project, c, event.Done, "Healed", why(c))
 		h.e.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
 		return
 	}
@@ -312,7 +314,7 @@ func (h *healing) report(c plan.Change, a *attempts, failure error) {
 		return
 	}
 	a.told = text
-	h.e.tell(project, c, Warning, "Not healed", text+"; it is tried again, less and less often")
+	h.e.tell(project, c, event.Warning, "Not healed", text+"; it is tried again, less and less often")
 	h.e.log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
 }
 
@@ -322,8 +324,8 @@ func (h *healing) checked(c plan.Change) bool {
 	return s != nil && s.Spec.HealthCheck != nil
 }
 
-func (e *Engine) tell(project string, c plan.Change, phase Phase, text, detail string) {
-	ev := Event{Project: project, Kind: string(c.ID.Kind), Name: c.Name, Phase: phase, Text: text, Detail: detail}
+func (e *Engine) tell(project string, c plan.Change, phase event.Phase, text, detail string) {
+	ev := event.Event{Project: project, Kind: string(c.ID.Kind), Name: c.Name, Phase: phase, Text: text, Detail: detail}
 	if c.ID.Kind == plan.KindContainer {
 		ev.Service = c.ID.Name
 	}

@@ -11,8 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -26,7 +27,7 @@ func (b *bench) heal() {
 
 // listen collects what is said to everybody from now on.
 func (b *bench) listen() {
-	events := b.engine.Events(b.Context(), "shop", reconcile.EventOptions{})
+	events := b.engine.Events(b.Context(), "shop", event.Window{})
 	go func() {
 		for ev := range events {
 			b.sink(ev)
@@ -110,7 +111,7 @@ func TestDamageIsUndone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
-				b.up(trio(), reconcile.UpOptions{})
+				b.up(trio(), ask.UpOptions{})
 				b.heal()
 				before := b.rows("shop")
 				b.listen()
@@ -135,12 +136,12 @@ func TestDamageIsUndone(t *testing.T) {
 				b.same("drift after it", lines(b.drift()), "")
 				b.mu.Lock()
 				defer b.mu.Unlock()
-				has := func(text string, phase reconcile.Phase, detail string) bool {
-					return slices.ContainsFunc(b.events, func(ev reconcile.Event) bool {
+				has := func(text string, phase event.Phase, detail string) bool {
+					return slices.ContainsFunc(b.events, func(ev event.Event) bool {
 						return ev.Text == text && ev.Phase == phase && strings.Contains(ev.Detail, detail)
 					})
 				}
-				if !has("Damaged", reconcile.Warning, tt.said) || !has("Healed", reconcile.Done, tt.said) {
+				if !has("Damaged", event.Warning, tt.said) || !has("Healed", event.Done, tt.said) {
 					b.Errorf("nobody says %q: %+v", tt.said, b.events)
 				}
 			})
@@ -158,7 +159,7 @@ func TestHealingDoesNoMoreThanWasAskedFor(t *testing.T) {
 			}
 		}
 	}
-	db := reconcile.ServiceOptions{Services: []string{"db"}}
+	db := ask.ServiceOptions{Services: []string{"db"}}
 	for name, tt := range map[string]struct {
 		before func(*bench)
 		want   string
@@ -166,41 +167,41 @@ func TestHealingDoesNoMoreThanWasAskedFor(t *testing.T) {
 		"stop": {verb(func(b *bench) error { return b.engine.Stop(b.Context(), "shop", db, nil) }), "side-1 web-1"},
 		"kill": {verb(func(b *bench) error { return b.engine.Kill(b.Context(), "shop", db, nil) }), "side-1 web-1"},
 		"rm": {verb(func(b *bench) error {
-			return b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}, Stop: true}, nil)
+			return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}, Stop: true}, nil)
 		}), "side-1 web-1"},
 		"down of a service": {verb(func(b *bench) error {
-			return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Services: []string{"db"}}, nil)
+			return b.engine.Down(b.Context(), "shop", ask.DownOptions{Services: []string{"db"}}, nil)
 		}), "side-1 web-1"},
 		"stop and start": {verb(func(b *bench) error {
 			return errors.Join(b.engine.Stop(b.Context(), "shop", db, nil), b.engine.Start(b.Context(), "shop", db, nil))
 		}), "db-1 side-1 web-1"},
 		"restart": {verb(func(b *bench) error { return b.engine.Restart(b.Context(), "shop", db, nil) }), "db-1 side-1 web-1"},
-		"scaled":  {func(b *bench) { b.up(trio(), reconcile.UpOptions{Scale: map[string]int{"web": 3, "side": 0}}) }, "db-1 web-1 web-2 web-3"},
+		"scaled":  {func(b *bench) { b.up(trio(), ask.UpOptions{Scale: map[string]int{"web": 3, "side": 0}}) }, "db-1 web-1 web-2 web-3"},
 		"scaled back": {func(b *bench) {
-			b.up(trio(), reconcile.UpOptions{Scale: map[string]int{"web": 3}})
-			b.up(trio(), reconcile.UpOptions{})
+			b.up(trio(), ask.UpOptions{Scale: map[string]int{"web": 3}})
+			b.up(trio(), ask.UpOptions{})
 		}, "db-1 side-1 web-1"},
-		"down": {verb(func(b *bench) error { return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, nil) }), ""},
+		"down": {verb(func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) }), ""},
 		"it ends by itself": {verb(func(b *bench) error {
 			return b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-db-1"].ID, unix.SIGTERM)
 		}), "side-1 web-1"},
 		"create": {func(b *bench) {
 			p := trio()
 			p.Services["late"] = service("late")
-			b.up(p, reconcile.UpOptions{NoStart: true})
+			b.up(p, ask.UpOptions{NoStart: true})
 		}, "db-1 side-1 web-1"},
 		"an up that fails": {func(b *bench) {
 			p := trio()
 			p.Services["late"] = service("late", after("bad", spec.ServiceCompleted, false))
 			p.Services["bad"] = service("bad", func(s *spec.Service) { s.Environment["FAIL"] = "1" })
-			if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, nil); err == nil {
+			if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, nil); err == nil {
 				b.Error("it succeeds")
 			}
 		}, "db-1 side-1 web-1"},
 		"another file, of which nothing was brought up": {func(b *bench) {
 			p := trio()
 			p.Services["db"].Environment["NEW"] = "1"
-			b.up(p, reconcile.UpOptions{Services: []string{"side"}, NoDeps: true})
+			b.up(p, ask.UpOptions{Services: []string{"side"}, NoDeps: true})
 		}, "db-1 side-1 web-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +212,7 @@ func TestHealingDoesNoMoreThanWasAskedFor(t *testing.T) {
 					}
 					return fake.Program{}
 				}
-				b.up(trio(), reconcile.UpOptions{})
+				b.up(trio(), ask.UpOptions{})
 				tt.before(b)
 				ids := b.rows("shop")
 				b.heal()
@@ -244,7 +245,7 @@ func (b *bench) crash() {
 
 func TestUpOfOneServiceWishesForItsDependenciesOnly(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(trio(), reconcile.UpOptions{Services: []string{"web"}})
+		b.up(trio(), ask.UpOptions{Services: []string{"web"}})
 		b.same("drift", lines(b.drift()), "")
 		b.crash()
 		b.heal()
@@ -254,7 +255,7 @@ func TestUpOfOneServiceWishesForItsDependenciesOnly(t *testing.T) {
 
 func TestScaleIsNoDrift(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(trio(), reconcile.UpOptions{Scale: map[string]int{"web": 3}})
+		b.up(trio(), ask.UpOptions{Scale: map[string]int{"web": 3}})
 		b.same("drift", lines(b.drift()), "")
 		b.host.RemoveContainer(b.rows("shop")["shop-web-2"].ID)
 		b.heal()
@@ -264,7 +265,7 @@ func TestScaleIsNoDrift(t *testing.T) {
 
 func TestARestartPolicyOfNoThatIsWrittenIsKept(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("db", func(s *spec.Service) { s.Restart.Name, s.RestartText = "no", "no" }), service("web", func(s *spec.Service) { s.Restart.Name = "no" })), reconcile.UpOptions{})
+		b.up(project(service("db", func(s *spec.Service) { s.Restart.Name, s.RestartText = "no", "no" }), service("web", func(s *spec.Service) { s.Restart.Name = "no" })), ask.UpOptions{})
 		b.kill("shop-db-1")
 		b.kill("shop-web-1")
 		b.heal()
@@ -278,7 +279,7 @@ func TestBootKeepsTheOrder(t *testing.T) {
 		p := everyKind("one")
 		p.Services["web"].DependsOn["api"] = spec.Dependency{Condition: spec.ServiceHealthy, Required: true}
 		healthy(p.Services["api"])
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
 			return 0, 100 * time.Millisecond, ""
 		}
@@ -307,7 +308,7 @@ func TestUnhealthyIsRestartedSomeTimes(t *testing.T) {
 		var starts []time.Time
 		b.host.Program = func(runtime.Config) fake.Program { starts = append(starts, time.Now()); return fake.Program{} }
 		p := project(service("db", healthy))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.listen()
 		sick = true
 		time.Sleep(10 * time.Minute)
@@ -318,7 +319,7 @@ func TestUnhealthyIsRestartedSomeTimes(t *testing.T) {
 		if b.told("Left unhealthy") != 1 {
 			b.Errorf("that it is left is told %d times", b.told("Left unhealthy"))
 		}
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if len(starts) != 11 {
@@ -341,7 +342,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 			starts++
 			return fake.Program{For: 10 * time.Millisecond, Killed: true}
 		}
-		b.up(project(service("db")), reconcile.UpOptions{})
+		b.up(project(service("db")), ask.UpOptions{})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if starts < 8 || starts > 20 {
@@ -353,7 +354,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 // A heal that fails is tried less and less often and told once, and does not keep others from being healed.
 func TestAHealThatFailsBacksOff(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(trio(), reconcile.UpOptions{})
+		b.up(trio(), ask.UpOptions{})
 		b.listen()
 		broken := b.rows("shop")["shop-db-1"].ID
 		tries := 0
@@ -395,14 +396,14 @@ func TestAHealThatFailsBacksOff(t *testing.T) {
 func TestCommandsGoFirst(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false)))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "" }
 		p.Services["db"].HealthCheck.Interval = time.Hour
 		b.crash()
 		b.heal() // web waits for db
 		b.same("on its way", b.running(), "db-1")
 		began := time.Now()
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		if waited := time.Since(began); waited > time.Second {
@@ -425,26 +426,26 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 			for _, s := range p.Services {
 				s.Environment["LEVEL"] = "2"
 			}
-			return b.engine.Up(b.Context(), p, reconcile.UpOptions{}, nil)
+			return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil)
 		}, "db-1 side-1 web-1"},
 		"down": {func(b *bench) error {
-			return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: true}, nil)
+			return b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, nil)
 		}, ""},
-		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, ""},
-		"start":   {func(b *bench) error { return b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
-		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
+		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) }, ""},
+		"start":   {func(b *bench) error { return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
+		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
 		"restart of one that others follow": {func(b *bench) error {
-			return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil)
+			return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil)
 		}, "db-1 side-1 web-1"},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			for n := 1; ; n++ {
 				died := false
 				run(t, func(b *bench) {
-					b.up(trio(), reconcile.UpOptions{})
+					b.up(trio(), ask.UpOptions{})
 					b.heal()
 					if verb == "start" {
-						if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+						if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 							b.Fatal(err)
 						}
 					}
@@ -493,7 +494,7 @@ func TestTwoOrdersOfEventsEndInOneState(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}} {
 		for _, gap := range []time.Duration{0, 10 * time.Millisecond, 2 * time.Second} {
 			run(t, func(b *bench) {
-				b.up(trio(), reconcile.UpOptions{})
+				b.up(trio(), ask.UpOptions{})
 				b.heal()
 				rows := b.rows("shop")
 				events := []func(){
@@ -520,7 +521,7 @@ func TestTwoOrdersOfEventsEndInOneState(t *testing.T) {
 // The loop does nothing while nothing happens, and hints without damage do not make it do anything.
 func TestAnIdleLoopDoesNothing(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(trio(), reconcile.UpOptions{})
+		b.up(trio(), ask.UpOptions{})
 		b.heal()
 		lists := b.host.Reads()
 		time.Sleep(24 * time.Hour)
@@ -549,7 +550,7 @@ func TestAPolicyWaitsForTheCommandThatWasCutShort(t *testing.T) {
 	run(t, func(b *bench) {
 		always := func(s *spec.Service) { s.Restart.Name = "always" }
 		db, side := service("db", always), service("side", always)
-		b.up(project(db, side), reconcile.UpOptions{})
+		b.up(project(db, side), ask.UpOptions{})
 		b.heal()
 		dead := false
 		b.host.Fault = func(op string, after bool) error {
@@ -572,7 +573,7 @@ func TestAPolicyWaitsForTheCommandThatWasCutShort(t *testing.T) {
 			s.Environment["LEVEL"] = "2"
 			s.Mounts = []spec.Mount{{Type: "volume", Source: "data", Target: "/data"}}
 		})
-		_ = b.engine.Up(b.Context(), project(newer, side), reconcile.UpOptions{Services: []string{"db"}}, nil) // it is cut
+		_ = b.engine.Up(b.Context(), project(newer, side), ask.UpOptions{Services: []string{"db"}}, nil) // it is cut
 		b.shut()
 		b.store.Dead = nil
 		b.host.Fault = func(op string, after bool) error {
@@ -612,7 +613,7 @@ func TestPolicyStartIsNotHealed(t *testing.T) {
 			}
 			return fake.Program{}
 		}
-		b.up(project(service("side"), service("web", func(s *spec.Service) { s.Restart = spec.RestartPolicy{Name: "on-failure", MaxAttempts: 3} })), reconcile.UpOptions{})
+		b.up(project(service("side"), service("web", func(s *spec.Service) { s.Restart = spec.RestartPolicy{Name: "on-failure", MaxAttempts: 3} })), ask.UpOptions{})
 		b.listen()
 		b.host.StartTakes = func(c runtime.Config) time.Duration {
 			if web(c) {

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // hookNote stands before each line of a hook's output in the container's log. docker compose shows such lines as of "web-1 ->".
@@ -31,13 +33,13 @@ func (e *hookError) Unwrap() error { return e.err }
 // *hookError; the container runs on, as with docker compose.
 //
 // Precondition: the container's lock is not held. A hook may take for ever, and a stop must not wait for it.
-func (e *Engine) postStart(ctx context.Context, c *container, sink Sink) error {
+func (e *Engine) postStart(ctx context.Context, c *container, sink event.Sink) error {
 	return e.runHooks(ctx, c, "post_start", c.spec.PostStart, sink)
 }
 
 // preStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
 // them but ctx and a kill of the container. One that has ended meanwhile, or does not run, is success.
-func (e *Engine) preStop(ctx context.Context, c *container, sink Sink) error {
+func (e *Engine) preStop(ctx context.Context, c *container, sink event.Sink) error {
 	if len(c.spec.PreStop) == 0 || !c.alive() {
 		return nil
 	}
@@ -49,7 +51,7 @@ func (e *Engine) preStop(ctx context.Context, c *container, sink Sink) error {
 			return cause(err, c.ID, c.name)
 		}
 		c.Status = runtime.Running
-		e.sayOf(c, sink, Done, "Unpaused", "for its pre_stop hooks")
+		e.sayOf(c, sink, event.Done, "Unpaused", "for its pre_stop hooks")
 	}
 	err := e.runHooks(ctx, c, "pre_stop", c.spec.PreStop, sink)
 	if err == nil || ctx.Err() != nil {
@@ -75,15 +77,15 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
 	bound, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := e.preStop(bound, c, nil); err != nil && ctx.Err() == nil {
-		e.sayOf(c, nil, Warning, "Hook failed", err.Error())
+		e.sayOf(c, nil, event.Warning, "Hook failed", err.Error())
 	}
 	return context.Cause(ctx)
 }
 
-func (e *Engine) runHooks(ctx context.Context, c *container, kind string, hooks []plan.Hook, sink Sink) error {
+func (e *Engine) runHooks(ctx context.Context, c *container, kind string, hooks []plan.Hook, sink event.Sink) error {
 	for i, h := range hooks {
 		key := fmt.Sprintf("%s[%d]", kind, i)
-		e.sayOf(c, sink, Working, "Running "+kind, strings.Join(h.Command, " "))
+		e.sayOf(c, sink, event.Working, "Running "+kind, strings.Join(h.Command, " "))
 		if err := e.runHook(ctx, c, h); err != nil {
 			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
 		}
@@ -101,7 +103,7 @@ func hookProcess(h plan.Hook) runtime.Process {
 
 func (e *Engine) runHook(ctx context.Context, c *container, h plan.Hook) error {
 	out := &head{max: health.MaxOutput}
-	exit, err := e.drivers.Containers.Exec(ctx, c.ID, hookProcess(h), runtime.IO{Stdout: out, Stderr: out})
+	exit, err := e.drivers.Containers.Exec(ctx, c.ID, hookProcess(h), process.IO{Stdout: out, Stderr: out})
 	if err != nil {
 		return cause(err, c.ID, c.name)
 	}

@@ -9,9 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -71,8 +72,8 @@ func TestHooksOnEveryPath(t *testing.T) {
 				b.Errorf("%s ran %q, want %q", what, got, want)
 			}
 		}
-		o := reconcile.ServiceOptions{}
-		up := func() error { return b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink) }
+		o := ask.ServiceOptions{}
+		up := func() error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink) }
 		step("up", "born grown", up)
 		step("up again", "", up)
 		step("start of what runs", "", func() error { return b.engine.Start(b.Context(), "shop", o, b.sink) })
@@ -94,10 +95,10 @@ func TestHooksOnEveryPath(t *testing.T) {
 		step("up after a kill", "born grown", up)
 		step("run", "born grown", func() error {
 			b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: time.Second} }
-			_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Remove: true}, runtime.IO{}, b.sink)
+			_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Remove: true}, process.IO{}, b.sink)
 			return err
 		})
-		step("down", "dying", func() error { return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, b.sink) })
+		step("down", "dying", func() error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink) })
 	})
 }
 
@@ -112,7 +113,7 @@ func TestHookThatFails(t *testing.T) {
 		}}
 		h.on(b)
 		p := project(h.service())
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		var d *diag.Diagnostic
 		if err == nil || !strings.Contains(err.Error(), `cannot run post_start[1] of container shop-web-1: "hook grown" exited with code 3: why grown`) {
 			b.Errorf("up: %v", err)
@@ -124,9 +125,9 @@ func TestHookThatFails(t *testing.T) {
 		}
 		bad = "dying"
 		for what, do := range map[string]func() error{
-			"stop":    func() error { return b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink) },
-			"restart": func() error { return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink) },
-			"down":    func() error { return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, b.sink) },
+			"stop":    func() error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink) },
+			"restart": func() error { return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, b.sink) },
+			"down":    func() error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink) },
 		} {
 			if err := do(); err == nil || !strings.Contains(err.Error(), "pre_stop[0]") {
 				b.Errorf("%s: %v", what, err)
@@ -150,21 +151,21 @@ func TestPreStopIsNotBoundedButByAKill(t *testing.T) {
 			return 0, 0
 		}}
 		h.on(b)
-		b.up(project(h.service()), reconcile.UpOptions{})
+		b.up(project(h.service()), ask.UpOptions{})
 		begin := time.Now()
 		one := time.Second
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Timeout: &one}, b.sink); err != nil || time.Since(begin) < last {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Timeout: &one}, b.sink); err != nil || time.Since(begin) < last {
 			b.Errorf("stop after %s: %v", time.Since(begin), err)
 		}
 		last = 1000 * time.Hour
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		stopped := make(chan error, 1)
-		go func() { stopped <- b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink) }()
+		go func() { stopped <- b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink) }()
 		synctest.Wait()
 		begin = time.Now()
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Error(err)
 		}
 		if err := <-stopped; err != nil || time.Since(begin) > time.Minute {
@@ -202,7 +203,7 @@ func TestPreStopDoesNotHoldUpHealing(t *testing.T) {
 		b.up(project(service("web", healthy, func(s *spec.Service) {
 			s.PreStop = []spec.Hook{{Command: []string{"hang"}}}
 			s.StopGrace = &grace
-		})), reconcile.UpOptions{})
+		})), ask.UpOptions{})
 		mu.Lock()
 		sick = true
 		mu.Unlock()
@@ -213,7 +214,7 @@ func TestPreStopDoesNotHoldUpHealing(t *testing.T) {
 		if starts != 2 || stuck != 1 {
 			b.Errorf("started %d times, and the hook ran %d times", starts, stuck)
 		}
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 			b.Error(err)
 		}
 	})

@@ -15,7 +15,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -113,7 +113,7 @@ func (h *hostView) complete(c *container, s *plan.ContainerState) {
 // lost says why the end of a run was not its own doing, "" = it was. Within its own pid namespace nobody can send SIGKILL to a container's
 // init (pid_namespaces(7)), and the kernel's want of memory is told apart; an end that nobody saw, of the host or of the monitor, and a
 // start that failed, say so themselves. What was stopped by a command is in the wishes.
-func lost(x *runtime.Exit) string {
+func lost(x *process.Exit) string {
 	switch {
 	case x.Error != "":
 		return x.Error

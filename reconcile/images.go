@@ -16,6 +16,8 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -58,13 +60,13 @@ func datable(policy string) bool {
 
 // refreshImages pulls and builds, before there is a plan, each image on which it depends whether a container stays. The others are for the plan's own
 // steps, into whose options they go. It returns what it has built.
-func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink Sink) (map[string]earlyBuild, error) {
+func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink event.Sink) (map[string]earlyBuild, error) {
 	d, err := e.dueImages(ctx, p, want, have, *opt)
 	if err != nil {
 		return nil, err
 	}
 	opt.Refresh, opt.Rebuild = d.refresh, d.rebuild
-	builds := e.makes(p, want, BuildOptions{}, sink)
+	builds := e.makes(p, want, ask.BuildOptions{}, sink)
 	keys := slices.Sorted(maps.Keys(d.now))
 	for _, key := range keys {
 		if due := d.now[key]; due.maker != nil {
@@ -124,9 +126,9 @@ func selected(want *plan.Desired, services []string, noDeps bool) []string {
 }
 
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
-func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink Sink) error {
+func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
 	defer e.enter()()
-	want, err := e.desire(p, UpOptions{})
+	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 		} else {
 			done[key] = true
 		}
-		skipped := Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: Done, Text: "Skipped"}
+		skipped := event.Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: event.Done, Text: "Skipped"}
 		if s.PullPolicy == "never" {
 			skipped.Detail = "its pull policy is never"
 			e.say(sink, skipped)
@@ -196,12 +198,12 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 }
 
 // Load imports images from a docker-archive or OCI layout tar.
-func (e *Engine) Load(ctx context.Context, r io.Reader, sink Sink) ([]image.Info, error) {
+func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]image.Info, error) {
 	defer e.enter()()
 	m := &meter{layers: map[string]image.Progress{}}
 	infos, err := e.drivers.Images.Load(ctx, r, func(p image.Progress) {
 		if text, current, total, ok := m.add(p, time.Now()); ok {
-			e.say(sink, Event{Kind: "image", Name: p.Ref, Phase: Working, Text: text, Current: current, Total: total})
+			e.say(sink, event.Event{Kind: "image", Name: p.Ref, Phase: event.Working, Text: text, Current: current, Total: total})
 		}
 	})
 	if err != nil {
@@ -212,7 +214,7 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, sink Sink) ([]image.Info
 		if len(i.Refs) > 0 {
 			name = i.Refs[0]
 		}
-		e.say(sink, Event{Kind: "image", Name: name, Phase: Done, Text: "Loaded"})
+		e.say(sink, event.Event{Kind: "image", Name: name, Phase: event.Done, Text: "Loaded"})
 	}
 	return infos, nil
 }

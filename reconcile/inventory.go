@@ -7,25 +7,13 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
-// ContainerImage is a row of images: what a container was made from. Of an image that is not here any more only ID and Ref are known.
-type ContainerImage struct {
-	Container string    `json:"container"`
-	Service   string    `json:"service"`
-	Ref       string    `json:"ref"` // as the file names it
-	ID        string    `json:"id"`
-	Platform  string    `json:"platform,omitempty"`
-	Size      int64     `json:"size,omitempty"`
-	Created   time.Time `json:"created,omitzero"`
-	PulledAt  time.Time `json:"pulledAt,omitzero"`
-}
-
 // Images lists the images of project's containers, of every state, one-offs too, by the container's name.
-func (e *Engine) Images(ctx context.Context, project string) ([]ContainerImage, error) {
+func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerImage, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
@@ -38,27 +26,17 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ContainerImage, 
 	for _, i := range have {
 		byID[i.ID.String()] = i
 	}
-	out := []ContainerImage{}
+	out := []ask.ContainerImage{}
 	for _, c := range list {
-		row := ContainerImage{Container: c.rowName(), Service: c.service, Ref: c.spec.Image, ID: c.image}
+		row := ask.ContainerImage{Container: c.rowName(), Service: c.service, Ref: c.spec.Image, ID: c.image}
 		if i, ok := byID[row.ID]; ok {
 			row.Platform = path.Join(i.Platform.OS, i.Platform.Architecture, i.Platform.Variant)
 			row.Size, row.Created, row.PulledAt = i.Size, i.Created, i.PulledAt
 		}
 		out = append(out, row)
 	}
-	slices.SortFunc(out, func(a, b ContainerImage) int { return strings.Compare(a.Container, b.Container) })
+	slices.SortFunc(out, func(a, b ask.ContainerImage) int { return strings.Compare(a.Container, b.Container) })
 	return out, nil
-}
-
-// Volume is a row of volumes.
-type Volume struct {
-	Name      string            `json:"name"`
-	Driver    string            `json:"driver"`
-	Path      string            `json:"path"`
-	Labels    map[string]string `json:"labels"`
-	Services  []string          `json:"services"` // whose containers have it, sorted
-	Anonymous bool              `json:"anonymous,omitempty"`
 }
 
 // volumeUsers are, by volume, those of list that have it, as name says.
@@ -78,7 +56,7 @@ func volumeUsers(list []*container, name func(*container) string) map[string][]s
 }
 
 // Volumes lists the volumes that were made for project, by name. An external one is not the project's.
-func (e *Engine) Volumes(ctx context.Context, project string) ([]Volume, error) {
+func (e *Engine) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
@@ -88,18 +66,18 @@ func (e *Engine) Volumes(ctx context.Context, project string) ([]Volume, error) 
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
-	out := []Volume{}
+	out := []ask.Volume{}
 	for _, v := range have {
 		if v.Config.Labels[labelProject] != project {
 			continue
 		}
-		row := Volume{Name: v.Config.ID, Driver: v.Config.Driver, Path: v.Path, Labels: maps.Clone(v.Config.Labels), Anonymous: v.Config.Anonymous}
+		row := ask.Volume{Name: v.Config.ID, Driver: v.Config.Driver, Path: v.Path, Labels: maps.Clone(v.Config.Labels), Anonymous: v.Config.Anonymous}
 		delete(row.Labels, labelWant) // our record, for nobody to read
 		row.Services = append([]string{}, users[v.Config.ID]...)
 		slices.Sort(row.Services)
 		row.Services = slices.Compact(row.Services)
 		out = append(out, row)
 	}
-	slices.SortFunc(out, func(a, b Volume) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b ask.Volume) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }

@@ -7,7 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -22,7 +22,7 @@ func TestInventory(t *testing.T) {
 			}),
 			service("db", func(s *spec.Service) { s.Image = "app:2" }),
 		)
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.host.AddImage("app:2", v1.Config{Cmd: []string{"another"}}) // the name goes to another one
 		images, err := b.engine.Images(b.Context(), "shop")
 		if err != nil || len(images) != 3 {
@@ -38,7 +38,7 @@ func TestInventory(t *testing.T) {
 		if err != nil || len(volumes) != 3 {
 			b.Fatalf("%v, %+v", err, volumes)
 		}
-		named := volumes[slices.IndexFunc(volumes, func(v reconcile.Volume) bool { return v.Name == "shop_data" })]
+		named := volumes[slices.IndexFunc(volumes, func(v ask.Volume) bool { return v.Name == "shop_data" })]
 		if named.Anonymous || !slices.Equal(named.Services, []string{"web"}) || named.Labels["com.docker.compose.volume"] != "data" || named.Labels["dev.stackrun.want"] != "" {
 			b.Errorf("%+v", named)
 		}

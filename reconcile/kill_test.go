@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
 )
@@ -14,15 +14,15 @@ import (
 func TestKillDoesNotWaitForAStop(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		stopped := make(chan error, 1)
 		grace := time.Hour
 		go func() {
-			stopped <- b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Timeout: &grace}, b.sink)
+			stopped <- b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Timeout: &grace}, b.sink)
 		}()
 		synctest.Wait() // the stop waits for the container
 		began := time.Now()
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{Signal: "SIGKILL"}, b.sink); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Signal: "SIGKILL"}, b.sink); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-stopped; err != nil || time.Since(began) > time.Second {

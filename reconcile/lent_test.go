@@ -7,7 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/spec"
 )
@@ -25,7 +25,7 @@ func TestALentImageIsHeldByWhoHasIt(t *testing.T) {
 		p := project(service("app", func(s *spec.Service) {
 			s.Mounts = []spec.Mount{{Type: "image", Source: "pages:1", Target: "/pages", Subpath: "en"}}
 		}), service("lent", from("app")), service("further", from("lent")))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		for name, c := range b.rows("shop") {
 			st, err := b.host.Set().Containers.List(b.Context())
 			if err != nil {
@@ -45,7 +45,7 @@ func TestALentImageIsHeldByWhoHasIt(t *testing.T) {
 				}
 			}
 		}
-		if err := b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"app"}, Stop: true}, nil); err != nil {
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Services: []string{"app"}, Stop: true}, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := b.host.Set().Images.Delete(b.Context(), "pages:1"); err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -34,12 +35,12 @@ func (e *Engine) container(ctx context.Context, id string) (*container, error) {
 
 // start gives a container its network and starts it. A container that runs is success. Its error says why, not of which
 // container.
-func (e *Engine) start(ctx context.Context, id string, sink Sink) error {
+func (e *Engine) start(ctx context.Context, id string, sink event.Sink) error {
 	return e.startBeside(ctx, id, "", sink)
 }
 
 // startBeside is start of a container whose names and ports another one has until a Handover; "" = nobody.
-func (e *Engine) startBeside(ctx context.Context, id, beside string, sink Sink) error {
+func (e *Engine) startBeside(ctx context.Context, id, beside string, sink event.Sink) error {
 	c, fresh, err := e.startOnly(ctx, id, beside, sink)
 	if err != nil || !fresh {
 		return err
@@ -48,7 +49,7 @@ func (e *Engine) startBeside(ctx context.Context, id, beside string, sink Sink) 
 }
 
 // startOnly is startBeside without what follows a start. fresh: the container did not run before.
-func (e *Engine) startOnly(ctx context.Context, id, beside string, sink Sink) (_ *container, fresh bool, err error) {
+func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *container, fresh bool, err error) {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return nil, false, err
@@ -67,7 +68,7 @@ func (e *Engine) startOnly(ctx context.Context, id, beside string, sink Sink) (_
 }
 
 // startLocked starts c, which does not run. Precondition: the container's lock is held.
-func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error {
+func (e *Engine) startLocked(ctx context.Context, c *container, sink event.Sink) error {
 	id := c.ID
 	e.group.Stop(id) // a restart that is due would come on top
 	at := startTimes{begin: history.Now()}
@@ -90,9 +91,9 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink Sink) error
 }
 
 // warn tells what was asked for and could not be given to a container.
-func (e *Engine) warn(c *container, warnings []string, sink Sink) {
+func (e *Engine) warn(c *container, warnings []string, sink event.Sink) {
 	for _, w := range warnings {
-		e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Warning, Text: "Not as asked for", Detail: w})
+		e.say(sink, event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
 	}
 }
 
@@ -317,28 +318,28 @@ func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, netwo
 
 // stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the
 // container running, as with docker compose.
-func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
+func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink event.Sink) error {
 	if err := e.preStop(ctx, c, sink); err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
-		e.sayOf(c, sink, Failed, "Error", err.Error())
+		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
 	return e.stopOnly(ctx, c, timeout, sink)
 }
 
 // sayOf says what becomes of c.
-func (e *Engine) sayOf(c *container, sink Sink, phase Phase, text, detail string) {
-	e.say(sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+func (e *Engine) sayOf(c *container, sink event.Sink, phase event.Phase, text, detail string) {
+	e.say(sink, event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 }
 
 // stopOnly is stop without hooks: a kill.
-func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Duration, sink Sink) error {
+func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Duration, sink event.Sink) error {
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	e.sayOf(c, sink, Working, "Stopping", "")
+	e.sayOf(c, sink, event.Working, "Stopping", "")
 	e.group.Stop(c.ID)
 	grace := time.Duration(-1)
 	if timeout != nil {
@@ -347,15 +348,15 @@ func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Durat
 	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
 	if err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.name, cause(err, c.ID, c.name))
-		e.sayOf(c, sink, Failed, "Error", err.Error())
+		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
 	e.group.Stopped(c.ID, *exitOf(&exit))
 	if err := e.teardown(context.WithoutCancel(ctx), c); err != nil {
-		e.sayOf(c, sink, Failed, "Error", err.Error())
+		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
-	e.sayOf(c, sink, Done, "Stopped", "")
+	e.sayOf(c, sink, event.Done, "Stopped", "")
 	return nil
 }
 
@@ -367,23 +368,23 @@ func (e *Engine) teardown(ctx context.Context, c *container) error {
 }
 
 // remove deletes a stopped container and what is its own; its anonymous volumes too when volumes says so.
-func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink Sink) error {
+func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink event.Sink) error {
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	e.sayOf(c, sink, Working, "Removing", "")
+	e.sayOf(c, sink, event.Working, "Removing", "")
 	err = e.removeSteps(ctx, c)
 	if err == nil {
 		err = e.removeParts(ctx, c, volumes)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot remove container %s: %w", c.name, cause(err, c.ID, c.name))
-		e.sayOf(c, sink, Failed, "Error", err.Error())
+		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
-	e.sayOf(c, sink, Done, "Removed", "")
+	e.sayOf(c, sink, event.Done, "Removed", "")
 	return nil
 }
 

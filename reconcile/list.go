@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime"
 )
 
 // Containers lists every container of project, of every state, one-offs too, by service and number.
-func (e *Engine) Containers(ctx context.Context, project string) ([]Container, error) {
+func (e *Engine) Containers(ctx context.Context, project string) ([]ask.Container, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
@@ -30,7 +31,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Container, 0, len(list))
+	out := make([]ask.Container, 0, len(list))
 	for _, c := range list {
 		row := e.row(c, byID[c.ID])
 		row.Orphan = c.orphan(p)
@@ -39,9 +40,9 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]Container, e
 	return out, nil
 }
 
-func (e *Engine) row(c *container, box network.Sandbox) Container {
+func (e *Engine) row(c *container, box network.Sandbox) ask.Container {
 	s := e.statusOf(c)
-	row := Container{
+	row := ask.Container{
 		ID: c.ID, Name: c.rowName(), Project: c.project, Service: c.service, Replica: c.number, OneOff: c.oneOff,
 		Image: c.spec.Image, State: stateWord(c, s), Exit: c.Exit, Pid: c.Pid, CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, LogError: c.LogError,
 		Ports: publishers(box), Networks: map[string]string{}, Mounts: []string{}, Labels: map[string]string{}, Restarts: s.Restarts, TTY: c.spec.TTY, StdinOpen: c.spec.StdinOpen,
@@ -83,15 +84,15 @@ func (e *Engine) row(c *container, box network.Sandbox) Container {
 	return row
 }
 
-func publishers(box network.Sandbox) []Publisher {
-	out := []Publisher{}
+func publishers(box network.Sandbox) []ask.Publisher {
+	out := []ask.Publisher{}
 	for _, p := range box.Ports {
 		urls := []string{"0.0.0.0", "::"}
 		if p.HostIP.IsValid() {
 			urls = []string{p.HostIP.String()}
 		}
 		for _, url := range urls {
-			out = append(out, Publisher{URL: url, TargetPort: int(p.ContainerPort), PublishedPort: int(p.HostPort), Protocol: p.Protocol})
+			out = append(out, ask.Publisher{URL: url, TargetPort: int(p.ContainerPort), PublishedPort: int(p.HostPort), Protocol: p.Protocol})
 		}
 	}
 	return out
@@ -99,7 +100,7 @@ func publishers(box network.Sandbox) []Publisher {
 
 // withExposed adds the ports that c listens on and does not publish, as docker shows them: those of a container with a network of
 // its own.
-func withExposed(published []Publisher, c *container) []Publisher {
+func withExposed(published []ask.Publisher, c *container) []ask.Publisher {
 	if len(c.spec.Networks) == 0 || c.exposed == "" {
 		return published
 	}
@@ -109,8 +110,8 @@ func withExposed(published []Publisher, c *container) []Publisher {
 			continue // the image's own words, and only for display
 		}
 		for port := first; port <= last; port++ {
-			if !slices.ContainsFunc(published, func(p Publisher) bool { return p.TargetPort == port && p.Protocol == protocol }) {
-				published = append(published, Publisher{TargetPort: port, Protocol: protocol})
+			if !slices.ContainsFunc(published, func(p ask.Publisher) bool { return p.TargetPort == port && p.Protocol == protocol }) {
+				published = append(published, ask.Publisher{TargetPort: port, Protocol: protocol})
 			}
 		}
 	}
@@ -130,15 +131,15 @@ func portRange(entry string) (first, last int, protocol string, err error) {
 }
 
 // Projects lists every project that has a container, or was brought up and not taken down, by name.
-func (e *Engine) Projects(ctx context.Context) ([]ProjectSummary, error) {
+func (e *Engine) Projects(ctx context.Context) ([]ask.ProjectSummary, error) {
 	list, err := listContainers(ctx, e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string]*ProjectSummary{}
-	row := func(name string) *ProjectSummary {
+	rows := map[string]*ask.ProjectSummary{}
+	row := func(name string) *ask.ProjectSummary {
 		if rows[name] == nil {
-			rows[name] = &ProjectSummary{Name: name, States: map[string]int{}}
+			rows[name] = &ask.ProjectSummary{Name: name, States: map[string]int{}}
 		}
 		return rows[name]
 	}
@@ -171,7 +172,7 @@ func (e *Engine) Projects(ctx context.Context) ([]ProjectSummary, error) {
 			}
 		}
 	}
-	out := make([]ProjectSummary, 0, len(rows))
+	out := make([]ask.ProjectSummary, 0, len(rows))
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		out = append(out, *rows[name])
 	}

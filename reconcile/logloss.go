@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -24,9 +25,9 @@ func (e *Engine) tellLogs(events <-chan runtime.Event) {
 		if !ok {
 			continue // being started: its state says it
 		}
-		ev := Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Time: x.At, Phase: Warning, Text: logIncomplete, Detail: x.Detail}
+		ev := event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Time: x.At, Phase: event.Warning, Text: logIncomplete, Detail: x.Detail}
 		if x.Detail == "" {
-			ev.Phase, ev.Text = Done, logWritten
+			ev.Phase, ev.Text = event.Done, logWritten
 		}
 		e.say(nil, ev)
 	}
@@ -48,7 +49,7 @@ func (f *follower) tellLosses(list []*container) error {
 }
 
 // tellEvent tells of one that becomes so while it is followed.
-func (f *follower) tellEvent(ctx context.Context, ev Event) error {
+func (f *follower) tellEvent(ctx context.Context, ev event.Event) error {
 	if ev.Text != logIncomplete {
 		return nil
 	}

@@ -6,18 +6,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // A log that is not written is told while it is so: by an event, to who follows, to who reads, and in the list.
 func TestIncompleteLogIsTold(t *testing.T) {
 	b := live(t)
-	b.up(project(service("a")), reconcile.UpOptions{})
+	b.up(project(service("a")), ask.UpOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	events := b.engine.Events(ctx, "shop", reconcile.EventOptions{})
+	events := b.engine.Events(ctx, "shop", event.Window{})
 	notices := make(chan string, 4)
-	go b.engine.Logs(ctx, "shop", reconcile.LogOptions{Follow: true, Tail: -1}, func(e reconcile.LogEntry) error { //nolint:errcheck // ends with ctx
+	go b.engine.Logs(ctx, "shop", ask.LogOptions{Follow: true, Tail: -1}, func(e ask.LogEntry) error { //nolint:errcheck // ends with ctx
 		if e.Notice || string(e.Line) == "begin" {
 			notices <- e.Container + " " + string(e.Line)
 		}
@@ -46,7 +47,7 @@ func TestIncompleteLogIsTold(t *testing.T) {
 	if all, err = b.engine.Containers(ctx, "shop"); err != nil || all[0].LogError != "no space left on device" {
 		t.Errorf("the list says %q %v", all[0].LogError, err)
 	}
-	if got := b.logs(reconcile.LogOptions{Tail: -1}); !slices.Contains(got, "shop-a-1 output is not logged at present: no space left on device") {
+	if got := b.logs(ask.LogOptions{Tail: -1}); !slices.Contains(got, "shop-a-1 output is not logged at present: no space left on device") {
 		t.Errorf("logs: %q", got)
 	}
 	b.host.FillLog(all[0].ID, "")
@@ -58,10 +59,10 @@ func TestIncompleteLogIsTold(t *testing.T) {
 			}
 		}
 	}
-	if len(said) != 2 || said[0] != string(reconcile.Warning)+" Log incomplete" {
+	if len(said) != 2 || said[0] != string(event.Warning)+" Log incomplete" {
 		t.Errorf("events %q", said)
 	}
-	if got := b.logs(reconcile.LogOptions{Tail: -1}); slices.Contains(got, "shop-a-1 output is not logged at present: no space left on device") {
+	if got := b.logs(ask.LogOptions{Tail: -1}); slices.Contains(got, "shop-a-1 output is not logged at present: no space left on device") {
 		t.Errorf("logs still say: %q", got)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime/logs"
 )
@@ -17,7 +19,7 @@ import (
 // Logs delivers the output of a project's containers, in order of time across them as far as it is written when the call
 // begins; Tail counts per container. With Follow it goes on with what they write as it comes, and with containers that
 // appear later, until ctx ends or nothing runs any more. each is never called from two goroutines at once.
-func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each func(LogEntry) error) error {
+func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
 	defer e.enter()()
 	list, err := e.logged(ctx, project, o)
 	if err != nil {
@@ -29,12 +31,12 @@ func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each fu
 		}
 	}
 	f := &follower{engine: e, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}
-	var changed <-chan Event
+	var changed <-chan event.Event
 	if o.Follow {
 		// Before the first look, so that nothing that appears meanwhile is missed.
 		listening, cancel := context.WithCancel(ctx)
 		defer cancel()
-		changed = e.hub.Subscribe(listening, project, EventOptions{})
+		changed = e.hub.Subscribe(listening, project, event.Window{})
 	}
 	if err := f.history(ctx, list); err != nil {
 		return err
@@ -46,7 +48,7 @@ func (e *Engine) Logs(ctx context.Context, project string, o LogOptions, each fu
 }
 
 // logged are the containers whose log is asked for.
-func (e *Engine) logged(ctx context.Context, project string, o LogOptions) ([]*container, error) {
+func (e *Engine) logged(ctx context.Context, project string, o ask.LogOptions) ([]*container, error) {
 	all, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
@@ -69,22 +71,22 @@ type place struct {
 type follower struct {
 	engine  *Engine
 	project string
-	options LogOptions
+	options ask.LogOptions
 	begun   time.Time
 
 	mu     sync.Mutex // held while each is called
-	each   func(LogEntry) error
+	each   func(ask.LogEntry) error
 	places map[string]*place // by path
 	sizes  map[string]int64  // of logs of steps that have ended, as far as they are read
 }
 
 // entryOf gives x to its container. The line stays the reader's.
-func entryOf(c *container, x logs.Entry) LogEntry {
+func entryOf(c *container, x logs.Entry) ask.LogEntry {
 	line := x.Line
 	if c.note != "" {
 		line = append([]byte(c.note), line...)
 	}
-	return LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: line, Partial: x.Partial}
+	return ask.LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: line, Partial: x.Partial}
 }
 
 // notice tells something about c's log.
@@ -92,7 +94,7 @@ func (f *follower) notice(c *container) func(string) error {
 	return func(text string) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.each(LogEntry{Container: c.name, Service: c.service, Replica: c.number, Notice: true, Line: []byte(text)})
+		return f.each(ask.LogEntry{Container: c.name, Service: c.service, Replica: c.number, Notice: true, Line: []byte(text)})
 	}
 }
 
@@ -159,7 +161,7 @@ func (f *follower) deliver(c *container, x logs.Entry) error {
 }
 
 // follow reads on, one goroutine per log, and looks again at each event of the project.
-func (f *follower) follow(ctx context.Context, changed <-chan Event) error {
+func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/roots"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/spec"
 )
@@ -31,10 +31,10 @@ func (b *bench) logOf(name string) string {
 	return filepath.Join(b.roots.State, "logs/shop", name+".log")
 }
 
-func (b *bench) logs(o reconcile.LogOptions) []string {
+func (b *bench) logs(o ask.LogOptions) []string {
 	b.Helper()
 	var got []string
-	if err := b.engine.Logs(b.Context(), "shop", o, func(e reconcile.LogEntry) error {
+	if err := b.engine.Logs(b.Context(), "shop", o, func(e ask.LogEntry) error {
 		got = append(got, fmt.Sprintf("%s %s", e.Container, e.Line))
 		return nil
 	}); err != nil {
@@ -45,7 +45,7 @@ func (b *bench) logs(o reconcile.LogOptions) []string {
 
 func TestLogsAreMergedByTime(t *testing.T) {
 	b := live(t)
-	b.up(project(service("a", func(s *spec.Service) { s.Replicas = 2 }), service("z")), reconcile.UpOptions{})
+	b.up(project(service("a", func(s *spec.Service) { s.Replicas = 2 }), service("z")), ask.UpOptions{})
 	at := time.Now()
 	b.writeLog(b.logOf("a-1"), at, "one")
 	b.writeLog(b.logOf("z-1"), at.Add(time.Second), "two")
@@ -53,21 +53,21 @@ func TestLogsAreMergedByTime(t *testing.T) {
 	b.writeLog(b.logOf("a-1"), at.Add(3*time.Second), "five")
 	for _, c := range []struct {
 		name string
-		o    reconcile.LogOptions
+		o    ask.LogOptions
 		want []string
 	}{
-		{"all", reconcile.LogOptions{Tail: -1}, []string{"shop-a-1 one", "shop-z-1 two", "shop-a-2 three", "shop-a-2 four", "shop-a-1 five"}},
-		{"tail", reconcile.LogOptions{Tail: 1}, []string{"shop-z-1 two", "shop-a-2 four", "shop-a-1 five"}},
-		{"since", reconcile.LogOptions{Tail: -1, Since: at.Add(1500 * time.Millisecond)}, []string{"shop-a-2 three", "shop-a-2 four", "shop-a-1 five"}},
-		{"until", reconcile.LogOptions{Tail: -1, Until: at.Add(1500 * time.Millisecond)}, []string{"shop-a-1 one", "shop-z-1 two"}},
-		{"service", reconcile.LogOptions{Tail: -1, Services: []string{"z"}}, []string{"shop-z-1 two"}},
-		{"index", reconcile.LogOptions{Tail: -1, Services: []string{"a"}, Index: 2}, []string{"shop-a-2 three", "shop-a-2 four"}},
+		{"all", ask.LogOptions{Tail: -1}, []string{"shop-a-1 one", "shop-z-1 two", "shop-a-2 three", "shop-a-2 four", "shop-a-1 five"}},
+		{"tail", ask.LogOptions{Tail: 1}, []string{"shop-z-1 two", "shop-a-2 four", "shop-a-1 five"}},
+		{"since", ask.LogOptions{Tail: -1, Since: at.Add(1500 * time.Millisecond)}, []string{"shop-a-2 three", "shop-a-2 four", "shop-a-1 five"}},
+		{"until", ask.LogOptions{Tail: -1, Until: at.Add(1500 * time.Millisecond)}, []string{"shop-a-1 one", "shop-z-1 two"}},
+		{"service", ask.LogOptions{Tail: -1, Services: []string{"z"}}, []string{"shop-z-1 two"}},
+		{"index", ask.LogOptions{Tail: -1, Services: []string{"a"}, Index: 2}, []string{"shop-a-2 three", "shop-a-2 four"}},
 	} {
 		if got := b.logs(c.o); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q", c.name, got)
 		}
 	}
-	if err := b.engine.Logs(t.Context(), "shop", reconcile.LogOptions{Services: []string{"nobody"}}, func(reconcile.LogEntry) error { return nil }); err == nil {
+	if err := b.engine.Logs(t.Context(), "shop", ask.LogOptions{Services: []string{"nobody"}}, func(ask.LogEntry) error { return nil }); err == nil {
 		t.Error("a service without a container was accepted")
 	}
 }
@@ -75,13 +75,13 @@ func TestLogsAreMergedByTime(t *testing.T) {
 func TestLogsFollowWhatComesLaterAndEndWithTheLast(t *testing.T) {
 	b := live(t)
 	p := project(service("a"))
-	b.up(p, reconcile.UpOptions{})
+	b.up(p, ask.UpOptions{})
 	b.writeLog(b.logOf("a-1"), time.Now(), "old", "before")
 	lines, ended := make(chan string, 16), make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() {
-		ended <- b.engine.Logs(ctx, "shop", reconcile.LogOptions{Follow: true, Tail: 1}, func(e reconcile.LogEntry) error {
+		ended <- b.engine.Logs(ctx, "shop", ask.LogOptions{Follow: true, Tail: 1}, func(e ask.LogEntry) error {
 			lines <- fmt.Sprintf("%s %s", e.Container, e.Line)
 			return nil
 		})
@@ -104,10 +104,10 @@ func TestLogsFollowWhatComesLaterAndEndWithTheLast(t *testing.T) {
 	expect("shop-a-1 now")
 	// A service that is not there yet.
 	p.Services["late"] = service("late")
-	b.up(p, reconcile.UpOptions{})
+	b.up(p, ask.UpOptions{})
 	b.writeLog(b.logOf("late-1"), time.Now(), "hello")
 	expect("shop-late-1 hello")
-	if err := b.engine.Stop(ctx, "shop", reconcile.ServiceOptions{}, nil); err != nil {
+	if err := b.engine.Stop(ctx, "shop", ask.ServiceOptions{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -35,7 +37,7 @@ func remembering(t *testing.T, test func(b *bench)) {
 // bootWith is boot with the history at path.
 func (b *bench) bootWith(path string) {
 	b.Helper()
-	b.book = history.Open(path)
+	b.book = book.Open(path)
 	e, err := reconcile.New(b.Context(), b.host.Set(), reconcile.Options{Roots: b.roots, Store: b.store, History: b.book})
 	if err != nil {
 		b.Fatal(err)
@@ -60,9 +62,9 @@ func (b *bench) history() []history.Entry {
 	return all
 }
 
-func (b *bench) why(service string) reconcile.WhyContainer {
+func (b *bench) why(service string) ask.WhyContainer {
 	b.Helper()
-	w, err := b.engine.Why(b.Context(), "shop", reconcile.WhyOptions{Service: service, Index: 1})
+	w, err := b.engine.Why(b.Context(), "shop", ask.WhyOptions{Service: service, Index: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,14 +75,14 @@ func TestHistoryTellsWhatWasDone(t *testing.T) {
 	remembering(t, func(b *bench) {
 		first := everyKind("one")
 		first.Services["web"].Environment["API_TOKEN"] = "secret-one"
-		b.up(first, reconcile.UpOptions{Command: "up -d --token API_TOKEN=abc"})
-		b.up(first, reconcile.UpOptions{Command: "up -d"}) // nothing to do: not told
+		b.up(first, ask.UpOptions{Command: "up -d --token API_TOKEN=abc"})
+		b.up(first, ask.UpOptions{Command: "up -d"}) // nothing to do: not told
 		second := everyKind("two")
 		second.Services["web"].Environment["API_TOKEN"] = "secret-two"
-		b.up(second, reconcile.UpOptions{Command: "up -d", Scale: map[string]int{"api": 1}})
+		b.up(second, ask.UpOptions{Command: "up -d", Scale: map[string]int{"api": 1}})
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{StartError: errors.New("no such program")} }
 		third := everyKind("three")
-		if err := b.engine.Up(b.Context(), third, reconcile.UpOptions{Command: "up -d"}, b.sink); err == nil {
+		if err := b.engine.Up(b.Context(), third, ask.UpOptions{Command: "up -d"}, b.sink); err == nil {
 			b.Fatal("an up of what cannot start succeeded")
 		}
 		b.host.Program = nil
@@ -96,7 +98,7 @@ func TestHistoryTellsWhatWasDone(t *testing.T) {
 		if two.Outcome != history.Done || two.Before != one.Project || two.Scale["api"] != 1 {
 			b.Errorf("the second: %+v", two)
 		}
-		told := lines(&reconcile.Preview{Changes: two.Changes})
+		told := lines(&ask.Preview{Changes: two.Changes})
 		if !strings.Contains(told, `environment.LEVEL: "one" -> "two"`) || !strings.Contains(told, "environment.API_TOKEN: (hidden) -> (hidden)") {
 			b.Errorf("the second's changes:\n%s", told)
 		}
@@ -109,7 +111,7 @@ func TestHistoryTellsWhatWasDone(t *testing.T) {
 		if err != nil || r.Number != 1 || r.Project.Services["db"].Environment["LEVEL"] != "one" {
 			b.Fatalf("%+v, %v", r, err)
 		}
-		b.up(r.Project, reconcile.UpOptions{Command: "rollback 2", Scale: r.Scale})
+		b.up(r.Project, ask.UpOptions{Command: "rollback 2", Scale: r.Scale})
 		if got := b.rows("shop"); len(got) != 5 || got["shop-web-1"].State != "running" {
 			b.Errorf("%+v", got)
 		}
@@ -120,7 +122,7 @@ func TestHistoryTellsWhatWasDone(t *testing.T) {
 			b.Errorf("too far: %v", err)
 		}
 		for _, volumes := range []bool{false, true} {
-			if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{Volumes: volumes}, b.sink); err != nil {
+			if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: volumes}, b.sink); err != nil {
 				b.Fatal(err)
 			}
 			if left := len(b.history()); (left == 0) != volumes {
@@ -142,7 +144,7 @@ func TestAKilledUpIsInterrupted(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		go func() {
-			done <- b.engine.Up(b.Context(), project(service("web")), reconcile.UpOptions{Command: "up"}, nil)
+			done <- b.engine.Up(b.Context(), project(service("web")), ask.UpOptions{Command: "up"}, nil)
 		}()
 		synctest.Wait()
 		if all := b.history(); len(all) != 1 || all[0].Outcome != history.UnderWay {
@@ -167,8 +169,8 @@ func TestABrokenHistoryStopsNothingAndIsToldOnce(t *testing.T) {
 	run(t, func(b *bench) {
 		b.shut()
 		b.bootWith(path)
-		b.up(project(service("web")), reconcile.UpOptions{})
-		b.up(project(service("web", func(s *spec.Service) { s.Environment["A"] = "b" })), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
+		b.up(project(service("web", func(s *spec.Service) { s.Environment["A"] = "b" })), ask.UpOptions{})
 		told := 0
 		for _, l := range b.said() {
 			if strings.Contains(l, "Not recorded in the history") {
@@ -196,7 +198,7 @@ func TestWhyTellsTheCriticalPath(t *testing.T) {
 			}
 			return 0, 0, ""
 		}
-		b.up(project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false)), service("side")), reconcile.UpOptions{Command: "up -d"})
+		b.up(project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false)), service("side")), ask.UpOptions{Command: "up -d"})
 		check := func(when string) {
 			b.Helper()
 			w := b.why("web")
@@ -235,7 +237,7 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 			return fake.Program{}
 		}
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 4, 0, "no answer\x1b[2J" }
-		b.up(project(service("crash", func(s *spec.Service) { s.Restart.Name = "always" }), service("ill", healthy), service("web")), reconcile.UpOptions{Command: "up -d"})
+		b.up(project(service("crash", func(s *spec.Service) { s.Restart.Name = "always" }), service("ill", healthy), service("web")), ask.UpOptions{Command: "up -d"})
 		time.Sleep(5 * time.Second)
 		w := b.why("crash")
 		if w.Restart == nil || w.Restart.Count < 1 || !strings.Contains(w.Restart.Cause, "restart policy (always): it had exited with code 7 (killed because it was out of memory)") {
@@ -248,19 +250,19 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 		if got := strings.Join(ill.Lines(), "\n"); !strings.Contains(got, "its last health check exited with code 4: no answer") || strings.Contains(got, "\x1b") {
 			b.Errorf("%q", got)
 		}
-		if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		if s := b.why("web").Start; s == nil || s.Command != "restart" || s.Action != plan.Restart || len(s.Path) != 3 {
 			b.Errorf("%+v", s)
 		}
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		if !b.why("web").Stopped || b.why("ill").Stopped {
 			b.Error("who was stopped is not told")
 		}
-		if _, err := b.engine.Why(b.Context(), "shop", reconcile.WhyOptions{Service: "nobody"}); !errors.Is(err, errdefs.ErrNotFound) {
+		if _, err := b.engine.Why(b.Context(), "shop", ask.WhyOptions{Service: "nobody"}); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("%v", err)
 		}
 	})
@@ -270,7 +272,7 @@ func TestAFailedUpEndsWithWhatWhyTells(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 4, 0, "no answer" }
 		p := project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, false)))
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, nil)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, nil)
 		ill, why := false, b.why("db")
 		for _, l := range why.Lines() {
 			ill = true
@@ -282,7 +284,7 @@ func TestAFailedUpEndsWithWhatWhyTells(t *testing.T) {
 			b.Error("why says nothing")
 		}
 		slow := service("slow", healthy, func(s *spec.Service) { s.HealthCheck.Interval = time.Minute })
-		err = b.engine.Up(b.Context(), project(slow), reconcile.UpOptions{Wait: true, WaitTimeout: time.Second}, nil)
+		err = b.engine.Up(b.Context(), project(slow), ask.UpOptions{Wait: true, WaitTimeout: time.Second}, nil)
 		if err == nil || !strings.Contains(err.Error(), "not healthy after 1s: container shop-slow-1 is not healthy yet") || !strings.Contains(err.Error(), "no answer") {
 			b.Errorf("an up that took too long: %v", err)
 		}
@@ -291,10 +293,10 @@ func TestAFailedUpEndsWithWhatWhyTells(t *testing.T) {
 
 func TestGCFindsWhatNobodyHas(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(everyKind("one"), reconcile.UpOptions{})
-		gc := func(check bool) *reconcile.Garbage {
+		b.up(everyKind("one"), ask.UpOptions{})
+		gc := func(check bool) *ask.Garbage {
 			b.Helper()
-			g, err := b.engine.GC(b.Context(), reconcile.GCOptions{Check: check})
+			g, err := b.engine.GC(b.Context(), ask.GCOptions{Check: check})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -335,11 +337,11 @@ func TestGCWaitsForWhatIsUnderWay(t *testing.T) {
 			}
 			return nil
 		}
-		up, gc := make(chan error, 1), make(chan *reconcile.Garbage, 1)
-		go func() { up <- b.engine.Up(b.Context(), project(service("web")), reconcile.UpOptions{}, nil) }()
+		up, gc := make(chan error, 1), make(chan *ask.Garbage, 1)
+		go func() { up <- b.engine.Up(b.Context(), project(service("web")), ask.UpOptions{}, nil) }()
 		synctest.Wait()
 		go func() {
-			g, err := b.engine.GC(b.Context(), reconcile.GCOptions{})
+			g, err := b.engine.GC(b.Context(), ask.GCOptions{})
 			if err != nil {
 				b.Error(err)
 			}
@@ -366,7 +368,7 @@ func TestDumpTellsAllButSecrets(t *testing.T) {
 		p := everyKind("one")
 		p.Services["web"].Environment["API_TOKEN"] = "hunter2"
 		p.Services["web"].Command = []string{"serve", "--db=postgres://u:hunter2@db/x"}
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		p.Services["web"].Environment["API_TOKEN"] = "hunter3"
 		d, err := b.engine.Dump(b.Context(), "shop", p)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -63,7 +64,7 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*container) (prob
 	e.mu.Lock()
 	e.unmended[id] = true
 	e.mu.Unlock()
-	e.say(nil, Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: Warning, Text: "Cannot be mended as it runs",
+	e.say(nil, event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Warning, Text: "Cannot be mended as it runs",
 		Detail: cause(errors.New(problem), id, c.name).Error() + "; it is restarted"})
 	e.loop.kick(c.project)
 	return nil

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -23,7 +23,7 @@ func TestNetworksOfOneFileThatCannotBothBe(t *testing.T) {
 				p := project(service("web", func(s *spec.Service) { s.Networks = map[string]*spec.Endpoint{"a": nil, "b": nil} }))
 				x.a.Key, x.a.Name, x.b.Key, x.b.Name = "a", "shop_a", "b", "shop_b"
 				p.Networks = map[string]*spec.Network{"a": &x.a, "b": &x.b}
-				err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+				err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 				if err == nil || !strings.Contains(err.Error(), x.want) {
 					b.Errorf("got %v, expected %q", err, x.want)
 				}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -21,6 +22,7 @@ import (
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -242,7 +244,7 @@ func platform(s string) (v1.Platform, error) {
 
 func shortID(id string) string { return id[:min(12, len(id))] }
 
-func exitOf(x *runtime.Exit) *supervise.Exit {
+func exitOf(x *process.Exit) *supervise.Exit {
 	if x == nil {
 		return nil
 	}

@@ -4,8 +4,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // TestEventsOfARun: who listens to a project is told of a one-off what docker tells of a container: made, started, ended, removed, each with its id.
@@ -14,17 +15,17 @@ func TestEventsOfARun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
 				p := project(service("web"))
-				b.up(p, reconcile.UpOptions{})
+				b.up(p, ask.UpOptions{})
 				b.events = nil
 				b.listen()
 				done := make(chan error, 1)
 				go func() {
-					_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "once", Remove: true, Detach: detach}, runtime.IO{}, nil)
+					_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Name: "once", Remove: true, Detach: detach}, process.IO{}, nil)
 					done <- err
 				}()
 				synctest.Wait()
 				id := b.rows("shop")["once"].ID
-				if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{Signal: "SIGRTMIN+3"}, nil); err != nil {
+				if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Signal: "SIGRTMIN+3"}, nil); err != nil {
 					b.Fatal(err)
 				}
 				if err := <-done; err != nil {
@@ -34,7 +35,7 @@ func TestEventsOfARun(t *testing.T) {
 				told := map[string]string{}
 				b.mu.Lock()
 				for _, ev := range b.events {
-					if ev.Name == "once" && ev.Phase == reconcile.Done {
+					if ev.Name == "once" && ev.Phase == event.Done {
 						told[ev.Text] = ev.ID
 						if ev.Text == "Started" && ev.Detail != "" {
 							b.Errorf("it was started because of %q", ev.Detail)
@@ -66,17 +67,17 @@ func TestKilledOneOffsGo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
 				p := project(service("web"))
-				b.up(p, reconcile.UpOptions{})
+				b.up(p, ask.UpOptions{})
 				done := make(chan error, 1)
 				go func() {
-					_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "once", Remove: !tt.keep, Detach: tt.detach}, runtime.IO{}, nil)
+					_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Name: "once", Remove: !tt.keep, Detach: tt.detach}, process.IO{}, nil)
 					done <- err
 				}()
 				synctest.Wait()
 				if tt.reboot {
 					b.reboot()
 				}
-				if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+				if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 					b.Fatal(err)
 				}
 				if err := <-done; err != nil {

@@ -6,17 +6,19 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
 )
 
 // Pause freezes the processes of the containers that run, dependents first. They stay frozen, whoever looks after them, until Unpause, or until they
 // are stopped, restarted or killed.
-func (e *Engine) Pause(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Pause(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Running, is: "running", already: "paused", working: "Pausing", done: "Paused", verb: "pause", backwards: true, do: e.drivers.Containers.Pause})
 }
 
 // Unpause lets the processes of paused containers go on, what they depend on first.
-func (e *Engine) Unpause(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Unpause(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	return e.freeze(ctx, project, o, sink, freezing{from: runtime.Paused, is: "paused", already: "running", working: "Unpausing", done: "Unpaused", verb: "unpause", do: e.drivers.Containers.Resume})
 }
 
@@ -28,7 +30,7 @@ type freezing struct {
 	do                               func(ctx context.Context, id string) error
 }
 
-func (e *Engine) freeze(ctx context.Context, project string, o ServiceOptions, sink Sink, f freezing) error {
+func (e *Engine) freeze(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink, f freezing) error {
 	m, list, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
@@ -51,16 +53,16 @@ func (e *Engine) freeze(ctx context.Context, project string, o ServiceOptions, s
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s service %q: %s", f.verb, s, why))
 	}
 	return m.each(ctx, due, f.backwards, func(c *container) error {
-		say := func(phase Phase, text, detail string) {
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+		say := func(phase event.Phase, text, detail string) {
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
 		}
-		say(Working, f.working, "")
+		say(event.Working, f.working, "")
 		if err := f.do(ctx, c.ID); err != nil {
 			err = fmt.Errorf("cannot %s container %s: %w", f.verb, c.name, cause(err, c.ID, c.name))
-			say(Failed, "Error", err.Error())
+			say(event.Failed, "Error", err.Error())
 			return err
 		}
-		say(Done, f.done, "")
+		say(event.Done, f.done, "")
 		return nil
 	})
 }

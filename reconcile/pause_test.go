@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 // TestPausedStaysPaused: nothing that looks after a container touches a paused one, whatever daemon is there, and its health is what it was.
 func TestPausedStaysPaused(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("web", healthy), service("db")), reconcile.UpOptions{Wait: true})
-		web := reconcile.ServiceOptions{Services: []string{"web"}}
+		b.up(project(service("web", healthy), service("db")), ask.UpOptions{Wait: true})
+		web := ask.ServiceOptions{Services: []string{"web"}}
 		id := b.rows("shop")["shop-web-1"].ID
 		b.listen()
 		if err := b.engine.Pause(b.Context(), "shop", web, b.sink); err != nil {
@@ -40,7 +40,7 @@ func TestPausedStaysPaused(t *testing.T) {
 			time.Sleep(time.Hour)
 			b.heal()
 			still("with the next daemon")
-			b.up(project(service("web", healthy), service("db")), reconcile.UpOptions{})
+			b.up(project(service("web", healthy), service("db")), ask.UpOptions{})
 			still("after an up")
 		})
 		if len(changes) != 0 {
@@ -49,14 +49,14 @@ func TestPausedStaysPaused(t *testing.T) {
 		if b.engine.Idle() {
 			b.Error("the daemon would leave what is paused alone")
 		}
-		_, err := b.engine.Exec(b.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"true"}}, runtime.IO{})
+		_, err := b.engine.Exec(b.Context(), "shop", ask.ExecOptions{Service: "web", Args: []string{"true"}}, process.IO{})
 		if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "stack unpause web") {
 			b.Errorf("exec: %v", err)
 		}
 		if err := b.engine.Pause(b.Context(), "shop", web, nil); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "it is paused already") {
 			b.Errorf("paused a second time: %v", err)
 		}
-		if err := b.engine.Unpause(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Unpause(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if err := b.engine.Unpause(b.Context(), "shop", web, nil); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "it is running already") {
@@ -79,18 +79,18 @@ func TestPausedStaysPaused(t *testing.T) {
 // TestPausedCanBeEnded: by every verb that ends a container; and its policy is its own again.
 func TestPausedCanBeEnded(t *testing.T) {
 	for name, do := range map[string]func(b *bench) error{
-		"stop":    func(b *bench) error { return b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{}, nil) },
-		"kill":    func(b *bench) error { return b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, nil) },
-		"restart": func(b *bench) error { return b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil) },
-		"down":    func(b *bench) error { return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, nil) },
+		"stop":    func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) },
+		"kill":    func(b *bench) error { return b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil) },
+		"restart": func(b *bench) error { return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil) },
+		"down":    func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
 		"other hands": func(b *bench) error {
 			return b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-web-1"].ID, unix.SIGKILL)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
-				b.up(project(service("web", func(s *spec.Service) { s.Restart = spec.RestartPolicy{Name: "always"} })), reconcile.UpOptions{})
-				if err := b.engine.Pause(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+				b.up(project(service("web", func(s *spec.Service) { s.Restart = spec.RestartPolicy{Name: "always"} })), ask.UpOptions{})
+				if err := b.engine.Pause(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 					b.Fatal(err)
 				}
 				b.reboot()

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -26,7 +27,7 @@ type performer struct {
 	e       *Engine
 	project *spec.Project
 	want    *plan.Desired
-	sink    Sink
+	sink    event.Sink
 
 	mu       sync.Mutex
 	made     map[plan.ID]string  // containers that this pass has created
@@ -48,7 +49,7 @@ type performer struct {
 	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
 }
 
-func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink Sink) *performer {
+func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink event.Sink) *performer {
 	return &performer{e: e, project: p, want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, spans: map[int]span{}, probes: map[string]int{}}
 }
 
@@ -112,11 +113,11 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	return fmt.Errorf("cannot %s: this program has no such operation", s.Op)
 }
 
-func (p *performer) say(kind plan.Kind, name, service string, phase Phase, text, detail string) {
+func (p *performer) say(kind plan.Kind, name, service string, phase event.Phase, text, detail string) {
 	if p.quiet {
 		return
 	}
-	ev := Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail}
+	ev := event.Event{Project: p.want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail}
 	if kind == plan.KindContainer {
 		p.mu.Lock()
 		ev.ID = p.ids[name]
@@ -127,12 +128,12 @@ func (p *performer) say(kind plan.Kind, name, service string, phase Phase, text,
 
 // told wraps the doing of something in its events.
 func (p *performer) told(kind plan.Kind, name, service, doing, done string, do func() error) error {
-	p.say(kind, name, service, Working, doing, "")
+	p.say(kind, name, service, event.Working, doing, "")
 	if err := do(); err != nil {
-		p.say(kind, name, service, Failed, "Error", err.Error())
+		p.say(kind, name, service, event.Failed, "Error", err.Error())
 		return err
 	}
-	p.say(kind, name, service, Done, done, "")
+	p.say(kind, name, service, event.Done, done, "")
 	return nil
 }
 
@@ -239,30 +240,30 @@ func volumeConfig(project string, w plan.Volume) volume.Config {
 	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, labelVolume, w.Key, plan.Encode(w.Spec))}
 }
 
-func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink Sink) error {
-	e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Working, Text: "Removing"})
+func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink event.Sink) error {
+	e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Working, Text: "Removing"})
 	err := e.drivers.Networks.Delete(ctx, name)
 	switch {
 	case errors.Is(err, errdefs.ErrConflict):
-		e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Warning, Text: "Resource is still in use", Detail: err.Error()})
+		e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Warning, Text: "Resource is still in use", Detail: err.Error()})
 		return nil
 	case err != nil:
 		err = fmt.Errorf("cannot remove network %s: %w", name, err)
-		e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Failed, Text: "Error", Detail: err.Error()})
+		e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
 		return err
 	}
-	e.say(sink, Event{Project: project, Kind: "network", Name: name, Phase: Done, Text: "Removed"})
+	e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
-func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink Sink) error {
-	e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Working, Text: "Removing"})
+func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink event.Sink) error {
+	e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Working, Text: "Removing"})
 	if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
 		err = fmt.Errorf("cannot remove volume %s: %w", name, err)
-		e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Failed, Text: "Error", Detail: err.Error()})
+		e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
 		return err
 	}
-	e.say(sink, Event{Project: project, Kind: "volume", Name: name, Phase: Done, Text: "Removed"})
+	e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
@@ -276,44 +277,44 @@ func resolve(ctx context.Context, d driver.Set, ref, plat string) (image.Info, e
 }
 
 // pull fetches an image and tells of its progress.
-func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink Sink) (image.Info, error) {
-	return e.pullAs(ctx, project, ref, plat, Failed, sink)
+func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink event.Sink) (image.Info, error) {
+	return e.pullAs(ctx, project, ref, plat, event.Failed, sink)
 }
 
 // pullAs is pull, to whose caller a failure is what failed says.
-func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed Phase, sink Sink) (image.Info, error) {
+func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed event.Phase, sink event.Sink) (image.Info, error) {
 	pl, err := platform(plat)
 	if err != nil {
 		return image.Info{}, err
 	}
-	ev := Event{Project: project, Kind: "image", Name: ref}
-	say := func(phase Phase, text, detail string) {
+	ev := event.Event{Project: project, Kind: "image", Name: ref}
+	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
 		e.say(sink, ev)
 	}
-	say(Working, "Pulling", "")
+	say(event.Working, "Pulling", "")
 	meter := &meter{layers: map[string]image.Progress{}}
 	info, err := e.drivers.Images.Pull(ctx, ref, pl, func(pr image.Progress) {
 		if pr.Note != "" {
-			say(Warning, "Note", pr.Note)
+			say(event.Warning, "Note", pr.Note)
 			return
 		}
 		if text, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
-			ev.Phase, ev.Text, ev.Current, ev.Total = Working, text, current, total
+			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, text, current, total
 			e.say(sink, ev)
 		}
 	})
 	if err != nil {
 		text := "Error"
-		if failed == Warning {
+		if failed == event.Warning {
 			text = "Not pulled"
 		}
 		say(failed, text, err.Error())
 		return info, err
 	}
-	say(Done, "Pulled", "")
+	say(event.Done, "Pulled", "")
 	return info, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -40,7 +41,7 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	id := p.idOf(op)
 	p.ids[op.Name] = id
 	p.mu.Unlock()
-	p.say(plan.KindContainer, op.Name, op.Service, Working, "Starting", "")
+	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Starting", "")
 	if err := p.e.startBeside(ctx, id, op.Beside, p.sink); err != nil {
 		var hook *hookError
 		if errors.As(err, &hook) { // the container runs
@@ -48,13 +49,13 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 			p.ran = true
 			p.mu.Unlock()
 		}
-		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
+		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
 		return p.e.at(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
 	p.mu.Lock()
 	p.ran = true
 	p.mu.Unlock()
-	p.say(plan.KindContainer, op.Name, op.Service, Done, "Started", "")
+	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")
 	return nil
 }
 
@@ -140,7 +141,7 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 }
 
 // atRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
-func (e *Engine) atRest(ctx context.Context, id string, sink Sink) (*container, error) {
+func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*container, error) {
 	e.group.Stop(id)
 	unlock, err := e.single.lock(ctx, id) // a restart under way holds it
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -32,7 +33,7 @@ func (s *survey) checkBuilds(ctx context.Context) error {
 		if !ok || op.RegistryFirst || remoteSources(s.file.Services[op.Service].Build) {
 			continue
 		}
-		_, err := s.e.buildRequest(ctx, s.file, s.file.Services[op.Service], BuildOptions{}, func(string) (v1.Hash, error) { return v1.Hash{}, nil })
+		_, err := s.e.buildRequest(ctx, s.file, s.file.Services[op.Service], ask.BuildOptions{}, func(string) (v1.Hash, error) { return v1.Hash{}, nil })
 		var d *diag.Diagnostic
 		switch {
 		case errors.As(err, &d):

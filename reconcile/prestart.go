@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
@@ -52,7 +53,7 @@ func stepLog(path string, index int) string {
 // containers of the steps stay until the last has ended, and are removed then, whatever has come of it: their output is in the log.
 //
 // Precondition: c does not run, and the project's turn is held.
-func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink Sink, began func()) error {
+func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink event.Sink, began func()) error {
 	left, err := e.stepsOf(ctx, c)
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink S
 	return errors.Join(err, e.removeSteps(context.WithoutCancel(ctx), c))
 }
 
-func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left map[int]*container, sink Sink, began func()) error {
+func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left map[int]*container, sink event.Sink, began func()) error {
 	for _, i := range steps {
 		if i >= len(c.spec.PreStart) {
 			continue // of an older make than the plan's
@@ -92,7 +93,7 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 			}
 		}
 		// Now that it runs: who follows the logs looks again at this.
-		e.sayOf(c, sink, Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
+		e.sayOf(c, sink, event.Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
 		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -158,7 +159,7 @@ func asStep(c *container) bool {
 	return true
 }
 
-func (e *Engine) makeStep(ctx context.Context, c *container, i int, want plan.Spec, sink Sink) (*container, error) {
+func (e *Engine) makeStep(ctx context.Context, c *container, i int, want plan.Spec, sink event.Sink) (*container, error) {
 	do := e.performer(nil, &plan.Desired{Project: c.project}, sink)
 	log := ""
 	if c.Config != nil && c.Config.Log.Path != "" {
@@ -237,7 +238,7 @@ func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error 
 		return nil
 	}
 	if ctx.Err() == nil {
-		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", firstLine(err))
+		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", firstLine(err))
 	}
 	place := "services." + op.Service
 	if hook := (*hookError)(nil); errors.As(err, &hook) {

@@ -10,9 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -81,8 +82,8 @@ func TestPreStartOnEveryPath(t *testing.T) {
 			}
 		}
 		const all, one = "2×each 1×once 2×serve", "1×each 1×serve"
-		o := reconcile.ServiceOptions{}
-		up := func() error { return b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink) }
+		o := ask.ServiceOptions{}
+		up := func() error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink) }
 		kill := func(names ...string) func() error {
 			return func() error {
 				for _, name := range names {
@@ -108,14 +109,14 @@ func TestPreStartOnEveryPath(t *testing.T) {
 		p.Services["web"].Replicas = 3
 		step("one more", one, up)
 		step("run beside", "1×each 1×tool", func() error {
-			_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Remove: true, Args: []string{"tool"}}, runtime.IO{}, b.sink)
+			_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Remove: true, Args: []string{"tool"}}, process.IO{}, b.sink)
 			return err
 		})
 		p.Services["web"].PreStart[0].Command = []string{"other"}
 		step("another step", "3×each 1×other 3×serve", up)
-		step("down", "", func() error { return b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, b.sink) })
+		step("down", "", func() error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink) })
 		step("run alone", "1×each 1×other 1×tool", func() error {
-			_, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Remove: true, Args: []string{"tool"}}, runtime.IO{}, b.sink)
+			_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Remove: true, Args: []string{"tool"}}, process.IO{}, b.sink)
 			return err
 		})
 		p.Services["web"].Restart.Name = "always"
@@ -137,7 +138,7 @@ func TestPreStartThatFails(t *testing.T) {
 		h := &prepared{fail: map[string]int{"once": 17}}
 		h.on(b)
 		p := project(h.service(func(s *spec.Service) { s.Replicas = 2 }))
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		var d *diag.Diagnostic
 		if err == nil || strings.Count(err.Error(), "cannot run pre_start[0] of container shop-web-1: \"once\" exited with code 17") != 1 {
 			b.Errorf("up: %v", err)
@@ -149,12 +150,12 @@ func TestPreStartThatFails(t *testing.T) {
 				b.Errorf("%s is %q", name, got)
 			}
 		}
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err == nil || strings.Count(err.Error(), "pre_start[0]") != 1 {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err == nil || strings.Count(err.Error(), "pre_start[0]") != 1 {
 			b.Errorf("start: %v", err)
 		}
 		h.since()
 		h.fail = nil
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if got := h.since(); got != "2×each 1×once 2×serve" {
 			b.Errorf("the next up ran %q", got)
 		}
@@ -169,11 +170,11 @@ func TestPreStartInAnUpdate(t *testing.T) {
 			h.on(b)
 			tolerant := spec.Rollout{Order: first, MaxFailureRatio: 1, FailureAction: "pause"}
 			p := project(h.service(func(s *spec.Service) { s.Replicas, s.Deploy = 2, &spec.Deploy{Update: &tolerant} }))
-			b.up(p, reconcile.UpOptions{})
+			b.up(p, ask.UpOptions{})
 			h.since()
 			p.Services["web"].Environment["NEW"] = "1"
 			h.fail = map[string]int{"once": 3}
-			if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "exited with code 3") {
+			if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "exited with code 3") {
 				b.Errorf("%s: %v", first, err)
 			}
 			if got := b.rows("shop")["shop-web-2"].State; got != "running" {
@@ -181,7 +182,7 @@ func TestPreStartInAnUpdate(t *testing.T) {
 			}
 			h.since()
 			h.fail = nil
-			b.up(p, reconcile.UpOptions{})
+			b.up(p, ask.UpOptions{})
 			if got := h.since(); got != "2×each 1×once 2×serve" {
 				b.Errorf("%s: the next up ran %q", first, got)
 			}

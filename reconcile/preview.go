@@ -7,27 +7,16 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// Ask is what a preview has in the place of a pull of an image that is on the host: only the registry knows whether it has another.
-const Ask plan.Action = "ask"
-
-// Preview is what an up would do, or how a host differs from its file, for whoever reads it: by kind and name, with values of variables
-// that hold secrets left out.
-type Preview struct {
-	Project  string             `json:"project"`
-	Changes  []plan.Change      `json:"changes"`
-	Warnings []*diag.Diagnostic `json:"warnings,omitempty"`
-	Faults   []*diag.Diagnostic `json:"faults,omitempty"` // for which up would refuse to do any of it
-}
-
 // Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
 // An up that is under way is waited for.
-func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Preview, error) {
+func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Preview, error) {
 	release, err := e.glance(ctx, p.Name)
 	if err != nil {
 		return nil, err
@@ -69,7 +58,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o UpOptions) (*Previ
 			}
 			for i := range out.Changes {
 				if c := &out.Changes[i]; c.Action == plan.Pull && c.ID == (plan.ID{Kind: plan.KindImage, Name: ref}) {
-					c.Action = Ask
+					c.Action = plan.Ask
 				}
 			}
 		})
@@ -96,7 +85,7 @@ func awaited(changes []plan.Change, due dueImage, local bool) []plan.Change {
 
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
 // project was never up, or is down.
-func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
+func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error) {
 	release, err := e.glance(ctx, project)
 	if err != nil {
 		return nil, err
@@ -113,7 +102,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, UpOptions{Scale: r.Scale})
+	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return nil, err
 	}
@@ -206,8 +195,8 @@ func leaveOut(want *plan.Desired, r *wish.Record) {
 }
 
 // preview takes a plan's changes, without the values that are nobody's business.
-func preview(project string, pl *plan.Plan, said diag.List) *Preview {
-	out := &Preview{Project: project, Changes: []plan.Change{}}
+func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
+	out := &ask.Preview{Project: project, Changes: []plan.Change{}}
 	warnings, faults := split(said)
 	out.Warnings, out.Faults = warnings, faults
 	if pl == nil {

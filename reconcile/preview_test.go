@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/spec"
 )
@@ -60,7 +61,7 @@ func (b *bench) only(do func()) {
 }
 
 // lines are a preview's changes, a line each.
-func lines(v *reconcile.Preview) string {
+func lines(v *ask.Preview) string {
 	var out []string
 	for _, c := range v.Changes {
 		var why []string
@@ -72,7 +73,7 @@ func lines(v *reconcile.Preview) string {
 	return strings.Join(out, "\n")
 }
 
-func (b *bench) plan(p *spec.Project, o reconcile.UpOptions) *reconcile.Preview {
+func (b *bench) plan(p *spec.Project, o ask.UpOptions) *ask.Preview {
 	b.Helper()
 	v, err := b.engine.Plan(b.Context(), p, o)
 	if err != nil {
@@ -81,7 +82,7 @@ func (b *bench) plan(p *spec.Project, o reconcile.UpOptions) *reconcile.Preview 
 	return v
 }
 
-func (b *bench) drift() *reconcile.Preview {
+func (b *bench) drift() *ask.Preview {
 	b.Helper()
 	v, err := b.engine.Drift(b.Context(), "shop")
 	if err != nil {
@@ -102,7 +103,7 @@ func TestPlanSaysWhatUpWouldDoAndChangesNothing(t *testing.T) {
 		first := everyKind("one")
 		first.Services["web"].Environment["API_TOKEN"] = "secret-one"
 		b.only(func() {
-			v := b.plan(first, reconcile.UpOptions{})
+			v := b.plan(first, ask.UpOptions{})
 			b.same("of nothing", lines(v), `
 create network shop_default: it does not exist
 create volume shop_data: it does not exist
@@ -115,7 +116,7 @@ create container shop-web-1: it does not exist`)
 		if _, err := b.engine.Drift(b.Context(), "shop"); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("drift of a project that was never up: %v", err)
 		}
-		b.up(first, reconcile.UpOptions{})
+		b.up(first, ask.UpOptions{})
 
 		second := everyKind("two")
 		second.Services["web"].Environment["API_TOKEN"] = "secret-two"
@@ -124,8 +125,8 @@ create container shop-web-1: it does not exist`)
 		delete(second.Services, "api")
 		second.Services["web"].DependsOn = map[string]spec.Dependency{}
 		b.only(func() {
-			b.same("of what is up", lines(b.plan(first, reconcile.UpOptions{})), "")
-			v := b.plan(second, reconcile.UpOptions{RemoveOrphans: true})
+			b.same("of what is up", lines(b.plan(first, ask.UpOptions{})), "")
+			v := b.plan(second, ask.UpOptions{RemoveOrphans: true})
 			b.same("of a change", lines(v), `
 ask image app:1: its pull policy asks for a look at the registry
 pull image app:3: it is not on this host
@@ -138,17 +139,17 @@ recreate container shop-web-1: environment.API_TOKEN: (hidden) -> (hidden)`)
 			waiting := everyKind("one")
 			waiting.Services["web"].Environment["API_TOKEN"] = "secret-one"
 			waiting.Services["side"].PullPolicy = "always"
-			b.same("of a pull policy", lines(b.plan(waiting, reconcile.UpOptions{})),
+			b.same("of a pull policy", lines(b.plan(waiting, ask.UpOptions{})),
 				"ask image app:1: its pull policy asks for a look at the registry; with another image its containers are recreated")
 			if text, err := json.Marshal(v); err != nil || strings.Contains(string(text), "secret-") {
 				b.Errorf("%v: %s", err, text)
 			}
-			v = b.plan(second, reconcile.UpOptions{Services: []string{"db"}, NoRecreate: true})
+			v = b.plan(second, ask.UpOptions{Services: []string{"db"}, NoRecreate: true})
 			b.same("with --no-recreate", lines(v), "")
 			if len(v.Warnings) != 1 || v.Warnings[0].Code != "orphans" {
 				b.Errorf("warnings: %v", v.Warnings)
 			}
-			if v = b.plan(second, reconcile.UpOptions{Services: []string{"db"}, NoRecreate: true, IgnoreOrphans: true}); len(v.Warnings) != 0 {
+			if v = b.plan(second, ask.UpOptions{Services: []string{"db"}, NoRecreate: true, IgnoreOrphans: true}); len(v.Warnings) != 0 {
 				b.Errorf("warnings although orphans are to be ignored: %v", v.Warnings)
 			}
 		})
@@ -160,15 +161,15 @@ func TestPlanTellsWhatUpWouldRefuse(t *testing.T) {
 		b.host.Taken["8080/tcp"] = "nginx"
 		p := everyKind("one")
 		b.only(func() {
-			v := b.plan(p, reconcile.UpOptions{})
+			v := b.plan(p, ask.UpOptions{})
 			if len(v.Faults) != 1 || v.Faults[0].Code != "port-taken" || len(v.Changes) == 0 {
 				b.Errorf("faults %v, changes %s", v.Faults, lines(v))
 			}
 			p.Services["web"].Image, p.Services["web"].PullPolicy = "app:3", "never"
-			if v = b.plan(p, reconcile.UpOptions{}); len(v.Faults) != 1 || v.Faults[0].Code != "image-not-local" {
+			if v = b.plan(p, ask.UpOptions{}); len(v.Faults) != 1 || v.Faults[0].Code != "image-not-local" {
 				b.Errorf("faults %v", v.Faults)
 			}
-			if _, err := b.engine.Plan(b.Context(), p, reconcile.UpOptions{Scale: map[string]int{"nobody": 2}}); err == nil {
+			if _, err := b.engine.Plan(b.Context(), p, ask.UpOptions{Scale: map[string]int{"nobody": 2}}); err == nil {
 				b.Error("a service that is not there is scaled")
 			}
 		})
@@ -181,11 +182,11 @@ func TestUpDoesWhatWasPlanned(t *testing.T) {
 		b.host.Registry["app:3"] = fake.Image("app:3", v1.Config{Cmd: []string{"serve"}})
 		p := everyKind("one")
 		p.Services["db"].Image = "app:3"
-		if v := b.plan(p, reconcile.UpOptions{}); !strings.HasPrefix(lines(v), "pull image app:3") {
+		if v := b.plan(p, ask.UpOptions{}); !strings.HasPrefix(lines(v), "pull image app:3") {
 			b.Errorf("planned %s", lines(v))
 		}
-		b.up(p, reconcile.UpOptions{})
-		b.same("after the up", lines(b.plan(p, reconcile.UpOptions{})), "")
+		b.up(p, ask.UpOptions{})
+		b.same("after the up", lines(b.plan(p, ask.UpOptions{})), "")
 		b.same("drift after the up", lines(b.drift()), "")
 	})
 }
@@ -200,13 +201,13 @@ func TestDriftNamesEachDifference(t *testing.T) {
 		p := everyKind("one")
 		p.Configs = map[string]*spec.FileObject{"site": {File: file}}
 		p.Services["conf"] = service("conf", func(s *spec.Service) { s.Configs = []spec.FileUse{{Source: "site", Target: "/site"}} })
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		b.only(func() { b.same("of what is as it should be", lines(b.drift()), "") })
 
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, b.sink); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
-		if err := b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"api"}, Stop: true}, b.sink); err != nil {
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Services: []string{"api"}, Stop: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		set := b.host.Set()

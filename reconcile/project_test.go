@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/spec"
 )
@@ -54,7 +55,7 @@ func FuzzProject(f *testing.F) {
 		for _, s := range p.Services {
 			s.Replicas = min(s.Replicas, 10)
 		}
-		if _, err := e.Plan(t.Context(), p, reconcile.UpOptions{}); err != nil && err.Error() == "" {
+		if _, err := e.Plan(t.Context(), p, ask.UpOptions{}); err != nil && err.Error() == "" {
 			t.Errorf("%s: refused without a word", body)
 		}
 		if ops := host.Ops(); len(ops) > 0 {

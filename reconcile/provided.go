@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -85,7 +87,7 @@ func (e *Engine) recall(p *spec.Project) error {
 }
 
 // tellProviders says of a plan what it does not say: that programs run before it is carried out, and what is not known for that.
-func tellProviders(p *spec.Project, want *plan.Desired, o UpOptions) diag.List {
+func tellProviders(p *spec.Project, want *plan.Desired, o ask.UpOptions) diag.List {
 	var out diag.List
 	for _, name := range selected(want, o.Services, o.NoDeps) {
 		s := p.Services[name]
@@ -113,10 +115,10 @@ func tellProviders(p *spec.Project, want *plan.Desired, o UpOptions) diag.List {
 }
 
 // tellUnprovided says that programs which provide services are not run by a down without the file.
-func (e *Engine) tellUnprovided(p *spec.Project, o DownOptions, sink Sink) {
+func (e *Engine) tellUnprovided(p *spec.Project, o ask.DownOptions, sink event.Sink) {
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		if s := p.Services[name]; s.Provider != nil && (len(o.Services) == 0 || slices.Contains(o.Services, name)) {
-			e.say(sink, Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: Warning, Text: "Left as it is",
+			e.say(sink, event.Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: event.Warning, Text: "Left as it is",
 				Detail: "what " + s.Provider.Type + " provides is removed by a down with the file"})
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -18,9 +20,9 @@ import (
 const parallelPushes = 3
 
 // Push gives the images of services that are built and have a name to the registries that their names say. Every image gets its try, whatever happens to the others.
-func (e *Engine) Push(ctx context.Context, p *spec.Project, o PushOptions, sink Sink) error {
+func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, sink event.Sink) error {
 	defer e.enter()()
-	want, err := e.desire(p, UpOptions{})
+	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -41,7 +43,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o PushOptions, sink 
 			if s.Build != nil {
 				why = "its image has no name: services." + name + ".image gives it one"
 			}
-			e.say(sink, Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: Done, Text: "Skipped", Detail: why})
+			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Done, Text: "Skipped", Detail: why})
 			continue
 		}
 		refs := []string{s.Image}
@@ -54,9 +56,9 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o PushOptions, sink 
 			}
 			seen[ref] = true
 			work.Go(func() error {
-				failed := Failed
+				failed := event.Failed
 				if o.IgnoreFailures {
-					failed = Warning
+					failed = event.Warning
 				}
 				err := e.push(ctx, p.Name, name, ref, s.Platform, failed, sink)
 				if errors.Is(err, errdefs.ErrNotFound) && ctx.Err() == nil {
@@ -81,22 +83,22 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o PushOptions, sink 
 }
 
 // push pushes one. A failure is what failed says.
-func (e *Engine) push(ctx context.Context, project, service, ref, plat string, failed Phase, sink Sink) error {
+func (e *Engine) push(ctx context.Context, project, service, ref, plat string, failed event.Phase, sink event.Sink) error {
 	pl, err := platform(plat)
 	if err != nil {
 		return err
 	}
-	ev := Event{Project: project, Kind: "image", Name: ref, Service: service}
-	say := func(phase Phase, text, detail string) {
+	ev := event.Event{Project: project, Kind: "image", Name: ref, Service: service}
+	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
 		e.say(sink, ev)
 	}
-	say(Working, "Pushing", "")
+	say(event.Working, "Pushing", "")
 	meter := &meter{layers: map[string]image.Progress{}}
 	pushed, err := e.drivers.Images.Push(ctx, ref, image.PushOptions{Platform: pl}, func(pr image.Progress) {
 		if pr.Note != "" {
-			say(Warning, "Note", pr.Note)
+			say(event.Warning, "Note", pr.Note)
 			return
 		}
 		if pr.Phase != image.Sending {
@@ -104,18 +106,18 @@ func (e *Engine) push(ctx context.Context, project, service, ref, plat string, f
 		}
 		if _, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
-			ev.Phase, ev.Text, ev.Current, ev.Total = Working, "Pushing", current, total
+			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, "Pushing", current, total
 			e.say(sink, ev)
 		}
 	})
 	if err != nil {
 		text := "Error"
-		if failed == Warning {
+		if failed == event.Warning {
 			text = "Not pushed"
 		}
 		say(failed, text, err.Error())
 		return err
 	}
-	say(Done, "Pushed", pushed.Digest.String())
+	say(event.Done, "Pushed", pushed.Digest.String())
 	return nil
 }

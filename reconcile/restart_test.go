@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -23,11 +23,11 @@ import (
 func TestRestartIsAPlan(t *testing.T) {
 	remembering(t, func(b *bench) {
 		p := project(service("db", healthy), service("web", after("db", spec.ServiceHealthy, true)))
-		b.up(p, reconcile.UpOptions{Command: "up"})
+		b.up(p, ask.UpOptions{Command: "up"})
 		p.Services["web"].Environment["LEVEL"] = "2"
-		b.up(p, reconcile.UpOptions{Command: "up"})
-		o := reconcile.ServiceOptions{Services: []string{"db"}, Command: "restart db"}
-		var found *reconcile.Preview
+		b.up(p, ask.UpOptions{Command: "up"})
+		o := ask.ServiceOptions{Services: []string{"db"}, Command: "restart db"}
+		var found *ask.Preview
 		if ops := b.changes(func() {
 			var err error
 			if found, err = b.engine.PlanRestart(b.Context(), "shop", o); err != nil {
@@ -71,7 +71,7 @@ func TestWhatARestartHasStoppedComesBack(t *testing.T) {
 		"cancelled": func(b *bench, ctx context.Context) error {
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(2*time.Second, cancel)
-			return b.engine.Restart(ctx, "shop", reconcile.ServiceOptions{}, nil)
+			return b.engine.Restart(ctx, "shop", ask.ServiceOptions{}, nil)
 		},
 		"failed": func(b *bench, ctx context.Context) error {
 			ill := time.Now().Add(time.Minute)
@@ -81,7 +81,7 @@ func TestWhatARestartHasStoppedComesBack(t *testing.T) {
 				}
 				return 0, 0, ""
 			}
-			return b.engine.Restart(ctx, "shop", reconcile.ServiceOptions{}, nil)
+			return b.engine.Restart(ctx, "shop", ask.ServiceOptions{}, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,8 +91,8 @@ func TestWhatARestartHasStoppedComesBack(t *testing.T) {
 				}
 				db := service("db", healthy)
 				db.HealthCheck.Interval, db.HealthCheck.Retries = time.Second, 2
-				b.up(project(db, service("web", after("db", spec.ServiceHealthy, false)), service("off")), reconcile.UpOptions{})
-				if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"off"}}, nil); err != nil {
+				b.up(project(db, service("web", after("db", spec.ServiceHealthy, false)), service("off")), ask.UpOptions{})
+				if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"off"}}, nil); err != nil {
 					b.Fatal(err)
 				}
 				if err := restart(b, b.Context()); err == nil {
@@ -117,10 +117,10 @@ func TestWhatEndsAfterACancelledRestartComesBack(t *testing.T) {
 			}
 			return fake.Program{}
 		}
-		b.up(project(service("db")), reconcile.UpOptions{})
+		b.up(project(service("db")), ask.UpOptions{})
 		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
 		defer cancel()
-		if err := b.engine.Restart(ctx, "shop", reconcile.ServiceOptions{}, nil); err == nil {
+		if err := b.engine.Restart(ctx, "shop", ask.ServiceOptions{}, nil); err == nil {
 			b.Error("it succeeds")
 		}
 		time.Sleep(time.Minute)
@@ -137,11 +137,11 @@ func TestRestartWaitsForWhatItRestartsOnly(t *testing.T) {
 		cache.HealthCheck.Interval, cache.HealthCheck.Retries = time.Second, 2
 		web := service("web", after("db", spec.ServiceHealthy, false), after("cache", spec.ServiceHealthy, false))
 		web.DependsOn["cache"] = spec.Dependency{Condition: spec.ServiceHealthy}
-		b.up(project(cache, service("db", healthy), web), reconcile.UpOptions{})
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
+		b.up(project(cache, service("db", healthy), web), ask.UpOptions{})
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
 			b.Fatal(err)
 		}
-		if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Error(err)
 		}
 		b.host.ExecResult = func(c runtime.Config, _ runtime.Process) (int, time.Duration, string) {
@@ -150,7 +150,7 @@ func TestRestartWaitsForWhatItRestartsOnly(t *testing.T) {
 			}
 			return 0, 0, ""
 		}
-		if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 			b.Error(err)
 		}
 		b.same("runs", b.running(), "cache-1 db-1 web-1")
@@ -160,7 +160,7 @@ func TestRestartWaitsForWhatItRestartsOnly(t *testing.T) {
 // TestWhatWasNotStoppedIsNotOwed: a daemon dies before it stops what it was to restart. When that ends by itself one day, it stays down.
 func TestWhatWasNotStoppedIsNotOwed(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		b.heal()
 		dead := false
 		b.host.Fault = func(string, bool) error {
@@ -168,7 +168,7 @@ func TestWhatWasNotStoppedIsNotOwed(t *testing.T) {
 			return errors.New("cut")
 		}
 		b.store.Dead = func() bool { return dead }
-		if err := b.engine.Restart(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err == nil {
+		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil); err == nil {
 			b.Fatal("it succeeds")
 		}
 		b.shut()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/wish"
 )
 
@@ -13,7 +15,7 @@ import (
 // that has been done meanwhile is done already.
 // Precondition: the project's turn is held.
 func (e *Engine) resume(ctx context.Context, project string, pass *wish.Pass) error {
-	e.say(nil, Event{Project: project, Kind: "project", Name: project, Phase: Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
+	e.say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
 	e.log.Info("resuming what was cut short", "project", project, "command", pass.Verb)
 	err := e.carryOn(ctx, project, pass)
 	if ctx.Err() != nil {
@@ -29,7 +31,7 @@ func (e *Engine) resume(ctx context.Context, project string, pass *wish.Pass) er
 func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) error {
 	switch pass.Verb {
 	case "up":
-		var o UpOptions
+		var o ask.UpOptions
 		p, err := e.desired(project)
 		if err == nil {
 			err = json.Unmarshal(pass.Options, &o)
@@ -44,7 +46,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 		}
 		return e.bringUp(ctx, p, want, o, nil)
 	case "down":
-		var o DownOptions
+		var o ask.DownOptions
 		if err := json.Unmarshal(pass.Options, &o); err != nil {
 			return err
 		}

@@ -5,25 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/spec"
 )
 
-// Revision is a project as it was applied once.
-type Revision struct {
-	Number   int            `json:"number"` // of its entry in the history
-	Time     time.Time      `json:"time"`
-	Project  *spec.Project  `json:"project"`
-	Services []string       `json:"services,omitempty"` // that the command named
-	Scale    map[string]int `json:"scale,omitempty"`
-}
-
 var errNoHistory = errdefs.With(errdefs.ErrNotSupported, errors.New("this daemon keeps no history"))
 
-// History is what was done to project, oldest first: at most history.Kept plans that changed something.
+// History is what was done to project, oldest first: at most book.Kept plans that changed something.
 func (e *Engine) History(ctx context.Context, project string) ([]history.Entry, error) {
 	if e.history == nil {
 		return nil, errNoHistory
@@ -32,7 +24,7 @@ func (e *Engine) History(ctx context.Context, project string) ([]history.Entry, 
 }
 
 // Revision is project as it was applied so many steps before, see history.Before. ErrNotFound when its history does not go back so far.
-func (e *Engine) Revision(ctx context.Context, project string, back int) (*Revision, error) {
+func (e *Engine) Revision(ctx context.Context, project string, back int) (*ask.Revision, error) {
 	if back < 1 {
 		return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot go back %d steps: expected a number from 1", back))
 	}
@@ -52,11 +44,11 @@ func (e *Engine) Revision(ctx context.Context, project string, back int) (*Revis
 	if err := json.Unmarshal(raw, p); err != nil {
 		return nil, fmt.Errorf("cannot go back to #%d of project %s: its record cannot be read: %w", entry.Number, project, err)
 	}
-	return &Revision{Number: entry.Number, Time: entry.Time, Project: p, Services: entry.Services, Scale: entry.Scale}, nil
+	return &ask.Revision{Number: entry.Number, Time: entry.Time, Project: p, Services: entry.Services, Scale: entry.Scale}, nil
 }
 
 // forgetHistory removes what is remembered of a project that is gone with its volumes: nothing could be brought back.
-func (e *Engine) forgetHistory(project string, sink Sink) {
+func (e *Engine) forgetHistory(project string, sink event.Sink) {
 	e.mu.Lock()
 	for key := range e.started {
 		if key[0] == project {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -92,7 +93,7 @@ func (p *performer) beginBatch(ctx context.Context, op plan.BeginBatch) error {
 	if op.Delay <= 0 {
 		return nil
 	}
-	p.say(plan.KindContainer, op.Service, op.Service, Working, "Waiting", "the next of its containers are replaced after "+op.Delay.String())
+	p.say(plan.KindContainer, op.Service, op.Service, event.Working, "Waiting", "the next of its containers are replaced after "+op.Delay.String())
 	select {
 	case <-time.After(op.Delay):
 		return nil
@@ -116,10 +117,10 @@ func (p *performer) handover(ctx context.Context, op plan.Handover) error {
 	err := p.e.drivers.Networks.Handover(ctx, op.From, to)
 	if err != nil {
 		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, cause(err, to, op.Name))
-		p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", err.Error())
+		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
 		return p.e.at(p.project, spec.Path("services."+op.Service), err)
 	}
-	p.say(plan.KindContainer, op.Name, op.Service, Done, "Serving", "")
+	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Serving", "")
 	return nil
 }
 
@@ -132,7 +133,7 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 	if err != nil {
 		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
 	}
-	p.say(plan.KindContainer, op.Name, op.Service, Working, "Waiting", "")
+	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Waiting", "")
 	if c.health != nil {
 		err = p.e.waitFor(ctx, c, steady(untilHealthy))
 	}
@@ -141,7 +142,7 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			p.say(plan.KindContainer, op.Name, op.Service, Failed, "Error", firstLine(err))
+			p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", firstLine(err))
 		}
 		return p.e.at(p.project, spec.Path("services."+op.Service), err)
 	}
@@ -149,7 +150,7 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 	if c.health != nil {
 		text = "Healthy"
 	}
-	p.say(plan.KindContainer, op.Name, op.Service, Done, text, "")
+	p.say(plan.KindContainer, op.Name, op.Service, event.Done, text, "")
 	return nil
 }
 
@@ -206,7 +207,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	}
 	if undo.All {
 		why, _ := failed[0].text()
-		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Rolling back", why)
+		p.say(plan.KindContainer, op.Service, op.Service, event.Warning, "Rolling back", why)
 	}
 	undone := p.takeBack(ctx, undo)
 	if ctx.Err() != nil {
@@ -215,7 +216,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	if !tripped {
 		for _, f := range failed {
 			why, _ := f.text()
-			p.say(plan.KindContainer, op.Service, op.Service, Warning, "Update goes on", fmt.Sprintf("%d of %d may fail: %s", op.Tolerate, len(op.Replicas), why))
+			p.say(plan.KindContainer, op.Service, op.Service, event.Warning, "Update goes on", fmt.Sprintf("%d of %d may fail: %s", op.Tolerate, len(op.Replicas), why))
 		}
 		return undone
 	}

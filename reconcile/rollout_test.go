@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -109,11 +110,11 @@ func TestRollingUpdates(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			run(t, func(b *bench) {
 				p := project(rolling(2, "1"))
-				b.up(p, reconcile.UpOptions{})
+				b.up(p, ask.UpOptions{})
 				b.expect("at first", both)
 				set := func(r *spec.Rollout) { r.Order, r.Delay = order, time.Minute }
 				begin := time.Now()
-				b.up(project(rolling(2, "2", set)), reconcile.UpOptions{})
+				b.up(project(rolling(2, "2", set)), ask.UpOptions{})
 				b.expect("after the update", map[string]string{"shop-web-1": "2", "shop-web-2": "2"})
 				// Two batches that are watched for 2 s, and a minute between them.
 				if took := time.Since(begin); took != 64*time.Second {
@@ -130,13 +131,13 @@ func TestRollingUpdates(t *testing.T) {
 				if (order == "start-first") != (stopped < started) {
 					b.Errorf("%s: %v", order, said)
 				}
-				if ops := b.changes(func() { b.up(project(rolling(2, "2", set)), reconcile.UpOptions{}) }); len(ops) > 0 {
+				if ops := b.changes(func() { b.up(project(rolling(2, "2", set)), ask.UpOptions{}) }); len(ops) > 0 {
 					b.Errorf("another up does %v", ops)
 				}
 				// And once more: what the first left must not be in the way.
-				b.up(project(rolling(2, "3", set)), reconcile.UpOptions{})
+				b.up(project(rolling(2, "3", set)), ask.UpOptions{})
 				b.expect("after the next update", map[string]string{"shop-web-1": "3", "shop-web-2": "3"})
-				b.down(reconcile.DownOptions{Volumes: true})
+				b.down(ask.DownOptions{Volumes: true})
 			})
 		})
 	}
@@ -147,9 +148,9 @@ func TestParallelismOfUpdates(t *testing.T) {
 	for n, want := range map[int64]time.Duration{0: 2 * time.Second, 1: 10 * time.Second, 2: 6 * time.Second, 5: 2 * time.Second} {
 		run(t, func(b *bench) {
 			set := func(r *spec.Rollout) { r.Parallelism = &n }
-			b.up(project(rolling(5, "1", set)), reconcile.UpOptions{})
+			b.up(project(rolling(5, "1", set)), ask.UpOptions{})
 			begin := time.Now()
-			b.up(project(rolling(5, "2", set)), reconcile.UpOptions{})
+			b.up(project(rolling(5, "2", set)), ask.UpOptions{})
 			if took := time.Since(begin); took != want {
 				b.Errorf("parallelism %d took %s, expected %s", n, took, want)
 			}
@@ -165,9 +166,9 @@ func TestWithoutUpdateConfigAllAreReplacedAtOnce(t *testing.T) {
 			s.Deploy = nil
 			return project(s)
 		}
-		b.up(plain("1"), reconcile.UpOptions{})
+		b.up(plain("1"), ask.UpOptions{})
 		begin := time.Now()
-		b.up(plain("2"), reconcile.UpOptions{})
+		b.up(plain("2"), ask.UpOptions{})
 		if took := time.Since(begin); took != 0 {
 			b.Errorf("it took %s", took)
 		}
@@ -191,10 +192,10 @@ func TestFailureActions(t *testing.T) {
 		t.Run(tt.order+" "+tt.action, func(t *testing.T) {
 			run(t, func(b *bench) {
 				set := func(r *spec.Rollout) { r.Order, r.FailureAction = tt.order, tt.action }
-				b.up(project(rolling(2, "1", set)), reconcile.UpOptions{})
+				b.up(project(rolling(2, "1", set)), ask.UpOptions{})
 				before := ids(b)
 				bad(b, "2", "1")
-				err := b.engine.Up(b.Context(), project(rolling(2, "2", set)), reconcile.UpOptions{}, b.sink)
+				err := b.engine.Up(b.Context(), project(rolling(2, "2", set)), ask.UpOptions{}, b.sink)
 				if err == nil {
 					b.Fatal("up says nothing")
 				}
@@ -217,9 +218,9 @@ func TestFailureActions(t *testing.T) {
 				b.versions("with the next daemon", tt.after)
 				// A user's next up tries again.
 				b.host.Program = nil
-				b.up(project(rolling(2, "2", set)), reconcile.UpOptions{})
+				b.up(project(rolling(2, "2", set)), ask.UpOptions{})
 				b.expect("after a better try", map[string]string{"shop-web-1": "2", "shop-web-2": "2"})
-				b.down(reconcile.DownOptions{Volumes: true})
+				b.down(ask.DownOptions{Volumes: true})
 			})
 		})
 	}
@@ -242,9 +243,9 @@ func TestRolloutsWaitForThePortsOfWhatHasEnded(t *testing.T) {
 					return nil
 				}
 				bad(b, tt.ends, "1")
-				b.up(project(rolling(2, "1", onFailure("rollback"))), reconcile.UpOptions{})
+				b.up(project(rolling(2, "1", onFailure("rollback"))), ask.UpOptions{})
 				time.Sleep(2 * time.Second) // fake: what ends has ended, and is being taken down
-				err := b.engine.Up(b.Context(), project(rolling(2, "2", onFailure("rollback"))), reconcile.UpOptions{}, b.sink)
+				err := b.engine.Up(b.Context(), project(rolling(2, "2", onFailure("rollback"))), ask.UpOptions{}, b.sink)
 				if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
 					b.Errorf("up says %v", err)
 				}
@@ -280,10 +281,10 @@ func TestARollbackTakesAllBack(t *testing.T) {
 						s.Mounts = []spec.Mount{{Type: "volume", Target: "/cache"}}
 						return project(s)
 					}
-					b.up(web("1"), reconcile.UpOptions{})
+					b.up(web("1"), ask.UpOptions{})
 					before, mounts := ids(b), b.rows("shop")["shop-web-1"].Mounts
 					bad(b, "2", "3")
-					err := b.engine.Up(b.Context(), web("2"), reconcile.UpOptions{}, b.sink)
+					err := b.engine.Up(b.Context(), web("2"), ask.UpOptions{}, b.sink)
 					if err == nil || !strings.Contains(err.Error(), "shop-web-3 exited with code 3") || !strings.Contains(err.Error(), "rolled back") {
 						b.Fatalf("up says %v", err)
 					}
@@ -311,9 +312,9 @@ func TestFailuresAreTolerated(t *testing.T) {
 		set := func(r *spec.Rollout) {
 			r.Order, r.FailureAction, r.MaxFailureRatio = "start-first", "rollback", 0.5
 		}
-		b.up(project(rolling(2, "1", set)), reconcile.UpOptions{})
+		b.up(project(rolling(2, "1", set)), ask.UpOptions{})
 		bad(b, "2", "1")
-		b.up(project(rolling(2, "2", set)), reconcile.UpOptions{})
+		b.up(project(rolling(2, "2", set)), ask.UpOptions{})
 		b.expect("after the update", map[string]string{"shop-web-1": "1", "shop-web-2": "2"})
 		if !slices.Contains(b.said(), "container web Update goes on") {
 			b.Errorf("nothing was said of it: %v", b.said())
@@ -341,8 +342,8 @@ func TestAnUnhealthyVersionNeverServes(t *testing.T) {
 			healthy(s)
 			return project(s)
 		}
-		b.up(web("1"), reconcile.UpOptions{})
-		err := b.engine.Up(b.Context(), web("2"), reconcile.UpOptions{}, b.sink)
+		b.up(web("1"), ask.UpOptions{})
+		err := b.engine.Up(b.Context(), web("2"), ask.UpOptions{}, b.sink)
 		if err == nil || !strings.Contains(err.Error(), "container shop-web-1 is unhealthy") || !strings.Contains(err.Error(), "rolled back") || !strings.Contains(fmt.Sprintf("%+v", err), "no database") {
 			b.Errorf("up says %v", err)
 		}
@@ -374,17 +375,17 @@ func TestStartFirstIsRefused(t *testing.T) {
 // TestACancelledUpdateGoesOn: Ctrl-C leaves both containers, and the next up goes on.
 func TestACancelledUpdateGoesOn(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(rolling(2, "1", startFirst)), reconcile.UpOptions{})
+		b.up(project(rolling(2, "1", startFirst)), ask.UpOptions{})
 		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
 		defer cancel()
-		if err := b.engine.Up(ctx, project(rolling(2, "2", startFirst)), reconcile.UpOptions{}, nil); err == nil {
+		if err := b.engine.Up(ctx, project(rolling(2, "2", startFirst)), ask.UpOptions{}, nil); err == nil {
 			b.Fatal("it was not cancelled")
 		}
 		rows := b.rows("shop")
 		if len(rows) != 3 || rows["shop-web-1"].State != "running" {
 			b.Errorf("got %+v", rows)
 		}
-		b.up(project(rolling(2, "2", startFirst)), reconcile.UpOptions{})
+		b.up(project(rolling(2, "2", startFirst)), ask.UpOptions{})
 		b.expect("at the end", map[string]string{"shop-web-1": "2", "shop-web-2": "2"})
 	})
 }
@@ -422,11 +423,11 @@ func TestPredecessorsStayStopped(t *testing.T) {
 			s.Restart.Name = "always"
 			return project(s)
 		}
-		b.up(web("1"), reconcile.UpOptions{})
+		b.up(web("1"), ask.UpOptions{})
 		b.expect("at first", both)
 		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
 		defer cancel()
-		if err := b.engine.Up(ctx, web("2"), reconcile.UpOptions{}, nil); err == nil {
+		if err := b.engine.Up(ctx, web("2"), ask.UpOptions{}, nil); err == nil {
 			b.Fatal("it was not cancelled")
 		}
 		check := func(when string) {
@@ -442,7 +443,7 @@ func TestPredecessorsStayStopped(t *testing.T) {
 		check("when the update was cancelled")
 		b.reboot()
 		check("with the next daemon")
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
 		check("after start")
@@ -463,7 +464,7 @@ func TestLogsOfAReplicaAreOne(t *testing.T) {
 		b.writeLog(list[0].Config.Log.Path, time.Now(), line)
 	}
 	for _, version := range []string{"1", "2", "3"} {
-		b.up(web(version), reconcile.UpOptions{})
+		b.up(web(version), ask.UpOptions{})
 		write("of " + version)
 	}
 	for tail, want := range map[int][]string{-1: {"of 1", "of 2", "of 3"}, 0: nil, 1: {"of 3"}, 2: {"of 2", "of 3"}, 3: {"of 1", "of 2", "of 3"}} {
@@ -471,7 +472,7 @@ func TestLogsOfAReplicaAreOne(t *testing.T) {
 		for _, l := range want {
 			lines = append(lines, "shop-web-1 "+l)
 		}
-		if got := b.logs(reconcile.LogOptions{Tail: tail}); !slices.Equal(got, lines) {
+		if got := b.logs(ask.LogOptions{Tail: tail}); !slices.Equal(got, lines) {
 			b.Errorf("tail %d: %q, expected %q", tail, got, lines)
 		}
 	}

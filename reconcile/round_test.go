@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -16,7 +16,7 @@ func TestDamageDoesNotWaitForAGate(t *testing.T) {
 	run(t, func(b *bench) {
 		db := service("db", healthy)
 		db.HealthCheck.StartPeriod = time.Hour
-		b.up(project(db, service("web", after("db", spec.ServiceHealthy, true)), service("side")), reconcile.UpOptions{})
+		b.up(project(db, service("web", after("db", spec.ServiceHealthy, true)), service("side")), ask.UpOptions{})
 		b.heal()
 		b.listen()
 		begun := time.Now()
@@ -77,7 +77,7 @@ func TestAPauseIsNotForgottenForAShorterOne(t *testing.T) {
 	run(t, func(b *bench) {
 		db := service("db", healthy)
 		db.HealthCheck.StartPeriod = time.Hour
-		b.up(project(db, service("web", after("db", spec.ServiceHealthy, true)), service("side"), service("other")), reconcile.UpOptions{})
+		b.up(project(db, service("web", after("db", spec.ServiceHealthy, true)), service("side"), service("other")), ask.UpOptions{})
 		b.heal()
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "starting" }
 		b.kill("shop-db-1")

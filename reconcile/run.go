@@ -11,30 +11,33 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 // Run makes a one-off container of a service, with the caller's streams attached unless Detach, and returns how it ended. What
 // the service depends on is brought up first, unless NoDeps.
-func (e *Engine) Run(ctx context.Context, p *spec.Project, o RunOptions, io runtime.IO, sink Sink) (runtime.Exit, error) {
+func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io process.IO, sink event.Sink) (process.Exit, error) {
 	defer e.enter()()
 	c, err := e.prepareRun(ctx, p, o, sink)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	if o.Detach {
 		if err := e.start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
 			var hook *hookError
 			if errors.As(err, &hook) {
-				return runtime.Exit{}, err // it runs, as after an up
+				return process.Exit{}, err // it runs, as after an up
 			}
-			return runtime.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
+			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
-		e.say(sink, Event{Project: p.Name, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Started"})
-		return runtime.Exit{}, nil
+		e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: "Started"})
+		return process.Exit{}, nil
 	}
 	exit, err := e.runAttached(ctx, c, io, sink)
 	if err != nil {
@@ -52,17 +55,17 @@ func (e *Engine) discard(ctx context.Context, c *container, remove bool) error {
 }
 
 // runAttached runs a container to its end. When ctx ends first, the container is stopped.
-func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, sink Sink) (runtime.Exit, error) {
+func (e *Engine) runAttached(ctx context.Context, c *container, io process.IO, sink event.Sink) (process.Exit, error) {
 	aside := context.WithoutCancel(ctx)
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	err = e.connect(ctx, c)
 	unlock() // not held while it runs: stop and kill need it
 	if err != nil {
 		_ = e.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	e.hold(c.ID, true)
 	defer e.hold(c.ID, false)
@@ -76,10 +79,10 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io runtime.IO, s
 		}
 		e.warn(c, s.Warnings, sink)
 		e.watch(c, s.StartedAt, false)
-		e.sayOf(c, nil, Done, "Started", "") // for who listens: to the caller it is no news, whose terminal is the container's by now
+		e.sayOf(c, nil, event.Done, "Started", "") // for who listens: to the caller it is no news, whose terminal is the container's by now
 		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
 			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
-				e.sayOf(c, sink, Warning, "Hook failed", failed.Error())
+				e.sayOf(c, sink, event.Warning, "Hook failed", failed.Error())
 			}
 		}
 	})
@@ -114,13 +117,13 @@ func (e *Engine) held(id string) bool {
 }
 
 // prepareRun brings up what the one-off needs and creates it.
-func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, sink Sink) (_ *container, err error) {
+func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *container, err error) {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	want, err := e.desire(p, UpOptions{Pull: o.Pull, Build: o.Build})
+	want, err := e.desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build})
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +145,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 	do := e.performer(p, want, sink)
 	do.keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command}, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command}, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
@@ -188,13 +191,13 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o RunOptions, 
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
-	e.say(sink, Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: Done, Text: "Created"})
+	e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
 	return c, nil
 }
 
 // beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, as it
 // does when its start fails.
-func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *container, do *performer, o RunOptions, sink Sink) error {
+func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *container, do *performer, o ask.RunOptions, sink event.Sink) error {
 	if len(c.spec.PreStart) == 0 {
 		return nil
 	}
@@ -214,7 +217,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *container, d
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
 // started there. It is one more service beside those of the file, of which the ones that do not run harm nobody.
-func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o RunOptions) error {
+func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOptions) error {
 	if !strings.HasPrefix(p.Services[o.Service].PID, "service:") {
 		return nil
 	}
@@ -239,7 +242,7 @@ func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o RunOptions)
 }
 
 // removeOrphans stops and removes the containers of services that the file does not have.
-func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink Sink) error {
+func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.Sink) error {
 	list, err := listContainers(ctx, e.drivers, p.Name)
 	if err != nil {
 		return err
@@ -269,7 +272,7 @@ func (e *Engine) nameFree(ctx context.Context, name string) error {
 }
 
 // runGround makes image, networks and volumes of the service itself.
-func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer, sink Sink) error {
+func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer, sink event.Sink) error {
 	alone := *want
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1
@@ -327,7 +330,7 @@ func builtUnder(want *plan.Desired, s *plan.Service, services map[string]*plan.S
 
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
 // own unless asked.
-func oneOff(s *plan.Service, o RunOptions) (draft, error) {
+func oneOff(s *plan.Service, o ask.RunOptions) (draft, error) {
 	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove, aliases: o.UseAliases, rows: o.Rows, cols: o.Cols}
 	c := &d.spec
 	if len(o.Args) > 0 {

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // keeper is the Engine as supervise's Runner.
@@ -37,7 +39,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 	}
 	// It runs: what its hooks say decides about no restart.
 	if err := e.postStart(ctx, c, nil); err != nil && ctx.Err() == nil {
-		e.sayOf(c, nil, Warning, "Hook failed", err.Error())
+		e.sayOf(c, nil, event.Warning, "Hook failed", err.Error())
 	}
 	return nil
 }
@@ -78,7 +80,7 @@ func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Re
 	// The driver kills the process at the timeout; the context only guards against a driver that does not answer.
 	bound, cancel := context.WithTimeout(ctx, c.Timeout+5*time.Second)
 	defer cancel()
-	exit, err := e.drivers.Containers.Exec(bound, id, runtime.Process{Args: c.Args, Timeout: c.Timeout}, runtime.IO{Stdout: out, Stderr: out})
+	exit, err := e.drivers.Containers.Exec(bound, id, runtime.Process{Args: c.Args, Timeout: c.Timeout}, process.IO{Stdout: out, Stderr: out})
 	if err != nil || exit.Code != 0 {
 		if s, failed := e.drivers.Containers.State(ctx, id); failed == nil && s.Status == runtime.Paused {
 			return r, supervise.ErrPaused
@@ -132,7 +134,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 		return
 	}
-	ev := Event{Project: n.project, Kind: "container", Name: n.name, ID: id, Service: n.service, Phase: Done}
+	ev := event.Event{Project: n.project, Kind: "container", Name: n.name, ID: id, Service: n.service, Phase: event.Done}
 	switch change {
 	case supervise.ChangeStarted:
 		if shared {
@@ -159,7 +161,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if change != supervise.ChangeRestarting {
 			return
 		}
-		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", Working, nil, time.Time{}
+		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", event.Working, nil, time.Time{}
 	case supervise.ChangeHealth:
 		defer e.loop.kick(n.project)
 		switch s.Health {
@@ -167,7 +169,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 			ev.Text = "Healthy"
 			e.becameHealthy(id, n)
 		case health.Unhealthy:
-			ev.Text, ev.Phase = "Unhealthy", Warning
+			ev.Text, ev.Phase = "Unhealthy", event.Warning
 			if k := len(s.Results); k > 0 {
 				ev.Detail = s.Results[k-1].Output
 			}
@@ -207,6 +209,6 @@ func (e *Engine) afterEnd(id string) {
 		e.mu.Lock()
 		n := e.names[id]
 		e.mu.Unlock()
-		e.say(nil, Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: Warning, Text: "Network not taken down", Detail: err.Error()})
+		e.say(nil, event.Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
 	}
 }

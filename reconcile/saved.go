@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -26,9 +28,6 @@ import (
 const (
 	savedFormat  = "stack-plan"
 	savedVersion = 1
-
-	// MaxSaved bounds such a file, bytes: a project and what the host was like, both of a size that a request may have.
-	MaxSaved = 64 << 20
 )
 
 // savedFile is the file. Seal is an HMAC-SHA256 over everything else, with a key that only this instance has: whoever carries the plan
@@ -46,7 +45,7 @@ type savedFile struct {
 type savedPlan struct {
 	Made    time.Time     `json:"made"`
 	Project *spec.Project `json:"project"`
-	Options UpOptions     `json:"options"`
+	Options ask.UpOptions `json:"options"`
 	Changes []plan.Change `json:"changes"`
 	Steps   []savedStep   `json:"steps"`
 	Facts   facts         `json:"facts"`
@@ -68,7 +67,7 @@ type savedStep struct {
 type writtenPlan struct {
 	Made    time.Time       `json:"made"`
 	Project *spec.Project   `json:"project"`
-	Options UpOptions       `json:"options"`
+	Options ask.UpOptions   `json:"options"`
 	Changes json.RawMessage `json:"changes"`
 	Steps   json.RawMessage `json:"steps"`
 	Facts   facts           `json:"facts"`
@@ -82,23 +81,9 @@ func savedSteps(pl *plan.Plan) []savedStep {
 	return out
 }
 
-// Saved is a plan to be kept, and what it says.
-type Saved struct {
-	Preview *Preview `json:"preview"`
-	File    []byte   `json:"file,omitempty"` // nil when there are faults: such a plan could not be carried out
-}
-
-// ApplyOptions are what apply adds to a saved plan.
-type ApplyOptions struct {
-	Command     string // as typed, for the history
-	Wait        bool
-	WaitTimeout time.Duration
-	Parallel    int // as in UpOptions
-}
-
 // Save is Plan, with a file that Apply can carry out. It changes nothing. Images that are on the host are taken as they are: what a
 // registry has when the plan is carried out nobody can say now.
-func (e *Engine) Save(ctx context.Context, p *spec.Project, o UpOptions) (*Saved, error) {
+func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Saved, error) {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
@@ -112,7 +97,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o UpOptions) (*Saved
 		d.Detail += "; apply does not"
 		said = append(said, d)
 	}
-	out := &Saved{Preview: preview(p.Name, pl, said)}
+	out := &ask.Saved{Preview: preview(p.Name, pl, said)}
 	sortChanges(out.Preview.Changes)
 	if pl == nil || len(out.Preview.Faults) > 0 {
 		return out, nil
@@ -134,7 +119,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o UpOptions) (*Saved
 }
 
 // fixed is the plan of p on this host as it is, without a look at any registry.
-func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comparison, *plan.Plan, diag.List, error) {
+func (e *Engine) fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) (*comparison, *plan.Plan, diag.List, error) {
 	want, err := e.desire(p, o)
 	if err != nil {
 		return nil, nil, nil, err
@@ -187,7 +172,7 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o UpOptions) (*comp
 
 // Apply carries out a plan that Save made, exactly that, or nothing. It refuses a file that this instance did not make or that is not as it
 // made it (ErrInvalidArgument), and a plan that was made of another state of the host (ErrConflict).
-func (e *Engine) Apply(ctx context.Context, file []byte, o ApplyOptions, sink Sink) error {
+func (e *Engine) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, sink event.Sink) error {
 	saved, err := e.open(file)
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot apply this plan: %w", err))
@@ -266,8 +251,8 @@ func (e *Engine) open(file []byte) (*writtenPlan, error) {
 
 // decodeSaved reads the outside of a file.
 func decodeSaved(file []byte) (*savedFile, error) {
-	if len(file) > MaxSaved {
-		return nil, fmt.Errorf("it is larger than %d MiB", MaxSaved>>20)
+	if len(file) > ask.MaxSaved {
+		return nil, fmt.Errorf("it is larger than %d MiB", ask.MaxSaved>>20)
 	}
 	f := new(savedFile)
 	var probe struct {

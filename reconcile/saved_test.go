@@ -15,12 +15,13 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/spec"
 )
 
 // save is a plan's file.
-func (b *bench) save(p *spec.Project, o reconcile.UpOptions) []byte {
+func (b *bench) save(p *spec.Project, o ask.UpOptions) []byte {
 	b.Helper()
 	s, err := b.engine.Save(b.Context(), p, o)
 	if err != nil {
@@ -36,7 +37,7 @@ func (b *bench) save(p *spec.Project, o reconcile.UpOptions) []byte {
 func (b *bench) refused(what string, file []byte, kind error, want ...string) {
 	b.Helper()
 	var err error
-	if ops := b.changes(func() { err = b.engine.Apply(b.Context(), file, reconcile.ApplyOptions{}, b.sink) }); len(ops) > 0 {
+	if ops := b.changes(func() { err = b.engine.Apply(b.Context(), file, ask.ApplyOptions{}, b.sink) }); len(ops) > 0 {
 		b.Errorf("%s: it did %v", what, ops)
 	}
 	if !errors.Is(err, kind) {
@@ -53,26 +54,26 @@ func (b *bench) refused(what string, file []byte, kind error, want ...string) {
 func TestApplyDoesWhatWasSaved(t *testing.T) {
 	run(t, func(b *bench) {
 		var first []byte
-		b.only(func() { first = b.save(everyKind("one"), reconcile.UpOptions{}) })
-		if err := b.engine.Apply(b.Context(), first, reconcile.ApplyOptions{Wait: true}, b.sink); err != nil {
+		b.only(func() { first = b.save(everyKind("one"), ask.UpOptions{}) })
+		if err := b.engine.Apply(b.Context(), first, ask.ApplyOptions{Wait: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if rows := b.rows("shop"); len(rows) != 5 || rows["shop-db-1"].Health != "healthy" {
 			b.Errorf("%+v", rows)
 		}
-		b.same("a plan after it", lines(b.plan(everyKind("one"), reconcile.UpOptions{})), "")
+		b.same("a plan after it", lines(b.plan(everyKind("one"), ask.UpOptions{})), "")
 		b.refused("once more", first, errdefs.ErrConflict, "was not there")
 
-		second := b.save(everyKind("two"), reconcile.UpOptions{})
+		second := b.save(everyKind("two"), ask.UpOptions{})
 		b.reboot() // the key is the state root's, not the daemon's
 		var pretty bytes.Buffer
 		if err := json.Compact(&pretty, second); err != nil { // spaces are nobody's business
 			b.Fatal(err)
 		}
-		if err := b.engine.Apply(b.Context(), pretty.Bytes(), reconcile.ApplyOptions{}, b.sink); err != nil {
+		if err := b.engine.Apply(b.Context(), pretty.Bytes(), ask.ApplyOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
-		b.same("a plan after it", lines(b.plan(everyKind("two"), reconcile.UpOptions{})), "")
+		b.same("a plan after it", lines(b.plan(everyKind("two"), ask.UpOptions{})), "")
 	})
 }
 
@@ -94,14 +95,14 @@ func TestApplyRefusesAHostThatHasMoved(t *testing.T) {
 			p.Services["web"].Secrets = []spec.FileUse{{Source: "key", Target: "/run/secrets/key"}}
 			return p
 		}
-		b.up(wish("one"), reconcile.UpOptions{Wait: true})
-		file := b.save(wish("two"), reconcile.UpOptions{})
+		b.up(wish("one"), ask.UpOptions{Wait: true})
+		file := b.save(wish("two"), ask.UpOptions{})
 
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Fatal(err)
 		}
 		b.refused("a stopped container", file, errdefs.ErrConflict, `container shop-web-1: status: "running" -> "exited"`, "nothing was changed")
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, nil); err != nil {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
 			b.Fatal(err)
 		}
 		write("two")
@@ -109,14 +110,14 @@ func TestApplyRefusesAHostThatHasMoved(t *testing.T) {
 		write("one")
 		b.host.AddImage("app:1", v1.Config{Cmd: []string{"other"}})
 		b.refused("another image", file, errdefs.ErrConflict, "image app:1: id: ")
-		b.up(wish("three"), reconcile.UpOptions{})
+		b.up(wish("three"), ask.UpOptions{})
 		b.refused("an up since", file, errdefs.ErrConflict, "container shop-db-1: ", `spec.environment.LEVEL: "one" -> "three"`)
 	})
 }
 
 func TestApplyRefusesFilesThatAreNone(t *testing.T) {
 	run(t, func(b *bench) {
-		good := b.save(everyKind("one"), reconcile.UpOptions{})
+		good := b.save(everyKind("one"), ask.UpOptions{})
 		edit := func(from, to string) []byte {
 			if !bytes.Contains(good, []byte(from)) {
 				b.Fatalf("%q is not in the file:\n%s", from, good)
@@ -140,7 +141,7 @@ func TestApplyRefusesFilesThatAreNone(t *testing.T) {
 
 func TestApplyRefusesAPlanOfAnotherHost(t *testing.T) {
 	var file []byte
-	run(t, func(b *bench) { file = b.save(everyKind("one"), reconcile.UpOptions{}) })
+	run(t, func(b *bench) { file = b.save(everyKind("one"), ask.UpOptions{}) })
 	run(t, func(b *bench) { b.refused("elsewhere", file, errdefs.ErrInvalidArgument, "another host") })
 }
 
@@ -157,7 +158,7 @@ func FuzzApply(f *testing.F) {
 		return e
 	}
 	e := boot(f)
-	saved, err := e.Save(f.Context(), project(service("web")), reconcile.UpOptions{})
+	saved, err := e.Save(f.Context(), project(service("web")), ask.UpOptions{})
 	if err != nil || saved.File == nil {
 		f.Fatalf("%+v, %v", saved, err)
 	}
@@ -172,7 +173,7 @@ func FuzzApply(f *testing.F) {
 		if json.Compact(&a, file) == nil && json.Compact(&b, saved.File) == nil && a.String() == b.String() {
 			return
 		}
-		if err := e.Apply(t.Context(), file, reconcile.ApplyOptions{}, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := e.Apply(t.Context(), file, ask.ApplyOptions{}, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%q: %v", file, err)
 		}
 		if ops := host.Ops(); len(ops) > 0 {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/caps"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -28,23 +28,23 @@ func TestRunInASharedPIDNamespace(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		up      []string
-		run     reconcile.RunOptions
+		run     ask.RunOptions
 		refused bool
 	}{
-		"nobody traces":               {[]string{"app", "side"}, reconcile.RunOptions{Service: "side"}, false},
-		"a tracer runs there":         {[]string{"app", "debug"}, reconcile.RunOptions{Service: "side"}, true},
-		"it does not run":             {[]string{"app"}, reconcile.RunOptions{Service: "side"}, false},
-		"it traces by itself":         {[]string{"app"}, reconcile.RunOptions{Service: "debug"}, true}, // side may be started beside it
-		"it is given the capability":  {[]string{"app"}, reconcile.RunOptions{Service: "side", CapAdd: []string{"SYS_PTRACE"}}, true},
-		"one with a namespace of its": {[]string{"app"}, reconcile.RunOptions{Service: "app", CapAdd: []string{"SYS_PTRACE"}}, false},
+		"nobody traces":               {[]string{"app", "side"}, ask.RunOptions{Service: "side"}, false},
+		"a tracer runs there":         {[]string{"app", "debug"}, ask.RunOptions{Service: "side"}, true},
+		"it does not run":             {[]string{"app"}, ask.RunOptions{Service: "side"}, false},
+		"it traces by itself":         {[]string{"app"}, ask.RunOptions{Service: "debug"}, true}, // side may be started beside it
+		"it is given the capability":  {[]string{"app"}, ask.RunOptions{Service: "side", CapAdd: []string{"SYS_PTRACE"}}, true},
+		"one with a namespace of its": {[]string{"app"}, ask.RunOptions{Service: "app", CapAdd: []string{"SYS_PTRACE"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
 				joins := func(s *spec.Service) { s.PID = "service:app" }
 				p := project(service("app"), service("side", joins), service("debug", joins, func(s *spec.Service) { s.CapAdd = []string{"SYS_PTRACE"} }))
-				b.up(p, reconcile.UpOptions{Services: tt.up})
+				b.up(p, ask.UpOptions{Services: tt.up})
 				tt.run.Detach, tt.run.NoDeps = true, true
-				_, err := b.engine.Run(b.Context(), p, tt.run, runtime.IO{}, nil)
+				_, err := b.engine.Run(b.Context(), p, tt.run, process.IO{}, nil)
 				if refused := errors.Is(err, errdefs.ErrInvalidArgument); refused != tt.refused || err != nil && !refused {
 					b.Errorf("got %v", err)
 				}
@@ -57,7 +57,7 @@ func TestRunInASharedPIDNamespace(t *testing.T) {
 func TestWhoseOwnerEndsMeanwhileIsStopped(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("app"), service("side", func(s *spec.Service) { s.PID = "service:app" }))
-		b.up(p, reconcile.UpOptions{Services: []string{"app"}})
+		b.up(p, ask.UpOptions{Services: []string{"app"}})
 		app := b.rows("shop")["shop-app-1"].ID
 		b.host.Fault = func(op string, after bool) error {
 			if op == "Containers.Start" && !after {
@@ -66,7 +66,7 @@ func TestWhoseOwnerEndsMeanwhileIsStopped(t *testing.T) {
 			}
 			return nil
 		}
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{Services: []string{"side"}, NoDeps: true}, nil)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{Services: []string{"side"}, NoDeps: true}, nil)
 		if !errors.Is(err, errdefs.ErrConflict) {
 			b.Errorf("got %v", err)
 		}
@@ -81,7 +81,7 @@ func TestAFollowingThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 		died := false
 		run(t, func(b *bench) {
 			joins := func(s *spec.Service) { s.IPC = "service:app" }
-			b.up(project(service("app", func(s *spec.Service) { s.Restart.Name, s.IPC = "always", "shareable" }), service("side", joins), service("side2", joins)), reconcile.UpOptions{})
+			b.up(project(service("app", func(s *spec.Service) { s.Restart.Name, s.IPC = "always", "shareable" }), service("side", joins), service("side2", joins)), ask.UpOptions{})
 			b.heal()
 			if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-app-1"].ID, unix.SIGTERM); err != nil {
 				b.Fatal(err)

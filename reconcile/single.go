@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -93,20 +94,20 @@ func (e *Engine) know(c *container) {
 
 // Detail is a container as it is: what there is to show of one.
 type Detail struct {
-	Container                      // as ps has it; labels as clients see them
-	Spec        plan.Spec          // as it was asked for
-	Standalone  *standalone.Traits // nil of a container of a project
-	ImageID     string
-	Config      *runtime.Config // nil when its record cannot be read. Read only
-	Sandbox     network.Sandbox // of its network; the zero value when it has none at present
-	Anonymous   map[string]string
-	Exposed     []string // ports that image and client say it listens on: "443/tcp", "8000-8009/tcp"
-	Failing     int      // health checks that have failed in a row
-	Restarting  bool
-	NetworkIDs  map[string]string // of all networks, by name
-	Volumes     map[string]string // by name: where on the host they are
-	ImageConfig v1.Config         // of Inspect: of the image that it was made from, empty when that is gone
-	Execs       []string          // ids of the commands that run in it
+	ask.Container                    // as ps has it; labels as clients see them
+	Spec          plan.Spec          // as it was asked for
+	Standalone    *standalone.Traits // nil of a container of a project
+	ImageID       string
+	Config        *runtime.Config // nil when its record cannot be read. Read only
+	Sandbox       network.Sandbox // of its network; the zero value when it has none at present
+	Anonymous     map[string]string
+	Exposed       []string // ports that image and client say it listens on: "443/tcp", "8000-8009/tcp"
+	Failing       int      // health checks that have failed in a row
+	Restarting    bool
+	NetworkIDs    map[string]string // of all networks, by name
+	Volumes       map[string]string // by name: where on the host they are
+	ImageConfig   v1.Config         // of Inspect: of the image that it was made from, empty when that is gone
+	Execs         []string          // ids of the commands that run in it
 }
 
 // EndpointID is the id of the container's membership of a network.

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // callers are those who have attached to containers that do not run yet. They are connected by the start that comes, before the program's first byte.
@@ -18,7 +19,7 @@ type callers struct {
 
 type caller struct {
 	ctx     context.Context // ends with the call
-	streams runtime.IO
+	streams process.IO
 	ended   chan error // of capacity 1
 }
 
@@ -89,7 +90,7 @@ func (e *Engine) startHeard(ctx context.Context, c *container) (runtime.State, e
 // Attach connects streams to those of a container's process, from the program's first byte on if the container does not run yet. It returns when the process has ended, or
 // ctx; the container is left as it is then. Where streams.Stdin ends, the container's does if it is to (Traits.StdinOnce); otherwise that is open for whoever comes next.
 // ready is called once it is known that there is such a container; if that does not run, nothing is missed of what it says after its start.
-func (s Single) Attach(ctx context.Context, ref string, streams runtime.IO, ready func()) error {
+func (s Single) Attach(ctx context.Context, ref string, streams process.IO, ready func()) error {
 	e := s.e
 	defer e.enter()()
 	c, err := e.byRef(ctx, ref)
@@ -159,7 +160,7 @@ func (s Single) Attach(ctx context.Context, ref string, streams runtime.IO, read
 }
 
 // Resize sets the size of a running container's terminal.
-func (s Single) Resize(ctx context.Context, ref string, size runtime.WinSize) error {
+func (s Single) Resize(ctx context.Context, ref string, size process.WinSize) error {
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil {
 		return err

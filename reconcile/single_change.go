@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -90,7 +91,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	}
 	e.mu.Unlock()
 	c.name = name
-	e.sayOf(c, nil, Done, "Renamed", was)
+	e.sayOf(c, nil, event.Done, "Renamed", was)
 	return nil
 }
 
@@ -147,7 +148,7 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	}
 	c.spec = spec
 	e.group.Configure(c.ID, c.supervision())
-	e.sayOf(c, nil, Done, "Updated", "")
+	e.sayOf(c, nil, event.Done, "Updated", "")
 	return nil
 }
 

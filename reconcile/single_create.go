@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -88,8 +89,8 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 			}
 		}()
 	}
-	do := e.performer(nil, &plan.Desired{}, func(ev Event) {
-		if ev.Phase == Warning {
+	do := e.performer(nil, &plan.Desired{}, func(ev event.Event) {
+		if ev.Phase == event.Warning {
 			warnings = append(warnings, ev.Detail)
 		}
 	})
@@ -108,7 +109,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
 	e.know(c)
-	e.sayOf(c, nil, Done, "Created", "")
+	e.sayOf(c, nil, event.Done, "Created", "")
 	return id, warnings, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // ExecWant is a command to be run in a container.
@@ -34,7 +35,7 @@ type ExecDetail struct {
 	Container string // id
 	Running   bool
 	Pid       int           // in the daemon's pid namespace, 0 = it has not run
-	Exit      *runtime.Exit // nil = it has not ended
+	Exit      *process.Exit // nil = it has not ended
 }
 
 // execs are the commands that clients have made and may ask about. They are in memory only: who asks the next daemon learns that it knows none.
@@ -47,7 +48,7 @@ type oneExec struct {
 	detail ExecDetail
 	begun  bool
 	ended  time.Time
-	sizes  chan runtime.WinSize
+	sizes  chan process.WinSize
 }
 
 const (
@@ -137,7 +138,7 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 		x.m = map[string]*oneExec{}
 	}
 	id = newID()
-	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan runtime.WinSize, 1)}
+	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
 	return id, nil
 }
 
@@ -156,7 +157,7 @@ func (s Single) InspectExec(id string) (ExecDetail, error) {
 func (s Single) Execs(container string) []string { return s.e.execs.of(container) }
 
 // ResizeExec sets the size of a command's terminal.
-func (s Single) ResizeExec(ctx context.Context, id string, size runtime.WinSize) error {
+func (s Single) ResizeExec(ctx context.Context, id string, size process.WinSize) error {
 	one, err := s.e.execs.get(id)
 	if err != nil {
 		return err
@@ -208,7 +209,7 @@ func (s Single) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDeta
 
 // RunExec runs the command that BeginExec has announced: to its end with the caller's streams, or at once with detach. When ctx ends first the process runs on without them. An error: it
 // could not be run.
-func (s Single) RunExec(ctx context.Context, id string, detach bool, streams runtime.IO) error {
+func (s Single) RunExec(ctx context.Context, id string, detach bool, streams process.IO) error {
 	e := s.e
 	one, err := e.execs.get(id)
 	if err != nil {
@@ -220,17 +221,17 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams run
 		Args: w.Args, Env: w.Env, Cwd: w.Cwd, User: w.User, Terminal: w.TTY, Privileged: w.Privileged, Rows: w.Rows, Cols: w.Cols, Detach: detach,
 		Started: func(pid int) { e.noteExec(one, func(d *ExecDetail) { d.Pid = pid }) },
 	}
-	end := func(x runtime.Exit) {
+	end := func(x process.Exit) {
 		e.noteExec(one, func(d *ExecDetail) { d.Running, d.Exit = false, &x })
 		leave()
 	}
 	failed := func(err error) error {
-		end(runtime.Exit{Code: execCode(err), Error: err.Error(), FinishedAt: time.Now()})
+		end(process.Exit{Code: execCode(err), Error: err.Error(), FinishedAt: time.Now()})
 		return fmt.Errorf("cannot exec in container %s: %w", shortID(w.Container), cause(err, w.Container, shortID(w.Container)))
 	}
 	if detach {
 		p.Ended = end
-		if _, err := e.drivers.Containers.Exec(ctx, w.Container, p, runtime.IO{}); err != nil {
+		if _, err := e.drivers.Containers.Exec(ctx, w.Container, p, process.IO{}); err != nil {
 			return failed(err)
 		}
 		return nil
@@ -243,7 +244,7 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams run
 	e.follows.Go(func() {
 		exit, err := e.drivers.Containers.Exec(e.life, w.Container, p, streams)
 		var start *runtime.StartError
-		if errors.As(err, &start) || err != nil && exit == (runtime.Exit{}) {
+		if errors.As(err, &start) || err != nil && exit == (process.Exit{}) {
 			done <- failed(err)
 			return
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/signals"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -68,7 +69,7 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 	if err := e.start(ctx, c.ID, nil); err != nil {
 		return false, fmt.Errorf("cannot start container %s: %w", c.name, err)
 	}
-	e.sayOf(c, nil, Done, "Started", "")
+	e.sayOf(c, nil, event.Done, "Started", "")
 	return false, e.changeWish(c.project, on([]*container{c}))
 }
 
@@ -97,7 +98,7 @@ func (e *Engine) startAlone(ctx context.Context, c *container) error {
 		}
 		return err
 	}
-	e.sayOf(c, nil, Done, "Started", "")
+	e.sayOf(c, nil, event.Done, "Started", "")
 	return nil
 }
 
@@ -221,7 +222,7 @@ func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
 		err = fmt.Errorf("cannot start container %s: %w", c.name, err)
 		return errors.Join(err, e.markOwed(c, false))
 	}
-	e.sayOf(c, nil, Done, "Restarted", "")
+	e.sayOf(c, nil, event.Done, "Restarted", "")
 	if c.alone == nil {
 		return e.changeWish(c.project, on([]*container{c}))
 	}
@@ -286,7 +287,7 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
 	}
-	e.sayOf(c, nil, Done, "Killed", unix.SignalName(sig))
+	e.sayOf(c, nil, event.Done, "Killed", unix.SignalName(sig))
 	if sig != unix.SIGKILL {
 		return nil
 	}
@@ -382,6 +383,6 @@ func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
 	if err := f.do(ctx, c.ID); err != nil {
 		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.name, cause(err, c.ID, c.name))
 	}
-	s.e.sayOf(c, nil, Done, f.done, "")
+	s.e.sayOf(c, nil, event.Done, f.done, "")
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -71,7 +72,7 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.name, cause(err, c.ID, c.name)), e.recordSpec(ctx, c, was))
 		}
 	}
-	e.say(nil, Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: Done, Text: done, Detail: c.ID})
+	e.say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
 	return nil
 }
 

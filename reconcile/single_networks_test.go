@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -100,7 +101,7 @@ func TestConnectRefuses(t *testing.T) {
 	run(t, func(b *bench) {
 		b.makeNetwork("one")
 		id := b.onNetworks("web", "one")
-		b.up(project(service("app")), reconcile.UpOptions{})
+		b.up(project(service("app")), ask.UpOptions{})
 		single := b.engine.Single()
 		for what, c := range map[string]struct {
 			ref, network string
@@ -125,7 +126,7 @@ func TestConnectRefuses(t *testing.T) {
 		if err := single.Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}); err != nil {
 			t.Error(err)
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{}, b.sink); err != nil {
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink); err != nil {
 			t.Error(err)
 		}
 	})

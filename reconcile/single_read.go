@@ -10,8 +10,10 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/logs"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // SingleLogs is one reading of a container's log.
@@ -24,7 +26,7 @@ type SingleLogs struct {
 
 // Logs begins to read the log of one container; read delivers it to each. Of a replica of a project that is what this container has written, and not those before it.
 // ErrNotSupported when nothing is kept of its output.
-func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(ctx context.Context, each func(LogEntry) error) error, err error) {
+func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error) {
 	e := s.e
 	c, err := e.byRef(ctx, ref)
 	if err != nil {
@@ -40,7 +42,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 		}
 		o.Tail = -1
 	}
-	return func(ctx context.Context, each func(LogEntry) error) error {
+	return func(ctx context.Context, each func(ask.LogEntry) error) error {
 		defer e.enter()()
 		opt := logs.Options{Tail: o.Tail, Since: o.Since, Until: o.Until}
 		if c.alone == nil && c.CreatedAt.After(opt.Since) {
@@ -67,7 +69,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 }
 
 // Processes lists what runs in a container.
-func (s Single) Processes(ctx context.Context, ref string) ([]runtime.ProcessInfo, error) {
+func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, error) {
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func (s Single) Processes(ctx context.Context, ref string) ([]runtime.ProcessInf
 }
 
 // Usage is what a container uses now; nil of one that does not run. Name is as it is called.
-func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *runtime.Usage, err error) {
+func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error) {
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil || !c.alive() {
 		if err == nil {

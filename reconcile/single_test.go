@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -140,29 +141,29 @@ func TestStandaloneIsNobodys(t *testing.T) {
 		id := b.alone("shop-web-9", "")
 		_, err := b.engine.Single().Start(b.Context(), id)
 		b.must(err)
-		b.up(trio(), reconcile.UpOptions{})
+		b.up(trio(), ask.UpOptions{})
 		b.same("running", b.running(), "db-1 side-1 web-1")
 		b.same("drift", lines(b.drift()), "")
 		if _, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Name: "shop-web-1", Spec: plan.Spec{Image: "app:1"}}); !errors.Is(err, errdefs.ErrConflict) {
 			t.Errorf("a container of a project's name: %v", err)
 		}
-		b.must(b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveOrphans: true}, nil))
+		b.must(b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveOrphans: true}, nil))
 		b.same("after down it is", b.state(id), "running")
 		b.must(b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}))
 		b.alone("shop-db-1", "")
-		err = b.engine.Up(b.Context(), trio(), reconcile.UpOptions{}, b.sink)
+		err = b.engine.Up(b.Context(), trio(), ask.UpOptions{}, b.sink)
 		if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "shop-db-1") {
 			t.Errorf("up with a name that is taken: %v", err)
 		}
 		b.must(b.engine.Single().Remove(b.Context(), "shop-db-1", reconcile.RemoveOptions{}))
-		b.up(trio(), reconcile.UpOptions{})
+		b.up(trio(), ask.UpOptions{})
 	})
 }
 
 // TestSingleOnAProject: what is done to one container of a project is what the project's verb does, and nobody heals it away.
 func TestSingleOnAProject(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(trio(), reconcile.UpOptions{})
+		b.up(trio(), ask.UpOptions{})
 		s := b.engine.Single()
 		_, err := s.Stop(b.Context(), "shop-side-1", reconcile.StopOptions{})
 		b.must(err)

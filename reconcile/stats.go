@@ -4,25 +4,17 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
-// ContainerStats is what one container uses.
-type ContainerStats struct {
-	ID        string         `json:"id"`
-	Container string         `json:"container"`
-	Service   string         `json:"service"`
-	Usage     *runtime.Usage `json:"usage,omitempty"` // nil of one that neither runs nor is paused
-}
-
 // Stats reads, once, what project's containers of every state use, one-offs too, by name. Nothing is read while nobody asks.
-func (e *Engine) Stats(ctx context.Context, project string) ([]ContainerStats, error) {
+func (e *Engine) Stats(ctx context.Context, project string) ([]ask.ContainerStats, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	return lookAtEach(ctx, list, func(ctx context.Context, c *container) (ContainerStats, error) {
-		row := ContainerStats{ID: c.ID, Container: c.rowName(), Service: c.service}
+	return lookAtEach(ctx, list, func(ctx context.Context, c *container) (ask.ContainerStats, error) {
+		row := ask.ContainerStats{ID: c.ID, Container: c.rowName(), Service: c.service}
 		if !c.alive() {
 			return row, nil
 		}

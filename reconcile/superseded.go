@@ -9,11 +9,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
 // builtBefore is which images the services that o means have had until now of those that are built here.
-func (e *Engine) builtBefore(ctx context.Context, p *spec.Project, o UpOptions) map[string]v1.Hash {
+func (e *Engine) builtBefore(ctx context.Context, p *spec.Project, o ask.UpOptions) map[string]v1.Hash {
 	ids := map[string]v1.Hash{}
 	for name, s := range p.Services {
 		if s.Build == nil || len(o.Services) > 0 && !slices.Contains(o.Services, name) {
@@ -27,7 +29,7 @@ func (e *Engine) builtBefore(ctx context.Context, p *spec.Project, o UpOptions) 
 }
 
 // pruneSuperseded removes of before those that a build has taken their last name from, unless something has them still.
-func (e *Engine) pruneSuperseded(ctx context.Context, p *spec.Project, before map[string]v1.Hash, sink Sink) {
+func (e *Engine) pruneSuperseded(ctx context.Context, p *spec.Project, before map[string]v1.Hash, sink event.Sink) {
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		s, id := p.Services[name], before[name]
 		old, err := resolve(ctx, e.drivers, id.String(), s.Platform)
@@ -36,7 +38,7 @@ func (e *Engine) pruneSuperseded(ctx context.Context, p *spec.Project, before ma
 		}
 		err = e.drivers.Images.Delete(ctx, id.String())
 		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
-			e.say(sink, Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: Warning, Text: "The image before it is not removed", Detail: err.Error()})
+			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Warning, Text: "The image before it is not removed", Detail: err.Error()})
 		}
 	}
 }

@@ -10,33 +10,25 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
-// ContainerProcesses is what runs in one container.
-type ContainerProcesses struct {
-	Container string                `json:"container"`
-	Service   string                `json:"service"`
-	Replica   int                   `json:"replica"`
-	Processes []runtime.ProcessInfo `json:"processes"`
-}
-
 // Top lists the processes of project's containers that run or are paused, one-offs too, by the container's name. One that ends meanwhile is left out.
-func (e *Engine) Top(ctx context.Context, project string) ([]ContainerProcesses, error) {
+func (e *Engine) Top(ctx context.Context, project string) ([]ask.ContainerProcesses, error) {
 	list, err := listContainers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(c *container) bool { return !c.alive() })
-	rows, err := lookAtEach(ctx, list, func(ctx context.Context, c *container) (ContainerProcesses, error) {
-		row := ContainerProcesses{Container: c.rowName(), Service: c.service, Replica: c.number}
+	rows, err := lookAtEach(ctx, list, func(ctx context.Context, c *container) (ask.ContainerProcesses, error) {
+		row := ask.ContainerProcesses{Container: c.rowName(), Service: c.service, Replica: c.number}
 		var err error
 		if row.Processes, err = e.drivers.Containers.Processes(ctx, c.ID); err != nil && !runsNoMore(err) {
 			return row, fmt.Errorf("cannot list the processes of container %s: %w", c.name, cause(err, c.ID, c.name))
 		}
 		return row, nil
 	})
-	return slices.DeleteFunc(rows, func(r ContainerProcesses) bool { return len(r.Processes) == 0 }), err
+	return slices.DeleteFunc(rows, func(r ask.ContainerProcesses) bool { return len(r.Processes) == 0 }), err
 }
 
 // runsNoMore is the error of a look at a container that does not run any more.

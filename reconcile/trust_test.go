@@ -6,9 +6,10 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
 )
@@ -42,7 +43,7 @@ func TestLabelsGiveNothing(t *testing.T) {
 			b.Errorf("%s removed the volume of another project", when)
 		}
 		p := project(service("web", func(s *spec.Service) { s.Image, s.Labels = "evil:1", forged }))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		row, ok := b.rows("shop")["shop-web-1"]
 		if !ok || row.Health != "" || row.OneOff || row.Labels["com.docker.compose.slug"] != "" {
 			b.Errorf("got %+v", b.rows("shop"))
@@ -52,7 +53,7 @@ func TestLabelsGiveNothing(t *testing.T) {
 				b.Error("the container got the volume of another project")
 			}
 		}
-		if _, err := b.engine.Run(ctx, p, reconcile.RunOptions{Service: "web", Detach: true}, runtime.IO{}, b.sink); err != nil {
+		if _, err := b.engine.Run(ctx, p, ask.RunOptions{Service: "web", Detach: true}, process.IO{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		names := map[string]int{}
@@ -71,12 +72,12 @@ func TestLabelsGiveNothing(t *testing.T) {
 			b.Errorf("names on the network: %v", names)
 		}
 		b.reboot() // the next daemon would remove a one-off that ended and was to go
-		if err := b.engine.Down(ctx, "shop", reconcile.DownOptions{Volumes: true}, b.sink); err != nil {
+		if err := b.engine.Down(ctx, "shop", ask.DownOptions{Volumes: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		victim("down")
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: time.Second} }
-		if _, err := b.engine.Run(ctx, p, reconcile.RunOptions{Service: "web", Remove: true, Detach: false, Args: []string{"x"}}, runtime.IO{}, b.sink); err != nil {
+		if _, err := b.engine.Run(ctx, p, ask.RunOptions{Service: "web", Remove: true, Detach: false, Args: []string{"x"}}, process.IO{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		victim("run --rm")

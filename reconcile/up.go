@@ -11,13 +11,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
 // Up makes the host what p says. Nothing is changed before everything that can be known to fail has been looked at.
-func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink) error {
+func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 	var before map[string]v1.Hash
 	if o.Prune {
 		before = e.builtBefore(ctx, p, o)
@@ -36,7 +38,7 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o UpOptions, sink Sink
 }
 
 // bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
-func (e *Engine) bring(ctx context.Context, p *spec.Project, o UpOptions, sink Sink, decide func(context.Context) (*comparison, *plan.Plan, diag.List, error)) error {
+func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*comparison, *plan.Plan, diag.List, error)) error {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return err
@@ -61,7 +63,7 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o UpOptions, sink S
 }
 
 // desire is Desire with the caller's scale, pull policy and wish for builds, and with the content of files that the project names.
-func (e *Engine) desire(p *spec.Project, o UpOptions) (*plan.Desired, error) {
+func (e *Engine) desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, error) {
 	scale := o.Scale
 	if err := e.recall(p); err != nil {
 		return nil, err
@@ -102,7 +104,7 @@ func (e *Engine) desire(p *spec.Project, o UpOptions) (*plan.Desired, error) {
 }
 
 // bringUp plans and applies. Precondition: the project's pass is held.
-func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
+func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
 	c, pl, said, err := e.decide(ctx, p, want, o, sink)
 	if err != nil {
 		return err
@@ -113,7 +115,7 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 }
 
 // decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled.
-func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) (*comparison, *plan.Plan, diag.List, error) {
+func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) (*comparison, *plan.Plan, diag.List, error) {
 	c, err := e.compare(ctx, p, want, o)
 	if err != nil {
 		return nil, nil, nil, err
@@ -129,13 +131,13 @@ func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired
 }
 
 // carryOut does what pl says, unless there is a fault in said. The chapter is for the caller to end, whatever the error is.
-func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o UpOptions, sink Sink) (*chapter, error) {
+func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (*chapter, error) {
 	p, want := c.project, c.want
 	if err := said.Err(); err != nil {
 		return nil, err
 	}
 	for _, d := range said {
-		e.say(sink, Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: Warning, Text: d.Summary, Detail: joinDetail(d)})
+		e.say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
 		return nil, err
@@ -223,7 +225,7 @@ func placed(failed *apply.Error) error {
 }
 
 // sayKept tells of the containers that need nothing, so that a reader sees all of them.
-func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, want *plan.Desired, opt plan.Options, sink Sink) {
+func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, want *plan.Desired, opt plan.Options, sink event.Sink) {
 	changed := map[plan.ID]bool{}
 	for _, c := range pl.Changes {
 		changed[c.ID] = true
@@ -237,7 +239,7 @@ func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, wan
 		}
 		text := map[plan.Status]string{plan.StatusRunning: "Running", plan.StatusRestarting: "Restarting", plan.StatusExited: "Exited", plan.StatusPaused: "Paused", plan.StatusCreated: "Created"}[c.Status]
 		// That it is paused has not come about now.
-		e.say(sink, Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: Done, Text: text, Awaited: c.Status == plan.StatusPaused})
+		e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Done, Text: text, Awaited: c.Status == plan.StatusPaused})
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/signals"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -139,17 +141,17 @@ func (e *Engine) targets(ctx context.Context, project string, services []string)
 }
 
 // Stop stops containers, dependents before what they depend on. They stay stopped until somebody starts them.
-func (e *Engine) Stop(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Stop(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	return e.errand(ctx, project, "stop", o, sink)
 }
 
 // Start starts containers that exist, what they depend on first and ready. Those that it has started are wished for from then on.
-func (e *Engine) Start(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Start(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	return e.errand(ctx, project, "start", o, sink)
 }
 
 // killOrphan kills a container whose service is not in the file, and removes it.
-func (e *Engine) killOrphan(ctx context.Context, c *container, sink Sink) error {
+func (e *Engine) killOrphan(ctx context.Context, c *container, sink event.Sink) error {
 	if c.alive() {
 		zero := time.Duration(0)
 		if err := e.stopOnly(ctx, c, &zero, sink); err != nil {
@@ -162,7 +164,7 @@ func (e *Engine) killOrphan(ctx context.Context, c *container, sink Sink) error 
 // Kill sends a signal. SIGKILL (the default) means that somebody wants the container down, so no policy starts it again, as
 // with docker; with any other signal the policy decides about what comes of it. With RemoveOrphans, containers of services that the file does not
 // have are killed and removed; without, they are left alone.
-func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	sig, err := parseSignal(o.Signal)
 	if err != nil {
 		return err
@@ -202,31 +204,31 @@ func (e *Engine) Kill(ctx context.Context, project string, o ServiceOptions, sin
 			}
 			return nil
 		}
-		say := func(phase Phase, text, detail string) {
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
+		say := func(phase event.Phase, text, detail string) {
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
 		}
-		say(Working, "Killing", "")
+		say(event.Working, "Killing", "")
 		if sig == unix.SIGKILL {
 			zero := time.Duration(0)
 			if err := e.stopOnly(ctx, c, &zero, nil); err != nil {
 				return err
 			}
-			say(Done, "Killed", "")
+			say(event.Done, "Killed", "")
 			return e.dropOneOff(ctx, c, sink)
 		}
 		if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
-			say(Failed, "Error", err.Error())
+			say(event.Failed, "Error", err.Error())
 			return err
 		}
-		say(Done, "Killed", "")
+		say(event.Done, "Killed", "")
 		return nil
 	})
 }
 
 // dropOneOff removes c, which has been killed, if it is of a run --rm whose caller does not wait for it: a detached one, or one whose caller has gone
 // with the daemon. What ends by itself is removed by who sees the end.
-func (e *Engine) dropOneOff(ctx context.Context, c *container, sink Sink) error {
+func (e *Engine) dropOneOff(ctx context.Context, c *container, sink event.Sink) error {
 	if !c.oneOff || !c.remove || e.held(c.ID) {
 		return nil
 	}
@@ -235,7 +237,7 @@ func (e *Engine) dropOneOff(ctx context.Context, c *container, sink Sink) error 
 
 // killAhead kills before its turn has come: who holds the project may be waiting for these very containers to stop, and the
 // caller (a second Ctrl-C) waits no longer. The turn then finds them ended.
-func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	defer e.enter()()
 	p, err := e.desired(project)
 	if err != nil {
@@ -260,7 +262,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ServiceOptions
 		case err != nil:
 			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name)))
 		default:
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: "Killed", Signal: "SIGKILL"})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: "Killed", Signal: "SIGKILL"})
 		}
 	}
 	return errors.Join(failed...)
@@ -275,7 +277,7 @@ func parseSignal(s string) (unix.Signal, error) {
 }
 
 // Remove deletes stopped containers; with Stop, running ones too.
-func (e *Engine) Remove(ctx context.Context, project string, o ServiceOptions, sink Sink) error {
+func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	m, list, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err

@@ -15,9 +15,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -27,7 +29,7 @@ func (b *bench) warned() string {
 	defer b.mu.Unlock()
 	var out []string
 	for _, ev := range b.events {
-		if ev.Phase == reconcile.Warning {
+		if ev.Phase == event.Warning {
 			out = append(out, ev.Name+": "+ev.Text+": "+ev.Detail)
 		}
 	}
@@ -40,13 +42,13 @@ func TestPortsOfAnInternalNetworkAreWarnedOf(t *testing.T) {
 		p := project(service("web", ports))
 		p.Networks["default"].Internal = true
 		p.Sources = spec.Sources{}
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if got := b.warned(); !strings.Contains(got, "not published") || !strings.Contains(got, "service web is on shop_default only") {
 			b.Errorf("warned of %q", got)
 		}
 		p = project(service("web", ports))
 		b.events = nil
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if got := b.warned(); got != "" {
 			b.Errorf("an open network, and warned of %q", got)
 		}
@@ -58,7 +60,7 @@ func TestOptionsThatNoDriverKnowsAreWarnedOf(t *testing.T) {
 		p := project(service("web", func(s *spec.Service) { s.Networks["default"] = &spec.Endpoint{DriverOpts: map[string]string{"a": "b"}} }))
 		p.Networks["default"].DriverOpts = map[string]string{"c": "d"}
 		p.Sources = spec.Sources{}
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		if got := b.warned(); !strings.Contains(got, "service web has a for its place on network default") || !strings.Contains(got, "network shop_default of driver bridge: c") {
 			b.Errorf("warned of %q", got)
 		}
@@ -70,7 +72,7 @@ func TestWarningsOfAStartAreTold(t *testing.T) {
 		b.host.Program = func(runtime.Config) fake.Program {
 			return fake.Program{Warnings: []string{"memory limit: this host has no memory controller"}}
 		}
-		b.up(project(service("web")), reconcile.UpOptions{})
+		b.up(project(service("web")), ask.UpOptions{})
 		if got := b.warned(); !strings.Contains(got, "shop-web-1: Not as asked for: memory limit") {
 			b.Errorf("warned of %q", got)
 		}
@@ -83,17 +85,17 @@ func TestAContainerIsNamedOnceAndNotById(t *testing.T) {
 			return fake.Program{StartError: fmt.Errorf("cannot start container %.12s: exec \"/nope\": no such file or directory", c.ID)}
 		}
 		p := project(service("web"))
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		if want := `cannot start container shop-web-1: exec "/nope": no such file or directory`; err == nil || err.Error() != want {
 			b.Errorf("up: got %v", err)
 		}
-		if err := b.engine.Start(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err == nil || strings.Count(err.Error(), "cannot start") != 1 {
+		if err := b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err == nil || strings.Count(err.Error(), "cannot start") != 1 {
 			b.Errorf("start: got %v", err)
 		}
-		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "once"}, runtime.IO{}, b.sink); err == nil || err.Error() != `cannot run container once: exec "/nope": no such file or directory` {
+		if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Name: "once"}, process.IO{}, b.sink); err == nil || err.Error() != `cannot run container once: exec "/nope": no such file or directory` {
 			b.Errorf("run: got %v", err)
 		}
-		if _, err := b.engine.Run(b.Context(), p, reconcile.RunOptions{Service: "web", Name: "aside", Detach: true}, runtime.IO{}, b.sink); err == nil || err.Error() != `cannot start container aside: exec "/nope": no such file or directory` {
+		if _, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "web", Name: "aside", Detach: true}, process.IO{}, b.sink); err == nil || err.Error() != `cannot start container aside: exec "/nope": no such file or directory` {
 			b.Errorf("run -d: got %v", err)
 		}
 	})
@@ -110,7 +112,7 @@ func TestAFailureShowsItsLogAndNoControlCharacters(t *testing.T) {
 		p := project(service("task"), service("web", after("task", spec.ServiceCompleted, false)))
 		path := filepath.Join(b.roots.State, "logs/shop/task-1.log")
 		b.writeLog(path, time.Now().Add(time.Hour), "migrating\x1b[2J", "no such table")
-		err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+		err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 		if err == nil {
 			b.Fatal("it came up")
 		}
@@ -141,11 +143,11 @@ func (b *bench) writeLog(path string, at time.Time, lines ...string) {
 func TestKill(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("a", func(s *spec.Service) { s.Restart.Name = "always" }), service("old"))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		delete(p.Services, "old")
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		// A signal that ends it, and the policy starts it again.
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{Signal: "term"}, b.sink); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Signal: "term"}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		synctest.Wait()
@@ -155,7 +157,7 @@ func TestKill(t *testing.T) {
 			b.Errorf("after SIGTERM: %+v", rows)
 		}
 		// SIGKILL is for good; the orphan is left alone.
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{}, b.sink); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -163,13 +165,13 @@ func TestKill(t *testing.T) {
 		if rows := b.rows("shop"); rows["shop-a-1"].State != "exited" || rows["shop-old-1"].State != "running" {
 			b.Errorf("after SIGKILL: %+v", rows)
 		}
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{RemoveOrphans: true}, b.sink); err != nil {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{RemoveOrphans: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if rows := b.rows("shop"); len(rows) != 1 {
 			b.Errorf("after --remove-orphans: %+v", rows)
 		}
-		if err := b.engine.Kill(b.Context(), "shop", reconcile.ServiceOptions{Signal: "SIGNO"}, b.sink); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Signal: "SIGNO"}, b.sink); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -177,11 +179,11 @@ func TestKill(t *testing.T) {
 
 func TestRemove(t *testing.T) {
 	run(t, func(b *bench) {
-		b.up(project(service("a", func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Target: "/cache"}} }), service("b")), reconcile.UpOptions{})
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"a"}}, b.sink); err != nil {
+		b.up(project(service("a", func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Target: "/cache"}} }), service("b")), ask.UpOptions{})
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"a"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
-		if err := b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Volumes: true}, b.sink); err != nil {
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Volumes: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if rows := b.rows("shop"); len(rows) != 1 || rows["shop-b-1"].State != "running" {
@@ -190,13 +192,13 @@ func TestRemove(t *testing.T) {
 		if left := strings.Join(b.host.Left(), " "); strings.Contains(left, "volume") {
 			b.Errorf("its anonymous volume is left: %s", left)
 		}
-		if err := b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Stop: true}, b.sink); err != nil {
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if rows := b.rows("shop"); len(rows) != 0 {
 			b.Errorf("rm -s: %+v", rows)
 		}
-		if err := b.engine.Remove(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"nobody"}}, b.sink); !errors.Is(err, errdefs.ErrNotFound) {
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Services: []string{"nobody"}}, b.sink); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("got %v", err)
 		}
 	})
@@ -243,18 +245,18 @@ func TestLoad(t *testing.T) {
 		if said := b.said(); index(said, "image new:1 Loaded") < 0 || index(said, "image new:2 Loaded") < 0 {
 			b.Errorf("said %v", said)
 		}
-		b.up(project(service("a", func(s *spec.Service) { s.Image, s.PullPolicy = "new:1", "never" })), reconcile.UpOptions{})
+		b.up(project(service("a", func(s *spec.Service) { s.Image, s.PullPolicy = "new:1", "never" })), ask.UpOptions{})
 	})
 }
 
 func TestEventsAreOfTheirProjectAndEndWithTheListener(t *testing.T) {
 	run(t, func(b *bench) {
 		ctx, cancel := context.WithCancel(b.Context())
-		mine, all := b.engine.Events(ctx, "shop", reconcile.EventOptions{}), b.engine.Events(ctx, "", reconcile.EventOptions{})
+		mine, all := b.engine.Events(ctx, "shop", event.Window{}), b.engine.Events(ctx, "", event.Window{})
 		other := project(service("x"))
 		other.Name, other.Networks["default"].Name = "other", "other_default"
-		b.up(project(service("a")), reconcile.UpOptions{})
-		b.up(other, reconcile.UpOptions{})
+		b.up(project(service("a")), ask.UpOptions{})
+		b.up(other, ask.UpOptions{})
 		for seen := map[string]bool{}; len(seen) < 2; {
 			seen[(<-all).Project] = true
 		}
@@ -278,10 +280,10 @@ func TestProjects(t *testing.T) {
 			}
 			return fake.Program{}
 		}
-		b.up(project(service("a", func(s *spec.Service) { s.Replicas = 2 }), service("task")), reconcile.UpOptions{})
+		b.up(project(service("a", func(s *spec.Service) { s.Replicas = 2 }), service("task")), ask.UpOptions{})
 		empty := project()
 		empty.Name = "empty"
-		b.up(empty, reconcile.UpOptions{})
+		b.up(empty, ask.UpOptions{})
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		list, err := b.engine.Projects(b.Context())
@@ -297,7 +299,7 @@ func TestProjects(t *testing.T) {
 func TestRunGivesTheTerminalItsSize(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: time.Second} }
-		if _, err := b.engine.Run(b.Context(), project(service("web")), reconcile.RunOptions{Service: "web", TTY: true, Rows: 24, Cols: 80}, runtime.IO{}, b.sink); err != nil {
+		if _, err := b.engine.Run(b.Context(), project(service("web")), ask.RunOptions{Service: "web", TTY: true, Rows: 24, Cols: 80}, process.IO{}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		list, err := b.host.Set().Containers.List(b.Context())
@@ -326,8 +328,8 @@ func TestWhoLivesInANamespaceFollowsItsOwner(t *testing.T) {
 			service("ipc", func(s *spec.Service) { s.IPC = "service:own" }),
 			service("stopped", func(s *spec.Service) { s.PID = "service:own" }),
 			service("apart"))
-		b.up(p, reconcile.UpOptions{})
-		if err := b.engine.Stop(b.Context(), "shop", reconcile.ServiceOptions{Services: []string{"stopped"}}, b.sink); err != nil {
+		b.up(p, ask.UpOptions{})
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"stopped"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		before := b.rows("shop")
@@ -362,7 +364,7 @@ func TestWhoLivesInANamespaceFollowsItsOwner(t *testing.T) {
 		if now["shop-stopped-1"].State != "exited" || !now["shop-apart-1"].StartedAt.Equal(before["shop-apart-1"].StartedAt) {
 			b.Errorf("who has nothing to do with it was started: %+v", now)
 		}
-		b.down(reconcile.DownOptions{})
+		b.down(ask.DownOptions{})
 	})
 }
 
@@ -371,7 +373,7 @@ func TestAWaitIsForTheReplicasThatAreWanted(t *testing.T) {
 	run(t, func(b *bench) {
 		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} } // its stop takes its time
 		p := project(service("db", healthy, func(s *spec.Service) { s.Replicas = 2 }), service("web", after("db", spec.ServiceHealthy, false)))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		p.Services["db"].Replicas = 1
 		p.Services["web"].Environment["E"] = "1"
 		b.host.ExecResult = func(c runtime.Config, _ runtime.Process) (int, time.Duration, string) {
@@ -381,15 +383,15 @@ func TestAWaitIsForTheReplicasThatAreWanted(t *testing.T) {
 			return 0, 0, ""
 		}
 		b.reboot() // health is to be found out again, so there is something to wait for
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 	})
 }
 
 func TestDownRemovesImagesOnRequest(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("a"), service("b", func(s *spec.Service) { s.Image = "app:2" }))
-		b.up(p, reconcile.UpOptions{})
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveImages: "local"}, b.sink); err != nil {
+		b.up(p, ask.UpOptions{})
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveImages: "local"}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		images := func() int {
@@ -402,8 +404,8 @@ func TestDownRemovesImagesOnRequest(t *testing.T) {
 		if n := images(); n != 2 {
 			b.Errorf("local removes images that were built here without a name, and there are none: %d left", n)
 		}
-		b.up(p, reconcile.UpOptions{})
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveImages: "all", Services: []string{"a"}}, b.sink); err != nil {
+		b.up(p, ask.UpOptions{})
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveImages: "all", Services: []string{"a"}}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if n := images(); n != 1 {
@@ -412,7 +414,7 @@ func TestDownRemovesImagesOnRequest(t *testing.T) {
 		if rows := b.rows("shop"); len(rows) != 1 || rows["shop-b-1"].State != "running" {
 			b.Errorf("down a: %+v", rows)
 		}
-		if err := b.engine.Down(b.Context(), "shop", reconcile.DownOptions{RemoveImages: "some"}, b.sink); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveImages: "some"}, b.sink); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			b.Errorf("got %v", err)
 		}
 		if rows := b.rows("shop"); len(rows) != 1 {

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -32,14 +34,14 @@ func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 	}
 	err = work.Wait()
 	if err != nil && op.Optional && ctx.Err() == nil {
-		p.say(plan.KindContainer, op.Service, op.Service, Warning, "Optional dependency failed", err.Error())
+		p.say(plan.KindContainer, op.Service, op.Service, event.Warning, "Optional dependency failed", err.Error())
 		return nil
 	}
 	return p.e.at(p.project, spec.Path("services."+op.Service), err)
 }
 
 func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady) error {
-	p.say(plan.KindContainer, c.name, c.service, Working, "Waiting", "")
+	p.say(plan.KindContainer, c.name, c.service, event.Working, "Waiting", "")
 	until := untilHealthy
 	done := "Healthy"
 	if op.Condition == plan.Completed {
@@ -47,7 +49,7 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 	}
 	if err := p.e.waitFor(ctx, c, until); err != nil {
 		if ctx.Err() == nil {
-			p.say(plan.KindContainer, c.name, c.service, Failed, "Error", firstLine(err))
+			p.say(plan.KindContainer, c.name, c.service, event.Failed, "Error", firstLine(err))
 		}
 		return err
 	}
@@ -56,7 +58,7 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.e.say(p.sink, Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: done, Awaited: true})
+	p.e.say(p.sink, event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: done, Awaited: true})
 	return nil
 }
 
@@ -160,7 +162,7 @@ func ended(s supervise.Status) string {
 }
 
 // waitUp is up --wait.
-func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, sink Sink) error {
+func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
 	chosen := map[string]bool{}
 	for _, name := range selected(want, o.Services, o.NoDeps) {
 		chosen[name] = true
@@ -206,7 +208,7 @@ func notHealthyAfter(timeout time.Duration) error {
 	return fmt.Errorf("application not healthy after %s", timeout)
 }
 
-func (e *Engine) waitServices(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink Sink) error {
+func (e *Engine) waitServices(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink event.Sink) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, notHealthyAfter(timeout))
@@ -224,7 +226,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 			continue
 		}
 		work.Go(func() error {
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: Working, Text: "Waiting"})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Working, Text: "Waiting"})
 			if err := e.waitSettled(ctx, c); err != nil {
 				fail(err) // the first that cannot become ready ends the wait of all
 				return err
@@ -235,7 +237,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 			} else if s, _ := e.group.Status(c.ID); s.State == supervise.Ended {
 				text = "Exited"
 			}
-			e.say(sink, Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: Done, Text: text, Awaited: true})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: text, Awaited: true})
 			return nil
 		})
 	}

@@ -6,12 +6,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
 
 // findImages asks for every image that pl pulls, before anything is made: a name that is not there must not leave half a project.
-func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink Sink) error {
+func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, sink event.Sink) error {
 	var work errgroup.Group
 	work.SetLimit(parallelPulls)
 	do := e.performer(p, want, sink)
@@ -28,7 +29,7 @@ func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Des
 				err = e.drivers.Images.Find(ctx, op.Ref, pl)
 			}
 			if err != nil && ctx.Err() == nil {
-				do.say(plan.KindImage, op.Ref, "", Failed, "Error", err.Error())
+				do.say(plan.KindImage, op.Ref, "", event.Failed, "Error", err.Error())
 			}
 			results <- do.imageError(op, err)
 			return nil

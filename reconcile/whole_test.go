@@ -8,8 +8,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -17,7 +18,7 @@ func TestMissingImageIsFoundBeforeAnythingIsMade(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("a"), service("web", func(s *spec.Service) { s.Image = "far:1" }))
 		did := b.changes(func() {
-			err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink)
+			err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink)
 			if err == nil || !strings.Contains(err.Error(), "cannot get the image of service web") {
 				b.Errorf("got %v", err)
 			}
@@ -42,7 +43,7 @@ func TestPullThatFailsLeavesNoNetwork(t *testing.T) {
 			return nil
 		}
 		p := project(service("web", func(s *spec.Service) { s.Image = "far:1" }))
-		if err := b.engine.Up(b.Context(), p, reconcile.UpOptions{}, b.sink); !errors.Is(err, broken) {
+		if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, b.sink); !errors.Is(err, broken) {
 			b.Errorf("got %v", err)
 		}
 		networks, err := b.host.Set().Networks.List(b.Context())
@@ -55,11 +56,11 @@ func TestPullThatFailsLeavesNoNetwork(t *testing.T) {
 func TestRecreateSaysWhy(t *testing.T) {
 	run(t, func(b *bench) {
 		p := project(service("web"))
-		b.up(p, reconcile.UpOptions{})
+		b.up(p, ask.UpOptions{})
 		p.Services["web"].Environment["LEVEL"] = "debug"
 		b.events = nil
-		b.up(p, reconcile.UpOptions{})
-		if !slices.ContainsFunc(b.events, func(e reconcile.Event) bool {
+		b.up(p, ask.UpOptions{})
+		if !slices.ContainsFunc(b.events, func(e event.Event) bool {
 			return e.Name == "shop-web-1" && e.Text == "Recreate" && e.Detail == `environment.LEVEL: (none) -> "debug"`
 		}) {
 			b.Errorf("not told: %v", b.said())

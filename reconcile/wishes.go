@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -137,7 +138,7 @@ func (e *Engine) endCommand(project string, failed error, change func(*wish.Reco
 
 // beginUp records the file of an up, which is the last applied one from here on, and says whether there was another before. An up that
 // changes nothing leaves no trace of its own.
-func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o UpOptions, pl *plan.Plan) (known bool, _ error) {
+func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o ask.UpOptions, pl *plan.Plan) (known bool, _ error) {
 	e.wishes.Lock()
 	defer e.wishes.Unlock()
 	var r *wish.Record
@@ -169,7 +170,7 @@ func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o UpOptions, pl *p
 
 // endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is: nobody goes
 // on behind the back of who has seen it fail, or has ended it.
-func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, o UpOptions, failed error) error {
+func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, failed error) error {
 	services := selected(want, o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
 	if failed != nil || o.NoStart {

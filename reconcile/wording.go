@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"strings"
-	"unicode"
 
 	"github.com/stackrun/stack/internal/lazyregexp"
 )
@@ -43,16 +42,6 @@ func cause(err error, id, name string) error {
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
-}
-
-// visible is what a program has written, without what would move the cursor of the terminal on which it is quoted.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }
 
 // named puts the names of containers that are supervised in the place of their ids.

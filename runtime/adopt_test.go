@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -49,7 +50,7 @@ func TestAdoptRunning(t *testing.T) {
 		t.Errorf("before %+v after %+v", before, after)
 	}
 	var out buffer
-	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"echo", "hi"}}, runtime.IO{Stdout: &out})
+	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"echo", "hi"}}, process.IO{Stdout: &out})
 	must(t, err)
 	if x.Code != 0 || out.String() != "hi\n" {
 		t.Errorf("exec in an adopted container: %+v %q", x, out.String())

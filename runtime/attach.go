@@ -8,12 +8,13 @@ import (
 	"net"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
 // Attach connects to the container's own stdio until the container or ctx ends. What it wrote before is in its
 // log. The end of streams.Stdin is the end of the container's stdin.
-func (d *Driver) Attach(ctx context.Context, id string, streams IO) error {
+func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) error {
 	if _, err := d.config(id); err != nil {
 		return err
 	}
@@ -34,14 +35,14 @@ func (d *Driver) Attach(ctx context.Context, id string, streams IO) error {
 // Run starts container id with the caller's streams attached from its first byte on, calls started when execve has succeeded, and
 // returns the exit when the container has ended and its output is delivered. When ctx ends the call does, with ctx's error; the
 // container runs on if it was started, and was never started if not.
-func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(State)) (Exit, error) {
+func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started func(State)) (process.Exit, error) {
 	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if l != nil {
 		unlock()
-		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot run container %.12s: it is running already", id))
+		return process.Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot run container %.12s: it is running already", id))
 	}
 	// serve of the attachment ends with the container, or with this context.
 	actx, cancel := context.WithCancel(ctx)
@@ -63,17 +64,17 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 		if attached {
 			<-served
 		}
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if started != nil {
 		started(st)
 	}
-	process := &first{identity: l.init()}
+	own := &first{identity: l.init()}
 	if streams.Signals != nil {
-		go relay(streams.Signals, actx.Done(), process.send)
+		go relay(streams.Signals, actx.Done(), own.send)
 	}
 	x, err := l.wait(ctx)
-	x = process.exit(x)
+	x = own.exit(x)
 	if err != nil {
 		cancel()
 		<-served
@@ -91,14 +92,14 @@ func (d *Driver) Run(ctx context.Context, id string, streams IO, started func(St
 type attachment struct {
 	conn    *net.UnixConn
 	out     *frameWriter
-	streams IO
+	streams process.IO
 }
 
-func (d *Driver) dial(ctx context.Context, id string, streams IO) (*attachment, error) {
+func (d *Driver) dial(ctx context.Context, id string, streams process.IO) (*attachment, error) {
 	return d.dialFor(ctx, id, streams, proto.AttachRequest{Stdin: streams.Stdin != nil})
 }
 
-func (d *Driver) dialFor(ctx context.Context, id string, streams IO, request proto.AttachRequest) (*attachment, error) {
+func (d *Driver) dialFor(ctx context.Context, id string, streams process.IO, request proto.AttachRequest) (*attachment, error) {
 	// A socket's path is bounded to 107 bytes (unix(7)); a run root may be longer.
 	path, done, err := shortPath(d.runDir(id), proto.SocketName)
 	if err != nil {

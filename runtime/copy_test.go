@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // one is the stream of one file.
@@ -136,7 +137,7 @@ func TestCopyByState(t *testing.T) {
 			if got := h.cat(c.ID, "/root/f"); got != state {
 				t.Errorf("%s: the container sees %q", state, got)
 			}
-			x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", `test "$(stat -c %u:%g /root/f)" = 0:0`}}, runtime.IO{})
+			x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", `test "$(stat -c %u:%g /root/f)" = 0:0`}}, process.IO{})
 			if err != nil || x.Code != 0 {
 				t.Errorf("%s: it is not of root: %+v, %v", state, x, err)
 			}
@@ -166,7 +167,7 @@ func TestCopyByState(t *testing.T) {
 func (h *host) cat(id, path string) string {
 	h.t.Helper()
 	var out buffer
-	_, err := h.Exec(h.t.Context(), id, runtime.Process{Args: []string{"cat", path}}, runtime.IO{Stdout: &out})
+	_, err := h.Exec(h.t.Context(), id, runtime.Process{Args: []string{"cat", path}}, process.IO{Stdout: &out})
 	must(h.t, err)
 	return out.String()
 }
@@ -284,7 +285,7 @@ func TestCopyAttacks(t *testing.T) {
 				t.Error("nothing was copied at all")
 			}
 			for _, name := range []string{"good", "evil"} {
-				x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/busybox", "rm", "-rf", "/race/" + name}}, runtime.IO{})
+				x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/busybox", "rm", "-rf", "/race/" + name}}, process.IO{})
 				if err != nil || x.Code != 0 {
 					t.Fatal(x, err)
 				}

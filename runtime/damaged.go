@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -63,7 +64,7 @@ func (d *Driver) repair(id string) (there bool, err error) {
 		return true, unix.Unlink(d.stateDir(id, exitName))
 	case !alive && (isDamaged(exitErr) || isDamaged(runErr) && errors.Is(exitErr, fs.ErrNotExist)):
 		d.notice(fmt.Sprintf("how container %.12s has ended is lost, its record is damaged; it counts as killed", id))
-		return true, d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the record of its end was damaged, as a power cut does"})
+		return true, d.writeExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the record of its end was damaged, as a power cut does"})
 	}
 	return true, nil
 }

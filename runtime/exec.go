@@ -11,36 +11,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
 // Exec runs a process in a running container and returns its exit when it has ended and its output is delivered, or
 // at once when it has started with p.Detach. A process that cannot be started is a *StartError. When ctx ends, the
 // process is killed, unless it was detached.
-func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Exit, error) {
+func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process.IO) (process.Exit, error) {
 	c, err := d.config(id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if len(p.Args) == 0 {
-		return Exit{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot exec in container %.12s: no command", id))
+		return process.Exit{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot exec in container %.12s: no command", id))
 	}
 	l, err := d.find(ctx, id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if l == nil {
-		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is not running", id))
+		return process.Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is not running", id))
 	}
 	if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
-		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is paused", id))
+		return process.Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot exec in container %.12s: it is paused", id))
 	}
 	b, err := d.execBootstrap(c, l, p)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if p.Detach {
-		streams = IO{}
+		streams = process.IO{}
 	}
 	if p.Note != "" && c.Log.Path != "" {
 		notes := d.notes(ctx, id, p.Note)
@@ -49,12 +50,12 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 	}
 	s, err := openStreams(streams, p.Terminal)
 	if err != nil {
-		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
+		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	defer s.close()
 	child, err := d.execChild(b, s)
 	if err != nil {
-		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
+		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	if p.Detach {
 		return d.execDetached(ctx, id, p, child)
@@ -65,7 +66,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams IO) (Ex
 }
 
 // execChild gives b to a child, with the far ends of s, which it closes here.
-func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*process, error) {
+func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*spawned, error) {
 	defer s.closeTheirs()
 	null, err := devNull()
 	if err != nil {
@@ -139,7 +140,7 @@ func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootst
 }
 
 // execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
-func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *process) (Exit, error) {
+func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *spawned) (process.Exit, error) {
 	now, failure, _, err := awaitStart(ctx, child, nil)
 	if now != nil && now.file >= 0 {
 		unix.Close(now.file) // the master of a terminal that nobody looks at
@@ -149,13 +150,13 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 		if failure != nil {
 			err = &StartError{ID: id, Failure: failure}
 		}
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if p.Started != nil {
 		p.Started(now.Status.Pid)
 	}
 	go func() {
-		exit := Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}
+		exit := process.Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}
 		for {
 			rep, fds, err := child.reports.next()
 			closeAll(fds)
@@ -175,11 +176,11 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 			p.Ended(exit)
 		}
 	}()
-	return Exit{}, nil
+	return process.Exit{}, nil
 }
 
 // execAttached follows the process to its end.
-func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *process, s *streams) (Exit, error) {
+func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *spawned, s *streams) (process.Exit, error) {
 	// One goroutine reads reports; ctx ends the process, and then the reports end by themselves.
 	var (
 		mu      sync.Mutex
@@ -249,17 +250,17 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 	switch {
 	case ctx.Err() != nil && (exit == nil || exit.Signal == int(unix.SIGKILL)):
 		s.abandon()
-		return Exit{}, ctx.Err()
+		return process.Exit{}, ctx.Err()
 	case failure != nil:
-		return Exit{}, &StartError{ID: id, Failure: failure}
+		return process.Exit{}, &StartError{ID: id, Failure: failure}
 	case broken == io.EOF:
 		// The container was killed, and the exec's parent with it or before it could report.
 		s.finish()
-		return Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the parent of the process was killed"}, nil
+		return process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the parent of the process was killed"}, nil
 	case broken != nil:
-		return Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, broken)
+		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, broken)
 	case exit == nil:
-		return Exit{}, fmt.Errorf("cannot exec in container %.12s: it ended without an exit", id)
+		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: it ended without an exit", id)
 	}
 	if err := s.finish(); err != nil {
 		return *fromProto(exit), fmt.Errorf("the output of the process is not complete: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func TestExec(t *testing.T) {
@@ -40,7 +41,7 @@ func TestExec(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out, errs buffer
-			x, err := h.Exec(t.Context(), c.ID, tc.p, runtime.IO{Stdin: tc.stdin, Stdout: &out, Stderr: &errs})
+			x, err := h.Exec(t.Context(), c.ID, tc.p, process.IO{Stdin: tc.stdin, Stdout: &out, Stderr: &errs})
 			must(t, err)
 			if x.Code != tc.code || out.String() != tc.stdout || errs.String() != tc.stderr {
 				t.Errorf("exit %+v stdout %q stderr %q", x, out.String(), errs.String())
@@ -48,7 +49,7 @@ func TestExec(t *testing.T) {
 		})
 	}
 	for cmd, code := range map[string]int{"nothing-here": 127, "/bin/notexec": 126} {
-		_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{cmd}}, runtime.IO{})
+		_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{cmd}}, process.IO{})
 		var se *runtime.StartError
 		if !errors.As(err, &se) || se.Failure.ExitCode != code {
 			t.Errorf("exec %s: %v, want a StartError with code %d", cmd, err, code)
@@ -61,12 +62,12 @@ func TestExecMissingWorkingDir(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")
 	h.up(c)
-	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}, Cwd: "/missing"}, runtime.IO{})
+	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}, Cwd: "/missing"}, process.IO{})
 	var se *runtime.StartError
 	if !errors.As(err, &se) || se.Failure.ExitCode != 126 || !strings.Contains(err.Error(), "/missing") || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("got %v, want a StartError with code 126", err)
 	}
-	if x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "test -e /missing"}}, runtime.IO{}); err != nil || x.Code != 1 {
+	if x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "test -e /missing"}}, process.IO{}); err != nil || x.Code != 1 {
 		t.Errorf("the directory was made: %+v, %v", x, err)
 	}
 }
@@ -77,7 +78,7 @@ func TestExecManyBytes(t *testing.T) {
 	h.up(c)
 	in := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB, more than any pipe
 	var out buffer
-	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"cat"}}, runtime.IO{Stdin: strings.NewReader(in), Stdout: &out})
+	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"cat"}}, process.IO{Stdin: strings.NewReader(in), Stdout: &out})
 	must(t, err)
 	if x.Code != 0 || out.String() != in {
 		t.Errorf("exit %+v, %d bytes of %d", x, len(out.String()), len(in))
@@ -88,13 +89,13 @@ func TestExecTerminal(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")
 	h.up(c)
-	sizes := make(chan runtime.WinSize, 1)
+	sizes := make(chan process.WinSize, 1)
 	in, feed := io.Pipe()
 	var out buffer
 	done := make(chan error, 1)
 	go func() {
 		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh"}, Terminal: true, Rows: 33, Cols: 111},
-			runtime.IO{Stdin: in, Stdout: &out, Resize: sizes})
+			process.IO{Stdin: in, Stdout: &out, Resize: sizes})
 		if err == nil && x.Code != 5 {
 			err = fmt.Errorf("exit %+v, want 5", x)
 		}
@@ -113,7 +114,7 @@ func TestExecTerminal(t *testing.T) {
 	until("33 111")
 	until("t=/dev/")
 	until("TERM=xterm")
-	sizes <- runtime.WinSize{Rows: 40, Cols: 120}
+	sizes <- process.WinSize{Rows: 40, Cols: 120}
 	sandbox.Eventually(t, "the new size", func() bool {
 		say("stty size\n")
 		return strings.Contains(out.String(), "40 120")
@@ -126,7 +127,7 @@ func TestExecTimeoutAndCancel(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")
 	h.up(c)
-	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "sleep 500; true"}, Timeout: 100 * time.Millisecond}, runtime.IO{Stdout: io.Discard})
+	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "sleep 500; true"}, Timeout: 100 * time.Millisecond}, process.IO{Stdout: io.Discard})
 	must(t, err)
 	if x.Code != 137 {
 		t.Errorf("after the timeout: %+v", x)
@@ -135,7 +136,7 @@ func TestExecTimeoutAndCancel(t *testing.T) {
 	var out buffer
 	done := make(chan error, 1)
 	go func() {
-		_, err := h.Exec(ctx, c.ID, runtime.Process{Args: []string{"sh", "-c", "echo up; exec sleep 600"}}, runtime.IO{Stdout: &out})
+		_, err := h.Exec(ctx, c.ID, runtime.Process{Args: []string{"sh", "-c", "echo up; exec sleep 600"}}, process.IO{Stdout: &out})
 		done <- err
 	}()
 	sandbox.Eventually(t, "the exec runs", func() bool { return out.String() == "up\n" })
@@ -144,7 +145,7 @@ func TestExecTimeoutAndCancel(t *testing.T) {
 		t.Errorf("cancelled exec: %v", err)
 	}
 	var ps buffer
-	_, err = h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"ps"}}, runtime.IO{Stdout: &ps})
+	_, err = h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"ps"}}, process.IO{Stdout: &ps})
 	must(t, err)
 	for _, left := range []string{"sleep 500", "sleep 600"} {
 		if strings.Contains(ps.String(), left) {
@@ -157,10 +158,10 @@ func TestExecDetach(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")
 	h.up(c)
-	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "echo x >/tmp/mark; sleep 500"}, Detach: true}, runtime.IO{})
+	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", "echo x >/tmp/mark; sleep 500"}, Detach: true}, process.IO{})
 	must(t, err)
 	sandbox.Eventually(t, "the detached process works", func() bool {
-		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"stat", "/tmp/mark"}}, runtime.IO{})
+		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"stat", "/tmp/mark"}}, process.IO{})
 		return err == nil && x.Code == 0
 	})
 	if _, err := h.Stop(t.Context(), c.ID, 0); err != nil { // ends it too
@@ -173,10 +174,10 @@ func TestExecInStopped(t *testing.T) {
 	c := h.config("true")
 	h.up(c)
 	h.wait(c.ID)
-	if _, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, runtime.IO{}); !errors.Is(err, errdefs.ErrConflict) {
+	if _, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, process.IO{}); !errors.Is(err, errdefs.ErrConflict) {
 		t.Errorf("exec in a stopped container: %v", err)
 	}
-	if err := h.Attach(t.Context(), c.ID, runtime.IO{}); !errors.Is(err, errdefs.ErrConflict) {
+	if err := h.Attach(t.Context(), c.ID, process.IO{}); !errors.Is(err, errdefs.ErrConflict) {
 		t.Errorf("attach to a stopped container: %v", err)
 	}
 }
@@ -188,7 +189,7 @@ func TestRun(t *testing.T) {
 	must(t, err)
 	var out, errs buffer
 	called := 0
-	x, err := h.Run(t.Context(), c.ID, runtime.IO{Stdin: strings.NewReader("from stdin\n"), Stdout: &out, Stderr: &errs},
+	x, err := h.Run(t.Context(), c.ID, process.IO{Stdin: strings.NewReader("from stdin\n"), Stdout: &out, Stderr: &errs},
 		func(s runtime.State) {
 			called++
 			if s.Status != runtime.Running || s.Pid == 0 {
@@ -209,7 +210,7 @@ func TestRunStartError(t *testing.T) {
 	c := h.config("nothing-here")
 	_, err := h.Create(t.Context(), c)
 	must(t, err)
-	_, err = h.Run(t.Context(), c.ID, runtime.IO{Stdin: strings.NewReader(""), Stdout: io.Discard}, nil)
+	_, err = h.Run(t.Context(), c.ID, process.IO{Stdin: strings.NewReader(""), Stdout: io.Discard}, nil)
 	var se *runtime.StartError
 	if !errors.As(err, &se) || se.Failure.ExitCode != 127 {
 		t.Errorf("run of a command that is not there: %v", err)
@@ -222,15 +223,15 @@ func TestRunTerminal(t *testing.T) {
 	c.Spec.Process.Terminal = true
 	_, err := h.Create(t.Context(), c)
 	must(t, err)
-	sizes := make(chan runtime.WinSize, 1)
-	sizes <- runtime.WinSize{Rows: 21, Cols: 77}
+	sizes := make(chan process.WinSize, 1)
+	sizes <- process.WinSize{Rows: 21, Cols: 77}
 	in, feed := io.Pipe()
 	var out buffer
 	go func() {
 		sandbox.Eventually(t, "the size is printed", func() bool { return strings.Contains(out.String(), "\n") })
 		io.WriteString(feed, "line\n")
 	}()
-	x, err := h.Run(t.Context(), c.ID, runtime.IO{Stdin: in, Stdout: &out, Resize: sizes}, nil)
+	x, err := h.Run(t.Context(), c.ID, process.IO{Stdin: in, Stdout: &out, Resize: sizes}, nil)
 	must(t, err)
 	if x.Code != 3 || !strings.Contains(out.String(), "got line") {
 		t.Errorf("exit %+v output %q", x, out.String())
@@ -245,8 +246,8 @@ func TestAttach(t *testing.T) {
 	in, feed := io.Pipe()
 	var out, other buffer
 	done := make(chan error, 2)
-	go func() { done <- h.Attach(t.Context(), c.ID, runtime.IO{Stdin: in, Stdout: &out}) }()
-	go func() { done <- h.Attach(t.Context(), c.ID, runtime.IO{Stdout: &other}) }()
+	go func() { done <- h.Attach(t.Context(), c.ID, process.IO{Stdin: in, Stdout: &out}) }()
+	go func() { done <- h.Attach(t.Context(), c.ID, process.IO{Stdout: &other}) }()
 	io.WriteString(feed, "one\n")
 	sandbox.Eventually(t, "an answer", func() bool { return strings.Contains(out.String(), "got one\n") })
 	// The second client sees what comes after it attached.
@@ -268,7 +269,7 @@ func BenchmarkExec(b *testing.B) {
 	c := h.config("sleep", "1000")
 	h.up(c)
 	for b.Loop() {
-		if x, err := h.Exec(b.Context(), c.ID, runtime.Process{Args: []string{"/bin/true"}}, runtime.IO{Stdout: io.Discard, Stderr: io.Discard}); err != nil || x.Code != 0 {
+		if x, err := h.Exec(b.Context(), c.ID, runtime.Process{Args: []string{"/bin/true"}}, process.IO{Stdout: io.Discard, Stderr: io.Discard}); err != nil || x.Code != 0 {
 			b.Fatal(x, err)
 		}
 	}

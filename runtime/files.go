@@ -8,14 +8,8 @@ import (
 	"github.com/stackrun/stack/runtime/archive"
 )
 
-// FileFacts are what a container should have, or should not have; FileDifference is how it differs from that.
-type (
-	FileFacts      = archive.Facts
-	FileDifference = archive.Difference
-)
-
 // CompareFiles says of each of all, in their order, whether container id, of any state, has it.
-func (d *Driver) CompareFiles(ctx context.Context, id string, all []FileFacts) ([]FileDifference, error) {
+func (d *Driver) CompareFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error) {
 	asked := ctx
 	ctx, v, err := d.visit(ctx, id, false)
 	if err != nil {
@@ -31,7 +25,7 @@ func (d *Driver) CompareFiles(ctx context.Context, id string, all []FileFacts) (
 
 // RemoveFiles removes each of all, in their order, from container id, of any state, and says which were there. A directory goes when it is empty. Errors as
 // archive.Remove.
-func (d *Driver) RemoveFiles(ctx context.Context, id string, all []FileFacts) ([]FileDifference, error) {
+func (d *Driver) RemoveFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error) {
 	asked := ctx
 	ctx, v, err := d.visit(ctx, id, false)
 	if err != nil {

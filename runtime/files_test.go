@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/archive"
 )
 
 // states brings c, which is created, into each state in turn.
@@ -38,7 +39,7 @@ func TestFiles(t *testing.T) {
 	_, err := h.Create(t.Context(), c)
 	must(t, err)
 	sum := sha256.Sum256([]byte("text"))
-	facts := []runtime.FileFacts{{Path: "/root/f", Size: 4, Sum: sum[:]}, {Path: "/data/f", Size: 4, Sum: sum[:]}}
+	facts := []archive.Facts{{Path: "/root/f", Size: 4, Sum: sum[:]}, {Path: "/data/f", Size: 4, Sum: sum[:]}}
 	for state := range h.states(c) {
 		expect := func(what string, differ bool) {
 			t.Helper()
@@ -71,8 +72,8 @@ func TestRemoveKeepsMounts(t *testing.T) {
 	_, err := h.Create(t.Context(), c)
 	must(t, err)
 	for state := range h.states(c) {
-		for _, f := range []runtime.FileFacts{{Path: "/etc/conf"}, {Path: "/data", Dir: true}, {Path: "/ro", Dir: true}, {Path: "/scratch", Dir: true}} {
-			found, err := h.RemoveFiles(t.Context(), c.ID, []runtime.FileFacts{f})
+		for _, f := range []archive.Facts{{Path: "/etc/conf"}, {Path: "/data", Dir: true}, {Path: "/ro", Dir: true}, {Path: "/scratch", Dir: true}} {
+			found, err := h.RemoveFiles(t.Context(), c.ID, []archive.Facts{f})
 			if f.Dir && (err != nil || found[0].Differs) || !f.Dir && !errors.Is(err, errdefs.ErrConflict) {
 				t.Errorf("%s: %s, where something is mounted: %+v, %v; expected that a directory stays and that a file is a conflict", state, f.Path, found, err)
 			}

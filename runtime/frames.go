@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -31,7 +32,7 @@ func (f *frameWriter) write(kind byte, payload []byte) error {
 	return err
 }
 
-func (f *frameWriter) resize(s WinSize) error {
+func (f *frameWriter) resize(s process.WinSize) error {
 	var b [4]byte
 	binary.BigEndian.PutUint16(b[0:], s.Rows)
 	binary.BigEndian.PutUint16(b[2:], s.Cols)

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
@@ -180,7 +181,7 @@ func (h *host) up(c runtime.Config) runtime.State {
 }
 
 // wait is the exit of id, within a limit.
-func (h *host) wait(id string) runtime.Exit {
+func (h *host) wait(id string) process.Exit {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), sandbox.Patience)
 	defer cancel()

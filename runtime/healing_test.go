@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // cgroupDirs are the cgroups of id, of every tree.
@@ -341,7 +342,7 @@ func TestQuietContainers(t *testing.T) {
 	h.eventuallyLog(c, "up")
 	hints, err := h.Watch(t.Context())
 	must(t, err)
-	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/sh", "-c", "echo x > /data/file; mkdir /data/dir; rm -r /data/dir; echo x > /scratch/file; cat /proc/self/mountinfo"}}, runtime.IO{})
+	x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"/bin/sh", "-c", "echo x > /data/file; mkdir /data/dir; rm -r /data/dir; echo x > /scratch/file; cat /proc/self/mountinfo"}}, process.IO{})
 	if err != nil || x.Code != 0 {
 		t.Errorf("%+v, %v", x, err)
 	}

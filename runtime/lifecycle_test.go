@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -328,7 +329,7 @@ func TestPause(t *testing.T) {
 	if s.Status != runtime.Paused {
 		t.Errorf("status %s, want paused", s.Status)
 	}
-	if _, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, runtime.IO{}); !errors.Is(err, errdefs.ErrConflict) {
+	if _, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, process.IO{}); !errors.Is(err, errdefs.ErrConflict) {
 		t.Errorf("exec in a paused container: %v", err)
 	}
 	must(t, h.Resume(t.Context(), c.ID))
@@ -385,7 +386,7 @@ func TestLongRunRoot(t *testing.T) {
 	_, err = d.Create(t.Context(), c)
 	must(t, err)
 	var out buffer
-	x, err := d.Run(t.Context(), c.ID, runtime.IO{Stdin: strings.NewReader("hello\n"), Stdout: &out}, nil)
+	x, err := d.Run(t.Context(), c.ID, process.IO{Stdin: strings.NewReader("hello\n"), Stdout: &out}, nil)
 	must(t, err)
 	if x.Code != 0 || out.String() != "hello\n" {
 		t.Errorf("exit %+v output %q", x, out.String())

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -24,7 +25,7 @@ type live struct {
 	root    *os.File // of the container, where its unmounting takes time, see unmounts; else nil
 
 	done chan struct{} // closed when the monitor has ended and the exit is on record
-	exit *Exit
+	exit *process.Exit
 	gone chan struct{} // closed when the Driver let go of it while it ran
 
 	disowned bool // it is being ended, see disown. Guarded by Driver.mu
@@ -110,7 +111,7 @@ func (d *Driver) follow(l *live) {
 		d.unmounts.later(l.id, l.root)
 	}
 	if free {
-		d.keep(&process{serving: monitorOf(&l.status).next(), pidfd: l.monitor, reports: l.reports})
+		d.keep(&spawned{serving: monitorOf(&l.status).next(), pidfd: l.monitor, reports: l.reports})
 	} else {
 		reapFile(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()
@@ -145,14 +146,14 @@ func (d *Driver) takeOver(l *live) error {
 // record. A monitor writes the exit before it ends; one that was killed did not, and then the container
 // cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
 // Preconditions: the monitor has ended, or has ended this work; nobody starts id.
-func (d *Driver) settle(id string, s *proto.Status) *Exit {
+func (d *Driver) settle(id string, s *proto.Status) *process.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
 	exit, err := d.readExit(id)
 	if err == nil {
 		d.keepExit(id, exit)
 	} else {
-		exit = &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
+		exit = &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
 			Error: "the monitor of the container was killed, the container with it"}
 		if !errors.Is(err, fs.ErrNotExist) {
 			exit.Error = "the exit of the container cannot be read: " + err.Error()
@@ -328,7 +329,7 @@ func (d *Driver) recoverOne(id string) error {
 		s = nil
 	}
 	if _, err := d.readExit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != d.boot {
-		return d.writeExit(id, &Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+		return d.writeExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
 	d.settle(id, s)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/runtime/logs"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -20,7 +21,7 @@ type notes struct {
 
 func (d *Driver) notes(ctx context.Context, id, prefix string) *notes {
 	n := &notes{prefix: prefix}
-	if a, err := d.dialFor(ctx, id, IO{}, proto.AttachRequest{Notes: true}); err == nil {
+	if a, err := d.dialFor(ctx, id, process.IO{}, proto.AttachRequest{Notes: true}); err == nil {
 		n.a = a
 	}
 	return n

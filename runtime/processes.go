@@ -16,23 +16,11 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/kernelfile"
+	"github.com/stackrun/stack/runtime/process"
 )
 
-// ProcessInfo is one process of a container, as ps sees it from where the daemon is: with its ids there.
-type ProcessInfo struct {
-	Pid       int           `json:"pid"`
-	PPid      int           `json:"ppid"`
-	UID       int           `json:"uid"`            // effective
-	State     string        `json:"state"`          // the kernel's letter: R, S, D, Z, …
-	TTY       string        `json:"tty,omitempty"`  // "pts/0"; "" = none
-	CPU       time.Duration `json:"cpu"`            // of all its threads
-	StartedAt time.Time     `json:"startedAt"`      // to a hundredth of a second
-	Name      string        `json:"name"`           // of its program, 15 bytes at most
-	Args      []string      `json:"args,omitempty"` // none of a zombie; of long ones the beginning, with "…" at its end
-}
-
 // Processes lists the processes of a running container, those of its execs too, by pid. One that ends meanwhile is left out.
-func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error) {
+func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, error) {
 	if _, err := d.config(id); err != nil {
 		return nil, err
 	}
@@ -47,7 +35,7 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the processes of container %.12s: %w", id, err)
 	}
-	out := make([]ProcessInfo, 0, len(pids))
+	out := make([]process.Info, 0, len(pids))
 	line := make([]byte, lineRoom(len(pids)))
 	for _, pid := range pids {
 		p, err := readProcess(pid, booted, line)
@@ -59,7 +47,7 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]ProcessInfo, error
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b ProcessInfo) int { return a.Pid - b.Pid })
+	slices.SortFunc(out, func(a, b process.Info) int { return a.Pid - b.Pid })
 	return out, nil
 }
 
@@ -97,11 +85,11 @@ func lineRoom(processes int) int {
 }
 
 // readProcess reads what /proc says of pid; line is room for its command line, of which it is the bound.
-func readProcess(pid int, booted time.Time, line []byte) (ProcessInfo, error) {
+func readProcess(pid int, booted time.Time, line []byte) (process.Info, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
-		return ProcessInfo{}, err
+		return process.Info{}, err
 	}
 	p, err := parseProcessStat(stat, booted)
 	if err != nil {
@@ -136,7 +124,7 @@ func parseCmdline(line []byte, cut bool) []string {
 }
 
 // parseProcessStat reads proc_pid_stat(5). The name, field 2, may hold anything, parentheses too.
-func parseProcessStat(stat []byte, booted time.Time) (p ProcessInfo, err error) {
+func parseProcessStat(stat []byte, booted time.Time) (p process.Info, err error) {
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 0 || end < open {
 		return p, errors.New("it has no name")

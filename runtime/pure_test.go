@@ -14,6 +14,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -64,7 +65,7 @@ func TestFrames(t *testing.T) {
 		}
 	}
 	wire.Reset()
-	if err := w.resize(WinSize{Rows: 0x0102, Cols: 0x0304}); err != nil || wire.String() != "\x03\x00\x00\x00\x00\x00\x00\x04\x01\x02\x03\x04" {
+	if err := w.resize(process.WinSize{Rows: 0x0102, Cols: 0x0304}); err != nil || wire.String() != "\x03\x00\x00\x00\x00\x00\x00\x04\x01\x02\x03\x04" {
 		t.Errorf("%q %v", wire.String(), err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -144,7 +145,7 @@ func (d *Driver) config(id string) (*Config, error) {
 }
 
 // readExit reads exit.json. fs.ErrNotExist when there is none.
-func (d *Driver) readExit(id string) (*Exit, error) {
+func (d *Driver) readExit(id string) (*process.Exit, error) {
 	e := new(proto.Exit)
 	err := readJSON(d.stateDir(id, exitName), e)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -164,7 +165,7 @@ func (d *Driver) exitRecorded(id string) bool {
 
 // keepExit brings an exit that the monitor could write to the run directory only, which does not outlive the host's boot, to where it belongs. What fails is
 // tried again by the next daemon.
-func (d *Driver) keepExit(id string, e *Exit) {
+func (d *Driver) keepExit(id string, e *process.Exit) {
 	aside := d.runDir(id, proto.ExitName)
 	var st unix.Stat_t
 	if unix.Lstat(aside, &st) == nil && d.writeExit(id, e) == nil {
@@ -172,7 +173,7 @@ func (d *Driver) keepExit(id string, e *Exit) {
 	}
 }
 
-func (d *Driver) writeExit(id string, e *Exit) error {
+func (d *Driver) writeExit(id string, e *process.Exit) error {
 	b, err := json.Marshal(proto.Exit(*e))
 	if err != nil {
 		return err
@@ -180,8 +181,8 @@ func (d *Driver) writeExit(id string, e *Exit) error {
 	return atomicfile.Write(d.stateDir(id, exitName), b, 0o600, atomicfile.NoSync)
 }
 
-func fromProto(e *proto.Exit) *Exit {
-	x := Exit(*e)
+func fromProto(e *proto.Exit) *process.Exit {
+	x := process.Exit(*e)
 	return &x
 }
 

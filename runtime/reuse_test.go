@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -183,7 +184,7 @@ func TestFreeMonitorIsKeptOnce(t *testing.T) {
 			_, err := h.Create(t.Context(), c)
 			must(t, err)
 			go func() {
-				h.Run(t.Context(), c.ID, runtime.IO{Stdin: strings.NewReader("\n")}, nil) //nolint:errcheck // its exit is not what this is about
+				h.Run(t.Context(), c.ID, process.IO{Stdin: strings.NewReader("\n")}, nil) //nolint:errcheck // its exit is not what this is about
 				ends <- struct{}{}
 			}()
 		}
@@ -239,7 +240,7 @@ func TestUsedMonitorIsNotForOthersToSee(t *testing.T) {
 	if h.Spare() != monitor {
 		t.Errorf("%d waits, it was %d", h.Spare(), monitor)
 	}
-	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, runtime.IO{})
+	_, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"true"}}, process.IO{})
 	must(t, err)
 	// For the next exec there is one that is new.
 	sandbox.Eventually(t, "another waits", func() bool { return h.Spare() != 0 && h.Spare() != monitor })

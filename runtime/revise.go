@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Revise gives the container c.ID, in whichever state, a Config that says something else in its Facts and in the resources of its Spec, and nothing else: there
@@ -74,14 +75,14 @@ func unrevised(c, have *Config) *Config {
 }
 
 // Resize sets the size of the terminal of container id. ErrConflict when it does not run; one without a terminal takes no notice.
-func (d *Driver) Resize(ctx context.Context, id string, size WinSize) error {
+func (d *Driver) Resize(ctx context.Context, id string, size process.WinSize) error {
 	if _, err := d.config(id); err != nil {
 		return err
 	}
 	if _, err := d.running(ctx, id, "resize the terminal of"); err != nil {
 		return err
 	}
-	a, err := d.dial(ctx, id, IO{})
+	a, err := d.dial(ctx, id, process.IO{})
 	if err != nil {
 		return err
 	}

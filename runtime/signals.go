@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/stackrun/stack/runtime/process"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -77,7 +79,7 @@ func (p *first) send(sig unix.Signal) {
 }
 
 // exit is x, or what it is had the kernel not dropped the signal.
-func (p *first) exit(x Exit) Exit {
+func (p *first) exit(x process.Exit) process.Exit {
 	if sig := int(p.killed.Load()); sig != 0 && x.Signal == int(unix.SIGKILL) && !x.OOM {
 		x.Signal, x.Code = sig, 128+sig
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // A signal of the caller's ends an exec as Ctrl-C would on a terminal: the shell and what it runs.
@@ -25,7 +26,7 @@ func TestExecSignals(t *testing.T) {
 			sandbox.Eventually(t, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
 			signals <- syscall.SIGINT
 		}()
-		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", script}}, runtime.IO{Stdout: &out, Signals: signals})
+		x, err := h.Exec(t.Context(), c.ID, runtime.Process{Args: []string{"sh", "-c", script}}, process.IO{Stdout: &out, Signals: signals})
 		must(t, err)
 		if x.Code != code || strings.Contains(out.String(), "not reached") {
 			t.Errorf("%s: exit %+v, output %q; want code %d", script, x, out.String(), code)
@@ -49,7 +50,7 @@ func TestRunSignals(t *testing.T) {
 			sandbox.Eventually(t, "it runs", func() bool { return strings.Contains(out.String(), "ready") })
 			signals <- syscall.SIGTERM
 		}()
-		x, err := h.Run(t.Context(), c.ID, runtime.IO{Stdout: &out, Stderr: io.Discard, Signals: signals}, nil)
+		x, err := h.Run(t.Context(), c.ID, process.IO{Stdout: &out, Stderr: io.Discard, Signals: signals}, nil)
 		must(t, err)
 		if x.Code != code {
 			t.Errorf("%s: exit %+v, output %q; want code %d", script, x, out.String(), code)

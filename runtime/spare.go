@@ -12,7 +12,7 @@ import (
 // the last container is deleted, when the Driver is closed, and with the daemon, however that ends: it sees it hang up.
 type spare struct {
 	mu      sync.Mutex
-	waiting *process
+	waiting *spawned
 	making  bool
 	closed  bool
 	makers  sync.WaitGroup // and those who end one
@@ -29,10 +29,10 @@ const spareDelay = 30 * time.Millisecond
 
 // child is a child that waits for hand: the spare, or a new one. used says that it may have been a monitor before. One that has holds in its memory
 // what it was told of that container, and clones of it are in the pid namespace of the next: processes that may look into those must not be there yet.
-func (d *Driver) child(used bool) (*process, error) {
+func (d *Driver) child(used bool) (*spawned, error) {
 	s := &d.spare
 	s.mu.Lock()
-	var p *process
+	var p *spawned
 	if used || s.waiting != nil && s.waiting.Work == 0 {
 		p = s.take()
 	}
@@ -48,7 +48,7 @@ func (d *Driver) child(used bool) (*process, error) {
 }
 
 // take takes the spare away, nil when there is none. Precondition: mu is held.
-func (s *spare) take() *process {
+func (s *spare) take() *spawned {
 	if s.retired != nil {
 		s.retired.Stop()
 		s.retired = nil
@@ -114,7 +114,7 @@ func (d *Driver) replenish(used bool) {
 }
 
 // keep makes p, a monitor that is free, the spare. Where there is one it ends.
-func (d *Driver) keep(p *process) {
+func (d *Driver) keep(p *spawned) {
 	s := &d.spare
 	s.mu.Lock()
 	if s.closed {
@@ -147,7 +147,7 @@ func (s *spare) close() {
 }
 
 // ended says whether the process has ended.
-func (p *process) ended() bool {
+func (p *spawned) ended() bool {
 	over := true
 	if c, err := p.pidfd.SyscallConn(); err == nil {
 		_ = c.Control(func(fd uintptr) { over = ended(int(fd)) })

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // TestSpare: one program waits after a start, the next start and the next exec take it, one that was killed is replaced, and
@@ -34,7 +35,7 @@ func TestSpare(t *testing.T) {
 	spare = next(spare)
 
 	var out, errs buffer
-	_, err := h.Exec(t.Context(), first.ID, runtime.Process{Args: []string{"sh", "-c", "echo out; echo err >&2; read -r line || echo none"}}, runtime.IO{Stdout: &out, Stderr: &errs})
+	_, err := h.Exec(t.Context(), first.ID, runtime.Process{Args: []string{"sh", "-c", "echo out; echo err >&2; read -r line || echo none"}}, process.IO{Stdout: &out, Stderr: &errs})
 	must(t, err)
 	if out.String() != "out\nnone\n" || errs.String() != "err\n" {
 		t.Errorf("the exec says %q and %q", out.String(), errs.String())

@@ -16,15 +16,15 @@ import (
 // firstSafeFD is above every descriptor that a child of ours starts with, see package proto.
 const firstSafeFD = 16
 
-// process is a running child of ours: a monitor, or the parent of an exec.
-type process struct {
+// spawned is a running child of ours: a monitor, or the parent of an exec.
+type spawned struct {
 	serving
 	pidfd   *os.File
 	reports *reports
 }
 
 // spawn starts the init program. It waits for hand.
-func (d *Driver) spawn() (*process, error) {
+func (d *Driver) spawn() (*spawned, error) {
 	ours, theirs, err := unixPair()
 	if err != nil {
 		return nil, err
@@ -62,24 +62,24 @@ func (d *Driver) spawn() (*process, error) {
 		ours.Close()
 		return nil, err
 	}
-	return &process{serving: serving{identity: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
+	return &spawned{serving: serving{identity: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
 }
 
 // wait returns when the process has ended and is reaped.
-func (p *process) wait() {
+func (p *spawned) wait() {
 	if awaitEnd(p.pidfd) == nil {
 		reapFile(p.pidfd)
 	}
 }
 
 // close lets go of the handles.
-func (p *process) close() {
+func (p *spawned) close() {
 	p.pidfd.Close()
 	p.reports.file.Close()
 }
 
 // abort ends a child whose start failed or is not wanted any more.
-func (p *process) abort() {
+func (p *spawned) abort() {
 	p.hangUp()
 	p.wait()
 	p.close()
@@ -87,13 +87,13 @@ func (p *process) abort() {
 
 // hangUp says to the child that nobody listens any more. Before the start has succeeded it ends what it has started, reaps it, and
 // ends itself; one that hangs is killed.
-func (p *process) hangUp() {
+func (p *spawned) hangUp() {
 	p.shutdown()
 	time.AfterFunc(abortTime, func() { signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
 }
 
 // shutdown is hangUp for one that has the time it needs.
-func (p *process) shutdown() {
+func (p *spawned) shutdown() {
 	if c, err := p.reports.file.SyscallConn(); err == nil {
 		c.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
@@ -104,7 +104,7 @@ const abortTime = 2 * time.Second
 
 // hand gives the child its work: a file, because a packet is bounded, and a pipe waits for a
 // reader that may never come. files go with it, as word says (package proto).
-func (p *process) hand(word string, bootstrap []byte, files ...*os.File) error {
+func (p *spawned) hand(word string, bootstrap []byte, files ...*os.File) error {
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)

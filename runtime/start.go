@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -93,7 +94,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	d.watchLosses(c.ID) // before it writes its first line
 	fail := func(f *proto.Failure) (State, *live, error) {
 		p.abort()
-		x := &Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
+		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
 		err := error(&StartError{ID: c.ID, Failure: f})
 		if cerr := d.undoStart(c.ID, x); cerr != nil {
 			err = errors.Join(err, cerr)
@@ -212,7 +213,7 @@ type started struct {
 }
 
 // awaitStart reads the monitor's reports up to the one that decides. err is ctx's.
-func awaitStart(ctx context.Context, p *process, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
+func awaitStart(ctx context.Context, p *spawned, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
 	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	broken := func(detail string) (*started, *proto.Failure, []string, error) {
@@ -267,7 +268,7 @@ func awaitStart(ctx context.Context, p *process, listening func() error) (_ *sta
 // giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it. An error
 // is that it cannot be watched, as when the Driver is being closed; what has begun runs on then too.
 // Preconditions: id's lock is held, nobody has p.
-func (d *Driver) giveUp(id string, p *process) (*live, error) {
+func (d *Driver) giveUp(id string, p *spawned) (*live, error) {
 	defer p.close()
 	p.shutdown()
 	l, err := d.decided(id, p.serving)
@@ -279,7 +280,7 @@ func (d *Driver) giveUp(id string, p *process) (*live, error) {
 
 // undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
 // Preconditions: the monitor has ended.
-func (d *Driver) undoStart(id string, x *Exit) error {
+func (d *Driver) undoStart(id string, x *process.Exit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
 	d.forgetLosses(id)

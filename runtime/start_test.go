@@ -34,7 +34,7 @@ func TestTheCauseOfAStartThatNobodyCouldAttachTo(t *testing.T) {
 		if err := unix.Shutdown(int(theirs.Fd()), unix.SHUT_WR); err != nil {
 			t.Fatal(err)
 		}
-		_, failure, _, err := awaitStart(t.Context(), &process{reports: &reports{file: ours}}, func() error { return missing })
+		_, failure, _, err := awaitStart(t.Context(), &spawned{reports: &reports{file: ours}}, func() error { return missing })
 		if err != nil || failure == nil || failure.Stage != tt.want.Stage || failure.Detail != tt.want.Detail || failure.ExitCode != tt.want.ExitCode {
 			t.Errorf("%s: %+v, %v", tt.name, failure, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // List is every container that has a record, by id.
@@ -122,7 +123,7 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	case started || r.Boot != d.boot:
 		// The monitor is dead and left no exit; follow or New is about to settle that, and will say the same.
-		st.Status, st.Exit = Stopped, &Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
+		st.Status, st.Exit = Stopped, &process.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
 	default:
 		// Being started right now.
 	}

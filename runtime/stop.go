@@ -13,26 +13,27 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 const defaultGrace = 10 * time.Second
 
 // Stop sends the stop signal, waits for grace, then kills every process of the container, and returns its exit. grace < 0 means
 // the container's own. Not running = success, with the exit of the last run if there was one.
-func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (Exit, error) {
+func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error) {
 	c, err := d.config(id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	l, err := d.find(ctx, id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if l == nil {
 		if x, err := d.readExit(id); err == nil {
 			return *x, nil
 		}
-		return Exit{}, nil
+		return process.Exit{}, nil
 	}
 	if grace < 0 {
 		if grace = c.StopGrace; grace == 0 {
@@ -41,17 +42,17 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (Exit
 	}
 	sig, err := parseSignal(c.StopSignal)
 	if err != nil {
-		return Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
 	}
 	if grace > 0 {
 		if err := l.init().send(sig); err != nil {
-			return Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
+			return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
 		}
 		failpoint.Hit("runtime.stop.signalled")
 		// A frozen process takes no signal; it gets its chance.
 		if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
 			if err := d.cgroups.Freeze(ctx, id, false); err != nil {
-				return Exit{}, err
+				return process.Exit{}, err
 			}
 		}
 		timer := time.NewTimer(grace)
@@ -60,14 +61,14 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (Exit
 		case <-l.done:
 			return *l.exit, nil
 		case <-l.gone:
-			return Exit{}, errClosed
+			return process.Exit{}, errClosed
 		case <-ctx.Done():
-			return Exit{}, ctx.Err()
+			return process.Exit{}, ctx.Err()
 		case <-timer.C:
 		}
 	}
 	if err := d.killAll(ctx, l); err != nil {
-		return Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
 	}
 	return l.wait(ctx)
 }
@@ -126,25 +127,25 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 
 // Wait returns the exit of the current run; at once for a container that has stopped. ErrConflict for
 // one that was never started.
-func (d *Driver) Wait(ctx context.Context, id string) (Exit, error) {
+func (d *Driver) Wait(ctx context.Context, id string) (process.Exit, error) {
 	l, err := d.find(ctx, id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if l != nil {
 		return l.wait(ctx)
 	}
 	st, err := d.State(ctx, id)
 	if err != nil {
-		return Exit{}, err
+		return process.Exit{}, err
 	}
 	if st.Exit == nil {
-		return Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot wait for container %.12s: it was not started", id))
+		return process.Exit{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot wait for container %.12s: it was not started", id))
 	}
 	return *st.Exit, nil
 }
 
-func (l *live) wait(ctx context.Context) (Exit, error) {
+func (l *live) wait(ctx context.Context) (process.Exit, error) {
 	select {
 	case <-l.done:
 		return *l.exit, nil
@@ -154,9 +155,9 @@ func (l *live) wait(ctx context.Context) (Exit, error) {
 	case <-l.done:
 		return *l.exit, nil
 	case <-l.gone:
-		return Exit{}, errClosed
+		return process.Exit{}, errClosed
 	case <-ctx.Done():
-		return Exit{}, ctx.Err()
+		return process.Exit{}, ctx.Err()
 	}
 }
 

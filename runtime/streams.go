@@ -8,12 +8,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/runtime/process"
+
 	"golang.org/x/sys/unix"
 )
 
 // streams connects the caller's IO with a child: three pipes, or a terminal's master once it is there.
 type streams struct {
-	caller IO
+	caller process.IO
 	theirs [3]*os.File // the child's ends; nil = /dev/null
 
 	stdin          *os.File // our ends; nil = none
@@ -31,7 +33,7 @@ type streams struct {
 // its pipe open. What is in the pipe by then is delivered in any case.
 const linger = 200 * time.Millisecond
 
-func openStreams(caller IO, terminal bool) (_ *streams, err error) {
+func openStreams(caller process.IO, terminal bool) (_ *streams, err error) {
 	s := &streams{caller: caller, ended: make(chan struct{})}
 	if terminal {
 		return s, nil

@@ -1,13 +1,12 @@
 package runtime
 
 import (
-	"io"
-	"syscall"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Status is the state of a container in the words of the OCI runtime-spec, plus paused.
@@ -65,8 +64,8 @@ type State struct {
 	Labels    map[string]string
 	CreatedAt time.Time
 	StartedAt time.Time
-	Exit      *Exit   // of the last run, when stopped
-	Config    *Config // shared: read only
+	Exit      *process.Exit // of the last run, when stopped
+	Config    *Config       // shared: read only
 
 	// Warnings of the last start: what was asked for and could not be applied, one sentence each.
 	Warnings []string
@@ -78,18 +77,6 @@ type State struct {
 	// 32 MiB"); "" = nothing, or it does not run.
 	Problem string
 	Lasting bool // Mend cannot put Problem right, a restart does
-}
-
-// Exit is how a process ended.
-type Exit struct {
-	Code       int       `json:"code"` // 0-255; 128+n when killed by signal n; 125-127 as users of docker know them
-	Signal     int       `json:"signal,omitempty"`
-	OOM        bool      `json:"oom,omitempty"`
-	FinishedAt time.Time `json:"finishedAt"`
-	Error      string    `json:"error,omitempty"` // why the process could not be started, when it could not
-	// Unseen: nobody saw the process end. Its monitor was killed, and the process with it, or the host went down: Code and Signal are not its
-	// own doing, and Error says which.
-	Unseen bool `json:"unseen,omitempty"`
 }
 
 // Process is an exec.
@@ -109,28 +96,15 @@ type Process struct {
 	Started func(pid int) `json:"-"`
 	// Ended, unless nil, is told how a detached process ended. It is called once for each Exec that has returned without an error; not when the daemon
 	// ends before.
-	Ended func(Exit) `json:"-"`
+	Ended func(process.Exit) `json:"-"`
 }
-
-// IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a
-// terminal, Stdout carries everything. Resize may be nil.
-type IO struct {
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-	Resize <-chan WinSize
-	// Signals are sent to the process as they come; may be nil.
-	Signals <-chan syscall.Signal
-}
-
-type WinSize struct{ Rows, Cols uint16 }
 
 // Event says that a container's state changed; the receiver looks again.
 type Event struct {
 	ID   string
 	Kind EventKind
 	At   time.Time
-	Exit *Exit // for Exited
+	Exit *process.Exit // for Exited
 
 	Detail string // for Log
 }

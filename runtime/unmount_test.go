@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // TestEndDoesNotWaitForTheDisk: the end of a container is told while its root is still being unmounted, which brings a file system to the disk. Whoever
@@ -25,7 +26,7 @@ func TestEndDoesNotWaitForTheDisk(t *testing.T) {
 	must(t, err)
 	for _, want := range []string{"one\n", "one\none\n"} { // the second is a start while it waits for its turn
 		var out buffer
-		x, err := h.Run(ctx, c.ID, runtime.IO{Stdout: &out}, nil)
+		x, err := h.Run(ctx, c.ID, process.IO{Stdout: &out}, nil)
 		must(t, err)
 		if x.Code != 0 || out.String() != want {
 			t.Fatalf("exit %+v output %q, expected %q", x, out.String(), want)

@@ -15,71 +15,52 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/process"
 )
 
-// Usage is what a container uses now, and has used since its start.
-type Usage struct {
-	Clock time.Duration `json:"clock"` // CLOCK_MONOTONIC when it was read: what two readings are apart by, whatever is done to the time of day
-	CPU   time.Duration `json:"cpu"`   // of all its processors
-
-	Memory        uint64 `json:"memory"`        // bytes, with the cache
-	InactiveCache uint64 `json:"inactiveCache"` // of Memory: pages of files that nobody has used for a while
-	MemoryLimit   uint64 `json:"memoryLimit"`   // bytes: of the host's memory where there is no other
-	Pids          uint64 `json:"pids"`          // processes and their threads
-
-	// Received and Sent are what went through the interfaces of its network, lo excepted, bytes; on the host's network nothing is counted.
-	Received uint64 `json:"received"`
-	Sent     uint64 `json:"sent"`
-
-	// Read and Written are what went to and came from devices, bytes. A container whose cgroups do not count that (see cgroup.Usage) has the sum of what
-	// its processes count themselves: without what execs have done that have ended, and children that nobody has waited for.
-	Read    uint64 `json:"read"`
-	Written uint64 `json:"written"`
-}
-
 // Usage reads what a container uses that runs or is paused. ErrConflict when it does neither.
-func (d *Driver) Usage(ctx context.Context, id string) (Usage, error) {
+func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 	c, err := d.config(id)
 	if err != nil {
-		return Usage{}, err
+		return process.Usage{}, err
 	}
 	l, err := d.running(ctx, id, "read what is used by")
 	if err != nil {
-		return Usage{}, err
+		return process.Usage{}, err
 	}
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return Usage{}, fmt.Errorf("cannot read the clock: clock_gettime(CLOCK_MONOTONIC): %w", err)
+		return process.Usage{}, fmt.Errorf("cannot read the clock: clock_gettime(CLOCK_MONOTONIC): %w", err)
 	}
 	counted, err := d.cgroups.Usage(id)
 	if err != nil {
-		return Usage{}, err
+		return process.Usage{}, err
 	}
-	u := Usage{
+	u := process.Usage{
 		Clock: time.Duration(now.Nano()), CPU: counted.CPU, Memory: counted.Memory, InactiveCache: counted.InactiveCache, MemoryLimit: counted.MemoryLimit, Pids: counted.Pids,
 		Read: counted.Read, Written: counted.Written,
 	}
 	if host, err := hostMemory(); err != nil {
-		return Usage{}, err
+		return process.Usage{}, err
 	} else if u.MemoryLimit == 0 || u.MemoryLimit > host {
 		u.MemoryLimit = host
 	}
 	if !counted.IO {
 		if u.Read, u.Written, err = d.processIO(id); err != nil {
-			return Usage{}, fmt.Errorf("cannot read what container %.12s reads and writes: %w", id, err)
+			return process.Usage{}, fmt.Errorf("cannot read what container %.12s reads and writes: %w", id, err)
 		}
 	}
 	if ownNetwork(c) {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(l.status.Pid) + "/net/dev")
 		if err != nil && !hasEnded(err) {
-			return Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
+			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
 		}
 		if u.Received, u.Sent, err = parseNetDev(text); err != nil {
-			return Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
+			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
 		}
 	}
 	if !l.init().alive() { // and another process may have had its number
-		return Usage{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot read what is used by container %.12s: it is not running", id))
+		return process.Usage{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot read what is used by container %.12s: it is not running", id))
 	}
 	return u, nil
 }

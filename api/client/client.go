@@ -15,7 +15,8 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sparsejson"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -55,69 +56,69 @@ func (c *Client) Connect(ctx context.Context) (api.Version, error) {
 }
 
 // Projects is every project that the daemon knows.
-func (c *Client) Projects(ctx context.Context) ([]reconcile.ProjectSummary, error) {
-	var all []reconcile.ProjectSummary
+func (c *Client) Projects(ctx context.Context) ([]ask.ProjectSummary, error) {
+	var all []ask.ProjectSummary
 	return all, c.get(ctx, "/v1/projects", &all)
 }
 
 // Containers is every container of project, of every state.
-func (c *Client) Containers(ctx context.Context, project string) ([]reconcile.Container, error) {
-	var all []reconcile.Container
+func (c *Client) Containers(ctx context.Context, project string) ([]ask.Container, error) {
+	var all []ask.Container
 	return all, c.get(ctx, path(project, "containers"), &all)
 }
 
 // ContainersWithout is Containers with less of each.
-func (c *Client) ContainersWithout(ctx context.Context, project string, o api.ContainersOptions) ([]reconcile.Container, error) {
+func (c *Client) ContainersWithout(ctx context.Context, project string, o api.ContainersOptions) ([]ask.Container, error) {
 	query, err := options(o)
 	if err != nil {
 		return nil, err
 	}
-	var all []reconcile.Container
+	var all []ask.Container
 	return all, c.get(ctx, path(project, "containers")+query, &all)
 }
 
 // Stats is what project's containers use now.
-func (c *Client) Stats(ctx context.Context, project string) ([]reconcile.ContainerStats, error) {
-	var all []reconcile.ContainerStats
+func (c *Client) Stats(ctx context.Context, project string) ([]ask.ContainerStats, error) {
+	var all []ask.ContainerStats
 	return all, c.get(ctx, path(project, "stats"), &all)
 }
 
 // Top is what runs in project's containers.
-func (c *Client) Top(ctx context.Context, project string) ([]reconcile.ContainerProcesses, error) {
-	var all []reconcile.ContainerProcesses
+func (c *Client) Top(ctx context.Context, project string) ([]ask.ContainerProcesses, error) {
+	var all []ask.ContainerProcesses
 	return all, c.get(ctx, path(project, "top"), &all)
 }
 
 // Images is what project's containers were made from.
-func (c *Client) Images(ctx context.Context, project string) ([]reconcile.ContainerImage, error) {
-	var all []reconcile.ContainerImage
+func (c *Client) Images(ctx context.Context, project string) ([]ask.ContainerImage, error) {
+	var all []ask.ContainerImage
 	return all, c.get(ctx, path(project, "images"), &all)
 }
 
 // Volumes are those that were made for project.
-func (c *Client) Volumes(ctx context.Context, project string) ([]reconcile.Volume, error) {
-	var all []reconcile.Volume
+func (c *Client) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
+	var all []ask.Volume
 	return all, c.get(ctx, path(project, "volumes"), &all)
 }
 
-func (c *Client) Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+func (c *Client) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, s event.Sink) error {
 	return c.verb(ctx, p.Name, "up", api.UpRequest{Project: p, Options: o}, s)
 }
 
-func (c *Client) Build(ctx context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+func (c *Client) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions, s event.Sink) error {
 	return c.verb(ctx, p.Name, "build", api.BuildRequest{Project: p, Options: o}, s)
 }
 
-func (c *Client) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s reconcile.Sink) error {
+func (c *Client) Pull(ctx context.Context, p *spec.Project, services []string, policy string, s event.Sink) error {
 	return c.verb(ctx, p.Name, "pull", api.PullRequest{Project: p, Services: services, Policy: policy}, s)
 }
 
-func (c *Client) Push(ctx context.Context, p *spec.Project, o reconcile.PushOptions, s reconcile.Sink) error {
+func (c *Client) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s event.Sink) error {
 	return c.verb(ctx, p.Name, "push", api.PushRequest{Project: p, Options: o}, s)
 }
 
 // Commit makes an image of what a container of a service has written.
-func (c *Client) Commit(ctx context.Context, project string, o reconcile.CommitOptions, s reconcile.Sink) (api.Image, error) {
+func (c *Client) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (api.Image, error) {
 	result, err := c.did(ctx, project, "commit", o, s)
 	if err == nil && len(result.Images) != 1 {
 		err = errors.New("cannot read the daemon's answer: it has no image")
@@ -128,40 +129,40 @@ func (c *Client) Commit(ctx context.Context, project string, o reconcile.CommitO
 	return result.Images[0], nil
 }
 
-func (c *Client) Down(ctx context.Context, project string, o reconcile.DownOptions, s reconcile.Sink) error {
+func (c *Client) Down(ctx context.Context, project string, o ask.DownOptions, s event.Sink) error {
 	return c.verb(ctx, project, "down", o, s)
 }
 
-func (c *Client) Start(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Start(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "start", o, s)
 }
 
-func (c *Client) Stop(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Stop(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "stop", o, s)
 }
 
-func (c *Client) Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Restart(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "restart", o, s)
 }
 
-func (c *Client) Kill(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Kill(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "kill", o, s)
 }
 
-func (c *Client) Pause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Pause(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "pause", o, s)
 }
 
-func (c *Client) Unpause(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Unpause(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "unpause", o, s)
 }
 
-func (c *Client) Remove(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error {
+func (c *Client) Remove(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error {
 	return c.verb(ctx, project, "remove", o, s)
 }
 
 // Logs calls each with every line, which is valid until each returns. It stops at each's first error and returns it.
-func (c *Client) Logs(ctx context.Context, project string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+func (c *Client) Logs(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
 	query, err := options(o)
 	if err != nil {
 		return err
@@ -170,7 +171,7 @@ func (c *Client) Logs(ctx context.Context, project string, o reconcile.LogOption
 }
 
 // Events calls s with what happens to project until ctx ends, or the time that o says.
-func (c *Client) Events(ctx context.Context, project string, o reconcile.EventOptions, s reconcile.Sink) error {
+func (c *Client) Events(ctx context.Context, project string, o event.Window, s event.Sink) error {
 	query, err := options(o)
 	if err != nil {
 		return err
@@ -180,7 +181,7 @@ func (c *Client) Events(ctx context.Context, project string, o reconcile.EventOp
 }
 
 // Load sends an archive, docker-archive or OCI layout.
-func (c *Client) Load(ctx context.Context, r io.Reader, s reconcile.Sink) ([]api.Image, error) {
+func (c *Client) Load(ctx context.Context, r io.Reader, s event.Sink) ([]api.Image, error) {
 	result, err := c.stream(ctx, request{method: http.MethodPost, path: "/v1/images/load", stream: r}, sinkEach(s))
 	return result.Images, err
 }
@@ -195,13 +196,13 @@ func path(project, rest string) string {
 	return "/v1/projects/" + url.PathEscape(project) + "/" + rest
 }
 
-func (c *Client) verb(ctx context.Context, project, verb string, body any, s reconcile.Sink) error {
+func (c *Client) verb(ctx context.Context, project, verb string, body any, s event.Sink) error {
 	_, err := c.did(ctx, project, verb, body, s)
 	return err
 }
 
 // did is verb for what comes to a result.
-func (c *Client) did(ctx context.Context, project, verb string, body any, s reconcile.Sink) (api.Result, error) {
+func (c *Client) did(ctx context.Context, project, verb string, body any, s event.Sink) (api.Result, error) {
 	text, err := sparsejson.Marshal(body)
 	if err != nil {
 		return api.Result{}, err

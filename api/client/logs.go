@@ -9,11 +9,11 @@ import (
 	"net/http"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // frames asks for path and calls each with the log lines of the answer.
-func (c *Client) frames(ctx context.Context, path string, each func(reconcile.LogEntry) error) error {
+func (c *Client) frames(ctx context.Context, path string, each func(ask.LogEntry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a, err := c.ask(ctx, request{method: http.MethodGet, path: path})

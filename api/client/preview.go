@@ -6,25 +6,26 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/sparsejson"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/spec"
 )
 
 // Plan says what Up would do with p and o.
-func (c *Client) Plan(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error) {
-	found := new(reconcile.Preview)
+func (c *Client) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Preview, error) {
+	found := new(ask.Preview)
 	return found, c.post(ctx, path(p.Name, "plan"), api.UpRequest{Project: p, Options: o}, found)
 }
 
 // Save is Plan with a file that Apply can carry out.
-func (c *Client) Save(ctx context.Context, p *spec.Project, o reconcile.UpOptions) (*reconcile.Saved, error) {
-	found := new(reconcile.Saved)
+func (c *Client) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Saved, error) {
+	found := new(ask.Saved)
 	return found, c.post(ctx, path(p.Name, "save"), api.UpRequest{Project: p, Options: o}, found)
 }
 
 // Apply carries out the plan in file.
-func (c *Client) Apply(ctx context.Context, file []byte, o reconcile.ApplyOptions, s reconcile.Sink) error {
+func (c *Client) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, s event.Sink) error {
 	query, err := options(o)
 	if err != nil {
 		return err
@@ -34,14 +35,14 @@ func (c *Client) Apply(ctx context.Context, file []byte, o reconcile.ApplyOption
 }
 
 // Drift says how the host differs from the file of project's last up.
-func (c *Client) Drift(ctx context.Context, project string) (*reconcile.Preview, error) {
-	found := new(reconcile.Preview)
+func (c *Client) Drift(ctx context.Context, project string) (*ask.Preview, error) {
+	found := new(ask.Preview)
 	return found, c.get(ctx, path(project, "drift"), found)
 }
 
 // PlanRestart says what Restart would do.
-func (c *Client) PlanRestart(ctx context.Context, project string, o reconcile.ServiceOptions) (*reconcile.Preview, error) {
-	found := new(reconcile.Preview)
+func (c *Client) PlanRestart(ctx context.Context, project string, o ask.ServiceOptions) (*ask.Preview, error) {
+	found := new(ask.Preview)
 	return found, c.post(ctx, path(project, "plan-restart"), o, found)
 }
 
@@ -52,30 +53,30 @@ func (c *Client) History(ctx context.Context, project string) ([]history.Entry, 
 }
 
 // Revision is the project as it was applied so many steps before.
-func (c *Client) Revision(ctx context.Context, project string, back int) (*reconcile.Revision, error) {
-	found := new(reconcile.Revision)
+func (c *Client) Revision(ctx context.Context, project string, back int) (*ask.Revision, error) {
+	found := new(ask.Revision)
 	return found, c.post(ctx, path(project, "revision"), back, found)
 }
 
 // Why says how the containers of a service came to be what they are.
-func (c *Client) Why(ctx context.Context, project string, o reconcile.WhyOptions) (*reconcile.Why, error) {
+func (c *Client) Why(ctx context.Context, project string, o ask.WhyOptions) (*ask.Why, error) {
 	query, err := options(o)
 	if err != nil {
 		return nil, err
 	}
-	found := new(reconcile.Why)
+	found := new(ask.Why)
 	return found, c.get(ctx, path(project, "why")+query, found)
 }
 
 // Dump is everything that a plan of p is made of; of the project's last up when p is nil.
-func (c *Client) Dump(ctx context.Context, project string, p *spec.Project) (*reconcile.Dump, error) {
-	found := new(reconcile.Dump)
+func (c *Client) Dump(ctx context.Context, project string, p *spec.Project) (*ask.Dump, error) {
+	found := new(ask.Dump)
 	return found, c.post(ctx, path(project, "dump"), api.DumpRequest{Project: p}, found)
 }
 
 // GC finds what nothing has any more, and removes it unless o says otherwise.
-func (c *Client) GC(ctx context.Context, o reconcile.GCOptions) (*reconcile.Garbage, error) {
-	found := new(reconcile.Garbage)
+func (c *Client) GC(ctx context.Context, o ask.GCOptions) (*ask.Garbage, error) {
+	found := new(ask.Garbage)
 	return found, c.post(ctx, "/v1/gc", o, found)
 }
 

@@ -17,8 +17,8 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -60,7 +60,7 @@ const (
 func write(w net.Conn, text string) { io.WriteString(w, text) } //nolint:errcheck // the client says what it got
 
 func down(c *Client) error {
-	return c.Down(context.Background(), "shop", reconcile.DownOptions{}, nil)
+	return c.Down(context.Background(), "shop", ask.DownOptions{}, nil)
 }
 
 // All that finds nobody starts one daemon, and is answered by that.
@@ -118,7 +118,7 @@ func TestWhatIsHungUpOnIsSentAgain(t *testing.T) {
 				write(w, "HTTP/1.1 101 UPGRADED\r\n\r\n\x06\x00\x00\x00\x00\x00\x00\x0b{\"done\":{}}")
 			}
 		}, func(c *Client) error {
-			_, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{})
+			_, err := c.Exec(context.Background(), "shop", ask.ExecOptions{}, process.IO{})
 			return err
 		}, 2, true},
 		"always":        {func(int, net.Conn) {}, down, mostHangUps, false},
@@ -155,22 +155,22 @@ func TestADaemonThatLeavesItsStreams(t *testing.T) {
 		ask  func() error
 	}{
 		{"it may run on: `stack ps`", func() error {
-			_, err := c.Run(t.Context(), &spec.Project{Name: "shop"}, reconcile.RunOptions{Service: "web"}, runtime.IO{}, nil)
+			_, err := c.Run(t.Context(), &spec.Project{Name: "shop"}, ask.RunOptions{Service: "web"}, process.IO{}, nil)
 			return err
 		}},
 		{"it may run on: `stack top`", func() error {
-			_, err := c.Exec(t.Context(), "shop", reconcile.ExecOptions{Service: "web", Args: []string{"sh"}}, runtime.IO{})
+			_, err := c.Exec(t.Context(), "shop", ask.ExecOptions{Service: "web", Args: []string{"sh"}}, process.IO{})
 			return err
 		}},
 		{"the container runs on: `stack attach`", func() error {
-			_, err := c.Attach(t.Context(), "shop", reconcile.AttachOptions{Service: "web"}, runtime.IO{})
+			_, err := c.Attach(t.Context(), "shop", ask.AttachOptions{Service: "web"}, process.IO{})
 			return err
 		}},
 		{copyAgain, func() error {
-			return c.CopyOut(t.Context(), "shop", reconcile.CopyOutOptions{Service: "web"}, io.Discard, nil)
+			return c.CopyOut(t.Context(), "shop", ask.CopyOutOptions{Service: "web"}, io.Discard, nil)
 		}},
 		{copyAgain, func() error {
-			return c.Export(t.Context(), "shop", reconcile.ExportOptions{Service: "web"}, io.Discard, nil)
+			return c.Export(t.Context(), "shop", ask.ExportOptions{Service: "web"}, io.Discard, nil)
 		}},
 	} {
 		if err := x.ask(); !errors.Is(err, errdefs.ErrUnavailable) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "\n"+x.says) {

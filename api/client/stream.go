@@ -7,10 +7,10 @@ import (
 	"io"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
-func sinkEach(s reconcile.Sink) func(api.Message) error {
+func sinkEach(s event.Sink) func(api.Message) error {
 	return func(m api.Message) error {
 		if m.Event != nil && s != nil {
 			s(*m.Event)

@@ -12,37 +12,38 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sparsejson"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 // Run runs a one-off container with streams and returns how its process ended.
-func (c *Client) Run(ctx context.Context, p *spec.Project, o reconcile.RunOptions, streams runtime.IO, s reconcile.Sink) (runtime.Exit, error) {
+func (c *Client) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, streams process.IO, s event.Sink) (process.Exit, error) {
 	return c.upgraded(ctx, path(p.Name, "run"), api.RunRequest{Project: p, Options: o}, streams, s, "it may run on: `stack ps` shows its container")
 }
 
 // Exec runs a process in a container with streams and returns how it ended.
-func (c *Client) Exec(ctx context.Context, project string, o reconcile.ExecOptions, streams runtime.IO) (runtime.Exit, error) {
+func (c *Client) Exec(ctx context.Context, project string, o ask.ExecOptions, streams process.IO) (process.Exit, error) {
 	return c.upgraded(ctx, path(project, "exec"), o, streams, nil, "it may run on: `stack top` shows it")
 }
 
 // Attach connects streams to a container's own and returns how it ended.
-func (c *Client) Attach(ctx context.Context, project string, o reconcile.AttachOptions, streams runtime.IO) (runtime.Exit, error) {
+func (c *Client) Attach(ctx context.Context, project string, o ask.AttachOptions, streams process.IO) (process.Exit, error) {
 	return c.upgraded(ctx, path(project, "attach"), o, streams, nil, "the container runs on: `stack attach` connects again, and `stack logs` has what it wrote meanwhile")
 }
 
 // upgraded asks for path with body, and carries frames until the last message.
 // When ctx ends the connection is closed, which cancels the request. Stdin is read until the end of the process;
 // a read that blocks then is left behind with its goroutine. left is for who loses the daemon: see cutOff.
-func (c *Client) upgraded(ctx context.Context, path string, body any, streams runtime.IO, s reconcile.Sink, left string) (runtime.Exit, error) {
+func (c *Client) upgraded(ctx context.Context, path string, body any, streams process.IO, s event.Sink, left string) (process.Exit, error) {
 	text, err := sparsejson.Marshal(body)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	a, err := c.ask(ctx, request{method: http.MethodPost, path: path, text: text, upgrade: true})
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	defer a.Close()
 	done := make(chan struct{})
@@ -56,7 +57,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return runtime.Exit{}, cutOff(ctx, err, left)
+			return process.Exit{}, cutOff(ctx, err, left)
 		}
 		switch kind {
 		case api.FrameStdout:
@@ -66,17 +67,17 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 		case api.FrameMessage:
 			var m api.Message
 			if err := json.Unmarshal(payload, &m); err != nil {
-				return runtime.Exit{}, cutOff(ctx, err, left)
+				return process.Exit{}, cutOff(ctx, err, left)
 			}
 			switch {
 			case m.Error != nil:
 				if ctx.Err() != nil {
-					return runtime.Exit{}, ctx.Err()
+					return process.Exit{}, ctx.Err()
 				}
-				return runtime.Exit{}, m.Error
+				return process.Exit{}, m.Error
 			case m.Done != nil:
 				if m.Done.Exit == nil {
-					return runtime.Exit{}, nil
+					return process.Exit{}, nil
 				}
 				return *m.Done.Exit, nil
 			case m.Event != nil && s != nil:
@@ -84,7 +85,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams ru
 			}
 		}
 		if err != nil {
-			return runtime.Exit{}, err
+			return process.Exit{}, err
 		}
 	}
 }
@@ -119,7 +120,7 @@ func sendStdin(frames *api.FrameWriter, r io.Reader) {
 }
 
 // sendControl sends sizes and signals until done.
-func sendControl(frames *api.FrameWriter, streams runtime.IO, done <-chan struct{}) {
+func sendControl(frames *api.FrameWriter, streams process.IO, done <-chan struct{}) {
 	for {
 		var err error
 		select {

@@ -11,33 +11,34 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
 // output is what a step of a build writes.
-func output(step, text string) reconcile.Event {
-	return reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: step, Output: []byte(text)}
+func output(step, text string) event.Event {
+	return event.Event{Kind: "image", Name: "shop-web", Phase: event.Working, Text: "Building", Detail: step, Output: []byte(text)}
 }
 
 // TestBuildTellsEveryStepAndAllOutput: nothing of it is taken for progress of one thing, of which only the last is of interest.
 func TestBuildTellsEveryStepAndAllOutput(t *testing.T) {
-	var got reconcile.BuildOptions
-	c, _, _ := serve(t, &apitest.Engine{OnBuild: func(_ context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+	var got ask.BuildOptions
+	c, _, _ := serve(t, &apitest.Engine{OnBuild: func(_ context.Context, p *spec.Project, o ask.BuildOptions, s event.Sink) error {
 		got = o
 		for i := range 100 {
 			step := "[1/2]"
 			if i >= 50 {
 				step = "[2/2]"
 			}
-			s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: step + " RUN " + string(rune('a'+i%26))})
+			s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Working, Text: "Building", Detail: step + " RUN " + string(rune('a'+i%26))})
 			s(output(step, "x"))
 			s(output(step, "y\n"))
 		}
 		return nil
 	}})
 	steps, text := 0, map[string]string{}
-	err := c.Build(context.Background(), project(), reconcile.BuildOptions{Services: []string{"web"}, Args: map[string]string{"A": "b"}, NoCache: true}, func(e reconcile.Event) {
+	err := c.Build(context.Background(), project(), ask.BuildOptions{Services: []string{"web"}, Args: map[string]string{"A": "b"}, NoCache: true}, func(e event.Event) {
 		if len(e.Output) == 0 {
 			steps++
 		}
@@ -55,12 +56,12 @@ func TestBuildTellsEveryStepAndAllOutput(t *testing.T) {
 func TestOutputOfABuildIsBounded(t *testing.T) {
 	const total = 64 << 20
 	written := make(chan struct{})
-	_, _, socket := serve(t, &apitest.Engine{OnBuild: func(_ context.Context, _ *spec.Project, _ reconcile.BuildOptions, s reconcile.Sink) error {
+	_, _, socket := serve(t, &apitest.Engine{OnBuild: func(_ context.Context, _ *spec.Project, _ ask.BuildOptions, s event.Sink) error {
 		chunk := strings.Repeat("x", 1<<15)
 		for range total / len(chunk) {
 			s(output("[1/2]", chunk))
 		}
-		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Done, Text: "Built"})
+		s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Done, Text: "Built"})
 		close(written)
 		return nil
 	}})

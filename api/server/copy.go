@@ -6,12 +6,14 @@ import (
 	"net/http"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/archive"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func (s *Server) copyIn(w http.ResponseWriter, r *http.Request) {
-	name, o, err := queried(r, reconcile.CopyInOptions{})
+	name, o, err := queried(r, ask.CopyInOptions{})
 	if err != nil {
 		fail(w, err)
 		return
@@ -22,23 +24,23 @@ func (s *Server) copyIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // tarStream is a handler for an engine's method that writes a stream of a project's, by options O.
-func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, reconcile.Sink) error) http.HandlerFunc {
+func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, event.Sink) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, o, err := posted[O](w, r)
 		if err != nil {
 			fail(w, err)
 			return
 		}
-		s.upgrade(w, r, false, func(ctx context.Context, streams runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
-			return runtime.Exit{}, do(ctx, name, o, streams.Stdout, sink)
+		s.upgrade(w, r, false, func(ctx context.Context, streams process.IO, sink event.Sink) (process.Exit, error) {
+			return process.Exit{}, do(ctx, name, o, streams.Stdout, sink)
 		})
 	}
 }
 
 // files is for what is asked of a list of files, and answered in its order.
-func files(do func(context.Context, string, reconcile.FilesOptions) ([]reconcile.FileDifference, error)) http.HandlerFunc {
+func files(do func(context.Context, string, ask.FilesOptions) ([]archive.Difference, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		name, o, err := posted[reconcile.FilesOptions](w, r)
+		name, o, err := posted[ask.FilesOptions](w, r)
 		if err != nil {
 			fail(w, err)
 			return

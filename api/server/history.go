@@ -3,7 +3,7 @@ package server
 import (
 	"net/http"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func (s *Server) revision(w http.ResponseWriter, r *http.Request) {
@@ -17,7 +17,7 @@ func (s *Server) revision(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) why(w http.ResponseWriter, r *http.Request) {
-	name, o, err := queried(r, reconcile.WhyOptions{})
+	name, o, err := queried(r, ask.WhyOptions{})
 	if err != nil {
 		fail(w, err)
 		return
@@ -27,7 +27,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) gc(w http.ResponseWriter, r *http.Request) {
-	var o reconcile.GCOptions
+	var o ask.GCOptions
 	if err := decode(w, r, &o); err != nil {
 		fail(w, err)
 		return

@@ -7,11 +7,11 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	name, options, err := queried(r, reconcile.LogOptions{Tail: -1})
+	name, options, err := queried(r, ask.LogOptions{Tail: -1})
 	if err != nil {
 		fail(w, err)
 		return
@@ -60,7 +60,7 @@ func newLogStream(cancel context.CancelFunc, send func(api.FrameKind, []byte) er
 }
 
 // line takes e, waiting while the reader is behind. It fails when the reader is gone.
-func (s *logStream) line(e reconcile.LogEntry) error {
+func (s *logStream) line(e ask.LogEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.lines) >= maxLines && s.err == nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +23,7 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) planRestart(w http.ResponseWriter, r *http.Request) {
-	name, o, err := posted[reconcile.ServiceOptions](w, r)
+	name, o, err := posted[ask.ServiceOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
@@ -44,7 +44,7 @@ func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 
 // apply reads the file of a saved plan as the body; its options are in the URL.
 func (s *Server) apply(w http.ResponseWriter, r *http.Request) {
-	var o reconcile.ApplyOptions
+	var o ask.ApplyOptions
 	err := options(r, &o)
 	var file []byte
 	if err == nil {

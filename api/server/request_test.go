@@ -14,7 +14,8 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/image"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -51,46 +52,46 @@ func FuzzRequest(f *testing.F) {
 			return named(p.Name)
 		}
 		engine := &apitest.Engine{
-			OnUp: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+			OnUp: func(_ context.Context, p *spec.Project, _ ask.UpOptions, _ event.Sink) error {
 				return whole(p)
 			},
-			OnBuild: func(_ context.Context, p *spec.Project, _ reconcile.BuildOptions, _ reconcile.Sink) error {
+			OnBuild: func(_ context.Context, p *spec.Project, _ ask.BuildOptions, _ event.Sink) error {
 				return whole(p)
 			},
-			OnPull: func(_ context.Context, p *spec.Project, _ []string, _ string, _ reconcile.Sink) error {
+			OnPull: func(_ context.Context, p *spec.Project, _ []string, _ string, _ event.Sink) error {
 				return whole(p)
 			},
-			OnPlan: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions) (*reconcile.Preview, error) {
-				return &reconcile.Preview{}, whole(p)
+			OnPlan: func(_ context.Context, p *spec.Project, _ ask.UpOptions) (*ask.Preview, error) {
+				return &ask.Preview{}, whole(p)
 			},
-			OnSave: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions) (*reconcile.Saved, error) {
-				return &reconcile.Saved{}, whole(p)
+			OnSave: func(_ context.Context, p *spec.Project, _ ask.UpOptions) (*ask.Saved, error) {
+				return &ask.Saved{}, whole(p)
 			},
-			OnDump: func(_ context.Context, name string, p *spec.Project) (*reconcile.Dump, error) {
+			OnDump: func(_ context.Context, name string, p *spec.Project) (*ask.Dump, error) {
 				if p != nil {
 					whole(p)
 				}
-				return &reconcile.Dump{}, named(name)
+				return &ask.Dump{}, named(name)
 			},
-			OnDown: func(_ context.Context, name string, _ reconcile.DownOptions, _ reconcile.Sink) error {
+			OnDown: func(_ context.Context, name string, _ ask.DownOptions, _ event.Sink) error {
 				return named(name)
 			},
-			OnVerb: func(_ context.Context, _, name string, _ reconcile.ServiceOptions, _ reconcile.Sink) error {
+			OnVerb: func(_ context.Context, _, name string, _ ask.ServiceOptions, _ event.Sink) error {
 				return named(name)
 			},
-			OnDrift: func(_ context.Context, name string) (*reconcile.Preview, error) {
-				return &reconcile.Preview{}, named(name)
+			OnDrift: func(_ context.Context, name string) (*ask.Preview, error) {
+				return &ask.Preview{}, named(name)
 			},
-			OnPlanRestart: func(_ context.Context, name string, _ reconcile.ServiceOptions) (*reconcile.Preview, error) {
-				return &reconcile.Preview{}, named(name)
+			OnPlanRestart: func(_ context.Context, name string, _ ask.ServiceOptions) (*ask.Preview, error) {
+				return &ask.Preview{}, named(name)
 			},
-			OnContainers: func(_ context.Context, name string) ([]reconcile.Container, error) { return nil, named(name) },
-			OnRevision:   func(_ context.Context, name string, _ int) (*reconcile.Revision, error) { return nil, named(name) },
-			OnWhy: func(_ context.Context, name string, _ reconcile.WhyOptions) (*reconcile.Why, error) {
+			OnContainers: func(_ context.Context, name string) ([]ask.Container, error) { return nil, named(name) },
+			OnRevision:   func(_ context.Context, name string, _ int) (*ask.Revision, error) { return nil, named(name) },
+			OnWhy: func(_ context.Context, name string, _ ask.WhyOptions) (*ask.Why, error) {
 				return nil, named(name)
 			},
-			OnApply: func(context.Context, []byte, reconcile.ApplyOptions, reconcile.Sink) error { return nil },
-			OnLoad: func(_ context.Context, r io.Reader, _ reconcile.Sink) ([]image.Info, error) {
+			OnApply: func(context.Context, []byte, ask.ApplyOptions, event.Sink) error { return nil },
+			OnLoad: func(_ context.Context, r io.Reader, _ event.Sink) ([]image.Info, error) {
 				_, err := io.Copy(io.Discard, r)
 				return nil, err
 			},

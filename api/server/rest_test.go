@@ -6,12 +6,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/stackrun/stack/api"
 )
 
 // nobody is asked nothing.
-type nobody struct{ api.Engine }
+type nobody struct{ Engine }
 
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -144,7 +145,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) commit(w http.ResponseWriter, r *http.Request) {
-	name, options, err := posted[reconcile.CommitOptions](w, r)
+	name, options, err := posted[ask.CommitOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
@@ -172,7 +173,7 @@ func question[T any](ask func(context.Context, string) (T, error)) http.HandlerF
 }
 
 // verb is a handler for an engine's method that takes a project's name and options O.
-func verb[O any](s *Server, do func(context.Context, string, O, reconcile.Sink) error) http.HandlerFunc {
+func verb[O any](s *Server, do func(context.Context, string, O, event.Sink) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, options, err := posted[O](w, r)
 		if err != nil {
@@ -231,7 +232,7 @@ func options(r *http.Request, o any) error {
 }
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	name, options, err := queried(r, reconcile.EventOptions{})
+	name, options, err := queried(r, event.Window{})
 	if err != nil {
 		fail(w, err)
 		return

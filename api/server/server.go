@@ -40,7 +40,7 @@ type Options struct {
 
 // Server answers requests on one listener.
 type Server struct {
-	engine api.Engine
+	engine Engine
 	opt    Options
 	log    *slog.Logger
 	http   *http.Server
@@ -58,7 +58,7 @@ type Server struct {
 }
 
 // New makes a server that does not listen yet.
-func New(e api.Engine, opt Options) *Server {
+func New(e Engine, opt Options) *Server {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}

@@ -22,14 +22,18 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
+// The engine of tests is all that a server stands in front of.
+var _ server.Engine = (*apitest.Engine)(nil)
+
 // serve answers for e until the test ends and gives a client.
-func serve(t *testing.T, e api.Engine) (*client.Client, *server.Server, string) {
+func serve(t *testing.T, e server.Engine) (*client.Client, *server.Server, string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "stack.sock")
 	l, err := server.Listen(socket, -1)
@@ -57,8 +61,8 @@ func project() *spec.Project {
 }
 
 func TestContainersWithoutLabels(t *testing.T) {
-	all := []reconcile.Container{{Name: "shop-web-1", Labels: map[string]string{"a": "1"}}, {Name: "shop-db-1"}}
-	c, _, _ := serve(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return all, nil }})
+	all := []ask.Container{{Name: "shop-web-1", Labels: map[string]string{"a": "1"}}, {Name: "shop-db-1"}}
+	c, _, _ := serve(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]ask.Container, error) { return all, nil }})
 	for _, without := range []bool{true, false} {
 		got, err := c.ContainersWithout(t.Context(), "shop", api.ContainersOptions{NoLabels: without})
 		if err != nil {
@@ -74,19 +78,19 @@ func TestContainersWithoutLabels(t *testing.T) {
 }
 
 func TestUpStreamsEventsAndEnds(t *testing.T) {
-	var got reconcile.UpOptions
+	var got ask.UpOptions
 	c, _, _ := serve(t, &apitest.Engine{
-		OnUp: func(_ context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+		OnUp: func(_ context.Context, p *spec.Project, o ask.UpOptions, s event.Sink) error {
 			got = o
-			s(reconcile.Event{Kind: "container", Name: p.Name + "-web-1", Phase: reconcile.Working, Text: "Creating"})
-			s(reconcile.Event{Kind: "container", Name: p.Name + "-web-1", Phase: reconcile.Done, Text: "Started"})
+			s(event.Event{Kind: "container", Name: p.Name + "-web-1", Phase: event.Working, Text: "Creating"})
+			s(event.Event{Kind: "container", Name: p.Name + "-web-1", Phase: event.Done, Text: "Started"})
 			return nil
 		},
 	})
 	var texts []string
 	ten := 10 * time.Second
-	o := reconcile.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}, Timeout: &ten}
-	err := c.Up(context.Background(), project(), o, func(e reconcile.Event) { texts = append(texts, e.Name+" "+e.Text) })
+	o := ask.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}, Timeout: &ten}
+	err := c.Up(context.Background(), project(), o, func(e event.Event) { texts = append(texts, e.Name+" "+e.Text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,17 +104,17 @@ func TestUpStreamsEventsAndEnds(t *testing.T) {
 
 func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
+		OnUp: func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error {
 			return errdefs.With(errdefs.ErrConflict, diag.List{{Summary: "port taken", Hint: "choose another"}}.Err())
 		},
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
+		OnContainers: func(context.Context, string) ([]ask.Container, error) {
 			return nil, errdefs.With(errdefs.ErrNotFound, errors.New("no such project"))
 		},
-		OnDown:  func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { panic("a bug") },
-		OnDrift: func(context.Context, string) (*reconcile.Preview, error) { panic("a bug") },
+		OnDown:  func(context.Context, string, ask.DownOptions, event.Sink) error { panic("a bug") },
+		OnDrift: func(context.Context, string) (*ask.Preview, error) { panic("a bug") },
 	})
 	ctx := context.Background()
-	err := c.Up(ctx, project(), reconcile.UpOptions{}, nil)
+	err := c.Up(ctx, project(), ask.UpOptions{}, nil)
 	var d *diag.Diagnostic
 	if !errors.Is(err, errdefs.ErrConflict) || !errors.As(err, &d) || d.Hint != "choose another" {
 		t.Errorf("from a stream: %v", err)
@@ -118,7 +122,7 @@ func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
 	if _, err := c.Containers(ctx, "shop"); !errors.Is(err, errdefs.ErrNotFound) || err.Error() != "no such project" {
 		t.Errorf("from an answer: %v", err)
 	}
-	if err := c.Down(ctx, "shop", reconcile.DownOptions{}, nil); err == nil || !strings.Contains(err.Error(), "a bug") {
+	if err := c.Down(ctx, "shop", ask.DownOptions{}, nil); err == nil || !strings.Contains(err.Error(), "a bug") {
 		t.Errorf("from a panic: %v", err)
 	}
 	if _, err := c.Drift(ctx, "shop"); err == nil || !strings.Contains(err.Error(), "a bug") {
@@ -131,7 +135,7 @@ func TestErrorsArriveWithKindAndDiagnostics(t *testing.T) {
 
 func TestNamesInPathsAreChecked(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnContainers: func(_ context.Context, name string) ([]reconcile.Container, error) {
+		OnContainers: func(_ context.Context, name string) ([]ask.Container, error) {
 			t.Errorf("the engine was asked for %q", name)
 			return nil, nil
 		},
@@ -143,7 +147,7 @@ func TestNamesInPathsAreChecked(t *testing.T) {
 	}
 	p := project()
 	p.Name = "other"
-	err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil)
+	err := c.Up(context.Background(), p, ask.UpOptions{}, nil)
 	if err == nil || errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("a project under its own name: %v", err) // the engine has no Up: ErrNotSupported
 	}
@@ -162,10 +166,10 @@ func TestAnotherVersionIsToldWhatToDo(t *testing.T) {
 		}
 	}
 	// Whoever does not ask first is refused all the same.
-	if err := c.Up(context.Background(), project(), reconcile.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
+	if err := c.Up(context.Background(), project(), ask.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
 		t.Errorf("up: %v", err)
 	}
-	if _, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{}); !errors.Is(err, api.ErrVersion) {
+	if _, err := c.Exec(context.Background(), "shop", ask.ExecOptions{}, process.IO{}); !errors.Is(err, api.ErrVersion) {
 		t.Errorf("exec: %v", err)
 	}
 }
@@ -176,7 +180,7 @@ func TestAnotherVersionIsToldToALargeRequest(t *testing.T) {
 	c := client.New(socket, "9.9.9")
 	p := project()
 	p.Services["web"].Image = strings.Repeat("x", 8<<20)
-	if err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
+	if err := c.Up(context.Background(), p, ask.UpOptions{}, nil); !errors.Is(err, api.ErrVersion) {
 		t.Errorf("up: %v", err)
 	}
 	if _, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 8<<20)), nil); !errors.Is(err, api.ErrVersion) {
@@ -279,23 +283,23 @@ func TestCancelReachesTheEngine(t *testing.T) {
 				return ctx.Err()
 			}
 			c, _, _ := serve(t, &apitest.Engine{
-				OnUp: func(ctx context.Context, _ *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+				OnUp: func(ctx context.Context, _ *spec.Project, _ ask.UpOptions, _ event.Sink) error {
 					return wait(ctx)
 				},
-				OnExec: func(ctx context.Context, _ string, _ reconcile.ExecOptions, _ runtime.IO) (runtime.Exit, error) {
-					return runtime.Exit{}, wait(ctx)
+				OnExec: func(ctx context.Context, _ string, _ ask.ExecOptions, _ process.IO) (process.Exit, error) {
+					return process.Exit{}, wait(ctx)
 				},
 			})
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() {
 				if verb == "up" {
-					done <- c.Up(ctx, project(), reconcile.UpOptions{}, nil)
+					done <- c.Up(ctx, project(), ask.UpOptions{}, nil)
 				} else {
 					// Stdin that never ends must not keep it.
 					r, w := io.Pipe()
 					defer w.Close()
-					_, err := c.Exec(ctx, "shop", reconcile.ExecOptions{}, runtime.IO{Stdin: r})
+					_, err := c.Exec(ctx, "shop", ask.ExecOptions{}, process.IO{Stdin: r})
 					done <- err
 				}
 			}()
@@ -311,27 +315,27 @@ func TestCancelReachesTheEngine(t *testing.T) {
 
 func TestExecCarriesStreamsBothWays(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnExec: func(_ context.Context, _ string, o reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+		OnExec: func(_ context.Context, _ string, o ask.ExecOptions, s process.IO) (process.Exit, error) {
 			in, err := io.ReadAll(s.Stdin)
 			if err != nil {
-				return runtime.Exit{}, err
+				return process.Exit{}, err
 			}
 			size := <-s.Resize
 			sig := <-s.Signals
-			if size != (runtime.WinSize{Rows: 50, Cols: 300}) || sig != syscall.SIGTERM {
-				return runtime.Exit{}, errors.New("size or signal did not arrive")
+			if size != (process.WinSize{Rows: 50, Cols: 300}) || sig != syscall.SIGTERM {
+				return process.Exit{}, errors.New("size or signal did not arrive")
 			}
 			io.WriteString(s.Stderr, "to stderr")
 			s.Stdout.Write(bytes.ToUpper(in))
-			return runtime.Exit{Code: 7}, nil
+			return process.Exit{Code: 7}, nil
 		},
 	})
-	resize, signals := make(chan runtime.WinSize, 1), make(chan syscall.Signal, 1)
-	resize <- runtime.WinSize{Rows: 50, Cols: 300}
+	resize, signals := make(chan process.WinSize, 1), make(chan syscall.Signal, 1)
+	resize <- process.WinSize{Rows: 50, Cols: 300}
 	signals <- syscall.SIGTERM
 	text := strings.Repeat("all that goes in comes out. ", 200_000)
 	var out, errs bytes.Buffer
-	exit, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{Args: []string{"tr"}}, runtime.IO{
+	exit, err := c.Exec(context.Background(), "shop", ask.ExecOptions{Args: []string{"tr"}}, process.IO{
 		Stdin: strings.NewReader(text), Stdout: &out, Stderr: &errs, Resize: resize, Signals: signals,
 	})
 	if err != nil || exit.Code != 7 {
@@ -345,16 +349,16 @@ func TestExecCarriesStreamsBothWays(t *testing.T) {
 // A process that does not read its stdin must not hold up its output, its signals, or its end.
 func TestUnreadStdinHoldsNothingUp(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnExec: func(_ context.Context, _ string, _ reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+		OnExec: func(_ context.Context, _ string, _ ask.ExecOptions, s process.IO) (process.Exit, error) {
 			<-s.Signals
 			io.WriteString(s.Stdout, "bye")
-			return runtime.Exit{}, nil
+			return process.Exit{}, nil
 		},
 	})
 	signals := make(chan syscall.Signal, 1)
 	signals <- syscall.SIGINT
 	var out bytes.Buffer
-	_, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{}, runtime.IO{
+	_, err := c.Exec(context.Background(), "shop", ask.ExecOptions{}, process.IO{
 		Stdin: bytes.NewReader(make([]byte, 1<<20)), Stdout: &out, Signals: signals,
 	})
 	if err != nil || out.String() != "bye" {
@@ -364,19 +368,19 @@ func TestUnreadStdinHoldsNothingUp(t *testing.T) {
 
 func TestRunTellsEventsAmongItsOutput(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnRun: func(_ context.Context, p *spec.Project, o reconcile.RunOptions, s runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
-			sink(reconcile.Event{Name: p.Services["web"].Image, Text: "Pulled", Phase: reconcile.Done})
+		OnRun: func(_ context.Context, p *spec.Project, o ask.RunOptions, s process.IO, sink event.Sink) (process.Exit, error) {
+			sink(event.Event{Name: p.Services["web"].Image, Text: "Pulled", Phase: event.Done})
 			if s.Stdin != nil {
-				return runtime.Exit{}, errors.New("it has a stdin that nobody asked for")
+				return process.Exit{}, errors.New("it has a stdin that nobody asked for")
 			}
 			io.WriteString(s.Stdout, "hello")
-			return runtime.Exit{Code: 3}, nil
+			return process.Exit{Code: 3}, nil
 		},
 	})
 	var out bytes.Buffer
 	var pulled string
-	exit, err := c.Run(context.Background(), project(), reconcile.RunOptions{Service: "web"}, runtime.IO{Stdout: &out},
-		func(e reconcile.Event) { pulled = e.Name })
+	exit, err := c.Run(context.Background(), project(), ask.RunOptions{Service: "web"}, process.IO{Stdout: &out},
+		func(e event.Event) { pulled = e.Name })
 	if err != nil || exit.Code != 3 || out.String() != "hello" || pulled != "nginx" {
 		t.Errorf("got %+v, %v, %q, %q", exit, err, out.String(), pulled)
 	}
@@ -386,12 +390,12 @@ func TestLogsArriveInOrderAndStopWithTheirReader(t *testing.T) {
 	const lines = 5000
 	ended := make(chan error, 1)
 	c, _, _ := serve(t, &apitest.Engine{
-		OnLogs: func(_ context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+		OnLogs: func(_ context.Context, _ string, o ask.LogOptions, each func(ask.LogEntry) error) error {
 			if o.Tail != 7 || o.Services[0] != "web" {
 				t.Errorf("options arrived as %+v", o)
 			}
 			for i := range lines {
-				if err := each(reconcile.LogEntry{Container: "shop-web-1", Replica: i, Line: []byte{0xff, 0}}); err != nil {
+				if err := each(ask.LogEntry{Container: "shop-web-1", Replica: i, Line: []byte{0xff, 0}}); err != nil {
 					ended <- err
 					return err
 				}
@@ -401,8 +405,8 @@ func TestLogsArriveInOrderAndStopWithTheirReader(t *testing.T) {
 		},
 	})
 	next := 0
-	o := reconcile.LogOptions{Tail: 7, Services: []string{"web"}}
-	err := c.Logs(context.Background(), "shop", o, func(e reconcile.LogEntry) error {
+	o := ask.LogOptions{Tail: 7, Services: []string{"web"}}
+	err := c.Logs(context.Background(), "shop", o, func(e ask.LogEntry) error {
 		if e.Replica != next || !bytes.Equal(e.Line, []byte{0xff, 0}) {
 			t.Fatalf("line %d arrived as %+v", next, e)
 		}
@@ -414,7 +418,7 @@ func TestLogsArriveInOrderAndStopWithTheirReader(t *testing.T) {
 	}
 	<-ended
 	enough := errors.New("enough")
-	if err := c.Logs(context.Background(), "shop", o, func(reconcile.LogEntry) error { return enough }); !errors.Is(err, enough) {
+	if err := c.Logs(context.Background(), "shop", o, func(ask.LogEntry) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
 	}
 	<-ended
@@ -422,14 +426,14 @@ func TestLogsArriveInOrderAndStopWithTheirReader(t *testing.T) {
 
 func TestLoadSendsTheArchiveAndGetsImages(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnLoad: func(_ context.Context, r io.Reader, s reconcile.Sink) ([]image.Info, error) {
+		OnLoad: func(_ context.Context, r io.Reader, s event.Sink) ([]image.Info, error) {
 			n, err := io.Copy(io.Discard, r)
-			s(reconcile.Event{Current: n, Text: "Loaded", Phase: reconcile.Done})
+			s(event.Event{Current: n, Text: "Loaded", Phase: event.Done})
 			return []image.Info{{Refs: []string{"app:1"}}}, err
 		},
 	})
 	var n int64
-	images, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 10<<20)), func(e reconcile.Event) { n = e.Current })
+	images, err := c.Load(context.Background(), bytes.NewReader(make([]byte, 10<<20)), func(e event.Event) { n = e.Current })
 	if err != nil || len(images) != 1 || images[0].Refs[0] != "app:1" || n != 10<<20 {
 		t.Errorf("got %v, %v, %d", images, err, n)
 	}
@@ -437,7 +441,7 @@ func TestLoadSendsTheArchiveAndGetsImages(t *testing.T) {
 
 func TestLoadThatFailsEarlySaysWhy(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnLoad: func(_ context.Context, r io.Reader, _ reconcile.Sink) ([]image.Info, error) {
+		OnLoad: func(_ context.Context, r io.Reader, _ event.Sink) ([]image.Info, error) {
 			r.Read(make([]byte, 10))
 			return nil, errdefs.With(errdefs.ErrInvalidArgument, errors.New("this is no archive"))
 		},
@@ -454,9 +458,9 @@ func TestLoadThatFailsEarlySaysWhy(t *testing.T) {
 func TestSlowReaderHoldsNobodyUp(t *testing.T) {
 	engineDone := make(chan struct{})
 	c, _, socket := serve(t, &apitest.Engine{
-		OnUp: func(_ context.Context, _ *spec.Project, _ reconcile.UpOptions, s reconcile.Sink) error {
+		OnUp: func(_ context.Context, _ *spec.Project, _ ask.UpOptions, s event.Sink) error {
 			for i := range 200_000 {
-				s(reconcile.Event{Kind: "image", Name: "postgres:15", Phase: reconcile.Working, Text: "Pulling", Current: int64(i)})
+				s(event.Event{Kind: "image", Name: "postgres:15", Phase: event.Working, Text: "Pulling", Current: int64(i)})
 			}
 			close(engineDone)
 			return nil
@@ -516,14 +520,14 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 func TestADaemonThatGoesAwayIsSaid(t *testing.T) {
 	entered := make(chan struct{})
 	c, s, _ := serve(t, &apitest.Engine{
-		OnUp: func(ctx context.Context, _ *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+		OnUp: func(ctx context.Context, _ *spec.Project, _ ask.UpOptions, _ event.Sink) error {
 			close(entered)
 			<-ctx.Done()
 			return errors.New("the daemon ends")
 		},
 	})
 	done := make(chan error, 1)
-	go func() { done <- c.Up(context.Background(), project(), reconcile.UpOptions{}, nil) }()
+	go func() { done <- c.Up(context.Background(), project(), ask.UpOptions{}, nil) }()
 	<-entered
 	ctx, cancel := context.WithTimeout(context.Background(), sandbox.Patience)
 	defer cancel()
@@ -560,24 +564,24 @@ func TestSocketAndUse(t *testing.T) {
 	}
 	sandbox.Eventually(t, "it can leave after the client has gone", func() bool { return s.Leave(0) })
 	// Whoever comes now is not answered, and changes nothing: his command asks the next daemon.
-	if err := c.Up(context.Background(), project(), reconcile.UpOptions{}, nil); !errors.Is(err, errdefs.ErrUnavailable) {
+	if err := c.Up(context.Background(), project(), ask.UpOptions{}, nil); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Errorf("an up of a daemon that leaves: %v", err)
 	}
 }
 
 func TestManyAtOnce(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnExec: func(_ context.Context, _ string, o reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+		OnExec: func(_ context.Context, _ string, o ask.ExecOptions, s process.IO) (process.Exit, error) {
 			io.Copy(s.Stdout, s.Stdin)
-			return runtime.Exit{Code: o.Index}, nil
+			return process.Exit{Code: o.Index}, nil
 		},
 	})
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
 			var out bytes.Buffer
-			exit, err := c.Exec(context.Background(), "shop", reconcile.ExecOptions{Index: i},
-				runtime.IO{Stdin: strings.NewReader("x"), Stdout: &out})
+			exit, err := c.Exec(context.Background(), "shop", ask.ExecOptions{Index: i},
+				process.IO{Stdin: strings.NewReader("x"), Stdout: &out})
 			if err != nil || exit.Code != i || out.String() != "x" {
 				t.Errorf("%d: %+v, %v, %q", i, exit, err, out.String())
 			}
@@ -588,7 +592,7 @@ func TestManyAtOnce(t *testing.T) {
 
 func TestNamesInBodiesAreChecked(t *testing.T) {
 	c, _, _ := serve(t, &apitest.Engine{
-		OnUp: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+		OnUp: func(_ context.Context, p *spec.Project, _ ask.UpOptions, _ event.Sink) error {
 			t.Errorf("the engine was given %+v", p)
 			return nil
 		},
@@ -606,7 +610,7 @@ func TestNamesInBodiesAreChecked(t *testing.T) {
 	} {
 		p := project()
 		change(p)
-		if err := c.Up(context.Background(), p, reconcile.UpOptions{}, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := c.Up(context.Background(), p, ask.UpOptions{}, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

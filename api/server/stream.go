@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // stream answers with messages. do runs with a context that ends with the request or the server.
@@ -111,7 +111,7 @@ func (s *stream) drain() {
 }
 
 // event queues e; never blocks.
-func (s *stream) event(e reconcile.Event) {
+func (s *stream) event(e event.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.ended {
@@ -121,7 +121,7 @@ func (s *stream) event(e reconcile.Event) {
 		s.writes(e)
 		return
 	}
-	if e.Phase == reconcile.Working {
+	if e.Phase == event.Working {
 		for i := len(s.queue) - 1; i >= 0; i-- {
 			if q := s.queue[i].Event; q != nil && q.Kind == e.Kind && q.Name == e.Name {
 				if q.Phase == e.Phase && q.Text == e.Text && q.Detail == e.Detail && len(q.Output) == 0 {
@@ -140,7 +140,7 @@ func (s *stream) event(e reconcile.Event) {
 const maxOutput = 1 << 20
 
 // writes queues output of a build, behind what is there of the same step. More than the reader takes is left out, which it is told. Precondition: s.mu is held.
-func (s *stream) writes(e reconcile.Event) {
+func (s *stream) writes(e event.Event) {
 	if s.output += len(e.Output); s.output > maxOutput {
 		if s.output-len(e.Output) > maxOutput {
 			return

@@ -11,8 +11,10 @@ import (
 	"syscall"
 
 	"github.com/stackrun/stack/api"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -26,36 +28,36 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o := body.Options
-	s.upgrade(w, r, o.Interactive, func(ctx context.Context, streams runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
+	s.upgrade(w, r, o.Interactive, func(ctx context.Context, streams process.IO, sink event.Sink) (process.Exit, error) {
 		return s.engine.Run(ctx, body.Project, o, streams, sink)
 	})
 }
 
 func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
-	name, o, err := posted[reconcile.ExecOptions](w, r)
+	name, o, err := posted[ask.ExecOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	s.upgrade(w, r, !o.Detach, func(ctx context.Context, streams runtime.IO, _ reconcile.Sink) (runtime.Exit, error) {
+	s.upgrade(w, r, !o.Detach, func(ctx context.Context, streams process.IO, _ event.Sink) (process.Exit, error) {
 		return s.engine.Exec(ctx, name, o, streams)
 	})
 }
 
 func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
-	name, o, err := posted[reconcile.AttachOptions](w, r)
+	name, o, err := posted[ask.AttachOptions](w, r)
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	s.upgrade(w, r, o.Stdin, func(ctx context.Context, streams runtime.IO, _ reconcile.Sink) (runtime.Exit, error) {
+	s.upgrade(w, r, o.Stdin, func(ctx context.Context, streams process.IO, _ event.Sink) (process.Exit, error) {
 		return s.engine.Attach(ctx, name, o, streams)
 	})
 }
 
 // upgrade takes the connection over and runs do with its streams; stdin says whether do gets one.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
-	do func(context.Context, runtime.IO, reconcile.Sink) (runtime.Exit, error)) {
+	do func(context.Context, process.IO, event.Sink) (process.Exit, error)) {
 	base := r.Context()
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -82,7 +84,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 		}
 		return nil
 	})
-	streams := runtime.IO{
+	streams := process.IO{
 		Stdout: afterwards{frames.Stream(api.FrameStdout), events}, Stderr: afterwards{frames.Stream(api.FrameStderr), events},
 		Resize: in.resize, Signals: in.signals,
 	}
@@ -96,7 +98,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 		// A program that could not be started has an exit code all the same: 127 not found, 126 not executable.
 		var start *runtime.StartError
 		if errors.As(err, &start) && start.Failure != nil && ctx.Err() == nil {
-			exit, err = runtime.Exit{Code: start.Failure.ExitCode, Error: err.Error()}, nil
+			exit, err = process.Exit{Code: start.Failure.ExitCode, Error: err.Error()}, nil
 		}
 		return api.Result{Exit: &exit}, err
 	})
@@ -139,12 +141,12 @@ type input struct {
 	cancel  context.CancelFunc
 	stdin   *io.PipeReader
 	feed    *io.PipeWriter
-	resize  chan runtime.WinSize
+	resize  chan process.WinSize
 	signals chan syscall.Signal
 }
 
 func newInput(cancel context.CancelFunc) *input {
-	in := &input{cancel: cancel, resize: make(chan runtime.WinSize, 1), signals: make(chan syscall.Signal, 16)}
+	in := &input{cancel: cancel, resize: make(chan process.WinSize, 1), signals: make(chan syscall.Signal, 16)}
 	in.stdin, in.feed = io.Pipe()
 	return in
 }
@@ -168,7 +170,7 @@ func (in *input) read(r *bufio.Reader) {
 			chunks.close(io.EOF)
 		case api.FrameResize:
 			if len(payload) == 4 {
-				in.setSize(runtime.WinSize{Rows: binary.BigEndian.Uint16(payload), Cols: binary.BigEndian.Uint16(payload[2:])})
+				in.setSize(process.WinSize{Rows: binary.BigEndian.Uint16(payload), Cols: binary.BigEndian.Uint16(payload[2:])})
 			}
 		case api.FrameSignal:
 			if len(payload) == 1 {
@@ -184,7 +186,7 @@ func (in *input) read(r *bufio.Reader) {
 }
 
 // setSize leaves only the newest size in the channel.
-func (in *input) setSize(size runtime.WinSize) {
+func (in *input) setSize(size process.WinSize) {
 	for {
 		select {
 		case in.resize <- size:

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 type applyFlags struct {
@@ -63,7 +63,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, path string) error {
 		return fmt.Errorf("cannot read the plan: %w", err)
 	}
 	daemon := a.connect()
-	return daemon.Apply(ctx, file, reconcile.ApplyOptions{
+	return daemon.Apply(ctx, file, ask.ApplyOptions{
 		Command: a.command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: a.parallel(),
 	}, a.imageFilter(f.quietPull, false))
 }
@@ -79,8 +79,8 @@ func (a *app) readPlan(path string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, reconcile.MaxSaved+1))
-	if err == nil && len(text) > reconcile.MaxSaved {
+	text, err := io.ReadAll(io.LimitReader(in, ask.MaxSaved+1))
+	if err == nil && len(text) > ask.MaxSaved {
 		err = errors.New("it is too large for one")
 	}
 	return text, err

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 type attachFlags struct {
@@ -67,7 +67,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	if err != nil {
 		return err
 	}
-	o := reconcile.AttachOptions{Service: service, Index: f.index, Stdin: c.StdinOpen && !f.noStdin}
+	o := ask.AttachOptions{Service: service, Index: f.index, Stdin: c.StdinOpen && !f.noStdin}
 	if c.TTY && o.Stdin && terminal.Of(a.in) == nil {
 		return usageError("cannot attach to container %s: it has a terminal, and here is none to type at; --no-stdin shows its output", c.Name)
 	}
@@ -76,7 +76,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	var s *session
 	switch {
 	case c.TTY && !o.Stdin: // nobody types: Ctrl-C is ours
-		s = &session{io: runtime.IO{Stdout: a.out, Stderr: a.err}, begin: func() error { return nil }, restore: func() {}}
+		s = &session{io: process.IO{Stdout: a.out, Stderr: a.err}, begin: func() error { return nil }, restore: func() {}}
 		if t := terminal.Of(a.out); t != nil {
 			stop := s.follow(t)
 			defer stop()
@@ -108,9 +108,9 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 }
 
 // replicaThatRuns is replica, of those that run where no number is asked for.
-func replicaThatRuns(all []reconcile.Container, service string, index int) (reconcile.Container, error) {
+func replicaThatRuns(all []ask.Container, service string, index int) (ask.Container, error) {
 	if index == 0 {
-		var running []reconcile.Container
+		var running []ask.Container
 		for _, c := range all {
 			if c.State == "running" {
 				running = append(running, c)

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func TestParseDetachKeys(t *testing.T) {
@@ -60,30 +60,30 @@ func TestDetachable(t *testing.T) {
 }
 
 func TestAttachReachesTheEngine(t *testing.T) {
-	var got reconcile.AttachOptions
+	var got ask.AttachOptions
 	u := newPerson(t, &apitest.Engine{
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
-			return []reconcile.Container{
+		OnContainers: func(context.Context, string) ([]ask.Container, error) {
+			return []ask.Container{
 				{Name: "shop-db-1", Service: "db", Replica: 1, State: "running", StdinOpen: true},
 				{Name: "shop-web-1", Service: "web", Replica: 1, State: "exited"},
 				{Name: "shop-web-2", Service: "web", Replica: 2, State: "running", TTY: true, StdinOpen: true},
 			}, nil
 		},
-		OnAttach: func(_ context.Context, _ string, o reconcile.AttachOptions, streams runtime.IO) (runtime.Exit, error) {
+		OnAttach: func(_ context.Context, _ string, o ask.AttachOptions, streams process.IO) (process.Exit, error) {
 			got = o
 			io.WriteString(streams.Stdout, "out\n")
 			io.WriteString(streams.Stderr, "err\n")
-			return runtime.Exit{Code: 3}, nil
+			return process.Exit{Code: 3}, nil
 		},
 	})
 	for _, tt := range []struct {
 		line string
-		want reconcile.AttachOptions
+		want ask.AttachOptions
 	}{
-		{"attach db", reconcile.AttachOptions{Service: "db", Stdin: true}},
-		{"attach --no-stdin --sig-proxy=false db", reconcile.AttachOptions{Service: "db"}},
-		{"attach --no-stdin --index 2 web", reconcile.AttachOptions{Service: "web", Index: 2}},
-		{"attach --no-stdin web", reconcile.AttachOptions{Service: "web"}},
+		{"attach db", ask.AttachOptions{Service: "db", Stdin: true}},
+		{"attach --no-stdin --sig-proxy=false db", ask.AttachOptions{Service: "db"}},
+		{"attach --no-stdin --index 2 web", ask.AttachOptions{Service: "web", Index: 2}},
+		{"attach --no-stdin web", ask.AttachOptions{Service: "web"}},
 	} {
 		code, out, errs := u.run(tt.line)
 		if code != 3 || out != "out\n" || errs != "err\n" {

@@ -12,8 +12,9 @@ import (
 
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -22,18 +23,18 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // The live lines are done with before the first byte of the process, and end as lines do: the terminal is raw only afterwards.
 func TestRunSettlesProgressFirst(t *testing.T) {
 	sandbox.Require(t)
-	u := newPerson(t, &apitest.Engine{OnRun: func(_ context.Context, _ *spec.Project, o reconcile.RunOptions, streams runtime.IO, sink reconcile.Sink) (runtime.Exit, error) {
-		sink(reconcile.Event{Kind: "container", Name: "shop-db-1", Service: "db", Phase: reconcile.Working, Text: "Starting"})
-		sink(reconcile.Event{Kind: "network", Name: "shop_default", Phase: reconcile.Done, Text: "Created"})
-		sink(reconcile.Event{Kind: "container", Name: o.Name, Service: "web", Phase: reconcile.Done, Text: "Created"})
+	u := newPerson(t, &apitest.Engine{OnRun: func(_ context.Context, _ *spec.Project, o ask.RunOptions, streams process.IO, sink event.Sink) (process.Exit, error) {
+		sink(event.Event{Kind: "container", Name: "shop-db-1", Service: "db", Phase: event.Working, Text: "Starting"})
+		sink(event.Event{Kind: "network", Name: "shop_default", Phase: event.Done, Text: "Created"})
+		sink(event.Event{Kind: "container", Name: o.Name, Service: "web", Phase: event.Done, Text: "Created"})
 		fmt.Fprint(streams.Stdout, "ready>\r\n")
-		sink(reconcile.Event{Kind: "container", Name: "shop-db-1", Service: "db", Phase: reconcile.Done, Text: "Started"})
+		sink(event.Event{Kind: "container", Name: "shop-db-1", Service: "db", Phase: event.Done, Text: "Started"})
 		key := make([]byte, 1)
 		if _, err := io.ReadFull(streams.Stdin, key); err != nil {
-			return runtime.Exit{}, err
+			return process.Exit{}, err
 		}
 		fmt.Fprintf(streams.Stdout, "key %d\r\n", key[0])
-		return runtime.Exit{Code: 5}, nil
+		return process.Exit{Code: 5}, nil
 	}})
 	s := u.sit("run web sh")
 	s.sees("ready>")
@@ -69,7 +70,7 @@ func TestUpInterruptedTwice(t *testing.T) {
 	sandbox.Require(t)
 	w := newWorld(t, closed)
 	killed := make(chan struct{})
-	w.OnVerb = func(ctx context.Context, verb, _ string, o reconcile.ServiceOptions, sink reconcile.Sink) error {
+	w.OnVerb = func(ctx context.Context, verb, _ string, o ask.ServiceOptions, sink event.Sink) error {
 		w.called(verb+" "+o.Signal, o)
 		if verb == "kill" {
 			w.end("db", 137)
@@ -77,7 +78,7 @@ func TestUpInterruptedTwice(t *testing.T) {
 			close(killed)
 			return nil
 		}
-		sink(reconcile.Event{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Working, Text: "Stopping"})
+		sink(event.Event{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Working, Text: "Stopping"})
 		select {
 		case <-killed:
 		case <-ctx.Done():
@@ -166,7 +167,7 @@ func TestUpEndsAsAsked(t *testing.T) {
 		u := newPerson(t, w)
 		script := tt.ends
 		up := w.OnUp
-		w.OnUp = func(ctx context.Context, p *spec.Project, o reconcile.UpOptions, sink reconcile.Sink) error {
+		w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 			defer func() {
 				for _, e := range script {
 					var code int
@@ -200,7 +201,7 @@ func TestUpShowsWhatIsAsked(t *testing.T) {
 		u := newPerson(t, w)
 		u.write("quiet.yaml", strings.Replace(shop, "postgres", "postgres\n    attach: false", 1))
 		up := w.OnUp
-		w.OnUp = func(ctx context.Context, p *spec.Project, o reconcile.UpOptions, sink reconcile.Sink) error {
+		w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 			defer func() { w.end("db", 0); w.end("web", 0) }()
 			return up(ctx, p, o, sink)
 		}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
 // buildFlags are the flags of build as they stand on the command line.
 type buildFlags struct {
-	reconcile.BuildOptions
+	ask.BuildOptions
 	args  []string
 	quiet bool
 	push  bool
@@ -104,7 +105,7 @@ func (a *app) build(ctx context.Context, b buildFlags, services []string) error 
 	if err := daemon.Build(ctx, p, b.BuildOptions, show); err != nil || !b.push {
 		return err
 	}
-	return daemon.Push(ctx, p, reconcile.PushOptions{Services: names, Tags: true}, show)
+	return daemon.Push(ctx, p, ask.PushOptions{Services: names, Tags: true}, show)
 }
 
 // inheritPlatform gives services without a platform the one that DOCKER_DEFAULT_PLATFORM names, which up does when it loads the file.
@@ -135,17 +136,17 @@ func (a *app) buildArgs(list []string) (map[string]string, error) {
 }
 
 // imageFilter shows progress, without that of pulls and of builds where it is not wanted.
-func (a *app) imageFilter(quietPull, quietBuild bool) reconcile.Sink {
+func (a *app) imageFilter(quietPull, quietBuild bool) event.Sink {
 	show := a.progress().Event
 	if !quietPull && !quietBuild {
 		return show
 	}
-	return func(e reconcile.Event) {
+	return func(e event.Event) {
 		quiet := quietPull
 		if e.Text == "Building" {
 			quiet = quietBuild
 		}
-		if quiet && e.Kind == "image" && e.Phase == reconcile.Working {
+		if quiet && e.Kind == "image" && e.Phase == event.Working {
 			return
 		}
 		show(e)

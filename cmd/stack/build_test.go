@@ -9,30 +9,31 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
 
 func TestBuildFlagsReachTheEngine(t *testing.T) {
-	var got reconcile.BuildOptions
+	var got ask.BuildOptions
 	var project *spec.Project
-	u := newPerson(t, &apitest.Engine{OnBuild: func(_ context.Context, p *spec.Project, o reconcile.BuildOptions, s reconcile.Sink) error {
+	u := newPerson(t, &apitest.Engine{OnBuild: func(_ context.Context, p *spec.Project, o ask.BuildOptions, s event.Sink) error {
 		got, project = o, p
-		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("half a ")})
-		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("line\nand")})
-		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Done, Text: "Built"})
+		s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("half a ")})
+		s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Working, Text: "Building", Detail: "[web 1/2]", Output: []byte("line\nand")})
+		s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Done, Text: "Built"})
 		return nil
 	}})
 	u.write("compose.yaml", "services:\n  web:\n    build: {context: ., sbom: true}\n    env_file: nowhere.env\n")
 	for _, tt := range []struct {
 		line string
-		want reconcile.BuildOptions
+		want ask.BuildOptions
 	}{
-		{"build", reconcile.BuildOptions{}},
-		{"build --no-cache --pull --with-dependencies web", reconcile.BuildOptions{Services: []string{"web"}, NoCache: true, Pull: true, Deps: true}},
-		{"build --build-arg A=1=2 --build-arg HERE --build-arg NOWHERE", reconcile.BuildOptions{Args: map[string]string{"A": "1=2", "HERE": "yes"}}},
-		{"build -q --force-rm", reconcile.BuildOptions{}},
+		{"build", ask.BuildOptions{}},
+		{"build --no-cache --pull --with-dependencies web", ask.BuildOptions{Services: []string{"web"}, NoCache: true, Pull: true, Deps: true}},
+		{"build --build-arg A=1=2 --build-arg HERE --build-arg NOWHERE", ask.BuildOptions{Args: map[string]string{"A": "1=2", "HERE": "yes"}}},
+		{"build -q --force-rm", ask.BuildOptions{}},
 	} {
 		u.env["HERE"], u.env["DOCKER_DEFAULT_PLATFORM"] = "yes", "linux/amd64"
 		code, _, errs := u.run(tt.line)
@@ -56,15 +57,15 @@ func TestBuildFlagsReachTheEngine(t *testing.T) {
 
 // TestBuildFlagsOfUp: those of up, create and run, and what --quiet-build leaves out.
 func TestBuildFlagsOfUp(t *testing.T) {
-	var got reconcile.UpOptions
-	engine := &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error {
+	var got ask.UpOptions
+	engine := &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o ask.UpOptions, s event.Sink) error {
 		got = o
-		s(reconcile.Event{Kind: "image", Name: "shop-web", Phase: reconcile.Working, Text: "Building", Detail: "[1/2] RUN x"})
-		s(reconcile.Event{Kind: "image", Name: "db:1", Phase: reconcile.Working, Text: "Pulling"})
+		s(event.Event{Kind: "image", Name: "shop-web", Phase: event.Working, Text: "Building", Detail: "[1/2] RUN x"})
+		s(event.Event{Kind: "image", Name: "db:1", Phase: event.Working, Text: "Pulling"})
 		return nil
 	}}
 	u := newPerson(t, engine)
-	for line, want := range map[string]reconcile.UpOptions{
+	for line, want := range map[string]ask.UpOptions{
 		"up -d --build":                  {Build: true},
 		"up -d --no-build":               {NoBuild: true},
 		"up -d --pull build":             {Pull: "build"},
@@ -88,13 +89,13 @@ func TestBuildFlagsOfUp(t *testing.T) {
 
 // TestSourcesInGit: they are fetched when there is something to build, and only then; one that cannot be fetched is a fault at its line.
 func TestSourcesInGit(t *testing.T) {
-	found := &reconcile.Preview{}
+	found := &ask.Preview{}
 	ups := 0
 	u := newPerson(t, &apitest.Engine{
-		OnPlan: func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error) {
+		OnPlan: func(context.Context, *spec.Project, ask.UpOptions) (*ask.Preview, error) {
 			return found, nil
 		},
-		OnUp: func(_ context.Context, p *spec.Project, _ reconcile.UpOptions, _ reconcile.Sink) error {
+		OnUp: func(_ context.Context, p *spec.Project, _ ask.UpOptions, _ event.Sink) error {
 			ups++
 			return nil
 		},

@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newCommitCommand(a *app) *cobra.Command {
-	var o reconcile.CommitOptions
+	var o ask.CommitOptions
 	pause := true
 	cmd := &cobra.Command{
 		Use:   "commit [OPTIONS] SERVICE [REPOSITORY[:TAG]]",
@@ -42,7 +42,7 @@ environment, user and labels that the file gives it. What is mounted in it, its 
 	return cmd
 }
 
-func (a *app) commit(ctx context.Context, o reconcile.CommitOptions) error {
+func (a *app) commit(ctx context.Context, o ask.CommitOptions) error {
 	if o.Index < 0 {
 		return usageError("--index %d: expected a positive number", o.Index)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -16,7 +16,7 @@ import (
 
 // fetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
 // only where the daemon says that there is something to build, so that an up of what is there needs no network.
-func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions) (*spec.Project, error) {
+func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
 	if o.NoBuild || !slices.ContainsFunc(sortedKeys(p.Services), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
 		return p, nil // the usual case
 	}

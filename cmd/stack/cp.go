@@ -13,7 +13,8 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/image"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime/archive"
 )
 
@@ -98,7 +99,7 @@ func (a *app) cp(ctx context.Context, from, to string, o copyOptions) error {
 
 // copyIn copies from here.
 func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOptions) error {
-	in := reconcile.CopyInOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: to, Archive: o.archive, Copy: from != "-"}
+	in := ask.CopyInOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: to, Archive: o.archive, Copy: from != "-"}
 	var stream io.Reader
 	if from == "-" {
 		if terminal.Of(a.in) != nil {
@@ -149,7 +150,7 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 
 // copyOut copies to here.
 func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptions) error {
-	out := reconcile.CopyOutOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: from, Follow: o.follow}
+	out := ask.CopyOutOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: from, Follow: o.follow}
 	if to == "-" && terminal.Of(a.out) != nil {
 		return usageError("cannot write a tar archive to a terminal (redirect stdout)")
 	}
@@ -213,10 +214,10 @@ func local(path string) (string, error) {
 }
 
 // told shows the events of a copy; what says what is copied where.
-func (a *app) told(what string) reconcile.Sink {
+func (a *app) told(what string) event.Sink {
 	show, warn := a.progress(), a.warner()
-	return func(e reconcile.Event) {
-		if e.Phase == reconcile.Warning { // there may be many of one container, and each is to stay
+	return func(e event.Event) {
+		if e.Phase == event.Warning { // there may be many of one container, and each is to stay
 			warn(e.Name + ": " + e.Detail)
 			return
 		}

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 func TestCopyLinesThatAreNone(t *testing.T) {
@@ -34,7 +35,7 @@ func TestCopyLinesThatAreNone(t *testing.T) {
 // TestExportToAFile: the file is there when it is whole, and what goes wrong is said of it and not of what stands in for it.
 func TestExportToAFile(t *testing.T) {
 	failed := error(nil)
-	u := newPerson(t, &apitest.Engine{OnExport: func(_ context.Context, _ string, _ reconcile.ExportOptions, w io.Writer, _ reconcile.Sink) error {
+	u := newPerson(t, &apitest.Engine{OnExport: func(_ context.Context, _ string, _ ask.ExportOptions, w io.Writer, _ event.Sink) error {
 		io.WriteString(w, "tar")
 		return failed
 	}})
@@ -61,9 +62,9 @@ func TestExportToAFile(t *testing.T) {
 
 // TestCopyWarnings: each thing that a copy is without is told, the daemon's and this side's.
 func TestCopyWarnings(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnCopyOut: func(_ context.Context, _ string, _ reconcile.CopyOutOptions, w io.Writer, sink reconcile.Sink) error {
+	u := newPerson(t, &apitest.Engine{OnCopyOut: func(_ context.Context, _ string, _ ask.CopyOutOptions, w io.Writer, sink event.Sink) error {
 		for _, text := range []string{"proc is left out", "sys is left out"} {
-			sink(reconcile.Event{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Warning, Text: "Not whole", Detail: text})
+			sink(event.Event{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Warning, Text: "Not whole", Detail: text})
 		}
 		stream := tar.NewWriter(w)
 		for _, h := range []tar.Header{{Typeflag: tar.TypeDir, Name: "dev/", Mode: 0o755}, {Typeflag: tar.TypeChar, Name: "dev/null", Devmajor: 1, Devminor: 3}} {

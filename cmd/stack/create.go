@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newCreateCommand(a *app) *cobra.Command {
@@ -25,7 +25,7 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 	if err := flags.check(); err != nil {
 		return err
 	}
-	o := reconcile.UpOptions{Services: services, NoStart: true, Parallel: a.parallel()}
+	o := ask.UpOptions{Services: services, NoStart: true, Parallel: a.parallel()}
 	if err := flags.fill(&o, a, changed); err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/docker"
 	"github.com/stackrun/stack/api/docker/system"
+	"github.com/stackrun/stack/api/server"
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/image"
@@ -18,7 +18,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/driver"
-	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/volume"
 )
@@ -28,7 +28,7 @@ type engineOpener func(ctx context.Context, r roots.Roots, s settings.Settings, 
 
 // opened is an engine with what stands in front of it.
 type opened struct {
-	engine api.Engine
+	engine server.Engine
 	docker http.Handler // of the Docker Engine API; nil = none
 	close  func(context.Context) error
 }
@@ -84,7 +84,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	}
 	closers = append(closers, builder.Close)
 	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
-	book := history.Open(r.InState("history.db"))
+	book := book.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
 	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, StoreLost: damage != nil, Worked: worked})

@@ -207,7 +207,7 @@ func (d *daemonProcess) serve(ctx context.Context, engine opened, started func()
 // idle closes its channel once nobody has been connected and nothing ran for as long as the options say; never for
 // a daemon that was not started by a command. It looks four times in that span and not at events: a daemon that
 // stays a few seconds longer harms nobody.
-func (d *daemonProcess) idle(ctx context.Context, s *server.Server, engine api.Engine) <-chan struct{} {
+func (d *daemonProcess) idle(ctx context.Context, s *server.Server, engine server.Engine) <-chan struct{} {
 	done := make(chan struct{})
 	if !d.options.autoStarted || d.options.idle <= 0 {
 		return done

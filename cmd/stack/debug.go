@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/internal/atomicfile"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -86,7 +86,7 @@ func (a *app) dump(ctx context.Context, format, output string) error {
 var shapes = map[plan.Kind]string{plan.KindContainer: "box", plan.KindNetwork: "hexagon", plan.KindVolume: "cylinder"}
 
 // writeDot writes the graph in the DOT language (https://graphviz.org/doc/info/lang.html): the resources, and the steps beside them.
-func writeDot(w io.Writer, d *reconcile.Dump) {
+func writeDot(w io.Writer, d *ask.Dump) {
 	q := strconv.Quote
 	fmt.Fprintf(w, "digraph %s {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n", q(d.Project))
 	fmt.Fprintf(w, "  subgraph cluster_resources {\n    label=\"resources\";\n")

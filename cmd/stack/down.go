@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 func newDownCommand(a *app) *cobra.Command {
-	var o reconcile.DownOptions
+	var o ask.DownOptions
 	var timeout int
 	cmd := &cobra.Command{
 		Use:   "down [OPTIONS] [SERVICE...]",
@@ -33,7 +34,7 @@ otherwise. With services named, only their containers go.`,
 	return cmd
 }
 
-func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bool) (err error) {
+func (a *app) down(ctx context.Context, o ask.DownOptions, orphansGiven bool) (err error) {
 	switch o.RemoveImages {
 	case "", "local", "all":
 	default:
@@ -52,7 +53,7 @@ func (a *app) down(ctx context.Context, o reconcile.DownOptions, orphansGiven bo
 	return a.takeBack(ctx, file, "down", o.Services, func(services []string) error {
 		o, some := o, false
 		o.Services = services
-		err := daemon.Down(ctx, name, o, func(e reconcile.Event) { some = true; p.Event(e) })
+		err := daemon.Down(ctx, name, o, func(e event.Event) { some = true; p.Event(e) })
 		if err == nil && !some {
 			a.warn("nothing to remove: project %q has no containers, networks or volumes here", name)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 type eventsFlags struct {
@@ -43,7 +43,7 @@ an earlier daemon saw is gone. When the daemon is killed or replaced it goes on 
 }
 
 func (a *app) events(ctx context.Context, f eventsFlags, services []string) error {
-	var o reconcile.EventOptions
+	var o event.Window
 	var err error
 	now := time.Now()
 	if o.Since, err = parseTime(f.since, now); err != nil {
@@ -58,7 +58,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	show := func(e reconcile.Event) {
+	show := func(e event.Event) {
 		line, ok := eventLine(e)
 		if !ok || len(services) > 0 && !slices.Contains(services, e.Service) {
 			return
@@ -85,8 +85,8 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	return err
 }
 
-// event is one line of events, with docker compose's keys.
-type event struct {
+// eventRow is one line of events, with docker compose's keys.
+type eventRow struct {
 	Time       string            `json:"time"`
 	Type       string            `json:"type"`
 	Service    string            `json:"service,omitempty"`
@@ -104,15 +104,15 @@ var dockerWords = map[string]string{
 }
 
 // eventLine is e as a line; false for what only tells that something is being done or waited for.
-func eventLine(e reconcile.Event) (event, bool) {
+func eventLine(e event.Event) (eventRow, bool) {
 	announces := e.Text == "Recreate" || e.Text == "Restart"
-	if e.Phase == reconcile.Working && !announces {
-		return event{}, false
+	if e.Phase == event.Working && !announces {
+		return eventRow{}, false
 	}
-	if e.Awaited || e.Phase == reconcile.Done && e.Text == "Running" {
-		return event{}, false // nothing has happened to it
+	if e.Awaited || e.Phase == event.Done && e.Text == "Running" {
+		return eventRow{}, false // nothing has happened to it
 	}
-	l := event{at: e.Time, Time: e.Time.Format(time.RFC3339Nano), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
+	l := eventRow{at: e.Time, Time: e.Time.Format(time.RFC3339Nano), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
 	if l.Action == "" {
 		l.Action = strings.ToLower(e.Text)
 	}
@@ -126,7 +126,7 @@ func eventLine(e reconcile.Event) (event, bool) {
 }
 
 // write writes it as docker compose does.
-func (l event) write(w io.Writer, asJSON bool) error {
+func (l eventRow) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)

@@ -5,11 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newExecCommand(a *app) *cobra.Command {
-	var o reconcile.ExecOptions
+	var o ask.ExecOptions
 	var noTTY, interactive, tty bool
 	cmd := &cobra.Command{
 		Use:   "exec [OPTIONS] SERVICE COMMAND [ARGS...]",
@@ -47,7 +47,7 @@ with the command's exit code.`,
 	return cmd
 }
 
-func (a *app) exec(ctx context.Context, o reconcile.ExecOptions, noTTY, interactive bool) error {
+func (a *app) exec(ctx context.Context, o ask.ExecOptions, noTTY, interactive bool) error {
 	name, daemon, err := a.reach(ctx, []string{o.Service})
 	if err != nil {
 		return err

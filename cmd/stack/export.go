@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newExportCommand(a *app) *cobra.Command {
-	var o reconcile.ExportOptions
+	var o ask.ExportOptions
 	var output string
 	cmd := &cobra.Command{
 		Use:   "export [OPTIONS] SERVICE",
@@ -39,7 +39,7 @@ names. What is mounted in it, its volumes among others, is not in the archive.`,
 	return cmd
 }
 
-func (a *app) export(ctx context.Context, o reconcile.ExportOptions, output string) error {
+func (a *app) export(ctx context.Context, o ask.ExportOptions, output string) error {
 	switch {
 	case o.Index < 0:
 		return usageError("--index %d: expected a positive number", o.Index)

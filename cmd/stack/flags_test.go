@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -95,8 +96,8 @@ func TestRefusedLines(t *testing.T) {
 }
 
 func TestUpFlagsReachTheEngine(t *testing.T) {
-	var got reconcile.UpOptions
-	u := newPerson(t, &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, _ reconcile.Sink) error {
+	var got ask.UpOptions
+	u := newPerson(t, &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o ask.UpOptions, _ event.Sink) error {
 		got = o
 		return nil
 	}})
@@ -104,26 +105,26 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 	for _, tt := range []struct {
 		line string
 		env  map[string]string
-		want reconcile.UpOptions
+		want ask.UpOptions
 	}{
-		{"up -d", nil, reconcile.UpOptions{}},
-		{"up -d web", nil, reconcile.UpOptions{Services: []string{"web"}}},
-		{"up --wait --wait-timeout 10 -t 10", nil, reconcile.UpOptions{Wait: true, WaitTimeout: ten, Timeout: &ten}},
+		{"up -d", nil, ask.UpOptions{}},
+		{"up -d web", nil, ask.UpOptions{Services: []string{"web"}}},
+		{"up --wait --wait-timeout 10 -t 10", nil, ask.UpOptions{Wait: true, WaitTimeout: ten, Timeout: &ten}},
 		{"up -d --force-recreate --no-deps --always-recreate-deps -V --pull always", nil,
-			reconcile.UpOptions{ForceRecreate: true, NoDeps: true, AlwaysDeps: true, RenewAnon: true, Pull: "always"}},
+			ask.UpOptions{ForceRecreate: true, NoDeps: true, AlwaysDeps: true, RenewAnon: true, Pull: "always"}},
 		{"up -d --no-recreate --remove-orphans --scale web=3 --scale db=0", nil,
-			reconcile.UpOptions{NoRecreate: true, RemoveOrphans: true, Scale: map[string]int{"web": 3, "db": 0}}},
-		{"up --no-start", nil, reconcile.UpOptions{NoStart: true}},
-		{"--parallel 3 up -d", nil, reconcile.UpOptions{Parallel: 3}},
-		{"--parallel -1 up -d", nil, reconcile.UpOptions{Parallel: -1}},
-		{"--ansi never --parallel -1 -p shop up -d web", nil, reconcile.UpOptions{Parallel: -1, Services: []string{"web"}}},
-		{"up -d --parallel -1", nil, reconcile.UpOptions{Parallel: -1}},
-		{"--parallel=-1 create", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{NoStart: true, Parallel: -1}},
-		{"up -d", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, reconcile.UpOptions{Parallel: 2}},
-		{"create --pull never", nil, reconcile.UpOptions{NoStart: true, Pull: "never"}},
-		{"up -d", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{RemoveOrphans: true}},
-		{"up -d", map[string]string{"COMPOSE_IGNORE_ORPHANS": "1"}, reconcile.UpOptions{IgnoreOrphans: true}},
-		{"up -d --remove-orphans=false", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, reconcile.UpOptions{}},
+			ask.UpOptions{NoRecreate: true, RemoveOrphans: true, Scale: map[string]int{"web": 3, "db": 0}}},
+		{"up --no-start", nil, ask.UpOptions{NoStart: true}},
+		{"--parallel 3 up -d", nil, ask.UpOptions{Parallel: 3}},
+		{"--parallel -1 up -d", nil, ask.UpOptions{Parallel: -1}},
+		{"--ansi never --parallel -1 -p shop up -d web", nil, ask.UpOptions{Parallel: -1, Services: []string{"web"}}},
+		{"up -d --parallel -1", nil, ask.UpOptions{Parallel: -1}},
+		{"--parallel=-1 create", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, ask.UpOptions{NoStart: true, Parallel: -1}},
+		{"up -d", map[string]string{"COMPOSE_PARALLEL_LIMIT": "2"}, ask.UpOptions{Parallel: 2}},
+		{"create --pull never", nil, ask.UpOptions{NoStart: true, Pull: "never"}},
+		{"up -d", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, ask.UpOptions{RemoveOrphans: true}},
+		{"up -d", map[string]string{"COMPOSE_IGNORE_ORPHANS": "1"}, ask.UpOptions{IgnoreOrphans: true}},
+		{"up -d --remove-orphans=false", map[string]string{"COMPOSE_REMOVE_ORPHANS": "1"}, ask.UpOptions{}},
 	} {
 		for k, v := range tt.env {
 			u.env[k] = v
@@ -147,28 +148,28 @@ func TestUpFlagsReachTheEngine(t *testing.T) {
 
 func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 	var verb string
-	var got reconcile.ServiceOptions
+	var got ask.ServiceOptions
 	u := newPerson(t, &apitest.Engine{
-		OnVerb: func(_ context.Context, v, project string, o reconcile.ServiceOptions, _ reconcile.Sink) error {
+		OnVerb: func(_ context.Context, v, project string, o ask.ServiceOptions, _ event.Sink) error {
 			verb, got = v+" "+project, o
 			return nil
 		},
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
-			return []reconcile.Container{{Name: "shop-db-1", Service: "db", State: "exited"}}, nil
+		OnContainers: func(context.Context, string) ([]ask.Container, error) {
+			return []ask.Container{{Name: "shop-db-1", Service: "db", State: "exited"}}, nil
 		},
 	})
 	two := 2 * time.Second
 	for _, tt := range []struct {
 		line, verb string
-		want       reconcile.ServiceOptions
+		want       ask.ServiceOptions
 	}{
-		{"stop -t 2 web", "stop shop", reconcile.ServiceOptions{Services: []string{"web"}, Timeout: &two, Command: "stop -t 2 web"}},
-		{"start --wait --wait-timeout 2", "start shop", reconcile.ServiceOptions{Wait: true, WaitTimeout: two, Command: "start --wait --wait-timeout 2"}},
-		{"restart --no-deps db", "restart shop", reconcile.ServiceOptions{Services: []string{"db"}, NoDeps: true, Command: "restart --no-deps db"}},
-		{"kill", "kill shop", reconcile.ServiceOptions{Signal: "SIGKILL"}},
-		{"kill -s hup web", "kill shop", reconcile.ServiceOptions{Services: []string{"web"}, Signal: "hup"}},
-		{"rm -f -s -v", "remove shop", reconcile.ServiceOptions{Stop: true, Volumes: true}},
-		{"-p other stop", "stop other", reconcile.ServiceOptions{Command: "-p other stop"}},
+		{"stop -t 2 web", "stop shop", ask.ServiceOptions{Services: []string{"web"}, Timeout: &two, Command: "stop -t 2 web"}},
+		{"start --wait --wait-timeout 2", "start shop", ask.ServiceOptions{Wait: true, WaitTimeout: two, Command: "start --wait --wait-timeout 2"}},
+		{"restart --no-deps db", "restart shop", ask.ServiceOptions{Services: []string{"db"}, NoDeps: true, Command: "restart --no-deps db"}},
+		{"kill", "kill shop", ask.ServiceOptions{Signal: "SIGKILL"}},
+		{"kill -s hup web", "kill shop", ask.ServiceOptions{Services: []string{"web"}, Signal: "hup"}},
+		{"rm -f -s -v", "remove shop", ask.ServiceOptions{Stop: true, Volumes: true}},
+		{"-p other stop", "stop other", ask.ServiceOptions{Command: "-p other stop"}},
 	} {
 		if code, _, errs := u.run(tt.line); code != 0 {
 			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)

@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newGCCommand(a *app) *cobra.Command {
-	var o reconcile.GCOptions
+	var o ask.GCOptions
 	var format string
 	cmd := &cobra.Command{
 		Use:   "gc [OPTIONS]",
@@ -31,7 +31,7 @@ Exit codes: 0 done, or with --check nothing was found; 2 with --check something 
 	return cmd
 }
 
-func (a *app) gc(ctx context.Context, o reconcile.GCOptions, format string) error {
+func (a *app) gc(ctx context.Context, o ask.GCOptions, format string) error {
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (a *app) gc(ctx context.Context, o reconcile.GCOptions, format string) erro
 	return err
 }
 
-func (a *app) gcText(found *reconcile.Garbage) error {
+func (a *app) gcText(found *ask.Garbage) error {
 	for _, d := range found.Found {
 		fmt.Fprintf(a.out, "%s: %s\n", d.Name, d.Why)
 	}

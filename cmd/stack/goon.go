@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // goOn calls follow, and again when the daemon has gone away: it was killed, or another build takes its place, and what it told of goes on
@@ -30,14 +30,14 @@ func goOn(ctx context.Context, follow func() error) error {
 
 // sequel is the reading of logs in parts, by one daemon after another: each goes on behind the last line of those before.
 type sequel struct {
-	options reconcile.LogOptions
+	options ask.LogOptions
 	begun   time.Time
 	seen    places
 	parts   int
 }
 
 // next are the options of the next part, and each without what an earlier one has delivered.
-func (s *sequel) next(each func(reconcile.LogEntry) error) (reconcile.LogOptions, func(reconcile.LogEntry) error) {
+func (s *sequel) next(each func(ask.LogEntry) error) (ask.LogOptions, func(ask.LogEntry) error) {
 	o := s.options
 	if s.parts++; s.parts > 1 {
 		// Of a container that has no line yet, all is new that came since the beginning; of the others, what comes behind the last.
@@ -52,7 +52,7 @@ func (s *sequel) next(each func(reconcile.LogEntry) error) (reconcile.LogOptions
 		}
 	}
 	read := places{}
-	return o, func(e reconcile.LogEntry) error {
+	return o, func(e ask.LogEntry) error {
 		if e.Notice {
 			return each(e)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/image"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newImagesCommand(a *app) *cobra.Command {
@@ -74,7 +74,7 @@ func (a *app) images(ctx context.Context, format string, quiet bool, services []
 	return writeTable(a.out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
 }
 
-func newImageRow(i reconcile.ContainerImage) imageRow {
+func newImageRow(i ask.ContainerImage) imageRow {
 	row := imageRow{ID: i.ID, ContainerName: i.Container, Platform: i.Platform, Size: i.Size, Created: i.Created, LastTagTime: i.PulledAt}
 	if ref, err := image.ParseReference(i.Ref); err == nil {
 		row.Repository = image.Reference{Host: ref.Host, Repo: ref.Repo}.Familiar()

@@ -12,10 +12,11 @@ import (
 
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -41,14 +42,14 @@ func (u *person) tells(lines map[string]ending) {
 }
 
 func TestPlanIsSavedAndApplied(t *testing.T) {
-	var asked reconcile.ApplyOptions
+	var asked ask.ApplyOptions
 	var file string
-	answer := &reconcile.Saved{Preview: somePreview(), File: []byte("the plan")}
+	answer := &ask.Saved{Preview: somePreview(), File: []byte("the plan")}
 	u := newPerson(t, &apitest.Engine{
-		OnSave: func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Saved, error) {
+		OnSave: func(context.Context, *spec.Project, ask.UpOptions) (*ask.Saved, error) {
 			return answer, nil
 		},
-		OnApply: func(_ context.Context, f []byte, o reconcile.ApplyOptions, _ reconcile.Sink) error {
+		OnApply: func(_ context.Context, f []byte, o ask.ApplyOptions, _ event.Sink) error {
 			asked, file = o, string(f)
 			if strings.Contains(file, "bad") {
 				return errdefs.With(errdefs.ErrConflict, errors.New("cannot apply this plan: moved"))
@@ -69,7 +70,7 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 	if file != "the plan" || !asked.Wait || asked.WaitTimeout != 7*time.Second || asked.Command != "apply --wait --wait-timeout 7 "+path {
 		t.Errorf("%q, %+v", file, asked)
 	}
-	answer = &reconcile.Saved{Preview: somePreview()} // with faults it could not be carried out
+	answer = &ask.Saved{Preview: somePreview()} // with faults it could not be carried out
 	os.Remove(path)
 	u.args("plan", "-o", path)
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
@@ -140,20 +141,20 @@ cannot start:
 
 func TestRollbackIsAnUpOfWhatWas(t *testing.T) {
 	var back int
-	var upped reconcile.UpOptions
+	var upped ask.UpOptions
 	planned := false
 	u := newPerson(t, &apitest.Engine{
-		OnRevision: func(_ context.Context, name string, n int) (*reconcile.Revision, error) {
+		OnRevision: func(_ context.Context, name string, n int) (*ask.Revision, error) {
 			if back = n; n > 5 {
 				return nil, errdefs.With(errdefs.ErrNotFound, errors.New("cannot go back so far"))
 			}
-			return &reconcile.Revision{Number: 7, Time: after(0), Project: &spec.Project{Name: name}, Scale: map[string]int{"web": 2}}, nil
+			return &ask.Revision{Number: 7, Time: after(0), Project: &spec.Project{Name: name}, Scale: map[string]int{"web": 2}}, nil
 		},
-		OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, _ reconcile.Sink) error {
+		OnUp: func(_ context.Context, _ *spec.Project, o ask.UpOptions, _ event.Sink) error {
 			upped = o
 			return nil
 		},
-		OnPlan: func(context.Context, *spec.Project, reconcile.UpOptions) (*reconcile.Preview, error) {
+		OnPlan: func(context.Context, *spec.Project, ask.UpOptions) (*ask.Preview, error) {
 			planned = true
 			return somePreview(), nil
 		},
@@ -164,7 +165,7 @@ func TestRollbackIsAnUpOfWhatWas(t *testing.T) {
 	if !upped.RemoveOrphans || upped.Scale["web"] != 2 || !upped.Wait || upped.Command != "rollback --wait" {
 		t.Errorf("%+v", upped)
 	}
-	upped = reconcile.UpOptions{}
+	upped = ask.UpOptions{}
 	if code, out, _ := u.run("rollback 3 --dry-run --format json"); code != exitDiffers || back != 3 || !planned || !json.Valid([]byte(out)) || upped.RemoveOrphans {
 		t.Errorf("%d, %q, back %d, %+v", code, out, back, upped)
 	}
@@ -175,7 +176,7 @@ func TestRollbackIsAnUpOfWhatWas(t *testing.T) {
 }
 
 func TestWhyText(t *testing.T) {
-	v := &reconcile.Why{Project: "shop", Service: "web", Containers: []reconcile.WhyContainer{
+	v := &ask.Why{Project: "shop", Service: "web", Containers: []ask.WhyContainer{
 		{
 			Name: "shop-web-1", State: "running", Health: "healthy", StartedAt: after(2400),
 			Start: &history.Start{Time: after(2400), Command: "up -d", Number: 7, Action: plan.Replace, Reasons: []plan.Reason{{Path: "image", From: `"app:1"`, To: `"app:2"`}},
@@ -184,8 +185,8 @@ func TestWhyText(t *testing.T) {
 					{What: "wait for db to be healthy", Begin: after(1900), End: after(2390), Probes: 3},
 					{What: "start container shop-web-1", Begin: after(2390), End: after(2400)},
 				}, Health: &history.Health{At: after(2900), Probes: 1}},
-			Restart:  &reconcile.Restarted{Time: after(9000), Count: 2, Cause: "its restart policy (always): it had exited with code 1"},
-			Evidence: reconcile.Evidence{Exit: &runtime.Exit{Code: 137, OOM: true, FinishedAt: after(8000)}, Log: []string{"out of \x07memory"}, Probes: []reconcile.ProbeResult{{ExitCode: 2, Output: "one\ntwo\n"}}},
+			Restart:  &ask.Restarted{Time: after(9000), Count: 2, Cause: "its restart policy (always): it had exited with code 1"},
+			Evidence: ask.Evidence{Exit: &process.Exit{Code: 137, OOM: true, FinishedAt: after(8000)}, Log: []string{"out of \x07memory"}, Probes: []ask.ProbeResult{{ExitCode: 2, Output: "one\ntwo\n"}}},
 		},
 		{Name: "shop-web-2", State: "created"},
 		{Name: "shop-web-3", State: "running", StartedAt: after(0)},
@@ -218,11 +219,11 @@ the last plan of shop is not done: #8, stack up -d, failed
 	if got := whyText(v); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	u := newPerson(t, &apitest.Engine{OnWhy: func(_ context.Context, _ string, o reconcile.WhyOptions) (*reconcile.Why, error) {
+	u := newPerson(t, &apitest.Engine{OnWhy: func(_ context.Context, _ string, o ask.WhyOptions) (*ask.Why, error) {
 		v.Service = o.Service
 		return v, nil
 	}})
-	var back reconcile.Why
+	var back ask.Why
 	if code, out, _ := u.run("why web --format json"); code != 0 || json.Unmarshal([]byte(out), &back) != nil || len(back.Containers) != 3 {
 		t.Errorf("%d, %s", code, out)
 	} else if whyText(&back) != want {
@@ -233,15 +234,15 @@ the last plan of shop is not done: #8, stack up -d, failed
 
 func TestEventsHaveComposesForm(t *testing.T) {
 	code := 3
-	u := newPerson(t, &apitest.Engine{OnEvents: func(_ context.Context, _ string, o reconcile.EventOptions) <-chan reconcile.Event {
-		ch := make(chan reconcile.Event, 10)
-		for _, e := range []reconcile.Event{
-			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: reconcile.Working, Text: "Creating"},
-			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: reconcile.Done, Text: "Created"},
-			{Kind: "container", Name: "shop-db-1", ID: "beef", Service: "db", Phase: reconcile.Done, Text: "Exited", Exit: &code},
-			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Working, Text: "Recreate", Detail: `image: "a" -> "b"`},
-			{Kind: "network", Name: "shop_default", Phase: reconcile.Done, Text: "Created"},
-			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: reconcile.Done, Text: "Healthy", Awaited: true},
+	u := newPerson(t, &apitest.Engine{OnEvents: func(_ context.Context, _ string, o event.Window) <-chan event.Event {
+		ch := make(chan event.Event, 10)
+		for _, e := range []event.Event{
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Working, Text: "Creating"},
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Created"},
+			{Kind: "container", Name: "shop-db-1", ID: "beef", Service: "db", Phase: event.Done, Text: "Exited", Exit: &code},
+			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Working, Text: "Recreate", Detail: `image: "a" -> "b"`},
+			{Kind: "network", Name: "shop_default", Phase: event.Done, Text: "Created"},
+			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Done, Text: "Healthy", Awaited: true},
 		} {
 			e.Time = after(1)
 			ch <- e
@@ -266,25 +267,25 @@ func TestEventsHaveComposesForm(t *testing.T) {
 }
 
 func TestGCEnds(t *testing.T) {
-	found := &reconcile.Garbage{Found: []reconcile.Debris{{Name: "snapshot 1", Why: "no container has it"}}, Skipped: []string{"images: a pull"}}
-	u := newPerson(t, &apitest.Engine{OnGC: func(_ context.Context, o reconcile.GCOptions) (*reconcile.Garbage, error) {
+	found := &ask.Garbage{Found: []ask.Debris{{Name: "snapshot 1", Why: "no container has it"}}, Skipped: []string{"images: a pull"}}
+	u := newPerson(t, &apitest.Engine{OnGC: func(_ context.Context, o ask.GCOptions) (*ask.Garbage, error) {
 		found.Removed = !o.Check
 		return found, nil
 	}})
 	u.tells(map[string]ending{"gc": {0, "snapshot 1: no container has it\n1 removed\n"}, "gc --check": {exitDiffers, "1 to remove"}, "gc --check --format json": {exitDiffers, `"removed": false`}, "gc x": {exitFailed, "unknown"}})
-	found = &reconcile.Garbage{}
+	found = &ask.Garbage{}
 	u.tells(map[string]ending{"gc": {0, "nothing to remove"}, "gc --check": {0, "nothing to remove"}})
 }
 
 func TestDumpAsDot(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnDump: func(_ context.Context, name string, p *spec.Project) (*reconcile.Dump, error) {
+	u := newPerson(t, &apitest.Engine{OnDump: func(_ context.Context, name string, p *spec.Project) (*ask.Dump, error) {
 		if p == nil || p.Services["web"] == nil {
 			t.Error("the file was not sent")
 		}
-		return &reconcile.Dump{Project: name, Desired: json.RawMessage("{}"), Observed: json.RawMessage("{}"), Steps: json.RawMessage("[]"), Graph: reconcile.Graph{
-			Resources: []reconcile.Node{{ID: "service:web", Text: `we"b`, Kind: plan.KindContainer}, {ID: "network:n", Text: "n", Kind: plan.KindNetwork}},
-			Steps:     []reconcile.Node{{ID: "#1", Text: "create"}},
-			Edges:     []reconcile.Edge{{From: "service:web", To: "network:n", Weak: true}},
+		return &ask.Dump{Project: name, Desired: json.RawMessage("{}"), Observed: json.RawMessage("{}"), Steps: json.RawMessage("[]"), Graph: ask.Graph{
+			Resources: []ask.Node{{ID: "service:web", Text: `we"b`, Kind: plan.KindContainer}, {ID: "network:n", Text: "n", Kind: plan.KindNetwork}},
+			Steps:     []ask.Node{{ID: "#1", Text: "create"}},
+			Edges:     []ask.Edge{{From: "service:web", To: "network:n", Weak: true}},
 		}}, nil
 	}})
 	_, out, _ := u.run("debug dump --format dot")

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // squeezed is text with one space where there are several.
@@ -16,12 +16,12 @@ func squeezed(text string) string { return strings.Join(strings.Fields(text), " 
 
 func TestImages(t *testing.T) {
 	id := func(c string) string { return "sha256:" + strings.Repeat(c, 64) }
-	all := []reconcile.ContainerImage{
+	all := []ask.ContainerImage{
 		{Container: "shop-db-1", Service: "db", Ref: "registry.test:5000/a/postgres:15", ID: id("b"), Platform: "linux/amd64", Size: 432_100_000, Created: time.Now().Add(-50 * time.Hour)},
 		{Container: "shop-web-1", Service: "web", Ref: "nginx", ID: id("a"), Platform: "linux/arm64/v8", Size: 142_000_000, PulledAt: noon},
 		{Container: "shop-web-2", Service: "web", Ref: "nginx@" + id("c"), ID: id("a")}, // an image that is gone
 	}
-	u := newPerson(t, &apitest.Engine{OnImages: func(context.Context, string) ([]reconcile.ContainerImage, error) { return all, nil }})
+	u := newPerson(t, &apitest.Engine{OnImages: func(context.Context, string) ([]ask.ContainerImage, error) { return all, nil }})
 	code, out, errs := u.run("images")
 	want := `CONTAINER REPOSITORY TAG PLATFORM IMAGE ID SIZE CREATED
 shop-db-1 registry.test:5000/a/postgres 15 linux/amd64 bbbbbbbbbbbb 432MB 2 days ago
@@ -55,8 +55,8 @@ shop-web-2 nginx <none> N/A aaaaaaaaaaaa 0B N/A`
 }
 
 func TestVolumes(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnVolumes: func(context.Context, string) ([]reconcile.Volume, error) {
-		return []reconcile.Volume{
+	u := newPerson(t, &apitest.Engine{OnVolumes: func(context.Context, string) ([]ask.Volume, error) {
+		return []ask.Volume{
 			{Name: "0123", Driver: "local", Path: "/v/0123/_data", Services: []string{"web"}, Anonymous: true},
 			{Name: "shop_data", Driver: "local", Path: "/v/shop_data/_data", Services: []string{"db"}, Labels: map[string]string{"b": "2", "a": "1"}},
 			{Name: "shop_spare", Driver: "local", Services: []string{}},

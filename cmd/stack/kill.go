@@ -5,11 +5,11 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/signals"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newKillCommand(a *app) *cobra.Command {
-	var o reconcile.ServiceOptions
+	var o ask.ServiceOptions
 	cmd := &cobra.Command{
 		Use:   "kill [OPTIONS] [SERVICE...]",
 		Short: "Send a signal to containers, SIGKILL unless said",

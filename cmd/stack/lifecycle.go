@@ -7,12 +7,13 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // lifecycle is what stop, start, restart, kill and rm have in common.
-func (a *app) lifecycle(ctx context.Context, services []string, o reconcile.ServiceOptions,
-	do func(*client.Client, context.Context, string, reconcile.ServiceOptions, reconcile.Sink) error) error {
+func (a *app) lifecycle(ctx context.Context, services []string, o ask.ServiceOptions,
+	do func(*client.Client, context.Context, string, ask.ServiceOptions, event.Sink) error) error {
 	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return err

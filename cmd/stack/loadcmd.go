@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 func newLoadCommand(a *app) *cobra.Command {
@@ -45,7 +45,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 	}
 	daemon := a.connect()
 	show := a.quietly(quiet)
-	images, err := daemon.Load(ctx, r, func(e reconcile.Event) {
+	images, err := daemon.Load(ctx, r, func(e event.Event) {
 		if e.Name != "" { // an archive's images have names once it is read
 			show.Event(e)
 		}

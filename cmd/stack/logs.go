@@ -15,7 +15,7 @@ import (
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 type logsFlags struct {
@@ -81,8 +81,8 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 }
 
 // options are the flags in the words of the engine; now is what relative times count from.
-func (l logsFlags) options(services []string, now time.Time) (o reconcile.LogOptions, err error) {
-	o = reconcile.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1}
+func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, err error) {
+	o = ask.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1}
 	if l.tail != "all" {
 		if o.Tail, err = strconv.Atoi(l.tail); err != nil || o.Tail < -1 {
 			return o, usageError("invalid --tail %q, expected all or a number", l.tail)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newLsCommand(a *app) *cobra.Command {
@@ -73,7 +73,7 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 	return writeLs(a.out, rows)
 }
 
-func lsRows(all []reconcile.ProjectSummary, stopped bool, names []string) []lsRow {
+func lsRows(all []ask.ProjectSummary, stopped bool, names []string) []lsRow {
 	rows := []lsRow{}
 	for _, p := range all {
 		if !stopped && p.States["running"]+p.States["restarting"]+p.States["paused"] == 0 {

@@ -19,7 +19,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // asStack makes the test binary be the command, with an engine that has nothing: what the command starts by
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 }
 
 func emptyEngine(context.Context, roots.Roots, settings.Settings, func()) (opened, error) {
-	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) {
-		return []reconcile.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
+	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]ask.Container, error) {
+		return []ask.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
 	}}
 	return opened{engine: e, close: func(context.Context) error { return nil }}, nil
 }
@@ -84,7 +84,7 @@ services:
     profiles: [tools]
 `
 
-func newPerson(t *testing.T, engine api.Engine) *person {
+func newPerson(t *testing.T, engine server.Engine) *person {
 	t.Helper()
 	dir := t.TempDir()
 	in, err := os.Open(os.DevNull)

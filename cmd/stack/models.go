@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/cmd/stack/provider"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -71,14 +71,14 @@ func (m *models) ensure(ctx context.Context) error {
 	for _, key := range m.keys {
 		model := m.project.Models[key]
 		if !slices.Contains(have, model.Model) {
-			m.say(key, reconcile.Working, "Pulling", "")
-			if err := m.plugin.PullModel(ctx, model.Model, func(line string) { m.say(key, reconcile.Working, "Pulling", line) }); err != nil {
+			m.say(key, event.Working, "Pulling", "")
+			if err := m.plugin.PullModel(ctx, model.Model, func(line string) { m.say(key, event.Working, "Pulling", line) }); err != nil {
 				return m.fault(ctx, key, err)
 			}
-			m.say(key, reconcile.Done, "Pulled", "")
+			m.say(key, event.Done, "Pulled", "")
 			have = append(have, model.Model)
 		}
-		m.say(key, reconcile.Working, "Configuring", "")
+		m.say(key, event.Working, "Configuring", "")
 		left, err := m.plugin.ConfigureModel(ctx, provider.Model{Ref: model.Model, ContextSize: model.ContextSize, RuntimeFlags: model.RuntimeFlags})
 		if err != nil {
 			return m.fault(ctx, key, err)
@@ -86,18 +86,18 @@ func (m *models) ensure(ctx context.Context) error {
 		if len(left) > 0 {
 			m.app.warn("model %s: this docker-model takes no runtime flags, %s has no effect; 1.0.6 does", key, strings.Join(left, " "))
 		}
-		m.say(key, reconcile.Done, "Configured", "")
+		m.say(key, event.Done, "Configured", "")
 		model.Endpoint = endpoint
 	}
 	return nil
 }
 
-func (m *models) say(key string, phase reconcile.Phase, text, detail string) {
+func (m *models) say(key string, phase event.Phase, text, detail string) {
 	name := m.project.Models[key].Name
 	if name == "" {
 		name = key
 	}
-	m.app.progress().Event(reconcile.Event{Project: m.project.Name, Kind: "model", Name: name, Phase: phase, Text: text, Detail: detail})
+	m.app.progress().Event(event.Event{Project: m.project.Name, Kind: "model", Name: name, Phase: phase, Text: text, Detail: detail})
 }
 
 // fault is err as one of the model, at the place where a service names it.
@@ -106,7 +106,7 @@ func (m *models) fault(ctx context.Context, key string, err error) error {
 		return err
 	}
 	text, more, _ := strings.Cut(err.Error(), "\n")
-	m.say(key, reconcile.Failed, "Error", text)
+	m.say(key, event.Failed, "Error", text)
 	path := m.use(key)
 	d := &diag.Diagnostic{Code: "model", Summary: fmt.Sprintf("cannot prepare model %s: %s", key, text), Address: string(path), Subject: m.project.Sources.At(path), Err: err}
 	for line := range strings.Lines(more) {

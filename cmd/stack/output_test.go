@@ -13,23 +13,24 @@ import (
 
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func fleet() []reconcile.Container {
-	return []reconcile.Container{
+func fleet() []ask.Container {
+	return []ask.Container{
 		{
 			ID: "aaa", Name: "shop-web-2", Project: "shop", Service: "web", Replica: 2, Image: "nginx:1.22", State: "running", Health: "starting",
 			Command: []string{"/docker-entrypoint.sh", "nginx", "-g", "daemon off;"}, CreatedAt: noon.Add(-3 * time.Minute), StartedAt: noon.Add(-time.Minute),
-			Ports: []reconcile.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}, {URL: "::", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
+			Ports: []ask.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}, {URL: "::", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
 		},
 		{ID: "bbb", Name: "shop-db-1", Project: "shop", Service: "db", Replica: 1, Image: "postgres:15", State: "exited",
-			CreatedAt: noon.Add(-50 * time.Hour), Exit: &runtime.Exit{Code: 137, OOM: true, FinishedAt: noon.Add(-30 * time.Second)}},
+			CreatedAt: noon.Add(-50 * time.Hour), Exit: &process.Exit{Code: 137, OOM: true, FinishedAt: noon.Add(-30 * time.Second)}},
 		{ID: "ccc", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, Image: "nginx:1.22", State: "running", Health: "healthy",
 			Command: []string{"nginx"}, CreatedAt: noon.Add(-2 * time.Hour), StartedAt: noon.Add(-2 * time.Hour), Labels: map[string]string{"b": "2", "a": "1"}},
 		{ID: "ddd", Name: "shop-old-1", Project: "shop", Service: "old", Replica: 1, State: "running", Orphan: true, StartedAt: noon, CreatedAt: noon},
@@ -59,7 +60,7 @@ shop-web-2   nginx:1.22    "/docker-entrypoint.…"   web       3 minutes ago   
 }
 
 func TestPsChoosesAndFormats(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return fleet(), nil }})
+	u := newPerson(t, &apitest.Engine{OnContainers: func(context.Context, string) ([]ask.Container, error) { return fleet(), nil }})
 	for _, tt := range []struct{ line, want string }{
 		{"ps -q", "ddd ccc aaa"},
 		{"ps -q -a", "bbb ddd ccc aaa"},
@@ -123,7 +124,7 @@ func TestPsFitsTheTerminal(t *testing.T) {
 }
 
 func TestPsShortens(t *testing.T) {
-	c := reconcile.Container{ID: strings.Repeat("ab", 32), Command: []string{"sh -x", "-c", "echo 'a' b", "c"}}
+	c := ask.Container{ID: strings.Repeat("ab", 32), Command: []string{"sh -x", "-c", "echo 'a' b", "c"}}
 	for _, tt := range []struct {
 		fullCommand, fullID bool
 		command, id         string
@@ -155,18 +156,18 @@ func TestPsTemplates(t *testing.T) {
 }
 
 func TestPortsAreJoined(t *testing.T) {
-	p := func(url string, target, published int, proto string) reconcile.Publisher {
-		return reconcile.Publisher{URL: url, TargetPort: target, PublishedPort: published, Protocol: proto}
+	p := func(url string, target, published int, proto string) ask.Publisher {
+		return ask.Publisher{URL: url, TargetPort: target, PublishedPort: published, Protocol: proto}
 	}
 	for _, tt := range []struct {
-		list []reconcile.Publisher
+		list []ask.Publisher
 		want string
 	}{
 		{nil, ""},
-		{[]reconcile.Publisher{p("", 80, 0, "tcp")}, "80/tcp"},
-		{[]reconcile.Publisher{p("127.0.0.1", 81, 8001, "tcp"), p("127.0.0.1", 80, 8000, "tcp")}, "127.0.0.1:8000-8001->80-81/tcp"},
-		{[]reconcile.Publisher{p("0.0.0.0", 53, 53, "udp"), p("0.0.0.0", 53, 53, "tcp")}, "0.0.0.0:53->53/tcp, 0.0.0.0:53->53/udp"},
-		{[]reconcile.Publisher{p("0.0.0.0", 80, 8000, "tcp"), p("0.0.0.0", 90, 8001, "tcp")}, "0.0.0.0:8000->80/tcp, 0.0.0.0:8001->90/tcp"},
+		{[]ask.Publisher{p("", 80, 0, "tcp")}, "80/tcp"},
+		{[]ask.Publisher{p("127.0.0.1", 81, 8001, "tcp"), p("127.0.0.1", 80, 8000, "tcp")}, "127.0.0.1:8000-8001->80-81/tcp"},
+		{[]ask.Publisher{p("0.0.0.0", 53, 53, "udp"), p("0.0.0.0", 53, 53, "tcp")}, "0.0.0.0:53->53/tcp, 0.0.0.0:53->53/udp"},
+		{[]ask.Publisher{p("0.0.0.0", 80, 8000, "tcp"), p("0.0.0.0", 90, 8001, "tcp")}, "0.0.0.0:8000->80/tcp, 0.0.0.0:8001->90/tcp"},
 	} {
 		if got := ports(tt.list); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
@@ -187,12 +188,12 @@ func TestHuman(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	var asked reconcile.LogOptions
+	var asked ask.LogOptions
 	u := newPerson(t, &apitest.Engine{
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return fleet(), nil },
-		OnLogs: func(_ context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+		OnContainers: func(context.Context, string) ([]ask.Container, error) { return fleet(), nil },
+		OnLogs: func(_ context.Context, _ string, o ask.LogOptions, each func(ask.LogEntry) error) error {
 			asked = o
-			for _, e := range []reconcile.LogEntry{
+			for _, e := range []ask.LogEntry{
 				{Container: "shop-db-1", Service: "db", Replica: 1, Time: noon, Stream: "stdout", Line: []byte("ready")},
 				{Container: "shop-web-1", Service: "web", Replica: 1, Time: noon, Stream: "stderr", Line: []byte("oops")},
 				{Container: "shop-web-1", Service: "web", Replica: 1, Time: noon, Stream: "stdout", Line: []byte("half"), Partial: true},
@@ -226,37 +227,37 @@ func TestLogs(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	exit, err := runtime.Exit{}, error(nil)
+	exit, err := process.Exit{}, error(nil)
 	u := newPerson(t, &apitest.Engine{
-		OnExec: func(context.Context, string, reconcile.ExecOptions, runtime.IO) (runtime.Exit, error) {
+		OnExec: func(context.Context, string, ask.ExecOptions, process.IO) (process.Exit, error) {
 			return exit, err
 		},
-		OnRun: func(_ context.Context, _ *spec.Project, o reconcile.RunOptions, s runtime.IO, _ reconcile.Sink) (runtime.Exit, error) {
+		OnRun: func(_ context.Context, _ *spec.Project, o ask.RunOptions, s process.IO, _ event.Sink) (process.Exit, error) {
 			if s.Stdout != nil {
 				io.WriteString(s.Stdout, "out")
 			}
 			return exit, err
 		},
-		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error { return err },
+		OnUp: func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error { return err },
 	})
 	for _, tt := range []struct {
 		line string
-		exit runtime.Exit
+		exit process.Exit
 		err  error
 		code int
 		says string
 	}{
-		{"exec web true", runtime.Exit{}, nil, 0, ""},
-		{"exec web sh -c x", runtime.Exit{Code: 3}, nil, 3, ""},
-		{"exec web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
-		{"exec web true", runtime.Exit{}, errdefs.With(errdefs.ErrNotFound, errors.New("service web does not run")), 1, "does not run"},
-		{"run --rm web true", runtime.Exit{Code: 137}, nil, 137, ""},
-		{"run --rm web", runtime.Exit{}, errors.New("no image"), 1, "no image"},
-		{"run -d web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
-		{"exec -d web nothing", runtime.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
-		{"up -d", runtime.Exit{}, errors.New("disk full"), 1, "disk full"},
-		{"up -d", runtime.Exit{}, context.Canceled, 130, ""},
-		{"version --short", runtime.Exit{}, nil, 0, ""},
+		{"exec web true", process.Exit{}, nil, 0, ""},
+		{"exec web sh -c x", process.Exit{Code: 3}, nil, 3, ""},
+		{"exec web nothing", process.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
+		{"exec web true", process.Exit{}, errdefs.With(errdefs.ErrNotFound, errors.New("service web does not run")), 1, "does not run"},
+		{"run --rm web true", process.Exit{Code: 137}, nil, 137, ""},
+		{"run --rm web", process.Exit{}, errors.New("no image"), 1, "no image"},
+		{"run -d web nothing", process.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
+		{"exec -d web nothing", process.Exit{Code: 127, Error: "exec: \"nothing\": not found"}, nil, 127, "not found"},
+		{"up -d", process.Exit{}, errors.New("disk full"), 1, "disk full"},
+		{"up -d", process.Exit{}, context.Canceled, 130, ""},
+		{"version --short", process.Exit{}, nil, 0, ""},
 	} {
 		exit, err = tt.exit, tt.err
 		code, _, errs := u.run(tt.line)
@@ -264,14 +265,14 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("stack %s: code %d, stderr %q; want %d, %q", tt.line, code, errs, tt.code, tt.says)
 		}
 	}
-	exit, err = runtime.Exit{}, nil
+	exit, err = process.Exit{}, nil
 	if _, out, _ := u.run("run -d web"); !strings.HasPrefix(out, "shop-web-run-") || len(strings.TrimSpace(out)) != len("shop-web-run-")+12 {
 		t.Errorf("run -d printed %q", out)
 	}
 }
 
 func TestErrorsAreShownWithTheirPlace(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
+	u := newPerson(t, &apitest.Engine{OnUp: func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error {
 		return diag.List{{Summary: "port is taken", Detail: "8080, by pid 7", Hint: "choose another"}}.Err()
 	}})
 	u.write("compose.yaml", "services:\n  web:\n    imagee: nginx\n")
@@ -296,7 +297,7 @@ func TestErrorsAreShownWithTheirPlace(t *testing.T) {
 
 func TestProjectByNameAlone(t *testing.T) {
 	var asked string
-	u := newPerson(t, &apitest.Engine{OnContainers: func(_ context.Context, name string) ([]reconcile.Container, error) {
+	u := newPerson(t, &apitest.Engine{OnContainers: func(_ context.Context, name string) ([]ask.Container, error) {
 		asked = name
 		return nil, nil
 	}})
@@ -313,7 +314,7 @@ func TestProjectByNameAlone(t *testing.T) {
 }
 
 func TestDownOfNothingWarns(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnDown: func(context.Context, string, reconcile.DownOptions, reconcile.Sink) error { return nil }})
+	u := newPerson(t, &apitest.Engine{OnDown: func(context.Context, string, ask.DownOptions, event.Sink) error { return nil }})
 	code, _, errs := u.run("down -v")
 	if code != 0 || !strings.Contains(errs, "warning: nothing to remove") {
 		t.Errorf("got %d, %q", code, errs)
@@ -343,23 +344,23 @@ func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 // TestFullDisk: what cannot be written is no success, however short it is.
 func TestFullDisk(t *testing.T) {
-	one := reconcile.Container{
-		ID: "aaa", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, State: "exited", Exit: &runtime.Exit{},
-		Ports: []reconcile.Publisher{{TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
+	one := ask.Container{
+		ID: "aaa", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, State: "exited", Exit: &process.Exit{},
+		Ports: []ask.Publisher{{TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
 	}
 	u := newPerson(t, &apitest.Engine{
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return []reconcile.Container{one}, nil },
-		OnProjects: func(context.Context) ([]reconcile.ProjectSummary, error) {
-			return []reconcile.ProjectSummary{{Name: "shop", States: map[string]int{"running": 1}}}, nil
+		OnContainers: func(context.Context, string) ([]ask.Container, error) { return []ask.Container{one}, nil },
+		OnProjects: func(context.Context) ([]ask.ProjectSummary, error) {
+			return []ask.ProjectSummary{{Name: "shop", States: map[string]int{"running": 1}}}, nil
 		},
-		OnImages: func(context.Context, string) ([]reconcile.ContainerImage, error) {
-			return []reconcile.ContainerImage{{Service: "web", ID: "sha256:abc"}}, nil
+		OnImages: func(context.Context, string) ([]ask.ContainerImage, error) {
+			return []ask.ContainerImage{{Service: "web", ID: "sha256:abc"}}, nil
 		},
-		OnVolumes: func(context.Context, string) ([]reconcile.Volume, error) {
-			return []reconcile.Volume{{Name: "shop_data"}}, nil
+		OnVolumes: func(context.Context, string) ([]ask.Volume, error) {
+			return []ask.Volume{{Name: "shop_data"}}, nil
 		},
-		OnRun: func(context.Context, *spec.Project, reconcile.RunOptions, runtime.IO, reconcile.Sink) (runtime.Exit, error) {
-			return runtime.Exit{}, nil
+		OnRun: func(context.Context, *spec.Project, ask.RunOptions, process.IO, event.Sink) (process.Exit, error) {
+			return process.Exit{}, nil
 		},
 	})
 	for _, line := range []string{"images -q", "volumes -q", "ps -a -q", "ps -a --services", "ls -q", "port web 80", "version", "version --short", "wait web", "run -d web"} {

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newPauseCommand(a *app) *cobra.Command {
@@ -14,7 +14,7 @@ func newPauseCommand(a *app) *cobra.Command {
 		Long: `Freezes all processes of running containers where they are: they keep their memory, connections and ports, and do nothing.
 'stack unpause' lets them go on. Meanwhile no health check is run and nothing is restarted; stop, restart, kill and down work.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.lifecycle(cmd.Context(), services, reconcile.ServiceOptions{}, (*client.Client).Pause)
+			return a.lifecycle(cmd.Context(), services, ask.ServiceOptions{}, (*client.Client).Pause)
 		},
 	}
 }
@@ -24,7 +24,7 @@ func newUnpauseCommand(a *app) *cobra.Command {
 		Use:   "unpause [SERVICE...]",
 		Short: "Let paused containers go on",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.lifecycle(cmd.Context(), services, reconcile.ServiceOptions{}, (*client.Client).Unpause)
+			return a.lifecycle(cmd.Context(), services, ask.ServiceOptions{}, (*client.Client).Unpause)
 		},
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/atomicfile"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -55,7 +55,7 @@ func (u *upFlags) addRecreation(cmd *cobra.Command) {
 }
 
 // plan shows what up would do, and saves it if it is to.
-func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, u upFlags) error {
+func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions, u upFlags) error {
 	if u.output != "" {
 		saved, err := daemon.Save(ctx, p, o)
 		if err != nil {
@@ -77,7 +77,7 @@ func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, 
 }
 
 // showPlan prints a plan, and ends the command with what it comes to.
-func (a *app) showPlan(found *reconcile.Preview, format string) error {
+func (a *app) showPlan(found *ask.Preview, format string) error {
 	a.printWarnings(found.Warnings)
 	if err := writePreview(a.out, found, format, planText); err != nil {
 		return err

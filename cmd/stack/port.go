@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newPortCommand(a *app) *cobra.Command {
@@ -58,8 +58,8 @@ func (a *app) port(ctx context.Context, service string, port int, protocol strin
 }
 
 // replica finds a service's container: number index, or the first.
-func replica(all []reconcile.Container, service string, index int) (reconcile.Container, error) {
-	var of []reconcile.Container
+func replica(all []ask.Container, service string, index int) (ask.Container, error) {
+	var of []ask.Container
 	for _, c := range all {
 		if c.Service == service && !c.OneOff && (index == 0 || c.Replica == index) {
 			of = append(of, c)
@@ -67,9 +67,9 @@ func replica(all []reconcile.Container, service string, index int) (reconcile.Co
 	}
 	if len(of) == 0 {
 		if index != 0 {
-			return reconcile.Container{}, fmt.Errorf("service %q has no container with number %d", service, index)
+			return ask.Container{}, fmt.Errorf("service %q has no container with number %d", service, index)
 		}
-		return reconcile.Container{}, fmt.Errorf("service %q has no container (start it with `stack up -d %s`)", service, service)
+		return ask.Container{}, fmt.Errorf("service %q has no container (start it with `stack up -d %s`)", service, service)
 	}
-	return slices.MinFunc(of, func(a, b reconcile.Container) int { return a.Replica - b.Replica }), nil
+	return slices.MinFunc(of, func(a, b ask.Container) int { return a.Replica - b.Replica }), nil
 }

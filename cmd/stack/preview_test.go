@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-func somePreview() *reconcile.Preview {
-	return &reconcile.Preview{Project: "shop", Changes: []plan.Change{
-		{ID: plan.ID{Kind: plan.KindImage, Name: "nginx"}, Name: "nginx", Action: reconcile.Ask, Reasons: []plan.Reason{{Path: "its pull policy asks for a look at the registry"}}},
+func somePreview() *ask.Preview {
+	return &ask.Preview{Project: "shop", Changes: []plan.Change{
+		{ID: plan.ID{Kind: plan.KindImage, Name: "nginx"}, Name: "nginx", Action: plan.Ask, Reasons: []plan.Reason{{Path: "its pull policy asks for a look at the registry"}}},
 		{ID: plan.ID{Kind: plan.KindImage, Name: "postgres"}, Name: "postgres", Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host"}}},
 		{ID: plan.ID{Kind: plan.KindNetwork, Name: "shop_default"}, Name: "shop_default", Action: plan.Create, Reasons: []plan.Reason{{Path: "its bridge is gone"}}},
 		{ID: plan.Container("db", 1), Name: "shop-db-1", Action: plan.Create, Reasons: []plan.Reason{{Path: "it does not exist"}}},
@@ -44,8 +45,8 @@ containers
 
 shop: 1 to pull, 1 to ask the registry for, 2 to create, 1 to recreate
 `},
-		{"an empty plan", planText(&reconcile.Preview{Project: "shop"}), "shop: nothing to do\n"},
-		{"drift", driftText(&reconcile.Preview{Project: "shop", Changes: somePreview().Changes[2:]}), `networks
+		{"an empty plan", planText(&ask.Preview{Project: "shop"}), "shop: nothing to do\n"},
+		{"drift", driftText(&ask.Preview{Project: "shop", Changes: somePreview().Changes[2:]}), `networks
   shop_default
       its bridge is gone
 containers
@@ -57,7 +58,7 @@ containers
 
 shop: 4 differences
 `},
-		{"no drift", driftText(&reconcile.Preview{Project: "shop"}), "shop: this host is as the file of the last up says\n"},
+		{"no drift", driftText(&ask.Preview{Project: "shop"}), "shop: this host is as the file of the last up says\n"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s:\n%s\nwant:\n%s", tt.name, tt.got, tt.want)
@@ -66,7 +67,7 @@ shop: 4 differences
 }
 
 func TestPreviewJSON(t *testing.T) {
-	v := &reconcile.Preview{Project: "shop", Changes: somePreview().Changes[4:]}
+	v := &ask.Preview{Project: "shop", Changes: somePreview().Changes[4:]}
 	var b strings.Builder
 	if err := writePreview(&b, v, formatJSON, nil); err != nil {
 		t.Fatal(err)
@@ -104,19 +105,19 @@ func TestPreviewJSON(t *testing.T) {
 }
 
 func TestPlanAndDriftEnd(t *testing.T) {
-	var asked reconcile.UpOptions
+	var asked ask.UpOptions
 	answer := somePreview()
 	u := newPerson(t, &apitest.Engine{
-		OnPlan: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions) (*reconcile.Preview, error) {
+		OnPlan: func(_ context.Context, _ *spec.Project, o ask.UpOptions) (*ask.Preview, error) {
 			asked = o
 			return answer, nil
 		},
-		OnDrift: func(context.Context, string) (*reconcile.Preview, error) { return answer, nil },
-		OnPlanRestart: func(context.Context, string, reconcile.ServiceOptions) (*reconcile.Preview, error) {
+		OnDrift: func(context.Context, string) (*ask.Preview, error) { return answer, nil },
+		OnPlanRestart: func(context.Context, string, ask.ServiceOptions) (*ask.Preview, error) {
 			return answer, nil
 		},
-		OnContainers: func(context.Context, string) ([]reconcile.Container, error) { return nil, nil },
-		OnUp: func(context.Context, *spec.Project, reconcile.UpOptions, reconcile.Sink) error {
+		OnContainers: func(context.Context, string) ([]ask.Container, error) { return nil, nil },
+		OnUp: func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error {
 			t.Error("up was called")
 			return nil
 		},
@@ -129,7 +130,7 @@ func TestPlanAndDriftEnd(t *testing.T) {
 		} else if strings.Contains(line, "json") && !json.Valid([]byte(out)) {
 			t.Errorf("stack %s: %s", line, out)
 		}
-		answer = &reconcile.Preview{Project: "shop", Changes: []plan.Change{}}
+		answer = &ask.Preview{Project: "shop", Changes: []plan.Change{}}
 		if code, out, errs := u.run(line); code != 0 || errs != "" {
 			t.Errorf("stack %s: code %d, %q, %q", line, code, out, errs)
 		}

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
@@ -23,7 +23,7 @@ func checkPreviewFormat(format string) error {
 }
 
 // writePreview writes v as one JSON object, or as what text makes of it.
-func writePreview(w io.Writer, v *reconcile.Preview, format string, text func(*reconcile.Preview) string) error {
+func writePreview(w io.Writer, v *ask.Preview, format string, text func(*ask.Preview) string) error {
 	if format == formatJSON {
 		return writeJSON(w, v)
 	}
@@ -36,18 +36,18 @@ var actions = []struct {
 	action      plan.Action
 	words, done string
 }{
-	{plan.Pull, "to pull", "pulled"}, {reconcile.Ask, "to ask the registry for", "asked for"}, {plan.Make, "to build", "built"}, {plan.Create, "to create", "created"},
+	{plan.Pull, "to pull", "pulled"}, {plan.Ask, "to ask the registry for", "asked for"}, {plan.Make, "to build", "built"}, {plan.Create, "to create", "created"},
 	{plan.Replace, "to recreate", "recreated"}, {plan.Stop, "to stop", "stopped"}, {plan.Restart, "to restart", "restarted"}, {plan.Mend, "to mend", "mended"}, {plan.Start, "to start", "started"}, {plan.Delete, "to remove", "removed"},
 }
 
 // planText is a plan for people: what happens to each resource and why, then one line.
-func planText(v *reconcile.Preview) string {
+func planText(v *ask.Preview) string {
 	var b strings.Builder
 	counts := map[plan.Action]int{}
 	groups(&b, v.Changes, func(c plan.Change) {
 		counts[c.Action]++
 		action := string(c.Action)
-		if c.Action == reconcile.Ask {
+		if c.Action == plan.Ask {
 			action = "would ask the registry for"
 		}
 		fmt.Fprintf(&b, "  %s %s\n", action, c.Name)
@@ -70,7 +70,7 @@ func planText(v *reconcile.Preview) string {
 }
 
 // driftText is the differences for people, then one line.
-func driftText(v *reconcile.Preview) string {
+func driftText(v *ask.Preview) string {
 	var b strings.Builder
 	differences := 0
 	groups(&b, v.Changes, func(c plan.Change) {

@@ -12,7 +12,8 @@ import (
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/provider"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -100,7 +101,7 @@ func (a *app) findPrograms(p *spec.Project, names []string) (*providers, *models
 
 // provide prepares the models that services among names use, and runs the programs that provide services of them, before their dependents are made. Those whose services depend on
 // containers run when these are up and ready. What they set goes to p.
-func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Project, o reconcile.UpOptions, names []string) error {
+func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions, names []string) error {
 	all, used, err := a.findPrograms(p, names)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 	}
 	for _, name := range all.order {
 		if slices.ContainsFunc(withDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
-			ground := reconcile.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command}
+			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command}
 			if err := daemon.Up(ctx, p, ground, a.progress().Event); err != nil {
 				return err
 			}
@@ -157,15 +158,15 @@ var doings = map[string][3]string{"up": {"Creating", "Created", "bring up"}, "do
 // run runs the program of a service.
 func (s *providers) run(ctx context.Context, name, verb string) (provider.Variables, error) {
 	program, options := s.programs[name], s.project.Services[name].Provider.Options
-	say := func(phase reconcile.Phase, text, detail string) {
-		s.app.progress().Event(reconcile.Event{Project: s.project.Name, Kind: "service", Name: name, Service: name, Phase: phase, Text: text, Detail: detail})
+	say := func(phase event.Phase, text, detail string) {
+		s.app.progress().Event(event.Event{Project: s.project.Name, Kind: "service", Name: name, Service: name, Phase: phase, Text: text, Detail: detail})
 	}
 	fail := func(err error) error {
 		if ctx.Err() != nil {
 			return err
 		}
 		text, more, _ := strings.Cut(err.Error(), "\n")
-		say(reconcile.Failed, "Error", text)
+		say(event.Failed, "Error", text)
 		path := spec.Path("services." + name + ".provider")
 		d := &diag.Diagnostic{Code: "provider", Summary: fmt.Sprintf("cannot %s service %s: %s: %s", doings[verb][2], name, program.Name, text), Address: string(path), Subject: s.project.Sources.At(path), Err: err}
 		for line := range strings.Lines(more) {
@@ -183,12 +184,12 @@ func (s *providers) run(ctx context.Context, name, verb string) (provider.Variab
 	if missing := metadata.Missing(verb, options); missing != "" {
 		return provider.Variables{}, fail(fmt.Errorf("it needs the option %s", missing))
 	}
-	say(reconcile.Working, doings[verb][0], "")
-	vars, err := program.Run(ctx, provider.Call{Project: s.project.Name, Service: name, Verb: verb, Options: options, Metadata: metadata}, func(text string) { say(reconcile.Working, doings[verb][0], text) })
+	say(event.Working, doings[verb][0], "")
+	vars, err := program.Run(ctx, provider.Call{Project: s.project.Name, Service: name, Verb: verb, Options: options, Metadata: metadata}, func(text string) { say(event.Working, doings[verb][0], text) })
 	if err != nil {
 		return vars, fail(err)
 	}
-	say(reconcile.Done, doings[verb][1], "")
+	say(event.Done, doings[verb][1], "")
 	return vars, nil
 }
 

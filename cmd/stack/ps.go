@@ -10,7 +10,7 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 type psFlags struct {
@@ -101,8 +101,8 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 func (p *psFlags) showsLabels() bool { return !p.quiet && !p.services && p.format != "table" }
 
 // choose filters and sorts by name, replicas by number.
-func (p *psFlags) choose(all []reconcile.Container, services []string) []reconcile.Container {
-	var chosen []reconcile.Container
+func (p *psFlags) choose(all []ask.Container, services []string) []ask.Container {
+	var chosen []ask.Container
 	for _, c := range all {
 		switch {
 		case len(services) > 0 && !slices.Contains(services, c.Service),
@@ -115,7 +115,7 @@ func (p *psFlags) choose(all []reconcile.Container, services []string) []reconci
 		}
 		chosen = append(chosen, c)
 	}
-	slices.SortFunc(chosen, func(x, y reconcile.Container) int {
+	slices.SortFunc(chosen, func(x, y ask.Container) int {
 		if c := strings.Compare(x.Service, y.Service); c != 0 {
 			return c
 		}

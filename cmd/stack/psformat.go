@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // psRow is a container with the keys of docker compose's ps --format json.
@@ -28,7 +28,7 @@ type psRow struct {
 	Networks     string
 	Ports        string
 	Project      string
-	Publishers   []reconcile.Publisher
+	Publishers   []ask.Publisher
 	RunningFor   string
 	Service      string
 	Size         string
@@ -59,7 +59,7 @@ func commandLine(words []string) string {
 }
 
 // newPsRow is c as ps shows it at now.
-func newPsRow(c reconcile.Container, now time.Time, fullCommand, fullID bool) psRow {
+func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
 	command, id := commandLine(c.Command), c.ID
 	if !fullID {
 		id = id[:min(shortID, len(id))]
@@ -76,7 +76,7 @@ func newPsRow(c reconcile.Container, now time.Time, fullCommand, fullID bool) ps
 		State: c.State, Status: status(c, now), labels: c.Labels,
 	}
 	if r.Publishers == nil {
-		r.Publishers = []reconcile.Publisher{}
+		r.Publishers = []ask.Publisher{}
 	}
 	if c.Exit != nil && c.State != "running" {
 		r.ExitCode = c.Exit.Code
@@ -93,7 +93,7 @@ func joinLabels(labels map[string]string) string {
 }
 
 // status is docker's sentence: "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago".
-func status(c reconcile.Container, now time.Time) string {
+func status(c ask.Container, now time.Time) string {
 	up := "Up " + human(now.Sub(c.StartedAt))
 	switch c.State {
 	case "running":
@@ -124,9 +124,9 @@ func status(c reconcile.Container, now time.Time) string {
 }
 
 // ports is docker's sentence; ranges of both sides are joined: 0.0.0.0:8000-8001->80-81/tcp.
-func ports(list []reconcile.Publisher) string {
+func ports(list []ask.Publisher) string {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b reconcile.Publisher) int {
+	slices.SortFunc(list, func(a, b ask.Publisher) int {
 		if c := strings.Compare(a.Protocol, b.Protocol); c != 0 {
 			return c
 		}

@@ -5,12 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
 func newPushCommand(a *app) *cobra.Command {
-	var o reconcile.PushOptions
+	var o ask.PushOptions
 	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "push [OPTIONS] [SERVICE...]",
@@ -31,7 +31,7 @@ Credentials are those that 'docker login' or 'podman login' have stored.`,
 	return cmd
 }
 
-func (a *app) push(ctx context.Context, o reconcile.PushOptions, quiet bool) error {
+func (a *app) push(ctx context.Context, o ask.PushOptions, quiet bool) error {
 	p, err := a.loadFor(ctx, spec.ToManage, o.Services)
 	if err != nil {
 		return err

@@ -6,11 +6,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 type restartFlags struct {
-	reconcile.ServiceOptions
+	ask.ServiceOptions
 	dryRun bool
 	format string
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newRmCommand(a *app) *cobra.Command {
-	var o reconcile.ServiceOptions
+	var o ask.ServiceOptions
 	var force, all bool
 	cmd := &cobra.Command{
 		Use:   "rm [OPTIONS] [SERVICE...]",
@@ -32,7 +32,7 @@ func newRmCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) rm(ctx context.Context, services []string, o reconcile.ServiceOptions, force bool) error {
+func (a *app) rm(ctx context.Context, services []string, o ask.ServiceOptions, force bool) error {
 	all, err := a.containers(ctx, services)
 	if err != nil {
 		return err

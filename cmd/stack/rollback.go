@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 type rollbackFlags struct {
@@ -64,7 +64,7 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 	if err != nil {
 		return err
 	}
-	o := reconcile.UpOptions{
+	o := ask.UpOptions{
 		Command: a.command(), Services: was.Services, Scale: was.Scale, RemoveOrphans: true, Parallel: a.parallel(),
 		Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second,
 	}

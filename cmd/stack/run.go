@@ -11,13 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 type runFlags struct {
-	reconcile.RunOptions
+	ask.RunOptions
 	noTTY, tty, quiet, quietPull, quietBuild bool
 	orphansGiven                             bool
 	entrypoint, pull                         string
@@ -108,7 +109,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
 	}
 	daemon := a.connect()
-	o := reconcile.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, NoDeps: r.NoDeps, Scale: map[string]int{}}
+	o := ask.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, NoDeps: r.NoDeps, Scale: map[string]int{}}
 	if s := p.Services[r.Service]; s != nil && s.Replicas == 0 {
 		o.Scale[r.Service] = 1
 	}
@@ -120,12 +121,12 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		needs = withDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
-		if err := a.provide(ctx, daemon, p, reconcile.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
+		if err := a.provide(ctx, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
 			return err
 		}
 	}
 	if r.Detach {
-		exit, err := daemon.Run(ctx, p, r.RunOptions, runtime.IO{}, a.runSink(r))
+		exit, err := daemon.Run(ctx, p, r.RunOptions, process.IO{}, a.runSink(r))
 		if err == nil {
 			err = exitWithProcess(exit) // 0 once it has started
 		}
@@ -159,8 +160,8 @@ func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
 		})
 	}
 	s.io.Stdout, s.io.Stderr = announced{a.out, begin}, announced{a.err, begin}
-	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, func(e reconcile.Event) {
-		if e.Kind == "container" && e.Name == r.Name && e.Phase == reconcile.Done {
+	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, func(e event.Event) {
+		if e.Kind == "container" && e.Name == r.Name && e.Phase == event.Done {
 			begin()
 		}
 		show(e)
@@ -188,14 +189,14 @@ func (r *runFlags) check() error {
 }
 
 // runSink shows what happens to other resources; the one-off container itself speaks for itself.
-func (a *app) runSink(r runFlags) reconcile.Sink {
+func (a *app) runSink(r runFlags) event.Sink {
 	show := a.quietly(r.quiet).Event
-	return func(e reconcile.Event) {
+	return func(e event.Event) {
 		quiet := r.quietPull
 		if e.Text == "Building" {
 			quiet = r.quietBuild
 		}
-		if e.Name == r.Name || quiet && e.Kind == "image" && e.Phase == reconcile.Working {
+		if e.Name == r.Name || quiet && e.Kind == "image" && e.Phase == event.Working {
 			return
 		}
 		show(e)
@@ -215,7 +216,7 @@ func parseLabels(list []string) (map[string]string, error) {
 }
 
 // exitWithProcess ends with the code of a process, and says why it could not be started.
-func exitWithProcess(e runtime.Exit) error {
+func exitWithProcess(e process.Exit) error {
 	if e.Code == 0 {
 		return nil
 	}

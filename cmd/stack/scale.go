@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newScaleCommand(a *app) *cobra.Command {
@@ -35,7 +35,7 @@ func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
 		return err
 	}
 	services := sortedKeys(scale)
-	o := reconcile.UpOptions{
+	o := ask.UpOptions{
 		Services: services, Scale: scale, NoDeps: noDeps, Parallel: a.parallel(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Command: a.command(),
 	}
 	p, err := a.load(ctx, services)

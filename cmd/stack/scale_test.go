@@ -9,23 +9,24 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
 func TestScaleReachesTheEngine(t *testing.T) {
-	var got *reconcile.UpOptions
-	u := newPerson(t, &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o reconcile.UpOptions, _ reconcile.Sink) error {
+	var got *ask.UpOptions
+	u := newPerson(t, &apitest.Engine{OnUp: func(_ context.Context, _ *spec.Project, o ask.UpOptions, _ event.Sink) error {
 		got = &o
 		return nil
 	}})
 	for _, tt := range []struct {
 		line string
-		want reconcile.UpOptions
+		want ask.UpOptions
 	}{
-		{"scale web=3", reconcile.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}}},
-		{"scale web=0 db=2", reconcile.UpOptions{Services: []string{"db", "web"}, Scale: map[string]int{"web": 0, "db": 2}}},
-		{"--parallel 2 scale --no-deps web=1", reconcile.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 1}, NoDeps: true, Parallel: 2}},
+		{"scale web=3", ask.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 3}}},
+		{"scale web=0 db=2", ask.UpOptions{Services: []string{"db", "web"}, Scale: map[string]int{"web": 0, "db": 2}}},
+		{"--parallel 2 scale --no-deps web=1", ask.UpOptions{Services: []string{"web"}, Scale: map[string]int{"web": 1}, NoDeps: true, Parallel: 2}},
 	} {
 		got = nil
 		if code, out, errs := u.run(tt.line); code != 0 || out != "" || got == nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -18,7 +18,7 @@ func (a *app) reach(ctx context.Context, services []string) (project string, dae
 }
 
 // containers are those of the project that is meant.
-func (a *app) containers(ctx context.Context, services []string) ([]reconcile.Container, error) {
+func (a *app) containers(ctx context.Context, services []string) ([]ask.Container, error) {
 	project, daemon, err := a.reach(ctx, services)
 	if err != nil {
 		return nil, err

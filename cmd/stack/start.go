@@ -6,11 +6,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newStartCommand(a *app) *cobra.Command {
-	var o reconcile.ServiceOptions
+	var o ask.ServiceOptions
 	var seconds int
 	cmd := &cobra.Command{
 		Use:   "start [OPTIONS] [SERVICE...]",

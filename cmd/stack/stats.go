@@ -13,8 +13,8 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 type statsFlags struct {
@@ -57,7 +57,7 @@ func (a *app) stats(ctx context.Context, s statsFlags, services []string) error 
 	if err != nil {
 		return err
 	}
-	w := statsWatch{flags: s, services: services, before: map[string]runtime.Usage{}}
+	w := statsWatch{flags: s, services: services, before: map[string]process.Usage{}}
 	if _, err := w.read(ctx, daemon, name); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s statsFlags) table() bool { return s.format == "" || s.format == "table" 
 type statsWatch struct {
 	flags    statsFlags
 	services []string
-	before   map[string]runtime.Usage // by id
+	before   map[string]process.Usage // by id
 }
 
 func (w *statsWatch) read(ctx context.Context, daemon *client.Client, project string) ([]statsRow, error) {
@@ -99,14 +99,14 @@ func (w *statsWatch) read(ctx context.Context, daemon *client.Client, project st
 	return w.rows(all), nil
 }
 
-func (w *statsWatch) rows(all []reconcile.ContainerStats) []statsRow {
+func (w *statsWatch) rows(all []ask.ContainerStats) []statsRow {
 	var rows []statsRow
-	now := map[string]runtime.Usage{}
+	now := map[string]process.Usage{}
 	for _, c := range all {
 		if len(w.services) > 0 && !slices.Contains(w.services, c.Service) || c.Usage == nil && !w.flags.all {
 			continue
 		}
-		var u runtime.Usage
+		var u process.Usage
 		if c.Usage != nil {
 			u = *c.Usage
 			now[c.ID] = u
@@ -142,7 +142,7 @@ var (
 )
 
 // newStatsRow is c as stats shows it, that has used now what u says, and before what that says.
-func newStatsRow(c reconcile.ContainerStats, before, u runtime.Usage, fullID bool) statsRow {
+func newStatsRow(c ask.ContainerStats, before, u process.Usage, fullID bool) statsRow {
 	id := c.ID
 	if !fullID {
 		id = id[:min(shortID, len(id))]

@@ -11,25 +11,25 @@ import (
 
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // busy is an engine with containers that use half a processor, another, nothing any more. Each look is a second after the one before.
 func busy(looks *int) *apitest.Engine {
 	var mu sync.Mutex
-	return &apitest.Engine{OnStats: func(context.Context, string) ([]reconcile.ContainerStats, error) {
+	return &apitest.Engine{OnStats: func(context.Context, string) ([]ask.ContainerStats, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		*looks++
 		n := time.Duration(*looks)
-		return []reconcile.ContainerStats{
-			{ID: strings.Repeat("d", 64), Container: "shop-db-1", Service: "db", Usage: &runtime.Usage{
+		return []ask.ContainerStats{
+			{ID: strings.Repeat("d", 64), Container: "shop-db-1", Service: "db", Usage: &process.Usage{
 				Clock: n * time.Second, CPU: n * time.Second / 2, Memory: 96 << 20, InactiveCache: 32 << 20, MemoryLimit: 256 << 20, Pids: 7,
 				Received: 12_345, Sent: 1_500_000, Read: 4096, Written: 2_000_000_000,
 			}},
 			{ID: strings.Repeat("e", 64), Container: "shop-batch-1", Service: "batch"},
-			{ID: strings.Repeat("f", 64), Container: "shop-web-1", Service: "web", Usage: &runtime.Usage{Clock: n * time.Second, CPU: n * 1500 * time.Millisecond, MemoryLimit: 1 << 30}},
+			{ID: strings.Repeat("f", 64), Container: "shop-web-1", Service: "web", Usage: &process.Usage{Clock: n * time.Second, CPU: n * 1500 * time.Millisecond, MemoryLimit: 1 << 30}},
 		}, nil
 	}}
 }
@@ -75,9 +75,9 @@ func TestStatsOnce(t *testing.T) {
 
 // A container that was started anew has used less than before: that is no use of a negative kind.
 func TestStatsAfterARestart(t *testing.T) {
-	w := statsWatch{before: map[string]runtime.Usage{}}
-	one := func(clock, cpu time.Duration) []reconcile.ContainerStats {
-		return []reconcile.ContainerStats{{ID: "a", Container: "a", Usage: &runtime.Usage{Clock: clock, CPU: cpu}}}
+	w := statsWatch{before: map[string]process.Usage{}}
+	one := func(clock, cpu time.Duration) []ask.ContainerStats {
+		return []ask.ContainerStats{{ID: "a", Container: "a", Usage: &process.Usage{Clock: clock, CPU: cpu}}}
 	}
 	w.rows(one(10*time.Second, 8*time.Second))
 	if got := w.rows(one(11*time.Second, time.Second))[0].CPUPerc; got != "0.00%" {

@@ -9,12 +9,12 @@ import (
 	"syscall"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // session is the user's terminal or pipes, lent to a process in a container.
 type session struct {
-	io         runtime.IO
+	io         process.IO
 	rows, cols uint16
 	// begin hands the terminal and the signals over. Until then Ctrl-C is the command's, and lines printed end as usual.
 	begin   func() error
@@ -29,7 +29,7 @@ func (a *app) interactiveTTY(noTTY bool) bool {
 // openSession lends stdin (if it is to), stdout and stderr. From begin until restore, ours is raw if there is a tty; if there
 // is none, SIGINT and SIGTERM go to the process, and a third one ends the command.
 func (a *app) openSession(tty, stdin bool, cancel context.CancelFunc) *session {
-	s := &session{io: runtime.IO{Stdout: a.out, Stderr: a.err}}
+	s := &session{io: process.IO{Stdout: a.out, Stderr: a.err}}
 	if stdin {
 		s.io.Stdin = io.Reader(a.in)
 	}
@@ -58,7 +58,7 @@ func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (resto
 	if rows, cols, ok := t.Size(); ok {
 		s.rows, s.cols = uint16(rows), uint16(cols)
 	}
-	sizes := make(chan runtime.WinSize, 1)
+	sizes := make(chan process.WinSize, 1)
 	s.io.Resize = sizes
 	return func() (func(), error) {
 		a.interrupts.listen() // whatever ends the command, the terminal is as it was
@@ -86,7 +86,7 @@ func (s *session) follow(t *terminal.Terminal) (stop func()) {
 	if rows, cols, ok := t.Size(); ok {
 		s.rows, s.cols = uint16(rows), uint16(cols)
 	}
-	sizes, done := make(chan runtime.WinSize, 1), make(chan struct{})
+	sizes, done := make(chan process.WinSize, 1), make(chan struct{})
 	s.io.Resize = sizes
 	changed, unsubscribe := terminal.Resizes()
 	go tellSizes(t, changed, sizes, done)
@@ -97,7 +97,7 @@ func (s *session) follow(t *terminal.Terminal) (stop func()) {
 }
 
 // tellSizes sends t's size at every change until done.
-func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- runtime.WinSize, done <-chan struct{}) {
+func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- process.WinSize, done <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
@@ -106,7 +106,7 @@ func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- runt
 				continue
 			}
 			select {
-			case sizes <- runtime.WinSize{Rows: uint16(rows), Cols: uint16(cols)}:
+			case sizes <- process.WinSize{Rows: uint16(rows), Cols: uint16(cols)}:
 			case <-done:
 				return
 			}

@@ -5,11 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newStopCommand(a *app) *cobra.Command {
-	var o reconcile.ServiceOptions
+	var o ask.ServiceOptions
 	var timeout int
 	cmd := &cobra.Command{
 		Use:   "stop [OPTIONS] [SERVICE...]",
@@ -26,7 +26,7 @@ func newStopCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) stop(ctx context.Context, o reconcile.ServiceOptions, services []string) error {
+func (a *app) stop(ctx context.Context, o ask.ServiceOptions, services []string) error {
 	name, file, err := a.project(ctx, services)
 	if err != nil {
 		return err

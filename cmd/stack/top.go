@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func newTopCommand(a *app) *cobra.Command {
@@ -35,7 +35,7 @@ func (a *app) top(ctx context.Context, services []string) error {
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(c reconcile.ContainerProcesses) bool {
+	all = slices.DeleteFunc(all, func(c ask.ContainerProcesses) bool {
 		return len(services) > 0 && !slices.Contains(services, c.Service)
 	})
 	rows := topRows(all, time.Now(), hostUser())
@@ -59,7 +59,7 @@ func hostUser() func(uid int) string {
 	}
 }
 
-func topRows(all []reconcile.ContainerProcesses, now time.Time, name func(uid int) string) (rows [][]string) {
+func topRows(all []ask.ContainerProcesses, now time.Time, name func(uid int) string) (rows [][]string) {
 	for _, c := range all {
 		for _, p := range c.Processes {
 			tty := p.TTY
@@ -76,7 +76,7 @@ func topRows(all []reconcile.ContainerProcesses, now time.Time, name func(uid in
 }
 
 // share is how much of one processor p has used in its life, in percent.
-func share(p runtime.ProcessInfo, now time.Time) int {
+func share(p process.Info, now time.Time) int {
 	if life := now.Sub(p.StartedAt); life > 0 {
 		return int(100 * p.CPU / life)
 	}
@@ -107,7 +107,7 @@ func cpuTime(d time.Duration) string {
 
 // processLine is the CMD of ps(1): the name in brackets of what has no command line. A container says what it likes there: what would move the
 // cursor, or break the line, is a question mark.
-func processLine(p runtime.ProcessInfo) string {
+func processLine(p process.Info) string {
 	line := strings.Join(p.Args, " ")
 	if strings.TrimSpace(line) == "" {
 		if line = "[" + p.Name + "]"; p.State == "Z" {

@@ -7,18 +7,18 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func TestTopRows(t *testing.T) {
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.Local)
-	rows := topRows([]reconcile.ContainerProcesses{
-		{Container: "shop-db-1", Service: "db", Replica: 1, Processes: []runtime.ProcessInfo{
+	rows := topRows([]ask.ContainerProcesses{
+		{Container: "shop-db-1", Service: "db", Replica: 1, Processes: []process.Info{
 			{Pid: 42, PPid: 7, UID: 999, State: "S", CPU: 61 * time.Second, StartedAt: now.Add(-2 * time.Hour), Name: "postgres", Args: []string{"postgres", "-D", "/data"}},
 			{Pid: 43, PPid: 42, UID: 0, State: "Z", StartedAt: now.Add(-26 * time.Hour), Name: "sh"},
 		}},
-		{Container: "shop-web-2", Service: "web", Replica: 2, Processes: []runtime.ProcessInfo{
+		{Container: "shop-web-2", Service: "web", Replica: 2, Processes: []process.Info{
 			{Pid: 50, PPid: 8, State: "R", TTY: "pts/0", CPU: 90*time.Hour + time.Second, StartedAt: now.AddDate(-1, 0, 0), Name: "x", Args: []string{"x\x1b[2J", "a\nb"}},
 		}},
 	}, now, func(uid int) string { return map[int]string{0: "root", 999: "999"}[uid] })
@@ -38,10 +38,10 @@ func TestTopRows(t *testing.T) {
 }
 
 func TestTop(t *testing.T) {
-	u := newPerson(t, &apitest.Engine{OnTop: func(context.Context, string) ([]reconcile.ContainerProcesses, error) {
-		return []reconcile.ContainerProcesses{
-			{Container: "shop-db-1", Service: "db", Replica: 1, Processes: []runtime.ProcessInfo{{Pid: 42, PPid: 7, StartedAt: time.Now(), Args: []string{"postgres"}}}},
-			{Container: "shop-web-1", Service: "web", Replica: 1, Processes: []runtime.ProcessInfo{{Pid: 43, PPid: 7, StartedAt: time.Now(), Args: []string{"nginx"}}}},
+	u := newPerson(t, &apitest.Engine{OnTop: func(context.Context, string) ([]ask.ContainerProcesses, error) {
+		return []ask.ContainerProcesses{
+			{Container: "shop-db-1", Service: "db", Replica: 1, Processes: []process.Info{{Pid: 42, PPid: 7, StartedAt: time.Now(), Args: []string{"postgres"}}}},
+			{Container: "shop-web-1", Service: "web", Replica: 1, Processes: []process.Info{{Pid: 43, PPid: 7, StartedAt: time.Now(), Args: []string{"nginx"}}}},
 		}, nil
 	}})
 	code, out, errs := u.run("top web")

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // upFlags are the flags of up as they stand on the command line.
@@ -150,8 +150,8 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 }
 
 // options are the flags in the words of the engine.
-func (u upFlags) options(services []string, a *app) (reconcile.UpOptions, error) {
-	o := reconcile.UpOptions{
+func (u upFlags) options(services []string, a *app) (ask.UpOptions, error) {
+	o := ask.UpOptions{
 		Services: services, Parallel: a.parallel(), NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
 		Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
 	}

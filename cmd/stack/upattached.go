@@ -14,8 +14,9 @@ import (
 	"github.com/stackrun/stack/cmd/stack/progress"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -42,7 +43,7 @@ type attachment struct {
 	change  chan struct{}        // capacity 1: something ended
 }
 
-func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o reconcile.UpOptions, watched *watching) error {
+func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o ask.UpOptions, watched *watching) error {
 	t := &attachment{
 		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(), watched: watched,
@@ -91,7 +92,7 @@ func attachScope(p *spec.Project, u upFlags, named []string) (scope, direct, sho
 	return scope, direct, show
 }
 
-func replicas(p *spec.Project, o reconcile.UpOptions, service string) int {
+func replicas(p *spec.Project, o ask.UpOptions, service string) int {
 	if n, ok := o.Scale[service]; ok {
 		return n
 	}
@@ -108,7 +109,7 @@ func containerName(p *spec.Project, service string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", p.Name, service, n)
 }
 
-func (t *attachment) run(parent context.Context, o reconcile.UpOptions) error {
+func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 	interrupted := make(chan struct{}, 8)
 	before := t.app.interrupts.handle(func(os.Signal) {
 		select {
@@ -187,13 +188,13 @@ func (t *attachment) beginToFollow(parent context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	var followed sync.WaitGroup
 	followed.Go(func() {
-		o := reconcile.EventOptions{Since: t.began} // and not since this comes to it: something may have ended by then
+		o := event.Window{Since: t.began} // and not since this comes to it: something may have ended by then
 		err := t.follow(ctx, func() error {
 			if o.Since != t.began {
 				t.changed() // what ended between two daemons nobody may tell
 			}
 			defer func() { o.Since = time.Now() }()
-			return t.daemon.Events(ctx, t.project.Name, o, func(e reconcile.Event) { t.event(ctx, e) })
+			return t.daemon.Events(ctx, t.project.Name, o, func(e event.Event) { t.event(ctx, e) })
 		})
 		if err != nil && ctx.Err() == nil {
 			t.lost <- err
@@ -233,7 +234,7 @@ func (t *attachment) follow(ctx context.Context, read func() error) error {
 }
 
 // containers are those of the project.
-func (t *attachment) containers(ctx context.Context) (all []reconcile.Container, err error) {
+func (t *attachment) containers(ctx context.Context) (all []ask.Container, err error) {
 	err = goOn(ctx, func() (err error) {
 		all, err = t.daemon.Containers(ctx, t.project.Name)
 		return err
@@ -249,7 +250,7 @@ func exitWith(code int) error {
 }
 
 // look finds out whether anything runs, and the end that is to end all, if there is one.
-func (t *attachment) look(ctx context.Context) (culprit *runtime.Exit, running bool, err error) {
+func (t *attachment) look(ctx context.Context) (culprit *process.Exit, running bool, err error) {
 	all, err := t.containers(ctx)
 	if err != nil {
 		return nil, false, err
@@ -279,7 +280,7 @@ func (t *attachment) final(code int) int {
 	if err != nil {
 		return exitFailed
 	}
-	var first *reconcile.Container
+	var first *ask.Container
 	for i, c := range all {
 		if c.Service == t.flags.exitCodeFrom && !c.OneOff && c.Exit != nil && (first == nil || c.Exit.FinishedAt.Before(first.Exit.FinishedAt)) {
 			first = &all[i]
@@ -307,7 +308,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	o := reconcile.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
+	o := ask.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
 	go func() {
 		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
 			o := o

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // attached says whether up follows the output.
@@ -62,7 +62,7 @@ func (p planFlags) check() error {
 }
 
 // fill puts the flags that up and create share into o.
-func (p planFlags) fill(o *reconcile.UpOptions, a *app, changed func(string) bool) error {
+func (p planFlags) fill(o *ask.UpOptions, a *app, changed func(string) bool) error {
 	o.Command, o.ForceRecreate, o.NoRecreate = a.command(), p.forceRecreate, p.noRecreate
 	switch p.pull {
 	case "policy", "":

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // places are how far logs are read, by container.
@@ -21,7 +22,7 @@ type place struct {
 }
 
 // next is the place of e, the line that follows the last one.
-func (p places) next(e reconcile.LogEntry) place {
+func (p places) next(e ask.LogEntry) place {
 	at := p[e.Container]
 	if !at.at.Equal(e.Time) {
 		at = place{at: e.Time}
@@ -34,14 +35,14 @@ func (p places) next(e reconcile.LogEntry) place {
 // after says whether p comes after o.
 func (p place) after(o place) bool { return p.at.After(o.at) || p.at.Equal(o.at) && p.n > o.n }
 
-func (t *attachment) logOptions(follow bool) reconcile.LogOptions {
-	return reconcile.LogOptions{Services: t.show, Follow: follow, Linger: follow, Tail: -1, Since: t.began}
+func (t *attachment) logOptions(follow bool) ask.LogOptions {
+	return ask.LogOptions{Services: t.show, Follow: follow, Linger: follow, Tail: -1, Since: t.began}
 }
 
 // entries prints what one reading of the logs delivers, without the lines that another one was first with.
-func (t *attachment) entries() func(reconcile.LogEntry) error {
+func (t *attachment) entries() func(ask.LogEntry) error {
 	read := places{}
-	return func(e reconcile.LogEntry) error {
+	return func(e ask.LogEntry) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		at := read.next(e)
@@ -64,7 +65,7 @@ func (t *attachment) catchUp(ctx context.Context, services []string) error {
 }
 
 // event tells a container's end, below the last line that it wrote.
-func (t *attachment) event(ctx context.Context, e reconcile.Event) {
+func (t *attachment) event(ctx context.Context, e event.Event) {
 	if e.Kind != "container" || !slices.Contains(t.scope, e.Service) {
 		return
 	}

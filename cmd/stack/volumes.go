@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func newVolumesCommand(a *app) *cobra.Command {
@@ -87,7 +87,7 @@ func (a *app) volumes(ctx context.Context, format string, quiet bool, services [
 	return writeFormatted(a.out, format, titles(volumeKeys, map[string]string{"Name": "VOLUME NAME"}), rows)
 }
 
-func newVolumeRow(v reconcile.Volume) volumeRow {
+func newVolumeRow(v ask.Volume) volumeRow {
 	const none = "N/A"
 	return volumeRow{
 		Availability: none, Driver: v.Driver, Group: none, Labels: joinLabels(v.Labels), Links: none, Mountpoint: v.Path, Name: v.Name, Scope: "local",

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 func newWaitCommand(a *app) *cobra.Command {
@@ -38,7 +39,7 @@ func (a *app) wait(ctx context.Context, services []string, down bool) error {
 		return err
 	}
 	if down {
-		if err := daemon.Down(ctx, name, reconcile.DownOptions{}, a.progress().Event); err != nil {
+		if err := daemon.Down(ctx, name, ask.DownOptions{}, a.progress().Event); err != nil {
 			return err
 		}
 	}
@@ -53,7 +54,7 @@ func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project str
 	changed := make(chan struct{}, 1)
 	lost := make(chan error, 1)
 	go func() {
-		lost <- daemon.Events(following, project, reconcile.EventOptions{}, func(reconcile.Event) {
+		lost <- daemon.Events(following, project, event.Window{}, func(event.Event) {
 			select {
 			case changed <- struct{}{}:
 			default:

@@ -13,7 +13,8 @@ import (
 	"github.com/stackrun/stack/cmd/stack/progress"
 	"github.com/stackrun/stack/cmd/stack/watch"
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -57,7 +58,7 @@ func (a *app) watch(ctx context.Context, w watchFlags, services []string) error 
 	t.begin(daemon, p, rules)
 	defer t.session.Close()
 	if !w.noUp {
-		o := reconcile.UpOptions{Services: services, Parallel: a.parallel(), Command: a.command(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
+		o := ask.UpOptions{Services: services, Parallel: a.parallel(), Command: a.command(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
 		o.BuildOnly = t.session.Services() // as docker compose does it: what is watched is to begin with what there is
 		if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
 			return err
@@ -154,8 +155,8 @@ func (t *watching) say(text string) {
 }
 
 // event shows how a build is getting on; of the rest only what goes wrong, for it is told when it is done.
-func (t *watching) event(e reconcile.Event) {
-	if t.quiet && e.Kind == "image" && e.Phase == reconcile.Working || e.Kind != "image" && e.Phase != reconcile.Warning {
+func (t *watching) event(e event.Event) {
+	if t.quiet && e.Kind == "image" && e.Phase == event.Working || e.Kind != "image" && e.Phase != event.Warning {
 		return
 	}
 	t.print(func() {

@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
 )
 
 func newWhyCommand(a *app) *cobra.Command {
-	var o reconcile.WhyOptions
+	var o ask.WhyOptions
 	var format string
 	cmd := &cobra.Command{
 		Use:   "why [OPTIONS] SERVICE",
@@ -38,7 +38,7 @@ what has started it again since; how it ended, its last health check, and the la
 	return cmd
 }
 
-func (a *app) why(ctx context.Context, o reconcile.WhyOptions, format string) error {
+func (a *app) why(ctx context.Context, o ask.WhyOptions, format string) error {
 	if err := checkPreviewFormat(format); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *app) why(ctx context.Context, o reconcile.WhyOptions, format string) er
 	return err
 }
 
-func whyText(v *reconcile.Why) string {
+func whyText(v *ask.Why) string {
 	var b strings.Builder
 	for i := range v.Containers {
 		if i > 0 {
@@ -74,7 +74,7 @@ func whyText(v *reconcile.Why) string {
 	return b.String()
 }
 
-func whyContainer(b *strings.Builder, c *reconcile.WhyContainer) {
+func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 	fmt.Fprintf(b, "%s: %s", c.Name, c.State)
 	if c.Health != "" {
 		fmt.Fprintf(b, ", %s", c.Health)

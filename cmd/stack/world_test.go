@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/apitest"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -21,18 +22,18 @@ type world struct {
 
 	mu         sync.Mutex
 	changed    chan struct{} // closed and replaced at each change
-	containers []reconcile.Container
-	lines      []reconcile.LogEntry
-	events     []reconcile.Event
+	containers []ask.Container
+	lines      []ask.LogEntry
+	events     []event.Event
 	verbs      []string // as they were called, with their services
 }
 
 // newWorld has an up that starts a container of each service, tells the sink, and ends when ready is closed.
 func newWorld(t *testing.T, ready <-chan struct{}) *world {
 	w := &world{t: t, changed: make(chan struct{})}
-	w.OnUp = func(ctx context.Context, p *spec.Project, o reconcile.UpOptions, sink reconcile.Sink) error {
+	w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 		for _, s := range sortedKeys(p.Services) {
-			sink(reconcile.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: reconcile.Working, Text: "Starting"})
+			sink(event.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: event.Working, Text: "Starting"})
 			w.start(s)
 			w.say(s, s+" is up")
 		}
@@ -42,17 +43,17 @@ func newWorld(t *testing.T, ready <-chan struct{}) *world {
 			return ctx.Err()
 		}
 		for _, s := range sortedKeys(p.Services) {
-			sink(reconcile.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: reconcile.Done, Text: "Started"})
+			sink(event.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: event.Done, Text: "Started"})
 		}
 		return nil
 	}
-	w.OnContainers = func(context.Context, string) ([]reconcile.Container, error) {
+	w.OnContainers = func(context.Context, string) ([]ask.Container, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return slices.Clone(w.containers), nil
 	}
 	w.OnLogs, w.OnEvents = w.follow, w.subscribe
-	w.OnVerb = func(_ context.Context, verb, _ string, o reconcile.ServiceOptions, _ reconcile.Sink) error {
+	w.OnVerb = func(_ context.Context, verb, _ string, o ask.ServiceOptions, _ event.Sink) error {
 		w.called(verb, o)
 		for _, s := range o.Services {
 			w.end(s, 143)
@@ -71,7 +72,7 @@ func (w *world) change(f func()) {
 	w.changed = make(chan struct{})
 }
 
-func (w *world) called(verb string, o reconcile.ServiceOptions) {
+func (w *world) called(verb string, o ask.ServiceOptions) {
 	w.change(func() { w.verbs = append(w.verbs, strings.TrimSpace(verb+" "+strings.Join(o.Services, " "))) })
 }
 
@@ -84,8 +85,8 @@ func (w *world) calls() []string {
 // start makes the container of service run, anew if it was there.
 func (w *world) start(service string) {
 	w.change(func() {
-		w.containers = slices.DeleteFunc(w.containers, func(c reconcile.Container) bool { return c.Service == service })
-		w.containers = append(w.containers, reconcile.Container{
+		w.containers = slices.DeleteFunc(w.containers, func(c ask.Container) bool { return c.Service == service })
+		w.containers = append(w.containers, ask.Container{
 			ID: service, Name: "shop-" + service + "-1", Project: "shop", Service: service, Replica: 1, State: "running", StartedAt: time.Now(),
 		})
 	})
@@ -99,9 +100,9 @@ func (w *world) ends(service string, code int, state string) {
 	w.change(func() {
 		for i := range w.containers {
 			if c := &w.containers[i]; c.Service == service && c.State == "running" {
-				c.State, c.Exit = state, &runtime.Exit{Code: code, FinishedAt: time.Now()}
-				w.events = append(w.events, reconcile.Event{
-					Time: time.Now(), Project: "shop", Kind: "container", Name: c.Name, Service: service, Phase: reconcile.Done, Text: "Exited", Exit: &code,
+				c.State, c.Exit = state, &process.Exit{Code: code, FinishedAt: time.Now()}
+				w.events = append(w.events, event.Event{
+					Time: time.Now(), Project: "shop", Kind: "container", Name: c.Name, Service: service, Phase: event.Done, Text: "Exited", Exit: &code,
 				})
 			}
 		}
@@ -111,13 +112,13 @@ func (w *world) ends(service string, code int, state string) {
 // say writes a line of service to its log.
 func (w *world) say(service, line string) {
 	w.change(func() {
-		w.lines = append(w.lines, reconcile.LogEntry{
+		w.lines = append(w.lines, ask.LogEntry{
 			Container: "shop-" + service + "-1", Service: service, Replica: 1, Time: time.Now(), Stream: "stdout", Line: []byte(line),
 		})
 	})
 }
 
-func (w *world) follow(ctx context.Context, _ string, o reconcile.LogOptions, each func(reconcile.LogEntry) error) error {
+func (w *world) follow(ctx context.Context, _ string, o ask.LogOptions, each func(ask.LogEntry) error) error {
 	for at := 0; ; {
 		w.mu.Lock()
 		fresh, changed := slices.Clone(w.lines[at:]), w.changed
@@ -141,8 +142,8 @@ func (w *world) follow(ctx context.Context, _ string, o reconcile.LogOptions, ea
 	}
 }
 
-func (w *world) subscribe(ctx context.Context, _ string, o reconcile.EventOptions) <-chan reconcile.Event {
-	out := make(chan reconcile.Event)
+func (w *world) subscribe(ctx context.Context, _ string, o event.Window) <-chan event.Event {
+	out := make(chan event.Event)
 	w.mu.Lock()
 	at := len(w.events)
 	for ; !o.Since.IsZero() && at > 0 && !w.events[at-1].Time.Before(o.Since); at-- {

@@ -63,6 +63,7 @@ func forbidden(from, to string) string {
 		case in(to, "build"):
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
 		case from == "reconcile/resource" && room(to) == "network": // its record has a network's configuration
+		case from == "reconcile/ask" && slices.Contains(leaves, to): // values that the runtime has too
 		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle") && from != "reconcile/library":
 			return "of reconcile only the engine, the library of images, bundle and the driver interfaces import the rooms, for their values"
 		case room(to) == "":
@@ -70,7 +71,7 @@ func forbidden(from, to string) string {
 		}
 	case in(from, "api/docker"):
 		switch {
-		case in(to, "internal"), to == "reconcile", room(to) != "", to == "api/docker/wire", to == "api":
+		case in(to, "internal"), to == "reconcile", to == "reconcile/ask", to == "reconcile/event", room(to) != "", to == "api/docker/wire", to == "api":
 		case in(from, "api/docker/containers") && (to == "reconcile/plan" || to == "reconcile/standalone"): // what a container is made of
 		case from == "api/docker" && in(to, "api/docker"):
 		default:
@@ -117,6 +118,8 @@ func TestForbidden(t *testing.T) {
 		{"reconcile/plan", "network", true},
 		{"reconcile/resource", "network", false},
 		{"reconcile/resource", "runtime", true},
+		{"reconcile/ask", "runtime/process", false},
+		{"reconcile/ask", "runtime", true},
 		{"reconcile", "api", true},
 		{"spec", "runtime", true},
 		{"cmd/stack", "reconcile", false},

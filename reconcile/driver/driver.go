@@ -19,13 +19,16 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/archive"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
-	"golang.org/x/sys/unix"
 )
 
 // Set is every driver that a pass uses.
@@ -184,7 +187,7 @@ type Containers interface {
 	Resume(ctx context.Context, id string) error
 	// Stop sends the stop signal, waits for grace, then kills every process of the container.
 	// grace < 0 means the container's own grace period.
-	Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error)
+	Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error)
 	// Delete removes a container that does not run. ErrConflict when it does.
 	Delete(ctx context.Context, id string) error
 	// List and State carry Problem: what of a running container is not as recorded.
@@ -198,8 +201,8 @@ type Containers interface {
 	// Watch is as Networks.Watch, for the cgroups, mounts and records of containers. Starts and exits are Events.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Wait returns the exit of the current run; at once for a container that has stopped.
-	Wait(ctx context.Context, id string) (runtime.Exit, error)
-	Exec(ctx context.Context, id string, p runtime.Process, io runtime.IO) (runtime.Exit, error)
+	Wait(ctx context.Context, id string) (process.Exit, error)
+	Exec(ctx context.Context, id string, p runtime.Process, io process.IO) (process.Exit, error)
 	// CopyIn writes the tar stream r into a container of any state, and never out of its root, whatever is in the stream or goes on in the container.
 	// ErrInvalidArgument and ErrNotSupported: the stream has what is refused; ErrNotFound, ErrConflict: the destination does not fit.
 	CopyIn(ctx context.Context, id string, o runtime.CopyIn, r io.Reader) error
@@ -209,19 +212,19 @@ type Containers interface {
 	Export(ctx context.Context, id string, w io.Writer, warn func(string)) error
 	// CompareFiles says of each of all, in their order, whether a container of any state has it; RemoveFiles removes them, directories when they are
 	// empty, and says which were there. Neither leaves its root. ErrConflict: what is to be removed is mounted read-only, or mounted on.
-	CompareFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error)
-	RemoveFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error)
+	CompareFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error)
+	RemoveFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error)
 	// Run starts container id with the caller's streams attached from its first byte on, calls started when
 	// execve succeeded, and returns the exit.
-	Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error)
+	Run(ctx context.Context, id string, io process.IO, started func(runtime.State)) (process.Exit, error)
 	// Attach connects to the container's own stdio until it ends or ctx does.
-	Attach(ctx context.Context, id string, io runtime.IO) error
+	Attach(ctx context.Context, id string, io process.IO) error
 	// Resize sets the size of a running container's terminal. ErrConflict when it does not run.
-	Resize(ctx context.Context, id string, size runtime.WinSize) error
+	Resize(ctx context.Context, id string, size process.WinSize) error
 	// Processes lists the processes of a container that runs or is paused, by pid. ErrConflict when it does neither.
-	Processes(ctx context.Context, id string) ([]runtime.ProcessInfo, error)
+	Processes(ctx context.Context, id string) ([]process.Info, error)
 	// Usage is what a container uses that runs or is paused. ErrConflict when it does neither.
-	Usage(ctx context.Context, id string) (runtime.Usage, error)
+	Usage(ctx context.Context, id string) (process.Usage, error)
 	// Events delivers state changes until ctx ends. Slow receivers lose events, never the latest of a container.
 	Events(ctx context.Context) <-chan runtime.Event
 }

@@ -1,8 +1,13 @@
 package history
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
@@ -72,3 +77,28 @@ type Health struct {
 	At     time.Time `json:"at"`
 	Probes int       `json:"probes"`
 }
+
+// Before is the entry that n steps back from the last one leads to: the n-th, from the end, that was carried out to its end and asks for
+// something else than what comes after it; a restart asks for nothing. errdefs.ErrNotFound when there are not so many.
+func Before(all []Entry, n int) (*Entry, error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return e.Project == "" })
+	if len(all) == 0 {
+		return nil, errdefs.With(errdefs.ErrNotFound, errors.New("it has no history"))
+	}
+	steps := 0
+	after := &all[len(all)-1]
+	for i := len(all) - 2; i >= 0; i-- {
+		e := &all[i]
+		if e.Outcome != Done || e.Project == after.Project && maps.Equal(e.Scale, after.Scale) {
+			continue
+		}
+		if steps++; steps == n {
+			return e, nil
+		}
+		after = e
+	}
+	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its history goes back %d %s", steps, map[bool]string{true: "step", false: "steps"}[steps == 1]))
+}
+
+// Now is the time of a record: without the monotonic clock, which means nothing to the next daemon.
+func Now() time.Time { return time.Now().Round(0) }

@@ -19,6 +19,7 @@ const (
 	Delete  Action = "remove"
 	Pull    Action = "pull"
 	Make    Action = "build" // of an image
+	Ask     Action = "ask"   // in the place of a pull of an image that is on the host: only the registry knows whether it has another. In what is shown of a plan alone
 )
 
 // Change is what happens to one resource, and why. Kept ones are not listed.

@@ -10,7 +10,8 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // attach connects the client to the container's streams: from the first byte on if it does not run yet.
@@ -61,7 +62,7 @@ func (h *handlers) attach(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	wires := &later{line: &l}
-	streams := runtime.IO{}
+	streams := process.IO{}
 	streams.Stdout, streams.Stderr = outputs(wires, d.TTY, stdout, stderr)
 	if wire.Bool(r, "stdin") {
 		streams.Stdin = wires
@@ -93,7 +94,7 @@ func (h *handlers) replay(ctx context.Context, d *reconcile.Detail, w io.Writer,
 		return // nothing is kept of it
 	}
 	out, errs := outputs(w, d.TTY, stdout, stderr)
-	_ = read(ctx, func(x reconcile.LogEntry) error { return writeEntry(out, errs, x, false, d.TTY) })
+	_ = read(ctx, func(x ask.LogEntry) error { return writeEntry(out, errs, x, false, d.TTY) })
 }
 
 func (h *handlers) resize(w http.ResponseWriter, r *http.Request) error {
@@ -108,7 +109,7 @@ func (h *handlers) resize(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func windowSize(r *http.Request) (size runtime.WinSize, err error) {
+func windowSize(r *http.Request) (size process.WinSize, err error) {
 	for name, into := range map[string]*uint16{"h": &size.Rows, "w": &size.Cols} {
 		n, err := strconv.ParseUint(r.URL.Query().Get(name), 10, 16)
 		if err != nil {

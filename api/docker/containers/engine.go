@@ -13,8 +13,10 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Engine is what is needed of the engine: reconcile.Single. ref is an id, the beginning of one, or a name.
@@ -36,17 +38,17 @@ type Engine interface {
 	Prune(ctx context.Context, which func(reconcile.Detail) bool) (ids []string, freed int64, err error)
 	Wait(ctx context.Context, ref string, what reconcile.WaitFor) (wait func(context.Context) (reconcile.WaitEnd, error), err error)
 
-	Attach(ctx context.Context, ref string, streams runtime.IO, ready func()) error
-	Resize(ctx context.Context, ref string, size runtime.WinSize) error
-	Logs(ctx context.Context, ref string, o reconcile.SingleLogs) (read func(ctx context.Context, each func(reconcile.LogEntry) error) error, err error)
-	Processes(ctx context.Context, ref string) ([]runtime.ProcessInfo, error)
-	Usage(ctx context.Context, ref string) (id, name string, u *runtime.Usage, err error)
+	Attach(ctx context.Context, ref string, streams process.IO, ready func()) error
+	Resize(ctx context.Context, ref string, size process.WinSize) error
+	Logs(ctx context.Context, ref string, o reconcile.SingleLogs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error)
+	Processes(ctx context.Context, ref string) ([]process.Info, error)
+	Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error)
 
 	CreateExec(ctx context.Context, ref string, w reconcile.ExecWant) (id string, err error)
 	BeginExec(ctx context.Context, id string, o reconcile.ExecStart) (reconcile.ExecDetail, error)
-	RunExec(ctx context.Context, id string, detach bool, streams runtime.IO) error
+	RunExec(ctx context.Context, id string, detach bool, streams process.IO) error
 	InspectExec(id string) (reconcile.ExecDetail, error)
-	ResizeExec(ctx context.Context, id string, size runtime.WinSize) error
+	ResizeExec(ctx context.Context, id string, size process.WinSize) error
 	Execs(container string) []string
 
 	Connect(ctx context.Context, ref, network string, at plan.Endpoint) error

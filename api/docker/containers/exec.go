@@ -9,7 +9,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func (h *handlers) createExec(w http.ResponseWriter, r *http.Request) error {
@@ -55,7 +55,7 @@ func (h *handlers) startExec(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if body.Detach {
-		if err := h.engine.RunExec(context.WithoutCancel(r.Context()), id, true, runtime.IO{}); err != nil {
+		if err := h.engine.RunExec(context.WithoutCancel(r.Context()), id, true, process.IO{}); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusOK)
@@ -70,7 +70,7 @@ func (h *handlers) startExec(w http.ResponseWriter, r *http.Request) error {
 	ctx, leave := context.WithCancel(r.Context())
 	defer leave()
 	l.whenGone(ctx, leave)
-	streams := runtime.IO{}
+	streams := process.IO{}
 	streams.Stdout, streams.Stderr = outputs(conn, d.TTY, d.Stdout, d.Stderr)
 	if d.Stdin {
 		streams.Stdin = l.input

@@ -21,8 +21,10 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // fake is an Engine of which a test says what it needs.
@@ -30,15 +32,15 @@ type fake struct {
 	Engine
 	details []reconcile.Detail
 	waits   chan reconcile.WaitEnd
-	attach  func(ctx context.Context, streams runtime.IO, ready func()) error
-	entries []reconcile.LogEntry
+	attach  func(ctx context.Context, streams process.IO, ready func()) error
+	entries []ask.LogEntry
 	logs    reconcile.SingleLogs
 	stops   reconcile.StopOptions
 	already bool
 	copyIn  reconcile.SingleCopyIn
-	usage   *runtime.Usage
+	usage   *process.Usage
 	begun   reconcile.ExecDetail
-	runs    func(detach bool, streams runtime.IO) error
+	runs    func(detach bool, streams process.IO) error
 	create  error
 	change  reconcile.Change
 }
@@ -72,13 +74,13 @@ func (f *fake) Wait(context.Context, string, reconcile.WaitFor) (func(context.Co
 	return func(context.Context) (reconcile.WaitEnd, error) { return <-f.waits, nil }, nil
 }
 
-func (f *fake) Attach(ctx context.Context, _ string, streams runtime.IO, ready func()) error {
+func (f *fake) Attach(ctx context.Context, _ string, streams process.IO, ready func()) error {
 	return f.attach(ctx, streams, ready)
 }
 
-func (f *fake) Logs(_ context.Context, _ string, o reconcile.SingleLogs) (func(context.Context, func(reconcile.LogEntry) error) error, error) {
+func (f *fake) Logs(_ context.Context, _ string, o reconcile.SingleLogs) (func(context.Context, func(ask.LogEntry) error) error, error) {
 	f.logs = o
-	return func(_ context.Context, each func(reconcile.LogEntry) error) error {
+	return func(_ context.Context, each func(ask.LogEntry) error) error {
 		for _, x := range f.entries {
 			if err := each(x); err != nil {
 				return err
@@ -104,7 +106,7 @@ func (f *fake) CopyOut(_ context.Context, _ string, o runtime.CopyOut, w io.Writ
 	return out.Close()
 }
 
-func (f *fake) Usage(context.Context, string) (string, string, *runtime.Usage, error) {
+func (f *fake) Usage(context.Context, string) (string, string, *process.Usage, error) {
 	return "1", "web", f.usage, nil
 }
 
@@ -112,7 +114,7 @@ func (f *fake) BeginExec(context.Context, string, reconcile.ExecStart) (reconcil
 	return f.begun, nil
 }
 
-func (f *fake) RunExec(_ context.Context, _ string, detach bool, streams runtime.IO) error {
+func (f *fake) RunExec(_ context.Context, _ string, detach bool, streams process.IO) error {
 	return f.runs(detach, streams)
 }
 
@@ -126,7 +128,7 @@ func served(t *testing.T, f *fake) *httptest.Server {
 	return s
 }
 
-func ask(t *testing.T, f *fake, method, path string, body io.Reader) *httptest.ResponseRecorder {
+func send(t *testing.T, f *fake, method, path string, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	m := &wire.Mux{}
 	m.Add(Routes(f)...)
@@ -137,8 +139,8 @@ func ask(t *testing.T, f *fake, method, path string, body io.Reader) *httptest.R
 
 func web() reconcile.Detail {
 	return reconcile.Detail{
-		Container: reconcile.Container{ID: strings.Repeat("ab", 32), Name: "web", State: "running", Labels: map[string]string{"a": "b"}, CreatedAt: time.Unix(100, 0), Command: []string{"serve", "it"},
-			Ports: []reconcile.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}}},
+		Container: ask.Container{ID: strings.Repeat("ab", 32), Name: "web", State: "running", Labels: map[string]string{"a": "b"}, CreatedAt: time.Unix(100, 0), Command: []string{"serve", "it"},
+			Ports: []ask.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}}},
 		Spec: plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"n1": {}}}, ImageID: "sha256:12345678", NetworkIDs: map[string]string{"n1": "id1", "n2": "id2"},
 	}
 }
@@ -157,7 +159,7 @@ func TestWaitAnswersBeforeTheEnd(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(text)) != `{"StatusCode":3}` {
 		t.Errorf("%s, %v", text, err)
 	}
-	if w := ask(t, f, "POST", "/containers/web/wait?condition=sometime", nil); w.Code != http.StatusBadRequest {
+	if w := send(t, f, "POST", "/containers/web/wait?condition=sometime", nil); w.Code != http.StatusBadRequest {
 		t.Errorf("a condition that there is not: %d", w.Code)
 	}
 }
@@ -191,7 +193,7 @@ func dial(t *testing.T, s *httptest.Server, path string, body string) (net.Conn,
 // TestAttachIsHalfClosed: the end of what the client sends is the end of the input and of nothing else.
 func TestAttachIsHalfClosed(t *testing.T) {
 	f := &fake{details: []reconcile.Detail{web()}}
-	f.attach = func(ctx context.Context, streams runtime.IO, ready func()) error {
+	f.attach = func(ctx context.Context, streams process.IO, ready func()) error {
 		ready()
 		typed, err := io.ReadAll(streams.Stdin)
 		if err != nil || ctx.Err() != nil {
@@ -215,7 +217,7 @@ func TestDetach(t *testing.T) {
 	d := web()
 	d.TTY = true
 	f := &fake{details: []reconcile.Detail{d}}
-	f.attach = func(ctx context.Context, streams runtime.IO, ready func()) error {
+	f.attach = func(ctx context.Context, streams process.IO, ready func()) error {
 		ready()
 		streams.Stdout.Write([]byte("$ "))
 		typed, _ := io.ReadAll(streams.Stdin)
@@ -235,7 +237,7 @@ func TestAttachRefuses(t *testing.T) {
 	paused.State = "paused"
 	f := &fake{details: []reconcile.Detail{paused}}
 	for path, want := range map[string]int{"/containers/nobody/attach?stream=1": 404, "/containers/web/attach?stream=1": 409, "/containers/web/attach?detachKeys=alt-x": 400} {
-		if w := ask(t, f, "POST", path, nil); w.Code != want {
+		if w := send(t, f, "POST", path, nil); w.Code != want {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -244,7 +246,7 @@ func TestAttachRefuses(t *testing.T) {
 // TestExecTellsWhyOnItsStream: what cannot be executed is told where the output would come.
 func TestExecTellsWhyOnItsStream(t *testing.T) {
 	f := &fake{begun: reconcile.ExecDetail{ExecWant: reconcile.ExecWant{Stdout: true, Stderr: true}}}
-	f.runs = func(detach bool, streams runtime.IO) error {
+	f.runs = func(detach bool, streams process.IO) error {
 		if detach {
 			return errdefs.With(errdefs.ErrConflict, errors.New("it is not running"))
 		}
@@ -266,28 +268,28 @@ func TestExecTellsWhyOnItsStream(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	f := &fake{details: []reconcile.Detail{web()}, entries: []reconcile.LogEntry{
+	f := &fake{details: []reconcile.Detail{web()}, entries: []ask.LogEntry{
 		{Time: time.Unix(1, 5), Stream: "stdout", Line: []byte("one")}, {Time: time.Unix(2, 0), Stream: "stderr", Line: []byte("two")}, {Time: time.Unix(3, 0), Stream: "stdout", Line: []byte("th"), Partial: true},
 	}}
-	w := ask(t, f, "GET", "/v1.50/containers/web/logs?stdout=1&stderr=1&tail=7&since=1.5&until=0", nil)
+	w := send(t, f, "GET", "/v1.50/containers/web/logs?stdout=1&stderr=1&tail=7&since=1.5&until=0", nil)
 	if want := "\x01\x00\x00\x00\x00\x00\x00\x04one\n\x02\x00\x00\x00\x00\x00\x00\x04two\n\x01\x00\x00\x00\x00\x00\x00\x02th"; w.Body.String() != want || w.Header().Get("Content-Type") != "application/vnd.docker.multiplexed-stream" {
 		t.Errorf("%q, %v", w.Body, w.Header())
 	}
 	if f.logs.Tail != 7 || !f.logs.Since.Equal(time.Unix(1, 500_000_000)) || !f.logs.Until.IsZero() || f.logs.Follow {
 		t.Errorf("asked for %+v", f.logs)
 	}
-	w = ask(t, f, "GET", "/v1.40/containers/web/logs?stdout=1&timestamps=1&tail=all", nil)
+	w = send(t, f, "GET", "/v1.40/containers/web/logs?stdout=1&timestamps=1&tail=all", nil)
 	if want := "\x01\x00\x00\x00\x00\x00\x00\x231970-01-01T00:00:01.000000005Z one\n"; !strings.HasPrefix(w.Body.String(), want) || strings.Contains(w.Body.String(), "two") || w.Header().Get("Content-Type") != "application/vnd.docker.raw-stream" || f.logs.Tail != -1 {
 		t.Errorf("%q, %v", w.Body, w.Header())
 	}
-	if w := ask(t, f, "GET", "/containers/web/logs", nil); w.Code != http.StatusBadRequest {
+	if w := send(t, f, "GET", "/containers/web/logs", nil); w.Code != http.StatusBadRequest {
 		t.Errorf("of no stream: %d", w.Code)
 	}
 }
 
 func TestArchive(t *testing.T) {
 	f := &fake{}
-	head := ask(t, f, "HEAD", "/containers/web/archive?path=/d/f", nil)
+	head := send(t, f, "HEAD", "/containers/web/archive?path=/d/f", nil)
 	raw, err := base64.StdEncoding.DecodeString(head.Header().Get("X-Docker-Container-Path-Stat"))
 	var stat container.PathStat
 	if err == nil {
@@ -296,7 +298,7 @@ func TestArchive(t *testing.T) {
 	if err != nil || stat.Name != "f" || stat.Size != 2 || stat.Mode != 0o640 || stat.Mtime.Unix() != 5 || head.Body.Len() != 0 {
 		t.Errorf("%s, %v", raw, err)
 	}
-	get := ask(t, f, "GET", "/containers/web/archive?path=/d/f", nil)
+	get := send(t, f, "GET", "/containers/web/archive?path=/d/f", nil)
 	in := tar.NewReader(bytes.NewReader(get.Body.Bytes()))
 	if h, err := in.Next(); err != nil || h.Name != "f" || get.Header().Get("Content-Type") != "application/x-tar" {
 		t.Errorf("%+v, %v", h, err)
@@ -305,11 +307,11 @@ func TestArchive(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	for path, want := range map[string]int{"/containers/web/archive": 400, "/containers/web/archive?path=/nosuch": 404} {
-		if w := ask(t, f, "GET", path, nil); w.Code != want {
+		if w := send(t, f, "GET", path, nil); w.Code != want {
 			t.Errorf("%s: %d", path, w.Code)
 		}
 	}
-	put := ask(t, f, "PUT", "/containers/web/archive?path=x/../y&copyUIDGID=1", strings.NewReader(strings.Repeat("\x00", 1024)))
+	put := send(t, f, "PUT", "/containers/web/archive?path=x/../y&copyUIDGID=1", strings.NewReader(strings.Repeat("\x00", 1024)))
 	if put.Code != http.StatusOK || f.copyIn != (reconcile.SingleCopyIn{Path: "/y", AsUser: true}) {
 		t.Errorf("%d %s, %+v", put.Code, put.Body, f.copyIn)
 	}
@@ -317,21 +319,21 @@ func TestArchive(t *testing.T) {
 
 func TestStopOptions(t *testing.T) {
 	f := &fake{}
-	if w := ask(t, f, "POST", "/containers/web/stop?t=-1&signal=INT", nil); w.Code != http.StatusNoContent || *f.stops.Timeout != -time.Second || f.stops.Signal != "INT" {
+	if w := send(t, f, "POST", "/containers/web/stop?t=-1&signal=INT", nil); w.Code != http.StatusNoContent || *f.stops.Timeout != -time.Second || f.stops.Signal != "INT" {
 		t.Errorf("%d, %+v", w.Code, f.stops)
 	}
 	f.already = true
-	if w := ask(t, f, "POST", "/containers/web/stop", nil); w.Code != http.StatusNotModified || f.stops.Timeout != nil || w.Body.Len() > 0 {
+	if w := send(t, f, "POST", "/containers/web/stop", nil); w.Code != http.StatusNotModified || f.stops.Timeout != nil || w.Body.Len() > 0 {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
-	if w := ask(t, f, "POST", "/containers/web/stop?t=x", nil); w.Code != http.StatusBadRequest {
+	if w := send(t, f, "POST", "/containers/web/stop?t=x", nil); w.Code != http.StatusBadRequest {
 		t.Errorf("%d", w.Code)
 	}
 }
 
 func TestListFilters(t *testing.T) {
 	off := web()
-	off.ID, off.Name, off.State, off.CreatedAt, off.Exit = strings.Repeat("cd", 32), "db", "exited", time.Unix(50, 0), &runtime.Exit{Code: 3, FinishedAt: time.Unix(60, 0)}
+	off.ID, off.Name, off.State, off.CreatedAt, off.Exit = strings.Repeat("cd", 32), "db", "exited", time.Unix(50, 0), &process.Exit{Code: 3, FinishedAt: time.Unix(60, 0)}
 	off.Labels, off.Ports, off.Spec = map[string]string{"x": "y"}, nil, plan.Spec{Image: "redis", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}
 	f := &fake{details: []reconcile.Detail{off, web()}}
 	for query, want := range map[string]string{
@@ -341,7 +343,7 @@ func TestListFilters(t *testing.T) {
 		`all=1&filters={"ancestor":["app:1"]}`: "web", `all=1&filters={"ancestor":["redis:latest"]}`: "", `all=1&filters={"publish":["8080"]}`: "web", `all=1&filters={"publish":["80"]}`: "", `all=1&filters={"expose":["80/tcp"]}`: "web",
 		`filters={"before":["web"]}`: "db", `filters={"since":["db"]}`: "web", `all=1&filters={"health":["none"]}`: "web db", `all=1&filters={"is-task":["true"]}`: "",
 	} {
-		w := ask(t, f, "GET", "/containers/json?"+strings.ReplaceAll(query, `"`, "%22"), nil)
+		w := send(t, f, "GET", "/containers/json?"+strings.ReplaceAll(query, `"`, "%22"), nil)
 		var rows []container.Summary
 		if err := json.Unmarshal(w.Body.Bytes(), &rows); err != nil {
 			t.Fatalf("%s: %v: %s", query, err, w.Body)
@@ -355,7 +357,7 @@ func TestListFilters(t *testing.T) {
 		}
 	}
 	for _, query := range []string{`filters={"status":["on"]}`, `filters={"exited":["x"]}`, `filters={"name":["("]}`, `filters={"nosuch":["x"]}`, `filters={"before":["nobody"]}`, `limit=x`} {
-		if w := ask(t, f, "GET", "/containers/json?"+strings.ReplaceAll(query, `"`, "%22"), nil); w.Code != http.StatusBadRequest {
+		if w := send(t, f, "GET", "/containers/json?"+strings.ReplaceAll(query, `"`, "%22"), nil); w.Code != http.StatusBadRequest {
 			t.Errorf("%s: %d", query, w.Code)
 		}
 	}
@@ -364,13 +366,13 @@ func TestListFilters(t *testing.T) {
 func TestStatusIsAsDockersIs(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for want, d := range map[string]reconcile.Detail{
-		"Created":                         {Container: reconcile.Container{State: "created"}},
-		"Up 2 minutes":                    {Container: reconcile.Container{State: "running", StartedAt: now.Add(-2 * time.Minute)}},
-		"Up 2 minutes (Paused)":           {Container: reconcile.Container{State: "paused", StartedAt: now.Add(-2 * time.Minute)}},
-		"Up 2 minutes (healthy)":          {Container: reconcile.Container{State: "running", Health: "healthy", StartedAt: now.Add(-2 * time.Minute)}},
-		"Up 2 minutes (health: starting)": {Container: reconcile.Container{State: "running", Health: "starting", StartedAt: now.Add(-2 * time.Minute)}},
-		"Exited (3) 5 seconds ago":        {Container: reconcile.Container{State: "exited", Exit: &runtime.Exit{Code: 3, FinishedAt: now.Add(-5 * time.Second)}}},
-		"Restarting (3) 5 seconds ago":    {Container: reconcile.Container{State: "restarting", Exit: &runtime.Exit{Code: 3, FinishedAt: now.Add(-5 * time.Second)}}},
+		"Created":                         {Container: ask.Container{State: "created"}},
+		"Up 2 minutes":                    {Container: ask.Container{State: "running", StartedAt: now.Add(-2 * time.Minute)}},
+		"Up 2 minutes (Paused)":           {Container: ask.Container{State: "paused", StartedAt: now.Add(-2 * time.Minute)}},
+		"Up 2 minutes (healthy)":          {Container: ask.Container{State: "running", Health: "healthy", StartedAt: now.Add(-2 * time.Minute)}},
+		"Up 2 minutes (health: starting)": {Container: ask.Container{State: "running", Health: "starting", StartedAt: now.Add(-2 * time.Minute)}},
+		"Exited (3) 5 seconds ago":        {Container: ask.Container{State: "exited", Exit: &process.Exit{Code: 3, FinishedAt: now.Add(-5 * time.Second)}}},
+		"Restarting (3) 5 seconds ago":    {Container: ask.Container{State: "restarting", Exit: &process.Exit{Code: 3, FinishedAt: now.Add(-5 * time.Second)}}},
 	} {
 		if got := status(&d, now); got != want {
 			t.Errorf("%q, expected %q", got, want)
@@ -380,14 +382,14 @@ func TestStatusIsAsDockersIs(t *testing.T) {
 
 // TestStats: once without a comparison, and nothing of what does not run.
 func TestStats(t *testing.T) {
-	f := &fake{usage: &runtime.Usage{CPU: 5, Memory: 100, MemoryLimit: 1000, InactiveCache: 40, Pids: 3, Received: 7, Read: 8}}
-	w := ask(t, f, "GET", "/containers/web/stats?stream=0&one-shot=1", nil)
+	f := &fake{usage: &process.Usage{CPU: 5, Memory: 100, MemoryLimit: 1000, InactiveCache: 40, Pids: 3, Received: 7, Read: 8}}
+	w := send(t, f, "GET", "/containers/web/stats?stream=0&one-shot=1", nil)
 	var s container.StatsResponse
 	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || s.CPUStats.CPUUsage.TotalUsage != 5 || s.CPUStats.SystemUsage == 0 || s.MemoryStats.Stats["inactive_file"] != 40 || s.Networks["eth0"].RxBytes != 7 || s.PidsStats.Current != 3 {
 		t.Errorf("%s, %v", w.Body, err)
 	}
 	f.usage = nil
-	w = ask(t, f, "GET", "/containers/web/stats?stream=0", nil)
+	w = send(t, f, "GET", "/containers/web/stats?stream=0", nil)
 	if err := json.Unmarshal(w.Body.Bytes(), &s); err != nil || s.Name != "/web" {
 		t.Errorf("%s, %v", w.Body, err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // listFilters are those of GET /containers/json.
@@ -177,7 +178,7 @@ func hasPort(d *reconcile.Detail, text string, published bool) bool {
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(d.Ports, func(p reconcile.Publisher) bool {
+	return slices.ContainsFunc(d.Ports, func(p ask.Publisher) bool {
 		n := p.TargetPort
 		if published {
 			n = p.PublishedPort

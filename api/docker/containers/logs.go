@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
@@ -50,7 +51,7 @@ func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
 	}
 	body := wire.Stream(w, kind)
 	out, errs := outputs(body, d.TTY, stdout, stderr)
-	if err := read(r.Context(), func(x reconcile.LogEntry) error { return writeEntry(out, errs, x, wire.Bool(r, "timestamps"), d.TTY) }); err != nil && r.Context().Err() == nil {
+	if err := read(r.Context(), func(x ask.LogEntry) error { return writeEntry(out, errs, x, wire.Bool(r, "timestamps"), d.TTY) }); err != nil && r.Context().Err() == nil {
 		_, sink := outputs(body, d.TTY, true, true)
 		if sink == nil {
 			sink = body
@@ -64,7 +65,7 @@ func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
 const logTime = "2006-01-02T15:04:05.000000000Z07:00"
 
 // writeEntry writes a line of a log to the stream that it is of, if anybody wants that.
-func writeEntry(out, errs io.Writer, x reconcile.LogEntry, stamped, terminal bool) error {
+func writeEntry(out, errs io.Writer, x ask.LogEntry, stamped, terminal bool) error {
 	to := out
 	if x.Stream == "stderr" && !terminal {
 		to = errs

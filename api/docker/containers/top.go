@@ -11,31 +11,31 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // column is one of top's.
 type column struct {
 	title string
-	value func(p *runtime.ProcessInfo, now time.Time) string
+	value func(p *process.Info, now time.Time) string
 }
 
 // columns by the words that ps(1) has for them after -o.
 var columns = map[string]column{
-	"user":  {"USER", func(p *runtime.ProcessInfo, _ time.Time) string { return userName(p.UID) }},
-	"uid":   {"UID", func(p *runtime.ProcessInfo, _ time.Time) string { return strconv.Itoa(p.UID) }},
-	"pid":   {"PID", func(p *runtime.ProcessInfo, _ time.Time) string { return strconv.Itoa(p.Pid) }},
-	"ppid":  {"PPID", func(p *runtime.ProcessInfo, _ time.Time) string { return strconv.Itoa(p.PPid) }},
-	"stat":  {"STAT", func(p *runtime.ProcessInfo, _ time.Time) string { return p.State }},
-	"stime": {"STIME", func(p *runtime.ProcessInfo, now time.Time) string { return startTime(p.StartedAt, now) }},
-	"start": {"START", func(p *runtime.ProcessInfo, now time.Time) string { return startTime(p.StartedAt, now) }},
-	"tty":   {"TTY", func(p *runtime.ProcessInfo, _ time.Time) string { return terminal(p) }},
-	"time":  {"TIME", func(p *runtime.ProcessInfo, _ time.Time) string { return cpuTime(p.CPU) }},
-	"comm":  {"COMMAND", func(p *runtime.ProcessInfo, _ time.Time) string { return p.Name }},
-	"args":  {"COMMAND", func(p *runtime.ProcessInfo, _ time.Time) string { return commandLine(p) }},
-	"cmd":   {"CMD", func(p *runtime.ProcessInfo, _ time.Time) string { return commandLine(p) }},
-	"c":     {"C", func(p *runtime.ProcessInfo, now time.Time) string { return strconv.Itoa(int(share(p, now))) }},
-	"pcpu":  {"%CPU", func(p *runtime.ProcessInfo, now time.Time) string { return fmt.Sprintf("%.1f", share(p, now)) }},
+	"user":  {"USER", func(p *process.Info, _ time.Time) string { return userName(p.UID) }},
+	"uid":   {"UID", func(p *process.Info, _ time.Time) string { return strconv.Itoa(p.UID) }},
+	"pid":   {"PID", func(p *process.Info, _ time.Time) string { return strconv.Itoa(p.Pid) }},
+	"ppid":  {"PPID", func(p *process.Info, _ time.Time) string { return strconv.Itoa(p.PPid) }},
+	"stat":  {"STAT", func(p *process.Info, _ time.Time) string { return p.State }},
+	"stime": {"STIME", func(p *process.Info, now time.Time) string { return startTime(p.StartedAt, now) }},
+	"start": {"START", func(p *process.Info, now time.Time) string { return startTime(p.StartedAt, now) }},
+	"tty":   {"TTY", func(p *process.Info, _ time.Time) string { return terminal(p) }},
+	"time":  {"TIME", func(p *process.Info, _ time.Time) string { return cpuTime(p.CPU) }},
+	"comm":  {"COMMAND", func(p *process.Info, _ time.Time) string { return p.Name }},
+	"args":  {"COMMAND", func(p *process.Info, _ time.Time) string { return commandLine(p) }},
+	"cmd":   {"CMD", func(p *process.Info, _ time.Time) string { return commandLine(p) }},
+	"c":     {"C", func(p *process.Info, now time.Time) string { return strconv.Itoa(int(share(p, now))) }},
+	"pcpu":  {"%CPU", func(p *process.Info, now time.Time) string { return fmt.Sprintf("%.1f", share(p, now)) }},
 }
 
 // synonyms are other words of ps(1) for columns.
@@ -114,7 +114,7 @@ func startTime(t, now time.Time) string {
 	return t.Format("Jan02")
 }
 
-func terminal(p *runtime.ProcessInfo) string {
+func terminal(p *process.Info) string {
 	if p.TTY == "" {
 		return "?"
 	}
@@ -126,7 +126,7 @@ func cpuTime(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-func commandLine(p *runtime.ProcessInfo) string {
+func commandLine(p *process.Info) string {
 	if len(p.Args) == 0 {
 		return "[" + p.Name + "]"
 	}
@@ -134,7 +134,7 @@ func commandLine(p *runtime.ProcessInfo) string {
 }
 
 // share is how much of one processor a process has had since its start, percent.
-func share(p *runtime.ProcessInfo, now time.Time) float64 {
+func share(p *process.Info, now time.Time) float64 {
 	lived := now.Sub(p.StartedAt)
 	if lived <= 0 {
 		return 0

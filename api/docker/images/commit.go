@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 func (h *handlers) commit(w http.ResponseWriter, r *http.Request) error {
@@ -14,7 +14,7 @@ func (h *handlers) commit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	o := reconcile.CommitOptions{Author: q.Get("author"), Comment: q.Get("comment"), NoPause: !wire.BoolOr(r, "pause", true)}
+	o := ask.CommitOptions{Author: q.Get("author"), Comment: q.Get("comment"), NoPause: !wire.BoolOr(r, "pause", true)}
 	if repo := q.Get("repo"); repo != "" {
 		ref, err := named(repo, q.Get("tag"))
 		if err != nil {

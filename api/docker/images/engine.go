@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // Engine is what is needed of the engine: reconcile.AllImages. Its errors are of errdefs' kinds, and image.ErrDenied.
@@ -36,7 +37,7 @@ type Engine interface {
 	BuildImage(ctx context.Context, b reconcile.ImageBuild, progress func(reconcile.BuildProgress)) (image.Info, error)
 	PruneBuilds(ctx context.Context) (bytes int64, err error)
 	// CommitContainer makes an image of what the container that ref means has written.
-	CommitContainer(ctx context.Context, ref string, o reconcile.CommitOptions) (image.Info, error)
+	CommitContainer(ctx context.Context, ref string, o ask.CommitOptions) (image.Info, error)
 }
 
 type handlers struct{ engine Engine }

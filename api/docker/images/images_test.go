@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // engine answers what a test says, and keeps what it was asked.
@@ -34,7 +35,7 @@ type engine struct {
 	asked  []string
 	build  reconcile.ImageBuild
 	steps  []reconcile.BuildProgress
-	commit reconcile.CommitOptions
+	commit ask.CommitOptions
 }
 
 func (e *engine) ask(format string, args ...any) {
@@ -135,7 +136,7 @@ func (e *engine) BuildImage(_ context.Context, b reconcile.ImageBuild, progress 
 
 func (e *engine) PruneBuilds(context.Context) (int64, error) { return 11, e.err }
 
-func (e *engine) CommitContainer(_ context.Context, ref string, o reconcile.CommitOptions) (image.Info, error) {
+func (e *engine) CommitContainer(_ context.Context, ref string, o ask.CommitOptions) (image.Info, error) {
 	e.ask("commit %s", ref)
 	e.commit = o
 	return image.Info{ID: hash("c")}, e.err

@@ -9,13 +9,14 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // Engine is what is needed of the engine: *reconcile.Engine.
 type Engine interface {
 	HostSummary(ctx context.Context) (reconcile.HostSummary, error)
-	Events(ctx context.Context, project string, o reconcile.EventOptions) <-chan reconcile.Event
-	EventActor(ctx context.Context, ev reconcile.Event) reconcile.EventActor
+	Events(ctx context.Context, project string, o event.Window) <-chan event.Event
+	EventActor(ctx context.Context, ev event.Event) reconcile.EventActor
 }
 
 // Options say what the daemon is.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // message is an event with what clients before API version 1.52 read besides.
@@ -31,7 +32,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var o reconcile.EventOptions
+	var o event.Window
 	now := time.Now()
 	for name, into := range map[string]*time.Time{"since": &o.Since, "until": &o.Until} {
 		if *into, err = wire.Time(name, r.URL.Query().Get(name), now); err != nil {
@@ -42,7 +43,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	happens := h.engine.Events(ctx, "", o) // before the answer begins: what comes after it is in there
 	out := json.NewEncoder(wire.Stream(w, "application/json"))
-	t := newTeller(func(ev reconcile.Event) reconcile.EventActor { return h.engine.EventActor(ctx, ev) })
+	t := newTeller(func(ev event.Event) reconcile.EventActor { return h.engine.EventActor(ctx, ev) })
 	for ev := range happens {
 		for _, m := range t.tell(ev) {
 			if !wanted(f, m) {

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // teller says what the engine tells in docker's words, of which there may be several for one of ours, or none.
 type teller struct {
-	actor  func(reconcile.Event) reconcile.EventActor
+	actor  func(event.Event) reconcile.EventActor
 	begun  map[string]time.Time // when containers were started, by id
 	killed map[string]bool      // containers that have been told to be killed: the stop that follows is that
 	said   map[string]bool      // containers whose signal was told when it was about to be sent
@@ -22,12 +23,12 @@ type teller struct {
 	late   map[string]bool      // of these, those that have been stopped: that is told after their end, which others tell
 }
 
-func newTeller(actor func(reconcile.Event) reconcile.EventActor) *teller {
+func newTeller(actor func(event.Event) reconcile.EventActor) *teller {
 	return &teller{actor: actor, begun: map[string]time.Time{}, killed: map[string]bool{}, said: map[string]bool{}, dying: map[string]bool{}, late: map[string]bool{}}
 }
 
 // tell is ev in docker's words, in their order.
-func (t *teller) tell(ev reconcile.Event) []events.Message {
+func (t *teller) tell(ev event.Event) []events.Message {
 	if ev.Awaited {
 		return nil // it says what there is, and not that it has come about
 	}
@@ -59,8 +60,8 @@ func (t *teller) tell(ev reconcile.Event) []events.Message {
 }
 
 // word is the action of an event that is done and has one.
-func word(ev reconcile.Event, words map[string]events.Action) []events.Action {
-	if action := words[ev.Text]; action != "" && ev.Phase == reconcile.Done {
+func word(ev event.Event, words map[string]events.Action) []events.Action {
+	if action := words[ev.Text]; action != "" && ev.Phase == event.Done {
 		return []events.Action{action}
 	}
 	return nil
@@ -68,7 +69,7 @@ func word(ev reconcile.Event, words map[string]events.Action) []events.Action {
 
 // container: what docker tells of a stop is that a signal was sent, that the container died, and that it was stopped; of a restart by a user all that, the start and the restart; of
 // a restart by its policy the start.
-func (t *teller) container(ev reconcile.Event) []events.Action {
+func (t *teller) container(ev event.Event) []events.Action {
 	actions := t.actions(ev)
 	if !t.late[ev.ID] || ev.Text == "Stopped" {
 		return actions
@@ -81,17 +82,17 @@ func (t *teller) container(ev reconcile.Event) []events.Action {
 }
 
 // actions are those of ev by itself.
-func (t *teller) actions(ev reconcile.Event) []events.Action {
+func (t *teller) actions(ev event.Event) []events.Action {
 	switch {
-	case ev.Phase == reconcile.Done && ev.Text == "Exited":
+	case ev.Phase == event.Done && ev.Text == "Exited":
 		delete(t.dying, ev.ID)
-	case ev.Phase == reconcile.Working && (ev.Text == "Stopping" || ev.Text == "Killing"):
+	case ev.Phase == event.Working && (ev.Text == "Stopping" || ev.Text == "Killing"):
 		t.dying[ev.ID] = true
 	}
 	switch {
-	case ev.Phase == reconcile.Working && ev.Text == "Stopping" && !t.killed[ev.ID]:
+	case ev.Phase == event.Working && ev.Text == "Stopping" && !t.killed[ev.ID]:
 		return []events.Action{events.ActionKill}
-	case ev.Phase == reconcile.Working && ev.Text == "Killing":
+	case ev.Phase == event.Working && ev.Text == "Killing":
 		t.said[ev.ID] = true
 		if t.killed[ev.ID] {
 			return nil // once more
@@ -100,7 +101,7 @@ func (t *teller) actions(ev reconcile.Event) []events.Action {
 		return []events.Action{events.ActionKill}
 	case ev.Text == "Unhealthy":
 		return []events.Action{events.ActionHealthStatusUnhealthy}
-	case ev.Phase != reconcile.Done:
+	case ev.Phase != event.Done:
 		return nil
 	}
 	switch ev.Text {
@@ -137,14 +138,14 @@ func (t *teller) actions(ev reconcile.Event) []events.Action {
 	})
 }
 
-func (t *teller) started(ev reconcile.Event) {
+func (t *teller) started(ev event.Event) {
 	delete(t.killed, ev.ID)
 	delete(t.dying, ev.ID)
 	t.begun[ev.ID] = ev.Time
 }
 
 // attributes fills in docker's, over the labels of a container.
-func (t *teller) attributes(m events.Message, ev reconcile.Event, a reconcile.EventActor) {
+func (t *teller) attributes(m events.Message, ev event.Event, a reconcile.EventActor) {
 	to := m.Actor.Attributes
 	switch ev.Kind {
 	case "container":
@@ -177,7 +178,7 @@ func (t *teller) attributes(m events.Message, ev reconcile.Event, a reconcile.Ev
 }
 
 // signal is the one that ev was a sending of: a kill names it, a stop sends the container's own.
-func signal(ev reconcile.Event, own unix.Signal) unix.Signal {
+func signal(ev event.Event, own unix.Signal) unix.Signal {
 	if n := unix.SignalNum(cmp.Or(ev.Signal, ev.Detail)); n != 0 {
 		return n
 	}

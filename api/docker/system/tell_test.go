@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 var began = time.Unix(1000, 5)
@@ -18,26 +19,26 @@ var began = time.Unix(1000, 5)
 func exit(code int) *int { return &code }
 
 // web is an event of a container, seconds after began.
-func web(seconds int, text string, change ...func(*reconcile.Event)) reconcile.Event {
-	ev := reconcile.Event{Kind: "container", Name: "web", ID: "c1", Phase: reconcile.Done, Text: text, Time: began.Add(time.Duration(seconds) * time.Second)}
+func web(seconds int, text string, change ...func(*event.Event)) event.Event {
+	ev := event.Event{Kind: "container", Name: "web", ID: "c1", Phase: event.Done, Text: text, Time: began.Add(time.Duration(seconds) * time.Second)}
 	for _, c := range change {
 		c(&ev)
 	}
 	return ev
 }
 
-func sigkill(ev *reconcile.Event) { ev.Signal = "SIGKILL" }
+func sigkill(ev *event.Event) { ev.Signal = "SIGKILL" }
 
-func working(ev *reconcile.Event) { ev.Phase = reconcile.Working }
+func working(ev *event.Event) { ev.Phase = event.Working }
 
-func actorOf(ev reconcile.Event) reconcile.EventActor {
+func actorOf(ev event.Event) reconcile.EventActor {
 	if ev.Kind == "container" {
 		return reconcile.EventActor{ID: "c1", Image: "busybox", Labels: map[string]string{"a": "b"}, StopSignal: unix.SIGQUIT}
 	}
 	return reconcile.EventActor{ID: ev.Name + "-id", Driver: "local"}
 }
 
-func told(all ...reconcile.Event) string {
+func told(all ...event.Event) string {
 	t := newTeller(actorOf)
 	var lines []string
 	for _, ev := range all {
@@ -57,37 +58,37 @@ func told(all ...reconcile.Event) string {
 
 func TestTell(t *testing.T) {
 	for what, c := range map[string]struct {
-		events []reconcile.Event
+		events []event.Event
 		want   string
 	}{
-		"a life": {[]reconcile.Event{
+		"a life": {[]event.Event{
 			web(0, "Creating", working), web(0, "Created"), web(1, "Starting", working), web(1, "Started"), web(2, "Healthy"),
-			web(2, "Healthy", func(ev *reconcile.Event) { ev.Awaited = true }), web(5, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(3) }), web(6, "Removing", working), web(6, "Removed"),
+			web(2, "Healthy", func(ev *event.Event) { ev.Awaited = true }), web(5, "Exited", func(ev *event.Event) { ev.Exit = exit(3) }), web(6, "Removing", working), web(6, "Removed"),
 		}, "container create\ncontainer start\ncontainer health_status: healthy\ncontainer die execDuration=4 exitCode=3\ncontainer destroy"},
-		"a stop": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(0) }), web(1, "Stopped")},
+		"a stop": {[]event.Event{web(0, "Stopping", working), web(1, "Exited", func(ev *event.Event) { ev.Exit = exit(0) }), web(1, "Stopped")},
 			"container kill signal=3\ncontainer die exitCode=0\ncontainer stop"},
-		"a stop whose end is told late": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(0) })},
+		"a stop whose end is told late": {[]event.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Exited", func(ev *event.Event) { ev.Exit = exit(0) })},
 			"container kill signal=3\ncontainer die exitCode=0\ncontainer stop"},
-		"a stop of what has ended": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Removed")},
+		"a stop of what has ended": {[]event.Event{web(0, "Stopping", working), web(1, "Stopped"), web(1, "Removed")},
 			"container kill signal=3\ncontainer stop\ncontainer destroy"},
-		"a kill": {[]reconcile.Event{web(0, "Killed", func(ev *reconcile.Event) { ev.Detail = "SIGKILL" }), web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(137) }), web(1, "Stopped")},
+		"a kill": {[]event.Event{web(0, "Killed", func(ev *event.Event) { ev.Detail = "SIGKILL" }), web(0, "Stopping", working), web(1, "Exited", func(ev *event.Event) { ev.Exit = exit(137) }), web(1, "Stopped")},
 			"container kill signal=9\ncontainer die exitCode=137"},
-		"a kill of a project's": {[]reconcile.Event{web(0, "Killing", working, sigkill), web(0, "Stopping", working), web(1, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(137) }), web(1, "Stopped"), web(1, "Killed", sigkill)},
+		"a kill of a project's": {[]event.Event{web(0, "Killing", working, sigkill), web(0, "Stopping", working), web(1, "Exited", func(ev *event.Event) { ev.Exit = exit(137) }), web(1, "Stopped"), web(1, "Killed", sigkill)},
 			"container kill signal=9\ncontainer die exitCode=137"},
-		"a signal": {[]reconcile.Event{web(0, "Killed", func(ev *reconcile.Event) { ev.Signal = "SIGHUP" }), web(0, "Stopping", working), web(1, "Exited"), web(1, "Stopped")},
+		"a signal": {[]event.Event{web(0, "Killed", func(ev *event.Event) { ev.Signal = "SIGHUP" }), web(0, "Stopping", working), web(1, "Exited"), web(1, "Stopped")},
 			"container kill signal=1\ncontainer kill signal=3\ncontainer die\ncontainer stop"},
-		"a restart": {[]reconcile.Event{web(0, "Stopping", working), web(1, "Stopped"), web(2, "Restarted")},
+		"a restart": {[]event.Event{web(0, "Stopping", working), web(1, "Stopped"), web(2, "Restarted")},
 			"container kill signal=3\ncontainer stop\ncontainer start\ncontainer restart"},
-		"a policy's restart": {[]reconcile.Event{web(0, "Exited", func(ev *reconcile.Event) { ev.Exit = exit(1) }), web(0, "Restarting", working), web(2, "Restarted", func(ev *reconcile.Event) { ev.ByPolicy = true })},
+		"a policy's restart": {[]event.Event{web(0, "Exited", func(ev *event.Event) { ev.Exit = exit(1) }), web(0, "Restarting", working), web(2, "Restarted", func(ev *event.Event) { ev.ByPolicy = true })},
 			"container die exitCode=1\ncontainer start"},
-		"other things": {[]reconcile.Event{web(0, "Paused"), web(0, "Unpaused"), web(0, "Renamed", func(ev *reconcile.Event) { ev.Detail = "old" }), web(0, "Updated"),
-			web(0, "Unhealthy", func(ev *reconcile.Event) { ev.Phase = reconcile.Warning }), web(0, "Error", func(ev *reconcile.Event) { ev.Phase = reconcile.Failed }), web(0, "Mended")},
+		"other things": {[]event.Event{web(0, "Paused"), web(0, "Unpaused"), web(0, "Renamed", func(ev *event.Event) { ev.Detail = "old" }), web(0, "Updated"),
+			web(0, "Unhealthy", func(ev *event.Event) { ev.Phase = event.Warning }), web(0, "Error", func(ev *event.Event) { ev.Phase = event.Failed }), web(0, "Mended")},
 			"container pause\ncontainer unpause\ncontainer rename oldName=/old\ncontainer update\ncontainer health_status: unhealthy"},
-		"what is no container": {[]reconcile.Event{
-			{Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Created"}, {Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Connected", Detail: "c1"}, {Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Removed"},
-			{Kind: "volume", Name: "v", Phase: reconcile.Done, Text: "Created"}, {Kind: "volume", Name: "v", Phase: reconcile.Done, Text: "Removed"},
-			{Kind: "image", Name: "i:1", Phase: reconcile.Working, Text: "Pulling"}, {Kind: "image", Name: "i:1", Phase: reconcile.Done, Text: "Pulled"}, {Kind: "image", Name: "i:1", Phase: reconcile.Done, Text: "Removed"},
-			{Kind: "project", Name: "p", Phase: reconcile.Done, Text: "Created"}},
+		"what is no container": {[]event.Event{
+			{Kind: "network", Name: "n", Phase: event.Done, Text: "Created"}, {Kind: "network", Name: "n", Phase: event.Done, Text: "Connected", Detail: "c1"}, {Kind: "network", Name: "n", Phase: event.Done, Text: "Removed"},
+			{Kind: "volume", Name: "v", Phase: event.Done, Text: "Created"}, {Kind: "volume", Name: "v", Phase: event.Done, Text: "Removed"},
+			{Kind: "image", Name: "i:1", Phase: event.Working, Text: "Pulling"}, {Kind: "image", Name: "i:1", Phase: event.Done, Text: "Pulled"}, {Kind: "image", Name: "i:1", Phase: event.Done, Text: "Removed"},
+			{Kind: "project", Name: "p", Phase: event.Done, Text: "Created"}},
 			"network create type=local\nnetwork connect container=c1 type=local\nnetwork destroy type=local\nvolume create driver=local\nvolume destroy driver=local\nimage pull\nimage delete"},
 	} {
 		if got := told(c.events...); got != c.want {
@@ -108,7 +109,7 @@ func TestMessage(t *testing.T) {
 
 func TestWanted(t *testing.T) {
 	healthy := newTeller(actorOf).tell(web(0, "Healthy"))[0]
-	made := newTeller(actorOf).tell(reconcile.Event{Kind: "network", Name: "n", Phase: reconcile.Done, Text: "Created"})[0]
+	made := newTeller(actorOf).tell(event.Event{Kind: "network", Name: "n", Phase: event.Done, Text: "Created"})[0]
 	for _, c := range []struct {
 		filters         wire.Filters
 		healthy, netted bool

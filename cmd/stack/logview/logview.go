@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // Options of a View.
@@ -76,7 +76,7 @@ func (v *View) Name(container, service string, replica int) string {
 }
 
 // Entry prints e.
-func (v *View) Entry(e reconcile.LogEntry) error {
+func (v *View) Entry(e ask.LogEntry) error {
 	if e.Notice {
 		return v.notice(e)
 	}
@@ -128,7 +128,7 @@ func (v *View) Break() error {
 }
 
 // notice says on stderr what of a log is missing.
-func (v *View) notice(e reconcile.LogEntry) error {
+func (v *View) notice(e ask.LogEntry) error {
 	if err := v.Break(); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (v *View) notice(e reconcile.LogEntry) error {
 	return err
 }
 
-func (v *View) prefix(from source, e reconcile.LogEntry) {
+func (v *View) prefix(from source, e ask.LogEntry) {
 	if !v.opt.NoPrefix {
 		p, ok := v.prefixes[from]
 		if !ok || p.width != v.width {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 )
 
 // lines are what a program may write, and what of it a terminal gets.
@@ -36,8 +36,8 @@ var lines = []struct{ name, line, want string }{
 	{"characters with such bytes", "“quoted” ¶ é ßĐ \U0001f41d ŝ", "“quoted” ¶ é ßĐ \U0001f41d ŝ"},
 }
 
-func entry(stream, line string, partial bool) reconcile.LogEntry {
-	return reconcile.LogEntry{Container: "shop-web-1", Service: "web", Replica: 1, Stream: stream, Line: []byte(line), Partial: partial}
+func entry(stream, line string, partial bool) ask.LogEntry {
+	return ask.LogEntry{Container: "shop-web-1", Service: "web", Replica: 1, Stream: stream, Line: []byte(line), Partial: partial}
 }
 
 func TestTerminalsGetNoControlStrings(t *testing.T) {
@@ -64,7 +64,7 @@ func TestControlStringsInParts(t *testing.T) {
 		for at := range len(tt.line) + 1 {
 			var out bytes.Buffer
 			v := New(&out, &out, Options{NoPrefix: true, OutTerminal: true, ErrTerminal: true})
-			for _, e := range []reconcile.LogEntry{entry("stdout", tt.line[:at], true), entry("stdout", tt.line[at:], false), entry("stdout", "next", false)} {
+			for _, e := range []ask.LogEntry{entry("stdout", tt.line[:at], true), entry("stdout", tt.line[at:], false), entry("stdout", "next", false)} {
 				if err := v.Entry(e); err != nil {
 					t.Fatal(err)
 				}
@@ -98,7 +98,7 @@ func FuzzControls(f *testing.F) {
 func TestNoticesGoToStderr(t *testing.T) {
 	var out, errs bytes.Buffer
 	v := New(&out, &errs, Options{Project: "shop"})
-	for _, e := range []reconcile.LogEntry{
+	for _, e := range []ask.LogEntry{
 		entry("stdout", "begun", true),
 		{Container: "shop-web-1", Service: "web", Replica: 1, Notice: true, Line: []byte("lines are missing")},
 		entry("stdout", "a line", false),
@@ -118,7 +118,7 @@ func TestNoticesGoToStderr(t *testing.T) {
 func TestOneStream(t *testing.T) {
 	var out, errs bytes.Buffer
 	v := New(&out, &errs, Options{Project: "shop", OneStream: true})
-	for _, e := range []reconcile.LogEntry{entry("stdout", "begun", true), entry("stderr", "a fault", false), entry("stdout", "a line", false)} {
+	for _, e := range []ask.LogEntry{entry("stdout", "begun", true), entry("stderr", "a fault", false), entry("stdout", "a line", false)} {
 		if err := v.Entry(e); err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // live keeps one line per resource and draws them anew in place.
@@ -33,7 +33,7 @@ type live struct {
 // row is one resource.
 type row struct {
 	title string
-	event reconcile.Event
+	event event.Event
 	began time.Time
 	took  time.Duration // of the last state; set when it is not working
 	why   string        // it is made anew: said first, and of interest to the end
@@ -68,7 +68,7 @@ func (l *live) tick() {
 	}
 }
 
-func (l *live) Event(e reconcile.Event) {
+func (l *live) Event(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(e.Output) > 0 { // with what has failed its last lines are told
@@ -83,10 +83,10 @@ func (l *live) Event(e reconcile.Event) {
 	}
 	// Done and working again (created, then starting): the clock is the resource's, from its first event on.
 	r.event = e
-	if e.Kind == "container" && e.Phase == reconcile.Working && e.Detail != "" {
+	if e.Kind == "container" && e.Phase == event.Working && e.Detail != "" {
 		r.why = e.Detail
 	}
-	if e.Phase != reconcile.Working {
+	if e.Phase != event.Working {
 		r.took = l.now().Sub(r.began)
 	}
 	l.dirty = true
@@ -124,7 +124,7 @@ func (l *live) Close() {
 
 func (l *live) working() (n int) {
 	for _, r := range l.rows {
-		if r.event.Phase == reconcile.Working {
+		if r.event.Phase == event.Working {
 			n++
 		}
 	}
@@ -166,7 +166,7 @@ func (l *live) draw(last bool) {
 	}
 	for _, r := range shown {
 		took := r.took
-		if r.event.Phase == reconcile.Working {
+		if r.event.Phase == event.Working {
 			took = l.now().Sub(r.began)
 		}
 		l.line(&out, cols, " "+l.mark(r)+" "+r.title, clean(r.event.Text)+amount(r.event), clean(cmp.Or(r.event.Detail, r.why)), took, colors[r.event.Phase])
@@ -182,7 +182,7 @@ func (l *live) fit(n int) []*row {
 	chosen := map[*row]bool{}
 	for _, want := range []bool{true, false} {
 		for i := len(l.rows) - 1; i >= 0 && len(chosen) < n; i-- {
-			if (l.rows[i].event.Phase == reconcile.Working) == want {
+			if (l.rows[i].event.Phase == event.Working) == want {
 				chosen[l.rows[i]] = true
 			}
 		}
@@ -196,10 +196,10 @@ func (l *live) fit(n int) []*row {
 	return rows
 }
 
-var marks = map[reconcile.Phase]string{reconcile.Done: "✔", reconcile.Warning: "!", reconcile.Failed: "✘"}
+var marks = map[event.Phase]string{event.Done: "✔", event.Warning: "!", event.Failed: "✘"}
 
-var colors = map[reconcile.Phase]string{
-	reconcile.Working: "34", reconcile.Done: "32", reconcile.Warning: "33", reconcile.Failed: "31",
+var colors = map[event.Phase]string{
+	event.Working: "34", event.Done: "32", event.Warning: "33", event.Failed: "31",
 }
 
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
@@ -254,8 +254,8 @@ func (l *live) paint(s, code string) string {
 }
 
 // amount is how far a pull is.
-func amount(e reconcile.Event) string {
-	if e.Phase != reconcile.Working || e.Current <= 0 {
+func amount(e event.Event) string {
+	if e.Phase != event.Working || e.Current <= 0 {
 		return ""
 	}
 	if e.Total <= 0 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // plain writes one line per state change. Progress of a download is none.
@@ -23,7 +23,7 @@ func newPlain(w io.Writer) *plain {
 	return &plain{w: w, last: map[string]string{}, part: map[string][]byte{}}
 }
 
-func (p *plain) Event(e reconcile.Event) {
+func (p *plain) Event(e event.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(e.Output) > 0 {
@@ -45,7 +45,7 @@ func (p *plain) Event(e reconcile.Event) {
 
 // output writes the lines that a step of a build has written, each with whose it is: several builds work at a time. A line that has not ended
 // waits for its end.
-func (p *plain) output(e reconcile.Event) {
+func (p *plain) output(e event.Event) {
 	key := e.Name + " " + e.Detail
 	text := append(p.part[key], e.Output...)
 	for {
@@ -63,10 +63,10 @@ func (p *plain) output(e reconcile.Event) {
 const maxLine = 16 << 10
 
 // endOutput writes what there is of a line of the step that e tells of, or of its build: it has ended.
-func (p *plain) endOutput(e reconcile.Event) {
+func (p *plain) endOutput(e event.Event) {
 	for key, text := range p.part {
 		step, of := strings.CutPrefix(key, e.Name+" ")
-		if e.Kind != "image" || !of || e.Phase == reconcile.Working && !strings.HasPrefix(e.Detail, step+" ") {
+		if e.Kind != "image" || !of || e.Phase == event.Working && !strings.HasPrefix(e.Detail, step+" ") {
 			continue
 		}
 		if len(text) > 0 {
@@ -99,11 +99,11 @@ type jsonLine struct {
 	Output  string `json:"output,omitempty"` // of a step of a build, which details names
 }
 
-var jsonStatus = map[reconcile.Phase]string{
-	reconcile.Working: "Working", reconcile.Done: "Done", reconcile.Warning: "Warning", reconcile.Failed: "Error",
+var jsonStatus = map[event.Phase]string{
+	event.Working: "Working", event.Done: "Done", event.Warning: "Warning", event.Failed: "Error",
 }
 
-func (j *jsonLines) Event(e reconcile.Event) {
+func (j *jsonLines) Event(e event.Event) {
 	l := jsonLine{
 		ID: title(e), Status: jsonStatus[e.Phase], Text: e.Text, Details: e.Detail,
 		Current: e.Current, Total: e.Total, Exit: e.Exit, Output: string(e.Output),

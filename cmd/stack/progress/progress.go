@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // Mode is a value of --progress.
@@ -34,7 +34,7 @@ type Options struct {
 
 // Printer shows events. Event is safe for concurrent use. Close draws the last state; after it nothing is shown.
 type Printer interface {
-	Event(e reconcile.Event)
+	Event(e event.Event)
 	// Suspend takes the live lines away, so that others may write to the terminal, until resume.
 	Suspend() (resume func())
 	Close()
@@ -75,12 +75,12 @@ func size(t *terminal.Terminal) (rows, cols int) {
 
 type quiet struct{}
 
-func (quiet) Event(reconcile.Event)    {}
+func (quiet) Event(event.Event)        {}
 func (quiet) Suspend() (resume func()) { return func() {} }
 func (quiet) Close()                   {}
 
 // title is how a resource is called: "Container shop-web-1".
-func title(e reconcile.Event) string {
+func title(e event.Event) string {
 	if e.Kind == "" {
 		return e.Name
 	}

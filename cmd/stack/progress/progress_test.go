@@ -7,25 +7,25 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
-func event(name string, phase reconcile.Phase, text string) reconcile.Event {
-	return reconcile.Event{Kind: "container", Name: name, Phase: phase, Text: text}
+func happening(name string, phase event.Phase, text string) event.Event {
+	return event.Event{Kind: "container", Name: name, Phase: phase, Text: text}
 }
 
 func TestPlainIsOneLinePerChange(t *testing.T) {
 	var b strings.Builder
 	p := New(&b, Options{Mode: Auto}) // no terminal
-	p.Event(event("shop-web-1", reconcile.Working, "Creating"))
+	p.Event(happening("shop-web-1", event.Working, "Creating"))
 	for i := range 5 {
-		p.Event(reconcile.Event{Kind: "image", Name: "nginx", Phase: reconcile.Working, Text: "Pulling", Current: int64(i), Total: 5})
+		p.Event(event.Event{Kind: "image", Name: "nginx", Phase: event.Working, Text: "Pulling", Current: int64(i), Total: 5})
 	}
-	done := event("shop-web-1", reconcile.Done, "Recreated")
+	done := happening("shop-web-1", event.Done, "Recreated")
 	done.Detail = "image: a → b"
 	p.Event(done)
 	p.Event(done)
-	p.Event(event("a\x1b[2Jb\n", reconcile.Failed, "Error"))
+	p.Event(happening("a\x1b[2Jb\n", event.Failed, "Error"))
 	p.Close()
 	want := " Container shop-web-1  Creating\n Image nginx  Pulling\n Container shop-web-1  Recreated  image: a → b\n Container a[2Jb   Error\n"
 	if b.String() != want {
@@ -36,7 +36,7 @@ func TestPlainIsOneLinePerChange(t *testing.T) {
 func TestJSONHasComposesKeys(t *testing.T) {
 	var b strings.Builder
 	p := New(&b, Options{Mode: JSON})
-	p.Event(reconcile.Event{Kind: "image", Name: "nginx", Phase: reconcile.Working, Text: "Pulling", Current: 30, Total: 40})
+	p.Event(event.Event{Kind: "image", Name: "nginx", Phase: event.Working, Text: "Pulling", Current: 30, Total: 40})
 	var got map[string]any
 	if err := json.Unmarshal([]byte(b.String()), &got); err != nil {
 		t.Fatal(err)
@@ -102,11 +102,11 @@ func TestLiveRedrawsInPlace(t *testing.T) {
 	var b strings.Builder
 	rows, cols := 24, 80
 	l, now := clockwork(&b, &rows, &cols)
-	l.Event(event("shop-db-1", reconcile.Working, "Starting"))
+	l.Event(happening("shop-db-1", event.Working, "Starting"))
 	l.draw(false)
 	*now = now.Add(1200 * time.Millisecond)
-	l.Event(event("shop-web-1", reconcile.Working, "Creating"))
-	l.Event(event("shop-db-1", reconcile.Done, "Started"))
+	l.Event(happening("shop-web-1", event.Working, "Creating"))
+	l.Event(happening("shop-db-1", event.Done, "Started"))
 	l.draw(false)
 	l.draw(true)
 	s := &screen{cols: cols}
@@ -123,10 +123,10 @@ func TestLiveFitsSmallTerminals(t *testing.T) {
 		rows, cols := size[0], size[1]
 		l, _ := clockwork(&b, &rows, &cols)
 		for i := range 30 {
-			e := event(strings.Repeat("long", 20)+string(rune('a'+i)), reconcile.Working, "Downloading")
+			e := happening(strings.Repeat("long", 20)+string(rune('a'+i)), event.Working, "Downloading")
 			e.Detail, e.Current, e.Total = strings.Repeat("why ", 50), 10, 1000
 			if i%2 == 0 {
-				e.Phase = reconcile.Done
+				e.Phase = event.Done
 			}
 			l.Event(e)
 			l.draw(false)
@@ -144,7 +144,7 @@ func TestLiveClearsWrappedLines(t *testing.T) {
 	var b strings.Builder
 	rows, cols := 24, 80
 	l, now := clockwork(&b, &rows, &cols)
-	l.Event(event("shop-web-1", reconcile.Working, "Creating"))
+	l.Event(happening("shop-web-1", event.Working, "Creating"))
 	*now = now.Add(time.Second) // times stand at the right edge: lines of 79 columns
 	l.draw(false)
 	b.Reset()
@@ -160,7 +160,7 @@ func TestSuspendTakesTheLinesAway(t *testing.T) {
 	var b strings.Builder
 	rows, cols := 24, 80
 	l, _ := clockwork(&b, &rows, &cols)
-	l.Event(event("shop-web-1", reconcile.Working, "Creating"))
+	l.Event(happening("shop-web-1", event.Working, "Creating"))
 	l.draw(false)
 	resume := l.Suspend()
 	b.WriteString("a line of a log\n")
@@ -178,7 +178,7 @@ func TestSuspendTakesTheLinesAway(t *testing.T) {
 func TestSuspendAfterTheEnd(t *testing.T) {
 	var b strings.Builder
 	l := newLive(&b, Options{}, func() (int, int) { return 24, 80 }, time.Now)
-	l.Event(event("shop-web-1", reconcile.Done, "Created"))
+	l.Event(happening("shop-web-1", event.Done, "Created"))
 	l.Close()
 	before := b.String()
 	l.Suspend()()
@@ -197,14 +197,14 @@ func TestBytes(t *testing.T) {
 
 // Why a container is made anew is said at the beginning, and stays in sight.
 func TestCauseStaysInSight(t *testing.T) {
-	recreate := event("shop-web-1", reconcile.Working, "Recreate")
+	recreate := happening("shop-web-1", event.Working, "Recreate")
 	recreate.Detail = `environment.MODE: "a" -> "b"`
 	var plain strings.Builder
 	p := New(&plain, Options{Mode: Auto})
 	var out strings.Builder
 	rows, cols := 24, 100
 	l, _ := clockwork(&out, &rows, &cols)
-	for _, e := range []reconcile.Event{recreate, event("shop-web-1", reconcile.Working, "Stopping"), event("shop-web-1", reconcile.Done, "Started")} {
+	for _, e := range []event.Event{recreate, happening("shop-web-1", event.Working, "Stopping"), happening("shop-web-1", event.Done, "Started")} {
 		p.Event(e)
 		l.Event(e)
 	}
@@ -222,20 +222,20 @@ func TestPlainTellsOutputOfBuildsByLines(t *testing.T) {
 	var b strings.Builder
 	p := New(&b, Options{Mode: Plain})
 	write := func(name, step, text string) {
-		p.Event(reconcile.Event{Kind: "image", Name: name, Phase: reconcile.Working, Text: "Building", Detail: step, Output: []byte(text)})
+		p.Event(event.Event{Kind: "image", Name: name, Phase: event.Working, Text: "Building", Detail: step, Output: []byte(text)})
 	}
 	write("web", "[1/2]", "a\x1b[2Jb\r\nha")
 	write("api", "[app 1/9]", "x\n\ny")
 	write("web", "[1/2]", "lf\n")
-	p.Event(reconcile.Event{Kind: "image", Name: "api", Phase: reconcile.Working, Text: "Building", Detail: "[app 1/9] RUN x: done in 0.1s"})
+	p.Event(event.Event{Kind: "image", Name: "api", Phase: event.Working, Text: "Building", Detail: "[app 1/9] RUN x: done in 0.1s"})
 	write("web", "[1/2]", "last")
-	p.Event(reconcile.Event{Kind: "image", Name: "web", Phase: reconcile.Done, Text: "Built"})
+	p.Event(event.Event{Kind: "image", Name: "web", Phase: event.Done, Text: "Built"})
 	want := " web [1/2] | a[2Jb\n api [app 1/9] | x\n api [app 1/9] | \n web [1/2] | half\n api [app 1/9] | y\n Image api  Building  [app 1/9] RUN x: done in 0.1s\n web [1/2] | last\n Image web  Built\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 	b.Reset()
-	New(&b, Options{Mode: JSON}).Event(reconcile.Event{Kind: "image", Name: "web", Phase: reconcile.Working, Text: "Building", Detail: "[1/2]", Output: []byte("a\n")})
+	New(&b, Options{Mode: JSON}).Event(event.Event{Kind: "image", Name: "web", Phase: event.Working, Text: "Building", Detail: "[1/2]", Output: []byte("a\n")})
 	if !strings.Contains(b.String(), `"details":"[1/2]","output":"a\n"`) {
 		t.Errorf("json: %s", b.String())
 	}

@@ -16,7 +16,8 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/cmd/stack/watch/tree"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/archive"
 )
 
 // sent is what of a container is different now.
@@ -33,14 +34,14 @@ type parcel struct {
 }
 
 // send makes container c have todo: what it has not, and only that, is sent.
-func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[string]rule.Copy) (out sent, err error) {
-	o := reconcile.FilesOptions{Service: w.service, Index: c.Replica}
+func (w *worker) send(ctx context.Context, c ask.Container, todo map[string]rule.Copy) (out sent, err error) {
+	o := ask.FilesOptions{Service: w.service, Index: c.Replica}
 	var wanted []parcel
-	var gone []reconcile.FileFacts
+	var gone []archive.Facts
 	for _, at := range dirFirst(todo) {
 		t := todo[at]
 		if t.Gone {
-			gone = append(gone, reconcile.FileFacts{Path: at, Dir: t.Dir})
+			gone = append(gone, archive.Facts{Path: at, Dir: t.Dir})
 			continue
 		}
 		f, there := w.s.tree.File(t.From)
@@ -48,7 +49,7 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 			continue // it has gone since: that is another change
 		}
 		wanted = append(wanted, parcel{at: at, file: f})
-		facts := reconcile.FileFacts{Path: at, Dir: f.Dir, Link: f.Link, Size: f.Size, Time: f.Time}
+		facts := archive.Facts{Path: at, Dir: f.Dir, Link: f.Link, Size: f.Size, Time: f.Time}
 		if f.Sum != (tree.Sum{}) {
 			facts.Sum = f.Sum[:]
 		}
@@ -65,7 +66,7 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 				continue
 			}
 			if d.InTheWay { // it is of another kind, and one is not written over the other
-				gone = append(gone, reconcile.FileFacts{Path: wanted[i].at, Dir: !wanted[i].file.Dir})
+				gone = append(gone, archive.Facts{Path: wanted[i].at, Dir: !wanted[i].file.Dir})
 			}
 			wanted[i].uid, wanted[i].gid = d.UID, d.GID
 			due = append(due, wanted[i])
@@ -73,7 +74,7 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 	}
 	if len(gone) > 0 {
 		// What is in a directory goes before it.
-		slices.SortFunc(gone, func(a, b reconcile.FileFacts) int { return strings.Compare(b.Path, a.Path) })
+		slices.SortFunc(gone, func(a, b archive.Facts) int { return strings.Compare(b.Path, a.Path) })
 		o.Files = gone
 		found, err := w.ask(ctx, o, w.s.daemon.RemoveFiles)
 		if err != nil {
@@ -103,7 +104,7 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 			unread, err = pack(feed, base, due)
 			feed.CloseWithError(err)
 		}()
-		into := reconcile.CopyInOptions{Service: w.service, Index: c.Replica, Path: base, Parents: true, Archive: true}
+		into := ask.CopyInOptions{Service: w.service, Index: c.Replica, Path: base, Parents: true, Archive: true}
 		err := w.s.daemon.CopyIn(ctx, w.s.project.Name, into, r, nil)
 		r.CloseWithError(err)
 		<-done
@@ -124,10 +125,10 @@ func (w *worker) send(ctx context.Context, c reconcile.Container, todo map[strin
 const atOnce = 10_000
 
 // ask asks about all of o's files, and has as many answers.
-func (w *worker) ask(ctx context.Context, o reconcile.FilesOptions, how func(context.Context, string, reconcile.FilesOptions) ([]reconcile.FileDifference, error)) (all []reconcile.FileDifference, err error) {
+func (w *worker) ask(ctx context.Context, o ask.FilesOptions, how func(context.Context, string, ask.FilesOptions) ([]archive.Difference, error)) (all []archive.Difference, err error) {
 	for part := range slices.Chunk(o.Files, atOnce) {
 		o.Files = part
-		var found []reconcile.FileDifference
+		var found []archive.Difference
 		if err := w.again(ctx, func() (err error) {
 			found, err = how(ctx, w.s.project.Name, o)
 			return err

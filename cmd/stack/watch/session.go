@@ -12,29 +12,31 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/cmd/stack/watch/tree"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/archive"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 // Daemon is what a session asks for: *client.Client.
 type Daemon interface {
-	Containers(ctx context.Context, project string) ([]reconcile.Container, error)
-	Events(ctx context.Context, project string, o reconcile.EventOptions, s reconcile.Sink) error
-	Up(ctx context.Context, p *spec.Project, o reconcile.UpOptions, s reconcile.Sink) error
-	Restart(ctx context.Context, project string, o reconcile.ServiceOptions, s reconcile.Sink) error
-	Exec(ctx context.Context, project string, o reconcile.ExecOptions, io runtime.IO) (runtime.Exit, error)
+	Containers(ctx context.Context, project string) ([]ask.Container, error)
+	Events(ctx context.Context, project string, o event.Window, s event.Sink) error
+	Up(ctx context.Context, p *spec.Project, o ask.UpOptions, s event.Sink) error
+	Restart(ctx context.Context, project string, o ask.ServiceOptions, s event.Sink) error
+	Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error)
 
-	CompareFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
-	RemoveFiles(ctx context.Context, project string, o reconcile.FilesOptions) ([]reconcile.FileDifference, error)
-	CopyIn(ctx context.Context, project string, o reconcile.CopyInOptions, r io.Reader, s reconcile.Sink) error
+	CompareFiles(ctx context.Context, project string, o ask.FilesOptions) ([]archive.Difference, error)
+	RemoveFiles(ctx context.Context, project string, o ask.FilesOptions) ([]archive.Difference, error)
+	CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error
 }
 
 // Options of a session.
 type Options struct {
 	Tell    func(Line)        // what has been done; is called by several goroutines
 	Say     func(text string) // what the user should know besides
-	Sink    reconcile.Sink    // the progress of builds, restarts
+	Sink    event.Sink        // the progress of builds, restarts
 	Prune   bool              // images that builds take the names from are removed
 	Command string            // as typed, for the history
 	// GoOn calls f, and again when the daemon has gone away meanwhile.
@@ -169,14 +171,14 @@ func restartsWith(p *spec.Project, service string) []string {
 
 // listen has a service looked at when something happens to its containers: new ones want what was copied into the old ones.
 func (s *Session) listen(ctx context.Context) {
-	o := reconcile.EventOptions{Since: time.Now()}
+	o := event.Window{Since: time.Now()}
 	for ctx.Err() == nil {
 		err := s.o.GoOn(ctx, func() error {
 			for _, w := range s.workers {
 				w.give(nil) // what happened between two daemons nobody tells
 			}
-			return s.daemon.Events(ctx, s.project.Name, o, func(e reconcile.Event) {
-				if w := s.workers[e.Service]; w != nil && e.Kind == "container" && e.Phase == reconcile.Done {
+			return s.daemon.Events(ctx, s.project.Name, o, func(e event.Event) {
+				if w := s.workers[e.Service]; w != nil && e.Kind == "container" && e.Phase == event.Done {
 					w.give(nil)
 				}
 			})

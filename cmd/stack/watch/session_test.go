@@ -15,20 +15,22 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/internal/sandbox"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/archive"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
 // daemon is a Daemon whose containers are maps of files.
 type daemon struct {
 	mu         sync.Mutex
-	containers []reconcile.Container
+	containers []ask.Container
 	files      map[string]map[string]string // by service and index
 	calls      []string
 	hold       map[string]chan struct{} // a call that begins so waits for it
 	fail       map[string]error
-	events     []func(reconcile.Event)
+	events     []func(event.Event)
 }
 
 func (d *daemon) called(ctx context.Context, call string) error {
@@ -46,13 +48,13 @@ func (d *daemon) called(ctx context.Context, call string) error {
 	return err
 }
 
-func (d *daemon) Containers(context.Context, string) ([]reconcile.Container, error) {
+func (d *daemon) Containers(context.Context, string) ([]ask.Container, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.containers), nil
 }
 
-func (d *daemon) Events(ctx context.Context, _ string, _ reconcile.EventOptions, s reconcile.Sink) error {
+func (d *daemon) Events(ctx context.Context, _ string, _ event.Window, s event.Sink) error {
 	d.mu.Lock()
 	d.events = append(d.events, s)
 	d.mu.Unlock()
@@ -60,7 +62,7 @@ func (d *daemon) Events(ctx context.Context, _ string, _ reconcile.EventOptions,
 	return ctx.Err()
 }
 
-func (d *daemon) Up(ctx context.Context, _ *spec.Project, o reconcile.UpOptions, _ reconcile.Sink) error {
+func (d *daemon) Up(ctx context.Context, _ *spec.Project, o ask.UpOptions, _ event.Sink) error {
 	call := "up " + strings.Join(o.Services, " ")
 	err := d.called(ctx, call)
 	if err == nil {
@@ -81,43 +83,43 @@ func (d *daemon) anew(service string) {
 	}
 }
 
-func (d *daemon) Restart(ctx context.Context, _ string, o reconcile.ServiceOptions, _ reconcile.Sink) error {
+func (d *daemon) Restart(ctx context.Context, _ string, o ask.ServiceOptions, _ event.Sink) error {
 	return d.called(ctx, "restart "+strings.Join(o.Services, " "))
 }
 
-func (d *daemon) Exec(ctx context.Context, _ string, o reconcile.ExecOptions, s runtime.IO) (runtime.Exit, error) {
+func (d *daemon) Exec(ctx context.Context, _ string, o ask.ExecOptions, s process.IO) (process.Exit, error) {
 	call := fmt.Sprintf("exec %s %d %s", o.Service, o.Index, strings.Join(o.Args, " "))
 	err := d.called(ctx, call)
 	if err != nil {
 		io.WriteString(s.Stderr, err.Error())
-		return runtime.Exit{Code: 3}, nil
+		return process.Exit{Code: 3}, nil
 	}
-	return runtime.Exit{}, nil
+	return process.Exit{}, nil
 }
 
-func (d *daemon) CompareFiles(_ context.Context, _ string, o reconcile.FilesOptions) (out []reconcile.FileDifference, err error) {
+func (d *daemon) CompareFiles(_ context.Context, _ string, o ask.FilesOptions) (out []archive.Difference, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range o.Files {
 		have, ok := d.files[fmt.Sprint(o.Service, o.Index)][f.Path]
-		out = append(out, reconcile.FileDifference{Differs: !ok || !f.Dir && int64(len(have)) != f.Size, UID: 7})
+		out = append(out, archive.Difference{Differs: !ok || !f.Dir && int64(len(have)) != f.Size, UID: 7})
 	}
 	return out, nil
 }
 
-func (d *daemon) RemoveFiles(_ context.Context, _ string, o reconcile.FilesOptions) (out []reconcile.FileDifference, err error) {
+func (d *daemon) RemoveFiles(_ context.Context, _ string, o ask.FilesOptions) (out []archive.Difference, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range o.Files {
 		in := d.files[fmt.Sprint(o.Service, o.Index)]
 		_, ok := in[f.Path]
 		delete(in, f.Path)
-		out = append(out, reconcile.FileDifference{Differs: ok})
+		out = append(out, archive.Difference{Differs: ok})
 	}
 	return out, nil
 }
 
-func (d *daemon) CopyIn(ctx context.Context, _ string, o reconcile.CopyInOptions, r io.Reader, _ reconcile.Sink) error {
+func (d *daemon) CopyIn(ctx context.Context, _ string, o ask.CopyInOptions, r io.Reader, _ event.Sink) error {
 	if err := d.called(ctx, fmt.Sprintf("copy %s %d", o.Service, o.Index)); err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func newWorld(t *testing.T, services map[string]*spec.Service, rules map[string]
 	for name, s := range services {
 		s.Name = name
 		for n := range s.Replicas {
-			w.containers = append(w.containers, reconcile.Container{ID: fmt.Sprint(name, n+1), Name: fmt.Sprintf("p-%s-%d", name, n+1), Service: name, Replica: n + 1, State: "running"})
+			w.containers = append(w.containers, ask.Container{ID: fmt.Sprint(name, n+1), Name: fmt.Sprintf("p-%s-%d", name, n+1), Service: name, Replica: n + 1, State: "running"})
 			w.files[fmt.Sprint(name, n+1)] = map[string]string{}
 		}
 		for i, watch := range rules[name] {
@@ -419,7 +421,7 @@ func TestNewContainersGetEverything(t *testing.T) {
 	w.mu.Lock()
 	tell := w.events[0]
 	w.mu.Unlock()
-	tell(reconcile.Event{Kind: "container", Service: "web", Phase: reconcile.Done, Text: "Started"})
+	tell(event.Event{Kind: "container", Service: "web", Phase: event.Done, Text: "Started"})
 	w.eventually("the next one too", has(everything))
 	w.mu.Lock()
 	w.fail["copy web 1"] = errors.New("disk full")

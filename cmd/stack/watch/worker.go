@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
-	"github.com/stackrun/stack/reconcile"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // worker carries out what follows for one service, one thing at a time.
@@ -160,7 +160,7 @@ func (w *worker) do(ctx context.Context, t *task) (line Line) {
 func (w *worker) again(ctx context.Context, f func() error) error { return w.s.o.GoOn(ctx, f) }
 
 // containers are the service's, by replica.
-func (w *worker) containers(ctx context.Context) (own []reconcile.Container, err error) {
+func (w *worker) containers(ctx context.Context) (own []ask.Container, err error) {
 	err = w.again(ctx, func() error {
 		all, err := w.s.daemon.Containers(ctx, w.s.project.Name)
 		own = own[:0]
@@ -171,7 +171,7 @@ func (w *worker) containers(ctx context.Context) (own []reconcile.Container, err
 		}
 		return err
 	})
-	slices.SortFunc(own, func(a, b reconcile.Container) int { return a.Replica - b.Replica })
+	slices.SortFunc(own, func(a, b ask.Container) int { return a.Replica - b.Replica })
 	return own, err
 }
 
@@ -181,7 +181,7 @@ func (w *worker) rebuild(ctx context.Context) (did string, err error) {
 	if err != nil {
 		return "", err
 	}
-	o := reconcile.UpOptions{Services: []string{w.service}, NoDeps: true, Build: true, Prune: w.s.o.Prune, IgnoreOrphans: true, Command: w.s.o.Command}
+	o := ask.UpOptions{Services: []string{w.service}, NoDeps: true, Build: true, Prune: w.s.o.Prune, IgnoreOrphans: true, Command: w.s.o.Command}
 	if len(before) > 0 {
 		o.Scale = map[string]int{w.service: len(before)}
 	}
@@ -193,7 +193,7 @@ func (w *worker) rebuild(ctx context.Context) (did string, err error) {
 		return "", err
 	}
 	for _, c := range now {
-		if !slices.ContainsFunc(before, func(b reconcile.Container) bool { return b.ID == c.ID }) {
+		if !slices.ContainsFunc(before, func(b ask.Container) bool { return b.ID == c.ID }) {
 			return "built, " + containers(len(now), "made anew"), nil
 		}
 	}
@@ -219,12 +219,12 @@ func (w *worker) restart(ctx context.Context, since time.Time, t *task) (did str
 		if err != nil {
 			return "", err
 		}
-		if slices.ContainsFunc(own, func(c reconcile.Container) bool { return c.State == "running" }) {
+		if slices.ContainsFunc(own, func(c ask.Container) bool { return c.State == "running" }) {
 			return "restarted with what it depends on", nil
 		}
 	}
 	began := time.Now()
-	o := reconcile.ServiceOptions{Services: []string{w.service}, Command: s.o.Command}
+	o := ask.ServiceOptions{Services: []string{w.service}, Command: s.o.Command}
 	if err := w.again(ctx, func() error { return s.daemon.Restart(ctx, s.project.Name, o, s.o.Sink) }); err != nil {
 		return "", err
 	}
@@ -271,7 +271,7 @@ func (w *worker) exec(ctx context.Context, e command) (did string, err error) {
 		return "", err
 	}
 	r := e.rule
-	o := reconcile.ExecOptions{Service: w.service, Args: r.Exec.Command, User: r.Exec.User, Cwd: r.Exec.WorkingDir, Privileged: r.Exec.Privileged}
+	o := ask.ExecOptions{Service: w.service, Args: r.Exec.Command, User: r.Exec.User, Cwd: r.Exec.WorkingDir, Privileged: r.Exec.Privileged}
 	for _, k := range slices.Sorted(maps.Keys(r.Exec.Environment)) {
 		if v := r.Exec.Environment[k]; v != nil { // nil: of a variable that the project does not have
 			o.Env = append(o.Env, k+"="+*v)
@@ -293,7 +293,7 @@ func (w *worker) exec(ctx context.Context, e command) (did string, err error) {
 		var out bytes.Buffer
 		o.Index = c.Replica
 		// Not again: a command may have done its work.
-		exit, err := w.s.daemon.Exec(ctx, w.s.project.Name, o, runtime.IO{Stdout: &out, Stderr: &out})
+		exit, err := w.s.daemon.Exec(ctx, w.s.project.Name, o, process.IO{Stdout: &out, Stderr: &out})
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s in %s: %w", what, c.Name, err))
@@ -420,12 +420,12 @@ func (w *worker) copy(ctx context.Context, changed map[string]rule.Copy) (copyin
 }
 
 // starts says whether c has still not been started, now that files were copied into it.
-func (w *worker) starts(ctx context.Context, c reconcile.Container) bool {
+func (w *worker) starts(ctx context.Context, c ask.Container) bool {
 	return c.State == "created" && w.state(ctx, c) == "created"
 }
 
 // state is the state of c now: "" if it is not there any more, "unknown" if nobody can say.
-func (w *worker) state(ctx context.Context, c reconcile.Container) string {
+func (w *worker) state(ctx context.Context, c ask.Container) string {
 	now, err := w.containers(ctx)
 	if err != nil {
 		return "unknown"

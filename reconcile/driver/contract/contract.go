@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -253,20 +254,20 @@ func running(b *bench) {
 func exec(b *bench) {
 	ctx := b.Context()
 	id, _ := b.start("sleep", "1000")
-	x, err := b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, runtime.IO{})
+	x, err := b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, process.IO{})
 	if err != nil || x.Code != 3 {
 		b.Errorf("got %+v, %v", x, err)
 	}
 	begun := time.Now()
-	x, err = b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sleep", "1000"}, Timeout: 50 * time.Millisecond}, runtime.IO{})
+	x, err = b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sleep", "1000"}, Timeout: 50 * time.Millisecond}, process.IO{})
 	if err != nil || x.Code != 137 || time.Since(begun) > 20*time.Second {
 		b.Errorf("past its timeout: %+v, %v", x, err)
 	}
 	_, err = b.Containers.Stop(ctx, id, 0)
 	b.must(err)
-	_, err = b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, runtime.IO{})
+	_, err = b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, process.IO{})
 	b.is("Exec in what does not run", err, errdefs.ErrConflict)
-	_, err = b.Containers.Exec(ctx, nobody, runtime.Process{Args: []string{"sh"}}, runtime.IO{})
+	_, err = b.Containers.Exec(ctx, nobody, runtime.Process{Args: []string{"sh"}}, process.IO{})
 	b.is("Exec in nobody", err, errdefs.ErrNotFound)
 	b.remove(id)
 }
@@ -280,7 +281,7 @@ func pause(b *bench) {
 	if s := b.state(id); s.Status != runtime.Paused || s.Pid != first.Pid {
 		b.Errorf("paused, the next daemon sees %s with pid %d, not %d", s.Status, s.Pid, first.Pid)
 	}
-	_, err := b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, runtime.IO{})
+	_, err := b.Containers.Exec(ctx, id, runtime.Process{Args: []string{"sh", "-c", "exit 3"}}, process.IO{})
 	b.is("Exec in what is paused", err, errdefs.ErrConflict)
 	b.must(b.Containers.Resume(ctx, id))
 	b.must(b.Containers.Resume(ctx, id))

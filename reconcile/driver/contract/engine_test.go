@@ -15,8 +15,9 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -48,13 +49,13 @@ func TestSharedNamespaces(t *testing.T) {
 	join := service("join", "exec sleep 1000")
 	join.IPC, join.PID = "service:own", "service:own"
 	p := &spec.Project{Name: "shop", Dir: dir, Services: map[string]*spec.Service{"own": own, "join": join}}
-	must(t, e.Up(ctx, p, reconcile.UpOptions{}, nil))
+	must(t, e.Up(ctx, p, ask.UpOptions{}, nil))
 	t.Cleanup(func() {
 		zero := time.Duration(0)
-		must(t, e.Down(context.WithoutCancel(ctx), "shop", reconcile.DownOptions{Timeout: &zero}, nil))
+		must(t, e.Down(context.WithoutCancel(ctx), "shop", ask.DownOptions{Timeout: &zero}, nil))
 	})
 
-	rows := func() (own, join reconcile.Container) {
+	rows := func() (own, join ask.Container) {
 		list, err := e.Containers(ctx, "shop")
 		must(t, err)
 		for _, c := range list {
@@ -68,7 +69,7 @@ func TestSharedNamespaces(t *testing.T) {
 	}
 	shared := func() error {
 		var out bytes.Buffer
-		x, err := e.Exec(ctx, "shop", reconcile.ExecOptions{Service: "join", Args: []string{"sh", "-c", "cat /dev/shm/greeting; ps"}}, runtime.IO{Stdout: &out, Stderr: &out})
+		x, err := e.Exec(ctx, "shop", ask.ExecOptions{Service: "join", Args: []string{"sh", "-c", "cat /dev/shm/greeting; ps"}}, process.IO{Stdout: &out, Stderr: &out})
 		if err != nil || x.Code != 0 || !strings.Contains(out.String(), "hello") || strings.Count(out.String(), "sleep 1000") < 2 {
 			return fmt.Errorf("join sees %q, %d, %v", out.String(), x.Code, err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -150,16 +151,16 @@ func (d containers) Resume(ctx context.Context, id string) error {
 	return aroundErr("containers.resume", func() error { return d.Containers.Resume(ctx, id) })
 }
 
-func (d containers) Stop(ctx context.Context, id string, grace time.Duration) (runtime.Exit, error) {
-	return around("containers.stop", func() (runtime.Exit, error) { return d.Containers.Stop(ctx, id, grace) })
+func (d containers) Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error) {
+	return around("containers.stop", func() (process.Exit, error) { return d.Containers.Stop(ctx, id, grace) })
 }
 
 func (d containers) Delete(ctx context.Context, id string) error {
 	return aroundErr("containers.delete", func() error { return d.Containers.Delete(ctx, id) })
 }
 
-func (d containers) Run(ctx context.Context, id string, io runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
-	return around("containers.run", func() (runtime.Exit, error) { return d.Containers.Run(ctx, id, io, started) })
+func (d containers) Run(ctx context.Context, id string, io process.IO, started func(runtime.State)) (process.Exit, error) {
+	return around("containers.run", func() (process.Exit, error) { return d.Containers.Run(ctx, id, io, started) })
 }
 
 func (d containers) Mend(ctx context.Context, id string) (runtime.State, error) {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/archive"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 type containers Host
@@ -108,7 +110,7 @@ func (c *containers) Revise(ctx context.Context, cfg runtime.Config) (s runtime.
 }
 
 // Resize takes any size.
-func (c *containers) Resize(ctx context.Context, id string, size runtime.WinSize) error {
+func (c *containers) Resize(ctx context.Context, id string, size process.WinSize) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x, err := c.find(id)
@@ -133,7 +135,7 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 			x.program = c.Program(*x.cfg)
 		}
 		if x.program.StartError != nil {
-			x.status, x.exit = runtime.Stopped, &runtime.Exit{Code: 127, FinishedAt: time.Now(), Error: x.program.StartError.Error()}
+			x.status, x.exit = runtime.Stopped, &process.Exit{Code: 127, FinishedAt: time.Now(), Error: x.program.StartError.Error()}
 			return x.program.StartError
 		}
 		c.nextPid++
@@ -143,7 +145,7 @@ func (c *containers) Start(ctx context.Context, id string) (s runtime.State, err
 			x.timer = time.AfterFunc(x.program.For, func() {
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				exit := runtime.Exit{Code: x.program.Code, OOM: x.program.OOM}
+				exit := process.Exit{Code: x.program.Code, OOM: x.program.OOM}
 				if x.program.Killed {
 					exit.Code, exit.Signal = 137, 9
 				}
@@ -173,7 +175,7 @@ func (c *containers) begin(id string) time.Duration {
 }
 
 // end finishes the current run. Precondition: mu is held.
-func (c *containers) end(x *container, exit runtime.Exit) {
+func (c *containers) end(x *container, exit process.Exit) {
 	if x.status != runtime.Running {
 		return
 	}
@@ -185,7 +187,7 @@ func (c *containers) end(x *container, exit runtime.Exit) {
 	close(x.ended)
 	for _, other := range c.containers {
 		if other.status == runtime.Running && other.joins(x.pid) {
-			c.end(other, runtime.Exit{Code: 137, Signal: 9})
+			c.end(other, process.Exit{Code: 137, Signal: 9})
 		}
 	}
 	c.tell(runtime.Event{ID: x.cfg.ID, Kind: runtime.EventExited, At: exit.FinishedAt, Exit: &exit})
@@ -220,7 +222,7 @@ func (c *containers) Kill(ctx context.Context, id string, sig unix.Signal) error
 			return err
 		}
 		if sig == unix.SIGKILL || !x.program.IgnoreTerm {
-			c.end(x, runtime.Exit{Code: 128 + int(sig), Signal: int(sig)})
+			c.end(x, process.Exit{Code: 128 + int(sig), Signal: int(sig)})
 		}
 		return nil
 	})
@@ -247,7 +249,7 @@ func (c *containers) freeze(ctx context.Context, op, id string, paused bool) err
 	})
 }
 
-func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (exit runtime.Exit, err error) {
+func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (exit process.Exit, err error) {
 	var ended chan struct{}
 	var x *container
 	err = c.host().do(ctx, "Containers.Stop", func() error {
@@ -259,7 +261,7 @@ func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (
 			return nil
 		}
 		if ended = x.ended; !x.program.IgnoreTerm {
-			c.end(x, runtime.Exit{Code: 143, Signal: 15})
+			c.end(x, process.Exit{Code: 143, Signal: 15})
 		}
 		return nil
 	})
@@ -276,7 +278,7 @@ func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (
 		case <-ended:
 		case <-time.After(grace):
 			c.mu.Lock()
-			c.end(x, runtime.Exit{Code: 137, Signal: 9})
+			c.end(x, process.Exit{Code: 137, Signal: 9})
 			c.mu.Unlock()
 		case <-ctx.Done():
 			return exit, context.Cause(ctx)
@@ -332,12 +334,12 @@ func (c *containers) State(ctx context.Context, id string) (runtime.State, error
 	return x.state(), nil
 }
 
-func (c *containers) Wait(ctx context.Context, id string) (runtime.Exit, error) {
+func (c *containers) Wait(ctx context.Context, id string) (process.Exit, error) {
 	c.mu.Lock()
 	x, err := c.find(id)
 	if err != nil {
 		c.mu.Unlock()
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	ended := x.ended
 	c.mu.Unlock()
@@ -345,18 +347,18 @@ func (c *containers) Wait(ctx context.Context, id string) (runtime.Exit, error) 
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			return runtime.Exit{}, context.Cause(ctx)
+			return process.Exit{}, context.Cause(ctx)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if x.exit == nil {
-		return runtime.Exit{}, conflict("container %.12s has not run", id)
+		return process.Exit{}, conflict("container %.12s has not run", id)
 	}
 	return *x.exit, nil
 }
 
-func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, streams runtime.IO) (runtime.Exit, error) {
+func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, streams process.IO) (process.Exit, error) {
 	c.mu.Lock()
 	x, err := c.find(id)
 	if err == nil && x.status != runtime.Running {
@@ -364,11 +366,11 @@ func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, str
 	}
 	if err != nil {
 		c.mu.Unlock()
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	if x.paused {
 		c.mu.Unlock()
-		return runtime.Exit{}, conflict("container %.12s is paused", id)
+		return process.Exit{}, conflict("container %.12s is paused", id)
 	}
 	cfg, ended := *x.cfg, x.ended
 	c.mu.Unlock()
@@ -381,17 +383,17 @@ func (c *containers) Exec(ctx context.Context, id string, p runtime.Process, str
 	}
 	select {
 	case <-ctx.Done():
-		return runtime.Exit{}, context.Cause(ctx)
+		return process.Exit{}, context.Cause(ctx)
 	case <-ended:
-		return runtime.Exit{Code: 137}, nil
+		return process.Exit{Code: 137}, nil
 	case <-time.After(after):
 	}
 	if streams.Stdout != nil {
 		if _, err := io.WriteString(streams.Stdout, output); err != nil {
-			return runtime.Exit{}, err
+			return process.Exit{}, err
 		}
 	}
-	return runtime.Exit{Code: code, FinishedAt: time.Now()}, nil
+	return process.Exit{Code: code, FinishedAt: time.Now()}, nil
 }
 
 // CopyIn keeps the stream under its path; CopyOut gives it back.
@@ -435,11 +437,11 @@ func (c *containers) Export(ctx context.Context, id string, w io.Writer, warn fu
 }
 
 // CompareFiles and RemoveFiles take the streams of CopyIn for files.
-func (c *containers) CompareFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error) {
+func (c *containers) CompareFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error) {
 	return c.eachFile(id, all, func(x *container, path string) bool { return x.files[path] == nil })
 }
 
-func (c *containers) RemoveFiles(ctx context.Context, id string, all []runtime.FileFacts) ([]runtime.FileDifference, error) {
+func (c *containers) RemoveFiles(ctx context.Context, id string, all []archive.Facts) ([]archive.Difference, error) {
 	return c.eachFile(id, all, func(x *container, path string) bool {
 		there := x.files[path] != nil
 		delete(x.files, path)
@@ -447,24 +449,24 @@ func (c *containers) RemoveFiles(ctx context.Context, id string, all []runtime.F
 	})
 }
 
-func (c *containers) eachFile(id string, all []runtime.FileFacts, differs func(x *container, path string) bool) ([]runtime.FileDifference, error) {
+func (c *containers) eachFile(id string, all []archive.Facts, differs func(x *container, path string) bool) ([]archive.Difference, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x, err := c.find(id)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]runtime.FileDifference, len(all))
+	out := make([]archive.Difference, len(all))
 	for i, f := range all {
 		out[i].Differs = differs(x, f.Path)
 	}
 	return out, nil
 }
 
-func (c *containers) Run(ctx context.Context, id string, streams runtime.IO, started func(runtime.State)) (runtime.Exit, error) {
+func (c *containers) Run(ctx context.Context, id string, streams process.IO, started func(runtime.State)) (process.Exit, error) {
 	s, err := c.Start(ctx, id)
 	if err != nil {
-		return runtime.Exit{}, err
+		return process.Exit{}, err
 	}
 	if started != nil {
 		started(s)
@@ -472,7 +474,7 @@ func (c *containers) Run(ctx context.Context, id string, streams runtime.IO, sta
 	return c.Wait(ctx, id)
 }
 
-func (c *containers) Attach(ctx context.Context, id string, streams runtime.IO) error {
+func (c *containers) Attach(ctx context.Context, id string, streams process.IO) error {
 	_, err := c.Wait(ctx, id)
 	return err
 }

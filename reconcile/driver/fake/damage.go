@@ -5,6 +5,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // The methods of this file are other hands on the host: they damage what is there, and whoever watches is told.
@@ -87,7 +88,7 @@ func (h *Host) RemoveVolume(id string) {
 func (h *Host) RemoveContainer(id string) {
 	h.mu.Lock()
 	if x := h.containers[id]; x != nil {
-		(*containers)(h).end(x, runtime.Exit{Code: 137, Signal: 9})
+		(*containers)(h).end(x, process.Exit{Code: 137, Signal: 9})
 		delete(h.containers, id)
 	}
 	h.mu.Unlock()

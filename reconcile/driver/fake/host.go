@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -77,7 +78,7 @@ type container struct {
 	status  runtime.Status
 	pid     int
 	started time.Time
-	exit    *runtime.Exit
+	exit    *process.Exit
 	program Program
 	problem string        // what is not as recorded
 	paused  bool          // while it runs

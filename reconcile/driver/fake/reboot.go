@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Reboot is a power cut, while no daemon runs: whatever ran has ended with nobody to see it, and what is kept below the run root is gone.
@@ -20,7 +21,7 @@ func (h *Host) Reboot() {
 			x.timer.Stop()
 		}
 		x.status = runtime.Stopped
-		x.exit = &runtime.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Error: "the host went down while the container ran"}
+		x.exit = &process.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Error: "the host went down while the container ran"}
 		close(x.ended)
 	}
 }

@@ -1,18 +1,15 @@
-package history
+package book
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/store"
+	"github.com/stackrun/stack/reconcile/history"
 )
 
 // Kept is how many entries a project has at most.
@@ -33,15 +30,15 @@ type Book struct {
 	err error
 
 	mu      sync.Mutex
-	open    map[[2]string]bool   // project and key of entries that are under way
-	pending map[[2]string]*Start // by project and container
+	open    map[[2]string]bool           // project and key of entries that are under way
+	pending map[[2]string]*history.Start // by project and container
 	writing bool
 	idle    sync.Cond // writing has become false
 }
 
 // Open opens the book at path, making it when it is not there.
 func Open(path string) *Book {
-	b := &Book{open: map[[2]string]bool{}, pending: map[[2]string]*Start{}}
+	b := &Book{open: map[[2]string]bool{}, pending: map[[2]string]*history.Start{}}
 	b.idle.L = &b.mu
 	if b.db, b.err = store.Open(path); b.err != nil {
 		b.err = fmt.Errorf("cannot use the history: %w", b.err)
@@ -74,7 +71,7 @@ func projectKey(project []byte) string {
 }
 
 // Begin records that e is about to be carried out: it is on the disk when Begin returns. before may be nil, and after, of what asks for no file. It gives e its number, and keys.
-func (b *Book) Begin(project string, e *Entry, before, after []byte) error {
+func (b *Book) Begin(project string, e *history.Entry, before, after []byte) error {
 	if b.err != nil {
 		return b.err
 	}
@@ -118,7 +115,7 @@ func (b *Book) Begin(project string, e *Entry, before, after []byte) error {
 }
 
 // dropProjects removes the projects that no entry of kept names.
-func dropProjects(tx *store.Tx, project string, kept []Entry) error {
+func dropProjects(tx *store.Tx, project string, kept []history.Entry) error {
 	used := map[string]bool{}
 	for _, e := range kept {
 		used[e.Project], used[e.Before] = true, true
@@ -141,7 +138,7 @@ func dropProjects(tx *store.Tx, project string, kept []Entry) error {
 }
 
 // End records how e, which Begin has numbered, ended, and how the containers that it started came to run.
-func (b *Book) End(project string, e *Entry, starts []*Start) error {
+func (b *Book) End(project string, e *history.Entry, starts []*history.Start) error {
 	if b.err != nil {
 		return b.err
 	}
@@ -161,11 +158,11 @@ func (b *Book) End(project string, e *Entry, starts []*Start) error {
 }
 
 // List is the entries of project, oldest first.
-func (b *Book) List(project string) ([]Entry, error) {
+func (b *Book) List(project string) ([]history.Entry, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	var all []Entry
+	var all []history.Entry
 	err := b.db.View(func(tx *store.Tx) (err error) {
 		all, err = entries(tx, project)
 		return err
@@ -174,9 +171,9 @@ func (b *Book) List(project string) ([]Entry, error) {
 	defer b.mu.Unlock()
 	for i := range all {
 		if e := &all[i]; e.Outcome == "" {
-			e.Outcome = Interrupted
+			e.Outcome = history.Interrupted
 			if b.open[[2]string{project, entryKey(e.Number)}] {
-				e.Outcome = UnderWay
+				e.Outcome = history.UnderWay
 			}
 		}
 	}
@@ -192,14 +189,14 @@ func (b *Book) Project(project, key string) (raw []byte, err error) {
 }
 
 // Starts is how the containers of project came to run, by name.
-func (b *Book) Starts(project string) (map[string]*Start, error) {
+func (b *Book) Starts(project string) (map[string]*history.Start, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	found := map[string]*Start{}
+	found := map[string]*history.Start{}
 	err := b.db.View(func(tx *store.Tx) error {
 		return tx.Each(bucketStarts+project, func(name string, raw []byte) error {
-			s := new(Start)
+			s := new(history.Start)
 			if json.Unmarshal(raw, s) == nil { // another version's is none
 				found[name] = s
 			}
@@ -217,7 +214,7 @@ func (b *Book) Starts(project string) (map[string]*Start, error) {
 }
 
 // Keep records s soon. It does not wait for the disk: of many that come at once as many as are there are written together.
-func (b *Book) Keep(project string, s Start) {
+func (b *Book) Keep(project string, s history.Start) {
 	if b.err != nil {
 		return
 	}
@@ -235,7 +232,7 @@ func (b *Book) write() {
 	defer b.mu.Unlock()
 	for len(b.pending) > 0 {
 		batch := b.pending
-		b.pending = map[[2]string]*Start{}
+		b.pending = map[[2]string]*history.Start{}
 		b.mu.Unlock()
 		_ = b.db.Update(func(tx *store.Tx) error { // lost, it is only not told
 			for key, s := range batch {
@@ -275,38 +272,16 @@ func (b *Book) Forget(project string) error {
 	})
 }
 
-// Before is the entry that n steps back from the last one leads to: the n-th, from the end, that was carried out to its end and asks for
-// something else than what comes after it; a restart asks for nothing. errdefs.ErrNotFound when there are not so many.
-func Before(all []Entry, n int) (*Entry, error) {
-	all = slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return e.Project == "" })
-	if len(all) == 0 {
-		return nil, errdefs.With(errdefs.ErrNotFound, errors.New("it has no history"))
-	}
-	steps := 0
-	after := &all[len(all)-1]
-	for i := len(all) - 2; i >= 0; i-- {
-		e := &all[i]
-		if e.Outcome != Done || e.Project == after.Project && maps.Equal(e.Scale, after.Scale) {
-			continue
-		}
-		if steps++; steps == n {
-			return e, nil
-		}
-		after = e
-	}
-	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its history goes back %d %s", steps, map[bool]string{true: "step", false: "steps"}[steps == 1]))
-}
-
-func entries(tx *store.Tx, project string) ([]Entry, error) {
-	var all []Entry
+func entries(tx *store.Tx, project string) ([]history.Entry, error) {
+	var all []history.Entry
 	err := tx.Each(bucketPlans+project, func(_ string, raw []byte) error {
-		var e Entry
+		var e history.Entry
 		if json.Unmarshal(raw, &e) == nil {
 			all = append(all, e)
 		}
 		return nil
 	})
-	slices.SortFunc(all, func(a, b Entry) int { return a.Number - b.Number })
+	slices.SortFunc(all, func(a, b history.Entry) int { return a.Number - b.Number })
 	return all, err
 }
 
@@ -317,6 +292,3 @@ func putJSON(tx *store.Tx, bucket, key string, v any) error {
 	}
 	return tx.Put(bucket, key, raw)
 }
-
-// Now is the time of a record: without the monotonic clock, which means nothing to the next daemon.
-func Now() time.Time { return time.Now().Round(0) }

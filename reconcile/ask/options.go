@@ -1,11 +1,27 @@
-package reconcile
+package ask
 
 import (
 	"time"
 
-	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/archive"
 )
+
+// AttachOptions is one `attach`.
+type AttachOptions struct {
+	Service    string
+	Index      int  // 0 = the lowest replica that runs
+	Stdin      bool // the caller has input for it, if it keeps its stdin open
+	Rows, Cols uint16
+}
+
+// BuildOptions of Build.
+type BuildOptions struct {
+	Services []string          // empty = all that have a build
+	Deps     bool              // what Services depend on, too
+	Pull     bool              // the images that they start from are pulled again
+	NoCache  bool              // every step is done anew
+	Args     map[string]string // over those of the file
+}
 
 // UpOptions are the flags of up that the loop must know.
 type UpOptions struct {
@@ -143,103 +159,17 @@ type CommitOptions struct {
 	NoPause bool     // the container goes on meanwhile
 }
 
-// LogOptions is one `logs`.
-type LogOptions struct {
-	Services []string
-	Index    int
-	Follow   bool
-	Linger   bool // with Follow: do not end when nothing runs yet, only when something has run and ended
-	Tail     int  // -1 = all
-	Since    time.Time
-	Until    time.Time
-}
-
-// LogEntry is one line of one container's output, without its newline. Line is valid until the function that is given the entry returns.
-type LogEntry struct {
-	Container string    `json:"container"` // shop-web-1
-	Service   string    `json:"service"`
-	Replica   int       `json:"replica,omitempty"`
-	Time      time.Time `json:"time"`
-	Stream    string    `json:"stream"`            // stdout stderr
-	Line      []byte    `json:"line"`              // bytes as written
-	Partial   bool      `json:"partial,omitempty"` // the program has not ended the line (F/P tag of the CRI format)
-	Notice    bool      `json:"notice,omitempty"`  // no output, but a sentence about the log: what of it is missing, and why
-}
-
-// Container is one row of ps, and what exec, logs and wait look up.
-type Container struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Project   string            `json:"project"`
-	Service   string            `json:"service"`
-	Replica   int               `json:"replica"`
-	OneOff    bool              `json:"oneOff,omitempty"`
-	Image     string            `json:"image"`
-	Command   []string          `json:"command"`
-	State     string            `json:"state"`               // created running restarting exited paused
-	Health    string            `json:"health"`              // "", starting, healthy, unhealthy
-	HealthLog []ProbeResult     `json:"healthLog,omitempty"` // the last five probes, oldest first
-	Exit      *runtime.Exit     `json:"exit,omitempty"`
-	Pid       int               `json:"pid,omitempty"`
-	CreatedAt time.Time         `json:"createdAt"`
-	StartedAt time.Time         `json:"startedAt"`
-	Ports     []Publisher       `json:"ports"`
-	Networks  map[string]string `json:"networks"` // name → address
-	Mounts    []string          `json:"mounts"`
-	Labels    map[string]string `json:"labels"`
-	Restarts  int               `json:"restarts"`
-	Orphan    bool              `json:"orphan,omitempty"`
-	LogError  string            `json:"logError,omitempty"` // why output is not logged at present
-	TTY       bool              `json:"tty,omitempty"`
-	StdinOpen bool              `json:"stdinOpen,omitempty"`
-}
-
-// ProbeResult is one run of a health check.
-type ProbeResult struct {
-	Start    time.Time `json:"start"`
-	End      time.Time `json:"end"`
-	ExitCode int       `json:"exitCode"` // -1: it could not be run
-	Output   string    `json:"output"`
-}
-
-// Publisher is one published port, in the words of compose's ps --format json.
-type Publisher struct {
-	URL           string
-	TargetPort    int
-	PublishedPort int
-	Protocol      string
-}
-
-// ProjectSummary is one row of ls.
-type ProjectSummary struct {
-	Name   string         `json:"name"`
-	Files  []string       `json:"files"`  // as given to the last up; may be empty
-	States map[string]int `json:"states"` // how many containers are in each state: running → 3
-}
-
-// Event, Phase and Sink are package event's, under the names that front ends use.
-type (
-	Event = event.Event
-	Phase = event.Phase
-	Sink  = event.Sink
-)
-
-const (
-	Working = event.Working
-	Done    = event.Done
-	Warning = event.Warning
-	Failed  = event.Failed
-)
-
 // FilesOptions names files of one container of a service, as somebody else has them.
 type FilesOptions struct {
 	Service string
 	Index   int // which replica; 0 = the first
-	Files   []FileFacts
+	Files   []archive.Facts
 }
 
-// FileFacts is a file that a container should have, or should not have; FileDifference says whether it has.
-type (
-	FileFacts      = runtime.FileFacts
-	FileDifference = runtime.FileDifference
-)
+// ApplyOptions are what apply adds to a saved plan.
+type ApplyOptions struct {
+	Command     string // as typed, for the history
+	Wait        bool
+	WaitTimeout time.Duration
+	Parallel    int // as in UpOptions
+}

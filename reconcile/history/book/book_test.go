@@ -1,4 +1,4 @@
-package history
+package book
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
@@ -23,9 +24,9 @@ func open(t *testing.T, path string) *Book {
 }
 
 // step records one plan of project that asks for file.
-func (b *Book) step(t *testing.T, project, file string, o Outcome) *Entry {
+func (b *Book) step(t *testing.T, project, file string, o history.Outcome) *history.Entry {
 	t.Helper()
-	e := &Entry{Time: Now(), Command: "up -d", Changes: []plan.Change{{Name: "x", Action: plan.Create}}}
+	e := &history.Entry{Time: history.Now(), Command: "up -d", Changes: []plan.Change{{Name: "x", Action: plan.Create}}}
 	if err := b.Begin(project, e, nil, []byte(file)); err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func (b *Book) step(t *testing.T, project, file string, o Outcome) *Entry {
 	return e
 }
 
-func (b *Book) list(t *testing.T, project string) []Entry {
+func (b *Book) list(t *testing.T, project string) []history.Entry {
 	t.Helper()
 	all, err := b.List(project)
 	if err != nil {
@@ -50,10 +51,10 @@ func (b *Book) list(t *testing.T, project string) []Entry {
 
 func TestFiftyAreKeptWithTheProjectsThatTheyName(t *testing.T) {
 	b := open(t, filepath.Join(t.TempDir(), "h.db"))
-	first := b.step(t, "shop", "v0", Done)
-	b.step(t, "other", "w", Done)
+	first := b.step(t, "shop", "v0", history.Done)
+	b.step(t, "other", "w", history.Done)
 	for i := 1; i < Kept+10; i++ {
-		b.step(t, "shop", fmt.Sprintf("v%d", i), Done)
+		b.step(t, "shop", fmt.Sprintf("v%d", i), history.Done)
 	}
 	all := b.list(t, "shop")
 	if len(all) != Kept || all[0].Number != 11 || all[Kept-1].Number != Kept+10 {
@@ -76,14 +77,14 @@ func TestFiftyAreKeptWithTheProjectsThatTheyName(t *testing.T) {
 func TestAnEntryWithoutOutcomeIsInterrupted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	b := open(t, path)
-	b.step(t, "shop", "a", Done)
+	b.step(t, "shop", "a", history.Done)
 	b.step(t, "shop", "b", "")
-	if all := b.list(t, "shop"); all[1].Outcome != UnderWay {
+	if all := b.list(t, "shop"); all[1].Outcome != history.UnderWay {
 		t.Errorf("while it is carried out: %s", all[1].Outcome)
 	}
 	b.Close()
 	b = open(t, path)
-	if all := b.list(t, "shop"); len(all) != 2 || all[0].Outcome != Done || all[0].Duration() != time.Second || all[1].Outcome != Interrupted || all[1].Duration() != 0 {
+	if all := b.list(t, "shop"); len(all) != 2 || all[0].Outcome != history.Done || all[0].Duration() != time.Second || all[1].Outcome != history.Interrupted || all[1].Duration() != 0 {
 		t.Errorf("the next daemon sees %+v", all)
 	}
 }
@@ -92,7 +93,7 @@ func TestStartsAreKeptAndReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "h.db")
 	b := open(t, path)
 	for i := range 100 {
-		b.Keep("shop", Start{Container: fmt.Sprintf("c%d", i%10), ID: fmt.Sprint(i)})
+		b.Keep("shop", history.Start{Container: fmt.Sprintf("c%d", i%10), ID: fmt.Sprint(i)})
 	}
 	b.Close() // writes what is pending
 	b = open(t, path)
@@ -111,47 +112,14 @@ func TestABrokenFileIsTold(t *testing.T) {
 	if b.Err() == nil {
 		t.Fatal("opened")
 	}
-	if err := b.Begin("shop", &Entry{}, nil, nil); err == nil {
+	if err := b.Begin("shop", &history.Entry{}, nil, nil); err == nil {
 		t.Error("Begin says nothing")
 	}
 	if _, err := b.List("shop"); err == nil {
 		t.Error("List says nothing")
 	}
-	b.Keep("shop", Start{})
+	b.Keep("shop", history.Start{})
 	if err := b.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestBefore(t *testing.T) {
-	entry := func(n int, project string, o Outcome) Entry { return Entry{Number: n, Project: project, Outcome: o} }
-	scaled := entry(3, "b", Done)
-	scaled.Scale = map[string]int{"web": 2}
-	for _, tt := range []struct {
-		name string
-		all  []Entry
-		back int
-		want int // 0 = not found
-	}{
-		{"nothing", nil, 1, 0},
-		{"the first", []Entry{entry(1, "a", Done)}, 1, 0},
-		{"one", []Entry{entry(1, "a", Done), entry(2, "b", Done)}, 1, 1},
-		{"two", []Entry{entry(1, "a", Done), entry(2, "b", Done), entry(3, "c", Done)}, 2, 1},
-		{"too far", []Entry{entry(1, "a", Done), entry(2, "b", Done)}, 2, 0},
-		{"a failure is no step", []Entry{entry(1, "a", Done), entry(2, "b", Failed), entry(3, "b", Failed)}, 1, 1},
-		{"the same again is no step", []Entry{entry(1, "a", Done), entry(2, "b", Done), entry(3, "b", Done)}, 1, 1},
-		{"of many the same the last counts", []Entry{entry(1, "a", Done), entry(2, "a", Done), entry(3, "b", Done)}, 1, 2},
-		{"there and back", []Entry{entry(1, "a", Done), entry(2, "b", Done), entry(3, "a", Done)}, 1, 2},
-		{"another scale is a step", []Entry{entry(1, "a", Done), entry(2, "b", Done), scaled}, 1, 2},
-	} {
-		got := 0
-		if e, err := Before(tt.all, tt.back); err == nil {
-			got = e.Number
-		} else if !errors.Is(err, errdefs.ErrNotFound) {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		if got != tt.want {
-			t.Errorf("%s: #%d, want #%d", tt.name, got, tt.want)
-		}
 	}
 }
