@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
 )
 
@@ -91,7 +92,7 @@ func (a AllNetworks) List(ctx context.Context) ([]NetworkDetail, error) {
 	there := map[string]bool{}
 	var all []NetworkDetail
 	for _, s := range states {
-		if s.Config.Labels[labelProject] == "" && s.Config.Labels[resource.Label] == "" {
+		if s.Config.Labels[label.Project] == "" && s.Config.Labels[resource.Label] == "" {
 			continue // of a build, while it runs
 		}
 		there[s.Config.ID] = true
@@ -144,12 +145,12 @@ func (e *Engine) networkID(s network.State) string {
 func (e *Engine) networkDetail(s network.State, r *resource.Network, names map[string]string) NetworkDetail {
 	d := NetworkDetail{
 		ID: e.networkID(s), Name: s.Config.ID, CreatedAt: s.CreatedAt, Driver: cmp.Or(s.Config.Driver, "bridge"), Config: s.Config, Pools: s.Pools, Link: s.Link,
-		Labels: maps.Clone(s.Config.Labels), Project: s.Config.Labels[labelProject],
+		Labels: maps.Clone(s.Config.Labels), Project: s.Config.Labels[label.Project],
 	}
 	if d.Labels == nil {
 		d.Labels = map[string]string{}
 	}
-	delete(d.Labels, labelWant) // ours, for nobody to read
+	delete(d.Labels, label.Want) // ours, for nobody to read
 	if r == nil {
 		r = resource.Marked(s.Config)
 	}

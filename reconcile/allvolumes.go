@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/volume"
 )
@@ -77,10 +78,10 @@ func volumeDetail(s volume.State) VolumeDetail {
 	c := s.Config
 	d := VolumeDetail{
 		Name: c.ID, Driver: cmp.Or(c.Driver, "local"), Options: c.DriverOpts, Labels: map[string]string{}, Path: s.Path, CreatedAt: s.CreatedAt, Anonymous: c.Anonymous,
-		Project: c.Labels[labelProject], size: len(c.DriverOpts) == 0,
+		Project: c.Labels[label.Project], size: len(c.DriverOpts) == 0,
 	}
 	maps.Copy(d.Labels, c.Labels)
-	for _, ours := range []string{labelWant, labelAnonymous, resource.Label} { // for nobody to read
+	for _, ours := range []string{label.Want, label.Anonymous, resource.Label} { // for nobody to read
 		delete(d.Labels, ours)
 	}
 	maps.Copy(d.Labels, c.ClientLabels)

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -169,7 +170,7 @@ func buildLabels(p *spec.Project, s *spec.Service) map[string]string {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[labelProject], labels[labelService], labels[labelVersion] = p.Name, s.Name, bundle.ComposeVersion
+	labels[label.Project], labels[label.Service], labels[label.Version] = p.Name, s.Name, label.ComposeVersion
 	return labels
 }
 

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/schema"
@@ -255,7 +256,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		delete(cfg.Labels, labelHash)
+		delete(cfg.Labels, label.Hash)
 		delete(cfg.Facts, bundle.FactWant)
 		c := &container{State: runtime.State{ID: cfg.ID, Config: &cfg}, spec: *s, name: "n", service: "web"}
 		sandbox, err := sandboxConfig(c)

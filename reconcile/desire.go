@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -112,9 +113,9 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 	} else {
 		w.Spec, w.Build = containerSpec(p, s), desireBuild(s)
 	}
-	w.Labels[labelDependsOn] = dependsOnLabel(w.DependsOn)
-	w.Labels[labelWorkingDir] = p.Dir
-	w.Labels[labelConfigFiles] = strings.Join(p.Files, ",")
+	w.Labels[label.DependsOn] = dependsOnLabel(w.DependsOn)
+	w.Labels[label.WorkingDir] = p.Dir
+	w.Labels[label.ConfigFiles] = strings.Join(p.Files, ",")
 	return w, diags
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
@@ -156,7 +157,7 @@ func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, err
 	}
 	var names []string
 	for _, n := range list {
-		if n.Config.Labels[labelProject] == project {
+		if n.Config.Labels[label.Project] == project {
 			names = append(names, n.Config.ID)
 		}
 	}
@@ -171,7 +172,7 @@ func (e *Engine) ownVolumes(ctx context.Context, project string) ([]string, erro
 	}
 	var names []string
 	for _, v := range list {
-		if v.Config.Labels[labelProject] == project {
+		if v.Config.Labels[label.Project] == project {
 			names = append(names, v.Config.ID)
 		}
 	}
@@ -258,8 +259,8 @@ func (e *Engine) builtImages(ctx context.Context, project string, services []str
 	}
 	var refs []string
 	for _, info := range list {
-		service := info.Config.Labels[labelService]
-		if info.Config.Labels[labelProject] != project || len(services) > 0 && !slices.Contains(services, service) {
+		service := info.Config.Labels[label.Service]
+		if info.Config.Labels[label.Project] != project || len(services) > 0 && !slices.Contains(services, service) {
 			continue
 		}
 		name := project + "-" + service

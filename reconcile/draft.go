@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -152,7 +153,7 @@ func (p *performer) anonymousVolumes(ctx context.Context, id string, d *draft, i
 			labels[resource.LabelAnonymous] = ""
 			cfg.Labels, cfg.ClientLabels = map[string]string{resource.Label: "volume"}, labels
 		} else {
-			labels[labelProject], labels[labelService], labels[labelAnonymous] = p.want.Project, d.service.Name, target
+			labels[label.Project], labels[label.Service], labels[label.Anonymous] = p.want.Project, d.service.Name, target
 		}
 		if _, err := volumes.Create(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("anonymous volume for %s: %w", target, err)

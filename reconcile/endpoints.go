@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
@@ -100,7 +101,7 @@ func externalLink(text string) (container, alias string) {
 
 // sandboxConfig says which network a container gets.
 func sandboxConfig(c *container) (network.SandboxConfig, error) {
-	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.beside, c.succeeds), Labels: map[string]string{labelProject: c.project, labelService: c.service, labelName: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
+	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.beside, c.succeeds), Labels: map[string]string{label.Project: c.project, label.Service: c.service, label.Name: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
 	if c.spec.NetworkMode != "none" {
 		endpoints, err := endpointConfigs(c)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
@@ -81,14 +82,14 @@ func (h *hostView) of(project string) *plan.Observed {
 		}
 	}
 	for _, n := range h.networks {
-		s := plan.NetworkState{Name: n.Config.ID, Project: n.Config.Labels[labelProject], Encoded: n.Config.Labels[labelWant]}
+		s := plan.NetworkState{Name: n.Config.ID, Project: n.Config.Labels[label.Project], Encoded: n.Config.Labels[label.Want]}
 		if !n.Healthy {
 			s.Problem = cmp.Or(n.Problem, "it is damaged")
 		}
 		have.Networks[s.Name] = s
 	}
 	for name, v := range h.volumes {
-		have.Volumes[name] = plan.VolumeState{Name: name, Project: v.Config.Labels[labelProject], Encoded: v.Config.Labels[labelWant], Problem: v.Problem}
+		have.Volumes[name] = plan.VolumeState{Name: name, Project: v.Config.Labels[label.Project], Encoded: v.Config.Labels[label.Want], Problem: v.Problem}
 	}
 	return have
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/label"
 )
 
 // Images lists the images of project's containers, of every state, one-offs too, by the container's name.
@@ -68,11 +69,11 @@ func (e *Engine) Volumes(ctx context.Context, project string) ([]ask.Volume, err
 	}
 	out := []ask.Volume{}
 	for _, v := range have {
-		if v.Config.Labels[labelProject] != project {
+		if v.Config.Labels[label.Project] != project {
 			continue
 		}
 		row := ask.Volume{Name: v.Config.ID, Driver: v.Config.Driver, Path: v.Path, Labels: maps.Clone(v.Config.Labels), Anonymous: v.Config.Anonymous}
-		delete(row.Labels, labelWant) // our record, for nobody to read
+		delete(row.Labels, label.Want) // our record, for nobody to read
 		row.Services = append([]string{}, users[v.Config.ID]...)
 		slices.Sort(row.Services)
 		row.Services = slices.Compact(row.Services)

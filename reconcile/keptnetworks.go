@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
 )
 
@@ -47,7 +48,7 @@ func (e *Engine) ensureNetwork(ctx context.Context, name string) error {
 	}
 	r := records[name]
 	if i := slices.IndexFunc(states, func(s network.State) bool { return s.Config.ID == name }); i >= 0 {
-		if s := states[i]; !s.Healthy && s.Config.Labels[labelProject] == "" { // of a project its healing mends it
+		if s := states[i]; !s.Healthy && s.Config.Labels[label.Project] == "" { // of a project its healing mends it
 			_, err = e.drivers.Networks.Create(ctx, s.Config)
 		}
 		return err

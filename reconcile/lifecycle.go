@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 )
@@ -451,7 +452,7 @@ func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
 	}
 	names := slices.Collect(maps.Values(c.anonymous))
 	for _, v := range all {
-		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[labelProject] != c.project || used[v.Path] {
+		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.project || used[v.Path] {
 			continue
 		}
 		if err := e.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {

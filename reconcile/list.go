@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -149,7 +150,7 @@ func (e *Engine) Projects(ctx context.Context) ([]ask.ProjectSummary, error) {
 		}
 		r := row(c.project)
 		r.States[stateWord(c, e.statusOf(c))]++
-		if files := c.Labels[labelConfigFiles]; len(r.Files) == 0 && files != "" {
+		if files := c.Labels[label.ConfigFiles]; len(r.Files) == 0 && files != "" {
 			r.Files = strings.Split(files, ",")
 		}
 	}

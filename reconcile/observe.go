@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -61,8 +62,8 @@ func (c *container) alive() bool { return c.Status == runtime.Running || c.Statu
 // decodeContainer reads the labels and facts of cfg; nil when it is not one of ours.
 func decodeContainer(cfg *runtime.Config) *container {
 	l, f := cfg.Labels, cfg.Facts
-	c := &container{project: l[labelProject], service: l[labelService], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
-	c.image = l[labelImage]
+	c := &container{project: l[label.Project], service: l[label.Service], name: f[bundle.FactName], encoded: f[bundle.FactWant]}
+	c.image = l[label.Image]
 	if raw := f[bundle.FactTraits]; raw != "" {
 		c.alone = new(standalone.Traits)
 		if json.Unmarshal([]byte(raw), c.alone) != nil || c.name == "" {
@@ -72,8 +73,8 @@ func decodeContainer(cfg *runtime.Config) *container {
 	} else if c.project == "" || c.service == "" || c.name == "" {
 		return nil
 	}
-	c.number, _ = strconv.Atoi(l[labelNumber])
-	c.oneOff = l[labelOneOff] == "True"
+	c.number, _ = strconv.Atoi(l[label.Number])
+	c.oneOff = l[label.OneOff] == "True"
 	c.remove = c.remove || f[bundle.FactRemove] != ""
 	c.aliases = f[bundle.FactAliases] != ""
 	c.succeeds = f[bundle.FactSucceeds]
@@ -115,12 +116,12 @@ func (c *container) label() named {
 
 // containers lists those of project ("" = all, those of no project too) by service, number and name.
 func listContainers(ctx context.Context, d driver.Set, project string) ([]*container, error) {
-	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[labelProject] == project })
+	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[label.Project] == project })
 }
 
 // listService is listContainers for one service: nothing is read of the others.
 func listService(ctx context.Context, d driver.Set, project, service string) ([]*container, error) {
-	return selectContainers(ctx, d, func(l map[string]string) bool { return l[labelProject] == project && l[labelService] == service })
+	return selectContainers(ctx, d, func(l map[string]string) bool { return l[label.Project] == project && l[label.Service] == service })
 }
 
 func selectContainers(ctx context.Context, d driver.Set, which func(labels map[string]string) bool) ([]*container, error) {

@@ -13,10 +13,10 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
-	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
@@ -167,7 +167,7 @@ func networkConfig(project string, w plan.Network) (network.Config, error) {
 	encoded := plan.Encode(w.Spec)
 	cfg := network.Config{
 		ID: w.Name, Driver: "bridge", Internal: w.Spec.Internal, IPv4: !w.Spec.NoIPv4, IPv6: w.Spec.IPv6, DriverOpts: w.Spec.DriverOpts,
-		Labels: ownLabels(w.Spec.Labels, project, labelNetwork, w.Key, encoded),
+		Labels: ownLabels(w.Spec.Labels, project, label.Network, w.Key, encoded),
 	}
 	if w.Spec.Driver != "" {
 		cfg.Driver = w.Spec.Driver
@@ -218,8 +218,8 @@ func ownLabels(user map[string]string, project, keyLabel, key, encoded string) m
 	for k, v := range user {
 		l[k] = v
 	}
-	l[labelProject], l[keyLabel], l[labelVersion] = project, key, bundle.ComposeVersion
-	l[labelHash], l[labelWant] = plan.Hash(encoded), encoded
+	l[label.Project], l[keyLabel], l[label.Version] = project, key, label.ComposeVersion
+	l[label.Hash], l[label.Want] = plan.Hash(encoded), encoded
 	return l
 }
 
@@ -237,7 +237,7 @@ func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 }
 
 func volumeConfig(project string, w plan.Volume) volume.Config {
-	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, labelVolume, w.Key, plan.Encode(w.Spec))}
+	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, label.Volume, w.Key, plan.Encode(w.Spec))}
 }
 
 func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink event.Sink) error {

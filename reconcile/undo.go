@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
@@ -68,7 +69,7 @@ func (p *performer) undoVolumes(ctx context.Context, names []string) {
 		return
 	}
 	for _, v := range all {
-		if slices.Contains(names, v.Config.ID) && v.Config.Labels[labelProject] == p.want.Project && !used[v.Path] {
+		if slices.Contains(names, v.Config.ID) && v.Config.Labels[label.Project] == p.want.Project && !used[v.Path] {
 			_ = p.e.deleteVolume(ctx, p.want.Project, v.Config.ID, p.sink) // told as an event
 		}
 	}

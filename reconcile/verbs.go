@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/graph"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 )
@@ -39,7 +40,7 @@ func membersOf(list []*container) *members {
 	m := &members{list: list, deps: graph.New(strings.Compare), edge: map[[2]string]plan.Dependency{}}
 	for _, c := range list {
 		m.deps.Add(c.service)
-		for part := range strings.SplitSeq(c.Labels[labelDependsOn], ",") {
+		for part := range strings.SplitSeq(c.Labels[label.DependsOn], ",") {
 			// svc:condition:restart, as docker compose writes it.
 			f := strings.Split(part, ":")
 			if len(f) != 3 {

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec/units"
@@ -94,21 +95,21 @@ func labels(in Input) map[string]string {
 	}
 	for _, theirs := range []map[string]string{in.Image.Labels, in.Spec.Labels} {
 		for k, v := range theirs {
-			if !strings.HasPrefix(k, LabelsReserved) {
+			if !strings.HasPrefix(k, label.Reserved) {
 				l[k] = v
 			}
 		}
 	}
 	maps.Copy(l, in.Labels)
-	l[LabelProject], l[LabelService], l[LabelNumber] = in.Project, in.Service, strconv.Itoa(in.Number)
-	l[LabelOneOff] = "False"
+	l[label.Project], l[label.Service], l[label.Number] = in.Project, in.Service, strconv.Itoa(in.Number)
+	l[label.OneOff] = "False"
 	if in.OneOff {
-		l[LabelOneOff], l[LabelSlug] = "True", in.Slug
+		l[label.OneOff], l[label.Slug] = "True", in.Slug
 	}
 	if in.StepOf != "" {
-		l[LabelHook] = "pre_start"
+		l[label.Hook] = "pre_start"
 	}
-	l[LabelHash], l[LabelImage], l[LabelVersion] = plan.Hash(plan.Encode(in.Spec)), in.ImageID, ComposeVersion
+	l[label.Hash], l[label.Image], l[label.Version] = plan.Hash(plan.Encode(in.Spec)), in.ImageID, label.ComposeVersion
 	return l
 }
 

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 )
@@ -196,14 +197,14 @@ func TestEveryContainerHasABoundOnItsTasks(t *testing.T) {
 }
 
 func TestLabelsOfImageAndFileAreNoFacts(t *testing.T) {
-	theirs := map[string]string{"dev.stackrun.anonymous": "{}", FactAnonymous: "{}", LabelSlug: "x", LabelDependsOn: "x", "keep": "me"}
+	theirs := map[string]string{"dev.stackrun.anonymous": "{}", FactAnonymous: "{}", label.Slug: "x", label.DependsOn: "x", "keep": "me"}
 	in := input(plan.Spec{Labels: theirs})
 	in.Image.Labels = theirs
 	cfg, _, err := New(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Facts[FactAnonymous] != "" || cfg.Labels[LabelSlug] != "" || cfg.Labels[LabelDependsOn] != "" || cfg.Labels["keep"] != "me" {
+	if cfg.Facts[FactAnonymous] != "" || cfg.Labels[label.Slug] != "" || cfg.Labels[label.DependsOn] != "" || cfg.Labels["keep"] != "me" {
 		t.Errorf("labels %v, facts %v", cfg.Labels, cfg.Facts)
 	}
 }
