@@ -44,7 +44,7 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions,
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot build %q: project %s has no such service", name, p.Name))
 		}
 	}
-	names := selected(want, o.Services, !o.Deps)
+	names := want.Selected(o.Services, !o.Deps)
 	work := e.makes(p, want, o, sink)
 	for _, name := range names {
 		s := want.Services[name]

@@ -41,7 +41,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 		makers = nil
 	}
 	builds := map[string]string{} // why, by key
-	for _, name := range selected(want, opt.Services, opt.NoDeps) {
+	for _, name := range want.Selected(opt.Services, opt.NoDeps) {
 		s := want.Services[name]
 		var err error
 		s.Spec.EachImage(func(ref, at string) {

@@ -18,7 +18,6 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -108,23 +107,6 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 	return built, nil
 }
 
-// selected are services and, unless noDeps, what they depend on; all when services is empty.
-func selected(want *plan.Desired, services []string, noDeps bool) []string {
-	if len(services) == 0 {
-		return slices.Sorted(maps.Keys(want.Services))
-	}
-	g := graph.New(strings.Compare)
-	for name, s := range want.Services {
-		g.Add(name)
-		for dep := range s.DependsOn {
-			if !noDeps && want.Services[dep] != nil {
-				g.Connect(name, dep)
-			}
-		}
-	}
-	return g.Closure(services...)
-}
-
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
 	defer e.enter()()
@@ -137,7 +119,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot pull %q: project %s has no such service", name, p.Name))
 		}
 	}
-	names := selected(want, services, true)
+	names := want.Selected(services, true)
 	failures := make([]error, len(names)) // every image gets its try, whatever happens to the others
 	done := map[string]bool{}
 	var mu sync.Mutex // of failures

@@ -122,7 +122,7 @@ func (s *survey) networkConfigs(ctx context.Context, c *plan.Spec) (map[string]n
 func (s *survey) checkFurther() {
 	type place struct{ network, address string }
 	owner := map[place]string{}
-	for _, name := range selected(s.want, nil, true) {
+	for _, name := range s.want.Selected(nil, true) {
 		service := s.want.Services[name]
 		for _, net := range networkOrder(&service.Spec) {
 			for i, a := range service.Spec.Networks[net].LinkLocal {

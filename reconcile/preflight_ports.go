@@ -19,7 +19,7 @@ import (
 // want is no matter until they are to run, and a container that runs already is the owner that checkPorts names.
 func (s *survey) checkTwice() {
 	owner := map[plan.Port]string{}
-	for _, name := range selected(s.want, nil, true) {
+	for _, name := range s.want.Selected(nil, true) {
 		if !s.makes[name] && s.begins[name] == 0 {
 			continue
 		}

@@ -89,7 +89,7 @@ func (e *Engine) recall(p *spec.Project) error {
 // tellProviders says of a plan what it does not say: that programs run before it is carried out, and what is not known for that.
 func tellProviders(p *spec.Project, want *plan.Desired, o ask.UpOptions) diag.List {
 	var out diag.List
-	for _, name := range selected(want, o.Services, o.NoDeps) {
+	for _, name := range want.Selected(o.Services, o.NoDeps) {
 		s := p.Services[name]
 		for _, key := range slices.Sorted(maps.Keys(s.Models)) {
 			if m := p.Models[key]; s.Provider == nil && m != nil && m.Endpoint == "" {

@@ -36,7 +36,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 	var work errgroup.Group
 	work.SetLimit(parallelPushes)
 	seen := map[string]bool{}
-	for _, name := range selected(want, o.Services, !o.Deps) {
+	for _, name := range want.Selected(o.Services, !o.Deps) {
 		s := p.Services[name]
 		if s.Build == nil || s.Image == "" {
 			why := "nothing is built for it here"

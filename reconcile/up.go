@@ -158,7 +158,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
 	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
-		err = e.dropRollouts(p.Name, selected(want, c.opt.Services, c.opt.NoDeps))
+		err = e.dropRollouts(p.Name, want.Selected(c.opt.Services, c.opt.NoDeps))
 	}
 	return ch, e.endUp(ctx, p, want, o, err)
 }

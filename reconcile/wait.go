@@ -164,7 +164,7 @@ func ended(s supervise.Status) string {
 // waitUp is up --wait.
 func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
 	chosen := map[string]bool{}
-	for _, name := range selected(want, o.Services, o.NoDeps) {
+	for _, name := range want.Selected(o.Services, o.NoDeps) {
 		chosen[name] = true
 	}
 	return e.waitServices(ctx, p.Name, func(service string) bool { return chosen[service] }, o.WaitTimeout, sink)

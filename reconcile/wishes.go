@@ -155,7 +155,7 @@ func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o ask.UpOptions, p
 	default:
 		return false, err
 	}
-	if err := r.Apply(p, selected(want, o.Services, o.NoDeps), o.Scale); err != nil {
+	if err := r.Apply(p, want.Selected(o.Services, o.NoDeps), o.Scale); err != nil {
 		return known, fmt.Errorf("cannot record project %s: %w", p.Name, err)
 	}
 	if !pl.Empty() {
@@ -171,7 +171,7 @@ func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o ask.UpOptions, p
 // endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is: nobody goes
 // on behind the back of who has seen it fail, or has ended it.
 func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, failed error) error {
-	services := selected(want, o.Services, o.NoDeps)
+	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
 	if failed != nil || o.NoStart {
 		list, err := listContainers(context.WithoutCancel(ctx), e.drivers, p.Name)
