@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -121,7 +122,7 @@ func buildContexts(b *spec.Build, built func(service string) (v1.Hash, error)) (
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
 		context := b.AdditionalContexts[name]
-		if service, ok := strings.CutPrefix(context, serviceContext); ok {
+		if service, ok := strings.CutPrefix(context, desire.ServiceContext); ok {
 			id, err := built(service)
 			if err != nil {
 				return nil, fmt.Errorf("its context %s, the image of service %s: %w", name, service, err)

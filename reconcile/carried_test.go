@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -176,7 +177,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 			Networks: map[string]*spec.Network{"default": {Key: "default", Name: "shop_default"}}}, s
 	}
 	want := func(p *spec.Project) (string, bool) {
-		d, diags := Desire(p)
+		d, diags := desire.Of(p)
 		return encode(t, d.Services["web"]), diags.HasErrors()
 	}
 	all := leaves(reflect.TypeFor[spec.Service](), "", root)

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -213,5 +214,5 @@ func (p *performer) contents(kind string, f plan.File) ([]byte, error) {
 	if o.File == "" {
 		return o.Content, nil
 	}
-	return readObject(o)
+	return desire.ReadObject(o)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -77,7 +78,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 		return 0, err
 	}
 	// A file that cannot be read any more fails the one that is made of it, when that is made.
-	_ = digestFiles(p, want)
+	_ = desire.DigestFiles(p, want)
 	if err := e.removeVanished(ctx, project); err != nil {
 		return 0, err
 	}

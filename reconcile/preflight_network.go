@@ -3,14 +3,12 @@ package reconcile
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -140,31 +138,13 @@ func (s *survey) checkFurther() {
 	}
 }
 
-// unknownOptions warns of driver options of a service's place on its networks that mean nothing. Docker passes them over.
-func unknownOptions(s *spec.Service, at string) diag.List {
-	var diags diag.List
-	for _, net := range slices.Sorted(maps.Keys(s.Networks)) {
-		ep := s.Networks[net]
-		if ep == nil {
-			continue
-		}
-		for _, key := range slices.Sorted(maps.Keys(ep.DriverOpts)) {
-			if key != optIfname && key != optSysctls {
-				diags = append(diags, &diag.Diagnostic{Severity: diag.Warning, Code: "unknown-option", Summary: "a driver option is not known, and has no effect",
-					Detail: fmt.Sprintf("service %s has %s for its place on network %s", s.Name, key, net), Hint: "remove it", Address: at + ".networks." + net + ".driver_opts." + key})
-			}
-		}
-	}
-	return diags
-}
-
 // checkEndpoints asks the network driver about each service's place on its networks.
 func (s *survey) checkEndpoints(ctx context.Context) error {
 	s.checkFurther()
 	for name := range s.begins {
 		c := &s.want.Services[name].Spec
 		if s.file != nil && s.file.Services[name] != nil {
-			s.diags = append(s.diags, unknownOptions(s.file.Services[name], "services."+name)...)
+			s.diags = append(s.diags, desire.UnknownOptions(s.file.Services[name], "services."+name)...)
 		}
 		configs, err := s.networkConfigs(ctx, c)
 		if err != nil {
@@ -177,7 +157,7 @@ func (s *survey) checkEndpoints(ctx context.Context) error {
 				mac, place = c.MacAddress, "services."+name+".mac_address"
 			}
 			if _, err := network.InterfaceSysctls(ep.Sysctls); err != nil {
-				s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(at+".driver_opts."+optSysctls, at+".driver_opts", at), err)
+				s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(at+".driver_opts."+desire.OptionSysctls, at+".driver_opts", at), err)
 			}
 			if cfg, ok := configs[net]; ok {
 				if err := network.CheckEndpoint(cfg, network.EndpointConfig{Network: net, MAC: mac}); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -26,7 +27,7 @@ type comparison struct {
 
 // compare reads what the file names and the host. It changes nothing.
 func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions) (*comparison, error) {
-	if err := digestFiles(p, want).Err(); err != nil {
+	if err := desire.DigestFiles(p, want).Err(); err != nil {
 		return nil, err
 	}
 	have, err := e.observe(ctx, want)

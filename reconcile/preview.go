@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
@@ -108,7 +109,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	}
 	leaveOut(want, r)
 	// A file that cannot be read any more is a difference, not the end: the others are to be told too.
-	faults := digestFiles(p, want)
+	faults := desire.DigestFiles(p, want)
 	have, err := e.observe(ctx, want)
 	if err != nil {
 		return nil, err

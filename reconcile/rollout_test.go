@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
@@ -365,7 +365,7 @@ func TestStartFirstIsRefused(t *testing.T) {
 	} {
 		s := rolling(1, "1", startFirst)
 		change(s)
-		_, diags := reconcile.Desire(project(s))
+		_, diags := desire.Of(project(s))
 		if len(diags) != 1 || diags[0].Code != "start-first-impossible" || !strings.Contains(diags[0].Detail, want) || !strings.Contains(diags[0].Hint, "stop-first") || diags[0].Address != "services.web.deploy.update_config.order" {
 			t.Errorf("%s: %v", want, diags)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -278,7 +279,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	only.DependsOn, only.Replicas = nil, 1
 	alone.Services = map[string]*plan.Service{s.Name: &only}
 	builtUnder(want, s, alone.Services)
-	if err := digestFiles(p, &alone).Err(); err != nil {
+	if err := desire.DigestFiles(p, &alone).Err(); err != nil {
 		return err
 	}
 	s.Spec = only.Spec

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -16,7 +17,7 @@ func parsePublish(text string) ([]plan.Port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot publish %q: %w", text, errdefs.With(errdefs.ErrInvalidArgument, err))
 	}
-	return desirePorts(ports), nil
+	return desire.Ports(ports), nil
 }
 
 // parseVolume reads run's --volume: [SOURCE:]TARGET[:ro|rw]. The caller has made a host path absolute; a source without a

@@ -217,8 +217,11 @@ func exposedPorts(s *plan.Spec, image *v1.Config) []plan.Port {
 		if err != nil {
 			continue // the image's own words
 		}
+		if protocol == "tcp" {
+			protocol = "" // as a plan has it
+		}
 		for port := first; port <= last; port++ {
-			p := plan.Port{Target: uint16(port), Protocol: known(protocol, "tcp")}
+			p := plan.Port{Target: uint16(port), Protocol: protocol}
 			if !slices.ContainsFunc(s.Ports, func(have plan.Port) bool { return have.Target == p.Target && have.Protocol == p.Protocol }) {
 				out = append(out, p)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -68,7 +69,7 @@ func (e *Engine) desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, error)
 	if err := e.recall(p); err != nil {
 		return nil, err
 	}
-	want, diags := Desire(p)
+	want, diags := desire.Of(p)
 	for _, name := range slices.Sorted(maps.Keys(scale)) {
 		s := want.Services[name]
 		switch {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/interp"
 	"github.com/stackrun/stack/spec/redact"
@@ -241,7 +241,7 @@ func writeVariablesJSON(w io.Writer, list []interp.Variable) error {
 
 // writeHashes writes what the containers of services bear as com.docker.compose.config-hash.
 func writeHashes(w io.Writer, p *spec.Project, services string) error {
-	hashes, err := reconcile.ConfigHashes(p)
+	hashes, err := desire.Hashes(p)
 	if err != nil {
 		return err
 	}

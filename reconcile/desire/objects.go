@@ -1,4 +1,4 @@
-package reconcile
+package desire
 
 import (
 	"crypto/sha256"
@@ -18,8 +18,8 @@ import (
 // maxObject bounds a config or secret, bytes. docker's bound for swarm configs is 1000 kB; these live in memory.
 const maxObject = 16 << 20
 
-// readObject reads the file of a config or secret.
-func readObject(o *spec.FileObject) ([]byte, error) {
+// ReadObject reads the file of a config or secret.
+func ReadObject(o *spec.FileObject) ([]byte, error) {
 	f, err := os.Open(o.File)
 	if err != nil {
 		return nil, err
@@ -42,9 +42,9 @@ func readObject(o *spec.FileObject) ([]byte, error) {
 	return b, nil
 }
 
-// digestFiles puts the digest of each config's and secret's file into want, so that a change of the content is a
+// DigestFiles puts the digest of each config's and secret's file into want, so that a change of the content is a
 // change of the container. A file that is not there is found here, before anything happens; it has no digest.
-func digestFiles(p *spec.Project, want *plan.Desired) diag.List {
+func DigestFiles(p *spec.Project, want *plan.Desired) diag.List {
 	digests := map[string]string{}
 	var diags diag.List
 	fill := func(service, kind string, objects map[string]*spec.FileObject, files []plan.File) {
@@ -65,7 +65,7 @@ func digestFiles(p *spec.Project, want *plan.Desired) diag.List {
 				continue
 			}
 			if _, read := digests[o.File]; !read {
-				b, err := readObject(o)
+				b, err := ReadObject(o)
 				sum := sha256.Sum256(b)
 				digests[o.File] = hex.EncodeToString(sum[:])
 				if err != nil {

@@ -1,4 +1,4 @@
-package reconcile
+package desire
 
 import (
 	"maps"
@@ -27,7 +27,7 @@ func TestProvided(t *testing.T) {
 	far.Models = map[string]*spec.ModelUse{"big": {}}
 	p := &spec.Project{Name: "shop", Services: map[string]*spec.Service{"my-db": db, "mute": mute, "app": app, "far": far},
 		Models: map[string]*spec.Model{"small-one": {Model: "ai/small", Endpoint: "http://runner"}, "big": {Model: "ai/big"}}}
-	d, diags := Desire(p)
+	d, diags := Of(p)
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package desire
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ import (
 // monitorDefault is docker swarm's --update-monitor.
 const monitorDefault = 5 * time.Second
 
-// desireRollouts takes over update_config and rollback_config, with docker swarm's defaults, and refuses what cannot be done with two
+// rolloutsOf takes over update_config and rollback_config, with docker swarm's defaults, and refuses what cannot be done with two
 // containers at once.
-func desireRollouts(s *spec.Service, w *plan.Service, at string) diag.List {
+func rolloutsOf(s *spec.Service, w *plan.Service, at string) diag.List {
 	if s.Deploy == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package desire
 
 import (
 	"fmt"
@@ -11,17 +11,17 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// serviceContext begins an additional context that is the image of another service.
-const serviceContext = "service:"
+// ServiceContext begins an additional context that is the image of another service.
+const ServiceContext = "service:"
 
-// desireBuild is what a plan has to know of how the image of s is made, nil when it is not made here.
-func desireBuild(s *spec.Service) *plan.Recipe {
+// recipeOf is what a plan has to know of how the image of s is made, nil when it is not made here.
+func recipeOf(s *spec.Service) *plan.Recipe {
 	if s.Build == nil || s.Provider != nil {
 		return nil
 	}
 	r := &plan.Recipe{Named: s.Image != ""}
 	for _, context := range s.Build.AdditionalContexts {
-		if name, ok := strings.CutPrefix(context, serviceContext); ok && !slices.Contains(r.From, name) {
+		if name, ok := strings.CutPrefix(context, ServiceContext); ok && !slices.Contains(r.From, name) {
 			r.From = append(r.From, name)
 		}
 	}

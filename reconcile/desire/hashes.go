@@ -1,18 +1,18 @@
-package reconcile
+package desire
 
 import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
 
-// ConfigHashes is, by service, what the containers of p bear as their label com.docker.compose.config-hash. It reads the files of
+// Hashes is, by service, what the containers of p bear as their label com.docker.compose.config-hash. It reads the files of
 // configs and secrets, whose content is part of it.
-func ConfigHashes(p *spec.Project) (map[string]string, error) {
-	want, diags := Desire(p)
+func Hashes(p *spec.Project) (map[string]string, error) {
+	want, diags := Of(p)
 	if err := diags.Err(); err != nil {
 		return nil, err
 	}
-	if err := digestFiles(p, want).Err(); err != nil {
+	if err := DigestFiles(p, want).Err(); err != nil {
 		return nil, err
 	}
 	hashes := map[string]string{}

@@ -1,4 +1,4 @@
-package reconcile
+package desire
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func TestHashesStay(t *testing.T) {
 	if p == nil {
 		t.Fatal(list.Err())
 	}
-	got, err := ConfigHashes(p)
+	got, err := Hashes(p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package reconcile
+// Package desire says in a plan's words what a project asks for: names as on the host, nothing that points into the file. All of it follows from the
+// project, but for the digests of the files that configs and secrets are read from (DigestFiles).
+package desire
 
 import (
 	"cmp"
@@ -15,8 +17,8 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// Desire says what p asks for in the plan's words: names as on the host, nothing that points into p. It is pure.
-func Desire(p *spec.Project) (*plan.Desired, diag.List) {
+// Of says what p asks for in the plan's words: names as on the host, nothing that points into p. It is pure.
+func Of(p *spec.Project) (*plan.Desired, diag.List) {
 	d := &plan.Desired{
 		Project:  p.Name,
 		Networks: map[string]plan.Network{},
@@ -33,7 +35,7 @@ func Desire(p *spec.Project) (*plan.Desired, diag.List) {
 	}
 	var diags diag.List
 	for name, s := range p.Services {
-		w, list := desireService(p, s)
+		w, list := serviceOf(p, s)
 		d.Services[name] = w
 		diags = append(diags, list...)
 	}
@@ -70,7 +72,7 @@ func networkSpec(n *spec.Network) plan.NetworkSpec {
 	return s
 }
 
-func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) {
+func serviceOf(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) {
 	var diags diag.List
 	at := "services." + s.Name
 	w := &plan.Service{
@@ -107,11 +109,11 @@ func desireService(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) 
 			w.DependsOn[host] = dep
 		}
 	}
-	diags = append(diags, desireRollouts(s, w, at)...)
+	diags = append(diags, rolloutsOf(s, w, at)...)
 	if s.Provider != nil {
 		w.Provider, w.Replicas, w.Update, w.Rollback = s.Provider.Type, 0, nil, nil
 	} else {
-		w.Spec, w.Build = containerSpec(p, s), desireBuild(s)
+		w.Spec, w.Build = containerSpec(p, s), recipeOf(s)
 	}
 	w.Labels[label.DependsOn] = dependsOnLabel(w.DependsOn)
 	w.Labels[label.WorkingDir] = p.Dir
@@ -155,10 +157,10 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		VolumesFrom: slices.Clone(s.VolumesFrom), ExternalLinks: slices.Clone(s.ExternalLinks),
 	}
 	c.Resources.BlkIO = blkIO(s.BlkIO)
-	for i, h := range desireHooks(s.PreStart) {
+	for i, h := range hooksOf(s.PreStart) {
 		c.PreStart = append(c.PreStart, plan.InitStep{Hook: h, Image: known(s.PreStart[i].Image, s.Image), PerReplica: s.PreStart[i].PerReplica})
 	}
-	c.PostStart, c.PreStop = desireHooks(s.PostStart), desireHooks(s.PreStop)
+	c.PostStart, c.PreStop = hooksOf(s.PostStart), hooksOf(s.PreStop)
 	if s.StopGrace != nil {
 		grace := *s.StopGrace
 		c.StopGrace = &grace
@@ -170,16 +172,16 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		c.Ulimits[name] = plan.Ulimit{Soft: u.Soft, Hard: u.Hard}
 	}
 	for _, m := range s.Mounts {
-		c.Mounts = append(c.Mounts, desireMount(p, m))
+		c.Mounts = append(c.Mounts, mountOf(p, m))
 	}
 	for _, m := range s.Tmpfs {
-		c.Tmpfs = append(c.Tmpfs, desireMount(p, m))
+		c.Tmpfs = append(c.Tmpfs, mountOf(p, m))
 	}
 	for _, f := range s.Configs {
-		c.Configs = append(c.Configs, desireFile(f, p.Configs[f.Source]))
+		c.Configs = append(c.Configs, fileOf(f, p.Configs[f.Source]))
 	}
 	for _, f := range s.Secrets {
-		c.Secrets = append(c.Secrets, desireFile(f, p.Secrets[f.Source]))
+		c.Secrets = append(c.Secrets, fileOf(f, p.Secrets[f.Source]))
 	}
 	tellModels(p, s, &c)
 	provide(p, s, &c)
@@ -200,7 +202,7 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		}
 		c.Networks[name] = endpoint(e)
 	}
-	c.Ports = desirePorts(s.Ports)
+	c.Ports = Ports(s.Ports)
 	for _, h := range s.ExtraHosts {
 		c.ExtraHosts = append(c.ExtraHosts, plan.HostEntry{Host: h.Host, Address: h.Address})
 	}
@@ -210,7 +212,7 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	return c
 }
 
-func desireHooks(hooks []spec.Hook) []plan.Hook {
+func hooksOf(hooks []spec.Hook) []plan.Hook {
 	var out []plan.Hook
 	for _, h := range hooks {
 		to := plan.Hook{Command: slices.Clone(h.Command), User: h.User, Privileged: h.Privileged, WorkingDir: h.WorkingDir}
@@ -256,7 +258,7 @@ func blkIO(b *spec.BlkIO) *plan.BlkIO {
 		ReadIOps: rates(b.ReadIOps), WriteIOps: rates(b.WriteIOps)}
 }
 
-func desireMount(p *spec.Project, m spec.Mount) plan.Mount {
+func mountOf(p *spec.Project, m spec.Mount) plan.Mount {
 	out := plan.Mount{
 		Type: m.Type, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Propagation: known(m.Propagation, "rprivate"),
 		Recursive: known(m.Recursive, "enabled"), CreateHostPath: m.CreateHostPath, NoCopy: m.NoCopy, Subpath: m.Subpath,
@@ -268,7 +270,7 @@ func desireMount(p *spec.Project, m spec.Mount) plan.Mount {
 	return out
 }
 
-func desireFile(f spec.FileUse, o *spec.FileObject) plan.File {
+func fileOf(f spec.FileUse, o *spec.FileObject) plan.File {
 	out := plan.File{Source: f.Source, Target: f.Target, UID: f.UID, GID: f.GID}
 	if f.Mode != nil {
 		mode := *f.Mode
@@ -287,8 +289,8 @@ func desireFile(f spec.FileUse, o *spec.FileObject) plan.File {
 
 // Driver options of a service's place on a network. The first is docker's older word for interface_name.
 const (
-	optIfname  = "com.docker.network.endpoint.ifname"
-	optSysctls = "com.docker.network.endpoint.sysctls"
+	OptionInterface = "com.docker.network.endpoint.ifname"
+	OptionSysctls   = "com.docker.network.endpoint.sysctls"
 )
 
 func endpoint(e *spec.Endpoint) plan.Endpoint {
@@ -296,12 +298,12 @@ func endpoint(e *spec.Endpoint) plan.Endpoint {
 		return plan.Endpoint{}
 	}
 	return plan.Endpoint{
-		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, LinkLocal: slices.Clone(e.LinkLocal), Sysctls: e.DriverOpts[optSysctls], MacAddress: e.MacAddress, Interface: cmp.Or(e.InterfaceName, e.DriverOpts[optIfname]),
+		Aliases: slices.Clone(e.Aliases), IPv4: e.IPv4, IPv6: e.IPv6, LinkLocal: slices.Clone(e.LinkLocal), Sysctls: e.DriverOpts[OptionSysctls], MacAddress: e.MacAddress, Interface: cmp.Or(e.InterfaceName, e.DriverOpts[OptionInterface]),
 		Priority: e.Priority, GwPriority: e.GwPriority,
 	}
 }
 
-func desirePorts(ports []spec.Port) []plan.Port {
+func Ports(ports []spec.Port) []plan.Port {
 	var out []plan.Port
 	for _, p := range ports {
 		out = append(out, plan.Port{HostIP: p.HostIP, Published: p.Published, PublishedEnd: p.PublishedEnd, Target: p.Target, Protocol: known(p.Protocol, "tcp")})
