@@ -229,15 +229,15 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"Secrets[].Path": "read by performer.contents", "Secrets[].Digest": "stands for the content in a comparison",
 		"Devices[].Source": "looked up by hostDevices", "Devices[].Target": "likewise", "Devices[].Permissions": "likewise",
 		"VolumesFrom[]":           "found by Engine.volumesFrom",
-		"DeviceRequests[].Driver": "found by requestedDevices", "DeviceRequests[].Count": "likewise", "DeviceRequests[].IDs[]": "likewise", "DeviceRequests[].Capabilities[]": "likewise",
-		"Resources.BlkIO.Weight": "looked up by hostBlockIO",
+		"DeviceRequests[].Driver": "found by grant.Requested", "DeviceRequests[].Count": "likewise", "DeviceRequests[].IDs[]": "likewise", "DeviceRequests[].Capabilities[]": "likewise",
+		"Resources.BlkIO.Weight": "looked up by grant.BlockIO",
 		"Networks.*.Priority":    "orders interfaces: TestNetworksAreOrderedByPriority",
 	}
 	for _, key := range []string{"Tmpfs[].Propagation", "Tmpfs[].Recursive", "Tmpfs[].CreateHostPath", "Tmpfs[].NoCopy", "Tmpfs[].Subpath", "Tmpfs[].Labels.*"} {
 		reasons[key] = "of other kinds of mounts"
 	}
 	for _, key := range []string{"WeightDevice", "ReadBps", "WriteBps", "ReadIOps", "WriteIOps"} {
-		reasons["Resources.BlkIO."+key+"[].Path"], reasons["Resources.BlkIO."+key+"[].Rate"] = "looked up by hostBlockIO", "likewise"
+		reasons["Resources.BlkIO."+key+"[].Path"], reasons["Resources.BlkIO."+key+"[].Rate"] = "looked up by grant.BlockIO", "likewise"
 	}
 	values := map[string]string{
 		"DeviceRules[]": "c 1:7 r", "ExternalLinks[]": "there:here", "IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/volume"
 )
 
@@ -87,12 +90,12 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", err
 	}
-	host, err := hostPartsOf(&d.spec)
+	host, err := grant.Of(&d.spec)
 	if err != nil {
 		return "", err
 	}
-	if len(host.vendors.mounts) > 0 {
-		mounts = under(mounts, host.vendors.mounts)
+	if len(host.Vendors.Mounts) > 0 {
+		mounts = under(mounts, host.Vendors.Mounts)
 	}
 	undo.Add(func() { _ = drivers.Images.Remove(aside, id) })
 	root, err := drivers.Images.Prepare(ctx, id, info.ID)
@@ -109,8 +112,8 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	cfg, warnings, err := bundle.New(bundle.Input{
 		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
 		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
-		Root: root, Mounts: mounts, Anonymous: anonymous, Mounted: mounted, Devices: append(host.devices, host.vendors.devices...),
-		Env: host.vendors.env, Groups: host.vendors.groups, BlockIO: host.blockIO, Seccomp: host.seccomp, Available: p.e.capabilities, Hostname: host.name,
+		Root: root, Mounts: mounts, Anonymous: anonymous, Mounted: mounted, Devices: append(host.Devices, host.Vendors.Devices...),
+		Env: host.Vendors.Env, Groups: host.Vendors.Groups, BlockIO: host.BlockIO, Seccomp: host.Seccomp, Available: p.e.capabilities, Hostname: host.Hostname,
 		LogPath: p.e.logPath(p.want.Project, id, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(), Standalone: d.alone,
 	})
 	if err != nil {
@@ -215,4 +218,15 @@ func (p *performer) contents(kind string, f plan.File) ([]byte, error) {
 		return o.Content, nil
 	}
 	return desire.ReadObject(o)
+}
+
+// under puts vendors' mounts below the user's: whose target the file mounts something at is the file's.
+func under(mounts, vendors []mount.Mount) []mount.Mount {
+	for _, m := range vendors {
+		if !slices.ContainsFunc(mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
+			mounts = append(mounts, m)
+		}
+	}
+	slices.SortStableFunc(mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
+	return mounts
 }

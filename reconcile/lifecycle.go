@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -139,7 +140,7 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if c.spec.Hostname != "" {
 		n.Shared = nil
 	}
-	if n.Hostname, err = hostName(); err != nil {
+	if n.Hostname, err = grant.Hostname(); err != nil {
 		return err
 	}
 	cfg := bundle.Connect(*c.Config, n)
@@ -147,14 +148,6 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 		return err
 	}
 	return e.drivers.Containers.Replace(ctx, cfg)
-}
-
-func hostName() (string, error) {
-	name, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("cannot read the host's name: %w", err)
-	}
-	return name, nil
 }
 
 // hostResolvConf is what a container on the host's network resolves with.

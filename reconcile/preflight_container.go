@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/cgroup"
@@ -35,15 +36,15 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 	s.checkSecurity(at, c)
 	s.checkSysctls(at, c)
 	for i, d := range c.Devices {
-		if _, err := devicesAt(d.Source, d.Target, d.Permissions); err != nil {
+		if _, err := grant.Devices(d.Source, d.Target, d.Permissions); err != nil {
 			s.add(&diag.Diagnostic{Code: "missing-device", Summary: "a device of the host cannot be used", Detail: fmt.Sprintf("service %s wants %s: %v", name, d.Source, err),
 				Hint: "correct the path, or remove the device", Address: fmt.Sprintf("%s.devices[%d]", at, i), Err: err})
 		}
 	}
-	if _, err := requestedDevices(c); err != nil {
+	if _, err := grant.Requested(c); err != nil {
 		s.refuse("missing-device", "a device that a service asks for cannot be given", s.written(at+".gpus", at+".deploy.resources.reservations.devices", at+".devices"), err)
 	}
-	if _, err := hostBlockIO(c.Resources.BlkIO); err != nil {
+	if _, err := grant.BlockIO(c.Resources.BlkIO); err != nil {
 		s.refuse("bad-blkio", "limits of block devices cannot be set", at+".blkio_config", err)
 	}
 	if c.WorkingDir != "" && !strings.HasPrefix(c.WorkingDir, "/") {
@@ -88,7 +89,7 @@ func (s *survey) rehearse(ctx context.Context, at string, want *plan.Service) {
 	}
 	var profile []byte
 	if err == nil {
-		profile, err = seccompProfile(&want.Spec)
+		profile, err = grant.SeccompProfile(&want.Spec)
 	}
 	if err == nil {
 		var cfg runtime.Config
@@ -150,7 +151,7 @@ func (s *survey) checkSecurity(at string, c *plan.Spec) {
 		address := fmt.Sprintf("%s.security_opt[%d]", at, i)
 		switch name, value := bundle.SecurityOpt(opt); {
 		case name == "seccomp" && value != "unconfined" && value != "builtin":
-			raw, err := seccompProfile(&plan.Spec{SecurityOpt: []string{opt}})
+			raw, err := grant.SeccompProfile(&plan.Spec{SecurityOpt: []string{opt}})
 			if err == nil {
 				_, err = seccomp.Load(raw, s.e.capabilities)
 			}

@@ -8,6 +8,10 @@ import (
 	"testing"
 )
 
+// valued are the packages of reconcile, beside the engine itself and the interfaces to the drivers, that have values of the rooms in hand: those of what is on the host, or of what is to
+// be there. The others decide without.
+var valued = []string{"reconcile/bundle", "reconcile/grant", "reconcile/library"}
+
 // rooms touch the kernel; they know nothing of Compose and nothing of each other.
 var rooms = []string{"runtime", "network", "volume", "image"}
 
@@ -64,8 +68,8 @@ func forbidden(from, to string) string {
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
 		case from == "reconcile/resource" && room(to) == "network": // its record has a network's configuration
 		case from == "reconcile/ask" && slices.Contains(leaves, to): // values that the runtime has too
-		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !in(from, "reconcile/bundle") && from != "reconcile/library":
-			return "of reconcile only the engine, the library of images, bundle and the driver interfaces import the rooms, for their values"
+		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !slices.Contains(valued, from):
+			return "of reconcile only the engine, the driver interfaces and those that are named in valued import the rooms, for their values"
 		case room(to) == "":
 			return "reconcile imports spec, its own packages and the rooms' values"
 		}

@@ -1,4 +1,4 @@
-package reconcile
+package grant
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ const (
 	maxBlkIOWeight = 1000
 )
 
-// hostBlockIO looks up the devices that b names. nil gives nil.
-func hostBlockIO(b *plan.BlkIO) (*specs.LinuxBlockIO, error) {
+// BlockIO looks up the devices that b names. nil gives nil.
+func BlockIO(b *plan.BlkIO) (*specs.LinuxBlockIO, error) {
 	if b == nil {
 		return nil, nil
 	}

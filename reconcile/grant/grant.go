@@ -1,4 +1,6 @@
-package reconcile
+// Package grant finds what a container is given of the host: device nodes, what vendors' files add to them, the numbers of block devices, a seccomp
+// profile that is a file. It looks when it is asked: the same wish may be granted otherwise tomorrow.
+package grant
 
 import (
 	"errors"
@@ -16,29 +18,30 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
-// hostParts are what a container gets of the host, as that is when the container is made.
-type hostParts struct {
-	devices []bundle.Device
-	vendors vendorParts
-	blockIO *specs.LinuxBlockIO
-	seccomp []byte // the profile of a file
-	name    string // the host's
+// Grant is what a container gets of the host, as that is when the container is made.
+type Grant struct {
+	Devices  []bundle.Device
+	Vendors  Vendors
+	BlockIO  *specs.LinuxBlockIO
+	Seccomp  []byte // the profile of a file
+	Hostname string // the host's
 }
 
-func hostPartsOf(s *plan.Spec) (h hostParts, err error) {
-	if h.devices, err = hostDevices(s); err != nil {
+// Of looks up all that s asks for. An error: some of it the host does not have.
+func Of(s *plan.Spec) (h Grant, err error) {
+	if h.Devices, err = hostDevices(s); err != nil {
 		return h, err
 	}
-	if h.vendors, err = requestedDevices(s); err != nil {
+	if h.Vendors, err = Requested(s); err != nil {
 		return h, err
 	}
-	if h.blockIO, err = hostBlockIO(s.Resources.BlkIO); err != nil {
+	if h.BlockIO, err = BlockIO(s.Resources.BlkIO); err != nil {
 		return h, err
 	}
-	if h.seccomp, err = seccompProfile(s); err != nil {
+	if h.Seccomp, err = SeccompProfile(s); err != nil {
 		return h, err
 	}
-	h.name, err = hostName()
+	h.Hostname, err = Hostname()
 	return h, err
 }
 
@@ -47,14 +50,14 @@ func hostPartsOf(s *plan.Spec) (h hostParts, err error) {
 func hostDevices(s *plan.Spec) ([]bundle.Device, error) {
 	var out []bundle.Device
 	for _, d := range s.Devices {
-		found, err := devicesAt(d.Source, d.Target, d.Permissions)
+		found, err := Devices(d.Source, d.Target, d.Permissions)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use device %s: %w", d.Source, err)
 		}
 		out = append(out, found...)
 	}
 	if s.Privileged {
-		found, err := devicesAt("/dev", "/dev", "rwm")
+		found, err := Devices("/dev", "/dev", "rwm")
 		if err != nil {
 			return nil, fmt.Errorf("cannot list the host's devices: %w", err)
 		}
@@ -67,7 +70,8 @@ func hostDevices(s *plan.Spec) ([]bundle.Device, error) {
 var ownDev = map[string]bool{"/dev/pts": true, "/dev/shm": true, "/dev/mqueue": true, "/dev/console": true, "/dev/ptmx": true,
 	"/dev/null": true, "/dev/zero": true, "/dev/full": true, "/dev/random": true, "/dev/urandom": true, "/dev/tty": true}
 
-func devicesAt(source, target, access string) ([]bundle.Device, error) {
+// Devices is the node source as target, or all nodes below the directory source below target; access is some of "rwm".
+func Devices(source, target, access string) ([]bundle.Device, error) {
 	info, err := os.Stat(source)
 	if err != nil {
 		return nil, err
@@ -121,8 +125,8 @@ func device(source, target, access string) (bundle.Device, error) {
 	}}, nil
 }
 
-// seccompProfile reads the profile that security_opt seccomp=FILE names; nil when there is none.
-func seccompProfile(s *plan.Spec) ([]byte, error) {
+// SeccompProfile reads the profile that security_opt seccomp=FILE names; nil when there is none.
+func SeccompProfile(s *plan.Spec) ([]byte, error) {
 	for _, opt := range s.SecurityOpt {
 		name, file := bundle.SecurityOpt(opt)
 		if name != "seccomp" || file == "unconfined" || file == "builtin" {
@@ -138,4 +142,13 @@ func seccompProfile(s *plan.Spec) ([]byte, error) {
 		return raw, nil
 	}
 	return nil, nil
+}
+
+// Hostname is the host's.
+func Hostname() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("cannot read the host's name: %w", err)
+	}
+	return name, nil
 }

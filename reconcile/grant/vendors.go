@@ -1,4 +1,4 @@
-package reconcile
+package grant
 
 import (
 	"errors"
@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -17,16 +16,16 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// vendorParts are what a container gets with the devices that it requests.
-type vendorParts struct {
-	env     []string
-	groups  []string
-	devices []bundle.Device
-	mounts  []mount.Mount
+// Vendors are what a container gets with the devices that it requests.
+type Vendors struct {
+	Env     []string
+	Groups  []string
+	Devices []bundle.Device
+	Mounts  []mount.Mount
 }
 
-// requestedDevices finds the devices of s in the vendors' files, as those are now.
-func requestedDevices(s *plan.Spec) (out vendorParts, _ error) {
+// Requested finds the devices of s in the vendors' files, as those are now.
+func Requested(s *plan.Spec) (out Vendors, _ error) {
 	if len(s.DeviceRequests) == 0 {
 		return out, nil
 	}
@@ -36,25 +35,25 @@ func requestedDevices(s *plan.Spec) (out vendorParts, _ error) {
 		if err != nil {
 			return out, err
 		}
-		out.env = append(out.env, e.Env...)
+		out.Env = append(out.Env, e.Env...)
 		for _, g := range e.Groups {
-			out.groups = append(out.groups, strconv.FormatUint(uint64(g), 10))
+			out.Groups = append(out.Groups, strconv.FormatUint(uint64(g), 10))
 		}
 		for _, n := range e.Nodes {
 			d, err := vendorNode(n)
 			if err != nil {
 				return out, fmt.Errorf("cannot use device %s: %w", n.HostPath, err)
 			}
-			if !slices.ContainsFunc(out.devices, func(have bundle.Device) bool { return have.Node.Path == d.Node.Path }) {
-				out.devices = append(out.devices, d)
+			if !slices.ContainsFunc(out.Devices, func(have bundle.Device) bool { return have.Node.Path == d.Node.Path }) {
+				out.Devices = append(out.Devices, d)
 			}
 		}
 		for _, m := range e.Mounts {
 			if _, err := os.Stat(m.Source); err != nil {
 				return out, err
 			}
-			if !slices.ContainsFunc(out.mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
-				out.mounts = append(out.mounts, mount.Mount{Type: "bind", Source: m.Source, Target: m.Target, Options: bindWords(m.Options)})
+			if !slices.ContainsFunc(out.Mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
+				out.Mounts = append(out.Mounts, mount.Mount{Type: "bind", Source: m.Source, Target: m.Target, Options: bindWords(m.Options)})
 			}
 		}
 	}
@@ -95,15 +94,4 @@ func vendorNode(n cdi.Node) (bundle.Device, error) {
 		d.Node.GID = n.GID
 	}
 	return d, nil
-}
-
-// under puts vendors' mounts below the user's: whose target the file mounts something at is the file's.
-func under(mounts, vendors []mount.Mount) []mount.Mount {
-	for _, m := range vendors {
-		if !slices.ContainsFunc(mounts, func(have mount.Mount) bool { return have.Target == m.Target }) {
-			mounts = append(mounts, m)
-		}
-	}
-	slices.SortStableFunc(mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
-	return mounts
 }
