@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -51,7 +52,7 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	if !publishes {
 		return nil // then nobody needs to look at the host for it
 	}
-	ours, err := listContainers(ctx, s.e.drivers, s.want.Project)
+	ours, err := inventory.List(ctx, s.e.drivers, s.want.Project)
 	if err != nil {
 		return err
 	}
