@@ -31,7 +31,7 @@ var topFields = fields[decoder]{
 // implied dependencies, consistency, and only what the active services use.
 func (l *loader) decode(model *tree.Node) *Project {
 	p := &Project{
-		Name: l.project, Dir: l.in.Dir, Files: slices.Clone(l.in.Files),
+		Name: l.project, Dir: l.in.Dir, Isolated: l.in.Isolated, Files: slices.Clone(l.in.Files),
 		Services: map[string]*Service{}, Inactive: map[string]*Service{},
 		Networks: map[string]*Network{}, Volumes: map[string]*Volume{},
 		Configs: map[string]*FileObject{}, Secrets: map[string]*FileObject{},
@@ -51,6 +51,7 @@ func (l *loader) decode(model *tree.Node) *Project {
 	for _, name := range sortedKeys(d.drafts) {
 		d.finish(d.drafts[name])
 	}
+	d.isolate()
 	wanted := d.wanted()
 	for _, name := range sortedKeys(d.drafts) {
 		d.fill(d.drafts[name], wanted[name])

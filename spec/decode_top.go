@@ -272,6 +272,8 @@ func (d *decoder) realName(key *tree.Node, name string, e external) string {
 	case e.name != "" && name != "" && e.name != name:
 		d.err(CodeConflict, key, fmt.Sprintf("%s has two names, %q and %q", key.Path, name, e.name), "keep name and write external: true")
 		return name
+	case name != "" && !e.is:
+		return isolatedName(name, d.in.Isolated)
 	case name != "":
 		return name
 	case e.name != "":

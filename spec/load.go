@@ -30,6 +30,7 @@ type Input struct {
 	Profiles []string            // active profiles; "*" is all of them
 	Services []string            // named on the command line: their profiles become active
 	Name     string              // project name when it is not the file's to say
+	Isolated string              // what tells this directory's project from others of its name; part of Name already; "" = nothing
 	Stdin    []byte              // the content of Stdin
 	Purpose  Purpose             // how fit the project must be
 	Remote   Fetcher             // brings remote files; nil refuses them
@@ -223,6 +224,9 @@ func (l *loader) nameProject(files []source) {
 	dir := cmp.Or(l.in.NameDir, l.in.Dir)
 	if l.project == "" {
 		l.project = NormalName(path.Base(dir))
+	}
+	if l.project != "" {
+		l.project = isolatedName(l.project, l.in.Isolated)
 	}
 	if l.project == "" {
 		l.err(CodeName, nil, "project name must not be empty: the directory "+dir+" gives none", "name the project with -p or with a top-level name")

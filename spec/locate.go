@@ -23,14 +23,16 @@ var (
 
 // Request is what a command line says about which project is meant. Nil and empty mean "not given".
 type Request struct {
-	Cwd        string            // absolute
-	Process    map[string]string // the process environment
-	Files      []string          // -f
-	ProjectDir string            // --project-directory
-	EnvFiles   []string          // --env-file
-	Name       string            // -p
-	Profiles   []string          // --profile
-	Remote     Fetcher           // brings files of -f and COMPOSE_FILE that are remote; nil refuses them
+	Cwd        string                           // absolute
+	Process    map[string]string                // the process environment
+	Files      []string                         // -f
+	ProjectDir string                           // --project-directory
+	EnvFiles   []string                         // --env-file
+	Name       string                           // -p
+	Profiles   []string                         // --profile
+	Isolated   *bool                            // --isolated; nil = STACK_ISOLATED says
+	RealPath   func(dir string) (string, error) // dir without symbolic links, as filepath.EvalSymlinks; nil = directories are taken as they are called
+	Remote     Fetcher                          // brings files of -f and COMPOSE_FILE that are remote; nil refuses them
 }
 
 // Location is the answer: which files, and with which variables they are read.
@@ -41,13 +43,14 @@ type Location struct {
 	NameDir  string // the directory that names the project when nothing else does
 	Env      map[string]string
 	EnvFrom  map[string]diag.Pos // the lines of env files that define variables of Env; the others are the process's
-	Name     string              // -p or COMPOSE_PROJECT_NAME; "" = the file or the directory names the project
+	Name     string              // -p or COMPOSE_PROJECT_NAME, with Isolated; "" = the file or the directory names the project
+	Isolated string              // what Load is to add to names that the file or the directory gives; "" = nothing
 	Profiles []string
 }
 
 // Input is what Load needs of l.
 func (l *Location) Input(fsys fs.FS) Input {
-	return Input{FS: fsys, Files: l.Files, Fetched: l.Fetched, Dir: l.Dir, NameDir: l.NameDir, Env: l.Env, EnvFrom: l.EnvFrom, Profiles: l.Profiles, Name: l.Name}
+	return Input{FS: fsys, Files: l.Files, Fetched: l.Fetched, Dir: l.Dir, NameDir: l.NameDir, Env: l.Env, EnvFrom: l.EnvFrom, Profiles: l.Profiles, Name: l.Name, Isolated: l.Isolated}
 }
 
 // Locate applies docker compose's rules of precedence: which files (-f, COMPOSE_FILE,
@@ -116,6 +119,7 @@ func (l *locator) locate() *Location {
 		l.dotenv(loc.NameDir)
 	}
 	loc.Name = l.name()
+	l.isolate(loc)
 	loc.Profiles = l.Profiles
 	if loc.Profiles == nil {
 		for p := range strings.SplitSeq(l.env["COMPOSE_PROFILES"], ",") {

@@ -14,6 +14,7 @@ type Path string
 type Project struct {
 	Name     string              // [a-z0-9][a-z0-9_-]*
 	Dir      string              // absolute: the base of relative paths
+	Isolated string              `json:",omitempty"` // the part of Name that tells its directory from others (Isolated); "" = it has none
 	Files    []string            // absolute, in the order given
 	Services map[string]*Service // those that the profiles select
 	Inactive map[string]*Service // those that the profiles leave out
