@@ -72,6 +72,7 @@ type Driver struct {
 	networks  map[string]*network
 	sandboxes map[string]*sandbox
 	nextLink  uint64 // number of the next veth
+	holds     map[string][]hold
 }
 
 // network is one, and who has which of its addresses.
@@ -205,6 +206,12 @@ func (d *Driver) Close(ctx context.Context) error {
 	for _, s := range d.sandboxes {
 		s.release()
 	}
+	for _, held := range d.holds {
+		for _, h := range held {
+			h.r.Close()
+		}
+	}
+	d.holds = nil
 	d.link.Close()
 	d.requests.Close()
 	d.fw.Close()

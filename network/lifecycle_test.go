@@ -228,7 +228,7 @@ func TestPortConflictsNameTheOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	err = h.CheckPorts(t.Context(), []Port{port(8080), port(8081), port(8082), port(8083), port(8083)})
+	err = h.CheckPorts(t.Context(), "", []Port{port(8080), port(8081), port(8082), port(8083), port(8083)})
 	wrong(t, err, errdefs.ErrConflict, "0.0.0.0:8080/tcp: the port is taken by container p-web-1",
 		"0.0.0.0:8081/tcp: the port is taken by ", "pid "+strconv.Itoa(os.Getpid()), "8083", "twice")
 	if strings.Contains(err.Error(), "8082") {
@@ -236,12 +236,12 @@ func TestPortConflictsNameTheOwner(t *testing.T) {
 	}
 	local := port(8081)
 	local.HostIP = netip.MustParseAddr("127.0.0.2")
-	if err := h.CheckPorts(t.Context(), []Port{local}); err != nil {
+	if err := h.CheckPorts(t.Context(), "", []Port{local}); err != nil {
 		t.Errorf("another address of the port: %v", err)
 	}
 	other := port(9000)
 	other.HostIP = netip.MustParseAddr("192.0.2.77")
-	wrong(t, h.CheckPorts(t.Context(), []Port{other}), errdefs.ErrInvalidArgument, "no address 192.0.2.77")
+	wrong(t, h.CheckPorts(t.Context(), "", []Port{other}), errdefs.ErrInvalidArgument, "no address 192.0.2.77")
 	// A port of ours is taken for other programs too.
 	if l, err := net.Listen("tcp", ":8080"); err == nil {
 		l.Close()
@@ -249,7 +249,7 @@ func TestPortConflictsNameTheOwner(t *testing.T) {
 	}
 	_, err = h.Setup(t.Context(), SandboxConfig{ContainerID: "b", Endpoints: []EndpointConfig{{Network: "n"}}, Ports: []Port{port(8085), port(8081)}})
 	wrong(t, err, errdefs.ErrConflict, "8081")
-	if err := h.CheckPorts(t.Context(), []Port{port(8085)}); err != nil {
+	if err := h.CheckPorts(t.Context(), "", []Port{port(8085)}); err != nil {
 		t.Errorf("a failed Setup kept a port: %v", err)
 	}
 }

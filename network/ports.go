@@ -65,6 +65,14 @@ func (d *Driver) owner(p Port, n uint16) string {
 			}
 		}
 	}
+	for holder, held := range d.holds {
+		for _, h := range held {
+			if h.port.Protocol == p.Protocol && h.port.HostPort == n && (h.port.HostIP == p.HostIP || all(h.port.HostIP) || all(p.HostIP)) {
+				d.mu.Unlock()
+				return "project " + holder + ", which is starting"
+			}
+		}
+	}
 	d.mu.Unlock()
 	if who := hostport.Owner(p.Protocol, p.HostIP, n); who != "" {
 		return who
@@ -75,8 +83,8 @@ func (d *Driver) owner(p Port, n uint16) string {
 func all(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
 
 // CheckPorts says which of ports cannot be published now, every one of them, and who has it. It binds and frees
-// them again; nothing else changes. ErrConflict.
-func (d *Driver) CheckPorts(ctx context.Context, ports []Port) error {
+// them again; nothing else changes. What is held for holder can be published by it; "" = nothing is. ErrConflict.
+func (d *Driver) CheckPorts(ctx context.Context, holder string, ports []Port) error {
 	var held []*hostport.Reservation
 	defer func() {
 		for _, r := range held {
@@ -91,6 +99,9 @@ func (d *Driver) CheckPorts(ctx context.Context, ports []Port) error {
 		}); j >= 0 {
 			errs = append(errs, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: it is to be published twice, for container ports %d and %d",
 				hostport.Name(p.Protocol, p.HostIP, p.HostPort), ports[j].ContainerPort, p.ContainerPort)))
+			continue
+		}
+		if _, ok := d.held(holder, p); ok {
 			continue
 		}
 		r, err := d.reserve(p)
@@ -110,7 +121,7 @@ func (d *Driver) reservePorts(s *sandbox) error {
 		return nil
 	}
 	for _, p := range d.portsWanted(s.rec) {
-		r, err := d.reserve(p)
+		r, err := d.bindFor(s.rec.Config.Holder, p)
 		if err != nil {
 			s.release()
 			return err

@@ -96,6 +96,8 @@ type SandboxConfig struct {
 	// Succeeds is the container whose names and ports this one takes over when Handover says so. While that one has a
 	// sandbox, this one answers to no name and no port is published to it. "" = none.
 	Succeeds string `json:",omitempty"`
+	// Holder is for whom ports were held (HoldPort) that this sandbox takes over. It is no part of what the sandbox is.
+	Holder string `json:"-"`
 }
 
 // Resolver is what the DNS server at 127.0.0.11 does for names that are not ours.

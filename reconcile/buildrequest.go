@@ -19,10 +19,8 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -43,7 +41,7 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	maps.Copy(r.Args, o.Args)
 	at := "services." + s.Name + ".build"
 	invalid := func(key, format string, args ...any) error {
-		return position.At(p, spec.Path(position.Written(p, at+key, at)), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot build the image of service %s: %w", s.Name, fmt.Errorf(format, args...))))
+		return e.at(p, spec.Path(written(p, at+key, at)), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot build the image of service %s: %w", s.Name, fmt.Errorf(format, args...))))
 	}
 	var err error
 	if r.Context, err = directory(b.Context); err != nil {
@@ -95,6 +93,16 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	return r, nil
 }
 
+// written is the first of paths that p's file has a value at, else the last.
+func written(p *spec.Project, paths ...string) string {
+	for _, path := range paths {
+		if hasPlace(p, path) {
+			return path
+		}
+	}
+	return paths[len(paths)-1]
+}
+
 // directory says whether path can be the sources of a build. What is remote has been fetched by whoever sent the project.
 func directory(path string) (string, error) {
 	if !filepath.IsAbs(path) {
@@ -138,11 +146,11 @@ func buildContexts(b *spec.Build, built func(service string) (v1.Hash, error)) (
 // buildPlatform is what the image of s is built for: as with docker compose's up, one platform, the service's if that is said. Zero = this host's.
 func buildPlatform(s *spec.Service) (v1.Platform, error) {
 	if s.Platform != "" || len(s.Build.Platforms) == 0 {
-		return inventory.Platform(s.Platform)
+		return platform(s.Platform)
 	}
 	var all []string
 	for _, text := range s.Build.Platforms {
-		pl, err := inventory.Platform(text)
+		pl, err := platform(text)
 		if err != nil {
 			return pl, err
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -66,7 +65,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			needed := !local && s.PullPolicy != "never"
 			if local && err == nil {
 				if needed, err = stale(ctx, e.drivers, s, ref); err != nil {
-					err = position.At(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+					err = e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
 				}
 			}
 			switch {
@@ -87,7 +86,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			}
 			needed, err := stale(ctx, e.drivers, s, h.Image)
 			if err != nil {
-				return nil, position.At(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
+				return nil, e.at(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
 			}
 			if needed {
 				d.refresh[key] = true

@@ -28,7 +28,7 @@ func (e *Engine) elsewhere(p *spec.Project) (diag.List, error) {
 	return diag.List{{
 		Severity: diag.Warning, Code: "elsewhere", Summary: "another directory has a project of this name",
 		Detail:  fmt.Sprintf("project %s was brought up from %s before; the file in %s has the same name, and its containers, networks and volumes are the same ones", p.Name, before.Dir, p.Dir),
-		Hint:    "to have both, give one another name: -p NAME, COMPOSE_PROJECT_NAME, or name: at the top of the file",
+		Hint:    "to have both, use --isolated in one (STACK_ISOLATED=1 in its .env), or give one another name: -p NAME, COMPOSE_PROJECT_NAME, or name: at the top of the file",
 		Address: "name",
 	}}, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
@@ -96,11 +95,6 @@ type named struct {
 	oneOff                 bool
 	step                   bool // of a pre_start
 	actor                  *EventActor
-}
-
-// nameOf is how c is known.
-func nameOf(c *inventory.Container) named {
-	return named{project: c.Project, service: c.Service, name: c.Name, oneOff: c.OneOff, step: c.Step != nil, actor: actorOf(c)}
 }
 
 // goneName is the name of a container that was removed.

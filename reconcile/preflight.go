@@ -6,7 +6,6 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -50,7 +49,7 @@ func (e *Engine) preflight(ctx context.Context, p *spec.Project, want *plan.Desi
 			return nil, err
 		}
 	}
-	position.Fill(p, s.diags)
+	e.place(p, s.diags)
 	return s.diags, nil
 }
 
@@ -65,11 +64,19 @@ func (s *survey) refuse(code diag.Code, summary, address string, err error) {
 // user wrote.
 func (s *survey) written(paths ...string) string {
 	for _, p := range paths {
-		if position.Has(s.file, p) {
+		if hasPlace(s.file, p) {
 			return p
 		}
 	}
 	return paths[0]
+}
+
+func hasPlace(p *spec.Project, path string) bool {
+	if p == nil {
+		return false
+	}
+	_, ok := p.Sources[spec.Path(path)]
+	return ok
 }
 
 // hostNetworks are the networks that the host has. They are asked for once.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
-	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -52,33 +52,9 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	if !publishes {
 		return nil // then nobody needs to look at the host for it
 	}
-	ours, err := inventory.List(ctx, s.e.drivers, s.want.Project)
+	held, err := s.e.ownPorts(ctx, s.want.Project)
 	if err != nil {
 		return err
-	}
-	mine := map[string]bool{}
-	for _, c := range ours {
-		mine[c.ID] = true
-	}
-	for _, id := range s.e.vanished(s.want.Project, mine) { // what is left of it goes first
-		mine[id] = true
-	}
-	boxes, err := s.e.drivers.Networks.Sandboxes(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list network namespaces: %w", err)
-	}
-	held := func(p network.Port) bool {
-		for _, box := range boxes {
-			if !mine[box.ContainerID] {
-				continue
-			}
-			for _, q := range box.Ports {
-				if q.Protocol == p.Protocol && p.HostPort <= q.HostPort && q.HostPort <= max(p.HostPort, p.HostPortEnd) {
-					return true
-				}
-			}
-		}
-		return false
 	}
 	for name := range s.begins {
 		for i, port := range s.want.Services[name].Spec.Ports {
@@ -91,8 +67,12 @@ func (s *survey) checkPorts(ctx context.Context) error {
 			if out.HostPort == 0 || held(out) {
 				continue
 			}
-			if err := s.e.drivers.Networks.CheckPorts(ctx, []network.Port{out}); err != nil {
-				s.add(cannotPublish(at, err))
+			if err := s.e.drivers.Networks.CheckPorts(ctx, s.want.Project, []network.Port{out}); err != nil {
+				d := cannotPublish(at, err)
+				if d.Code == "port-taken" && autoport.Replaceable(port) {
+					d.Hint += ", or let one be chosen with --auto-ports"
+				}
+				s.add(d)
 			}
 		}
 	}

@@ -10,9 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/driver"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -24,19 +22,24 @@ type comparison struct {
 	want    *plan.Desired
 	have    *plan.Observed
 	opt     plan.Options
+	said    diag.List             // of how want came about
 	built   map[string]earlyBuild // before there was a plan, by ImageKey
 }
 
-// compare reads what the file names and the host. It changes nothing.
+// compare reads what the file names and the host, and chooses ports if o says so: the caller has to releasePorts then. It changes nothing.
 func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions) (*comparison, error) {
 	if err := desire.DigestFiles(p, want).Err(); err != nil {
+		return nil, err
+	}
+	said, err := e.choosePorts(ctx, want, o)
+	if err != nil {
 		return nil, err
 	}
 	have, err := e.observe(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	return &comparison{project: p, want: want, have: have, opt: plan.Options{
+	return &comparison{project: p, want: want, have: have, said: said, opt: plan.Options{
 		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
 		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, IgnoreOrphans: o.IgnoreOrphans, NoStart: o.NoStart, NoBuild: o.NoBuild, Timeout: o.Timeout,
 	}}, nil
@@ -50,8 +53,8 @@ func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.Lis
 		return nil, nil, err
 	}
 	pl, diags := plan.Build(c.want, c.have, c.opt)
-	diags = append(elsewhere, diags...)
-	position.Fill(c.project, diags)
+	diags = slices.Concat(elsewhere, c.said, diags)
+	e.place(c.project, diags)
 	if diags.HasErrors() {
 		return nil, diags, nil
 	}
@@ -64,7 +67,7 @@ func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool
 	if !datable(s.PullPolicy) {
 		return false, nil
 	}
-	info, err := inventory.Image(ctx, d, ref, s.Spec.Platform)
+	info, err := resolve(ctx, d, ref, s.Spec.Platform)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return false, nil // the plan sees that by itself
 	}

@@ -10,9 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -25,6 +23,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		return nil, err
 	}
 	defer release()
+	defer e.releasePorts(ctx, p.Name)
 	want, err := e.desire(p, o)
 	if err != nil {
 		return nil, err
@@ -123,7 +122,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 		}
 	}
 	pl, said := plan.Build(want, have, plan.Options{RemoveOrphans: true, OwnOnly: true})
-	position.Fill(p, said)
+	e.place(p, said)
 	out := preview(project, pl, append(faults, said...))
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
@@ -208,7 +207,7 @@ func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
 	for _, c := range pl.Changes {
 		c.Reasons = slices.Clone(c.Reasons)
 		for i, r := range c.Reasons {
-			c.Reasons[i] = wording.Redact(r)
+			c.Reasons[i] = redact(r)
 		}
 		out.Changes = append(out.Changes, c)
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime/logs"
 )
 
@@ -22,12 +21,12 @@ func logBeside(path string) string {
 }
 
 // withOtherLogs adds to list, for each replica of which nobody has the other log file, a reader of that: what its predecessors have written.
-func withOtherLogs(list []*inventory.Container) []*inventory.Container {
+func withOtherLogs(list []*container) []*container {
 	taken := map[string]bool{}
 	for _, c := range list {
 		taken[c.Config.Log.Path] = true
 	}
-	add := func(c *inventory.Container, path, note string) {
+	add := func(c *container, path, note string) {
 		if taken[path] {
 			return
 		}
@@ -36,15 +35,15 @@ func withOtherLogs(list []*inventory.Container) []*inventory.Container {
 		}
 		past, cfg := *c, *c.Config
 		cfg.Log.Path = path
-		past.Config, past.Past, past.Note = &cfg, true, note
+		past.Config, past.past, past.note = &cfg, true, note
 		list = append(list, &past)
 	}
 	for _, c := range list {
-		if c.Step != nil {
+		if c.step != nil {
 			continue
 		}
 		add(c, logBeside(c.Config.Log.Path), "")
-		for i := range c.Spec.PreStart {
+		for i := range c.spec.PreStart {
 			add(c, stepLog(c.Config.Log.Path, i), hookNote)
 		}
 	}
@@ -52,7 +51,7 @@ func withOtherLogs(list []*inventory.Container) []*inventory.Container {
 }
 
 // tails are how many of a replica's last n lines are in each of list's files, by path: a replica may have several.
-func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (map[string]int, error) {
+func tails(ctx context.Context, list []*container, o logs.Options) (map[string]int, error) {
 	share := map[string]int{}
 	for _, c := range list {
 		share[c.Config.Log.Path] = o.Tail
@@ -66,7 +65,7 @@ func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (ma
 	}
 	files := map[key][]string{}
 	for _, c := range list {
-		k := key{c.Service, c.Number}
+		k := key{c.service, c.number}
 		files[k] = append(files[k], c.Config.Log.Path)
 	}
 	for _, paths := range files {

@@ -18,9 +18,9 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -77,7 +77,7 @@ type writtenPlan struct {
 func savedSteps(pl *plan.Plan) []savedStep {
 	out := make([]savedStep, 0, len(pl.Steps))
 	for _, s := range pl.Steps {
-		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Update, wording.Redact(s.Cause)})
+		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Update, redact(s.Cause)})
 	}
 	return out
 }
@@ -90,9 +90,15 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		return nil, err
 	}
 	defer release()
+	defer e.releasePorts(ctx, p.Name)
 	c, pl, said, err := e.fixed(ctx, p, o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Ports == ask.PortsAuto { // what is chosen is a part of the plan, also that nothing is
+		if o.Chosen = autoport.Chosen(c.want, nil); o.Chosen == nil {
+			o.Chosen = map[string][]plan.Port{}
+		}
 	}
 	for _, d := range tellProviders(p, c.want, o) {
 		d.Detail += "; apply does not"
@@ -201,7 +207,7 @@ func hasMoved(saved *writtenPlan, moved []plan.Reason) error {
 	const most = 30
 	lines := make([]string, 0, len(moved))
 	for _, r := range moved {
-		lines = append(lines, "  "+wording.Redact(r).String())
+		lines = append(lines, "  "+redact(r).String())
 	}
 	if n := len(lines); n > most {
 		lines = append(lines[:most], fmt.Sprintf("  and %d more", n-most))

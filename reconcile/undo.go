@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 )
@@ -30,12 +29,12 @@ func (p *performer) undo(ctx context.Context) {
 	if ran {
 		return
 	}
-	containers, err := inventory.List(ctx, p.e.drivers, p.want.Project)
+	containers, err := listContainers(ctx, p.e.drivers, p.want.Project)
 	if err != nil {
 		return
 	}
 	for _, c := range containers {
-		if made[plan.Container(c.Service, c.Number)] != c.ID || c.Alive() {
+		if made[plan.Container(c.service, c.number)] != c.ID || c.alive() {
 			return
 		}
 	}

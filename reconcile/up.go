@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -14,8 +15,6 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
-	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -46,6 +45,7 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 		return err
 	}
 	defer release()
+	defer e.releasePorts(ctx, p.Name)
 	e.loop.pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
@@ -102,11 +102,15 @@ func (e *Engine) desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, error)
 			s.PullPolicy, s.Build.Again = "build", "asked for by --build"
 		}
 	}
-	return want, diags.Err()
+	if err := diags.Err(); err != nil {
+		return want, err
+	}
+	return want, e.fillPorts(want, o)
 }
 
 // bringUp plans and applies. Precondition: the project's pass is held.
 func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
+	defer e.releasePorts(ctx, p.Name)
 	c, pl, said, err := e.decide(ctx, p, want, o, sink)
 	if err != nil {
 		return err
@@ -148,7 +152,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		return nil, err
 	}
 	do := e.performer(p, want, sink)
-	do.command, do.built = wording.Discreet(o.Command), c.built
+	do.command, do.built = discreet(o.Command), c.built
 	ch := e.begin(c, pl, do, o)
 	err := e.beginRollouts(pl)
 	if err == nil {
@@ -203,9 +207,27 @@ func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt ap
 	}
 	var failed *apply.Error
 	if errors.As(err, &failed) {
-		return position.Diagnostics(failed)
+		return placed(failed)
 	}
 	return err
+}
+
+// placed is failed as diagnostics, if each failure is one, so that a front end can show the places; what was not done because of
+// a failure is a note to it.
+func placed(failed *apply.Error) error {
+	var list diag.List
+	for _, f := range failed.Failures {
+		var d *diag.Diagnostic
+		if !errors.As(f.Err, &d) {
+			return failed
+		}
+		with := *d
+		if consequence := f.Consequence(); consequence != "" {
+			with.Notes = append(slices.Clone(d.Notes), consequence)
+		}
+		list = append(list, &with)
+	}
+	return list.Err()
 }
 
 // sayKept tells of the containers that need nothing, so that a reader sees all of them.
@@ -225,4 +247,34 @@ func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, wan
 		// That it is paused has not come about now.
 		e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Done, Text: text, Awaited: c.Status == plan.StatusPaused})
 	}
+}
+
+// place gives diagnostics their position in the file.
+func (e *Engine) place(p *spec.Project, diags diag.List) {
+	for _, d := range diags {
+		if d.Subject == nil && d.Address != "" && p != nil {
+			d.Subject = p.Sources.At(spec.Path(d.Address))
+		}
+	}
+	diags.Sort()
+}
+
+// at turns err into a diagnostic at path of p's file, if p has that.
+func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
+	var d *diag.Diagnostic
+	if err == nil || p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	r := p.Sources.At(path)
+	if r == nil {
+		return err
+	}
+	summary, evidence, _ := strings.Cut(err.Error(), "\n")
+	d = &diag.Diagnostic{Code: "apply", Summary: summary, Subject: r, Address: string(path), Err: err}
+	if evidence != "" {
+		for line := range strings.SplitSeq(evidence, "\n") {
+			d.Notes = append(d.Notes, strings.TrimPrefix(line, "  "))
+		}
+	}
+	return d
 }

@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -25,7 +24,7 @@ func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Des
 			continue
 		}
 		work.Go(func() error {
-			pl, err := inventory.Platform(op.Platform)
+			pl, err := platform(op.Platform)
 			if err == nil {
 				err = e.drivers.Images.Find(ctx, op.Ref, pl)
 			}

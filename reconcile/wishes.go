@@ -9,7 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -159,6 +159,7 @@ func (e *Engine) beginUp(p *spec.Project, want *plan.Desired, o ask.UpOptions, p
 	if err := r.Apply(p, want.Selected(o.Services, o.NoDeps), o.Scale); err != nil {
 		return known, fmt.Errorf("cannot record project %s: %w", p.Name, err)
 	}
+	r.Ports = autoport.Chosen(want, r.Ports)
 	if !pl.Empty() {
 		options, err := json.Marshal(o)
 		if err != nil {
@@ -175,7 +176,7 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
 	if failed != nil || o.NoStart {
-		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, p.Name)
+		list, err := listContainers(context.WithoutCancel(ctx), e.drivers, p.Name)
 		if err != nil {
 			return errors.Join(failed, err)
 		}
@@ -185,7 +186,7 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 }
 
 // idle are the replicas of services that do not run.
-func idle(want *plan.Desired, services []string, list []*inventory.Container) map[plan.ID]bool {
+func idle(want *plan.Desired, services []string, list []*container) map[plan.ID]bool {
 	off := map[plan.ID]bool{}
 	for _, s := range services {
 		for n := 1; n <= want.Services[s].Replicas; n++ {
@@ -193,33 +194,36 @@ func idle(want *plan.Desired, services []string, list []*inventory.Container) ma
 		}
 	}
 	for _, c := range list {
-		if id := c.Replica(); !c.OneOff && off[id] && c.Status != runtime.Created && c.Status != runtime.Stopped {
+		if id := c.id(); !c.oneOff && off[id] && c.Status != runtime.Created && c.Status != runtime.Stopped {
 			delete(off, id)
 		}
 	}
 	return off
 }
 
+// id is the replica that c is.
+func (c *container) id() plan.ID { return plan.Container(c.service, c.number) }
+
 // off marks containers as not wished for.
-func off(list []*inventory.Container) func(*wish.Record) {
+func off(list []*container) func(*wish.Record) {
 	return func(r *wish.Record) {
 		for _, c := range list {
-			if !c.OneOff {
-				r.Off[c.Replica()] = true
-				delete(r.Owed, c.Replica())
+			if !c.oneOff {
+				r.Off[c.id()] = true
+				delete(r.Owed, c.id())
 			}
 		}
 	}
 }
 
 // on marks containers as wished for.
-func on(list []*inventory.Container) func(*wish.Record) {
+func on(list []*container) func(*wish.Record) {
 	return func(r *wish.Record) {
 		for _, c := range list {
-			if !c.OneOff {
-				r.Services[c.Service] = true
-				delete(r.Off, c.Replica())
-				delete(r.Owed, c.Replica())
+			if !c.oneOff {
+				r.Services[c.service] = true
+				delete(r.Off, c.id())
+				delete(r.Owed, c.id())
 			}
 		}
 	}
@@ -230,7 +234,7 @@ const bucketStopped = "stopped"
 
 // modernise brings the records of such programs up to date: they did not say what was brought up, so what there is was; and what has
 // ended was stopped, but for what nobody saw end.
-func (e *Engine) modernise(list []*inventory.Container) error {
+func (e *Engine) modernise(list []*container) error {
 	stopped := map[string]bool{}
 	if err := e.store.Each(bucketStopped, func(id string, _ []byte) error {
 		stopped[id] = true
@@ -254,19 +258,19 @@ func (e *Engine) modernise(list []*inventory.Container) error {
 		}
 		if err := e.changeWish(name, func(r *wish.Record) {
 			for _, c := range list {
-				if c.Project != name || c.OneOff || p.Services[c.Service] == nil {
+				if c.project != name || c.oneOff || p.Services[c.service] == nil {
 					continue
 				}
-				r.Services[c.Service] = true
+				r.Services[c.service] = true
 				ended := c.Status == runtime.Created || c.Status == runtime.Stopped && (c.Exit == nil || c.Exit.Error == "")
-				if policy := c.Spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
-					r.Off[c.Replica()] = true
+				if policy := c.spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
+					r.Off[c.id()] = true
 				}
 			}
 			for service := range r.Services {
 				numbers := 0
 				for _, c := range list {
-					if c.Project == name && c.Service == service && !c.OneOff {
+					if c.project == name && c.service == service && !c.oneOff {
 						numbers++
 					}
 				}

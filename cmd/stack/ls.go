@@ -39,8 +39,12 @@ type lsFlags struct {
 	filters    []string
 }
 
-// lsRow is a row of ls, with docker compose's keys.
-type lsRow struct{ Name, Status, ConfigFiles string }
+// lsRow is a row of ls, with docker compose's keys and the project's directory.
+type lsRow struct {
+	Name, Status, ConfigFiles, Directory string
+
+	isolated bool
+}
 
 func (a *app) ls(ctx context.Context, o lsFlags) error {
 	if o.format != "table" && o.format != "json" {
@@ -86,16 +90,26 @@ func lsRows(all []ask.ProjectSummary, stopped bool, names []string) []lsRow {
 		for _, s := range sortedKeys(p.States) {
 			status = append(status, fmt.Sprintf("%s(%d)", s, p.States[s]))
 		}
-		rows = append(rows, lsRow{p.Name, strings.Join(status, ", "), strings.Join(p.Files, ",")})
+		rows = append(rows, lsRow{p.Name, strings.Join(status, ", "), strings.Join(p.Files, ","), p.Dir, p.Isolated})
 	}
 	return rows
 }
 
 func writeLs(w io.Writer, rows []lsRow) error {
 	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTATUS\tCONFIG FILES")
+	// Where names alone do not tell projects apart, the directory does. Otherwise the table is docker compose's.
+	isolated := slices.ContainsFunc(rows, func(r lsRow) bool { return r.isolated })
+	head := "NAME\tSTATUS\tCONFIG FILES"
+	if isolated {
+		head += "\tDIRECTORY"
+	}
+	fmt.Fprintln(t, head)
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Status, cell(r.ConfigFiles))
+		fmt.Fprintf(t, "%s\t%s\t%s", r.Name, r.Status, cell(r.ConfigFiles))
+		if isolated {
+			fmt.Fprintf(t, "\t%s", cell(r.Directory))
+		}
+		fmt.Fprintln(t)
 	}
 	return t.Flush()
 }

@@ -20,7 +20,7 @@ import (
 // hostFS is what spec reads: the whole host, rooted at "/".
 var hostFS = os.DirFS("/")
 
-// locate finds out which project is meant, once. COMPOSE_* variables of .env become the command's own, unless
+// locate finds out which project is meant, once. COMPOSE_* variables of .env, and STACK_AUTO_PORTS, become the command's own, unless
 // the process has them.
 func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 	if a.location != nil {
@@ -37,6 +37,7 @@ func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 	a.location, a.locationFaults = spec.Locate(ctx, hostFS, spec.Request{
 		Cwd: cwd, Process: maps.Clone(a.env), Files: a.global.files, ProjectDir: a.global.projectDir,
 		EnvFiles: a.global.envFiles, Name: a.global.name, Profiles: a.global.profiles,
+		Isolated: a.global.isolated, RealPath: filepath.EvalSymlinks,
 		Remote: a.fetcher(),
 	})
 	// Without a file, a project that cannot be is the fault: no file would help.
@@ -44,7 +45,7 @@ func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 		a.locationFaults = slices.DeleteFunc(a.locationFaults, func(d *diag.Diagnostic) bool { return d.Code == spec.CodeNoFile })
 	}
 	for k, v := range a.location.Env {
-		if _, set := a.env[k]; !set && strings.HasPrefix(k, "COMPOSE_") {
+		if _, set := a.env[k]; !set && (strings.HasPrefix(k, "COMPOSE_") || k == autoPortsEnv) {
 			a.env[k] = v
 		}
 	}

@@ -122,7 +122,7 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 	}
 	for _, name := range all.order {
 		if slices.ContainsFunc(withDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
-			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command}
+			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command, Ports: o.Ports}
 			if err := daemon.Up(ctx, p, ground, a.progress().Event); err != nil {
 				return err
 			}

@@ -75,8 +75,12 @@ func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
 		Publishers: c.Ports, RunningFor: human(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",
 		State: c.State, Status: status(c, now), labels: c.Labels,
 	}
+	r.Publishers = slices.Clone(r.Publishers)
 	if r.Publishers == nil {
 		r.Publishers = []ask.Publisher{}
+	}
+	for i := range r.Publishers {
+		r.Publishers[i].Asked = "" // docker compose has no such key
 	}
 	if c.Exit != nil && c.State != "running" {
 		r.ExitCode = c.Exit.Code

@@ -23,6 +23,7 @@ type globalFlags struct {
 	parallel   int
 
 	allResources, noANSI, version bool
+	isolated                      *bool // nil = not given
 
 	stateRoot, runRoot, config string
 }
@@ -70,6 +71,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.Var(&a.faultsAs, "diagnostics", "How to show faults: text, or json for editors (default text)")
 	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
 	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
+	f.Bool("isolated", false, "Add a hash of the directory to the project's name: other directories have projects of their own (STACK_ISOLATED=1)")
 	f.BoolVar(&a.global.allResources, "all-resources", false, "Networks, volumes and the like that no service uses, too")
 	root.Flags().BoolVarP(&a.global.version, "version", "v", false, "Show the version")
 	// docker compose's old spellings, and what is refused by name.
@@ -99,7 +101,7 @@ var verbs = []struct {
 	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"commit", newCommitCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
 	{"exec", newExecCommand}, {"export", newExportCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
-	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ps", newPsCommand}, {"pull", newPullCommand}, {"push", newPushCommand},
+	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ports", newPortsCommand}, {"ps", newPsCommand}, {"pull", newPullCommand}, {"push", newPushCommand},
 	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand}, {"stats", newStatsCommand},
 	{"stop", newStopCommand}, {"top", newTopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"watch", newWatchCommand}, {"why", newWhyCommand},
 }
@@ -200,6 +202,10 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 	}
 	if a.truthy("COMPOSE_COMPATIBILITY") {
 		return usageError("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
+	}
+	if given := cmd.Root().PersistentFlags().Lookup("isolated"); given.Changed {
+		yes := given.Value.String() == "true"
+		a.global.isolated = &yes
 	}
 	if cmd.Annotations[noProject] == "" {
 		a.locate(cmd.Context())

@@ -103,6 +103,9 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		return err
 	}
 	r.Parallel, r.Command = a.parallel(), a.command()
+	if r.Ports, err = a.hostPorts(false, false); err != nil {
+		return err
+	}
 	if r.Name == "" {
 		var b [6]byte
 		rand.Read(b[:]) //nolint:errcheck // never fails
@@ -121,7 +124,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		needs = withDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
-		if err := a.provide(ctx, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command}, needs); err != nil {
+		if err := a.provide(ctx, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
 			return err
 		}
 	}

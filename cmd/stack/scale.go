@@ -38,6 +38,9 @@ func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
 	o := ask.UpOptions{
 		Services: services, Scale: scale, NoDeps: noDeps, Parallel: a.parallel(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Command: a.command(),
 	}
+	if o.Ports, err = a.hostPorts(false, false); err != nil {
+		return err
+	}
 	p, err := a.load(ctx, services)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type planFlags struct {
 	pull                                     string
 	quietPull, yes                           bool
 	build, noBuild                           bool
+	autoPorts                                bool
 }
 
 func newUpCommand(a *app) *cobra.Command {
@@ -91,6 +92,7 @@ func (p *planFlags) add(cmd *cobra.Command) {
 	f.StringVar(&p.pull, "pull", "policy", "When to pull images: always, missing, never, build for what can be built, or policy for each service's own")
 	f.BoolVar(&p.build, "build", false, "Build images again that can be built, also when they are here")
 	f.BoolVar(&p.noBuild, "no-build", false, "Build no image, also when one is missing")
+	f.BoolVar(&p.autoPorts, "auto-ports", false, "Publish a free port where somebody else has the file's, and keep it until down; =false goes back to the file's (STACK_AUTO_PORTS=1)")
 	f.BoolVar(&p.quietPull, "quiet-pull", false, "Do not show the progress of pulls")
 	f.BoolVarP(&p.yes, "yes", "y", false, "Answer yes to every question")
 }

@@ -77,6 +77,9 @@ func (p planFlags) fill(o *ask.UpOptions, a *app, changed func(string) bool) err
 		return err
 	}
 	o.IgnoreOrphans = a.truthy("COMPOSE_IGNORE_ORPHANS")
+	if o.Ports, err = a.hostPorts(p.autoPorts, changed("auto-ports")); err != nil {
+		return err
+	}
 	o.Scale, err = parseScale("--scale option", p.scale)
 	return err
 }

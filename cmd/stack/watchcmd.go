@@ -59,6 +59,9 @@ func (a *app) watch(ctx context.Context, w watchFlags, services []string) error 
 	defer t.session.Close()
 	if !w.noUp {
 		o := ask.UpOptions{Services: services, Parallel: a.parallel(), Command: a.command(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
+		if o.Ports, err = a.hostPorts(false, false); err != nil {
+			return err
+		}
 		o.BuildOnly = t.session.Services() // as docker compose does it: what is watched is to begin with what there is
 		if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
 			return err

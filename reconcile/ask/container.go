@@ -70,13 +70,17 @@ type Publisher struct {
 	TargetPort    int
 	PublishedPort int
 	Protocol      string
+	Asked         string `json:",omitempty"` // what the file publishes: PORT or FIRST-LAST; "" = any port, or none
 }
 
 // ProjectSummary is one row of ls.
 type ProjectSummary struct {
 	Name   string         `json:"name"`
 	Files  []string       `json:"files"`  // as given to the last up; may be empty
+	Dir    string         `json:"dir"`    // the project directory; "" = not known
 	States map[string]int `json:"states"` // how many containers are in each state: running → 3
+	// Isolated says that Name is this directory's alone.
+	Isolated bool `json:"isolated,omitempty"`
 }
 
 // ContainerStats is what one container uses.

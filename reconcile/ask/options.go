@@ -3,6 +3,7 @@ package ask
 import (
 	"time"
 
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/archive"
 )
 
@@ -45,7 +46,17 @@ type UpOptions struct {
 	WaitTimeout   time.Duration
 	Parallel      int    // steps that work at one time; 0 = the engine's own bound, -1 = none
 	Command       string // as typed, for the history
+	// Ports is PortsAuto, PortsOfFile or "": the file's host ports, and where others were chosen for them before, those.
+	Ports string
+	// Chosen are the host ports that a plan has chosen, by service: they and no others. nil = there is no such plan.
+	Chosen map[string][]plan.Port
 }
+
+// Values of UpOptions.Ports.
+const (
+	PortsAuto   = "auto" // where somebody else has a port of the file, a free one is published in its place
+	PortsOfFile = "file" // those of the file, whatever was chosen before
+)
 
 // DownOptions. Project is what the file says, if there is one: the loop works from labels.
 type DownOptions struct {
@@ -98,6 +109,7 @@ type RunOptions struct {
 
 	RemoveOrphans bool
 	Command       string // as typed, for the history
+	Ports         string // as in UpOptions, for what the service needs
 }
 
 // ExecOptions is one `exec`.

@@ -15,11 +15,11 @@ import (
 const ServiceContext = "service:"
 
 // recipeOf is what a plan has to know of how the image of s is made, nil when it is not made here.
-func recipeOf(s *spec.Service) *plan.Recipe {
+func recipeOf(p *spec.Project, s *spec.Service) *plan.Recipe {
 	if s.Build == nil || s.Provider != nil {
 		return nil
 	}
-	r := &plan.Recipe{Named: s.Image != ""}
+	r := &plan.Recipe{Named: s.Image != "" && p.Isolated == ""} // no registry has a name that is one directory's
 	for _, context := range s.Build.AdditionalContexts {
 		if name, ok := strings.CutPrefix(context, ServiceContext); ok && !slices.Contains(r.From, name) {
 			r.From = append(r.From, name)

@@ -113,7 +113,7 @@ func serviceOf(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) {
 	if s.Provider != nil {
 		w.Provider, w.Replicas, w.Update, w.Rollback = s.Provider.Type, 0, nil, nil
 	} else {
-		w.Spec, w.Build = containerSpec(p, s), recipeOf(s)
+		w.Spec, w.Build = containerSpec(p, s), recipeOf(p, s)
 	}
 	w.Labels[label.DependsOn] = dependsOnLabel(w.DependsOn)
 	w.Labels[label.WorkingDir] = p.Dir

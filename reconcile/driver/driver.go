@@ -127,8 +127,13 @@ type Networks interface {
 	// Delete removes the network. ErrConflict while it has endpoints.
 	Delete(ctx context.Context, id string) error
 	List(ctx context.Context) ([]network.State, error)
-	// CheckPorts says which of ports cannot be published now, naming the owner of each; changes nothing.
-	CheckPorts(ctx context.Context, ports []network.Port) error
+	// CheckPorts says which of ports cannot be published now, naming the owner of each; what is held for holder can. Changes nothing.
+	CheckPorts(ctx context.Context, holder string, ports []network.Port) error
+	// HoldPort keeps a port for the sandboxes whose Holder is holder, until one takes it over or ReleasePorts; ErrConflict names the owner. It does not outlive the
+	// process.
+	HoldPort(ctx context.Context, holder string, p network.Port) (network.Port, error)
+	// ReleasePorts frees what is held and was not taken over.
+	ReleasePorts(ctx context.Context, holder string)
 	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Teardown(ctx context.Context, containerID string) error
 	// Handover lets container to, which was set up to succeed from, take over from's names and published ports. No connection

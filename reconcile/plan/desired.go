@@ -255,6 +255,16 @@ type Port struct {
 	PublishedEnd uint16 `json:"published_end,omitzero"`
 	Target       uint16 `json:"target"`
 	Protocol     string `json:"protocol,omitzero"`
+	// Asked is what the file publishes, where Published was chosen because somebody else has that; 0 = Published is the file's.
+	Asked uint16 `json:"asked,omitzero"`
+}
+
+// AsAsked is p as the file has it.
+func (p Port) AsAsked() Port {
+	if p.Asked != 0 {
+		p.Published, p.Asked = p.Asked, 0
+	}
+	return p
 }
 
 type HostEntry struct {

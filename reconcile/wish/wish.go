@@ -25,8 +25,9 @@ type Record struct {
 	Scale    map[string]int  // by service: replicas other than the file says
 	Services map[string]bool // that were brought up
 	Off      map[plan.ID]bool
-	Owed     map[plan.ID]bool // containers that were stopped to be started again
-	Pass     *Pass            // nil = none is under way
+	Owed     map[plan.ID]bool       // containers that were stopped to be started again
+	Ports    map[string][]plan.Port // by service: host ports that were chosen in place of the file's (plan.Port.Asked)
+	Pass     *Pass                  // nil = none is under way
 
 	// Old says that the record is of a program that wrote down nothing but the file. The other fields are empty then.
 	Old bool
@@ -43,13 +44,14 @@ type Pass struct {
 
 // onDisk is a Record as JSON. What old programs wrote has no "wish".
 type onDisk struct {
-	Version  int             `json:"wish"`
-	File     json.RawMessage `json:"file"`
-	Scale    map[string]int  `json:"scale,omitempty"`
-	Services []string        `json:"services,omitempty"`
-	Off      []string        `json:"off,omitempty"` // service/number
-	Owed     []string        `json:"owed,omitempty"`
-	Pass     *Pass           `json:"pass,omitempty"`
+	Version  int                    `json:"wish"`
+	File     json.RawMessage        `json:"file"`
+	Scale    map[string]int         `json:"scale,omitempty"`
+	Services []string               `json:"services,omitempty"`
+	Off      []string               `json:"off,omitempty"` // service/number
+	Owed     []string               `json:"owed,omitempty"`
+	Ports    map[string][]plan.Port `json:"ports,omitempty"`
+	Pass     *Pass                  `json:"pass,omitempty"`
 }
 
 // Decode reads a record.
@@ -100,7 +102,7 @@ func Decode(raw []byte) (*Record, error) {
 			list.into[id] = true
 		}
 	}
-	r.Pass = d.Pass
+	r.Pass, r.Ports = d.Pass, d.Ports
 	return r, nil
 }
 
@@ -132,7 +134,7 @@ var placeholder = json.RawMessage("null")
 
 // Encode writes r. Equal records give equal text.
 func (r *Record) Encode() ([]byte, error) {
-	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass}
+	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass, Ports: r.Ports}
 	raw, err := json.Marshal(d)
 	if err != nil || len(r.file) == 0 {
 		return raw, err
@@ -191,8 +193,12 @@ func (r *Record) BringUp(services []string, off map[plan.ID]bool) {
 
 // Drop takes services out of what was brought up: somebody has taken them down.
 func (r *Record) Drop(services ...string) {
+	if len(services) > 0 {
+		r.Ports = maps.Clone(r.Ports)
+	}
 	for _, s := range services {
 		delete(r.Services, s)
+		delete(r.Ports, s)
 		r.forget(func(id plan.ID) bool { return id.Name == s })
 	}
 }

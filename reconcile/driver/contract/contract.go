@@ -375,9 +375,26 @@ func networks(b *bench) {
 		}
 	}
 	port := network.Port{HostPort: 18080, ContainerPort: 80, Protocol: "tcp"}
-	b.must(b.Networks.CheckPorts(ctx, []network.Port{port}))
+	b.must(b.Networks.CheckPorts(ctx, "", []network.Port{port}))
+	for range 2 {
+		held, err := b.Networks.HoldPort(ctx, "shop", port)
+		b.must(err)
+		if held != port {
+			b.Errorf("held is %+v", held)
+		}
+	}
+	b.must(b.Networks.CheckPorts(ctx, "shop", []network.Port{port}))
+	b.is("CheckPorts of one that another holds", b.Networks.CheckPorts(ctx, "", []network.Port{port}), errdefs.ErrConflict)
+	_, err := b.Networks.HoldPort(ctx, "other", port)
+	b.is("HoldPort of one that another holds", err, errdefs.ErrConflict)
+	for range 2 {
+		b.Networks.ReleasePorts(ctx, "shop")
+	}
+	b.must(b.Networks.CheckPorts(ctx, "", []network.Port{port}))
+	_, err = b.Networks.HoldPort(ctx, "shop", port) // which Setup takes over
+	b.must(err)
 	id := strings.Repeat("a", 64)
-	sandbox := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: id[:12], Names: []string{"web"}}}, Ports: []network.Port{port}}
+	sandbox := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: id[:12], Names: []string{"web"}}}, Ports: []network.Port{port}, Holder: "shop"}
 	box, err := b.Networks.Setup(ctx, sandbox)
 	b.must(err)
 	again, err := b.Networks.Setup(ctx, sandbox)
@@ -385,7 +402,7 @@ func networks(b *bench) {
 	if len(box.Endpoints) != 1 || !box.Endpoints[0].Addr4.IsValid() || box.Endpoints[0].Addr4 != again.Endpoints[0].Addr4 || box.Path == "" || box.ResolvConf == "" {
 		b.Errorf("Setup gives %+v, then %+v", box, again)
 	}
-	b.is("CheckPorts of one that is taken", b.Networks.CheckPorts(ctx, []network.Port{port}), errdefs.ErrConflict)
+	b.is("CheckPorts of one that is taken", b.Networks.CheckPorts(ctx, "", []network.Port{port}), errdefs.ErrConflict)
 	b.is("Delete of a network in use", b.Networks.Delete(ctx, "net"), errdefs.ErrConflict)
 	lost := sandbox
 	lost.ContainerID = strings.Repeat("b", 64)
@@ -402,7 +419,7 @@ func networks(b *bench) {
 	for range 2 {
 		b.must(b.Networks.Teardown(ctx, id))
 	}
-	b.must(b.Networks.CheckPorts(ctx, []network.Port{port}))
+	b.must(b.Networks.CheckPorts(ctx, "", []network.Port{port}))
 	for range 2 {
 		b.must(b.Networks.Delete(ctx, "net"))
 	}

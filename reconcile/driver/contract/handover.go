@@ -44,10 +44,10 @@ func handover(b *bench) {
 	}
 	b.must(b.Networks.Handover(ctx, old, new))
 	b.must(b.Networks.Teardown(ctx, old))
-	b.is("CheckPorts of one that was handed over", b.Networks.CheckPorts(ctx, []network.Port{port}), errdefs.ErrConflict)
+	b.is("CheckPorts of one that was handed over", b.Networks.CheckPorts(ctx, "", []network.Port{port}), errdefs.ErrConflict)
 	b.must(b.Networks.Handover(ctx, old, new)) // from somebody who is gone
 	b.must(b.Networks.Teardown(ctx, new))
 	b.is("Handover to nobody", b.Networks.Handover(ctx, old, new), errdefs.ErrNotFound)
-	b.must(b.Networks.CheckPorts(ctx, []network.Port{port}))
+	b.must(b.Networks.CheckPorts(ctx, "", []network.Port{port}))
 	b.must(b.Networks.Delete(ctx, "net"))
 }

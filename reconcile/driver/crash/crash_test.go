@@ -11,12 +11,13 @@ import (
 // reads change nothing on the host, so that a kill around them is no other case than one around what stands next to them.
 // Exec's process is the container's own, and so are the files of a CopyIn: no record speaks of them.
 var reads = []string{
+	// What HoldPort holds is the process's own socket.
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
 	"Builder.ContextDir", "Builder.Clear", // of a cache that may be lost at any time
 	"Images.Push", // what it changes is a registry's, and one line of a record that is replaced at once
 	// Of images alone: each of them is one step of the store, whose own points are around what the kernel keeps.
 	"Library.Resolve", "Library.List", "Library.Load", "Library.Push", "Library.PullAs", "Library.Tag", "Library.DeleteImage", "Library.ConfigFile", "Library.Layers", "Library.Changes", "Library.Manifest", "Library.CheckAuth", "Library.Save", "Library.Import",
-	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
+	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.HoldPort", "Networks.ReleasePorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Watch", "Volumes.Locate",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
 	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.CopyIn", "Containers.CompareFiles", "Containers.RemoveFiles", "Containers.CopyOut", "Containers.Export", "Containers.Attach", "Containers.Resize", "Containers.Events", "Containers.Processes", "Containers.Usage", "Containers.Watch",

@@ -56,6 +56,7 @@ type Host struct {
 	hints      struct{ networks, volumes, containers watch.Hub }
 	nextAddr   byte
 	nextPort   uint16
+	holds      map[string]map[string]bool // port/protocol, by holder
 	nextPid    int
 	reads      int
 	ops        []string

@@ -66,10 +66,15 @@ func (n *networks) List(ctx context.Context) ([]network.State, error) {
 	return out, nil
 }
 
-func (n *networks) taken(p network.Port) string {
+func (n *networks) taken(p network.Port, holder string) string {
 	key := fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)
 	if owner := n.Taken[key]; owner != "" {
 		return owner
+	}
+	for who, held := range n.holds {
+		if who != holder && held[key] {
+			return "project " + who + ", which is starting"
+		}
 	}
 	for _, box := range n.sandboxes {
 		for _, q := range box.Ports {
@@ -81,15 +86,44 @@ func (n *networks) taken(p network.Port) string {
 	return ""
 }
 
-func (n *networks) CheckPorts(ctx context.Context, ports []network.Port) error {
+func (n *networks) CheckPorts(ctx context.Context, holder string, ports []network.Port) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range ports {
-		if owner := n.taken(p); owner != "" && p.HostPort != 0 {
+		for n.taken(p, holder) != "" && p.HostPort < p.HostPortEnd {
+			p.HostPort++
+		}
+		if owner := n.taken(p, holder); owner != "" && p.HostPort != 0 {
 			return conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
 		}
 	}
 	return nil
+}
+
+func (n *networks) HoldPort(_ context.Context, holder string, p network.Port) (network.Port, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for n.taken(p, holder) != "" && p.HostPort < p.HostPortEnd {
+		p.HostPort++
+	}
+	if owner := n.taken(p, holder); owner != "" {
+		return network.Port{}, conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
+	}
+	p.HostPortEnd = 0
+	if n.holds == nil {
+		n.holds = map[string]map[string]bool{}
+	}
+	if n.holds[holder] == nil {
+		n.holds[holder] = map[string]bool{}
+	}
+	n.holds[holder][fmt.Sprintf("%d/%s", p.HostPort, p.Protocol)] = true
+	return p, nil
+}
+
+func (n *networks) ReleasePorts(_ context.Context, holder string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.holds, holder)
 }
 
 func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box network.Sandbox, err error) {
@@ -117,13 +151,14 @@ func (n *networks) Setup(ctx context.Context, c network.SandboxConfig) (box netw
 				n.nextPort++
 				p.HostPort = n.nextPort
 			}
-			for n.taken(p) != "" && p.HostPort < p.HostPortEnd {
+			for n.taken(p, c.Holder) != "" && p.HostPort < p.HostPortEnd {
 				p.HostPort++
 			}
-			if owner := n.taken(p); owner != "" {
+			if owner := n.taken(p, c.Holder); owner != "" {
 				return conflict("port %d/%s is taken by %s", p.HostPort, p.Protocol, owner)
 			}
 			p.HostPortEnd = 0
+			delete(n.holds[c.Holder], fmt.Sprintf("%d/%s", p.HostPort, p.Protocol))
 			box.Ports = append(box.Ports, p)
 		}
 		n.sandboxes[c.ContainerID] = box
