@@ -251,6 +251,26 @@ var crashCases = []crashCase{
 		sample: 4,
 	},
 	{
+		name:   "chosen port",
+		host:   takeAutoPort,
+		setUp:  func(p *project) { p.writeAutoPort("1") },
+		change: func(p *project) { p.writeAutoPort("2") },
+		serves: func(p *project, changed bool) {
+			want := map[bool]string{false: "1\n", true: "2\n"}[changed]
+			rows := p.ports()
+			if len(rows) != 1 || rows[0].Asked != "18097" || rows[0].Published == 18097 || changed && rows[0].Published != autoPortBefore {
+				p.t.Errorf("it publishes %+v, before the update %d", rows, autoPortBefore)
+				return
+			}
+			autoPortBefore = rows[0].Published
+			p.eventually("the chosen port answers", func() bool {
+				_, body, _, err := get(fmt.Sprintf("http://127.0.0.1:%d/", autoPortBefore))
+				return err == nil && body == want
+			})
+		},
+		sample: 3,
+	},
+	{
 		name: "shop",
 		setUp: func(p *project) {
 			if err := os.CopyFS(p.dir, os.DirFS(filepath.Join(root(p.t), "examples", "shop"))); err != nil {
