@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 )
 
 // EventActor is what there is to say of whom an Event is about, for those who tell it on.
@@ -20,11 +21,11 @@ type EventActor struct {
 	Driver     string            // of a network or volume
 }
 
-// actor is c for its events, some of which come when it is gone.
-func (c *container) actor() *EventActor {
-	a := &EventActor{ID: c.ID, Image: c.spec.Image, Labels: c.Labels, StopSignal: unix.SIGTERM}
-	if c.alone != nil {
-		a.Labels = c.alone.Labels
+// actorOf is c for its events, some of which come when it is gone.
+func actorOf(c *inventory.Container) *EventActor {
+	a := &EventActor{ID: c.ID, Image: c.Spec.Image, Labels: c.Labels, StopSignal: unix.SIGTERM}
+	if c.Alone != nil {
+		a.Labels = c.Alone.Labels
 	}
 	if c.Config != nil {
 		if sig, err := signals.Parse(cmp.Or(c.Config.StopSignal, "SIGTERM")); err == nil {
@@ -53,18 +54,18 @@ func (e *Engine) EventActor(ctx context.Context, ev event.Event) EventActor {
 
 func (e *Engine) containerActor(ctx context.Context, ev event.Event) EventActor {
 	if ev.ID == "" { // what is only just being made has none yet for those who tell of it
-		list, err := listContainers(ctx, e.drivers, ev.Project)
-		i := slices.IndexFunc(list, func(c *container) bool { return c.name == ev.Name })
+		list, err := inventory.List(ctx, e.drivers, ev.Project)
+		i := slices.IndexFunc(list, func(c *inventory.Container) bool { return c.Name == ev.Name })
 		if err != nil || i < 0 {
 			return EventActor{ID: ev.Name}
 		}
-		return *list[i].actor()
+		return *actorOf(list[i])
 	}
 	if n, there, gone := e.nameOf(ev.ID); (there || gone) && n.actor != nil {
 		return *n.actor
 	}
 	if c, err := e.container(ctx, ev.ID); err == nil {
-		return *c.actor()
+		return *actorOf(c)
 	}
 	return EventActor{ID: ev.ID}
 }

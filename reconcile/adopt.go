@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -18,7 +19,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 	if err := e.resumePaused(ctx); err != nil {
 		return err
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return err
 	}
@@ -36,9 +37,9 @@ func (e *Engine) adopt(ctx context.Context) error {
 	}
 	for _, c := range list {
 		e.mu.Lock()
-		e.names[c.ID] = c.label()
-		for _, owner := range c.owners() {
-			e.shared[owner] = e.shared[owner] || c.alone == nil // others are not started anew with whom they live with, as with dockerd
+		e.names[c.ID] = nameOf(c)
+		for _, owner := range c.Owners() {
+			e.shared[owner] = e.shared[owner] || c.Alone == nil // others are not started anew with whom they live with, as with dockerd
 		}
 		e.mu.Unlock()
 	}
@@ -47,46 +48,46 @@ func (e *Engine) adopt(ctx context.Context) error {
 	}
 	for _, c := range list {
 		switch {
-		case c.alone != nil: // below
-		case c.step != nil && e.strayStep(c, list):
+		case c.Alone != nil: // below
+		case c.Step != nil && e.strayStep(c, list):
 			if err := e.discardStep(ctx, c); err != nil {
 				return err
 			}
-		case c.alive():
+		case c.Alive():
 			e.watch(c, c.StartedAt, false)
-		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.oneOff && c.remove:
+		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.OneOff && c.Remove:
 			// run --rm, whose caller died with the daemon, perhaps before the start.
 			if err := e.remove(ctx, c, true, nil); err != nil {
 				return err
 			}
-		case c.Status == runtime.Stopped && c.Exit != nil && !c.oneOff && !c.spare && e.policyDecides(c, records[c.project]):
-			if r := records[c.project]; r != nil && r.Pass != nil && !e.loop.off {
+		case c.Status == runtime.Stopped && c.Exit != nil && !c.OneOff && !c.Spare && e.policyDecides(c, records[c.Project]):
+			if r := records[c.Project]; r != nil && r.Pass != nil && !e.loop.off {
 				// The command that was cut short may be what has ended it, to make it anew: its policy comes after that.
 				e.postpone(c)
 				continue
 			}
-			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
+			e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
 		default:
-			e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+			e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		}
 	}
 	return e.adoptStandalone(ctx, list)
 }
 
 // strayStep says whether nobody goes on with a step: its container is gone, or a one-off whose caller died with the daemon.
-func (e *Engine) strayStep(c *container, list []*container) bool {
-	return !slices.ContainsFunc(list, func(of *container) bool { return of.ID == c.step.id && !of.oneOff })
+func (e *Engine) strayStep(c *inventory.Container, list []*inventory.Container) bool {
+	return !slices.ContainsFunc(list, func(of *inventory.Container) bool { return of.ID == c.Step.Of && !of.OneOff })
 }
 
 // postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.
-func (e *Engine) postpone(c *container) {
-	e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+func (e *Engine) postpone(c *inventory.Container) {
+	e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.postponed == nil {
 		e.postponed = map[string][]string{}
 	}
-	e.postponed[c.project] = append(e.postponed[c.project], c.ID)
+	e.postponed[c.Project] = append(e.postponed[c.Project], c.ID)
 }
 
 // leaveToPolicies is for the containers of project that adopt has postponed and that still do not run.
@@ -103,7 +104,7 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 		case err != nil:
 			return err
 		case c.Status == runtime.Stopped && c.Exit != nil && e.policyDecides(c, r):
-			e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
+			e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
 		}
 	}
 	return nil
@@ -111,8 +112,8 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 
 // policyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
 // start it, in its order.
-func (e *Engine) policyDecides(c *container, r *wish.Record) bool {
-	return r == nil || !r.Off[c.id()] && (e.loop.off || lost(c.Exit) == "" || !r.Services[c.service])
+func (e *Engine) policyDecides(c *inventory.Container, r *wish.Record) bool {
+	return r == nil || !r.Off[c.Replica()] && (e.loop.off || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
 }
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.

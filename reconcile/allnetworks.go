@@ -14,8 +14,10 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Names of the networks that are always there for clients of the Docker Engine API. DefaultNetwork is made when it is first used, by a container of such a client that names none; on
@@ -81,13 +83,13 @@ func (a AllNetworks) List(ctx context.Context) ([]NetworkDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
 	names := map[string]string{}
 	for _, c := range list {
-		names[c.ID] = c.rowName()
+		names[c.ID] = c.RowName()
 	}
 	there := map[string]bool{}
 	var all []NetworkDetail
@@ -119,10 +121,10 @@ func (a AllNetworks) List(ctx context.Context) ([]NetworkDetail, error) {
 }
 
 // membersByMode are the running containers whose network mode is one of docker's two that have nothing on the host.
-func membersByMode(list []*container, mode, networkID string) (all []NetworkMember) {
+func membersByMode(list []*inventory.Container, mode, networkID string) (all []NetworkMember) {
 	for _, c := range list {
-		if c.alive() && c.spec.NetworkMode == mode {
-			all = append(all, NetworkMember{ContainerID: c.ID, Name: c.rowName(), EndpointID: resource.EndpointID(networkID, c.ID)})
+		if c.Alive() && c.Spec.NetworkMode == mode {
+			all = append(all, NetworkMember{ContainerID: c.ID, Name: c.RowName(), EndpointID: resource.EndpointID(networkID, c.ID)})
 		}
 	}
 	return all
@@ -163,7 +165,7 @@ func (e *Engine) networkDetail(s network.State, r *resource.Network, names map[s
 	}
 	for _, ep := range s.Endpoints {
 		d.Members = append(d.Members, NetworkMember{
-			ContainerID: ep.ContainerID, Name: cmp.Or(names[ep.ContainerID], shortID(ep.ContainerID)), EndpointID: resource.EndpointID(d.ID, ep.ContainerID),
+			ContainerID: ep.ContainerID, Name: cmp.Or(names[ep.ContainerID], wording.ShortID(ep.ContainerID)), EndpointID: resource.EndpointID(d.ID, ep.ContainerID),
 			MAC: ep.HardwareAddr(), IPv4: ep.Addr4, IPv6: ep.Addr6,
 		})
 	}
@@ -300,7 +302,7 @@ func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 	if len(d.Members) > 0 {
 		var who []string
 		for _, m := range d.Members {
-			who = append(who, fmt.Sprintf("name:%q id:%q", m.Name, shortID(m.ContainerID)))
+			who = append(who, fmt.Sprintf("name:%q id:%q", m.Name, wording.ShortID(m.ContainerID)))
 		}
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("error while removing network: network %s has active endpoints (%s)", d.Name, strings.Join(who, ", ")))
 	}
@@ -367,13 +369,13 @@ func (a AllNetworks) Prune(ctx context.Context, which func(NetworkDetail) bool) 
 
 // wanted are the names of networks that containers of any state are to be on.
 func (a AllNetworks) wanted(ctx context.Context) (map[string]bool, error) {
-	list, err := listContainers(ctx, a.e.drivers, "")
+	list, err := inventory.List(ctx, a.e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
 	used := map[string]bool{}
 	for _, c := range list {
-		for name := range c.spec.Networks {
+		for name := range c.Spec.Networks {
 			used[name] = true
 		}
 	}

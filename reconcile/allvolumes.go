@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/volume"
@@ -58,11 +59,11 @@ func (a AllVolumes) List(ctx context.Context) ([]VolumeDetail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
-	users := volumeUsers(list, func(c *container) string { return c.ID })
+	users := volumeUsers(list, func(c *inventory.Container) string { return c.ID })
 	all := make([]VolumeDetail, 0, len(states))
 	for _, s := range states {
 		d := volumeDetail(s)

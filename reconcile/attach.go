@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/process"
 )
 
@@ -31,10 +33,10 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 		ended <- outcome{exit, err}
 	}()
 	streams := process.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
-	if o.Stdin && c.spec.StdinOpen {
+	if o.Stdin && c.Spec.StdinOpen {
 		streams.Stdin = withoutEnd{theirs.Stdin, over}
 	}
-	if c.spec.TTY {
+	if c.Spec.TTY {
 		streams.Resize = redrawn(over, process.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
 	}
 	go e.relay(over, c.ID, theirs.Signals)
@@ -42,7 +44,7 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 		if ctx.Err() != nil {
 			return process.Exit{}, context.Cause(ctx)
 		}
-		return process.Exit{}, fmt.Errorf("cannot attach to container %s: %w", c.name, cause(err, c.ID, c.name))
+		return process.Exit{}, fmt.Errorf("cannot attach to container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	select {
 	case r := <-ended:
@@ -57,8 +59,8 @@ func (e *Engine) relay(ctx context.Context, id string, signals <-chan syscall.Si
 	for {
 		select {
 		case sig := <-signals:
-			if err := e.drivers.Containers.Kill(ctx, id, sig); err != nil && !runsNoMore(err) && ctx.Err() == nil {
-				e.log.Warn("a signal was not sent on", "container", shortID(id), "signal", sig.String(), "error", err)
+			if err := e.drivers.Containers.Kill(ctx, id, sig); err != nil && !inventory.RunsNoMore(err) && ctx.Err() == nil {
+				e.log.Warn("a signal was not sent on", "container", wording.ShortID(id), "signal", sig.String(), "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -144,7 +145,7 @@ func (e *Engine) chosenElsewhere(project string) (map[uint16]bool, error) {
 
 // ownPorts says of a port whether a container of project has it: it is kept by that, or freed by the plan before somebody else takes it.
 func (e *Engine) ownPorts(ctx context.Context, project string) (func(network.Port) bool, error) {
-	ours, err := listContainers(ctx, e.drivers, project)
+	ours, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,10 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -41,7 +43,7 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	maps.Copy(r.Args, o.Args)
 	at := "services." + s.Name + ".build"
 	invalid := func(key, format string, args ...any) error {
-		return e.at(p, spec.Path(written(p, at+key, at)), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot build the image of service %s: %w", s.Name, fmt.Errorf(format, args...))))
+		return position.At(p, spec.Path(position.Written(p, at+key, at)), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot build the image of service %s: %w", s.Name, fmt.Errorf(format, args...))))
 	}
 	var err error
 	if r.Context, err = directory(b.Context); err != nil {
@@ -93,16 +95,6 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	return r, nil
 }
 
-// written is the first of paths that p's file has a value at, else the last.
-func written(p *spec.Project, paths ...string) string {
-	for _, path := range paths {
-		if hasPlace(p, path) {
-			return path
-		}
-	}
-	return paths[len(paths)-1]
-}
-
 // directory says whether path can be the sources of a build. What is remote has been fetched by whoever sent the project.
 func directory(path string) (string, error) {
 	if !filepath.IsAbs(path) {
@@ -146,11 +138,11 @@ func buildContexts(b *spec.Build, built func(service string) (v1.Hash, error)) (
 // buildPlatform is what the image of s is built for: as with docker compose's up, one platform, the service's if that is said. Zero = this host's.
 func buildPlatform(s *spec.Service) (v1.Platform, error) {
 	if s.Platform != "" || len(s.Build.Platforms) == 0 {
-		return platform(s.Platform)
+		return inventory.Platform(s.Platform)
 	}
 	var all []string
 	for _, text := range s.Build.Platforms {
-		pl, err := platform(text)
+		pl, err := inventory.Platform(text)
 		if err != nil {
 			return pl, err
 		}

@@ -20,7 +20,9 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -115,7 +117,7 @@ func (m *makes) built(ctx context.Context) func(string) (v1.Hash, error) {
 		if do := m.todo[plan.ImageKey(ref, s.Platform)]; do != nil {
 			return do(ctx)
 		}
-		info, err := resolve(ctx, m.e.drivers, ref, s.Platform)
+		info, err := inventory.Image(ctx, m.e.drivers, ref, s.Platform)
 		return info.ID, err
 	}
 }
@@ -147,7 +149,7 @@ func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildI
 		if cause := context.Cause(ctx); cause != nil {
 			return v1.Hash{}, cause
 		}
-		if info, err := resolve(ctx, e.drivers, op.Ref, op.Platform); err == nil {
+		if info, err := inventory.Image(ctx, e.drivers, op.Ref, op.Platform); err == nil {
 			return info.ID, nil
 		}
 	}
@@ -216,16 +218,16 @@ func (e *Engine) buildError(p *spec.Project, s *spec.Service, r build.Request, e
 		text := at.Error()
 		switch {
 		case r.Inline != "":
-			place = written(p, place+".dockerfile_inline", place)
+			place = position.Written(p, place+".dockerfile_inline", place)
 		case at.File != "":
-			place = written(p, place+".dockerfile", place)
+			place = position.Written(p, place+".dockerfile", place)
 			if rel, relErr := filepath.Rel(p.Dir, at.File); relErr == nil && filepath.IsLocal(rel) {
 				text = strings.Replace(text, filepath.Base(at.File), rel, 1)
 			}
 		}
-		return e.at(p, spec.Path(place), &saidOf{fmt.Sprintf("cannot build the image of service %s: %s", s.Name, text), err})
+		return position.At(p, spec.Path(place), &saidOf{fmt.Sprintf("cannot build the image of service %s: %s", s.Name, text), err})
 	}
-	return e.at(p, spec.Path(place), fmt.Errorf("cannot build the image of service %s: %w", s.Name, err))
+	return position.At(p, spec.Path(place), fmt.Errorf("cannot build the image of service %s: %w", s.Name, err))
 }
 
 // saidOf is an error in other words.

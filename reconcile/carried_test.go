@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -260,7 +261,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		}
 		delete(cfg.Labels, label.Hash)
 		delete(cfg.Facts, bundle.FactWant)
-		c := &container{State: runtime.State{ID: cfg.ID, Config: &cfg}, spec: *s, name: "n", service: "web"}
+		c := &inventory.Container{State: runtime.State{ID: cfg.ID, Config: &cfg}, Spec: *s, Name: "n", Service: "web"}
 		sandbox, err := sandboxConfig(c)
 		if err != nil {
 			return err.Error()
@@ -278,11 +279,11 @@ func TestEveryWantReachesADriver(t *testing.T) {
 			hooks = append(hooks, hookProcess(h))
 		}
 		var steps []plan.Spec
-		alone := &container{spec: plan.Spec{PreStart: s.PreStart}}
+		alone := &inventory.Container{Spec: plan.Spec{PreStart: s.PreStart}}
 		for i := range s.PreStart {
 			steps = append(steps, stepSpec(alone, i))
 		}
-		return encode(t, []any{cfg, sandbox, uses, extra, c.supervision(), hooks, steps, plan.StepsBefore(s.PreStart, false)})
+		return encode(t, []any{cfg, sandbox, uses, extra, c.Supervision(), hooks, steps, plan.StepsBefore(s.PreStart, false)})
 	}
 	all := leaves(reflect.TypeFor[plan.Spec](), "", root)
 	base := build()
@@ -311,7 +312,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 }
 
 func TestNetworksAreOrderedByPriority(t *testing.T) {
-	c := &container{spec: plan.Spec{MacAddress: "02:00:00:00:00:07", Networks: map[string]plan.Endpoint{"a": {}, "b": {Priority: 5}, "c": {Priority: 5}}}}
+	c := &inventory.Container{Spec: plan.Spec{MacAddress: "02:00:00:00:00:07", Networks: map[string]plan.Endpoint{"a": {}, "b": {Priority: 5}, "c": {Priority: 5}}}}
 	got, err := endpointConfigs(c)
 	if err != nil {
 		t.Fatal(err)

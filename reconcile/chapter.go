@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
-	secret "github.com/stackrun/stack/spec/redact"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // chapter is the entry of one plan in the history, from before its first change to its end. A nil one is of a plan that changes nothing.
@@ -84,20 +83,11 @@ func (ch *chapter) end(err error, sink event.Sink) {
 	case errors.Is(err, context.Canceled):
 		ch.entry.Outcome = history.Cancelled
 	default:
-		ch.entry.Outcome, ch.entry.Error = history.Failed, discreet(err.Error())
+		ch.entry.Outcome, ch.entry.Error = history.Failed, wording.Discreet(err.Error())
 	}
 	if err := ch.e.history.End(ch.project, &ch.entry, ch.e.withHealth(ch.do.starts(ch.pl))); err != nil {
 		ch.e.noHistory(ch.project, err, sink)
 	}
-}
-
-// discreet is text without what looks like a secret in it: errors quote logs.
-func discreet(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i], _ = secret.Line(l)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // starts is how the containers that pl has started came to run: for each the chain of steps that decided when.
@@ -127,7 +117,7 @@ func (p *performer) starts(pl *plan.Plan) []*history.Start {
 		if c := changes[plan.Container(op.Service, op.Replica)]; c != nil {
 			start.Action = c.Action
 			for _, r := range c.Reasons {
-				start.Reasons = append(start.Reasons, redact(r))
+				start.Reasons = append(start.Reasons, wording.Redact(r))
 			}
 		}
 		out = append(out, start)

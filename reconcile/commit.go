@@ -14,6 +14,8 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -28,7 +30,7 @@ func (e *Engine) Commit(ctx context.Context, project string, o ask.CommitOptions
 	return e.commitOne(ctx, all[0], o, s)
 }
 
-func (e *Engine) commitOne(ctx context.Context, c *container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
+func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
 	if o.Ref != "" {
 		if r, err := image.ParseReference(o.Ref); err != nil {
 			return image.Info{}, err
@@ -36,7 +38,7 @@ func (e *Engine) commitOne(ctx context.Context, c *container, o ask.CommitOption
 			return image.Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot name an image %s: a digest is not given, it is found out; leave it out", o.Ref))
 		}
 	}
-	ev := event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service}
+	ev := event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service}
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
@@ -46,13 +48,13 @@ func (e *Engine) commitOne(ctx context.Context, c *container, o ask.CommitOption
 	info, err := e.commit(ctx, c, o)
 	if err != nil {
 		say(event.Failed, "Not committed", "")
-		return info, fmt.Errorf("cannot commit container %s: %w", c.name, cause(err, c.ID, c.name))
+		return info, fmt.Errorf("cannot commit container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	say(event.Done, "Committed", info.ID.String())
 	return info, nil
 }
 
-func (e *Engine) commit(ctx context.Context, c *container, o ask.CommitOptions) (image.Info, error) {
+func (e *Engine) commit(ctx context.Context, c *inventory.Container, o ask.CommitOptions) (image.Info, error) {
 	if c.Status == runtime.Running && !o.NoPause {
 		// A stop or a restart of it does not meet it paused.
 		release, err := e.single.lock(ctx, c.ID)
@@ -76,10 +78,10 @@ func (e *Engine) commit(ctx context.Context, c *container, o ask.CommitOptions) 
 	if o.Ref != "" {
 		refs = append(refs, o.Ref)
 	}
-	author := image.Author{Name: o.Author, Comment: o.Comment, By: strings.Join(c.spec.Command, " ")}
-	spec := c.spec
-	if c.alone != nil {
-		spec.Labels = c.alone.Labels
+	author := image.Author{Name: o.Author, Comment: o.Comment, By: strings.Join(c.Spec.Command, " ")}
+	spec := c.Spec
+	if c.Alone != nil {
+		spec.Labels = c.Alone.Labels
 	}
 	return e.drivers.Images.CommitSnapshot(ctx, c.ID, func(conf *v1.Config) error {
 		bundle.Committed(conf, &spec)
@@ -101,7 +103,7 @@ func (e *Engine) pauseBriefly(ctx context.Context, id string) (resume func(), er
 	ctx = context.WithoutCancel(ctx)
 	return func() {
 		if err := e.goOn(ctx, id); err != nil {
-			e.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", shortID(id), "error", err)
+			e.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", wording.ShortID(id), "error", err)
 		}
 	}, nil
 }
@@ -124,7 +126,7 @@ func (e *Engine) resumePaused(ctx context.Context) error {
 	})
 	for _, id := range ids {
 		if failed := e.goOn(ctx, id); failed != nil {
-			e.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", shortID(id), "error", failed)
+			e.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", wording.ShortID(id), "error", failed)
 		}
 	}
 	return err

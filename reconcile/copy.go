@@ -10,6 +10,8 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -36,7 +38,7 @@ func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 				p.Close() // the others go on
 			}
 			if err != nil {
-				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.name, cause(err, c.ID, c.name))
+				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 				e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
 				return
 			}
@@ -94,7 +96,7 @@ func (e *Engine) CopyOut(ctx context.Context, project string, o ask.CopyOutOptio
 	err = e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: e.warnCopy(s, c)}, w)
 	if err != nil {
 		e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
-		return fmt.Errorf("cannot copy from container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot copy from container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	e.sayCopy(s, c, event.Done, "Copied", "")
 	return nil
@@ -111,27 +113,27 @@ func (e *Engine) Export(ctx context.Context, project string, o ask.ExportOptions
 	e.sayCopy(s, c, event.Working, "Exporting", "")
 	if err := e.drivers.Containers.Export(ctx, c.ID, w, e.warnCopy(s, c)); err != nil {
 		e.sayCopy(s, c, event.Failed, "Not exported", "")
-		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot export container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	e.sayCopy(s, c, event.Done, "Exported", "")
 	return nil
 }
 
 // copied are the containers of a service that a copy means, in the order of their numbers, those of run last.
-func (e *Engine) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*container, error) {
-	list, err := listService(ctx, e.drivers, project, service)
+func (e *Engine) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, e.drivers, project, service)
 	if err != nil {
 		return nil, err
 	}
-	var all, runs []*container
+	var all, runs []*inventory.Container
 	for _, c := range list {
 		switch {
-		case c.service != service || c.step != nil:
-		case c.oneOff:
+		case c.Service != service || c.Step != nil:
+		case c.OneOff:
 			if oneOffs && index == 0 {
 				runs = append(runs, c)
 			}
-		case index == 0 || c.number == index:
+		case index == 0 || c.Number == index:
 			all = append(all, c)
 		}
 	}
@@ -145,16 +147,16 @@ func (e *Engine) copied(ctx context.Context, project, service string, index int,
 	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", what, project))
 }
 
-func (e *Engine) sayCopy(s event.Sink, c *container, p event.Phase, text, detail string) {
+func (e *Engine) sayCopy(s event.Sink, c *inventory.Container, p event.Phase, text, detail string) {
 	if s != nil { // nothing has become of the container that others should know
-		s(event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: p, Text: text, Detail: detail})
+		s(event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: p, Text: text, Detail: detail})
 	}
 }
 
 // maxCopyWarnings bounds what is told of one copy.
 const maxCopyWarnings = 100
 
-func (e *Engine) warnCopy(s event.Sink, c *container) func(string) {
+func (e *Engine) warnCopy(s event.Sink, c *inventory.Container) func(string) {
 	told := 0
 	return func(text string) {
 		switch told++; {

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -55,7 +56,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	if err := e.removeVanished(ctx, project); err != nil {
 		return nil, err
 	}
-	m, err := e.members(ctx, project)
+	m, err := inventory.ListMembers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	if err != nil {
 		return nil, err
 	}
-	if len(m.list) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
+	if len(m.List) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		if o.Volumes {
 			e.forgetHistory(project, sink)
 		}
@@ -82,12 +83,12 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		return nil, nil
 	}
 
-	gone, orphans := m.toTakeDown(p, o)
+	gone, orphans := toTakeDown(m, p, o)
 	if len(orphans) > 0 {
 		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
-	if err := m.each(ctx, gone, true, func(c *container) error {
-		if c.alive() {
+	if err := m.Each(ctx, gone, true, func(c *inventory.Container) error {
+		if c.Alive() {
 			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		if err := e.remove(ctx, c, o.Volumes, sink); err != nil {
 			return err
 		}
-		return e.dropAnonymous(project, plan.Container(c.service, c.number))
+		return e.dropAnonymous(project, plan.Container(c.Service, c.Number))
 	}); err != nil {
 		return nil, err
 	}
@@ -110,8 +111,8 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	}
 	if len(orphans) > 0 {
 		all := []string{}
-		for _, c := range m.list {
-			all = append(all, c.service)
+		for _, c := range m.List {
+			all = append(all, c.Service)
 		}
 		if p != nil {
 			all = slices.AppendSeq(all, maps.Keys(p.Services))
@@ -121,14 +122,14 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	return nil, e.forgetProject(project, o, sink)
 }
 
-// toTakeDown are the containers that o takes away, and the names of those of services that the file p does not have, which stay.
-func (m *members) toTakeDown(p *spec.Project, o ask.DownOptions) (gone []*container, orphans []string) {
-	for _, c := range m.list {
+// toTakeDown are the containers of m that o takes away, and the names of those of services that the file p does not have, which stay.
+func toTakeDown(m *inventory.Members, p *spec.Project, o ask.DownOptions) (gone []*inventory.Container, orphans []string) {
+	for _, c := range m.List {
 		switch {
-		case len(o.Services) > 0 && !slices.Contains(o.Services, c.service):
-		case c.step != nil && slices.ContainsFunc(m.list, func(of *container) bool { return of.ID == c.step.id }): // goes with that
-		case c.orphan(p) && !o.RemoveOrphans:
-			orphans = append(orphans, c.name)
+		case len(o.Services) > 0 && !slices.Contains(o.Services, c.Service):
+		case c.Step != nil && slices.ContainsFunc(m.List, func(of *inventory.Container) bool { return of.ID == c.Step.Of }): // goes with that
+		case c.Orphan(p) && !o.RemoveOrphans:
+			orphans = append(orphans, c.Name)
 		default:
 			gone = append(gone, c)
 		}
@@ -204,7 +205,7 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 
 // removeImages removes what the containers were made from: "all", or "local", those that were built for the project. services are those whose images
 // are meant; nil = all.
-func (e *Engine) removeImages(ctx context.Context, project string, gone []*container, services []string, which string, sink event.Sink) error {
+func (e *Engine) removeImages(ctx context.Context, project string, gone []*inventory.Container, services []string, which string, sink event.Sink) error {
 	if which == "" {
 		return nil
 	}
@@ -216,7 +217,7 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*conta
 	}
 	if which == "all" {
 		for _, c := range gone {
-			c.spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
+			c.Spec.EachImage(func(ref, _ string) { refs = append(refs, ref) })
 		}
 	}
 	for i, ref := range refs {

@@ -20,10 +20,12 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/grant"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/volume"
 )
@@ -38,12 +40,12 @@ type draft struct {
 	oneOff    bool
 	remove    bool
 	aliases   bool
-	anonymous map[string]string // handed over
-	succeeds  *container        // that a rolling update replaces by it
-	step      *stepOf           // of a one-off that is one
-	log       string            // of a step
-	id        string            // "" = a new one
-	image     string            // id of its image, "" = what spec names
+	anonymous map[string]string    // handed over
+	succeeds  *inventory.Container // that a rolling update replaces by it
+	step      *inventory.StepOf    // of a one-off that is one
+	log       string               // of a step
+	id        string               // "" = a new one
+	image     string               // id of its image, "" = what spec names
 
 	alone *standalone.Traits // of a container that belongs to no file, see bundle.Input
 
@@ -61,7 +63,7 @@ func newID() string {
 // volume, which down -v removes.
 func (p *performer) create(ctx context.Context, d draft) (id string, err error) {
 	drivers := p.e.drivers
-	info, err := resolve(ctx, drivers, cmp.Or(d.image, d.spec.Image), d.spec.Platform)
+	info, err := inventory.Image(ctx, drivers, cmp.Or(d.image, d.spec.Image), d.spec.Platform)
 	if err != nil {
 		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
 	}
@@ -73,7 +75,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if id = d.id; id == "" {
 		id = newID()
 	}
-	defer func() { err = cause(err, id, d.name) }()
+	defer func() { err = wording.Cause(err, id, d.name) }()
 	undo := cleanup.Make()
 	defer undo.Clean()
 	aside := context.WithoutCancel(ctx) // Ctrl-C must not keep us from tidying up

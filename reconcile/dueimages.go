@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -65,7 +66,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			needed := !local && s.PullPolicy != "never"
 			if local && err == nil {
 				if needed, err = stale(ctx, e.drivers, s, ref); err != nil {
-					err = e.at(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+					err = position.At(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
 				}
 			}
 			switch {
@@ -86,7 +87,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			}
 			needed, err := stale(ctx, e.drivers, s, h.Image)
 			if err != nil {
-				return nil, e.at(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
+				return nil, position.At(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
 			}
 			if needed {
 				d.refresh[key] = true

@@ -10,8 +10,10 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // networkOrder are the networks of c: by priority downwards, then by name.
@@ -24,19 +26,19 @@ func networkOrder(c *plan.Spec) []string {
 }
 
 // endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
-func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
+func endpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 	var out []network.EndpointConfig
-	for i, name := range networkOrder(&c.spec) {
-		ep := c.spec.Networks[name]
+	for i, name := range networkOrder(&c.Spec) {
+		ep := c.Spec.Networks[name]
 		e := network.EndpointConfig{
-			Network: name, ContainerID: c.ID, ShortID: shortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
+			Network: name, ContainerID: c.ID, ShortID: wording.ShortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
 			Names: dnsNames(c, ep.Aliases),
 		}
-		if c.alone != nil && name == DefaultNetwork {
+		if c.Alone != nil && name == DefaultNetwork {
 			e.Names = nil // nobody is called by a name there, as with docker
 		}
 		if i == 0 && e.MAC == "" {
-			e.MAC = c.spec.MacAddress // goes to the primary network
+			e.MAC = c.Spec.MacAddress // goes to the primary network
 		}
 		for _, a := range []struct {
 			value string
@@ -70,15 +72,15 @@ func endpointConfigs(c *container) ([]network.EndpointConfig, error) {
 // dnsNames are the names of a container on a network: its own, its service's, its aliases, and the hostname that the file
 // gives it, as with docker: members of a cluster call each other by it. A one-off has only its own, so that clients of the
 // service do not end up there, unless it was given aliases on purpose.
-func dnsNames(c *container, aliases []string) []string {
-	names := []string{c.name}
-	if !c.oneOff || c.aliases {
-		if c.alone == nil {
-			names = append(names, c.service)
+func dnsNames(c *inventory.Container, aliases []string) []string {
+	names := []string{c.Name}
+	if !c.OneOff || c.Aliases {
+		if c.Alone == nil {
+			names = append(names, c.Service)
 		}
 		names = append(names, aliases...)
-		if c.spec.Hostname != "" {
-			names = append(names, c.spec.Hostname)
+		if c.Spec.Hostname != "" {
+			names = append(names, c.Spec.Hostname)
 		}
 	}
 	var out []string
@@ -100,31 +102,31 @@ func externalLink(text string) (container, alias string) {
 }
 
 // sandboxConfig says which network a container gets.
-func sandboxConfig(c *container) (network.SandboxConfig, error) {
-	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.beside, c.succeeds), Holder: c.project, Labels: map[string]string{label.Project: c.project, label.Service: c.service, label.Name: c.name}, Sysctls: bundle.NetSysctls(&c.spec)}
-	if c.spec.NetworkMode != "none" {
+func sandboxConfig(c *inventory.Container) (network.SandboxConfig, error) {
+	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.Beside, c.Succeeds), Holder: c.Project, Labels: map[string]string{label.Project: c.Project, label.Service: c.Service, label.Name: c.Name}, Sysctls: bundle.NetSysctls(&c.Spec)}
+	if c.Spec.NetworkMode != "none" {
 		endpoints, err := endpointConfigs(c)
 		if err != nil {
 			return cfg, err
 		}
 		cfg.Endpoints = endpoints
 	}
-	for _, p := range c.spec.Ports {
+	for _, p := range c.Spec.Ports {
 		out, err := networkPort(p)
 		if err != nil {
 			return cfg, err
 		}
 		cfg.Ports = append(cfg.Ports, out)
 	}
-	for _, s := range c.spec.DNS {
+	for _, s := range c.Spec.DNS {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
 			return cfg, fmt.Errorf("cannot use dns %q: expected an address", s)
 		}
 		cfg.DNS.Servers = append(cfg.DNS.Servers, a)
 	}
-	cfg.DNS.Search, cfg.DNS.Options = c.spec.DNSSearch, c.spec.DNSOpt
-	for _, link := range c.spec.ExternalLinks {
+	cfg.DNS.Search, cfg.DNS.Options = c.Spec.DNSSearch, c.Spec.DNSOpt
+	for _, link := range c.Spec.ExternalLinks {
 		name, alias := externalLink(link)
 		if alias == name {
 			continue // which is its name on the network anyway

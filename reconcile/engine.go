@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
@@ -95,6 +96,11 @@ type named struct {
 	oneOff                 bool
 	step                   bool // of a pre_start
 	actor                  *EventActor
+}
+
+// nameOf is how c is known.
+func nameOf(c *inventory.Container) named {
+	return named{project: c.Project, service: c.Service, name: c.Name, oneOff: c.OneOff, step: c.Step != nil, actor: actorOf(c)}
 }
 
 // goneName is the name of a container that was removed.

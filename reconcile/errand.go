@@ -12,9 +12,11 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -22,12 +24,12 @@ import (
 // errand is a command on containers that exist (start, stop, restart) and its plan, which needs no file.
 type errand struct {
 	project string
-	members *members
+	members *inventory.Members
 	file    *spec.Project // last applied; nil = none
 	plan    *plan.Plan
-	ends    []*container       // those that are stopped: what a start that was cut short has left of their pre_start goes too
-	begins  func(*wish.Record) // what it wishes for from its beginning; nil = nothing
-	wished  map[plan.ID]bool   // what it wishes for at its end: of these, when it fails, what runs
+	ends    []*inventory.Container // those that are stopped: what a start that was cut short has left of their pre_start goes too
+	begins  func(*wish.Record)     // what it wishes for from its beginning; nil = nothing
+	wished  map[plan.ID]bool       // what it wishes for at its end: of these, when it fails, what runs
 }
 
 // errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
@@ -46,7 +48,7 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 		e.loop.pardon(project)
 	}
 	do := e.errandRunner(c, sink)
-	if do.command = discreet(o.Command); do.command == "" {
+	if do.command = wording.Discreet(o.Command); do.command == "" {
 		do.command = verb
 	}
 	ch := e.beginChapter(c.plan, do, history.Entry{Services: o.Services}, nil, nil)
@@ -63,16 +65,16 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 
 // planErrand makes the plan of verb, or of what is left of one that was cut short: cut is the record then. It changes nothing.
 func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.ServiceOptions, cut *wish.Record) (*errand, error) {
-	m, err := e.members(ctx, project)
+	m, err := inventory.ListMembers(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.of(project, o.Services)
+	list, err := m.Of(project, o.Services)
 	switch {
 	case cut != nil: // what is gone by now needs nothing
 	case err != nil:
 		return nil, err
-	case len(m.list) == 0 && verb != "stop":
+	case len(m.List) == 0 && verb != "stop":
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot %s project %s: it has no containers; create them with `stack up`", verb, project))
 	}
 	c := &errand{project: project, members: m, wished: map[plan.ID]bool{}}
@@ -81,17 +83,17 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 	}
 	switch have := e.present(m); verb {
 	case "stop":
-		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.dependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
+		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
 		c.begins, c.ends = off(list), list
 	case "start":
-		if i := slices.IndexFunc(list, func(one *container) bool {
-			return one.Status == runtime.Paused && slices.Contains(o.Services, one.service)
+		if i := slices.IndexFunc(list, func(one *inventory.Container) bool {
+			return one.Status == runtime.Paused && slices.Contains(o.Services, one.Service)
 		}); i >= 0 && cut == nil {
-			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].service, isPaused(list[i])))
+			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].Service, isPaused(list[i])))
 		}
-		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.dependsOn(c.file), Services: o.Services})
+		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.DependsOn(c.file), Services: o.Services})
 		for _, one := range list {
-			c.wished[one.id()] = true
+			c.wished[one.Replica()] = true
 		}
 	default:
 		c.planRestart(commanded(have, m), o, cut)
@@ -100,40 +102,23 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 }
 
 // present are the containers of m in the words of a plan, without what only the whole host can tell of them.
-func (e *Engine) present(m *members) *plan.Observed {
+func (e *Engine) present(m *inventory.Members) *plan.Observed {
 	have := new(plan.Observed)
-	for _, c := range m.list {
-		have.Containers = append(have.Containers, observed(c, nil))
+	for _, c := range m.List {
+		have.Containers = append(have.Containers, inventory.StateOf(c, nil))
 	}
 	e.supervised(have)
 	return have
 }
 
 // commanded is have without those of two containers with one number that a command does not mean.
-func commanded(have *plan.Observed, m *members) *plan.Observed {
+func commanded(have *plan.Observed, m *inventory.Members) *plan.Observed {
 	spare := map[string]bool{}
-	for _, c := range m.list {
-		spare[c.ID] = c.spare
+	for _, c := range m.List {
+		spare[c.ID] = c.Spare
 	}
 	have.Containers = slices.DeleteFunc(have.Containers, func(c plan.ContainerState) bool { return spare[c.ID] })
 	return have
-}
-
-// dependsOn is what each service needs. Labels do not say what it can do without; p does, if it has the service.
-func (m *members) dependsOn(p *spec.Project) map[string]map[string]plan.Dependency {
-	on := map[string]map[string]plan.Dependency{}
-	for pair, dep := range m.edge {
-		if p != nil && p.Services[pair[0]] != nil {
-			if d, ok := p.Services[pair[0]].DependsOn[pair[1]]; ok {
-				dep.Required = d.Required
-			}
-		}
-		if on[pair[0]] == nil {
-			on[pair[0]] = map[string]plan.Dependency{}
-		}
-		on[pair[0]][pair[1]] = dep
-	}
-	return on
 }
 
 // errandRunner does the steps of c.
@@ -154,12 +139,12 @@ func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) e
 	if len(c.wished) == 0 {
 		return e.endCommand(c.project, err, nil)
 	}
-	list, failed := listContainers(context.WithoutCancel(ctx), e.drivers, c.project)
+	list, failed := inventory.List(context.WithoutCancel(ctx), e.drivers, c.project)
 	if failed != nil && err == nil {
 		err = failed
 	}
-	list = slices.DeleteFunc(list, func(one *container) bool {
-		return one.oneOff || one.spare || !c.wished[one.id()] || err != nil && (!one.alive() || e.stopping(one.ID))
+	list = slices.DeleteFunc(list, func(one *inventory.Container) bool {
+		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || e.stopping(one.ID))
 	})
 	return e.endCommand(c.project, err, on(list))
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -21,20 +23,20 @@ func (e *Engine) Exec(ctx context.Context, project string, o ask.ExecOptions, io
 		Args: o.Args, Env: o.Env, Cwd: o.Cwd, User: o.User, Terminal: o.TTY, Privileged: o.Privileged, Rows: o.Rows, Cols: o.Cols, Detach: o.Detach,
 	}, io)
 	if err != nil {
-		err = fmt.Errorf("cannot exec in container %s: %w", c.name, cause(err, c.ID, c.name))
+		err = fmt.Errorf("cannot exec in container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return exit, err
 }
 
 // pick finds the running container of a service that is meant.
-func (e *Engine) pick(ctx context.Context, project, service string, index int) (*container, error) {
-	list, err := listService(ctx, e.drivers, project, service)
+func (e *Engine) pick(ctx context.Context, project, service string, index int) (*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, e.drivers, project, service)
 	if err != nil {
 		return nil, err
 	}
-	var stopped *container
+	var stopped *inventory.Container
 	for _, c := range list {
-		if c.service != service || c.oneOff || index != 0 && c.number != index {
+		if c.Service != service || c.OneOff || index != 0 && c.Number != index {
 			continue
 		}
 		if c.Status == runtime.Running {
@@ -50,11 +52,11 @@ func (e *Engine) pick(ctx context.Context, project, service string, index int) (
 	}
 	switch {
 	case stopped != nil && stopped.Status == runtime.Paused:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is paused: `stack unpause %s` lets container %s go on", what, service, stopped.name))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is paused: `stack unpause %s` lets container %s go on", what, service, stopped.Name))
 	case stopped == nil:
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
 	case stopped.Exit != nil:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.name, stateWord(stopped, e.statusOf(stopped)), stopped.Exit.Code, service))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, e.statusOf(stopped)), stopped.Exit.Code, service))
 	}
-	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.name, stateWord(stopped, e.statusOf(stopped))))
+	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, e.statusOf(stopped))))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/archive"
 )
 
@@ -26,7 +27,7 @@ func (e *Engine) files(ctx context.Context, project string, o ask.FilesOptions, 
 	}
 	found, err := do(ctx, all[0].ID, o.Files)
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", all[0].name, cause(err, all[0].ID, all[0].name))
+		return nil, fmt.Errorf("container %s: %w", all[0].Name, wording.Cause(err, all[0].ID, all[0].Name))
 	}
 	return found, nil
 }

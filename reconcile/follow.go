@@ -2,13 +2,12 @@ package reconcile
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -28,7 +27,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		return // the engine ends; the next one's adopt comes here again
 	}
 	defer release()
-	list, err := listContainers(e.life, e.drivers, owner.project)
+	list, err := inventory.List(e.life, e.drivers, owner.project)
 	if err != nil {
 		e.say(nil, event.Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
@@ -37,8 +36,8 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	if err != nil || r == nil {
 		r = wish.New()
 	}
-	list = slices.DeleteFunc(list, func(c *container) bool {
-		return !slices.Contains(c.owners(), id) || !e.leftBehind(c, s, !c.oneOff && r.Owed[c.id()] && !r.Off[c.id()])
+	list = slices.DeleteFunc(list, func(c *inventory.Container) bool {
+		return !slices.Contains(c.Owners(), id) || !e.leftBehind(c, s, !c.OneOff && r.Owed[c.Replica()] && !r.Off[c.Replica()])
 	})
 	if len(list) == 0 {
 		return
@@ -46,16 +45,16 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
 	if err := e.changeWish(owner.project, func(r *wish.Record) {
 		for _, c := range list {
-			if !c.oneOff && !r.Off[c.id()] {
-				r.Owed[c.id()] = true
+			if !c.OneOff && !r.Off[c.Replica()] {
+				r.Owed[c.Replica()] = true
 			}
 		}
 	}); err != nil {
 		e.log.Warn("cannot record who is started again", "project", owner.project, "error", err)
 	}
-	var paid []*container
+	var paid []*inventory.Container
 	for _, c := range list {
-		ev := event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: "Restarted",
+		ev := event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Restarted",
 			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
@@ -66,20 +65,11 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	}
 	if err := e.changeWish(owner.project, func(r *wish.Record) {
 		for _, c := range paid {
-			delete(r.Owed, c.id())
+			delete(r.Owed, c.Replica())
 		}
 	}); err != nil {
 		e.log.Warn("cannot record who was started again", "project", owner.project, "error", err)
 	}
-}
-
-// owners are the ids of the containers whose pid or ipc namespaces c has joined.
-func (c *container) owners() []string {
-	ids := c.Config.Facts[bundle.FactOwners]
-	if ids == "" {
-		return nil
-	}
-	return strings.Split(ids, ",")
 }
 
 // share marks a container whose namespaces somebody joins.
@@ -90,8 +80,8 @@ func (e *Engine) share(owner string) {
 }
 
 // again stops a container, if it runs, and starts it.
-func (e *Engine) again(c *container) error {
-	if c.alive() {
+func (e *Engine) again(c *inventory.Container) error {
+	if c.Alive() {
 		if err := e.preStopUnasked(e.life, c); err != nil {
 			return err
 		}
@@ -104,7 +94,7 @@ func (e *Engine) again(c *container) error {
 
 // leftBehind says whether c's run is from before the run s of the container whose namespaces it joined, and is, or would but for
 // that one's end be, still going on. owed: it was stopped to be started again.
-func (e *Engine) leftBehind(c *container, s supervise.Status, owed bool) bool {
+func (e *Engine) leftBehind(c *inventory.Container, s supervise.Status, owed bool) bool {
 	if !c.StartedAt.Before(s.StartedAt) {
 		return false
 	}

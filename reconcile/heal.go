@@ -13,8 +13,11 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // wanted is what a record asks for.
@@ -99,7 +102,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	}
 	pl, said := plan.Build(want, have, opt)
 	if err := said.Err(); err != nil {
-		e.place(p, said)
+		position.Fill(p, said)
 		return 0, said.Err()
 	}
 	if next > 0 && !e.waiting(want, have, opt, pl) {
@@ -247,7 +250,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		} else if o.err != nil {
 			failed[o.step.For] = o.err
 		} else if o.outcome != apply.Succeeded && failed[o.step.For] == nil {
-			failed[o.step.For] = fmt.Errorf("something that it needs has failed: %s", firstLine(err))
+			failed[o.step.For] = fmt.Errorf("something that it needs has failed: %s", wording.FirstLine(err))
 		}
 	}
 	unmended := map[plan.ID]bool{} // the next plan restarts them
@@ -310,7 +313,7 @@ func (h *healing) report(c plan.Change, a *attempts, failure error) {
 		h.e.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
 		return
 	}
-	text := firstLine(failure)
+	text := wording.FirstLine(failure)
 	if text == a.told {
 		return
 	}
@@ -336,7 +339,7 @@ func (e *Engine) tell(project string, c plan.Change, phase event.Phase, text, de
 func why(c plan.Change) string {
 	parts := make([]string, len(c.Reasons))
 	for i, r := range c.Reasons {
-		parts[i] = redact(r).String()
+		parts[i] = wording.Redact(r).String()
 	}
 	return strings.Join(parts, "; ")
 }
@@ -358,7 +361,7 @@ func (e *Engine) vanished(project string, there map[string]bool) []string {
 // removeVanished takes away what somebody who deleted a container's record has left of it: its processes, its namespace, its snapshot. They are
 // in the way of the one that is made in its place.
 func (e *Engine) removeVanished(ctx context.Context, project string) error {
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return err
 	}
@@ -392,7 +395,7 @@ func (e *Engine) clearAway(ctx context.Context, id string) error {
 		err = e.drivers.Images.Remove(ctx, id)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.name, cause(err, id, n.name))
+		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.name, wording.Cause(err, id, n.name))
 	}
 	e.forget(id)
 	return nil

@@ -12,7 +12,9 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -33,27 +35,27 @@ func (e *hookError) Unwrap() error { return e.err }
 // *hookError; the container runs on, as with docker compose.
 //
 // Precondition: the container's lock is not held. A hook may take for ever, and a stop must not wait for it.
-func (e *Engine) postStart(ctx context.Context, c *container, sink event.Sink) error {
-	return e.runHooks(ctx, c, "post_start", c.spec.PostStart, sink)
+func (e *Engine) postStart(ctx context.Context, c *inventory.Container, sink event.Sink) error {
+	return e.runHooks(ctx, c, "post_start", c.Spec.PostStart, sink)
 }
 
 // preStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
 // them but ctx and a kill of the container. One that has ended meanwhile, or does not run, is success.
-func (e *Engine) preStop(ctx context.Context, c *container, sink event.Sink) error {
-	if len(c.spec.PreStop) == 0 || !c.alive() {
+func (e *Engine) preStop(ctx context.Context, c *inventory.Container, sink event.Sink) error {
+	if len(c.Spec.PreStop) == 0 || !c.Alive() {
 		return nil
 	}
 	if c.Status == runtime.Paused { // it is going to be stopped, and nothing runs in what is frozen
 		if err := e.drivers.Containers.Resume(ctx, c.ID); err != nil {
-			if runsNoMore(err) {
+			if inventory.RunsNoMore(err) {
 				return nil
 			}
-			return cause(err, c.ID, c.name)
+			return wording.Cause(err, c.ID, c.Name)
 		}
 		c.Status = runtime.Running
 		e.sayOf(c, sink, event.Done, "Unpaused", "for its pre_stop hooks")
 	}
-	err := e.runHooks(ctx, c, "pre_stop", c.spec.PreStop, sink)
+	err := e.runHooks(ctx, c, "pre_stop", c.Spec.PreStop, sink)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -69,9 +71,9 @@ const unaskedGrace = 10 * time.Second
 
 // preStopUnasked is preStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
 // would keep is one that does not work.
-func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
+func (e *Engine) preStopUnasked(ctx context.Context, c *inventory.Container) error {
 	grace := unaskedGrace
-	if g := c.spec.StopGrace; g != nil {
+	if g := c.Spec.StopGrace; g != nil {
 		grace = *g
 	}
 	bound, cancel := context.WithTimeout(ctx, grace)
@@ -82,12 +84,12 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *container) error {
 	return context.Cause(ctx)
 }
 
-func (e *Engine) runHooks(ctx context.Context, c *container, kind string, hooks []plan.Hook, sink event.Sink) error {
+func (e *Engine) runHooks(ctx context.Context, c *inventory.Container, kind string, hooks []plan.Hook, sink event.Sink) error {
 	for i, h := range hooks {
 		key := fmt.Sprintf("%s[%d]", kind, i)
 		e.sayOf(c, sink, event.Working, "Running "+kind, strings.Join(h.Command, " "))
 		if err := e.runHook(ctx, c, h); err != nil {
-			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
+			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}
 	}
 	return nil
@@ -101,11 +103,11 @@ func hookProcess(h plan.Hook) runtime.Process {
 	return p
 }
 
-func (e *Engine) runHook(ctx context.Context, c *container, h plan.Hook) error {
+func (e *Engine) runHook(ctx context.Context, c *inventory.Container, h plan.Hook) error {
 	out := &head{max: health.MaxOutput}
 	exit, err := e.drivers.Containers.Exec(ctx, c.ID, hookProcess(h), process.IO{Stdout: out, Stderr: out})
 	if err != nil {
-		return cause(err, c.ID, c.name)
+		return wording.Cause(err, c.ID, c.Name)
 	}
 	if exit.Code != 0 {
 		said := ""

@@ -6,12 +6,13 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
 // ownView is what c has of m, which another container lends: of an image a view of c's own, for that of the lender goes with it, and with that what holds the image.
-func (e *Engine) ownView(ctx context.Context, c *container, m mount.Mount) (mount.Mount, error) {
+func (e *Engine) ownView(ctx context.Context, c *inventory.Container, m mount.Mount) (mount.Mount, error) {
 	if !m.View() {
 		return m, nil
 	}
@@ -34,7 +35,7 @@ func (p *performer) views(ctx context.Context, id string, s *plan.Spec) (mounts 
 		if m.Type != "image" {
 			continue
 		}
-		info, err := resolve(ctx, p.e.drivers, m.Source, s.Platform)
+		info, err := inventory.Image(ctx, p.e.drivers, m.Source, s.Platform)
 		if err != nil {
 			return nil, nil, fmt.Errorf("image %s of volumes[%d]: %w", m.Source, i, err)
 		}

@@ -19,7 +19,9 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/units"
 )
@@ -88,7 +90,7 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 			}
 			info, err := e.pull(ctx, p.Name, due.ref, s.Spec.Platform, sink)
 			if err != nil {
-				return e.at(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
+				return position.At(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
 			}
 			ids[i] = info.ID.String()
 			return nil
@@ -147,7 +149,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 			return
 		}
 		if policy == "missing" {
-			if _, err := resolve(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
+			if _, err := inventory.Image(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
 				skipped.Detail = "it is here already"
 				e.say(sink, skipped)
 				return
@@ -158,7 +160,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 				if s.Build != nil && at == "image" {
 					err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
 				}
-				failed := e.at(p, spec.Path("services."+name+"."+at), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
+				failed := position.At(p, spec.Path("services."+name+"."+at), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
 				mu.Lock()
 				defer mu.Unlock()
 				failures[i] = errors.Join(failures[i], failed)

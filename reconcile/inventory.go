@@ -10,12 +10,13 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 )
 
 // Images lists the images of project's containers, of every state, one-offs too, by the container's name.
 func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerImage, error) {
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerIma
 	}
 	out := []ask.ContainerImage{}
 	for _, c := range list {
-		row := ask.ContainerImage{Container: c.rowName(), Service: c.service, Ref: c.spec.Image, ID: c.image}
+		row := ask.ContainerImage{Container: c.RowName(), Service: c.Service, Ref: c.Spec.Image, ID: c.Image}
 		if i, ok := byID[row.ID]; ok {
 			row.Platform = path.Join(i.Platform.OS, i.Platform.Architecture, i.Platform.Variant)
 			row.Size, row.Created, row.PulledAt = i.Size, i.Created, i.PulledAt
@@ -41,15 +42,15 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerIma
 }
 
 // volumeUsers are, by volume, those of list that have it, as name says.
-func volumeUsers(list []*container, name func(*container) string) map[string][]string {
+func volumeUsers(list []*inventory.Container, name func(*inventory.Container) string) map[string][]string {
 	users := map[string][]string{}
 	for _, c := range list {
-		for _, m := range c.spec.Mounts {
+		for _, m := range c.Spec.Mounts {
 			if m.Type == "volume" {
 				users[m.Source] = append(users[m.Source], name(c))
 			}
 		}
-		for _, volume := range c.anonymous {
+		for _, volume := range c.Anonymous {
 			users[volume] = append(users[volume], name(c))
 		}
 	}
@@ -58,11 +59,11 @@ func volumeUsers(list []*container, name func(*container) string) map[string][]s
 
 // Volumes lists the volumes that were made for project, by name. An external one is not the project's.
 func (e *Engine) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	users := volumeUsers(list, func(c *container) string { return c.service })
+	users := volumeUsers(list, func(c *inventory.Container) string { return c.Service })
 	have, err := e.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)

@@ -17,20 +17,22 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // container reads one container from the host.
-func (e *Engine) container(ctx context.Context, id string) (*container, error) {
+func (e *Engine) container(ctx context.Context, id string) (*inventory.Container, error) {
 	s, err := e.drivers.Containers.State(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	c, ok := readContainer(s)
+	c, ok := inventory.Read(s)
 	if !ok {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", shortID(id)))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", wording.ShortID(id)))
 	}
 	return c, nil
 }
@@ -51,7 +53,7 @@ func (e *Engine) startBeside(ctx context.Context, id, beside string, sink event.
 }
 
 // startOnly is startBeside without what follows a start. fresh: the container did not run before.
-func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *container, fresh bool, err error) {
+func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *inventory.Container, fresh bool, err error) {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return nil, false, err
@@ -61,16 +63,16 @@ func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Si
 	if err != nil {
 		return nil, false, err
 	}
-	c.beside = beside
-	if c.alive() {
+	c.Beside = beside
+	if c.Alive() {
 		e.watch(c, c.StartedAt, false)
 		return c, false, nil
 	}
-	return c, true, cause(e.startLocked(ctx, c, sink), id, c.name)
+	return c, true, wording.Cause(e.startLocked(ctx, c, sink), id, c.Name)
 }
 
 // startLocked starts c, which does not run. Precondition: the container's lock is held.
-func (e *Engine) startLocked(ctx context.Context, c *container, sink event.Sink) error {
+func (e *Engine) startLocked(ctx context.Context, c *inventory.Container, sink event.Sink) error {
 	id := c.ID
 	e.group.Stop(id) // a restart that is due would come on top
 	at := startTimes{begin: history.Now()}
@@ -80,7 +82,7 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink event.Sink)
 	at.connected = history.Now()
 	s, err := e.launch(ctx, c)
 	if err != nil {
-		if c.spec.NetworkMode == "" || c.spec.NetworkMode == "none" {
+		if c.Spec.NetworkMode == "" || c.Spec.NetworkMode == "none" {
 			_ = e.drivers.Networks.Teardown(context.WithoutCancel(ctx), id) // the start's own error says more
 		}
 		return err
@@ -93,27 +95,27 @@ func (e *Engine) startLocked(ctx context.Context, c *container, sink event.Sink)
 }
 
 // warn tells what was asked for and could not be given to a container.
-func (e *Engine) warn(c *container, warnings []string, sink event.Sink) {
+func (e *Engine) warn(c *inventory.Container, warnings []string, sink event.Sink) {
 	for _, w := range warnings {
-		e.say(sink, event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
+		e.say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
 	}
 }
 
 // watch hands a running container to its supervisor.
-func (e *Engine) watch(c *container, at time.Time, byPolicy bool) {
+func (e *Engine) watch(c *inventory.Container, at time.Time, byPolicy bool) {
 	e.mu.Lock()
-	e.names[c.ID] = c.label()
+	e.names[c.ID] = nameOf(c)
 	delete(e.unmended, c.ID)
 	e.mu.Unlock()
 	if at.IsZero() {
 		at = time.Now()
 	}
-	e.group.Started(c.ID, c.supervision(), at, byPolicy)
+	e.group.Started(c.ID, c.Supervision(), at, byPolicy)
 }
 
 // connect makes the container's sandbox and writes what it finds out into the container's record.
 // Precondition: the container's lock is held and it does not run.
-func (e *Engine) connect(ctx context.Context, c *container) error {
+func (e *Engine) connect(ctx context.Context, c *inventory.Container) error {
 	if c.Config == nil {
 		return fmt.Errorf("its record cannot be read: %w", errdefs.ErrNotFound)
 	}
@@ -127,7 +129,7 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 	if n.Inherited, err = e.volumesFrom(ctx, c); err != nil {
 		return err
 	}
-	extra, err := e.extraHosts(ctx, &c.spec)
+	extra, err := e.extraHosts(ctx, &c.Spec)
 	if err != nil {
 		return err
 	}
@@ -137,7 +139,7 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 		return err
 	}
 	n.Extra = append(n.Extra, links...)
-	if c.spec.Hostname != "" {
+	if c.Spec.Hostname != "" {
 		n.Shared = nil
 	}
 	if n.Hostname, err = grant.Hostname(); err != nil {
@@ -153,18 +155,18 @@ func (e *Engine) connect(ctx context.Context, c *container) error {
 // hostResolvConf is what a container on the host's network resolves with.
 const hostResolvConf = "/etc/resolv.conf"
 
-func (e *Engine) sandbox(ctx context.Context, c *container) (bundle.Net, error) {
-	if host, ok := strings.CutPrefix(c.spec.NetworkMode, "service:"); ok {
+func (e *Engine) sandbox(ctx context.Context, c *inventory.Container) (bundle.Net, error) {
+	if host, ok := strings.CutPrefix(c.Spec.NetworkMode, "service:"); ok {
 		return e.shareNetwork(ctx, c, host)
 	}
-	if ref, ok := strings.CutPrefix(c.spec.NetworkMode, byContainer); ok {
+	if ref, ok := strings.CutPrefix(c.Spec.NetworkMode, byContainer); ok {
 		owner, err := e.runningByRef(ctx, ref)
 		if err != nil {
 			return bundle.Net{}, fmt.Errorf("cannot join the network of container %s: %w", ref, err)
 		}
 		return e.networkWithNames(ctx, owner, ref)
 	}
-	if c.spec.NetworkMode == "host" {
+	if c.Spec.NetworkMode == "host" {
 		raw, err := os.ReadFile(hostResolvConf)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return bundle.Net{}, fmt.Errorf("cannot read the host's %s: %w", hostResolvConf, err)
@@ -172,8 +174,8 @@ func (e *Engine) sandbox(ctx context.Context, c *container) (bundle.Net, error) 
 		return bundle.Net{Host: true, ResolvConf: string(raw)}, nil
 	}
 	cfg, err := sandboxConfig(c)
-	if err == nil && c.alone != nil {
-		err = e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.spec.Networks)))
+	if err == nil && c.Alone != nil {
+		err = e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.Spec.Networks)))
 	}
 	if err != nil {
 		return bundle.Net{}, err
@@ -199,8 +201,8 @@ func netOf(box network.Sandbox) bundle.Net {
 
 // shareNetwork finds the sandbox of the first running container of service host, and what goes with it: docker gives all that live in one
 // network the same hosts file, resolver and names (moby, daemon/container_operations.go, initializeNetworking).
-func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (bundle.Net, error) {
-	owner, err := e.firstRunning(ctx, c.project, host)
+func (e *Engine) shareNetwork(ctx context.Context, c *inventory.Container, host string) (bundle.Net, error) {
+	owner, err := e.firstRunning(ctx, c.Project, host)
 	if err != nil {
 		return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: %w", host, err)
 	}
@@ -208,12 +210,12 @@ func (e *Engine) shareNetwork(ctx context.Context, c *container, host string) (b
 }
 
 // networkWithNames is networkOf with what owner is called there.
-func (e *Engine) networkWithNames(ctx context.Context, owner *container, host string) (bundle.Net, error) {
+func (e *Engine) networkWithNames(ctx context.Context, owner *inventory.Container, host string) (bundle.Net, error) {
 	n, err := e.networkOf(ctx, owner, host)
 	if err != nil {
 		return bundle.Net{}, err
 	}
-	extra, err := e.extraHosts(ctx, &owner.spec)
+	extra, err := e.extraHosts(ctx, &owner.Spec)
 	if err != nil {
 		return bundle.Net{}, err
 	}
@@ -225,8 +227,8 @@ func (e *Engine) networkWithNames(ctx context.Context, owner *container, host st
 }
 
 // networkOf is the network of owner, a running container of service host, or the one that is named so.
-func (e *Engine) networkOf(ctx context.Context, owner *container, host string) (bundle.Net, error) {
-	if strings.HasPrefix(owner.spec.NetworkMode, "service:") || strings.HasPrefix(owner.spec.NetworkMode, byContainer) || owner.spec.NetworkMode == "host" {
+func (e *Engine) networkOf(ctx context.Context, owner *inventory.Container, host string) (bundle.Net, error) {
+	if strings.HasPrefix(owner.Spec.NetworkMode, "service:") || strings.HasPrefix(owner.Spec.NetworkMode, byContainer) || owner.Spec.NetworkMode == "host" {
 		return e.sandbox(ctx, owner)
 	}
 	boxes, err := e.drivers.Networks.Sandboxes(ctx)
@@ -238,19 +240,19 @@ func (e *Engine) networkOf(ctx context.Context, owner *container, host string) (
 			return netOf(box), nil
 		}
 	}
-	return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: container %s has none", host, owner.name)
+	return bundle.Net{}, fmt.Errorf("cannot join the network of service %s: container %s has none", host, owner.Name)
 }
 
 // join finds the pid and ipc namespaces of other services, or containers, that c is to live in.
-func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
+func (e *Engine) join(ctx context.Context, c *inventory.Container, n *bundle.Net) error {
 	for _, ns := range []struct {
 		mode, kind string
 		into       *string
-	}{{c.spec.PID, "pid", &n.PIDPath}, {c.spec.IPC, "ipc", &n.IPCPath}} {
-		var owner *container
+	}{{c.Spec.PID, "pid", &n.PIDPath}, {c.Spec.IPC, "ipc", &n.IPCPath}} {
+		var owner *inventory.Container
 		var err error
 		if host, ok := strings.CutPrefix(ns.mode, "service:"); ok {
-			if owner, err = e.firstRunning(ctx, c.project, host); err != nil {
+			if owner, err = e.firstRunning(ctx, c.Project, host); err != nil {
 				return fmt.Errorf("cannot join the %s namespace of service %s: %w", ns.kind, host, err)
 			}
 			e.share(owner.ID)
@@ -263,7 +265,7 @@ func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
 		}
 		*ns.into = fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, ns.kind)
 		n.Owners = append(n.Owners, owner.ID)
-		c.joined = append(c.joined, owner.State)
+		c.Joined = append(c.Joined, owner.State)
 		if ns.kind == "ipc" {
 			n.SharedDir = fmt.Sprintf("/proc/%d/root/dev/shm", owner.Pid)
 		}
@@ -271,13 +273,13 @@ func (e *Engine) join(ctx context.Context, c *container, n *bundle.Net) error {
 	return nil
 }
 
-func (e *Engine) firstRunning(ctx context.Context, project, service string) (*container, error) {
-	list, err := listContainers(ctx, e.drivers, project)
+func (e *Engine) firstRunning(ctx context.Context, project, service string) (*inventory.Container, error) {
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range list {
-		if c.service == service && !c.oneOff && c.alive() {
+		if c.Service == service && !c.OneOff && c.Alive() {
 			return c, nil
 		}
 	}
@@ -312,9 +314,9 @@ func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, netwo
 
 // stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the
 // container running, as with docker compose.
-func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration, sink event.Sink) error {
+func (e *Engine) stop(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
 	if err := e.preStop(ctx, c, sink); err != nil {
-		err = fmt.Errorf("cannot stop container %s: %w", c.name, err)
+		err = fmt.Errorf("cannot stop container %s: %w", c.Name, err)
 		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
@@ -322,12 +324,12 @@ func (e *Engine) stop(ctx context.Context, c *container, timeout *time.Duration,
 }
 
 // sayOf says what becomes of c.
-func (e *Engine) sayOf(c *container, sink event.Sink, phase event.Phase, text, detail string) {
-	e.say(sink, event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+func (e *Engine) sayOf(c *inventory.Container, sink event.Sink, phase event.Phase, text, detail string) {
+	e.say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail})
 }
 
 // stopOnly is stop without hooks: a kill.
-func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Duration, sink event.Sink) error {
+func (e *Engine) stopOnly(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
 		return err
@@ -341,11 +343,11 @@ func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Durat
 	}
 	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
 	if err != nil {
-		err = fmt.Errorf("cannot stop container %s: %w", c.name, cause(err, c.ID, c.name))
+		err = fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
-	e.group.Stopped(c.ID, *exitOf(&exit))
+	e.group.Stopped(c.ID, *inventory.ExitOf(&exit))
 	if err := e.teardown(context.WithoutCancel(ctx), c); err != nil {
 		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
@@ -354,15 +356,15 @@ func (e *Engine) stopOnly(ctx context.Context, c *container, timeout *time.Durat
 	return nil
 }
 
-func (e *Engine) teardown(ctx context.Context, c *container) error {
+func (e *Engine) teardown(ctx context.Context, c *inventory.Container) error {
 	if err := e.drivers.Networks.Teardown(ctx, c.ID); err != nil {
-		return fmt.Errorf("cannot take down the network of container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot take down the network of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
 
 // remove deletes a stopped container and what is its own; its anonymous volumes too when volumes says so.
-func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink event.Sink) error {
+func (e *Engine) remove(ctx context.Context, c *inventory.Container, volumes bool, sink event.Sink) error {
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
 		return err
@@ -374,7 +376,7 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink ev
 		err = e.removeParts(ctx, c, volumes)
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot remove container %s: %w", c.name, cause(err, c.ID, c.name))
+		err = fmt.Errorf("cannot remove container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		e.sayOf(c, sink, event.Failed, "Error", err.Error())
 		return err
 	}
@@ -384,9 +386,9 @@ func (e *Engine) remove(ctx context.Context, c *container, volumes bool, sink ev
 
 // removeParts: the container last but for its volumes, so that what is half removed is still found. Volumes after it,
 // because they are not removed while somebody has them.
-func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) error {
+func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volumes bool) error {
 	e.group.Stop(c.ID)
-	if c.alone != nil {
+	if c.Alone != nil {
 		if err := e.beginRemoval(c, volumes); err != nil {
 			return err
 		}
@@ -406,7 +408,7 @@ func (e *Engine) removeParts(ctx context.Context, c *container, volumes bool) er
 			return err
 		}
 	}
-	if c.alone == nil {
+	if c.Alone == nil {
 		return nil
 	}
 	return e.store.Delete(bucketStandalone, c.ID)
@@ -431,8 +433,8 @@ func (e *Engine) forget(id string) {
 
 // deleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
 // goes when its own record calls it anonymous and of c's project, and no other container mounts it.
-func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
-	if len(c.anonymous) == 0 {
+func (e *Engine) deleteAnonymous(ctx context.Context, c *inventory.Container) error {
+	if len(c.Anonymous) == 0 {
 		return nil
 	}
 	all, err := e.drivers.Volumes.List(ctx)
@@ -443,9 +445,9 @@ func (e *Engine) deleteAnonymous(ctx context.Context, c *container) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Collect(maps.Values(c.anonymous))
+	names := slices.Collect(maps.Values(c.Anonymous))
 	for _, v := range all {
-		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.project || used[v.Path] {
+		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.Project || used[v.Path] {
 			continue
 		}
 		if err := e.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {
@@ -474,12 +476,12 @@ func (e *Engine) usedSources(ctx context.Context) (map[string]bool, error) {
 }
 
 // statusOf is what the supervisor knows of c, or what the host does.
-func (e *Engine) statusOf(c *container) supervise.Status {
+func (e *Engine) statusOf(c *inventory.Container) supervise.Status {
 	if s, ok := e.group.Status(c.ID); ok {
 		return s
 	}
-	s := supervise.Status{StartedAt: c.StartedAt, Exit: exitOf(c.Exit)}
-	if c.alive() {
+	s := supervise.Status{StartedAt: c.StartedAt, Exit: inventory.ExitOf(c.Exit)}
+	if c.Alive() {
 		s.State = supervise.Running
 	}
 	return s

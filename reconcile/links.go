@@ -6,13 +6,15 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // linkedHosts are the containers that c, which belongs to no file, is linked to on the default network, where the DNS knows no names: as with dockerd they are in
 // its /etc/hosts, with the addresses that they have at its start. ErrConflict when one of them does not run.
-func (e *Engine) linkedHosts(ctx context.Context, c *container) ([]network.HostsEntry, error) {
-	_, there := c.spec.Networks[DefaultNetwork]
-	if c.alone == nil || !there || len(c.spec.ExternalLinks) == 0 {
+func (e *Engine) linkedHosts(ctx context.Context, c *inventory.Container) ([]network.HostsEntry, error) {
+	_, there := c.Spec.Networks[DefaultNetwork]
+	if c.Alone == nil || !there || len(c.Spec.ExternalLinks) == 0 {
 		return nil, nil
 	}
 	boxes, err := e.sandboxes(ctx)
@@ -20,7 +22,7 @@ func (e *Engine) linkedHosts(ctx context.Context, c *container) ([]network.Hosts
 		return nil, err
 	}
 	var out []network.HostsEntry
-	for _, link := range c.spec.ExternalLinks {
+	for _, link := range c.Spec.ExternalLinks {
 		name, alias := externalLink(link)
 		other, err := e.runningByRef(ctx, name)
 		if err != nil {
@@ -30,7 +32,7 @@ func (e *Engine) linkedHosts(ctx context.Context, c *container) ([]network.Hosts
 		for _, ep := range boxes[other.ID].Endpoints {
 			if ep.Network == DefaultNetwork && ep.Addr4.IsValid() {
 				found = true
-				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, shortID(other.ID), other.name}})
+				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, wording.ShortID(other.ID), other.Name}})
 			}
 		}
 		if !found {

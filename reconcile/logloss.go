@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -37,7 +38,7 @@ func (e *Engine) tellLogs(events <-chan runtime.Event) {
 func lossNotice(why string) string { return "output is not logged at present: " + why }
 
 // tellLosses tells of logs that are incomplete at present.
-func (f *follower) tellLosses(list []*container) error {
+func (f *follower) tellLosses(list []*inventory.Container) error {
 	for _, c := range list {
 		if c.LogError != "" {
 			if err := f.notice(c)(lossNotice(c.LogError)); err != nil {
@@ -58,7 +59,7 @@ func (f *follower) tellEvent(ctx context.Context, ev event.Event) error {
 		return err
 	}
 	for _, c := range list {
-		if c.name == ev.Name {
+		if c.Name == ev.Name {
 			return f.notice(c)(lossNotice(ev.Detail))
 		}
 	}

@@ -3,13 +3,14 @@ package reconcile
 import (
 	"context"
 
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime/logs"
 )
 
 // stream is one log that is being merged with others. Its lines come in batches: handing over each by itself would take longer
 // than reading it.
 type stream struct {
-	c     *container
+	c     *inventory.Container
 	next  *logs.Entry
 	rest  []logs.Entry // of batch, after next
 	batch *batch
@@ -43,7 +44,7 @@ func (b *batch) add(x logs.Entry) bool {
 }
 
 // openStream starts reading one log.
-func openStream(ctx context.Context, c *container, o logs.Options) *stream {
+func openStream(ctx context.Context, c *inventory.Container, o logs.Options) *stream {
 	// Room for both batches in both directions: only waiting for an empty one can last.
 	full, empty, failed := make(chan *batch, 2), make(chan *batch, 2), make(chan error, 1)
 	for range cap(empty) {
@@ -101,7 +102,7 @@ func (h streams) Less(i, j int) bool {
 	if d := h[i].next.Time.Compare(h[j].next.Time); d != 0 {
 		return d < 0
 	}
-	return h[i].c.name < h[j].c.name
+	return h[i].c.Name < h[j].c.Name
 }
 func (h streams) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *streams) Push(x any)   { *h = append(*h, x.(*stream)) }

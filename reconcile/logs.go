@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime/logs"
 )
@@ -26,7 +27,7 @@ func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, eac
 		return err
 	}
 	for _, s := range o.Services {
-		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == s }) && !o.Follow {
+		if !slices.ContainsFunc(list, func(c *inventory.Container) bool { return c.Service == s }) && !o.Follow {
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
 		}
 	}
@@ -48,17 +49,17 @@ func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, eac
 }
 
 // logged are the containers whose log is asked for.
-func (e *Engine) logged(ctx context.Context, project string, o ask.LogOptions) ([]*container, error) {
-	all, err := listContainers(ctx, e.drivers, project)
+func (e *Engine) logged(ctx context.Context, project string, o ask.LogOptions) ([]*inventory.Container, error) {
+	all, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
 	lasting := map[string]bool{}
 	for _, c := range all {
-		lasting[c.ID] = !c.oneOff
+		lasting[c.ID] = !c.OneOff
 	}
-	return withOtherLogs(slices.DeleteFunc(all, func(c *container) bool {
-		return c.oneOff && !(asStep(c) && lasting[c.step.id]) || len(o.Services) > 0 && !slices.Contains(o.Services, c.service) || o.Index != 0 && c.number != o.Index || c.Config == nil || c.Config.Log.Path == ""
+	return withOtherLogs(slices.DeleteFunc(all, func(c *inventory.Container) bool {
+		return c.OneOff && !(asStep(c) && lasting[c.Step.Of]) || len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) || o.Index != 0 && c.Number != o.Index || c.Config == nil || c.Config.Log.Path == ""
 	})), nil
 }
 
@@ -81,25 +82,25 @@ type follower struct {
 }
 
 // entryOf gives x to its container. The line stays the reader's.
-func entryOf(c *container, x logs.Entry) ask.LogEntry {
+func entryOf(c *inventory.Container, x logs.Entry) ask.LogEntry {
 	line := x.Line
-	if c.note != "" {
-		line = append([]byte(c.note), line...)
+	if c.Note != "" {
+		line = append([]byte(c.Note), line...)
 	}
-	return ask.LogEntry{Container: c.name, Service: c.service, Replica: c.number, Time: x.Time, Stream: x.Stream, Line: line, Partial: x.Partial}
+	return ask.LogEntry{Container: c.Name, Service: c.Service, Replica: c.Number, Time: x.Time, Stream: x.Stream, Line: line, Partial: x.Partial}
 }
 
 // notice tells something about c's log.
-func (f *follower) notice(c *container) func(string) error {
+func (f *follower) notice(c *inventory.Container) func(string) error {
 	return func(text string) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.each(ask.LogEntry{Container: c.name, Service: c.service, Replica: c.number, Notice: true, Line: []byte(text)})
+		return f.each(ask.LogEntry{Container: c.Name, Service: c.Service, Replica: c.Number, Notice: true, Line: []byte(text)})
 	}
 }
 
 // history delivers what is there, merged by time.
-func (f *follower) history(ctx context.Context, list []*container) error {
+func (f *follower) history(ctx context.Context, list []*inventory.Container) error {
 	o := logs.Options{Tail: f.options.Tail, Since: f.options.Since, Until: f.options.Until}
 	if len(list) == 1 { // nothing to merge
 		c := list[0]
@@ -145,7 +146,7 @@ func (f *follower) history(ctx context.Context, list []*container) error {
 }
 
 // deliver hands an entry on and remembers how far the log is read.
-func (f *follower) deliver(c *container, x logs.Entry) error {
+func (f *follower) deliver(c *inventory.Container, x logs.Entry) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.places[c.Config.Log.Path]
@@ -176,7 +177,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 		}
 		for _, c := range list {
 			path := c.Config.Log.Path
-			if c.past && c.note != "" && !reading[path] {
+			if c.Past && c.Note != "" && !reading[path] {
 				if err := f.ended(ctx, c); err != nil {
 					return err
 				}
@@ -184,7 +185,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 			}
 			s, known := f.engine.group.Status(c.ID)
 			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
-			if reading[path] || c.past || !known || s.State == supervise.Ended {
+			if reading[path] || c.Past || !known || s.State == supervise.Ended {
 				continue
 			}
 			reading[path], seen = true, true
@@ -220,7 +221,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 }
 
 // one follows one container's log until the container has ended for good.
-func (f *follower) one(ctx context.Context, c *container) error {
+func (f *follower) one(ctx context.Context, c *inventory.Container) error {
 	done := make(chan struct{})
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -232,7 +233,7 @@ func (f *follower) one(ctx context.Context, c *container) error {
 }
 
 // ended delivers what the steps of a pre_start have written that have come and gone between two looks.
-func (f *follower) ended(ctx context.Context, c *container) error {
+func (f *follower) ended(ctx context.Context, c *inventory.Container) error {
 	path := c.Config.Log.Path
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == f.sizes[path] {
@@ -243,7 +244,7 @@ func (f *follower) ended(ctx context.Context, c *container) error {
 }
 
 // rest delivers what came after the last look at logs that nobody writes any more.
-func (f *follower) rest(ctx context.Context, list []*container) error {
+func (f *follower) rest(ctx context.Context, list []*inventory.Container) error {
 	for _, c := range list {
 		if err := f.read(ctx, c, logs.Options{}); err != nil {
 			return err
@@ -253,7 +254,7 @@ func (f *follower) rest(ctx context.Context, list []*container) error {
 }
 
 // read goes on where the log was left.
-func (f *follower) read(ctx context.Context, c *container, o logs.Options) error {
+func (f *follower) read(ctx context.Context, c *inventory.Container, o logs.Options) error {
 	o.Tail, o.Since, o.Until = -1, f.options.Since, f.options.Until
 	skip := 0
 	f.mu.Lock()
@@ -279,7 +280,7 @@ func (f *follower) read(ctx context.Context, c *container, o logs.Options) error
 }
 
 // lastLines are the last n lines of a container's log, for a failure's report.
-func (e *Engine) lastLines(ctx context.Context, c *container, n int) []string {
+func (e *Engine) lastLines(ctx context.Context, c *inventory.Container, n int) []string {
 	if c.Config == nil || c.Config.Log.Path == "" {
 		return nil
 	}

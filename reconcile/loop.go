@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -151,12 +152,12 @@ type view struct {
 
 // scan reads the host once and has those projects healed that seem to need it.
 func (l *loop) scan(ctx context.Context, seen *views) error {
-	host, err := readHost(ctx, l.e.drivers, "")
+	host, err := inventory.ReadHost(ctx, l.e.drivers, "")
 	if err != nil {
 		return err
 	}
 	there := map[string]bool{}
-	for _, c := range host.containers {
+	for _, c := range host.Containers {
 		there[c.ID] = true
 	}
 	now := views{}
@@ -178,7 +179,7 @@ func (l *loop) scan(ctx context.Context, seen *views) error {
 		if taken && !l.inRound(name) {
 			return nil // it is looked at after that
 		}
-		have := host.of(name)
+		have := host.Of(name)
 		l.e.supervised(have)
 		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
 		if taken {

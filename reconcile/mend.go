@@ -7,13 +7,15 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
 // mendNetwork repairs the network of a container as it runs. One that cannot be is not an error: it is marked, and restarted by the
 // next plan. Not running = success.
 func (e *Engine) mendNetwork(ctx context.Context, id string) error {
-	return e.mend(ctx, id, func(c *container) (problem string, err error) {
+	return e.mend(ctx, id, func(c *inventory.Container) (problem string, err error) {
 		cfg, err := sandboxConfig(c)
 		if err != nil {
 			return "", err
@@ -32,7 +34,7 @@ func (e *Engine) mendNetwork(ctx context.Context, id string) error {
 
 // mendContainer puts back the limits of a container as it runs. As mendNetwork.
 func (e *Engine) mendContainer(ctx context.Context, id string) error {
-	return e.mend(ctx, id, func(*container) (problem string, err error) {
+	return e.mend(ctx, id, func(*inventory.Container) (problem string, err error) {
 		s, err := e.drivers.Containers.Mend(ctx, id)
 		if err != nil {
 			return err.Error(), nil
@@ -41,7 +43,7 @@ func (e *Engine) mendContainer(ctx context.Context, id string) error {
 	})
 }
 
-func (e *Engine) mend(ctx context.Context, id string, try func(*container) (problem string, err error)) error {
+func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Container) (problem string, err error)) error {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return err
@@ -64,9 +66,9 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*container) (prob
 	e.mu.Lock()
 	e.unmended[id] = true
 	e.mu.Unlock()
-	e.say(nil, event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Warning, Text: "Cannot be mended as it runs",
-		Detail: cause(errors.New(problem), id, c.name).Error() + "; it is restarted"})
-	e.loop.kick(c.project)
+	e.say(nil, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Cannot be mended as it runs",
+		Detail: wording.Cause(errors.New(problem), id, c.Name).Error() + "; it is restarted"})
+	e.loop.kick(c.Project)
 	return nil
 }
 

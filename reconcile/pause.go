@@ -8,6 +8,8 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -36,29 +38,29 @@ func (e *Engine) freeze(ctx context.Context, project string, o ask.ServiceOption
 		return err
 	}
 	defer release()
-	var due []*container
+	var due []*inventory.Container
 	for _, c := range list {
 		if c.Status == f.from {
 			due = append(due, c)
 		}
 	}
 	for _, s := range o.Services {
-		if slices.ContainsFunc(due, func(c *container) bool { return c.service == s }) {
+		if slices.ContainsFunc(due, func(c *inventory.Container) bool { return c.Service == s }) {
 			continue
 		}
 		why := "no container of it is " + f.is
-		if slices.ContainsFunc(list, func(c *container) bool { return c.service == s && c.alive() }) {
+		if slices.ContainsFunc(list, func(c *inventory.Container) bool { return c.Service == s && c.Alive() }) {
 			why = "it is " + f.already + " already"
 		}
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s service %q: %s", f.verb, s, why))
 	}
-	return m.each(ctx, due, f.backwards, func(c *container) error {
+	return m.Each(ctx, due, f.backwards, func(c *inventory.Container) error {
 		say := func(phase event.Phase, text, detail string) {
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: phase, Text: text, Detail: detail})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail})
 		}
 		say(event.Working, f.working, "")
 		if err := f.do(ctx, c.ID); err != nil {
-			err = fmt.Errorf("cannot %s container %s: %w", f.verb, c.name, cause(err, c.ID, c.name))
+			err = fmt.Errorf("cannot %s container %s: %w", f.verb, c.Name, wording.Cause(err, c.ID, c.Name))
 			say(event.Failed, "Error", err.Error())
 			return err
 		}

@@ -13,11 +13,12 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
-	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
 )
@@ -143,7 +144,7 @@ func (p *performer) imageError(op plan.PullImage, err error) error {
 		return err
 	}
 	service := op.Services[0]
-	return p.e.at(p.project, spec.Path("services."+service+"."+cmp.Or(op.At, "image")), fmt.Errorf("cannot get the image of service %s: %w", service, err))
+	return position.At(p.project, spec.Path("services."+service+"."+cmp.Or(op.At, "image")), fmt.Errorf("cannot get the image of service %s: %w", service, err))
 }
 
 func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {
@@ -157,7 +158,7 @@ func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 			_, err = p.e.drivers.Networks.Create(ctx, cfg)
 		}
 		if err != nil {
-			return p.e.at(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
+			return position.At(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
 		}
 		return nil
 	})
@@ -230,7 +231,7 @@ func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		p.volumes = append(p.volumes, op.Name)
 		p.mu.Unlock()
 		if _, err := p.e.drivers.Volumes.Create(ctx, volumeConfig(p.want.Project, w)); err != nil {
-			return p.e.at(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
+			return position.At(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
 		}
 		return nil
 	})
@@ -267,15 +268,6 @@ func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink ev
 	return nil
 }
 
-// resolve finds a local image.
-func resolve(ctx context.Context, d driver.Set, ref, plat string) (image.Info, error) {
-	pl, err := platform(plat)
-	if err != nil {
-		return image.Info{}, err
-	}
-	return d.Images.Resolve(ctx, ref, pl)
-}
-
 // pull fetches an image and tells of its progress.
 func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink event.Sink) (image.Info, error) {
 	return e.pullAs(ctx, project, ref, plat, event.Failed, sink)
@@ -283,7 +275,7 @@ func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink event
 
 // pullAs is pull, to whose caller a failure is what failed says.
 func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed event.Phase, sink event.Sink) (image.Info, error) {
-	pl, err := platform(plat)
+	pl, err := inventory.Platform(plat)
 	if err != nil {
 		return image.Info{}, err
 	}

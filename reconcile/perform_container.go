@@ -8,7 +8,9 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
@@ -27,7 +29,7 @@ func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer
 			id, err = p.create(ctx, d)
 		}
 		if err != nil {
-			return p.e.at(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
+			return position.At(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
 		}
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
@@ -50,7 +52,7 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 			p.mu.Unlock()
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-		return p.e.at(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
+		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
 	p.mu.Lock()
 	p.ran = true
@@ -87,7 +89,7 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 	for _, key := range stageKeys[start.Failure.Stage] {
 		key = at + "." + key
 		for _, path := range []string{key, key + "[0]"} { // a list has the place of its first item
-			if hasPlace(p.project, path) {
+			if position.Has(p.project, path) {
 				return spec.Path(path)
 			}
 		}
@@ -130,10 +132,10 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 	if err != nil {
 		return err
 	}
-	c.name = op.Name // in this pass
-	if op.KeepAnonymous && len(c.anonymous) > 0 {
+	c.Name = op.Name // in this pass
+	if op.KeepAnonymous && len(c.Anonymous) > 0 {
 		// Before the container goes: it is the only one who knows them.
-		if err := p.e.keepAnonymous(p.want.Project, id, c.anonymous); err != nil {
+		if err := p.e.keepAnonymous(p.want.Project, id, c.Anonymous); err != nil {
 			return err
 		}
 	}
@@ -141,7 +143,7 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 }
 
 // atRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
-func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*container, error) {
+func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*inventory.Container, error) {
 	e.group.Stop(id)
 	unlock, err := e.single.lock(ctx, id) // a restart under way holds it
 	if err != nil {
@@ -149,7 +151,7 @@ func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*conta
 	}
 	unlock()
 	c, err := e.container(ctx, id)
-	if err == nil && c.alive() {
+	if err == nil && c.Alive() {
 		err = e.stop(ctx, c, nil, sink)
 	}
 	return c, err

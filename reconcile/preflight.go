@@ -6,6 +6,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -49,7 +50,7 @@ func (e *Engine) preflight(ctx context.Context, p *spec.Project, want *plan.Desi
 			return nil, err
 		}
 	}
-	e.place(p, s.diags)
+	position.Fill(p, s.diags)
 	return s.diags, nil
 }
 
@@ -64,19 +65,11 @@ func (s *survey) refuse(code diag.Code, summary, address string, err error) {
 // user wrote.
 func (s *survey) written(paths ...string) string {
 	for _, p := range paths {
-		if hasPlace(s.file, p) {
+		if position.Has(s.file, p) {
 			return p
 		}
 	}
 	return paths[0]
-}
-
-func hasPlace(p *spec.Project, path string) bool {
-	if p == nil {
-		return false
-	}
-	_, ok := p.Sources[spec.Path(path)]
-	return ok
 }
 
 // hostNetworks are the networks that the host has. They are asked for once.

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/grant"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/cgroup"
@@ -64,13 +65,13 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 // checkSteps looks at the steps before a container's start: a directory that is none, and nothing to run.
 func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
 	for i := range c.PreStart {
-		step := stepSpec(&container{spec: *c}, i)
+		step := stepSpec(&inventory.Container{Spec: *c}, i)
 		key := fmt.Sprintf("%s.pre_start[%d]", at, i)
 		if step.WorkingDir != "" && !strings.HasPrefix(step.WorkingDir, "/") {
 			s.add(&diag.Diagnostic{Code: "relative-working-dir", Summary: "a working directory is not absolute", Detail: strconv.Quote(step.WorkingDir),
 				Hint: "write the full path in the container", Address: key + ".working_dir"})
 		}
-		if info, err := resolve(ctx, s.e.drivers, step.Image, step.Platform); err == nil { // else it is to be pulled
+		if info, err := inventory.Image(ctx, s.e.drivers, step.Image, step.Platform); err == nil { // else it is to be pulled
 			if _, err := bundle.Args(&step, &info.Config); err != nil {
 				s.refuse("bad-container", "a container cannot be made as the file says", key, err)
 			}
@@ -80,7 +81,7 @@ func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
 
 // rehearse translates the container as its creation will, if its image is here: what that refuses is refused now.
 func (s *survey) rehearse(ctx context.Context, at string, want *plan.Service) {
-	info, err := resolve(ctx, s.e.drivers, want.Spec.Image, want.Spec.Platform)
+	info, err := inventory.Image(ctx, s.e.drivers, want.Spec.Image, want.Spec.Platform)
 	if err != nil {
 		return // it is to be pulled; the plan's own step says what is wrong with it
 	}

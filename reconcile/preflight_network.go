@@ -235,8 +235,8 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 			if ep.Addr4.Addr() != addr && ep.Addr6.Addr() != addr {
 				continue
 			}
-			if c, err := s.e.container(ctx, ep.ContainerID); err == nil && c.project != s.want.Project {
-				s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address is taken", Detail: fmt.Sprintf("%s on network %s belongs to container %s of project %s", addr, net, c.name, c.project),
+			if c, err := s.e.container(ctx, ep.ContainerID); err == nil && c.Project != s.want.Project {
+				s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address is taken", Detail: fmt.Sprintf("%s on network %s belongs to container %s of project %s", addr, net, c.Name, c.Project),
 					Hint: "stop that, or choose another address", Address: at})
 				return nil
 			}

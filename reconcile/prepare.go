@@ -10,7 +10,9 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -54,7 +56,7 @@ func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.Lis
 	}
 	pl, diags := plan.Build(c.want, c.have, c.opt)
 	diags = slices.Concat(elsewhere, c.said, diags)
-	e.place(c.project, diags)
+	position.Fill(c.project, diags)
 	if diags.HasErrors() {
 		return nil, diags, nil
 	}
@@ -67,7 +69,7 @@ func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool
 	if !datable(s.PullPolicy) {
 		return false, nil
 	}
-	info, err := resolve(ctx, d, ref, s.Spec.Platform)
+	info, err := inventory.Image(ctx, d, ref, s.Spec.Platform)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return false, nil // the plan sees that by itself
 	}

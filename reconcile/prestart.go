@@ -12,33 +12,14 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
-
-// stepOf says which step of which container's pre_start a container is for.
-type stepOf struct {
-	id    string // of the container that is started after it
-	index int
-}
-
-func (s stepOf) String() string { return fmt.Sprintf("%s/%d", s.id, s.index) }
-
-// readStepOf reads what stepOf.String writes; nil for anything else.
-func readStepOf(text string) *stepOf {
-	id, number, ok := strings.Cut(text, "/")
-	index, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return nil
-	}
-	return &stepOf{id, index}
-}
-
-func stepName(container string, index int) string {
-	return fmt.Sprintf("%s-pre_start-%d", container, index)
-}
 
 // stepLog is the log of a step of the container of which path is the log. It outlives the step.
 func stepLog(path string, index int) string {
@@ -53,7 +34,7 @@ func stepLog(path string, index int) string {
 // containers of the steps stay until the last has ended, and are removed then, whatever has come of it: their output is in the log.
 //
 // Precondition: c does not run, and the project's turn is held.
-func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink event.Sink, began func()) error {
+func (e *Engine) preStart(ctx context.Context, c *inventory.Container, steps []int, sink event.Sink, began func()) error {
 	left, err := e.stepsOf(ctx, c)
 	if err != nil {
 		return err
@@ -62,14 +43,14 @@ func (e *Engine) preStart(ctx context.Context, c *container, steps []int, sink e
 	return errors.Join(err, e.removeSteps(context.WithoutCancel(ctx), c))
 }
 
-func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left map[int]*container, sink event.Sink, began func()) error {
+func (e *Engine) runSteps(ctx context.Context, c *inventory.Container, steps []int, left map[int]*inventory.Container, sink event.Sink, began func()) error {
 	for _, i := range steps {
-		if i >= len(c.spec.PreStart) {
+		if i >= len(c.Spec.PreStart) {
 			continue // of an older make than the plan's
 		}
 		key := fmt.Sprintf("pre_start[%d]", i)
 		fail := func(err error) error {
-			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.name, err)}
+			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}
 		want := stepSpec(c, i)
 		if err := ctx.Err(); err != nil {
@@ -77,7 +58,7 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 		}
 		began()
 		step := left[i]
-		if step != nil && (step.encoded != plan.Encode(want) || step.Status != runtime.Running && (step.Exit == nil || step.Exit.Code != 0)) {
+		if step != nil && (step.Encoded != plan.Encode(want) || step.Status != runtime.Running && (step.Exit == nil || step.Exit.Code != 0)) {
 			if err := e.discardStep(ctx, step); err != nil {
 				return fail(err)
 			}
@@ -93,7 +74,7 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 			}
 		}
 		// Now that it runs: who follows the logs looks again at this.
-		e.sayOf(c, sink, event.Working, "Running "+key, strings.Join(c.spec.PreStart[i].Command, " "))
+		e.sayOf(c, sink, event.Working, "Running "+key, strings.Join(c.Spec.PreStart[i].Command, " "))
 		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -105,12 +86,12 @@ func (e *Engine) runSteps(ctx context.Context, c *container, steps []int, left m
 }
 
 // untilStepDone is the condition of a step: that it has exited with 0.
-func untilStepDone(step *container) func(*container, supervise.Status) (bool, error) {
-	what := strconv.Quote(strings.Join(step.spec.Command, " "))
-	if len(step.spec.Command) == 0 {
-		what = "image " + step.spec.Image
+func untilStepDone(step *inventory.Container) func(*inventory.Container, supervise.Status) (bool, error) {
+	what := strconv.Quote(strings.Join(step.Spec.Command, " "))
+	if len(step.Spec.Command) == 0 {
+		what = "image " + step.Spec.Image
 	}
-	return func(_ *container, s supervise.Status) (bool, error) {
+	return func(_ *inventory.Container, s supervise.Status) (bool, error) {
 		switch {
 		case s.State != supervise.Ended:
 			return false, nil
@@ -124,8 +105,8 @@ func untilStepDone(step *container) func(*container, supervise.Status) (bool, er
 // stepSpec is the container of step i of c's pre_start. It is what docker compose makes of one: the service's volumes, networks and
 // environment, and nothing else of it, so that it may do more than the service (change owners, say) where the service is confined.
 // Nobody is led to it: it has no alias, address or port of the service's.
-func stepSpec(c *container, i int) plan.Spec {
-	s, h := &c.spec, c.spec.PreStart[i]
+func stepSpec(c *inventory.Container, i int) plan.Spec {
+	s, h := &c.Spec, c.Spec.PreStart[i]
 	out := plan.Spec{
 		Image: cmp.Or(h.Image, s.Image), Platform: s.Platform, Command: slices.Clone(h.Command), User: h.User, WorkingDir: cmp.Or(h.WorkingDir, s.WorkingDir),
 		Privileged: h.Privileged, Environment: maps.Clone(s.Environment), Unset: s.Unset, Logging: s.Logging, StopGrace: s.StopGrace,
@@ -151,23 +132,23 @@ func stepSpec(c *container, i int) plan.Spec {
 }
 
 // asStep makes c speak as the container that it is a step of, in its log; false: it is no step.
-func asStep(c *container) bool {
-	if c.step == nil {
+func asStep(c *inventory.Container) bool {
+	if c.Step == nil {
 		return false
 	}
-	c.name, c.note = strings.TrimSuffix(c.name, stepName("", c.step.index)), hookNote
+	c.Name, c.Note = strings.TrimSuffix(c.Name, inventory.StepName("", c.Step.Index)), hookNote
 	return true
 }
 
-func (e *Engine) makeStep(ctx context.Context, c *container, i int, want plan.Spec, sink event.Sink) (*container, error) {
-	do := e.performer(nil, &plan.Desired{Project: c.project}, sink)
+func (e *Engine) makeStep(ctx context.Context, c *inventory.Container, i int, want plan.Spec, sink event.Sink) (*inventory.Container, error) {
+	do := e.performer(nil, &plan.Desired{Project: c.Project}, sink)
 	log := ""
 	if c.Config != nil && c.Config.Log.Path != "" {
 		log = stepLog(c.Config.Log.Path, i)
 	}
 	id, err := do.create(ctx, draft{
-		service: &plan.Service{Name: c.service}, spec: want, number: c.number, name: stepName(c.name, i), slug: newID(), oneOff: true,
-		step: &stepOf{c.ID, i}, log: log,
+		service: &plan.Service{Name: c.Service}, spec: want, number: c.Number, name: inventory.StepName(c.Name, i), slug: newID(), oneOff: true,
+		step: &inventory.StepOf{Of: c.ID, Index: i}, log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -176,23 +157,23 @@ func (e *Engine) makeStep(ctx context.Context, c *container, i int, want plan.Sp
 }
 
 // stepsOf are the containers of c's steps, by index.
-func (e *Engine) stepsOf(ctx context.Context, c *container) (map[int]*container, error) {
-	list, err := listService(ctx, e.drivers, c.project, c.service)
+func (e *Engine) stepsOf(ctx context.Context, c *inventory.Container) (map[int]*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err != nil {
 		return nil, err
 	}
-	found := map[int]*container{}
+	found := map[int]*inventory.Container{}
 	for _, o := range list {
-		if o.step != nil && o.step.id == c.ID {
-			found[o.step.index] = o
+		if o.Step != nil && o.Step.Of == c.ID {
+			found[o.Step.Index] = o
 		}
 	}
 	return found, nil
 }
 
 // removeSteps removes what there is of c's steps. One that still runs was not waited for to its end.
-func (e *Engine) removeSteps(ctx context.Context, c *container) error {
-	if len(c.spec.PreStart) == 0 {
+func (e *Engine) removeSteps(ctx context.Context, c *inventory.Container) error {
+	if len(c.Spec.PreStart) == 0 {
 		return nil
 	}
 	list, err := e.stepsOf(ctx, c)
@@ -204,7 +185,7 @@ func (e *Engine) removeSteps(ctx context.Context, c *container) error {
 }
 
 // discardStep removes the container of a step, running or not. One that is gone is success.
-func (e *Engine) discardStep(ctx context.Context, step *container) error {
+func (e *Engine) discardStep(ctx context.Context, step *inventory.Container) error {
 	now, err := e.container(ctx, step.ID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
@@ -212,7 +193,7 @@ func (e *Engine) discardStep(ctx context.Context, step *container) error {
 	if err != nil {
 		return err
 	}
-	if now.alive() {
+	if now.Alive() {
 		if err := e.stopOnly(ctx, now, nil, nil); err != nil {
 			return err
 		}
@@ -223,11 +204,11 @@ func (e *Engine) discardStep(ctx context.Context, step *container) error {
 // runPreStart is preStart as a step of a plan.
 func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
 	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
-	if err == nil && c.alive() {
+	if err == nil && c.Alive() {
 		return nil // its policy was faster than this plan
 	}
 	if err == nil {
-		c.name = op.Name // in this pass
+		c.Name = op.Name // in this pass
 		err = p.e.preStart(ctx, c, op.Steps, p.sink, func() {
 			p.mu.Lock()
 			p.ran = true
@@ -238,13 +219,13 @@ func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error 
 		return nil
 	}
 	if ctx.Err() == nil {
-		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", firstLine(err))
+		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", wording.FirstLine(err))
 	}
 	place := "services." + op.Service
 	if hook := (*hookError)(nil); errors.As(err, &hook) {
 		place += "." + hook.key
 	}
-	return p.e.at(p.project, spec.Path(place), err)
+	return position.At(p.project, spec.Path(place), err)
 }
 
 // onceOf says whether op has a step that is done once for the service.
@@ -254,8 +235,8 @@ func (p *performer) onceOf(op plan.RunPreStart) bool {
 }
 
 // serves says whether a container of service runs.
-func serves(all []*container, service string) bool {
-	return slices.ContainsFunc(all, func(o *container) bool {
-		return o.service == service && !o.oneOff && o.alive()
+func serves(all []*inventory.Container, service string) bool {
+	return slices.ContainsFunc(all, func(o *inventory.Container) bool {
+		return o.Service == service && !o.OneOff && o.Alive()
 	})
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -122,7 +124,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 		}
 	}
 	pl, said := plan.Build(want, have, plan.Options{RemoveOrphans: true, OwnOnly: true})
-	e.place(p, said)
+	position.Fill(p, said)
 	out := preview(project, pl, append(faults, said...))
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
@@ -207,7 +209,7 @@ func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
 	for _, c := range pl.Changes {
 		c.Reasons = slices.Clone(c.Reasons)
 		for i, r := range c.Reasons {
-			c.Reasons[i] = redact(r)
+			c.Reasons[i] = wording.Redact(r)
 		}
 		out.Changes = append(out.Changes, c)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -62,14 +64,14 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 				}
 				err := e.push(ctx, p.Name, name, ref, s.Platform, failed, sink)
 				if errors.Is(err, errdefs.ErrNotFound) && ctx.Err() == nil {
-					if _, missing := resolve(ctx, e.drivers, ref, s.Platform); missing != nil {
+					if _, missing := inventory.Image(ctx, e.drivers, ref, s.Platform); missing != nil {
 						err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
 					}
 				}
 				if err != nil && !o.IgnoreFailures {
 					mu.Lock()
 					defer mu.Unlock()
-					failures = append(failures, e.at(p, spec.Path("services."+name+".image"), err))
+					failures = append(failures, position.At(p, spec.Path("services."+name+".image"), err))
 				}
 				return nil
 			})
@@ -84,7 +86,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 
 // push pushes one. A failure is what failed says.
 func (e *Engine) push(ctx context.Context, project, service, ref, plat string, failed event.Phase, sink event.Sink) error {
-	pl, err := platform(plat)
+	pl, err := inventory.Platform(plat)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (e *Engine) PlanRestart(ctx context.Context, project string, o ask.ServiceO
 
 // planRestart makes the plan of a restart, or of what is left of one that was cut short: cut is the record then.
 func (c *errand) planRestart(have *plan.Observed, o ask.ServiceOptions, cut *wish.Record) {
-	opt := plan.RestartOptions{DependsOn: c.members.dependsOn(c.file), Services: o.Services, NoDeps: o.NoDeps, Timeout: o.Timeout}
+	opt := plan.RestartOptions{DependsOn: c.members.DependsOn(c.file), Services: o.Services, NoDeps: o.NoDeps, Timeout: o.Timeout}
 	if cut != nil {
 		opt.Resume, opt.Owed = true, cut.Owed
 	}

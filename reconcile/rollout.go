@@ -13,8 +13,11 @@ import (
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -116,9 +119,9 @@ func (p *performer) handover(ctx context.Context, op plan.Handover) error {
 	to := p.created(op.ContainerID, op.Service, op.Replica)
 	err := p.e.drivers.Networks.Handover(ctx, op.From, to)
 	if err != nil {
-		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, cause(err, to, op.Name))
+		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, wording.Cause(err, to, op.Name))
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-		return p.e.at(p.project, spec.Path("services."+op.Service), err)
+		return position.At(p.project, spec.Path("services."+op.Service), err)
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Serving", "")
 	return nil
@@ -134,20 +137,20 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Waiting", "")
-	if c.health != nil {
+	if c.Health != nil {
 		err = p.e.waitFor(ctx, c, steady(untilHealthy))
 	}
-	if err == nil && (op.Throughout || c.health == nil) {
+	if err == nil && (op.Throughout || c.Health == nil) {
 		err = p.watch(ctx, c, op.Monitor)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", firstLine(err))
+			p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
-		return p.e.at(p.project, spec.Path("services."+op.Service), err)
+		return position.At(p.project, spec.Path("services."+op.Service), err)
 	}
 	text := "Running"
-	if c.health != nil {
+	if c.Health != nil {
 		text = "Healthy"
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, text, "")
@@ -155,7 +158,7 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 }
 
 // watch looks for a failure of c until it has run for so long.
-func (p *performer) watch(ctx context.Context, c *container, monitor time.Duration) error {
+func (p *performer) watch(ctx context.Context, c *inventory.Container, monitor time.Duration) error {
 	started := c.StartedAt
 	if s, ok := p.e.group.Status(c.ID); ok && !s.StartedAt.IsZero() {
 		started = s.StartedAt
@@ -163,7 +166,7 @@ func (p *performer) watch(ctx context.Context, c *container, monitor time.Durati
 	over := started.Add(monitor)
 	bounded, cancel := context.WithDeadlineCause(ctx, over, errProven)
 	defer cancel()
-	err := p.e.waitFor(bounded, c, steady(func(c *container, s supervise.Status) (bool, error) {
+	err := p.e.waitFor(bounded, c, steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
 		if s.Health == health.Unhealthy {
 			return untilHealthy(c, s)
 		}
@@ -176,14 +179,14 @@ func (p *performer) watch(ctx context.Context, c *container, monitor time.Durati
 }
 
 // steady is until for a container that must not end, whatever its restart policy does about it.
-func steady(until func(*container, supervise.Status) (bool, error)) func(*container, supervise.Status) (bool, error) {
-	return func(c *container, s supervise.Status) (bool, error) {
+func steady(until func(*inventory.Container, supervise.Status) (bool, error)) func(*inventory.Container, supervise.Status) (bool, error) {
+	return func(c *inventory.Container, s supervise.Status) (bool, error) {
 		switch {
 		case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
 		case s.State == supervise.Ended || s.State == supervise.Backoff || s.Restarts > 0:
-			return false, &notReady{fmt.Sprintf("container %s %s", c.name, ended(s))}
+			return false, &notReady{fmt.Sprintf("container %s %s", c.Name, ended(s))}
 		case s.State == supervise.Stopping:
-			return false, &notReady{fmt.Sprintf("container %s is being stopped", c.name)}
+			return false, &notReady{fmt.Sprintf("container %s is being stopped", c.Name)}
 		}
 		return until(c, s)
 	}
@@ -234,7 +237,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	if err := p.e.failRollout(p.want.Project, op.Service, undo.All && undone == nil); err != nil {
 		outcome += "; and " + err.Error()
 	}
-	return p.e.at(p.project, failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
+	return position.At(p.project, failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
 }
 
 // progress says how far an update has come.
@@ -253,7 +256,7 @@ func (p *performer) progress(op plan.EndUpdate, failed []failure) string {
 
 // takeBack carries out an undo.
 func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
-	have, err := observeHost(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
+	have, err := inventory.Observe(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
 	if err != nil {
 		return err
 	}
@@ -322,7 +325,7 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 	if err != nil {
 		return err
 	}
-	c.name = op.Name
+	c.Name = op.Name
 	if p.heals {
 		if err := p.e.preStopUnasked(ctx, c); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime/logs"
 )
 
@@ -21,12 +22,12 @@ func logBeside(path string) string {
 }
 
 // withOtherLogs adds to list, for each replica of which nobody has the other log file, a reader of that: what its predecessors have written.
-func withOtherLogs(list []*container) []*container {
+func withOtherLogs(list []*inventory.Container) []*inventory.Container {
 	taken := map[string]bool{}
 	for _, c := range list {
 		taken[c.Config.Log.Path] = true
 	}
-	add := func(c *container, path, note string) {
+	add := func(c *inventory.Container, path, note string) {
 		if taken[path] {
 			return
 		}
@@ -35,15 +36,15 @@ func withOtherLogs(list []*container) []*container {
 		}
 		past, cfg := *c, *c.Config
 		cfg.Log.Path = path
-		past.Config, past.past, past.note = &cfg, true, note
+		past.Config, past.Past, past.Note = &cfg, true, note
 		list = append(list, &past)
 	}
 	for _, c := range list {
-		if c.step != nil {
+		if c.Step != nil {
 			continue
 		}
 		add(c, logBeside(c.Config.Log.Path), "")
-		for i := range c.spec.PreStart {
+		for i := range c.Spec.PreStart {
 			add(c, stepLog(c.Config.Log.Path, i), hookNote)
 		}
 	}
@@ -51,7 +52,7 @@ func withOtherLogs(list []*container) []*container {
 }
 
 // tails are how many of a replica's last n lines are in each of list's files, by path: a replica may have several.
-func tails(ctx context.Context, list []*container, o logs.Options) (map[string]int, error) {
+func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (map[string]int, error) {
 	share := map[string]int{}
 	for _, c := range list {
 		share[c.Config.Log.Path] = o.Tail
@@ -65,7 +66,7 @@ func tails(ctx context.Context, list []*container, o logs.Options) (map[string]i
 	}
 	files := map[key][]string{}
 	for _, c := range list {
-		k := key{c.service, c.number}
+		k := key{c.Service, c.Number}
 		files[k] = append(files[k], c.Config.Log.Path)
 	}
 	for _, paths := range files {

@@ -14,7 +14,10 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
@@ -30,25 +33,25 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 	}
 	if o.Detach {
 		if err := e.start(ctx, c.ID, sink); err != nil {
-			err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+			err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 			var hook *hookError
 			if errors.As(err, &hook) {
 				return process.Exit{}, err // it runs, as after an up
 			}
 			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
-		e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: "Started"})
+		e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
 		return process.Exit{}, nil
 	}
 	exit, err := e.runAttached(ctx, c, io, sink)
 	if err != nil {
-		err = fmt.Errorf("cannot run container %s: %w", c.name, cause(err, c.ID, c.name))
+		err = fmt.Errorf("cannot run container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return exit, errors.Join(err, e.discard(ctx, c, o.Remove))
 }
 
 // discard removes a one-off that has ended, if it is to be.
-func (e *Engine) discard(ctx context.Context, c *container, remove bool) error {
+func (e *Engine) discard(ctx context.Context, c *inventory.Container, remove bool) error {
 	if !remove {
 		return nil
 	}
@@ -56,7 +59,7 @@ func (e *Engine) discard(ctx context.Context, c *container, remove bool) error {
 }
 
 // runAttached runs a container to its end. When ctx ends first, the container is stopped.
-func (e *Engine) runAttached(ctx context.Context, c *container, io process.IO, sink event.Sink) (process.Exit, error) {
+func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io process.IO, sink event.Sink) (process.Exit, error) {
 	aside := context.WithoutCancel(ctx)
 	unlock, err := e.single.lock(ctx, c.ID)
 	if err != nil {
@@ -88,7 +91,7 @@ func (e *Engine) runAttached(ctx context.Context, c *container, io process.IO, s
 		}
 	})
 	if err == nil {
-		e.group.Stopped(c.ID, *exitOf(&exit))
+		e.group.Stopped(c.ID, *inventory.ExitOf(&exit))
 		err = strayed
 	}
 	if down := e.drivers.Networks.Teardown(aside, c.ID); err == nil {
@@ -118,7 +121,7 @@ func (e *Engine) held(id string) bool {
 }
 
 // prepareRun brings up what the one-off needs and creates it.
-func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *container, err error) {
+func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *inventory.Container, err error) {
 	release, err := e.pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
@@ -133,7 +136,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot run %q: project %s has no such service", o.Service, p.Name))
 	}
 	if s.Provider != "" {
-		return nil, e.at(p, spec.Path("services."+o.Service+".provider"), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot run %q: it has no container, %s provides it", o.Service, s.Provider)))
+		return nil, position.At(p, spec.Path("services."+o.Service+".provider"), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot run %q: it has no container, %s provides it", o.Service, s.Provider)))
 	}
 	if err := e.checkShared(ctx, p, o); err != nil {
 		return nil, err
@@ -179,14 +182,14 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	}
 	id, err := do.create(ctx, d)
 	if err != nil {
-		return nil, e.at(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.name, err))
+		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.name, err))
 	}
 	c, err := e.container(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
-	e.names[id] = c.label()
+	e.names[id] = nameOf(c)
 	e.mu.Unlock()
 	if err := e.beforeRun(ctx, p, c, do, o, sink); err != nil {
 		return nil, err
@@ -198,22 +201,22 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 
 // beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, as it
 // does when its start fails.
-func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *container, do *performer, o ask.RunOptions, sink event.Sink) error {
-	if len(c.spec.PreStart) == 0 {
+func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer, o ask.RunOptions, sink event.Sink) error {
+	if len(c.Spec.PreStart) == 0 {
 		return nil
 	}
-	all, err := listService(ctx, e.drivers, c.project, c.service)
+	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, !serves(all, c.service)), sink, func() { do.ran = true })
+		err = e.preStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.ran = true })
 	}
 	if err == nil {
 		return nil
 	}
-	place := "services." + c.service
+	place := "services." + c.Service
 	if hook := (*hookError)(nil); errors.As(err, &hook) {
 		place += "." + hook.key
 	}
-	return errors.Join(e.at(p, spec.Path(place), err), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
+	return errors.Join(position.At(p, spec.Path(place), err), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
 }
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
@@ -222,14 +225,14 @@ func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOpti
 	if !strings.HasPrefix(p.Services[o.Service].PID, "service:") {
 		return nil
 	}
-	list, err := listContainers(ctx, e.drivers, p.Name)
+	list, err := inventory.List(ctx, e.drivers, p.Name)
 	if err != nil {
 		return err
 	}
 	q := *p
 	q.Services = maps.Clone(p.Services)
 	for name, s := range p.Services {
-		if !slices.ContainsFunc(list, func(c *container) bool { return c.service == name && c.alive() }) {
+		if !slices.ContainsFunc(list, func(c *inventory.Container) bool { return c.Service == name && c.Alive() }) {
 			harmless := *s
 			harmless.Privileged, harmless.CapAdd = false, nil
 			q.Services[name] = &harmless
@@ -244,12 +247,12 @@ func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOpti
 
 // removeOrphans stops and removes the containers of services that the file does not have.
 func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.Sink) error {
-	list, err := listContainers(ctx, e.drivers, p.Name)
+	list, err := inventory.List(ctx, e.drivers, p.Name)
 	if err != nil {
 		return err
 	}
 	for _, c := range list {
-		if c.oneOff || !c.orphan(p) {
+		if c.OneOff || !c.Orphan(p) {
 			continue
 		}
 		if err := errors.Join(e.stop(ctx, c, nil, sink), e.remove(ctx, c, false, sink)); err != nil {
@@ -260,13 +263,13 @@ func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.
 }
 
 func (e *Engine) nameFree(ctx context.Context, name string) error {
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return err
 	}
 	for _, c := range list {
-		if c.name == name {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by container %s %s; remove that or choose another name", name, shortID(c.ID), c.whose()))
+		if c.Name == name {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by container %s %s; remove that or choose another name", name, wording.ShortID(c.ID), c.Whose()))
 		}
 	}
 	return nil

@@ -11,7 +11,9 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -25,7 +27,7 @@ func (e keeper) Wait(ctx context.Context, id string) (supervise.Exit, error) {
 	if err != nil {
 		return supervise.Exit{}, err
 	}
-	return *exitOf(&x), nil
+	return *inventory.ExitOf(&x), nil
 }
 
 var errNotWanted = errors.New("it is not wanted any more")
@@ -45,7 +47,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 }
 
 // restartOnly is Restart without what follows a start. fresh: the container did not run before.
-func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *container, fresh bool, err error) {
+func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *inventory.Container, fresh bool, err error) {
 	unlock, err := e.single.lock(ctx, id)
 	if err != nil {
 		return nil, false, err
@@ -58,16 +60,16 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 	if err != nil {
 		return nil, false, err
 	}
-	if c.alive() {
+	if c.Alive() {
 		e.watch(c, c.StartedAt, true)
 		return c, false, nil
 	}
 	if err := e.connect(ctx, c); err != nil {
-		return c, false, cause(err, id, c.name)
+		return c, false, wording.Cause(err, id, c.Name)
 	}
 	s, err := e.launch(ctx, c)
 	if err != nil {
-		return c, false, cause(err, id, c.name)
+		return c, false, wording.Cause(err, id, c.Name)
 	}
 	e.watch(c, s.StartedAt, true)
 	return c, true, nil
@@ -90,7 +92,7 @@ func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Re
 		e.mu.Lock()
 		name := e.names[id].name
 		e.mu.Unlock()
-		err = cause(err, id, name)
+		err = wording.Cause(err, id, name)
 	}
 	r.End, r.Code, r.Output = time.Now(), exit.Code, out.String()
 	if err == nil && exit.Code != 0 && r.End.Sub(r.Start) >= c.Timeout {
@@ -196,10 +198,10 @@ func (e *Engine) afterEnd(id string) {
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return
 	}
-	if err == nil && c.alive() {
+	if err == nil && c.Alive() {
 		return
 	}
-	if c != nil && (c.oneOff || c.alone != nil) && c.remove {
+	if c != nil && (c.OneOff || c.Alone != nil) && c.Remove {
 		unlock()
 		_ = e.remove(ctx, c, true, nil) // told as events; the next adopt tries again
 		unlock = func() {}

@@ -21,6 +21,7 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -77,7 +78,7 @@ type writtenPlan struct {
 func savedSteps(pl *plan.Plan) []savedStep {
 	out := make([]savedStep, 0, len(pl.Steps))
 	for _, s := range pl.Steps {
-		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Update, redact(s.Cause)})
+		out = append(out, savedStep{s.ID, reflect.TypeOf(s.Op).Name(), s.Op, s.Needs, s.After, s.For, s.Update, wording.Redact(s.Cause)})
 	}
 	return out
 }
@@ -207,7 +208,7 @@ func hasMoved(saved *writtenPlan, moved []plan.Reason) error {
 	const most = 30
 	lines := make([]string, 0, len(moved))
 	for _, r := range moved {
-		lines = append(lines, "  "+redact(r).String())
+		lines = append(lines, "  "+wording.Redact(r).String())
 	}
 	if n := len(lines); n > most {
 		lines = append(lines[:most], fmt.Sprintf("  and %d more", n-most))

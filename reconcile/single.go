@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -29,16 +30,8 @@ func (e *Engine) Single() Single { return Single{e} }
 // byContainer is the prefix of a namespace mode that names a container.
 const byContainer = "container:"
 
-// whose says for people whom c belongs to.
-func (c *container) whose() string {
-	if c.alone != nil {
-		return "that belongs to no file"
-	}
-	return "of project " + c.project
-}
-
 // byRef finds the container that ref means: an id, a name with or without docker's slash, or the beginning of one id.
-func (e *Engine) byRef(ctx context.Context, ref string) (*container, error) {
+func (e *Engine) byRef(ctx context.Context, ref string) (*inventory.Container, error) {
 	ref = strings.TrimPrefix(ref, "/")
 	if len(ref) == 64 {
 		c, err := e.container(ctx, ref)
@@ -46,18 +39,18 @@ func (e *Engine) byRef(ctx context.Context, ref string) (*container, error) {
 			return c, err
 		}
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
 	return pickByRef(list, ref)
 }
 
-func pickByRef(list []*container, ref string) (*container, error) {
-	var found []*container
+func pickByRef(list []*inventory.Container, ref string) (*inventory.Container, error) {
+	var found []*inventory.Container
 	for _, c := range list {
 		switch {
-		case c.ID == ref || c.rowName() == ref:
+		case c.ID == ref || c.RowName() == ref:
 			return c, nil
 		case ref != "" && strings.HasPrefix(c.ID, ref):
 			found = append(found, c)
@@ -73,10 +66,10 @@ func pickByRef(list []*container, ref string) (*container, error) {
 }
 
 // runningByRef is byRef of one in whose namespaces another is to live.
-func (e *Engine) runningByRef(ctx context.Context, ref string) (*container, error) {
+func (e *Engine) runningByRef(ctx context.Context, ref string) (*inventory.Container, error) {
 	c, err := e.byRef(ctx, ref)
-	if err == nil && !c.alive() {
-		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.name))
+	if err == nil && !c.Alive() {
+		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.Name))
 	}
 	if err != nil {
 		return nil, err
@@ -85,11 +78,11 @@ func (e *Engine) runningByRef(ctx context.Context, ref string) (*container, erro
 }
 
 // know makes a container that does not run known to those who wait for it.
-func (e *Engine) know(c *container) {
+func (e *Engine) know(c *inventory.Container) {
 	e.mu.Lock()
-	e.names[c.ID] = c.label()
+	e.names[c.ID] = nameOf(c)
 	e.mu.Unlock()
-	e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+	e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 }
 
 // Detail is a container as it is: what there is to show of one.
@@ -126,7 +119,7 @@ func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
 		return Detail{}, err
 	}
 	d := s.e.detail(c, boxes[c.ID])
-	if info, err := resolve(ctx, s.e.drivers, c.image, ""); err == nil { // it may have been removed by force
+	if info, err := inventory.Image(ctx, s.e.drivers, c.Image, ""); err == nil { // it may have been removed by force
 		d.ImageConfig = info.Config
 	}
 	if d.NetworkIDs, err = s.e.networkIDs(ctx); err != nil {
@@ -138,7 +131,7 @@ func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
 
 // List is every container that there is, of projects and of none.
 func (s Single) List(ctx context.Context) ([]Detail, error) {
-	list, err := listContainers(ctx, s.e.drivers, "")
+	list, err := inventory.List(ctx, s.e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
@@ -204,10 +197,10 @@ func (e *Engine) volumePaths(ctx context.Context) (map[string]string, error) {
 	return paths, nil
 }
 
-func (e *Engine) detail(c *container, box network.Sandbox) Detail {
-	d := Detail{Container: e.row(c, box), Spec: c.spec, Standalone: c.alone, ImageID: c.image, Config: c.Config, Sandbox: box, Anonymous: c.anonymous}
-	if c.exposed != "" {
-		d.Exposed = strings.Split(c.exposed, ",")
+func (e *Engine) detail(c *inventory.Container, box network.Sandbox) Detail {
+	d := Detail{Container: inventory.Row(c, box, e.statusOf(c)), Spec: c.Spec, Standalone: c.Alone, ImageID: c.Image, Config: c.Config, Sandbox: box, Anonymous: c.Anonymous}
+	if c.Exposed != "" {
+		d.Exposed = strings.Split(c.Exposed, ",")
 	}
 	if s, ok := e.group.Status(c.ID); ok {
 		d.Failing = s.Failing

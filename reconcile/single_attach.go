@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -52,7 +54,7 @@ func (q *callers) take(id string) []*caller {
 }
 
 // startHeard starts container c, which is connected, together with those who have attached to it.
-func (e *Engine) startHeard(ctx context.Context, c *container) (runtime.State, error) {
+func (e *Engine) startHeard(ctx context.Context, c *inventory.Container) (runtime.State, error) {
 	all := e.callers.take(c.ID)
 	if len(all) == 0 {
 		return e.drivers.Containers.Start(ctx, c.ID)
@@ -99,9 +101,9 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 	}
 	if streams.Stdin != nil {
 		switch {
-		case !c.spec.StdinOpen:
+		case !c.Spec.StdinOpen:
 			streams.Stdin = nil
-		case c.alone == nil || !c.alone.StdinOnce:
+		case c.Alone == nil || !c.Alone.StdinOnce:
 			streams.Stdin = withoutEnd{streams.Stdin, ctx}
 		}
 	}
@@ -109,17 +111,17 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 	if err != nil {
 		return err
 	}
-	name := c.name
+	name := c.Name
 	if c, err = e.container(ctx, c.ID); err != nil {
 		unlock()
-		return cause(err, ref, name)
+		return wording.Cause(err, ref, name)
 	}
-	if c.alive() {
+	if c.Alive() {
 		unlock()
 		ready()
 		err := e.drivers.Containers.Attach(ctx, c.ID, streams)
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("cannot attach to container %s: %w", c.name, cause(err, c.ID, c.name))
+			return fmt.Errorf("cannot attach to container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		return nil
 	}
@@ -166,7 +168,7 @@ func (s Single) Resize(ctx context.Context, ref string, size process.WinSize) er
 		return err
 	}
 	if err := s.e.drivers.Containers.Resize(ctx, c.ID, size); err != nil {
-		return fmt.Errorf("cannot resize the terminal of container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot resize the terminal of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }

@@ -10,20 +10,22 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // ofItsFile refuses what only the file of c's project can say.
-func ofItsFile(c *container, verb string) error {
-	if c.alone != nil {
+func ofItsFile(c *inventory.Container, verb string) error {
+	if c.Alone != nil {
 		return nil
 	}
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: it is of service %s of project %s, whose file says what it is; change that, and `stack up`", verb, c.name, c.service, c.project))
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: it is of service %s of project %s, whose file says what it is; change that, and `stack up`", verb, c.Name, c.Service, c.Project))
 }
 
 // own is the container that ref means, of no file, as it is now that its lock is held. verb is what is to be done, for who is refused.
-func (s Single) own(ctx context.Context, ref, verb string) (c *container, unlock func(), err error) {
+func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Container, unlock func(), err error) {
 	if c, err = s.e.byRef(ctx, ref); err != nil {
 		return nil, nil, err
 	}
@@ -33,10 +35,10 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *container, unlock
 	if unlock, err = s.e.single.lock(ctx, c.ID); err != nil {
 		return nil, nil, err
 	}
-	name := c.name
+	name := c.Name
 	if c, err = s.e.container(ctx, c.ID); err != nil {
 		unlock()
-		return nil, nil, cause(err, ref, name)
+		return nil, nil, wording.Cause(err, ref, name)
 	}
 	return c, unlock, nil
 }
@@ -74,12 +76,12 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	}); err != nil {
 		return err
 	}
-	was := c.name
+	was := c.Name
 	if c, err = e.container(ctx, c.ID); err != nil {
-		return cause(err, ref, was)
+		return wording.Cause(err, ref, was)
 	}
 	if record == nil {
-		record = &standalone.Record{ID: c.ID, Name: name, Spec: c.spec, Traits: *c.alone}
+		record = &standalone.Record{ID: c.ID, Name: name, Spec: c.Spec, Traits: *c.Alone}
 	}
 	if err := e.agree(ctx, c, record); err != nil {
 		return fmt.Errorf("cannot rename container %s: %w", was, err)
@@ -90,14 +92,14 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 		e.names[c.ID] = n
 	}
 	e.mu.Unlock()
-	c.name = name
+	c.Name = name
 	e.sayOf(c, nil, event.Done, "Renamed", was)
 	return nil
 }
 
 // agree makes what the runtime has of c say what its record says, which changes while c runs on: its name, its restart policy, its limits.
-func (e *Engine) agree(ctx context.Context, c *container, r *standalone.Record) error {
-	if c.name == r.Name && c.encoded == plan.Encode(r.Spec) || c.Config == nil {
+func (e *Engine) agree(ctx context.Context, c *inventory.Container, r *standalone.Record) error {
+	if c.Name == r.Name && c.Encoded == plan.Encode(r.Spec) || c.Config == nil {
 		return nil
 	}
 	cfg := bundle.Revise(*c.Config, r.Name, &r.Spec)
@@ -120,20 +122,20 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 		return err
 	}
 	defer unlock()
-	if c.alone.AutoRemove && change.Restart != nil && change.Restart.Name != "" {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot update container %s: it is removed when it ends, so that nothing can restart it", c.name))
+	if c.Alone.AutoRemove && change.Restart != nil && change.Restart.Name != "" {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot update container %s: it is removed when it ends, so that nothing can restart it", c.Name))
 	}
-	if err := compatible(c.spec.Resources, change.Resources); err != nil {
+	if err := compatible(c.Spec.Resources, change.Resources); err != nil {
 		return err
 	}
-	spec := c.spec
+	spec := c.Spec
 	spec.Resources = merged(spec.Resources, change.Resources)
 	if change.Restart != nil {
 		spec.Restart = *change.Restart
 	}
-	record := &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
+	record := &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
 	if err := e.agree(ctx, c, record); err != nil { // the kernel may refuse: then nothing was asked for
-		return fmt.Errorf("cannot update container %s: %w", c.name, err)
+		return fmt.Errorf("cannot update container %s: %w", c.Name, err)
 	}
 	known := false
 	err = e.changeStandalone(c.ID, func(r *standalone.Record) bool {
@@ -146,8 +148,8 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	if err != nil {
 		return err
 	}
-	c.spec = spec
-	e.group.Configure(c.ID, c.supervision())
+	c.Spec = spec
+	e.group.Configure(c.ID, c.Supervision())
 	e.sayOf(c, nil, event.Done, "Updated", "")
 	return nil
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Want is a container to be made that belongs to no file.
@@ -34,7 +36,7 @@ var ErrNoImage = errors.New("no such image")
 func (s Single) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
 	e := s.e
 	defer e.enter()()
-	info, err := resolve(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
+	info, err := inventory.Image(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
 	if err != nil {
 		if errors.Is(err, errdefs.ErrNotFound) {
 			err = errdefs.With(errdefs.ErrNotFound, errdefs.With(ErrNoImage, fmt.Errorf("No such image: %s", w.Spec.Image))) //nolint:staticcheck // docker's sentence, which clients look for
@@ -119,7 +121,7 @@ func (e *Engine) nameOfNobody(name string) error {
 	defer e.mu.Unlock()
 	for id, n := range e.names {
 		if n.name == name && n.project == "" {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is taken by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", shortID(id), name))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is taken by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", wording.ShortID(id), name))
 		}
 	}
 	return nil
@@ -153,12 +155,12 @@ func (e *Engine) holdName(ctx context.Context, name string) (free func(), err er
 	if err != nil {
 		return nil, err
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err == nil {
-		if i := slices.IndexFunc(list, func(c *container) bool { return c.name == name }); i >= 0 {
+		if i := slices.IndexFunc(list, func(c *inventory.Container) bool { return c.Name == name }); i >= 0 {
 			c := list[i]
 			err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("Conflict. The container name %q is already in use by container %q, %s. You have to remove (or rename) that container to be able to reuse that name", //nolint:staticcheck // docker's sentence
-				"/"+name, c.ID, c.whose()))
+				"/"+name, c.ID, c.Whose()))
 		}
 	}
 	if err != nil {
@@ -171,7 +173,7 @@ func (e *Engine) holdName(ctx context.Context, name string) (free func(), err er
 // resolveWant is w's Spec with what it names by reference found: networks, containers, ports of the image.
 func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (plan.Spec, error) {
 	spec := w.Spec
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return spec, err
 	}
@@ -213,7 +215,7 @@ func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (pl
 func exposedPorts(s *plan.Spec, image *v1.Config) []plan.Port {
 	var out []plan.Port
 	for _, text := range bundle.Exposed(s, image) {
-		first, last, protocol, err := portRange(text)
+		first, last, protocol, err := inventory.Ports(text)
 		if err != nil {
 			continue // the image's own words
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -103,11 +105,11 @@ func (x *execs) of(container string) []string {
 }
 
 // canExec says why nothing can be executed in c now.
-func canExec(c *container) error {
+func canExec(c *inventory.Container) error {
 	switch {
 	case c.Status == runtime.Paused:
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("Container %s is paused, unpause the container before exec", c.name)) //nolint:staticcheck // docker's sentence
-	case !c.alive():
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("Container %s is paused, unpause the container before exec", c.Name)) //nolint:staticcheck // docker's sentence
+	case !c.Alive():
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.ID))
 	}
 	return nil
@@ -132,7 +134,7 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 	now := time.Now()
 	x.clear(now)
 	if len(x.m) >= maxExecs && !x.drop() {
-		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.name, len(x.m)))
+		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.Name, len(x.m)))
 	}
 	if x.m == nil {
 		x.m = map[string]*oneExec{}
@@ -227,7 +229,7 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams pro
 	}
 	failed := func(err error) error {
 		end(process.Exit{Code: execCode(err), Error: err.Error(), FinishedAt: time.Now()})
-		return fmt.Errorf("cannot exec in container %s: %w", shortID(w.Container), cause(err, w.Container, shortID(w.Container)))
+		return fmt.Errorf("cannot exec in container %s: %w", wording.ShortID(w.Container), wording.Cause(err, w.Container, wording.ShortID(w.Container)))
 	}
 	if detach {
 		p.Ended = end

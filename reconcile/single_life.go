@@ -12,29 +12,31 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
 // take finds the container that ref means and takes the turn that a verb on it needs: its project's, if it has one.
-func (s Single) take(ctx context.Context, ref string) (c *container, release func(), err error) {
+func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, release func(), err error) {
 	e := s.e
 	if c, err = e.byRef(ctx, ref); err != nil {
 		return nil, nil, err
 	}
-	if c.alone != nil {
+	if c.Alone != nil {
 		return c, e.enter(), nil
 	}
-	if release, err = e.pass(ctx, c.project); err != nil {
+	if release, err = e.pass(ctx, c.Project); err != nil {
 		return nil, nil, err
 	}
-	name := c.name
+	name := c.Name
 	if c, err = e.container(ctx, c.ID); err != nil {
 		release()
-		return nil, nil, cause(err, ref, name)
+		return nil, nil, wording.Cause(err, ref, name)
 	}
 	return c, release, nil
 }
@@ -49,32 +51,32 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 	defer release()
 	switch {
 	case c.Status == runtime.Paused:
-		return false, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is paused; unpause it instead", c.name))
-	case c.alive():
+		return false, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is paused; unpause it instead", c.Name))
+	case c.Alive():
 		return true, nil
 	}
-	if c.alone != nil {
+	if c.Alone != nil {
 		return false, e.startAlone(ctx, c)
 	}
-	e.loop.pardon(c.project)
-	if len(c.spec.PreStart) > 0 {
-		all, err := listService(ctx, e.drivers, c.project, c.service)
+	e.loop.pardon(c.Project)
+	if len(c.Spec.PreStart) > 0 {
+		all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 		if err == nil {
-			err = e.preStart(ctx, c, plan.StepsBefore(c.spec.PreStart, !serves(all, c.service)), nil, func() {})
+			err = e.preStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), nil, func() {})
 		}
 		if err != nil {
-			return false, fmt.Errorf("cannot start container %s: %w", c.name, err)
+			return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		}
 	}
 	if err := e.start(ctx, c.ID, nil); err != nil {
-		return false, fmt.Errorf("cannot start container %s: %w", c.name, err)
+		return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 	}
 	e.sayOf(c, nil, event.Done, "Started", "")
-	return false, e.changeWish(c.project, on([]*container{c}))
+	return false, e.changeWish(c.Project, on([]*inventory.Container{c}))
 }
 
 // startAlone starts c, which belongs to no file and does not run. One that goes with its end goes when it cannot be started.
-func (e *Engine) startAlone(ctx context.Context, c *container) error {
+func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
 	var removing bool
 	// Before it: one that runs although it was stopped would be stopped again by the next daemon.
 	if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
@@ -88,12 +90,12 @@ func (e *Engine) startAlone(ctx context.Context, c *container) error {
 		return err
 	}
 	if removing {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is being removed", c.name))
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is being removed", c.Name))
 	}
 	// Who asks may go; what was begun is not left half done for it.
 	if err := e.start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
-		err = fmt.Errorf("cannot start container %s: %w", c.name, err)
-		if c.alone.AutoRemove {
+		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
+		if c.Alone.AutoRemove {
 			err = errors.Join(err, e.remove(context.WithoutCancel(ctx), c, true, nil))
 		}
 		return err
@@ -119,7 +121,7 @@ func (s Single) Stop(ctx context.Context, ref string, o StopOptions) (already bo
 		return false, err
 	}
 	defer release()
-	if sv, _ := e.group.Status(c.ID); !c.alive() && sv.State != supervise.Backoff {
+	if sv, _ := e.group.Status(c.ID); !c.Alive() && sv.State != supervise.Backoff {
 		return true, nil
 	}
 	if err := e.markStopped(c); err != nil {
@@ -133,9 +135,9 @@ func (s Single) Stop(ctx context.Context, ref string, o StopOptions) (already bo
 }
 
 // markStopped records that a user has stopped c, so that nothing starts it again.
-func (e *Engine) markStopped(c *container) error {
-	if c.alone == nil {
-		return e.changeWish(c.project, off([]*container{c}))
+func (e *Engine) markStopped(c *inventory.Container) error {
+	if c.Alone == nil {
+		return e.changeWish(c.Project, off([]*inventory.Container{c}))
 	}
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
 		changed := r.Stopped != e.boot || r.Owed || r.Last
@@ -145,7 +147,7 @@ func (e *Engine) markStopped(c *container) error {
 }
 
 // markLast records of c, which belongs to no file, that nothing starts it again when it ends, and that it may take its time.
-func (e *Engine) markLast(c *container) error {
+func (e *Engine) markLast(c *inventory.Container) error {
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
 		if r.Stopped == e.boot { // it is being stopped, which is more
 			return false
@@ -156,8 +158,8 @@ func (e *Engine) markLast(c *container) error {
 }
 
 // dropWithEnd removes c, which was ended by a user, if it goes with its end and nobody else sees to that.
-func (e *Engine) dropWithEnd(ctx context.Context, c *container) error {
-	if !c.remove || e.held(c.ID) {
+func (e *Engine) dropWithEnd(ctx context.Context, c *inventory.Container) error {
+	if !c.Remove || e.held(c.ID) {
 		return nil
 	}
 	if err := e.remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
@@ -167,7 +169,7 @@ func (e *Engine) dropWithEnd(ctx context.Context, c *container) error {
 }
 
 // stopAs ends the run of c as o says, its hooks first.
-func (e *Engine) stopAs(ctx context.Context, c *container, o StopOptions) error {
+func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptions) error {
 	grace := o.Timeout
 	if grace != nil && *grace < 0 {
 		long := forEver
@@ -181,11 +183,11 @@ func (e *Engine) stopAs(ctx context.Context, c *container, o StopOptions) error 
 		return err
 	}
 	if err := e.preStop(ctx, c, nil); err != nil {
-		return fmt.Errorf("cannot stop container %s: %w", c.name, err)
+		return fmt.Errorf("cannot stop container %s: %w", c.Name, err)
 	}
 	e.group.Stop(c.ID)
-	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !runsNoMore(err) {
-		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
+	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
+		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	if grace == nil {
 		own := unaskedGrace
@@ -213,33 +215,33 @@ func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // it is on record: it happens
-	if c.alive() {
+	if c.Alive() {
 		if err := e.stopAs(ctx, c, o); err != nil {
 			return err
 		}
 	}
 	if err := e.start(ctx, c.ID, nil); err != nil {
-		err = fmt.Errorf("cannot start container %s: %w", c.name, err)
+		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		return errors.Join(err, e.markOwed(c, false))
 	}
 	e.sayOf(c, nil, event.Done, "Restarted", "")
-	if c.alone == nil {
-		return e.changeWish(c.project, on([]*container{c}))
+	if c.Alone == nil {
+		return e.changeWish(c.Project, on([]*inventory.Container{c}))
 	}
 	return e.markOwed(c, false)
 }
 
 // markOwed records that c is being stopped to be started again, or that it was.
-func (e *Engine) markOwed(c *container, owed bool) error {
-	if c.alone == nil {
-		return e.changeWish(c.project, func(r *wish.Record) {
-			if c.oneOff {
+func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
+	if c.Alone == nil {
+		return e.changeWish(c.Project, func(r *wish.Record) {
+			if c.OneOff {
 				return
 			}
 			if owed {
-				r.Owed[c.id()] = true
+				r.Owed[c.Replica()] = true
 			} else {
-				delete(r.Owed, c.id())
+				delete(r.Owed, c.Replica())
 			}
 		})
 	}
@@ -263,8 +265,8 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	if !c.alive() {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.name))
+	if !c.Alive() {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.Name))
 	}
 	stops := unix.SIGTERM
 	if c.Config != nil && c.Config.StopSignal != "" {
@@ -278,14 +280,14 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 			return err
 		}
 		e.group.Stop(c.ID)
-	case sig == stops && c.alone != nil:
+	case sig == stops && c.Alone != nil:
 		if err := e.markLast(c); err != nil {
 			return err
 		}
 		e.group.Last(c.ID)
 	}
 	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
-		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	e.sayOf(c, nil, event.Done, "Killed", unix.SignalName(sig))
 	if sig != unix.SIGKILL {
@@ -314,33 +316,33 @@ func (s Single) Remove(ctx context.Context, ref string, o RemoveOptions) error {
 	}
 	defer release()
 	sv, _ := e.group.Status(c.ID)
-	if !o.Force && (c.alive() || sv.State == supervise.Backoff) {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.name, stateWord(c, sv)))
+	if !o.Force && (c.Alive() || sv.State == supervise.Backoff) {
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.Name, inventory.StateWord(c, sv)))
 	}
 	ctx = context.WithoutCancel(ctx)
-	if c.alone != nil {
+	if c.Alone != nil {
 		return e.removeForced(ctx, c, o.Volumes)
 	}
-	if err := e.changeWish(c.project, off([]*container{c})); err != nil {
+	if err := e.changeWish(c.Project, off([]*inventory.Container{c})); err != nil {
 		return err
 	}
 	return e.killAndRemove(ctx, c, o.Volumes)
 }
 
 // removeForced removes c, which belongs to no file, whatever it does.
-func (e *Engine) removeForced(ctx context.Context, c *container, volumes bool) error {
+func (e *Engine) removeForced(ctx context.Context, c *inventory.Container, volumes bool) error {
 	if err := e.beginRemoval(c, volumes); err != nil {
 		return err
 	}
-	return e.killAndRemove(ctx, c, volumes || c.alone.AutoRemove)
+	return e.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
 }
 
-func (e *Engine) killAndRemove(ctx context.Context, c *container, volumes bool) error {
+func (e *Engine) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
 	e.group.Stop(c.ID)
-	if c.alive() {
+	if c.Alive() {
 		// Ahead of who stops it and waits.
-		if err := e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !runsNoMore(err) {
-			return fmt.Errorf("cannot kill container %s: %w", c.name, cause(err, c.ID, c.name))
+		if err := e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
+			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)
 		if err := e.stopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
@@ -375,13 +377,13 @@ func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
 	defer release()
 	if c.Status != f.from {
 		why := "it is not " + f.is
-		if c.alive() {
+		if c.Alive() {
 			why = "it is " + f.already + " already"
 		}
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: %s", f.verb, c.name, why))
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: %s", f.verb, c.Name, why))
 	}
 	if err := f.do(ctx, c.ID); err != nil {
-		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	s.e.sayOf(c, nil, event.Done, f.done, "")
 	return nil

@@ -10,16 +10,18 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Connect puts a container that belongs to no file on a network too, as at says; one that runs is on it when it returns. networkRef is a name, an id, or the beginning of one.
 // ErrNotFound: there is no such network; ErrConflict: it is on it already, it lives in another's network, or an address is taken.
 func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.Endpoint) error {
-	return s.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *container, n NetworkDetail, networks map[string]plan.Endpoint) error {
+	return s.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *inventory.Container, n NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; there {
-			return fmt.Errorf("endpoint with name %s already exists in network %s", c.name, n.Name)
+			return fmt.Errorf("endpoint with name %s already exists in network %s", c.Name, n.Name)
 		}
 		networks[n.Name] = at
 		return nil
@@ -28,9 +30,9 @@ func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.End
 
 // Disconnect takes a container that belongs to no file off a network; one that runs is off it when it returns. ErrConflict: it is not on it.
 func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
-	return s.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *container, n NetworkDetail, networks map[string]plan.Endpoint) error {
+	return s.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *inventory.Container, n NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; !there {
-			return fmt.Errorf("container %s is not connected to network %s", c.name, n.Name)
+			return fmt.Errorf("container %s is not connected to network %s", c.Name, n.Name)
 		}
 		delete(networks, n.Name)
 		return nil
@@ -38,7 +40,7 @@ func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
 }
 
 // changeNetworks is Connect and Disconnect. The record goes first: a container that runs and is not where its record says is put there by the next daemon.
-func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*container, NetworkDetail, map[string]plan.Endpoint) error) error {
+func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, NetworkDetail, map[string]plan.Endpoint) error) error {
 	e := s.e
 	defer e.enter()()
 	n, err := e.AllNetworks().Inspect(ctx, networkRef)
@@ -50,8 +52,8 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 		return err
 	}
 	defer unlock()
-	was := c.spec
-	spec := c.spec
+	was := c.Spec
+	spec := c.Spec
 	if spec.Networks = maps.Clone(spec.Networks); spec.Networks == nil {
 		spec.Networks = map[string]plan.Endpoint{}
 	}
@@ -60,16 +62,16 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 		err = change(c, n, spec.Networks)
 	}
 	if err != nil {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: %w", verb, c.name, err))
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %s: %w", verb, c.Name, err))
 	}
 	// Begun, it is done, or undone: whoever asks may go.
 	ctx = context.WithoutCancel(ctx)
 	if err := e.recordSpec(ctx, c, spec); err != nil {
-		return fmt.Errorf("cannot %s container %s: %w", verb, c.name, err)
+		return fmt.Errorf("cannot %s container %s: %w", verb, c.Name, err)
 	}
-	if c.alive() {
+	if c.Alive() {
 		if err := e.rewire(ctx, c); err != nil {
-			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.name, cause(err, c.ID, c.name)), e.recordSpec(ctx, c, was))
+			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.Name, wording.Cause(err, c.ID, c.Name)), e.recordSpec(ctx, c, was))
 		}
 	}
 	e.say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
@@ -77,23 +79,23 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 }
 
 // movable says why a container cannot be put on n or taken off it.
-func movable(c *container, n NetworkDetail) error {
+func movable(c *inventory.Container, n NetworkDetail) error {
 	switch {
 	case n.Name == HostNetwork && n.Predefined:
 		return errors.New("a container is on the host's network from its creation on, or never")
 	case n.Name == NoNetwork && n.Predefined:
 		return errors.New("network none is to be on no network; disconnect it from those that it is on")
-	case c.spec.NetworkMode == NoNetwork:
+	case c.Spec.NetworkMode == NoNetwork:
 		return errors.New("container cannot be connected to multiple networks with one of the networks in private (none) mode")
-	case c.spec.NetworkMode != "":
+	case c.Spec.NetworkMode != "":
 		return errors.New("container sharing network namespace with another container or host cannot be connected to any other network")
 	}
 	return nil
 }
 
 // recordSpec makes spec what c's record and the runtime say. Precondition: the container's lock is held. Postcondition: c says it too.
-func (e *Engine) recordSpec(ctx context.Context, c *container, spec plan.Spec) error {
-	record := &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
+func (e *Engine) recordSpec(ctx context.Context, c *inventory.Container, spec plan.Spec) error {
+	record := &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
 	known := false
 	err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
 		r.Spec, known, record = spec, true, r
@@ -106,19 +108,19 @@ func (e *Engine) recordSpec(ctx context.Context, c *container, spec plan.Spec) e
 		err = e.agree(ctx, c, record)
 	}
 	if err == nil {
-		c.spec = spec
-		c.encoded = plan.Encode(spec)
+		c.Spec = spec
+		c.Encoded = plan.Encode(spec)
 	}
 	return err
 }
 
 // rewire puts c, which runs, on the networks of its spec.
-func (e *Engine) rewire(ctx context.Context, c *container) error {
+func (e *Engine) rewire(ctx context.Context, c *inventory.Container) error {
 	cfg, err := sandboxConfig(c)
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, err)
 	}
-	if err := e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.spec.Networks))); err != nil {
+	if err := e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.Spec.Networks))); err != nil {
 		return err
 	}
 	_, err = e.drivers.Networks.Rewire(ctx, cfg)
@@ -126,8 +128,8 @@ func (e *Engine) rewire(ctx context.Context, c *container) error {
 }
 
 // finishRewiring is rewire of what a daemon that is no more has not come to.
-func (e *Engine) finishRewiring(ctx context.Context, c *container) error {
-	if c.spec.NetworkMode != "" {
+func (e *Engine) finishRewiring(ctx context.Context, c *inventory.Container) error {
+	if c.Spec.NetworkMode != "" {
 		return nil
 	}
 	boxes, err := e.sandboxes(ctx)
@@ -135,8 +137,8 @@ func (e *Engine) finishRewiring(ctx context.Context, c *container) error {
 		return err
 	}
 	box, ok := boxes[c.ID]
-	same := len(box.Endpoints) == len(c.spec.Networks) && !slices.ContainsFunc(box.Endpoints, func(ep network.Endpoint) bool {
-		_, there := c.spec.Networks[ep.Network]
+	same := len(box.Endpoints) == len(c.Spec.Networks) && !slices.ContainsFunc(box.Endpoints, func(ep network.Endpoint) bool {
+		_, there := c.Spec.Networks[ep.Network]
 		return !there
 	})
 	if !ok || same {

@@ -11,11 +11,12 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime"
 )
 
 // ownerOf is the user that c's process has, by c's own /etc/passwd and /etc/group. A number that is not there is itself, with root's group.
-func (s Single) ownerOf(ctx context.Context, c *container) (runtime.Owner, error) {
+func (s Single) ownerOf(ctx context.Context, c *inventory.Container) (runtime.Owner, error) {
 	user, group, grouped := strings.Cut(c.Config.Spec.Process.User.Username, ":")
 	var o runtime.Owner
 	fields, err := s.entryOf(ctx, c, "/etc/passwd", user, 2)
@@ -51,7 +52,7 @@ func (s Single) ownerOf(ctx context.Context, c *container) (runtime.Owner, error
 const maxUserFile = 1 << 20
 
 // entryOf is the line of a file as passwd(5) has them whose first field is name, or whose field number is; nil when there is none, or no file.
-func (s Single) entryOf(ctx context.Context, c *container, path, name string, number int) ([]string, error) {
+func (s Single) entryOf(ctx context.Context, c *inventory.Container, path, name string, number int) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in, feed := io.Pipe()

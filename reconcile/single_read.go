@@ -11,6 +11,8 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/logs"
 	"github.com/stackrun/stack/runtime/process"
@@ -33,7 +35,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 		return nil, err
 	}
 	if c.Config == nil || c.Config.Log.Path == "" {
-		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot read the log of container %s: configured logging driver does not support reading: it is %q, nothing is kept", c.name, c.spec.Logging.Driver))
+		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot read the log of container %s: configured logging driver does not support reading: it is %q, nothing is kept", c.Name, c.Spec.Logging.Driver))
 	}
 	ending := e.group.Ending(c.ID)
 	if o.Follow && o.Tail == 0 { // what is written from now on is what is asked for, however soon it is
@@ -45,7 +47,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 	return func(ctx context.Context, each func(ask.LogEntry) error) error {
 		defer e.enter()()
 		opt := logs.Options{Tail: o.Tail, Since: o.Since, Until: o.Until}
-		if c.alone == nil && c.CreatedAt.After(opt.Since) {
+		if c.Alone == nil && c.CreatedAt.After(opt.Since) {
 			opt.Since = c.CreatedAt
 		}
 		if o.Follow && ending != nil && ending.Runs() && (o.Until.IsZero() || o.Until.After(time.Now())) {
@@ -76,7 +78,7 @@ func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, erro
 	}
 	all, err := s.e.drivers.Containers.Processes(ctx, c.ID)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the processes of container %s: %w", c.name, cause(err, c.ID, c.name))
+		return nil, fmt.Errorf("cannot list the processes of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return all, nil
 }
@@ -84,20 +86,20 @@ func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, erro
 // Usage is what a container uses now; nil of one that does not run. Name is as it is called.
 func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error) {
 	c, err := s.e.byRef(ctx, ref)
-	if err != nil || !c.alive() {
+	if err != nil || !c.Alive() {
 		if err == nil {
-			return c.ID, c.name, nil, nil
+			return c.ID, c.Name, nil, nil
 		}
 		return "", "", nil, err
 	}
 	usage, err := s.e.drivers.Containers.Usage(ctx, c.ID)
 	switch {
 	case err == nil:
-		return c.ID, c.name, &usage, nil
-	case runsNoMore(err):
-		return c.ID, c.name, nil, nil
+		return c.ID, c.Name, &usage, nil
+	case inventory.RunsNoMore(err):
+		return c.ID, c.Name, nil, nil
 	}
-	return "", "", nil, fmt.Errorf("cannot read what container %s uses: %w", c.name, cause(err, c.ID, c.name))
+	return "", "", nil, fmt.Errorf("cannot read what container %s uses: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 }
 
 // SingleCopyIn is a tar stream whose entries go into a directory of a container, and keep their owners.
@@ -117,12 +119,12 @@ func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Re
 	if in.AsUser && c.Config != nil && c.Config.Spec.Process.User.Username != "" {
 		owner, err := s.ownerOf(ctx, c)
 		if err != nil {
-			return fmt.Errorf("cannot copy into container %s: %w", c.name, err)
+			return fmt.Errorf("cannot copy into container %s: %w", c.Name, err)
 		}
 		o.Archive, o.Owner = false, &owner
 	}
 	if err := s.e.drivers.Containers.CopyIn(ctx, c.ID, o, r); err != nil {
-		return fmt.Errorf("cannot copy into container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot copy into container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
@@ -135,7 +137,7 @@ func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io
 		return err
 	}
 	if err := s.e.drivers.Containers.CopyOut(ctx, c.ID, o, w); err != nil {
-		return fmt.Errorf("cannot copy from container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot copy from container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
@@ -148,7 +150,7 @@ func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
 		return err
 	}
 	if err := s.e.drivers.Containers.Export(ctx, c.ID, w, nil); err != nil {
-		return fmt.Errorf("cannot export container %s: %w", c.name, cause(err, c.ID, c.name))
+		return fmt.Errorf("cannot export container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
@@ -161,7 +163,7 @@ func (s Single) Changes(ctx context.Context, ref string) ([]image.Change, error)
 	}
 	all, err := s.e.drivers.Library.Changes(ctx, c.ID)
 	if err != nil {
-		return nil, fmt.Errorf("cannot compare container %s with its image: %w", c.name, cause(err, c.ID, c.name))
+		return nil, fmt.Errorf("cannot compare container %s with its image: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return all, nil
 }
@@ -179,7 +181,7 @@ func (s Single) Sizes(ctx context.Context, d Detail) (written, all int64, err er
 			return 0, 0, fmt.Errorf("cannot measure container %s: %w", d.Name, err)
 		}
 	}
-	if info, err := resolve(ctx, s.e.drivers, d.ImageID, ""); err == nil {
+	if info, err := inventory.Image(ctx, s.e.drivers, d.ImageID, ""); err == nil {
 		all = info.Size
 	}
 	return written, all + written, nil

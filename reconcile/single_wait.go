@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 )
 
@@ -33,12 +34,12 @@ func (s Single) Wait(ctx context.Context, ref string, what WaitFor) (wait func(c
 	}
 	ending := e.group.Ending(c.ID)
 	if ending == nil {
-		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		if ending = e.group.Ending(c.ID); ending == nil {
 			return nil, errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
 		}
 	}
-	name := c.name
+	name := c.Name
 	return func(ctx context.Context) (WaitEnd, error) {
 		defer e.enter()()
 		var exit *supervise.Exit

@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // bucketStandalone holds what users have asked for of containers that belong to no file, a standalone.Record by id.
@@ -27,7 +29,7 @@ func (e *Engine) standaloneRecord(id string) (*standalone.Record, error) {
 	}
 	r, err := standalone.Decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the record of container %s: %w", shortID(id), err)
+		return nil, fmt.Errorf("cannot read the record of container %s: %w", wording.ShortID(id), err)
 	}
 	return r, nil
 }
@@ -38,7 +40,7 @@ func (e *Engine) standaloneRecords() (map[string]*standalone.Record, error) {
 	err := e.store.Each(bucketStandalone, func(id string, raw []byte) error {
 		r, err := standalone.Decode(raw)
 		if err != nil {
-			e.log.Warn("cannot read the record of a container", "container", shortID(id), "error", err)
+			e.log.Warn("cannot read the record of a container", "container", wording.ShortID(id), "error", err)
 			r = nil
 		}
 		all[id] = r
@@ -70,8 +72,8 @@ func (e *Engine) changeStandalone(id string, change func(*standalone.Record) boo
 }
 
 // beginRemoval records that c, which belongs to no file, is being removed. One that goes with its end needs no word: whoever finds half of it goes on.
-func (e *Engine) beginRemoval(c *container, volumes bool) error {
-	if c.alone.AutoRemove {
+func (e *Engine) beginRemoval(c *inventory.Container, volumes bool) error {
+	if c.Alone.AutoRemove {
 		return nil
 	}
 	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
@@ -81,14 +83,14 @@ func (e *Engine) beginRemoval(c *container, volumes bool) error {
 }
 
 // adoptStandalone is adopt for containers that belong to no file. list are all that there are. See docs/adr/0068-containers-without-a-file.md.
-func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
+func (e *Engine) adoptStandalone(ctx context.Context, list []*inventory.Container) error {
 	records, err := e.standaloneRecords()
 	if err != nil {
 		return err
 	}
 	there := map[string]bool{}
 	for _, c := range list {
-		if c.alone == nil {
+		if c.Alone == nil {
 			continue
 		}
 		there[c.ID] = true
@@ -113,14 +115,14 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*container) error {
 }
 
 // adoptOne is adoptStandalone for one that is there. known says that it has a record; a nil one cannot be read.
-func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Record, known bool) error {
+func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standalone.Record, known bool) error {
 	switch {
-	case (!known && !e.lost || r != nil && r.Making) && !c.alive() && c.Exit == nil: // half-made
+	case (!known && !e.lost || r != nil && r.Making) && !c.Alive() && c.Exit == nil: // half-made
 		return e.remove(ctx, c, true, nil)
 	case r == nil: // the store was lost: what was asked for since the container was made is not known
-		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.name)
-		r = &standalone.Record{ID: c.ID, Name: c.name, CreatedAt: c.CreatedAt, Spec: c.spec, ImageID: c.image, Anonymous: c.anonymous, Traits: *c.alone}
-		if !c.alive() {
+		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.Name)
+		r = &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: c.Spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
+		if !c.Alive() {
 			r.Stopped = e.boot // in doubt it stays down
 		}
 		if !known { // else it was written by another program, which may come back
@@ -134,25 +136,27 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 	}
 	switch {
 	case r.Removing != nil:
-		e.laterFor(c, "remove", func(ctx context.Context, c *container) error { return e.removeForced(ctx, c, r.Removing.Volumes) })
-	case c.alive():
+		e.laterFor(c, "remove", func(ctx context.Context, c *inventory.Container) error {
+			return e.removeForced(ctx, c, r.Removing.Volumes)
+		})
+	case c.Alive():
 		e.watch(c, c.StartedAt, false)
-		c.spec = r.Spec // as agreed
+		c.Spec = r.Spec // as agreed
 		if err := e.finishRewiring(ctx, c); err != nil {
-			e.log.Warn("a container cannot be put on its networks; its next start does it", "container", c.name, "error", err)
+			e.log.Warn("a container cannot be put on its networks; its next start does it", "container", c.Name, "error", err)
 		}
 		switch {
 		case r.Last:
 			e.group.Last(c.ID)
 		case r.Stopped != "":
-			e.laterFor(c, "stop", func(ctx context.Context, c *container) error {
+			e.laterFor(c, "stop", func(ctx context.Context, c *inventory.Container) error {
 				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
 					return err
 				}
 				return e.dropWithEnd(ctx, c)
 			})
 		case r.Owed && r.Ending.Equal(c.StartedAt):
-			e.laterFor(c, "restart", func(ctx context.Context, c *container) error {
+			e.laterFor(c, "restart", func(ctx context.Context, c *inventory.Container) error {
 				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
 					return err
 				}
@@ -162,36 +166,36 @@ func (e *Engine) adoptOne(ctx context.Context, c *container, r *standalone.Recor
 			return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 		}
 	case c.Exit != nil && r.Owed:
-		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		e.laterFor(c, "start", e.startOwed)
 	case c.Exit != nil && r.Traits.AutoRemove:
 		return e.remove(ctx, c, true, nil)
 	case c.Exit != nil && r.Stopped == "":
-		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
+		e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
 	case c.Exit != nil && r.AfterBoot(e.boot, &standalone.End{Code: c.Exit.Code}):
 		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped, r.Last = "", false; return true }); err != nil {
 			return err
 		}
-		e.group.Resume(c.ID, c.supervision(), c.StartedAt, *exitOf(c.Exit))
+		e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
 	default:
-		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	}
 	return nil
 }
 
 // laterFor does what a daemon that is no more has begun with c, beside everything else: it may take as long as a container takes to stop.
-func (e *Engine) laterFor(c *container, what string, do func(context.Context, *container) error) {
+func (e *Engine) laterFor(c *inventory.Container, what string, do func(context.Context, *inventory.Container) error) {
 	leave := e.enter()
 	e.follows.Go(func() {
 		defer leave()
 		if err := do(e.life, c); err != nil && e.life.Err() == nil {
-			e.log.Warn("what was begun with a container cannot be carried to its end", "container", c.name, "what", what, "error", err)
+			e.log.Warn("what was begun with a container cannot be carried to its end", "container", c.Name, "what", what, "error", err)
 		}
 	})
 }
 
 // startOwed starts a container that was stopped to be started again.
-func (e *Engine) startOwed(ctx context.Context, c *container) error {
+func (e *Engine) startOwed(ctx context.Context, c *inventory.Container) error {
 	if err := e.start(ctx, c.ID, nil); err != nil {
 		return err
 	}
@@ -201,7 +205,7 @@ func (e *Engine) startOwed(ctx context.Context, c *container) error {
 // finishRemoval takes away what is left of a container whose runtime record is gone already, or not there yet. Snapshot and sandbox go as those of nobody.
 func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error {
 	if r.Traits.AutoRemove || r.Making || r.Removing.Volumes {
-		if err := e.deleteAnonymous(ctx, &container{name: r.Name, anonymous: r.Anonymous}); err != nil {
+		if err := e.deleteAnonymous(ctx, &inventory.Container{Name: r.Name, Anonymous: r.Anonymous}); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -21,7 +22,7 @@ func (e *Engine) builtBefore(ctx context.Context, p *spec.Project, o ask.UpOptio
 		if s.Build == nil || len(o.Services) > 0 && !slices.Contains(o.Services, name) {
 			continue
 		}
-		if info, err := resolve(ctx, e.drivers, p.ImageOf(s), s.Platform); err == nil {
+		if info, err := inventory.Image(ctx, e.drivers, p.ImageOf(s), s.Platform); err == nil {
 			ids[name] = info.ID
 		}
 	}
@@ -32,7 +33,7 @@ func (e *Engine) builtBefore(ctx context.Context, p *spec.Project, o ask.UpOptio
 func (e *Engine) pruneSuperseded(ctx context.Context, p *spec.Project, before map[string]v1.Hash, sink event.Sink) {
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		s, id := p.Services[name], before[name]
-		old, err := resolve(ctx, e.drivers, id.String(), s.Platform)
+		old, err := inventory.Image(ctx, e.drivers, id.String(), s.Platform)
 		if err != nil || len(old.Refs) > 0 || len(old.Digests) > 0 {
 			continue
 		}

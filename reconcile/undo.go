@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 )
@@ -29,12 +30,12 @@ func (p *performer) undo(ctx context.Context) {
 	if ran {
 		return
 	}
-	containers, err := listContainers(ctx, p.e.drivers, p.want.Project)
+	containers, err := inventory.List(ctx, p.e.drivers, p.want.Project)
 	if err != nil {
 		return
 	}
 	for _, c := range containers {
-		if made[plan.Container(c.service, c.number)] != c.ID || c.alive() {
+		if made[plan.Container(c.Service, c.Number)] != c.ID || c.Alive() {
 			return
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -15,6 +14,8 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -152,7 +153,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		return nil, err
 	}
 	do := e.performer(p, want, sink)
-	do.command, do.built = discreet(o.Command), c.built
+	do.command, do.built = wording.Discreet(o.Command), c.built
 	ch := e.begin(c, pl, do, o)
 	err := e.beginRollouts(pl)
 	if err == nil {
@@ -207,27 +208,9 @@ func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt ap
 	}
 	var failed *apply.Error
 	if errors.As(err, &failed) {
-		return placed(failed)
+		return position.Diagnostics(failed)
 	}
 	return err
-}
-
-// placed is failed as diagnostics, if each failure is one, so that a front end can show the places; what was not done because of
-// a failure is a note to it.
-func placed(failed *apply.Error) error {
-	var list diag.List
-	for _, f := range failed.Failures {
-		var d *diag.Diagnostic
-		if !errors.As(f.Err, &d) {
-			return failed
-		}
-		with := *d
-		if consequence := f.Consequence(); consequence != "" {
-			with.Notes = append(slices.Clone(d.Notes), consequence)
-		}
-		list = append(list, &with)
-	}
-	return list.Err()
 }
 
 // sayKept tells of the containers that need nothing, so that a reader sees all of them.
@@ -247,34 +230,4 @@ func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, wan
 		// That it is paused has not come about now.
 		e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Done, Text: text, Awaited: c.Status == plan.StatusPaused})
 	}
-}
-
-// place gives diagnostics their position in the file.
-func (e *Engine) place(p *spec.Project, diags diag.List) {
-	for _, d := range diags {
-		if d.Subject == nil && d.Address != "" && p != nil {
-			d.Subject = p.Sources.At(spec.Path(d.Address))
-		}
-	}
-	diags.Sort()
-}
-
-// at turns err into a diagnostic at path of p's file, if p has that.
-func (e *Engine) at(p *spec.Project, path spec.Path, err error) error {
-	var d *diag.Diagnostic
-	if err == nil || p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	r := p.Sources.At(path)
-	if r == nil {
-		return err
-	}
-	summary, evidence, _ := strings.Cut(err.Error(), "\n")
-	d = &diag.Diagnostic{Code: "apply", Summary: summary, Subject: r, Address: string(path), Err: err}
-	if evidence != "" {
-		for line := range strings.SplitSeq(evidence, "\n") {
-			d.Notes = append(d.Notes, strings.TrimPrefix(line, "  "))
-		}
-	}
-	return d
 }

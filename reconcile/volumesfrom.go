@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -15,24 +16,24 @@ import (
 // volumesFrom are the mounts that c has from other containers. What c's file mounts itself comes first, then
 // the entries in their order; what c's image declares as a volume gives way. Found at each start and not once: by then who lends
 // is there, whatever has become of it since c was made.
-func (e *Engine) volumesFrom(ctx context.Context, c *container) ([]mount.Mount, error) {
-	if len(c.spec.VolumesFrom) == 0 {
+func (e *Engine) volumesFrom(ctx context.Context, c *inventory.Container) ([]mount.Mount, error) {
+	if len(c.Spec.VolumesFrom) == 0 {
 		return nil, nil
 	}
-	list, err := listContainers(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, e.drivers, "")
 	if err != nil {
 		return nil, err
 	}
-	taken := ownTargets(&c.spec)
+	taken := ownTargets(&c.Spec)
 	var out []mount.Mount
-	for _, text := range c.spec.VolumesFrom {
+	for _, text := range c.Spec.VolumesFrom {
 		from, readOnly, err := lender(text)
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(list, func(o *container) bool {
-			steps := c.step != nil && c.step.id == o.ID // that may be a one-off itself, or not the one that commands mean
-			return o.ID != c.ID && (steps || !o.oneOff && !o.spare) && from(c.project, o) && o.Config != nil
+		i := slices.IndexFunc(list, func(o *inventory.Container) bool {
+			steps := c.Step != nil && c.Step.Of == o.ID // that may be a one-off itself, or not the one that commands mean
+			return o.ID != c.ID && (steps || !o.OneOff && !o.Spare) && from(c.Project, o) && o.Config != nil
 		})
 		if i < 0 {
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot take the volumes of %q: there is no such container", text))
@@ -52,7 +53,7 @@ func (e *Engine) volumesFrom(ctx context.Context, c *container) ([]mount.Mount, 
 }
 
 // lender reads SERVICE[:MODE] or container:NAME[:MODE].
-func lender(text string) (is func(project string, c *container) bool, readOnly bool, err error) {
+func lender(text string) (is func(project string, c *inventory.Container) bool, readOnly bool, err error) {
 	rest, named := strings.CutPrefix(text, "container:")
 	name, mode, _ := strings.Cut(rest, ":")
 	switch mode {
@@ -63,9 +64,9 @@ func lender(text string) (is func(project string, c *container) bool, readOnly b
 		return nil, false, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot take the volumes of %q: the mode is %q, expected ro or rw", text, mode))
 	}
 	if named {
-		return func(_ string, c *container) bool { return c.name == name || c.ID == name }, readOnly, nil
+		return func(_ string, c *inventory.Container) bool { return c.Name == name || c.ID == name }, readOnly, nil
 	}
-	return func(project string, c *container) bool { return c.project == project && c.service == name }, readOnly, nil
+	return func(project string, c *inventory.Container) bool { return c.Project == project && c.Service == name }, readOnly, nil
 }
 
 // ownTargets are where the file of a container mounts something itself.

@@ -12,8 +12,11 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -22,13 +25,13 @@ import (
 func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 	ctx, done := p.patient(ctx)
 	defer done()
-	list, err := listContainers(ctx, p.e.drivers, p.want.Project)
+	list, err := inventory.List(ctx, p.e.drivers, p.want.Project)
 	if err != nil {
 		return err
 	}
 	var work errgroup.Group
 	for _, c := range list {
-		if c.service == op.Service && !c.oneOff && !c.spare && (op.Replicas == nil || slices.Contains(op.Replicas, c.number)) {
+		if c.Service == op.Service && !c.OneOff && !c.Spare && (op.Replicas == nil || slices.Contains(op.Replicas, c.Number)) {
 			work.Go(func() error { return p.waitOne(ctx, c, op) })
 		}
 	}
@@ -37,11 +40,11 @@ func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 		p.say(plan.KindContainer, op.Service, op.Service, event.Warning, "Optional dependency failed", err.Error())
 		return nil
 	}
-	return p.e.at(p.project, spec.Path("services."+op.Service), err)
+	return position.At(p.project, spec.Path("services."+op.Service), err)
 }
 
-func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady) error {
-	p.say(plan.KindContainer, c.name, c.service, event.Working, "Waiting", "")
+func (p *performer) waitOne(ctx context.Context, c *inventory.Container, op plan.WaitReady) error {
+	p.say(plan.KindContainer, c.Name, c.Service, event.Working, "Waiting", "")
 	until := untilHealthy
 	done := "Healthy"
 	if op.Condition == plan.Completed {
@@ -49,7 +52,7 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 	}
 	if err := p.e.waitFor(ctx, c, until); err != nil {
 		if ctx.Err() == nil {
-			p.say(plan.KindContainer, c.name, c.service, event.Failed, "Error", firstLine(err))
+			p.say(plan.KindContainer, c.Name, c.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
 		return err
 	}
@@ -58,14 +61,14 @@ func (p *performer) waitOne(ctx context.Context, c *container, op plan.WaitReady
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.e.say(p.sink, event.Event{Project: c.project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: done, Awaited: true})
+	p.e.say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
 	return nil
 }
 
 // waitFor waits for a container. What it says when it fails is all that there is to know about why.
-func (e *Engine) waitFor(ctx context.Context, c *container, until func(*container, supervise.Status) (bool, error)) error {
+func (e *Engine) waitFor(ctx context.Context, c *inventory.Container, until func(*inventory.Container, supervise.Status) (bool, error)) error {
 	if _, known := e.group.Status(c.ID); !known {
-		e.group.Known(c.ID, c.supervision(), exitOf(c.Exit))
+		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	}
 	var last supervise.Status
 	err := e.group.Await(ctx, c.ID, func(s supervise.Status) (bool, error) {
@@ -84,7 +87,7 @@ func (e *Engine) waitFor(ctx context.Context, c *container, until func(*containe
 		if s, known := e.group.Status(c.ID); known {
 			last = s // with the probes since its last change
 		}
-		return fmt.Errorf("%w: container %s is %s%s", err, c.name, waitedWord(last), e.evidence(ctx, c, last))
+		return fmt.Errorf("%w: container %s is %s%s", err, c.Name, waitedWord(last), e.evidence(ctx, c, last))
 	}
 	return err
 }
@@ -102,46 +105,46 @@ type notReady struct{ text string }
 
 func (e *notReady) Error() string { return e.text }
 
-func isPaused(c *container) error {
-	return &notReady{fmt.Sprintf("container %s is paused: `stack unpause %s` lets it go on", c.name, c.service)}
+func isPaused(c *inventory.Container) error {
+	return &notReady{fmt.Sprintf("container %s is paused: `stack unpause %s` lets it go on", c.Name, c.Service)}
 }
 
-func untilHealthy(c *container, s supervise.Status) (bool, error) {
+func untilHealthy(c *inventory.Container, s supervise.Status) (bool, error) {
 	switch {
-	case c.health == nil:
-		return false, &notReady{fmt.Sprintf("container %s cannot become healthy: it has no healthcheck", c.name)}
+	case c.Health == nil:
+		return false, &notReady{fmt.Sprintf("container %s cannot become healthy: it has no healthcheck", c.Name)}
 	case s.State == supervise.Running && s.Health == health.Healthy:
 		return true, nil
 	case s.State == supervise.Running && s.Health == health.Unhealthy:
-		return false, &notReady{fmt.Sprintf("container %s is unhealthy", c.name)}
+		return false, &notReady{fmt.Sprintf("container %s is unhealthy", c.Name)}
 	case s.State == supervise.Ended:
-		return false, &notReady{fmt.Sprintf("container %s %s before it was healthy", c.name, ended(s))}
+		return false, &notReady{fmt.Sprintf("container %s %s before it was healthy", c.Name, ended(s))}
 	}
 	return false, nil
 }
 
-func untilCompleted(c *container, s supervise.Status) (bool, error) {
+func untilCompleted(c *inventory.Container, s supervise.Status) (bool, error) {
 	switch {
 	case s.Exit != nil && s.Exit.Code == 0 && s.State != supervise.Running:
 		return true, nil
 	case s.State == supervise.Ended && s.Exit != nil:
-		return false, &notReady{fmt.Sprintf("container %s did not complete successfully: it %s", c.name, ended(s))}
+		return false, &notReady{fmt.Sprintf("container %s did not complete successfully: it %s", c.Name, ended(s))}
 	case s.State == supervise.Ended:
-		return false, &notReady{fmt.Sprintf("container %s was not started", c.name)}
+		return false, &notReady{fmt.Sprintf("container %s was not started", c.Name)}
 	}
 	return false, nil
 }
 
 // untilUp is the condition of up --wait: running, healthy if there is a check, or ended well if it is a task.
-func untilUp(c *container, s supervise.Status) (bool, error) {
+func untilUp(c *inventory.Container, s supervise.Status) (bool, error) {
 	switch {
 	case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
 		return true, nil
 	case s.State == supervise.Ended:
-		return false, &notReady{fmt.Sprintf("container %s %s", c.name, ended(s))}
-	case s.State == supervise.Running && c.health == nil:
+		return false, &notReady{fmt.Sprintf("container %s %s", c.Name, ended(s))}
+	case s.State == supervise.Running && c.Health == nil:
 		return true, nil
-	case c.health != nil:
+	case c.Health != nil:
 		return untilHealthy(c, s)
 	}
 	return false, nil
@@ -176,12 +179,12 @@ const provenTime = 500 * time.Millisecond
 
 // waitSettled waits until a container is up, and stays so for provenTime if nothing else says that it works. It does not
 // poll: what a restart policy brings up again has its time anew.
-func (e *Engine) waitSettled(ctx context.Context, c *container) error {
+func (e *Engine) waitSettled(ctx context.Context, c *inventory.Container) error {
 	if c.Status == runtime.Paused { // it was healthy perhaps, and is not up
 		return isPaused(c)
 	}
 	for {
-		if err := e.waitFor(ctx, c, untilUp); err != nil || c.health != nil {
+		if err := e.waitFor(ctx, c, untilUp); err != nil || c.Health != nil {
 			return err
 		}
 		s, _ := e.group.Status(c.ID)
@@ -214,7 +217,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, notHealthyAfter(timeout))
 		defer cancel()
 	}
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return err
 	}
@@ -222,35 +225,24 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 	defer fail(nil)
 	var work errgroup.Group
 	for _, c := range list {
-		if c.oneOff || c.spare || !chosen(c.service) {
+		if c.OneOff || c.Spare || !chosen(c.Service) {
 			continue
 		}
 		work.Go(func() error {
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, Service: c.service, Phase: event.Working, Text: "Waiting"})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Working, Text: "Waiting"})
 			if err := e.waitSettled(ctx, c); err != nil {
 				fail(err) // the first that cannot become ready ends the wait of all
 				return err
 			}
 			text := "Started"
-			if c.health != nil {
+			if c.Health != nil {
 				text = "Healthy"
 			} else if s, _ := e.group.Status(c.ID); s.State == supervise.Ended {
 				text = "Exited"
 			}
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.name, ID: c.ID, Service: c.service, Phase: event.Done, Text: text, Awaited: true})
+			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: text, Awaited: true})
 			return nil
 		})
 	}
 	return work.Wait()
-}
-
-// stateWord is a container's state as ps shows it.
-func stateWord(c *container, s supervise.Status) string {
-	switch {
-	case s.State == supervise.Backoff:
-		return "restarting"
-	case c.Status == runtime.Stopped:
-		return "exited"
-	}
-	return string(c.Status)
 }

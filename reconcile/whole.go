@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 )
@@ -24,7 +25,7 @@ func (e *Engine) findImages(ctx context.Context, p *spec.Project, want *plan.Des
 			continue
 		}
 		work.Go(func() error {
-			pl, err := platform(op.Platform)
+			pl, err := inventory.Platform(op.Platform)
 			if err == nil {
 				err = e.drivers.Images.Find(ctx, op.Ref, pl)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -20,24 +21,16 @@ import (
 const evidenceLines = 20
 
 // evidence of c, whose supervisor says s.
-func (e *Engine) evidence(ctx context.Context, c *container, s supervise.Status) *ask.Evidence {
-	v := &ask.Evidence{Exit: c.Exit, Probes: probeResults(s.Results)}
+func (e *Engine) evidence(ctx context.Context, c *inventory.Container, s supervise.Status) *ask.Evidence {
+	v := &ask.Evidence{Exit: c.Exit, Probes: inventory.ProbeResults(s.Results)}
 	if x := s.Exit; v.Exit == nil && x != nil { // it runs again
 		v.Exit = &process.Exit{Code: x.Code, OOM: x.OOM, FinishedAt: x.At, Error: x.Error}
 	}
 	if r, ok := lastProbe(s); ok {
-		v.Telling = &probeResults([]health.Result{r})[0]
+		v.Telling = &inventory.ProbeResults([]health.Result{r})[0]
 	}
 	v.Log = e.lastLines(context.WithoutCancel(ctx), c, evidenceLines)
 	return v
-}
-
-func probeResults(list []health.Result) []ask.ProbeResult {
-	var out []ask.ProbeResult
-	for _, r := range list {
-		out = append(out, ask.ProbeResult{Start: r.Start, End: r.End, ExitCode: r.Code, Output: r.Output})
-	}
-	return out
 }
 
 // lastProbe is the last health check that says something of why a container is not healthy: not one that was cut off by the
@@ -56,7 +49,7 @@ func lastProbe(s supervise.Status) (health.Result, bool) {
 
 // Why says how the containers of a service came to be what they are. It changes nothing. ErrNotFound when there is none.
 func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*ask.Why, error) {
-	list, err := listContainers(ctx, e.drivers, project)
+	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -79,15 +72,15 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		r = wish.New()
 	}
 	for _, c := range list {
-		if c.service != o.Service || c.oneOff || o.Index != 0 && c.number != o.Index {
+		if c.Service != o.Service || c.OneOff || o.Index != 0 && c.Number != o.Index {
 			continue
 		}
 		s := e.statusOf(c)
-		w := ask.WhyContainer{Name: c.name, ID: c.ID, State: stateWord(c, s), StartedAt: c.StartedAt, Start: e.startOf(c, starts[c.name]), Restart: e.restartOf(c, s), Evidence: *e.evidence(ctx, c, s)}
-		if c.Status == runtime.Running && c.health != nil {
+		w := ask.WhyContainer{Name: c.Name, ID: c.ID, State: inventory.StateWord(c, s), StartedAt: c.StartedAt, Start: e.startOf(c, starts[c.Name]), Restart: e.restartOf(c, s), Evidence: *e.evidence(ctx, c, s)}
+		if c.Status == runtime.Running && c.Health != nil {
 			w.Health = string(s.Health)
 		}
-		w.Stopped = c.Status == runtime.Stopped && r.Off[c.id()]
+		w.Stopped = c.Status == runtime.Stopped && r.Off[c.Replica()]
 		out.Containers = append(out.Containers, w)
 	}
 	if len(out.Containers) == 0 {
@@ -97,9 +90,9 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 }
 
 // startOf is what is known of c's start: of this Engine's time, or kept. What is known of another container of its name says nothing.
-func (e *Engine) startOf(c *container, kept *history.Start) *history.Start {
+func (e *Engine) startOf(c *inventory.Container, kept *history.Start) *history.Start {
 	e.mu.Lock()
-	s := e.started[[2]string{c.project, c.name}]
+	s := e.started[[2]string{c.Project, c.Name}]
 	e.mu.Unlock()
 	if s == nil || s.ID != c.ID {
 		s = kept
@@ -121,13 +114,13 @@ func (e *Engine) fresh(s *history.Start) bool {
 }
 
 // restartOf is what has started c again since a plan did.
-func (e *Engine) restartOf(c *container, s supervise.Status) *ask.Restarted {
+func (e *Engine) restartOf(c *inventory.Container, s supervise.Status) *ask.Restarted {
 	e.mu.Lock()
 	told, ok := e.restarts[c.ID]
 	e.mu.Unlock()
 	switch {
 	case s.Restarts > 0:
-		r := &ask.Restarted{Time: s.StartedAt, Count: s.Restarts, Cause: fmt.Sprintf("its restart policy (%s)", c.spec.Restart.Name)}
+		r := &ask.Restarted{Time: s.StartedAt, Count: s.Restarts, Cause: fmt.Sprintf("its restart policy (%s)", c.Spec.Restart.Name)}
 		if s.Exit != nil {
 			r.Cause += ": it had " + ended(s)
 		}

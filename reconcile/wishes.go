@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -176,7 +177,7 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
 	if failed != nil || o.NoStart {
-		list, err := listContainers(context.WithoutCancel(ctx), e.drivers, p.Name)
+		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, p.Name)
 		if err != nil {
 			return errors.Join(failed, err)
 		}
@@ -186,7 +187,7 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 }
 
 // idle are the replicas of services that do not run.
-func idle(want *plan.Desired, services []string, list []*container) map[plan.ID]bool {
+func idle(want *plan.Desired, services []string, list []*inventory.Container) map[plan.ID]bool {
 	off := map[plan.ID]bool{}
 	for _, s := range services {
 		for n := 1; n <= want.Services[s].Replicas; n++ {
@@ -194,36 +195,33 @@ func idle(want *plan.Desired, services []string, list []*container) map[plan.ID]
 		}
 	}
 	for _, c := range list {
-		if id := c.id(); !c.oneOff && off[id] && c.Status != runtime.Created && c.Status != runtime.Stopped {
+		if id := c.Replica(); !c.OneOff && off[id] && c.Status != runtime.Created && c.Status != runtime.Stopped {
 			delete(off, id)
 		}
 	}
 	return off
 }
 
-// id is the replica that c is.
-func (c *container) id() plan.ID { return plan.Container(c.service, c.number) }
-
 // off marks containers as not wished for.
-func off(list []*container) func(*wish.Record) {
+func off(list []*inventory.Container) func(*wish.Record) {
 	return func(r *wish.Record) {
 		for _, c := range list {
-			if !c.oneOff {
-				r.Off[c.id()] = true
-				delete(r.Owed, c.id())
+			if !c.OneOff {
+				r.Off[c.Replica()] = true
+				delete(r.Owed, c.Replica())
 			}
 		}
 	}
 }
 
 // on marks containers as wished for.
-func on(list []*container) func(*wish.Record) {
+func on(list []*inventory.Container) func(*wish.Record) {
 	return func(r *wish.Record) {
 		for _, c := range list {
-			if !c.oneOff {
-				r.Services[c.service] = true
-				delete(r.Off, c.id())
-				delete(r.Owed, c.id())
+			if !c.OneOff {
+				r.Services[c.Service] = true
+				delete(r.Off, c.Replica())
+				delete(r.Owed, c.Replica())
 			}
 		}
 	}
@@ -234,7 +232,7 @@ const bucketStopped = "stopped"
 
 // modernise brings the records of such programs up to date: they did not say what was brought up, so what there is was; and what has
 // ended was stopped, but for what nobody saw end.
-func (e *Engine) modernise(list []*container) error {
+func (e *Engine) modernise(list []*inventory.Container) error {
 	stopped := map[string]bool{}
 	if err := e.store.Each(bucketStopped, func(id string, _ []byte) error {
 		stopped[id] = true
@@ -258,19 +256,19 @@ func (e *Engine) modernise(list []*container) error {
 		}
 		if err := e.changeWish(name, func(r *wish.Record) {
 			for _, c := range list {
-				if c.project != name || c.oneOff || p.Services[c.service] == nil {
+				if c.Project != name || c.OneOff || p.Services[c.Service] == nil {
 					continue
 				}
-				r.Services[c.service] = true
+				r.Services[c.Service] = true
 				ended := c.Status == runtime.Created || c.Status == runtime.Stopped && (c.Exit == nil || c.Exit.Error == "")
-				if policy := c.spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
-					r.Off[c.id()] = true
+				if policy := c.Spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
+					r.Off[c.Replica()] = true
 				}
 			}
 			for service := range r.Services {
 				numbers := 0
 				for _, c := range list {
-					if c.project == name && c.service == service && !c.oneOff {
+					if c.Project == name && c.Service == service && !c.OneOff {
 						numbers++
 					}
 				}

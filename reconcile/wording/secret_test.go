@@ -1,4 +1,4 @@
-package reconcile
+package wording
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func TestRedact(t *testing.T) {
 		{plan.Reason{Path: "pre_stop[0].environment.TOKEN", From: `"a"`, To: `"b"`}, `pre_stop[0].environment.TOKEN: (hidden) -> (hidden)`},
 		{plan.Reason{Path: "asked for by --force-recreate"}, "asked for by --force-recreate"},
 	} {
-		if got := redact(tt.reason).String(); got != tt.want {
+		if got := Redact(tt.reason).String(); got != tt.want {
 			t.Errorf("got %s, want %s", got, tt.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package inventory
 
 import (
 	"cmp"
@@ -10,23 +10,23 @@ import (
 // pairUp finds in list the containers that replace others in a rolling update, and says of each two which is spare: a command on the
 // service means the other. While the predecessor runs it is in charge; when it has been stopped, the successor is, unless
 // that never ran. The one that has, or had, the name longer is shown under another (plan.OldName), so that a name means one.
-func pairUp(list []*container) {
-	byID := map[string]*container{}
+func pairUp(list []*Container) {
+	byID := map[string]*Container{}
 	for _, c := range list {
 		byID[c.ID] = c
 	}
 	for _, new := range list {
-		old := byID[new.succeeds]
-		if old == nil || old.project != new.project || old.service != new.service || old.number != new.number {
+		old := byID[new.Succeeds]
+		if old == nil || old.Project != new.Project || old.Service != new.Service || old.Number != new.Number {
 			continue
 		}
-		runs := old.alive()
-		new.spare = runs || new.Status == runtime.Created
-		old.spare = !new.spare
+		runs := old.Alive()
+		new.Spare = runs || new.Status == runtime.Created
+		old.Spare = !new.Spare
 		if new.Status == runtime.Created {
-			new.shown = plan.OldName(new.ID, new.name)
+			new.shown = plan.OldName(new.ID, new.Name)
 		} else {
-			old.shown = plan.OldName(old.ID, old.name)
+			old.shown = plan.OldName(old.ID, old.Name)
 		}
 	}
 }
@@ -42,5 +42,5 @@ func order(a, b bool) int {
 	return -1
 }
 
-// rowName is what lists show: containers of one number have names of their own.
-func (c *container) rowName() string { return cmp.Or(c.shown, c.name) }
+// RowName is what lists show: containers of one number have names of their own.
+func (c *Container) RowName() string { return cmp.Or(c.shown, c.Name) }

@@ -1,4 +1,4 @@
-package reconcile
+package wording
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 
 func TestCauseWithoutID(t *testing.T) {
 	err := errors.New("cannot add capability CAP_SYS_RESOURCE")
-	if got := cause(err, "", "web-1"); got.Error() != err.Error() {
+	if got := Cause(err, "", "web-1"); got.Error() != err.Error() {
 		t.Errorf("got %q", got)
 	}
 }

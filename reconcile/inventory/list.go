@@ -1,0 +1,39 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/label"
+)
+
+// List are the containers of project ("" = all, those of no project too) by service, number and name.
+func List(ctx context.Context, d driver.Set, project string) ([]*Container, error) {
+	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[label.Project] == project })
+}
+
+// ListService is List for one service: nothing is read of the others.
+func ListService(ctx context.Context, d driver.Set, project, service string) ([]*Container, error) {
+	return selectContainers(ctx, d, func(l map[string]string) bool { return l[label.Project] == project && l[label.Service] == service })
+}
+
+func selectContainers(ctx context.Context, d driver.Set, which func(labels map[string]string) bool) ([]*Container, error) {
+	states, err := d.Containers.Select(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	var found []*Container
+	for _, s := range states {
+		if c, ok := Read(s); ok {
+			found = append(found, c)
+		}
+	}
+	pairUp(found)
+	slices.SortFunc(found, func(a, b *Container) int {
+		return cmp.Or(strings.Compare(a.Project, b.Project), strings.Compare(a.Service, b.Service), cmp.Compare(a.Number, b.Number), order(a.Spare, b.Spare), strings.Compare(a.Name, b.Name))
+	})
+	return found, nil
+}

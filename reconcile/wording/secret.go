@@ -1,0 +1,73 @@
+package wording
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/stackrun/stack/reconcile/plan"
+	secret "github.com/stackrun/stack/spec/redact"
+)
+
+// Redact takes the values out of a reason that may show a secret: those of variables with a telling name, and URLs with a
+// password. That, and what, has changed is still said.
+func Redact(r plan.Reason) plan.Reason {
+	_, name, isVariable := strings.Cut("."+r.Path, ".environment.") // it may be one of several specifications
+	if isVariable && secret.Name(name) || secret.Value(r.From) || secret.Value(r.To) {
+		for _, s := range []*string{&r.From, &r.To} {
+			if *s != "" {
+				*s = secret.Hidden
+			}
+		}
+	}
+	r.From, r.To = hideVariables(r.From), hideVariables(r.To)
+	return r
+}
+
+// hideVariables hides those variables with a telling name that are inside of a value: of a list of hooks that is other as a whole.
+func hideVariables(value string) string {
+	if !strings.Contains(value, `"environment":{`) {
+		return value
+	}
+	var v any
+	dec := json.NewDecoder(strings.NewReader(value))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return value
+	}
+	var hide func(v any)
+	hide = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				hide(item)
+			}
+		case map[string]any:
+			for key, item := range v {
+				variables, ok := item.(map[string]any)
+				for name := range variables {
+					if ok && key == "environment" && secret.Name(name) {
+						variables[name] = secret.Hidden
+					}
+				}
+				hide(item)
+			}
+		}
+	}
+	hide(v)
+	var out strings.Builder
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return secret.Hidden
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}
+
+// Discreet is text without what looks like a secret in it: errors quote logs.
+func Discreet(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i], _ = secret.Line(l)
+	}
+	return strings.Join(lines, "\n")
+}
