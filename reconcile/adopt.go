@@ -27,7 +27,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 		return err
 	}
 	records := map[string]*wish.Record{}
-	if err := e.store.Each(bucketProjects, func(name string, raw []byte) error {
+	if err := e.wishes.Each(func(name string, raw []byte) error {
 		if r, err := wish.Decode(raw); err == nil { // else the loop says so
 			records[name] = r
 		}

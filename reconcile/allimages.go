@@ -16,7 +16,7 @@ type AllImages struct {
 }
 
 func (e *Engine) AllImages() AllImages {
-	return AllImages{library.New(e.drivers, e.working, func(ev event.Event) { e.say(nil, ev) }), e}
+	return AllImages{library.New(e.drivers, e.working, func(ev event.Event) { e.hub.Say(nil, ev) }), e}
 }
 
 // working is enter for what changes the host without a project's turn: it waits for who needs everybody to stand still.

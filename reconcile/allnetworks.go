@@ -240,7 +240,7 @@ func (a AllNetworks) make(ctx context.Context, r *resource.Network) error {
 	if err := e.putNetwork(r); err != nil {
 		return errors.Join(err, e.drivers.Networks.Delete(ctx, cfg.ID))
 	}
-	e.say(nil, event.Event{Kind: "network", Name: cfg.ID, ID: r.ID, Phase: event.Done, Text: "Created"})
+	e.hub.Say(nil, event.Event{Kind: "network", Name: cfg.ID, ID: r.ID, Phase: event.Done, Text: "Created"})
 	return nil
 }
 
@@ -323,14 +323,14 @@ func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 		}
 		return err
 	}
-	e.say(nil, event.Event{Kind: "network", Name: d.Name, ID: d.ID, Phase: event.Done, Text: "Removed"})
+	e.hub.Say(nil, event.Event{Kind: "network", Name: d.Name, ID: d.ID, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
 // removeOfProject is Remove of a network that a project has: not before the project is down, for it would come back. Precondition: its pass is held.
 func (a AllNetworks) removeOfProject(ctx context.Context, d NetworkDetail) error {
 	e := a.e
-	r, err := e.wish(d.Project)
+	r, err := e.wishes.Of(d.Project)
 	if err != nil {
 		return err
 	}

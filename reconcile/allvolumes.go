@@ -132,7 +132,7 @@ func (a AllVolumes) make(ctx context.Context, r VolumeRequest) (VolumeDetail, er
 	if err != nil {
 		return VolumeDetail{}, err
 	}
-	e.say(nil, event.Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: event.Done, Text: "Created"})
+	e.hub.Say(nil, event.Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: event.Done, Text: "Created"})
 	return volumeDetail(s), nil
 }
 
@@ -172,7 +172,7 @@ func (a AllVolumes) Remove(ctx context.Context, name string) error {
 	if err := e.drivers.Volumes.Delete(context.WithoutCancel(ctx), name); err != nil {
 		return err
 	}
-	e.say(nil, event.Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: event.Done, Text: "Removed"})
+	e.hub.Say(nil, event.Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -24,7 +25,7 @@ func (e *Engine) fillPorts(want *plan.Desired, o ask.UpOptions) error {
 	case o.Ports == ask.PortsOfFile && len(o.Services) == 0:
 		return nil
 	}
-	r, err := e.wish(want.Project)
+	r, err := e.wishes.Of(want.Project)
 	if r == nil || len(r.Ports) == 0 {
 		return err
 	}
@@ -122,13 +123,9 @@ func (e *Engine) freePort(ctx context.Context, want *plan.Desired, service strin
 // chosenElsewhere are the ports that other projects have chosen, whether they run or not.
 func (e *Engine) chosenElsewhere(project string) (map[uint16]bool, error) {
 	all := map[uint16]bool{}
-	err := e.store.Each(bucketProjects, func(name string, raw []byte) error {
+	err := e.wishes.Records(func(name string, r *wish.Record) error {
 		if name == project {
 			return nil
-		}
-		r, err := e.decoded.Decode(name, raw)
-		if err != nil {
-			return nil // told to whoever needs that project
 		}
 		for _, ports := range r.Ports {
 			for _, p := range ports {

@@ -54,12 +54,12 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions,
 			continue
 		}
 		if platforms := p.Services[name].Build.Platforms; len(platforms) > 1 {
-			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: event.Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
+			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: event.Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
 		}
 		work.add(s, false)
 	}
 	if len(work.todo) == 0 {
-		e.say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
+		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
 		return nil
 	}
 	return work.run(ctx)
@@ -165,7 +165,7 @@ func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildI
 		return v1.Hash{}, context.Cause(ctx)
 	}
 	ev := event.Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: event.Working, Text: "Building"}
-	e.say(sink, ev)
+	e.hub.Say(sink, ev)
 	info, err := e.drivers.Builder.Build(ctx, r, func(pr build.Progress) { e.sayStep(ev, pr, sink) })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -174,11 +174,11 @@ func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildI
 		err = e.buildError(p, s, r, err)
 		ev.Phase, ev.Text = event.Failed, "Error"
 		ev.Detail, _, _ = strings.Cut(err.Error(), "\n")
-		e.say(sink, ev)
+		e.hub.Say(sink, ev)
 		return v1.Hash{}, err
 	}
 	ev.Phase, ev.Text = event.Done, "Built"
-	e.say(sink, ev)
+	e.hub.Say(sink, ev)
 	return info.ID, nil
 }
 

@@ -19,6 +19,6 @@ func (e *Engine) sayCauses(pl *plan.Plan, sink event.Sink) {
 		for _, r := range c.Reasons {
 			why = append(why, wording.Redact(r).String())
 		}
-		e.say(sink, event.Event{Project: pl.Project, Kind: string(c.ID.Kind), Name: c.Name, Service: c.ID.Name, Phase: event.Working, Text: text, Detail: strings.Join(why, "; ")})
+		e.hub.Say(sink, event.Event{Project: pl.Project, Kind: string(c.ID.Kind), Name: c.Name, Service: c.ID.Name, Phase: event.Working, Text: text, Detail: strings.Join(why, "; ")})
 	}
 }

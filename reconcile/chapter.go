@@ -33,7 +33,7 @@ func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o ask.UpOpti
 	if err != nil {
 		return nil // beginUp tells it
 	}
-	before, err := e.recorded(c.project.Name)
+	before, err := e.wishes.RawFile(c.project.Name)
 	if err != nil {
 		before = nil // beginUp tells it
 	}
@@ -67,7 +67,7 @@ func (ch *chapter) recorded(sink event.Sink) *chapter {
 
 func (e *Engine) noHistory(project string, err error, sink event.Sink) {
 	e.historyOnce.Do(func() {
-		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Not recorded in the history", Detail: err.Error()})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Not recorded in the history", Detail: err.Error()})
 	})
 }
 

@@ -42,7 +42,7 @@ func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.Co
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.say(s, ev)
+		e.hub.Say(s, ev)
 	}
 	say(event.Working, "Committing", "")
 	info, err := e.commit(ctx, c, o)

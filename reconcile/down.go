@@ -35,7 +35,7 @@ func (e *Engine) Down(ctx context.Context, project string, o ask.DownOptions, si
 		return err
 	}
 	defer release()
-	if err := e.beginCommand(project, "down", o, nil); err != nil {
+	if err := e.wishes.Begin(project, "down", o, nil); err != nil {
 		return err
 	}
 	return e.takeDown(ctx, project, o, sink)
@@ -48,7 +48,7 @@ func (e *Engine) takeDown(ctx context.Context, project string, o ask.DownOptions
 		e.loop.drop(project)
 		return nil
 	}
-	return e.endCommand(project, err, func(r *wish.Record) { r.Drop(taken...) })
+	return e.wishes.End(project, err, func(r *wish.Record) { r.Drop(taken...) })
 }
 
 // takeAway returns the services that it took down, nil = all and everything.
@@ -60,7 +60,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.desired(project)
+	p, err := e.wishes.File(project)
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +79,13 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		if o.Volumes {
 			e.forgetHistory(project, sink)
 		}
-		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
 		return nil, nil
 	}
 
 	gone, orphans := toTakeDown(m, p, o)
 	if len(orphans) > 0 {
-		e.say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
 	if err := m.Each(ctx, gone, true, func(c *inventory.Container) error {
 		if c.Alive() {
@@ -96,7 +96,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		if err := e.remove(ctx, c, o.Volumes, sink); err != nil {
 			return err
 		}
-		return e.dropAnonymous(project, plan.Container(c.Service, c.Number))
+		return e.interim.DropAnonymous(project, plan.Container(c.Service, c.Number))
 	}); err != nil {
 		return nil, err
 	}
@@ -145,10 +145,10 @@ func (e *Engine) forgetProject(project string, o ask.DownOptions, sink event.Sin
 	if o.Volumes {
 		e.forgetHistory(project, sink)
 	}
-	if err := e.dropRollouts(project, nil); err != nil {
+	if err := e.interim.DropRollouts(project, nil); err != nil {
 		return err
 	}
-	return e.store.Delete(bucketProjects, project)
+	return e.wishes.Forget(project)
 }
 
 func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, error) {
@@ -229,7 +229,7 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*inven
 		}
 		done[ref] = true
 		ev := event.Event{Project: project, Kind: "image", Name: ref, Phase: event.Working, Text: "Removing"}
-		e.say(sink, ev)
+		e.hub.Say(sink, ev)
 		err := e.drivers.Images.Delete(ctx, ref)
 		switch {
 		case err == nil:
@@ -242,7 +242,7 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*inven
 			ev.Phase, ev.Text, ev.Detail = event.Failed, "Error", err.Error()
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))
 		}
-		e.say(sink, ev)
+		e.hub.Say(sink, ev)
 	}
 	return errors.Join(errs...)
 }
@@ -254,7 +254,7 @@ func (e *Engine) builtImages(ctx context.Context, project string, services []str
 	if err != nil {
 		return nil, fmt.Errorf("cannot list images: %w", err)
 	}
-	p, err := e.desired(project)
+	p, err := e.wishes.File(project)
 	if err != nil {
 		return nil, err
 	}

@@ -232,3 +232,6 @@ func under(mounts, vendors []mount.Mount) []mount.Mount {
 	slices.SortStableFunc(mounts, func(a, b mount.Mount) int { return strings.Compare(a.Target, b.Target) })
 	return mounts
 }
+
+// standaloneLog is the name of the log, in its directory, of a container that belongs to no file.
+const standaloneLog = "output.log"

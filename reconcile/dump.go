@@ -24,7 +24,7 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*as
 	}
 	defer release()
 	if p == nil {
-		if p, err = e.desired(project); err != nil {
+		if p, err = e.wishes.File(project); err != nil {
 			return nil, err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -14,25 +13,18 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
+	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
 )
 
-// Store keeps what must survive the daemon. *store.Store of internal/store is one. Get of a key that is not there is
-// errdefs.ErrNotFound; Delete of one is success.
-type Store interface {
-	Put(bucket, key string, value []byte) error
-	Get(bucket, key string) ([]byte, error)
-	Delete(bucket, key string) error
-	Each(bucket string, fn func(key string, value []byte) error) error
-}
-
 // Options of New.
 type Options struct {
 	Roots     roots.Roots
-	Store     Store
+	Store     driver.Store
 	Version   string       // of the program; a saved plan names it
 	History   *book.Book   // nil = none is kept
 	Log       *slog.Logger // what it does of itself; nil = nowhere
@@ -50,11 +42,11 @@ type Options struct {
 type Engine struct {
 	drivers driver.Set
 	roots   roots.Roots
-	store   Store
+	store   driver.Store
 	group   *supervise.Group
 	loop    *loop
 	log     *slog.Logger
-	hub     event.Hub
+	hub     *event.Hub
 	passes  locks         // by project
 	single  locks         // by container id
 	gate    gate          // both kinds of locks pass it
@@ -75,8 +67,9 @@ type Engine struct {
 	history      *book.Book // may be nil
 	historyOnce  sync.Once  // what is wrong with it is told once
 
-	wishes  sync.Mutex // held while a record is changed
-	decoded wish.Cache // of the store's records
+	wishes  *wish.Book       // what users have asked for of projects
+	alone   *standalone.Book // and of containers that belong to no file
+	interim *interim.Book    // what a pass under way must remember
 
 	mu        sync.Mutex
 	names     map[string]named             // of supervised containers, for their events
@@ -134,11 +127,12 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
+	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
 		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]ask.Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	e.alone = standalone.Open(opt.Store, e.log)
 	var err error
 	if e.boot = opt.Boot; e.boot == "" {
 		if e.boot, err = bootID(); err != nil {
@@ -228,18 +222,6 @@ func (e *Engine) turn(ctx context.Context, project string) (release func(), err 
 		return nil, err
 	}
 	return func() { unlock(); leave() }, nil
-}
-
-// say sends an event to the caller and to everybody who listens to the project.
-func (e *Engine) say(s event.Sink, ev event.Event) {
-	if ev.Time.IsZero() {
-		ev.Time = time.Now()
-	}
-	e.noteRestart(ev)
-	if s != nil {
-		s(ev)
-	}
-	e.hub.Publish(ev)
 }
 
 // Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed. A zero Since means from now

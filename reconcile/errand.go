@@ -52,7 +52,7 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 		do.command = verb
 	}
 	ch := e.beginChapter(c.plan, do, history.Entry{Services: o.Services}, nil, nil)
-	err = e.beginCommand(project, verb, o, c.begins)
+	err = e.wishes.Begin(project, verb, o, c.begins)
 	if ch = ch.recorded(sink); err == nil {
 		err = e.carryOutErrand(ctx, c, do)
 	}
@@ -78,13 +78,13 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot %s project %s: it has no containers; create them with `stack up`", verb, project))
 	}
 	c := &errand{project: project, members: m, wished: map[plan.ID]bool{}}
-	if c.file, err = e.desired(project); err != nil {
+	if c.file, err = e.wishes.File(project); err != nil {
 		return nil, err
 	}
 	switch have := e.present(m); verb {
 	case "stop":
 		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
-		c.begins, c.ends = off(list), list
+		c.begins, c.ends = wish.Off(inventory.Replicas(list)), list
 	case "start":
 		if i := slices.IndexFunc(list, func(one *inventory.Container) bool {
 			return one.Status == runtime.Paused && slices.Contains(o.Services, one.Service)
@@ -137,7 +137,7 @@ func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) e
 		}
 	}
 	if len(c.wished) == 0 {
-		return e.endCommand(c.project, err, nil)
+		return e.wishes.End(c.project, err, nil)
 	}
 	list, failed := inventory.List(context.WithoutCancel(ctx), e.drivers, c.project)
 	if failed != nil && err == nil {
@@ -146,7 +146,7 @@ func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) e
 	list = slices.DeleteFunc(list, func(one *inventory.Container) bool {
 		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || e.stopping(one.ID))
 	})
-	return e.endCommand(c.project, err, on(list))
+	return e.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
 }
 
 // stopping says whether container id has been told to stop and runs still: its stop was given up.
@@ -161,7 +161,7 @@ func (e *Engine) resumeErrand(ctx context.Context, project, verb string, options
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
-	r, err := e.wish(project)
+	r, err := e.wishes.Of(project)
 	if err != nil || r == nil {
 		return err
 	}

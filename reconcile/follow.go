@@ -29,10 +29,10 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	defer release()
 	list, err := inventory.List(e.life, e.drivers, owner.project)
 	if err != nil {
-		e.say(nil, event.Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
+		e.hub.Say(nil, event.Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
 	}
-	r, err := e.wish(owner.project)
+	r, err := e.wishes.Of(owner.project)
 	if err != nil || r == nil {
 		r = wish.New()
 	}
@@ -43,7 +43,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		return
 	}
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
-	if err := e.changeWish(owner.project, func(r *wish.Record) {
+	if err := e.wishes.Change(owner.project, func(r *wish.Record) {
 		for _, c := range list {
 			if !c.OneOff && !r.Off[c.Replica()] {
 				r.Owed[c.Replica()] = true
@@ -59,11 +59,12 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
 		} else {
+			e.noteRestart(c.ID, ev.Detail)
 			paid = append(paid, c)
 		}
-		e.say(nil, ev)
+		e.hub.Say(nil, ev)
 	}
-	if err := e.changeWish(owner.project, func(r *wish.Record) {
+	if err := e.wishes.Change(owner.project, func(r *wish.Record) {
 		for _, c := range paid {
 			delete(r.Owed, c.Replica())
 		}

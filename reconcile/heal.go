@@ -22,7 +22,7 @@ import (
 
 // wanted is what a record asks for.
 func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
-	p, err := e.fileOf(project, r)
+	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +40,13 @@ func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 // when something happens), and whether the project is known at all.
 // Precondition: the project's turn is held.
 func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.Duration, known bool) {
-	r, err := e.wish(project)
+	r, err := e.wishes.Of(project)
 	if r == nil && err == nil {
 		return 0, false
 	}
 	if err == nil && r.Pass != nil {
 		if err = e.resume(ctx, project, r.Pass); err == nil {
-			r, err = e.wish(project)
+			r, err = e.wishes.Of(project)
 		}
 	}
 	if err == nil && r != nil {
@@ -61,7 +61,7 @@ func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.D
 	}
 	if text := err.Error(); text != k.told {
 		k.told = text
-		e.say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
+		e.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
 		e.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
 	}
 	a := attempts{count: k.failures}
@@ -72,7 +72,7 @@ func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.D
 }
 
 func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k *kept) (next time.Duration, _ error) {
-	p, err := e.fileOf(project, r)
+	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return 0, err
 	}
@@ -165,7 +165,7 @@ func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Ti
 			if r, ok := lastProbe(s); ok {
 				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
 			}
-			e.say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
+			e.hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
 			e.log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
 		}
 	}
@@ -196,7 +196,7 @@ func (e *Engine) owe(project string, pl *plan.Plan) error {
 	if stops == nil {
 		return nil
 	}
-	return e.changeWish(project, stops)
+	return e.wishes.Change(project, stops)
 }
 
 // oweRestarts is the change of owe, nil when pl stops none.
@@ -278,7 +278,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		a.begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
-	return e.changeWish(h.plan.Project, func(r *wish.Record) {
+	return e.wishes.Change(h.plan.Project, func(r *wish.Record) {
 		for _, id := range paid {
 			delete(r.Owed, id)
 		}
@@ -333,7 +333,7 @@ func (e *Engine) tell(project string, c plan.Change, phase event.Phase, text, de
 	if c.ID.Kind == plan.KindContainer {
 		ev.Service = c.ID.Name
 	}
-	e.say(nil, ev)
+	e.hub.Say(nil, ev)
 }
 
 func why(c plan.Change) string {

@@ -53,7 +53,7 @@ func (e *Engine) preStop(ctx context.Context, c *inventory.Container, sink event
 			return wording.Cause(err, c.ID, c.Name)
 		}
 		c.Status = runtime.Running
-		e.sayOf(c, sink, event.Done, "Unpaused", "for its pre_stop hooks")
+		e.hub.Say(sink, c.Event(event.Done, "Unpaused", "for its pre_stop hooks"))
 	}
 	err := e.runHooks(ctx, c, "pre_stop", c.Spec.PreStop, sink)
 	if err == nil || ctx.Err() != nil {
@@ -79,7 +79,7 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *inventory.Container) err
 	bound, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if err := e.preStop(bound, c, nil); err != nil && ctx.Err() == nil {
-		e.sayOf(c, nil, event.Warning, "Hook failed", err.Error())
+		e.hub.Say(nil, c.Event(event.Warning, "Hook failed", err.Error()))
 	}
 	return context.Cause(ctx)
 }
@@ -87,7 +87,7 @@ func (e *Engine) preStopUnasked(ctx context.Context, c *inventory.Container) err
 func (e *Engine) runHooks(ctx context.Context, c *inventory.Container, kind string, hooks []plan.Hook, sink event.Sink) error {
 	for i, h := range hooks {
 		key := fmt.Sprintf("%s[%d]", kind, i)
-		e.sayOf(c, sink, event.Working, "Running "+kind, strings.Join(h.Command, " "))
+		e.hub.Say(sink, c.Event(event.Working, "Running "+kind, strings.Join(h.Command, " ")))
 		if err := e.runHook(ctx, c, h); err != nil {
 			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}

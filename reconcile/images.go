@@ -140,18 +140,18 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 		skipped := event.Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: event.Done, Text: "Skipped"}
 		if s.PullPolicy == "never" {
 			skipped.Detail = "its pull policy is never"
-			e.say(sink, skipped)
+			e.hub.Say(sink, skipped)
 			return
 		}
 		if s.PullPolicy == "build" && s.Build != nil && at == "image" {
 			skipped.Detail = "its pull policy is build"
-			e.say(sink, skipped)
+			e.hub.Say(sink, skipped)
 			return
 		}
 		if policy == "missing" {
 			if _, err := inventory.Image(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
 				skipped.Detail = "it is here already"
-				e.say(sink, skipped)
+				e.hub.Say(sink, skipped)
 				return
 			}
 		}
@@ -187,7 +187,7 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]imag
 	m := &meter{layers: map[string]image.Progress{}}
 	infos, err := e.drivers.Images.Load(ctx, r, func(p image.Progress) {
 		if text, current, total, ok := m.add(p, time.Now()); ok {
-			e.say(sink, event.Event{Kind: "image", Name: p.Ref, Phase: event.Working, Text: text, Current: current, Total: total})
+			e.hub.Say(sink, event.Event{Kind: "image", Name: p.Ref, Phase: event.Working, Text: text, Current: current, Total: total})
 		}
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]imag
 		if len(i.Refs) > 0 {
 			name = i.Refs[0]
 		}
-		e.say(sink, event.Event{Kind: "image", Name: name, Phase: event.Done, Text: "Loaded"})
+		e.hub.Say(sink, event.Event{Kind: "image", Name: name, Phase: event.Done, Text: "Loaded"})
 	}
 	return infos, nil
 }

@@ -97,7 +97,7 @@ func (e *Engine) startLocked(ctx context.Context, c *inventory.Container, sink e
 // warn tells what was asked for and could not be given to a container.
 func (e *Engine) warn(c *inventory.Container, warnings []string, sink event.Sink) {
 	for _, w := range warnings {
-		e.say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
+		e.hub.Say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
 	}
 }
 
@@ -317,15 +317,10 @@ func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, netwo
 func (e *Engine) stop(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
 	if err := e.preStop(ctx, c, sink); err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.Name, err)
-		e.sayOf(c, sink, event.Failed, "Error", err.Error())
+		e.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
 	}
 	return e.stopOnly(ctx, c, timeout, sink)
-}
-
-// sayOf says what becomes of c.
-func (e *Engine) sayOf(c *inventory.Container, sink event.Sink, phase event.Phase, text, detail string) {
-	e.say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail})
 }
 
 // stopOnly is stop without hooks: a kill.
@@ -335,7 +330,7 @@ func (e *Engine) stopOnly(ctx context.Context, c *inventory.Container, timeout *
 		return err
 	}
 	defer unlock()
-	e.sayOf(c, sink, event.Working, "Stopping", "")
+	e.hub.Say(sink, c.Event(event.Working, "Stopping", ""))
 	e.group.Stop(c.ID)
 	grace := time.Duration(-1)
 	if timeout != nil {
@@ -344,15 +339,15 @@ func (e *Engine) stopOnly(ctx context.Context, c *inventory.Container, timeout *
 	exit, err := e.drivers.Containers.Stop(ctx, c.ID, grace)
 	if err != nil {
 		err = fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
-		e.sayOf(c, sink, event.Failed, "Error", err.Error())
+		e.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
 	}
 	e.group.Stopped(c.ID, *inventory.ExitOf(&exit))
 	if err := e.teardown(context.WithoutCancel(ctx), c); err != nil {
-		e.sayOf(c, sink, event.Failed, "Error", err.Error())
+		e.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
 	}
-	e.sayOf(c, sink, event.Done, "Stopped", "")
+	e.hub.Say(sink, c.Event(event.Done, "Stopped", ""))
 	return nil
 }
 
@@ -370,17 +365,17 @@ func (e *Engine) remove(ctx context.Context, c *inventory.Container, volumes boo
 		return err
 	}
 	defer unlock()
-	e.sayOf(c, sink, event.Working, "Removing", "")
+	e.hub.Say(sink, c.Event(event.Working, "Removing", ""))
 	err = e.removeSteps(ctx, c)
 	if err == nil {
 		err = e.removeParts(ctx, c, volumes)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot remove container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
-		e.sayOf(c, sink, event.Failed, "Error", err.Error())
+		e.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
 	}
-	e.sayOf(c, sink, event.Done, "Removed", "")
+	e.hub.Say(sink, c.Event(event.Done, "Removed", ""))
 	return nil
 }
 
@@ -389,7 +384,7 @@ func (e *Engine) remove(ctx context.Context, c *inventory.Container, volumes boo
 func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volumes bool) error {
 	e.group.Stop(c.ID)
 	if c.Alone != nil {
-		if err := e.beginRemoval(c, volumes); err != nil {
+		if err := e.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
 			return err
 		}
 	}
@@ -411,7 +406,7 @@ func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volume
 	if c.Alone == nil {
 		return nil
 	}
-	return e.store.Delete(bucketStandalone, c.ID)
+	return e.alone.Forget(c.ID)
 }
 
 // forget drops what is in memory of a container that is gone.

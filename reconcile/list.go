@@ -27,7 +27,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]ask.Containe
 	for _, b := range boxes {
 		byID[b.ContainerID] = b
 	}
-	p, err := e.known(project)
+	p, err := e.wishes.Known(project)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +67,14 @@ func (e *Engine) Projects(ctx context.Context) ([]ask.ProjectSummary, error) {
 		}
 	}
 	var names []string
-	if err := e.store.Each(bucketProjects, func(name string, _ []byte) error {
+	if err := e.wishes.Each(func(name string, _ []byte) error {
 		names = append(names, name)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		p, err := e.known(name)
+		p, err := e.wishes.Known(name)
 		if err != nil {
 			return nil, err
 		}

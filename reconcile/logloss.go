@@ -30,7 +30,7 @@ func (e *Engine) tellLogs(events <-chan runtime.Event) {
 		if x.Detail == "" {
 			ev.Phase, ev.Text = event.Done, logWritten
 		}
-		e.say(nil, ev)
+		e.hub.Say(nil, ev)
 	}
 }
 

@@ -162,7 +162,7 @@ func (l *loop) scan(ctx context.Context, seen *views) error {
 	}
 	now := views{}
 	var damaged []string
-	err = l.e.store.Each(bucketProjects, func(name string, raw []byte) error {
+	err = l.e.wishes.Each(func(name string, raw []byte) error {
 		v := (*seen)[name]
 		if !bytes.Equal(v.raw, raw) {
 			v = view{raw: bytes.Clone(raw)}

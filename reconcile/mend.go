@@ -66,7 +66,7 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Contai
 	e.mu.Lock()
 	e.unmended[id] = true
 	e.mu.Unlock()
-	e.say(nil, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Cannot be mended as it runs",
+	e.hub.Say(nil, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Cannot be mended as it runs",
 		Detail: wording.Cause(errors.New(problem), id, c.Name).Error() + "; it is restarted"})
 	e.loop.kick(c.Project)
 	return nil

@@ -16,7 +16,7 @@ func (e *Engine) observe(ctx context.Context, want *plan.Desired) (*plan.Observe
 		return nil, err
 	}
 	e.supervised(have)
-	have.Anonymous, err = e.keptAnonymous(want.Project)
+	have.Anonymous, err = e.interim.KeptAnonymous(want.Project)
 	return have, err
 }
 

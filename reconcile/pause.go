@@ -56,7 +56,7 @@ func (e *Engine) freeze(ctx context.Context, project string, o ask.ServiceOption
 	}
 	return m.Each(ctx, due, f.backwards, func(c *inventory.Container) error {
 		say := func(phase event.Phase, text, detail string) {
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail})
+			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail})
 		}
 		say(event.Working, f.working, "")
 		if err := f.do(ctx, c.ID); err != nil {

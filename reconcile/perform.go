@@ -124,7 +124,7 @@ func (p *performer) say(kind plan.Kind, name, service string, phase event.Phase,
 		ev.ID = p.ids[name]
 		p.mu.Unlock()
 	}
-	p.e.say(p.sink, ev)
+	p.e.hub.Say(p.sink, ev)
 }
 
 // told wraps the doing of something in its events.
@@ -242,29 +242,29 @@ func volumeConfig(project string, w plan.Volume) volume.Config {
 }
 
 func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink event.Sink) error {
-	e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Working, Text: "Removing"})
+	e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Working, Text: "Removing"})
 	err := e.drivers.Networks.Delete(ctx, name)
 	switch {
 	case errors.Is(err, errdefs.ErrConflict):
-		e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Warning, Text: "Resource is still in use", Detail: err.Error()})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Warning, Text: "Resource is still in use", Detail: err.Error()})
 		return nil
 	case err != nil:
 		err = fmt.Errorf("cannot remove network %s: %w", name, err)
-		e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
 		return err
 	}
-	e.say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Done, Text: "Removed"})
+	e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
 func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink event.Sink) error {
-	e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Working, Text: "Removing"})
+	e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Working, Text: "Removing"})
 	if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
 		err = fmt.Errorf("cannot remove volume %s: %w", name, err)
-		e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
 		return err
 	}
-	e.say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
+	e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
@@ -283,7 +283,7 @@ func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed e
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.say(sink, ev)
+		e.hub.Say(sink, ev)
 	}
 	say(event.Working, "Pulling", "")
 	meter := &meter{layers: map[string]image.Progress{}}
@@ -295,7 +295,7 @@ func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed e
 		if text, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
 			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, text, current, total
-			e.say(sink, ev)
+			e.hub.Say(sink, ev)
 		}
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
 		p.mu.Unlock()
-		return p.e.dropAnonymous(p.want.Project, plan.Container(op.Service, op.Replica))
+		return p.e.interim.DropAnonymous(p.want.Project, plan.Container(op.Service, op.Replica))
 	})
 }
 
@@ -135,7 +135,7 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 	c.Name = op.Name // in this pass
 	if op.KeepAnonymous && len(c.Anonymous) > 0 {
 		// Before the container goes: it is the only one who knows them.
-		if err := p.e.keepAnonymous(p.want.Project, id, c.Anonymous); err != nil {
+		if err := p.e.interim.KeepAnonymous(p.want.Project, id, c.Anonymous); err != nil {
 			return err
 		}
 	}

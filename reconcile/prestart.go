@@ -74,7 +74,7 @@ func (e *Engine) runSteps(ctx context.Context, c *inventory.Container, steps []i
 			}
 		}
 		// Now that it runs: who follows the logs looks again at this.
-		e.sayOf(c, sink, event.Working, "Running "+key, strings.Join(c.Spec.PreStart[i].Command, " "))
+		e.hub.Say(sink, c.Event(event.Working, "Running "+key, strings.Join(c.Spec.PreStart[i].Command, " ")))
 		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause

@@ -95,14 +95,14 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 		return nil, err
 	}
 	defer release()
-	r, err := e.wish(project)
+	r, err := e.wishes.Of(project)
 	if err != nil {
 		return nil, err
 	}
 	if r == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot compare project %s with this host: it is not up", project))
 	}
-	p, err := e.fileOf(project, r)
+	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return nil, err
 	}

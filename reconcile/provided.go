@@ -19,7 +19,7 @@ func (e *Engine) recall(p *spec.Project) error {
 	if len(p.Models) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
 		return nil
 	}
-	was, err := e.desired(p.Name)
+	was, err := e.wishes.File(p.Name)
 	if err != nil || was == nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func tellProviders(p *spec.Project, want *plan.Desired, o ask.UpOptions) diag.Li
 func (e *Engine) tellUnprovided(p *spec.Project, o ask.DownOptions, sink event.Sink) {
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		if s := p.Services[name]; s.Provider != nil && (len(o.Services) == 0 || slices.Contains(o.Services, name)) {
-			e.say(sink, event.Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: event.Warning, Text: "Left as it is",
+			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: event.Warning, Text: "Left as it is",
 				Detail: "what " + s.Provider.Type + " provides is removed by a down with the file"})
 		}
 	}

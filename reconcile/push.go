@@ -45,7 +45,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 			if s.Build != nil {
 				why = "its image has no name: services." + name + ".image gives it one"
 			}
-			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Done, Text: "Skipped", Detail: why})
+			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Done, Text: "Skipped", Detail: why})
 			continue
 		}
 		refs := []string{s.Image}
@@ -94,7 +94,7 @@ func (e *Engine) push(ctx context.Context, project, service, ref, plat string, f
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.say(sink, ev)
+		e.hub.Say(sink, ev)
 	}
 	say(event.Working, "Pushing", "")
 	meter := &meter{layers: map[string]image.Progress{}}
@@ -109,7 +109,7 @@ func (e *Engine) push(ctx context.Context, project, service, ref, plat string, f
 		if _, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
 			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, "Pushing", current, total
-			e.say(sink, ev)
+			e.hub.Say(sink, ev)
 		}
 	})
 	if err != nil {

@@ -15,14 +15,14 @@ import (
 // that has been done meanwhile is done already.
 // Precondition: the project's turn is held.
 func (e *Engine) resume(ctx context.Context, project string, pass *wish.Pass) error {
-	e.say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
+	e.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
 	e.log.Info("resuming what was cut short", "project", project, "command", pass.Verb)
 	err := e.carryOn(ctx, project, pass)
 	if ctx.Err() != nil {
 		return err // whoever has the turn now says what is wanted
 	}
 	// One that fails has failed as it would have for its caller, and is not tried for ever.
-	if err = e.endCommand(project, err, nil); err != nil {
+	if err = e.wishes.End(project, err, nil); err != nil {
 		return fmt.Errorf("%s, which was cut short, cannot be carried to its end: %w", pass.Verb, err)
 	}
 	return nil
@@ -32,7 +32,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 	switch pass.Verb {
 	case "up":
 		var o ask.UpOptions
-		p, err := e.desired(project)
+		p, err := e.wishes.File(project)
 		if err == nil {
 			err = json.Unmarshal(pass.Options, &o)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -234,7 +235,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	case undone != nil:
 		outcome += "; and " + undone.Error()
 	}
-	if err := p.e.failRollout(p.want.Project, op.Service, undo.All && undone == nil); err != nil {
+	if err := p.failRollout(op.Service, undo.All && undone == nil); err != nil {
 		outcome += "; and " + err.Error()
 	}
 	return position.At(p.project, failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
@@ -333,4 +334,23 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 		return p.e.stopOnly(ctx, c, op.Timeout, p.sink)
 	}
 	return p.e.stop(ctx, c, op.Timeout, p.sink)
+}
+
+// failRollout records that the update of a service has failed. After a rollback the service of before is what is wished for: healing,
+// a reboot and `drift` go by that.
+func (p *performer) failRollout(service string, rolledBack bool) error {
+	before, err := p.e.interim.FailRollout(p.want.Project, service)
+	if err != nil || !rolledBack || before == nil {
+		return err
+	}
+	file, err := p.e.wishes.File(p.want.Project)
+	if err != nil || file == nil {
+		return err
+	}
+	file.Services[service] = before
+	var encoding error
+	if err := p.e.wishes.Change(p.want.Project, func(w *wish.Record) { encoding = w.SetFile(file) }); err != nil {
+		return err
+	}
+	return encoding
 }

@@ -176,7 +176,7 @@ func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl 
 	if len(paid) == 0 {
 		return nil
 	}
-	return e.changeWish(project, func(r *wish.Record) {
+	return e.wishes.Change(project, func(r *wish.Record) {
 		maps.DeleteFunc(r.Owed, func(id plan.ID, _ bool) bool { return paid[id] })
 	})
 }

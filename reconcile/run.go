@@ -40,7 +40,7 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 			}
 			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
 		}
-		e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
+		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
 		return process.Exit{}, nil
 	}
 	exit, err := e.runAttached(ctx, c, io, sink)
@@ -83,10 +83,10 @@ func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io pro
 		}
 		e.warn(c, s.Warnings, sink)
 		e.watch(c, s.StartedAt, false)
-		e.sayOf(c, nil, event.Done, "Started", "") // for who listens: to the caller it is no news, whose terminal is the container's by now
+		e.hub.Say(nil, c.Event(event.Done, "Started", "")) // for who listens: to the caller it is no news, whose terminal is the container's by now
 		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
 			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
-				e.sayOf(c, sink, event.Warning, "Hook failed", failed.Error())
+				e.hub.Say(sink, c.Event(event.Warning, "Hook failed", failed.Error()))
 			}
 		}
 	})
@@ -195,7 +195,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
-	e.say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
+	e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
 	return c, nil
 }
 

@@ -41,7 +41,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 	}
 	// It runs: what its hooks say decides about no restart.
 	if err := e.postStart(ctx, c, nil); err != nil && ctx.Err() == nil {
-		e.sayOf(c, nil, event.Warning, "Hook failed", err.Error())
+		e.hub.Say(nil, c.Event(event.Warning, "Hook failed", err.Error()))
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if s.Exit.Code != 0 {
 			ev.Detail = ended(s)
 		}
-		e.say(nil, ev)
+		e.hub.Say(nil, ev)
 		if change == supervise.ChangeExited {
 			e.afterEnd(id)
 		}
@@ -177,7 +177,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 			}
 		}
 	}
-	e.say(nil, ev)
+	e.hub.Say(nil, ev)
 }
 
 // afterEnd takes the sandbox of a container down that has ended by itself and is not started again.
@@ -211,6 +211,6 @@ func (e *Engine) afterEnd(id string) {
 		e.mu.Lock()
 		n := e.names[id]
 		e.mu.Unlock()
-		e.say(nil, event.Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
+		e.hub.Say(nil, event.Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -326,7 +327,7 @@ const (
 )
 
 // loadIdentity reads the key, making it at the first start.
-func loadIdentity(s Store) (identity, error) {
+func loadIdentity(s driver.Store) (identity, error) {
 	key, err := s.Get(bucketIdentity, keyIdentity)
 	if err == nil && len(key) == sha256.Size {
 		return key, nil

@@ -70,7 +70,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	defer unlock()
 	// The record first: it is what the next daemon goes by.
 	var record *standalone.Record
-	if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	if err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Name, record = name, r
 		return true
 	}); err != nil {
@@ -93,7 +93,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	}
 	e.mu.Unlock()
 	c.Name = name
-	e.sayOf(c, nil, event.Done, "Renamed", was)
+	e.hub.Say(nil, c.Event(event.Done, "Renamed", was))
 	return nil
 }
 
@@ -138,19 +138,19 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 		return fmt.Errorf("cannot update container %s: %w", c.Name, err)
 	}
 	known := false
-	err = e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	err = e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Spec, known = spec, true
 		return true
 	})
 	if err == nil && !known {
-		err = e.putStandalone(record)
+		err = e.alone.Put(record)
 	}
 	if err != nil {
 		return err
 	}
 	c.Spec = spec
 	e.group.Configure(c.ID, c.Supervision())
-	e.sayOf(c, nil, event.Done, "Updated", "")
+	e.hub.Say(nil, c.Event(event.Done, "Updated", ""))
 	return nil
 }
 

@@ -82,12 +82,12 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	if len(record.Anonymous) > 0 { // all else that a killed daemon leaves can be told from what somebody wants
 		record.Making = true
-		if err := e.putStandalone(record); err != nil {
+		if err := e.alone.Put(record); err != nil {
 			return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, e.store.Delete(bucketStandalone, record.ID))
+				err = errors.Join(err, e.alone.Forget(record.ID))
 			}
 		}()
 	}
@@ -102,7 +102,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	c, err := e.container(ctx, id)
 	if err == nil {
 		record.CreatedAt, record.Making = c.CreatedAt, false
-		err = e.putStandalone(record)
+		err = e.alone.Put(record)
 	}
 	if err != nil {
 		if c != nil {
@@ -111,7 +111,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
 	e.know(c)
-	e.sayOf(c, nil, event.Done, "Created", "")
+	e.hub.Say(nil, c.Event(event.Done, "Created", ""))
 	return id, warnings, nil
 }
 

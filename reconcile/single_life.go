@@ -71,15 +71,15 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 	if err := e.start(ctx, c.ID, nil); err != nil {
 		return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 	}
-	e.sayOf(c, nil, event.Done, "Started", "")
-	return false, e.changeWish(c.Project, on([]*inventory.Container{c}))
+	e.hub.Say(nil, c.Event(event.Done, "Started", ""))
+	return false, e.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
 }
 
 // startAlone starts c, which belongs to no file and does not run. One that goes with its end goes when it cannot be started.
 func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
 	var removing bool
 	// Before it: one that runs although it was stopped would be stopped again by the next daemon.
-	if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	if err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		removing = r.Removing != nil
 		changed := r.Stopped != "" && !removing
 		if changed {
@@ -100,7 +100,7 @@ func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
 		}
 		return err
 	}
-	e.sayOf(c, nil, event.Done, "Started", "")
+	e.hub.Say(nil, c.Event(event.Done, "Started", ""))
 	return nil
 }
 
@@ -137,9 +137,9 @@ func (s Single) Stop(ctx context.Context, ref string, o StopOptions) (already bo
 // markStopped records that a user has stopped c, so that nothing starts it again.
 func (e *Engine) markStopped(c *inventory.Container) error {
 	if c.Alone == nil {
-		return e.changeWish(c.Project, off([]*inventory.Container{c}))
+		return e.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
 	}
-	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		changed := r.Stopped != e.boot || r.Owed || r.Last
 		r.Stopped, r.Owed, r.Last = e.boot, false, false
 		return changed
@@ -148,7 +148,7 @@ func (e *Engine) markStopped(c *inventory.Container) error {
 
 // markLast records of c, which belongs to no file, that nothing starts it again when it ends, and that it may take its time.
 func (e *Engine) markLast(c *inventory.Container) error {
-	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		if r.Stopped == e.boot { // it is being stopped, which is more
 			return false
 		}
@@ -224,9 +224,9 @@ func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
 		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		return errors.Join(err, e.markOwed(c, false))
 	}
-	e.sayOf(c, nil, event.Done, "Restarted", "")
+	e.hub.Say(nil, c.Event(event.Done, "Restarted", ""))
 	if c.Alone == nil {
-		return e.changeWish(c.Project, on([]*inventory.Container{c}))
+		return e.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
 	}
 	return e.markOwed(c, false)
 }
@@ -234,7 +234,7 @@ func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
 // markOwed records that c is being stopped to be started again, or that it was.
 func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
 	if c.Alone == nil {
-		return e.changeWish(c.Project, func(r *wish.Record) {
+		return e.wishes.Change(c.Project, func(r *wish.Record) {
 			if c.OneOff {
 				return
 			}
@@ -245,7 +245,7 @@ func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
 			}
 		})
 	}
-	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		changed := r.Owed != owed || r.Stopped != "" || owed && !r.Ending.Equal(c.StartedAt)
 		r.Owed, r.Ending, r.Stopped, r.Last = owed, c.StartedAt, "", false
 		return changed
@@ -289,7 +289,7 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	e.sayOf(c, nil, event.Done, "Killed", unix.SignalName(sig))
+	e.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(sig)))
 	if sig != unix.SIGKILL {
 		return nil
 	}
@@ -323,7 +323,7 @@ func (s Single) Remove(ctx context.Context, ref string, o RemoveOptions) error {
 	if c.Alone != nil {
 		return e.removeForced(ctx, c, o.Volumes)
 	}
-	if err := e.changeWish(c.Project, off([]*inventory.Container{c})); err != nil {
+	if err := e.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c}))); err != nil {
 		return err
 	}
 	return e.killAndRemove(ctx, c, o.Volumes)
@@ -331,7 +331,7 @@ func (s Single) Remove(ctx context.Context, ref string, o RemoveOptions) error {
 
 // removeForced removes c, which belongs to no file, whatever it does.
 func (e *Engine) removeForced(ctx context.Context, c *inventory.Container, volumes bool) error {
-	if err := e.beginRemoval(c, volumes); err != nil {
+	if err := e.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
 		return err
 	}
 	return e.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
@@ -385,6 +385,6 @@ func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
 	if err := f.do(ctx, c.ID); err != nil {
 		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	s.e.sayOf(c, nil, event.Done, f.done, "")
+	s.e.hub.Say(nil, c.Event(event.Done, f.done, ""))
 	return nil
 }

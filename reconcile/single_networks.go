@@ -74,7 +74,7 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.Name, wording.Cause(err, c.ID, c.Name)), e.recordSpec(ctx, c, was))
 		}
 	}
-	e.say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
+	e.hub.Say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
 	return nil
 }
 
@@ -97,12 +97,12 @@ func movable(c *inventory.Container, n NetworkDetail) error {
 func (e *Engine) recordSpec(ctx context.Context, c *inventory.Container, spec plan.Spec) error {
 	record := &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
 	known := false
-	err := e.changeStandalone(c.ID, func(r *standalone.Record) bool {
+	err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Spec, known, record = spec, true, r
 		return true
 	})
 	if err == nil && !known { // it has lost its record
-		err = e.putStandalone(record)
+		err = e.alone.Put(record)
 	}
 	if err == nil {
 		err = e.agree(ctx, c, record)

@@ -2,89 +2,15 @@ package reconcile
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
-	"github.com/stackrun/stack/reconcile/wording"
 )
-
-// bucketStandalone holds what users have asked for of containers that belong to no file, a standalone.Record by id.
-const bucketStandalone = "standalone"
-
-// standaloneLog is the name of such a container's log in its directory.
-const standaloneLog = "output.log"
-
-// standaloneRecord is the record of container id, nil when there is none.
-func (e *Engine) standaloneRecord(id string) (*standalone.Record, error) {
-	raw, err := e.store.Get(bucketStandalone, id)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r, err := standalone.Decode(raw)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the record of container %s: %w", wording.ShortID(id), err)
-	}
-	return r, nil
-}
-
-// standaloneRecords are all of them. Those that cannot be read are told and left out: their containers are as they are.
-func (e *Engine) standaloneRecords() (map[string]*standalone.Record, error) {
-	all := map[string]*standalone.Record{}
-	err := e.store.Each(bucketStandalone, func(id string, raw []byte) error {
-		r, err := standalone.Decode(raw)
-		if err != nil {
-			e.log.Warn("cannot read the record of a container", "container", wording.ShortID(id), "error", err)
-			r = nil
-		}
-		all[id] = r
-		return nil
-	})
-	return all, err
-}
-
-func (e *Engine) putStandalone(r *standalone.Record) error {
-	raw, err := r.Encode()
-	if err != nil {
-		return fmt.Errorf("cannot record container %s: %w", r.Name, err)
-	}
-	return e.store.Put(bucketStandalone, r.ID, raw)
-}
-
-// changeStandalone changes the record of container id, if there is one; change says whether it has.
-func (e *Engine) changeStandalone(id string, change func(*standalone.Record) bool) error {
-	e.wishes.Lock()
-	defer e.wishes.Unlock()
-	r, err := e.standaloneRecord(id)
-	if err != nil || r == nil {
-		return err
-	}
-	if !change(r) {
-		return nil
-	}
-	return e.putStandalone(r)
-}
-
-// beginRemoval records that c, which belongs to no file, is being removed. One that goes with its end needs no word: whoever finds half of it goes on.
-func (e *Engine) beginRemoval(c *inventory.Container, volumes bool) error {
-	if c.Alone.AutoRemove {
-		return nil
-	}
-	return e.changeStandalone(c.ID, func(r *standalone.Record) bool {
-		r.Removing = &standalone.Removal{Volumes: volumes || r.Removing != nil && r.Removing.Volumes}
-		return true
-	})
-}
 
 // adoptStandalone is adopt for containers that belong to no file. list are all that there are. See docs/adr/0068-containers-without-a-file.md.
 func (e *Engine) adoptStandalone(ctx context.Context, list []*inventory.Container) error {
-	records, err := e.standaloneRecords()
+	records, err := e.alone.All()
 	if err != nil {
 		return err
 	}
@@ -126,7 +52,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 			r.Stopped = e.boot // in doubt it stays down
 		}
 		if !known { // else it was written by another program, which may come back
-			if err := e.putStandalone(r); err != nil {
+			if err := e.alone.Put(r); err != nil {
 				return err
 			}
 		}
@@ -163,7 +89,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 				return e.startOwed(ctx, c)
 			})
 		case r.Owed: // it was started
-			return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
+			return e.alone.Change(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 		}
 	case c.Exit != nil && r.Owed:
 		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
@@ -173,7 +99,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 	case c.Exit != nil && r.Stopped == "":
 		e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
 	case c.Exit != nil && r.AfterBoot(e.boot, &standalone.End{Code: c.Exit.Code}):
-		if err := e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Stopped, r.Last = "", false; return true }); err != nil {
+		if err := e.alone.Change(c.ID, func(r *standalone.Record) bool { r.Stopped, r.Last = "", false; return true }); err != nil {
 			return err
 		}
 		e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
@@ -199,7 +125,7 @@ func (e *Engine) startOwed(ctx context.Context, c *inventory.Container) error {
 	if err := e.start(ctx, c.ID, nil); err != nil {
 		return err
 	}
-	return e.changeStandalone(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
+	return e.alone.Change(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 }
 
 // finishRemoval takes away what is left of a container whose runtime record is gone already, or not there yet. Snapshot and sandbox go as those of nobody.
@@ -209,7 +135,7 @@ func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error 
 			return err
 		}
 	}
-	return e.store.Delete(bucketStandalone, r.ID)
+	return e.alone.Forget(r.ID)
 }
 
 // remake makes a container again whose files are gone: a power cut took them, or other hands did. What it had written into its root file system went with them.

@@ -39,7 +39,7 @@ func (e *Engine) pruneSuperseded(ctx context.Context, p *spec.Project, before ma
 		}
 		err = e.drivers.Images.Delete(ctx, id.String())
 		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
-			e.say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Warning, Text: "The image before it is not removed", Detail: err.Error()})
+			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Warning, Text: "The image before it is not removed", Detail: err.Error()})
 		}
 	}
 }

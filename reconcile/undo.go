@@ -52,7 +52,7 @@ func (p *performer) undo(ctx context.Context) {
 		return
 	}
 	if os.RemoveAll(p.e.logDir(p.want.Project)) == nil {
-		_ = p.e.store.Delete(bucketProjects, p.want.Project) // a record without anything is for down, which takes it
+		_ = p.e.wishes.Forget(p.want.Project) // a record without anything is for down, which takes it
 	}
 }
 

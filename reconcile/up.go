@@ -11,10 +11,12 @@ import (
 
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -144,7 +146,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		return nil, err
 	}
 	for _, d := range said {
-		e.say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: d.Summary, Detail: joinDetail(d)})
+		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
 	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
 		return nil, err
@@ -157,7 +159,11 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	ch := e.begin(c, pl, do, o)
 	err := e.beginRollouts(pl)
 	if err == nil {
-		do.keep, err = e.beginUp(p, want, o, pl)
+		var options any
+		if !pl.Empty() {
+			options = o
+		}
+		do.keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) { r.Ports = autoport.Chosen(want, r.Ports) }, options)
 	}
 	if ch = ch.recorded(sink); err != nil {
 		return ch, err
@@ -165,7 +171,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
 	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
-		err = e.dropRollouts(p.Name, want.Selected(c.opt.Services, c.opt.NoDeps))
+		err = e.interim.DropRollouts(p.Name, want.Selected(c.opt.Services, c.opt.NoDeps))
 	}
 	return ch, e.endUp(ctx, p, want, o, err)
 }
@@ -228,6 +234,29 @@ func (e *Engine) sayKept(project string, have *plan.Observed, pl *plan.Plan, wan
 		}
 		text := map[plan.Status]string{plan.StatusRunning: "Running", plan.StatusRestarting: "Restarting", plan.StatusExited: "Exited", plan.StatusPaused: "Paused", plan.StatusCreated: "Created"}[c.Status]
 		// That it is paused has not come about now.
-		e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Done, Text: text, Awaited: c.Status == plan.StatusPaused})
+		e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Done, Text: text, Awaited: c.Status == plan.StatusPaused})
 	}
+}
+
+// beginRollouts records what pl's rolling updates begin from. Precondition: the new file is not recorded yet.
+func (e *Engine) beginRollouts(pl *plan.Plan) error {
+	services := rollouts(pl)
+	if len(services) == 0 {
+		return nil
+	}
+	before, err := e.wishes.File(pl.Project)
+	if err != nil {
+		return err
+	}
+	return e.interim.BeginRollouts(pl.Project, services, before)
+}
+
+// rollouts are the services that pl updates in turns.
+func rollouts(pl *plan.Plan) (services []string) {
+	for _, s := range pl.Steps {
+		if op, ok := s.Op.(plan.EndUpdate); ok {
+			services = append(services, op.Service)
+		}
+	}
+	return services
 }

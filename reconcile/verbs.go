@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
@@ -73,7 +74,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		return err
 	}
 	defer release()
-	p, err := e.desired(project)
+	p, err := e.wishes.File(project)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		}
 	}
 	if sig == unix.SIGKILL {
-		if err := e.changeWish(project, off(list)); err != nil {
+		if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
 			return err
 		}
 	}
@@ -99,7 +100,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			return nil
 		}
 		say := func(phase event.Phase, text, detail string) {
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
+			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
 		}
 		say(event.Working, "Killing", "")
 		if sig == unix.SIGKILL {
@@ -133,7 +134,7 @@ func (e *Engine) dropOneOff(ctx context.Context, c *inventory.Container, sink ev
 // caller (a second Ctrl-C) waits no longer. The turn then finds them ended.
 func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	defer e.enter()()
-	p, err := e.desired(project)
+	p, err := e.wishes.File(project)
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 		if !c.Alive() || len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) || c.Orphan(p) && !o.RemoveOrphans {
 			continue
 		}
-		err := e.changeWish(project, off([]*inventory.Container{c}))
+		err := e.wishes.Change(project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
 		if err == nil {
 			e.group.Stop(c.ID)
 			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
@@ -156,7 +157,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 		case err != nil:
 			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name)))
 		default:
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Killed", Signal: "SIGKILL"})
+			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Killed", Signal: "SIGKILL"})
 		}
 	}
 	return errors.Join(failed...)
@@ -180,7 +181,7 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 	if !o.Stop { // those that run are left alone
 		list = slices.DeleteFunc(list, func(c *inventory.Container) bool { return c.Alive() })
 	}
-	if err := e.changeWish(project, off(list)); err != nil {
+	if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
 		return err
 	}
 	return m.Each(ctx, list, true, func(c *inventory.Container) error {

@@ -61,7 +61,7 @@ func (p *performer) waitOne(ctx context.Context, c *inventory.Container, op plan
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.e.say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
+	p.e.hub.Say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
 	return nil
 }
 
@@ -229,7 +229,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 			continue
 		}
 		work.Go(func() error {
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Working, Text: "Waiting"})
+			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Working, Text: "Waiting"})
 			if err := e.waitSettled(ctx, c); err != nil {
 				fail(err) // the first that cannot become ready ends the wait of all
 				return err
@@ -240,7 +240,7 @@ func (e *Engine) waitServices(ctx context.Context, project string, chosen func(s
 			} else if s, _ := e.group.Status(c.ID); s.State == supervise.Ended {
 				text = "Exited"
 			}
-			e.say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: text, Awaited: true})
+			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: text, Awaited: true})
 			return nil
 		})
 	}

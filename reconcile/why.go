@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -67,7 +67,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 			out.Unfinished = &all[n-1]
 		}
 	}
-	r, err := e.wish(project)
+	r, err := e.wishes.Of(project)
 	if err != nil || r == nil { // who needs the record says what is wrong with it
 		r = wish.New()
 	}
@@ -131,12 +131,9 @@ func (e *Engine) restartOf(c *inventory.Container, s supervise.Status) *ask.Rest
 	return nil
 }
 
-// noteRestart remembers what ev tells: that a container was started again, by whom it may be, and why.
-func (e *Engine) noteRestart(ev event.Event) {
-	if ev.Kind != "container" || ev.Text != "Restarted" || ev.Detail == "" || ev.ID == "" {
-		return
-	}
+// noteRestart remembers that container id was started again just now, without a plan, and why.
+func (e *Engine) noteRestart(id, cause string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.restarts[ev.ID] = ask.Restarted{Time: ev.Time, Cause: ev.Detail}
+	e.restarts[id] = ask.Restarted{Time: time.Now(), Cause: cause}
 }

@@ -144,3 +144,14 @@ func (s *subscriber) kick() {
 	default:
 	}
 }
+
+// Say sends ev to s, unless that is nil, and to everybody who listens. An event without a time is one of now.
+func (h *Hub) Say(s Sink, ev Event) {
+	if ev.Time.IsZero() {
+		ev.Time = time.Now()
+	}
+	if s != nil {
+		s(ev)
+	}
+	h.Publish(ev)
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -95,4 +96,20 @@ func ExitOf(x *process.Exit) *supervise.Exit {
 // RunsNoMore is the error of a look at a container that does not run any more.
 func RunsNoMore(err error) bool {
 	return errors.Is(err, errdefs.ErrConflict) || errors.Is(err, errdefs.ErrNotFound)
+}
+
+// Event is what becomes of c, to be told.
+func (c *Container) Event(phase event.Phase, text, detail string) event.Event {
+	return event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail}
+}
+
+// Replicas are those of list, without one-offs.
+func Replicas(list []*Container) []plan.ID {
+	var ids []plan.ID
+	for _, c := range list {
+		if !c.OneOff {
+			ids = append(ids, c.Replica())
+		}
+	}
+	return ids
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Store is reconcile.Store in memory.
+// Store is driver.Store in memory.
 type Store struct {
 	// Dead says that the daemon is no more: what it still tries to write is not written.
 	Dead func() bool

@@ -1,4 +1,4 @@
-package reconcile
+package interim
 
 import (
 	"encoding/json"
@@ -14,23 +14,25 @@ const bucketAnonymous = "anonymous"
 
 func anonymousKey(project string, id plan.ID) string { return project + "/" + id.String() }
 
-// keepAnonymous remembers the anonymous volumes of a container that is being recreated, until its successor is there.
-func (e *Engine) keepAnonymous(project string, id plan.ID, volumes map[string]string) error {
+// KeepAnonymous remembers the anonymous volumes of a container that is being recreated, until its successor is there.
+func (b *Book) KeepAnonymous(project string, id plan.ID, volumes map[string]string) error {
 	raw, _ := json.Marshal(volumes) // a map of strings
-	return e.store.Put(bucketAnonymous, anonymousKey(project, id), raw)
+	return b.store.Put(bucketAnonymous, anonymousKey(project, id), raw)
 }
 
-func (e *Engine) dropAnonymous(project string, id plan.ID) error {
+// DropAnonymous forgets them: the successor is there, or none is wanted.
+func (b *Book) DropAnonymous(project string, id plan.ID) error {
 	key := anonymousKey(project, id)
-	if _, err := e.store.Get(bucketAnonymous, key); errors.Is(err, errdefs.ErrNotFound) {
+	if _, err := b.store.Get(bucketAnonymous, key); errors.Is(err, errdefs.ErrNotFound) {
 		return nil // the usual case, and reading costs no sync
 	}
-	return e.store.Delete(bucketAnonymous, key)
+	return b.store.Delete(bucketAnonymous, key)
 }
 
-func (e *Engine) keptAnonymous(project string) (map[plan.ID]map[string]string, error) {
+// KeptAnonymous are the anonymous volumes of project that wait for a successor, by target.
+func (b *Book) KeptAnonymous(project string) (map[plan.ID]map[string]string, error) {
 	kept := map[plan.ID]map[string]string{}
-	err := e.store.Each(bucketAnonymous, func(key string, raw []byte) error {
+	err := b.store.Each(bucketAnonymous, func(key string, raw []byte) error {
 		rest, ok := strings.CutPrefix(key, project+"/container:")
 		if !ok {
 			return nil
