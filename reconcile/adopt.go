@@ -61,7 +61,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 				return err
 			}
 		case c.Status == runtime.Stopped && c.Exit != nil && !c.OneOff && !c.Spare && e.policyDecides(c, records[c.Project]):
-			if r := records[c.Project]; r != nil && r.Pass != nil && !e.loop.off {
+			if r := records[c.Project]; r != nil && r.Pass != nil && !e.loop.Off() {
 				// The command that was cut short may be what has ended it, to make it anew: its policy comes after that.
 				e.postpone(c)
 				continue
@@ -113,7 +113,7 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 // policyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
 // start it, in its order.
 func (e *Engine) policyDecides(c *inventory.Container, r *wish.Record) bool {
-	return r == nil || !r.Off[c.Replica()] && (e.loop.off || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
+	return r == nil || !r.Off[c.Replica()] && (e.loop.Off() || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
 }
 
 // sweep removes snapshots and sandboxes that no container has: the daemon died while it made or deleted one.

@@ -16,16 +16,7 @@ type AllImages struct {
 }
 
 func (e *Engine) AllImages() AllImages {
-	return AllImages{library.New(e.drivers, e.working, func(ev event.Event) { e.hub.Say(nil, ev) }), e}
-}
-
-// working is enter for what changes the host without a project's turn: it waits for who needs everybody to stand still.
-func (e *Engine) working(ctx context.Context) (leave func(), err error) {
-	if err := e.gate.enter(ctx); err != nil {
-		return nil, err
-	}
-	count := e.enter()
-	return func() { count(); e.gate.leave() }, nil
+	return AllImages{library.New(e.drivers, e.loop.Working, func(ev event.Event) { e.hub.Say(nil, ev) }), e}
 }
 
 // BuildImage is the library's, in one of the places that builds of projects have too.
@@ -41,7 +32,7 @@ func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(B
 
 // CommitContainer is Engine.Commit of the container that ref means, by name, id or a prefix of an id.
 func (a AllImages) CommitContainer(ctx context.Context, ref string, o ask.CommitOptions) (image.Info, error) {
-	defer a.e.enter()()
+	defer a.e.loop.Enter()()
 	c, err := a.e.byRef(ctx, ref)
 	if err != nil {
 		return image.Info{}, err

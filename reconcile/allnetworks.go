@@ -189,7 +189,7 @@ func (a AllNetworks) Inspect(ctx context.Context, ref string) (NetworkDetail, er
 // one: what is found on the host without a record was not finished, and goes.
 func (a AllNetworks) Create(ctx context.Context, r NetworkRequest) (NetworkDetail, error) {
 	name := r.Config.ID
-	release, err := a.e.turn(ctx, networkTurn)
+	release, err := a.e.loop.Turn(ctx, networkTurn)
 	if err != nil {
 		return NetworkDetail{}, err
 	}
@@ -284,9 +284,9 @@ func (a AllNetworks) Remove(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	turn := func() (func(), error) { return e.turn(ctx, networkTurn) }
+	turn := func() (func(), error) { return e.loop.Turn(ctx, networkTurn) }
 	if d.Project != "" { // a command of it may take long, and nobody else is to wait for that
-		turn = func() (func(), error) { return e.pass(ctx, d.Project) }
+		turn = func() (func(), error) { return e.loop.Pass(ctx, d.Project) }
 	}
 	release, err := turn()
 	if err != nil {

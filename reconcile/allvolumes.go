@@ -104,7 +104,7 @@ func (a AllVolumes) Inspect(ctx context.Context, name string) (VolumeDetail, err
 
 // Create makes a volume, or finds the one of that name, whoever's it is. ErrConflict when that one has another driver or other options.
 func (a AllVolumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
-	release, err := a.e.turn(ctx, volumeTurn)
+	release, err := a.e.loop.Turn(ctx, volumeTurn)
 	if err != nil {
 		return VolumeDetail{}, err
 	}
@@ -145,13 +145,13 @@ func (a AllVolumes) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	if d.Project != "" {
-		release, err := e.pass(ctx, d.Project) // before the turn, which others wait for
+		release, err := e.loop.Pass(ctx, d.Project) // before the turn, which others wait for
 		if err != nil {
 			return err
 		}
 		defer release()
 	}
-	release, err := e.turn(ctx, volumeTurn)
+	release, err := e.loop.Turn(ctx, volumeTurn)
 	if err != nil {
 		return err
 	}

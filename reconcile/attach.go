@@ -16,7 +16,7 @@ import (
 // Attach connects the caller's streams to those of the process that a service's container runs, and returns how that ended. When ctx ends first, or the
 // caller's input, the process is left as it is: its stdin stays open for whoever comes next.
 func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions, theirs process.IO) (process.Exit, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, err := e.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
 		return process.Exit{}, err

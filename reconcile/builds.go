@@ -32,11 +32,11 @@ var parallelBuilds = goruntime.NumCPU()
 // Build makes the images of services, whether they are here or not, and those that they build on. It makes no container another one: the
 // next up does.
 func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions, sink event.Sink) error {
-	defer e.enter()()
-	if err := e.gate.enter(ctx); err != nil {
+	defer e.loop.Enter()()
+	if err := e.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer e.gate.leave()
+	defer e.gate.Leave()
 	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ import (
 // Commit makes an image of what a container of a service has written on its own, and names it if o says so. The container is paused meanwhile, unless o says
 // otherwise or it is already.
 func (e *Engine) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (image.Info, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, true)
 	if err != nil {
 		return image.Info{}, err
@@ -57,7 +57,7 @@ func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.Co
 func (e *Engine) commit(ctx context.Context, c *inventory.Container, o ask.CommitOptions) (image.Info, error) {
 	if c.Status == runtime.Running && !o.NoPause {
 		// A stop or a restart of it does not meet it paused.
-		release, err := e.single.lock(ctx, c.ID)
+		release, err := e.single.Lock(ctx, c.ID)
 		if err != nil {
 			return image.Info{}, err
 		}

@@ -18,7 +18,7 @@ import (
 // CopyIn writes the tar stream r into the containers that o means, of every state, all at the same time; s is told of each. One that cannot take it does not
 // keep it from the others. It returns when all are done, with the errors of those that failed.
 func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func fanOut(r io.Reader, n int) (readers []io.Reader, feed func()) {
 
 // CopyOut writes what is at a path of a container to w as a tar stream: of the replica that o names, or the first.
 func (e *Engine) CopyOut(ctx context.Context, project string, o ask.CopyOutOptions, w io.Writer, s event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (e *Engine) CopyOut(ctx context.Context, project string, o ask.CopyOutOptio
 
 // Export writes the root file system of a container to w as a tar stream, without its volumes: of the replica that o names, or the first.
 func (e *Engine) Export(ctx context.Context, project string, o ask.ExportOptions, w io.Writer, s event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, true)
 	if err != nil {
 		return err

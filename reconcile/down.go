@@ -30,7 +30,7 @@ func (e *Engine) Down(ctx context.Context, project string, o ask.DownOptions, si
 	default:
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot remove %q images: expected local or all", o.RemoveImages))
 	}
-	release, err := e.pass(ctx, project)
+	release, err := e.loop.Pass(ctx, project)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (e *Engine) Down(ctx context.Context, project string, o ask.DownOptions, si
 func (e *Engine) takeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
 	taken, err := e.takeAway(ctx, project, o, sink)
 	if err == nil && taken == nil { // nothing is left of it, the record neither
-		e.loop.drop(project)
+		e.loop.Drop(project)
 		return nil
 	}
 	return e.wishes.End(project, err, func(r *wish.Record) { r.Drop(taken...) })

@@ -18,7 +18,7 @@ import (
 
 // Dump is what a plan of p is made of; without p, of the project's last up. It changes nothing.
 func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*ask.Dump, error) {
-	release, err := e.pass(ctx, project)
+	release, err := e.loop.Pass(ctx, project)
 	if err != nil {
 		return nil, err
 	}

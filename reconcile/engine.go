@@ -5,16 +5,17 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -44,18 +45,16 @@ type Engine struct {
 	roots   roots.Roots
 	store   driver.Store
 	group   *supervise.Group
-	loop    *loop
+	loop    *loop.Loop // whose turn it is
 	log     *slog.Logger
 	hub     *event.Hub
-	passes  locks         // by project
-	single  locks         // by container id
-	gate    gate          // both kinds of locks pass it
+	single  *gate.Locks   // of containers, by id
+	gate    gate.Gate     // turns and locks are behind it
 	builds  chan struct{} // as many as may be under way
 	callers callers       // who waits for a start
 	execs   execs         // of Single
 	boot    string        // of the host, as Options.Boot
 	lost    bool          // Options.StoreLost
-	busy    atomic.Int64
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -145,13 +144,9 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if e.capabilities, err = caps.Available(); err != nil {
 		return nil, err
 	}
-	e.passes.gate, e.single.gate = &e.gate, &e.gate
+	e.single = e.gate.Locks()
 	e.life, e.end = context.WithCancel(context.Background())
-	e.loop = newLoop(e)
-	e.loop.off = opt.NoHealing
-	if opt.Worked != nil {
-		e.loop.worked = opt.Worked
-	}
+	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.group = supervise.New(keeper{e})
 	err = e.adoptNetworks(ctx) // containers are on them
 	if err == nil {
@@ -162,7 +157,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, err
 	}
 	if !opt.NoHealing {
-		e.loop.start(e.life)
+		e.loop.Start(map[string]loop.Watch{"networks": d.Networks.Watch, "volumes": d.Volumes.Watch, "containers": d.Containers.Watch})
 	}
 	events := d.Containers.Events(e.life)
 	e.follows.Go(func() { e.tellLogs(events) })
@@ -188,41 +183,13 @@ func (e *Engine) Close(ctx context.Context) error {
 // stopWatching ends what goes on without a caller.
 func (e *Engine) stopWatching() {
 	e.end()
-	e.loop.stop()
+	e.loop.Stop()
 	e.group.Close() // nobody begins to follow after it
 	e.follows.Wait()
 }
 
 // Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted or healed.
-func (e *Engine) Idle() bool { return e.busy.Load() == 0 && e.group.Active() == 0 && e.loop.idle() }
-
-// enter counts a request in flight.
-func (e *Engine) enter() (leave func()) {
-	e.busy.Add(1)
-	return func() { e.busy.Add(-1) }
-}
-
-// pass takes the turn of project for a command: healing stops for it, and looks again after it.
-func (e *Engine) pass(ctx context.Context, project string) (release func(), err error) {
-	unclaim := e.loop.claim(project)
-	unlock, err := e.turn(ctx, project)
-	if err != nil {
-		unclaim()
-		return nil, err
-	}
-	return func() { unlock(); unclaim() }, nil
-}
-
-// turn takes the turn of project without asking anybody to hurry.
-func (e *Engine) turn(ctx context.Context, project string) (release func(), err error) {
-	leave := e.enter()
-	unlock, err := e.passes.lock(ctx, project)
-	if err != nil {
-		leave()
-		return nil, err
-	}
-	return func() { unlock(); leave() }, nil
-}
+func (e *Engine) Idle() bool { return e.group.Active() == 0 && e.loop.Idle() }
 
 // Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed. A zero Since means from now
 // on; what an earlier daemon has seen is not remembered.

@@ -35,7 +35,7 @@ type errand struct {
 // errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
 // rollback steps over it, since it asks for no file.
 func (e *Engine) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) error {
-	release, err := e.pass(ctx, project)
+	release, err := e.loop.Pass(ctx, project)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 		return err
 	}
 	if verb != "stop" {
-		e.loop.pardon(project)
+		e.loop.Pardon(project)
 	}
 	do := e.errandRunner(c, sink)
 	if do.command = wording.Discreet(o.Command); do.command == "" {

@@ -14,7 +14,7 @@ import (
 
 // Exec runs a command in a container of a service: the replica Index, or the lowest that runs.
 func (e *Engine) Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, err := e.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
 		return process.Exit{}, err

@@ -20,7 +20,7 @@ func (e *Engine) RemoveFiles(ctx context.Context, project string, o ask.FilesOpt
 }
 
 func (e *Engine) files(ctx context.Context, project string, o ask.FilesOptions, do func(context.Context, string, []archive.Facts) ([]archive.Difference, error)) ([]archive.Difference, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	all, err := e.copied(ctx, project, o.Service, o.Index, false)
 	if err != nil {
 		return nil, err

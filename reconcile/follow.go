@@ -22,7 +22,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 	e.mu.Lock()
 	owner := e.names[id]
 	e.mu.Unlock()
-	release, err := e.glance(e.life, owner.project) // a healing may be waiting for one of these
+	release, err := e.loop.Glance(e.life, owner.project) // a healing may be waiting for one of these
 	if err != nil {
 		return // the engine ends; the next one's adopt comes here again
 	}

@@ -23,8 +23,8 @@ type stray struct {
 // nothing uses; logs of projects that are gone. Volumes are nobody's garbage, nor are images with a name. It waits until no other verb is
 // under way: what is being made is no garbage either.
 func (e *Engine) GC(ctx context.Context, o ask.GCOptions) (*ask.Garbage, error) {
-	defer e.enter()()
-	open, err := e.gate.standStill(ctx)
+	defer e.loop.Enter()()
+	open, err := e.gate.StandStill(ctx)
 	if err != nil {
 		return nil, err
 	}

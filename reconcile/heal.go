@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -36,10 +38,21 @@ func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed, Hold: map[plan.ID]bool{}}
 }
 
+// healer is the Engine as the loop's Healer.
+type healer struct {
+	e    *Engine
+	seen views // of the one who scans
+}
+
+// Heal is loop.Healer's.
+func (h *healer) Heal(ctx context.Context, project string, t *loop.Trials) (next time.Duration, known bool) {
+	return h.e.heal(ctx, project, t)
+}
+
 // heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
 // when something happens), and whether the project is known at all.
 // Precondition: the project's turn is held.
-func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.Duration, known bool) {
+func (e *Engine) heal(ctx context.Context, project string, k *loop.Trials) (next time.Duration, known bool) {
 	r, err := e.wishes.Of(project)
 	if r == nil && err == nil {
 		return 0, false
@@ -56,22 +69,19 @@ func (e *Engine) heal(ctx context.Context, project string, k *kept) (next time.D
 		next, err = e.healOnce(ctx, project, r, k)
 	}
 	if err == nil || ctx.Err() != nil {
-		k.failures, k.told = 0, ""
+		k.Looked()
 		return next, true
 	}
-	if text := err.Error(); text != k.told {
-		k.told = text
+	text := err.Error()
+	next, news := k.Failed(text)
+	if news {
 		e.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
 		e.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
 	}
-	a := attempts{count: k.failures}
-	now := time.Now()
-	a.begin(now, nil)
-	k.failures++
-	return a.next.Sub(now), true
+	return next, true
 }
 
-func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k *kept) (next time.Duration, _ error) {
+func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k *loop.Trials) (next time.Duration, _ error) {
 	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return 0, err
@@ -93,11 +103,11 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	e.judge(project, have, k, now)
 	opt := healOptions(r, want)
 	held, left := map[plan.ID]time.Time{}, map[plan.ID]bool{}
-	for id, a := range k.attempts {
-		left[id] = a.spent
-		if a.next.After(now) {
-			opt.Hold[id], held[id] = true, a.next
-			next = shorter(next, a.next.Sub(now))
+	for id, a := range k.Attempts {
+		left[id] = a.Spent
+		if a.Next.After(now) {
+			opt.Hold[id], held[id] = true, a.Next
+			next = shorter(next, a.Next.Sub(now))
 		}
 	}
 	pl, said := plan.Build(want, have, opt)
@@ -118,13 +128,13 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 		return 0, err
 	}
 	do := e.performer(p, want, nil)
-	do.heals, do.round = true, newRound(pl, held, left)
+	do.heals, do.round = true, loop.NewRound(pl, held, left)
 	if err := e.treat(ctx, &healing{e: e, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
 	for _, c := range pl.Changes {
-		if a := k.attempts[c.ID]; a != nil && a.next.After(now) {
-			next = shorter(next, max(time.Until(a.next), settleTime))
+		if a := k.Attempts[c.ID]; a != nil && a.Next.After(now) {
+			next = shorter(next, max(time.Until(a.Next), loop.SettleTime))
 		}
 	}
 	return next, nil
@@ -146,22 +156,22 @@ func shorter(a, b time.Duration) time.Duration {
 }
 
 // judge takes in who is well, and takes those out of have that are left unhealthy.
-func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Time) {
+func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now time.Time) {
 	for i := range have.Containers {
 		c := &have.Containers[i]
-		a := k.attempts[plan.Container(c.Service, c.Replica)]
+		a := k.Attempts[plan.Container(c.Service, c.Replica)]
 		if c.OneOff || a == nil {
 			continue
 		}
 		s, _ := e.group.Status(c.ID)
-		a.seen(c.Status == plan.StatusRunning && !c.Unhealthy && c.Problem == "" && c.NetworkProblem == "" && (s.Health == "" || c.Healthy), now)
-		if !c.Unhealthy || a.unhealthy < maxUnhealthy {
+		a.Seen(c.Status == plan.StatusRunning && !c.Unhealthy && c.Problem == "" && c.NetworkProblem == "" && (s.Health == "" || c.Healthy), now)
+		if !c.Unhealthy || a.Unhealthy < loop.MaxUnhealthy {
 			continue
 		}
 		c.Unhealthy = false
-		if !a.spent {
-			a.spent = true
-			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.unhealthy)
+		if !a.Spent {
+			a.Spent = true
+			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.Unhealthy)
 			if r, ok := lastProbe(s); ok {
 				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
 			}
@@ -170,13 +180,13 @@ func (e *Engine) judge(project string, have *plan.Observed, k *kept, now time.Ti
 		}
 	}
 	for name, n := range have.Networks {
-		if a := k.attempts[plan.ID{Kind: plan.KindNetwork, Name: name}]; a != nil {
-			a.seen(n.Problem == "", now)
+		if a := k.Attempts[plan.ID{Kind: plan.KindNetwork, Name: name}]; a != nil {
+			a.Seen(n.Problem == "", now)
 		}
 	}
 	for name, v := range have.Volumes {
-		if a := k.attempts[plan.ID{Kind: plan.KindVolume, Name: name}]; a != nil {
-			a.seen(v.Problem == "", now)
+		if a := k.Attempts[plan.ID{Kind: plan.KindVolume, Name: name}]; a != nil {
+			a.Seen(v.Problem == "", now)
 		}
 	}
 }
@@ -186,7 +196,7 @@ type healing struct {
 	e    *Engine
 	plan *plan.Plan
 	do   *performer
-	k    *kept
+	k    *loop.Trials
 }
 
 // owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
@@ -222,7 +232,7 @@ func oweRestarts(pl *plan.Plan) func(*wish.Record) {
 func (e *Engine) treat(ctx context.Context, h *healing) error {
 	h.do.quiet = true // what fails again has been told
 	for _, c := range h.plan.Changes {
-		if a := h.k.attempts[c.ID]; a != nil && (a.told != "" || a.begun) {
+		if a := h.k.Attempts[c.ID]; a != nil && (a.Told != "" || a.Begun) {
 			continue
 		}
 		h.do.quiet = false
@@ -230,7 +240,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
-	ended, over := e.loop.begin(h.plan.Project, h.do.round)
+	ended, over := e.loop.Begin(h.plan.Project, h.do.round)
 	defer over()
 	err := apply.Run(ctx, h.plan, h.do, apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) {
 		outcomes <- outcome{s, o, err}
@@ -243,10 +253,10 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 	close(outcomes)
 	failed := map[plan.ID]error{}
 	undone := map[plan.ID]bool{} // for the next round, which begins at once
-	interrupted := h.do.interrupted() != nil
+	interrupted := h.do.round.Interrupted() != nil
 	for o := range outcomes {
-		if o.outcome != apply.Succeeded && interrupted && (o.err == nil || errors.Is(o.err, errMoreDamage)) {
-			undone[o.step.For] = undone[o.step.For] || !waits(o.step)
+		if o.outcome != apply.Succeeded && interrupted && (o.err == nil || errors.Is(o.err, loop.ErrMoreDamage)) {
+			undone[o.step.For] = undone[o.step.For] || !loop.Waits(o.step)
 		} else if o.err != nil {
 			failed[o.step.For] = o.err
 		} else if o.outcome != apply.Succeeded && failed[o.step.For] == nil {
@@ -268,14 +278,14 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 			continue
 		}
 		if undone[c.ID] && failed[c.ID] == nil {
-			h.attempts(c).begun = true
+			h.attempts(c).Begun = true
 			continue
 		}
 		if failed[c.ID] == nil {
 			paid = append(paid, c.ID)
 		}
 		a := h.attempts(c)
-		a.begin(time.Now(), c.Reasons)
+		a.Begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
 	return e.wishes.Change(h.plan.Project, func(r *wish.Record) {
@@ -286,11 +296,11 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 }
 
 // attempts are those of c.
-func (h *healing) attempts(c plan.Change) *attempts {
-	a := h.k.attempts[c.ID]
+func (h *healing) attempts(c plan.Change) *loop.Attempts {
+	a := h.k.Attempts[c.ID]
 	if a == nil {
-		a = new(attempts)
-		h.k.attempts[c.ID] = a
+		a = new(loop.Attempts)
+		h.k.Attempts[c.ID] = a
 	}
 	return a
 }
@@ -302,22 +312,22 @@ type outcome struct {
 }
 
 // report tells of one change: of a failure once, not in each round.
-func (h *healing) report(c plan.Change, a *attempts, failure error) {
+func (h *healing) report(c plan.Change, a *loop.Attempts, failure error) {
 	project := h.plan.Project
 	if failure == nil {
-		a.told = ""
+		a.Told = ""
 		if c.ID.Kind != plan.KindContainer || !h.checked(c) {
-			a.well = time.Now()
+			a.Well = time.Now()
 		}
 		h.e.tell(project, c, event.Done, "Healed", why(c))
 		h.e.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
 		return
 	}
 	text := wording.FirstLine(failure)
-	if text == a.told {
+	if text == a.Told {
 		return
 	}
-	a.told = text
+	a.Told = text
 	h.e.tell(project, c, event.Warning, "Not healed", text+"; it is tried again, less and less often")
 	h.e.log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
 }
@@ -378,7 +388,7 @@ func (e *Engine) removeVanished(ctx context.Context, project string) error {
 }
 
 func (e *Engine) clearAway(ctx context.Context, id string) error {
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -399,4 +409,27 @@ func (e *Engine) clearAway(ctx context.Context, id string) error {
 	}
 	e.forget(id)
 	return nil
+}
+
+// payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and
+// when they end by themselves one day, that is their policy's matter. One that has been told to stop, by a command that did not wait for it, may end
+// of that yet.
+func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
+	paid := map[plan.ID]bool{}
+	for i := range have.Containers {
+		c := &have.Containers[i]
+		id := plan.Container(c.Service, c.Replica)
+		if !c.OneOff && c.Active() && r.Owed[id] && !e.stopping(c.ID) {
+			paid[id] = true
+		}
+	}
+	for _, c := range pl.Changes {
+		delete(paid, c.ID)
+	}
+	if len(paid) == 0 {
+		return nil
+	}
+	return e.wishes.Change(project, func(r *wish.Record) {
+		maps.DeleteFunc(r.Owed, func(id plan.ID, _ bool) bool { return paid[id] })
+	})
 }

@@ -111,7 +111,7 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 
 // Load imports images from a docker-archive or OCI layout tar.
 func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]image.Info, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	m := &meter{layers: map[string]image.Progress{}}
 	infos, err := e.drivers.Images.Load(ctx, r, func(p image.Progress) {
 		if text, current, total, ok := m.add(p, time.Now()); ok {

@@ -33,7 +33,7 @@ func (e *Engine) ensureNetworks(ctx context.Context, names []string) error {
 }
 
 func (e *Engine) ensureNetwork(ctx context.Context, name string) error {
-	release, err := e.turn(ctx, networkTurn)
+	release, err := e.loop.Turn(ctx, networkTurn)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (e *Engine) startBeside(ctx context.Context, id, beside string, sink event.
 
 // startOnly is startBeside without what follows a start. fresh: the container did not run before.
 func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *inventory.Container, fresh bool, err error) {
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -325,7 +325,7 @@ func (e *Engine) stop(ctx context.Context, c *inventory.Container, timeout *time
 
 // stopOnly is stop without hooks: a kill.
 func (e *Engine) stopOnly(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
-	unlock, err := e.single.lock(ctx, c.ID)
+	unlock, err := e.single.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -360,7 +360,7 @@ func (e *Engine) teardown(ctx context.Context, c *inventory.Container) error {
 
 // remove deletes a stopped container and what is its own; its anonymous volumes too when volumes says so.
 func (e *Engine) remove(ctx context.Context, c *inventory.Container, volumes bool, sink event.Sink) error {
-	unlock, err := e.single.lock(ctx, c.ID)
+	unlock, err := e.single.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}

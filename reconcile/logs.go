@@ -21,7 +21,7 @@ import (
 // begins; Tail counts per container. With Follow it goes on with what they write as it comes, and with containers that
 // appear later, until ctx ends or nothing runs any more. each is never called from two goroutines at once.
 func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	list, err := e.logged(ctx, project, o)
 	if err != nil {
 		return err
@@ -199,7 +199,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 				}
 			})
 		}
-		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.passes.keys.Taken(f.project) {
+		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.loop.Taken(f.project) {
 			// All of it has ended. What was written between the last look and the end is still to be read.
 			return f.rest(ctx, list)
 		}
@@ -215,7 +215,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 			if err := f.tellEvent(ctx, ev); err != nil {
 				return err
 			}
-		case <-f.engine.passes.keys.Released(f.project):
+		case <-f.engine.loop.Released(f.project):
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (e *Engine) mendContainer(ctx context.Context, id string) error {
 }
 
 func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Container) (problem string, err error)) error {
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Contai
 	e.mu.Unlock()
 	e.hub.Say(nil, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Cannot be mended as it runs",
 		Detail: wording.Cause(errors.New(problem), id, c.Name).Error() + "; it is restarted"})
-	e.loop.kick(c.Project)
+	e.loop.Kick(c.Project)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
@@ -41,7 +42,7 @@ type performer struct {
 	quiet    bool                // it has been told before
 	heals    bool                // nobody has asked for the pass
 
-	round *round // of healing, nil = a command's
+	round *loop.Round // of healing, nil = a command's
 
 	command string // who asked for the pass, for the history: "" = the daemon itself
 	number  int    // of its entry there
@@ -56,7 +57,7 @@ func (e *Engine) performer(p *spec.Project, want *plan.Desired, sink event.Sink)
 
 // Perform does a step and notes when.
 func (p *performer) Perform(ctx context.Context, s plan.Step) error {
-	if err := p.interrupted(); err != nil {
+	if err := p.round.Interrupted(); err != nil {
 		return err
 	}
 	begin := history.Now()

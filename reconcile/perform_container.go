@@ -145,7 +145,7 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 // atRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
 func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*inventory.Container, error) {
 	e.group.Stop(id)
-	unlock, err := e.single.lock(ctx, id) // a restart under way holds it
+	unlock, err := e.single.Lock(ctx, id) // a restart under way holds it
 	if err != nil {
 		return nil, err
 	}

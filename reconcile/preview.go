@@ -20,7 +20,7 @@ import (
 // Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
 // An up that is under way is waited for.
 func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Preview, error) {
-	release, err := e.glance(ctx, p.Name)
+	release, err := e.loop.Glance(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func awaited(changes []plan.Change, due dueImage, local bool) []plan.Change {
 // Drift says how the host differs from the file of project's last up, and changes nothing. ErrNotFound when there is no such file: the
 // project was never up, or is down.
 func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error) {
-	release, err := e.glance(ctx, project)
+	release, err := e.loop.Glance(ctx, project)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const parallelPushes = 3
 
 // Push gives the images of services that are built and have a name to the registries that their names say. Every image gets its try, whatever happens to the others.
 func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, sink event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	want, err := e.desire(p, ask.UpOptions{})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ func (e *Engine) Restart(ctx context.Context, project string, o ask.ServiceOptio
 
 // PlanRestart says what Restart would do, and changes nothing.
 func (e *Engine) PlanRestart(ctx context.Context, project string, o ask.ServiceOptions) (*ask.Preview, error) {
-	release, err := e.glance(ctx, project)
+	release, err := e.loop.Glance(ctx, project)
 	if err != nil {
 		return nil, err
 	}

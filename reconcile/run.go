@@ -26,7 +26,7 @@ import (
 // Run makes a one-off container of a service, with the caller's streams attached unless Detach, and returns how it ended. What
 // the service depends on is brought up first, unless NoDeps.
 func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io process.IO, sink event.Sink) (process.Exit, error) {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, err := e.prepareRun(ctx, p, o, sink)
 	if err != nil {
 		return process.Exit{}, err
@@ -61,7 +61,7 @@ func (e *Engine) discard(ctx context.Context, c *inventory.Container, remove boo
 // runAttached runs a container to its end. When ctx ends first, the container is stopped.
 func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io process.IO, sink event.Sink) (process.Exit, error) {
 	aside := context.WithoutCancel(ctx)
-	unlock, err := e.single.lock(ctx, c.ID)
+	unlock, err := e.single.Lock(ctx, c.ID)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -122,7 +122,7 @@ func (e *Engine) held(id string) bool {
 
 // prepareRun brings up what the one-off needs and creates it.
 func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *inventory.Container, err error) {
-	release, err := e.pass(ctx, p.Name)
+	release, err := e.loop.Pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 
 // restartOnly is Restart without what follows a start. fresh: the container did not run before.
 func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *inventory.Container, fresh bool, err error) {
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -145,11 +145,11 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if s.Restarts == 0 {
 			return // whoever started it has told
 		}
-		e.loop.kick(n.project) // others may wait for it
+		e.loop.Kick(n.project) // others may wait for it
 		ev.Text, ev.ByPolicy = "Restarted", true
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped || !e.passes.keys.Taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
-			defer e.loop.kick(n.project)
+		if change != supervise.ChangeStopped || !e.loop.Taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
+			defer e.loop.Kick(n.project)
 		}
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
 		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
@@ -165,7 +165,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", event.Working, nil, time.Time{}
 	case supervise.ChangeHealth:
-		defer e.loop.kick(n.project)
+		defer e.loop.Kick(n.project)
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"
@@ -186,7 +186,7 @@ func (e *Engine) afterEnd(id string) {
 		return
 	}
 	ctx := context.Background() // it must be done whoever has given up waiting; each driver call is bounded by itself
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return
 	}

@@ -87,7 +87,7 @@ func savedSteps(pl *plan.Plan) []savedStep {
 // Save is Plan, with a file that Apply can carry out. It changes nothing. Images that are on the host are taken as they are: what a
 // registry has when the plan is carried out nobody can say now.
 func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*ask.Saved, error) {
-	release, err := e.pass(ctx, p.Name)
+	release, err := e.loop.Pass(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}

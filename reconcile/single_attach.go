@@ -94,7 +94,7 @@ func (e *Engine) startHeard(ctx context.Context, c *inventory.Container) (runtim
 // ready is called once it is known that there is such a container; if that does not run, nothing is missed of what it says after its start.
 func (s Single) Attach(ctx context.Context, ref string, streams process.IO, ready func()) error {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, err := e.byRef(ctx, ref)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 			streams.Stdin = withoutEnd{streams.Stdin, ctx}
 		}
 	}
-	unlock, err := e.single.lock(ctx, c.ID) // a start that is under way connects nobody any more
+	unlock, err := e.single.Lock(ctx, c.ID) // a start that is under way connects nobody any more
 	if err != nil {
 		return err
 	}

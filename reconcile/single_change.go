@@ -32,7 +32,7 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 	if err := ofItsFile(c, verb); err != nil {
 		return nil, nil, err
 	}
-	if unlock, err = s.e.single.lock(ctx, c.ID); err != nil {
+	if unlock, err = s.e.single.Lock(ctx, c.ID); err != nil {
 		return nil, nil, err
 	}
 	name := c.Name
@@ -46,7 +46,7 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 // Rename gives a container another name. Those who share a network with one that runs know it by that from its next start on.
 func (s Single) Rename(ctx context.Context, ref, name string) error {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, err := e.byRef(ctx, ref)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 		return err
 	}
 	defer free()
-	unlock, err := e.single.lock(ctx, c.ID)
+	unlock, err := e.single.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ type Change struct {
 // Update changes limits and the restart policy of a container that belongs to no file. Those of one that runs are in force when it returns.
 func (s Single) Update(ctx context.Context, ref string, change Change) error {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	c, unlock, err := s.own(ctx, ref, "update")
 	if err != nil {
 		return err

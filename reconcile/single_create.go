@@ -35,7 +35,7 @@ var ErrNoImage = errors.New("no such image")
 // done when it is on record; before that nothing of it stays. ErrNotFound: the image (ErrNoImage too), a network or another container is not there; ErrConflict: the name is taken.
 func (s Single) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	info, err := inventory.Image(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
 	if err != nil {
 		if errors.Is(err, errdefs.ErrNotFound) {
@@ -54,7 +54,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	anonymous := bundle.AnonymousTargets(&spec, &info.Config)
 	if len(anonymous) > 0 || slices.ContainsFunc(spec.Mounts, func(m plan.Mount) bool { return m.Type == "volume" }) {
-		release, err := e.turn(ctx, volumeTurn)
+		release, err := e.loop.Turn(ctx, volumeTurn)
 		if err != nil {
 			return "", nil, err
 		}
@@ -71,7 +71,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	maps.Copy(traits.Labels, w.Traits.Labels)
 
 	id = newID()
-	unlock, err := e.single.lock(ctx, id)
+	unlock, err := e.single.Lock(ctx, id)
 	if err != nil {
 		return "", nil, err
 	}
@@ -151,7 +151,7 @@ func (e *Engine) takeName(ctx context.Context, name string) (_ string, free func
 }
 
 func (e *Engine) holdName(ctx context.Context, name string) (free func(), err error) {
-	free, err = e.single.lock(ctx, "name "+name)
+	free, err = e.single.Lock(ctx, "name "+name)
 	if err != nil {
 		return nil, err
 	}

@@ -217,7 +217,7 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams pro
 	if err != nil {
 		return err
 	}
-	leave := e.enter()
+	leave := e.loop.Enter()
 	w := one.detail
 	p := runtime.Process{
 		Args: w.Args, Env: w.Env, Cwd: w.Cwd, User: w.User, Terminal: w.TTY, Privileged: w.Privileged, Rows: w.Rows, Cols: w.Cols, Detach: detach,

@@ -28,9 +28,9 @@ func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, r
 		return nil, nil, err
 	}
 	if c.Alone != nil {
-		return c, e.enter(), nil
+		return c, e.loop.Enter(), nil
 	}
-	if release, err = e.pass(ctx, c.Project); err != nil {
+	if release, err = e.loop.Pass(ctx, c.Project); err != nil {
 		return nil, nil, err
 	}
 	name := c.Name
@@ -58,7 +58,7 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 	if c.Alone != nil {
 		return false, e.startAlone(ctx, c)
 	}
-	e.loop.pardon(c.Project)
+	e.loop.Pardon(c.Project)
 	if len(c.Spec.PreStart) > 0 {
 		all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 		if err == nil {
@@ -256,7 +256,7 @@ func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
 // who has it in hand: they may be waiting for its end.
 func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	sig, err := parseSignal(signal)
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
 // changeNetworks is Connect and Disconnect. The record goes first: a container that runs and is not where its record says is put there by the next daemon.
 func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, NetworkDetail, map[string]plan.Endpoint) error) error {
 	e := s.e
-	defer e.enter()()
+	defer e.loop.Enter()()
 	n, err := e.AllNetworks().Inspect(ctx, networkRef)
 	if err != nil {
 		return err

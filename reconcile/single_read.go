@@ -45,7 +45,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 		o.Tail = -1
 	}
 	return func(ctx context.Context, each func(ask.LogEntry) error) error {
-		defer e.enter()()
+		defer e.loop.Enter()()
 		opt := logs.Options{Tail: o.Tail, Since: o.Since, Until: o.Until}
 		if c.Alone == nil && c.CreatedAt.After(opt.Since) {
 			opt.Since = c.CreatedAt
@@ -110,7 +110,7 @@ type SingleCopyIn struct {
 
 // CopyIn writes a tar stream into a container of any state.
 func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Reader) error {
-	defer s.e.enter()()
+	defer s.e.loop.Enter()()
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Re
 
 // CopyOut writes what is at a path of a container of any state to w, as a tar stream.
 func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error {
-	defer s.e.enter()()
+	defer s.e.loop.Enter()()
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io
 
 // Export writes the root file system of a container to w, as a tar stream, without its volumes.
 func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
-	defer s.e.enter()()
+	defer s.e.loop.Enter()()
 	c, err := s.e.byRef(ctx, ref)
 	if err != nil {
 		return err

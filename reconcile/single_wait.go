@@ -41,7 +41,7 @@ func (s Single) Wait(ctx context.Context, ref string, what WaitFor) (wait func(c
 	}
 	name := c.Name
 	return func(ctx context.Context) (WaitEnd, error) {
-		defer e.enter()()
+		defer e.loop.Enter()()
 		var exit *supervise.Exit
 		var err error
 		switch {

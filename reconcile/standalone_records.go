@@ -111,7 +111,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 
 // laterFor does what a daemon that is no more has begun with c, beside everything else: it may take as long as a container takes to stop.
 func (e *Engine) laterFor(c *inventory.Container, what string, do func(context.Context, *inventory.Container) error) {
-	leave := e.enter()
+	leave := e.loop.Enter()
 	e.follows.Go(func() {
 		defer leave()
 		if err := do(e.life, c); err != nil && e.life.Err() == nil {

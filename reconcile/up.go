@@ -43,13 +43,13 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 
 // bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
 func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*comparison, *plan.Plan, diag.List, error)) error {
-	release, err := e.pass(ctx, p.Name)
+	release, err := e.loop.Pass(ctx, p.Name)
 	if err != nil {
 		return err
 	}
 	defer release()
 	defer e.releasePorts(ctx, p.Name)
-	e.loop.pardon(p.Name)
+	e.loop.Pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, notHealthyAfter(o.WaitTimeout))

@@ -21,7 +21,7 @@ import (
 
 // targets is the beginning of every verb on existing containers.
 func (e *Engine) targets(ctx context.Context, project string, services []string) (m *inventory.Members, list []*inventory.Container, release func(), err error) {
-	release, err = e.pass(ctx, project)
+	release, err = e.loop.Pass(ctx, project)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -64,7 +64,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 	if err != nil {
 		return err
 	}
-	if sig == unix.SIGKILL && e.passes.keys.Taken(project) {
+	if sig == unix.SIGKILL && e.loop.Taken(project) {
 		if err := e.killAhead(ctx, project, o, sink); err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (e *Engine) dropOneOff(ctx context.Context, c *inventory.Container, sink ev
 // killAhead kills before its turn has come: who holds the project may be waiting for these very containers to stop, and the
 // caller (a second Ctrl-C) waits no longer. The turn then finds them ended.
 func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
-	defer e.enter()()
+	defer e.loop.Enter()()
 	p, err := e.wishes.File(project)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 
 // waitReady waits until every container of a service meets a condition. It does not poll: supervisors tell.
 func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
-	ctx, done := p.patient(ctx)
+	ctx, done := p.round.Patient(ctx)
 	defer done()
 	list, err := inventory.List(ctx, p.e.drivers, p.want.Project)
 	if err != nil {

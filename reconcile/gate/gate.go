@@ -1,21 +1,22 @@
-package reconcile
+// Package gate says who may work: many at a time, each on what it holds the lock of, or one who needs everybody else to stand still.
+package gate
 
 import (
 	"context"
 	"sync"
 )
 
-// gate lets many work at a time, or one who needs everybody else to stand still. Who stands still waits for those who work and does not
+// Gate lets many work at a time, or one who needs everybody else to stand still. Who stands still waits for those who work and does not
 // keep new ones out meanwhile, so that whoever works may enter again. The zero value is ready.
-type gate struct {
+type Gate struct {
 	mu      sync.Mutex
 	working int
 	still   bool
 	changed chan struct{} // closed at the next change that somebody may wait for; nil = nobody waits
 }
 
-// enter waits until nobody stands still, or for the end of ctx.
-func (g *gate) enter(ctx context.Context) error {
+// Enter waits until nobody stands still, or for the end of ctx.
+func (g *Gate) Enter(ctx context.Context) error {
 	return g.await(ctx, func() bool {
 		if g.still {
 			return false
@@ -25,10 +26,11 @@ func (g *gate) enter(ctx context.Context) error {
 	})
 }
 
-func (g *gate) leave() { g.change(func() { g.working-- }) }
+// Leave is the end of what Enter began.
+func (g *Gate) Leave() { g.change(func() { g.working-- }) }
 
-// standStill waits until nobody works, and keeps everybody out until open is called.
-func (g *gate) standStill(ctx context.Context) (open func(), err error) {
+// StandStill waits until nobody works, and keeps everybody out until open is called.
+func (g *Gate) StandStill(ctx context.Context) (open func(), err error) {
 	err = g.await(ctx, func() bool {
 		if g.still || g.working > 0 {
 			return false
@@ -43,7 +45,7 @@ func (g *gate) standStill(ctx context.Context) (open func(), err error) {
 }
 
 // await calls try, under the lock, after each change until it says that it has what it wants.
-func (g *gate) await(ctx context.Context, try func() bool) error {
+func (g *Gate) await(ctx context.Context, try func() bool) error {
 	for {
 		g.mu.Lock()
 		if try() {
@@ -63,7 +65,7 @@ func (g *gate) await(ctx context.Context, try func() bool) error {
 	}
 }
 
-func (g *gate) change(f func()) {
+func (g *Gate) change(f func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f()

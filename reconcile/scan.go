@@ -1,0 +1,77 @@
+package reconcile
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wish"
+)
+
+// views are what records ask for, by project, as long as they stay as they are: reading a large file for each hint would be most of the work.
+type views map[string]view
+
+type view struct {
+	raw    []byte
+	record *wish.Record
+	want   *plan.Desired
+}
+
+// Scan reads the host once and has those projects healed that seem to need it.
+func (h *healer) Scan(ctx context.Context) error {
+	e := h.e
+	host, err := inventory.ReadHost(ctx, e.drivers, "")
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, c := range host.Containers {
+		there[c.ID] = true
+	}
+	now := views{}
+	var damaged []string
+	err = e.wishes.Each(func(name string, raw []byte) error {
+		v := h.seen[name]
+		if !bytes.Equal(v.raw, raw) {
+			v = view{raw: bytes.Clone(raw)}
+			if v.record, err = wish.Decode(raw); err == nil {
+				v.want, err = e.wanted(name, v.record)
+			}
+			if err != nil {
+				damaged = append(damaged, name) // heal says why
+				return nil
+			}
+		}
+		now[name] = v
+		taken := e.loop.Taken(name)
+		if taken && !e.loop.InRound(name) {
+			return nil // it is looked at after that
+		}
+		have := host.Of(name)
+		e.supervised(have)
+		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
+		if taken {
+			e.loop.Interrupt(name, pl)
+			return nil
+		}
+		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(e.vanished(name, there)) > 0 || anyUnhealthy(have) {
+			damaged = append(damaged, name)
+		}
+		return nil
+	})
+	h.seen = now
+	for _, name := range damaged {
+		e.loop.Kick(name)
+	}
+	return err
+}
+
+func anyUnhealthy(have *plan.Observed) bool {
+	for _, c := range have.Containers {
+		if c.Unhealthy {
+			return true
+		}
+	}
+	return false
+}
