@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -64,7 +65,7 @@ func (e *Engine) choosePorts(ctx context.Context, want *plan.Desired, o ask.UpOp
 			continue
 		}
 		for i, p := range s.Spec.Ports {
-			out, err := networkPort(p)
+			out, err := bundle.Port(p)
 			if err != nil || !autoport.Replaceable(p) || own(out) {
 				continue // what is wrong with it is told by checkPorts
 			}
@@ -100,7 +101,7 @@ func (e *Engine) freePort(ctx context.Context, want *plan.Desired, service strin
 			continue
 		}
 		p.Published = n
-		out, err := networkPort(p)
+		out, err := bundle.Port(p)
 		if err != nil {
 			return 0, nil
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -79,7 +80,7 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	for i, h := range b.ExtraHosts {
 		hosts[i] = plan.HostEntry{Host: h.Host, Address: h.Address}
 	}
-	if r.ExtraHosts, err = e.hostsEntries(ctx, hosts, nil); err != nil {
+	if r.ExtraHosts, err = grant.Hosts(ctx, e.drivers.Networks, hosts, nil); err != nil {
 		return r, invalid(".extra_hosts", "%w", err)
 	}
 	for i, use := range b.Secrets {

@@ -279,9 +279,9 @@ func TestEveryWantReachesADriver(t *testing.T) {
 			hooks = append(hooks, hookProcess(h))
 		}
 		var steps []plan.Spec
-		alone := &inventory.Container{Spec: plan.Spec{PreStart: s.PreStart}}
+		alone := &plan.Spec{PreStart: s.PreStart}
 		for i := range s.PreStart {
-			steps = append(steps, stepSpec(alone, i))
+			steps = append(steps, bundle.Step("", alone, i))
 		}
 		return encode(t, []any{cfg, sandbox, uses, extra, c.Supervision(), hooks, steps, plan.StepsBefore(s.PreStart, false)})
 	}

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,23 +11,13 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
-	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wording"
 )
-
-// networkOrder are the networks of c: by priority downwards, then by name.
-func networkOrder(c *plan.Spec) []string {
-	names := slices.Collect(maps.Keys(c.Networks))
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(c.Networks[b].Priority, c.Networks[a].Priority), strings.Compare(a, b))
-	})
-	return names
-}
 
 // endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
 func endpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 	var out []network.EndpointConfig
-	for i, name := range networkOrder(&c.Spec) {
+	for i, name := range bundle.NetworkOrder(&c.Spec) {
 		ep := c.Spec.Networks[name]
 		e := network.EndpointConfig{
 			Network: name, ContainerID: c.ID, ShortID: wording.ShortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
@@ -112,7 +101,7 @@ func sandboxConfig(c *inventory.Container) (network.SandboxConfig, error) {
 		cfg.Endpoints = endpoints
 	}
 	for _, p := range c.Spec.Ports {
-		out, err := networkPort(p)
+		out, err := bundle.Port(p)
 		if err != nil {
 			return cfg, err
 		}

@@ -288,28 +288,7 @@ func (e *Engine) firstRunning(ctx context.Context, project, service string) (*in
 
 // extraHosts resolves host-gateway.
 func (e *Engine) extraHosts(ctx context.Context, s *plan.Spec) ([]network.HostsEntry, error) {
-	return e.hostsEntries(ctx, s.ExtraHosts, slices.Sorted(maps.Keys(s.Networks)))
-}
-
-// hostsEntries are hosts for whoever is on networks.
-func (e *Engine) hostsEntries(ctx context.Context, hosts []plan.HostEntry, networks []string) ([]network.HostsEntry, error) {
-	var out []network.HostsEntry
-	for _, h := range hosts {
-		if h.Address == "host-gateway" {
-			gw, err := e.drivers.Networks.HostGateway(ctx, networks)
-			if err != nil {
-				return nil, fmt.Errorf("cannot find the host's address for %s: %w", h.Host, err)
-			}
-			out = append(out, network.HostsEntry{Addr: gw.Addr, Names: []string{h.Host}})
-			continue
-		}
-		a, err := netip.ParseAddr(h.Address)
-		if err != nil {
-			return nil, fmt.Errorf("cannot use extra_hosts %s: %q is neither an address nor host-gateway: %w", h.Host, h.Address, errdefs.ErrInvalidArgument)
-		}
-		out = append(out, network.HostsEntry{Addr: a, Names: []string{h.Host}})
-	}
-	return out, nil
+	return grant.Hosts(ctx, e.drivers.Networks, s.ExtraHosts, slices.Sorted(maps.Keys(s.Networks)))
 }
 
 // stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the

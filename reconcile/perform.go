@@ -5,23 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
-	"github.com/stackrun/stack/volume"
 )
 
 // performer does the steps of one pass with the drivers. It is apply's Performer.
@@ -151,7 +147,7 @@ func (p *performer) imageError(op plan.PullImage, err error) error {
 func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {
 	w := p.want.Networks[op.Name]
 	return p.told(plan.KindNetwork, op.Name, "", "Creating", "Created", func() error {
-		cfg, err := networkConfig(p.want.Project, w)
+		cfg, err := bundle.Network(p.want.Project, w)
 		if err == nil {
 			p.mu.Lock()
 			p.networks = append(p.networks, op.Name)
@@ -165,81 +161,17 @@ func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 	})
 }
 
-func networkConfig(project string, w plan.Network) (network.Config, error) {
-	encoded := plan.Encode(w.Spec)
-	cfg := network.Config{
-		ID: w.Name, Driver: "bridge", Internal: w.Spec.Internal, IPv4: !w.Spec.NoIPv4, IPv6: w.Spec.IPv6, DriverOpts: w.Spec.DriverOpts,
-		Labels: ownLabels(w.Spec.Labels, project, label.Network, w.Key, encoded),
-	}
-	if w.Spec.Driver != "" {
-		cfg.Driver = w.Spec.Driver
-	}
-	for _, pool := range w.Spec.IPAM {
-		var out network.Pool
-		var err error
-		parse := func(what, s string, into *netip.Prefix) {
-			if s == "" || err != nil {
-				return
-			}
-			prefix, e := netip.ParsePrefix(s)
-			if e != nil {
-				err = fmt.Errorf("%s %q is not an address range such as 10.1.0.0/24", what, s)
-				return
-			}
-			*into = prefix.Masked()
-		}
-		parse("subnet", pool.Subnet, &out.Subnet)
-		parse("ip_range", pool.Range, &out.Range)
-		if err != nil {
-			return cfg, errdefs.With(errdefs.ErrInvalidArgument, err)
-		}
-		if !out.Subnet.IsValid() {
-			continue // driver: default, and nothing else said
-		}
-		if pool.Gateway != "" {
-			if out.Gateway, err = netip.ParseAddr(pool.Gateway); err != nil {
-				return cfg, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("gateway %q is not an address", pool.Gateway))
-			}
-		}
-		for _, s := range pool.Aux {
-			a, err := netip.ParseAddr(s)
-			if err != nil {
-				return cfg, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("aux address %q is not an address", s))
-			}
-			out.Aux = append(out.Aux, a)
-		}
-		slices.SortFunc(out.Aux, netip.Addr.Compare)
-		cfg.Pools = append(cfg.Pools, out)
-	}
-	return cfg, nil
-}
-
-// ownLabels are the labels of a network or volume.
-func ownLabels(user map[string]string, project, keyLabel, key, encoded string) map[string]string {
-	l := make(map[string]string, len(user)+5)
-	for k, v := range user {
-		l[k] = v
-	}
-	l[label.Project], l[keyLabel], l[label.Version] = project, key, label.ComposeVersion
-	l[label.Hash], l[label.Want] = plan.Hash(encoded), encoded
-	return l
-}
-
 func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) error {
 	w := p.want.Volumes[op.Name]
 	return p.told(plan.KindVolume, op.Name, "", "Creating", "Created", func() error {
 		p.mu.Lock()
 		p.volumes = append(p.volumes, op.Name)
 		p.mu.Unlock()
-		if _, err := p.e.drivers.Volumes.Create(ctx, volumeConfig(p.want.Project, w)); err != nil {
+		if _, err := p.e.drivers.Volumes.Create(ctx, bundle.Volume(p.want.Project, w)); err != nil {
 			return position.At(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
 		}
 		return nil
 	})
-}
-
-func volumeConfig(project string, w plan.Volume) volume.Config {
-	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, label.Volume, w.Key, plan.Encode(w.Spec))}
 }
 
 func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink event.Sink) error {

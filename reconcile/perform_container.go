@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -104,7 +105,7 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 
 // mountPlace is where the file says what is the matter with m, the entry at: of a volume that is a file system, there.
 func (p *performer) mountPlace(m plan.Mount, at string) spec.Path {
-	if w, ok := p.want.Volumes[m.Source]; ok && m.Type == "volume" && !w.External && volume.Apart(volumeConfig(p.want.Project, w)) && m.Subpath == "" {
+	if w, ok := p.want.Volumes[m.Source]; ok && m.Type == "volume" && !w.External && volume.Apart(bundle.Volume(p.want.Project, w)) && m.Subpath == "" {
 		return spec.Path("volumes." + w.Key + ".driver_opts")
 	}
 	return spec.Path(at)

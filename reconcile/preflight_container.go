@@ -65,7 +65,7 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 // checkSteps looks at the steps before a container's start: a directory that is none, and nothing to run.
 func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
 	for i := range c.PreStart {
-		step := stepSpec(&inventory.Container{Spec: *c}, i)
+		step := bundle.Step("", c, i)
 		key := fmt.Sprintf("%s.pre_start[%d]", at, i)
 		if step.WorkingDir != "" && !strings.HasPrefix(step.WorkingDir, "/") {
 			s.add(&diag.Diagnostic{Code: "relative-working-dir", Summary: "a working directory is not absolute", Detail: strconv.Quote(step.WorkingDir),

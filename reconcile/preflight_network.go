@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
@@ -23,7 +24,7 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 		}
 		w := s.want.Networks[op.Name]
 		ipam := "networks." + w.Key + ".ipam"
-		cfg, err := networkConfig(s.want.Project, w)
+		cfg, err := bundle.Network(s.want.Project, w)
 		if err != nil {
 			s.refuse("bad-subnet", "a network has a bad address range", ipam, err)
 			continue
@@ -98,7 +99,7 @@ func (s *survey) networkConfigs(ctx context.Context, c *plan.Spec) (map[string]n
 	for name := range c.Networks {
 		w := s.want.Networks[name]
 		if !w.External {
-			if cfg, err := networkConfig(s.want.Project, w); err == nil { // else checkNetworks tells
+			if cfg, err := bundle.Network(s.want.Project, w); err == nil { // else checkNetworks tells
 				all[name] = cfg
 			}
 			continue
@@ -122,7 +123,7 @@ func (s *survey) checkFurther() {
 	owner := map[place]string{}
 	for _, name := range s.want.Selected(nil, true) {
 		service := s.want.Services[name]
-		for _, net := range networkOrder(&service.Spec) {
+		for _, net := range bundle.NetworkOrder(&service.Spec) {
 			for i, a := range service.Spec.Networks[net].LinkLocal {
 				at, who := place{net, a}, "service "+name
 				other := owner[at]
@@ -150,7 +151,7 @@ func (s *survey) checkEndpoints(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for i, net := range networkOrder(c) {
+		for i, net := range bundle.NetworkOrder(c) {
 			ep, at := c.Networks[net], "services."+name+".networks."+s.want.Networks[net].Key
 			mac, place := ep.MacAddress, at+".mac_address"
 			if mac == "" && i == 0 {
@@ -198,7 +199,7 @@ func (s *survey) checkAddresses(ctx context.Context) error {
 		if w.External || len(s.begins) == 0 {
 			continue
 		}
-		cfg, err := networkConfig(s.want.Project, w)
+		cfg, err := bundle.Network(s.want.Project, w)
 		if err != nil {
 			continue // told by checkNetworks, or the network is there
 		}
@@ -243,7 +244,7 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 		}
 	}
 	if !w.External {
-		if cfg, err := networkConfig(s.want.Project, w); err == nil {
+		if cfg, err := bundle.Network(s.want.Project, w); err == nil {
 			on = cfg
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -59,7 +59,7 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	for name := range s.begins {
 		for i, port := range s.want.Services[name].Spec.Ports {
 			at := fmt.Sprintf("services.%s.ports[%d]", name, i)
-			out, err := networkPort(port)
+			out, err := bundle.Port(port)
 			if err != nil {
 				s.refuse("bad-port", "a published port has a bad host address", at, err)
 				continue
@@ -93,21 +93,6 @@ func cannotPublish(at string, err error) *diag.Diagnostic {
 	return d
 }
 
-func networkPort(p plan.Port) (network.Port, error) {
-	out := network.Port{HostPort: p.Published, HostPortEnd: p.PublishedEnd, ContainerPort: p.Target, Protocol: p.Protocol}
-	if out.Protocol == "" {
-		out.Protocol = "tcp"
-	}
-	if p.HostIP != "" {
-		a, err := netip.ParseAddr(p.HostIP)
-		if err != nil {
-			return out, fmt.Errorf("%q is not an address", p.HostIP)
-		}
-		out.HostIP = a
-	}
-	return out, nil
-}
-
 // checkReach warns of ports that nobody can reach: those of a container that is on internal networks only, and of one whose default route is by a network that
 // passes the host by.
 func (s *survey) checkReach(ctx context.Context) error {
@@ -121,7 +106,7 @@ func (s *survey) checkReach(ctx context.Context) error {
 			return err
 		}
 		way := ""
-		for _, net := range networkOrder(c) {
+		for _, net := range bundle.NetworkOrder(c) {
 			cfg, known := configs[net]
 			if known && network.Outward(cfg) && (way == "" || c.Networks[net].GwPriority > c.Networks[way].GwPriority) {
 				way = net

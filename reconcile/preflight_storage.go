@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/volume"
@@ -39,7 +40,7 @@ func (s *survey) checkVolumes() {
 			continue
 		}
 		w := s.want.Volumes[op.Name]
-		if err := volume.Check(volumeConfig(s.want.Project, w)); err != nil {
+		if err := volume.Check(bundle.Volume(s.want.Project, w)); err != nil {
 			s.refuse("bad-volume", "a volume cannot be made as the file says", s.written("volumes."+w.Key+".driver_opts", "volumes."+w.Key), err)
 		}
 	}
@@ -49,7 +50,7 @@ func (s *survey) checkVolumes() {
 func (s *survey) checkMemoryVolumes() {
 	for _, name := range slices.Sorted(maps.Keys(s.want.Volumes)) {
 		w := s.want.Volumes[name]
-		kind := volume.Single(volumeConfig(s.want.Project, w))
+		kind := volume.Single(bundle.Volume(s.want.Project, w))
 		if kind == "" {
 			continue
 		}
@@ -90,7 +91,7 @@ func (s *survey) checkSubpaths(ctx context.Context) error {
 				}
 			}
 			w, known := s.want.Volumes[m.Source]
-			if apart || known && volume.Apart(volumeConfig(s.want.Project, w)) {
+			if apart || known && volume.Apart(bundle.Volume(s.want.Project, w)) {
 				continue // its start says so
 			}
 			if isNotExist(err) && w.Spec.DriverOpts["device"] != "" {

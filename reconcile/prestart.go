@@ -1,16 +1,15 @@
 package reconcile
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -52,7 +51,7 @@ func (e *Engine) runSteps(ctx context.Context, c *inventory.Container, steps []i
 		fail := func(err error) error {
 			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}
-		want := stepSpec(c, i)
+		want := bundle.Step(c.ID, &c.Spec, i)
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
@@ -100,35 +99,6 @@ func untilStepDone(step *inventory.Container) func(*inventory.Container, supervi
 		}
 		return false, &notReady{fmt.Sprintf("%s %s", what, ended(s))}
 	}
-}
-
-// stepSpec is the container of step i of c's pre_start. It is what docker compose makes of one: the service's volumes, networks and
-// environment, and nothing else of it, so that it may do more than the service (change owners, say) where the service is confined.
-// Nobody is led to it: it has no alias, address or port of the service's.
-func stepSpec(c *inventory.Container, i int) plan.Spec {
-	s, h := &c.Spec, c.Spec.PreStart[i]
-	out := plan.Spec{
-		Image: cmp.Or(h.Image, s.Image), Platform: s.Platform, Command: slices.Clone(h.Command), User: h.User, WorkingDir: cmp.Or(h.WorkingDir, s.WorkingDir),
-		Privileged: h.Privileged, Environment: maps.Clone(s.Environment), Unset: s.Unset, Logging: s.Logging, StopGrace: s.StopGrace,
-		VolumesFrom: append([]string{"container:" + c.ID}, s.VolumesFrom...), // docker's lend what they have been lent
-		NetworkMode: s.NetworkMode, DNS: s.DNS, DNSSearch: s.DNSSearch, DNSOpt: s.DNSOpt, ExtraHosts: s.ExtraHosts, ExternalLinks: s.ExternalLinks,
-	}
-	if h.Image == "" { // then the service's user is one of its image
-		out.User = cmp.Or(h.User, s.User)
-	}
-	for k, v := range h.Environment {
-		if out.Environment == nil {
-			out.Environment = map[string]string{}
-		}
-		out.Environment[k] = v
-	}
-	for name, ep := range s.Networks {
-		if out.Networks == nil {
-			out.Networks = map[string]plan.Endpoint{}
-		}
-		out.Networks[name] = plan.Endpoint{Interface: ep.Interface, Priority: ep.Priority, GwPriority: ep.GwPriority}
-	}
-	return out
 }
 
 // asStep makes c speak as the container that it is a step of, in its log; false: it is no step.

@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/volume"
 )
@@ -112,4 +113,9 @@ func number(s string) (int, error) {
 		return 0, fmt.Errorf("expected a number")
 	}
 	return n, nil
+}
+
+// Volume is how the volume w of project is made.
+func Volume(project string, w plan.Volume) volume.Config {
+	return volume.Config{ID: w.Name, Driver: w.Spec.Driver, DriverOpts: w.Spec.DriverOpts, Labels: ownLabels(w.Spec.Labels, project, label.Volume, w.Key, plan.Encode(w.Spec))}
 }
