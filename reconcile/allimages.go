@@ -21,12 +21,11 @@ func (e *Engine) AllImages() AllImages {
 
 // BuildImage is the library's, in one of the places that builds of projects have too.
 func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(BuildProgress)) (image.Info, error) {
-	select {
-	case a.e.builds <- struct{}{}:
-		defer func() { <-a.e.builds }()
-	case <-ctx.Done():
-		return image.Info{}, context.Cause(ctx)
+	leave, err := a.e.images.TakePlace(ctx)
+	if err != nil {
+		return image.Info{}, err
 	}
+	defer leave()
 	return a.Library.BuildImage(ctx, b, progress)
 }
 

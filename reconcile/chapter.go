@@ -111,7 +111,7 @@ func (p *performer) starts(pl *plan.Plan) []*history.Start {
 		}
 		if s := p.want.Services[op.Service]; s != nil {
 			if before, ok := p.built[s.Spec.ImageKey()]; ok {
-				start.Path = slices.Insert(start.Path, 0, before.step)
+				start.Path = slices.Insert(start.Path, 0, before.Step)
 			}
 		}
 		if c := changes[plan.Container(op.Service, op.Replica)]; c != nil {

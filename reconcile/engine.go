@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/loop"
@@ -48,13 +49,13 @@ type Engine struct {
 	loop    *loop.Loop // whose turn it is
 	log     *slog.Logger
 	hub     *event.Hub
-	single  *gate.Locks   // of containers, by id
-	gate    gate.Gate     // turns and locks are behind it
-	builds  chan struct{} // as many as may be under way
-	callers callers       // who waits for a start
-	execs   execs         // of Single
-	boot    string        // of the host, as Options.Boot
-	lost    bool          // Options.StoreLost
+	single  *gate.Locks    // of containers, by id
+	gate    gate.Gate      // turns and locks are behind it
+	images  *images.Images // of projects
+	callers callers        // who waits for a start
+	execs   execs          // of Single
+	boot    string         // of the host, as Options.Boot
+	lost    bool           // Options.StoreLost
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -127,10 +128,11 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, errors.New("cannot start the engine without a store")
 	}
 	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
-		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]ask.Restarted{}, started: map[[2]string]*history.Start{}, builds: make(chan struct{}, parallelBuilds)}
+		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]ask.Restarted{}, started: map[[2]string]*history.Start{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	e.images = images.New(d, e.hub)
 	e.alone = standalone.Open(opt.Store, e.log)
 	var err error
 	if e.boot = opt.Boot; e.boot == "" {

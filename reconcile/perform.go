@@ -1,19 +1,16 @@
 package reconcile
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
-	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
@@ -42,7 +39,7 @@ type performer struct {
 
 	command string // who asked for the pass, for the history: "" = the daemon itself
 	number  int    // of its entry there
-	built   map[string]earlyBuild
+	built   map[string]images.EarlyBuild
 	spans   map[int]span   // by step: when it was done
 	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
 }
@@ -71,10 +68,10 @@ func (p *performer) Perform(ctx context.Context, s plan.Step) error {
 func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	switch op := s.Op.(type) {
 	case plan.PullImage:
-		_, err := p.e.pull(ctx, p.want.Project, op.Ref, op.Platform, p.sink)
-		return p.imageError(op, err)
+		_, err := p.e.images.Get(ctx, p.want.Project, op.Ref, op.Platform, p.sink)
+		return images.At(p.project, op, err)
 	case plan.BuildImage:
-		return p.buildImage(ctx, op)
+		return p.e.images.BuildStep(ctx, p.project, p.want, op, p.sink)
 	case plan.CreateNetwork:
 		return p.createNetwork(ctx, op)
 	case plan.DeleteNetwork:
@@ -135,15 +132,6 @@ func (p *performer) told(kind plan.Kind, name, service, doing, done string, do f
 	return nil
 }
 
-// imageError names the service and the place in the file.
-func (p *performer) imageError(op plan.PullImage, err error) error {
-	if err == nil || len(op.Services) == 0 {
-		return err
-	}
-	service := op.Services[0]
-	return position.At(p.project, spec.Path("services."+service+"."+cmp.Or(op.At, "image")), fmt.Errorf("cannot get the image of service %s: %w", service, err))
-}
-
 func (p *performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {
 	w := p.want.Networks[op.Name]
 	return p.told(plan.KindNetwork, op.Name, "", "Creating", "Created", func() error {
@@ -199,71 +187,4 @@ func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink ev
 	}
 	e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
 	return nil
-}
-
-// pull fetches an image and tells of its progress.
-func (e *Engine) pull(ctx context.Context, project, ref, plat string, sink event.Sink) (image.Info, error) {
-	return e.pullAs(ctx, project, ref, plat, event.Failed, sink)
-}
-
-// pullAs is pull, to whose caller a failure is what failed says.
-func (e *Engine) pullAs(ctx context.Context, project, ref, plat string, failed event.Phase, sink event.Sink) (image.Info, error) {
-	pl, err := inventory.Platform(plat)
-	if err != nil {
-		return image.Info{}, err
-	}
-	ev := event.Event{Project: project, Kind: "image", Name: ref}
-	say := func(phase event.Phase, text, detail string) {
-		ev := ev
-		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.hub.Say(sink, ev)
-	}
-	say(event.Working, "Pulling", "")
-	meter := &meter{layers: map[string]image.Progress{}}
-	info, err := e.drivers.Images.Pull(ctx, ref, pl, func(pr image.Progress) {
-		if pr.Note != "" {
-			say(event.Warning, "Note", pr.Note)
-			return
-		}
-		if text, current, total, ok := meter.add(pr, time.Now()); ok {
-			ev := ev
-			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, text, current, total
-			e.hub.Say(sink, ev)
-		}
-	})
-	if err != nil {
-		text := "Error"
-		if failed == event.Warning {
-			text = "Not pulled"
-		}
-		say(failed, text, err.Error())
-		return info, err
-	}
-	say(event.Done, "Pulled", "")
-	return info, nil
-}
-
-// meter sums up the layers of one pull, and lets through as many events as an eye can follow.
-type meter struct {
-	mu     sync.Mutex
-	layers map[string]image.Progress
-	last   time.Time
-}
-
-func (m *meter) add(p image.Progress, now time.Time) (text string, current, total int64, ok bool) {
-	const pace = 100 * time.Millisecond
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.layers[p.Layer+string(p.Phase)] = p
-	if now.Sub(m.last) < pace {
-		return "", 0, 0, false
-	}
-	m.last = now
-	for _, l := range m.layers {
-		if l.Phase == p.Phase {
-			current += l.Current
-			total += l.Total
-		}
-	}
-	return string(p.Phase), current, total, true
 }

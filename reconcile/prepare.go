@@ -2,15 +2,11 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"time"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
-	"github.com/stackrun/stack/reconcile/driver"
-	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
@@ -24,8 +20,8 @@ type comparison struct {
 	want    *plan.Desired
 	have    *plan.Observed
 	opt     plan.Options
-	said    diag.List             // of how want came about
-	built   map[string]earlyBuild // before there was a plan, by ImageKey
+	said    diag.List                    // of how want came about
+	built   map[string]images.EarlyBuild // before there was a plan, by ImageKey
 }
 
 // compare reads what the file names and the host, and chooses ports if o says so: the caller has to releasePorts then. It changes nothing.
@@ -62,21 +58,6 @@ func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.Lis
 	}
 	faults, err := e.preflight(ctx, c.project, c.want, pl)
 	return pl, append(diags, faults...), err
-}
-
-// stale says whether the pull policy of s asks for a pull of ref, an image of it that is here.
-func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool, error) {
-	if !datable(s.PullPolicy) {
-		return false, nil
-	}
-	info, err := inventory.Image(ctx, d, ref, s.Spec.Platform)
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return false, nil // the plan sees that by itself
-	}
-	if err != nil {
-		return false, err
-	}
-	return due(s.PullPolicy, info.PulledAt, time.Now())
 }
 
 // split parts warnings from errors.

@@ -9,6 +9,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -34,17 +35,17 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	if err != nil {
 		return nil, err
 	}
-	d, err := e.dueImages(ctx, p, want, c.have, c.opt)
+	d, err := e.images.Due(ctx, p, want, c.have, c.opt)
 	if err != nil {
 		return nil, err
 	}
-	now := d.now
-	c.opt.Refresh, c.opt.Rebuild = d.refresh, d.rebuild
+	now := d.Now
+	c.opt.Refresh, c.opt.Rebuild = d.Refresh, d.Rebuild
 	for key, due := range now {
-		if due.maker == nil || due.registry {
+		if due.Maker == nil || due.Registry {
 			c.opt.Refresh[key] = true
 		} else {
-			c.opt.Rebuild[key] = due.why
+			c.opt.Rebuild[key] = due.Why
 		}
 	}
 	pl, said, err := e.build(ctx, c)
@@ -72,15 +73,15 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 }
 
 // awaited has in changes, of a plan, an image that is pulled or built before there would be a plan, because its containers depend on what comes of it.
-func awaited(changes []plan.Change, due dueImage, local bool) []plan.Change {
-	id := plan.ID{Kind: plan.KindImage, Name: due.ref}
+func awaited(changes []plan.Change, due images.DueImage, local bool) []plan.Change {
+	id := plan.ID{Kind: plan.KindImage, Name: due.Ref}
 	i := slices.IndexFunc(changes, func(c plan.Change) bool { return c.ID == id })
 	switch {
 	case i < 0 && local:
 		changes = append(changes, plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "its pull policy asks for a look at the registry; with another image its containers are recreated"}}})
 	case i < 0:
 		changes = append(changes, plan.Change{ID: id, Name: id.Name, Action: plan.Pull, Reasons: []plan.Reason{{Path: "it is not on this host any more"}}})
-	case due.maker != nil && local:
+	case due.Maker != nil && local:
 		changes[i].Reasons = slices.Clone(changes[i].Reasons)
 		changes[i].Reasons[0].Path += "; with another image its containers are recreated"
 	}

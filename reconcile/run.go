@@ -293,7 +293,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	// A plan for a first container of the service, of which only the ground is carried out.
 	have.Containers = nil
 	opt := plan.Options{NoStart: true}
-	if _, err := e.refreshImages(ctx, p, &alone, have, &opt, sink); err != nil {
+	if _, err := e.images.Refresh(ctx, p, &alone, have, &opt, sink); err != nil {
 		return err
 	}
 	pl, diags, err := e.build(ctx, &comparison{project: p, want: &alone, have: have, opt: opt})

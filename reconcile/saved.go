@@ -137,27 +137,27 @@ func (e *Engine) fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) (*
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	d, err := e.dueImages(ctx, p, want, c.have, c.opt)
+	d, err := e.images.Due(ctx, p, want, c.have, c.opt)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	now, noted := d.now, d.refresh
+	now, noted := d.Now, d.Refresh
 	var asked diag.List
 	var built []string
-	for key := range d.rebuild {
+	for key := range d.Rebuild {
 		built = append(built, key)
 	}
 	for key, due := range now {
-		if _, local := c.have.Images[key]; due.maker != nil && local && !due.registry {
+		if _, local := c.have.Images[key]; due.Maker != nil && local && !due.Registry {
 			built = append(built, key)
 			continue
-		} else if due.maker != nil && !local {
+		} else if due.Maker != nil && !local {
 			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what is built; build it with `stack build` first",
-				p.Name, due.ref))
+				p.Name, due.Ref))
 		}
 		if _, local := c.have.Images[key]; !local {
 			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what the registry has; get it with `stack pull` first",
-				p.Name, due.ref))
+				p.Name, due.Ref))
 		}
 		noted[key] = true
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -26,7 +27,7 @@ import (
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 	var before map[string]v1.Hash
 	if o.Prune {
-		before = e.builtBefore(ctx, p, o)
+		before = e.images.Built(ctx, p, o)
 	}
 	err := e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
 		want, err := e.desire(p, o)
@@ -36,7 +37,7 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 		return e.decide(ctx, p, want, o, sink)
 	})
 	if err == nil && o.Prune {
-		e.pruneSuperseded(ctx, p, before, sink)
+		e.images.PruneSuperseded(ctx, p, before, sink)
 	}
 	return err
 }
@@ -129,12 +130,12 @@ func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if c.built, err = e.refreshImages(ctx, p, want, c.have, &c.opt, sink); err != nil {
+	if c.built, err = e.images.Refresh(ctx, p, want, c.have, &c.opt, sink); err != nil {
 		return nil, nil, nil, err
 	}
 	pl, said, err := e.build(ctx, c)
 	if pl != nil {
-		tellBuilt(pl, c.built)
+		images.TellBuilt(pl, c.built)
 	}
 	return c, pl, said, err
 }
@@ -148,7 +149,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	for _, d := range said {
 		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
-	if err := e.findImages(ctx, p, want, pl, sink); err != nil {
+	if err := e.images.Find(ctx, p, pl, sink); err != nil {
 		return nil, err
 	}
 	if err := e.removeVanished(ctx, p.Name); err != nil {

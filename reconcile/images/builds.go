@@ -1,4 +1,4 @@
-package reconcile
+package images
 
 import (
 	"context"
@@ -26,48 +26,49 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// parallelBuilds bounds the builds of an Engine: each may use several processors.
+// parallelBuilds bounds the builds under way: each may use several processors.
 var parallelBuilds = goruntime.NumCPU()
 
 // Build makes the images of services, whether they are here or not, and those that they build on. It makes no container another one: the
 // next up does.
-func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions, sink event.Sink) error {
-	defer e.loop.Enter()()
-	if err := e.gate.Enter(ctx); err != nil {
-		return err
-	}
-	defer e.gate.Leave()
-	want, err := e.desire(p, ask.UpOptions{})
-	if err != nil {
-		return err
-	}
+func (im *Images) Build(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.BuildOptions, sink event.Sink) error {
 	for _, name := range o.Services {
 		if want.Services[name] == nil {
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot build %q: project %s has no such service", name, p.Name))
 		}
 	}
 	names := want.Selected(o.Services, !o.Deps)
-	work := e.makes(p, want, o, sink)
+	work := im.makes(p, want, o, sink)
 	for _, name := range names {
 		s := want.Services[name]
 		if s.Build == nil {
 			continue
 		}
 		if platforms := p.Services[name].Build.Platforms; len(platforms) > 1 {
-			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: event.Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
+			im.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: s.Spec.Image, Service: name, Phase: event.Warning, Text: "Built for one platform", Detail: "its platforms are " + strings.Join(platforms, ", ") + "; images are built for the platform that they run on"})
 		}
 		work.add(s, false)
 	}
 	if len(work.todo) == 0 {
-		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
+		im.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
 		return nil
 	}
 	return work.run(ctx)
 }
 
+// TakePlace waits for one of the places for builds, or for the end of ctx.
+func (im *Images) TakePlace(ctx context.Context) (leave func(), err error) {
+	select {
+	case im.builds <- struct{}{}:
+		return func() { <-im.builds }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // makes are builds that depend on each other.
 type makes struct {
-	e       *Engine
+	im      *Images
 	project *spec.Project
 	want    *plan.Desired
 	options ask.BuildOptions
@@ -77,8 +78,8 @@ type makes struct {
 	order   []string
 }
 
-func (e *Engine) makes(p *spec.Project, want *plan.Desired, o ask.BuildOptions, sink event.Sink) *makes {
-	return &makes{e: e, project: p, want: want, options: o, sink: sink, makers: want.Makers(), todo: map[string]func(context.Context) (v1.Hash, error){}}
+func (im *Images) makes(p *spec.Project, want *plan.Desired, o ask.BuildOptions, sink event.Sink) *makes {
+	return &makes{im: im, project: p, want: want, options: o, sink: sink, makers: want.Makers(), todo: map[string]func(context.Context) (v1.Hash, error){}}
 }
 
 // add adds the build of the image of s, and of those that it builds on. Precondition: they are in no circle.
@@ -94,7 +95,7 @@ func (m *makes) add(s *plan.Service, registryFirst bool) {
 	m.todo[key] = func(ctx context.Context) (v1.Hash, error) {
 		once.Do(func() {
 			op := plan.BuildImage{Ref: maker.Spec.Image, Platform: maker.Spec.Platform, Service: maker.Name, RegistryFirst: registryFirst}
-			id, err = m.e.buildImage(ctx, m.project, op, m.options, m.built(ctx), m.sink)
+			id, err = m.im.buildImage(ctx, m.project, op, m.options, m.built(ctx), m.sink)
 		})
 		return id, err
 	}
@@ -117,7 +118,7 @@ func (m *makes) built(ctx context.Context) func(string) (v1.Hash, error) {
 		if do := m.todo[plan.ImageKey(ref, s.Platform)]; do != nil {
 			return do(ctx)
 		}
-		info, err := inventory.Image(ctx, m.e.drivers, ref, s.Platform)
+		info, err := inventory.Image(ctx, m.im.drivers, ref, s.Platform)
 		return info.ID, err
 	}
 }
@@ -140,50 +141,49 @@ func (m *makes) run(ctx context.Context) error {
 
 // buildImage carries op out. built gives the images of other services. Where a registry is to be asked first and has no such image, or
 // none can be asked, one that is here already is kept, and none is built.
-func (e *Engine) buildImage(ctx context.Context, p *spec.Project, op plan.BuildImage, o ask.BuildOptions, built func(string) (v1.Hash, error), sink event.Sink) (v1.Hash, error) {
+func (im *Images) buildImage(ctx context.Context, p *spec.Project, op plan.BuildImage, o ask.BuildOptions, built func(string) (v1.Hash, error), sink event.Sink) (v1.Hash, error) {
 	if op.RegistryFirst {
-		info, err := e.pullAs(ctx, p.Name, op.Ref, op.Platform, event.Warning, sink)
+		info, err := im.pullAs(ctx, p.Name, op.Ref, op.Platform, event.Warning, sink)
 		if err == nil {
 			return info.ID, nil
 		}
 		if cause := context.Cause(ctx); cause != nil {
 			return v1.Hash{}, cause
 		}
-		if info, err := inventory.Image(ctx, e.drivers, op.Ref, op.Platform); err == nil {
+		if info, err := inventory.Image(ctx, im.drivers, op.Ref, op.Platform); err == nil {
 			return info.ID, nil
 		}
 	}
 	s := p.Services[op.Service]
-	r, err := e.buildRequest(ctx, p, s, o, built)
+	r, err := im.Request(ctx, p, s, o, built)
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	select { // not before what it builds on is built: that needs a place too
-	case e.builds <- struct{}{}:
-		defer func() { <-e.builds }()
-	case <-ctx.Done():
-		return v1.Hash{}, context.Cause(ctx)
+	leave, err := im.TakePlace(ctx) // not before what it builds on is built: that needs a place too
+	if err != nil {
+		return v1.Hash{}, err
 	}
+	defer leave()
 	ev := event.Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: event.Working, Text: "Building"}
-	e.hub.Say(sink, ev)
-	info, err := e.drivers.Builder.Build(ctx, r, func(pr build.Progress) { e.sayStep(ev, pr, sink) })
+	im.hub.Say(sink, ev)
+	info, err := im.drivers.Builder.Build(ctx, r, func(pr build.Progress) { im.sayStep(ev, pr, sink) })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
 	if err != nil {
-		err = e.buildError(p, s, r, err)
+		err = im.buildError(p, s, r, err)
 		ev.Phase, ev.Text = event.Failed, "Error"
 		ev.Detail, _, _ = strings.Cut(err.Error(), "\n")
-		e.hub.Say(sink, ev)
+		im.hub.Say(sink, ev)
 		return v1.Hash{}, err
 	}
 	ev.Phase, ev.Text = event.Done, "Built"
-	e.hub.Say(sink, ev)
+	im.hub.Say(sink, ev)
 	return info.ID, nil
 }
 
 // sayStep tells the caller alone, of is the event of the whole: for all others a build is one thing that happens.
-func (e *Engine) sayStep(of event.Event, pr build.Progress, sink event.Sink) {
+func (im *Images) sayStep(of event.Event, pr build.Progress, sink event.Sink) {
 	if sink == nil {
 		return
 	}
@@ -209,7 +209,7 @@ func (e *Engine) sayStep(of event.Event, pr build.Progress, sink event.Sink) {
 }
 
 // buildError is err with the place of the build in p's file, and in the Dockerfile. Its further lines are the output of what has failed.
-func (e *Engine) buildError(p *spec.Project, s *spec.Service, r build.Request, err error) error {
+func (im *Images) buildError(p *spec.Project, s *spec.Service, r build.Request, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -239,20 +239,20 @@ type saidOf struct {
 func (s *saidOf) Error() string { return s.text }
 func (s *saidOf) Unwrap() error { return s.err }
 
-// buildImage is the step of a plan. What it builds on has been built by another one, or was here.
-func (p *performer) buildImage(ctx context.Context, op plan.BuildImage) error {
-	_, err := p.e.buildImage(ctx, p.project, op, ask.BuildOptions{}, p.e.makes(p.project, p.want, ask.BuildOptions{}, p.sink).built(ctx), p.sink)
+// BuildStep is the step of a plan. What it builds on has been built by another one, or was here.
+func (im *Images) BuildStep(ctx context.Context, p *spec.Project, want *plan.Desired, op plan.BuildImage, sink event.Sink) error {
+	_, err := im.buildImage(ctx, p, op, ask.BuildOptions{}, im.makes(p, want, ask.BuildOptions{}, sink).built(ctx), sink)
 	return err
 }
 
-// earlyBuild is an image that was built before there was a plan, because its containers depend on what came of it.
-type earlyBuild struct {
+// EarlyBuild is an image that was built before there was a plan, because its containers depend on what came of it.
+type EarlyBuild struct {
 	ref, why string
-	step     history.Step
+	Step     history.Step
 }
 
-// tellBuilt has what was built before pl in its changes, if it has any: the history tells of it, and of what took so long.
-func tellBuilt(pl *plan.Plan, built map[string]earlyBuild) {
+// TellBuilt has what was built before pl in its changes, if it has any: the history tells of it, and of what took so long.
+func TellBuilt(pl *plan.Plan, built map[string]EarlyBuild) {
 	if len(pl.Changes) == 0 {
 		return
 	}

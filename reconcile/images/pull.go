@@ -1,4 +1,4 @@
-package reconcile
+package images
 
 import (
 	"cmp"
@@ -59,19 +59,19 @@ func datable(policy string) bool {
 	return true
 }
 
-// refreshImages pulls and builds, before there is a plan, each image on which it depends whether a container stays. The others are for the plan's own
+// Refresh pulls and builds, before there is a plan, each image on which it depends whether a container stays. The others are for the plan's own
 // steps, into whose options they go. It returns what it has built.
-func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink event.Sink) (map[string]earlyBuild, error) {
-	d, err := e.dueImages(ctx, p, want, have, *opt)
+func (im *Images) Refresh(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt *plan.Options, sink event.Sink) (map[string]EarlyBuild, error) {
+	d, err := im.Due(ctx, p, want, have, *opt)
 	if err != nil {
 		return nil, err
 	}
-	opt.Refresh, opt.Rebuild = d.refresh, d.rebuild
-	builds := e.makes(p, want, ask.BuildOptions{}, sink)
-	keys := slices.Sorted(maps.Keys(d.now))
+	opt.Refresh, opt.Rebuild = d.Refresh, d.Rebuild
+	builds := im.makes(p, want, ask.BuildOptions{}, sink)
+	keys := slices.Sorted(maps.Keys(d.Now))
 	for _, key := range keys {
-		if due := d.now[key]; due.maker != nil {
-			builds.add(due.maker, due.registry)
+		if due := d.Now[key]; due.Maker != nil {
+			builds.add(due.Maker, due.Registry)
 		}
 	}
 	var work errgroup.Group
@@ -79,16 +79,16 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 	ids := make([]string, len(keys))
 	steps := make([]history.Step, len(keys))
 	for i, key := range keys {
-		due := d.now[key]
+		due := d.Now[key]
 		work.Go(func() error {
 			s := due.service
-			if due.maker != nil {
-				steps[i] = history.Step{What: plan.BuildImage{Ref: due.ref}.String(), Begin: history.Now()}
+			if due.Maker != nil {
+				steps[i] = history.Step{What: plan.BuildImage{Ref: due.Ref}.String(), Begin: history.Now()}
 				id, err := builds.todo[key](ctx)
 				ids[i], steps[i].End = id.String(), history.Now()
 				return err
 			}
-			info, err := e.pull(ctx, p.Name, due.ref, s.Spec.Platform, sink)
+			info, err := im.Get(ctx, p.Name, due.Ref, s.Spec.Platform, sink)
 			if err != nil {
 				return position.At(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
 			}
@@ -99,23 +99,18 @@ func (e *Engine) refreshImages(ctx context.Context, p *spec.Project, want *plan.
 	if err := work.Wait(); err != nil {
 		return nil, err
 	}
-	built := map[string]earlyBuild{}
+	built := map[string]EarlyBuild{}
 	for i, key := range keys {
 		have.Images[key] = ids[i]
-		if due := d.now[key]; due.maker != nil {
-			built[key] = earlyBuild{ref: due.ref, why: cmp.Or(due.why, plan.LookAgain), step: steps[i]}
+		if due := d.Now[key]; due.Maker != nil {
+			built[key] = EarlyBuild{ref: due.Ref, why: cmp.Or(due.Why, plan.LookAgain), Step: steps[i]}
 		}
 	}
 	return built, nil
 }
 
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
-func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
-	defer e.loop.Enter()()
-	want, err := e.desire(p, ask.UpOptions{})
-	if err != nil {
-		return err
-	}
+func (im *Images) Pull(ctx context.Context, p *spec.Project, want *plan.Desired, services []string, policy string, sink event.Sink) error {
 	for _, name := range services {
 		if want.Services[name] == nil {
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot pull %q: project %s has no such service", name, p.Name))
@@ -140,23 +135,23 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 		skipped := event.Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: event.Done, Text: "Skipped"}
 		if s.PullPolicy == "never" {
 			skipped.Detail = "its pull policy is never"
-			e.hub.Say(sink, skipped)
+			im.hub.Say(sink, skipped)
 			return
 		}
 		if s.PullPolicy == "build" && s.Build != nil && at == "image" {
 			skipped.Detail = "its pull policy is build"
-			e.hub.Say(sink, skipped)
+			im.hub.Say(sink, skipped)
 			return
 		}
 		if policy == "missing" {
-			if _, err := inventory.Image(ctx, e.drivers, ref, s.Spec.Platform); err == nil {
+			if _, err := inventory.Image(ctx, im.drivers, ref, s.Spec.Platform); err == nil {
 				skipped.Detail = "it is here already"
-				e.hub.Say(sink, skipped)
+				im.hub.Say(sink, skipped)
 				return
 			}
 		}
 		work.Go(func() error {
-			if _, err := e.pull(ctx, p.Name, ref, s.Spec.Platform, sink); err != nil {
+			if _, err := im.Get(ctx, p.Name, ref, s.Spec.Platform, sink); err != nil {
 				if s.Build != nil && at == "image" {
 					err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
 				}
@@ -182,12 +177,11 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 }
 
 // Load imports images from a docker-archive or OCI layout tar.
-func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]image.Info, error) {
-	defer e.loop.Enter()()
+func (im *Images) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]image.Info, error) {
 	m := &meter{layers: map[string]image.Progress{}}
-	infos, err := e.drivers.Images.Load(ctx, r, func(p image.Progress) {
+	infos, err := im.drivers.Images.Load(ctx, r, func(p image.Progress) {
 		if text, current, total, ok := m.add(p, time.Now()); ok {
-			e.hub.Say(sink, event.Event{Kind: "image", Name: p.Ref, Phase: event.Working, Text: text, Current: current, Total: total})
+			im.hub.Say(sink, event.Event{Kind: "image", Name: p.Ref, Phase: event.Working, Text: text, Current: current, Total: total})
 		}
 	})
 	if err != nil {
@@ -198,7 +192,49 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]imag
 		if len(i.Refs) > 0 {
 			name = i.Refs[0]
 		}
-		e.hub.Say(sink, event.Event{Kind: "image", Name: name, Phase: event.Done, Text: "Loaded"})
+		im.hub.Say(sink, event.Event{Kind: "image", Name: name, Phase: event.Done, Text: "Loaded"})
 	}
 	return infos, nil
+}
+
+// Get fetches an image and tells of its progress.
+func (im *Images) Get(ctx context.Context, project, ref, plat string, sink event.Sink) (image.Info, error) {
+	return im.pullAs(ctx, project, ref, plat, event.Failed, sink)
+}
+
+// pullAs is pull, to whose caller a failure is what failed says.
+func (im *Images) pullAs(ctx context.Context, project, ref, plat string, failed event.Phase, sink event.Sink) (image.Info, error) {
+	pl, err := inventory.Platform(plat)
+	if err != nil {
+		return image.Info{}, err
+	}
+	ev := event.Event{Project: project, Kind: "image", Name: ref}
+	say := func(phase event.Phase, text, detail string) {
+		ev := ev
+		ev.Phase, ev.Text, ev.Detail = phase, text, detail
+		im.hub.Say(sink, ev)
+	}
+	say(event.Working, "Pulling", "")
+	meter := &meter{layers: map[string]image.Progress{}}
+	info, err := im.drivers.Images.Pull(ctx, ref, pl, func(pr image.Progress) {
+		if pr.Note != "" {
+			say(event.Warning, "Note", pr.Note)
+			return
+		}
+		if text, current, total, ok := meter.add(pr, time.Now()); ok {
+			ev := ev
+			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, text, current, total
+			im.hub.Say(sink, ev)
+		}
+	})
+	if err != nil {
+		text := "Error"
+		if failed == event.Warning {
+			text = "Not pulled"
+		}
+		say(failed, text, err.Error())
+		return info, err
+	}
+	say(event.Done, "Pulled", "")
+	return info, nil
 }

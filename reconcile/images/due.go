@@ -1,42 +1,47 @@
-package reconcile
+package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
-// dueList are images that are to be pulled or built, by ImageKey.
-type dueList struct {
-	now     map[string]dueImage // they have containers, and whether these stay depends on what comes of it
-	refresh map[string]bool     // to be pulled by the plan's own steps although they are here
-	rebuild map[string]string   // to be built by them although they are here, and why
+// DueList are images that are to be pulled or built, by ImageKey.
+type DueList struct {
+	Now     map[string]DueImage // they have containers, and whether these stay depends on what comes of it
+	Refresh map[string]bool     // to be pulled by the plan's own steps although they are here
+	Rebuild map[string]string   // to be built by them although they are here, and why
 }
 
-// dueImage is an image that containers of a service have, at a key of the service in the file.
-type dueImage struct {
+// DueImage is an image that containers of a service have, at a key of the service in the file.
+type DueImage struct {
 	service  *plan.Service
-	ref, at  string
-	maker    *plan.Service // who builds it, nil = it is pulled
-	registry bool          // of one that is built: a registry is asked first
-	why      string        // of one that is built
+	Ref, at  string
+	Maker    *plan.Service // who builds it, nil = it is pulled
+	Registry bool          // of one that is built: a registry is asked first
+	Why      string        // of one that is built
 }
 
-// dueImages are the images that a registry must be asked for or that must be built, but for those that are neither here nor of any container:
+// Due are the images that a registry must be asked for or that must be built, but for those that are neither here nor of any container:
 // the plan sees these by itself.
-func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options) (*dueList, error) {
+func (im *Images) Due(ctx context.Context, p *spec.Project, want *plan.Desired, have *plan.Observed, opt plan.Options) (*DueList, error) {
 	inUse := map[string]bool{}
 	for _, c := range have.Containers {
 		if s := want.Services[c.Service]; s != nil && !c.OneOff {
 			s.Spec.EachImage(func(ref, _ string) { inUse[plan.ImageKey(ref, s.Spec.Platform)] = true })
 		}
 	}
-	d := &dueList{map[string]dueImage{}, map[string]bool{}, map[string]string{}}
+	d := &DueList{map[string]DueImage{}, map[string]bool{}, map[string]string{}}
 	makers := want.Makers()
 	if opt.NoBuild {
 		makers = nil
@@ -65,16 +70,16 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			}
 			needed := !local && s.PullPolicy != "never"
 			if local && err == nil {
-				if needed, err = stale(ctx, e.drivers, s, ref); err != nil {
+				if needed, err = stale(ctx, im.drivers, s, ref); err != nil {
 					err = position.At(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
 				}
 			}
 			switch {
 			case !needed || s.Replicas == 0:
 			case inUse[key]:
-				d.now[key] = dueImage{service: s, ref: ref, at: at, maker: maker, registry: true}
+				d.Now[key] = DueImage{service: s, Ref: ref, at: at, Maker: maker, Registry: true}
 			default:
-				d.refresh[key] = true
+				d.Refresh[key] = true
 			}
 		})
 		if err != nil {
@@ -85,12 +90,12 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 			if h.Image == "" || s.Replicas == 0 || makers[key] != nil {
 				continue
 			}
-			needed, err := stale(ctx, e.drivers, s, h.Image)
+			needed, err := stale(ctx, im.drivers, s, h.Image)
 			if err != nil {
 				return nil, position.At(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
 			}
 			if needed {
-				d.refresh[key] = true
+				d.Refresh[key] = true
 			}
 		}
 	}
@@ -99,7 +104,7 @@ func (e *Engine) dueImages(ctx context.Context, p *spec.Project, want *plan.Desi
 }
 
 // settleBuilds adds to builds what they build on, and says which of them come before the plan: with one that has containers, what it builds on.
-func (d *dueList) settleBuilds(want *plan.Desired, have *plan.Observed, makers map[string]*plan.Service, builds map[string]string, inUse map[string]bool) {
+func (d *DueList) settleBuilds(want *plan.Desired, have *plan.Observed, makers map[string]*plan.Service, builds map[string]string, inUse map[string]bool) {
 	under := func(key string, do func(on string)) {
 		for _, from := range makers[key].Build.From {
 			if s := want.Services[from]; s != nil && s.Build != nil {
@@ -138,9 +143,24 @@ func (d *dueList) settleBuilds(want *plan.Desired, have *plan.Observed, makers m
 		_, local := have.Images[key]
 		switch maker := makers[key]; {
 		case early[key]:
-			d.now[key] = dueImage{service: maker, ref: maker.Spec.Image, at: "build", maker: maker, registry: !local && maker.AsksRegistry(), why: why}
+			d.Now[key] = DueImage{service: maker, Ref: maker.Spec.Image, at: "build", Maker: maker, Registry: !local && maker.AsksRegistry(), Why: why}
 		case local:
-			d.rebuild[key] = why
+			d.Rebuild[key] = why
 		}
 	}
+}
+
+// stale says whether the pull policy of s asks for a pull of ref, an image of it that is here.
+func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool, error) {
+	if !datable(s.PullPolicy) {
+		return false, nil
+	}
+	info, err := inventory.Image(ctx, d, ref, s.Spec.Platform)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return false, nil // the plan sees that by itself
+	}
+	if err != nil {
+		return false, err
+	}
+	return due(s.PullPolicy, info.PulledAt, time.Now())
 }

@@ -1,4 +1,4 @@
-package reconcile
+package images
 
 import (
 	"context"
@@ -27,9 +27,9 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// buildRequest is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
+// Request is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
 // services of p build. Errors have their place in the file.
-func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
+func (im *Images) Request(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
 	b := s.Build
 	r := build.Request{
 		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull,
@@ -80,7 +80,7 @@ func (e *Engine) buildRequest(ctx context.Context, p *spec.Project, s *spec.Serv
 	for i, h := range b.ExtraHosts {
 		hosts[i] = plan.HostEntry{Host: h.Host, Address: h.Address}
 	}
-	if r.ExtraHosts, err = grant.Hosts(ctx, e.drivers.Networks, hosts, nil); err != nil {
+	if r.ExtraHosts, err = grant.Hosts(ctx, im.drivers.Networks, hosts, nil); err != nil {
 		return r, invalid(".extra_hosts", "%w", err)
 	}
 	for i, use := range b.Secrets {
@@ -207,4 +207,14 @@ func buildSecret(p *spec.Project, use spec.FileUse) (build.Secret, error) {
 		out.Mode = &mode
 	}
 	return out, nil
+}
+
+// Remote says whether sources of b are still to be fetched, by whoever asks for more than a plan.
+func Remote(b *spec.Build) bool {
+	for _, context := range b.AdditionalContexts {
+		if spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://") {
+			return true
+		}
+	}
+	return spec.IsRemote(b.Context)
 }

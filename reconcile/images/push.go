@@ -1,4 +1,4 @@
-package reconcile
+package images
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
@@ -22,12 +23,7 @@ import (
 const parallelPushes = 3
 
 // Push gives the images of services that are built and have a name to the registries that their names say. Every image gets its try, whatever happens to the others.
-func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, sink event.Sink) error {
-	defer e.loop.Enter()()
-	want, err := e.desire(p, ask.UpOptions{})
-	if err != nil {
-		return err
-	}
+func (im *Images) Push(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.PushOptions, sink event.Sink) error {
 	for _, name := range o.Services {
 		if want.Services[name] == nil {
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot push %q: project %s has no such service", name, p.Name))
@@ -45,7 +41,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 			if s.Build != nil {
 				why = "its image has no name: services." + name + ".image gives it one"
 			}
-			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Done, Text: "Skipped", Detail: why})
+			im.hub.Say(sink, event.Event{Project: p.Name, Kind: "image", Name: p.ImageOf(s), Service: name, Phase: event.Done, Text: "Skipped", Detail: why})
 			continue
 		}
 		refs := []string{s.Image}
@@ -62,9 +58,9 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 				if o.IgnoreFailures {
 					failed = event.Warning
 				}
-				err := e.push(ctx, p.Name, name, ref, s.Platform, failed, sink)
+				err := im.push(ctx, p.Name, name, ref, s.Platform, failed, sink)
 				if errors.Is(err, errdefs.ErrNotFound) && ctx.Err() == nil {
-					if _, missing := inventory.Image(ctx, e.drivers, ref, s.Platform); missing != nil {
+					if _, missing := inventory.Image(ctx, im.drivers, ref, s.Platform); missing != nil {
 						err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
 					}
 				}
@@ -85,7 +81,7 @@ func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, s
 }
 
 // push pushes one. A failure is what failed says.
-func (e *Engine) push(ctx context.Context, project, service, ref, plat string, failed event.Phase, sink event.Sink) error {
+func (im *Images) push(ctx context.Context, project, service, ref, plat string, failed event.Phase, sink event.Sink) error {
 	pl, err := inventory.Platform(plat)
 	if err != nil {
 		return err
@@ -94,11 +90,11 @@ func (e *Engine) push(ctx context.Context, project, service, ref, plat string, f
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.hub.Say(sink, ev)
+		im.hub.Say(sink, ev)
 	}
 	say(event.Working, "Pushing", "")
 	meter := &meter{layers: map[string]image.Progress{}}
-	pushed, err := e.drivers.Images.Push(ctx, ref, image.PushOptions{Platform: pl}, func(pr image.Progress) {
+	pushed, err := im.drivers.Images.Push(ctx, ref, image.PushOptions{Platform: pl}, func(pr image.Progress) {
 		if pr.Note != "" {
 			say(event.Warning, "Note", pr.Note)
 			return
@@ -109,7 +105,7 @@ func (e *Engine) push(ctx context.Context, project, service, ref, plat string, f
 		if _, current, total, ok := meter.add(pr, time.Now()); ok {
 			ev := ev
 			ev.Phase, ev.Text, ev.Current, ev.Total = event.Working, "Pushing", current, total
-			e.hub.Say(sink, ev)
+			im.hub.Say(sink, ev)
 		}
 	})
 	if err != nil {
