@@ -64,7 +64,7 @@ func (e *Engine) containerActor(ctx context.Context, ev event.Event) EventActor 
 	if n, there, gone := e.nameOf(ev.ID); (there || gone) && n.actor != nil {
 		return *n.actor
 	}
-	if c, err := e.container(ctx, ev.ID); err == nil {
+	if c, err := inventory.ByID(ctx, e.drivers, ev.ID); err == nil {
 		return *actorOf(c)
 	}
 	return EventActor{ID: ev.ID}

@@ -98,7 +98,7 @@ func (e *Engine) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 	delete(e.postponed, project)
 	e.mu.Unlock()
 	for _, id := range ids {
-		c, err := e.container(ctx, id)
+		c, err := inventory.ByID(ctx, e.drivers, id)
 		switch {
 		case errors.Is(err, errdefs.ErrNotFound): // made anew
 		case err != nil:

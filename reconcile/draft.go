@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -201,7 +202,7 @@ func (e *Engine) logPath(project, id string, d draft) string {
 	}
 	path := e.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.service.Name, d.number))
 	if d.succeeds != nil && d.succeeds.Config != nil && d.succeeds.Config.Log.Path == path {
-		return logBeside(path)
+		return output.Beside(path)
 	}
 	return path
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/output"
+	"github.com/stackrun/stack/reconcile/ports"
+	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -42,20 +45,23 @@ type Options struct {
 // What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
 // Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
 type Engine struct {
-	drivers driver.Set
-	roots   roots.Roots
-	store   driver.Store
-	group   *supervise.Group
-	loop    *loop.Loop // whose turn it is
-	log     *slog.Logger
-	hub     *event.Hub
-	single  *gate.Locks    // of containers, by id
-	gate    gate.Gate      // turns and locks are behind it
-	images  *images.Images // of projects
-	callers callers        // who waits for a start
-	execs   execs          // of Single
-	boot    string         // of the host, as Options.Boot
-	lost    bool           // Options.StoreLost
+	drivers   driver.Set
+	roots     roots.Roots
+	store     driver.Store
+	group     *supervise.Group
+	loop      *loop.Loop // whose turn it is
+	log       *slog.Logger
+	hub       *event.Hub
+	single    *gate.Locks          // of containers, by id
+	gate      gate.Gate            // turns and locks are behind it
+	images    *images.Images       // of projects
+	preflight *preflight.Inspector // of plans
+	output    *output.Reader       // of containers
+	ports     *ports.Ports         // that projects publish
+	callers   callers              // who waits for a start
+	execs     execs                // of Single
+	boot      string               // of the host, as Options.Boot
+	lost      bool                 // Options.StoreLost
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -133,6 +139,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.images = images.New(d, e.hub)
+	e.ports = ports.New(d, e.wishes, e)
 	e.alone = standalone.Open(opt.Store, e.log)
 	var err error
 	if e.boot = opt.Boot; e.boot == "" {
@@ -146,10 +153,12 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if e.capabilities, err = caps.Available(); err != nil {
 		return nil, err
 	}
+	e.preflight = preflight.New(d, e.capabilities, e.images, e.ports)
 	e.single = e.gate.Locks()
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.group = supervise.New(keeper{e})
+	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.adoptNetworks(ctx) // containers are on them
 	if err == nil {
 		err = e.adopt(ctx)

@@ -354,8 +354,8 @@ func why(c plan.Change) string {
 	return strings.Join(parts, "; ")
 }
 
-// vanished are the containers of project that were there and are not any more, without our having removed them.
-func (e *Engine) vanished(project string, there map[string]bool) []string {
+// Vanished are the containers of project that were there and are not any more, without our having removed them.
+func (e *Engine) Vanished(project string, there map[string]bool) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var gone []string
@@ -379,7 +379,7 @@ func (e *Engine) removeVanished(ctx context.Context, project string) error {
 	for _, c := range list {
 		there[c.ID] = true
 	}
-	for _, id := range e.vanished(project, there) {
+	for _, id := range e.Vanished(project, there) {
 		if err := e.clearAway(ctx, id); err != nil {
 			return err
 		}

@@ -13,14 +13,12 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
-
-// hookNote stands before each line of a hook's output in the container's log. docker compose shows such lines as of "web-1 ->".
-const hookNote = "-> "
 
 // A hookError says that a hook has failed. The container is there and runs.
 type hookError struct {
@@ -96,7 +94,7 @@ func (e *Engine) runHooks(ctx context.Context, c *inventory.Container, kind stri
 }
 
 func hookProcess(h plan.Hook) runtime.Process {
-	p := runtime.Process{Args: h.Command, Cwd: h.WorkingDir, User: h.User, Privileged: h.Privileged, Note: hookNote}
+	p := runtime.Process{Args: h.Command, Cwd: h.WorkingDir, User: h.User, Privileged: h.Privileged, Note: output.HookNote}
 	for _, k := range slices.Sorted(maps.Keys(h.Environment)) {
 		p.Env = append(p.Env, k+"="+h.Environment[k])
 	}

@@ -24,19 +24,6 @@ import (
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
-// container reads one container from the host.
-func (e *Engine) container(ctx context.Context, id string) (*inventory.Container, error) {
-	s, err := e.drivers.Containers.State(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	c, ok := inventory.Read(s)
-	if !ok {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", wording.ShortID(id)))
-	}
-	return c, nil
-}
-
 // start gives a container its network and starts it. A container that runs is success. Its error says why, not of which
 // container.
 func (e *Engine) start(ctx context.Context, id string, sink event.Sink) error {
@@ -59,7 +46,7 @@ func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Si
 		return nil, false, err
 	}
 	defer unlock()
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
 		return nil, false, err
 	}

@@ -49,7 +49,7 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Contai
 		return err
 	}
 	defer unlock()
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if errors.Is(err, errdefs.ErrNotFound) || err == nil && c.Status != runtime.Running {
 		return nil
 	}

@@ -24,7 +24,7 @@ func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer
 		var id string
 		var err error
 		if op.Succeeds != "" {
-			d.succeeds, err = p.e.container(ctx, op.Succeeds)
+			d.succeeds, err = inventory.ByID(ctx, p.e.drivers, op.Succeeds)
 		}
 		if err == nil {
 			id, err = p.create(ctx, d)
@@ -151,7 +151,7 @@ func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*inven
 		return nil, err
 	}
 	unlock()
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err == nil && c.Alive() {
 		err = e.stop(ctx, c, nil, sink)
 	}

@@ -29,7 +29,7 @@ func (e *Engine) compare(ctx context.Context, p *spec.Project, want *plan.Desire
 	if err := desire.DigestFiles(p, want).Err(); err != nil {
 		return nil, err
 	}
-	said, err := e.choosePorts(ctx, want, o)
+	said, err := e.ports.Choose(ctx, want, o)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (e *Engine) build(ctx context.Context, c *comparison) (*plan.Plan, diag.Lis
 	if diags.HasErrors() {
 		return nil, diags, nil
 	}
-	faults, err := e.preflight(ctx, c.project, c.want, pl)
+	faults, err := e.preflight.Survey(ctx, c.project, c.want, pl)
 	return pl, append(diags, faults...), err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -19,11 +20,6 @@ import (
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
-
-// stepLog is the log of a step of the container of which path is the log. It outlives the step.
-func stepLog(path string, index int) string {
-	return fmt.Sprintf("%s.pre_start.%d.log", strings.TrimSuffix(path, ".log"), index)
-}
 
 // preStart runs steps of c's pre_start one after the other, each in a container of its own, and returns when all have exited with 0. The first
 // that does not ends it, with a *hookError that has the exit code and the end of its output. ctx ends the step under way. began is called
@@ -101,20 +97,11 @@ func untilStepDone(step *inventory.Container) func(*inventory.Container, supervi
 	}
 }
 
-// asStep makes c speak as the container that it is a step of, in its log; false: it is no step.
-func asStep(c *inventory.Container) bool {
-	if c.Step == nil {
-		return false
-	}
-	c.Name, c.Note = strings.TrimSuffix(c.Name, inventory.StepName("", c.Step.Index)), hookNote
-	return true
-}
-
 func (e *Engine) makeStep(ctx context.Context, c *inventory.Container, i int, want plan.Spec, sink event.Sink) (*inventory.Container, error) {
 	do := e.performer(nil, &plan.Desired{Project: c.Project}, sink)
 	log := ""
 	if c.Config != nil && c.Config.Log.Path != "" {
-		log = stepLog(c.Config.Log.Path, i)
+		log = output.StepLog(c.Config.Log.Path, i)
 	}
 	id, err := do.create(ctx, draft{
 		service: &plan.Service{Name: c.Service}, spec: want, number: c.Number, name: inventory.StepName(c.Name, i), slug: newID(), oneOff: true,
@@ -123,7 +110,7 @@ func (e *Engine) makeStep(ctx context.Context, c *inventory.Container, i int, wa
 	if err != nil {
 		return nil, err
 	}
-	return e.container(ctx, id)
+	return inventory.ByID(ctx, e.drivers, id)
 }
 
 // stepsOf are the containers of c's steps, by index.
@@ -156,7 +143,7 @@ func (e *Engine) removeSteps(ctx context.Context, c *inventory.Container) error 
 
 // discardStep removes the container of a step, running or not. One that is gone is success.
 func (e *Engine) discardStep(ctx context.Context, step *inventory.Container) error {
-	now, err := e.container(ctx, step.ID)
+	now, err := inventory.ByID(ctx, e.drivers, step.ID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -173,7 +160,7 @@ func (e *Engine) discardStep(ctx context.Context, step *inventory.Container) err
 
 // runPreStart is preStart as a step of a plan.
 func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
-	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
+	c, err := inventory.ByID(ctx, p.e.drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err == nil && c.Alive() {
 		return nil // its policy was faster than this plan
 	}

@@ -26,7 +26,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		return nil, err
 	}
 	defer release()
-	defer e.releasePorts(ctx, p.Name)
+	defer e.ports.Release(ctx, p.Name)
 	want, err := e.desire(p, o)
 	if err != nil {
 		return nil, err

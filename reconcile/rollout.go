@@ -133,7 +133,7 @@ var errProven = errors.New("it has run long enough")
 
 // prove waits until a container has shown that it works. It does not poll: supervisors tell.
 func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
-	c, err := p.e.container(ctx, p.created(op.ContainerID, op.Service, op.Replica))
+	c, err := inventory.ByID(ctx, p.e.drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err != nil {
 		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
 	}
@@ -319,7 +319,7 @@ func (f *failure) place(service string) spec.Path {
 
 // stopContainer stops a container under the name that it has in this pass.
 func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) error {
-	c, err := p.e.container(ctx, op.ContainerID)
+	c, err := inventory.ByID(ctx, p.e.drivers, op.ContainerID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}

@@ -184,7 +184,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.name, err))
 	}
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
 		return nil, err
 	}

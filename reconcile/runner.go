@@ -56,7 +56,7 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 	if !wanted() {
 		return nil, false, errNotWanted
 	}
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -194,7 +194,7 @@ func (e *Engine) afterEnd(id string) {
 	if s, ok := e.group.Status(id); !ok || s.State != supervise.Ended {
 		return // started again, or deleted, in the meantime
 	}
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return
 	}

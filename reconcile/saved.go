@@ -92,7 +92,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		return nil, err
 	}
 	defer release()
-	defer e.releasePorts(ctx, p.Name)
+	defer e.ports.Release(ctx, p.Name)
 	c, pl, said, err := e.fixed(ctx, p, o)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ const byContainer = "container:"
 func (e *Engine) byRef(ctx context.Context, ref string) (*inventory.Container, error) {
 	ref = strings.TrimPrefix(ref, "/")
 	if len(ref) == 64 {
-		c, err := e.container(ctx, ref)
+		c, err := inventory.ByID(ctx, e.drivers, ref)
 		if err == nil || !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrInvalidArgument) {
 			return c, err
 		}

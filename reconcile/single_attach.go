@@ -112,7 +112,7 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 		return err
 	}
 	name := c.Name
-	if c, err = e.container(ctx, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
 		unlock()
 		return wording.Cause(err, ref, name)
 	}

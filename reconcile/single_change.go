@@ -36,7 +36,7 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 		return nil, nil, err
 	}
 	name := c.Name
-	if c, err = s.e.container(ctx, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, s.e.drivers, c.ID); err != nil {
 		unlock()
 		return nil, nil, wording.Cause(err, ref, name)
 	}
@@ -77,7 +77,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 		return err
 	}
 	was := c.Name
-	if c, err = e.container(ctx, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
 		return wording.Cause(err, ref, was)
 	}
 	if record == nil {

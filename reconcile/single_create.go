@@ -99,7 +99,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	if _, err := do.create(ctx, draft{service: &plan.Service{}, spec: spec, image: info.ID.String(), name: name, id: id, alone: &traits, rows: w.Rows, cols: w.Cols}); err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
-	c, err := e.container(ctx, id)
+	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err == nil {
 		record.CreatedAt, record.Making = c.CreatedAt, false
 		err = e.alone.Put(record)

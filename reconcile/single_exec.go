@@ -190,7 +190,7 @@ func (s Single) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDeta
 	if err != nil {
 		return ExecDetail{}, err
 	}
-	c, err := e.container(ctx, one.detail.Container)
+	c, err := inventory.ByID(ctx, e.drivers, one.detail.Container)
 	if err != nil {
 		return ExecDetail{}, err
 	}

@@ -34,7 +34,7 @@ func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, r
 		return nil, nil, err
 	}
 	name := c.Name
-	if c, err = e.container(ctx, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
 		release()
 		return nil, nil, wording.Cause(err, ref, name)
 	}

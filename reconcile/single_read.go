@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/logs"
@@ -66,7 +67,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 			}()
 			opt.Follow, opt.Done = true, done
 		}
-		return logs.Read(ctx, c.Config.Log.Path, opt, func(x logs.Entry) error { return each(entryOf(c, x)) })
+		return logs.Read(ctx, c.Config.Log.Path, opt, func(x logs.Entry) error { return each(output.Entry(c, x)) })
 	}, nil
 }
 

@@ -148,7 +148,7 @@ func (e *Engine) remake(ctx context.Context, r *standalone.Record) error {
 		return nil
 	}
 	e.log.Warn("a container whose files were gone was made again; what it had written is lost", "container", r.Name)
-	c, err := e.container(ctx, r.ID)
+	c, err := inventory.ByID(ctx, e.drivers, r.ID)
 	if err != nil {
 		return err
 	}

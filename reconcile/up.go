@@ -49,7 +49,7 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 		return err
 	}
 	defer release()
-	defer e.releasePorts(ctx, p.Name)
+	defer e.ports.Release(ctx, p.Name)
 	e.loop.Pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
@@ -109,12 +109,12 @@ func (e *Engine) desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, error)
 	if err := diags.Err(); err != nil {
 		return want, err
 	}
-	return want, e.fillPorts(want, o)
+	return want, e.ports.Fill(want, o)
 }
 
 // bringUp plans and applies. Precondition: the project's pass is held.
 func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
-	defer e.releasePorts(ctx, p.Name)
+	defer e.ports.Release(ctx, p.Name)
 	c, pl, said, err := e.decide(ctx, p, want, o, sink)
 	if err != nil {
 		return err

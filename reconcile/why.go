@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
@@ -29,7 +30,7 @@ func (e *Engine) evidence(ctx context.Context, c *inventory.Container, s supervi
 	if r, ok := lastProbe(s); ok {
 		v.Telling = &inventory.ProbeResults([]health.Result{r})[0]
 	}
-	v.Log = e.lastLines(context.WithoutCancel(ctx), c, evidenceLines)
+	v.Log = output.LastLines(context.WithoutCancel(ctx), c, evidenceLines)
 	return v
 }
 

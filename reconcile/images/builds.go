@@ -155,7 +155,7 @@ func (im *Images) buildImage(ctx context.Context, p *spec.Project, op plan.Build
 		}
 	}
 	s := p.Services[op.Service]
-	r, err := im.Request(ctx, p, s, o, built)
+	r, err := im.request(ctx, p, s, o, built)
 	if err != nil {
 		return v1.Hash{}, err
 	}

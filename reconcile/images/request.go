@@ -27,9 +27,9 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// Request is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
+// request is how the image of s, a service of p that has a build, is made, in the builder's words. built gives the images that other
 // services of p build. Errors have their place in the file.
-func (im *Images) Request(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
+func (im *Images) request(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
 	b := s.Build
 	r := build.Request{
 		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull,
@@ -209,12 +209,22 @@ func buildSecret(p *spec.Project, use spec.FileUse) (build.Secret, error) {
 	return out, nil
 }
 
-// Remote says whether sources of b are still to be fetched, by whoever asks for more than a plan.
-func Remote(b *spec.Build) bool {
+// remote says whether sources of b are still to be fetched, by whoever asks for more than a plan.
+func remote(b *spec.Build) bool {
 	for _, context := range b.AdditionalContexts {
 		if spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://") {
 			return true
 		}
 	}
 	return spec.IsRemote(b.Context)
+}
+
+// Check says whether the build of s, a service of p, can begin: that its sources, Dockerfile and secrets are there. Sources that are still to be fetched
+// are not looked at, by whoever asks for more than a plan they will be. Errors have their place in the file.
+func (im *Images) Check(ctx context.Context, p *spec.Project, s *spec.Service) error {
+	if remote(s.Build) {
+		return nil
+	}
+	_, err := im.request(ctx, p, s, ask.BuildOptions{}, func(string) (v1.Hash, error) { return v1.Hash{}, nil })
+	return err
 }

@@ -3,11 +3,14 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // List are the containers of project ("" = all, those of no project too) by service, number and name.
@@ -36,4 +39,17 @@ func selectContainers(ctx context.Context, d driver.Set, which func(labels map[s
 		return cmp.Or(strings.Compare(a.Project, b.Project), strings.Compare(a.Service, b.Service), cmp.Compare(a.Number, b.Number), order(a.Spare, b.Spare), strings.Compare(a.Name, b.Name))
 	})
 	return found, nil
+}
+
+// ByID reads one container. ErrNotFound when it is none of ours.
+func ByID(ctx context.Context, d driver.Set, id string) (*Container, error) {
+	s, err := d.Containers.State(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := Read(s)
+	if !ok {
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", wording.ShortID(id)))
+	}
+	return c, nil
 }

@@ -1,4 +1,4 @@
-package reconcile
+package preflight
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	if !publishes {
 		return nil // then nobody needs to look at the host for it
 	}
-	held, err := s.e.ownPorts(ctx, s.want.Project)
+	held, err := s.ports.Own(ctx, s.want.Project)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *survey) checkPorts(ctx context.Context) error {
 			if out.HostPort == 0 || held(out) {
 				continue
 			}
-			if err := s.e.drivers.Networks.CheckPorts(ctx, s.want.Project, []network.Port{out}); err != nil {
+			if err := s.drivers.Networks.CheckPorts(ctx, s.want.Project, []network.Port{out}); err != nil {
 				d := cannotPublish(at, err)
 				if d.Code == "port-taken" && autoport.Replaceable(port) {
 					d.Hint += ", or let one be chosen with --auto-ports"

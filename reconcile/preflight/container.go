@@ -1,4 +1,4 @@
-package reconcile
+package preflight
 
 import (
 	"context"
@@ -71,7 +71,7 @@ func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
 			s.add(&diag.Diagnostic{Code: "relative-working-dir", Summary: "a working directory is not absolute", Detail: strconv.Quote(step.WorkingDir),
 				Hint: "write the full path in the container", Address: key + ".working_dir"})
 		}
-		if info, err := inventory.Image(ctx, s.e.drivers, step.Image, step.Platform); err == nil { // else it is to be pulled
+		if info, err := inventory.Image(ctx, s.drivers, step.Image, step.Platform); err == nil { // else it is to be pulled
 			if _, err := bundle.Args(&step, &info.Config); err != nil {
 				s.refuse("bad-container", "a container cannot be made as the file says", key, err)
 			}
@@ -81,7 +81,7 @@ func (s *survey) checkSteps(ctx context.Context, at string, c *plan.Spec) {
 
 // rehearse translates the container as its creation will, if its image is here: what that refuses is refused now.
 func (s *survey) rehearse(ctx context.Context, at string, want *plan.Service) {
-	info, err := inventory.Image(ctx, s.e.drivers, want.Spec.Image, want.Spec.Platform)
+	info, err := inventory.Image(ctx, s.drivers, want.Spec.Image, want.Spec.Platform)
 	if err != nil {
 		return // it is to be pulled; the plan's own step says what is wrong with it
 	}
@@ -96,7 +96,7 @@ func (s *survey) rehearse(ctx context.Context, at string, want *plan.Service) {
 		var cfg runtime.Config
 		cfg, _, err = bundle.New(bundle.Input{
 			ID: strings.Repeat("0", 64), Name: want.Name, Project: s.want.Project, Service: want.Name, Number: 1, Spec: want.Spec,
-			Image: info.Config, ImageID: info.ID.String(), Root: []mount.Mount{{}}, Seccomp: profile, Available: s.e.capabilities,
+			Image: info.Config, ImageID: info.ID.String(), Root: []mount.Mount{{}}, Seccomp: profile, Available: s.capabilities,
 		})
 		if err == nil {
 			err = runtime.Check(&cfg)
@@ -154,7 +154,7 @@ func (s *survey) checkSecurity(at string, c *plan.Spec) {
 		case name == "seccomp" && value != "unconfined" && value != "builtin":
 			raw, err := grant.SeccompProfile(&plan.Spec{SecurityOpt: []string{opt}})
 			if err == nil {
-				_, err = seccomp.Load(raw, s.e.capabilities)
+				_, err = seccomp.Load(raw, s.capabilities)
 			}
 			if err != nil {
 				s.refuse("bad-seccomp-profile", "a seccomp profile cannot be used", address, err)

@@ -1,4 +1,4 @@
-package reconcile
+package preflight
 
 import (
 	"context"
@@ -78,7 +78,7 @@ func (s *survey) checkSubpaths(ctx context.Context) error {
 			}
 			if have == nil {
 				var err error
-				if have, err = s.e.drivers.Volumes.List(ctx); err != nil {
+				if have, err = s.drivers.Volumes.List(ctx); err != nil {
 					return fmt.Errorf("cannot list volumes: %w", err)
 				}
 			}

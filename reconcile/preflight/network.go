@@ -1,4 +1,4 @@
-package reconcile
+package preflight
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -29,7 +30,7 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 			s.refuse("bad-subnet", "a network has a bad address range", ipam, err)
 			continue
 		}
-		if err := s.e.drivers.Networks.CheckNetwork(ctx, cfg); err != nil {
+		if err := s.drivers.Networks.CheckNetwork(ctx, cfg); err != nil {
 			s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
 			continue
 		}
@@ -236,7 +237,7 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 			if ep.Addr4.Addr() != addr && ep.Addr6.Addr() != addr {
 				continue
 			}
-			if c, err := s.e.container(ctx, ep.ContainerID); err == nil && c.Project != s.want.Project {
+			if c, err := inventory.ByID(ctx, s.drivers, ep.ContainerID); err == nil && c.Project != s.want.Project {
 				s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address is taken", Detail: fmt.Sprintf("%s on network %s belongs to container %s of project %s", addr, net, c.Name, c.Project),
 					Hint: "stop that, or choose another address", Address: at})
 				return nil

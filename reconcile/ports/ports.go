@@ -1,4 +1,6 @@
-package reconcile
+// Package ports chooses ports of the host for those that a file publishes and somebody else has, and knows which are a project's own. What may be chosen
+// package autoport says.
+package ports
 
 import (
 	"context"
@@ -11,14 +13,33 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// fillPorts publishes in want what was chosen for its ports: by the plan that o comes of, or at an earlier up.
-func (e *Engine) fillPorts(want *plan.Desired, o ask.UpOptions) error {
+// Ports are the ports of the host that projects publish. Safe for concurrent use; what is of a project is the matter of who has its turn.
+type Ports struct {
+	drivers driver.Set
+	wishes  *wish.Book
+	left    Leftovers
+}
+
+// Leftovers knows of containers whose record is gone and of which something is left.
+type Leftovers interface {
+	// Vanished are the ids of those of project that were there and are not any more, there being those that are.
+	Vanished(project string, there map[string]bool) []string
+}
+
+// New are those of d; w says what projects have chosen.
+func New(d driver.Set, w *wish.Book, left Leftovers) *Ports {
+	return &Ports{drivers: d, wishes: w, left: left}
+}
+
+// Fill publishes in want what was chosen for its ports: by the plan that o comes of, or at an earlier up.
+func (hp *Ports) Fill(want *plan.Desired, o ask.UpOptions) error {
 	switch {
 	case o.Chosen != nil:
 		autoport.Fill(want, o.Chosen)
@@ -26,7 +47,7 @@ func (e *Engine) fillPorts(want *plan.Desired, o ask.UpOptions) error {
 	case o.Ports == ask.PortsOfFile && len(o.Services) == 0:
 		return nil
 	}
-	r, err := e.wishes.Of(want.Project)
+	r, err := hp.wishes.Of(want.Project)
 	if r == nil || len(r.Ports) == 0 {
 		return err
 	}
@@ -44,17 +65,17 @@ func (e *Engine) fillPorts(want *plan.Desired, o ask.UpOptions) error {
 	return nil
 }
 
-// choosePorts holds the host ports that want publishes, and publishes a free one in the place of each that somebody else has. What is chosen is held too, until
+// Choose holds the host ports that want publishes, and publishes a free one in the place of each that somebody else has. What is chosen is held too, until
 // releasePorts: nobody gets it before a container of the project has it, or the store says that it is this project's (beginUp). It says what it
 // has chosen and why.
 //
 // Two who choose at once do not get one port: each binds it first and looks at the records of others then, and who has bound it keeps it bound
 // until it is on record.
-func (e *Engine) choosePorts(ctx context.Context, want *plan.Desired, o ask.UpOptions) (diag.List, error) {
+func (hp *Ports) Choose(ctx context.Context, want *plan.Desired, o ask.UpOptions) (diag.List, error) {
 	if o.Ports != ask.PortsAuto || o.Chosen != nil {
 		return nil, nil
 	}
-	own, err := e.ownPorts(ctx, want.Project)
+	own, err := hp.Own(ctx, want.Project)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +90,11 @@ func (e *Engine) choosePorts(ctx context.Context, want *plan.Desired, o ask.UpOp
 			if err != nil || !autoport.Replaceable(p) || own(out) {
 				continue // what is wrong with it is told by checkPorts
 			}
-			_, err = e.drivers.Networks.HoldPort(ctx, want.Project, out)
+			_, err = hp.drivers.Networks.HoldPort(ctx, want.Project, out)
 			if !errors.Is(err, errdefs.ErrConflict) {
 				continue
 			}
-			n, failed := e.freePort(ctx, want, name, p)
+			n, failed := hp.freePort(ctx, want, name, p)
 			if failed != nil {
 				return nil, failed
 			}
@@ -91,8 +112,8 @@ func (e *Engine) choosePorts(ctx context.Context, want *plan.Desired, o ask.UpOp
 }
 
 // freePort holds a port for p of a service, and says which; 0 = none is free.
-func (e *Engine) freePort(ctx context.Context, want *plan.Desired, service string, p plan.Port) (uint16, error) {
-	reserved, err := e.chosenElsewhere(want.Project)
+func (hp *Ports) freePort(ctx context.Context, want *plan.Desired, service string, p plan.Port) (uint16, error) {
+	reserved, err := hp.chosenElsewhere(want.Project)
 	if err != nil {
 		return 0, err
 	}
@@ -105,13 +126,13 @@ func (e *Engine) freePort(ctx context.Context, want *plan.Desired, service strin
 		if err != nil {
 			return 0, nil
 		}
-		if _, err = e.drivers.Networks.HoldPort(ctx, want.Project, out); errors.Is(err, errdefs.ErrConflict) {
+		if _, err = hp.drivers.Networks.HoldPort(ctx, want.Project, out); errors.Is(err, errdefs.ErrConflict) {
 			continue
 		} else if err != nil {
 			return 0, nil // told by checkPorts, of the port that the file names
 		}
 		// Who had chosen it and has let it go since has recorded it before.
-		if reserved, err = e.chosenElsewhere(want.Project); err != nil {
+		if reserved, err = hp.chosenElsewhere(want.Project); err != nil {
 			return 0, err
 		}
 		if !reserved[n] {
@@ -122,9 +143,9 @@ func (e *Engine) freePort(ctx context.Context, want *plan.Desired, service strin
 }
 
 // chosenElsewhere are the ports that other projects have chosen, whether they run or not.
-func (e *Engine) chosenElsewhere(project string) (map[uint16]bool, error) {
+func (hp *Ports) chosenElsewhere(project string) (map[uint16]bool, error) {
 	all := map[uint16]bool{}
-	err := e.wishes.Records(func(name string, r *wish.Record) error {
+	err := hp.wishes.Records(func(name string, r *wish.Record) error {
 		if name == project {
 			return nil
 		}
@@ -141,9 +162,9 @@ func (e *Engine) chosenElsewhere(project string) (map[uint16]bool, error) {
 	return all, nil
 }
 
-// ownPorts says of a port whether a container of project has it: it is kept by that, or freed by the plan before somebody else takes it.
-func (e *Engine) ownPorts(ctx context.Context, project string) (func(network.Port) bool, error) {
-	ours, err := inventory.List(ctx, e.drivers, project)
+// Own says of a port whether a container of project has it: it is kept by that, or freed by the plan before somebody else takes it.
+func (hp *Ports) Own(ctx context.Context, project string) (func(network.Port) bool, error) {
+	ours, err := inventory.List(ctx, hp.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +172,10 @@ func (e *Engine) ownPorts(ctx context.Context, project string) (func(network.Por
 	for _, c := range ours {
 		mine[c.ID] = true
 	}
-	for _, id := range e.vanished(project, mine) { // what is left of it goes first
+	for _, id := range hp.left.Vanished(project, mine) { // what is left of it goes first
 		mine[id] = true
 	}
-	boxes, err := e.drivers.Networks.Sandboxes(ctx)
+	boxes, err := hp.drivers.Networks.Sandboxes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
 	}
@@ -173,7 +194,7 @@ func (e *Engine) ownPorts(ctx context.Context, project string) (func(network.Por
 	}, nil
 }
 
-// releasePorts frees what choosePorts has held for project and no container has. Precondition: what was chosen and is to stay is on record.
-func (e *Engine) releasePorts(ctx context.Context, project string) {
-	e.drivers.Networks.ReleasePorts(context.WithoutCancel(ctx), project)
+// Release frees what choosePorts has held for project and no container has. Precondition: what was chosen and is to stay is on record.
+func (hp *Ports) Release(ctx context.Context, project string) {
+	hp.drivers.Networks.ReleasePorts(context.WithoutCancel(ctx), project)
 }

@@ -1,13 +1,9 @@
-package reconcile
+package preflight
 
 import (
 	"context"
 	"errors"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -19,10 +15,10 @@ func (s *survey) checkBuilds(ctx context.Context) error {
 	}
 	for _, step := range s.plan.Steps {
 		op, ok := step.Op.(plan.BuildImage)
-		if !ok || op.RegistryFirst || images.Remote(s.file.Services[op.Service].Build) {
+		if !ok || op.RegistryFirst {
 			continue
 		}
-		_, err := s.e.images.Request(ctx, s.file, s.file.Services[op.Service], ask.BuildOptions{}, func(string) (v1.Hash, error) { return v1.Hash{}, nil })
+		err := s.builds.Check(ctx, s.file, s.file.Services[op.Service])
 		var d *diag.Diagnostic
 		switch {
 		case errors.As(err, &d):

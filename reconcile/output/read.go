@@ -1,4 +1,4 @@
-package reconcile
+package output
 
 import (
 	"container/heap"
@@ -17,12 +17,11 @@ import (
 	"github.com/stackrun/stack/runtime/logs"
 )
 
-// Logs delivers the output of a project's containers, in order of time across them as far as it is written when the call
+// Read delivers the output of a project's containers, in order of time across them as far as it is written when the call
 // begins; Tail counts per container. With Follow it goes on with what they write as it comes, and with containers that
 // appear later, until ctx ends or nothing runs any more. each is never called from two goroutines at once.
-func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
-	defer e.loop.Enter()()
-	list, err := e.logged(ctx, project, o)
+func (r *Reader) Read(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
+	list, err := r.logged(ctx, project, o)
 	if err != nil {
 		return err
 	}
@@ -31,13 +30,13 @@ func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, eac
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
 		}
 	}
-	f := &follower{engine: e, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}
+	f := &follower{in: r, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}
 	var changed <-chan event.Event
 	if o.Follow {
 		// Before the first look, so that nothing that appears meanwhile is missed.
 		listening, cancel := context.WithCancel(ctx)
 		defer cancel()
-		changed = e.hub.Subscribe(listening, project, event.Window{})
+		changed = r.hub.Subscribe(listening, project, event.Window{})
 	}
 	if err := f.history(ctx, list); err != nil {
 		return err
@@ -49,8 +48,8 @@ func (e *Engine) Logs(ctx context.Context, project string, o ask.LogOptions, eac
 }
 
 // logged are the containers whose log is asked for.
-func (e *Engine) logged(ctx context.Context, project string, o ask.LogOptions) ([]*inventory.Container, error) {
-	all, err := inventory.List(ctx, e.drivers, project)
+func (r *Reader) logged(ctx context.Context, project string, o ask.LogOptions) ([]*inventory.Container, error) {
+	all, err := inventory.List(ctx, r.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ type place struct {
 }
 
 type follower struct {
-	engine  *Engine
+	in      *Reader
 	project string
 	options ask.LogOptions
 	begun   time.Time
@@ -81,8 +80,8 @@ type follower struct {
 	sizes  map[string]int64  // of logs of steps that have ended, as far as they are read
 }
 
-// entryOf gives x to its container. The line stays the reader's.
-func entryOf(c *inventory.Container, x logs.Entry) ask.LogEntry {
+// Entry gives x to its container. The line stays the reader's.
+func Entry(c *inventory.Container, x logs.Entry) ask.LogEntry {
 	line := x.Line
 	if c.Note != "" {
 		line = append([]byte(c.Note), line...)
@@ -158,7 +157,7 @@ func (f *follower) deliver(c *inventory.Container, x logs.Entry) error {
 		p.time, p.same = x.Time, 0
 	}
 	p.same++
-	return f.each(entryOf(c, x))
+	return f.each(Entry(c, x))
 }
 
 // follow reads on, one goroutine per log, and looks again at each event of the project.
@@ -171,7 +170,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 	over := make(chan string)    // paths that are read to their end
 	seen := false
 	for {
-		list, err := f.engine.logged(ctx, f.project, f.options)
+		list, err := f.in.logged(ctx, f.project, f.options)
 		if err != nil {
 			return err
 		}
@@ -183,7 +182,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 				}
 				continue
 			}
-			s, known := f.engine.group.Status(c.ID)
+			s, known := f.in.group.Status(c.ID)
 			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
 			if reading[path] || c.Past || !known || s.State == supervise.Ended {
 				continue
@@ -199,7 +198,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 				}
 			})
 		}
-		if len(reading) == 0 && (seen || !f.options.Linger) && !f.engine.loop.Taken(f.project) {
+		if len(reading) == 0 && (seen || !f.options.Linger) && !f.in.turns.Taken(f.project) {
 			// All of it has ended. What was written between the last look and the end is still to be read.
 			return f.rest(ctx, list)
 		}
@@ -215,7 +214,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 			if err := f.tellEvent(ctx, ev); err != nil {
 				return err
 			}
-		case <-f.engine.loop.Released(f.project):
+		case <-f.in.turns.Released(f.project):
 		}
 	}
 }
@@ -227,7 +226,7 @@ func (f *follower) one(ctx context.Context, c *inventory.Container) error {
 	defer cancel()
 	go func() {
 		defer close(done)
-		_ = f.engine.group.Await(watching, c.ID, func(s supervise.Status) (bool, error) { return s.State == supervise.Ended, nil }) // gone is ended too
+		_ = f.in.group.Await(watching, c.ID, func(s supervise.Status) (bool, error) { return s.State == supervise.Ended, nil }) // gone is ended too
 	}()
 	return f.read(ctx, c, logs.Options{Follow: true, Done: done})
 }
@@ -279,8 +278,8 @@ func (f *follower) read(ctx context.Context, c *inventory.Container, o logs.Opti
 	})
 }
 
-// lastLines are the last n lines of a container's log, for a failure's report.
-func (e *Engine) lastLines(ctx context.Context, c *inventory.Container, n int) []string {
+// LastLines are the last n lines of a container's log, for a failure's report.
+func LastLines(ctx context.Context, c *inventory.Container, n int) []string {
 	if c.Config == nil || c.Config.Log.Path == "" {
 		return nil
 	}

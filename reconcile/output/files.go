@@ -1,7 +1,8 @@
-package reconcile
+package output
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -12,9 +13,9 @@ import (
 
 const logOther = ".b.log"
 
-// logBeside is the log of a container that is to run beside the one of which path is the log: two processes must not write, and rotate,
+// Beside is the log of a container that is to run beside the one of which path is the log: two processes must not write, and rotate,
 // one file. A replica's log is both files, and the next in the row has the first again.
-func logBeside(path string) string {
+func Beside(path string) string {
 	if base, ok := strings.CutSuffix(path, logOther); ok {
 		return base + ".log"
 	}
@@ -43,9 +44,9 @@ func withOtherLogs(list []*inventory.Container) []*inventory.Container {
 		if c.Step != nil {
 			continue
 		}
-		add(c, logBeside(c.Config.Log.Path), "")
+		add(c, Beside(c.Config.Log.Path), "")
 		for i := range c.Spec.PreStart {
-			add(c, stepLog(c.Config.Log.Path, i), hookNote)
+			add(c, StepLog(c.Config.Log.Path, i), HookNote)
 		}
 	}
 	return list
@@ -99,3 +100,20 @@ func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (ma
 	}
 	return share, nil
 }
+
+// StepLog is the log of a step of the container of which path is the log. It outlives the step.
+func StepLog(path string, index int) string {
+	return fmt.Sprintf("%s.pre_start.%d.log", strings.TrimSuffix(path, ".log"), index)
+}
+
+// asStep makes c speak as the container that it is a step of, in its log; false: it is no step.
+func asStep(c *inventory.Container) bool {
+	if c.Step == nil {
+		return false
+	}
+	c.Name, c.Note = strings.TrimSuffix(c.Name, inventory.StepName("", c.Step.Index)), HookNote
+	return true
+}
+
+// HookNote stands before each line of a hook's output in the container's log. docker compose shows such lines as of "web-1 ->".
+const HookNote = "-> "

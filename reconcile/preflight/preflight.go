@@ -1,19 +1,47 @@
-package reconcile
+// Package preflight looks for what would fail half-way through a plan, before anything is changed: ports that somebody holds, sources that are not there,
+// addresses that nobody can have, limits that this host cannot give. It only looks.
+package preflight
 
 import (
 	"context"
 	"fmt"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// survey looks for what would fail half-way through a plan. It changes nothing. Each preflight_*.go is one subject.
+// Inspector finds what of a plan would fail half-way through. It changes nothing. Safe for concurrent use.
+type Inspector struct {
+	drivers      driver.Set
+	capabilities []string // that this process can give
+	builds       Builds
+	ports        Ports
+}
+
+// Builds says whether images can be built. *images.Images does.
+type Builds interface {
+	// Check says whether the build of s, a service of p, can begin. An error with its place in the file is a *diag.Diagnostic.
+	Check(ctx context.Context, p *spec.Project, s *spec.Service) error
+}
+
+// Ports knows the ports of the host. *ports.Ports does.
+type Ports interface {
+	// Own says of a port whether a container of project has it.
+	Own(ctx context.Context, project string) (func(network.Port) bool, error)
+}
+
+// New is one that asks d, b and p about the host; capabilities are those that this process can give.
+func New(d driver.Set, capabilities []string, b Builds, p Ports) *Inspector {
+	return &Inspector{drivers: d, capabilities: capabilities, builds: b, ports: p}
+}
+
+// survey looks for what would fail half-way through a plan. Each file is one subject.
 type survey struct {
-	e    *Engine
+	*Inspector
 	file *spec.Project // nil: places are not known
 	want *plan.Desired
 	plan *plan.Plan
@@ -26,9 +54,9 @@ type survey struct {
 	listed   bool
 }
 
-// preflight is what a survey of pl finds, with its places in the file.
-func (e *Engine) preflight(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan) (diag.List, error) {
-	s := &survey{e: e, file: p, want: want, plan: pl, makes: map[string]bool{}, begins: map[string]int{}}
+// Survey is what a survey of pl finds, with its places in the file. p may be nil. An error: the host could not be looked at.
+func (in *Inspector) Survey(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan) (diag.List, error) {
+	s := &survey{Inspector: in, file: p, want: want, plan: pl, makes: map[string]bool{}, begins: map[string]int{}}
 	for _, step := range pl.Steps {
 		switch op := step.Op.(type) {
 		case plan.CreateContainer:
@@ -75,7 +103,7 @@ func (s *survey) written(paths ...string) string {
 // hostNetworks are the networks that the host has. They are asked for once.
 func (s *survey) hostNetworks(ctx context.Context) ([]network.State, error) {
 	if !s.listed {
-		list, err := s.e.drivers.Networks.List(ctx)
+		list, err := s.drivers.Networks.List(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("cannot list networks: %w", err)
 		}
