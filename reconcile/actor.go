@@ -42,7 +42,7 @@ func (e *Engine) EventActor(ctx context.Context, ev event.Event) EventActor {
 		return e.containerActor(ctx, ev)
 	case "network":
 		a := EventActor{ID: cmp.Or(ev.ID, ev.Name), Driver: "bridge"}
-		if d, err := e.AllNetworks().byName(ctx, ev.Name); err == nil {
+		if d, err := e.networks.ByName(ctx, ev.Name); err == nil {
 			a.ID, a.Driver = d.ID, d.Driver
 		}
 		return a

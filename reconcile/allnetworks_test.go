@@ -15,14 +15,15 @@ import (
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 // composes are the labels by which docker compose, as a client, finds its networks and volumes.
 var composes = map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.network": "default"}
 
-func (b *bench) makeNetwork(name string) reconcile.NetworkDetail {
+func (b *bench) makeNetwork(name string) resource.NetworkDetail {
 	b.Helper()
-	d, err := b.engine.AllNetworks().Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: name, Driver: "bridge", IPv4: true}, Labels: composes, Attachable: true})
+	d, err := b.engine.AllNetworks().Create(b.Context(), resource.NetworkRequest{Config: network.Config{ID: name, Driver: "bridge", IPv4: true}, Labels: composes, Attachable: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -50,10 +51,10 @@ func TestAllNetworksAreKept(t *testing.T) {
 		if len(made.ID) != 64 || made.Labels["com.docker.compose.project"] != "shop" || made.Project != "" || !made.Attachable || made.CreatedAt.IsZero() {
 			t.Errorf("%+v", made)
 		}
-		if _, err := all.Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: "shop_default", IPv4: true}}); !errors.Is(err, errdefs.ErrAlreadyExists) {
+		if _, err := all.Create(b.Context(), resource.NetworkRequest{Config: network.Config{ID: "shop_default", IPv4: true}}); !errors.Is(err, errdefs.ErrAlreadyExists) {
 			t.Errorf("twice: %v", err)
 		}
-		if _, err := all.Create(b.Context(), reconcile.NetworkRequest{Config: network.Config{ID: "no", Driver: "bridge"}}); err == nil || strings.Count(err.Error(), "cannot create network") != 1 {
+		if _, err := all.Create(b.Context(), resource.NetworkRequest{Config: network.Config{ID: "no", Driver: "bridge"}}); err == nil || strings.Count(err.Error(), "cannot create network") != 1 {
 			t.Errorf("of no family: %v", err)
 		}
 		for _, ref := range []string{"shop_default", made.ID, made.ID[:9]} {
@@ -162,7 +163,7 @@ func TestAllNetworksWhileAProjectIsBusy(t *testing.T) {
 					synctest.Wait()
 					ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 					defer cancel()
-					if _, err := all.Create(ctx, reconcile.NetworkRequest{Config: network.Config{ID: "n", Driver: "bridge", IPv4: true}}); err != nil {
+					if _, err := all.Create(ctx, resource.NetworkRequest{Config: network.Config{ID: "n", Driver: "bridge", IPv4: true}}); err != nil {
 						t.Error(err)
 					}
 				})
@@ -199,11 +200,11 @@ func TestAllNetworksOfProjects(t *testing.T) {
 		if err := all.Remove(b.Context(), "shop_default"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "stack --project-name shop down") {
 			t.Errorf("%v", err)
 		}
-		if gone, err := all.Prune(b.Context(), func(reconcile.NetworkDetail) bool { return true }); err != nil || len(gone) != 0 {
+		if gone, err := all.Prune(b.Context(), func(resource.NetworkDetail) bool { return true }); err != nil || len(gone) != 0 {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
 		b.makeNetwork("idle")
-		if gone, err := all.Prune(b.Context(), func(reconcile.NetworkDetail) bool { return true }); err != nil || !slices.Equal(gone, []string{"idle"}) {
+		if gone, err := all.Prune(b.Context(), func(resource.NetworkDetail) bool { return true }); err != nil || !slices.Equal(gone, []string{"idle"}) {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
 		b.down(ask.DownOptions{})

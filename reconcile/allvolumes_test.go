@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -32,14 +33,14 @@ func (b *bench) volumes() string {
 func TestAllVolumesAreKept(t *testing.T) {
 	run(t, func(b *bench) {
 		all := b.engine.AllVolumes()
-		made, err := all.Create(b.Context(), reconcile.VolumeRequest{Name: "shop_mine", Labels: composes})
+		made, err := all.Create(b.Context(), resource.VolumeRequest{Name: "shop_mine", Labels: composes})
 		if err != nil || made.Labels["com.docker.compose.project"] != "shop" || made.Project != "" || made.Driver != "local" || made.Path == "" {
 			t.Fatalf("%+v, %v", made, err)
 		}
-		if again, err := all.Create(b.Context(), reconcile.VolumeRequest{Name: "shop_mine", Labels: map[string]string{"other": ""}}); err != nil || again.Labels["com.docker.compose.project"] != "shop" {
+		if again, err := all.Create(b.Context(), resource.VolumeRequest{Name: "shop_mine", Labels: map[string]string{"other": ""}}); err != nil || again.Labels["com.docker.compose.project"] != "shop" {
 			t.Errorf("once more: %+v, %v", again, err)
 		}
-		nobody, err := all.Create(b.Context(), reconcile.VolumeRequest{})
+		nobody, err := all.Create(b.Context(), resource.VolumeRequest{})
 		if _, marked := nobody.Labels["com.docker.volume.anonymous"]; err != nil || len(nobody.Name) != 64 || !nobody.Anonymous || !marked {
 			t.Errorf("%+v, %v", nobody, err)
 		}
@@ -55,7 +56,7 @@ func TestAllVolumesAreKept(t *testing.T) {
 		if got := b.volumes(); !strings.Contains(got, "shop_mine") || !strings.Contains(got, nobody.Name) {
 			t.Errorf("left are %s", got)
 		}
-		gone, _, err := all.Prune(b.Context(), func(d reconcile.VolumeDetail) bool { return d.Anonymous })
+		gone, _, err := all.Prune(b.Context(), func(d resource.VolumeDetail) bool { return d.Anonymous })
 		if err != nil || !slices.Equal(gone, []string{nobody.Name}) {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
@@ -88,7 +89,7 @@ func TestAllVolumesInUse(t *testing.T) {
 		if err := all.Remove(b.Context(), "shop_data"); !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), d.Users[0]) {
 			t.Errorf("%v", err)
 		}
-		if gone, _, err := all.Prune(b.Context(), func(reconcile.VolumeDetail) bool { return true }); err != nil || len(gone) != 0 {
+		if gone, _, err := all.Prune(b.Context(), func(resource.VolumeDetail) bool { return true }); err != nil || len(gone) != 0 {
 			t.Errorf("pruned %v, %v", gone, err)
 		}
 		b.down(ask.DownOptions{Volumes: true})
@@ -136,7 +137,7 @@ func TestAllVolumesShowLabelsAsGiven(t *testing.T) {
 	run(t, func(b *bench) {
 		given := map[string]string{"dev.stackrun.resource": "theirs", "a": "b"}
 		for range 2 {
-			d, err := b.engine.AllVolumes().Create(b.Context(), reconcile.VolumeRequest{Name: "v", Labels: given})
+			d, err := b.engine.AllVolumes().Create(b.Context(), resource.VolumeRequest{Name: "v", Labels: given})
 			if err != nil || !maps.Equal(d.Labels, given) {
 				t.Errorf("%v, %v", d.Labels, err)
 			}

@@ -187,14 +187,14 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 	var work errgroup.Group
 	for i, name := range networks {
 		work.Go(func() error {
-			errs[i] = e.deleteNetwork(ctx, project, name, sink)
+			errs[i] = e.networks.Delete(ctx, project, name, sink)
 			return nil
 		})
 	}
 	if o.Volumes {
 		for i, name := range volumes {
 			work.Go(func() error {
-				errs[len(networks)+i] = e.deleteVolume(ctx, project, name, sink)
+				errs[len(networks)+i] = e.volumes.Delete(ctx, project, name, sink)
 				return nil
 			})
 		}

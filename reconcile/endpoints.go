@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
@@ -23,7 +24,7 @@ func endpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 			Network: name, ContainerID: c.ID, ShortID: wording.ShortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
 			Names: dnsNames(c, ep.Aliases),
 		}
-		if c.Alone != nil && name == DefaultNetwork {
+		if c.Alone != nil && name == resource.DefaultNetwork {
 			e.Names = nil // nobody is called by a name there, as with docker
 		}
 		if i == 0 && e.MAC == "" {

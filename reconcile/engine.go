@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/preflight"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -56,12 +57,14 @@ type Engine struct {
 	gate      gate.Gate            // turns and locks are behind it
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
-	output    *output.Reader       // of containers
-	ports     *ports.Ports         // that projects publish
-	callers   callers              // who waits for a start
-	execs     execs                // of Single
-	boot      string               // of the host, as Options.Boot
-	lost      bool                 // Options.StoreLost
+	networks  *resource.Networks
+	volumes   *resource.Volumes
+	output    *output.Reader // of containers
+	ports     *ports.Ports   // that projects publish
+	callers   callers        // who waits for a start
+	execs     execs          // of Single
+	boot      string         // of the host, as Options.Boot
+	lost      bool           // Options.StoreLost
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
@@ -157,9 +160,11 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.single = e.gate.Locks()
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
+	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
+	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	e.group = supervise.New(keeper{e})
 	e.output = output.New(d, e.hub, e.group, e.loop)
-	err = e.adoptNetworks(ctx) // containers are on them
+	err = e.networks.Adopt(ctx) // containers are on them
 	if err == nil {
 		err = e.adopt(ctx)
 	}

@@ -41,29 +41,13 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerIma
 	return out, nil
 }
 
-// volumeUsers are, by volume, those of list that have it, as name says.
-func volumeUsers(list []*inventory.Container, name func(*inventory.Container) string) map[string][]string {
-	users := map[string][]string{}
-	for _, c := range list {
-		for _, m := range c.Spec.Mounts {
-			if m.Type == "volume" {
-				users[m.Source] = append(users[m.Source], name(c))
-			}
-		}
-		for _, volume := range c.Anonymous {
-			users[volume] = append(users[volume], name(c))
-		}
-	}
-	return users
-}
-
 // Volumes lists the volumes that were made for project, by name. An external one is not the project's.
 func (e *Engine) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
 	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	users := volumeUsers(list, func(c *inventory.Container) string { return c.Service })
+	users := inventory.VolumeUsers(list, func(c *inventory.Container) string { return c.Service })
 	have, err := e.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)

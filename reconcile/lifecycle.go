@@ -18,7 +18,6 @@ import (
 	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -162,7 +161,7 @@ func (e *Engine) sandbox(ctx context.Context, c *inventory.Container) (bundle.Ne
 	}
 	cfg, err := sandboxConfig(c)
 	if err == nil && c.Alone != nil {
-		err = e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.Spec.Networks)))
+		err = e.networks.Ensure(ctx, slices.Sorted(maps.Keys(c.Spec.Networks)))
 	}
 	if err != nil {
 		return bundle.Net{}, err
@@ -365,7 +364,7 @@ func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volume
 		return err
 	}
 	if volumes {
-		if err := e.deleteAnonymous(ctx, c); err != nil {
+		if err := e.volumes.DeleteAnonymous(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -390,50 +389,6 @@ func (e *Engine) forget(id string) {
 	delete(e.unmended, id)
 	delete(e.times, id)
 	delete(e.restarts, id)
-}
-
-// deleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
-// goes when its own record calls it anonymous and of c's project, and no other container mounts it.
-func (e *Engine) deleteAnonymous(ctx context.Context, c *inventory.Container) error {
-	if len(c.Anonymous) == 0 {
-		return nil
-	}
-	all, err := e.drivers.Volumes.List(ctx)
-	if err != nil {
-		return fmt.Errorf("cannot list volumes: %w", err)
-	}
-	used, err := e.usedSources(ctx)
-	if err != nil {
-		return err
-	}
-	names := slices.Collect(maps.Values(c.Anonymous))
-	for _, v := range all {
-		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.Project || used[v.Path] {
-			continue
-		}
-		if err := e.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// usedSources are the paths of the host that containers, of whichever project, mount.
-func (e *Engine) usedSources(ctx context.Context) (map[string]bool, error) {
-	all, err := e.drivers.Containers.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list containers: %w", err)
-	}
-	used := map[string]bool{}
-	for _, c := range all {
-		if c.Config == nil {
-			continue
-		}
-		for _, m := range c.Config.Mounts {
-			used[m.Source] = true
-		}
-	}
-	return used, nil
 }
 
 // statusOf is what the supervisor knows of c, or what the host does.

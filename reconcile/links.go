@@ -7,13 +7,14 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // linkedHosts are the containers that c, which belongs to no file, is linked to on the default network, where the DNS knows no names: as with dockerd they are in
 // its /etc/hosts, with the addresses that they have at its start. ErrConflict when one of them does not run.
 func (e *Engine) linkedHosts(ctx context.Context, c *inventory.Container) ([]network.HostsEntry, error) {
-	_, there := c.Spec.Networks[DefaultNetwork]
+	_, there := c.Spec.Networks[resource.DefaultNetwork]
 	if c.Alone == nil || !there || len(c.Spec.ExternalLinks) == 0 {
 		return nil, nil
 	}
@@ -30,7 +31,7 @@ func (e *Engine) linkedHosts(ctx context.Context, c *inventory.Container) ([]net
 		}
 		found := false
 		for _, ep := range boxes[other.ID].Endpoints {
-			if ep.Network == DefaultNetwork && ep.Addr4.IsValid() {
+			if ep.Network == resource.DefaultNetwork && ep.Addr4.IsValid() {
 				found = true
 				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, wording.ShortID(other.ID), other.Name}})
 			}

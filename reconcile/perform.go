@@ -2,11 +2,9 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
@@ -75,11 +73,11 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.CreateNetwork:
 		return p.createNetwork(ctx, op)
 	case plan.DeleteNetwork:
-		return p.e.deleteNetwork(ctx, p.want.Project, op.Name, p.sink)
+		return p.e.networks.Delete(ctx, p.want.Project, op.Name, p.sink)
 	case plan.CreateVolume:
 		return p.createVolume(ctx, op)
 	case plan.DeleteVolume:
-		return p.e.deleteVolume(ctx, p.want.Project, op.Name, p.sink)
+		return p.e.volumes.Delete(ctx, p.want.Project, op.Name, p.sink)
 	case plan.CreateContainer:
 		return p.createContainer(ctx, op)
 	case plan.RunPreStart:
@@ -160,31 +158,4 @@ func (p *performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		}
 		return nil
 	})
-}
-
-func (e *Engine) deleteNetwork(ctx context.Context, project, name string, sink event.Sink) error {
-	e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Working, Text: "Removing"})
-	err := e.drivers.Networks.Delete(ctx, name)
-	switch {
-	case errors.Is(err, errdefs.ErrConflict):
-		e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Warning, Text: "Resource is still in use", Detail: err.Error()})
-		return nil
-	case err != nil:
-		err = fmt.Errorf("cannot remove network %s: %w", name, err)
-		e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
-		return err
-	}
-	e.hub.Say(sink, event.Event{Project: project, Kind: "network", Name: name, Phase: event.Done, Text: "Removed"})
-	return nil
-}
-
-func (e *Engine) deleteVolume(ctx context.Context, project, name string, sink event.Sink) error {
-	e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Working, Text: "Removing"})
-	if err := e.drivers.Volumes.Delete(ctx, name); err != nil {
-		err = fmt.Errorf("cannot remove volume %s: %w", name, err)
-		e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
-		return err
-	}
-	e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
-	return nil
 }

@@ -122,7 +122,7 @@ func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
 	if info, err := inventory.Image(ctx, s.e.drivers, c.Image, ""); err == nil { // it may have been removed by force
 		d.ImageConfig = info.Config
 	}
-	if d.NetworkIDs, err = s.e.networkIDs(ctx); err != nil {
+	if d.NetworkIDs, err = s.e.networks.IDs(ctx); err != nil {
 		return d, err
 	}
 	d.Volumes, err = s.e.volumePaths(ctx)
@@ -143,7 +143,7 @@ func (s Single) List(ctx context.Context) ([]Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	networks, err := s.e.networkIDs(ctx)
+	networks, err := s.e.networks.IDs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -166,22 +166,6 @@ func (e *Engine) sandboxes(ctx context.Context) (map[string]network.Sandbox, err
 		byID[b.ContainerID] = b
 	}
 	return byID, nil
-}
-
-// networkIDs are the ids of networks by their names.
-func (e *Engine) networkIDs(ctx context.Context) (map[string]string, error) {
-	states, err := e.drivers.Networks.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list networks: %w", err)
-	}
-	ids := map[string]string{}
-	for _, name := range []string{DefaultNetwork, HostNetwork, NoNetwork} {
-		ids[name] = e.derivedNetworkID(name)
-	}
-	for _, s := range states {
-		ids[s.Config.ID] = e.networkID(s)
-	}
-	return ids, nil
 }
 
 // volumePaths says by name where volumes are.

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/wording"
 )
@@ -54,7 +55,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	anonymous := bundle.AnonymousTargets(&spec, &info.Config)
 	if len(anonymous) > 0 || slices.ContainsFunc(spec.Mounts, func(m plan.Mount) bool { return m.Type == "volume" }) {
-		release, err := e.loop.Turn(ctx, volumeTurn)
+		release, err := e.loop.Turn(ctx, resource.VolumeTurn)
 		if err != nil {
 			return "", nil, err
 		}
@@ -239,12 +240,12 @@ func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.En
 	}
 	out := map[string]plan.Endpoint{}
 	for ref, ep := range endpoints {
-		network, err := e.AllNetworks().Inspect(ctx, ref)
+		network, err := e.networks.Inspect(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
 		name := network.Name
-		if name == HostNetwork || name == NoNetwork {
+		if name == resource.HostNetwork || name == resource.NoNetwork {
 			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %s is for one container alone: it is a network mode", name))
 		}
 		if _, twice := out[name]; twice {
@@ -261,12 +262,12 @@ func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
 		if m.Type != "volume" || m.Source == "" {
 			continue
 		}
-		if _, err := e.AllVolumes().Inspect(ctx, m.Source); err == nil {
+		if _, err := e.volumes.Inspect(ctx, m.Source); err == nil {
 			continue
 		} else if !errors.Is(err, errdefs.ErrNotFound) {
 			return err
 		}
-		if _, err := e.AllVolumes().make(ctx, VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
+		if _, err := e.volumes.Make(ctx, resource.VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
 			return fmt.Errorf("volume %s: %w", m.Source, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/wording"
 )
@@ -19,7 +20,7 @@ import (
 // Connect puts a container that belongs to no file on a network too, as at says; one that runs is on it when it returns. networkRef is a name, an id, or the beginning of one.
 // ErrNotFound: there is no such network; ErrConflict: it is on it already, it lives in another's network, or an address is taken.
 func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.Endpoint) error {
-	return s.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *inventory.Container, n NetworkDetail, networks map[string]plan.Endpoint) error {
+	return s.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; there {
 			return fmt.Errorf("endpoint with name %s already exists in network %s", c.Name, n.Name)
 		}
@@ -30,7 +31,7 @@ func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.End
 
 // Disconnect takes a container that belongs to no file off a network; one that runs is off it when it returns. ErrConflict: it is not on it.
 func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
-	return s.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *inventory.Container, n NetworkDetail, networks map[string]plan.Endpoint) error {
+	return s.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; !there {
 			return fmt.Errorf("container %s is not connected to network %s", c.Name, n.Name)
 		}
@@ -40,10 +41,10 @@ func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
 }
 
 // changeNetworks is Connect and Disconnect. The record goes first: a container that runs and is not where its record says is put there by the next daemon.
-func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, NetworkDetail, map[string]plan.Endpoint) error) error {
+func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, resource.NetworkDetail, map[string]plan.Endpoint) error) error {
 	e := s.e
 	defer e.loop.Enter()()
-	n, err := e.AllNetworks().Inspect(ctx, networkRef)
+	n, err := e.networks.Inspect(ctx, networkRef)
 	if err != nil {
 		return err
 	}
@@ -79,13 +80,13 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 }
 
 // movable says why a container cannot be put on n or taken off it.
-func movable(c *inventory.Container, n NetworkDetail) error {
+func movable(c *inventory.Container, n resource.NetworkDetail) error {
 	switch {
-	case n.Name == HostNetwork && n.Predefined:
+	case n.Name == resource.HostNetwork && n.Predefined:
 		return errors.New("a container is on the host's network from its creation on, or never")
-	case n.Name == NoNetwork && n.Predefined:
+	case n.Name == resource.NoNetwork && n.Predefined:
 		return errors.New("network none is to be on no network; disconnect it from those that it is on")
-	case c.Spec.NetworkMode == NoNetwork:
+	case c.Spec.NetworkMode == resource.NoNetwork:
 		return errors.New("container cannot be connected to multiple networks with one of the networks in private (none) mode")
 	case c.Spec.NetworkMode != "":
 		return errors.New("container sharing network namespace with another container or host cannot be connected to any other network")
@@ -120,7 +121,7 @@ func (e *Engine) rewire(ctx context.Context, c *inventory.Container) error {
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, err)
 	}
-	if err := e.ensureNetworks(ctx, slices.Sorted(maps.Keys(c.Spec.Networks))); err != nil {
+	if err := e.networks.Ensure(ctx, slices.Sorted(maps.Keys(c.Spec.Networks))); err != nil {
 		return err
 	}
 	_, err = e.drivers.Networks.Rewire(ctx, cfg)

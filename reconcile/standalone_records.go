@@ -131,7 +131,7 @@ func (e *Engine) startOwed(ctx context.Context, c *inventory.Container) error {
 // finishRemoval takes away what is left of a container whose runtime record is gone already, or not there yet. Snapshot and sandbox go as those of nobody.
 func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error {
 	if r.Traits.AutoRemove || r.Making || r.Removing.Volumes {
-		if err := e.deleteAnonymous(ctx, &inventory.Container{Name: r.Name, Anonymous: r.Anonymous}); err != nil {
+		if err := e.volumes.DeleteAnonymous(ctx, &inventory.Container{Name: r.Name, Anonymous: r.Anonymous}); err != nil {
 			return err
 		}
 	}

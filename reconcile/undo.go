@@ -45,7 +45,7 @@ func (p *performer) undo(ctx context.Context) {
 		}
 	}
 	for _, name := range networks {
-		_ = p.e.deleteNetwork(ctx, p.want.Project, name, p.sink) // told as an event
+		_ = p.e.networks.Delete(ctx, p.want.Project, name, p.sink) // told as an event
 	}
 	p.undoVolumes(ctx, volumes)
 	if p.keep {
@@ -65,13 +65,13 @@ func (p *performer) undoVolumes(ctx context.Context, names []string) {
 	if err != nil {
 		return
 	}
-	used, err := p.e.usedSources(ctx)
+	used, err := p.e.volumes.Used(ctx)
 	if err != nil {
 		return
 	}
 	for _, v := range all {
 		if slices.Contains(names, v.Config.ID) && v.Config.Labels[label.Project] == p.want.Project && !used[v.Path] {
-			_ = p.e.deleteVolume(ctx, p.want.Project, v.Config.ID, p.sink) // told as an event
+			_ = p.e.volumes.Delete(ctx, p.want.Project, v.Config.ID, p.sink) // told as an event
 		}
 	}
 }

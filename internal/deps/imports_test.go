@@ -10,7 +10,7 @@ import (
 
 // valued are the packages of reconcile, beside the engine itself and the interfaces to the drivers, that have values of the rooms in hand: those of what is on the host, or of what is to
 // be there. The others decide without.
-var valued = []string{"reconcile/bundle", "reconcile/grant", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/output", "reconcile/ports", "reconcile/preflight"}
+var valued = []string{"reconcile/bundle", "reconcile/grant", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/output", "reconcile/ports", "reconcile/preflight", "reconcile/resource"}
 
 // rooms touch the kernel; they know nothing of Compose and nothing of each other.
 var rooms = []string{"runtime", "network", "volume", "image"}
@@ -66,7 +66,6 @@ func forbidden(from, to string) string {
 		switch {
 		case in(to, "build"):
 		case in(to, "spec"), in(to, "reconcile"), in(to, "internal"):
-		case from == "reconcile/resource" && room(to) == "network": // its record has a network's configuration
 		case from == "reconcile/ask" && slices.Contains(leaves, to): // values that the runtime has too
 		case room(to) != "" && from != "reconcile" && !in(from, "reconcile/driver") && !slices.Contains(valued, from):
 			return "of reconcile only the engine, the driver interfaces and those that are named in valued import the rooms, for their values"
@@ -77,6 +76,7 @@ func forbidden(from, to string) string {
 		switch {
 		case in(to, "internal"), to == "reconcile", to == "reconcile/ask", to == "reconcile/event", room(to) != "", to == "api/docker/wire", to == "api":
 		case in(from, "api/docker/containers") && (to == "reconcile/plan" || to == "reconcile/standalone"): // what a container is made of
+		case to == "reconcile/resource" && (in(from, "api/docker/networks") || in(from, "api/docker/volumes")):
 		case from == "api/docker" && in(to, "api/docker"):
 		default:
 			return "the handlers of the Docker Engine API translate between it and the engine; each noun stands alone"
@@ -121,7 +121,7 @@ func TestForbidden(t *testing.T) {
 		{"reconcile/driver", "network", false},
 		{"reconcile/plan", "network", true},
 		{"reconcile/resource", "network", false},
-		{"reconcile/resource", "runtime", true},
+		{"reconcile/wish", "runtime", true},
 		{"reconcile/ask", "runtime/process", false},
 		{"reconcile/ask", "runtime", true},
 		{"reconcile", "api", true},
@@ -142,6 +142,8 @@ func TestForbidden(t *testing.T) {
 		{"api/docker/networks", "reconcile", false},
 		{"api/docker/networks", "api/docker/wire", false},
 		{"api/docker/networks", "api/docker/volumes", true},
+		{"api/docker/networks", "reconcile/resource", false},
+		{"api/docker/images", "reconcile/resource", true},
 		{"api/docker/networks", "reconcile/plan", true},
 		{"api/docker/networks", "spec", true},
 		{"api/docker/wire", "reconcile", true},

@@ -53,3 +53,19 @@ func ByID(ctx context.Context, d driver.Set, id string) (*Container, error) {
 	}
 	return c, nil
 }
+
+// VolumeUsers are, by volume, those of list that have it, as name says.
+func VolumeUsers(list []*Container, name func(*Container) string) map[string][]string {
+	users := map[string][]string{}
+	for _, c := range list {
+		for _, m := range c.Spec.Mounts {
+			if m.Type == "volume" {
+				users[m.Source] = append(users[m.Source], name(c))
+			}
+		}
+		for _, volume := range c.Anonymous {
+			users[volume] = append(users[volume], name(c))
+		}
+	}
+	return users
+}

@@ -1,5 +1,5 @@
-// Package resource is what is kept of networks and volumes that belong to no file: what a client of the Docker Engine API has asked for when it made one. See
-// docs/adr/0071-networks-and-volumes-without-a-file.md. It is pure: it reads and writes nothing.
+// Package resource has the networks and volumes of the host by their names and ids, whoever's they are, and keeps what a client of the Docker Engine API has
+// asked for when it made one that belongs to no file. See docs/adr/0071-networks-and-volumes-without-a-file.md.
 package resource
 
 import (

@@ -7,16 +7,16 @@ import (
 	"context"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
-// Engine is what is needed of the engine: reconcile.AllNetworks.
+// Engine is what is needed of the engine: resource.Networks.
 type Engine interface {
-	List(ctx context.Context) ([]reconcile.NetworkDetail, error)
-	Inspect(ctx context.Context, ref string) (reconcile.NetworkDetail, error)
-	Create(ctx context.Context, r reconcile.NetworkRequest) (reconcile.NetworkDetail, error)
+	List(ctx context.Context) ([]resource.NetworkDetail, error)
+	Inspect(ctx context.Context, ref string) (resource.NetworkDetail, error)
+	Create(ctx context.Context, r resource.NetworkRequest) (resource.NetworkDetail, error)
 	Remove(ctx context.Context, ref string) error
-	Prune(ctx context.Context, which func(reconcile.NetworkDetail) bool) ([]string, error)
+	Prune(ctx context.Context, which func(resource.NetworkDetail) bool) ([]string, error)
 }
 
 type handlers struct{ engine Engine }

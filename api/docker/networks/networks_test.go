@@ -18,30 +18,30 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	rooms "github.com/stackrun/stack/network"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 type fake struct {
-	all     []reconcile.NetworkDetail
-	made    *reconcile.NetworkRequest
+	all     []resource.NetworkDetail
+	made    *resource.NetworkRequest
 	removed string
 	err     error
 }
 
-func (f *fake) List(context.Context) ([]reconcile.NetworkDetail, error) { return f.all, f.err }
+func (f *fake) List(context.Context) ([]resource.NetworkDetail, error) { return f.all, f.err }
 
-func (f *fake) Inspect(_ context.Context, ref string) (reconcile.NetworkDetail, error) {
+func (f *fake) Inspect(_ context.Context, ref string) (resource.NetworkDetail, error) {
 	for _, d := range f.all {
 		if d.Name == ref {
 			return d, nil
 		}
 	}
-	return reconcile.NetworkDetail{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %s not found", ref))
+	return resource.NetworkDetail{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %s not found", ref))
 }
 
-func (f *fake) Create(_ context.Context, r reconcile.NetworkRequest) (reconcile.NetworkDetail, error) {
+func (f *fake) Create(_ context.Context, r resource.NetworkRequest) (resource.NetworkDetail, error) {
 	f.made = &r
-	return reconcile.NetworkDetail{ID: "new", Driver: r.Config.Driver}, f.err
+	return resource.NetworkDetail{ID: "new", Driver: r.Config.Driver}, f.err
 }
 
 func (f *fake) Remove(_ context.Context, ref string) error {
@@ -49,7 +49,7 @@ func (f *fake) Remove(_ context.Context, ref string) error {
 	return f.err
 }
 
-func (f *fake) Prune(_ context.Context, which func(reconcile.NetworkDetail) bool) (gone []string, _ error) {
+func (f *fake) Prune(_ context.Context, which func(resource.NetworkDetail) bool) (gone []string, _ error) {
 	for _, d := range f.all {
 		if which(d) {
 			gone = append(gone, d.Name)
@@ -74,12 +74,12 @@ func ask(t *testing.T, f *fake, method, path, body string) *httptest.ResponseRec
 var created = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 func networks() *fake {
-	return &fake{all: []reconcile.NetworkDetail{
+	return &fake{all: []resource.NetworkDetail{
 		{ID: "b1", Name: "bridge", Driver: "bridge", Predefined: true, Config: rooms.Config{IPv4: true}, Labels: map[string]string{}},
 		{ID: "5f00d", Name: "shop_default", Driver: "bridge", CreatedAt: created, Link: "sb1-0", Labels: map[string]string{"com.docker.compose.project": "shop"},
 			Config: rooms.Config{ID: "shop_default", IPv4: true, Internal: true, DriverOpts: map[string]string{"o": "1"}}, AuxNames: map[string]string{"10.1.0.9": "printer"},
 			Pools:   []rooms.Pool{{Subnet: netip.MustParsePrefix("10.1.0.0/24"), Gateway: netip.MustParseAddr("10.1.0.1"), Aux: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}},
-			Members: []reconcile.NetworkMember{{ContainerID: "c1", Name: "web", EndpointID: "e1", MAC: "02:42:0a:01:00:02", IPv4: netip.MustParsePrefix("10.1.0.2/24")}}},
+			Members: []resource.NetworkMember{{ContainerID: "c1", Name: "web", EndpointID: "e1", MAC: "02:42:0a:01:00:02", IPv4: netip.MustParsePrefix("10.1.0.2/24")}}},
 		{ID: "5f11e", Name: "idle", Driver: "macvlan", CreatedAt: created.Add(time.Hour), Labels: map[string]string{}},
 	}}
 }
@@ -144,7 +144,7 @@ func TestCreate(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusCreated || answer.ID != "new" || !strings.Contains(answer.Warning, "nonsense") {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	want := &reconcile.NetworkRequest{Labels: map[string]string{"a": "b"}, Attachable: true, AuxNames: map[string]string{"10.1.0.9": "printer"}, Config: rooms.Config{
+	want := &resource.NetworkRequest{Labels: map[string]string{"a": "b"}, Attachable: true, AuxNames: map[string]string{"10.1.0.9": "printer"}, Config: rooms.Config{
 		ID: "n", Driver: "bridge", Internal: true, IPv4: true, IPv6: true, DriverOpts: map[string]string{"nonsense": "1"},
 		Pools: []rooms.Pool{{Subnet: netip.MustParsePrefix("10.1.0.0/24"), Range: netip.MustParsePrefix("10.1.0.128/25"), Gateway: netip.MustParseAddr("10.1.0.1"), Aux: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}},
 	}}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 // list has its own type for a row, with docker's empty Containers: clients before 1.52 read it.
@@ -65,7 +65,7 @@ func (h *handlers) inspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 // describe is d in the API's words.
-func describe(d reconcile.NetworkDetail) network.Inspect {
+func describe(d resource.NetworkDetail) network.Inspect {
 	out := network.Inspect{
 		Network: network.Network{
 			Name: d.Name, ID: d.ID, Created: d.CreatedAt, Scope: "local", Driver: d.Driver, EnableIPv4: d.Config.IPv4, EnableIPv6: d.Config.IPv6,
@@ -75,7 +75,7 @@ func describe(d reconcile.NetworkDetail) network.Inspect {
 		Containers: map[string]network.EndpointResource{},
 	}
 	maps.Copy(out.Options, d.Config.DriverOpts)
-	if d.Predefined && d.Name == reconcile.DefaultNetwork {
+	if d.Predefined && d.Name == resource.DefaultNetwork {
 		out.Options["com.docker.network.bridge.default_bridge"] = "true"
 		if d.Link != "" {
 			out.Options["com.docker.network.bridge.name"] = d.Link

@@ -15,11 +15,11 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	rooms "github.com/stackrun/stack/network"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 // predefined are names that nobody can give: there are networks of these names, or docker's clients mean something by them.
-var predefined = []string{reconcile.DefaultNetwork, reconcile.HostNetwork, reconcile.NoNetwork, "default"}
+var predefined = []string{resource.DefaultNetwork, resource.HostNetwork, resource.NoNetwork, "default"}
 
 func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	var body network.CreateRequest
@@ -43,7 +43,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 }
 
 // request is body in the engine's words; what cannot be done is refused by name.
-func request(body network.CreateRequest) (req reconcile.NetworkRequest, err error) {
+func request(body network.CreateRequest) (req resource.NetworkRequest, err error) {
 	refuse := func(what string) error {
 		return errdefs.With(errdefs.ErrNotSupported, errors.New(what+" is not supported"))
 	}
@@ -73,7 +73,7 @@ func request(body network.CreateRequest) (req reconcile.NetworkRequest, err erro
 	case len(ipam.Options) > 0:
 		return req, refuse("IPAM.Options")
 	}
-	req = reconcile.NetworkRequest{Labels: body.Labels, Attachable: body.Attachable, AuxNames: map[string]string{}, Config: rooms.Config{
+	req = resource.NetworkRequest{Labels: body.Labels, Attachable: body.Attachable, AuxNames: map[string]string{}, Config: rooms.Config{
 		ID: body.Name, Driver: driver, Internal: body.Internal, DriverOpts: body.Options,
 		IPv4: body.EnableIPv4 == nil || *body.EnableIPv4, IPv6: body.EnableIPv6 != nil && *body.EnableIPv6,
 	}}
@@ -116,7 +116,7 @@ func (h *handlers) prune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	gone, err := h.engine.Prune(r.Context(), func(d reconcile.NetworkDetail) bool {
+	gone, err := h.engine.Prune(r.Context(), func(d resource.NetworkDetail) bool {
 		return f.Labels("label", d.Labels) && f.NoLabels("label!", d.Labels) && (until.IsZero() || d.CreatedAt.Before(until))
 	})
 	if err != nil {

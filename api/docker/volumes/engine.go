@@ -7,17 +7,17 @@ import (
 	"context"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
-// Engine is what is needed of the engine: reconcile.AllVolumes.
+// Engine is what is needed of the engine: resource.Volumes.
 type Engine interface {
-	List(ctx context.Context) ([]reconcile.VolumeDetail, error)
-	Inspect(ctx context.Context, name string) (reconcile.VolumeDetail, error)
-	Create(ctx context.Context, r reconcile.VolumeRequest) (reconcile.VolumeDetail, error)
+	List(ctx context.Context) ([]resource.VolumeDetail, error)
+	Inspect(ctx context.Context, name string) (resource.VolumeDetail, error)
+	Create(ctx context.Context, r resource.VolumeRequest) (resource.VolumeDetail, error)
 	Remove(ctx context.Context, name string) error
-	Size(ctx context.Context, d reconcile.VolumeDetail) (int64, error)
-	Prune(ctx context.Context, which func(reconcile.VolumeDetail) bool) (names []string, freed int64, err error)
+	Size(ctx context.Context, d resource.VolumeDetail) (int64, error)
+	Prune(ctx context.Context, which func(resource.VolumeDetail) bool) (names []string, freed int64, err error)
 }
 
 type handlers struct{ engine Engine }

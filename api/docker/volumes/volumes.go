@@ -10,7 +10,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 func (h *handlers) list(w http.ResponseWriter, r *http.Request) error {
@@ -45,7 +45,7 @@ func (h *handlers) inspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 // describe is d in the API's words.
-func describe(d reconcile.VolumeDetail) volume.Volume {
+func describe(d resource.VolumeDetail) volume.Volume {
 	v := volume.Volume{Name: d.Name, Driver: d.Driver, Labels: d.Labels, Options: d.Options, Mountpoint: d.Path, Scope: "local"}
 	if !d.CreatedAt.IsZero() {
 		v.CreatedAt = d.CreatedAt.Format(time.RFC3339)
@@ -61,7 +61,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	if body.ClusterVolumeSpec != nil {
 		return errdefs.With(errdefs.ErrNotSupported, errors.New("cannot create volume "+body.Name+": ClusterVolumeSpec is not supported: there is no swarm"))
 	}
-	d, err := h.engine.Create(r.Context(), reconcile.VolumeRequest{Name: body.Name, Driver: body.Driver, Options: body.DriverOpts, Labels: body.Labels})
+	d, err := h.engine.Create(r.Context(), resource.VolumeRequest{Name: body.Name, Driver: body.Driver, Options: body.DriverOpts, Labels: body.Labels})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (h *handlers) prune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	names, freed, err := h.engine.Prune(r.Context(), func(d reconcile.VolumeDetail) bool {
+	names, freed, err := h.engine.Prune(r.Context(), func(d resource.VolumeDetail) bool {
 		return (all || d.Anonymous) && f.Labels("label", d.Labels) && f.NoLabels("label!", d.Labels)
 	})
 	if err != nil {

@@ -11,30 +11,30 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/resource"
 )
 
 type fake struct {
-	all     []reconcile.VolumeDetail
-	made    *reconcile.VolumeRequest
+	all     []resource.VolumeDetail
+	made    *resource.VolumeRequest
 	removed string
 	err     error
 }
 
-func (f *fake) List(context.Context) ([]reconcile.VolumeDetail, error) { return f.all, f.err }
+func (f *fake) List(context.Context) ([]resource.VolumeDetail, error) { return f.all, f.err }
 
-func (f *fake) Inspect(_ context.Context, name string) (reconcile.VolumeDetail, error) {
+func (f *fake) Inspect(_ context.Context, name string) (resource.VolumeDetail, error) {
 	for _, d := range f.all {
 		if d.Name == name {
 			return d, nil
 		}
 	}
-	return reconcile.VolumeDetail{}, errdefs.With(errdefs.ErrNotFound, errors.New("get "+name+": no such volume"))
+	return resource.VolumeDetail{}, errdefs.With(errdefs.ErrNotFound, errors.New("get "+name+": no such volume"))
 }
 
-func (f *fake) Create(_ context.Context, r reconcile.VolumeRequest) (reconcile.VolumeDetail, error) {
+func (f *fake) Create(_ context.Context, r resource.VolumeRequest) (resource.VolumeDetail, error) {
 	f.made = &r
-	return reconcile.VolumeDetail{Name: r.Name, Driver: "local"}, f.err
+	return resource.VolumeDetail{Name: r.Name, Driver: "local"}, f.err
 }
 
 func (f *fake) Remove(_ context.Context, name string) error {
@@ -42,7 +42,7 @@ func (f *fake) Remove(_ context.Context, name string) error {
 	return f.err
 }
 
-func (f *fake) Prune(_ context.Context, which func(reconcile.VolumeDetail) bool) (gone []string, freed int64, _ error) {
+func (f *fake) Prune(_ context.Context, which func(resource.VolumeDetail) bool) (gone []string, freed int64, _ error) {
 	for _, d := range f.all {
 		if which(d) {
 			gone, freed = append(gone, d.Name), freed+5
@@ -51,10 +51,10 @@ func (f *fake) Prune(_ context.Context, which func(reconcile.VolumeDetail) bool)
 	return gone, freed, f.err
 }
 
-func (f *fake) Size(context.Context, reconcile.VolumeDetail) (int64, error) { return 7, f.err }
+func (f *fake) Size(context.Context, resource.VolumeDetail) (int64, error) { return 7, f.err }
 
 func volumes() *fake {
-	return &fake{all: []reconcile.VolumeDetail{
+	return &fake{all: []resource.VolumeDetail{
 		{Name: "0123", Driver: "local", Anonymous: true, Labels: map[string]string{"com.docker.volume.anonymous": ""}},
 		{Name: "shop_data", Driver: "local", Labels: map[string]string{"a": "b"}, Path: "/v/shop_data/_data", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Users: []string{"c1"}},
 	}}
@@ -110,7 +110,7 @@ func TestAnswers(t *testing.T) {
 func TestCreate(t *testing.T) {
 	f := &fake{}
 	w := ask(t, f, "POST", "/volumes/create", `{"Name":"v","Driver":"local","DriverOpts":{"type":"tmpfs"},"Labels":{"a":"b"}}`)
-	want := &reconcile.VolumeRequest{Name: "v", Driver: "local", Options: map[string]string{"type": "tmpfs"}, Labels: map[string]string{"a": "b"}}
+	want := &resource.VolumeRequest{Name: "v", Driver: "local", Options: map[string]string{"type": "tmpfs"}, Labels: map[string]string{"a": "b"}}
 	if w.Code != 201 || !reflect.DeepEqual(f.made, want) {
 		t.Errorf("%d %s, made %+v", w.Code, w.Body, f.made)
 	}

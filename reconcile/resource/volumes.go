@@ -1,4 +1,4 @@
-package reconcile
+package resource
 
 import (
 	"cmp"
@@ -14,19 +14,25 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
-	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/volume"
 )
 
-// AllVolumes is the engine for those who mean a volume by its name, whoever's it is: the Docker Engine API. Volumes that belong to no file
+// Volumes is for those who mean a volume by its name, whoever's it is. Volumes that belong to no file
 // (docs/adr/0071-networks-and-volumes-without-a-file.md) are made here only, but for a container's anonymous ones. Errors as errdefs has them. Safe for concurrent use.
-type AllVolumes struct{ e *Engine }
+type Volumes struct {
+	drivers driver.Set
+	hub     *event.Hub
+	turns   Turns
+}
 
-// AllVolumes is e by volume.
-func (e *Engine) AllVolumes() AllVolumes { return AllVolumes{e} }
+// NewVolumes are those of d.
+func NewVolumes(d driver.Set, h *event.Hub, t Turns) *Volumes {
+	return &Volumes{drivers: d, hub: h, turns: t}
+}
 
 // VolumeDetail is a volume as it is.
 type VolumeDetail struct {
@@ -48,22 +54,21 @@ type VolumeRequest struct {
 	Options, Labels map[string]string
 }
 
-// volumeTurn is the key of the turn of whoever makes or removes a volume by its name, or makes a container that belongs to no file with volumes: until it is on
+// VolumeTurn is the key of the turn of whoever makes or removes a volume by its name, or makes a container that belongs to no file with volumes: until it is on
 // record nothing says that they are in use. No project has such a name.
-const volumeTurn = "\x00volumes"
+const VolumeTurn = "\x00volumes"
 
 // List is every volume, by name.
-func (a AllVolumes) List(ctx context.Context) ([]VolumeDetail, error) {
-	e := a.e
-	states, err := e.drivers.Volumes.List(ctx)
+func (a *Volumes) List(ctx context.Context) ([]VolumeDetail, error) {
+	states, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
-	list, err := inventory.List(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, a.drivers, "")
 	if err != nil {
 		return nil, err
 	}
-	users := volumeUsers(list, func(c *inventory.Container) string { return c.ID })
+	users := inventory.VolumeUsers(list, func(c *inventory.Container) string { return c.ID })
 	all := make([]VolumeDetail, 0, len(states))
 	for _, s := range states {
 		d := volumeDetail(s)
@@ -82,7 +87,7 @@ func volumeDetail(s volume.State) VolumeDetail {
 		Project: c.Labels[label.Project], size: len(c.DriverOpts) == 0,
 	}
 	maps.Copy(d.Labels, c.Labels)
-	for _, ours := range []string{label.Want, label.Anonymous, resource.Label} { // for nobody to read
+	for _, ours := range []string{label.Want, label.Anonymous, Label} { // for nobody to read
 		delete(d.Labels, ours)
 	}
 	maps.Copy(d.Labels, c.ClientLabels)
@@ -90,7 +95,7 @@ func volumeDetail(s volume.State) VolumeDetail {
 }
 
 // Inspect is the volume of that name.
-func (a AllVolumes) Inspect(ctx context.Context, name string) (VolumeDetail, error) {
+func (a *Volumes) Inspect(ctx context.Context, name string) (VolumeDetail, error) {
 	all, err := a.List(ctx)
 	if err != nil {
 		return VolumeDetail{}, err
@@ -103,55 +108,53 @@ func (a AllVolumes) Inspect(ctx context.Context, name string) (VolumeDetail, err
 }
 
 // Create makes a volume, or finds the one of that name, whoever's it is. ErrConflict when that one has another driver or other options.
-func (a AllVolumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
-	release, err := a.e.loop.Turn(ctx, volumeTurn)
+func (a *Volumes) Create(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
+	release, err := a.turns.Turn(ctx, VolumeTurn)
 	if err != nil {
 		return VolumeDetail{}, err
 	}
 	defer release()
-	return a.make(ctx, r)
+	return a.Make(ctx, r)
 }
 
-// make is Create. Precondition: the turn is held.
-func (a AllVolumes) make(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
-	e := a.e
+// Make is Create. Precondition: the turn is held.
+func (a *Volumes) Make(ctx context.Context, r VolumeRequest) (VolumeDetail, error) {
 	c := volume.Config{
-		ID: r.Name, Driver: r.Driver, DriverOpts: r.Options, ClientLabels: maps.Clone(r.Labels), Labels: map[string]string{resource.Label: "volume"},
+		ID: r.Name, Driver: r.Driver, DriverOpts: r.Options, ClientLabels: maps.Clone(r.Labels), Labels: map[string]string{Label: "volume"},
 	}
 	if c.ID == "" {
-		c.ID, c.Anonymous = resource.NewID(), true
+		c.ID, c.Anonymous = NewID(), true
 		if c.ClientLabels == nil {
 			c.ClientLabels = map[string]string{}
 		}
-		c.ClientLabels[resource.LabelAnonymous] = ""
+		c.ClientLabels[LabelAnonymous] = ""
 	}
 	if have, err := a.Inspect(ctx, c.ID); err == nil && len(r.Options) == 0 && cmp.Or(r.Driver, "local") == have.Driver {
 		return have, nil // as it is, with docker
 	}
-	s, err := e.drivers.Volumes.Create(context.WithoutCancel(ctx), c)
+	s, err := a.drivers.Volumes.Create(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return VolumeDetail{}, err
 	}
-	e.hub.Say(nil, event.Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: event.Done, Text: "Created"})
+	a.hub.Say(nil, event.Event{Kind: "volume", Name: c.ID, ID: c.ID, Phase: event.Done, Text: "Created"})
 	return volumeDetail(s), nil
 }
 
 // Remove deletes a volume with what is in it. ErrConflict while a container of any state has it; ErrNotFound when there is none. It waits for a command that is
 // under way with the volume's project: the volume may be made for a container that is to come.
-func (a AllVolumes) Remove(ctx context.Context, name string) error {
-	e := a.e
+func (a *Volumes) Remove(ctx context.Context, name string) error {
 	d, err := a.Inspect(ctx, name)
 	if err != nil {
 		return err
 	}
 	if d.Project != "" {
-		release, err := e.loop.Pass(ctx, d.Project) // before the turn, which others wait for
+		release, err := a.turns.Pass(ctx, d.Project) // before the turn, which others wait for
 		if err != nil {
 			return err
 		}
 		defer release()
 	}
-	release, err := e.loop.Turn(ctx, volumeTurn)
+	release, err := a.turns.Turn(ctx, VolumeTurn)
 	if err != nil {
 		return err
 	}
@@ -162,22 +165,22 @@ func (a AllVolumes) Remove(ctx context.Context, name string) error {
 	if len(d.Users) > 0 {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("remove %s: volume is in use - [%s]", name, strings.Join(d.Users, ", ")))
 	}
-	used, err := e.usedSources(ctx)
+	used, err := a.Used(ctx)
 	if err != nil {
 		return err
 	}
 	if used[d.Path] { // by volumes_from, say
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("remove %s: volume is in use: a container mounts %s", name, d.Path))
 	}
-	if err := e.drivers.Volumes.Delete(context.WithoutCancel(ctx), name); err != nil {
+	if err := a.drivers.Volumes.Delete(context.WithoutCancel(ctx), name); err != nil {
 		return err
 	}
-	e.hub.Say(nil, event.Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: event.Done, Text: "Removed"})
+	a.hub.Say(nil, event.Event{Project: d.Project, Kind: "volume", Name: name, ID: name, Phase: event.Done, Text: "Removed"})
 	return nil
 }
 
 // Prune removes the volumes that no container has and that which says yes to. It gives their names, and how many bytes they had.
-func (a AllVolumes) Prune(ctx context.Context, which func(VolumeDetail) bool) (names []string, freed int64, err error) {
+func (a *Volumes) Prune(ctx context.Context, which func(VolumeDetail) bool) (names []string, freed int64, err error) {
 	all, err := a.List(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -200,7 +203,7 @@ func (a AllVolumes) Prune(ctx context.Context, which func(VolumeDetail) bool) (n
 }
 
 // Size is how many bytes a volume takes on the disk, -1 for one whose bytes are elsewhere: a directory of the host's, a device, memory.
-func (a AllVolumes) Size(ctx context.Context, d VolumeDetail) (int64, error) {
+func (a *Volumes) Size(ctx context.Context, d VolumeDetail) (int64, error) {
 	if !d.size {
 		return -1, nil
 	}
@@ -234,4 +237,60 @@ func diskUsage(ctx context.Context, dir string) (total int64, err error) {
 		return nil
 	})
 	return total, err
+}
+
+// Delete removes volume name of project.
+func (a *Volumes) Delete(ctx context.Context, project, name string, sink event.Sink) error {
+	a.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Working, Text: "Removing"})
+	if err := a.drivers.Volumes.Delete(ctx, name); err != nil {
+		err = fmt.Errorf("cannot remove volume %s: %w", name, err)
+		a.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Failed, Text: "Error", Detail: err.Error()})
+		return err
+	}
+	a.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: name, Phase: event.Done, Text: "Removed"})
+	return nil
+}
+
+// Used are the paths of the host that containers, of whichever project, mount.
+func (a *Volumes) Used(ctx context.Context) (map[string]bool, error) {
+	all, err := a.drivers.Containers.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list containers: %w", err)
+	}
+	used := map[string]bool{}
+	for _, c := range all {
+		if c.Config == nil {
+			continue
+		}
+		for _, m := range c.Config.Mounts {
+			used[m.Source] = true
+		}
+	}
+	return used, nil
+}
+
+// DeleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
+// goes when its own record calls it anonymous and of c's project, and no other container mounts it.
+func (a *Volumes) DeleteAnonymous(ctx context.Context, c *inventory.Container) error {
+	if len(c.Anonymous) == 0 {
+		return nil
+	}
+	all, err := a.drivers.Volumes.List(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot list volumes: %w", err)
+	}
+	used, err := a.Used(ctx)
+	if err != nil {
+		return err
+	}
+	names := slices.Collect(maps.Values(c.Anonymous))
+	for _, v := range all {
+		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.Project || used[v.Path] {
+			continue
+		}
+		if err := a.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
