@@ -77,7 +77,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	}
 	if len(m.List) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		if o.Volumes {
-			e.forgetHistory(project, sink)
+			e.memory.Forget(project, sink)
 		}
 		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
 		return nil, nil
@@ -143,7 +143,7 @@ func (e *Engine) forgetProject(project string, o ask.DownOptions, sink event.Sin
 		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
 	if o.Volumes {
-		e.forgetHistory(project, sink)
+		e.memory.Forget(project, sink)
 	}
 	if err := e.interim.DropRollouts(project, nil); err != nil {
 		return err

@@ -7,11 +7,10 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/internal/roots"
-	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/gate"
-	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
@@ -57,6 +56,7 @@ type Engine struct {
 	gate      gate.Gate            // turns and locks are behind it
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
+	memory    *chronicle.Chronicle // of how containers came to run
 	networks  *resource.Networks
 	volumes   *resource.Volumes
 	output    *output.Reader // of containers
@@ -73,23 +73,18 @@ type Engine struct {
 	capabilities []string // that this process can give
 	version      string
 	identity     identity
-	history      *book.Book // may be nil
-	historyOnce  sync.Once  // what is wrong with it is told once
 
 	wishes  *wish.Book       // what users have asked for of projects
 	alone   *standalone.Book // and of containers that belong to no file
 	interim *interim.Book    // what a pass under way must remember
 
 	mu        sync.Mutex
-	names     map[string]named             // of supervised containers, for their events
-	gone      []goneName                   // of those that were removed last: the news of their end may come after
-	unmended  map[string]bool              // containers that could not be mended as they run
-	shared    map[string]bool              // containers in whose pid or ipc namespace others live, or have lived
-	attached  map[string]bool              // containers whose end a Run takes care of
-	postponed map[string][]string          // by project: containers that are their policy's once the command that was cut short has ended
-	times     map[string]startTimes        // of containers that this Engine has started, by id
-	restarts  map[string]ask.Restarted     // by id: what events have told
-	started   map[[2]string]*history.Start // by project and container, of this Engine's passes
+	names     map[string]named    // of supervised containers, for their events
+	gone      []goneName          // of those that were removed last: the news of their end may come after
+	unmended  map[string]bool     // containers that could not be mended as they run
+	shared    map[string]bool     // containers in whose pid or ipc namespace others live, or have lived
+	attached  map[string]bool     // containers whose end a Run takes care of
+	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
 }
 
 // named is how a container is known to users.
@@ -137,7 +132,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, errors.New("cannot start the engine without a store")
 	}
 	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
-		version: opt.Version, history: opt.History, times: map[string]startTimes{}, restarts: map[string]ask.Restarted{}, started: map[[2]string]*history.Start{}}
+		version: opt.Version}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -163,6 +158,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	e.group = supervise.New(keeper{e})
+	e.memory = chronicle.New(opt.History, e.hub, e.group)
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them
 	if err == nil {

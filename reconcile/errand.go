@@ -51,15 +51,17 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 	if do.command = wording.Discreet(o.Command); do.command == "" {
 		do.command = verb
 	}
-	ch := e.beginChapter(c.plan, do, history.Entry{Services: o.Services}, nil, nil)
+	ch := e.memory.Begin(c.plan, do.command, history.Entry{Services: o.Services}, nil, nil)
 	err = e.wishes.Begin(project, verb, o, c.begins)
-	if ch = ch.recorded(sink); err == nil {
+	ch = ch.Recorded(sink)
+	do.number = ch.Number()
+	if err == nil {
 		err = e.carryOutErrand(ctx, c, do)
 	}
 	if err == nil && o.Wait {
 		err = e.waitServices(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
 	}
-	ch.end(err, sink)
+	ch.End(err, do.starts(c.plan), sink)
 	return err
 }
 

@@ -59,7 +59,7 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
 		} else {
-			e.noteRestart(c.ID, ev.Detail)
+			e.memory.NoteRestart(c.ID, ev.Detail)
 			paid = append(paid, c)
 		}
 		e.hub.Say(nil, ev)

@@ -246,7 +246,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		outcomes <- outcome{s, o, err}
 		ended(s)
 	}})
-	e.remember(h.plan.Project, h.do.starts(h.plan), false)
+	e.memory.Remember(h.plan.Project, h.do.starts(h.plan), false)
 	if ctx.Err() != nil {
 		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}

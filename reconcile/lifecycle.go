@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/grant"
 	"github.com/stackrun/stack/reconcile/history"
@@ -61,11 +62,11 @@ func (e *Engine) startOnly(ctx context.Context, id, beside string, sink event.Si
 func (e *Engine) startLocked(ctx context.Context, c *inventory.Container, sink event.Sink) error {
 	id := c.ID
 	e.group.Stop(id) // a restart that is due would come on top
-	at := startTimes{begin: history.Now()}
+	at := chronicle.Times{Begin: history.Now()}
 	if err := e.connect(ctx, c); err != nil {
 		return err
 	}
-	at.connected = history.Now()
+	at.Connected = history.Now()
 	s, err := e.launch(ctx, c)
 	if err != nil {
 		if c.Spec.NetworkMode == "" || c.Spec.NetworkMode == "none" {
@@ -74,8 +75,8 @@ func (e *Engine) startLocked(ctx context.Context, c *inventory.Container, sink e
 		return err
 	}
 	e.warn(c, s.Warnings, sink)
-	at.started = history.Now()
-	e.setStartTimes(id, at)
+	at.Started = history.Now()
+	e.memory.SetTimes(id, at)
 	e.watch(c, s.StartedAt, false)
 	return nil
 }
@@ -377,6 +378,7 @@ func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volume
 // forget drops what is in memory of a container that is gone.
 func (e *Engine) forget(id string) {
 	e.group.Forget(id)
+	e.memory.ForgetRun(id)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n, ok := e.names[id]; ok {
@@ -387,8 +389,6 @@ func (e *Engine) forget(id string) {
 	}
 	delete(e.shared, id)
 	delete(e.unmended, id)
-	delete(e.times, id)
-	delete(e.restarts, id)
 }
 
 // statusOf is what the supervisor knows of c, or what the host does.

@@ -93,7 +93,7 @@ func untilStepDone(step *inventory.Container) func(*inventory.Container, supervi
 		case s.Exit != nil && s.Exit.Code == 0:
 			return true, nil
 		}
-		return false, &notReady{fmt.Sprintf("%s %s", what, ended(s))}
+		return false, &notReady{fmt.Sprintf("%s %s", what, inventory.Ended(s))}
 	}
 }
 

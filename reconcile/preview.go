@@ -207,13 +207,7 @@ func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
 	if pl == nil {
 		return out
 	}
-	for _, c := range pl.Changes {
-		c.Reasons = slices.Clone(c.Reasons)
-		for i, r := range c.Reasons {
-			c.Reasons[i] = wording.Redact(r)
-		}
-		out.Changes = append(out.Changes, c)
-	}
+	out.Changes = wording.Changes(pl.Changes)
 	return out
 }
 

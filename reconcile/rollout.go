@@ -185,7 +185,7 @@ func steady(until func(*inventory.Container, supervise.Status) (bool, error)) fu
 		switch {
 		case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
 		case s.State == supervise.Ended || s.State == supervise.Backoff || s.Restarts > 0:
-			return false, &notReady{fmt.Sprintf("container %s %s", c.Name, ended(s))}
+			return false, &notReady{fmt.Sprintf("container %s %s", c.Name, inventory.Ended(s))}
 		case s.State == supervise.Stopping:
 			return false, &notReady{fmt.Sprintf("container %s is being stopped", c.Name)}
 		}

@@ -154,7 +154,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
 		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
 		if s.Exit.Code != 0 {
-			ev.Detail = ended(s)
+			ev.Detail = inventory.Ended(s)
 		}
 		e.hub.Say(nil, ev)
 		if change == supervise.ChangeExited {
@@ -169,7 +169,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"
-			e.becameHealthy(id, n)
+			e.memory.BecameHealthy(id, n.project, n.name)
 		case health.Unhealthy:
 			ev.Text, ev.Phase = "Unhealthy", event.Warning
 			if k := len(s.Results); k > 0 {

@@ -60,11 +60,11 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 	if err != nil {
 		return err
 	}
-	ch, err := e.carryOut(ctx, c, pl, said, o, sink)
+	end, err := e.carryOut(ctx, c, pl, said, o, sink)
 	if err == nil && o.Wait {
 		err = e.waitUp(ctx, p, c.want, o, sink)
 	}
-	ch.end(err, sink)
+	end(err)
 	return err
 }
 
@@ -119,8 +119,8 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	if err != nil {
 		return err
 	}
-	ch, err := e.carryOut(ctx, c, pl, said, o, sink)
-	ch.end(err, sink)
+	end, err := e.carryOut(ctx, c, pl, said, o, sink)
+	end(err)
 	return err
 }
 
@@ -140,25 +140,26 @@ func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired
 	return c, pl, said, err
 }
 
-// carryOut does what pl says, unless there is a fault in said. The chapter is for the caller to end, whatever the error is.
-func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (*chapter, error) {
+// carryOut does what pl says, unless there is a fault in said. end, which records in the history how it came out, is for the caller to call, whatever the error is.
+func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (end func(error), err error) {
 	p, want := c.project, c.want
+	end = func(error) {}
 	if err := said.Err(); err != nil {
-		return nil, err
+		return end, err
 	}
 	for _, d := range said {
 		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: d.Summary, Detail: joinDetail(d)})
 	}
 	if err := e.images.Find(ctx, p, pl, sink); err != nil {
-		return nil, err
+		return end, err
 	}
 	if err := e.removeVanished(ctx, p.Name); err != nil {
-		return nil, err
+		return end, err
 	}
 	do := e.performer(p, want, sink)
 	do.command, do.built = wording.Discreet(o.Command), c.built
 	ch := e.begin(c, pl, do, o)
-	err := e.beginRollouts(pl)
+	err = e.beginRollouts(pl)
 	if err == nil {
 		var options any
 		if !pl.Empty() {
@@ -166,15 +167,18 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		}
 		do.keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) { r.Ports = autoport.Chosen(want, r.Ports) }, options)
 	}
-	if ch = ch.recorded(sink); err != nil {
-		return ch, err
+	ch = ch.Recorded(sink)
+	do.number = ch.Number()
+	end = func(err error) { ch.End(err, do.starts(pl), sink) }
+	if err != nil {
+		return end, err
 	}
 	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
 	e.sayCauses(pl, sink)
 	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.opt.Services, c.opt.NoDeps))
 	}
-	return ch, e.endUp(ctx, p, want, o, err)
+	return end, e.endUp(ctx, p, want, o, err)
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.
@@ -205,7 +209,7 @@ func bounds(parallel, steps int) apply.Options {
 
 func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt apply.Options) error {
 	err := apply.Run(ctx, pl, do, opt)
-	e.remember(do.want.Project, do.starts(pl), do.number > 0)
+	e.memory.Remember(do.want.Project, do.starts(pl), do.number > 0)
 	if err != nil {
 		do.undo(ctx)
 	}

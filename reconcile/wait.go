@@ -118,7 +118,7 @@ func untilHealthy(c *inventory.Container, s supervise.Status) (bool, error) {
 	case s.State == supervise.Running && s.Health == health.Unhealthy:
 		return false, &notReady{fmt.Sprintf("container %s is unhealthy", c.Name)}
 	case s.State == supervise.Ended:
-		return false, &notReady{fmt.Sprintf("container %s %s before it was healthy", c.Name, ended(s))}
+		return false, &notReady{fmt.Sprintf("container %s %s before it was healthy", c.Name, inventory.Ended(s))}
 	}
 	return false, nil
 }
@@ -128,7 +128,7 @@ func untilCompleted(c *inventory.Container, s supervise.Status) (bool, error) {
 	case s.Exit != nil && s.Exit.Code == 0 && s.State != supervise.Running:
 		return true, nil
 	case s.State == supervise.Ended && s.Exit != nil:
-		return false, &notReady{fmt.Sprintf("container %s did not complete successfully: it %s", c.Name, ended(s))}
+		return false, &notReady{fmt.Sprintf("container %s did not complete successfully: it %s", c.Name, inventory.Ended(s))}
 	case s.State == supervise.Ended:
 		return false, &notReady{fmt.Sprintf("container %s was not started", c.Name)}
 	}
@@ -141,27 +141,13 @@ func untilUp(c *inventory.Container, s supervise.Status) (bool, error) {
 	case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
 		return true, nil
 	case s.State == supervise.Ended:
-		return false, &notReady{fmt.Sprintf("container %s %s", c.Name, ended(s))}
+		return false, &notReady{fmt.Sprintf("container %s %s", c.Name, inventory.Ended(s))}
 	case s.State == supervise.Running && c.Health == nil:
 		return true, nil
 	case c.Health != nil:
 		return untilHealthy(c, s)
 	}
 	return false, nil
-}
-
-func ended(s supervise.Status) string {
-	if s.Exit == nil {
-		return "does not run"
-	}
-	text := fmt.Sprintf("exited with code %d", s.Exit.Code)
-	if s.Exit.OOM {
-		text += " (killed because it was out of memory)"
-	}
-	if s.Exit.Error != "" {
-		text += " (" + s.Exit.Error + ")"
-	}
-	return text
 }
 
 // waitUp is up --wait.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/health"
-	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -55,19 +53,11 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		return nil, err
 	}
 	out := &ask.Why{Project: project, Service: o.Service}
-	starts := map[string]*history.Start{}
-	if e.history != nil && e.history.Err() == nil {
-		if starts, err = e.history.Starts(project); err != nil {
-			return nil, err
-		}
-		all, err := e.history.List(project)
-		if err != nil {
-			return nil, err
-		}
-		if n := len(all); n > 0 && all[n-1].Outcome != history.Done {
-			out.Unfinished = &all[n-1]
-		}
+	starts, unfinished, err := e.memory.Kept(project)
+	if err != nil {
+		return nil, err
 	}
+	out.Unfinished = unfinished
 	r, err := e.wishes.Of(project)
 	if err != nil || r == nil { // who needs the record says what is wrong with it
 		r = wish.New()
@@ -77,7 +67,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 			continue
 		}
 		s := e.statusOf(c)
-		w := ask.WhyContainer{Name: c.Name, ID: c.ID, State: inventory.StateWord(c, s), StartedAt: c.StartedAt, Start: e.startOf(c, starts[c.Name]), Restart: e.restartOf(c, s), Evidence: *e.evidence(ctx, c, s)}
+		w := ask.WhyContainer{Name: c.Name, ID: c.ID, State: inventory.StateWord(c, s), StartedAt: c.StartedAt, Start: e.memory.StartOf(c, starts[c.Name]), Restart: e.memory.RestartOf(c, s), Evidence: *e.evidence(ctx, c, s)}
 		if c.Status == runtime.Running && c.Health != nil {
 			w.Health = string(s.Health)
 		}
@@ -88,53 +78,4 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot explain service %s of project %s: it has no container; `stack up` makes one", o.Service, project))
 	}
 	return out, nil
-}
-
-// startOf is what is known of c's start: of this Engine's time, or kept. What is known of another container of its name says nothing.
-func (e *Engine) startOf(c *inventory.Container, kept *history.Start) *history.Start {
-	e.mu.Lock()
-	s := e.started[[2]string{c.Project, c.Name}]
-	e.mu.Unlock()
-	if s == nil || s.ID != c.ID {
-		s = kept
-	}
-	if s == nil || s.ID != c.ID {
-		return nil
-	}
-	if s.Health == nil && e.fresh(s) {
-		return e.withHealth([]*history.Start{s})[0]
-	}
-	return s
-}
-
-// fresh says whether the supervisor has seen all of the run that began with s: one that an earlier daemon began it has only seen a part of.
-func (e *Engine) fresh(s *history.Start) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.started[[2]string{e.names[s.ID].project, s.Container}] == s
-}
-
-// restartOf is what has started c again since a plan did.
-func (e *Engine) restartOf(c *inventory.Container, s supervise.Status) *ask.Restarted {
-	e.mu.Lock()
-	told, ok := e.restarts[c.ID]
-	e.mu.Unlock()
-	switch {
-	case s.Restarts > 0:
-		r := &ask.Restarted{Time: s.StartedAt, Count: s.Restarts, Cause: fmt.Sprintf("its restart policy (%s)", c.Spec.Restart.Name)}
-		if s.Exit != nil {
-			r.Cause += ": it had " + ended(s)
-		}
-		return r
-	case ok:
-		return &told
-	}
-	return nil
-}
-
-// noteRestart remembers that container id was started again just now, without a plan, and why.
-func (e *Engine) noteRestart(id, cause string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.restarts[id] = ask.Restarted{Time: time.Now(), Cause: cause}
 }

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -140,4 +141,19 @@ func ProbeResults(list []health.Result) []ask.ProbeResult {
 		out = append(out, ask.ProbeResult{Start: r.Start, End: r.End, ExitCode: r.Code, Output: r.Output})
 	}
 	return out
+}
+
+// Ended says for people how a run has ended: "exited with code 1".
+func Ended(s supervise.Status) string {
+	if s.Exit == nil {
+		return "does not run"
+	}
+	text := fmt.Sprintf("exited with code %d", s.Exit.Code)
+	if s.Exit.OOM {
+		text += " (killed because it was out of memory)"
+	}
+	if s.Exit.Error != "" {
+		text += " (" + s.Exit.Error + ")"
+	}
+	return text
 }

@@ -2,6 +2,7 @@ package wording
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/reconcile/plan"
@@ -70,4 +71,17 @@ func Discreet(text string) string {
 		lines[i], _ = secret.Line(l)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Changes are copies of list whose reasons show no secret. Never nil.
+func Changes(list []plan.Change) []plan.Change {
+	out := []plan.Change{}
+	for _, c := range list {
+		c.Reasons = slices.Clone(c.Reasons)
+		for i, r := range c.Reasons {
+			c.Reasons[i] = Redact(r)
+		}
+		out = append(out, c)
+	}
+	return out
 }
