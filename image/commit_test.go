@@ -48,7 +48,9 @@ func TestCommit(t *testing.T) {
 		check(t, os.Link(filepath.Join(upper, "d/f"), filepath.Join(upper, "d/g")))
 		check(t, os.Symlink("f", filepath.Join(upper, "d/l")))
 		check(t, unix.Mkfifo(filepath.Join(upper, "d/p"), 0o600))
-		check(t, unix.Setxattr(filepath.Join(upper, "d/f"), "user.x", []byte("y"), 0))
+		if err := unix.Setxattr(filepath.Join(upper, "d/f"), "user.x", []byte("y"), 0); err != unix.EOPNOTSUPP { // a tmpfs before Linux 6.6
+			check(t, err)
+		}
 		for _, name := range []string{"d/f", "d/l", "d/p", "d/e", "d"} {
 			ts := unix.NsecToTimespec(time.Unix(1000, 500).UnixNano())
 			check(t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(upper, name), []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))

@@ -40,10 +40,8 @@ func TestEndDoesNotWaitForTheDisk(t *testing.T) {
 	}
 	must(t, h.Delete(ctx, c.ID))
 	release()
-	sandbox.Eventually(t, "the root is unmounted", func() bool { return h.Unmounting() == 0 })
-	if upperInUse(t, c) {
-		t.Error("the overlay is still mounted")
-	}
+	// The kernel may still hold it for a moment after the last descriptor is closed.
+	sandbox.Eventually(t, "the root is unmounted", func() bool { return h.Unmounting() == 0 && !upperInUse(t, c) })
 }
 
 // TestStartWaitsForItsOwnUnmount: one that is under way is waited for, as long as the caller wants to.

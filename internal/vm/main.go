@@ -32,7 +32,7 @@ func main() {
 	run := flag.String("run", "", "run only tests that match")
 	cgroup := flag.String("cgroup", "v2", "cgroup layout of the machine: v2 or hybrid")
 	unit := flag.Bool("unit", false, "test the systemd unit instead, under this Debian's systemd")
-	limit := flag.Duration("timeout", 25*time.Minute, "bound on the whole machine's life")
+	limit := flag.Duration("timeout", 60*time.Minute, "bound on the whole machine's life")
 	flag.Parse()
 	pkgs := flag.Args()
 	if len(pkgs) == 0 {
