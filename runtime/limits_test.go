@@ -43,6 +43,22 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
+// TestOutOfMemoryBeforeTheProgram: the kernel ends whoever has the memory of what it ends, and the init that had its monitor's took that with it.
+func TestOutOfMemoryBeforeTheProgram(t *testing.T) {
+	h := newHost(t)
+	c := h.config("/bin/true")
+	c.Spec.Process.Env = append(c.Spec.Process.Env, slices.Repeat([]string{"FILLER=" + strings.Repeat("x", 100<<10)}, 15)...)
+	c.Spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: ptr[int64](512 << 10), Swap: ptr[int64](512 << 10)}
+	_, err := h.Create(t.Context(), c)
+	must(t, err)
+	if _, err = h.Start(t.Context(), c.ID); err != nil {
+		t.Fatalf("its monitor cannot tell of the end in execve: %v", err)
+	}
+	if x := h.wait(c.ID); !x.OOM || x.Code != 137 {
+		t.Errorf("exit %+v", x)
+	}
+}
+
 func TestNotOutOfMemory(t *testing.T) {
 	h := newHost(t)
 	c := h.sh("exit 137")

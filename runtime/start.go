@@ -62,7 +62,7 @@ type launchOptions struct {
 	stdin     bool // a client will feed stdin
 }
 
-// launch makes the cgroup and starts the monitor.
+// launch makes the cgroups and starts the monitor.
 // Preconditions: the id's lock is held, the container does not run.
 func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (State, *live, error) {
 	if err := d.unmounts.await(ctx, c.ID); err != nil {
@@ -78,7 +78,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		return State{}, nil, err
 	}
 
-	// The monitor first: its program starts, if it has not yet, while its cgroup is made. It does nothing before it is on record and has its work.
+	// The monitor first: its program starts, if it has not yet, while the rest is made. It does nothing before it is on record and has its work.
 	p, err := d.child(ownPids(c))
 	if err != nil {
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
@@ -101,14 +101,30 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		}
 		return State{}, nil, err
 	}
-	if b.Cgroup, r.Warnings, err = d.cgroups.Create(c.ID, resources(c.Spec)); err != nil {
+	// The cgroups are made while the monitor reads its work, and prepares what it can without them.
+	cgroups, err := d.cgroups.Plan(c.ID, resources(c.Spec))
+	if err != nil {
+		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
+	}
+	b.Cgroup = cgroups.Group()
+	made := make(chan error, 1)
+	go func() {
+		var err error
+		r.Warnings, err = cgroups.Make()
+		made <- err
+	}()
+	handed := p.hand(proto.Work, b.Encode())
+	failpoint.Hit("runtime.start.handed")
+	if err := <-made; err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.cgroup")
-	if err := p.hand(proto.Work, b.Encode()); err != nil {
-		return fail(&proto.Failure{Stage: "monitor", Detail: err.Error(), ExitCode: 125})
+	if handed == nil {
+		handed = p.say(proto.WorkGo)
 	}
-	failpoint.Hit("runtime.start.handed")
+	if handed != nil {
+		return fail(&proto.Failure{Stage: "monitor", Detail: handed.Error(), ExitCode: 125})
+	}
 	now, failure, notes, err := awaitStart(ctx, p, opt.listening)
 	var l *live
 	if err != nil { // ctx ended
@@ -151,7 +167,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	return st, l, nil
 }
 
-// bootstrap is what the monitor is told, but for the cgroup.
+// bootstrap is what the monitor is told, but for the cgroups.
 func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 	spec := *c.Spec
 	var filter []byte
@@ -174,8 +190,15 @@ func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
 		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
 		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
-		Seccomp: filter,
+		Cramped: cramped(resources(c.Spec)), Seccomp: filter,
 	}, nil
+}
+
+// cramped says whether a container with limits r may run out of memory before its program begins. Until then it needs what the arguments and the
+// environment take, at most 6 MiB (execve(2)), and some pages.
+func cramped(r *specs.LinuxResources) bool {
+	const enough = 16 << 20
+	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 && *r.Memory.Limit < enough
 }
 
 func resources(s *specs.Spec) *specs.LinuxResources {

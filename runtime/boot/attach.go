@@ -128,12 +128,18 @@ func (c *container) fixedTarget(s *source) (int, error) {
 	if !kernelTypes[s.Type] && s.Target != "/dev" {
 		return c.target(s, directory)
 	}
-	target, err := c.target(s, directory)
-	if err != nil {
-		return -1, err
+	open := func() (int, error) {
+		return openat2(c.root, s.Target[1:], unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	}
-	unix.Close(target)
-	fd, err := openat2(c.root, s.Target[1:], unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
+	fd, err := open()
+	if err == unix.ENOENT {
+		target, terr := c.target(s, directory)
+		if terr != nil {
+			return -1, terr
+		}
+		unix.Close(target)
+		fd, err = open()
+	}
 	if err == unix.ELOOP {
 		return -1, explain(fault(s.stage, "openat2", s.Target, err), "the image has a symlink on this path; "+s.Type+" is mounted on ordinary directories only")
 	}

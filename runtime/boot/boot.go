@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"io"
 	"sync"
 	"syscall"
 
@@ -48,6 +49,21 @@ func Await(fd int) bool {
 			return false
 		}
 	}
+}
+
+// awaitCgroups waits until the daemon has made the container's cgroups.
+func awaitCgroups() error {
+	word, files, err := proto.ReceivePacket(proto.FDReport)
+	closeAll(files)
+	switch {
+	case err == io.EOF:
+		return ErrUnheard
+	case err != nil:
+		return fault("cgroup", "recvmsg", "", err)
+	case string(word) != proto.WorkGo:
+		return refuse("cgroup", "", "expected \""+proto.WorkGo+"\" from the daemon")
+	}
+	return nil
 }
 
 // unheard is an error when the daemon has hung up: nobody would know of what is being made.

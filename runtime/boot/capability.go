@@ -1,6 +1,8 @@
 package boot
 
 import (
+	"sync"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -58,16 +60,7 @@ func capBit(name string) (uint64, bool) {
 // limit takes out of s what this kernel does not know or the daemon itself does not have, finds out what is to go from the bounding set, and so out of
 // every later execve's reach, and returns warnings.
 func (s *capSets) limit() (notes []string) {
-	var known uint64
-	for i := 0; i < 64; i++ {
-		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
-		if err != nil {
-			break // the last one was the kernel's last
-		}
-		if has != 0 {
-			known |= 1 << i
-		}
-	}
+	known := bounding()
 	s.dropped = known &^ s.bounding
 	if lost := s.permitted &^ known; lost != 0 {
 		for i := range capNames {
@@ -82,6 +75,20 @@ func (s *capSets) limit() (notes []string) {
 	s.ambient &= known
 	return notes
 }
+
+// bounding is this process's bounding set, which it does not change.
+var bounding = sync.OnceValue(func() (set uint64) {
+	for i := range 64 {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
+		if err != nil {
+			break // the last one was the kernel's last
+		}
+		if has != 0 {
+			set |= 1 << i
+		}
+	}
+	return set
+})
 
 func capName(i int) string {
 	if i < len(capNames) {

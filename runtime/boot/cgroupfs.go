@@ -2,7 +2,7 @@ package boot
 
 import (
 	"bytes"
-	"os"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -52,7 +52,7 @@ func (c *container) ownCgroups() bool {
 func (c *container) readHierarchies() error {
 	for _, m := range c.spec.Mounts {
 		if m.Type == "cgroup" || m.Type == "cgroup2" {
-			b, err := os.ReadFile("/proc/self/cgroup")
+			b, err := readKernelFile("/proc/self/cgroup")
 			if err != nil {
 				return fault("cgroup", "read", "/proc/self/cgroup", err)
 			}
@@ -61,6 +61,28 @@ func (c *container) readHierarchies() error {
 		}
 	}
 	return nil
+}
+
+// readKernelFile reads a file of procfs. Of os.ReadFile's ten system calls six are to find out that nothing can be waited for in it.
+func readKernelFile(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, 4<<10)
+	for {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return b, nil
+		default:
+			b = slices.Grow(b[:len(b)+n], 1)
+		}
+	}
 }
 
 func parseHierarchies(b []byte) []hierarchy {
@@ -86,7 +108,12 @@ func (c *container) attachCgroup(s *source) error {
 		return s.attachHostCgroups(target)
 	}
 	if len(c.groups) == 1 && c.groups[0].controllers == "" {
-		tree, err := cgroupMount(s, "cgroup2", nil)
+		fs, err := openFilesystem(s.stage, "cgroup2")
+		if err != nil {
+			return err
+		}
+		defer fs.close()
+		tree, err := fs.mount("cgroup", s.set)
 		if err != nil {
 			return err
 		}
@@ -117,18 +144,6 @@ func (s *source) attachHostCgroups(target int) error {
 	return put(s.stage, s.tree, target, s.Target)
 }
 
-func cgroupMount(s *source, kind string, words []string) (int, error) {
-	fs, err := openFilesystem(s.stage, kind)
-	if err != nil {
-		return -1, err
-	}
-	defer fs.close()
-	if err := fs.setAll(words); err != nil {
-		return -1, err
-	}
-	return fs.mount("cgroup", s.set)
-}
-
 func (c *container) attachLegacyCgroups(s *source, target int) error {
 	fs, err := openFilesystem(s.stage, "tmpfs")
 	if err != nil {
@@ -146,10 +161,18 @@ func (c *container) attachLegacyCgroups(s *source, target int) error {
 	if err := put(s.stage, base, target, s.Target); err != nil {
 		return err
 	}
+	// By mount(2) and a name in the working directory: of ten hierarchies or so, each by a context of its own would be a hundred system calls more. The directory is new, and
+	// ours alone.
+	if err := unix.Fchdir(base); err != nil {
+		return fault(s.stage, "fchdir", s.Target, err)
+	}
 	for _, h := range c.groups {
 		if err := attachHierarchy(s, base, h); err != nil {
 			return err
 		}
+	}
+	if err := unix.Fchdir(c.root); err != nil {
+		return fault(s.stage, "fchdir", "/", err)
 	}
 	attr := unix.MountAttr{Attr_set: s.set & unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(base, "", unix.AT_EMPTY_PATH, &attr); err != nil {
@@ -158,30 +181,26 @@ func (c *container) attachLegacyCgroups(s *source, target int) error {
 	return nil
 }
 
+// attachHierarchy mounts h in the directory base, which is the working directory too.
 func attachHierarchy(s *source, base int, h hierarchy) error {
-	name, kind := strings.TrimPrefix(h.controllers, "name="), "cgroup"
-	words := strings.Split(h.controllers, ",")
+	name, kind, data := strings.TrimPrefix(h.controllers, "name="), "cgroup", h.controllers
 	switch {
 	case h.controllers == "":
-		name, kind, words = "unified", "cgroup2", nil
+		name, kind = "unified", "cgroup2"
 	case strings.HasPrefix(h.controllers, "name="):
-		words = []string{"none", h.controllers} // a hierarchy without controllers
+		data = "none," + h.controllers // a hierarchy without controllers
 	}
 	if err := unix.Mkdirat(base, name, 0o755); err != nil {
 		return fault(s.stage, "mkdirat", name, err)
 	}
-	dir, err := unix.Openat(base, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fault(s.stage, "openat", name, err)
+	const same = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC // as MS_*
+	if err := unix.Mount("cgroup", name, kind, uintptr(s.set&same), data); err != nil {
+		return fault(s.stage, "mount", s.Target+"/"+name, err)
 	}
-	defer unix.Close(dir)
-	tree, err := cgroupMount(s, kind, words)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(tree)
-	if err := put(s.stage, tree, dir, s.Target+"/"+name); err != nil {
-		return err
+	if rest := s.set &^ same; rest != 0 {
+		if err := unix.MountSetattr(base, name, unix.AT_SYMLINK_NOFOLLOW, &unix.MountAttr{Attr_set: rest}); err != nil {
+			return fault(s.stage, "mount_setattr", s.Target+"/"+name, err)
+		}
 	}
 	if !strings.Contains(name, ",") {
 		return nil

@@ -44,7 +44,7 @@ func (c *container) devices() error {
 		}
 		defer unix.Close(dev)
 		for _, n := range defaultNodes {
-			if err := c.makeNode(n); err != nil {
+			if err := n.make(dev); err != nil {
 				return err
 			}
 		}
@@ -105,16 +105,20 @@ func specNode(d *specs.LinuxDevice) (node, error) {
 	return n, nil
 }
 
-// makeNode makes n, or finds it made: a node of the same name must be that very device.
+// makeNode makes n, and the directories that it is in.
 func (c *container) makeNode(n node) error {
-	slash := strings.LastIndexByte(n.path, '/')
-	dir, err := resolve(c.root, n.path[:slash+1], directory)
+	dir, err := resolve(c.root, n.path[:strings.LastIndexByte(n.path, '/')+1], directory)
 	if err != nil {
 		return fault("device", "openat2", n.path, err)
 	}
 	defer unix.Close(dir)
-	name, dev := n.path[slash+1:], unix.Mkdev(n.major, n.minor)
-	err = unix.Mknodat(dir, name, n.mode, int(dev))
+	return n.make(dir)
+}
+
+// make makes n in dir, or finds it made: a node of the same name must be that very device.
+func (n node) make(dir int) error {
+	name, dev := n.path[strings.LastIndexByte(n.path, '/')+1:], unix.Mkdev(n.major, n.minor)
+	err := unix.Mknodat(dir, name, n.mode, int(dev))
 	if err == unix.EEXIST {
 		return verifyNode(dir, n, name, dev)
 	}

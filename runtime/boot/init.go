@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -26,6 +25,7 @@ type Init struct {
 	socket int // to it
 	theirs int
 	tty    int
+	first  *inside
 	last   *script
 	shared []byte // memory that both have
 	files  []int  // what Go hands over
@@ -107,6 +107,9 @@ func (c *container) spawn(home *home, size int) error {
 	if err != nil {
 		return err
 	}
+	if err := awaitCgroups(); err != nil {
+		return err
+	}
 	tasks, err := openTasks(c.Cgroup.V1)
 	defer closeAll(tasks)
 	if err != nil {
@@ -131,7 +134,7 @@ func (c *container) spawn(home *home, size int) error {
 		i.theirs = -1
 	}()
 	// Everything that the script can point to comes from the bootstrap, but for the script itself and what every container has.
-	size += int(unsafe.Sizeof(sharedCalls{})) + 2*size + 64<<10
+	size += int(unsafe.Sizeof(sharedCalls{})) + 2*size + 64<<10 + stackSize
 	if i.shared, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS); err != nil {
 		return fault("clone", "mmap", "", err)
 	}
@@ -166,6 +169,8 @@ func (c *container) spawn(home *home, size int) error {
 	if !i.Own {
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
+	how.shareMemory(c)
+	i.shared = how.giveStack(i.shared)
 	again := restoreNoFile()
 	err = i.clone(&how, s, procs)
 	again()
@@ -222,7 +227,8 @@ func (i *Init) note(text string) { i.Notes = append(i.Notes, text) }
 
 // clone makes the init, which performs s and waits.
 func (i *Init) clone(how *cloneArgs, s *script, procs int) error {
-	r := &inside{how: how, calls: s.calls, shared: (*sharedCalls)(unsafe.Pointer(&i.shared[0])), procs: procs}
+	r := &inside{script: s, calls: s.calls, shared: (*sharedCalls)(unsafe.Pointer(&i.shared[0])), procs: procs}
+	i.first = r
 	copy(r.kind[:], "proc")
 	r.fds = (*[maxProcs]int32)(unsafe.Pointer(&r.rights[unix.CmsgLen(0)]))
 	r.iov = unix.Iovec{Base: (*byte)(unsafe.Pointer(&r.word)), Len: wordSize}
@@ -236,12 +242,10 @@ func (i *Init) clone(how *cloneArgs, s *script, procs int) error {
 	}
 	r.receive = unix.Msghdr{Iov: &r.iov, Iovlen: 1, Control: &r.handed[0]}
 	r.receive.SetControllen(unix.CmsgSpace(4 * maxFiles))
-	var pid uintptr
-	var errno syscall.Errno
-	err := unhandled(func() { pid, errno = r.fork() })
-	runtime.KeepAlive(s)
+	var pid, errno uintptr
+	err := unhandled(func() { pid, errno = cloneInside(how, unsafe.Sizeof(*how), r) })
 	if err == nil && errno != 0 {
-		err = fault("clone", "clone3", "", errno)
+		err = fault("clone", "clone3", "", syscall.Errno(errno))
 	}
 	if err != nil {
 		return err
@@ -263,7 +267,7 @@ func unhandled(f func()) error {
 
 // inside is what the init works with until it has its script.
 type inside struct {
-	how    *cloneArgs
+	script *script // which keeps what calls point to
 	calls  []call
 	shared *sharedCalls
 	procs  int
@@ -277,15 +281,11 @@ type inside struct {
 	handed        [128]byte
 }
 
-// fork clones; the clone does not return.
+// runInside is the clone, up to its execve. It does not return.
 //
 //go:nosplit
 //go:norace
-func (r *inside) fork() (pid uintptr, errno syscall.Errno) {
-	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(r.how)), unsafe.Sizeof(*r.how), 0)
-	if errno != 0 || pid != 0 {
-		return pid, errno
-	}
+func runInside(r *inside) {
 	at, _, errno := perform(r.calls)
 	for n := 0; n < r.procs && errno == 0; n++ {
 		var fd uintptr
@@ -449,7 +449,9 @@ func (i *Init) TakeRoot() int {
 	return fd
 }
 
-// Close lets go of everything but Pidfd and Master. An init that waits ends.
+// Close lets go of everything but Pidfd and Master.
+//
+// Precondition: the init has executed, or has ended, if there is one: it may have its stack here.
 func (i *Init) Close() {
 	for _, fd := range []*int{&i.socket, &i.theirs, &i.tty} {
 		if *fd >= 0 {
@@ -466,8 +468,8 @@ func (i *Init) Close() {
 	}
 	i.files = nil
 	if i.shared != nil {
-		_ = unix.Munmap(i.shared)
-		i.shared = nil
+		_ = unix.Munmap(i.shared[:cap(i.shared)])
+		i.shared, i.first = nil, nil
 	}
 }
 

@@ -127,8 +127,13 @@ func writeFile(path, value string) error {
 		return err
 	}
 	defer unix.Close(fd)
+	return command(fd, value)
+}
+
+// command writes value to the open file fd as writeFile does.
+func command(fd int, value string) error {
 	for {
-		_, err = unix.Write(fd, []byte(value))
+		_, err := unix.Write(fd, []byte(value))
 		if err != unix.EINTR {
 			return err
 		}

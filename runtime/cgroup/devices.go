@@ -217,10 +217,15 @@ func (s deviceSet) applyV1(dir string) (warnings []string, err error) {
 	if err := writeFile(filepath.Join(dir, first), "a"); err != nil {
 		return nil, fmt.Errorf("cannot set device rules: write a to %s/%s: %w", dir, first, err)
 	}
+	file, err := unix.Open(filepath.Join(dir, then), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set device rules: open %s/%s: %w", dir, then, err)
+	}
+	defer unix.Close(file)
 	refused := map[string]bool{}
 	for _, e := range s.exceptions {
 		rule := e.device.String() + " " + e.access.String()
-		err := writeFile(filepath.Join(dir, then), rule)
+		err := command(file, rule)
 		if err == unix.EPERM && !s.allow {
 			// The parent does not have it, as in a nested sandbox: less is allowed than was asked.
 			warnings = append(warnings, "device rule "+rule+": the cgroup above does not allow it")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
@@ -69,6 +70,15 @@ func enter(t *testing.T, parent *Parent, id string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+func create(p *Parent, id string, r *specs.LinuxResources) (g proto.Cgroup, warnings []string, err error) {
+	plan, err := p.Plan(id, r)
+	if err != nil {
+		return g, nil, err
+	}
+	warnings, err = plan.Make()
+	return plan.Group(), warnings, err
+}
+
 func TestLife(t *testing.T) {
 	sandbox.LeavesNothing(t)
 	parent := open(t, "stack-aaaaaa", Options{})
@@ -79,7 +89,7 @@ func TestLife(t *testing.T) {
 		Pids:    &specs.LinuxPids{Limit: p[int64](50)},
 		Devices: DefaultDevices(),
 	}
-	g, warnings, err := parent.Create("one", r)
+	g, warnings, err := create(parent, "one", r)
 	must(t, err)
 	if len(warnings) > 0 {
 		t.Errorf("warnings %q", warnings)
@@ -87,7 +97,7 @@ func TestLife(t *testing.T) {
 	if _, err := os.Stat(g.OOM); err != nil {
 		t.Error(err)
 	}
-	_, _, err = other.Create("one", nil)
+	_, _, err = create(other, "one", nil)
 	must(t, err)
 
 	cmd := enter(t, parent, "one", "sleep", "1000")
@@ -97,7 +107,7 @@ func TestLife(t *testing.T) {
 	if yes, err := other.Populated("one"); err != nil || yes {
 		t.Errorf("the other instance is populated: %v %v", yes, err)
 	}
-	if _, _, err := parent.Create("one", r); !errors.Is(err, errdefs.ErrConflict) {
+	if _, _, err := create(parent, "one", r); !errors.Is(err, errdefs.ErrConflict) {
 		t.Errorf("create over a process: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -133,7 +143,7 @@ func TestKillWithoutCgroupKill(t *testing.T) {
 		t.Skip("SKIP: this host has no cgroup v1")
 	}
 	parent.host.v2 = "" // as on a v1 host
-	_, _, err := parent.Create("one", nil)
+	_, _, err := create(parent, "one", nil)
 	must(t, err)
 	cmd := enter(t, parent, "one", "sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & wait")
 	sandbox.Eventually(t, "four processes", func() bool {
@@ -153,7 +163,7 @@ func TestKillWithoutCgroupKill(t *testing.T) {
 func TestStrict(t *testing.T) {
 	sandbox.LeavesNothing(t)
 	parent := open(t, "stack-dddddd", Options{Strict: true})
-	_, _, err := parent.Create("one", &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx": {}}})
+	_, _, err := create(parent, "one", &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx": {}}})
 	if !errors.Is(err, errdefs.ErrNotSupported) || !strings.Contains(err.Error(), "rdma") {
 		t.Errorf("got %v", err)
 	}
@@ -165,11 +175,11 @@ func TestStrict(t *testing.T) {
 func TestImpossibleValue(t *testing.T) {
 	sandbox.LeavesNothing(t)
 	parent := open(t, "stack-eeeeee", Options{})
-	_, _, err := parent.Create("one", &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "4000"}})
+	_, _, err := create(parent, "one", &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "4000"}})
 	if err == nil || !strings.Contains(err.Error(), "cpuset cpus") || !strings.Contains(err.Error(), "4000") {
 		t.Errorf("got %v", err)
 	}
-	_, warnings, err := parent.Create("two", &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: p[uint64](1 << 30)}})
+	_, warnings, err := create(parent, "two", &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: p[uint64](1 << 30)}})
 	must(t, err)
 	if len(parent.host.v1) > 0 && (len(warnings) != 1 || !strings.Contains(warnings[0], "262144")) {
 		t.Errorf("the kernel's own idea is not told: %q", warnings)
@@ -238,7 +248,7 @@ func v2Only(t *testing.T, name string) *Parent {
 // TestV2Values is what the kernel holds for each limit.
 func TestV2Values(t *testing.T) {
 	parent := v2Only(t, "stack-121212")
-	g, warnings, err := parent.Create("one", &specs.LinuxResources{
+	g, warnings, err := create(parent, "one", &specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: p[int64](64<<20 + 17), Swap: p[int64](96 << 20), Reservation: p[int64](32 << 20)},
 		CPU:    &specs.LinuxCPU{Shares: p[uint64](512), Quota: p[int64](25000), Period: p[uint64](50000), Cpus: "0", Mems: "0"},
 		Pids:   &specs.LinuxPids{Limit: p[int64](7)},
@@ -280,12 +290,12 @@ func TestOnlyWhatIsAskedForIsHandedDown(t *testing.T) {
 		t.Cleanup(func() { must(t, writeFile(filepath.Join(root, "cgroup.subtree_control"), "-hugetlb")) })
 	}
 
-	_, _, err := parent.Create("one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
+	_, _, err := create(parent, "one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
 	must(t, err)
 	if dir := filepath.Join(parent.host.v2, "stack-151515"); handedDown(dir) {
 		t.Errorf("%s hands hugetlb down, which nobody has asked for", dir)
 	}
-	g, warnings, err := parent.Create("two", &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}})
+	g, warnings, err := create(parent, "two", &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}})
 	must(t, err)
 	if len(warnings) > 0 {
 		t.Errorf("warnings %q", warnings)
@@ -320,7 +330,7 @@ func TestRootHoldsProcesses(t *testing.T) {
 	})
 	must(t, writeFile(filepath.Join(parent.host.v2, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)))
 
-	_, warnings, err := parent.Create("one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
+	_, warnings, err := create(parent, "one", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}})
 	must(t, err)
 	if len(warnings) > 0 {
 		t.Errorf("warnings %q", warnings)
@@ -336,7 +346,7 @@ func TestParentOfAKilledDaemon(t *testing.T) {
 	parent := v2Only(t, "stack-141414")
 	must(t, os.Mkdir(filepath.Join(parent.host.v2, parent.name), 0o755))
 	limit := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: p[int64](7)}}
-	_, warnings, err := parent.Create("one", limit)
+	_, warnings, err := create(parent, "one", limit)
 	must(t, err)
 	if len(warnings) > 0 {
 		t.Errorf("warnings %q", warnings)
@@ -354,7 +364,7 @@ func TestParentOfAKilledDaemon(t *testing.T) {
 	must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	must(t, writeFile(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)))
-	_, warnings, err = parent.Create("two", &specs.LinuxResources{Memory: &specs.LinuxMemory{Reservation: p[int64](32 << 20)}})
+	_, warnings, err = create(parent, "two", &specs.LinuxResources{Memory: &specs.LinuxMemory{Reservation: p[int64](32 << 20)}})
 	must(t, err)
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "the cgroups above do not hand the memory controller down") {
 		t.Errorf("warnings %q", warnings)
@@ -374,7 +384,7 @@ func TestLookingAtWhatIsRemoved(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 300 {
-			if _, _, err := parent.Create(id, nil); err != nil {
+			if _, _, err := create(parent, id, nil); err != nil {
 				t.Error(err)
 				return
 			}

@@ -77,22 +77,50 @@ func (p *Parent) points(s []setting) []string {
 	return out
 }
 
-// Create makes the cgroups of container id with the limits of r, and says what it could not
-// apply. The directories must not hold processes: empty ones of an earlier run are made anew, so that
-// counters start at zero.
-func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, warnings []string, err error) {
+// Plan is how the cgroups of one container are going to be made.
+type Plan struct {
+	parent   *Parent
+	id       string
+	points   []string
+	settings []setting
+	devices  []specs.LinuxDeviceCgroup
+	warnings []string
+}
+
+// Plan says where the cgroups of container id, with the limits of r, are going to be. Nothing is made yet.
+func (p *Parent) Plan(id string, r *specs.LinuxResources) (*Plan, error) {
 	if id == "" || strings.ContainsAny(id, "/") || id == ".." {
-		return g, nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use %q as a cgroup's name", id))
+		return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use %q as a cgroup's name", id))
 	}
 	if r == nil {
 		r = &specs.LinuxResources{}
 	}
 	want, unknown := p.settings(r)
-	warnings = append(warnings, unknown...)
+	return &Plan{p, id, p.points(want), want, r.Devices, unknown}, nil
+}
 
+// Group is where the cgroups are once they are made.
+func (plan *Plan) Group() proto.Cgroup {
+	p := plan.parent
+	g := proto.Cgroup{OOM: p.oomFile(plan.id)}
+	for _, point := range plan.points {
+		dir := filepath.Join(point, p.name, plan.id)
+		if point == p.host.v2 {
+			g.V2 = dir
+		} else {
+			g.V1 = append(g.V1, dir)
+		}
+	}
+	return g
+}
+
+// Make makes the cgroups, and says what of the limits it could not apply. The directories must not hold processes: empty ones of an earlier run are
+// made anew, so that counters start at zero.
+func (plan *Plan) Make() (warnings []string, err error) {
+	p, id, points := plan.parent, plan.id, plan.points
+	warnings = plan.warnings
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	points := p.points(want)
 	defer func() {
 		if err != nil {
 			for _, point := range points {
@@ -104,7 +132,7 @@ func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, war
 		if dir := filepath.Join(p.host.v2, p.name); p.host.v2 != "" && exists(dir) {
 			// Of an earlier daemon, which may have been killed between making it and this.
 			if err := p.enableV2(always...); err != nil {
-				return g, nil, fmt.Errorf("cannot set up cgroup %s: %w", dir, err)
+				return nil, fmt.Errorf("cannot set up cgroup %s: %w", dir, err)
 			}
 		}
 		p.checked.Store(true)
@@ -112,40 +140,34 @@ func (p *Parent) Create(id string, r *specs.LinuxResources) (g proto.Cgroup, war
 	for _, point := range points {
 		dir := filepath.Join(point, p.name, id)
 		if err := p.mkdir(point, dir); err != nil {
-			return g, nil, fmt.Errorf("cannot make cgroup %s: %w", dir, err)
-		}
-		if point == p.host.v2 {
-			g.V2 = dir
-		} else {
-			g.V1 = append(g.V1, dir)
+			return nil, fmt.Errorf("cannot make cgroup %s: %w", dir, err)
 		}
 	}
 	if point := p.host.v1["cpuset"]; slices.Contains(points, point) {
 		if err := inheritCpuset(filepath.Join(point, p.name, id)); err != nil {
-			return g, nil, err
+			return nil, err
 		}
 	}
-	for _, s := range want {
+	for _, s := range plan.settings {
 		w, err := p.apply(id, s)
 		if err != nil {
-			return g, nil, err
+			return nil, err
 		}
 		warnings = append(warnings, w...)
 	}
-	w, err := p.applyDevices(id, r.Devices)
+	w, err := p.applyDevices(id, plan.devices)
 	if err != nil {
-		return g, nil, err
+		return nil, err
 	}
 	warnings = append(warnings, w...)
 	if p.opt.Strict && len(warnings) > 0 {
-		return g, nil, errdefs.With(errdefs.ErrNotSupported,
+		return nil, errdefs.With(errdefs.ErrNotSupported,
 			fmt.Errorf("cannot apply the limits of container %.12s: %s", id, strings.Join(warnings, "; ")))
 	}
-	g.OOM = p.oomFile(id)
-	return g, warnings, nil
+	return warnings, nil
 }
 
-// oomFile counts the processes of id that were killed for memory; "" where nothing does.
+// oomFile counts the processes of id that were killed for memory, if its cgroup has the controller; "" where none can.
 func (p *Parent) oomFile(id string) string {
 	point, v2, ok := p.host.place("memory")
 	if !ok {
@@ -155,10 +177,7 @@ func (p *Parent) oomFile(id string) string {
 	if v2 {
 		name = "memory.events"
 	}
-	if f := filepath.Join(point, p.name, id, name); exists(f) {
-		return f
-	}
-	return ""
+	return filepath.Join(point, p.name, id, name)
 }
 
 // Group is where the cgroups of id are; those that do not exist are left out.

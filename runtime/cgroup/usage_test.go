@@ -15,7 +15,7 @@ func TestUsage(t *testing.T) {
 	sandbox.LeavesNothing(t)
 	parent := open(t, "stack-usage1", Options{})
 	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: p[int64](64 << 20)}, Pids: &specs.LinuxPids{Limit: p[int64](50)}}
-	_, _, err := parent.Create("one", r)
+	_, _, err := create(parent, "one", r)
 	must(t, err)
 	before, err := parent.Usage("one")
 	must(t, err)
@@ -25,7 +25,7 @@ func TestUsage(t *testing.T) {
 		must(t, err)
 		return u.CPU > before.CPU && u.Memory > before.Memory && u.Memory >= u.InactiveCache && u.MemoryLimit == 64<<20 && u.Pids == 2
 	})
-	_, _, err = parent.Create("free", nil)
+	_, _, err = create(parent, "free", nil)
 	must(t, err)
 	if u, err := parent.Usage("free"); err != nil || u.MemoryLimit != 0 || u.Pids != 0 {
 		t.Errorf("without limits or processes: %+v, %v", u, err)

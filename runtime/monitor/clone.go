@@ -197,7 +197,7 @@ func (m *monitor) died() *proto.Failure {
 	exit := exitOf(m.init.status)
 	f := &proto.Failure{Stage: "boot", ExitCode: exit.Code}
 	switch {
-	case oomKills(m.b.Cgroup.OOM) > m.oom:
+	case oomKills(m.b.Cgroup.OOM) > 0:
 		f.Detail = "killed for lack of memory before the program started: is the memory limit below 6 MiB?"
 	case exit.Signal != 0:
 		f.Detail = "killed by signal " + unix.SignalName(syscall.Signal(exit.Signal)) + " before the program started"

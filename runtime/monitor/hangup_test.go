@@ -2,9 +2,11 @@ package monitor_test
 
 import (
 	"crypto/rand"
+	"fmt"
 	mrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +87,25 @@ func TestHangUpBeforeTheWork(t *testing.T) {
 	must(t, err)
 	if ws != 0 {
 		t.Errorf("wait status %#x", ws)
+	}
+}
+
+// A daemon that is killed, or fails, while it makes the cgroups has said nothing of them yet.
+func TestHangUpBeforeTheCgroups(t *testing.T) {
+	c := newContainer(t, image(t), "exec sleep 1000")
+	c.AwaitAttach = true
+	c.pid, c.reports = startIdle(t)
+	give(t, c.reports, proto.Work, &c.Bootstrap)
+	c.await(proto.ReportListening)
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.pid, c.pid)); err != nil || len(b) > 0 {
+		t.Errorf("there is an init already: %s, %v", b, err)
+	}
+	c.hangUp()
+	if c.runsOn() {
+		t.Error("it runs without its cgroups")
+	}
+	if b, err := os.ReadFile(c.ExitPath); err != nil || !strings.Contains(string(b), "before the program had started") {
+		t.Errorf("exit %s, %v", b, err)
 	}
 }
 

@@ -173,8 +173,16 @@ func startProgram(t testing.TB, word string, bootstrap interface{ Encode() []byt
 	return pid, reports
 }
 
-// hand gives work to a program that waits for it.
+// hand gives work to a program that waits for it, and has what it waits for then.
 func hand(t testing.TB, reports int, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) {
+	t.Helper()
+	give(t, reports, word, bootstrap, stdio...)
+	if word == proto.Work {
+		must(t, proto.SendPacket(reports, []byte(proto.WorkGo)))
+	}
+}
+
+func give(t testing.TB, reports int, word string, bootstrap interface{ Encode() []byte }, stdio ...*os.File) {
 	t.Helper()
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	must(t, err)

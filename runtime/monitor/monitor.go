@@ -27,6 +27,9 @@ const drain = 2 * time.Second
 // the whole start of a container that lives for milliseconds, and that has no use for it.
 const settleAfter = 250 * time.Millisecond
 
+// usualSlack is the kernel's own, in nanoseconds. This program is started with more, for the threads that Go has for itself.
+const usualSlack = 50_000
+
 // Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started; where the end was as most are,
 // when the daemon has no other work.
 func Main() int {
@@ -43,7 +46,8 @@ func work(n int) (code int, free bool) {
 	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, which at first is the main
 	// thread. Go makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
 	runtime.LockOSThread()
-	if !awaitReady(proto.FDReport, settleAfter) { // one that waits for longer is small
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // what is cloned from here has it too
+	if !awaitReady(proto.FDReport, settleAfter) {               // one that waits for longer is small
 		if n > 0 {
 			debug.FreeOSMemory()
 		}
@@ -129,7 +133,6 @@ type monitor struct {
 	child    *childFiles // the init's streams, until it has them
 	init     *process
 	attached chan struct{} // closed by the first client
-	oom      int           // count of OOM kills at the start
 	settled  bool          // see settle
 	status   proto.Status  // on record; LogError is under streams.mu
 }
@@ -182,7 +185,6 @@ func (m *monitor) make(raw []byte) *proto.Failure {
 	if err := m.listen(); err != nil {
 		return platform("attach", "listen", m.runPath(proto.SocketName), err)
 	}
-	m.oom = oomKills(m.b.Cgroup.OOM)
 	if m.b.AwaitAttach {
 		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportListening})
 	}
@@ -252,7 +254,7 @@ func reportFailure(f *proto.Failure) {
 // finish leaves the exit where the next one looks for it, and says whether this process is free.
 func (m *monitor) finish() (free bool) {
 	exit := exitOf(m.init.status)
-	exit.OOM = oomKills(m.b.Cgroup.OOM) > m.oom
+	exit.OOM = oomKills(m.b.Cgroup.OOM) > 0
 	if !m.ownPids() {
 		killCgroup(m.b.Cgroup)
 		reapOrphans(drain)

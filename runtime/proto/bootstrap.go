@@ -83,6 +83,7 @@ func (w *wire) bootPart(b *Bootstrap) {
 	list(w, &b.Mounts, (*wire).mount)
 	w.texts(&b.Groups)
 	w.flag(&b.Init)
+	w.flag(&b.Cramped)
 	w.bytes(&b.Seccomp)
 
 	s := b.Spec

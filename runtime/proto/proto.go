@@ -9,7 +9,7 @@
 //	0,1,2  /dev/null
 //	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
 //	       Bootstrap.Encode as SCM_RIGHTS, or the word WorkExec, with a file of ExecBootstrap.Encode and what become descriptors 0, 1 and 2:
-//	       the caller's streams, or /dev/null with a terminal. Reports go out. With an exec that has a terminal,
+//	       the caller's streams, or /dev/null with a terminal. After Work comes WorkGo, when the cgroups are there. Reports go out. With an exec that has a terminal,
 //	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS; a container's carries its root.
 //
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
@@ -35,9 +35,10 @@ const ModeMonitor = "monitor"
 // FDReport is the connection to the daemon, see the package comment.
 const FDReport = 4
 
-// What a monitor waits for: the first packet.
+// What a monitor waits for: the first packet, and after Work another.
 const (
 	Work     = "work" // a container
+	WorkGo   = "go"   // its cgroups are there
 	WorkExec = "exec" // a process in a container that runs
 )
 
@@ -71,6 +72,7 @@ type Bootstrap struct {
 	RunDir      string // exists; SocketName and StatusName go here
 	ExitPath    string // Exit is written here (temp + rename) before the monitor ends
 	Cgroup      Cgroup
+	Cramped     bool   // its memory is so little that the init may be killed for it before its execve
 	Seccomp     []byte // struct sock_filter[], native byte order; empty = none
 }
 
@@ -81,13 +83,13 @@ type Log struct {
 	MaxFiles int
 }
 
-// Cgroup holds directories that exist with their limits set. The init is in each before anything is done for the container: cloned
+// Cgroup holds directories that exist with their limits set, of a container from WorkGo on. The init is in each before anything is done for the container: cloned
 // into V2, and by its own step into V1.
 type Cgroup struct {
 	V2 string   // cgroup2 directory, also on hybrid hosts; "" = none
 	V1 []string // one directory per v1 hierarchy
 	// OOM is the file that tells whether a process was killed for memory: memory.events (v2)
-	// or memory.oom_control (v1, kernel 4.13 for oom_kill).
+	// or memory.oom_control (v1, kernel 4.13 for oom_kill). It begins at none, and may be missing where the cgroup has no controller for memory.
 	OOM string
 }
 
