@@ -39,6 +39,7 @@ var names = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
 //
 //	<state>/volumes/<name>/_data        the content
 //	<state>/volumes/<name>/volume.json  record
+//	<state>/volumes/.snapshots/<project>/<name>  snapshots (snapshot.go)
 //
 // A volume exists when <name> does: all of it comes and goes by one rename. What of it other hands have taken away since
 // is the Problem of its State.
@@ -66,6 +67,9 @@ func New(r roots.Roots) (*Driver, error) {
 	if err := os.Chmod(d.root, 0o700); err != nil { // one that was there
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
+	if err := d.finishRestores(); err != nil {
+		return nil, fmt.Errorf("cannot open the volumes: %w", err)
+	}
 	if _, err := d.Sweep(context.Background(), true); err != nil {
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
@@ -79,10 +83,13 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err er
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), tempPrefix) && !strings.HasPrefix(e.Name(), gonePrefix) {
+		path := filepath.Join(d.root, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), tempPrefix), strings.HasPrefix(e.Name(), gonePrefix):
+		case strings.HasPrefix(e.Name(), restorePrefix) && !exists(filepath.Join(path, restoreFile)): // else it is finished, not removed
+		default:
 			continue
 		}
-		path := filepath.Join(d.root, e.Name())
 		names = append(names, path)
 		if remove {
 			if err := os.RemoveAll(path); err != nil {
