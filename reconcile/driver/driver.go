@@ -164,6 +164,16 @@ type Volumes interface {
 	Delete(ctx context.Context, id string) error
 	// List is every volume. One whose directory is gone has a Problem; Create with the same Config mends it, with an empty directory.
 	List(ctx context.Context) ([]volume.State, error)
+	// Snapshot copies what is in volumes of a project, all or none, while nobody writes to them. ErrAlreadyExists, ErrNotFound, ErrNotSupported.
+	Snapshot(ctx context.Context, project, name string, ids []string) (volume.Snapshot, error)
+	// Snapshots are those of all projects, by project and time.
+	Snapshots(ctx context.Context) ([]volume.Snapshot, error)
+	DeleteSnapshot(ctx context.Context, project, name string) error
+	// Restore gives volumes the content of a snapshot, all or none, also when the process ends meanwhile; one that is gone is made again. Nothing
+	// that runs may have one of them.
+	Restore(ctx context.Context, project, name string, ids []string) error
+	// Clone gives volume to, which is made if it is not there, the content of another. Nothing that runs may have to, and nobody may write to from.
+	Clone(ctx context.Context, from string, to volume.Config) error
 	// Watch is as Networks.Watch, for volumes and their directories.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing

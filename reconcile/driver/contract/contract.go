@@ -446,6 +446,33 @@ func volumes(b *bench) {
 	if len(list) != 1 || list[0].Config.ID != "data" || list[0].Config.Labels["a"] != "b" || list[0].Path != first.Path {
 		b.Errorf("the next daemon sees %+v", list)
 	}
+	kept, err := b.Volumes.Snapshot(ctx, "shop", "s", []string{"data"})
+	b.must(err)
+	if kept.Project != "shop" || kept.Name != "s" || !kept.Has("data") {
+		b.Errorf("Snapshot gives %+v", kept)
+	}
+	_, err = b.Volumes.Snapshot(ctx, "shop", "s", []string{"data"})
+	b.is("a second snapshot of a name", err, errdefs.ErrAlreadyExists)
+	_, err = b.Volumes.Snapshot(ctx, "shop", "t", []string{"nobody"})
+	b.is("a snapshot of a volume that is not there", err, errdefs.ErrNotFound)
+	b.is("a restore from a snapshot that is not there", b.Volumes.Restore(ctx, "shop", "t", []string{"data"}), errdefs.ErrNotFound)
+	b.must(b.Volumes.Clone(ctx, "data", volume.Config{ID: "copy", Labels: map[string]string{"c": "d"}}))
+	b.must(b.Volumes.Delete(ctx, "data"))
+	for range 2 {
+		b.must(b.Volumes.Restore(ctx, "shop", "s", []string{"data"})) // which makes it again
+	}
+	b.reopen()
+	snapshots, err := b.Volumes.Snapshots(ctx)
+	b.must(err)
+	list, err = b.Volumes.List(ctx)
+	b.must(err)
+	if len(snapshots) != 1 || snapshots[0].Name != "s" || len(list) != 2 || list[0].Config.ID != "copy" || list[0].Config.Labels["c"] != "d" || list[1].Config.Labels["a"] != "b" {
+		b.Errorf("the next daemon sees snapshots %+v, volumes %+v", snapshots, list)
+	}
+	b.must(b.Volumes.Delete(ctx, "copy"))
+	for range 2 {
+		b.must(b.Volumes.DeleteSnapshot(ctx, "shop", "s"))
+	}
 	ms, err := b.Volumes.Mounts(ctx, []volume.Use{{Kind: volume.Tmpfs, Target: "/t"}, {Kind: volume.Volume, Source: "data", Target: "/d"}, {Kind: volume.File, Target: "/c", Content: []byte("x"), Mode: 0o444}})
 	b.must(err)
 	var targets []string

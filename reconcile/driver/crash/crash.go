@@ -121,6 +121,22 @@ func (d volumes) Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, 
 	return around("volumes.mounts", func() ([]mount.Mount, error) { return d.Volumes.Mounts(ctx, uses) })
 }
 
+func (d volumes) Snapshot(ctx context.Context, project, name string, ids []string) (volume.Snapshot, error) {
+	return around("volumes.snapshot", func() (volume.Snapshot, error) { return d.Volumes.Snapshot(ctx, project, name, ids) })
+}
+
+func (d volumes) DeleteSnapshot(ctx context.Context, project, name string) error {
+	return aroundErr("volumes.deletesnapshot", func() error { return d.Volumes.DeleteSnapshot(ctx, project, name) })
+}
+
+func (d volumes) Restore(ctx context.Context, project, name string, ids []string) error {
+	return aroundErr("volumes.restore", func() error { return d.Volumes.Restore(ctx, project, name, ids) })
+}
+
+func (d volumes) Clone(ctx context.Context, from string, to volume.Config) error {
+	return aroundErr("volumes.clone", func() error { return d.Volumes.Clone(ctx, from, to) })
+}
+
 type containers struct{ driver.Containers }
 
 func (d containers) Create(ctx context.Context, c runtime.Config) (runtime.State, error) {

@@ -55,6 +55,8 @@ type Host struct {
 	subs       map[chan runtime.Event]bool
 	hints      struct{ networks, volumes, containers watch.Hub }
 	nextAddr   byte
+	kept       map[string]kept   // snapshots of volumes, by project/name
+	Content    map[string]string // of volumes, by name: what a test has put in them
 	nextPort   uint16
 	holds      map[string]map[string]bool // port/protocol, by holder
 	nextPid    int
