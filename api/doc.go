@@ -24,6 +24,11 @@
 //	POST /v1/projects/{project}/up                UpRequest                                 stream
 //	POST /v1/projects/{project}/down              ask.DownOptions                           stream
 //	POST /v1/projects/{project}/{start,stop,restart,kill,pause,unpause,remove}  ask.ServiceOptions  stream
+//	GET  /v1/projects/{project}/snapshots         []ask.Snapshot
+//	POST /v1/projects/{project}/snapshot-volumes  ask.SnapshotOptions                       stream
+//	POST /v1/projects/{project}/restore-volumes   ask.RestoreOptions                        stream
+//	POST /v1/projects/{project}/remove-snapshots  []string                                  stream
+//	POST /v1/projects/{project}/clone-volume      CloneRequest                              stream
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
 //	POST /v1/projects/{project}/push              PushRequest                               stream
 //	POST /v1/projects/{project}/commit            ask.CommitOptions                         stream

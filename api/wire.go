@@ -72,6 +72,12 @@ type BuildRequest struct {
 	Options ask.BuildOptions `json:"options"`
 }
 
+// CloneRequest is the body of clone-volume.
+type CloneRequest struct {
+	Project *spec.Project    `json:"project"`
+	Options ask.CloneOptions `json:"options"`
+}
+
 // RunRequest is the body of run.
 type RunRequest struct {
 	Project *spec.Project  `json:"project"`

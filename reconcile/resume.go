@@ -51,6 +51,8 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		return e.takeDown(ctx, project, o, nil)
+	case verbVolumes:
+		return e.resumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":
 		return e.resumeErrand(ctx, project, pass.Verb, pass.Options)
 	}

@@ -51,6 +51,8 @@ type Engine struct {
 	OnGC          func(context.Context, ask.GCOptions) (*ask.Garbage, error)
 	OnLoad        func(context.Context, io.Reader, event.Sink) ([]image.Info, error)
 	OnIdle        func() bool
+
+	OnSnapshots
 }
 
 func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, s event.Sink) error {

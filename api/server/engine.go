@@ -74,6 +74,7 @@ type Engine interface {
 	// Images is what project's containers were made from, Volumes the volumes that were made for it.
 	Images(ctx context.Context, project string) ([]ask.ContainerImage, error)
 	Volumes(ctx context.Context, project string) ([]ask.Volume, error)
+	Snapshots
 	Logs(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error
 	// Events delivers what happens to project until ctx ends or the time that o says; then the channel is closed.
 	Events(ctx context.Context, project string, o event.Window) <-chan event.Event

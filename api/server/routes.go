@@ -24,6 +24,7 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/projects/{project}/top", question(s.engine.Top))
 	mux.HandleFunc("GET /v1/projects/{project}/images", question(s.engine.Images))
 	mux.HandleFunc("GET /v1/projects/{project}/volumes", question(s.engine.Volumes))
+	s.snapshotRoutes(mux)
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
 	mux.HandleFunc("GET /v1/projects/{project}/drift", question(s.engine.Drift))

@@ -16,7 +16,7 @@ func newVolumesCommand(a *app) *cobra.Command {
 		Use:   "volumes [OPTIONS] [SERVICE...]",
 		Short: "List the project's volumes",
 		Long: `Lists the volumes that were made for the project, named and anonymous; of services, those that their containers have, running or not.
-An external volume is not the project's.`,
+An external volume is not the project's. The commands below it keep what is in volumes, and put it back.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			return a.volumes(cmd.Context(), format, quiet, services)
 		},
@@ -24,6 +24,7 @@ An external volume is not the project's.`,
 	f := cmd.Flags()
 	f.StringVar(&format, "format", "table", "table, json, or a Go template over the keys of json")
 	f.BoolVarP(&quiet, "quiet", "q", false, "Only names")
+	a.addSnapshotCommands(cmd)
 	return cmd
 }
 

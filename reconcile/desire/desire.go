@@ -29,9 +29,7 @@ func Of(p *spec.Project) (*plan.Desired, diag.List) {
 		d.Networks[n.Name] = plan.Network{Name: n.Name, Key: key, External: n.External, Spec: networkSpec(n)}
 	}
 	for key, v := range p.Volumes {
-		d.Volumes[v.Name] = plan.Volume{Name: v.Name, Key: key, External: v.External, Spec: plan.VolumeSpec{
-			Driver: known(v.Driver, "local"), DriverOpts: maps.Clone(v.DriverOpts), Labels: maps.Clone(v.Labels),
-		}}
+		d.Volumes[v.Name] = Volume(key, v)
 	}
 	var diags diag.List
 	for name, s := range p.Services {
@@ -51,6 +49,13 @@ func Of(p *spec.Project) (*plan.Desired, diag.List) {
 	}
 	diags.Sort()
 	return d, diags
+}
+
+// Volume is volume key of a file in the plan's words.
+func Volume(key string, v *spec.Volume) plan.Volume {
+	return plan.Volume{Name: v.Name, Key: key, External: v.External, Spec: plan.VolumeSpec{
+		Driver: known(v.Driver, "local"), DriverOpts: maps.Clone(v.DriverOpts), Labels: maps.Clone(v.Labels),
+	}}
 }
 
 // known drops a value that says no more than the default does, so that writing it out recreates nothing.

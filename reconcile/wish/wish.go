@@ -38,7 +38,7 @@ type Record struct {
 // Pass is a command that is being carried out. A daemon that finds one, without carrying it out itself, follows one that died in its
 // middle.
 type Pass struct {
-	Verb    string          `json:"verb"` // up, start, stop, restart, down
+	Verb    string          `json:"verb"` // up, start, stop, restart, down, volumes
 	Options json.RawMessage `json:"options,omitempty"`
 }
 

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/spec"
+)
+
+// Snapshots is what an Engine does with what is in volumes.
+type Snapshots interface {
+	// Snapshots are those of project's volumes, the oldest first.
+	Snapshots(ctx context.Context, project string) ([]ask.Snapshot, error)
+	SnapshotVolumes(ctx context.Context, project string, o ask.SnapshotOptions, s event.Sink) error
+	RestoreVolumes(ctx context.Context, project string, o ask.RestoreOptions, s event.Sink) error
+	RemoveSnapshots(ctx context.Context, project string, names []string, s event.Sink) error
+	CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOptions, s event.Sink) error
+}
+
+func (s *Server) snapshotRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/projects/{project}/snapshots", question(s.engine.Snapshots))
+	mux.HandleFunc("POST /v1/projects/{project}/snapshot-volumes", verb(s, s.engine.SnapshotVolumes))
+	mux.HandleFunc("POST /v1/projects/{project}/restore-volumes", verb(s, s.engine.RestoreVolumes))
+	mux.HandleFunc("POST /v1/projects/{project}/remove-snapshots", verb(s, s.engine.RemoveSnapshots))
+	mux.HandleFunc("POST /v1/projects/{project}/clone-volume", s.cloneVolume)
+}
+
+func (s *Server) cloneVolume(w http.ResponseWriter, r *http.Request) {
+	body, err := decodeFor(w, r, func(b *api.CloneRequest) *spec.Project { return b.Project })
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
+		return api.Result{}, s.engine.CloneVolume(ctx, body.Project, body.Options, out.event)
+	})
+}
