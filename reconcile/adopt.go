@@ -36,12 +36,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 		return err
 	}
 	for _, c := range list {
-		e.mu.Lock()
-		e.names[c.ID] = nameOf(c)
-		for _, owner := range c.Owners() {
-			e.shared[owner] = e.shared[owner] || c.Alone == nil // others are not started anew with whom they live with, as with dockerd
-		}
-		e.mu.Unlock()
+		e.roster.Adopt(c)
 	}
 	if err := e.sweep(ctx); err != nil {
 		return err

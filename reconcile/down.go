@@ -237,7 +237,7 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*inven
 		case errors.Is(err, errdefs.ErrNotFound):
 			ev.Phase, ev.Text = event.Done, "Not there"
 		case errors.Is(err, errdefs.ErrConflict):
-			ev.Phase, ev.Text, ev.Detail = event.Warning, "Resource is still in use", e.named(err).Error()
+			ev.Phase, ev.Text, ev.Detail = event.Warning, "Resource is still in use", e.roster.Named(err).Error()
 		default:
 			ev.Phase, ev.Text, ev.Detail = event.Failed, "Error", err.Error()
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))

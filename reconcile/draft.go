@@ -69,7 +69,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
 	}
 	if d.alone == nil {
-		if err := p.e.nameOfNobody(d.name); err != nil {
+		if err := p.e.roster.Free(d.name); err != nil {
 			return "", err
 		}
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/resource"
+	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -78,50 +78,10 @@ type Engine struct {
 	alone   *standalone.Book // and of containers that belong to no file
 	interim *interim.Book    // what a pass under way must remember
 
+	roster *roster.Roster // of the containers that are looked after
+
 	mu        sync.Mutex
-	names     map[string]named    // of supervised containers, for their events
-	gone      []goneName          // of those that were removed last: the news of their end may come after
-	unmended  map[string]bool     // containers that could not be mended as they run
-	shared    map[string]bool     // containers in whose pid or ipc namespace others live, or have lived
-	attached  map[string]bool     // containers whose end a Run takes care of
 	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
-}
-
-// named is how a container is known to users.
-type named struct {
-	project, service, name string
-	oneOff                 bool
-	step                   bool // of a pre_start
-	actor                  *EventActor
-}
-
-// nameOf is how c is known.
-func nameOf(c *inventory.Container) named {
-	return named{project: c.Project, service: c.Service, name: c.Name, oneOff: c.OneOff, step: c.Step != nil, actor: actorOf(c)}
-}
-
-// goneName is the name of a container that was removed.
-type goneName struct {
-	id string
-	named
-}
-
-// maxGone bounds Engine.gone: the news is under way when the container is removed, and not many are.
-const maxGone = 64
-
-// nameOf is how container id is known, or was until a moment ago.
-func (e *Engine) nameOf(id string) (n named, there, gone bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if n, there = e.names[id]; there {
-		return n, true, false
-	}
-	for _, g := range e.gone {
-		if g.id == id {
-			return g.named, false, true
-		}
-	}
-	return named{}, false, false
 }
 
 // New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon
@@ -131,13 +91,13 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, names: map[string]named{}, unmended: map[string]bool{}, shared: map[string]bool{},
+	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, roster: roster.New(),
 		version: opt.Version}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.images = images.New(d, e.hub)
-	e.ports = ports.New(d, e.wishes, e)
+	e.ports = ports.New(d, e.wishes, e.roster)
 	e.alone = standalone.Open(opt.Store, e.log)
 	var err error
 	if e.boot = opt.Boot; e.boot == "" {

@@ -19,20 +19,18 @@ import (
 //
 // It takes the project's pass, so that nothing is started that somebody is taking down.
 func (e *Engine) follow(id string, s supervise.Status) {
-	e.mu.Lock()
-	owner := e.names[id]
-	e.mu.Unlock()
-	release, err := e.loop.Glance(e.life, owner.project) // a healing may be waiting for one of these
+	owner, _ := e.roster.Get(id)
+	release, err := e.loop.Glance(e.life, owner.Project) // a healing may be waiting for one of these
 	if err != nil {
 		return // the engine ends; the next one's adopt comes here again
 	}
 	defer release()
-	list, err := inventory.List(e.life, e.drivers, owner.project)
+	list, err := inventory.List(e.life, e.drivers, owner.Project)
 	if err != nil {
-		e.hub.Say(nil, event.Event{Project: owner.project, Kind: "container", Name: owner.name, Service: owner.service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
+		e.hub.Say(nil, event.Event{Project: owner.Project, Kind: "container", Name: owner.Name, Service: owner.Service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
 	}
-	r, err := e.wishes.Of(owner.project)
+	r, err := e.wishes.Of(owner.Project)
 	if err != nil || r == nil {
 		r = wish.New()
 	}
@@ -43,19 +41,19 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		return
 	}
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
-	if err := e.wishes.Change(owner.project, func(r *wish.Record) {
+	if err := e.wishes.Change(owner.Project, func(r *wish.Record) {
 		for _, c := range list {
 			if !c.OneOff && !r.Off[c.Replica()] {
 				r.Owed[c.Replica()] = true
 			}
 		}
 	}); err != nil {
-		e.log.Warn("cannot record who is started again", "project", owner.project, "error", err)
+		e.log.Warn("cannot record who is started again", "project", owner.Project, "error", err)
 	}
 	var paid []*inventory.Container
 	for _, c := range list {
 		ev := event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Restarted",
-			Detail: "it lives in a namespace of " + owner.name + ", which has been started again"}
+			Detail: "it lives in a namespace of " + owner.Name + ", which has been started again"}
 		if err := e.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
 		} else {
@@ -64,20 +62,13 @@ func (e *Engine) follow(id string, s supervise.Status) {
 		}
 		e.hub.Say(nil, ev)
 	}
-	if err := e.wishes.Change(owner.project, func(r *wish.Record) {
+	if err := e.wishes.Change(owner.Project, func(r *wish.Record) {
 		for _, c := range paid {
 			delete(r.Owed, c.Replica())
 		}
 	}); err != nil {
-		e.log.Warn("cannot record who was started again", "project", owner.project, "error", err)
+		e.log.Warn("cannot record who was started again", "project", owner.Project, "error", err)
 	}
-}
-
-// share marks a container whose namespaces somebody joins.
-func (e *Engine) share(owner string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.shared[owner] = true
 }
 
 // again stops a container, if it runs, and starts it.

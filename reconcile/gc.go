@@ -111,7 +111,7 @@ func (e *Engine) strays(ctx context.Context) ([]stray, error) {
 		if ok {
 			why = "its container has never been started"
 		}
-		if !ok || status == runtime.Created && !e.held(id) { // a Run holds the one that it is about to start
+		if !ok || status == runtime.Created && !e.roster.Held(id) { // a Run holds the one that it is about to start
 			found = append(found, stray{ask.Debris{Name: "network of container " + id, Why: why}, func(ctx context.Context) error { return e.drivers.Networks.Teardown(ctx, id) }})
 		}
 	}

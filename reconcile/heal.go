@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -267,9 +266,9 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 	for _, s := range h.plan.Steps {
 		switch op := s.Op.(type) {
 		case plan.MendNetwork:
-			unmended[s.For] = unmended[s.For] || e.stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || e.roster.Stubborn(op.ContainerID)
 		case plan.MendContainer:
-			unmended[s.For] = unmended[s.For] || e.stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || e.roster.Stubborn(op.ContainerID)
 		}
 	}
 	var paid []plan.ID
@@ -354,20 +353,6 @@ func why(c plan.Change) string {
 	return strings.Join(parts, "; ")
 }
 
-// Vanished are the containers of project that were there and are not any more, without our having removed them.
-func (e *Engine) Vanished(project string, there map[string]bool) []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var gone []string
-	for id, n := range e.names {
-		if n.project == project && !there[id] {
-			gone = append(gone, id)
-		}
-	}
-	slices.SortFunc(gone, cmp.Compare[string])
-	return gone
-}
-
 // removeVanished takes away what somebody who deleted a container's record has left of it: its processes, its namespace, its snapshot. They are
 // in the way of the one that is made in its place.
 func (e *Engine) removeVanished(ctx context.Context, project string) error {
@@ -379,7 +364,7 @@ func (e *Engine) removeVanished(ctx context.Context, project string) error {
 	for _, c := range list {
 		there[c.ID] = true
 	}
-	for _, id := range e.Vanished(project, there) {
+	for _, id := range e.roster.Vanished(project, there) {
 		if err := e.clearAway(ctx, id); err != nil {
 			return err
 		}
@@ -393,9 +378,7 @@ func (e *Engine) clearAway(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
-	e.mu.Lock()
-	n, known := e.names[id]
-	e.mu.Unlock()
+	n, known := e.roster.Get(id)
 	if !known {
 		return nil // it was being removed by a command
 	}
@@ -405,7 +388,7 @@ func (e *Engine) clearAway(ctx context.Context, id string) error {
 		err = e.drivers.Images.Remove(ctx, id)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.name, wording.Cause(err, id, n.name))
+		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.Name, wording.Cause(err, id, n.Name))
 	}
 	e.forget(id)
 	return nil

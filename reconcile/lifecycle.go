@@ -90,10 +90,7 @@ func (e *Engine) warn(c *inventory.Container, warnings []string, sink event.Sink
 
 // watch hands a running container to its supervisor.
 func (e *Engine) watch(c *inventory.Container, at time.Time, byPolicy bool) {
-	e.mu.Lock()
-	e.names[c.ID] = nameOf(c)
-	delete(e.unmended, c.ID)
-	e.mu.Unlock()
+	e.roster.Started(c)
 	if at.IsZero() {
 		at = time.Now()
 	}
@@ -242,7 +239,7 @@ func (e *Engine) join(ctx context.Context, c *inventory.Container, n *bundle.Net
 			if owner, err = e.firstRunning(ctx, c.Project, host); err != nil {
 				return fmt.Errorf("cannot join the %s namespace of service %s: %w", ns.kind, host, err)
 			}
-			e.share(owner.ID)
+			e.roster.Share(owner.ID)
 		} else if ref, ok := strings.CutPrefix(ns.mode, byContainer); ok {
 			if owner, err = e.runningByRef(ctx, ref); err != nil {
 				return fmt.Errorf("cannot join the %s namespace of container %s: %w", ns.kind, ref, err)
@@ -379,16 +376,7 @@ func (e *Engine) removeParts(ctx context.Context, c *inventory.Container, volume
 func (e *Engine) forget(id string) {
 	e.group.Forget(id)
 	e.memory.ForgetRun(id)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if n, ok := e.names[id]; ok {
-		delete(e.names, id)
-		if e.gone = append(e.gone, goneName{id, n}); len(e.gone) > maxGone {
-			e.gone = slices.Delete(e.gone, 0, 1)
-		}
-	}
-	delete(e.shared, id)
-	delete(e.unmended, id)
+	e.roster.Forget(id)
 }
 
 // statusOf is what the supervisor knows of c, or what the host does.

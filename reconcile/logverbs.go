@@ -23,13 +23,11 @@ func (e *Engine) tellLogs(events <-chan runtime.Event) {
 		if x.Kind != runtime.EventLog {
 			continue
 		}
-		e.mu.Lock()
-		c, ok := e.names[x.ID]
-		e.mu.Unlock()
+		c, ok := e.roster.Get(x.ID)
 		if !ok {
 			continue // being started: its state says it
 		}
-		ev := event.Event{Project: c.project, Kind: "container", Name: c.name, Service: c.service, Time: x.At, Phase: event.Warning, Text: output.Incomplete, Detail: x.Detail}
+		ev := event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Time: x.At, Phase: event.Warning, Text: output.Incomplete, Detail: x.Detail}
 		if x.Detail == "" {
 			ev.Phase, ev.Text = event.Done, output.WrittenAgain
 		}

@@ -63,18 +63,9 @@ func (e *Engine) mend(ctx context.Context, id string, try func(*inventory.Contai
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e.mu.Lock()
-	e.unmended[id] = true
-	e.mu.Unlock()
+	e.roster.Unmended(id)
 	e.hub.Say(nil, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Cannot be mended as it runs",
 		Detail: wording.Cause(errors.New(problem), id, c.Name).Error() + "; it is restarted"})
 	e.loop.Kick(c.Project)
 	return nil
-}
-
-// stubborn says whether the present run of a container could not be mended.
-func (e *Engine) stubborn(id string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.unmended[id]
 }

@@ -33,6 +33,6 @@ func (e *Engine) supervised(have *plan.Observed) {
 		if s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated) { // created: its start is under way
 			c.Status = plan.StatusRestarting
 		}
-		c.MustRestart = c.MustRestart || e.stubborn(c.ID)
+		c.MustRestart = c.MustRestart || e.roster.Stubborn(c.ID)
 	}
 }

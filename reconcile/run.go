@@ -71,8 +71,8 @@ func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io pro
 		_ = e.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
 		return process.Exit{}, err
 	}
-	e.hold(c.ID, true)
-	defer e.hold(c.ID, false)
+	e.roster.Hold(c.ID, true)
+	defer e.roster.Hold(c.ID, false)
 	stop := context.AfterFunc(ctx, func() { _ = e.stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
 	var strayed error
@@ -98,26 +98,6 @@ func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io pro
 		err = down
 	}
 	return exit, err
-}
-
-// hold marks a container whose caller takes care of its end.
-func (e *Engine) hold(id string, on bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.attached == nil {
-		e.attached = map[string]bool{}
-	}
-	if on {
-		e.attached[id] = true
-	} else {
-		delete(e.attached, id)
-	}
-}
-
-func (e *Engine) held(id string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.attached[id]
 }
 
 // prepareRun brings up what the one-off needs and creates it.
@@ -188,9 +168,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	e.names[id] = nameOf(c)
-	e.mu.Unlock()
+	e.roster.Add(c)
 	if err := e.beforeRun(ctx, p, c, do, o, sink); err != nil {
 		return nil, err
 	}

@@ -89,10 +89,8 @@ func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Re
 		}
 	}
 	if err != nil {
-		e.mu.Lock()
-		name := e.names[id].name
-		e.mu.Unlock()
-		err = wording.Cause(err, id, name)
+		n, _ := e.roster.Get(id)
+		err = wording.Cause(err, id, n.Name)
 	}
 	r.End, r.Code, r.Output = time.Now(), exit.Code, out.String()
 	if err == nil && exit.Code != 0 && r.End.Sub(r.Start) >= c.Timeout {
@@ -123,20 +121,18 @@ func (h *head) String() string {
 
 // Changed tells listeners, and takes down what a container that has ended for good leaves.
 func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) {
-	n, there, gone := e.nameOf(id)
-	e.mu.Lock()
-	shared := e.shared[id]
-	e.mu.Unlock()
+	n, there, gone := e.roster.Find(id)
+	shared := e.roster.Shared(id)
 	if !there && !(gone && (change == supervise.ChangeExited || change == supervise.ChangeStopped)) {
 		return
 	}
-	if n.step { // who runs it tells what becomes of it
+	if n.Step { // who runs it tells what becomes of it
 		if change == supervise.ChangeExited {
 			e.afterEnd(id)
 		}
 		return
 	}
-	ev := event.Event{Project: n.project, Kind: "container", Name: n.name, ID: id, Service: n.service, Phase: event.Done}
+	ev := event.Event{Project: n.Project, Kind: "container", Name: n.Name, ID: id, Service: n.Service, Phase: event.Done}
 	switch change {
 	case supervise.ChangeStarted:
 		if shared {
@@ -145,11 +141,11 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if s.Restarts == 0 {
 			return // whoever started it has told
 		}
-		e.loop.Kick(n.project) // others may wait for it
+		e.loop.Kick(n.Project) // others may wait for it
 		ev.Text, ev.ByPolicy = "Restarted", true
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped || !e.loop.Taken(n.project) { // whoever stops it looks at its end, unless it waits no longer
-			defer e.loop.Kick(n.project)
+		if change != supervise.ChangeStopped || !e.loop.Taken(n.Project) { // whoever stops it looks at its end, unless it waits no longer
+			defer e.loop.Kick(n.Project)
 		}
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
 		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
@@ -165,11 +161,11 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", event.Working, nil, time.Time{}
 	case supervise.ChangeHealth:
-		defer e.loop.Kick(n.project)
+		defer e.loop.Kick(n.Project)
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"
-			e.memory.BecameHealthy(id, n.project, n.name)
+			e.memory.BecameHealthy(id, n.Project, n.Name)
 		case health.Unhealthy:
 			ev.Text, ev.Phase = "Unhealthy", event.Warning
 			if k := len(s.Results); k > 0 {
@@ -182,7 +178,7 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 
 // afterEnd takes the sandbox of a container down that has ended by itself and is not started again.
 func (e *Engine) afterEnd(id string) {
-	if e.held(id) {
+	if e.roster.Held(id) {
 		return
 	}
 	ctx := context.Background() // it must be done whoever has given up waiting; each driver call is bounded by itself
@@ -208,9 +204,7 @@ func (e *Engine) afterEnd(id string) {
 		return
 	}
 	if err := e.drivers.Networks.Teardown(ctx, id); err != nil {
-		e.mu.Lock()
-		n := e.names[id]
-		e.mu.Unlock()
-		e.hub.Say(nil, event.Event{Project: n.project, Kind: "container", Name: n.name, Service: n.service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
+		n, _ := e.roster.Get(id)
+		e.hub.Say(nil, event.Event{Project: n.Project, Kind: "container", Name: n.Name, Service: n.Service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
 	}
 }

@@ -55,7 +55,7 @@ func (h *healer) Scan(ctx context.Context) error {
 			e.loop.Interrupt(name, pl)
 			return nil
 		}
-		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(e.Vanished(name, there)) > 0 || anyUnhealthy(have) {
+		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(e.roster.Vanished(name, there)) > 0 || anyUnhealthy(have) {
 			damaged = append(damaged, name)
 		}
 		return nil

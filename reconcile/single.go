@@ -79,9 +79,7 @@ func (e *Engine) runningByRef(ctx context.Context, ref string) (*inventory.Conta
 
 // know makes a container that does not run known to those who wait for it.
 func (e *Engine) know(c *inventory.Container) {
-	e.mu.Lock()
-	e.names[c.ID] = nameOf(c)
-	e.mu.Unlock()
+	e.roster.Add(c)
 	e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 }
 

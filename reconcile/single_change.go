@@ -86,12 +86,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	if err := e.agree(ctx, c, record); err != nil {
 		return fmt.Errorf("cannot rename container %s: %w", was, err)
 	}
-	e.mu.Lock()
-	if n, ok := e.names[c.ID]; ok {
-		n.name = name
-		e.names[c.ID] = n
-	}
-	e.mu.Unlock()
+	e.roster.Rename(c.ID, name)
 	c.Name = name
 	e.hub.Say(nil, c.Event(event.Done, "Renamed", was))
 	return nil

@@ -17,7 +17,6 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Want is a container to be made that belongs to no file.
@@ -114,18 +113,6 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	e.know(c)
 	e.hub.Say(nil, c.Event(event.Done, "Created", ""))
 	return id, warnings, nil
-}
-
-// nameOfNobody says whether a container that belongs to no file has the name that one of a project is to get.
-func (e *Engine) nameOfNobody(name string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id, n := range e.names {
-		if n.name == name && n.project == "" {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is taken by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", wording.ShortID(id), name))
-		}
-	}
-	return nil
 }
 
 // namesTried bounds how often a name is made up that is taken.

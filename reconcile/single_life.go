@@ -159,7 +159,7 @@ func (e *Engine) markLast(c *inventory.Container) error {
 
 // dropWithEnd removes c, which was ended by a user, if it goes with its end and nobody else sees to that.
 func (e *Engine) dropWithEnd(ctx context.Context, c *inventory.Container) error {
-	if !c.Remove || e.held(c.ID) {
+	if !c.Remove || e.roster.Held(c.ID) {
 		return nil
 	}
 	if err := e.remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {

@@ -124,7 +124,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 // dropOneOff removes c, which has been killed, if it is of a run --rm whose caller does not wait for it: a detached one, or one whose caller has gone
 // with the daemon. What ends by itself is removed by who sees the end.
 func (e *Engine) dropOneOff(ctx context.Context, c *inventory.Container, sink event.Sink) error {
-	if !c.OneOff || !c.Remove || e.held(c.ID) {
+	if !c.OneOff || !c.Remove || e.roster.Held(c.ID) {
 		return nil
 	}
 	return e.remove(ctx, c, true, sink)

@@ -16,7 +16,7 @@ import (
 type Engine interface {
 	HostSummary(ctx context.Context) (reconcile.HostSummary, error)
 	Events(ctx context.Context, project string, o event.Window) <-chan event.Event
-	EventActor(ctx context.Context, ev event.Event) reconcile.EventActor
+	EventActor(ctx context.Context, ev event.Event) event.Actor
 }
 
 // Options say what the daemon is.

@@ -11,7 +11,6 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -43,7 +42,7 @@ func (h *handlers) events(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	happens := h.engine.Events(ctx, "", o) // before the answer begins: what comes after it is in there
 	out := json.NewEncoder(wire.Stream(w, "application/json"))
-	t := newTeller(func(ev event.Event) reconcile.EventActor { return h.engine.EventActor(ctx, ev) })
+	t := newTeller(func(ev event.Event) event.Actor { return h.engine.EventActor(ctx, ev) })
 	for ev := range happens {
 		for _, m := range t.tell(ev) {
 			if !wanted(f, m) {

@@ -9,13 +9,12 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
 // teller says what the engine tells in docker's words, of which there may be several for one of ours, or none.
 type teller struct {
-	actor  func(event.Event) reconcile.EventActor
+	actor  func(event.Event) event.Actor
 	begun  map[string]time.Time // when containers were started, by id
 	killed map[string]bool      // containers that have been told to be killed: the stop that follows is that
 	said   map[string]bool      // containers whose signal was told when it was about to be sent
@@ -23,7 +22,7 @@ type teller struct {
 	late   map[string]bool      // of these, those that have been stopped: that is told after their end, which others tell
 }
 
-func newTeller(actor func(event.Event) reconcile.EventActor) *teller {
+func newTeller(actor func(event.Event) event.Actor) *teller {
 	return &teller{actor: actor, begun: map[string]time.Time{}, killed: map[string]bool{}, said: map[string]bool{}, dying: map[string]bool{}, late: map[string]bool{}}
 }
 
@@ -145,7 +144,7 @@ func (t *teller) started(ev event.Event) {
 }
 
 // attributes fills in docker's, over the labels of a container.
-func (t *teller) attributes(m events.Message, ev event.Event, a reconcile.EventActor) {
+func (t *teller) attributes(m events.Message, ev event.Event, a event.Actor) {
 	to := m.Actor.Attributes
 	switch ev.Kind {
 	case "container":

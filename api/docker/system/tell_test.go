@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -31,11 +30,11 @@ func sigkill(ev *event.Event) { ev.Signal = "SIGKILL" }
 
 func working(ev *event.Event) { ev.Phase = event.Working }
 
-func actorOf(ev event.Event) reconcile.EventActor {
+func actorOf(ev event.Event) event.Actor {
 	if ev.Kind == "container" {
-		return reconcile.EventActor{ID: "c1", Image: "busybox", Labels: map[string]string{"a": "b"}, StopSignal: unix.SIGQUIT}
+		return event.Actor{ID: "c1", Image: "busybox", Labels: map[string]string{"a": "b"}, StopSignal: unix.SIGQUIT}
 	}
-	return reconcile.EventActor{ID: ev.Name + "-id", Driver: "local"}
+	return event.Actor{ID: ev.Name + "-id", Driver: "local"}
 }
 
 func told(all ...event.Event) string {
