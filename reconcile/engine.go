@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
@@ -56,6 +57,7 @@ type Engine struct {
 	gate      gate.Gate            // turns and locks are behind it
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
+	waits     *await.Waiter        // for containers
 	memory    *chronicle.Chronicle // of how containers came to run
 	networks  *resource.Networks
 	volumes   *resource.Volumes
@@ -118,6 +120,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	e.group = supervise.New(keeper{e})
+	e.waits = await.New(d, e.hub, e.group)
 	e.memory = chronicle.New(opt.History, e.hub, e.group)
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -59,7 +60,7 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 		err = e.carryOutErrand(ctx, c, do)
 	}
 	if err == nil && o.Wait {
-		err = e.waitServices(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
+		err = e.waits.Services(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
 	}
 	ch.End(err, do.starts(c.plan), sink)
 	return err
@@ -91,7 +92,7 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 		if i := slices.IndexFunc(list, func(one *inventory.Container) bool {
 			return one.Status == runtime.Paused && slices.Contains(o.Services, one.Service)
 		}); i >= 0 && cut == nil {
-			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].Service, isPaused(list[i])))
+			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].Service, await.Paused(list[i])))
 		}
 		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.DependsOn(c.file), Services: o.Services})
 		for _, one := range list {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -171,7 +172,7 @@ func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now 
 		if !a.Spent {
 			a.Spent = true
 			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.Unhealthy)
-			if r, ok := lastProbe(s); ok {
+			if r, ok := await.LastProbe(s); ok {
 				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
 			}
 			e.hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})

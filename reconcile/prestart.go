@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -70,7 +71,7 @@ func (e *Engine) runSteps(ctx context.Context, c *inventory.Container, steps []i
 		}
 		// Now that it runs: who follows the logs looks again at this.
 		e.hub.Say(sink, c.Event(event.Working, "Running "+key, strings.Join(c.Spec.PreStart[i].Command, " ")))
-		if err := e.waitFor(ctx, step, untilStepDone(step)); err != nil {
+		if err := e.waits.For(ctx, step, untilStepDone(step)); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
 			}
@@ -93,7 +94,7 @@ func untilStepDone(step *inventory.Container) func(*inventory.Container, supervi
 		case s.Exit != nil && s.Exit.Code == 0:
 			return true, nil
 		}
-		return false, &notReady{fmt.Sprintf("%s %s", what, inventory.Ended(s))}
+		return false, &await.NotReady{Text: fmt.Sprintf("%s %s", what, inventory.Ended(s))}
 	}
 }
 

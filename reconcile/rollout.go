@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -128,9 +129,6 @@ func (p *performer) handover(ctx context.Context, op plan.Handover) error {
 	return nil
 }
 
-// errProven ends a watch in which nothing has happened.
-var errProven = errors.New("it has run long enough")
-
 // prove waits until a container has shown that it works. It does not poll: supervisors tell.
 func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 	c, err := inventory.ByID(ctx, p.e.drivers, p.created(op.ContainerID, op.Service, op.Replica))
@@ -139,7 +137,7 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Waiting", "")
 	if c.Health != nil {
-		err = p.e.waitFor(ctx, c, steady(untilHealthy))
+		err = p.e.waits.For(ctx, c, await.Steady(await.Healthy))
 	}
 	if err == nil && (op.Throughout || c.Health == nil) {
 		err = p.watch(ctx, c, op.Monitor)
@@ -165,32 +163,18 @@ func (p *performer) watch(ctx context.Context, c *inventory.Container, monitor t
 		started = s.StartedAt
 	}
 	over := started.Add(monitor)
-	bounded, cancel := context.WithDeadlineCause(ctx, over, errProven)
+	bounded, cancel := context.WithDeadlineCause(ctx, over, await.ErrProven)
 	defer cancel()
-	err := p.e.waitFor(bounded, c, steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
+	err := p.e.waits.For(bounded, c, await.Steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
 		if s.Health == health.Unhealthy {
-			return untilHealthy(c, s)
+			return await.Healthy(c, s)
 		}
 		return s.State == supervise.Ended || !time.Now().Before(over), nil // ended: a task that is done, else steady says so
 	}))
-	if errors.Is(err, errProven) && ctx.Err() == nil {
+	if errors.Is(err, await.ErrProven) && ctx.Err() == nil {
 		return nil
 	}
 	return err
-}
-
-// steady is until for a container that must not end, whatever its restart policy does about it.
-func steady(until func(*inventory.Container, supervise.Status) (bool, error)) func(*inventory.Container, supervise.Status) (bool, error) {
-	return func(c *inventory.Container, s supervise.Status) (bool, error) {
-		switch {
-		case s.State == supervise.Ended && s.Exit != nil && s.Exit.Code == 0:
-		case s.State == supervise.Ended || s.State == supervise.Backoff || s.Restarts > 0:
-			return false, &notReady{fmt.Sprintf("container %s %s", c.Name, inventory.Ended(s))}
-		case s.State == supervise.Stopping:
-			return false, &notReady{fmt.Sprintf("container %s is being stopped", c.Name)}
-		}
-		return until(c, s)
-	}
 }
 
 // endUpdate answers for what has failed: it takes back what must be taken back, and says so.

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/images"
@@ -53,7 +54,7 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 	e.loop.Pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, notHealthyAfter(o.WaitTimeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, await.NotHealthyAfter(o.WaitTimeout))
 		defer cancel()
 	}
 	c, pl, said, err := decide(ctx)
@@ -264,4 +265,13 @@ func rollouts(pl *plan.Plan) (services []string) {
 		}
 	}
 	return services
+}
+
+// waitUp is up --wait.
+func (e *Engine) waitUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
+	chosen := map[string]bool{}
+	for _, name := range want.Selected(o.Services, o.NoDeps) {
+		chosen[name] = true
+	}
+	return e.waits.Services(ctx, p.Name, func(service string) bool { return chosen[service] }, o.WaitTimeout, sink)
 }
