@@ -6,6 +6,7 @@ import (
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/library"
 )
 
@@ -32,7 +33,7 @@ func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(B
 // CommitContainer is Engine.Commit of the container that ref means, by name, id or a prefix of an id.
 func (a AllImages) CommitContainer(ctx context.Context, ref string, o ask.CommitOptions) (image.Info, error) {
 	defer a.e.loop.Enter()()
-	c, err := a.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, a.e.drivers, ref)
 	if err != nil {
 		return image.Info{}, err
 	}

@@ -15,9 +15,11 @@ import (
 
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/wiring"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/schema"
 	"github.com/stackrun/stack/spec"
@@ -262,7 +264,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		delete(cfg.Labels, label.Hash)
 		delete(cfg.Facts, bundle.FactWant)
 		c := &inventory.Container{State: runtime.State{ID: cfg.ID, Config: &cfg}, Spec: *s, Name: "n", Service: "web"}
-		sandbox, err := sandboxConfig(c)
+		sandbox, err := wiring.Sandbox(c)
 		if err != nil {
 			return err.Error()
 		}
@@ -270,7 +272,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		extra, err := (&Engine{}).extraHosts(t.Context(), s)
+		extra, err := wiring.New(driver.Set{}, nil, nil).ExtraHosts(t.Context(), s)
 		if err != nil {
 			return err.Error()
 		}
@@ -313,7 +315,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 
 func TestNetworksAreOrderedByPriority(t *testing.T) {
 	c := &inventory.Container{Spec: plan.Spec{MacAddress: "02:00:00:00:00:07", Networks: map[string]plan.Endpoint{"a": {}, "b": {Priority: 5}, "c": {Priority: 5}}}}
-	got, err := endpointConfigs(c)
+	got, err := wiring.EndpointConfigs(c)
 	if err != nil {
 		t.Fatal(err)
 	}

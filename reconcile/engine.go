@@ -23,6 +23,7 @@ import (
 	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wiring"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime/caps"
 )
@@ -57,6 +58,7 @@ type Engine struct {
 	gate      gate.Gate            // turns and locks are behind it
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
+	wiring    *wiring.Wiring       // of containers, at their start
 	waits     *await.Waiter        // for containers
 	memory    *chronicle.Chronicle // of how containers came to run
 	networks  *resource.Networks
@@ -119,6 +121,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
+	e.wiring = wiring.New(d, e.networks, e.roster)
 	e.group = supervise.New(keeper{e})
 	e.waits = await.New(d, e.hub, e.group)
 	e.memory = chronicle.New(opt.History, e.hub, e.group)

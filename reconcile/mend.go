@@ -8,6 +8,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/wiring"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
@@ -16,7 +17,7 @@ import (
 // next plan. Not running = success.
 func (e *Engine) mendNetwork(ctx context.Context, id string) error {
 	return e.mend(ctx, id, func(c *inventory.Container) (problem string, err error) {
-		cfg, err := sandboxConfig(c)
+		cfg, err := wiring.Sandbox(c)
 		if err != nil {
 			return "", err
 		}

@@ -65,7 +65,7 @@ func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io pro
 	if err != nil {
 		return process.Exit{}, err
 	}
-	err = e.connect(ctx, c)
+	err = e.wiring.Connect(ctx, c)
 	unlock() // not held while it runs: stop and kill need it
 	if err != nil {
 		_ = e.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
@@ -77,7 +77,7 @@ func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io pro
 	defer stop()
 	var strayed error
 	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
-		if strayed = e.joinedAsMeant(aside, c); strayed != nil {
+		if strayed = e.wiring.JoinedAsMeant(aside, c); strayed != nil {
 			strayed = errors.Join(strayed, e.drivers.Containers.Kill(aside, c.ID, unix.SIGKILL))
 			return
 		}

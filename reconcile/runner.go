@@ -64,7 +64,7 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 		e.watch(c, c.StartedAt, true)
 		return c, false, nil
 	}
-	if err := e.connect(ctx, c); err != nil {
+	if err := e.wiring.Connect(ctx, c); err != nil {
 		return c, false, wording.Cause(err, id, c.Name)
 	}
 	s, err := e.launch(ctx, c)

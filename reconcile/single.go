@@ -2,13 +2,11 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -26,56 +24,6 @@ type Single struct{ e *Engine }
 
 // Single is e by container.
 func (e *Engine) Single() Single { return Single{e} }
-
-// byContainer is the prefix of a namespace mode that names a container.
-const byContainer = "container:"
-
-// byRef finds the container that ref means: an id, a name with or without docker's slash, or the beginning of one id.
-func (e *Engine) byRef(ctx context.Context, ref string) (*inventory.Container, error) {
-	ref = strings.TrimPrefix(ref, "/")
-	if len(ref) == 64 {
-		c, err := inventory.ByID(ctx, e.drivers, ref)
-		if err == nil || !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrInvalidArgument) {
-			return c, err
-		}
-	}
-	list, err := inventory.List(ctx, e.drivers, "")
-	if err != nil {
-		return nil, err
-	}
-	return pickByRef(list, ref)
-}
-
-func pickByRef(list []*inventory.Container, ref string) (*inventory.Container, error) {
-	var found []*inventory.Container
-	for _, c := range list {
-		switch {
-		case c.ID == ref || c.RowName() == ref:
-			return c, nil
-		case ref != "" && strings.HasPrefix(c.ID, ref):
-			found = append(found, c)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such container: %s", ref)) //nolint:staticcheck // docker's sentence, which clients look for
-	case 1:
-		return found[0], nil
-	}
-	return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("multiple IDs found with provided prefix: %s", ref))
-}
-
-// runningByRef is byRef of one in whose namespaces another is to live.
-func (e *Engine) runningByRef(ctx context.Context, ref string) (*inventory.Container, error) {
-	c, err := e.byRef(ctx, ref)
-	if err == nil && !c.Alive() {
-		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s is not running", c.Name))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
 
 // know makes a container that does not run known to those who wait for it.
 func (e *Engine) know(c *inventory.Container) {
@@ -108,11 +56,11 @@ func (d *Detail) EndpointID(network string) string {
 
 // Inspect is everything about one container.
 func (s Single) Inspect(ctx context.Context, ref string) (Detail, error) {
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return Detail{}, err
 	}
-	boxes, err := s.e.sandboxes(ctx)
+	boxes, err := inventory.Sandboxes(ctx, s.e.drivers)
 	if err != nil {
 		return Detail{}, err
 	}
@@ -133,7 +81,7 @@ func (s Single) List(ctx context.Context) ([]Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	boxes, err := s.e.sandboxes(ctx)
+	boxes, err := inventory.Sandboxes(ctx, s.e.drivers)
 	if err != nil {
 		return nil, err
 	}
@@ -152,18 +100,6 @@ func (s Single) List(ctx context.Context) ([]Detail, error) {
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-func (e *Engine) sandboxes(ctx context.Context) (map[string]network.Sandbox, error) {
-	boxes, err := e.drivers.Networks.Sandboxes(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
-	}
-	byID := map[string]network.Sandbox{}
-	for _, b := range boxes {
-		byID[b.ContainerID] = b
-	}
-	return byID, nil
 }
 
 // volumePaths says by name where volumes are.

@@ -95,7 +95,7 @@ func (e *Engine) startHeard(ctx context.Context, c *inventory.Container) (runtim
 func (s Single) Attach(ctx context.Context, ref string, streams process.IO, ready func()) error {
 	e := s.e
 	defer e.loop.Enter()()
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 
 // Resize sets the size of a running container's terminal.
 func (s Single) Resize(ctx context.Context, ref string, size process.WinSize) error {
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func ofItsFile(c *inventory.Container, verb string) error {
 
 // own is the container that ref means, of no file, as it is now that its lock is held. verb is what is to be done, for who is refused.
 func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Container, unlock func(), err error) {
-	if c, err = s.e.byRef(ctx, ref); err != nil {
+	if c, err = inventory.ByRef(ctx, s.e.drivers, ref); err != nil {
 		return nil, nil, err
 	}
 	if err := ofItsFile(c, verb); err != nil {
@@ -47,7 +47,7 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 func (s Single) Rename(ctx context.Context, ref, name string) error {
 	e := s.e
 	defer e.loop.Enter()()
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return err
 	}

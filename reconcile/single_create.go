@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/reconcile/wiring"
 )
 
 // Want is a container to be made that belongs to no file.
@@ -166,26 +167,26 @@ func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (pl
 		return spec, err
 	}
 	for _, mode := range []*string{&spec.NetworkMode, &spec.PID, &spec.IPC} {
-		if ref, ok := strings.CutPrefix(*mode, byContainer); ok {
-			owner, err := pickByRef(list, strings.TrimPrefix(ref, "/"))
+		if ref, ok := strings.CutPrefix(*mode, wiring.ByContainer); ok {
+			owner, err := inventory.PickByRef(list, strings.TrimPrefix(ref, "/"))
 			if err != nil {
 				return spec, err
 			}
-			*mode = byContainer + owner.ID
+			*mode = wiring.ByContainer + owner.ID
 		}
 	}
 	spec.VolumesFrom = nil
 	for _, text := range w.Spec.VolumesFrom {
-		ref, mode, _ := strings.Cut(strings.TrimPrefix(text, byContainer), ":")
-		owner, err := pickByRef(list, strings.TrimPrefix(ref, "/"))
+		ref, mode, _ := strings.Cut(strings.TrimPrefix(text, wiring.ByContainer), ":")
+		owner, err := inventory.PickByRef(list, strings.TrimPrefix(ref, "/"))
 		if err != nil {
 			return spec, err
 		}
-		text = byContainer + owner.ID
+		text = wiring.ByContainer + owner.ID
 		if mode != "" {
 			text += ":" + mode
 		}
-		if _, _, err := lender(text); err != nil {
+		if _, _, err := wiring.Lender(text); err != nil {
 			return spec, err
 		}
 		spec.VolumesFrom = append(spec.VolumesFrom, text)

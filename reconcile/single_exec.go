@@ -118,7 +118,7 @@ func canExec(c *inventory.Container) error {
 // CreateExec notes a command that StartExec runs.
 func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id string, err error) {
 	e := s.e
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return "", err
 	}

@@ -24,7 +24,7 @@ import (
 // take finds the container that ref means and takes the turn that a verb on it needs: its project's, if it has one.
 func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, release func(), err error) {
 	e := s.e
-	if c, err = e.byRef(ctx, ref); err != nil {
+	if c, err = inventory.ByRef(ctx, e.drivers, ref); err != nil {
 		return nil, nil, err
 	}
 	if c.Alone != nil {
@@ -261,7 +261,7 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 		return fmt.Errorf("cannot %s container %s: %w", verb, c.Name, err)
 	}
 	if c.Alive() {
-		if err := e.rewire(ctx, c); err != nil {
+		if err := e.wiring.Rewire(ctx, c); err != nil {
 			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.Name, wording.Cause(err, c.ID, c.Name)), e.recordSpec(ctx, c, was))
 		}
 	}
@@ -115,25 +115,12 @@ func (e *Engine) recordSpec(ctx context.Context, c *inventory.Container, spec pl
 	return err
 }
 
-// rewire puts c, which runs, on the networks of its spec.
-func (e *Engine) rewire(ctx context.Context, c *inventory.Container) error {
-	cfg, err := sandboxConfig(c)
-	if err != nil {
-		return errdefs.With(errdefs.ErrInvalidArgument, err)
-	}
-	if err := e.networks.Ensure(ctx, slices.Sorted(maps.Keys(c.Spec.Networks))); err != nil {
-		return err
-	}
-	_, err = e.drivers.Networks.Rewire(ctx, cfg)
-	return err
-}
-
 // finishRewiring is rewire of what a daemon that is no more has not come to.
 func (e *Engine) finishRewiring(ctx context.Context, c *inventory.Container) error {
 	if c.Spec.NetworkMode != "" {
 		return nil
 	}
-	boxes, err := e.sandboxes(ctx)
+	boxes, err := inventory.Sandboxes(ctx, e.drivers)
 	if err != nil {
 		return err
 	}
@@ -145,5 +132,5 @@ func (e *Engine) finishRewiring(ctx context.Context, c *inventory.Container) err
 	if !ok || same {
 		return nil
 	}
-	return e.rewire(ctx, c)
+	return e.wiring.Rewire(ctx, c)
 }

@@ -31,7 +31,7 @@ type SingleLogs struct {
 // ErrNotSupported when nothing is kept of its output.
 func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error) {
 	e := s.e
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 
 // Processes lists what runs in a container.
 func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, error) {
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, erro
 
 // Usage is what a container uses now; nil of one that does not run. Name is as it is called.
 func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error) {
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil || !c.Alive() {
 		if err == nil {
 			return c.ID, c.Name, nil, nil
@@ -112,7 +112,7 @@ type SingleCopyIn struct {
 // CopyIn writes a tar stream into a container of any state.
 func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Reader) error {
 	defer s.e.loop.Enter()()
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Re
 // CopyOut writes what is at a path of a container of any state to w, as a tar stream.
 func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error {
 	defer s.e.loop.Enter()()
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io
 // Export writes the root file system of a container to w, as a tar stream, without its volumes.
 func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
 	defer s.e.loop.Enter()()
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
 
 // Changes are the paths that a container has changed of its image.
 func (s Single) Changes(ctx context.Context, ref string) ([]image.Change, error) {
-	c, err := s.e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
 	if err != nil {
 		return nil, err
 	}

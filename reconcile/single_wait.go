@@ -28,7 +28,7 @@ type WaitEnd struct {
 // Wait begins to wait for a container: what happens from its return on is not missed. wait returns when it has come about, or with ctx.
 func (s Single) Wait(ctx context.Context, ref string, what WaitFor) (wait func(context.Context) (WaitEnd, error), err error) {
 	e := s.e
-	c, err := e.byRef(ctx, ref)
+	c, err := inventory.ByRef(ctx, e.drivers, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,13 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -68,4 +70,53 @@ func VolumeUsers(list []*Container, name func(*Container) string) map[string][]s
 		}
 	}
 	return users
+}
+
+// ByRef finds the container that ref means: an id, a name with or without docker's slash, or the beginning of one id.
+func ByRef(ctx context.Context, d driver.Set, ref string) (*Container, error) {
+	ref = strings.TrimPrefix(ref, "/")
+	if len(ref) == 64 {
+		c, err := ByID(ctx, d, ref)
+		if err == nil || !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrInvalidArgument) {
+			return c, err
+		}
+	}
+	list, err := List(ctx, d, "")
+	if err != nil {
+		return nil, err
+	}
+	return PickByRef(list, ref)
+}
+
+// PickByRef is ByRef among list.
+func PickByRef(list []*Container, ref string) (*Container, error) {
+	var found []*Container
+	for _, c := range list {
+		switch {
+		case c.ID == ref || c.RowName() == ref:
+			return c, nil
+		case ref != "" && strings.HasPrefix(c.ID, ref):
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such container: %s", ref)) //nolint:staticcheck // docker's sentence, which clients look for
+	case 1:
+		return found[0], nil
+	}
+	return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("multiple IDs found with provided prefix: %s", ref))
+}
+
+// Sandboxes are the networks of containers, by their ids.
+func Sandboxes(ctx context.Context, d driver.Set) (map[string]network.Sandbox, error) {
+	boxes, err := d.Networks.Sandboxes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list network namespaces: %w", err)
+	}
+	byID := map[string]network.Sandbox{}
+	for _, b := range boxes {
+		byID[b.ContainerID] = b
+	}
+	return byID, nil
 }

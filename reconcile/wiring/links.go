@@ -1,4 +1,4 @@
-package reconcile
+package wiring
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 
 // linkedHosts are the containers that c, which belongs to no file, is linked to on the default network, where the DNS knows no names: as with dockerd they are in
 // its /etc/hosts, with the addresses that they have at its start. ErrConflict when one of them does not run.
-func (e *Engine) linkedHosts(ctx context.Context, c *inventory.Container) ([]network.HostsEntry, error) {
+func (w *Wiring) linkedHosts(ctx context.Context, c *inventory.Container) ([]network.HostsEntry, error) {
 	_, there := c.Spec.Networks[resource.DefaultNetwork]
 	if c.Alone == nil || !there || len(c.Spec.ExternalLinks) == 0 {
 		return nil, nil
 	}
-	boxes, err := e.sandboxes(ctx)
+	boxes, err := inventory.Sandboxes(ctx, w.drivers)
 	if err != nil {
 		return nil, err
 	}
 	var out []network.HostsEntry
 	for _, link := range c.Spec.ExternalLinks {
 		name, alias := externalLink(link)
-		other, err := e.runningByRef(ctx, name)
+		other, err := w.runningByRef(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("cannot link to %s as %s: %w", name, alias, err)
 		}

@@ -1,4 +1,4 @@
-package reconcile
+package wiring
 
 import (
 	"cmp"
@@ -15,8 +15,8 @@ import (
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
-// endpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
-func endpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
+// EndpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
+func EndpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 	var out []network.EndpointConfig
 	for i, name := range bundle.NetworkOrder(&c.Spec) {
 		ep := c.Spec.Networks[name]
@@ -91,11 +91,11 @@ func externalLink(text string) (container, alias string) {
 	return container, alias
 }
 
-// sandboxConfig says which network a container gets.
-func sandboxConfig(c *inventory.Container) (network.SandboxConfig, error) {
+// Sandbox says which network a container gets.
+func Sandbox(c *inventory.Container) (network.SandboxConfig, error) {
 	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.Beside, c.Succeeds), Holder: c.Project, Labels: map[string]string{label.Project: c.Project, label.Service: c.Service, label.Name: c.Name}, Sysctls: bundle.NetSysctls(&c.Spec)}
 	if c.Spec.NetworkMode != "none" {
-		endpoints, err := endpointConfigs(c)
+		endpoints, err := EndpointConfigs(c)
 		if err != nil {
 			return cfg, err
 		}

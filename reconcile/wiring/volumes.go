@@ -1,10 +1,12 @@
-package reconcile
+package wiring
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -16,18 +18,18 @@ import (
 // volumesFrom are the mounts that c has from other containers. What c's file mounts itself comes first, then
 // the entries in their order; what c's image declares as a volume gives way. Found at each start and not once: by then who lends
 // is there, whatever has become of it since c was made.
-func (e *Engine) volumesFrom(ctx context.Context, c *inventory.Container) ([]mount.Mount, error) {
+func (w *Wiring) volumesFrom(ctx context.Context, c *inventory.Container) ([]mount.Mount, error) {
 	if len(c.Spec.VolumesFrom) == 0 {
 		return nil, nil
 	}
-	list, err := inventory.List(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, w.drivers, "")
 	if err != nil {
 		return nil, err
 	}
 	taken := ownTargets(&c.Spec)
 	var out []mount.Mount
 	for _, text := range c.Spec.VolumesFrom {
-		from, readOnly, err := lender(text)
+		from, readOnly, err := Lender(text)
 		if err != nil {
 			return nil, err
 		}
@@ -43,7 +45,7 @@ func (e *Engine) volumesFrom(ctx context.Context, c *inventory.Container) ([]mou
 				continue
 			}
 			taken[m.Target] = true
-			if m, err = e.ownView(ctx, c, m); err != nil {
+			if m, err = w.ownView(ctx, c, m); err != nil {
 				return nil, fmt.Errorf("cannot take the volumes of %q: %w", text, err)
 			}
 			out = append(out, m)
@@ -52,8 +54,8 @@ func (e *Engine) volumesFrom(ctx context.Context, c *inventory.Container) ([]mou
 	return out, nil
 }
 
-// lender reads SERVICE[:MODE] or container:NAME[:MODE].
-func lender(text string) (is func(project string, c *inventory.Container) bool, readOnly bool, err error) {
+// Lender reads SERVICE[:MODE] or container:NAME[:MODE].
+func Lender(text string) (is func(project string, c *inventory.Container) bool, readOnly bool, err error) {
 	rest, named := strings.CutPrefix(text, "container:")
 	name, mode, _ := strings.Cut(rest, ":")
 	switch mode {
@@ -79,4 +81,21 @@ func ownTargets(s *plan.Spec) map[string]bool {
 		own[f.Target] = true
 	}
 	return own
+}
+
+// ownView is what c has of m, which another container lends: of an image a view of c's own, for that of the lender goes with it, and with that what holds the image.
+func (w *Wiring) ownView(ctx context.Context, c *inventory.Container, m mount.Mount) (mount.Mount, error) {
+	if !m.View() {
+		return m, nil
+	}
+	id, err := v1.NewHash(m.Source)
+	if err != nil {
+		return mount.Mount{}, fmt.Errorf("the image at %s: %w", m.Target, err)
+	}
+	own, err := w.drivers.Images.View(ctx, c.ID, id)
+	if err != nil {
+		return mount.Mount{}, fmt.Errorf("the image at %s: %w", m.Target, err)
+	}
+	own.Target, own.Subpath = m.Target, m.Subpath
+	return own, nil
 }
