@@ -7,7 +7,6 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
@@ -16,7 +15,7 @@ import (
 // treated as if it had ended now, unless a user stopped it or it was killed, with the host perhaps: that is for the loop. What was
 // half-made is removed.
 func (e *Engine) adopt(ctx context.Context) error {
-	if err := e.resumePaused(ctx); err != nil {
+	if err := e.keep.ResumePaused(ctx); err != nil {
 		return err
 	}
 	list, err := inventory.List(ctx, e.drivers, "")
@@ -45,14 +44,14 @@ func (e *Engine) adopt(ctx context.Context) error {
 		switch {
 		case c.Alone != nil: // below
 		case c.Step != nil && e.strayStep(c, list):
-			if err := e.discardStep(ctx, c); err != nil {
+			if err := e.keep.DiscardStep(ctx, c); err != nil {
 				return err
 			}
 		case c.Alive():
-			e.watch(c, c.StartedAt, false)
+			e.keep.Watch(c, c.StartedAt, false)
 		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.OneOff && c.Remove:
 			// run --rm, whose caller died with the daemon, perhaps before the start.
-			if err := e.remove(ctx, c, true, nil); err != nil {
+			if err := e.keep.Remove(ctx, c, true, nil); err != nil {
 				return err
 			}
 		case c.Status == runtime.Stopped && c.Exit != nil && !c.OneOff && !c.Spare && e.policyDecides(c, records[c.Project]):
@@ -124,5 +123,3 @@ func (e *Engine) sweep(ctx context.Context) error {
 	}
 	return nil
 }
-
-var _ supervise.Runner = keeper{}

@@ -37,7 +37,7 @@ func (a AllImages) CommitContainer(ctx context.Context, ref string, o ask.Commit
 	if err != nil {
 		return image.Info{}, err
 	}
-	return a.e.commitOne(ctx, c, o, nil)
+	return a.e.keep.CommitOne(ctx, c, o, nil)
 }
 
 // What AllImages takes and gives.

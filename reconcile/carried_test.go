@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wiring"
 	"github.com/stackrun/stack/runtime"
@@ -278,7 +279,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		}
 		var hooks []runtime.Process
 		for _, h := range slices.Concat(s.PostStart, s.PreStop) {
-			hooks = append(hooks, hookProcess(h))
+			hooks = append(hooks, lifecycle.HookProcess(h))
 		}
 		var steps []plan.Spec
 		alone := &plan.Spec{PreStart: s.PreStart}

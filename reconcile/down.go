@@ -53,7 +53,7 @@ func (e *Engine) takeDown(ctx context.Context, project string, o ask.DownOptions
 
 // takeAway returns the services that it took down, nil = all and everything.
 func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, _ error) {
-	if err := e.removeVanished(ctx, project); err != nil {
+	if err := e.keep.RemoveVanished(ctx, project); err != nil {
 		return nil, err
 	}
 	m, err := inventory.ListMembers(ctx, e.drivers, project)
@@ -89,11 +89,11 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	}
 	if err := m.Each(ctx, gone, true, func(c *inventory.Container) error {
 		if c.Alive() {
-			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
+			if err := e.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}
 		}
-		if err := e.remove(ctx, c, o.Volumes, sink); err != nil {
+		if err := e.keep.Remove(ctx, c, o.Volumes, sink); err != nil {
 			return err
 		}
 		return e.interim.DropAnonymous(project, plan.Container(c.Service, c.Number))
@@ -139,7 +139,7 @@ func toTakeDown(m *inventory.Members, p *spec.Project, o ask.DownOptions) (gone 
 
 // forgetProject removes what is remembered of a project that is gone: logs, the record of its last up, with its volumes its history.
 func (e *Engine) forgetProject(project string, o ask.DownOptions, sink event.Sink) error {
-	if err := os.RemoveAll(e.logDir(project)); err != nil {
+	if err := os.RemoveAll(e.keep.LogDir(project)); err != nil {
 		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
 	if o.Volumes {

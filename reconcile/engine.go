@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/ports"
@@ -54,10 +55,10 @@ type Engine struct {
 	loop      *loop.Loop // whose turn it is
 	log       *slog.Logger
 	hub       *event.Hub
-	single    *gate.Locks          // of containers, by id
 	gate      gate.Gate            // turns and locks are behind it
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
+	keep      *lifecycle.Keeper    // of containers
 	wiring    *wiring.Wiring       // of containers, at their start
 	waits     *await.Waiter        // for containers
 	memory    *chronicle.Chronicle // of how containers came to run
@@ -65,14 +66,12 @@ type Engine struct {
 	volumes   *resource.Volumes
 	output    *output.Reader // of containers
 	ports     *ports.Ports   // that projects publish
-	callers   callers        // who waits for a start
 	execs     execs          // of Single
 	boot      string         // of the host, as Options.Boot
 	lost      bool           // Options.StoreLost
 
-	life    context.Context // ends with Close
-	end     context.CancelFunc
-	follows sync.WaitGroup
+	life context.Context // ends with Close
+	end  context.CancelFunc
 
 	capabilities []string // that this process can give
 	version      string
@@ -116,15 +115,16 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		return nil, err
 	}
 	e.preflight = preflight.New(d, e.capabilities, e.images, e.ports)
-	e.single = e.gate.Locks()
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	e.wiring = wiring.New(d, e.networks, e.roster)
-	e.group = supervise.New(keeper{e})
-	e.waits = await.New(d, e.hub, e.group)
-	e.memory = chronicle.New(opt.History, e.hub, e.group)
+	e.keep = lifecycle.New(lifecycle.Options{
+		Drivers: d, Roots: opt.Roots, Store: opt.Store, Hub: e.hub, Log: e.log, Life: e.life, Gate: &e.gate, Capabilities: e.capabilities, Turns: e.loop, Roster: e.roster,
+		Wiring: e.wiring, Volumes: e.volumes, Wishes: e.wishes, Alone: e.alone, History: opt.History,
+	})
+	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them
 	if err == nil {
@@ -138,7 +138,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		e.loop.Start(map[string]loop.Watch{"networks": d.Networks.Watch, "volumes": d.Volumes.Watch, "containers": d.Containers.Watch})
 	}
 	events := d.Containers.Events(e.life)
-	e.follows.Go(func() { e.tellLogs(events) })
+	e.keep.Go(func() { e.tellLogs(events) })
 	return e, nil
 }
 
@@ -163,7 +163,7 @@ func (e *Engine) stopWatching() {
 	e.end()
 	e.loop.Stop()
 	e.group.Close() // nobody begins to follow after it
-	e.follows.Wait()
+	e.keep.Wait()
 }
 
 // Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted or healed.

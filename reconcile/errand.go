@@ -110,7 +110,7 @@ func (e *Engine) present(m *inventory.Members) *plan.Observed {
 	for _, c := range m.List {
 		have.Containers = append(have.Containers, inventory.StateOf(c, nil))
 	}
-	e.supervised(have)
+	e.keep.Supervised(have)
 	return have
 }
 
@@ -135,7 +135,7 @@ func (e *Engine) errandRunner(c *errand, sink event.Sink) *performer {
 func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) error {
 	err := e.apply(ctx, do, c.plan, apply.Options{})
 	for _, one := range c.ends {
-		if failed := e.removeSteps(ctx, one); failed != nil {
+		if failed := e.keep.RemoveSteps(ctx, one); failed != nil {
 			err = errors.Join(err, failed)
 		}
 	}

@@ -56,7 +56,7 @@ func (e *Engine) pick(ctx context.Context, project, service string, index int) (
 	case stopped == nil:
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
 	case stopped.Exit != nil:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, e.statusOf(stopped)), stopped.Exit.Code, service))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, e.keep.StatusOf(stopped)), stopped.Exit.Code, service))
 	}
-	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, e.statusOf(stopped))))
+	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, e.keep.StatusOf(stopped))))
 }

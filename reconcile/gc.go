@@ -134,7 +134,7 @@ func (e *Engine) strayLogs(ctx context.Context) ([]stray, error) {
 	}
 	var found []stray
 	for _, d := range dirs {
-		path := e.logDir(d.Name())
+		path := e.keep.LogDir(d.Name())
 		if !known[d.Name()] {
 			found = append(found, stray{ask.Debris{Name: path, Why: "its project is gone"}, func(context.Context) error { return os.RemoveAll(path) }})
 		}

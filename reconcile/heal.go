@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
@@ -92,7 +91,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	}
 	// A file that cannot be read any more fails the one that is made of it, when that is made.
 	_ = desire.DigestFiles(p, want)
-	if err := e.removeVanished(ctx, project); err != nil {
+	if err := e.keep.RemoveVanished(ctx, project); err != nil {
 		return 0, err
 	}
 	have, err := e.observe(ctx, want)
@@ -352,47 +351,6 @@ func why(c plan.Change) string {
 		parts[i] = wording.Redact(r).String()
 	}
 	return strings.Join(parts, "; ")
-}
-
-// removeVanished takes away what somebody who deleted a container's record has left of it: its processes, its namespace, its snapshot. They are
-// in the way of the one that is made in its place.
-func (e *Engine) removeVanished(ctx context.Context, project string) error {
-	list, err := inventory.List(ctx, e.drivers, project)
-	if err != nil {
-		return err
-	}
-	there := map[string]bool{}
-	for _, c := range list {
-		there[c.ID] = true
-	}
-	for _, id := range e.roster.Vanished(project, there) {
-		if err := e.clearAway(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) clearAway(ctx context.Context, id string) error {
-	unlock, err := e.single.Lock(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	n, known := e.roster.Get(id)
-	if !known {
-		return nil // it was being removed by a command
-	}
-	e.group.Stop(id)
-	err = errors.Join(e.drivers.Containers.Delete(ctx, id), e.drivers.Networks.Teardown(ctx, id))
-	if err == nil {
-		err = e.drivers.Images.Remove(ctx, id)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.Name, wording.Cause(err, id, n.Name))
-	}
-	e.forget(id)
-	return nil
 }
 
 // payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and

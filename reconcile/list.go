@@ -33,7 +33,7 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]ask.Containe
 	}
 	out := make([]ask.Container, 0, len(list))
 	for _, c := range list {
-		row := inventory.Row(c, byID[c.ID], e.statusOf(c))
+		row := inventory.Row(c, byID[c.ID], e.keep.StatusOf(c))
 		row.Orphan = c.Orphan(p)
 		out = append(out, row)
 	}
@@ -58,7 +58,7 @@ func (e *Engine) Projects(ctx context.Context) ([]ask.ProjectSummary, error) {
 			continue
 		}
 		r := row(c.Project)
-		r.States[inventory.StateWord(c, e.statusOf(c))]++
+		r.States[inventory.StateWord(c, e.keep.StatusOf(c))]++
 		if files := c.Labels[label.ConfigFiles]; len(r.Files) == 0 && files != "" {
 			r.Files = strings.Split(files, ",")
 		}

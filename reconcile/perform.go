@@ -89,9 +89,9 @@ func (p *performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
 	case plan.MendNetwork:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.mendNetwork(ctx, op.ContainerID) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.keep.MendNetwork(ctx, op.ContainerID) })
 	case plan.MendContainer:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.mendContainer(ctx, op.ContainerID) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.e.keep.MendContainer(ctx, op.ContainerID) })
 	case plan.WaitReady:
 		return p.waitReady(ctx, op)
 	case plan.BeginBatch:

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/runtime"
@@ -20,11 +21,11 @@ import (
 func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
 	s := p.want.Services[op.Service]
 	return p.told(plan.KindContainer, op.Name, op.Service, "Creating", "Created", func() error {
-		d := draft{service: s, spec: s.Spec, number: op.Replica, name: op.Name, anonymous: op.Anonymous}
+		d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: op.Replica, Name: op.Name, Anonymous: op.Anonymous}
 		var id string
 		var err error
 		if op.Succeeds != "" {
-			d.succeeds, err = inventory.ByID(ctx, p.e.drivers, op.Succeeds)
+			d.Succeeds, err = inventory.ByID(ctx, p.e.drivers, op.Succeeds)
 		}
 		if err == nil {
 			id, err = p.create(ctx, d)
@@ -45,8 +46,8 @@ func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	p.ids[op.Name] = id
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Starting", "")
-	if err := p.e.startBeside(ctx, id, op.Beside, p.sink); err != nil {
-		var hook *hookError
+	if err := p.e.keep.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
+		var hook *lifecycle.HookError
 		if errors.As(err, &hook) { // the container runs
 			p.mu.Lock()
 			p.ran = true
@@ -70,9 +71,9 @@ var stageKeys = map[string][]string{
 // startPlace is where in the file what has failed is written.
 func (p *performer) startPlace(service string, err error) spec.Path {
 	at := "services." + service
-	var hook *hookError
+	var hook *lifecycle.HookError
 	if errors.As(err, &hook) {
-		return spec.Path(at + "." + hook.key)
+		return spec.Path(at + "." + hook.Key)
 	}
 	if p.project == nil {
 		return spec.Path(at)
@@ -126,7 +127,7 @@ func mountNamed(mounts []plan.Mount, text string) int {
 
 func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
 	id := plan.Container(op.Service, op.Replica)
-	c, err := p.e.atRest(ctx, op.ContainerID, p.sink)
+	c, err := p.e.keep.AtRest(ctx, op.ContainerID, p.sink)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -140,20 +141,11 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 			return err
 		}
 	}
-	return p.e.remove(ctx, c, op.Volumes, p.sink)
+	return p.e.keep.Remove(ctx, c, op.Volumes, p.sink)
 }
 
-// atRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
-func (e *Engine) atRest(ctx context.Context, id string, sink event.Sink) (*inventory.Container, error) {
-	e.group.Stop(id)
-	unlock, err := e.single.Lock(ctx, id) // a restart under way holds it
-	if err != nil {
-		return nil, err
-	}
-	unlock()
-	c, err := inventory.ByID(ctx, e.drivers, id)
-	if err == nil && c.Alive() {
-		err = e.stop(ctx, c, nil, sink)
-	}
-	return c, err
+// create makes the container that d says, of this pass.
+func (p *performer) create(ctx context.Context, d lifecycle.Draft) (id string, err error) {
+	d.Project, d.File, d.Sink, d.Quiet = p.want.Project, p.project, p.sink, p.quiet
+	return p.e.keep.Create(ctx, d)
 }

@@ -312,12 +312,12 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 	}
 	c.Name = op.Name
 	if p.heals {
-		if err := p.e.preStopUnasked(ctx, c); err != nil {
+		if err := p.e.keep.PreStopUnasked(ctx, c); err != nil {
 			return err
 		}
-		return p.e.stopOnly(ctx, c, op.Timeout, p.sink)
+		return p.e.keep.StopOnly(ctx, c, op.Timeout, p.sink)
 	}
-	return p.e.stop(ctx, c, op.Timeout, p.sink)
+	return p.e.keep.Stop(ctx, c, op.Timeout, p.sink)
 }
 
 // failRollout records that the update of a service has failed. After a rollback the service of before is what is wished for: healing,

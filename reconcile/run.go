@@ -8,17 +8,15 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wording"
-	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
@@ -32,9 +30,9 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 		return process.Exit{}, err
 	}
 	if o.Detach {
-		if err := e.start(ctx, c.ID, sink); err != nil {
+		if err := e.keep.Start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
-			var hook *hookError
+			var hook *lifecycle.HookError
 			if errors.As(err, &hook) {
 				return process.Exit{}, err // it runs, as after an up
 			}
@@ -43,7 +41,7 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
 		return process.Exit{}, nil
 	}
-	exit, err := e.runAttached(ctx, c, io, sink)
+	exit, err := e.keep.RunAttached(ctx, c, io, sink)
 	if err != nil {
 		err = fmt.Errorf("cannot run container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
@@ -55,49 +53,7 @@ func (e *Engine) discard(ctx context.Context, c *inventory.Container, remove boo
 	if !remove {
 		return nil
 	}
-	return e.remove(context.WithoutCancel(ctx), c, true, nil)
-}
-
-// runAttached runs a container to its end. When ctx ends first, the container is stopped.
-func (e *Engine) runAttached(ctx context.Context, c *inventory.Container, io process.IO, sink event.Sink) (process.Exit, error) {
-	aside := context.WithoutCancel(ctx)
-	unlock, err := e.single.Lock(ctx, c.ID)
-	if err != nil {
-		return process.Exit{}, err
-	}
-	err = e.wiring.Connect(ctx, c)
-	unlock() // not held while it runs: stop and kill need it
-	if err != nil {
-		_ = e.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
-		return process.Exit{}, err
-	}
-	e.roster.Hold(c.ID, true)
-	defer e.roster.Hold(c.ID, false)
-	stop := context.AfterFunc(ctx, func() { _ = e.stop(aside, c, nil, nil) }) // Run below returns what came of it
-	defer stop()
-	var strayed error
-	exit, err := e.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
-		if strayed = e.wiring.JoinedAsMeant(aside, c); strayed != nil {
-			strayed = errors.Join(strayed, e.drivers.Containers.Kill(aside, c.ID, unix.SIGKILL))
-			return
-		}
-		e.warn(c, s.Warnings, sink)
-		e.watch(c, s.StartedAt, false)
-		e.hub.Say(nil, c.Event(event.Done, "Started", "")) // for who listens: to the caller it is no news, whose terminal is the container's by now
-		if failed := e.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {
-			if now, err := e.drivers.Containers.State(aside, c.ID); err == nil && now.Status == runtime.Running { // else it has ended before its hooks
-				e.hub.Say(sink, c.Event(event.Warning, "Hook failed", failed.Error()))
-			}
-		}
-	})
-	if err == nil {
-		e.group.Stopped(c.ID, *inventory.ExitOf(&exit))
-		err = strayed
-	}
-	if down := e.drivers.Networks.Teardown(aside, c.ID); err == nil {
-		err = down
-	}
-	return exit, err
+	return e.keep.Remove(context.WithoutCancel(ctx), c, true, nil)
 }
 
 // prepareRun brings up what the one-off needs and creates it.
@@ -154,15 +110,15 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, err
 	}
-	d.name = o.Name
-	if d.name == "" {
-		d.name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, d.slug[:12])
-	} else if err := e.nameFree(ctx, d.name); err != nil {
+	d.Name = o.Name
+	if d.Name == "" {
+		d.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, d.Slug[:12])
+	} else if err := e.nameFree(ctx, d.Name); err != nil {
 		return nil, err
 	}
 	id, err := do.create(ctx, d)
 	if err != nil {
-		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.name, err))
+		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.Name, err))
 	}
 	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
@@ -173,7 +129,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
-	e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
+	e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.Name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
 	return c, nil
 }
 
@@ -185,14 +141,14 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	}
 	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.preStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.ran = true })
+		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.ran = true })
 	}
 	if err == nil {
 		return nil
 	}
 	place := "services." + c.Service
-	if hook := (*hookError)(nil); errors.As(err, &hook) {
-		place += "." + hook.key
+	if hook := (*lifecycle.HookError)(nil); errors.As(err, &hook) {
+		place += "." + hook.Key
 	}
 	return errors.Join(position.At(p, spec.Path(place), err), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
 }
@@ -233,7 +189,7 @@ func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.
 		if c.OneOff || !c.Orphan(p) {
 			continue
 		}
-		if err := errors.Join(e.stop(ctx, c, nil, sink), e.remove(ctx, c, false, sink)); err != nil {
+		if err := errors.Join(e.keep.Stop(ctx, c, nil, sink), e.keep.Remove(ctx, c, false, sink)); err != nil {
 			return err
 		}
 	}
@@ -312,9 +268,9 @@ func builtUnder(want *plan.Desired, s *plan.Service, services map[string]*plan.S
 
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
 // own unless asked.
-func oneOff(s *plan.Service, o ask.RunOptions) (draft, error) {
-	d := draft{service: s, spec: s.Spec, number: 1, slug: newID(), oneOff: true, remove: o.Remove, aliases: o.UseAliases, rows: o.Rows, cols: o.Cols}
-	c := &d.spec
+func oneOff(s *plan.Service, o ask.RunOptions) (lifecycle.Draft, error) {
+	d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: 1, Slug: lifecycle.NewID(), OneOff: true, Remove: o.Remove, Aliases: o.UseAliases, Rows: o.Rows, Cols: o.Cols}
+	c := &d.Spec
 	if len(o.Args) > 0 {
 		c.Command = o.Args
 	}
@@ -369,4 +325,11 @@ func oneOff(s *plan.Service, o ask.RunOptions) (draft, error) {
 		c.Mounts = append(c.Mounts, m)
 	}
 	return d, nil
+}
+
+// serves says whether a container of service runs.
+func serves(all []*inventory.Container, service string) bool {
+	return slices.ContainsFunc(all, func(o *inventory.Container) bool {
+		return o.Service == service && !o.OneOff && o.Alive()
+	})
 }

@@ -49,7 +49,7 @@ func (h *healer) Scan(ctx context.Context) error {
 			return nil // it is looked at after that
 		}
 		have := host.Of(name)
-		e.supervised(have)
+		e.keep.Supervised(have)
 		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
 		if taken {
 			e.loop.Interrupt(name, pl)

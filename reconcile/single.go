@@ -25,12 +25,6 @@ type Single struct{ e *Engine }
 // Single is e by container.
 func (e *Engine) Single() Single { return Single{e} }
 
-// know makes a container that does not run known to those who wait for it.
-func (e *Engine) know(c *inventory.Container) {
-	e.roster.Add(c)
-	e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
-}
-
 // Detail is a container as it is: what there is to show of one.
 type Detail struct {
 	ask.Container                    // as ps has it; labels as clients see them
@@ -116,7 +110,7 @@ func (e *Engine) volumePaths(ctx context.Context) (map[string]string, error) {
 }
 
 func (e *Engine) detail(c *inventory.Container, box network.Sandbox) Detail {
-	d := Detail{Container: inventory.Row(c, box, e.statusOf(c)), Spec: c.Spec, Standalone: c.Alone, ImageID: c.Image, Config: c.Config, Sandbox: box, Anonymous: c.Anonymous}
+	d := Detail{Container: inventory.Row(c, box, e.keep.StatusOf(c)), Spec: c.Spec, Standalone: c.Alone, ImageID: c.Image, Config: c.Config, Sandbox: box, Anonymous: c.Anonymous}
 	if c.Exposed != "" {
 		d.Exposed = strings.Split(c.Exposed, ",")
 	}

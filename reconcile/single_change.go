@@ -32,7 +32,7 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 	if err := ofItsFile(c, verb); err != nil {
 		return nil, nil, err
 	}
-	if unlock, err = s.e.single.Lock(ctx, c.ID); err != nil {
+	if unlock, err = s.e.keep.Locks.Lock(ctx, c.ID); err != nil {
 		return nil, nil, err
 	}
 	name := c.Name
@@ -63,7 +63,7 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 		return err
 	}
 	defer free()
-	unlock, err := e.single.Lock(ctx, c.ID)
+	unlock, err := e.keep.Locks.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}

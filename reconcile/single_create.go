@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -71,8 +72,8 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	maps.Copy(traits.Labels, w.Traits.Labels)
 
-	id = newID()
-	unlock, err := e.single.Lock(ctx, id)
+	id = lifecycle.NewID()
+	unlock, err := e.keep.Locks.Lock(ctx, id)
 	if err != nil {
 		return "", nil, err
 	}
@@ -92,12 +93,12 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 			}
 		}()
 	}
-	do := e.performer(nil, &plan.Desired{}, func(ev event.Event) {
+	warn := func(ev event.Event) {
 		if ev.Phase == event.Warning {
 			warnings = append(warnings, ev.Detail)
 		}
-	})
-	if _, err := do.create(ctx, draft{service: &plan.Service{}, spec: spec, image: info.ID.String(), name: name, id: id, alone: &traits, rows: w.Rows, cols: w.Cols}); err != nil {
+	}
+	if _, err := e.keep.Create(ctx, lifecycle.Draft{Sink: warn, Service: &plan.Service{}, Spec: spec, Image: info.ID.String(), Name: name, ID: id, Alone: &traits, Rows: w.Rows, Cols: w.Cols}); err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
 	c, err := inventory.ByID(ctx, e.drivers, id)
@@ -107,11 +108,11 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	if err != nil {
 		if c != nil {
-			err = errors.Join(err, e.removeParts(context.WithoutCancel(ctx), c, true))
+			err = errors.Join(err, e.keep.RemoveParts(context.WithoutCancel(ctx), c, true))
 		}
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
-	e.know(c)
+	e.keep.Know(c)
 	e.hub.Say(nil, c.Event(event.Done, "Created", ""))
 	return id, warnings, nil
 }
@@ -140,7 +141,7 @@ func (e *Engine) takeName(ctx context.Context, name string) (_ string, free func
 }
 
 func (e *Engine) holdName(ctx context.Context, name string) (free func(), err error) {
-	free, err = e.single.Lock(ctx, "name "+name)
+	free, err = e.keep.Locks.Lock(ctx, "name "+name)
 	if err != nil {
 		return nil, err
 	}

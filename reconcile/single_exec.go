@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
@@ -139,7 +140,7 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 	if x.m == nil {
 		x.m = map[string]*oneExec{}
 	}
-	id = newID()
+	id = lifecycle.NewID()
 	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
 	return id, nil
 }
@@ -243,7 +244,7 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams pro
 	}
 	// It is the daemon's: a caller that goes takes its streams along, not the process.
 	done := make(chan error, 1)
-	e.follows.Go(func() {
+	e.keep.Go(func() {
 		exit, err := e.drivers.Containers.Exec(e.life, w.Container, p, streams)
 		var start *runtime.StartError
 		if errors.As(err, &start) || err != nil && exit == (process.Exit{}) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -62,13 +63,13 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 	if len(c.Spec.PreStart) > 0 {
 		all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 		if err == nil {
-			err = e.preStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), nil, func() {})
+			err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), nil, func() {})
 		}
 		if err != nil {
 			return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		}
 	}
-	if err := e.start(ctx, c.ID, nil); err != nil {
+	if err := e.keep.Start(ctx, c.ID, nil); err != nil {
 		return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 	}
 	e.hub.Say(nil, c.Event(event.Done, "Started", ""))
@@ -93,10 +94,10 @@ func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is being removed", c.Name))
 	}
 	// Who asks may go; what was begun is not left half done for it.
-	if err := e.start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
+	if err := e.keep.Start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
 		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		if c.Alone.AutoRemove {
-			err = errors.Join(err, e.remove(context.WithoutCancel(ctx), c, true, nil))
+			err = errors.Join(err, e.keep.Remove(context.WithoutCancel(ctx), c, true, nil))
 		}
 		return err
 	}
@@ -162,7 +163,7 @@ func (e *Engine) dropWithEnd(ctx context.Context, c *inventory.Container) error 
 	if !c.Remove || e.roster.Held(c.ID) {
 		return nil
 	}
-	if err := e.remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
+	if err := e.keep.Remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
 		return err
 	}
 	return nil // who saw its end was first
@@ -176,13 +177,13 @@ func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptio
 		grace = &long
 	}
 	if o.Signal == "" {
-		return e.stop(ctx, c, grace, nil)
+		return e.keep.Stop(ctx, c, grace, nil)
 	}
 	sig, err := signals.Parse(o.Signal)
 	if err != nil {
 		return err
 	}
-	if err := e.preStop(ctx, c, nil); err != nil {
+	if err := e.keep.PreStop(ctx, c, nil); err != nil {
 		return fmt.Errorf("cannot stop container %s: %w", c.Name, err)
 	}
 	e.group.Stop(c.ID)
@@ -190,7 +191,7 @@ func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptio
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	if grace == nil {
-		own := unaskedGrace
+		own := lifecycle.UnaskedGrace
 		if c.Config != nil && c.Config.StopGrace > 0 {
 			own = c.Config.StopGrace
 		}
@@ -200,7 +201,7 @@ func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptio
 	_, _ = e.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
 	cancel()
 	zero := time.Duration(0)
-	return e.stopOnly(ctx, c, &zero, nil)
+	return e.keep.StopOnly(ctx, c, &zero, nil)
 }
 
 // Restart stops a container that runs, and starts it.
@@ -220,7 +221,7 @@ func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
 			return err
 		}
 	}
-	if err := e.start(ctx, c.ID, nil); err != nil {
+	if err := e.keep.Start(ctx, c.ID, nil); err != nil {
 		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		return errors.Join(err, e.markOwed(c, false))
 	}
@@ -295,7 +296,7 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	zero := time.Duration(0)
-	if err := e.stopOnly(ctx, c, &zero, nil); err != nil {
+	if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
 		return err
 	}
 	return e.dropWithEnd(ctx, c)
@@ -345,18 +346,18 @@ func (e *Engine) killAndRemove(ctx context.Context, c *inventory.Container, volu
 			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)
-		if err := e.stopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 			return err
 		}
 	}
-	c, err := e.atRest(ctx, c.ID, nil) // a restart by its policy may have come between
+	c, err := e.keep.AtRest(ctx, c.ID, nil) // a restart by its policy may have come between
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil // it went with its end
 	}
 	if err != nil {
 		return err
 	}
-	return e.remove(ctx, c, volumes, nil)
+	return e.keep.Remove(ctx, c, volumes, nil)
 }
 
 // Pause freezes the processes of a container, Unpause lets them go on.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
@@ -44,7 +45,7 @@ func (e *Engine) adoptStandalone(ctx context.Context, list []*inventory.Containe
 func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standalone.Record, known bool) error {
 	switch {
 	case (!known && !e.lost || r != nil && r.Making) && !c.Alive() && c.Exit == nil: // half-made
-		return e.remove(ctx, c, true, nil)
+		return e.keep.Remove(ctx, c, true, nil)
 	case r == nil: // the store was lost: what was asked for since the container was made is not known
 		e.log.Warn("a container has lost its record, and gets one from what it says itself", "container", c.Name)
 		r = &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: c.Spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
@@ -66,7 +67,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 			return e.removeForced(ctx, c, r.Removing.Volumes)
 		})
 	case c.Alive():
-		e.watch(c, c.StartedAt, false)
+		e.keep.Watch(c, c.StartedAt, false)
 		c.Spec = r.Spec // as agreed
 		if err := e.finishRewiring(ctx, c); err != nil {
 			e.log.Warn("a container cannot be put on its networks; its next start does it", "container", c.Name, "error", err)
@@ -76,14 +77,14 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 			e.group.Last(c.ID)
 		case r.Stopped != "":
 			e.laterFor(c, "stop", func(ctx context.Context, c *inventory.Container) error {
-				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
+				if err := e.keep.StopOnly(ctx, c, nil, nil); err != nil {
 					return err
 				}
 				return e.dropWithEnd(ctx, c)
 			})
 		case r.Owed && r.Ending.Equal(c.StartedAt):
 			e.laterFor(c, "restart", func(ctx context.Context, c *inventory.Container) error {
-				if err := e.stopOnly(ctx, c, nil, nil); err != nil {
+				if err := e.keep.StopOnly(ctx, c, nil, nil); err != nil {
 					return err
 				}
 				return e.startOwed(ctx, c)
@@ -95,7 +96,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		e.laterFor(c, "start", e.startOwed)
 	case c.Exit != nil && r.Traits.AutoRemove:
-		return e.remove(ctx, c, true, nil)
+		return e.keep.Remove(ctx, c, true, nil)
 	case c.Exit != nil && r.Stopped == "":
 		e.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit)) // its policy decides: it ended while nobody looked, or with the host
 	case c.Exit != nil && r.AfterBoot(e.boot, &standalone.End{Code: c.Exit.Code}):
@@ -112,7 +113,7 @@ func (e *Engine) adoptOne(ctx context.Context, c *inventory.Container, r *standa
 // laterFor does what a daemon that is no more has begun with c, beside everything else: it may take as long as a container takes to stop.
 func (e *Engine) laterFor(c *inventory.Container, what string, do func(context.Context, *inventory.Container) error) {
 	leave := e.loop.Enter()
-	e.follows.Go(func() {
+	e.keep.Go(func() {
 		defer leave()
 		if err := do(e.life, c); err != nil && e.life.Err() == nil {
 			e.log.Warn("what was begun with a container cannot be carried to its end", "container", c.Name, "what", what, "error", err)
@@ -122,7 +123,7 @@ func (e *Engine) laterFor(c *inventory.Container, what string, do func(context.C
 
 // startOwed starts a container that was stopped to be started again.
 func (e *Engine) startOwed(ctx context.Context, c *inventory.Container) error {
-	if err := e.start(ctx, c.ID, nil); err != nil {
+	if err := e.keep.Start(ctx, c.ID, nil); err != nil {
 		return err
 	}
 	return e.alone.Change(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
@@ -141,8 +142,7 @@ func (e *Engine) finishRemoval(ctx context.Context, r *standalone.Record) error 
 // remake makes a container again whose files are gone: a power cut took them, or other hands did. What it had written into its root file system went with them.
 // One that cannot be made stays on record, and is tried again by the next daemon.
 func (e *Engine) remake(ctx context.Context, r *standalone.Record) error {
-	do := e.performer(nil, &plan.Desired{}, nil)
-	_, err := do.create(ctx, draft{service: &plan.Service{}, spec: r.Spec, image: r.ImageID, name: r.Name, id: r.ID, anonymous: r.Anonymous, alone: &r.Traits})
+	_, err := e.keep.Create(ctx, lifecycle.Draft{Service: &plan.Service{}, Spec: r.Spec, Image: r.ImageID, Name: r.Name, ID: r.ID, Anonymous: r.Anonymous, Alone: &r.Traits})
 	if err != nil {
 		e.log.Warn("a container whose files are gone cannot be made again", "container", r.Name, "error", err)
 		return nil
@@ -152,7 +152,7 @@ func (e *Engine) remake(ctx context.Context, r *standalone.Record) error {
 	if err != nil {
 		return err
 	}
-	e.know(c)
+	e.keep.Know(c)
 	if policy := r.Spec.Restart.Name; r.Owed || r.Stopped == "" && (policy == "always" || policy == "unless-stopped") {
 		e.laterFor(c, "start", e.startOwed) // it most likely ran when the power went
 	}

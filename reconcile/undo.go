@@ -40,7 +40,7 @@ func (p *performer) undo(ctx context.Context) {
 		}
 	}
 	for _, c := range containers {
-		if p.e.remove(ctx, c, true, p.sink) != nil {
+		if p.e.keep.Remove(ctx, c, true, p.sink) != nil {
 			return
 		}
 	}
@@ -51,7 +51,7 @@ func (p *performer) undo(ctx context.Context) {
 	if p.keep {
 		return
 	}
-	if os.RemoveAll(p.e.logDir(p.want.Project)) == nil {
+	if os.RemoveAll(p.e.keep.LogDir(p.want.Project)) == nil {
 		_ = p.e.wishes.Forget(p.want.Project) // a record without anything is for down, which takes it
 	}
 }

@@ -154,7 +154,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	if err := e.images.Find(ctx, p, pl, sink); err != nil {
 		return end, err
 	}
-	if err := e.removeVanished(ctx, p.Name); err != nil {
+	if err := e.keep.RemoveVanished(ctx, p.Name); err != nil {
 		return end, err
 	}
 	do := e.performer(p, want, sink)

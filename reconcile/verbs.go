@@ -49,11 +49,11 @@ func (e *Engine) Start(ctx context.Context, project string, o ask.ServiceOptions
 func (e *Engine) killOrphan(ctx context.Context, c *inventory.Container, sink event.Sink) error {
 	if c.Alive() {
 		zero := time.Duration(0)
-		if err := e.stopOnly(ctx, c, &zero, sink); err != nil {
+		if err := e.keep.StopOnly(ctx, c, &zero, sink); err != nil {
 			return err
 		}
 	}
-	return e.remove(ctx, c, false, sink)
+	return e.keep.Remove(ctx, c, false, sink)
 }
 
 // Kill sends a signal. SIGKILL (the default) means that somebody wants the container down, so no policy starts it again, as
@@ -105,7 +105,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		say(event.Working, "Killing", "")
 		if sig == unix.SIGKILL {
 			zero := time.Duration(0)
-			if err := e.stopOnly(ctx, c, &zero, nil); err != nil {
+			if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
 				return err
 			}
 			say(event.Done, "Killed", "")
@@ -127,7 +127,7 @@ func (e *Engine) dropOneOff(ctx context.Context, c *inventory.Container, sink ev
 	if !c.OneOff || !c.Remove || e.roster.Held(c.ID) {
 		return nil
 	}
-	return e.remove(ctx, c, true, sink)
+	return e.keep.Remove(ctx, c, true, sink)
 }
 
 // killAhead kills before its turn has come: who holds the project may be waiting for these very containers to stop, and the
@@ -186,10 +186,10 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 	}
 	return m.Each(ctx, list, true, func(c *inventory.Container) error {
 		if c.Alive() {
-			if err := e.stop(ctx, c, o.Timeout, sink); err != nil {
+			if err := e.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}
 		}
-		return e.remove(ctx, c, o.Volumes, sink)
+		return e.keep.Remove(ctx, c, o.Volumes, sink)
 	})
 }

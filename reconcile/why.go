@@ -32,7 +32,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		if c.Service != o.Service || c.OneOff || o.Index != 0 && c.Number != o.Index {
 			continue
 		}
-		s := e.statusOf(c)
+		s := e.keep.StatusOf(c)
 		w := ask.WhyContainer{Name: c.Name, ID: c.ID, State: inventory.StateWord(c, s), StartedAt: c.StartedAt, Start: e.memory.StartOf(c, starts[c.Name]), Restart: e.memory.RestartOf(c, s), Evidence: *await.Evidence(ctx, c, s)}
 		if c.Status == runtime.Running && c.Health != nil {
 			w.Health = string(s.Health)

@@ -10,7 +10,7 @@ import (
 
 // valued are the packages of reconcile, beside the engine itself and the interfaces to the drivers, that have values of the rooms in hand: those of what is on the host, or of what is to
 // be there. The others decide without.
-var valued = []string{"reconcile/await", "reconcile/bundle", "reconcile/grant", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/output", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/wiring"}
+var valued = []string{"reconcile/await", "reconcile/bundle", "reconcile/grant", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/lifecycle", "reconcile/output", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/wiring"}
 
 // rooms touch the kernel; they know nothing of Compose and nothing of each other.
 var rooms = []string{"runtime", "network", "volume", "image"}
@@ -60,7 +60,7 @@ func forbidden(from, to string) string {
 			return ""
 		}
 		return "build makes images by way of the rooms, and knows nothing of Compose"
-	case in(to, "build") && from != "reconcile" && from != "reconcile/images" && from != "reconcile/library" && !in(from, "reconcile/driver") && !in(from, "cmd"):
+	case in(to, "build") && from != "reconcile" && from != "reconcile/images" && from != "reconcile/library" && from != "reconcile/lifecycle" && !in(from, "reconcile/driver") && !in(from, "cmd"):
 		return "builds are asked for by the engine, through reconcile/driver"
 	case in(from, "reconcile"):
 		switch {

@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"cmp"
@@ -28,64 +28,70 @@ import (
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/mount"
+	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
 )
 
-// draft is a container to be made: a replica of a service, or a one-off.
-type draft struct {
-	service   *plan.Service
-	spec      plan.Spec
-	number    int
-	name      string
-	slug      string // one-off
-	oneOff    bool
-	remove    bool
-	aliases   bool
-	anonymous map[string]string    // handed over
-	succeeds  *inventory.Container // that a rolling update replaces by it
+// Draft is a container to be made: a replica of a service, or a one-off.
+type Draft struct {
+	Service   *plan.Service
+	Spec      plan.Spec
+	Number    int
+	Name      string
+	Slug      string // one-off
+	OneOff    bool
+	Remove    bool
+	Aliases   bool
+	Anonymous map[string]string    // handed over
+	Succeeds  *inventory.Container // that a rolling update replaces by it
 	step      *inventory.StepOf    // of a one-off that is one
 	log       string               // of a step
-	id        string               // "" = a new one
-	image     string               // id of its image, "" = what spec names
+	ID        string               // "" = a new one
+	Image     string               // id of its image, "" = what spec names
 
-	alone *standalone.Traits // of a container that belongs to no file, see bundle.Input
+	Alone *standalone.Traits // of a container that belongs to no file, see bundle.Input
 
-	rows, cols uint16 // of its terminal
+	Rows, Cols uint16 // of its terminal
+
+	Project string        // "" of a container that belongs to no file
+	File    *spec.Project // whose configs and secrets it has; may be nil when it has none
+	Sink    event.Sink    // is told what of it has no effect here
+	Quiet   bool          // nobody is
 }
 
-func newID() string {
+func NewID() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand, Go 1.24
 	return hex.EncodeToString(b[:])
 }
 
-// create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
+// Create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
 // its middle leaves a snapshot without a container, which adopt removes, and at most an empty anonymous
 // volume, which down -v removes.
-func (p *performer) create(ctx context.Context, d draft) (id string, err error) {
-	drivers := p.e.drivers
-	info, err := inventory.Image(ctx, drivers, cmp.Or(d.image, d.spec.Image), d.spec.Platform)
+func (k *Keeper) Create(ctx context.Context, d Draft) (id string, err error) {
+	drivers := k.drivers
+	info, err := inventory.Image(ctx, drivers, cmp.Or(d.Image, d.Spec.Image), d.Spec.Platform)
 	if err != nil {
-		return "", fmt.Errorf("image %s: %w", d.spec.Image, err)
+		return "", fmt.Errorf("image %s: %w", d.Spec.Image, err)
 	}
-	if d.alone == nil {
-		if err := p.e.roster.Free(d.name); err != nil {
+	if d.Alone == nil {
+		if err := k.roster.Free(d.Name); err != nil {
 			return "", err
 		}
 	}
-	if id = d.id; id == "" {
-		id = newID()
+	if id = d.ID; id == "" {
+		id = NewID()
 	}
-	defer func() { err = wording.Cause(err, id, d.name) }()
+	defer func() { err = wording.Cause(err, id, d.Name) }()
 	undo := cleanup.Make()
 	defer undo.Clean()
 	aside := context.WithoutCancel(ctx) // Ctrl-C must not keep us from tidying up
 
-	anonymous, err := p.anonymousVolumes(ctx, id, &d, &info.Config, undo)
+	anonymous, err := k.anonymousVolumes(ctx, id, &d, &info.Config, undo)
 	if err != nil {
 		return "", err
 	}
-	uses, err := bundle.Uses(&d.spec, anonymous, p.contents)
+	uses, err := bundle.Uses(&d.Spec, anonymous, d.contents)
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +99,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", err
 	}
-	host, err := grant.Of(&d.spec)
+	host, err := grant.Of(&d.Spec)
 	if err != nil {
 		return "", err
 	}
@@ -105,7 +111,7 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("root filesystem: %w", err)
 	}
-	images, mounted, err := p.views(ctx, id, &d.spec)
+	images, mounted, err := k.views(ctx, id, &d.Spec)
 	if err != nil {
 		return "", err
 	}
@@ -113,24 +119,26 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 		mounts = under(mounts, images)
 	}
 	cfg, warnings, err := bundle.New(bundle.Input{
-		ID: id, Name: d.name, Project: p.want.Project, Service: d.service.Name, Number: d.number, OneOff: d.oneOff, Slug: d.slug, Remove: d.remove, Aliases: d.aliases,
-		Labels: d.service.Labels, CreatedAt: time.Now(), Spec: d.spec, Image: info.Config, ImageID: info.ID.String(),
+		ID: id, Name: d.Name, Project: d.Project, Service: d.Service.Name, Number: d.Number, OneOff: d.OneOff, Slug: d.Slug, Remove: d.Remove, Aliases: d.Aliases,
+		Labels: d.Service.Labels, CreatedAt: time.Now(), Spec: d.Spec, Image: info.Config, ImageID: info.ID.String(),
 		Root: root, Mounts: mounts, Anonymous: anonymous, Mounted: mounted, Devices: append(host.Devices, host.Vendors.Devices...),
-		Env: host.Vendors.Env, Groups: host.Vendors.Groups, BlockIO: host.BlockIO, Seccomp: host.Seccomp, Available: p.e.capabilities, Hostname: host.Hostname,
-		LogPath: p.e.logPath(p.want.Project, id, d), Rows: d.rows, Cols: d.cols, Succeeds: d.predecessor(), StepOf: d.stepOf(), Standalone: d.alone,
+		Env: host.Vendors.Env, Groups: host.Vendors.Groups, BlockIO: host.BlockIO, Seccomp: host.Seccomp, Available: k.capabilities, Hostname: host.Hostname,
+		LogPath: k.logPath(d.Project, id, d), Rows: d.Rows, Cols: d.Cols, Succeeds: d.predecessor(), StepOf: d.stepOf(), Standalone: d.Alone,
 	})
 	if err != nil {
 		return "", err
 	}
 	for _, w := range warnings {
-		p.say(plan.KindContainer, d.name, d.service.Name, event.Warning, "Not as asked for", w)
+		if !d.Quiet {
+			k.hub.Say(d.Sink, event.Event{Project: d.Project, Kind: string(plan.KindContainer), Name: d.Name, Service: d.Service.Name, Phase: event.Warning, Text: "Not as asked for", Detail: w})
+		}
 	}
 	undo.Add(func() { _ = drivers.Containers.Delete(aside, id) })
 	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {
 		return "", err
 	}
-	if cfg.Log.Path != "" && d.alone == nil {
-		if err := os.MkdirAll(p.e.logDir(p.want.Project), 0o700); err != nil {
+	if cfg.Log.Path != "" && d.Alone == nil {
+		if err := os.MkdirAll(k.LogDir(d.Project), 0o700); err != nil {
 			return "", fmt.Errorf("log directory: %w", err)
 		}
 	}
@@ -139,28 +147,28 @@ func (p *performer) create(ctx context.Context, d draft) (id string, err error) 
 }
 
 // anonymousVolumes are the volumes of the targets that image or file want one for and neither names: what d has been handed over, else new ones.
-func (p *performer) anonymousVolumes(ctx context.Context, id string, d *draft, image *v1.Config, undo *cleanup.Cleanup) (map[string]string, error) {
-	volumes := p.e.drivers.Volumes
+func (k *Keeper) anonymousVolumes(ctx context.Context, id string, d *Draft, image *v1.Config, undo *cleanup.Cleanup) (map[string]string, error) {
+	volumes := k.drivers.Volumes
 	aside := context.WithoutCancel(ctx)
 	anonymous := map[string]string{}
-	for _, target := range bundle.AnonymousTargets(&d.spec, image) {
-		if have := d.anonymous[target]; have != "" {
+	for _, target := range bundle.AnonymousTargets(&d.Spec, image) {
+		if have := d.Anonymous[target]; have != "" {
 			anonymous[target] = have
 			continue
 		}
 		name := bundle.AnonymousName(id, target)
 		labels := map[string]string{}
-		for _, m := range d.spec.Mounts {
+		for _, m := range d.Spec.Mounts {
 			if m.Target == target {
 				maps.Copy(labels, m.Labels)
 			}
 		}
 		cfg := volume.Config{ID: name, Labels: labels, Anonymous: true}
-		if d.alone != nil {
+		if d.Alone != nil {
 			labels[resource.LabelAnonymous] = ""
 			cfg.Labels, cfg.ClientLabels = map[string]string{resource.Label: "volume"}, labels
 		} else {
-			labels[label.Project], labels[label.Service], labels[label.Anonymous] = p.want.Project, d.service.Name, target
+			labels[label.Project], labels[label.Service], labels[label.Anonymous] = d.Project, d.Service.Name, target
 		}
 		if _, err := volumes.Create(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("anonymous volume for %s: %w", target, err)
@@ -172,46 +180,46 @@ func (p *performer) anonymousVolumes(ctx context.Context, id string, d *draft, i
 }
 
 // predecessor is the id of the container that d's replaces while that is still there.
-func (d *draft) predecessor() string {
-	if d.succeeds == nil {
+func (d *Draft) predecessor() string {
+	if d.Succeeds == nil {
 		return ""
 	}
-	return d.succeeds.ID
+	return d.Succeeds.ID
 }
 
-func (d *draft) stepOf() string {
+func (d *Draft) stepOf() string {
 	if d.step == nil {
 		return ""
 	}
 	return d.step.String()
 }
 
-// logDir holds the logs of a project. It outlives its containers and goes with down.
-func (e *Engine) logDir(project string) string { return e.roots.InState("logs", project) }
+// LogDir holds the logs of a project. It outlives its containers and goes with down.
+func (k *Keeper) LogDir(project string) string { return k.roots.InState("logs", project) }
 
 // logPath is the log of a replica, whichever container that is at the time.
-func (e *Engine) logPath(project, id string, d draft) string {
-	if d.alone != nil {
-		return e.roots.InState("containers", id, standaloneLog) // nobody else's, and goes with it
+func (k *Keeper) logPath(project, id string, d Draft) string {
+	if d.Alone != nil {
+		return k.roots.InState("containers", id, standaloneLog) // nobody else's, and goes with it
 	}
 	if d.step != nil {
 		return d.log
 	}
-	if d.oneOff {
-		return e.roots.InState("logs", project, d.service.Name+"-run-"+d.slug[:12]+".log")
+	if d.OneOff {
+		return k.roots.InState("logs", project, d.Service.Name+"-run-"+d.Slug[:12]+".log")
 	}
-	path := e.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.service.Name, d.number))
-	if d.succeeds != nil && d.succeeds.Config != nil && d.succeeds.Config.Log.Path == path {
+	path := k.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.Service.Name, d.Number))
+	if d.Succeeds != nil && d.Succeeds.Config != nil && d.Succeeds.Config.Log.Path == path {
 		return output.Beside(path)
 	}
 	return path
 }
 
 // contents reads a config or secret. What came with the project is there; a file is read now, by the daemon.
-func (p *performer) contents(kind string, f plan.File) ([]byte, error) {
-	objects := p.project.Configs
+func (d *Draft) contents(kind string, f plan.File) ([]byte, error) {
+	objects := d.File.Configs
 	if kind == "secrets" {
-		objects = p.project.Secrets
+		objects = d.File.Secrets
 	}
 	o := objects[f.Source]
 	if o == nil {

@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"context"
@@ -21,79 +21,79 @@ import (
 )
 
 // A hookError says that a hook has failed. The container is there and runs.
-type hookError struct {
-	key string // "post_start[0]"
+type HookError struct {
+	Key string // "post_start[0]"
 	err error
 }
 
-func (e *hookError) Error() string { return e.err.Error() }
-func (e *hookError) Unwrap() error { return e.err }
+func (e *HookError) Error() string { return e.err.Error() }
+func (e *HookError) Unwrap() error { return e.err }
 
 // postStart runs the hooks of a container that has just been started, one after the other. The first that fails ends it, with a
 // *hookError; the container runs on, as with docker compose.
 //
 // Precondition: the container's lock is not held. A hook may take for ever, and a stop must not wait for it.
-func (e *Engine) postStart(ctx context.Context, c *inventory.Container, sink event.Sink) error {
-	return e.runHooks(ctx, c, "post_start", c.Spec.PostStart, sink)
+func (k *Keeper) postStart(ctx context.Context, c *inventory.Container, sink event.Sink) error {
+	return k.runHooks(ctx, c, "post_start", c.Spec.PostStart, sink)
 }
 
-// preStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
+// PreStop runs the hooks of a container that is about to be stopped. They take as long as they take: like docker compose, nothing bounds
 // them but ctx and a kill of the container. One that has ended meanwhile, or does not run, is success.
-func (e *Engine) preStop(ctx context.Context, c *inventory.Container, sink event.Sink) error {
+func (k *Keeper) PreStop(ctx context.Context, c *inventory.Container, sink event.Sink) error {
 	if len(c.Spec.PreStop) == 0 || !c.Alive() {
 		return nil
 	}
 	if c.Status == runtime.Paused { // it is going to be stopped, and nothing runs in what is frozen
-		if err := e.drivers.Containers.Resume(ctx, c.ID); err != nil {
+		if err := k.drivers.Containers.Resume(ctx, c.ID); err != nil {
 			if inventory.RunsNoMore(err) {
 				return nil
 			}
 			return wording.Cause(err, c.ID, c.Name)
 		}
 		c.Status = runtime.Running
-		e.hub.Say(sink, c.Event(event.Done, "Unpaused", "for its pre_stop hooks"))
+		k.hub.Say(sink, c.Event(event.Done, "Unpaused", "for its pre_stop hooks"))
 	}
-	err := e.runHooks(ctx, c, "pre_stop", c.Spec.PreStop, sink)
+	err := k.runHooks(ctx, c, "pre_stop", c.Spec.PreStop, sink)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	now, look := e.drivers.Containers.State(ctx, c.ID)
+	now, look := k.drivers.Containers.State(ctx, c.ID)
 	if errors.Is(look, errdefs.ErrNotFound) || look == nil && now.Status != runtime.Running {
 		return nil
 	}
 	return err
 }
 
-// unaskedGrace is how long the hooks of a container without a grace period may take when nobody has asked for its stop.
-const unaskedGrace = 10 * time.Second
+// UnaskedGrace is how long the hooks of a container without a grace period may take when nobody has asked for its stop.
+const UnaskedGrace = 10 * time.Second
 
-// preStopUnasked is preStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
+// PreStopUnasked is preStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
 // would keep is one that does not work.
-func (e *Engine) preStopUnasked(ctx context.Context, c *inventory.Container) error {
-	grace := unaskedGrace
+func (k *Keeper) PreStopUnasked(ctx context.Context, c *inventory.Container) error {
+	grace := UnaskedGrace
 	if g := c.Spec.StopGrace; g != nil {
 		grace = *g
 	}
 	bound, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	if err := e.preStop(bound, c, nil); err != nil && ctx.Err() == nil {
-		e.hub.Say(nil, c.Event(event.Warning, "Hook failed", err.Error()))
+	if err := k.PreStop(bound, c, nil); err != nil && ctx.Err() == nil {
+		k.hub.Say(nil, c.Event(event.Warning, "Hook failed", err.Error()))
 	}
 	return context.Cause(ctx)
 }
 
-func (e *Engine) runHooks(ctx context.Context, c *inventory.Container, kind string, hooks []plan.Hook, sink event.Sink) error {
+func (k *Keeper) runHooks(ctx context.Context, c *inventory.Container, kind string, hooks []plan.Hook, sink event.Sink) error {
 	for i, h := range hooks {
 		key := fmt.Sprintf("%s[%d]", kind, i)
-		e.hub.Say(sink, c.Event(event.Working, "Running "+kind, strings.Join(h.Command, " ")))
-		if err := e.runHook(ctx, c, h); err != nil {
-			return &hookError{key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
+		k.hub.Say(sink, c.Event(event.Working, "Running "+kind, strings.Join(h.Command, " ")))
+		if err := k.runHook(ctx, c, h); err != nil {
+			return &HookError{Key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}
 	}
 	return nil
 }
 
-func hookProcess(h plan.Hook) runtime.Process {
+func HookProcess(h plan.Hook) runtime.Process {
 	p := runtime.Process{Args: h.Command, Cwd: h.WorkingDir, User: h.User, Privileged: h.Privileged, Note: output.HookNote}
 	for _, k := range slices.Sorted(maps.Keys(h.Environment)) {
 		p.Env = append(p.Env, k+"="+h.Environment[k])
@@ -101,9 +101,9 @@ func hookProcess(h plan.Hook) runtime.Process {
 	return p
 }
 
-func (e *Engine) runHook(ctx context.Context, c *inventory.Container, h plan.Hook) error {
+func (k *Keeper) runHook(ctx context.Context, c *inventory.Container, h plan.Hook) error {
 	out := &head{max: health.MaxOutput}
-	exit, err := e.drivers.Containers.Exec(ctx, c.ID, hookProcess(h), process.IO{Stdout: out, Stderr: out})
+	exit, err := k.drivers.Containers.Exec(ctx, c.ID, HookProcess(h), process.IO{Stdout: out, Stderr: out})
 	if err != nil {
 		return wording.Cause(err, c.ID, c.Name)
 	}

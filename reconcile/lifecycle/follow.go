@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"slices"
@@ -18,79 +18,79 @@ import (
 // outlives the run.
 //
 // It takes the project's pass, so that nothing is started that somebody is taking down.
-func (e *Engine) follow(id string, s supervise.Status) {
-	owner, _ := e.roster.Get(id)
-	release, err := e.loop.Glance(e.life, owner.Project) // a healing may be waiting for one of these
+func (k *Keeper) follow(id string, s supervise.Status) {
+	owner, _ := k.roster.Get(id)
+	release, err := k.turns.Glance(k.life, owner.Project) // a healing may be waiting for one of these
 	if err != nil {
 		return // the engine ends; the next one's adopt comes here again
 	}
 	defer release()
-	list, err := inventory.List(e.life, e.drivers, owner.Project)
+	list, err := inventory.List(k.life, k.drivers, owner.Project)
 	if err != nil {
-		e.hub.Say(nil, event.Event{Project: owner.Project, Kind: "container", Name: owner.Name, Service: owner.Service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
+		k.hub.Say(nil, event.Event{Project: owner.Project, Kind: "container", Name: owner.Name, Service: owner.Service, Phase: event.Warning, Text: "Cannot look for those that share its namespaces", Detail: err.Error()})
 		return
 	}
-	r, err := e.wishes.Of(owner.Project)
+	r, err := k.wishes.Of(owner.Project)
 	if err != nil || r == nil {
 		r = wish.New()
 	}
 	list = slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !slices.Contains(c.Owners(), id) || !e.leftBehind(c, s, !c.OneOff && r.Owed[c.Replica()] && !r.Off[c.Replica()])
+		return !slices.Contains(c.Owners(), id) || !k.leftBehind(c, s, !c.OneOff && r.Owed[c.Replica()] && !r.Off[c.Replica()])
 	})
 	if len(list) == 0 {
 		return
 	}
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
-	if err := e.wishes.Change(owner.Project, func(r *wish.Record) {
+	if err := k.wishes.Change(owner.Project, func(r *wish.Record) {
 		for _, c := range list {
 			if !c.OneOff && !r.Off[c.Replica()] {
 				r.Owed[c.Replica()] = true
 			}
 		}
 	}); err != nil {
-		e.log.Warn("cannot record who is started again", "project", owner.Project, "error", err)
+		k.log.Warn("cannot record who is started again", "project", owner.Project, "error", err)
 	}
 	var paid []*inventory.Container
 	for _, c := range list {
 		ev := event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Restarted",
 			Detail: "it lives in a namespace of " + owner.Name + ", which has been started again"}
-		if err := e.again(c); err != nil {
+		if err := k.again(c); err != nil {
 			ev.Phase, ev.Text, ev.Detail = event.Warning, "Not restarted", err.Error()
 		} else {
-			e.memory.NoteRestart(c.ID, ev.Detail)
+			k.Memory.NoteRestart(c.ID, ev.Detail)
 			paid = append(paid, c)
 		}
-		e.hub.Say(nil, ev)
+		k.hub.Say(nil, ev)
 	}
-	if err := e.wishes.Change(owner.Project, func(r *wish.Record) {
+	if err := k.wishes.Change(owner.Project, func(r *wish.Record) {
 		for _, c := range paid {
 			delete(r.Owed, c.Replica())
 		}
 	}); err != nil {
-		e.log.Warn("cannot record who was started again", "project", owner.Project, "error", err)
+		k.log.Warn("cannot record who was started again", "project", owner.Project, "error", err)
 	}
 }
 
 // again stops a container, if it runs, and starts it.
-func (e *Engine) again(c *inventory.Container) error {
+func (k *Keeper) again(c *inventory.Container) error {
 	if c.Alive() {
-		if err := e.preStopUnasked(e.life, c); err != nil {
+		if err := k.PreStopUnasked(k.life, c); err != nil {
 			return err
 		}
-		if err := e.stopOnly(e.life, c, nil, nil); err != nil {
+		if err := k.StopOnly(k.life, c, nil, nil); err != nil {
 			return err
 		}
 	}
-	return e.start(e.life, c.ID, nil)
+	return k.Start(k.life, c.ID, nil)
 }
 
 // leftBehind says whether c's run is from before the run s of the container whose namespaces it joined, and is, or would but for
 // that one's end be, still going on. owed: it was stopped to be started again.
-func (e *Engine) leftBehind(c *inventory.Container, s supervise.Status, owed bool) bool {
+func (k *Keeper) leftBehind(c *inventory.Container, s supervise.Status, owed bool) bool {
 	if !c.StartedAt.Before(s.StartedAt) {
 		return false
 	}
-	mine := e.statusOf(c)
+	mine := k.StatusOf(c)
 	switch mine.State {
 	case supervise.Running:
 		return true

@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"context"
@@ -19,18 +19,7 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
-// Commit makes an image of what a container of a service has written on its own, and names it if o says so. The container is paused meanwhile, unless o says
-// otherwise or it is already.
-func (e *Engine) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (image.Info, error) {
-	defer e.loop.Enter()()
-	all, err := e.copied(ctx, project, o.Service, o.Index, true)
-	if err != nil {
-		return image.Info{}, err
-	}
-	return e.commitOne(ctx, all[0], o, s)
-}
-
-func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
+func (k *Keeper) CommitOne(ctx context.Context, c *inventory.Container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
 	if o.Ref != "" {
 		if r, err := image.ParseReference(o.Ref); err != nil {
 			return image.Info{}, err
@@ -42,10 +31,10 @@ func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.Co
 	say := func(phase event.Phase, text, detail string) {
 		ev := ev
 		ev.Phase, ev.Text, ev.Detail = phase, text, detail
-		e.hub.Say(s, ev)
+		k.hub.Say(s, ev)
 	}
 	say(event.Working, "Committing", "")
-	info, err := e.commit(ctx, c, o)
+	info, err := k.commit(ctx, c, o)
 	if err != nil {
 		say(event.Failed, "Not committed", "")
 		return info, fmt.Errorf("cannot commit container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
@@ -54,20 +43,20 @@ func (e *Engine) commitOne(ctx context.Context, c *inventory.Container, o ask.Co
 	return info, nil
 }
 
-func (e *Engine) commit(ctx context.Context, c *inventory.Container, o ask.CommitOptions) (image.Info, error) {
+func (k *Keeper) commit(ctx context.Context, c *inventory.Container, o ask.CommitOptions) (image.Info, error) {
 	if c.Status == runtime.Running && !o.NoPause {
 		// A stop or a restart of it does not meet it paused.
-		release, err := e.single.Lock(ctx, c.ID)
+		release, err := k.Locks.Lock(ctx, c.ID)
 		if err != nil {
 			return image.Info{}, err
 		}
 		defer release()
-		state, err := e.drivers.Containers.State(ctx, c.ID)
+		state, err := k.drivers.Containers.State(ctx, c.ID)
 		if err != nil {
 			return image.Info{}, err
 		}
 		if state.Status == runtime.Running {
-			resume, err := e.pauseBriefly(ctx, c.ID)
+			resume, err := k.pauseBriefly(ctx, c.ID)
 			if err != nil {
 				return image.Info{}, err
 			}
@@ -83,7 +72,7 @@ func (e *Engine) commit(ctx context.Context, c *inventory.Container, o ask.Commi
 	if c.Alone != nil {
 		spec.Labels = c.Alone.Labels
 	}
-	return e.drivers.Images.CommitSnapshot(ctx, c.ID, func(conf *v1.Config) error {
+	return k.drivers.Images.CommitSnapshot(ctx, c.ID, func(conf *v1.Config) error {
 		bundle.Committed(conf, &spec)
 		return build.Change(conf, o.Changes)
 	}, author, refs...)
@@ -93,40 +82,40 @@ func (e *Engine) commit(ctx context.Context, c *inventory.Container, o ask.Commi
 const bucketPaused = "paused"
 
 // pauseBriefly pauses a container until resume is called. Precondition: its lock is held.
-func (e *Engine) pauseBriefly(ctx context.Context, id string) (resume func(), err error) {
-	if err := e.store.Put(bucketPaused, id, []byte("{}")); err != nil {
+func (k *Keeper) pauseBriefly(ctx context.Context, id string) (resume func(), err error) {
+	if err := k.store.Put(bucketPaused, id, []byte("{}")); err != nil {
 		return nil, err
 	}
-	if err := e.drivers.Containers.Pause(ctx, id); err != nil {
-		return nil, errors.Join(err, e.store.Delete(bucketPaused, id))
+	if err := k.drivers.Containers.Pause(ctx, id); err != nil {
+		return nil, errors.Join(err, k.store.Delete(bucketPaused, id))
 	}
 	ctx = context.WithoutCancel(ctx)
 	return func() {
-		if err := e.goOn(ctx, id); err != nil {
-			e.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", wording.ShortID(id), "error", err)
+		if err := k.goOn(ctx, id); err != nil {
+			k.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", wording.ShortID(id), "error", err)
 		}
 	}, nil
 }
 
 // goOn lets a container go on that pauseBriefly has paused. One that has ended is none.
-func (e *Engine) goOn(ctx context.Context, id string) error {
-	err := e.drivers.Containers.Resume(ctx, id)
+func (k *Keeper) goOn(ctx context.Context, id string) error {
+	err := k.drivers.Containers.Resume(ctx, id)
 	if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
 		return err
 	}
-	return e.store.Delete(bucketPaused, id)
+	return k.store.Delete(bucketPaused, id)
 }
 
-// resumePaused lets those go on that a daemon which was killed has left paused.
-func (e *Engine) resumePaused(ctx context.Context) error {
+// ResumePaused lets those go on that a daemon which was killed has left paused.
+func (k *Keeper) ResumePaused(ctx context.Context) error {
 	var ids []string
-	err := e.store.Each(bucketPaused, func(id string, _ []byte) error {
+	err := k.store.Each(bucketPaused, func(id string, _ []byte) error {
 		ids = append(ids, id)
 		return nil
 	})
 	for _, id := range ids {
-		if failed := e.goOn(ctx, id); failed != nil {
-			e.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", wording.ShortID(id), "error", failed)
+		if failed := k.goOn(ctx, id); failed != nil {
+			k.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", wording.ShortID(id), "error", failed)
 		}
 	}
 	return err

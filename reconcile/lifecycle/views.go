@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 
 // views are the mounts of the images that s mounts, for container id, which has its snapshot; and the ids of the images by their references,
 // which are what the container is made of as much as the image that it runs.
-func (p *performer) views(ctx context.Context, id string, s *plan.Spec) (mounts []mount.Mount, ids map[string]string, err error) {
+func (k *Keeper) views(ctx context.Context, id string, s *plan.Spec) (mounts []mount.Mount, ids map[string]string, err error) {
 	for i, m := range s.Mounts {
 		if m.Type != "image" {
 			continue
 		}
-		info, err := inventory.Image(ctx, p.e.drivers, m.Source, s.Platform)
+		info, err := inventory.Image(ctx, k.drivers, m.Source, s.Platform)
 		if err != nil {
 			return nil, nil, fmt.Errorf("image %s of volumes[%d]: %w", m.Source, i, err)
 		}
-		view, err := p.e.drivers.Images.View(ctx, id, info.ID)
+		view, err := k.drivers.Images.View(ctx, id, info.ID)
 		if err != nil {
 			return nil, nil, fmt.Errorf("image %s of volumes[%d]: %w", m.Source, i, err)
 		}

@@ -1,4 +1,4 @@
-package reconcile
+package lifecycle
 
 import (
 	"bytes"
@@ -18,11 +18,11 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// keeper is the Engine as supervise's Runner.
-type keeper struct{ *Engine }
+// runner is keep as supervise's Runner.
+type runner struct{ *Keeper }
 
 // Wait returns the end of a container's current run.
-func (e keeper) Wait(ctx context.Context, id string) (supervise.Exit, error) {
+func (e runner) Wait(ctx context.Context, id string) (supervise.Exit, error) {
 	x, err := e.drivers.Containers.Wait(ctx, id)
 	if err != nil {
 		return supervise.Exit{}, err
@@ -34,7 +34,7 @@ var errNotWanted = errors.New("it is not wanted any more")
 
 // Restart starts a container as its policy says. Its sandbox is still there, so that its addresses stay; one that
 // is gone is made anew.
-func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) error {
+func (e runner) Restart(ctx context.Context, id string, wanted func() bool) error {
 	c, fresh, err := e.restartOnly(ctx, id, wanted)
 	if err != nil || !fresh {
 		return err
@@ -47,8 +47,8 @@ func (e keeper) Restart(ctx context.Context, id string, wanted func() bool) erro
 }
 
 // restartOnly is Restart without what follows a start. fresh: the container did not run before.
-func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *inventory.Container, fresh bool, err error) {
-	unlock, err := e.single.Lock(ctx, id)
+func (e runner) restartOnly(ctx context.Context, id string, wanted func() bool) (_ *inventory.Container, fresh bool, err error) {
+	unlock, err := e.Locks.Lock(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}
@@ -61,7 +61,7 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 		return nil, false, err
 	}
 	if c.Alive() {
-		e.watch(c, c.StartedAt, true)
+		e.Watch(c, c.StartedAt, true)
 		return c, false, nil
 	}
 	if err := e.wiring.Connect(ctx, c); err != nil {
@@ -71,12 +71,12 @@ func (e keeper) restartOnly(ctx context.Context, id string, wanted func() bool) 
 	if err != nil {
 		return c, false, wording.Cause(err, id, c.Name)
 	}
-	e.watch(c, s.StartedAt, true)
+	e.Watch(c, s.StartedAt, true)
 	return c, true, nil
 }
 
 // Probe runs a health check, with at most its timeout.
-func (e keeper) Probe(ctx context.Context, id string, c health.Check) (health.Result, error) {
+func (e runner) Probe(ctx context.Context, id string, c health.Check) (health.Result, error) {
 	out := &head{max: health.MaxOutput}
 	r := health.Result{Start: time.Now()}
 	// The driver kills the process at the timeout; the context only guards against a driver that does not answer.
@@ -120,7 +120,7 @@ func (h *head) String() string {
 }
 
 // Changed tells listeners, and takes down what a container that has ended for good leaves.
-func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) {
+func (e runner) Changed(id string, change supervise.Change, s supervise.Status) {
 	n, there, gone := e.roster.Find(id)
 	shared := e.roster.Shared(id)
 	if !there && !(gone && (change == supervise.ChangeExited || change == supervise.ChangeStopped)) {
@@ -141,11 +141,11 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		if s.Restarts == 0 {
 			return // whoever started it has told
 		}
-		e.loop.Kick(n.Project) // others may wait for it
+		e.turns.Kick(n.Project) // others may wait for it
 		ev.Text, ev.ByPolicy = "Restarted", true
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped || !e.loop.Taken(n.Project) { // whoever stops it looks at its end, unless it waits no longer
-			defer e.loop.Kick(n.Project)
+		if change != supervise.ChangeStopped || !e.turns.Taken(n.Project) { // whoever stops it looks at its end, unless it waits no longer
+			defer e.turns.Kick(n.Project)
 		}
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
 		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
@@ -161,11 +161,11 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 		ev.Text, ev.Phase, ev.Exit, ev.Time = "Restarting", event.Working, nil, time.Time{}
 	case supervise.ChangeHealth:
-		defer e.loop.Kick(n.Project)
+		defer e.turns.Kick(n.Project)
 		switch s.Health {
 		case health.Healthy:
 			ev.Text = "Healthy"
-			e.memory.BecameHealthy(id, n.Project, n.Name)
+			e.Memory.BecameHealthy(id, n.Project, n.Name)
 		case health.Unhealthy:
 			ev.Text, ev.Phase = "Unhealthy", event.Warning
 			if k := len(s.Results); k > 0 {
@@ -177,20 +177,20 @@ func (e keeper) Changed(id string, change supervise.Change, s supervise.Status) 
 }
 
 // afterEnd takes the sandbox of a container down that has ended by itself and is not started again.
-func (e *Engine) afterEnd(id string) {
-	if e.roster.Held(id) {
+func (k *Keeper) afterEnd(id string) {
+	if k.roster.Held(id) {
 		return
 	}
 	ctx := context.Background() // it must be done whoever has given up waiting; each driver call is bounded by itself
-	unlock, err := e.single.Lock(ctx, id)
+	unlock, err := k.Locks.Lock(ctx, id)
 	if err != nil {
 		return
 	}
 	defer func() { unlock() }()
-	if s, ok := e.group.Status(id); !ok || s.State != supervise.Ended {
+	if s, ok := k.Group.Status(id); !ok || s.State != supervise.Ended {
 		return // started again, or deleted, in the meantime
 	}
-	c, err := inventory.ByID(ctx, e.drivers, id)
+	c, err := inventory.ByID(ctx, k.drivers, id)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return
 	}
@@ -199,12 +199,14 @@ func (e *Engine) afterEnd(id string) {
 	}
 	if c != nil && (c.OneOff || c.Alone != nil) && c.Remove {
 		unlock()
-		_ = e.remove(ctx, c, true, nil) // told as events; the next adopt tries again
+		_ = k.Remove(ctx, c, true, nil) // told as events; the next adopt tries again
 		unlock = func() {}
 		return
 	}
-	if err := e.drivers.Networks.Teardown(ctx, id); err != nil {
-		n, _ := e.roster.Get(id)
-		e.hub.Say(nil, event.Event{Project: n.Project, Kind: "container", Name: n.Name, Service: n.Service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
+	if err := k.drivers.Networks.Teardown(ctx, id); err != nil {
+		n, _ := k.roster.Get(id)
+		k.hub.Say(nil, event.Event{Project: n.Project, Kind: "container", Name: n.Name, Service: n.Service, Phase: event.Warning, Text: "Network not taken down", Detail: err.Error()})
 	}
 }
+
+var _ supervise.Runner = runner{}

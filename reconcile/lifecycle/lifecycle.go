@@ -1,0 +1,285 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/chronicle"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wording"
+)
+
+// Start gives a container its network and starts it. A container that runs is success. Its error says why, not of which
+// container.
+func (k *Keeper) Start(ctx context.Context, id string, sink event.Sink) error {
+	return k.StartBeside(ctx, id, "", sink)
+}
+
+// StartBeside is start of a container whose names and ports another one has until a Handover; "" = nobody.
+func (k *Keeper) StartBeside(ctx context.Context, id, beside string, sink event.Sink) error {
+	c, fresh, err := k.startOnly(ctx, id, beside, sink)
+	if err != nil || !fresh {
+		return err
+	}
+	return k.postStart(ctx, c, sink)
+}
+
+// startOnly is startBeside without what follows a start. fresh: the container did not run before.
+func (k *Keeper) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *inventory.Container, fresh bool, err error) {
+	unlock, err := k.Locks.Lock(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unlock()
+	c, err := inventory.ByID(ctx, k.drivers, id)
+	if err != nil {
+		return nil, false, err
+	}
+	c.Beside = beside
+	if c.Alive() {
+		k.Watch(c, c.StartedAt, false)
+		return c, false, nil
+	}
+	return c, true, wording.Cause(k.startLocked(ctx, c, sink), id, c.Name)
+}
+
+// startLocked starts c, which does not run. Precondition: the container's lock is held.
+func (k *Keeper) startLocked(ctx context.Context, c *inventory.Container, sink event.Sink) error {
+	id := c.ID
+	k.Group.Stop(id) // a restart that is due would come on top
+	at := chronicle.Times{Begin: history.Now()}
+	if err := k.wiring.Connect(ctx, c); err != nil {
+		return err
+	}
+	at.Connected = history.Now()
+	s, err := k.launch(ctx, c)
+	if err != nil {
+		if c.Spec.NetworkMode == "" || c.Spec.NetworkMode == "none" {
+			_ = k.drivers.Networks.Teardown(context.WithoutCancel(ctx), id) // the start's own error says more
+		}
+		return err
+	}
+	k.warn(c, s.Warnings, sink)
+	at.Started = history.Now()
+	k.Memory.SetTimes(id, at)
+	k.Watch(c, s.StartedAt, false)
+	return nil
+}
+
+// warn tells what was asked for and could not be given to a container.
+func (k *Keeper) warn(c *inventory.Container, warnings []string, sink event.Sink) {
+	for _, w := range warnings {
+		k.hub.Say(sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Not as asked for", Detail: w})
+	}
+}
+
+// Watch hands a running container to its supervisor.
+func (k *Keeper) Watch(c *inventory.Container, at time.Time, byPolicy bool) {
+	k.roster.Started(c)
+	if at.IsZero() {
+		at = time.Now()
+	}
+	k.Group.Started(c.ID, c.Supervision(), at, byPolicy)
+}
+
+// Stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the
+// container running, as with docker compose.
+func (k *Keeper) Stop(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
+	if err := k.PreStop(ctx, c, sink); err != nil {
+		err = fmt.Errorf("cannot stop container %s: %w", c.Name, err)
+		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	return k.StopOnly(ctx, c, timeout, sink)
+}
+
+// StopOnly is stop without hooks: a kill.
+func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
+	unlock, err := k.Locks.Lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	k.hub.Say(sink, c.Event(event.Working, "Stopping", ""))
+	k.Group.Stop(c.ID)
+	grace := time.Duration(-1)
+	if timeout != nil {
+		grace = *timeout
+	}
+	exit, err := k.drivers.Containers.Stop(ctx, c.ID, grace)
+	if err != nil {
+		err = fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	k.Group.Stopped(c.ID, *inventory.ExitOf(&exit))
+	if err := k.teardown(context.WithoutCancel(ctx), c); err != nil {
+		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	k.hub.Say(sink, c.Event(event.Done, "Stopped", ""))
+	return nil
+}
+
+func (k *Keeper) teardown(ctx context.Context, c *inventory.Container) error {
+	if err := k.drivers.Networks.Teardown(ctx, c.ID); err != nil {
+		return fmt.Errorf("cannot take down the network of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+	}
+	return nil
+}
+
+// Remove deletes a stopped container and what is its own; its anonymous volumes too when volumes says so.
+func (k *Keeper) Remove(ctx context.Context, c *inventory.Container, volumes bool, sink event.Sink) error {
+	unlock, err := k.Locks.Lock(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	k.hub.Say(sink, c.Event(event.Working, "Removing", ""))
+	err = k.RemoveSteps(ctx, c)
+	if err == nil {
+		err = k.RemoveParts(ctx, c, volumes)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot remove container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	k.hub.Say(sink, c.Event(event.Done, "Removed", ""))
+	return nil
+}
+
+// RemoveParts: the container last but for its volumes, so that what is half removed is still found. Volumes after it,
+// because they are not removed while somebody has them.
+func (k *Keeper) RemoveParts(ctx context.Context, c *inventory.Container, volumes bool) error {
+	k.Group.Stop(c.ID)
+	if c.Alone != nil {
+		if err := k.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
+			return err
+		}
+	}
+	if err := k.drivers.Networks.Teardown(ctx, c.ID); err != nil {
+		return err
+	}
+	if err := k.drivers.Containers.Delete(ctx, c.ID); err != nil {
+		return err
+	}
+	defer k.forget(c.ID) // who waits for it to be gone finds nothing of it
+	if err := k.drivers.Images.Remove(ctx, c.ID); err != nil {
+		return err
+	}
+	if volumes {
+		if err := k.volumes.DeleteAnonymous(ctx, c); err != nil {
+			return err
+		}
+	}
+	if c.Alone == nil {
+		return nil
+	}
+	return k.alone.Forget(c.ID)
+}
+
+// forget drops what is in memory of a container that is gone.
+func (k *Keeper) forget(id string) {
+	k.Group.Forget(id)
+	k.Memory.ForgetRun(id)
+	k.roster.Forget(id)
+}
+
+// StatusOf is what the supervisor knows of c, or what the host does.
+func (k *Keeper) StatusOf(c *inventory.Container) supervise.Status {
+	if s, ok := k.Group.Status(c.ID); ok {
+		return s
+	}
+	s := supervise.Status{StartedAt: c.StartedAt, Exit: inventory.ExitOf(c.Exit)}
+	if c.Alive() {
+		s.State = supervise.Running
+	}
+	return s
+}
+
+// RemoveVanished takes away what somebody who deleted a container's record has left of it: its processes, its namespace, its snapshot. They are
+// in the way of the one that is made in its place.
+func (k *Keeper) RemoveVanished(ctx context.Context, project string) error {
+	list, err := inventory.List(ctx, k.drivers, project)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, c := range list {
+		there[c.ID] = true
+	}
+	for _, id := range k.roster.Vanished(project, there) {
+		if err := k.clearAway(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Keeper) clearAway(ctx context.Context, id string) error {
+	unlock, err := k.Locks.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	n, known := k.roster.Get(id)
+	if !known {
+		return nil // it was being removed by a command
+	}
+	k.Group.Stop(id)
+	err = errors.Join(k.drivers.Containers.Delete(ctx, id), k.drivers.Networks.Teardown(ctx, id))
+	if err == nil {
+		err = k.drivers.Images.Remove(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot clear away what is left of container %s, whose record is gone: %w", n.Name, wording.Cause(err, id, n.Name))
+	}
+	k.forget(id)
+	return nil
+}
+
+// AtRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
+func (k *Keeper) AtRest(ctx context.Context, id string, sink event.Sink) (*inventory.Container, error) {
+	k.Group.Stop(id)
+	unlock, err := k.Locks.Lock(ctx, id) // a restart under way holds it
+	if err != nil {
+		return nil, err
+	}
+	unlock()
+	c, err := inventory.ByID(ctx, k.drivers, id)
+	if err == nil && c.Alive() {
+		err = k.Stop(ctx, c, nil, sink)
+	}
+	return c, err
+}
+
+// Know makes a container that does not run known to those who wait for it.
+func (k *Keeper) Know(c *inventory.Container) {
+	k.roster.Add(c)
+	k.Group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
+}
+
+// Supervised adds to have what is not on the host but in memory.
+func (k *Keeper) Supervised(have *plan.Observed) {
+	for i := range have.Containers {
+		c := &have.Containers[i]
+		s, ok := k.Group.Status(c.ID)
+		if !ok {
+			continue
+		}
+		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
+		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
+		if s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated) { // created: its start is under way
+			c.Status = plan.StatusRestarting
+		}
+		c.MustRestart = c.MustRestart || k.roster.Stubborn(c.ID)
+	}
+}
