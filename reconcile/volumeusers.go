@@ -58,7 +58,7 @@ func (e *Engine) usersOf(ctx context.Context, ids []string) ([]*inventory.Contai
 func (e *Engine) activeUsers(ctx context.Context, project string, ids []string) (users, error) {
 	list, err := e.usersOf(ctx, ids)
 	return users{project, slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !c.Alive() && e.statusOf(c).State != supervise.Backoff
+		return !c.Alive() && e.keep.StatusOf(c).State != supervise.Backoff
 	})}, err
 }
 
@@ -108,7 +108,7 @@ func (e *Engine) lockUsers(ctx context.Context, ids []string) (list []*inventory
 	}
 	slices.SortFunc(list, func(a, b *inventory.Container) int { return strings.Compare(a.ID, b.ID) })
 	for _, c := range list {
-		free, err := e.single.Lock(ctx, c.ID)
+		free, err := e.keep.Locks.Lock(ctx, c.ID)
 		if err != nil {
 			unlock()
 			return nil, nil, err
@@ -133,7 +133,7 @@ func (e *Engine) whilePaused(ctx context.Context, ids []string, do func(context.
 		if err != nil {
 			return err
 		}
-		resume, err := e.pauseBriefly(ctx, c.ID)
+		resume, err := e.keep.PauseBriefly(ctx, c.ID)
 		if errors.Is(err, errdefs.ErrConflict) {
 			continue // it has ended
 		}
@@ -185,7 +185,7 @@ func (e *Engine) whileStopped(ctx context.Context, project string, o stopped, si
 	}
 	owed := map[plan.ID]bool{}
 	for _, c := range m.List {
-		if !c.OneOff && slices.Contains(o.Services, c.Service) && (c.Alive() || e.statusOf(c).State == supervise.Backoff) {
+		if !c.OneOff && slices.Contains(o.Services, c.Service) && (c.Alive() || e.keep.StatusOf(c).State == supervise.Backoff) {
 			owed[c.Replica()] = true
 		}
 	}

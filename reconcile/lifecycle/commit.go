@@ -56,7 +56,7 @@ func (k *Keeper) commit(ctx context.Context, c *inventory.Container, o ask.Commi
 			return image.Info{}, err
 		}
 		if state.Status == runtime.Running {
-			resume, err := k.pauseBriefly(ctx, c.ID)
+			resume, err := k.PauseBriefly(ctx, c.ID)
 			if err != nil {
 				return image.Info{}, err
 			}
@@ -81,8 +81,8 @@ func (k *Keeper) commit(ctx context.Context, c *inventory.Container, o ask.Commi
 // bucketPaused holds the ids of containers that are paused for a moment, and by nobody's wish: a daemon that dies meanwhile leaves it to the next one to let them go on.
 const bucketPaused = "paused"
 
-// pauseBriefly pauses a container until resume is called. Precondition: its lock is held.
-func (k *Keeper) pauseBriefly(ctx context.Context, id string) (resume func(), err error) {
+// PauseBriefly pauses a container until resume is called. Precondition: its lock is held.
+func (k *Keeper) PauseBriefly(ctx context.Context, id string) (resume func(), err error) {
 	if err := k.store.Put(bucketPaused, id, []byte("{}")); err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (k *Keeper) pauseBriefly(ctx context.Context, id string) (resume func(), er
 	}, nil
 }
 
-// goOn lets a container go on that pauseBriefly has paused. One that has ended is none.
+// goOn lets a container go on that PauseBriefly has paused. One that has ended is none.
 func (k *Keeper) goOn(ctx context.Context, id string) error {
 	err := k.drivers.Containers.Resume(ctx, id)
 	if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
