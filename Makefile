@@ -11,6 +11,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 LDFLAGS = -s -w -X main.version=$(VERSION)
 INIT    = runtime/initprog/bin/stack-init
+DAEMON  = cmd/stack/daemonprog/bin
 STACK   = bin/stack
 
 # What a test needs and this machine must have: a skip of these is a failure in `make test` as root.
@@ -26,8 +27,11 @@ build: init ## Build bin/stack, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(STACK) ./cmd/stack
 
 .PHONY: init
-init: ## Build the init program that bin/stack embeds
+init: ## Build the programs that bin/stack embeds: the daemon's, and the init program that that one embeds
 	$(GO) build -trimpath -ldflags '-s -w' -o $(INIT) ./cmd/stack-init
+	@rm -f $(DAEMON)/version
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(DAEMON)/stack-daemon ./cmd/stack-daemon
+	@echo '$(VERSION)' >$(DAEMON)/version
 
 .PHONY: test
 test: packages lint build testimages ## Run every test that this machine can: as root, and again as an ordinary user
@@ -65,7 +69,7 @@ lint: ## Check formatting, and run go vet
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags failpoint ./cmd/stack ./internal/failpoint ./reconcile/driver/crash
+	$(GO) vet -tags failpoint ./cmd/... ./internal/failpoint ./reconcile/driver/crash
 
 .PHONY: generate
 generate: ## Write the generated files anew
@@ -96,4 +100,4 @@ install: build ## Install the binary, shell completions and the systemd unit bel
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin $(INIT)
+	rm -rf bin $(INIT) $(DAEMON)/stack-daemon $(DAEMON)/version

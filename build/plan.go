@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // origin is what a FROM or a --from means: exactly one of its fields, or none for scratch.
@@ -217,7 +218,7 @@ func (l *layout) need(r *Request, s *stage) error {
 		return l.file.unsupported(lineOf(s.inst.Location), oneLine(s.inst.SourceCode), "%s is a context of a directory, which no stage can be built on: COPY --from=%s takes files from it", s.baseText, s.baseText)
 	}
 	if s.base.image != "" {
-		if _, err := image.ParseReference(s.base.image); err != nil {
+		if _, err := reference.Parse(s.base.image); err != nil {
 			return l.file.refuse(lineOf(s.inst.Location), oneLine(s.inst.SourceCode), "%v", err)
 		}
 	}
@@ -281,7 +282,7 @@ func (l *layout) check(r *Request, s *stage, c instructions.Command) error {
 					return refuse("stage %q is not before this one: only what is above can be used", from)
 				}
 			}
-			if _, err := image.ParseReference(o.image); err != nil {
+			if _, err := reference.Parse(o.image); err != nil {
 				return refuse("%v", err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/network"
 )
 
@@ -44,7 +45,7 @@ type Request struct {
 
 // auth is what is shown to the registry of ref; nil = what this host has stored.
 func (r *Request) auth(ref string) *image.Auth {
-	if p, err := image.ParseReference(ref); err == nil {
+	if p, err := reference.Parse(ref); err == nil {
 		return r.Auths[p.Host]
 	}
 	return nil

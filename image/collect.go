@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Removal is what a Delete has come to.
@@ -59,7 +60,7 @@ var errKeep = errors.New("the image stays")
 func (rec *record) repositories() int {
 	seen := make(map[string]bool)
 	for _, text := range rec.Refs {
-		if ref, err := ParseReference(text); err == nil {
+		if ref, err := reference.Parse(text); err == nil {
 			seen[ref.Name()] = true
 		}
 	}
@@ -85,7 +86,7 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 		for _, rec := range found {
 			names := append(slices.Clone(rec.Refs), rec.Digests...)
 			if !byID {
-				r, err := ParseReference(ref)
+				r, err := reference.Parse(ref)
 				if err != nil {
 					return err
 				}
@@ -108,8 +109,8 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 				}
 			}
 			for _, name := range names {
-				if !slices.Contains(rec.Refs, name) && !slices.Contains(rec.Digests, name) && !slices.Contains(gone.Untagged, familiarName(name)) {
-					gone.Untagged = append(gone.Untagged, familiarName(name))
+				if !slices.Contains(rec.Refs, name) && !slices.Contains(rec.Digests, name) && !slices.Contains(gone.Untagged, reference.Familiar(name)) {
+					gone.Untagged = append(gone.Untagged, reference.Familiar(name))
 				}
 			}
 		}
@@ -126,7 +127,7 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 }
 
 // unname takes r's name away: with a digest every name of the repository that is by digest.
-func (rec *record) unname(r Reference) {
+func (rec *record) unname(r reference.Reference) {
 	if !r.HasDigest() {
 		rec.Refs = slices.DeleteFunc(rec.Refs, func(ref string) bool { return ref == r.Tagged() })
 		return

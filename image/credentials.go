@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/stackrun/stack/internal/lazyregexp"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // credentials finds what docker login and podman login have stored.
@@ -132,7 +133,7 @@ func (c credentials) entry(ctx context.Context, file authFile, host string) (aut
 
 // serverNames are the keys that clients use for host; docker.io has its own for historical reasons.
 func serverNames(host string) []string {
-	if host == dockerHub || host == defaultHost {
+	if host == dockerHub || host == reference.DefaultHost {
 		return []string{"https://index.docker.io/v1/", "index.docker.io", "docker.io"}
 	}
 	return []string{host, "https://" + host, "http://" + host}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // endpoint is one place that may have the repositories of a host: a mirror or the host itself.
@@ -41,7 +42,7 @@ const dockerHub = "index.docker.io"
 func (s *Store) endpoints(host string) []endpoint {
 	list := append([]endpoint(nil), s.mirrors[host]...)
 	origin := endpoint{host: host}
-	if host == defaultHost {
+	if host == reference.DefaultHost {
 		origin.host = dockerHub
 	}
 	return append(list, s.trust(origin))
@@ -70,7 +71,7 @@ func (s *Store) parseMirrors(mirrors map[string][]string) error {
 	for host, list := range mirrors {
 		host = strings.ToLower(host)
 		if host == "index.docker.io" || host == "registry-1.docker.io" {
-			host = defaultHost
+			host = reference.DefaultHost
 		}
 		for _, value := range list {
 			full := value
@@ -78,13 +79,13 @@ func (s *Store) parseMirrors(mirrors map[string][]string) error {
 				full = "//" + value
 			}
 			u, err := url.Parse(full)
-			if err == nil && (u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" || !hostPattern.MatchString(u.Host)) {
+			if err == nil && (u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" || !reference.IsHost(u.Host)) {
 				err = fmt.Errorf("expected http://host[:port][/prefix] or https://…")
 			}
 			prefix := ""
 			if err == nil {
 				prefix = strings.Trim(u.Path, "/")
-				if prefix != "" && !repoPattern.MatchString(prefix) {
+				if prefix != "" && !reference.IsRepo(prefix) {
 					err = fmt.Errorf("%q cannot begin a repository's name", prefix)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // ErrDenied is a registry that wants other credentials, or any.
@@ -58,7 +59,7 @@ func (e *PullError) Unwrap() []error {
 
 // pullError judges by the last attempt, which is the origin: that a mirror has no copy, or is down, says nothing
 // of the image.
-func pullError(ref Reference, tries []attempt, warnings []string) error {
+func pullError(ref reference.Reference, tries []attempt, warnings []string) error {
 	last := tries[len(tries)-1]
 	e := &PullError{Ref: ref.Familiar(), tries: tries, kind: kindOf(last.err)}
 	switch e.kind {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/reference"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -12,12 +14,12 @@ import (
 // manifest and configuration. A Pull soon afterwards takes what was found and does not ask again: manifests
 // count against a registry's limit of pulls. Errors are those of Pull.
 func (s *Store) Find(ctx context.Context, ref string, p v1.Platform) error {
-	r, err := ParseReference(ref)
+	r, err := reference.Parse(ref)
 	if err != nil {
 		return err
 	}
 	want := wanted(p)
-	img, err := resolve(ctx, s.source(r, nil, func(string) {}), r.Familiar(), r.identifier(), want)
+	img, err := resolve(ctx, s.source(r, nil, func(string) {}), r.Familiar(), r.Identifier(), want)
 	if err != nil {
 		return err
 	}
@@ -40,7 +42,7 @@ type find struct {
 	until time.Time
 }
 
-func (l *findList) put(ref Reference, want v1.Platform, img *resolved) {
+func (l *findList) put(ref reference.Reference, want v1.Platform, img *resolved) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.found == nil {
@@ -56,7 +58,7 @@ func (l *findList) put(ref Reference, want v1.Platform, img *resolved) {
 }
 
 // take returns what was found a moment ago, once: nil when there is nothing.
-func (l *findList) take(ref Reference, want v1.Platform) *resolved {
+func (l *findList) take(ref reference.Reference, want v1.Platform) *resolved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := ref.String() + " " + platformName(want)

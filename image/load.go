@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Load imports the images of a tar stream, plain or compressed: what docker save writes, or an OCI layout. It reads r
@@ -58,7 +59,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 		named(Progress{Phase: Done})
 		// Of all names that it has, those that the archive gives it.
 		info.Refs = slices.DeleteFunc(info.Refs, func(ref string) bool {
-			return !slices.ContainsFunc(img.names.refs, func(full string) bool { return familiarName(full) == ref })
+			return !slices.ContainsFunc(img.names.refs, func(full string) bool { return reference.Familiar(full) == ref })
 		})
 		loaded = append(loaded, info)
 	}
@@ -74,7 +75,7 @@ type archived struct {
 
 func (img archived) name() string {
 	if len(img.names.refs) > 0 {
-		return familiarName(img.names.refs[0])
+		return reference.Familiar(img.names.refs[0])
 	}
 	return shortDigest(img.id)
 }
@@ -184,7 +185,7 @@ func (img *resolved) resolvedLayers() []layerSource {
 	return list
 }
 
-func layoutNames(annotations map[string]string) ([]Reference, error) {
+func layoutNames(annotations map[string]string) ([]reference.Reference, error) {
 	name := annotations[nameAnnotation]
 	if name == "" {
 		name = annotations[refAnnotation]
@@ -193,14 +194,14 @@ func layoutNames(annotations map[string]string) ([]Reference, error) {
 			return nil, nil
 		}
 	}
-	ref, err := ParseReference(name)
+	ref, err := reference.Parse(name)
 	if err != nil {
 		return nil, err
 	}
 	if ref.Tag == "" {
 		return nil, nil
 	}
-	return []Reference{ref}, nil
+	return []reference.Reference{ref}, nil
 }
 
 // dockerImage is an element of manifest.json of docker save:
@@ -233,7 +234,7 @@ func (a *archive) dockerImages(images []archived) ([]archived, error) {
 			images = append(images, img)
 		}
 		for _, tag := range d.RepoTags {
-			ref, err := ParseReference(tag)
+			ref, err := reference.Parse(tag)
 			if err != nil {
 				return nil, err
 			}

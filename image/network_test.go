@@ -438,7 +438,7 @@ func TestPruneDuringPull(t *testing.T) {
 }
 
 func TestPullOfID(t *testing.T) {
-	if _, _, err := pull(newStore(t), someDigest); !errors.Is(err, errdefs.ErrInvalidArgument) {
+	if _, _, err := pull(newStore(t), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"); !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("error is %v", err)
 	}
 }

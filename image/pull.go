@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Pull fetches ref for platform p (the zero value: this host's) and unpacks it. Concurrent pulls of one image are
@@ -31,7 +32,7 @@ func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Aut
 	if _, explicit, _ := idPrefix(ref); explicit {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot pull %s: an image id says nothing of where the image is; pull a name", ref))
 	}
-	r, err := ParseReference(ref)
+	r, err := reference.Parse(ref)
 	if err != nil {
 		return Info{}, err
 	}
@@ -53,7 +54,7 @@ func withRef(ref string, progress func(Progress)) func(Progress) {
 	return func(p Progress) { p.Ref = ref; progress(p) }
 }
 
-func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, auth *Auth, report func(Progress)) (Info, error) {
+func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(Progress)) (Info, error) {
 	// Until the record is written nothing but this lock keeps Prune from the layers.
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {
@@ -65,7 +66,7 @@ func (s *Store) pull(ctx context.Context, ref Reference, want v1.Platform, auth 
 	src := s.source(ref, auth, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
 	img := s.finds.take(ref, want)
 	if img == nil {
-		if img, err = resolve(ctx, src, ref.Familiar(), ref.identifier(), want); err != nil {
+		if img, err = resolve(ctx, src, ref.Familiar(), ref.Identifier(), want); err != nil {
 			return Info{}, err
 		}
 	}

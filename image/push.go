@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // PushOptions of Push.
@@ -37,7 +38,7 @@ type Pushed struct {
 //
 // progress may be nil; it is called from one goroutine at a time. Errors: errdefs.ErrNotFound when the image is not here, ErrDenied, errdefs.ErrUnavailable.
 func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, progress func(Progress)) (Pushed, error) {
-	r, err := ParseReference(ref)
+	r, err := reference.Parse(ref)
 	if err == nil && r.HasDigest() {
 		err = errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot push %s: a push is by tag; its digest comes of what is pushed", ref))
 	}
@@ -81,12 +82,12 @@ func oneAtATime(progress func(Progress)) func(Progress) {
 // push is one push under way.
 type push struct {
 	store  *Store
-	ref    Reference
+	ref    reference.Reference
 	auth   *Auth
 	report func(Progress)
 	to     *session
 
-	origins []Reference // where the image's own layers were pulled from
+	origins []reference.Reference // where the image's own layers were pulled from
 }
 
 func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
@@ -161,10 +162,10 @@ func (s *Store) manifestOf(rec *record) (document, *v1.Manifest) {
 }
 
 // origins are the repositories that have, or had, the manifest doc.
-func origins(rec *record, doc document) []Reference {
-	var list []Reference
+func origins(rec *record, doc document) []reference.Reference {
+	var list []reference.Reference
 	for _, d := range rec.Digests {
-		if ref, err := ParseReference(d); err == nil && ref.Digest == doc.digest {
+		if ref, err := reference.Parse(d); err == nil && ref.Digest == doc.digest {
 			list = append(list, ref)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // ConfigFile is the whole configuration of a local image, the caller's own copy. errdefs.ErrNotFound when it is not here.
@@ -120,7 +121,7 @@ func (s *Store) Tag(ctx context.Context, id v1.Hash, refs ...string) (Info, erro
 func tags(refs []string) (names, error) {
 	var n names
 	for _, s := range refs {
-		r, err := ParseReference(s)
+		r, err := reference.Parse(s)
 		if err != nil {
 			return n, err
 		}

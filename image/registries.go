@@ -3,6 +3,8 @@ package image
 import (
 	"context"
 	"os"
+
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Registries are asked what an image is at, by who pulls nothing: it needs no store, and no root. Mirrors, credentials and retries
@@ -20,14 +22,14 @@ func OpenRegistries(opt Options) (*Registries, error) {
 
 // Pin is ref with the digest of what its tag names now: of an image for several platforms the digest that is that of all. One
 // that says a digest is given back as it is. note is told what is odd and no error, such as a mirror that does not answer.
-func (r *Registries) Pin(ctx context.Context, ref string, note func(string)) (Reference, error) {
-	parsed, err := ParseReference(ref)
+func (r *Registries) Pin(ctx context.Context, ref string, note func(string)) (reference.Reference, error) {
+	parsed, err := reference.Parse(ref)
 	if err != nil || parsed.HasDigest() {
 		return parsed, err
 	}
-	doc, err := r.store.source(parsed, nil, note).manifest(ctx, parsed.identifier())
+	doc, err := r.store.source(parsed, nil, note).manifest(ctx, parsed.Identifier())
 	if err != nil {
-		return Reference{}, err
+		return reference.Reference{}, err
 	}
 	parsed.Digest = doc.digest
 	return parsed, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // RemoteManifest is what a registry has under a name.
@@ -23,12 +24,12 @@ type RemoteManifest struct {
 
 // Manifest asks the registry, or a mirror of it, what ref names. It fetches no layer, and counts there as a pull. Errors are those of Pull.
 func (s *Store) Manifest(ctx context.Context, ref string, auth *Auth) (RemoteManifest, error) {
-	r, err := ParseReference(ref)
+	r, err := reference.Parse(ref)
 	if err != nil {
 		return RemoteManifest{}, err
 	}
 	src := s.source(r, auth, func(string) {})
-	doc, err := src.manifest(ctx, r.identifier())
+	doc, err := src.manifest(ctx, r.Identifier())
 	if err != nil {
 		return RemoteManifest{}, err
 	}
@@ -72,9 +73,9 @@ func (k *known) manifest(ctx context.Context, identifier string) (document, erro
 // CheckAuth asks the registry host whether it knows auth. ErrDenied when it does not, errdefs.ErrUnavailable when it does not answer.
 func (s *Store) CheckAuth(ctx context.Context, host string, auth Auth) error {
 	if host == "" || host == "https://index.docker.io/v1/" {
-		host = defaultHost
+		host = reference.DefaultHost
 	}
-	r, err := ParseReference(bareHost(host) + "/x")
+	r, err := reference.Parse(bareHost(host) + "/x")
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot log in to %q: it is not a registry host", host))
 	}

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Resolve finds a local image by reference, digest, id, or a prefix of an id that only one image has. An image of a
@@ -58,7 +59,7 @@ func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, e
 func (x *index) find(ref string) (found []*record, byID bool, err error) {
 	hex, explicit, maybeID := idPrefix(ref)
 	if !explicit {
-		r, err := ParseReference(ref)
+		r, err := reference.Parse(ref)
 		if err != nil && !maybeID {
 			return nil, false, err
 		}
@@ -89,7 +90,7 @@ func (x *index) find(ref string) (found []*record, byID bool, err error) {
 }
 
 // is says whether r names the image. With a digest the tag is only said.
-func (rec *record) is(r Reference) bool {
+func (rec *record) is(r reference.Reference) bool {
 	if r.HasDigest() {
 		return slices.Contains(rec.Digests, r.Digested(r.Digest)) || slices.Contains(rec.Refs, r.Digested(r.Digest))
 	}
@@ -111,7 +112,7 @@ func (s *Store) whole(rec *record) error {
 // name is what messages call the image.
 func (rec *record) name() string {
 	if len(rec.Refs) > 0 {
-		return familiarName(rec.Refs[0])
+		return reference.Familiar(rec.Refs[0])
 	}
 	return shortDigest(rec.ID)
 }
@@ -155,11 +156,11 @@ func (s *Store) info(rec *record) (Info, error) {
 	}
 	for _, ref := range rec.Refs {
 		if !strings.Contains(ref, "@") {
-			info.Refs = append(info.Refs, familiarName(ref))
+			info.Refs = append(info.Refs, reference.Familiar(ref))
 		}
 	}
 	for _, d := range rec.Digests {
-		info.Digests = append(info.Digests, familiarName(d))
+		info.Digests = append(info.Digests, reference.Familiar(d))
 	}
 	return info, nil
 }

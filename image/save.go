@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // Save writes local images as one archive that Load, docker load and readers of OCI layouts take: the layout with uncompressed layers and, beside it, the
@@ -55,7 +56,7 @@ func (s *Store) toSave(ctx context.Context, p v1.Platform, refs []string) ([]*sa
 	var images []*saving
 	for _, ref := range refs {
 		names := []string{ref}
-		r, parseErr := ParseReference(ref)
+		r, parseErr := reference.Parse(ref)
 		_, explicit, _ := idPrefix(ref)
 		if parseErr == nil && !explicit && !r.HasDigest() && !tagged(ref) {
 			if all := x.tagsOf(r); len(all) > 0 {
@@ -76,7 +77,7 @@ func (s *Store) toSave(ctx context.Context, p v1.Platform, refs []string) ([]*sa
 				i = len(images)
 				images = append(images, &saving{rec: rec})
 			}
-			if n, err := ParseReference(name); err == nil && slices.Contains(rec.Refs, n.Tagged()) && !slices.Contains(images[i].refs, n.Tagged()) {
+			if n, err := reference.Parse(name); err == nil && slices.Contains(rec.Refs, n.Tagged()) && !slices.Contains(images[i].refs, n.Tagged()) {
 				images[i].refs = append(images[i].refs, n.Tagged())
 			}
 		}
@@ -90,7 +91,7 @@ func tagged(ref string) bool {
 }
 
 // tagsOf lists the names by tag that r's repository has here, sorted.
-func (x *index) tagsOf(r Reference) []string {
+func (x *index) tagsOf(r reference.Reference) []string {
 	var all []string
 	for _, rec := range x.Images {
 		for _, ref := range rec.Refs {
@@ -149,7 +150,7 @@ func (a *archiver) image(ctx context.Context, img *saving) error {
 		_, tag, _ := strings.Cut(ref[strings.LastIndexByte(ref, '/')+1:], ":")
 		named.Annotations = map[string]string{nameAnnotation: ref, refAnnotation: tag}
 		a.index = append(a.index, named)
-		entry.RepoTags = append(entry.RepoTags, familiarName(ref))
+		entry.RepoTags = append(entry.RepoTags, reference.Familiar(ref))
 	}
 	if len(img.refs) == 0 {
 		a.index = append(a.index, desc)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/reference"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -21,7 +23,7 @@ import (
 // addressed by digest, so a blob may come from any of them, and begin at one and end at another.
 type source struct {
 	store *Store
-	ref   Reference
+	ref   reference.Reference
 	auth  *Auth // nil = what this host has stored
 	note  func(string)
 
@@ -37,7 +39,7 @@ type lazySession struct {
 	err      error
 }
 
-func (s *Store) source(ref Reference, auth *Auth, note func(string)) *source {
+func (s *Store) source(ref reference.Reference, auth *Auth, note func(string)) *source {
 	src := &source{store: s, ref: ref, auth: auth, note: note}
 	for _, ep := range s.endpoints(ref.Host) {
 		src.sessions = append(src.sessions, &lazySession{endpoint: ep})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -22,6 +23,14 @@ func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
+	}
+	if o.Compressed {
+		plain, err := image.Decompress(r)
+		if err != nil {
+			return fmt.Errorf("cannot read the archive: %w", err)
+		}
+		defer plain.Close()
+		r = plain
 	}
 	in := runtime.CopyIn{Path: o.Path, Copy: o.Copy, Parents: o.Parents, Archive: o.Archive}
 	readers, feed := []io.Reader{r}, func() {}

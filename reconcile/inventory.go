@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
@@ -31,6 +32,12 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerIma
 	out := []ask.ContainerImage{}
 	for _, c := range list {
 		row := ask.ContainerImage{Container: c.RowName(), Service: c.Service, Ref: c.Spec.Image, ID: c.Image}
+		if ref, err := reference.Parse(row.Ref); err == nil {
+			row.Repository = reference.Reference{Host: ref.Host, Repo: ref.Repo}.Familiar()
+			if !ref.HasDigest() {
+				row.Tag = ref.Tag
+			}
+		}
 		if i, ok := byID[row.ID]; ok {
 			row.Platform = path.Join(i.Platform.OS, i.Platform.Architecture, i.Platform.Variant)
 			row.Size, row.Created, row.PulledAt = i.Size, i.Created, i.PulledAt

@@ -28,7 +28,7 @@ func TestInventory(t *testing.T) {
 		if err != nil || len(images) != 3 {
 			b.Fatalf("%v, %+v", err, images)
 		}
-		if i := images[0]; i.Container != "shop-db-1" || i.Service != "db" || i.Ref != "app:2" || !strings.HasPrefix(i.ID, "sha256:") || !i.PulledAt.IsZero() {
+		if i := images[0]; i.Container != "shop-db-1" || i.Service != "db" || i.Ref != "app:2" || i.Repository != "app" || i.Tag != "2" || !strings.HasPrefix(i.ID, "sha256:") || !i.PulledAt.IsZero() {
 			b.Errorf("of an image that is gone: %+v", i)
 		}
 		if i := images[2]; i.Container != "shop-web-2" || i.Ref != "app:1" || i.ID == images[0].ID || i.Platform == "" {

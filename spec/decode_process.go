@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
+	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -64,7 +63,7 @@ func (d *decoder) image(n *tree.Node) string {
 	if s == "" || strings.HasPrefix(s, "sha256:") {
 		return s
 	}
-	if _, err := name.ParseReference(s); err != nil {
+	if _, err := reference.Parse(s); err != nil {
 		d.unfit(n, fmt.Sprintf("%q is not an image reference", s), "write [REGISTRY/]NAME[:TAG][@DIGEST] in lower case")
 	}
 	return s

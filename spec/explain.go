@@ -234,8 +234,8 @@ func (x *explainer) near(at Path) string {
 	return ""
 }
 
-// reference is a text that is nothing but a variable.
-var reference = lazyregexp.New(`^\$(\w+|\{\w+\})$`)
+// onlyVariable is a text that is nothing but a variable.
+var onlyVariable = lazyregexp.New(`^\$(\w+|\{\w+\})$`)
 
 // Redacted is o without what may be secret: values under telling names, made with
 // variables of telling names, or URLs with a password.
@@ -248,7 +248,7 @@ func (o Origin) Redacted() Origin {
 	o.Variables, o.Overrides = slices.Clone(o.Variables), slices.Clone(o.Overrides)
 	if o.Secret {
 		hide(&o.Value)
-		if !reference.MatchString(o.Written) {
+		if !onlyVariable.MatchString(o.Written) {
 			hide(&o.Written)
 		}
 		for i := range o.Variables {

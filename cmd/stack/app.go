@@ -30,7 +30,7 @@ type app struct {
 	interrupts interrupts
 	daemon     *client.Client // once somebody wants it
 	printer    progress.Printer
-	openEngine engineOpener
+	linked     *linked // nil: the daemon is the program that this one carries
 
 	location       *spec.Location // once located
 	remote         *remote.Fetcher

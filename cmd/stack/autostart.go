@@ -10,12 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/daemon/options"
 )
 
 // connect gives a client of the daemon. Whether one answers is seen at its first request, which starts one when none does.
@@ -46,7 +46,7 @@ func (a *app) mustRoot() error {
 		"run the command with sudo, or have root run `stack daemon` and join the group of %s", os.Geteuid(), a.roots.Socket())
 }
 
-// startDaemon runs `stack daemon` in a session of its own and waits until it is ready, or finds that another is.
+// startDaemon runs the daemon's program in a session of its own and waits until it is ready, or finds that another is.
 func (a *app) startDaemon(ctx context.Context) error {
 	if err := a.mustRoot(); err != nil {
 		return err
@@ -66,25 +66,26 @@ func (a *app) startDaemon(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot start the stack daemon: %w", err)
 	}
-	args := []string{"daemon", "--auto-started", "--ready-fd", "3", "--state-root", a.roots.State, "--run-root", a.roots.Run}
-	if c := a.global.config; c != "" {
-		args = append(args, "--config", c)
-	}
-	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Args[0] = "stack"
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.Env = daemonEnv(os.Environ())
-	cmd.Dir = "/" // it must not keep a directory of the user's busy
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	o := options.Options{Roots: a.roots, Config: a.configPath(), Idle: a.idleTime(), AutoStarted: true, ReadyFD: 3}
+	var cmd *exec.Cmd
+	err = a.runProgram(ctx, func(text string) { fmt.Fprintf(log, "warning: %s\n", text) }, func(path string) error {
+		cmd = exec.Command(path, o.Line()...)
+		cmd.Args[0] = "stack"
+		cmd.Stdout, cmd.Stderr = log, log
+		cmd.ExtraFiles = []*os.File{theirs}
+		cmd.Env = daemonEnv(os.Environ())
+		cmd.Dir = "/" // it must not keep a directory of the user's busy
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		return cmd.Start()
+	})
+	if err != nil {
 		return fmt.Errorf("cannot start the stack daemon: %w", err)
 	}
 	theirs.Close()
 	stop := context.AfterFunc(ctx, func() { ready.SetReadDeadline(time.Now()) }) //nolint:errcheck // a pipe can
 	defer stop()
 	answer, err := bufio.NewReader(ready).ReadString('\n')
-	if err == nil && answer == readyLine {
+	if err == nil && answer == options.Ready {
 		cmd.Process.Release() //nolint:errcheck // it is nobody's child when this command has ended
 		return nil
 	}
@@ -120,9 +121,6 @@ func daemonEnv(environ []string) []string {
 	return kept
 }
 
-// readyLine is what a daemon writes to --ready-fd when it, or another one, answers.
-const readyLine = "ready\n"
-
 // openDaemonLog opens <state>/daemon.log for appending; a large one is moved aside first.
 func openDaemonLog(state string) (*os.File, error) {
 	const large = 4 << 20 // bytes
@@ -149,13 +147,4 @@ func lastWords(log *os.File, from int64) string {
 		lines = append([]string{"… (all of it: " + log.Name() + ")"}, lines[len(lines)-20:]...)
 	}
 	return strings.Join(lines, "\n")
-}
-
-// readyFile is the file that fd names, for --ready-fd; nil when none was given.
-func readyFile(fd int) *os.File {
-	if fd <= 2 {
-		return nil
-	}
-	syscall.CloseOnExec(fd)
-	return os.NewFile(uintptr(fd), "ready-fd "+strconv.Itoa(fd))
 }

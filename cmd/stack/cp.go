@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime/archive"
@@ -99,18 +98,13 @@ func (a *app) cp(ctx context.Context, from, to string, o copyOptions) error {
 
 // copyIn copies from here.
 func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOptions) error {
-	in := ask.CopyInOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: to, Archive: o.archive, Copy: from != "-"}
+	in := ask.CopyInOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: to, Archive: o.archive, Copy: from != "-", Compressed: from == "-"}
 	var stream io.Reader
 	if from == "-" {
 		if terminal.Of(a.in) != nil {
 			return usageError("cannot read a tar archive from a terminal (redirect stdin)")
 		}
-		r, err := image.Decompress(a.in)
-		if err != nil {
-			return fmt.Errorf("cannot read the archive on stdin: %w", err)
-		}
-		defer r.Close()
-		stream = r
+		stream = a.in
 	} else {
 		name, err := local(from)
 		if err != nil {

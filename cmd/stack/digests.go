@@ -7,57 +7,33 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/stackrun/stack/cmd/stack/settings"
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/cmd/stack/inquiry"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// atOnce is how many registries are asked side by side.
-const atOnce = 8
-
 // pinned is p with the digest of each image of services (all when none is named, else those they depend on too), as the registries have it now. It needs no
 // daemon: the registries are those of the daemon's configuration, the credentials those of who asks.
 func (a *app) pinned(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
-	config, err := settings.Read(a.configPath())
-	if err != nil {
-		return nil, err
-	}
-	registries, err := image.OpenRegistries(image.Options{Mirrors: config.Registries.Mirrors, Insecure: config.Registries.Insecure})
-	if err != nil {
-		return nil, err
-	}
 	if len(services) > 0 {
 		p = p.Only(withDependencies(p, services))
 	}
 	places := imagePlaces(p)
 	names := slices.Sorted(maps.Keys(places))
-	pins, faults, notes := make([]string, len(names)), make([]error, len(names)), make([]string, len(names))
-	var g errgroup.Group
-	g.SetLimit(atOnce)
-	for i, name := range names {
-		g.Go(func() error {
-			ref, err := registries.Pin(ctx, name, func(note string) { notes[i] = note })
-			pins[i], faults[i] = ref.String(), err
-			return nil
-		})
-	}
-	g.Wait() //nolint:errcheck // each has its own
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+	answer, err := a.inquire(ctx, inquiry.Question{Pins: &inquiry.Pins{Config: a.configPath(), Images: names}})
+	if err != nil {
+		return nil, err
 	}
 	var wrong diag.Collector
 	digests := map[string]string{}
 	for i, name := range names {
-		digests[name] = pins[i]
-		if faults[i] == nil {
+		pin := answer.Pins[i]
+		if digests[name] = pin.Ref; pin.Fault == "" {
 			continue
 		}
-		detail := faults[i].Error()
-		if notes[i] != "" {
-			detail += " (" + notes[i] + ")"
+		detail := pin.Fault
+		if pin.Note != "" {
+			detail += " (" + pin.Note + ")"
 		}
 		for _, at := range places[name] {
 			wrong.Add(&diag.Diagnostic{Code: "image", Summary: "cannot resolve the digest of an image", Detail: detail, Subject: p.Sources.At(at), Address: string(at)})

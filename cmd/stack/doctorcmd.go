@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/doctor"
+	"github.com/stackrun/stack/cmd/stack/inquiry"
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
@@ -19,18 +21,21 @@ func newDoctorCommand(a *app) *cobra.Command {
 		Long:        "Tries what containers need of this host, changes nothing, and says for what is missing what to do. It fails when something is missing without which nothing works.",
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{noProject: "true"},
-		RunE:        func(*cobra.Command, []string) error { return a.doctor(format) },
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context(), format) },
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
-func (a *app) doctor(format string) error {
+func (a *app) doctor(ctx context.Context, format string) error {
 	if format != "table" && format != "json" {
 		return usageError("unsupported --format value %q, expected table or json", format)
 	}
-	a.interrupts.listen() // it takes away again what it has tried
-	all := doctor.Run(a.roots)
+	answer, err := a.inquire(ctx, inquiry.Question{Host: &a.roots})
+	if err != nil {
+		return err
+	}
+	all := answer.Host
 	if format == "json" {
 		if err := json.NewEncoder(a.out).Encode(all); err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -75,14 +74,9 @@ func (a *app) images(ctx context.Context, format string, quiet bool, services []
 }
 
 func newImageRow(i ask.ContainerImage) imageRow {
-	row := imageRow{ID: i.ID, ContainerName: i.Container, Platform: i.Platform, Size: i.Size, Created: i.Created, LastTagTime: i.PulledAt}
-	if ref, err := image.ParseReference(i.Ref); err == nil {
-		row.Repository = image.Reference{Host: ref.Host, Repo: ref.Repo}.Familiar()
-		if row.Tag = ref.Tag; ref.HasDigest() {
-			row.Tag = "" // the digest decides
-		}
+	return imageRow{
+		ID: i.ID, ContainerName: i.Container, Repository: i.Repository, Tag: i.Tag, Platform: i.Platform, Size: i.Size, Created: i.Created, LastTagTime: i.PulledAt,
 	}
-	return row
 }
 
 func imageCells(rows []imageRow, now time.Time) [][]string {

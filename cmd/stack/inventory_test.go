@@ -17,9 +17,9 @@ func squeezed(text string) string { return strings.Join(strings.Fields(text), " 
 func TestImages(t *testing.T) {
 	id := func(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 	all := []ask.ContainerImage{
-		{Container: "shop-db-1", Service: "db", Ref: "registry.test:5000/a/postgres:15", ID: id("b"), Platform: "linux/amd64", Size: 432_100_000, Created: time.Now().Add(-50 * time.Hour)},
-		{Container: "shop-web-1", Service: "web", Ref: "nginx", ID: id("a"), Platform: "linux/arm64/v8", Size: 142_000_000, PulledAt: noon},
-		{Container: "shop-web-2", Service: "web", Ref: "nginx@" + id("c"), ID: id("a")}, // an image that is gone
+		{Container: "shop-db-1", Service: "db", Ref: "registry.test:5000/a/postgres:15", Repository: "registry.test:5000/a/postgres", Tag: "15", ID: id("b"), Platform: "linux/amd64", Size: 432_100_000, Created: time.Now().Add(-50 * time.Hour)},
+		{Container: "shop-web-1", Service: "web", Ref: "nginx", Repository: "nginx", Tag: "latest", ID: id("a"), Platform: "linux/arm64/v8", Size: 142_000_000, PulledAt: noon},
+		{Container: "shop-web-2", Service: "web", Ref: "nginx@" + id("c"), Repository: "nginx", ID: id("a")}, // an image that is gone
 	}
 	u := newPerson(t, &apitest.Engine{OnImages: func(context.Context, string) ([]ask.ContainerImage, error) { return all, nil }})
 	code, out, errs := u.run("images")

@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/lsp"
-	"github.com/stackrun/stack/cmd/stack/remote"
 )
 
 func newLspCommand(a *app) *cobra.Command {
@@ -16,7 +15,7 @@ func newLspCommand(a *app) *cobra.Command {
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{noProject: "true"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return lsp.Serve(cmd.Context(), a.in, a.out, lsp.Options{FS: hostFS, Env: a.env, Remote: remote.New(a.env), Version: version})
+			return lsp.Serve(cmd.Context(), a.in, a.out, lsp.Options{FS: hostFS, Env: a.env, Remote: a.fetcher(), Version: version})
 		},
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), openEngine: openEngine}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), linked: linkedDaemon()}
 	os.Exit(a.run(os.Args[1:]))
 }
 

@@ -16,8 +16,9 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/api/server"
-	"github.com/stackrun/stack/cmd/stack/settings"
-	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/cmd/stack/daemon"
+	"github.com/stackrun/stack/cmd/stack/daemon/options"
+	"github.com/stackrun/stack/cmd/stack/inquiry/answer"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -28,7 +29,7 @@ const asStack = "STACK_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asStack) != "" {
-		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), openEngine: emptyEngine}
+		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), linked: inside}
 		os.Exit(a.run(os.Args[1:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "daemon" { // a command within a test that found no daemon: this binary would run the tests again
@@ -38,11 +39,20 @@ func TestMain(m *testing.M) {
 	os.Exit(sandbox.Main(m))
 }
 
-func emptyEngine(context.Context, roots.Roots, settings.Settings, func()) (opened, error) {
+// inside is a daemon in this process, with an engine that has nothing.
+var inside = &linked{
+	daemon: func(ctx context.Context, o options.Options) error {
+		p := daemon.Process{Options: o, Version: version, Log: os.Stderr, Open: emptyEngine}
+		return p.Run(ctx)
+	},
+	answer: answer.Of,
+}
+
+func emptyEngine(context.Context, daemon.Setting) (daemon.Opened, error) {
 	e := &apitest.Engine{OnContainers: func(context.Context, string) ([]ask.Container, error) {
 		return []ask.Container{{Name: "shop-web-1", Service: "web", State: "running", ID: "1234"}}, nil
 	}}
-	return opened{engine: e, close: func(context.Context) error { return nil }}, nil
+	return daemon.Opened{Engine: e, Close: func(context.Context) error { return nil }}, nil
 }
 
 // text is a buffer for output that several goroutines write.
@@ -155,7 +165,7 @@ func (u *person) args(words ...string) (code int, stdout, stderr string) {
 func (u *person) into(out io.Writer, words ...string) (code int, stderr string) {
 	u.t.Helper()
 	var errs text
-	u.last = &app{in: u.in, out: out, err: &errs, env: maps.Clone(u.env), openEngine: emptyEngine}
+	u.last = &app{in: u.in, out: out, err: &errs, env: maps.Clone(u.env), linked: inside}
 	u.t.Cleanup(u.last.interrupts.stop)
 	code = u.last.run(words)
 	return code, errs.String()

@@ -56,7 +56,7 @@ func (a *app) locate(ctx context.Context) (*spec.Location, diag.List) {
 func (a *app) fetcher() *remote.Fetcher {
 	if a.remote == nil {
 		a.remote = remote.New(a.env)
-		a.remote.Begin = a.interrupts.listen
+		a.remote.Begin, a.remote.Artifact = a.interrupts.listen, a.artifact
 	}
 	return a.remote
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/daemonprog"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3". Client and daemon of one version share
@@ -19,6 +21,9 @@ func newVersionCommand(a *app) *cobra.Command {
 		Annotations: map[string]string{noProject: "true"},
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if p, err := daemonprog.Carried(); a.linked == nil && err == nil && p.Version != version {
+				a.warn("the daemon's program in this binary is version %s: this one cannot use it, build both with `make build`", p.Version)
+			}
 			switch {
 			case short:
 				return writeLines(a.out, []string{version})

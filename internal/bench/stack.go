@@ -156,4 +156,6 @@ func (s *stack) pull(ctx context.Context) (took time.Duration, err error) {
 	return timed(cmd, nil)
 }
 
-func (s *stack) owns(program string) bool { return anyOf(program, "stack", "stack-init") }
+func (s *stack) owns(program string) bool {
+	return anyOf(program, "stack", "stack-daemon", "stack-init")
+}

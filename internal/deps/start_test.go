@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// linked are the packages of ours that the program at from links.
+// linked are the packages of ours that the program at from links; of the command, as users have it.
 func linked(pkgs map[string]*pkg, from string) []*pkg {
 	var all []*pkg
 	var add func(p *pkg)
@@ -16,8 +16,8 @@ func linked(pkgs map[string]*pkg, from string) []*pkg {
 			return
 		}
 		all = append(all, p)
-		for to := range p.imports {
-			if to, ok := ours(to); ok {
+		for to, files := range p.imports {
+			if to, ok := ours(to); ok && !slices.Equal(files, []string{withDaemon}) {
 				add(pkgs[to])
 			}
 		}
@@ -26,12 +26,16 @@ func linked(pkgs map[string]*pkg, from string) []*pkg {
 	return all
 }
 
-// TestStartIsCheap: every command pays for what the packages of the program do before main, the daemon's too. Regular expressions of package variables
+// withDaemon is the file that links the daemon into the command: of a binary for tests with failpoints.
+const withDaemon = "cmd/stack/linked_on.go"
+
+// TestStartIsCheap: every command, and every start of a daemon, pays for what the packages of its program do before main. Regular expressions of package variables
 // are compiled when they are needed (internal/lazyregexp), and no package is imported that is known to make large tables.
 func TestStartIsCheap(t *testing.T) {
-	all := linked(load(t), "cmd/stack")
+	pkgs := load(t)
+	all := append(linked(pkgs, "cmd/stack"), linked(pkgs, "cmd/stack-daemon")...)
 	if len(all) < 50 {
-		t.Fatalf("cmd/stack links only %d packages of ours", len(all))
+		t.Fatalf("the programs link only %d packages of ours", len(all))
 	}
 	for _, p := range all {
 		if files := p.imports["github.com/elastic/go-seccomp-bpf/arch"]; files != nil {

@@ -6,16 +6,18 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// ContainerImage is a row of images: what a container was made from. Of an image that is not here any more only ID and Ref are known.
+// ContainerImage is a row of images: what a container was made from. Of an image that is not here any more only its name and ID are known.
 type ContainerImage struct {
-	Container string    `json:"container"`
-	Service   string    `json:"service"`
-	Ref       string    `json:"ref"` // as the file names it
-	ID        string    `json:"id"`
-	Platform  string    `json:"platform,omitempty"`
-	Size      int64     `json:"size,omitempty"`
-	Created   time.Time `json:"created,omitzero"`
-	PulledAt  time.Time `json:"pulledAt,omitzero"`
+	Container  string    `json:"container"`
+	Service    string    `json:"service"`
+	Ref        string    `json:"ref"`                  // as the file names it
+	Repository string    `json:"repository,omitempty"` // of Ref, if that is the name of an image, as users write it: ghcr.io/a/b
+	Tag        string    `json:"tag,omitempty"`        // of Ref; "" when a digest decides
+	ID         string    `json:"id"`
+	Platform   string    `json:"platform,omitempty"`
+	Size       int64     `json:"size,omitempty"`
+	Created    time.Time `json:"created,omitzero"`
+	PulledAt   time.Time `json:"pulledAt,omitzero"`
 }
 
 // Volume is a row of volumes.

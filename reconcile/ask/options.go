@@ -135,6 +135,8 @@ type CopyInOptions struct {
 	Copy    bool
 	Parents bool
 	Archive bool
+	// Compressed: the stream may be compressed with gzip or zstd.
+	Compressed bool
 }
 
 // CopyOutOptions is what of a container is read as a tar stream: the other direction of `cp`.

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
@@ -21,7 +22,7 @@ import (
 
 func (k *Keeper) CommitOne(ctx context.Context, c *inventory.Container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
 	if o.Ref != "" {
-		if r, err := image.ParseReference(o.Ref); err != nil {
+		if r, err := reference.Parse(o.Ref); err != nil {
 			return image.Info{}, err
 		} else if r.HasDigest() {
 			return image.Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot name an image %s: a digest is not given, it is found out; leave it out", o.Ref))

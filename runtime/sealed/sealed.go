@@ -6,6 +6,7 @@ package sealed
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -19,13 +20,47 @@ func Program(name string, program []byte) (int, error) {
 		return -1, fmt.Errorf("cannot make a memory file for %s: memfd_create: %w", name, err)
 	}
 	defer unix.Close(w)
-	for b := program; len(b) > 0; {
+	if err := write(w, program); err != nil {
+		return -1, fmt.Errorf("cannot write %s to memory: %w", name, err)
+	}
+	return seal(w, name)
+}
+
+// Copy is Program of what program gives until its end.
+func Copy(name string, program io.Reader) (int, error) {
+	w, err := memfd(name)
+	if err != nil {
+		return -1, fmt.Errorf("cannot make a memory file for %s: memfd_create: %w", name, err)
+	}
+	defer unix.Close(w)
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := program.Read(buf)
+		if werr := write(w, buf[:n]); werr != nil {
+			return -1, fmt.Errorf("cannot write %s to memory: %w", name, werr)
+		}
+		if err == io.EOF {
+			return seal(w, name)
+		}
+		if err != nil {
+			return -1, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+	}
+}
+
+func write(w int, b []byte) error {
+	for len(b) > 0 {
 		n, err := unix.Write(w, b)
 		if err != nil && err != unix.EINTR {
-			return -1, fmt.Errorf("cannot write %s to memory: %w", name, err)
+			return err
 		}
 		b = b[max(n, 0):]
 	}
+	return nil
+}
+
+// seal ends all writing to w, and opens it for reading.
+func seal(w int, name string) (int, error) {
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	if _, err := unix.FcntlInt(uintptr(w), unix.F_ADD_SEALS, seals); err != nil {
 		return -1, fmt.Errorf("cannot seal %s: %w", name, err)

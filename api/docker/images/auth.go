@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // credentials reads the header X-Registry-Auth: base64url of JSON. nil without one, and with one that has nothing to show: then what this host has stored is
@@ -82,7 +83,7 @@ func builderCredentials(r *http.Request) (map[string]*image.Auth, error) {
 			host = server
 		}
 		host, _, _ = strings.Cut(host, "/")
-		if ref, err := image.ParseReference(host + "/x"); err == nil && a != nil {
+		if ref, err := reference.Parse(host + "/x"); err == nil && a != nil {
 			out[ref.Host] = a
 		}
 	}
@@ -141,7 +142,7 @@ func named(name, tag string) (string, error) {
 	case strings.Contains(tag, ":"):
 		return name + "@" + tag, nil
 	}
-	ref, err := image.ParseReference(name + ":" + tag)
+	ref, err := reference.Parse(name + ":" + tag)
 	if err != nil {
 		return "", fmt.Errorf("invalid reference format: %w", err)
 	}

@@ -15,8 +15,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
 )
@@ -68,7 +68,7 @@ func (h *handlers) build(w http.ResponseWriter, r *http.Request) error {
 	}
 	l.stream("Successfully built " + info.ID.Hex[:12] + "\n")
 	for _, tag := range b.Tags {
-		if p, err := image.ParseReference(tag); err == nil {
+		if p, err := reference.Parse(tag); err == nil {
 			tag = p.Familiar()
 		}
 		l.stream("Successfully tagged " + tag + "\n")
@@ -100,7 +100,7 @@ func buildRequest(r *http.Request) (reconcile.ImageBuild, error) {
 		if tag == "" {
 			continue
 		}
-		ref, err := image.ParseReference(tag)
+		ref, err := reference.Parse(tag)
 		if err == nil && ref.HasDigest() {
 			err = errors.New("a digest is not given, it is found out")
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 // create pulls an image or, with fromSrc, makes one of a file system, as clients have called both since there was nothing else to create one of.
@@ -25,7 +26,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	parsed, err := image.ParseReference(ref)
+	parsed, err := reference.Parse(ref)
 	if err != nil {
 		return fmt.Errorf("invalid reference format: %w", err)
 	}
@@ -62,7 +63,7 @@ func pullError(err error) error {
 // pulling tells of a pull in docker's words. Nothing is said before the registry has answered, so that what is wrong until then has a status.
 type pulling struct {
 	out   *wire.Progress
-	ref   image.Reference
+	ref   reference.Reference
 	begun bool
 	seen  map[string]image.Phase // by layer
 }

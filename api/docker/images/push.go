@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/reference"
 )
 
 func (h *handlers) push(w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +33,7 @@ func (h *handlers) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	first, err := image.ParseReference(refs[0])
+	first, err := reference.Parse(refs[0])
 	if err != nil {
 		return fmt.Errorf("invalid reference format: %w", err)
 	}
@@ -44,7 +45,7 @@ func (h *handlers) push(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return out.End(err)
 		}
-		parsed, err := image.ParseReference(ref)
+		parsed, err := reference.Parse(ref)
 		if err != nil {
 			return out.End(err)
 		}
@@ -68,7 +69,7 @@ func (h *handlers) toPush(r *http.Request, name, tag string) ([]string, error) {
 		}
 		return []string{ref}, nil
 	}
-	base, err := image.ParseReference(name)
+	base, err := reference.Parse(name)
 	if err != nil {
 		return nil, fmt.Errorf("invalid reference format: %w", err)
 	}
@@ -79,7 +80,7 @@ func (h *handlers) toPush(r *http.Request, name, tag string) ([]string, error) {
 	var refs []string
 	for _, i := range all {
 		for _, ref := range i.Refs {
-			if p, err := image.ParseReference(ref); err == nil && p.Name() == base.Name() {
+			if p, err := reference.Parse(ref); err == nil && p.Name() == base.Name() {
 				refs = append(refs, ref)
 			}
 		}

@@ -1,12 +1,5 @@
-// Package doctor finds out what this host can do for containers, by trying it where that changes nothing:
-// system calls on nothing, links and tables in a network namespace of its own.
+// Package doctor is what `stack doctor` tells: what this host can do for containers, and the fix for what it cannot. doctor/probe finds it out.
 package doctor
-
-import (
-	"fmt"
-
-	"github.com/stackrun/stack/internal/roots"
-)
 
 // State of a Check.
 type State string
@@ -25,24 +18,6 @@ type Check struct {
 	Fix    string `json:"fix,omitempty"` // what to do, unless ok
 }
 
-// Run does all checks, in the order in which they matter.
-func Run(r roots.Roots) []Check {
-	var all []Check
-	for _, probe := range []func() []Check{
-		one(checkRoot), one(checkKernel), one(checkNamespaces), one(checkMountAPI), one(checkOverlay), one(checkOpenat2),
-		one(checkPidfd), one(checkSeccomp), checkCgroups, checkNetwork, one(checkForwarding), one(checkFirewall),
-		func() []Check {
-			return []Check{checkRootDir("state root", r.State, true), checkRootDir("run root", r.Run, false)}
-		},
-		one(checkInotify),
-	} {
-		all = append(all, probe()...)
-	}
-	return all
-}
-
-func one(check func() Check) func() []Check { return func() []Check { return []Check{check()} } }
-
 // Essential says whether something is missing without which nothing works.
 func Essential(all []Check) bool {
 	for _, c := range all {
@@ -51,16 +26,4 @@ func Essential(all []Check) bool {
 		}
 	}
 	return false
-}
-
-func ok(name, format string, args ...any) Check {
-	return Check{Name: name, State: OK, Detail: fmt.Sprintf(format, args...)}
-}
-
-func warning(name, fix, format string, args ...any) Check {
-	return Check{Name: name, State: Warning, Detail: fmt.Sprintf(format, args...), Fix: fix}
-}
-
-func missing(name, fix, format string, args ...any) Check {
-	return Check{Name: name, State: Missing, Detail: fmt.Sprintf(format, args...), Fix: fix}
 }

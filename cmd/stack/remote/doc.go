@@ -5,5 +5,5 @@
 //	fetch.go      what a reference is, the cache
 //	reference.go  git references
 //	git.go        one commit of a repository, by the git program
-//	oci.go        docker compose's artifacts of a registry
+//	artifact      docker compose's artifacts of a registry
 package remote

@@ -19,6 +19,8 @@ type Fetcher struct {
 	Cache string            // absolute; made when it is needed
 	Env   map[string]string // for git: PATH, HOME, proxies and the user's GIT_ variables
 	Begin func()            // called before something is fetched; nil = nothing
+	// Artifact brings an artifact of a registry into a directory of the cache, whose path it returns: artifact.Fetch, or who has it do so.
+	Artifact func(ctx context.Context, cache, ref string) (root string, err error)
 
 	mu    sync.Mutex
 	known map[string]fetched
@@ -26,7 +28,7 @@ type Fetcher struct {
 
 type fetched struct{ file, root string }
 
-// New makes a Fetcher whose cache is where the user's environment has caches: $XDG_CACHE_HOME/stack, else
+// New makes a Fetcher without Artifact, whose cache is where the user's environment has caches: $XDG_CACHE_HOME/stack, else
 // ~/.cache/stack (XDG base directory specification).
 func New(env map[string]string) *Fetcher {
 	base := env["XDG_CACHE_HOME"]
@@ -134,10 +136,20 @@ func plain(err error) error {
 	return err
 }
 
-// keep makes the directory name of the cache by fill, unless it is there: in a directory beside it that appears
+// oci is the Compose file of an artifact of a registry.
+func (f *Fetcher) oci(ctx context.Context, ref string) (fetched, error) {
+	root, err := f.Artifact(ctx, f.Cache, ref)
+	if err != nil {
+		return fetched{}, err
+	}
+	file, err := composeFile(root)
+	return fetched{file, root}, err
+}
+
+// Keep makes the directory name of cache by fill, unless it is there: in a directory beside it that appears
 // under its name when it is whole. Two that do so at a time keep one.
-func (f *Fetcher) keep(name string, fill func(dir string) error) (string, error) {
-	dir := filepath.Join(f.Cache, name)
+func Keep(cache, name string, fill func(dir string) error) (string, error) {
+	dir := filepath.Join(cache, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -161,8 +173,8 @@ func (f *Fetcher) keep(name string, fill func(dir string) error) (string, error)
 	return dir, nil
 }
 
-// composeFiles are the names that a directory's Compose file may have, first wins.
-var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+// ComposeFiles are the names that a directory's Compose file may have, first wins.
+var ComposeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
 // composeFile is the Compose file that path is or has.
 func composeFile(path string) (string, error) {
@@ -173,10 +185,10 @@ func composeFile(path string) (string, error) {
 	if !info.IsDir() {
 		return path, nil
 	}
-	for _, name := range composeFiles {
+	for _, name := range ComposeFiles {
 		if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
 			return filepath.Join(path, name), nil
 		}
 	}
-	return "", fmt.Errorf("it has no %s", strings.Join(composeFiles, ", "))
+	return "", fmt.Errorf("it has no %s", strings.Join(ComposeFiles, ", "))
 }

@@ -62,7 +62,7 @@ func (f *Fetcher) commit(ctx context.Context, text, place string, bare bool) (ro
 			return "", r, "", err
 		}
 	}
-	root, err = f.keep(filepath.Join(place, id), func(dir string) error {
+	root, err = Keep(f.Cache, filepath.Join(place, id), func(dir string) error {
 		err := f.checkout(ctx, dir, r.repository, id)
 		if err == nil && bare {
 			err = os.RemoveAll(filepath.Join(dir, ".git"))

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/stackrun/stack/cmd/stack/remote"
+	"github.com/stackrun/stack/cmd/stack/remote/artifact"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -95,7 +96,9 @@ func (r *repository) commit(files map[string]string) string {
 
 func fetcher(t *testing.T) *remote.Fetcher {
 	t.Helper()
-	return remote.New(map[string]string{"PATH": os.Getenv("PATH"), "XDG_CACHE_HOME": t.TempDir(), "HOME": t.TempDir(), "GIT_CONFIG_NOSYSTEM": "1"})
+	f := remote.New(map[string]string{"PATH": os.Getenv("PATH"), "XDG_CACHE_HOME": t.TempDir(), "HOME": t.TempDir(), "GIT_CONFIG_NOSYSTEM": "1"})
+	f.Artifact = artifact.Fetch
+	return f
 }
 
 // load loads text as the Compose file of a project, with f for what is remote.
@@ -358,7 +361,7 @@ func TestFilesOfTheCommandLine(t *testing.T) {
 	r.commit(map[string]string{"deep/compose.yaml": base + "    volumes: [./data:/data]\n", "deep/vars.env": "A=git\n", "deep/.env": "TAG=7\nCOMPOSE_PROFILES=x\n", "out/compose.yaml": "services: {a: {image: x, env_file: [/etc/hostname]}}\n"})
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
-	artifact := publish(t, server, "team/app", project, part{yaml, "services: {base: {image: published, env_file: [a.env]}}\n", file, "compose.yaml"}, part{env, "A=oci\n", envFile, "a.env"})
+	published := publish(t, server, "team/app", project, part{yaml, "services: {base: {image: published, env_file: [a.env]}}\n", file, "compose.yaml"}, part{env, "A=oci\n", envFile, "a.env"})
 	dir := filepath.Join(t.TempDir(), "mine")
 	for name, text := range map[string]string{"over.yaml": "services: {base: {user: me}}\n", ".env": "TAG=own\n"} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -374,12 +377,12 @@ func TestFilesOfTheCommandLine(t *testing.T) {
 		fault                        string
 	}{
 		{"git", "busybox:own", "git", "", "/deep/data", spec.Request{Files: []string{r.url + "#:deep"}}, ""},
-		{"oci", "published", "oci", "", "", spec.Request{Files: []string{artifact}}, ""},
+		{"oci", "published", "oci", "", "", spec.Request{Files: []string{published}}, ""},
 		{"a file of one's own over it", "busybox:own", "git", "me", "/deep/data", spec.Request{Files: []string{r.url + "#:deep", "over.yaml"}}, ""},
-		{"over a file of one's own", "published", "oci", "me", "", spec.Request{Files: []string{"over.yaml", artifact}}, ""},
-		{"COMPOSE_FILE", "published", "oci", "me", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": "over.yaml," + artifact, "COMPOSE_PATH_SEPARATOR": ","}}, ""},
+		{"over a file of one's own", "published", "oci", "me", "", spec.Request{Files: []string{"over.yaml", published}}, ""},
+		{"COMPOSE_FILE", "published", "oci", "me", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": "over.yaml," + published, "COMPOSE_PATH_SEPARATOR": ","}}, ""},
 		{"a directory of one's own", "", "", "", "", spec.Request{Files: []string{r.url + "#:deep"}, ProjectDir: dir}, "vars.env is outside of what was fetched"},
-		{"COMPOSE_FILE with colons", "", "", "", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": artifact}}, "COMPOSE_FILE: invalid value: a list with ':'"},
+		{"COMPOSE_FILE with colons", "", "", "", "", spec.Request{Process: map[string]string{"COMPOSE_FILE": published}}, "COMPOSE_FILE: invalid value: a list with ':'"},
 		{"a file beside it", "", "", "", "", spec.Request{Files: []string{r.url + "#:out"}}, "env file: /etc/hostname is outside of what was fetched"},
 		{"none there", "", "", "", "", spec.Request{Files: []string{r.url + "#nowhere"}}, r.url + "#nowhere: cannot fetch: "},
 	} {

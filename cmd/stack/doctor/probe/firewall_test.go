@@ -1,4 +1,4 @@
-package doctor
+package probe
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/stackrun/stack/cmd/stack/doctor"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
@@ -28,15 +29,15 @@ func TestFirewallThatDropsIsTold(t *testing.T) {
 		t.Cleanup(func() { c.DelTable(made); c.Flush() })
 		return made
 	}
-	if got := checkFirewall(); got.State != OK {
+	if got := checkFirewall(); got.State != doctor.OK {
 		t.Fatalf("without chains: %+v", got)
 	}
 	chain(nftables.TableFamilyINet, "stack-x", "forward", nftables.ChainHookForward)
-	if got := checkFirewall(); got.State != OK {
+	if got := checkFirewall(); got.State != doctor.OK {
 		t.Errorf("with stack's own: %+v", got)
 	}
 	chain(nftables.TableFamilyIPv4, "filter", "FORWARD", nftables.ChainHookForward)
-	if got := checkFirewall(); got.State != Warning || !strings.Contains(got.Detail, "ip filter FORWARD") || !strings.Contains(got.Fix, "iptables -I FORWARD -i sb+") {
+	if got := checkFirewall(); got.State != doctor.Warning || !strings.Contains(got.Detail, "ip filter FORWARD") || !strings.Contains(got.Fix, "iptables -I FORWARD -i sb+") {
 		t.Errorf("with Docker's: %+v", got)
 	}
 	chain(nftables.TableFamilyINet, "mine", "fwd", nftables.ChainHookForward)

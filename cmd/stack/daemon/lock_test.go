@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackrun/stack/cmd/stack/daemon/options"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -15,14 +16,15 @@ import (
 func TestLockOfADaemonThatDoesNotAnswerNamesIt(t *testing.T) {
 	dir := t.TempDir()
 	r := roots.Roots{State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}
-	held, err := lockDaemon(t.Context(), r)
+	p := &Process{Options: options.Options{Roots: r}}
+	held, err := p.lockRoots(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Close()
 	patience, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err = lockDaemon(patience, r)
+	_, err = p.lockRoots(patience)
 	want := fmt.Sprintf("cannot lock %s: the daemon that has it (pid %[2]d) neither answers nor leaves\nend it with `kill -9 %[2]d` and run the command again; containers run on meanwhile", r.InRun("daemon.lock"), os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -1,4 +1,6 @@
-package remote
+// Package artifact brings Compose files that are kept in a registry, as docker compose publishes them. It is of the daemon's program: what speaks to registries
+// is too large for every command.
+package artifact
 
 import (
 	"context"
@@ -16,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	fetched "github.com/stackrun/stack/cmd/stack/remote"
 )
 
 // What docker compose publishes: a manifest whose layers are the files.
@@ -53,40 +57,33 @@ type descriptor struct {
 	Annotations  map[string]string `json:"annotations"`
 }
 
-// oci brings an artifact of a registry. One that is named by digest and in the cache is not asked for again.
-func (f *Fetcher) oci(ctx context.Context, text string) (fetched, error) {
+// Fetch brings the artifact text, REGISTRY/REPOSITORY[:TAG][@DIGEST], into a directory of cache, whose path it returns. One that is named by digest and in the cache
+// is not asked for again.
+func Fetch(ctx context.Context, cache, text string) (string, error) {
 	ref, err := name.ParseReference(text)
 	if err != nil {
-		return fetched{}, errors.New("it is not REGISTRY/REPOSITORY[:TAG][@DIGEST]")
+		return "", errors.New("it is not REGISTRY/REPOSITORY[:TAG][@DIGEST]")
 	}
 	place := func(hex string) string { return filepath.Join("oci", hex) }
-	at := func(root string) (fetched, error) {
-		file, err := composeFile(root)
-		return fetched{file, root}, err
-	}
 	if d, ok := ref.(name.Digest); ok {
 		if _, hex, _ := strings.Cut(d.DigestStr(), ":"); filepath.IsLocal(hex) {
-			if root := filepath.Join(f.Cache, place(hex)); exists(root) {
-				return at(root)
+			if root := filepath.Join(cache, place(hex)); exists(root) {
+				return root, nil
 			}
 		}
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
 	got, err := remote.Get(ref, options...)
 	if err != nil {
-		return fetched{}, registryError(err)
+		return "", registryError(err)
 	}
-	root, err := f.keep(place(got.Digest.Hex), func(dir string) error {
+	return fetched.Keep(cache, place(got.Digest.Hex), func(dir string) error {
 		a, err := project(got, ref, options)
 		if err != nil {
 			return err
 		}
-		return files(dir, a, ref, options)
+		return write(dir, a, ref, options)
 	})
-	if err != nil {
-		return fetched{}, err
-	}
-	return at(root)
 }
 
 func exists(path string) bool {
@@ -129,8 +126,8 @@ func project(got *remote.Descriptor, ref name.Reference, options []remote.Option
 	return a, nil
 }
 
-// files writes the artifact's files into dir. Their names come from the registry: they are names in dir and nothing else.
-func files(dir string, a *artifact, ref name.Reference, options []remote.Option) error {
+// write writes the artifact's files into dir. Their names come from the registry: they are names in dir and nothing else.
+func write(dir string, a *artifact, ref name.Reference, options []remote.Option) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("cannot make the cache: %w", err)
@@ -140,7 +137,7 @@ func files(dir string, a *artifact, ref name.Reference, options []remote.Option)
 		var file string
 		switch layer.MediaType {
 		case fileType:
-			file = composeFiles[0]
+			file = fetched.ComposeFiles[0]
 			if _, part := layer.Annotations[extendsNote]; part {
 				file = layer.Annotations[fileNote]
 			}

@@ -1,16 +1,18 @@
-package doctor
+package probe
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/google/nftables"
+
+	"github.com/stackrun/stack/cmd/stack/doctor"
 )
 
 // checkFirewall looks for other programs' chains that drop forwarded packets unless a rule of theirs lets them pass. A
 // verdict of ours cannot overrule that: a packet passes when every chain of the hook accepts it
 // (nft(8), "VERDICT STATEMENT": accept ends the evaluation of the chain, drop that of all).
-func checkFirewall() Check {
+func checkFirewall() doctor.Check {
 	c, err := nftables.New()
 	if err != nil {
 		return warning("firewall", "ask again as root", "cannot be read: %v", err)
@@ -23,7 +25,7 @@ func checkFirewall() Check {
 }
 
 // firewall judges chains.
-func firewall(chains []*nftables.Chain) Check {
+func firewall(chains []*nftables.Chain) doctor.Check {
 	var dropping []string
 	for _, ch := range chains {
 		if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Policy == nil || *ch.Policy != nftables.ChainPolicyDrop {

@@ -1,4 +1,4 @@
-package doctor
+package probe
 
 import (
 	"errors"
@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/cmd/stack/doctor"
 )
 
 const newerKernel = "boot a kernel of 5.12 or later"
 
-func checkRoot() Check {
+func checkRoot() doctor.Check {
 	if os.Geteuid() != 0 {
 		return missing("root", "run stack with sudo, or let root run `stack daemon` and join the group of its socket", "this is uid %d", os.Geteuid())
 	}
@@ -24,7 +26,7 @@ func checkRoot() Check {
 }
 
 // checkKernel looks at the release only to tell it: what matters is tried below.
-func checkKernel() Check {
+func checkKernel() doctor.Check {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return warning("kernel", "", "uname: %v", err)
@@ -32,7 +34,7 @@ func checkKernel() Check {
 	return ok("kernel", "Linux %s %s", unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]))
 }
 
-func checkNamespaces() Check {
+func checkNamespaces() doctor.Check {
 	var lacking []string
 	for _, ns := range []string{"mnt", "pid", "net", "uts", "ipc", "cgroup"} {
 		if _, err := os.Stat("/proc/self/ns/" + ns); err != nil {
@@ -46,7 +48,7 @@ func checkNamespaces() Check {
 }
 
 // checkMountAPI asks for mount_setattr(2), the newest call of the new mount API that is used (kernel 5.12).
-func checkMountAPI() Check {
+func checkMountAPI() doctor.Check {
 	err := unix.MountSetattr(-1, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if errors.Is(err, unix.ENOSYS) {
 		return missing("mount API", newerKernel, "no mount_setattr(2)")
@@ -55,7 +57,7 @@ func checkMountAPI() Check {
 }
 
 // checkOverlay opens a context of the filesystem and mounts nothing.
-func checkOverlay() Check {
+func checkOverlay() doctor.Check {
 	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	switch {
 	case err == nil:
@@ -69,7 +71,7 @@ func checkOverlay() Check {
 	return warning("overlayfs", newerKernel, "fsopen: %v", err)
 }
 
-func checkOpenat2() Check {
+func checkOpenat2() doctor.Check {
 	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
 	if err != nil {
 		return missing("openat2", newerKernel, "openat2: %v", err)
@@ -78,7 +80,7 @@ func checkOpenat2() Check {
 	return ok("openat2", "")
 }
 
-func checkPidfd() Check {
+func checkPidfd() doctor.Check {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return missing("pidfd", newerKernel, "pidfd_open: %v", err)
@@ -88,7 +90,7 @@ func checkPidfd() Check {
 }
 
 // checkSeccomp: EFAULT means that filters are known (seccomp(2), SECCOMP_SET_MODE_FILTER of nothing).
-func checkSeccomp() Check {
+func checkSeccomp() doctor.Check {
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, 0)
 	if errno == unix.EFAULT {
 		return ok("seccomp", "filters")

@@ -1,4 +1,5 @@
-package image
+// Package reference reads the names of images in registries.
+package reference
 
 import (
 	"fmt"
@@ -19,7 +20,8 @@ type Reference struct {
 }
 
 const (
-	defaultHost = "docker.io"
+	// DefaultHost is where a name without a host is.
+	DefaultHost = "docker.io"
 	defaultTag  = "latest"
 	// officialRepo is where docker.io keeps names without a slash.
 	officialRepo = "library/"
@@ -31,14 +33,19 @@ var (
 	repoPattern = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagPattern  = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	hostPattern = lazyregexp.New(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
-	hexPattern  = lazyregexp.New(`^[0-9a-f]+$`)
 )
 
 const maxRepoName = 255
 
-// ParseReference reads what users write: nginx, nginx:1.22, localhost:5000/a/b@sha256:…, docker.io/library/nginx.
+// IsHost says whether s can be a registry: docker.io, localhost:5000, [::1]:5000.
+func IsHost(s string) bool { return hostPattern.MatchString(s) }
+
+// IsRepo says whether s can be a repository, or a part of its name before a slash.
+func IsRepo(s string) bool { return repoPattern.MatchString(s) }
+
+// Parse reads what users write: nginx, nginx:1.22, localhost:5000/a/b@sha256:…, docker.io/library/nginx.
 // The error is errdefs.ErrInvalidArgument and says which part is wrong.
-func ParseReference(s string) (Reference, error) {
+func Parse(s string) (Reference, error) {
 	bad := func(format string, args ...any) (Reference, error) {
 		return Reference{}, errdefs.With(errdefs.ErrInvalidArgument,
 			fmt.Errorf("cannot use image name %q: %s", s, fmt.Sprintf(format, args...)))
@@ -59,10 +66,10 @@ func ParseReference(s string) (Reference, error) {
 		}
 		ref.Host, rest = strings.ToLower(first), repo
 	} else {
-		ref.Host = defaultHost
+		ref.Host = DefaultHost
 	}
 	if ref.Host == "index.docker.io" || ref.Host == "registry-1.docker.io" {
-		ref.Host = defaultHost
+		ref.Host = DefaultHost
 	}
 	ref.Repo = rest
 	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
@@ -82,7 +89,7 @@ func ParseReference(s string) (Reference, error) {
 		}
 		return bad("%q must be lower case letters and digits, separated by '/', '.', '_' or '-'", ref.Repo)
 	}
-	if ref.Host == defaultHost && !strings.Contains(ref.Repo, "/") {
+	if ref.Host == DefaultHost && !strings.Contains(ref.Repo, "/") {
 		ref.Repo = officialRepo + ref.Repo
 	}
 	if ref.Tag == "" && !hasDigest {
@@ -98,7 +105,7 @@ func (r Reference) Name() string { return r.Host + "/" + r.Repo }
 func (r Reference) String() string { return r.suffix(r.Name()) }
 
 // Familiar is the form that users write: nginx:1.22.
-func (r Reference) Familiar() string { return r.suffix(familiarName(r.Name())) }
+func (r Reference) Familiar() string { return r.suffix(Familiar(r.Name())) }
 
 func (r Reference) suffix(s string) string {
 	if r.Tag != "" {
@@ -123,17 +130,17 @@ func (r Reference) Tagged() string {
 // Digested is the full form of r's repository at digest h.
 func (r Reference) Digested(h v1.Hash) string { return r.Name() + "@" + h.String() }
 
-// identifier is what the registry's API calls a manifest: the digest when there is one.
-func (r Reference) identifier() string {
+// Identifier is what the registry's API calls a manifest: the digest when there is one.
+func (r Reference) Identifier() string {
 	if r.HasDigest() {
 		return r.Digest.String()
 	}
 	return r.Tag
 }
 
-// familiarName leaves out what a short name implies.
-func familiarName(full string) string {
-	short, ok := strings.CutPrefix(full, defaultHost+"/")
+// Familiar leaves out what a short name implies.
+func Familiar(full string) string {
+	short, ok := strings.CutPrefix(full, DefaultHost+"/")
 	if !ok {
 		return full
 	}
@@ -142,16 +149,4 @@ func familiarName(full string) string {
 		return official
 	}
 	return short
-}
-
-// minIDPrefix keeps short names that happen to be hex digits, like "db", from meaning an image id.
-const minIDPrefix = 4
-
-// idPrefix returns the hex digits when s can be an image id: sha256:<hex>, or at least minIDPrefix of its digits.
-func idPrefix(s string) (hex string, explicit, ok bool) {
-	hex, explicit = strings.CutPrefix(s, "sha256:")
-	if len(hex) < minIDPrefix || len(hex) > 64 || !hexPattern.MatchString(hex) {
-		return "", false, false
-	}
-	return hex, explicit, true
 }

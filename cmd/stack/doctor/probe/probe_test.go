@@ -1,10 +1,11 @@
-package doctor
+package probe
 
 import (
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/cmd/stack/doctor"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -19,10 +20,10 @@ func TestThisHostWillDo(t *testing.T) {
 	names := map[string]bool{}
 	for _, c := range all {
 		names[c.Name] = true
-		if c.State == Missing {
+		if c.State == doctor.Missing {
 			t.Errorf("%+v", c)
 		}
-		if c.State != OK && c.Fix == "" {
+		if c.State != doctor.OK && c.Fix == "" {
 			t.Errorf("%s is %s and nothing says what to do", c.Name, c.State)
 		}
 	}
@@ -44,10 +45,10 @@ cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0
 	if mode != "hybrid" {
 		t.Error("got", mode)
 	}
-	if c := controllers(mode, have); c.State != Warning || !strings.Contains(c.Detail, "without cpuset:") {
+	if c := controllers(mode, have); c.State != doctor.Warning || !strings.Contains(c.Detail, "without cpuset:") {
 		t.Errorf("got %+v", c)
 	}
-	if c := controllers("v2", []string{"cpuset", "cpu", "io", "memory", "pids"}); c.State != OK {
+	if c := controllers("v2", []string{"cpuset", "cpu", "io", "memory", "pids"}); c.State != doctor.OK {
 		t.Errorf("got %+v", c)
 	}
 	if mode, _ := parseV1("proc /proc proc rw 0 0\n"); mode != "" {

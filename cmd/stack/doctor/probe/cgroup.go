@@ -1,4 +1,4 @@
-package doctor
+package probe
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/cmd/stack/doctor"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -13,21 +15,21 @@ const cgroupRoot = "/sys/fs/cgroup"
 // wanted are the controllers that limits of a Compose file need.
 var wanted = []string{"memory", "cpu", "pids", "cpuset"}
 
-func checkCgroups() []Check {
+func checkCgroups() []doctor.Check {
 	var st unix.Statfs_t
 	if err := unix.Statfs(cgroupRoot, &st); err != nil {
-		return []Check{missing("cgroups", "mount them: mount -t cgroup2 none "+cgroupRoot, "%s: %v", cgroupRoot, err)}
+		return []doctor.Check{missing("cgroups", "mount them: mount -t cgroup2 none "+cgroupRoot, "%s: %v", cgroupRoot, err)}
 	}
 	if st.Type == unix.CGROUP2_SUPER_MAGIC {
 		text, _ := os.ReadFile(cgroupRoot + "/cgroup.controllers")
-		return []Check{controllers("v2", strings.Fields(string(text)))}
+		return []doctor.Check{controllers("v2", strings.Fields(string(text)))}
 	}
 	mounts, _ := os.ReadFile("/proc/self/mounts")
 	mode, have := parseV1(string(mounts))
 	if mode == "" {
-		return []Check{missing("cgroups", "mount them: mount -t cgroup2 none "+cgroupRoot, "nothing is mounted below %s", cgroupRoot)}
+		return []doctor.Check{missing("cgroups", "mount them: mount -t cgroup2 none "+cgroupRoot, "nothing is mounted below %s", cgroupRoot)}
 	}
-	return []Check{controllers(mode, have)}
+	return []doctor.Check{controllers(mode, have)}
 }
 
 // parseV1 reads /proc/self/mounts: which v1 controllers are mounted, and whether cgroup2 is beside them.
@@ -50,7 +52,7 @@ func parseV1(mounts string) (mode string, have []string) {
 	return mode, have
 }
 
-func controllers(mode string, have []string) Check {
+func controllers(mode string, have []string) doctor.Check {
 	var lacking []string
 	for _, c := range wanted {
 		if !slices.Contains(have, c) {

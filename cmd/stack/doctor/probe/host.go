@@ -1,4 +1,4 @@
-package doctor
+package probe
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/cmd/stack/doctor"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 )
 
 // checkRootDir looks at the filesystem that a root is on, or will be. The state root holds overlay's upper directories.
-func checkRootDir(name, dir string, upper bool) Check {
+func checkRootDir(name, dir string, upper bool) doctor.Check {
 	at := dir
 	for {
 		if _, err := os.Stat(at); err == nil || at == "/" {
@@ -36,6 +38,9 @@ func checkRootDir(name, dir string, upper bool) Check {
 	if st.Flags&unix.ST_RDONLY != 0 {
 		return missing(name, "remount it read-write, or choose another directory", "%s is read-only", dir)
 	}
+	if upper && st.Flags&unix.ST_NOEXEC != 0 {
+		return warning(name, "mount it without noexec, or choose another directory", "%s is mounted noexec: the daemon's program runs from memory, some 20 MiB more", dir)
+	}
 	free := int64(st.Bavail) * int64(st.Bsize)
 	const fix = "free some space, or choose another directory"
 	switch {
@@ -53,7 +58,7 @@ func checkRootDir(name, dir string, upper bool) Check {
 func gigabytes(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }
 
 // checkInotify: programs in containers that watch files share the host's limits.
-func checkInotify() Check {
+func checkInotify() doctor.Check {
 	least := []struct {
 		key string
 		n   int

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -20,11 +20,12 @@ import (
 // errAnswered says that another daemon holds the lock and answers.
 var errAnswered = errors.New("another stack daemon runs on these roots")
 
-// lockDaemon takes <run>/daemon.lock. While another holds it: errAnswered once that one answers; when it leaves
+// lockRoots takes <run>/daemon.lock. While another holds it: errAnswered once that one answers; when it leaves
 // instead, the lock becomes ours. The lock is an flock(2): it ends with its holder, however that dies.
-func lockDaemon(ctx context.Context, r roots.Roots) (*os.File, error) {
+func (p *Process) lockRoots(ctx context.Context) (*os.File, error) {
+	r := p.Options.Roots
 	path := r.InRun("daemon.lock")
-	c := client.New(r.Socket(), version)
+	c := client.New(r.Socket(), p.Version)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

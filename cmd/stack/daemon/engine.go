@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -23,19 +23,28 @@ import (
 	"github.com/stackrun/stack/volume"
 )
 
-// engineOpener is openEngine, or what a test has in its place. It calls worked, from any goroutine, when the engine has done something of itself.
-type engineOpener func(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (opened, error)
-
-// opened is an engine with what stands in front of it.
-type opened struct {
-	engine server.Engine
-	docker http.Handler // of the Docker Engine API; nil = none
-	close  func(context.Context) error
+// Setting is what an engine is opened with.
+type Setting struct {
+	Roots    roots.Roots
+	Settings settings.Settings
+	Version  string
+	Worked   func() // is called, from any goroutine, when the engine has done something of itself
 }
 
-// openEngine opens every room below r and puts the engine in front of them. What closes it ends them in the
+// Opener opens what a daemon stands in front of.
+type Opener func(context.Context, Setting) (Opened, error)
+
+// Opened is an engine with what stands in front of it.
+type Opened struct {
+	Engine server.Engine
+	Docker http.Handler // of the Docker Engine API; nil = none
+	Close  func(context.Context) error
+}
+
+// openEngine opens every room below the roots and puts the engine in front of them. What closes it ends them in the
 // reverse order; containers run on.
-func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked func()) (_ opened, err error) {
+func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
+	r, s := with.Roots, with.Settings
 	var closers []func(context.Context) error
 	closeAll := func(ctx context.Context) error {
 		var errs []error
@@ -51,7 +60,7 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	}()
 	db, damage, err := store.Recover(r.InState("stack.db"))
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	if damage != nil {
 		slog.Error("the store of desired projects is damaged and was put aside; an empty one takes its place. Containers, volumes, networks and images are as they were; "+
@@ -61,41 +70,41 @@ func openEngine(ctx context.Context, r roots.Roots, s settings.Settings, worked 
 	closers = append(closers, func(context.Context) error { return db.Close() })
 	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Notice: notice})
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	closers = append(closers, images.Close)
 	volumes, err := volume.New(r)
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	networks, err := network.New(ctx, network.Options{Roots: r, Pools: addressPools(s), Servers: s.DNS})
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	closers = append(closers, networks.Close)
 	containers, err := runtime.New(ctx, runtime.Options{Roots: r, Notice: notice})
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
 	builder, err := build.New(ctx, build.Options{Roots: r, Images: images, Containers: containers, Networks: networks, Notice: notice})
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	closers = append(closers, builder.Close)
 	// Nothing depends on it: what is wrong with it is told with the first command that it should have recorded.
 	book := book.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, StoreLost: damage != nil, Worked: worked})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: with.Version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, StoreLost: damage != nil, Worked: with.Worked})
 	if err != nil {
-		return opened{}, err
+		return Opened{}, err
 	}
 	closers = append(closers, engine.Close)
 	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
-		System: system.Options{Version: version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
+		System: system.Options{Version: with.Version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
 	})
-	return opened{engine: engine, docker: api, close: closeAll}, nil
+	return Opened{Engine: engine, Docker: api, Close: closeAll}, nil
 }
 
 // addressPools are the settings' in the network's words.

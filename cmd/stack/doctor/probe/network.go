@@ -1,4 +1,4 @@
-package doctor
+package probe
 
 import (
 	"errors"
@@ -10,20 +10,22 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/cmd/stack/doctor"
 )
 
 // checkNetwork makes a bridge, a veth pair and a masquerade rule in a network namespace that ends with
 // the thread that is in it.
-func checkNetwork() []Check {
-	result := make(chan []Check)
+func checkNetwork() []doctor.Check {
+	result := make(chan []doctor.Check)
 	go func() {
 		// Never unlocked: the thread is in the namespace and ends with this goroutine.
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			result <- []Check{warning("network", "ask again as root", "no namespace to try it in: %v", err)}
+			result <- []doctor.Check{warning("network", "ask again as root", "no namespace to try it in: %v", err)}
 			return
 		}
-		result <- []Check{tryBridge(), tryVeth(), tryNft()}
+		result <- []doctor.Check{tryBridge(), tryVeth(), tryNft()}
 	}()
 	return <-result
 }
@@ -36,7 +38,7 @@ func unlessRefused(err error, fix string) string {
 	return fix
 }
 
-func tryBridge() Check {
+func tryBridge() doctor.Check {
 	err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "probe0"}})
 	if err != nil {
 		return missing("bridge", unlessRefused(err, "run `modprobe bridge`, or boot a kernel with CONFIG_BRIDGE"), "%v", err)
@@ -44,7 +46,7 @@ func tryBridge() Check {
 	return ok("bridge", "")
 }
 
-func tryVeth() Check {
+func tryVeth() doctor.Check {
 	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "probe1"}, PeerName: "probe2"})
 	if err != nil {
 		return missing("veth", unlessRefused(err, "run `modprobe veth`, or boot a kernel with CONFIG_VETH"), "%v", err)
@@ -52,7 +54,7 @@ func tryVeth() Check {
 	return ok("veth", "")
 }
 
-func tryNft() Check {
+func tryNft() doctor.Check {
 	const fix = "run `modprobe -a nf_tables nft_chain_nat nft_masq nft_ct`, or boot a kernel with CONFIG_NF_TABLES and CONFIG_NFT_NAT"
 	c, err := nftables.New()
 	if err != nil {
@@ -70,7 +72,7 @@ func tryNft() Check {
 }
 
 // checkForwarding only tells: the first network turns it on.
-func checkForwarding() Check {
+func checkForwarding() doctor.Check {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 	if err != nil {
 		return warning("ip_forward", "mount /proc writable", "%v", err)

@@ -1,6 +1,6 @@
 //go:build !failpoint
 
-package main
+package daemon
 
 import "github.com/stackrun/stack/reconcile/driver"
 
