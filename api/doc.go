@@ -29,6 +29,8 @@
 //	POST /v1/projects/{project}/restore-volumes   ask.RestoreOptions                        stream
 //	POST /v1/projects/{project}/remove-snapshots  []string                                  stream
 //	POST /v1/projects/{project}/clone-volume      CloneRequest                              stream
+//	GET  /v1/projects/{project}/removed-volumes   []ask.RemovedVolume
+//	POST /v1/projects/{project}/undelete-volumes  []string                                  stream
 //	POST /v1/projects/{project}/pull              PullRequest                               stream
 //	POST /v1/projects/{project}/push              PushRequest                               stream
 //	POST /v1/projects/{project}/commit            ask.CommitOptions                         stream

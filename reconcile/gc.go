@@ -56,7 +56,7 @@ func (e *Engine) GC(ctx context.Context, o ask.GCOptions) (*ask.Garbage, error) 
 		driver.Sweeper
 	}{
 		{"it is of no container", e.drivers.Containers}, {"it is of no network and no container", e.drivers.Networks},
-		{"it was being made or removed", e.drivers.Volumes}, {"nothing leads to it", e.drivers.Images},
+		{"it was being made or removed, or has been kept for long enough", e.drivers.Volumes}, {"nothing leads to it", e.drivers.Images},
 	} {
 		if err := sweep(ctx, out, room.why, room.Sweeper, o); err != nil {
 			return out, err

@@ -84,7 +84,7 @@ var commandDifferences = []string{
 	"`logs --follow` of services that have all ended ends; docker compose waits.",
 	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",
-	"`volumes` has `snapshot`, `snapshots`, `restore` and `clone` ([why](adr/0075-going-back-to-what-was-in-volumes.md)); docker compose has nothing like them, and lists the volumes of services of these names: write `volumes -- snapshot`. `down --volumes` leaves snapshots.",
+	"`volumes` has `snapshot`, `snapshots`, `restore`, `clone`, `removed` and `undelete` ([why](adr/0075-going-back-to-what-was-in-volumes.md)); docker compose has nothing like them, and lists the volumes of services of these names: write `volumes -- snapshot`. `down --volumes` leaves snapshots.",
 	"`down --volumes` removes all anonymous volumes of the project, those of containers that are gone too.",
 	"`config --no-interpolate` shows the files joined, each value as it is written, and goes with `--format`, `--output` and `--quiet` only; docker compose canonicalises what it can (`env_file`, `secrets`, names), and fails on a port with a variable where it is to print names.",
 	"`--compatibility`, `--dry-run` of verbs that have none of their own, `--verbose`, `--insecure-registry` and `pull --no-parallel` are refused by name.",

@@ -45,6 +45,7 @@ var names = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
 // is the Problem of its State.
 type Driver struct {
 	root string
+	keep time.Duration // how long removed volumes are kept; 0 = not at all
 
 	mu sync.Mutex // Create and Delete of the same name do not meet
 }
@@ -56,9 +57,10 @@ type record struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// New opens the volumes of r and removes what a daemon that died left half-made.
-func New(r roots.Roots) (*Driver, error) {
-	d := &Driver{root: r.InState("volumes")}
+// New opens the volumes of r and removes what a daemon that died left half-made. keep is how long volumes that are removed can be brought back; 0 = they
+// cannot.
+func New(r roots.Roots, keep time.Duration) (*Driver, error) {
+	d := &Driver{root: r.InState("volumes"), keep: keep}
 	// 0700: what a container writes has the owners and modes that it likes. A user of the host who could reach a set-user-ID
 	// file there by its name would run it as root (CVE-2021-41091 of Docker, the same mistake).
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
@@ -76,7 +78,8 @@ func New(r roots.Roots) (*Driver, error) {
 	return d, nil
 }
 
-// Sweep names what is left of volumes that were being made or removed and, with remove, removes it. Precondition: none is.
+// Sweep names what is left of volumes that were being made or removed, and what has been in the trash for long enough, and, with remove, removes it.
+// Precondition: none is being made or removed.
 func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err error) {
 	entries, err := os.ReadDir(d.root)
 	if err != nil {
@@ -97,7 +100,11 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err er
 			}
 		}
 	}
-	return names, nil
+	old, err := d.expired()
+	if err == nil && remove && len(old) > 0 {
+		err = d.empty()
+	}
+	return append(names, old...), err
 }
 
 // Create makes the volume c, or finds it as it is. ErrConflict when one of that name has
@@ -200,10 +207,16 @@ func writeRecord(dir string, r record) error {
 	return atomicfile.Write(filepath.Join(dir, recordFile), text, 0o600, atomicfile.Sync)
 }
 
-// Delete removes the volume and all it holds. Missing = success. Whether somebody uses it is for the caller to know.
+// Delete removes the volume and all it holds; for as long as New says, Undelete brings it back, unless it is anonymous or what it holds is not its own.
+// Missing = success. Whether somebody uses it is for the caller to know.
 func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := checkName(id); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", id, err)
+	}
+	if kept, err := d.throwAway(id); err != nil {
+		return fmt.Errorf("cannot remove volume %q: %w", id, err)
+	} else if kept {
+		return d.empty() // of what has been there for long enough
 	}
 	d.mu.Lock()
 	gone := filepath.Join(d.root, gonePrefix+rand.Text())

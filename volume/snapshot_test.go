@@ -83,7 +83,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	if err := d.Delete(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
-	again, err := New(r)
+	again, err := New(r, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestRestoreIsFinished(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := New(r); err != nil {
+		if _, err := New(r, 0); err != nil {
 			t.Fatalf("after %d steps: %v", at, err)
 		}
 		want := "old|old|"
@@ -224,7 +224,7 @@ func TestSnapshotOfADamagedRecord(t *testing.T) {
 	if _, err := d.Snapshots(t.Context()); !errors.Is(err, errdefs.ErrNotSupported) {
 		t.Errorf("of another version: %v", err)
 	}
-	if _, err := New(r); err != nil {
+	if _, err := New(r, 0); err != nil {
 		t.Errorf("it stops a daemon: %v", err)
 	}
 }

@@ -16,6 +16,23 @@ type OnSnapshots struct {
 	OnRestore func(context.Context, string, ask.RestoreOptions, event.Sink) error
 	OnRemove  func(context.Context, string, []string, event.Sink) error
 	OnClone   func(context.Context, *spec.Project, ask.CloneOptions, event.Sink) error
+
+	OnRemoved  func(context.Context, string) ([]ask.RemovedVolume, error)
+	OnUndelete func(context.Context, string, []string, event.Sink) error
+}
+
+func (e *OnSnapshots) RemovedVolumes(ctx context.Context, project string) ([]ask.RemovedVolume, error) {
+	if e.OnRemoved == nil {
+		return nil, errdefs.ErrNotSupported
+	}
+	return e.OnRemoved(ctx, project)
+}
+
+func (e *OnSnapshots) UndeleteVolumes(ctx context.Context, project string, names []string, s event.Sink) error {
+	if e.OnUndelete == nil {
+		return errdefs.ErrNotSupported
+	}
+	return e.OnUndelete(ctx, project, names, s)
 }
 
 func (e *OnSnapshots) Snapshots(ctx context.Context, project string) ([]ask.Snapshot, error) {

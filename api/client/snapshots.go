@@ -31,3 +31,13 @@ func (c *Client) RemoveSnapshots(ctx context.Context, project string, names []st
 func (c *Client) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOptions, s event.Sink) error {
 	return c.verb(ctx, p.Name, "clone-volume", api.CloneRequest{Project: p, Options: o}, s)
 }
+
+// RemovedVolumes are those of project that can be brought back, the latest first.
+func (c *Client) RemovedVolumes(ctx context.Context, project string) ([]ask.RemovedVolume, error) {
+	var all []ask.RemovedVolume
+	return all, c.get(ctx, path(project, "removed-volumes"), &all)
+}
+
+func (c *Client) UndeleteVolumes(ctx context.Context, project string, names []string, s event.Sink) error {
+	return c.verb(ctx, project, "undelete-volumes", names, s)
+}

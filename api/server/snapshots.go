@@ -18,6 +18,9 @@ type Snapshots interface {
 	RestoreVolumes(ctx context.Context, project string, o ask.RestoreOptions, s event.Sink) error
 	RemoveSnapshots(ctx context.Context, project string, names []string, s event.Sink) error
 	CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOptions, s event.Sink) error
+	// RemovedVolumes are those of project that can be brought back, the latest first; UndeleteVolumes does.
+	RemovedVolumes(ctx context.Context, project string) ([]ask.RemovedVolume, error)
+	UndeleteVolumes(ctx context.Context, project string, names []string, s event.Sink) error
 }
 
 func (s *Server) snapshotRoutes(mux *http.ServeMux) {
@@ -26,6 +29,8 @@ func (s *Server) snapshotRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/restore-volumes", verb(s, s.engine.RestoreVolumes))
 	mux.HandleFunc("POST /v1/projects/{project}/remove-snapshots", verb(s, s.engine.RemoveSnapshots))
 	mux.HandleFunc("POST /v1/projects/{project}/clone-volume", s.cloneVolume)
+	mux.HandleFunc("GET /v1/projects/{project}/removed-volumes", question(s.engine.RemovedVolumes))
+	mux.HandleFunc("POST /v1/projects/{project}/undelete-volumes", verb(s, s.engine.UndeleteVolumes))
 }
 
 func (s *Server) cloneVolume(w http.ResponseWriter, r *http.Request) {

@@ -19,7 +19,7 @@ func newGCCommand(a *app) *cobra.Command {
 layers and volumes, layers and images without a name that no container uses, and logs of projects that are gone. On a healthy host it
 finds nothing but images that have lost their name to a newer pull: what a killed daemon leaves, the next one removes when it starts.
 
-It never touches volumes, images that have a name, or anything of another instance of stack. It waits until no other command works.
+Volumes that were removed and kept (keep-removed-volumes) go when their time is over. It never touches other volumes, snapshots, images that have a name, or anything of another instance of stack. It waits until no other command works.
 
 Exit codes: 0 done, or with --check nothing was found; 2 with --check something was; 1 an error.`,
 		Args:        cobra.NoArgs,

@@ -16,7 +16,7 @@ import (
 // addSnapshotCommands gives volumes its verbs.
 func (a *app) addSnapshotCommands(volumes *cobra.Command) {
 	snapshots := a.newSnapshotsCommand()
-	volumes.AddCommand(a.newSnapshotCommand(), snapshots, a.newRestoreVolumesCommand(), a.newCloneCommand())
+	volumes.AddCommand(a.newSnapshotCommand(), snapshots, a.newRestoreVolumesCommand(), a.newCloneCommand(), a.newRemovedCommand(), a.newUndeleteCommand())
 	for _, c := range append(volumes.Commands(), snapshots.Commands()...) {
 		c.DisableFlagsInUseLine = true // each says where its own stand
 	}

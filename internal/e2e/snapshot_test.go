@@ -236,3 +236,52 @@ volumes: {a: , b: }
 	p.ok("down", "--volumes", "--timeout", "0")
 	h.settled(t)
 }
+
+// TestUndelete: where the configuration says so, what down --volumes has removed can be brought back; elsewhere it is gone, and the room is free.
+func TestUndelete(t *testing.T) {
+	h := ownHost(t)
+	h.makeDirs(t)
+	h.configure(t, "keep-removed-volumes: 1h")
+	h.startDaemon(t)
+	p := &project{t: t, host: h, name: "back", dir: filepath.Join(h.dir, "back")}
+	p.write("compose.yaml", "services:\n  one:\n    image: busybox\n    init: true\n    stop_grace_period: 0s\n    command: [sleep, infinity]\n    volumes: [\"data:/data\", /anonymous]\nvolumes:\n  data:\n")
+	p.up()
+	p.sh("one", "echo mine >/data/f")
+	p.ok("down", "--volumes")
+	equal(t, "volumes", p.ok("volumes", "--quiet"), "")
+	equal(t, "removed", p.ok("volumes", "removed", "--format", "{{.Name}} {{.Key}}"), "back_data data\n")
+	p.up()
+	p.fails(1, []string{"there is a volume back_data now"}, "volumes", "undelete", "data")
+	p.ok("down", "--volumes")
+	p.ok("volumes", "undelete", "data") // the empty one, which was removed last
+	p.up()
+	equal(t, "what the second had", p.sh("one", "ls /data"), "")
+	p.ok("down", "--volumes")
+	for range 2 { // whose time in the trash is not over
+		if r := p.run("gc"); r.code != 0 || strings.Contains(r.stdout, "back_data") {
+			t.Errorf("gc: %s", r)
+		}
+	}
+	for range 2 {
+		p.ok("volumes", "undelete", "back_data")
+		if text, err := os.ReadFile(h.state("volumes", "back_data", "_data", "f")); err == nil {
+			equal(t, "what the first had", string(text), "mine\n")
+			break
+		}
+		if err := os.RemoveAll(h.state("volumes", "back_data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.up()
+	equal(t, "what is back", p.sh("one", "cat /data/f"), "mine")
+	p.ok("down", "--volumes")
+	h.killDaemon(t)
+	write(t, filepath.Join(h.dir, "config.yaml"), "healing: true\n")
+	h.startDaemon(t)
+	equal(t, "removed, where nothing is kept", p.ok("volumes", "removed", "--format", "json"), "")
+	p.fails(1, []string{"keep-removed-volumes"}, "volumes", "undelete", "data")
+	if left := below(t, h.state("volumes")); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	h.settled(t)
+}

@@ -39,3 +39,11 @@ type SnapshotVolume struct {
 	Name string `json:"name"`          // on the host
 	Key  string `json:"key,omitempty"` // in the file; "" = an anonymous one
 }
+
+// RemovedVolume is a volume that was removed and can be brought back.
+type RemovedVolume struct {
+	Name      string    `json:"name"`
+	Key       string    `json:"key,omitempty"` // in the file
+	RemovedAt time.Time `json:"removedAt"`
+	Until     time.Time `json:"until"` // from then on it goes for good
+}

@@ -174,6 +174,10 @@ type Volumes interface {
 	Restore(ctx context.Context, project, name string, ids []string) error
 	// Clone gives volume to, which is made if it is not there, the content of another. Nothing that runs may have to, and nobody may write to from.
 	Clone(ctx context.Context, from string, to volume.Config) error
+	// Removed are the volumes that were removed and are kept for a while, the latest first. Undelete brings the one back that was removed last of that name:
+	// ErrNotFound, ErrAlreadyExists.
+	Removed(ctx context.Context) ([]volume.Removed, error)
+	Undelete(ctx context.Context, id string) error
 	// Watch is as Networks.Watch, for volumes and their directories.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing

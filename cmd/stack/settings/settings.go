@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -27,6 +28,8 @@ type Settings struct {
 	// NoHealing leaves what other hands have damaged as it is, for `drift` to name and `up` to mend; after a reboot containers come up as
 	// their restart policies say.
 	NoHealing bool
+	// KeepVolumes is how long volumes that are removed can be brought back; 0 = not at all.
+	KeepVolumes time.Duration
 }
 
 // Registries says how images are fetched.
@@ -125,7 +128,7 @@ func (p *parser) text(n *yaml.Node, what string) (string, bool) {
 }
 
 func (p *parser) root(n *yaml.Node) {
-	p.each(n, "configuration", []string{"registries", "address-pools", "dns", "healing"}, func(key string, v *yaml.Node) {
+	p.each(n, "configuration", []string{"registries", "address-pools", "dns", "healing", "keep-removed-volumes"}, func(key string, v *yaml.Node) {
 		switch key {
 		case "registries":
 			p.registries(v)
@@ -137,6 +140,12 @@ func (p *parser) root(n *yaml.Node) {
 				p.fault(v, "healing: expected true or false but got %q", v.Value)
 			}
 			p.s.NoHealing = !on
+		case "keep-removed-volumes":
+			keep, err := time.ParseDuration(v.Value)
+			if err != nil || keep < 0 {
+				p.fault(v, "keep-removed-volumes: expected a duration such as 24h but got %q", v.Value)
+			}
+			p.s.KeepVolumes = max(keep, 0)
 		case "dns":
 			p.list(v, key, func(v *yaml.Node) {
 				if addr, err := netip.ParseAddr(v.Value); err != nil {

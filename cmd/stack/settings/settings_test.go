@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -16,6 +17,7 @@ registries:
   insecure: [registry.local]
 address-pools: [{base: 10.201.0.0/16, size: 26}]
 dns: [127.0.0.1, "::1"]
+keep-removed-volumes: 36h
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -24,6 +26,7 @@ dns: [127.0.0.1, "::1"]
 		Registries:   Registries{Mirrors: map[string][]string{"docker.io": {"http://127.0.0.1:5000"}}, Insecure: []string{"registry.local"}},
 		AddressPools: []Pool{{netip.MustParsePrefix("10.201.0.0/16"), 26}},
 		DNS:          []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
+		KeepVolumes:  36 * time.Hour,
 	}
 	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	sameAddr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -39,9 +42,11 @@ dns: [127.0.0.1, "::1"]
 
 func TestFaultsHaveTheirPlace(t *testing.T) {
 	for text, want := range map[string]string{
-		"dns: [1.1.1.1, x]":           `c.yaml:1:16: dns: expected an IP address but got "x"`,
-		"a: 1\ndns: 5":                `c.yaml:1:1: configuration: unknown key "a", expected registries, address-pools, dns`,
-		"\nregistries:\n  mirror: {}": `c.yaml:3:3: registries: unknown key "mirror"`,
+		"keep-removed-volumes: 1 day":                        `c.yaml:1:23: keep-removed-volumes: expected a duration such as 24h but got "1 day"`,
+		"keep-removed-volumes: -1h":                          `c.yaml:1:23: keep-removed-volumes: expected a duration such as 24h but got "-1h"`,
+		"dns: [1.1.1.1, x]":                                  `c.yaml:1:16: dns: expected an IP address but got "x"`,
+		"a: 1\ndns: 5":                                       `c.yaml:1:1: configuration: unknown key "a", expected registries, address-pools, dns`,
+		"\nregistries:\n  mirror: {}":                        `c.yaml:3:3: registries: unknown key "mirror"`,
 		"registries: {mirrors: {docker.io: [\"nonsense\"]}}": `c.yaml:1:36: registries.mirrors.docker.io: expected an http or https URL`,
 		"address-pools: [{base: 10.0.0.0/8, size: 40}]":      `c.yaml:1:17: address-pools: size 40 of 10.0.0.0/8: expected 8 to 30`,
 		"address-pools: [{base: ten, size: 24}]":             `c.yaml:1:24: address-pools: expected a prefix`,

@@ -470,6 +470,7 @@ func volumes(b *bench) {
 		b.Errorf("the next daemon sees snapshots %+v, volumes %+v", snapshots, list)
 	}
 	b.must(b.Volumes.Delete(ctx, "copy"))
+	b.is("Undelete where nothing is kept", b.Volumes.Undelete(ctx, "copy"), errdefs.ErrNotFound)
 	for range 2 {
 		b.must(b.Volumes.DeleteSnapshot(ctx, "shop", "s"))
 	}

@@ -118,7 +118,7 @@ func (k *kernel) Open(t *testing.T) driver.Set {
 	ctx := context.WithoutCancel(t.Context())
 	images, err := image.Open(ctx, image.Options{Roots: k.roots})
 	must(t, err)
-	volumes, err := volume.New(k.roots)
+	volumes, err := volume.New(k.roots, 0)
 	must(t, err)
 	networks, err := network.New(ctx, network.Options{Roots: k.roots})
 	must(t, err)

@@ -133,6 +133,10 @@ func (d volumes) Restore(ctx context.Context, project, name string, ids []string
 	return aroundErr("volumes.restore", func() error { return d.Volumes.Restore(ctx, project, name, ids) })
 }
 
+func (d volumes) Undelete(ctx context.Context, id string) error {
+	return aroundErr("volumes.undelete", func() error { return d.Volumes.Undelete(ctx, id) })
+}
+
 func (d volumes) Clone(ctx context.Context, from string, to volume.Config) error {
 	return aroundErr("volumes.clone", func() error { return d.Volumes.Clone(ctx, from, to) })
 }

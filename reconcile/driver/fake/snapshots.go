@@ -86,6 +86,15 @@ func (v *volumes) Clone(ctx context.Context, from string, to volume.Config) erro
 	})
 }
 
+// Removed are none: nothing is kept, as on a host that is configured so.
+func (v *volumes) Removed(context.Context) ([]volume.Removed, error) {
+	return []volume.Removed{}, nil
+}
+
+func (v *volumes) Undelete(ctx context.Context, id string) error {
+	return v.host().do(ctx, "Volumes.Undelete", func() error { return notFound("volume %s is not kept", id) })
+}
+
 // become gives a volume, which is made if it is not there, its content.
 func (v *volumes) become(c volume.Config, content string) {
 	if _, there := v.volumes[c.ID]; !there {
