@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/output"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/resource"
@@ -59,6 +60,7 @@ type Engine struct {
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
 	keep      *lifecycle.Keeper    // of containers
+	kit       *performer.Kit       // of passes
 	wiring    *wiring.Wiring       // of containers, at their start
 	waits     *await.Waiter        // for containers
 	memory    *chronicle.Chronicle // of how containers came to run
@@ -125,6 +127,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		Wiring: e.wiring, Volumes: e.volumes, Wishes: e.wishes, Alone: e.alone, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
+	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them
 	if err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -49,20 +50,20 @@ func (e *Engine) errand(ctx context.Context, project, verb string, o ask.Service
 		e.loop.Pardon(project)
 	}
 	do := e.errandRunner(c, sink)
-	if do.command = wording.Discreet(o.Command); do.command == "" {
-		do.command = verb
+	if do.Command = wording.Discreet(o.Command); do.Command == "" {
+		do.Command = verb
 	}
-	ch := e.memory.Begin(c.plan, do.command, history.Entry{Services: o.Services}, nil, nil)
+	ch := e.memory.Begin(c.plan, do.Command, history.Entry{Services: o.Services}, nil, nil)
 	err = e.wishes.Begin(project, verb, o, c.begins)
 	ch = ch.Recorded(sink)
-	do.number = ch.Number()
+	do.Number = ch.Number()
 	if err == nil {
 		err = e.carryOutErrand(ctx, c, do)
 	}
 	if err == nil && o.Wait {
 		err = e.waits.Services(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
 	}
-	ch.End(err, do.starts(c.plan), sink)
+	ch.End(err, do.Starts(c.plan), sink)
 	return err
 }
 
@@ -125,14 +126,14 @@ func commanded(have *plan.Observed, m *inventory.Members) *plan.Observed {
 }
 
 // errandRunner does the steps of c.
-func (e *Engine) errandRunner(c *errand, sink event.Sink) *performer {
-	do := e.performer(c.file, &plan.Desired{Project: c.project}, sink)
-	do.keep = true // it makes nothing that could be undone
+func (e *Engine) errandRunner(c *errand, sink event.Sink) *performer.Performer {
+	do := e.kit.New(c.file, &plan.Desired{Project: c.project}, sink)
+	do.Keep = true // it makes nothing that could be undone
 	return do
 }
 
 // carryOutErrand does what c's plan says and records what it has come to.
-func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer) error {
+func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer.Performer) error {
 	err := e.apply(ctx, do, c.plan, apply.Options{})
 	for _, one := range c.ends {
 		if failed := e.keep.RemoveSteps(ctx, one); failed != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -126,8 +127,8 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err := e.owe(project, pl); err != nil {
 		return 0, err
 	}
-	do := e.performer(p, want, nil)
-	do.heals, do.round = true, loop.NewRound(pl, held, left)
+	do := e.kit.New(p, want, nil)
+	do.Heals, do.Round = true, loop.NewRound(pl, held, left)
 	if err := e.treat(ctx, &healing{e: e, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
@@ -194,7 +195,7 @@ func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now 
 type healing struct {
 	e    *Engine
 	plan *plan.Plan
-	do   *performer
+	do   *performer.Performer
 	k    *loop.Trials
 }
 
@@ -229,30 +230,30 @@ func oweRestarts(pl *plan.Plan) func(*wish.Record) {
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
 // is tried again later.
 func (e *Engine) treat(ctx context.Context, h *healing) error {
-	h.do.quiet = true // what fails again has been told
+	h.do.Quiet = true // what fails again has been told
 	for _, c := range h.plan.Changes {
 		if a := h.k.Attempts[c.ID]; a != nil && (a.Told != "" || a.Begun) {
 			continue
 		}
-		h.do.quiet = false
+		h.do.Quiet = false
 		e.tell(h.plan.Project, c, event.Warning, "Damaged", why(c))
 		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
-	ended, over := e.loop.Begin(h.plan.Project, h.do.round)
+	ended, over := e.loop.Begin(h.plan.Project, h.do.Round)
 	defer over()
 	err := apply.Run(ctx, h.plan, h.do, apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) {
 		outcomes <- outcome{s, o, err}
 		ended(s)
 	}})
-	e.memory.Remember(h.plan.Project, h.do.starts(h.plan), false)
+	e.memory.Remember(h.plan.Project, h.do.Starts(h.plan), false)
 	if ctx.Err() != nil {
 		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}
 	close(outcomes)
 	failed := map[plan.ID]error{}
 	undone := map[plan.ID]bool{} // for the next round, which begins at once
-	interrupted := h.do.round.Interrupted() != nil
+	interrupted := h.do.Round.Interrupted() != nil
 	for o := range outcomes {
 		if o.outcome != apply.Succeeded && interrupted && (o.err == nil || errors.Is(o.err, loop.ErrMoreDamage)) {
 			undone[o.step.For] = undone[o.step.For] || !loop.Waits(o.step)
@@ -333,7 +334,7 @@ func (h *healing) report(c plan.Change, a *loop.Attempts, failure error) {
 
 // checked says whether the container of c has a health check, which says when it is well.
 func (h *healing) checked(c plan.Change) bool {
-	s := h.do.want.Services[c.ID.Name]
+	s := h.do.Want.Services[c.ID.Name]
 	return s != nil && s.Spec.HealthCheck != nil
 }
 

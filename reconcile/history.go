@@ -7,11 +7,12 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
 // begin records that do is about to carry out pl for a user's command. It does not wait for the disk: recorded does.
-func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o ask.UpOptions) *chronicle.Chapter {
+func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer.Performer, o ask.UpOptions) *chronicle.Chapter {
 	if pl.Empty() {
 		return nil
 	}
@@ -23,7 +24,7 @@ func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer, o ask.UpOpti
 	if err != nil {
 		before = nil // beginUp tells it
 	}
-	return e.memory.Begin(pl, do.command, history.Entry{Services: o.Services, Scale: o.Scale}, before, after)
+	return e.memory.Begin(pl, do.Command, history.Entry{Services: o.Services, Scale: o.Scale}, before, after)
 }
 
 // History is what was done to project, oldest first: at most history.Kept plans that changed something.

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -82,8 +83,8 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 			return nil, err
 		}
 	}
-	do := e.performer(p, want, sink)
-	do.keep = true // a one-off makes no record
+	do := e.kit.New(p, want, sink)
+	do.Keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
 		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, sink); err != nil {
 			return nil, err
@@ -93,14 +94,14 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 			if dep.Condition == plan.Started || want.Services[name].Replicas == 0 {
 				continue
 			}
-			if err := do.waitReady(ctx, plan.WaitReady{Service: name, Condition: dep.Condition, Optional: !dep.Required}); err != nil {
+			if err := do.WaitReady(ctx, plan.WaitReady{Service: name, Condition: dep.Condition, Optional: !dep.Required}); err != nil {
 				return nil, err
 			}
 		}
 	}
 	defer func() {
 		if err != nil {
-			do.undo(ctx)
+			do.Undo(ctx)
 		}
 	}()
 	if err := e.runGround(ctx, p, want, s, do, sink); err != nil {
@@ -116,7 +117,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	} else if err := e.nameFree(ctx, d.Name); err != nil {
 		return nil, err
 	}
-	id, err := do.create(ctx, d)
+	id, err := do.Create(ctx, d)
 	if err != nil {
 		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.Name, err))
 	}
@@ -135,13 +136,13 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 
 // beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, as it
 // does when its start fails.
-func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer, o ask.RunOptions, sink event.Sink) error {
+func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer.Performer, o ask.RunOptions, sink event.Sink) error {
 	if len(c.Spec.PreStart) == 0 {
 		return nil
 	}
 	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.ran = true })
+		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.Ran = true })
 	}
 	if err == nil {
 		return nil
@@ -210,7 +211,7 @@ func (e *Engine) nameFree(ctx context.Context, name string) error {
 }
 
 // runGround makes image, networks and volumes of the service itself.
-func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer, sink event.Sink) error {
+func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer.Performer, sink event.Sink) error {
 	alone := *want
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/images"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -157,8 +158,8 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	if err := e.keep.RemoveVanished(ctx, p.Name); err != nil {
 		return end, err
 	}
-	do := e.performer(p, want, sink)
-	do.command, do.built = wording.Discreet(o.Command), c.built
+	do := e.kit.New(p, want, sink)
+	do.Command, do.Built = wording.Discreet(o.Command), c.built
 	ch := e.begin(c, pl, do, o)
 	err = e.beginRollouts(pl)
 	if err == nil {
@@ -166,11 +167,11 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		if !pl.Empty() {
 			options = o
 		}
-		do.keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) { r.Ports = autoport.Chosen(want, r.Ports) }, options)
+		do.Keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) { r.Ports = autoport.Chosen(want, r.Ports) }, options)
 	}
 	ch = ch.Recorded(sink)
-	do.number = ch.Number()
-	end = func(err error) { ch.End(err, do.starts(pl), sink) }
+	do.Number = ch.Number()
+	end = func(err error) { ch.End(err, do.Starts(pl), sink) }
 	if err != nil {
 		return end, err
 	}
@@ -208,11 +209,11 @@ func bounds(parallel, steps int) apply.Options {
 	return apply.Options{Parallel: parallel, Pulls: min(parallel, 4)}
 }
 
-func (e *Engine) apply(ctx context.Context, do *performer, pl *plan.Plan, opt apply.Options) error {
+func (e *Engine) apply(ctx context.Context, do *performer.Performer, pl *plan.Plan, opt apply.Options) error {
 	err := apply.Run(ctx, pl, do, opt)
-	e.memory.Remember(do.want.Project, do.starts(pl), do.number > 0)
+	e.memory.Remember(do.Want.Project, do.Starts(pl), do.Number > 0)
 	if err != nil {
-		do.undo(ctx)
+		do.Undo(ctx)
 	}
 	// With a cancelled pass the cancellation is the news; what failed because of it is not.
 	if cause := context.Cause(ctx); cause != nil && err != nil {

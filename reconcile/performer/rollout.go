@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"context"
@@ -54,7 +54,7 @@ func (r *rollout) list() []failure {
 }
 
 // rollout is the update of service in this pass.
-func (p *performer) rollout(service string) *rollout {
+func (p *Performer) rollout(service string) *rollout {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rollouts == nil {
@@ -69,7 +69,7 @@ func (p *performer) rollout(service string) *rollout {
 }
 
 // inRollout does a step of a rolling update. What fails is the update's business: it is told once, by the step that ends it.
-func (p *performer) inRollout(ctx context.Context, s plan.Step) error {
+func (p *Performer) inRollout(ctx context.Context, s plan.Step) error {
 	err := p.perform(ctx, s)
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -91,7 +91,7 @@ func (p *performer) inRollout(ctx context.Context, s plan.Step) error {
 }
 
 // beginBatch waits for the delay between batches, and ends the update when too many have failed.
-func (p *performer) beginBatch(ctx context.Context, op plan.BeginBatch) error {
+func (p *Performer) beginBatch(ctx context.Context, op plan.BeginBatch) error {
 	if failed := p.rollout(op.Service).list(); len(failed) > op.Tolerate {
 		return fmt.Errorf("batch %d of %s is not begun: %w", op.Number, op.Service, failed[0].err)
 	}
@@ -108,7 +108,7 @@ func (p *performer) beginBatch(ctx context.Context, op plan.BeginBatch) error {
 }
 
 // created is the container of an operation that names one, or the one that this pass has made.
-func (p *performer) created(id, service string, replica int) string {
+func (p *Performer) created(id, service string, replica int) string {
 	if id != "" {
 		return id
 	}
@@ -117,9 +117,9 @@ func (p *performer) created(id, service string, replica int) string {
 	return p.made[plan.Container(service, replica)]
 }
 
-func (p *performer) handover(ctx context.Context, op plan.Handover) error {
+func (p *Performer) handover(ctx context.Context, op plan.Handover) error {
 	to := p.created(op.ContainerID, op.Service, op.Replica)
-	err := p.e.drivers.Networks.Handover(ctx, op.From, to)
+	err := p.kit.Drivers.Networks.Handover(ctx, op.From, to)
 	if err != nil {
 		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, wording.Cause(err, to, op.Name))
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
@@ -130,14 +130,14 @@ func (p *performer) handover(ctx context.Context, op plan.Handover) error {
 }
 
 // prove waits until a container has shown that it works. It does not poll: supervisors tell.
-func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
-	c, err := inventory.ByID(ctx, p.e.drivers, p.created(op.ContainerID, op.Service, op.Replica))
+func (p *Performer) prove(ctx context.Context, op plan.ProveContainer) error {
+	c, err := inventory.ByID(ctx, p.kit.Drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err != nil {
 		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Waiting", "")
 	if c.Health != nil {
-		err = p.e.waits.For(ctx, c, await.Steady(await.Healthy))
+		err = p.kit.Keeper.Waits.For(ctx, c, await.Steady(await.Healthy))
 	}
 	if err == nil && (op.Throughout || c.Health == nil) {
 		err = p.watch(ctx, c, op.Monitor)
@@ -157,15 +157,15 @@ func (p *performer) prove(ctx context.Context, op plan.ProveContainer) error {
 }
 
 // watch looks for a failure of c until it has run for so long.
-func (p *performer) watch(ctx context.Context, c *inventory.Container, monitor time.Duration) error {
+func (p *Performer) watch(ctx context.Context, c *inventory.Container, monitor time.Duration) error {
 	started := c.StartedAt
-	if s, ok := p.e.group.Status(c.ID); ok && !s.StartedAt.IsZero() {
+	if s, ok := p.kit.Keeper.Group.Status(c.ID); ok && !s.StartedAt.IsZero() {
 		started = s.StartedAt
 	}
 	over := started.Add(monitor)
 	bounded, cancel := context.WithDeadlineCause(ctx, over, await.ErrProven)
 	defer cancel()
-	err := p.e.waits.For(bounded, c, await.Steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
+	err := p.kit.Keeper.Waits.For(bounded, c, await.Steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
 		if s.Health == health.Unhealthy {
 			return await.Healthy(c, s)
 		}
@@ -178,7 +178,7 @@ func (p *performer) watch(ctx context.Context, c *inventory.Container, monitor t
 }
 
 // endUpdate answers for what has failed: it takes back what must be taken back, and says so.
-func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
+func (p *Performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	failed := p.rollout(op.Service).list()
 	if len(failed) == 0 {
 		return nil
@@ -226,7 +226,7 @@ func (p *performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 }
 
 // progress says how far an update has come.
-func (p *performer) progress(op plan.EndUpdate, failed []failure) string {
+func (p *Performer) progress(op plan.EndUpdate, failed []failure) string {
 	done := 0
 	for _, n := range op.Replicas {
 		p.mu.Lock()
@@ -240,8 +240,8 @@ func (p *performer) progress(op plan.EndUpdate, failed []failure) string {
 }
 
 // takeBack carries out an undo.
-func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
-	have, err := inventory.Observe(ctx, p.e.drivers, &plan.Desired{Project: p.want.Project})
+func (p *Performer) takeBack(ctx context.Context, undo plan.Undo) error {
+	have, err := inventory.Observe(ctx, p.kit.Drivers, &plan.Desired{Project: p.Want.Project})
 	if err != nil {
 		return err
 	}
@@ -255,8 +255,8 @@ func (p *performer) takeBack(ctx context.Context, undo plan.Undo) error {
 			undo.Created = append(undo.Created, n)
 		}
 	}
-	pl := undo.Plan(p.want.Project, have.Containers)
-	do := p.e.performer(p.project, p.want, p.sink)
+	pl := undo.Plan(p.Want.Project, have.Containers)
+	do := p.kit.New(p.project, p.Want, p.sink)
 	err = apply.Run(ctx, pl, do, apply.Options{})
 	var errs []error
 	for _, f := range do.rollout(undo.Service).list() {
@@ -302,8 +302,8 @@ func (f *failure) place(service string) spec.Path {
 }
 
 // stopContainer stops a container under the name that it has in this pass.
-func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) error {
-	c, err := inventory.ByID(ctx, p.e.drivers, op.ContainerID)
+func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer) error {
+	c, err := inventory.ByID(ctx, p.kit.Drivers, op.ContainerID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -311,29 +311,29 @@ func (p *performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 		return err
 	}
 	c.Name = op.Name
-	if p.heals {
-		if err := p.e.keep.PreStopUnasked(ctx, c); err != nil {
+	if p.Heals {
+		if err := p.kit.Keeper.PreStopUnasked(ctx, c); err != nil {
 			return err
 		}
-		return p.e.keep.StopOnly(ctx, c, op.Timeout, p.sink)
+		return p.kit.Keeper.StopOnly(ctx, c, op.Timeout, p.sink)
 	}
-	return p.e.keep.Stop(ctx, c, op.Timeout, p.sink)
+	return p.kit.Keeper.Stop(ctx, c, op.Timeout, p.sink)
 }
 
 // failRollout records that the update of a service has failed. After a rollback the service of before is what is wished for: healing,
 // a reboot and `drift` go by that.
-func (p *performer) failRollout(service string, rolledBack bool) error {
-	before, err := p.e.interim.FailRollout(p.want.Project, service)
+func (p *Performer) failRollout(service string, rolledBack bool) error {
+	before, err := p.kit.Interim.FailRollout(p.Want.Project, service)
 	if err != nil || !rolledBack || before == nil {
 		return err
 	}
-	file, err := p.e.wishes.File(p.want.Project)
+	file, err := p.kit.Wishes.File(p.Want.Project)
 	if err != nil || file == nil {
 		return err
 	}
 	file.Services[service] = before
 	var encoding error
-	if err := p.e.wishes.Change(p.want.Project, func(w *wish.Record) { encoding = w.SetFile(file) }); err != nil {
+	if err := p.kit.Wishes.Change(p.Want.Project, func(w *wish.Record) { encoding = w.SetFile(file) }); err != nil {
 		return err
 	}
 	return encoding

@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"context"
@@ -15,16 +15,16 @@ import (
 )
 
 // runPreStart is preStart as a step of a plan.
-func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
-	c, err := inventory.ByID(ctx, p.e.drivers, p.created(op.ContainerID, op.Service, op.Replica))
+func (p *Performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
+	c, err := inventory.ByID(ctx, p.kit.Drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err == nil && c.Alive() {
 		return nil // its policy was faster than this plan
 	}
 	if err == nil {
 		c.Name = op.Name // in this pass
-		err = p.e.keep.PreStart(ctx, c, op.Steps, p.sink, func() {
+		err = p.kit.Keeper.PreStart(ctx, c, op.Steps, p.sink, func() {
 			p.mu.Lock()
-			p.ran = true
+			p.Ran = true
 			p.mu.Unlock()
 		})
 	}
@@ -42,7 +42,7 @@ func (p *performer) runPreStart(ctx context.Context, op plan.RunPreStart) error 
 }
 
 // onceOf says whether op has a step that is done once for the service.
-func (p *performer) onceOf(op plan.RunPreStart) bool {
-	s := p.want.Services[op.Service]
+func (p *Performer) onceOf(op plan.RunPreStart) bool {
+	s := p.Want.Services[op.Service]
 	return s != nil && slices.ContainsFunc(op.Steps, func(i int) bool { return i < len(s.Spec.PreStart) && !s.Spec.PreStart[i].PerReplica })
 }

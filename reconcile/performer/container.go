@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"context"
@@ -18,17 +18,17 @@ import (
 	"github.com/stackrun/stack/volume"
 )
 
-func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
-	s := p.want.Services[op.Service]
+func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
+	s := p.Want.Services[op.Service]
 	return p.told(plan.KindContainer, op.Name, op.Service, "Creating", "Created", func() error {
 		d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: op.Replica, Name: op.Name, Anonymous: op.Anonymous}
 		var id string
 		var err error
 		if op.Succeeds != "" {
-			d.Succeeds, err = inventory.ByID(ctx, p.e.drivers, op.Succeeds)
+			d.Succeeds, err = inventory.ByID(ctx, p.kit.Drivers, op.Succeeds)
 		}
 		if err == nil {
-			id, err = p.create(ctx, d)
+			id, err = p.Create(ctx, d)
 		}
 		if err != nil {
 			return position.At(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
@@ -36,28 +36,28 @@ func (p *performer) createContainer(ctx context.Context, op plan.CreateContainer
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
 		p.mu.Unlock()
-		return p.e.interim.DropAnonymous(p.want.Project, plan.Container(op.Service, op.Replica))
+		return p.kit.Interim.DropAnonymous(p.Want.Project, plan.Container(op.Service, op.Replica))
 	})
 }
 
-func (p *performer) startContainer(ctx context.Context, op plan.StartContainer) error {
+func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer) error {
 	p.mu.Lock()
 	id := p.idOf(op)
 	p.ids[op.Name] = id
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Starting", "")
-	if err := p.e.keep.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
+	if err := p.kit.Keeper.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
 		var hook *lifecycle.HookError
 		if errors.As(err, &hook) { // the container runs
 			p.mu.Lock()
-			p.ran = true
+			p.Ran = true
 			p.mu.Unlock()
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
 		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
 	}
 	p.mu.Lock()
-	p.ran = true
+	p.Ran = true
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")
 	return nil
@@ -69,7 +69,7 @@ var stageKeys = map[string][]string{
 }
 
 // startPlace is where in the file what has failed is written.
-func (p *performer) startPlace(service string, err error) spec.Path {
+func (p *Performer) startPlace(service string, err error) spec.Path {
 	at := "services." + service
 	var hook *lifecycle.HookError
 	if errors.As(err, &hook) {
@@ -80,7 +80,7 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 	}
 	var start *runtime.StartError
 	began := errors.As(err, &start)
-	if s := p.want.Services[service]; s != nil && (!began || start.Failure.Stage == "volume") {
+	if s := p.Want.Services[service]; s != nil && (!began || start.Failure.Stage == "volume") {
 		if i := mountNamed(s.Spec.Mounts, err.Error()); i >= 0 {
 			return p.mountPlace(s.Spec.Mounts[i], fmt.Sprintf("%s.volumes[%d]", at, i))
 		}
@@ -105,8 +105,8 @@ func (p *performer) startPlace(service string, err error) spec.Path {
 }
 
 // mountPlace is where the file says what is the matter with m, the entry at: of a volume that is a file system, there.
-func (p *performer) mountPlace(m plan.Mount, at string) spec.Path {
-	if w, ok := p.want.Volumes[m.Source]; ok && m.Type == "volume" && !w.External && volume.Apart(bundle.Volume(p.want.Project, w)) && m.Subpath == "" {
+func (p *Performer) mountPlace(m plan.Mount, at string) spec.Path {
+	if w, ok := p.Want.Volumes[m.Source]; ok && m.Type == "volume" && !w.External && volume.Apart(bundle.Volume(p.Want.Project, w)) && m.Subpath == "" {
 		return spec.Path("volumes." + w.Key + ".driver_opts")
 	}
 	return spec.Path(at)
@@ -125,9 +125,9 @@ func mountNamed(mounts []plan.Mount, text string) int {
 	return found
 }
 
-func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
+func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
 	id := plan.Container(op.Service, op.Replica)
-	c, err := p.e.keep.AtRest(ctx, op.ContainerID, p.sink)
+	c, err := p.kit.Keeper.AtRest(ctx, op.ContainerID, p.sink)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -137,15 +137,15 @@ func (p *performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 	c.Name = op.Name // in this pass
 	if op.KeepAnonymous && len(c.Anonymous) > 0 {
 		// Before the container goes: it is the only one who knows them.
-		if err := p.e.interim.KeepAnonymous(p.want.Project, id, c.Anonymous); err != nil {
+		if err := p.kit.Interim.KeepAnonymous(p.Want.Project, id, c.Anonymous); err != nil {
 			return err
 		}
 	}
-	return p.e.keep.Remove(ctx, c, op.Volumes, p.sink)
+	return p.kit.Keeper.Remove(ctx, c, op.Volumes, p.sink)
 }
 
-// create makes the container that d says, of this pass.
-func (p *performer) create(ctx context.Context, d lifecycle.Draft) (id string, err error) {
-	d.Project, d.File, d.Sink, d.Quiet = p.want.Project, p.project, p.sink, p.quiet
-	return p.e.keep.Create(ctx, d)
+// Create makes the container that d says, of this pass.
+func (p *Performer) Create(ctx context.Context, d lifecycle.Draft) (id string, err error) {
+	d.Project, d.File, d.Sink, d.Quiet = p.Want.Project, p.project, p.sink, p.Quiet
+	return p.kit.Keeper.Create(ctx, d)
 }

@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
-// starts is how the containers that pl has started came to run: for each the chain of steps that decided when.
-func (p *performer) starts(pl *plan.Plan) []*history.Start {
+// Starts is how the containers that pl has started came to run: for each the chain of steps that decided when.
+func (p *Performer) Starts(pl *plan.Plan) []*history.Start {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	changes := map[plan.ID]*plan.Change{}
@@ -26,10 +26,10 @@ func (p *performer) starts(pl *plan.Plan) []*history.Start {
 		}
 		id := p.idOf(op)
 		start := &history.Start{
-			Container: op.Name, Service: op.Service, ID: id, Time: took.end, Command: p.command, Number: p.number, Action: plan.Start, Path: p.path(pl, s),
+			Container: op.Name, Service: op.Service, ID: id, Time: took.end, Command: p.Command, Number: p.Number, Action: plan.Start, Path: p.path(pl, s),
 		}
-		if s := p.want.Services[op.Service]; s != nil {
-			if before, ok := p.built[s.Spec.ImageKey()]; ok {
+		if s := p.Want.Services[op.Service]; s != nil {
+			if before, ok := p.Built[s.Spec.ImageKey()]; ok {
 				start.Path = slices.Insert(start.Path, 0, before.Step)
 			}
 		}
@@ -45,7 +45,7 @@ func (p *performer) starts(pl *plan.Plan) []*history.Start {
 }
 
 // idOf is the container that op starts. Precondition: p.mu is held.
-func (p *performer) idOf(op plan.StartContainer) string {
+func (p *Performer) idOf(op plan.StartContainer) string {
 	if op.ContainerID != "" {
 		return op.ContainerID
 	}
@@ -53,7 +53,7 @@ func (p *performer) idOf(op plan.StartContainer) string {
 }
 
 // path is the critical path to the end of last: of what each step waited for, the one that ended last. Precondition: p.mu is held.
-func (p *performer) path(pl *plan.Plan, last plan.Step) []history.Step {
+func (p *Performer) path(pl *plan.Plan, last plan.Step) []history.Step {
 	var chain []history.Step
 	for s := last; ; {
 		chain = append(chain, p.parts(s)...)
@@ -76,13 +76,13 @@ func (p *performer) path(pl *plan.Plan, last plan.Step) []history.Step {
 }
 
 // parts are what s is made of, the last first. Precondition: p.mu is held.
-func (p *performer) parts(s plan.Step) []history.Step {
+func (p *Performer) parts(s plan.Step) []history.Step {
 	took := p.spans[s.ID]
 	whole := history.Step{What: s.Op.String(), Begin: took.begin, End: took.end}
 	switch op := s.Op.(type) {
 	case plan.StartContainer:
 		id := p.idOf(op)
-		at, ok := p.e.memory.Times(id)
+		at, ok := p.kit.Keeper.Memory.Times(id)
 		if !ok || at.Connected.Before(took.begin) || at.Connected.After(took.end) {
 			return []history.Step{whole} // it ran already, or has been started again since
 		}

@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// waitReady waits until every container of a service meets a condition. It does not poll: supervisors tell.
-func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
-	ctx, done := p.round.Patient(ctx)
+// WaitReady waits until every container of a service meets a condition. It does not poll: supervisors tell.
+func (p *Performer) WaitReady(ctx context.Context, op plan.WaitReady) error {
+	ctx, done := p.Round.Patient(ctx)
 	defer done()
-	list, err := inventory.List(ctx, p.e.drivers, p.want.Project)
+	list, err := inventory.List(ctx, p.kit.Drivers, p.Want.Project)
 	if err != nil {
 		return err
 	}
@@ -37,24 +37,24 @@ func (p *performer) waitReady(ctx context.Context, op plan.WaitReady) error {
 	return position.At(p.project, spec.Path("services."+op.Service), err)
 }
 
-func (p *performer) waitOne(ctx context.Context, c *inventory.Container, op plan.WaitReady) error {
+func (p *Performer) waitOne(ctx context.Context, c *inventory.Container, op plan.WaitReady) error {
 	p.say(plan.KindContainer, c.Name, c.Service, event.Working, "Waiting", "")
 	until := await.Healthy
 	done := "Healthy"
 	if op.Condition == plan.Completed {
 		until, done = await.Completed, "Exited"
 	}
-	if err := p.e.waits.For(ctx, c, until); err != nil {
+	if err := p.kit.Keeper.Waits.For(ctx, c, until); err != nil {
 		if ctx.Err() == nil {
 			p.say(plan.KindContainer, c.Name, c.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
 		return err
 	}
-	if s, ok := p.e.group.Status(c.ID); ok {
+	if s, ok := p.kit.Keeper.Group.Status(c.ID); ok {
 		p.mu.Lock()
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.e.hub.Say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
+	p.kit.Hub.Say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
 	return nil
 }

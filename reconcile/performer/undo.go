@@ -1,4 +1,4 @@
-package reconcile
+package performer
 
 import (
 	"context"
@@ -14,23 +14,23 @@ import (
 // undoTime bounds the undoing of a pass that failed.
 const undoTime = 30 * time.Second
 
-// undo takes away what a failed pass made for a project that has nothing else: containers that have not run, their anonymous
+// Undo takes away what a failed pass made for a project that has nothing else: containers that have not run, their anonymous
 // volumes, networks, volumes, which nobody has written to, and the record. It is then as if the command had not been given.
 //
 // When something of this pass has run, or was there before, all stays: data may be in it, the next pass goes on from there, and the user can
 // look at what failed. A pass that is killed is not undone; the next one finds what it made.
 //
 // What cannot be taken away is told as an event, and left to `down`.
-func (p *performer) undo(ctx context.Context) {
+func (p *Performer) Undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	p.mu.Lock()
-	ran, networks, volumes, made := p.ran, p.networks, p.volumes, p.made
+	ran, networks, volumes, made := p.Ran, p.networks, p.volumes, p.made
 	p.mu.Unlock()
 	if ran {
 		return
 	}
-	containers, err := inventory.List(ctx, p.e.drivers, p.want.Project)
+	containers, err := inventory.List(ctx, p.kit.Drivers, p.Want.Project)
 	if err != nil {
 		return
 	}
@@ -40,38 +40,38 @@ func (p *performer) undo(ctx context.Context) {
 		}
 	}
 	for _, c := range containers {
-		if p.e.keep.Remove(ctx, c, true, p.sink) != nil {
+		if p.kit.Keeper.Remove(ctx, c, true, p.sink) != nil {
 			return
 		}
 	}
 	for _, name := range networks {
-		_ = p.e.networks.Delete(ctx, p.want.Project, name, p.sink) // told as an event
+		_ = p.kit.Networks.Delete(ctx, p.Want.Project, name, p.sink) // told as an event
 	}
 	p.undoVolumes(ctx, volumes)
-	if p.keep {
+	if p.Keep {
 		return
 	}
-	if os.RemoveAll(p.e.keep.LogDir(p.want.Project)) == nil {
-		_ = p.e.wishes.Forget(p.want.Project) // a record without anything is for down, which takes it
+	if os.RemoveAll(p.kit.Keeper.LogDir(p.Want.Project)) == nil {
+		_ = p.kit.Wishes.Forget(p.Want.Project) // a record without anything is for down, which takes it
 	}
 }
 
 // undoVolumes deletes those of names that this pass made and nobody uses: another project may have the same one by its name.
-func (p *performer) undoVolumes(ctx context.Context, names []string) {
+func (p *Performer) undoVolumes(ctx context.Context, names []string) {
 	if len(names) == 0 {
 		return
 	}
-	all, err := p.e.drivers.Volumes.List(ctx)
+	all, err := p.kit.Drivers.Volumes.List(ctx)
 	if err != nil {
 		return
 	}
-	used, err := p.e.volumes.Used(ctx)
+	used, err := p.kit.Volumes.Used(ctx)
 	if err != nil {
 		return
 	}
 	for _, v := range all {
-		if slices.Contains(names, v.Config.ID) && v.Config.Labels[label.Project] == p.want.Project && !used[v.Path] {
-			_ = p.e.volumes.Delete(ctx, p.want.Project, v.Config.ID, p.sink) // told as an event
+		if slices.Contains(names, v.Config.ID) && v.Config.Labels[label.Project] == p.Want.Project && !used[v.Path] {
+			_ = p.kit.Volumes.Delete(ctx, p.Want.Project, v.Config.ID, p.sink) // told as an event
 		}
 	}
 }

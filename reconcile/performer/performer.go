@@ -1,0 +1,181 @@
+// Package performer carries out the steps of a plan: it is apply's Performer. Each step is a call of who is there for it, with its events, its place in the file
+// when it fails, and when it was done.
+package performer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/stackrun/stack/reconcile/bundle"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/reconcile/images"
+	"github.com/stackrun/stack/reconcile/interim"
+	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/resource"
+	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/spec"
+)
+
+// Performer does the steps of one pass with the drivers. It is apply's.
+type Performer struct {
+	kit     *Kit
+	project *spec.Project
+	Want    *plan.Desired
+	sink    event.Sink
+
+	mu       sync.Mutex
+	made     map[plan.ID]string  // containers that this pass has created
+	ids      map[string]string   // of containers, by name, for their events
+	rollouts map[string]*rollout // by service: its update
+	networks []string            // and networks
+	volumes  []string            // and volumes
+	Ran      bool                // a container of this pass has started
+	Keep     bool                // the project has a record that this pass did not make
+	Quiet    bool                // it has been told before
+	Heals    bool                // nobody has asked for the pass
+
+	Round *loop.Round // of healing, nil = a command's
+
+	Command string // who asked for the pass, for the history: "" = the daemon itself
+	Number  int    // of its entry there
+	Built   map[string]images.EarlyBuild
+	spans   map[int]span   // by step: when it was done
+	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
+}
+
+// Kit is what steps are done with. Safe for concurrent use: it keeps nothing.
+type Kit struct {
+	Drivers  driver.Set
+	Hub      *event.Hub
+	Images   *images.Images
+	Networks *resource.Networks
+	Volumes  *resource.Volumes
+	Keeper   *lifecycle.Keeper
+	Wishes   *wish.Book
+	Interim  *interim.Book
+}
+
+// New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
+func (k *Kit) New(p *spec.Project, want *plan.Desired, sink event.Sink) *Performer {
+	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, spans: map[int]span{}, probes: map[string]int{}}
+}
+
+// Perform does a step and notes when.
+func (p *Performer) Perform(ctx context.Context, s plan.Step) error {
+	if err := p.Round.Interrupted(); err != nil {
+		return err
+	}
+	begin := history.Now()
+	do := p.perform
+	if s.Update != "" {
+		do = p.inRollout
+	}
+	err := do(ctx, s)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spans[s.ID] = span{begin: begin, end: history.Now(), done: err == nil}
+	return err
+}
+
+func (p *Performer) perform(ctx context.Context, s plan.Step) error {
+	switch op := s.Op.(type) {
+	case plan.PullImage:
+		_, err := p.kit.Images.Get(ctx, p.Want.Project, op.Ref, op.Platform, p.sink)
+		return images.At(p.project, op, err)
+	case plan.BuildImage:
+		return p.kit.Images.BuildStep(ctx, p.project, p.Want, op, p.sink)
+	case plan.CreateNetwork:
+		return p.createNetwork(ctx, op)
+	case plan.DeleteNetwork:
+		return p.kit.Networks.Delete(ctx, p.Want.Project, op.Name, p.sink)
+	case plan.CreateVolume:
+		return p.createVolume(ctx, op)
+	case plan.DeleteVolume:
+		return p.kit.Volumes.Delete(ctx, p.Want.Project, op.Name, p.sink)
+	case plan.CreateContainer:
+		return p.createContainer(ctx, op)
+	case plan.RunPreStart:
+		return p.runPreStart(ctx, op)
+	case plan.StartContainer:
+		return p.startContainer(ctx, op)
+	case plan.StopContainer:
+		return p.stopContainer(ctx, op)
+	case plan.DeleteContainer:
+		return p.deleteContainer(ctx, op)
+	case plan.MendNetwork:
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendNetwork(ctx, op.ContainerID) })
+	case plan.MendContainer:
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendContainer(ctx, op.ContainerID) })
+	case plan.WaitReady:
+		return p.WaitReady(ctx, op)
+	case plan.BeginBatch:
+		return p.beginBatch(ctx, op)
+	case plan.ProveContainer:
+		return p.prove(ctx, op)
+	case plan.Handover:
+		return p.handover(ctx, op)
+	case plan.EndUpdate:
+		return p.endUpdate(ctx, op)
+	}
+	return fmt.Errorf("cannot %s: this program has no such operation", s.Op)
+}
+
+func (p *Performer) say(kind plan.Kind, name, service string, phase event.Phase, text, detail string) {
+	if p.Quiet {
+		return
+	}
+	ev := event.Event{Project: p.Want.Project, Kind: string(kind), Name: name, Service: service, Phase: phase, Text: text, Detail: detail}
+	if kind == plan.KindContainer {
+		p.mu.Lock()
+		ev.ID = p.ids[name]
+		p.mu.Unlock()
+	}
+	p.kit.Hub.Say(p.sink, ev)
+}
+
+// told wraps the doing of something in its events.
+func (p *Performer) told(kind plan.Kind, name, service, doing, done string, do func() error) error {
+	p.say(kind, name, service, event.Working, doing, "")
+	if err := do(); err != nil {
+		p.say(kind, name, service, event.Failed, "Error", err.Error())
+		return err
+	}
+	p.say(kind, name, service, event.Done, done, "")
+	return nil
+}
+
+func (p *Performer) createNetwork(ctx context.Context, op plan.CreateNetwork) error {
+	w := p.Want.Networks[op.Name]
+	return p.told(plan.KindNetwork, op.Name, "", "Creating", "Created", func() error {
+		cfg, err := bundle.Network(p.Want.Project, w)
+		if err == nil {
+			p.mu.Lock()
+			p.networks = append(p.networks, op.Name)
+			p.mu.Unlock()
+			_, err = p.kit.Drivers.Networks.Create(ctx, cfg)
+		}
+		if err != nil {
+			return position.At(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
+		}
+		return nil
+	})
+}
+
+func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) error {
+	w := p.Want.Volumes[op.Name]
+	return p.told(plan.KindVolume, op.Name, "", "Creating", "Created", func() error {
+		p.mu.Lock()
+		p.volumes = append(p.volumes, op.Name)
+		p.mu.Unlock()
+		if _, err := p.kit.Drivers.Volumes.Create(ctx, bundle.Volume(p.Want.Project, w)); err != nil {
+			return position.At(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
+		}
+		return nil
+	})
+}
