@@ -65,7 +65,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 			e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		}
 	}
-	return e.adoptStandalone(ctx, list)
+	return e.singles.Adopt(ctx, list)
 }
 
 // strayStep says whether nobody goes on with a step: its container is gone, or a one-off whose caller died with the daemon.

@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -107,7 +107,7 @@ func TestAllVolumesWhileContainersAreMade(t *testing.T) {
 			return b.engine.Up(b.Context(), project(service("db", func(s *spec.Service) { s.Mounts = mounts })), ask.UpOptions{}, b.sink)
 		}},
 		"of nobody": {"data", func(b *bench) error {
-			_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}})
+			_, _, err := b.engine.Single().Create(b.Context(), single.Want{Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}})
 			return err
 		}},
 	} {

@@ -2,13 +2,12 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"syscall"
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -34,7 +33,7 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 	}()
 	streams := process.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
 	if o.Stdin && c.Spec.StdinOpen {
-		streams.Stdin = withoutEnd{theirs.Stdin, over}
+		streams.Stdin = lifecycle.WithoutEnd(over, theirs.Stdin)
 	}
 	if c.Spec.TTY {
 		streams.Resize = redrawn(over, process.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
@@ -66,21 +65,6 @@ func (e *Engine) relay(ctx context.Context, id string, signals <-chan syscall.Si
 			return
 		}
 	}
-}
-
-// withoutEnd is r, after whose end nothing comes until ctx ends.
-type withoutEnd struct {
-	r   io.Reader
-	ctx context.Context
-}
-
-func (w withoutEnd) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if err == nil || n > 0 {
-		return n, nil
-	}
-	<-w.ctx.Done()
-	return 0, errors.Join(err, context.Cause(w.ctx))
 }
 
 // redrawn is changes after two others, of which the second is size: a program that draws on its terminal does it anew when that has changed. Without a size

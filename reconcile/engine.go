@@ -23,6 +23,7 @@ import (
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wiring"
@@ -60,6 +61,7 @@ type Engine struct {
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
 	keep      *lifecycle.Keeper    // of containers
+	singles   *single.Containers
 	kit       *performer.Kit       // of passes
 	wiring    *wiring.Wiring       // of containers, at their start
 	waits     *await.Waiter        // for containers
@@ -68,7 +70,6 @@ type Engine struct {
 	volumes   *resource.Volumes
 	output    *output.Reader // of containers
 	ports     *ports.Ports   // that projects publish
-	execs     execs          // of Single
 	boot      string         // of the host, as Options.Boot
 	lost      bool           // Options.StoreLost
 
@@ -128,6 +129,10 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
+	e.singles = single.New(single.Options{
+		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,
+		Wishes: e.wishes, Alone: e.alone, Roster: e.roster,
+	})
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them
 	if err == nil {

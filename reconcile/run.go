@@ -142,7 +142,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	}
 	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), sink, func() { do.Ran = true })
+		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), sink, func() { do.Ran = true })
 	}
 	if err == nil {
 		return nil
@@ -326,11 +326,4 @@ func oneOff(s *plan.Service, o ask.RunOptions) (lifecycle.Draft, error) {
 		c.Mounts = append(c.Mounts, m)
 	}
 	return d, nil
-}
-
-// serves says whether a container of service runs.
-func serves(all []*inventory.Container, service string) bool {
-	return slices.ContainsFunc(all, func(o *inventory.Container) bool {
-		return o.Service == service && !o.OneOff && o.Alive()
-	})
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
 
@@ -31,7 +31,7 @@ func (b *bench) members(network string) string {
 // onNetworks makes a container that belongs to no file, and starts it.
 func (b *bench) onNetworks(name string, networks ...string) string {
 	b.Helper()
-	w := reconcile.Want{Name: name, Spec: plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{}}}
+	w := single.Want{Name: name, Spec: plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{}}}
 	for _, n := range networks {
 		w.Spec.Networks[n] = plan.Endpoint{}
 	}
@@ -50,20 +50,20 @@ func TestConnect(t *testing.T) {
 		b.makeNetwork("one")
 		b.makeNetwork("two")
 		id := b.onNetworks("web", "one")
-		single := b.engine.Single()
-		if err := single.Connect(b.Context(), "web", "two", plan.Endpoint{}); err != nil {
+		containers := b.engine.Single()
+		if err := containers.Connect(b.Context(), "web", "two", plan.Endpoint{}); err != nil {
 			t.Fatal(err)
 		}
 		if b.members("one") != "web" || b.members("two") != "web" {
 			t.Errorf("on one is %s, on two %s", b.members("one"), b.members("two"))
 		}
-		if err := single.Connect(b.Context(), id, "two", plan.Endpoint{}); !errors.Is(err, errdefs.ErrConflict) {
+		if err := containers.Connect(b.Context(), id, "two", plan.Endpoint{}); !errors.Is(err, errdefs.ErrConflict) {
 			t.Errorf("twice: %v", err)
 		}
 		if err := b.engine.AllNetworks().Remove(b.Context(), "two"); !errors.Is(err, errdefs.ErrConflict) {
 			t.Errorf("a network with a container on it: %v", err)
 		}
-		if err := single.Disconnect(b.Context(), "web", "one"); err != nil {
+		if err := containers.Disconnect(b.Context(), "web", "one"); err != nil {
 			t.Fatal(err)
 		}
 		if b.members("one") != "" || b.members("two") != "web" {
@@ -90,7 +90,7 @@ func TestConnect(t *testing.T) {
 		if b.members("one") != "web" || b.members("two") != "" {
 			t.Errorf("after the daemon on one is %s, on two %s", b.members("one"), b.members("two"))
 		}
-		if err := b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}); err != nil {
+		if err := b.engine.Single().Remove(b.Context(), id, single.RemoveOptions{Force: true}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -102,7 +102,7 @@ func TestConnectRefuses(t *testing.T) {
 		b.makeNetwork("one")
 		id := b.onNetworks("web", "one")
 		b.up(project(service("app")), ask.UpOptions{})
-		single := b.engine.Single()
+		containers := b.engine.Single()
 		for what, c := range map[string]struct {
 			ref, network string
 			kind         error
@@ -113,17 +113,17 @@ func TestConnectRefuses(t *testing.T) {
 			"none":                     {"web", "none", errdefs.ErrConflict},
 			"a container of a project": {"shop-app-1", "one", errdefs.ErrConflict},
 		} {
-			if err := single.Connect(b.Context(), c.ref, c.network, plan.Endpoint{}); !errors.Is(err, c.kind) {
+			if err := containers.Connect(b.Context(), c.ref, c.network, plan.Endpoint{}); !errors.Is(err, c.kind) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if err := single.Disconnect(b.Context(), "web", "shop_default"); !errors.Is(err, errdefs.ErrConflict) {
+		if err := containers.Disconnect(b.Context(), "web", "shop_default"); !errors.Is(err, errdefs.ErrConflict) {
 			t.Errorf("what it is not on: %v", err)
 		}
 		if got := b.members("one"); got != "web" {
 			t.Errorf("on one is %s", got)
 		}
-		if err := single.Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}); err != nil {
+		if err := containers.Remove(b.Context(), id, single.RemoveOptions{Force: true}); err != nil {
 			t.Error(err)
 		}
 		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink); err != nil {

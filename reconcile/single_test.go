@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
 
 // alone makes a container that belongs to no file.
 func (b *bench) alone(name, policy string) string {
 	b.Helper()
-	id, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{
+	id, _, err := b.engine.Single().Create(b.Context(), single.Want{
 		Name: name, Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Restart: plan.RestartPolicy{Name: policy}},
 		Traits: standalone.Traits{Labels: map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.container-number": "1"}},
 	})
@@ -60,7 +60,7 @@ func TestStandaloneAfterABoot(t *testing.T) {
 					b.must(err)
 				}
 				if what == "stopped" {
-					_, err := b.engine.Single().Stop(b.Context(), name, reconcile.StopOptions{})
+					_, err := b.engine.Single().Stop(b.Context(), name, single.StopOptions{})
 					b.must(err)
 				}
 			}
@@ -116,7 +116,7 @@ func TestStandaloneIsMadeAgain(t *testing.T) {
 		d, err := b.engine.Single().Inspect(b.Context(), "lost")
 		b.must(err)
 		b.same("its labels", d.Labels["com.docker.compose.service"], "web")
-		b.must(b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{}))
+		b.must(b.engine.Single().Remove(b.Context(), id, single.RemoveOptions{}))
 		b.reboot()
 		b.same("removed, it is", b.state(id), "gone")
 	})
@@ -125,7 +125,7 @@ func TestStandaloneIsMadeAgain(t *testing.T) {
 // TestStandaloneThatCannotBeMade: nothing of it is on record, and the error is its own.
 func TestStandaloneThatCannotBeMade(t *testing.T) {
 	run(t, func(b *bench) {
-		_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{
+		_, _, err := b.engine.Single().Create(b.Context(), single.Want{
 			Name: "never", Spec: plan.Spec{Image: "app:1", NetworkMode: "none", CapAdd: []string{"NOSUCH"}, Mounts: []plan.Mount{{Type: "volume", Target: "/data"}}},
 		})
 		if err == nil || !strings.Contains(err.Error(), "NOSUCH") || strings.Contains(err.Error(), "store") {
@@ -144,18 +144,18 @@ func TestStandaloneIsNobodys(t *testing.T) {
 		b.up(trio(), ask.UpOptions{})
 		b.same("running", b.running(), "db-1 side-1 web-1")
 		b.same("drift", lines(b.drift()), "")
-		if _, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Name: "shop-web-1", Spec: plan.Spec{Image: "app:1"}}); !errors.Is(err, errdefs.ErrConflict) {
+		if _, _, err := b.engine.Single().Create(b.Context(), single.Want{Name: "shop-web-1", Spec: plan.Spec{Image: "app:1"}}); !errors.Is(err, errdefs.ErrConflict) {
 			t.Errorf("a container of a project's name: %v", err)
 		}
 		b.must(b.engine.Down(b.Context(), "shop", ask.DownOptions{RemoveOrphans: true}, nil))
 		b.same("after down it is", b.state(id), "running")
-		b.must(b.engine.Single().Remove(b.Context(), id, reconcile.RemoveOptions{Force: true}))
+		b.must(b.engine.Single().Remove(b.Context(), id, single.RemoveOptions{Force: true}))
 		b.alone("shop-db-1", "")
 		err = b.engine.Up(b.Context(), trio(), ask.UpOptions{}, b.sink)
 		if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "shop-db-1") {
 			t.Errorf("up with a name that is taken: %v", err)
 		}
-		b.must(b.engine.Single().Remove(b.Context(), "shop-db-1", reconcile.RemoveOptions{}))
+		b.must(b.engine.Single().Remove(b.Context(), "shop-db-1", single.RemoveOptions{}))
 		b.up(trio(), ask.UpOptions{})
 	})
 }
@@ -165,11 +165,11 @@ func TestSingleOnAProject(t *testing.T) {
 	run(t, func(b *bench) {
 		b.up(trio(), ask.UpOptions{})
 		s := b.engine.Single()
-		_, err := s.Stop(b.Context(), "shop-side-1", reconcile.StopOptions{})
+		_, err := s.Stop(b.Context(), "shop-side-1", single.StopOptions{})
 		b.must(err)
 		b.heal()
 		b.same("after a stop", b.running(), "db-1 web-1")
-		already, err := s.Stop(b.Context(), "shop-side-1", reconcile.StopOptions{})
+		already, err := s.Stop(b.Context(), "shop-side-1", single.StopOptions{})
 		if !already || err != nil {
 			t.Errorf("stopped twice: %v, %v", already, err)
 		}
@@ -178,11 +178,11 @@ func TestSingleOnAProject(t *testing.T) {
 		b.must(s.Kill(b.Context(), "shop-web-1", "KILL"))
 		b.heal()
 		b.same("after a start and a kill", b.running(), "db-1 side-1")
-		b.must(s.Restart(b.Context(), "shop-web-1", reconcile.StopOptions{}))
-		b.must(s.Remove(b.Context(), "shop-side-1", reconcile.RemoveOptions{Force: true}))
+		b.must(s.Restart(b.Context(), "shop-web-1", single.StopOptions{}))
+		b.must(s.Remove(b.Context(), "shop-side-1", single.RemoveOptions{Force: true}))
 		b.heal()
 		b.same("after a restart and a removal", b.running(), "db-1 web-1")
-		for what, err := range map[string]error{"rename": s.Rename(b.Context(), "shop-web-1", "other"), "update": s.Update(b.Context(), "shop-web-1", reconcile.Change{})} {
+		for what, err := range map[string]error{"rename": s.Rename(b.Context(), "shop-web-1", "other"), "update": s.Update(b.Context(), "shop-web-1", single.Change{})} {
 			if !errors.Is(err, errdefs.ErrConflict) || !strings.Contains(err.Error(), "its file") && !strings.Contains(err.Error(), "whose file") {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -217,8 +217,8 @@ func TestCreateOfWhatIsNotThere(t *testing.T) {
 			"lender":    {Image: "app:1", VolumesFrom: []string{"container:nosuch"}},
 			"device":    {Image: "app:1", Devices: []plan.Device{{Source: "/dev/nosuch", Target: "/dev/x"}}},
 		} {
-			_, _, err := b.engine.Single().Create(b.Context(), reconcile.Want{Name: "made", Spec: spec})
-			if err == nil || errors.Is(err, reconcile.ErrNoImage) != (what == "image") {
+			_, _, err := b.engine.Single().Create(b.Context(), single.Want{Name: "made", Spec: spec})
+			if err == nil || errors.Is(err, single.ErrNoImage) != (what == "image") {
 				t.Errorf("%s: %v", what, err)
 			}
 			b.same("after that", b.state("made"), "gone")
@@ -236,7 +236,7 @@ func TestExecsAreForgotten(t *testing.T) {
 		const most = 4096
 		var first, last string
 		for i := range most + 1 {
-			made, err := s.CreateExec(b.Context(), id, reconcile.ExecWant{Args: []string{"true"}})
+			made, err := s.CreateExec(b.Context(), id, single.ExecWant{Args: []string{"true"}})
 			if err != nil {
 				t.Fatalf("after %d: %v", i, err)
 			}

@@ -120,3 +120,10 @@ func Sandboxes(ctx context.Context, d driver.Set) (map[string]network.Sandbox, e
 	}
 	return byID, nil
 }
+
+// Serves says whether a container of service runs.
+func Serves(all []*Container, service string) bool {
+	return slices.ContainsFunc(all, func(o *Container) bool {
+		return o.Service == service && !o.OneOff && o.Alive()
+	})
+}

@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 
@@ -85,4 +87,21 @@ func (k *Keeper) startHeard(ctx context.Context, c *inventory.Container) (runtim
 		}
 		return runtime.State{}, err
 	}
+}
+
+// WithoutEnd is r, after whose end nothing comes until ctx ends.
+func WithoutEnd(ctx context.Context, r io.Reader) io.Reader { return withoutEnd{r, ctx} }
+
+type withoutEnd struct {
+	r   io.Reader
+	ctx context.Context
+}
+
+func (w withoutEnd) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err == nil || n > 0 {
+		return n, nil
+	}
+	<-w.ctx.Done()
+	return 0, errors.Join(err, context.Cause(w.ctx))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -160,7 +160,7 @@ func (h *handlers) putArchive(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer body.Close()
 	// noOverwriteDirNonDir is so in any case: a directory is not replaced by a file, nor a file by a directory.
-	in := reconcile.SingleCopyIn{Path: path.Clean(p), AsUser: wire.Bool(r, "copyUIDGID")}
+	in := single.CopyIn{Path: path.Clean(p), AsUser: wire.Bool(r, "copyUIDGID")}
 	if err := h.engine.CopyIn(r.Context(), r.PathValue("id"), in, body); err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime/process"
 )
 
@@ -88,8 +88,8 @@ func (x *later) Read(p []byte) (int, error)  { return (*x.line).input.Read(p) }
 func (x *later) Write(p []byte) (int, error) { return (*x.line).conn.Write(p) }
 
 // replay sends what the container has written before.
-func (h *handlers) replay(ctx context.Context, d *reconcile.Detail, w io.Writer, stdout, stderr bool) {
-	read, err := h.engine.Logs(ctx, d.ID, reconcile.SingleLogs{Tail: -1})
+func (h *handlers) replay(ctx context.Context, d *single.Detail, w io.Writer, stdout, stderr bool) {
+	read, err := h.engine.Logs(ctx, d.ID, single.Logs{Tail: -1})
 	if err != nil {
 		return // nothing is kept of it
 	}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
 )
 
@@ -36,7 +36,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	want.Name, want.Spec.Platform = r.URL.Query().Get("name"), r.URL.Query().Get("platform")
 	id, more, err := h.engine.Create(r.Context(), want)
-	if errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, reconcile.ErrNoImage) {
+	if errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, single.ErrNoImage) {
 		return wire.WithStatus(http.StatusBadRequest, err) // for a 404 clients pull the image and try again
 	}
 	if err != nil {
@@ -46,7 +46,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 }
 
 // wanted is what body asks for. warnings are not nil.
-func wanted(body *createBody) (want reconcile.Want, warnings []string, err error) {
+func wanted(body *createBody) (want single.Want, warnings []string, err error) {
 	warnings = []string{}
 	if body.Config == nil || body.Image == "" {
 		return want, nil, invalid("no image was named: Image is empty")

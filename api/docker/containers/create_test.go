@@ -13,15 +13,15 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
-func read(t *testing.T, text string) (reconcile.Want, []string, error) {
+func read(t *testing.T, text string) (single.Want, []string, error) {
 	t.Helper()
 	body := createBody{CreateRequest: container.CreateRequest{Config: &container.Config{}}}
 	if err := wire.DecodeText([]byte(text), &body, without...); err != nil {
-		return reconcile.Want{}, nil, err
+		return single.Want{}, nil, err
 	}
 	return wanted(&body)
 }
@@ -97,7 +97,7 @@ func TestInspectSaysWhatWasAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := reconcile.Detail{Spec: first.Spec, Standalone: &first.Traits, Exposed: []string{"80/tcp"}}
+	d := single.Detail{Spec: first.Spec, Standalone: &first.Traits, Exposed: []string{"80/tcp"}}
 	d.Spec.Networks = first.Spec.Networks
 	h := hostConfig(&d)
 	h.Runtime, h.IpcMode, h.CgroupnsMode = "", "", "" // what dockerd says of itself, too

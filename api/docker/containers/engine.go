@@ -12,49 +12,49 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// Engine is what is needed of the engine: reconcile.Single. ref is an id, the beginning of one, or a name.
+// Engine is what is needed of the engine: single.Containers. ref is an id, the beginning of one, or a name.
 type Engine interface {
-	Create(ctx context.Context, w reconcile.Want) (id string, warnings []string, err error)
-	Inspect(ctx context.Context, ref string) (reconcile.Detail, error)
-	List(ctx context.Context) ([]reconcile.Detail, error)
-	Sizes(ctx context.Context, d reconcile.Detail) (written, all int64, err error)
+	Create(ctx context.Context, w single.Want) (id string, warnings []string, err error)
+	Inspect(ctx context.Context, ref string) (single.Detail, error)
+	List(ctx context.Context) ([]single.Detail, error)
+	Sizes(ctx context.Context, d single.Detail) (written, all int64, err error)
 
 	Start(ctx context.Context, ref string) (already bool, err error)
-	Stop(ctx context.Context, ref string, o reconcile.StopOptions) (already bool, err error)
-	Restart(ctx context.Context, ref string, o reconcile.StopOptions) error
+	Stop(ctx context.Context, ref string, o single.StopOptions) (already bool, err error)
+	Restart(ctx context.Context, ref string, o single.StopOptions) error
 	Kill(ctx context.Context, ref, signal string) error
 	Pause(ctx context.Context, ref string) error
 	Unpause(ctx context.Context, ref string) error
-	Remove(ctx context.Context, ref string, o reconcile.RemoveOptions) error
+	Remove(ctx context.Context, ref string, o single.RemoveOptions) error
 	Rename(ctx context.Context, ref, name string) error
-	Update(ctx context.Context, ref string, change reconcile.Change) error
-	Prune(ctx context.Context, which func(reconcile.Detail) bool) (ids []string, freed int64, err error)
-	Wait(ctx context.Context, ref string, what reconcile.WaitFor) (wait func(context.Context) (reconcile.WaitEnd, error), err error)
+	Update(ctx context.Context, ref string, change single.Change) error
+	Prune(ctx context.Context, which func(single.Detail) bool) (ids []string, freed int64, err error)
+	Wait(ctx context.Context, ref string, what single.WaitFor) (wait func(context.Context) (single.WaitEnd, error), err error)
 
 	Attach(ctx context.Context, ref string, streams process.IO, ready func()) error
 	Resize(ctx context.Context, ref string, size process.WinSize) error
-	Logs(ctx context.Context, ref string, o reconcile.SingleLogs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error)
+	Logs(ctx context.Context, ref string, o single.Logs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error)
 	Processes(ctx context.Context, ref string) ([]process.Info, error)
 	Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error)
 
-	CreateExec(ctx context.Context, ref string, w reconcile.ExecWant) (id string, err error)
-	BeginExec(ctx context.Context, id string, o reconcile.ExecStart) (reconcile.ExecDetail, error)
+	CreateExec(ctx context.Context, ref string, w single.ExecWant) (id string, err error)
+	BeginExec(ctx context.Context, id string, o single.ExecStart) (single.ExecDetail, error)
 	RunExec(ctx context.Context, id string, detach bool, streams process.IO) error
-	InspectExec(id string) (reconcile.ExecDetail, error)
+	InspectExec(id string) (single.ExecDetail, error)
 	ResizeExec(ctx context.Context, id string, size process.WinSize) error
 	Execs(container string) []string
 
 	Connect(ctx context.Context, ref, network string, at plan.Endpoint) error
 	Disconnect(ctx context.Context, ref, network string) error
 
-	CopyIn(ctx context.Context, ref string, o reconcile.SingleCopyIn, r io.Reader) error
+	CopyIn(ctx context.Context, ref string, o single.CopyIn, r io.Reader) error
 	CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error
 	Changes(ctx context.Context, ref string) ([]image.Change, error)
 	Export(ctx context.Context, ref string, w io.Writer) error

@@ -20,9 +20,9 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -30,55 +30,55 @@ import (
 // fake is an Engine of which a test says what it needs.
 type fake struct {
 	Engine
-	details []reconcile.Detail
-	waits   chan reconcile.WaitEnd
+	details []single.Detail
+	waits   chan single.WaitEnd
 	attach  func(ctx context.Context, streams process.IO, ready func()) error
 	entries []ask.LogEntry
-	logs    reconcile.SingleLogs
-	stops   reconcile.StopOptions
+	logs    single.Logs
+	stops   single.StopOptions
 	already bool
-	copyIn  reconcile.SingleCopyIn
+	copyIn  single.CopyIn
 	usage   *process.Usage
-	begun   reconcile.ExecDetail
+	begun   single.ExecDetail
 	runs    func(detach bool, streams process.IO) error
 	create  error
-	change  reconcile.Change
+	change  single.Change
 }
 
-func (f *fake) Update(_ context.Context, _ string, c reconcile.Change) error {
+func (f *fake) Update(_ context.Context, _ string, c single.Change) error {
 	f.change = c
 	return nil
 }
 
-func (f *fake) Create(context.Context, reconcile.Want) (string, []string, error) {
+func (f *fake) Create(context.Context, single.Want) (string, []string, error) {
 	return "", nil, f.create
 }
 
-func (f *fake) List(context.Context) ([]reconcile.Detail, error) { return f.details, nil }
+func (f *fake) List(context.Context) ([]single.Detail, error) { return f.details, nil }
 
-func (f *fake) Inspect(_ context.Context, ref string) (reconcile.Detail, error) {
+func (f *fake) Inspect(_ context.Context, ref string) (single.Detail, error) {
 	for _, d := range f.details {
 		if d.ID == ref || d.Name == ref {
 			return d, nil
 		}
 	}
-	return reconcile.Detail{}, errdefs.With(errdefs.ErrNotFound, errors.New("No such container: "+ref))
+	return single.Detail{}, errdefs.With(errdefs.ErrNotFound, errors.New("No such container: "+ref))
 }
 
-func (f *fake) Stop(_ context.Context, _ string, o reconcile.StopOptions) (bool, error) {
+func (f *fake) Stop(_ context.Context, _ string, o single.StopOptions) (bool, error) {
 	f.stops = o
 	return f.already, nil
 }
 
-func (f *fake) Wait(context.Context, string, reconcile.WaitFor) (func(context.Context) (reconcile.WaitEnd, error), error) {
-	return func(context.Context) (reconcile.WaitEnd, error) { return <-f.waits, nil }, nil
+func (f *fake) Wait(context.Context, string, single.WaitFor) (func(context.Context) (single.WaitEnd, error), error) {
+	return func(context.Context) (single.WaitEnd, error) { return <-f.waits, nil }, nil
 }
 
 func (f *fake) Attach(ctx context.Context, _ string, streams process.IO, ready func()) error {
 	return f.attach(ctx, streams, ready)
 }
 
-func (f *fake) Logs(_ context.Context, _ string, o reconcile.SingleLogs) (func(context.Context, func(ask.LogEntry) error) error, error) {
+func (f *fake) Logs(_ context.Context, _ string, o single.Logs) (func(context.Context, func(ask.LogEntry) error) error, error) {
 	f.logs = o
 	return func(_ context.Context, each func(ask.LogEntry) error) error {
 		for _, x := range f.entries {
@@ -90,7 +90,7 @@ func (f *fake) Logs(_ context.Context, _ string, o reconcile.SingleLogs) (func(c
 	}, nil
 }
 
-func (f *fake) CopyIn(_ context.Context, _ string, o reconcile.SingleCopyIn, r io.Reader) error {
+func (f *fake) CopyIn(_ context.Context, _ string, o single.CopyIn, r io.Reader) error {
 	f.copyIn = o
 	_, err := io.Copy(io.Discard, r)
 	return err
@@ -110,7 +110,7 @@ func (f *fake) Usage(context.Context, string) (string, string, *process.Usage, e
 	return "1", "web", f.usage, nil
 }
 
-func (f *fake) BeginExec(context.Context, string, reconcile.ExecStart) (reconcile.ExecDetail, error) {
+func (f *fake) BeginExec(context.Context, string, single.ExecStart) (single.ExecDetail, error) {
 	return f.begun, nil
 }
 
@@ -137,8 +137,8 @@ func send(t *testing.T, f *fake, method, path string, body io.Reader) *httptest.
 	return w
 }
 
-func web() reconcile.Detail {
-	return reconcile.Detail{
+func web() single.Detail {
+	return single.Detail{
 		Container: ask.Container{ID: strings.Repeat("ab", 32), Name: "web", State: "running", Labels: map[string]string{"a": "b"}, CreatedAt: time.Unix(100, 0), Command: []string{"serve", "it"},
 			Ports: []ask.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}}},
 		Spec: plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"n1": {}}}, ImageID: "sha256:12345678", NetworkIDs: map[string]string{"n1": "id1", "n2": "id2"},
@@ -147,14 +147,14 @@ func web() reconcile.Detail {
 
 // TestWaitAnswersBeforeTheEnd: a client starts the container once it has the header.
 func TestWaitAnswersBeforeTheEnd(t *testing.T) {
-	f := &fake{waits: make(chan reconcile.WaitEnd)}
+	f := &fake{waits: make(chan single.WaitEnd)}
 	s := served(t, f)
 	answer, err := http.Post(s.URL+"/v1.50/containers/web/wait?condition=next-exit", "", nil)
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatal(answer, err)
 	}
 	defer answer.Body.Close()
-	f.waits <- reconcile.WaitEnd{Code: 3}
+	f.waits <- single.WaitEnd{Code: 3}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil || strings.TrimSpace(string(text)) != `{"StatusCode":3}` {
 		t.Errorf("%s, %v", text, err)
@@ -192,7 +192,7 @@ func dial(t *testing.T, s *httptest.Server, path string, body string) (net.Conn,
 
 // TestAttachIsHalfClosed: the end of what the client sends is the end of the input and of nothing else.
 func TestAttachIsHalfClosed(t *testing.T) {
-	f := &fake{details: []reconcile.Detail{web()}}
+	f := &fake{details: []single.Detail{web()}}
 	f.attach = func(ctx context.Context, streams process.IO, ready func()) error {
 		ready()
 		typed, err := io.ReadAll(streams.Stdin)
@@ -216,7 +216,7 @@ func TestAttachIsHalfClosed(t *testing.T) {
 func TestDetach(t *testing.T) {
 	d := web()
 	d.TTY = true
-	f := &fake{details: []reconcile.Detail{d}}
+	f := &fake{details: []single.Detail{d}}
 	f.attach = func(ctx context.Context, streams process.IO, ready func()) error {
 		ready()
 		streams.Stdout.Write([]byte("$ "))
@@ -235,7 +235,7 @@ func TestDetach(t *testing.T) {
 func TestAttachRefuses(t *testing.T) {
 	paused := web()
 	paused.State = "paused"
-	f := &fake{details: []reconcile.Detail{paused}}
+	f := &fake{details: []single.Detail{paused}}
 	for path, want := range map[string]int{"/containers/nobody/attach?stream=1": 404, "/containers/web/attach?stream=1": 409, "/containers/web/attach?detachKeys=alt-x": 400} {
 		if w := send(t, f, "POST", path, nil); w.Code != want {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
@@ -245,7 +245,7 @@ func TestAttachRefuses(t *testing.T) {
 
 // TestExecTellsWhyOnItsStream: what cannot be executed is told where the output would come.
 func TestExecTellsWhyOnItsStream(t *testing.T) {
-	f := &fake{begun: reconcile.ExecDetail{ExecWant: reconcile.ExecWant{Stdout: true, Stderr: true}}}
+	f := &fake{begun: single.ExecDetail{ExecWant: single.ExecWant{Stdout: true, Stderr: true}}}
 	f.runs = func(detach bool, streams process.IO) error {
 		if detach {
 			return errdefs.With(errdefs.ErrConflict, errors.New("it is not running"))
@@ -268,7 +268,7 @@ func TestExecTellsWhyOnItsStream(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	f := &fake{details: []reconcile.Detail{web()}, entries: []ask.LogEntry{
+	f := &fake{details: []single.Detail{web()}, entries: []ask.LogEntry{
 		{Time: time.Unix(1, 5), Stream: "stdout", Line: []byte("one")}, {Time: time.Unix(2, 0), Stream: "stderr", Line: []byte("two")}, {Time: time.Unix(3, 0), Stream: "stdout", Line: []byte("th"), Partial: true},
 	}}
 	w := send(t, f, "GET", "/v1.50/containers/web/logs?stdout=1&stderr=1&tail=7&since=1.5&until=0", nil)
@@ -312,7 +312,7 @@ func TestArchive(t *testing.T) {
 		}
 	}
 	put := send(t, f, "PUT", "/containers/web/archive?path=x/../y&copyUIDGID=1", strings.NewReader(strings.Repeat("\x00", 1024)))
-	if put.Code != http.StatusOK || f.copyIn != (reconcile.SingleCopyIn{Path: "/y", AsUser: true}) {
+	if put.Code != http.StatusOK || f.copyIn != (single.CopyIn{Path: "/y", AsUser: true}) {
 		t.Errorf("%d %s, %+v", put.Code, put.Body, f.copyIn)
 	}
 }
@@ -335,7 +335,7 @@ func TestListFilters(t *testing.T) {
 	off := web()
 	off.ID, off.Name, off.State, off.CreatedAt, off.Exit = strings.Repeat("cd", 32), "db", "exited", time.Unix(50, 0), &process.Exit{Code: 3, FinishedAt: time.Unix(60, 0)}
 	off.Labels, off.Ports, off.Spec = map[string]string{"x": "y"}, nil, plan.Spec{Image: "redis", Mounts: []plan.Mount{{Type: "volume", Source: "data", Target: "/data"}}}
-	f := &fake{details: []reconcile.Detail{off, web()}}
+	f := &fake{details: []single.Detail{off, web()}}
 	for query, want := range map[string]string{
 		"": "web", "all=1": "web db", "limit=1": "web", `filters={"status":{"exited":true}}`: "db", `all=1&filters={"name":["we"]}`: "web", `all=1&filters={"name":["^/db$"]}`: "db", `all=1&filters={"name":["^w$"]}`: "",
 		`all=1&filters={"label":["a=b"]}`: "web", `all=1&filters={"label":["a=c"]}`: "", `all=1&filters={"id":["cdc"]}`: "db", `filters={"exited":["3"]}`: "db", `filters={"exited":["4"]}`: "",
@@ -365,7 +365,7 @@ func TestListFilters(t *testing.T) {
 
 func TestStatusIsAsDockersIs(t *testing.T) {
 	now := time.Unix(1000, 0)
-	for want, d := range map[string]reconcile.Detail{
+	for want, d := range map[string]single.Detail{
 		"Created":                         {Container: ask.Container{State: "created"}},
 		"Up 2 minutes":                    {Container: ask.Container{State: "running", StartedAt: now.Add(-2 * time.Minute)}},
 		"Up 2 minutes (Paused)":           {Container: ask.Container{State: "paused", StartedAt: now.Add(-2 * time.Minute)}},
@@ -399,8 +399,8 @@ func TestStats(t *testing.T) {
 func TestCreateOfWhatIsNotThere(t *testing.T) {
 	missing := func(err error) error { return errdefs.With(errdefs.ErrNotFound, err) }
 	for err, want := range map[error]int{
-		missing(errdefs.With(reconcile.ErrNoImage, errors.New("No such image: app"))): http.StatusNotFound,
-		missing(errors.New("network nonet not found")):                                http.StatusBadRequest,
+		missing(errdefs.With(single.ErrNoImage, errors.New("No such image: app"))): http.StatusNotFound,
+		missing(errors.New("network nonet not found")):                             http.StatusBadRequest,
 	} {
 		s := served(t, &fake{create: err})
 		resp, rerr := http.Post(s.URL+"/containers/create", "application/json", strings.NewReader(`{"Image":"app"}`))

@@ -10,8 +10,8 @@ import (
 	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/container"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // ownRuntime is what inspect calls the one that there is.
@@ -21,7 +21,7 @@ const ownRuntime = "stack"
 const unlocked = "systempaths=unconfined"
 
 // setHost takes what h says but for mounts and networks.
-func setHost(want *reconcile.Want, h *container.HostConfig) (warnings []string, err error) {
+func setHost(want *single.Want, h *container.HostConfig) (warnings []string, err error) {
 	warnings = []string{}
 	if err := refuse("HostConfig.", h); err != nil {
 		return nil, err

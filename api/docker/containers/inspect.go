@@ -11,7 +11,7 @@ import (
 	"github.com/moby/moby/api/types/storage"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // inspectResponse is container.InspectResponse with what it has lost since API version 1.51, and clients of those versions read.
@@ -55,7 +55,7 @@ func (h *handlers) inspect(w http.ResponseWriter, r *http.Request) error {
 	return wire.JSON(w, http.StatusOK, out)
 }
 
-func inspected(d *reconcile.Detail) *inspectResponse {
+func inspected(d *single.Detail) *inspectResponse {
 	out := &inspectResponse{InspectResponse: container.InspectResponse{
 		ID: d.ID, Created: d.CreatedAt.UTC().Format(time.RFC3339Nano), Image: d.ImageID, Name: "/" + d.Name, RestartCount: d.Restarts, Driver: "overlay2", Platform: "linux",
 		State: state(d), HostConfig: hostConfig(d), Mounts: mountPoints(d), Config: config(d), GraphDriver: &storage.DriverData{Name: "overlay2"},
@@ -84,7 +84,7 @@ func inspected(d *reconcile.Detail) *inspectResponse {
 	return out
 }
 
-func state(d *reconcile.Detail) *container.State {
+func state(d *single.Detail) *container.State {
 	s := &container.State{
 		Status: container.ContainerState(d.State), Running: d.State == "running" || d.State == "paused" || d.Restarting, Paused: d.State == "paused", Restarting: d.Restarting, Pid: d.Pid,
 		StartedAt: d.StartedAt.UTC().Format(time.RFC3339Nano), FinishedAt: time.Time{}.Format(time.RFC3339Nano),
@@ -102,7 +102,7 @@ func state(d *reconcile.Detail) *container.State {
 }
 
 // config is the portable half: what was asked for, over what the image says.
-func config(d *reconcile.Detail) *container.Config {
+func config(d *single.Detail) *container.Config {
 	s := &d.Spec
 	c := &container.Config{
 		Domainname: s.Domainname, User: s.User, Tty: s.TTY, OpenStdin: s.StdinOpen, Image: s.Image, WorkingDir: s.WorkingDir, Labels: d.Labels, StopSignal: s.StopSignal,
@@ -156,7 +156,7 @@ func config(d *reconcile.Detail) *container.Config {
 	return c
 }
 
-func healthConfig(d *reconcile.Detail) *container.HealthConfig {
+func healthConfig(d *single.Detail) *container.HealthConfig {
 	h := d.Spec.HealthCheck
 	switch {
 	case h == nil && d.ImageConfig.Healthcheck == nil:

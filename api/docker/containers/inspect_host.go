@@ -15,12 +15,12 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // hostConfig is the other half of what was asked for, in the API's words: setHost, setMounts and setNetworks backwards.
-func hostConfig(d *reconcile.Detail) *container.HostConfig {
+func hostConfig(d *single.Detail) *container.HostConfig {
 	s := &d.Spec
 	h := &container.HostConfig{
 		LogConfig: container.LogConfig{Type: cmp.Or(s.Logging.Driver, "json-file"), Config: s.Logging.Options}, NetworkMode: container.NetworkMode(networkMode(d)), PortBindings: portBindings(s),
@@ -77,7 +77,7 @@ func hostConfig(d *reconcile.Detail) *container.HostConfig {
 }
 
 // networkMode is the client's word, or what a project's container would have been given.
-func networkMode(d *reconcile.Detail) string {
+func networkMode(d *single.Detail) string {
 	if d.Spec.NetworkMode != "" {
 		return d.Spec.NetworkMode
 	}
@@ -171,7 +171,7 @@ func tmpfsOptions(m *plan.Mount) string {
 }
 
 // mountPoints are what is mounted in the container, by target.
-func mountPoints(d *reconcile.Detail) []container.MountPoint {
+func mountPoints(d *single.Detail) []container.MountPoint {
 	out := []container.MountPoint{}
 	add := func(m *plan.Mount, name string) {
 		p := container.MountPoint{Type: mount.Type(m.Type), Source: m.Source, Destination: m.Target, RW: !m.ReadOnly && m.Type != "image"}
@@ -212,7 +212,7 @@ func mountPoints(d *reconcile.Detail) []container.MountPoint {
 }
 
 // networksOf are the container's places on networks, with their addresses while it has them.
-func networksOf(d *reconcile.Detail) map[string]*network.EndpointSettings {
+func networksOf(d *single.Detail) map[string]*network.EndpointSettings {
 	out := map[string]*network.EndpointSettings{}
 	for name, e := range d.Spec.Networks {
 		s := &network.EndpointSettings{NetworkID: d.NetworkIDs[name], Aliases: e.Aliases, GwPriority: e.GwPriority}
@@ -292,7 +292,7 @@ func portBindings(s *plan.Spec) network.PortMap {
 	return out
 }
 
-func portMap(d *reconcile.Detail) network.PortMap {
+func portMap(d *single.Detail) network.PortMap {
 	out := network.PortMap{}
 	for _, p := range d.Ports {
 		port, ok := network.PortFrom(uint16(p.TargetPort), network.IPProtocol(p.Protocol))

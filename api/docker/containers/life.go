@@ -9,7 +9,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 func (h *handlers) start(w http.ResponseWriter, r *http.Request) error {
@@ -33,7 +33,7 @@ func done(w http.ResponseWriter, already bool, err error) error {
 }
 
 // stopOptions reads t, seconds until the kill with -1 for never, and signal.
-func stopOptions(r *http.Request) (o reconcile.StopOptions, err error) {
+func stopOptions(r *http.Request) (o single.StopOptions, err error) {
 	if text := r.URL.Query().Get("t"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {
@@ -78,7 +78,7 @@ func (h *handlers) remove(w http.ResponseWriter, r *http.Request) error {
 	if wire.Bool(r, "link") {
 		return cannot("link: stack has no links to remove; a container's go with it")
 	}
-	return done(w, false, h.engine.Remove(r.Context(), r.PathValue("id"), reconcile.RemoveOptions{Force: wire.Bool(r, "force"), Volumes: wire.Bool(r, "v")}))
+	return done(w, false, h.engine.Remove(r.Context(), r.PathValue("id"), single.RemoveOptions{Force: wire.Bool(r, "force"), Volumes: wire.Bool(r, "v")}))
 }
 
 func (h *handlers) rename(w http.ResponseWriter, r *http.Request) error {
@@ -102,7 +102,7 @@ func (h *handlers) update(w http.ResponseWriter, r *http.Request) error {
 	if err := updateFixed(&body.Resources); err != nil {
 		return err
 	}
-	var change reconcile.Change
+	var change single.Change
 	var err error
 	if change.Resources, err = resources(&body.Resources); err != nil {
 		return err
@@ -124,8 +124,8 @@ func (h *handlers) update(w http.ResponseWriter, r *http.Request) error {
 
 // wait answers when it has come about; that there will be an answer it says before, so that a client can start the container then.
 func (h *handlers) wait(w http.ResponseWriter, r *http.Request) error {
-	what, ok := map[string]reconcile.WaitFor{
-		"": reconcile.NotRunning, string(container.WaitConditionNotRunning): reconcile.NotRunning, string(container.WaitConditionNextExit): reconcile.NextExit, string(container.WaitConditionRemoved): reconcile.Removed,
+	what, ok := map[string]single.WaitFor{
+		"": single.NotRunning, string(container.WaitConditionNotRunning): single.NotRunning, string(container.WaitConditionNextExit): single.NextExit, string(container.WaitConditionRemoved): single.Removed,
 	}[r.URL.Query().Get("condition")]
 	if !ok {
 		return invalid("invalid condition: %q", r.URL.Query().Get("condition"))
@@ -159,7 +159,7 @@ func (h *handlers) prune(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	ids, freed, err := h.engine.Prune(r.Context(), func(d reconcile.Detail) bool {
+	ids, freed, err := h.engine.Prune(r.Context(), func(d single.Detail) bool {
 		return f.Labels("label", d.Labels) && f.NoLabels("label!", d.Labels) && (until.IsZero() || d.CreatedAt.Before(until))
 	})
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // listFilters are those of GET /containers/json.
@@ -36,7 +36,7 @@ func (h *handlers) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(a, b reconcile.Detail) int { return b.CreatedAt.Compare(a.CreatedAt) }) // newest first
+	slices.SortStableFunc(all, func(a, b single.Detail) int { return b.CreatedAt.Compare(a.CreatedAt) }) // newest first
 	// With before, since or limit dockerd lists those too that do not run.
 	every := wire.Bool(r, "all") || limit > 0 || f.Has("status") || f.Has("exited") || f.Has("before") || f.Has("since")
 	pick, err := selection(f, all)
@@ -65,12 +65,12 @@ func (h *handlers) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 // runs says whether ps shows d of itself.
-func runs(d *reconcile.Detail) bool {
+func runs(d *single.Detail) bool {
 	return d.State == "running" || d.State == "paused" || d.State == "restarting"
 }
 
 // selection is what the filters let through of all.
-func selection(f wire.Filters, all []reconcile.Detail) (func(*reconcile.Detail) bool, error) {
+func selection(f wire.Filters, all []single.Detail) (func(*single.Detail) bool, error) {
 	var names []*regexp.Regexp
 	for _, v := range f["name"] {
 		re, err := regexp.Compile(v)
@@ -100,7 +100,7 @@ func selection(f wire.Filters, all []reconcile.Detail) (func(*reconcile.Detail) 
 	var before, since time.Time
 	for key, at := range map[string]*time.Time{"before": &before, "since": &since} {
 		for _, v := range f[key] {
-			i := slices.IndexFunc(all, func(d reconcile.Detail) bool { return named(&d, v) })
+			i := slices.IndexFunc(all, func(d single.Detail) bool { return named(&d, v) })
 			if i < 0 {
 				return nil, invalid("invalid filter '%s=%s': No such container: %s", key, v, v)
 			}
@@ -111,7 +111,7 @@ func selection(f wire.Filters, all []reconcile.Detail) (func(*reconcile.Detail) 
 	if err != nil {
 		return nil, err
 	}
-	return func(d *reconcile.Detail) bool {
+	return func(d *single.Detail) bool {
 		switch {
 		case task: // of swarm, which there is none of
 			return false
@@ -136,17 +136,17 @@ func selection(f wire.Filters, all []reconcile.Detail) (func(*reconcile.Detail) 
 	}, nil
 }
 
-func named(d *reconcile.Detail, ref string) bool {
+func named(d *single.Detail, ref string) bool {
 	return d.ID == ref || d.Name == strings.TrimPrefix(ref, "/") || len(ref) >= 4 && strings.HasPrefix(d.ID, ref)
 }
 
 // ancestor says whether d was made from the image that ref means. The images that an image was built on are not known.
-func ancestor(d *reconcile.Detail, ref string) bool {
+func ancestor(d *single.Detail, ref string) bool {
 	id := strings.TrimPrefix(d.ImageID, "sha256:")
 	return d.Spec.Image == ref || d.Spec.Image == ref+":latest" || d.ImageID == ref || len(ref) >= 4 && strings.HasPrefix(id, strings.TrimPrefix(ref, "sha256:"))
 }
 
-func mounts(d *reconcile.Detail, what string) bool {
+func mounts(d *single.Detail, what string) bool {
 	for _, m := range d.Spec.Mounts {
 		if m.Source == what || m.Target == what {
 			return true
@@ -160,7 +160,7 @@ func mounts(d *reconcile.Detail, what string) bool {
 	return false
 }
 
-func onNetwork(d *reconcile.Detail, ref string) bool {
+func onNetwork(d *single.Detail, ref string) bool {
 	if d.Spec.NetworkMode == ref {
 		return true
 	}
@@ -173,7 +173,7 @@ func onNetwork(d *reconcile.Detail, ref string) bool {
 	return false
 }
 
-func hasPort(d *reconcile.Detail, text string, published bool) bool {
+func hasPort(d *single.Detail, text string, published bool) bool {
 	span, err := network.ParsePortRange(text)
 	if err != nil {
 		return false
@@ -187,7 +187,7 @@ func hasPort(d *reconcile.Detail, text string, published bool) bool {
 	})
 }
 
-func summary(d *reconcile.Detail, now time.Time) container.Summary {
+func summary(d *single.Detail, now time.Time) container.Summary {
 	row := container.Summary{
 		ID: d.ID, Names: []string{"/" + d.Name}, Image: d.Spec.Image, ImageID: d.ImageID, Command: strings.Join(d.Command, " "), Created: d.CreatedAt.Unix(), Ports: ports(d), Labels: d.Labels,
 		State: container.ContainerState(d.State), Status: status(d, now), Mounts: mountPoints(d), NetworkSettings: &container.NetworkSettingsSummary{Networks: networksOf(d)},
@@ -200,7 +200,7 @@ func summary(d *reconcile.Detail, now time.Time) container.Summary {
 }
 
 // status is the sentence that ps shows.
-func status(d *reconcile.Detail, now time.Time) string {
+func status(d *single.Detail, now time.Time) string {
 	since := func(t time.Time) string { return units.HumanDuration(now.Sub(t)) }
 	switch d.State {
 	case "paused":
@@ -223,7 +223,7 @@ func status(d *reconcile.Detail, now time.Time) string {
 	return "Created"
 }
 
-func ports(d *reconcile.Detail) []container.PortSummary {
+func ports(d *single.Detail) []container.PortSummary {
 	out := []container.PortSummary{}
 	for _, p := range d.Ports {
 		ip, _ := netip.ParseAddr(p.URL) // none is the zero value

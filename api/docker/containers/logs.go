@@ -9,8 +9,8 @@ import (
 	"github.com/moby/moby/api/types"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
@@ -19,7 +19,7 @@ func (h *handlers) logs(w http.ResponseWriter, r *http.Request) error {
 	if !stdout && !stderr {
 		return invalid("Bad parameters: you must choose at least one stream") //nolint:staticcheck // docker's sentence
 	}
-	o := reconcile.SingleLogs{Follow: wire.Bool(r, "follow"), Tail: -1}
+	o := single.Logs{Follow: wire.Bool(r, "follow"), Tail: -1}
 	if text := q.Get("tail"); text != "" && text != "all" {
 		n, err := strconv.Atoi(text)
 		if err == nil && n >= 0 { // dockerd takes anything else for all

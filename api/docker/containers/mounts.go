@@ -11,12 +11,12 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // setMounts takes binds, mounts, tmpfs and volumes.
-func setMounts(want *reconcile.Want, volumes map[string]struct{}, h *container.HostConfig) error {
+func setMounts(want *single.Want, volumes map[string]struct{}, h *container.HostConfig) error {
 	s := &want.Spec
 	want.Traits.Binds = h.Binds
 	for _, text := range h.Binds {

@@ -9,8 +9,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
-	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 )
 
 // defaultNetwork is where a container is that says nothing.
@@ -23,7 +23,7 @@ const (
 )
 
 // setNetworks takes the network mode, the places on networks, published ports and names.
-func setNetworks(want *reconcile.Want, h *container.HostConfig, n *network.NetworkingConfig) error {
+func setNetworks(want *single.Want, h *container.HostConfig, n *network.NetworkingConfig) error {
 	s := &want.Spec
 	want.Traits.NetworkMode = string(h.NetworkMode)
 	if want.Traits.NetworkMode == "" {

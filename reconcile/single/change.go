@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"cmp"
@@ -25,18 +25,18 @@ func ofItsFile(c *inventory.Container, verb string) error {
 }
 
 // own is the container that ref means, of no file, as it is now that its lock is held. verb is what is to be done, for who is refused.
-func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Container, unlock func(), err error) {
-	if c, err = inventory.ByRef(ctx, s.e.drivers, ref); err != nil {
+func (cs *Containers) own(ctx context.Context, ref, verb string) (c *inventory.Container, unlock func(), err error) {
+	if c, err = inventory.ByRef(ctx, cs.drivers, ref); err != nil {
 		return nil, nil, err
 	}
 	if err := ofItsFile(c, verb); err != nil {
 		return nil, nil, err
 	}
-	if unlock, err = s.e.keep.Locks.Lock(ctx, c.ID); err != nil {
+	if unlock, err = cs.keep.Locks.Lock(ctx, c.ID); err != nil {
 		return nil, nil, err
 	}
 	name := c.Name
-	if c, err = inventory.ByID(ctx, s.e.drivers, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, cs.drivers, c.ID); err != nil {
 		unlock()
 		return nil, nil, wording.Cause(err, ref, name)
 	}
@@ -44,10 +44,9 @@ func (s Single) own(ctx context.Context, ref, verb string) (c *inventory.Contain
 }
 
 // Rename gives a container another name. Those who share a network with one that runs know it by that from its next start on.
-func (s Single) Rename(ctx context.Context, ref, name string) error {
-	e := s.e
-	defer e.loop.Enter()()
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+func (cs *Containers) Rename(ctx context.Context, ref, name string) error {
+	defer cs.turns.Enter()()
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -58,47 +57,47 @@ func (s Single) Rename(ctx context.Context, ref, name string) error {
 	if err := standalone.CheckName(name); err != nil {
 		return err
 	}
-	free, err := e.holdName(ctx, name)
+	free, err := cs.holdName(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer free()
-	unlock, err := e.keep.Locks.Lock(ctx, c.ID)
+	unlock, err := cs.keep.Locks.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	// The record first: it is what the next daemon goes by.
 	var record *standalone.Record
-	if err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
+	if err := cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Name, record = name, r
 		return true
 	}); err != nil {
 		return err
 	}
 	was := c.Name
-	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, cs.drivers, c.ID); err != nil {
 		return wording.Cause(err, ref, was)
 	}
 	if record == nil {
 		record = &standalone.Record{ID: c.ID, Name: name, Spec: c.Spec, Traits: *c.Alone}
 	}
-	if err := e.agree(ctx, c, record); err != nil {
+	if err := cs.agree(ctx, c, record); err != nil {
 		return fmt.Errorf("cannot rename container %s: %w", was, err)
 	}
-	e.roster.Rename(c.ID, name)
+	cs.roster.Rename(c.ID, name)
 	c.Name = name
-	e.hub.Say(nil, c.Event(event.Done, "Renamed", was))
+	cs.hub.Say(nil, c.Event(event.Done, "Renamed", was))
 	return nil
 }
 
 // agree makes what the runtime has of c say what its record says, which changes while c runs on: its name, its restart policy, its limits.
-func (e *Engine) agree(ctx context.Context, c *inventory.Container, r *standalone.Record) error {
+func (cs *Containers) agree(ctx context.Context, c *inventory.Container, r *standalone.Record) error {
 	if c.Name == r.Name && c.Encoded == plan.Encode(r.Spec) || c.Config == nil {
 		return nil
 	}
 	cfg := bundle.Revise(*c.Config, r.Name, &r.Spec)
-	_, err := e.drivers.Containers.Revise(ctx, cfg)
+	_, err := cs.drivers.Containers.Revise(ctx, cfg)
 	return err
 }
 
@@ -109,10 +108,9 @@ type Change struct {
 }
 
 // Update changes limits and the restart policy of a container that belongs to no file. Those of one that runs are in force when it returns.
-func (s Single) Update(ctx context.Context, ref string, change Change) error {
-	e := s.e
-	defer e.loop.Enter()()
-	c, unlock, err := s.own(ctx, ref, "update")
+func (cs *Containers) Update(ctx context.Context, ref string, change Change) error {
+	defer cs.turns.Enter()()
+	c, unlock, err := cs.own(ctx, ref, "update")
 	if err != nil {
 		return err
 	}
@@ -129,23 +127,23 @@ func (s Single) Update(ctx context.Context, ref string, change Change) error {
 		spec.Restart = *change.Restart
 	}
 	record := &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
-	if err := e.agree(ctx, c, record); err != nil { // the kernel may refuse: then nothing was asked for
+	if err := cs.agree(ctx, c, record); err != nil { // the kernel may refuse: then nothing was asked for
 		return fmt.Errorf("cannot update container %s: %w", c.Name, err)
 	}
 	known := false
-	err = e.alone.Change(c.ID, func(r *standalone.Record) bool {
+	err = cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Spec, known = spec, true
 		return true
 	})
 	if err == nil && !known {
-		err = e.alone.Put(record)
+		err = cs.alone.Put(record)
 	}
 	if err != nil {
 		return err
 	}
 	c.Spec = spec
-	e.group.Configure(c.ID, c.Supervision())
-	e.hub.Say(nil, c.Event(event.Done, "Updated", ""))
+	cs.group.Configure(c.ID, c.Supervision())
+	cs.hub.Say(nil, c.Event(event.Done, "Updated", ""))
 	return nil
 }
 
@@ -176,8 +174,8 @@ func merged(have, more plan.Resources) plan.Resources {
 }
 
 // Prune removes containers that belong to no file and do not run, if which wants them, and returns their ids and what they took on the disk. What is of a project is its file's.
-func (s Single) Prune(ctx context.Context, which func(Detail) bool) (ids []string, freed int64, err error) {
-	all, err := s.List(ctx)
+func (cs *Containers) Prune(ctx context.Context, which func(Detail) bool) (ids []string, freed int64, err error) {
+	all, err := cs.List(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -186,9 +184,9 @@ func (s Single) Prune(ctx context.Context, which func(Detail) bool) (ids []strin
 		if d.Standalone == nil || d.State != "created" && d.State != "exited" || !which(d) {
 			continue
 		}
-		size, _, err := s.Sizes(ctx, d)
+		size, _, err := cs.Sizes(ctx, d)
 		if err == nil {
-			err = s.Remove(ctx, d.ID, RemoveOptions{})
+			err = cs.Remove(ctx, d.ID, RemoveOptions{})
 		}
 		switch {
 		case err == nil:

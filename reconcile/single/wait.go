@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -26,22 +26,21 @@ type WaitEnd struct {
 }
 
 // Wait begins to wait for a container: what happens from its return on is not missed. wait returns when it has come about, or with ctx.
-func (s Single) Wait(ctx context.Context, ref string, what WaitFor) (wait func(context.Context) (WaitEnd, error), err error) {
-	e := s.e
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+func (cs *Containers) Wait(ctx context.Context, ref string, what WaitFor) (wait func(context.Context) (WaitEnd, error), err error) {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
-	ending := e.group.Ending(c.ID)
+	ending := cs.group.Ending(c.ID)
 	if ending == nil {
-		e.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
-		if ending = e.group.Ending(c.ID); ending == nil {
+		cs.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
+		if ending = cs.group.Ending(c.ID); ending == nil {
 			return nil, errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
 		}
 	}
 	name := c.Name
 	return func(ctx context.Context) (WaitEnd, error) {
-		defer e.loop.Enter()()
+		defer cs.turns.Enter()()
 		var exit *supervise.Exit
 		var err error
 		switch {

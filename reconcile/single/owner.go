@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"archive/tar"
@@ -16,10 +16,10 @@ import (
 )
 
 // ownerOf is the user that c's process has, by c's own /etc/passwd and /etc/group. A number that is not there is itself, with root's group.
-func (s Single) ownerOf(ctx context.Context, c *inventory.Container) (runtime.Owner, error) {
+func (cs *Containers) ownerOf(ctx context.Context, c *inventory.Container) (runtime.Owner, error) {
 	user, group, grouped := strings.Cut(c.Config.Spec.Process.User.Username, ":")
 	var o runtime.Owner
-	fields, err := s.entryOf(ctx, c, "/etc/passwd", user, 2)
+	fields, err := cs.entryOf(ctx, c, "/etc/passwd", user, 2)
 	switch {
 	case err != nil:
 		return o, err
@@ -36,7 +36,7 @@ func (s Single) ownerOf(ctx context.Context, c *inventory.Container) (runtime.Ow
 	if !grouped || group == "" {
 		return o, nil
 	}
-	if fields, err = s.entryOf(ctx, c, "/etc/group", group, 2); err != nil {
+	if fields, err = cs.entryOf(ctx, c, "/etc/group", group, 2); err != nil {
 		return o, err
 	}
 	if len(fields) > 2 {
@@ -52,13 +52,13 @@ func (s Single) ownerOf(ctx context.Context, c *inventory.Container) (runtime.Ow
 const maxUserFile = 1 << 20
 
 // entryOf is the line of a file as passwd(5) has them whose first field is name, or whose field number is; nil when there is none, or no file.
-func (s Single) entryOf(ctx context.Context, c *inventory.Container, path, name string, number int) ([]string, error) {
+func (cs *Containers) entryOf(ctx context.Context, c *inventory.Container, path, name string, number int) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in, feed := io.Pipe()
 	defer in.Close()
 	go func() {
-		feed.CloseWithError(s.e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: path, Follow: true}, feed))
+		feed.CloseWithError(cs.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: path, Follow: true}, feed))
 	}()
 	file := tar.NewReader(in)
 	if _, err := file.Next(); err != nil {

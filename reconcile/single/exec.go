@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -41,8 +42,13 @@ type ExecDetail struct {
 	Exit      *process.Exit // nil = it has not ended
 }
 
-// execs are the commands that clients have made and may ask about. They are in memory only: who asks the next daemon learns that it knows none.
-type execs struct {
+// Commands are those that clients have made and may ask about. They are in memory only: who asks the next daemon learns that it knows none.
+type Commands struct {
+	drivers driver.Set
+	turns   Turns
+	keep    *lifecycle.Keeper
+	life    context.Context
+
 	mu sync.Mutex
 	m  map[string]*oneExec
 }
@@ -60,7 +66,7 @@ const (
 )
 
 // clear drops those that nobody asks about any more. Precondition: mu is held.
-func (x *execs) clear(now time.Time) {
+func (x *Commands) clear(now time.Time) {
 	for id, one := range x.m {
 		if !one.detail.Running && !one.ended.IsZero() && now.Sub(one.ended) > execKept {
 			delete(x.m, id)
@@ -69,7 +75,7 @@ func (x *execs) clear(now time.Time) {
 }
 
 // drop forgets the command that has ended, or never begun, the longest time ago; false when all run. Precondition: mu is held.
-func (x *execs) drop() bool {
+func (x *Commands) drop() bool {
 	oldest := ""
 	for id, one := range x.m {
 		if !one.detail.Running && (oldest == "" || one.ended.Before(x.m[oldest].ended)) {
@@ -81,7 +87,7 @@ func (x *execs) drop() bool {
 }
 
 // get is the command id.
-func (x *execs) get(id string) (*oneExec, error) {
+func (x *Commands) get(id string) (*oneExec, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	one := x.m[id]
@@ -91,8 +97,8 @@ func (x *execs) get(id string) (*oneExec, error) {
 	return one, nil
 }
 
-// of are the ids of the commands of a container that run, sorted.
-func (x *execs) of(container string) []string {
+// ids are the ids of the commands of a container that run, sorted.
+func (x *Commands) ids(container string) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var ids []string
@@ -117,9 +123,8 @@ func canExec(c *inventory.Container) error {
 }
 
 // CreateExec notes a command that StartExec runs.
-func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id string, err error) {
-	e := s.e
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+func (x *Commands) CreateExec(ctx context.Context, ref string, w ExecWant) (id string, err error) {
+	c, err := inventory.ByRef(ctx, x.drivers, ref)
 	if err != nil {
 		return "", err
 	}
@@ -129,7 +134,6 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 	if len(w.Args) == 0 {
 		return "", errdefs.With(errdefs.ErrInvalidArgument, errors.New("No exec command specified")) //nolint:staticcheck // docker's sentence
 	}
-	x := &e.execs
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
@@ -137,36 +141,33 @@ func (s Single) CreateExec(ctx context.Context, ref string, w ExecWant) (id stri
 	if len(x.m) >= maxExecs && !x.drop() {
 		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.Name, len(x.m)))
 	}
-	if x.m == nil {
-		x.m = map[string]*oneExec{}
-	}
 	id = lifecycle.NewID()
 	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
 	return id, nil
 }
 
 // InspectExec is what became of a command.
-func (s Single) InspectExec(id string) (ExecDetail, error) {
-	one, err := s.e.execs.get(id)
+func (x *Commands) InspectExec(id string) (ExecDetail, error) {
+	one, err := x.get(id)
 	if err != nil {
 		return ExecDetail{}, err
 	}
-	s.e.execs.mu.Lock()
-	defer s.e.execs.mu.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	return one.detail, nil
 }
 
 // Execs are the ids of the commands that run in a container, sorted.
-func (s Single) Execs(container string) []string { return s.e.execs.of(container) }
+func (x *Commands) Execs(container string) []string { return x.ids(container) }
 
 // ResizeExec sets the size of a command's terminal.
-func (s Single) ResizeExec(ctx context.Context, id string, size process.WinSize) error {
-	one, err := s.e.execs.get(id)
+func (x *Commands) ResizeExec(ctx context.Context, id string, size process.WinSize) error {
+	one, err := x.get(id)
 	if err != nil {
 		return err
 	}
-	s.e.execs.mu.Lock()
-	defer s.e.execs.mu.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if one.begun && !one.detail.Running {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s is not running", id))
 	}
@@ -185,21 +186,20 @@ type ExecStart struct {
 }
 
 // BeginExec says that a command is about to be run, and how it was made. It can be run once.
-func (s Single) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDetail, error) {
-	e := s.e
-	one, err := e.execs.get(id)
+func (x *Commands) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDetail, error) {
+	one, err := x.get(id)
 	if err != nil {
 		return ExecDetail{}, err
 	}
-	c, err := inventory.ByID(ctx, e.drivers, one.detail.Container)
+	c, err := inventory.ByID(ctx, x.drivers, one.detail.Container)
 	if err != nil {
 		return ExecDetail{}, err
 	}
 	if err := canExec(c); err != nil {
 		return ExecDetail{}, err
 	}
-	e.execs.mu.Lock()
-	defer e.execs.mu.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if one.begun {
 		return ExecDetail{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s has been run already", id))
 	}
@@ -212,20 +212,19 @@ func (s Single) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDeta
 
 // RunExec runs the command that BeginExec has announced: to its end with the caller's streams, or at once with detach. When ctx ends first the process runs on without them. An error: it
 // could not be run.
-func (s Single) RunExec(ctx context.Context, id string, detach bool, streams process.IO) error {
-	e := s.e
-	one, err := e.execs.get(id)
+func (x *Commands) RunExec(ctx context.Context, id string, detach bool, streams process.IO) error {
+	one, err := x.get(id)
 	if err != nil {
 		return err
 	}
-	leave := e.loop.Enter()
+	leave := x.turns.Enter()
 	w := one.detail
 	p := runtime.Process{
 		Args: w.Args, Env: w.Env, Cwd: w.Cwd, User: w.User, Terminal: w.TTY, Privileged: w.Privileged, Rows: w.Rows, Cols: w.Cols, Detach: detach,
-		Started: func(pid int) { e.noteExec(one, func(d *ExecDetail) { d.Pid = pid }) },
+		Started: func(pid int) { x.noteExec(one, func(d *ExecDetail) { d.Pid = pid }) },
 	}
-	end := func(x process.Exit) {
-		e.noteExec(one, func(d *ExecDetail) { d.Running, d.Exit = false, &x })
+	end := func(exit process.Exit) {
+		x.noteExec(one, func(d *ExecDetail) { d.Running, d.Exit = false, &exit })
 		leave()
 	}
 	failed := func(err error) error {
@@ -234,7 +233,7 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams pro
 	}
 	if detach {
 		p.Ended = end
-		if _, err := e.drivers.Containers.Exec(ctx, w.Container, p, process.IO{}); err != nil {
+		if _, err := x.drivers.Containers.Exec(ctx, w.Container, p, process.IO{}); err != nil {
 			return failed(err)
 		}
 		return nil
@@ -244,8 +243,8 @@ func (s Single) RunExec(ctx context.Context, id string, detach bool, streams pro
 	}
 	// It is the daemon's: a caller that goes takes its streams along, not the process.
 	done := make(chan error, 1)
-	e.keep.Go(func() {
-		exit, err := e.drivers.Containers.Exec(e.life, w.Container, p, streams)
+	x.keep.Go(func() {
+		exit, err := x.drivers.Containers.Exec(x.life, w.Container, p, streams)
 		var start *runtime.StartError
 		if errors.As(err, &start) || err != nil && exit == (process.Exit{}) {
 			done <- failed(err)
@@ -271,9 +270,9 @@ func execCode(err error) int {
 	return 126
 }
 
-func (e *Engine) noteExec(one *oneExec, note func(*ExecDetail)) {
-	e.execs.mu.Lock()
-	defer e.execs.mu.Unlock()
+func (x *Commands) noteExec(one *oneExec, note func(*ExecDetail)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	note(&one.detail)
 	if !one.detail.Running {
 		one.ended = time.Now()

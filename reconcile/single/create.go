@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -35,34 +35,33 @@ var ErrNoImage = errors.New("no such image")
 
 // Create makes the container w, with volumes that it names and that are not there, and returns its id, and what of it has no effect here, a sentence each. It is
 // done when it is on record; before that nothing of it stays. ErrNotFound: the image (ErrNoImage too), a network or another container is not there; ErrConflict: the name is taken.
-func (s Single) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
-	e := s.e
-	defer e.loop.Enter()()
-	info, err := inventory.Image(ctx, e.drivers, w.Spec.Image, w.Spec.Platform)
+func (cs *Containers) Create(ctx context.Context, w Want) (id string, warnings []string, err error) {
+	defer cs.turns.Enter()()
+	info, err := inventory.Image(ctx, cs.drivers, w.Spec.Image, w.Spec.Platform)
 	if err != nil {
 		if errors.Is(err, errdefs.ErrNotFound) {
 			err = errdefs.With(errdefs.ErrNotFound, errdefs.With(ErrNoImage, fmt.Errorf("No such image: %s", w.Spec.Image))) //nolint:staticcheck // docker's sentence, which clients look for
 		}
 		return "", nil, err
 	}
-	name, free, err := e.takeName(ctx, w.Name)
+	name, free, err := cs.takeName(ctx, w.Name)
 	if err != nil {
 		return "", nil, err
 	}
 	defer free()
-	spec, err := e.resolveWant(ctx, &w, &info.Config)
+	spec, err := cs.resolveWant(ctx, &w, &info.Config)
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
 	anonymous := bundle.AnonymousTargets(&spec, &info.Config)
 	if len(anonymous) > 0 || slices.ContainsFunc(spec.Mounts, func(m plan.Mount) bool { return m.Type == "volume" }) {
-		release, err := e.loop.Turn(ctx, resource.VolumeTurn)
+		release, err := cs.turns.Turn(ctx, resource.VolumeTurn)
 		if err != nil {
 			return "", nil, err
 		}
 		defer release()
 	}
-	if err := e.makeVolumes(ctx, spec.Mounts); err != nil {
+	if err := cs.makeVolumes(ctx, spec.Mounts); err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
 	traits := w.Traits
@@ -73,7 +72,7 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	maps.Copy(traits.Labels, w.Traits.Labels)
 
 	id = lifecycle.NewID()
-	unlock, err := e.keep.Locks.Lock(ctx, id)
+	unlock, err := cs.keep.Locks.Lock(ctx, id)
 	if err != nil {
 		return "", nil, err
 	}
@@ -84,12 +83,12 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 	}
 	if len(record.Anonymous) > 0 { // all else that a killed daemon leaves can be told from what somebody wants
 		record.Making = true
-		if err := e.alone.Put(record); err != nil {
+		if err := cs.alone.Put(record); err != nil {
 			return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, e.alone.Forget(record.ID))
+				err = errors.Join(err, cs.alone.Forget(record.ID))
 			}
 		}()
 	}
@@ -98,22 +97,22 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 			warnings = append(warnings, ev.Detail)
 		}
 	}
-	if _, err := e.keep.Create(ctx, lifecycle.Draft{Sink: warn, Service: &plan.Service{}, Spec: spec, Image: info.ID.String(), Name: name, ID: id, Alone: &traits, Rows: w.Rows, Cols: w.Cols}); err != nil {
+	if _, err := cs.keep.Create(ctx, lifecycle.Draft{Sink: warn, Service: &plan.Service{}, Spec: spec, Image: info.ID.String(), Name: name, ID: id, Alone: &traits, Rows: w.Rows, Cols: w.Cols}); err != nil {
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
-	c, err := inventory.ByID(ctx, e.drivers, id)
+	c, err := inventory.ByID(ctx, cs.drivers, id)
 	if err == nil {
 		record.CreatedAt, record.Making = c.CreatedAt, false
-		err = e.alone.Put(record)
+		err = cs.alone.Put(record)
 	}
 	if err != nil {
 		if c != nil {
-			err = errors.Join(err, e.keep.RemoveParts(context.WithoutCancel(ctx), c, true))
+			err = errors.Join(err, cs.keep.RemoveParts(context.WithoutCancel(ctx), c, true))
 		}
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
-	e.keep.Know(c)
-	e.hub.Say(nil, c.Event(event.Done, "Created", ""))
+	cs.keep.Know(c)
+	cs.hub.Say(nil, c.Event(event.Done, "Created", ""))
 	return id, warnings, nil
 }
 
@@ -121,18 +120,18 @@ func (s Single) Create(ctx context.Context, w Want) (id string, warnings []strin
 const namesTried = 50
 
 // takeName finds out that nobody has name, or makes one up for "", and keeps others from taking it until free is called.
-func (e *Engine) takeName(ctx context.Context, name string) (_ string, free func(), err error) {
+func (cs *Containers) takeName(ctx context.Context, name string) (_ string, free func(), err error) {
 	if name != "" {
 		name = strings.TrimPrefix(name, "/")
 		if err := standalone.CheckName(name); err != nil {
 			return "", nil, err
 		}
-		free, err := e.holdName(ctx, name)
+		free, err := cs.holdName(ctx, name)
 		return name, free, err
 	}
 	for attempt := range namesTried {
 		name := standalone.NewName(attempt)
-		free, err := e.holdName(ctx, name)
+		free, err := cs.holdName(ctx, name)
 		if err == nil || !errors.Is(err, errdefs.ErrConflict) {
 			return name, free, err
 		}
@@ -140,12 +139,12 @@ func (e *Engine) takeName(ctx context.Context, name string) (_ string, free func
 	return "", nil, fmt.Errorf("cannot make up a name for a container: %d were taken", namesTried)
 }
 
-func (e *Engine) holdName(ctx context.Context, name string) (free func(), err error) {
-	free, err = e.keep.Locks.Lock(ctx, "name "+name)
+func (cs *Containers) holdName(ctx context.Context, name string) (free func(), err error) {
+	free, err = cs.keep.Locks.Lock(ctx, "name "+name)
 	if err != nil {
 		return nil, err
 	}
-	list, err := inventory.List(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, cs.drivers, "")
 	if err == nil {
 		if i := slices.IndexFunc(list, func(c *inventory.Container) bool { return c.Name == name }); i >= 0 {
 			c := list[i]
@@ -161,9 +160,9 @@ func (e *Engine) holdName(ctx context.Context, name string) (free func(), err er
 }
 
 // resolveWant is w's Spec with what it names by reference found: networks, containers, ports of the image.
-func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (plan.Spec, error) {
+func (cs *Containers) resolveWant(ctx context.Context, w *Want, image *v1.Config) (plan.Spec, error) {
 	spec := w.Spec
-	list, err := inventory.List(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, cs.drivers, "")
 	if err != nil {
 		return spec, err
 	}
@@ -192,7 +191,7 @@ func (e *Engine) resolveWant(ctx context.Context, w *Want, image *v1.Config) (pl
 		}
 		spec.VolumesFrom = append(spec.VolumesFrom, text)
 	}
-	if spec.Networks, err = e.networksByRef(ctx, w.Spec.Networks); err != nil {
+	if spec.Networks, err = cs.networksByRef(ctx, w.Spec.Networks); err != nil {
 		return spec, err
 	}
 	if w.Traits.PublishAll && len(spec.Networks) > 0 {
@@ -223,13 +222,13 @@ func exposedPorts(s *plan.Spec, image *v1.Config) []plan.Port {
 }
 
 // networksByRef is endpoints by the names of their networks on the host.
-func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.Endpoint) (map[string]plan.Endpoint, error) {
+func (cs *Containers) networksByRef(ctx context.Context, endpoints map[string]plan.Endpoint) (map[string]plan.Endpoint, error) {
 	if len(endpoints) == 0 {
 		return nil, nil
 	}
 	out := map[string]plan.Endpoint{}
 	for ref, ep := range endpoints {
-		network, err := e.networks.Inspect(ctx, ref)
+		network, err := cs.networks.Inspect(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -246,17 +245,17 @@ func (e *Engine) networksByRef(ctx context.Context, endpoints map[string]plan.En
 }
 
 // makeVolumes makes the volumes that mounts name and that are not there, as dockerd does: they stay when their container goes. Precondition: if there is one, the turn of volumes is held.
-func (e *Engine) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
+func (cs *Containers) makeVolumes(ctx context.Context, mounts []plan.Mount) error {
 	for _, m := range mounts {
 		if m.Type != "volume" || m.Source == "" {
 			continue
 		}
-		if _, err := e.volumes.Inspect(ctx, m.Source); err == nil {
+		if _, err := cs.volumes.Inspect(ctx, m.Source); err == nil {
 			continue
 		} else if !errors.Is(err, errdefs.ErrNotFound) {
 			return err
 		}
-		if _, err := e.volumes.Make(ctx, resource.VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
+		if _, err := cs.volumes.Make(ctx, resource.VolumeRequest{Name: m.Source, Driver: "local", Labels: m.Labels}); err != nil {
 			return fmt.Errorf("volume %s: %w", m.Source, err)
 		}
 	}

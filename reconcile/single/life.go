@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -23,19 +23,18 @@ import (
 )
 
 // take finds the container that ref means and takes the turn that a verb on it needs: its project's, if it has one.
-func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, release func(), err error) {
-	e := s.e
-	if c, err = inventory.ByRef(ctx, e.drivers, ref); err != nil {
+func (cs *Containers) take(ctx context.Context, ref string) (c *inventory.Container, release func(), err error) {
+	if c, err = inventory.ByRef(ctx, cs.drivers, ref); err != nil {
 		return nil, nil, err
 	}
 	if c.Alone != nil {
-		return c, e.loop.Enter(), nil
+		return c, cs.turns.Enter(), nil
 	}
-	if release, err = e.loop.Pass(ctx, c.Project); err != nil {
+	if release, err = cs.turns.Pass(ctx, c.Project); err != nil {
 		return nil, nil, err
 	}
 	name := c.Name
-	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, cs.drivers, c.ID); err != nil {
 		release()
 		return nil, nil, wording.Cause(err, ref, name)
 	}
@@ -43,9 +42,8 @@ func (s Single) take(ctx context.Context, ref string) (c *inventory.Container, r
 }
 
 // Start starts a container. already: it runs, and nothing was done.
-func (s Single) Start(ctx context.Context, ref string) (already bool, err error) {
-	e := s.e
-	c, release, err := s.take(ctx, ref)
+func (cs *Containers) Start(ctx context.Context, ref string) (already bool, err error) {
+	c, release, err := cs.take(ctx, ref)
 	if err != nil {
 		return false, err
 	}
@@ -57,30 +55,30 @@ func (s Single) Start(ctx context.Context, ref string) (already bool, err error)
 		return true, nil
 	}
 	if c.Alone != nil {
-		return false, e.startAlone(ctx, c)
+		return false, cs.startAlone(ctx, c)
 	}
-	e.loop.Pardon(c.Project)
+	cs.turns.Pardon(c.Project)
 	if len(c.Spec.PreStart) > 0 {
-		all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
+		all, err := inventory.ListService(ctx, cs.drivers, c.Project, c.Service)
 		if err == nil {
-			err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !serves(all, c.Service)), nil, func() {})
+			err = cs.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), nil, func() {})
 		}
 		if err != nil {
 			return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		}
 	}
-	if err := e.keep.Start(ctx, c.ID, nil); err != nil {
+	if err := cs.keep.Start(ctx, c.ID, nil); err != nil {
 		return false, fmt.Errorf("cannot start container %s: %w", c.Name, err)
 	}
-	e.hub.Say(nil, c.Event(event.Done, "Started", ""))
-	return false, e.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
+	cs.hub.Say(nil, c.Event(event.Done, "Started", ""))
+	return false, cs.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
 }
 
 // startAlone starts c, which belongs to no file and does not run. One that goes with its end goes when it cannot be started.
-func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
+func (cs *Containers) startAlone(ctx context.Context, c *inventory.Container) error {
 	var removing bool
 	// Before it: one that runs although it was stopped would be stopped again by the next daemon.
-	if err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
+	if err := cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		removing = r.Removing != nil
 		changed := r.Stopped != "" && !removing
 		if changed {
@@ -94,14 +92,14 @@ func (e *Engine) startAlone(ctx context.Context, c *inventory.Container) error {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start container %s: it is being removed", c.Name))
 	}
 	// Who asks may go; what was begun is not left half done for it.
-	if err := e.keep.Start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
+	if err := cs.keep.Start(context.WithoutCancel(ctx), c.ID, nil); err != nil {
 		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 		if c.Alone.AutoRemove {
-			err = errors.Join(err, e.keep.Remove(context.WithoutCancel(ctx), c, true, nil))
+			err = errors.Join(err, cs.keep.Remove(context.WithoutCancel(ctx), c, true, nil))
 		}
 		return err
 	}
-	e.hub.Say(nil, c.Event(event.Done, "Started", ""))
+	cs.hub.Say(nil, c.Event(event.Done, "Started", ""))
 	return nil
 }
 
@@ -115,79 +113,78 @@ type StopOptions struct {
 const forEver = time.Duration(math.MaxInt64 / 2)
 
 // Stop ends a container for good: until somebody starts it. already: it does not run, and will not of itself.
-func (s Single) Stop(ctx context.Context, ref string, o StopOptions) (already bool, err error) {
-	e := s.e
-	c, release, err := s.take(ctx, ref)
+func (cs *Containers) Stop(ctx context.Context, ref string, o StopOptions) (already bool, err error) {
+	c, release, err := cs.take(ctx, ref)
 	if err != nil {
 		return false, err
 	}
 	defer release()
-	if sv, _ := e.group.Status(c.ID); !c.Alive() && sv.State != supervise.Backoff {
+	if sv, _ := cs.group.Status(c.ID); !c.Alive() && sv.State != supervise.Backoff {
 		return true, nil
 	}
-	if err := e.markStopped(c); err != nil {
+	if err := cs.markStopped(c); err != nil {
 		return false, err
 	}
 	ctx = context.WithoutCancel(ctx) // it is on record: it happens
-	if err := e.stopAs(ctx, c, o); err != nil {
+	if err := cs.stopAs(ctx, c, o); err != nil {
 		return false, err
 	}
-	return false, e.dropWithEnd(ctx, c)
+	return false, cs.dropWithEnd(ctx, c)
 }
 
 // markStopped records that a user has stopped c, so that nothing starts it again.
-func (e *Engine) markStopped(c *inventory.Container) error {
+func (cs *Containers) markStopped(c *inventory.Container) error {
 	if c.Alone == nil {
-		return e.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
+		return cs.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
 	}
-	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
-		changed := r.Stopped != e.boot || r.Owed || r.Last
-		r.Stopped, r.Owed, r.Last = e.boot, false, false
+	return cs.alone.Change(c.ID, func(r *standalone.Record) bool {
+		changed := r.Stopped != cs.boot || r.Owed || r.Last
+		r.Stopped, r.Owed, r.Last = cs.boot, false, false
 		return changed
 	})
 }
 
 // markLast records of c, which belongs to no file, that nothing starts it again when it ends, and that it may take its time.
-func (e *Engine) markLast(c *inventory.Container) error {
-	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
-		if r.Stopped == e.boot { // it is being stopped, which is more
+func (cs *Containers) markLast(c *inventory.Container) error {
+	return cs.alone.Change(c.ID, func(r *standalone.Record) bool {
+		if r.Stopped == cs.boot { // it is being stopped, which is more
 			return false
 		}
-		r.Stopped, r.Owed, r.Last = e.boot, false, true
+		r.Stopped, r.Owed, r.Last = cs.boot, false, true
 		return true
 	})
 }
 
 // dropWithEnd removes c, which was ended by a user, if it goes with its end and nobody else sees to that.
-func (e *Engine) dropWithEnd(ctx context.Context, c *inventory.Container) error {
-	if !c.Remove || e.roster.Held(c.ID) {
+func (cs *Containers) dropWithEnd(ctx context.Context, c *inventory.Container) error {
+	if !c.Remove || cs.roster.Held(c.ID) {
 		return nil
 	}
-	if err := e.keep.Remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
+	if err := cs.keep.Remove(ctx, c, true, nil); !errors.Is(err, errdefs.ErrNotFound) {
 		return err
 	}
 	return nil // who saw its end was first
 }
 
 // stopAs ends the run of c as o says, its hooks first.
-func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptions) error {
+func (cs *Containers) stopAs(ctx context.Context, c *inventory.Container, o StopOptions) error {
 	grace := o.Timeout
 	if grace != nil && *grace < 0 {
 		long := forEver
 		grace = &long
 	}
 	if o.Signal == "" {
-		return e.keep.Stop(ctx, c, grace, nil)
+		return cs.keep.Stop(ctx, c, grace, nil)
 	}
 	sig, err := signals.Parse(o.Signal)
 	if err != nil {
 		return err
 	}
-	if err := e.keep.PreStop(ctx, c, nil); err != nil {
+	if err := cs.keep.PreStop(ctx, c, nil); err != nil {
 		return fmt.Errorf("cannot stop container %s: %w", c.Name, err)
 	}
-	e.group.Stop(c.ID)
-	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
+	cs.group.Stop(c.ID)
+	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	if grace == nil {
@@ -198,44 +195,43 @@ func (e *Engine) stopAs(ctx context.Context, c *inventory.Container, o StopOptio
 		grace = &own
 	}
 	bounded, cancel := context.WithTimeout(ctx, *grace)
-	_, _ = e.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
+	_, _ = cs.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
 	cancel()
 	zero := time.Duration(0)
-	return e.keep.StopOnly(ctx, c, &zero, nil)
+	return cs.keep.StopOnly(ctx, c, &zero, nil)
 }
 
 // Restart stops a container that runs, and starts it.
-func (s Single) Restart(ctx context.Context, ref string, o StopOptions) error {
-	e := s.e
-	c, release, err := s.take(ctx, ref)
+func (cs *Containers) Restart(ctx context.Context, ref string, o StopOptions) error {
+	c, release, err := cs.take(ctx, ref)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := e.markOwed(c, true); err != nil {
+	if err := cs.markOwed(c, true); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // it is on record: it happens
 	if c.Alive() {
-		if err := e.stopAs(ctx, c, o); err != nil {
+		if err := cs.stopAs(ctx, c, o); err != nil {
 			return err
 		}
 	}
-	if err := e.keep.Start(ctx, c.ID, nil); err != nil {
+	if err := cs.keep.Start(ctx, c.ID, nil); err != nil {
 		err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
-		return errors.Join(err, e.markOwed(c, false))
+		return errors.Join(err, cs.markOwed(c, false))
 	}
-	e.hub.Say(nil, c.Event(event.Done, "Restarted", ""))
+	cs.hub.Say(nil, c.Event(event.Done, "Restarted", ""))
 	if c.Alone == nil {
-		return e.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
+		return cs.wishes.Change(c.Project, wish.On(inventory.Replicas([]*inventory.Container{c})))
 	}
-	return e.markOwed(c, false)
+	return cs.markOwed(c, false)
 }
 
 // markOwed records that c is being stopped to be started again, or that it was.
-func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
+func (cs *Containers) markOwed(c *inventory.Container, owed bool) error {
 	if c.Alone == nil {
-		return e.wishes.Change(c.Project, func(r *wish.Record) {
+		return cs.wishes.Change(c.Project, func(r *wish.Record) {
 			if c.OneOff {
 				return
 			}
@@ -246,7 +242,7 @@ func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
 			}
 		})
 	}
-	return e.alone.Change(c.ID, func(r *standalone.Record) bool {
+	return cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		changed := r.Owed != owed || r.Stopped != "" || owed && !r.Ending.Equal(c.StartedAt)
 		r.Owed, r.Ending, r.Stopped, r.Last = owed, c.StartedAt, "", false
 		return changed
@@ -255,14 +251,16 @@ func (e *Engine) markOwed(c *inventory.Container, owed bool) error {
 
 // Kill sends a signal to a container that runs; "" is SIGKILL. After SIGKILL, and after the signal that its stop would send, no policy starts it again. It waits for nobody
 // who has it in hand: they may be waiting for its end.
-func (s Single) Kill(ctx context.Context, ref, signal string) error {
-	e := s.e
-	defer e.loop.Enter()()
-	sig, err := parseSignal(signal)
-	if err != nil {
-		return err
+func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
+	defer cs.turns.Enter()()
+	sig := unix.SIGKILL
+	if signal != "" {
+		var err error
+		if sig, err = signals.Parse(signal); err != nil {
+			return err
+		}
 	}
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -277,29 +275,29 @@ func (s Single) Kill(ctx context.Context, ref, signal string) error {
 	}
 	switch {
 	case sig == unix.SIGKILL:
-		if err := e.markStopped(c); err != nil {
+		if err := cs.markStopped(c); err != nil {
 			return err
 		}
-		e.group.Stop(c.ID)
+		cs.group.Stop(c.ID)
 	case sig == stops && c.Alone != nil:
-		if err := e.markLast(c); err != nil {
+		if err := cs.markLast(c); err != nil {
 			return err
 		}
-		e.group.Last(c.ID)
+		cs.group.Last(c.ID)
 	}
-	if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
+	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	e.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(sig)))
+	cs.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(sig)))
 	if sig != unix.SIGKILL {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	zero := time.Duration(0)
-	if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
+	if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil {
 		return err
 	}
-	return e.dropWithEnd(ctx, c)
+	return cs.dropWithEnd(ctx, c)
 }
 
 // RemoveOptions of Single.
@@ -309,69 +307,75 @@ type RemoveOptions struct {
 }
 
 // Remove deletes a container.
-func (s Single) Remove(ctx context.Context, ref string, o RemoveOptions) error {
-	e := s.e
-	c, release, err := s.take(ctx, ref)
+func (cs *Containers) Remove(ctx context.Context, ref string, o RemoveOptions) error {
+	c, release, err := cs.take(ctx, ref)
 	if err != nil {
 		return err
 	}
 	defer release()
-	sv, _ := e.group.Status(c.ID)
+	sv, _ := cs.group.Status(c.ID)
 	if !o.Force && (c.Alive() || sv.State == supervise.Backoff) {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %q: container is %s: stop the container before removing or force remove", "/"+c.Name, inventory.StateWord(c, sv)))
 	}
 	ctx = context.WithoutCancel(ctx)
 	if c.Alone != nil {
-		return e.removeForced(ctx, c, o.Volumes)
+		return cs.removeForced(ctx, c, o.Volumes)
 	}
-	if err := e.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c}))); err != nil {
+	if err := cs.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c}))); err != nil {
 		return err
 	}
-	return e.killAndRemove(ctx, c, o.Volumes)
+	return cs.killAndRemove(ctx, c, o.Volumes)
 }
 
 // removeForced removes c, which belongs to no file, whatever it does.
-func (e *Engine) removeForced(ctx context.Context, c *inventory.Container, volumes bool) error {
-	if err := e.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
+func (cs *Containers) removeForced(ctx context.Context, c *inventory.Container, volumes bool) error {
+	if err := cs.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
 		return err
 	}
-	return e.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
+	return cs.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
 }
 
-func (e *Engine) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
-	e.group.Stop(c.ID)
+func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
+	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		if err := e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
+		if err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
 			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)
-		if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 			return err
 		}
 	}
-	c, err := e.keep.AtRest(ctx, c.ID, nil) // a restart by its policy may have come between
+	c, err := cs.keep.AtRest(ctx, c.ID, nil) // a restart by its policy may have come between
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil // it went with its end
 	}
 	if err != nil {
 		return err
 	}
-	return e.keep.Remove(ctx, c, volumes, nil)
+	return cs.keep.Remove(ctx, c, volumes, nil)
 }
 
 // Pause freezes the processes of a container, Unpause lets them go on.
-func (s Single) Pause(ctx context.Context, ref string) error {
-	return s.freeze(ctx, ref, freezing{from: runtime.Running, is: "running", already: "paused", done: "Paused", verb: "pause", do: s.e.drivers.Containers.Pause})
+func (cs *Containers) Pause(ctx context.Context, ref string) error {
+	return cs.freeze(ctx, ref, freezing{from: runtime.Running, is: "running", already: "paused", done: "Paused", verb: "pause", do: cs.drivers.Containers.Pause})
 }
 
 // Unpause is the other way of Pause.
-func (s Single) Unpause(ctx context.Context, ref string) error {
-	return s.freeze(ctx, ref, freezing{from: runtime.Paused, is: "paused", already: "running", done: "Unpaused", verb: "unpause", do: s.e.drivers.Containers.Resume})
+func (cs *Containers) Unpause(ctx context.Context, ref string) error {
+	return cs.freeze(ctx, ref, freezing{from: runtime.Paused, is: "paused", already: "running", done: "Unpaused", verb: "unpause", do: cs.drivers.Containers.Resume})
 }
 
-func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
-	c, release, err := s.take(ctx, ref)
+// freezing is one of the two ways.
+type freezing struct {
+	from                    runtime.Status
+	is, already, done, verb string
+	do                      func(ctx context.Context, id string) error
+}
+
+func (cs *Containers) freeze(ctx context.Context, ref string, f freezing) error {
+	c, release, err := cs.take(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -386,6 +390,6 @@ func (s Single) freeze(ctx context.Context, ref string, f freezing) error {
 	if err := f.do(ctx, c.ID); err != nil {
 		return fmt.Errorf("cannot %s container %s: %w", f.verb, c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	s.e.hub.Say(nil, c.Event(event.Done, f.done, ""))
+	cs.hub.Say(nil, c.Event(event.Done, f.done, ""))
 	return nil
 }

@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// SingleLogs is one reading of a container's log.
-type SingleLogs struct {
+// Logs is one reading of a container's log.
+type Logs struct {
 	Follow bool // until the run that goes on has ended
 	Tail   int  // lines; -1 = all
 	Since  time.Time
@@ -29,16 +29,15 @@ type SingleLogs struct {
 
 // Logs begins to read the log of one container; read delivers it to each. Of a replica of a project that is what this container has written, and not those before it.
 // ErrNotSupported when nothing is kept of its output.
-func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error) {
-	e := s.e
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+func (cs *Containers) Logs(ctx context.Context, ref string, o Logs) (read func(ctx context.Context, each func(ask.LogEntry) error) error, err error) {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
 	if c.Config == nil || c.Config.Log.Path == "" {
 		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot read the log of container %s: configured logging driver does not support reading: it is %q, nothing is kept", c.Name, c.Spec.Logging.Driver))
 	}
-	ending := e.group.Ending(c.ID)
+	ending := cs.group.Ending(c.ID)
 	if o.Follow && o.Tail == 0 { // what is written from now on is what is asked for, however soon it is
 		if now := time.Now(); now.After(o.Since) {
 			o.Since = now
@@ -46,7 +45,7 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 		o.Tail = -1
 	}
 	return func(ctx context.Context, each func(ask.LogEntry) error) error {
-		defer e.loop.Enter()()
+		defer cs.turns.Enter()()
 		opt := logs.Options{Tail: o.Tail, Since: o.Since, Until: o.Until}
 		if c.Alone == nil && c.CreatedAt.After(opt.Since) {
 			opt.Since = c.CreatedAt
@@ -72,12 +71,12 @@ func (s Single) Logs(ctx context.Context, ref string, o SingleLogs) (read func(c
 }
 
 // Processes lists what runs in a container.
-func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, error) {
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) Processes(ctx context.Context, ref string) ([]process.Info, error) {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.e.drivers.Containers.Processes(ctx, c.ID)
+	all, err := cs.drivers.Containers.Processes(ctx, c.ID)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the processes of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
@@ -85,15 +84,15 @@ func (s Single) Processes(ctx context.Context, ref string) ([]process.Info, erro
 }
 
 // Usage is what a container uses now; nil of one that does not run. Name is as it is called.
-func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error) {
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error) {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil || !c.Alive() {
 		if err == nil {
 			return c.ID, c.Name, nil, nil
 		}
 		return "", "", nil, err
 	}
-	usage, err := s.e.drivers.Containers.Usage(ctx, c.ID)
+	usage, err := cs.drivers.Containers.Usage(ctx, c.ID)
 	switch {
 	case err == nil:
 		return c.ID, c.Name, &usage, nil
@@ -103,66 +102,66 @@ func (s Single) Usage(ctx context.Context, ref string) (id, name string, u *proc
 	return "", "", nil, fmt.Errorf("cannot read what container %s uses: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 }
 
-// SingleCopyIn is a tar stream whose entries go into a directory of a container, and keep their owners.
-type SingleCopyIn struct {
+// CopyIn is a tar stream whose entries go into a directory of a container, and keep their owners.
+type CopyIn struct {
 	Path   string // from the container's root
 	AsUser bool   // they belong to the user that the container's process has, if it was given one
 }
 
 // CopyIn writes a tar stream into a container of any state.
-func (s Single) CopyIn(ctx context.Context, ref string, in SingleCopyIn, r io.Reader) error {
-	defer s.e.loop.Enter()()
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) CopyIn(ctx context.Context, ref string, in CopyIn, r io.Reader) error {
+	defer cs.turns.Enter()()
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
 	o := runtime.CopyIn{Path: in.Path, Archive: true}
 	if in.AsUser && c.Config != nil && c.Config.Spec.Process.User.Username != "" {
-		owner, err := s.ownerOf(ctx, c)
+		owner, err := cs.ownerOf(ctx, c)
 		if err != nil {
 			return fmt.Errorf("cannot copy into container %s: %w", c.Name, err)
 		}
 		o.Archive, o.Owner = false, &owner
 	}
-	if err := s.e.drivers.Containers.CopyIn(ctx, c.ID, o, r); err != nil {
+	if err := cs.drivers.Containers.CopyIn(ctx, c.ID, o, r); err != nil {
 		return fmt.Errorf("cannot copy into container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
 
 // CopyOut writes what is at a path of a container of any state to w, as a tar stream.
-func (s Single) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error {
-	defer s.e.loop.Enter()()
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) CopyOut(ctx context.Context, ref string, o runtime.CopyOut, w io.Writer) error {
+	defer cs.turns.Enter()()
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
-	if err := s.e.drivers.Containers.CopyOut(ctx, c.ID, o, w); err != nil {
+	if err := cs.drivers.Containers.CopyOut(ctx, c.ID, o, w); err != nil {
 		return fmt.Errorf("cannot copy from container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
 
 // Export writes the root file system of a container to w, as a tar stream, without its volumes.
-func (s Single) Export(ctx context.Context, ref string, w io.Writer) error {
-	defer s.e.loop.Enter()()
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) Export(ctx context.Context, ref string, w io.Writer) error {
+	defer cs.turns.Enter()()
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
-	if err := s.e.drivers.Containers.Export(ctx, c.ID, w, nil); err != nil {
+	if err := cs.drivers.Containers.Export(ctx, c.ID, w, nil); err != nil {
 		return fmt.Errorf("cannot export container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil
 }
 
 // Changes are the paths that a container has changed of its image.
-func (s Single) Changes(ctx context.Context, ref string) ([]image.Change, error) {
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) Changes(ctx context.Context, ref string) ([]image.Change, error) {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.e.drivers.Library.Changes(ctx, c.ID)
+	all, err := cs.drivers.Library.Changes(ctx, c.ID)
 	if err != nil {
 		return nil, fmt.Errorf("cannot compare container %s with its image: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
@@ -170,7 +169,7 @@ func (s Single) Changes(ctx context.Context, ref string) ([]image.Change, error)
 }
 
 // Sizes are what a container takes on the disk, bytes: what it has written over its image, and that with the image. One whose layers cannot be found has none.
-func (s Single) Sizes(ctx context.Context, d Detail) (written, all int64, err error) {
+func (cs *Containers) Sizes(ctx context.Context, d Detail) (written, all int64, err error) {
 	if d.Config == nil {
 		return 0, 0, nil
 	}
@@ -182,7 +181,7 @@ func (s Single) Sizes(ctx context.Context, d Detail) (written, all int64, err er
 			return 0, 0, fmt.Errorf("cannot measure container %s: %w", d.Name, err)
 		}
 	}
-	if info, err := inventory.Image(ctx, s.e.drivers, d.ImageID, ""); err == nil {
+	if info, err := inventory.Image(ctx, cs.drivers, d.ImageID, ""); err == nil {
 		all = info.Size
 	}
 	return written, all + written, nil

@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -13,10 +13,9 @@ import (
 // Attach connects streams to those of a container's process, from the program's first byte on if the container does not run yet. It returns when the process has ended, or
 // ctx; the container is left as it is then. Where streams.Stdin ends, the container's does if it is to (Traits.StdinOnce); otherwise that is open for whoever comes next.
 // ready is called once it is known that there is such a container; if that does not run, nothing is missed of what it says after its start.
-func (s Single) Attach(ctx context.Context, ref string, streams process.IO, ready func()) error {
-	e := s.e
-	defer e.loop.Enter()()
-	c, err := inventory.ByRef(ctx, e.drivers, ref)
+func (cs *Containers) Attach(ctx context.Context, ref string, streams process.IO, ready func()) error {
+	defer cs.turns.Enter()()
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
@@ -25,31 +24,31 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 		case !c.Spec.StdinOpen:
 			streams.Stdin = nil
 		case c.Alone == nil || !c.Alone.StdinOnce:
-			streams.Stdin = withoutEnd{streams.Stdin, ctx}
+			streams.Stdin = lifecycle.WithoutEnd(ctx, streams.Stdin)
 		}
 	}
-	unlock, err := e.keep.Locks.Lock(ctx, c.ID) // a start that is under way connects nobody any more
+	unlock, err := cs.keep.Locks.Lock(ctx, c.ID) // a start that is under way connects nobody any more
 	if err != nil {
 		return err
 	}
 	name := c.Name
-	if c, err = inventory.ByID(ctx, e.drivers, c.ID); err != nil {
+	if c, err = inventory.ByID(ctx, cs.drivers, c.ID); err != nil {
 		unlock()
 		return wording.Cause(err, ref, name)
 	}
 	if c.Alive() {
 		unlock()
 		ready()
-		err := e.drivers.Containers.Attach(ctx, c.ID, streams)
+		err := cs.drivers.Containers.Attach(ctx, c.ID, streams)
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("cannot attach to container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		return nil
 	}
 	mine := &lifecycle.Caller{Ctx: ctx, Streams: streams, Ended: make(chan error, 1)}
-	e.keep.Callers.Add(c.ID, mine)
-	defer e.keep.Callers.Drop(c.ID, mine)
-	ending := e.group.Ending(c.ID)
+	cs.keep.Callers.Add(c.ID, mine)
+	defer cs.keep.Callers.Drop(c.ID, mine)
+	ending := cs.group.Ending(c.ID)
 	unlock()
 	ready()
 	gone := make(chan struct{})
@@ -77,18 +76,18 @@ func (s Single) Attach(ctx context.Context, ref string, streams process.IO, read
 		return nil
 	case <-ctx.Done():
 		return nil
-	case <-e.life.Done():
-		return context.Cause(e.life)
+	case <-cs.life.Done():
+		return context.Cause(cs.life)
 	}
 }
 
 // Resize sets the size of a running container's terminal.
-func (s Single) Resize(ctx context.Context, ref string, size process.WinSize) error {
-	c, err := inventory.ByRef(ctx, s.e.drivers, ref)
+func (cs *Containers) Resize(ctx context.Context, ref string, size process.WinSize) error {
+	c, err := inventory.ByRef(ctx, cs.drivers, ref)
 	if err != nil {
 		return err
 	}
-	if err := s.e.drivers.Containers.Resize(ctx, c.ID, size); err != nil {
+	if err := cs.drivers.Containers.Resize(ctx, c.ID, size); err != nil {
 		return fmt.Errorf("cannot resize the terminal of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package reconcile
+package single
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 
 // Connect puts a container that belongs to no file on a network too, as at says; one that runs is on it when it returns. networkRef is a name, an id, or the beginning of one.
 // ErrNotFound: there is no such network; ErrConflict: it is on it already, it lives in another's network, or an address is taken.
-func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.Endpoint) error {
-	return s.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
+func (cs *Containers) Connect(ctx context.Context, ref, networkRef string, at plan.Endpoint) error {
+	return cs.changeNetworks(ctx, ref, networkRef, "connect", "Connected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; there {
 			return fmt.Errorf("endpoint with name %s already exists in network %s", c.Name, n.Name)
 		}
@@ -30,8 +30,8 @@ func (s Single) Connect(ctx context.Context, ref, networkRef string, at plan.End
 }
 
 // Disconnect takes a container that belongs to no file off a network; one that runs is off it when it returns. ErrConflict: it is not on it.
-func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
-	return s.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
+func (cs *Containers) Disconnect(ctx context.Context, ref, networkRef string) error {
+	return cs.changeNetworks(ctx, ref, networkRef, "disconnect", "Disconnected", func(c *inventory.Container, n resource.NetworkDetail, networks map[string]plan.Endpoint) error {
 		if _, there := networks[n.Name]; !there {
 			return fmt.Errorf("container %s is not connected to network %s", c.Name, n.Name)
 		}
@@ -41,14 +41,13 @@ func (s Single) Disconnect(ctx context.Context, ref, networkRef string) error {
 }
 
 // changeNetworks is Connect and Disconnect. The record goes first: a container that runs and is not where its record says is put there by the next daemon.
-func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, resource.NetworkDetail, map[string]plan.Endpoint) error) error {
-	e := s.e
-	defer e.loop.Enter()()
-	n, err := e.networks.Inspect(ctx, networkRef)
+func (cs *Containers) changeNetworks(ctx context.Context, ref, networkRef, verb, done string, change func(*inventory.Container, resource.NetworkDetail, map[string]plan.Endpoint) error) error {
+	defer cs.turns.Enter()()
+	n, err := cs.networks.Inspect(ctx, networkRef)
 	if err != nil {
 		return err
 	}
-	c, unlock, err := s.own(ctx, ref, verb)
+	c, unlock, err := cs.own(ctx, ref, verb)
 	if err != nil {
 		return err
 	}
@@ -67,15 +66,15 @@ func (s Single) changeNetworks(ctx context.Context, ref, networkRef, verb, done 
 	}
 	// Begun, it is done, or undone: whoever asks may go.
 	ctx = context.WithoutCancel(ctx)
-	if err := e.recordSpec(ctx, c, spec); err != nil {
+	if err := cs.recordSpec(ctx, c, spec); err != nil {
 		return fmt.Errorf("cannot %s container %s: %w", verb, c.Name, err)
 	}
 	if c.Alive() {
-		if err := e.wiring.Rewire(ctx, c); err != nil {
-			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.Name, wording.Cause(err, c.ID, c.Name)), e.recordSpec(ctx, c, was))
+		if err := cs.wiring.Rewire(ctx, c); err != nil {
+			return errors.Join(fmt.Errorf("cannot %s container %s: %w", verb, c.Name, wording.Cause(err, c.ID, c.Name)), cs.recordSpec(ctx, c, was))
 		}
 	}
-	e.hub.Say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
+	cs.hub.Say(nil, event.Event{Kind: "network", Name: n.Name, ID: n.ID, Phase: event.Done, Text: done, Detail: c.ID})
 	return nil
 }
 
@@ -95,18 +94,18 @@ func movable(c *inventory.Container, n resource.NetworkDetail) error {
 }
 
 // recordSpec makes spec what c's record and the runtime say. Precondition: the container's lock is held. Postcondition: c says it too.
-func (e *Engine) recordSpec(ctx context.Context, c *inventory.Container, spec plan.Spec) error {
+func (cs *Containers) recordSpec(ctx context.Context, c *inventory.Container, spec plan.Spec) error {
 	record := &standalone.Record{ID: c.ID, Name: c.Name, CreatedAt: c.CreatedAt, Spec: spec, ImageID: c.Image, Anonymous: c.Anonymous, Traits: *c.Alone}
 	known := false
-	err := e.alone.Change(c.ID, func(r *standalone.Record) bool {
+	err := cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		r.Spec, known, record = spec, true, r
 		return true
 	})
 	if err == nil && !known { // it has lost its record
-		err = e.alone.Put(record)
+		err = cs.alone.Put(record)
 	}
 	if err == nil {
-		err = e.agree(ctx, c, record)
+		err = cs.agree(ctx, c, record)
 	}
 	if err == nil {
 		c.Spec = spec
@@ -116,11 +115,11 @@ func (e *Engine) recordSpec(ctx context.Context, c *inventory.Container, spec pl
 }
 
 // finishRewiring is rewire of what a daemon that is no more has not come to.
-func (e *Engine) finishRewiring(ctx context.Context, c *inventory.Container) error {
+func (cs *Containers) finishRewiring(ctx context.Context, c *inventory.Container) error {
 	if c.Spec.NetworkMode != "" {
 		return nil
 	}
-	boxes, err := inventory.Sandboxes(ctx, e.drivers)
+	boxes, err := inventory.Sandboxes(ctx, cs.drivers)
 	if err != nil {
 		return err
 	}
@@ -132,5 +131,5 @@ func (e *Engine) finishRewiring(ctx context.Context, c *inventory.Container) err
 	if !ok || same {
 		return nil
 	}
-	return e.wiring.Rewire(ctx, c)
+	return cs.wiring.Rewire(ctx, c)
 }
