@@ -2,13 +2,11 @@ package client
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -26,7 +24,7 @@ type request struct {
 
 // answer is what has come of an answer: its header, and the connection for the rest.
 type answer struct {
-	*http.Response
+	*response
 	conn net.Conn
 	in   *bufio.Reader
 	stop func() bool // no longer closes conn when the context ends
@@ -56,7 +54,7 @@ const (
 // again: one that is just leaving takes no more connections, and the next one needs its lock, so this goes on for as long as that may take.
 func (c *Client) ask(ctx context.Context, r request) (*answer, error) {
 	if r.stream != nil && c.Replace && !c.answered.Load() { // it cannot be sent twice: what can be is asked first
-		a, err := c.ask(ctx, request{method: http.MethodGet, path: "/v1/projects"})
+		a, err := c.ask(ctx, request{method: get, path: "/v1/projects"})
 		if err != nil {
 			return nil, err
 		}
@@ -102,27 +100,23 @@ func (c *Client) launch(ctx context.Context, seen int, why error) (generation in
 	return c.launched, nil
 }
 
-// try is ask, once. By a connection of its own, and not through http.Client: its Transport keeps two goroutines for each, which a command that asks
-// once has no use for, and does not let go of a connection that is upgraded.
+// try is ask, once, by a connection of its own.
 func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	req, err := http.NewRequest(r.method, "http://stack"+r.path, r.body())
-	if err != nil {
+	if err := fit(r.path); err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", "stack")
-	req.Header.Set(api.VersionHeader, c.version)
+	header := api.VersionHeader + ": " + c.version + "\r\n"
 	if c.StateRoot != "" {
-		req.Header.Set(api.StateRootHeader, url.PathEscape(c.StateRoot))
+		header += api.StateRootHeader + ": " + url.PathEscape(c.StateRoot) + "\r\n"
 	}
 	if c.Replace && !c.answered.Load() {
-		req.Header.Set(api.ReplaceHeader, "1")
+		header += api.ReplaceHeader + ": 1\r\n"
 	}
 	if r.upgrade {
-		req.Header.Set("Connection", "Upgrade")
-		req.Header.Set("Upgrade", "tcp")
+		header += "Connection: Upgrade\r\nUpgrade: tcp\r\n"
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: c.socket, Net: "unix"})
 	if err != nil {
@@ -131,9 +125,9 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	a := &answer{conn: conn, in: bufio.NewReaderSize(conn, 32<<10)}
 	a.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	if r.stream != nil {
-		go req.Write(conn) //nolint:errcheck // the daemon says what it thinks of it
+		go r.write(conn, header) //nolint:errcheck // the daemon says what it thinks of it
 	} else {
-		req.Write(conn) //nolint:errcheck // it may have answered before it has read it all, and hung up
+		r.write(conn, header) //nolint:errcheck // it may have answered before it has read it all, and hung up
 	}
 	if c.Asked != nil {
 		c.Asked()
@@ -145,30 +139,20 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 		a.Close()
 		return nil, unreached(errHungUp, brokeOff(ctx, err))
 	}
-	if a.Response, err = http.ReadResponse(a.in, req); err != nil {
+	if a.response, err = readResponse(a.in); err != nil {
 		a.Close()
 		return nil, brokeOff(ctx, err)
 	}
-	want := http.StatusOK
+	want := statusOK
 	if r.upgrade {
-		want = http.StatusSwitchingProtocols
+		want = statusSwitching
 	}
-	if a.StatusCode != want {
+	if a.code != want {
 		defer a.Close()
-		return nil, answeredError(a.Response)
+		return nil, answeredError(a.response)
 	}
 	c.answered.Store(true)
 	return a, nil
-}
-
-func (r *request) body() io.Reader {
-	if r.stream != nil {
-		return r.stream
-	}
-	if r.text == nil {
-		return nil
-	}
-	return bytes.NewReader(r.text)
 }
 
 // unreached is err, of the kind that ask looks for.

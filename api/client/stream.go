@@ -28,7 +28,7 @@ func (c *Client) stream(ctx context.Context, r request, each func(api.Message) e
 		return api.Result{}, err
 	}
 	defer a.Close()
-	dec := json.NewDecoder(a.Body)
+	dec := json.NewDecoder(a.body)
 	for {
 		var m api.Message
 		if err := dec.Decode(&m); err != nil {
