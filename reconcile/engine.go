@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/reconcile/access"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/driver"
@@ -50,6 +51,8 @@ type Options struct {
 // What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
 // Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
 type Engine struct {
+	*access.Access // of the containers of services
+
 	drivers   driver.Set
 	roots     roots.Roots
 	store     driver.Store
@@ -129,6 +132,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
+	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,
 		Wishes: e.wishes, Alone: e.alone, Roster: e.roster,

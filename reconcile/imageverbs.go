@@ -50,14 +50,3 @@ func (e *Engine) Load(ctx context.Context, r io.Reader, sink event.Sink) ([]imag
 	defer e.loop.Enter()()
 	return e.images.Load(ctx, r, sink)
 }
-
-// Commit makes an image of what a container of a service has written on its own, and names it if o says so. The container is paused meanwhile, unless o says
-// otherwise or it is already.
-func (e *Engine) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (image.Info, error) {
-	defer e.loop.Enter()()
-	all, err := e.copied(ctx, project, o.Service, o.Index, true)
-	if err != nil {
-		return image.Info{}, err
-	}
-	return e.keep.CommitOne(ctx, all[0], o, s)
-}

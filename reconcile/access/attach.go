@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 
 // Attach connects the caller's streams to those of the process that a service's container runs, and returns how that ended. When ctx ends first, or the
 // caller's input, the process is left as it is: its stdin stays open for whoever comes next.
-func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions, theirs process.IO) (process.Exit, error) {
-	defer e.loop.Enter()()
-	c, err := e.pick(ctx, project, o.Service, o.Index)
+func (a *Access) Attach(ctx context.Context, project string, o ask.AttachOptions, theirs process.IO) (process.Exit, error) {
+	defer a.turns.Enter()()
+	c, err := a.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -28,7 +28,7 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 	}
 	ended := make(chan outcome, 1)
 	go func() { // of this run: its policy may start it again at once
-		exit, err := e.drivers.Containers.Wait(over, c.ID)
+		exit, err := a.drivers.Containers.Wait(over, c.ID)
 		ended <- outcome{exit, err}
 	}()
 	streams := process.IO{Stdout: theirs.Stdout, Stderr: theirs.Stderr}
@@ -38,8 +38,8 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 	if c.Spec.TTY {
 		streams.Resize = redrawn(over, process.WinSize{Rows: o.Rows, Cols: o.Cols}, theirs.Resize)
 	}
-	go e.relay(over, c.ID, theirs.Signals)
-	if err := e.drivers.Containers.Attach(ctx, c.ID, streams); err != nil {
+	go a.relay(over, c.ID, theirs.Signals)
+	if err := a.drivers.Containers.Attach(ctx, c.ID, streams); err != nil {
 		if ctx.Err() != nil {
 			return process.Exit{}, context.Cause(ctx)
 		}
@@ -54,12 +54,12 @@ func (e *Engine) Attach(ctx context.Context, project string, o ask.AttachOptions
 }
 
 // relay sends signals on to container id until ctx ends. One that has ended takes none, which is no fault.
-func (e *Engine) relay(ctx context.Context, id string, signals <-chan syscall.Signal) {
+func (a *Access) relay(ctx context.Context, id string, signals <-chan syscall.Signal) {
 	for {
 		select {
 		case sig := <-signals:
-			if err := e.drivers.Containers.Kill(ctx, id, sig); err != nil && !inventory.RunsNoMore(err) && ctx.Err() == nil {
-				e.log.Warn("a signal was not sent on", "container", wording.ShortID(id), "signal", sig.String(), "error", err)
+			if err := a.drivers.Containers.Kill(ctx, id, sig); err != nil && !inventory.RunsNoMore(err) && ctx.Err() == nil {
+				a.log.Warn("a signal was not sent on", "container", wording.ShortID(id), "signal", sig.String(), "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 )
 
 // Exec runs a command in a container of a service: the replica Index, or the lowest that runs.
-func (e *Engine) Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error) {
-	defer e.loop.Enter()()
-	c, err := e.pick(ctx, project, o.Service, o.Index)
+func (a *Access) Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error) {
+	defer a.turns.Enter()()
+	c, err := a.pick(ctx, project, o.Service, o.Index)
 	if err != nil {
 		return process.Exit{}, err
 	}
-	exit, err := e.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
+	exit, err := a.drivers.Containers.Exec(ctx, c.ID, runtime.Process{
 		Args: o.Args, Env: o.Env, Cwd: o.Cwd, User: o.User, Terminal: o.TTY, Privileged: o.Privileged, Rows: o.Rows, Cols: o.Cols, Detach: o.Detach,
 	}, io)
 	if err != nil {
@@ -29,8 +29,8 @@ func (e *Engine) Exec(ctx context.Context, project string, o ask.ExecOptions, io
 }
 
 // pick finds the running container of a service that is meant.
-func (e *Engine) pick(ctx context.Context, project, service string, index int) (*inventory.Container, error) {
-	list, err := inventory.ListService(ctx, e.drivers, project, service)
+func (a *Access) pick(ctx context.Context, project, service string, index int) (*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, a.drivers, project, service)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (e *Engine) pick(ctx context.Context, project, service string, index int) (
 	case stopped == nil:
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
 	case stopped.Exit != nil:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, e.keep.StatusOf(stopped)), stopped.Exit.Code, service))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped)), stopped.Exit.Code, service))
 	}
-	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, e.keep.StatusOf(stopped))))
+	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped))))
 }

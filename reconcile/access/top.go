@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 // Top lists the processes of project's containers that run or are paused, one-offs too, by the container's name. One that ends meanwhile is left out.
-func (e *Engine) Top(ctx context.Context, project string) ([]ask.ContainerProcesses, error) {
-	list, err := inventory.List(ctx, e.drivers, project)
+func (a *Access) Top(ctx context.Context, project string) ([]ask.ContainerProcesses, error) {
+	list, err := inventory.List(ctx, a.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (e *Engine) Top(ctx context.Context, project string) ([]ask.ContainerProces
 	rows, err := lookAtEach(ctx, list, func(ctx context.Context, c *inventory.Container) (ask.ContainerProcesses, error) {
 		row := ask.ContainerProcesses{Container: c.RowName(), Service: c.Service, Replica: c.Number}
 		var err error
-		if row.Processes, err = e.drivers.Containers.Processes(ctx, c.ID); err != nil && !inventory.RunsNoMore(err) {
+		if row.Processes, err = a.drivers.Containers.Processes(ctx, c.ID); err != nil && !inventory.RunsNoMore(err) {
 			return row, fmt.Errorf("cannot list the processes of container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		return row, nil

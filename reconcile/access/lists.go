@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 )
 
 // Images lists the images of project's containers, of every state, one-offs too, by the container's name.
-func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerImage, error) {
-	list, err := inventory.List(ctx, e.drivers, project)
+func (a *Access) Images(ctx context.Context, project string) ([]ask.ContainerImage, error) {
+	list, err := inventory.List(ctx, a.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	have, err := e.drivers.Images.List(ctx)
+	have, err := a.drivers.Images.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list images: %w", err)
 	}
@@ -49,13 +49,13 @@ func (e *Engine) Images(ctx context.Context, project string) ([]ask.ContainerIma
 }
 
 // Volumes lists the volumes that were made for project, by name. An external one is not the project's.
-func (e *Engine) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
-	list, err := inventory.List(ctx, e.drivers, project)
+func (a *Access) Volumes(ctx context.Context, project string) ([]ask.Volume, error) {
+	list, err := inventory.List(ctx, a.drivers, project)
 	if err != nil {
 		return nil, err
 	}
 	users := inventory.VolumeUsers(list, func(c *inventory.Container) string { return c.Service })
-	have, err := e.drivers.Volumes.List(ctx)
+	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}

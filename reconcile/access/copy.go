@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -18,9 +18,9 @@ import (
 
 // CopyIn writes the tar stream r into the containers that o means, of every state, all at the same time; s is told of each. One that cannot take it does not
 // keep it from the others. It returns when all are done, with the errors of those that failed.
-func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error {
-	defer e.loop.Enter()()
-	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+func (a *Access) CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error {
+	defer a.turns.Enter()()
+	all, err := a.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
 	}
@@ -41,17 +41,17 @@ func (e *Engine) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 	var work sync.WaitGroup
 	for i, c := range all {
 		work.Go(func() {
-			e.sayCopy(s, c, event.Working, "Copying", "")
-			err := e.drivers.Containers.CopyIn(ctx, c.ID, in, readers[i])
+			a.sayCopy(s, c, event.Working, "Copying", "")
+			err := a.drivers.Containers.CopyIn(ctx, c.ID, in, readers[i])
 			if p, ok := readers[i].(*io.PipeReader); ok {
 				p.Close() // the others go on
 			}
 			if err != nil {
 				errs[i] = fmt.Errorf("cannot copy into container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
-				e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
+				a.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
 				return
 			}
-			e.sayCopy(s, c, event.Done, "Copied", "")
+			a.sayCopy(s, c, event.Done, "Copied", "")
 		})
 	}
 	feed()
@@ -94,43 +94,43 @@ func fanOut(r io.Reader, n int) (readers []io.Reader, feed func()) {
 }
 
 // CopyOut writes what is at a path of a container to w as a tar stream: of the replica that o names, or the first.
-func (e *Engine) CopyOut(ctx context.Context, project string, o ask.CopyOutOptions, w io.Writer, s event.Sink) error {
-	defer e.loop.Enter()()
-	all, err := e.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+func (a *Access) CopyOut(ctx context.Context, project string, o ask.CopyOutOptions, w io.Writer, s event.Sink) error {
+	defer a.turns.Enter()()
+	all, err := a.copied(ctx, project, o.Service, o.Index, o.OneOffs)
 	if err != nil {
 		return err
 	}
 	c := all[0]
-	e.sayCopy(s, c, event.Working, "Copying", "")
-	err = e.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: e.warnCopy(s, c)}, w)
+	a.sayCopy(s, c, event.Working, "Copying", "")
+	err = a.drivers.Containers.CopyOut(ctx, c.ID, runtime.CopyOut{Path: o.Path, Follow: o.Follow, Warn: a.warnCopy(s, c)}, w)
 	if err != nil {
-		e.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
+		a.sayCopy(s, c, event.Failed, "Not copied", "") // why is told at the end
 		return fmt.Errorf("cannot copy from container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	e.sayCopy(s, c, event.Done, "Copied", "")
+	a.sayCopy(s, c, event.Done, "Copied", "")
 	return nil
 }
 
 // Export writes the root file system of a container to w as a tar stream, without its volumes: of the replica that o names, or the first.
-func (e *Engine) Export(ctx context.Context, project string, o ask.ExportOptions, w io.Writer, s event.Sink) error {
-	defer e.loop.Enter()()
-	all, err := e.copied(ctx, project, o.Service, o.Index, true)
+func (a *Access) Export(ctx context.Context, project string, o ask.ExportOptions, w io.Writer, s event.Sink) error {
+	defer a.turns.Enter()()
+	all, err := a.copied(ctx, project, o.Service, o.Index, true)
 	if err != nil {
 		return err
 	}
 	c := all[0]
-	e.sayCopy(s, c, event.Working, "Exporting", "")
-	if err := e.drivers.Containers.Export(ctx, c.ID, w, e.warnCopy(s, c)); err != nil {
-		e.sayCopy(s, c, event.Failed, "Not exported", "")
+	a.sayCopy(s, c, event.Working, "Exporting", "")
+	if err := a.drivers.Containers.Export(ctx, c.ID, w, a.warnCopy(s, c)); err != nil {
+		a.sayCopy(s, c, event.Failed, "Not exported", "")
 		return fmt.Errorf("cannot export container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	e.sayCopy(s, c, event.Done, "Exported", "")
+	a.sayCopy(s, c, event.Done, "Exported", "")
 	return nil
 }
 
 // copied are the containers of a service that a copy means, in the order of their numbers, those of run last.
-func (e *Engine) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*inventory.Container, error) {
-	list, err := inventory.ListService(ctx, e.drivers, project, service)
+func (a *Access) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, a.drivers, project, service)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (e *Engine) copied(ctx context.Context, project, service string, index int,
 	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", what, project))
 }
 
-func (e *Engine) sayCopy(s event.Sink, c *inventory.Container, p event.Phase, text, detail string) {
+func (a *Access) sayCopy(s event.Sink, c *inventory.Container, p event.Phase, text, detail string) {
 	if s != nil { // nothing has become of the container that others should know
 		s(event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: p, Text: text, Detail: detail})
 	}
@@ -165,14 +165,25 @@ func (e *Engine) sayCopy(s event.Sink, c *inventory.Container, p event.Phase, te
 // maxCopyWarnings bounds what is told of one copy.
 const maxCopyWarnings = 100
 
-func (e *Engine) warnCopy(s event.Sink, c *inventory.Container) func(string) {
+func (a *Access) warnCopy(s event.Sink, c *inventory.Container) func(string) {
 	told := 0
 	return func(text string) {
 		switch told++; {
 		case told <= maxCopyWarnings:
-			e.sayCopy(s, c, event.Warning, "Not whole", text)
+			a.sayCopy(s, c, event.Warning, "Not whole", text)
 		case told == maxCopyWarnings+1:
-			e.sayCopy(s, c, event.Warning, "Not whole", "there is more of this kind, which is not told")
+			a.sayCopy(s, c, event.Warning, "Not whole", "there is more of this kind, which is not told")
 		}
 	}
+}
+
+// Commit makes an image of what a container of a service has written on its own, and names it if o says so. The container is paused meanwhile, unless o says
+// otherwise or it is already.
+func (a *Access) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (image.Info, error) {
+	defer a.turns.Enter()()
+	all, err := a.copied(ctx, project, o.Service, o.Index, true)
+	if err != nil {
+		return image.Info{}, err
+	}
+	return a.keep.CommitOne(ctx, all[0], o, s)
 }

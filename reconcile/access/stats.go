@@ -1,4 +1,4 @@
-package reconcile
+package access
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 )
 
 // Stats reads, once, what project's containers of every state use, one-offs too, by name. Nothing is read while nobody asks.
-func (e *Engine) Stats(ctx context.Context, project string) ([]ask.ContainerStats, error) {
-	list, err := inventory.List(ctx, e.drivers, project)
+func (a *Access) Stats(ctx context.Context, project string) ([]ask.ContainerStats, error) {
+	list, err := inventory.List(ctx, a.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func (e *Engine) Stats(ctx context.Context, project string) ([]ask.ContainerStat
 		if !c.Alive() {
 			return row, nil
 		}
-		u, err := e.drivers.Containers.Usage(ctx, c.ID)
+		u, err := a.drivers.Containers.Usage(ctx, c.ID)
 		switch {
 		case err == nil:
 			row.Usage = &u
