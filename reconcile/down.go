@@ -106,6 +106,11 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 	if err := e.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
 		return nil, err
 	}
+	if o.Volumes {
+		if err := e.tellSnapshots(ctx, project, sink); err != nil {
+			return nil, err
+		}
+	}
 	if err := e.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
 		return nil, err
 	}

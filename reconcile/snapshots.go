@@ -81,6 +81,15 @@ func (e *Engine) Snapshots(ctx context.Context, project string) ([]ask.Snapshot,
 	return out, nil
 }
 
+// tellSnapshots tells who has removed project's volumes which snapshots of them stay.
+func (e *Engine) tellSnapshots(ctx context.Context, project string, sink event.Sink) error {
+	all, err := e.Snapshots(ctx, project)
+	for _, s := range all {
+		e.hub.Say(sink, event.Event{Project: project, Kind: "snapshot", Name: s.Name, Phase: event.Done, Text: "Kept"})
+	}
+	return err
+}
+
 // RestoreVolumes gives volumes what they had in them at a snapshot, all or none of them. What runs and has one must be stopped, or is, in the order of dependencies, and started again.
 func (e *Engine) RestoreVolumes(ctx context.Context, project string, o ask.RestoreOptions, sink event.Sink) error {
 	release, err := e.volumePass(ctx, project)

@@ -98,7 +98,9 @@ func TestDatabaseBackAndForth(t *testing.T) {
 	equal(t, "rows of the branch, cloned again", branch.query("SELECT count(*) FROM t"), "1000")
 
 	// Snapshots outlive a down with its volumes, and bring them back.
-	p.ok("down", "--volumes")
+	if r := p.run("down", "--volumes"); r.code != 0 || !strings.Contains(r.stderr, "Snapshot seed  Kept") {
+		t.Errorf("down does not say that the snapshot stays: %s", r)
+	}
 	p.ok("volumes", "restore", "seed")
 	p.up()
 	equal(t, "rows after a down", p.query("SELECT count(*) FROM t"), "1000")
