@@ -31,15 +31,15 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*as
 	if p == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot dump project %s: there is no file, and it is not up", project))
 	}
-	want, err := e.desire(p, ask.UpOptions{})
+	want, err := e.planner.Desire(p, ask.UpOptions{})
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.compare(ctx, p, want, ask.UpOptions{})
+	c, err := e.planner.Compare(ctx, p, want, ask.UpOptions{})
 	if err != nil {
 		return nil, err
 	}
-	pl, said, err := e.build(ctx, c)
+	pl, said, err := e.planner.Build(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*as
 	if pl != nil {
 		steps = savedSteps(pl)
 	}
-	have := factsOf(want, c.have)
+	have := factsOf(want, c.Have)
 	delete(have, "service") // that is of what is desired
 	for _, part := range []struct {
 		into *json.RawMessage

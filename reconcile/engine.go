@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/performer"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/resource"
@@ -64,6 +65,7 @@ type Engine struct {
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
 	keep      *lifecycle.Keeper    // of containers
+	planner   *planning.Planner    // of files and this host
 	singles   *single.Containers
 	kit       *performer.Kit       // of passes
 	wiring    *wiring.Wiring       // of containers, at their start
@@ -132,6 +134,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
+	e.planner = &planning.Planner{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep}
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,

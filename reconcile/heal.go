@@ -28,7 +28,7 @@ func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := e.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	return want, err
 }
 
@@ -86,7 +86,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err != nil {
 		return 0, err
 	}
-	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := e.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +95,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err := e.keep.RemoveVanished(ctx, project); err != nil {
 		return 0, err
 	}
-	have, err := e.observe(ctx, want)
+	have, err := e.planner.Observe(ctx, want)
 	if err != nil {
 		return 0, err
 	}

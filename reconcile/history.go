@@ -9,18 +9,19 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 )
 
 // begin records that do is about to carry out pl for a user's command. It does not wait for the disk: recorded does.
-func (e *Engine) begin(c *comparison, pl *plan.Plan, do *performer.Performer, o ask.UpOptions) *chronicle.Chapter {
+func (e *Engine) begin(c *planning.Comparison, pl *plan.Plan, do *performer.Performer, o ask.UpOptions) *chronicle.Chapter {
 	if pl.Empty() {
 		return nil
 	}
-	after, err := json.Marshal(c.project)
+	after, err := json.Marshal(c.Project)
 	if err != nil {
 		return nil // beginUp tells it
 	}
-	before, err := e.wishes.RawFile(c.project.Name)
+	before, err := e.wishes.RawFile(c.Project.Name)
 	if err != nil {
 		before = nil // beginUp tells it
 	}

@@ -18,7 +18,7 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions,
 		return err
 	}
 	defer e.gate.Leave()
-	want, err := e.desire(p, ask.UpOptions{})
+	want, err := e.planner.Desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions,
 // Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
 	defer e.loop.Enter()()
-	want, err := e.desire(p, ask.UpOptions{})
+	want, err := e.planner.Desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, p
 // Push gives the images of services that are built and have a name to the registries that their names say. Every image gets its try, whatever happens to the others.
 func (e *Engine) Push(ctx context.Context, p *spec.Project, o ask.PushOptions, sink event.Sink) error {
 	defer e.loop.Enter()()
-	want, err := e.desire(p, ask.UpOptions{})
+	want, err := e.planner.Desire(p, ask.UpOptions{})
 	if err != nil {
 		return err
 	}

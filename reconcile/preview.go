@@ -27,38 +27,38 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	}
 	defer release()
 	defer e.ports.Release(ctx, p.Name)
-	want, err := e.desire(p, o)
+	want, err := e.planner.Desire(p, o)
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.compare(ctx, p, want, o)
+	c, err := e.planner.Compare(ctx, p, want, o)
 	if err != nil {
 		return nil, err
 	}
-	d, err := e.images.Due(ctx, p, want, c.have, c.opt)
+	d, err := e.images.Due(ctx, p, want, c.Have, c.Opt)
 	if err != nil {
 		return nil, err
 	}
 	now := d.Now
-	c.opt.Refresh, c.opt.Rebuild = d.Refresh, d.Rebuild
+	c.Opt.Refresh, c.Opt.Rebuild = d.Refresh, d.Rebuild
 	for key, due := range now {
 		if due.Maker == nil || due.Registry {
-			c.opt.Refresh[key] = true
+			c.Opt.Refresh[key] = true
 		} else {
-			c.opt.Rebuild[key] = due.Why
+			c.Opt.Rebuild[key] = due.Why
 		}
 	}
-	pl, said, err := e.build(ctx, c)
+	pl, said, err := e.planner.Build(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	out := preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
 	for _, key := range slices.Sorted(maps.Keys(now)) {
-		out.Changes = awaited(out.Changes, now[key], c.have.Images[key] != "")
+		out.Changes = awaited(out.Changes, now[key], c.Have.Images[key] != "")
 	}
 	for _, s := range want.Services {
 		s.Spec.EachImage(func(ref, _ string) {
-			if _, local := c.have.Images[plan.ImageKey(ref, s.Spec.Platform)]; !local {
+			if _, local := c.Have.Images[plan.ImageKey(ref, s.Spec.Platform)]; !local {
 				return
 			}
 			for i := range out.Changes {
@@ -107,14 +107,14 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := e.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return nil, err
 	}
 	leaveOut(want, r)
 	// A file that cannot be read any more is a difference, not the end: the others are to be told too.
 	faults := desire.DigestFiles(p, want)
-	have, err := e.observe(ctx, want)
+	have, err := e.planner.Observe(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -214,4 +214,16 @@ func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
 // sortChanges puts what others need first.
 func sortChanges(list []plan.Change) {
 	slices.SortStableFunc(list, func(a, b plan.Change) int { return plan.Compare(a.ID, b.ID) })
+}
+
+// split parts warnings from errors.
+func split(list diag.List) (warnings, faults diag.List) {
+	for _, d := range list {
+		if d.Severity == diag.Warning {
+			warnings = append(warnings, d)
+		} else {
+			faults = append(faults, d)
+		}
+	}
+	return slices.Clip(warnings), slices.Clip(faults)
 }

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/ask"
@@ -12,33 +11,6 @@ import (
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
-
-// recall gives p's models the address of their runner at the last up, and its providers that have not run for this command what they have set when they last did, as long as the file says the same of
-// them: a plan, a run without dependencies and an up of other services go by that.
-func (e *Engine) recall(p *spec.Project) error {
-	if len(p.Models) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
-		return nil
-	}
-	was, err := e.wishes.File(p.Name)
-	if err != nil || was == nil {
-		return err
-	}
-	for key, m := range p.Models {
-		if before := was.Models[key]; m.Endpoint == "" && before != nil && before != m {
-			m.Endpoint = before.Endpoint
-		}
-	}
-	for name, s := range p.Services {
-		before := was.Services[name]
-		if s.Provider == nil || s.Provider.Provided != nil || before == nil || before == s || before.Provider == nil {
-			continue
-		}
-		if s.Provider.Type == before.Provider.Type && reflect.DeepEqual(s.Provider.Options, before.Provider.Options) {
-			s.Provider.Provided = before.Provider.Provided
-		}
-	}
-	return nil
-}
 
 // tellProviders says of a plan what it does not say: that programs run before it is carried out, and what is not known for that.
 func tellProviders(p *spec.Project, want *plan.Desired, o ask.UpOptions) diag.List {

@@ -40,7 +40,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		o.ForceRecreate, o.AlwaysDeps = false, false // which of them are new already nobody knows
-		want, err := e.desire(p, o)
+		want, err := e.planner.Desire(p, o)
 		if err != nil {
 			return err
 		}

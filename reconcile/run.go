@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/process"
@@ -64,7 +65,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		return nil, err
 	}
 	defer release()
-	want, err := e.desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build})
+	want, err := e.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build})
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +222,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 		return err
 	}
 	s.Spec = only.Spec
-	have, err := e.observe(ctx, &alone)
+	have, err := e.planner.Observe(ctx, &alone)
 	if err != nil {
 		return err
 	}
@@ -231,7 +232,7 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 	if _, err := e.images.Refresh(ctx, p, &alone, have, &opt, sink); err != nil {
 		return err
 	}
-	pl, diags, err := e.build(ctx, &comparison{project: p, want: &alone, have: have, opt: opt})
+	pl, diags, err := e.planner.Build(ctx, &planning.Comparison{Project: p, Want: &alone, Have: have, Opt: opt})
 	if err != nil {
 		return err
 	}

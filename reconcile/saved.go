@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -93,16 +93,16 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	}
 	defer release()
 	defer e.ports.Release(ctx, p.Name)
-	c, pl, said, err := e.fixed(ctx, p, o)
+	c, pl, said, err := e.planner.Fixed(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
 	if o.Ports == ask.PortsAuto { // what is chosen is a part of the plan, also that nothing is
-		if o.Chosen = autoport.Chosen(c.want, nil); o.Chosen == nil {
+		if o.Chosen = autoport.Chosen(c.Want, nil); o.Chosen == nil {
 			o.Chosen = map[string][]plan.Port{}
 		}
 	}
-	for _, d := range tellProviders(p, c.want, o) {
+	for _, d := range tellProviders(p, c.Want, o) {
 		d.Detail += "; apply does not"
 		said = append(said, d)
 	}
@@ -112,7 +112,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		return out, nil
 	}
 	body, err := json.Marshal(savedPlan{
-		Made: time.Now().UTC().Round(0), Project: p, Options: o, Changes: out.Preview.Changes, Steps: savedSteps(pl), Facts: factsOf(c.want, c.have),
+		Made: time.Now().UTC().Round(0), Project: p, Options: o, Changes: out.Preview.Changes, Steps: savedSteps(pl), Facts: factsOf(c.Want, c.Have),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot save the plan of project %s: %w", p.Name, err)
@@ -127,58 +127,6 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	return out, nil
 }
 
-// fixed is the plan of p on this host as it is, without a look at any registry.
-func (e *Engine) fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) (*comparison, *plan.Plan, diag.List, error) {
-	want, err := e.desire(p, o)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	c, err := e.compare(ctx, p, want, o)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	d, err := e.images.Due(ctx, p, want, c.have, c.opt)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	now, noted := d.Now, d.Refresh
-	var asked diag.List
-	var built []string
-	for key := range d.Rebuild {
-		built = append(built, key)
-	}
-	for key, due := range now {
-		if _, local := c.have.Images[key]; due.Maker != nil && local && !due.Registry {
-			built = append(built, key)
-			continue
-		} else if due.Maker != nil && !local {
-			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what is built; build it with `stack build` first",
-				p.Name, due.Ref))
-		}
-		if _, local := c.have.Images[key]; !local {
-			return nil, nil, nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot fix a plan of project %s: image %s, which its containers are made of, is not on this host any more, and what becomes of them depends on what the registry has; get it with `stack pull` first",
-				p.Name, due.Ref))
-		}
-		noted[key] = true
-	}
-	var images []string
-	for key := range noted {
-		if _, local := c.have.Images[key]; local {
-			images = append(images, key)
-		}
-	}
-	if slices.Sort(images); len(images) > 0 {
-		asked = append(asked, &diag.Diagnostic{Severity: diag.Warning, Code: "registry-not-asked", Summary: "images are taken as they are on this host",
-			Detail: "their pull policy asks for a look at the registry, which a saved plan does not do: " + strings.Join(images, ", "), Hint: "`stack pull` before planning gets newer ones"})
-	}
-	if slices.Sort(built); len(built) > 0 {
-		asked = append(asked, &diag.Diagnostic{Severity: diag.Warning, Code: "not-built", Summary: "images are taken as they are on this host",
-			Detail: "they are to be built again, which a saved plan does only with those that are not here: " + strings.Join(built, ", "), Hint: "`stack build` before planning builds them"})
-	}
-	pl, said, err := e.build(ctx, c)
-	return c, pl, append(asked, said...), err
-}
-
 // Apply carries out a plan that Save made, exactly that, or nothing. It refuses a file that this instance did not make or that is not as it
 // made it (ErrInvalidArgument), and a plan that was made of another state of the host (ErrConflict).
 func (e *Engine) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, sink event.Sink) error {
@@ -188,13 +136,13 @@ func (e *Engine) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, sin
 	}
 	up := saved.Options
 	up.Command, up.Wait, up.WaitTimeout, up.Parallel = o.Command, o.Wait, o.WaitTimeout, o.Parallel
-	return e.bring(ctx, saved.Project, up, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
-		c, pl, said, err := e.fixed(ctx, saved.Project, up)
+	return e.bring(ctx, saved.Project, up, sink, func(ctx context.Context) (*planning.Comparison, *plan.Plan, diag.List, error) {
+		c, pl, said, err := e.planner.Fixed(ctx, saved.Project, up)
 		if err != nil {
 			return nil, nil, nil, err
 		}
 		var moved []plan.Reason
-		if moved = saved.Facts.moved(factsOf(c.want, c.have)); len(moved) == 0 && pl != nil {
+		if moved = saved.Facts.moved(factsOf(c.Want, c.Have)); len(moved) == 0 && pl != nil {
 			moved, err = otherSteps(saved.Steps, pl)
 		}
 		if err == nil && len(moved) > 0 {

@@ -3,8 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -13,11 +11,10 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/await"
-	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -31,12 +28,12 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 	if o.Prune {
 		before = e.images.Built(ctx, p, o)
 	}
-	err := e.bring(ctx, p, o, sink, func(ctx context.Context) (*comparison, *plan.Plan, diag.List, error) {
-		want, err := e.desire(p, o)
+	err := e.bring(ctx, p, o, sink, func(ctx context.Context) (*planning.Comparison, *plan.Plan, diag.List, error) {
+		want, err := e.planner.Desire(p, o)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return e.decide(ctx, p, want, o, sink)
+		return e.planner.Decide(ctx, p, want, o, sink)
 	})
 	if err == nil && o.Prune {
 		e.images.PruneSuperseded(ctx, p, before, sink)
@@ -45,7 +42,7 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 }
 
 // bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
-func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*comparison, *plan.Plan, diag.List, error)) error {
+func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*planning.Comparison, *plan.Plan, diag.List, error)) error {
 	release, err := e.loop.Pass(ctx, p.Name)
 	if err != nil {
 		return err
@@ -64,60 +61,16 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 	}
 	end, err := e.carryOut(ctx, c, pl, said, o, sink)
 	if err == nil && o.Wait {
-		err = e.waitUp(ctx, p, c.want, o, sink)
+		err = e.waitUp(ctx, p, c.Want, o, sink)
 	}
 	end(err)
 	return err
 }
 
-// desire is Desire with the caller's scale, pull policy and wish for builds, and with the content of files that the project names.
-func (e *Engine) desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, error) {
-	scale := o.Scale
-	if err := e.recall(p); err != nil {
-		return nil, err
-	}
-	want, diags := desire.Of(p)
-	for _, name := range slices.Sorted(maps.Keys(scale)) {
-		s := want.Services[name]
-		switch {
-		case s == nil:
-			diags = append(diags, &diag.Diagnostic{Code: "unknown-service", Summary: "no such service", Detail: fmt.Sprintf("cannot scale %q: project %s has no such service", name, p.Name)})
-		case s.Provider != "":
-			diags = append(diags, &diag.Diagnostic{Code: "bad-scale", Summary: "a service of a provider has no containers to scale", Detail: fmt.Sprintf("%s is provided by %s", name, s.Provider),
-				Subject: p.Sources.At(spec.Path("services." + name + ".provider"))})
-		case scale[name] < 0:
-			diags = append(diags, &diag.Diagnostic{Code: "bad-scale", Summary: "a service cannot have a negative number of containers", Detail: fmt.Sprintf("%s=%d", name, scale[name])})
-		case s.ContainerName != "" && scale[name] > 1:
-			diags = append(diags, &diag.Diagnostic{Code: "name-of-several", Summary: "a service with a container_name can have one container only",
-				Detail: fmt.Sprintf("service %s is to have %d, all called %s", name, scale[name], s.ContainerName), Subject: p.Sources.At(spec.Path("services." + name + ".container_name"))})
-		default:
-			s.Replicas = scale[name]
-		}
-	}
-	for _, s := range want.Services {
-		if o.Pull != "" && o.Pull != "policy" {
-			s.PullPolicy = o.Pull
-			if s.Build != nil {
-				s.Build.Again = ""
-				if o.Pull == "build" {
-					s.Build.Again = "asked for by --pull build"
-				}
-			}
-		}
-		if (o.Build || slices.Contains(o.BuildOnly, s.Name)) && s.Build != nil {
-			s.PullPolicy, s.Build.Again = "build", "asked for by --build"
-		}
-	}
-	if err := diags.Err(); err != nil {
-		return want, err
-	}
-	return want, e.ports.Fill(want, o)
-}
-
 // bringUp plans and applies. Precondition: the project's pass is held.
 func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
 	defer e.ports.Release(ctx, p.Name)
-	c, pl, said, err := e.decide(ctx, p, want, o, sink)
+	c, pl, said, err := e.planner.Decide(ctx, p, want, o, sink)
 	if err != nil {
 		return err
 	}
@@ -126,25 +79,9 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	return err
 }
 
-// decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled.
-func (e *Engine) decide(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) (*comparison, *plan.Plan, diag.List, error) {
-	c, err := e.compare(ctx, p, want, o)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if c.built, err = e.images.Refresh(ctx, p, want, c.have, &c.opt, sink); err != nil {
-		return nil, nil, nil, err
-	}
-	pl, said, err := e.build(ctx, c)
-	if pl != nil {
-		images.TellBuilt(pl, c.built)
-	}
-	return c, pl, said, err
-}
-
 // carryOut does what pl says, unless there is a fault in said. end, which records in the history how it came out, is for the caller to call, whatever the error is.
-func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (end func(error), err error) {
-	p, want := c.project, c.want
+func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (end func(error), err error) {
+	p, want := c.Project, c.Want
 	end = func(error) {}
 	if err := said.Err(); err != nil {
 		return end, err
@@ -159,7 +96,7 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 		return end, err
 	}
 	do := e.kit.New(p, want, sink)
-	do.Command, do.Built = wording.Discreet(o.Command), c.built
+	do.Command, do.Built = wording.Discreet(o.Command), c.Built
 	ch := e.begin(c, pl, do, o)
 	err = e.beginRollouts(pl)
 	if err == nil {
@@ -175,10 +112,10 @@ func (e *Engine) carryOut(ctx context.Context, c *comparison, pl *plan.Plan, sai
 	if err != nil {
 		return end, err
 	}
-	e.sayKept(p.Name, c.have, pl, want, c.opt, sink)
+	e.sayKept(p.Name, c.Have, pl, want, c.Opt, sink)
 	e.sayCauses(pl, sink)
 	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
-		err = e.interim.DropRollouts(p.Name, want.Selected(c.opt.Services, c.opt.NoDeps))
+		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
 	return end, e.endUp(ctx, p, want, o, err)
 }

@@ -1,4 +1,4 @@
-package reconcile
+package planning
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 
 // elsewhere warns where p takes over what another directory's file of the same project name has: two checkouts of a repository, say, or two
 // directories called app. A directory that was moved or renamed is not there any more, and so is no other.
-func (e *Engine) elsewhere(p *spec.Project) (diag.List, error) {
-	before, err := e.wishes.Known(p.Name)
+func (pn *Planner) elsewhere(p *spec.Project) (diag.List, error) {
+	before, err := pn.Wishes.Known(p.Name)
 	if err != nil || before == nil || before.Dir == p.Dir || len(before.Files) == 0 {
 		return nil, err
 	}
