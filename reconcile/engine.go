@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/access"
@@ -13,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/gate"
+	"github.com/stackrun/stack/reconcile/healing"
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
@@ -65,6 +65,7 @@ type Engine struct {
 	images    *images.Images       // of projects
 	preflight *preflight.Inspector // of plans
 	keep      *lifecycle.Keeper    // of containers
+	healing   *healing.Healer      // of projects
 	planner   *planning.Planner    // of files and this host
 	singles   *single.Containers
 	kit       *performer.Kit       // of passes
@@ -91,8 +92,6 @@ type Engine struct {
 
 	roster *roster.Roster // of the containers that are looked after
 
-	mu        sync.Mutex
-	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
 }
 
 // New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon
@@ -124,7 +123,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	}
 	e.preflight = preflight.New(d, e.capabilities, e.images, e.ports)
 	e.life, e.end = context.WithCancel(context.Background())
-	e.loop = loop.New(e.life, &e.gate, &healer{e: e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
+	e.loop = loop.New(e.life, &e.gate, healer{e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	e.wiring = wiring.New(d, e.networks, e.roster)
@@ -135,6 +134,10 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
 	e.planner = &planning.Planner{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep}
+	e.healing = &healing.Healer{
+		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Group: e.group, Memory: e.memory,
+		Commands: resumer{e},
+	}
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,

@@ -16,7 +16,6 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
@@ -148,15 +147,9 @@ func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer.Pe
 		err = failed
 	}
 	list = slices.DeleteFunc(list, func(one *inventory.Container) bool {
-		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || e.stopping(one.ID))
+		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || e.keep.Stopping(one.ID))
 	})
 	return e.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
-}
-
-// stopping says whether container id has been told to stop and runs still: its stop was given up.
-func (e *Engine) stopping(id string) bool {
-	s, _ := e.group.Status(id)
-	return s.State == supervise.Stopping
 }
 
 // resumeErrand does what is left of an errand that was cut short.

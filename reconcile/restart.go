@@ -5,6 +5,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/healing"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -36,7 +37,7 @@ func (c *errand) planRestart(have *plan.Observed, o ask.ServiceOptions, cut *wis
 		opt.Resume, opt.Owed = true, cut.Owed
 	}
 	c.plan = plan.BuildRestart(c.project, have, opt)
-	c.begins = oweRestarts(c.plan)
+	c.begins = healing.OweRestarts(c.plan)
 	for _, change := range c.plan.Changes {
 		c.wished[change.ID] = true
 	}

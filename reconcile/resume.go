@@ -11,10 +11,13 @@ import (
 	"github.com/stackrun/stack/reconcile/wish"
 )
 
-// resume carries a command to its end that a daemon which is no more has begun: nobody has told it to leave half of it. What it asks for
+// resumer is the Engine as healing's Commands.
+type resumer struct{ *Engine }
+
+// Resume carries a command to its end that a daemon which is no more has begun: nobody has told it to leave half of it. What it asks for
 // that has been done meanwhile is done already.
 // Precondition: the project's turn is held.
-func (e *Engine) resume(ctx context.Context, project string, pass *wish.Pass) error {
+func (e resumer) Resume(ctx context.Context, project string, pass *wish.Pass) error {
 	e.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Working, Text: "Resuming", Detail: pass.Verb + ", which was cut short"})
 	e.log.Info("resuming what was cut short", "project", project, "command", pass.Verb)
 	err := e.carryOn(ctx, project, pass)

@@ -283,3 +283,9 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 		c.MustRestart = c.MustRestart || k.roster.Stubborn(c.ID)
 	}
 }
+
+// Stopping says whether container id has been told to stop and runs still: its stop was given up.
+func (k *Keeper) Stopping(id string) bool {
+	s, _ := k.Group.Status(id)
+	return s.State == supervise.Stopping
+}

@@ -1,4 +1,4 @@
-package reconcile
+package healing
 
 import (
 	"bytes"
@@ -19,9 +19,8 @@ type view struct {
 }
 
 // Scan reads the host once and has those projects healed that seem to need it.
-func (h *healer) Scan(ctx context.Context) error {
-	e := h.e
-	host, err := inventory.ReadHost(ctx, e.drivers, "")
+func (d *Healer) Scan(ctx context.Context) error {
+	host, err := inventory.ReadHost(ctx, d.Drivers, "")
 	if err != nil {
 		return err
 	}
@@ -31,12 +30,12 @@ func (h *healer) Scan(ctx context.Context) error {
 	}
 	now := views{}
 	var damaged []string
-	err = e.wishes.Each(func(name string, raw []byte) error {
-		v := h.seen[name]
+	err = d.Wishes.Each(func(name string, raw []byte) error {
+		v := d.seen[name]
 		if !bytes.Equal(v.raw, raw) {
 			v = view{raw: bytes.Clone(raw)}
 			if v.record, err = wish.Decode(raw); err == nil {
-				v.want, err = e.wanted(name, v.record)
+				v.want, err = d.wanted(name, v.record)
 			}
 			if err != nil {
 				damaged = append(damaged, name) // heal says why
@@ -44,25 +43,25 @@ func (h *healer) Scan(ctx context.Context) error {
 			}
 		}
 		now[name] = v
-		taken := e.loop.Taken(name)
-		if taken && !e.loop.InRound(name) {
+		taken := d.Loop.Taken(name)
+		if taken && !d.Loop.InRound(name) {
 			return nil // it is looked at after that
 		}
 		have := host.Of(name)
-		e.keep.Supervised(have)
+		d.Keep.Supervised(have)
 		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
 		if taken {
-			e.loop.Interrupt(name, pl)
+			d.Loop.Interrupt(name, pl)
 			return nil
 		}
-		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(e.roster.Vanished(name, there)) > 0 || anyUnhealthy(have) {
+		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(d.Roster.Vanished(name, there)) > 0 || anyUnhealthy(have) {
 			damaged = append(damaged, name)
 		}
 		return nil
 	})
-	h.seen = now
+	d.seen = now
 	for _, name := range damaged {
-		e.loop.Kick(name)
+		d.Loop.Kick(name)
 	}
 	return err
 }

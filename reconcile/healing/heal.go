@@ -1,4 +1,4 @@
-package reconcile
+package healing
 
 import (
 	"context"
@@ -9,26 +9,29 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
+	"github.com/stackrun/stack/runtime"
 )
 
 // wanted is what a record asks for.
-func (e *Engine) wanted(project string, r *wish.Record) (*plan.Desired, error) {
+func (d *Healer) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := d.Planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	return want, err
 }
 
@@ -38,35 +41,24 @@ func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed, Hold: map[plan.ID]bool{}}
 }
 
-// healer is the Engine as the loop's Healer.
-type healer struct {
-	e    *Engine
-	seen views // of the one who scans
-}
-
-// Heal is loop.Healer's.
-func (h *healer) Heal(ctx context.Context, project string, t *loop.Trials) (next time.Duration, known bool) {
-	return h.e.heal(ctx, project, t)
-}
-
-// heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
+// Heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
 // when something happens), and whether the project is known at all.
 // Precondition: the project's turn is held.
-func (e *Engine) heal(ctx context.Context, project string, k *loop.Trials) (next time.Duration, known bool) {
-	r, err := e.wishes.Of(project)
+func (d *Healer) Heal(ctx context.Context, project string, k *loop.Trials) (next time.Duration, known bool) {
+	r, err := d.Wishes.Of(project)
 	if r == nil && err == nil {
 		return 0, false
 	}
 	if err == nil && r.Pass != nil {
-		if err = e.resume(ctx, project, r.Pass); err == nil {
-			r, err = e.wishes.Of(project)
+		if err = d.Commands.Resume(ctx, project, r.Pass); err == nil {
+			r, err = d.Wishes.Of(project)
 		}
 	}
 	if err == nil && r != nil {
-		err = e.leaveToPolicies(ctx, project, r)
+		err = d.leaveToPolicies(ctx, project, r)
 	}
 	if err == nil && r != nil {
-		next, err = e.healOnce(ctx, project, r, k)
+		next, err = d.healOnce(ctx, project, r, k)
 	}
 	if err == nil || ctx.Err() != nil {
 		k.Looked()
@@ -75,32 +67,32 @@ func (e *Engine) heal(ctx context.Context, project string, k *loop.Trials) (next
 	text := err.Error()
 	next, news := k.Failed(text)
 	if news {
-		e.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
-		e.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
+		d.Hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
+		d.Log.Warn("cannot keep the project as it should be", "project", project, "error", text)
 	}
 	return next, true
 }
 
-func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k *loop.Trials) (next time.Duration, _ error) {
+func (d *Healer) healOnce(ctx context.Context, project string, r *wish.Record, k *loop.Trials) (next time.Duration, _ error) {
 	p, err := wish.FileOf(project, r)
 	if err != nil {
 		return 0, err
 	}
-	want, err := e.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := d.Planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return 0, err
 	}
 	// A file that cannot be read any more fails the one that is made of it, when that is made.
 	_ = desire.DigestFiles(p, want)
-	if err := e.keep.RemoveVanished(ctx, project); err != nil {
+	if err := d.Keep.RemoveVanished(ctx, project); err != nil {
 		return 0, err
 	}
-	have, err := e.planner.Observe(ctx, want)
+	have, err := d.Planner.Observe(ctx, want)
 	if err != nil {
 		return 0, err
 	}
 	now := time.Now()
-	e.judge(project, have, k, now)
+	d.judge(project, have, k, now)
 	opt := healOptions(r, want)
 	held, left := map[plan.ID]time.Time{}, map[plan.ID]bool{}
 	for id, a := range k.Attempts {
@@ -115,21 +107,21 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 		position.Fill(p, said)
 		return 0, said.Err()
 	}
-	if next > 0 && !e.waiting(want, have, opt, pl) {
+	if next > 0 && !d.waiting(want, have, opt, pl) {
 		next = 0 // those that have to wait need nothing
 	}
-	if err := e.payOff(project, r, have, pl); err != nil {
+	if err := d.payOff(project, r, have, pl); err != nil {
 		return 0, err
 	}
 	if pl.Empty() {
 		return next, nil
 	}
-	if err := e.owe(project, pl); err != nil {
+	if err := d.owe(project, pl); err != nil {
 		return 0, err
 	}
-	do := e.kit.New(p, want, nil)
+	do := d.Kit.New(p, want, nil)
 	do.Heals, do.Round = true, loop.NewRound(pl, held, left)
-	if err := e.treat(ctx, &healing{e: e, plan: pl, do: do, k: k}); err != nil {
+	if err := d.treat(ctx, &treatment{d: d, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
 	for _, c := range pl.Changes {
@@ -141,7 +133,7 @@ func (e *Engine) healOnce(ctx context.Context, project string, r *wish.Record, k
 }
 
 // waiting says whether more is to be done than pl does, later.
-func (e *Engine) waiting(want *plan.Desired, have *plan.Observed, opt plan.Options, pl *plan.Plan) bool {
+func (d *Healer) waiting(want *plan.Desired, have *plan.Observed, opt plan.Options, pl *plan.Plan) bool {
 	opt.Hold = nil
 	all, _ := plan.Build(want, have, opt)
 	return all != nil && len(all.Steps) > len(pl.Steps)
@@ -156,14 +148,14 @@ func shorter(a, b time.Duration) time.Duration {
 }
 
 // judge takes in who is well, and takes those out of have that are left unhealthy.
-func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now time.Time) {
+func (d *Healer) judge(project string, have *plan.Observed, k *loop.Trials, now time.Time) {
 	for i := range have.Containers {
 		c := &have.Containers[i]
 		a := k.Attempts[plan.Container(c.Service, c.Replica)]
 		if c.OneOff || a == nil {
 			continue
 		}
-		s, _ := e.group.Status(c.ID)
+		s, _ := d.Group.Status(c.ID)
 		a.Seen(c.Status == plan.StatusRunning && !c.Unhealthy && c.Problem == "" && c.NetworkProblem == "" && (s.Health == "" || c.Healthy), now)
 		if !c.Unhealthy || a.Unhealthy < loop.MaxUnhealthy {
 			continue
@@ -175,8 +167,8 @@ func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now 
 			if r, ok := await.LastProbe(s); ok {
 				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
 			}
-			e.hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
-			e.log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
+			d.Hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
+			d.Log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
 		}
 	}
 	for name, n := range have.Networks {
@@ -191,9 +183,9 @@ func (e *Engine) judge(project string, have *plan.Observed, k *loop.Trials, now 
 	}
 }
 
-// healing is the carrying out of one plan.
-type healing struct {
-	e    *Engine
+// treatment is the carrying out of one plan.
+type treatment struct {
+	d    *Healer
 	plan *plan.Plan
 	do   *performer.Performer
 	k    *loop.Trials
@@ -201,52 +193,34 @@ type healing struct {
 
 // owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
 // they have not ended by themselves.
-func (e *Engine) owe(project string, pl *plan.Plan) error {
-	stops := oweRestarts(pl)
+func (d *Healer) owe(project string, pl *plan.Plan) error {
+	stops := OweRestarts(pl)
 	if stops == nil {
 		return nil
 	}
-	return e.wishes.Change(project, stops)
-}
-
-// oweRestarts is the change of owe, nil when pl stops none.
-func oweRestarts(pl *plan.Plan) func(*wish.Record) {
-	var ids []plan.ID
-	for _, c := range pl.Changes {
-		if c.ID.Kind == plan.KindContainer && (c.Action == plan.Restart || c.Action == plan.Replace) {
-			ids = append(ids, c.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return func(r *wish.Record) {
-		for _, id := range ids {
-			r.Owed[id] = true
-		}
-	}
+	return d.Wishes.Change(project, stops)
 }
 
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
 // is tried again later.
-func (e *Engine) treat(ctx context.Context, h *healing) error {
+func (d *Healer) treat(ctx context.Context, h *treatment) error {
 	h.do.Quiet = true // what fails again has been told
 	for _, c := range h.plan.Changes {
 		if a := h.k.Attempts[c.ID]; a != nil && (a.Told != "" || a.Begun) {
 			continue
 		}
 		h.do.Quiet = false
-		e.tell(h.plan.Project, c, event.Warning, "Damaged", why(c))
-		e.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
+		d.tell(h.plan.Project, c, event.Warning, "Damaged", why(c))
+		d.Log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
-	ended, over := e.loop.Begin(h.plan.Project, h.do.Round)
+	ended, over := d.Loop.Begin(h.plan.Project, h.do.Round)
 	defer over()
 	err := apply.Run(ctx, h.plan, h.do, apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) {
 		outcomes <- outcome{s, o, err}
 		ended(s)
 	}})
-	e.memory.Remember(h.plan.Project, h.do.Starts(h.plan), false)
+	d.Memory.Remember(h.plan.Project, h.do.Starts(h.plan), false)
 	if ctx.Err() != nil {
 		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}
@@ -267,9 +241,9 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 	for _, s := range h.plan.Steps {
 		switch op := s.Op.(type) {
 		case plan.MendNetwork:
-			unmended[s.For] = unmended[s.For] || e.roster.Stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || d.Roster.Stubborn(op.ContainerID)
 		case plan.MendContainer:
-			unmended[s.For] = unmended[s.For] || e.roster.Stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || d.Roster.Stubborn(op.ContainerID)
 		}
 	}
 	var paid []plan.ID
@@ -288,7 +262,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 		a.Begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
-	return e.wishes.Change(h.plan.Project, func(r *wish.Record) {
+	return d.Wishes.Change(h.plan.Project, func(r *wish.Record) {
 		for _, id := range paid {
 			delete(r.Owed, id)
 		}
@@ -296,7 +270,7 @@ func (e *Engine) treat(ctx context.Context, h *healing) error {
 }
 
 // attempts are those of c.
-func (h *healing) attempts(c plan.Change) *loop.Attempts {
+func (h *treatment) attempts(c plan.Change) *loop.Attempts {
 	a := h.k.Attempts[c.ID]
 	if a == nil {
 		a = new(loop.Attempts)
@@ -312,15 +286,15 @@ type outcome struct {
 }
 
 // report tells of one change: of a failure once, not in each round.
-func (h *healing) report(c plan.Change, a *loop.Attempts, failure error) {
+func (h *treatment) report(c plan.Change, a *loop.Attempts, failure error) {
 	project := h.plan.Project
 	if failure == nil {
 		a.Told = ""
 		if c.ID.Kind != plan.KindContainer || !h.checked(c) {
 			a.Well = time.Now()
 		}
-		h.e.tell(project, c, event.Done, "Healed", why(c))
-		h.e.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
+		h.d.tell(project, c, event.Done, "Healed", why(c))
+		h.d.Log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
 		return
 	}
 	text := wording.FirstLine(failure)
@@ -328,22 +302,22 @@ func (h *healing) report(c plan.Change, a *loop.Attempts, failure error) {
 		return
 	}
 	a.Told = text
-	h.e.tell(project, c, event.Warning, "Not healed", text+"; it is tried again, less and less often")
-	h.e.log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
+	h.d.tell(project, c, event.Warning, "Not healed", text+"; it is tried again, less and less often")
+	h.d.Log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
 }
 
 // checked says whether the container of c has a health check, which says when it is well.
-func (h *healing) checked(c plan.Change) bool {
+func (h *treatment) checked(c plan.Change) bool {
 	s := h.do.Want.Services[c.ID.Name]
 	return s != nil && s.Spec.HealthCheck != nil
 }
 
-func (e *Engine) tell(project string, c plan.Change, phase event.Phase, text, detail string) {
+func (d *Healer) tell(project string, c plan.Change, phase event.Phase, text, detail string) {
 	ev := event.Event{Project: project, Kind: string(c.ID.Kind), Name: c.Name, Phase: phase, Text: text, Detail: detail}
 	if c.ID.Kind == plan.KindContainer {
 		ev.Service = c.ID.Name
 	}
-	e.hub.Say(nil, ev)
+	d.Hub.Say(nil, ev)
 }
 
 func why(c plan.Change) string {
@@ -357,12 +331,12 @@ func why(c plan.Change) string {
 // payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and
 // when they end by themselves one day, that is their policy's matter. One that has been told to stop, by a command that did not wait for it, may end
 // of that yet.
-func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
+func (d *Healer) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
 	paid := map[plan.ID]bool{}
 	for i := range have.Containers {
 		c := &have.Containers[i]
 		id := plan.Container(c.Service, c.Replica)
-		if !c.OneOff && c.Active() && r.Owed[id] && !e.stopping(c.ID) {
+		if !c.OneOff && c.Active() && r.Owed[id] && !d.Keep.Stopping(c.ID) {
 			paid[id] = true
 		}
 	}
@@ -372,7 +346,62 @@ func (e *Engine) payOff(project string, r *wish.Record, have *plan.Observed, pl 
 	if len(paid) == 0 {
 		return nil
 	}
-	return e.wishes.Change(project, func(r *wish.Record) {
+	return d.Wishes.Change(project, func(r *wish.Record) {
 		maps.DeleteFunc(r.Owed, func(id plan.ID, _ bool) bool { return paid[id] })
 	})
+}
+
+// Postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.
+func (d *Healer) Postpone(c *inventory.Container) {
+	d.Group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.postponed == nil {
+		d.postponed = map[string][]string{}
+	}
+	d.postponed[c.Project] = append(d.postponed[c.Project], c.ID)
+}
+
+// leaveToPolicies is for the containers of project that adopt has postponed and that still do not run.
+// Precondition: the project's turn is held, and r has no Pass.
+func (d *Healer) leaveToPolicies(ctx context.Context, project string, r *wish.Record) error {
+	d.mu.Lock()
+	ids := d.postponed[project]
+	delete(d.postponed, project)
+	d.mu.Unlock()
+	for _, id := range ids {
+		c, err := inventory.ByID(ctx, d.Drivers, id)
+		switch {
+		case errors.Is(err, errdefs.ErrNotFound): // made anew
+		case err != nil:
+			return err
+		case c.Status == runtime.Stopped && c.Exit != nil && d.PolicyDecides(c, r):
+			d.Group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
+		}
+	}
+	return nil
+}
+
+// PolicyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
+// start it, in its order.
+func (d *Healer) PolicyDecides(c *inventory.Container, r *wish.Record) bool {
+	return r == nil || !r.Off[c.Replica()] && (d.Loop.Off() || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
+}
+
+// OweRestarts is the change of owe, nil when pl stops none.
+func OweRestarts(pl *plan.Plan) func(*wish.Record) {
+	var ids []plan.ID
+	for _, c := range pl.Changes {
+		if c.ID.Kind == plan.KindContainer && (c.Action == plan.Restart || c.Action == plan.Replace) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return func(r *wish.Record) {
+		for _, id := range ids {
+			r.Owed[id] = true
+		}
+	}
 }

@@ -1,0 +1,47 @@
+// Package healing puts right what is damaged or missing of what users have asked for of a project: it looks, plans, carries the plan out and says what has come of
+// it. Package loop says when.
+package healing
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/stackrun/stack/reconcile/chronicle"
+	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/performer"
+	"github.com/stackrun/stack/reconcile/planning"
+	"github.com/stackrun/stack/reconcile/roster"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
+)
+
+// Healer heals projects: it is the loop's. Safe for concurrent use; one heals a project at a time, who has its turn.
+type Healer struct {
+	Drivers  driver.Set
+	Hub      *event.Hub
+	Log      *slog.Logger
+	Loop     *loop.Loop
+	Wishes   *wish.Book
+	Planner  *planning.Planner
+	Kit      *performer.Kit
+	Keep     *lifecycle.Keeper
+	Roster   *roster.Roster
+	Group    *supervise.Group
+	Memory   *chronicle.Chronicle
+	Commands Commands
+
+	seen views // of the one who scans
+
+	mu        sync.Mutex
+	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
+}
+
+// Commands carries to their end those that a daemon which is no more has begun.
+type Commands interface {
+	// Resume does what is left of pass, of project. Precondition: its turn is held.
+	Resume(ctx context.Context, project string, pass *wish.Pass) error
+}
