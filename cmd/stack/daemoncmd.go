@@ -65,7 +65,8 @@ func (a *app) becomeDaemon(ctx context.Context, o options.Options) error {
 }
 
 // runProgram has run start the daemon's program at a path that holds for this process and what it forks: put in place below the state root, or where that cannot
-// be, or what is there cannot be run, from memory; warn is told of that. Precondition: the caller is root.
+// be, or what is there cannot be run, from memory; warn is told of that. Preconditions: the caller is root, and has opened what a child of run begins with, so that
+// the program's descriptor is none of those.
 func (a *app) runProgram(ctx context.Context, warn func(string), run func(path string) error) error {
 	if a.linked != nil {
 		return run("/proc/self/exe")
