@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/spec"
 	secret "github.com/stackrun/stack/spec/redact"
 )
@@ -43,7 +44,7 @@ func (e *Engine) Dump(ctx context.Context, project string, p *spec.Project) (*as
 	if err != nil {
 		return nil, err
 	}
-	out := &ask.Dump{Project: project, Said: said, Changes: preview(project, pl, nil).Changes}
+	out := &ask.Dump{Project: project, Said: said, Changes: planning.Preview(project, pl, nil).Changes}
 	var steps []savedStep
 	if pl != nil {
 		steps = savedSteps(pl)

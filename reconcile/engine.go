@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/errand"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/healing"
@@ -52,7 +53,8 @@ type Options struct {
 // What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
 // Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
 type Engine struct {
-	*access.Access // of the containers of services
+	*access.Access  // of the containers of services
+	*errand.Errands // start, stop, restart
 
 	drivers   driver.Set
 	roots     roots.Roots
@@ -138,6 +140,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Group: e.group, Memory: e.memory,
 		Commands: resumer{e},
 	}
+	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,

@@ -11,11 +11,10 @@ import (
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
-	"github.com/stackrun/stack/spec/diag"
 )
 
 // Plan says what Up would do with p and o. It has no way to change anything: it pulls nothing, asks no registry and records nothing.
@@ -52,7 +51,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	if err != nil {
 		return nil, err
 	}
-	out := preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
+	out := planning.Preview(p.Name, pl, append(said, tellProviders(p, want, o)...))
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		out.Changes = awaited(out.Changes, now[key], c.Have.Images[key] != "")
 	}
@@ -126,7 +125,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	}
 	pl, said := plan.Build(want, have, plan.Options{RemoveOrphans: true, OwnOnly: true})
 	position.Fill(p, said)
-	out := preview(project, pl, append(faults, said...))
+	out := planning.Preview(project, pl, append(faults, said...))
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
 		addState(&out.Changes[i], have)
@@ -199,31 +198,7 @@ func leaveOut(want *plan.Desired, r *wish.Record) {
 	}
 }
 
-// preview takes a plan's changes, without the values that are nobody's business.
-func preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
-	out := &ask.Preview{Project: project, Changes: []plan.Change{}}
-	warnings, faults := split(said)
-	out.Warnings, out.Faults = warnings, faults
-	if pl == nil {
-		return out
-	}
-	out.Changes = wording.Changes(pl.Changes)
-	return out
-}
-
 // sortChanges puts what others need first.
 func sortChanges(list []plan.Change) {
 	slices.SortStableFunc(list, func(a, b plan.Change) int { return plan.Compare(a.ID, b.ID) })
-}
-
-// split parts warnings from errors.
-func split(list diag.List) (warnings, faults diag.List) {
-	for _, d := range list {
-		if d.Severity == diag.Warning {
-			warnings = append(warnings, d)
-		} else {
-			faults = append(faults, d)
-		}
-	}
-	return slices.Clip(warnings), slices.Clip(faults)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/errand"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -54,10 +55,10 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		return e.takeDown(ctx, project, o, nil)
-	case verbVolumes:
+	case errand.VerbVolumes:
 		return e.resumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":
-		return e.resumeErrand(ctx, project, pass.Verb, pass.Options)
+		return e.Errands.ResumeErrand(ctx, project, pass.Verb, pass.Options)
 	}
 	return fmt.Errorf("this program has no command %q: %w", pass.Verb, errdefs.ErrNotSupported)
 }

@@ -106,7 +106,7 @@ func (e *Engine) Save(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 		d.Detail += "; apply does not"
 		said = append(said, d)
 	}
-	out := &ask.Saved{Preview: preview(p.Name, pl, said)}
+	out := &ask.Saved{Preview: planning.Preview(p.Name, pl, said)}
 	sortChanges(out.Preview.Changes)
 	if pl == nil || len(out.Preview.Faults) > 0 {
 		return out, nil

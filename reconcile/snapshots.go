@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/errand"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
@@ -58,7 +59,7 @@ func (e *Engine) SnapshotVolumes(ctx context.Context, project string, o ask.Snap
 	if err := users.refuseOthers("cannot stop what has volumes of project " + project); err != nil {
 		return err
 	}
-	return e.whileStopped(ctx, project, stopped{Services: users.services(), Timeout: o.Timeout}, sink, copyAll)
+	return e.Errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout}, sink, copyAll)
 }
 
 // Snapshots are those of project, the oldest first.
@@ -114,7 +115,7 @@ func (e *Engine) RestoreVolumes(ctx context.Context, project string, o ask.Resto
 	if !o.Stop {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot restore volumes of project %s: what has them runs: %s; stop it, or let --stop do it and start it again", project, users.names()))
 	}
-	return e.whileStopped(ctx, project, stopped{Services: users.services(), Timeout: o.Timeout, Snapshot: o.Name, Volumes: ids}, sink, func(ctx context.Context) error {
+	return e.Errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout, Snapshot: o.Name, Volumes: ids}, sink, func(ctx context.Context) error {
 		return e.restore(ctx, project, o.Name, ids, sink)
 	})
 }

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -12,10 +11,8 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
@@ -114,7 +111,7 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 	}
 	e.sayKept(p.Name, c.Have, pl, want, c.Opt, sink)
 	e.sayCauses(pl, sink)
-	if err = e.apply(ctx, do, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
+	if err = do.CarryOut(ctx, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
 	return end, e.endUp(ctx, p, want, o, err)
@@ -144,23 +141,6 @@ func bounds(parallel, steps int) apply.Options {
 	}
 	// As many pulls beside the other steps would be twice what was asked for, but that many starts can wait for one.
 	return apply.Options{Parallel: parallel, Pulls: min(parallel, 4)}
-}
-
-func (e *Engine) apply(ctx context.Context, do *performer.Performer, pl *plan.Plan, opt apply.Options) error {
-	err := apply.Run(ctx, pl, do, opt)
-	e.memory.Remember(do.Want.Project, do.Starts(pl), do.Number > 0)
-	if err != nil {
-		do.Undo(ctx)
-	}
-	// With a cancelled pass the cancellation is the news; what failed because of it is not.
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		return cause
-	}
-	var failed *apply.Error
-	if errors.As(err, &failed) {
-		return position.Diagnostics(failed)
-	}
-	return err
 }
 
 // sayKept tells of the containers that need nothing, so that a reader sees all of them.

@@ -35,16 +35,6 @@ func (e *Engine) targets(ctx context.Context, project string, services []string)
 	return m, list, release, nil
 }
 
-// Stop stops containers, dependents before what they depend on. They stay stopped until somebody starts them.
-func (e *Engine) Stop(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
-	return e.errand(ctx, project, "stop", o, sink)
-}
-
-// Start starts containers that exist, what they depend on first and ready. Those that it has started are wished for from then on.
-func (e *Engine) Start(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
-	return e.errand(ctx, project, "start", o, sink)
-}
-
 // killOrphan kills a container whose service is not in the file, and removes it.
 func (e *Engine) killOrphan(ctx context.Context, c *inventory.Container, sink event.Sink) error {
 	if c.Alive() {

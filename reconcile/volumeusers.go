@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile/apply"
-	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/errand"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
-	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -164,99 +161,10 @@ func (e *Engine) whileNothingStarts(ctx context.Context, ids []string, do func()
 	return do()
 }
 
-// verbVolumes is the verb of a command on volumes for which containers are stopped, as wish.Pass has it.
-const verbVolumes = "volumes"
-
-// stopped is the record of such a command: what the next daemon needs to carry it to its end.
-type stopped struct {
-	Services []string       // whose containers are stopped
-	Timeout  *time.Duration // of the stops
-	Snapshot string         // the volumes are to be restored from it; "" = they are only read, which is not done again
-	Volumes  []string
-	Done     bool // what they were stopped for is done
-}
-
-// whileStopped stops the containers of o's services that are active, dependents first, calls do, and starts those again, what they depend on first. Whatever becomes of
-// do they are started. From before the first stop on the record says that they are owed. Precondition: the project's turn is held.
-func (e *Engine) whileStopped(ctx context.Context, project string, o stopped, sink event.Sink, do func(context.Context) error) error {
-	m, err := inventory.ListMembers(ctx, e.drivers, project)
-	if err != nil {
-		return err
-	}
-	owed := map[plan.ID]bool{}
-	for _, c := range m.List {
-		if !c.OneOff && slices.Contains(o.Services, c.Service) && (c.Alive() || e.keep.StatusOf(c).State == supervise.Backoff) {
-			owed[c.Replica()] = true
-		}
-	}
-	if err := e.wishes.Begin(project, verbVolumes, o, func(r *wish.Record) {
-		for id := range owed {
-			r.Owed[id] = true
-		}
-	}); err != nil {
-		return err
-	}
-	return e.carryOutStopped(ctx, project, o, owed, sink, do)
-}
-
-// carryOutStopped is whileStopped once it is on record.
-func (e *Engine) carryOutStopped(ctx context.Context, project string, o stopped, owed map[plan.ID]bool, sink event.Sink, do func(context.Context) error) error {
-	c, err := e.stoppedErrand(ctx, project)
-	if err != nil {
-		return e.wishes.End(project, err, nil)
-	}
-	deps := c.members.DependsOn(c.file)
-	c.plan = plan.BuildStop(project, e.present(c.members), plan.StopOptions{DependsOn: deps, Services: o.Services, Timeout: o.Timeout})
-	if !o.Done {
-		if err = e.apply(ctx, e.errandRunner(c, sink), c.plan, apply.Options{}); err == nil {
-			err = do(ctx)
-		}
-		if err == nil { // a daemon that comes now does not do it again to what has been written since
-			o.Done = true
-			err = e.notePass(project, o)
-		}
-	}
-	// Also for a caller who has gone: they were stopped for this.
-	ctx = context.WithoutCancel(ctx)
-	again, failed := e.stoppedErrand(ctx, project)
-	if failed == nil {
-		again.wished = owed
-		again.plan = plan.BuildRestart(project, commanded(e.present(again.members), again.members), plan.RestartOptions{DependsOn: again.members.DependsOn(again.file), Services: []string{""}, Resume: true, Owed: owed})
-		failed = e.carryOutErrand(ctx, again, e.errandRunner(again, sink))
-	} else {
-		failed = e.wishes.End(project, failed, nil)
-	}
-	return errors.Join(err, failed)
-}
-
-// stoppedErrand is an errand without its plan.
-func (e *Engine) stoppedErrand(ctx context.Context, project string) (*errand, error) {
-	m, err := inventory.ListMembers(ctx, e.drivers, project)
-	if err != nil {
-		return nil, err
-	}
-	c := &errand{project: project, members: m, wished: map[plan.ID]bool{}}
-	c.file, err = e.wishes.File(project)
-	return c, err
-}
-
-// notePass records how far a command on volumes has come.
-func (e *Engine) notePass(project string, o stopped) error {
-	raw, err := json.Marshal(o)
-	if err != nil {
-		return fmt.Errorf("cannot record project %s: %w", project, err)
-	}
-	return e.wishes.Change(project, func(r *wish.Record) {
-		if r.Pass != nil {
-			r.Pass = &wish.Pass{Verb: verbVolumes, Options: raw}
-		}
-	})
-}
-
 // resumeVolumes carries a command on volumes to its end that a daemon did not live to end: a restore is done, and what was stopped is started. A snapshot is not made
 // again: who asked for it has seen it fail.
 func (e *Engine) resumeVolumes(ctx context.Context, project string, options json.RawMessage) error {
-	var o stopped
+	var o errand.Stopped
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
@@ -274,7 +182,7 @@ func (e *Engine) resumeVolumes(ctx context.Context, project string, options json
 		o.Done = true
 	}
 	ctx = context.WithoutCancel(ctx) // whoever wants the project's turn now waits: nobody else will do it
-	return e.carryOutStopped(ctx, project, o, owed, nil, func(ctx context.Context) error {
+	return e.Errands.CarryOutStopped(ctx, project, o, owed, nil, func(ctx context.Context) error {
 		return e.restore(ctx, project, o.Snapshot, o.Volumes, nil)
 	})
 }

@@ -4,9 +4,11 @@ package performer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
@@ -178,4 +180,22 @@ func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		}
 		return nil
 	})
+}
+
+// CarryOut does all of pl, remembers how the containers came to run, and undoes what it has made when it fails, see undo.
+func (p *Performer) CarryOut(ctx context.Context, pl *plan.Plan, opt apply.Options) error {
+	err := apply.Run(ctx, pl, p, opt)
+	p.kit.Keeper.Memory.Remember(p.Want.Project, p.Starts(pl), p.Number > 0)
+	if err != nil {
+		p.Undo(ctx)
+	}
+	// With a cancelled pass the cancellation is the news; what failed because of it is not.
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	var failed *apply.Error
+	if errors.As(err, &failed) {
+		return position.Diagnostics(failed)
+	}
+	return err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -223,4 +224,28 @@ func (pn *Planner) Fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) 
 	}
 	pl, said, err := pn.Build(ctx, c)
 	return c, pl, append(asked, said...), err
+}
+
+// Preview takes a plan's changes, without the values that are nobody's business.
+func Preview(project string, pl *plan.Plan, said diag.List) *ask.Preview {
+	out := &ask.Preview{Project: project, Changes: []plan.Change{}}
+	warnings, faults := split(said)
+	out.Warnings, out.Faults = warnings, faults
+	if pl == nil {
+		return out
+	}
+	out.Changes = wording.Changes(pl.Changes)
+	return out
+}
+
+// split parts warnings from errors.
+func split(list diag.List) (warnings, faults diag.List) {
+	for _, d := range list {
+		if d.Severity == diag.Warning {
+			warnings = append(warnings, d)
+		} else {
+			faults = append(faults, d)
+		}
+	}
+	return slices.Clip(warnings), slices.Clip(faults)
 }

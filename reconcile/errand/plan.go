@@ -1,4 +1,4 @@
-package reconcile
+package errand
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// errand is a command on containers that exist (start, stop, restart) and its plan, which needs no file.
-type errand struct {
+// task is a command on containers that exist (start, stop, restart) and its plan, which needs no file.
+type task struct {
 	project string
 	members *inventory.Members
 	file    *spec.Project // last applied; nil = none
@@ -35,40 +35,40 @@ type errand struct {
 
 // errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
 // rollback steps over it, since it asks for no file.
-func (e *Engine) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) error {
-	release, err := e.loop.Pass(ctx, project)
+func (er *Errands) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) error {
+	release, err := er.loop.Pass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	c, err := e.planErrand(ctx, project, verb, o, nil)
+	c, err := er.planErrand(ctx, project, verb, o, nil)
 	if err != nil {
 		return err
 	}
 	if verb != "stop" {
-		e.loop.Pardon(project)
+		er.loop.Pardon(project)
 	}
-	do := e.errandRunner(c, sink)
+	do := er.errandRunner(c, sink)
 	if do.Command = wording.Discreet(o.Command); do.Command == "" {
 		do.Command = verb
 	}
-	ch := e.memory.Begin(c.plan, do.Command, history.Entry{Services: o.Services}, nil, nil)
-	err = e.wishes.Begin(project, verb, o, c.begins)
+	ch := er.memory.Begin(c.plan, do.Command, history.Entry{Services: o.Services}, nil, nil)
+	err = er.wishes.Begin(project, verb, o, c.begins)
 	ch = ch.Recorded(sink)
 	do.Number = ch.Number()
 	if err == nil {
-		err = e.carryOutErrand(ctx, c, do)
+		err = er.carryOutErrand(ctx, c, do)
 	}
 	if err == nil && o.Wait {
-		err = e.waits.Services(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
+		err = er.waits.Services(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
 	}
 	ch.End(err, do.Starts(c.plan), sink)
 	return err
 }
 
 // planErrand makes the plan of verb, or of what is left of one that was cut short: cut is the record then. It changes nothing.
-func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.ServiceOptions, cut *wish.Record) (*errand, error) {
-	m, err := inventory.ListMembers(ctx, e.drivers, project)
+func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.ServiceOptions, cut *wish.Record) (*task, error) {
+	m, err := inventory.ListMembers(ctx, er.drivers, project)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +80,11 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 	case len(m.List) == 0 && verb != "stop":
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot %s project %s: it has no containers; create them with `stack up`", verb, project))
 	}
-	c := &errand{project: project, members: m, wished: map[plan.ID]bool{}}
-	if c.file, err = e.wishes.File(project); err != nil {
+	c := &task{project: project, members: m, wished: map[plan.ID]bool{}}
+	if c.file, err = er.wishes.File(project); err != nil {
 		return nil, err
 	}
-	switch have := e.present(m); verb {
+	switch have := er.present(m); verb {
 	case "stop":
 		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
 		c.begins, c.ends = wish.Off(inventory.Replicas(list)), list
@@ -105,12 +105,12 @@ func (e *Engine) planErrand(ctx context.Context, project, verb string, o ask.Ser
 }
 
 // present are the containers of m in the words of a plan, without what only the whole host can tell of them.
-func (e *Engine) present(m *inventory.Members) *plan.Observed {
+func (er *Errands) present(m *inventory.Members) *plan.Observed {
 	have := new(plan.Observed)
 	for _, c := range m.List {
 		have.Containers = append(have.Containers, inventory.StateOf(c, nil))
 	}
-	e.keep.Supervised(have)
+	er.keep.Supervised(have)
 	return have
 }
 
@@ -125,46 +125,46 @@ func commanded(have *plan.Observed, m *inventory.Members) *plan.Observed {
 }
 
 // errandRunner does the steps of c.
-func (e *Engine) errandRunner(c *errand, sink event.Sink) *performer.Performer {
-	do := e.kit.New(c.file, &plan.Desired{Project: c.project}, sink)
+func (er *Errands) errandRunner(c *task, sink event.Sink) *performer.Performer {
+	do := er.kit.New(c.file, &plan.Desired{Project: c.project}, sink)
 	do.Keep = true // it makes nothing that could be undone
 	return do
 }
 
 // carryOutErrand does what c's plan says and records what it has come to.
-func (e *Engine) carryOutErrand(ctx context.Context, c *errand, do *performer.Performer) error {
-	err := e.apply(ctx, do, c.plan, apply.Options{})
+func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Performer) error {
+	err := do.CarryOut(ctx, c.plan, apply.Options{})
 	for _, one := range c.ends {
-		if failed := e.keep.RemoveSteps(ctx, one); failed != nil {
+		if failed := er.keep.RemoveSteps(ctx, one); failed != nil {
 			err = errors.Join(err, failed)
 		}
 	}
 	if len(c.wished) == 0 {
-		return e.wishes.End(c.project, err, nil)
+		return er.wishes.End(c.project, err, nil)
 	}
-	list, failed := inventory.List(context.WithoutCancel(ctx), e.drivers, c.project)
+	list, failed := inventory.List(context.WithoutCancel(ctx), er.drivers, c.project)
 	if failed != nil && err == nil {
 		err = failed
 	}
 	list = slices.DeleteFunc(list, func(one *inventory.Container) bool {
-		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || e.keep.Stopping(one.ID))
+		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || er.keep.Stopping(one.ID))
 	})
-	return e.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
+	return er.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
 }
 
-// resumeErrand does what is left of an errand that was cut short.
-func (e *Engine) resumeErrand(ctx context.Context, project, verb string, options json.RawMessage) error {
+// ResumeErrand does what is left of an errand that was cut short.
+func (er *Errands) ResumeErrand(ctx context.Context, project, verb string, options json.RawMessage) error {
 	var o ask.ServiceOptions
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
-	r, err := e.wishes.Of(project)
+	r, err := er.wishes.Of(project)
 	if err != nil || r == nil {
 		return err
 	}
-	c, err := e.planErrand(ctx, project, verb, o, r)
+	c, err := er.planErrand(ctx, project, verb, o, r)
 	if err != nil {
 		return err
 	}
-	return e.carryOutErrand(ctx, c, e.errandRunner(c, nil))
+	return er.carryOutErrand(ctx, c, er.errandRunner(c, nil))
 }
