@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/spec/diag"
@@ -14,31 +15,26 @@ type Kind string
 const (
 	KindCancelled Kind = "cancelled"        // the request's connection ended, or the daemon ends
 	KindVersion   Kind = "version-mismatch" // the two ends are of different builds
-
-	KindNotFound        Kind = "not-found"
-	KindAlreadyExists   Kind = "already-exists"
-	KindConflict        Kind = "conflict"
-	KindNotSupported    Kind = "not-supported"
-	KindInvalidArgument Kind = "invalid-argument"
-	KindUnavailable     Kind = "unavailable"
 )
 
 // ErrVersion is what an Error of KindVersion unwraps to.
 var ErrVersion = errors.New("version mismatch")
 
-// kinds in the order in which an error is asked for them.
+// kinds in the order in which an error is asked for them. 499 is nginx's "client closed request":
+// nobody reads it, the log does.
 var kinds = []struct {
-	kind Kind
-	err  error
+	kind   Kind
+	err    error
+	status int
 }{
-	{KindCancelled, context.Canceled},
-	{KindVersion, ErrVersion},
-	{KindNotFound, errdefs.ErrNotFound},
-	{KindAlreadyExists, errdefs.ErrAlreadyExists},
-	{KindConflict, errdefs.ErrConflict},
-	{KindNotSupported, errdefs.ErrNotSupported},
-	{KindInvalidArgument, errdefs.ErrInvalidArgument},
-	{KindUnavailable, errdefs.ErrUnavailable},
+	{KindCancelled, context.Canceled, 499},
+	{KindVersion, ErrVersion, http.StatusUpgradeRequired},
+	{"not-found", errdefs.ErrNotFound, http.StatusNotFound},
+	{"already-exists", errdefs.ErrAlreadyExists, http.StatusConflict},
+	{"conflict", errdefs.ErrConflict, http.StatusConflict},
+	{"not-supported", errdefs.ErrNotSupported, http.StatusNotImplemented},
+	{"invalid-argument", errdefs.ErrInvalidArgument, http.StatusBadRequest},
+	{"unavailable", errdefs.ErrUnavailable, http.StatusServiceUnavailable},
 }
 
 // FromError makes err fit to travel. nil stays nil.
@@ -58,6 +54,16 @@ func FromError(err error) *Error {
 		}
 	}
 	return e
+}
+
+// Status is the HTTP status that goes with e.
+func (e *Error) Status() int {
+	for _, k := range kinds {
+		if e.Kind == k.kind {
+			return k.status
+		}
+	}
+	return http.StatusInternalServerError
 }
 
 func (e *Error) Unwrap() []error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -13,15 +14,15 @@ import (
 
 func TestErrorsTravel(t *testing.T) {
 	for _, tt := range []struct {
-		err  error
-		is   error
-		kind Kind
+		err    error
+		is     error
+		status int
 	}{
-		{errdefs.With(errdefs.ErrNotFound, errors.New("no such image")), errdefs.ErrNotFound, KindNotFound},
-		{fmt.Errorf("cannot remove: %w", errdefs.With(errdefs.ErrConflict, errors.New("in use"))), errdefs.ErrConflict, KindConflict},
-		{errdefs.With(errdefs.ErrNotSupported, errors.New("x")), errdefs.ErrNotSupported, KindNotSupported},
-		{fmt.Errorf("up: %w", context.Canceled), context.Canceled, KindCancelled},
-		{errors.New("disk full"), nil, ""},
+		{errdefs.With(errdefs.ErrNotFound, errors.New("no such image")), errdefs.ErrNotFound, http.StatusNotFound},
+		{fmt.Errorf("cannot remove: %w", errdefs.With(errdefs.ErrConflict, errors.New("in use"))), errdefs.ErrConflict, http.StatusConflict},
+		{errdefs.With(errdefs.ErrNotSupported, errors.New("x")), errdefs.ErrNotSupported, http.StatusNotImplemented},
+		{fmt.Errorf("up: %w", context.Canceled), context.Canceled, 499},
+		{errors.New("disk full"), nil, http.StatusInternalServerError},
 	} {
 		text, err := json.Marshal(FromError(tt.err))
 		if err != nil {
@@ -31,8 +32,8 @@ func TestErrorsTravel(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Error() != tt.err.Error() || got.Kind != tt.kind || tt.is != nil && !errors.Is(&got, tt.is) {
-			t.Errorf("%v arrived as %+v", tt.err, got)
+		if got.Error() != tt.err.Error() || got.Status() != tt.status || tt.is != nil && !errors.Is(&got, tt.is) {
+			t.Errorf("%v arrived as %+v, status %d", tt.err, got, got.Status())
 		}
 	}
 	if FromError(nil) != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -175,13 +176,13 @@ func (c *Client) Events(ctx context.Context, project string, o event.Window, s e
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, request{method: get, path: path(project, "events") + query}, sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodGet, path: path(project, "events") + query}, sinkEach(s))
 	return err
 }
 
 // Load sends an archive, docker-archive or OCI layout.
 func (c *Client) Load(ctx context.Context, r io.Reader, s event.Sink) ([]api.Image, error) {
-	result, err := c.stream(ctx, request{method: post, path: "/v1/images/load", stream: r}, sinkEach(s))
+	result, err := c.stream(ctx, request{method: http.MethodPost, path: "/v1/images/load", stream: r}, sinkEach(s))
 	return result.Images, err
 }
 
@@ -206,11 +207,11 @@ func (c *Client) did(ctx context.Context, project, verb string, body any, s even
 	if err != nil {
 		return api.Result{}, err
 	}
-	return c.stream(ctx, request{method: post, path: path(project, verb), text: text}, sinkEach(s))
+	return c.stream(ctx, request{method: http.MethodPost, path: path(project, verb), text: text}, sinkEach(s))
 }
 
 func (c *Client) get(ctx context.Context, path string, into any) error {
-	return c.call(ctx, request{method: get, path: path}, into)
+	return c.call(ctx, request{method: http.MethodGet, path: path}, into)
 }
 
 // call asks and decodes the answer.
@@ -220,18 +221,18 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 		return err
 	}
 	defer a.Close()
-	if err := json.NewDecoder(a.body).Decode(into); err != nil {
+	if err := json.NewDecoder(a.Body).Decode(into); err != nil {
 		return brokeOff(ctx, err)
 	}
 	return nil
 }
 
 // answeredError reads the error that an answer carries.
-func answeredError(resp *response) error {
-	text, _ := io.ReadAll(io.LimitReader(resp.body, 1<<20))
+func answeredError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	var e api.Error
 	if err := json.Unmarshal(text, &e); err != nil || e.Message == "" {
-		return fmt.Errorf("cannot understand the stack daemon: it answered %s", resp.status)
+		return fmt.Errorf("cannot understand the stack daemon: it answered %s", resp.Status)
 	}
 	return &e
 }

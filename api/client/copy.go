@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"net/http"
 	"sync"
 
 	"github.com/stackrun/stack/reconcile/ask"
@@ -23,7 +24,7 @@ func (c *Client) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 	defer cancel()
 	// The daemon cannot tell a stream that has failed from one that is late: it is hung up on.
 	in := &watchedReader{r: r, failed: cancel}
-	_, err = c.stream(ctx, request{method: post, path: path(project, "copy-in") + query, stream: in}, sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, "copy-in") + query, stream: in}, sinkEach(s))
 	if why := in.why(); why != nil {
 		return why
 	}

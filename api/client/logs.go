@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -15,13 +16,13 @@ import (
 func (c *Client) frames(ctx context.Context, path string, each func(ask.LogEntry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a, err := c.ask(ctx, request{method: get, path: path})
+	a, err := c.ask(ctx, request{method: http.MethodGet, path: path})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
 	var lines api.LogDecoder
-	in := bufio.NewReaderSize(a.body, 64<<10)
+	in := bufio.NewReaderSize(a.Body, 64<<10)
 	for {
 		kind, payload, err := api.ReadFrame(in)
 		if errors.Is(err, io.EOF) {

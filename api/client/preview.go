@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/sparsejson"
@@ -29,7 +30,7 @@ func (c *Client) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, s e
 	if err != nil {
 		return err
 	}
-	_, err = c.stream(ctx, request{method: post, path: "/v1/plans/apply" + query, text: file}, sinkEach(s))
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: "/v1/plans/apply" + query, text: file}, sinkEach(s))
 	return err
 }
 
@@ -85,5 +86,5 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	return c.call(ctx, request{method: post, path: path, text: text}, into)
+	return c.call(ctx, request{method: http.MethodPost, path: path, text: text}, into)
 }

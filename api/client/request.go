@@ -2,11 +2,13 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -24,7 +26,7 @@ type request struct {
 
 // answer is what has come of an answer: its header, and the connection for the rest.
 type answer struct {
-	*response
+	*http.Response
 	conn net.Conn
 	in   *bufio.Reader
 	stop func() bool // no longer closes conn when the context ends
@@ -54,7 +56,7 @@ const (
 // again: one that is just leaving takes no more connections, and the next one needs its lock, so this goes on for as long as that may take.
 func (c *Client) ask(ctx context.Context, r request) (*answer, error) {
 	if r.stream != nil && c.Replace && !c.answered.Load() { // it cannot be sent twice: what can be is asked first
-		a, err := c.ask(ctx, request{method: get, path: "/v1/projects"})
+		a, err := c.ask(ctx, request{method: http.MethodGet, path: "/v1/projects"})
 		if err != nil {
 			return nil, err
 		}
@@ -100,23 +102,27 @@ func (c *Client) launch(ctx context.Context, seen int, why error) (generation in
 	return c.launched, nil
 }
 
-// try is ask, once, by a connection of its own.
+// try is ask, once. By a connection of its own, and not through http.Client: its Transport keeps two goroutines for each, which a command that asks
+// once has no use for, and does not let go of a connection that is upgraded.
 func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err := fit(r.path); err != nil {
+	req, err := http.NewRequest(r.method, "http://stack"+r.path, r.body())
+	if err != nil {
 		return nil, err
 	}
-	header := api.VersionHeader + ": " + c.version + "\r\n"
+	req.Header.Set("User-Agent", "stack")
+	req.Header.Set(api.VersionHeader, c.version)
 	if c.StateRoot != "" {
-		header += api.StateRootHeader + ": " + url.PathEscape(c.StateRoot) + "\r\n"
+		req.Header.Set(api.StateRootHeader, url.PathEscape(c.StateRoot))
 	}
 	if c.Replace && !c.answered.Load() {
-		header += api.ReplaceHeader + ": 1\r\n"
+		req.Header.Set(api.ReplaceHeader, "1")
 	}
 	if r.upgrade {
-		header += "Connection: Upgrade\r\nUpgrade: tcp\r\n"
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "tcp")
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: c.socket, Net: "unix"})
 	if err != nil {
@@ -125,9 +131,9 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	a := &answer{conn: conn, in: bufio.NewReaderSize(conn, 32<<10)}
 	a.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	if r.stream != nil {
-		go r.write(conn, header) //nolint:errcheck // the daemon says what it thinks of it
+		go req.Write(conn) //nolint:errcheck // the daemon says what it thinks of it
 	} else {
-		r.write(conn, header) //nolint:errcheck // it may have answered before it has read it all, and hung up
+		req.Write(conn) //nolint:errcheck // it may have answered before it has read it all, and hung up
 	}
 	if c.Asked != nil {
 		c.Asked()
@@ -139,20 +145,30 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 		a.Close()
 		return nil, unreached(errHungUp, brokeOff(ctx, err))
 	}
-	if a.response, err = readResponse(a.in); err != nil {
+	if a.Response, err = http.ReadResponse(a.in, req); err != nil {
 		a.Close()
 		return nil, brokeOff(ctx, err)
 	}
-	want := statusOK
+	want := http.StatusOK
 	if r.upgrade {
-		want = statusSwitching
+		want = http.StatusSwitchingProtocols
 	}
-	if a.code != want {
+	if a.StatusCode != want {
 		defer a.Close()
-		return nil, answeredError(a.response)
+		return nil, answeredError(a.Response)
 	}
 	c.answered.Store(true)
 	return a, nil
+}
+
+func (r *request) body() io.Reader {
+	if r.stream != nil {
+		return r.stream
+	}
+	if r.text == nil {
+		return nil
+	}
+	return bytes.NewReader(r.text)
 }
 
 // unreached is err, of the kind that ask looks for.

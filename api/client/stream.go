@@ -28,7 +28,7 @@ func (c *Client) stream(ctx context.Context, r request, each func(api.Message) e
 		return api.Result{}, err
 	}
 	defer a.Close()
-	dec := json.NewDecoder(a.body)
+	dec := json.NewDecoder(a.Body)
 	for {
 		var m api.Message
 		if err := dec.Decode(&m); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -40,7 +41,7 @@ func (c *Client) upgraded(ctx context.Context, path string, body any, streams pr
 	if err != nil {
 		return process.Exit{}, err
 	}
-	a, err := c.ask(ctx, request{method: post, path: path, text: text, upgrade: true})
+	a, err := c.ask(ctx, request{method: http.MethodPost, path: path, text: text, upgrade: true})
 	if err != nil {
 		return process.Exit{}, err
 	}

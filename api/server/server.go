@@ -261,7 +261,7 @@ func (s *Server) meant(r *http.Request) error {
 func fail(w http.ResponseWriter, err error) {
 	e := api.FromError(err)
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(statusOf(e))
+	w.WriteHeader(e.Status())
 	json.NewEncoder(w).Encode(e) //nolint:errcheck // the peer is gone
 }
 

@@ -16,7 +16,7 @@ var leaves = []string{
 }
 
 // heavy are libraries that the engine and its drivers are made of. Each costs the start of every program that links it.
-var heavy = []string{"net/http", "crypto/tls",
+var heavy = []string{
 	"github.com/google/go-containerregistry/pkg/name", "github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/nftables", "github.com/klauspost/compress", "github.com/miekg/dns", "github.com/moby/buildkit", "github.com/moby/moby", "github.com/opencontainers/runtime-spec",
 	"github.com/vishvananda/netlink", "go.etcd.io/bbolt", "google.golang.org/protobuf",
 }
