@@ -107,7 +107,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		return nil, err
 	}
 	if o.Volumes {
-		if err := e.tellSnapshots(ctx, project, sink); err != nil {
+		if err := e.Archive.TellSnapshots(ctx, project, sink); err != nil {
 			return nil, err
 		}
 	}

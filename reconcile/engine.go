@@ -27,6 +27,7 @@ import (
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/single"
+	"github.com/stackrun/stack/reconcile/snapshot"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wiring"
@@ -53,8 +54,9 @@ type Options struct {
 // What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
 // Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
 type Engine struct {
-	*access.Access  // of the containers of services
-	*errand.Errands // start, stop, restart
+	*access.Access    // of the containers of services
+	*errand.Errands   // start, stop, restart
+	*snapshot.Archive // of volumes
 
 	drivers   driver.Set
 	roots     roots.Roots
@@ -142,6 +144,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	}
 	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
+	e.Archive = snapshot.New(snapshot.Options{Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Keep: e.keep, Errands: e.Errands, Lists: e.Access})
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,
 		Wishes: e.wishes, Alone: e.alone, Roster: e.roster,

@@ -56,7 +56,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 		}
 		return e.takeDown(ctx, project, o, nil)
 	case errand.VerbVolumes:
-		return e.resumeVolumes(ctx, project, pass.Options)
+		return e.Archive.ResumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":
 		return e.Errands.ResumeErrand(ctx, project, pass.Verb, pass.Options)
 	}

@@ -1,4 +1,4 @@
-package reconcile
+package snapshot
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 )
 
 // RemovedVolumes are the volumes of project that were removed and can be brought back, the latest first.
-func (e *Engine) RemovedVolumes(ctx context.Context, project string) ([]ask.RemovedVolume, error) {
-	all, err := e.removed(ctx, project)
+func (a *Archive) RemovedVolumes(ctx context.Context, project string) ([]ask.RemovedVolume, error) {
+	all, err := a.removed(ctx, project)
 	out := []ask.RemovedVolume{}
 	for _, r := range all {
 		out = append(out, ask.RemovedVolume{Name: r.Config.ID, Key: r.Config.Labels[label.Volume], RemovedAt: r.RemovedAt, Until: r.Until})
@@ -22,24 +22,24 @@ func (e *Engine) RemovedVolumes(ctx context.Context, project string) ([]ask.Remo
 	return out, err
 }
 
-func (e *Engine) removed(ctx context.Context, project string) ([]volume.Removed, error) {
-	all, err := e.drivers.Volumes.Removed(ctx)
+func (a *Archive) removed(ctx context.Context, project string) ([]volume.Removed, error) {
+	all, err := a.drivers.Volumes.Removed(ctx)
 	return slices.DeleteFunc(all, func(r volume.Removed) bool { return r.Config.Labels[label.Project] != project }), err
 }
 
 // UndeleteVolumes brings volumes of project back, named by their key in the file or their name, as they were when they were last removed. None is
 // brought back when one of them is not there or has a successor.
-func (e *Engine) UndeleteVolumes(ctx context.Context, project string, names []string, sink event.Sink) error {
-	release, err := e.volumePass(ctx, project)
+func (a *Archive) UndeleteVolumes(ctx context.Context, project string, names []string, sink event.Sink) error {
+	release, err := a.volumePass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	all, err := e.removed(ctx, project)
+	all, err := a.removed(ctx, project)
 	if err != nil {
 		return err
 	}
-	have, err := e.drivers.Volumes.List(ctx)
+	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (e *Engine) UndeleteVolumes(ctx context.Context, project string, names []st
 	}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
-		if err := e.tellVolumes(project, []string{id}, "Bringing back", "Back", sink, func() error { return e.drivers.Volumes.Undelete(ctx, id) }); err != nil {
+		if err := a.tellVolumes(project, []string{id}, "Bringing back", "Back", sink, func() error { return a.drivers.Volumes.Undelete(ctx, id) }); err != nil {
 			return err
 		}
 	}

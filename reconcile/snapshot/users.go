@@ -1,4 +1,4 @@
-package reconcile
+package snapshot
 
 import (
 	"context"
@@ -24,8 +24,8 @@ type users struct {
 
 // usersOf are the containers, of any project or none and of any state, that have one of the volumes ids, by whichever way: named, anonymous, by volumes_from, by the
 // path on the host.
-func (e *Engine) usersOf(ctx context.Context, ids []string) ([]*inventory.Container, error) {
-	have, err := e.drivers.Volumes.List(ctx)
+func (a *Archive) usersOf(ctx context.Context, ids []string) ([]*inventory.Container, error) {
+	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
@@ -35,7 +35,7 @@ func (e *Engine) usersOf(ctx context.Context, ids []string) ([]*inventory.Contai
 			paths = append(paths, s.Path)
 		}
 	}
-	list, err := inventory.List(ctx, e.drivers, "")
+	list, err := inventory.List(ctx, a.drivers, "")
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +52,10 @@ func (e *Engine) usersOf(ctx context.Context, ids []string) ([]*inventory.Contai
 }
 
 // activeUsers are those of usersOf that run, are paused, or are about to be started by their policy.
-func (e *Engine) activeUsers(ctx context.Context, project string, ids []string) (users, error) {
-	list, err := e.usersOf(ctx, ids)
+func (a *Archive) activeUsers(ctx context.Context, project string, ids []string) (users, error) {
+	list, err := a.usersOf(ctx, ids)
 	return users{project, slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !c.Alive() && e.keep.StatusOf(c).State != supervise.Backoff
+		return !c.Alive() && a.keep.StatusOf(c).State != supervise.Backoff
 	})}, err
 }
 
@@ -92,20 +92,20 @@ func (u users) refuseOthers(cannot string) error {
 }
 
 // lockUsers keeps the containers that have one of ids from being started, stopped or removed. In one order, so that two of these do not wait for each other.
-func (e *Engine) lockUsers(ctx context.Context, ids []string) (list []*inventory.Container, unlock func(), err error) {
+func (a *Archive) lockUsers(ctx context.Context, ids []string) (list []*inventory.Container, unlock func(), err error) {
 	var held []func()
 	unlock = func() {
 		for _, free := range slices.Backward(held) {
 			free()
 		}
 	}
-	list, err = e.usersOf(ctx, ids)
+	list, err = a.usersOf(ctx, ids)
 	if err != nil {
 		return nil, nil, err
 	}
 	slices.SortFunc(list, func(a, b *inventory.Container) int { return strings.Compare(a.ID, b.ID) })
 	for _, c := range list {
-		free, err := e.keep.Locks.Lock(ctx, c.ID)
+		free, err := a.keep.Locks.Lock(ctx, c.ID)
 		if err != nil {
 			unlock()
 			return nil, nil, err
@@ -116,21 +116,21 @@ func (e *Engine) lockUsers(ctx context.Context, ids []string) (list []*inventory
 }
 
 // whilePaused calls do while every container that has one of ids stands still. That they go on is on record before they stand still.
-func (e *Engine) whilePaused(ctx context.Context, ids []string, do func(context.Context) error) error {
-	list, unlock, err := e.lockUsers(ctx, ids)
+func (a *Archive) whilePaused(ctx context.Context, ids []string, do func(context.Context) error) error {
+	list, unlock, err := a.lockUsers(ctx, ids)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	for _, c := range list {
-		state, err := e.drivers.Containers.State(ctx, c.ID)
+		state, err := a.drivers.Containers.State(ctx, c.ID)
 		if errors.Is(err, errdefs.ErrNotFound) || err == nil && state.Status != runtime.Running {
 			continue // it has gone, does not run, or stands still already
 		}
 		if err != nil {
 			return err
 		}
-		resume, err := e.keep.PauseBriefly(ctx, c.ID)
+		resume, err := a.keep.PauseBriefly(ctx, c.ID)
 		if errors.Is(err, errdefs.ErrConflict) {
 			continue // it has ended
 		}
@@ -143,14 +143,14 @@ func (e *Engine) whilePaused(ctx context.Context, ids []string, do func(context.
 }
 
 // whileNothingStarts calls do while no container that has one of ids can be started. ErrConflict when one runs.
-func (e *Engine) whileNothingStarts(ctx context.Context, ids []string, do func() error) error {
-	list, unlock, err := e.lockUsers(ctx, ids)
+func (a *Archive) whileNothingStarts(ctx context.Context, ids []string, do func() error) error {
+	list, unlock, err := a.lockUsers(ctx, ids)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	for _, c := range list {
-		state, err := e.drivers.Containers.State(ctx, c.ID)
+		state, err := a.drivers.Containers.State(ctx, c.ID)
 		if err == nil && (state.Status == runtime.Running || state.Status == runtime.Paused) {
 			err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("container %s, which has one of the volumes, was started meanwhile", c.Name))
 		}
@@ -161,14 +161,14 @@ func (e *Engine) whileNothingStarts(ctx context.Context, ids []string, do func()
 	return do()
 }
 
-// resumeVolumes carries a command on volumes to its end that a daemon did not live to end: a restore is done, and what was stopped is started. A snapshot is not made
+// ResumeVolumes carries a command on volumes to its end that a daemon did not live to end: a restore is done, and what was stopped is started. A snapshot is not made
 // again: who asked for it has seen it fail.
-func (e *Engine) resumeVolumes(ctx context.Context, project string, options json.RawMessage) error {
+func (a *Archive) ResumeVolumes(ctx context.Context, project string, options json.RawMessage) error {
 	var o errand.Stopped
 	if err := json.Unmarshal(options, &o); err != nil {
 		return err
 	}
-	r, err := e.wishes.Of(project)
+	r, err := a.wishes.Of(project)
 	if err != nil || r == nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (e *Engine) resumeVolumes(ctx context.Context, project string, options json
 		o.Done = true
 	}
 	ctx = context.WithoutCancel(ctx) // whoever wants the project's turn now waits: nobody else will do it
-	return e.Errands.CarryOutStopped(ctx, project, o, owed, nil, func(ctx context.Context) error {
-		return e.restore(ctx, project, o.Snapshot, o.Volumes, nil)
+	return a.errands.CarryOutStopped(ctx, project, o, owed, nil, func(ctx context.Context) error {
+		return a.restore(ctx, project, o.Snapshot, o.Volumes, nil)
 	})
 }

@@ -1,4 +1,4 @@
-package reconcile
+package snapshot
 
 import (
 	"context"
@@ -22,13 +22,13 @@ import (
 
 // SnapshotVolumes copies what is in volumes of project, as it is at one moment: containers that have one of them, whosever they are, are paused meanwhile, or stopped and
 // started again. One that a daemon does not live to let go on, or to start, the next one does.
-func (e *Engine) SnapshotVolumes(ctx context.Context, project string, o ask.SnapshotOptions, sink event.Sink) error {
-	release, err := e.volumePass(ctx, project)
+func (a *Archive) SnapshotVolumes(ctx context.Context, project string, o ask.SnapshotOptions, sink event.Sink) error {
+	release, err := a.volumePass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	ids, err := e.chosenVolumes(ctx, project, o.Volumes)
+	ids, err := a.chosenVolumes(ctx, project, o.Volumes)
 	if err != nil {
 		return fmt.Errorf("cannot make a snapshot of volumes of project %s: %w", project, err)
 	}
@@ -36,7 +36,7 @@ func (e *Engine) SnapshotVolumes(ctx context.Context, project string, o ask.Snap
 		o.Name = time.Now().UTC().Format("20060102-150405")
 	}
 	// Before anything stands still for it.
-	all, err := e.drivers.Volumes.Snapshots(ctx)
+	all, err := a.drivers.Volumes.Snapshots(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,27 +44,27 @@ func (e *Engine) SnapshotVolumes(ctx context.Context, project string, o ask.Snap
 		return errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot make snapshot %s of project %s: there is one of that name; remove it with `stack volumes snapshots rm %s`, or give another --name", o.Name, project, o.Name))
 	}
 	copyAll := func(ctx context.Context) error {
-		return e.tellVolumes(project, ids, "Copying", "Copied to "+o.Name, sink, func() error {
-			_, err := e.drivers.Volumes.Snapshot(ctx, project, o.Name, ids)
+		return a.tellVolumes(project, ids, "Copying", "Copied to "+o.Name, sink, func() error {
+			_, err := a.drivers.Volumes.Snapshot(ctx, project, o.Name, ids)
 			return err
 		})
 	}
-	users, err := e.activeUsers(ctx, project, ids)
+	users, err := a.activeUsers(ctx, project, ids)
 	switch {
 	case err != nil:
 		return err
 	case !o.Stop || len(users.list) == 0:
-		return e.whilePaused(ctx, ids, copyAll)
+		return a.whilePaused(ctx, ids, copyAll)
 	}
 	if err := users.refuseOthers("cannot stop what has volumes of project " + project); err != nil {
 		return err
 	}
-	return e.Errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout}, sink, copyAll)
+	return a.errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout}, sink, copyAll)
 }
 
 // Snapshots are those of project, the oldest first.
-func (e *Engine) Snapshots(ctx context.Context, project string) ([]ask.Snapshot, error) {
-	all, err := e.drivers.Volumes.Snapshots(ctx)
+func (a *Archive) Snapshots(ctx context.Context, project string) ([]ask.Snapshot, error) {
+	all, err := a.drivers.Volumes.Snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,27 +82,27 @@ func (e *Engine) Snapshots(ctx context.Context, project string) ([]ask.Snapshot,
 	return out, nil
 }
 
-// tellSnapshots tells who has removed project's volumes which snapshots of them stay.
-func (e *Engine) tellSnapshots(ctx context.Context, project string, sink event.Sink) error {
-	all, err := e.Snapshots(ctx, project)
+// TellSnapshots tells who has removed project's volumes which snapshots of them stay.
+func (a *Archive) TellSnapshots(ctx context.Context, project string, sink event.Sink) error {
+	all, err := a.Snapshots(ctx, project)
 	for _, s := range all {
-		e.hub.Say(sink, event.Event{Project: project, Kind: "snapshot", Name: s.Name, Phase: event.Done, Text: "Kept"})
+		a.hub.Say(sink, event.Event{Project: project, Kind: "snapshot", Name: s.Name, Phase: event.Done, Text: "Kept"})
 	}
 	return err
 }
 
 // RestoreVolumes gives volumes what they had in them at a snapshot, all or none of them. What runs and has one must be stopped, or is, in the order of dependencies, and started again.
-func (e *Engine) RestoreVolumes(ctx context.Context, project string, o ask.RestoreOptions, sink event.Sink) error {
-	release, err := e.volumePass(ctx, project)
+func (a *Archive) RestoreVolumes(ctx context.Context, project string, o ask.RestoreOptions, sink event.Sink) error {
+	release, err := a.volumePass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	ids, err := e.restorable(ctx, project, o)
+	ids, err := a.restorable(ctx, project, o)
 	if err != nil {
 		return fmt.Errorf("cannot restore volumes of project %s: %w", project, err)
 	}
-	users, err := e.activeUsers(ctx, project, ids)
+	users, err := a.activeUsers(ctx, project, ids)
 	if err != nil {
 		return err
 	}
@@ -110,26 +110,26 @@ func (e *Engine) RestoreVolumes(ctx context.Context, project string, o ask.Resto
 		return err
 	}
 	if len(users.list) == 0 {
-		return e.restore(ctx, project, o.Name, ids, sink)
+		return a.restore(ctx, project, o.Name, ids, sink)
 	}
 	if !o.Stop {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot restore volumes of project %s: what has them runs: %s; stop it, or let --stop do it and start it again", project, users.names()))
 	}
-	return e.Errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout, Snapshot: o.Name, Volumes: ids}, sink, func(ctx context.Context) error {
-		return e.restore(ctx, project, o.Name, ids, sink)
+	return a.errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout, Snapshot: o.Name, Volumes: ids}, sink, func(ctx context.Context) error {
+		return a.restore(ctx, project, o.Name, ids, sink)
 	})
 }
 
 // restore is RestoreVolumes once nothing runs that has the volumes.
-func (e *Engine) restore(ctx context.Context, project, name string, ids []string, sink event.Sink) error {
-	return e.tellVolumes(project, ids, "Restoring", "Restored from "+name, sink, func() error {
-		return e.whileNothingStarts(ctx, ids, func() error { return e.drivers.Volumes.Restore(ctx, project, name, ids) })
+func (a *Archive) restore(ctx context.Context, project, name string, ids []string, sink event.Sink) error {
+	return a.tellVolumes(project, ids, "Restoring", "Restored from "+name, sink, func() error {
+		return a.whileNothingStarts(ctx, ids, func() error { return a.drivers.Volumes.Restore(ctx, project, name, ids) })
 	})
 }
 
 // restorable are the names of the volumes that o means.
-func (e *Engine) restorable(ctx context.Context, project string, o ask.RestoreOptions) ([]string, error) {
-	all, err := e.drivers.Volumes.Snapshots(ctx)
+func (a *Archive) restorable(ctx context.Context, project string, o ask.RestoreOptions) ([]string, error) {
+	all, err := a.drivers.Volumes.Snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (e *Engine) restorable(ctx context.Context, project string, o ask.RestoreOp
 		}
 		return ids, nil
 	}
-	rows, err := e.Volumes(ctx, project)
+	rows, err := a.lists.Volumes(ctx, project)
 	if err != nil {
 		return nil, err
 	}
@@ -179,13 +179,13 @@ func (e *Engine) restorable(ctx context.Context, project string, o ask.RestoreOp
 }
 
 // RemoveSnapshots removes snapshots of project. One that is not there is ErrNotFound, and none is removed then.
-func (e *Engine) RemoveSnapshots(ctx context.Context, project string, names []string, sink event.Sink) error {
-	release, err := e.volumePass(ctx, project)
+func (a *Archive) RemoveSnapshots(ctx context.Context, project string, names []string, sink event.Sink) error {
+	release, err := a.volumePass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	have, err := e.Snapshots(ctx, project)
+	have, err := a.Snapshots(ctx, project)
 	if err != nil {
 		return err
 	}
@@ -195,35 +195,35 @@ func (e *Engine) RemoveSnapshots(ctx context.Context, project string, names []st
 		}
 	}
 	for _, name := range names {
-		if err := e.drivers.Volumes.DeleteSnapshot(ctx, project, name); err != nil {
+		if err := a.drivers.Volumes.DeleteSnapshot(ctx, project, name); err != nil {
 			return err
 		}
-		e.hub.Say(sink, event.Event{Project: project, Kind: "snapshot", Name: name, Phase: event.Done, Text: "Removed"})
+		a.hub.Say(sink, event.Event{Project: project, Kind: "snapshot", Name: name, Phase: event.Done, Text: "Removed"})
 	}
 	return nil
 }
 
 // CloneVolume gives a volume of p what is in another, of the same project or another one: it is made as the file says, unless it is there. Containers that have the source are paused meanwhile;
 // none that runs may have the target.
-func (e *Engine) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOptions, sink event.Sink) error {
+func (a *Archive) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOptions, sink event.Sink) error {
 	if o.From == "" {
 		o.From = p.Name
 	}
 	// Two that clone from each other do not wait for each other for ever.
 	for _, name := range slices.Compact(slices.Sorted(slices.Values([]string{p.Name, o.From}))) {
-		release, err := e.loop.Pass(ctx, name)
+		release, err := a.loop.Pass(ctx, name)
 		if err != nil {
 			return err
 		}
 		defer release()
 	}
-	release, err := e.loop.Turn(ctx, resource.VolumeTurn)
+	release, err := a.loop.Turn(ctx, resource.VolumeTurn)
 	if err != nil {
 		return err
 	}
 	defer release()
 	cannot := func(err error) error { return fmt.Errorf("cannot clone volume %s: %w", o.Source, err) }
-	ids, err := e.chosenVolumes(ctx, o.From, []string{o.Source})
+	ids, err := a.chosenVolumes(ctx, o.From, []string{o.Source})
 	switch {
 	case err != nil:
 		return cannot(err)
@@ -249,7 +249,7 @@ func (e *Engine) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOp
 	if err := volume.Copyable(config); err != nil {
 		return cannot(fmt.Errorf("volume %s: %w", to, err))
 	}
-	have, err := e.drivers.Volumes.List(ctx)
+	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -257,7 +257,7 @@ func (e *Engine) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOp
 		return cannot(errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("there is a volume %s; with --replace what is in it goes", to)))
 	}
 	unused := func() error {
-		users, err := e.activeUsers(ctx, p.Name, []string{to})
+		users, err := a.activeUsers(ctx, p.Name, []string{to})
 		if err == nil && len(users.list) > 0 {
 			err = cannot(errdefs.With(errdefs.ErrConflict, fmt.Errorf("what has volume %s runs: %s; stop it first", to, users.names())))
 		}
@@ -266,12 +266,12 @@ func (e *Engine) CloneVolume(ctx context.Context, p *spec.Project, o ask.CloneOp
 	if err := unused(); err != nil {
 		return err
 	}
-	return e.tellVolumes(p.Name, []string{to}, "Cloning", "Cloned from "+ids[0], sink, func() error {
-		return e.whilePaused(ctx, []string{ids[0], to}, func(ctx context.Context) error {
+	return a.tellVolumes(p.Name, []string{to}, "Cloning", "Cloned from "+ids[0], sink, func() error {
+		return a.whilePaused(ctx, []string{ids[0], to}, func(ctx context.Context) error {
 			if err := unused(); err != nil { // nobody can start one any more
 				return err
 			}
-			return e.drivers.Volumes.Clone(ctx, ids[0], config)
+			return a.drivers.Volumes.Clone(ctx, ids[0], config)
 		})
 	})
 }
@@ -284,12 +284,12 @@ func orNone(names []string) string {
 }
 
 // volumePass is pass for who changes volumes of project that others may have too: nobody removes one, or makes a container without a file with one, meanwhile.
-func (e *Engine) volumePass(ctx context.Context, project string) (release func(), err error) {
-	first, err := e.loop.Pass(ctx, project)
+func (a *Archive) volumePass(ctx context.Context, project string) (release func(), err error) {
+	first, err := a.loop.Pass(ctx, project)
 	if err != nil {
 		return nil, err
 	}
-	second, err := e.loop.Turn(ctx, resource.VolumeTurn)
+	second, err := a.loop.Turn(ctx, resource.VolumeTurn)
 	if err != nil {
 		first()
 		return nil, err
@@ -298,12 +298,12 @@ func (e *Engine) volumePass(ctx context.Context, project string) (release func()
 }
 
 // chosenVolumes are the names of volumes of project that texts mean: keys of the file, names, services. None = all that can be copied, of which there must be one.
-func (e *Engine) chosenVolumes(ctx context.Context, project string, texts []string) ([]string, error) {
-	have, err := e.drivers.Volumes.List(ctx)
+func (a *Archive) chosenVolumes(ctx context.Context, project string, texts []string) ([]string, error) {
+	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := e.Volumes(ctx, project)
+	rows, err := a.lists.Volumes(ctx, project)
 	if err != nil {
 		return nil, err
 	}
@@ -365,10 +365,10 @@ func (e *Engine) chosenVolumes(ctx context.Context, project string, texts []stri
 }
 
 // tellVolumes tells of do for each of ids.
-func (e *Engine) tellVolumes(project string, ids []string, working, done string, sink event.Sink, do func() error) error {
+func (a *Archive) tellVolumes(project string, ids []string, working, done string, sink event.Sink, do func() error) error {
 	say := func(phase event.Phase, text, detail string) {
 		for _, id := range ids {
-			e.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: id, Phase: phase, Text: text, Detail: detail})
+			a.hub.Say(sink, event.Event{Project: project, Kind: "volume", Name: id, Phase: phase, Text: text, Detail: detail})
 		}
 	}
 	say(event.Working, working, "")
