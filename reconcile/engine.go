@@ -24,6 +24,7 @@ import (
 	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/preflight"
+	"github.com/stackrun/stack/reconcile/removal"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/single"
@@ -51,11 +52,15 @@ type Options struct {
 // Engine makes the host what the files say and keeps it so. One pass at a time per project; projects side by side. Its methods
 // are safe for concurrent use.
 //
-// What it knows of the host it reads from the host (observe); in memory are only the supervisors of what runs, and what the loop has tried.
-// Lock order: a project's pass, then a container's lock, then supervise's own, then the loop's.
+// It is made of parts, each with its own state and lock, and has the verbs that act on projects. What it knows of the host it reads from the host
+// (package inventory); in memory are only the supervisors of what runs, and what the loop has tried.
+//
+// Lock order: a project's turn (loop), then a container's lock (lifecycle), then supervise's own, then the small ones of the parts, in which nobody is called. See
+// docs/adr/0073-the-walls-of-the-engine.md.
 type Engine struct {
 	*access.Access    // of the containers of services
 	*errand.Errands   // start, stop, restart
+	*removal.Remover  // of projects
 	*snapshot.Archive // of volumes
 
 	drivers   driver.Set
@@ -95,7 +100,6 @@ type Engine struct {
 	interim *interim.Book    // what a pass under way must remember
 
 	roster *roster.Roster // of the containers that are looked after
-
 }
 
 // New makes an Engine and adopts what runs: containers are supervised again, nothing that is well is restarted, and what an earlier daemon
@@ -145,6 +149,10 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.Archive = snapshot.New(snapshot.Options{Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Keep: e.keep, Errands: e.Errands, Lists: e.Access})
+	e.Remover = removal.New(removal.Options{
+		Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Interim: e.interim, Keep: e.keep, Networks: e.networks, Volumes: e.volumes, Memory: e.memory, Roster: e.roster,
+		Snapshots: e.Archive,
+	})
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,
 		Wishes: e.wishes, Alone: e.alone, Roster: e.roster,

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -38,14 +37,4 @@ func tellProviders(p *spec.Project, want *plan.Desired, o ask.UpOptions) diag.Li
 		out = append(out, d)
 	}
 	return out
-}
-
-// tellUnprovided says that programs which provide services are not run by a down without the file.
-func (e *Engine) tellUnprovided(p *spec.Project, o ask.DownOptions, sink event.Sink) {
-	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
-		if s := p.Services[name]; s.Provider != nil && (len(o.Services) == 0 || slices.Contains(o.Services, name)) {
-			e.hub.Say(sink, event.Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: event.Warning, Text: "Left as it is",
-				Detail: "what " + s.Provider.Type + " provides is removed by a down with the file"})
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package reconcile
+package removal
 
 import (
 	"context"
@@ -24,94 +24,94 @@ import (
 // Down takes a project away: containers in the reverse order of their dependencies, then networks, and what the options
 // ask for. It works from labels and the record of the last up, so it needs no file. External networks and volumes have no
 // labels of ours and stay. An unknown project is nothing to do, with a warning.
-func (e *Engine) Down(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
+func (r *Remover) Down(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
 	switch o.RemoveImages {
 	case "", "local", "all":
 	default:
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot remove %q images: expected local or all", o.RemoveImages))
 	}
-	release, err := e.loop.Pass(ctx, project)
+	release, err := r.loop.Pass(ctx, project)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := e.wishes.Begin(project, "down", o, nil); err != nil {
+	if err := r.wishes.Begin(project, "down", o, nil); err != nil {
 		return err
 	}
-	return e.takeDown(ctx, project, o, sink)
+	return r.TakeDown(ctx, project, o, sink)
 }
 
-// takeDown is Down. Precondition: the project's turn is held and the command is on record.
-func (e *Engine) takeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
-	taken, err := e.takeAway(ctx, project, o, sink)
+// TakeDown is Down. Precondition: the project's turn is held and the command is on record.
+func (r *Remover) TakeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
+	taken, err := r.takeAway(ctx, project, o, sink)
 	if err == nil && taken == nil { // nothing is left of it, the record neither
-		e.loop.Drop(project)
+		r.loop.Drop(project)
 		return nil
 	}
-	return e.wishes.End(project, err, func(r *wish.Record) { r.Drop(taken...) })
+	return r.wishes.End(project, err, func(r *wish.Record) { r.Drop(taken...) })
 }
 
 // takeAway returns the services that it took down, nil = all and everything.
-func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, _ error) {
-	if err := e.keep.RemoveVanished(ctx, project); err != nil {
+func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, _ error) {
+	if err := r.keep.RemoveVanished(ctx, project); err != nil {
 		return nil, err
 	}
-	m, err := inventory.ListMembers(ctx, e.drivers, project)
+	m, err := inventory.ListMembers(ctx, r.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.wishes.File(project)
+	p, err := r.wishes.File(project)
 	if err != nil {
 		return nil, err
 	}
 	if p != nil && !o.Provided {
-		e.tellUnprovided(p, o, sink)
+		r.tellUnprovided(p, o, sink)
 	}
-	networks, err := e.ownNetworks(ctx, project)
+	networks, err := r.ownNetworks(ctx, project)
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := e.ownVolumes(ctx, project)
+	volumes, err := r.ownVolumes(ctx, project)
 	if err != nil {
 		return nil, err
 	}
 	if len(m.List) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		if o.Volumes {
-			e.memory.Forget(project, sink)
+			r.memory.Forget(project, sink)
 		}
-		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
+		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
 		return nil, nil
 	}
 
 	gone, orphans := toTakeDown(m, p, o)
 	if len(orphans) > 0 {
-		e.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
+		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
 	if err := m.Each(ctx, gone, true, func(c *inventory.Container) error {
 		if c.Alive() {
-			if err := e.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
+			if err := r.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
 				return err
 			}
 		}
-		if err := e.keep.Remove(ctx, c, o.Volumes, sink); err != nil {
+		if err := r.keep.Remove(ctx, c, o.Volumes, sink); err != nil {
 			return err
 		}
-		return e.interim.DropAnonymous(project, plan.Container(c.Service, c.Number))
+		return r.interim.DropAnonymous(project, plan.Container(c.Service, c.Number))
 	}); err != nil {
 		return nil, err
 	}
 	if len(o.Services) > 0 {
-		return o.Services, e.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
+		return o.Services, r.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
 	}
-	if err := e.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
+	if err := r.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
 		return nil, err
 	}
 	if o.Volumes {
-		if err := e.Archive.TellSnapshots(ctx, project, sink); err != nil {
+		if err := r.snapshots.TellSnapshots(ctx, project, sink); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
+	if err := r.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
 		return nil, err
 	}
 	if len(orphans) > 0 {
@@ -124,7 +124,7 @@ func (e *Engine) takeAway(ctx context.Context, project string, o ask.DownOptions
 		}
 		return all, nil // their logs and the record are still needed
 	}
-	return nil, e.forgetProject(project, o, sink)
+	return nil, r.forgetProject(project, o, sink)
 }
 
 // toTakeDown are the containers of m that o takes away, and the names of those of services that the file p does not have, which stay.
@@ -143,21 +143,21 @@ func toTakeDown(m *inventory.Members, p *spec.Project, o ask.DownOptions) (gone 
 }
 
 // forgetProject removes what is remembered of a project that is gone: logs, the record of its last up, with its volumes its history.
-func (e *Engine) forgetProject(project string, o ask.DownOptions, sink event.Sink) error {
-	if err := os.RemoveAll(e.keep.LogDir(project)); err != nil {
+func (r *Remover) forgetProject(project string, o ask.DownOptions, sink event.Sink) error {
+	if err := os.RemoveAll(r.keep.LogDir(project)); err != nil {
 		return fmt.Errorf("cannot remove the logs of project %s: %w", project, err)
 	}
 	if o.Volumes {
-		e.memory.Forget(project, sink)
+		r.memory.Forget(project, sink)
 	}
-	if err := e.interim.DropRollouts(project, nil); err != nil {
+	if err := r.interim.DropRollouts(project, nil); err != nil {
 		return err
 	}
-	return e.wishes.Forget(project)
+	return r.wishes.Forget(project)
 }
 
-func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, error) {
-	list, err := e.drivers.Networks.List(ctx)
+func (r *Remover) ownNetworks(ctx context.Context, project string) ([]string, error) {
+	list, err := r.drivers.Networks.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list networks: %w", err)
 	}
@@ -171,8 +171,8 @@ func (e *Engine) ownNetworks(ctx context.Context, project string) ([]string, err
 	return names, nil
 }
 
-func (e *Engine) ownVolumes(ctx context.Context, project string) ([]string, error) {
-	list, err := e.drivers.Volumes.List(ctx)
+func (r *Remover) ownVolumes(ctx context.Context, project string) ([]string, error) {
+	list, err := r.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
@@ -187,19 +187,19 @@ func (e *Engine) ownVolumes(ctx context.Context, project string) ([]string, erro
 }
 
 // removeShared removes networks and, when asked for, volumes, side by side.
-func (e *Engine) removeShared(ctx context.Context, project string, networks, volumes []string, o ask.DownOptions, sink event.Sink) error {
+func (r *Remover) removeShared(ctx context.Context, project string, networks, volumes []string, o ask.DownOptions, sink event.Sink) error {
 	errs := make([]error, len(networks)+len(volumes))
 	var work errgroup.Group
 	for i, name := range networks {
 		work.Go(func() error {
-			errs[i] = e.networks.Delete(ctx, project, name, sink)
+			errs[i] = r.networks.Delete(ctx, project, name, sink)
 			return nil
 		})
 	}
 	if o.Volumes {
 		for i, name := range volumes {
 			work.Go(func() error {
-				errs[len(networks)+i] = e.volumes.Delete(ctx, project, name, sink)
+				errs[len(networks)+i] = r.volumes.Delete(ctx, project, name, sink)
 				return nil
 			})
 		}
@@ -210,13 +210,13 @@ func (e *Engine) removeShared(ctx context.Context, project string, networks, vol
 
 // removeImages removes what the containers were made from: "all", or "local", those that were built for the project. services are those whose images
 // are meant; nil = all.
-func (e *Engine) removeImages(ctx context.Context, project string, gone []*inventory.Container, services []string, which string, sink event.Sink) error {
+func (r *Remover) removeImages(ctx context.Context, project string, gone []*inventory.Container, services []string, which string, sink event.Sink) error {
 	if which == "" {
 		return nil
 	}
 	done := map[string]bool{}
 	var errs []error
-	refs, err := e.builtImages(ctx, project, services)
+	refs, err := r.builtImages(ctx, project, services)
 	if err != nil {
 		return err
 	}
@@ -234,32 +234,32 @@ func (e *Engine) removeImages(ctx context.Context, project string, gone []*inven
 		}
 		done[ref] = true
 		ev := event.Event{Project: project, Kind: "image", Name: ref, Phase: event.Working, Text: "Removing"}
-		e.hub.Say(sink, ev)
-		err := e.drivers.Images.Delete(ctx, ref)
+		r.hub.Say(sink, ev)
+		err := r.drivers.Images.Delete(ctx, ref)
 		switch {
 		case err == nil:
 			ev.Phase, ev.Text = event.Done, "Removed"
 		case errors.Is(err, errdefs.ErrNotFound):
 			ev.Phase, ev.Text = event.Done, "Not there"
 		case errors.Is(err, errdefs.ErrConflict):
-			ev.Phase, ev.Text, ev.Detail = event.Warning, "Resource is still in use", e.roster.Named(err).Error()
+			ev.Phase, ev.Text, ev.Detail = event.Warning, "Resource is still in use", r.roster.Named(err).Error()
 		default:
 			ev.Phase, ev.Text, ev.Detail = event.Failed, "Error", err.Error()
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", ref, err))
 		}
-		e.hub.Say(sink, ev)
+		r.hub.Say(sink, ev)
 	}
 	return errors.Join(errs...)
 }
 
 // builtImages are the names of images that were built for services of project, by their labels, which each image that is built here has. Other names that
 // build.tags has given them stay, as with docker compose.
-func (e *Engine) builtImages(ctx context.Context, project string, services []string) ([]string, error) {
-	list, err := e.drivers.Images.List(ctx)
+func (r *Remover) builtImages(ctx context.Context, project string, services []string) ([]string, error) {
+	list, err := r.drivers.Images.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list images: %w", err)
 	}
-	p, err := e.wishes.File(project)
+	p, err := r.wishes.File(project)
 	if err != nil {
 		return nil, err
 	}
@@ -283,4 +283,14 @@ func (e *Engine) builtImages(ctx context.Context, project string, services []str
 	}
 	slices.Sort(refs)
 	return slices.Compact(refs), nil
+}
+
+// tellUnprovided says that programs which provide services are not run by a down without the file.
+func (r *Remover) tellUnprovided(p *spec.Project, o ask.DownOptions, sink event.Sink) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		if s := p.Services[name]; s.Provider != nil && (len(o.Services) == 0 || slices.Contains(o.Services, name)) {
+			r.hub.Say(sink, event.Event{Project: p.Name, Kind: "service", Name: name, Service: name, Phase: event.Warning, Text: "Left as it is",
+				Detail: "what " + s.Provider.Type + " provides is removed by a down with the file"})
+		}
+	}
 }
