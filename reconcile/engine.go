@@ -78,26 +78,21 @@ type Engine struct {
 	planner   *planning.Planner    // of files and this host
 	singles   *single.Containers
 	kit       *performer.Kit       // of passes
-	wiring    *wiring.Wiring       // of containers, at their start
 	waits     *await.Waiter        // for containers
 	memory    *chronicle.Chronicle // of how containers came to run
 	networks  *resource.Networks
 	volumes   *resource.Volumes
 	output    *output.Reader // of containers
 	ports     *ports.Ports   // that projects publish
-	boot      string         // of the host, as Options.Boot
-	lost      bool           // Options.StoreLost
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
 
-	capabilities []string // that this process can give
-	version      string
-	identity     identity
+	version  string
+	identity identity
 
-	wishes  *wish.Book       // what users have asked for of projects
-	alone   *standalone.Book // and of containers that belong to no file
-	interim *interim.Book    // what a pass under way must remember
+	wishes  *wish.Book    // what users have asked for of projects
+	interim *interim.Book // what a pass under way must remember
 
 	roster *roster.Roster // of the containers that are looked after
 }
@@ -109,35 +104,37 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if opt.Store == nil {
 		return nil, errors.New("cannot start the engine without a store")
 	}
-	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, lost: opt.StoreLost, log: opt.Log, roster: roster.New(),
+	e := &Engine{drivers: d, wishes: wish.Open(opt.Store), interim: interim.Open(opt.Store), hub: new(event.Hub), roots: opt.Roots, store: opt.Store, log: opt.Log, roster: roster.New(),
 		version: opt.Version}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	e.images = images.New(d, e.hub)
 	e.ports = ports.New(d, e.wishes, e.roster)
-	e.alone = standalone.Open(opt.Store, e.log)
+	alone := standalone.Open(opt.Store, e.log)
 	var err error
-	if e.boot = opt.Boot; e.boot == "" {
-		if e.boot, err = bootID(); err != nil {
+	boot := opt.Boot
+	if boot == "" {
+		if boot, err = bootID(); err != nil {
 			return nil, err
 		}
 	}
 	if e.identity, err = loadIdentity(opt.Store); err != nil {
 		return nil, err
 	}
-	if e.capabilities, err = caps.Available(); err != nil {
+	capabilities, err := caps.Available()
+	if err != nil {
 		return nil, err
 	}
-	e.preflight = preflight.New(d, e.capabilities, e.images, e.ports)
+	e.preflight = preflight.New(d, capabilities, e.images, e.ports)
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = loop.New(e.life, &e.gate, healer{e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
-	e.wiring = wiring.New(d, e.networks, e.roster)
+	wires := wiring.New(d, e.networks, e.roster)
 	e.keep = lifecycle.New(lifecycle.Options{
-		Drivers: d, Roots: opt.Roots, Store: opt.Store, Hub: e.hub, Log: e.log, Life: e.life, Gate: &e.gate, Capabilities: e.capabilities, Turns: e.loop, Roster: e.roster,
-		Wiring: e.wiring, Volumes: e.volumes, Wishes: e.wishes, Alone: e.alone, History: opt.History,
+		Drivers: d, Roots: opt.Roots, Store: opt.Store, Hub: e.hub, Log: e.log, Life: e.life, Gate: &e.gate, Capabilities: capabilities, Turns: e.loop, Roster: e.roster,
+		Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
@@ -154,8 +151,8 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		Snapshots: e.Archive,
 	})
 	e.singles = single.New(single.Options{
-		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: e.boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: e.wiring, Networks: e.networks, Volumes: e.volumes,
-		Wishes: e.wishes, Alone: e.alone, Roster: e.roster,
+		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: wires, Networks: e.networks, Volumes: e.volumes,
+		Wishes: e.wishes, Alone: alone, Roster: e.roster,
 	})
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them
