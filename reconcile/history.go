@@ -19,11 +19,11 @@ func (e *Engine) begin(c *planning.Comparison, pl *plan.Plan, do *performer.Perf
 	}
 	after, err := json.Marshal(c.Project)
 	if err != nil {
-		return nil // beginUp tells it
+		return nil // wish.Book.BeginUp tells it
 	}
 	before, err := e.wishes.RawFile(c.Project.Name)
 	if err != nil {
-		before = nil // beginUp tells it
+		before = nil // wish.Book.BeginUp tells it
 	}
 	return e.memory.Begin(pl, do.Command, history.Entry{Services: o.Services, Scale: o.Scale}, before, after)
 }

@@ -159,6 +159,7 @@ func NotHealthyAfter(timeout time.Duration) error {
 	return fmt.Errorf("application not healthy after %s", timeout)
 }
 
+// Services waits until the containers of the services that chosen says yes to are up, and tells sink of each; the first that cannot be ends it. timeout 0 = none.
 func (w *Waiter) Services(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink event.Sink) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc

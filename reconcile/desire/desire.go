@@ -308,6 +308,7 @@ func endpoint(e *spec.Endpoint) plan.Endpoint {
 	}
 }
 
+// Ports are ports in a plan's words.
 func Ports(ports []spec.Port) []plan.Port {
 	var out []plan.Port
 	for _, p := range ports {

@@ -19,12 +19,14 @@ type callers struct {
 	m  map[string][]*Caller // by container
 }
 
+// Caller is one who has attached.
 type Caller struct {
 	Ctx     context.Context // ends with the call
 	Streams process.IO
 	Ended   chan error // of capacity 1
 }
 
+// Add has c wait for the start of container id.
 func (q *callers) Add(id string, c *Caller) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

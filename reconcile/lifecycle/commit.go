@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
+// CommitOne makes an image of what container c has written on its own, and tells s of it. c is paused meanwhile, unless o says otherwise or it is already.
 func (k *Keeper) CommitOne(ctx context.Context, c *inventory.Container, o ask.CommitOptions, s event.Sink) (image.Info, error) {
 	if o.Ref != "" {
 		if r, err := reference.Parse(o.Ref); err != nil {

@@ -59,6 +59,7 @@ type Draft struct {
 	Quiet   bool          // nobody is
 }
 
+// NewID is an id of a container, or of a command in one: 64 hexadecimal digits, of which no two are the same.
 func NewID() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand, Go 1.24

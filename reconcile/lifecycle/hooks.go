@@ -20,7 +20,7 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// A hookError says that a hook has failed. The container is there and runs.
+// A HookError says that a hook has failed. The container is there and runs.
 type HookError struct {
 	Key string // "post_start[0]"
 	err error
@@ -30,7 +30,7 @@ func (e *HookError) Error() string { return e.err.Error() }
 func (e *HookError) Unwrap() error { return e.err }
 
 // postStart runs the hooks of a container that has just been started, one after the other. The first that fails ends it, with a
-// *hookError; the container runs on, as with docker compose.
+// *HookError; the container runs on, as with docker compose.
 //
 // Precondition: the container's lock is not held. A hook may take for ever, and a stop must not wait for it.
 func (k *Keeper) postStart(ctx context.Context, c *inventory.Container, sink event.Sink) error {
@@ -67,7 +67,7 @@ func (k *Keeper) PreStop(ctx context.Context, c *inventory.Container, sink event
 // UnaskedGrace is how long the hooks of a container without a grace period may take when nobody has asked for its stop.
 const UnaskedGrace = 10 * time.Second
 
-// PreStopUnasked is preStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
+// PreStopUnasked is PreStop for a stop that heals: a hook that fails or hangs is told and holds nothing up, for the container that it
 // would keep is one that does not work.
 func (k *Keeper) PreStopUnasked(ctx context.Context, c *inventory.Container) error {
 	grace := UnaskedGrace
@@ -93,6 +93,7 @@ func (k *Keeper) runHooks(ctx context.Context, c *inventory.Container, kind stri
 	return nil
 }
 
+// HookProcess is the process of hook h. What it prints goes to the container's log.
 func HookProcess(h plan.Hook) runtime.Process {
 	p := runtime.Process{Args: h.Command, Cwd: h.WorkingDir, User: h.User, Privileged: h.Privileged, Note: output.HookNote}
 	for _, k := range slices.Sorted(maps.Keys(h.Environment)) {

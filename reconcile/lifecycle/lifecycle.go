@@ -31,7 +31,7 @@ func (k *Keeper) StartBeside(ctx context.Context, id, beside string, sink event.
 	return k.postStart(ctx, c, sink)
 }
 
-// startOnly is startBeside without what follows a start. fresh: the container did not run before.
+// startOnly is StartBeside without what follows a start. fresh: the container did not run before.
 func (k *Keeper) startOnly(ctx context.Context, id, beside string, sink event.Sink) (_ *inventory.Container, fresh bool, err error) {
 	unlock, err := k.Locks.Lock(ctx, id)
 	if err != nil {

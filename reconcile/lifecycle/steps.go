@@ -19,7 +19,7 @@ import (
 )
 
 // PreStart runs steps of c's pre_start one after the other, each in a container of its own, and returns when all have exited with 0. The first
-// that does not ends it, with a *hookError that has the exit code and the end of its output. ctx ends the step under way. began is called
+// that does not ends it, with a *HookError that has the exit code and the end of its output. ctx ends the step under way. began is called
 // when the first is about to run: from then on data may have been written.
 //
 // What a daemon that was killed has left is gone on with: a step that has succeeded is not run again, one that runs is waited for. So the

@@ -51,7 +51,7 @@ type Comparison struct {
 	Built   map[string]images.EarlyBuild // before there was a plan, by ImageKey
 }
 
-// Compare reads what the file names and the host, and chooses ports if o says so: the caller has to releasePorts then. It changes nothing.
+// Compare reads what the file names and the host, and chooses ports if o says so: the caller has to release them then (ports.Ports). It changes nothing.
 func (pn *Planner) Compare(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions) (*Comparison, error) {
 	if err := desire.DigestFiles(p, want).Err(); err != nil {
 		return nil, err

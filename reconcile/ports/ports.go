@@ -66,7 +66,7 @@ func (hp *Ports) Fill(want *plan.Desired, o ask.UpOptions) error {
 }
 
 // Choose holds the host ports that want publishes, and publishes a free one in the place of each that somebody else has. What is chosen is held too, until
-// releasePorts: nobody gets it before a container of the project has it, or the store says that it is this project's (beginUp). It says what it
+// Release: nobody gets it before a container of the project has it, or the store says that it is this project's (wish.Book.BeginUp). It says what it
 // has chosen and why.
 //
 // Two who choose at once do not get one port: each binds it first and looks at the records of others then, and who has bound it keeps it bound
@@ -194,7 +194,7 @@ func (hp *Ports) Own(ctx context.Context, project string) (func(network.Port) bo
 	}, nil
 }
 
-// Release frees what choosePorts has held for project and no container has. Precondition: what was chosen and is to stay is on record.
+// Release frees what Choose has held for project and no container has. Precondition: what was chosen and is to stay is on record.
 func (hp *Ports) Release(ctx context.Context, project string) {
 	hp.drivers.Networks.ReleasePorts(context.WithoutCancel(ctx), project)
 }

@@ -41,7 +41,7 @@ func (cs *Containers) Adopt(ctx context.Context, list []*inventory.Container) er
 	return nil
 }
 
-// adoptOne is adoptStandalone for one that is there. known says that it has a record; a nil one cannot be read.
+// adoptOne is Adopt for one that is there. known says that it has a record; a nil one cannot be read.
 func (cs *Containers) adoptOne(ctx context.Context, c *inventory.Container, r *standalone.Record, known bool) error {
 	switch {
 	case (!known && !cs.lost || r != nil && r.Making) && !c.Alive() && c.Exit == nil: // half-made
