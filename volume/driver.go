@@ -47,6 +47,8 @@ type Driver struct {
 	root string
 	keep time.Duration // how long removed volumes are kept; 0 = not at all
 
+	notice func(text string) // told of what stands in nobody's way
+
 	mu sync.Mutex // Create and Delete of the same name do not meet
 }
 
@@ -58,9 +60,9 @@ type record struct {
 }
 
 // New opens the volumes of r and removes what a daemon that died left half-made. keep is how long volumes that are removed can be brought back; 0 = they
-// cannot.
-func New(r roots.Roots, keep time.Duration) (*Driver, error) {
-	d := &Driver{root: r.InState("volumes"), keep: keep}
+// cannot. What cannot be removed, an immutable file or what has something mounted on it, stays: notice is told of it, and the next sweep tries it again.
+func New(r roots.Roots, keep time.Duration, notice func(text string)) (*Driver, error) {
+	d := &Driver{root: r.InState("volumes"), keep: keep, notice: notice}
 	// 0700: what a container writes has the owners and modes that it likes. A user of the host who could reach a set-user-ID
 	// file there by its name would run it as root (CVE-2021-41091 of Docker, the same mistake).
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
@@ -73,18 +75,19 @@ func New(r roots.Roots, keep time.Duration) (*Driver, error) {
 		return nil, fmt.Errorf("cannot open the volumes: %w", err)
 	}
 	if _, err := d.Sweep(context.Background(), true); err != nil {
-		return nil, fmt.Errorf("cannot open the volumes: %w", err)
+		notice(err.Error())
 	}
 	return d, nil
 }
 
 // Sweep names what is left of volumes that were being made or removed, and what has been in the trash for long enough, and, with remove, removes it.
-// Precondition: none is being made or removed.
+// What cannot be removed keeps nothing else from it. Precondition: none is being made or removed.
 func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err error) {
 	entries, err := os.ReadDir(d.root)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
 	}
+	var failed []error
 	for _, e := range entries {
 		path := filepath.Join(d.root, e.Name())
 		switch {
@@ -96,7 +99,7 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err er
 		names = append(names, path)
 		if remove {
 			if err := os.RemoveAll(path); err != nil {
-				return names, fmt.Errorf("cannot remove a half-made volume: %w", err)
+				failed = append(failed, fmt.Errorf("cannot remove what is left of a volume: %w", err))
 			}
 		}
 	}
@@ -104,7 +107,7 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err er
 	if err == nil && remove && len(old) > 0 {
 		err = d.empty()
 	}
-	return append(names, old...), err
+	return append(names, old...), errors.Join(append(failed, err)...)
 }
 
 // Create makes the volume c, or finds it as it is. ErrConflict when one of that name has

@@ -11,12 +11,15 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/sandbox"
 )
+
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
 
 func newDriver(t *testing.T) (*Driver, string) {
 	t.Helper()
 	state := t.TempDir()
-	d, err := New(roots.Roots{State: state, Run: t.TempDir()}, 0)
+	d, err := New(roots.Roots{State: state, Run: t.TempDir()}, 0, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func TestCreateIsIdempotentAndSurvivesReopening(t *testing.T) {
 	if err != nil || !again.CreatedAt.Equal(first.CreatedAt) {
 		t.Errorf("a second Create: %+v, %v", again, err)
 	}
-	other, err := New(roots.Roots{State: filepath.Dir(root)}, 0)
+	other, err := New(roots.Roots{State: filepath.Dir(root)}, 0, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +127,7 @@ func TestHalfMadeVolumesAreNeverSeen(t *testing.T) {
 	if all, err := d.List(context.Background()); err != nil || len(all) != 0 {
 		t.Errorf("List: %v, %v", all, err)
 	}
-	if _, err := New(roots.Roots{State: filepath.Dir(root)}, 0); err != nil {
+	if _, err := New(roots.Roots{State: filepath.Dir(root)}, 0, func(text string) { t.Log(text) }); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(root); len(left) != 0 {
@@ -187,7 +190,7 @@ func TestVolumesAreClosedToTheHostsUsers(t *testing.T) {
 	if err := os.Mkdir(root, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	d, err := New(roots.Roots{State: state}, 0)
+	d, err := New(roots.Roots{State: state}, 0, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}

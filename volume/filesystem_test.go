@@ -37,7 +37,7 @@ func TestFilesystemOptions(t *testing.T) {
 			mount.Mount{Type: "overlay", Source: "overlay", Options: []string{"dev"}, Data: []string{"lowerdir=/a:/b", "upperdir=/u", "workdir=/w"}, CopyUp: true}},
 	} {
 		dir := t.TempDir()
-		d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+		d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 		ok(t, err)
 		_, err = d.Create(t.Context(), Config{ID: "data", DriverOpts: tt.opts})
 		ok(t, err)
@@ -52,7 +52,7 @@ func TestFilesystemOptions(t *testing.T) {
 // TestFilesystemUses: who has it read-only has his mount so, and not the file system, which others may write to.
 func TestFilesystemUses(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 	ok(t, err)
 	c := Config{ID: "data", DriverOpts: map[string]string{"type": "nfs", "device": "10.0.0.1:/e"}}
 	s, err := d.Create(t.Context(), c)
@@ -107,7 +107,7 @@ func TestFilesystemFaults(t *testing.T) {
 // TestConflictShowsNoPassword: the message names the options that differ, and not what they say.
 func TestConflictShowsNoPassword(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 	ok(t, err)
 	opts := func(o string) Config {
 		return Config{ID: "data", DriverOpts: map[string]string{"type": "cifs", "device": "//10.0.0.1/s", "o": o}}

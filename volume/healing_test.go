@@ -59,7 +59,7 @@ func TestHealing(t *testing.T) {
 		{"all volumes removed", func(v string) error { return os.RemoveAll(filepath.Dir(v)) }, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := New(r, 0)
+			d, err := New(r, 0, func(text string) { t.Log(text) })
 			ok(t, err)
 			made, err := d.Create(t.Context(), cfg)
 			ok(t, err)
@@ -127,7 +127,7 @@ func TestHealing(t *testing.T) {
 // TestQuiet: what containers do with their data is no hint.
 func TestQuiet(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 	ok(t, err)
 	made, err := d.Create(t.Context(), Config{ID: "data"})
 	ok(t, err)
@@ -153,7 +153,7 @@ func TestQuiet(t *testing.T) {
 // TestSomethingElse: what somebody has put in the place of the data is his, and not removed.
 func TestSomethingElse(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 	ok(t, err)
 	made, err := d.Create(t.Context(), Config{ID: "data"})
 	ok(t, err)
@@ -175,7 +175,7 @@ func TestSomethingElse(t *testing.T) {
 // TestDevice: a directory of the user's is his to make again.
 func TestDevice(t *testing.T) {
 	dir := t.TempDir()
-	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0)
+	d, err := New(roots.Roots{State: dir + "/state", Run: dir + "/run"}, 0, func(text string) { t.Log(text) })
 	ok(t, err)
 	device := filepath.Join(dir, "mine")
 	ok(t, os.Mkdir(device, 0o700))

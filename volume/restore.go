@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	restorePrefix  = ".restoring-"  // content that is to take the place of volumes'
-	restoreFile    = "restore.json" // it is whole, and what is to be done with it
+	restorePrefix  = ".restoring-"   // content that is to take the place of volumes'
+	restoreFile    = ".restore.json" // it is whole, and what is to be done with it; no volume has such a name
 	restoreVersion = 1
 	replacedDir    = "replaced" // beside a new _data: the one that it takes the place of
 )
 
-// restoreRecord is restore.json. From the moment at which it is there the volumes are going to have the new content, all of them: what a daemon does not live to
-// do, the next one does before anybody looks at a volume.
+// restoreRecord is .restore.json. From the moment at which it is there the volumes are going to have the new content, all of them: what a daemon does not live to
+// do, the next one does before anybody looks at a volume. Where it cannot be done, because somebody has mounted something on a volume, say, what was done of it is
+// taken back, and the record goes.
 //
 //	.restoring-<random>/<volume>/_data        the new content
 //	.restoring-<random>/<volume>/volume.json  the volume's record, where it is made anew
@@ -127,8 +128,8 @@ func (d *Driver) replace(ctx context.Context, all []source) error {
 	return d.finish(dir)
 }
 
-// finishRestores carries those to their end that a daemon was about to. Precondition: nothing runs that has one of their volumes, for what has begun such a
-// restore has stopped it.
+// finishRestores carries those to their end that a daemon was about to, or back. What stands in the way of one is told and stands in the way of no other volume; the
+// error is ErrNotSupported, for the record of a later version. Precondition: nothing runs that has one of their volumes, for what has begun such a restore has stopped it.
 func (d *Driver) finishRestores() error {
 	dirs, err := filepath.Glob(filepath.Join(d.root, restorePrefix+"*"))
 	if err != nil {
@@ -136,15 +137,17 @@ func (d *Driver) finishRestores() error {
 	}
 	for _, dir := range dirs {
 		if exists(filepath.Join(dir, restoreFile)) {
-			if err := d.finish(dir); err != nil {
+			if err := d.finish(dir); errors.Is(err, errdefs.ErrNotSupported) {
 				return err
+			} else if err != nil {
+				d.notice(fmt.Sprintf("a restore of volumes could not be carried to its end: %v", err))
 			}
 		}
 	}
 	return nil
 }
 
-// finish puts what is in dir where it belongs. What is there already is done.
+// finish puts what is in dir where it belongs, all of it: when one volume cannot have its new content, all get back what they had. What is there already is done.
 func (d *Driver) finish(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, restoreFile))
 	if err != nil {
@@ -157,22 +160,42 @@ func (d *Driver) finish(dir string) error {
 	if r.Version != restoreVersion {
 		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("the record of a restore, %s, has version %d, expected %d", dir, r.Version, restoreVersion))
 	}
-	d.mu.Lock() // a Create that mends would put an empty directory in the place of one that is on its way
-	for _, id := range r.Volumes {
-		if err := checkName(id); err != nil {
-			d.mu.Unlock()
-			return err
-		}
-		if err := d.moveIn(filepath.Join(dir, id), filepath.Join(d.root, id)); err != nil {
-			d.mu.Unlock()
-			return fmt.Errorf("volume %s: %w", id, err)
-		}
+	failed, back := d.moveAll(dir, r.Volumes)
+	if back != nil {
+		return errors.Join(failed, fmt.Errorf("and what was done cannot be taken back, which is tried again when the daemon starts: %w", back))
 	}
-	d.mu.Unlock()
 	if err := syncDir(d.root); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	return d.discard(dir)
+	gone, err := d.putAside(dir)
+	if err == nil {
+		// The volumes are as they are to be. What stays is the sweeper's.
+		if err := os.RemoveAll(gone); err != nil {
+			d.notice(fmt.Sprintf("what volumes had before a restore could not be removed wholly: %v", err))
+		}
+	}
+	return errors.Join(failed, err)
+}
+
+// moveAll moves the contents in dir to the volumes ids. failed: one could not be moved, and all are as they were, or back says why not.
+func (d *Driver) moveAll(dir string, ids []string) (failed, back error) {
+	d.mu.Lock() // a Create that mends would put an empty directory in the place of one that is on its way
+	defer d.mu.Unlock()
+	for i, id := range ids {
+		if failed = checkName(id); failed == nil {
+			failed = d.moveIn(filepath.Join(dir, id), filepath.Join(d.root, id))
+		}
+		if failed != nil {
+			failed = fmt.Errorf("volume %s: %w", id, failed)
+			for _, id := range slices.Backward(ids[:i+1]) {
+				if checkName(id) == nil {
+					back = errors.Join(back, moveBack(filepath.Join(dir, id), filepath.Join(d.root, id)))
+				}
+			}
+			return failed, back
+		}
+	}
+	return nil, nil
 }
 
 // moveIn moves the content in from to the volume at to, or makes that of it.
@@ -199,5 +222,28 @@ func (d *Driver) moveIn(from, to string) error {
 		return err
 	}
 	failpoint.Hit("volume.restore.moved")
+	return errors.Join(syncDir(to), syncDir(from))
+}
+
+// moveBack is the contrary of moveIn, however far that has come.
+func moveBack(from, to string) error {
+	staged, data, old := filepath.Join(from, dataDir), filepath.Join(to, dataDir), filepath.Join(from, replacedDir)
+	switch {
+	case !exists(from): // the volume was made anew
+		return os.Rename(to, from)
+	case !exists(old): // nothing was moved, or there was nothing
+		if exists(staged) {
+			return nil
+		}
+		return os.Rename(data, staged)
+	}
+	if !exists(staged) {
+		if err := os.Rename(data, staged); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(old, data); err != nil {
+		return err
+	}
 	return errors.Join(syncDir(to), syncDir(from))
 }

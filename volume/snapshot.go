@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	snapshotsDir    = ".snapshots" // no volume has such a name
-	snapshotFile    = "snapshot.json"
+	snapshotsDir    = ".snapshots"     // no volume has such a name
+	snapshotFile    = ".snapshot.json" // no volume has such a name either
 	snapshotVersion = 1
 )
 
 // Snapshot is what some volumes of a project had in them at one moment:
 //
 //	<state>/volumes/.snapshots/<project>/<name>/<volume>       the content, as _data was
-//	<state>/volumes/.snapshots/<project>/<name>/snapshot.json  record
+//	<state>/volumes/.snapshots/<project>/<name>/.snapshot.json record
 //
 // It is below the volumes, and so on their file system: where that can, they share blocks. As a volume, it comes and goes by one rename.
 type Snapshot struct {
@@ -40,7 +40,7 @@ type Snapshot struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
-// snapshotRecord is snapshot.json.
+// snapshotRecord is .snapshot.json.
 type snapshotRecord struct {
 	Version int `json:"version"`
 	Snapshot
@@ -200,15 +200,24 @@ func (d *Driver) DeleteSnapshot(_ context.Context, project, name string) error {
 
 // discard removes a directory of d's: at once for who looks for it. Missing = success.
 func (d *Driver) discard(path string) error {
-	gone := filepath.Join(d.root, gonePrefix+rand.Text())
-	if err := os.Rename(path, gone); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	gone, err := d.putAside(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	failpoint.Hit("volume.discard.renamed")
 	return os.RemoveAll(gone)
+}
+
+// putAside renames a directory of d's to what a sweep removes.
+func (d *Driver) putAside(path string) (gone string, err error) {
+	gone = filepath.Join(d.root, gonePrefix+rand.Text())
+	if err := os.Rename(path, gone); err != nil {
+		return "", err
+	}
+	failpoint.Hit("volume.discard.renamed")
+	return gone, nil
 }
 
 func (d *Driver) snapshotPath(project, name string) string {

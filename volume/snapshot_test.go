@@ -83,7 +83,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	if err := d.Delete(ctx, "b"); err != nil {
 		t.Fatal(err)
 	}
-	again, err := New(r, 0)
+	again, err := New(r, 0, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestRestoreIsFinished(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := New(r, 0); err != nil {
+		if _, err := New(r, 0, func(text string) { t.Log(text) }); err != nil {
 			t.Fatalf("after %d steps: %v", at, err)
 		}
 		want := "old|old|"
@@ -200,6 +200,146 @@ func TestRestoreIsFinished(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(d.root, ".[rm]*")); len(left) > 0 {
 			t.Errorf("after %d steps there is %v", at, left)
 		}
+	}
+}
+
+// occupy mounts something on dir, so that it cannot be renamed or removed.
+func occupy(t *testing.T, dir string) {
+	t.Helper()
+	sandbox.Require(t)
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && err != unix.EINVAL && err != unix.ENOENT {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRestoreThatCannotBeDone: a volume on which somebody has mounted a disk cannot be moved. All are as they were then, also the one that is made anew, whether it is seen at the
+// restore or by the daemon after it, which is there for all others.
+func TestRestoreThatCannotBeDone(t *testing.T) {
+	d, root := newDriver(t)
+	r := roots.Roots{State: filepath.Dir(root)}
+	ctx := t.Context()
+	a, b, gone := filled(t, d, "a", "old"), filled(t, d, "b", "old"), filled(t, d, "again", "old")
+	if _, err := d.Snapshot(ctx, "p", "s", []string{"a", "again", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(ctx, "again"); err != nil {
+		t.Fatal(err)
+	}
+	occupy(t, b.Path)
+	for _, s := range []State{a, b} {
+		if err := os.WriteFile(filepath.Join(s.Path, "f"), []byte("new"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what string) {
+		t.Helper()
+		if got := contentOf(t, a.Path, "f") + contentOf(t, b.Path, "f"); got != "new|new|" || exists(gone.Path) {
+			t.Errorf("%s they have %s, want what they had", what, got)
+		}
+		if left, _ := filepath.Glob(filepath.Join(d.root, ".[rm]*")); len(left) > 0 {
+			t.Errorf("%s there is %v", what, left)
+		}
+	}
+	if err := d.Restore(ctx, "p", "s", []string{"a", "again", "b"}); !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "volume b") {
+		t.Errorf("%v", err)
+	}
+	check("after the restore")
+
+	// A daemon was killed when it had moved the first two.
+	dir := filepath.Join(d.root, restorePrefix+"X")
+	for _, id := range []string{"a", "again", "b"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, id), 0o700), copyDir(ctx, filepath.Join(d.snapshotPath("p", "s"), id), filepath.Join(dir, id, dataDir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, restoreFile), []byte(`{"version": 1, "volumes": ["a", "again", "b"]}`), 0o600),
+		d.moveIn(filepath.Join(dir, "a"), filepath.Join(d.root, "a")), d.moveIn(filepath.Join(dir, "again"), filepath.Join(d.root, "again"))); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	if _, err := New(r, 0, func(text string) { told = append(told, text) }); err != nil || len(told) != 1 || !strings.Contains(told[0], "volume b") {
+		t.Errorf("%v, told of %q", err, told)
+	}
+	check("after the next start")
+}
+
+// TestWhatCannotBeRemoved: what is left of a volume stays while something is mounted on it, and keeps neither a restore from its end, nor a daemon from its start, nor the sweeper from the rest.
+func TestWhatCannotBeRemoved(t *testing.T) {
+	d, root := newDriver(t)
+	r := roots.Roots{State: filepath.Dir(root)}
+	ctx := t.Context()
+	a := filled(t, d, "a", "old")
+	if _, err := d.Snapshot(ctx, "p", "s", []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	disk := filepath.Join(a.Path, "disk")
+	if err := errors.Join(os.Mkdir(disk, 0o700), os.WriteFile(filepath.Join(a.Path, "f"), []byte("new"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	occupy(t, disk)
+	var told []string
+	d.notice = func(text string) { told = append(told, text) }
+	if err := d.Restore(ctx, "p", "s", []string{"a"}); err != nil {
+		t.Errorf("the restore: %v", err)
+	}
+	if got := contentOf(t, a.Path, "f"); got != "old|" || len(told) != 1 {
+		t.Errorf("it has %s; told of %q", got, told)
+	}
+	half := filepath.Join(d.root, tempPrefix+"X")
+	if err := os.Mkdir(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	told = nil
+	again, err := New(r, 0, d.notice)
+	if err != nil || len(told) != 1 || !strings.Contains(told[0], "disk") || exists(half) {
+		t.Fatalf("%v, told of %q", err, told)
+	}
+	left, err := again.Sweep(ctx, false)
+	if err != nil || len(left) != 1 {
+		t.Fatalf("%v, %v", left, err)
+	}
+	if err := unix.Unmount(filepath.Join(left[0], "a", replacedDir, "disk"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Sweep(ctx, true); err != nil || exists(left[0]) {
+		t.Errorf("when nothing is mounted there any more: %v", err)
+	}
+}
+
+// TestVolumesNamedLikeRecords: no name of a volume meets that of a record beside it, whatever the daemon was killed at.
+func TestVolumesNamedLikeRecords(t *testing.T) {
+	d, root := newDriver(t)
+	ctx := t.Context()
+	ids := []string{"restore.json", "snapshot.json", "volume.json", "_data"[1:], "replaced"}
+	for _, id := range ids {
+		filled(t, d, id, "old")
+	}
+	if _, err := d.Snapshot(ctx, "p", "s", ids); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		filled(t, d, id, "new")
+	}
+	if err := d.Restore(ctx, "p", "s", ids); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		if got := contentOf(t, filepath.Join(d.root, id, dataDir), "f"); got != "old|" {
+			t.Errorf("%s has %s", id, got)
+		}
+	}
+	// Killed in the midst of copying.
+	half := filepath.Join(d.root, restorePrefix+"X")
+	if err := os.MkdirAll(filepath.Join(half, "restore.json", dataDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(roots.Roots{State: filepath.Dir(root)}, 0, func(text string) { t.Error(text) }); err != nil || exists(half) {
+		t.Errorf("the next daemon: %v", err)
 	}
 }
 
@@ -224,7 +364,7 @@ func TestSnapshotOfADamagedRecord(t *testing.T) {
 	if _, err := d.Snapshots(t.Context()); !errors.Is(err, errdefs.ErrNotSupported) {
 		t.Errorf("of another version: %v", err)
 	}
-	if _, err := New(r, 0); err != nil {
+	if _, err := New(r, 0, func(text string) { t.Log(text) }); err != nil {
 		t.Errorf("it stops a daemon: %v", err)
 	}
 }

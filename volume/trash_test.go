@@ -13,7 +13,7 @@ import (
 
 func TestRemovedVolumesAreKept(t *testing.T) {
 	r := roots.Roots{State: t.TempDir()}
-	d, err := New(r, time.Hour)
+	d, err := New(r, time.Hour, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestRemovedVolumesAreKept(t *testing.T) {
 	if names, err := d.Sweep(ctx, true); err != nil || len(names) != 0 {
 		t.Errorf("they are swept: %v, %v", names, err)
 	}
-	again, err := New(r, time.Hour)
+	again, err := New(r, time.Hour, func(text string) { t.Log(text) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestRemovedVolumesAreKept(t *testing.T) {
 		t.Errorf("kept are %+v", all)
 	}
 	// Where nothing is kept any more, nothing is.
-	if _, err := New(r, 0); err != nil || exists(filepath.Join(again.root, trashDir)) {
+	if _, err := New(r, 0, func(text string) { t.Log(text) }); err != nil || exists(filepath.Join(again.root, trashDir)) {
 		t.Errorf("it is there still: %v", err)
 	}
 }

@@ -73,7 +73,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 		return Opened{}, err
 	}
 	closers = append(closers, images.Close)
-	volumes, err := volume.New(r, s.KeepVolumes)
+	volumes, err := volume.New(r, s.KeepVolumes, notice)
 	if err != nil {
 		return Opened{}, err
 	}

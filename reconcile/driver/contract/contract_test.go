@@ -118,7 +118,7 @@ func (k *kernel) Open(t *testing.T) driver.Set {
 	ctx := context.WithoutCancel(t.Context())
 	images, err := image.Open(ctx, image.Options{Roots: k.roots})
 	must(t, err)
-	volumes, err := volume.New(k.roots, 0)
+	volumes, err := volume.New(k.roots, 0, func(text string) { t.Log(text) })
 	must(t, err)
 	networks, err := network.New(ctx, network.Options{Roots: k.roots})
 	must(t, err)
