@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -219,4 +220,47 @@ func TestCloneIntoAnotherProject(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNothingStartsWithAVolumeThatIsCopied: what another project, whose turn is its own, makes of the volume meanwhile waits for the end of it. It would write to what is
+// copied, or keep the content that goes.
+func TestNothingStartsWithAVolumeThatIsCopied(t *testing.T) {
+	for _, at := range []string{"Volumes.Snapshot", "Volumes.Restore", "Volumes.Clone"} {
+		run(t, func(b *bench) {
+			b.up(keeping(), ask.UpOptions{})
+			b.must(b.engine.SnapshotVolumes(b.Context(), "shop", ask.SnapshotOptions{Name: "s"}, b.sink))
+			other := project(service("reader", func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Source: "theirs", Target: "/data"}} }), service("beside"))
+			other.Name = "other"
+			other.Networks = map[string]*spec.Network{"default": {Key: "default", Name: "other_default"}}
+			other.Volumes = map[string]*spec.Volume{"theirs": {Key: "theirs", Name: "shop_data", External: true}}
+			done := make(chan error, 1)
+			var between string
+			b.host.Fault = func(op string, after bool) error {
+				if op == at && !after {
+					go func() { done <- b.engine.Up(b.Context(), other, ask.UpOptions{}, b.sink) }()
+					synctest.Wait() // until the up cannot go on
+					rows := b.rows("other")
+					between = rows["other-reader-1"].State + " " + rows["other-beside-1"].State
+				}
+				return nil
+			}
+			switch at {
+			case "Volumes.Snapshot":
+				b.must(b.engine.SnapshotVolumes(b.Context(), "shop", ask.SnapshotOptions{Name: "t"}, b.sink))
+			case "Volumes.Restore":
+				b.must(b.engine.RestoreVolumes(b.Context(), "shop", ask.RestoreOptions{Name: "s", Stop: true}, b.sink))
+			case "Volumes.Clone":
+				p := keeping()
+				p.Volumes["copy"] = &spec.Volume{Key: "copy", Name: "shop_copy"}
+				b.must(b.engine.CloneVolume(b.Context(), p, ask.CloneOptions{Source: "data", Target: "copy"}, b.sink))
+			}
+			b.must(<-done)
+			if between != "created running" {
+				b.Errorf("%s: meanwhile who has the volume and who has not are %s, want created and running", at, between)
+			}
+			if now := b.rows("other")["other-reader-1"].State; now != "running" {
+				b.Errorf("%s: then who has the volume is %s", at, now)
+			}
+		})
+	}
 }

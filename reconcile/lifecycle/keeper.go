@@ -42,6 +42,7 @@ type Keeper struct {
 	alone        *standalone.Book
 
 	Locks   *gate.Locks      // of containers, by id
+	Mounted gate.Directories // what containers that start have mounted; who holds one of them has its container's lock already
 	Group   *supervise.Group // of those that run
 	Waits   *await.Waiter
 	Memory  *chronicle.Chronicle // of how they came to run

@@ -3,15 +3,27 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/runtime"
 )
 
-// launch starts c, which is connected. A container that has come into a namespace of somebody else is stopped at once, and that is an
-// error.
+// launch starts c, which is connected, as soon as nobody changes what is in a volume of it. A container that has come into a namespace of somebody else is stopped at
+// once, and that is an error.
 func (k *Keeper) launch(ctx context.Context, c *inventory.Container) (runtime.State, error) {
+	var sources []string
+	for _, m := range c.Config.Mounts {
+		if filepath.IsAbs(m.Source) {
+			sources = append(sources, m.Source)
+		}
+	}
+	started, err := k.Mounted.Begin(ctx, sources)
+	if err != nil {
+		return runtime.State{}, err
+	}
 	s, err := k.startHeard(ctx, c)
+	started()
 	if err != nil {
 		return s, err
 	}

@@ -22,9 +22,8 @@ type users struct {
 	list    []*inventory.Container
 }
 
-// usersOf are the containers, of any project or none and of any state, that have one of the volumes ids, by whichever way: named, anonymous, by volumes_from, by the
-// path on the host.
-func (a *Archive) usersOf(ctx context.Context, ids []string) ([]*inventory.Container, error) {
+// pathsOf are the directories of those of the volumes ids that there are.
+func (a *Archive) pathsOf(ctx context.Context, ids []string) ([]string, error) {
 	have, err := a.drivers.Volumes.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list volumes: %w", err)
@@ -34,6 +33,16 @@ func (a *Archive) usersOf(ctx context.Context, ids []string) ([]*inventory.Conta
 		if slices.Contains(ids, s.Config.ID) {
 			paths = append(paths, s.Path)
 		}
+	}
+	return paths, nil
+}
+
+// usersOf are the containers, of any project or none and of any state, that have one of the volumes ids, by whichever way: named, anonymous, by volumes_from, by the
+// path on the host.
+func (a *Archive) usersOf(ctx context.Context, ids []string) ([]*inventory.Container, error) {
+	paths, err := a.pathsOf(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
 	list, err := inventory.List(ctx, a.drivers, "")
 	if err != nil {
@@ -91,8 +100,29 @@ func (u users) refuseOthers(cannot string) error {
 	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s: %s runs and has one of them, and is of another project, of none, or of run; stop it first", cannot, strings.Join(names, ", ")))
 }
 
-// lockUsers keeps the containers that have one of ids from being started, stopped or removed. In one order, so that two of these do not wait for each other.
+// lockUsers keeps the containers that have one of ids from being started, stopped or removed, and those that other projects make meanwhile from being started.
 func (a *Archive) lockUsers(ctx context.Context, ids []string) (list []*inventory.Container, unlock func(), err error) {
+	for {
+		list, unlock, err := a.lockThose(ctx, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		now, err := a.usersOf(ctx, ids)
+		if err == nil && !slices.ContainsFunc(now, func(c *inventory.Container) bool {
+			return !slices.ContainsFunc(list, func(l *inventory.Container) bool { return l.ID == c.ID })
+		}) {
+			return list, unlock, nil
+		}
+		unlock() // one has come in between
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// lockThose is lockUsers of the containers that there are now. Their locks come first, and in one order: so two of these do not wait for each other, and nobody who has
+// the lock of a container and waits for its volumes is waited for.
+func (a *Archive) lockThose(ctx context.Context, ids []string) (list []*inventory.Container, unlock func(), err error) {
 	var held []func()
 	unlock = func() {
 		for _, free := range slices.Backward(held) {
@@ -111,6 +141,17 @@ func (a *Archive) lockUsers(ctx context.Context, ids []string) (list []*inventor
 			return nil, nil, err
 		}
 		held = append(held, free)
+	}
+	paths, err := a.pathsOf(ctx, ids)
+	if err == nil {
+		var release func()
+		if release, err = a.keep.Mounted.Hold(ctx, paths); err == nil {
+			held = append(held, release)
+		}
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, err
 	}
 	return list, unlock, nil
 }

@@ -80,7 +80,11 @@ func (w *Wiring) Connect(ctx context.Context, c *inventory.Container) error {
 	if cfg.Mounts, err = w.drivers.Volumes.Locate(ctx, cfg.Mounts); err != nil {
 		return err
 	}
-	return w.drivers.Containers.Replace(ctx, cfg)
+	if err := w.drivers.Containers.Replace(ctx, cfg); err != nil {
+		return err
+	}
+	c.Config = &cfg
+	return nil
 }
 
 // hostResolvConf is what a container on the host's network resolves with.
