@@ -180,7 +180,7 @@ func (c *Client) Events(ctx context.Context, project string, o event.Window, s e
 	return err
 }
 
-// Load sends an archive, docker-archive or OCI layout.
+// Load sends an archive, docker-archive or OCI layout. An error of r is the error of the load.
 func (c *Client) Load(ctx context.Context, r io.Reader, s event.Sink) ([]api.Image, error) {
 	result, err := c.stream(ctx, request{method: http.MethodPost, path: "/v1/images/load", stream: r}, sinkEach(s))
 	return result.Images, err

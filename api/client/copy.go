@@ -20,14 +20,7 @@ func (c *Client) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// The daemon cannot tell a stream that has failed from one that is late: it is hung up on.
-	in := &watchedReader{r: r, failed: cancel}
-	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, "copy-in") + query, stream: in}, sinkEach(s))
-	if why := in.why(); why != nil {
-		return why
-	}
+	_, err = c.stream(ctx, request{method: http.MethodPost, path: path(project, "copy-in") + query, stream: r}, sinkEach(s))
 	return err
 }
 

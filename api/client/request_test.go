@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -97,6 +98,16 @@ func TestALaunchThatFailsSaysWhy(t *testing.T) {
 	c.Launch = func(context.Context, error) error { return errors.New("no memory") }
 	if err := down(c); err == nil || err.Error() != "no memory" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What cannot be read to be sent is told, and not waited for: the daemon waits for more.
+func TestWhatIsSentFails(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+	daemon(t, c.socket, func(_ int, w net.Conn) { io.Copy(io.Discard, w) }) //nolint:errcheck // until it is hung up on
+	broken := errors.New("a disk that cannot be read")
+	if _, err := c.Load(t.Context(), io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)), nil); !errors.Is(err, broken) {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -19,10 +19,25 @@ func sinkEach(s event.Sink) func(api.Message) error {
 	}
 }
 
-// stream sends a request and calls each with every message of the answer but the last, which it returns.
+// stream sends a request and calls each with every message of the answer but the last, which it returns. Where what it sends fails, that is the error.
 func (c *Client) stream(ctx context.Context, r request, each func(api.Message) error) (api.Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if r.stream == nil {
+		return c.converse(ctx, r, each)
+	}
+	// The daemon cannot tell a stream that has failed from one that is late: it is hung up on.
+	in := &watchedReader{r: r.stream, failed: cancel}
+	r.stream = in
+	result, err := c.converse(ctx, r, each)
+	if why := in.why(); why != nil {
+		return result, why
+	}
+	return result, err
+}
+
+// converse is stream for what does not fail.
+func (c *Client) converse(ctx context.Context, r request, each func(api.Message) error) (api.Result, error) {
 	a, err := c.ask(ctx, r)
 	if err != nil {
 		return api.Result{}, err

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,13 +21,13 @@ func newLoadCommand(a *app) *cobra.Command {
 		Use:   "load [OPTIONS]",
 		Short: "Load images from an archive",
 		Long: `Loads images from a tar archive: what docker save or podman save write, or an OCI layout. The archive comes
-from -i or from stdin.`,
+from -i or from stdin. With -i it may be the directory of an OCI layout, too.`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{noProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.loadImages(cmd.Context(), input, quiet) },
 	}
 	f := cmd.Flags()
-	f.StringVarP(&input, "input", "i", "", "Read this file instead of stdin")
+	f.StringVarP(&input, "input", "i", "", "Read this file, or directory, instead of stdin")
 	f.BoolVarP(&quiet, "quiet", "q", false, "Do not show progress")
 	return cmd
 }
@@ -34,7 +36,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 	var r io.Reader = a.in
 	switch {
 	case input != "":
-		f, err := os.Open(input)
+		f, err := openArchive(input)
 		if err != nil {
 			return fmt.Errorf("cannot load images: %w", err)
 		}
@@ -64,4 +66,25 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 		}
 	}
 	return writeLines(a.out, lines)
+}
+
+// openArchive opens the file path, or an OCI layout's directory as the archive of it (OCI image-spec, image-layout.md).
+func openArchive(path string) (io.ReadCloser, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return os.Open(path)
+	}
+	if _, err := os.Stat(filepath.Join(path, "oci-layout")); err != nil {
+		return nil, fmt.Errorf("%s is a directory and no OCI layout: %w", path, err)
+	}
+	r, w := io.Pipe()
+	go func() {
+		t := tar.NewWriter(w)
+		err := t.AddFS(os.DirFS(path))
+		if err == nil {
+			err = t.Close()
+		}
+		w.CloseWithError(err) // nil: its end
+	}()
+	return r, nil
 }

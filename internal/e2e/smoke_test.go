@@ -117,6 +117,19 @@ func limits(t *testing.T, p *project) {
 }
 
 // busyboxArchive saves busybox of the test images as docker would, under ref.
+// TestLoadDirectory: an OCI layout is loaded as it lies there; any other directory is told of, and not waited for.
+func TestLoadDirectory(t *testing.T) {
+	h := ownHost(t)
+	h.startDaemon(t)
+	layout := testimage.Require(t)
+	p := &project{t: t, host: h, name: "layout", dir: t.TempDir()}
+	contains(t, "load", p.ok("load", "--input", layout), "busybox:latest")
+	r := p.run("load", "--input", p.dir)
+	if r.code != 1 || !strings.Contains(r.stderr, "no OCI layout") {
+		t.Errorf("load of a directory: %s", r)
+	}
+}
+
 func busyboxArchive(t *testing.T, ref string) string {
 	t.Helper()
 	index, err := layout.ImageIndexFromPath(testimage.Require(t))
