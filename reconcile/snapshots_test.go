@@ -8,9 +8,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -129,6 +133,23 @@ func TestCommandsOnVolumesThatFail(t *testing.T) {
 	}
 }
 
+// TestSnapshotNamesAreCheckedFirst: nothing stands still for a name that none can have.
+func TestSnapshotNamesAreCheckedFirst(t *testing.T) {
+	run(t, func(b *bench) {
+		b.up(keeping(), ask.UpOptions{})
+		for _, name := range []string{"..", "a/b", ".x", strings.Repeat("x", 256)} {
+			ops := b.changes(func() {
+				if err := b.engine.SnapshotVolumes(b.Context(), "shop", ask.SnapshotOptions{Name: name}, b.sink); !errors.Is(err, errdefs.ErrInvalidArgument) {
+					b.Errorf("%.10s: %v", name, err)
+				}
+			})
+			if len(ops) > 0 {
+				b.Errorf("%.10s: it did %v", name, ops)
+			}
+		}
+	})
+}
+
 // A restore that a daemon does not live to end the next one ends, and starts what was stopped for it; what a snapshot has paused goes on. Whichever operation the daemon dies at.
 func TestCommandsOnVolumesAreCarriedToTheirEnd(t *testing.T) {
 	for verb, do := range map[string]func(b *bench) error{
@@ -233,12 +254,29 @@ func TestNothingStartsWithAVolumeThatIsCopied(t *testing.T) {
 			other.Name = "other"
 			other.Networks = map[string]*spec.Network{"default": {Key: "default", Name: "other_default"}}
 			other.Volumes = map[string]*spec.Volume{"theirs": {Key: "theirs", Name: "shop_data", External: true}}
-			done := make(chan error, 1)
+			third := project(other.Services["reader"])
+			third.Name, third.Networks, third.Volumes = "third", map[string]*spec.Network{"default": {Key: "default", Name: "third_default"}}, other.Volumes
+			b.host.Program = func(c runtime.Config) fake.Program {
+				if c.Labels["com.docker.compose.oneoff"] == "True" {
+					return fake.Program{For: time.Second}
+				}
+				return fake.Program{}
+			}
+			starts := func() int { return len(about(b.host.Ops(), "Containers.Start")) }
+			done := make(chan error, 2)
 			var between string
 			b.host.Fault = func(op string, after bool) error {
 				if op == at && !after {
+					before := starts()
 					go func() { done <- b.engine.Up(b.Context(), other, ask.UpOptions{}, b.sink) }()
-					synctest.Wait() // until the up cannot go on
+					go func() {
+						_, err := b.engine.Run(b.Context(), third, ask.RunOptions{Service: "reader", Args: []string{"ls"}, Remove: true}, process.IO{}, b.sink)
+						done <- err
+					}()
+					synctest.Wait()                       // until they cannot go on
+					if now := starts(); now != before+1 { // who has no volume
+						b.Errorf("%s: meanwhile %d start", at, now-before)
+					}
 					rows := b.rows("other")
 					between = rows["other-reader-1"].State + " " + rows["other-beside-1"].State
 				}
@@ -254,6 +292,7 @@ func TestNothingStartsWithAVolumeThatIsCopied(t *testing.T) {
 				p.Volumes["copy"] = &spec.Volume{Key: "copy", Name: "shop_copy"}
 				b.must(b.engine.CloneVolume(b.Context(), p, ask.CloneOptions{Source: "data", Target: "copy"}, b.sink))
 			}
+			b.must(<-done)
 			b.must(<-done)
 			if between != "created running" {
 				b.Errorf("%s: meanwhile who has the volume and who has not are %s, want created and running", at, between)

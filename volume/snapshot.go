@@ -57,7 +57,7 @@ func (s Snapshot) Has(id string) bool {
 // EDQUOT in the tree when the disk is full. Nothing is left of one that fails.
 func (d *Driver) Snapshot(ctx context.Context, project, name string, ids []string) (Snapshot, error) {
 	s := Snapshot{Project: project, Name: name, CreatedAt: time.Now().UTC()}
-	if err := checkSnapshot(project, name); err != nil {
+	if err := CheckSnapshot(project, name); err != nil {
 		return s, fmt.Errorf("cannot make snapshot %q: %w", name, err)
 	}
 	at := d.snapshotPath(project, name)
@@ -168,7 +168,7 @@ func readSnapshot(path string) (Snapshot, error) {
 
 // snapshot is one; ErrNotFound when there is none.
 func (d *Driver) snapshot(project, name string) (Snapshot, error) {
-	if err := checkSnapshot(project, name); err != nil {
+	if err := CheckSnapshot(project, name); err != nil {
 		return Snapshot{}, err
 	}
 	s, err := readSnapshot(filepath.Join(d.snapshotPath(project, name), snapshotFile))
@@ -183,7 +183,7 @@ func (d *Driver) snapshot(project, name string) (Snapshot, error) {
 
 // DeleteSnapshot removes a snapshot. Missing = success.
 func (d *Driver) DeleteSnapshot(_ context.Context, project, name string) error {
-	err := checkSnapshot(project, name)
+	err := CheckSnapshot(project, name)
 	if err == nil {
 		err = d.discard(d.snapshotPath(project, name))
 	}
@@ -224,8 +224,8 @@ func (d *Driver) snapshotPath(project, name string) string {
 	return filepath.Join(d.root, snapshotsDir, project, name)
 }
 
-// checkSnapshot: both become names of directories.
-func checkSnapshot(project, name string) error {
+// CheckSnapshot says whether a snapshot of project can have that name; the error is ErrInvalidArgument. Pure: both become names of directories.
+func CheckSnapshot(project, name string) error {
 	for _, n := range []string{project, name} {
 		if !names.MatchString(n) {
 			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("%q cannot be a name here: expected a letter or digit, then letters, digits, '_', '.' or '-', 255 at most", n))

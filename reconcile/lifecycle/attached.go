@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -19,18 +20,24 @@ func (k *Keeper) RunAttached(ctx context.Context, c *inventory.Container, io pro
 	if err != nil {
 		return process.Exit{}, err
 	}
-	err = k.wiring.Connect(ctx, c)
+	var mounted func()
+	if err = k.wiring.Connect(ctx, c); err == nil {
+		mounted, err = k.mounting(ctx, c)
+	}
 	unlock() // not held while it runs: stop and kill need it
 	if err != nil {
 		_ = k.drivers.Networks.Teardown(aside, c.ID) // connect's own error says more
 		return process.Exit{}, err
 	}
+	started := sync.OnceFunc(mounted) // when it runs, or does not come to that
+	defer started()
 	k.roster.Hold(c.ID, true)
 	defer k.roster.Hold(c.ID, false)
 	stop := context.AfterFunc(ctx, func() { _ = k.Stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
 	var strayed error
 	exit, err := k.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
+		started()
 		if strayed = k.wiring.JoinedAsMeant(aside, c); strayed != nil {
 			strayed = errors.Join(strayed, k.drivers.Containers.Kill(aside, c.ID, unix.SIGKILL))
 			return

@@ -12,13 +12,7 @@ import (
 // launch starts c, which is connected, as soon as nobody changes what is in a volume of it. A container that has come into a namespace of somebody else is stopped at
 // once, and that is an error.
 func (k *Keeper) launch(ctx context.Context, c *inventory.Container) (runtime.State, error) {
-	var sources []string
-	for _, m := range c.Config.Mounts {
-		if filepath.IsAbs(m.Source) {
-			sources = append(sources, m.Source)
-		}
-	}
-	started, err := k.Mounted.Begin(ctx, sources)
+	started, err := k.mounting(ctx, c)
 	if err != nil {
 		return runtime.State{}, err
 	}
@@ -32,4 +26,15 @@ func (k *Keeper) launch(ctx context.Context, c *inventory.Container) (runtime.St
 		return s, errors.Join(err, failed)
 	}
 	return s, nil
+}
+
+// mounting waits until nobody changes what is in a volume of c, which is connected. Until started is called nobody begins to. Precondition: the container's lock is held.
+func (k *Keeper) mounting(ctx context.Context, c *inventory.Container) (started func(), err error) {
+	var sources []string
+	for _, m := range c.Config.Mounts {
+		if filepath.IsAbs(m.Source) {
+			sources = append(sources, m.Source)
+		}
+	}
+	return k.Mounted.Begin(ctx, sources)
 }

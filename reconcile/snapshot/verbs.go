@@ -36,6 +36,9 @@ func (a *Archive) SnapshotVolumes(ctx context.Context, project string, o ask.Sna
 		o.Name = time.Now().UTC().Format("20060102-150405")
 	}
 	// Before anything stands still for it.
+	if err := volume.CheckSnapshot(project, o.Name); err != nil {
+		return fmt.Errorf("cannot make a snapshot of volumes of project %s: %w", project, err)
+	}
 	all, err := a.drivers.Volumes.Snapshots(ctx)
 	if err != nil {
 		return err
