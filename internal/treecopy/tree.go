@@ -43,7 +43,8 @@ const partFile = ".stack-copyup"
 // Copy fills to, an open directory, with what is in from, another, and makes it like that. What is there already stays as it is: a copy that was cut off can be gone on
 // with. What is mounted below from is left out, and so are sockets, which are nothing without their servers.
 //
-// Errors: *Error, with ENOSPC or EDQUOT in its tree when the disk is full; that of o.Go.
+// Errors: *Error, with ENOSPC or EDQUOT in its tree when the disk is full, with ENAMETOOLONG for what is so deep that no path of PATH_MAX bytes leads from the tree's root
+// to it: each level takes two descriptors, and who may write there may make as many as the disk holds; that of o.Go.
 func Copy(from, to int, o Options) error {
 	c := copier{Options: o, root: to, links: map[inode]string{}}
 	if c.Go == nil {
@@ -118,6 +119,9 @@ func (c *copier) directory(from, to int, path string) error {
 }
 
 func (c *copier) entry(from, to int, name, path string) error {
+	if len(path) > unix.PathMax {
+		return fault("openat", path, unix.ENAMETOOLONG)
+	}
 	var st, have unix.Stat_t
 	if err := unix.Fstatat(from, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return fault("fstatat", path, err)

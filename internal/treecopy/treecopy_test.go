@@ -200,6 +200,23 @@ func TestCopyLeavesPartsOut(t *testing.T) {
 	}
 }
 
+// TestCopyOfADeepTree: who nests directories for as long as it likes gets an error, and neither the descriptors nor the memory of who copies.
+func TestCopyOfADeepTree(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	fd, err := unix.Open(from, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	for range unix.PathMax { // "d/" is two bytes of a path
+		must(t, unix.Mkdirat(fd, "d", 0o700))
+		next, err := treecopy.OpenDir(fd, "d")
+		must(t, err, unix.Close(fd))
+		fd = next
+	}
+	must(t, unix.Close(fd))
+	if err := copyTree(t, from, to, treecopy.Options{}); !errors.Is(err, unix.ENAMETOOLONG) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestCopyOnAFullDisk(t *testing.T) {
 	sandbox.Require(t)
 	from, to := t.TempDir(), t.TempDir()
