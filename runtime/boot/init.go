@@ -25,6 +25,7 @@ type Init struct {
 	socket int // to it
 	theirs int
 	tty    int
+	said   bool // that it executes
 	first  *inside
 	last   *script
 	shared []byte // memory that both have
@@ -423,6 +424,9 @@ func (i *Init) Next() Word {
 	b, files, err := proto.ReceivePacket(i.socket)
 	closeAll(files)
 	if err != nil {
+		if i.said {
+			i.awaitExecve()
+		}
 		return Word{Over: true}
 	}
 	if len(b) != wordSize {
@@ -434,9 +438,23 @@ func (i *Init) Next() Word {
 	}
 	kind, first, second := parseWord(b)
 	if kind == wordExecutes {
+		i.said = true
 		return Word{Executes: true, Notes: i.last.warnings(first)}
 	}
 	return Word{Failed: i.last.fault(int(first), syscall.Errno(second))}
+}
+
+// awaitExecve waits until nobody has the init's end of the socket: it has executed, or has ended. After Refuse there is nothing to be read at any time, also
+// while the init is still on its way, on a stack that Close takes away. The kernel gives a process its new memory before it closes what is
+// close-on-exec, and takes away that of one that ends before it closes its files (fs/exec.c, begin_new_exec; kernel/exit.c, do_exit).
+func (i *Init) awaitExecve() {
+	p := []unix.PollFd{{Fd: int32(i.socket)}} // POLLHUP is always asked for
+	for {
+		_, err := unix.Poll(p, -1)
+		if err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // Refuse has the init fail when it says that it executes, if it has not yet.
