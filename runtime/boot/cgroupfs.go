@@ -174,8 +174,8 @@ func (c *container) attachLegacyCgroups(s *source, target int) error {
 	if err := unix.Fchdir(c.root); err != nil {
 		return fault(s.stage, "fchdir", "/", err)
 	}
-	attr := unix.MountAttr{Attr_set: s.set & unix.MOUNT_ATTR_RDONLY}
-	if err := unix.MountSetattr(base, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+	attr := unix.MountAttr{Attr_set: s.set, Attr_clr: s.clr}
+	if err := unix.MountSetattr(base, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
 		return fault(s.stage, "mount_setattr", s.Target, err)
 	}
 	return nil
@@ -193,14 +193,10 @@ func attachHierarchy(s *source, base int, h hierarchy) error {
 	if err := unix.Mkdirat(base, name, 0o755); err != nil {
 		return fault(s.stage, "mkdirat", name, err)
 	}
-	const same = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC // as MS_*
-	if err := unix.Mount("cgroup", name, kind, uintptr(s.set&same), data); err != nil {
+	// Without the flags, which come for all at once: mount(2) makes of MS_RDONLY one of the file system too, if nobody has it mounted yet, and that is the
+	// host's own (fs/namespace.c, path_mount).
+	if err := unix.Mount("cgroup", name, kind, 0, data); err != nil {
 		return fault(s.stage, "mount", s.Target+"/"+name, err)
-	}
-	if rest := s.set &^ same; rest != 0 {
-		if err := unix.MountSetattr(base, name, unix.AT_SYMLINK_NOFOLLOW, &unix.MountAttr{Attr_set: rest}); err != nil {
-			return fault(s.stage, "mount_setattr", s.Target+"/"+name, err)
-		}
 	}
 	if !strings.Contains(name, ",") {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -261,5 +262,43 @@ func TestNoVolumeOverProcAndSys(t *testing.T) {
 		if entries, err := os.ReadDir(filepath.Join(all.Source, dir)); err != nil || len(entries) > 0 {
 			t.Errorf("/%s was copied up: %v, %v", dir, entries, err)
 		}
+	}
+}
+
+// TestCgroupView: a container sees the hierarchies that it is in, each by its name, and can write to none. Their file systems are the host's own, and stay
+// as they are.
+func TestCgroupView(t *testing.T) {
+	c := newContainer(t, image(t), "cat /proc/self/mountinfo; cat /proc/self/cgroup")
+	for i := range c.Spec.Mounts {
+		if m := &c.Spec.Mounts[i]; m.Type == "cgroup" {
+			m.Options = append(m.Options, "noatime")
+		}
+	}
+	mounted, want := []string{}, []string{}
+	for line := range strings.Lines(c.output()) {
+		if number, h, ok := strings.Cut(line, ":"); ok && strings.Trim(number, "0123456789") == "" {
+			controllers, _, _ := strings.Cut(h, ":")
+			want = append(want, map[bool]string{true: "unified", false: strings.TrimPrefix(controllers, "name=")}[controllers == ""])
+			continue
+		}
+		f := strings.Fields(line)
+		below, ok := strings.CutPrefix(f[4], "/sys/fs/cgroup")
+		if !ok {
+			continue
+		}
+		// proc_pid_mountinfo(5): the mount's options are the sixth field, the file system's the last.
+		if f[5] != "ro,nosuid,nodev,noexec,noatime" {
+			t.Errorf("%s is mounted %s", f[4], f[5])
+		}
+		if below == "" {
+			continue
+		}
+		mounted = append(mounted, below[1:])
+		if !strings.HasPrefix(f[len(f)-1], "rw") || f[3] != "/" || slices.Contains(f, "master:") {
+			t.Errorf("of the file system: %s", line)
+		}
+	}
+	if len(want) > 1 && !slices.Equal(mounted, want) {
+		t.Errorf("there are %q, it is in %q", mounted, want)
 	}
 }
