@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/treeremoval"
 )
 
 // Locks, in the order in which they may be taken:
@@ -90,7 +91,7 @@ func (s *Store) scratch() (*scratch, error) {
 
 // drop removes the directory, unless it was renamed away, and unlocks it.
 func (t *scratch) drop() {
-	os.RemoveAll(t.dir)
+	treeremoval.Remove(t.dir)
 	t.lock.Close()
 }
 
@@ -124,7 +125,7 @@ func (s *Store) leftovers(remove bool) (names []string, err error) {
 		if flockFile(f, unix.LOCK_EX|unix.LOCK_NB) == nil {
 			names = append(names, "unfinished "+path)
 			if remove {
-				errs = append(errs, os.RemoveAll(path))
+				errs = append(errs, treeremoval.Remove(path))
 			}
 		}
 		f.Close()

@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/internal/treeremoval"
 )
 
 const (
@@ -98,7 +99,7 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) (names []string, err er
 		}
 		names = append(names, path)
 		if remove {
-			if err := os.RemoveAll(path); err != nil {
+			if err := treeremoval.Remove(path); err != nil {
 				failed = append(failed, fmt.Errorf("cannot remove what is left of a volume: %w", err))
 			}
 		}
@@ -174,7 +175,7 @@ func (d *Driver) make(r record) error {
 		return err
 	}
 	tmp := filepath.Join(d.root, tempPrefix+rand.Text())
-	defer os.RemoveAll(tmp) // gone after the rename
+	defer treeremoval.Remove(tmp) // gone after the rename
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
 	}
@@ -233,7 +234,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	}
 	failpoint.Hit("volume.delete.renamed")
 	// Outside the lock: a large volume takes its time, and nobody finds it any more.
-	if err := os.RemoveAll(gone); err != nil {
+	if err := treeremoval.Remove(gone); err != nil {
 		return fmt.Errorf("cannot remove volume %q: %w", id, err)
 	}
 	return nil

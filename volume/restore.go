@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/internal/treeremoval"
 )
 
 const (
@@ -89,7 +90,7 @@ func (d *Driver) replace(ctx context.Context, all []source) error {
 	whole := false
 	defer func() {
 		if !whole {
-			os.RemoveAll(dir)
+			treeremoval.Remove(dir)
 		}
 	}()
 	r := restoreRecord{Version: restoreVersion}
@@ -170,7 +171,7 @@ func (d *Driver) finish(dir string) error {
 	gone, err := d.putAside(dir)
 	if err == nil {
 		// The volumes are as they are to be. What stays is the sweeper's.
-		if err := os.RemoveAll(gone); err != nil {
+		if err := treeremoval.Remove(gone); err != nil {
 			d.notice(fmt.Sprintf("what volumes had before a restore could not be removed wholly: %v", err))
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/treecopy"
+	"github.com/stackrun/stack/internal/treeremoval"
 )
 
 const (
@@ -68,7 +69,7 @@ func (d *Driver) Snapshot(ctx context.Context, project, name string, ids []strin
 	if err != nil {
 		return s, fmt.Errorf("cannot make snapshot %s of project %s: %w", name, project, err)
 	}
-	defer os.RemoveAll(tmp) // gone after the rename
+	defer treeremoval.Remove(tmp) // gone after the rename
 	for _, id := range ids {
 		c, from, err := d.content(id)
 		if err == nil {
@@ -207,7 +208,7 @@ func (d *Driver) discard(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(gone)
+	return treeremoval.Remove(gone)
 }
 
 // putAside renames a directory of d's to what a sweep removes.
