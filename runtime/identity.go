@@ -72,7 +72,9 @@ func (p identity) openIf(is func(stat) bool) (*os.File, error) {
 	// The pidfd first: it holds the process that has the pid now. If that has the right start time, it is ours.
 	st, err := readStat(p.Pid)
 	if err != nil || st.start != p.Start || st.ended() || !is(st) {
-		reap(fd) // a child that an earlier Driver of this process let go of
+		if err == nil && st.start == p.Start && st.ended() {
+			reapEnding(fd) // a child that an earlier Driver of this process let go of
+		}
 		unix.Close(fd)
 		return nil, errGone
 	}
@@ -145,6 +147,14 @@ func awaitEnd(pidfd *os.File) error {
 // reap takes the status of the process of pidfd if it has ended and is a child of ours; by pidfd, so that it can be no other.
 func reap(pidfd int) {
 	for unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.EINTR {
+	}
+}
+
+// reapEnding is reap for a process that is a zombie: its first thread has ended, but others may be about to, and until then there is no status to be taken. It waits for
+// those of a child of ours.
+func reapEnding(pidfd int) {
+	_ = unix.SetNonblock(pidfd, false) // waitid(2): of one that is not blocking it does not wait
+	for unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED, nil) == unix.EINTR {
 	}
 }
 

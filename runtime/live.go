@@ -286,24 +286,24 @@ const decideTime = 30 * time.Second
 // started a second time. nil: it has ended. One that does neither is killed.
 // Preconditions: nobody starts id.
 func (d *Driver) decided(id string, monitor serving) (*live, error) {
-	pidfd, err := monitor.open()
-	if errors.Is(err, errGone) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer pidfd.Close()
 	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
 		if l, err := d.adopt(id); err != nil || l != nil {
 			return l, err
 		}
-		if !monitor.alive() {
+		pidfd, err := monitor.open() // which reaps it when it has ended
+		if errors.Is(err, errGone) {
 			return nil, nil
 		}
-		if time.Now().After(deadline) {
-			return nil, errors.Join(signal(pidfd, unix.SIGKILL), awaitEnd(pidfd))
+		if err != nil {
+			return nil, err
 		}
+		if time.Now().After(deadline) {
+			err := errors.Join(signal(pidfd, unix.SIGKILL), awaitEnd(pidfd))
+			reapFile(pidfd)
+			pidfd.Close()
+			return nil, err
+		}
+		pidfd.Close()
 	}
 }
 
