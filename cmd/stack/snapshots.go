@@ -32,7 +32,7 @@ func (a *app) newSnapshotCommand() *cobra.Command {
 a service stands for all that its containers have.
 
 Containers that have one of the volumes are paused meanwhile, with --stop stopped and started again. Where the file system can share blocks (btrfs, xfs) the copy
-takes no room and no time to speak of.
+takes no room and no time to speak of. Sockets are left out: nobody listens at a copy.
 
 Snapshots stay until 'stack volumes snapshots rm', also when the project or the volumes are removed.`,
 		ValidArgsFunction: a.completeVolumes,
