@@ -43,23 +43,7 @@ func TestManyProjects(t *testing.T) {
 		p.write("compose.yaml", manyOf(i))
 		projects = append(projects, p)
 	}
-	all := func(args ...string) {
-		t.Helper()
-		results := make([]result, len(projects))
-		var work sync.WaitGroup
-		for i, p := range projects {
-			work.Go(func() { results[i] = p.run(args...) })
-		}
-		work.Wait()
-		for _, r := range results {
-			if r.code != 0 {
-				t.Errorf("%s", r)
-			}
-		}
-		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", tail(h.log, 20))
-		}
-	}
+	all := func(args ...string) { t.Helper(); together(h, projects, args...) }
 	all("up", "--detach", "--wait")
 	seen := map[string]string{} // what there may be once only → whose it is
 	once := func(what, owner string) {
@@ -155,5 +139,25 @@ func TestManyUpsOfOneProject(t *testing.T) {
 	}
 	if n := len(p.ps()); n != 5 {
 		t.Errorf("there are %d containers", n)
+	}
+}
+
+// together runs one command for each of projects at once, all of h. Each must succeed.
+func together(h *host, projects []*project, args ...string) {
+	t := projects[0].t
+	t.Helper()
+	results := make([]result, len(projects))
+	var work sync.WaitGroup
+	for i, p := range projects {
+		work.Go(func() { results[i] = p.run(args...) })
+	}
+	work.Wait()
+	for _, r := range results {
+		if r.code != 0 {
+			t.Errorf("%s", r)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the daemon's log:\n%s", tail(h.log, 20))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -218,19 +217,8 @@ services:
 	}
 	all := func(args ...string) {
 		t.Helper()
-		results := make([]result, len(projects))
-		var work sync.WaitGroup
-		for i, p := range projects {
-			work.Go(func() { results[i] = p.run(args...) })
-		}
-		work.Wait()
-		for _, r := range results {
-			if r.code != 0 {
-				t.Errorf("%s", r)
-			}
-		}
-		if t.Failed() {
-			t.Fatalf("the daemon's log:\n%s", tail(h.log, 20))
+		if together(h, projects, args...); t.Failed() {
+			t.FailNow()
 		}
 	}
 	all("up", "--detach", "--wait", "--auto-ports")
