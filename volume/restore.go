@@ -95,7 +95,7 @@ func (d *Driver) replace(ctx context.Context, all []source) error {
 	}()
 	r := restoreRecord{Version: restoreVersion}
 	for _, s := range all {
-		if err := Copyable(s.to); err != nil {
+		if err := d.takes(s.to); err != nil {
 			return fmt.Errorf("volume %s: %w", s.to.ID, err)
 		}
 		if have, err := os.Lstat(filepath.Join(d.root, s.to.ID, dataDir)); err == nil && !have.IsDir() {
@@ -127,6 +127,21 @@ func (d *Driver) replace(ctx context.Context, all []source) error {
 	whole = true
 	failpoint.Hit("volume.restore.recorded")
 	return d.finish(dir)
+}
+
+// takes says why no content can be put into the volume that c is of; nil when it can. What is there under that name may have been made since, as something else.
+func (d *Driver) takes(c Config) error {
+	if err := Copyable(c); err != nil {
+		return err
+	}
+	now, err := d.state(c.ID)
+	switch {
+	case errors.Is(err, errdefs.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return Copyable(now.Config)
 }
 
 // finishRestores carries those to their end that a daemon was about to, or back. What stands in the way of one is told and stands in the way of no other volume; the

@@ -217,6 +217,26 @@ func occupy(t *testing.T, dir string) {
 	})
 }
 
+// TestRestoreOfWhatIsSomethingElseNow: what a volume was made anew as since has its content elsewhere, where a restore would not be seen.
+func TestRestoreOfWhatIsSomethingElseNow(t *testing.T) {
+	d, _ := newDriver(t)
+	ctx := t.Context()
+	filled(t, d, "a", "old")
+	if _, err := d.Snapshot(ctx, "p", "s", []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if _, err := d.Create(ctx, Config{ID: "a", Driver: driverLocal, DriverOpts: map[string]string{"type": "none", "o": "bind", "device": elsewhere}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Restore(ctx, "p", "s", []string{"a"}); !errors.Is(err, errdefs.ErrNotSupported) || !strings.Contains(err.Error(), elsewhere) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestRestoreThatCannotBeDone: a volume on which somebody has mounted a disk cannot be moved. All are as they were then, also the one that is made anew, whether it is seen at the
 // restore or by the daemon after it, which is there for all others.
 func TestRestoreThatCannotBeDone(t *testing.T) {
