@@ -141,7 +141,7 @@ func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootst
 
 // execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
 func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *spawned) (process.Exit, error) {
-	now, failure, _, err := awaitStart(ctx, child, nil)
+	now, failure, _, err := awaitStart(ctx, child, nil, nil)
 	if now != nil && now.file >= 0 {
 		unix.Close(now.file) // the master of a terminal that nobody looks at
 	}

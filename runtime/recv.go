@@ -17,7 +17,7 @@ func (r *reports) recv(b, oob []byte) (n, oobn, flags int, err error) {
 	err = c.Read(func(fd uintptr) bool {
 		for {
 			n, oobn, flags, _, rerr = unix.Recvmsg(int(fd), b, oob, unix.MSG_CMSG_CLOEXEC)
-			if rerr != unix.EINTR {
+			if rerr != unix.EINTR && rerr != unix.ECONNRESET { // that is said once, before what the peer had sent, see proto.ReceivePacket
 				return rerr != unix.EAGAIN
 			}
 		}
@@ -25,9 +25,6 @@ func (r *reports) recv(b, oob []byte) (n, oobn, flags int, err error) {
 	switch {
 	case err != nil:
 		return 0, 0, 0, err
-	case rerr == unix.ECONNRESET:
-		// The peer ended with something of ours unread.
-		return 0, 0, 0, io.EOF
 	case rerr != nil:
 		return 0, 0, 0, rerr
 	case n == 0:

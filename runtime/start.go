@@ -123,9 +123,9 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		handed = p.say(proto.WorkGo)
 	}
 	if handed != nil {
-		return fail(&proto.Failure{Stage: "monitor", Detail: handed.Error(), ExitCode: 125})
+		p.shutdown()
 	}
-	now, failure, notes, err := awaitStart(ctx, p, opt.listening)
+	now, failure, notes, err := awaitStart(ctx, p, handed, opt.listening)
 	var l *live
 	if err != nil { // ctx ended
 		var unseen error
@@ -235,8 +235,9 @@ type started struct {
 	file int // the caller's: of a container its root, of an exec the master of its terminal; -1 = none
 }
 
-// awaitStart reads the monitor's reports up to the one that decides. err is ctx's.
-func awaitStart(ctx context.Context, p *spawned, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
+// awaitStart reads the monitor's reports up to the one that decides. handed is why it did not get all that it was to be told: one that has failed before takes
+// nothing more, but has said why. err is ctx's.
+func awaitStart(ctx context.Context, p *spawned, handed error, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
 	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	broken := func(detail string) (*started, *proto.Failure, []string, error) {
@@ -251,6 +252,8 @@ func awaitStart(ctx context.Context, p *spawned, listening func() error) (_ *sta
 		}
 		closeAll(fds) // no other is expected
 		switch {
+		case err == io.EOF && handed != nil:
+			return broken(handed.Error())
 		case err == io.EOF && unheard == nil:
 			return broken("it ended without a word")
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:

@@ -34,11 +34,44 @@ func TestTheCauseOfAStartThatNobodyCouldAttachTo(t *testing.T) {
 		if err := unix.Shutdown(int(theirs.Fd()), unix.SHUT_WR); err != nil {
 			t.Fatal(err)
 		}
-		_, failure, _, err := awaitStart(t.Context(), &spawned{reports: &reports{file: ours}}, func() error { return missing })
+		_, failure, _, err := awaitStart(t.Context(), &spawned{reports: &reports{file: ours}}, nil, func() error { return missing })
 		if err != nil || failure == nil || failure.Stage != tt.want.Stage || failure.Detail != tt.want.Detail || failure.ExitCode != tt.want.ExitCode {
 			t.Errorf("%s: %+v, %v", tt.name, failure, err)
 		}
 		ours.Close()
 		theirs.Close()
+	}
+}
+
+// A container can fail before its monitor has heard that there are cgroups: it has told why, and ends with that word unread, or is gone when it comes.
+func TestTheCauseOfAStartThatFailedBeforeItsLastWord(t *testing.T) {
+	want := &proto.Report{Type: proto.ReportFailed, Failure: &proto.Failure{Stage: "mount", Detail: "no file system", ExitCode: 125}}
+	for name, gone := range map[string]bool{"unread": false, "gone": true} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs, err := unixPair()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ours.Close()
+			if err := proto.Send(int(theirs.Fd()), want); err != nil {
+				t.Fatal(err)
+			}
+			p := &spawned{reports: &reports{file: ours}}
+			if gone {
+				theirs.Close()
+			}
+			handed := p.say(proto.WorkGo)
+			if gone != (handed != nil) {
+				t.Fatalf("it was told: %v", handed)
+			}
+			theirs.Close()
+			_, failure, _, err := awaitStart(t.Context(), p, handed, nil)
+			if err != nil || failure == nil || failure.Detail != "no file system" {
+				t.Errorf("%+v, %v", failure, err)
+			}
+			if _, failure, _, _ = awaitStart(t.Context(), p, handed, nil); failure == nil || failure.Stage != "monitor" {
+				t.Errorf("after its end: %+v", failure)
+			}
+		})
 	}
 }

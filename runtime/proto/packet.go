@@ -60,8 +60,10 @@ func receivePacket(fd, size int) ([]byte, []int, error) {
 		switch {
 		case err == unix.EINTR:
 			continue
-		case err == unix.ECONNRESET: // the peer died with our packets unread
-			return nil, nil, io.EOF
+		case err == unix.ECONNRESET:
+			// The peer ended with a packet of ours unread. The kernel says so once, before what the peer had sent (net/unix/af_unix.c,
+			// unix_release_sock): that comes next, and then the end.
+			continue
 		case err != nil:
 			return nil, nil, err
 		}

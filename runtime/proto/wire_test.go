@@ -2,11 +2,13 @@ package proto
 
 import (
 	"encoding/json"
+	"io"
 	"reflect"
 	"testing"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -88,5 +90,26 @@ func TestFilesAreJSON(t *testing.T) {
 	var got Status
 	if err := json.Unmarshal(s.JSON(), &got); err != nil || got != s {
 		t.Errorf("%v: %s is read as %+v", err, s.JSON(), got)
+	}
+}
+
+// TestWhatWasSaidBeforeTheEnd: a peer that ends with our packet unread has still said what it had said.
+func TestWhatWasSaidBeforeTheEnd(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	for fd, text := range map[int]string{fds[0]: "ours", fds[1]: "theirs"} {
+		if err := SendPacket(fd, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unix.Close(fds[1])
+	if b, _, err := ReceivePacket(fds[0]); err != nil || string(b) != "theirs" {
+		t.Errorf("received %q, %v", b, err)
+	}
+	if b, _, err := ReceivePacket(fds[0]); err != io.EOF {
+		t.Errorf("after the end: %q, %v", b, err)
 	}
 }
