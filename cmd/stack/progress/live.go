@@ -37,6 +37,7 @@ type row struct {
 	began time.Time
 	took  time.Duration // of the last state; set when it is not working
 	why   string        // it is made anew: said first, and of interest to the end
+	tail  tail          // of the step of a build that works
 }
 
 const frameTime = 100 * time.Millisecond
@@ -71,7 +72,7 @@ func (l *live) tick() {
 func (l *live) Event(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(e.Output) > 0 { // with what has failed its last lines are told
+	if l.closed {
 		return
 	}
 	name := title(e)
@@ -81,6 +82,14 @@ func (l *live) Event(e event.Event) {
 		l.byTitle[name] = r
 		l.rows = append(l.rows, r)
 	}
+	l.dirty = true
+	if len(e.Output) > 0 {
+		r.tail.write(e.Detail, e.Output)
+		return
+	}
+	if strings.HasPrefix(e.Detail, r.tail.step+" ") { // that step has ended
+		r.tail = tail{}
+	}
 	// Done and working again (created, then starting): the clock is the resource's, from its first event on.
 	r.event = e
 	if e.Kind == "container" && e.Phase == event.Working && e.Detail != "" {
@@ -88,8 +97,8 @@ func (l *live) Event(e event.Event) {
 	}
 	if e.Phase != event.Working {
 		r.took = l.now().Sub(r.began)
+		r.tail = tail{} // with what has failed its last lines are told
 	}
-	l.dirty = true
 }
 
 func (l *live) Suspend() (resume func()) {
@@ -164,12 +173,19 @@ func (l *live) draw(last bool) {
 	if room := height - 3; !last && len(shown) > room {
 		shown, hidden = l.fit(max(1, room)), len(l.rows)-max(1, room)
 	}
+	below := 0 // lines of output for each
+	if n := l.working(); n > 0 && !last {
+		below = min(tailLines, (height-3-len(shown))/n)
+	}
 	for _, r := range shown {
 		took := r.took
 		if r.event.Phase == event.Working {
 			took = l.now().Sub(r.began)
 		}
 		l.line(&out, cols, " "+l.mark(r)+" "+r.title, clean(r.event.Text)+amount(r.event), clean(cmp.Or(r.event.Detail, r.why)), took, colors[r.event.Phase])
+		for _, text := range r.tail.last(max(0, below)) {
+			l.line(&out, cols, "   │ "+text, "", "", 0, "2")
+		}
 	}
 	if hidden > 0 {
 		l.line(&out, cols, fmt.Sprintf("   and %d more", hidden), "", "", 0, "")
@@ -220,16 +236,16 @@ func (l *live) line(out *strings.Builder, cols int, left, state, detail string, 
 	}
 	room := max(1, cols-1-len(right)-1)
 	leftText := truncate(left, room)
-	used := width(leftText)
+	used := columns(leftText)
 	stateText := ""
 	if state != "" && room-used > 3 {
 		stateText = truncate(state, room-used-2)
-		used += 2 + width(stateText)
+		used += 2 + columns(stateText)
 	}
 	detailText := ""
 	if detail != "" && room-used > 6 {
 		detailText = truncate(detail, room-used-2)
-		used += 2 + width(detailText)
+		used += 2 + columns(detailText)
 	}
 	out.WriteString(l.paint(leftText, color))
 	if stateText != "" {
@@ -275,17 +291,4 @@ func decimal(n int64) string {
 		return fmt.Sprintf("%dB", n)
 	}
 	return fmt.Sprintf("%.1f%s", f, units[unit])
-}
-
-func width(s string) int { return len([]rune(s)) }
-
-func truncate(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	if n <= 1 {
-		return string(r[:max(0, n)])
-	}
-	return string(r[:n-1]) + "…"
 }

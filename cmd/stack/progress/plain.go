@@ -53,7 +53,7 @@ func (p *plain) output(e event.Event) {
 		if !ended && len(text) < maxLine {
 			break
 		}
-		fmt.Fprintf(p.w, " %s | %s\n", clean(key), clean(string(bytes.TrimSuffix(line, []byte{'\r'}))))
+		fmt.Fprintf(p.w, " %s | %s\n", clean(key), visible(line))
 		text = rest
 	}
 	p.part[key] = append([]byte(nil), text...)
@@ -70,7 +70,7 @@ func (p *plain) endOutput(e event.Event) {
 			continue
 		}
 		if len(text) > 0 {
-			fmt.Fprintf(p.w, " %s | %s\n", clean(key), clean(string(text)))
+			fmt.Fprintf(p.w, " %s | %s\n", clean(key), visible(text))
 		}
 		delete(p.part, key)
 	}

@@ -27,7 +27,7 @@ func TestPlainIsOneLinePerChange(t *testing.T) {
 	p.Event(done)
 	p.Event(happening("a\x1b[2Jb\n", event.Failed, "Error"))
 	p.Close()
-	want := " Container shop-web-1  Creating\n Image nginx  Pulling\n Container shop-web-1  Recreated  image: a → b\n Container a[2Jb   Error\n"
+	want := " Container shop-web-1  Creating\n Image nginx  Pulling\n Container shop-web-1  Recreated  image: a → b\n Container ab   Error\n"
 	if b.String() != want {
 		t.Errorf("got\n%q, want\n%q", b.String(), want)
 	}
@@ -230,7 +230,7 @@ func TestPlainTellsOutputOfBuildsByLines(t *testing.T) {
 	p.Event(event.Event{Kind: "image", Name: "api", Phase: event.Working, Text: "Building", Detail: "[app 1/9] RUN x: done in 0.1s"})
 	write("web", "[1/2]", "last")
 	p.Event(event.Event{Kind: "image", Name: "web", Phase: event.Done, Text: "Built"})
-	want := " web [1/2] | a[2Jb\n api [app 1/9] | x\n api [app 1/9] | \n web [1/2] | half\n api [app 1/9] | y\n Image api  Building  [app 1/9] RUN x: done in 0.1s\n web [1/2] | last\n Image web  Built\n"
+	want := " web [1/2] | ab\n api [app 1/9] | x\n api [app 1/9] | \n web [1/2] | half\n api [app 1/9] | y\n Image api  Building  [app 1/9] RUN x: done in 0.1s\n web [1/2] | last\n Image web  Built\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
