@@ -13,6 +13,7 @@ require (
 	github.com/google/nftables v0.3.0
 	github.com/klauspost/compress v1.20.3
 	github.com/miekg/dns v1.1.73
+	github.com/mikelolasagasti/xz v1.0.1
 	github.com/moby/buildkit v0.32.2
 	github.com/moby/moby/api v1.57.0
 	github.com/moby/moby/client v0.6.3

@@ -2,11 +2,8 @@ package build
 
 import (
 	"archive/tar"
-	"bufio"
-	"compress/bzip2"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -189,29 +186,13 @@ func isArchive(t *tree, canonical string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	plain, err := decompressed(f)
-	if errors.Is(err, errdefs.ErrNotSupported) {
-		return false, err
-	}
+	plain, err := image.Decompress(f)
 	if err != nil {
 		return false, nil // compressed it may be, an archive it is not
 	}
 	defer plain.Close()
 	_, err = tar.NewReader(plain).Next()
 	return err == nil, nil
-}
-
-// decompressed reads what docker's ADD does.
-func decompressed(r io.Reader) (io.ReadCloser, error) {
-	br := bufio.NewReaderSize(r, 256<<10)
-	magic, _ := br.Peek(6)
-	switch {
-	case strings.HasPrefix(string(magic), "BZh"):
-		return io.NopCloser(bzip2.NewReader(br)), nil
-	case string(magic) == "\xfd7zXZ\x00":
-		return nil, errdefs.With(errdefs.ErrNotSupported, errors.New("it is compressed with xz, which is not unpacked: use gzip, zstd, bzip2 or no compression, or COPY it and RUN tar"))
-	}
-	return image.Decompress(br)
 }
 
 // unpack puts what an archive holds below dest. It is unpacked in a directory of its own first, so that no name and no link in it can mean
@@ -227,7 +208,7 @@ func (w *worker) unpack(ctx context.Context, out *writer, p piece, dest string) 
 		return err
 	}
 	defer f.Close()
-	plain, err := decompressed(f)
+	plain, err := image.Decompress(f)
 	if err != nil {
 		return err
 	}

@@ -221,6 +221,13 @@ func TestAdd(t *testing.T) {
 		info, _ := h.make("FROM busybox\n" + steps + "\n")
 		h.has(info.ID, "/d", want...)
 	}
+	for _, name := range []string{"hello.tar.xz", "hello.tar.bz2"} {
+		b, err := os.ReadFile(filepath.Join("..", "image", "testdata", name))
+		must(t, err)
+		h.write(name, string(b))
+		info, _ := h.make("FROM busybox\nADD " + name + " /d/\n")
+		h.has(info.ID, "/d", "0644 0:0 /d/hello = hello\n")
+	}
 	info, _ := h.make("FROM busybox\nADD text.tar /d/\nADD --unpack=false a.tar /d/\nCOPY a.tar /d/b.tar\n")
 	files := h.files(info.ID, "/d")
 	if len(files) != 3 || !strings.HasPrefix(files[2], "0644 0:0 /d/text.tar = this is none") {

@@ -3,18 +3,19 @@ package image
 import (
 	"bufio"
 	"bytes"
-	"fmt"
+	"compress/bzip2"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
 )
 
-// maxWindow bounds the memory that a zstd stream can ask for: RFC 8878 recommends decoders to take 8 MiB,
-// zstd --ultra -22 asks for 128 MiB.
+// maxWindow bounds the memory that a stream can ask for. Of zstd: RFC 8878 recommends decoders to take 8 MiB, zstd --ultra -22 asks for 128 MiB. Of xz: xz -9 asks
+// for 64 MiB.
 const maxWindow = 128 << 20
 
-// Decompress reads a stream that is compressed with gzip or zstd, or not at all.
+// Decompress reads a stream that is compressed with gzip, zstd, xz or bzip2, or not at all: what docker takes for an archive.
 func Decompress(r io.Reader) (io.ReadCloser, error) { return decompress(r) }
 
 // decompress looks at the first bytes and not at the media type, which images made by hand get wrong.
@@ -37,10 +38,14 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return d.IOReadCloser(), nil
-	case bytes.HasPrefix(magic, []byte{0xfd, '7', 'z', 'X', 'Z'}):
-		return nil, fmt.Errorf("%w: compressed with xz; gzip, zstd and no compression are supported", errContent)
+	case bytes.Equal(magic, []byte("\xfd7zXZ\x00")):
+		x, err := xz.NewReader(br, maxWindow)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(x), nil
 	case bytes.HasPrefix(magic, []byte("BZh")):
-		return nil, fmt.Errorf("%w: compressed with bzip2; gzip, zstd and no compression are supported", errContent)
+		return io.NopCloser(bzip2.NewReader(br)), nil
 	}
 	return io.NopCloser(br), nil
 }

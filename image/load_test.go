@@ -159,7 +159,7 @@ func TestLoadRefused(t *testing.T) {
 		"symlink loop":      {layertest.Tar(t, layertest.Symlink("c.json", "d.json"), layertest.Symlink("d.json", "c.json"), manifest("c.json")), `has no "c.json"`},
 		"layer count":       {layertest.Tar(t, layertest.File("c.json", config), manifest("c.json")), "0 layers"},
 		"wrong layer":       {layertest.Tar(t, layertest.File("c.json", config), layertest.File("l.tar", string(layertest.Tar(t, layertest.File("a", "2")))), manifest("c.json", "l.tar")), "its digest is"},
-		"xz":                {[]byte{0xfd, '7', 'z', 'X', 'Z', 0, 0, 0}, "compressed with xz"},
+		"cut xz":            {[]byte{0xfd, '7', 'z', 'X', 'Z', 0, 0, 0}, "xz"},
 		"bad tag":           {dockerWithTag(t, img, "UPPER"), "lower case"},
 	} {
 		t.Run(name, func(t *testing.T) {
