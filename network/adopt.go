@@ -7,16 +7,14 @@ import (
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
 )
 
 // adopt takes over what a predecessor left. Networks and sandboxes that are whole go on untouched; those that are not stay
 // listed with their problem, for Create, Setup and Mend to repair; a sandbox without a namespace is forgotten,
 // since nothing of it is left to keep.
 func (d *Driver) adopt() error {
-	if err := d.sysctls.load(); err != nil {
-		return err
-	}
-	networks, sandboxes, err := d.records.load()
+	networks, sandboxes, err := d.records.Load()
 	if err != nil {
 		return err
 	}
@@ -24,7 +22,7 @@ func (d *Driver) adopt() error {
 	for _, rec := range networks {
 		n, err := newNetwork(rec)
 		if err != nil { // not a record that we wrote; its link is swept below
-			if err := d.records.dropNetwork(rec.Config.ID); err != nil {
+			if err := d.records.DropNetwork(rec.Config.ID); err != nil {
 				return err
 			}
 			continue
@@ -37,9 +35,9 @@ func (d *Driver) adopt() error {
 		d.networks[rec.Config.ID] = n
 	}
 	var forwards []nft.Forward
-	for _, rec := range finishHandovers(sandboxes) {
+	for _, rec := range sandboxes {
 		if !netns.Bound(d.netnsPath(rec.Config.ContainerID)) && !d.linked(rec) {
-			if err := d.records.dropSandbox(rec.Config.ContainerID); err != nil {
+			if err := d.records.DropSandbox(rec.Config.ContainerID); err != nil {
 				return err
 			}
 			continue
@@ -68,7 +66,7 @@ func (d *Driver) adopt() error {
 
 // linked says whether a veth of r is there: then so is its other end, and the namespace, which a running container holds
 // though its file is gone. Mend binds it again.
-func (d *Driver) linked(r sandboxRecord) bool {
+func (d *Driver) linked(r record.Sandbox) bool {
 	return slices.ContainsFunc(r.Endpoints, func(ep Endpoint) bool {
 		_, err := d.link.LinkByName(ep.HostLink)
 		return ep.HostLink != "" && err == nil
@@ -76,17 +74,17 @@ func (d *Driver) linked(r sandboxRecord) bool {
 }
 
 // adoptSandbox takes rec's addresses and ports again.
-func (d *Driver) adoptSandbox(rec sandboxRecord) {
+func (d *Driver) adoptSandbox(rec record.Sandbox) {
 	s := &sandbox{rec: rec}
 	d.sandboxes[rec.Config.ContainerID] = s
 	for _, ep := range rec.Endpoints {
 		if n := d.networks[ep.Network]; n != nil {
 			for _, p := range n.pools {
 				if p.Subnet.Contains(ep.Addr4.Addr()) {
-					p.Take(ep.Addr4.Addr(), rec.name())
+					p.Take(ep.Addr4.Addr(), rec.Config.Name())
 				}
 				if p.Subnet.Contains(ep.Addr6.Addr()) {
-					p.Take(ep.Addr6.Addr(), rec.name())
+					p.Take(ep.Addr6.Addr(), rec.Config.Name())
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/record"
 )
 
 // kill ends the driver as SIGKILL would: what the process held is closed, the kernel's objects and the records stay.
@@ -74,25 +76,25 @@ func TestAdoption(t *testing.T) {
 func TestIntentOnly(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
-	rec := networkRecord{Config: Config{ID: "m", IPv4: true}, Link: bridgeName(h.instance, 7), Pools: []Pool{
+	rec := record.Network{Config: Config{ID: "m", IPv4: true}, Link: bridgeName(h.instance, 7), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.77.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1")}}}
-	if err := h.records.putNetwork(rec); err != nil {
+	if err := h.records.PutNetwork(rec); err != nil {
 		t.Fatal(err)
 	}
-	half := networkRecord{Config: Config{ID: "half", IPv4: true}, Link: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
+	half := record.Network{Config: Config{ID: "half", IPv4: true}, Link: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.78.0.0/24"), Gateway: netip.MustParseAddr("10.78.0.1")}}}
-	if err := h.records.putNetwork(half); err != nil {
+	if err := h.records.PutNetwork(half); err != nil {
 		t.Fatal(err)
 	}
 	if err := (onBridge{h.Driver}).ensure(half); err != nil {
 		t.Fatal(err)
 	}
-	stray := networkRecord{Config: Config{ID: "stray", IPv4: true}, Link: bridgeName(h.instance, 9), Pools: []Pool{
+	stray := record.Network{Config: Config{ID: "stray", IPv4: true}, Link: bridgeName(h.instance, 9), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.79.0.0/24"), Gateway: netip.MustParseAddr("10.79.0.1")}}}
 	if err := (onBridge{h.Driver}).ensure(stray); err != nil { // its record was lost
 		t.Fatal(err)
 	}
-	if err := h.records.putSandbox(sandboxRecord{Config: SandboxConfig{ContainerID: "c"}, Endpoints: []Endpoint{{
+	if err := h.records.PutSandbox(record.Sandbox{Config: SandboxConfig{ContainerID: "c"}, Endpoints: []Endpoint{{
 		EndpointConfig: EndpointConfig{Network: "n"}, Addr4: netip.MustParsePrefix("10.201.0.9/23")}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +127,14 @@ func TestIntentOnly(t *testing.T) {
 func TestRecordsOfAnotherBootAreDropped(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
-	h.records.epoch = "another"
-	if err := h.records.putNetwork(networkRecord{Config: Config{ID: "old", IPv4: true}, Link: "sbx", Pools: pool("10.77.0.0/24")}); err != nil {
+	old, err := json.Marshal(record.Network{Epoch: "another", Config: Config{ID: "old", IPv4: true}, Link: "sbx", Pools: pool("10.77.0.0/24")})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(h.records.networks+"/garbage.json", []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string][]byte{"old.json": old, "garbage.json": []byte("{")} {
+		if err := os.WriteFile(h.roots.InRun("network", "networks", name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	h.kill()
 	h.start()

@@ -14,6 +14,8 @@ import (
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // alarm knows what may have changed since it was last looked at. The kernel queues a notice before the call that caused it returns, so
@@ -135,7 +137,7 @@ func (a *alarm) drain() {
 	lost = a.rules.drain(func(n notice) { hint = a.ruleNotice(n) || hint }) || lost
 	a.files.Drain(func(e watch.FileEvent) {
 		// A sysctl, or a file of a namespace. A link that goes takes its sysctls along, which is told otherwise too.
-		a.host = a.host || strings.HasPrefix(e.Path, sysctlRoot)
+		a.host = a.host || strings.HasPrefix(e.Path, sysctl.Root)
 		hint, lost = true, lost || e.Overflow
 	})
 	a.mounts.Drain(func(string) { mounts = true })
@@ -239,7 +241,7 @@ func (a *alarm) ruleNotice(n notice) (hint bool) {
 
 // hear lets the alarm know the namespace ns of the sandbox r: whole says that nothing of it needs to be looked at. After an error it is
 // looked at each time.
-func (a *alarm) hear(r sandboxRecord, ns int, whole bool) error {
+func (a *alarm) hear(r record.Sandbox, ns int, whole bool) error {
 	container := r.Config.ContainerID
 	id, err := a.d.link.GetNetNsIdByFd(ns)
 	if err == nil && id < 0 {
@@ -315,7 +317,7 @@ func (a *alarm) lookAgain(container string) {
 // learn takes the indices of our links from a look at the host, and watches the sysctls that it read.
 func (a *alarm) learn(s sight) {
 	for path := range s.sysctls {
-		if err := a.files.Add(sysctlRoot+path, unix.IN_MODIFY); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := a.files.Add(sysctl.Root+path, unix.IN_MODIFY); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			a.mu.Lock()
 			a.host = true // it cannot be watched: the next look reads it again
 			a.mu.Unlock()
@@ -379,7 +381,7 @@ func (d *Driver) knowsLink(name string) bool {
 }
 
 // hearAgain lets the alarm know the namespace of an adopted sandbox.
-func (d *Driver) hearAgain(r sandboxRecord) {
+func (d *Driver) hearAgain(r record.Sandbox) {
 	ns, err := os.Open(d.netnsPath(r.Config.ContainerID))
 	if err != nil {
 		return // its file is gone, which is its problem

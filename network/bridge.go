@@ -6,31 +6,26 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // onBridge is the medium of driver bridge: a bridge of the host, which is the gateway, and for each container a veth pair with
 // one end on it. What passes it goes by the firewall.
 type onBridge struct{ d *Driver }
 
-// checkEndpoint: a veth takes all that an endpoint can say.
-func (onBridge) checkEndpoint(Config, EndpointConfig) error { return nil }
-
-func (onBridge) wantsGateway(Config) bool { return true }
-func (onBridge) outward(c Config) bool    { return !c.Internal }
-func (onBridge) publishes(c Config) bool  { return !c.Internal }
-func (onBridge) onHost() bool             { return true }
-
 // available wants that a name which the user has chosen is nobody's. Bridges need nothing that the host could lack; what addresses clash with, allocate finds.
 func (b onBridge) available(c Config) error {
-	name := c.DriverOpts[optBridge]
+	name := c.BridgeName()
 	b.d.mu.Lock()
 	defer b.d.mu.Unlock()
 	for _, o := range b.d.networks {
@@ -49,12 +44,12 @@ func (b onBridge) unused(name string) error {
 	}
 	link, err := b.d.link.LinkByName(name)
 	switch {
-	case isNotFound(err):
+	case rtnl.IsNotFound(err):
 		return nil
 	case err != nil:
 		return fmt.Errorf("cannot look for link %s: %w", name, err)
 	}
-	return optionError{optBridge, errdefs.With(errdefs.ErrConflict, fmt.Errorf("a %s of the name %s is on this host already, and no network's: it would be removed with this one; choose another name", link.Type(), name))}
+	return definition.AboutOption(definition.OptBridge, errdefs.With(errdefs.ErrConflict, fmt.Errorf("a %s of the name %s is on this host already, and no network's: it would be removed with this one; choose another name", link.Type(), name)))
 }
 
 // bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
@@ -70,7 +65,7 @@ func (b onBridge) vacate(c Config) {
 	b.d.mu.Lock()
 	var gone []*network
 	for _, o := range b.d.networks {
-		if o.rec.Deleting && o.rec.Link == c.DriverOpts[optBridge] {
+		if o.rec.Deleting && o.rec.Link == c.BridgeName() {
 			gone = append(gone, o)
 		}
 	}
@@ -81,19 +76,19 @@ func (b onBridge) vacate(c Config) {
 }
 
 // claim names the bridge.
-func (b onBridge) claim(r *networkRecord) error {
+func (b onBridge) claim(r *record.Network) error {
 	r.Link = b.free(r.Config)
 	for _, o := range b.d.networks {
 		if o.rec.Link == r.Link {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("bridge %s belongs to network %q", r.Link, o.rec.Config.ID))
 		}
 	}
-	return b.unused(r.Config.DriverOpts[optBridge])
+	return b.unused(r.Config.BridgeName())
 }
 
 // free is the name that c asks for, or the first that no network has.
 func (b onBridge) free(c Config) string {
-	if name := c.DriverOpts[optBridge]; name != "" {
+	if name := c.BridgeName(); name != "" {
 		return name
 	}
 	return b.d.freeLink(func(i int) string { return bridgeName(b.d.instance, i) })
@@ -112,13 +107,12 @@ func (d *Driver) freeLink(name func(i int) string) string {
 	}
 }
 
-func (onBridge) firewall(r networkRecord) (nft.Network, bool) {
-	masquerade, err := strconv.ParseBool(r.Config.DriverOpts[optMasquerade])
-	return nft.Network{Bridge: r.Link, Internal: r.Config.Internal, Masquerade: masquerade || err != nil}, true
+func (onBridge) firewall(r record.Network) (nft.Network, bool) {
+	return nft.Network{Bridge: r.Link, Internal: r.Config.Internal, Masquerade: r.Config.Masquerade()}, true
 }
 
 // raise makes the firewall first: no packet crosses a bridge that it does not know.
-func (b onBridge) raise(ctx context.Context, r networkRecord) error {
+func (b onBridge) raise(ctx context.Context, r record.Network) error {
 	wall, _ := b.firewall(r)
 	if err := b.d.fw.AddNetwork(wall); err != nil {
 		return err
@@ -132,30 +126,31 @@ func (b onBridge) raise(ctx context.Context, r networkRecord) error {
 	}
 	failpoint.Hit("network.create.bridge")
 	for _, p := range r.Pools {
-		awaitLocal(ctx, b.d.link, p.Gateway)
+		b.d.link.AwaitLocal(ctx, p.Gateway)
 	}
 	if r.Config.Internal {
 		return nil
 	}
-	return b.d.enableForwarding(families(r.Pools))
+	v4, v6 := definition.Families(r.Pools)
+	return b.d.sysctls.Forward(v4, v6, b.d.isOurs)
 }
 
 // lower takes the network out of the firewall.
-func (b onBridge) lower(r networkRecord) error { return b.d.fw.DelNetwork(r.Link) }
+func (b onBridge) lower(r record.Network) error { return b.d.fw.DelNetwork(r.Link) }
 
 // ensure makes the bridge of rec what it shall be, whatever is there of it.
-func (b onBridge) ensure(rec networkRecord) error {
+func (b onBridge) ensure(rec record.Network) error {
 	d := b.d
-	v4, v6 := families(rec.Pools)
+	v4, v6 := definition.Families(rec.Pools)
 	link, err := d.link.LinkByName(rec.Link)
 	switch {
-	case isNotFound(err):
+	case rtnl.IsNotFound(err):
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = rec.Link
-		attrs.MTU = mtu(rec.Config)
+		attrs.MTU = rec.Config.MTU()
 		// A fixed address: a bridge without one takes over the lowest of its ports', and changes when they do,
 		// which every container would have to learn.
-		attrs.HardwareAddr = hardwareAddr(rec.Pools[0].Gateway)
+		attrs.HardwareAddr = record.LinkAddr(rec.Pools[0].Gateway)
 		bridge := &netlink.Bridge{LinkAttrs: attrs}
 		if err := d.link.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("cannot make bridge %s: %w", rec.Link, err)
@@ -169,11 +164,11 @@ func (b onBridge) ensure(rec networkRecord) error {
 		return fmt.Errorf("cannot make bridge %s: a %s of that name exists; remove it (ip link del %s)", rec.Link, link.Type(), rec.Link)
 	}
 	failpoint.Hit("network.bridge.created")
-	if err := writeSysctls(bridgeSettings(rec.Link, v4, v6)); err != nil {
+	if err := sysctl.WriteAll(bridgeSettings(rec.Link, v4, v6)); err != nil {
 		return err
 	}
 	for _, p := range rec.Pools {
-		if err := d.link.AddrReplace(link, address(netip.PrefixFrom(p.Gateway, p.Subnet.Bits()))); err != nil {
+		if err := d.link.AddrReplace(link, rtnl.Addr(netip.PrefixFrom(p.Gateway, p.Subnet.Bits()))); err != nil {
 			return fmt.Errorf("cannot give %s to bridge %s: %w", p.Gateway, rec.Link, err)
 		}
 	}
@@ -184,53 +179,54 @@ func (b onBridge) ensure(rec networkRecord) error {
 }
 
 // connect makes the routes to rec's subnets again.
-func (b onBridge) connect(rec networkRecord, index int) error {
+func (b onBridge) connect(rec record.Network, index int) error {
 	d := b.d
-	have, err := connected(d.link)
+	routes, err := d.link.Routes()
 	if err != nil {
 		return err
 	}
+	have := rtnl.Direct(routes)
 	for _, p := range rec.Pools {
 		if slices.Contains(have[index], p.Subnet.Masked()) {
 			continue
 		}
-		if err := connectSubnet(d.link, index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
+		if err := d.link.Connect(index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
 			return fmt.Errorf("cannot route %s by bridge %s: %w", p.Subnet, rec.Link, err)
 		}
 	}
 	return nil
 }
 
-func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl) {
+func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl.Setting) {
 	if v4 {
 		// Ports published on 127.0.0.1 are forwarded with a loopback source until postrouting masks it.
-		all = append(all, sysctl{name: "net/ipv4/conf/" + bridge + "/route_localnet", value: "1"})
+		all = append(all, sysctl.Setting{Name: "net/ipv4/conf/" + bridge + "/route_localnet", Value: "1"})
 	}
 	conf := "net/ipv6/conf/" + bridge + "/"
 	if !v6 {
 		// Else the host would answer on a link-local address that no rule knows of.
-		return append(all, sysctl{conf + "disable_ipv6", "1", true})
+		return append(all, sysctl.Setting{Name: conf + "disable_ipv6", Value: "1", Optional: true})
 	}
 	return append(all,
 		// Without duplicate address detection, during which the link-local address of the bridge would not hear the
 		// containers' neighbour advertisements for its first second.
-		sysctl{name: conf + "accept_dad", value: "0"},
-		sysctl{name: conf + "accept_ra", value: "0"},
-		sysctl{name: conf + "disable_ipv6", value: "0"},
+		sysctl.Setting{Name: conf + "accept_dad", Value: "0"},
+		sysctl.Setting{Name: conf + "accept_ra", Value: "0"},
+		sysctl.Setting{Name: conf + "disable_ipv6", Value: "0"},
 	)
 }
 
-func (onBridge) settings(r networkRecord) []sysctl {
-	v4, v6 := families(r.Pools)
+func (onBridge) settings(r record.Network) []sysctl.Setting {
+	v4, v6 := definition.Families(r.Pools)
 	all := bridgeSettings(r.Link, v4, v6)
 	if r.Config.Internal {
 		return all
 	}
 	if v4 {
-		all = append(all, sysctl{name: forward4, value: "1"})
+		all = append(all, sysctl.Setting{Name: sysctl.Forward4, Value: "1"})
 	}
 	if v6 {
-		all = append(all, sysctl{name: forward6, value: "1"})
+		all = append(all, sysctl.Setting{Name: sysctl.Forward6, Value: "1"})
 	}
 	return all
 }
@@ -238,7 +234,7 @@ func (onBridge) settings(r networkRecord) []sysctl {
 // remove deletes the link. Its removal waits for the kernel's readers, some tens of milliseconds.
 func (b onBridge) remove(n *network) error {
 	link, err := b.d.link.LinkByName(n.rec.Link)
-	if isNotFound(err) {
+	if rtnl.IsNotFound(err) {
 		return nil
 	}
 	if err == nil {
@@ -251,7 +247,7 @@ func (b onBridge) remove(n *network) error {
 	return nil
 }
 
-func (b onBridge) problem(r networkRecord, v sight) string {
+func (b onBridge) problem(r record.Network, v sight) string {
 	l, ok := v.links[r.Link]
 	switch {
 	case !ok:
@@ -276,5 +272,5 @@ func (b onBridge) problem(r networkRecord, v sight) string {
 	if v.fw.Blocked != "" {
 		return "another firewall drops what goes through " + r.Link + ": chain " + v.fw.Blocked
 	}
-	return v.sysctlProblem(b.settings(r))
+	return sysctl.Problem(b.settings(r), v.sysctls)
 }

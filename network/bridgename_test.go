@@ -6,6 +6,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/definition"
 )
 
 // A bridge that the host has is not made a network's by its name: it would go with that.
@@ -17,11 +18,11 @@ func TestBridgeOfTheHostStays(t *testing.T) {
 	if err := netlink.LinkAdd(br); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{ID: "n", IPv4: true, DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool("10.77.0.0/24")}
+	c := Config{ID: "n", IPv4: true, DriverOpts: map[string]string{definition.OptBridge: "br0"}, Pools: pool("10.77.0.0/24")}
 	err := h.CheckNetwork(t.Context(), c)
 	wrong(t, err, errdefs.ErrConflict, "a bridge of the name br0")
-	if OptionOf(err) != optBridge {
-		t.Errorf("%v is about option %q", err, OptionOf(err))
+	if definition.OptionOf(err) != definition.OptBridge {
+		t.Errorf("%v is about option %q", err, definition.OptionOf(err))
 	}
 	_, err = h.Create(t.Context(), c)
 	wrong(t, err, errdefs.ErrConflict, "a bridge of the name br0")
@@ -48,13 +49,13 @@ func TestBridgeOfTheHostStays(t *testing.T) {
 func TestNamedBridgeIsMadeAnew(t *testing.T) {
 	h := newHost(t)
 	for i := range 10 {
-		c := Config{ID: "n", DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool([]string{"10.77.0.0/24", "10.78.0.0/24"}[i%2])}
+		c := Config{ID: "n", DriverOpts: map[string]string{definition.OptBridge: "br0"}, Pools: pool([]string{"10.77.0.0/24", "10.78.0.0/24"}[i%2])}
 		h.network(c)
 		if err := h.Delete(t.Context(), "n"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := Config{ID: "other", DriverOpts: map[string]string{optBridge: "br0"}, Pools: pool("10.77.0.0/24")}
+	c := Config{ID: "other", DriverOpts: map[string]string{definition.OptBridge: "br0"}, Pools: pool("10.77.0.0/24")}
 	h.network(c)
 	if err := h.Settle(t.Context()); err != nil {
 		t.Fatal(err)

@@ -10,15 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // attach makes ep's interface, on the parent and in the namespace at once: the host never has a link of its name.
-func (p onParent) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) error {
+func (p onParent) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error {
 	parent, err := p.d.link.LinkByName(r.Link)
 	if err != nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its parent %s is not there: %w", r.Link, err))
 	}
-	mac, err := ep.hardwareAddr()
+	mac, err := ep.LinkAddr()
 	if err != nil {
 		return err
 	}
@@ -46,15 +49,15 @@ func (p onParent) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 }
 
 // busy says of an error whether it may be about a predecessor's interface.
-func (p onParent) busy(r networkRecord) func(error) bool {
+func (p onParent) busy(r record.Network) func(error) bool {
 	return func(err error) bool {
-		return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EADDRINUSE) || r.Config.sole() && errors.Is(err, unix.EINVAL)
+		return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EADDRINUSE) || r.Config.Sole() && errors.Is(err, unix.EINVAL)
 	}
 }
 
-// persist tries again while something is busy, for as long as readyPatience.
+// persist tries again while something is busy, for as long as rtnl.Await waits.
 func persist(busy func(error) bool, try func() error) (err error) {
-	await(context.Background(), func() bool {
+	rtnl.Await(context.Background(), func() bool {
 		err = try()
 		return !busy(err)
 	})
@@ -62,19 +65,19 @@ func persist(busy func(error) bool, try func() error) (err error) {
 }
 
 // explain says what the kernel means.
-func (p onParent) explain(err error, r networkRecord) error {
+func (p onParent) explain(err error, r record.Network) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s is in use by a bridge, or is the parent of links of another kind than %s: %w", r.Link, p.kind.name(), err)
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return cmp.Or(p.d.hasKind(p.kind.name()), err)
-	case errors.Is(err, unix.EINVAL) && r.Config.sole():
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", optMacvlanMode, passthru, r.Link, err))
+	case errors.Is(err, unix.EINVAL) && r.Config.Sole():
+		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", definition.OptMacvlanMode, definition.Passthru, r.Link, err))
 	}
 	return err
 }
 
-func (p onParent) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) (made bool, err error) {
+func (p onParent) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error) {
 	parent, err := p.d.link.LinkByName(r.Link)
 	if err != nil {
 		return false, fmt.Errorf("its parent %s is not there: %w", r.Link, err)
@@ -99,8 +102,8 @@ func (p onParent) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 }
 
 // detach removes the interfaces: the namespace goes some time after it was unbound, and until then its addresses are on the parent.
-func (p onParent) detach(_ networkRecord, ep Endpoint) error {
-	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+func (p onParent) detach(_ record.Network, ep Endpoint) error {
+	in, err := rtnl.Open()
 	if err != nil {
 		return fmt.Errorf("cannot open netlink: %w", err)
 	}
@@ -109,7 +112,7 @@ func (p onParent) detach(_ networkRecord, ep Endpoint) error {
 	if err == nil && l.Type() == p.kind.name() {
 		err = in.LinkDel(l)
 	}
-	if err != nil && !isNotFound(err) && !errors.Is(err, unix.ENODEV) {
+	if err != nil && !rtnl.IsNotFound(err) && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("cannot remove interface %s: %w", ep.Interface, err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,48 +11,16 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/ipam"
+	"github.com/stackrun/stack/network/record"
 )
-
-// check says what of c cannot be done, before anything is.
-func check(c Config) error {
-	bad := func(kind error, format string, args ...any) error {
-		return errdefs.With(kind, fmt.Errorf("cannot create network %q: "+format, append([]any{c.ID}, args...)...))
-	}
-	switch {
-	case c.ID == "":
-		return bad(errdefs.ErrInvalidArgument, "it has no name")
-	case len(c.ID) > 120: // its record's file name is hex
-		return bad(errdefs.ErrInvalidArgument, "its name is longer than 120 bytes")
-	case mediumOf(nil, c.Driver) == nil:
-		return bad(errdefs.ErrNotSupported, "driver %q is not supported; expected %s, %s or %s", c.Driver, driverBridge, driverMacvlan, driverIPvlan)
-	case !c.IPv4 && !c.IPv6:
-		return bad(errdefs.ErrInvalidArgument, "both enable_ipv4 and enable_ipv6 are off")
-	}
-	for _, p := range c.Pools {
-		if is4 := p.Subnet.Addr().Is4(); is4 && !c.IPv4 || !is4 && !c.IPv6 {
-			return bad(errdefs.ErrInvalidArgument, "subnet %s is of a family that is not enabled", p.Subnet)
-		}
-	}
-	if err := checkOptions(c); err != nil {
-		return fmt.Errorf("cannot create network %q: %w", c.ID, err)
-	}
-	return nil
-}
-
-// sameShape says whether two configurations make the same kernel objects; labels do not matter.
-func sameShape(a, b Config) bool {
-	a.Labels, b.Labels = nil, nil
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y)
-}
 
 // Create makes the network c, or completes and repairs it when it exists. ErrConflict when a network of that name
 // exists with other settings, or its subnet is in use; ErrInvalidArgument and ErrNotSupported name the setting.
 func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
-	if err := check(c); err != nil {
+	if err := c.CheckSettings(); err != nil {
 		return State{}, err
 	}
 	mediumOf(d, c.Driver).vacate(c)
@@ -68,13 +35,13 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		if n, err = d.allocate(c); err != nil {
 			return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 		}
-	case !sameShape(n.rec.Config, c):
+	case !n.rec.Config.Same(c):
 		return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf(
 			"cannot create network %q: it exists with other settings; remove it first (stack down)", c.ID))
 	default:
 		rec := n.rec
 		rec.Config = c
-		if err := d.records.putNetwork(rec); err != nil {
+		if err := d.records.PutNetwork(rec); err != nil {
 			return State{}, err
 		}
 		d.mu.Lock()
@@ -93,7 +60,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 			return State{}, fmt.Errorf("cannot repair network %q: %w", c.ID, err)
 		}
 	}
-	if fresh && m.onHost() {
+	if fresh && c.OnHost() {
 		if err := d.contested(n); err != nil {
 			d.undoCreate(n)
 			if len(c.Pools) == 0 && errors.Is(err, errdefs.ErrConflict) && ctx.Err() == nil {
@@ -107,13 +74,13 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 
 // allocate decides the bridge's name and the subnets, and records them.
 func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
-	addrs, routes, err := d.hostPrefixes(d.isOurs)
+	addrs, routes, err := d.link.Prefixes(d.isOurs)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	rec := networkRecord{Config: c, Created: time.Now()}
+	rec := record.Network{Config: c, Created: time.Now()}
 	m := mediumOf(d, c.Driver)
 	if err := m.claim(&rec); err != nil {
 		return nil, err
@@ -132,10 +99,10 @@ func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
 	for _, p := range avoid {
 		routes = append(routes, p.Subnet)
 	}
-	have4, have6 := families(c.Pools)
+	have4, have6 := definition.Families(c.Pools)
 	for _, p := range c.Pools {
-		rec.Pools = append(rec.Pools, c.withGateway(p))
-		if !m.onHost() {
+		rec.Pools = append(rec.Pools, c.WithGateway(p))
+		if !c.OnHost() {
 			continue // it is the host's own, most likely
 		}
 		// Routes are not held against a subnet that the user chose: 10.0.0.0/8 to a VPN is common, and the file is explicit.
@@ -149,20 +116,20 @@ func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
 		if err != nil {
 			return nil, err
 		}
-		rec.Pools = append(rec.Pools, c.withGateway(Pool{Subnet: p}))
+		rec.Pools = append(rec.Pools, c.WithGateway(Pool{Subnet: p}))
 	}
 	if c.IPv6 && !have6 {
 		p, err := ipam.Choose([]ipam.Base{d.ula()}, taken, uint64(binary.BigEndian.Uint16(d.seed(c.ID))))
 		if err != nil {
 			return nil, err
 		}
-		rec.Pools = append(rec.Pools, c.withGateway(Pool{Subnet: p}))
+		rec.Pools = append(rec.Pools, c.WithGateway(Pool{Subnet: p}))
 	}
 	n, err := newNetwork(rec)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.records.putNetwork(rec); err != nil {
+	if err := d.records.PutNetwork(rec); err != nil {
 		return nil, err
 	}
 	failpoint.Hit("network.create.recorded")
@@ -184,14 +151,14 @@ func (d *Driver) ula() ipam.Base {
 	return ipam.Base{Prefix: netip.PrefixFrom(netip.AddrFrom16(b), 48), Size: 64}
 }
 
-func newNetwork(rec networkRecord) (*network, error) {
-	if mediumOf(nil, rec.Config.Driver) == nil {
+func newNetwork(rec record.Network) (*network, error) {
+	if !rec.Config.Supported() {
 		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("network driver %q is not supported", rec.Config.Driver))
 	}
 	n := &network{rec: rec}
 	var subnets []netip.Prefix
 	for _, p := range rec.Pools {
-		pool, err := ipam.NewPool(p.Subnet, p.Range, p.Gateway, p.Aux)
+		pool, err := p.Addresses()
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +172,7 @@ func newNetwork(rec networkRecord) (*network, error) {
 // contested finds out whether another daemon of this host took an overlapping subnet at the same time. There is no lock between
 // instances: each puts its address on a link first and looks afterwards, so of two at least one sees the other.
 func (d *Driver) contested(n *network) error {
-	addrs, _, err := d.hostPrefixes(func(link string) bool { return link == n.rec.Link })
+	addrs, _, err := d.link.Prefixes(func(link string) bool { return link == n.rec.Link })
 	if err != nil {
 		return err
 	}
@@ -235,7 +202,7 @@ func (d *Driver) createElsewhere(ctx context.Context, c Config, avoid []Pool) (S
 
 func (d *Driver) undoCreate(n *network) {
 	// What cannot be undone now stays recorded, and the next Delete or the next daemon does it.
-	if m := d.medium(n.rec); m.lower(n.rec) == nil && m.remove(n) == nil && d.records.dropNetwork(n.rec.Config.ID) == nil {
+	if m := d.medium(n.rec); m.lower(n.rec) == nil && m.remove(n) == nil && d.records.DropNetwork(n.rec.Config.ID) == nil {
 		d.forget(n)
 		d.lastOut()
 	}

@@ -8,11 +8,12 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/record"
 )
 
 // deletingKey is where a network stays in d.networks while only its link is left, so that its bridge's name
 // and subnet are not given out; no user's name contains a NUL. Networks can have one parent.
-func deletingKey(rec networkRecord) string { return "\x00" + rec.Config.ID + "\x00" + rec.Link }
+func deletingKey(rec record.Network) string { return "\x00" + rec.Config.ID + "\x00" + rec.Link }
 
 // Delete removes the network id. ErrConflict while containers are on it. Not there = success. The link itself goes in the
 // background, for that takes the kernel some tens of milliseconds; Settle waits for it.
@@ -28,7 +29,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
 			if ep.Network == id {
-				users = append(users, s.rec.name())
+				users = append(users, s.rec.Config.Name())
 			}
 		}
 	}
@@ -39,7 +40,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	}
 	rec := n.rec
 	rec.Deleting = true
-	if err := d.records.putNetwork(rec); err != nil {
+	if err := d.records.PutNetwork(rec); err != nil {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
 	failpoint.Hit("network.delete.recorded")
@@ -75,7 +76,7 @@ func (d *Driver) finishDelete(n *network) {
 	delete(d.networks, deletingKey(n.rec))
 	// The user may have made a network of that name anew; its record has replaced this one.
 	if d.networks[n.rec.Config.ID] == nil {
-		d.records.dropNetwork(n.rec.Config.ID)
+		d.records.DropNetwork(n.rec.Config.ID)
 	}
 }
 
@@ -88,7 +89,7 @@ func (d *Driver) lastOut() error {
 	for _, n := range d.networks {
 		_, walled := d.medium(n.rec).firewall(n.rec)
 		any = any || walled && !n.rec.Deleting
-		outward = outward || walled && !n.rec.Deleting && n.rec.outward()
+		outward = outward || walled && !n.rec.Deleting && n.rec.Config.Outward()
 	}
 	if !any {
 		if err := d.fw.Withdraw(); err != nil {
@@ -101,5 +102,5 @@ func (d *Driver) lastOut() error {
 	if others, err := d.fw.Others(); err != nil || others {
 		return err
 	}
-	return d.sysctls.restore()
+	return d.sysctls.Restore()
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -22,6 +21,9 @@ import (
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/ipam"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // AddressPool is a range that networks without a subnet of their own get theirs from, in pieces of Size bits.
@@ -54,13 +56,13 @@ type Driver struct {
 	instance string
 	pools    []ipam.Base
 	fw       *nft.Firewall
-	records  records
-	link     *netlink.Handle  // of the host's namespace
+	records  *record.Store
+	link     *rtnl.Handle     // of the host's namespace
 	requests *nl.SocketHandle // likewise, for what link cannot say in one message
 	lock     *os.File
 	hostConf *dns.HostConfig
 	out      *dns.Forwarder
-	sysctls  hostSysctls
+	sysctls  *sysctl.Host
 	hints    watch.Hub
 	alarm    *alarm
 	last     lastSight
@@ -77,14 +79,14 @@ type Driver struct {
 
 // network is one, and who has which of its addresses.
 type network struct {
-	rec   networkRecord
+	rec   record.Network
 	pools []*ipam.Pool
 	zone  *dns.Zone
 }
 
 // sandbox is a container's namespace with what the daemon holds for it.
 type sandbox struct {
-	rec    sandboxRecord
+	rec    record.Sandbox
 	ports  []*hostport.Reservation
 	server *dns.Server
 	held   string   // what of it could not be taken up again after a restart: a port, DNS
@@ -169,13 +171,16 @@ func (d *Driver) open() error {
 		lock.Close()
 		return fmt.Errorf("cannot open the networks: %w", err)
 	}
-	d.records, err = openRecords(dir)
+	d.records, err = record.Open(dir)
 	if err != nil {
 		lock.Close()
 		return err
 	}
-	d.sysctls.path = filepath.Join(dir, "sysctls.json")
-	d.link, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+	if d.sysctls, err = sysctl.OpenHost(filepath.Join(dir, "sysctls.json")); err != nil {
+		lock.Close()
+		return err
+	}
+	d.link, err = rtnl.Open()
 	if err == nil {
 		d.requests = new(nl.SocketHandle)
 		d.requests.Socket, err = nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE) // of this thread's namespace

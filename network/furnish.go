@@ -8,24 +8,29 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // furnish fills the namespace that the calling thread is in, and that ns is an fd of.
-func (d *Driver) furnish(ctx context.Context, r sandboxRecord, ns int) error {
-	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+func (d *Driver) furnish(ctx context.Context, r record.Sandbox, ns int) error {
+	in, err := rtnl.Open()
 	if err != nil {
 		return fmt.Errorf("cannot open netlink in the new namespace: %w", err)
 	}
 	defer in.Close()
 	for _, s := range namespaceDefaults {
-		if err := writeSysctl(s.name, s.value); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := sysctl.Write(s.name, s.value); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 	}
@@ -48,43 +53,26 @@ func (d *Driver) furnish(ctx context.Context, r sandboxRecord, ns int) error {
 			return err
 		}
 	}
-	if err := r.Config.setSysctls(); err != nil {
+	if err := setSysctls(r.Config); err != nil {
 		return err
 	}
-	awaitLocal(ctx, in, r.addresses6()...)
+	in.AwaitLocal(ctx, r.Addresses6()...)
 	return nil
 }
 
 // recorded is the record of network id.
-func (d *Driver) recorded(id string) (networkRecord, error) {
+func (d *Driver) recorded(id string) (record.Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := d.networks[id]
 	if n == nil {
-		return networkRecord{}, errdefs.With(errdefs.ErrNotFound, errors.New("it does not exist"))
+		return record.Network{}, errdefs.With(errdefs.ErrNotFound, errors.New("it does not exist"))
 	}
 	return n.rec, nil
 }
 
-// hardwareAddr is the MAC address that ep has.
-func (ep Endpoint) hardwareAddr() (net.HardwareAddr, error) {
-	if ep.MAC == "" {
-		return hardwareAddr(orElse(ep.Addr4.Addr(), ep.Addr6.Addr())), nil
-	}
-	mac, err := net.ParseMAC(ep.MAC)
-	return mac, errdefs.With(errdefs.ErrInvalidArgument, err)
-}
-
-// addresses6 are those of IPv6.
-func (r sandboxRecord) addresses6() (all []netip.Addr) {
-	for _, ep := range r.Endpoints {
-		all = append(all, ep.addresses6()...)
-	}
-	return all
-}
-
 // guests are the addresses of r that are of no subnet of their network, where the firewall has to know.
-func (d *Driver) guests(r sandboxRecord) (all []nft.Guest) {
+func (d *Driver) guests(r record.Sandbox) (all []nft.Guest) {
 	for _, ep := range r.Endpoints {
 		n, err := d.recorded(ep.Network)
 		if err != nil {
@@ -99,23 +87,26 @@ func (d *Driver) guests(r sandboxRecord) (all []nft.Guest) {
 	return all
 }
 
-func (ep Endpoint) addresses6() (all []netip.Addr) {
-	for _, p := range ep.prefixes() {
-		if p.Addr().Is6() {
-			all = append(all, p.Addr())
-		}
-	}
-	return all
-}
-
 // setSysctls sets those that the user asked for, in the namespace of the calling thread.
-func (c SandboxConfig) setSysctls() error {
+func setSysctls(c SandboxConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(c.Sysctls)) {
-		path, err := sysctlPath(key)
+		path, err := definition.SysctlPath(key)
 		if err != nil {
 			return err
 		}
-		if err := writeSysctl(path, c.Sysctls[key]); err != nil {
+		if err := sysctl.Write(path, c.Sysctls[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setInterfaceSysctls sets those of ep's interface, in the namespace of the calling thread. A name with a dot in it is one path element.
+func setInterfaceSysctls(ep Endpoint) error {
+	for _, key := range slices.Sorted(maps.Keys(ep.Sysctls)) {
+		part := strings.Split(key, ".")
+		part[3] = ep.Interface
+		if err := sysctl.Write(strings.Join(part, "/"), ep.Sysctls[key]); err != nil {
 			return err
 		}
 	}
@@ -133,39 +124,21 @@ var namespaceDefaults = []struct{ name, value string }{
 	{"net/ipv6/conf/default/disable_ipv6", "1"},
 }
 
-// prefixes are the addresses that ep's interface has, with the length of the subnet that it reaches by each. For further ones that is docker's: that of the link-local
-// subnets of RFC 3927 and RFC 4291, whatever they are.
-func (ep Endpoint) prefixes() (all []netip.Prefix) {
-	for _, p := range []netip.Prefix{ep.Addr4, ep.Addr6} {
-		if p.IsValid() {
-			all = append(all, p)
-		}
-	}
-	for _, a := range ep.LinkLocal {
-		bits := 16
-		if a.Is6() {
-			bits = 64
-		}
-		all = append(all, netip.PrefixFrom(a, bits))
-	}
-	return all
-}
-
 // configure brings an endpoint's interface up, with its addresses, in the namespace of the calling thread, whose handle is in.
-func configure(in *netlink.Handle, inside netlink.Link, ep Endpoint) error {
-	if len(ep.addresses6()) > 0 {
-		if err := writeSysctl("net/ipv6/conf/"+ep.Interface+"/disable_ipv6", "0"); err != nil {
+func configure(in *rtnl.Handle, inside netlink.Link, ep Endpoint) error {
+	if len(ep.Addresses6()) > 0 {
+		if err := sysctl.Write("net/ipv6/conf/"+ep.Interface+"/disable_ipv6", "0"); err != nil {
 			return err
 		}
 	}
-	if err := ep.setSysctls(); err != nil {
+	if err := setInterfaceSysctls(ep); err != nil {
 		return err
 	}
 	if err := in.LinkSetUp(inside); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", ep.Interface, err)
 	}
-	for _, p := range ep.prefixes() {
-		if err := in.AddrReplace(inside, address(p)); err != nil {
+	for _, p := range ep.Prefixes() {
+		if err := in.AddrReplace(inside, rtnl.Addr(p)); err != nil {
 			return fmt.Errorf("cannot give %s to %s: %w", p, ep.Interface, err)
 		}
 	}
@@ -197,7 +170,7 @@ func (d *Driver) defaultRoutes(eps []Endpoint) (all []defaultRoute) {
 	return all
 }
 
-func (r defaultRoute) add(in *netlink.Handle) error {
+func (r defaultRoute) add(in *rtnl.Handle) error {
 	link, err := in.LinkByName(r.iface)
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", r.iface, err)
@@ -226,7 +199,7 @@ func (d *Driver) publishingEndpoint(eps []Endpoint, v4 bool) (Endpoint, bool) {
 		return ep, false
 	}
 	n, err := d.recorded(ep.Network)
-	return ep, err == nil && d.medium(n).publishes(n.Config)
+	return ep, err == nil && n.Config.Publishes()
 }
 
 // gatewayEndpoint is the endpoint by which the container reaches the world.
@@ -239,7 +212,7 @@ func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok boo
 		if !v4 {
 			addr = ep.Addr6
 		}
-		if n == nil || !n.rec.outward() || !addr.IsValid() {
+		if n == nil || !n.rec.Config.Outward() || !addr.IsValid() {
 			continue
 		}
 		if !ok || ep.GwPriority > best.GwPriority {
@@ -247,4 +220,14 @@ func (d *Driver) gatewayEndpoint(eps []Endpoint, v4 bool) (best Endpoint, ok boo
 		}
 	}
 	return best, ok
+}
+
+// hostLinks are the links that eps have on the host.
+func hostLinks(eps []Endpoint) (names []string) {
+	for _, ep := range eps {
+		if ep.HostLink != "" {
+			names = append(names, ep.HostLink)
+		}
+	}
+	return names
 }

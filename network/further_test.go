@@ -9,8 +9,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 func addrs(list ...string) (out []netip.Addr) {
@@ -39,7 +40,7 @@ func TestFurtherAddresses(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return netlink.AddrDel(l, address(netip.MustParsePrefix(lost)))
+			return netlink.AddrDel(l, rtnl.Addr(netip.MustParsePrefix(lost)))
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +55,7 @@ func TestFurtherAddresses(t *testing.T) {
 	b.wants("169.254.8.8:81", "a 169.254.8.9")
 	// With its record lost, the container's own address is found among them.
 	ns := holdNamespace(t, a.Path)
-	if err := h.records.dropSandbox("a"); err != nil {
+	if err := h.records.DropSandbox("a"); err != nil {
 		t.Fatal(err)
 	}
 	h.mu.Lock()
@@ -66,11 +67,7 @@ func TestFurtherAddresses(t *testing.T) {
 }
 
 func TestSysctlsOfAnInterface(t *testing.T) {
-	for text, words := range map[string]string{"net.ipv4.conf.eth0.x=1": "IFNAME", "net.ipv4.conf.IFNAME.log_martians": "VALUE", "kernel.a.b.IFNAME.c=1": "net.", "net.ipv4.conf.IFNAME./x=1": "expected"} {
-		_, err := InterfaceSysctls(text)
-		wrong(t, err, errdefs.ErrInvalidArgument, words)
-	}
-	m, err := InterfaceSysctls("net.ipv4.conf.IFNAME.log_martians=1, net.ipv4.conf.IFNAME.rp_filter=2")
+	m, err := definition.InterfaceSysctls("net.ipv4.conf.IFNAME.log_martians=1, net.ipv4.conf.IFNAME.rp_filter=2")
 	if err != nil {
 		t.Fatal(err)
 	}

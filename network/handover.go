@@ -9,16 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/record"
 )
-
-// handover is what a sandbox's record knows of its predecessor and successor.
-type handover struct {
-	Waiting  bool   `json:",omitempty"` // for the names and ports of Config.Succeeds
-	Relieved bool   `json:",omitempty"` // its names and ports have gone to a successor
-	Turn     uint64 `json:",omitempty"` // counts the handovers that led to it: of two that claim one port, the later has it
-	Gave     []Port `json:",omitempty"` // ports that went to the successor; connections may still lead here
-}
 
 // Handover lets container to take over the names and published ports of container from: every new connection, over the
 // host's addresses, loopback and from containers, goes to it, and none fails on the way, since the firewall's maps change in one
@@ -31,7 +25,7 @@ type handover struct {
 // Errors: ErrNotFound when to has no sandbox; ErrConflict when a port that from does not have is taken. Nothing has changed then.
 func (d *Driver) Handover(ctx context.Context, from, to string) error {
 	if from == to {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", short(from)))
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", definition.Short(from)))
 	}
 	// In one order for every pair, so that two of them cannot wait for each other.
 	for _, id := range []string{min(from, to), max(from, to)} {
@@ -41,7 +35,7 @@ func (d *Driver) Handover(ctx context.Context, from, to string) error {
 	before, after := d.sandboxes[from], d.sandboxes[to]
 	d.mu.Unlock()
 	if after == nil {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", short(to)))
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", definition.Short(to)))
 	}
 	if !after.rec.Waiting && !after.rec.Relieved && (before == nil || before.rec.Relieved) {
 		return nil
@@ -50,7 +44,7 @@ func (d *Driver) Handover(ctx context.Context, from, to string) error {
 		before = &sandbox{} // nobody, who has nothing
 	}
 	if err := d.move(before, after); err != nil {
-		return fmt.Errorf("cannot hand the ports of %s over to its successor: %w", before.rec.name(), err)
+		return fmt.Errorf("cannot hand the ports of %s over to its successor: %w", before.rec.Config.Name(), err)
 	}
 	return nil
 }
@@ -76,7 +70,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 		inherited := d.inherit(newRec, oldRec)
 		for i, p := range d.portsOf(newRec) {
 			switch k := inherited[i]; {
-			case slices.ContainsFunc(after.rec.Ports, p.covers):
+			case slices.ContainsFunc(after.rec.Ports, p.Covers):
 				continue // bound when it was set up
 			case k >= 0:
 				p.HostPort, p.HostPortEnd = oldRec.Ports[k].HostPort, 0
@@ -108,7 +102,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 
 	known := before.rec.Config.ContainerID != ""
 	// The successor's record first: a Driver that finds only that one written finishes the other (finishHandovers).
-	if err := d.records.putSandbox(newRec); err != nil {
+	if err := d.records.PutSandbox(newRec); err != nil {
 		return err
 	}
 	was := append(d.forwardsOf(before.rec), d.forwardsOf(after.rec)...)
@@ -117,7 +111,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 		be = append(be, d.forwardsOf(oldRec)...)
 	}
 	if err := d.fw.MoveForwards(was, be); err != nil {
-		d.records.putSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
+		d.records.PutSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
 		return err
 	}
 	d.mu.Lock()
@@ -134,11 +128,11 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 		return nil
 	}
 	d.silence(oldRec)
-	return d.records.putSandbox(oldRec)
+	return d.records.PutSandbox(oldRec)
 }
 
 // portsOf are the ports that r's configuration asks for, each with the address that it is bound to.
-func (d *Driver) portsOf(r sandboxRecord) []Port {
+func (d *Driver) portsOf(r record.Sandbox) []Port {
 	ports := slices.Clone(r.Config.Ports)
 	for i := range ports {
 		if p := &ports[i]; !p.HostIP.IsValid() {
@@ -149,7 +143,7 @@ func (d *Driver) portsOf(r sandboxRecord) []Port {
 }
 
 // portsWanted are those of portsOf that are to be bound at once: not what a predecessor will hand over.
-func (d *Driver) portsWanted(r sandboxRecord) []Port {
+func (d *Driver) portsWanted(r record.Sandbox) []Port {
 	ports := d.portsOf(r)
 	if !r.Waiting {
 		return ports
@@ -172,7 +166,7 @@ func (d *Driver) portsWanted(r sandboxRecord) []Port {
 
 // inherit says, for each port of successor's configuration, which of old's bound ports it gets; -1 = none. Fixed ports
 // choose before ranges, and those before "any".
-func (d *Driver) inherit(successor, old sandboxRecord) []int {
+func (d *Driver) inherit(successor, old record.Sandbox) []int {
 	ports := d.portsOf(successor)
 	got := make([]int, len(ports))
 	used := make([]bool, len(old.Ports))
@@ -189,19 +183,11 @@ func (d *Driver) inherit(successor, old sandboxRecord) []int {
 			}
 		}
 	}
-	isAny := func(p Port) bool { return p.HostPort == 0 }
-	isRange := func(p Port) bool { return p.HostPort != 0 && p.HostPortEnd > p.HostPort }
-	within := func(p, q Port) bool { return p.HostPort <= q.HostPort && q.HostPort <= max(p.HostPort, p.HostPortEnd) }
-	choose(func(p Port) bool { return !isAny(p) && !isRange(p) }, within)
-	choose(isRange, within)
-	choose(isAny, func(p, q Port) bool { return p.ContainerPort == q.ContainerPort })
+	within := func(p, q Port) bool { return p.Within(q.HostPort) }
+	choose(func(p Port) bool { return !p.Any() && !p.Ranged() }, within)
+	choose(func(p Port) bool { return !p.Any() && p.Ranged() }, within)
+	choose(Port.Any, func(p, q Port) bool { return p.ContainerPort == q.ContainerPort })
 	return got
-}
-
-// covers says whether bound is what p, of a configuration, became.
-func (p Port) covers(bound Port) bool {
-	return bound.Protocol == p.Protocol && bound.HostIP == p.HostIP && bound.ContainerPort == p.ContainerPort &&
-		(p.HostPort == 0 || p.HostPort <= bound.HostPort && bound.HostPort <= max(p.HostPort, p.HostPortEnd))
 }
 
 // waits says whether c, whose sandbox is being made, is to wait for a predecessor.
@@ -212,32 +198,9 @@ func (d *Driver) waits(c SandboxConfig) bool {
 	return c.Succeeds != c.ContainerID && old != nil && !old.rec.Relieved
 }
 
-// finishHandovers brings records together of which a crash left one written: whoever took over has the ports.
-func finishHandovers(all []sandboxRecord) []sandboxRecord {
-	for i := range all {
-		old := &all[i]
-		for _, r := range all {
-			if r.Config.Succeeds != old.Config.ContainerID || r.Waiting || r.Turn <= old.Turn {
-				continue
-			}
-			old.Relieved = true
-			old.Ports = slices.DeleteFunc(slices.Clone(old.Ports), func(p Port) bool {
-				moved := slices.ContainsFunc(r.Ports, func(q Port) bool {
-					return p.Protocol == q.Protocol && p.HostIP == q.HostIP && p.HostPort == q.HostPort
-				})
-				if moved {
-					old.Gave = append(slices.Clip(old.Gave), p)
-				}
-				return moved
-			})
-		}
-	}
-	return all
-}
-
 // forgetHandedOver ends what still leads to r of the UDP ports that it gave away: a client that keeps sending would keep
 // its entry, and so never meet the successor. TCP connections have ended with their sockets.
-func (d *Driver) forgetHandedOver(r sandboxRecord) {
+func (d *Driver) forgetHandedOver(r record.Sandbox) {
 	for _, p := range r.Gave {
 		if p.Protocol != "udp" {
 			continue

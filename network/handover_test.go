@@ -290,7 +290,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 				if err := h.Handover(t.Context(), "old", "new"); err != nil {
 					t.Fatal(err)
 				}
-				if err := h.records.putSandbox(before); err != nil {
+				if err := h.records.PutSandbox(before); err != nil {
 					t.Fatal(err)
 				}
 			}

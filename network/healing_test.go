@@ -17,6 +17,7 @@ import (
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // shutListener makes the listening socket of this process at a stop to listen, as `ss --kill` does to one of any process.
@@ -54,7 +55,7 @@ func TestHealing(t *testing.T) {
 			p.inside(func() error { return tables(nft.DNSTable, nf.TableFamilyIPv4, f) })
 		}
 	}
-	sysctl := func(name, value string) func() { return func() { p.t.Helper(); ok(p.t, writeSysctl(name, value)) } }
+	sysctl := func(name, value string) func() { return func() { p.t.Helper(); ok(p.t, sysctl.Write(name, value)) } }
 	drop := []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	for _, c := range []struct {
 		name             string

@@ -49,7 +49,7 @@ func (d *Driver) held(holder string, p Port) (Port, bool) {
 
 // fits says whether h is p's port, or one of its range.
 func (h hold) fits(p Port) bool {
-	return h.port.Protocol == p.Protocol && p.HostPort != 0 && p.HostPort <= h.port.HostPort && h.port.HostPort <= max(p.HostPort, p.HostPortEnd)
+	return h.port.Protocol == p.Protocol && !p.Any() && p.Within(h.port.HostPort)
 }
 
 // ReleasePorts frees what holder holds and no sandbox has taken over.
@@ -72,7 +72,7 @@ func (d *Driver) bindFor(holder string, p Port) (*hostport.Reservation, error) {
 			continue
 		}
 		if h.port.HostIP != p.HostIP {
-			if !all(h.port.HostIP) && !all(p.HostIP) {
+			if !p.SameHost(h.port) {
 				continue // they are in nobody's way
 			}
 			// A network's own binding address was not known when the port was held. For a moment the port is free: who gets it then is told of.

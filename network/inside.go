@@ -13,6 +13,8 @@ import (
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // lookInside looks at those of all whose namespace may have changed, some at a time: after the start of a daemon that is every one.
@@ -80,7 +82,7 @@ func (d *Driver) examine(s *sandbox) (found insight) {
 	rec := s.rec
 	d.mu.Unlock()
 	err := netns.Do(d.netnsPath(rec.Config.ContainerID), func() error {
-		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		in, err := rtnl.Open()
 		if err != nil {
 			return fmt.Errorf("cannot open netlink: %w", err)
 		}
@@ -109,30 +111,26 @@ type within struct {
 }
 
 // readInside reads the namespace that in is of.
-func readInside(in *netlink.Handle) (w within, err error) {
-	w = within{links: map[string]netlink.Link{}, addrs: map[int][]netip.Prefix{}}
-	links, err := dump(in.LinkList)
+func readInside(in *rtnl.Handle) (w within, err error) {
+	w = within{links: map[string]netlink.Link{}}
+	links, err := in.Links()
 	if err != nil {
 		return w, fmt.Errorf("cannot list links: %w", err)
 	}
 	for _, l := range links {
 		w.links[l.Attrs().Name] = l
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return in.AddrList(nil, netlink.FAMILY_ALL) })
-	if err != nil {
+	if w.addrs, err = in.Addrs(); err != nil {
 		return w, fmt.Errorf("cannot list addresses: %w", err)
 	}
-	for _, a := range addrs {
-		w.addrs[a.LinkIndex] = append(w.addrs[a.LinkIndex], onLink(a))
-	}
-	routes, err := dump(func() ([]netlink.Route, error) { return in.RouteList(nil, netlink.FAMILY_ALL) })
+	routes, err := in.Routes()
 	if err != nil {
-		return w, fmt.Errorf("cannot list routes: %w", err)
+		return w, err
 	}
-	w.subnets = direct(routes)
+	w.subnets = rtnl.Direct(routes)
 	for _, r := range routes {
 		// A tunnel in the container takes the default route for itself, or covers it by two halves. Who does that wants it.
-		if p, ok := toPrefix(r.Dst); r.Type == unix.RTN_UNICAST && (r.Dst == nil || ok && p.Bits() <= 1) {
+		if p, ok := rtnl.Prefix(r.Dst); r.Type == unix.RTN_UNICAST && (r.Dst == nil || ok && p.Bits() <= 1) {
 			w.route4 = w.route4 || r.Family == unix.AF_INET
 			w.route6 = w.route6 || r.Family == unix.AF_INET6
 		}
@@ -144,7 +142,7 @@ var loopbackAddr = netip.MustParsePrefix("127.0.0.1/8")
 
 // compare says what of r is not in w. routes are the default routes that it should have. What the container's own processes
 // have added is theirs.
-func (w within) compare(r sandboxRecord, routes []defaultRoute) (found insight) {
+func (w within) compare(r record.Sandbox, routes []defaultRoute) (found insight) {
 	up := func(l netlink.Link) bool { return l != nil && l.Attrs().RawFlags&unix.IFF_UP != 0 }
 	lo := w.links["lo"]
 	switch {
@@ -165,7 +163,7 @@ func (w within) compare(r sandboxRecord, routes []defaultRoute) (found insight) 
 			found.problem = fmt.Sprintf("its interface %s is down", ep.Interface)
 			return found
 		}
-		for _, p := range ep.prefixes() {
+		for _, p := range ep.Prefixes() {
 			switch {
 			case !slices.Contains(w.addrs[l.Attrs().Index], p):
 				found.problem = fmt.Sprintf("its interface %s has lost the address %s", ep.Interface, p.Addr())

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // wrong expects an error of kind that says every one of words.
@@ -85,8 +86,8 @@ func TestCreateRefuses(t *testing.T) {
 		words string
 	}{
 		{Config{ID: "m", Driver: "overlay", IPv4: true}, errdefs.ErrNotSupported, `driver "overlay"`},
-		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optICC: "false"}}, errdefs.ErrNotSupported, "containers of one network reach each other"},
-		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{optDefault: "maybe"}}, errdefs.ErrInvalidArgument, "expected true or false"},
+		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"com.docker.network.bridge.enable_icc": "false"}}, errdefs.ErrNotSupported, "containers of one network reach each other"},
+		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"com.docker.network.bridge.default_bridge": "maybe"}}, errdefs.ErrInvalidArgument, "expected true or false"},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}}, errdefs.ErrNotSupported, "gateway_mode_ipv4 is \"isolated\""},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"com.docker.network.bridge.gateway_mode_ipv6": "routed"}}, errdefs.ErrNotSupported, "gateway_mode_ipv6"},
 		{Config{ID: "m", IPv4: true, DriverOpts: map[string]string{"com.docker.network.bridge.inhibit_ipv4": "true"}}, errdefs.ErrNotSupported, "inhibit_ipv4"},
@@ -177,7 +178,7 @@ func TestRepair(t *testing.T) {
 	repair := func() {
 		t.Helper()
 		h.network(Config{ID: "n"})
-		b := h.setup(SandboxConfig{ContainerID: "a", Endpoints: a.Endpoints[0].config(), Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}})
+		b := h.setup(SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: a.Endpoints[0].Network}}, Ports: []Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}})
 		if b.addr4() != a.addr4() {
 			t.Errorf("the repair changed %s to %s", a.addr4(), b.addr4())
 		}
@@ -214,9 +215,6 @@ func TestRepair(t *testing.T) {
 	sick("umount of the namespace")
 	repair()
 }
-
-// config is what e was made from.
-func (e Endpoint) config() []EndpointConfig { return []EndpointConfig{{Network: e.Network}} }
 
 func TestPortConflictsNameTheOwner(t *testing.T) {
 	h := newHost(t)
@@ -312,7 +310,7 @@ func TestNamespaceSettings(t *testing.T) {
 	a.do(func() error {
 		for path, want := range map[string]string{"net/ipv4/conf/lan/rp_filter": "2", "net/core/somaxconn": "77",
 			"net/ipv4/ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "0\t2147483647"} {
-			b, err := os.ReadFile(sysctlRoot + path)
+			b, err := os.ReadFile(sysctl.Root + path)
 			if got := strings.TrimSpace(string(b)); err != nil || got != want {
 				t.Errorf("%s = %q, %v", path, got, err)
 			}

@@ -5,57 +5,38 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/rtnl"
 	"github.com/vishvananda/netlink"
 )
 
-// optMacvlanMode is how the interfaces on one parent are to each other. Docker's name.
-const optMacvlanMode = "macvlan_mode"
-
-// passthru gives the parent to one container: it has the parent's address, and receives all.
-const passthru = "passthru"
-
 var macvlanModes = map[string]netlink.MacvlanMode{
-	"":         netlink.MACVLAN_MODE_BRIDGE,
-	"bridge":   netlink.MACVLAN_MODE_BRIDGE,  // they reach each other
-	"private":  netlink.MACVLAN_MODE_PRIVATE, // they do not
-	"vepa":     netlink.MACVLAN_MODE_VEPA,    // they do by a switch that sends frames back
-	"passthru": netlink.MACVLAN_MODE_PASSTHRU,
+	"":                  netlink.MACVLAN_MODE_BRIDGE,
+	"bridge":            netlink.MACVLAN_MODE_BRIDGE,  // they reach each other
+	"private":           netlink.MACVLAN_MODE_PRIVATE, // they do not
+	"vepa":              netlink.MACVLAN_MODE_VEPA,    // they do by a switch that sends frames back
+	definition.Passthru: netlink.MACVLAN_MODE_PASSTHRU,
 }
 
 // macvlan: interfaces with a hardware address of their own.
 type macvlan struct{}
 
-func (macvlan) name() string { return driverMacvlan }
-
-func (macvlan) options() []option {
-	return []option{{optMacvlanMode, oneOf("bridge", "private", "vepa", passthru)}}
-}
-
-func (macvlan) checkEndpoint(EndpointConfig) error { return nil }
-
-func (macvlan) gateway(Config) bool { return true }
-
-func (macvlan) apart(a, b Config) error {
-	if a.DriverOpts[optMacvlanMode] == passthru || b.DriverOpts[optMacvlanMode] == passthru {
-		return fmt.Errorf("%s %s takes a parent for itself", optMacvlanMode, passthru)
-	}
-	return nil
-}
+func (macvlan) name() string { return definition.Macvlan }
 
 func (macvlan) child(c Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link {
-	mode := c.DriverOpts[optMacvlanMode]
-	if mode != passthru { // that has the parent's
+	mode := c.MacvlanMode()
+	if mode != definition.Passthru { // that has the parent's
 		attrs.HardwareAddr = mac
 	}
 	return &netlink.Macvlan{LinkAttrs: attrs, Mode: macvlanModes[mode]}
 }
 
 // tune gives an address that the user has chosen to an interface in mode passthru: the parent takes it on, for as long as that is there.
-func (macvlan) tune(in *netlink.Handle, c Config, child netlink.Link, ep Endpoint) error {
-	if c.DriverOpts[optMacvlanMode] != passthru || ep.MAC == "" {
+func (macvlan) tune(in *rtnl.Handle, c Config, child netlink.Link, ep Endpoint) error {
+	if c.MacvlanMode() != definition.Passthru || ep.MAC == "" {
 		return nil
 	}
-	mac, err := ep.hardwareAddr()
+	mac, err := ep.LinkAddr()
 	if err != nil {
 		return err
 	}
@@ -66,6 +47,6 @@ func (macvlan) tune(in *netlink.Handle, c Config, child netlink.Link, ep Endpoin
 }
 
 func (macvlan) lives(l netlink.Link, _ []netip.Prefix, ep Endpoint) bool {
-	mac, err := ep.hardwareAddr()
+	mac, err := ep.LinkAddr()
 	return err == nil && l.Attrs().HardwareAddr.String() == mac.String()
 }

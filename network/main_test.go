@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -236,7 +237,7 @@ func (h *host) outside() box {
 	path := h.t.TempDir() + "/ns"
 	b := box{Sandbox{Path: path}, h.t}
 	err := netns.Make(path, func(fd int) error {
-		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		in, err := rtnl.Open()
 		if err != nil {
 			return err
 		}
@@ -258,7 +259,7 @@ func (h *host) outside() box {
 			}
 		})
 		for _, l := range []struct {
-			h     *netlink.Handle
+			h     *rtnl.Handle
 			name  string
 			addrs [2]string
 		}{{h.link, "lan0", [2]string{hostAddr + "/24", hostAddr6 + "/64"}}, {in, "eth0", [2]string{outsideAddr + "/24", outsideAddr6 + "/64"}}} {
@@ -267,7 +268,7 @@ func (h *host) outside() box {
 				return err
 			}
 			for _, a := range l.addrs {
-				if err := l.h.AddrAdd(link, address(netip.MustParsePrefix(a))); err != nil {
+				if err := l.h.AddrAdd(link, rtnl.Addr(netip.MustParsePrefix(a))); err != nil {
 					return err
 				}
 			}

@@ -17,6 +17,8 @@ import (
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // Mend repairs the sandbox of a running container in place: the container keeps its processes and its addresses. c is what Setup was given.
@@ -26,12 +28,12 @@ import (
 // Errors: ErrConflict when the sandbox was set up with another configuration, ErrInvalidArgument when nsPath is the host's own namespace,
 // ErrNotFound when a network does not exist. Idempotent.
 func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sandbox, error) {
-	if err := checkSandbox(c); err != nil {
+	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
 	defer d.objects.lock("sandbox " + c.ContainerID)()
 	fail := func(err error) (Sandbox, error) {
-		return Sandbox{}, fmt.Errorf("cannot mend the network of %s: %w", sandboxRecord{Config: c}.name(), err)
+		return Sandbox{}, fmt.Errorf("cannot mend the network of %s: %w", c.Name(), err)
 	}
 	ns, err := os.Open(nsPath)
 	if err != nil {
@@ -44,7 +46,7 @@ func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sand
 	d.mu.Lock()
 	s := d.sandboxes[c.ContainerID]
 	d.mu.Unlock()
-	if s != nil && !sameSandbox(s.rec.Config, c) {
+	if s != nil && !s.rec.Config.Same(c) {
 		return fail(errdefs.With(errdefs.ErrConflict, errors.New("it was set up with another configuration")))
 	}
 	if err := ctx.Err(); err != nil {
@@ -68,7 +70,7 @@ func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sand
 func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 	var before []Endpoint
 	err := netns.In(ns, func() error {
-		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		in, err := rtnl.Open()
 		if err != nil {
 			return err
 		}
@@ -79,7 +81,7 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 		}
 		for i, cfg := range c.Endpoints {
 			ep := Endpoint{EndpointConfig: cfg}
-			if l := here.links[interfaceName(cfg, i)]; l != nil {
+			if l := here.links[cfg.InterfaceName(i)]; l != nil {
 				for _, p := range here.addrs[l.Attrs().Index] {
 					switch {
 					case p.Addr().IsLinkLocalUnicast() || slices.Contains(cfg.LinkLocal, p.Addr()):
@@ -141,15 +143,15 @@ func (d *Driver) mend(ctx context.Context, s *sandbox, ns *os.File) error {
 	if err := d.fw.Restore(); err != nil {
 		return err
 	}
-	d.awaitCarrier(ctx, s.rec.Endpoints)
+	d.link.AwaitCarrier(ctx, hostLinks(s.rec.Endpoints)...)
 	d.announce(s.rec)
 	return nil
 }
 
 // refurnish is furnish for a namespace in which something is left, and processes of the container have made things of
 // their own. The calling thread is in it, and ns is an fd of it.
-func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
-	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+func (d *Driver) refurnish(ctx context.Context, r record.Sandbox, ns int) error {
+	in, err := rtnl.Open()
 	if err != nil {
 		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
 	}
@@ -180,9 +182,9 @@ func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 	}
 	for _, ep := range r.Endpoints {
 		index := here.links[ep.Interface].Attrs().Index
-		for _, p := range ep.prefixes() {
+		for _, p := range ep.Prefixes() {
 			if !slices.Contains(here.subnets[index], p.Masked()) {
-				if err := connectSubnet(in, index, p); err != nil {
+				if err := in.Connect(index, p); err != nil {
 					return fmt.Errorf("cannot route %s by %s: %w", p.Masked(), ep.Interface, err)
 				}
 			}
@@ -195,11 +197,11 @@ func (d *Driver) refurnish(ctx context.Context, r sandboxRecord, ns int) error {
 			}
 		}
 	}
-	awaitLocal(ctx, in, r.addresses6()...)
+	in.AwaitLocal(ctx, r.Addresses6()...)
 	if !anew {
 		return nil // else the user's sysctls of an interface went with it
 	}
-	return r.Config.setSysctls()
+	return setSysctls(r.Config)
 }
 
 // mendDNS lets the container's DNS server run and port 53 lead to it.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // TestMendRefuses what it was not meant for.
@@ -58,7 +59,7 @@ func TestMendAfterADaemon(t *testing.T) {
 	// All that is left is the namespace: the record goes, and the addresses come from inside.
 	p.kill()
 	ok(t, unix.Unmount(p.web.Path, unix.MNT_DETACH))
-	ok(t, os.Remove(file(p.records.sandboxes, "web")))
+	ok(t, p.records.DropSandbox("web"))
 	p.start()
 	ok(t, p.Settle(t.Context()))
 	boxes, err := p.Sandboxes(t.Context())
@@ -79,7 +80,7 @@ func foreignLink(name string) error {
 		return err
 	}
 	return with(name, netlink.LinkSetUp, func(l netlink.Link) error {
-		return netlink.AddrAdd(l, address(netip.MustParsePrefix("192.0.2.2/24")))
+		return netlink.AddrAdd(l, rtnl.Addr(netip.MustParsePrefix("192.0.2.2/24")))
 	})
 }
 

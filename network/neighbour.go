@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/stackrun/stack/network/rtnl"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,7 @@ import (
 // (RFC 826) and neighbour discovery (RFC 4861) believe whoever answers. Between two containers that remains possible.
 //
 // What is written on the bridge goes with it. An address that a later container gets is written anew.
-func (d *Driver) pin(in *netlink.Handle, inside, bridge netlink.Link, ep Endpoint, mac net.HardwareAddr) error {
+func (d *Driver) pin(in *rtnl.Handle, inside, bridge netlink.Link, ep Endpoint, mac net.HardwareAddr) error {
 	for _, a := range []struct {
 		addr, gateway netip.Addr
 	}{{ep.Addr4.Addr(), ep.Gateway4}, {ep.Addr6.Addr(), ep.Gateway6}} {

@@ -15,11 +15,12 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 )
-
-// optParent is the link of the host that containers' interfaces are on. Docker's name.
-const optParent = "parent"
 
 // onParent is the medium of drivers macvlan and ipvlan: a container's interface is a link of its own on a link of the host, the parent, and
 // its frames leave by that without the host's bridges, routes and firewall. The host is not the gateway: that is somebody on the wire, and
@@ -36,46 +37,32 @@ type onParent struct {
 type childKind interface {
 	// name is the driver's, which is the kernel's name of the kind too.
 	name() string
-	// options are those besides the parent. Pure.
-	options() []option
-	checkEndpoint(ep EndpointConfig) error
-	// gateway says whether containers have a gateway, rather than a route to everywhere by their interface. Pure.
-	gateway(c Config) bool
-	// apart says why networks a and b cannot have one parent, nil = they can. Pure.
-	apart(a, b Config) error
 	// child is the interface to be made. Pure.
 	child(c Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link
 	// tune does what cannot be said when it is made. The handle is in its namespace.
-	tune(in *netlink.Handle, c Config, child netlink.Link, ep Endpoint) error
+	tune(in *rtnl.Handle, c Config, child netlink.Link, ep Endpoint) error
 	// lives says whether l, of this kind and on the parent, is that of ep under another name.
 	lives(l netlink.Link, addrs []netip.Prefix, ep Endpoint) bool
 }
 
-func (p onParent) wantsGateway(c Config) bool { return p.outward(c) && p.kind.gateway(c) }
-func (onParent) outward(c Config) bool        { return !c.Internal && c.DriverOpts[optParent] != "" }
-func (onParent) publishes(Config) bool        { return false }
-
-// onHost: the subnet is that of the wire, which the host may well be on too.
-func (onParent) onHost() bool { return false }
-
-func (onParent) firewall(networkRecord) (nft.Network, bool) { return nft.Network{}, false }
-func (onParent) hostLink(uint64) string                     { return "" }
-func (onParent) lower(networkRecord) error                  { return nil }
-func (onParent) vacate(Config)                              {} // several can have one parent
+func (onParent) firewall(record.Network) (nft.Network, bool) { return nft.Network{}, false }
+func (onParent) hostLink(uint64) string                      { return "" }
+func (onParent) lower(record.Network) error                  { return nil }
+func (onParent) vacate(Config)                               {} // several can have one parent
 
 // settings: the host itself is not on a link that it has for its containers: it takes no address there, and no route from what a router on the wire says.
-func (onParent) settings(r networkRecord) []sysctl {
+func (onParent) settings(r record.Network) []sysctl.Setting {
 	if !r.Made {
 		return nil
 	}
 	conf := "net/ipv6/conf/" + r.Link + "/"
-	return []sysctl{
-		{conf + "addr_gen_mode", "1", true}, // none, IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
-		{conf + "accept_ra", "0", true},
+	return []sysctl.Setting{
+		{Name: conf + "addr_gen_mode", Value: "1", Optional: true}, // none, IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
+		{Name: conf + "accept_ra", Value: "0", Optional: true},
 	}
 }
 
-func (p onParent) peer(r networkRecord, _ Endpoint, v sight) int {
+func (p onParent) peer(r record.Network, _ Endpoint, v sight) int {
 	l := v.links[r.Link]
 	return p.below(l.kind, l.index, l.under)
 }
@@ -92,20 +79,6 @@ func (p onParent) below(kind string, index, under int) int {
 // reattach: when a parent goes, the interfaces on it go with it. Mend makes them anew.
 func (onParent) reattach(context.Context, *network) error { return nil }
 
-func (p onParent) options() []option {
-	return append(p.kind.options(), option{optParent, func(v string) error {
-		switch v {
-		case "":
-			return nil // as if it were not there
-		case "lo":
-			return expected("a link of the host that leads somewhere")
-		}
-		return linkName(v)
-	}})
-}
-
-func (p onParent) checkEndpoint(c Config, ep EndpointConfig) error { return p.kind.checkEndpoint(ep) }
-
 // vlan reads LINK.ID, the name of a VLAN of a link. IDs are of 12 bits, of which the lowest and the highest are reserved
 // (IEEE 802.1Q, table 9-2).
 func vlan(name string) (base string, id int, ok bool) {
@@ -119,22 +92,22 @@ func (p onParent) available(c Config) error {
 	if err := p.d.hasKind(p.kind.name()); err != nil {
 		return err
 	}
-	parent := c.DriverOpts[optParent]
+	parent := c.Parent()
 	if parent == "" {
 		if err := p.d.hasKind("dummy"); err != nil {
-			return fmt.Errorf("without driver option %s its containers are on a link of their own: %w", optParent, err)
+			return fmt.Errorf("without driver option %s its containers are on a link of their own: %w", definition.OptParent, err)
 		}
 		return nil
 	}
-	r := networkRecord{Config: c}
+	r := record.Network{Config: c}
 	p.d.mu.Lock()
 	err := p.claim(&r)
 	p.d.mu.Unlock()
 	if err != nil {
-		return asParent(err)
+		return aboutParent(err)
 	}
 	if r.Made {
-		if _, lerr := p.d.link.LinkByName(r.Link); isNotFound(lerr) {
+		if _, lerr := p.d.link.LinkByName(r.Link); rtnl.IsNotFound(lerr) {
 			return p.d.hasKind("vlan")
 		}
 	}
@@ -166,15 +139,15 @@ func moduleOf(kind string) string {
 }
 
 // claim finds the parent, or decides that it is to be made.
-func (p onParent) claim(r *networkRecord) error {
+func (p onParent) claim(r *record.Network) error {
 	d := p.d
-	r.Link = r.Config.DriverOpts[optParent]
+	r.Link = r.Config.Parent()
 	if r.Link == "" {
 		r.Link, r.Made = d.freeLink(func(i int) string { return dummyName(d.instance, i) }), true
 		return nil
 	}
 	link, err := d.link.LinkByName(r.Link)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !rtnl.IsNotFound(err) {
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
 	}
 	if err == nil {
@@ -188,7 +161,7 @@ func (p onParent) claim(r *networkRecord) error {
 		if o.rec.Deleting {
 			continue
 		}
-		if err := p.beside(r.Link, r.Config, o.rec.Config); err != nil {
+		if err := r.Config.BesideOn(r.Link, o.rec.Config); err != nil {
 			return err
 		}
 	}
@@ -216,24 +189,12 @@ func (p onParent) claim(r *networkRecord) error {
 	return nil
 }
 
-// beside says why networks c and o cannot both have parent.
-func (p onParent) beside(parent string, c, o Config) error {
-	err := p.kind.apart(c, o)
-	if o.Driver != c.Driver {
-		err = fmt.Errorf("the kernel lets a link be the parent of one kind of links only, and that network is of driver %s", o.Driver)
-	}
-	if err != nil {
-		return asParent(errdefs.With(errdefs.ErrConflict, fmt.Errorf("network %q has the parent %s too: %w", o.ID, parent, err)))
-	}
-	return nil
-}
-
-// asParent makes err one about the option that names the parent.
-func asParent(err error) error {
-	if OptionOf(err) != "" {
+// aboutParent makes err one about the option that names the parent.
+func aboutParent(err error) error {
+	if definition.OptionOf(err) != "" {
 		return err
 	}
-	return optionError{optParent, err}
+	return definition.AboutOption(definition.OptParent, err)
 }
 
 // free says why nothing can be put onto link, nil = it can. A port of a bridge hands all that it receives to that.
@@ -253,12 +214,12 @@ func (d *Driver) free(link netlink.Link) error {
 func dummyName(instance string, n int) string { return fmt.Sprintf("sd%s-%d", instance, n) }
 
 // raise makes a parent that is the network's own. Another network may be about to remove it: hence the lock.
-func (p onParent) raise(_ context.Context, r networkRecord) error {
+func (p onParent) raise(_ context.Context, r record.Network) error {
 	d := p.d
 	defer d.objects.lock("link " + r.Link)()
 	link, err := d.link.LinkByName(r.Link)
 	switch {
-	case err != nil && !isNotFound(err):
+	case err != nil && !rtnl.IsNotFound(err):
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
 	case !r.Made && err != nil:
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is not there", r.Link))
@@ -269,12 +230,12 @@ func (p onParent) raise(_ context.Context, r networkRecord) error {
 			return err
 		}
 	default:
-		if err := r.isMade(link); err != nil {
+		if err := isMade(r, link); err != nil {
 			return err
 		}
 	}
 	failpoint.Hit("network.create.parent")
-	if err := writeSysctls(p.settings(r)); err != nil {
+	if err := sysctl.WriteAll(p.settings(r)); err != nil {
 		return err
 	}
 	if err := d.link.LinkSetUp(link); err != nil {
@@ -284,11 +245,11 @@ func (p onParent) raise(_ context.Context, r networkRecord) error {
 }
 
 // makeParent makes the VLAN or dummy of r.
-func (d *Driver) makeParent(r networkRecord) (netlink.Link, error) {
+func (d *Driver) makeParent(r record.Network) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = r.Link
 	var link netlink.Link = &netlink.Dummy{LinkAttrs: attrs}
-	if r.Config.DriverOpts[optParent] != "" {
+	if r.Config.Parent() != "" {
 		base, id, _ := vlan(r.Link)
 		on, err := d.link.LinkByName(base)
 		if err != nil {
@@ -308,9 +269,9 @@ func (d *Driver) makeParent(r networkRecord) (netlink.Link, error) {
 }
 
 // isMade says whether link can be what makeParent makes for r, nil = it can.
-func (r networkRecord) isMade(link netlink.Link) error {
+func isMade(r record.Network, link netlink.Link) error {
 	want := "dummy"
-	if r.Config.DriverOpts[optParent] != "" {
+	if r.Config.Parent() != "" {
 		want = "vlan"
 	}
 	if link.Type() != want {
@@ -336,10 +297,10 @@ func (p onParent) remove(n *network) error {
 		return nil
 	}
 	link, err := d.link.LinkByName(r.Link)
-	if isNotFound(err) {
+	if rtnl.IsNotFound(err) {
 		return nil
 	}
-	if err == nil && r.isMade(link) != nil {
+	if err == nil && isMade(r, link) != nil {
 		return nil // somebody else's, who has put it in the place of ours
 	}
 	if err == nil {
@@ -351,7 +312,7 @@ func (p onParent) remove(n *network) error {
 	return nil
 }
 
-func (p onParent) problem(r networkRecord, v sight) string {
+func (p onParent) problem(r record.Network, v sight) string {
 	l, ok := v.links[r.Link]
 	switch {
 	case !ok && r.Made:
@@ -361,7 +322,7 @@ func (p onParent) problem(r networkRecord, v sight) string {
 	case r.Made && !l.up:
 		return "link " + r.Link + " is down" // whether one of the host's is up is the host's affair
 	}
-	return v.sysctlProblem(p.settings(r))
+	return sysctl.Problem(p.settings(r), v.sysctls)
 }
 
-func (onParent) endpointProblem(networkRecord, Endpoint, sight) string { return "" } // all that there is of it is inside
+func (onParent) endpointProblem(record.Network, Endpoint, sight) string { return "" } // all that there is of it is inside

@@ -12,7 +12,9 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // far is an address behind outside, which is the gateway to it. TEST-NET-3 of RFC 5737, RFC 3849.
@@ -28,7 +30,7 @@ func (h *host) wire() box {
 			return err
 		}
 		for _, a := range []string{far + "/32", far6 + "/128"} {
-			if err := netlink.AddrAdd(lo, address(netip.MustParsePrefix(a))); err != nil {
+			if err := netlink.AddrAdd(lo, rtnl.Addr(netip.MustParsePrefix(a))); err != nil {
 				return err
 			}
 		}
@@ -39,7 +41,7 @@ func (h *host) wire() box {
 
 // lan is a network on parent, with addresses of the wire's that nobody has there.
 func lan(driver, parent string) Config {
-	return Config{ID: "lan", Driver: driver, IPv4: true, IPv6: true, DriverOpts: map[string]string{optParent: parent}, Pools: []Pool{
+	return Config{ID: "lan", Driver: driver, IPv4: true, IPv6: true, DriverOpts: map[string]string{definition.OptParent: parent}, Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("198.51.100.0/24"), Range: netip.MustParsePrefix("198.51.100.128/25"), Gateway: netip.MustParseAddr(outsideAddr)},
 		{Subnet: netip.MustParsePrefix("2001:db8::/64"), Range: netip.MustParsePrefix("2001:db8::80/121"), Gateway: netip.MustParseAddr(outsideAddr6)},
 	}}
@@ -76,7 +78,7 @@ func (b box) addr6() netip.Addr { return b.Endpoints[0].Addr6.Addr() }
 
 // eachChildDriver is for the drivers whose interfaces are on a parent; ipvlan where the kernel has it.
 func eachChildDriver(t *testing.T, f func(t *testing.T, driver string)) {
-	for _, driver := range []string{driverMacvlan, driverIPvlan} {
+	for _, driver := range []string{definition.Macvlan, definition.IPvlan} {
 		t.Run(driver, func(t *testing.T) {
 			harness.Require(t)
 			harness.LinkKind(t, driver)
@@ -149,9 +151,9 @@ func TestInternalOnAParent(t *testing.T) {
 
 func TestMACOfAContainer(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	h.outside()
-	h.network(lan(driverMacvlan, "lan0"))
+	h.network(lan(definition.Macvlan, "lan0"))
 	a := h.setup(SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: "lan", MAC: "02:42:ac:11:65:43", Interface: "wan0"}}})
 	a.do(func() error {
 		l, err := netlink.LinkByName("wan0")
@@ -165,22 +167,14 @@ func TestMACOfAContainer(t *testing.T) {
 	})
 }
 
-func TestIPvlanHasNoMACs(t *testing.T) {
-	ep := EndpointConfig{Network: "lan", MAC: "02:42:ac:11:65:43"}
-	wrong(t, CheckEndpoint(lan(driverIPvlan, "lan0"), ep), errdefs.ErrInvalidArgument, "02:42:ac:11:65:43", "macvlan")
-	if err := CheckEndpoint(lan(driverMacvlan, "lan0"), ep); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestMacvlanModes(t *testing.T) {
 	for _, mode := range []string{"private", "vepa"} {
 		t.Run(mode, func(t *testing.T) {
 			h := newHost(t)
-			harness.LinkKind(t, driverMacvlan)
+			harness.LinkKind(t, definition.Macvlan)
 			o := h.wire()
 			o.greet(80, "outside")
-			h.network(lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, mode))
+			h.network(lanWith(lan(definition.Macvlan, "lan0"), definition.OptMacvlanMode, mode))
 			a, b := h.box("a", "lan"), h.box("b", "lan")
 			a.greet(81, "a")
 			b.wants(outsideAddr+":80", "outside "+b.addr4().String())
@@ -191,10 +185,10 @@ func TestMacvlanModes(t *testing.T) {
 
 func TestPassthru(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	o := h.wire()
 	o.greet(80, "outside")
-	h.network(lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru))
+	h.network(lanWith(lan(definition.Macvlan, "lan0"), definition.OptMacvlanMode, definition.Passthru))
 	a := h.box("a", "lan")
 	parent, err := netlink.LinkByName("lan0")
 	if err != nil {
@@ -226,9 +220,9 @@ func TestPassthru(t *testing.T) {
 
 func TestParentRefused(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	h.outside()
-	h.network(lanWith(lan(driverMacvlan, "lan0")))
+	h.network(lanWith(lan(definition.Macvlan, "lan0")))
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "port0"
 	br := h.network(Config{ID: "bridge", Pools: pool("10.77.0.0/24")})
@@ -249,16 +243,16 @@ func TestParentRefused(t *testing.T) {
 		kind  error
 		words string
 	}{
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "eth7"}}, errdefs.ErrNotFound, "parent eth7 is no link of this host"},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "eth7.10"}}, errdefs.ErrNotFound, "VLAN 10 of eth7, which is no link"},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "lan0.4095"}}, errdefs.ErrNotFound, "from 1 to 4094"},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "lo"}}, errdefs.ErrInvalidArgument, "lo"},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "port0"}}, errdefs.ErrConflict, "a port of bridge " + br.Link},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "lan0", optMacvlanMode: "mesh"}}, errdefs.ErrInvalidArgument, "bridge, private, vepa or passthru"},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "lan0", optMacvlanMode: passthru}}, errdefs.ErrConflict, `network "lan" has the parent lan0`},
-		{Config{ID: "m", Driver: driverMacvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optParent: "a/b"}}, errdefs.ErrInvalidArgument, "1 to 15 characters"},
-		{Config{ID: "m", Driver: driverIPvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optIPvlanMode: "l4"}}, errdefs.ErrInvalidArgument, "l2, l3 or l3s"},
-		{Config{ID: "m", Driver: driverIPvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{optIPvlanFlag: "x"}}, errdefs.ErrInvalidArgument, "bridge, private or vepa"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "eth7"}}, errdefs.ErrNotFound, "parent eth7 is no link of this host"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "eth7.10"}}, errdefs.ErrNotFound, "VLAN 10 of eth7, which is no link"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "lan0.4095"}}, errdefs.ErrNotFound, "from 1 to 4094"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "lo"}}, errdefs.ErrInvalidArgument, "lo"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "port0"}}, errdefs.ErrConflict, "a port of bridge " + br.Link},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "lan0", definition.OptMacvlanMode: "mesh"}}, errdefs.ErrInvalidArgument, "bridge, private, vepa or passthru"},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "lan0", definition.OptMacvlanMode: definition.Passthru}}, errdefs.ErrConflict, `network "lan" has the parent lan0`},
+		{Config{ID: "m", Driver: definition.Macvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{definition.OptParent: "a/b"}}, errdefs.ErrInvalidArgument, "1 to 15 characters"},
+		{Config{ID: "m", Driver: definition.IPvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{"ipvlan_mode": "l4"}}, errdefs.ErrInvalidArgument, "l2, l3 or l3s"},
+		{Config{ID: "m", Driver: definition.IPvlan, IPv4: true, Pools: pools, DriverOpts: map[string]string{"ipvlan_flag": "x"}}, errdefs.ErrInvalidArgument, "bridge, private or vepa"},
 	} {
 		wrong(t, h.CheckNetwork(t.Context(), c.c), c.kind, c.words)
 		_, err := h.Create(t.Context(), c.c)
@@ -282,10 +276,10 @@ func TestKindThatTheKernelLacks(t *testing.T) {
 
 func TestSeveralNetworksOnOneParent(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	h.wire()
-	h.network(lan(driverMacvlan, "lan0"))
-	c := lanWith(lan(driverMacvlan, "lan0"))
+	h.network(lan(definition.Macvlan, "lan0"))
+	c := lanWith(lan(definition.Macvlan, "lan0"))
 	c.ID, c.IPv6, c.Pools = "two", false, pool("10.78.0.0/24")
 	h.network(c)
 	if err := h.Delete(t.Context(), "lan"); err != nil {
@@ -294,7 +288,7 @@ func TestSeveralNetworksOnOneParent(t *testing.T) {
 	if st, err := h.List(t.Context()); err != nil || len(st) != 1 || !st[0].Healthy {
 		t.Errorf("%+v, %v", st, err)
 	}
-	c.ID, c.Driver, c.Pools = "three", driverIPvlan, pool("10.79.0.0/24")
+	c.ID, c.Driver, c.Pools = "three", definition.IPvlan, pool("10.79.0.0/24")
 	_, err := h.Create(t.Context(), c)
 	wrong(t, err, errdefs.ErrConflict, `network "two"`, "of driver macvlan")
 }
@@ -302,12 +296,12 @@ func TestSeveralNetworksOnOneParent(t *testing.T) {
 // A container on a bridge and on the wire: gw_priority says which one its default route and its ports are by.
 func TestGatewayOfSeveralDrivers(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	o := h.wire()
 	o.greet(80, "outside")
-	h.network(lan(driverMacvlan, "lan0"))
+	h.network(lan(definition.Macvlan, "lan0"))
 	h.network(Config{ID: "bridge", Pools: pool("10.77.0.0/24")})
-	h.network(Config{ID: "other", Driver: driverMacvlan, DriverOpts: map[string]string{optParent: "lan0"}, Pools: pool("10.78.0.0/24")})
+	h.network(Config{ID: "other", Driver: definition.Macvlan, DriverOpts: map[string]string{definition.OptParent: "lan0"}, Pools: pool("10.78.0.0/24")})
 	port := []Port{{ContainerPort: 81, Protocol: "tcp"}}
 	a := h.setup(SandboxConfig{ContainerID: "a", Ports: port, Endpoints: []EndpointConfig{{Network: "bridge"}, {Network: "lan", GwPriority: 1}}})
 	a.wants(far+":80", "outside "+a.Endpoints[1].Addr4.Addr().String())
@@ -400,7 +394,7 @@ func TestDamageOnTheWireIsMended(t *testing.T) {
 				return netlink.LinkSetUp(l)
 			})},
 			{"address", "its interface eth0 has lost the address 198.51.100.128", in(func(l netlink.Link) error {
-				return netlink.AddrDel(l, address(netip.MustParsePrefix("198.51.100.128/24")))
+				return netlink.AddrDel(l, rtnl.Addr(netip.MustParsePrefix("198.51.100.128/24")))
 			})},
 			{"route", "its default route by 198.51.100.2 is gone", in(func(l netlink.Link) error {
 				return netlink.RouteDel(&netlink.Route{LinkIndex: l.Attrs().Index, Gw: net.ParseIP(outsideAddr)})
@@ -419,12 +413,12 @@ func TestDamageOnTheWireIsMended(t *testing.T) {
 
 func TestVLANIsMadeAndRemoved(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	harness.LinkKind(t, "vlan")
 	o := h.outside()
 	o.do(func() error { return addVLAN("eth0", "eth0.10", 10, "10.78.0.1/24") })
 	o.greet(80, "outside")
-	c := Config{ID: "lan", Driver: driverMacvlan, DriverOpts: map[string]string{optParent: "lan0.10"}, Pools: pool("10.78.0.0/24")}
+	c := Config{ID: "lan", Driver: definition.Macvlan, DriverOpts: map[string]string{definition.OptParent: "lan0.10"}, Pools: pool("10.78.0.0/24")}
 	h.network(c)
 	two := c
 	two.ID, two.Pools = "two", pool("10.79.0.0/24")
@@ -459,7 +453,7 @@ func addVLAN(base, name string, id int, addr string) error {
 	if err := netlink.LinkAdd(v); err != nil {
 		return err
 	}
-	if err := netlink.AddrAdd(v, address(netip.MustParsePrefix(addr))); err != nil {
+	if err := netlink.AddrAdd(v, rtnl.Addr(netip.MustParsePrefix(addr))); err != nil {
 		return err
 	}
 	return netlink.LinkSetUp(v)
@@ -467,13 +461,13 @@ func addVLAN(base, name string, id int, addr string) error {
 
 func TestVLANOfTheHostStays(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	harness.LinkKind(t, "vlan")
 	h.outside()
 	if err := addVLAN("lan0", "lan0.10", 10, "10.78.0.9/24"); err != nil {
 		t.Fatal(err)
 	}
-	h.network(Config{ID: "lan", Driver: driverMacvlan, DriverOpts: map[string]string{optParent: "lan0.10"}, Pools: pool("10.78.0.0/24")})
+	h.network(Config{ID: "lan", Driver: definition.Macvlan, DriverOpts: map[string]string{definition.OptParent: "lan0.10"}, Pools: pool("10.78.0.0/24")})
 	h.remove()
 	if err := h.Settle(t.Context()); err != nil {
 		t.Fatal(err)
@@ -492,12 +486,12 @@ func TestRemovedParentIsMended(t *testing.T) {
 	for _, parent := range []string{"lan0.10", ""} {
 		t.Run(parent, func(t *testing.T) {
 			h := newHost(t)
-			harness.LinkKind(t, driverMacvlan)
+			harness.LinkKind(t, definition.Macvlan)
 			if harness.LinkKind(t, "dummy"); parent != "" {
 				harness.LinkKind(t, "vlan")
 			}
 			h.outside()
-			cfg := Config{ID: "lan", Driver: driverMacvlan, IPv4: true, DriverOpts: map[string]string{optParent: parent}, Pools: pool("10.78.0.0/24")}
+			cfg := Config{ID: "lan", Driver: definition.Macvlan, IPv4: true, DriverOpts: map[string]string{definition.OptParent: parent}, Pools: pool("10.78.0.0/24")}
 			st := h.network(cfg)
 			eps := []EndpointConfig{{Network: "lan"}}
 			a, b := h.setup(SandboxConfig{ContainerID: "a", Endpoints: eps}), h.setup(SandboxConfig{ContainerID: "b", Endpoints: eps})
@@ -529,7 +523,7 @@ func TestRemovedParentIsMended(t *testing.T) {
 // A parent of the host's that goes is told, and nothing is made in its place; when it comes back, so do the containers.
 func TestParentThatGoesAndComesBack(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	plugIn := func() {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.Flags = "nic0", net.FlagUp
@@ -545,7 +539,7 @@ func TestParentThatGoesAndComesBack(t *testing.T) {
 			netlink.LinkDel(l)
 		}
 	})
-	cfg := Config{ID: "lan", Driver: driverMacvlan, IPv4: true, DriverOpts: map[string]string{optParent: "nic0"}, Pools: pool("10.78.0.0/24")}
+	cfg := Config{ID: "lan", Driver: definition.Macvlan, IPv4: true, DriverOpts: map[string]string{definition.OptParent: "nic0"}, Pools: pool("10.78.0.0/24")}
 	h.network(cfg)
 	c := SandboxConfig{ContainerID: "a", Endpoints: []EndpointConfig{{Network: "lan"}}}
 	a := h.setup(c)
@@ -611,8 +605,8 @@ func TestNoParentOnAKernelWithoutDummies(t *testing.T) {
 	if h.hasKind("dummy") == nil {
 		t.Skip("SKIP: this kernel has dummy links")
 	}
-	c := Config{ID: "lan", Driver: driverMacvlan, IPv4: true}
-	wrong(t, h.CheckNetwork(t.Context(), c), errdefs.ErrNotSupported, "no links of kind dummy", optParent)
+	c := Config{ID: "lan", Driver: definition.Macvlan, IPv4: true}
+	wrong(t, h.CheckNetwork(t.Context(), c), errdefs.ErrNotSupported, "no links of kind dummy", definition.OptParent)
 }
 
 // Above layer 2 there is no gateway: all leaves by the interface, and the parent's side has a route to the containers.
@@ -620,10 +614,10 @@ func TestIPvlanL3(t *testing.T) {
 	for _, mode := range []string{"l3", "l3s"} {
 		t.Run(mode, func(t *testing.T) {
 			h := newHost(t)
-			harness.LinkKind(t, driverIPvlan)
+			harness.LinkKind(t, definition.IPvlan)
 			o := h.wire()
 			o.greet(80, "outside")
-			c := Config{ID: "lan", Driver: driverIPvlan, DriverOpts: map[string]string{optParent: "lan0", optIPvlanMode: mode}, Pools: pool("10.78.0.0/24")}
+			c := Config{ID: "lan", Driver: definition.IPvlan, DriverOpts: map[string]string{definition.OptParent: "lan0", "ipvlan_mode": mode}, Pools: pool("10.78.0.0/24")}
 			h.network(c)
 			o.do(func() error { return routeVia("10.78.0.0/24", hostAddr) })
 			a, b := h.box("a", "lan"), h.box("b", "lan")
@@ -646,15 +640,15 @@ func TestIPvlanL3(t *testing.T) {
 
 func TestIPvlanFlags(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverIPvlan)
+	harness.LinkKind(t, definition.IPvlan)
 	o := h.wire()
 	o.greet(80, "outside")
-	h.network(lanWith(lan(driverIPvlan, "lan0"), optIPvlanFlag, "private"))
+	h.network(lanWith(lan(definition.IPvlan, "lan0"), "ipvlan_flag", "private"))
 	a, b := h.box("a", "lan"), h.box("b", "lan")
 	a.greet(81, "a")
 	b.wants(outsideAddr+":80", "outside "+b.addr4().String())
 	b.fails(at(a.addr4(), 81))
-	c := lanWith(lan(driverIPvlan, "lan0"))
+	c := lanWith(lan(definition.IPvlan, "lan0"))
 	c.ID, c.IPv6, c.Pools = "two", false, pool("10.78.0.0/24")
 	_, err := h.Create(t.Context(), c)
 	wrong(t, err, errdefs.ErrConflict, `network "lan"`, "has one network")
@@ -663,10 +657,10 @@ func TestIPvlanFlags(t *testing.T) {
 // The next daemon finds all of it whole, and what was being removed it removes.
 func TestWireIsAdopted(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	o := h.wire()
 	o.greet(80, "outside")
-	h.network(lan(driverMacvlan, "lan0"))
+	h.network(lan(definition.Macvlan, "lan0"))
 	a := h.box("a", "lan")
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -686,12 +680,12 @@ func TestWireIsAdopted(t *testing.T) {
 
 func TestHalfMadeParentIsRemoved(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	harness.LinkKind(t, "dummy")
-	h.network(Config{ID: "lan", Driver: driverMacvlan})
+	h.network(Config{ID: "lan", Driver: definition.Macvlan})
 	rec := h.networks["lan"].rec
 	rec.Deleting = true
-	if err := h.records.putNetwork(rec); err != nil {
+	if err := h.records.PutNetwork(rec); err != nil {
 		t.Fatal(err)
 	}
 	stray := dummyName(h.instance, 7)
@@ -711,12 +705,5 @@ func TestHalfMadeParentIsRemoved(t *testing.T) {
 		if _, err := netlink.LinkByName(name); err == nil {
 			t.Errorf("%s is still there", name)
 		}
-	}
-}
-
-func TestUnknownOptions(t *testing.T) {
-	c := lanWith(lan(driverMacvlan, "lan0"), "ipvlan_mode", "l2", "a", "b", optMacvlanMode, "vepa")
-	if got := fmt.Sprint(UnknownOptions(c)); got != "[a ipvlan_mode]" {
-		t.Error(got)
 	}
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	harness "github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // A parent that is a macvlan or ipvlan itself, as that of a machine in a machine is: the kernel puts containers beside it, not on it.
@@ -25,7 +28,7 @@ func TestParentThatIsOnALinkItself(t *testing.T) {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.ParentIndex = "shim0", lan0.Attrs().Index
 		var shim netlink.Link = &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}
-		if driver == driverIPvlan {
+		if driver == definition.IPvlan {
 			shim = &netlink.IPVlan{LinkAttrs: attrs, Mode: netlink.IPVLAN_MODE_L2}
 		}
 		if err := netlink.LinkAdd(shim); err != nil {
@@ -71,7 +74,7 @@ func TestParentThatIsOnALinkItself(t *testing.T) {
 // A link has further names, and the user may write one of them.
 func TestParentByAnotherName(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	h.outside()
 	lan0, err := netlink.LinkByName("lan0")
 	if err != nil {
@@ -80,14 +83,14 @@ func TestParentByAnotherName(t *testing.T) {
 	if err := netlink.LinkAddAltName(lan0, "uplink"); err != nil {
 		t.Fatal(err)
 	}
-	if st := h.network(lan(driverMacvlan, "uplink")); st.Link != "lan0" || !st.Healthy {
+	if st := h.network(lan(definition.Macvlan, "uplink")); st.Link != "lan0" || !st.Healthy {
 		t.Errorf("link %q, %q", st.Link, st.Problem)
 	}
 	h.box("a", "lan")
 	if boxes, err := h.Sandboxes(t.Context()); err != nil || !boxes[0].Healthy {
 		t.Errorf("%v, %q", err, boxes[0].Problem)
 	}
-	two := lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru)
+	two := lanWith(lan(definition.Macvlan, "lan0"), definition.OptMacvlanMode, definition.Passthru)
 	two.ID, two.Pools, two.IPv6 = "two", pool("10.78.0.0/24"), false
 	wrong(t, h.CheckNetwork(t.Context(), two), errdefs.ErrConflict, `network "lan" has the parent lan0`)
 }
@@ -95,12 +98,12 @@ func TestParentByAnotherName(t *testing.T) {
 // The host itself is not on what it has made for its containers: a VLAN that is to be theirs alone, above all.
 func TestHostIsNotOnAParentThatWasMade(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
+	harness.LinkKind(t, definition.Macvlan)
 	harness.LinkKind(t, "dummy")
 	harness.LinkKind(t, "vlan")
 	h.outside()
-	vlan := Config{ID: "vlan", Driver: driverMacvlan, DriverOpts: map[string]string{optParent: "lan0.10"}, Pools: pool("10.78.0.0/24")}
-	for _, c := range []Config{vlan, {ID: "dummy", Driver: driverMacvlan, Pools: pool("10.79.0.0/24")}} {
+	vlan := Config{ID: "vlan", Driver: definition.Macvlan, DriverOpts: map[string]string{definition.OptParent: "lan0.10"}, Pools: pool("10.78.0.0/24")}
+	for _, c := range []Config{vlan, {ID: "dummy", Driver: definition.Macvlan, Pools: pool("10.79.0.0/24")}} {
 		st := h.network(c)
 		l, err := netlink.LinkByName(st.Link)
 		if err != nil {
@@ -111,7 +114,7 @@ func TestHostIsNotOnAParentThatWasMade(t *testing.T) {
 		}
 	}
 	accept := "net/ipv6/conf/lan0.10/accept_ra"
-	if err := writeSysctl(accept, "1"); errors.Is(err, unix.ENOENT) {
+	if err := sysctl.Write(accept, "1"); errors.Is(err, unix.ENOENT) {
 		return // no IPv6
 	} else if err != nil {
 		t.Fatal(err)
@@ -126,45 +129,20 @@ func TestHostIsNotOnAParentThatWasMade(t *testing.T) {
 
 func TestWhatTheKernelSaysOfAParent(t *testing.T) {
 	h := newHost(t)
-	harness.LinkKind(t, driverMacvlan)
-	p, bridge := onParent{h.Driver, macvlan{}}, networkRecord{Config: lan(driverMacvlan, "lan0"), Link: "lan0"}
-	sole := networkRecord{Config: lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru), Link: "lan0"}
+	harness.LinkKind(t, definition.Macvlan)
+	p, bridge := onParent{h.Driver, macvlan{}}, record.Network{Config: lan(definition.Macvlan, "lan0"), Link: "lan0"}
+	sole := record.Network{Config: lanWith(lan(definition.Macvlan, "lan0"), definition.OptMacvlanMode, definition.Passthru), Link: "lan0"}
 	if err := p.explain(unix.EOPNOTSUPP, bridge); !errors.Is(err, unix.EOPNOTSUPP) {
 		t.Errorf("of a kind that this kernel has: %v", err)
 	}
 	wrong(t, p.explain(unix.EINVAL, sole), errdefs.ErrConflict, "room for one container")
 	for _, x := range []struct {
-		r    networkRecord
+		r    record.Network
 		err  error
 		want bool
 	}{{bridge, unix.EBUSY, true}, {bridge, unix.EADDRINUSE, true}, {bridge, unix.EINVAL, false}, {bridge, nil, false}, {sole, p.explain(unix.EINVAL, sole), true}, {sole, unix.EPERM, false}} {
 		if got := p.busy(x.r)(x.err); got != x.want {
-			t.Errorf("%v in mode %q is busy: %v", x.err, x.r.Config.DriverOpts[optMacvlanMode], got)
-		}
-	}
-}
-
-func TestBeside(t *testing.T) {
-	for _, x := range []struct {
-		a, b  Config
-		words string
-	}{
-		{lan(driverMacvlan, "lan0"), lan(driverMacvlan, "lan0"), ""},
-		{lan(driverMacvlan, "lan0"), lan(driverIPvlan, "lan1"), ""},
-		{lan(driverMacvlan, ""), lan(driverIPvlan, ""), ""},
-		{lan(driverMacvlan, "lan0"), lan(driverBridge, "lan0"), ""}, // which has no such option
-		{lan(driverMacvlan, "lan0"), lan(driverIPvlan, "lan0"), "of driver ipvlan"},
-		{lan(driverIPvlan, "lan0"), lan(driverIPvlan, "lan0"), "one network"},
-		{lan(driverMacvlan, "lan0"), lanWith(lan(driverMacvlan, "lan0"), optMacvlanMode, passthru), "for itself"},
-	} {
-		switch err := Beside(x.a, x.b); {
-		case x.words == "" && err != nil:
-			t.Error(err)
-		case x.words != "":
-			wrong(t, err, errdefs.ErrConflict, `network "lan" has the parent lan0 too`, x.words)
-			if OptionOf(err) != optParent {
-				t.Errorf("%v is about option %q", err, OptionOf(err))
-			}
+			t.Errorf("%v in mode %q is busy: %v", x.err, x.r.Config.DriverOpts[definition.OptMacvlanMode], got)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	nf "github.com/google/nftables"
+	"github.com/stackrun/stack/network/rtnl"
 	"github.com/vishvananda/netlink"
 )
 
@@ -142,7 +143,7 @@ func delAddr(name string, a netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	return netlink.AddrDel(l, address(a))
+	return netlink.AddrDel(l, rtnl.Addr(a))
 }
 
 func delRoutes(name string, which func(netlink.Route) bool) error {

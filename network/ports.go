@@ -13,24 +13,13 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
 )
-
-// candidates are the host ports that p may get, in order; 0 = any.
-func (p Port) candidates() []uint16 {
-	if p.HostPortEnd <= p.HostPort {
-		return []uint16{p.HostPort}
-	}
-	var all []uint16
-	for n := int(p.HostPort); n <= int(p.HostPortEnd); n++ {
-		all = append(all, uint16(n))
-	}
-	return all
-}
 
 // reserve binds one of p's candidates. The error of a single one names the owner.
 func (d *Driver) reserve(p Port) (*hostport.Reservation, error) {
 	var last error
-	for _, n := range p.candidates() {
+	for _, n := range p.Candidates() {
 		r, err := hostport.Reserve(p.Protocol, p.HostIP, n)
 		if err == nil {
 			return r, nil
@@ -40,7 +29,7 @@ func (d *Driver) reserve(p Port) (*hostport.Reservation, error) {
 			break
 		}
 	}
-	if p.HostPortEnd > p.HostPort && errors.Is(last, errdefs.ErrConflict) {
+	if p.Ranged() && errors.Is(last, errdefs.ErrConflict) {
 		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s to %d: every port of the range is taken, the last by %s",
 			hostport.Name(p.Protocol, p.HostIP, p.HostPort), p.HostPortEnd, d.owner(p, p.HostPortEnd)))
 	}
@@ -59,15 +48,15 @@ func (d *Driver) owner(p Port, n uint16) string {
 	d.mu.Lock()
 	for _, s := range d.sandboxes {
 		for _, o := range s.rec.Ports {
-			if o.Protocol == p.Protocol && o.HostPort == n && (o.HostIP == p.HostIP || all(o.HostIP) || all(p.HostIP)) {
+			if p.Collides(n, o) {
 				d.mu.Unlock()
-				return "container " + s.rec.name()
+				return "container " + s.rec.Config.Name()
 			}
 		}
 	}
 	for holder, held := range d.holds {
 		for _, h := range held {
-			if h.port.Protocol == p.Protocol && h.port.HostPort == n && (h.port.HostIP == p.HostIP || all(h.port.HostIP) || all(p.HostIP)) {
+			if p.Collides(n, h.port) {
 				d.mu.Unlock()
 				return "project " + holder + ", which is starting"
 			}
@@ -79,8 +68,6 @@ func (d *Driver) owner(p Port, n uint16) string {
 	}
 	return "a process that cannot be seen from here"
 }
-
-func all(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
 
 // CheckPorts says which of ports cannot be published now, every one of them, and who has it. It binds and frees
 // them again; nothing else changes. What is held for holder can be published by it; "" = nothing is. ErrConflict.
@@ -94,8 +81,7 @@ func (d *Driver) CheckPorts(ctx context.Context, holder string, ports []Port) er
 	var errs []error
 	for i, p := range ports {
 		if j := slices.IndexFunc(ports[:i], func(o Port) bool {
-			return o.Protocol == p.Protocol && p.HostPort != 0 && o.HostPort == p.HostPort && p.HostPortEnd <= p.HostPort &&
-				o.HostPortEnd <= o.HostPort && (o.HostIP == p.HostIP || all(o.HostIP) || all(p.HostIP))
+			return !p.Any() && !p.Ranged() && !o.Ranged() && p.Collides(p.HostPort, o)
 		}); j >= 0 {
 			errs = append(errs, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: it is to be published twice, for container ports %d and %d",
 				hostport.Name(p.Protocol, p.HostIP, p.HostPort), ports[j].ContainerPort, p.ContainerPort)))
@@ -147,11 +133,7 @@ func (d *Driver) bindingAddr(eps []Endpoint) netip.Addr {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a, err := netip.ParseAddr(d.networks[ep.Network].rec.Config.DriverOpts[optHostIP])
-	if err != nil || a.IsUnspecified() {
-		return netip.Addr{}
-	}
-	return a
+	return d.networks[ep.Network].rec.Config.BindingAddr()
 }
 
 // forwards are the firewall's entries for the ports of s.
@@ -159,7 +141,7 @@ func (d *Driver) forwards(s *sandbox) []nft.Forward {
 	return d.forwardsOf(s.rec)
 }
 
-func (d *Driver) forwardsOf(r sandboxRecord) []nft.Forward {
+func (d *Driver) forwardsOf(r record.Sandbox) []nft.Forward {
 	if r.Waiting {
 		return nil
 	}
@@ -202,7 +184,7 @@ func (d *Driver) servePorts(s *sandbox) error {
 
 // forgetFlows removes the connection tracking entries of r's UDP ports: a client that keeps sending would keep an
 // entry alive that was made before the port was published, or leads to a container that is gone.
-func (d *Driver) forgetFlows(r sandboxRecord) {
+func (d *Driver) forgetFlows(r record.Sandbox) {
 	for _, p := range r.Ports {
 		if p.Protocol != "udp" {
 			continue

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/record"
 )
 
 // view is what the container of r sees of the names.
-func (d *Driver) view(r sandboxRecord) *dns.View {
+func (d *Driver) view(r record.Sandbox) *dns.View {
 	v := &dns.View{Links: r.Config.Links}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -22,7 +21,7 @@ func (d *Driver) view(r sandboxRecord) *dns.View {
 			continue
 		}
 		v.Zones = append(v.Zones, n.zone)
-		if n.rec.outward() {
+		if n.rec.Config.Outward() {
 			v.Out = d.out
 		}
 	}
@@ -33,7 +32,7 @@ func (d *Driver) view(r sandboxRecord) *dns.View {
 }
 
 // announce makes r's names known on its networks, if they are its own at this time; silence takes them back.
-func (d *Driver) announce(r sandboxRecord) {
+func (d *Driver) announce(r record.Sandbox) {
 	if r.Waiting || r.Relieved {
 		return
 	}
@@ -50,7 +49,7 @@ func (d *Driver) announce(r sandboxRecord) {
 	}
 }
 
-func (d *Driver) silence(r sandboxRecord) {
+func (d *Driver) silence(r record.Sandbox) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, ep := range r.Endpoints {
@@ -91,10 +90,10 @@ func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry
 			return HostsEntry{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot find the host's address on network %q: it does not exist", id))
 		}
 		gw := n.rec.Pools[0].Gateway
-		switch m := d.medium(n.rec); {
-		case !m.onHost():
+		switch {
+		case !n.rec.Config.OnHost():
 			beside = orElse(beside, orElse(d.addressOn(n.rec.Link), gw))
-		case n.rec.outward():
+		case n.rec.Config.Outward():
 			entry.Addr = gw
 			return entry, nil
 		default:
@@ -111,12 +110,12 @@ func (d *Driver) addressOn(link string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(l, netlink.FAMILY_ALL) })
+	addrs, err := d.link.Addrs()
 	if err != nil {
 		return netip.Addr{}
 	}
-	for _, a := range addrs {
-		if p := onLink(a); !p.Addr().IsLinkLocalUnicast() {
+	for _, p := range addrs[l.Attrs().Index] {
+		if !p.Addr().IsLinkLocalUnicast() {
 			return p.Addr()
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/cleanup"
@@ -16,11 +15,13 @@ import (
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // rewiring is a sandbox on its way from one set of networks to another.
 type rewiring struct {
-	old, rec sandboxRecord
+	old, rec record.Sandbox
 	gone     []Endpoint
 	fresh    []Endpoint
 }
@@ -32,12 +33,12 @@ type rewiring struct {
 // Errors: ErrNotFound when there is no sandbox, or no such network; ErrConflict when another setting than Endpoints differs, the sandbox is half of a
 // Handover, or an address or port is taken; ErrInvalidArgument for what cannot be. Nothing has changed then.
 func (d *Driver) Rewire(ctx context.Context, c SandboxConfig) (Sandbox, error) {
-	if err := checkSandbox(c); err != nil {
+	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
 	defer d.objects.lock("sandbox " + c.ContainerID)()
 	fail := func(err error) (Sandbox, error) {
-		return Sandbox{}, fmt.Errorf("cannot change the networks of %s: %w", sandboxRecord{Config: c}.name(), err)
+		return Sandbox{}, fmt.Errorf("cannot change the networks of %s: %w", c.Name(), err)
 	}
 	d.mu.Lock()
 	s := d.sandboxes[c.ContainerID]
@@ -50,7 +51,7 @@ func (d *Driver) Rewire(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	}
 	before := s.rec.Config
 	before.Endpoints = c.Endpoints
-	if !sameSandbox(before, c) {
+	if !before.Same(c) {
 		return fail(errdefs.With(errdefs.ErrConflict, errors.New("it was set up with another configuration")))
 	}
 	ns, err := os.Open(d.netnsPath(c.ContainerID))
@@ -83,10 +84,10 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 		undo.Add(next.release)
 		r.rec = next.rec
 	}
-	if err := d.records.putSandbox(r.rec); err != nil {
+	if err := d.records.PutSandbox(r.rec); err != nil {
 		return err
 	}
-	undo.Add(func() { d.records.putSandbox(r.old) })
+	undo.Add(func() { d.records.PutSandbox(r.old) })
 	failpoint.Hit("network.rewire.recorded")
 	if err := netns.In(ns, func() error { return d.plugIn(ctx, r, int(ns.Fd()), undo) }); err != nil {
 		return err
@@ -101,11 +102,11 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	// From here on it is on its new networks: what fails is left to Mend, by the record.
 	undo.Release()
 	d.mu.Lock()
-	was := sandboxRecord{Config: r.old.Config, Endpoints: r.gone}
-	d.hold(r.rec.Endpoints, r.old.name(), r.rec.name())
+	was := record.Sandbox{Config: r.old.Config, Endpoints: r.gone}
+	d.hold(r.rec.Endpoints, r.old.Config.Name(), r.rec.Config.Name())
 	s.rec, s.inside = r.rec, nil
 	s.ports = append(s.ports, next.ports...)
-	d.giveLocked(r.gone, r.old.name())
+	d.giveLocked(r.gone, r.old.Config.Name())
 	d.mu.Unlock()
 	d.silence(was)
 	d.announce(r.rec)
@@ -119,19 +120,19 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	if !slices.Equal(d.forwardsOf(r.old), d.forwardsOf(r.rec)) {
 		d.forgetFlows(r.rec)
 	}
-	d.awaitCarrier(ctx, r.fresh)
+	d.link.AwaitCarrier(ctx, hostLinks(r.fresh)...)
 	d.hints.Give()
 	return left
 }
 
 // plan decides which endpoints stay, and gives the others addresses, which undo gives back.
-func (d *Driver) plan(old sandboxRecord, c SandboxConfig, undo *cleanup.Cleanup) (rewiring, error) {
+func (d *Driver) plan(old record.Sandbox, c SandboxConfig, undo *cleanup.Cleanup) (rewiring, error) {
 	r := rewiring{old: old, rec: old}
 	r.rec.Config, r.rec.Endpoints = c, nil
 	stays := map[string]Endpoint{} // by network
 	used := map[string]bool{}
 	for _, ep := range old.Endpoints {
-		if i := slices.IndexFunc(c.Endpoints, func(cfg EndpointConfig) bool { return ep.is(cfg) }); i >= 0 {
+		if i := slices.IndexFunc(c.Endpoints, func(cfg EndpointConfig) bool { return ep.Is(cfg) }); i >= 0 {
 			cfg := c.Endpoints[i]
 			cfg.ContainerID, cfg.Interface = ep.ContainerID, ep.Interface
 			ep.EndpointConfig = cfg
@@ -162,10 +163,10 @@ func (d *Driver) plan(old sandboxRecord, c SandboxConfig, undo *cleanup.Cleanup)
 	if r.fresh, err = d.takeAddresses(wanted, nil); err != nil {
 		return r, err
 	}
-	undo.Add(func() { d.giveAddresses(sandboxRecord{Config: old.Config, Endpoints: r.fresh}) }) // whose they are from here on
+	undo.Add(func() { d.giveAddresses(record.Sandbox{Config: old.Config, Endpoints: r.fresh}) }) // whose they are from here on
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.hold(r.fresh, sandboxRecord{Config: wanted}.name(), old.name())
+	d.hold(r.fresh, wanted.Name(), old.Config.Name())
 	for _, cfg := range c.Endpoints {
 		if ep, ok := stays[cfg.Network]; ok {
 			r.rec.Endpoints = append(r.rec.Endpoints, ep)
@@ -175,14 +176,6 @@ func (d *Driver) plan(old sandboxRecord, c SandboxConfig, undo *cleanup.Cleanup)
 		r.rec.Endpoints = append(r.rec.Endpoints, r.fresh[i])
 	}
 	return r, nil
-}
-
-// is says whether ep, as it is, is what cfg asks for. Names and the priority of its gateway are no part of the interface.
-func (ep Endpoint) is(cfg EndpointConfig) bool {
-	have := ep.EndpointConfig
-	free := func(static, got netip.Addr) bool { return !static.IsValid() || static == got }
-	return have.Network == cfg.Network && (cfg.Interface == "" || cfg.Interface == have.Interface) && cfg.MAC == have.MAC &&
-		free(cfg.IPv4, ep.Addr4.Addr()) && free(cfg.IPv6, ep.Addr6.Addr()) && slices.Equal(cfg.LinkLocal, have.LinkLocal)
 }
 
 // hold lets addresses that one name holds be another's: of a container by the first of its names. Precondition: d.mu is held.
@@ -205,7 +198,7 @@ func (d *Driver) hold(eps []Endpoint, from, to string) {
 
 // plugIn makes the interfaces that are new. The calling thread is in the namespace, and ns is an fd of it.
 func (d *Driver) plugIn(ctx context.Context, r rewiring, ns int, undo *cleanup.Cleanup) error {
-	in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	in, err := rtnl.Open()
 	if err != nil {
 		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
 	}
@@ -221,14 +214,14 @@ func (d *Driver) plugIn(ctx context.Context, r rewiring, ns int, undo *cleanup.C
 			return fmt.Errorf("network %q: %w", ep.Network, err)
 		}
 	}
-	awaitLocal(ctx, in, sandboxRecord{Endpoints: r.fresh}.addresses6()...)
+	in.AwaitLocal(ctx, record.Sandbox{Endpoints: r.fresh}.Addresses6()...)
 	return nil
 }
 
 // unplug takes away the interfaces that are no more, and leads the default routes as the others want them.
 func (d *Driver) unplug(ns *os.File, r rewiring) error {
 	return netns.In(ns, func() error {
-		in, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		in, err := rtnl.Open()
 		if err != nil {
 			return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
 		}
@@ -269,7 +262,7 @@ func (d *Driver) unplug(ns *os.File, r rewiring) error {
 }
 
 // pull removes the interface of ep, wherever its other end is. The calling thread is in the namespace.
-func (d *Driver) pull(n networkRecord, ep Endpoint) error {
+func (d *Driver) pull(n record.Network, ep Endpoint) error {
 	if ep.HostLink == "" {
 		return d.medium(n).detach(n, ep)
 	}
@@ -277,7 +270,7 @@ func (d *Driver) pull(n networkRecord, ep Endpoint) error {
 	if err == nil {
 		err = d.link.LinkDel(link)
 	}
-	if err != nil && !isNotFound(err) && !errors.Is(err, unix.ENODEV) {
+	if err != nil && !rtnl.IsNotFound(err) && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
 	}
 	return nil

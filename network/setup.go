@@ -2,14 +2,9 @@ package network
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -17,19 +12,8 @@ import (
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/record"
 )
-
-// name is what messages call the container.
-func (r sandboxRecord) name() string {
-	for _, ep := range r.Config.Endpoints {
-		if len(ep.Names) > 0 {
-			return ep.Names[0]
-		}
-	}
-	return short(r.Config.ContainerID)
-}
-
-func short(id string) string { return id[:min(12, len(id))] }
 
 func (d *Driver) netnsPath(id string) string { return d.roots.InRun("netns", id) }
 
@@ -40,7 +24,7 @@ func (d *Driver) netnsPath(id string) string { return d.roots.InRun("netns", id)
 // Errors: ErrInvalidArgument for what cannot be (no such network, an address outside the subnet), ErrConflict for what is
 // taken (address, port; the message names the owner).
 func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
-	if err := checkSandbox(c); err != nil {
+	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
 	defer d.objects.lock("sandbox " + c.ContainerID)()
@@ -49,7 +33,7 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	d.mu.Unlock()
 	var before []Endpoint
 	if old != nil {
-		if sameSandbox(old.rec.Config, c) {
+		if old.rec.Config.Same(c) {
 			v := d.look()
 			d.lookInside([]*sandbox{old})
 			if st := d.sandboxState(old, v); st.Healthy {
@@ -66,56 +50,9 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	}
 	s, err := d.build(ctx, c, before)
 	if err != nil {
-		return Sandbox{}, fmt.Errorf("cannot set up the network of %s: %w", sandboxRecord{Config: c}.name(), err)
+		return Sandbox{}, fmt.Errorf("cannot set up the network of %s: %w", c.Name(), err)
 	}
 	return s.state(d.netnsPath(c.ContainerID), d.resolvConf(c)), nil
-}
-
-func checkSandbox(c SandboxConfig) error {
-	// The id becomes a file name.
-	if c.ContainerID == "" || strings.ContainsAny(c.ContainerID, "/\x00") || strings.HasPrefix(c.ContainerID, ".") || len(c.ContainerID) > 120 {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot set up the network of container %q: not a container id", c.ContainerID))
-	}
-	seen := map[string]bool{}
-	for i, ep := range c.Endpoints {
-		if name := interfaceName(ep, i); seen[name] || len(name) >= unix.IFNAMSIZ || strings.ContainsAny(name, "/ \t\n:") || name == "lo" {
-			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot name an interface %q: expected 1 to 15 characters, not used by another network of the container", name))
-		} else {
-			seen[name] = true
-		}
-		if _, err := net.ParseMAC(ep.MAC); ep.MAC != "" && err != nil {
-			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use mac_address %q: expected the form 02:42:ac:11:65:43", ep.MAC))
-		}
-	}
-	for _, p := range c.Ports {
-		if p.Protocol != "tcp" && p.Protocol != "udp" {
-			return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot publish port %d/%s: expected protocol tcp or udp", p.ContainerPort, p.Protocol))
-		}
-		if p.ContainerPort == 0 {
-			return errdefs.With(errdefs.ErrInvalidArgument, errors.New("cannot publish a port: the container's port is 0"))
-		}
-	}
-	for key := range c.Sysctls {
-		if _, err := sysctlPath(key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func interfaceName(ep EndpointConfig, i int) string {
-	if ep.Interface != "" {
-		return ep.Interface
-	}
-	return fmt.Sprintf("eth%d", i)
-}
-
-func sameSandbox(a, b SandboxConfig) bool {
-	a.Labels, b.Labels = nil, nil
-	a.Succeeds, b.Succeeds = "", "" // whoever it was beside, it is whole
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y)
 }
 
 // build makes a sandbox of which nothing exists.
@@ -165,7 +102,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 		return nil, err
 	}
 	d.forgetFlows(s.rec)
-	d.awaitCarrier(ctx, s.rec.Endpoints)
+	d.link.AwaitCarrier(ctx, hostLinks(s.rec.Endpoints)...)
 	d.mu.Lock()
 	d.sandboxes[c.ContainerID] = s
 	d.mu.Unlock()
@@ -176,7 +113,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 
 // claim gives a sandbox its addresses and ports, and records that before anything of it is made. before is what the container had; undo gives it all back.
 func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup) (_ *sandbox, err error) {
-	s := &sandbox{rec: sandboxRecord{Config: c}}
+	s := &sandbox{rec: record.Sandbox{Config: c}}
 	s.rec.Waiting = d.waits(c)
 	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
 		return nil, err
@@ -186,10 +123,10 @@ func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup
 		return nil, err
 	}
 	undo.Add(s.release)
-	if err := d.records.putSandbox(s.rec); err != nil {
+	if err := d.records.PutSandbox(s.rec); err != nil {
 		return nil, err
 	}
-	undo.Add(func() { d.records.dropSandbox(c.ContainerID) })
+	undo.Add(func() { d.records.DropSandbox(c.ContainerID) })
 	return s, nil
 }
 
@@ -200,18 +137,18 @@ func (d *Driver) takeAddresses(c SandboxConfig, before []Endpoint) (_ []Endpoint
 	var eps []Endpoint
 	defer func() {
 		if err != nil {
-			d.giveLocked(eps, sandboxRecord{Config: c}.name())
+			d.giveLocked(eps, c.Name())
 		}
 	}()
-	who := sandboxRecord{Config: c}.name()
+	who := c.Name()
 	for i, cfg := range c.Endpoints {
 		cfg.ContainerID = c.ContainerID
-		cfg.Interface = interfaceName(cfg, i)
+		cfg.Interface = cfg.InterfaceName(i)
 		n := d.networks[cfg.Network]
 		if n == nil {
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q does not exist", cfg.Network))
 		}
-		if err := d.medium(n.rec).checkEndpoint(n.rec.Config, cfg); err != nil {
+		if err := n.rec.Config.CheckEndpoint(cfg); err != nil {
 			return nil, fmt.Errorf("network %q: %w", cfg.Network, err)
 		}
 		ep := Endpoint{EndpointConfig: cfg, HostLink: d.medium(n.rec).hostLink(d.nextLink)}
@@ -285,10 +222,10 @@ func (n *network) take(v4 bool, static, had netip.Addr, who string) (netip.Prefi
 	return none(full)
 }
 
-func (d *Driver) giveAddresses(r sandboxRecord) {
+func (d *Driver) giveAddresses(r record.Sandbox) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.giveLocked(r.Endpoints, r.name())
+	d.giveLocked(r.Endpoints, r.Config.Name())
 }
 
 // giveLocked gives addresses back. Precondition: d.mu is held.
@@ -317,7 +254,7 @@ func listenDNS(fresh bool) (*dns.Sockets, error) {
 }
 
 // serveDNS answers the container of r on socks.
-func (d *Driver) serveDNS(r sandboxRecord, socks *dns.Sockets) *dns.Server {
+func (d *Driver) serveDNS(r record.Sandbox, socks *dns.Sockets) *dns.Server {
 	return dns.Serve(socks, d.view(r), func() {
 		d.alarm.lookAgain(r.Config.ContainerID)
 		d.hints.Give()

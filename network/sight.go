@@ -7,10 +7,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // sight is the host as the kernel has it, read once for all objects of a List. Read only.
@@ -69,48 +70,37 @@ func (d *Driver) look() sight {
 // read is all but the firewall.
 func (d *Driver) read() sight {
 	s := sight{links: map[string]seenLink{}, sysctls: map[string]string{}}
-	links, err := dump(d.link.LinkList)
+	links, err := d.link.Links()
 	if err != nil {
 		s.err = fmt.Errorf("cannot list the host's links: %w", err)
 		return s
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return d.link.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := d.link.Addrs()
 	if err != nil {
 		s.err = fmt.Errorf("cannot list the host's addresses: %w", err)
 		return s
 	}
-	byIndex := map[int][]netip.Prefix{}
-	for _, a := range addrs {
-		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], onLink(a))
-	}
 	for _, l := range links {
 		a := l.Attrs()
-		s.links[a.Name] = seenLink{up: a.RawFlags&unix.IFF_UP != 0, index: a.Index, on: a.MasterIndex, kind: l.Type(), under: a.ParentIndex, addrs: byIndex[a.Index]}
+		s.links[a.Name] = seenLink{up: a.RawFlags&unix.IFF_UP != 0, index: a.Index, on: a.MasterIndex, kind: l.Type(), under: a.ParentIndex, addrs: addrs[a.Index]}
 	}
-	if s.routes, s.err = connected(d.link); s.err != nil {
+	routes, err := d.link.Routes()
+	if err != nil {
+		s.err = err
 		return s
 	}
+	s.routes = rtnl.Direct(routes)
 	d.mu.Lock()
 	for _, n := range d.networks {
 		if n.rec.Deleting {
 			continue
 		}
 		for _, x := range d.medium(n.rec).settings(n.rec) {
-			if b, err := os.ReadFile(sysctlRoot + x.name); err == nil {
-				s.sysctls[x.name] = strings.TrimSpace(string(b))
+			if b, err := os.ReadFile(sysctl.Root + x.Name); err == nil {
+				s.sysctls[x.Name] = strings.TrimSpace(string(b))
 			}
 		}
 	}
 	d.mu.Unlock()
 	return s
-}
-
-// onLink is an address with the length of its subnet.
-func onLink(a netlink.Addr) netip.Prefix {
-	ip, ok := netip.AddrFromSlice(a.IP)
-	if !ok || a.IPNet == nil {
-		return netip.Prefix{}
-	}
-	ones, _ := a.Mask.Size()
-	return netip.PrefixFrom(ip.Unmap(), ones)
 }

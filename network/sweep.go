@@ -42,7 +42,7 @@ func (d *Driver) strays() (strays, error) {
 			found.namespaces = append(found.namespaces, f.Name())
 		}
 	}
-	links, err := dump(d.link.LinkList)
+	links, err := d.link.Links()
 	if err != nil {
 		return found, fmt.Errorf("cannot list the host's links: %w", err)
 	}

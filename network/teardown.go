@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/netns"
+	"github.com/stackrun/stack/network/record"
 )
 
 // Teardown removes the sandbox of a container: its names, addresses and ports. The namespace and the links go in the background, which costs
@@ -29,7 +30,9 @@ func (d *Driver) Teardown(ctx context.Context, containerID string) error {
 // is a stray, which the next daemon removes.
 func (d *Driver) teardown(s *sandbox) error {
 	id := s.rec.Config.ContainerID
-	fail := func(err error) error { return fmt.Errorf("cannot remove the network of %s: %w", s.rec.name(), err) }
+	fail := func(err error) error {
+		return fmt.Errorf("cannot remove the network of %s: %w", s.rec.Config.Name(), err)
+	}
 	d.silence(s.rec)
 	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
 		return fail(err)
@@ -45,7 +48,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	if err := d.detach(s.rec); err != nil {
 		return fail(err)
 	}
-	if err := d.records.dropSandbox(id); err != nil {
+	if err := d.records.DropSandbox(id); err != nil {
 		return fail(err)
 	}
 	failpoint.Hit("network.teardown.forgotten")
@@ -53,14 +56,14 @@ func (d *Driver) teardown(s *sandbox) error {
 	if d.sandboxes[id] == s {
 		delete(d.sandboxes, id)
 	}
-	d.giveLocked(s.rec.Endpoints, s.rec.name())
+	d.giveLocked(s.rec.Endpoints, s.rec.Config.Name())
 	d.mu.Unlock()
 	d.background.Go(func() { d.finishTeardown(s.rec) })
 	return nil
 }
 
 // finishTeardown removes the namespace of a sandbox that is gone for the user, and waits for the links in it.
-func (d *Driver) finishTeardown(r sandboxRecord) {
+func (d *Driver) finishTeardown(r record.Sandbox) {
 	unlock := d.objects.lock("sandbox " + r.Config.ContainerID)
 	d.mu.Lock()
 	again := d.sandboxes[r.Config.ContainerID] != nil // and the file is the new one's
@@ -78,7 +81,7 @@ func (d *Driver) finishTeardown(r sandboxRecord) {
 }
 
 // detach removes from the namespace of r what may not stay for as long as the kernel takes to drop it.
-func (d *Driver) detach(r sandboxRecord) error {
+func (d *Driver) detach(r record.Sandbox) error {
 	path := d.netnsPath(r.Config.ContainerID)
 	for _, ep := range r.Endpoints {
 		n, err := d.recorded(ep.Network)

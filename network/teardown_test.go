@@ -16,7 +16,7 @@ func TestTeardownCutShort(t *testing.T) {
 	h.network(Config{ID: "n"})
 	a := h.box("a", "n")
 	veth, path := a.Endpoints[0].HostLink, h.netnsPath("a")
-	if err := h.records.dropSandbox("a"); err != nil { // as far as it has come
+	if err := h.records.DropSandbox("a"); err != nil { // as far as it has come
 		t.Fatal(err)
 	}
 	h.kill()

@@ -8,6 +8,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sysctl"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -16,9 +19,9 @@ import (
 // hostLink: the veth's end on the bridge.
 func (b onBridge) hostLink(n uint64) string { return vethName(b.d.instance, n) }
 
-func (onBridge) peer(_ networkRecord, ep Endpoint, v sight) int { return v.links[ep.HostLink].index }
+func (onBridge) peer(_ record.Network, ep Endpoint, v sight) int { return v.links[ep.HostLink].index }
 
-func (onBridge) endpointProblem(r networkRecord, ep Endpoint, v sight) string {
+func (onBridge) endpointProblem(r record.Network, ep Endpoint, v sight) string {
 	l, ok := v.links[ep.HostLink]
 	switch {
 	case !ok:
@@ -32,17 +35,17 @@ func (onBridge) endpointProblem(r networkRecord, ep Endpoint, v sight) string {
 }
 
 // attach makes ep's veth pair, one end on the bridge and the other in the namespace.
-func (b onBridge) attach(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) error {
+func (b onBridge) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error {
 	d := b.d
 	bridge, err := d.link.LinkByName(r.Link)
 	if err != nil {
 		return fmt.Errorf("cannot find bridge %s: %w", r.Link, err)
 	}
-	mac, err := ep.hardwareAddr()
+	mac, err := ep.LinkAddr()
 	if err != nil {
 		return err
 	}
-	if err := d.addVeth(ep, mac, ns, mtu(r.Config), bridge.Attrs().Index); err != nil {
+	if err := d.addVeth(ep, mac, ns, r.Config.MTU(), bridge.Attrs().Index); err != nil {
 		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
 	}
 	if bridgedDNAT() {
@@ -95,19 +98,19 @@ func (d *Driver) addVeth(ep Endpoint, mac net.HardwareAddr, ns, mtu, bridge int)
 // bridgedDNAT says whether the host has br_netfilter on. Then a packet from a container to its own published port is
 // translated while it still is in the bridge, which sends no frame back to the port that it came from, unless told to.
 func bridgedDNAT() bool {
-	b, err := os.ReadFile(sysctlRoot + "net/bridge/bridge-nf-call-iptables")
+	b, err := os.ReadFile(sysctl.Root + "net/bridge/bridge-nf-call-iptables")
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
 // rejoin repairs ep's veth pair, or makes it anew where an end is not what it was.
-func (b onBridge) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns int) (made bool, err error) {
+func (b onBridge) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error) {
 	d := b.d
 	outside, err := d.link.LinkByName(ep.HostLink)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !rtnl.IsNotFound(err) {
 		return false, fmt.Errorf("cannot look for interface %s: %w", ep.HostLink, err)
 	}
 	inside, ierr := in.LinkByName(ep.Interface)
-	if ierr != nil && !isNotFound(ierr) {
+	if ierr != nil && !rtnl.IsNotFound(ierr) {
 		return false, fmt.Errorf("cannot look for interface %s: %w", ep.Interface, ierr)
 	}
 	whole := err == nil && ierr == nil && inside.Attrs().ParentIndex == outside.Attrs().Index
@@ -130,7 +133,7 @@ func (b onBridge) rejoin(in *netlink.Handle, r networkRecord, ep Endpoint, ns in
 }
 
 // reconnect puts a veth pair that is whole back on its bridge, up and with its addresses.
-func (b onBridge) reconnect(in *netlink.Handle, inside, outside netlink.Link, r networkRecord, ep Endpoint) error {
+func (b onBridge) reconnect(in *rtnl.Handle, inside, outside netlink.Link, r record.Network, ep Endpoint) error {
 	d := b.d
 	bridge, err := d.link.LinkByName(r.Link)
 	if err != nil {
@@ -171,7 +174,7 @@ func (b onBridge) reattach(ctx context.Context, n *network) error {
 			return err
 		}
 	}
-	d.awaitCarrier(ctx, eps)
+	d.link.AwaitCarrier(ctx, hostLinks(eps)...)
 	return nil
 }
 
@@ -191,4 +194,4 @@ func (b onBridge) plug(link, bridge netlink.Link) error {
 }
 
 // detach: a veth pair goes with the namespace that has one end of it, and holds nothing that the next one needs.
-func (onBridge) detach(networkRecord, Endpoint) error { return nil }
+func (onBridge) detach(record.Network, Endpoint) error { return nil }

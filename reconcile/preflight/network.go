@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -34,16 +35,16 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 			s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
 			continue
 		}
-		for _, opt := range network.UnknownOptions(cfg) {
+		for _, opt := range cfg.UnknownOptions() {
 			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "unknown-option", Summary: "a driver option is not known, and has no effect", Detail: fmt.Sprintf("network %s of driver %s: %s", op.Name, cfg.Driver, opt),
 				Hint: "remove it", Address: s.written("networks."+w.Key+".driver_opts."+opt, "networks."+w.Key)})
 		}
-		if n := s.containersOn(op.Name); network.Sole(cfg) && n > 1 {
+		if n := s.containersOn(op.Name); cfg.Sole() && n > 1 {
 			s.add(&diag.Diagnostic{Code: "parent-of-several", Summary: "a network is for one container only", Detail: fmt.Sprintf("macvlan_mode passthru of network %s gives its parent to one container, the file has %d on it", op.Name, n),
 				Hint: "use macvlan_mode bridge, or a network for each", Address: s.written("networks."+w.Key+".driver_opts.macvlan_mode", "networks."+w.Key)})
 		}
 		for _, other := range before {
-			if err := network.Beside(cfg, other); err != nil {
+			if err := cfg.Beside(other); err != nil {
 				s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
 			}
 			s.checkOverlap(cfg, other.ID, other.Pools, ipam)
@@ -78,7 +79,7 @@ func (s *survey) checkOverlap(c network.Config, other string, pools []network.Po
 func (s *survey) networkPlace(w plan.Network, err error) string {
 	at := "networks." + w.Key
 	paths := []string{at + ".driver_opts", at + ".driver", at}
-	if opt := network.OptionOf(err); opt != "" {
+	if opt := definition.OptionOf(err); opt != "" {
 		paths = append([]string{at + ".driver_opts." + opt}, paths...)
 	}
 	return s.written(paths...)
@@ -158,11 +159,11 @@ func (s *survey) checkEndpoints(ctx context.Context) error {
 			if mac == "" && i == 0 {
 				mac, place = c.MacAddress, "services."+name+".mac_address"
 			}
-			if _, err := network.InterfaceSysctls(ep.Sysctls); err != nil {
+			if _, err := definition.InterfaceSysctls(ep.Sysctls); err != nil {
 				s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(at+".driver_opts."+desire.OptionSysctls, at+".driver_opts", at), err)
 			}
 			if cfg, ok := configs[net]; ok {
-				if err := network.CheckEndpoint(cfg, network.EndpointConfig{Network: net, MAC: mac}); err != nil {
+				if err := cfg.CheckEndpoint(network.EndpointConfig{Network: net, MAC: mac}); err != nil {
 					s.refuse("bad-endpoint", "a container cannot be on a network as the file says", s.written(place, at), err)
 				}
 			}
@@ -204,7 +205,7 @@ func (s *survey) checkAddresses(ctx context.Context) error {
 		if err != nil {
 			continue // told by checkNetworks, or the network is there
 		}
-		if room, bounded := network.Room(cfg); bounded && n > room {
+		if room, bounded := cfg.Room(); bounded && n > room {
 			s.add(&diag.Diagnostic{Code: "subnet-full", Summary: "a network has fewer addresses than containers", Detail: fmt.Sprintf("network %s has room for %d, the file has %d", net, room, n),
 				Hint: "give it a larger subnet, or leave that out", Address: "networks." + w.Key + ".ipam"})
 		}
@@ -255,7 +256,7 @@ func (s *survey) checkAddress(ctx context.Context, service, net, key, value stri
 		if !pool.Subnet.Contains(addr) {
 			continue
 		}
-		if err := network.CheckAddress(on, pool, addr); err != nil {
+		if err := on.CheckAddress(pool, addr); err != nil {
 			s.add(&diag.Diagnostic{Code: "address-taken", Summary: "a fixed address cannot be a container's", Detail: fmt.Sprintf("service %s on network %s: %v", service, net, err), Hint: "choose another", Address: at, Err: err})
 		}
 		return nil

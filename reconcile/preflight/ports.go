@@ -108,13 +108,13 @@ func (s *survey) checkReach(ctx context.Context) error {
 		way := ""
 		for _, net := range bundle.NetworkOrder(c) {
 			cfg, known := configs[net]
-			if known && network.Outward(cfg) && (way == "" || c.Networks[net].GwPriority > c.Networks[way].GwPriority) {
+			if known && cfg.Outward() && (way == "" || c.Networks[net].GwPriority > c.Networks[way].GwPriority) {
 				way = net
 			}
 		}
 		switch {
 		case len(configs) < len(c.Networks): // told by others
-		case way != "" && !network.Publishes(configs[way]):
+		case way != "" && !configs[way].Publishes():
 			s.add(&diag.Diagnostic{Severity: diag.Warning, Code: "port-unreachable", Summary: "ports of a service are not published, for the host is not on the way to it",
 				Detail: fmt.Sprintf("the default route of service %s is by network %s of driver %s: there its ports are reached at its own address", name, way, configs[way].Driver),
 				Hint:   "remove ports, or give a bridge network the higher gw_priority", Address: "services." + name + ".ports"})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
@@ -51,7 +52,7 @@ func EndpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 			e.LinkLocal = append(e.LinkLocal, addr)
 		}
 		var err error
-		if e.Sysctls, err = network.InterfaceSysctls(ep.Sysctls); err != nil {
+		if e.Sysctls, err = definition.InterfaceSysctls(ep.Sysctls); err != nil {
 			return nil, fmt.Errorf("network %s: %w", name, err)
 		}
 		out = append(out, e)

@@ -36,7 +36,7 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := network.CreateResponse{ID: d.ID}
-	if unknown := rooms.UnknownOptions(req.Config); len(unknown) > 0 {
+	if unknown := req.Config.UnknownOptions(); len(unknown) > 0 {
 		answer.Warning = fmt.Sprintf("driver %s does not know these options, which have no effect: %s", d.Driver, strings.Join(unknown, ", "))
 	}
 	return wire.JSON(w, http.StatusCreated, answer)

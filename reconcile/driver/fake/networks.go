@@ -32,7 +32,7 @@ func (n *networks) Create(ctx context.Context, c network.Config) (s network.Stat
 }
 
 // CheckNetwork takes what is right by itself: there is no host that could lack something.
-func (n *networks) CheckNetwork(ctx context.Context, c network.Config) error { return network.Check(c) }
+func (n *networks) CheckNetwork(ctx context.Context, c network.Config) error { return c.Check() }
 
 func (n *networks) Delete(ctx context.Context, id string) error {
 	return n.host().do(ctx, "Networks.Delete", func() error {

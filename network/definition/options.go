@@ -1,4 +1,4 @@
-package network
+package definition
 
 import (
 	"errors"
@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -20,9 +18,9 @@ type option struct {
 	check func(value string) error
 }
 
-// checkOptions says what is wrong with those of c's options that its driver knows.
-func checkOptions(c Config) error {
-	for _, o := range mediumOf(nil, c.Driver).options() {
+// checkOptions says what is wrong with those of c's options that its driver knows. Precondition: there is one.
+func (c Config) checkOptions() error {
+	for _, o := range c.driver().options() {
 		v, given := c.DriverOpts[o.name]
 		if !given {
 			continue
@@ -34,11 +32,11 @@ func checkOptions(c Config) error {
 	return nil
 }
 
-// UnknownOptions are those of c that its driver does not know, sorted. Docker passes them over, and so does Create. Pure.
-func UnknownOptions(c Config) (unknown []string) {
-	m := mediumOf(nil, c.Driver)
+// UnknownOptions are those of c that its driver does not know, sorted. Docker passes them over, and so do we.
+func (c Config) UnknownOptions() (unknown []string) {
+	d := c.driver()
 	for _, name := range slices.Sorted(maps.Keys(c.DriverOpts)) {
-		if m != nil && !slices.ContainsFunc(m.options(), func(o option) bool { return o.name == name }) {
+		if d != nil && !slices.ContainsFunc(d.options(), func(o option) bool { return o.name == name }) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -53,7 +51,10 @@ type optionError struct {
 
 func (e optionError) Unwrap() error { return e.error }
 
-// OptionOf is the driver option that an error of Check, CheckNetwork or Create is about; "" = none, or many.
+// AboutOption is err as one about a driver option.
+func AboutOption(option string, err error) error { return optionError{option, err} }
+
+// OptionOf is the driver option that an error of a check, or of the making of a network, is about; "" = none, or many.
 func OptionOf(err error) string {
 	var e optionError
 	if errors.As(err, &e) {
@@ -110,7 +111,7 @@ func oneOf(words ...string) func(v string) error {
 }
 
 func linkName(v string) error {
-	if v == "" || len(v) >= unix.IFNAMSIZ || strings.ContainsAny(v, "/ \t\n:") {
+	if v == "" || len(v) >= interfaceNameSize || strings.ContainsAny(v, "/ \t\n:") {
 		return expected("1 to 15 characters without /, : and blanks")
 	}
 	return nil
@@ -121,47 +122,4 @@ func ipv4(v string) error {
 		return expected("an IPv4 address")
 	}
 	return nil
-}
-
-// Options of driver bridge.
-const (
-	optMTU        = "com.docker.network.driver.mtu"
-	optBridge     = "com.docker.network.bridge.name"
-	optMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
-	optHostIP     = "com.docker.network.bridge.host_binding_ipv4"
-	optICC        = "com.docker.network.bridge.enable_icc"
-	optDefault    = "com.docker.network.bridge.default_bridge"
-)
-
-const defaultMTU = 1500
-
-func mtu(c Config) int {
-	if n, err := strconv.Atoi(c.DriverOpts[optMTU]); err == nil {
-		return n
-	}
-	return defaultMTU
-}
-
-func (onBridge) options() []option {
-	return []option{
-		{optMTU, func(v string) error {
-			if n, err := strconv.Atoi(v); err != nil || n < 576 || n > 65535 {
-				return expected("a number of bytes from 576 to 65535")
-			}
-			return nil
-		}},
-		{optBridge, linkName},
-		{optMasquerade, boolean},
-		{optHostIP, ipv4},
-		{optICC, only(true, "containers of one network reach each other; use a network for each group of containers")},
-		{optDefault, only(false, "no network is shared by all projects")},
-		// Docker's others are refused, but for what they are without being written: who asks for less reach must not get more.
-		{"com.docker.network.bridge.gateway_mode_ipv4", onlyWord("nat")},
-		{"com.docker.network.bridge.gateway_mode_ipv6", onlyWord("nat")},
-		{"com.docker.network.bridge.inhibit_ipv4", only(false, "the bridge is the gateway and has its address")},
-		{"com.docker.network.bridge.trusted_host_interfaces", onlyWord("")},
-		{"com.docker.network.container_iface_prefix", onlyWord("eth")},
-		{"com.docker.network.host_ipv4", onlyWord("")},
-		{"com.docker.network.host_ipv6", onlyWord("")},
-	}
 }

@@ -1,4 +1,4 @@
-package network
+package record
 
 import (
 	"encoding/hex"
@@ -9,50 +9,28 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/network/netns"
 )
 
-// A record is written before the kernel is changed and removed after it was changed back, so whoever reads
-// it knows of everything that may exist. It says what shall be; what is, the kernel says.
-type networkRecord struct {
-	Epoch   string // the boot and namespace whose objects it describes
-	Config  Config
-	Created time.Time // zero in records of earlier versions
-	Link    string    `json:"Bridge"` // the host's: the bridge, or the parent of the containers' interfaces. The key is that of earlier versions
-	Pools   []Pool    // as allocated
-	// Made: Link is a parent that goes with its last network. A bridge always is the network's own.
-	Made bool `json:",omitempty"`
-	// Deleting: the user was told that it is gone; only the link may still be there.
-	Deleting bool `json:",omitempty"`
-}
-
-type sandboxRecord struct {
-	Epoch     string
-	Config    SandboxConfig
-	Endpoints []Endpoint // as allocated
-	Ports     []Port     // as bound
-	handover
-}
-
-// records are the files below <run>/network.
-type records struct {
-	networks, sandboxes string
+// Store is the files with the records.
+type Store struct {
+	networks, sandboxes string // directories
 	epoch               string
 }
 
-func openRecords(dir string) (records, error) {
+// Open is the store in dir, where there are the directories networks and sandboxes.
+func Open(dir string) (*Store, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return records{}, fmt.Errorf("cannot tell this boot from others: %w", err)
+		return nil, fmt.Errorf("cannot tell this boot from others: %w", err)
 	}
 	ns, err := netns.Identity()
 	if err != nil {
-		return records{}, err
+		return nil, err
 	}
-	return records{
+	return &Store{
 		networks:  filepath.Join(dir, "networks"),
 		sandboxes: filepath.Join(dir, "sandboxes"),
 		epoch:     strings.TrimSpace(string(boot)) + "/" + strconv.FormatUint(ns, 10),
@@ -64,18 +42,23 @@ func file(dir, name string) string {
 	return filepath.Join(dir, hex.EncodeToString([]byte(name))+".json")
 }
 
-func (r records) putNetwork(n networkRecord) error {
-	n.Epoch = r.epoch
-	return write(file(r.networks, n.Config.ID), n)
+// PutNetwork writes n, in place of what was of its name.
+func (s *Store) PutNetwork(n Network) error {
+	n.Epoch = s.epoch
+	return write(file(s.networks, n.Config.ID), n)
 }
 
-func (r records) putSandbox(s sandboxRecord) error {
-	s.Epoch = r.epoch
-	return write(file(r.sandboxes, s.Config.ContainerID), s)
+// PutSandbox writes b, in place of what was of its container.
+func (s *Store) PutSandbox(b Sandbox) error {
+	b.Epoch = s.epoch
+	return write(file(s.sandboxes, b.Config.ContainerID), b)
 }
 
-func (r records) dropNetwork(id string) error { return remove(file(r.networks, id)) }
-func (r records) dropSandbox(id string) error { return remove(file(r.sandboxes, id)) }
+// DropNetwork removes the record of network id. Not there = success.
+func (s *Store) DropNetwork(id string) error { return remove(file(s.networks, id)) }
+
+// DropSandbox removes the record of a container's sandbox. Not there = success.
+func (s *Store) DropSandbox(container string) error { return remove(file(s.sandboxes, container)) }
 
 func write(path string, v any) error {
 	b, err := json.Marshal(v)
@@ -119,11 +102,12 @@ func load[T any](dir string, epoch func(T) bool) ([]T, error) {
 	return all, nil
 }
 
-func (r records) load() (networks []networkRecord, sandboxes []sandboxRecord, err error) {
-	networks, err = load(r.networks, func(n networkRecord) bool { return n.Epoch == r.epoch && n.Config.ID != "" })
+// Load reads all that is recorded of this epoch. Of two sandboxes of which a crash has left the one half of a handover, both are as after it.
+func (s *Store) Load() (networks []Network, sandboxes []Sandbox, err error) {
+	networks, err = load(s.networks, func(n Network) bool { return n.Epoch == s.epoch && n.Config.ID != "" })
 	if err != nil {
 		return nil, nil, err
 	}
-	sandboxes, err = load(r.sandboxes, func(s sandboxRecord) bool { return s.Epoch == r.epoch && s.Config.ContainerID != "" })
-	return networks, sandboxes, err
+	sandboxes, err = load(s.sandboxes, func(b Sandbox) bool { return b.Epoch == s.epoch && b.Config.ContainerID != "" })
+	return networks, finishHandovers(sandboxes), err
 }

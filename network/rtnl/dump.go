@@ -1,4 +1,4 @@
-package network
+package rtnl
 
 import (
 	"errors"

@@ -1,0 +1,59 @@
+package deps
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// walls are the packages of the room network, each with those of the room that it is made of, docs/adr/0077-the-walls-of-the-network.md. The room itself is made of all;
+// one that is not named here is made of none.
+var walls = map[string][]string{
+	"network/record":     {"network/definition", "network/netns"},
+	"network/definition": {"network/ipam"},
+}
+
+// walled says why from, of the room network, may not import to, of the room too; "" = it may.
+func walled(from, to string) string {
+	if from == "network" || slices.Contains(walls[from], to) {
+		return ""
+	}
+	return "it is not made of that, see walls"
+}
+
+// TestNetworkWalls: within the room, too, imports go one way.
+func TestNetworkWalls(t *testing.T) {
+	pkgs := load(t)
+	for _, p := range sortedPkgs(pkgs) {
+		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
+			if dep, ok := ours(to); ok && room(p.path) == "network" && room(dep) == "network" {
+				if why := walled(p.path, dep); why != "" {
+					t.Errorf("%s imports %s (%s): %s", p.path, dep, strings.Join(p.imports[to], ", "), why)
+				}
+			}
+		}
+	}
+	for from, all := range walls {
+		for _, to := range all {
+			if pkgs[from] == nil || pkgs[from].imports[module+"/"+to] == nil {
+				t.Errorf("%s is said to import %s, and does not", from, to)
+			}
+		}
+	}
+}
+
+// TestDefinitionsTouchNothing: what may be asked of a network is decided without the host.
+func TestDefinitionsTouchNothing(t *testing.T) {
+	p := load(t)["network/definition"]
+	if p == nil {
+		t.Fatal("there is no such package")
+	}
+	for to, files := range p.imports {
+		first, _, _ := strings.Cut(to, "/")
+		dep, own := ours(to)
+		if slices.Contains([]string{"os", "context", "time", "syscall"}, first) || strings.Contains(first, ".") && !own || own && dep != "network/ipam" && dep != "internal/errdefs" {
+			t.Errorf("%s imports %s (%s)", p.path, to, strings.Join(files, ", "))
+		}
+	}
+}

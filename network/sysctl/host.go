@@ -1,0 +1,97 @@
+package sysctl
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/stackrun/stack/internal/atomicfile"
+)
+
+// Host are settings of the host's own that networks need. The old value is recorded before the first change and
+// put back when the last network is gone. Safe for concurrent use.
+type Host struct {
+	path string
+
+	mu  sync.Mutex
+	was map[string]setting
+}
+
+type setting struct{ Old, New string }
+
+// OpenHost reads what a predecessor has changed and recorded in the file at path.
+func OpenHost(path string) (*Host, error) {
+	h := &Host{path: path, was: map[string]setting{}}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return h, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the changed sysctls: %w", err)
+	}
+	if err := json.Unmarshal(b, &h.was); err != nil {
+		return nil, fmt.Errorf("cannot read the changed sysctls in %s: %w", path, err)
+	}
+	return h, nil
+}
+
+// need sets name to value unless it has it.
+func (h *Host) need(name, value string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b, err := os.ReadFile(Root + name)
+	if err != nil {
+		return fmt.Errorf("cannot read sysctl %s: %w", strings.ReplaceAll(name, "/", "."), err)
+	}
+	old := strings.TrimSpace(string(b))
+	if old == value {
+		return nil
+	}
+	if _, changed := h.was[name]; !changed {
+		h.was[name] = setting{old, value}
+		if err := h.record(); err != nil {
+			delete(h.was, name)
+			return err
+		}
+	}
+	return Write(name, value)
+}
+
+// Restore puts everything back that still has the value we gave it.
+func (h *Host) Restore() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var errs []error
+	for name, s := range h.was {
+		b, err := os.ReadFile(Root + name)
+		if err == nil && strings.TrimSpace(string(b)) == s.New {
+			err = Write(name, s.Old)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // an interface may have gone
+			errs = append(errs, err)
+			continue
+		}
+		delete(h.was, name)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if err := os.Remove(h.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove a record: %w", err)
+	}
+	return nil
+}
+
+// record writes down what was changed. Precondition: mu is held.
+func (h *Host) record() error {
+	b, err := json.Marshal(h.was)
+	if err != nil {
+		return fmt.Errorf("cannot record %s: %w", filepath.Base(h.path), err)
+	}
+	// The record dies with the boot, so nothing is synced.
+	return atomicfile.Write(h.path, b, 0o600, atomicfile.NoSync)
+}
