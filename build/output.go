@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/stackrun/stack/internal/plaintext"
 )
 
 // tail keeps the last lines of what is written, in bounds.
@@ -15,16 +17,19 @@ type tail struct {
 
 const (
 	tailLines = 20
-	tailWidth = 500
+	tailWidth = 500 // characters
 )
 
-func (t *tail) add(line []byte) {
-	if len(line) > tailWidth {
-		line = append(line[:tailWidth:tailWidth], "…"...)
+func (t *tail) add(line string) {
+	if line == "" {
+		return
+	}
+	if r := []rune(line); len(r) > tailWidth {
+		line = string(r[:tailWidth]) + "…"
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.lines = append(t.lines, "    "+strings.ToValidUTF8(string(line), "�")); len(t.lines) > tailLines {
+	if t.lines = append(t.lines, "    "+line); len(t.lines) > tailLines {
 		t.lines = t.lines[1:]
 	}
 }
@@ -37,8 +42,8 @@ func (t *tail) text() string {
 
 // stream is one of the two streams of a command: lines of the one are not cut by the other's.
 type stream struct {
-	out  *output
-	line []byte
+	out   *output
+	lines plaintext.Lines
 }
 
 func (o *output) stream() io.Writer {
@@ -52,30 +57,13 @@ func (s *stream) Write(b []byte) (int, error) {
 	p := s.out.p
 	p.Phase, p.Output = Output, bytes.Clone(b)
 	s.out.tell(p)
-	for rest := b; len(rest) > 0; {
-		line, after, whole := bytes.Cut(rest, []byte("\n"))
-		if len(s.line) < 2*tailWidth {
-			s.line = append(s.line, line...)
-		}
-		if whole {
-			s.end()
-		}
-		rest = after
-	}
+	s.lines.Write(b, s.out.add)
 	return len(b), nil
 }
 
-func (s *stream) end() {
-	line := bytes.TrimRight(s.line, "\r")
-	if len(line) > 0 {
-		s.out.add(line)
-	}
-	s.line = s.line[:0]
-}
-
-// flush ends the lines that have no end. Nobody writes any more.
+// flush takes the lines that have no end. Nobody writes any more.
 func (o *output) flush() {
 	for _, s := range o.streams {
-		s.end()
+		o.add(s.lines.Rest())
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -403,6 +404,29 @@ func TestBuildIsCancelled(t *testing.T) {
 		}
 		if err := b.engine.Build(ctx, p, ask.BuildOptions{}, b.sink); !errors.Is(err, context.Canceled) {
 			b.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestBuildBesideOneThatFails is ended, and says no more of it than that.
+func TestBuildBesideOneThatFails(t *testing.T) {
+	w := newWorkshop(t)
+	dir := w.context(t, "app")
+	run(t, func(b *bench) {
+		b.host.Builds["shop-web"] = func(build.Request, func(build.Progress)) error { return errors.New("no space") }
+		b.host.Builds["shop-worker"] = func(build.Request, func(build.Progress)) error {
+			time.Sleep(time.Second) // it works while the other one fails
+			return nil
+		}
+		err := b.engine.Build(b.Context(), project(builds("web", dir), builds("worker", dir)), ask.BuildOptions{}, b.sink)
+		if err == nil || !strings.Contains(err.Error(), "cannot build the image of service web: no space") {
+			b.Errorf("got %v", err)
+		}
+		for name, want := range map[string]string{"shop-web": "Error", "shop-worker": "Canceled"} {
+			at := slices.IndexFunc(b.events, func(e event.Event) bool { return e.Name == name && e.Phase != event.Working })
+			if at < 0 || b.events[at].Text != want || (want == "Canceled") != (b.events[at].Detail == "") {
+				b.Errorf("%s: want %s, told %+v", name, want, b.events)
+			}
 		}
 	})
 }

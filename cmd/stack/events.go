@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -140,6 +141,6 @@ func (l eventRow) write(w io.Writer, asJSON bool) error {
 	if id == "" {
 		id = l.Attributes["name"]
 	}
-	_, err := fmt.Fprintf(w, "%s %s %s %s (%s)\n", l.at.Format("2006-01-02 15:04:05.000000"), l.Type, l.Action, id, clean(strings.Join(attributes, ", ")))
+	_, err := fmt.Fprintf(w, "%s %s %s %s (%s)\n", l.at.Format("2006-01-02 15:04:05.000000"), l.Type, l.Action, id, plaintext.OneLine(strings.Join(attributes, ", ")))
 	return err
 }

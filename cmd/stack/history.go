@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/plan"
 )
@@ -122,17 +123,7 @@ func typed(e *history.Entry) string {
 	if e.Command == "" {
 		return "-"
 	}
-	return "stack " + clean(e.Command)
-}
-
-// clean is s without what would move the cursor.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
+	return "stack " + plaintext.OneLine(e.Command)
 }
 
 // took is a duration as people want to read it, "-" for none.

@@ -97,7 +97,7 @@ func someHistory() []history.Entry {
 	changes := somePreview().Changes
 	return []history.Entry{
 		{Number: 3, Time: after(0), Ended: after(1500), Command: "up -d", Outcome: history.Done, Changes: changes[2:4]},
-		{Number: 4, Time: after(60000), Command: "apply p\x1b.json", Outcome: history.Interrupted, Changes: changes[4:]},
+		{Number: 4, Time: after(60000), Command: "apply p\x1b[2J.json", Outcome: history.Interrupted, Changes: changes[4:]},
 		{Number: 5, Time: after(90000), Ended: after(90012), Outcome: history.Failed, Error: "cannot start:\n  no", Changes: changes[4:]},
 	}
 }
@@ -107,7 +107,7 @@ func TestHistoryIsShown(t *testing.T) {
 	_, out, _ := u.run("history")
 	if want := `NUMBER   TIME                  OUTCOME       TOOK   CHANGES       COMMAND
 3        2026-01-02 12:00:00   done          1.5s   2 created     stack up -d
-4        2026-01-02 12:01:00   interrupted   -      1 recreated   stack apply p .json
+4        2026-01-02 12:01:00   interrupted   -      1 recreated   stack apply p.json
 5        2026-01-02 12:01:30   failed        12ms   1 recreated   -
 `; out != want {
 		t.Errorf("got\n%s", out)
@@ -204,7 +204,7 @@ func TestWhyText(t *testing.T) {
   its last health check exited with code 2: one
     two
   the last lines of its log:
-    out of ` + "\uFFFD" + `memory
+    out of memory
 
 shop-web-2: created
   it has never been started

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
 )
@@ -110,7 +111,7 @@ func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 			b.WriteString(" (killed because it was out of memory)")
 		}
 		if x.Error != "" {
-			fmt.Fprintf(b, " (%s)", clean(x.Error))
+			fmt.Fprintf(b, " (%s)", plaintext.OneLine(x.Error))
 		}
 		if !x.FinishedAt.IsZero() {
 			fmt.Fprintf(b, " at %s", x.FinishedAt.Local().Format(time.DateTime))
@@ -163,7 +164,7 @@ func who(s *history.Start) string {
 	if s.Command == "" {
 		return "the daemon"
 	}
-	return "stack " + clean(s.Command)
+	return "stack " + plaintext.OneLine(s.Command)
 }
 
 func checks(n int) string {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -67,7 +67,7 @@ func (v *Evidence) Lines() []string {
 	var out []string
 	if r := v.explaining(); r != nil {
 		line := fmt.Sprintf("its last health check exited with code %d", r.ExitCode)
-		words := strings.Split(strings.TrimSpace(Visible(r.Output)), "\n")
+		words := strings.Split(strings.TrimSpace(plaintext.Output(r.Output)), "\n")
 		if words[0] != "" {
 			line += ": " + words[0]
 		}
@@ -79,7 +79,7 @@ func (v *Evidence) Lines() []string {
 	if len(v.Log) > 0 {
 		out = append(out, "the last lines of its log:")
 		for _, l := range v.Log {
-			out = append(out, "  "+Visible(l))
+			out = append(out, "  "+plaintext.Output(l))
 		}
 	}
 	return out
@@ -103,14 +103,4 @@ func (v *Evidence) String() string {
 		b.WriteString("\n  " + l)
 	}
 	return b.String()
-}
-
-// Visible is what a program has written, without what would move the cursor of the terminal on which it is quoted.
-func Visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
 }

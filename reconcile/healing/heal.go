@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/await"
@@ -165,7 +166,7 @@ func (d *Healer) judge(project string, have *plan.Observed, k *loop.Trials, now 
 			a.Spent = true
 			detail := fmt.Sprintf("it was restarted %d times and is unhealthy still", a.Unhealthy)
 			if r, ok := await.LastProbe(s); ok {
-				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, ask.Visible(strings.TrimSpace(r.Output)))
+				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, plaintext.Output(strings.TrimSpace(r.Output)))
 			}
 			d.Hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
 			d.Log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)

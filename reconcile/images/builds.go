@@ -167,8 +167,10 @@ func (im *Images) buildImage(ctx context.Context, p *spec.Project, op plan.Build
 	ev := event.Event{Project: p.Name, Kind: "image", Name: op.Ref, Service: op.Service, Phase: event.Working, Text: "Building"}
 	im.hub.Say(sink, ev)
 	info, err := im.drivers.Builder.Build(ctx, r, func(pr build.Progress) { im.sayStep(ev, pr, sink) })
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
+	if cause := context.Cause(ctx); err != nil && cause != nil { // of another build that has failed, or of the caller: it tells of that
+		ev.Phase, ev.Text = event.Warning, "Canceled"
+		im.hub.Say(sink, ev)
+		return v1.Hash{}, cause
 	}
 	if err != nil {
 		err = im.buildError(p, s, r, err)

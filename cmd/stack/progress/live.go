@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -78,7 +79,7 @@ func (l *live) Event(e event.Event) {
 	name := title(e)
 	r := l.byTitle[name]
 	if r == nil {
-		r = &row{title: clean(name), began: l.now()}
+		r = &row{title: plaintext.OneLine(name), began: l.now()}
 		l.byTitle[name] = r
 		l.rows = append(l.rows, r)
 	}
@@ -182,7 +183,7 @@ func (l *live) draw(last bool) {
 		if r.event.Phase == event.Working {
 			took = l.now().Sub(r.began)
 		}
-		l.line(&out, cols, " "+l.mark(r)+" "+r.title, clean(r.event.Text)+amount(r.event), clean(cmp.Or(r.event.Detail, r.why)), took, colors[r.event.Phase])
+		l.line(&out, cols, " "+l.mark(r)+" "+r.title, plaintext.OneLine(r.event.Text)+amount(r.event), plaintext.OneLine(cmp.Or(r.event.Detail, r.why)), took, colors[r.event.Phase])
 		for _, text := range r.tail.last(max(0, below)) {
 			l.line(&out, cols, "   │ "+text, "", "", 0, "2")
 		}

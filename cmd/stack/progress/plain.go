@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -35,7 +36,7 @@ func (p *plain) Event(e event.Event) {
 	if e.Detail != "" {
 		line += "  " + e.Detail
 	}
-	line = clean(line)
+	line = plaintext.OneLine(line)
 	if p.last[title(e)] == line {
 		return
 	}
@@ -53,7 +54,7 @@ func (p *plain) output(e event.Event) {
 		if !ended && len(text) < maxLine {
 			break
 		}
-		fmt.Fprintf(p.w, " %s | %s\n", clean(key), visible(line))
+		fmt.Fprintf(p.w, " %s | %s\n", plaintext.OneLine(key), plaintext.Output(string(line)))
 		text = rest
 	}
 	p.part[key] = append([]byte(nil), text...)
@@ -70,7 +71,7 @@ func (p *plain) endOutput(e event.Event) {
 			continue
 		}
 		if len(text) > 0 {
-			fmt.Fprintf(p.w, " %s | %s\n", clean(key), visible(text))
+			fmt.Fprintf(p.w, " %s | %s\n", plaintext.OneLine(key), plaintext.Output(string(text)))
 		}
 		delete(p.part, key)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/terminal"
-	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
@@ -86,24 +85,4 @@ func title(e event.Event) string {
 		return e.Name
 	}
 	return strings.ToUpper(e.Kind[:1]) + e.Kind[1:] + " " + e.Name
-}
-
-// escapeSequences are those of a terminal: control sequences (ECMA-48, section 5.4), operating system commands, and two-byte ones.
-var escapeSequences = lazyregexp.New(`\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])`)
-
-// clean takes control characters out of text that came from images, registries and programs: it must
-// not move the cursor of the user's terminal.
-func clean(s string) string {
-	if strings.IndexByte(s, 0x1b) >= 0 {
-		s = escapeSequences.ReplaceAllString(s, "")
-	}
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, s)
 }

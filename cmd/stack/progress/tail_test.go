@@ -9,37 +9,18 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 )
 
-func TestTailIsWhatATerminalShows(t *testing.T) {
-	for _, tt := range []struct {
-		written []string
-		want    []string
-	}{
-		{[]string{"a\nb"}, []string{"a", "b"}},
-		{[]string{"hal", "f\n", "\n\r\n"}, []string{"half"}},
-		{[]string{"10%\r20%\r", "30%"}, []string{"30%"}},
-		{[]string{"10%\r100%\r\nnext\n"}, []string{"100%", "next"}},
-		{[]string{"\x1b[1;31mred\x1b[0m \x1b]0;title\x07text\x1b(B\n"}, []string{"red text"}},
-		{[]string{"\x1b[3", "1mred\n"}, []string{"red"}},
-		{[]string{"1\n2\n3\n4\n5\n6\n7\n8"}, []string{"3", "4", "5", "6", "7", "8"}},
-	} {
-		var tl tail
-		for _, text := range tt.written {
-			tl.write("[1/2]", []byte(text))
-		}
-		if got := tl.last(tailLines); !slices.Equal(got, tt.want) {
-			t.Errorf("%q: %q, want %q", tt.written, got, tt.want)
-		}
-	}
-}
-
-// A step may write for ever without the end of a line.
-func TestTailIsBounded(t *testing.T) {
+// TestTailIsTheEnd: without empty lines, of the step that has written last.
+func TestTailIsTheEnd(t *testing.T) {
 	var tl tail
-	for range 10 {
-		tl.write("[1/2]", []byte(strings.Repeat("x", maxLine)))
+	for _, text := range []string{"1\n2\n\n3\n4\n", "5\n6\n7\n8"} {
+		tl.write("[1/2]", []byte(text))
 	}
-	if len(tl.part) > maxLine {
-		t.Errorf("it keeps %d bytes", len(tl.part))
+	if got := strings.Join(tl.last(tailLines), " "); got != "3 4 5 6 7 8" {
+		t.Errorf("it has %q", got)
+	}
+	tl.write("[2/2]", []byte("1"))
+	if got := tl.last(tailLines); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("of the next step: %q", got)
 	}
 }
 
