@@ -150,6 +150,22 @@ func TestSnapshotNamesAreCheckedFirst(t *testing.T) {
 	})
 }
 
+// TestSnapshotsWithoutAName may follow each other within a second.
+func TestSnapshotsWithoutAName(t *testing.T) {
+	run(t, func(b *bench) {
+		b.up(keeping(), ask.UpOptions{})
+		for range 3 {
+			if err := b.engine.SnapshotVolumes(b.Context(), "shop", ask.SnapshotOptions{}, b.sink); err != nil {
+				b.Fatal(err)
+			}
+		}
+		all, err := b.engine.Snapshots(b.Context(), "shop")
+		if err != nil || len(all) != 3 || all[1].Name != all[0].Name+"-2" || all[2].Name != all[0].Name+"-3" {
+			b.Errorf("there are %+v, %v", all, err)
+		}
+	})
+}
+
 // A restore that a daemon does not live to end the next one ends, and starts what was stopped for it; what a snapshot has paused goes on. Whichever operation the daemon dies at.
 func TestCommandsOnVolumesAreCarriedToTheirEnd(t *testing.T) {
 	for verb, do := range map[string]func(b *bench) error{

@@ -32,18 +32,21 @@ func (a *Archive) SnapshotVolumes(ctx context.Context, project string, o ask.Sna
 	if err != nil {
 		return fmt.Errorf("cannot make a snapshot of volumes of project %s: %w", project, err)
 	}
+	all, err := a.drivers.Volumes.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	taken := func(name string) bool {
+		return slices.ContainsFunc(all, func(s volume.Snapshot) bool { return s.Project == project && s.Name == name })
+	}
 	if o.Name == "" {
-		o.Name = time.Now().UTC().Format("20060102-150405")
+		o.Name = unnamed(time.Now(), taken)
 	}
 	// Before anything stands still for it.
 	if err := volume.CheckSnapshot(project, o.Name); err != nil {
 		return fmt.Errorf("cannot make a snapshot of volumes of project %s: %w", project, err)
 	}
-	all, err := a.drivers.Volumes.Snapshots(ctx)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(all, func(s volume.Snapshot) bool { return s.Project == project && s.Name == o.Name }) {
+	if taken(o.Name) {
 		return errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot make snapshot %s of project %s: there is one of that name; remove it with `stack volumes snapshots rm %s`, or give another --name", o.Name, project, o.Name))
 	}
 	copyAll := func(ctx context.Context) error {
@@ -63,6 +66,16 @@ func (a *Archive) SnapshotVolumes(ctx context.Context, project string, o ask.Sna
 		return err
 	}
 	return a.errands.WhileStopped(ctx, project, errand.Stopped{Services: users.services(), Timeout: o.Timeout}, sink, copyAll)
+}
+
+// unnamed is the name of a snapshot to which nobody has given one: its time, and a number when there is another of the same second.
+func unnamed(at time.Time, taken func(string) bool) string {
+	second := at.UTC().Format("20060102-150405")
+	name := second
+	for n := 2; taken(name); n++ {
+		name = fmt.Sprintf("%s-%d", second, n)
+	}
+	return name
 }
 
 // Snapshots are those of project, the oldest first.
