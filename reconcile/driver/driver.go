@@ -242,6 +242,9 @@ type Containers interface {
 	Resize(ctx context.Context, id string, size process.WinSize) error
 	// Processes lists the processes of a container that runs or is paused, by pid. ErrConflict when it does neither.
 	Processes(ctx context.Context, id string) ([]process.Info, error)
+	// Listening lists the TCP ports that are listened on in the network namespace of a container that runs or is paused, ascending, but for those of
+	// loopback addresses. ErrConflict when it does neither.
+	Listening(ctx context.Context, id string) ([]int, error)
 	// Usage is what a container uses that runs or is paused. ErrConflict when it does neither.
 	Usage(ctx context.Context, id string) (process.Usage, error)
 	// Events delivers state changes until ctx ends. Slow receivers lose events, never the latest of a container.

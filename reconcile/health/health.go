@@ -5,9 +5,14 @@
 // 7 s to come up. Here a container is probed at once when it starts, then quickly, backing off, until the first success;
 // interval rules from there on. A quick failure is no strike: strikes are counted one per interval, so that
 // a service has as long to come up as interval × retries (after start_period) promises.
+//
+// Nor is a quick success believed where nobody listens yet on what the container is to listen on: the images of most databases run a server of their
+// own while they fill a new volume, which answers the usual check by its socket and then ends. Until docker would have looked, such a success is none.
 package health
 
 import (
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -28,6 +33,33 @@ type Check struct {
 	Retries       int           `json:"retries"`
 	StartPeriod   time.Duration `json:"startPeriod,omitempty"`
 	StartInterval time.Duration `json:"startInterval,omitempty"`
+
+	// Ports are the TCP ports that others expect the container to listen on. Who has the record of the container's knows them.
+	Ports []PortRange `json:"-"`
+}
+
+// PortRange is the ports from First to Last.
+type PortRange struct{ First, Last int }
+
+// Serves says whether who listens on ports listens on what c expects: one of Ports is enough, for few programs use all that their image names.
+func (c *Check) Serves(ports []int) bool {
+	if len(c.Ports) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(ports, func(port int) bool {
+		return slices.ContainsFunc(c.Ports, func(r PortRange) bool { return r.First <= port && port <= r.Last })
+	})
+}
+
+// dockerStartInterval is the start_interval that docker takes where none is given.
+const dockerStartInterval = 5 * time.Second
+
+// firstLook is how long after a start docker looks for the first time.
+func (c *Check) firstLook() time.Duration {
+	if c.StartPeriod > 0 {
+		return min(c.StartPeriod, cmp.Or(c.StartInterval, dockerStartInterval))
+	}
+	return c.Interval
 }
 
 // Result of one probe.
@@ -36,6 +68,9 @@ type Result struct {
 	End    time.Time `json:"end"`
 	Code   int       `json:"code"`
 	Output string    `json:"output"` // at most MaxOutput bytes of stdout and stderr
+
+	// Early says that the container did not serve when the probe began, see Check.Serves.
+	Early bool `json:"-"`
 }
 
 const (
@@ -88,6 +123,9 @@ func (m *Monitor) Record(r Result) time.Duration {
 		m.results = m.results[1:]
 	}
 	m.probes++
+	if look := m.started.Add(m.check.firstLook()); r.Code == 0 && r.Early && m.status == Starting && r.Start.Before(look) {
+		return min(m.next(m.startCeiling()), max(look.Sub(r.End), 0))
+	}
 	if r.Code == 0 {
 		if m.healthyAt.IsZero() {
 			m.healthyAt, m.healthyProbes = r.End, m.probes

@@ -78,7 +78,30 @@ func (c *Container) Owners() []string {
 
 // Supervision is how c is to be looked after while it runs.
 func (c *Container) Supervision() supervise.Config {
-	return supervise.Config{Policy: c.Spec.Restart, Health: c.Health}
+	s := supervise.Config{Policy: c.Spec.Restart}
+	if c.Health != nil {
+		check := *c.Health
+		check.Ports = c.expected()
+		s.Health = &check
+	}
+	return s
+}
+
+// expected are the TCP ports that others expect c to listen on: those that are exposed, and those that are published.
+func (c *Container) expected() []health.PortRange {
+	var all []health.PortRange
+	for entry := range strings.SplitSeq(c.Exposed, ",") {
+		// What cannot be read is in the image's own words, which bind nobody.
+		if first, last, protocol, err := Ports(entry); err == nil && protocol == "tcp" {
+			all = append(all, health.PortRange{First: first, Last: last})
+		}
+	}
+	for _, p := range c.Spec.Ports {
+		if p.Protocol == "" || p.Protocol == "tcp" {
+			all = append(all, health.PortRange{First: int(p.Target), Last: int(p.Target)})
+		}
+	}
+	return all
 }
 
 // ExitOf is x in the words of package supervise; nil gives nil. An end without a time is one of now.

@@ -78,7 +78,7 @@ func (e runner) restartOnly(ctx context.Context, id string, wanted func() bool) 
 // Probe runs a health check, with at most its timeout.
 func (e runner) Probe(ctx context.Context, id string, c health.Check) (health.Result, error) {
 	out := &head{max: health.MaxOutput}
-	r := health.Result{Start: time.Now()}
+	r := health.Result{Start: time.Now(), Early: !e.serves(ctx, id, &c)}
 	// The driver kills the process at the timeout; the context only guards against a driver that does not answer.
 	bound, cancel := context.WithTimeout(ctx, c.Timeout+5*time.Second)
 	defer cancel()
@@ -97,6 +97,19 @@ func (e runner) Probe(ctx context.Context, id string, c health.Check) (health.Re
 		r.Output += fmt.Sprintf("\n(killed: it took longer than its timeout of %s)", c.Timeout)
 	}
 	return r, err
+}
+
+// serves says whether container id listens where c expects it to. Before the probe, so that whoever answers the probe is who listens. Where it cannot be found
+// out, the probe alone decides.
+func (e runner) serves(ctx context.Context, id string, c *health.Check) bool {
+	if len(c.Ports) == 0 {
+		return true
+	}
+	if s, ok := e.Group.Status(id); ok && !s.HealthyAt.IsZero() {
+		return true // what it was asked for is known
+	}
+	ports, err := e.drivers.Containers.Listening(ctx, id)
+	return err != nil || c.Serves(ports)
 }
 
 // head keeps the first bytes that are written to it.

@@ -44,6 +44,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Containers/Copy":                         copies,
 		"Containers/Pause":                        pause,
 		"Containers/Processes":                    processes,
+		"Containers/Listening":                    listening,
 		"Containers/Usage":                        usage,
 		"Containers/OutliveTheDaemon":             outlive,
 		"Images":                                  images,

@@ -32,6 +32,23 @@ func processes(b *bench) {
 	b.remove(id)
 }
 
+// listening: the ports of a container are known while it runs, and nobody listens in a network namespace that was made for it.
+func listening(b *bench) {
+	ctx := b.Context()
+	id, _ := b.start("sleep", "1000")
+	if ports, err := b.Containers.Listening(ctx, id); err != nil || len(ports) > 0 {
+		b.Errorf("sleep listens on %v, %v", ports, err)
+	}
+	b.must(b.Containers.Kill(ctx, id, unix.SIGKILL))
+	_, err := b.Containers.Wait(ctx, id)
+	b.must(err)
+	_, err = b.Containers.Listening(ctx, id)
+	b.is("Listening of what does not run", err, errdefs.ErrConflict)
+	_, err = b.Containers.Listening(ctx, nobody)
+	b.is("Listening of nobody", err, errdefs.ErrNotFound)
+	b.remove(id)
+}
+
 // usage: what a container uses is known while it runs, also when it is paused, and never becomes less.
 func usage(b *bench) {
 	ctx := b.Context()

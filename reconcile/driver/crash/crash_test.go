@@ -20,7 +20,7 @@ var reads = []string{
 	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.HoldPort", "Networks.ReleasePorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Snapshots", "Volumes.Removed", "Volumes.Watch", "Volumes.Locate",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
-	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.CopyIn", "Containers.CompareFiles", "Containers.RemoveFiles", "Containers.CopyOut", "Containers.Export", "Containers.Attach", "Containers.Resize", "Containers.Events", "Containers.Processes", "Containers.Usage", "Containers.Watch",
+	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.CopyIn", "Containers.CompareFiles", "Containers.RemoveFiles", "Containers.CopyOut", "Containers.Export", "Containers.Attach", "Containers.Resize", "Containers.Events", "Containers.Processes", "Containers.Listening", "Containers.Usage", "Containers.Watch",
 }
 
 // TestEveryCallThatChangesTheHostIsWrapped: a method that the drivers get later is wrapped, or named above as one that only

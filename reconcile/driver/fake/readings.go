@@ -42,3 +42,17 @@ func (c *containers) Processes(ctx context.Context, id string) ([]process.Info, 
 	}
 	return []process.Info{p}, nil
 }
+
+// Listening is nothing: no program runs.
+func (c *containers) Listening(ctx context.Context, id string) ([]int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x, err := c.find(id)
+	if err != nil {
+		return nil, err
+	}
+	if x.status != runtime.Running {
+		return nil, conflict("container %.12s is not running", id)
+	}
+	return nil, nil
+}
