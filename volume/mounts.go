@@ -15,7 +15,7 @@ import (
 )
 
 // Mounts turns uses into mounts, ordered so that a parent comes before what is mounted below it.
-// A bind's missing source is made when CreateHostPath says so, else it is ErrNotFound and names the path.
+// A bind's missing source is made when CreateHostPath says so, and it does not name a socket; else it is ErrNotFound and names the path.
 func (d *Driver) Mounts(ctx context.Context, uses []Use) ([]mount.Mount, error) {
 	mounts := make([]mount.Mount, 0, len(uses))
 	for _, u := range uses {
@@ -51,6 +51,10 @@ func (d *Driver) mount(u Use) (mount.Mount, error) {
 		fmt.Errorf("cannot mount at %q: kind %q is not supported, expected bind, volume, tmpfs or file", u.Target, u.Kind))
 }
 
+// NamesSocket says whether path is the name of a socket. A directory is never made in the place of one that is not there: nobody could use it, and the
+// server that comes later could not listen there.
+func NamesSocket(path string) bool { return strings.HasSuffix(path, ".sock") }
+
 func bindMount(u Use) (mount.Mount, error) {
 	if !filepath.IsAbs(u.Source) {
 		return mount.Mount{}, errdefs.With(errdefs.ErrInvalidArgument,
@@ -65,6 +69,8 @@ func bindMount(u Use) (mount.Mount, error) {
 	case !u.CreateHostPath:
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
 			"cannot mount %q at %q: no such file or directory on the host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
+	case NamesSocket(u.Source):
+		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount %q at %q: no such socket on the host", u.Source, u.Target))
 	default:
 		if err := os.MkdirAll(u.Source, 0o755); err != nil {
 			return mount.Mount{}, fmt.Errorf("cannot create %q to mount at %q: %w", u.Source, u.Target, err)

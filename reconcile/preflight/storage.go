@@ -21,15 +21,28 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // checkMounts finds bind sources that are not there and may not be made.
 func (s *survey) checkMounts(name string) {
 	for i, m := range s.want.Services[name].Spec.Mounts {
-		if m.Type != "bind" || m.CreateHostPath {
+		socket := volume.NamesSocket(m.Source)
+		if m.Type != "bind" || m.CreateHostPath && !socket {
 			continue
 		}
-		if _, err := os.Stat(m.Source); err != nil {
-			s.add(&diag.Diagnostic{Code: "missing-bind-source", Summary: "a directory or file of the host that is to be mounted is not there", Detail: err.Error(),
-				Hint: "create it, or set create_host_path: true", Address: fmt.Sprintf("services.%s.volumes[%d]", name, i)})
+		_, err := os.Stat(m.Source)
+		if err == nil {
+			continue
 		}
+		d := &diag.Diagnostic{Code: "missing-bind-source", Summary: "a directory or file of the host that is to be mounted is not there", Detail: err.Error(),
+			Hint: "create it, or set create_host_path: true", Address: fmt.Sprintf("services.%s.volumes[%d]", name, i)}
+		if socket {
+			d.Summary, d.Hint = "a socket of the host that is to be mounted is not there", "start the program that makes it, or correct the path"
+		}
+		if slices.Contains(dockerSockets, m.Source) && isNotExist(err) {
+			d.Hint = fmt.Sprintf("the daemon of stack speaks docker's language: to let it be the one that answers there, ln -s %s %s", s.socket, m.Source)
+		}
+		s.add(d)
 	}
 }
+
+// dockerSockets are the names by which Compose files mount docker's socket.
+var dockerSockets = []string{"/var/run/docker.sock", "/run/docker.sock"}
 
 // checkVolumes asks the volume driver about the volumes that are to be made.
 func (s *survey) checkVolumes() {
