@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
@@ -247,30 +248,30 @@ func (b onBridge) remove(n *network) error {
 	return nil
 }
 
-func (b onBridge) problem(r record.Network, v sight) string {
-	l, ok := v.links[r.Link]
+func (b onBridge) problem(r record.Network, v sight.Host) string {
+	l, ok := v.Links[r.Link]
 	switch {
 	case !ok:
 		return "link " + r.Link + " is gone"
-	case !l.up:
+	case !l.Up:
 		return "link " + r.Link + " is down"
 	}
 	for _, p := range r.Pools {
-		if !slices.Contains(l.addrs, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())) {
+		if !slices.Contains(l.Addrs, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())) {
 			return fmt.Sprintf("link %s has lost the address %s", r.Link, p.Gateway)
 		}
-		if !slices.Contains(v.routes[l.index], p.Subnet.Masked()) {
+		if !slices.Contains(v.Routes[l.Index], p.Subnet.Masked()) {
 			return fmt.Sprintf("the host has no route to %s by link %s", p.Subnet.Masked(), r.Link)
 		}
 	}
-	if wall, _ := b.firewall(r); !v.fw.HasNetwork(wall) {
+	if wall, _ := b.firewall(r); !v.Firewall.HasNetwork(wall) {
 		return "the firewall does not know " + r.Link
 	}
-	if v.fw.Problem != "" {
-		return v.fw.Problem
+	if v.Firewall.Problem != "" {
+		return v.Firewall.Problem
 	}
-	if v.fw.Blocked != "" {
-		return "another firewall drops what goes through " + r.Link + ": chain " + v.fw.Blocked
+	if v.Firewall.Blocked != "" {
+		return "another firewall drops what goes through " + r.Link + ": chain " + v.Firewall.Blocked
 	}
-	return sysctl.Problem(b.settings(r), v.sysctls)
+	return sysctl.Problem(b.settings(r), v.Sysctls)
 }

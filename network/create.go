@@ -69,7 +69,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 			return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 		}
 	}
-	return d.networkState(n, d.look()), nil
+	return d.networkState(n, d.sight.Look()), nil
 }
 
 // allocate decides the bridge's name and the subnets, and records them.
@@ -197,7 +197,7 @@ func (d *Driver) createElsewhere(ctx context.Context, c Config, avoid []Pool) (S
 	if err != nil {
 		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
-	return d.networkState(n, d.look()), nil
+	return d.networkState(n, d.sight.Look()), nil
 }
 
 func (d *Driver) undoCreate(n *network) {

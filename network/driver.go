@@ -16,13 +16,14 @@ import (
 	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
-	"github.com/stackrun/stack/internal/watch"
+	"github.com/stackrun/stack/network/alarm"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/ipam"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
@@ -63,9 +64,8 @@ type Driver struct {
 	hostConf *dns.HostConfig
 	out      *dns.Forwarder
 	sysctls  *sysctl.Host
-	hints    watch.Hub
-	alarm    *alarm
-	last     lastSight
+	alarm    *alarm.Alarm
+	sight    *sight.Lookout
 
 	objects    keyedMutex       // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
 	background background.Group // removals that nobody waits for
@@ -129,7 +129,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		d.Close(ctx)
 		return nil, err
 	}
-	d.alarm.run() // nobody else has had d before this
+	d.alarm.Run() // nobody else has had d before this
 	return d, nil
 }
 
@@ -186,12 +186,13 @@ func (d *Driver) open() error {
 		d.requests.Socket, err = nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE) // of this thread's namespace
 	}
 	if err == nil {
-		err = d.openAlarm()
+		d.alarm, err = alarm.Open(d.link, nft.TableName(d.instance), d.roots.InRun("netns"), asked{d})
 	}
 	if err != nil {
 		lock.Close()
 		return fmt.Errorf("cannot open netlink: %w", err)
 	}
+	d.sight = sight.New(d.alarm, d.link, d.fw, asked{d})
 	return nil
 }
 
@@ -204,8 +205,7 @@ func (d *Driver) Settle(ctx context.Context) error {
 // Driver. It waits for removals under way as long as ctx allows.
 func (d *Driver) Close(ctx context.Context) error {
 	err := d.Settle(ctx)
-	d.hints.Close()
-	d.alarm.close()
+	d.alarm.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sandboxes {

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
 )
 
 // lookInside looks at those of all whose namespace may have changed, some at a time: after the start of a daemon that is every one.
@@ -23,7 +24,7 @@ func (d *Driver) lookInside(all []*sandbox) {
 	slots := make(chan struct{}, 2*goruntime.GOMAXPROCS(0))
 	for _, s := range all {
 		id := s.rec.Config.ContainerID // that never changes
-		if !d.alarm.takeInside(id) || !netns.Bound(d.netnsPath(id)) {
+		if !d.alarm.TakeInside(id) || !netns.Bound(d.netnsPath(id)) {
 			continue
 		}
 		slots <- struct{}{}
@@ -31,7 +32,7 @@ func (d *Driver) lookInside(all []*sandbox) {
 			defer func() { <-slots }()
 			found := d.examine(s)
 			if found.problem != "" {
-				d.alarm.lookAgain(id) // its repair may be what nobody is told of
+				d.alarm.LookAgain(id) // its repair may be what nobody is told of
 			}
 			d.mu.Lock()
 			s.inside = &found
@@ -49,7 +50,7 @@ type insight struct {
 
 // insideProblem says what lookInside has found. That each interface is the peer of its link on the host can change on either
 // side, and is compared here.
-func (d *Driver) insideProblem(s *sandbox, v sight) string {
+func (d *Driver) insideProblem(s *sandbox, v sight.Host) string {
 	d.mu.Lock()
 	found := s.inside
 	d.mu.Unlock()
@@ -68,7 +69,7 @@ func (d *Driver) insideProblem(s *sandbox, v sight) string {
 }
 
 // peerOf is the index of the link that ep is to lead to; 0 = there is none.
-func (d *Driver) peerOf(ep Endpoint, v sight) int {
+func (d *Driver) peerOf(ep Endpoint, v sight.Host) int {
 	n, err := d.recorded(ep.Network)
 	if err != nil {
 		return 0

@@ -5,9 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/rtnl"
-	"github.com/vishvananda/netlink"
 )
 
 var (

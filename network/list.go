@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/stackrun/stack/network/sight"
 )
 
 // List returns the networks, by name, as the kernel has them.
 func (d *Driver) List(ctx context.Context) ([]State, error) {
-	v := d.look()
-	if v.err != nil {
-		return nil, v.err
+	v := d.sight.Look()
+	if v.Err != nil {
+		return nil, v.Err
 	}
 	d.mu.Lock()
 	var all []*network
@@ -30,7 +32,7 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 	return out, nil
 }
 
-func (d *Driver) networkState(n *network, v sight) State {
+func (d *Driver) networkState(n *network, v sight.Host) State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	st := State{Config: n.rec.Config, Link: n.rec.Link, Pools: n.rec.Pools, CreatedAt: n.rec.Created}
@@ -42,13 +44,13 @@ func (d *Driver) networkState(n *network, v sight) State {
 		}
 	}
 	slices.SortFunc(st.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
-	if v.err != nil {
-		st.Problem = v.err.Error()
+	if v.Err != nil {
+		st.Problem = v.Err.Error()
 	} else {
 		st.Problem = d.medium(n.rec).problem(n.rec, v)
 	}
 	st.Healthy = st.Problem == ""
-	if _, ok := v.links[n.rec.Link]; !ok {
+	if _, ok := v.Links[n.rec.Link]; !ok {
 		st.Link = ""
 	}
 	return st
@@ -56,9 +58,9 @@ func (d *Driver) networkState(n *network, v sight) State {
 
 // Sandboxes returns the sandboxes, by container, as the kernel has them.
 func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
-	v := d.look()
-	if v.err != nil {
-		return nil, v.err
+	v := d.sight.Look()
+	if v.Err != nil {
+		return nil, v.Err
 	}
 	d.mu.Lock()
 	all := slices.Collect(maps.Values(d.sandboxes))
@@ -78,7 +80,7 @@ func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
 	return out, nil
 }
 
-func (d *Driver) sandboxState(s *sandbox, v sight) Sandbox {
+func (d *Driver) sandboxState(s *sandbox, v sight.Host) Sandbox {
 	st := s.state(d.netnsPath(s.rec.Config.ContainerID), d.resolvConf(s.rec.Config))
 	st.Problem = d.sandboxProblem(s, v)
 	st.Healthy = st.Problem == ""
@@ -94,11 +96,11 @@ func (s *sandbox) state(path, resolvConf string) Sandbox {
 		ResolvConf: resolvConf, Healthy: true, Waiting: s.rec.Waiting, Relieved: s.rec.Relieved}
 }
 
-func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
-	if v.err != nil {
-		return v.err.Error()
+func (d *Driver) sandboxProblem(s *sandbox, v sight.Host) string {
+	if v.Err != nil {
+		return v.Err.Error()
 	}
-	if !d.isBound(s.rec.Config.ContainerID) {
+	if !d.alarm.Bound(s.rec.Config.ContainerID, d.netnsPath(s.rec.Config.ContainerID)) {
 		return "its network namespace is gone"
 	}
 	for _, ep := range s.rec.Endpoints {
@@ -116,12 +118,12 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight) string {
 		return p
 	}
 	for _, g := range d.guests(s.rec) {
-		if !v.fw.HasGuest(g) {
+		if !v.Firewall.HasGuest(g) {
 			return fmt.Sprintf("the firewall does not know its address %s", g.Addr)
 		}
 	}
 	for _, f := range d.forwardsOf(s.rec) {
-		if !v.fw.HasForward(f) {
+		if !v.Firewall.HasForward(f) {
 			return fmt.Sprintf("port %d/%s is not forwarded", f.Port, f.Proto)
 		}
 	}

@@ -5,9 +5,10 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/rtnl"
-	"github.com/vishvananda/netlink"
 )
 
 var macvlanModes = map[string]netlink.MacvlanMode{

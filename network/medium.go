@@ -7,6 +7,7 @@ import (
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
@@ -20,11 +21,11 @@ type medium interface {
 	// settings are those of the host that r needs. Pure.
 	settings(r record.Network) []sysctl.Setting
 	// problem says what of r the host does not have, or has otherwise. Pure.
-	problem(r record.Network, v sight) string
+	problem(r record.Network, v sight.Host) string
 	// endpointProblem says what the host's side of ep is not. Pure.
-	endpointProblem(r record.Network, ep Endpoint, v sight) string
+	endpointProblem(r record.Network, ep Endpoint, v sight.Host) string
 	// peer is the index of the link that the interface of ep is to lead to. Pure.
-	peer(r record.Network, ep Endpoint, v sight) int
+	peer(r record.Network, ep Endpoint, v sight.Host) int
 	// hostLink names the link of the host that the n-th endpoint has for itself; "" = it has none. Pure.
 	hostLink(n uint64) string
 

@@ -61,7 +61,7 @@ func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sand
 	if err != nil {
 		return fail(err)
 	}
-	v := d.look()
+	v := d.sight.Look()
 	d.lookInside([]*sandbox{s})
 	return d.sandboxState(s, v), nil
 }
@@ -125,7 +125,7 @@ func (d *Driver) mend(ctx context.Context, s *sandbox, ns *os.File) error {
 			return err
 		}
 	}
-	if err := d.alarm.hear(s.rec, int(ns.Fd()), false); err != nil {
+	if err := d.hear(s.rec, int(ns.Fd()), false); err != nil {
 		return err
 	}
 	if err := netns.In(ns, func() error { return d.refurnish(ctx, s.rec, int(ns.Fd())) }); err != nil {

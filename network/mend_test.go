@@ -128,7 +128,7 @@ func TestQuiet(t *testing.T) {
 	dir := t.TempDir()
 	ok(t, unix.Mount("tmpfs", dir, "tmpfs", 0, ""))
 	ok(t, unix.Unmount(dir, 0))
-	p.alarm.drain()
+	p.alarm.Drain()
 	select {
 	case <-hints:
 		t.Error("a hint for what is not ours")
@@ -145,26 +145,5 @@ func TestQuiet(t *testing.T) {
 			return false
 		}
 	})
-	p.mend()
-}
-
-// TestOverflow: when the kernel had to drop notices, everything is looked at.
-func TestOverflow(t *testing.T) {
-	p := newPatient(t)
-	p.problems()
-	p.alarm.mu.Lock() // nobody reads
-	fd := p.alarm.routes.file
-	c, err := fd.SyscallConn()
-	ok(t, err)
-	ok(t, c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1) }))
-	for range 5 {
-		ok(t, foreignLink("foreign0"))
-		ok(t, with("foreign0", netlink.LinkDel))
-	}
-	p.inside(func() error { return with("eth0", netlink.LinkSetDown) })
-	p.alarm.mu.Unlock()
-	if _, s := p.problems(); !strings.Contains(s, "its interface eth0 is down") {
-		t.Errorf("%q", s)
-	}
 	p.mend()
 }

@@ -5,9 +5,10 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/stackrun/stack/network/rtnl"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // pin writes down for good who the gateway is, for the container, and who the container is, for the host. Without that any container of

@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
@@ -62,9 +63,9 @@ func (onParent) settings(r record.Network) []sysctl.Setting {
 	}
 }
 
-func (p onParent) peer(r record.Network, _ Endpoint, v sight) int {
-	l := v.links[r.Link]
-	return p.below(l.kind, l.index, l.under)
+func (p onParent) peer(r record.Network, _ Endpoint, v sight.Host) int {
+	l := v.Links[r.Link]
+	return p.below(l.Kind, l.Index, l.Under)
 }
 
 // below is the index of the link that the kernel puts an interface on which is to be on the link of that kind and index: what is itself on another one, under,
@@ -312,17 +313,17 @@ func (p onParent) remove(n *network) error {
 	return nil
 }
 
-func (p onParent) problem(r record.Network, v sight) string {
-	l, ok := v.links[r.Link]
+func (p onParent) problem(r record.Network, v sight.Host) string {
+	l, ok := v.Links[r.Link]
 	switch {
 	case !ok && r.Made:
 		return "link " + r.Link + " is gone"
 	case !ok:
 		return "its parent " + r.Link + " is gone"
-	case r.Made && !l.up:
+	case r.Made && !l.Up:
 		return "link " + r.Link + " is down" // whether one of the host's is up is the host's affair
 	}
-	return sysctl.Problem(p.settings(r), v.sysctls)
+	return sysctl.Problem(p.settings(r), v.Sysctls)
 }
 
-func (onParent) endpointProblem(record.Network, Endpoint, sight) string { return "" } // all that there is of it is inside
+func (onParent) endpointProblem(record.Network, Endpoint, sight.Host) string { return "" } // all that there is of it is inside

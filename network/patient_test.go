@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	nf "github.com/google/nftables"
-	"github.com/stackrun/stack/network/rtnl"
 	"github.com/vishvananda/netlink"
+
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // patient is a network with a container on it that publishes a port, and a process that holds its namespace as a running

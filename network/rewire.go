@@ -113,7 +113,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	left := d.unplug(ns, r)
 	_ = d.fw.DelGuests(slices.DeleteFunc(d.guests(was), func(g nft.Guest) bool { return slices.Contains(d.guests(r.rec), g) })) // Mend and the next Driver write them anew
 	d.resolveAnew(s, ns)
-	_ = d.alarm.hear(r.rec, int(ns.Fd()), left == nil)
+	_ = d.hear(r.rec, int(ns.Fd()), left == nil)
 	if err := d.servePorts(s); err != nil {
 		s.held = err.Error() // the firewall forwards, and that is nearly all of it
 	}
@@ -121,7 +121,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 		d.forgetFlows(r.rec)
 	}
 	d.link.AwaitCarrier(ctx, hostLinks(r.fresh)...)
-	d.hints.Give()
+	d.alarm.Hint()
 	return left
 }
 

@@ -34,7 +34,7 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	var before []Endpoint
 	if old != nil {
 		if old.rec.Config.Same(c) {
-			v := d.look()
+			v := d.sight.Look()
 			d.lookInside([]*sandbox{old})
 			if st := d.sandboxState(old, v); st.Healthy {
 				return st, nil
@@ -69,7 +69,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	if err := netns.Unbind(path); err != nil { // an empty file, or one that a lost record left
 		return nil, err
 	}
-	undo.Add(func() { d.alarm.forget(c.ContainerID) })
+	undo.Add(func() { d.alarm.Forget(c.ContainerID) })
 	if err := netns.Make(path, func(fd int) error {
 		if err := d.furnish(ctx, s.rec, fd); err != nil {
 			return err
@@ -79,7 +79,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 				return err
 			}
 		}
-		_ = d.alarm.hear(s.rec, fd, true)
+		_ = d.hear(s.rec, fd, true)
 		return nil
 	}); err != nil {
 		return nil, err
@@ -256,7 +256,7 @@ func listenDNS(fresh bool) (*dns.Sockets, error) {
 // serveDNS answers the container of r on socks.
 func (d *Driver) serveDNS(r record.Sandbox, socks *dns.Sockets) *dns.Server {
 	return dns.Serve(socks, d.view(r), func() {
-		d.alarm.lookAgain(r.Config.ContainerID)
-		d.hints.Give()
+		d.alarm.LookAgain(r.Config.ContainerID)
+		d.alarm.Hint()
 	})
 }

@@ -44,7 +44,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	d.forgetFlows(s.rec)
 	d.forgetHandedOver(s.rec)
 	s.release()
-	d.alarm.forget(id)
+	d.alarm.Forget(id)
 	if err := d.detach(s.rec); err != nil {
 		return fail(err)
 	}

@@ -8,27 +8,31 @@ import (
 	"os"
 	"strings"
 
-	"github.com/stackrun/stack/network/record"
-	"github.com/stackrun/stack/network/rtnl"
-	"github.com/stackrun/stack/network/sysctl"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sight"
+	"github.com/stackrun/stack/network/sysctl"
 )
 
 // hostLink: the veth's end on the bridge.
 func (b onBridge) hostLink(n uint64) string { return vethName(b.d.instance, n) }
 
-func (onBridge) peer(_ record.Network, ep Endpoint, v sight) int { return v.links[ep.HostLink].index }
+func (onBridge) peer(_ record.Network, ep Endpoint, v sight.Host) int {
+	return v.Links[ep.HostLink].Index
+}
 
-func (onBridge) endpointProblem(r record.Network, ep Endpoint, v sight) string {
-	l, ok := v.links[ep.HostLink]
+func (onBridge) endpointProblem(r record.Network, ep Endpoint, v sight.Host) string {
+	l, ok := v.Links[ep.HostLink]
 	switch {
 	case !ok:
 		return fmt.Sprintf("its interface on network %q is gone", ep.Network)
-	case l.on == 0 || l.on != v.links[r.Link].index:
+	case l.On == 0 || l.On != v.Links[r.Link].Index:
 		return fmt.Sprintf("its interface is not on the bridge of network %q", ep.Network)
-	case !l.up:
+	case !l.Up:
 		return fmt.Sprintf("its interface on network %q is down on the host's side", ep.Network)
 	}
 	return ""

@@ -10,6 +10,8 @@ import (
 // walls are the packages of the room network, each with those of the room that it is made of, docs/adr/0077-the-walls-of-the-network.md. The room itself is made of all;
 // one that is not named here is made of none.
 var walls = map[string][]string{
+	"network/sight":      {"network/alarm", "network/nft", "network/rtnl", "network/sysctl"},
+	"network/alarm":      {"network/netns", "network/nft", "network/rtnl", "network/sysctl"},
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
 }

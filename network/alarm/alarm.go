@@ -1,30 +1,46 @@
-package network
+// Package alarm notices what may have been changed of networks by other hands, without polling.
+package alarm
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
-	"os"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
-	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// alarm knows what may have changed since it was last looked at. The kernel queues a notice before the call that caused it returns, so
+// Ours says whose something is.
+type Ours interface {
+	// KnowsLink says whether a link of the host is one of ours by its name.
+	KnowsLink(name string) bool
+	// Unbound says whether a sandbox has lost its namespace's file or what was bound there.
+	Unbound() bool
+}
+
+// Alarm knows what may have changed since it was last looked at. The kernel queues a notice before the call that caused it returns, so
 // whoever drains and then asks misses nothing that happened before.
 //
 // It keeps two things cheap: the look at a host that has not changed is the last one, and the inside of a container's namespace,
-// which costs a thread to enter, is looked at when something happened there.
-type alarm struct {
-	d       *Driver
+// which costs a thread to enter, is looked at when something happened there. Safe for concurrent use.
+//
+// Lock order: whatever the Alarm asks Ours is asked with its own lock held.
+type Alarm struct {
+	ours    Ours
+	link    *rtnl.Handle // of the host's namespace
+	hints   watch.Hub
 	routes  *notices // links, addresses, routes, forwarding
 	rules   *notices // nftables
 	files   *watch.Files
@@ -39,7 +55,7 @@ type alarm struct {
 	ids    map[int32]heard     // by namespace id
 	known  map[string]struct{} // containers in ids
 	inside map[string]bool     // containers whose namespace is to be looked at
-	ours   map[int32]bool      // indices of our links on the host
+	links  map[int32]bool      // indices of our links on the host
 	binds  int                 // changes of mounts, and of the files of namespaces, so far
 	bound  map[string]int      // containers whose namespace was bound, after so many changes
 }
@@ -58,40 +74,39 @@ const (
 	netconfIndex  = 1 // NETCONFA_IFINDEX, linux/netconf.h
 )
 
-// openAlarm begins to queue what happens.
-func (d *Driver) openAlarm() (err error) {
-	a := &alarm{d: d, table: nft.TableName(d.instance), host: true, wall: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, ours: map[int32]bool{}, bound: map[string]int{}}
+// Open begins to queue what happens: on the host, where table is the firewall's, and to the files of namespaces in a directory.
+func Open(link *rtnl.Handle, table, namespaces string, ours Ours) (_ *Alarm, err error) {
+	a := &Alarm{ours: ours, link: link, table: table, host: true, wall: true, ids: map[int32]heard{}, known: map[string]struct{}{}, inside: map[string]bool{}, links: map[int32]bool{}, bound: map[string]int{}}
 	defer func() {
 		if err != nil {
-			a.close()
+			a.Close()
 		}
 	}()
 	a.routes, err = listenNetlink(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, groupNetconf4, groupNetconf6)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if a.rules, err = listenNetlink(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err != nil {
-		return err
+		return nil, err
 	}
 	a.files, _ = watch.OpenFiles() // without: the host is looked at each time, and Watch says why it cannot
-	err = a.files.Add(d.roots.InRun("netns"), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
+	err = a.files.Add(namespaces, unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF)
 	if err != nil && a.files.Blind() == nil {
-		return err
+		return nil, err
 	}
 	if a.mounts, err = watch.OpenPolls(); err != nil {
-		return err
+		return nil, err
 	}
 	if err = a.mounts.Add("host", "/proc/thread-self/mountinfo"); err != nil {
-		return err
+		return nil, err
 	}
 	a.deaf = !mayHear()
-	d.alarm = a
-	return nil
+	return a, nil
 }
 
-// run drains whenever something happens, from now on.
-func (a *alarm) run() {
+// Run drains whenever something happens, from now on.
+func (a *Alarm) Run() {
 	for _, wait := range []func() error{
 		func() error { return watch.Readable(a.routes.file) },
 		func() error { return watch.Readable(a.rules.file) },
@@ -99,7 +114,7 @@ func (a *alarm) run() {
 	} {
 		a.running.Go(func() {
 			for wait() == nil {
-				a.drain()
+				a.Drain()
 			}
 		})
 	}
@@ -113,7 +128,9 @@ func mayHear() bool {
 	return err == nil && data[0].Effective&(1<<unix.CAP_NET_BROADCAST) != 0
 }
 
-func (a *alarm) close() {
+// Close ends the hints and lets go of the sockets.
+func (a *Alarm) Close() {
+	a.hints.Close()
 	if a.routes != nil {
 		a.routes.file.Close()
 	}
@@ -129,8 +146,8 @@ func (a *alarm) close() {
 	a.running.Wait()
 }
 
-// drain takes in what has happened, and tells whoever watches.
-func (a *alarm) drain() {
+// Drain takes in what has happened, and tells whoever watches.
+func (a *Alarm) Drain() {
 	hint, mounts := false, false
 	a.mu.Lock()
 	lost := a.routes.drain(func(n notice) { hint = a.routeNotice(n) || hint })
@@ -152,13 +169,13 @@ func (a *alarm) drain() {
 	}
 	a.mu.Unlock()
 	// Mounts come and go on a host, and few are ours.
-	if hint || mounts && a.d.unbound() {
-		a.d.hints.Give()
+	if hint || mounts && a.ours.Unbound() {
+		a.hints.Give()
 	}
 }
 
 // routeNotice takes in a message of rtnetlink(7), and says whether it is worth a hint. Precondition: mu is held.
-func (a *alarm) routeNotice(n notice) (hint bool) {
+func (a *Alarm) routeNotice(n notice) (hint bool) {
 	if n.ns == hostNS {
 		a.host = true
 	}
@@ -180,11 +197,11 @@ func (a *alarm) routeNotice(n notice) (hint bool) {
 			a.inside[container] = a.inside[container] || damage
 			return damage
 		}
-		known := a.ours[index] || a.d.knowsLink(name)
+		known := a.links[index] || a.ours.KnowsLink(name)
 		if n.typ == unix.RTM_DELLINK {
-			delete(a.ours, index)
+			delete(a.links, index)
 		} else if known {
-			a.ours[index] = true // whatever it is called next
+			a.links[index] = true // whatever it is called next
 		}
 		return known
 	case unix.RTM_DELADDR:
@@ -192,7 +209,7 @@ func (a *alarm) routeNotice(n notice) (hint bool) {
 			a.inside[container] = true
 			return true
 		}
-		return len(n.data) >= unix.SizeofIfAddrmsg && a.ours[int32(binary.NativeEndian.Uint32(n.data[4:]))]
+		return len(n.data) >= unix.SizeofIfAddrmsg && a.links[int32(binary.NativeEndian.Uint32(n.data[4:]))]
 	case unix.RTM_DELROUTE:
 		if container != "" {
 			a.inside[container] = true
@@ -202,7 +219,7 @@ func (a *alarm) routeNotice(n notice) (hint bool) {
 			return false
 		}
 		out := attribute(n.data[unix.SizeofRtMsg:], unix.RTA_OIF)
-		return len(out) == 4 && a.ours[int32(binary.NativeEndian.Uint32(out))]
+		return len(out) == 4 && a.links[int32(binary.NativeEndian.Uint32(out))]
 	case newNetconf:
 		// net.*.conf.all, of which ip_forward is part; that of a link is told by inotify.
 		const header = 4 // struct netconfmsg is one byte
@@ -216,7 +233,7 @@ func (a *alarm) routeNotice(n notice) (hint bool) {
 }
 
 // ruleNotice takes in a message of nftables, and says whether it is worth a hint. Precondition: mu is held.
-func (a *alarm) ruleNotice(n notice) (hint bool) {
+func (a *Alarm) ruleNotice(n notice) (hint bool) {
 	const header = 4 // struct nfgenmsg
 	if n.typ>>8 != unix.NFNL_SUBSYS_NFTABLES || n.typ&0xff == unix.NFT_MSG_NEWGEN || len(n.data) < header {
 		return false
@@ -239,22 +256,18 @@ func (a *alarm) ruleNotice(n notice) (hint bool) {
 	return true
 }
 
-// hear lets the alarm know the namespace ns of the sandbox r: whole says that nothing of it needs to be looked at. After an error it is
+// Hear lets the alarm know the namespace ns of a container, in which interfaces and lo are ours: whole says that nothing of it needs to be looked at. After an error it is
 // looked at each time.
-func (a *alarm) hear(r record.Sandbox, ns int, whole bool) error {
-	container := r.Config.ContainerID
-	id, err := a.d.link.GetNetNsIdByFd(ns)
+func (a *Alarm) Hear(container string, interfaces []string, ns int, whole bool) error {
+	id, err := a.link.GetNetNsIdByFd(ns)
 	if err == nil && id < 0 {
-		err = a.d.link.SetNetNsIdByFd(ns, -1) // any that is free
+		err = a.link.SetNetNsIdByFd(ns, -1) // any that is free
 		if err == nil || errors.Is(err, unix.EEXIST) {
-			id, err = a.d.link.GetNetNsIdByFd(ns)
+			id, err = a.link.GetNetNsIdByFd(ns)
 		}
 	}
-	h := heard{container, []string{"lo"}}
-	for _, ep := range r.Endpoints {
-		h.interfaces = append(h.interfaces, ep.Interface)
-	}
-	a.drain() // what was before this id had this container's name
+	h := heard{container, append([]string{"lo"}, interfaces...)}
+	a.Drain() // what was before this id had this container's name
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forgetLocked(container)
@@ -266,15 +279,15 @@ func (a *alarm) hear(r record.Sandbox, ns int, whole bool) error {
 	return nil
 }
 
-// forget is the end of a container's namespace.
-func (a *alarm) forget(container string) {
+// Forget is the end of a container's namespace.
+func (a *Alarm) Forget(container string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forgetLocked(container)
 }
 
-// forgetLocked is forget. Precondition: mu is held.
-func (a *alarm) forgetLocked(container string) {
+// forgetLocked is Forget. Precondition: mu is held.
+func (a *Alarm) forgetLocked(container string) {
 	delete(a.inside, container)
 	delete(a.bound, container)
 	if _, ok := a.known[container]; !ok {
@@ -288,8 +301,8 @@ func (a *alarm) forgetLocked(container string) {
 	}
 }
 
-// takeHost says whether the host is to be looked at, and its firewall, and takes that as done. Precondition: drained.
-func (a *alarm) takeHost() (host, wall bool) {
+// TakeHost says whether the host is to be looked at, and its firewall, and takes that as done. Precondition: drained.
+func (a *Alarm) TakeHost() (host, wall bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	host, wall = a.host, a.wall
@@ -297,8 +310,8 @@ func (a *alarm) takeHost() (host, wall bool) {
 	return host, wall
 }
 
-// takeInside is takeHost for the namespace of a container.
-func (a *alarm) takeInside(container string) bool {
+// TakeInside is TakeHost for the namespace of a container.
+func (a *Alarm) TakeInside(container string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	was := a.inside[container]
@@ -307,16 +320,16 @@ func (a *alarm) takeInside(container string) bool {
 	return was || a.deaf || !known
 }
 
-// lookAgain undoes takeInside: the look has failed, or found something, which ends without a notice.
-func (a *alarm) lookAgain(container string) {
+// LookAgain undoes TakeInside: the look has failed, or found something, which ends without a notice.
+func (a *Alarm) LookAgain(container string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inside[container] = true
 }
 
-// learn takes the indices of our links from a look at the host, and watches the sysctls that it read.
-func (a *alarm) learn(s sight) {
-	for path := range s.sysctls {
+// Learn takes the indices of our links from a look at the host, by name, and watches the sysctls that it read.
+func (a *Alarm) Learn(links map[string]int, sysctls iter.Seq[string]) {
+	for path := range sysctls {
 		if err := a.files.Add(sysctl.Root+path, unix.IN_MODIFY); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			a.mu.Lock()
 			a.host = true // it cannot be watched: the next look reads it again
@@ -325,18 +338,17 @@ func (a *alarm) learn(s sight) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	clear(a.ours)
-	for name, l := range s.links {
-		if a.d.knowsLink(name) {
-			a.ours[int32(l.index)] = true
+	clear(a.links)
+	for name, index := range links {
+		if a.ours.KnowsLink(name) {
+			a.links[int32(index)] = true
 		}
 	}
 }
 
-// isBound is netns.Bound of a sandbox's namespace, which it asks only when mounts or files have changed. Precondition: the alarm was drained since
+// Bound is netns.Bound of a container's namespace at path, which it asks only when mounts or files have changed. Precondition: the alarm was drained since
 // the sandbox was made.
-func (d *Driver) isBound(container string) bool {
-	a := d.alarm
+func (a *Alarm) Bound(container, path string) bool {
 	a.mu.Lock()
 	now := a.binds
 	then, ok := a.bound[container]
@@ -344,7 +356,7 @@ func (d *Driver) isBound(container string) bool {
 	if ok && then == now {
 		return true
 	}
-	if !netns.Bound(d.netnsPath(container)) {
+	if !netns.Bound(path) {
 		return false
 	}
 	a.mu.Lock()
@@ -353,39 +365,18 @@ func (d *Driver) isBound(container string) bool {
 	return true
 }
 
-// unbound says whether a sandbox has lost its namespace's file or what was bound there.
-func (d *Driver) unbound() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for id := range d.sandboxes {
-		if !netns.Bound(d.netnsPath(id)) {
-			return true
-		}
+// Watch delivers a coalesced hint when something may have been changed. The channel is closed when ctx ends. ErrNotSupported when this process may not hear of
+// containers, or the user has no inotify instance left.
+func (a *Alarm) Watch(ctx context.Context) (<-chan struct{}, error) {
+	err := a.files.Blind()
+	if err == nil && a.deaf {
+		err = errors.New("it takes the capability CAP_NET_BROADCAST to hear of containers")
 	}
-	return false
-}
-
-// knowsLink says whether a link of the host is one of ours by its name.
-func (d *Driver) knowsLink(name string) bool {
-	if d.isOurs(name) {
-		return true
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, n := range d.networks {
-		if n.rec.Link == name {
-			return true
-		}
-	}
-	return false
-}
-
-// hearAgain lets the alarm know the namespace of an adopted sandbox.
-func (d *Driver) hearAgain(r record.Sandbox) {
-	ns, err := os.Open(d.netnsPath(r.Config.ContainerID))
 	if err != nil {
-		return // its file is gone, which is its problem
+		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot watch the networks: %w", err))
 	}
-	defer ns.Close()
-	_ = d.alarm.hear(r, int(ns.Fd()), false)
+	return a.hints.Subscribe(ctx), nil
 }
+
+// Hint gives one, for what the kernel tells nobody.
+func (a *Alarm) Hint() { a.hints.Give() }

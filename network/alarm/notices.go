@@ -1,4 +1,4 @@
-package network
+package alarm
 
 import (
 	"encoding/binary"
@@ -35,7 +35,7 @@ func listenNetlink(protocol int, groups ...int) (*notices, error) {
 	if err != nil {
 		return fail("socket", err)
 	}
-	// Both fail only where the daemon is confined: the buffer then stays small, and containers are not heard, see Driver.hears.
+	// Both fail only where the daemon is confined: the buffer then stays small, and containers are not heard, see mayHear.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, noticeBuffer)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_LISTEN_ALL_NSID, 1)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
