@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 )
@@ -43,7 +44,7 @@ func (p onParent) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 				return err
 			}
 		}
-		return configure(in, inside, ep)
+		return interior.Configure(in, inside, ep)
 	})
 	return err
 }
@@ -82,17 +83,18 @@ func (p onParent) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	if err != nil {
 		return false, fmt.Errorf("its parent %s is not there: %w", r.Link, err)
 	}
-	here, err := readInside(in)
+	here, err := interior.Read(in)
 	if err != nil {
 		return false, err
 	}
 	on := p.below(parent.Type(), parent.Attrs().Index, parent.Attrs().ParentIndex)
-	for name, l := range here.links {
-		if l.Type() != p.kind.name() || name != ep.Interface && !p.kind.lives(l, here.addrs[l.Attrs().Index], ep) {
+	for l, addrs := range here.All() {
+		name := l.Attrs().Name
+		if l.Type() != p.kind.name() || name != ep.Interface && !p.kind.lives(l, addrs, ep) {
 			continue
 		}
 		if name == ep.Interface && l.Attrs().ParentIndex == on {
-			return false, configure(in, l, ep)
+			return false, interior.Configure(in, l, ep)
 		}
 		if err := in.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
 			return false, fmt.Errorf("cannot remove interface %s: %w", name, err)

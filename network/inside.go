@@ -2,18 +2,13 @@ package network
 
 import (
 	"fmt"
-	"net/netip"
 	goruntime "runtime"
-	"slices"
 	"sync"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
-	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sight"
 )
@@ -88,11 +83,11 @@ func (d *Driver) examine(s *sandbox) (found insight) {
 			return fmt.Errorf("cannot open netlink: %w", err)
 		}
 		defer in.Close()
-		here, err := readInside(in)
+		here, err := interior.Read(in)
 		if err != nil {
 			return err
 		}
-		found = here.compare(rec, d.defaultRoutes(rec.Endpoints))
+		found.problem, found.peers = here.Compare(rec.Endpoints, d.defaultRoutes(rec.Endpoints))
 		if found.problem == "" && len(rec.Endpoints) > 0 {
 			found.problem, err = d.dnsProblem(s)
 		}
@@ -102,95 +97,6 @@ func (d *Driver) examine(s *sandbox) (found insight) {
 		found.problem = "its network namespace cannot be looked at: " + err.Error()
 	}
 	return found
-}
-
-// within is a container's namespace as the kernel has it.
-type within struct {
-	links          map[string]netlink.Link
-	addrs, subnets map[int][]netip.Prefix // by link; those that are reached directly
-	route4, route6 bool                   // there is a default route, whoever made it
-}
-
-// readInside reads the namespace that in is of.
-func readInside(in *rtnl.Handle) (w within, err error) {
-	w = within{links: map[string]netlink.Link{}}
-	links, err := in.Links()
-	if err != nil {
-		return w, fmt.Errorf("cannot list links: %w", err)
-	}
-	for _, l := range links {
-		w.links[l.Attrs().Name] = l
-	}
-	if w.addrs, err = in.Addrs(); err != nil {
-		return w, fmt.Errorf("cannot list addresses: %w", err)
-	}
-	routes, err := in.Routes()
-	if err != nil {
-		return w, err
-	}
-	w.subnets = rtnl.Direct(routes)
-	for _, r := range routes {
-		// A tunnel in the container takes the default route for itself, or covers it by two halves. Who does that wants it.
-		if p, ok := rtnl.Prefix(r.Dst); r.Type == unix.RTN_UNICAST && (r.Dst == nil || ok && p.Bits() <= 1) {
-			w.route4 = w.route4 || r.Family == unix.AF_INET
-			w.route6 = w.route6 || r.Family == unix.AF_INET6
-		}
-	}
-	return w, nil
-}
-
-var loopbackAddr = netip.MustParsePrefix("127.0.0.1/8")
-
-// compare says what of r is not in w. routes are the default routes that it should have. What the container's own processes
-// have added is theirs.
-func (w within) compare(r record.Sandbox, routes []defaultRoute) (found insight) {
-	up := func(l netlink.Link) bool { return l != nil && l.Attrs().RawFlags&unix.IFF_UP != 0 }
-	lo := w.links["lo"]
-	switch {
-	case !up(lo):
-		found.problem = "lo is down in its network namespace"
-		return found
-	case !slices.Contains(w.addrs[lo.Attrs().Index], loopbackAddr):
-		found.problem = "lo has lost the address 127.0.0.1"
-		return found
-	}
-	for _, ep := range r.Endpoints {
-		l := w.links[ep.Interface]
-		switch {
-		case l == nil:
-			found.problem = fmt.Sprintf("its interface %s is gone", ep.Interface)
-			return found
-		case !up(l):
-			found.problem = fmt.Sprintf("its interface %s is down", ep.Interface)
-			return found
-		}
-		for _, p := range ep.Prefixes() {
-			switch {
-			case !slices.Contains(w.addrs[l.Attrs().Index], p):
-				found.problem = fmt.Sprintf("its interface %s has lost the address %s", ep.Interface, p.Addr())
-				return found
-			case !slices.Contains(w.subnets[l.Attrs().Index], p.Masked()):
-				found.problem = fmt.Sprintf("its interface %s has lost the route to %s", ep.Interface, p.Masked())
-				return found
-			}
-		}
-		found.peers = append(found.peers, l.Attrs().ParentIndex)
-	}
-	for _, route := range routes {
-		if !w.has(route) {
-			found.problem = fmt.Sprintf("its default route by %s is gone", route)
-			return found
-		}
-	}
-	return found
-}
-
-// has says whether there is a default route of the family of r.
-func (w within) has(r defaultRoute) bool {
-	if r.v4 {
-		return w.route4
-	}
-	return w.route6
 }
 
 // dnsProblem says why names are not answered in the namespace of the calling thread.

@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
@@ -75,21 +72,19 @@ func (d *Driver) recall(c SandboxConfig, ns *os.File) (*sandbox, error) {
 			return err
 		}
 		defer in.Close()
-		here, err := readInside(in)
+		here, err := interior.Read(in)
 		if err != nil {
 			return err
 		}
 		for i, cfg := range c.Endpoints {
 			ep := Endpoint{EndpointConfig: cfg}
-			if l := here.links[cfg.InterfaceName(i)]; l != nil {
-				for _, p := range here.addrs[l.Attrs().Index] {
-					switch {
-					case p.Addr().IsLinkLocalUnicast() || slices.Contains(cfg.LinkLocal, p.Addr()):
-					case p.Addr().Is4():
-						ep.Addr4 = p
-					default:
-						ep.Addr6 = p
-					}
+			for _, p := range here.Addresses(cfg.InterfaceName(i)) {
+				switch {
+				case p.Addr().IsLinkLocalUnicast() || slices.Contains(cfg.LinkLocal, p.Addr()):
+				case p.Addr().Is4():
+					ep.Addr4 = p
+				default:
+					ep.Addr6 = p
 				}
 			}
 			before = append(before, ep)
@@ -156,13 +151,8 @@ func (d *Driver) refurnish(ctx context.Context, r record.Sandbox, ns int) error 
 		return fmt.Errorf("cannot open netlink in the container's namespace: %w", err)
 	}
 	defer in.Close()
-	lo, err := in.LinkByName("lo")
-	if err == nil {
-		err = errors.Join(in.LinkSetUp(lo), in.AddrReplace(lo, &netlink.Addr{IPNet: &net.IPNet{IP: loopbackAddr.Addr().AsSlice(),
-			Mask: net.CIDRMask(loopbackAddr.Bits(), 32)}, Scope: unix.RT_SCOPE_HOST}))
-	}
-	if err != nil {
-		return fmt.Errorf("cannot bring up lo: %w", err)
+	if err := interior.Repair(in); err != nil {
+		return err
 	}
 	anew := false
 	for _, ep := range r.Endpoints {
@@ -176,23 +166,18 @@ func (d *Driver) refurnish(ctx context.Context, r record.Sandbox, ns int) error 
 		}
 		anew = anew || made
 	}
-	here, err := readInside(in)
+	here, err := interior.Read(in)
 	if err != nil {
 		return err
 	}
 	for _, ep := range r.Endpoints {
-		index := here.links[ep.Interface].Attrs().Index
-		for _, p := range ep.Prefixes() {
-			if !slices.Contains(here.subnets[index], p.Masked()) {
-				if err := in.Connect(index, p); err != nil {
-					return fmt.Errorf("cannot route %s by %s: %w", p.Masked(), ep.Interface, err)
-				}
-			}
+		if err := here.Connect(in, ep); err != nil {
+			return err
 		}
 	}
 	for _, route := range d.defaultRoutes(r.Endpoints) {
-		if !here.has(route) {
-			if err := route.add(in); err != nil {
+		if !here.Has(route) {
+			if err := route.Add(in); err != nil {
 				return err
 			}
 		}
@@ -201,7 +186,7 @@ func (d *Driver) refurnish(ctx context.Context, r record.Sandbox, ns int) error 
 	if !anew {
 		return nil // else the user's sysctls of an interface went with it
 	}
-	return setSysctls(r.Config)
+	return interior.SetSysctls(r.Config)
 }
 
 // mendDNS lets the container's DNS server run and port 53 lead to it.

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
@@ -237,23 +238,22 @@ func (d *Driver) unplug(ns *os.File, r rewiring) error {
 		}
 		was, be := d.defaultRoutes(r.old.Endpoints), d.defaultRoutes(r.rec.Endpoints)
 		for _, route := range was {
-			link, err := in.LinkByName(route.iface)
-			if err != nil || slices.Contains(be, route) {
-				continue // it went with its interface
+			if slices.Contains(be, route) {
+				continue
 			}
-			if err := in.RouteDel(route.route(link.Attrs().Index)); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("cannot remove the default route by %s: %w", route, err)
+			if err := route.Remove(in); err != nil {
+				return err
 			}
 		}
-		here, err := readInside(in)
+		here, err := interior.Read(in)
 		if err != nil {
 			return err
 		}
 		for _, route := range be {
-			if here.has(route) { // as before, or of the container's own
+			if here.Has(route) { // as before, or of the container's own
 				continue
 			}
-			if err := route.add(in); err != nil {
+			if err := route.Add(in); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sight"
@@ -65,7 +66,7 @@ func (b onBridge) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	if err != nil {
 		return fmt.Errorf("cannot find interface %s: %w", ep.Interface, err)
 	}
-	if err := configure(in, inside, ep); err != nil {
+	if err := interior.Configure(in, inside, ep); err != nil {
 		return err
 	}
 	return d.pin(in, inside, bridge, ep, mac)
@@ -149,7 +150,7 @@ func (b onBridge) reconnect(in *rtnl.Handle, inside, outside netlink.Link, r rec
 	if err := d.link.LinkSetUp(outside); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", ep.HostLink, err)
 	}
-	return configure(in, inside, ep)
+	return interior.Configure(in, inside, ep)
 }
 
 // reattach puts the containers' links back on a bridge that was made anew under them.
