@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/network/dns"
-	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
@@ -90,10 +89,10 @@ func (d *Driver) adoptSandbox(rec record.Sandbox) {
 		}
 	}
 	for _, p := range rec.Ports {
-		r, err := hostport.Reserve(p.Protocol, p.HostIP, p.HostPort)
+		r, err := d.published.Again(p)
 		if err != nil {
 			// The firewall still forwards, so the port works; but somebody else believes to have it.
-			s.held = d.explain(err, p, p.HostPort).Error()
+			s.held = err.Error()
 		}
 		s.ports = append(s.ports, r)
 	}

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/record"
@@ -49,6 +50,18 @@ func (a asked) Settings() (all []sysctl.Setting) {
 		}
 	}
 	return all
+}
+
+// Publisher names the container that is in the way of p at host port n; "" = there is none.
+func (a asked) Publisher(p Port, n uint16) string {
+	a.d.mu.Lock()
+	defer a.d.mu.Unlock()
+	for _, s := range a.d.sandboxes {
+		if slices.ContainsFunc(s.rec.Ports, func(o Port) bool { return p.Collides(n, o) }) {
+			return s.rec.Config.Name()
+		}
+	}
+	return ""
 }
 
 // hear lets the alarm know the namespace ns of r: whole says that nothing of it needs to be looked at. After an error it is looked at each time.

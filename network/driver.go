@@ -21,6 +21,7 @@ import (
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/ipam"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sight"
@@ -53,19 +54,20 @@ var defaultPools = []ipam.Base{
 // Driver makes and removes the networks of one instance. One Driver at a time works on a run root; it may be
 // killed at any point, and the next one carries on. Safe for concurrent use.
 type Driver struct {
-	roots    roots.Roots
-	instance string
-	pools    []ipam.Base
-	fw       *nft.Firewall
-	records  *record.Store
-	link     *rtnl.Handle     // of the host's namespace
-	requests *nl.SocketHandle // likewise, for what link cannot say in one message
-	lock     *os.File
-	hostConf *dns.HostConfig
-	out      *dns.Forwarder
-	sysctls  *sysctl.Host
-	alarm    *alarm.Alarm
-	sight    *sight.Lookout
+	roots     roots.Roots
+	instance  string
+	pools     []ipam.Base
+	fw        *nft.Firewall
+	records   *record.Store
+	link      *rtnl.Handle     // of the host's namespace
+	requests  *nl.SocketHandle // likewise, for what link cannot say in one message
+	lock      *os.File
+	hostConf  *dns.HostConfig
+	out       *dns.Forwarder
+	sysctls   *sysctl.Host
+	alarm     *alarm.Alarm
+	sight     *sight.Lookout
+	published *publish.Ports
 
 	objects    keyedMutex       // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
 	background background.Group // removals that nobody waits for
@@ -74,7 +76,6 @@ type Driver struct {
 	networks  map[string]*network
 	sandboxes map[string]*sandbox
 	nextLink  uint64 // number of the next veth
-	holds     map[string][]hold
 }
 
 // network is one, and who has which of its addresses.
@@ -107,6 +108,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		networks:  map[string]*network{},
 		sandboxes: map[string]*sandbox{},
 	}
+	d.published = publish.New(asked{d})
 	for _, p := range o.Pools {
 		if !p.Base.IsValid() || p.Size < p.Base.Bits() || p.Size > p.Base.Addr().BitLen()-2 || p.Base != p.Base.Masked() {
 			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
@@ -211,12 +213,7 @@ func (d *Driver) Close(ctx context.Context) error {
 	for _, s := range d.sandboxes {
 		s.release()
 	}
-	for _, held := range d.holds {
-		for _, h := range held {
-			h.r.Close()
-		}
-	}
-	d.holds = nil
+	d.published.Close()
 	d.link.Close()
 	d.requests.Close()
 	d.fw.Close()

@@ -77,7 +77,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 				ports = append(ports, before.ports[k])
 				taken = append(taken, k)
 			default:
-				r, err := d.bindFor(newRec.Config.Holder, p) // from has gone since, with what it held
+				r, err := d.published.BindFor(newRec.Config.Holder, p) // from has gone since, with what it held
 				if err != nil {
 					return err
 				}

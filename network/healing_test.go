@@ -21,23 +21,29 @@ import (
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// shutListener makes the listening socket of this process at a stop to listen, as `ss --kill` does to one of any process.
-func shutListener(t *testing.T, at netip.AddrPort) {
+// socketAt is a TCP socket of this process that is bound to at.
+func socketAt(t *testing.T, at netip.AddrPort) (fd int) {
 	t.Helper()
 	for fd := range 4096 {
-		listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-		if err != nil || listens == 0 {
+		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil || kind != unix.SOCK_STREAM {
 			continue
 		}
 		name, err := unix.Getsockname(fd)
 		if in, ok := name.(*unix.SockaddrInet4); err == nil && ok && netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)) == at {
-			if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
-				t.Fatal(err)
-			}
-			return
+			return fd
 		}
 	}
-	t.Fatalf("nobody listens at %s", at)
+	t.Fatalf("nobody is at %s", at)
+	return -1
+}
+
+// shutListener makes the listening socket of this process at a stop to listen, as `ss --kill` does to one of any process.
+func shutListener(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	if err := unix.Shutdown(socketAt(t, at), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestHealing: each piece that other hands take away is named, hinted, and put back while the container runs on.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -41,15 +43,20 @@ func TestHeldPort(t *testing.T) {
 		l.Close()
 		t.Error("another program can have it")
 	}
-	h.mu.Lock()
-	held := h.holds["shop"][0].r
-	h.mu.Unlock()
+	socket := func() uint64 {
+		var st unix.Stat_t
+		if err := unix.Fstat(socketAt(t, netip.AddrPortFrom(local, 8090)), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Ino
+	}
+	held := socket()
 	c := SandboxConfig{ContainerID: "web", Holder: "shop", Ports: []Port{port}, Endpoints: []EndpointConfig{{Network: "net", Names: []string{"web"}}}}
 	box, err := h.Setup(ctx, c)
 	if err != nil || len(box.Ports) != 1 || box.Ports[0].HostPort != 8090 {
 		t.Fatalf("%+v, %v", box.Ports, err)
 	}
-	if got := h.sandboxes["web"].ports[0]; got != held {
+	if got := socket(); got != held {
 		t.Error("the port was bound anew: for a moment it was free")
 	}
 	h.ReleasePorts(ctx, "shop")

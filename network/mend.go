@@ -10,7 +10,6 @@ import (
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/dns"
-	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
@@ -229,9 +228,9 @@ func (d *Driver) mendPorts(s *sandbox) error {
 		if s.ports[i] != nil {
 			continue
 		}
-		r, err := hostport.Reserve(p.Protocol, p.HostIP, p.HostPort)
+		r, err := d.published.Again(p)
 		if err != nil {
-			return d.explain(err, p, p.HostPort)
+			return err
 		}
 		d.mu.Lock()
 		s.ports[i], s.held = r, ""

@@ -3,102 +3,32 @@ package network
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
 )
 
-// reserve binds one of p's candidates. The error of a single one names the owner.
-func (d *Driver) reserve(p Port) (*hostport.Reservation, error) {
-	var last error
-	for _, n := range p.Candidates() {
-		r, err := hostport.Reserve(p.Protocol, p.HostIP, n)
-		if err == nil {
-			return r, nil
-		}
-		last = d.explain(err, p, n)
-		if !errors.Is(err, errdefs.ErrConflict) {
-			break
-		}
-	}
-	if p.Ranged() && errors.Is(last, errdefs.ErrConflict) {
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s to %d: every port of the range is taken, the last by %s",
-			hostport.Name(p.Protocol, p.HostIP, p.HostPort), p.HostPortEnd, d.owner(p, p.HostPortEnd)))
-	}
-	return nil, last
-}
-
-func (d *Driver) explain(err error, p Port, n uint16) error {
-	if !errors.Is(err, errdefs.ErrConflict) {
-		return fmt.Errorf("cannot publish %s: %w", hostport.Name(p.Protocol, p.HostIP, n), err)
-	}
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: the port is taken by %s", hostport.Name(p.Protocol, p.HostIP, n), d.owner(p, n)))
-}
-
-// owner names who has port n of p: a container of ours, or a process.
-func (d *Driver) owner(p Port, n uint16) string {
-	d.mu.Lock()
-	for _, s := range d.sandboxes {
-		for _, o := range s.rec.Ports {
-			if p.Collides(n, o) {
-				d.mu.Unlock()
-				return "container " + s.rec.Config.Name()
-			}
-		}
-	}
-	for holder, held := range d.holds {
-		for _, h := range held {
-			if p.Collides(n, h.port) {
-				d.mu.Unlock()
-				return "project " + holder + ", which is starting"
-			}
-		}
-	}
-	d.mu.Unlock()
-	if who := hostport.Owner(p.Protocol, p.HostIP, n); who != "" {
-		return who
-	}
-	return "a process that cannot be seen from here"
-}
-
 // CheckPorts says which of ports cannot be published now, every one of them, and who has it. It binds and frees
 // them again; nothing else changes. What is held for holder can be published by it; "" = nothing is. ErrConflict.
 func (d *Driver) CheckPorts(ctx context.Context, holder string, ports []Port) error {
-	var held []*hostport.Reservation
-	defer func() {
-		for _, r := range held {
-			r.Close()
-		}
-	}()
-	var errs []error
-	for i, p := range ports {
-		if j := slices.IndexFunc(ports[:i], func(o Port) bool {
-			return !p.Any() && !p.Ranged() && !o.Ranged() && p.Collides(p.HostPort, o)
-		}); j >= 0 {
-			errs = append(errs, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: it is to be published twice, for container ports %d and %d",
-				hostport.Name(p.Protocol, p.HostIP, p.HostPort), ports[j].ContainerPort, p.ContainerPort)))
-			continue
-		}
-		if _, ok := d.held(holder, p); ok {
-			continue
-		}
-		r, err := d.reserve(p)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		held = append(held, r)
-	}
-	return errors.Join(errs...)
+	return d.published.Check(holder, ports)
 }
+
+// HoldPort binds p for holder, so that nobody else gets it before a sandbox whose SandboxConfig.Holder that is, which takes it over, or ReleasePorts. It says
+// which port it is: p's, or of a range one that is free. What holder holds already is held on. Nothing of it outlives the process: who must remember
+// which port it is, records it before the sandbox is made.
+//
+// Errors: ErrConflict, which names the owner, also for what another holder holds; ErrInvalidArgument, an address that the host does not have.
+func (d *Driver) HoldPort(_ context.Context, holder string, p Port) (Port, error) {
+	return d.published.Hold(holder, p)
+}
+
+// ReleasePorts frees what holder holds and no sandbox has taken over.
+func (d *Driver) ReleasePorts(_ context.Context, holder string) { d.published.Release(holder) }
 
 // reservePorts binds the ports of s and records which they are. A container that is only on internal networks
 // publishes nothing: there is no way in.
@@ -107,7 +37,7 @@ func (d *Driver) reservePorts(s *sandbox) error {
 		return nil
 	}
 	for _, p := range d.portsWanted(s.rec) {
-		r, err := d.bindFor(s.rec.Config.Holder, p)
+		r, err := d.published.BindFor(s.rec.Config.Holder, p)
 		if err != nil {
 			s.release()
 			return err

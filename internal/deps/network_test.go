@@ -12,6 +12,7 @@ import (
 var walls = map[string][]string{
 	"network/sight":      {"network/alarm", "network/nft", "network/rtnl", "network/sysctl"},
 	"network/alarm":      {"network/netns", "network/nft", "network/rtnl", "network/sysctl"},
+	"network/publish":    {"network/definition", "network/hostport"},
 	"network/interior":   {"network/definition", "network/record", "network/rtnl", "network/sysctl"},
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
