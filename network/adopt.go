@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/network/dns"
+	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
@@ -17,21 +18,15 @@ func (d *Driver) adopt() error {
 	if err != nil {
 		return err
 	}
-	var gone []*network
+	var gone []*membership.Network
 	for _, rec := range networks {
-		n, err := newNetwork(rec)
-		if err != nil { // not a record that we wrote; its link is swept below
-			if err := d.records.DropNetwork(rec.Config.ID); err != nil {
-				return err
-			}
-			continue
+		n, err := d.networks.Adopt(rec)
+		if err != nil {
+			return err
 		}
-		if rec.Deleting {
-			d.networks[deletingKey(rec)] = n
+		if n != nil && rec.Deleting {
 			gone = append(gone, n)
-			continue
 		}
-		d.networks[rec.Config.ID] = n
 	}
 	var forwards []nft.Forward
 	for _, rec := range sandboxes {
@@ -76,18 +71,7 @@ func (d *Driver) linked(r record.Sandbox) bool {
 func (d *Driver) adoptSandbox(rec record.Sandbox) {
 	s := &sandbox{rec: rec}
 	d.sandboxes[rec.Config.ContainerID] = s
-	for _, ep := range rec.Endpoints {
-		if n := d.networks[ep.Network]; n != nil {
-			for _, p := range n.pools {
-				if p.Subnet.Contains(ep.Addr4.Addr()) {
-					p.Take(ep.Addr4.Addr(), rec.Config.Name())
-				}
-				if p.Subnet.Contains(ep.Addr6.Addr()) {
-					p.Take(ep.Addr6.Addr(), rec.Config.Name())
-				}
-			}
-		}
-	}
+	d.networks.Retake(rec.Endpoints, rec.Config.Name())
 	for _, p := range rec.Ports {
 		r, err := d.published.Again(p)
 		if err != nil {
@@ -96,14 +80,14 @@ func (d *Driver) adoptSandbox(rec record.Sandbox) {
 		}
 		s.ports = append(s.ports, r)
 	}
-	d.announce(rec)
+	d.networks.Announce(rec)
 }
 
 // adoptFirewall writes the table anew from the records, in one transaction, which connections do not notice.
 func (d *Driver) adoptFirewall(forwards []nft.Forward) error {
 	var networks []nft.Network
-	for _, n := range d.networks {
-		if wall, ok := d.medium(n.rec).firewall(n.rec); ok && !n.rec.Deleting {
+	for _, n := range d.networks.Records() {
+		if wall, ok := d.medium(n.Config).Firewall(n); ok && !n.Deleting {
 			networks = append(networks, wall)
 		}
 	}

@@ -76,22 +76,22 @@ func TestAdoption(t *testing.T) {
 func TestIntentOnly(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
-	rec := record.Network{Config: Config{ID: "m", IPv4: true}, Link: bridgeName(h.instance, 7), Pools: []Pool{
+	rec := record.Network{Config: Config{ID: "m", IPv4: true}, Link: h.names.Bridge(7), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.77.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1")}}}
 	if err := h.records.PutNetwork(rec); err != nil {
 		t.Fatal(err)
 	}
-	half := record.Network{Config: Config{ID: "half", IPv4: true}, Link: bridgeName(h.instance, 8), Deleting: true, Pools: []Pool{
+	half := record.Network{Config: Config{ID: "half", IPv4: true}, Link: h.names.Bridge(8), Deleting: true, Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.78.0.0/24"), Gateway: netip.MustParseAddr("10.78.0.1")}}}
 	if err := h.records.PutNetwork(half); err != nil {
 		t.Fatal(err)
 	}
-	if err := (onBridge{h.Driver}).ensure(half); err != nil {
+	if err := h.bridges.Raise(t.Context(), half); err != nil {
 		t.Fatal(err)
 	}
-	stray := record.Network{Config: Config{ID: "stray", IPv4: true}, Link: bridgeName(h.instance, 9), Pools: []Pool{
+	stray := record.Network{Config: Config{ID: "stray", IPv4: true}, Link: h.names.Bridge(9), Pools: []Pool{
 		{Subnet: netip.MustParsePrefix("10.79.0.0/24"), Gateway: netip.MustParseAddr("10.79.0.1")}}}
-	if err := (onBridge{h.Driver}).ensure(stray); err != nil { // its record was lost
+	if err := h.bridges.Raise(t.Context(), stray); err != nil { // its record was lost
 		t.Fatal(err)
 	}
 	if err := h.records.PutSandbox(record.Sandbox{Config: SandboxConfig{ContainerID: "c"}, Endpoints: []Endpoint{{

@@ -15,17 +15,7 @@ type asked struct{ d *Driver }
 
 // KnowsLink says whether a link of the host is one of ours by its name.
 func (a asked) KnowsLink(name string) bool {
-	if a.d.isOurs(name) {
-		return true
-	}
-	a.d.mu.Lock()
-	defer a.d.mu.Unlock()
-	for _, n := range a.d.networks {
-		if n.rec.Link == name {
-			return true
-		}
-	}
-	return false
+	return a.d.names.Ours(name) || a.d.networks.HasLink(name)
 }
 
 // Unbound says whether a sandbox has lost its namespace's file or what was bound there.
@@ -42,11 +32,9 @@ func (a asked) Unbound() bool {
 
 // Settings are those of the host that the networks need.
 func (a asked) Settings() (all []sysctl.Setting) {
-	a.d.mu.Lock()
-	defer a.d.mu.Unlock()
-	for _, n := range a.d.networks {
-		if !n.rec.Deleting {
-			all = append(all, a.d.medium(n.rec).settings(n.rec)...)
+	for _, n := range a.d.networks.Records() {
+		if !n.Deleting {
+			all = append(all, a.d.medium(n.Config).Settings(n)...)
 		}
 	}
 	return all

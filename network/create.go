@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/definition"
-	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/ipam"
+	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/record"
 )
 
@@ -23,11 +23,9 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 	if err := c.CheckSettings(); err != nil {
 		return State{}, err
 	}
-	mediumOf(d, c.Driver).vacate(c)
-	defer d.objects.lock("network " + c.ID)()
-	d.mu.Lock()
-	n := d.networks[c.ID]
-	d.mu.Unlock()
+	d.vacate(c)
+	defer d.lock("network " + c.ID)()
+	n := d.networks.Find(c.ID)
 	fresh := n == nil
 	switch {
 	case fresh:
@@ -35,73 +33,82 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		if n, err = d.allocate(c); err != nil {
 			return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 		}
-	case !n.rec.Config.Same(c):
+	case !n.Record().Config.Same(c):
 		return State{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf(
 			"cannot create network %q: it exists with other settings; remove it first (stack down)", c.ID))
 	default:
-		rec := n.rec
-		rec.Config = c
-		if err := d.records.PutNetwork(rec); err != nil {
+		if err := n.Configure(c); err != nil {
 			return State{}, err
 		}
-		d.mu.Lock()
-		n.rec = rec
-		d.mu.Unlock()
 	}
-	m := d.medium(n.rec)
-	if err := m.raise(ctx, n.rec); err != nil {
+	m, rec := d.medium(c), n.Record()
+	if err := m.Raise(ctx, rec); err != nil {
 		if fresh {
 			d.undoCreate(n)
 		}
 		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
 	if !fresh {
-		if err := m.reattach(ctx, n); err != nil {
+		if err := m.Reattach(ctx, rec, d.endpointsOn(c.ID)); err != nil {
 			return State{}, fmt.Errorf("cannot repair network %q: %w", c.ID, err)
 		}
 	}
 	if fresh && c.OnHost() {
-		if err := d.contested(n); err != nil {
+		if err := d.contested(rec); err != nil {
 			d.undoCreate(n)
 			if len(c.Pools) == 0 && errors.Is(err, errdefs.ErrConflict) && ctx.Err() == nil {
-				return d.createElsewhere(ctx, c, n.rec.Pools)
+				return d.createElsewhere(ctx, c, rec.Pools)
 			}
 			return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 		}
 	}
-	return d.networkState(n, d.sight.Look()), nil
+	return d.networkState(rec, d.sight.Look()), nil
 }
 
-// allocate decides the bridge's name and the subnets, and records them.
-func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
-	addrs, routes, err := d.link.Prefixes(d.isOurs)
+// vacate ends deletions that the background has to do, where they hold the bridge that c names. Precondition: no lock is held.
+func (d *Driver) vacate(c Config) {
+	if name := c.BridgeName(); c.OnHost() && name != "" {
+		for _, n := range d.networks.Retired(name) {
+			d.finishDelete(n)
+		}
+	}
+}
+
+// allocate decides the network's link and the subnets, and records them.
+func (d *Driver) allocate(c Config, avoid ...Pool) (*membership.Network, error) {
+	addrs, routes, err := d.link.Prefixes(d.names.Ours)
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	rec := record.Network{Config: c, Created: time.Now()}
-	m := mediumOf(d, c.Driver)
-	if err := m.claim(&rec); err != nil {
-		return nil, err
+	for _, p := range avoid {
+		routes = append(routes, p.Subnet)
 	}
+	return d.networks.Add(func(networks []record.Network) (record.Network, error) {
+		rec := record.Network{Config: c, Created: time.Now()}
+		if err := d.medium(c).Claim(&rec, networks); err != nil {
+			return rec, err
+		}
+		rec.Pools, err = d.subnets(c, networks, addrs, routes)
+		return rec, err
+	})
+}
+
+// subnets are those of c, chosen or checked beside those of networks, the addresses that the host is on and the routes that it has.
+func (d *Driver) subnets(c Config, networks []record.Network, addrs, routes []netip.Prefix) (pools []Pool, err error) {
 	var others []netip.Prefix
-	for _, o := range d.networks {
-		for _, p := range o.rec.Pools {
+	for _, o := range networks {
+		for _, p := range o.Pools {
 			for _, own := range c.Pools {
 				if own.Subnet.IsValid() && own.Subnet.Overlaps(p.Subnet) {
-					return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("subnet %s overlaps %s of network %q", own.Subnet, p.Subnet, o.rec.Config.ID))
+					return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("subnet %s overlaps %s of network %q", own.Subnet, p.Subnet, o.Config.ID))
 				}
 			}
 			others = append(others, p.Subnet)
 		}
 	}
-	for _, p := range avoid {
-		routes = append(routes, p.Subnet)
-	}
 	have4, have6 := definition.Families(c.Pools)
 	for _, p := range c.Pools {
-		rec.Pools = append(rec.Pools, c.WithGateway(p))
+		pools = append(pools, c.WithGateway(p))
 		if !c.OnHost() {
 			continue // it is the host's own, most likely
 		}
@@ -110,31 +117,22 @@ func (d *Driver) allocate(c Config, avoid ...Pool) (*network, error) {
 			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("subnet %s overlaps %s, which this host is on", p.Subnet, clash))
 		}
 	}
-	taken := append(append(addrs, others...), routes...)
+	taken := slices.Concat(addrs, others, routes)
 	if c.IPv4 && !have4 {
 		p, err := ipam.Choose(d.pools, taken, uint64(binary.BigEndian.Uint16(d.seed(""))))
 		if err != nil {
 			return nil, err
 		}
-		rec.Pools = append(rec.Pools, c.WithGateway(Pool{Subnet: p}))
+		pools = append(pools, c.WithGateway(Pool{Subnet: p}))
 	}
 	if c.IPv6 && !have6 {
 		p, err := ipam.Choose([]ipam.Base{d.ula()}, taken, uint64(binary.BigEndian.Uint16(d.seed(c.ID))))
 		if err != nil {
 			return nil, err
 		}
-		rec.Pools = append(rec.Pools, c.WithGateway(Pool{Subnet: p}))
+		pools = append(pools, c.WithGateway(Pool{Subnet: p}))
 	}
-	n, err := newNetwork(rec)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.records.PutNetwork(rec); err != nil {
-		return nil, err
-	}
-	failpoint.Hit("network.create.recorded")
-	d.networks[c.ID] = n
-	return n, nil
+	return pools, nil
 }
 
 func (d *Driver) seed(of string) []byte {
@@ -151,32 +149,14 @@ func (d *Driver) ula() ipam.Base {
 	return ipam.Base{Prefix: netip.PrefixFrom(netip.AddrFrom16(b), 48), Size: 64}
 }
 
-func newNetwork(rec record.Network) (*network, error) {
-	if !rec.Config.Supported() {
-		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("network driver %q is not supported", rec.Config.Driver))
-	}
-	n := &network{rec: rec}
-	var subnets []netip.Prefix
-	for _, p := range rec.Pools {
-		pool, err := p.Addresses()
-		if err != nil {
-			return nil, err
-		}
-		n.pools = append(n.pools, pool)
-		subnets = append(subnets, p.Subnet)
-	}
-	n.zone = dns.NewZone(rec.Config.ID, subnets)
-	return n, nil
-}
-
 // contested finds out whether another daemon of this host took an overlapping subnet at the same time. There is no lock between
 // instances: each puts its address on a link first and looks afterwards, so of two at least one sees the other.
-func (d *Driver) contested(n *network) error {
-	addrs, _, err := d.link.Prefixes(func(link string) bool { return link == n.rec.Link })
+func (d *Driver) contested(n record.Network) error {
+	addrs, _, err := d.link.Prefixes(func(link string) bool { return link == n.Link })
 	if err != nil {
 		return err
 	}
-	for _, p := range n.rec.Pools {
+	for _, p := range n.Pools {
 		if clash, ok := ipam.Overlapping(p.Subnet, addrs); ok {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("subnet %s overlaps %s, which this host is on", p.Subnet, clash))
 		}
@@ -186,32 +166,24 @@ func (d *Driver) contested(n *network) error {
 
 func (d *Driver) createElsewhere(ctx context.Context, c Config, avoid []Pool) (State, error) {
 	n, err := d.allocate(c, avoid...)
-	if err == nil {
-		if err = d.medium(n.rec).raise(ctx, n.rec); err == nil {
-			err = d.contested(n)
-		}
-		if err != nil {
-			d.undoCreate(n)
-		}
-	}
 	if err != nil {
 		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
-	return d.networkState(n, d.sight.Look()), nil
-}
-
-func (d *Driver) undoCreate(n *network) {
-	// What cannot be undone now stays recorded, and the next Delete or the next daemon does it.
-	if m := d.medium(n.rec); m.lower(n.rec) == nil && m.remove(n) == nil && d.records.DropNetwork(n.rec.Config.ID) == nil {
-		d.forget(n)
-		d.lastOut()
+	rec := n.Record()
+	if err = d.medium(c).Raise(ctx, rec); err == nil {
+		err = d.contested(rec)
 	}
+	if err != nil {
+		d.undoCreate(n)
+		return State{}, fmt.Errorf("cannot create network %q: %w", c.ID, err)
+	}
+	return d.networkState(rec, d.sight.Look()), nil
 }
 
-func (d *Driver) forget(n *network) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.networks[n.rec.Config.ID] == n {
-		delete(d.networks, n.rec.Config.ID)
+func (d *Driver) undoCreate(n *membership.Network) {
+	rec := n.Record()
+	// What cannot be undone now stays recorded, and the next Delete or the next daemon does it.
+	if m := d.medium(rec.Config); m.Lower(rec) == nil && m.Remove(rec) == nil && n.Undo() == nil {
+		d.lastOut()
 	}
 }

@@ -9,18 +9,21 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/keylock"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/network/alarm"
+	"github.com/stackrun/stack/network/bridge"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/ipam"
+	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/parent"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
@@ -54,35 +57,32 @@ var defaultPools = []ipam.Base{
 // Driver makes and removes the networks of one instance. One Driver at a time works on a run root; it may be
 // killed at any point, and the next one carries on. Safe for concurrent use.
 type Driver struct {
-	roots     roots.Roots
-	instance  string
-	pools     []ipam.Base
+	roots    roots.Roots
+	opened   *os.File // locked: nobody else has the run root
+	instance string
+	pools    []ipam.Base // that subnets are chosen from
+	hostConf *dns.HostConfig
+	out      *dns.Forwarder
+
+	// The parts, in the order of their imports.
 	fw        *nft.Firewall
-	records   *record.Store
-	link      *rtnl.Handle     // of the host's namespace
-	requests  *nl.SocketHandle // likewise, for what link cannot say in one message
-	lock      *os.File
-	hostConf  *dns.HostConfig
-	out       *dns.Forwarder
+	link      *rtnl.Handle // of the host's namespace
 	sysctls   *sysctl.Host
+	records   *record.Store
+	names     record.Names
+	networks  *membership.Networks
+	published *publish.Ports
 	alarm     *alarm.Alarm
 	sight     *sight.Lookout
-	published *publish.Ports
+	bridges   *bridge.Bridges
+	parents   *parent.Parents
 
-	objects    keyedMutex       // one verb at a time per network and per sandbox. Taken before the alarm's mu, and that before mu
+	objects    keylock.Locks    // one verb at a time per network and per sandbox. Taken before all others; the alarm's is taken before mu and that of networks
 	background background.Group // removals that nobody waits for
 
-	mu        sync.Mutex // guards what follows, and allocation
-	networks  map[string]*network
+	mu        sync.Mutex // guards what follows
 	sandboxes map[string]*sandbox
 	nextLink  uint64 // number of the next veth
-}
-
-// network is one, and who has which of its addresses.
-type network struct {
-	rec   record.Network
-	pools []*ipam.Pool
-	zone  *dns.Zone
 }
 
 // sandbox is a container's namespace with what the daemon holds for it.
@@ -103,12 +103,10 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	d := &Driver{
 		roots:     o.Roots,
 		instance:  o.Roots.Instance(),
-		fw:        nft.New(o.Roots.Instance(), bridgePrefix(o.Roots.Instance())),
+		names:     record.Names(o.Roots.Instance()),
 		hostConf:  &dns.HostConfig{Path: o.ResolvConf},
-		networks:  map[string]*network{},
 		sandboxes: map[string]*sandbox{},
 	}
-	d.published = publish.New(asked{d})
 	for _, p := range o.Pools {
 		if !p.Base.IsValid() || p.Size < p.Base.Bits() || p.Size > p.Base.Addr().BitLen()-2 || p.Base != p.Base.Masked() {
 			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
@@ -124,7 +122,12 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	if len(o.Servers) > 0 {
 		d.out = dns.NewForwarder(fixed(o.Servers))
 	}
-	if err := d.open(); err != nil {
+	dir := d.roots.InRun("network")
+	if err := d.open(dir); err != nil {
+		return nil, err
+	}
+	if err := d.compose(dir); err != nil {
+		d.opened.Close()
 		return nil, err
 	}
 	if err := d.adopt(); err != nil {
@@ -143,9 +146,8 @@ func fixed(servers []netip.Addr) func() []netip.AddrPort {
 	return func() []netip.AddrPort { return at }
 }
 
-// open makes the directories, takes the lock and opens the netlink socket.
-func (d *Driver) open() error {
-	dir := d.roots.InRun("network")
+// open makes the directories and takes the lock.
+func (d *Driver) open(dir string) error {
 	for _, p := range []string{d.roots.InRun("netns"), filepath.Join(dir, "networks"), filepath.Join(dir, "sandboxes")} {
 		// Who talks to whom is nobody's business who cannot reach the daemon.
 		if err := os.MkdirAll(p, 0o700); err != nil {
@@ -168,34 +170,42 @@ func (d *Driver) open() error {
 		}
 		return fmt.Errorf("cannot lock %s: %w", lock.Name(), err)
 	}
-	d.lock = lock
+	d.opened = lock
+	return nil
+}
+
+// compose makes the parts. Precondition: nobody else has the directory.
+func (d *Driver) compose(dir string) (err error) {
 	if err := atomicfile.Sweep(dir); err != nil {
-		lock.Close()
 		return fmt.Errorf("cannot open the networks: %w", err)
 	}
-	d.records, err = record.Open(dir)
-	if err != nil {
-		lock.Close()
-		return err
+	d.fw = nft.New(d.instance, d.names.BridgePrefix())
+	if d.link, err = rtnl.Open(); err != nil {
+		return fmt.Errorf("cannot open netlink: %w", err)
 	}
 	if d.sysctls, err = sysctl.OpenHost(filepath.Join(dir, "sysctls.json")); err != nil {
-		lock.Close()
 		return err
 	}
-	d.link, err = rtnl.Open()
-	if err == nil {
-		d.requests = new(nl.SocketHandle)
-		d.requests.Socket, err = nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE) // of this thread's namespace
+	if d.records, err = record.Open(dir); err != nil {
+		return err
 	}
-	if err == nil {
-		d.alarm, err = alarm.Open(d.link, nft.TableName(d.instance), d.roots.InRun("netns"), asked{d})
-	}
-	if err != nil {
-		lock.Close()
+	d.networks = membership.New(d.records)
+	d.published = publish.New(asked{d})
+	if d.alarm, err = alarm.Open(d.link, nft.TableName(d.instance), d.roots.InRun("netns"), asked{d}); err != nil {
 		return fmt.Errorf("cannot open netlink: %w", err)
 	}
 	d.sight = sight.New(d.alarm, d.link, d.fw, asked{d})
+	if d.bridges, err = bridge.Open(d.link, d.fw, d.sysctls, d.names); err != nil {
+		return fmt.Errorf("cannot open netlink: %w", err)
+	}
+	d.parents = parent.New(d.link, d.names, d.networks)
 	return nil
+}
+
+// lock locks a network or a sandbox, and returns what unlocks it.
+func (d *Driver) lock(object string) (unlock func()) {
+	unlock, _ = d.objects.Lock(context.Background(), object) // which does not end
+	return unlock
 }
 
 // Settle waits until what Delete and Teardown left to the background is done: the links are gone.
@@ -215,12 +225,12 @@ func (d *Driver) Close(ctx context.Context) error {
 	}
 	d.published.Close()
 	d.link.Close()
-	d.requests.Close()
+	d.bridges.Close()
 	d.fw.Close()
 	if records, _ := filepath.Glob(filepath.Join(d.roots.InRun("network"), "*", "*")); len(records) == 0 {
-		os.Remove(d.lock.Name()) // while it is ours; whoever owns the run root removes the directories
+		os.Remove(d.opened.Name()) // while it is ours; whoever owns the run root removes the directories
 	}
-	return errors.Join(err, d.lock.Close())
+	return errors.Join(err, d.opened.Close())
 }
 
 // release closes what the daemon holds for s.

@@ -29,7 +29,7 @@ func (d *Driver) Handover(ctx context.Context, from, to string) error {
 	}
 	// In one order for every pair, so that two of them cannot wait for each other.
 	for _, id := range []string{min(from, to), max(from, to)} {
-		defer d.objects.lock("sandbox " + id)()
+		defer d.lock("sandbox " + id)()
 	}
 	d.mu.Lock()
 	before, after := d.sandboxes[from], d.sandboxes[to]
@@ -66,7 +66,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 			}
 		}
 	}()
-	if d.reachable(newRec.Endpoints) {
+	if d.networks.Reachable(newRec.Endpoints) {
 		inherited := d.inherit(newRec, oldRec)
 		for i, p := range d.portsOf(newRec) {
 			switch k := inherited[i]; {
@@ -123,11 +123,11 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 	if err := d.servePorts(after); err != nil {
 		after.held = err.Error() // the firewall forwards, and that is nearly all of it
 	}
-	d.announce(newRec) // before the other goes, so that the name never is without an address
+	d.networks.Announce(newRec) // before the other goes, so that the name never is without an address
 	if !known {
 		return nil
 	}
-	d.silence(oldRec)
+	d.networks.Silence(oldRec)
 	return d.records.PutSandbox(oldRec)
 }
 
@@ -136,7 +136,7 @@ func (d *Driver) portsOf(r record.Sandbox) []Port {
 	ports := slices.Clone(r.Config.Ports)
 	for i := range ports {
 		if p := &ports[i]; !p.HostIP.IsValid() {
-			p.HostIP = d.bindingAddr(r.Endpoints)
+			p.HostIP = d.networks.BindingAddr(r.Endpoints)
 		}
 	}
 	return ports

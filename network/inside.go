@@ -65,11 +65,11 @@ func (d *Driver) insideProblem(s *sandbox, v sight.Host) string {
 
 // peerOf is the index of the link that ep is to lead to; 0 = there is none.
 func (d *Driver) peerOf(ep Endpoint, v sight.Host) int {
-	n, err := d.recorded(ep.Network)
+	n, err := d.networks.Record(ep.Network)
 	if err != nil {
 		return 0
 	}
-	return d.medium(n).peer(n, ep, v)
+	return d.medium(n.Config).Peer(n, ep, v)
 }
 
 // examine looks at the inside of s.

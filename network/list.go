@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/sight"
 )
 
@@ -16,44 +17,58 @@ func (d *Driver) List(ctx context.Context) ([]State, error) {
 	if v.Err != nil {
 		return nil, v.Err
 	}
-	d.mu.Lock()
-	var all []*network
-	for _, n := range d.networks {
-		if !n.rec.Deleting {
-			all = append(all, n)
-		}
-	}
-	d.mu.Unlock()
 	var out []State
-	for _, n := range all {
-		out = append(out, d.networkState(n, v))
+	for _, n := range d.networks.Records() {
+		if !n.Deleting {
+			out = append(out, d.networkState(n, v))
+		}
 	}
 	slices.SortFunc(out, func(a, b State) int { return cmp.Compare(a.Config.ID, b.Config.ID) })
 	return out, nil
 }
 
-func (d *Driver) networkState(n *network, v sight.Host) State {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	st := State{Config: n.rec.Config, Link: n.rec.Link, Pools: n.rec.Pools, CreatedAt: n.rec.Created}
-	for _, s := range d.sandboxes {
-		for _, ep := range s.rec.Endpoints {
-			if ep.Network == n.rec.Config.ID {
-				st.Endpoints = append(st.Endpoints, ep)
-			}
-		}
-	}
+func (d *Driver) networkState(n record.Network, v sight.Host) State {
+	st := State{Config: n.Config, Link: n.Link, Pools: n.Pools, CreatedAt: n.Created, Endpoints: d.endpointsOn(n.Config.ID)}
 	slices.SortFunc(st.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
 	if v.Err != nil {
 		st.Problem = v.Err.Error()
 	} else {
-		st.Problem = d.medium(n.rec).problem(n.rec, v)
+		st.Problem = d.medium(n.Config).Problem(n, v)
 	}
 	st.Healthy = st.Problem == ""
-	if _, ok := v.Links[n.rec.Link]; !ok {
+	if _, ok := v.Links[n.Link]; !ok {
 		st.Link = ""
 	}
 	return st
+}
+
+// endpointsOn are those of all sandboxes on network id.
+func (d *Driver) endpointsOn(id string) (eps []Endpoint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sandboxes {
+		for _, ep := range s.rec.Endpoints {
+			if ep.Network == id {
+				eps = append(eps, ep)
+			}
+		}
+	}
+	return eps
+}
+
+// usersOf names the containers that are on network id, sorted.
+func (d *Driver) usersOf(id string) (users []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sandboxes {
+		for _, ep := range s.rec.Endpoints {
+			if ep.Network == id {
+				users = append(users, s.rec.Config.Name())
+			}
+		}
+	}
+	slices.Sort(users)
+	return users
 }
 
 // Sandboxes returns the sandboxes, by container, as the kernel has them.
@@ -104,13 +119,11 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight.Host) string {
 		return "its network namespace is gone"
 	}
 	for _, ep := range s.rec.Endpoints {
-		d.mu.Lock()
-		n := d.networks[ep.Network]
-		d.mu.Unlock()
-		if n == nil {
+		n, err := d.networks.Record(ep.Network)
+		if err != nil {
 			return fmt.Sprintf("network %q is gone", ep.Network)
 		}
-		if p := d.medium(n.rec).endpointProblem(n.rec, ep, v); p != "" {
+		if p := d.medium(n.Config).EndpointProblem(n, ep, v); p != "" {
 			return p
 		}
 	}

@@ -16,54 +16,49 @@ import (
 //
 // Preconditions: the network's lock is held, and for methods that have an Endpoint that of its sandbox.
 type medium interface {
-	// firewall is what the host's firewall has to know of r; nothing when packets do not pass it. Pure.
-	firewall(r record.Network) (nft.Network, bool)
-	// settings are those of the host that r needs. Pure.
-	settings(r record.Network) []sysctl.Setting
-	// problem says what of r the host does not have, or has otherwise. Pure.
-	problem(r record.Network, v sight.Host) string
-	// endpointProblem says what the host's side of ep is not. Pure.
-	endpointProblem(r record.Network, ep Endpoint, v sight.Host) string
-	// peer is the index of the link that the interface of ep is to lead to. Pure.
-	peer(r record.Network, ep Endpoint, v sight.Host) int
-	// hostLink names the link of the host that the n-th endpoint has for itself; "" = it has none. Pure.
-	hostLink(n uint64) string
+	// Firewall is what the host's firewall has to know of r; nothing when packets do not pass it. Pure.
+	Firewall(r record.Network) (nft.Network, bool)
+	// Settings are those of the host that r needs. Pure.
+	Settings(r record.Network) []sysctl.Setting
+	// Problem says what of r the host does not have, or has otherwise. Pure.
+	Problem(r record.Network, v sight.Host) string
+	// EndpointProblem says what the host's side of ep is not. Pure.
+	EndpointProblem(r record.Network, ep Endpoint, v sight.Host) string
+	// Peer is the index of the link that the interface of ep is to lead to. Pure.
+	Peer(r record.Network, ep Endpoint, v sight.Host) int
+	// HostLink names the link of the host that the n-th endpoint has for itself; "" = it has none. Pure.
+	HostLink(n uint64) string
 
-	// available says why a network c cannot be made on this host. Nothing changes.
-	available(c Config) error
-	// vacate ends deletions that the background has to do, where they hold the link that c names. Precondition: no lock is held.
-	vacate(c Config)
-	// claim decides which link of the host r has. Precondition: d.mu is held.
-	claim(r *record.Network) error
-	// raise makes the host's side of r what it shall be.
-	raise(ctx context.Context, r record.Network) error
-	// reattach puts back what containers have on the host's side of n, where that was made anew under them.
-	reattach(ctx context.Context, n *network) error
-	// lower lets no packet pass any more. It is quick.
-	lower(r record.Network) error
-	// remove takes away what raise has made. It may take a while.
-	remove(n *network) error
+	// Available says why a network c cannot be made on this host, beside those of networks. Nothing changes.
+	Available(c Config, networks []record.Network) error
+	// Claim decides which link of the host r has, beside those of networks.
+	Claim(r *record.Network, networks []record.Network) error
+	// Raise makes the host's side of r what it shall be.
+	Raise(ctx context.Context, r record.Network) error
+	// Reattach puts back what containers have on the host's side of r, which eps are on, where that was made anew under them.
+	Reattach(ctx context.Context, r record.Network, eps []Endpoint) error
+	// Lower lets no packet pass any more. It is quick.
+	Lower(r record.Network) error
+	// Remove takes away what Raise has made. It may take a while.
+	Remove(r record.Network) error
 
-	// attach makes the interface of ep in the namespace ns, whose handle is in, and which the calling thread is in.
-	attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error
-	// rejoin repairs that interface, or makes it anew, in which case made is true.
-	rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error)
-	// detach removes it, where the end of the namespace would come too late. The calling thread is in the namespace.
-	detach(r record.Network, ep Endpoint) error
+	// Attach makes the interface of ep in the namespace ns, whose handle is in, and which the calling thread is in.
+	Attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error
+	// Rejoin repairs that interface, or makes it anew, in which case made is true.
+	Rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error)
+	// Unplug removes it, while the container runs on. The calling thread is in the namespace.
+	Unplug(r record.Network, ep Endpoint) error
+	// Detach removes it, where the end of the namespace would come too late. The calling thread is in the namespace.
+	Detach(r record.Network, ep Endpoint) error
 }
 
-// mediumOf is the medium of a driver; nil = there is none of that name. d may be nil for what is pure.
-func mediumOf(d *Driver, driver string) medium {
-	switch driver {
-	case "", definition.Bridge:
-		return onBridge{d}
+// medium is that of c. Precondition: there is one.
+func (d *Driver) medium(c Config) medium {
+	switch c.Driver {
 	case definition.Macvlan:
-		return onParent{d, macvlan{}}
+		return d.parents.Macvlan()
 	case definition.IPvlan:
-		return onParent{d, ipvlan{}}
+		return d.parents.IPvlan()
 	}
-	return nil
+	return d.bridges
 }
-
-// medium is that of a network that is there.
-func (d *Driver) medium(r record.Network) medium { return mediumOf(d, r.Config.Driver) }

@@ -27,7 +27,7 @@ func (d *Driver) Mend(ctx context.Context, c SandboxConfig, nsPath string) (Sand
 	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
-	defer d.objects.lock("sandbox " + c.ContainerID)()
+	defer d.lock("sandbox " + c.ContainerID)()
 	fail := func(err error) (Sandbox, error) {
 		return Sandbox{}, fmt.Errorf("cannot mend the network of %s: %w", c.Name(), err)
 	}
@@ -138,7 +138,7 @@ func (d *Driver) mend(ctx context.Context, s *sandbox, ns *os.File) error {
 		return err
 	}
 	d.link.AwaitCarrier(ctx, hostLinks(s.rec.Endpoints)...)
-	d.announce(s.rec)
+	d.networks.Announce(s.rec)
 	return nil
 }
 
@@ -156,9 +156,9 @@ func (d *Driver) refurnish(ctx context.Context, r record.Sandbox, ns int) error 
 	anew := false
 	for _, ep := range r.Endpoints {
 		made := false
-		n, err := d.recorded(ep.Network)
+		n, err := d.networks.Record(ep.Network)
 		if err == nil {
-			made, err = d.medium(n).rejoin(in, n, ep, ns)
+			made, err = d.medium(n.Config).Rejoin(in, n, ep, ns)
 		}
 		if err != nil {
 			return fmt.Errorf("network %q: %w", ep.Network, err)

@@ -11,7 +11,6 @@ import (
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/sysctl"
 )
 
@@ -124,25 +123,5 @@ func TestHostIsNotOnAParentThatWasMade(t *testing.T) {
 	}
 	if st := h.network(vlan); !st.Healthy {
 		t.Error(st.Problem)
-	}
-}
-
-func TestWhatTheKernelSaysOfAParent(t *testing.T) {
-	h := newHost(t)
-	harness.LinkKind(t, definition.Macvlan)
-	p, bridge := onParent{h.Driver, macvlan{}}, record.Network{Config: lan(definition.Macvlan, "lan0"), Link: "lan0"}
-	sole := record.Network{Config: lanWith(lan(definition.Macvlan, "lan0"), definition.OptMacvlanMode, definition.Passthru), Link: "lan0"}
-	if err := p.explain(unix.EOPNOTSUPP, bridge); !errors.Is(err, unix.EOPNOTSUPP) {
-		t.Errorf("of a kind that this kernel has: %v", err)
-	}
-	wrong(t, p.explain(unix.EINVAL, sole), errdefs.ErrConflict, "room for one container")
-	for _, x := range []struct {
-		r    record.Network
-		err  error
-		want bool
-	}{{bridge, unix.EBUSY, true}, {bridge, unix.EADDRINUSE, true}, {bridge, unix.EINVAL, false}, {bridge, nil, false}, {sole, p.explain(unix.EINVAL, sole), true}, {sole, unix.EPERM, false}} {
-		if got := p.busy(x.r)(x.err); got != x.want {
-			t.Errorf("%v in mode %q is busy: %v", x.err, x.r.Config.DriverOpts[definition.OptMacvlanMode], got)
-		}
 	}
 }

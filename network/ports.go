@@ -33,7 +33,7 @@ func (d *Driver) ReleasePorts(_ context.Context, holder string) { d.published.Re
 // reservePorts binds the ports of s and records which they are. A container that is only on internal networks
 // publishes nothing: there is no way in.
 func (d *Driver) reservePorts(s *sandbox) error {
-	if !d.reachable(s.rec.Endpoints) {
+	if !d.networks.Reachable(s.rec.Endpoints) {
 		return nil
 	}
 	for _, p := range d.portsWanted(s.rec) {
@@ -49,23 +49,6 @@ func (d *Driver) reservePorts(s *sandbox) error {
 	return nil
 }
 
-func (d *Driver) reachable(eps []Endpoint) bool {
-	_, v4 := d.publishingEndpoint(eps, true)
-	_, v6 := d.publishingEndpoint(eps, false)
-	return v4 || v6
-}
-
-// bindingAddr is the host address that the container's network says its ports go to; zero = all.
-func (d *Driver) bindingAddr(eps []Endpoint) netip.Addr {
-	ep, ok := d.publishingEndpoint(eps, true)
-	if !ok {
-		return netip.Addr{}
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.networks[ep.Network].rec.Config.BindingAddr()
-}
-
 // forwards are the firewall's entries for the ports of s.
 func (d *Driver) forwards(s *sandbox) []nft.Forward {
 	return d.forwardsOf(s.rec)
@@ -75,8 +58,8 @@ func (d *Driver) forwardsOf(r record.Sandbox) []nft.Forward {
 	if r.Waiting {
 		return nil
 	}
-	ep4, ok4 := d.publishingEndpoint(r.Endpoints, true)
-	ep6, ok6 := d.publishingEndpoint(r.Endpoints, false)
+	ep4, ok4 := d.networks.WayIn(r.Endpoints, true)
+	ep6, ok6 := d.networks.WayIn(r.Endpoints, false)
 	var out []nft.Forward
 	for _, p := range r.Ports {
 		if ok4 && (!p.HostIP.IsValid() || p.HostIP.Is4()) {
@@ -95,9 +78,9 @@ func (d *Driver) servePorts(s *sandbox) error {
 		return nil
 	}
 	to, ok := netip.Addr{}, false
-	if ep, has := d.publishingEndpoint(s.rec.Endpoints, true); has {
+	if ep, has := d.networks.WayIn(s.rec.Endpoints, true); has {
 		to, ok = ep.Addr4.Addr(), true
-	} else if ep, has := d.publishingEndpoint(s.rec.Endpoints, false); has {
+	} else if ep, has := d.networks.WayIn(s.rec.Endpoints, false); has {
 		to, ok = ep.Addr6.Addr(), true
 	}
 	if !ok {

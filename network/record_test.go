@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/record"
 )
 
@@ -53,14 +54,13 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("%s: %d records, %d files, %v", to, kept, len(left), err)
 			}
 		}
-		d := &Driver{networks: map[string]*network{}, sandboxes: map[string]*sandbox{}}
+		d := &Driver{networks: membership.New(r), sandboxes: map[string]*sandbox{}}
 		for _, rec := range networks {
-			n, err := newNetwork(rec)
-			if err != nil {
-				continue
+			if n, err := d.networks.Adopt(rec); err != nil {
+				t.Fatal(err)
+			} else if n != nil {
+				d.medium(rec.Config).Firewall(rec)
 			}
-			d.networks[rec.Config.ID] = n
-			d.medium(rec).firewall(rec)
 		}
 		for _, rec := range sandboxes {
 			rec.Config.Ports = rec.Config.Ports[:min(len(rec.Config.Ports), 100)]
@@ -74,8 +74,8 @@ func FuzzRecords(f *testing.F) {
 			d.guests(rec)
 			rec.Ports = nil // binds no socket of this host
 			d.adoptSandbox(rec)
-			d.silence(rec)
-			d.giveAddresses(rec)
+			d.networks.Silence(rec)
+			d.networks.Give(rec.Endpoints, rec.Config.Name())
 		}
 	})
 }

@@ -12,51 +12,15 @@ import (
 
 // view is what the container of r sees of the names.
 func (d *Driver) view(r record.Sandbox) *dns.View {
-	v := &dns.View{Links: r.Config.Links}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, ep := range r.Endpoints {
-		n := d.networks[ep.Network]
-		if n == nil {
-			continue
-		}
-		v.Zones = append(v.Zones, n.zone)
-		if n.rec.Config.Outward() {
-			v.Out = d.out
-		}
+	zones, outward := d.networks.Zones(r.Endpoints)
+	v := &dns.View{Links: r.Config.Links, Zones: zones}
+	if outward {
+		v.Out = d.out
 	}
 	if v.Out != nil && len(r.Config.DNS.Servers) > 0 {
 		v.Out = dns.NewForwarder(fixed(r.Config.DNS.Servers))
 	}
 	return v
-}
-
-// announce makes r's names known on its networks, if they are its own at this time; silence takes them back.
-func (d *Driver) announce(r record.Sandbox) {
-	if r.Waiting || r.Relieved {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, ep := range r.Endpoints {
-		if n := d.networks[ep.Network]; n != nil {
-			names := ep.Names
-			if ep.ShortID != "" {
-				names = append(names[:len(names):len(names)], ep.ShortID)
-			}
-			n.zone.Add(dns.Host{ID: r.Config.ContainerID, Names: names, Addr4: ep.Addr4.Addr(), Addr6: ep.Addr6.Addr()})
-		}
-	}
-}
-
-func (d *Driver) silence(r record.Sandbox) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, ep := range r.Endpoints {
-		if n := d.networks[ep.Network]; n != nil {
-			n.zone.Remove(r.Config.ContainerID)
-		}
-	}
 }
 
 // resolvConf is the container's /etc/resolv.conf.
@@ -81,19 +45,17 @@ func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry
 	if len(networks) == 0 {
 		return entry, nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	var inside, beside netip.Addr
 	for _, id := range networks {
-		n := d.networks[id]
-		if n == nil {
-			return HostsEntry{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot find the host's address on network %q: it does not exist", id))
+		n, err := d.networks.Record(id)
+		if err != nil {
+			return HostsEntry{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot find the host's address on network %q: %w", id, err))
 		}
-		gw := n.rec.Pools[0].Gateway
+		gw := n.Pools[0].Gateway
 		switch {
-		case !n.rec.Config.OnHost():
-			beside = orElse(beside, orElse(d.addressOn(n.rec.Link), gw))
-		case n.rec.Config.Outward():
+		case !n.Config.OnHost():
+			beside = orElse(beside, orElse(d.addressOn(n.Link), gw))
+		case n.Config.Outward():
 			entry.Addr = gw
 			return entry, nil
 		default:
@@ -120,4 +82,11 @@ func (d *Driver) addressOn(link string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+func orElse(a, b netip.Addr) netip.Addr {
+	if a.IsValid() {
+		return a
+	}
+	return b
 }

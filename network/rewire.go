@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -37,7 +34,7 @@ func (d *Driver) Rewire(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
-	defer d.objects.lock("sandbox " + c.ContainerID)()
+	defer d.lock("sandbox " + c.ContainerID)()
 	fail := func(err error) (Sandbox, error) {
 		return Sandbox{}, fmt.Errorf("cannot change the networks of %s: %w", c.Name(), err)
 	}
@@ -102,15 +99,15 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	}
 	// From here on it is on its new networks: what fails is left to Mend, by the record.
 	undo.Release()
-	d.mu.Lock()
 	was := record.Sandbox{Config: r.old.Config, Endpoints: r.gone}
-	d.hold(r.rec.Endpoints, r.old.Config.Name(), r.rec.Config.Name())
+	d.networks.Pass(r.rec.Endpoints, r.old.Config.Name(), r.rec.Config.Name())
+	d.mu.Lock()
 	s.rec, s.inside = r.rec, nil
 	s.ports = append(s.ports, next.ports...)
-	d.giveLocked(r.gone, r.old.Config.Name())
 	d.mu.Unlock()
-	d.silence(was)
-	d.announce(r.rec)
+	d.networks.Give(r.gone, r.old.Config.Name())
+	d.networks.Silence(was)
+	d.networks.Announce(r.rec)
 	left := d.unplug(ns, r)
 	_ = d.fw.DelGuests(slices.DeleteFunc(d.guests(was), func(g nft.Guest) bool { return slices.Contains(d.guests(r.rec), g) })) // Mend and the next Driver write them anew
 	d.resolveAnew(s, ns)
@@ -161,13 +158,11 @@ func (d *Driver) plan(old record.Sandbox, c SandboxConfig, undo *cleanup.Cleanup
 		wanted.Endpoints = append(wanted.Endpoints, cfg)
 	}
 	var err error
-	if r.fresh, err = d.takeAddresses(wanted, nil); err != nil {
+	if r.fresh, err = d.take(wanted, nil); err != nil {
 		return r, err
 	}
-	undo.Add(func() { d.giveAddresses(record.Sandbox{Config: old.Config, Endpoints: r.fresh}) }) // whose they are from here on
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hold(r.fresh, wanted.Name(), old.Config.Name())
+	undo.Add(func() { d.networks.Give(r.fresh, old.Config.Name()) }) // whose they are from here on
+	d.networks.Pass(r.fresh, wanted.Name(), old.Config.Name())
 	for _, cfg := range c.Endpoints {
 		if ep, ok := stays[cfg.Network]; ok {
 			r.rec.Endpoints = append(r.rec.Endpoints, ep)
@@ -179,24 +174,6 @@ func (d *Driver) plan(old record.Sandbox, c SandboxConfig, undo *cleanup.Cleanup
 	return r, nil
 }
 
-// hold lets addresses that one name holds be another's: of a container by the first of its names. Precondition: d.mu is held.
-func (d *Driver) hold(eps []Endpoint, from, to string) {
-	for _, ep := range eps {
-		n := d.networks[ep.Network]
-		if n == nil || from == to {
-			continue
-		}
-		for _, p := range n.pools {
-			for _, a := range []netip.Addr{ep.Addr4.Addr(), ep.Addr6.Addr()} {
-				if p.Subnet.Contains(a) {
-					p.Release(a, from)
-					_ = p.Take(a, to) // it was theirs a moment ago, and the lock is held
-				}
-			}
-		}
-	}
-}
-
 // plugIn makes the interfaces that are new. The calling thread is in the namespace, and ns is an fd of it.
 func (d *Driver) plugIn(ctx context.Context, r rewiring, ns int, undo *cleanup.Cleanup) error {
 	in, err := rtnl.Open()
@@ -205,11 +182,11 @@ func (d *Driver) plugIn(ctx context.Context, r rewiring, ns int, undo *cleanup.C
 	}
 	defer in.Close()
 	for _, ep := range r.fresh {
-		n, err := d.recorded(ep.Network)
+		n, err := d.networks.Record(ep.Network)
 		if err == nil {
 			path := d.netnsPath(ep.ContainerID)
-			undo.Add(func() { _ = netns.Do(path, func() error { return d.pull(n, ep) }) })
-			err = d.medium(n).attach(in, n, ep, ns)
+			undo.Add(func() { _ = netns.Do(path, func() error { return d.medium(n.Config).Unplug(n, ep) }) })
+			err = d.medium(n.Config).Attach(in, n, ep, ns)
 		}
 		if err != nil {
 			return fmt.Errorf("network %q: %w", ep.Network, err)
@@ -228,9 +205,9 @@ func (d *Driver) unplug(ns *os.File, r rewiring) error {
 		}
 		defer in.Close()
 		for _, ep := range r.gone {
-			n, err := d.recorded(ep.Network)
+			n, err := d.networks.Record(ep.Network)
 			if err == nil {
-				err = d.pull(n, ep)
+				err = d.medium(n.Config).Unplug(n, ep)
 			}
 			if err != nil {
 				return fmt.Errorf("network %q: %w", ep.Network, err)
@@ -259,21 +236,6 @@ func (d *Driver) unplug(ns *os.File, r rewiring) error {
 		}
 		return nil
 	})
-}
-
-// pull removes the interface of ep, wherever its other end is. The calling thread is in the namespace.
-func (d *Driver) pull(n record.Network, ep Endpoint) error {
-	if ep.HostLink == "" {
-		return d.medium(n).detach(n, ep)
-	}
-	link, err := d.link.LinkByName(ep.HostLink)
-	if err == nil {
-		err = d.link.LinkDel(link)
-	}
-	if err != nil && !rtnl.IsNotFound(err) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
-	}
-	return nil
 }
 
 // resolveAnew lets the container's DNS server go by the networks that it is on now; its first network brings one.

@@ -3,11 +3,8 @@ package network
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"strings"
 
 	"github.com/stackrun/stack/internal/cleanup"
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/netns"
@@ -27,7 +24,7 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	if err := c.Check(); err != nil {
 		return Sandbox{}, err
 	}
-	defer d.objects.lock("sandbox " + c.ContainerID)()
+	defer d.lock("sandbox " + c.ContainerID)()
 	d.mu.Lock()
 	old := d.sandboxes[c.ContainerID]
 	d.mu.Unlock()
@@ -106,7 +103,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	d.mu.Lock()
 	d.sandboxes[c.ContainerID] = s
 	d.mu.Unlock()
-	d.announce(s.rec)
+	d.networks.Announce(s.rec)
 	undo.Release()
 	return s, nil
 }
@@ -115,10 +112,10 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup) (_ *sandbox, err error) {
 	s := &sandbox{rec: record.Sandbox{Config: c}}
 	s.rec.Waiting = d.waits(c)
-	if s.rec.Endpoints, err = d.takeAddresses(c, before); err != nil {
+	if s.rec.Endpoints, err = d.take(c, before); err != nil {
 		return nil, err
 	}
-	undo.Add(func() { d.giveAddresses(s.rec) })
+	undo.Add(func() { d.networks.Give(s.rec.Endpoints, c.Name()) })
 	if err := d.reservePorts(s); err != nil {
 		return nil, err
 	}
@@ -130,114 +127,20 @@ func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup
 	return s, nil
 }
 
-// takeAddresses decides endpoint by endpoint, all or none. before is what the container had.
-func (d *Driver) takeAddresses(c SandboxConfig, before []Endpoint) (_ []Endpoint, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var eps []Endpoint
-	defer func() {
+// take gives the endpoints of c their addresses and the names of their links on the host. before is what the container had.
+func (d *Driver) take(c SandboxConfig, before []Endpoint) ([]Endpoint, error) {
+	eps, err := d.networks.Take(c, before)
+	for i := range eps {
+		n, err := d.networks.Record(eps[i].Network)
 		if err != nil {
-			d.giveLocked(eps, c.Name())
+			continue // it has gone since, which attaching it will say
 		}
-	}()
-	who := c.Name()
-	for i, cfg := range c.Endpoints {
-		cfg.ContainerID = c.ContainerID
-		cfg.Interface = cfg.InterfaceName(i)
-		n := d.networks[cfg.Network]
-		if n == nil {
-			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("network %q does not exist", cfg.Network))
-		}
-		if err := n.rec.Config.CheckEndpoint(cfg); err != nil {
-			return nil, fmt.Errorf("network %q: %w", cfg.Network, err)
-		}
-		ep := Endpoint{EndpointConfig: cfg, HostLink: d.medium(n.rec).hostLink(d.nextLink)}
+		d.mu.Lock()
+		eps[i].HostLink = d.medium(n.Config).HostLink(d.nextLink)
 		d.nextLink++
-		had4, had6 := cfg.IPv4, cfg.IPv6
-		for _, b := range before {
-			if b.Network == cfg.Network {
-				had4, had6 = orElse(had4, b.Addr4.Addr()), orElse(had6, b.Addr6.Addr())
-			}
-		}
-		eps = append(eps, ep)
-		e := &eps[len(eps)-1]
-		if e.Addr4, e.Gateway4, err = n.take(true, cfg.IPv4, had4, who); err != nil {
-			return nil, err
-		}
-		if e.Addr6, e.Gateway6, err = n.take(false, cfg.IPv6, had6, who); err != nil {
-			return nil, err
-		}
+		d.mu.Unlock()
 	}
-	return eps, nil
-}
-
-func orElse(a, b netip.Addr) netip.Addr {
-	if a.IsValid() {
-		return a
-	}
-	return b
-}
-
-// take gives who an address of one family: static if that is valid, else had if it is free, else any. Nothing when the network
-// has no subnet of the family.
-func (n *network) take(v4 bool, static, had netip.Addr, who string) (netip.Prefix, netip.Addr, error) {
-	none := func(err error) (netip.Prefix, netip.Addr, error) { return netip.Prefix{}, netip.Addr{}, err }
-	var full error
-	var subnets []string
-	for _, p := range n.pools {
-		if p.Subnet.Addr().Is4() != v4 {
-			continue
-		}
-		subnets = append(subnets, p.Subnet.String())
-		got := static
-		switch {
-		case static.IsValid() && !p.Subnet.Contains(static):
-			continue
-		case static.IsValid():
-			if err := p.Take(static, who); err != nil {
-				return none(fmt.Errorf("network %q: %w", n.rec.Config.ID, err))
-			}
-		case had.IsValid() && p.Subnet.Contains(had) && p.Take(had, who) == nil:
-			got = had
-		default:
-			var err error
-			if got, err = p.Next(who); err != nil {
-				full = fmt.Errorf("network %q: %w", n.rec.Config.ID, err)
-				continue
-			}
-		}
-		return netip.PrefixFrom(got, p.Subnet.Bits()), p.Gateway, nil
-	}
-	switch {
-	case static.IsValid() && len(subnets) == 0:
-		family := "IPv4"
-		if !v4 {
-			family = "IPv6"
-		}
-		return none(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %q: address %s: the network has no %s subnet", n.rec.Config.ID, static, family)))
-	case static.IsValid():
-		return none(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("network %q: address %s is outside the network's subnet %s",
-			n.rec.Config.ID, static, strings.Join(subnets, ", "))))
-	}
-	return none(full)
-}
-
-func (d *Driver) giveAddresses(r record.Sandbox) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.giveLocked(r.Endpoints, r.Config.Name())
-}
-
-// giveLocked gives addresses back. Precondition: d.mu is held.
-func (d *Driver) giveLocked(eps []Endpoint, who string) {
-	for _, ep := range eps {
-		if n := d.networks[ep.Network]; n != nil {
-			for _, p := range n.pools {
-				p.Release(ep.Addr4.Addr(), who)
-				p.Release(ep.Addr6.Addr(), who)
-			}
-		}
-	}
+	return eps, err
 }
 
 // listenDNS opens the DNS sockets of the namespace that the calling thread is in; fresh if it never had any.

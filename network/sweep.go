@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -25,8 +23,8 @@ type strays struct {
 func (d *Driver) strays() (strays, error) {
 	var found strays
 	known := map[string]bool{}
-	for _, n := range d.networks {
-		known[n.rec.Link] = true
+	for _, n := range d.networks.Records() {
+		known[n.Link] = true
 	}
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
@@ -48,10 +46,10 @@ func (d *Driver) strays() (strays, error) {
 	}
 	for _, l := range links {
 		name := l.Attrs().Name
-		if !d.isOurs(name) {
+		if !d.names.Ours(name) {
 			continue
 		}
-		if n, err := strconv.ParseUint(strings.TrimPrefix(name, "sv"+d.instance), 16, 64); err == nil && n >= d.nextLink {
+		if n, ok := d.names.VethNumber(name); ok && n >= d.nextLink {
 			d.nextLink = n + 1
 		}
 		if !known[name] {

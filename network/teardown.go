@@ -16,7 +16,7 @@ import (
 // the kernel some milliseconds that nobody has to wait for; Settle does. Not there = success. The container's processes should have ended: they would keep the
 // namespace, cut off.
 func (d *Driver) Teardown(ctx context.Context, containerID string) error {
-	defer d.objects.lock("sandbox " + containerID)()
+	defer d.lock("sandbox " + containerID)()
 	d.mu.Lock()
 	s := d.sandboxes[containerID]
 	d.mu.Unlock()
@@ -33,7 +33,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	fail := func(err error) error {
 		return fmt.Errorf("cannot remove the network of %s: %w", s.rec.Config.Name(), err)
 	}
-	d.silence(s.rec)
+	d.networks.Silence(s.rec)
 	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
 		return fail(err)
 	}
@@ -56,15 +56,15 @@ func (d *Driver) teardown(s *sandbox) error {
 	if d.sandboxes[id] == s {
 		delete(d.sandboxes, id)
 	}
-	d.giveLocked(s.rec.Endpoints, s.rec.Config.Name())
 	d.mu.Unlock()
+	d.networks.Give(s.rec.Endpoints, s.rec.Config.Name())
 	d.background.Go(func() { d.finishTeardown(s.rec) })
 	return nil
 }
 
 // finishTeardown removes the namespace of a sandbox that is gone for the user, and waits for the links in it.
 func (d *Driver) finishTeardown(r record.Sandbox) {
-	unlock := d.objects.lock("sandbox " + r.Config.ContainerID)
+	unlock := d.lock("sandbox " + r.Config.ContainerID)
 	d.mu.Lock()
 	again := d.sandboxes[r.Config.ContainerID] != nil // and the file is the new one's
 	d.mu.Unlock()
@@ -84,11 +84,11 @@ func (d *Driver) finishTeardown(r record.Sandbox) {
 func (d *Driver) detach(r record.Sandbox) error {
 	path := d.netnsPath(r.Config.ContainerID)
 	for _, ep := range r.Endpoints {
-		n, err := d.recorded(ep.Network)
+		n, err := d.networks.Record(ep.Network)
 		if err != nil || ep.HostLink != "" || !netns.Bound(path) {
 			continue
 		}
-		if err := netns.Do(path, func() error { return d.medium(n).detach(n, ep) }); err != nil {
+		if err := netns.Do(path, func() error { return d.medium(n.Config).Detach(n, ep) }); err != nil {
 			return err
 		}
 	}

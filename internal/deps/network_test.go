@@ -10,8 +10,11 @@ import (
 // walls are the packages of the room network, each with those of the room that it is made of, docs/adr/0077-the-walls-of-the-network.md. The room itself is made of all;
 // one that is not named here is made of none.
 var walls = map[string][]string{
+	"network/bridge":     {"network/definition", "network/interior", "network/nft", "network/record", "network/rtnl", "network/sight", "network/sysctl"},
+	"network/parent":     {"network/definition", "network/interior", "network/nft", "network/record", "network/rtnl", "network/sight", "network/sysctl"},
 	"network/sight":      {"network/alarm", "network/nft", "network/rtnl", "network/sysctl"},
 	"network/alarm":      {"network/netns", "network/nft", "network/rtnl", "network/sysctl"},
+	"network/membership": {"network/definition", "network/dns", "network/ipam", "network/record"},
 	"network/publish":    {"network/definition", "network/hostport"},
 	"network/interior":   {"network/definition", "network/record", "network/rtnl", "network/sysctl"},
 	"network/record":     {"network/definition", "network/netns"},

@@ -1,4 +1,4 @@
-package network
+package parent
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 )
 
@@ -24,7 +25,7 @@ type macvlan struct{}
 
 func (macvlan) name() string { return definition.Macvlan }
 
-func (macvlan) child(c Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link {
+func (macvlan) child(c definition.Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link {
 	mode := c.MacvlanMode()
 	if mode != definition.Passthru { // that has the parent's
 		attrs.HardwareAddr = mac
@@ -33,7 +34,7 @@ func (macvlan) child(c Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) ne
 }
 
 // tune gives an address that the user has chosen to an interface in mode passthru: the parent takes it on, for as long as that is there.
-func (macvlan) tune(in *rtnl.Handle, c Config, child netlink.Link, ep Endpoint) error {
+func (macvlan) tune(in *rtnl.Handle, c definition.Config, child netlink.Link, ep record.Endpoint) error {
 	if c.MacvlanMode() != definition.Passthru || ep.MAC == "" {
 		return nil
 	}
@@ -47,7 +48,7 @@ func (macvlan) tune(in *rtnl.Handle, c Config, child netlink.Link, ep Endpoint) 
 	return nil
 }
 
-func (macvlan) lives(l netlink.Link, _ []netip.Prefix, ep Endpoint) bool {
+func (macvlan) lives(l netlink.Link, _ []netip.Prefix, ep record.Endpoint) bool {
 	mac, err := ep.LinkAddr()
 	return err == nil && l.Attrs().HardwareAddr.String() == mac.String()
 }

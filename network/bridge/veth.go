@@ -1,4 +1,4 @@
-package network
+package bridge
 
 import (
 	"context"
@@ -19,14 +19,16 @@ import (
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// hostLink: the veth's end on the bridge.
-func (b onBridge) hostLink(n uint64) string { return vethName(b.d.instance, n) }
+// HostLink: the veth's end on the bridge.
+func (b *Bridges) HostLink(n uint64) string { return b.names.Veth(n) }
 
-func (onBridge) peer(_ record.Network, ep Endpoint, v sight.Host) int {
+// Peer is the index of the link that the interface of ep is to lead to.
+func (*Bridges) Peer(_ record.Network, ep record.Endpoint, v sight.Host) int {
 	return v.Links[ep.HostLink].Index
 }
 
-func (onBridge) endpointProblem(r record.Network, ep Endpoint, v sight.Host) string {
+// EndpointProblem says what the host's side of ep is not.
+func (*Bridges) EndpointProblem(r record.Network, ep record.Endpoint, v sight.Host) string {
 	l, ok := v.Links[ep.HostLink]
 	switch {
 	case !ok:
@@ -39,10 +41,9 @@ func (onBridge) endpointProblem(r record.Network, ep Endpoint, v sight.Host) str
 	return ""
 }
 
-// attach makes ep's veth pair, one end on the bridge and the other in the namespace.
-func (b onBridge) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error {
-	d := b.d
-	bridge, err := d.link.LinkByName(r.Link)
+// Attach makes ep's veth pair, one end on the bridge and the other in the namespace.
+func (b *Bridges) Attach(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) error {
+	bridge, err := b.link.LinkByName(r.Link)
 	if err != nil {
 		return fmt.Errorf("cannot find bridge %s: %w", r.Link, err)
 	}
@@ -50,13 +51,13 @@ func (b onBridge) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	if err != nil {
 		return err
 	}
-	if err := d.addVeth(ep, mac, ns, r.Config.MTU(), bridge.Attrs().Index); err != nil {
+	if err := b.addVeth(ep, mac, ns, r.Config.MTU(), bridge.Attrs().Index); err != nil {
 		return fmt.Errorf("cannot make interface %s: %w", ep.Interface, err)
 	}
 	if bridgedDNAT() {
-		veth, err := d.link.LinkByName(ep.HostLink)
+		veth, err := b.link.LinkByName(ep.HostLink)
 		if err == nil {
-			err = d.link.LinkSetHairpin(veth, true)
+			err = b.link.LinkSetHairpin(veth, true)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot set up %s on bridge %s: %w", ep.HostLink, r.Link, err)
@@ -69,14 +70,14 @@ func (b onBridge) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	if err := interior.Configure(in, inside, ep); err != nil {
 		return err
 	}
-	return d.pin(in, inside, bridge, ep, mac)
+	return b.pin(in, inside, bridge, ep, mac)
 }
 
 // addVeth makes the pair of ep in one message: the host's end up and on a bridge, the container's in the namespace ns with its
 // hardware address. Each message waits for a lock that the kernel has one of (rtnl), and holds for milliseconds while it takes down a namespace.
-func (d *Driver) addVeth(ep Endpoint, mac net.HardwareAddr, ns, mtu, bridge int) error {
+func (b *Bridges) addVeth(ep record.Endpoint, mac net.HardwareAddr, ns, mtu, bridge int) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: d.requests}
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: b.requests}
 	outside := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	outside.Flags, outside.Change = unix.IFF_UP, unix.IFF_UP
 	req.AddData(outside)
@@ -107,10 +108,9 @@ func bridgedDNAT() bool {
 	return err == nil && strings.TrimSpace(string(b)) == "1"
 }
 
-// rejoin repairs ep's veth pair, or makes it anew where an end is not what it was.
-func (b onBridge) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error) {
-	d := b.d
-	outside, err := d.link.LinkByName(ep.HostLink)
+// Rejoin repairs ep's veth pair, or makes it anew where an end is not what it was.
+func (b *Bridges) Rejoin(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) (made bool, err error) {
+	outside, err := b.link.LinkByName(ep.HostLink)
 	if err != nil && !rtnl.IsNotFound(err) {
 		return false, fmt.Errorf("cannot look for interface %s: %w", ep.HostLink, err)
 	}
@@ -124,7 +124,7 @@ func (b onBridge) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	}
 	if err == nil { // its other end goes too, whatever that is called now
 		// By a socket of the host's namespace, where the calling thread is not.
-		if err := d.link.LinkDel(outside); err != nil && !errors.Is(err, unix.ENODEV) {
+		if err := b.link.LinkDel(outside); err != nil && !errors.Is(err, unix.ENODEV) {
 			return false, fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
 		}
 	}
@@ -134,44 +134,34 @@ func (b onBridge) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 			return false, fmt.Errorf("cannot remove interface %s: %w", ep.Interface, err)
 		}
 	}
-	return true, b.attach(in, r, ep, ns)
+	return true, b.Attach(in, r, ep, ns)
 }
 
 // reconnect puts a veth pair that is whole back on its bridge, up and with its addresses.
-func (b onBridge) reconnect(in *rtnl.Handle, inside, outside netlink.Link, r record.Network, ep Endpoint) error {
-	d := b.d
-	bridge, err := d.link.LinkByName(r.Link)
+func (b *Bridges) reconnect(in *rtnl.Handle, inside, outside netlink.Link, r record.Network, ep record.Endpoint) error {
+	bridge, err := b.link.LinkByName(r.Link)
 	if err != nil {
 		return fmt.Errorf("cannot find bridge %s: %w", r.Link, err)
 	}
 	if err := b.plug(outside, bridge); err != nil {
 		return err
 	}
-	if err := d.link.LinkSetUp(outside); err != nil {
+	if err := b.link.LinkSetUp(outside); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", ep.HostLink, err)
 	}
 	return interior.Configure(in, inside, ep)
 }
 
-// reattach puts the containers' links back on a bridge that was made anew under them.
-func (b onBridge) reattach(ctx context.Context, n *network) error {
-	d := b.d
-	bridge, err := d.link.LinkByName(n.rec.Link)
+// Reattach puts the links of eps, which are on r, back on a bridge that was made anew under them.
+func (b *Bridges) Reattach(ctx context.Context, r record.Network, eps []record.Endpoint) error {
+	bridge, err := b.link.LinkByName(r.Link)
 	if err != nil {
-		return fmt.Errorf("cannot find bridge %s: %w", n.rec.Link, err)
+		return fmt.Errorf("cannot find bridge %s: %w", r.Link, err)
 	}
-	d.mu.Lock()
-	var eps []Endpoint
-	for _, s := range d.sandboxes {
-		for _, ep := range s.rec.Endpoints {
-			if ep.Network == n.rec.Config.ID {
-				eps = append(eps, ep)
-			}
-		}
-	}
-	d.mu.Unlock()
+	var links []string
 	for _, ep := range eps {
-		link, err := d.link.LinkByName(ep.HostLink)
+		links = append(links, ep.HostLink)
+		link, err := b.link.LinkByName(ep.HostLink)
 		if err != nil {
 			continue // one that is gone is for Setup and Mend to make again
 		}
@@ -179,18 +169,18 @@ func (b onBridge) reattach(ctx context.Context, n *network) error {
 			return err
 		}
 	}
-	d.link.AwaitCarrier(ctx, hostLinks(eps)...)
+	b.link.AwaitCarrier(ctx, links...)
 	return nil
 }
 
 // plug puts a container's link on its bridge, if it is not there. With the bridge that it was on go the settings of its port.
-func (b onBridge) plug(link, bridge netlink.Link) error {
+func (b *Bridges) plug(link, bridge netlink.Link) error {
 	if link.Attrs().MasterIndex == bridge.Attrs().Index {
 		return nil
 	}
-	err := b.d.link.LinkSetMaster(link, bridge)
+	err := b.link.LinkSetMaster(link, bridge)
 	if err == nil && bridgedDNAT() {
-		err = b.d.link.LinkSetHairpin(link, true)
+		err = b.link.LinkSetHairpin(link, true)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot put %s on bridge %s: %w", link.Attrs().Name, bridge.Attrs().Name, err)
@@ -198,5 +188,17 @@ func (b onBridge) plug(link, bridge netlink.Link) error {
 	return nil
 }
 
-// detach: a veth pair goes with the namespace that has one end of it, and holds nothing that the next one needs.
-func (onBridge) detach(record.Network, Endpoint) error { return nil }
+// Detach: a veth pair goes with the namespace that has one end of it, and holds nothing that the next one needs.
+func (*Bridges) Detach(record.Network, record.Endpoint) error { return nil }
+
+// Unplug removes ep's interface, by its end on the host.
+func (b *Bridges) Unplug(_ record.Network, ep record.Endpoint) error {
+	link, err := b.link.LinkByName(ep.HostLink)
+	if err == nil {
+		err = b.link.LinkDel(link)
+	}
+	if err != nil && !rtnl.IsNotFound(err) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("cannot remove interface %s: %w", ep.HostLink, err)
+	}
+	return nil
+}

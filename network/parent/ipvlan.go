@@ -1,4 +1,4 @@
-package network
+package parent
 
 import (
 	"net"
@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 )
 
@@ -31,12 +32,12 @@ type ipvlan struct{}
 
 func (ipvlan) name() string { return definition.IPvlan }
 
-func (ipvlan) child(c Config, attrs netlink.LinkAttrs, _ net.HardwareAddr) netlink.Link {
+func (ipvlan) child(c definition.Config, attrs netlink.LinkAttrs, _ net.HardwareAddr) netlink.Link {
 	return &netlink.IPVlan{LinkAttrs: attrs, Mode: ipvlanModes[c.IPvlanMode()], Flag: ipvlanFlags[c.IPvlanFlag()]}
 }
 
-func (ipvlan) tune(*rtnl.Handle, Config, netlink.Link, Endpoint) error { return nil }
+func (ipvlan) tune(*rtnl.Handle, definition.Config, netlink.Link, record.Endpoint) error { return nil }
 
-func (ipvlan) lives(_ netlink.Link, addrs []netip.Prefix, ep Endpoint) bool {
+func (ipvlan) lives(_ netlink.Link, addrs []netip.Prefix, ep record.Endpoint) bool {
 	return ep.Addr4.IsValid() && slices.Contains(addrs, ep.Addr4) || ep.Addr6.IsValid() && slices.Contains(addrs, ep.Addr6)
 }

@@ -1,4 +1,4 @@
-package network
+package parent
 
 import (
 	"cmp"
@@ -16,9 +16,9 @@ import (
 	"github.com/stackrun/stack/network/rtnl"
 )
 
-// attach makes ep's interface, on the parent and in the namespace at once: the host never has a link of its name.
-func (p onParent) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) error {
-	parent, err := p.d.link.LinkByName(r.Link)
+// Attach makes ep's interface, on the parent and in the namespace at once: the host never has a link of its name.
+func (p Medium) Attach(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) error {
+	parent, err := p.link.LinkByName(r.Link)
 	if err != nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its parent %s is not there: %w", r.Link, err))
 	}
@@ -34,7 +34,7 @@ func (p onParent) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 	// kernel removes it some time after its namespace has lost its last process.
 	err = persist(p.busy(r), func() error {
 		if inside == nil {
-			if err := p.d.link.LinkAdd(child); err != nil {
+			if err := p.link.LinkAdd(child); err != nil {
 				return fmt.Errorf("cannot make interface %s: %w", ep.Interface, p.explain(err, r))
 			}
 			if inside, err = in.LinkByName(ep.Interface); err != nil {
@@ -50,7 +50,7 @@ func (p onParent) attach(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 }
 
 // busy says of an error whether it may be about a predecessor's interface.
-func (p onParent) busy(r record.Network) func(error) bool {
+func (p Medium) busy(r record.Network) func(error) bool {
 	return func(err error) bool {
 		return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EADDRINUSE) || r.Config.Sole() && errors.Is(err, unix.EINVAL)
 	}
@@ -66,20 +66,21 @@ func persist(busy func(error) bool, try func() error) (err error) {
 }
 
 // explain says what the kernel means.
-func (p onParent) explain(err error, r record.Network) error {
+func (p Medium) explain(err error, r record.Network) error {
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s is in use by a bridge, or is the parent of links of another kind than %s: %w", r.Link, p.kind.name(), err)
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return cmp.Or(p.d.hasKind(p.kind.name()), err)
+		return cmp.Or(p.hasKind(p.kind.name()), err)
 	case errors.Is(err, unix.EINVAL) && r.Config.Sole():
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", definition.OptMacvlanMode, definition.Passthru, r.Link, err))
 	}
 	return err
 }
 
-func (p onParent) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int) (made bool, err error) {
-	parent, err := p.d.link.LinkByName(r.Link)
+// Rejoin repairs the interface of ep, or makes it anew, in which case made is true.
+func (p Medium) Rejoin(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) (made bool, err error) {
+	parent, err := p.link.LinkByName(r.Link)
 	if err != nil {
 		return false, fmt.Errorf("its parent %s is not there: %w", r.Link, err)
 	}
@@ -100,11 +101,11 @@ func (p onParent) rejoin(in *rtnl.Handle, r record.Network, ep Endpoint, ns int)
 			return false, fmt.Errorf("cannot remove interface %s: %w", name, err)
 		}
 	}
-	return true, p.attach(in, r, ep, ns)
+	return true, p.Attach(in, r, ep, ns)
 }
 
-// detach removes the interfaces: the namespace goes some time after it was unbound, and until then its addresses are on the parent.
-func (p onParent) detach(_ record.Network, ep Endpoint) error {
+// Detach removes the interfaces: the namespace goes some time after it was unbound, and until then its addresses are on the parent.
+func (p Medium) Detach(_ record.Network, ep record.Endpoint) error {
 	in, err := rtnl.Open()
 	if err != nil {
 		return fmt.Errorf("cannot open netlink: %w", err)
@@ -119,3 +120,6 @@ func (p onParent) detach(_ record.Network, ep Endpoint) error {
 	}
 	return nil
 }
+
+// Unplug is Detach, of an interface that goes while its container runs on.
+func (p Medium) Unplug(r record.Network, ep record.Endpoint) error { return p.Detach(r, ep) }

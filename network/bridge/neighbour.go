@@ -1,4 +1,4 @@
-package network
+package bridge
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/rtnl"
 )
 
@@ -16,7 +17,7 @@ import (
 // (RFC 826) and neighbour discovery (RFC 4861) believe whoever answers. Between two containers that remains possible.
 //
 // What is written on the bridge goes with it. An address that a later container gets is written anew.
-func (d *Driver) pin(in *rtnl.Handle, inside, bridge netlink.Link, ep Endpoint, mac net.HardwareAddr) error {
+func (b *Bridges) pin(in *rtnl.Handle, inside, bridge netlink.Link, ep record.Endpoint, mac net.HardwareAddr) error {
 	for _, a := range []struct {
 		addr, gateway netip.Addr
 	}{{ep.Addr4.Addr(), ep.Gateway4}, {ep.Addr6.Addr(), ep.Gateway6}} {
@@ -26,7 +27,7 @@ func (d *Driver) pin(in *rtnl.Handle, inside, bridge netlink.Link, ep Endpoint, 
 			}
 		}
 		if a.addr.IsValid() {
-			if err := d.link.NeighSet(permanent(bridge, a.addr, mac)); err != nil {
+			if err := b.link.NeighSet(permanent(bridge, a.addr, mac)); err != nil {
 				return fmt.Errorf("cannot write down where %s on bridge %s is: %w", a.addr, bridge.Attrs().Name, err)
 			}
 		}

@@ -1,4 +1,6 @@
-package network
+// Package bridge is the medium of driver bridge: a bridge of the host, which is the gateway, and for each container a veth pair with
+// one end on it. What passes it goes by the firewall.
+package bridge
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -20,30 +23,42 @@ import (
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// onBridge is the medium of driver bridge: a bridge of the host, which is the gateway, and for each container a veth pair with
-// one end on it. What passes it goes by the firewall.
-type onBridge struct{ d *Driver }
+// Bridges makes the bridges of one instance, and what containers have on them. Safe for concurrent use, but for one network or container at a time.
+type Bridges struct {
+	link     *rtnl.Handle     // of the host's namespace
+	requests *nl.SocketHandle // likewise, for what link cannot say in one message
+	fw       *nft.Firewall
+	host     *sysctl.Host
+	names    record.Names
+}
 
-// available wants that a name which the user has chosen is nobody's. Bridges need nothing that the host could lack; what addresses clash with, allocate finds.
-func (b onBridge) available(c Config) error {
-	name := c.BridgeName()
-	b.d.mu.Lock()
-	defer b.d.mu.Unlock()
-	for _, o := range b.d.networks {
-		if o.rec.Link == name {
-			return nil // ours
-		}
+// Open opens a socket of its own in the namespace of the calling thread, which is the host's.
+func Open(link *rtnl.Handle, fw *nft.Firewall, host *sysctl.Host, names record.Names) (*Bridges, error) {
+	socket, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
 	}
-	return b.unused(name)
+	return &Bridges{link: link, requests: &nl.SocketHandle{Socket: socket}, fw: fw, host: host, names: names}, nil
+}
+
+// Close closes the socket.
+func (b *Bridges) Close() { b.requests.Close() }
+
+// Available wants that a name which the user has chosen is nobody's but of one of networks. Bridges need nothing that the host could lack.
+func (b *Bridges) Available(c definition.Config, networks []record.Network) error {
+	if slices.ContainsFunc(networks, func(o record.Network) bool { return o.Link == c.BridgeName() }) {
+		return nil // ours
+	}
+	return b.unused(c.BridgeName())
 }
 
 // unused says why a bridge cannot have a name that the user has chosen, "" = none: the host has a link of that name. As the bridge of a network it would get addresses and
 // settings, and go with the network.
-func (b onBridge) unused(name string) error {
+func (b *Bridges) unused(name string) error {
 	if name == "" {
 		return nil
 	}
-	link, err := b.d.link.LinkByName(name)
+	link, err := b.link.LinkByName(name)
 	switch {
 	case rtnl.IsNotFound(err):
 		return nil
@@ -53,72 +68,31 @@ func (b onBridge) unused(name string) error {
 	return definition.AboutOption(definition.OptBridge, errdefs.With(errdefs.ErrConflict, fmt.Errorf("a %s of the name %s is on this host already, and no network's: it would be removed with this one; choose another name", link.Type(), name)))
 }
 
-// bridgeName is the name of the n-th bridge of an instance; IFNAMSIZ leaves 15 characters.
-func bridgeName(instance string, n int) string { return fmt.Sprintf("%s%d", bridgePrefix(instance), n) }
-
-// bridgePrefix is what the names of all of the instance's bridges begin with.
-func bridgePrefix(instance string) string { return "sb" + instance + "-" }
-
-// vethName is the host's end of the n-th endpoint.
-func vethName(instance string, n uint64) string { return fmt.Sprintf("sv%s%x", instance, n) }
-
-func (b onBridge) vacate(c Config) {
-	b.d.mu.Lock()
-	var gone []*network
-	for _, o := range b.d.networks {
-		if o.rec.Deleting && o.rec.Link == c.BridgeName() {
-			gone = append(gone, o)
-		}
+// Claim names the bridge of r, beside those of networks.
+func (b *Bridges) Claim(r *record.Network, networks []record.Network) error {
+	if r.Link = r.Config.BridgeName(); r.Link == "" {
+		r.Link = record.Free(networks, b.names.Bridge)
 	}
-	b.d.mu.Unlock()
-	for _, o := range gone {
-		b.d.finishDelete(o)
-	}
-}
-
-// claim names the bridge.
-func (b onBridge) claim(r *record.Network) error {
-	r.Link = b.free(r.Config)
-	for _, o := range b.d.networks {
-		if o.rec.Link == r.Link {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("bridge %s belongs to network %q", r.Link, o.rec.Config.ID))
+	for _, o := range networks {
+		if o.Link == r.Link {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("bridge %s belongs to network %q", r.Link, o.Config.ID))
 		}
 	}
 	return b.unused(r.Config.BridgeName())
 }
 
-// free is the name that c asks for, or the first that no network has.
-func (b onBridge) free(c Config) string {
-	if name := c.BridgeName(); name != "" {
-		return name
-	}
-	return b.d.freeLink(func(i int) string { return bridgeName(b.d.instance, i) })
-}
-
-// freeLink is the first name that no network's link has. Precondition: d.mu is held.
-func (d *Driver) freeLink(name func(i int) string) string {
-	used := map[string]bool{}
-	for _, n := range d.networks {
-		used[n.rec.Link] = true
-	}
-	for i := 0; ; i++ {
-		if n := name(i); !used[n] {
-			return n
-		}
-	}
-}
-
-func (onBridge) firewall(r record.Network) (nft.Network, bool) {
+// Firewall is what the host's firewall has to know of r.
+func (*Bridges) Firewall(r record.Network) (nft.Network, bool) {
 	return nft.Network{Bridge: r.Link, Internal: r.Config.Internal, Masquerade: r.Config.Masquerade()}, true
 }
 
-// raise makes the firewall first: no packet crosses a bridge that it does not know.
-func (b onBridge) raise(ctx context.Context, r record.Network) error {
-	wall, _ := b.firewall(r)
-	if err := b.d.fw.AddNetwork(wall); err != nil {
+// Raise makes the firewall first: no packet crosses a bridge that it does not know.
+func (b *Bridges) Raise(ctx context.Context, r record.Network) error {
+	wall, _ := b.Firewall(r)
+	if err := b.fw.AddNetwork(wall); err != nil {
 		return err
 	}
-	if err := b.d.fw.Admit(); err != nil {
+	if err := b.fw.Admit(); err != nil {
 		return err
 	}
 	failpoint.Hit("network.create.firewall")
@@ -127,23 +101,22 @@ func (b onBridge) raise(ctx context.Context, r record.Network) error {
 	}
 	failpoint.Hit("network.create.bridge")
 	for _, p := range r.Pools {
-		b.d.link.AwaitLocal(ctx, p.Gateway)
+		b.link.AwaitLocal(ctx, p.Gateway)
 	}
 	if r.Config.Internal {
 		return nil
 	}
 	v4, v6 := definition.Families(r.Pools)
-	return b.d.sysctls.Forward(v4, v6, b.d.isOurs)
+	return b.host.Forward(v4, v6, b.names.Ours)
 }
 
-// lower takes the network out of the firewall.
-func (b onBridge) lower(r record.Network) error { return b.d.fw.DelNetwork(r.Link) }
+// Lower takes the network out of the firewall.
+func (b *Bridges) Lower(r record.Network) error { return b.fw.DelNetwork(r.Link) }
 
 // ensure makes the bridge of rec what it shall be, whatever is there of it.
-func (b onBridge) ensure(rec record.Network) error {
-	d := b.d
+func (b *Bridges) ensure(rec record.Network) error {
 	v4, v6 := definition.Families(rec.Pools)
-	link, err := d.link.LinkByName(rec.Link)
+	link, err := b.link.LinkByName(rec.Link)
 	switch {
 	case rtnl.IsNotFound(err):
 		attrs := netlink.NewLinkAttrs()
@@ -153,10 +126,10 @@ func (b onBridge) ensure(rec record.Network) error {
 		// which every container would have to learn.
 		attrs.HardwareAddr = record.LinkAddr(rec.Pools[0].Gateway)
 		bridge := &netlink.Bridge{LinkAttrs: attrs}
-		if err := d.link.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := b.link.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("cannot make bridge %s: %w", rec.Link, err)
 		}
-		if link, err = d.link.LinkByName(rec.Link); err != nil {
+		if link, err = b.link.LinkByName(rec.Link); err != nil {
 			return fmt.Errorf("cannot find bridge %s: %w", rec.Link, err)
 		}
 	case err != nil:
@@ -169,20 +142,19 @@ func (b onBridge) ensure(rec record.Network) error {
 		return err
 	}
 	for _, p := range rec.Pools {
-		if err := d.link.AddrReplace(link, rtnl.Addr(netip.PrefixFrom(p.Gateway, p.Subnet.Bits()))); err != nil {
+		if err := b.link.AddrReplace(link, rtnl.Addr(netip.PrefixFrom(p.Gateway, p.Subnet.Bits()))); err != nil {
 			return fmt.Errorf("cannot give %s to bridge %s: %w", p.Gateway, rec.Link, err)
 		}
 	}
-	if err := d.link.LinkSetUp(link); err != nil {
+	if err := b.link.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot bring up bridge %s: %w", rec.Link, err)
 	}
 	return b.connect(rec, link.Attrs().Index)
 }
 
 // connect makes the routes to rec's subnets again.
-func (b onBridge) connect(rec record.Network, index int) error {
-	d := b.d
-	routes, err := d.link.Routes()
+func (b *Bridges) connect(rec record.Network, index int) error {
+	routes, err := b.link.Routes()
 	if err != nil {
 		return err
 	}
@@ -191,7 +163,7 @@ func (b onBridge) connect(rec record.Network, index int) error {
 		if slices.Contains(have[index], p.Subnet.Masked()) {
 			continue
 		}
-		if err := d.link.Connect(index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
+		if err := b.link.Connect(index, netip.PrefixFrom(p.Gateway, p.Subnet.Bits())); err != nil {
 			return fmt.Errorf("cannot route %s by bridge %s: %w", p.Subnet, rec.Link, err)
 		}
 	}
@@ -217,7 +189,8 @@ func bridgeSettings(bridge string, v4, v6 bool) (all []sysctl.Setting) {
 	)
 }
 
-func (onBridge) settings(r record.Network) []sysctl.Setting {
+// Settings are those of the host that r needs.
+func (*Bridges) Settings(r record.Network) []sysctl.Setting {
 	v4, v6 := definition.Families(r.Pools)
 	all := bridgeSettings(r.Link, v4, v6)
 	if r.Config.Internal {
@@ -232,23 +205,24 @@ func (onBridge) settings(r record.Network) []sysctl.Setting {
 	return all
 }
 
-// remove deletes the link. Its removal waits for the kernel's readers, some tens of milliseconds.
-func (b onBridge) remove(n *network) error {
-	link, err := b.d.link.LinkByName(n.rec.Link)
+// Remove deletes the link. Its removal waits for the kernel's readers, some tens of milliseconds.
+func (b *Bridges) Remove(r record.Network) error {
+	link, err := b.link.LinkByName(r.Link)
 	if rtnl.IsNotFound(err) {
 		return nil
 	}
 	if err == nil {
-		// By a socket of its own: on d.link every other verb would wait for the answer.
+		// By a socket of its own: on b.link every other verb would wait for the answer.
 		err = netlink.LinkDel(link)
 	}
 	if err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("cannot remove bridge %s: %w", n.rec.Link, err)
+		return fmt.Errorf("cannot remove bridge %s: %w", r.Link, err)
 	}
 	return nil
 }
 
-func (b onBridge) problem(r record.Network, v sight.Host) string {
+// Problem says what of r the host does not have, or has otherwise.
+func (b *Bridges) Problem(r record.Network, v sight.Host) string {
 	l, ok := v.Links[r.Link]
 	switch {
 	case !ok:
@@ -264,7 +238,7 @@ func (b onBridge) problem(r record.Network, v sight.Host) string {
 			return fmt.Sprintf("the host has no route to %s by link %s", p.Subnet.Masked(), r.Link)
 		}
 	}
-	if wall, _ := b.firewall(r); !v.Firewall.HasNetwork(wall) {
+	if wall, _ := b.Firewall(r); !v.Firewall.HasNetwork(wall) {
 		return "the firewall does not know " + r.Link
 	}
 	if v.Firewall.Problem != "" {
@@ -273,5 +247,5 @@ func (b onBridge) problem(r record.Network, v sight.Host) string {
 	if v.Firewall.Blocked != "" {
 		return "another firewall drops what goes through " + r.Link + ": chain " + v.Firewall.Blocked
 	}
-	return sysctl.Problem(b.settings(r), v.Sysctls)
+	return sysctl.Problem(b.Settings(r), v.Sysctls)
 }

@@ -1,4 +1,10 @@
-package network
+// Package parent is the medium of drivers macvlan and ipvlan: a container's interface is a link of its own on a link of the host, the parent, and
+// its frames leave by that without the host's bridges, routes and firewall. The host is not the gateway: that is somebody on the wire, and
+// the kernel lets nothing pass between the host itself and these interfaces.
+//
+// The parent is the host's, but for two kinds that docker makes too, and which go with their last network: a VLAN of a link (eth0.10), if it
+// is not there, and for a network without a parent a dummy, behind which there is nothing.
+package parent
 
 import (
 	"context"
@@ -7,6 +13,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +22,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/internal/keylock"
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
@@ -23,14 +31,39 @@ import (
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// onParent is the medium of drivers macvlan and ipvlan: a container's interface is a link of its own on a link of the host, the parent, and
-// its frames leave by that without the host's bridges, routes and firewall. The host is not the gateway: that is somebody on the wire, and
-// the kernel lets nothing pass between the host itself and these interfaces.
-//
-// The parent is the host's, but for two kinds that docker makes too, and which go with their last network: a VLAN of a link (eth0.10), if it
-// is not there, and for a network without a parent a dummy, behind which there is nothing.
-type onParent struct {
-	d    *Driver
+// Networks are those that there are, of this medium and of others.
+type Networks interface {
+	Records() []record.Network
+}
+
+// Parents makes those links that are not the host's own. Safe for concurrent use.
+type Parents struct {
+	link     *rtnl.Handle // of the host's namespace
+	names    record.Names
+	networks Networks
+	locks    keylock.Locks // by link: several networks can have one
+}
+
+// New are the parents of networks, whose names are by names.
+func New(link *rtnl.Handle, names record.Names, networks Networks) *Parents {
+	return &Parents{link: link, names: names, networks: networks}
+}
+
+// Macvlan is the medium of that driver.
+func (p *Parents) Macvlan() Medium { return Medium{p, macvlan{}} }
+
+// IPvlan is the medium of that driver.
+func (p *Parents) IPvlan() Medium { return Medium{p, ipvlan{}} }
+
+// lock locks a link, and returns what unlocks it.
+func (p *Parents) lock(link string) (unlock func()) {
+	unlock, _ = p.locks.Lock(context.Background(), link) // which does not end
+	return unlock
+}
+
+// Medium is Parents for one kind of interfaces. Safe for concurrent use, but for one network or container at a time.
+type Medium struct {
+	*Parents
 	kind childKind
 }
 
@@ -39,20 +72,24 @@ type childKind interface {
 	// name is the driver's, which is the kernel's name of the kind too.
 	name() string
 	// child is the interface to be made. Pure.
-	child(c Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link
+	child(c definition.Config, attrs netlink.LinkAttrs, mac net.HardwareAddr) netlink.Link
 	// tune does what cannot be said when it is made. The handle is in its namespace.
-	tune(in *rtnl.Handle, c Config, child netlink.Link, ep Endpoint) error
+	tune(in *rtnl.Handle, c definition.Config, child netlink.Link, ep record.Endpoint) error
 	// lives says whether l, of this kind and on the parent, is that of ep under another name.
-	lives(l netlink.Link, addrs []netip.Prefix, ep Endpoint) bool
+	lives(l netlink.Link, addrs []netip.Prefix, ep record.Endpoint) bool
 }
 
-func (onParent) firewall(record.Network) (nft.Network, bool) { return nft.Network{}, false }
-func (onParent) hostLink(uint64) string                      { return "" }
-func (onParent) lower(record.Network) error                  { return nil }
-func (onParent) vacate(Config)                               {} // several can have one parent
+// Firewall is nothing: packets do not pass it.
+func (Medium) Firewall(record.Network) (nft.Network, bool) { return nft.Network{}, false }
 
-// settings: the host itself is not on a link that it has for its containers: it takes no address there, and no route from what a router on the wire says.
-func (onParent) settings(r record.Network) []sysctl.Setting {
+// HostLink is none: all that there is of an endpoint is inside.
+func (Medium) HostLink(uint64) string { return "" }
+
+// Lower has nothing to do: the kernel lets nothing pass between the host and these interfaces.
+func (Medium) Lower(record.Network) error { return nil }
+
+// Settings: the host itself is not on a link that it has for its containers: it takes no address there, and no route from what a router on the wire says.
+func (Medium) Settings(r record.Network) []sysctl.Setting {
 	if !r.Made {
 		return nil
 	}
@@ -63,22 +100,23 @@ func (onParent) settings(r record.Network) []sysctl.Setting {
 	}
 }
 
-func (p onParent) peer(r record.Network, _ Endpoint, v sight.Host) int {
+// Peer is the index of the link that the interface of ep is to lead to.
+func (p Medium) Peer(r record.Network, _ record.Endpoint, v sight.Host) int {
 	l := v.Links[r.Link]
 	return p.below(l.Kind, l.Index, l.Under)
 }
 
 // below is the index of the link that the kernel puts an interface on which is to be on the link of that kind and index: what is itself on another one, under,
 // has it there beside itself.
-func (p onParent) below(kind string, index, under int) int {
+func (p Medium) below(kind string, index, under int) int {
 	if kind == p.kind.name() || kind == strings.Replace(p.kind.name(), "lan", "tap", 1) {
 		return under
 	}
 	return index
 }
 
-// reattach: when a parent goes, the interfaces on it go with it. Mend makes them anew.
-func (onParent) reattach(context.Context, *network) error { return nil }
+// Reattach: when a parent goes, the interfaces on it go with it. Mend makes them anew.
+func (Medium) Reattach(context.Context, record.Network, []record.Endpoint) error { return nil }
 
 // vlan reads LINK.ID, the name of a VLAN of a link. IDs are of 12 bits, of which the lowest and the highest are reserved
 // (IEEE 802.1Q, table 9-2).
@@ -88,43 +126,40 @@ func vlan(name string) (base string, id int, ok bool) {
 	return base, id, found && base != "" && err == nil && id >= 1 && id <= 4094 && strconv.Itoa(id) == text
 }
 
-// available wants the parent, or the link that it is to be a VLAN of, and a kernel that has the kinds of links.
-func (p onParent) available(c Config) error {
-	if err := p.d.hasKind(p.kind.name()); err != nil {
+// Available wants the parent, or the link that it is to be a VLAN of, and a kernel that has the kinds of links.
+func (p Medium) Available(c definition.Config, networks []record.Network) error {
+	if err := p.hasKind(p.kind.name()); err != nil {
 		return err
 	}
 	parent := c.Parent()
 	if parent == "" {
-		if err := p.d.hasKind("dummy"); err != nil {
+		if err := p.hasKind("dummy"); err != nil {
 			return fmt.Errorf("without driver option %s its containers are on a link of their own: %w", definition.OptParent, err)
 		}
 		return nil
 	}
 	r := record.Network{Config: c}
-	p.d.mu.Lock()
-	err := p.claim(&r)
-	p.d.mu.Unlock()
-	if err != nil {
+	if err := p.Claim(&r, networks); err != nil {
 		return aboutParent(err)
 	}
 	if r.Made {
-		if _, lerr := p.d.link.LinkByName(r.Link); rtnl.IsNotFound(lerr) {
-			return p.d.hasKind("vlan")
+		if _, lerr := p.link.LinkByName(r.Link); rtnl.IsNotFound(lerr) {
+			return p.hasKind("vlan")
 		}
 	}
 	return nil
 }
 
 // hasKind asks the kernel for a link of kind that cannot be made, and says whether that is because it does not know the kind.
-func (d *Driver) hasKind(kind string) error {
+func (p *Parents) hasKind(kind string) error {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "probe" + d.instance
+	attrs.Name = p.names.Probe()
 	// A multicast address is none for a link, and nothing is on a link that there is not: no kernel that knows the kind makes that.
 	attrs.HardwareAddr, attrs.ParentIndex = net.HardwareAddr{1, 0, 0, 0, 0, 0}, math.MaxInt32
 	link := &netlink.GenericLink{LinkAttrs: attrs, LinkType: kind}
-	err := d.link.LinkAdd(link)
+	err := p.link.LinkAdd(link)
 	if err == nil { // a kernel that takes it after all
-		d.link.LinkDel(link)
+		p.link.LinkDel(link)
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("this kernel has no links of kind %s; load the module (modprobe %s), or use another kernel", kind, moduleOf(kind)))
@@ -139,39 +174,39 @@ func moduleOf(kind string) string {
 	return kind
 }
 
-// claim finds the parent, or decides that it is to be made.
-func (p onParent) claim(r *record.Network) error {
-	d := p.d
+// Claim finds the parent, or decides that it is to be made.
+func (p Medium) Claim(r *record.Network, networks []record.Network) error {
 	r.Link = r.Config.Parent()
 	if r.Link == "" {
-		r.Link, r.Made = d.freeLink(func(i int) string { return dummyName(d.instance, i) }), true
+		r.Link, r.Made = record.Free(networks, p.names.Dummy), true
 		return nil
 	}
-	link, err := d.link.LinkByName(r.Link)
+	link, err := p.link.LinkByName(r.Link)
 	if err != nil && !rtnl.IsNotFound(err) {
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
 	}
 	if err == nil {
 		r.Link = link.Attrs().Name // the user may know it by one of its other names
 	}
-	for _, o := range d.networks {
-		if o.rec.Link != r.Link || o.rec.Config.ID == r.Config.ID {
+	for _, o := range networks {
+		switch {
+		case o.Link != r.Link:
+			continue
+		case o.Config.ID == r.Config.ID:
+			r.Made = r.Made || o.Made && !o.Deleting // itself
 			continue
 		}
-		r.Made = r.Made || o.rec.Made
-		if o.rec.Deleting {
+		r.Made = r.Made || o.Made
+		if o.Deleting {
 			continue
 		}
-		if err := r.Config.BesideOn(r.Link, o.rec.Config); err != nil {
+		if err := r.Config.BesideOn(r.Link, o.Config); err != nil {
 			return err
 		}
 	}
-	if own := d.networks[r.Config.ID]; own != nil && own.rec.Link == r.Link {
-		r.Made = r.Made || own.rec.Made
-	}
 	switch {
 	case err == nil:
-		return d.free(link)
+		return p.free(link)
 	case r.Made:
 		return nil // one of ours that other hands have removed
 	}
@@ -183,7 +218,7 @@ func (p onParent) claim(r *record.Network) error {
 		}
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is no link of this host%s; `ip link` shows what there is", r.Link, hint))
 	}
-	if _, err := d.link.LinkByName(base); err != nil {
+	if _, err := p.link.LinkByName(base); err != nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is to be VLAN %d of %s, which is no link of this host; `ip link` shows what there is", r.Link, id, base))
 	}
 	r.Made = true
@@ -199,11 +234,11 @@ func aboutParent(err error) error {
 }
 
 // free says why nothing can be put onto link, nil = it can. A port of a bridge hands all that it receives to that.
-func (d *Driver) free(link netlink.Link) error {
+func (p *Parents) free(link netlink.Link) error {
 	if link.Attrs().MasterIndex == 0 {
 		return nil
 	}
-	master, err := d.link.LinkByIndex(link.Attrs().MasterIndex)
+	master, err := p.link.LinkByIndex(link.Attrs().MasterIndex)
 	if err != nil || master.Type() != "bridge" && master.Type() != "openvswitch" {
 		return nil // bonds and the like are found out when the first container comes
 	}
@@ -211,14 +246,10 @@ func (d *Driver) free(link netlink.Link) error {
 	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s cannot be a parent: it is a port of bridge %s; use that as the parent", name, master.Attrs().Name))
 }
 
-// dummyName is the parent of the n-th network without one.
-func dummyName(instance string, n int) string { return fmt.Sprintf("sd%s-%d", instance, n) }
-
-// raise makes a parent that is the network's own. Another network may be about to remove it: hence the lock.
-func (p onParent) raise(_ context.Context, r record.Network) error {
-	d := p.d
-	defer d.objects.lock("link " + r.Link)()
-	link, err := d.link.LinkByName(r.Link)
+// Raise makes a parent that is the network's own. Another network may be about to remove it: hence the lock.
+func (p Medium) Raise(_ context.Context, r record.Network) error {
+	defer p.lock(r.Link)()
+	link, err := p.link.LinkByName(r.Link)
 	switch {
 	case err != nil && !rtnl.IsNotFound(err):
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
@@ -227,7 +258,7 @@ func (p onParent) raise(_ context.Context, r record.Network) error {
 	case !r.Made:
 		return nil
 	case err != nil:
-		if link, err = d.makeParent(r); err != nil {
+		if link, err = p.make(r); err != nil {
 			return err
 		}
 	default:
@@ -236,40 +267,40 @@ func (p onParent) raise(_ context.Context, r record.Network) error {
 		}
 	}
 	failpoint.Hit("network.create.parent")
-	if err := sysctl.WriteAll(p.settings(r)); err != nil {
+	if err := sysctl.WriteAll(p.Settings(r)); err != nil {
 		return err
 	}
-	if err := d.link.LinkSetUp(link); err != nil {
+	if err := p.link.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", r.Link, err)
 	}
 	return nil
 }
 
-// makeParent makes the VLAN or dummy of r.
-func (d *Driver) makeParent(r record.Network) (netlink.Link, error) {
+// make makes the VLAN or dummy of r.
+func (p *Parents) make(r record.Network) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = r.Link
 	var link netlink.Link = &netlink.Dummy{LinkAttrs: attrs}
 	if r.Config.Parent() != "" {
 		base, id, _ := vlan(r.Link)
-		on, err := d.link.LinkByName(base)
+		on, err := p.link.LinkByName(base)
 		if err != nil {
 			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is to be VLAN %d of %s, which is not there", r.Link, id, base))
 		}
 		attrs.ParentIndex = on.Attrs().Index
 		link = &netlink.Vlan{LinkAttrs: attrs, VlanId: id}
 	}
-	if err := d.link.LinkAdd(link); err != nil {
+	if err := p.link.LinkAdd(link); err != nil {
 		return nil, fmt.Errorf("cannot make link %s: %w", r.Link, err)
 	}
-	link, err := d.link.LinkByName(r.Link)
+	link, err := p.link.LinkByName(r.Link)
 	if err != nil {
 		return nil, fmt.Errorf("cannot find link %s: %w", r.Link, err)
 	}
 	return link, nil
 }
 
-// isMade says whether link can be what makeParent makes for r, nil = it can.
+// isMade says whether link can be what make makes for r, nil = it can.
 func isMade(r record.Network, link netlink.Link) error {
 	want := "dummy"
 	if r.Config.Parent() != "" {
@@ -281,23 +312,16 @@ func isMade(r record.Network, link netlink.Link) error {
 	return nil
 }
 
-// remove deletes a parent that was made, unless another network is on it.
-func (p onParent) remove(n *network) error {
-	d, r := p.d, n.rec
+// Remove deletes a parent that was made, unless another network is on it.
+func (p Medium) Remove(r record.Network) error {
 	if !r.Made {
 		return nil
 	}
-	defer d.objects.lock("link " + r.Link)()
-	d.mu.Lock()
-	shared := false
-	for _, o := range d.networks {
-		shared = shared || o != n && o.rec.Link == r.Link && !o.rec.Deleting
-	}
-	d.mu.Unlock()
-	if shared {
+	defer p.lock(r.Link)()
+	if shared(r, p.networks.Records()) {
 		return nil
 	}
-	link, err := d.link.LinkByName(r.Link)
+	link, err := p.link.LinkByName(r.Link)
 	if rtnl.IsNotFound(err) {
 		return nil
 	}
@@ -313,7 +337,16 @@ func (p onParent) remove(n *network) error {
 	return nil
 }
 
-func (p onParent) problem(r record.Network, v sight.Host) string {
+// shared says whether one of networks but r itself is on r's parent, to stay. One that was made anew with the name of r, which is being deleted, is another.
+func shared(r record.Network, networks []record.Network) bool {
+	return slices.ContainsFunc(networks, func(o record.Network) bool {
+		itself := o.Config.ID == r.Config.ID && o.Deleting == r.Deleting
+		return !itself && o.Link == r.Link && !o.Deleting
+	})
+}
+
+// Problem says what of r the host does not have, or has otherwise.
+func (p Medium) Problem(r record.Network, v sight.Host) string {
 	l, ok := v.Links[r.Link]
 	switch {
 	case !ok && r.Made:
@@ -323,7 +356,8 @@ func (p onParent) problem(r record.Network, v sight.Host) string {
 	case r.Made && !l.Up:
 		return "link " + r.Link + " is down" // whether one of the host's is up is the host's affair
 	}
-	return sysctl.Problem(p.settings(r), v.Sysctls)
+	return sysctl.Problem(p.Settings(r), v.Sysctls)
 }
 
-func (onParent) endpointProblem(record.Network, Endpoint, sight.Host) string { return "" } // all that there is of it is inside
+// EndpointProblem says what the host's side of ep is not: all that there is of it is inside.
+func (Medium) EndpointProblem(record.Network, record.Endpoint, sight.Host) string { return "" }
