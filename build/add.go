@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/build/rootfs"
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/unpack"
 	"github.com/stackrun/stack/internal/errdefs"
 )
@@ -186,7 +186,7 @@ func isArchive(t *tree, canonical string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	plain, err := image.Decompress(f)
+	plain, err := content.Decompress(f)
 	if err != nil {
 		return false, nil // compressed it may be, an archive it is not
 	}
@@ -208,7 +208,7 @@ func (w *worker) unpack(ctx context.Context, out *writer, p piece, dest string) 
 		return err
 	}
 	defer f.Close()
-	plain, err := image.Decompress(f)
+	plain, err := content.Decompress(f)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -212,7 +213,7 @@ func archiveOf(ref string, config v1.Config, files []file) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := image.HostPlatform()
+	host := platform.Host()
 	if img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: host.OS, Architecture: host.Architecture, Config: config, RootFS: mustConfig(img).RootFS}); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )
@@ -50,7 +50,7 @@ type layout struct {
 // lay reads what r asks for and refuses what cannot be done. Nothing has run and nothing is asked of anybody when it returns.
 func lay(r *Request, file *dockerfile) (*layout, error) {
 	l := &layout{file: file, notes: file.warnings}
-	host := image.HostPlatform()
+	host := platform.Host()
 	if err := checkPlatform(r.Platform, host); err != nil {
 		return nil, &Error{File: file.name, Err: err}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/platform"
 )
 
 // stage carries out s.
@@ -69,7 +69,7 @@ func (j *job) begin(ctx context.Context, s *stage) (*state, error) {
 		}
 		st = from(before.conf)
 	default:
-		st = scratch(image.HostPlatform())
+		st = scratch(platform.Host())
 		st.scope.list = st.conf.Config.Env
 	}
 	p.Phase, p.Took = Done, time.Since(began)

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -35,8 +37,8 @@ func invalidArchive(format string, args ...any) error {
 }
 
 // readArchive reads an outer tar stream, compressed or not, to its end.
-func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int64)) (*archive, error) {
-	plain, err := decompress(r)
+func readArchive(ctx context.Context, r io.Reader, dir string, tell func(int64)) (*archive, error) {
+	plain, err := content.Decompress(r)
 	if err != nil {
 		return nil, invalidArchive("the input is not an image archive: it is neither tar nor compressed tar: %w", err)
 	}
@@ -71,7 +73,7 @@ func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int
 		switch hdr.Typeflag {
 		case tar.TypeReg:
 			file := filepath.Join(dir, strconv.Itoa(n))
-			if err := spool(ctx, file, tr, func(n int64) { total += n; progress(total) }); err != nil {
+			if err := spool(ctx, file, tr, func(n int64) { total += n; tell(total) }); err != nil {
 				if err == io.ErrUnexpectedEOF {
 					return nil, invalidArchive("the archive is cut off in %q", hdr.Name)
 				}
@@ -95,13 +97,13 @@ func readArchive(ctx context.Context, r io.Reader, dir string, progress func(int
 
 func archiveName(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
-func spool(ctx context.Context, file string, r io.Reader, progress func(int64)) error {
+func spool(ctx context.Context, file string, r io.Reader, tell func(int64)) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	buf := make([]byte, chunkSize)
+	buf := make([]byte, 256<<10)
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -111,7 +113,7 @@ func spool(ctx context.Context, file string, r io.Reader, progress func(int64)) 
 			if _, err := f.Write(buf[:n]); err != nil {
 				return err
 			}
-			progress(int64(n))
+			tell(int64(n))
 		}
 		switch err {
 		case nil:
@@ -157,7 +159,7 @@ func (a *archive) read(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readLimited(f, limit, name)
+	return content.ReadAll(f, limit, name)
 }
 
 func (a *archive) open(name string) func(context.Context) (io.ReadCloser, error) {
@@ -192,7 +194,7 @@ func (a *archive) blob(h v1.Hash, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := verifyBytes(raw, h); err != nil {
+	if err := content.Verify(raw, h); err != nil {
 		return nil, invalidArchive("%s: %w", blobName(h), err)
 	}
 	return raw, nil

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -47,7 +49,7 @@ func (s *Store) DeleteImage(ctx context.Context, ref string, opt DeleteOptions) 
 		case opt.Force && used && !byID:
 			return errKeep
 		case !opt.Force && byID && rec.repositories() > 1:
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s (must be forced): it has names in several repositories", shortDigest(rec.ID)))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s (must be forced): it has names in several repositories", content.Short(rec.ID)))
 		}
 		return nil
 	})

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -46,7 +48,7 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 		}
 		for _, d := range list {
 			if _, err := os.Lstat(s.layerDir(d)); err != nil {
-				return failed(errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here any more", shortDigest(d))))
+				return failed(errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here any more", content.Short(d))))
 			}
 		}
 		patch, err := s.ensurePatch(ctx, list)

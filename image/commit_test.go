@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -147,7 +149,7 @@ func TestHold(t *testing.T) {
 	if !s.HasLayers(ctx, []v1.Hash{one, two}) {
 		t.Fatal("layers that are held are gone")
 	}
-	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{one}}}
+	conf := &v1.ConfigFile{OS: "linux", Architecture: platform.Host().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{one}}}
 	info, err := s.Record(ctx, conf, "made:1")
 	check(t, err)
 	if id, err := ID(conf); err != nil || id != info.ID || !slices.Equal(info.Refs, []string{"made:1"}) {
@@ -185,7 +187,7 @@ func TestBuiltAfterPowerCut(t *testing.T) {
 	s := newStore(t)
 	ctx := context.Background()
 	l := step(t, s, "step", nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, "f"), nil, 0o644)) })
-	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}
+	conf := &v1.ConfigFile{OS: "linux", Architecture: platform.Host().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}
 	other := *conf
 	other.Author = "other"
 	info, err := s.Record(ctx, conf, "lost:1")
@@ -222,7 +224,7 @@ func TestTag(t *testing.T) {
 	image := func(text string, refs ...string) Info {
 		t.Helper()
 		l := step(t, s, "step", nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, "f"), []byte(text), 0o644)) })
-		info, err := s.Record(ctx, &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}, refs...)
+		info, err := s.Record(ctx, &v1.ConfigFile{OS: "linux", Architecture: platform.Host().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{l.DiffID}}}, refs...)
 		check(t, err)
 		return info
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/internal/reference"
 )
@@ -101,7 +102,7 @@ func readAuthFile(path string) (authFile, error) {
 		return file, err
 	}
 	defer f.Close()
-	b, err := readLimited(f, maxAuthFile, path)
+	b, err := content.ReadAll(f, maxAuthFile, path)
 	if err != nil {
 		return file, err
 	}

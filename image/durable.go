@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -155,7 +157,7 @@ func (s *Store) recoverUnsynced() error {
 		}
 		for _, h := range u.Layers {
 			if err := os.RemoveAll(s.layerDir(h)); err != nil {
-				errs = append(errs, fmt.Errorf("cannot remove layer %s, which a power cut may have harmed: %w", shortDigest(h), err))
+				errs = append(errs, fmt.Errorf("cannot remove layer %s, which a power cut may have harmed: %w", content.Short(h), err))
 			}
 		}
 		errs = append(errs, os.Remove(note))

@@ -10,8 +10,8 @@ import (
 	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )
@@ -93,14 +93,11 @@ func kindOf(err error) error {
 	default:
 		return errdefs.ErrUnavailable
 	}
-	if errors.Is(err, errContent) {
+	if errors.Is(err, content.ErrUnusable) {
 		return errdefs.ErrInvalidArgument
 	}
 	return errdefs.ErrUnavailable
 }
-
-// errContent is an answer that arrived and is not what it should be.
-var errContent = errors.New("not usable")
 
 func status(err error) int {
 	var te *transport.Error
@@ -150,28 +147,4 @@ func describe(err error) string {
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
-}
-
-// diskError makes a full disk say where and how much is left; other errors pass, and those that say so.
-func diskError(dir string, err error) error {
-	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) || errors.Is(err, errdefs.ErrUnavailable) {
-		return err
-	}
-	var fs unix.Statfs_t
-	if unix.Statfs(dir, &fs) != nil {
-		return fmt.Errorf("no space left on %s: %w", dir, err)
-	}
-	return errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
-		"no space left on %s: %s and %d inodes are free; free some, or give another --state-root: %w",
-		dir, sizeText(int64(fs.Bavail)*fs.Bsize), fs.Ffree, err))
-}
-
-func sizeText(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%d KiB", n/1024)
 }

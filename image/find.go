@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/reference"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,7 +19,7 @@ func (s *Store) Find(ctx context.Context, ref string, p v1.Platform) error {
 	if err != nil {
 		return err
 	}
-	want := wanted(p)
+	want := platform.Wanted(p)
 	img, err := resolve(ctx, s.source(r, nil, func(string) {}), r.Familiar(), r.Identifier(), want)
 	if err != nil {
 		return err
@@ -54,14 +55,14 @@ func (l *findList) put(ref reference.Reference, want v1.Platform, img *resolved)
 			delete(l.found, key)
 		}
 	}
-	l.found[ref.String()+" "+platformName(want)] = find{img, now.Add(findTime)}
+	l.found[ref.String()+" "+platform.Name(want)] = find{img, now.Add(findTime)}
 }
 
 // take returns what was found a moment ago, once: nil when there is nothing.
 func (l *findList) take(ref reference.Reference, want v1.Platform) *resolved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := ref.String() + " " + platformName(want)
+	key := ref.String() + " " + platform.Name(want)
 	f, ok := l.found[key]
 	delete(l.found, key)
 	if !ok || time.Now().After(f.until) {

@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -40,7 +44,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, p v1.Platform, change f
 	}
 	conf := &v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, Created: v1.Time{Time: time.Now().UTC()}, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diff}}}
 	if p.Architecture == "" {
-		conf.OS, conf.Architecture = HostPlatform().OS, HostPlatform().Architecture
+		conf.OS, conf.Architecture = platform.Host().OS, platform.Host().Architecture
 	}
 	conf.History = []v1.History{{Created: conf.Created, Comment: comment}}
 	if err := change(&conf.Config); err != nil {
@@ -50,7 +54,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, p v1.Platform, change f
 		return Info{}, err
 	}
 	s.Sync()
-	if _, err := s.ensureLayer(ctx, layerSource{diff: diff, open: func(context.Context) (io.ReadCloser, error) { return os.Open(file) }}, func(Progress) {}); err != nil {
+	if _, err := s.ensureLayer(ctx, layerSource{diff: diff, open: func(context.Context) (io.ReadCloser, error) { return os.Open(file) }}, func(progress.Report) {}); err != nil {
 		return Info{}, invalidArchive("cannot import it: %w", err)
 	}
 	return s.Record(ctx, conf, refs...)
@@ -58,7 +62,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, p v1.Platform, change f
 
 // spoolLayer writes the tar stream that r has to file, in the bounds of a layer, and says its digest.
 func (s *Store) spoolLayer(ctx context.Context, r io.Reader, file string) (v1.Hash, error) {
-	plain, err := decompress(r)
+	plain, err := content.Decompress(r)
 	if err != nil {
 		return v1.Hash{}, invalidArchive("cannot import it: it is neither tar nor compressed tar: %w", err)
 	}
@@ -73,14 +77,14 @@ func (s *Store) spoolLayer(ctx context.Context, r io.Reader, file string) (v1.Ha
 		limit = unpack.DefaultBytes
 	}
 	limit += limit / tarOverhead
-	sum, buf := sha256.New(), make([]byte, chunkSize)
+	sum, buf := sha256.New(), make([]byte, 256<<10)
 	for n := int64(0); ; {
 		if ctx.Err() != nil {
 			return v1.Hash{}, context.Cause(ctx)
 		}
 		k, err := plain.Read(buf)
 		if n += int64(k); n > limit {
-			return v1.Hash{}, invalidArchive("cannot import it: %w", fmt.Errorf("%w of %s", unpack.ErrLimit, sizeText(limit)))
+			return v1.Hash{}, invalidArchive("cannot import it: %w", fmt.Errorf("%w of %s", unpack.ErrLimit, content.SizeText(limit)))
 		}
 		sum.Write(buf[:k])
 		if _, err := f.Write(buf[:k]); err != nil {

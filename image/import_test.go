@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -30,7 +33,7 @@ func TestImport(t *testing.T) {
 		check(t, err)
 		conf, err := s.ConfigFile(t.Context(), info.ID)
 		check(t, err)
-		if conf.RootFS.DiffIDs[0] != digestOf(tarred) || conf.Config.Cmd[0] != "sh" || conf.History[0].Comment != "from somewhere" || conf.Architecture != HostPlatform().Architecture {
+		if conf.RootFS.DiffIDs[0] != content.Digest(tarred) || conf.Config.Cmd[0] != "sh" || conf.History[0].Comment != "from somewhere" || conf.Architecture != platform.Host().Architecture {
 			t.Errorf("%+v", conf)
 		}
 		if b, err := os.ReadFile(filepath.Join(s.layerFS(conf.RootFS.DiffIDs[0]), "bin/sh")); err != nil || string(b) != "program" {

@@ -2,15 +2,16 @@ package image
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -61,16 +62,16 @@ type layerSource struct {
 }
 
 // ensureLayer makes the layer unless it is there. Concurrent calls for one layer are one.
-func (s *Store) ensureLayer(ctx context.Context, src layerSource, progress func(Progress)) (layerRecord, error) {
-	report := func(phase Phase, current int64) {
-		progress(Progress{Layer: shortDigest(src.id()), Phase: phase, Current: current, Total: src.size})
+func (s *Store) ensureLayer(ctx context.Context, src layerSource, tell func(progress.Report)) (layerRecord, error) {
+	report := func(phase progress.Phase, current int64) {
+		tell(progress.Report{Layer: content.Short(src.id()), Phase: phase, Current: current, Total: src.size})
 	}
 	r, err := s.readLayer(src.diff)
 	if err == nil {
-		report(Done, src.size)
+		report(progress.Done, src.size)
 		return r, nil
 	}
-	return s.layers.do(ctx, src.diff.String(), progress, func(ctx context.Context, progress func(Progress)) (layerRecord, error) {
+	return s.layers.Do(ctx, src.diff.String(), tell, func(ctx context.Context, tell func(progress.Report)) (layerRecord, error) {
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
@@ -81,13 +82,13 @@ func (s *Store) ensureLayer(ctx context.Context, src layerSource, progress func(
 		if r, err := s.readLayer(src.diff); err == nil {
 			return r, nil
 		}
-		r, err := s.makeLayer(ctx, src, func(phase Phase, n int64) {
-			progress(Progress{Layer: shortDigest(src.id()), Phase: phase, Current: n, Total: src.size})
+		r, err := s.makeLayer(ctx, src, func(phase progress.Phase, n int64) {
+			tell(progress.Report{Layer: content.Short(src.id()), Phase: phase, Current: n, Total: src.size})
 		})
 		if err != nil {
 			return layerRecord{}, diskError(s.root, err)
 		}
-		progress(Progress{Layer: shortDigest(src.id()), Phase: Done, Current: src.size, Total: src.size})
+		tell(progress.Report{Layer: content.Short(src.id()), Phase: progress.Done, Current: src.size, Total: src.size})
 		return r, nil
 	})
 }
@@ -101,7 +102,7 @@ func (l layerSource) id() v1.Hash {
 }
 
 // makeLayer reads, verifies and unpacks in one go, in a scratch directory, and moves the whole layer to its place.
-func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phase, int64)) (r layerRecord, err error) {
+func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(progress.Phase, int64)) (r layerRecord, err error) {
 	tmp, err := s.scratch()
 	if err != nil {
 		return r, err
@@ -122,7 +123,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 		if errors.As(err, &pe) || ctx.Err() != nil {
 			return r, err
 		}
-		return r, fmt.Errorf("cannot unpack layer %s: %w", shortDigest(src.id()), err)
+		return r, fmt.Errorf("cannot unpack layer %s: %w", content.Short(src.id()), err)
 	}
 
 	r = layerRecord{Version: layerVersion, DiffID: src.diff, Result: result, Stream: size}
@@ -144,7 +145,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(Phas
 
 // stream is the pipeline: bytes as they come, hashed | decompressed, hashed | unpacked below dir/fs. Each stage has a goroutine, so
 // that one large layer uses more than one core. It leaves dir/recipe, and returns the size of the tar stream that this is of; 0 = there is none.
-func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, int64), dir string) (_ unpack.Result, size int64, _ error) {
+func (s *Store) stream(ctx context.Context, src layerSource, report func(progress.Phase, int64), dir string) (_ unpack.Result, size int64, _ error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var stages []io.Closer
 	defer func() {
@@ -161,13 +162,19 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 		return unpack.Result{}, 0, err
 	}
 	stages = append(stages, body)
-	in, err := newMeter(body, src.digest, src.size, report)
+	in, err := content.NewMeter(body, src.digest, src.size, func(n int64, all bool) {
+		phase := progress.Downloading
+		if all {
+			phase = progress.Extracting // what remains is to write it
+		}
+		report(phase, n)
+	})
 	if err != nil {
 		return unpack.Result{}, 0, err
 	}
-	packed := readAhead(ctx, in)
+	packed := content.ReadAhead(ctx, in)
 	stages = append(stages, packed)
-	plain, err := decompress(packed)
+	plain, err := content.Decompress(packed)
 	if err != nil {
 		return unpack.Result{}, 0, err
 	}
@@ -180,7 +187,7 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 	if err != nil {
 		return unpack.Result{}, 0, err
 	}
-	ahead := readAhead(ctx, sum)
+	ahead := content.ReadAhead(ctx, sum)
 	stages = append(stages, ahead)
 
 	file, err := os.OpenFile(filepath.Join(dir, recipeName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -207,7 +214,7 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 	if err := sum.verify("unpacked"); err != nil {
 		return result, 0, err
 	}
-	if err := in.verify(); err != nil {
+	if err := in.Verify(); err != nil {
 		return result, 0, err
 	}
 	switch err := rec.Close(); {
@@ -218,93 +225,6 @@ func (s *Store) stream(ctx context.Context, src layerSource, report func(Phase, 
 		return result, 0, err
 	}
 	return result, rec.Total(), file.Close()
-}
-
-// verifier hashes what is read and bounds it.
-type verifier struct {
-	r     io.Reader
-	hash  hash.Hash
-	want  v1.Hash
-	left  int64
-	limit int64
-}
-
-// tarOverhead allows for headers, padding and long names beside the files' own bytes.
-const tarOverhead = 4
-
-func newVerifier(r io.Reader, want v1.Hash, limit int64) (*verifier, error) {
-	h, err := v1.Hasher(want.Algorithm)
-	if err != nil {
-		return nil, err
-	}
-	total := limit + limit/tarOverhead + 64<<20
-	return &verifier{r: r, hash: h, want: want, left: total, limit: total}, nil
-}
-
-func (v *verifier) Read(p []byte) (int, error) {
-	n, err := v.r.Read(p)
-	v.hash.Write(p[:n])
-	if v.left -= int64(n); v.left < 0 {
-		return n, fmt.Errorf("%w of %s", unpack.ErrLimit, sizeText(v.limit))
-	}
-	return n, err
-}
-
-func (v *verifier) verify(what string) error {
-	if got := hex.EncodeToString(v.hash.Sum(nil)); got != v.want.Hex {
-		return fmt.Errorf("%w: %s, its digest is %s:%.12s…, expected %s:%.12s…", errContent, what, v.want.Algorithm, got, v.want.Algorithm, v.want.Hex)
-	}
-	return nil
-}
-
-// meter hashes the stream as it comes, holds it to its declared size and reports how far it is.
-type meter struct {
-	r      io.Reader
-	hash   hash.Hash // nil = digest not known
-	want   v1.Hash
-	size   int64 // 0 = not known
-	at     int64
-	report func(Phase, int64)
-}
-
-func newMeter(r io.Reader, want v1.Hash, size int64, report func(Phase, int64)) (*meter, error) {
-	m := &meter{r: r, want: want, size: size, report: report}
-	if want == (v1.Hash{}) {
-		return m, nil
-	}
-	h, err := v1.Hasher(want.Algorithm)
-	m.hash = h
-	return m, err
-}
-
-func (m *meter) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.at += int64(n)
-	if m.hash != nil {
-		m.hash.Write(p[:n])
-	}
-	if m.size > 0 && m.at > m.size {
-		return n, fmt.Errorf("%w: it is longer than the %d bytes that its manifest says", errContent, m.size)
-	}
-	phase := Downloading
-	if m.at == m.size || err == io.EOF {
-		phase = Extracting // everything is here; what remains is to write it
-	}
-	m.report(phase, m.at)
-	return n, err
-}
-
-func (m *meter) verify() error {
-	if m.size > 0 && m.at != m.size {
-		return fmt.Errorf("%w: it has %d bytes and its manifest says %d", errContent, m.at, m.size)
-	}
-	if m.hash == nil {
-		return nil
-	}
-	if got := hex.EncodeToString(m.hash.Sum(nil)); got != m.want.Hex {
-		return fmt.Errorf("%w: its digest is %s:%.12s…, expected %s:%.12s…", errContent, m.want.Algorithm, got, m.want.Algorithm, m.want.Hex)
-	}
-	return nil
 }
 
 // discard takes a directory out of sight in one step and then removes it.

@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -20,11 +24,11 @@ import (
 // to the end of the archive. The names in the archive are given to its images, also when other images had them, as
 // docker load does; the result has no others. Of an index the image for this host is taken. errdefs.ErrInvalidArgument says what is wrong with
 // the archive.
-func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) ([]Info, error) {
-	if progress == nil {
-		progress = func(Progress) {}
+func (s *Store) Load(ctx context.Context, r io.Reader, tell func(progress.Report)) ([]Info, error) {
+	if tell == nil {
+		tell = func(progress.Report) {}
 	}
-	report := limitRate(progress)
+	report := progress.Limit(tell)
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {
 		return nil, err
@@ -36,7 +40,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 	}
 	defer tmp.drop()
 
-	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(Progress{Phase: Loading, Current: n}) })
+	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(progress.Report{Phase: progress.Loading, Current: n}) })
 	if err != nil {
 		return nil, diskError(s.root, err)
 	}
@@ -46,9 +50,9 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 	}
 	var loaded []Info
 	for _, img := range images {
-		named := func(p Progress) {
-			if p.Ref = img.name(); p.Phase == Downloading { // layers are read from the archive
-				p.Phase = Loading
+		named := func(p progress.Report) {
+			if p.Ref = img.name(); p.Phase == progress.Downloading { // layers are read from the archive
+				p.Phase = progress.Loading
 			}
 			report(p)
 		}
@@ -56,7 +60,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, progress func(Progress)) 
 		if err != nil {
 			return loaded, fmt.Errorf("cannot load %s: %w", img.name(), err)
 		}
-		named(Progress{Phase: Done})
+		named(progress.Report{Phase: progress.Done})
 		// Of all names that it has, those that the archive gives it.
 		info.Refs = slices.DeleteFunc(info.Refs, func(ref string) bool {
 			return !slices.ContainsFunc(img.names.refs, func(full string) bool { return reference.Familiar(full) == ref })
@@ -77,7 +81,7 @@ func (img archived) name() string {
 	if len(img.names.refs) > 0 {
 		return reference.Familiar(img.names.refs[0])
 	}
-	return shortDigest(img.id)
+	return content.Short(img.id)
 }
 
 // images finds what the archive holds. docker save of version 25 and later writes both formats into one archive.
@@ -127,11 +131,11 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := shortDigest(desc.Digest)
+		name := content.Short(desc.Digest)
 		if len(refs) > 0 {
 			name = refs[0].Familiar()
 		}
-		img, err := resolve(ctx, a, name, desc.Digest.String(), HostPlatform())
+		img, err := resolve(ctx, a, name, desc.Digest.String(), platform.Host())
 		if errors.Is(err, errdefs.ErrNotFound) && len(list.Manifests) > 1 {
 			unfit = append(unfit, err) // another one of the list may be for this host
 			continue
@@ -223,7 +227,7 @@ func (a *archive) dockerImages(images []archived) ([]archived, error) {
 		if err != nil {
 			return nil, err
 		}
-		id := digestOf(raw)
+		id := content.Digest(raw)
 		i := slices.IndexFunc(images, func(img archived) bool { return img.id == id })
 		if i < 0 {
 			img, err := a.dockerImage(d, id, raw)

@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -86,15 +89,15 @@ func TestLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
-			var last Progress
-			infos, err := s.Load(context.Background(), bytes.NewReader(raw), func(p Progress) { last = p })
+			var last progress.Report
+			infos, err := s.Load(context.Background(), bytes.NewReader(raw), func(p progress.Report) { last = p })
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(infos) != 1 || len(infos[0].Refs) != 1 || infos[0].Refs[0] != "shop/api:2" || infos[0].ID != must(img.ConfigName()) {
 				t.Errorf("loaded %+v", infos)
 			}
-			if last.Phase != Done || last.Ref != "shop/api:2" {
+			if last.Phase != progress.Done || last.Ref != "shop/api:2" {
 				t.Errorf("last progress is %+v", last)
 			}
 			info, err := s.Resolve(context.Background(), "shop/api:2", v1.Platform{})

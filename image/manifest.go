@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
+
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -60,7 +59,7 @@ func resolve(ctx context.Context, docs documents, name, identifier string, want 
 			chosen, ok := choose(list.Manifests, want)
 			if !ok {
 				return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
-					"cannot use image %s: it has nothing for %s; it is there for %s", name, platformName(want), orNone(platformList(list.Manifests))))
+					"cannot use image %s: it has nothing for %s; it is there for %s", name, platform.Name(want), orNone(platformList(list.Manifests))))
 			}
 			if img.index == nil {
 				img.index = &doc
@@ -79,13 +78,6 @@ func resolve(ctx context.Context, docs documents, name, identifier string, want 
 		return img, img.fill(ctx, docs, name, want, unusable)
 	}
 	return nil, unusable("indexes within indexes within indexes")
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "no platform that it names"
-	}
-	return s
 }
 
 // mediaType believes the document before the server: an index served as a manifest would be read as an image
@@ -132,10 +124,10 @@ func (img *resolved) fill(ctx context.Context, docs documents, name string, want
 	if err := img.parseConfig(); err != nil {
 		return unusable("%w", err)
 	}
-	have := platformOf(img.config)
-	if rank(want, have) < 0 {
+	have := platform.Of(img.config)
+	if platform.Rank(want, have) < 0 {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot use image %s: it has nothing for %s; it is there for %s",
-			name, platformName(want), platformName(have)))
+			name, platform.Name(want), platform.Name(have)))
 	}
 	return nil
 }
@@ -155,7 +147,7 @@ func (img *resolved) parseConfig() error {
 	}
 	for _, l := range img.layers {
 		if strings.HasSuffix(string(l.MediaType), "+encrypted") {
-			return fmt.Errorf("layer %s is encrypted, which is not supported", shortDigest(l.Digest))
+			return fmt.Errorf("layer %s is encrypted, which is not supported", content.Short(l.Digest))
 		}
 	}
 	for _, d := range conf.RootFS.DiffIDs {
@@ -164,63 +156,4 @@ func (img *resolved) parseConfig() error {
 		}
 	}
 	return nil
-}
-
-func platformOf(c *v1.ConfigFile) v1.Platform {
-	return v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
-}
-
-// keep writes the documents of the image to the content store.
-func (s *Store) keep(img *resolved) error {
-	docs := map[v1.Hash][]byte{img.id: img.rawConf}
-	if img.manifest.raw != nil {
-		docs[img.manifest.digest] = img.manifest.raw
-	}
-	if img.index != nil {
-		docs[img.index.digest] = img.index.raw
-	}
-	for h, b := range docs {
-		if err := s.writeBlob(h, b); err != nil {
-			return diskError(s.root, err)
-		}
-	}
-	return nil
-}
-
-func (s *Store) writeBlob(h v1.Hash, b []byte) error {
-	path := s.blobPath(h)
-	if info, err := os.Lstat(path); err == nil && info.Size() == int64(len(b)) {
-		return nil
-	}
-	return atomicfile.Write(path, b, 0o600, atomicfile.Sync)
-}
-
-// readConfig returns the configuration of a stored image. It is verified: a file that a disk has damaged must not
-// decide what runs as which user.
-func (s *Store) readConfig(id v1.Hash) (*v1.ConfigFile, error) {
-	s.mu.Lock()
-	c := s.configs[id]
-	s.mu.Unlock()
-	if c != nil {
-		return c, nil
-	}
-	raw, err := os.ReadFile(s.blobPath(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("configuration of image %s is missing: pull or build it again", shortDigest(id)))
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := verifyBytes(raw, id); err != nil {
-		// As good as not there, so that it is pulled or built again and the other images can be listed.
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("configuration of image %s is damaged: %w; pull or build it again", shortDigest(id), err))
-	}
-	c, err = v1.ParseConfigFile(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.configs[id] = c
-	s.mu.Unlock()
-	return c, nil
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"testing"
 
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -44,15 +46,15 @@ func FuzzResolve(f *testing.F) {
 	f.Add([]byte(`{"manifests":[],"config":{}}`), config, string(types.OCIImageIndex))
 	f.Add([]byte(`{"schemaVersion":1}`), []byte(`null`), string(types.DockerManifestSchema1))
 	f.Fuzz(func(t *testing.T, doc, config []byte, media string) {
-		img, err := resolve(t.Context(), said{doc, config, types.MediaType(media)}, "x", "latest", HostPlatform())
+		img, err := resolve(t.Context(), said{doc, config, types.MediaType(media)}, "x", "latest", platform.Host())
 		if err != nil {
 			return
 		}
 		if n := len(img.layers); n != len(img.config.RootFS.DiffIDs) || n > maxLayers {
 			t.Errorf("%d layers, %d diff ids", n, len(img.config.RootFS.DiffIDs))
 		}
-		if rank(HostPlatform(), platformOf(img.config)) < 0 {
-			t.Errorf("an image for %s", platformName(platformOf(img.config)))
+		if platform.Rank(platform.Host(), platform.Of(img.config)) < 0 {
+			t.Errorf("an image for %s", platform.Name(platform.Of(img.config)))
 		}
 	})
 }

@@ -13,19 +13,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/layertest"
-
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func pull(s *Store, ref string) (Info, []string, error) {
 	var notes []string
-	info, err := s.Pull(context.Background(), ref, v1.Platform{}, func(p Progress) {
+	info, err := s.Pull(context.Background(), ref, v1.Platform{}, func(p progress.Report) {
 		if p.Note != "" {
 			notes = append(notes, p.Note)
 		}
@@ -337,7 +338,7 @@ func TestOneFlight(t *testing.T) {
 		}
 		go func() {
 			var once sync.Once
-			_, err := s.Pull(c, ref, v1.Platform{}, func(Progress) { once.Do(func() { started <- struct{}{} }) })
+			_, err := s.Pull(c, ref, v1.Platform{}, func(progress.Report) { once.Do(func() { started <- struct{}{} }) })
 			if i == 0 {
 				if !errors.Is(err, context.Canceled) {
 					err = fmt.Errorf("the cancelled caller got %v", err)

@@ -4,11 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 func TestChoosePlatform(t *testing.T) {
-	platform := func(s string) *v1.Platform {
+	parse := func(s string) *v1.Platform {
 		p, err := v1.ParsePlatform(s)
 		if err != nil {
 			t.Fatal(err)
@@ -30,12 +32,12 @@ func TestChoosePlatform(t *testing.T) {
 	} {
 		var list []v1.Descriptor
 		for have := range strings.SplitSeq(c.have, " ") {
-			list = append(list, v1.Descriptor{Platform: platform(have)})
+			list = append(list, v1.Descriptor{Platform: parse(have)})
 		}
-		got, ok := choose(list, normalPlatform(*platform(c.want)))
+		got, ok := choose(list, platform.Normal(*parse(c.want)))
 		name := ""
 		if ok {
-			name = platformName(*got.Platform)
+			name = platform.Name(*got.Platform)
 		}
 		if name != c.chosen {
 			t.Errorf("for %s of %s: %q, expected %q", c.want, c.have, name, c.chosen)

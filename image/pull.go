@@ -9,6 +9,10 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -18,17 +22,17 @@ import (
 )
 
 // Pull fetches ref for platform p (the zero value: this host's) and unpacks it. Concurrent pulls of one image are
-// one. progress may be nil; it is called from one goroutine at a time, at most some ten times a second for a layer.
+// one. tell may be nil; it is called from one goroutine at a time, at most some ten times a second for a layer.
 //
 // When it fails or ctx ends, nothing of the image is visible; layers that were whole are kept for the next try
 // until Prune. Errors: *PullError for what registries said, errdefs.ErrNotFound when there is no such image
 // or none for p, errdefs.ErrInvalidArgument for a bad reference or an image that is not valid.
-func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, progress func(Progress)) (Info, error) {
-	return s.PullAs(ctx, ref, p, nil, progress)
+func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, tell func(progress.Report)) (Info, error) {
+	return s.PullAs(ctx, ref, p, nil, tell)
 }
 
 // PullAs is Pull with credentials of the caller's; nil = those that this host has stored.
-func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Auth, progress func(Progress)) (Info, error) {
+func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Auth, tell func(progress.Report)) (Info, error) {
 	if _, explicit, _ := idPrefix(ref); explicit {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot pull %s: an image id says nothing of where the image is; pull a name", ref))
 	}
@@ -36,25 +40,25 @@ func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Aut
 	if err != nil {
 		return Info{}, err
 	}
-	want := wanted(p)
-	named := withRef(ref, progress)
-	return s.pulls.do(ctx, r.String()+" "+platformName(want)+" "+auth.key(), named, func(ctx context.Context, report func(Progress)) (Info, error) {
-		info, err := s.pull(ctx, r, want, auth, limitRate(report))
+	want := platform.Wanted(p)
+	named := withRef(ref, tell)
+	return s.pulls.Do(ctx, r.String()+" "+platform.Name(want)+" "+auth.key(), named, func(ctx context.Context, report func(progress.Report)) (Info, error) {
+		info, err := s.pull(ctx, r, want, auth, progress.Limit(report))
 		if err == nil {
-			report(Progress{Phase: Done})
+			report(progress.Report{Phase: progress.Done})
 		}
 		return info, err
 	})
 }
 
-func withRef(ref string, progress func(Progress)) func(Progress) {
-	if progress == nil {
+func withRef(ref string, tell func(progress.Report)) func(progress.Report) {
+	if tell == nil {
 		return nil
 	}
-	return func(p Progress) { p.Ref = ref; progress(p) }
+	return func(p progress.Report) { p.Ref = ref; tell(p) }
 }
 
-func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(Progress)) (Info, error) {
+func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(progress.Report)) (Info, error) {
 	// Until the record is written nothing but this lock keeps Prune from the layers.
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {
@@ -62,8 +66,8 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	}
 	defer busy.Close()
 
-	report(Progress{Phase: Resolving})
-	src := s.source(ref, auth, func(note string) { report(Progress{Phase: Resolving, Note: note}) })
+	report(progress.Report{Phase: progress.Resolving})
+	src := s.source(ref, auth, func(note string) { report(progress.Report{Phase: progress.Resolving, Note: note}) })
 	img := s.finds.take(ref, want)
 	if img == nil {
 		if img, err = resolve(ctx, src, ref.Familiar(), ref.Identifier(), want); err != nil {
@@ -101,7 +105,7 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 type names struct{ refs, digests []string }
 
 // install makes what is missing of img and records it. The caller holds the pulls lock, shared.
-func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource, names names, report func(Progress)) (Info, error) {
+func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource, names names, report func(progress.Report)) (Info, error) {
 	// A layer that is in an image twice is made once.
 	var missing []layerSource
 	var ids []v1.Hash
@@ -114,7 +118,7 @@ func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource
 		r, err := s.readLayer(l.diff)
 		if err == nil {
 			done[l.diff] = r
-			report(Progress{Layer: shortDigest(l.id()), Phase: Done, Current: l.size, Total: l.size})
+			report(progress.Report{Layer: content.Short(l.id()), Phase: progress.Done, Current: l.size, Total: l.size})
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -156,7 +160,7 @@ func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource
 	}
 
 	rec := &record{
-		ID: img.id, Manifest: img.manifest.digest, Platform: platformOf(img.config),
+		ID: img.id, Manifest: img.manifest.digest, Platform: platform.Of(img.config),
 		Layers: img.config.RootFS.DiffIDs, Created: img.config.Created.Time, PulledAt: now(),
 	}
 	for _, r := range done {
@@ -189,7 +193,7 @@ func (x *index) put(rec *record, n names) {
 	}
 	own := x.byID(rec.ID)
 	for _, other := range x.Images {
-		if other == own || platformName(normalPlatform(other.Platform)) != platformName(normalPlatform(rec.Platform)) {
+		if other == own || platform.Name(platform.Normal(other.Platform)) != platform.Name(platform.Normal(rec.Platform)) {
 			continue
 		}
 		other.Refs = slices.DeleteFunc(other.Refs, func(ref string) bool { return slices.Contains(n.refs, ref) })
@@ -224,7 +228,7 @@ type errNoRoom struct {
 }
 
 func (e errNoRoom) Error() string {
-	return "no space left on " + e.path + ": " + sizeText(e.free) + " are free and the layers alone have " + sizeText(e.need) +
+	return "no space left on " + e.path + ": " + content.SizeText(e.free) + " are free and the layers alone have " + content.SizeText(e.need) +
 		" compressed; free some, or give another --state-root"
 }
 func (e errNoRoom) Unwrap() error { return unix.ENOSPC }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/layertest"
@@ -20,12 +22,12 @@ func TestPullResolvePrepare(t *testing.T) {
 		layerOf(t, layertest.Dir("etc", 0o755), layertest.File("etc/b", "two"))))
 	s := newStore(t)
 	ctx := context.Background()
-	var last Progress
-	info, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, func(p Progress) { last = p })
+	var last progress.Report
+	info, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, func(p progress.Report) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last.Phase != Done || last.Layer != "" || last.Ref != h.host+"/app:1" {
+	if last.Phase != progress.Done || last.Layer != "" || last.Ref != h.host+"/app:1" {
 		t.Errorf("last progress is %+v", last)
 	}
 	if info.Size != 6 || len(info.Refs) != 1 || info.Refs[0] != h.host+"/app:1" {

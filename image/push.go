@@ -9,7 +9,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -36,8 +38,8 @@ type Pushed struct {
 // is taken from there. An image that was pulled arrives with the manifest and the layers that it was pulled with, so by the same digest, as long as
 // one of these, or the registry that it came from, has them; a layer that nobody has any more is compressed anew, which is told (Progress.Note), and the image has another digest then.
 //
-// progress may be nil; it is called from one goroutine at a time. Errors: errdefs.ErrNotFound when the image is not here, ErrDenied, errdefs.ErrUnavailable.
-func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, progress func(Progress)) (Pushed, error) {
+// tell may be nil; it is called from one goroutine at a time. Errors: errdefs.ErrNotFound when the image is not here, ErrDenied, errdefs.ErrUnavailable.
+func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, tell func(progress.Report)) (Pushed, error) {
 	r, err := reference.Parse(ref)
 	if err == nil && r.HasDigest() {
 		err = errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot push %s: a push is by tag; its digest comes of what is pushed", ref))
@@ -55,8 +57,8 @@ func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, progress 
 	}
 	defer busy.Close()
 	p := &push{store: s, ref: r, auth: opt.Auth}
-	report := limitRate(oneAtATime(progress))
-	p.report = func(pr Progress) { pr.Ref = r.Familiar(); report(pr) }
+	report := progress.Limit(progress.Serial(tell))
+	p.report = func(pr progress.Report) { pr.Ref = r.Familiar(); report(pr) }
 	done, err := p.run(ctx, info.ID)
 	if ctx.Err() != nil {
 		return Pushed{}, context.Cause(ctx)
@@ -67,24 +69,12 @@ func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, progress 
 	return done, nil
 }
 
-func oneAtATime(progress func(Progress)) func(Progress) {
-	if progress == nil {
-		return func(Progress) {}
-	}
-	var mu sync.Mutex
-	return func(p Progress) {
-		mu.Lock()
-		defer mu.Unlock()
-		progress(p)
-	}
-}
-
 // push is one push under way.
 type push struct {
 	store  *Store
 	ref    reference.Reference
 	auth   *Auth
-	report func(Progress)
+	report func(progress.Report)
 	to     *session
 
 	origins []reference.Reference // where the image's own layers were pulled from
@@ -102,7 +92,7 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 	}
 	conf, err := os.ReadFile(s.blobPath(id))
 	if err == nil {
-		err = verifyBytes(conf, id)
+		err = content.Verify(conf, id)
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("its configuration: %w", err)
@@ -110,12 +100,12 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 	doc, parsed := s.manifestOf(rec)
 	p.origins = origins(rec, doc)
 	ep := s.endpoints(p.ref.Host)
-	p.report(Progress{Phase: Preparing})
+	p.report(progress.Report{Phase: progress.Preparing})
 	if p.to, err = s.connect(ctx, ep[len(ep)-1], p.ref.Repo, access{auth: p.auth, push: true, from: p.mounts(rec)}); err != nil {
 		return Pushed{}, err
 	}
 	if p.to.warning != "" {
-		p.report(Progress{Phase: Preparing, Note: p.to.warning + "; going on without credentials"})
+		p.report(progress.Report{Phase: progress.Preparing, Note: p.to.warning + "; going on without credentials"})
 	}
 	layers, err := p.layers(ctx, rec, parsed)
 	if err != nil {
@@ -137,7 +127,7 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 	if err := p.record(id, made); err != nil {
 		return Pushed{}, err
 	}
-	p.report(Progress{Phase: Done})
+	p.report(progress.Report{Phase: progress.Done})
 	return Pushed{Ref: p.ref.Familiar(), Digest: made.digest, Size: int64(len(made.raw))}, nil
 }
 
@@ -147,7 +137,7 @@ func (s *Store) manifestOf(rec *record) (document, *v1.Manifest) {
 		return document{}, nil
 	}
 	raw, err := os.ReadFile(s.blobPath(rec.Manifest))
-	if err != nil || verifyBytes(raw, rec.Manifest) != nil {
+	if err != nil || content.Verify(raw, rec.Manifest) != nil {
 		return document{}, nil
 	}
 	m := new(v1.Manifest)
@@ -216,7 +206,7 @@ func (p *push) document(rec *record, doc document, m *v1.Manifest, layers []v1.D
 	if err != nil {
 		return document{}, err
 	}
-	return document{raw: raw, media: next.MediaType, digest: digestOf(raw)}, nil
+	return document{raw: raw, media: next.MediaType, digest: content.Digest(raw)}, nil
 }
 
 func ociLayer(t types.MediaType) types.MediaType {

@@ -17,6 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -98,12 +102,12 @@ func TestPushOfPulled(t *testing.T) {
 	seen := new(traffic)
 	to.misbehave(seen.answer)
 	var phases []string
-	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p Progress) { phases = append(phases, string(p.Phase)) })
+	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p progress.Report) { phases = append(phases, string(p.Phase)) })
 	check(t, err)
 	if got := digest(t, to.image(t, "x:2")); got != digest(t, want) || pushed.Digest != got {
 		t.Errorf("pushed as %s, told as %s, pulled as %s", got, pushed.Digest, digest(t, want))
 	}
-	if !slices.Contains(phases, string(Sent)) || phases[len(phases)-1] != string(Done) {
+	if !slices.Contains(phases, string(progress.Sent)) || phases[len(phases)-1] != string(progress.Done) {
 		t.Errorf("progress %q", phases)
 	}
 	if info, err := s.Resolve(t.Context(), to.host+"/x:2", v1.Platform{}); err != nil || !slices.Contains(info.Digests, to.host+"/x@"+pushed.Digest.String()) {
@@ -136,8 +140,8 @@ func TestPushOfPulled(t *testing.T) {
 		return true
 	})
 	var mounted []string
-	_, err = s.Push(t.Context(), from.host+"/c:3", PushOptions{}, func(p Progress) {
-		if p.Phase == Mounted {
+	_, err = s.Push(t.Context(), from.host+"/c:3", PushOptions{}, func(p progress.Report) {
+		if p.Phase == progress.Mounted {
 			mounted = append(mounted, p.From)
 		}
 	})
@@ -167,7 +171,7 @@ func TestPushWithoutOrigin(t *testing.T) {
 	info := pullAndTag(t, s, from, "a:1", to.host+"/x:2")
 	from.Close()
 	var notes string
-	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p Progress) { notes += p.Note + "\n" })
+	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p progress.Report) { notes += p.Note + "\n" })
 	check(t, err)
 	if !strings.Contains(notes, "compressed anew") || !strings.Contains(notes, "is not to be had from "+from.host+"/a") {
 		t.Errorf("told %q", notes)
@@ -203,7 +207,7 @@ func TestPushOfMade(t *testing.T) {
 		check(t, unix.Setxattr(filepath.Join(upper, "d/e"), "trusted.overlay.opaque", []byte("y"), 0))
 		check(t, unix.Mknod(filepath.Join(upper, "d/g"), unix.S_IFCHR, 0))
 	})
-	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{first.DiffID, second.DiffID}}}
+	conf := &v1.ConfigFile{OS: "linux", Architecture: platform.Host().Architecture, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{first.DiffID, second.DiffID}}}
 	info, err := s.Record(t.Context(), conf, h.host+"/made:1")
 	check(t, err)
 	pushed, err := s.Push(t.Context(), h.host+"/made:1", PushOptions{}, nil)
@@ -387,7 +391,7 @@ func TestForeignForm(t *testing.T) {
 
 	// What is made on the good one goes to a registry that has that blob.
 	diff := must(base.DiffID())
-	conf := &v1.ConfigFile{OS: "linux", Architecture: HostPlatform().Architecture, Author: "me", RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diff}}}
+	conf := &v1.ConfigFile{OS: "linux", Architecture: platform.Host().Architecture, Author: "me", RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{diff}}}
 	_, err = s.Record(t.Context(), conf, to.host+"/mine:1")
 	check(t, err)
 	_, err = s.Push(t.Context(), to.host+"/mine:1", PushOptions{}, nil)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
@@ -27,7 +30,7 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 		at[d] = append(at[d], i)
 	}
 	for _, d := range order {
-		p.report(Progress{Layer: shortDigest(d), Phase: Preparing})
+		p.report(progress.Report{Layer: content.Short(d), Phase: progress.Preparing})
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelUploads)
@@ -50,7 +53,7 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 // layer brings one to the registry: by what it has, from its other repositories, from where the image came, and only then compressed here. own is what the
 // image's manifest calls it, nil without one.
 func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.Descriptor, error) {
-	name := shortDigest(diff)
+	name := content.Short(diff)
 	known := p.store.forms(diff)
 	if own != nil && packed(own.MediaType) {
 		f := form{Digest: own.Digest, Size: own.Size, Media: own.MediaType}
@@ -79,7 +82,7 @@ func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, b
 		return v1.Descriptor{}, false, err
 	}
 	if has {
-		p.report(Progress{Layer: name, Phase: Exists, Current: f.Size, Total: f.Size})
+		p.report(progress.Report{Layer: name, Phase: progress.Exists, Current: f.Size, Total: f.Size})
 		return f.descriptor(), true, nil
 	}
 	for _, repo := range slices.Backward(f.Repos) {
@@ -95,7 +98,7 @@ func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, b
 			return v1.Descriptor{}, false, err
 		}
 		if at == "" {
-			p.report(Progress{Layer: name, Phase: Mounted, From: from, Current: f.Size, Total: f.Size})
+			p.report(progress.Report{Layer: name, Phase: progress.Mounted, From: from, Current: f.Size, Total: f.Size})
 			return f.descriptor(), true, nil
 		}
 		p.cancel(ctx, at)
@@ -121,8 +124,8 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 		write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
 			body := src.blob(ctx, f.descriptor())
 			defer body.Close()
-			in, err := newMeter(body, f.Digest, f.Size, func(_ Phase, n int64) {
-				p.report(Progress{Layer: name, Phase: Sending, Current: n, Total: f.Size})
+			in, err := content.NewMeter(body, f.Digest, f.Size, func(n int64, _ bool) {
+				p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: n, Total: f.Size})
 			})
 			if err != nil {
 				return v1.Hash{}, 0, err
@@ -130,17 +133,17 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 			if _, err := io.Copy(w, in); err != nil {
 				return v1.Hash{}, 0, err
 			}
-			return f.Digest, f.Size, in.verify()
+			return f.Digest, f.Size, in.Verify()
 		}
 		_, failed, err := p.send(ctx, f.Size, write)
 		if err == nil {
-			p.report(Progress{Layer: name, Phase: Sent, Current: f.Size, Total: f.Size})
+			p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: f.Size, Total: f.Size})
 			return f.descriptor(), true, nil
 		}
 		if !failed || ctx.Err() != nil {
 			return v1.Descriptor{}, false, err
 		}
-		p.report(Progress{Layer: name, Phase: Preparing, Note: "layer " + name + " is not to be had from " + from.Name() + ": " + describe(err)})
+		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is not to be had from " + from.Name() + ": " + describe(err)})
 	}
 	return v1.Descriptor{}, false, nil
 }
@@ -148,7 +151,7 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 // compress makes a blob of the unpacked layer and sends it.
 func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told bool) (v1.Descriptor, error) {
 	if told {
-		p.report(Progress{Layer: name, Phase: Preparing, Note: "layer " + name + " is compressed anew, for nobody has it as it was pulled: the image gets another digest"})
+		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is compressed anew, for nobody has it as it was pulled: the image gets another digest"})
 	}
 	total, err := p.store.layerSize(ctx, diff)
 	if err != nil {
@@ -160,7 +163,7 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 		err := p.store.writeLayer(ctx, diff, writerFunc(func(b []byte) (int, error) {
 			n, err := pack.Write(b)
 			at += int64(n)
-			p.report(Progress{Layer: name, Phase: Sending, Current: at, Total: total})
+			p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: at, Total: total})
 			return n, err
 		}))
 		if err != nil {
@@ -174,7 +177,7 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 	}
 	desc.MediaType = types.OCILayer
 	p.store.noteForm(diff, desc)
-	p.report(Progress{Layer: name, Phase: Sent, Current: total, Total: total})
+	p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: total, Total: total})
 	return desc, nil
 }
 
@@ -225,6 +228,6 @@ func (p *push) blob(ctx context.Context, digest v1.Hash, size int64, write paylo
 func bytesPayload(b []byte) payload {
 	return func(_ context.Context, w io.Writer) (v1.Hash, int64, error) {
 		n, err := w.Write(b)
-		return digestOf(b), int64(n), err
+		return content.Digest(b), int64(n), err
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 
@@ -27,7 +29,7 @@ const recipeName = "recipe"
 func (s *Store) writeLayer(ctx context.Context, diff v1.Hash, w io.Writer) error {
 	rec, err := s.readLayer(diff)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here: pull or build its image again", shortDigest(diff)))
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here: pull or build its image again", content.Short(diff)))
 	}
 	if err != nil {
 		return err
@@ -52,7 +54,7 @@ func (s *Store) writeLayer(ctx context.Context, diff v1.Hash, w io.Writer) error
 	}
 	if errors.Is(err, recipe.ErrDiffers) {
 		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("layer %s cannot be given on: %w; its stream names a file twice, or it was unpacked by a stack that did not keep how: remove the images that have it, and pull or build them again",
-			shortDigest(diff), err))
+			content.Short(diff), err))
 	}
 	return err
 }

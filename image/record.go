@@ -8,6 +8,9 @@ import (
 	"os"
 	"slices"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -28,7 +31,7 @@ func (s *Store) ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, err
 // ID is what the image that conf describes is known by when it is recorded.
 func ID(conf *v1.ConfigFile) (v1.Hash, error) {
 	raw, err := json.Marshal(conf)
-	return digestOf(raw), err
+	return content.Digest(raw), err
 }
 
 // Record makes the image that conf describes, whose layers are here, and gives it names, which leave the images that had them. The image has no
@@ -43,7 +46,7 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 		return Info{}, err
 	}
 	if len(raw) > maxConfig {
-		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot record an image with a configuration of %s: at most %s are read", sizeText(int64(len(raw))), sizeText(maxConfig)))
+		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot record an image with a configuration of %s: at most %s are read", content.SizeText(int64(len(raw))), content.SizeText(maxConfig)))
 	}
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {
@@ -51,14 +54,14 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 	}
 	defer busy.Close()
 	rec := &record{
-		ID: digestOf(raw), Platform: platformOf(conf), Layers: conf.RootFS.DiffIDs,
+		ID: content.Digest(raw), Platform: platform.Of(conf), Layers: conf.RootFS.DiffIDs,
 		Created: conf.Created.Time, PulledAt: now(),
 	}
 	seen := make(map[v1.Hash]bool)
 	for _, d := range rec.Layers {
 		l, err := s.readLayer(d)
 		if err != nil {
-			return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot record an image: its layer %s is not here any more", shortDigest(d)))
+			return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot record an image: its layer %s is not here any more", content.Short(d)))
 		}
 		if !seen[d] {
 			rec.Size += l.Bytes
@@ -86,7 +89,7 @@ func (s *Store) Tag(ctx context.Context, id v1.Hash, refs ...string) (Info, erro
 	if err != nil {
 		return Info{}, err
 	}
-	missing := errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot name image %s: it is not here", shortDigest(id)))
+	missing := errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot name image %s: it is not here", content.Short(id)))
 	x, err := s.readIndex()
 	if err != nil {
 		return Info{}, err

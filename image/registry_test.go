@@ -14,6 +14,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -45,7 +48,7 @@ func imageOf(t testing.TB, layers ...v1.Layer) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return forPlatform(t, img, HostPlatform())
+	return forPlatform(t, img, platform.Host())
 }
 
 func forPlatform(t testing.TB, img v1.Image, p v1.Platform) v1.Image {

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -35,14 +38,14 @@ func (s *Store) Manifest(ctx context.Context, ref string, auth *Auth) (RemoteMan
 	}
 	m := RemoteManifest{Digest: doc.digest, MediaType: mediaType(doc), Size: int64(len(doc.raw))}
 	if !m.MediaType.IsIndex() {
-		img, err := resolve(ctx, &known{src, doc}, r.Familiar(), doc.digest.String(), HostPlatform())
+		img, err := resolve(ctx, &known{src, doc}, r.Familiar(), doc.digest.String(), platform.Host())
 		if errors.Is(err, errdefs.ErrNotFound) && img != nil && img.config != nil {
 			err = nil // for another platform, which is what was asked
 		}
 		if err != nil {
 			return m, err
 		}
-		m.Platforms = []v1.Platform{platformOf(img.config)}
+		m.Platforms = []v1.Platform{platform.Of(img.config)}
 		return m, nil
 	}
 	var list v1.IndexManifest
@@ -101,7 +104,7 @@ func (s *Store) Layers(ctx context.Context, id v1.Hash) ([]LayerInfo, error) {
 	}
 	rec := x.byID(id)
 	if rec == nil {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is not here", shortDigest(id)))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is not here", content.Short(id)))
 	}
 	list := make([]LayerInfo, len(rec.Layers))
 	for i, d := range rec.Layers {

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -27,7 +30,7 @@ func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, e
 	if err != nil {
 		return Info{}, err
 	}
-	want := wanted(p)
+	want := platform.Wanted(p)
 	var best *record
 	var others []string
 	for _, r := range found {
@@ -35,17 +38,17 @@ func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, e
 			best = r
 			break
 		}
-		n := rank(want, r.Platform)
+		n := platform.Rank(want, r.Platform)
 		if n < 0 {
-			others = append(others, platformName(r.Platform))
-		} else if best == nil || n < rank(want, best.Platform) {
+			others = append(others, platform.Name(r.Platform))
+		} else if best == nil || n < platform.Rank(want, best.Platform) {
 			best = r
 		}
 	}
 	if best == nil {
 		if len(others) > 0 {
 			return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is here for %s and not for %s: pull it for that platform",
-				ref, strings.Join(others, ", "), platformName(want)))
+				ref, strings.Join(others, ", "), platform.Name(want)))
 		}
 		return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s is not here: pull or load it", ref))
 	}
@@ -82,7 +85,7 @@ func (x *index) find(ref string) (found []*record, byID bool, err error) {
 	if len(found) > 1 {
 		var ids []string
 		for _, rec := range found {
-			ids = append(ids, shortDigest(rec.ID))
+			ids = append(ids, content.Short(rec.ID))
 		}
 		return nil, true, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("image id %s is not enough: %s begin with it", ref, strings.Join(ids, ", ")))
 	}
@@ -101,7 +104,7 @@ func (rec *record) is(r reference.Reference) bool {
 func (s *Store) whole(rec *record) error {
 	for _, d := range rec.Layers {
 		if _, err := os.Lstat(s.layerDir(d)); errors.Is(err, fs.ErrNotExist) {
-			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s lacks layer %s: pull or load it again", rec.name(), shortDigest(d)))
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s lacks layer %s: pull or load it again", rec.name(), content.Short(d)))
 		} else if err != nil {
 			return err
 		}
@@ -114,7 +117,7 @@ func (rec *record) name() string {
 	if len(rec.Refs) > 0 {
 		return reference.Familiar(rec.Refs[0])
 	}
-	return shortDigest(rec.ID)
+	return content.Short(rec.ID)
 }
 
 // List returns every image that is whole, latest pulled first.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
@@ -116,7 +118,7 @@ type archiver struct {
 func (a *archiver) image(ctx context.Context, img *saving) error {
 	conf, err := os.ReadFile(a.store.blobPath(img.rec.ID))
 	if err == nil {
-		err = verifyBytes(conf, img.rec.ID)
+		err = content.Verify(conf, img.rec.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("its configuration: %w", err)
@@ -141,7 +143,7 @@ func (a *archiver) image(ctx context.Context, img *saving) error {
 	if err != nil {
 		return err
 	}
-	desc := v1.Descriptor{MediaType: m.MediaType, Size: int64(len(raw)), Digest: digestOf(raw), Platform: &img.rec.Platform}
+	desc := v1.Descriptor{MediaType: m.MediaType, Size: int64(len(raw)), Digest: content.Digest(raw), Platform: &img.rec.Platform}
 	if err := a.file(blobName(desc.Digest), raw); err != nil {
 		return err
 	}

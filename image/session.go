@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -187,16 +186,4 @@ func checkReach(from, to string) error {
 		}
 	}
 	return fmt.Errorf("redirect from %s to the private address %s refused", from, to)
-}
-
-// readLimited reads all of r, at most limit bytes.
-func readLimited(r io.Reader, limit int64, what string) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%w: %s is larger than %s", errContent, what, sizeText(limit))
-	}
-	return b, nil
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -62,7 +64,7 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	rec, err := readSnapshot(dir)
 	if err == nil {
 		if rec.Image != id || rec.Bare {
-			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot prepare %s on image %s: it has a snapshot of image %s", key, shortDigest(id), shortDigest(rec.Image)))
+			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot prepare %s on image %s: it has a snapshot of image %s", key, content.Short(id), content.Short(rec.Image)))
 		}
 		return s.mounts(dir, rec), nil
 	}
@@ -85,7 +87,7 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	}
 	img := x.byID(id)
 	if img == nil {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot prepare %s: image %s is not here", key, shortDigest(id)))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot prepare %s: image %s is not here", key, content.Short(id)))
 	}
 	if err := s.whole(img); err != nil {
 		return nil, fmt.Errorf("cannot prepare %s: %w", key, err)

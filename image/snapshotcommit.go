@@ -14,6 +14,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -115,7 +117,7 @@ func (s *Store) layerOfUpper(ctx context.Context, rec snapshotRecord, upper stri
 		return diff, 0, err
 	}
 	s.Sync()
-	_, err = s.ensureLayer(ctx, layerSource{diff: diff, open: func(context.Context) (io.ReadCloser, error) { return os.Open(path) }}, func(Progress) {})
+	_, err = s.ensureLayer(ctx, layerSource{diff: diff, open: func(context.Context) (io.ReadCloser, error) { return os.Open(path) }}, func(progress.Report) {})
 	return diff, d.result.Entries, err
 }
 

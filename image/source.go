@@ -1,10 +1,7 @@
 package image
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/reference"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -118,19 +116,10 @@ func (src *source) each(ctx context.Context, fn func(*session) error) error {
 	return pullError(src.ref, tries, warnings)
 }
 
-const maxManifest = 4 << 20 // "at least 4 megabytes" is what registries must take: distribution-spec v1.1.1
-
 var manifestAccept = strings.Join([]string{
 	string(types.OCIImageIndex), string(types.OCIManifestSchema1),
 	string(types.DockerManifestList), string(types.DockerManifestSchema2),
 }, ", ")
-
-// document is a manifest or an index as it was served.
-type document struct {
-	raw    []byte
-	media  types.MediaType
-	digest v1.Hash
-}
 
 // manifest fetches what identifier, a tag or a digest, names.
 func (src *source) manifest(ctx context.Context, identifier string) (document, error) {
@@ -141,18 +130,18 @@ func (src *source) manifest(ctx context.Context, identifier string) (document, e
 			return err
 		}
 		defer resp.Body.Close()
-		raw, err := readLimited(resp.Body, maxManifest, "manifest")
+		raw, err := content.ReadAll(resp.Body, maxManifest, "manifest")
 		if err != nil {
 			return err
 		}
 		media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-		doc = document{raw: raw, media: types.MediaType(strings.TrimSpace(media)), digest: digestOf(raw)}
+		doc = document{raw: raw, media: types.MediaType(strings.TrimSpace(media)), digest: content.Digest(raw)}
 		if strings.Contains(identifier, ":") {
 			want, err := v1.NewHash(identifier)
 			if err != nil {
 				return err
 			}
-			if err := verifyBytes(raw, want); err != nil {
+			if err := content.Verify(raw, want); err != nil {
 				return fmt.Errorf("manifest is %w", err)
 			}
 			doc.digest = want
@@ -174,10 +163,10 @@ func (src *source) small(ctx context.Context, desc v1.Descriptor, limit int64) (
 			return err
 		}
 		defer resp.Body.Close()
-		if raw, err = readLimited(resp.Body, limit, "image configuration"); err != nil {
+		if raw, err = content.ReadAll(resp.Body, limit, "image configuration"); err != nil {
 			return err
 		}
-		return verifyBytes(raw, desc.Digest)
+		return content.Verify(raw, desc.Digest)
 	})
 	return raw, err
 }
@@ -222,7 +211,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		}
 		b.tries++
 		if !transient(err) || b.tries >= originAttempts {
-			return n, fmt.Errorf("cannot pull %s: layer %s broke off after %s: %w", b.src.ref.Familiar(), shortDigest(b.desc.Digest), sizeText(b.at), err)
+			return n, fmt.Errorf("cannot pull %s: layer %s broke off after %s: %w", b.src.ref.Familiar(), content.Short(b.desc.Digest), content.SizeText(b.at), err)
 		}
 		if n > 0 {
 			return n, nil
@@ -332,23 +321,3 @@ func (d *downList) set(host string) {
 	}
 	d.until[host] = time.Now().Add(downFor)
 }
-
-func digestOf(b []byte) v1.Hash {
-	sum := sha256.Sum256(b)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
-}
-
-func verifyBytes(b []byte, want v1.Hash) error {
-	h, err := v1.Hasher(want.Algorithm)
-	if err != nil {
-		return err
-	}
-	io.Copy(h, bytes.NewReader(b)) //nolint:errcheck // a hash does not fail
-	if got := hex.EncodeToString(h.Sum(nil)); got != want.Hex {
-		return fmt.Errorf("%w: its digest is %s:%.12s…, expected %s:%.12s…", errContent, want.Algorithm, got, want.Algorithm, want.Hex)
-	}
-	return nil
-}
-
-// shortDigest is what progress shows of a layer.
-func shortDigest(h v1.Hash) string { return fmt.Sprintf("%.12s", h.Hex) }

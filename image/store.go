@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/flight"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image/unpack"
@@ -62,8 +64,8 @@ type Store struct {
 	wait        waiter
 	limits      unpack.Limits
 
-	pulls  flights[Info]
-	layers flights[layerRecord]
+	pulls  flight.Group[Info]
+	layers flight.Group[layerRecord]
 	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
 
 	syncs    sync.WaitGroup

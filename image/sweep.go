@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/image/content"
 )
 
 // Sweep names what is left of work that was cut off, and what neither a name nor a container leads to: attempts, images that have lost
@@ -50,7 +52,7 @@ func (s *Store) unled(ctx context.Context) ([]string, error) {
 	var names []string
 	x = &index{Version: x.Version, Images: slices.Clone(x.Images)} // the index is shared
 	for _, rec := range x.takeUnnamed(used) {
-		names = append(names, "image "+shortDigest(rec.ID)+", which has no name")
+		names = append(names, "image "+content.Short(rec.ID)+", which has no name")
 	}
 	dead, err := s.dead(ctx, x)
 	for _, path := range dead {

@@ -3,6 +3,8 @@ package image
 import (
 	"time"
 
+	"github.com/stackrun/stack/image/progress"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -20,34 +22,23 @@ type Info struct {
 	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
 }
 
-// Progress of a pull, a load or a push. Total 0 = not known yet.
-type Progress struct {
-	Ref     string
-	Layer   string // short digest; "" = the whole image
-	Phase   Phase
-	Current int64
-	Total   int64
+// Progress of a pull, a load or a push.
+type Progress = progress.Report
 
-	// Note is something that the user should know of: the mirror that was used or left out, credentials
-	// that could not be had. "" = nothing.
-	Note string
+// Phase is what is being done, in users' words.
+type Phase = progress.Phase
 
-	From string // where Mounted is from: another repository of the registry
-}
-
-type Phase string
-
+// The phases of a pull and a load, and those of a push.
 const (
-	Resolving   Phase = "Resolving"
-	Downloading Phase = "Downloading"
-	Loading     Phase = "Loading" // reading an archive
-	Extracting  Phase = "Extracting"
-	Done        Phase = "Done"
+	Resolving   = progress.Resolving
+	Downloading = progress.Downloading
+	Loading     = progress.Loading
+	Extracting  = progress.Extracting
+	Done        = progress.Done
 
-	// Of a push.
-	Preparing Phase = "Preparing" // finding out whether the registry has the layer
-	Sending   Phase = "Pushing"
-	Sent      Phase = "Pushed"
-	Exists    Phase = "Layer already exists"
-	Mounted   Phase = "Mounted"
+	Preparing = progress.Preparing
+	Sending   = progress.Sending
+	Sent      = progress.Sent
+	Exists    = progress.Exists
+	Mounted   = progress.Mounted
 )

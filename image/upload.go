@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -80,7 +82,7 @@ func (c *session) begin(ctx context.Context, digest v1.Hash, from string) (at st
 func (c *session) location(resp *http.Response) (string, error) {
 	to, err := resp.Location()
 	if err != nil {
-		return "", fmt.Errorf("%w: it says nowhere to upload to", errContent)
+		return "", fmt.Errorf("%w: it says nowhere to upload to", content.ErrUnusable)
 	}
 	if err := checkReach(c.base.Hostname(), to.Hostname()); err != nil {
 		return "", err
@@ -122,7 +124,7 @@ func (c *session) upload(ctx context.Context, at string, size int64, write paylo
 	case err != nil:
 		return v1.Hash{}, 0, false, err
 	case res.err != nil:
-		return v1.Hash{}, 0, false, fmt.Errorf("%w: it took less than it was sent", errContent)
+		return v1.Hash{}, 0, false, fmt.Errorf("%w: it took less than it was sent", content.ErrUnusable)
 	}
 	if at, err = c.location(resp); err != nil {
 		return v1.Hash{}, 0, false, err
@@ -174,7 +176,7 @@ func (c *session) putManifest(ctx context.Context, identifier string, doc docume
 	}
 	defer resp.Body.Close()
 	if said := resp.Header.Get("Docker-Content-Digest"); said != "" && said != doc.digest.String() {
-		return fmt.Errorf("%w: it calls the manifest %s, whose digest is %s", errContent, said, doc.digest)
+		return fmt.Errorf("%w: it calls the manifest %s, whose digest is %s", content.ErrUnusable, said, doc.digest)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/stackrun/stack/image/content"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
@@ -41,7 +43,7 @@ func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, 
 	defer lock.Close()
 	rec, err := readSnapshot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount image %s in %s: it has no snapshot", shortDigest(id), key))
+		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount image %s in %s: it has no snapshot", content.Short(id), key))
 	}
 	if err != nil {
 		return mount.Mount{}, err
@@ -57,14 +59,14 @@ func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, 
 	}
 	img := x.byID(id)
 	if img == nil {
-		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount image %s in %s: it is not here", shortDigest(id), key))
+		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount image %s in %s: it is not here", content.Short(id), key))
 	}
 	if err := s.whole(img); err != nil {
-		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", shortDigest(id), key, err)
+		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, err)
 	}
 	v := viewRecord{Image: id, Layers: img.Layers, Patch: img.Patch}
 	if err := s.makeView(dir, rec, v); err != nil {
-		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", shortDigest(id), key, diskError(s.roots.State, err))
+		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, diskError(s.roots.State, err))
 	}
 	return s.viewMount(dir, v), nil
 }

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -48,7 +48,7 @@ func Unpack(ctx context.Context, dir string, r io.Reader, limits Limits) error {
 		return err
 	}
 	defer root.Close()
-	plain, err := image.Decompress(r)
+	plain, err := content.Decompress(r)
 	if err != nil {
 		return invalid("%w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -25,7 +26,7 @@ func (a *Access) CopyIn(ctx context.Context, project string, o ask.CopyInOptions
 		return err
 	}
 	if o.Compressed {
-		plain, err := image.Decompress(r)
+		plain, err := content.Decompress(r)
 		if err != nil {
 			return fmt.Errorf("cannot read the archive: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
@@ -154,7 +155,7 @@ func (h *handlers) putArchive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := image.Decompress(r.Body)
+	body, err := content.Decompress(r.Body)
 	if err != nil {
 		return invalid("cannot read the archive: %v", err)
 	}

@@ -1,4 +1,4 @@
-package image
+package content
 
 import (
 	"bufio"
@@ -15,11 +15,9 @@ import (
 // for 64 MiB.
 const maxWindow = 128 << 20
 
-// Decompress reads a stream that is compressed with gzip, zstd, xz or bzip2, or not at all: what docker takes for an archive.
-func Decompress(r io.Reader) (io.ReadCloser, error) { return decompress(r) }
-
-// decompress looks at the first bytes and not at the media type, which images made by hand get wrong.
-func decompress(r io.Reader) (io.ReadCloser, error) {
+// Decompress reads a stream that is compressed with gzip, zstd, xz or bzip2, or not at all: what docker takes for an archive. It looks at the first bytes and not at the
+// media type, which images made by hand get wrong.
+func Decompress(r io.Reader) (io.ReadCloser, error) {
 	br, ok := r.(*bufio.Reader)
 	if !ok {
 		br = bufio.NewReaderSize(r, 256<<10)

@@ -1,41 +1,43 @@
-package image
+package flight
 
 import (
 	"context"
 	"sync"
+
+	"github.com/stackrun/stack/image/progress"
 )
 
-// flights makes concurrent calls with one key one call. The work runs on a context of its own, which ends when
+// Group makes concurrent calls with one key one call. The work runs on a context of its own, which ends when
 // every caller has left: one that is cancelled takes nothing from the others.
-type flights[T any] struct {
+type Group[T any] struct {
 	mu   sync.Mutex
-	live map[string]*flight[T]
+	live map[string]*call[T]
 }
 
-type flight[T any] struct {
+type call[T any] struct {
 	cancel  context.CancelCauseFunc
 	done    chan struct{}
 	value   T
 	err     error
-	waiting int                    // guarded by flights.mu
-	watch   map[int]func(Progress) // guarded by flights.mu
-	next    int                    // guarded by flights.mu
-	last    map[string]Progress    // by layer: a caller that joins late sees where things are
+	waiting int                           // guarded by Group.mu
+	watch   map[int]func(progress.Report) // guarded by Group.mu
+	next    int                           // guarded by Group.mu
+	last    map[string]progress.Report    // by layer: a caller that joins late sees where things are
 }
 
-// do calls fn, or joins the call with this key that is under way. progress may be nil.
-func (g *flights[T]) do(ctx context.Context, key string, progress func(Progress), fn func(context.Context, func(Progress)) (T, error)) (T, error) {
+// Do calls fn, or joins the call with this key that is under way. report may be nil.
+func (g *Group[T]) Do(ctx context.Context, key string, report func(progress.Report), fn func(context.Context, func(progress.Report)) (T, error)) (T, error) {
 	g.mu.Lock()
 	f := g.live[key]
 	if f == nil {
 		work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-		f = &flight[T]{cancel: cancel, done: make(chan struct{}), watch: make(map[int]func(Progress)), last: make(map[string]Progress)}
+		f = &call[T]{cancel: cancel, done: make(chan struct{}), watch: make(map[int]func(progress.Report)), last: make(map[string]progress.Report)}
 		if g.live == nil {
-			g.live = make(map[string]*flight[T])
+			g.live = make(map[string]*call[T])
 		}
 		g.live[key] = f
 		go func() {
-			f.value, f.err = fn(work, func(p Progress) { g.report(f, p) })
+			f.value, f.err = fn(work, func(p progress.Report) { g.report(f, p) })
 			g.mu.Lock()
 			if g.live[key] == f {
 				delete(g.live, key)
@@ -48,11 +50,11 @@ func (g *flights[T]) do(ctx context.Context, key string, progress func(Progress)
 	f.waiting++
 	id := f.next
 	f.next++
-	if progress != nil {
+	if report != nil {
 		for _, p := range f.last {
-			progress(p)
+			report(p)
 		}
-		f.watch[id] = progress
+		f.watch[id] = report
 	}
 	g.mu.Unlock()
 
@@ -85,7 +87,7 @@ func (g *flights[T]) do(ctx context.Context, key string, progress func(Progress)
 
 // report calls every watcher under the lock, so that none is called after its do has returned and none is called
 // twice at once. Watchers must be quick and must not call the store.
-func (g *flights[T]) report(f *flight[T], p Progress) {
+func (g *Group[T]) report(f *call[T], p progress.Report) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f.last[p.Layer] = p

@@ -1,16 +1,15 @@
-package image
+package platform
 
 import (
 	"runtime"
-	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/cpu"
 )
 
-// HostPlatform is what this host runs natively: linux, its architecture and, on amd64 and arm64, its variant.
-func HostPlatform() v1.Platform {
+// Host is what this host runs natively: linux, its architecture and, on amd64 and arm64, its variant.
+func Host() v1.Platform {
 	p := v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
 	switch p.Architecture {
 	case "amd64":
@@ -37,8 +36,8 @@ func amd64Level() string {
 	return "v4"
 }
 
-// normalPlatform gives platforms that mean the same one spelling.
-func normalPlatform(p v1.Platform) v1.Platform {
+// Normal gives platforms that mean the same one spelling.
+func Normal(p v1.Platform) v1.Platform {
 	p.OS = strings.ToLower(p.OS)
 	p.Architecture = strings.ToLower(p.Architecture)
 	p.Variant = strings.ToLower(p.Variant)
@@ -71,26 +70,26 @@ func normalPlatform(p v1.Platform) v1.Platform {
 	return v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
 }
 
-// wanted is the platform that a caller asks for; the zero value asks for the host's.
-func wanted(p v1.Platform) v1.Platform {
+// Wanted is the platform that a caller asks for; the zero value asks for the host's.
+func Wanted(p v1.Platform) v1.Platform {
 	if p.Architecture == "" {
-		return HostPlatform()
+		return Host()
 	}
 	// amd64 by name is what this host has of it, when it is the host's architecture.
-	host := HostPlatform()
-	if p.Variant == "" && normalPlatform(p).Architecture == host.Architecture && normalPlatform(p).OS == host.OS {
+	host := Host()
+	if p.Variant == "" && Normal(p).Architecture == host.Architecture && Normal(p).OS == host.OS {
 		return host
 	}
-	return normalPlatform(p)
+	return Normal(p)
 }
 
-// rank says how well an image for have runs where want is asked for: 0 is best, -1 not at all. A newer variant
+// Rank says how well an image for have runs where want is asked for: 0 is best, -1 not at all. A newer variant
 // runs what was made for an older one of its architecture: amd64 v3 runs v2 and v1, arm v7 runs v6.
-func rank(want, have v1.Platform) int {
+func Rank(want, have v1.Platform) int {
 	if have.Architecture == "" && have.OS == "" {
 		return 100 // an image that does not say: whoever made it knows
 	}
-	have = normalPlatform(have)
+	have = Normal(have)
 	if have.OS != want.OS || have.Architecture != want.Architecture {
 		return -1
 	}
@@ -123,44 +122,16 @@ func variantNumber(variant string) int {
 	return n
 }
 
-// choose picks the manifest of an index that fits want best; the first of equals, as the index's author ordered them.
-func choose(manifests []v1.Descriptor, want v1.Platform) (v1.Descriptor, bool) {
-	best, found := -1, v1.Descriptor{}
-	for _, m := range manifests {
-		if m.Platform == nil || attestation(m) {
-			continue
-		}
-		if r := rank(want, *m.Platform); r >= 0 && (best < 0 || r < best) {
-			best, found = r, m
-		}
-	}
-	return found, best >= 0
-}
-
-// attestation entries are not images; BuildKit files them under platform unknown/unknown.
-func attestation(m v1.Descriptor) bool {
-	return m.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
-		m.Platform != nil && m.Platform.OS == "unknown"
-}
-
-// platformList is for messages: "linux/amd64, linux/arm64/v8".
-func platformList(manifests []v1.Descriptor) string {
-	var names []string
-	for _, m := range manifests {
-		if m.Platform == nil || attestation(m) {
-			continue
-		}
-		if name := platformName(*m.Platform); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-func platformName(p v1.Platform) string {
+// Name is p for messages: linux/arm64/v8.
+func Name(p v1.Platform) string {
 	s := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
 		s += "/" + p.Variant
 	}
 	return s
+}
+
+// Of is the platform that an image with the configuration c is for.
+func Of(c *v1.ConfigFile) v1.Platform {
+	return v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 }

@@ -1,4 +1,4 @@
-package image
+package content
 
 import (
 	"context"
@@ -30,8 +30,8 @@ type ahead struct {
 	at  int
 }
 
-// readAhead starts reading. Close stops it and waits for the read that is under way; it does not close r.
-func readAhead(ctx context.Context, r io.Reader) *ahead {
+// ReadAhead starts reading. Close stops it and waits for the read that is under way; it does not close r.
+func ReadAhead(ctx context.Context, r io.Reader) io.ReadCloser {
 	a := &ahead{full: make(chan chunk, chunksAhead), done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	go func() {
