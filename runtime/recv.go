@@ -2,35 +2,52 @@ package runtime
 
 import (
 	"io"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// recv receives one packet, waiting in the runtime's poller. io.EOF at its end: a packet of
+// packet is room for a report and for the descriptors that come along.
+type packet struct {
+	b   [64 << 10]byte
+	oob [32]byte // for one, with what is around it: unix.CmsgSpace(4*4)
+}
+
+// packets are given back while a report is waited for, which for a container that runs is all its life.
+var packets = sync.Pool{New: func() any { return new(packet) }}
+
+// recv receives one packet, waiting in the runtime's poller, and lets take have it, for as long as that takes. io.EOF at its end: a packet of
 // zero bytes does not occur.
-func (r *reports) recv(b, oob []byte) (n, oobn, flags int, err error) {
+func (r *reports) recv(take func(b, oob []byte, flags int) error) error {
 	c, err := r.file.SyscallConn()
 	if err != nil {
-		return 0, 0, 0, err
+		return err
 	}
 	var rerr error
 	err = c.Read(func(fd uintptr) bool {
+		p := packets.Get().(*packet)
+		defer packets.Put(p)
 		for {
-			n, oobn, flags, _, rerr = unix.Recvmsg(int(fd), b, oob, unix.MSG_CMSG_CLOEXEC)
-			if rerr != unix.EINTR && rerr != unix.ECONNRESET { // that is said once, before what the peer had sent, see proto.ReceivePacket
-				return rerr != unix.EAGAIN
+			n, oobn, flags, _, err := unix.Recvmsg(int(fd), p.b[:], p.oob[:], unix.MSG_CMSG_CLOEXEC)
+			switch {
+			case err == unix.EINTR || err == unix.ECONNRESET: // that is said once, before what the peer had sent, see proto.ReceivePacket
+				continue
+			case err == unix.EAGAIN:
+				return false
+			case err != nil:
+				rerr = err
+			case n == 0:
+				rerr = io.EOF
+			default:
+				rerr = take(p.b[:n], p.oob[:oobn], flags)
 			}
+			return true
 		}
 	})
-	switch {
-	case err != nil:
-		return 0, 0, 0, err
-	case rerr != nil:
-		return 0, 0, 0, rerr
-	case n == 0:
-		return 0, 0, 0, io.EOF
+	if err != nil {
+		return err
 	}
-	return n, oobn, flags, nil
+	return rerr
 }
 
 // rights takes the descriptors out of control messages, unix(7).

@@ -172,23 +172,19 @@ type reports struct{ file *os.File }
 
 // next is the next Report with the descriptors that came along, owned by the caller. io.EOF
 // when the other end is closed.
-func (r *reports) next() (*proto.Report, []int, error) {
-	b := make([]byte, 64<<10)
-	oob := make([]byte, unix.CmsgSpace(4*4))
-	n, oobn, flags, err := r.recv(b, oob)
-	if err != nil {
-		return nil, nil, err
-	}
-	fds, err := rights(oob[:oobn])
-	if err != nil {
-		return nil, nil, err
-	}
-	rep := new(proto.Report)
-	if flags&unix.MSG_TRUNC != 0 {
-		err = fmt.Errorf("a report of more than %d bytes", len(b))
-	} else if err = proto.Decode(b[:n], rep); err != nil {
-		err = fmt.Errorf("cannot read a report: %w", err)
-	}
+func (r *reports) next() (rep *proto.Report, fds []int, err error) {
+	err = r.recv(func(b, oob []byte, flags int) (err error) {
+		if fds, err = rights(oob); err != nil {
+			return err
+		}
+		rep = new(proto.Report)
+		if flags&unix.MSG_TRUNC != 0 {
+			err = fmt.Errorf("a report of more than %d bytes", len(b))
+		} else if err = proto.Decode(b, rep); err != nil {
+			err = fmt.Errorf("cannot read a report: %w", err)
+		}
+		return err
+	})
 	if err != nil {
 		closeAll(fds)
 		return nil, nil, err
