@@ -60,7 +60,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process
 	if p.Detach {
 		return d.execDetached(ctx, id, p, child)
 	}
-	defer d.replenish(false)
+	defer d.replenishAfterExec()
 	defer child.close()
 	return d.execAttached(ctx, id, p, child, s)
 }

@@ -24,8 +24,12 @@ type spare struct {
 const spareTime = time.Second
 
 // spareDelay is how long after a start one is made for the next: a container that ends before leaves its own monitor, and what its end gives to do
-// is not held up by the start of a program that nobody waits for.
-const spareDelay = 30 * time.Millisecond
+// is not held up by the start of a program that nobody waits for. An exec after an up, typed by a script, comes a little later.
+const spareDelay = 10 * time.Millisecond
+
+// answerTime is how long the end of an exec takes to be with who has asked for it, which the start of the next program is not to hold up. The next command takes
+// longer to get here.
+const answerTime = time.Millisecond
 
 // child is a child that waits for hand: the spare, or a new one. used says that it may have been a monitor before. One that has holds in its memory
 // what it was told of that container, and clones of it are in the pid namespace of the next: processes that may look into those must not be there yet.
@@ -87,6 +91,11 @@ func (d *Driver) replenishSoon() {
 	} else {
 		s.due.Reset(spareDelay)
 	}
+}
+
+// replenishAfterExec is replenish, for the next exec, after answerTime.
+func (d *Driver) replenishAfterExec() {
+	time.AfterFunc(answerTime, func() { d.replenish(false) })
 }
 
 // replenish makes a spare if there is none, without waiting for it. used says that one that has been a monitor before will do.
