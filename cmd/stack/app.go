@@ -144,11 +144,6 @@ func (a *app) paint(w io.Writer, code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// usageError is for a command line that contradicts itself.
-func usageError(format string, args ...any) error {
-	return fmt.Errorf(format, args...)
-}
-
 func (a *app) truthy(variable string) bool {
 	switch strings.ToLower(a.env[variable]) {
 	case "1", "t", "true", "y", "yes", "on":

@@ -46,7 +46,7 @@ has edited, is refused.`,
 
 func oneFile(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError("expected the file of one plan, see 'stack plan --help'")
+		return fmt.Errorf("expected the file of one plan, see 'stack plan --help'")
 	}
 	return nil
 }
@@ -54,9 +54,9 @@ func oneFile(_ *cobra.Command, args []string) error {
 func (a *app) apply(ctx context.Context, f applyFlags, path string) error {
 	switch {
 	case f.waitTimeout != 0 && !f.wait:
-		return usageError("--wait-timeout needs --wait")
+		return fmt.Errorf("--wait-timeout needs --wait")
 	case f.waitTimeout < 0:
-		return usageError("--wait-timeout %d: expected a number of seconds", f.waitTimeout)
+		return fmt.Errorf("--wait-timeout %d: expected a number of seconds", f.waitTimeout)
 	}
 	file, err := a.readPlan(path)
 	if err != nil {

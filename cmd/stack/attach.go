@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
@@ -30,7 +31,7 @@ Where the file says tty, Ctrl-P Ctrl-Q (or --detach-keys) leaves the container r
 one, which ends this command only; with --sig-proxy=false the first does.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("attach needs one service")
+				return fmt.Errorf("attach needs one service")
 			}
 			return nil
 		},
@@ -69,7 +70,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	}
 	o := ask.AttachOptions{Service: service, Index: f.index, Stdin: c.StdinOpen && !f.noStdin}
 	if c.TTY && o.Stdin && terminal.Of(a.in) == nil {
-		return usageError("cannot attach to container %s: it has a terminal, and here is none to type at; --no-stdin shows its output", c.Name)
+		return fmt.Errorf("cannot attach to container %s: it has a terminal, and here is none to type at; --no-stdin shows its output", c.Name)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -104,7 +105,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	case err != nil:
 		return err
 	}
-	return exitWithProcess(exit)
+	return exitcode.WithProcess(exit)
 }
 
 // replicaThatRuns is replica, of those that run where no number is asked for.

@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 
+	"fmt"
+
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -22,7 +24,7 @@ func (a *app) hostPorts(flag, given bool) (string, error) {
 	}
 	yes, err := strconv.ParseBool(text)
 	if err != nil {
-		return "", usageError("%s=%q: expected 1 or 0", autoPortsEnv, text)
+		return "", fmt.Errorf("%s=%q: expected 1 or 0", autoPortsEnv, text)
 	}
 	if yes {
 		return ask.PortsAuto, nil

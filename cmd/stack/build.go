@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
@@ -46,7 +50,7 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 		RunE: func(cmd *cobra.Command, services []string) error {
 			for _, f := range refusedOfBuild {
 				if cmd.Flags().Changed(f.name) {
-					return usageError("--%s is not supported: %s", f.name, f.why)
+					return fmt.Errorf("--%s is not supported: %s", f.name, f.why)
 				}
 			}
 			for _, name := range oldOfBuild {
@@ -93,10 +97,10 @@ func (a *app) build(ctx context.Context, b buildFlags, services []string) error 
 	b.Services = services
 	names := services
 	if b.Deps {
-		names = withDependencies(p, services)
+		names = selection.WithDependencies(p, services)
 	}
 	if len(names) == 0 {
-		names = sortedKeys(p.Services)
+		names = slices.Sorted(maps.Keys(p.Services))
 	}
 	if p, err = a.fetchContexts(ctx, p, names); err != nil {
 		return err
@@ -123,7 +127,7 @@ func (a *app) buildArgs(list []string) (map[string]string, error) {
 	for _, text := range list {
 		name, value, given := strings.Cut(text, "=")
 		if name == "" {
-			return nil, usageError("invalid --build-arg %q, expected NAME=VALUE", text)
+			return nil, fmt.Errorf("invalid --build-arg %q, expected NAME=VALUE", text)
 		}
 		if !given {
 			if value, given = a.location.Env[name]; !given {
@@ -163,5 +167,5 @@ func hasRemote(b *spec.Build) bool {
 	if b == nil {
 		return false
 	}
-	return isRemoteContext(b.Context) || slices.ContainsFunc(sortedKeys(b.AdditionalContexts), func(name string) bool { return isRemoteContext(b.AdditionalContexts[name]) })
+	return isRemoteContext(b.Context) || slices.ContainsFunc(slices.Sorted(maps.Keys(b.AdditionalContexts)), func(name string) bool { return isRemoteContext(b.AdditionalContexts[name]) })
 }

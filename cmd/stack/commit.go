@@ -21,7 +21,7 @@ environment, user and labels that the file gives it. What is mounted in it, its 
 --change takes instructions of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return usageError("commit needs one service, and at most one name for the image")
+				return fmt.Errorf("commit needs one service, and at most one name for the image")
 			}
 			return nil
 		},
@@ -44,7 +44,7 @@ environment, user and labels that the file gives it. What is mounted in it, its 
 
 func (a *app) commit(ctx context.Context, o ask.CommitOptions) error {
 	if o.Index < 0 {
-		return usageError("--index %d: expected a positive number", o.Index)
+		return fmt.Errorf("--index %d: expected a positive number", o.Index)
 	}
 	name, daemon, err := a.reach(ctx, []string{o.Service})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -68,5 +69,5 @@ func (a *app) services(cmd *cobra.Command, without []string) []string {
 	if faults.HasErrors() {
 		return nil
 	}
-	return slices.DeleteFunc(serviceNames(p), func(s string) bool { return slices.Contains(without, s) })
+	return slices.DeleteFunc(selection.Names(p), func(s string) bool { return slices.Contains(without, s) })
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/interp"
@@ -65,7 +66,7 @@ func newConfigCommand(a *app) *cobra.Command {
 
 func (a *app) config(ctx context.Context, c configFlags, services []string) error {
 	if c.format != "yaml" && c.format != "json" {
-		return usageError("unsupported --format value %q, expected yaml or json", c.format)
+		return fmt.Errorf("unsupported --format value %q, expected yaml or json", c.format)
 	}
 	switch {
 	case c.variables:
@@ -83,7 +84,7 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 		}
 	}
 	if c.raw != (spec.Raw{}) && c.hash != "" {
-		return usageError("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
+		return fmt.Errorf("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
 	}
 	p, err := a.loadRaw(ctx, purpose, c.raw, services)
 	if err != nil {
@@ -124,7 +125,7 @@ func (a *app) writeTo(name string, write func(io.Writer) error) error {
 // writeUninterpolated writes the files joined, with their variables.
 func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
 	if !c.shows() || c.digests || c.lockDigests || c.raw != (spec.Raw{}) {
-		return usageError("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
+		return fmt.Errorf("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
 	}
 	in, err := a.input(ctx)
 	if err != nil {
@@ -153,16 +154,16 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 	}
 	shown := *p
 	if len(services) > 0 {
-		shown = *p.Only(withDependencies(p, services))
+		shown = *p.Only(selection.WithDependencies(p, services))
 	}
 	keep := shown.Services
 	switch {
 	case c.services:
-		return lines(sortedKeys(keep))
+		return lines(slices.Sorted(maps.Keys(keep)))
 	case c.volumes:
-		return lines(sortedKeys(p.Volumes))
+		return lines(slices.Sorted(maps.Keys(p.Volumes)))
 	case c.networks:
-		return lines(sortedKeys(p.Networks))
+		return lines(slices.Sorted(maps.Keys(p.Networks)))
 	case c.models:
 		return lines(modelNames(p))
 	case c.profiles:
@@ -176,7 +177,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		loc := a.location
 		all := maps.Clone(loc.Env)
 		all["COMPOSE_PROJECT_NAME"] = p.Name
-		for _, k := range sortedKeys(all) {
+		for _, k := range slices.Sorted(maps.Keys(all)) {
 			if !c.showSecrets {
 				if all[k] = redact.URLs(all[k]); redact.Name(k) && all[k] != "" {
 					all[k] = redact.Hidden
@@ -247,9 +248,9 @@ func writeHashes(w io.Writer, p *spec.Project, services string) error {
 	}
 	names := slices.Sorted(strings.SplitSeq(services, ","))
 	if services == "*" {
-		names = sortedKeys(hashes)
+		names = slices.Sorted(maps.Keys(hashes))
 	}
-	if err := checkServices(p, names); err != nil {
+	if err := selection.Check(p, names); err != nil {
 		return err
 	}
 	for _, n := range names {

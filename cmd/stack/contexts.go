@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -17,7 +18,7 @@ import (
 // fetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
 // only where the daemon says that there is something to build, so that an up of what is there needs no network.
 func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
-	if o.NoBuild || !slices.ContainsFunc(sortedKeys(p.Services), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
+	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
 		return p, nil // the usual case
 	}
 	found, err := daemon.Plan(ctx, p, o)
@@ -25,7 +26,7 @@ func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Proje
 		return nil, err
 	}
 	var names []string
-	for _, name := range sortedKeys(p.Services) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		if slices.ContainsFunc(found.Changes, func(c plan.Change) bool {
 			return c.Action == plan.Make && c.ID.Name == p.ImageOf(p.Services[name])
 		}) {
@@ -65,7 +66,7 @@ func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []str
 			b.Context = fetch(b.Context, at+".context", at)
 		}
 		b.AdditionalContexts = maps.Clone(b.AdditionalContexts)
-		for _, key := range sortedKeys(b.AdditionalContexts) {
+		for _, key := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
 			if more := at + ".additional_contexts"; isRemoteContext(b.AdditionalContexts[key]) {
 				b.AdditionalContexts[key] = fetch(b.AdditionalContexts[key], more+"."+key, more)
 			}
@@ -84,11 +85,11 @@ func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []str
 
 // builtOn are services and those whose images theirs are built on.
 func builtOn(p *spec.Project, services []string) []string {
-	return closure(p, services, func(s *spec.Service) (next []string) {
+	return selection.Closure(p, services, func(s *spec.Service) (next []string) {
 		if s.Build == nil {
 			return nil
 		}
-		for _, key := range sortedKeys(s.Build.AdditionalContexts) {
+		for _, key := range slices.Sorted(maps.Keys(s.Build.AdditionalContexts)) {
 			if on, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:"); ok {
 				next = append(next, on)
 			}

@@ -41,7 +41,7 @@ Copies belong to root in containers and to you here. With --archive they keep th
 otherwise. What is on /proc, /sys and the like is left out, and so are devices of what is copied out; into a container none is copied.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usageError("cp needs what is copied and where to: stack cp SERVICE:SRC_PATH DEST_PATH, or SRC_PATH SERVICE:DEST_PATH")
+				return fmt.Errorf("cp needs what is copied and where to: stack cp SERVICE:SRC_PATH DEST_PATH, or SRC_PATH SERVICE:DEST_PATH")
 			}
 			return nil
 		},
@@ -77,19 +77,19 @@ func splitCopyPath(arg string) (service, path string) {
 func (a *app) cp(ctx context.Context, from, to string, o copyOptions) error {
 	switch {
 	case from == "":
-		return usageError("source can not be empty")
+		return fmt.Errorf("source can not be empty")
 	case to == "":
-		return usageError("destination can not be empty")
+		return fmt.Errorf("destination can not be empty")
 	case o.index < 0:
-		return usageError("--index %d: expected a positive number", o.index)
+		return fmt.Errorf("--index %d: expected a positive number", o.index)
 	}
 	source, fromPath := splitCopyPath(from)
 	destination, toPath := splitCopyPath(to)
 	switch {
 	case source != "" && destination != "":
-		return usageError("copying between services is not supported (copy to a file here, and from there)")
+		return fmt.Errorf("copying between services is not supported (copy to a file here, and from there)")
 	case source == "" && destination == "":
-		return usageError("unknown copy direction: one of SRC_PATH and DEST_PATH must be SERVICE:PATH")
+		return fmt.Errorf("unknown copy direction: one of SRC_PATH and DEST_PATH must be SERVICE:PATH")
 	case source != "":
 		return a.copyOut(ctx, source, fromPath, toPath, o)
 	}
@@ -102,7 +102,7 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 	var stream io.Reader
 	if from == "-" {
 		if terminal.Of(a.in) != nil {
-			return usageError("cannot read a tar archive from a terminal (redirect stdin)")
+			return fmt.Errorf("cannot read a tar archive from a terminal (redirect stdin)")
 		}
 		stream = a.in
 	} else {
@@ -146,7 +146,7 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptions) error {
 	out := ask.CopyOutOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: from, Follow: o.follow}
 	if to == "-" && terminal.Of(a.out) != nil {
-		return usageError("cannot write a tar archive to a terminal (redirect stdout)")
+		return fmt.Errorf("cannot write a tar archive to a terminal (redirect stdout)")
 	}
 	project, daemon, err := a.reach(ctx, []string{service})
 	if err != nil {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -33,14 +36,14 @@ func (a *app) create(ctx context.Context, flags planFlags, changed func(string) 
 	if err != nil {
 		return err
 	}
-	if err := checkServices(p, sortedKeys(o.Scale)); err != nil {
+	if err := selection.Check(p, slices.Sorted(maps.Keys(o.Scale))); err != nil {
 		return err
 	}
 	daemon := a.connect()
 	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
 		return err
 	}
-	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
+	if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
 		return err
 	}
 	return daemon.Up(ctx, p, o, a.imageFilter(flags.quietPull, false))

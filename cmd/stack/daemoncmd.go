@@ -52,7 +52,7 @@ func (a *app) becomeDaemon(ctx context.Context, o options.Options) error {
 		return fmt.Errorf("cannot run the stack daemon as uid %d: containers, networks and mounts need root; run it with sudo", os.Geteuid())
 	}
 	if err := o.Remote.Check(); err != nil {
-		return usageError("%w", err)
+		return fmt.Errorf("%w", err)
 	}
 	o.Roots, o.Config = a.roots, a.configPath()
 	if a.linked != nil {

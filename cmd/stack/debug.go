@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -41,14 +42,14 @@ variables named like a secret are left out. Nothing is promised of the form, whi
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.dump(cmd.Context(), format, output) },
 	}
-	cmd.Flags().StringVar(&format, "format", formatJSON, "json or dot")
+	cmd.Flags().StringVar(&format, "format", formatter.JSON, "json or dot")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "Write to this file")
 	return cmd
 }
 
 func (a *app) dump(ctx context.Context, format, output string) error {
-	if format != formatJSON && format != "dot" {
-		return usageError("unsupported --format value %q, expected json or dot", format)
+	if format != formatter.JSON && format != "dot" {
+		return fmt.Errorf("unsupported --format value %q, expected json or dot", format)
 	}
 	var p *spec.Project
 	name, there, err := a.project(ctx, nil)
@@ -64,8 +65,8 @@ func (a *app) dump(ctx context.Context, format, output string) error {
 		return err
 	}
 	var b bytes.Buffer
-	if format == formatJSON {
-		err = writeJSON(&b, found)
+	if format == formatter.JSON {
+		err = formatter.WriteJSON(&b, found)
 	} else {
 		writeDot(&b, found)
 	}

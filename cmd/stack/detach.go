@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"strings"
+
+	"fmt"
 )
 
 // detachDefault are docker's keys: Ctrl-P, Ctrl-Q.
@@ -16,7 +18,7 @@ func parseDetachKeys(text string) ([]byte, error) {
 		name, control := strings.CutPrefix(key, "ctrl-")
 		switch {
 		case len(name) != 1:
-			return nil, usageError("invalid --detach-keys %q: %q is no key, expected one character, or ctrl- and one of a-z @ [ \\ ] ^ _", text, key)
+			return nil, fmt.Errorf("invalid --detach-keys %q: %q is no key, expected one character, or ctrl- and one of a-z @ [ \\ ] ^ _", text, key)
 		case !control:
 			keys = append(keys, name[0])
 		case name[0] >= 'a' && name[0] <= 'z':
@@ -24,7 +26,7 @@ func parseDetachKeys(text string) ([]byte, error) {
 		case strings.Contains(`@[\]^_`, name):
 			keys = append(keys, name[0]-'@')
 		default:
-			return nil, usageError("invalid --detach-keys %q: there is no %s, expected ctrl- and one of a-z @ [ \\ ] ^ _", text, key)
+			return nil, fmt.Errorf("invalid --detach-keys %q: there is no %s, expected ctrl- and one of a-z @ [ \\ ] ^ _", text, key)
 		}
 	}
 	return keys, nil

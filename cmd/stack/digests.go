@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/cmd/stack/inquiry"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -16,7 +17,7 @@ import (
 // daemon: the registries are those of the daemon's configuration, the credentials those of who asks.
 func (a *app) pinned(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
 	if len(services) > 0 {
-		p = p.Only(withDependencies(p, services))
+		p = p.Only(selection.WithDependencies(p, services))
 	}
 	places := imagePlaces(p)
 	names := slices.Sorted(maps.Keys(places))
@@ -68,7 +69,7 @@ func imagePlaces(p *spec.Project) map[string][]spec.Path {
 			places[image] = append(places[image], spec.Path(at))
 		}
 	}
-	for _, name := range sortedKeys(p.Services) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
 		add(s.Image, "services."+name+".image")
 		for i, h := range s.PreStart {
@@ -80,7 +81,7 @@ func imagePlaces(p *spec.Project) map[string][]spec.Path {
 
 // warnUnlocked tells what a file of images cannot say: lists are joined when files are, so that it would add a step and not change one.
 func (a *app) warnUnlocked(p *spec.Project) {
-	for _, name := range sortedKeys(p.Services) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		if slices.ContainsFunc(p.Services[name].PreStart, func(h spec.Hook) bool { return h.Image != "" }) {
 			a.warn("service %q: images of pre_start are not in what --lock-image-digests writes; --resolve-image-digests shows them", name)
 		}

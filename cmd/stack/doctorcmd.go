@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/doctor"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/inquiry"
 )
 
@@ -29,7 +30,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 
 func (a *app) doctor(ctx context.Context, format string) error {
 	if format != "table" && format != "json" {
-		return usageError("unsupported --format value %q, expected table or json", format)
+		return fmt.Errorf("unsupported --format value %q, expected table or json", format)
 	}
 	answer, err := a.inquire(ctx, inquiry.Question{Host: &a.roots})
 	if err != nil {
@@ -56,7 +57,7 @@ func (a *app) doctor(ctx context.Context, format string) error {
 		}
 	}
 	if doctor.Essential(all) {
-		return &exitError{exitFailed, errors.New("this host lacks something that stack cannot do without")}
+		return &exitcode.Error{Code: exitcode.Failed, Err: errors.New("this host lacks something that stack cannot do without")}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 )
@@ -38,7 +40,7 @@ func (a *app) down(ctx context.Context, o ask.DownOptions, orphansGiven bool) (e
 	switch o.RemoveImages {
 	case "", "local", "all":
 	default:
-		return usageError("invalid --rmi value %q, expected local or all", o.RemoveImages)
+		return fmt.Errorf("invalid --rmi value %q, expected local or all", o.RemoveImages)
 	}
 	if o.RemoveOrphans, err = a.removeOrphans(o.RemoveOrphans, orphansGiven); err != nil {
 		return err

@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
 func newDriftCommand(a *app) *cobra.Command {
@@ -20,12 +23,12 @@ Exit codes: 0 there is none, 2 there are some, 1 an error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.drift(cmd.Context(), format) },
 	}
-	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
 func (a *app) drift(ctx context.Context, format string) error {
-	if err := checkPreviewFormat(format); err != nil {
+	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
 	name, daemon, err := a.reach(ctx, nil)
@@ -41,7 +44,7 @@ func (a *app) drift(ctx context.Context, format string) error {
 		return err
 	}
 	if len(found.Changes)+len(found.Faults) > 0 {
-		return &exitError{code: exitDiffers}
+		return &exitcode.Error{Code: exitcode.Differs}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/event"
 )
@@ -48,10 +51,10 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	var err error
 	now := time.Now()
 	if o.Since, err = parseTime(f.since, now); err != nil {
-		return usageError("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.since)
+		return fmt.Errorf("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.since)
 	}
 	if o.Until, err = parseTime(f.until, now); err != nil {
-		return usageError("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
+		return fmt.Errorf("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
 	}
 	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
@@ -69,7 +72,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 		}
 	}
 	first := true
-	err = goOn(ctx, func() error {
+	err = follow.GoOn(ctx, func() error {
 		if !first {
 			a.warn("the daemon that told of events has gone; the next one tells what happens from now on")
 			o.Since = time.Time{}
@@ -79,7 +82,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	})
 	if failed := context.Cause(ctx); failed != nil && !errors.Is(failed, context.Canceled) {
 		if errors.Is(failed, syscall.EPIPE) {
-			return &exitError{code: exitFailed} // head has what it wanted
+			return &exitcode.Error{Code: exitcode.Failed} // head has what it wanted
 		}
 		return failed
 	}
@@ -134,7 +137,7 @@ func (l eventRow) write(w io.Writer, asJSON bool) error {
 		return enc.Encode(l)
 	}
 	var attributes []string
-	for _, k := range sortedKeys(l.Attributes) {
+	for _, k := range slices.Sorted(maps.Keys(l.Attributes)) {
 		attributes = append(attributes, k+"="+l.Attributes[k])
 	}
 	id := l.ID

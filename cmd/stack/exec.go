@@ -5,6 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -18,7 +21,7 @@ func newExecCommand(a *app) *cobra.Command {
 with the command's exit code.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return usageError("exec needs a service and a command")
+				return fmt.Errorf("exec needs a service and a command")
 			}
 			return nil
 		},
@@ -66,5 +69,5 @@ func (a *app) exec(ctx context.Context, o ask.ExecOptions, noTTY, interactive bo
 	if err != nil {
 		return err
 	}
-	return exitWithProcess(exit)
+	return exitcode.WithProcess(exit)
 }

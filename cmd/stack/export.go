@@ -24,7 +24,7 @@ func newExportCommand(a *app) *cobra.Command {
 names. What is mounted in it, its volumes among others, is not in the archive.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("export needs one service")
+				return fmt.Errorf("export needs one service")
 			}
 			return nil
 		},
@@ -42,9 +42,9 @@ names. What is mounted in it, its volumes among others, is not in the archive.`,
 func (a *app) export(ctx context.Context, o ask.ExportOptions, output string) error {
 	switch {
 	case o.Index < 0:
-		return usageError("--index %d: expected a positive number", o.Index)
+		return fmt.Errorf("--index %d: expected a positive number", o.Index)
 	case output == "" && terminal.Of(a.out) != nil:
-		return usageError("output option is required when exporting to terminal (name a file with -o, or redirect stdout)")
+		return fmt.Errorf("output option is required when exporting to terminal (name a file with -o, or redirect stdout)")
 	}
 	name, daemon, err := a.reach(ctx, []string{o.Service})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -27,12 +29,12 @@ Exit codes: 0 done, or with --check nothing was found; 2 with --check something 
 		RunE:        func(cmd *cobra.Command, _ []string) error { return a.gc(cmd.Context(), o, format) },
 	}
 	cmd.Flags().BoolVar(&o.Check, "check", false, "Remove nothing: say what is there")
-	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
 func (a *app) gc(ctx context.Context, o ask.GCOptions, format string) error {
-	if err := checkPreviewFormat(format); err != nil {
+	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
 	daemon := a.connect()
@@ -43,13 +45,13 @@ func (a *app) gc(ctx context.Context, o ask.GCOptions, format string) error {
 	for _, why := range found.Skipped {
 		a.warn("%s", why)
 	}
-	if format == formatJSON {
-		err = writeJSON(a.out, found)
+	if format == formatter.JSON {
+		err = formatter.WriteJSON(a.out, found)
 	} else {
 		err = a.gcText(found)
 	}
 	if err == nil && o.Check && len(found.Found) > 0 {
-		return &exitError{code: exitDiffers}
+		return &exitcode.Error{Code: exitcode.Differs}
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/history"
@@ -31,25 +31,25 @@ down'; 'stack down --volumes' removes it. Values of variables named like a secre
 		Args: atMostOneNumber,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.history(cmd.Context(), format, args) },
 	}
-	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
 // atMostOneNumber is for verbs that take [N].
 func atMostOneNumber(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return usageError("expected one number at most")
+		return fmt.Errorf("expected one number at most")
 	}
 	for _, s := range args {
 		if n, err := strconv.Atoi(s); err != nil || n < 1 {
-			return usageError("invalid number %q, expected 1 or more", s)
+			return fmt.Errorf("invalid number %q, expected 1 or more", s)
 		}
 	}
 	return nil
 }
 
 func (a *app) history(ctx context.Context, format string, args []string) error {
-	if err := checkPreviewFormat(format); err != nil {
+	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
 	name, daemon, err := a.reach(ctx, nil)
@@ -61,8 +61,8 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 		return err
 	}
 	if len(args) == 0 {
-		if format == formatJSON {
-			return writeJSON(a.out, append([]history.Entry{}, all...))
+		if format == formatter.JSON {
+			return formatter.WriteJSON(a.out, append([]history.Entry{}, all...))
 		}
 		return writeHistory(a.out, name, all)
 	}
@@ -71,21 +71,13 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 		if all[i].Number != n {
 			continue
 		}
-		if format == formatJSON {
-			return writeJSON(a.out, all[i])
+		if format == formatter.JSON {
+			return formatter.WriteJSON(a.out, all[i])
 		}
 		_, err := io.WriteString(a.out, entryText(&all[i]))
 		return err
 	}
 	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot show #%d of project %s: `stack history` lists what there is", n, name))
-}
-
-// writeJSON writes v as people and programs can read it.
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }
 
 // writeHistory is the table, the last entry at the bottom, where the eye is.

@@ -9,6 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -42,7 +45,7 @@ type imageRow struct {
 
 func (a *app) images(ctx context.Context, format string, quiet bool, services []string) error {
 	if format != "" && format != "table" && format != "json" {
-		return usageError("unsupported --format value %q, expected table or json", format)
+		return fmt.Errorf("unsupported --format value %q, expected table or json", format)
 	}
 	name, daemon, err := a.reach(ctx, services)
 	if err != nil {
@@ -66,11 +69,11 @@ func (a *app) images(ctx context.Context, format string, quiet bool, services []
 				ids = append(ids, id)
 			}
 		}
-		return writeLines(a.out, ids)
+		return formatter.WriteLines(a.out, ids)
 	case format == "json":
 		return json.NewEncoder(a.out).Encode(rows)
 	}
-	return writeTable(a.out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
+	return formatter.WriteTable(a.out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
 }
 
 func newImageRow(i ask.ContainerImage) imageRow {
@@ -91,10 +94,10 @@ func imageCells(rows []imageRow, now time.Time) [][]string {
 		_, id, _ := strings.Cut(r.ID, ":")
 		created := "N/A"
 		if !r.Created.IsZero() {
-			created = human(now.Sub(r.Created)) + " ago"
+			created = formatter.Duration(now.Sub(r.Created)) + " ago"
 		}
 		cells = append(cells, []string{
-			r.ContainerName, or(r.Repository, "<none>"), or(r.Tag, "<none>"), or(r.Platform, "N/A"), id[:min(shortID, len(id))], decimalSize(float64(r.Size)), created,
+			r.ContainerName, or(r.Repository, "<none>"), or(r.Tag, "<none>"), or(r.Platform, "N/A"), id[:min(formatter.ShortID, len(id))], formatter.DecimalSize(float64(r.Size)), created,
 		})
 	}
 	return cells

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -58,7 +59,7 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 		},
 	})
 	path := filepath.Join(u.dir, "p.json")
-	if code, out, errs := u.args("plan", "-o", path); code != exitDiffers || !strings.Contains(out, "shop-web-1") || errs != "" {
+	if code, out, errs := u.args("plan", "-o", path); code != exitcode.Differs || !strings.Contains(out, "shop-web-1") || errs != "" {
 		t.Errorf("plan -o: %d, %q, %q", code, out, errs)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -78,17 +79,17 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 	}
 	u.write("bad", "bad")
 	u.tells(map[string]ending{
-		"apply":                                 {exitFailed, "file of one plan"},
-		"apply a b":                             {exitFailed, "file of one plan"},
-		"apply " + path:                         {exitFailed, "cannot read the plan"},
-		"apply " + filepath.Join(u.dir, "bad"):  {exitFailed, "cannot apply this plan: moved"},
-		"apply --wait-timeout 1 x":              {exitFailed, "needs --wait"},
-		"apply --wait --wait-timeout -1 x":      {exitFailed, "number of seconds"},
-		"plan -o " + u.dir + "/nowhere/p.json":  {exitDiffers, "shop-web-1"}, // nothing to save: no place is needed
-		"--progress quiet plan -o /dev/null/no": {exitDiffers, "shop-web-1"},
+		"apply":                                 {exitcode.Failed, "file of one plan"},
+		"apply a b":                             {exitcode.Failed, "file of one plan"},
+		"apply " + path:                         {exitcode.Failed, "cannot read the plan"},
+		"apply " + filepath.Join(u.dir, "bad"):  {exitcode.Failed, "cannot apply this plan: moved"},
+		"apply --wait-timeout 1 x":              {exitcode.Failed, "needs --wait"},
+		"apply --wait --wait-timeout -1 x":      {exitcode.Failed, "number of seconds"},
+		"plan -o " + u.dir + "/nowhere/p.json":  {exitcode.Differs, "shop-web-1"}, // nothing to save: no place is needed
+		"--progress quiet plan -o /dev/null/no": {exitcode.Differs, "shop-web-1"},
 	})
 	answer.File = []byte("x")
-	if code, _, errs := u.run("plan -o " + u.dir + "/nowhere/p.json"); code != exitFailed || !strings.Contains(errs, "cannot save the plan") {
+	if code, _, errs := u.run("plan -o " + u.dir + "/nowhere/p.json"); code != exitcode.Failed || !strings.Contains(errs, "cannot save the plan") {
 		t.Errorf("%d, %q", code, errs)
 	}
 }
@@ -134,8 +135,8 @@ cannot start:
 		t.Errorf("json: %s", out)
 	}
 	u.tells(map[string]ending{
-		"history 9": {exitFailed, "cannot show #9"}, "history 0": {exitFailed, "1 or more"}, "history x": {exitFailed, "1 or more"},
-		"history 1 2": {exitFailed, "one number"}, "history --format yaml": {exitFailed, "text or json"},
+		"history 9": {exitcode.Failed, "cannot show #9"}, "history 0": {exitcode.Failed, "1 or more"}, "history x": {exitcode.Failed, "1 or more"},
+		"history 1 2": {exitcode.Failed, "one number"}, "history --format yaml": {exitcode.Failed, "text or json"},
 	})
 }
 
@@ -166,12 +167,12 @@ func TestRollbackIsAnUpOfWhatWas(t *testing.T) {
 		t.Errorf("%+v", upped)
 	}
 	upped = ask.UpOptions{}
-	if code, out, _ := u.run("rollback 3 --dry-run --format json"); code != exitDiffers || back != 3 || !planned || !json.Valid([]byte(out)) || upped.RemoveOrphans {
+	if code, out, _ := u.run("rollback 3 --dry-run --format json"); code != exitcode.Differs || back != 3 || !planned || !json.Valid([]byte(out)) || upped.RemoveOrphans {
 		t.Errorf("%d, %q, back %d, %+v", code, out, back, upped)
 	}
 	u.tells(map[string]ending{
-		"rollback 9": {exitFailed, "so far"}, "rollback -- -1": {exitFailed, "1 or more"}, "rollback --format json": {exitFailed, "needs --dry-run"},
-		"rollback --wait-timeout 3": {exitFailed, "needs --wait"},
+		"rollback 9": {exitcode.Failed, "so far"}, "rollback -- -1": {exitcode.Failed, "1 or more"}, "rollback --format json": {exitcode.Failed, "needs --dry-run"},
+		"rollback --wait-timeout 3": {exitcode.Failed, "needs --wait"},
 	})
 }
 
@@ -229,7 +230,7 @@ the last plan of shop is not done: #8, stack up -d, failed
 	} else if whyText(&back) != want {
 		t.Errorf("what has travelled says\n%s", whyText(&back))
 	}
-	u.tells(map[string]ending{"why": {exitFailed, "one service"}, "why nobody": {exitFailed, "no such service"}, "why web --format x": {exitFailed, "text or json"}})
+	u.tells(map[string]ending{"why": {exitcode.Failed, "one service"}, "why nobody": {exitcode.Failed, "no such service"}, "why web --format x": {exitcode.Failed, "text or json"}})
 }
 
 func TestEventsHaveComposesForm(t *testing.T) {
@@ -263,7 +264,7 @@ func TestEventsHaveComposesForm(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &e); err != nil || e["action"] != "die" || e["type"] != "container" || e["service"] != "db" || e["id"] != "beef" || e["attributes"].(map[string]any)["exitCode"] != "3" {
 		t.Errorf("%v: %s", err, out)
 	}
-	u.tells(map[string]ending{"events --since x": {exitFailed, "invalid --since"}, "events --until x": {exitFailed, "invalid --until"}, "events nobody": {exitFailed, "no such service"}})
+	u.tells(map[string]ending{"events --since x": {exitcode.Failed, "invalid --since"}, "events --until x": {exitcode.Failed, "invalid --until"}, "events nobody": {exitcode.Failed, "no such service"}})
 }
 
 func TestGCEnds(t *testing.T) {
@@ -272,7 +273,7 @@ func TestGCEnds(t *testing.T) {
 		found.Removed = !o.Check
 		return found, nil
 	}})
-	u.tells(map[string]ending{"gc": {0, "snapshot 1: no container has it\n1 removed\n"}, "gc --check": {exitDiffers, "1 to remove"}, "gc --check --format json": {exitDiffers, `"removed": false`}, "gc x": {exitFailed, "unknown"}})
+	u.tells(map[string]ending{"gc": {0, "snapshot 1: no container has it\n1 removed\n"}, "gc --check": {exitcode.Differs, "1 to remove"}, "gc --check --format json": {exitcode.Differs, `"removed": false`}, "gc x": {exitcode.Failed, "unknown"}})
 	found = &ask.Garbage{}
 	u.tells(map[string]ending{"gc": {0, "nothing to remove"}, "gc --check": {0, "nothing to remove"}})
 }
@@ -301,5 +302,5 @@ func TestDumpAsDot(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || !json.Valid(text) {
 		t.Errorf("%s, %v", text, err)
 	}
-	u.tells(map[string]ending{"debug dump --format yaml": {exitFailed, "json or dot"}, "debug nonsense": {exitFailed, "unknown command"}})
+	u.tells(map[string]ending{"debug dump --format yaml": {exitcode.Failed, "json or dot"}, "debug nonsense": {exitcode.Failed, "unknown command"}})
 }

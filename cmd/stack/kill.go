@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -15,7 +17,7 @@ func newKillCommand(a *app) *cobra.Command {
 		Short: "Send a signal to containers, SIGKILL unless said",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			if _, err := signals.Parse(o.Signal); err != nil {
-				return usageError("invalid --signal %q: %w", o.Signal, err)
+				return fmt.Errorf("invalid --signal %q: %w", o.Signal, err)
 			}
 			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Kill)
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/event"
 )
@@ -43,7 +44,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 		defer f.Close()
 		r = f
 	case terminal.Of(a.in) != nil:
-		return usageError("cannot load images from a terminal (name an archive with -i, or redirect stdin)")
+		return fmt.Errorf("cannot load images from a terminal (name an archive with -i, or redirect stdin)")
 	}
 	daemon := a.connect()
 	show := a.quietly(quiet)
@@ -65,7 +66,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 			lines = append(lines, "Loaded image: "+ref)
 		}
 	}
-	return writeLines(a.out, lines)
+	return formatter.WriteLines(a.out, lines)
 }
 
 // openArchive opens the file path, or an OCI layout's directory as the archive of it (OCI image-spec, image-layout.md).

@@ -12,7 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -63,19 +67,19 @@ func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
 	if err := expect(ctx, daemon, view, name, services); err != nil {
 		return err
 	}
-	parts := sequel{options: o, begun: time.Now(), seen: places{}}
+	parts := follow.NewSequel(o)
 	read := func() error {
-		o, each := parts.next(view.Entry)
+		o, each := parts.Next(view.Entry)
 		return daemon.Logs(ctx, name, o, each)
 	}
 	if l.follow {
-		err = goOn(ctx, read)
+		err = follow.GoOn(ctx, read)
 	} else {
 		err = read()
 	}
 	err = errors.Join(err, view.Break(), out.Flush(), errs.Flush())
 	if errors.Is(err, syscall.EPIPE) {
-		return &exitError{code: exitFailed} // head has what it wanted
+		return &exitcode.Error{Code: exitcode.Failed} // head has what it wanted
 	}
 	return err
 }
@@ -85,17 +89,17 @@ func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, 
 	o = ask.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1}
 	if l.tail != "all" {
 		if o.Tail, err = strconv.Atoi(l.tail); err != nil || o.Tail < -1 {
-			return o, usageError("invalid --tail %q, expected all or a number", l.tail)
+			return o, fmt.Errorf("invalid --tail %q, expected all or a number", l.tail)
 		}
 	}
 	if l.index != 0 && len(services) != 1 {
-		return o, usageError("--index needs exactly one service")
+		return o, fmt.Errorf("--index needs exactly one service")
 	}
 	if o.Since, err = parseTime(l.since, now); err != nil {
-		return o, usageError("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.since)
+		return o, fmt.Errorf("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.since)
 	}
 	if o.Until, err = parseTime(l.until, now); err != nil {
-		return o, usageError("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.until)
+		return o, fmt.Errorf("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.until)
 	}
 	return o, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -48,13 +50,13 @@ type lsRow struct {
 
 func (a *app) ls(ctx context.Context, o lsFlags) error {
 	if o.format != "table" && o.format != "json" {
-		return usageError("unsupported --format value %q, expected table or json", o.format)
+		return fmt.Errorf("unsupported --format value %q, expected table or json", o.format)
 	}
 	var names []string
 	for _, f := range o.filters {
 		key, value, ok := strings.Cut(f, "=")
 		if !ok || key != "name" {
-			return usageError("invalid --filter %q, expected name=TEXT", f)
+			return fmt.Errorf("invalid --filter %q, expected name=TEXT", f)
 		}
 		names = append(names, value)
 	}
@@ -70,7 +72,7 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 		for i, r := range rows {
 			names[i] = r.Name
 		}
-		return writeLines(a.out, names)
+		return formatter.WriteLines(a.out, names)
 	case o.format == "json":
 		return json.NewEncoder(a.out).Encode(rows)
 	}
@@ -87,7 +89,7 @@ func lsRows(all []ask.ProjectSummary, stopped bool, names []string) []lsRow {
 			continue
 		}
 		var status []string
-		for _, s := range sortedKeys(p.States) {
+		for _, s := range slices.Sorted(maps.Keys(p.States)) {
 			status = append(status, fmt.Sprintf("%s(%d)", s, p.States[s]))
 		}
 		rows = append(rows, lsRow{p.Name, strings.Join(status, ", "), strings.Join(p.Files, ","), p.Dir, p.Isolated})

@@ -7,11 +7,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 )
 
 func main() {
@@ -19,34 +20,13 @@ func main() {
 	os.Exit(a.run(os.Args[1:]))
 }
 
-// Exit codes of the command's own. A process's own code goes through as it is.
-const (
-	exitFailed    = 1
-	exitCancelled = 130 // 128 + SIGINT, as a shell tells of a process that died of it
-)
-
-// exitError ends the command with code; an empty message prints nothing.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit status %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
 // run is the whole command but os.Exit.
 func (a *app) run(args []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	a.interrupts.handle(func(os.Signal) {
 		cancel()
-		a.interrupts.handle(func(os.Signal) { os.Exit(exitCancelled) })
+		a.interrupts.handle(func(os.Signal) { os.Exit(exitcode.Cancelled) })
 	})
 	a.words = args
 	root := newRoot(a)
@@ -60,20 +40,20 @@ func (a *app) run(args []string) int {
 
 // report prints err and says which exit code it means.
 func (a *app) report(ctx context.Context, err error) int {
-	var exit *exitError
+	var exit *exitcode.Error
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
-		if exit.err != nil && !errors.Is(exit.err, context.Canceled) {
-			a.printError(exit.err)
+		if exit.Err != nil && !errors.Is(exit.Err, context.Canceled) {
+			a.printError(exit.Err)
 		}
-		return exit.code
+		return exit.Code
 	case ctx.Err() != nil, errors.Is(err, context.Canceled):
-		return exitCancelled
+		return exitcode.Cancelled
 	}
 	a.printError(err)
-	return exitFailed
+	return exitcode.Failed
 }
 
 // interrupts hands SIGINT and SIGTERM to whoever handles them now. At first that is: cancel the command; a second

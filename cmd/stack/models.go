@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (a *app) findModels(p *spec.Project, names []string) (*models, error) {
 		if s == nil || s.Provider != nil {
 			continue
 		}
-		for _, key := range sortedKeys(s.Models) {
+		for _, key := range slices.Sorted(maps.Keys(s.Models)) {
 			if m.users[key] == "" && p.Models[key] != nil {
 				m.users[key], m.keys = name, append(m.keys, key)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -181,7 +182,7 @@ func TestHuman(t *testing.T) {
 		59 * time.Minute: "59 minutes", time.Hour: "About an hour", 47 * time.Hour: "47 hours", 48 * time.Hour: "2 days", 15 * 24 * time.Hour: "2 weeks",
 		90 * 24 * time.Hour: "3 months", 800 * 24 * time.Hour: "2 years",
 	} {
-		if got := human(d); got != want {
+		if got := formatter.Duration(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}

@@ -7,13 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
-
-// exitDiffers is for a plan that would change something and a host that is other than its file.
-const exitDiffers = 2
 
 func newPlanCommand(a *app) *cobra.Command {
 	var u upFlags
@@ -41,7 +40,7 @@ Exit codes: 0 nothing would be done, 2 something would, 1 an error, also one for
 	}
 	u.addRecreation(cmd)
 	f.BoolVar(&u.noStart, "no-start", false, "What would be done to create only")
-	f.StringVar(&u.format, "format", formatText, "text or json")
+	f.StringVar(&u.format, "format", formatter.Text, "text or json")
 	f.StringVarP(&u.output, "output", "o", "", "Save the plan in this file, for 'stack apply'")
 	return cmd
 }
@@ -86,7 +85,7 @@ func (a *app) showPlan(found *ask.Preview, format string) error {
 	case len(found.Faults) > 0:
 		return &loadError{found.Faults}
 	case len(found.Changes) > 0:
-		return &exitError{code: exitDiffers}
+		return &exitcode.Error{Code: exitcode.Differs}
 	}
 	return nil
 }

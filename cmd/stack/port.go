@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -22,10 +23,10 @@ func newPortCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			port, err := strconv.ParseUint(args[1], 10, 16)
 			if err != nil || port == 0 {
-				return usageError("invalid port %q, expected 1 to 65535", args[1])
+				return fmt.Errorf("invalid port %q, expected 1 to 65535", args[1])
 			}
 			if protocol != "tcp" && protocol != "udp" {
-				return usageError("invalid --protocol %q, expected tcp or udp", protocol)
+				return fmt.Errorf("invalid --protocol %q, expected tcp or udp", protocol)
 			}
 			return a.port(cmd.Context(), args[0], int(port), protocol, index)
 		},
@@ -51,7 +52,7 @@ func (a *app) port(ctx context.Context, service string, port int, protocol strin
 			if host == "" {
 				host = "0.0.0.0"
 			}
-			return writeLines(a.out, []string{net.JoinHostPort(host, strconv.Itoa(p.PublishedPort))})
+			return formatter.WriteLines(a.out, []string{net.JoinHostPort(host, strconv.Itoa(p.PublishedPort))})
 		}
 	}
 	return fmt.Errorf("no port %d/%s is published of container %s", port, protocol, c.Name)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -52,7 +53,7 @@ func (a *app) ports(ctx context.Context, format string, services []string) error
 	switch format {
 	case "", "table", "env":
 	default:
-		if err := checkFormat(format); err != nil {
+		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
@@ -67,11 +68,11 @@ func (a *app) ports(ctx context.Context, format string, services []string) error
 		for _, r := range rows {
 			cells = append(cells, []string{r.Service, strconv.Itoa(r.Replica), strconv.Itoa(r.Target), r.Protocol, r.HostIP, strconv.Itoa(r.Published), cmp.Or(r.Asked, "any")})
 		}
-		return writeTable(a.out, []string{"SERVICE", "REPLICA", "TARGET", "PROTOCOL", "HOST IP", "PUBLISHED", "ASKED FOR"}, cells)
+		return formatter.WriteTable(a.out, []string{"SERVICE", "REPLICA", "TARGET", "PROTOCOL", "HOST IP", "PUBLISHED", "ASKED FOR"}, cells)
 	case "env":
 		return writePortVariables(a.out, rows)
 	}
-	return writeFormatted(a.out, format, titles(portKeys, map[string]string{"HostIP": "HOST IP", "Asked": "ASKED FOR"}), rows)
+	return formatter.Write(a.out, format, formatter.Titles(portKeys, map[string]string{"HostIP": "HOST IP", "Asked": "ASKED FOR"}), rows)
 }
 
 // portRows are the published ports of the containers of services, none = all, in a fixed order.
@@ -121,7 +122,7 @@ func writePortVariables(w io.Writer, rows []portRow) error {
 		}
 		lines = append(lines, name+"_ADDR="+host, name+"_PORT="+strconv.Itoa(r.Published))
 	}
-	return writeLines(w, lines)
+	return formatter.WriteLines(w, lines)
 }
 
 // variablePart is a service's name as a part of the name of a variable.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/api/apitest"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -69,7 +71,7 @@ shop: 4 differences
 func TestPreviewJSON(t *testing.T) {
 	v := &ask.Preview{Project: "shop", Changes: somePreview().Changes[4:]}
 	var b strings.Builder
-	if err := writePreview(&b, v, formatJSON, nil); err != nil {
+	if err := writePreview(&b, v, formatter.JSON, nil); err != nil {
 		t.Fatal(err)
 	}
 	const want = `{
@@ -125,7 +127,7 @@ func TestPlanAndDriftEnd(t *testing.T) {
 	// A plan is asked for in each of these ways, and never an up.
 	for _, line := range []string{"plan", "up --dry-run", "--dry-run up -d", "plan --format json", "up --dry-run --format json", "drift", "drift --format json", "restart --dry-run", "--dry-run restart --format json"} {
 		answer = somePreview()
-		if code, out, errs := u.run(line); code != exitDiffers || !strings.Contains(out, "shop-web-1") || errs != "" {
+		if code, out, errs := u.run(line); code != exitcode.Differs || !strings.Contains(out, "shop-web-1") || errs != "" {
 			t.Errorf("stack %s: code %d, %q, %q", line, code, out, errs)
 		} else if strings.Contains(line, "json") && !json.Valid([]byte(out)) {
 			t.Errorf("stack %s: %s", line, out)
@@ -141,17 +143,17 @@ func TestPlanAndDriftEnd(t *testing.T) {
 	}
 	answer = somePreview()
 	answer.Faults = []*diag.Diagnostic{{Code: "port-taken", Summary: "a port that is to be published is taken"}}
-	if code, out, errs := u.run("plan"); code != exitFailed || !strings.Contains(out, "shop-web-1") || !strings.Contains(errs, "is taken") {
+	if code, out, errs := u.run("plan"); code != exitcode.Failed || !strings.Contains(out, "shop-web-1") || !strings.Contains(errs, "is taken") {
 		t.Errorf("a plan that would be refused: code %d, %q, %q", code, out, errs)
 	}
-	if code, _, _ := u.run("drift"); code != exitDiffers {
+	if code, _, _ := u.run("drift"); code != exitcode.Differs {
 		t.Errorf("drift: code %d", code)
 	}
 	for line, want := range map[string]string{
 		"plan --format yaml": "expected text or json", "drift --format x": "expected text or json", "up -d --format json": "needs --dry-run", "plan --no-recreate --force-recreate": "incompatible",
 		"plan nobody": "no such service", "--dry-run ps": "not supported", "drift web": "unknown command",
 	} {
-		if code, _, errs := u.run(line); code != exitFailed || !strings.Contains(errs, want) {
+		if code, _, errs := u.run(line); code != exitcode.Failed || !strings.Contains(errs, want) {
 			t.Errorf("stack %s: code %d, %q, want %q", line, code, errs, want)
 		}
 	}

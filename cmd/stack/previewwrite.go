@@ -5,27 +5,15 @@ import (
 	"io"
 	"strings"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
-// Formats of plan and drift.
-const (
-	formatText = "text"
-	formatJSON = "json"
-)
-
-func checkPreviewFormat(format string) error {
-	if format != "" && format != formatText && format != formatJSON {
-		return usageError("unsupported --format value %q, expected text or json", format)
-	}
-	return nil
-}
-
 // writePreview writes v as one JSON object, or as what text makes of it.
 func writePreview(w io.Writer, v *ask.Preview, format string, text func(*ask.Preview) string) error {
-	if format == formatJSON {
-		return writeJSON(w, v)
+	if format == formatter.JSON {
+		return formatter.WriteJSON(w, v)
 	}
 	_, err := io.WriteString(w, text(v))
 	return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/progress"
 	"github.com/stackrun/stack/cmd/stack/remote"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -99,7 +100,7 @@ func (a *app) loadRaw(ctx context.Context, purpose spec.Purpose, raw spec.Raw, s
 		return nil, &loadError{list}
 	}
 	a.printWarnings(list)
-	return p, checkServices(p, services)
+	return p, selection.Check(p, services)
 }
 
 // input is what spec.Load is to look at.
@@ -139,26 +140,6 @@ type loadError struct{ list diag.List }
 func (e *loadError) Error() string   { return e.list.Err().Error() }
 func (e *loadError) Unwrap() []error { return []error{e.list.Err()} }
 
-// checkServices says which of the named ones the project does not have, and what it has.
-func checkServices(p *spec.Project, names []string) error {
-	for _, n := range names {
-		if p.Services[n] == nil && p.Inactive[n] == nil {
-			return fmt.Errorf("no such service: %s (the file has %s)", n, strings.Join(serviceNames(p), ", "))
-		}
-	}
-	return nil
-}
-
-// serviceNames are those of all profiles, sorted.
-func serviceNames(p *spec.Project) []string {
-	names := slices.Concat(slices.Collect(maps.Keys(p.Services)), slices.Collect(maps.Keys(p.Inactive)))
-	if len(names) == 0 {
-		return []string{"none"}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // project is for verbs that work on what there is, not on the file: they need its name. When there is a file it is
 // read, for that and to check services against; without one, -p or COMPOSE_PROJECT_NAME says it, and p is nil.
 func (a *app) project(ctx context.Context, services []string) (name string, p *spec.Project, err error) {
@@ -178,7 +159,7 @@ func (a *app) project(ctx context.Context, services []string) (name string, p *s
 	if a.faultsAs == diagnosticsJSON { // these verbs do not bother people with warnings
 		a.writeDiagnostics(list)
 	}
-	return p.Name, p, checkServices(p, services)
+	return p.Name, p, selection.Check(p, services)
 }
 
 // printWarnings prints what a load that succeeded has to say.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/provider"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -70,20 +71,9 @@ func dependencyOrder(p *spec.Project) []string {
 	}
 	order, err := g.Order()
 	if err != nil { // the loader has refused it
-		return sortedKeys(p.Services)
+		return slices.Sorted(maps.Keys(p.Services))
 	}
 	return order
-}
-
-// chosenServices are those that an up of services is about.
-func chosenServices(p *spec.Project, services []string, noDeps bool) []string {
-	switch {
-	case len(services) == 0:
-		return sortedKeys(p.Services)
-	case noDeps:
-		return services
-	}
-	return withDependencies(p, services)
 }
 
 // findPrograms looks for all programs that an up of names runs.
@@ -121,7 +111,7 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 		return nil
 	}
 	for _, name := range all.order {
-		if slices.ContainsFunc(withDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
+		if slices.ContainsFunc(selection.WithDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
 			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command, Ports: o.Ports}
 			if err := daemon.Up(ctx, p, ground, a.progress().Event); err != nil {
 				return err
@@ -139,7 +129,7 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 
 // warnOverridden says which variables of the file a program has overridden.
 func (s *providers) warnOverridden(name string, vars provider.Variables) {
-	for _, user := range sortedKeys(s.project.Services) {
+	for _, user := range slices.Sorted(maps.Keys(s.project.Services)) {
 		u := s.project.Services[user]
 		if _, depends := u.DependsOn[name]; !depends {
 			continue
@@ -201,7 +191,7 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 	if p != nil {
 		names := named
 		if len(names) == 0 {
-			names = sortedKeys(p.Services)
+			names = slices.Sorted(maps.Keys(p.Services))
 		}
 		all, err = a.findProviders(p, names)
 	}
@@ -217,13 +207,13 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 	provided := func(name string) bool { return p.Services[name] != nil && p.Services[name].Provider != nil }
 	var last []string
 	for _, name := range slices.Backward(all.order) {
-		if !slices.ContainsFunc(withDependencies(p, []string{name}), func(dep string) bool { return !provided(dep) }) {
+		if !slices.ContainsFunc(selection.WithDependencies(p, []string{name}), func(dep string) bool { return !provided(dep) }) {
 			last = append(last, name) // nothing that it needs goes
 			continue
 		}
 		var users []string
-		for _, user := range sortedKeys(p.Services) {
-			if !provided(user) && slices.Contains(withDependencies(p, []string{user}), name) && (len(named) == 0 || slices.Contains(named, user)) {
+		for _, user := range slices.Sorted(maps.Keys(p.Services)) {
+			if !provided(user) && slices.Contains(selection.WithDependencies(p, []string{user}), name) && (len(named) == 0 || slices.Contains(named, user)) {
 				users = append(users, user)
 			}
 		}

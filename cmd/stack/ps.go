@@ -8,7 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -45,13 +48,13 @@ func (p *psFlags) check() error {
 	if p.filter != "" {
 		key, value, ok := strings.Cut(p.filter, "=")
 		if !ok || key != "status" {
-			return usageError("invalid --filter %q, expected status=STATE", p.filter)
+			return fmt.Errorf("invalid --filter %q, expected status=STATE", p.filter)
 		}
 		p.status = append(p.status, value)
 	}
 	for _, s := range p.status {
 		if !slices.Contains(states, s) {
-			return usageError("invalid status %q, expected %s", s, strings.Join(states, ", "))
+			return fmt.Errorf("invalid status %q, expected %s", s, strings.Join(states, ", "))
 		}
 	}
 	return nil
@@ -76,7 +79,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 		for i, c := range chosen {
 			ids[i] = c.ID
 		}
-		return writeLines(a.out, ids)
+		return formatter.WriteLines(a.out, ids)
 	case p.services:
 		var names []string
 		for _, c := range chosen {
@@ -84,7 +87,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 				names = append(names, c.Service)
 			}
 		}
-		return writeLines(a.out, names)
+		return formatter.WriteLines(a.out, names)
 	}
 	rows := make([]psRow, len(chosen))
 	for i, c := range chosen {

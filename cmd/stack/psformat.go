@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -44,7 +45,6 @@ func (r psRow) Label(name string) string { return r.labels[name] }
 // Characters that docker ps shows.
 const (
 	shortCommand = 20
-	shortID      = 12
 )
 
 // commandLine has words with spaces in quotes, as docker ps.
@@ -62,17 +62,17 @@ func commandLine(words []string) string {
 func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
 	command, id := commandLine(c.Command), c.ID
 	if !fullID {
-		id = id[:min(shortID, len(id))]
+		id = id[:min(formatter.ShortID, len(id))]
 	}
 	if r := []rune(command); !fullCommand && len(r) > shortCommand {
 		command = string(r[:shortCommand-1]) + "…"
 	}
 	r := psRow{
 		Command: strconv.Quote(command), CreatedAt: c.CreatedAt.Local().Format("2006-01-02 15:04:05 -0700 MST"),
-		Health: c.Health, ID: id, Image: c.Image, Labels: joinLabels(c.Labels), LocalVolumes: "0",
+		Health: c.Health, ID: id, Image: c.Image, Labels: formatter.Labels(c.Labels), LocalVolumes: "0",
 		Mounts: strings.Join(c.Mounts, ","), Name: c.Name, Names: c.Name,
 		Networks: strings.Join(slices.Sorted(maps.Keys(c.Networks)), ","), Ports: ports(c.Ports), Project: c.Project,
-		Publishers: c.Ports, RunningFor: human(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",
+		Publishers: c.Ports, RunningFor: formatter.Duration(now.Sub(c.CreatedAt)) + " ago", Service: c.Service, Size: "0B",
 		State: c.State, Status: status(c, now), labels: c.Labels,
 	}
 	r.Publishers = slices.Clone(r.Publishers)
@@ -88,17 +88,9 @@ func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
 	return r
 }
 
-func joinLabels(labels map[string]string) string {
-	var all []string
-	for _, k := range sortedKeys(labels) {
-		all = append(all, k+"="+labels[k])
-	}
-	return strings.Join(all, ",")
-}
-
 // status is docker's sentence: "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago".
 func status(c ask.Container, now time.Time) string {
-	up := "Up " + human(now.Sub(c.StartedAt))
+	up := "Up " + formatter.Duration(now.Sub(c.StartedAt))
 	switch c.State {
 	case "running":
 		if c.LogError != "" {
@@ -120,7 +112,7 @@ func status(c ask.Container, now time.Time) string {
 	if c.Exit == nil {
 		return word
 	}
-	s := fmt.Sprintf("%s (%d) %s ago", word, c.Exit.Code, human(now.Sub(c.Exit.FinishedAt)))
+	s := fmt.Sprintf("%s (%d) %s ago", word, c.Exit.Code, formatter.Duration(now.Sub(c.Exit.FinishedAt)))
 	if c.Exit.OOM {
 		s += " (out of memory)"
 	}
@@ -172,32 +164,4 @@ func span(from, n int) string {
 		return strconv.Itoa(from)
 	}
 	return fmt.Sprintf("%d-%d", from, from+n-1)
-}
-
-// human is a duration as docker says it.
-func human(d time.Duration) string {
-	s, m, h := int(d.Seconds()), int(d.Minutes()), int(d.Hours()+0.5)
-	switch {
-	case s < 1:
-		return "Less than a second"
-	case s == 1:
-		return "1 second"
-	case s < 60:
-		return fmt.Sprintf("%d seconds", s)
-	case m == 1:
-		return "About a minute"
-	case m < 60:
-		return fmt.Sprintf("%d minutes", m)
-	case h == 1:
-		return "About an hour"
-	case h < 48:
-		return fmt.Sprintf("%d hours", h)
-	case h < 24*14:
-		return fmt.Sprintf("%d days", h/24)
-	case h < 24*60:
-		return fmt.Sprintf("%d weeks", h/24/7)
-	case h < 24*365*2:
-		return fmt.Sprintf("%d months", h/24/30)
-	}
-	return fmt.Sprintf("%d years", h/24/365)
 }

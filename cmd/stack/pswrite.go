@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
 // writePs prints rows as a table of at most cols columns if that can be (0 = any), as one JSON object a line, or by a
@@ -14,7 +16,7 @@ func writePs(w io.Writer, format string, rows []psRow, cols int) error {
 		_, err := io.WriteString(w, psTable(rows, cols))
 		return err
 	}
-	return writeFormatted(w, format, titles(psKeys, psHeaders), rows)
+	return formatter.Write(w, format, formatter.Titles(psKeys, psHeaders), rows)
 }
 
 var psKeys = []string{
@@ -70,5 +72,5 @@ func psTable(rows []psRow, cols int) string {
 			break
 		}
 	}
-	return trimLines(text)
+	return formatter.TrimLines(text)
 }

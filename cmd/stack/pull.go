@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -19,10 +23,10 @@ func newPullCommand(a *app) *cobra.Command {
 			switch policy {
 			case "", "missing", "always":
 			default:
-				return usageError("invalid --policy value %q, expected missing or always", policy)
+				return fmt.Errorf("invalid --policy value %q, expected missing or always", policy)
 			}
 			if cmd.Flags().Changed("no-parallel") {
-				return usageError("--no-parallel is not supported: images are pulled side by side")
+				return fmt.Errorf("--no-parallel is not supported: images are pulled side by side")
 			}
 			return a.pull(cmd.Context(), services, policy, quiet, includeDeps, ignoreFailures, ignoreBuildable)
 		},
@@ -41,7 +45,7 @@ func newPullCommand(a *app) *cobra.Command {
 // pullable are the services, or all when none is named, that have an image to pull: one that is only built has none.
 func pullable(p *spec.Project, services []string, ignoreBuildable bool) []string {
 	if len(services) == 0 {
-		services = sortedKeys(p.Services)
+		services = slices.Sorted(maps.Keys(p.Services))
 	}
 	return slices.DeleteFunc(slices.Clone(services), func(name string) bool {
 		s := p.Services[name]
@@ -55,7 +59,7 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 		return err
 	}
 	if includeDeps {
-		services = withDependencies(p, services)
+		services = selection.WithDependencies(p, services)
 	}
 	if services = pullable(p, services, ignoreBuildable); len(services) == 0 {
 		return nil

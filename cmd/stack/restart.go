@@ -5,7 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -39,9 +42,9 @@ has stopped comes up again also when the restart fails, or you end it.`,
 
 func (a *app) restart(ctx context.Context, r restartFlags, services []string) error {
 	if r.format != "" && !r.dryRun {
-		return usageError("--format needs --dry-run")
+		return fmt.Errorf("--format needs --dry-run")
 	}
-	if err := checkPreviewFormat(r.format); err != nil {
+	if err := formatter.CheckTextOrJSON(r.format); err != nil {
 		return err
 	}
 	r.Command = a.command()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -43,13 +44,13 @@ has got another content since, are taken as they are now; data in volumes is not
 func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) error {
 	switch {
 	case f.format != "" && !f.dryRun:
-		return usageError("--format needs --dry-run")
+		return fmt.Errorf("--format needs --dry-run")
 	case f.waitTimeout != 0 && !f.wait:
-		return usageError("--wait-timeout needs --wait")
+		return fmt.Errorf("--wait-timeout needs --wait")
 	case f.waitTimeout < 0:
-		return usageError("--wait-timeout %d: expected a number of seconds", f.waitTimeout)
+		return fmt.Errorf("--wait-timeout %d: expected a number of seconds", f.waitTimeout)
 	}
-	if err := checkPreviewFormat(f.format); err != nil {
+	if err := formatter.CheckTextOrJSON(f.format); err != nil {
 		return err
 	}
 	back := 1

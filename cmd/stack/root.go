@@ -56,7 +56,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError("%w\nsee '%s --help'", err, cmd.CommandPath())
+		return fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())
 	})
 	// -f and -p stand before the verb: logs, rm, version and run have others of their own.
 	root.TraverseChildren = true
@@ -150,7 +150,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return usageError("unknown command %q (%s)", args[0], hint)
+	return fmt.Errorf("unknown command %q (%s)", args[0], hint)
 }
 
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
@@ -166,9 +166,9 @@ func refusedCommands() []*cobra.Command {
 			Use: name, Hidden: true, DisableFlagParsing: true,
 			RunE: func(*cobra.Command, []string) error {
 				if instead != "" {
-					return usageError("cannot run `stack %s`: this command of docker compose is not supported; %s", name, instead)
+					return fmt.Errorf("cannot run `stack %s`: this command of docker compose is not supported; %s", name, instead)
 				}
-				return usageError("cannot run `stack %s`: this command of docker compose is not supported", name)
+				return fmt.Errorf("cannot run `stack %s`: this command of docker compose is not supported", name)
 			},
 		})
 	}
@@ -197,11 +197,11 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 				return err
 			}
 		default:
-			return usageError("--%s is not supported: %s", name, why)
+			return fmt.Errorf("--%s is not supported: %s", name, why)
 		}
 	}
 	if a.truthy("COMPOSE_COMPATIBILITY") {
-		return usageError("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
+		return fmt.Errorf("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
 	}
 	if given := cmd.Root().PersistentFlags().Lookup("isolated"); given.Changed {
 		yes := given.Value.String() == "true"
@@ -220,7 +220,7 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		a.global.progress = string(progress.Auto)
 	}
 	if !slices.Contains(progress.Modes, progress.Mode(a.global.progress)) {
-		return usageError("unsupported --progress value %q, expected auto, tty, plain, json or quiet", a.global.progress)
+		return fmt.Errorf("unsupported --progress value %q, expected auto, tty, plain, json or quiet", a.global.progress)
 	}
 	if a.global.noANSI && a.global.ansi == "" {
 		a.global.ansi = "never"
@@ -233,12 +233,12 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		a.global.ansi = "auto"
 	case "never", "always", "auto":
 	default:
-		return usageError("unsupported --ansi value %q, expected never, always or auto", a.global.ansi)
+		return fmt.Errorf("unsupported --ansi value %q, expected never, always or auto", a.global.ansi)
 	}
 	if a.global.ansi == "never" {
 		switch progress.Mode(a.global.progress) {
 		case progress.TTY:
-			return usageError("--progress tty and --ansi never contradict each other")
+			return fmt.Errorf("--progress tty and --ansi never contradict each other")
 		case progress.Auto:
 			a.global.progress = string(progress.Plain)
 		}
@@ -246,13 +246,13 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 	if text := a.env["COMPOSE_PARALLEL_LIMIT"]; text != "" && !cmd.Flags().Changed("parallel") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return usageError("COMPOSE_PARALLEL_LIMIT=%q: expected a number", text)
+			return fmt.Errorf("COMPOSE_PARALLEL_LIMIT=%q: expected a number", text)
 		}
 		a.global.parallel = n
 	}
 	given := cmd.Flags().Changed("parallel") || a.env["COMPOSE_PARALLEL_LIMIT"] != ""
 	if given && a.global.parallel == 0 || a.global.parallel < -1 {
-		return usageError("--parallel %d: expected -1 or a positive number", a.global.parallel)
+		return fmt.Errorf("--parallel %d: expected -1 or a positive number", a.global.parallel)
 	}
 	if err := a.setRoots(); err != nil {
 		return fmt.Errorf("cannot use the roots: %w", err)

@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/formatter"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/runtime/process"
@@ -34,7 +37,7 @@ func newRunCommand(a *app) *cobra.Command {
 depends on. It publishes no ports unless -P or -p says so. It ends with the command's exit code.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError("run needs a service")
+				return fmt.Errorf("run needs a service")
 			}
 			return nil
 		},
@@ -47,7 +50,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 			if cmd.Flags().Changed("entrypoint") {
 				words, err := splitWords(r.entrypoint)
 				if err != nil {
-					return usageError("invalid --entrypoint %q: %w", r.entrypoint, err)
+					return fmt.Errorf("invalid --entrypoint %q: %w", r.entrypoint, err)
 				}
 				r.Entrypoint = &words
 			}
@@ -121,7 +124,7 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	}
 	needs := []string{r.Service}
 	if !r.NoDeps {
-		needs = withDependencies(p, needs)
+		needs = selection.WithDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
 		if err := a.provide(ctx, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
@@ -131,13 +134,13 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 	if r.Detach {
 		exit, err := daemon.Run(ctx, p, r.RunOptions, process.IO{}, a.runSink(r))
 		if err == nil {
-			err = exitWithProcess(exit) // 0 once it has started
+			err = exitcode.WithProcess(exit) // 0 once it has started
 		}
 		if err != nil {
 			return err
 		}
 		a.endProgress()
-		return writeLines(a.out, []string{r.Name})
+		return formatter.WriteLines(a.out, []string{r.Name})
 	}
 	return a.runHere(ctx, p, r)
 }
@@ -173,20 +176,20 @@ func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
 	if err := cmp.Or(unusable, err); err != nil {
 		return err
 	}
-	return exitWithProcess(exit)
+	return exitcode.WithProcess(exit)
 }
 
 func (r *runFlags) check() error {
 	switch {
 	case r.ServicePorts && len(r.Publish) > 0:
-		return usageError("--service-ports and --publish are incompatible")
+		return fmt.Errorf("--service-ports and --publish are incompatible")
 	}
 	switch r.pull {
 	case "policy":
 	case "always", "missing", "never", "build":
 		r.Pull = r.pull
 	default:
-		return usageError("invalid --pull option %q, expected always, missing, never, build or policy", r.pull)
+		return fmt.Errorf("invalid --pull option %q, expected always, missing, never, build or policy", r.pull)
 	}
 	return nil
 }
@@ -211,20 +214,9 @@ func parseLabels(list []string) (map[string]string, error) {
 	for _, l := range list {
 		k, v, _ := strings.Cut(l, "=")
 		if k == "" {
-			return nil, usageError("invalid --label %q, expected KEY=VALUE", l)
+			return nil, fmt.Errorf("invalid --label %q, expected KEY=VALUE", l)
 		}
 		labels[k] = v
 	}
 	return labels, nil
-}
-
-// exitWithProcess ends with the code of a process, and says why it could not be started.
-func exitWithProcess(e process.Exit) error {
-	if e.Code == 0 {
-		return nil
-	}
-	if e.Error != "" {
-		return &exitError{e.Code, fmt.Errorf("%s", e.Error)}
-	}
-	return &exitError{code: e.Code}
 }

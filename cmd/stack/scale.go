@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -18,7 +23,7 @@ func newScaleCommand(a *app) *cobra.Command {
 It is 'stack up --detach --scale' for these services.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError("scale needs a service and a number: stack scale SERVICE=N...")
+				return fmt.Errorf("scale needs a service and a number: stack scale SERVICE=N...")
 			}
 			return nil
 		},
@@ -34,7 +39,7 @@ func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
 	if err != nil {
 		return err
 	}
-	services := sortedKeys(scale)
+	services := slices.Sorted(maps.Keys(scale))
 	o := ask.UpOptions{
 		Services: services, Scale: scale, NoDeps: noDeps, Parallel: a.parallel(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Command: a.command(),
 	}
@@ -49,7 +54,7 @@ func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
 	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
 		return err
 	}
-	if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, noDeps)); err != nil {
+	if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, noDeps)); err != nil {
 		return err
 	}
 	return daemon.Up(ctx, p, o, a.imageFilter(false, false))

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/spec"
 )
 
 // reach finds out which project is meant and gives its daemon. services are those named on the command line.
@@ -24,31 +22,4 @@ func (a *app) containers(ctx context.Context, services []string) ([]ask.Containe
 		return nil, err
 	}
 	return daemon.Containers(ctx, project)
-}
-
-// withDependencies adds to services all that they depend on; of none, it gives none, which means all.
-func withDependencies(p *spec.Project, services []string) []string {
-	all := closure(p, services, func(s *spec.Service) []string { return sortedKeys(s.DependsOn) })
-	slices.Sort(all)
-	return all
-}
-
-// closure is services and all that next leads to from them, each once; what the project does not have is left out.
-func closure(p *spec.Project, services []string, next func(*spec.Service) []string) []string {
-	var all []string
-	var add func(name string)
-	add = func(name string) {
-		s := p.Services[name]
-		if s == nil || slices.Contains(all, name) {
-			return
-		}
-		all = append(all, name)
-		for _, other := range next(s) {
-			add(other)
-		}
-	}
-	for _, name := range services {
-		add(name)
-	}
-	return all
 }

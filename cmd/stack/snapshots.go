@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
@@ -118,7 +122,7 @@ Containers that have SOURCE are paused meanwhile; none that runs may have TARGET
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Target = args[0], args[len(args)-1]
 			if len(args) == 1 && o.From == "" {
-				return usageError("name the volume of this project that %s is to be copied to, or with --from the project that it is of", o.Source)
+				return fmt.Errorf("name the volume of this project that %s is to be copied to, or with --from the project that it is of", o.Source)
 			}
 			p, err := a.loadFor(cmd.Context(), spec.ToManage, nil)
 			if err != nil {
@@ -153,7 +157,7 @@ type snapshotRow struct {
 func (a *app) snapshots(ctx context.Context, project, format string) error {
 	table := format == "" || format == "table"
 	if !table {
-		if err := checkFormat(format); err != nil {
+		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
@@ -177,16 +181,16 @@ func (a *app) snapshots(ctx context.Context, project, format string) error {
 		cells = append(cells, []string{r.Name, s.CreatedAt.Local().Format(time.DateTime), r.Volumes})
 	}
 	if table {
-		return writeTable(a.out, []string{"SNAPSHOT", "CREATED", "VOLUMES"}, cells)
+		return formatter.WriteTable(a.out, []string{"SNAPSHOT", "CREATED", "VOLUMES"}, cells)
 	}
-	return writeFormatted(a.out, format, titles([]string{"Name", "CreatedAt", "Volumes"}, map[string]string{"Name": "SNAPSHOT", "CreatedAt": "CREATED"}), rows)
+	return formatter.Write(a.out, format, formatter.Titles([]string{"Name", "CreatedAt", "Volumes"}, map[string]string{"Name": "SNAPSHOT", "CreatedAt": "CREATED"}), rows)
 }
 
 // completeVolumes makes shells complete the file's volumes, and services, which stand for theirs.
 func (a *app) completeVolumes(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
 	names := a.services(cmd, nil)
 	if _, p, err := a.project(cmd.Context(), nil); err == nil && p != nil {
-		names = append(names, sortedKeys(p.Volumes)...)
+		names = append(names, slices.Sorted(maps.Keys(p.Volumes))...)
 	}
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return slices.Contains(before, n) }), cobra.ShellCompDirectiveNoFileComp

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -17,7 +19,7 @@ func newStartCommand(a *app) *cobra.Command {
 		Short: "Start containers that were stopped or only created",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			if seconds != 0 && !o.Wait {
-				return usageError("--wait-timeout needs --wait")
+				return fmt.Errorf("--wait-timeout needs --wait")
 			}
 			o.WaitTimeout = time.Duration(seconds) * time.Second
 			o.Command = a.command()

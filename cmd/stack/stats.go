@@ -12,6 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/follow"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
@@ -49,7 +52,7 @@ const (
 
 func (a *app) stats(ctx context.Context, s statsFlags, services []string) error {
 	if !s.table() {
-		if err := checkFormat(s.format); err != nil {
+		if err := formatter.Check(s.format); err != nil {
 			return err
 		}
 	}
@@ -69,12 +72,12 @@ func (a *app) stats(ctx context.Context, s statsFlags, services []string) error 
 			return ctx.Err()
 		}
 		var rows []statsRow
-		if err := goOn(ctx, func() (err error) { rows, err = w.read(ctx, daemon, name); return err }); err != nil {
+		if err := follow.GoOn(ctx, func() (err error) { rows, err = w.read(ctx, daemon, name); return err }); err != nil {
 			return err
 		}
 		err := view.show(func(b *bytes.Buffer) error { return writeStats(b, s.format, rows) }, len(rows) > 0)
 		if errors.Is(err, syscall.EPIPE) {
-			return &exitError{code: exitFailed} // head has what it wanted
+			return &exitcode.Error{Code: exitcode.Failed} // head has what it wanted
 		}
 		if err != nil || s.noStream {
 			return err
@@ -145,7 +148,7 @@ var (
 func newStatsRow(c ask.ContainerStats, before, u process.Usage, fullID bool) statsRow {
 	id := c.ID
 	if !fullID {
-		id = id[:min(shortID, len(id))]
+		id = id[:min(formatter.ShortID, len(id))]
 	}
 	busy := 0.0
 	if apart := u.Clock - before.Clock; apart > 0 && u.CPU > before.CPU { // less: it was started anew
@@ -160,22 +163,22 @@ func newStatsRow(c ask.ContainerStats, before, u process.Usage, fullID bool) sta
 	}
 	return statsRow{
 		Container: c.ID, ID: id, Name: c.Container, CPUPerc: fmt.Sprintf("%.2f%%", busy), MemPerc: fmt.Sprintf("%.2f%%", full),
-		MemUsage: binarySize(memory) + " / " + binarySize(float64(u.MemoryLimit)),
-		NetIO:    decimalSize(float64(u.Received)) + " / " + decimalSize(float64(u.Sent)),
-		BlockIO:  decimalSize(float64(u.Read)) + " / " + decimalSize(float64(u.Written)),
+		MemUsage: formatter.BinarySize(memory) + " / " + formatter.BinarySize(float64(u.MemoryLimit)),
+		NetIO:    formatter.DecimalSize(float64(u.Received)) + " / " + formatter.DecimalSize(float64(u.Sent)),
+		BlockIO:  formatter.DecimalSize(float64(u.Read)) + " / " + formatter.DecimalSize(float64(u.Written)),
 		PIDs:     fmt.Sprint(u.Pids),
 	}
 }
 
 func writeStats(b *bytes.Buffer, format string, rows []statsRow) error {
 	if format != "" && format != "table" {
-		return writeFormatted(b, format, titles(statsKeys, statsTitles), rows)
+		return formatter.Write(b, format, formatter.Titles(statsKeys, statsTitles), rows)
 	}
 	var cells [][]string
 	for _, r := range rows {
 		cells = append(cells, []string{r.ID, r.Name, r.CPUPerc, r.MemUsage, r.MemPerc, r.NetIO, r.BlockIO, r.PIDs})
 	}
-	return writeTable(b, []string{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"}, cells)
+	return formatter.WriteTable(b, []string{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"}, cells)
 }
 
 // frames is where the figures of s go: in place if that can be, and there are more to come.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -42,7 +43,7 @@ func (a *app) top(ctx context.Context, services []string) error {
 	if len(rows) == 0 {
 		return nil // as docker compose: no header either
 	}
-	return writeTable(a.out, []string{"SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}, rows)
+	return formatter.WriteTable(a.out, []string{"SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}, rows)
 }
 
 // hostUser gives this host's name of a user, or the number; each is looked up once.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
 func (a *app) newRemovedCommand() *cobra.Command {
@@ -63,7 +65,7 @@ type removedRow struct {
 func (a *app) removedVolumes(ctx context.Context, project, format string) error {
 	table := format == "" || format == "table"
 	if !table {
-		if err := checkFormat(format); err != nil {
+		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
@@ -78,7 +80,7 @@ func (a *app) removedVolumes(ctx context.Context, project, format string) error 
 		cells = append(cells, []string{v.Name, v.RemovedAt.Local().Format(time.DateTime), v.Until.Local().Format(time.DateTime)})
 	}
 	if table {
-		return writeTable(a.out, []string{"VOLUME NAME", "REMOVED", "KEPT UNTIL"}, cells)
+		return formatter.WriteTable(a.out, []string{"VOLUME NAME", "REMOVED", "KEPT UNTIL"}, cells)
 	}
-	return writeFormatted(a.out, format, titles([]string{"Name", "Key", "RemovedAt", "Until"}, map[string]string{"Name": "VOLUME NAME", "RemovedAt": "REMOVED", "Until": "KEPT UNTIL"}), rows)
+	return formatter.Write(a.out, format, formatter.Titles([]string{"Name", "Key", "RemovedAt", "Until"}, map[string]string{"Name": "VOLUME NAME", "RemovedAt": "REMOVED", "Until": "KEPT UNTIL"}), rows)
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -110,8 +113,8 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 	if err != nil {
 		return err
 	}
-	for _, list := range [][]string{u.attach, u.noAttach, optional(u.exitCodeFrom), sortedKeys(options.Scale)} {
-		if err := checkServices(p, list); err != nil {
+	for _, list := range [][]string{u.attach, u.noAttach, optional(u.exitCodeFrom), slices.Sorted(maps.Keys(options.Scale))} {
+		if err := selection.Check(p, list); err != nil {
 			return err
 		}
 	}
@@ -127,7 +130,7 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 		watched.begin(daemon, p, rules)
 		defer watched.session.Close()
 	}
-	chosen := chosenServices(p, services, u.noDeps)
+	chosen := selection.Chosen(p, services, u.noDeps)
 	if !u.dryRun {
 		if p, err = a.fetchDue(ctx, daemon, p, options); err != nil {
 			return err

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -38,14 +42,14 @@ type attachment struct {
 	mu      sync.Mutex // below: Up's events, the followed log and the end come from several goroutines
 	view    *logview.View
 	printer progress.Printer
-	seen    places               // how far the logs are printed
+	seen    follow.Places        // how far the logs are printed
 	told    map[string]time.Time // by container: the end that was told last
 	change  chan struct{}        // capacity 1: something ended
 }
 
 func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o ask.UpOptions, watched *watching) error {
 	t := &attachment{
-		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
+		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: follow.Places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(), watched: watched,
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
@@ -63,13 +67,13 @@ func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Pro
 
 // attachScope is which services an up is about, which of them it names, and whose output it shows.
 func attachScope(p *spec.Project, u upFlags, named []string) (scope, direct, show []string) {
-	scope = sortedKeys(p.Services)
+	scope = slices.Sorted(maps.Keys(p.Services))
 	direct = scope
 	if len(named) > 0 {
 		direct = slices.Sorted(slices.Values(named))
 		scope = direct
 		if !u.noDeps {
-			scope = withDependencies(p, named)
+			scope = selection.WithDependencies(p, named)
 		}
 	}
 	from := direct
@@ -144,7 +148,7 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 	case <-interrupted:
 		cancel()
 		<-upDone
-		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
+		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
 	}
 	t.mu.Lock()
 	t.printer.Close()
@@ -166,9 +170,9 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 		case culprit != nil:
 			endWatch()
 			t.say("Aborting on container exit...")
-			return errors.Join(t.stop(parent, t.scope, interrupted), finish(), exitWith(t.final(culprit.Code)))
+			return errors.Join(t.stop(parent, t.scope, interrupted), finish(), exitcode.With(t.final(culprit.Code)))
 		case !running && t.watched == nil:
-			return errors.Join(finish(), exitWith(t.final(0)))
+			return errors.Join(finish(), exitcode.With(t.final(0)))
 		}
 		select {
 		case <-t.change:
@@ -178,7 +182,7 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 			return errors.Join(fmt.Errorf("cannot follow the output any longer: %w\ncontainers run on meanwhile", err), t.unbroken())
 		case <-interrupted:
 			endWatch()
-			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitError{code: exitCancelled})
+			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
 		}
 	}
 }
@@ -221,7 +225,7 @@ func (t *attachment) beginToFollow(parent context.Context) (stop func()) {
 
 // follow calls read, and once everything is up again when the daemon has gone away. An up that is cut short goes on with none: it ends, and says why.
 func (t *attachment) follow(ctx context.Context, read func() error) error {
-	return goOn(ctx, func() error {
+	return follow.GoOn(ctx, func() error {
 		err := read()
 		if errors.Is(err, errdefs.ErrUnavailable) {
 			select {
@@ -235,18 +239,11 @@ func (t *attachment) follow(ctx context.Context, read func() error) error {
 
 // containers are those of the project.
 func (t *attachment) containers(ctx context.Context) (all []ask.Container, err error) {
-	err = goOn(ctx, func() (err error) {
+	err = follow.GoOn(ctx, func() (err error) {
 		all, err = t.daemon.Containers(ctx, t.project.Name)
 		return err
 	})
 	return all, err
-}
-
-func exitWith(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return &exitError{code: code}
 }
 
 // look finds out whether anything runs, and the end that is to end all, if there is one.
@@ -278,7 +275,7 @@ func (t *attachment) final(code int) int {
 	}
 	all, err := t.containers(context.Background())
 	if err != nil {
-		return exitFailed
+		return exitcode.Failed
 	}
 	var first *ask.Container
 	for i, c := range all {
@@ -313,7 +310,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
 			o := o
 			o.Services = names
-			return goOn(ctx, func() error { return t.daemon.Stop(ctx, t.project.Name, o, show.Event) })
+			return follow.GoOn(ctx, func() error { return t.daemon.Stop(ctx, t.project.Name, o, show.Event) })
 		})
 	}()
 	select {
@@ -324,7 +321,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	// The stop goes on and sees them end.
 	o.Signal = "SIGKILL"
 	o.Services = slices.DeleteFunc(slices.Clone(services), func(s string) bool { return t.project.Services[s] != nil && t.project.Services[s].Provider != nil })
-	err := goOn(ctx, func() error { return t.daemon.Kill(ctx, t.project.Name, o, show.Event) })
+	err := follow.GoOn(ctx, func() error { return t.daemon.Kill(ctx, t.project.Name, o, show.Event) })
 	select {
 	case stopped := <-done:
 		return errors.Join(err, stopped)

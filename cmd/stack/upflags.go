@@ -1,11 +1,12 @@
 package main
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
+	"fmt"
+
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -21,31 +22,31 @@ func (u *upFlags) check() error {
 	follows := len(u.attach) > 0 || len(u.noAttach) > 0 || u.attachDependencies || u.abortOnExit || u.abortOnFailure || u.watch
 	switch {
 	case u.watch && u.noBuild:
-		return usageError("--watch and --no-build are incompatible")
+		return fmt.Errorf("--watch and --no-build are incompatible")
 	case u.wait && follows:
-		return usageError("--wait cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
+		return fmt.Errorf("--wait cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
 	case u.detach && follows:
-		return usageError("-d cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
+		return fmt.Errorf("-d cannot be combined with --attach, --no-attach, --attach-dependencies, --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --watch")
 	case u.noRecreate && u.alwaysRecreateDeps:
-		return usageError("--always-recreate-deps and --no-recreate are incompatible")
+		return fmt.Errorf("--always-recreate-deps and --no-recreate are incompatible")
 	case u.noRecreate && u.renewAnon:
-		return usageError("--no-recreate and --renew-anon-volumes are incompatible")
+		return fmt.Errorf("--no-recreate and --renew-anon-volumes are incompatible")
 	case len(u.attach) > 0 && u.attachDependencies:
-		return usageError("--attach and --attach-dependencies are incompatible")
+		return fmt.Errorf("--attach and --attach-dependencies are incompatible")
 	case u.abortOnExit && u.abortOnFailure:
-		return usageError("--abort-on-container-exit and --abort-on-container-failure are incompatible")
+		return fmt.Errorf("--abort-on-container-exit and --abort-on-container-failure are incompatible")
 	case u.noStart && (u.wait || follows):
-		return usageError("--no-start cannot be combined with what waits for or follows running containers")
+		return fmt.Errorf("--no-start cannot be combined with what waits for or follows running containers")
 	case u.waitTimeout != 0 && !u.wait:
-		return usageError("--wait-timeout needs --wait")
+		return fmt.Errorf("--wait-timeout needs --wait")
 	case u.waitTimeout < 0:
-		return usageError("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
+		return fmt.Errorf("--wait-timeout %d: expected a number of seconds", u.waitTimeout)
 	case !u.dryRun && u.format != "":
-		return usageError("--format needs --dry-run")
+		return fmt.Errorf("--format needs --dry-run")
 	case u.menu && u.detach:
-		return usageError("--menu and -d are incompatible")
+		return fmt.Errorf("--menu and -d are incompatible")
 	}
-	if err := checkPreviewFormat(u.format); err != nil {
+	if err := formatter.CheckTextOrJSON(u.format); err != nil {
 		return err
 	}
 	return u.planFlags.check()
@@ -53,10 +54,10 @@ func (u *upFlags) check() error {
 
 func (p planFlags) check() error {
 	if p.forceRecreate && p.noRecreate {
-		return usageError("--force-recreate and --no-recreate are incompatible")
+		return fmt.Errorf("--force-recreate and --no-recreate are incompatible")
 	}
 	if p.build && p.noBuild {
-		return usageError("--build and --no-build are incompatible")
+		return fmt.Errorf("--build and --no-build are incompatible")
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func (p planFlags) fill(o *ask.UpOptions, a *app, changed func(string) bool) err
 	case "always", "missing", "never", "build":
 		o.Pull = p.pull
 	default:
-		return usageError("invalid --pull option %q, expected always, missing, never, build or policy", p.pull)
+		return fmt.Errorf("invalid --pull option %q, expected always, missing, never, build or policy", p.pull)
 	}
 	o.Build, o.NoBuild = p.build, p.noBuild
 	var err error
@@ -90,7 +91,7 @@ func (a *app) removeOrphans(flag, given bool) (bool, error) {
 		flag = a.truthy("COMPOSE_REMOVE_ORPHANS")
 	}
 	if flag && a.truthy("COMPOSE_IGNORE_ORPHANS") {
-		return false, usageError("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+		return false, fmt.Errorf("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
 	}
 	return flag, nil
 }
@@ -105,7 +106,7 @@ func parseScale(what string, list []string) (map[string]int, error) {
 		name, text, ok := strings.Cut(s, "=")
 		n, err := strconv.Atoi(text)
 		if !ok || name == "" || err != nil || n < 0 {
-			return nil, usageError("invalid %s %q, expected SERVICE=NUMBER", what, s)
+			return nil, fmt.Errorf("invalid %s %q, expected SERVICE=NUMBER", what, s)
 		}
 		scale[name] = n
 	}
@@ -118,5 +119,3 @@ func optional(s string) []string {
 	}
 	return []string{s}
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

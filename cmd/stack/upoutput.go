@@ -7,33 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 )
-
-// places are how far logs are read, by container.
-type places map[string]place
-
-// place is a line of a log: the n-th, from 1, of those that bear its time.
-type place struct {
-	at time.Time
-	n  int
-}
-
-// next is the place of e, the line that follows the last one.
-func (p places) next(e ask.LogEntry) place {
-	at := p[e.Container]
-	if !at.at.Equal(e.Time) {
-		at = place{at: e.Time}
-	}
-	at.n++
-	p[e.Container] = at
-	return at
-}
-
-// after says whether p comes after o.
-func (p place) after(o place) bool { return p.at.After(o.at) || p.at.Equal(o.at) && p.n > o.n }
 
 func (t *attachment) logOptions(follow bool) ask.LogOptions {
 	return ask.LogOptions{Services: t.show, Follow: follow, Linger: follow, Tail: -1, Since: t.began}
@@ -41,12 +19,12 @@ func (t *attachment) logOptions(follow bool) ask.LogOptions {
 
 // entries prints what one reading of the logs delivers, without the lines that another one was first with.
 func (t *attachment) entries() func(ask.LogEntry) error {
-	read := places{}
+	read := follow.Places{}
 	return func(e ask.LogEntry) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		at := read.next(e)
-		if !at.after(t.seen[e.Container]) {
+		at := read.Next(e)
+		if !at.After(t.seen[e.Container]) {
 			return nil
 		}
 		t.seen[e.Container] = at
@@ -61,7 +39,7 @@ func (t *attachment) catchUp(ctx context.Context, services []string) error {
 	}
 	o := t.logOptions(false)
 	o.Services = services
-	return goOn(ctx, func() error { return t.daemon.Logs(ctx, t.project.Name, o, t.entries()) })
+	return follow.GoOn(ctx, func() error { return t.daemon.Logs(ctx, t.project.Name, o, t.entries()) })
 }
 
 // event tells a container's end, below the last line that it wrote.

@@ -5,7 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fmt"
+
 	"github.com/stackrun/stack/cmd/stack/daemonprog"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3". Client and daemon of one version share
@@ -26,13 +29,13 @@ func newVersionCommand(a *app) *cobra.Command {
 			}
 			switch {
 			case short:
-				return writeLines(a.out, []string{version})
+				return formatter.WriteLines(a.out, []string{version})
 			case format == "json":
 				return json.NewEncoder(a.out).Encode(map[string]string{"version": version})
 			case format == "" || format == "pretty":
-				return writeLines(a.out, []string{"stack version " + version})
+				return formatter.WriteLines(a.out, []string{"stack version " + version})
 			default:
-				return usageError("unsupported --format value %q, expected pretty or json", format)
+				return fmt.Errorf("unsupported --format value %q, expected pretty or json", format)
 			}
 		},
 	}

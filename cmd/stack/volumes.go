@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -53,7 +54,7 @@ var volumeKeys = []string{"Availability", "Driver", "Group", "Labels", "Links", 
 func (a *app) volumes(ctx context.Context, format string, quiet bool, services []string) error {
 	table := format == "" || format == "table"
 	if !table {
-		if err := checkFormat(format); err != nil {
+		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
@@ -77,21 +78,21 @@ func (a *app) volumes(ctx context.Context, format string, quiet bool, services [
 		for i, r := range rows {
 			names[i] = r.Name
 		}
-		return writeLines(a.out, names)
+		return formatter.WriteLines(a.out, names)
 	case table:
 		var cells [][]string
 		for _, r := range rows {
 			cells = append(cells, []string{r.Driver, r.Name})
 		}
-		return writeTable(a.out, []string{"DRIVER", "VOLUME NAME"}, cells)
+		return formatter.WriteTable(a.out, []string{"DRIVER", "VOLUME NAME"}, cells)
 	}
-	return writeFormatted(a.out, format, titles(volumeKeys, map[string]string{"Name": "VOLUME NAME"}), rows)
+	return formatter.Write(a.out, format, formatter.Titles(volumeKeys, map[string]string{"Name": "VOLUME NAME"}), rows)
 }
 
 func newVolumeRow(v ask.Volume) volumeRow {
 	const none = "N/A"
 	return volumeRow{
-		Availability: none, Driver: v.Driver, Group: none, Labels: joinLabels(v.Labels), Links: none, Mountpoint: v.Path, Name: v.Name, Scope: "local",
+		Availability: none, Driver: v.Driver, Group: none, Labels: formatter.Labels(v.Labels), Links: none, Mountpoint: v.Path, Name: v.Name, Scope: "local",
 		Size: none, Status: none, labels: v.Labels,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 )
@@ -19,7 +20,7 @@ func newWaitCommand(a *app) *cobra.Command {
 		Short: "Wait until containers of services end, and tell their exit codes",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError("wait needs a service")
+				return fmt.Errorf("wait needs a service")
 			}
 			return nil
 		},
@@ -43,7 +44,7 @@ func (a *app) wait(ctx context.Context, services []string, down bool) error {
 			return err
 		}
 	}
-	return exitWith(code)
+	return exitcode.With(code)
 }
 
 // awaitExits tells of each container of services as it ends, and gives the code of the last; of the first when

@@ -10,7 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/cmd/stack/watch"
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -66,7 +69,7 @@ func (a *app) watch(ctx context.Context, w watchFlags, services []string) error 
 		if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
 			return err
 		}
-		if err := a.provide(ctx, daemon, p, o, chosenServices(p, services, false)); err != nil {
+		if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
 			return err
 		}
 		t.session.SetProject(p)
@@ -78,7 +81,7 @@ func (a *app) watch(ctx context.Context, w watchFlags, services []string) error 
 	t.hello()
 	t.session.Run(ctx)
 	t.say("Watch ended.")
-	return &exitError{code: exitCancelled}
+	return &exitcode.Error{Code: exitcode.Cancelled}
 }
 
 // watching is a session as its user sees it.
@@ -94,7 +97,7 @@ type watching struct {
 
 // begin begins to watch.
 func (t *watching) begin(daemon *client.Client, p *spec.Project, rules rule.Rules) {
-	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.app.warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.app.command(), GoOn: goOn})
+	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.app.warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.app.command(), GoOn: follow.GoOn})
 }
 
 // hello says what is watched.

@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/internal/dockerignore"
 	"github.com/stackrun/stack/spec"
@@ -15,9 +18,9 @@ import (
 // watchRules are the rules of develop.watch of services and what they depend on (none = of all), sorted by service. What cannot be watched is told at
 // the line where it is written.
 func (a *app) watchRules(p *spec.Project, services []string) (rule.Rules, error) {
-	names := withDependencies(p, services)
+	names := selection.WithDependencies(p, services)
 	if len(names) == 0 {
-		names = sortedKeys(p.Services)
+		names = slices.Sorted(maps.Keys(p.Services))
 	}
 	var rules rule.Rules
 	var faults diag.List

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
@@ -25,7 +26,7 @@ of steps that decided when it ran (image, networks, volumes, what it waited for 
 what has started it again since; how it ended, its last health check, and the last lines of its log.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError("expected one service")
+				return fmt.Errorf("expected one service")
 			}
 			return nil
 		},
@@ -35,12 +36,12 @@ what has started it again since; how it ended, its last health check, and the la
 		},
 	}
 	cmd.Flags().IntVar(&o.Index, "index", 0, "Only this replica")
-	cmd.Flags().StringVar(&format, "format", formatText, "text or json")
+	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
 func (a *app) why(ctx context.Context, o ask.WhyOptions, format string) error {
-	if err := checkPreviewFormat(format); err != nil {
+	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
 	name, daemon, err := a.reach(ctx, []string{o.Service})
@@ -51,8 +52,8 @@ func (a *app) why(ctx context.Context, o ask.WhyOptions, format string) error {
 	if err != nil {
 		return err
 	}
-	if format == formatJSON {
-		return writeJSON(a.out, found)
+	if format == formatter.JSON {
+		return formatter.WriteJSON(a.out, found)
 	}
 	_, err = io.WriteString(a.out, whyText(found))
 	return err

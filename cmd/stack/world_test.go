@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ type world struct {
 func newWorld(t *testing.T, ready <-chan struct{}) *world {
 	w := &world{t: t, changed: make(chan struct{})}
 	w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
-		for _, s := range sortedKeys(p.Services) {
+		for _, s := range slices.Sorted(maps.Keys(p.Services)) {
 			sink(event.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: event.Working, Text: "Starting"})
 			w.start(s)
 			w.say(s, s+" is up")
@@ -42,7 +43,7 @@ func newWorld(t *testing.T, ready <-chan struct{}) *world {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for _, s := range sortedKeys(p.Services) {
+		for _, s := range slices.Sorted(maps.Keys(p.Services)) {
 			sink(event.Event{Kind: "container", Name: "shop-" + s + "-1", Service: s, Phase: event.Done, Text: "Started"})
 		}
 		return nil

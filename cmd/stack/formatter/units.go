@@ -1,17 +1,17 @@
-package main
+package formatter
 
 import (
 	"fmt"
 	"strconv"
 )
 
-// decimalSize is n in powers of 1000 with three digits, as docker prints what is on a disk or a wire: 12.3MB.
-func decimalSize(n float64) string {
+// DecimalSize is n in powers of 1000 with three digits, as docker prints what is on a disk or a wire: 12.3MB.
+func DecimalSize(n float64) string {
 	return size(n, 1000, 3, "B", "kB", "MB", "GB", "TB", "PB", "EB")
 }
 
-// binarySize is n in powers of 1024 with four digits, as docker prints memory: 7.855MiB.
-func binarySize(n float64) string {
+// BinarySize is n in powers of 1024 with four digits, as docker prints memory: 7.855MiB.
+func BinarySize(n float64) string {
 	return size(n, 1024, 4, "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package formatter writes what commands print: tables, templates, JSON, and sizes and durations in docker's words.
+package formatter
 
 import (
 	"encoding/json"
@@ -10,8 +11,14 @@ import (
 	"unicode"
 )
 
-// checkFormat refuses what --format cannot be: a template that cannot be read. What it asks of a row shows when there is one.
-func checkFormat(format string) error {
+// Formats of what is text for people or JSON for programs.
+const (
+	Text = "text"
+	JSON = "json"
+)
+
+// Check refuses what --format cannot be: a template that cannot be read. What it asks of a row shows when there is one.
+func Check(format string) error {
 	_, _, err := parseFormat(format)
 	return err
 }
@@ -22,13 +29,13 @@ func parseFormat(format string) (tmpl *template.Template, table bool, err error)
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	tmpl, err = template.New("format").Funcs(formatFuncs).Parse(text)
 	if err != nil {
-		return nil, false, usageError("invalid --format: %w", err)
+		return nil, false, fmt.Errorf("invalid --format: %w", err)
 	}
 	return tmpl, table, nil
 }
 
-// writeFormatted prints rows as one JSON object a line, or by a template over their keys, of which head has the titles.
-func writeFormatted[R any](w io.Writer, format string, head header, rows []R) error {
+// Write prints rows as one JSON object a line, or by a template over their keys, of which head has the titles.
+func Write[R any](w io.Writer, format string, head Header, rows []R) error {
 	if format == "json" {
 		enc := json.NewEncoder(w)
 		for _, r := range rows {
@@ -45,7 +52,7 @@ func writeFormatted[R any](w io.Writer, format string, head header, rows []R) er
 	t := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
 	execute := func(row any) error {
 		if err := tmpl.Execute(t, row); err != nil {
-			return usageError("invalid --format: %w", err)
+			return fmt.Errorf("invalid --format: %w", err)
 		}
 		fmt.Fprintln(t)
 		return nil
@@ -63,17 +70,17 @@ func writeFormatted[R any](w io.Writer, format string, head header, rows []R) er
 	return t.Flush()
 }
 
-// header has the titles of columns by key.
-type header map[string]string
+// Header has the titles of columns by key.
+type Header map[string]string
 
 // Label is the title above {{.Label "com.example.some-thing"}}, as docker's: some thing.
-func (h header) Label(name string) string {
+func (h Header) Label(name string) string {
 	return strings.NewReplacer("-", " ", "_", " ").Replace(name[strings.LastIndexByte(name, '.')+1:])
 }
 
-// titles are those of keys: named, or else the key in capitals.
-func titles(keys []string, named map[string]string) header {
-	h := header{}
+// Titles are those of keys: named, or else the key in capitals.
+func Titles(keys []string, named map[string]string) Header {
+	h := Header{}
 	for _, k := range keys {
 		if h[k] = named[k]; h[k] == "" {
 			h[k] = strings.ToUpper(k)
@@ -82,8 +89,8 @@ func titles(keys []string, named map[string]string) header {
 	return h
 }
 
-// writeLines prints each of lines on its own.
-func writeLines(w io.Writer, lines []string) error {
+// WriteLines prints each of lines on its own.
+func WriteLines(w io.Writer, lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -91,8 +98,8 @@ func writeLines(w io.Writer, lines []string) error {
 	return err
 }
 
-// writeTable prints rows of cells below head, without spaces at the ends of lines.
-func writeTable(w io.Writer, head []string, rows [][]string) error {
+// WriteTable prints rows of cells below head, without spaces at the ends of lines.
+func WriteTable(w io.Writer, head []string, rows [][]string) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 1, 3, ' ', 0)
 	fmt.Fprintln(t, strings.Join(head, "\t"))
@@ -100,12 +107,12 @@ func writeTable(w io.Writer, head []string, rows [][]string) error {
 		fmt.Fprintln(t, strings.Join(r, "\t"))
 	}
 	t.Flush() //nolint:errcheck // into memory
-	_, err := io.WriteString(w, trimLines(b.String()))
+	_, err := io.WriteString(w, TrimLines(b.String()))
 	return err
 }
 
-// trimLines is text without spaces at the ends of its lines.
-func trimLines(text string) string {
+// TrimLines is text without spaces at the ends of its lines.
+func TrimLines(text string) string {
 	var b strings.Builder
 	for l := range strings.Lines(text) {
 		b.WriteString(strings.TrimRight(l, " \n") + "\n")
@@ -139,4 +146,20 @@ var formatFuncs = template.FuncMap{
 		r := []rune(s)
 		return string(r[:max(0, min(n, len(r)))])
 	},
+}
+
+// WriteJSON writes v as people and programs can read it.
+func WriteJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// CheckTextOrJSON refuses what is neither text nor json.
+func CheckTextOrJSON(format string) error {
+	if format != "" && format != Text && format != JSON {
+		return fmt.Errorf("unsupported --format value %q, expected text or json", format)
+	}
+	return nil
 }
