@@ -102,15 +102,31 @@ func (e *ErrTruncated) Error() string {
 
 // Words splits a command line as docker compose does: blanks separate, single and
 // double quotes group, a backslash takes the next character (\n and \t are
-// newline and tab) but in single quotes. With an *ErrTruncated the words are valid.
+// newline and tab) but in single quotes. What is between backquotes or in $(…) is left as it is, for the
+// shell that the command may have. With an *ErrTruncated the words are valid.
 func Words(s string) ([]string, error) {
 	words := []string{}
 	var b strings.Builder
 	have := false
-	var quote rune
+	var quote rune // which ends what is quoted; a parenthesis for $(
+	depth := 0     // of parentheses in it
 	escaped := false
 	for i, r := range s {
 		switch {
+		case quote == '`' || quote == ')':
+			b.WriteRune(r)
+			switch {
+			case escaped:
+				escaped = false
+			case r == '\\':
+				escaped = true
+			case quote == ')' && r == '(':
+				depth++
+			case quote == ')' && r == ')' && depth > 0:
+				depth--
+			case r == quote:
+				quote = 0
+			}
 		case escaped:
 			switch r {
 			case 't':
@@ -136,6 +152,12 @@ func Words(s string) ([]string, error) {
 			}
 		case r == '\'' || r == '"':
 			quote, have = r, true
+		case r == '`':
+			b.WriteRune(r)
+			quote, have = r, true
+		case r == '(' && strings.HasSuffix(b.String(), "$"):
+			b.WriteRune(r)
+			quote, depth = ')', 0
 		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
 			if have {
 				words = append(words, b.String())
@@ -143,6 +165,9 @@ func Words(s string) ([]string, error) {
 				have = false
 			}
 		case strings.ContainsRune(";&|<>", r):
+			if n := b.Len(); r == '>' && n > 0 && strings.Trim(b.String(), "0123456789") == "" {
+				have, i = false, i-n // 2> is of the redirection
+			}
 			if have {
 				words = append(words, b.String())
 			}

@@ -45,29 +45,42 @@ func TestBytes(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	for in, want := range map[string][]string{
-		"":                           {},
-		"a b  c":                     {"a", "b", "c"},
-		`a "b c" 'd e'`:              {"a", "b c", "d e"},
-		`a\ b c\"d`:                  {"a b", `c"d`},
-		`"a \"b\" 'c'" '\n'`:         {`a "b" 'c'`, `\n`},
-		`'' ""`:                      {"", ""},
-		`a"b"'c'`:                    {"abc"},
-		`sh -c "echo $HOME && true"`: {"sh", "-c", "echo $HOME && true"},
-		"line\\\ntwo":                {"line\ntwo"},
+		"":                             {},
+		"a b  c":                       {"a", "b", "c"},
+		`a "b c" 'd e'`:                {"a", "b c", "d e"},
+		`a\ b c\"d`:                    {"a b", `c"d`},
+		`"a \"b\" 'c'" '\n'`:           {`a "b" 'c'`, `\n`},
+		`'' ""`:                        {"", ""},
+		`a"b"'c'`:                      {"abc"},
+		`sh -c "echo $HOME && true"`:   {"sh", "-c", "echo $HOME && true"},
+		"line\\\ntwo":                  {"line\ntwo"},
+		"echo a$(ls \"b\" | (c) \\n)d": {"echo", "a$(ls \"b\" | (c) \\n)d"},
+		"echo `ls 'b'; c \\` `d":       {"echo", "`ls 'b'; c \\` `d"},
+		`"$(a b)" (c d)`:               {"$(a b)", "(c", "d)"},
 	} {
 		if got, err := units.Words(in); err != nil || !slices.Equal(got, want) {
 			t.Errorf("Words(%q) = %q, %v; expected %q", in, got, err, want)
 		}
 	}
-	for _, in := range []string{`a "b`, `a 'b`, `a\`} {
+	for _, in := range []string{`a "b`, `a 'b`, `a\`, "a `b", "a $(b", "a $(b (c)"} {
 		if got, err := units.Words(in); err == nil {
 			t.Errorf("Words(%q) = %q, expected an error", in, got)
 		}
 	}
-	got, err := units.Words("a b && c")
-	cut, ok := errors.AsType[*units.ErrTruncated](err)
-	if !ok || cut.Dropped != "&& c" || !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("Words with an operator = %q, %v", got, err)
+	for in, want := range map[string]struct {
+		words   []string
+		dropped string
+	}{
+		"a b && c": {[]string{"a", "b"}, "&& c"},
+		"a b2>c":   {[]string{"a", "b2"}, ">c"},
+		"a b 2>&1": {[]string{"a", "b"}, "2>&1"}, // the number is the redirection's
+		"a 2|b":    {[]string{"a", "2"}, "|b"},
+	} {
+		got, err := units.Words(in)
+		cut, ok := errors.AsType[*units.ErrTruncated](err)
+		if !ok || cut.Dropped != want.dropped || !slices.Equal(got, want.words) {
+			t.Errorf("Words(%q) = %q, %v; expected %q, and %q dropped", in, got, err, want.words, want.dropped)
+		}
 	}
 }
 
