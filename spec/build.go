@@ -68,9 +68,11 @@ func (l *loader) decode(model *tree.Node) *Project {
 }
 
 // selectProfiles sorts the services into active ones and others. A service named
-// on the command line brings its profiles with it.
+// on the command line brings its profiles with it. One that has the empty profile beside
+// others is in when none is asked for: docker compose reads "" out of a COMPOSE_PROFILES that is
+// not set, and files write `profiles: ["", dev]` for it.
 func (d *decoder) selectProfiles() {
-	active := map[string]bool{}
+	active := map[string]bool{"": len(d.in.Profiles) == 0}
 	for _, p := range d.in.Profiles {
 		active[p] = true
 	}
@@ -95,6 +97,7 @@ func (d *decoder) selectProfiles() {
 			d.project.Inactive[name] = &s.Service
 		}
 	}
+	delete(active, "")
 	d.project.Profiles = slices.Sorted(maps.Keys(active))
 }
 
