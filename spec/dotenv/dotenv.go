@@ -6,6 +6,7 @@ package dotenv
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/stackrun/stack/spec/interp"
@@ -164,8 +165,10 @@ func (p *parser) statement() *Error {
 	if err := p.checkKey(key); err != nil {
 		return err
 	}
-	p.text = strings.TrimLeft(p.text[n+1:], " \t\f\v")
-	if p.text == "" {
+	p.text = p.text[n+1:]
+	value := strings.TrimLeft(p.text, " \t\f\v")
+	blank := len(value) < len(p.text)
+	if p.text = value; p.text == "" {
 		p.add(key, "")
 		return nil
 	}
@@ -173,7 +176,7 @@ func (p *parser) statement() *Error {
 	case '"', '\'':
 		return p.quoted(key, p.text[0])
 	}
-	return p.unquoted(key)
+	return p.unquoted(key, blank)
 }
 
 // noClosing marks the fault of which one cannot tell where it ends.
@@ -188,8 +191,7 @@ func (p *parser) checkKey(key string) *Error {
 	}
 	for _, r := range key {
 		switch {
-		case r == '_' || r == '.' || r == '-' || r == '[' || r == ']':
-		case '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z':
+		case r == '_' || r == '.' || r == '-' || r == '[' || r == ']' || unicode.IsLetter(r) || unicode.IsNumber(r):
 		default:
 			if len(key) > maxShown { // the second line of a key that lacks its quotes, perhaps
 				key = key[:8] + "…"
@@ -205,13 +207,15 @@ func (p *parser) add(key, value string) {
 	p.seen[key] = value
 }
 
-func (p *parser) unquoted(key string) *Error {
+// unquoted reads the rest of the line. A comment begins behind a blank, which may be the one behind the equals sign: A=#f00 is a
+// colour, A= #f00 nothing.
+func (p *parser) unquoted(key string, blank bool) *Error {
 	end := strings.IndexByte(p.text, '\n')
 	if end < 0 {
 		end = len(p.text)
 	}
 	v := p.text[:end]
-	if strings.HasPrefix(v, "#") {
+	if blank && strings.HasPrefix(v, "#") {
 		v = ""
 	} else if i := strings.Index(v, " #"); i >= 0 {
 		v = v[:i]

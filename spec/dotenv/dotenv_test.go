@@ -23,20 +23,22 @@ func show(entries []dotenv.Entry) string {
 
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{
-		"A=1\nB: 2\nexport C=3\r\nD = 4 \n":            `A="1" B="2" C="3" D="4"`,
-		"\ufeffA=1":                                    `A="1"`,
-		"\n  # comment\n\nA=1 # c\nB=1#c\nC=# c\nD=\n": `A="1" B="1#c" C="" D=""`,
-		"HOST\nNONE\nA=1":                              `HOST="h" A="1"`,
-		`A="a\nb\t\"q\" \\ \$HOST $HOST"`:              `A="a\nb\t\"q\" \\ $HOST h"`,
-		`A='a\n $HOST \' x'`:                           `A="a\\n $HOST ' x"`,
-		"A=\"two\nlines\"\nB='two\nlines'\nC=3":        `A="two\nlines" B="two\nlines" C="3"`,
-		`C="y" D=2`:                                    `C="y" D="2"`,
-		"A=1\nB=${A}2$A\nBOTH=x\nC=$BOTH":              `A="1" B="121" BOTH="x" C="env"`,
-		"A=${N:-d} \nB=${N-}":                          `A="d" B=""`,
-		"A.b-c[0]_=1":                                  `A.b-c[0]_="1"`,
-		"A=a=b:c":                                      `A="a=b:c"`,
-		`A="\101\0101 \x"`:                             `A="\\101A \\x"`,
-		"A=$$x":                                        `A="$x"`,
+		"A=1\nB: 2\nexport C=3\r\nD = 4 \n":             `A="1" B="2" C="3" D="4"`,
+		"\ufeffA=1":                                     `A="1"`,
+		"\n  # comment\n\nA=1 # c\nB=1#c\nC= # c\nD=\n": `A="1" B="1#c" C="" D=""`,
+		"A=#f00\nB=\t#c\nC=## c # d":                    `A="#f00" B="" C="## c"`,
+		"größe=1\nn²=2":                                 `größe="1" n²="2"`,
+		"HOST\nNONE\nA=1":                               `HOST="h" A="1"`,
+		`A="a\nb\t\"q\" \\ \$HOST $HOST"`:               `A="a\nb\t\"q\" \\ $HOST h"`,
+		`A='a\n $HOST \' x'`:                            `A="a\\n $HOST ' x"`,
+		"A=\"two\nlines\"\nB='two\nlines'\nC=3":         `A="two\nlines" B="two\nlines" C="3"`,
+		`C="y" D=2`:                                     `C="y" D="2"`,
+		"A=1\nB=${A}2$A\nBOTH=x\nC=$BOTH":               `A="1" B="121" BOTH="x" C="env"`,
+		"A=${N:-d} \nB=${N-}":                           `A="d" B=""`,
+		"A.b-c[0]_=1":                                   `A.b-c[0]_="1"`,
+		"A=a=b:c":                                       `A="a=b:c"`,
+		`A="\101\0101 \x"`:                              `A="\\101A \\x"`,
+		"A=$$x":                                         `A="$x"`,
 	} {
 		entries, _, err := dotenv.Parse(in, lookup)
 		if len(err) > 0 || show(entries) != want {
