@@ -86,7 +86,7 @@ func (d *decoder) checkNetworks(s *draft) {
 			d.err(CodeUndefined, s.child("networks", n), fmt.Sprintf("service %q uses network %q, which is not defined", s.Name, n), orDefine(&d.faults, n, "networks", d.project.Networks))
 		}
 	}
-	if needsOf(s.NetworkMode) != "" && len(s.Ports) > 0 {
+	if (needsOf(s.NetworkMode) != "" || ofContainer(s.NetworkMode)) && len(s.Ports) > 0 {
 		d.refuse(CodeConflict, s.child("ports"), fmt.Sprintf("service %q is in the network of %s: it publishes no ports of its own", s.Name, s.NetworkMode), "publish them in "+s.NetworkMode)
 	}
 	for _, k := range sortedKeys(s.Sysctls) {

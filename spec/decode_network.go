@@ -131,27 +131,28 @@ func (d *decoder) interfaceName(n *tree.Node) string {
 func (d *decoder) networkMode(n *tree.Node) string {
 	s := d.str(n)
 	switch {
-	case s == "", s == "none", s == "host", s == "bridge", s == "default", strings.HasPrefix(s, "service:") && len(s) > 8:
+	case s == "", s == "none", s == "host", s == "bridge", s == "default", ofService(s), ofContainer(s):
 		return s
-	case strings.HasPrefix(s, "container:"):
-		d.refuse(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
 	default:
-		d.unfit(n, fmt.Sprintf("%q is not known", s), "use none, host or service:NAME, or list the network under networks")
+		d.unfit(n, fmt.Sprintf("%q is not known", s), "use none, host, service:NAME or container:NAME, or list the network under networks")
 	}
 	return s
 }
 
-// namespace takes one of the words or service:NAME.
+// namespace takes one of the words, service:NAME or container:NAME.
 func (d *decoder) namespace(n *tree.Node, words ...string) string {
 	s := d.str(n)
-	switch {
-	case strings.HasPrefix(s, "service:") && len(s) > 8, s == "":
-		return s
-	case strings.HasPrefix(s, "container:"):
-		d.refuse(CodeRefused, n, fmt.Sprintf("%s: containers outside the project (%s) are not joined yet", n.Path, s), "use service:NAME for a service of this file")
+	if s == "" || ofService(s) || ofContainer(s) {
 		return s
 	}
-	return d.anyOf(n, append(words, "service:NAME")...)
+	return d.anyOf(n, append(words, "service:NAME", "container:NAME")...)
+}
+
+func ofService(mode string) bool {
+	return strings.HasPrefix(mode, "service:") && len(mode) > len("service:")
+}
+func ofContainer(mode string) bool {
+	return strings.HasPrefix(mode, "container:") && len(mode) > len("container:")
 }
 
 // link is one entry of links.

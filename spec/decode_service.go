@@ -96,7 +96,7 @@ var serviceFields = fields[draft]{
 		s.IPC = d.namespace(n, "none", "private", "host", "shareable")
 	},
 	"pid":         func(d *decoder, n *tree.Node, s *draft) { s.PID = d.namespace(n, "host") },
-	"uts":         func(d *decoder, n *tree.Node, s *draft) { s.UTS = d.namespace(n, "host") },
+	"uts":         func(d *decoder, n *tree.Node, s *draft) { s.UTS = d.anyOf(n, "host") },
 	"cgroup":      func(d *decoder, n *tree.Node, s *draft) { s.Cgroup = d.oneOf(n, "host", "private") },
 	"userns_mode": func(d *decoder, n *tree.Node, s *draft) { s.UserNS = d.anyOf(n, "host") }, // no user namespace is what we do
 	"isolation":   func(d *decoder, n *tree.Node, s *draft) { s.Windows = d.anyOf(n, "default") },

@@ -114,6 +114,11 @@ func (d *decoder) isolate() {
 				s.VolumesFrom[i] = "container:" + renamed(containers, rest)
 			}
 		}
+		for _, mode := range []*string{&s.NetworkMode, &s.PID, &s.IPC} {
+			if rest, ok := strings.CutPrefix(*mode, "container:"); ok {
+				*mode = "container:" + renamed(containers, rest)
+			}
+		}
 		for i, link := range s.ExternalLinks {
 			// Who gives no alias knows the other by its name, which stays one.
 			if name, _, aliased := strings.Cut(link, ":"); !aliased && containers[name] != "" {

@@ -91,6 +91,7 @@ services:
     pre_start: [{command: [x]}]
     networks: [back, out]
   other: {image: "app:1", build: {context: o}, networks: [back]}
+  inside: {image: x, network_mode: "container:shop_db", pid: "container:theirs"}
   pinned: {image: "team/db@sha256:0000000000000000000000000000000000000000000000000000000000000000", networks: [back]}
 networks:
   back: {name: shop_back}
@@ -114,12 +115,14 @@ func TestIsolatedNames(t *testing.T) {
 		"container": db.ContainerName, "back": p.Networks["back"].Name, "out": p.Networks["out"].Name, "data": p.Volumes["data"].Name, "mine": p.Volumes["mine"].Name, "kept": p.Volumes["kept"].Name,
 		"built": db.Image, "made from it": app.Image, "before its start": app.PreStart[0].Image, "other": p.Services["other"].Image, "pinned": p.Services["pinned"].Image[:8],
 		"aliases back": strings.Join(db.Networks["back"].Aliases, " "), "aliases out": strings.Join(db.Networks["out"].Aliases, " "),
+		"network_mode": p.Services["inside"].NetworkMode, "pid": p.Services["inside"].PID,
 		"volumes_from": strings.Join(app.VolumesFrom, " "), "external_links": strings.Join(app.ExternalLinks, " "),
 	}
 	want := map[string]string{
 		"container": "shop_db" + h, "back": "shop_back" + h, "out": "outside", "data": "shop_data" + h, "mine": "x" + h + "_mine", "kept": "kept",
 		"built": "registry.test:5000/team/db:latest" + h, "made from it": "registry.test:5000/team/db:latest" + h, "before its start": "registry.test:5000/team/db:latest" + h, "other": "app:1" + h, "pinned": "team/db@",
 		"aliases back": "sql shop_db", "aliases out": "shop_db",
+		"network_mode": "container:shop_db" + h, "pid": "container:theirs",
 		"volumes_from": "container:shop_db" + h + ":ro other container:theirs", "external_links": "shop_db" + h + ":shop_db shop_db" + h + ":d theirs:t",
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {

@@ -90,7 +90,7 @@ type Service struct {
 
 	// Network.
 	Networks      map[string]*Endpoint // by key of Project.Networks; exclusive with NetworkMode
-	NetworkMode   string               // "", none, host, service:<name>; ToShow: whatever the file says
+	NetworkMode   string               // "", none, host, service:<name>, container:<name>; ToShow: whatever the file says
 	Links         []string             // SERVICE[:ALIAS]; ToRun: they are aliases of Networks too
 	ExternalLinks []string             // CONTAINER[:ALIAS]
 	Ports         []Port               // ranges expanded

@@ -245,6 +245,52 @@ services:
 	})
 }
 
+// TestNetworkOfAContainer: network_mode, pid and ipc can name a container, of the file or of another project. The file's own comes first
+// without depends_on, and who lives in its network is restarted with it.
+func TestNetworkOfAContainer(t *testing.T) {
+	other := compose(t, "outside", `
+services:
+  guest:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 100ms
+    network_mode: container:the-vpn
+    pid: container:the-vpn
+    ipc: container:the-vpn
+`)
+	p := compose(t, "tunnel", `
+services:
+  zz-vpn:
+    image: busybox
+    container_name: the-vpn
+    ipc: shareable
+    command: `+httpd+`
+    stop_grace_period: 100ms
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 100ms
+    network_mode: container:the-vpn
+`)
+	p.up()
+	answers := func(p *project, service string) func() bool {
+		return func() bool {
+			return p.run("exec", "-T", service, "wget", "-q", "-O-", "http://127.0.0.1/").code == 0
+		}
+	}
+	p.eventually("app reaches the server of the-vpn on loopback", answers(p, "app"))
+	other.up()
+	other.eventually("guest reaches the server of the-vpn on loopback", answers(other, "guest"))
+	for _, ns := range []string{"net", "pid", "ipc"} {
+		equal(t, "the "+ns+" namespace of guest", other.sh("guest", "readlink /proc/self/ns/"+ns), p.sh("zz-vpn", "readlink /proc/self/ns/"+ns))
+	}
+	p.ok("restart", "--timeout", "0", "zz-vpn")
+	p.eventually("app is with the-vpn after a restart", answers(p, "app"))
+	other.ok("down")
+	p.ok("down")
+	contains(t, "a container that is not there", other.run("up", "--detach").stderr, "the-vpn")
+}
+
 // TestFurtherAddresses: link_local_ips and the sysctls of an interface, which the specification's example and docker's options write so. A change makes the
 // container anew; what other hands take away comes back.
 func TestFurtherAddresses(t *testing.T) {

@@ -104,7 +104,7 @@ func serviceOf(p *spec.Project, s *spec.Service) (*plan.Service, diag.List) {
 		w.DependsOn[name] = plan.Dependency{Condition: plan.Condition(dep.Condition), Restart: dep.Restart, Required: dep.Required}
 	}
 	// Who lives in another's namespace goes when that one goes.
-	for _, mode := range []string{s.NetworkMode, s.PID, s.IPC} {
+	for _, mode := range []string{namespaceOf(p, s.NetworkMode), namespaceOf(p, s.PID), namespaceOf(p, s.IPC)} {
 		if host, ok := strings.CutPrefix(mode, "service:"); ok && p.Services[host] != nil {
 			dep := w.DependsOn[host]
 			if dep.Condition == "" {
@@ -143,6 +143,21 @@ func dependsOnLabel(deps map[string]plan.Dependency) string {
 	return strings.Join(parts, ",")
 }
 
+// namespaceOf is the mode of a namespace with a container of the project, that the file calls by its name, as what it is: a service's, which
+// comes first, and with which those go that live in its namespaces.
+func namespaceOf(p *spec.Project, mode string) string {
+	name, ok := strings.CutPrefix(mode, "container:")
+	if !ok {
+		return mode
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Services)) {
+		if s := p.Services[key]; s.ContainerName == name && s.Provider == nil {
+			return "service:" + key
+		}
+	}
+	return mode
+}
+
 func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 	c := plan.Spec{
 		Image: p.ImageOf(s), Platform: s.Platform,
@@ -151,10 +166,10 @@ func containerSpec(p *spec.Project, s *spec.Service) plan.Spec {
 		Init: s.Init, TTY: s.TTY, StdinOpen: s.StdinOpen, StopSignal: s.StopSignal,
 		Labels: maps.Clone(s.Labels), Annotations: maps.Clone(s.Annotations), Sysctls: maps.Clone(s.Sysctls),
 		ReadOnly: s.ReadOnly, ShmSize: s.ShmSize,
-		NetworkMode: s.NetworkMode, Expose: slices.Clone(s.Expose),
+		NetworkMode: namespaceOf(p, s.NetworkMode), Expose: slices.Clone(s.Expose),
 		DNS: slices.Clone(s.DNS), DNSSearch: slices.Clone(s.DNSSearch), DNSOpt: slices.Clone(s.DNSOpt), MacAddress: s.MacAddress,
 		CapAdd: slices.Clone(s.CapAdd), CapDrop: slices.Clone(s.CapDrop), Privileged: s.Privileged, SecurityOpt: slices.Clone(s.SecurityOpt),
-		IPC: s.IPC, PID: s.PID, UTS: s.UTS, Cgroup: s.Cgroup,
+		IPC: namespaceOf(p, s.IPC), PID: namespaceOf(p, s.PID), UTS: s.UTS, Cgroup: s.Cgroup,
 		CgroupParent: s.CgroupParent, OOMScoreAdj: s.OOMScoreAdj,
 		Restart:   plan.RestartPolicy{Name: known(s.Restart.Name, "no"), MaxAttempts: s.Restart.MaxAttempts, Delay: s.Restart.Delay, Window: s.Restart.Window},
 		Logging:   plan.Logging{Driver: s.Logging.Driver, Options: maps.Clone(s.Logging.Options)},

@@ -136,7 +136,7 @@ type Spec struct {
 	VolumesFrom []string `json:"volumes_from,omitempty"` // SERVICE[:MODE] or container:NAME[:MODE]
 
 	Networks    map[string]Endpoint `json:"networks,omitempty"`    // by name on the host
-	NetworkMode string              `json:"network_mode,omitzero"` // "", none, host, service:<name>
+	NetworkMode string              `json:"network_mode,omitzero"` // "", none, host, service:<name>, container:<name>
 	Ports       []Port              `json:"ports,omitempty"`
 	Expose      []string            `json:"expose,omitempty"`
 	DNS         []string            `json:"dns,omitempty"`
