@@ -8,6 +8,7 @@ import (
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/resolver"
 )
 
 // adopt takes over what a predecessor left. Networks and sandboxes that are whole go on untouched; those that are not stay
@@ -114,7 +115,7 @@ func (d *Driver) adoptDNS(s *sandbox) error {
 	}
 	var socks *dns.Sockets
 	err := netns.Do(d.netnsPath(s.rec.Config.ContainerID), func() (err error) {
-		socks, err = listenDNS(false)
+		socks, err = resolver.Listen(false)
 		return err
 	})
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/stackrun/stack/network/parent"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/resolver"
 	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sight"
 	"github.com/stackrun/stack/network/sysctl"
@@ -61,8 +62,6 @@ type Driver struct {
 	opened   *os.File // locked: nobody else has the run root
 	instance string
 	pools    []ipam.Base // that subnets are chosen from
-	hostConf *dns.HostConfig
-	out      *dns.Forwarder
 
 	// The parts, in the order of their imports.
 	fw        *nft.Firewall
@@ -71,6 +70,7 @@ type Driver struct {
 	records   *record.Store
 	names     record.Names
 	networks  *membership.Networks
+	resolver  *resolver.Resolver
 	published *publish.Ports
 	alarm     *alarm.Alarm
 	sight     *sight.Lookout
@@ -104,7 +104,6 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		roots:     o.Roots,
 		instance:  o.Roots.Instance(),
 		names:     record.Names(o.Roots.Instance()),
-		hostConf:  &dns.HostConfig{Path: o.ResolvConf},
 		sandboxes: map[string]*sandbox{},
 	}
 	for _, p := range o.Pools {
@@ -118,15 +117,11 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	if len(d.pools) == 0 {
 		d.pools = defaultPools
 	}
-	d.out = dns.NewForwarder(func() []netip.AddrPort { return d.hostConf.Load().Servers })
-	if len(o.Servers) > 0 {
-		d.out = dns.NewForwarder(fixed(o.Servers))
-	}
 	dir := d.roots.InRun("network")
 	if err := d.open(dir); err != nil {
 		return nil, err
 	}
-	if err := d.compose(dir); err != nil {
+	if err := d.compose(o, dir); err != nil {
 		d.opened.Close()
 		return nil, err
 	}
@@ -136,14 +131,6 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	}
 	d.alarm.Run() // nobody else has had d before this
 	return d, nil
-}
-
-func fixed(servers []netip.Addr) func() []netip.AddrPort {
-	var at []netip.AddrPort
-	for _, s := range servers {
-		at = append(at, netip.AddrPortFrom(s, 53))
-	}
-	return func() []netip.AddrPort { return at }
 }
 
 // open makes the directories and takes the lock.
@@ -175,7 +162,7 @@ func (d *Driver) open(dir string) error {
 }
 
 // compose makes the parts. Precondition: nobody else has the directory.
-func (d *Driver) compose(dir string) (err error) {
+func (d *Driver) compose(o Options, dir string) (err error) {
 	if err := atomicfile.Sweep(dir); err != nil {
 		return fmt.Errorf("cannot open the networks: %w", err)
 	}
@@ -190,6 +177,7 @@ func (d *Driver) compose(dir string) (err error) {
 		return err
 	}
 	d.networks = membership.New(d.records)
+	d.resolver = resolver.New(d.networks, o.ResolvConf, o.Servers)
 	d.published = publish.New(asked{d})
 	if d.alarm, err = alarm.Open(d.link, nft.TableName(d.instance), d.roots.InRun("netns"), asked{d}); err != nil {
 		return fmt.Errorf("cannot open netlink: %w", err)

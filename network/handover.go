@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/hostport"
+	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
 )
 
@@ -67,7 +68,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 		}
 	}()
 	if d.networks.Reachable(newRec.Endpoints) {
-		inherited := d.inherit(newRec, oldRec)
+		inherited := publish.Inherit(d.portsOf(newRec), oldRec.Ports)
 		for i, p := range d.portsOf(newRec) {
 			switch k := inherited[i]; {
 			case slices.ContainsFunc(after.rec.Ports, p.Covers):
@@ -154,7 +155,7 @@ func (d *Driver) portsWanted(r record.Sandbox) []Port {
 	if old == nil {
 		return ports
 	}
-	inherited := d.inherit(r, old.rec)
+	inherited := publish.Inherit(ports, old.rec.Ports)
 	var now []Port
 	for i, p := range ports {
 		if inherited[i] < 0 {
@@ -162,32 +163,6 @@ func (d *Driver) portsWanted(r record.Sandbox) []Port {
 		}
 	}
 	return now
-}
-
-// inherit says, for each port of successor's configuration, which of old's bound ports it gets; -1 = none. Fixed ports
-// choose before ranges, and those before "any".
-func (d *Driver) inherit(successor, old record.Sandbox) []int {
-	ports := d.portsOf(successor)
-	got := make([]int, len(ports))
-	used := make([]bool, len(old.Ports))
-	choose := func(kind func(Port) bool, fits func(p, q Port) bool) {
-		for i, p := range ports {
-			if !kind(p) {
-				continue
-			}
-			got[i] = -1
-			for k, q := range old.Ports {
-				if got[i] < 0 && !used[k] && q.Protocol == p.Protocol && q.HostIP == p.HostIP && fits(p, q) {
-					got[i], used[k] = k, true
-				}
-			}
-		}
-	}
-	within := func(p, q Port) bool { return p.Within(q.HostPort) }
-	choose(func(p Port) bool { return !p.Any() && !p.Ranged() }, within)
-	choose(func(p Port) bool { return !p.Any() && p.Ranged() }, within)
-	choose(Port.Any, func(p, q Port) bool { return p.ContainerPort == q.ContainerPort })
-	return got
 }
 
 // waits says whether c, whose sandbox is being made, is to wait for a predecessor.

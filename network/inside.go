@@ -5,10 +5,9 @@ import (
 	goruntime "runtime"
 	"sync"
 
-	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/resolver"
 	"github.com/stackrun/stack/network/rtnl"
 	"github.com/stackrun/stack/network/sight"
 )
@@ -107,13 +106,5 @@ func (d *Driver) dnsProblem(s *sandbox) (string, error) {
 	if server == nil {
 		return "its DNS server does not run: " + held, nil
 	}
-	if server.Broken() {
-		return "its DNS server has lost its socket", nil
-	}
-	port := server.Port()
-	ok, err := nft.RedirectsDNS(dns.Addr, port, port)
-	if err == nil && !ok {
-		return "port 53 does not lead to its DNS server", nil
-	}
-	return "", err
+	return resolver.Problem(server)
 }

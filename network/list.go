@@ -96,7 +96,7 @@ func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
 }
 
 func (d *Driver) sandboxState(s *sandbox, v sight.Host) Sandbox {
-	st := s.state(d.netnsPath(s.rec.Config.ContainerID), d.resolvConf(s.rec.Config))
+	st := s.state(d.netnsPath(s.rec.Config.ContainerID), d.resolver.File(s.rec.Config))
 	st.Problem = d.sandboxProblem(s, v)
 	st.Healthy = st.Problem == ""
 	if st.Healthy {

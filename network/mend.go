@@ -12,8 +12,8 @@ import (
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/resolver"
 	"github.com/stackrun/stack/network/rtnl"
 )
 
@@ -203,14 +203,10 @@ func (d *Driver) mendDNS(s *sandbox, ns *os.File) error {
 	var socks *dns.Sockets
 	err := netns.In(ns, func() (err error) {
 		if server == nil {
-			socks, err = listenDNS(false)
+			socks, err = resolver.Listen(false)
 			return err
 		}
-		port := server.Port()
-		if ok, err := nft.RedirectsDNS(dns.Addr, port, port); ok || err != nil {
-			return err
-		}
-		return nft.RedirectDNS(dns.Addr, port, port, false)
+		return resolver.Redirect(server)
 	})
 	if err != nil || socks == nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/network/membership"
+	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
 )
 
@@ -65,7 +66,7 @@ func FuzzRecords(f *testing.F) {
 		for _, rec := range sandboxes {
 			rec.Config.Ports = rec.Config.Ports[:min(len(rec.Config.Ports), 100)]
 			d.portsOf(rec)
-			for _, k := range d.inherit(rec, rec) {
+			for _, k := range publish.Inherit(d.portsOf(rec), rec.Ports) {
 				if k >= len(rec.Ports) {
 					t.Errorf("port %d of %d", k, len(rec.Ports))
 				}

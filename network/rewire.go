@@ -63,7 +63,7 @@ func (d *Driver) Rewire(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	if err := d.rewire(ctx, s, c, ns); err != nil {
 		return fail(err)
 	}
-	return s.state(d.netnsPath(c.ContainerID), d.resolvConf(c)), nil
+	return s.state(d.netnsPath(c.ContainerID), d.resolver.File(c)), nil
 }
 
 // rewire is Rewire of s, whose namespace is ns. Precondition: the sandbox's lock is held.
@@ -244,7 +244,7 @@ func (d *Driver) resolveAnew(s *sandbox, ns *os.File) {
 	server := s.server
 	d.mu.Unlock()
 	if server != nil {
-		server.See(d.view(s.rec))
+		d.resolver.Turn(server, s.rec)
 		return
 	}
 	if err := d.mendDNS(s, ns); err != nil {

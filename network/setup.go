@@ -8,8 +8,8 @@ import (
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/network/dns"
 	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/resolver"
 )
 
 func (d *Driver) netnsPath(id string) string { return d.roots.InRun("netns", id) }
@@ -49,7 +49,7 @@ func (d *Driver) Setup(ctx context.Context, c SandboxConfig) (Sandbox, error) {
 	if err != nil {
 		return Sandbox{}, fmt.Errorf("cannot set up the network of %s: %w", c.Name(), err)
 	}
-	return s.state(d.netnsPath(c.ContainerID), d.resolvConf(c)), nil
+	return s.state(d.netnsPath(c.ContainerID), d.resolver.File(c)), nil
 }
 
 // build makes a sandbox of which nothing exists.
@@ -72,7 +72,7 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 			return err
 		}
 		if len(c.Endpoints) > 0 {
-			if socks, err = listenDNS(true); err != nil {
+			if socks, err = resolver.Listen(true); err != nil {
 				return err
 			}
 		}
@@ -143,22 +143,9 @@ func (d *Driver) take(c SandboxConfig, before []Endpoint) ([]Endpoint, error) {
 	return eps, err
 }
 
-// listenDNS opens the DNS sockets of the namespace that the calling thread is in; fresh if it never had any.
-func listenDNS(fresh bool) (*dns.Sockets, error) {
-	socks, err := dns.Listen()
-	if err != nil {
-		return nil, err
-	}
-	if err := nft.RedirectDNS(dns.Addr, socks.Port(), socks.Port(), fresh); err != nil {
-		socks.Close()
-		return nil, err
-	}
-	return socks, nil
-}
-
 // serveDNS answers the container of r on socks.
 func (d *Driver) serveDNS(r record.Sandbox, socks *dns.Sockets) *dns.Server {
-	return dns.Serve(socks, d.view(r), func() {
+	return d.resolver.Serve(r, socks, func() {
 		d.alarm.LookAgain(r.Config.ContainerID)
 		d.alarm.Hint()
 	})

@@ -14,6 +14,7 @@ var walls = map[string][]string{
 	"network/parent":     {"network/definition", "network/interior", "network/nft", "network/record", "network/rtnl", "network/sight", "network/sysctl"},
 	"network/sight":      {"network/alarm", "network/nft", "network/rtnl", "network/sysctl"},
 	"network/alarm":      {"network/netns", "network/nft", "network/rtnl", "network/sysctl"},
+	"network/resolver":   {"network/definition", "network/dns", "network/membership", "network/nft", "network/record"},
 	"network/membership": {"network/definition", "network/dns", "network/ipam", "network/record"},
 	"network/publish":    {"network/definition", "network/hostport"},
 	"network/interior":   {"network/definition", "network/record", "network/rtnl", "network/sysctl"},

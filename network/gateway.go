@@ -6,36 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/network/dns"
-	"github.com/stackrun/stack/network/record"
 )
-
-// view is what the container of r sees of the names.
-func (d *Driver) view(r record.Sandbox) *dns.View {
-	zones, outward := d.networks.Zones(r.Endpoints)
-	v := &dns.View{Links: r.Config.Links, Zones: zones}
-	if outward {
-		v.Out = d.out
-	}
-	if v.Out != nil && len(r.Config.DNS.Servers) > 0 {
-		v.Out = dns.NewForwarder(fixed(r.Config.DNS.Servers))
-	}
-	return v
-}
-
-// resolvConf is the container's /etc/resolv.conf.
-func (d *Driver) resolvConf(c SandboxConfig) string {
-	if len(c.Endpoints) == 0 {
-		return "" // only lo: there is nobody to ask
-	}
-	search, options := c.DNS.Search, c.DNS.Options
-	if len(search) == 0 {
-		search = d.hostConf.Load().Search
-	} else if len(search) == 1 && search[0] == "." {
-		search = nil // docker's way to say: none
-	}
-	return dns.Render(search, options)
-}
 
 // HostGateway is the address by which a container on networks reaches the host: the gateway of the first that the host is the gateway of and that has a way
 // out, else of the first. Without networks (network_mode host) it is loopback. On a parent the kernel lets nothing pass between the host and its containers: by
