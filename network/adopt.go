@@ -38,7 +38,7 @@ func (d *Driver) adopt() error {
 			continue
 		}
 		d.adoptSandbox(rec)
-		forwards = append(forwards, d.forwardsOf(rec)...)
+		forwards = append(forwards, d.forwards(rec)...)
 	}
 	if err := d.adoptFirewall(forwards); err != nil {
 		return err

@@ -190,6 +190,9 @@ func (d *Driver) compose(o Options, dir string) (err error) {
 	return nil
 }
 
+// netnsPath is where the namespace of a container's sandbox is bound.
+func (d *Driver) netnsPath(container string) string { return d.roots.InRun("netns", container) }
+
 // lock locks a network or a sandbox, and returns what unlocks it.
 func (d *Driver) lock(object string) (unlock func()) {
 	unlock, _ = d.objects.Lock(context.Background(), object) // which does not end

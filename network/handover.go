@@ -106,10 +106,10 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 	if err := d.records.PutSandbox(newRec); err != nil {
 		return err
 	}
-	was := append(d.forwardsOf(before.rec), d.forwardsOf(after.rec)...)
-	be := d.forwardsOf(newRec)
+	was := append(d.forwards(before.rec), d.forwards(after.rec)...)
+	be := d.forwards(newRec)
 	if known {
-		be = append(be, d.forwardsOf(oldRec)...)
+		be = append(be, d.forwards(oldRec)...)
 	}
 	if err := d.fw.MoveForwards(was, be); err != nil {
 		d.records.PutSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
@@ -130,39 +130,6 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 	}
 	d.networks.Silence(oldRec)
 	return d.records.PutSandbox(oldRec)
-}
-
-// portsOf are the ports that r's configuration asks for, each with the address that it is bound to.
-func (d *Driver) portsOf(r record.Sandbox) []Port {
-	ports := slices.Clone(r.Config.Ports)
-	for i := range ports {
-		if p := &ports[i]; !p.HostIP.IsValid() {
-			p.HostIP = d.networks.BindingAddr(r.Endpoints)
-		}
-	}
-	return ports
-}
-
-// portsWanted are those of portsOf that are to be bound at once: not what a predecessor will hand over.
-func (d *Driver) portsWanted(r record.Sandbox) []Port {
-	ports := d.portsOf(r)
-	if !r.Waiting {
-		return ports
-	}
-	d.mu.Lock()
-	old := d.sandboxes[r.Config.Succeeds]
-	d.mu.Unlock()
-	if old == nil {
-		return ports
-	}
-	inherited := publish.Inherit(ports, old.rec.Ports)
-	var now []Port
-	for i, p := range ports {
-		if inherited[i] < 0 {
-			now = append(now, p)
-		}
-	}
-	return now
 }
 
 // waits says whether c, whose sandbox is being made, is to wait for a predecessor.

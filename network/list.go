@@ -44,31 +44,28 @@ func (d *Driver) networkState(n record.Network, v sight.Host) State {
 
 // endpointsOn are those of all sandboxes on network id.
 func (d *Driver) endpointsOn(id string) (eps []Endpoint) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.sandboxes {
-		for _, ep := range s.rec.Endpoints {
-			if ep.Network == id {
-				eps = append(eps, ep)
-			}
-		}
-	}
+	d.eachOn(id, func(_ *sandbox, ep Endpoint) { eps = append(eps, ep) })
 	return eps
 }
 
 // usersOf names the containers that are on network id, sorted.
 func (d *Driver) usersOf(id string) (users []string) {
+	d.eachOn(id, func(s *sandbox, _ Endpoint) { users = append(users, s.rec.Config.Name()) })
+	slices.Sort(users)
+	return users
+}
+
+// eachOn calls f for each endpoint on network id, with its sandbox, while mu is held.
+func (d *Driver) eachOn(id string, f func(s *sandbox, ep Endpoint)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.sandboxes {
 		for _, ep := range s.rec.Endpoints {
 			if ep.Network == id {
-				users = append(users, s.rec.Config.Name())
+				f(s, ep)
 			}
 		}
 	}
-	slices.Sort(users)
-	return users
 }
 
 // Sandboxes returns the sandboxes, by container, as the kernel has them.
@@ -135,7 +132,7 @@ func (d *Driver) sandboxProblem(s *sandbox, v sight.Host) string {
 			return fmt.Sprintf("the firewall does not know its address %s", g.Addr)
 		}
 	}
-	for _, f := range d.forwardsOf(s.rec) {
+	for _, f := range d.forwards(s.rec) {
 		if !v.Firewall.HasForward(f) {
 			return fmt.Sprintf("port %d/%s is not forwarded", f.Port, f.Proto)
 		}

@@ -131,7 +131,7 @@ func (d *Driver) mend(ctx context.Context, s *sandbox, ns *os.File) error {
 	if err := d.mendPorts(s); err != nil {
 		return err
 	}
-	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
+	if err := d.fw.AddForwards(d.forwards(s.rec)); err != nil {
 		return err
 	}
 	if err := d.fw.Restore(); err != nil {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/network/nft"
+	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
 )
 
@@ -49,12 +51,41 @@ func (d *Driver) reservePorts(s *sandbox) error {
 	return nil
 }
 
-// forwards are the firewall's entries for the ports of s.
-func (d *Driver) forwards(s *sandbox) []nft.Forward {
-	return d.forwardsOf(s.rec)
+// portsOf are the ports that r's configuration asks for, each with the address that it is bound to.
+func (d *Driver) portsOf(r record.Sandbox) []Port {
+	ports := slices.Clone(r.Config.Ports)
+	for i := range ports {
+		if p := &ports[i]; !p.HostIP.IsValid() {
+			p.HostIP = d.networks.BindingAddr(r.Endpoints)
+		}
+	}
+	return ports
 }
 
-func (d *Driver) forwardsOf(r record.Sandbox) []nft.Forward {
+// portsWanted are those of portsOf that are to be bound at once: not what a predecessor will hand over.
+func (d *Driver) portsWanted(r record.Sandbox) []Port {
+	ports := d.portsOf(r)
+	if !r.Waiting {
+		return ports
+	}
+	d.mu.Lock()
+	old := d.sandboxes[r.Config.Succeeds]
+	d.mu.Unlock()
+	if old == nil {
+		return ports
+	}
+	inherited := publish.Inherit(ports, old.rec.Ports)
+	var now []Port
+	for i, p := range ports {
+		if inherited[i] < 0 {
+			now = append(now, p)
+		}
+	}
+	return now
+}
+
+// forwards are the firewall's entries for the ports of r.
+func (d *Driver) forwards(r record.Sandbox) []nft.Forward {
 	if r.Waiting {
 		return nil
 	}

@@ -71,7 +71,7 @@ func FuzzRecords(f *testing.F) {
 					t.Errorf("port %d of %d", k, len(rec.Ports))
 				}
 			}
-			d.forwardsOf(rec)
+			d.forwards(rec)
 			d.guests(rec)
 			rec.Ports = nil // binds no socket of this host
 			d.adoptSandbox(rec)

@@ -94,7 +94,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	if err := d.fw.AddGuests(d.guests(r.rec)); err != nil {
 		return err
 	}
-	if err := d.fw.MoveForwards(d.forwardsOf(r.old), d.forwardsOf(r.rec)); err != nil {
+	if err := d.fw.MoveForwards(d.forwards(r.old), d.forwards(r.rec)); err != nil {
 		return err
 	}
 	// From here on it is on its new networks: what fails is left to Mend, by the record.
@@ -115,7 +115,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	if err := d.servePorts(s); err != nil {
 		s.held = err.Error() // the firewall forwards, and that is nearly all of it
 	}
-	if !slices.Equal(d.forwardsOf(r.old), d.forwardsOf(r.rec)) {
+	if !slices.Equal(d.forwards(r.old), d.forwards(r.rec)) {
 		d.forgetFlows(r.rec)
 	}
 	d.link.AwaitCarrier(ctx, hostLinks(r.fresh)...)

@@ -12,8 +12,6 @@ import (
 	"github.com/stackrun/stack/network/resolver"
 )
 
-func (d *Driver) netnsPath(id string) string { return d.roots.InRun("netns", id) }
-
 // Setup makes the sandbox of container c.ContainerID: its namespace with lo, an interface per endpoint, routes, DNS, and
 // the published ports. A sandbox that is there and whole, with the same configuration, is kept as it is; any other is made anew, with the
 // addresses that it had where that is possible.
@@ -86,10 +84,10 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	if socks != nil {
 		s.server = d.serveDNS(s.rec, socks)
 	}
-	if err := d.fw.AddForwards(d.forwards(s)); err != nil {
+	if err := d.fw.AddForwards(d.forwards(s.rec)); err != nil {
 		return nil, err
 	}
-	undo.Add(func() { d.fw.DelForwards(d.forwards(s)) })
+	undo.Add(func() { d.fw.DelForwards(d.forwards(s.rec)) })
 	if err := d.fw.AddGuests(d.guests(s.rec)); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (d *Driver) teardown(s *sandbox) error {
 		return fmt.Errorf("cannot remove the network of %s: %w", s.rec.Config.Name(), err)
 	}
 	d.networks.Silence(s.rec)
-	if err := d.fw.DelForwards(d.forwardsOf(s.rec)); err != nil {
+	if err := d.fw.DelForwards(d.forwards(s.rec)); err != nil {
 		return fail(err)
 	}
 	if err := d.fw.DelGuests(d.guests(s.rec)); err != nil {

@@ -23,7 +23,8 @@ import (
 	"github.com/stackrun/stack/network/sysctl"
 )
 
-// Bridges makes the bridges of one instance, and what containers have on them. Safe for concurrent use, but for one network or container at a time.
+// Bridges makes the bridges of one instance, and what containers have on them. Safe for concurrent use by who has the lock of
+// the network, and of the container, that he asks for something of.
 type Bridges struct {
 	link     *rtnl.Handle     // of the host's namespace
 	requests *nl.SocketHandle // likewise, for what link cannot say in one message

@@ -18,7 +18,7 @@ import (
 
 // Attach makes ep's interface, on the parent and in the namespace at once: the host never has a link of its name.
 func (p Medium) Attach(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) error {
-	parent, err := p.link.LinkByName(r.Link)
+	parent, err := p.all.link.LinkByName(r.Link)
 	if err != nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("its parent %s is not there: %w", r.Link, err))
 	}
@@ -34,7 +34,7 @@ func (p Medium) Attach(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns
 	// kernel removes it some time after its namespace has lost its last process.
 	err = persist(p.busy(r), func() error {
 		if inside == nil {
-			if err := p.link.LinkAdd(child); err != nil {
+			if err := p.all.link.LinkAdd(child); err != nil {
 				return fmt.Errorf("cannot make interface %s: %w", ep.Interface, p.explain(err, r))
 			}
 			if inside, err = in.LinkByName(ep.Interface); err != nil {
@@ -71,7 +71,7 @@ func (p Medium) explain(err error, r record.Network) error {
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s is in use by a bridge, or is the parent of links of another kind than %s: %w", r.Link, p.kind.name(), err)
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return cmp.Or(p.hasKind(p.kind.name()), err)
+		return cmp.Or(p.all.hasKind(p.kind.name()), err)
 	case errors.Is(err, unix.EINVAL) && r.Config.Sole():
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("a parent in %s %s has room for one container, and %s has one: %w", definition.OptMacvlanMode, definition.Passthru, r.Link, err))
 	}
@@ -80,7 +80,7 @@ func (p Medium) explain(err error, r record.Network) error {
 
 // Rejoin repairs the interface of ep, or makes it anew, in which case made is true.
 func (p Medium) Rejoin(in *rtnl.Handle, r record.Network, ep record.Endpoint, ns int) (made bool, err error) {
-	parent, err := p.link.LinkByName(r.Link)
+	parent, err := p.all.link.LinkByName(r.Link)
 	if err != nil {
 		return false, fmt.Errorf("its parent %s is not there: %w", r.Link, err)
 	}

@@ -61,9 +61,9 @@ func (p *Parents) lock(link string) (unlock func()) {
 	return unlock
 }
 
-// Medium is Parents for one kind of interfaces. Safe for concurrent use, but for one network or container at a time.
+// Medium is Parents for one kind of interfaces. Safe for concurrent use by who has the lock of the network, and of the container, that he asks for something of.
 type Medium struct {
-	*Parents
+	all  *Parents
 	kind childKind
 }
 
@@ -128,12 +128,12 @@ func vlan(name string) (base string, id int, ok bool) {
 
 // Available wants the parent, or the link that it is to be a VLAN of, and a kernel that has the kinds of links.
 func (p Medium) Available(c definition.Config, networks []record.Network) error {
-	if err := p.hasKind(p.kind.name()); err != nil {
+	if err := p.all.hasKind(p.kind.name()); err != nil {
 		return err
 	}
 	parent := c.Parent()
 	if parent == "" {
-		if err := p.hasKind("dummy"); err != nil {
+		if err := p.all.hasKind("dummy"); err != nil {
 			return fmt.Errorf("without driver option %s its containers are on a link of their own: %w", definition.OptParent, err)
 		}
 		return nil
@@ -143,8 +143,8 @@ func (p Medium) Available(c definition.Config, networks []record.Network) error 
 		return aboutParent(err)
 	}
 	if r.Made {
-		if _, lerr := p.link.LinkByName(r.Link); rtnl.IsNotFound(lerr) {
-			return p.hasKind("vlan")
+		if _, lerr := p.all.link.LinkByName(r.Link); rtnl.IsNotFound(lerr) {
+			return p.all.hasKind("vlan")
 		}
 	}
 	return nil
@@ -178,10 +178,10 @@ func moduleOf(kind string) string {
 func (p Medium) Claim(r *record.Network, networks []record.Network) error {
 	r.Link = r.Config.Parent()
 	if r.Link == "" {
-		r.Link, r.Made = record.Free(networks, p.names.Dummy), true
+		r.Link, r.Made = record.Free(networks, p.all.names.Dummy), true
 		return nil
 	}
-	link, err := p.link.LinkByName(r.Link)
+	link, err := p.all.link.LinkByName(r.Link)
 	if err != nil && !rtnl.IsNotFound(err) {
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
 	}
@@ -206,7 +206,7 @@ func (p Medium) Claim(r *record.Network, networks []record.Network) error {
 	}
 	switch {
 	case err == nil:
-		return p.free(link)
+		return p.all.free(link)
 	case r.Made:
 		return nil // one of ours that other hands have removed
 	}
@@ -218,7 +218,7 @@ func (p Medium) Claim(r *record.Network, networks []record.Network) error {
 		}
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is no link of this host%s; `ip link` shows what there is", r.Link, hint))
 	}
-	if _, err := p.link.LinkByName(base); err != nil {
+	if _, err := p.all.link.LinkByName(base); err != nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("the parent %s is to be VLAN %d of %s, which is no link of this host; `ip link` shows what there is", r.Link, id, base))
 	}
 	r.Made = true
@@ -248,8 +248,8 @@ func (p *Parents) free(link netlink.Link) error {
 
 // Raise makes a parent that is the network's own. Another network may be about to remove it: hence the lock.
 func (p Medium) Raise(_ context.Context, r record.Network) error {
-	defer p.lock(r.Link)()
-	link, err := p.link.LinkByName(r.Link)
+	defer p.all.lock(r.Link)()
+	link, err := p.all.link.LinkByName(r.Link)
 	switch {
 	case err != nil && !rtnl.IsNotFound(err):
 		return fmt.Errorf("cannot look for link %s: %w", r.Link, err)
@@ -258,7 +258,7 @@ func (p Medium) Raise(_ context.Context, r record.Network) error {
 	case !r.Made:
 		return nil
 	case err != nil:
-		if link, err = p.make(r); err != nil {
+		if link, err = p.all.make(r); err != nil {
 			return err
 		}
 	default:
@@ -270,7 +270,7 @@ func (p Medium) Raise(_ context.Context, r record.Network) error {
 	if err := sysctl.WriteAll(p.Settings(r)); err != nil {
 		return err
 	}
-	if err := p.link.LinkSetUp(link); err != nil {
+	if err := p.all.link.LinkSetUp(link); err != nil {
 		return fmt.Errorf("cannot bring up %s: %w", r.Link, err)
 	}
 	return nil
@@ -317,11 +317,11 @@ func (p Medium) Remove(r record.Network) error {
 	if !r.Made {
 		return nil
 	}
-	defer p.lock(r.Link)()
-	if shared(r, p.networks.Records()) {
+	defer p.all.lock(r.Link)()
+	if shared(r, p.all.networks.Records()) {
 		return nil
 	}
-	link, err := p.link.LinkByName(r.Link)
+	link, err := p.all.link.LinkByName(r.Link)
 	if rtnl.IsNotFound(err) {
 		return nil
 	}
