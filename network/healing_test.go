@@ -16,7 +16,6 @@ import (
 
 	harness "github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/network/dns"
-	"github.com/stackrun/stack/network/interior"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/sysctl"
 )
@@ -98,7 +97,7 @@ func TestHealing(t *testing.T) {
 		}, "", "its default route by " + ep.Gateway4.String() + " is gone"},
 		{"all routes removed inside", func() { p.inside(func() error { return delRoutes("eth0", func(netlink.Route) bool { return true }) }) }, "", "its interface eth0 has lost the route to"},
 		{"lo down inside", func() { p.inside(func() error { return with("lo", netlink.LinkSetDown) }) }, "", "lo is down"},
-		{"lo without its address", func() { p.inside(func() error { return delAddr("lo", interior.Loopback) }) }, "", "lo has lost the address 127.0.0.1"},
+		{"lo without its address", func() { p.inside(func() error { return delAddr("lo", netip.MustParsePrefix("127.0.0.1/8")) }) }, "", "lo has lost the address 127.0.0.1"},
 		{"DNS table removed", dnsTable(func(c *nf.Conn, table *nf.Table) error { c.DelTable(table); return nil }), "", "port 53 does not lead to its DNS server"},
 		{"DNS rule removed", dnsTable(func(c *nf.Conn, table *nf.Table) error {
 			rules, err := c.GetRules(table, &nf.Chain{Table: table, Name: "output"})

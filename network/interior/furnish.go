@@ -43,15 +43,15 @@ var namespaceDefaults = []struct{ name, value string }{
 	{"net/ipv6/conf/default/disable_ipv6", "1"},
 }
 
-// Loopback is the address of lo.
-var Loopback = netip.MustParsePrefix("127.0.0.1/8")
+// loopback is the address of lo.
+var loopback = netip.MustParsePrefix("127.0.0.1/8")
 
 // Repair makes lo what it has to be again.
 func Repair(in *rtnl.Handle) error {
 	lo, err := in.LinkByName("lo")
 	if err == nil {
-		err = errors.Join(in.LinkSetUp(lo), in.AddrReplace(lo, &netlink.Addr{IPNet: &net.IPNet{IP: Loopback.Addr().AsSlice(),
-			Mask: net.CIDRMask(Loopback.Bits(), 32)}, Scope: unix.RT_SCOPE_HOST}))
+		err = errors.Join(in.LinkSetUp(lo), in.AddrReplace(lo, &netlink.Addr{IPNet: &net.IPNet{IP: loopback.Addr().AsSlice(),
+			Mask: net.CIDRMask(loopback.Bits(), 32)}, Scope: unix.RT_SCOPE_HOST}))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot bring up lo: %w", err)

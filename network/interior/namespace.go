@@ -77,7 +77,7 @@ func (w Namespace) Compare(eps []record.Endpoint, routes []Route) (problem strin
 	switch {
 	case !up(lo):
 		return "lo is down in its network namespace", nil
-	case !slices.Contains(w.addrs[lo.Attrs().Index], Loopback):
+	case !slices.Contains(w.addrs[lo.Attrs().Index], loopback):
 		return "lo has lost the address 127.0.0.1", nil
 	}
 	for _, ep := range eps {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -138,7 +137,14 @@ func (m *Networks) Freeze(f func(networks []record.Network) error) error {
 
 // HasLink says whether a link of the host is one network's, retired ones' too.
 func (m *Networks) HasLink(name string) bool {
-	return slices.ContainsFunc(m.Records(), func(r record.Network) bool { return r.Link == name })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.all {
+		if n.rec.Link == name {
+			return true
+		}
+	}
+	return false
 }
 
 // Retired are those that are gone for the user and have the link still.

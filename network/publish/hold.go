@@ -19,7 +19,7 @@ func (a *Ports) Hold(holder string, p definition.Port) (definition.Port, error) 
 	if had, ok := a.held(holder, p); ok {
 		return had, nil
 	}
-	r, err := a.Bind(p)
+	r, err := a.bind(p)
 	if err != nil {
 		return definition.Port{}, err
 	}
@@ -58,7 +58,8 @@ func (a *Ports) Release(holder string) {
 	}
 }
 
-// BindFor is Bind for a sandbox of holder: what is held for it is taken over as it is, without a moment in which the port is free.
+// BindFor binds one of the ports that p may have, for a sandbox of holder. What is held for that is taken over as it is, without a moment in which the port
+// is free. ErrConflict names who has it, of a range who has the last.
 func (a *Ports) BindFor(holder string, p definition.Port) (*hostport.Reservation, error) {
 	a.mu.Lock()
 	held := a.holds[holder]
@@ -74,17 +75,17 @@ func (a *Ports) BindFor(holder string, p definition.Port) (*hostport.Reservation
 			a.holds[holder] = append(held[:i:i], held[i+1:]...)
 			a.mu.Unlock()
 			h.r.Close()
-			return a.Bind(p)
+			return a.bind(p)
 		}
 		a.holds[holder] = append(held[:i:i], held[i+1:]...)
 		a.mu.Unlock()
 		return h.r, nil
 	}
 	a.mu.Unlock()
-	return a.Bind(p)
+	return a.bind(p)
 }
 
-// Again binds the port that bound says, which its container had before. Errors as Bind's.
+// Again binds the port that bound says, which its container had before. ErrConflict names who has it.
 func (a *Ports) Again(bound definition.Port) (*hostport.Reservation, error) {
 	r, err := hostport.Reserve(bound.Protocol, bound.HostIP, bound.HostPort)
 	if err != nil {

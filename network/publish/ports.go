@@ -42,8 +42,8 @@ func (a *Ports) Close() {
 	a.holds = map[string][]hold{}
 }
 
-// Bind binds one of the ports that p may have. ErrConflict names who has it, of a range who has the last.
-func (a *Ports) Bind(p definition.Port) (*hostport.Reservation, error) {
+// bind binds one of the ports that p may have. ErrConflict names who has it, of a range who has the last.
+func (a *Ports) bind(p definition.Port) (*hostport.Reservation, error) {
 	var last error
 	for _, n := range p.Candidates() {
 		r, err := hostport.Reserve(p.Protocol, p.HostIP, n)
@@ -111,7 +111,7 @@ func (a *Ports) Check(holder string, ports []definition.Port) error {
 		if _, ok := a.held(holder, p); ok {
 			continue
 		}
-		r, err := a.Bind(p)
+		r, err := a.bind(p)
 		if err != nil {
 			errs = append(errs, err)
 			continue
