@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -25,15 +26,15 @@ func (d *Driver) HostGateway(ctx context.Context, networks []string) (HostsEntry
 		gw := n.Pools[0].Gateway
 		switch {
 		case !n.Config.OnHost():
-			beside = orElse(beside, orElse(d.addressOn(n.Link), gw))
+			beside = cmp.Or(beside, d.addressOn(n.Link), gw)
 		case n.Config.Outward():
 			entry.Addr = gw
 			return entry, nil
 		default:
-			inside = orElse(inside, gw)
+			inside = cmp.Or(inside, gw)
 		}
 	}
-	entry.Addr = orElse(orElse(inside, beside), entry.Addr)
+	entry.Addr = cmp.Or(inside, beside, entry.Addr)
 	return entry, nil
 }
 
@@ -53,11 +54,4 @@ func (d *Driver) addressOn(link string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
-}
-
-func orElse(a, b netip.Addr) netip.Addr {
-	if a.IsValid() {
-		return a
-	}
-	return b
 }

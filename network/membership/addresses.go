@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -36,7 +37,7 @@ func (m *Networks) Take(c definition.SandboxConfig, before []record.Endpoint) (_
 		had4, had6 := cfg.IPv4, cfg.IPv6
 		for _, b := range before {
 			if b.Network == cfg.Network {
-				had4, had6 = orElse(had4, b.Addr4.Addr()), orElse(had6, b.Addr6.Addr())
+				had4, had6 = cmp.Or(had4, b.Addr4.Addr()), cmp.Or(had6, b.Addr6.Addr())
 			}
 		}
 		eps = append(eps, record.Endpoint{EndpointConfig: cfg})
@@ -49,13 +50,6 @@ func (m *Networks) Take(c definition.SandboxConfig, before []record.Endpoint) (_
 		}
 	}
 	return eps, nil
-}
-
-func orElse(a, b netip.Addr) netip.Addr {
-	if a.IsValid() {
-		return a
-	}
-	return b
 }
 
 // take gives who an address of one family: static if that is valid, else had if it is free, else any. Nothing when the network

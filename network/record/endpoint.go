@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -31,10 +32,7 @@ func (ep Endpoint) HardwareAddr() string {
 // LinkAddr is the MAC address that ep's interface gets. ErrInvalidArgument when what was given is none.
 func (ep Endpoint) LinkAddr() (net.HardwareAddr, error) {
 	if ep.MAC == "" {
-		if ep.Addr4.IsValid() {
-			return LinkAddr(ep.Addr4.Addr()), nil
-		}
-		return LinkAddr(ep.Addr6.Addr()), nil
+		return LinkAddr(cmp.Or(ep.Addr4.Addr(), ep.Addr6.Addr())), nil
 	}
 	mac, err := net.ParseMAC(ep.MAC)
 	return mac, errdefs.With(errdefs.ErrInvalidArgument, err)
