@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -19,7 +20,7 @@ type applyFlags struct {
 	quietPull   bool
 }
 
-func newApplyCommand(a *app) *cobra.Command {
+func newApplyCommand(run *cli.Run) *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{
 		Use:   "apply [OPTIONS] FILE",
@@ -31,8 +32,8 @@ If this host is not what it was when the plan was made (a container has ended, a
 changed, ...), each difference is named and nothing is done. A plan of another host, of another version of stack, or one that somebody
 has edited, is refused.`,
 		Args:        oneFile,
-		Annotations: map[string]string{noProject: "true"},
-		RunE:        func(cmd *cobra.Command, args []string) error { return a.apply(cmd.Context(), f, args[0]) },
+		Annotations: map[string]string{cli.NoProject: "true"},
+		RunE:        func(cmd *cobra.Command, args []string) error { return applyPlan(cmd.Context(), run, f, args[0]) },
 	}
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault // files
@@ -51,26 +52,26 @@ func oneFile(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func (a *app) apply(ctx context.Context, f applyFlags, path string) error {
+func applyPlan(ctx context.Context, run *cli.Run, f applyFlags, path string) error {
 	switch {
 	case f.waitTimeout != 0 && !f.wait:
 		return fmt.Errorf("--wait-timeout needs --wait")
 	case f.waitTimeout < 0:
 		return fmt.Errorf("--wait-timeout %d: expected a number of seconds", f.waitTimeout)
 	}
-	file, err := a.readPlan(path)
+	file, err := readPlan(run, path)
 	if err != nil {
 		return fmt.Errorf("cannot read the plan: %w", err)
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	return daemon.Apply(ctx, file, ask.ApplyOptions{
-		Command: a.command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: a.parallel(),
-	}, a.imageFilter(f.quietPull, false))
+		Command: run.Command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: run.Flags.Parallel,
+	}, run.ImageFilter(f.quietPull, false))
 }
 
 // readPlan reads the file at path, or stdin.
-func (a *app) readPlan(path string) ([]byte, error) {
-	in := a.in
+func readPlan(run *cli.Run, path string) ([]byte, error) {
+	in := run.In
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -19,7 +20,7 @@ type attachFlags struct {
 	noStdin, sigProxy bool
 }
 
-func newAttachCommand(a *app) *cobra.Command {
+func newAttachCommand(run *cli.Run) *cobra.Command {
 	var f attachFlags
 	cmd := &cobra.Command{
 		Use:   "attach [OPTIONS] SERVICE",
@@ -35,7 +36,7 @@ one, which ends this command only; with --sig-proxy=false the first does.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return a.attach(cmd.Context(), f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return attachTo(cmd.Context(), run, f, args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.keys, "detach-keys", detachDefault, "Keys that leave the container's terminal")
@@ -48,7 +49,7 @@ one, which ends this command only; with --sig-proxy=false the first does.`,
 // errDetached is that the keys were typed.
 var errDetached = errors.New("detached")
 
-func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
+func attachTo(ctx context.Context, run *cli.Run, f attachFlags, service string) error {
 	if f.keys == "" {
 		f.keys = detachDefault
 	}
@@ -56,7 +57,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	if err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, []string{service})
+	name, daemon, err := run.Reach(ctx, []string{service})
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 		return err
 	}
 	o := ask.AttachOptions{Service: service, Index: f.index, Stdin: c.StdinOpen && !f.noStdin}
-	if c.TTY && o.Stdin && terminal.Of(a.in) == nil {
+	if c.TTY && o.Stdin && terminal.Of(run.In) == nil {
 		return fmt.Errorf("cannot attach to container %s: it has a terminal, and here is none to type at; --no-stdin shows its output", c.Name)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -77,13 +78,13 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	var s *session
 	switch {
 	case c.TTY && !o.Stdin: // nobody types: Ctrl-C is ours
-		s = &session{io: process.IO{Stdout: a.out, Stderr: a.err}, begin: func() error { return nil }, restore: func() {}}
-		if t := terminal.Of(a.out); t != nil {
+		s = &session{io: process.IO{Stdout: run.Out, Stderr: run.Err}, begin: func() error { return nil }, restore: func() {}}
+		if t := terminal.Of(run.Out); t != nil {
 			stop := s.follow(t)
 			defer stop()
 		}
 	default:
-		s = a.openSession(c.TTY, o.Stdin, func() { cancel(context.Canceled) })
+		s = openSession(run, c.TTY, o.Stdin, func() { cancel(context.Canceled) })
 		if !c.TTY && !f.sigProxy {
 			s.begin = func() error { return nil }
 		}
@@ -100,7 +101,7 @@ func (a *app) attach(ctx context.Context, f attachFlags, service string) error {
 	s.restore()
 	switch {
 	case context.Cause(ctx) == errDetached:
-		fmt.Fprintf(a.err, "\ndetached from container %s, which runs on\n", c.Name)
+		fmt.Fprintf(run.Err, "\ndetached from container %s, which runs on\n", c.Name)
 		return nil
 	case err != nil:
 		return err

@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -38,7 +37,7 @@ var refusedOfBuild = []struct{ name, short, usage, why string }{
 // oldOfBuild are flags that docker compose takes and does nothing about.
 var oldOfBuild = []string{"parallel", "compress", "force-rm", "no-rm"}
 
-func newBuildCommand(a *app) *cobra.Command {
+func newBuildCommand(run *cli.Run) *cobra.Command {
 	var b buildFlags
 	cmd := &cobra.Command{
 		Use:   "build [OPTIONS] [SERVICE...]",
@@ -55,10 +54,10 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 			}
 			for _, name := range oldOfBuild {
 				if cmd.Flags().Changed(name) {
-					a.warn("--%s has no effect", name)
+					run.Warn("--%s has no effect", name)
 				}
 			}
-			return a.build(cmd.Context(), b, services)
+			return buildImages(cmd.Context(), run, b, services)
 		},
 	}
 	f := cmd.Flags()
@@ -85,13 +84,13 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 	return cmd
 }
 
-func (a *app) build(ctx context.Context, b buildFlags, services []string) error {
-	p, err := a.loadFor(ctx, spec.ToBuild, services)
+func buildImages(ctx context.Context, run *cli.Run, b buildFlags, services []string) error {
+	p, err := run.LoadFor(ctx, spec.ToBuild, services)
 	if err != nil {
 		return err
 	}
-	a.inheritPlatform(p)
-	if b.Args, err = a.buildArgs(b.args); err != nil {
+	inheritPlatform(run, p)
+	if b.Args, err = buildArgs(run, b.args); err != nil {
 		return err
 	}
 	b.Services = services
@@ -102,10 +101,10 @@ func (a *app) build(ctx context.Context, b buildFlags, services []string) error 
 	if len(names) == 0 {
 		names = slices.Sorted(maps.Keys(p.Services))
 	}
-	if p, err = a.fetchContexts(ctx, p, names); err != nil {
+	if p, err = fetchContexts(ctx, run, p, names); err != nil {
 		return err
 	}
-	daemon, show := a.connect(), a.quietly(b.quiet).Event
+	daemon, show := run.Connect(), run.Quietly(b.quiet).Event
 	if err := daemon.Build(ctx, p, b.BuildOptions, show); err != nil || !b.push {
 		return err
 	}
@@ -113,16 +112,16 @@ func (a *app) build(ctx context.Context, b buildFlags, services []string) error 
 }
 
 // inheritPlatform gives services without a platform the one that DOCKER_DEFAULT_PLATFORM names, which up does when it loads the file.
-func (a *app) inheritPlatform(p *spec.Project) {
+func inheritPlatform(run *cli.Run, p *spec.Project) {
 	for _, s := range p.Services {
 		if s.Platform == "" {
-			s.Platform = a.location.Env["DOCKER_DEFAULT_PLATFORM"]
+			s.Platform = run.Variables()["DOCKER_DEFAULT_PLATFORM"]
 		}
 	}
 }
 
 // buildArgs reads NAME=VALUE, and NAME with the value of the project's variable; one that has none sets nothing.
-func (a *app) buildArgs(list []string) (map[string]string, error) {
+func buildArgs(run *cli.Run, list []string) (map[string]string, error) {
 	args := map[string]string{}
 	for _, text := range list {
 		name, value, given := strings.Cut(text, "=")
@@ -130,31 +129,13 @@ func (a *app) buildArgs(list []string) (map[string]string, error) {
 			return nil, fmt.Errorf("invalid --build-arg %q, expected NAME=VALUE", text)
 		}
 		if !given {
-			if value, given = a.location.Env[name]; !given {
+			if value, given = run.Variables()[name]; !given {
 				continue
 			}
 		}
 		args[name] = value
 	}
 	return args, nil
-}
-
-// imageFilter shows progress, without that of pulls and of builds where it is not wanted.
-func (a *app) imageFilter(quietPull, quietBuild bool) event.Sink {
-	show := a.progress().Event
-	if !quietPull && !quietBuild {
-		return show
-	}
-	return func(e event.Event) {
-		quiet := quietPull
-		if e.Text == "Building" {
-			quiet = quietBuild
-		}
-		if quiet && e.Kind == "image" && e.Phase == event.Working {
-			return
-		}
-		show(e)
-	}
 }
 
 // isRemoteContext says whether the sources of a build are in a git repository.

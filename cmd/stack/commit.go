@@ -6,10 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newCommitCommand(a *app) *cobra.Command {
+func newCommitCommand(run *cli.Run) *cobra.Command {
 	var o ask.CommitOptions
 	pause := true
 	cmd := &cobra.Command{
@@ -30,7 +31,7 @@ environment, user and labels that the file gives it. What is mounted in it, its 
 			if len(args) > 1 {
 				o.Ref = args[1]
 			}
-			return a.commit(cmd.Context(), o)
+			return commitContainer(cmd.Context(), run, o)
 		},
 	}
 	f := cmd.Flags()
@@ -42,19 +43,19 @@ environment, user and labels that the file gives it. What is mounted in it, its 
 	return cmd
 }
 
-func (a *app) commit(ctx context.Context, o ask.CommitOptions) error {
+func commitContainer(ctx context.Context, run *cli.Run, o ask.CommitOptions) error {
 	if o.Index < 0 {
 		return fmt.Errorf("--index %d: expected a positive number", o.Index)
 	}
-	name, daemon, err := a.reach(ctx, []string{o.Service})
+	name, daemon, err := run.Reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}
-	img, err := daemon.Commit(ctx, name, o, a.progress().Event)
+	img, err := daemon.Commit(ctx, name, o, run.Progress().Event)
 	if err != nil {
 		return err
 	}
-	a.endProgress()
-	_, err = fmt.Fprintln(a.out, img.ID)
+	run.EndProgress()
+	_, err = fmt.Fprintln(run.Out, img.ID)
 	return err
 }

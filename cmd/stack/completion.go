@@ -1,16 +1,14 @@
 package main
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/cmd/stack/selection"
-	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/cmd/stack/cli"
 )
 
-func newCompletionCommand(a *app) *cobra.Command {
+func newCompletionCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print the completion script for bash, zsh or fish",
@@ -20,22 +18,22 @@ the package bash-completion for it:
   source <(stack completion bash)`,
 		ValidArgs:   []string{"bash", "zsh", "fish"},
 		Args:        cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		Annotations: map[string]string{noProject: "true"},
+		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			switch args[0] {
 			case "bash":
-				return root.GenBashCompletionV2(a.out, true)
+				return root.GenBashCompletionV2(run.Out, true)
 			case "zsh":
-				return root.GenZshCompletion(a.out)
+				return root.GenZshCompletion(run.Out)
 			}
-			return root.GenFishCompletion(a.out, true)
+			return root.GenFishCompletion(run.Out, true)
 		},
 	}
 }
 
 // completeServices makes shells complete the file's services where a verb takes them, instead of the names of files.
-func (a *app) completeServices(root *cobra.Command) {
+func completeServices(run *cli.Run, root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		_, takes, ok := strings.Cut(cmd.Use, "SERVICE")
 		switch {
@@ -51,23 +49,8 @@ func (a *app) completeServices(root *cobra.Command) {
 				case len(before) > 0 && !several:
 					return nil, cobra.ShellCompDirectiveNoFileComp
 				}
-				return a.services(cmd, before), cobra.ShellCompDirectiveNoFileComp
+				return run.Services(cmd, before), cobra.ShellCompDirectiveNoFileComp
 			}
 		}
 	}
-}
-
-// services are those of the file without those that stand on the command line already. A file that cannot be read has none:
-// nobody wants a message while he types.
-func (a *app) services(cmd *cobra.Command, without []string) []string {
-	in, err := a.input(cmd.Context())
-	if err != nil || slices.Contains(in.Files, spec.Stdin) {
-		return nil
-	}
-	in.Purpose = spec.ToManage
-	p, faults := spec.Load(cmd.Context(), in)
-	if faults.HasErrors() {
-		return nil
-	}
-	return slices.DeleteFunc(selection.Names(p), func(s string) bool { return slices.Contains(without, s) })
 }

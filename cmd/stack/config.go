@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/spec"
@@ -31,13 +33,13 @@ type configFlags struct {
 	showSecrets                                   bool
 }
 
-func newConfigCommand(a *app) *cobra.Command {
+func newConfigCommand(run *cli.Run) *cobra.Command {
 	var c configFlags
 	cmd := &cobra.Command{
 		Use:   "config [OPTIONS] [SERVICE...]",
 		Short: "Check the Compose file and show it as it is understood",
 		Long:  "Checks the Compose file and shows it with everything joined: variables, several files, includes, extends, defaults. It needs no daemon.",
-		RunE:  func(cmd *cobra.Command, services []string) error { return a.config(cmd.Context(), c, services) },
+		RunE:  func(cmd *cobra.Command, services []string) error { return showConfig(cmd.Context(), run, c, services) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.format, "format", "yaml", "yaml or json")
@@ -64,17 +66,17 @@ func newConfigCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) config(ctx context.Context, c configFlags, services []string) error {
+func showConfig(ctx context.Context, run *cli.Run, c configFlags, services []string) error {
 	if c.format != "yaml" && c.format != "json" {
 		return fmt.Errorf("unsupported --format value %q, expected yaml or json", c.format)
 	}
 	switch {
 	case c.variables:
-		return a.writeVariables(ctx, c)
+		return writeVariables(ctx, run, c)
 	case c.noInterpolate:
-		return a.writeUninterpolated(ctx, c)
+		return writeUninterpolated(ctx, run, c)
 	case c.explain != "":
-		return a.explain(ctx, c, services)
+		return explainValues(ctx, run, c, services)
 	}
 	purpose := spec.ToShow
 	if c.hash != "" { // of what up would make
@@ -86,19 +88,19 @@ func (a *app) config(ctx context.Context, c configFlags, services []string) erro
 	if c.raw != (spec.Raw{}) && c.hash != "" {
 		return fmt.Errorf("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
 	}
-	p, err := a.loadRaw(ctx, purpose, c.raw, services)
+	p, err := run.LoadRaw(ctx, purpose, c.raw, services)
 	if err != nil {
 		return err
 	}
 	if c.shows() && (c.digests || c.lockDigests) {
-		if p, err = a.pinned(ctx, p, services); err != nil {
+		if p, err = pinned(ctx, run, p, services); err != nil {
 			return err
 		}
 	}
 	if c.quiet {
 		return nil
 	}
-	return a.writeTo(c.output, func(w io.Writer) error { return a.writeConfig(w, c, p, services) })
+	return writeTo(run, c.output, func(w io.Writer) error { return writeConfig(run, w, c, p, services) })
 }
 
 // shows says whether the project is asked for, and not a list of something in it.
@@ -107,9 +109,9 @@ func (c *configFlags) shows() bool {
 }
 
 // writeTo lets write write to a file, or to stdout when there is no name.
-func (a *app) writeTo(name string, write func(io.Writer) error) error {
+func writeTo(run *cli.Run, name string, write func(io.Writer) error) error {
 	if name == "" {
-		return write(a.out)
+		return write(run.Out)
 	}
 	f, err := os.Create(name)
 	if err != nil {
@@ -123,27 +125,27 @@ func (a *app) writeTo(name string, write func(io.Writer) error) error {
 }
 
 // writeUninterpolated writes the files joined, with their variables.
-func (a *app) writeUninterpolated(ctx context.Context, c configFlags) error {
+func writeUninterpolated(ctx context.Context, run *cli.Run, c configFlags) error {
 	if !c.shows() || c.digests || c.lockDigests || c.raw != (spec.Raw{}) {
 		return fmt.Errorf("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
 	}
-	in, err := a.input(ctx)
+	in, err := run.Input(ctx)
 	if err != nil {
 		return err
 	}
 	model, faults := spec.Uninterpolated(ctx, in)
 	if faults.HasErrors() {
-		return &loadError{faults}
+		return console.Faults(faults)
 	}
-	a.printWarnings(faults)
+	run.PrintWarnings(faults)
 	if c.quiet {
 		return nil
 	}
-	return a.writeTo(c.output, func(w io.Writer) error { return render.Model(w, c.format, model) })
+	return writeTo(run, c.output, func(w io.Writer) error { return render.Model(w, c.format, model) })
 }
 
 // writeConfig writes the one thing that was asked for.
-func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services []string) error {
+func writeConfig(run *cli.Run, w io.Writer, c configFlags, p *spec.Project, services []string) error {
 	lines := func(list []string) error {
 		for _, l := range list {
 			if _, err := fmt.Fprintln(w, l); err != nil {
@@ -174,8 +176,7 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		return writeHashes(w, p, c.hash)
 	case c.environment:
 		var env []string
-		loc := a.location
-		all := maps.Clone(loc.Env)
+		all := maps.Clone(run.Variables())
 		all["COMPOSE_PROJECT_NAME"] = p.Name
 		for _, k := range slices.Sorted(maps.Keys(all)) {
 			if !c.showSecrets {
@@ -188,30 +189,29 @@ func (a *app) writeConfig(w io.Writer, c configFlags, p *spec.Project, services 
 		return lines(env)
 	}
 	if c.lockDigests {
-		a.warnUnlocked(&shown)
+		warnUnlocked(run, &shown)
 		return render.Images(w, c.format, &shown)
 	}
 	if c.format == "yaml" && c.output == "" && !c.showSecrets {
-		loc := a.location
-		return render.RedactedYAML(w, &shown, loc.Env)
+		return render.RedactedYAML(w, &shown, run.Variables())
 	}
 	return writeProject(w, c.format, &shown)
 }
 
 // writeVariables lists what the files refer to, before anything is put in their place.
-func (a *app) writeVariables(ctx context.Context, c configFlags) error {
-	in, err := a.input(ctx)
+func writeVariables(ctx context.Context, run *cli.Run, c configFlags) error {
+	in, err := run.Input(ctx)
 	if err != nil {
 		return err
 	}
 	list, faults := spec.Variables(ctx, in)
 	if faults.HasErrors() {
-		return &loadError{faults}
+		return console.Faults(faults)
 	}
 	if c.format == "json" {
-		return writeVariablesJSON(a.out, list)
+		return writeVariablesJSON(run.Out, list)
 	}
-	t := tabwriter.NewWriter(a.out, 20, 1, 3, ' ', 0)
+	t := tabwriter.NewWriter(run.Out, 20, 1, 3, ' ', 0)
 	fmt.Fprintln(t, "NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE")
 	for _, v := range list {
 		for _, text := range []*string{&v.Default, &v.Alternate} {

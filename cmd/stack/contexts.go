@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -17,7 +19,7 @@ import (
 
 // fetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
 // only where the daemon says that there is something to build, so that an up of what is there needs no network.
-func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
+func fetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
 	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
 		return p, nil // the usual case
 	}
@@ -33,16 +35,16 @@ func (a *app) fetchDue(ctx context.Context, daemon *client.Client, p *spec.Proje
 			names = append(names, name)
 		}
 	}
-	return a.fetchContexts(ctx, p, names)
+	return fetchContexts(ctx, run, p, names)
 }
 
 // fetchContexts is p in which the builds of services, and what they build on, have their sources on this host.
-func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
+func fetchContexts(ctx context.Context, run *cli.Run, p *spec.Project, services []string) (*spec.Project, error) {
 	out := *p
 	out.Services = maps.Clone(p.Services)
 	var faults diag.List
 	fetch := func(ref, at, above string) string {
-		dir, err := a.fetcher().Tree(ctx, ref)
+		dir, err := run.Fetcher().Tree(ctx, ref)
 		if err == nil {
 			return dir
 		}
@@ -78,7 +80,7 @@ func (a *app) fetchContexts(ctx context.Context, p *spec.Project, services []str
 		return nil, fmt.Errorf("cannot fetch the sources of a build: %w", context.Cause(ctx))
 	}
 	if len(faults) > 0 {
-		return nil, &loadError{faults}
+		return nil, console.Faults(faults)
 	}
 	return &out, nil
 }

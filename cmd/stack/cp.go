@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
@@ -23,7 +24,7 @@ type copyOptions struct {
 	oneOffs, archive, follow bool
 }
 
-func newCpCommand(a *app) *cobra.Command {
+func newCpCommand(run *cli.Run) *cobra.Command {
 	var o copyOptions
 	cmd := &cobra.Command{
 		Use:   "cp [OPTIONS] SERVICE:SRC_PATH DEST_PATH|-\n  stack cp [OPTIONS] SRC_PATH|- SERVICE:DEST_PATH",
@@ -45,12 +46,14 @@ otherwise. What is on /proc, /sys and the like is left out, and so are devices o
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), args[0], args[1], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return copyFiles(cmd.Context(), run, args[0], args[1], o)
+		},
 		ValidArgsFunction: func(cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
 			if len(before) > 1 || strings.ContainsAny(typed, ":/") {
 				return nil, cobra.ShellCompDirectiveDefault
 			}
-			services := a.services(cmd, nil)
+			services := run.Services(cmd, nil)
 			for i := range services {
 				services[i] += ":"
 			}
@@ -74,7 +77,7 @@ func splitCopyPath(arg string) (service, path string) {
 	return service, path
 }
 
-func (a *app) cp(ctx context.Context, from, to string, o copyOptions) error {
+func copyFiles(ctx context.Context, run *cli.Run, from, to string, o copyOptions) error {
 	switch {
 	case from == "":
 		return fmt.Errorf("source can not be empty")
@@ -91,20 +94,20 @@ func (a *app) cp(ctx context.Context, from, to string, o copyOptions) error {
 	case source == "" && destination == "":
 		return fmt.Errorf("unknown copy direction: one of SRC_PATH and DEST_PATH must be SERVICE:PATH")
 	case source != "":
-		return a.copyOut(ctx, source, fromPath, toPath, o)
+		return copyOut(ctx, run, source, fromPath, toPath, o)
 	}
-	return a.copyIn(ctx, destination, fromPath, toPath, o)
+	return copyIn(ctx, run, destination, fromPath, toPath, o)
 }
 
 // copyIn copies from here.
-func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOptions) error {
+func copyIn(ctx context.Context, run *cli.Run, service, from, to string, o copyOptions) error {
 	in := ask.CopyInOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: to, Archive: o.archive, Copy: from != "-", Compressed: from == "-"}
 	var stream io.Reader
 	if from == "-" {
-		if terminal.Of(a.in) != nil {
+		if terminal.Of(run.In) != nil {
 			return fmt.Errorf("cannot read a tar archive from a terminal (redirect stdin)")
 		}
-		stream = a.in
+		stream = run.In
 	} else {
 		name, err := local(from)
 		if err != nil {
@@ -124,7 +127,7 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 			r.Close()
 			<-packed
 		}()
-		warn := a.warner()
+		warn := warner(run)
 		go func() {
 			defer close(packed)
 			err := archive.Pack(ctx, root, archive.Source{Path: name, Follow: o.follow}, w, warn)
@@ -135,26 +138,26 @@ func (a *app) copyIn(ctx context.Context, service, from, to string, o copyOption
 		}()
 		stream = r
 	}
-	name, daemon, err := a.reach(ctx, []string{service})
+	name, daemon, err := run.Reach(ctx, []string{service})
 	if err != nil {
 		return err
 	}
-	return daemon.CopyIn(ctx, name, in, stream, a.told(from+" to "+service+":"+to))
+	return daemon.CopyIn(ctx, name, in, stream, told(run, from+" to "+service+":"+to))
 }
 
 // copyOut copies to here.
-func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptions) error {
+func copyOut(ctx context.Context, run *cli.Run, service, from, to string, o copyOptions) error {
 	out := ask.CopyOutOptions{Service: service, Index: o.index, OneOffs: o.oneOffs, Path: from, Follow: o.follow}
-	if to == "-" && terminal.Of(a.out) != nil {
+	if to == "-" && terminal.Of(run.Out) != nil {
 		return fmt.Errorf("cannot write a tar archive to a terminal (redirect stdout)")
 	}
-	project, daemon, err := a.reach(ctx, []string{service})
+	project, daemon, err := run.Reach(ctx, []string{service})
 	if err != nil {
 		return err
 	}
-	sink := a.told(service + ":" + from + " to " + to)
+	sink := told(run, service+":"+from+" to "+to)
 	if to == "-" {
-		return daemon.CopyOut(ctx, project, out, a.out, sink)
+		return daemon.CopyOut(ctx, project, out, run.Out, sink)
 	}
 	name, err := local(to)
 	if err != nil {
@@ -167,7 +170,7 @@ func (a *app) copyOut(ctx context.Context, service, from, to string, o copyOptio
 	defer root.Close()
 	r, w := io.Pipe()
 	unpacked := make(chan error, 1)
-	warn := a.warner()
+	warn := warner(run)
 	go func() {
 		// Whatever is in the container, and whatever an earlier copy has left here, nothing but this destination is written to.
 		d := archive.Destination{Path: name, Copy: true, Closed: true, Archive: o.archive, UID: -1, GID: -1, LeftOut: warn}
@@ -208,8 +211,8 @@ func local(path string) (string, error) {
 }
 
 // told shows the events of a copy; what says what is copied where.
-func (a *app) told(what string) event.Sink {
-	show, warn := a.progress(), a.warner()
+func told(run *cli.Run, what string) event.Sink {
+	show, warn := run.Progress(), warner(run)
 	return func(e event.Event) {
 		if e.Phase == event.Warning { // there may be many of one container, and each is to stay
 			warn(e.Name + ": " + e.Detail)
@@ -223,10 +226,10 @@ func (a *app) told(what string) event.Sink {
 }
 
 // warner prints warnings above the progress, from any goroutine.
-func (a *app) warner() func(text string) {
-	show := a.progress()
+func warner(run *cli.Run) func(text string) {
+	show := run.Progress()
 	return func(text string) {
 		defer show.Suspend()()
-		a.warn("%s", text)
+		run.Warn("%s", text)
 	}
 }

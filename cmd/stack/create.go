@@ -7,44 +7,45 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newCreateCommand(a *app) *cobra.Command {
+func newCreateCommand(run *cli.Run) *cobra.Command {
 	var p planFlags
 	cmd := &cobra.Command{
 		Use:   "create [OPTIONS] [SERVICE...]",
 		Short: "Create the project without starting it",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.create(cmd.Context(), p, cmd.Flags().Changed, services)
+			return createContainers(cmd.Context(), run, p, cmd.Flags().Changed, services)
 		},
 	}
 	p.add(cmd)
 	return cmd
 }
 
-func (a *app) create(ctx context.Context, flags planFlags, changed func(string) bool, services []string) error {
+func createContainers(ctx context.Context, run *cli.Run, flags planFlags, changed func(string) bool, services []string) error {
 	if err := flags.check(); err != nil {
 		return err
 	}
-	o := ask.UpOptions{Services: services, NoStart: true, Parallel: a.parallel()}
-	if err := flags.fill(&o, a, changed); err != nil {
+	o := ask.UpOptions{Services: services, NoStart: true, Parallel: run.Flags.Parallel}
+	if err := flags.fill(&o, run, changed); err != nil {
 		return err
 	}
-	p, err := a.load(ctx, services)
+	p, err := run.Load(ctx, services)
 	if err != nil {
 		return err
 	}
 	if err := selection.Check(p, slices.Sorted(maps.Keys(o.Scale))); err != nil {
 		return err
 	}
-	daemon := a.connect()
-	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+	daemon := run.Connect()
+	if p, err = fetchDue(ctx, run, daemon, p, o); err != nil {
 		return err
 	}
-	if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
+	if err := provide(ctx, run, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
 		return err
 	}
-	return daemon.Up(ctx, p, o, a.imageFilter(flags.quietPull, false))
+	return daemon.Up(ctx, p, o, run.ImageFilter(flags.quietPull, false))
 }

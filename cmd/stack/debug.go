@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -17,7 +18,7 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-func newDebugCommand(a *app) *cobra.Command {
+func newDebugCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug COMMAND",
 		Short: "Look inside stack",
@@ -25,11 +26,11 @@ func newDebugCommand(a *app) *cobra.Command {
 			return errors.Join(unknownCommand(cmd, args), cmd.Help())
 		},
 	}
-	cmd.AddCommand(newDumpCommand(a))
+	cmd.AddCommand(newDumpCommand(run))
 	return cmd
 }
 
-func newDumpCommand(a *app) *cobra.Command {
+func newDumpCommand(run *cli.Run) *cobra.Command {
 	var format, output string
 	cmd := &cobra.Command{
 		Use:   "dump [OPTIONS]",
@@ -40,26 +41,26 @@ variables named like a secret are left out. Nothing is promised of the form, whi
 
 --format dot prints the graph alone, for Graphviz: stack debug dump --format dot | dot -Tsvg`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.dump(cmd.Context(), format, output) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return dumpState(cmd.Context(), run, format, output) },
 	}
 	cmd.Flags().StringVar(&format, "format", formatter.JSON, "json or dot")
 	cmd.Flags().StringVarP(&output, "output", "o", "", "Write to this file")
 	return cmd
 }
 
-func (a *app) dump(ctx context.Context, format, output string) error {
+func dumpState(ctx context.Context, run *cli.Run, format, output string) error {
 	if format != formatter.JSON && format != "dot" {
 		return fmt.Errorf("unsupported --format value %q, expected json or dot", format)
 	}
 	var p *spec.Project
-	name, there, err := a.project(ctx, nil)
+	name, there, err := run.Project(ctx, nil)
 	if err == nil && there != nil {
-		p, err = a.loadFor(ctx, spec.ToRun, nil)
+		p, err = run.LoadFor(ctx, spec.ToRun, nil)
 	}
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	found, err := daemon.Dump(ctx, name, p)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (a *app) dump(ctx context.Context, format, output string) error {
 		return err
 	}
 	if output == "" {
-		_, err = a.out.Write(b.Bytes())
+		_, err = run.Out.Write(b.Bytes())
 		return err
 	}
 	if err := atomicfile.Write(output, b.Bytes(), 0o600, atomicfile.NoSync); err != nil {

@@ -2,10 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
-
-	"fmt"
 )
 
 // detachDefault are docker's keys: Ctrl-P, Ctrl-Q.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/inquiry"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
@@ -15,13 +17,13 @@ import (
 
 // pinned is p with the digest of each image of services (all when none is named, else those they depend on too), as the registries have it now. It needs no
 // daemon: the registries are those of the daemon's configuration, the credentials those of who asks.
-func (a *app) pinned(ctx context.Context, p *spec.Project, services []string) (*spec.Project, error) {
+func pinned(ctx context.Context, run *cli.Run, p *spec.Project, services []string) (*spec.Project, error) {
 	if len(services) > 0 {
 		p = p.Only(selection.WithDependencies(p, services))
 	}
 	places := imagePlaces(p)
 	names := slices.Sorted(maps.Keys(places))
-	answer, err := a.inquire(ctx, inquiry.Question{Pins: &inquiry.Pins{Config: a.configPath(), Images: names}})
+	answer, err := run.Launcher.Inquire(ctx, inquiry.Question{Pins: &inquiry.Pins{Config: run.ConfigPath(), Images: names}})
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func (a *app) pinned(ctx context.Context, p *spec.Project, services []string) (*
 		}
 	}
 	if wrong.HasErrors() {
-		return nil, &loadError{wrong.List()}
+		return nil, console.Faults(wrong.List())
 	}
 	out := *p
 	out.Services = make(map[string]*spec.Service, len(p.Services))
@@ -80,10 +82,10 @@ func imagePlaces(p *spec.Project) map[string][]spec.Path {
 }
 
 // warnUnlocked tells what a file of images cannot say: lists are joined when files are, so that it would add a step and not change one.
-func (a *app) warnUnlocked(p *spec.Project) {
+func warnUnlocked(run *cli.Run, p *spec.Project) {
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		if slices.ContainsFunc(p.Services[name].PreStart, func(h spec.Hook) bool { return h.Image != "" }) {
-			a.warn("service %q: images of pre_start are not in what --lock-image-digests writes; --resolve-image-digests shows them", name)
+			run.Warn("service %q: images of pre_start are not in what --lock-image-digests writes; --resolve-image-digests shows them", name)
 		}
 	}
 }

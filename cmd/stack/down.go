@@ -2,17 +2,17 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
-func newDownCommand(a *app) *cobra.Command {
+func newDownCommand(run *cli.Run) *cobra.Command {
 	var o ask.DownOptions
 	var timeout int
 	cmd := &cobra.Command{
@@ -23,7 +23,7 @@ otherwise. With services named, only their containers go.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Services = services
 			o.Timeout = timeoutFlag(cmd, timeout)
-			return a.down(cmd.Context(), o, cmd.Flags().Changed("remove-orphans"))
+			return takeDown(cmd.Context(), run, o, cmd.Flags().Changed("remove-orphans"))
 		},
 	}
 	f := cmd.Flags()
@@ -36,28 +36,28 @@ otherwise. With services named, only their containers go.`,
 	return cmd
 }
 
-func (a *app) down(ctx context.Context, o ask.DownOptions, orphansGiven bool) (err error) {
+func takeDown(ctx context.Context, run *cli.Run, o ask.DownOptions, orphansGiven bool) (err error) {
 	switch o.RemoveImages {
 	case "", "local", "all":
 	default:
 		return fmt.Errorf("invalid --rmi value %q, expected local or all", o.RemoveImages)
 	}
-	if o.RemoveOrphans, err = a.removeOrphans(o.RemoveOrphans, orphansGiven); err != nil {
+	if o.RemoveOrphans, err = run.Env.RemoveOrphans(o.RemoveOrphans, orphansGiven); err != nil {
 		return err
 	}
-	name, file, err := a.project(ctx, o.Services)
+	name, file, err := run.Project(ctx, o.Services)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
-	p := a.progress()
+	daemon := run.Connect()
+	p := run.Progress()
 	o.Provided = file != nil
-	return a.takeBack(ctx, file, "down", o.Services, func(services []string) error {
+	return takeBack(ctx, run, file, "down", o.Services, func(services []string) error {
 		o, some := o, false
 		o.Services = services
 		err := daemon.Down(ctx, name, o, func(e event.Event) { some = true; p.Event(e) })
 		if err == nil && !some {
-			a.warn("nothing to remove: project %q has no containers, networks or volumes here", name)
+			run.Warn("nothing to remove: project %q has no containers, networks or volumes here", name)
 		}
 		return err
 	})

@@ -5,11 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
-func newDriftCommand(a *app) *cobra.Command {
+func newDriftCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "drift [OPTIONS]",
@@ -21,17 +22,17 @@ somebody took away, and configs and secrets whose file has changed. What has bee
 
 Exit codes: 0 there is none, 2 there are some, 1 an error.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.drift(cmd.Context(), format) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return showDrift(cmd.Context(), run, format) },
 	}
 	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
-func (a *app) drift(ctx context.Context, format string) error {
+func showDrift(ctx context.Context, run *cli.Run, format string) error {
 	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, nil)
+	name, daemon, err := run.Reach(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -39,8 +40,8 @@ func (a *app) drift(ctx context.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	a.printWarnings(append(found.Warnings, found.Faults...))
-	if err := writePreview(a.out, found, format, driftText); err != nil {
+	run.PrintWarnings(append(found.Warnings, found.Faults...))
+	if err := writePreview(run.Out, found, format, driftText); err != nil {
 		return err
 	}
 	if len(found.Changes)+len(found.Faults) > 0 {

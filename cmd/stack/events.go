@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/internal/plaintext"
@@ -25,7 +26,7 @@ type eventsFlags struct {
 	since, until string
 }
 
-func newEventsCommand(a *app) *cobra.Command {
+func newEventsCommand(run *cli.Run) *cobra.Command {
 	var f eventsFlags
 	cmd := &cobra.Command{
 		Use:   "events [OPTIONS] [SERVICE...]",
@@ -37,7 +38,7 @@ only what happens to their containers.
 (create, start, die, stop, kill, restart, pause, unpause, destroy, "health_status: healthy"). A container that is made anew or restarted is announced with
 the action "recreate" or "restart" and the reason among the attributes. The daemon remembers its last thousand events for --since; what
 an earlier daemon saw is gone. When the daemon is killed or replaced it goes on with the next one.`,
-		RunE: func(cmd *cobra.Command, services []string) error { return a.events(cmd.Context(), f, services) },
+		RunE: func(cmd *cobra.Command, services []string) error { return showEvents(cmd.Context(), run, f, services) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "Print JSON objects, one a line")
@@ -46,7 +47,7 @@ an earlier daemon saw is gone. When the daemon is killed or replaced it goes on 
 	return cmd
 }
 
-func (a *app) events(ctx context.Context, f eventsFlags, services []string) error {
+func showEvents(ctx context.Context, run *cli.Run, f eventsFlags, services []string) error {
 	var o event.Window
 	var err error
 	now := time.Now()
@@ -56,7 +57,7 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 	if o.Until, err = parseTime(f.until, now); err != nil {
 		return fmt.Errorf("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -67,14 +68,14 @@ func (a *app) events(ctx context.Context, f eventsFlags, services []string) erro
 		if !ok || len(services) > 0 && !slices.Contains(services, e.Service) {
 			return
 		}
-		if err := line.write(a.out, f.json); err != nil {
+		if err := line.write(run.Out, f.json); err != nil {
 			stop(err)
 		}
 	}
 	first := true
 	err = follow.GoOn(ctx, func() error {
 		if !first {
-			a.warn("the daemon that told of events has gone; the next one tells what happens from now on")
+			run.Warn("the daemon that told of events has gone; the next one tells what happens from now on")
 			o.Since = time.Time{}
 		}
 		first = false

@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newExecCommand(a *app) *cobra.Command {
+func newExecCommand(run *cli.Run) *cobra.Command {
 	var o ask.ExecOptions
 	var noTTY, interactive, tty bool
 	cmd := &cobra.Command{
@@ -27,11 +27,11 @@ with the command's exit code.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Service, o.Args = args[0], args[1:]
-			o.Env = a.resolveEnv(o.Env)
+			o.Env = run.Env.Resolve(o.Env)
 			if cmd.Flags().Changed("tty") && !tty {
 				noTTY = true
 			}
-			return a.exec(cmd.Context(), o, noTTY, interactive)
+			return execIn(cmd.Context(), run, o, noTTY, interactive)
 		},
 	}
 	f := cmd.Flags()
@@ -50,15 +50,15 @@ with the command's exit code.`,
 	return cmd
 }
 
-func (a *app) exec(ctx context.Context, o ask.ExecOptions, noTTY, interactive bool) error {
-	name, daemon, err := a.reach(ctx, []string{o.Service})
+func execIn(ctx context.Context, run *cli.Run, o ask.ExecOptions, noTTY, interactive bool) error {
+	name, daemon, err := run.Reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	o.TTY = !o.Detach && a.interactiveTTY(noTTY)
-	s := a.openSession(o.TTY, interactive && !o.Detach, cancel)
+	o.TTY = !o.Detach && interactiveTTY(run, noTTY)
+	s := openSession(run, o.TTY, interactive && !o.Detach, cancel)
 	defer s.restore()
 	if err := s.begin(); err != nil {
 		return err

@@ -7,27 +7,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// explain tells where values come from.
-func (a *app) explain(ctx context.Context, c configFlags, services []string) error {
-	in, err := a.input(ctx)
+// explainValues tells where values come from.
+func explainValues(ctx context.Context, run *cli.Run, c configFlags, services []string) error {
+	in, err := run.Input(ctx)
 	if err != nil {
 		return err
 	}
 	in.Services, in.Purpose = services, spec.ToShow
 	origins, list := spec.Explain(ctx, in, spec.Path(c.explain))
-	list = append(slices.Clone(a.locationFaults), list...)
+	list = run.WithLocation(list)
 	if list.HasErrors() {
-		return &loadError{list}
+		return console.Faults(list)
 	}
-	a.printWarnings(list)
+	run.PrintWarnings(list)
 	if !c.showSecrets {
 		for i := range origins {
 			origins[i] = origins[i].Redacted()
@@ -47,7 +48,7 @@ func (a *app) explain(ctx context.Context, c configFlags, services []string) err
 		}
 	}
 	if c.output == "" {
-		_, err := a.out.Write(b.Bytes())
+		_, err := run.Out.Write(b.Bytes())
 		return err
 	}
 	if err := os.WriteFile(c.output, b.Bytes(), 0o666); err != nil {

@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newExportCommand(a *app) *cobra.Command {
+func newExportCommand(run *cli.Run) *cobra.Command {
 	var o ask.ExportOptions
 	var output string
 	cmd := &cobra.Command{
@@ -30,7 +31,7 @@ names. What is mounted in it, its volumes among others, is not in the archive.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Service = args[0]
-			return a.export(cmd.Context(), o, output)
+			return exportContainer(cmd.Context(), run, o, output)
 		},
 	}
 	f := cmd.Flags()
@@ -39,14 +40,14 @@ names. What is mounted in it, its volumes among others, is not in the archive.`,
 	return cmd
 }
 
-func (a *app) export(ctx context.Context, o ask.ExportOptions, output string) error {
+func exportContainer(ctx context.Context, run *cli.Run, o ask.ExportOptions, output string) error {
 	switch {
 	case o.Index < 0:
 		return fmt.Errorf("--index %d: expected a positive number", o.Index)
-	case output == "" && terminal.Of(a.out) != nil:
+	case output == "" && terminal.Of(run.Out) != nil:
 		return fmt.Errorf("output option is required when exporting to terminal (name a file with -o, or redirect stdout)")
 	}
-	name, daemon, err := a.reach(ctx, []string{o.Service})
+	name, daemon, err := run.Reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}
@@ -54,9 +55,9 @@ func (a *app) export(ctx context.Context, o ask.ExportOptions, output string) er
 	if to == "" {
 		to = "stdout"
 	}
-	write := func(w io.Writer) error { return daemon.Export(ctx, name, o, w, a.told(o.Service+" to "+to)) }
+	write := func(w io.Writer) error { return daemon.Export(ctx, name, o, w, told(run, o.Service+" to "+to)) }
 	if output == "" {
-		return write(a.out)
+		return write(run.Out)
 	}
 	return replaceFile(output, write)
 }

@@ -207,7 +207,7 @@ func TestBadNameWithoutFile(t *testing.T) {
 
 // What stands after the verb is the program's, and stays as it is.
 func TestJoinValues(t *testing.T) {
-	root := newRoot(&app{})
+	root := newRoot(nobody())
 	for line, want := range map[string]struct{ line, verb string }{
 		"--parallel -1 run web x --parallel -1": {"--parallel=-1 run web x --parallel -1", "run"},
 		"-f - --parallel -1 up":                 {"-f - --parallel=-1 up", "up"},
@@ -229,16 +229,17 @@ func TestJoinValues(t *testing.T) {
 // The table's names are those that the commands have, and it has all of them.
 func TestVerbs(t *testing.T) {
 	for _, v := range verbs {
-		if c := v.make(&app{}); c.Name() != v.name || len(c.Aliases) > 0 {
+		if c := v.make(nobody()); c.Name() != v.name || len(c.Aliases) > 0 {
 			t.Errorf("%q makes the command %q with aliases %q", v.name, c.Name(), c.Aliases)
 		}
 	}
-	one, all := newRoot(&app{}), newRoot(&app{})
-	(&app{}).addVerbs(one, "ps")
+	one, all := newRoot(nobody()), newRoot(nobody())
+	run := nobody()
+	addVerbs(run, one, "ps")
 	if n := len(one.Commands()); n != 1 {
 		t.Errorf("for ps %d commands are made", n)
 	}
-	(&app{}).addVerbs(all, "publish")
+	addVerbs(run, all, "publish")
 	if n := len(all.Commands()); n != len(verbs)+len(refused) {
 		t.Errorf("for what is refused %d commands are made", n)
 	}
@@ -257,7 +258,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	whole := newRoot(u.last)
-	u.last.addVerbs(whole, "")
+	addVerbs(u.last, whole, "")
 	for _, c := range whole.Commands() {
 		if c.Hidden {
 			continue

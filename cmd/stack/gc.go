@@ -6,12 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newGCCommand(a *app) *cobra.Command {
+func newGCCommand(run *cli.Run) *cobra.Command {
 	var o ask.GCOptions
 	var format string
 	cmd := &cobra.Command{
@@ -25,30 +26,30 @@ Volumes that were removed and kept (keep-removed-volumes) go when their time is 
 
 Exit codes: 0 done, or with --check nothing was found; 2 with --check something was; 1 an error.`,
 		Args:        cobra.NoArgs,
-		Annotations: map[string]string{noProject: "true"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return a.gc(cmd.Context(), o, format) },
+		Annotations: map[string]string{cli.NoProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return collect(cmd.Context(), run, o, format) },
 	}
 	cmd.Flags().BoolVar(&o.Check, "check", false, "Remove nothing: say what is there")
 	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
 }
 
-func (a *app) gc(ctx context.Context, o ask.GCOptions, format string) error {
+func collect(ctx context.Context, run *cli.Run, o ask.GCOptions, format string) error {
 	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	found, err := daemon.GC(ctx, o)
 	if err != nil {
 		return err
 	}
 	for _, why := range found.Skipped {
-		a.warn("%s", why)
+		run.Warn("%s", why)
 	}
 	if format == formatter.JSON {
-		err = formatter.WriteJSON(a.out, found)
+		err = formatter.WriteJSON(run.Out, found)
 	} else {
-		err = a.gcText(found)
+		err = gcText(run, found)
 	}
 	if err == nil && o.Check && len(found.Found) > 0 {
 		return &exitcode.Error{Code: exitcode.Differs}
@@ -56,18 +57,18 @@ func (a *app) gc(ctx context.Context, o ask.GCOptions, format string) error {
 	return err
 }
 
-func (a *app) gcText(found *ask.Garbage) error {
+func gcText(run *cli.Run, found *ask.Garbage) error {
 	for _, d := range found.Found {
-		fmt.Fprintf(a.out, "%s: %s\n", d.Name, d.Why)
+		fmt.Fprintf(run.Out, "%s: %s\n", d.Name, d.Why)
 	}
 	var err error
 	switch n := len(found.Found); {
 	case n == 0:
-		_, err = fmt.Fprintln(a.out, "nothing to remove")
+		_, err = fmt.Fprintln(run.Out, "nothing to remove")
 	case found.Removed:
-		_, err = fmt.Fprintf(a.out, "%d removed\n", n)
+		_, err = fmt.Fprintf(run.Out, "%d removed\n", n)
 	default:
-		_, err = fmt.Fprintf(a.out, "%d to remove\n", n)
+		_, err = fmt.Fprintf(run.Out, "%d to remove\n", n)
 	}
 	return err
 }

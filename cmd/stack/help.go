@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/stackrun/stack/cmd/stack/cli"
 )
 
 // newHelpCommand is --help as a verb, which docker and compose have too.
@@ -12,7 +14,7 @@ func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:         "help [COMMAND]",
 		Short:       "Show what a command does",
-		Annotations: map[string]string{noProject: "true"},
+		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, rest, err := cmd.Root().Find(args)
 			switch {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/plaintext"
@@ -18,7 +19,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
-func newHistoryCommand(a *app) *cobra.Command {
+func newHistoryCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "history [OPTIONS] [NUMBER]",
@@ -29,7 +30,7 @@ With a NUMBER it shows all of that one: every change with its reasons, and the e
 An outcome "interrupted" says that the daemon was killed, or the machine went down, before it was done. The history outlives 'stack
 down'; 'stack down --volumes' removes it. Values of variables named like a secret are not shown.`,
 		Args: atMostOneNumber,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.history(cmd.Context(), format, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return showHistory(cmd.Context(), run, format, args) },
 	}
 	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")
 	return cmd
@@ -48,11 +49,11 @@ func atMostOneNumber(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func (a *app) history(ctx context.Context, format string, args []string) error {
+func showHistory(ctx context.Context, run *cli.Run, format string, args []string) error {
 	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, nil)
+	name, daemon, err := run.Reach(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -62,9 +63,9 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 	}
 	if len(args) == 0 {
 		if format == formatter.JSON {
-			return formatter.WriteJSON(a.out, append([]history.Entry{}, all...))
+			return formatter.WriteJSON(run.Out, append([]history.Entry{}, all...))
 		}
-		return writeHistory(a.out, name, all)
+		return writeHistory(run.Out, name, all)
 	}
 	n, _ := strconv.Atoi(args[0]) // checked
 	for i := range all {
@@ -72,9 +73,9 @@ func (a *app) history(ctx context.Context, format string, args []string) error {
 			continue
 		}
 		if format == formatter.JSON {
-			return formatter.WriteJSON(a.out, all[i])
+			return formatter.WriteJSON(run.Out, all[i])
 		}
-		_, err := io.WriteString(a.out, entryText(&all[i]))
+		_, err := io.WriteString(run.Out, entryText(&all[i]))
 		return err
 	}
 	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot show #%d of project %s: `stack history` lists what there is", n, name))

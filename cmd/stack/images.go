@@ -3,26 +3,26 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newImagesCommand(a *app) *cobra.Command {
+func newImagesCommand(run *cli.Run) *cobra.Command {
 	var quiet bool
 	var format string
 	cmd := &cobra.Command{
 		Use:   "images [OPTIONS] [SERVICE...]",
 		Short: "List the images that containers were made from",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.images(cmd.Context(), format, quiet, services)
+			return listImages(cmd.Context(), run, format, quiet, services)
 		},
 	}
 	f := cmd.Flags()
@@ -43,11 +43,11 @@ type imageRow struct {
 	LastTagTime   time.Time `json:",omitzero"`
 }
 
-func (a *app) images(ctx context.Context, format string, quiet bool, services []string) error {
+func listImages(ctx context.Context, run *cli.Run, format string, quiet bool, services []string) error {
 	if format != "" && format != "table" && format != "json" {
 		return fmt.Errorf("unsupported --format value %q, expected table or json", format)
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -69,11 +69,11 @@ func (a *app) images(ctx context.Context, format string, quiet bool, services []
 				ids = append(ids, id)
 			}
 		}
-		return formatter.WriteLines(a.out, ids)
+		return formatter.WriteLines(run.Out, ids)
 	case format == "json":
-		return json.NewEncoder(a.out).Encode(rows)
+		return json.NewEncoder(run.Out).Encode(rows)
 	}
-	return formatter.WriteTable(a.out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
+	return formatter.WriteTable(run.Out, []string{"CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"}, imageCells(rows, time.Now()))
 }
 
 func newImageRow(i ask.ContainerImage) imageRow {

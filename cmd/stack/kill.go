@@ -1,16 +1,17 @@
 package main
 
 import (
-	"github.com/spf13/cobra"
-
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newKillCommand(a *app) *cobra.Command {
+func newKillCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	cmd := &cobra.Command{
 		Use:   "kill [OPTIONS] [SERVICE...]",
@@ -19,7 +20,7 @@ func newKillCommand(a *app) *cobra.Command {
 			if _, err := signals.Parse(o.Signal); err != nil {
 				return fmt.Errorf("invalid --signal %q: %w", o.Signal, err)
 			}
-			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Kill)
+			return act(cmd.Context(), run, services, o, (*client.Client).Kill)
 		},
 	}
 	f := cmd.Flags()

@@ -2,5 +2,9 @@
 
 package main
 
+import (
+	"github.com/stackrun/stack/cmd/stack/launch"
+)
+
 // linkedDaemon is nil: the daemon is the program that this one carries.
-func linkedDaemon() *linked { return nil }
+func linkedDaemon() *launch.Linked { return nil }

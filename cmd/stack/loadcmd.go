@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
-func newLoadCommand(a *app) *cobra.Command {
+func newLoadCommand(run *cli.Run) *cobra.Command {
 	var input string
 	var quiet bool
 	cmd := &cobra.Command{
@@ -24,8 +25,8 @@ func newLoadCommand(a *app) *cobra.Command {
 		Long: `Loads images from a tar archive: what docker save or podman save write, or an OCI layout. The archive comes
 from -i or from stdin. With -i it may be the directory of an OCI layout, too.`,
 		Args:        cobra.NoArgs,
-		Annotations: map[string]string{noProject: "true"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return a.loadImages(cmd.Context(), input, quiet) },
+		Annotations: map[string]string{cli.NoProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return loadImages(cmd.Context(), run, input, quiet) },
 	}
 	f := cmd.Flags()
 	f.StringVarP(&input, "input", "i", "", "Read this file, or directory, instead of stdin")
@@ -33,8 +34,8 @@ from -i or from stdin. With -i it may be the directory of an OCI layout, too.`,
 	return cmd
 }
 
-func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
-	var r io.Reader = a.in
+func loadImages(ctx context.Context, run *cli.Run, input string, quiet bool) error {
+	var r io.Reader = run.In
 	switch {
 	case input != "":
 		f, err := openArchive(input)
@@ -43,11 +44,11 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 		}
 		defer f.Close()
 		r = f
-	case terminal.Of(a.in) != nil:
+	case terminal.Of(run.In) != nil:
 		return fmt.Errorf("cannot load images from a terminal (name an archive with -i, or redirect stdin)")
 	}
-	daemon := a.connect()
-	show := a.quietly(quiet)
+	daemon := run.Connect()
+	show := run.Quietly(quiet)
 	images, err := daemon.Load(ctx, r, func(e event.Event) {
 		if e.Name != "" { // an archive's images have names once it is read
 			show.Event(e)
@@ -56,7 +57,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 	if err != nil {
 		return err
 	}
-	a.endProgress()
+	run.EndProgress()
 	var lines []string
 	for _, i := range images {
 		if len(i.Refs) == 0 {
@@ -66,7 +67,7 @@ func (a *app) loadImages(ctx context.Context, input string, quiet bool) error {
 			lines = append(lines, "Loaded image: "+ref)
 		}
 	}
-	return formatter.WriteLines(a.out, lines)
+	return formatter.WriteLines(run.Out, lines)
 }
 
 // openArchive opens the file path, or an OCI layout's directory as the archive of it (OCI image-spec, image-layout.md).

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -12,9 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/logview"
@@ -28,7 +28,7 @@ type logsFlags struct {
 	since, until, tail                    string
 }
 
-func newLogsCommand(a *app) *cobra.Command {
+func newLogsCommand(run *cli.Run) *cobra.Command {
 	var l logsFlags
 	cmd := &cobra.Command{
 		Use:   "logs [OPTIONS] [SERVICE...]",
@@ -36,7 +36,7 @@ func newLogsCommand(a *app) *cobra.Command {
 		Long: `Shows what the containers wrote to stdout and stderr, all of it on stdout: what follows in a pipe sees it all. A
 project's logs outlive its containers: those of a container that was replaced are still there. With --follow it goes on when the daemon
 is killed or replaced, and no line is missing or twice.`,
-		RunE: func(cmd *cobra.Command, services []string) error { return a.logs(cmd.Context(), l, services) },
+		RunE: func(cmd *cobra.Command, services []string) error { return showLogs(cmd.Context(), run, l, services) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&l.follow, "follow", "f", false, "Go on with what they write")
@@ -50,19 +50,19 @@ is killed or replaced, and no line is missing or twice.`,
 	return cmd
 }
 
-func (a *app) logs(ctx context.Context, l logsFlags, services []string) error {
+func showLogs(ctx context.Context, run *cli.Run, l logsFlags, services []string) error {
 	o, err := l.options(services, time.Now())
 	if err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
-	out, errs := buffered(a.out, l.follow), buffered(a.err, l.follow)
+	out, errs := buffered(run.Out, l.follow), buffered(run.Err, l.follow)
 	view := logview.New(out, errs, logview.Options{
-		Project: name, Color: a.color(a.out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps, OneStream: true,
-		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
+		Project: name, Color: run.Color(run.Out) && !l.noColor, NoPrefix: l.noPrefix, Timestamps: l.timestamps, OneStream: true,
+		OutTerminal: terminal.Of(run.Out) != nil, ErrTerminal: terminal.Of(run.Err) != nil,
 	})
 	if err := expect(ctx, daemon, view, name, services); err != nil {
 		return err

@@ -14,18 +14,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newLsCommand(a *app) *cobra.Command {
+func newLsCommand(run *cli.Run) *cobra.Command {
 	var o lsFlags
 	cmd := &cobra.Command{
 		Use:         "ls [OPTIONS]",
 		Short:       "List projects",
 		Args:        cobra.NoArgs,
-		Annotations: map[string]string{noProject: "true"},
-		RunE:        func(cmd *cobra.Command, _ []string) error { return a.ls(cmd.Context(), o) },
+		Annotations: map[string]string{cli.NoProject: "true"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return listProjects(cmd.Context(), run, o) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.all, "all", "a", false, "List projects that have only stopped containers, too")
@@ -48,7 +49,7 @@ type lsRow struct {
 	isolated bool
 }
 
-func (a *app) ls(ctx context.Context, o lsFlags) error {
+func listProjects(ctx context.Context, run *cli.Run, o lsFlags) error {
 	if o.format != "table" && o.format != "json" {
 		return fmt.Errorf("unsupported --format value %q, expected table or json", o.format)
 	}
@@ -60,7 +61,7 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 		}
 		names = append(names, value)
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	all, err := daemon.Projects(ctx)
 	if err != nil {
 		return err
@@ -72,11 +73,11 @@ func (a *app) ls(ctx context.Context, o lsFlags) error {
 		for i, r := range rows {
 			names[i] = r.Name
 		}
-		return formatter.WriteLines(a.out, names)
+		return formatter.WriteLines(run.Out, names)
 	case o.format == "json":
-		return json.NewEncoder(a.out).Encode(rows)
+		return json.NewEncoder(run.Out).Encode(rows)
 	}
-	return writeLs(a.out, rows)
+	return writeLs(run.Out, rows)
 }
 
 func lsRows(all []ask.ProjectSummary, stopped bool, names []string) []lsRow {

@@ -3,19 +3,20 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/lsp"
 )
 
-func newLspCommand(a *app) *cobra.Command {
+func newLspCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lsp",
 		Short: "Serve an editor: faults, completion and explanations of Compose files",
 		Long: "Speaks the Language Server Protocol on stdin and stdout, for an editor that starts it: faults while a Compose file is written, completion of keys, values, " +
 			"names and variables, and for what is under the cursor its meaning and where its value comes from. It needs no daemon.",
 		Args:        cobra.NoArgs,
-		Annotations: map[string]string{noProject: "true"},
+		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return lsp.Serve(cmd.Context(), a.in, a.out, lsp.Options{FS: hostFS, Env: a.env, Remote: a.fetcher(), Version: version})
+			return lsp.Serve(cmd.Context(), run.In, run.Out, lsp.Options{FS: cli.HostFS, Env: run.Env, Remote: run.Fetcher(), Version: run.Version})
 		},
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,9 +15,11 @@ import (
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/api/server"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/daemon"
 	"github.com/stackrun/stack/cmd/stack/daemon/options"
 	"github.com/stackrun/stack/cmd/stack/inquiry/answer"
+	"github.com/stackrun/stack/cmd/stack/launch"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -29,8 +30,8 @@ const asStack = "STACK_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asStack) != "" {
-		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: environ(), linked: inside}
-		os.Exit(a.run(os.Args[1:]))
+		run := cli.New(cli.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: cli.OfProcess(), Version: version, Linked: inside})
+		os.Exit(execute(run, os.Args[1:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "daemon" { // a command within a test that found no daemon: this binary would run the tests again
 		fmt.Fprintln(os.Stderr, "this is a test: it has no daemon that a command could start")
@@ -40,12 +41,12 @@ func TestMain(m *testing.M) {
 }
 
 // inside is a daemon in this process, with an engine that has nothing.
-var inside = &linked{
-	daemon: func(ctx context.Context, o options.Options) error {
+var inside = &launch.Linked{
+	Daemon: func(ctx context.Context, o options.Options) error {
 		p := daemon.Process{Options: o, Version: version, Log: os.Stderr, Open: emptyEngine}
 		return p.Run(ctx)
 	},
-	answer: answer.Of,
+	Answer: answer.Of,
 }
 
 func emptyEngine(context.Context, daemon.Setting) (daemon.Opened, error) {
@@ -79,7 +80,7 @@ type person struct {
 	dir  string
 	env  map[string]string
 	in   *os.File
-	last *app
+	last *cli.Run
 }
 
 const shop = `
@@ -144,15 +145,6 @@ func (u *person) run(line string) (code int, stdout, stderr string) {
 	return u.args(strings.Fields(line)...)
 }
 
-// stop ends what listen has begun: the test binary runs many commands, stack one.
-func (i *interrupts) stop() {
-	i.once.Do(func() {})
-	if i.ch != nil {
-		signal.Stop(i.ch)
-		close(i.ch)
-	}
-}
-
 // args is run for words that are apart already.
 func (u *person) args(words ...string) (code int, stdout, stderr string) {
 	u.t.Helper()
@@ -165,8 +157,11 @@ func (u *person) args(words ...string) (code int, stdout, stderr string) {
 func (u *person) into(out io.Writer, words ...string) (code int, stderr string) {
 	u.t.Helper()
 	var errs text
-	u.last = &app{in: u.in, out: out, err: &errs, env: maps.Clone(u.env), linked: inside}
-	u.t.Cleanup(u.last.interrupts.stop)
-	code = u.last.run(words)
+	u.last = cli.New(cli.Options{In: u.in, Out: out, Err: &errs, Env: maps.Clone(u.env), Version: version, Linked: inside})
+	u.t.Cleanup(u.last.Interrupts.Stop)
+	code = execute(u.last, words)
 	return code, errs.String()
 }
+
+// nobody has typed anything.
+func nobody() *cli.Run { return cli.New(cli.Options{Env: cli.Environment{}}) }

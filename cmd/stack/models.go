@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/provider"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/spec"
@@ -15,7 +17,7 @@ import (
 
 // models are the AI models that services of a project use, and docker's plugin that runs them.
 type models struct {
-	app     *app
+	run     *cli.Run
 	project *spec.Project
 	keys    []string
 	users   map[string]string // by model: the first service that uses it
@@ -23,8 +25,8 @@ type models struct {
 }
 
 // findModels looks for the plugin if a service among names uses a model. nil: none does.
-func (a *app) findModels(p *spec.Project, names []string) (*models, error) {
-	m := &models{app: a, project: p, users: map[string]string{}}
+func findModels(run *cli.Run, p *spec.Project, names []string) (*models, error) {
+	m := &models{run: run, project: p, users: map[string]string{}}
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		s := p.Services[name]
 		if s == nil || s.Provider != nil {
@@ -41,7 +43,7 @@ func (a *app) findModels(p *spec.Project, names []string) (*models, error) {
 	}
 	slices.Sort(m.keys)
 	var err error
-	if m.plugin, err = provider.FindPlugin("model", a.location.Env, ""); err == nil {
+	if m.plugin, err = provider.FindPlugin("model", run.Variables(), ""); err == nil {
 		return m, nil
 	}
 	var list diag.List
@@ -51,7 +53,7 @@ func (a *app) findModels(p *spec.Project, names []string) (*models, error) {
 			Hint: "install docker's model plugin (docker-model-plugin), or give the service its address by environment", Address: string(path), Subject: p.Sources.At(path), Err: err})
 	}
 	list.Sort()
-	return nil, &loadError{list}
+	return nil, console.Faults(list)
 }
 
 // use is where the first user of a model names it.
@@ -85,7 +87,7 @@ func (m *models) ensure(ctx context.Context) error {
 			return m.fault(ctx, key, err)
 		}
 		if len(left) > 0 {
-			m.app.warn("model %s: this docker-model takes no runtime flags, %s has no effect; 1.0.6 does", key, strings.Join(left, " "))
+			m.run.Warn("model %s: this docker-model takes no runtime flags, %s has no effect; 1.0.6 does", key, strings.Join(left, " "))
 		}
 		m.say(key, event.Done, "Configured", "")
 		model.Endpoint = endpoint
@@ -98,7 +100,7 @@ func (m *models) say(key string, phase event.Phase, text, detail string) {
 	if name == "" {
 		name = key
 	}
-	m.app.progress().Event(event.Event{Project: m.project.Name, Kind: "model", Name: name, Phase: phase, Text: text, Detail: detail})
+	m.run.Progress().Event(event.Event{Project: m.project.Name, Kind: "model", Name: name, Phase: phase, Text: text, Detail: detail})
 }
 
 // fault is err as one of the model, at the place where a service names it.
@@ -113,5 +115,5 @@ func (m *models) fault(ctx context.Context, key string, err error) error {
 	for line := range strings.Lines(more) {
 		d.Notes = append(d.Notes, strings.TrimRight(line, "\n"))
 	}
-	return &loadError{diag.List{d}}
+	return console.Faults(diag.List{d})
 }

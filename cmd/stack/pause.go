@@ -4,27 +4,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newPauseCommand(a *app) *cobra.Command {
+func newPauseCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pause [SERVICE...]",
 		Short: "Freeze the processes of containers",
 		Long: `Freezes all processes of running containers where they are: they keep their memory, connections and ports, and do nothing.
 'stack unpause' lets them go on. Meanwhile no health check is run and nothing is restarted; stop, restart, kill and down work.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.lifecycle(cmd.Context(), services, ask.ServiceOptions{}, (*client.Client).Pause)
+			return act(cmd.Context(), run, services, ask.ServiceOptions{}, (*client.Client).Pause)
 		},
 	}
 }
 
-func newUnpauseCommand(a *app) *cobra.Command {
+func newUnpauseCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpause [SERVICE...]",
 		Short: "Let paused containers go on",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.lifecycle(cmd.Context(), services, ask.ServiceOptions{}, (*client.Client).Unpause)
+			return act(cmd.Context(), run, services, ask.ServiceOptions{}, (*client.Client).Unpause)
 		},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/atomicfile"
@@ -14,7 +16,7 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-func newPlanCommand(a *app) *cobra.Command {
+func newPlanCommand(run *cli.Run) *cobra.Command {
 	var u upFlags
 	cmd := &cobra.Command{
 		Use:   "plan [OPTIONS] [SERVICE...]",
@@ -30,7 +32,7 @@ configs and secrets, and is for its owner alone.
 Exit codes: 0 nothing would be done, 2 something would, 1 an error, also one for which up would refuse.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			u.changed, u.dryRun = cmd.Flags().Changed, true
-			return a.up(cmd.Context(), u, services)
+			return bringUp(cmd.Context(), run, u, services)
 		},
 	}
 	u.planFlags.add(cmd)
@@ -53,8 +55,8 @@ func (u *upFlags) addRecreation(cmd *cobra.Command) {
 	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
 }
 
-// plan shows what up would do, and saves it if it is to.
-func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions, u upFlags) error {
+// showPlanOf shows what up would do, and saves it if it is to.
+func showPlanOf(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions, u upFlags) error {
 	if u.output != "" {
 		saved, err := daemon.Save(ctx, p, o)
 		if err != nil {
@@ -66,24 +68,24 @@ func (a *app) plan(ctx context.Context, daemon *client.Client, p *spec.Project, 
 				return fmt.Errorf("cannot save the plan: %w", err)
 			}
 		}
-		return a.showPlan(saved.Preview, u.format)
+		return showPlan(run, saved.Preview, u.format)
 	}
 	found, err := daemon.Plan(ctx, p, o)
 	if err != nil {
 		return err
 	}
-	return a.showPlan(found, u.format)
+	return showPlan(run, found, u.format)
 }
 
 // showPlan prints a plan, and ends the command with what it comes to.
-func (a *app) showPlan(found *ask.Preview, format string) error {
-	a.printWarnings(found.Warnings)
-	if err := writePreview(a.out, found, format, planText); err != nil {
+func showPlan(run *cli.Run, found *ask.Preview, format string) error {
+	run.PrintWarnings(found.Warnings)
+	if err := writePreview(run.Out, found, format, planText); err != nil {
 		return err
 	}
 	switch {
 	case len(found.Faults) > 0:
-		return &loadError{found.Faults}
+		return console.Faults(found.Faults)
 	case len(found.Changes) > 0:
 		return &exitcode.Error{Code: exitcode.Differs}
 	}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newPortCommand(a *app) *cobra.Command {
+func newPortCommand(run *cli.Run) *cobra.Command {
 	var index int
 	var protocol string
 	cmd := &cobra.Command{
@@ -28,7 +29,7 @@ func newPortCommand(a *app) *cobra.Command {
 			if protocol != "tcp" && protocol != "udp" {
 				return fmt.Errorf("invalid --protocol %q, expected tcp or udp", protocol)
 			}
-			return a.port(cmd.Context(), args[0], int(port), protocol, index)
+			return showPort(cmd.Context(), run, args[0], int(port), protocol, index)
 		},
 	}
 	f := cmd.Flags()
@@ -37,8 +38,8 @@ func newPortCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) port(ctx context.Context, service string, port int, protocol string, index int) error {
-	all, err := a.containers(ctx, []string{service})
+func showPort(ctx context.Context, run *cli.Run, service string, port int, protocol string, index int) error {
+	all, err := run.Containers(ctx, []string{service})
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (a *app) port(ctx context.Context, service string, port int, protocol strin
 			if host == "" {
 				host = "0.0.0.0"
 			}
-			return formatter.WriteLines(a.out, []string{net.JoinHostPort(host, strconv.Itoa(p.PublishedPort))})
+			return formatter.WriteLines(run.Out, []string{net.JoinHostPort(host, strconv.Itoa(p.PublishedPort))})
 		}
 	}
 	return fmt.Errorf("no port %d/%s is published of container %s", port, protocol, c.Name)

@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newPortsCommand(a *app) *cobra.Command {
+func newPortsCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "ports [OPTIONS] [SERVICE...]",
@@ -30,7 +31,9 @@ For scripts, --format env has variables to be evaluated, with the names that doc
 
 They are SERVICE_PORT_TARGET_PROTOCOL_ADDR and _PORT; SERVICE is in capitals with _ for what no variable has in its name, and of a
 replica N other than the first SERVICE_N. The address is one to connect to on this host: 127.0.0.1 for a port that is published on all.`,
-		RunE: func(cmd *cobra.Command, services []string) error { return a.ports(cmd.Context(), format, services) },
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return listPorts(cmd.Context(), run, format, services)
+		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table, json, env, or a Go template over the keys of json")
 	return cmd
@@ -49,7 +52,7 @@ type portRow struct {
 
 var portKeys = []string{"Service", "Replica", "Target", "Protocol", "HostIP", "Published", "Asked"}
 
-func (a *app) ports(ctx context.Context, format string, services []string) error {
+func listPorts(ctx context.Context, run *cli.Run, format string, services []string) error {
 	switch format {
 	case "", "table", "env":
 	default:
@@ -57,7 +60,7 @@ func (a *app) ports(ctx context.Context, format string, services []string) error
 			return err
 		}
 	}
-	all, err := a.containers(ctx, services)
+	all, err := run.Containers(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -68,11 +71,11 @@ func (a *app) ports(ctx context.Context, format string, services []string) error
 		for _, r := range rows {
 			cells = append(cells, []string{r.Service, strconv.Itoa(r.Replica), strconv.Itoa(r.Target), r.Protocol, r.HostIP, strconv.Itoa(r.Published), cmp.Or(r.Asked, "any")})
 		}
-		return formatter.WriteTable(a.out, []string{"SERVICE", "REPLICA", "TARGET", "PROTOCOL", "HOST IP", "PUBLISHED", "ASKED FOR"}, cells)
+		return formatter.WriteTable(run.Out, []string{"SERVICE", "REPLICA", "TARGET", "PROTOCOL", "HOST IP", "PUBLISHED", "ASKED FOR"}, cells)
 	case "env":
-		return writePortVariables(a.out, rows)
+		return writePortVariables(run.Out, rows)
 	}
-	return formatter.Write(a.out, format, formatter.Titles(portKeys, map[string]string{"HostIP": "HOST IP", "Asked": "ASKED FOR"}), rows)
+	return formatter.Write(run.Out, format, formatter.Titles(portKeys, map[string]string{"HostIP": "HOST IP", "Asked": "ASKED FOR"}), rows)
 }
 
 // portRows are the published ports of the containers of services, none = all, in a fixed order.

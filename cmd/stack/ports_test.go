@@ -41,23 +41,3 @@ WEB_APP_2_PORT_80_TCP_PORT=8001
 		t.Errorf("two services of one variable: %v", err)
 	}
 }
-
-func TestHostPorts(t *testing.T) {
-	for _, c := range []struct {
-		variable    string
-		flag, given bool
-		want        string
-	}{
-		{"", false, false, ""}, {"", true, true, ask.PortsAuto}, {"", false, true, ask.PortsOfFile},
-		{"1", false, false, ask.PortsAuto}, {"true", false, true, ask.PortsOfFile}, {"0", false, false, ""}, {"0", true, true, ask.PortsAuto},
-	} {
-		a := &app{env: map[string]string{autoPortsEnv: c.variable}}
-		if got, err := a.hostPorts(c.flag, c.given); got != c.want || err != nil {
-			t.Errorf("%+v: %q, %v", c, got, err)
-		}
-	}
-	a := &app{env: map[string]string{autoPortsEnv: "some"}}
-	if _, err := a.hostPorts(false, false); err == nil {
-		t.Error("STACK_AUTO_PORTS=some is taken")
-	}
-}

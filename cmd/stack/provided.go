@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/provider"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -22,25 +24,25 @@ import (
 
 // providers are the services of a project that programs of the user's provide, and these programs.
 type providers struct {
-	app      *app
+	run      *cli.Run
 	project  *spec.Project
 	order    []string // what they depend on first
 	programs map[string]*provider.Program
 }
 
 // findProviders looks for the programs of all of names, before any is run. nil: there is nothing to run.
-func (a *app) findProviders(p *spec.Project, names []string) (*providers, error) {
+func findProviders(run *cli.Run, p *spec.Project, names []string) (*providers, error) {
 	if !slices.ContainsFunc(names, func(name string) bool { return p.Services[name] != nil && p.Services[name].Provider != nil }) {
 		return nil, nil // the usual case
 	}
-	out := &providers{app: a, project: p, programs: map[string]*provider.Program{}}
+	out := &providers{run: run, project: p, programs: map[string]*provider.Program{}}
 	var missing diag.List
 	for _, name := range dependencyOrder(p) {
 		s := p.Services[name]
 		if s.Provider == nil || !slices.Contains(names, name) {
 			continue
 		}
-		program, err := provider.Find(s.Provider.Type, a.location.Env, "")
+		program, err := provider.Find(s.Provider.Type, run.Variables(), "")
 		if err != nil {
 			hint := "correct the type"
 			if errors.Is(err, errdefs.ErrNotFound) {
@@ -53,7 +55,7 @@ func (a *app) findProviders(p *spec.Project, names []string) (*providers, error)
 		out.order, out.programs[name] = append(out.order, name), program
 	}
 	if len(missing) > 0 {
-		return nil, &loadError{missing}
+		return nil, console.Faults(missing)
 	}
 	return out, nil
 }
@@ -77,22 +79,22 @@ func dependencyOrder(p *spec.Project) []string {
 }
 
 // findPrograms looks for all programs that an up of names runs.
-func (a *app) findPrograms(p *spec.Project, names []string) (*providers, *models, error) {
-	all, missing := a.findProviders(p, names)
-	used, err := a.findModels(p, names)
-	var one, other *loadError
+func findPrograms(run *cli.Run, p *spec.Project, names []string) (*providers, *models, error) {
+	all, missing := findProviders(run, p, names)
+	used, err := findModels(run, p, names)
+	var one, other console.Faults
 	if errors.As(missing, &one) && errors.As(err, &other) {
-		list := slices.Concat(one.list, other.list)
+		list := diag.List(slices.Concat(one, other))
 		list.Sort()
-		return nil, nil, &loadError{list}
+		return nil, nil, console.Faults(list)
 	}
 	return all, used, cmp.Or(missing, err)
 }
 
 // provide prepares the models that services among names use, and runs the programs that provide services of them, before their dependents are made. Those whose services depend on
 // containers run when these are up and ready. What they set goes to p.
-func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Project, o ask.UpOptions, names []string) error {
-	all, used, err := a.findPrograms(p, names)
+func provide(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions, names []string) error {
+	all, used, err := findPrograms(run, p, names)
 	if err != nil {
 		return err
 	}
@@ -113,11 +115,11 @@ func (a *app) provide(ctx context.Context, daemon *client.Client, p *spec.Projec
 	for _, name := range all.order {
 		if slices.ContainsFunc(selection.WithDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
 			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command, Ports: o.Ports}
-			if err := daemon.Up(ctx, p, ground, a.progress().Event); err != nil {
+			if err := daemon.Up(ctx, p, ground, run.Progress().Event); err != nil {
 				return err
 			}
 		}
-		vars, err := all.run(ctx, name, "up")
+		vars, err := all.call(ctx, name, "up")
 		if err != nil {
 			return err
 		}
@@ -136,7 +138,7 @@ func (s *providers) warnOverridden(name string, vars provider.Variables) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(vars.Raw)) {
 			if have, ok := u.Environment[key]; ok && have != vars.Raw[key] {
-				s.app.warn("service %s: %s is what the provider of %s says, not what the file does", user, key, name)
+				s.run.Warn("service %s: %s is what the provider of %s says, not what the file does", user, key, name)
 			}
 		}
 	}
@@ -145,11 +147,11 @@ func (s *providers) warnOverridden(name string, vars provider.Variables) {
 // doings are what is said of a verb: by progress, and when it fails.
 var doings = map[string][3]string{"up": {"Creating", "Created", "bring up"}, "down": {"Removing", "Removed", "take down"}, "stop": {"Stopping", "Stopped", "stop"}}
 
-// run runs the program of a service.
-func (s *providers) run(ctx context.Context, name, verb string) (provider.Variables, error) {
+// call runs the program of a service.
+func (s *providers) call(ctx context.Context, name, verb string) (provider.Variables, error) {
 	program, options := s.programs[name], s.project.Services[name].Provider.Options
 	say := func(phase event.Phase, text, detail string) {
-		s.app.progress().Event(event.Event{Project: s.project.Name, Kind: "service", Name: name, Service: name, Phase: phase, Text: text, Detail: detail})
+		s.run.Progress().Event(event.Event{Project: s.project.Name, Kind: "service", Name: name, Service: name, Phase: phase, Text: text, Detail: detail})
 	}
 	fail := func(err error) error {
 		if ctx.Err() != nil {
@@ -162,7 +164,7 @@ func (s *providers) run(ctx context.Context, name, verb string) (provider.Variab
 		for line := range strings.Lines(more) {
 			d.Notes = append(d.Notes, strings.TrimRight(line, "\n"))
 		}
-		return &loadError{diag.List{d}}
+		return console.Faults(diag.List{d})
 	}
 	metadata, err := program.Metadata(ctx)
 	if err != nil {
@@ -185,7 +187,7 @@ func (s *providers) run(ctx context.Context, name, verb string) (provider.Variab
 
 // takeBack stops or removes what services of p are, dependents first: containers by do, which gets the names of those that are due and nil for all that
 // are left; what programs provide by these. named are the services asked for, none = all. p nil: the file is not there, and nothing is known of programs.
-func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named []string, do func(services []string) error) error {
+func takeBack(ctx context.Context, run *cli.Run, p *spec.Project, verb string, named []string, do func(services []string) error) error {
 	var all *providers
 	var err error
 	if p != nil {
@@ -193,7 +195,7 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 		if len(names) == 0 {
 			names = slices.Sorted(maps.Keys(p.Services))
 		}
-		all, err = a.findProviders(p, names)
+		all, err = findProviders(run, p, names)
 	}
 	if err != nil {
 		return err
@@ -201,7 +203,7 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 	if all == nil {
 		return do(named)
 	}
-	if _, err := a.connect().Connect(ctx); err != nil { // as in provide
+	if _, err := run.Connect().Connect(ctx); err != nil { // as in provide
 		return err
 	}
 	provided := func(name string) bool { return p.Services[name] != nil && p.Services[name].Provider != nil }
@@ -222,7 +224,7 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 				return err
 			}
 		}
-		if _, err := all.run(ctx, name, verb); err != nil {
+		if _, err := all.call(ctx, name, verb); err != nil {
 			return err
 		}
 	}
@@ -233,7 +235,7 @@ func (a *app) takeBack(ctx context.Context, p *spec.Project, verb string, named 
 		}
 	}
 	for _, name := range last {
-		if _, err := all.run(ctx, name, verb); err != nil {
+		if _, err := all.call(ctx, name, verb); err != nil {
 			return err
 		}
 	}

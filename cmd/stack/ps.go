@@ -2,15 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
 	"github.com/stackrun/stack/api"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -22,13 +22,15 @@ type psFlags struct {
 	filter, format                         string
 }
 
-func newPsCommand(a *app) *cobra.Command {
+func newPsCommand(run *cli.Run) *cobra.Command {
 	var p psFlags
 	cmd := &cobra.Command{
 		Use:   "ps [OPTIONS] [SERVICE...]",
 		Short: "List containers",
 		Long:  "Lists the project's containers: those that run, with -a all.",
-		RunE:  func(cmd *cobra.Command, services []string) error { return a.ps(cmd.Context(), p, services) },
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return listContainers(cmd.Context(), run, p, services)
+		},
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&p.all, "all", "a", false, "Stopped containers and those of run, too")
@@ -60,11 +62,11 @@ func (p *psFlags) check() error {
 	return nil
 }
 
-func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
+func listContainers(ctx context.Context, run *cli.Run, p psFlags, services []string) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	project, daemon, err := a.reach(ctx, services)
+	project, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 		for i, c := range chosen {
 			ids[i] = c.ID
 		}
-		return formatter.WriteLines(a.out, ids)
+		return formatter.WriteLines(run.Out, ids)
 	case p.services:
 		var names []string
 		for _, c := range chosen {
@@ -87,17 +89,17 @@ func (a *app) ps(ctx context.Context, p psFlags, services []string) error {
 				names = append(names, c.Service)
 			}
 		}
-		return formatter.WriteLines(a.out, names)
+		return formatter.WriteLines(run.Out, names)
 	}
 	rows := make([]psRow, len(chosen))
 	for i, c := range chosen {
 		rows[i] = newPsRow(c, time.Now(), p.noTrunc || p.format == "json", p.noTrunc)
 	}
 	cols := 0
-	if t := terminal.Of(a.out); t != nil {
+	if t := terminal.Of(run.Out); t != nil {
 		_, cols, _ = t.Size()
 	}
-	return writePs(a.out, p.format, rows, cols)
+	return writePs(run.Out, p.format, rows, cols)
 }
 
 // showsLabels says whether anything of what is shown may be labels.

@@ -2,18 +2,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/spec"
 )
 
-func newPullCommand(a *app) *cobra.Command {
+func newPullCommand(run *cli.Run) *cobra.Command {
 	var policy string
 	var quiet, includeDeps, ignoreFailures, ignoreBuildable bool
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ func newPullCommand(a *app) *cobra.Command {
 			if cmd.Flags().Changed("no-parallel") {
 				return fmt.Errorf("--no-parallel is not supported: images are pulled side by side")
 			}
-			return a.pull(cmd.Context(), services, policy, quiet, includeDeps, ignoreFailures, ignoreBuildable)
+			return pullImages(cmd.Context(), run, services, policy, quiet, includeDeps, ignoreFailures, ignoreBuildable)
 		},
 	}
 	f := cmd.Flags()
@@ -53,8 +53,8 @@ func pullable(p *spec.Project, services []string, ignoreBuildable bool) []string
 	})
 }
 
-func (a *app) pull(ctx context.Context, services []string, policy string, quiet, includeDeps, ignoreFailures, ignoreBuildable bool) error {
-	p, err := a.loadFor(ctx, spec.ToManage, services)
+func pullImages(ctx context.Context, run *cli.Run, services []string, policy string, quiet, includeDeps, ignoreFailures, ignoreBuildable bool) error {
+	p, err := run.LoadFor(ctx, spec.ToManage, services)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,8 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 	if services = pullable(p, services, ignoreBuildable); len(services) == 0 {
 		return nil
 	}
-	daemon := a.connect()
-	show := a.quietly(quiet).Event
+	daemon := run.Connect()
+	show := run.Quietly(quiet).Event
 	if !ignoreFailures {
 		return daemon.Pull(ctx, p, services, policy, show)
 	}
@@ -75,8 +75,8 @@ func (a *app) pull(ctx context.Context, services []string, policy string, quiet,
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			a.endProgress()
-			a.warn("%s", err)
+			run.EndProgress()
+			run.Warn("%s", err)
 		}
 	}
 	return nil

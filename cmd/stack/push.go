@@ -5,11 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
-func newPushCommand(a *app) *cobra.Command {
+func newPushCommand(run *cli.Run) *cobra.Command {
 	var o ask.PushOptions
 	var quiet bool
 	cmd := &cobra.Command{
@@ -21,7 +22,7 @@ func newPushCommand(a *app) *cobra.Command {
 Credentials are those that 'docker login' or 'podman login' have stored.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Services = services
-			return a.push(cmd.Context(), o, quiet)
+			return pushImages(cmd.Context(), run, o, quiet)
 		},
 	}
 	f := cmd.Flags()
@@ -31,12 +32,12 @@ Credentials are those that 'docker login' or 'podman login' have stored.`,
 	return cmd
 }
 
-func (a *app) push(ctx context.Context, o ask.PushOptions, quiet bool) error {
-	p, err := a.loadFor(ctx, spec.ToManage, o.Services)
+func pushImages(ctx context.Context, run *cli.Run, o ask.PushOptions, quiet bool) error {
+	p, err := run.LoadFor(ctx, spec.ToManage, o.Services)
 	if err != nil {
 		return err
 	}
-	a.inheritPlatform(p)
+	inheritPlatform(run, p)
 	o.Tags = true // of build.tags, as docker compose does
-	return a.connect().Push(ctx, p, o, a.quietly(quiet).Event)
+	return run.Connect().Push(ctx, p, o, run.Quietly(quiet).Event)
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -18,7 +18,7 @@ type restartFlags struct {
 	format string
 }
 
-func newRestartCommand(a *app) *cobra.Command {
+func newRestartCommand(run *cli.Run) *cobra.Command {
 	var r restartFlags
 	var timeout int
 	cmd := &cobra.Command{
@@ -29,7 +29,7 @@ so; with them those that depend on them with restart: true. Changes of the file 
 has stopped comes up again also when the restart fails, or you end it.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			r.Timeout = timeoutFlag(cmd, timeout)
-			return a.restart(cmd.Context(), r, services)
+			return restartContainers(cmd.Context(), run, r, services)
 		},
 	}
 	f := cmd.Flags()
@@ -40,18 +40,18 @@ has stopped comes up again also when the restart fails, or you end it.`,
 	return cmd
 }
 
-func (a *app) restart(ctx context.Context, r restartFlags, services []string) error {
+func restartContainers(ctx context.Context, run *cli.Run, r restartFlags, services []string) error {
 	if r.format != "" && !r.dryRun {
 		return fmt.Errorf("--format needs --dry-run")
 	}
 	if err := formatter.CheckTextOrJSON(r.format); err != nil {
 		return err
 	}
-	r.Command = a.command()
+	r.Command = run.Command()
 	if !r.dryRun {
-		return a.lifecycle(ctx, services, r.ServiceOptions, (*client.Client).Restart)
+		return act(ctx, run, services, r.ServiceOptions, (*client.Client).Restart)
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -60,5 +60,5 @@ func (a *app) restart(ctx context.Context, r restartFlags, services []string) er
 	if err != nil {
 		return err
 	}
-	return a.showPlan(found, r.format)
+	return showPlan(run, found, r.format)
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newRmCommand(a *app) *cobra.Command {
+func newRmCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var force, all bool
 	cmd := &cobra.Command{
@@ -20,7 +21,7 @@ func newRmCommand(a *app) *cobra.Command {
 		Short: "Remove stopped containers",
 		Long:  "Removes stopped containers, after asking. Volumes stay; -v removes anonymous ones.",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.rm(cmd.Context(), services, o, force)
+			return removeContainers(cmd.Context(), run, services, o, force)
 		},
 	}
 	f := cmd.Flags()
@@ -32,8 +33,8 @@ func newRmCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) rm(ctx context.Context, services []string, o ask.ServiceOptions, force bool) error {
-	all, err := a.containers(ctx, services)
+func removeContainers(ctx context.Context, run *cli.Run, services []string, o ask.ServiceOptions, force bool) error {
+	all, err := run.Containers(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -45,14 +46,14 @@ func (a *app) rm(ctx context.Context, services []string, o ask.ServiceOptions, f
 		}
 	}
 	if len(names) == 0 {
-		fmt.Fprintln(a.err, "No stopped containers")
+		fmt.Fprintln(run.Err, "No stopped containers")
 		return nil
 	}
 	if !force {
-		fmt.Fprintf(a.err, "Going to remove %s\n", strings.Join(names, ", "))
-		if !a.confirm("Are you sure?") {
+		fmt.Fprintf(run.Err, "Going to remove %s\n", strings.Join(names, ", "))
+		if !run.Confirm("Are you sure?") {
 			return nil
 		}
 	}
-	return a.lifecycle(ctx, services, o, (*client.Client).Remove)
+	return act(ctx, run, services, o, (*client.Client).Remove)
 }

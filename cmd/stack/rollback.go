@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -19,7 +20,7 @@ type rollbackFlags struct {
 	waitTimeout int
 }
 
-func newRollbackCommand(a *app) *cobra.Command {
+func newRollbackCommand(run *cli.Run) *cobra.Command {
 	var f rollbackFlags
 	cmd := &cobra.Command{
 		Use:   "rollback [OPTIONS] [N]",
@@ -31,7 +32,7 @@ come to their end, and those that asked for the same as the next one, do not cou
 The Compose file stays as it is: the next 'stack up' does what it says. What configs and secrets read from files, and images whose name
 has got another content since, are taken as they are now; data in volumes is not touched.`,
 		Args: atMostOneNumber,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.rollback(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return rollBack(cmd.Context(), run, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.dryRun, "dry-run", false, "Change nothing: say what would be done and why, and end with 2 if it is something")
@@ -41,7 +42,7 @@ has got another content since, are taken as they are now; data in volumes is not
 	return cmd
 }
 
-func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) error {
+func rollBack(ctx context.Context, run *cli.Run, f rollbackFlags, args []string) error {
 	switch {
 	case f.format != "" && !f.dryRun:
 		return fmt.Errorf("--format needs --dry-run")
@@ -57,7 +58,7 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 	if len(args) > 0 {
 		back, _ = strconv.Atoi(args[0]) // checked
 	}
-	name, daemon, err := a.reach(ctx, nil)
+	name, daemon, err := run.Reach(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -66,12 +67,12 @@ func (a *app) rollback(ctx context.Context, f rollbackFlags, args []string) erro
 		return err
 	}
 	o := ask.UpOptions{
-		Command: a.command(), Services: was.Services, Scale: was.Scale, RemoveOrphans: true, Parallel: a.parallel(),
+		Command: run.Command(), Services: was.Services, Scale: was.Scale, RemoveOrphans: true, Parallel: run.Flags.Parallel,
 		Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second,
 	}
-	fmt.Fprintf(a.err, "back to #%d of %s\n", was.Number, was.Time.Local().Format(time.DateTime))
+	fmt.Fprintf(run.Err, "back to #%d of %s\n", was.Number, was.Time.Local().Format(time.DateTime))
 	if f.dryRun {
-		return a.plan(ctx, daemon, was.Project, o, upFlags{format: f.format})
+		return showPlanOf(ctx, run, daemon, was.Project, o, upFlags{format: f.format})
 	}
-	return daemon.Up(ctx, was.Project, o, a.progress().Event)
+	return daemon.Up(ctx, was.Project, o, run.Progress().Event)
 }

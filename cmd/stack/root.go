@@ -8,28 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/progress"
 )
 
-// globalFlags hold for every verb.
-type globalFlags struct {
-	files      []string
-	name       string
-	profiles   []string
-	envFiles   []string
-	projectDir string
-	progress   string
-	ansi       string
-	parallel   int
-
-	allResources, noANSI, version bool
-	isolated                      *bool // nil = not given
-
-	stateRoot, runRoot, config string
-}
-
 // newRoot is the command without its verbs.
-func newRoot(a *app) *cobra.Command {
+func newRoot(run *cli.Run) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "stack [GLOBAL OPTIONS] COMMAND",
 		Short: "Run Compose files: containers, networks and volumes, with a runtime of its own",
@@ -42,17 +28,17 @@ If it fails:  stack doctor      says what this host lacks`,
 		SilenceErrors: true,
 		Args:          unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.global.version {
-				_, err := fmt.Fprintf(a.out, "stack version %s\n", version)
+			if showVersion {
+				_, err := fmt.Fprintf(run.Out, "stack version %s\n", run.Version)
 				return err
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkGlobals(run, cmd) },
 	}
-	root.SetIn(a.in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
+	root.SetIn(run.In)
+	root.SetOut(run.Out)
+	root.SetErr(run.Err)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -61,22 +47,22 @@ If it fails:  stack doctor      says what this host lacks`,
 	// -f and -p stand before the verb: logs, rm, version and run have others of their own.
 	root.TraverseChildren = true
 	root.SuggestionsMinimumDistance = 2
-	root.Flags().StringArrayVarP(&a.global.files, "file", "f", nil, "Compose file; several are merged in order, - is stdin")
-	root.Flags().StringVarP(&a.global.name, "project-name", "p", "", "Project name (default: the file's name, else its directory's)")
+	root.Flags().StringArrayVarP(&run.Flags.Files, "file", "f", nil, "Compose file; several are merged in order, - is stdin")
+	root.Flags().StringVarP(&run.Flags.Name, "project-name", "p", "", "Project name (default: the file's name, else its directory's)")
 	f := root.PersistentFlags()
-	f.StringArrayVar(&a.global.profiles, "profile", nil, "Enable a profile; * is all of them")
-	f.StringArrayVar(&a.global.envFiles, "env-file", nil, "Read variables from this file instead of .env")
-	f.StringVar(&a.global.projectDir, "project-directory", "", "Base of relative paths (default: the first file's directory)")
-	f.StringVar(&a.global.progress, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
-	f.Var(&a.faultsAs, "diagnostics", "How to show faults: text, or json for editors (default text)")
-	f.StringVar(&a.global.ansi, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
-	f.IntVar(&a.global.parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
+	f.StringArrayVar(&run.Flags.Profiles, "profile", nil, "Enable a profile; * is all of them")
+	f.StringArrayVar(&run.Flags.EnvFiles, "env-file", nil, "Read variables from this file instead of .env")
+	f.StringVar(&run.Flags.ProjectDir, "project-directory", "", "Base of relative paths (default: the first file's directory)")
+	f.StringVar(&run.ProgressMode, "progress", "", "How to show progress: auto, tty, plain, json or quiet (default auto)")
+	f.Var(&run.Diagnostics, "diagnostics", "How to show faults: text, or json for editors (default text)")
+	f.StringVar(&run.ANSI, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
+	f.IntVar(&run.Flags.Parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
 	f.Bool("isolated", false, "Add a hash of the directory to the project's name: other directories have projects of their own (STACK_ISOLATED=1)")
-	f.BoolVar(&a.global.allResources, "all-resources", false, "Networks, volumes and the like that no service uses, too")
-	root.Flags().BoolVarP(&a.global.version, "version", "v", false, "Show the version")
+	f.BoolVar(&run.Flags.AllResources, "all-resources", false, "Networks, volumes and the like that no service uses, too")
+	root.Flags().BoolVarP(&showVersion, "version", "v", false, "Show the version")
 	// docker compose's old spellings, and what is refused by name.
-	f.StringVar(&a.global.projectDir, "workdir", "", "")
-	f.BoolVar(&a.global.noANSI, "no-ansi", false, "")
+	f.StringVar(&run.Flags.ProjectDir, "workdir", "", "")
+	f.Bool("no-ansi", false, "")
 	f.StringArray("insecure-registry", nil, "")
 	for name := range refusedGlobals {
 		if f.Lookup(name) == nil {
@@ -86,9 +72,9 @@ If it fails:  stack doctor      says what this host lacks`,
 	}
 	f.MarkHidden("workdir") //nolint:errcheck // it exists
 	f.MarkHidden("no-ansi") //nolint:errcheck // it exists
-	f.StringVar(&a.global.stateRoot, "state-root", "", "Directory of images, volumes and containers (default /var/lib/stack)")
-	f.StringVar(&a.global.runRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
-	f.StringVar(&a.global.config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
+	f.StringVar(&run.Flags.StateRoot, "state-root", "", "Directory of images, volumes and containers (default /var/lib/stack)")
+	f.StringVar(&run.Flags.RunRoot, "run-root", "", "Directory of sockets and network namespaces (default /run/stack)")
+	f.StringVar(&run.Flags.Config, "config", "", "The daemon's configuration file (default /etc/stack/config.yaml)")
 	root.SetUsageTemplate(usageTemplate)
 	return root
 }
@@ -96,7 +82,7 @@ If it fails:  stack doctor      says what this host lacks`,
 // verbs are the commands, by name.
 var verbs = []struct {
 	name string
-	make func(*app) *cobra.Command
+	make func(*cli.Run) *cobra.Command
 }{
 	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"commit", newCommitCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
 	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
@@ -108,21 +94,21 @@ var verbs = []struct {
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
 // with their flags, takes as long as many a command.
-func (a *app) addVerbs(root *cobra.Command, called string) {
+func addVerbs(run *cli.Run, root *cobra.Command, called string) {
 	for _, v := range verbs {
 		if v.name == called {
-			root.AddCommand(v.make(a))
+			root.AddCommand(v.make(run))
 		}
 	}
 	if !root.HasSubCommands() {
 		for _, v := range verbs {
-			root.AddCommand(v.make(a))
+			root.AddCommand(v.make(run))
 		}
 	}
 	for _, c := range append(root.Commands(), root) {
 		c.DisableFlagsInUseLine = true // each says where its own stand
 	}
-	a.completeServices(root)
+	completeServices(run, root)
 	if len(root.Commands()) > 1 {
 		root.AddCommand(refusedCommands()...)
 	}
@@ -175,9 +161,6 @@ func refusedCommands() []*cobra.Command {
 	return all
 }
 
-// noProject marks, in a command's annotations, a verb that looks at no Compose file: .env does not concern it.
-const noProject = "no-project"
-
 // refusedGlobals are docker compose's global flags that would have no effect, with why.
 var refusedGlobals = map[string]string{
 	"compatibility":     "names of containers have '-' between their parts",
@@ -187,7 +170,7 @@ var refusedGlobals = map[string]string{
 }
 
 // checkGlobals checks the global flags, joins them with the environment, and decides the roots.
-func (a *app) checkGlobals(cmd *cobra.Command) error {
+func checkGlobals(run *cli.Run, cmd *cobra.Command) error {
 	for name, why := range refusedGlobals {
 		global := cmd.Root().PersistentFlags().Lookup(name)
 		switch own := cmd.Flags().Lookup(name); {
@@ -200,61 +183,61 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s is not supported: %s", name, why)
 		}
 	}
-	if a.truthy("COMPOSE_COMPATIBILITY") {
+	if run.Env.Truthy("COMPOSE_COMPATIBILITY") {
 		return fmt.Errorf("COMPOSE_COMPATIBILITY is not supported: names of containers have '-' between their parts")
 	}
 	if given := cmd.Root().PersistentFlags().Lookup("isolated"); given.Changed {
 		yes := given.Value.String() == "true"
-		a.global.isolated = &yes
+		run.Flags.Isolated = &yes
 	}
-	if cmd.Annotations[noProject] == "" {
-		a.locate(cmd.Context())
+	if cmd.Annotations[cli.NoProject] == "" {
+		run.Locate(cmd.Context())
 	}
-	if a.global.progress == "" && a.faultsAs == diagnosticsJSON {
-		a.global.progress = string(progress.Quiet) // it would be between the diagnostics
+	if run.ProgressMode == "" && run.Diagnostics == console.DiagnosticsJSON {
+		run.ProgressMode = string(progress.Quiet) // it would be between the diagnostics
 	}
-	if a.global.progress == "" {
-		a.global.progress = a.env["COMPOSE_PROGRESS"]
+	if run.ProgressMode == "" {
+		run.ProgressMode = run.Env["COMPOSE_PROGRESS"]
 	}
-	if a.global.progress == "" {
-		a.global.progress = string(progress.Auto)
+	if run.ProgressMode == "" {
+		run.ProgressMode = string(progress.Auto)
 	}
-	if !slices.Contains(progress.Modes, progress.Mode(a.global.progress)) {
-		return fmt.Errorf("unsupported --progress value %q, expected auto, tty, plain, json or quiet", a.global.progress)
+	if !slices.Contains(progress.Modes, progress.Mode(run.ProgressMode)) {
+		return fmt.Errorf("unsupported --progress value %q, expected auto, tty, plain, json or quiet", run.ProgressMode)
 	}
-	if a.global.noANSI && a.global.ansi == "" {
-		a.global.ansi = "never"
+	if noANSI, _ := cmd.Flags().GetBool("no-ansi"); noANSI && run.ANSI == "" {
+		run.ANSI = "never"
 	}
-	if a.global.ansi == "" {
-		a.global.ansi = a.env["COMPOSE_ANSI"]
+	if run.ANSI == "" {
+		run.ANSI = run.Env["COMPOSE_ANSI"]
 	}
-	switch a.global.ansi {
+	switch run.ANSI {
 	case "":
-		a.global.ansi = "auto"
+		run.ANSI = "auto"
 	case "never", "always", "auto":
 	default:
-		return fmt.Errorf("unsupported --ansi value %q, expected never, always or auto", a.global.ansi)
+		return fmt.Errorf("unsupported --ansi value %q, expected never, always or auto", run.ANSI)
 	}
-	if a.global.ansi == "never" {
-		switch progress.Mode(a.global.progress) {
+	if run.ANSI == "never" {
+		switch progress.Mode(run.ProgressMode) {
 		case progress.TTY:
 			return fmt.Errorf("--progress tty and --ansi never contradict each other")
 		case progress.Auto:
-			a.global.progress = string(progress.Plain)
+			run.ProgressMode = string(progress.Plain)
 		}
 	}
-	if text := a.env["COMPOSE_PARALLEL_LIMIT"]; text != "" && !cmd.Flags().Changed("parallel") {
+	if text := run.Env["COMPOSE_PARALLEL_LIMIT"]; text != "" && !cmd.Flags().Changed("parallel") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return fmt.Errorf("COMPOSE_PARALLEL_LIMIT=%q: expected a number", text)
 		}
-		a.global.parallel = n
+		run.Flags.Parallel = n
 	}
-	given := cmd.Flags().Changed("parallel") || a.env["COMPOSE_PARALLEL_LIMIT"] != ""
-	if given && a.global.parallel == 0 || a.global.parallel < -1 {
-		return fmt.Errorf("--parallel %d: expected -1 or a positive number", a.global.parallel)
+	given := cmd.Flags().Changed("parallel") || run.Env["COMPOSE_PARALLEL_LIMIT"] != ""
+	if given && run.Flags.Parallel == 0 || run.Flags.Parallel < -1 {
+		return fmt.Errorf("--parallel %d: expected -1 or a positive number", run.Flags.Parallel)
 	}
-	if err := a.setRoots(); err != nil {
+	if err := run.SetRoots(); err != nil {
 		return fmt.Errorf("cannot use the roots: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/selection"
@@ -28,7 +29,7 @@ type runFlags struct {
 	labels, envFiles                         []string
 }
 
-func newRunCommand(a *app) *cobra.Command {
+func newRunCommand(run *cli.Run) *cobra.Command {
 	var r runFlags
 	cmd := &cobra.Command{
 		Use:   "run [OPTIONS] SERVICE [COMMAND] [ARGS...]",
@@ -54,7 +55,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 				}
 				r.Entrypoint = &words
 			}
-			return a.runOne(cmd.Context(), r)
+			return runOne(cmd.Context(), run, r)
 		},
 	}
 	f := cmd.Flags()
@@ -88,25 +89,25 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 	return cmd
 }
 
-func (a *app) runOne(ctx context.Context, r runFlags) error {
+func runOne(ctx context.Context, run *cli.Run, r runFlags) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	p, err := a.load(ctx, []string{r.Service})
+	p, err := run.Load(ctx, []string{r.Service})
 	if err != nil {
 		return err
 	}
-	if r.Env, err = a.runEnv(r); err != nil {
+	if r.Env, err = runEnv(run, r); err != nil {
 		return err
 	}
 	if r.Labels, err = parseLabels(r.labels); err != nil {
 		return err
 	}
-	if r.RemoveOrphans, err = a.removeOrphans(r.RemoveOrphans, r.orphansGiven); err != nil {
+	if r.RemoveOrphans, err = run.Env.RemoveOrphans(r.RemoveOrphans, r.orphansGiven); err != nil {
 		return err
 	}
-	r.Parallel, r.Command = a.parallel(), a.command()
-	if r.Ports, err = a.hostPorts(false, false); err != nil {
+	r.Parallel, r.Command = run.Flags.Parallel, run.Command()
+	if r.Ports, err = run.Env.HostPorts(false, false); err != nil {
 		return err
 	}
 	if r.Name == "" {
@@ -114,12 +115,12 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		rand.Read(b[:]) //nolint:errcheck // never fails
 		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	o := ask.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, NoDeps: r.NoDeps, Scale: map[string]int{}}
 	if s := p.Services[r.Service]; s != nil && s.Replicas == 0 {
 		o.Scale[r.Service] = 1
 	}
-	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+	if p, err = fetchDue(ctx, run, daemon, p, o); err != nil {
 		return err
 	}
 	needs := []string{r.Service}
@@ -127,46 +128,46 @@ func (a *app) runOne(ctx context.Context, r runFlags) error {
 		needs = selection.WithDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
-		if err := a.provide(ctx, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
+		if err := provide(ctx, run, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
 			return err
 		}
 	}
 	if r.Detach {
-		exit, err := daemon.Run(ctx, p, r.RunOptions, process.IO{}, a.runSink(r))
+		exit, err := daemon.Run(ctx, p, r.RunOptions, process.IO{}, runSink(run, r))
 		if err == nil {
 			err = exitcode.WithProcess(exit) // 0 once it has started
 		}
 		if err != nil {
 			return err
 		}
-		a.endProgress()
-		return formatter.WriteLines(a.out, []string{r.Name})
+		run.EndProgress()
+		return formatter.WriteLines(run.Out, []string{r.Name})
 	}
-	return a.runHere(ctx, p, r)
+	return runHere(ctx, run, p, r)
 }
 
 // runHere runs with our streams. The progress of what comes before the command is drawn and done with when
 // the one-off container is there, or at its first byte if that is seen first; only then is the terminal its.
-func (a *app) runHere(ctx context.Context, p *spec.Project, r runFlags) error {
+func runHere(ctx context.Context, run *cli.Run, p *spec.Project, r runFlags) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r.TTY = a.interactiveTTY(r.noTTY)
-	s := a.openSession(r.TTY, r.Interactive, cancel)
+	r.TTY = interactiveTTY(run, r.noTTY)
+	s := openSession(run, r.TTY, r.Interactive, cancel)
 	defer s.restore()
 	r.Rows, r.Cols = s.rows, s.cols
-	show := a.runSink(r)
+	show := runSink(run, r)
 	var once sync.Once
 	var unusable error
 	begin := func() {
 		once.Do(func() {
-			a.endProgress()
+			run.EndProgress()
 			if unusable = s.begin(); unusable != nil {
 				cancel()
 			}
 		})
 	}
-	s.io.Stdout, s.io.Stderr = announced{a.out, begin}, announced{a.err, begin}
-	exit, err := a.daemon.Run(ctx, p, r.RunOptions, s.io, func(e event.Event) {
+	s.io.Stdout, s.io.Stderr = announced{run.Out, begin}, announced{run.Err, begin}
+	exit, err := run.Connect().Run(ctx, p, r.RunOptions, s.io, func(e event.Event) {
 		if e.Kind == "container" && e.Name == r.Name && e.Phase == event.Done {
 			begin()
 		}
@@ -195,8 +196,8 @@ func (r *runFlags) check() error {
 }
 
 // runSink shows what happens to other resources; the one-off container itself speaks for itself.
-func (a *app) runSink(r runFlags) event.Sink {
-	show := a.quietly(r.quiet).Event
+func runSink(run *cli.Run, r runFlags) event.Sink {
+	show := run.Quietly(r.quiet).Event
 	return func(e event.Event) {
 		quiet := r.quietPull
 		if e.Text == "Building" {

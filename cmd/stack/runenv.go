@@ -6,26 +6,15 @@ import (
 	"os"
 	"strings"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/dotenv"
 )
 
-// resolveEnv gives KEY the value that it has here; one that it does not have is left out.
-func (a *app) resolveEnv(list []string) []string {
-	var env []string
-	for _, kv := range list {
-		if strings.Contains(kv, "=") {
-			env = append(env, kv)
-		} else if v, ok := a.env[kv]; ok {
-			env = append(env, kv+"="+v)
-		}
-	}
-	return env
-}
-
 // runEnv is --env-from-file, then --env, which wins.
-func (a *app) runEnv(r runFlags) ([]string, error) {
+func runEnv(run *cli.Run, r runFlags) ([]string, error) {
 	var (
 		env   []string
 		wrong diag.Collector
@@ -35,7 +24,7 @@ func (a *app) runEnv(r runFlags) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read --env-from-file: %w", err)
 		}
-		entries, _, faults := dotenv.Parse(string(text), func(name string) (string, bool) { v, ok := a.env[name]; return v, ok })
+		entries, _, faults := dotenv.Parse(string(text), func(name string) (string, bool) { v, ok := run.Env[name]; return v, ok })
 		for _, f := range faults {
 			wrong.Add(&diag.Diagnostic{Code: spec.CodeEnvFile, Summary: "cannot use --env-from-file", Detail: f.Message,
 				Subject: &diag.Range{Start: diag.Pos{File: path, Line: f.Line, Column: f.Column}}})
@@ -45,9 +34,9 @@ func (a *app) runEnv(r runFlags) ([]string, error) {
 		}
 	}
 	if wrong.HasErrors() {
-		return nil, &loadError{wrong.List()}
+		return nil, console.Faults(wrong.List())
 	}
-	return append(env, a.resolveEnv(r.Env)...), nil
+	return append(env, run.Env.Resolve(r.Env)...), nil
 }
 
 // splitWords splits as a shell does, with quotes and backslashes and nothing else.

@@ -2,19 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newScaleCommand(a *app) *cobra.Command {
+func newScaleCommand(run *cli.Run) *cobra.Command {
 	var noDeps bool
 	cmd := &cobra.Command{
 		Use:   "scale [OPTIONS] SERVICE=N...",
@@ -27,41 +27,43 @@ It is 'stack up --detach --scale' for these services.`,
 			}
 			return nil
 		},
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.scale(cmd.Context(), noDeps, args) },
-		ValidArgsFunction: a.completeScale,
+		RunE: func(cmd *cobra.Command, args []string) error { return scaleServices(cmd.Context(), run, noDeps, args) },
+		ValidArgsFunction: func(cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
+			return completeScale(run, cmd, before, typed)
+		},
 	}
 	cmd.Flags().BoolVar(&noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
 	return cmd
 }
 
-func (a *app) scale(ctx context.Context, noDeps bool, args []string) error {
+func scaleServices(ctx context.Context, run *cli.Run, noDeps bool, args []string) error {
 	scale, err := parseScale("argument", args)
 	if err != nil {
 		return err
 	}
 	services := slices.Sorted(maps.Keys(scale))
 	o := ask.UpOptions{
-		Services: services, Scale: scale, NoDeps: noDeps, Parallel: a.parallel(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Command: a.command(),
+		Services: services, Scale: scale, NoDeps: noDeps, Parallel: run.Flags.Parallel, IgnoreOrphans: run.Env.Truthy("COMPOSE_IGNORE_ORPHANS"), Command: run.Command(),
 	}
-	if o.Ports, err = a.hostPorts(false, false); err != nil {
+	if o.Ports, err = run.Env.HostPorts(false, false); err != nil {
 		return err
 	}
-	p, err := a.load(ctx, services)
+	p, err := run.Load(ctx, services)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
-	if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+	daemon := run.Connect()
+	if p, err = fetchDue(ctx, run, daemon, p, o); err != nil {
 		return err
 	}
-	if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, noDeps)); err != nil {
+	if err := provide(ctx, run, daemon, p, o, selection.Chosen(p, services, noDeps)); err != nil {
 		return err
 	}
-	return daemon.Up(ctx, p, o, a.imageFilter(false, false))
+	return daemon.Up(ctx, p, o, run.ImageFilter(false, false))
 }
 
 // completeScale gives the services that do not stand on the line yet, with the sign that a number follows.
-func (a *app) completeScale(cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
+func completeScale(run *cli.Run, cmd *cobra.Command, before []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if strings.Contains(typed, "=") {
 		return nil, cobra.ShellCompDirectiveNoFileComp // nobody knows how many
 	}
@@ -70,7 +72,7 @@ func (a *app) completeScale(cmd *cobra.Command, before []string, typed string) (
 		name, _, _ := strings.Cut(word, "=")
 		named = append(named, name)
 	}
-	all := a.services(cmd, named)
+	all := run.Services(cmd, named)
 	for i := range all {
 		all[i] += "="
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -10,23 +11,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
 // addSnapshotCommands gives volumes its verbs.
-func (a *app) addSnapshotCommands(volumes *cobra.Command) {
-	snapshots := a.newSnapshotsCommand()
-	volumes.AddCommand(a.newSnapshotCommand(), snapshots, a.newRestoreVolumesCommand(), a.newCloneCommand(), a.newRemovedCommand(), a.newUndeleteCommand())
+func addSnapshotCommands(run *cli.Run, volumes *cobra.Command) {
+	snapshots := newSnapshotsCommand(run)
+	volumes.AddCommand(newSnapshotCommand(run), snapshots, newRestoreVolumesCommand(run), newCloneCommand(run), newRemovedCommand(run), newUndeleteCommand(run))
 	for _, c := range append(volumes.Commands(), snapshots.Commands()...) {
 		c.DisableFlagsInUseLine = true // each says where its own stand
 	}
 }
 
-func (a *app) newSnapshotCommand() *cobra.Command {
+func newSnapshotCommand(run *cli.Run) *cobra.Command {
 	var o ask.SnapshotOptions
 	var timeout int
 	cmd := &cobra.Command{
@@ -39,11 +39,11 @@ Containers that have one of the volumes are paused meanwhile, with --stop stoppe
 takes no room and no time to speak of. Sockets are left out: nobody listens at a copy.
 
 Snapshots stay until 'stack volumes snapshots rm', also when the project or the volumes are removed.`,
-		ValidArgsFunction: a.completeVolumes,
+		ValidArgsFunction: completeVolumes(run),
 		RunE: func(cmd *cobra.Command, volumes []string) error {
 			o.Volumes, o.Timeout = volumes, timeoutFlag(cmd, timeout)
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error {
-				return a.connect().SnapshotVolumes(ctx, project, o, a.progress().Event)
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
+				return run.Connect().SnapshotVolumes(ctx, project, o, run.Progress().Event)
 			})
 		},
 	}
@@ -54,14 +54,14 @@ Snapshots stay until 'stack volumes snapshots rm', also when the project or the 
 	return cmd
 }
 
-func (a *app) newSnapshotsCommand() *cobra.Command {
+func newSnapshotsCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "snapshots [OPTIONS]",
 		Short: "List the project's snapshots, the oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error { return a.snapshots(ctx, project, format) })
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error { return listSnapshots(ctx, run, project, format) })
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table, json, or a Go template over the keys of json")
@@ -69,17 +69,17 @@ func (a *app) newSnapshotsCommand() *cobra.Command {
 		Use:               "rm SNAPSHOT...",
 		Short:             "Remove snapshots",
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: a.completeSnapshots(true),
+		ValidArgsFunction: completeSnapshots(run, true),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error {
-				return a.connect().RemoveSnapshots(ctx, project, names, a.progress().Event)
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
+				return run.Connect().RemoveSnapshots(ctx, project, names, run.Progress().Event)
 			})
 		},
 	})
 	return cmd
 }
 
-func (a *app) newRestoreVolumesCommand() *cobra.Command {
+func newRestoreVolumesCommand(run *cli.Run) *cobra.Command {
 	var o ask.RestoreOptions
 	var timeout int
 	cmd := &cobra.Command{
@@ -90,11 +90,11 @@ daemon is killed meanwhile. A volume that was removed is made again.
 
 What has one of them must not run. With --stop the project's own containers are stopped, dependents first, and started again, what they depend on first.`,
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: a.completeSnapshots(false),
+		ValidArgsFunction: completeSnapshots(run, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Name, o.Volumes, o.Timeout = args[0], args[1:], timeoutFlag(cmd, timeout)
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error {
-				return a.connect().RestoreVolumes(ctx, project, o, a.progress().Event)
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
+				return run.Connect().RestoreVolumes(ctx, project, o, run.Progress().Event)
 			})
 		},
 	}
@@ -104,7 +104,7 @@ What has one of them must not run. With --stop the project's own containers are 
 	return cmd
 }
 
-func (a *app) newCloneCommand() *cobra.Command {
+func newCloneCommand(run *cli.Run) *cobra.Command {
 	var o ask.CloneOptions
 	cmd := &cobra.Command{
 		Use:   "clone [OPTIONS] SOURCE [TARGET]",
@@ -118,17 +118,17 @@ For a branch with a database of its own, in a second worktree of a repository, b
 
 Containers that have SOURCE are paused meanwhile; none that runs may have TARGET.`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: a.completeVolumes,
+		ValidArgsFunction: completeVolumes(run),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Target = args[0], args[len(args)-1]
 			if len(args) == 1 && o.From == "" {
 				return fmt.Errorf("name the volume of this project that %s is to be copied to, or with --from the project that it is of", o.Source)
 			}
-			p, err := a.loadFor(cmd.Context(), spec.ToManage, nil)
+			p, err := run.LoadFor(cmd.Context(), spec.ToManage, nil)
 			if err != nil {
 				return err
 			}
-			return a.connect().CloneVolume(cmd.Context(), p, o, a.progress().Event)
+			return run.Connect().CloneVolume(cmd.Context(), p, o, run.Progress().Event)
 		},
 	}
 	f := cmd.Flags()
@@ -138,8 +138,8 @@ Containers that have SOURCE are paused meanwhile; none that runs may have TARGET
 }
 
 // onProject calls do with the name of the project that is meant.
-func (a *app) onProject(ctx context.Context, do func(ctx context.Context, project string) error) error {
-	name, _, err := a.project(ctx, nil)
+func onProject(ctx context.Context, run *cli.Run, do func(ctx context.Context, project string) error) error {
+	name, _, err := run.Project(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -154,14 +154,14 @@ type snapshotRow struct {
 
 }
 
-func (a *app) snapshots(ctx context.Context, project, format string) error {
+func listSnapshots(ctx context.Context, run *cli.Run, project, format string) error {
 	table := format == "" || format == "table"
 	if !table {
 		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
-	all, err := a.connect().Snapshots(ctx, project)
+	all, err := run.Connect().Snapshots(ctx, project)
 	if err != nil {
 		return err
 	}
@@ -181,32 +181,34 @@ func (a *app) snapshots(ctx context.Context, project, format string) error {
 		cells = append(cells, []string{r.Name, s.CreatedAt.Local().Format(time.DateTime), r.Volumes})
 	}
 	if table {
-		return formatter.WriteTable(a.out, []string{"SNAPSHOT", "CREATED", "VOLUMES"}, cells)
+		return formatter.WriteTable(run.Out, []string{"SNAPSHOT", "CREATED", "VOLUMES"}, cells)
 	}
-	return formatter.Write(a.out, format, formatter.Titles([]string{"Name", "CreatedAt", "Volumes"}, map[string]string{"Name": "SNAPSHOT", "CreatedAt": "CREATED"}), rows)
+	return formatter.Write(run.Out, format, formatter.Titles([]string{"Name", "CreatedAt", "Volumes"}, map[string]string{"Name": "SNAPSHOT", "CreatedAt": "CREATED"}), rows)
 }
 
 // completeVolumes makes shells complete the file's volumes, and services, which stand for theirs.
-func (a *app) completeVolumes(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
-	names := a.services(cmd, nil)
-	if _, p, err := a.project(cmd.Context(), nil); err == nil && p != nil {
-		names = append(names, slices.Sorted(maps.Keys(p.Volumes))...)
+func completeVolumes(run *cli.Run) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
+		names := run.Services(cmd, nil)
+		if _, p, err := run.Project(cmd.Context(), nil); err == nil && p != nil {
+			names = append(names, slices.Sorted(maps.Keys(p.Volumes))...)
+		}
+		slices.Sort(names)
+		return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return slices.Contains(before, n) }), cobra.ShellCompDirectiveNoFileComp
 	}
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return slices.Contains(before, n) }), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeSnapshots makes shells complete names of snapshots: as the first argument, or as all.
-func (a *app) completeSnapshots(all bool) cobra.CompletionFunc {
+func completeSnapshots(run *cli.Run, all bool) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, before []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(before) > 0 && !all {
-			return a.completeVolumes(cmd, before[1:], "")
+			return completeVolumes(run)(cmd, before[1:], "")
 		}
-		name, _, err := a.project(cmd.Context(), nil)
+		name, _, err := run.Project(cmd.Context(), nil)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		have, err := a.connect().Snapshots(cmd.Context(), name)
+		have, err := run.Connect().Snapshots(cmd.Context(), name)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -1,17 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newStartCommand(a *app) *cobra.Command {
+func newStartCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var seconds int
 	cmd := &cobra.Command{
@@ -22,8 +22,8 @@ func newStartCommand(a *app) *cobra.Command {
 				return fmt.Errorf("--wait-timeout needs --wait")
 			}
 			o.WaitTimeout = time.Duration(seconds) * time.Second
-			o.Command = a.command()
-			return a.lifecycle(cmd.Context(), services, o, (*client.Client).Start)
+			o.Command = run.Command()
+			return act(cmd.Context(), run, services, o, (*client.Client).Start)
 		},
 	}
 	f := cmd.Flags()

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/formatter"
@@ -25,7 +26,7 @@ type statsFlags struct {
 	format                 string
 }
 
-func newStatsCommand(a *app) *cobra.Command {
+func newStatsCommand(run *cli.Run) *cobra.Command {
 	var s statsFlags
 	cmd := &cobra.Command{
 		Use:   "stats [OPTIONS] [SERVICE...]",
@@ -34,7 +35,7 @@ func newStatsCommand(a *app) *cobra.Command {
 
 CPU % is of one processor since the figure before. MEM USAGE is without the cache of files that nobody has used for a while, as docker counts it.
 NET I/O and BLOCK I/O are sums since the container was started, in and out.`,
-		RunE: func(cmd *cobra.Command, services []string) error { return a.stats(cmd.Context(), s, services) },
+		RunE: func(cmd *cobra.Command, services []string) error { return showStats(cmd.Context(), run, s, services) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&s.all, "all", "a", false, "Containers that do not run, too")
@@ -50,13 +51,13 @@ const (
 	eachStats  = time.Second
 )
 
-func (a *app) stats(ctx context.Context, s statsFlags, services []string) error {
+func showStats(ctx context.Context, run *cli.Run, s statsFlags, services []string) error {
 	if !s.table() {
 		if err := formatter.Check(s.format); err != nil {
 			return err
 		}
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (a *app) stats(ctx context.Context, s statsFlags, services []string) error 
 	if _, err := w.read(ctx, daemon, name); err != nil {
 		return err
 	}
-	view := a.frames(s)
+	view := framesOf(run, s)
 	for wait := firstStats; ; wait = eachStats {
 		select {
 		case <-time.After(wait):
@@ -181,11 +182,11 @@ func writeStats(b *bytes.Buffer, format string, rows []statsRow) error {
 	return formatter.WriteTable(b, []string{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"}, cells)
 }
 
-// frames is where the figures of s go: in place if that can be, and there are more to come.
-func (a *app) frames(s statsFlags) *frames {
-	f := &frames{out: a.out}
-	if !s.noStream && s.format != "json" && a.global.ansi != "never" && a.env["TERM"] != "dumb" {
-		f.on = terminal.Of(a.out)
+// framesOf is where the figures of s go: in place if that can be, and there are more to come.
+func framesOf(run *cli.Run, s statsFlags) *frames {
+	f := &frames{out: run.Out}
+	if !s.noStream && s.format != "json" && run.ANSI != "never" && run.Env["TERM"] != "dumb" {
+		f.on = terminal.Of(run.Out)
 	}
 	return f
 }

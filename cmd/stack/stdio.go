@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -22,22 +23,23 @@ type session struct {
 }
 
 // interactiveTTY says whether a process is to get a terminal: both ends of ours are one, unless -T.
-func (a *app) interactiveTTY(noTTY bool) bool {
-	return !noTTY && terminal.Of(a.in) != nil && terminal.Of(a.out) != nil
+func interactiveTTY(run *cli.Run, noTTY bool) bool {
+	return !noTTY && terminal.Of(run.In) != nil && terminal.Of(run.Out) != nil
 }
 
 // openSession lends stdin (if it is to), stdout and stderr. From begin until restore, ours is raw if there is a tty; if there
 // is none, SIGINT and SIGTERM go to the process, and a third one ends the command.
-func (a *app) openSession(tty, stdin bool, cancel context.CancelFunc) *session {
-	s := &session{io: process.IO{Stdout: a.out, Stderr: a.err}}
+func openSession(run *cli.Run, tty, stdin bool, cancel context.CancelFunc) *session {
+	s := &session{io: process.IO{Stdout: run.Out, Stderr: run.Err}}
 	if stdin {
-		s.io.Stdin = io.Reader(a.in)
+		s.io.Stdin = io.Reader(run.In)
 	}
-	hand := a.proxySignals
+	var take func() (func(), error)
 	if tty {
-		hand = a.lendTerminal
+		take = lendTerminal(run, s)
+	} else {
+		take = proxySignals(run, s, cancel)
 	}
-	take := hand(s, cancel)
 	var once sync.Once
 	restore := func() {}
 	s.begin = func() (err error) {
@@ -53,15 +55,15 @@ func (a *app) openSession(tty, stdin bool, cancel context.CancelFunc) *session {
 }
 
 // lendTerminal tells the size of ours now; take makes it raw and tells its changes.
-func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (restore func(), err error)) {
-	t := terminal.Of(a.in)
+func lendTerminal(run *cli.Run, s *session) (take func() (restore func(), err error)) {
+	t := terminal.Of(run.In)
 	if rows, cols, ok := t.Size(); ok {
 		s.rows, s.cols = uint16(rows), uint16(cols)
 	}
 	sizes := make(chan process.WinSize, 1)
 	s.io.Resize = sizes
 	return func() (func(), error) {
-		a.interrupts.listen() // whatever ends the command, the terminal is as it was
+		run.Interrupts.Listen() // whatever ends the command, the terminal is as it was
 		cooked, err := t.Raw()
 		if err != nil {
 			return func() {}, fmt.Errorf("cannot use the terminal: %w", err)
@@ -70,13 +72,13 @@ func (a *app) lendTerminal(s *session, _ context.CancelFunc) (take func() (resto
 		changed, stop := terminal.Resizes()
 		go tellSizes(t, changed, sizes, done)
 		// In raw mode Ctrl-C is a byte. What arrives as a signal was sent to us: leave, with the terminal as it was.
-		before := a.interrupts.handle(nil)
-		a.interrupts.handle(func(sig os.Signal) { cooked(); before(sig) })
+		before := run.Interrupts.Handle(nil)
+		run.Interrupts.Handle(func(sig os.Signal) { cooked(); before(sig) })
 		return func() {
 			close(done)
 			stop()
 			cooked()
-			a.interrupts.handle(before)
+			run.Interrupts.Handle(before)
 		}, nil
 	}
 }
@@ -117,13 +119,13 @@ func tellSizes(t *terminal.Terminal, changed <-chan os.Signal, sizes chan<- proc
 }
 
 // proxySignals makes take send SIGINT and SIGTERM on. A process that does not end by two gets no third: the command ends.
-func (a *app) proxySignals(s *session, cancel context.CancelFunc) (take func() (restore func(), err error)) {
+func proxySignals(run *cli.Run, s *session, cancel context.CancelFunc) (take func() (restore func(), err error)) {
 	signals := make(chan syscall.Signal, 4)
 	s.io.Signals = signals
 	return func() (func(), error) {
 		n := 0
-		before := a.interrupts.handle(nil)
-		a.interrupts.handle(func(sig os.Signal) {
+		before := run.Interrupts.Handle(nil)
+		run.Interrupts.Handle(func(sig os.Signal) {
 			if n++; n > 2 {
 				cancel()
 				before(sig)
@@ -136,7 +138,7 @@ func (a *app) proxySignals(s *session, cancel context.CancelFunc) (take func() (
 				}
 			}
 		})
-		return func() { a.interrupts.handle(before) }, nil
+		return func() { run.Interrupts.Handle(before) }, nil
 	}
 }
 

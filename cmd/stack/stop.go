@@ -5,10 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newStopCommand(a *app) *cobra.Command {
+func newStopCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var timeout int
 	cmd := &cobra.Command{
@@ -17,8 +18,8 @@ func newStopCommand(a *app) *cobra.Command {
 		Long:  "Stops running containers. `stack start` starts them again.",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Timeout = timeoutFlag(cmd, timeout)
-			o.Command = a.command()
-			return a.stop(cmd.Context(), o, services)
+			o.Command = run.Command()
+			return stopContainers(cmd.Context(), run, o, services)
 		},
 	}
 	f := cmd.Flags()
@@ -26,15 +27,15 @@ func newStopCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) stop(ctx context.Context, o ask.ServiceOptions, services []string) error {
-	name, file, err := a.project(ctx, services)
+func stopContainers(ctx context.Context, run *cli.Run, o ask.ServiceOptions, services []string) error {
+	name, file, err := run.Project(ctx, services)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
-	return a.takeBack(ctx, file, "stop", services, func(services []string) error {
+	daemon := run.Connect()
+	return takeBack(ctx, run, file, "stop", services, func(services []string) error {
 		o := o
 		o.Services = services
-		return daemon.Stop(ctx, name, o, a.progress().Event)
+		return daemon.Stop(ctx, name, o, run.Progress().Event)
 	})
 }

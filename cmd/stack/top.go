@@ -12,23 +12,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
 )
 
-func newTopCommand(a *app) *cobra.Command {
+func newTopCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "top [SERVICE...]",
 		Short: "Show the processes of containers that run",
 		Long: `Shows the processes of the containers that run or are paused, as ps -ef does: with the ids that they have on this host, and its names of
 users. No program is needed in the container.`,
-		RunE: func(cmd *cobra.Command, services []string) error { return a.top(cmd.Context(), services) },
+		RunE: func(cmd *cobra.Command, services []string) error { return showTop(cmd.Context(), run, services) },
 	}
 }
 
-func (a *app) top(ctx context.Context, services []string) error {
-	name, daemon, err := a.reach(ctx, services)
+func showTop(ctx context.Context, run *cli.Run, services []string) error {
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (a *app) top(ctx context.Context, services []string) error {
 	if len(rows) == 0 {
 		return nil // as docker compose: no header either
 	}
-	return formatter.WriteTable(a.out, []string{"SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}, rows)
+	return formatter.WriteTable(run.Out, []string{"SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"}, rows)
 }
 
 // hostUser gives this host's name of a user, or the number; each is looked up once.

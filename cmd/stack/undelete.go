@@ -7,10 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
-func (a *app) newRemovedCommand() *cobra.Command {
+func newRemovedCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "removed [OPTIONS]",
@@ -22,14 +23,14 @@ func (a *app) newRemovedCommand() *cobra.Command {
 Without it volumes that are removed are gone, and their room is free.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error { return a.removedVolumes(ctx, project, format) })
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error { return removedVolumes(ctx, run, project, format) })
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "table", "table, json, or a Go template over the keys of json")
 	return cmd
 }
 
-func (a *app) newUndeleteCommand() *cobra.Command {
+func newUndeleteCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "undelete VOLUME...",
 		Short: "Bring back volumes that were removed",
@@ -38,8 +39,8 @@ A volume is named as in the file or by its own name.`,
 		Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
-			if project, _, err := a.project(cmd.Context(), nil); err == nil {
-				all, _ := a.connect().RemovedVolumes(cmd.Context(), project)
+			if project, _, err := run.Project(cmd.Context(), nil); err == nil {
+				all, _ := run.Connect().RemovedVolumes(cmd.Context(), project)
 				for _, v := range all {
 					names = append(names, cmp.Or(v.Key, v.Name))
 				}
@@ -47,8 +48,8 @@ A volume is named as in the file or by its own name.`,
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return a.onProject(cmd.Context(), func(ctx context.Context, project string) error {
-				return a.connect().UndeleteVolumes(ctx, project, names, a.progress().Event)
+			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
+				return run.Connect().UndeleteVolumes(ctx, project, names, run.Progress().Event)
 			})
 		},
 	}
@@ -62,14 +63,14 @@ type removedRow struct {
 	Until     string
 }
 
-func (a *app) removedVolumes(ctx context.Context, project, format string) error {
+func removedVolumes(ctx context.Context, run *cli.Run, project, format string) error {
 	table := format == "" || format == "table"
 	if !table {
 		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
-	all, err := a.connect().RemovedVolumes(ctx, project)
+	all, err := run.Connect().RemovedVolumes(ctx, project)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (a *app) removedVolumes(ctx context.Context, project, format string) error 
 		cells = append(cells, []string{v.Name, v.RemovedAt.Local().Format(time.DateTime), v.Until.Local().Format(time.DateTime)})
 	}
 	if table {
-		return formatter.WriteTable(a.out, []string{"VOLUME NAME", "REMOVED", "KEPT UNTIL"}, cells)
+		return formatter.WriteTable(run.Out, []string{"VOLUME NAME", "REMOVED", "KEPT UNTIL"}, cells)
 	}
-	return formatter.Write(a.out, format, formatter.Titles([]string{"Name", "Key", "RemovedAt", "Until"}, map[string]string{"Name": "VOLUME NAME", "RemovedAt": "REMOVED", "Until": "KEPT UNTIL"}), rows)
+	return formatter.Write(run.Out, format, formatter.Titles([]string{"Name", "Key", "RemovedAt", "Until"}, map[string]string{"Name": "VOLUME NAME", "RemovedAt": "REMOVED", "Until": "KEPT UNTIL"}), rows)
 }

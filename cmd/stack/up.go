@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -44,7 +45,7 @@ type planFlags struct {
 	autoPorts                                bool
 }
 
-func newUpCommand(a *app) *cobra.Command {
+func newUpCommand(run *cli.Run) *cobra.Command {
 	var u upFlags
 	cmd := &cobra.Command{
 		Use:   "up [OPTIONS] [SERVICE...]",
@@ -56,7 +57,7 @@ Services with deploy.update_config are replaced in turns, as that says.
 Without -d or --wait it then follows the containers' output. Ctrl-C stops them; a second Ctrl-C kills them.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			u.changed, u.stopTimeout = cmd.Flags().Changed, timeoutFlag(cmd, u.timeout)
-			return a.up(cmd.Context(), u, services)
+			return bringUp(cmd.Context(), run, u, services)
 		},
 	}
 	f := cmd.Flags()
@@ -100,16 +101,16 @@ func (p *planFlags) add(cmd *cobra.Command) {
 	f.BoolVarP(&p.yes, "yes", "y", false, "Answer yes to every question")
 }
 
-// up does what the flags say, once they agree with each other.
-func (a *app) up(ctx context.Context, u upFlags, services []string) error {
+// bringUp does what the flags say, once they agree with each other.
+func bringUp(ctx context.Context, run *cli.Run, u upFlags, services []string) error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	options, err := u.options(services, a)
+	options, err := u.options(services, run)
 	if err != nil {
 		return err
 	}
-	p, err := a.load(ctx, services)
+	p, err := run.Load(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -118,47 +119,47 @@ func (a *app) up(ctx context.Context, u upFlags, services []string) error {
 			return err
 		}
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	var watched *watching
 	if u.watch && !u.dryRun {
-		rules, err := a.watchRules(p, services)
+		rules, err := watchRules(run, p, services)
 		if err != nil {
 			return err
 		}
 		// From here on a change is one: what changes while images are built is not lost.
-		watched = &watching{app: a, quiet: u.quietBuild, prune: true}
+		watched = &watching{run: run, quiet: u.quietBuild, prune: true}
 		watched.begin(daemon, p, rules)
 		defer watched.session.Close()
 	}
 	chosen := selection.Chosen(p, services, u.noDeps)
 	if !u.dryRun {
-		if p, err = a.fetchDue(ctx, daemon, p, options); err != nil {
+		if p, err = fetchDue(ctx, run, daemon, p, options); err != nil {
 			return err
 		}
 	}
 	if u.dryRun {
-		if _, _, err := a.findPrograms(p, chosen); err != nil {
+		if _, _, err := findPrograms(run, p, chosen); err != nil {
 			return err
 		}
-		return a.plan(ctx, daemon, p, options, u)
+		return showPlanOf(ctx, run, daemon, p, options, u)
 	}
-	if err := a.provide(ctx, daemon, p, options, chosen); err != nil {
+	if err := provide(ctx, run, daemon, p, options, chosen); err != nil {
 		return err
 	}
 	if watched != nil {
 		watched.session.SetProject(p)
 	}
 	if u.attached() {
-		return a.upAttached(ctx, daemon, p, u, options, watched)
+		return upAttached(ctx, run, daemon, p, u, options, watched)
 	}
-	return daemon.Up(ctx, p, options, a.imageFilter(u.quietPull, u.quietBuild))
+	return daemon.Up(ctx, p, options, run.ImageFilter(u.quietPull, u.quietBuild))
 }
 
 // options are the flags in the words of the engine.
-func (u upFlags) options(services []string, a *app) (ask.UpOptions, error) {
+func (u upFlags) options(services []string, run *cli.Run) (ask.UpOptions, error) {
 	o := ask.UpOptions{
-		Services: services, Parallel: a.parallel(), NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
+		Services: services, Parallel: run.Flags.Parallel, NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
 		Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
 	}
-	return o, u.planFlags.fill(&o, a, u.changed)
+	return o, u.planFlags.fill(&o, run, u.changed)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/logview"
@@ -27,7 +28,7 @@ import (
 // attachment is an up that follows the output: logs are printed above the live lines while services
 // start, and afterwards until every container has ended, one ended that ends all, or the user stops it.
 type attachment struct {
-	app     *app
+	stack   *cli.Run
 	daemon  *client.Client
 	project *spec.Project
 	flags   upFlags
@@ -47,15 +48,15 @@ type attachment struct {
 	change  chan struct{}        // capacity 1: something ended
 }
 
-func (a *app) upAttached(ctx context.Context, daemon *client.Client, p *spec.Project, u upFlags, o ask.UpOptions, watched *watching) error {
+func upAttached(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, u upFlags, o ask.UpOptions, watched *watching) error {
 	t := &attachment{
-		app: a, daemon: daemon, project: p, flags: u, began: time.Now(), seen: follow.Places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
-		up: make(chan struct{}), lost: make(chan error, 1), printer: a.progress(), watched: watched,
+		stack: run, daemon: daemon, project: p, flags: u, began: time.Now(), seen: follow.Places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
+		up: make(chan struct{}), lost: make(chan error, 1), printer: run.Progress(), watched: watched,
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
-	t.view = logview.New(a.out, a.err, logview.Options{
-		Project: p.Name, Color: a.color(a.out) && !u.noColor, NoPrefix: u.noLogPrefix, Timestamps: u.timestamps,
-		OutTerminal: terminal.Of(a.out) != nil, ErrTerminal: terminal.Of(a.err) != nil,
+	t.view = logview.New(run.Out, run.Err, logview.Options{
+		Project: p.Name, Color: run.Color(run.Out) && !u.noColor, NoPrefix: u.noLogPrefix, Timestamps: u.timestamps,
+		OutTerminal: terminal.Of(run.Out) != nil, ErrTerminal: terminal.Of(run.Err) != nil,
 	})
 	for _, s := range t.show {
 		for n := 1; n <= replicas(p, o, s); n++ {
@@ -115,13 +116,13 @@ func containerName(p *spec.Project, service string, n int) string {
 
 func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 	interrupted := make(chan struct{}, 8)
-	before := t.app.interrupts.handle(func(os.Signal) {
+	before := t.stack.Interrupts.Handle(func(os.Signal) {
 		select {
 		case interrupted <- struct{}{}:
 		default:
 		}
 	})
-	defer t.app.interrupts.handle(before)
+	defer t.stack.Interrupts.Handle(before)
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	stopFollowing := t.beginToFollow(parent)
@@ -132,17 +133,17 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 	}
 	upDone := make(chan error, 1)
 	go func() {
-		upDone <- t.daemon.Up(ctx, t.project, o, t.app.imageFilter(t.flags.quietPull, t.flags.quietBuild))
+		upDone <- t.daemon.Up(ctx, t.project, o, t.stack.ImageFilter(t.flags.quietPull, t.flags.quietBuild))
 	}()
 	select {
 	case err := <-upDone:
 		if errors.Is(err, errdefs.ErrUnavailable) {
-			t.app.endProgress()
+			t.stack.EndProgress()
 			stopFollowing()
 			return errors.Join(err, t.unbroken()) // there is nobody to ask for the rest
 		}
 		if err != nil {
-			t.app.endProgress()
+			t.stack.EndProgress()
 			return errors.Join(err, finish())
 		}
 	case <-interrupted:
@@ -151,9 +152,8 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
 	}
 	t.mu.Lock()
-	t.printer.Close()
+	t.stack.EndProgress()
 	t.printer = nil
-	t.app.printer = nil
 	t.mu.Unlock()
 	close(t.up)
 	endWatch, idled := t.watch(parent)
@@ -293,13 +293,13 @@ func (t *attachment) final(code int) int {
 func (t *attachment) stop(ctx context.Context, services []string, interrupted <-chan struct{}) error {
 	t.say("Gracefully stopping... (press Ctrl+C again to force)")
 	t.mu.Lock()
-	t.printer = t.app.progress()
+	t.printer = t.stack.Progress()
 	show := t.printer
 	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
 		t.printer = nil
-		t.app.endProgress()
+		t.stack.EndProgress()
 		t.mu.Unlock()
 	}()
 	ctx, cancel := context.WithCancel(ctx)
@@ -307,7 +307,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	done := make(chan error, 1)
 	o := ask.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
 	go func() {
-		done <- t.app.takeBack(ctx, t.project, "stop", services, func(names []string) error {
+		done <- takeBack(ctx, t.stack, t.project, "stop", services, func(names []string) error {
 			o := o
 			o.Services = names
 			return follow.GoOn(ctx, func() error { return t.daemon.Stop(ctx, t.project.Name, o, show.Event) })

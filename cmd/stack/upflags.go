@@ -1,11 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
@@ -63,8 +63,8 @@ func (p planFlags) check() error {
 }
 
 // fill puts the flags that up and create share into o.
-func (p planFlags) fill(o *ask.UpOptions, a *app, changed func(string) bool) error {
-	o.Command, o.ForceRecreate, o.NoRecreate = a.command(), p.forceRecreate, p.noRecreate
+func (p planFlags) fill(o *ask.UpOptions, run *cli.Run, changed func(string) bool) error {
+	o.Command, o.ForceRecreate, o.NoRecreate = run.Command(), p.forceRecreate, p.noRecreate
 	switch p.pull {
 	case "policy", "":
 	case "always", "missing", "never", "build":
@@ -74,26 +74,15 @@ func (p planFlags) fill(o *ask.UpOptions, a *app, changed func(string) bool) err
 	}
 	o.Build, o.NoBuild = p.build, p.noBuild
 	var err error
-	if o.RemoveOrphans, err = a.removeOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
+	if o.RemoveOrphans, err = run.Env.RemoveOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
 		return err
 	}
-	o.IgnoreOrphans = a.truthy("COMPOSE_IGNORE_ORPHANS")
-	if o.Ports, err = a.hostPorts(p.autoPorts, changed("auto-ports")); err != nil {
+	o.IgnoreOrphans = run.Env.Truthy("COMPOSE_IGNORE_ORPHANS")
+	if o.Ports, err = run.Env.HostPorts(p.autoPorts, changed("auto-ports")); err != nil {
 		return err
 	}
 	o.Scale, err = parseScale("--scale option", p.scale)
 	return err
-}
-
-// removeOrphans joins the flag with COMPOSE_REMOVE_ORPHANS and COMPOSE_IGNORE_ORPHANS.
-func (a *app) removeOrphans(flag, given bool) (bool, error) {
-	if !given {
-		flag = a.truthy("COMPOSE_REMOVE_ORPHANS")
-	}
-	if flag && a.truthy("COMPOSE_IGNORE_ORPHANS") {
-		return false, fmt.Errorf("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
-	}
-	return flag, nil
 }
 
 // parseScale reads SERVICE=N; what says where that stands.

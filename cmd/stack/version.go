@@ -2,38 +2,34 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"fmt"
-
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/daemonprog"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3". Client and daemon of one version share
-// the types that travel between them.
-var version = "0.1.0-dev"
-
-func newVersionCommand(a *app) *cobra.Command {
+func newVersionCommand(run *cli.Run) *cobra.Command {
 	var format string
 	var short bool
 	cmd := &cobra.Command{
 		Use:         "version [OPTIONS]",
 		Short:       "Show the version",
-		Annotations: map[string]string{noProject: "true"},
+		Annotations: map[string]string{cli.NoProject: "true"},
 		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if p, err := daemonprog.Carried(); a.linked == nil && err == nil && p.Version != version {
-				a.warn("the daemon's program in this binary is version %s: this one cannot use it, build both with `make build`", p.Version)
+			if p, err := daemonprog.Carried(); run.Launcher.Linked == nil && err == nil && p.Version != run.Version {
+				run.Warn("the daemon's program in this binary is version %s: this one cannot use it, build both with `make build`", p.Version)
 			}
 			switch {
 			case short:
-				return formatter.WriteLines(a.out, []string{version})
+				return formatter.WriteLines(run.Out, []string{run.Version})
 			case format == "json":
-				return json.NewEncoder(a.out).Encode(map[string]string{"version": version})
+				return json.NewEncoder(run.Out).Encode(map[string]string{"version": run.Version})
 			case format == "" || format == "pretty":
-				return formatter.WriteLines(a.out, []string{"stack version " + version})
+				return formatter.WriteLines(run.Out, []string{"stack version " + run.Version})
 			default:
 				return fmt.Errorf("unsupported --format value %q, expected pretty or json", format)
 			}

@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
-func newVolumesCommand(a *app) *cobra.Command {
+func newVolumesCommand(run *cli.Run) *cobra.Command {
 	var quiet bool
 	var format string
 	cmd := &cobra.Command{
@@ -19,13 +20,13 @@ func newVolumesCommand(a *app) *cobra.Command {
 		Long: `Lists the volumes that were made for the project, named and anonymous; of services, those that their containers have, running or not.
 An external volume is not the project's. The commands below it keep what is in volumes, and put it back.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.volumes(cmd.Context(), format, quiet, services)
+			return listVolumes(cmd.Context(), run, format, quiet, services)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&format, "format", "table", "table, json, or a Go template over the keys of json")
 	f.BoolVarP(&quiet, "quiet", "q", false, "Only names")
-	a.addSnapshotCommands(cmd)
+	addSnapshotCommands(run, cmd)
 	return cmd
 }
 
@@ -51,14 +52,14 @@ func (r volumeRow) Label(name string) string { return r.labels[name] }
 
 var volumeKeys = []string{"Availability", "Driver", "Group", "Labels", "Links", "Mountpoint", "Name", "Scope", "Size", "Status"}
 
-func (a *app) volumes(ctx context.Context, format string, quiet bool, services []string) error {
+func listVolumes(ctx context.Context, run *cli.Run, format string, quiet bool, services []string) error {
 	table := format == "" || format == "table"
 	if !table {
 		if err := formatter.Check(format); err != nil {
 			return err
 		}
 	}
-	name, daemon, err := a.reach(ctx, services)
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
@@ -78,15 +79,15 @@ func (a *app) volumes(ctx context.Context, format string, quiet bool, services [
 		for i, r := range rows {
 			names[i] = r.Name
 		}
-		return formatter.WriteLines(a.out, names)
+		return formatter.WriteLines(run.Out, names)
 	case table:
 		var cells [][]string
 		for _, r := range rows {
 			cells = append(cells, []string{r.Driver, r.Name})
 		}
-		return formatter.WriteTable(a.out, []string{"DRIVER", "VOLUME NAME"}, cells)
+		return formatter.WriteTable(run.Out, []string{"DRIVER", "VOLUME NAME"}, cells)
 	}
-	return formatter.Write(a.out, format, formatter.Titles(volumeKeys, map[string]string{"Name": "VOLUME NAME"}), rows)
+	return formatter.Write(run.Out, format, formatter.Titles(volumeKeys, map[string]string{"Name": "VOLUME NAME"}), rows)
 }
 
 func newVolumeRow(v ask.Volume) volumeRow {

@@ -8,12 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 )
 
-func newWaitCommand(a *app) *cobra.Command {
+func newWaitCommand(run *cli.Run) *cobra.Command {
 	var down bool
 	cmd := &cobra.Command{
 		Use:   "wait [OPTIONS] SERVICE [SERVICE...]",
@@ -24,23 +25,25 @@ func newWaitCommand(a *app) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, services []string) error { return a.wait(cmd.Context(), services, down) },
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return awaitContainers(cmd.Context(), run, services, down)
+		},
 	}
 	cmd.Flags().BoolVar(&down, "down-project", false, "Take the project down when the first container ends")
 	return cmd
 }
 
-func (a *app) wait(ctx context.Context, services []string, down bool) error {
-	name, daemon, err := a.reach(ctx, services)
+func awaitContainers(ctx context.Context, run *cli.Run, services []string, down bool) error {
+	name, daemon, err := run.Reach(ctx, services)
 	if err != nil {
 		return err
 	}
-	code, err := a.awaitExits(ctx, daemon, name, services, down)
+	code, err := awaitExits(ctx, run, daemon, name, services, down)
 	if err != nil {
 		return err
 	}
 	if down {
-		if err := daemon.Down(ctx, name, ask.DownOptions{}, a.progress().Event); err != nil {
+		if err := daemon.Down(ctx, name, ask.DownOptions{}, run.Progress().Event); err != nil {
 			return err
 		}
 	}
@@ -49,7 +52,7 @@ func (a *app) wait(ctx context.Context, services []string, down bool) error {
 
 // awaitExits tells of each container of services as it ends, and gives the code of the last; of the first when
 // one is enough.
-func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project string, services []string, first bool) (code int, err error) {
+func awaitExits(ctx context.Context, run *cli.Run, daemon *client.Client, project string, services []string, first bool) (code int, err error) {
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	changed := make(chan struct{}, 1)
@@ -81,7 +84,7 @@ func (a *app) awaitExits(ctx context.Context, daemon *client.Client, project str
 			if !told[c.ID] {
 				told[c.ID] = true
 				code = c.Exit.Code
-				if _, err := fmt.Fprintf(a.out, "container %q exited with status code %d\n", c.ID, code); err != nil {
+				if _, err := fmt.Fprintf(run.Out, "container %q exited with status code %d\n", c.ID, code); err != nil {
 					return 0, err
 				}
 				if first {

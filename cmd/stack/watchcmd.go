@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/progress"
@@ -26,7 +27,7 @@ type watchFlags struct {
 	noUp, prune, quiet bool
 }
 
-func newWatchCommand(a *app) *cobra.Command {
+func newWatchCommand(run *cli.Run) *cobra.Command {
 	var w watchFlags
 	cmd := &cobra.Command{
 		Use:   "watch [OPTIONS] [SERVICE...]",
@@ -36,7 +37,7 @@ copies them into the containers, restarts these, runs a command, or builds the i
 
 A file whose content is what it was starts nothing. What comes while something is done for a service is done at once afterwards.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			return a.watch(cmd.Context(), w, services)
+			return watchServices(cmd.Context(), run, w, services)
 		},
 	}
 	f := cmd.Flags()
@@ -46,37 +47,37 @@ A file whose content is what it was starts nothing. What comes while something i
 	return cmd
 }
 
-func (a *app) watch(ctx context.Context, w watchFlags, services []string) error {
-	p, err := a.load(ctx, services)
+func watchServices(ctx context.Context, run *cli.Run, w watchFlags, services []string) error {
+	p, err := run.Load(ctx, services)
 	if err != nil {
 		return err
 	}
-	rules, err := a.watchRules(p, services)
+	rules, err := watchRules(run, p, services)
 	if err != nil {
 		return err
 	}
-	daemon := a.connect()
+	daemon := run.Connect()
 	// From here on a change is one: what changes while images are built is not lost.
-	t := &watching{app: a, quiet: w.quiet, prune: w.prune}
+	t := &watching{run: run, quiet: w.quiet, prune: w.prune}
 	t.begin(daemon, p, rules)
 	defer t.session.Close()
 	if !w.noUp {
-		o := ask.UpOptions{Services: services, Parallel: a.parallel(), Command: a.command(), IgnoreOrphans: a.truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
-		if o.Ports, err = a.hostPorts(false, false); err != nil {
+		o := ask.UpOptions{Services: services, Parallel: run.Flags.Parallel, Command: run.Command(), IgnoreOrphans: run.Env.Truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
+		if o.Ports, err = run.Env.HostPorts(false, false); err != nil {
 			return err
 		}
 		o.BuildOnly = t.session.Services() // as docker compose does it: what is watched is to begin with what there is
-		if p, err = a.fetchDue(ctx, daemon, p, o); err != nil {
+		if p, err = fetchDue(ctx, run, daemon, p, o); err != nil {
 			return err
 		}
-		if err := a.provide(ctx, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
+		if err := provide(ctx, run, daemon, p, o, selection.Chosen(p, services, false)); err != nil {
 			return err
 		}
 		t.session.SetProject(p)
-		if err := daemon.Up(ctx, p, o, a.imageFilter(w.quiet, w.quiet)); err != nil {
+		if err := daemon.Up(ctx, p, o, run.ImageFilter(w.quiet, w.quiet)); err != nil {
 			return err
 		}
-		a.endProgress()
+		run.EndProgress()
 	}
 	t.hello()
 	t.session.Run(ctx)
@@ -86,7 +87,7 @@ func (a *app) watch(ctx context.Context, w watchFlags, services []string) error 
 
 // watching is a session as its user sees it.
 type watching struct {
-	app          *app
+	run          *cli.Run
 	quiet, prune bool
 	session      *watch.Session
 	above        func(print func() error) error // prints between what else is printed; nil = there is nothing else
@@ -97,14 +98,14 @@ type watching struct {
 
 // begin begins to watch.
 func (t *watching) begin(daemon *client.Client, p *spec.Project, rules rule.Rules) {
-	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.app.warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.app.command(), GoOn: follow.GoOn})
+	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.run.Warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.run.Command(), GoOn: follow.GoOn})
 }
 
 // hello says what is watched.
 func (t *watching) hello() {
 	for _, r := range t.session.Unmatched() {
 		t.print(func() {
-			t.app.warn("service %s: there is no file that the rule for %s is about, as its include, its ignore and .dockerignore have it", r.Service, r.Path)
+			t.run.Warn("service %s: there is no file that the rule for %s is about, as its include, its ignore and .dockerignore have it", r.Service, r.Path)
 		})
 	}
 	n := t.session.Count()
@@ -130,19 +131,19 @@ func joinWords(words []string) string {
 // tell tells what was done.
 func (t *watching) tell(l watch.Line) {
 	t.print(func() {
-		switch progress.Mode(t.app.global.progress) {
+		switch progress.Mode(t.run.ProgressMode) {
 		case progress.JSON:
-			json.NewEncoder(t.app.err).Encode(l) //nolint:errcheck // stderr
+			json.NewEncoder(t.run.Err).Encode(l) //nolint:errcheck // stderr
 		case progress.Quiet:
 			if l.Err != nil {
-				fmt.Fprintln(t.app.err, l)
+				fmt.Fprintln(t.run.Err, l)
 			}
 		default:
 			color := "32"
 			if l.Err != nil {
 				color = "31"
 			}
-			fmt.Fprintln(t.app.err, t.app.paint(t.app.err, color, "watch:"), l)
+			fmt.Fprintln(t.run.Err, t.run.Paint(t.run.Err, color, "watch:"), l)
 		}
 	})
 }
@@ -150,12 +151,12 @@ func (t *watching) tell(l watch.Line) {
 // say says something about the whole.
 func (t *watching) say(text string) {
 	t.print(func() {
-		switch progress.Mode(t.app.global.progress) {
+		switch progress.Mode(t.run.ProgressMode) {
 		case progress.JSON:
-			json.NewEncoder(t.app.err).Encode(map[string]any{"watch": true, "message": text}) //nolint:errcheck // stderr
+			json.NewEncoder(t.run.Err).Encode(map[string]any{"watch": true, "message": text}) //nolint:errcheck // stderr
 		case progress.Quiet:
 		default:
-			fmt.Fprintln(t.app.err, text)
+			fmt.Fprintln(t.run.Err, text)
 		}
 	})
 }
@@ -167,11 +168,11 @@ func (t *watching) event(e event.Event) {
 	}
 	t.print(func() {
 		if t.printer == nil {
-			mode := progress.Mode(t.app.global.progress)
+			mode := progress.Mode(t.run.ProgressMode)
 			if mode != progress.JSON && mode != progress.Quiet {
 				mode = progress.Plain
 			}
-			t.printer = progress.New(t.app.err, progress.Options{Mode: mode})
+			t.printer = progress.New(t.run.Err, progress.Options{Mode: mode})
 		}
 		t.printer.Event(e)
 	})

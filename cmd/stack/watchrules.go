@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/cmd/stack/watch/rule"
 	"github.com/stackrun/stack/internal/dockerignore"
@@ -17,7 +19,7 @@ import (
 
 // watchRules are the rules of develop.watch of services and what they depend on (none = of all), sorted by service. What cannot be watched is told at
 // the line where it is written.
-func (a *app) watchRules(p *spec.Project, services []string) (rule.Rules, error) {
+func watchRules(run *cli.Run, p *spec.Project, services []string) (rule.Rules, error) {
 	names := selection.WithDependencies(p, services)
 	if len(names) == 0 {
 		names = slices.Sorted(maps.Keys(p.Services))
@@ -73,14 +75,14 @@ func (a *app) watchRules(p *spec.Project, services []string) (rule.Rules, error)
 				continue
 			}
 			if r.Copies() && r.Bound() {
-				a.warn("%s: %s is a bind mount of service %s already: the rule is left out", at, w.Path, name)
+				run.Warn("%s: %s is a bind mount of service %s already: the rule is left out", at, w.Path, name)
 				continue
 			}
 			rules = append(rules, r)
 		}
 	}
 	if len(faults) > 0 {
-		return nil, &loadError{faults}
+		return nil, console.Faults(faults)
 	}
 	if len(rules) == 0 {
 		return nil, errors.New("cannot watch: no service that is asked for says what is to be watched; write services.NAME.develop.watch")

@@ -9,13 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
 )
 
-func newWhyCommand(a *app) *cobra.Command {
+func newWhyCommand(run *cli.Run) *cobra.Command {
 	var o ask.WhyOptions
 	var format string
 	cmd := &cobra.Command{
@@ -32,7 +33,7 @@ what has started it again since; how it ended, its last health check, and the la
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Service = args[0]
-			return a.why(cmd.Context(), o, format)
+			return showWhy(cmd.Context(), run, o, format)
 		},
 	}
 	cmd.Flags().IntVar(&o.Index, "index", 0, "Only this replica")
@@ -40,11 +41,11 @@ what has started it again since; how it ended, its last health check, and the la
 	return cmd
 }
 
-func (a *app) why(ctx context.Context, o ask.WhyOptions, format string) error {
+func showWhy(ctx context.Context, run *cli.Run, o ask.WhyOptions, format string) error {
 	if err := formatter.CheckTextOrJSON(format); err != nil {
 		return err
 	}
-	name, daemon, err := a.reach(ctx, []string{o.Service})
+	name, daemon, err := run.Reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
 	}
@@ -53,9 +54,9 @@ func (a *app) why(ctx context.Context, o ask.WhyOptions, format string) error {
 		return err
 	}
 	if format == formatter.JSON {
-		return formatter.WriteJSON(a.out, found)
+		return formatter.WriteJSON(run.Out, found)
 	}
-	_, err = io.WriteString(a.out, whyText(found))
+	_, err = io.WriteString(run.Out, whyText(found))
 	return err
 }
 

@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"bytes"
@@ -12,14 +12,14 @@ import (
 	"github.com/stackrun/stack/cmd/stack/inquiry"
 )
 
-// inquire has the daemon's program answer q, without a daemon. Nothing is written for it: what only looks at a host leaves nothing there, and who is not root may
+// Inquire has the daemon's program answer q, without a daemon. Nothing is written for it: what only looks at a host leaves nothing there, and who is not root may
 // write nowhere.
-func (a *app) inquire(ctx context.Context, q inquiry.Question) (inquiry.Answer, error) {
-	if a.linked != nil {
-		answer := a.linked.answer(ctx, q)
+func (l *Launcher) Inquire(ctx context.Context, q inquiry.Question) (inquiry.Answer, error) {
+	if l.Linked != nil {
+		answer := l.Linked.Answer(ctx, q)
 		return answer, answer.Err()
 	}
-	p, err := a.carried()
+	p, err := l.carried()
 	if err != nil {
 		return inquiry.Answer{}, err
 	}
@@ -32,7 +32,7 @@ func (a *app) inquire(ctx context.Context, q inquiry.Question) (inquiry.Answer, 
 	if err != nil {
 		return inquiry.Answer{}, err
 	}
-	a.interrupts.listen() // it is waited for, and takes away again what it has tried
+	l.Listen() // it is waited for, and takes away again what it has tried
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), inquiry.Verb)
 	cmd.Args[0] = "stack"
@@ -52,8 +52,8 @@ func (a *app) inquire(ctx context.Context, q inquiry.Question) (inquiry.Answer, 
 	return answer, answer.Err()
 }
 
-// artifact brings Compose files of a registry, see artifact.Fetch.
-func (a *app) artifact(ctx context.Context, cache, ref string) (root string, err error) {
-	answer, err := a.inquire(ctx, inquiry.Question{Artifact: &inquiry.Artifact{Cache: cache, Ref: ref}})
+// Artifact brings Compose files of a registry, see artifact.Fetch.
+func (l *Launcher) Artifact(ctx context.Context, cache, ref string) (root string, err error) {
+	answer, err := l.Inquire(ctx, inquiry.Question{Artifact: &inquiry.Artifact{Cache: cache, Ref: ref}})
 	return answer.Root, err
 }

@@ -1,4 +1,4 @@
-package main
+package launch
 
 import (
 	"bufio"
@@ -14,41 +14,31 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/daemon/options"
 )
 
-// connect gives a client of the daemon. Whether one answers is seen at its first request, which starts one when none does.
-func (a *app) connect() *client.Client {
-	if a.daemon == nil {
-		a.daemon = client.New(a.roots.Socket(), version)
-		a.daemon.StateRoot, a.daemon.Launch, a.daemon.Asked = a.roots.State, a.launch, a.interrupts.listen
-		a.daemon.Replace = os.Geteuid() == 0 // who can start the next
-	}
-	return a.daemon
-}
-
-// launch starts a daemon when none answers, for the reason why.
-func (a *app) launch(ctx context.Context, why error) error {
-	a.interrupts.listen()
+// Start starts a daemon when none answers, for the reason why, and waits until it is ready, or finds that another is. idle is for how long it stays with
+// nothing to do.
+func (l *Launcher) Start(ctx context.Context, why error, idle time.Duration) error {
+	l.Listen()
 	if errors.Is(why, fs.ErrPermission) {
-		return fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", a.roots.Socket())
+		return fmt.Errorf("cannot reach the stack daemon on %s: permission denied\nrun the command as root, or as a member of the group of that socket", l.Roots.Socket())
 	}
-	return a.startDaemon(ctx)
+	return l.start(ctx, idle)
 }
 
 // mustRoot says what to do when a daemon cannot be started from here.
-func (a *app) mustRoot() error {
+func (l *Launcher) mustRoot() error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
 	return fmt.Errorf("cannot start the stack daemon as uid %d: containers, networks and mounts need root\n"+
-		"run the command with sudo, or have root run `stack daemon` and join the group of %s", os.Geteuid(), a.roots.Socket())
+		"run the command with sudo, or have root run `stack daemon` and join the group of %s", os.Geteuid(), l.Roots.Socket())
 }
 
-// startDaemon runs the daemon's program in a session of its own and waits until it is ready, or finds that another is.
-func (a *app) startDaemon(ctx context.Context) error {
-	if err := a.mustRoot(); err != nil {
+// start runs the daemon's program in a session of its own and waits until it is ready, or finds that another is.
+func (l *Launcher) start(ctx context.Context, idle time.Duration) error {
+	if err := l.mustRoot(); err != nil {
 		return err
 	}
 	ready, theirs, err := os.Pipe()
@@ -57,18 +47,18 @@ func (a *app) startDaemon(ctx context.Context) error {
 	}
 	defer ready.Close()
 	defer theirs.Close()
-	log, err := openDaemonLog(a.roots.InState())
+	log, err := openDaemonLog(l.Roots.InState())
 	if err != nil {
-		return fmt.Errorf("cannot start the stack daemon: %w\nmake %s a directory that root can write, or give another --state-root", err, a.roots.State)
+		return fmt.Errorf("cannot start the stack daemon: %w\nmake %s a directory that root can write, or give another --state-root", err, l.Roots.State)
 	}
 	defer log.Close()
 	from, err := log.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fmt.Errorf("cannot start the stack daemon: %w", err)
 	}
-	o := options.Options{Roots: a.roots, Config: a.configPath(), Idle: a.idleTime(), AutoStarted: true, ReadyFD: 3}
+	o := options.Options{Roots: l.Roots, Config: l.Config(), Idle: idle, AutoStarted: true, ReadyFD: 3}
 	var cmd *exec.Cmd
-	err = a.runProgram(ctx, func(text string) { fmt.Fprintf(log, "warning: %s\n", text) }, func(path string) error {
+	err = l.run(ctx, func(text string) { fmt.Fprintf(log, "warning: %s\n", text) }, func(path string) error {
 		cmd = exec.Command(path, o.Line()...)
 		cmd.Args[0] = "stack"
 		cmd.Stdout, cmd.Stderr = log, log

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stackrun/stack/reconcile/ask"
+)
+
+func TestHostPorts(t *testing.T) {
+	for _, c := range []struct {
+		variable    string
+		flag, given bool
+		want        string
+	}{
+		{"", false, false, ""}, {"", true, true, ask.PortsAuto}, {"", false, true, ask.PortsOfFile},
+		{"1", false, false, ask.PortsAuto}, {"true", false, true, ask.PortsOfFile}, {"0", false, false, ""}, {"0", true, true, ask.PortsAuto},
+	} {
+		env := Environment{autoPorts: c.variable}
+		if got, err := env.HostPorts(c.flag, c.given); got != c.want || err != nil {
+			t.Errorf("%+v: %q, %v", c, got, err)
+		}
+	}
+	env := Environment{autoPorts: "some"}
+	if _, err := env.HostPorts(false, false); err == nil {
+		t.Error("STACK_AUTO_PORTS=some is taken")
+	}
+}
