@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
@@ -118,9 +119,9 @@ func replicaThatRuns(all []ask.Container, service string, index int) (ask.Contai
 				running = append(running, c)
 			}
 		}
-		if c, err := replica(running, service, 0); err == nil {
+		if c, err := selection.Replica(running, service, 0); err == nil {
 			return c, nil
 		}
 	}
-	return replica(all, service, index)
+	return selection.Replica(all, service, index)
 }

@@ -99,3 +99,16 @@ func builtOn(p *spec.Project, services []string) []string {
 		return next
 	})
 }
+
+// isRemoteContext says whether the sources of a build are in a git repository.
+func isRemoteContext(context string) bool {
+	return spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://")
+}
+
+// hasRemote says whether a build takes sources from a git repository.
+func hasRemote(b *spec.Build) bool {
+	if b == nil {
+		return false
+	}
+	return isRemoteContext(b.Context) || slices.ContainsFunc(slices.Sorted(maps.Keys(b.AdditionalContexts)), func(name string) bool { return isRemoteContext(b.AdditionalContexts[name]) })
+}

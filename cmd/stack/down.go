@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,7 @@ func newDownCommand(run *cli.Run) *cobra.Command {
 otherwise. With services named, only their containers go.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			o.Services = services
-			o.Timeout = timeoutFlag(cmd, timeout)
+			o.Timeout = cli.Timeout(cmd, timeout)
 			return takeDown(cmd.Context(), run, o, cmd.Flags().Changed("remove-orphans"))
 		},
 	}
@@ -61,13 +60,4 @@ func takeDown(ctx context.Context, run *cli.Run, o ask.DownOptions, orphansGiven
 		}
 		return err
 	})
-}
-
-// timeoutFlag is --timeout when it was given; nil means each container's own grace period.
-func timeoutFlag(cmd *cobra.Command, seconds int) *time.Duration {
-	if !cmd.Flags().Changed("timeout") {
-		return nil
-	}
-	d := time.Duration(seconds) * time.Second
-	return &d
 }

@@ -51,10 +51,10 @@ func showEvents(ctx context.Context, run *cli.Run, f eventsFlags, services []str
 	var o event.Window
 	var err error
 	now := time.Now()
-	if o.Since, err = parseTime(f.since, now); err != nil {
+	if o.Since, err = cli.ParseTime(f.since, now); err != nil {
 		return fmt.Errorf("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.since)
 	}
-	if o.Until, err = parseTime(f.until, now); err != nil {
+	if o.Until, err = cli.ParseTime(f.until, now); err != nil {
 		return fmt.Errorf("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", f.until)
 	}
 	name, daemon, err := run.Reach(ctx, services)

@@ -185,13 +185,6 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 	}
 }
 
-func TestExitCodeFromEndsAll(t *testing.T) {
-	u := upFlags{exitCodeFrom: "test"}
-	if err := u.check(); err != nil || !u.abortOnExit {
-		t.Errorf("%v, --abort-on-container-exit is %v: --exit-code-from implies it", err, u.abortOnExit)
-	}
-}
-
 // Without a Compose file, a name that cannot be is one fault and not two.
 func TestBadNameWithoutFile(t *testing.T) {
 	u := newPerson(t, nil)
@@ -294,16 +287,5 @@ func TestGlobalFlags(t *testing.T) {
 	}
 	if code, _, errs := u.run("--no-ansi --progress tty ps"); code != 1 || !strings.Contains(errs, "contradict") {
 		t.Errorf("--no-ansi: %d, %s", code, errs)
-	}
-}
-
-// pull leaves out what is built here, if it is told to.
-func TestPullIgnoresBuildable(t *testing.T) {
-	p := &spec.Project{Services: map[string]*spec.Service{"a": {Image: "x"}, "b": {Image: "y", Build: &spec.Build{}}, "c": {Build: &spec.Build{}}}}
-	if got := pullable(p, nil, false); !cmp.Equal(got, []string{"a", "b"}) {
-		t.Errorf("all: %q", got)
-	}
-	if got := pullable(p, nil, true); !cmp.Equal(got, []string{"a"}) {
-		t.Errorf("but those that are built: %q", got)
 	}
 }

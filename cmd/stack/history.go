@@ -96,21 +96,6 @@ func writeHistory(w io.Writer, project string, all []history.Entry) error {
 	return t.Flush()
 }
 
-// counts is "2 created, 1 recreated".
-func counts(changes []plan.Change) string {
-	n := map[plan.Action]int{}
-	for _, c := range changes {
-		n[c.Action]++
-	}
-	var parts []string
-	for _, a := range actions {
-		if n[a.action] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[a.action], a.done))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
 // typed is how e was asked for, in one line.
 func typed(e *history.Entry) string {
 	if e.Command == "" {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/stackrun/stack/api/apitest"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -217,18 +219,18 @@ the last plan of shop is not done: #8, stack up -d, failed
   cannot start:
     no
 `
-	if got := whyText(v); got != want {
-		t.Errorf("got\n%s", got)
-	}
 	u := newPerson(t, &apitest.Engine{OnWhy: func(_ context.Context, _ string, o ask.WhyOptions) (*ask.Why, error) {
 		v.Service = o.Service
 		return v, nil
 	}})
+	if code, out, errs := u.run("why web"); code != 0 || out != want {
+		t.Errorf("%d, %s, got\n%s", code, errs, out)
+	}
 	var back ask.Why
 	if code, out, _ := u.run("why web --format json"); code != 0 || json.Unmarshal([]byte(out), &back) != nil || len(back.Containers) != 3 {
 		t.Errorf("%d, %s", code, out)
-	} else if whyText(&back) != want {
-		t.Errorf("what has travelled says\n%s", whyText(&back))
+	} else if diff := cmp.Diff(v, &back); diff != "" {
+		t.Errorf("what has travelled: (-want +got)\n%s", diff)
 	}
 	u.tells(map[string]ending{"why": {exitcode.Failed, "one service"}, "why nobody": {exitcode.Failed, "no such service"}, "why web --format x": {exitcode.Failed, "text or json"}})
 }

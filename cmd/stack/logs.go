@@ -95,33 +95,13 @@ func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, 
 	if l.index != 0 && len(services) != 1 {
 		return o, fmt.Errorf("--index needs exactly one service")
 	}
-	if o.Since, err = parseTime(l.since, now); err != nil {
+	if o.Since, err = cli.ParseTime(l.since, now); err != nil {
 		return o, fmt.Errorf("invalid --since %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.since)
 	}
-	if o.Until, err = parseTime(l.until, now); err != nil {
+	if o.Until, err = cli.ParseTime(l.until, now); err != nil {
 		return o, fmt.Errorf("invalid --until %q, expected a time such as 2026-01-02T15:04:05Z or a duration such as 10m", l.until)
 	}
 	return o, nil
-}
-
-// parseTime reads a time, a duration before now, or seconds since 1970 with a fraction; "" is the zero time.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f < 0 || f > 1e11 {
-		return time.Time{}, errors.New("no time")
-	}
-	return time.Unix(0, int64(f*1e9)), nil
 }
 
 // expect announces the containers to the view, so that all prefixes are of one width.

@@ -1,19 +1,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
-	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/cli"
-	"github.com/stackrun/stack/cmd/stack/console"
-	"github.com/stackrun/stack/cmd/stack/exitcode"
 	"github.com/stackrun/stack/cmd/stack/formatter"
-	"github.com/stackrun/stack/internal/atomicfile"
-	"github.com/stackrun/stack/reconcile/ask"
-	"github.com/stackrun/stack/spec"
 )
 
 func newPlanCommand(run *cli.Run) *cobra.Command {
@@ -53,41 +44,4 @@ func (u *upFlags) addRecreation(cmd *cobra.Command) {
 	f.BoolVar(&u.noDeps, "no-deps", false, "Leave services alone that the named ones depend on")
 	f.BoolVar(&u.alwaysRecreateDeps, "always-recreate-deps", false, "Recreate what the named services depend on, too")
 	f.BoolVarP(&u.renewAnon, "renew-anon-volumes", "V", false, "Give recreated containers new anonymous volumes")
-}
-
-// showPlanOf shows what up would do, and saves it if it is to.
-func showPlanOf(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions, u upFlags) error {
-	if u.output != "" {
-		saved, err := daemon.Save(ctx, p, o)
-		if err != nil {
-			return err
-		}
-		if saved.File != nil {
-			// Whoever reads it reads the project's secrets.
-			if err := atomicfile.Write(u.output, saved.File, 0o600, atomicfile.Sync); err != nil {
-				return fmt.Errorf("cannot save the plan: %w", err)
-			}
-		}
-		return showPlan(run, saved.Preview, u.format)
-	}
-	found, err := daemon.Plan(ctx, p, o)
-	if err != nil {
-		return err
-	}
-	return showPlan(run, found, u.format)
-}
-
-// showPlan prints a plan, and ends the command with what it comes to.
-func showPlan(run *cli.Run, found *ask.Preview, format string) error {
-	run.PrintWarnings(found.Warnings)
-	if err := writePreview(run.Out, found, format, planText); err != nil {
-		return err
-	}
-	switch {
-	case len(found.Faults) > 0:
-		return console.Faults(found.Faults)
-	case len(found.Changes) > 0:
-		return &exitcode.Error{Code: exitcode.Differs}
-	}
-	return nil
 }

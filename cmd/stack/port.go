@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
-	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/cmd/stack/selection"
 )
 
 func newPortCommand(run *cli.Run) *cobra.Command {
@@ -43,7 +42,7 @@ func showPort(ctx context.Context, run *cli.Run, service string, port int, proto
 	if err != nil {
 		return err
 	}
-	c, err := replica(all, service, index)
+	c, err := selection.Replica(all, service, index)
 	if err != nil {
 		return err
 	}
@@ -57,21 +56,4 @@ func showPort(ctx context.Context, run *cli.Run, service string, port int, proto
 		}
 	}
 	return fmt.Errorf("no port %d/%s is published of container %s", port, protocol, c.Name)
-}
-
-// replica finds a service's container: number index, or the first.
-func replica(all []ask.Container, service string, index int) (ask.Container, error) {
-	var of []ask.Container
-	for _, c := range all {
-		if c.Service == service && !c.OneOff && (index == 0 || c.Replica == index) {
-			of = append(of, c)
-		}
-	}
-	if len(of) == 0 {
-		if index != 0 {
-			return ask.Container{}, fmt.Errorf("service %q has no container with number %d", service, index)
-		}
-		return ask.Container{}, fmt.Errorf("service %q has no container (start it with `stack up -d %s`)", service, service)
-	}
-	return slices.MinFunc(of, func(a, b ask.Container) int { return a.Replica - b.Replica }), nil
 }

@@ -96,3 +96,18 @@ func groups(b *strings.Builder, changes []plan.Change, one func(plan.Change)) {
 		b.WriteByte('\n')
 	}
 }
+
+// counts is "2 created, 1 recreated".
+func counts(changes []plan.Change) string {
+	n := map[plan.Action]int{}
+	for _, c := range changes {
+		n[c.Action]++
+	}
+	var parts []string
+	for _, a := range actions {
+		if n[a.action] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[a.action], a.done))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

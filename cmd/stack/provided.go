@@ -91,6 +91,12 @@ func findPrograms(run *cli.Run, p *spec.Project, names []string) (*providers, *m
 	return all, used, cmp.Or(missing, err)
 }
 
+// checkPrograms says whether all programs are there that an up of names runs.
+func checkPrograms(run *cli.Run, p *spec.Project, names []string) error {
+	_, _, err := findPrograms(run, p, names)
+	return err
+}
+
 // provide prepares the models that services among names use, and runs the programs that provide services of them, before their dependents are made. Those whose services depend on
 // containers run when these are up and ready. What they set goes to p.
 func provide(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions, names []string) error {

@@ -28,7 +28,7 @@ func newRestartCommand(run *cli.Run) *cobra.Command {
 so; with them those that depend on them with restart: true. Changes of the file do not count: 'stack up' applies them. What a restart
 has stopped comes up again also when the restart fails, or you end it.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			r.Timeout = timeoutFlag(cmd, timeout)
+			r.Timeout = cli.Timeout(cmd, timeout)
 			return restartContainers(cmd.Context(), run, r, services)
 		},
 	}

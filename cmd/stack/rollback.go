@@ -72,7 +72,7 @@ func rollBack(ctx context.Context, run *cli.Run, f rollbackFlags, args []string)
 	}
 	fmt.Fprintf(run.Err, "back to #%d of %s\n", was.Number, was.Time.Local().Format(time.DateTime))
 	if f.dryRun {
-		return showPlanOf(ctx, run, daemon, was.Project, o, upFlags{format: f.format})
+		return showPlanOf(ctx, run, daemon, was.Project, o, f.format, "")
 	}
 	return daemon.Up(ctx, was.Project, o, run.Progress().Event)
 }

@@ -41,7 +41,7 @@ takes no room and no time to speak of. Sockets are left out: nobody listens at a
 Snapshots stay until 'stack volumes snapshots rm', also when the project or the volumes are removed.`,
 		ValidArgsFunction: completeVolumes(run),
 		RunE: func(cmd *cobra.Command, volumes []string) error {
-			o.Volumes, o.Timeout = volumes, timeoutFlag(cmd, timeout)
+			o.Volumes, o.Timeout = volumes, cli.Timeout(cmd, timeout)
 			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
 				return run.Connect().SnapshotVolumes(ctx, project, o, run.Progress().Event)
 			})
@@ -92,7 +92,7 @@ What has one of them must not run. With --stop the project's own containers are 
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeSnapshots(run, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Name, o.Volumes, o.Timeout = args[0], args[1:], timeoutFlag(cmd, timeout)
+			o.Name, o.Volumes, o.Timeout = args[0], args[1:], cli.Timeout(cmd, timeout)
 			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
 				return run.Connect().RestoreVolumes(ctx, project, o, run.Progress().Event)
 			})

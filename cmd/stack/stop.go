@@ -17,7 +17,7 @@ func newStopCommand(run *cli.Run) *cobra.Command {
 		Short: "Stop containers without removing them",
 		Long:  "Stops running containers. `stack start` starts them again.",
 		RunE: func(cmd *cobra.Command, services []string) error {
-			o.Timeout = timeoutFlag(cmd, timeout)
+			o.Timeout = cli.Timeout(cmd, timeout)
 			o.Command = run.Command()
 			return stopContainers(cmd.Context(), run, o, services)
 		},

@@ -56,7 +56,7 @@ Services with deploy.update_config are replaced in turns, as that says.
 
 Without -d or --wait it then follows the containers' output. Ctrl-C stops them; a second Ctrl-C kills them.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
-			u.changed, u.stopTimeout = cmd.Flags().Changed, timeoutFlag(cmd, u.timeout)
+			u.changed, u.stopTimeout = cmd.Flags().Changed, cli.Timeout(cmd, u.timeout)
 			return bringUp(cmd.Context(), run, u, services)
 		},
 	}
@@ -138,10 +138,10 @@ func bringUp(ctx context.Context, run *cli.Run, u upFlags, services []string) er
 		}
 	}
 	if u.dryRun {
-		if _, _, err := findPrograms(run, p, chosen); err != nil {
+		if err := checkPrograms(run, p, chosen); err != nil {
 			return err
 		}
-		return showPlanOf(ctx, run, daemon, p, options, u)
+		return showPlanOf(ctx, run, daemon, p, options, u.format, u.output)
 	}
 	if err := provide(ctx, run, daemon, p, options, chosen); err != nil {
 		return err
