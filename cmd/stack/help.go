@@ -19,7 +19,7 @@ func newHelpCommand() *cobra.Command {
 			c, rest, err := cmd.Root().Find(args)
 			switch {
 			case err != nil || len(rest) > 0:
-				return unknownCommand(c, rest)
+				return cli.UnknownCommand(c, rest)
 			case c.DisableFlagParsing: // docker compose has it and stack has not: it says so
 				return c.RunE(c, nil)
 			}

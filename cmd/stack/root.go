@@ -4,13 +4,21 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/console"
+	"github.com/stackrun/stack/cmd/stack/containers"
+	"github.com/stackrun/stack/cmd/stack/deploy"
+	"github.com/stackrun/stack/cmd/stack/file"
+	"github.com/stackrun/stack/cmd/stack/host"
+	"github.com/stackrun/stack/cmd/stack/images"
+	"github.com/stackrun/stack/cmd/stack/lifecycle"
+	"github.com/stackrun/stack/cmd/stack/plans"
 	"github.com/stackrun/stack/cmd/stack/progress"
+	"github.com/stackrun/stack/cmd/stack/session"
+	"github.com/stackrun/stack/cmd/stack/volumes"
 )
 
 // newRoot is the command without its verbs.
@@ -26,7 +34,7 @@ Then:         stack ps, stack logs -f, stack exec SERVICE sh, stack down
 If it fails:  stack doctor      says what this host lacks`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          unknownCommand,
+		Args:          cli.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if showVersion {
 				_, err := fmt.Fprintf(run.Out, "stack version %s\n", run.Version)
@@ -84,12 +92,12 @@ var verbs = []struct {
 	name string
 	make func(*cli.Run) *cobra.Command
 }{
-	{"apply", newApplyCommand}, {"attach", newAttachCommand}, {"build", newBuildCommand}, {"commit", newCommitCommand}, {"completion", newCompletionCommand}, {"config", newConfigCommand}, {"cp", newCpCommand}, {"create", newCreateCommand}, {"daemon", newDaemonCommand},
-	{"debug", newDebugCommand}, {"doctor", newDoctorCommand}, {"down", newDownCommand}, {"drift", newDriftCommand}, {"events", newEventsCommand},
-	{"exec", newExecCommand}, {"export", newExportCommand}, {"gc", newGCCommand}, {"history", newHistoryCommand}, {"images", newImagesCommand}, {"kill", newKillCommand}, {"load", newLoadCommand}, {"logs", newLogsCommand},
-	{"ls", newLsCommand}, {"lsp", newLspCommand}, {"pause", newPauseCommand}, {"plan", newPlanCommand}, {"port", newPortCommand}, {"ports", newPortsCommand}, {"ps", newPsCommand}, {"pull", newPullCommand}, {"push", newPushCommand},
-	{"restart", newRestartCommand}, {"rm", newRmCommand}, {"rollback", newRollbackCommand}, {"run", newRunCommand}, {"scale", newScaleCommand}, {"start", newStartCommand}, {"stats", newStatsCommand},
-	{"stop", newStopCommand}, {"top", newTopCommand}, {"unpause", newUnpauseCommand}, {"up", newUpCommand}, {"version", newVersionCommand}, {"volumes", newVolumesCommand}, {"wait", newWaitCommand}, {"watch", newWatchCommand}, {"why", newWhyCommand},
+	{"apply", plans.NewApplyCommand}, {"attach", session.NewAttachCommand}, {"build", images.NewBuildCommand}, {"commit", images.NewCommitCommand}, {"completion", newCompletionCommand}, {"config", file.NewConfigCommand}, {"cp", containers.NewCpCommand}, {"create", deploy.NewCreateCommand}, {"daemon", host.NewDaemonCommand},
+	{"debug", host.NewDebugCommand}, {"doctor", host.NewDoctorCommand}, {"down", lifecycle.NewDownCommand}, {"drift", plans.NewDriftCommand}, {"events", host.NewEventsCommand},
+	{"exec", session.NewExecCommand}, {"export", containers.NewExportCommand}, {"gc", host.NewGCCommand}, {"history", plans.NewHistoryCommand}, {"images", images.NewImagesCommand}, {"kill", lifecycle.NewKillCommand}, {"load", images.NewLoadCommand}, {"logs", containers.NewLogsCommand},
+	{"ls", host.NewLsCommand}, {"lsp", file.NewLspCommand}, {"pause", lifecycle.NewPauseCommand}, {"plan", deploy.NewPlanCommand}, {"port", containers.NewPortCommand}, {"ports", containers.NewPortsCommand}, {"ps", containers.NewPsCommand}, {"pull", images.NewPullCommand}, {"push", images.NewPushCommand},
+	{"restart", lifecycle.NewRestartCommand}, {"rm", lifecycle.NewRmCommand}, {"rollback", plans.NewRollbackCommand}, {"run", session.NewRunCommand}, {"scale", deploy.NewScaleCommand}, {"start", lifecycle.NewStartCommand}, {"stats", containers.NewStatsCommand},
+	{"stop", lifecycle.NewStopCommand}, {"top", containers.NewTopCommand}, {"unpause", lifecycle.NewUnpauseCommand}, {"up", deploy.NewUpCommand}, {"version", host.NewVersionCommand}, {"volumes", volumes.NewVolumesCommand}, {"wait", lifecycle.NewWaitCommand}, {"watch", deploy.NewWatchCommand}, {"why", plans.NewWhyCommand},
 }
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
@@ -126,18 +134,6 @@ Options:
 
 {{if .HasAvailableInheritedFlags}}Global options stand before the verb: see 'stack --help'.{{else}}'stack COMMAND --help' says more about a command.{{end}}
 `
-
-// unknownCommand names what was meant, if it can.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := "see 'stack --help'"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return fmt.Errorf("unknown command %q (%s)", args[0], hint)
-}
 
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
 var refused = map[string]string{

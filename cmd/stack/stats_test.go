@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,8 +54,9 @@ func TestStatsOnce(t *testing.T) {
 		}
 	}
 	_, out, _ := u.run("stats --no-stream --format json db")
+	keys := []string{"BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name", "NetIO", "PIDs"}
 	var row map[string]string
-	if err := json.Unmarshal([]byte(out), &row); err != nil || len(row) != len(statsKeys) {
+	if err := json.Unmarshal([]byte(out), &row); err != nil || !slices.Equal(slices.Sorted(maps.Keys(row)), keys) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if row["Container"] != strings.Repeat("d", 64) || row["ID"] != "dddddddddddd" || row["MemUsage"] != "64MiB / 256MiB" || row["PIDs"] != "7" {

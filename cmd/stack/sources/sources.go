@@ -1,0 +1,115 @@
+// Package sources brings the sources of builds to this host: git repositories, with the user's credentials.
+package sources
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stackrun/stack/api/client"
+	"github.com/stackrun/stack/cmd/stack/cli"
+	"github.com/stackrun/stack/cmd/stack/console"
+	"github.com/stackrun/stack/cmd/stack/selection"
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
+)
+
+// FetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
+// only where the daemon says that there is something to build, so that an up of what is there needs no network.
+func FetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
+	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
+		return p, nil // the usual case
+	}
+	found, err := daemon.Plan(ctx, p, o)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		if slices.ContainsFunc(found.Changes, func(c plan.Change) bool {
+			return c.Action == plan.Make && c.ID.Name == p.ImageOf(p.Services[name])
+		}) {
+			names = append(names, name)
+		}
+	}
+	return Fetch(ctx, run, p, names)
+}
+
+// Fetch is p in which the builds of services, and what they build on, have their sources on this host.
+func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string) (*spec.Project, error) {
+	out := *p
+	out.Services = maps.Clone(p.Services)
+	var faults diag.List
+	fetch := func(ref, at, above string) string {
+		dir, err := run.Fetcher().Tree(ctx, ref)
+		if err == nil {
+			return dir
+		}
+		subject := p.Sources.At(spec.Path(at))
+		if subject == nil {
+			at, subject = above, p.Sources.At(spec.Path(above))
+		}
+		faults = append(faults, &diag.Diagnostic{
+			Code: spec.CodeFetch, Summary: "cannot fetch the sources of a build", Detail: err.Error(), Hint: "name a directory, or a git repository: https://HOST/PATH.git#REF:DIRECTORY", Address: at, Subject: subject,
+		})
+		return ref
+	}
+	for _, name := range builtOn(p, services) {
+		s := p.Services[name]
+		if !hasRemote(s.Build) {
+			continue
+		}
+		at := "services." + name + ".build"
+		with, b := *s, *s.Build
+		if isRemote(b.Context) {
+			b.Context = fetch(b.Context, at+".context", at)
+		}
+		b.AdditionalContexts = maps.Clone(b.AdditionalContexts)
+		for _, key := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
+			if more := at + ".additional_contexts"; isRemote(b.AdditionalContexts[key]) {
+				b.AdditionalContexts[key] = fetch(b.AdditionalContexts[key], more+"."+key, more)
+			}
+		}
+		with.Build = &b
+		out.Services[name] = &with
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot fetch the sources of a build: %w", context.Cause(ctx))
+	}
+	if len(faults) > 0 {
+		return nil, console.Faults(faults)
+	}
+	return &out, nil
+}
+
+// builtOn are services and those whose images theirs are built on.
+func builtOn(p *spec.Project, services []string) []string {
+	return selection.Closure(p, services, func(s *spec.Service) (next []string) {
+		if s.Build == nil {
+			return nil
+		}
+		for _, key := range slices.Sorted(maps.Keys(s.Build.AdditionalContexts)) {
+			if on, ok := strings.CutPrefix(s.Build.AdditionalContexts[key], "service:"); ok {
+				next = append(next, on)
+			}
+		}
+		return next
+	})
+}
+
+// isRemote says whether the sources of a build are in a git repository.
+func isRemote(context string) bool {
+	return spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://")
+}
+
+// hasRemote says whether a build takes sources from a git repository.
+func hasRemote(b *spec.Build) bool {
+	if b == nil {
+		return false
+	}
+	return isRemote(b.Context) || slices.ContainsFunc(slices.Sorted(maps.Keys(b.AdditionalContexts)), func(name string) bool { return isRemote(b.AdditionalContexts[name]) })
+}
