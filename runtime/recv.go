@@ -13,7 +13,7 @@ type packet struct {
 	oob [32]byte // for one, with what is around it: unix.CmsgSpace(4*4)
 }
 
-// packets are given back while a report is waited for, which for a container that runs is all its life.
+// packets are given back while a report is waited for: an exec waits for its end as long as that takes.
 var packets = sync.Pool{New: func() any { return new(packet) }}
 
 // recv receives one packet, waiting in the runtime's poller, and lets take have it, for as long as that takes. io.EOF at its end: a packet of
