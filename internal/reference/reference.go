@@ -8,7 +8,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // Reference names an image in a registry. Parse fills it; the zero value names nothing.
@@ -27,21 +26,7 @@ const (
 	officialRepo = "library/"
 )
 
-// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests gives the grammar of
-// names and tags.
-var (
-	repoPattern = lazyregexp.New(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagPattern  = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hostPattern = lazyregexp.New(`^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$`)
-)
-
 const maxRepoName = 255
-
-// IsHost says whether s can be a registry: docker.io, localhost:5000, [::1]:5000.
-func IsHost(s string) bool { return hostPattern.MatchString(s) }
-
-// IsRepo says whether s can be a repository, or a part of its name before a slash.
-func IsRepo(s string) bool { return repoPattern.MatchString(s) }
 
 // Parse reads what users write: nginx, nginx:1.22, localhost:5000/a/b@sha256:…, docker.io/library/nginx.
 // The error is errdefs.ErrInvalidArgument and says which part is wrong.
@@ -61,7 +46,7 @@ func Parse(s string) (Reference, error) {
 	}
 	// The first part is a host when it looks like one; otherwise it belongs to a name on docker.io.
 	if first, repo, ok := strings.Cut(rest, "/"); ok && (strings.ContainsAny(first, ".:[") || first == "localhost") {
-		if !hostPattern.MatchString(first) {
+		if !IsHost(first) {
 			return bad("%q is not a registry host", first)
 		}
 		ref.Host, rest = strings.ToLower(first), repo
@@ -74,7 +59,7 @@ func Parse(s string) (Reference, error) {
 	ref.Repo = rest
 	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
 		ref.Repo, ref.Tag = rest[:i], rest[i+1:]
-		if !tagPattern.MatchString(ref.Tag) {
+		if !isTag(ref.Tag) {
 			return bad("tag %q must be 1 to 128 letters, digits, '_', '.' or '-', and begin with none of the last two", ref.Tag)
 		}
 	}
@@ -83,8 +68,8 @@ func Parse(s string) (Reference, error) {
 		return bad("the name is empty")
 	case len(ref.Repo) > maxRepoName:
 		return bad("the name has %d characters, at most %d are allowed", len(ref.Repo), maxRepoName)
-	case !repoPattern.MatchString(ref.Repo):
-		if repoPattern.MatchString(strings.ToLower(ref.Repo)) {
+	case !IsRepo(ref.Repo):
+		if IsRepo(strings.ToLower(ref.Repo)) {
 			return bad("names have lower case letters only: %q", strings.ToLower(ref.Repo))
 		}
 		return bad("%q must be lower case letters and digits, separated by '/', '.', '_' or '-'", ref.Repo)

@@ -65,6 +65,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		compareGrammar(t, s)
 		r, err := Parse(s)
 		if err != nil {
 			return
