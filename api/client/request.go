@@ -138,6 +138,9 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	if c.Asked != nil {
 		c.Asked()
 	}
+	if r.method == http.MethodPost {
+		go learnMessages()
+	}
 	if _, err := a.in.Peek(1); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
