@@ -222,7 +222,7 @@ func TestAdd(t *testing.T) {
 		h.has(info.ID, "/d", want...)
 	}
 	for _, name := range []string{"hello.tar.xz", "hello.tar.bz2"} {
-		b, err := os.ReadFile(filepath.Join("..", "image", "testdata", name))
+		b, err := os.ReadFile(filepath.Join("..", "image", "content", "testdata", name))
 		must(t, err)
 		h.write(name, string(b))
 		info, _ := h.make("FROM busybox\nADD " + name + " /d/\n")

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -174,18 +175,18 @@ func (a *archive) open(name string) func(context.Context) (io.ReadCloser, error)
 
 func blobName(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 
-// manifest and small make an OCI layout a source of documents.
+// Manifest and small make an OCI layout a source of documents.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
-func (a *archive) manifest(ctx context.Context, identifier string) (document, error) {
+func (a *archive) Manifest(ctx context.Context, identifier string) (manifest.Document, error) {
 	h, err := v1.NewHash(identifier)
 	if err != nil {
-		return document{}, invalidArchive("%q is not a digest", identifier)
+		return manifest.Document{}, invalidArchive("%q is not a digest", identifier)
 	}
-	raw, err := a.blob(h, maxManifest)
-	return document{raw: raw, digest: h}, err
+	raw, err := a.blob(h, manifest.MaxManifest)
+	return manifest.Document{Raw: raw, Digest: h}, err
 }
 
-func (a *archive) small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
+func (a *archive) Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
 	return a.blob(desc.Digest, limit)
 }
 

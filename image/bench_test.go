@@ -26,7 +26,7 @@ func BenchmarkPull(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l := layerOfTar(b, raw)
+		l := layertest.OfTar(b, raw)
 		n, err := l.Size()
 		if err != nil {
 			b.Fatal(err)

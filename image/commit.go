@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -43,8 +44,8 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 	}
 	stacks := make([]viewRecord, 0, 1+len(beside))
 	for _, list := range append([][]v1.Hash{layers}, beside...) {
-		if len(list) > maxLayers {
-			return failed(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("it has %d layers, overlayfs takes %d", len(list), maxLayers)))
+		if len(list) > manifest.MaxLayers {
+			return failed(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("it has %d layers, overlayfs takes %d", len(list), manifest.MaxLayers)))
 		}
 		for _, d := range list {
 			if _, err := os.Lstat(s.layerDir(d)); err != nil {

@@ -1,16 +1,17 @@
 package image
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/image/registry"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -43,6 +44,17 @@ func TestCredentials(t *testing.T) {
 	broken := file(map[string]any{"credsStore": "broken"})
 	wrong := file(map[string]any{"auths": map[string]any{h.host: map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte("a:b"))}}})
 
+	helpers := t.TempDir()
+	for name, script := range map[string]string{
+		"good":   fmt.Sprintf(`printf '{"Username":"%s","Secret":"%s"}'`, user, secret),
+		"broken": `echo "no keyring" >&2; exit 1`,
+	} {
+		if err := os.WriteFile(filepath.Join(helpers, "docker-credential-"+name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", helpers+":"+os.Getenv("PATH"))
+
 	for name, c := range map[string]struct {
 		env  map[string]string
 		fail string
@@ -59,19 +71,12 @@ func TestCredentials(t *testing.T) {
 		"none":                     {fail: "docker login"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStore(t)
-			s.credentials.getenv = func(key string) string { return c.env[key] }
-			s.credentials.helper = func(ctx context.Context, name, server string) ([]byte, error) {
-				if name != "good" {
-					return nil, errors.New("no keyring")
-				}
-				return json.Marshal(map[string]string{"Username": user, "Secret": secret})
-			}
+			s := openAsking(t, newRoots(t), registry.Options{Getenv: func(key string) string { return c.env[key] }})
 			_, _, err := pull(s, h.host+"/app:1")
 			if c.fail == "" && err != nil {
 				t.Error(err)
 			}
-			if c.fail != "" && (!errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), c.fail)) {
+			if c.fail != "" && (!errors.Is(err, registry.ErrDenied) || !strings.Contains(err.Error(), c.fail)) {
 				t.Errorf("error is %v, expected %q in it", err, c.fail)
 			}
 			if err != nil && strings.Contains(err.Error(), secret) {
@@ -82,39 +87,9 @@ func TestCredentials(t *testing.T) {
 
 	// A public image does not need the helper that is broken.
 	h.behave()
-	s := newStore(t)
-	s.credentials.getenv = func(key string) string { return map[string]string{"REGISTRY_AUTH_FILE": broken}[key] }
-	s.credentials.helper = func(context.Context, string, string) ([]byte, error) { return nil, errors.New("no keyring") }
+	s := openAsking(t, newRoots(t), registry.Options{Getenv: func(key string) string { return map[string]string{"REGISTRY_AUTH_FILE": broken}[key] }})
 	_, notes, err := pull(s, h.host+"/app:1")
 	if err != nil || !strings.Contains(strings.Join(notes, "\n"), "no keyring") {
 		t.Errorf("error %v, notes %q", err, notes)
-	}
-}
-
-// TestHelperProgram runs real programs that behave as helpers do, well and badly.
-func TestHelperProgram(t *testing.T) {
-	dir := t.TempDir()
-	for name, script := range map[string]string{
-		"ok":     `read server; test "$1" = get && printf '{"Username":"jo","Secret":"%s"}' "$server"`,
-		"none":   `echo "credentials not found in native keychain"; exit 1`,
-		"broken": `echo "no display" >&2; exit 1`,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	c := credentials{helper: runHelper}
-	ctx := context.Background()
-	if a, err := c.ask(ctx, "ok", "host:5000"); err != nil || a.Username != "jo" || a.Password != "host:5000" {
-		t.Errorf("ok: %+v, %v", a, err)
-	}
-	if a, err := c.ask(ctx, "none", "host"); err != nil || a.Username != "" {
-		t.Errorf("none: %+v, %v", a, err)
-	}
-	for _, name := range []string{"broken", "missing", "../ok", "/bin/sh"} {
-		if _, err := c.ask(ctx, name, "host"); err == nil {
-			t.Errorf("%s gave credentials", name)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -16,13 +17,13 @@ import (
 )
 
 // keep writes the documents of the image to the content store.
-func (s *Store) keep(img *resolved) error {
-	docs := map[v1.Hash][]byte{img.id: img.rawConf}
-	if img.manifest.raw != nil {
-		docs[img.manifest.digest] = img.manifest.raw
+func (s *Store) keep(img *manifest.Image) error {
+	docs := map[v1.Hash][]byte{img.ID: img.RawConfig}
+	if img.Manifest.Raw != nil {
+		docs[img.Manifest.Digest] = img.Manifest.Raw
 	}
-	if img.index != nil {
-		docs[img.index.digest] = img.index.raw
+	if img.Index != nil {
+		docs[img.Index.Digest] = img.Index.Raw
 	}
 	for h, b := range docs {
 		if err := s.writeBlob(h, b); err != nil {

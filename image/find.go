@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/reference"
 
@@ -20,7 +21,7 @@ func (s *Store) Find(ctx context.Context, ref string, p v1.Platform) error {
 		return err
 	}
 	want := platform.Wanted(p)
-	img, err := resolve(ctx, s.source(r, nil, func(string) {}), r.Familiar(), r.Identifier(), want)
+	img, err := manifest.Resolve(ctx, s.registry.Source(r, nil, func(string) {}), r.Familiar(), r.Identifier(), want)
 	if err != nil {
 		return err
 	}
@@ -39,11 +40,11 @@ type findList struct {
 }
 
 type find struct {
-	img   *resolved
+	img   *manifest.Image
 	until time.Time
 }
 
-func (l *findList) put(ref reference.Reference, want v1.Platform, img *resolved) {
+func (l *findList) put(ref reference.Reference, want v1.Platform, img *manifest.Image) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.found == nil {
@@ -59,7 +60,7 @@ func (l *findList) put(ref reference.Reference, want v1.Platform, img *resolved)
 }
 
 // take returns what was found a moment ago, once: nil when there is nothing.
-func (l *findList) take(ref reference.Reference, want v1.Platform) *resolved {
+func (l *findList) take(ref reference.Reference, want v1.Platform) *manifest.Image {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := ref.String() + " " + platform.Name(want)

@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -119,7 +121,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(prog
 
 	result, size, err := s.stream(ctx, src, report, tmp.dir)
 	if err != nil {
-		var pe *PullError
+		var pe *registry.PullError
 		if errors.As(err, &pe) || ctx.Err() != nil {
 			return r, err
 		}
@@ -134,7 +136,7 @@ func (s *Store) makeLayer(ctx context.Context, src layerSource, report func(prog
 	if err := atomicfile.Write(filepath.Join(tmp.dir, "layer.json"), b, 0o600, atomicfile.NoSync); err != nil {
 		return r, err
 	}
-	if src.media != "" && packed(src.media) && src.digest != (v1.Hash{}) {
+	if src.media != "" && manifest.Compressed(src.media) && src.digest != (v1.Hash{}) {
 		writeForms(tmp.dir, []form{{Digest: src.digest, Size: src.size, Media: src.media}})
 	}
 	if err := ctx.Err(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
 
@@ -56,7 +57,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, tell func(progress.Report
 			}
 			report(p)
 		}
-		info, err := s.install(ctx, img.resolved, img.layers, img.names, named)
+		info, err := s.install(ctx, img.Image, img.layers, img.names, named)
 		if err != nil {
 			return loaded, fmt.Errorf("cannot load %s: %w", img.name(), err)
 		}
@@ -72,7 +73,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, tell func(progress.Report
 
 // archived is one image of an archive.
 type archived struct {
-	*resolved
+	*manifest.Image
 	layers []layerSource
 	names  names
 }
@@ -81,7 +82,7 @@ func (img archived) name() string {
 	if len(img.names.refs) > 0 {
 		return reference.Familiar(img.names.refs[0])
 	}
-	return content.Short(img.id)
+	return content.Short(img.ID)
 }
 
 // images finds what the archive holds. docker save of version 25 and later writes both formats into one archive.
@@ -117,14 +118,14 @@ const (
 
 func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 	var list v1.IndexManifest
-	if err := a.json("index.json", maxManifest, &list); err != nil {
+	if err := a.json("index.json", manifest.MaxManifest, &list); err != nil {
 		return nil, err
 	}
 	byID := make(map[v1.Hash]int)
 	var images []archived
 	var unfit []error
 	for _, desc := range list.Manifests {
-		if attestation(desc) {
+		if manifest.Attestation(desc) {
 			continue
 		}
 		refs, err := layoutNames(desc.Annotations)
@@ -135,7 +136,7 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		if len(refs) > 0 {
 			name = refs[0].Familiar()
 		}
-		img, err := resolve(ctx, a, name, desc.Digest.String(), platform.Host())
+		img, err := manifest.Resolve(ctx, a, name, desc.Digest.String(), platform.Host())
 		if errors.Is(err, errdefs.ErrNotFound) && len(list.Manifests) > 1 {
 			unfit = append(unfit, err) // another one of the list may be for this host
 			continue
@@ -143,29 +144,29 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !img.compressed() {
+		if !img.Compressed() {
 			// As save writes it: no registry has this manifest, and pushed it would be layers that nobody has compressed.
-			img.manifest, img.index = document{}, nil
+			img.Manifest, img.Index = manifest.Document{}, nil
 		}
-		i, seen := byID[img.id]
+		i, seen := byID[img.ID]
 		if !seen {
-			one := archived{resolved: img}
-			for i, l := range img.resolvedLayers() {
-				l.open = a.open(blobName(img.layers[i].Digest))
+			one := archived{Image: img}
+			for i, l := range layersOf(img) {
+				l.open = a.open(blobName(img.Layers[i].Digest))
 				one.layers = append(one.layers, l)
 			}
 			i = len(images)
-			byID[img.id] = i
+			byID[img.ID] = i
 			images = append(images, one)
 		}
 		for _, ref := range refs {
 			images[i].names.refs = append(images[i].names.refs, ref.Tagged())
-			if img.manifest.raw == nil {
+			if img.Manifest.Raw == nil {
 				continue
 			}
-			images[i].names.digests = append(images[i].names.digests, ref.Digested(img.manifest.digest))
-			if img.index != nil {
-				images[i].names.digests = append(images[i].names.digests, ref.Digested(img.index.digest))
+			images[i].names.digests = append(images[i].names.digests, ref.Digested(img.Manifest.Digest))
+			if img.Index != nil {
+				images[i].names.digests = append(images[i].names.digests, ref.Digested(img.Index.Digest))
 			}
 		}
 	}
@@ -175,16 +176,11 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 	return images, nil
 }
 
-// compressed says whether any layer is, or there is none.
-func (img *resolved) compressed() bool {
-	return len(img.layers) == 0 || slices.ContainsFunc(img.layers, func(l v1.Descriptor) bool { return packed(l.MediaType) })
-}
-
-// resolvedLayers pairs layers with their diff ids.
-func (img *resolved) resolvedLayers() []layerSource {
+// layersOf pairs layers with their diff ids.
+func layersOf(img *manifest.Image) []layerSource {
 	var list []layerSource
-	for i, desc := range img.layers {
-		list = append(list, layerSource{diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size})
+	for i, desc := range img.Layers {
+		list = append(list, layerSource{diff: img.Config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size})
 	}
 	return list
 }
@@ -219,16 +215,16 @@ type dockerImage struct {
 // dockerImages adds what manifest.json says to images that the layout gave.
 func (a *archive) dockerImages(images []archived) ([]archived, error) {
 	var list []dockerImage
-	if err := a.json("manifest.json", maxManifest, &list); err != nil {
+	if err := a.json("manifest.json", manifest.MaxManifest, &list); err != nil {
 		return nil, err
 	}
 	for _, d := range list {
-		raw, err := a.read(d.Config, maxConfig)
+		raw, err := a.read(d.Config, manifest.MaxConfig)
 		if err != nil {
 			return nil, err
 		}
 		id := content.Digest(raw)
-		i := slices.IndexFunc(images, func(img archived) bool { return img.id == id })
+		i := slices.IndexFunc(images, func(img archived) bool { return img.ID == id })
 		if i < 0 {
 			img, err := a.dockerImage(d, id, raw)
 			if err != nil {
@@ -258,16 +254,16 @@ func (a *archive) dockerImage(d dockerImage, id v1.Hash, raw []byte) (archived, 
 	if len(conf.RootFS.DiffIDs) != len(d.Layers) {
 		return archived{}, invalidArchive("manifest.json names %d layers and %s names %d", len(d.Layers), d.Config, len(conf.RootFS.DiffIDs))
 	}
-	img := archived{resolved: &resolved{id: id, rawConf: raw}}
+	img := archived{Image: &manifest.Image{ID: id, RawConfig: raw}}
 	for i, name := range d.Layers {
 		if !a.has(name) {
 			return archived{}, invalidArchive("the archive has no %q", name)
 		}
-		img.resolved.layers = append(img.resolved.layers, v1.Descriptor{})
+		img.Image.Layers = append(img.Image.Layers, v1.Descriptor{})
 		// docker save keeps no digest of the compressed layer: the diff id decides.
 		img.layers = append(img.layers, layerSource{diff: conf.RootFS.DiffIDs[i], open: a.open(name)})
 	}
-	if err := img.parseConfig(); err != nil {
+	if err := img.ParseConfig(); err != nil {
 		return archived{}, invalidArchive("%s: %w", d.Config, err)
 	}
 	return img, nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -100,8 +101,7 @@ func must[T any](v T, err error) T {
 
 func TestBadMirror(t *testing.T) {
 	for _, value := range []string{"ftp://host", "http://", "http://ho st", "http://host/UP", ""} {
-		s := new(Store)
-		if err := s.parseMirrors(map[string][]string{"docker.io": {value}}); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if _, err := registry.New(registry.Options{Mirrors: map[string][]string{"docker.io": {value}}}); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("mirror %q: error is %v", value, err)
 		}
 	}
@@ -126,8 +126,8 @@ func TestErrors(t *testing.T) {
 		text []string
 	}{
 		{h.host + "/nothing:1", 0, errdefs.ErrNotFound, []string{"cannot pull " + h.host + "/nothing:1", "does not have it (404", "check the name and the tag"}},
-		{h.host + "/private/app", 401, ErrDenied, []string{"refuses access (401", "docker login " + h.host}},
-		{h.host + "/private/app", 403, ErrDenied, []string{"refuses access (403"}},
+		{h.host + "/private/app", 401, registry.ErrDenied, []string{"refuses access (401", "docker login " + h.host}},
+		{h.host + "/private/app", 403, registry.ErrDenied, []string{"refuses access (403"}},
 		{h.host + "/private/app", 503, errdefs.ErrUnavailable, []string{"answers 503 Service Unavailable"}},
 		{h.host + "/private/app", 429, errdefs.ErrUnavailable, []string{"limits the rate of requests", "log in to"}},
 		{dead.host + "/app", 0, errdefs.ErrUnavailable, []string{"is not reachable: connection refused", "check the network"}},
@@ -138,7 +138,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s, %d: error is %v, expected kind %v", c.ref, c.code, err, c.kind)
 			continue
 		}
-		for _, other := range []error{errdefs.ErrNotFound, ErrDenied, errdefs.ErrUnavailable} {
+		for _, other := range []error{errdefs.ErrNotFound, registry.ErrDenied, errdefs.ErrUnavailable} {
 			if other != c.kind && errors.Is(err, other) {
 				t.Errorf("%s, %d: error is also %v", c.ref, c.code, other)
 			}
@@ -168,14 +168,13 @@ func TestRetries(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
 	})
-	s := newStore(t)
 	var waited []time.Duration
-	s.wait = func(ctx context.Context, d time.Duration) error {
+	s := openAsking(t, newRoots(t), registry.Options{Wait: func(ctx context.Context, d time.Duration) error {
 		mu.Lock()
 		defer mu.Unlock()
 		waited = append(waited, d)
 		return nil
-	}
+	}})
 	if _, _, err := pull(s, h.host+"/app:1"); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +278,7 @@ func TestPlatforms(t *testing.T) {
 	intel := v1.Platform{OS: "linux", Architecture: "amd64"}
 	idx := v1.ImageIndex(empty.Index)
 	for _, p := range []v1.Platform{arm, intel} {
-		img := forPlatform(t, imageOf(t, layerOf(t, layertest.File("arch", p.Architecture))), p)
+		img := layertest.Image(t, p, layerOf(t, layertest.File("arch", p.Architecture)))
 		idx = mutate.AppendManifests(idx, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: &p}})
 	}
 	h.pushIndex(t, "app:1", idx)

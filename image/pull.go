@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
 
@@ -42,7 +43,7 @@ func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Aut
 	}
 	want := platform.Wanted(p)
 	named := withRef(ref, tell)
-	return s.pulls.Do(ctx, r.String()+" "+platform.Name(want)+" "+auth.key(), named, func(ctx context.Context, report func(progress.Report)) (Info, error) {
+	return s.pulls.Do(ctx, r.String()+" "+platform.Name(want)+" "+auth.Key(), named, func(ctx context.Context, report func(progress.Report)) (Info, error) {
 		info, err := s.pull(ctx, r, want, auth, progress.Limit(report))
 		if err == nil {
 			report(progress.Report{Phase: progress.Done})
@@ -67,23 +68,23 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	defer busy.Close()
 
 	report(progress.Report{Phase: progress.Resolving})
-	src := s.source(ref, auth, func(note string) { report(progress.Report{Phase: progress.Resolving, Note: note}) })
+	src := s.registry.Source(ref, auth, func(note string) { report(progress.Report{Phase: progress.Resolving, Note: note}) })
 	img := s.finds.take(ref, want)
 	if img == nil {
-		if img, err = resolve(ctx, src, ref.Familiar(), ref.Identifier(), want); err != nil {
+		if img, err = manifest.Resolve(ctx, src, ref.Familiar(), ref.Identifier(), want); err != nil {
 			return Info{}, err
 		}
 	}
 	var layers []layerSource
-	for i, desc := range img.layers {
+	for i, desc := range img.Layers {
 		layers = append(layers, layerSource{
-			diff: img.config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size, media: desc.MediaType,
-			open: func(ctx context.Context) (io.ReadCloser, error) { return src.blob(ctx, desc), nil },
+			diff: img.Config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size, media: desc.MediaType,
+			open: func(ctx context.Context) (io.ReadCloser, error) { return src.Blob(ctx, desc), nil },
 		})
 	}
-	names := names{digests: []string{ref.Digested(img.manifest.digest)}}
-	if img.index != nil {
-		names.digests = append(names.digests, ref.Digested(img.index.digest))
+	names := names{digests: []string{ref.Digested(img.Manifest.Digest)}}
+	if img.Index != nil {
+		names.digests = append(names.digests, ref.Digested(img.Index.Digest))
 	}
 	if ref.HasDigest() {
 		names.refs = append(names.refs, ref.Digested(ref.Digest))
@@ -94,8 +95,8 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	}
 	info, err := s.install(ctx, img, layers, names, report)
 	if err == nil {
-		for i, desc := range img.layers {
-			s.noteRepo(img.config.RootFS.DiffIDs[i], desc.Digest, ref.Name())
+		for i, desc := range img.Layers {
+			s.noteRepo(img.Config.RootFS.DiffIDs[i], desc.Digest, ref.Name())
 		}
 	}
 	return info, err
@@ -105,7 +106,7 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 type names struct{ refs, digests []string }
 
 // install makes what is missing of img and records it. The caller holds the pulls lock, shared.
-func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource, names names, report func(progress.Report)) (Info, error) {
+func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layerSource, names names, report func(progress.Report)) (Info, error) {
 	// A layer that is in an image twice is made once.
 	var missing []layerSource
 	var ids []v1.Hash
@@ -160,8 +161,8 @@ func (s *Store) install(ctx context.Context, img *resolved, layers []layerSource
 	}
 
 	rec := &record{
-		ID: img.id, Manifest: img.manifest.digest, Platform: platform.Of(img.config),
-		Layers: img.config.RootFS.DiffIDs, Created: img.config.Created.Time, PulledAt: now(),
+		ID: img.ID, Manifest: img.Manifest.Digest, Platform: platform.Of(img.Config),
+		Layers: img.Config.RootFS.DiffIDs, Created: img.Config.Created.Time, PulledAt: now(),
 	}
 	for _, r := range done {
 		rec.Size += r.Bytes

@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/credentials"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -23,8 +25,8 @@ import (
 
 // PushOptions of Push.
 type PushOptions struct {
-	Platform v1.Platform // zero = this host's
-	Auth     *Auth       // nil = the credentials that this host has stored
+	Platform v1.Platform       // zero = this host's
+	Auth     *credentials.Auth // nil = the credentials that this host has stored
 }
 
 // Pushed is what a registry has after a push.
@@ -64,7 +66,7 @@ func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, tell func
 		return Pushed{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return Pushed{}, p.failed(err)
+		return Pushed{}, registry.PushError(p.ref, err, p.to.Warning())
 	}
 	return done, nil
 }
@@ -73,9 +75,9 @@ func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, tell func
 type push struct {
 	store  *Store
 	ref    reference.Reference
-	auth   *Auth
+	auth   *credentials.Auth
 	report func(progress.Report)
-	to     *session
+	to     *registry.Repository
 
 	origins []reference.Reference // where the image's own layers were pulled from
 }
@@ -99,13 +101,12 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 	}
 	doc, parsed := s.manifestOf(rec)
 	p.origins = origins(rec, doc)
-	ep := s.endpoints(p.ref.Host)
 	p.report(progress.Report{Phase: progress.Preparing})
-	if p.to, err = s.connect(ctx, ep[len(ep)-1], p.ref.Repo, access{auth: p.auth, push: true, from: p.mounts(rec)}); err != nil {
+	if p.to, err = s.registry.Repository(ctx, p.ref, p.auth, p.mounts(rec)); err != nil {
 		return Pushed{}, err
 	}
-	if p.to.warning != "" {
-		p.report(progress.Report{Phase: progress.Preparing, Note: p.to.warning + "; going on without credentials"})
+	if p.to.Warning() != "" {
+		p.report(progress.Report{Phase: progress.Preparing, Note: p.to.Warning() + "; going on without credentials"})
 	}
 	layers, err := p.layers(ctx, rec, parsed)
 	if err != nil {
@@ -115,10 +116,10 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 	if err != nil {
 		return Pushed{}, err
 	}
-	if _, err := p.blob(ctx, id, int64(len(conf)), bytesPayload(conf)); err != nil {
+	if err := p.to.Put(ctx, id, conf); err != nil {
 		return Pushed{}, err
 	}
-	if err := p.to.putManifest(ctx, p.ref.Tag, made); err != nil {
+	if err := p.to.PutManifest(ctx, p.ref.Tag, made); err != nil {
 		return Pushed{}, err
 	}
 	for i, d := range rec.Layers {
@@ -128,34 +129,34 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 		return Pushed{}, err
 	}
 	p.report(progress.Report{Phase: progress.Done})
-	return Pushed{Ref: p.ref.Familiar(), Digest: made.digest, Size: int64(len(made.raw))}, nil
+	return Pushed{Ref: p.ref.Familiar(), Digest: made.Digest, Size: int64(len(made.Raw))}, nil
 }
 
 // manifestOf is the manifest that rec was pulled or pushed with; nil when there is none that is whole and of compressed layers.
-func (s *Store) manifestOf(rec *record) (document, *v1.Manifest) {
+func (s *Store) manifestOf(rec *record) (manifest.Document, *v1.Manifest) {
 	if rec.Manifest == (v1.Hash{}) {
-		return document{}, nil
+		return manifest.Document{}, nil
 	}
 	raw, err := os.ReadFile(s.blobPath(rec.Manifest))
 	if err != nil || content.Verify(raw, rec.Manifest) != nil {
-		return document{}, nil
+		return manifest.Document{}, nil
 	}
 	m := new(v1.Manifest)
 	if json.Unmarshal(raw, m) != nil || len(m.Layers) != len(rec.Layers) || m.Config.Digest != rec.ID {
-		return document{}, nil
+		return manifest.Document{}, nil
 	}
-	doc := document{raw: raw, digest: rec.Manifest}
-	if doc.media = mediaType(doc); doc.media == "" {
-		doc.media = m.MediaType
+	doc := manifest.Document{Raw: raw, Digest: rec.Manifest}
+	if doc.Media = manifest.MediaType(doc); doc.Media == "" {
+		doc.Media = m.MediaType
 	}
 	return doc, m
 }
 
 // origins are the repositories that have, or had, the manifest doc.
-func origins(rec *record, doc document) []reference.Reference {
+func origins(rec *record, doc manifest.Document) []reference.Reference {
 	var list []reference.Reference
 	for _, d := range rec.Digests {
-		if ref, err := reference.Parse(d); err == nil && ref.Digest == doc.digest {
+		if ref, err := reference.Parse(d); err == nil && ref.Digest == doc.Digest {
 			list = append(list, ref)
 		}
 	}
@@ -184,13 +185,8 @@ func (p *push) mounts(rec *record) []string {
 	return list
 }
 
-// packed says whether a layer of this type is compressed: save writes ones that are not, for archives alone.
-func packed(t types.MediaType) bool {
-	return t != types.OCIUncompressedLayer && t != types.DockerUncompressedLayer
-}
-
 // document is the manifest of the image with these layers: the one that it has, if that is of these, else an OCI manifest.
-func (p *push) document(rec *record, doc document, m *v1.Manifest, layers []v1.Descriptor, conf int64) (document, error) {
+func (p *push) document(rec *record, doc manifest.Document, m *v1.Manifest, layers []v1.Descriptor, conf int64) (manifest.Document, error) {
 	if m != nil && slices.EqualFunc(m.Layers, layers, func(a, b v1.Descriptor) bool { return a.Digest == b.Digest }) {
 		return doc, nil
 	}
@@ -204,9 +200,9 @@ func (p *push) document(rec *record, doc document, m *v1.Manifest, layers []v1.D
 	}
 	raw, err := json.Marshal(next)
 	if err != nil {
-		return document{}, err
+		return manifest.Document{}, err
 	}
-	return document{raw: raw, media: next.MediaType, digest: content.Digest(raw)}, nil
+	return manifest.Document{Raw: raw, Media: next.MediaType, Digest: content.Digest(raw)}, nil
 }
 
 func ociLayer(t types.MediaType) types.MediaType {
@@ -217,18 +213,18 @@ func ociLayer(t types.MediaType) types.MediaType {
 }
 
 // record remembers that the repository has the image as made says.
-func (p *push) record(id v1.Hash, made document) error {
-	if err := p.store.writeBlob(made.digest, made.raw); err != nil {
+func (p *push) record(id v1.Hash, made manifest.Document) error {
+	if err := p.store.writeBlob(made.Digest, made.Raw); err != nil {
 		return diskError(p.store.root, err)
 	}
-	name := p.ref.Digested(made.digest)
+	name := p.ref.Digested(made.Digest)
 	return p.store.update(func(x *index) error {
 		rec := x.byID(id)
 		if rec == nil {
 			return nil // removed meanwhile; the registry has it
 		}
 		if rec.Manifest == (v1.Hash{}) || !slices.ContainsFunc(rec.Digests, func(d string) bool { return strings.HasSuffix(d, "@"+rec.Manifest.String()) }) {
-			rec.Manifest = made.digest
+			rec.Manifest = made.Digest
 		}
 		if !slices.Contains(rec.Digests, name) {
 			rec.Digests = append(rec.Digests, name)
@@ -236,28 +232,3 @@ func (p *push) record(id v1.Hash, made document) error {
 		return nil
 	})
 }
-
-// failed says of the whole what went wrong, and what to do.
-func (p *push) failed(err error) error {
-	kind, hint := kindOf(err), ""
-	switch {
-	case status(err) == 0 && (errors.Is(err, errdefs.ErrNotFound) || errors.Is(err, errdefs.ErrNotSupported)):
-		return fmt.Errorf("cannot push %s: %w", p.ref.Familiar(), err)
-	case kind == ErrDenied:
-		hint = fmt.Sprintf("; pushing needs credentials that may write to %s: docker login %s, or podman login", p.ref.Repo, p.ref.Host)
-		if p.to != nil && p.to.warning != "" {
-			hint += " (" + p.to.warning + ")"
-		}
-	case kind == errdefs.ErrNotFound:
-		hint = "; the registry may want the repository to be made first"
-	case errors.Is(err, errPlainHTTP), errors.Is(err, http.ErrSchemeMismatch):
-		hint = "; it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
-	}
-	return errdefs.With(kind, fmt.Errorf("cannot push %s: %s %s%s%w", p.ref.Familiar(), p.ref.Host, describe(err), hint, silent{err}))
-}
-
-// silent is an error that is there to be looked for, and was said in other words.
-type silent struct{ err error }
-
-func (silent) Error() string   { return "" }
-func (s silent) Unwrap() error { return s.err }

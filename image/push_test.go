@@ -18,8 +18,10 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/stackrun/stack/image/credentials"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -273,7 +275,7 @@ func TestPushRepeats(t *testing.T) {
 		kind error
 		says string
 	}{
-		"denied":  {http.StatusForbidden, ErrDenied, "docker login " + to.host},
+		"denied":  {http.StatusForbidden, registry.ErrDenied, "docker login " + to.host},
 		"missing": {http.StatusNotFound, errdefs.ErrNotFound, "made first"},
 		"down":    {http.StatusInternalServerError, errdefs.ErrUnavailable, "answers 500"},
 	} {
@@ -418,16 +420,16 @@ func TestPushAuth(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
 	})
-	if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil); !errors.Is(err, ErrDenied) {
+	if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil); !errors.Is(err, registry.ErrDenied) {
 		t.Errorf("without credentials: %v", err)
 	}
-	if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{Auth: &Auth{Username: "u", Password: "p"}}, nil); err != nil {
+	if _, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{Auth: &credentials.Auth{Username: "u", Password: "p"}}, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.PullAs(t.Context(), to.host+"/x:2", v1.Platform{}, &Auth{Username: "u", Password: "p"}, nil); err != nil {
+	if _, err := s.PullAs(t.Context(), to.host+"/x:2", v1.Platform{}, &credentials.Auth{Username: "u", Password: "p"}, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.PullAs(t.Context(), to.host+"/x:2", v1.Platform{}, &Auth{Username: "u", Password: "wrong"}, nil); !errors.Is(err, ErrDenied) || strings.Contains(err.Error(), "wrong") {
+	if _, err := s.PullAs(t.Context(), to.host+"/x:2", v1.Platform{}, &credentials.Auth{Username: "u", Password: "wrong"}, nil); !errors.Is(err, registry.ErrDenied) || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with the wrong password: %v", err)
 	}
 }

@@ -3,12 +3,13 @@ package image
 import (
 	"context"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -55,7 +56,7 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.Descriptor, error) {
 	name := content.Short(diff)
 	known := p.store.forms(diff)
-	if own != nil && packed(own.MediaType) {
+	if own != nil && manifest.Compressed(own.MediaType) {
 		f := form{Digest: own.Digest, Size: own.Size, Media: own.MediaType}
 		if i := slices.IndexFunc(known, func(k form) bool { return k.Digest == f.Digest }); i >= 0 {
 			f.Repos = known[i].Repos
@@ -77,7 +78,7 @@ func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.
 
 // there says whether the registry has f, or takes it from another of its repositories.
 func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, bool, error) {
-	has, err := p.to.has(ctx, f.Digest)
+	has, err := p.to.Has(ctx, f.Digest)
 	if err != nil {
 		return v1.Descriptor{}, false, err
 	}
@@ -85,33 +86,18 @@ func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, b
 		p.report(progress.Report{Layer: name, Phase: progress.Exists, Current: f.Size, Total: f.Size})
 		return f.descriptor(), true, nil
 	}
+	var others []string
 	for _, repo := range slices.Backward(f.Repos) {
-		from, ok := strings.CutPrefix(repo, p.ref.Host+"/")
-		if !ok || from == p.ref.Repo {
-			continue
+		if from, ok := strings.CutPrefix(repo, p.ref.Host+"/"); ok && from != p.ref.Repo {
+			others = append(others, from)
 		}
-		at, err := p.to.begin(ctx, f.Digest, from)
-		if code := status(err); code >= 400 && code < 500 {
-			continue // it may not be read, or is not there any more
-		}
-		if err != nil {
-			return v1.Descriptor{}, false, err
-		}
-		if at == "" {
-			p.report(progress.Report{Layer: name, Phase: progress.Mounted, From: from, Current: f.Size, Total: f.Size})
-			return f.descriptor(), true, nil
-		}
-		p.cancel(ctx, at)
-		break // the registry would, or would not, for any of them
 	}
-	return v1.Descriptor{}, false, nil
-}
-
-// cancel gives up an upload that was begun for nothing.
-func (p *push) cancel(ctx context.Context, at string) {
-	if resp, err := p.to.request(ctx, http.MethodDelete, at, nil, nil, 0, http.StatusNoContent, http.StatusOK, http.StatusAccepted); err == nil {
-		resp.Body.Close()
+	from, err := p.to.Mount(ctx, f.Digest, others)
+	if err != nil || from == "" {
+		return v1.Descriptor{}, false, err
 	}
+	p.report(progress.Report{Layer: name, Phase: progress.Mounted, From: from, Current: f.Size, Total: f.Size})
+	return f.descriptor(), true, nil
 }
 
 // copy sends f as the registry that the image came from has it.
@@ -120,9 +106,9 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 		if from.Name() == p.ref.Name() {
 			continue // it has just said that it has not
 		}
-		src := p.store.source(from, nil, func(string) {})
+		src := p.store.registry.Source(from, nil, func(string) {})
 		write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
-			body := src.blob(ctx, f.descriptor())
+			body := src.Blob(ctx, f.descriptor())
 			defer body.Close()
 			in, err := content.NewMeter(body, f.Digest, f.Size, func(n int64, _ bool) {
 				p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: n, Total: f.Size})
@@ -135,7 +121,7 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 			}
 			return f.Digest, f.Size, in.Verify()
 		}
-		_, failed, err := p.send(ctx, f.Size, write)
+		_, failed, err := p.to.Send(ctx, f.Size, write)
 		if err == nil {
 			p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: f.Size, Total: f.Size})
 			return f.descriptor(), true, nil
@@ -143,7 +129,7 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 		if !failed || ctx.Err() != nil {
 			return v1.Descriptor{}, false, err
 		}
-		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is not to be had from " + from.Name() + ": " + describe(err)})
+		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is not to be had from " + from.Name() + ": " + registry.Describe(err)})
 	}
 	return v1.Descriptor{}, false, nil
 }
@@ -171,7 +157,7 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 		}
 		return pack.finish()
 	}
-	desc, _, err := p.send(ctx, 0, write)
+	desc, _, err := p.to.Send(ctx, 0, write)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
@@ -184,50 +170,3 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-
-// send uploads what write gives, again from its beginning where a connection breaks. failed says that it was write that failed.
-func (p *push) send(ctx context.Context, size int64, write payload) (_ v1.Descriptor, failed bool, _ error) {
-	for n := 1; ; n++ {
-		at, err := p.to.begin(ctx, v1.Hash{}, "")
-		if err == nil {
-			var digest v1.Hash
-			var sent int64
-			if digest, sent, failed, err = p.to.upload(ctx, at, size, write); err == nil {
-				return v1.Descriptor{Digest: digest, Size: sent}, false, nil
-			}
-			if failed || ctx.Err() != nil {
-				return v1.Descriptor{}, failed, err
-			}
-		}
-		if n >= originAttempts || !passing(err) {
-			return v1.Descriptor{}, false, err
-		}
-		if err := p.store.wait(ctx, backoff(n)); err != nil {
-			return v1.Descriptor{}, false, err
-		}
-	}
-}
-
-// passing tells failures of an upload that another one may not have.
-func passing(err error) bool {
-	code := status(err)
-	return transient(err) || code >= 500 || code == http.StatusTooManyRequests ||
-		code == http.StatusNotFound || code == http.StatusUnauthorized // an upload that a registry has forgotten, a token that has run out under way
-}
-
-// blob sends one that is in memory, unless the registry has it.
-func (p *push) blob(ctx context.Context, digest v1.Hash, size int64, write payload) (v1.Descriptor, error) {
-	has, err := p.to.has(ctx, digest)
-	if err != nil || has {
-		return v1.Descriptor{Digest: digest, Size: size}, err
-	}
-	desc, _, err := p.send(ctx, size, write)
-	return desc, err
-}
-
-func bytesPayload(b []byte) payload {
-	return func(_ context.Context, w io.Writer) (v1.Hash, int64, error) {
-		n, err := w.Write(b)
-		return content.Digest(b), int64(n), err
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -45,8 +46,8 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 	if err != nil {
 		return Info{}, err
 	}
-	if len(raw) > maxConfig {
-		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot record an image with a configuration of %s: at most %s are read", content.SizeText(int64(len(raw))), content.SizeText(maxConfig)))
+	if len(raw) > manifest.MaxConfig {
+		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot record an image with a configuration of %s: at most %s are read", content.SizeText(int64(len(raw))), content.SizeText(manifest.MaxConfig)))
 	}
 	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
 	if err != nil {

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log"
@@ -13,15 +12,15 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/stackrun/stack/image/registry"
+
+	inmemory "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/stackrun/stack/image/platform"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/roots"
@@ -29,42 +28,13 @@ import (
 
 func layerOf(t testing.TB, entries ...layertest.Entry) v1.Layer {
 	t.Helper()
-	return layerOfTar(t, layertest.Tar(t, entries...))
-}
-
-func layerOfTar(t testing.TB, raw []byte) v1.Layer {
-	t.Helper()
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return layertest.Layer(t, entries...)
 }
 
 // imageOf makes an image for this host out of layers, lowest first.
 func imageOf(t testing.TB, layers ...v1.Layer) v1.Image {
 	t.Helper()
-	img, err := mutate.AppendLayers(empty.Image, layers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return forPlatform(t, img, platform.Host())
-}
-
-func forPlatform(t testing.TB, img v1.Image, p v1.Platform) v1.Image {
-	t.Helper()
-	c, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c = c.DeepCopy()
-	c.OS, c.Architecture, c.Variant = p.OS, p.Architecture, ""
-	c.Config.Env = []string{"A=b"}
-	c.Config.Cmd = []string{"/bin/true"}
-	if img, err = mutate.ConfigFile(img, c); err != nil {
-		t.Fatal(err)
-	}
-	return img
+	return layertest.Image(t, platform.Host(), layers...)
 }
 
 // hub is a registry on loopback that a test can make misbehave.
@@ -83,7 +53,7 @@ func (h *hub) behave()            { h.before.Store(nil) }
 func newHub(t testing.TB) *hub {
 	t.Helper()
 	h := new(hub)
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := inmemory.New(inmemory.Logger(log.New(io.Discard, "", 0)))
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a := h.before.Load(); a != nil && (*a)(w, r) {
 			return
@@ -123,23 +93,41 @@ func (h *hub) pushIndex(t testing.TB, repoTag string, idx v1.ImageIndex) {
 
 func newStore(t testing.TB, change ...func(*Options)) *Store {
 	t.Helper()
+	return openStore(t, newRoots(t), change...)
+}
+
+func newRoots(t testing.TB) roots.Roots {
 	dir := t.TempDir()
-	return openStore(t, roots.Roots{State: dir + "/state", Run: dir + "/run"}, change...)
+	return roots.Roots{State: dir + "/state", Run: dir + "/run"}
 }
 
 func openStore(t testing.TB, r roots.Roots, change ...func(*Options)) *Store {
+	t.Helper()
+	return openAsking(t, r, registry.Options{}, change...)
+}
+
+// openAsking opens a store that asks registries as ask says. Credentials of whoever runs the tests are none of theirs, and nobody waits for a back-off, unless that says so.
+func openAsking(t testing.TB, r roots.Roots, ask registry.Options, change ...func(*Options)) *Store {
 	t.Helper()
 	opt := Options{Roots: r}
 	for _, c := range change {
 		c(&opt)
 	}
-	s, err := Open(context.Background(), opt)
+	ask.Mirrors, ask.Insecure = opt.Mirrors, opt.Insecure
+	if ask.Getenv == nil {
+		ask.Getenv = func(string) string { return "" }
+	}
+	if ask.Wait == nil {
+		ask.Wait = func(ctx context.Context, d time.Duration) error { return ctx.Err() }
+	}
+	reg, err := registry.New(ask)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Credentials of whoever runs the tests are none of theirs, and nobody waits for a back-off.
-	s.credentials.getenv = func(string) string { return "" }
-	s.wait = func(ctx context.Context, d time.Duration) error { return ctx.Err() }
+	s, err := open(context.Background(), opt, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -67,7 +68,7 @@ func (s *Store) commitSnapshot(ctx context.Context, dir string, change func(*v1.
 	if err := change(&conf.Config); err != nil {
 		return Info{}, err
 	}
-	if len(rec.Layers) >= maxLayers {
+	if len(rec.Layers) >= manifest.MaxLayers {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("its image has %d layers, and no more can be mounted", len(rec.Layers)))
 	}
 	diff, entries, err := s.layerOfUpper(ctx, rec, filepath.Join(dir, "upper"))

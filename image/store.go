@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/image/flight"
+	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -55,14 +55,9 @@ type Store struct {
 	roots roots.Roots
 	root  string // <state>/images
 
-	mirrors     map[string][]endpoint
-	insecure    map[string]bool
-	credentials credentials
-	transports  struct{ origin, mirror, lax *http.Transport }
-	down        downList
-	finds       findList
-	wait        waiter
-	limits      unpack.Limits
+	registry *registry.Client
+	finds    findList
+	limits   unpack.Limits
 
 	pulls  flight.Group[Info]
 	layers flight.Group[layerRecord]
@@ -81,16 +76,23 @@ type Store struct {
 
 // Open makes the store's directories, removes what a crash left and returns the store.
 func Open(ctx context.Context, opt Options) (*Store, error) {
+	reg, err := registry.New(registry.Options{Mirrors: opt.Mirrors, Insecure: opt.Insecure})
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, opt, reg)
+}
+
+// open is Open with the registries of reg.
+func open(ctx context.Context, opt Options, reg *registry.Client) (*Store, error) {
 	s := &Store{
-		roots:  opt.Roots,
-		root:   opt.Roots.InState("images"),
-		limits: opt.Limits,
+		registry: reg,
+		roots:    opt.Roots,
+		root:     opt.Roots.InState("images"),
+		limits:   opt.Limits,
 		// More than there are cores: while one layer waits for the network another one is unpacked.
 		slots:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
 		configs: make(map[v1.Hash]*v1.ConfigFile),
-	}
-	if err := s.prepare(opt); err != nil {
-		return nil, err
 	}
 	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "void", "tmp", "unsynced", "held"} {
 		// Layers hold setuid programs of any version: nobody but root may reach them.
@@ -111,6 +113,16 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	return s, nil
 }
 
+// Manifest asks the registry, or a mirror of it, what ref names. It fetches no layer, and counts there as a pull. Errors are those of Pull.
+func (s *Store) Manifest(ctx context.Context, ref string, auth *Auth) (RemoteManifest, error) {
+	return s.registry.Manifest(ctx, ref, auth)
+}
+
+// CheckAuth asks the registry host whether it knows auth. ErrDenied when it does not, errdefs.ErrUnavailable when it does not answer.
+func (s *Store) CheckAuth(ctx context.Context, host string, auth Auth) error {
+	return s.registry.CheckAuth(ctx, host, auth)
+}
+
 // Close waits until what was pulled has reached the disk, and what was removed is gone, or ctx ends. The store is not used afterwards.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -120,9 +132,7 @@ func (s *Store) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.syncs.Wait(); close(done) }()
-	for _, t := range []*http.Transport{s.transports.origin, s.transports.mirror, s.transports.lax} {
-		t.CloseIdleConnections()
-	}
+	s.registry.Close()
 	select {
 	case <-done:
 		return s.removals.Wait(ctx)

@@ -1,6 +1,9 @@
 package image
 
 import (
+	"github.com/stackrun/stack/image/credentials"
+	"github.com/stackrun/stack/image/registry"
+
 	"time"
 
 	"github.com/stackrun/stack/image/progress"
@@ -21,6 +24,15 @@ type Info struct {
 	Dangling bool      // no name keeps it
 	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
 }
+
+// Auth is what a client shows to a registry in place of what this host has stored.
+type Auth = credentials.Auth
+
+// RemoteManifest is what a registry has under a name.
+type RemoteManifest = registry.Manifest
+
+// ErrDenied is a registry that wants other credentials, or any.
+var ErrDenied = registry.ErrDenied
 
 // Progress of a pull, a load or a push.
 type Progress = progress.Report

@@ -21,7 +21,10 @@ var walls = map[string][]string{
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
 
-	"image/flight": {"image/progress"},
+	"image/registry":    {"image/credentials", "image/manifest", "image/content", "image/platform"},
+	"image/manifest":    {"image/content", "image/platform"},
+	"image/credentials": {"image/content"},
+	"image/flight":      {"image/progress"},
 }
 
 // walled says why from, of a room that walls has, may not import to, of the room too; "" = it may.

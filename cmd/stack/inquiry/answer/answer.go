@@ -15,7 +15,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/inquiry"
 	"github.com/stackrun/stack/cmd/stack/remote/artifact"
 	"github.com/stackrun/stack/cmd/stack/settings"
-	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/registry"
 )
 
 // Serve reads a question from r and writes the answer to w. An error is of these two: what the question came to is in the answer.
@@ -53,7 +53,7 @@ func pins(ctx context.Context, q *inquiry.Pins) ([]inquiry.Pin, error) {
 	if err != nil {
 		return nil, err
 	}
-	registries, err := image.OpenRegistries(image.Options{Mirrors: config.Registries.Mirrors, Insecure: config.Registries.Insecure})
+	registries, err := registry.New(registry.Options{Mirrors: config.Registries.Mirrors, Insecure: config.Registries.Insecure})
 	if err != nil {
 		return nil, err
 	}

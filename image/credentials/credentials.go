@@ -1,4 +1,4 @@
-package image
+package credentials
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ import (
 	"github.com/stackrun/stack/internal/reference"
 )
 
-// credentials finds what docker login and podman login have stored.
-type credentials struct {
+// Stored finds what docker login and podman login have stored.
+type Stored struct {
 	getenv func(string) string
 	// helper runs docker-credential-<name> get with server on its standard input.
 	helper func(ctx context.Context, name, server string) ([]byte, error)
@@ -44,8 +44,16 @@ type authEntry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
+// New looks up in getenv where they are; nil = os.Getenv.
+func New(getenv func(string) string) Stored {
+	if getenv == nil {
+		getenv = os.Getenv
+	}
+	return Stored{getenv: getenv, helper: runHelper}
+}
+
 // files lists where credentials may be, first found wins for a host. REGISTRY_AUTH_FILE is asked for by name, so it is first.
-func (c credentials) files() []string {
+func (c Stored) files() []string {
 	var list []string
 	add := func(dir string, elem ...string) {
 		if dir != "" {
@@ -70,9 +78,9 @@ func (c credentials) files() []string {
 // maxAuthFile bounds what is read of a file that is a few kilobytes in practice.
 const maxAuthFile = 4 << 20
 
-// lookup returns what to show to host. What cannot be read or a helper that fails means anonymous, with a warning:
+// Lookup returns what to show to host. What cannot be read or a helper that fails means anonymous, with a warning:
 // most images are public, and that must not depend on a keyring that headless hosts do not have.
-func (c credentials) lookup(ctx context.Context, host string) (authn.Authenticator, string) {
+func (c Stored) Lookup(ctx context.Context, host string) (authn.Authenticator, string) {
 	var warnings []string
 	for _, path := range c.files() {
 		file, err := readAuthFile(path)
@@ -110,7 +118,7 @@ func readAuthFile(path string) (authFile, error) {
 }
 
 // entry asks the helper that the file names for host, or takes what the file itself holds.
-func (c credentials) entry(ctx context.Context, file authFile, host string) (authn.AuthConfig, error) {
+func (c Stored) entry(ctx context.Context, file authFile, host string) (authn.AuthConfig, error) {
 	servers := serverNames(host)
 	for _, server := range servers {
 		if name := file.CredHelpers[server]; name != "" {
@@ -132,9 +140,12 @@ func (c credentials) entry(ctx context.Context, file authFile, host string) (aut
 	return authn.AuthConfig{}, nil
 }
 
+// DockerHub is where docker.io really is.
+const DockerHub = "index.docker.io"
+
 // serverNames are the keys that clients use for host; docker.io has its own for historical reasons.
 func serverNames(host string) []string {
-	if host == dockerHub || host == reference.DefaultHost {
+	if host == DockerHub || host == reference.DefaultHost {
 		return []string{"https://index.docker.io/v1/", "index.docker.io", "docker.io"}
 	}
 	return []string{host, "https://" + host, "http://" + host}
@@ -143,14 +154,15 @@ func serverNames(host string) []string {
 // matchesServer compares without scheme and path: old clients wrote https://host/v1/.
 func matchesServer(key string, servers []string) bool {
 	for _, server := range servers {
-		if key == server || bareHost(key) == bareHost(server) {
+		if key == server || ServerHost(key) == ServerHost(server) {
 			return true
 		}
 	}
 	return false
 }
 
-func bareHost(key string) string {
+// ServerHost is the host of a server as clients write it: with a scheme and a path, or without.
+func ServerHost(key string) string {
 	_, after, found := strings.Cut(key, "://")
 	if found {
 		key = after
@@ -175,7 +187,7 @@ func (e authEntry) decode(key string) (authn.AuthConfig, error) {
 // helperName keeps a configuration from naming a program by path.
 var helperName = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
 
-func (c credentials) ask(ctx context.Context, name, server string) (authn.AuthConfig, error) {
+func (c Stored) ask(ctx context.Context, name, server string) (authn.AuthConfig, error) {
 	if !helperName.MatchString(name) {
 		return authn.AuthConfig{}, fmt.Errorf("credential helper %q is not the name of a program", name)
 	}

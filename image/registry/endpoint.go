@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/stackrun/stack/image/credentials"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )
@@ -35,22 +36,19 @@ func (e endpoint) repo(name string) string {
 	return e.prefix + "/" + name
 }
 
-// dockerHub is where docker.io really is.
-const dockerHub = "index.docker.io"
-
 // endpoints lists where host's repositories may be: its mirrors in the order of the configuration, then host itself.
-func (s *Store) endpoints(host string) []endpoint {
-	list := append([]endpoint(nil), s.mirrors[host]...)
+func (c *Client) endpoints(host string) []endpoint {
+	list := append([]endpoint(nil), c.mirrors[host]...)
 	origin := endpoint{host: host}
 	if host == reference.DefaultHost {
-		origin.host = dockerHub
+		origin.host = credentials.DockerHub
 	}
-	return append(list, s.trust(origin))
+	return append(list, c.trust(origin))
 }
 
 // trust applies the list of insecure registries, and lets loopback be reached without TLS.
-func (s *Store) trust(e endpoint) endpoint {
-	if s.insecure[e.host] || s.insecure[hostname(e.host)] {
+func (c *Client) trust(e endpoint) endpoint {
+	if c.insecure[e.host] || c.insecure[hostname(e.host)] {
 		e.plain, e.lax = true, true
 	}
 	if isLoopback(e.host) {
@@ -66,8 +64,8 @@ func (s *Store) trust(e endpoint) endpoint {
 }
 
 // parseMirrors checks registries.mirrors: values are http://host[:port][/prefix], https://… or host[:port][/prefix].
-func (s *Store) parseMirrors(mirrors map[string][]string) error {
-	s.mirrors = make(map[string][]endpoint, len(mirrors))
+func (c *Client) parseMirrors(mirrors map[string][]string) error {
+	c.mirrors = make(map[string][]endpoint, len(mirrors))
 	for host, list := range mirrors {
 		host = strings.ToLower(host)
 		if host == "index.docker.io" || host == "registry-1.docker.io" {
@@ -92,8 +90,8 @@ func (s *Store) parseMirrors(mirrors map[string][]string) error {
 			if err != nil {
 				return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use mirror %q of %s: %w", value, host, err))
 			}
-			s.mirrors[host] = append(s.mirrors[host],
-				s.trust(endpoint{host: strings.ToLower(u.Host), prefix: prefix, scheme: u.Scheme, mirror: true}))
+			c.mirrors[host] = append(c.mirrors[host],
+				c.trust(endpoint{host: strings.ToLower(u.Host), prefix: prefix, scheme: u.Scheme, mirror: true}))
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package image
+package manifest
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ import (
 func choose(manifests []v1.Descriptor, want v1.Platform) (v1.Descriptor, bool) {
 	best, found := -1, v1.Descriptor{}
 	for _, m := range manifests {
-		if m.Platform == nil || attestation(m) {
+		if m.Platform == nil || Attestation(m) {
 			continue
 		}
 		if r := platform.Rank(want, *m.Platform); r >= 0 && (best < 0 || r < best) {
@@ -23,8 +23,8 @@ func choose(manifests []v1.Descriptor, want v1.Platform) (v1.Descriptor, bool) {
 	return found, best >= 0
 }
 
-// attestation entries are not images; BuildKit files them under platform unknown/unknown.
-func attestation(m v1.Descriptor) bool {
+// Attestation entries are not images; BuildKit files them under platform unknown/unknown.
+func Attestation(m v1.Descriptor) bool {
 	return m.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
 		m.Platform != nil && m.Platform.OS == "unknown"
 }
@@ -33,7 +33,7 @@ func attestation(m v1.Descriptor) bool {
 func platformList(manifests []v1.Descriptor) string {
 	var names []string
 	for _, m := range manifests {
-		if m.Platform == nil || attestation(m) {
+		if m.Platform == nil || Attestation(m) {
 			continue
 		}
 		if name := platform.Name(*m.Platform); !slices.Contains(names, name) {

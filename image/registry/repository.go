@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"context"
@@ -13,14 +13,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/stackrun/stack/image/credentials"
 )
 
-// session is an authorised connection to one repository at one endpoint.
-type session struct {
+// Repository is an authorised connection to one repository at one endpoint.
+type Repository struct {
 	endpoint endpoint
 	client   *http.Client
 	base     url.URL // …/v2/<repo>
 	warning  string  // why it is anonymous although credentials are configured
+	wait     waiter
 }
 
 const (
@@ -45,15 +48,15 @@ func newTransport(dial time.Duration, lax bool) *http.Transport {
 	}
 }
 
-// access is what a session is to be good for.
+// access is what a connection is to be good for.
 type access struct {
-	auth *Auth    // nil = what this host has stored
-	push bool     // not pulling alone
-	from []string // repositories of the same registry, to take blobs from
+	auth *credentials.Auth // nil = what this host has stored
+	push bool              // not pulling alone
+	from []string          // repositories of the same registry, to take blobs from
 }
 
 // connect does the registry's authorisation handshake for repo.
-func (s *Store) connect(ctx context.Context, ep endpoint, repo string, want access) (*session, error) {
+func (c *Client) connect(ctx context.Context, ep endpoint, repo string, want access) (*Repository, error) {
 	opts := []name.Option{}
 	if ep.plain {
 		opts = append(opts, name.Insecure)
@@ -65,17 +68,17 @@ func (s *Store) connect(ctx context.Context, ep endpoint, repo string, want acce
 	var auth authn.Authenticator
 	var warning string
 	if want.auth != nil && !ep.mirror {
-		auth = want.auth.authenticator()
+		auth = want.auth.Authenticator()
 	} else {
-		auth, warning = s.credentials.lookup(ctx, ep.host)
+		auth, warning = c.credentials.Lookup(ctx, ep.host)
 	}
 
-	base := s.transports.origin
+	base := c.transports.origin
 	switch {
 	case ep.lax:
-		base = s.transports.lax
+		base = c.transports.lax
 	case ep.mirror:
-		base = s.transports.mirror
+		base = c.transports.mirror
 	}
 	attempts := originAttempts
 	if ep.mirror {
@@ -90,21 +93,22 @@ func (s *Store) connect(ctx context.Context, ep endpoint, repo string, want acce
 	for _, from := range want.from {
 		scopes = append(scopes, reg.Repo(from).Scope(transport.PullScope))
 	}
-	rt, err := transport.NewWithContext(ctx, reg, auth, &retrier{base: guarded, attempts: attempts, wait: s.wait}, scopes)
+	rt, err := transport.NewWithContext(ctx, reg, auth, &retrier{base: guarded, attempts: attempts, wait: c.wait}, scopes)
 	if err != nil {
 		return nil, err
 	}
-	return &session{
+	return &Repository{
 		endpoint: ep,
 		client:   &http.Client{Transport: rt, CheckRedirect: checkRedirect},
 		// The library puts in the scheme that answered.
 		base:    url.URL{Scheme: "https", Host: ep.host, Path: "/v2/" + ep.repo(repo)},
 		warning: warning,
+		wait:    c.wait,
 	}, nil
 }
 
 // ping asks ep for its API, with auth and for no repository.
-func (s *Store) ping(ctx context.Context, ep endpoint, auth Auth) error {
+func (c *Client) ping(ctx context.Context, ep endpoint, auth credentials.Auth) error {
 	opts := []name.Option{}
 	if ep.plain {
 		opts = append(opts, name.Insecure)
@@ -113,12 +117,12 @@ func (s *Store) ping(ctx context.Context, ep endpoint, auth Auth) error {
 	if err != nil {
 		return err
 	}
-	base := s.transports.origin
+	base := c.transports.origin
 	if ep.lax {
-		base = s.transports.lax
+		base = c.transports.lax
 	}
-	guarded := &retrier{base: &schemeGuard{base: base, host: ep.host, endpoint: ep}, attempts: mirrorAttempts, wait: s.wait}
-	rt, err := transport.NewWithContext(ctx, reg, auth.authenticator(), guarded, nil)
+	guarded := &retrier{base: &schemeGuard{base: base, host: ep.host, endpoint: ep}, attempts: mirrorAttempts, wait: c.wait}
+	rt, err := transport.NewWithContext(ctx, reg, auth.Authenticator(), guarded, nil)
 	if err != nil {
 		return err
 	}
@@ -135,8 +139,16 @@ func (s *Store) ping(ctx context.Context, ep endpoint, auth Auth) error {
 	return transport.CheckError(resp, http.StatusOK)
 }
 
+// Warning is why the connection is anonymous although credentials are configured; "" when it is not, or there is no connection.
+func (c *Repository) Warning() string {
+	if c == nil {
+		return ""
+	}
+	return c.warning
+}
+
 // get does one GET below the repository. The caller closes the body.
-func (c *session) get(ctx context.Context, path string, header http.Header, ok ...int) (*http.Response, error) {
+func (c *Repository) get(ctx context.Context, path string, header http.Header, ok ...int) (*http.Response, error) {
 	return c.request(ctx, http.MethodGet, path, header, nil, 0, ok...)
 }
 

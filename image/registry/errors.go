@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func (e *PullError) Error() string {
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		fmt.Fprintf(&b, "%s %s", t.endpoint.describe(), describe(t.err))
+		fmt.Fprintf(&b, "%s %s", t.endpoint.describe(), Describe(t.err))
 	}
 	if e.hint != "" {
 		b.WriteString("; " + e.hint)
@@ -61,7 +61,7 @@ func (e *PullError) Unwrap() []error {
 // of the image.
 func pullError(ref reference.Reference, tries []attempt, warnings []string) error {
 	last := tries[len(tries)-1]
-	e := &PullError{Ref: ref.Familiar(), tries: tries, kind: kindOf(last.err)}
+	e := &PullError{Ref: ref.Familiar(), tries: tries, kind: Kind(last.err)}
 	switch e.kind {
 	case errdefs.ErrNotFound:
 		e.hint = "check the name and the tag"
@@ -82,8 +82,8 @@ func pullError(ref reference.Reference, tries []attempt, warnings []string) erro
 	return e
 }
 
-// kindOf sorts what a registry said.
-func kindOf(err error) error {
+// Kind sorts what a registry said.
+func Kind(err error) error {
 	switch status(err) {
 	case 0:
 	case http.StatusNotFound:
@@ -107,8 +107,8 @@ func status(err error) int {
 	return 0
 }
 
-// describe says what an endpoint did in a few words; the library's own text has request lines and nested prefixes.
-func describe(err error) string {
+// Describe says what an endpoint did in a few words; the library's own text has request lines and nested prefixes.
+func Describe(err error) string {
 	var te *transport.Error
 	if errors.As(err, &te) {
 		said := ""
@@ -148,3 +148,28 @@ func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()
 }
+
+// PushError says of a whole push of ref what went wrong, and what to do. warning is why it had no credentials, "" = nothing. What no registry has said is told as it is.
+func PushError(ref reference.Reference, err error, warning string) error {
+	kind, hint := Kind(err), ""
+	switch {
+	case status(err) == 0 && (errors.Is(err, errdefs.ErrNotFound) || errors.Is(err, errdefs.ErrNotSupported)):
+		return fmt.Errorf("cannot push %s: %w", ref.Familiar(), err)
+	case kind == ErrDenied:
+		hint = fmt.Sprintf("; pushing needs credentials that may write to %s: docker login %s, or podman login", ref.Repo, ref.Host)
+		if warning != "" {
+			hint += " (" + warning + ")"
+		}
+	case kind == errdefs.ErrNotFound:
+		hint = "; the registry may want the repository to be made first"
+	case errors.Is(err, errPlainHTTP), errors.Is(err, http.ErrSchemeMismatch):
+		hint = "; it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
+	}
+	return errdefs.With(kind, fmt.Errorf("cannot push %s: %s %s%s%w", ref.Familiar(), ref.Host, Describe(err), hint, silent{err}))
+}
+
+// silent is an error that is there to be looked for, and was said in other words.
+type silent struct{ err error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.err }

@@ -1,4 +1,4 @@
-package image
+package credentials
 
 import (
 	"crypto/sha256"
@@ -17,15 +17,15 @@ type Auth struct {
 	RegistryToken string // a bearer token, as it is
 }
 
-func (a *Auth) authenticator() authn.Authenticator {
+func (a *Auth) Authenticator() authn.Authenticator {
 	if *a == (Auth{}) {
 		return authn.Anonymous
 	}
 	return authn.FromConfig(authn.AuthConfig{Username: a.Username, Password: a.Password, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken})
 }
 
-// key tells one from another without saying what it is. nil has one too.
-func (a *Auth) key() string {
+// Key tells one from another without saying what it is. nil has one too.
+func (a *Auth) Key() string {
 	if a == nil {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package image
+package registry
 
 import (
 	"context"
@@ -11,19 +11,21 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/credentials"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/reference"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// source is where one pull gets its bytes: the endpoints that may have the repository, in order. Content is
+// Source is where one pull gets its bytes: the endpoints that may have the repository, in order. Content is
 // addressed by digest, so a blob may come from any of them, and begin at one and end at another.
-type source struct {
-	store *Store
-	ref   reference.Reference
-	auth  *Auth // nil = what this host has stored
-	note  func(string)
+type Source struct {
+	client *Client
+	ref    reference.Reference
+	auth   *credentials.Auth // nil = what this host has stored
+	note   func(string)
 
 	mu       sync.Mutex
 	sessions []*lazySession
@@ -33,27 +35,29 @@ type source struct {
 type lazySession struct {
 	endpoint endpoint
 	once     sync.Once
-	session  *session
+	session  *Repository
 	err      error
 }
 
-func (s *Store) source(ref reference.Reference, auth *Auth, note func(string)) *source {
-	src := &source{store: s, ref: ref, auth: auth, note: note}
-	for _, ep := range s.endpoints(ref.Host) {
+// Source reads the repository of ref from its mirrors and its registry; auth is for that one alone (nil = what this host has stored). note is told what is odd and no
+// error. It does no I/O. What its methods return when nobody has what was asked for is a *PullError.
+func (c *Client) Source(ref reference.Reference, auth *credentials.Auth, note func(string)) *Source {
+	src := &Source{client: c, ref: ref, auth: auth, note: note}
+	for _, ep := range c.endpoints(ref.Host) {
 		src.sessions = append(src.sessions, &lazySession{endpoint: ep})
 	}
 	return src
 }
 
-func (src *source) connect(ctx context.Context, l *lazySession) (*session, error) {
+func (src *Source) connect(ctx context.Context, l *lazySession) (*Repository, error) {
 	l.once.Do(func() {
-		if until, down := src.store.down.get(l.endpoint.host); down && l.endpoint.mirror {
+		if until, down := src.client.down.get(l.endpoint.host); down && l.endpoint.mirror {
 			l.err = fmt.Errorf("was not reachable a moment ago, next try after %s", until.Format(time.TimeOnly))
 			return
 		}
-		l.session, l.err = src.store.connect(ctx, l.endpoint, src.ref.Repo, access{auth: src.auth})
+		l.session, l.err = src.client.connect(ctx, l.endpoint, src.ref.Repo, access{auth: src.auth})
 		if l.err != nil && l.endpoint.mirror && ctx.Err() == nil && status(l.err) == 0 {
-			src.store.down.set(l.endpoint.host)
+			src.client.down.set(l.endpoint.host)
 		}
 		if l.session != nil && l.session.warning != "" {
 			src.note(l.session.warning + "; going on without credentials")
@@ -62,14 +66,14 @@ func (src *source) connect(ctx context.Context, l *lazySession) (*session, error
 	return l.session, l.err
 }
 
-func (src *source) list() []*lazySession {
+func (src *Source) list() []*lazySession {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	return append([]*lazySession(nil), src.sessions...)
 }
 
 // prefer moves the endpoint that answered to the front.
-func (src *source) prefer(l *lazySession) {
+func (src *Source) prefer(l *lazySession) {
 	src.mu.Lock()
 	defer src.mu.Unlock()
 	for i, other := range src.sessions {
@@ -82,7 +86,7 @@ func (src *source) prefer(l *lazySession) {
 }
 
 // each tries fn at every endpoint until one succeeds. A context that ended is returned as itself.
-func (src *source) each(ctx context.Context, fn func(*session) error) error {
+func (src *Source) each(ctx context.Context, fn func(*Repository) error) error {
 	var tries []attempt
 	var warnings []string
 	list := src.list()
@@ -103,7 +107,7 @@ func (src *source) each(ctx context.Context, fn func(*session) error) error {
 			warnings = append(warnings, c.warning)
 		}
 		if l.endpoint.mirror && len(tries) < len(list) {
-			src.note(l.endpoint.describe() + " " + describe(err))
+			src.note(l.endpoint.describe() + " " + Describe(err))
 		}
 	}
 	// After prefer a mirror may be last; the origin's word decides.
@@ -121,21 +125,21 @@ var manifestAccept = strings.Join([]string{
 	string(types.DockerManifestList), string(types.DockerManifestSchema2),
 }, ", ")
 
-// manifest fetches what identifier, a tag or a digest, names.
-func (src *source) manifest(ctx context.Context, identifier string) (document, error) {
-	var doc document
-	err := src.each(ctx, func(c *session) error {
+// Manifest fetches what identifier, a tag or a digest, names.
+func (src *Source) Manifest(ctx context.Context, identifier string) (manifest.Document, error) {
+	var doc manifest.Document
+	err := src.each(ctx, func(c *Repository) error {
 		resp, err := c.get(ctx, "/manifests/"+identifier, http.Header{"Accept": {manifestAccept}}, http.StatusOK)
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
-		raw, err := content.ReadAll(resp.Body, maxManifest, "manifest")
+		raw, err := content.ReadAll(resp.Body, manifest.MaxManifest, "manifest")
 		if err != nil {
 			return err
 		}
 		media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-		doc = document{raw: raw, media: types.MediaType(strings.TrimSpace(media)), digest: content.Digest(raw)}
+		doc = manifest.Document{Raw: raw, Media: types.MediaType(strings.TrimSpace(media)), Digest: content.Digest(raw)}
 		if strings.Contains(identifier, ":") {
 			want, err := v1.NewHash(identifier)
 			if err != nil {
@@ -144,7 +148,7 @@ func (src *source) manifest(ctx context.Context, identifier string) (document, e
 			if err := content.Verify(raw, want); err != nil {
 				return fmt.Errorf("manifest is %w", err)
 			}
-			doc.digest = want
+			doc.Digest = want
 		}
 		if c.endpoint.mirror {
 			src.note("from " + c.endpoint.describe())
@@ -154,10 +158,10 @@ func (src *source) manifest(ctx context.Context, identifier string) (document, e
 	return doc, err
 }
 
-// small fetches a blob into memory: the image's configuration.
-func (src *source) small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
+// Small fetches a blob into memory: the image's configuration.
+func (src *Source) Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
 	var raw []byte
-	err := src.each(ctx, func(c *session) error {
+	err := src.each(ctx, func(c *Repository) error {
 		resp, err := c.get(ctx, "/blobs/"+desc.Digest.String(), nil, http.StatusOK)
 		if err != nil {
 			return err
@@ -171,15 +175,15 @@ func (src *source) small(ctx context.Context, desc v1.Descriptor, limit int64) (
 	return raw, err
 }
 
-// blob opens a blob as a stream that goes on after broken connections. The bytes are not verified here.
-func (src *source) blob(ctx context.Context, desc v1.Descriptor) io.ReadCloser {
+// Blob opens a blob as a stream that goes on after broken connections. The bytes are not verified here.
+func (src *Source) Blob(ctx context.Context, desc v1.Descriptor) io.ReadCloser {
 	return &blobReader{ctx: ctx, src: src, desc: desc}
 }
 
 // blobReader reads a blob from any endpoint, and after a failure goes on where it was.
 type blobReader struct {
 	ctx   context.Context
-	src   *source
+	src   *Source
 	desc  v1.Descriptor
 	body  io.ReadCloser
 	at    int64
@@ -216,14 +220,14 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		if n > 0 {
 			return n, nil
 		}
-		if err := b.src.store.wait(b.ctx, backoff(b.tries)); err != nil {
+		if err := b.src.client.wait(b.ctx, backoff(b.tries)); err != nil {
 			return 0, err
 		}
 	}
 }
 
 func (b *blobReader) open() error {
-	return b.src.each(b.ctx, func(c *session) error {
+	return b.src.each(b.ctx, func(c *Repository) error {
 		header := http.Header{}
 		if b.at > 0 {
 			header.Set("Range", fmt.Sprintf("bytes=%d-", b.at))

@@ -1,4 +1,4 @@
-package image
+package manifest
 
 import (
 	"context"
@@ -21,16 +21,16 @@ type said struct {
 	media  types.MediaType
 }
 
-func (s said) manifest(context.Context, string) (document, error) {
+func (s said) Manifest(context.Context, string) (Document, error) {
 	sum := sha256.Sum256(s.doc)
-	return document{raw: s.doc, media: s.media, digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}, nil
+	return Document{Raw: s.doc, Media: s.media, Digest: v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}}, nil
 }
 
-func (s said) small(context.Context, v1.Descriptor, int64) ([]byte, error) { return s.config, nil }
+func (s said) Small(context.Context, v1.Descriptor, int64) ([]byte, error) { return s.config, nil }
 
 // FuzzResolve: whatever a registry says that an image is, it is refused, or it is one of this host's platform whose layers and configuration agree.
 func FuzzResolve(f *testing.F) {
-	img := imageOf(f, layerOf(f, layertest.File("a", "1")), layerOf(f, layertest.File("b", "2")))
+	img := layertest.Image(f, platform.Host(), layertest.Layer(f, layertest.File("a", "1")), layertest.Layer(f, layertest.File("b", "2")))
 	manifest, err := img.RawManifest()
 	if err != nil {
 		f.Fatal(err)
@@ -46,15 +46,15 @@ func FuzzResolve(f *testing.F) {
 	f.Add([]byte(`{"manifests":[],"config":{}}`), config, string(types.OCIImageIndex))
 	f.Add([]byte(`{"schemaVersion":1}`), []byte(`null`), string(types.DockerManifestSchema1))
 	f.Fuzz(func(t *testing.T, doc, config []byte, media string) {
-		img, err := resolve(t.Context(), said{doc, config, types.MediaType(media)}, "x", "latest", platform.Host())
+		img, err := Resolve(t.Context(), said{doc, config, types.MediaType(media)}, "x", "latest", platform.Host())
 		if err != nil {
 			return
 		}
-		if n := len(img.layers); n != len(img.config.RootFS.DiffIDs) || n > maxLayers {
-			t.Errorf("%d layers, %d diff ids", n, len(img.config.RootFS.DiffIDs))
+		if n := len(img.Layers); n != len(img.Config.RootFS.DiffIDs) || n > MaxLayers {
+			t.Errorf("%d layers, %d diff ids", n, len(img.Config.RootFS.DiffIDs))
 		}
-		if platform.Rank(platform.Host(), platform.Of(img.config)) < 0 {
-			t.Errorf("an image for %s", platform.Name(platform.Of(img.config)))
+		if platform.Rank(platform.Host(), platform.Of(img.Config)) < 0 {
+			t.Errorf("an image for %s", platform.Name(platform.Of(img.Config)))
 		}
 	})
 }

@@ -1,10 +1,11 @@
-package image
+package manifest
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
@@ -16,44 +17,44 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
-// maxLayers is what overlayfs takes in one mount (OVL_MAX_STACK, fs/overlayfs/super.c), less one for a patch.
-const maxLayers = 499
+// MaxLayers is what overlayfs takes in one mount (OVL_MAX_STACK, fs/overlayfs/super.c), less one for a patch.
+const MaxLayers = 499
 
-// maxConfig bounds an image's configuration, which is mostly its history.
-const maxConfig = 8 << 20
+// MaxConfig bounds an image's configuration, which is mostly its history.
+const MaxConfig = 8 << 20
 
-// documents are the ways to get manifests and blobs: a registry, or an archive.
-type documents interface {
-	manifest(ctx context.Context, identifier string) (document, error)
-	small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error)
+// Source are the ways to get manifests and blobs: a registry, or an archive.
+type Source interface {
+	Manifest(ctx context.Context, identifier string) (Document, error)
+	Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error)
 }
 
-// resolved is one image of which everything but the layers is known and verified.
-type resolved struct {
-	id       v1.Hash
-	config   *v1.ConfigFile
-	rawConf  []byte
-	manifest document
-	index    *document // the index that the manifest was chosen from
-	layers   []v1.Descriptor
+// Image is one image of which everything but the layers is known and verified.
+type Image struct {
+	ID        v1.Hash
+	Config    *v1.ConfigFile
+	RawConfig []byte
+	Manifest  Document
+	Index     *Document // the index that the manifest was chosen from
+	Layers    []v1.Descriptor
 }
 
-// resolve follows identifier to the image for want, through indexes.
-func resolve(ctx context.Context, docs documents, name, identifier string, want v1.Platform) (*resolved, error) {
+// Resolve follows identifier to the image for want, through indexes.
+func Resolve(ctx context.Context, docs Source, name, identifier string, want v1.Platform) (*Image, error) {
 	unusable := func(format string, args ...any) error {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use image %s: %w", name, fmt.Errorf(format, args...)))
 	}
-	img := new(resolved)
+	img := new(Image)
 	// An index may hold indexes; more than a few is somebody's joke.
 	for range 4 {
-		doc, err := docs.manifest(ctx, identifier)
+		doc, err := docs.Manifest(ctx, identifier)
 		if err != nil {
 			return nil, err
 		}
-		kind := mediaType(doc)
+		kind := MediaType(doc)
 		if kind.IsIndex() {
 			var list v1.IndexManifest
-			if err := json.Unmarshal(doc.raw, &list); err != nil {
+			if err := json.Unmarshal(doc.Raw, &list); err != nil {
 				return nil, unusable("its index is not valid: %v", err)
 			}
 			chosen, ok := choose(list.Manifests, want)
@@ -61,8 +62,8 @@ func resolve(ctx context.Context, docs documents, name, identifier string, want 
 				return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
 					"cannot use image %s: it has nothing for %s; it is there for %s", name, platform.Name(want), orNone(platformList(list.Manifests))))
 			}
-			if img.index == nil {
-				img.index = &doc
+			if img.Index == nil {
+				img.Index = &doc
 			}
 			identifier = chosen.Digest.String()
 			continue
@@ -74,23 +75,23 @@ func resolve(ctx context.Context, docs documents, name, identifier string, want 
 		default:
 			return nil, unusable("what is there is a %q and not an image", kind)
 		}
-		img.manifest = doc
+		img.Manifest = doc
 		return img, img.fill(ctx, docs, name, want, unusable)
 	}
 	return nil, unusable("indexes within indexes within indexes")
 }
 
-// mediaType believes the document before the server: an index served as a manifest would be read as an image
+// MediaType believes the document before the server: an index served as a manifest would be read as an image
 // without layers (CVE-2021-41190).
-func mediaType(doc document) types.MediaType {
+func MediaType(doc Document) types.MediaType {
 	var said struct {
 		MediaType types.MediaType   `json:"mediaType"`
 		Schema    int               `json:"schemaVersion"`
 		Manifests []json.RawMessage `json:"manifests"`
 		Config    json.RawMessage   `json:"config"`
 	}
-	if json.Unmarshal(doc.raw, &said) != nil {
-		return doc.media
+	if json.Unmarshal(doc.Raw, &said) != nil {
+		return doc.Media
 	}
 	switch {
 	case said.Schema == 1:
@@ -104,27 +105,27 @@ func mediaType(doc document) types.MediaType {
 	case said.Config != nil:
 		return types.OCIManifestSchema1
 	}
-	return doc.media
+	return doc.Media
 }
 
-func (img *resolved) fill(ctx context.Context, docs documents, name string, want v1.Platform, unusable func(string, ...any) error) error {
-	m, err := v1.ParseManifest(bytes.NewReader(img.manifest.raw))
+func (img *Image) fill(ctx context.Context, docs Source, name string, want v1.Platform, unusable func(string, ...any) error) error {
+	m, err := v1.ParseManifest(bytes.NewReader(img.Manifest.Raw))
 	if err != nil {
 		return unusable("its manifest is not valid: %v", err)
 	}
 	if !m.Config.MediaType.IsConfig() {
 		return unusable("it is a %q and not a container image", m.Config.MediaType)
 	}
-	img.rawConf, err = docs.small(ctx, m.Config, maxConfig)
+	img.RawConfig, err = docs.Small(ctx, m.Config, MaxConfig)
 	if err != nil {
 		return err
 	}
-	img.id = m.Config.Digest
-	img.layers = m.Layers
-	if err := img.parseConfig(); err != nil {
+	img.ID = m.Config.Digest
+	img.Layers = m.Layers
+	if err := img.ParseConfig(); err != nil {
 		return unusable("%w", err)
 	}
-	have := platform.Of(img.config)
+	have := platform.Of(img.Config)
 	if platform.Rank(want, have) < 0 {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot use image %s: it has nothing for %s; it is there for %s",
 			name, platform.Name(want), platform.Name(have)))
@@ -132,20 +133,20 @@ func (img *resolved) fill(ctx context.Context, docs documents, name string, want
 	return nil
 }
 
-// parseConfig reads the configuration and holds the manifest's layers against it.
-func (img *resolved) parseConfig() error {
-	conf, err := v1.ParseConfigFile(bytes.NewReader(img.rawConf))
+// ParseConfig reads the configuration and holds the manifest's layers against it.
+func (img *Image) ParseConfig() error {
+	conf, err := v1.ParseConfigFile(bytes.NewReader(img.RawConfig))
 	if err != nil {
 		return fmt.Errorf("its configuration is not valid: %w", err)
 	}
-	img.config = conf
+	img.Config = conf
 	switch n := len(conf.RootFS.DiffIDs); {
-	case n != len(img.layers):
-		return fmt.Errorf("it has %d layers and its configuration names %d", len(img.layers), n)
-	case n > maxLayers:
-		return fmt.Errorf("it has %d layers, overlayfs takes %d", n, maxLayers)
+	case n != len(img.Layers):
+		return fmt.Errorf("it has %d layers and its configuration names %d", len(img.Layers), n)
+	case n > MaxLayers:
+		return fmt.Errorf("it has %d layers, overlayfs takes %d", n, MaxLayers)
 	}
-	for _, l := range img.layers {
+	for _, l := range img.Layers {
 		if strings.HasSuffix(string(l.MediaType), "+encrypted") {
 			return fmt.Errorf("layer %s is encrypted, which is not supported", content.Short(l.Digest))
 		}
@@ -156,4 +157,14 @@ func (img *resolved) parseConfig() error {
 		}
 	}
 	return nil
+}
+
+// Compressed says whether any layer is, or there is none.
+func (img *Image) Compressed() bool {
+	return len(img.Layers) == 0 || slices.ContainsFunc(img.Layers, func(l v1.Descriptor) bool { return Compressed(l.MediaType) })
+}
+
+// Compressed says whether a layer of this type is compressed: save writes ones that are not, for archives alone.
+func Compressed(t types.MediaType) bool {
+	return t != types.OCIUncompressedLayer && t != types.DockerUncompressedLayer
 }
