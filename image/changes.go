@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/overlay"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -101,11 +102,11 @@ func (c *changes) walk(upper string) error {
 			return nil //nolint:nilerr // it went meanwhile
 		}
 		was := c.below(name)
-		if entry.IsDir() && was != nil && was.IsDir() && opaque(full) {
+		if entry.IsDir() && was != nil && was.IsDir() && overlay.IsOpaque(full) {
 			c.hide(name, full)
 		}
 		switch {
-		case deletes(&st):
+		case overlay.IsWhiteout(&st):
 			if was != nil {
 				c.add(name, Deleted)
 			}
@@ -168,15 +169,4 @@ func (c *changes) below(name string) fs.FileInfo {
 		return info
 	}
 	return nil
-}
-
-// deletes says whether st is what an overlay has in the place of what was deleted: a character device with the number 0/0. See the kernel's
-// Documentation/filesystems/overlayfs.rst.
-func deletes(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 }
-
-// opaque says whether nothing of the layers below shows in a directory of an overlay's.
-func opaque(dir string) bool {
-	var y [1]byte
-	n, err := unix.Lgetxattr(dir, "trusted.overlay.opaque", y[:])
-	return err == nil && n == 1 && y[0] == 'y'
 }

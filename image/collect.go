@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
@@ -202,20 +202,20 @@ func (x *index) takeUnnamed(used map[v1.Hash][]string) (gone []*record) {
 
 // collect removes what neither an image nor a snapshot leads to and returns the bytes of the layers that went.
 func (s *Store) collect(ctx context.Context) (int64, error) {
-	quiet, err := s.notWhilePulling()
+	quiet, err := s.dir.TakeLayers()
 	if err != nil {
 		return 0, err
 	}
 	defer quiet.Close()
 
-	tmp, err := s.scratch()
+	tmp, err := s.dir.Scratch()
 	if err != nil {
 		return 0, err
 	}
 	// After the lock is gone: what takes long is done where it holds up nobody.
-	defer tmp.drop()
+	defer tmp.Drop()
 
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := s.dir.Lock()
 	if err != nil {
 		return 0, err
 	}
@@ -231,12 +231,12 @@ func (s *Store) collect(ctx context.Context) (int64, error) {
 	var freed int64
 	var errs []error
 	for _, path := range dead {
-		var r layerRecord
+		var r layer.Record
 		if b, err := os.ReadFile(filepath.Join(path, "layer.json")); err == nil && json.Unmarshal(b, &r) == nil {
 			freed += r.Bytes
 		}
-		name := strings.ReplaceAll(strings.TrimPrefix(path, s.root), "/", "-")
-		if err := os.Rename(path, filepath.Join(tmp.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		name := strings.ReplaceAll(strings.TrimPrefix(path, s.dir.Path()), "/", "-")
+		if err := os.Rename(path, filepath.Join(tmp.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
@@ -251,7 +251,7 @@ func (s *Store) dead(ctx context.Context, x *index) ([]string, error) {
 	}
 	var dead []string
 	for _, pattern := range []string{"layers/*/*", "patches/*", "blobs/*/*"} {
-		paths, err := filepath.Glob(s.path(filepath.FromSlash(pattern)))
+		paths, err := filepath.Glob(s.dir.Path(filepath.FromSlash(pattern)))
 		if err != nil {
 			return nil, err
 		}
@@ -273,13 +273,13 @@ func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
 	live := make(map[string]bool)
 	add := func(layers []v1.Hash, patch string) {
 		for _, d := range layers {
-			live[s.layerDir(d)] = true
+			live[s.layers.Dir(d)] = true
 		}
 		if patch != "" {
-			live[s.patchDir(patch)] = true
+			live[s.patches.Dir(patch)] = true
 		}
 	}
-	held, err := s.Held(ctx)
+	held, err := s.layers.Held()
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,8 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,11 +11,13 @@ import (
 
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/manifest"
+	"github.com/stackrun/stack/image/overlay"
+	"github.com/stackrun/stack/image/pack"
+	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/mount"
@@ -32,9 +32,9 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 		return nil, err
 	}
 	failed := func(err error) ([]mount.Mount, error) {
-		return nil, fmt.Errorf("cannot prepare %.12s: %w", key, diskError(s.roots.State, err))
+		return nil, fmt.Errorf("cannot prepare %.12s: %w", key, storage.Explain(s.roots.State, err))
 	}
-	lock, err := flock(s.path("lock"), unix.LOCK_EX) // as Prepare
+	lock, err := s.dir.Lock() // as Prepare
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +48,11 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 			return failed(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("it has %d layers, overlayfs takes %d", len(list), manifest.MaxLayers)))
 		}
 		for _, d := range list {
-			if _, err := os.Lstat(s.layerDir(d)); err != nil {
+			if _, err := os.Lstat(s.layers.Dir(d)); err != nil {
 				return failed(errdefs.With(errdefs.ErrNotFound, fmt.Errorf("layer %s is not here any more", content.Short(d))))
 			}
 		}
-		patch, err := s.ensurePatch(ctx, list)
+		patch, err := s.patches.Ensure(ctx, list)
 		if err != nil {
 			return failed(err)
 		}
@@ -70,7 +70,7 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 		if len(v.Layers) == 0 {
 			second = "void" // lower has given the other one
 		}
-		m.Lower = append(m.Lower, s.path(second))
+		m.Lower = append(m.Lower, s.dir.Path(second))
 		mounts = append(mounts, m)
 	}
 	return mounts, nil
@@ -93,9 +93,9 @@ func (s *Store) Commit(ctx context.Context, key string, latest time.Time) (Layer
 	}
 	l, err := s.commit(ctx, dir, latest)
 	if err != nil {
-		return Layer{}, fmt.Errorf("cannot make a layer of %.12s: %w", key, diskError(s.root, err))
+		return Layer{}, fmt.Errorf("cannot make a layer of %.12s: %w", key, s.dir.Explain(err))
 	}
-	if err := s.discard(dir); err != nil {
+	if err := s.dir.Discard(dir); err != nil {
 		return Layer{}, fmt.Errorf("cannot remove snapshot %.12s: %w", key, err)
 	}
 	return l, nil
@@ -106,7 +106,7 @@ func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer
 	if err != nil {
 		return Layer{}, err
 	}
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	busy, err := s.dir.KeepLayers()
 	if err != nil {
 		return Layer{}, err
 	}
@@ -116,7 +116,7 @@ func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer
 	if err != nil {
 		return Layer{}, err
 	}
-	diff, result, err := diffID(ctx, upper, own, latest, s.below(rec))
+	diff, result, err := pack.Upper(ctx, upper, own, latest, s.below(rec))
 	if err != nil {
 		return Layer{}, err
 	}
@@ -125,49 +125,7 @@ func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer
 		return l, nil
 	}
 	failpoint.Hit("image.commit.hashed")
-	if err := s.noteUnsynced(diff); err != nil {
-		return l, err
-	}
-	if err := s.hold(diff); err != nil {
-		return l, err
-	}
-	failpoint.Hit("image.commit.held")
-	if _, err := s.readLayer(diff); err == nil {
-		return l, nil // it was made before
-	}
-	tmp, err := s.scratch()
-	if err != nil {
-		return l, err
-	}
-	defer tmp.drop()
-	b, err := json.Marshal(layerRecord{Version: layerVersion, DiffID: diff, Result: result})
-	if err != nil {
-		return l, err
-	}
-	if err := atomicfile.Write(filepath.Join(tmp.dir, "layer.json"), b, 0o600, atomicfile.NoSync); err != nil {
-		return l, err
-	}
-	if err := os.Rename(upper, filepath.Join(tmp.dir, "fs")); err != nil {
-		return l, err
-	}
-	failpoint.Hit("image.commit.moved")
-	return l, s.place(tmp, diff)
-}
-
-// place moves a layer that is whole to where it belongs.
-func (s *Store) place(tmp *scratch, diff v1.Hash) error {
-	err := os.Rename(tmp.dir, s.layerDir(diff))
-	if !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	// Somebody else made the same layer. A damaged one is replaced: whoever has it mounted keeps its inodes.
-	if _, have := s.readLayer(diff); have == nil {
-		return nil
-	}
-	if err = s.discard(s.layerDir(diff)); err == nil {
-		err = os.Rename(tmp.dir, s.layerDir(diff))
-	}
-	return err
+	return l, s.layers.Adopt(upper, diff, result)
 }
 
 // below says whether one of the layers that rec stands on has something at a name. A link on the way is not followed: overlayfs does not either, and the
@@ -196,12 +154,12 @@ func (s *Store) below(rec snapshotRecord) func(name string) bool {
 // ownRoot says whether upper has another root than the layers below.
 func (s *Store) ownRoot(upper string, layers []v1.Hash) (bool, error) {
 	for _, d := range slices.Backward(layers) {
-		r, err := s.readLayer(d)
+		r, err := s.layers.Read(d)
 		if err != nil {
 			return false, err
 		}
 		if r.Root {
-			same, err := sameAttributes(s.layerFS(d), upper)
+			same, err := overlay.SameAttributes(s.layers.FS(d), upper)
 			return !same, err
 		}
 	}

@@ -111,7 +111,7 @@ func TestCommitFits(t *testing.T) {
 		defer unix.Close(fd)
 		check(t, unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Join(upper, "new/socket")}))
 	})
-	fs := s.layerFS(l.DiffID)
+	fs := s.layers.FS(l.DiffID)
 	if _, err := os.Lstat(filepath.Join(fs, "new/socket")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is there: %v", err)
 	}
@@ -168,7 +168,7 @@ func TestHold(t *testing.T) {
 	// A snapshot holds what it stands on and what it shows.
 	mounts, err := s.PrepareLayers(ctx, "view", nil, []v1.Hash{one})
 	check(t, err)
-	if len(mounts) != 2 || mounts[1].Upper != "" || mounts[1].Lower[0] != s.layerFS(one) {
+	if len(mounts) != 2 || mounts[1].Upper != "" || mounts[1].Lower[0] != s.layers.FS(one) {
 		t.Errorf("the mounts are %+v", mounts)
 	}
 	check(t, s.Delete(ctx, "made:1"))
@@ -229,12 +229,12 @@ func TestTag(t *testing.T) {
 		return info
 	}
 	a, b := image("a", "name:1"), image("b")
-	before, err := os.Stat(s.path("index.json"))
+	before, err := os.Stat(s.dir.Path("index.json"))
 	check(t, err)
 	if _, err := s.Tag(ctx, a.ID, "name:1"); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := os.Stat(s.path("index.json")); err != nil || !os.SameFile(before, after) {
+	if after, err := os.Stat(s.dir.Path("index.json")); err != nil || !os.SameFile(before, after) {
 		t.Errorf("a name that it has already is written again: %v", err)
 	}
 	info, err := s.Tag(ctx, b.ID, "name:1", "other:2")
@@ -252,34 +252,6 @@ func TestTag(t *testing.T) {
 		if _, err := s.Tag(ctx, b.ID, bad); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("the name %q: %v", bad, err)
 		}
-	}
-}
-
-// TestMadeLayersAfterPowerCut: a layer that was made in an earlier boot and not brought to the disk is removed; one of this boot stays.
-func TestMadeLayersAfterPowerCut(t *testing.T) {
-	sandbox.Require(t)
-	s := newStore(t)
-	make := func(key string) v1.Hash {
-		return step(t, s, key, nil, time.Time{}, func(upper string) { check(t, os.WriteFile(filepath.Join(upper, key), nil, 0o644)) }).DiffID
-	}
-	stays, goes := make("stays"), make("goes")
-	notes, err := s.madeNotes()
-	check(t, err)
-	if len(notes) != 2 {
-		t.Fatalf("there are %d notes", len(notes))
-	}
-	for path, note := range notes {
-		if note.Layers[0] == goes {
-			check(t, os.Rename(path, s.path("unsynced", madePrefix+"an-earlier-boot."+goes.Algorithm+"-"+goes.Hex)))
-		}
-	}
-	check(t, s.recoverUnsynced())
-	if !s.HasLayers(t.Context(), []v1.Hash{stays}) || s.HasLayers(t.Context(), []v1.Hash{goes}) {
-		t.Error("of the two layers the one of this boot is to stay")
-	}
-	s.syncMade()
-	if notes, err = s.madeNotes(); err != nil || len(notes) != 0 {
-		t.Errorf("there are notes %v: %v", notes, err)
 	}
 }
 
@@ -309,7 +281,7 @@ func TestCommitSnapshot(t *testing.T) {
 	if last := conf.History[len(conf.History)-1]; conf.Config.User != "9" || conf.Author != "me" || last.Comment != "why" || last.CreatedBy != "cmd" || last.EmptyLayer || len(conf.RootFS.DiffIDs) != 3 {
 		t.Errorf("%+v", conf)
 	}
-	fs := s.layerFS(conf.RootFS.DiffIDs[2])
+	fs := s.layers.FS(conf.RootFS.DiffIDs[2])
 	var names []string
 	check(t, filepath.WalkDir(fs, func(path string, _ os.DirEntry, err error) error {
 		names = append(names, path[len(fs):])

@@ -27,7 +27,7 @@ func (s *Store) keep(img *manifest.Image) error {
 	}
 	for h, b := range docs {
 		if err := s.writeBlob(h, b); err != nil {
-			return diskError(s.root, err)
+			return s.dir.Explain(err)
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestImport(t *testing.T) {
 		if conf.RootFS.DiffIDs[0] != content.Digest(tarred) || conf.Config.Cmd[0] != "sh" || conf.History[0].Comment != "from somewhere" || conf.Architecture != platform.Host().Architecture {
 			t.Errorf("%+v", conf)
 		}
-		if b, err := os.ReadFile(filepath.Join(s.layerFS(conf.RootFS.DiffIDs[0]), "bin/sh")); err != nil || string(b) != "program" {
+		if b, err := os.ReadFile(filepath.Join(s.layers.FS(conf.RootFS.DiffIDs[0]), "bin/sh")); err != nil || string(b) != "program" {
 			t.Errorf("%q, %v", b, err)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 )
@@ -85,7 +84,7 @@ type fileID struct {
 
 // readIndex returns the index as it is on disk. The result is shared: nobody changes it.
 func (s *Store) readIndex() (*index, error) {
-	path := s.path("index.json")
+	path := s.dir.Path("index.json")
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &index{Version: indexVersion}, nil
@@ -121,7 +120,7 @@ func (s *Store) readIndex() (*index, error) {
 // openIndex reads the index. One that a disk has damaged is put aside, for the daemon is there for more than images: they are then to be
 // pulled or loaded again, and what runs goes on, for a snapshot knows its layers.
 func (s *Store) openIndex(notice func(string)) error {
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := s.dir.Lock()
 	if err != nil {
 		return err
 	}
@@ -129,7 +128,7 @@ func (s *Store) openIndex(notice func(string)) error {
 	if _, err = s.readIndex(); !errors.Is(err, errDamaged) {
 		return err
 	}
-	path := s.path("index.json")
+	path := s.dir.Path("index.json")
 	aside := path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000")
 	if err := os.Rename(path, aside); err != nil {
 		return fmt.Errorf("cannot put the damaged index aside: %w", err)
@@ -142,7 +141,7 @@ func (s *Store) openIndex(notice func(string)) error {
 
 // update changes the index under its lock. fn gets a copy of its own; an error leaves everything as it was.
 func (s *Store) update(fn func(*index) error) error {
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := s.dir.Lock()
 	if err != nil {
 		return err
 	}
@@ -164,5 +163,5 @@ func (s *Store) update(fn func(*index) error) error {
 	if err != nil {
 		return err
 	}
-	return diskError(s.root, atomicfile.Write(s.path("index.json"), b, 0o600, atomicfile.Sync))
+	return s.dir.Explain(atomicfile.Write(s.dir.Path("index.json"), b, 0o600, atomicfile.Sync))
 }

@@ -10,12 +10,12 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
@@ -30,20 +30,20 @@ func (s *Store) Load(ctx context.Context, r io.Reader, tell func(progress.Report
 		tell = func(progress.Report) {}
 	}
 	report := progress.Limit(tell)
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	busy, err := s.dir.KeepLayers()
 	if err != nil {
 		return nil, err
 	}
 	defer busy.Close()
-	tmp, err := s.scratch()
+	tmp, err := s.dir.Scratch()
 	if err != nil {
 		return nil, err
 	}
-	defer tmp.drop()
+	defer tmp.Drop()
 
-	a, err := readArchive(ctx, r, tmp.dir, func(n int64) { report(progress.Report{Phase: progress.Loading, Current: n}) })
+	a, err := readArchive(ctx, r, tmp.Dir, func(n int64) { report(progress.Report{Phase: progress.Loading, Current: n}) })
 	if err != nil {
-		return nil, diskError(s.root, err)
+		return nil, s.dir.Explain(err)
 	}
 	images, err := a.images(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Store) Load(ctx context.Context, r io.Reader, tell func(progress.Report
 // archived is one image of an archive.
 type archived struct {
 	*manifest.Image
-	layers []layerSource
+	layers []layer.Source
 	names  names
 }
 
@@ -152,7 +152,7 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 		if !seen {
 			one := archived{Image: img}
 			for i, l := range layersOf(img) {
-				l.open = a.open(blobName(img.Layers[i].Digest))
+				l.Open = a.open(blobName(img.Layers[i].Digest))
 				one.layers = append(one.layers, l)
 			}
 			i = len(images)
@@ -177,10 +177,10 @@ func (a *archive) ociImages(ctx context.Context) ([]archived, error) {
 }
 
 // layersOf pairs layers with their diff ids.
-func layersOf(img *manifest.Image) []layerSource {
-	var list []layerSource
+func layersOf(img *manifest.Image) []layer.Source {
+	var list []layer.Source
 	for i, desc := range img.Layers {
-		list = append(list, layerSource{diff: img.Config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size})
+		list = append(list, layer.Source{Diff: img.Config.RootFS.DiffIDs[i], Digest: desc.Digest, Size: desc.Size})
 	}
 	return list
 }
@@ -261,7 +261,7 @@ func (a *archive) dockerImage(d dockerImage, id v1.Hash, raw []byte) (archived, 
 		}
 		img.Image.Layers = append(img.Image.Layers, v1.Descriptor{})
 		// docker save keeps no digest of the compressed layer: the diff id decides.
-		img.layers = append(img.layers, layerSource{diff: conf.RootFS.DiffIDs[i], open: a.open(name)})
+		img.layers = append(img.layers, layer.Source{Diff: conf.RootFS.DiffIDs[i], Open: a.open(name)})
 	}
 	if err := img.ParseConfig(); err != nil {
 		return archived{}, invalidArchive("%s: %w", d.Config, err)

@@ -104,7 +104,7 @@ func TestLoad(t *testing.T) {
 			if err != nil || info.Size != 2 || info.Config.Env[0] != "A=b" {
 				t.Errorf("Resolve gives %+v, %v", info, err)
 			}
-			if left := must(filepath.Glob(s.path("tmp/*"))); len(left) > 0 {
+			if left := must(filepath.Glob(s.dir.Path("tmp/*"))); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
@@ -214,7 +214,7 @@ func TestLoadMovesTag(t *testing.T) {
 	if _, err := s.Resolve(ctx, "app:1", v1.Platform{}); err != nil {
 		t.Error(err)
 	}
-	if layers := must(filepath.Glob(s.path("layers/sha256/*"))); len(layers) != 1 {
+	if layers := must(filepath.Glob(s.dir.Path("layers/sha256/*"))); len(layers) != 1 {
 		t.Errorf("layers are %v", layers)
 	}
 }
@@ -254,7 +254,7 @@ func TestDelete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pattern := range []string{"layers/*/*", "blobs/*/*", "tmp/*"} {
-		if left := must(filepath.Glob(s.path(pattern))); len(left) > 0 {
+		if left := must(filepath.Glob(s.dir.Path(pattern))); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}

@@ -122,7 +122,7 @@ func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		ref  string
 		code int
-		kind error
+		Kind error
 		text []string
 	}{
 		{h.host + "/nothing:1", 0, errdefs.ErrNotFound, []string{"cannot pull " + h.host + "/nothing:1", "does not have it (404", "check the name and the tag"}},
@@ -134,12 +134,12 @@ func TestErrors(t *testing.T) {
 	} {
 		code = c.code
 		_, _, err := pull(s, c.ref)
-		if !errors.Is(err, c.kind) {
-			t.Errorf("%s, %d: error is %v, expected kind %v", c.ref, c.code, err, c.kind)
+		if !errors.Is(err, c.Kind) {
+			t.Errorf("%s, %d: error is %v, expected kind %v", c.ref, c.code, err, c.Kind)
 			continue
 		}
 		for _, other := range []error{errdefs.ErrNotFound, registry.ErrDenied, errdefs.ErrUnavailable} {
-			if other != c.kind && errors.Is(err, other) {
+			if other != c.Kind && errors.Is(err, other) {
 				t.Errorf("%s, %d: error is also %v", c.ref, c.code, other)
 			}
 		}
@@ -261,7 +261,7 @@ func TestWrongContent(t *testing.T) {
 func nothingLeft(t *testing.T, s *Store) {
 	t.Helper()
 	for _, pattern := range []string{"tmp/*", "layers/*/*", "patches/*"} {
-		if left := must(filepath.Glob(s.path(pattern))); len(left) > 0 {
+		if left := must(filepath.Glob(s.dir.Path(pattern))); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}

@@ -56,7 +56,7 @@ func TestPatchEndsWhenCancelled(t *testing.T) {
 	gone := errors.New("the client has gone")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(gone)
-	if _, err := s.ensurePatch(ctx, config.RootFS.DiffIDs); !errors.Is(err, gone) {
+	if _, err := s.patches.Ensure(ctx, config.RootFS.DiffIDs); !errors.Is(err, gone) {
 		t.Errorf("got %v, expected %v", err, gone)
 	}
 }

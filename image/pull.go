@@ -10,13 +10,13 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
@@ -61,7 +61,7 @@ func withRef(ref string, tell func(progress.Report)) func(progress.Report) {
 
 func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(progress.Report)) (Info, error) {
 	// Until the record is written nothing but this lock keeps Prune from the layers.
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	busy, err := s.dir.KeepLayers()
 	if err != nil {
 		return Info{}, err
 	}
@@ -75,11 +75,11 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 			return Info{}, err
 		}
 	}
-	var layers []layerSource
+	var layers []layer.Source
 	for i, desc := range img.Layers {
-		layers = append(layers, layerSource{
-			diff: img.Config.RootFS.DiffIDs[i], digest: desc.Digest, size: desc.Size, media: desc.MediaType,
-			open: func(ctx context.Context) (io.ReadCloser, error) { return src.Blob(ctx, desc), nil },
+		layers = append(layers, layer.Source{
+			Diff: img.Config.RootFS.DiffIDs[i], Digest: desc.Digest, Size: desc.Size, Media: desc.MediaType,
+			Open: func(ctx context.Context) (io.ReadCloser, error) { return src.Blob(ctx, desc), nil },
 		})
 	}
 	names := names{digests: []string{ref.Digested(img.Manifest.Digest)}}
@@ -96,7 +96,7 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	info, err := s.install(ctx, img, layers, names, report)
 	if err == nil {
 		for i, desc := range img.Layers {
-			s.noteRepo(img.Config.RootFS.DiffIDs[i], desc.Digest, ref.Name())
+			s.layers.NoteRepo(img.Config.RootFS.DiffIDs[i], desc.Digest, ref.Name())
 		}
 	}
 	return info, err
@@ -106,33 +106,33 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 type names struct{ refs, digests []string }
 
 // install makes what is missing of img and records it. The caller holds the pulls lock, shared.
-func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layerSource, names names, report func(progress.Report)) (Info, error) {
+func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer.Source, names names, report func(progress.Report)) (Info, error) {
 	// A layer that is in an image twice is made once.
-	var missing []layerSource
+	var missing []layer.Source
 	var ids []v1.Hash
 	var compressed int64
-	done := make(map[v1.Hash]layerRecord)
+	done := make(map[v1.Hash]layer.Record)
 	for _, l := range layers {
-		if _, seen := done[l.diff]; seen || slices.Contains(ids, l.diff) {
+		if _, seen := done[l.Diff]; seen || slices.Contains(ids, l.Diff) {
 			continue
 		}
-		r, err := s.readLayer(l.diff)
+		r, err := s.layers.Read(l.Diff)
 		if err == nil {
-			done[l.diff] = r
-			report(progress.Report{Layer: content.Short(l.id()), Phase: progress.Done, Current: l.size, Total: l.size})
+			done[l.Diff] = r
+			report(progress.Report{Layer: content.Short(l.ID()), Phase: progress.Done, Current: l.Size, Total: l.Size})
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return Info{}, err
 		}
-		missing, ids, compressed = append(missing, l), append(ids, l.diff), compressed+l.size
+		missing, ids, compressed = append(missing, l), append(ids, l.Diff), compressed+l.Size
 	}
 	if len(missing) > 0 {
 		// Unpacked it will be larger; what is too little even for this need not be tried.
-		if err := s.room(compressed); err != nil {
+		if err := s.dir.Room(compressed); err != nil {
 			return Info{}, err
 		}
-		synced, err := s.beginUnsynced(ids)
+		synced, err := s.layers.BeginUnsynced(ids)
 		if err != nil {
 			return Info{}, err
 		}
@@ -143,12 +143,12 @@ func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer
 	group, gctx := errgroup.WithContext(ctx)
 	for _, l := range missing {
 		group.Go(func() error {
-			r, err := s.ensureLayer(gctx, l, report)
+			r, err := s.layers.Ensure(gctx, l, report)
 			if err != nil {
 				return err
 			}
 			mu.Lock()
-			done[l.diff] = r
+			done[l.Diff] = r
 			mu.Unlock()
 			return nil
 		})
@@ -168,8 +168,8 @@ func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer
 		rec.Size += r.Bytes
 	}
 	var err error
-	if rec.Patch, err = s.ensurePatch(ctx, rec.Layers); err != nil {
-		return Info{}, diskError(s.root, err)
+	if rec.Patch, err = s.patches.Ensure(ctx, rec.Layers); err != nil {
+		return Info{}, s.dir.Explain(err)
 	}
 	if err := s.keep(img); err != nil {
 		return Info{}, err
@@ -210,26 +210,3 @@ func (x *index) put(rec *record, n names) {
 	own.Refs, own.Digests = add(own.Refs, n.refs), add(own.Digests, n.digests)
 	*rec = *own
 }
-
-// room checks that the file system of the store has need bytes.
-func (s *Store) room(need int64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.root, &fs); err != nil {
-		return err
-	}
-	if free := int64(fs.Bavail) * fs.Bsize; free < need {
-		return errdefs.With(errdefs.ErrUnavailable, errNoRoom{s.root, need, free})
-	}
-	return nil
-}
-
-type errNoRoom struct {
-	path       string
-	need, free int64
-}
-
-func (e errNoRoom) Error() string {
-	return "no space left on " + e.path + ": " + content.SizeText(e.free) + " are free and the layers alone have " + content.SizeText(e.need) +
-		" compressed; free some, or give another --state-root"
-}
-func (e errNoRoom) Unwrap() error { return unix.ENOSPC }

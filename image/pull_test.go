@@ -61,7 +61,7 @@ func TestPullResolvePrepare(t *testing.T) {
 	if err := s.Delete(ctx, h.host+"/app:1"); err != nil {
 		t.Fatal(err)
 	}
-	left, _ := filepath.Glob(s.path("layers/sha256/*"))
+	left, _ := filepath.Glob(s.dir.Path("layers/sha256/*"))
 	if len(left) > 0 {
 		t.Errorf("layers are left: %v", left)
 	}

@@ -17,7 +17,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
@@ -53,7 +52,7 @@ func (s *Store) Push(ctx context.Context, ref string, opt PushOptions, tell func
 	if err != nil {
 		return Pushed{}, fmt.Errorf("cannot push %s: %w", r.Familiar(), err)
 	}
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH) // keeps Prune from the layers
+	busy, err := s.dir.KeepLayers() // keeps Prune from the layers
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -123,7 +122,7 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Pushed, error) {
 		return Pushed{}, err
 	}
 	for i, d := range rec.Layers {
-		s.noteRepo(d, layers[i].Digest, p.ref.Name())
+		s.layers.NoteRepo(d, layers[i].Digest, p.ref.Name())
 	}
 	if err := p.record(id, made); err != nil {
 		return Pushed{}, err
@@ -176,7 +175,7 @@ func (p *push) mounts(rec *record) []string {
 		add(ref.Name())
 	}
 	for _, d := range rec.Layers {
-		for _, f := range p.store.forms(d) {
+		for _, f := range p.store.layers.Forms(d) {
 			for _, repo := range slices.Backward(f.Repos) {
 				add(repo)
 			}
@@ -215,7 +214,7 @@ func ociLayer(t types.MediaType) types.MediaType {
 // record remembers that the repository has the image as made says.
 func (p *push) record(id v1.Hash, made manifest.Document) error {
 	if err := p.store.writeBlob(made.Digest, made.Raw); err != nil {
-		return diskError(p.store.root, err)
+		return p.store.dir.Explain(err)
 	}
 	name := p.ref.Digested(made.Digest)
 	return p.store.update(func(x *index) error {

@@ -225,8 +225,8 @@ func TestPushOfMade(t *testing.T) {
 	}
 	for _, d := range []v1.Hash{first.DiffID, second.DiffID} {
 		var ours, theirs bytes.Buffer
-		check(t, s.writeLayer(t.Context(), d, &ours))
-		check(t, other.writeLayer(t.Context(), d, &theirs))
+		check(t, s.layers.Write(t.Context(), d, &ours))
+		check(t, other.layers.Write(t.Context(), d, &theirs))
 		if !bytes.Equal(ours.Bytes(), theirs.Bytes()) {
 			t.Errorf("layer %s is another stream elsewhere", d)
 		}
@@ -272,7 +272,7 @@ func TestPushRepeats(t *testing.T) {
 
 	for what, c := range map[string]struct {
 		code int
-		kind error
+		Kind error
 		says string
 	}{
 		"denied":  {http.StatusForbidden, registry.ErrDenied, "docker login " + to.host},
@@ -287,7 +287,7 @@ func TestPushRepeats(t *testing.T) {
 			return false
 		})
 		_, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, nil)
-		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "cannot push "+to.host+"/x:2") {
+		if !errors.Is(err, c.Kind) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "cannot push "+to.host+"/x:2") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

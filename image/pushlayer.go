@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/image/registry"
@@ -55,14 +56,14 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 // image's manifest calls it, nil without one.
 func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.Descriptor, error) {
 	name := content.Short(diff)
-	known := p.store.forms(diff)
+	known := p.store.layers.Forms(diff)
 	if own != nil && manifest.Compressed(own.MediaType) {
-		f := form{Digest: own.Digest, Size: own.Size, Media: own.MediaType}
-		if i := slices.IndexFunc(known, func(k form) bool { return k.Digest == f.Digest }); i >= 0 {
+		f := layer.Form{Digest: own.Digest, Size: own.Size, Media: own.MediaType}
+		if i := slices.IndexFunc(known, func(k layer.Form) bool { return k.Digest == f.Digest }); i >= 0 {
 			f.Repos = known[i].Repos
 			known = slices.Delete(known, i, i+1)
 		}
-		for _, way := range []func(context.Context, string, form) (v1.Descriptor, bool, error){p.there, p.copy} {
+		for _, way := range []func(context.Context, string, layer.Form) (v1.Descriptor, bool, error){p.there, p.copy} {
 			if desc, ok, err := way(ctx, name, f); ok || err != nil {
 				return desc, err
 			}
@@ -77,14 +78,14 @@ func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.
 }
 
 // there says whether the registry has f, or takes it from another of its repositories.
-func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, bool, error) {
+func (p *push) there(ctx context.Context, name string, f layer.Form) (v1.Descriptor, bool, error) {
 	has, err := p.to.Has(ctx, f.Digest)
 	if err != nil {
 		return v1.Descriptor{}, false, err
 	}
 	if has {
 		p.report(progress.Report{Layer: name, Phase: progress.Exists, Current: f.Size, Total: f.Size})
-		return f.descriptor(), true, nil
+		return f.Descriptor(), true, nil
 	}
 	var others []string
 	for _, repo := range slices.Backward(f.Repos) {
@@ -97,18 +98,18 @@ func (p *push) there(ctx context.Context, name string, f form) (v1.Descriptor, b
 		return v1.Descriptor{}, false, err
 	}
 	p.report(progress.Report{Layer: name, Phase: progress.Mounted, From: from, Current: f.Size, Total: f.Size})
-	return f.descriptor(), true, nil
+	return f.Descriptor(), true, nil
 }
 
 // copy sends f as the registry that the image came from has it.
-func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bool, error) {
+func (p *push) copy(ctx context.Context, name string, f layer.Form) (v1.Descriptor, bool, error) {
 	for _, from := range p.origins {
 		if from.Name() == p.ref.Name() {
 			continue // it has just said that it has not
 		}
 		src := p.store.registry.Source(from, nil, func(string) {})
 		write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
-			body := src.Blob(ctx, f.descriptor())
+			body := src.Blob(ctx, f.Descriptor())
 			defer body.Close()
 			in, err := content.NewMeter(body, f.Digest, f.Size, func(n int64, _ bool) {
 				p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: n, Total: f.Size})
@@ -124,7 +125,7 @@ func (p *push) copy(ctx context.Context, name string, f form) (v1.Descriptor, bo
 		_, failed, err := p.to.Send(ctx, f.Size, write)
 		if err == nil {
 			p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: f.Size, Total: f.Size})
-			return f.descriptor(), true, nil
+			return f.Descriptor(), true, nil
 		}
 		if !failed || ctx.Err() != nil {
 			return v1.Descriptor{}, false, err
@@ -139,34 +140,21 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 	if told {
 		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is compressed anew, for nobody has it as it was pulled: the image gets another digest"})
 	}
-	total, err := p.store.layerSize(ctx, diff)
+	total, err := p.store.layers.Size(ctx, diff)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
-		pack := newPacker(w)
-		var at int64
-		err := p.store.writeLayer(ctx, diff, writerFunc(func(b []byte) (int, error) {
-			n, err := pack.Write(b)
-			at += int64(n)
+		return p.store.layers.Compress(ctx, diff, w, func(at int64) {
 			p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: at, Total: total})
-			return n, err
-		}))
-		if err != nil {
-			return v1.Hash{}, 0, err
-		}
-		return pack.finish()
+		})
 	}
 	desc, _, err := p.to.Send(ctx, 0, write)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	desc.MediaType = types.OCILayer
-	p.store.noteForm(diff, desc)
+	p.store.layers.NoteForm(diff, desc)
 	p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: total, Total: total})
 	return desc, nil
 }
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

@@ -13,7 +13,6 @@ import (
 	"github.com/stackrun/stack/image/platform"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -49,7 +48,7 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 	if len(raw) > manifest.MaxConfig {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot record an image with a configuration of %s: at most %s are read", content.SizeText(int64(len(raw))), content.SizeText(manifest.MaxConfig)))
 	}
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH)
+	busy, err := s.dir.KeepLayers()
 	if err != nil {
 		return Info{}, err
 	}
@@ -60,7 +59,7 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 	}
 	seen := make(map[v1.Hash]bool)
 	for _, d := range rec.Layers {
-		l, err := s.readLayer(d)
+		l, err := s.layers.Read(d)
 		if err != nil {
 			return Info{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot record an image: its layer %s is not here any more", content.Short(d)))
 		}
@@ -69,13 +68,13 @@ func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string)
 		}
 		seen[d] = true
 	}
-	if rec.Patch, err = s.ensurePatch(ctx, rec.Layers); err != nil {
-		return Info{}, diskError(s.root, err)
+	if rec.Patch, err = s.patches.Ensure(ctx, rec.Layers); err != nil {
+		return Info{}, s.dir.Explain(err)
 	}
 	// Not synced, as the layers: what a power cut takes of it is found out by its digest, and built again.
 	if have, err := os.ReadFile(s.blobPath(rec.ID)); err != nil || !bytes.Equal(have, raw) {
 		if err := atomicfile.Write(s.blobPath(rec.ID), raw, 0o600, atomicfile.NoSync); err != nil {
-			return Info{}, diskError(s.root, err)
+			return Info{}, s.dir.Explain(err)
 		}
 	}
 	if err := s.update(func(x *index) error { x.put(rec, n); return nil }); err != nil {

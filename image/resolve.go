@@ -103,7 +103,7 @@ func (rec *record) is(r reference.Reference) bool {
 // whole checks that every layer is there: a power cut may have taken some (see durable.go).
 func (s *Store) whole(rec *record) error {
 	for _, d := range rec.Layers {
-		if _, err := os.Lstat(s.layerDir(d)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(s.layers.Dir(d)); errors.Is(err, fs.ErrNotExist) {
 			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("image %s lacks layer %s: pull or load it again", rec.name(), content.Short(d)))
 		} else if err != nil {
 			return err

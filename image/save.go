@@ -16,7 +16,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
@@ -26,7 +25,7 @@ import (
 // manifest.json of docker save. refs are names, each with the tag that it says or, without one, all tags of its repository here, or ids, which the archive gives no name. Nothing is
 // written when one of them is not here (errdefs.ErrNotFound); an error after that leaves an archive that is cut off.
 func (s *Store) Save(ctx context.Context, w io.Writer, p v1.Platform, refs ...string) error {
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH) // keeps Prune from the layers
+	busy, err := s.dir.KeepLayers() // keeps Prune from the layers
 	if err != nil {
 		return err
 	}
@@ -163,14 +162,14 @@ func (a *archiver) image(ctx context.Context, img *saving) error {
 
 // layer writes one, unless the archive has it, and returns its size.
 func (a *archiver) layer(ctx context.Context, diff v1.Hash) (int64, error) {
-	size, err := a.store.layerSize(ctx, diff)
+	size, err := a.store.layers.Size(ctx, diff)
 	if err != nil || a.done[blobName(diff)] {
 		return size, err
 	}
 	if err := a.header(blobName(diff), size); err != nil {
 		return 0, err
 	}
-	return size, a.store.writeLayer(ctx, diff, a.tar)
+	return size, a.store.layers.Write(ctx, diff, a.tar)
 }
 
 func (a *archiver) header(name string, size int64) error {

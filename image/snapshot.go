@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/overlay"
+	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/cleanup"
@@ -73,7 +74,7 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	}
 
 	// Delete and Prune hold this lock while they look which layers are in use.
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := s.dir.Lock()
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	}
 	rec = snapshotRecord{Version: snapshotVersion, Image: id, Layers: img.Layers, Patch: img.Patch}
 	if err := s.makeSnapshot(dir, rec); err != nil {
-		return nil, fmt.Errorf("cannot prepare %s: %w", key, diskError(s.roots.State, err))
+		return nil, fmt.Errorf("cannot prepare %s: %w", key, storage.Explain(s.roots.State, err))
 	}
 	return s.mounts(dir, rec), nil
 }
@@ -143,12 +144,12 @@ func (s *Store) makeSnapshot(dir string, rec snapshotRecord) error {
 // giveRoot gives dir the attributes of the image's root: those of the topmost layer that has an entry for it.
 func (s *Store) giveRoot(dir string, layers []v1.Hash) error {
 	for _, d := range slices.Backward(layers) {
-		r, err := s.readLayer(d)
+		r, err := s.layers.Read(d)
 		if err != nil {
 			return err
 		}
 		if r.Root {
-			return copyAttributes(s.layerFS(d), dir)
+			return overlay.CopyAttributes(s.layers.FS(d), dir)
 		}
 	}
 	return errors.Join(os.Chmod(dir, 0o755), os.Chtimes(dir, time.Unix(0, 0), time.Unix(0, 0)))
@@ -186,18 +187,18 @@ func (s *Store) mounts(dir string, rec snapshotRecord) []mount.Mount {
 func (s *Store) lower(layers []v1.Hash, patch string) []string {
 	var dirs []string
 	if patch != "" {
-		dirs = append(dirs, s.patchFS(patch))
+		dirs = append(dirs, s.patches.FS(patch))
 	}
 	seen := make(map[v1.Hash]bool)
 	for _, d := range slices.Backward(layers) {
 		if !seen[d] {
 			seen[d] = true
-			dirs = append(dirs, s.layerFS(d))
+			dirs = append(dirs, s.layers.FS(d))
 		}
 	}
 	if len(dirs) == 0 {
 		// An image of nothing but a configuration; overlayfs wants one lower directory.
-		dirs = append(dirs, s.path("empty"))
+		dirs = append(dirs, s.dir.Path("empty"))
 	}
 	return dirs
 }
@@ -210,7 +211,7 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		return err
 	}
 	// First out of sight, so that what a crash leaves is swept and never taken for a snapshot.
-	gone, err := s.hide(dir)
+	gone, err := s.dir.Hide(dir)
 	if err != nil {
 		return fmt.Errorf("cannot remove snapshot %s: %w", key, err)
 	}
@@ -218,7 +219,7 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		s.removals.Go(func() {
 			s.removing.Lock() // one at a time: a down of hundreds would be a thread for each
 			defer s.removing.Unlock()
-			gone.drop()
+			gone.Drop()
 		})
 	}
 	return nil

@@ -1,10 +1,7 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +11,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
+	"github.com/stackrun/stack/image/pack"
 	"github.com/stackrun/stack/image/progress"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -45,13 +44,13 @@ func (s *Store) CommitSnapshot(ctx context.Context, key string, change func(*v1.
 		err = errdefs.With(errdefs.ErrNotFound, fmt.Errorf("it has no snapshot: %w", err))
 	}
 	if err != nil {
-		return Info{}, fmt.Errorf("cannot make an image of %.12s: %w", key, diskError(s.root, err))
+		return Info{}, fmt.Errorf("cannot make an image of %.12s: %w", key, s.dir.Explain(err))
 	}
 	return info, nil
 }
 
 func (s *Store) commitSnapshot(ctx context.Context, dir string, change func(*v1.Config) error, author Author, refs []string) (Info, error) {
-	busy, err := flock(s.path("pulls"), unix.LOCK_SH) // keeps the layer until the image is recorded
+	busy, err := s.dir.KeepLayers() // keeps the layer until the image is recorded
 	if err != nil {
 		return Info{}, err
 	}
@@ -91,35 +90,27 @@ func (s *Store) layerOfUpper(ctx context.Context, rec snapshotRecord, upper stri
 		return diff, 0, err
 	}
 	below := s.below(rec)
-	tmp, err := s.scratch()
+	tmp, err := s.dir.Scratch()
 	if err != nil {
 		return diff, 0, err
 	}
-	defer tmp.drop()
-	path := filepath.Join(tmp.dir, "layer.tar")
+	defer tmp.Drop()
+	path := filepath.Join(tmp.Dir, "layer.tar")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return diff, 0, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	d := &differ{
-		ctx: ctx, root: upper, again: true, live: true, below: below, skip: func(name string, st *unix.Stat_t) bool { return ofContainer(name, st) && !below(name) },
-		tar: tar.NewWriter(io.MultiWriter(sum, f)), links: make(map[uint64]string), buf: make([]byte, 256<<10),
-	}
-	if err := d.run(own); err != nil {
+	diff, entries, err = pack.Live(ctx, upper, own, f, below, func(name string, st *unix.Stat_t) bool { return ofContainer(name, st) && !below(name) })
+	if err != nil || entries == 0 {
 		return diff, 0, err
 	}
-	if d.result.Entries == 0 {
-		return diff, 0, nil
-	}
-	diff = v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
-	if err := s.noteUnsynced(diff); err != nil {
+	if err := s.layers.NoteUnsynced(diff); err != nil {
 		return diff, 0, err
 	}
-	s.Sync()
-	_, err = s.ensureLayer(ctx, layerSource{diff: diff, open: func(context.Context) (io.ReadCloser, error) { return os.Open(path) }}, func(progress.Report) {})
-	return diff, d.result.Entries, err
+	s.layers.Sync()
+	_, err = s.layers.Ensure(ctx, layer.Source{Diff: diff, Open: func(context.Context) (io.ReadCloser, error) { return os.Open(path) }}, func(progress.Report) {})
+	return diff, entries, err
 }
 
 // ofContainer says whether a container's root has name because it is a container's: its mark, and what its own files are mounted on.

@@ -2,16 +2,15 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
 	"github.com/stackrun/stack/image/flight"
+	"github.com/stackrun/stack/image/layer"
+	"github.com/stackrun/stack/image/patch"
 	"github.com/stackrun/stack/image/registry"
+	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -52,19 +51,15 @@ type Options struct {
 //
 // Its methods may be called from many goroutines, and several stores, also of different processes, may use one root.
 type Store struct {
-	roots roots.Roots
-	root  string // <state>/images
-
+	roots    roots.Roots
 	registry *registry.Client
-	finds    findList
-	limits   unpack.Limits
+	dir      *storage.Dir
+	layers   *layer.Store
+	patches  *patch.Store
 
-	pulls  flight.Group[Info]
-	layers flight.Group[layerRecord]
-	slots  chan struct{} // bounds the layers that are fetched and unpacked at once
+	finds findList
+	pulls flight.Group[Info]
 
-	syncs    sync.WaitGroup
-	syncing  *time.Timer      // see Sync; guarded by mu
 	removals background.Group // of what is out of sight
 	removing sync.Mutex
 
@@ -85,27 +80,19 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 
 // open is Open with the registries of reg.
 func open(ctx context.Context, opt Options, reg *registry.Client) (*Store, error) {
-	s := &Store{
-		registry: reg,
-		roots:    opt.Roots,
-		root:     opt.Roots.InState("images"),
-		limits:   opt.Limits,
-		// More than there are cores: while one layer waits for the network another one is unpacked.
-		slots:   make(chan struct{}, max(4, runtime.GOMAXPROCS(0))),
-		configs: make(map[v1.Hash]*v1.ConfigFile),
+	dir, err := storage.Open(opt.Roots.InState("images"))
+	if err == nil {
+		err = dir.Make("blobs/sha256", "blobs/sha512", "empty", "void")
 	}
-	for _, dir := range []string{"blobs/sha256", "blobs/sha512", "layers/sha256", "layers/sha512", "patches", "empty", "void", "tmp", "unsynced", "held"} {
-		// Layers hold setuid programs of any version: nobody but root may reach them.
-		if err := os.MkdirAll(s.path(filepath.FromSlash(dir)), 0o700); err != nil {
-			return nil, fmt.Errorf("cannot open the image store: %w", diskError(s.root, err))
-		}
-	}
-	// MkdirAll leaves the mode of a directory that was there.
-	if err := os.Chmod(s.root, 0o700); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
-	if err := errors.Join(s.sweep(), s.recoverUnsynced()); err != nil {
-		return nil, fmt.Errorf("cannot open the image store %s: %w", s.root, err)
+	s := &Store{roots: opt.Roots, registry: reg, dir: dir, configs: make(map[v1.Hash]*v1.ConfigFile)}
+	if s.layers, err = layer.Open(dir, opt.Limits); err != nil {
+		return nil, fmt.Errorf("cannot open the image store %s: %w", dir.Path(), err)
+	}
+	if s.patches, err = patch.Open(dir, s.layers); err != nil {
+		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
 	if err := s.openIndex(opt.Notice); err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
@@ -125,27 +112,14 @@ func (s *Store) CheckAuth(ctx context.Context, host string, auth Auth) error {
 
 // Close waits until what was pulled has reached the disk, and what was removed is gone, or ctx ends. The store is not used afterwards.
 func (s *Store) Close(ctx context.Context) error {
-	s.mu.Lock()
-	if s.syncing != nil {
-		s.syncing.Stop()
-	}
-	s.mu.Unlock()
-	done := make(chan struct{})
-	go func() { s.syncs.Wait(); close(done) }()
 	s.registry.Close()
-	select {
-	case <-done:
-		return s.removals.Wait(ctx)
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := s.layers.Close(ctx); err != nil {
+		return err
 	}
+	return s.removals.Wait(ctx)
 }
 
-func (s *Store) path(elem ...string) string {
-	return filepath.Join(append([]string{s.root}, elem...)...)
-}
-
-func (s *Store) blobPath(h v1.Hash) string { return s.path("blobs", h.Algorithm, h.Hex) }
+func (s *Store) blobPath(h v1.Hash) string { return s.dir.Path("blobs", h.Algorithm, h.Hex) }
 
 // now is when something was pulled; whole seconds are enough and read better.
 func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

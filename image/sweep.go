@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/image/content"
 )
 
@@ -17,7 +15,7 @@ func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
 	if err := s.Settle(ctx); err != nil { // what is being removed is nobody's garbage
 		return nil, err
 	}
-	found, err := s.leftovers(remove)
+	found, err := s.dir.Leftovers(remove)
 	if err != nil {
 		return found, err
 	}
@@ -31,12 +29,12 @@ func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
 
 // unled is what Prune would remove.
 func (s *Store) unled(ctx context.Context) ([]string, error) {
-	quiet, err := s.notWhilePulling()
+	quiet, err := s.dir.TakeLayers()
 	if err != nil {
 		return nil, err
 	}
 	defer quiet.Close()
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := s.dir.Lock()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +54,7 @@ func (s *Store) unled(ctx context.Context) ([]string, error) {
 	}
 	dead, err := s.dead(ctx, x)
 	for _, path := range dead {
-		names = append(names, strings.TrimPrefix(path, s.root+"/"))
+		names = append(names, strings.TrimPrefix(path, s.dir.Path()+"/"))
 	}
 	return names, err
 }

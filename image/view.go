@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/cleanup"
@@ -36,7 +36,7 @@ func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, 
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	lock, err := flock(s.path("lock"), unix.LOCK_EX) // as Prepare
+	lock, err := s.dir.Lock() // as Prepare
 	if err != nil {
 		return mount.Mount{}, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, 
 	}
 	v := viewRecord{Image: id, Layers: img.Layers, Patch: img.Patch}
 	if err := s.makeView(dir, rec, v); err != nil {
-		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, diskError(s.roots.State, err))
+		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, storage.Explain(s.roots.State, err))
 	}
 	return s.viewMount(dir, v), nil
 }

@@ -17,6 +17,7 @@ type Auth struct {
 	RegistryToken string // a bearer token, as it is
 }
 
+// Authenticator shows a. a is not nil.
 func (a *Auth) Authenticator() authn.Authenticator {
 	if *a == (Auth{}) {
 		return authn.Anonymous

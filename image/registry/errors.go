@@ -49,6 +49,9 @@ func (e *PullError) Error() string {
 	return b.String()
 }
 
+// Complete says that the text needs nothing in front of it: it says what could not be done.
+func (e *PullError) Complete() bool { return true }
+
 func (e *PullError) Unwrap() []error {
 	errs := []error{e.kind}
 	for _, t := range e.tries {

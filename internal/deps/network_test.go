@@ -21,6 +21,11 @@ var walls = map[string][]string{
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
 
+	"image/patch":       {"image/layer", "image/overlay", "image/storage", "image/unpack"},
+	"image/layer":       {"image/pack", "image/unpack", "image/recipe", "image/storage", "image/flight", "image/progress", "image/manifest", "image/content"},
+	"image/pack":        {"image/overlay", "image/unpack"},
+	"image/overlay":     {"image/unpack"},
+	"image/storage":     {"image/content"},
 	"image/registry":    {"image/credentials", "image/manifest", "image/content", "image/platform"},
 	"image/manifest":    {"image/content", "image/platform"},
 	"image/credentials": {"image/content"},

@@ -1,4 +1,4 @@
-package image
+package overlay
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyAttributes gives the directory to the owner, mode, times and xattrs of from, apart from overlayfs's own.
-func copyAttributes(from, to string) error {
+// CopyAttributes gives the directory to the owner, mode, times and xattrs of from, apart from overlayfs's own.
+func CopyAttributes(from, to string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(from, &st); err != nil {
 		return &os.PathError{Op: "stat", Path: from, Err: err}
@@ -21,7 +21,7 @@ func copyAttributes(from, to string) error {
 	if err := syscall.Chmod(to, st.Mode&0o7777); err != nil {
 		return &os.PathError{Op: "chmod", Path: to, Err: err}
 	}
-	xattrs, err := readXattrs(from)
+	xattrs, err := Xattrs(from)
 	if err != nil {
 		return err
 	}
@@ -33,8 +33,8 @@ func copyAttributes(from, to string) error {
 	return unix.UtimesNanoAt(unix.AT_FDCWD, to, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// readXattrs leaves out trusted.overlay.* and user.overlay.*, which speak of one layer, and labels of the host.
-func readXattrs(path string) (map[string][]byte, error) {
+// Xattrs leaves out trusted.overlay.* and user.overlay.*, which speak of one layer, and labels of the host.
+func Xattrs(path string) (map[string][]byte, error) {
 	buf := make([]byte, 64<<10) // XATTR_LIST_MAX
 	n, err := unix.Llistxattr(path, buf)
 	if errors.Is(err, unix.ENOTSUP) {
@@ -59,4 +59,29 @@ func readXattrs(path string) (map[string][]byte, error) {
 		xattrs[name] = value[:n]
 	}
 	return xattrs, nil
+}
+
+// SameAttributes compares owner, mode and xattrs; nobody looks at the times of a directory that was made up.
+func SameAttributes(a, b string) (bool, error) {
+	var x, y unix.Stat_t
+	if err := errors.Join(unix.Lstat(a, &x), unix.Lstat(b, &y)); err != nil {
+		return false, err
+	}
+	if x.Mode != y.Mode || x.Uid != y.Uid || x.Gid != y.Gid {
+		return false, nil
+	}
+	xa, err := Xattrs(a)
+	if err != nil {
+		return false, err
+	}
+	ya, err := Xattrs(b)
+	if err != nil || len(xa) != len(ya) {
+		return false, err
+	}
+	for name, value := range xa {
+		if string(ya[name]) != string(value) {
+			return false, nil
+		}
+	}
+	return true, nil
 }

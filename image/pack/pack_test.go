@@ -1,10 +1,9 @@
-package image
+package pack
 
 import (
 	"archive/tar"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -14,18 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/sandbox"
 )
-
-// TestFullDiskIsToldOnce however many look at the error on its way.
-func TestFullDiskIsToldOnce(t *testing.T) {
-	dir := t.TempDir()
-	err := diskError(dir, fmt.Errorf("cannot do it: %w", diskError(dir, &os.PathError{Op: "mkdir", Path: "x", Err: unix.ENOSPC})))
-	if n := strings.Count(err.Error(), "free some"); n != 1 || !errors.Is(err, unix.ENOSPC) || !errors.Is(err, errdefs.ErrUnavailable) {
-		t.Errorf("told %d times: %v", n, err)
-	}
-}
 
 // TestDiffOfLive: whatever a container does to its files while they are read, each in the moment between the look at it and the opening, the stream
 // is a whole one and has nothing of the host.
@@ -34,9 +23,9 @@ func TestDiffOfLive(t *testing.T) {
 	dir := t.TempDir()
 	upper, host := filepath.Join(dir, "upper"), filepath.Join(dir, "host")
 	for _, d := range []string{upper, host, filepath.Join(upper, "dir"), filepath.Join(upper, "nodir")} {
-		check(t, os.Mkdir(d, 0o755))
+		noError(t, os.Mkdir(d, 0o755))
 	}
-	write := func(path, text string) { check(t, os.WriteFile(path, []byte(text), 0o600)) }
+	write := func(path, text string) { noError(t, os.WriteFile(path, []byte(text), 0o600)) }
 	for _, name := range []string{"dir/shadow", "gone", "grows", "link", "pipe", "shrinks"} {
 		write(filepath.Join(upper, name), "content")
 	}
@@ -64,11 +53,11 @@ func TestDiffOfLive(t *testing.T) {
 	}
 	d.skip = func(name string, _ *unix.Stat_t) bool {
 		if do := meanwhile[name]; do != nil {
-			check(t, do())
+			noError(t, do())
 		}
 		return false
 	}
-	check(t, d.run(false))
+	noError(t, d.run(false))
 	if bytes.Contains(out.Bytes(), []byte("SECRET")) {
 		t.Error("the stream has a file of the host")
 	}
@@ -78,9 +67,9 @@ func TestDiffOfLive(t *testing.T) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		check(t, err)
+		noError(t, err)
 		b, err := io.ReadAll(r)
-		check(t, err)
+		noError(t, err)
 		got[hdr.Name] = string(b)
 	}
 	if want := map[string]string{"dir/": "", "nodir/": "", "grows": "more content", "shrinks": "con"}; !maps.Equal(got, want) {
@@ -90,9 +79,16 @@ func TestDiffOfLive(t *testing.T) {
 	// Shorter after it was opened: as long as its header says.
 	out.Reset()
 	d.tar = tar.NewWriter(&out)
-	check(t, d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "x", Size: 7}))
-	check(t, d.content("x", strings.NewReader("con"), 7))
-	check(t, d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "y", Size: 3}))
-	check(t, d.content("y", strings.NewReader("content"), 3))
-	check(t, d.tar.Close())
+	noError(t, d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "x", Size: 7}))
+	noError(t, d.content("x", strings.NewReader("con"), 7))
+	noError(t, d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "y", Size: 3}))
+	noError(t, d.content("y", strings.NewReader("content"), 3))
+	noError(t, d.tar.Close())
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

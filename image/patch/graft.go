@@ -1,13 +1,14 @@
-package image
+package patch
 
 import (
 	"context"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/image/overlay"
 )
 
 // A layer that brings var/run/x, without an entry for var/run, on top of one in which var/run is a link to /run means
@@ -26,17 +27,17 @@ func (p *patch) graft(ctx context.Context, i int, dir string) error {
 	if to, ok := p.grafted[dir]; ok {
 		return p.move(ctx, i, dir, to) // a layer below has been here
 	}
-	link := p.stack.file(i-1, dir)
+	link := p.stack.File(i-1, dir)
 	if target, err := os.Readlink(link); link == "" || err != nil || target == "" {
 		return nil
 	}
 	// A layer above that speaks of the name itself has the last word.
-	for _, above := range p.stack.layers[i+1:] {
-		if k, covers := above.find(dir); covers || k != missing && !above.implied[dir] {
+	for _, above := range p.stack.Layers[i+1:] {
+		if k, covers := above.Find(dir); covers || k != overlay.Missing && !above.Implies(dir) {
 			return nil
 		}
 	}
-	to, ok := p.stack.follow(i-1, dir)
+	to, ok := p.stack.Follow(i-1, dir)
 	if !ok {
 		return nil // it leads nowhere: the directory is all there is
 	}
@@ -49,8 +50,8 @@ func (p *patch) graft(ctx context.Context, i int, dir string) error {
 
 // move puts what layer i has below from into the patch below to.
 func (p *patch) move(ctx context.Context, i int, from, to string) error {
-	l := p.stack.layers[i]
-	entries, err := os.ReadDir(filepath.Join(l.fs, from))
+	l := p.stack.Layers[i]
+	entries, err := os.ReadDir(filepath.Join(l.FS, from))
 	if err != nil {
 		return err
 	}
@@ -60,10 +61,10 @@ func (p *patch) move(ctx context.Context, i int, from, to string) error {
 		}
 		src, dst := path.Join(from, e.Name()), path.Join(to, e.Name())
 		if !e.IsDir() {
-			if p.stack.shadowed(i, dst) {
+			if p.stack.Shadowed(i, dst) {
 				continue
 			}
-			if err := p.hardLink(filepath.Join(l.fs, src), dst); err != nil {
+			if err := p.hardLink(filepath.Join(l.FS, src), dst); err != nil {
 				return err
 			}
 			continue
@@ -71,10 +72,10 @@ func (p *patch) move(ctx context.Context, i int, from, to string) error {
 		if err := p.mkdir(dst); err != nil {
 			return err
 		}
-		if !l.implied[src] || len(p.stack.visible(p.stack.top(), dst)) == 0 {
-			p.source[dst] = filepath.Join(l.fs, src)
+		if !l.Implies(src) || len(p.stack.Visible(p.stack.Top(), dst)) == 0 {
+			p.source[dst] = filepath.Join(l.FS, src)
 		}
-		if _, opaque := l.look(src); opaque {
+		if _, opaque := l.Look(src); opaque {
 			if err := p.setOpaque(dst); err != nil {
 				return err
 			}
@@ -115,46 +116,13 @@ func (p *patch) hardLink(from, name string) error {
 	return nil
 }
 
-// follow returns where name leads in what the layers up to top show, as a path without links, also when there is
-// nothing yet. ok is false when it leads in circles or through a file.
-func (st *stack) follow(top int, name string) (string, bool) {
-	at, rest := ".", strings.Split(name, "/")
-	for hops := 0; len(rest) > 0; {
-		elem := rest[0]
-		rest = rest[1:]
-		switch elem {
-		case "", ".":
-			continue
-		case "..":
-			at = path.Dir(at)
-			continue
-		}
-		next := path.Join(at, elem)
-		file := st.file(top, next)
-		if file == "" {
-			at = next // a directory, or nothing
-			continue
-		}
-		target, err := os.Readlink(file)
-		// As many as path_resolution(7) allows.
-		if hops++; err != nil || hops > 40 {
-			return "", false
-		}
-		if path.IsAbs(target) {
-			at = "."
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return at, at != "."
-}
-
 // attributesOf is where a directory of the patch takes its attributes from; "" when nothing speaks of it.
 func (p *patch) attributesOf(dir string) string {
 	if src := p.source[dir]; src != "" {
 		return src
 	}
-	if len(p.stack.visible(p.stack.top(), dir)) == 0 {
+	if len(p.stack.Visible(p.stack.Top(), dir)) == 0 {
 		return ""
 	}
-	return p.stack.origin(dir)
+	return p.stack.Origin(dir)
 }

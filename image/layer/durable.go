@@ -1,4 +1,4 @@
-package image
+package layer
 
 import (
 	"encoding/json"
@@ -32,8 +32,8 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// beginUnsynced notes layers; the returned function syncs in the background and removes the note.
-func (s *Store) beginUnsynced(layers []v1.Hash) (done func(), err error) {
+// BeginUnsynced notes layers; the returned function syncs in the background and removes the note.
+func (l *Store) BeginUnsynced(layers []v1.Hash) (done func(), err error) {
 	boot, err := bootID()
 	if err != nil {
 		return nil, err
@@ -42,33 +42,33 @@ func (s *Store) beginUnsynced(layers []v1.Hash) (done func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(s.path("unsynced"), "*.json")
+	f, err := os.CreateTemp(l.dir.Path("unsynced"), "*.json")
 	if err != nil {
-		return nil, diskError(s.root, err)
+		return nil, l.dir.Explain(err)
 	}
 	f.Close()
 	note := f.Name()
 	if err := atomicfile.Write(note, b, 0o600, atomicfile.Sync); err != nil {
 		os.Remove(note)
-		return nil, diskError(s.root, err)
+		return nil, l.dir.Explain(err)
 	}
 	return func() {
-		s.syncs.Go(func() {
-			if s.syncfs() == nil {
+		l.syncs.Go(func() {
+			if l.syncfs() == nil {
 				os.Remove(note)
 			}
 		})
 	}, nil
 }
 
-// noteUnsynced is for a layer that is made here, within milliseconds: a name alone, which a file system that keeps the order of
+// NoteUnsynced is for a layer that is made here, within milliseconds: a name alone, which a file system that keeps the order of
 // names has on its disk before that of the layer, without anybody waiting for it. Sync takes the notes away.
-func (s *Store) noteUnsynced(layer v1.Hash) error {
+func (l *Store) NoteUnsynced(layer v1.Hash) error {
 	boot, err := bootID()
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.path("unsynced", madePrefix+boot+"."+layer.Algorithm+"-"+layer.Hex), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(l.dir.Path("unsynced", madePrefix+boot+"."+layer.Algorithm+"-"+layer.Hex), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (s *Store) noteUnsynced(layer v1.Hash) error {
 const madePrefix = "made."
 
 // madeNotes lists them, with the layer that each is of.
-func (s *Store) madeNotes() (map[string]unsynced, error) {
-	paths, err := filepath.Glob(s.path("unsynced", madePrefix+"*"))
+func (l *Store) madeNotes() (map[string]unsynced, error) {
+	paths, err := filepath.Glob(l.dir.Path("unsynced", madePrefix+"*"))
 	notes := make(map[string]unsynced, len(paths))
 	for _, path := range paths {
 		boot, layer, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), madePrefix), ".")
@@ -94,19 +94,19 @@ func (s *Store) madeNotes() (map[string]unsynced, error) {
 const syncAfter = 5 * time.Second
 
 // Sync brings the layers that were made here to the disk, in a while. A store that is closed before has left that to the next one.
-func (s *Store) Sync() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.syncing == nil {
-		s.syncing = time.AfterFunc(syncAfter, s.syncMade)
+func (l *Store) Sync() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.syncing == nil {
+		l.syncing = time.AfterFunc(syncAfter, l.syncMade)
 	} else {
-		s.syncing.Reset(syncAfter)
+		l.syncing.Reset(syncAfter)
 	}
 }
 
-func (s *Store) syncMade() {
-	notes, err := s.madeNotes()
-	if err != nil || len(notes) == 0 || s.syncfs() != nil {
+func (l *Store) syncMade() {
+	notes, err := l.madeNotes()
+	if err != nil || len(notes) == 0 || l.syncfs() != nil {
 		return
 	}
 	for note := range notes {
@@ -114,8 +114,8 @@ func (s *Store) syncMade() {
 	}
 }
 
-func (s *Store) syncfs() error {
-	d, err := os.Open(s.root)
+func (l *Store) syncfs() error {
+	d, err := os.Open(l.dir.Path())
 	if err != nil {
 		return err
 	}
@@ -125,12 +125,12 @@ func (s *Store) syncfs() error {
 
 // recoverUnsynced removes the layers that an earlier boot did not live to sync, and syncs those that an earlier
 // daemon of this boot did not.
-func (s *Store) recoverUnsynced() error {
-	notes, err := filepath.Glob(s.path("unsynced", "*.json"))
+func (l *Store) recoverUnsynced() error {
+	notes, err := filepath.Glob(l.dir.Path("unsynced", "*.json"))
 	if err != nil {
 		return err
 	}
-	made, err := s.madeNotes()
+	made, err := l.madeNotes()
 	if err != nil || len(notes)+len(made) == 0 {
 		return err
 	}
@@ -156,15 +156,15 @@ func (s *Store) recoverUnsynced() error {
 			continue
 		}
 		for _, h := range u.Layers {
-			if err := os.RemoveAll(s.layerDir(h)); err != nil {
+			if err := os.RemoveAll(l.Dir(h)); err != nil {
 				errs = append(errs, fmt.Errorf("cannot remove layer %s, which a power cut may have harmed: %w", content.Short(h), err))
 			}
 		}
 		errs = append(errs, os.Remove(note))
 	}
 	if len(ours) > 0 {
-		s.syncs.Go(func() {
-			if s.syncfs() == nil {
+		l.syncs.Go(func() {
+			if l.syncfs() == nil {
 				for _, note := range ours {
 					os.Remove(note)
 				}

@@ -1,4 +1,4 @@
-package image
+package pack
 
 import (
 	"archive/tar"
@@ -16,15 +16,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/image/overlay"
+
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/image/unpack"
 )
-
-// A layer that was made here has no tar stream that it came from. Its diff id is the digest of the stream that
-// this file writes of it, which depends on nothing but the files: names in their order, owners, modes, whole seconds of the times, xattrs, content.
-// The stream goes into the hash and nowhere else; restream writes it again for whoever wants it.
 
 // differ writes the stream of one overlay's upper directory, and makes the directory fit to be a layer on the way.
 type differ struct {
@@ -46,8 +44,8 @@ type differ struct {
 	skip func(name string, st *unix.Stat_t) bool // what is left out; nil = nothing
 }
 
-// diffID makes upper fit to be a layer, hashes its stream and says what is in it. withRoot: the layer has its own word on its root.
-func diffID(ctx context.Context, upper string, withRoot bool, latest time.Time, below func(string) bool) (v1.Hash, unpack.Result, error) {
+// Upper makes upper fit to be a layer, hashes its stream and says what is in it. withRoot: the layer has its own word on its root.
+func Upper(ctx context.Context, upper string, withRoot bool, latest time.Time, below func(string) bool) (v1.Hash, unpack.Result, error) {
 	sum := sha256.New()
 	d := &differ{
 		ctx: ctx, root: upper, below: below, latest: latest, tar: tar.NewWriter(sum),
@@ -57,13 +55,25 @@ func diffID(ctx context.Context, upper string, withRoot bool, latest time.Time, 
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, d.result, err
 }
 
-// restream writes to w the stream of the layer in root, which diffID has made.
-func restream(ctx context.Context, root string, withRoot bool, w io.Writer) error {
+// Layer writes to w the stream of the layer in root, which Upper has made.
+func Layer(ctx context.Context, root string, withRoot bool, w io.Writer) error {
 	d := &differ{
 		ctx: ctx, root: root, again: true, below: func(string) bool { return true },
 		tar: tar.NewWriter(w), links: make(map[uint64]string), buf: make([]byte, 256<<10),
 	}
 	return d.run(withRoot)
+}
+
+// Live writes to w the stream of the upper directory of a container that may run, which is left as it is, and says its digest and how many entries it has. What the container
+// writes meanwhile is in it or not. below is as for Upper; what skip is true of is left out.
+func Live(ctx context.Context, upper string, withRoot bool, w io.Writer, below func(string) bool, skip func(name string, st *unix.Stat_t) bool) (v1.Hash, int64, error) {
+	sum := sha256.New()
+	d := &differ{
+		ctx: ctx, root: upper, again: true, live: true, below: below, skip: skip,
+		tar: tar.NewWriter(io.MultiWriter(sum, w)), links: make(map[uint64]string), buf: make([]byte, 256<<10),
+	}
+	err := d.run(withRoot)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}, d.result.Entries, err
 }
 
 func (d *differ) run(withRoot bool) error {
@@ -93,7 +103,7 @@ func (d *differ) entry(name, full string) error {
 		return d.failed("stat", name, err)
 	}
 	base := path.Base(name)
-	if st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0 {
+	if overlay.IsWhiteout(&st) {
 		return d.mark(path.Join(path.Dir(name), ".wh."+base))
 	}
 	if strings.HasPrefix(base, ".wh.") {
@@ -141,8 +151,7 @@ func (d *differ) entry(name, full string) error {
 }
 
 func (d *differ) directory(name, full string, st *unix.Stat_t) error {
-	var y [1]byte
-	if n, err := unix.Lgetxattr(full, "trusted.overlay.opaque", y[:]); err == nil && n == 1 && y[0] == 'y' {
+	if overlay.IsOpaque(full) {
 		// overlayfs marks every directory that it makes in a merged one. Where nothing is below, there is nothing to hide.
 		if d.below(name) {
 			if err := d.mark(path.Join(name, ".wh..wh..opq")); err != nil {
@@ -253,7 +262,7 @@ func (d *differ) header(name, full string, st *unix.Stat_t) (*tar.Header, error)
 			return hdr, nil
 		}
 	}
-	xattrs, err := readXattrs(full)
+	xattrs, err := overlay.Xattrs(full)
 	if err != nil {
 		return nil, err
 	}

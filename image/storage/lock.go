@@ -1,8 +1,10 @@
-package image
+package storage
 
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/treeremoval"
 )
 
@@ -53,18 +56,19 @@ func flockFile(f *os.File, how int) error {
 	}
 }
 
-// scratch is a directory below images/tmp that belongs to one attempt. Nothing looks at it until it is renamed to
+// Scratch is a directory below images/tmp that belongs to one attempt. Nothing looks at it until it is renamed to
 // where it belongs.
-type scratch struct {
-	dir  string
+type Scratch struct {
+	Dir  string // its path
 	lock *os.File
 }
 
-func (s *Store) scratch() (*scratch, error) {
+// Scratch makes a scratch directory, for the caller to drop.
+func (d *Dir) Scratch() (*Scratch, error) {
 	for {
-		dir, err := os.MkdirTemp(s.path("tmp"), "")
+		dir, err := os.MkdirTemp(d.Path("tmp"), "")
 		if err != nil {
-			return nil, diskError(s.root, err)
+			return nil, d.Explain(err)
 		}
 		lock, err := os.Open(dir)
 		if err != nil {
@@ -85,39 +89,39 @@ func (s *Store) scratch() (*scratch, error) {
 			lock.Close()
 			continue
 		}
-		return &scratch{dir: dir, lock: lock}, nil
+		return &Scratch{Dir: dir, lock: lock}, nil
 	}
 }
 
-// drop removes the directory, unless it was renamed away, and unlocks it.
-func (t *scratch) drop() {
-	treeremoval.Remove(t.dir)
+// Drop removes the directory, unless it was renamed away, and unlocks it.
+func (t *Scratch) Drop() {
+	treeremoval.Remove(t.Dir)
 	t.lock.Close()
 }
 
 // sweep removes what crashes left in tmp.
-func (s *Store) sweep() error {
-	_, err := s.leftovers(true)
+func (d *Dir) sweep() error {
+	_, err := d.Leftovers(true)
 	errs := []error{err}
 	// The index is written under this lock only.
-	lock, err := flock(s.path("lock"), unix.LOCK_EX)
+	lock, err := d.Lock()
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	defer lock.Close()
-	errs = append(errs, atomicfile.Sweep(s.root))
+	errs = append(errs, atomicfile.Sweep(d.root))
 	return errors.Join(errs...)
 }
 
-// leftovers names the attempts in tmp that nobody makes any more and, with remove, removes them.
-func (s *Store) leftovers(remove bool) (names []string, err error) {
-	entries, err := os.ReadDir(s.path("tmp"))
+// Leftovers names the attempts in tmp that nobody makes any more and, with remove, removes them.
+func (d *Dir) Leftovers(remove bool) (names []string, err error) {
+	entries, err := os.ReadDir(d.Path("tmp"))
 	if err != nil {
 		return nil, err
 	}
 	var errs []error
 	for _, e := range entries {
-		path := filepath.Join(s.path("tmp"), e.Name())
+		path := filepath.Join(d.Path("tmp"), e.Name())
 		f, err := os.Open(path)
 		if err != nil {
 			continue // gone meanwhile
@@ -133,11 +137,45 @@ func (s *Store) leftovers(remove bool) (names []string, err error) {
 	return names, errors.Join(errs...)
 }
 
-// notWhilePulling takes the pulls lock for taking layers away.
-func (s *Store) notWhilePulling() (*os.File, error) {
-	f, err := flock(s.path("pulls"), unix.LOCK_EX|unix.LOCK_NB)
+// Lock locks the index and the snapshots. Closing it unlocks.
+func (d *Dir) Lock() (io.Closer, error) { return flock(d.Path("lock"), unix.LOCK_EX) }
+
+// KeepLayers keeps all layers that are there, or are made, from being taken away until it is closed.
+func (d *Dir) KeepLayers() (io.Closer, error) { return flock(d.Path("pulls"), unix.LOCK_SH) }
+
+// TakeLayers is for taking layers away, until it is closed. errdefs.ErrConflict while somebody keeps them.
+func (d *Dir) TakeLayers() (io.Closer, error) {
+	f, err := flock(d.Path("pulls"), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, errLocked) {
 		return nil, errdefs.With(errdefs.ErrConflict, errors.New("cannot remove layers while images are being pulled, saved or pushed: try again when that is done"))
 	}
 	return f, err
+}
+
+// Discard takes a directory out of sight in one step and then removes it.
+func (d *Dir) Discard(dir string) error {
+	tmp, err := d.Hide(dir)
+	if tmp != nil {
+		tmp.Drop()
+	}
+	return err
+}
+
+// Hide takes a directory out of sight in one step: into a scratch directory, which is for the caller to drop and for the next Store if this one
+// does not live to do it. nil: there was no such directory.
+func (d *Dir) Hide(dir string) (*Scratch, error) {
+	tmp, err := d.Scratch()
+	if err != nil {
+		return nil, err
+	}
+	err = os.Rename(dir, filepath.Join(tmp.Dir, "gone"))
+	failpoint.Hit("image.discard.renamed")
+	if err == nil {
+		return tmp, nil
+	}
+	tmp.Drop()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return nil, err
 }
