@@ -13,7 +13,7 @@ import (
 func FuzzLoad(f *testing.F) {
 	img := imageOf(f, layerOf(f, layertest.File("a", "1")))
 	f.Add(dockerArchive(f, "app:1", img))
-	f.Add(ociArchive(f, map[string]string{refAnnotation: "app:1"}, img))
+	f.Add(ociArchive(f, map[string]string{"org.opencontainers.image.ref.name": "app:1"}, img))
 	f.Add(layertest.Tar(f, layertest.File("manifest.json", `[{"Config":"../c","Layers":["l","l"]}]`)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sandbox.Require(t)

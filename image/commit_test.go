@@ -194,11 +194,11 @@ func TestBuiltAfterPowerCut(t *testing.T) {
 	check(t, err)
 	_, err = s.Record(ctx, &other, "kept:1")
 	check(t, err)
-	raw, err := os.ReadFile(s.blobPath(info.ID))
+	raw, err := os.ReadFile(s.catalog.BlobPath(info.ID))
 	check(t, err)
 	for what, content := range map[string][]byte{"empty": nil, "zeros": make([]byte, len(raw))} {
-		check(t, os.WriteFile(s.blobPath(info.ID), content, 0o600))
-		clear(s.configs) // as after a boot
+		check(t, os.WriteFile(s.catalog.BlobPath(info.ID), content, 0o600))
+		s = openStore(t, rootsOf(s)) // as after a boot
 		if _, err := s.Resolve(ctx, "lost:1", v1.Platform{}); !errors.Is(err, errdefs.ErrNotFound) {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -132,7 +132,7 @@ func TestPowerCut(t *testing.T) {
 		t.Errorf("after Close the notes %v are left", notes)
 	}
 	ctx := context.Background()
-	if _, err := openStore(t, s.roots).Resolve(ctx, h.host+"/app:1", v1.Platform{}); err != nil {
+	if _, err := openStore(t, rootsOf(s)).Resolve(ctx, h.host+"/app:1", v1.Platform{}); err != nil {
 		t.Errorf("after an orderly end: %v", err)
 	}
 	note := must(json.Marshal(map[string]any{"boot": "another", "layers": []v1.Hash{must(must(img.Layers())[0].DiffID())}}))
@@ -142,7 +142,7 @@ func TestPowerCut(t *testing.T) {
 	if err := os.WriteFile(s.dir.Path("unsynced/2.json"), note[:10], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again := openStore(t, s.roots)
+	again := openStore(t, rootsOf(s))
 	if _, err := again.Resolve(ctx, h.host+"/app:1", v1.Platform{}); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("after a power cut: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestTwoStores(t *testing.T) {
 		h.push(t, fmt.Sprintf("app:%d", i), imageOf(t, layerOf(t, layertest.File("shared", "1")), layerOf(t, layertest.File("own", fmt.Sprint(i)))))
 	}
 	a := newStore(t)
-	b := openStore(t, a.roots)
+	b := openStore(t, rootsOf(a))
 	var wg sync.WaitGroup
 	for _, s := range []*Store{a, b} {
 		for i := range 4 {
@@ -210,7 +210,7 @@ func TestTwoStores(t *testing.T) {
 			})
 			// Opening sweeps, and must not sweep what is being made.
 			wg.Go(func() {
-				s, err := Open(context.Background(), Options{Roots: a.roots})
+				s, err := Open(context.Background(), Options{Roots: rootsOf(a)})
 				if err != nil {
 					t.Error(err)
 					return

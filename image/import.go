@@ -2,14 +2,16 @@ package image
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/platform"
-	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/internal/errdefs"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -18,7 +20,7 @@ import (
 // host's), has the configuration that change makes, comment in its history, and the names refs, which leave the images that had them. errdefs.ErrInvalidArgument
 // says what is wrong with the stream.
 func (s *Store) Import(ctx context.Context, r io.Reader, p v1.Platform, change func(*v1.Config) error, comment string, refs ...string) (Info, error) {
-	if _, err := tags(refs); err != nil {
+	if _, err := catalog.Tags(refs); err != nil {
 		return Info{}, err
 	}
 	busy, err := s.dir.KeepLayers() // keeps the layer until the image is recorded
@@ -48,8 +50,8 @@ func (s *Store) Import(ctx context.Context, r io.Reader, p v1.Platform, change f
 		return Info{}, err
 	}
 	s.layers.Sync()
-	if _, err := s.layers.Ensure(ctx, layer.Source{Diff: diff, Open: func(context.Context) (io.ReadCloser, error) { return os.Open(file) }}, func(progress.Report) {}); err != nil {
-		return Info{}, invalidArchive("cannot import it: %w", err)
+	if _, err := s.layers.Ensure(ctx, layer.Source{Diff: diff, Open: func(context.Context) (io.ReadCloser, error) { return os.Open(file) }}, func(Progress) {}); err != nil {
+		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot import it: %w", err))
 	}
 	return s.Record(ctx, conf, refs...)
 }

@@ -82,15 +82,15 @@ func TestLoad(t *testing.T) {
 		"docker":          docker,
 		"docker, gzip":    pack(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, docker),
 		"docker, zstd":    pack(func(w io.Writer) io.WriteCloser { return must(zstd.NewWriter(w)) }, docker),
-		"oci, containerd": ociArchive(t, map[string]string{nameAnnotation: "docker.io/shop/api:2", refAnnotation: "2"}, img),
-		"oci, ref name":   ociArchive(t, map[string]string{refAnnotation: "shop/api:2"}, img),
+		"oci, containerd": ociArchive(t, map[string]string{"io.containerd.image.name": "docker.io/shop/api:2", "org.opencontainers.image.ref.name": "2"}, img),
+		"oci, ref name":   ociArchive(t, map[string]string{"org.opencontainers.image.ref.name": "shop/api:2"}, img),
 		"oci and docker":  append(ociPrefix(t, img), docker...),
 		"docker of plain": plainDockerArchive(t, "shop/api:2", img),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
-			var last progress.Report
-			infos, err := s.Load(context.Background(), bytes.NewReader(raw), func(p progress.Report) { last = p })
+			var last Progress
+			infos, err := s.Load(context.Background(), bytes.NewReader(raw), func(p Progress) { last = p })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func plainDockerArchive(t testing.TB, tag string, img v1.Image) []byte {
 		names = append(names, file)
 	}
 	entries = append(entries, layertest.File("c.json", string(must(img.RawConfigFile()))),
-		layertest.File("manifest.json", string(must(json.Marshal([]dockerImage{{Config: "c.json", RepoTags: []string{tag}, Layers: names}})))))
+		layertest.File("manifest.json", string(must(json.Marshal([]map[string]any{{"Config": "c.json", "RepoTags": []string{tag}, "Layers": names}})))))
 	return layertest.Tar(t, entries...)
 }
 
@@ -142,7 +142,7 @@ func TestLoadRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	manifest := func(config string, layers ...string) layertest.Entry {
-		return layertest.File("manifest.json", string(must(json.Marshal([]dockerImage{{Config: config, Layers: layers}}))))
+		return layertest.File("manifest.json", string(must(json.Marshal([]map[string]any{{"Config": config, "Layers": layers}}))))
 	}
 	config := string(must(img.RawConfigFile()))
 	for name, c := range map[string]struct {
@@ -281,7 +281,7 @@ func TestPrepareHalfMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := s.roots.InState("snapshots", "c")
+	dir := rootsOf(s).InState("snapshots", "c")
 	if err := os.MkdirAll(filepath.Join(dir, "upper", "rest"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestPrepareHalfMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := must(filepath.Glob(filepath.Join(first[0].Upper, "*")))
-	if len(names) != 2 || filepath.Base(names[0]) != dockerenv || filepath.Base(names[1]) != "written" {
+	if len(names) != 2 || filepath.Base(names[0]) != ".dockerenv" || filepath.Base(names[1]) != "written" {
 		t.Errorf("the upper directory has %v, expected what every root has and what was written after it was whole", names)
 	}
 	if keys, err := s.Snapshots(ctx); err != nil || len(keys) != 1 || keys[0] != "c" {

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/image/registry"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,7 +26,7 @@ import (
 
 func pull(s *Store, ref string) (Info, []string, error) {
 	var notes []string
-	info, err := s.Pull(context.Background(), ref, v1.Platform{}, func(p progress.Report) {
+	info, err := s.Pull(context.Background(), ref, v1.Platform{}, func(p Progress) {
 		if p.Note != "" {
 			notes = append(notes, p.Note)
 		}
@@ -337,7 +336,7 @@ func TestOneFlight(t *testing.T) {
 		}
 		go func() {
 			var once sync.Once
-			_, err := s.Pull(c, ref, v1.Platform{}, func(progress.Report) { once.Do(func() { started <- struct{}{} }) })
+			_, err := s.Pull(c, ref, v1.Platform{}, func(Progress) { once.Do(func() { started <- struct{}{} }) })
 			if i == 0 {
 				if !errors.Is(err, context.Canceled) {
 					err = fmt.Errorf("the cancelled caller got %v", err)

@@ -40,7 +40,7 @@ func mounted(t testing.TB, mounts []mount.Mount) string {
 func onTmpfs(t testing.TB) *Store {
 	t.Helper()
 	s := newStore(t)
-	dir := s.roots.State
+	dir := rootsOf(s).State
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func onTmpfs(t testing.TB) *Store {
 			t.Error(err)
 		}
 	})
-	return openStore(t, s.roots)
+	return openStore(t, rootsOf(s))
 }
 
 func pullAndMount(t testing.TB, layers ...v1.Layer) string {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
@@ -28,13 +29,13 @@ import (
 // When it fails or ctx ends, nothing of the image is visible; layers that were whole are kept for the next try
 // until Prune. Errors: *PullError for what registries said, errdefs.ErrNotFound when there is no such image
 // or none for p, errdefs.ErrInvalidArgument for a bad reference or an image that is not valid.
-func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, tell func(progress.Report)) (Info, error) {
+func (s *Store) Pull(ctx context.Context, ref string, p v1.Platform, tell func(Progress)) (Info, error) {
 	return s.PullAs(ctx, ref, p, nil, tell)
 }
 
 // PullAs is Pull with credentials of the caller's; nil = those that this host has stored.
-func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Auth, tell func(progress.Report)) (Info, error) {
-	if _, explicit, _ := idPrefix(ref); explicit {
+func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Auth, tell func(Progress)) (Info, error) {
+	if _, explicit, _ := catalog.IDPrefix(ref); explicit {
 		return Info{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot pull %s: an image id says nothing of where the image is; pull a name", ref))
 	}
 	r, err := reference.Parse(ref)
@@ -43,23 +44,23 @@ func (s *Store) PullAs(ctx context.Context, ref string, p v1.Platform, auth *Aut
 	}
 	want := platform.Wanted(p)
 	named := withRef(ref, tell)
-	return s.pulls.Do(ctx, r.String()+" "+platform.Name(want)+" "+auth.Key(), named, func(ctx context.Context, report func(progress.Report)) (Info, error) {
+	return s.pulls.Do(ctx, r.String()+" "+platform.Name(want)+" "+auth.Key(), named, func(ctx context.Context, report func(Progress)) (Info, error) {
 		info, err := s.pull(ctx, r, want, auth, progress.Limit(report))
 		if err == nil {
-			report(progress.Report{Phase: progress.Done})
+			report(Progress{Phase: progress.Done})
 		}
 		return info, err
 	})
 }
 
-func withRef(ref string, tell func(progress.Report)) func(progress.Report) {
+func withRef(ref string, tell func(Progress)) func(Progress) {
 	if tell == nil {
 		return nil
 	}
-	return func(p progress.Report) { p.Ref = ref; tell(p) }
+	return func(p Progress) { p.Ref = ref; tell(p) }
 }
 
-func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(progress.Report)) (Info, error) {
+func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platform, auth *Auth, report func(Progress)) (Info, error) {
 	// Until the record is written nothing but this lock keeps Prune from the layers.
 	busy, err := s.dir.KeepLayers()
 	if err != nil {
@@ -67,8 +68,8 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	}
 	defer busy.Close()
 
-	report(progress.Report{Phase: progress.Resolving})
-	src := s.registry.Source(ref, auth, func(note string) { report(progress.Report{Phase: progress.Resolving, Note: note}) })
+	report(Progress{Phase: progress.Resolving})
+	src := s.registry.Source(ref, auth, func(note string) { report(Progress{Phase: progress.Resolving, Note: note}) })
 	img := s.finds.take(ref, want)
 	if img == nil {
 		if img, err = manifest.Resolve(ctx, src, ref.Familiar(), ref.Identifier(), want); err != nil {
@@ -82,16 +83,16 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return src.Blob(ctx, desc), nil },
 		})
 	}
-	names := names{digests: []string{ref.Digested(img.Manifest.Digest)}}
+	names := catalog.Names{Digests: []string{ref.Digested(img.Manifest.Digest)}}
 	if img.Index != nil {
-		names.digests = append(names.digests, ref.Digested(img.Index.Digest))
+		names.Digests = append(names.Digests, ref.Digested(img.Index.Digest))
 	}
 	if ref.HasDigest() {
-		names.refs = append(names.refs, ref.Digested(ref.Digest))
+		names.Refs = append(names.Refs, ref.Digested(ref.Digest))
 	}
 	// A tag beside a digest was not asked about: the registry may have it elsewhere.
 	if ref.Tag != "" && !ref.HasDigest() {
-		names.refs = append(names.refs, ref.Tagged())
+		names.Refs = append(names.Refs, ref.Tagged())
 	}
 	info, err := s.install(ctx, img, layers, names, report)
 	if err == nil {
@@ -102,11 +103,8 @@ func (s *Store) pull(ctx context.Context, ref reference.Reference, want v1.Platf
 	return info, err
 }
 
-// names is what an image is to be known by.
-type names struct{ refs, digests []string }
-
 // install makes what is missing of img and records it. The caller holds the pulls lock, shared.
-func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer.Source, names names, report func(progress.Report)) (Info, error) {
+func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer.Source, names catalog.Names, report func(Progress)) (Info, error) {
 	// A layer that is in an image twice is made once.
 	var missing []layer.Source
 	var ids []v1.Hash
@@ -119,7 +117,7 @@ func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer
 		r, err := s.layers.Read(l.Diff)
 		if err == nil {
 			done[l.Diff] = r
-			report(progress.Report{Layer: content.Short(l.ID()), Phase: progress.Done, Current: l.Size, Total: l.Size})
+			report(Progress{Layer: content.Short(l.ID()), Phase: progress.Done, Current: l.Size, Total: l.Size})
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -160,7 +158,7 @@ func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer
 		return Info{}, err
 	}
 
-	rec := &record{
+	rec := &catalog.Record{
 		ID: img.ID, Manifest: img.Manifest.Digest, Platform: platform.Of(img.Config),
 		Layers: img.Config.RootFS.DiffIDs, Created: img.Config.Created.Time, PulledAt: now(),
 	}
@@ -171,42 +169,8 @@ func (s *Store) install(ctx context.Context, img *manifest.Image, layers []layer
 	if rec.Patch, err = s.patches.Ensure(ctx, rec.Layers); err != nil {
 		return Info{}, s.dir.Explain(err)
 	}
-	if err := s.keep(img); err != nil {
+	if err := s.catalog.Keep(img); err != nil {
 		return Info{}, err
 	}
-	if err := s.update(func(x *index) error { x.put(rec, names); return nil }); err != nil {
-		return Info{}, err
-	}
-	return s.info(rec)
-}
-
-// put adds or refreshes an image and gives it its names, which leave another image of the same platform that had
-// them: one name means one image for each platform.
-func (x *index) put(rec *record, n names) {
-	if have := x.byID(rec.ID); have != nil {
-		rec.Refs, rec.Digests = have.Refs, have.Digests
-		if rec.Manifest == (v1.Hash{}) {
-			rec.Manifest = have.Manifest
-		}
-		*have = *rec
-	} else {
-		x.Images = append(x.Images, rec)
-	}
-	own := x.byID(rec.ID)
-	for _, other := range x.Images {
-		if other == own || platform.Name(platform.Normal(other.Platform)) != platform.Name(platform.Normal(rec.Platform)) {
-			continue
-		}
-		other.Refs = slices.DeleteFunc(other.Refs, func(ref string) bool { return slices.Contains(n.refs, ref) })
-	}
-	add := func(to []string, values []string) []string {
-		for _, v := range values {
-			if !slices.Contains(to, v) {
-				to = append(to, v)
-			}
-		}
-		return to
-	}
-	own.Refs, own.Digests = add(own.Refs, n.refs), add(own.Digests, n.digests)
-	*rec = *own
+	return s.catalog.Put(rec, names)
 }

@@ -22,8 +22,8 @@ func TestPullResolvePrepare(t *testing.T) {
 		layerOf(t, layertest.Dir("etc", 0o755), layertest.File("etc/b", "two"))))
 	s := newStore(t)
 	ctx := context.Background()
-	var last progress.Report
-	info, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, func(p progress.Report) { last = p })
+	var last Progress
+	info, err := s.Pull(ctx, h.host+"/app:1", v1.Platform{}, func(p Progress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}

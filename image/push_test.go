@@ -104,7 +104,7 @@ func TestPushOfPulled(t *testing.T) {
 	seen := new(traffic)
 	to.misbehave(seen.answer)
 	var phases []string
-	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p progress.Report) { phases = append(phases, string(p.Phase)) })
+	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p Progress) { phases = append(phases, string(p.Phase)) })
 	check(t, err)
 	if got := digest(t, to.image(t, "x:2")); got != digest(t, want) || pushed.Digest != got {
 		t.Errorf("pushed as %s, told as %s, pulled as %s", got, pushed.Digest, digest(t, want))
@@ -142,7 +142,7 @@ func TestPushOfPulled(t *testing.T) {
 		return true
 	})
 	var mounted []string
-	_, err = s.Push(t.Context(), from.host+"/c:3", PushOptions{}, func(p progress.Report) {
+	_, err = s.Push(t.Context(), from.host+"/c:3", PushOptions{}, func(p Progress) {
 		if p.Phase == progress.Mounted {
 			mounted = append(mounted, p.From)
 		}
@@ -173,7 +173,7 @@ func TestPushWithoutOrigin(t *testing.T) {
 	info := pullAndTag(t, s, from, "a:1", to.host+"/x:2")
 	from.Close()
 	var notes string
-	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p progress.Report) { notes += p.Note + "\n" })
+	pushed, err := s.Push(t.Context(), to.host+"/x:2", PushOptions{}, func(p Progress) { notes += p.Note + "\n" })
 	check(t, err)
 	if !strings.Contains(notes, "compressed anew") || !strings.Contains(notes, "is not to be had from "+from.host+"/a") {
 		t.Errorf("told %q", notes)

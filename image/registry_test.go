@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,6 +100,12 @@ func newStore(t testing.TB, change ...func(*Options)) *Store {
 func newRoots(t testing.TB) roots.Roots {
 	dir := t.TempDir()
 	return roots.Roots{State: dir + "/state", Run: dir + "/run"}
+}
+
+// rootsOf are the roots of s, for another store that uses them.
+func rootsOf(s *Store) roots.Roots {
+	state := filepath.Dir(s.dir.Path())
+	return roots.Roots{State: state, Run: filepath.Join(filepath.Dir(state), "run")}
 }
 
 func openStore(t testing.TB, r roots.Roots, change ...func(*Options)) *Store {

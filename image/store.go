@@ -3,19 +3,18 @@ package image
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/flight"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/patch"
+	"github.com/stackrun/stack/image/push"
 	"github.com/stackrun/stack/image/registry"
+	"github.com/stackrun/stack/image/removal"
+	"github.com/stackrun/stack/image/snapshot"
 	"github.com/stackrun/stack/image/storage"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/image/unpack"
-	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/roots"
 )
 
@@ -51,22 +50,17 @@ type Options struct {
 //
 // Its methods may be called from many goroutines, and several stores, also of different processes, may use one root.
 type Store struct {
-	roots    roots.Roots
-	registry *registry.Client
-	dir      *storage.Dir
-	layers   *layer.Store
-	patches  *patch.Store
+	registry  *registry.Client
+	dir       *storage.Dir
+	layers    *layer.Store
+	patches   *patch.Store
+	catalog   *catalog.Catalog
+	snapshots *snapshot.Store
+	removal   *removal.Remover
+	push      *push.Pusher
 
 	finds findList
 	pulls flight.Group[Info]
-
-	removals background.Group // of what is out of sight
-	removing sync.Mutex
-
-	mu       sync.Mutex
-	cached   *index                     // guarded by mu
-	cachedID fileID                     // guarded by mu
-	configs  map[v1.Hash]*v1.ConfigFile // guarded by mu; parsed configurations of images in cached
 }
 
 // Open makes the store's directories, removes what a crash left and returns the store.
@@ -81,22 +75,24 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 // open is Open with the registries of reg.
 func open(ctx context.Context, opt Options, reg *registry.Client) (*Store, error) {
 	dir, err := storage.Open(opt.Roots.InState("images"))
-	if err == nil {
-		err = dir.Make("blobs/sha256", "blobs/sha512", "empty", "void")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
-	s := &Store{roots: opt.Roots, registry: reg, dir: dir, configs: make(map[v1.Hash]*v1.ConfigFile)}
+	s := &Store{registry: reg, dir: dir}
 	if s.layers, err = layer.Open(dir, opt.Limits); err != nil {
 		return nil, fmt.Errorf("cannot open the image store %s: %w", dir.Path(), err)
 	}
 	if s.patches, err = patch.Open(dir, s.layers); err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
-	if err := s.openIndex(opt.Notice); err != nil {
+	if s.catalog, err = catalog.Open(dir, s.layers, opt.Notice); err != nil {
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
+	if s.snapshots, err = snapshot.Open(opt.Roots, dir, s.catalog, s.layers, s.patches); err != nil {
+		return nil, fmt.Errorf("cannot open the image store: %w", err)
+	}
+	s.push = push.New(reg, s.catalog, s.layers)
+	s.removal = removal.New(dir, s.catalog, s.layers, s.patches, s.snapshots)
 	return s, nil
 }
 
@@ -116,10 +112,8 @@ func (s *Store) Close(ctx context.Context) error {
 	if err := s.layers.Close(ctx); err != nil {
 		return err
 	}
-	return s.removals.Wait(ctx)
+	return s.snapshots.Settle(ctx)
 }
-
-func (s *Store) blobPath(h v1.Hash) string { return s.dir.Path("blobs", h.Algorithm, h.Hex) }
 
 // now is when something was pulled; whole seconds are enough and read better.
 func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

@@ -1,29 +1,17 @@
 package image
 
 import (
+	"github.com/stackrun/stack/image/push"
+	"github.com/stackrun/stack/image/removal"
+
+	"github.com/stackrun/stack/image/catalog"
+	"github.com/stackrun/stack/image/snapshot"
+
 	"github.com/stackrun/stack/image/credentials"
 	"github.com/stackrun/stack/image/registry"
 
-	"time"
-
 	"github.com/stackrun/stack/image/progress"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
-
-// Info is one local image.
-type Info struct {
-	ID       v1.Hash  // digest of the config blob: the image id that users know
-	Digest   v1.Hash  // digest of the manifest that was pulled, for repo digests; zero after docker-archive loads
-	Refs     []string // tags, as users write them: nginx:1.22
-	Digests  []string // repository@digest of manifest and index, as users write them
-	Platform v1.Platform
-	Size     int64 // bytes of the unpacked layers
-	Created  time.Time
-	PulledAt time.Time
-	Dangling bool      // no name keeps it
-	Config   v1.Config // Entrypoint, Cmd, Env, User, WorkingDir, Volumes, Healthcheck, StopSignal, Labels
-}
 
 // Auth is what a client shows to a registry in place of what this host has stored.
 type Auth = credentials.Auth
@@ -54,3 +42,37 @@ const (
 	Exists    = progress.Exists
 	Mounted   = progress.Mounted
 )
+
+// Info is one local image.
+type Info = catalog.Info
+
+// LayerInfo is one layer of a local image.
+type LayerInfo = catalog.LayerInfo
+
+// Layer is what Commit has made.
+type Layer = snapshot.Layer
+
+// Change is one path that a container has changed, from its root.
+type Change = snapshot.Change
+
+// ChangeKind says what a container has done with a path of its image.
+type ChangeKind = snapshot.ChangeKind
+
+// The kinds of changes.
+const (
+	Modified = snapshot.Modified
+	Added    = snapshot.Added
+	Deleted  = snapshot.Deleted
+)
+
+// Pushed is what a registry has after a push.
+type Pushed = push.Result
+
+// Removal is what a Delete has come to.
+type Removal = removal.Result
+
+// DeleteOptions of DeleteImage.
+type DeleteOptions = removal.Options
+
+// Pruned says what Prune removed.
+type Pruned = removal.Pruned

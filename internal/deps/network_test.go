@@ -21,6 +21,11 @@ var walls = map[string][]string{
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
 
+	"image/removal":     {"image/snapshot", "image/catalog", "image/patch", "image/layer", "image/storage", "image/content"},
+	"image/push":        {"image/catalog", "image/layer", "image/registry", "image/credentials", "image/manifest", "image/progress", "image/content"},
+	"image/archive":     {"image/catalog", "image/layer", "image/manifest", "image/platform", "image/content"},
+	"image/snapshot":    {"image/catalog", "image/patch", "image/layer", "image/pack", "image/overlay", "image/storage", "image/manifest", "image/progress", "image/content"},
+	"image/catalog":     {"image/layer", "image/storage", "image/manifest", "image/platform", "image/content"},
 	"image/patch":       {"image/layer", "image/overlay", "image/storage", "image/unpack"},
 	"image/layer":       {"image/pack", "image/unpack", "image/recipe", "image/storage", "image/flight", "image/progress", "image/manifest", "image/content"},
 	"image/pack":        {"image/overlay", "image/unpack"},

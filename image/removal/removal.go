@@ -1,4 +1,4 @@
-package image
+package removal
 
 import (
 	"context"
@@ -11,8 +11,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
+	"github.com/stackrun/stack/image/patch"
+	"github.com/stackrun/stack/image/snapshot"
+	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,15 +24,29 @@ import (
 	"github.com/stackrun/stack/internal/reference"
 )
 
-// Removal is what a Delete has come to.
-type Removal struct {
+// Remover takes away. Its methods may be called from many goroutines.
+type Remover struct {
+	dir       *storage.Dir
+	catalog   *catalog.Catalog
+	layers    *layer.Store
+	patches   *patch.Store
+	snapshots *snapshot.Store
+}
+
+// New removes from these parts of one store.
+func New(dir *storage.Dir, catalog *catalog.Catalog, layers *layer.Store, patches *patch.Store, snapshots *snapshot.Store) *Remover {
+	return &Remover{dir: dir, catalog: catalog, layers: layers, patches: patches, snapshots: snapshots}
+}
+
+// Result is what a Delete has come to.
+type Result struct {
 	Untagged []string  // names that are gone, by tag and by digest, as users write them
 	Deleted  []v1.Hash // images that are
 	Bytes    int64     // of files in layers
 }
 
-// DeleteOptions of DeleteImage.
-type DeleteOptions struct {
+// Options of DeleteImage.
+type Options struct {
 	// Force takes the last name of an image that is in use, which stays then without one; and an image by its id that has names in several repositories.
 	Force bool
 }
@@ -37,18 +55,18 @@ type DeleteOptions struct {
 // names. errdefs.ErrConflict while a snapshot uses the image that would go, errdefs.ErrNotFound when there is none.
 //
 // Layers that no other image has are removed too, unless a pull is under way: then Prune finds them.
-func (s *Store) Delete(ctx context.Context, ref string) error {
-	_, err := s.delete(ctx, ref, func(rec *record, byID, used bool) error { return nil })
+func (s *Remover) Delete(ctx context.Context, ref string) error {
+	_, err := s.delete(ctx, ref, func(rec *catalog.Record, byID, used bool) error { return nil })
 	return err
 }
 
 // DeleteImage is Delete as docker means it: an image with names in several repositories is not removed by id unless opt says so.
-func (s *Store) DeleteImage(ctx context.Context, ref string, opt DeleteOptions) (Removal, error) {
-	return s.delete(ctx, ref, func(rec *record, byID, used bool) error {
+func (s *Remover) DeleteImage(ctx context.Context, ref string, opt Options) (Result, error) {
+	return s.delete(ctx, ref, func(rec *catalog.Record, byID, used bool) error {
 		switch {
 		case opt.Force && used && !byID:
 			return errKeep
-		case !opt.Force && byID && rec.repositories() > 1:
+		case !opt.Force && byID && rec.Repositories() > 1:
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove image %s (must be forced): it has names in several repositories", content.Short(rec.ID)))
 		}
 		return nil
@@ -58,23 +76,12 @@ func (s *Store) DeleteImage(ctx context.Context, ref string, opt DeleteOptions) 
 // errKeep leaves an image without a name.
 var errKeep = errors.New("the image stays")
 
-// repositories is in how many the image has names by tag.
-func (rec *record) repositories() int {
-	seen := make(map[string]bool)
-	for _, text := range rec.Refs {
-		if ref, err := reference.Parse(text); err == nil {
-			seen[ref.Name()] = true
-		}
-	}
-	return len(seen)
-}
-
 // delete removes ref; may is asked of each image that would go.
-func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, byID, used bool) error) (Removal, error) {
-	var gone Removal
-	err := s.update(func(x *index) error {
-		gone = Removal{}
-		found, byID, err := x.find(ref)
+func (s *Remover) delete(ctx context.Context, ref string, may func(rec *catalog.Record, byID, used bool) error) (Result, error) {
+	var gone Result
+	err := s.catalog.Update(func(x *catalog.Index) error {
+		gone = Result{}
+		found, byID, err := x.Find(ref)
 		if err != nil {
 			return err
 		}
@@ -92,7 +99,7 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 				if err != nil {
 					return err
 				}
-				rec.unname(r)
+				rec.Unname(r)
 			}
 			if byID || len(rec.Refs) == 0 {
 				keys := inUse[rec.ID]
@@ -103,7 +110,7 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 				}
 				switch {
 				case err == nil:
-					x.Images = slices.DeleteFunc(x.Images, func(r *record) bool { return r == rec })
+					x.Images = slices.DeleteFunc(x.Images, func(r *catalog.Record) bool { return r == rec })
 					gone.Deleted = append(gone.Deleted, rec.ID)
 					rec.Refs, rec.Digests = nil, nil
 				case !errors.Is(err, errKeep):
@@ -119,7 +126,7 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 		return nil
 	})
 	if err != nil {
-		return Removal{}, err
+		return Result{}, err
 	}
 	gone.Bytes, err = s.collect(ctx)
 	if errors.Is(err, errdefs.ErrConflict) {
@@ -128,26 +135,15 @@ func (s *Store) delete(ctx context.Context, ref string, may func(rec *record, by
 	return gone, err
 }
 
-// unname takes r's name away: with a digest every name of the repository that is by digest.
-func (rec *record) unname(r reference.Reference) {
-	if !r.HasDigest() {
-		rec.Refs = slices.DeleteFunc(rec.Refs, func(ref string) bool { return ref == r.Tagged() })
-		return
-	}
-	gone := func(ref string) bool { return strings.HasPrefix(ref, r.Name()+"@") }
-	rec.Refs = slices.DeleteFunc(rec.Refs, gone)
-	rec.Digests = slices.DeleteFunc(rec.Digests, gone)
-}
-
 // usedBy lists the snapshots of each image. The caller holds the lock.
-func (s *Store) usedBy(ctx context.Context) (map[v1.Hash][]string, error) {
-	records, err := s.snapshotRecords(ctx)
+func (s *Remover) usedBy(ctx context.Context) (map[v1.Hash][]string, error) {
+	bases, err := s.snapshots.Bases(ctx)
 	if err != nil {
 		return nil, err
 	}
 	used := make(map[v1.Hash][]string)
-	for key, rec := range records {
-		for _, i := range rec.images() {
+	for key, all := range bases {
+		for _, i := range all {
 			if i.Image == (v1.Hash{}) {
 				continue // a step of a build, which stands on layers
 			}
@@ -169,14 +165,14 @@ type Pruned struct {
 
 // Prune removes images that have lost their names and that no snapshot uses, then layers, patches and blobs that
 // nothing leads to. errdefs.ErrConflict while a pull or a load is under way.
-func (s *Store) Prune(ctx context.Context) (Pruned, error) {
+func (s *Remover) Prune(ctx context.Context) (Pruned, error) {
 	var p Pruned
-	err := s.update(func(x *index) error {
+	err := s.catalog.Update(func(x *catalog.Index) error {
 		used, err := s.usedBy(ctx)
 		if err != nil {
 			return err
 		}
-		for _, rec := range x.takeUnnamed(used) {
+		for _, rec := range x.TakeUnnamed(used) {
 			p.Images = append(p.Images, rec.ID)
 		}
 		return nil
@@ -188,20 +184,8 @@ func (s *Store) Prune(ctx context.Context) (Pruned, error) {
 	return p, err
 }
 
-// takeUnnamed takes out the images that have lost their names and that no snapshot uses.
-func (x *index) takeUnnamed(used map[v1.Hash][]string) (gone []*record) {
-	x.Images = slices.DeleteFunc(x.Images, func(rec *record) bool {
-		if len(rec.Refs) > 0 || len(used[rec.ID]) > 0 {
-			return false
-		}
-		gone = append(gone, rec)
-		return true
-	})
-	return gone
-}
-
 // collect removes what neither an image nor a snapshot leads to and returns the bytes of the layers that went.
-func (s *Store) collect(ctx context.Context) (int64, error) {
+func (s *Remover) collect(ctx context.Context) (int64, error) {
 	quiet, err := s.dir.TakeLayers()
 	if err != nil {
 		return 0, err
@@ -220,7 +204,7 @@ func (s *Store) collect(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	defer lock.Close()
-	x, err := s.readIndex()
+	x, err := s.catalog.Index()
 	if err != nil {
 		return 0, err
 	}
@@ -244,7 +228,7 @@ func (s *Store) collect(ctx context.Context) (int64, error) {
 }
 
 // dead lists the layers, patches and blobs that neither an image of x nor a snapshot leads to. The caller holds the lock.
-func (s *Store) dead(ctx context.Context, x *index) ([]string, error) {
+func (s *Remover) dead(ctx context.Context, x *catalog.Index) ([]string, error) {
 	live, err := s.live(ctx, x)
 	if err != nil {
 		return nil, err
@@ -265,8 +249,8 @@ func (s *Store) dead(ctx context.Context, x *index) ([]string, error) {
 }
 
 // live is the set of paths that the images of x and snapshots lead to. The caller holds the lock.
-func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
-	snapshots, err := s.snapshotRecords(ctx)
+func (s *Remover) live(ctx context.Context, x *catalog.Index) (map[string]bool, error) {
+	snapshots, err := s.snapshots.Bases(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -286,20 +270,20 @@ func (s *Store) live(ctx context.Context, x *index) (map[string]bool, error) {
 	add(held, "")
 	for _, rec := range x.Images {
 		add(rec.Layers, rec.Patch)
-		live[s.blobPath(rec.ID)] = true
-		live[s.blobPath(rec.Manifest)] = true
+		live[s.catalog.BlobPath(rec.ID)] = true
+		live[s.catalog.BlobPath(rec.Manifest)] = true
 		for _, ref := range rec.Digests {
 			if _, digest, ok := strings.Cut(ref, "@"); ok {
 				if h, err := v1.NewHash(digest); err == nil {
-					live[s.blobPath(h)] = true
+					live[s.catalog.BlobPath(h)] = true
 				}
 			}
 		}
 	}
-	for _, rec := range snapshots {
-		for _, i := range rec.images() {
+	for _, all := range snapshots {
+		for _, i := range all {
 			add(i.Layers, i.Patch)
-			live[s.blobPath(i.Image)] = true
+			live[s.catalog.BlobPath(i.Image)] = true
 		}
 	}
 	return live, nil

@@ -1,4 +1,4 @@
-package image
+package archive
 
 import (
 	"archive/tar"
@@ -21,10 +21,10 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
-// archive is an image archive that was read from a stream: each of its files has been put into a scratch directory
+// Archive is an image archive that was read from a stream: each of its files has been put into a scratch directory
 // under a number. Names of the archive are only keys of a map, and links in it lead only to other keys, so nothing in
 // it can mean a file of the host (CVE-2026-53489).
-type archive struct {
+type Archive struct {
 	dir   string
 	files map[string]string // name in the archive: path here
 	links map[string]string // name in the archive: the name that it leads to
@@ -37,14 +37,14 @@ func invalidArchive(format string, args ...any) error {
 	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(format, args...))
 }
 
-// readArchive reads an outer tar stream, compressed or not, to its end.
-func readArchive(ctx context.Context, r io.Reader, dir string, tell func(int64)) (*archive, error) {
+// Read reads an outer tar stream, compressed or not, to its end.
+func Read(ctx context.Context, r io.Reader, dir string, tell func(int64)) (*Archive, error) {
 	plain, err := content.Decompress(r)
 	if err != nil {
 		return nil, invalidArchive("the input is not an image archive: it is neither tar nor compressed tar: %w", err)
 	}
 	defer plain.Close()
-	a := &archive{dir: dir, files: make(map[string]string), links: make(map[string]string)}
+	a := &Archive{dir: dir, files: make(map[string]string), links: make(map[string]string)}
 	tr := tar.NewReader(plain)
 	var total int64
 	for n := 0; ; n++ {
@@ -133,7 +133,7 @@ func spool(ctx context.Context, file string, r io.Reader, tell func(int64)) erro
 }
 
 // path returns where the file that name means is, through at most a few links.
-func (a *archive) path(name string) (string, bool) {
+func (a *Archive) path(name string) (string, bool) {
 	name = archiveName(name)
 	for range 8 {
 		if file, ok := a.files[name]; ok {
@@ -148,9 +148,9 @@ func (a *archive) path(name string) (string, bool) {
 	return "", false
 }
 
-func (a *archive) has(name string) bool { _, ok := a.path(name); return ok }
+func (a *Archive) has(name string) bool { _, ok := a.path(name); return ok }
 
-func (a *archive) read(name string, limit int64) ([]byte, error) {
+func (a *Archive) read(name string, limit int64) ([]byte, error) {
 	file, ok := a.path(name)
 	if !ok {
 		return nil, invalidArchive("the archive has no %q", name)
@@ -163,7 +163,7 @@ func (a *archive) read(name string, limit int64) ([]byte, error) {
 	return content.ReadAll(f, limit, name)
 }
 
-func (a *archive) open(name string) func(context.Context) (io.ReadCloser, error) {
+func (a *Archive) open(name string) func(context.Context) (io.ReadCloser, error) {
 	return func(context.Context) (io.ReadCloser, error) {
 		file, ok := a.path(name)
 		if !ok {
@@ -177,7 +177,7 @@ func blobName(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 
 // Manifest and small make an OCI layout a source of documents.
 // https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
-func (a *archive) Manifest(ctx context.Context, identifier string) (manifest.Document, error) {
+func (a *Archive) Manifest(ctx context.Context, identifier string) (manifest.Document, error) {
 	h, err := v1.NewHash(identifier)
 	if err != nil {
 		return manifest.Document{}, invalidArchive("%q is not a digest", identifier)
@@ -186,11 +186,11 @@ func (a *archive) Manifest(ctx context.Context, identifier string) (manifest.Doc
 	return manifest.Document{Raw: raw, Digest: h}, err
 }
 
-func (a *archive) Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
+func (a *Archive) Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
 	return a.blob(desc.Digest, limit)
 }
 
-func (a *archive) blob(h v1.Hash, limit int64) ([]byte, error) {
+func (a *Archive) blob(h v1.Hash, limit int64) ([]byte, error) {
 	raw, err := a.read(blobName(h), limit)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (a *archive) blob(h v1.Hash, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-func (a *archive) json(name string, limit int64, to any) error {
+func (a *Archive) json(name string, limit int64, to any) error {
 	raw, err := a.read(name, limit)
 	if err != nil {
 		return err

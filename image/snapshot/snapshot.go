@@ -1,4 +1,4 @@
-package image
+package snapshot
 
 import (
 	"context"
@@ -9,25 +9,48 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/overlay"
+	"github.com/stackrun/stack/image/patch"
 	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/atomicfile"
+	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/internal/lazyregexp"
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// snapshotRecord is snapshots/<key>/image.json. It is written last: a snapshot without it was cut off while it was
+// Store keeps the snapshots. Its methods may be called from many goroutines.
+type Store struct {
+	roots   roots.Roots
+	dir     *storage.Dir
+	catalog *catalog.Catalog
+	layers  *layer.Store
+	patches *patch.Store
+
+	removals background.Group // of what is out of sight
+	removing sync.Mutex
+}
+
+// Open makes snapshots below the state root of r, of images of catalog.
+func Open(r roots.Roots, dir *storage.Dir, catalog *catalog.Catalog, layers *layer.Store, patches *patch.Store) (*Store, error) {
+	return &Store{roots: r, dir: dir, catalog: catalog, layers: layers, patches: patches}, dir.Make("empty", "void")
+}
+
+// record is snapshots/<key>/image.json. It is written last: a snapshot without it was cut off while it was
 // made and nothing has run on it.
-type snapshotRecord struct {
+type record struct {
 	Version int       `json:"version"`
 	Image   v1.Hash   `json:"image,omitzero"`
 	Layers  []v1.Hash `json:"layers"` // lowest first
@@ -36,7 +59,7 @@ type snapshotRecord struct {
 	// Bare is for a step of a build: there is nothing on it that a layer should not have.
 	Bare bool `json:"bare,omitempty"`
 
-	Views []viewRecord `json:"views,omitempty"`
+	Views []Base `json:"views,omitempty"`
 }
 
 const snapshotVersion = 1
@@ -82,25 +105,25 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 	if rec, err := readSnapshot(dir); err == nil && rec.Image == id {
 		return s.mounts(dir, rec), nil // made meanwhile
 	}
-	x, err := s.readIndex()
+	x, err := s.catalog.Index()
 	if err != nil {
 		return nil, err
 	}
-	img := x.byID(id)
+	img := x.ByID(id)
 	if img == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot prepare %s: image %s is not here", key, content.Short(id)))
 	}
-	if err := s.whole(img); err != nil {
+	if err := s.catalog.Whole(img); err != nil {
 		return nil, fmt.Errorf("cannot prepare %s: %w", key, err)
 	}
-	rec = snapshotRecord{Version: snapshotVersion, Image: id, Layers: img.Layers, Patch: img.Patch}
+	rec = record{Version: snapshotVersion, Image: id, Layers: img.Layers, Patch: img.Patch}
 	if err := s.makeSnapshot(dir, rec); err != nil {
 		return nil, fmt.Errorf("cannot prepare %s: %w", key, storage.Explain(s.roots.State, err))
 	}
 	return s.mounts(dir, rec), nil
 }
 
-func (s *Store) makeSnapshot(dir string, rec snapshotRecord) error {
+func (s *Store) makeSnapshot(dir string, rec record) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -155,8 +178,8 @@ func (s *Store) giveRoot(dir string, layers []v1.Hash) error {
 	return errors.Join(os.Chmod(dir, 0o755), os.Chtimes(dir, time.Unix(0, 0), time.Unix(0, 0)))
 }
 
-func readSnapshot(dir string) (snapshotRecord, error) {
-	var rec snapshotRecord
+func readSnapshot(dir string) (record, error) {
+	var rec record
 	path := filepath.Join(dir, "image.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -171,7 +194,7 @@ func readSnapshot(dir string) (snapshotRecord, error) {
 	return rec, nil
 }
 
-func (s *Store) mounts(dir string, rec snapshotRecord) []mount.Mount {
+func (s *Store) mounts(dir string, rec record) []mount.Mount {
 	return []mount.Mount{{
 		Type:   "overlay",
 		Source: "overlay",
@@ -230,8 +253,8 @@ func (s *Store) Settle(ctx context.Context) error {
 	return s.removals.Wait(ctx)
 }
 
-// Snapshots lists the keys that have a snapshot, sorted.
-func (s *Store) Snapshots(ctx context.Context) ([]string, error) {
+// Keys lists the keys that have a snapshot, sorted.
+func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	entries, err := os.ReadDir(s.roots.InState("snapshots"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -245,13 +268,13 @@ func (s *Store) Snapshots(ctx context.Context) ([]string, error) {
 	return keys, nil
 }
 
-// snapshotRecords reads what every snapshot stands on. The caller holds the lock.
-func (s *Store) snapshotRecords(ctx context.Context) (map[string]snapshotRecord, error) {
-	keys, err := s.Snapshots(ctx)
+// Bases says what each snapshot stands on, by key. The caller holds the lock of the store's directory.
+func (s *Store) Bases(ctx context.Context) (map[string][]Base, error) {
+	keys, err := s.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	records := make(map[string]snapshotRecord, len(keys))
+	bases := make(map[string][]Base, len(keys))
 	for _, key := range keys {
 		rec, err := readSnapshot(s.roots.InState("snapshots", key))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -260,7 +283,7 @@ func (s *Store) snapshotRecords(ctx context.Context) (map[string]snapshotRecord,
 		if err != nil {
 			return nil, err
 		}
-		records[key] = rec
+		bases[key] = append([]Base{{Image: rec.Image, Layers: rec.Layers, Patch: rec.Patch}}, rec.Views...)
 	}
-	return records, nil
+	return bases, nil
 }

@@ -1,4 +1,4 @@
-package image
+package snapshot
 
 import (
 	"context"
@@ -21,9 +21,9 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// viewRecord is an image that a container has mounted besides the one that it runs on: part of its snapshotRecord, so that what
+// Base is an image that a container has mounted besides the one that it runs on: part of its snapshotRecord, so that what
 // keeps the one keeps the other.
-type viewRecord struct {
+type Base struct {
 	Image  v1.Hash   `json:"image,omitzero"`
 	Layers []v1.Hash `json:"layers"`
 	Patch  string    `json:"patch,omitempty"`
@@ -53,25 +53,25 @@ func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, 
 			return s.viewMount(dir, v), nil
 		}
 	}
-	x, err := s.readIndex()
+	x, err := s.catalog.Index()
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	img := x.byID(id)
+	img := x.ByID(id)
 	if img == nil {
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount image %s in %s: it is not here", content.Short(id), key))
 	}
-	if err := s.whole(img); err != nil {
+	if err := s.catalog.Whole(img); err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, err)
 	}
-	v := viewRecord{Image: id, Layers: img.Layers, Patch: img.Patch}
+	v := Base{Image: id, Layers: img.Layers, Patch: img.Patch}
 	if err := s.makeView(dir, rec, v); err != nil {
 		return mount.Mount{}, fmt.Errorf("cannot mount image %s in %s: %w", content.Short(id), key, storage.Explain(s.roots.State, err))
 	}
 	return s.viewMount(dir, v), nil
 }
 
-func (s *Store) makeView(dir string, rec snapshotRecord, v viewRecord) error {
+func (s *Store) makeView(dir string, rec record, v Base) error {
 	top := viewTop(dir, v)
 	if err := os.RemoveAll(top); err != nil { // of a call that was cut off
 		return err
@@ -100,18 +100,13 @@ func (s *Store) makeView(dir string, rec snapshotRecord, v viewRecord) error {
 
 // viewTop is an empty directory with the attributes of the image's root, the topmost layer of its view. Without it the root would be as the
 // topmost layer's own, which may say nothing of it; and overlayfs mounts no single directory read-only.
-func viewTop(dir string, v viewRecord) string { return filepath.Join(dir, "view-"+v.Image.Hex) }
+func viewTop(dir string, v Base) string { return filepath.Join(dir, "view-"+v.Image.Hex) }
 
-func (s *Store) viewMount(dir string, v viewRecord) mount.Mount {
+func (s *Store) viewMount(dir string, v Base) mount.Mount {
 	return mount.Mount{
 		Type: "overlay", Source: v.Image.String(), Target: "/",
 		Lower: append([]string{viewTop(dir, v)}, s.lower(v.Layers, v.Patch)...),
 		// Device nodes of an image are for who runs it.
 		Options: []string{"ro", "nodev"},
 	}
-}
-
-// images are all that rec stands on.
-func (rec *snapshotRecord) images() []viewRecord {
-	return append([]viewRecord{{Image: rec.Image, Layers: rec.Layers, Patch: rec.Patch}}, rec.Views...)
 }

@@ -1,4 +1,4 @@
-package image
+package snapshot
 
 import (
 	"context"
@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/manifest"
-	"github.com/stackrun/stack/image/overlay"
 	"github.com/stackrun/stack/image/pack"
 	"github.com/stackrun/stack/image/storage"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
@@ -42,7 +39,7 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 	if _, err := os.Lstat(dir); err == nil {
 		return failed(errdefs.With(errdefs.ErrAlreadyExists, errors.New("there is such a snapshot")))
 	}
-	stacks := make([]viewRecord, 0, 1+len(beside))
+	stacks := make([]Base, 0, 1+len(beside))
 	for _, list := range append([][]v1.Hash{layers}, beside...) {
 		if len(list) > manifest.MaxLayers {
 			return failed(errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("it has %d layers, overlayfs takes %d", len(list), manifest.MaxLayers)))
@@ -56,9 +53,9 @@ func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash,
 		if err != nil {
 			return failed(err)
 		}
-		stacks = append(stacks, viewRecord{Layers: list, Patch: patch})
+		stacks = append(stacks, Base{Layers: list, Patch: patch})
 	}
-	rec := snapshotRecord{Version: snapshotVersion, Layers: layers, Patch: stacks[0].Patch, Bare: true, Views: stacks[1:]}
+	rec := record{Version: snapshotVersion, Layers: layers, Patch: stacks[0].Patch, Bare: true, Views: stacks[1:]}
 	if err := s.makeSnapshot(dir, rec); err != nil {
 		return failed(err)
 	}
@@ -126,46 +123,4 @@ func (s *Store) commit(ctx context.Context, dir string, latest time.Time) (Layer
 	}
 	failpoint.Hit("image.commit.hashed")
 	return l, s.layers.Adopt(upper, diff, result)
-}
-
-// below says whether one of the layers that rec stands on has something at a name. A link on the way is not followed: overlayfs does not either, and the
-// layer would lead to the host.
-func (s *Store) below(rec snapshotRecord) func(name string) bool {
-	lower := s.lower(rec.Layers, rec.Patch)
-	return func(name string) bool {
-		return slices.ContainsFunc(lower, func(fs string) bool {
-			dir, err := unix.Open(fs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return false
-			}
-			defer unix.Close(dir)
-			fd, err := unix.Openat2(dir, name, &unix.OpenHow{
-				Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
-			})
-			if err != nil {
-				return false
-			}
-			unix.Close(fd)
-			return true
-		})
-	}
-}
-
-// ownRoot says whether upper has another root than the layers below.
-func (s *Store) ownRoot(upper string, layers []v1.Hash) (bool, error) {
-	for _, d := range slices.Backward(layers) {
-		r, err := s.layers.Read(d)
-		if err != nil {
-			return false, err
-		}
-		if r.Root {
-			same, err := overlay.SameAttributes(s.layers.FS(d), upper)
-			return !same, err
-		}
-	}
-	var st unix.Stat_t
-	if err := unix.Lstat(upper, &st); err != nil {
-		return false, err
-	}
-	return st.Mode&0o7777 != 0o755 || st.Uid != 0 || st.Gid != 0, nil
 }

@@ -1,4 +1,4 @@
-package image
+package push
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
@@ -20,8 +21,8 @@ import (
 // parallelUploads bounds the layers that are compressed and sent at once.
 const parallelUploads = 4
 
-// layers brings the layers of rec to the registry and says as what.
-func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.Descriptor, error) {
+// bringAll brings the layers of rec to the registry and says as what.
+func (p *push) bringAll(ctx context.Context, rec *catalog.Record, m *v1.Manifest) ([]v1.Descriptor, error) {
 	out := make([]v1.Descriptor, len(rec.Layers))
 	at := make(map[v1.Hash][]int) // a layer that an image has twice is pushed once
 	var order []v1.Hash
@@ -42,7 +43,7 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 			if m != nil {
 				own = &m.Layers[at[d][0]]
 			}
-			desc, err := p.layer(ctx, d, own)
+			desc, err := p.bring(ctx, d, own)
 			for _, i := range at[d] {
 				out[i] = desc
 			}
@@ -52,11 +53,11 @@ func (p *push) layers(ctx context.Context, rec *record, m *v1.Manifest) ([]v1.De
 	return out, group.Wait()
 }
 
-// layer brings one to the registry: by what it has, from its other repositories, from where the image came, and only then compressed here. own is what the
+// bring brings one to the registry: by what it has, from its other repositories, from where the image came, and only then compressed here. own is what the
 // image's manifest calls it, nil without one.
-func (p *push) layer(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.Descriptor, error) {
+func (p *push) bring(ctx context.Context, diff v1.Hash, own *v1.Descriptor) (v1.Descriptor, error) {
 	name := content.Short(diff)
-	known := p.store.layers.Forms(diff)
+	known := p.layers.Forms(diff)
 	if own != nil && manifest.Compressed(own.MediaType) {
 		f := layer.Form{Digest: own.Digest, Size: own.Size, Media: own.MediaType}
 		if i := slices.IndexFunc(known, func(k layer.Form) bool { return k.Digest == f.Digest }); i >= 0 {
@@ -107,7 +108,7 @@ func (p *push) copy(ctx context.Context, name string, f layer.Form) (v1.Descript
 		if from.Name() == p.ref.Name() {
 			continue // it has just said that it has not
 		}
-		src := p.store.registry.Source(from, nil, func(string) {})
+		src := p.registry.Source(from, nil, func(string) {})
 		write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
 			body := src.Blob(ctx, f.Descriptor())
 			defer body.Close()
@@ -140,12 +141,12 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 	if told {
 		p.report(progress.Report{Layer: name, Phase: progress.Preparing, Note: "layer " + name + " is compressed anew, for nobody has it as it was pulled: the image gets another digest"})
 	}
-	total, err := p.store.layers.Size(ctx, diff)
+	total, err := p.layers.Size(ctx, diff)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	write := func(ctx context.Context, w io.Writer) (v1.Hash, int64, error) {
-		return p.store.layers.Compress(ctx, diff, w, func(at int64) {
+		return p.layers.Compress(ctx, diff, w, func(at int64) {
 			p.report(progress.Report{Layer: name, Phase: progress.Sending, Current: at, Total: total})
 		})
 	}
@@ -154,7 +155,7 @@ func (p *push) compress(ctx context.Context, diff v1.Hash, name string, told boo
 		return v1.Descriptor{}, err
 	}
 	desc.MediaType = types.OCILayer
-	p.store.layers.NoteForm(diff, desc)
+	p.layers.NoteForm(diff, desc)
 	p.report(progress.Report{Layer: name, Phase: progress.Sent, Current: total, Total: total})
 	return desc, nil
 }

@@ -1,18 +1,19 @@
-package image
+package removal
 
 import (
 	"context"
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 )
 
 // Sweep names what is left of work that was cut off, and what neither a name nor a container leads to: attempts, images that have lost
 // their names, layers, patches and blobs. With remove it removes them. An image that has a name stays. errdefs.ErrConflict while a pull or
 // a load is under way.
-func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
-	if err := s.Settle(ctx); err != nil { // what is being removed is nobody's garbage
+func (s *Remover) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	if err := s.snapshots.Settle(ctx); err != nil { // what is being removed is nobody's garbage
 		return nil, err
 	}
 	found, err := s.dir.Leftovers(remove)
@@ -28,7 +29,7 @@ func (s *Store) Sweep(ctx context.Context, remove bool) ([]string, error) {
 }
 
 // unled is what Prune would remove.
-func (s *Store) unled(ctx context.Context) ([]string, error) {
+func (s *Remover) unled(ctx context.Context) ([]string, error) {
 	quiet, err := s.dir.TakeLayers()
 	if err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func (s *Store) unled(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer lock.Close()
-	x, err := s.readIndex()
+	x, err := s.catalog.Index()
 	if err != nil {
 		return nil, err
 	}
@@ -48,8 +49,8 @@ func (s *Store) unled(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var names []string
-	x = &index{Version: x.Version, Images: slices.Clone(x.Images)} // the index is shared
-	for _, rec := range x.takeUnnamed(used) {
+	x = &catalog.Index{Version: x.Version, Images: slices.Clone(x.Images)} // the index is shared
+	for _, rec := range x.TakeUnnamed(used) {
 		names = append(names, "image "+content.Short(rec.ID)+", which has no name")
 	}
 	dead, err := s.dead(ctx, x)
