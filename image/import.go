@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // Import makes an image of one layer out of a tar stream, plain or compressed, of a root file system: what docker export writes. The image is for p (the zero value: this

@@ -8,11 +8,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"

@@ -13,9 +13,6 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/stackrun/stack/image/progress"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -23,6 +20,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"

@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stackrun/stack/image/registry"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/stackrun/stack/image/registry"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"

@@ -9,16 +9,15 @@ import (
 	"slices"
 	"sync"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/image/progress"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

@@ -6,10 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stackrun/stack/image/progress"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"
 )

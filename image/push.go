@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/stackrun/stack/image/progress"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

@@ -17,17 +17,15 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/stackrun/stack/image/credentials"
-	"github.com/stackrun/stack/image/platform"
-	"github.com/stackrun/stack/image/progress"
-	"github.com/stackrun/stack/image/registry"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/credentials"
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/registry"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/sandbox"

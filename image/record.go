@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/internal/errdefs"
 )
 

@@ -13,16 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/stackrun/stack/image/registry"
-
 	inmemory "github.com/google/go-containerregistry/pkg/registry"
-
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/image/registry"
 	"github.com/stackrun/stack/internal/layertest"
 	"github.com/stackrun/stack/internal/roots"
 )

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,20 +19,6 @@ func (s *Store) Prepare(ctx context.Context, key string, id v1.Hash) ([]mount.Mo
 // the caller to set, and its source is id, for whoever sees the mount. The snapshot holds the image from then on. Idempotent. errdefs.ErrNotFound when there is no snapshot or the image is not whole.
 func (s *Store) View(ctx context.Context, key string, id v1.Hash) (mount.Mount, error) {
 	return s.snapshots.View(ctx, key, id)
-}
-
-// PrepareLayers gives the mounts of the root of a step of a build: an overlay at "/" on layers, lowest first, none being an empty root; then for each
-// of beside a read-only one of those layers, whose targets are for the caller to set. It makes the snapshot key, which holds all of the layers until Commit or
-// Remove. Unlike that of Prepare, its root has nothing but what the layers have. errdefs.ErrNotFound when a layer is not here, errdefs.ErrAlreadyExists when there is a snapshot key.
-func (s *Store) PrepareLayers(ctx context.Context, key string, layers []v1.Hash, beside ...[]v1.Hash) ([]mount.Mount, error) {
-	return s.snapshots.PrepareLayers(ctx, key, layers, beside...)
-}
-
-// Commit turns what was written on the snapshot key of PrepareLayers into a layer, which is held until Release, and removes the snapshot. Nothing may
-// run on it any more. No file of it gets a time after latest, unless that is zero. A layer without entries is
-// none: nothing is held then.
-func (s *Store) Commit(ctx context.Context, key string, latest time.Time) (Layer, error) {
-	return s.snapshots.Commit(ctx, key, latest)
 }
 
 // Changes are the paths that container key has changed of its image, by path. A directory is there when its own attributes were changed, or what is in it. What

@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/image/archive"
-	"github.com/stackrun/stack/image/catalog"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/archive"
+	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

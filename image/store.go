@@ -37,16 +37,13 @@ type Options struct {
 	Notice func(text string)
 }
 
-// Store holds the images of one state root:
+// Store holds the images of one state root. What is below it is said by those who keep it:
 //
-//	images/index.json            which images there are: records, under images/lock
-//	images/blobs/sha256/<hex>    manifests and configurations, as they were served
-//	images/layers/sha256/<hex>/  one unpacked layer by diff id: fs, layer.json, recipe, forms.json. It is there only when it is whole
-//	images/patches/<hex>/        what settles how a chain of layers fits together (see patch.go)
-//	images/tmp/                  what is being made
-//	images/held/                 which layers stay although no image has them (see hold.go)
-//	images/unsynced/             which layers a power cut may have harmed (see durable.go)
-//	snapshots/<key>/             one container's writable layer: upper, work, image.json
+//	images/lock, pulls, tmp/           package storage
+//	images/index.json, blobs/          package catalog
+//	images/layers/, held/, unsynced/   package layer
+//	images/patches/                    package patch
+//	snapshots/, images/empty/, void/   package snapshot
 //
 // Its methods may be called from many goroutines, and several stores, also of different processes, may use one root.
 type Store struct {

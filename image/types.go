@@ -1,16 +1,13 @@
 package image
 
 import (
-	"github.com/stackrun/stack/image/push"
-	"github.com/stackrun/stack/image/removal"
-
 	"github.com/stackrun/stack/image/catalog"
-	"github.com/stackrun/stack/image/snapshot"
-
 	"github.com/stackrun/stack/image/credentials"
-	"github.com/stackrun/stack/image/registry"
-
 	"github.com/stackrun/stack/image/progress"
+	"github.com/stackrun/stack/image/push"
+	"github.com/stackrun/stack/image/registry"
+	"github.com/stackrun/stack/image/removal"
+	"github.com/stackrun/stack/image/snapshot"
 )
 
 // Auth is what a client shows to a registry in place of what this host has stored.

@@ -13,11 +13,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/manifest"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
@@ -186,6 +185,7 @@ func (a *Archive) Manifest(ctx context.Context, identifier string) (manifest.Doc
 	return manifest.Document{Raw: raw, Digest: h}, err
 }
 
+// Small is a blob of the layout, verified.
 func (a *Archive) Small(ctx context.Context, desc v1.Descriptor, limit int64) ([]byte, error) {
 	return a.blob(desc.Digest, limit)
 }

@@ -7,14 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/platform"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )
@@ -26,6 +25,7 @@ type Image struct {
 	Names  catalog.Names
 }
 
+// Name is what messages call the image.
 func (img Image) Name() string {
 	if len(img.Names.Refs) > 0 {
 		return reference.Familiar(img.Names.Refs[0])

@@ -10,13 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/image/catalog"
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/layer"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/stackrun/stack/image/catalog"
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/internal/reference"
 )
 

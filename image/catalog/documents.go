@@ -8,11 +8,10 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/manifest"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 )

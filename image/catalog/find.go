@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

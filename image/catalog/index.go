@@ -68,6 +68,7 @@ func parseIndex(text []byte) (*Index, error) {
 	return x, nil
 }
 
+// ByID is the record of the image id, nil without one.
 func (x *Index) ByID(id v1.Hash) *Record {
 	for _, r := range x.Images {
 		if r.ID == id {

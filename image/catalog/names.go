@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/stackrun/stack/image/content"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/image/content"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/atomicfile"
 )
 

@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stackrun/stack/image/storage"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/storage"
 	"github.com/stackrun/stack/image/unpack"
 )
 

@@ -13,15 +13,14 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/flight"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
-	"github.com/stackrun/stack/image/storage"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/image/recipe"
+	"github.com/stackrun/stack/image/storage"
 	"github.com/stackrun/stack/image/unpack"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/failpoint"

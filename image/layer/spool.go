@@ -8,12 +8,11 @@ import (
 	"io"
 	"os"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/internal/errdefs"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/unpack"
+	"github.com/stackrun/stack/internal/errdefs"
 )
 
 // Spool writes the tar stream that r has to file, in the bounds of a layer, and says its digest.

@@ -11,12 +11,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/pack"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/pack"
 	"github.com/stackrun/stack/image/recipe"
 	"github.com/stackrun/stack/internal/errdefs"
 )

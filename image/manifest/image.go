@@ -8,12 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 

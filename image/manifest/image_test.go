@@ -6,11 +6,10 @@ import (
 	"encoding/hex"
 	"testing"
 
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/layertest"
 )
 

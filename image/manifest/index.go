@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/image/platform"
 )
 
 // choose picks the manifest of an index that fits want best; the first of equals, as the index's author ordered them.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/image/platform"
 )
 
 func TestChoosePlatform(t *testing.T) {

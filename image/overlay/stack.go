@@ -170,10 +170,10 @@ func (l *Layer) way(dir string) finding {
 type Kind int
 
 const (
-	Missing Kind = iota
-	Directory
-	Whiteout
-	Other
+	Missing   Kind = iota // nothing: what is below shows
+	Directory             // which lies on those below, unless it is opaque
+	Whiteout              // nothing, and nothing below shows
+	Other                 // a file, a link, a device: nothing below shows
 )
 
 // Look says what the layer itself has at name; its parent must be a directory of the layer, reached through

@@ -16,11 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stackrun/stack/image/overlay"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/overlay"
 	"github.com/stackrun/stack/image/unpack"
 )
 

@@ -13,13 +13,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/image/layer"
-	"github.com/stackrun/stack/image/overlay"
-	"github.com/stackrun/stack/image/storage"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/image/layer"
+	"github.com/stackrun/stack/image/overlay"
+	"github.com/stackrun/stack/image/storage"
 	"github.com/stackrun/stack/image/unpack"
 )
 

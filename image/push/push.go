@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/credentials"
@@ -14,10 +17,6 @@ import (
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/progress"
 	"github.com/stackrun/stack/image/registry"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

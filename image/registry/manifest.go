@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/stackrun/stack/image/credentials"
-	"github.com/stackrun/stack/image/manifest"
-	"github.com/stackrun/stack/image/platform"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/stackrun/stack/image/credentials"
+	"github.com/stackrun/stack/image/manifest"
+	"github.com/stackrun/stack/image/platform"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

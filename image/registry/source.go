@@ -10,13 +10,13 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/credentials"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/reference"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // Source is where one pull gets its bytes: the endpoints that may have the repository, in order. Content is

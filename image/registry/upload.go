@@ -10,13 +10,13 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/credentials"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/reference"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Repository is an authorised connection to ref's repository at its registry itself, for pushing: with auth (nil = what this host has stored), and good for taking blobs from

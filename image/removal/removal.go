@@ -11,15 +11,14 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/patch"
 	"github.com/stackrun/stack/image/snapshot"
 	"github.com/stackrun/stack/image/storage"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/reference"
 )

@@ -12,15 +12,14 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/overlay"
 	"github.com/stackrun/stack/image/patch"
 	"github.com/stackrun/stack/image/storage"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/background"
 	"github.com/stackrun/stack/internal/cleanup"

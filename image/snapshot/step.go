@@ -8,13 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/image/pack"
 	"github.com/stackrun/stack/image/storage"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/mount"

@@ -9,11 +9,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/stackrun/stack/image/content"
-	"github.com/stackrun/stack/image/storage"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/content"
+	"github.com/stackrun/stack/image/storage"
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"

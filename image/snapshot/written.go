@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/image/layer"
 	"github.com/stackrun/stack/image/overlay"
 	"github.com/stackrun/stack/image/pack"
 	"github.com/stackrun/stack/image/progress"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 )
 
 // Base says what image the container key runs on, and on which layers, lowest first. An error that is fs.ErrNotExist when there is no such snapshot.

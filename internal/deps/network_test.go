@@ -69,6 +69,29 @@ func TestWalls(t *testing.T) {
 	}
 }
 
+// TestWalled: the walls say no where they must, so that a change of them is seen.
+func TestWalled(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		bad      bool
+	}{
+		{"image", "image/layer", false},
+		{"image/snapshot", "image/layer", false},
+		{"image/layer", "image/snapshot", true},
+		{"image/layer", "image/catalog", true},
+		{"image/layer", "image/registry", true},
+		{"image/registry", "image/storage", true},
+		{"image/push", "image/removal", true},
+		{"image/catalog", "image", true},
+		{"network/record", "network/definition", false},
+		{"network/definition", "network/record", true},
+	} {
+		if got := walled(c.from, c.to); (got != "") != c.bad {
+			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
+		}
+	}
+}
+
 // TestDefinitionsTouchNothing: what may be asked of a network is decided without the host.
 func TestDefinitionsTouchNothing(t *testing.T) {
 	p := load(t)["network/definition"]

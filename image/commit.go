@@ -8,11 +8,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/stackrun/stack/image/catalog"
-	"github.com/stackrun/stack/image/manifest"
-
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/image/catalog"
+	"github.com/stackrun/stack/image/manifest"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 

@@ -6,19 +6,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Held lists the layers that Commit has made and nobody has released.
-func (s *Store) Held(ctx context.Context) ([]v1.Hash, error) { return s.layers.Held() }
-
-// HasLayers says whether all of layers are there.
-func (s *Store) HasLayers(ctx context.Context, layers []v1.Hash) bool { return s.layers.Has(layers) }
-
-// Sync brings the layers that were made here to the disk, in a while. A store that is closed before has left that to the next one.
-func (s *Store) Sync() { s.layers.Sync() }
-
-// Release lets go of layers, and takes away those that no image and no snapshot has; while something is being pulled or loaded Prune does that later. What is not held = success.
-func (s *Store) Release(ctx context.Context, layers ...v1.Hash) error {
-	return s.removal.Release(ctx, layers...)
+// Resolve finds a local image by reference, digest, id, or a prefix of an id that only one image has. An image of a
+// platform that p (the zero value: this host's) cannot run counts as missing: errdefs.ErrNotFound, naming what is there.
+// Named by id, an image of any platform is found when p is zero.
+func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, error) {
+	return s.catalog.Resolve(ref, p)
 }
+
+// List returns every image that is whole, latest pulled first.
+func (s *Store) List(ctx context.Context) ([]Info, error) { return s.catalog.List() }
 
 // ConfigFile is the whole configuration of a local image, the caller's own copy. errdefs.ErrNotFound when it is not here.
 func (s *Store) ConfigFile(ctx context.Context, id v1.Hash) (*v1.ConfigFile, error) {
@@ -34,16 +30,6 @@ func (s *Store) Layers(ctx context.Context, id v1.Hash) ([]LayerInfo, error) {
 func (s *Store) Tag(ctx context.Context, id v1.Hash, refs ...string) (Info, error) {
 	return s.catalog.Tag(id, refs...)
 }
-
-// Resolve finds a local image by reference, digest, id, or a prefix of an id that only one image has. An image of a
-// platform that p (the zero value: this host's) cannot run counts as missing: errdefs.ErrNotFound, naming what is there.
-// Named by id, an image of any platform is found when p is zero.
-func (s *Store) Resolve(ctx context.Context, ref string, p v1.Platform) (Info, error) {
-	return s.catalog.Resolve(ref, p)
-}
-
-// List returns every image that is whole, latest pulled first.
-func (s *Store) List(ctx context.Context) ([]Info, error) { return s.catalog.List() }
 
 // Delete removes a name, and the image with it when that was its last one. By id it removes the image with all its
 // names. errdefs.ErrConflict while a snapshot uses the image that would go, errdefs.ErrNotFound when there is none.

@@ -1,39 +1,47 @@
-package image
+package catalog
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/stackrun/stack/internal/roots"
+	"github.com/stackrun/stack/image/layer"
+	"github.com/stackrun/stack/image/storage"
+	"github.com/stackrun/stack/image/unpack"
 )
+
+// opened is the catalog in the directory root.
+func opened(t *testing.T, root string, notice func(string)) (*Catalog, error) {
+	t.Helper()
+	dir, err := storage.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := layer.Open(dir, unpack.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Open(dir, layers, notice)
+}
 
 // A damaged index keeps nobody from starting: it is put aside, which is told, and there are no images until they are pulled again.
 func TestDamagedIndexIsPutAside(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "half": `{"version": 1, "images": [{"id": "sha256:`, "zeroes": strings.Repeat("\x00", 512), "another": `{"version": "one"}`} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			r := roots.Roots{State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}
-			path := r.InState("images", "index.json")
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			root := t.TempDir()
+			path := filepath.Join(root, "index.json")
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 2 {
 				var told []string
-				s, err := Open(t.Context(), Options{Roots: r, Notice: func(text string) { told = append(told, text) }})
+				c, err := opened(t, root, func(text string) { told = append(told, text) })
 				if err != nil {
 					t.Fatal(err)
 				}
-				if list, err := s.List(t.Context()); err != nil || len(list) > 0 {
+				if list, err := c.List(); err != nil || len(list) > 0 {
 					t.Errorf("images: %v, %v", list, err)
-				}
-				if err := s.Close(t.Context()); err != nil {
-					t.Error(err)
 				}
 				if i == 0 && (len(told) != 1 || !strings.Contains(told[0], path)) || i == 1 && len(told) > 0 {
 					t.Errorf("daemon %d was told %q", i+1, told)
@@ -58,23 +66,19 @@ func FuzzIndex(f *testing.F) {
 	f.Add([]byte(`{"version":2}`))
 	f.Add([]byte(`{"version":1}x`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r := roots.Roots{State: t.TempDir() + "/state", Run: t.TempDir()}
-		dir := r.InState("images")
-		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "index.json"), text, 0o600)); err != nil {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "index.json"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(t.Context(), Options{Roots: r})
+		c, err := opened(t, root, nil)
 		if err != nil {
 			if !strings.Contains(err.Error(), "version") {
 				t.Errorf("%q: %v", text, err)
 			}
 			return
 		}
-		if _, err := s.List(t.Context()); err != nil {
+		if _, err := c.List(); err != nil {
 			t.Errorf("%q: %v", text, err)
-		}
-		if err := s.Close(t.Context()); err != nil {
-			t.Error(err)
 		}
 	})
 }
