@@ -1,16 +1,16 @@
 // Command stack turns a Compose file into running containers, networks and volumes.
 //
-// This package is the only place for the terminal, the environment, signals and os.Exit. One verb is one
-// file. Results go to stdout; progress, warnings, errors and hints go to stderr.
+// The packages below it, seen from here: root is the command line and the table of verbs; the verbs are packages by noun, one verb one file
+// (deploy, lifecycle, session, containers, images, volumes, plans, host, file), and make their commands of cli, one run of the command. internal/deps
+// holds their order. They are the only place for the terminal, the environment, signals and os.Exit. Results go to stdout; progress, warnings, errors
+// and hints go to stderr.
 package main
 
 import (
-	"context"
-	"errors"
 	"os"
 
 	"github.com/stackrun/stack/cmd/stack/cli"
-	"github.com/stackrun/stack/cmd/stack/exitcode"
+	"github.com/stackrun/stack/cmd/stack/root"
 )
 
 // version is set by the build: -ldflags "-X main.version=1.2.3". Client and daemon of one version share
@@ -19,41 +19,5 @@ var version = "0.1.0-dev"
 
 func main() {
 	run := cli.New(cli.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: cli.OfProcess(), Version: version, Linked: linkedDaemon()})
-	os.Exit(execute(run, os.Args[1:]))
-}
-
-// execute is the whole command but os.Exit.
-func execute(run *cli.Run, args []string) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	run.Interrupts.Handle(func(os.Signal) {
-		cancel()
-		run.Interrupts.Handle(func(os.Signal) { os.Exit(exitcode.Cancelled) })
-	})
-	run.Words = args
-	root := newRoot(run)
-	args, verb := joinValues(root, args)
-	addVerbs(run, root, verb)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	run.EndProgress()
-	return exitCode(ctx, run, err)
-}
-
-// exitCode prints err and says which exit code it means.
-func exitCode(ctx context.Context, run *cli.Run, err error) int {
-	var exit *exitcode.Error
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		if exit.Err != nil && !errors.Is(exit.Err, context.Canceled) {
-			run.PrintError(exit.Err)
-		}
-		return exit.Code
-	case ctx.Err() != nil, errors.Is(err, context.Canceled):
-		return exitcode.Cancelled
-	}
-	run.PrintError(err)
-	return exitcode.Failed
+	os.Exit(root.Execute(run, os.Args[1:]))
 }
