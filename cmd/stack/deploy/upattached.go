@@ -29,7 +29,7 @@ import (
 // attachment is an up that follows the output: logs are printed above the live lines while services
 // start, and afterwards until every container has ended, one ended that ends all, or the user stops it.
 type attachment struct {
-	stack   *cli.Run
+	run     *cli.Run
 	daemon  *client.Client
 	project *spec.Project
 	flags   upFlags
@@ -51,7 +51,7 @@ type attachment struct {
 
 func upAttached(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, u upFlags, o ask.UpOptions, watched *watching) error {
 	t := &attachment{
-		stack: run, daemon: daemon, project: p, flags: u, began: time.Now(), seen: follow.Places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
+		run: run, daemon: daemon, project: p, flags: u, began: time.Now(), seen: follow.Places{}, told: map[string]time.Time{}, change: make(chan struct{}, 1),
 		up: make(chan struct{}), lost: make(chan error, 1), printer: run.Progress(), watched: watched,
 	}
 	t.scope, t.direct, t.show = attachScope(p, u, o.Services)
@@ -64,7 +64,7 @@ func upAttached(ctx context.Context, run *cli.Run, daemon *client.Client, p *spe
 			t.view.Expect(containerName(p, s, n), s, n)
 		}
 	}
-	return t.run(ctx, o)
+	return t.hold(ctx, o)
 }
 
 // attachScope is which services an up is about, which of them it names, and whose output it shows.
@@ -115,15 +115,16 @@ func containerName(p *spec.Project, service string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", p.Name, service, n)
 }
 
-func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
+// hold brings the project up and stays until it is to end.
+func (t *attachment) hold(parent context.Context, o ask.UpOptions) error {
 	interrupted := make(chan struct{}, 8)
-	before := t.stack.Interrupts.Handle(func(os.Signal) {
+	before := t.run.Interrupts.Handle(func(os.Signal) {
 		select {
 		case interrupted <- struct{}{}:
 		default:
 		}
 	})
-	defer t.stack.Interrupts.Handle(before)
+	defer t.run.Interrupts.Handle(before)
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	stopFollowing := t.beginToFollow(parent)
@@ -134,17 +135,17 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 	}
 	upDone := make(chan error, 1)
 	go func() {
-		upDone <- t.daemon.Up(ctx, t.project, o, t.stack.ImageFilter(t.flags.quietPull, t.flags.quietBuild))
+		upDone <- t.daemon.Up(ctx, t.project, o, t.run.ImageFilter(t.flags.quietPull, t.flags.quietBuild))
 	}()
 	select {
 	case err := <-upDone:
 		if errors.Is(err, errdefs.ErrUnavailable) {
-			t.stack.EndProgress()
+			t.run.EndProgress()
 			stopFollowing()
 			return errors.Join(err, t.unbroken()) // there is nobody to ask for the rest
 		}
 		if err != nil {
-			t.stack.EndProgress()
+			t.run.EndProgress()
 			return errors.Join(err, finish())
 		}
 	case <-interrupted:
@@ -153,7 +154,7 @@ func (t *attachment) run(parent context.Context, o ask.UpOptions) error {
 		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
 	}
 	t.mu.Lock()
-	t.stack.EndProgress()
+	t.run.EndProgress()
 	t.printer = nil
 	t.mu.Unlock()
 	close(t.up)
@@ -294,13 +295,13 @@ func (t *attachment) final(code int) int {
 func (t *attachment) stop(ctx context.Context, services []string, interrupted <-chan struct{}) error {
 	t.say("Gracefully stopping... (press Ctrl+C again to force)")
 	t.mu.Lock()
-	t.printer = t.stack.Progress()
+	t.printer = t.run.Progress()
 	show := t.printer
 	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
 		t.printer = nil
-		t.stack.EndProgress()
+		t.run.EndProgress()
 		t.mu.Unlock()
 	}()
 	ctx, cancel := context.WithCancel(ctx)
@@ -308,7 +309,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	done := make(chan error, 1)
 	o := ask.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
 	go func() {
-		done <- provision.TakeBack(ctx, t.stack, t.project, "stop", services, func(names []string) error {
+		done <- provision.TakeBack(ctx, t.run, t.project, "stop", services, func(names []string) error {
 			o := o
 			o.Services = names
 			return follow.GoOn(ctx, func() error { return t.daemon.Stop(ctx, t.project.Name, o, show.Event) })

@@ -116,7 +116,7 @@ func (t *attachment) say(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.above(func() error { //nolint:errcheck // stderr
-		_, err := fmt.Fprintln(t.stack.Err, text)
+		_, err := fmt.Fprintln(t.run.Err, text)
 		return errors.Join(t.view.Break(), err)
 	})
 }

@@ -88,17 +88,34 @@ If it fails:  stack doctor      says what this host lacks`,
 	return root
 }
 
-// verbs are the commands, by name.
+// verbs are the commands by name, noun by noun. Of each the function that makes it, called when the verb is.
 var verbs = []struct {
 	name string
 	make func(*cli.Run) *cobra.Command
 }{
-	{"apply", plans.NewApplyCommand}, {"attach", session.NewAttachCommand}, {"build", images.NewBuildCommand}, {"commit", images.NewCommitCommand}, {"completion", newCompletionCommand}, {"config", file.NewConfigCommand}, {"cp", containers.NewCpCommand}, {"create", deploy.NewCreateCommand}, {"daemon", host.NewDaemonCommand},
-	{"debug", host.NewDebugCommand}, {"doctor", host.NewDoctorCommand}, {"down", lifecycle.NewDownCommand}, {"drift", plans.NewDriftCommand}, {"events", host.NewEventsCommand},
-	{"exec", session.NewExecCommand}, {"export", containers.NewExportCommand}, {"gc", host.NewGCCommand}, {"history", plans.NewHistoryCommand}, {"images", images.NewImagesCommand}, {"kill", lifecycle.NewKillCommand}, {"load", images.NewLoadCommand}, {"logs", containers.NewLogsCommand},
-	{"ls", host.NewLsCommand}, {"lsp", file.NewLspCommand}, {"pause", lifecycle.NewPauseCommand}, {"plan", deploy.NewPlanCommand}, {"port", containers.NewPortCommand}, {"ports", containers.NewPortsCommand}, {"ps", containers.NewPsCommand}, {"pull", images.NewPullCommand}, {"push", images.NewPushCommand},
-	{"restart", lifecycle.NewRestartCommand}, {"rm", lifecycle.NewRmCommand}, {"rollback", plans.NewRollbackCommand}, {"run", session.NewRunCommand}, {"scale", deploy.NewScaleCommand}, {"start", lifecycle.NewStartCommand}, {"stats", containers.NewStatsCommand},
-	{"stop", lifecycle.NewStopCommand}, {"top", containers.NewTopCommand}, {"unpause", lifecycle.NewUnpauseCommand}, {"up", deploy.NewUpCommand}, {"version", host.NewVersionCommand}, {"volumes", volumes.NewVolumesCommand}, {"wait", lifecycle.NewWaitCommand}, {"watch", deploy.NewWatchCommand}, {"why", plans.NewWhyCommand},
+	{"create", deploy.NewCreateCommand}, {"plan", deploy.NewPlanCommand}, {"scale", deploy.NewScaleCommand}, {"up", deploy.NewUpCommand}, {"watch", deploy.NewWatchCommand},
+
+	{"down", lifecycle.NewDownCommand}, {"kill", lifecycle.NewKillCommand}, {"pause", lifecycle.NewPauseCommand}, {"restart", lifecycle.NewRestartCommand}, {"rm", lifecycle.NewRmCommand},
+	{"start", lifecycle.NewStartCommand}, {"stop", lifecycle.NewStopCommand}, {"unpause", lifecycle.NewUnpauseCommand}, {"wait", lifecycle.NewWaitCommand},
+
+	{"attach", session.NewAttachCommand}, {"exec", session.NewExecCommand}, {"run", session.NewRunCommand},
+
+	{"cp", containers.NewCpCommand}, {"export", containers.NewExportCommand}, {"logs", containers.NewLogsCommand}, {"port", containers.NewPortCommand}, {"ports", containers.NewPortsCommand},
+	{"ps", containers.NewPsCommand}, {"stats", containers.NewStatsCommand}, {"top", containers.NewTopCommand},
+
+	{"build", images.NewBuildCommand}, {"commit", images.NewCommitCommand}, {"images", images.NewImagesCommand}, {"load", images.NewLoadCommand}, {"pull", images.NewPullCommand},
+	{"push", images.NewPushCommand},
+
+	{"volumes", volumes.NewVolumesCommand},
+
+	{"apply", plans.NewApplyCommand}, {"drift", plans.NewDriftCommand}, {"history", plans.NewHistoryCommand}, {"rollback", plans.NewRollbackCommand}, {"why", plans.NewWhyCommand},
+
+	{"daemon", host.NewDaemonCommand}, {"debug", host.NewDebugCommand}, {"doctor", host.NewDoctorCommand}, {"events", host.NewEventsCommand}, {"gc", host.NewGCCommand},
+	{"ls", host.NewLsCommand}, {"version", host.NewVersionCommand},
+
+	{"config", file.NewConfigCommand}, {"lsp", file.NewLspCommand},
+
+	{"completion", newCompletionCommand},
 }
 
 // addVerbs gives root the command that is called; all of them where it is none of ours: for help, completion and what is misspelt. To make them all,
