@@ -1,7 +1,9 @@
 package deps
 
 import (
+	"go/ast"
 	"maps"
+	"regexp"
 	"slices"
 	"testing"
 )
@@ -19,6 +21,9 @@ var commandLayers = [][]string{
 	{"cmd/stack/root"},
 	{"cmd/stack", "cmd/stack/stacktest"},
 }
+
+// commandNouns is the layer of the verbs.
+const commandNouns = 4
 
 // commandLayer is the floor that p stands on; 0 is that of the parts.
 func commandLayer(p string) int {
@@ -75,6 +80,42 @@ func TestCommandLayers(t *testing.T) {
 	} {
 		if got := climbs(c.from, c.to); (got != "") != c.bad {
 			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
+		}
+	}
+}
+
+// TestNounsExportTheirCommands: a package of verbs has nothing for others but what makes the verbs' commands.
+func TestNounsExportTheirCommands(t *testing.T) {
+	maker := regexp.MustCompile(`^New[A-Z][A-Za-z]*Command$`)
+	pkgs := load(t)
+	for _, p := range commandLayers[commandNouns-1] {
+		for name, f := range pkgs[p].files {
+			for _, d := range f.Decls {
+				switch d := d.(type) {
+				case *ast.FuncDecl:
+					if d.Recv != nil || !d.Name.IsExported() {
+						continue
+					}
+					if !maker.MatchString(d.Name.Name) {
+						t.Errorf("%s exports %s", name, d.Name.Name)
+					}
+				case *ast.GenDecl:
+					for _, s := range d.Specs {
+						switch s := s.(type) {
+						case *ast.TypeSpec:
+							if s.Name.IsExported() {
+								t.Errorf("%s exports the type %s", name, s.Name.Name)
+							}
+						case *ast.ValueSpec:
+							for _, n := range s.Names {
+								if n.IsExported() {
+									t.Errorf("%s exports %s", name, n.Name)
+								}
+							}
+						}
+					}
+				}
+			}
 		}
 	}
 }

@@ -24,6 +24,7 @@ type copyOptions struct {
 	oneOffs, archive, follow bool
 }
 
+// NewCpCommand makes the command cp.
 func NewCpCommand(run *cli.Run) *cobra.Command {
 	var o copyOptions
 	cmd := &cobra.Command{

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewExportCommand makes the command export.
 func NewExportCommand(run *cli.Run) *cobra.Command {
 	var o ask.ExportOptions
 	var output string

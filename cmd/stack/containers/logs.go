@@ -28,6 +28,7 @@ type logsFlags struct {
 	since, until, tail                    string
 }
 
+// NewLogsCommand makes the command logs.
 func NewLogsCommand(run *cli.Run) *cobra.Command {
 	var l logsFlags
 	cmd := &cobra.Command{

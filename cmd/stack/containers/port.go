@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/selection"
 )
 
+// NewPortCommand makes the command port.
 func NewPortCommand(run *cli.Run) *cobra.Command {
 	var index int
 	var protocol string

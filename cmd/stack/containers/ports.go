@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewPortsCommand makes the command ports.
 func NewPortsCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{

@@ -23,6 +23,7 @@ type psFlags struct {
 	filter, format                         string
 }
 
+// NewPsCommand makes the command ps.
 func NewPsCommand(run *cli.Run) *cobra.Command {
 	var p psFlags
 	cmd := &cobra.Command{

@@ -9,28 +9,28 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-var psNoon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-func psFleet() []ask.Container {
+func fleet() []ask.Container {
 	return []ask.Container{
 		{
 			ID: "aaa", Name: "shop-web-2", Project: "shop", Service: "web", Replica: 2, Image: "nginx:1.22", State: "running", Health: "starting",
-			Command: []string{"/docker-entrypoint.sh", "nginx", "-g", "daemon off;"}, CreatedAt: psNoon.Add(-3 * time.Minute), StartedAt: psNoon.Add(-time.Minute),
+			Command: []string{"/docker-entrypoint.sh", "nginx", "-g", "daemon off;"}, CreatedAt: noon.Add(-3 * time.Minute), StartedAt: noon.Add(-time.Minute),
 			Ports: []ask.Publisher{{URL: "0.0.0.0", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}, {URL: "::", TargetPort: 80, PublishedPort: 8080, Protocol: "tcp"}},
 		},
 		{ID: "bbb", Name: "shop-db-1", Project: "shop", Service: "db", Replica: 1, Image: "postgres:15", State: "exited",
-			CreatedAt: psNoon.Add(-50 * time.Hour), Exit: &process.Exit{Code: 137, OOM: true, FinishedAt: psNoon.Add(-30 * time.Second)}},
+			CreatedAt: noon.Add(-50 * time.Hour), Exit: &process.Exit{Code: 137, OOM: true, FinishedAt: noon.Add(-30 * time.Second)}},
 		{ID: "ccc", Name: "shop-web-1", Project: "shop", Service: "web", Replica: 1, Image: "nginx:1.22", State: "running", Health: "healthy",
-			Command: []string{"nginx"}, CreatedAt: psNoon.Add(-2 * time.Hour), StartedAt: psNoon.Add(-2 * time.Hour), Labels: map[string]string{"b": "2", "a": "1"}},
-		{ID: "ddd", Name: "shop-old-1", Project: "shop", Service: "old", Replica: 1, State: "running", Orphan: true, StartedAt: psNoon, CreatedAt: psNoon},
+			Command: []string{"nginx"}, CreatedAt: noon.Add(-2 * time.Hour), StartedAt: noon.Add(-2 * time.Hour), Labels: map[string]string{"b": "2", "a": "1"}},
+		{ID: "ddd", Name: "shop-old-1", Project: "shop", Service: "old", Replica: 1, State: "running", Orphan: true, StartedAt: noon, CreatedAt: noon},
 	}
 }
 
 func TestPsTable(t *testing.T) {
 	var rows []psRow
 	p := psFlags{all: true, orphans: true}
-	for _, c := range p.choose(psFleet(), nil) {
-		rows = append(rows, newPsRow(c, psNoon, false, false))
+	for _, c := range p.choose(fleet(), nil) {
+		rows = append(rows, newPsRow(c, noon, false, false))
 	}
 	var b strings.Builder
 	if err := writePs(&b, "table", rows, 0); err != nil {
@@ -51,9 +51,9 @@ shop-web-2   nginx:1.22    "/docker-entrypoint.…"   web       3 minutes ago   
 // A narrow terminal gets fewer columns and no broken lines; what is asked for most stays.
 func TestPsFitsTheTerminal(t *testing.T) {
 	var rows []psRow
-	for _, c := range (&psFlags{all: true, orphans: true}).choose(psFleet(), nil) {
+	for _, c := range (&psFlags{all: true, orphans: true}).choose(fleet(), nil) {
 		c.Ports = nil
-		rows = append(rows, newPsRow(c, psNoon, false, false))
+		rows = append(rows, newPsRow(c, noon, false, false))
 	}
 	for cols, want := range map[int]string{
 		0:   "NAME IMAGE COMMAND SERVICE CREATED STATUS PORTS",
@@ -86,14 +86,14 @@ func TestPsShortens(t *testing.T) {
 		{true, false, `"sh -x -c 'echo 'a' b' c"`, "abababababab"}, // json
 		{true, true, `"sh -x -c 'echo 'a' b' c"`, c.ID},            // --no-trunc
 	} {
-		if r := newPsRow(c, psNoon, tt.fullCommand, tt.fullID); r.Command != tt.command || r.ID != tt.id {
+		if r := newPsRow(c, noon, tt.fullCommand, tt.fullID); r.Command != tt.command || r.ID != tt.id {
 			t.Errorf("%v %v: command %s, id %s", tt.fullCommand, tt.fullID, r.Command, r.ID)
 		}
 	}
 }
 
 func TestPsTemplates(t *testing.T) {
-	row := newPsRow(psFleet()[2], psNoon, false, false)
+	row := newPsRow(fleet()[2], noon, false, false)
 	for format, want := range map[string]string{
 		`{{title .State}} {{upper .Name}}`:               "Running SHOP-WEB-1\n",
 		`{{.Label "a"}}{{.Label "none"}}`:                "1\n",

@@ -26,6 +26,7 @@ type statsFlags struct {
 	format                 string
 }
 
+// NewStatsCommand makes the command stats.
 func NewStatsCommand(run *cli.Run) *cobra.Command {
 	var s statsFlags
 	cmd := &cobra.Command{

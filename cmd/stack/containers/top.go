@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
+// NewTopCommand makes the command top.
 func NewTopCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "top [SERVICE...]",

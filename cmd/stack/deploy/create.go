@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewCreateCommand makes the command create.
 func NewCreateCommand(run *cli.Run) *cobra.Command {
 	var p planFlags
 	cmd := &cobra.Command{

@@ -7,6 +7,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
+// NewPlanCommand makes the command plan.
 func NewPlanCommand(run *cli.Run) *cobra.Command {
 	var u upFlags
 	cmd := &cobra.Command{

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewScaleCommand makes the command scale.
 func NewScaleCommand(run *cli.Run) *cobra.Command {
 	var noDeps bool
 	cmd := &cobra.Command{

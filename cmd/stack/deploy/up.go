@@ -49,6 +49,7 @@ type planFlags struct {
 	autoPorts                                bool
 }
 
+// NewUpCommand makes the command up.
 func NewUpCommand(run *cli.Run) *cobra.Command {
 	var u upFlags
 	cmd := &cobra.Command{

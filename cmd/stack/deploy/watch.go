@@ -29,6 +29,7 @@ type watchFlags struct {
 	noUp, prune, quiet bool
 }
 
+// NewWatchCommand makes the command watch.
 func NewWatchCommand(run *cli.Run) *cobra.Command {
 	var w watchFlags
 	cmd := &cobra.Command{

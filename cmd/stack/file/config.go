@@ -34,6 +34,7 @@ type configFlags struct {
 	showSecrets                                   bool
 }
 
+// NewConfigCommand makes the command config.
 func NewConfigCommand(run *cli.Run) *cobra.Command {
 	var c configFlags
 	cmd := &cobra.Command{

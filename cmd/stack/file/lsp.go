@@ -7,6 +7,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/lsp"
 )
 
+// NewLspCommand makes the command lsp.
 func NewLspCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lsp",

@@ -8,6 +8,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/daemon/options"
 )
 
+// NewDaemonCommand makes the command daemon.
 func NewDaemonCommand(run *cli.Run) *cobra.Command {
 	o := options.Options{Idle: run.Env.Idle()}
 	cmd := &cobra.Command{

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
+// NewDebugCommand makes the command debug.
 func NewDebugCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "debug COMMAND",

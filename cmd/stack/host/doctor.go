@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/inquiry"
 )
 
+// NewDoctorCommand makes the command doctor.
 func NewDoctorCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{

@@ -26,6 +26,7 @@ type eventsFlags struct {
 	since, until string
 }
 
+// NewEventsCommand makes the command events.
 func NewEventsCommand(run *cli.Run) *cobra.Command {
 	var f eventsFlags
 	cmd := &cobra.Command{

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewGCCommand makes the command gc.
 func NewGCCommand(run *cli.Run) *cobra.Command {
 	var o ask.GCOptions
 	var format string

@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewLsCommand makes the command ls.
 func NewLsCommand(run *cli.Run) *cobra.Command {
 	var o lsFlags
 	cmd := &cobra.Command{

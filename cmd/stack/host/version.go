@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/formatter"
 )
 
+// NewVersionCommand makes the command version.
 func NewVersionCommand(run *cli.Run) *cobra.Command {
 	var format string
 	var short bool

@@ -38,6 +38,7 @@ var refusedOfBuild = []struct{ name, short, usage, why string }{
 // oldOfBuild are flags that docker compose takes and does nothing about.
 var oldOfBuild = []string{"parallel", "compress", "force-rm", "no-rm"}
 
+// NewBuildCommand makes the command build.
 func NewBuildCommand(run *cli.Run) *cobra.Command {
 	var b buildFlags
 	cmd := &cobra.Command{

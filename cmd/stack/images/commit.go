@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewCommitCommand makes the command commit.
 func NewCommitCommand(run *cli.Run) *cobra.Command {
 	var o ask.CommitOptions
 	pause := true

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewImagesCommand makes the command images.
 func NewImagesCommand(run *cli.Run) *cobra.Command {
 	var quiet bool
 	var format string

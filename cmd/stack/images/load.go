@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 )
 
+// NewLoadCommand makes the command load.
 func NewLoadCommand(run *cli.Run) *cobra.Command {
 	var input string
 	var quiet bool

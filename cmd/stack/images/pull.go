@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
+// NewPullCommand makes the command pull.
 func NewPullCommand(run *cli.Run) *cobra.Command {
 	var policy string
 	var quiet, includeDeps, ignoreFailures, ignoreBuildable bool

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
+// NewPushCommand makes the command push.
 func NewPushCommand(run *cli.Run) *cobra.Command {
 	var o ask.PushOptions
 	var quiet bool

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 )
 
+// NewDownCommand makes the command down.
 func NewDownCommand(run *cli.Run) *cobra.Command {
 	var o ask.DownOptions
 	var timeout int

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewKillCommand makes the command kill.
 func NewKillCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	cmd := &cobra.Command{

@@ -8,6 +8,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewPauseCommand makes the command pause.
 func NewPauseCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pause [SERVICE...]",
@@ -20,6 +21,7 @@ func NewPauseCommand(run *cli.Run) *cobra.Command {
 	}
 }
 
+// NewUnpauseCommand makes the command unpause.
 func NewUnpauseCommand(run *cli.Run) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpause [SERVICE...]",

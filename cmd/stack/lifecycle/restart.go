@@ -19,6 +19,7 @@ type restartFlags struct {
 	format string
 }
 
+// NewRestartCommand makes the command restart.
 func NewRestartCommand(run *cli.Run) *cobra.Command {
 	var r restartFlags
 	var timeout int

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewRmCommand makes the command rm.
 func NewRmCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var force, all bool

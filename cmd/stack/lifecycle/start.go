@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewStartCommand makes the command start.
 func NewStartCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var seconds int

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewStopCommand makes the command stop.
 func NewStopCommand(run *cli.Run) *cobra.Command {
 	var o ask.ServiceOptions
 	var timeout int

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 )
 
+// NewWaitCommand makes the command wait.
 func NewWaitCommand(run *cli.Run) *cobra.Command {
 	var down bool
 	cmd := &cobra.Command{

@@ -20,6 +20,7 @@ type applyFlags struct {
 	quietPull   bool
 }
 
+// NewApplyCommand makes the command apply.
 func NewApplyCommand(run *cli.Run) *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/preview"
 )
 
+// NewDriftCommand makes the command drift.
 func NewDriftCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{

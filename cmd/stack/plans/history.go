@@ -21,6 +21,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 )
 
+// NewHistoryCommand makes the command history.
 func NewHistoryCommand(run *cli.Run) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{

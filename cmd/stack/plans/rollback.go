@@ -21,6 +21,7 @@ type rollbackFlags struct {
 	waitTimeout int
 }
 
+// NewRollbackCommand makes the command rollback.
 func NewRollbackCommand(run *cli.Run) *cobra.Command {
 	var f rollbackFlags
 	cmd := &cobra.Command{

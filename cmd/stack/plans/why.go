@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 )
 
+// NewWhyCommand makes the command why.
 func NewWhyCommand(run *cli.Run) *cobra.Command {
 	var o ask.WhyOptions
 	var format string

@@ -21,6 +21,7 @@ type attachFlags struct {
 	noStdin, sigProxy bool
 }
 
+// NewAttachCommand makes the command attach.
 func NewAttachCommand(run *cli.Run) *cobra.Command {
 	var f attachFlags
 	cmd := &cobra.Command{

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewExecCommand makes the command exec.
 func NewExecCommand(run *cli.Run) *cobra.Command {
 	var o ask.ExecOptions
 	var noTTY, interactive, tty bool

@@ -31,6 +31,7 @@ type runFlags struct {
 	labels, envFiles                         []string
 }
 
+// NewRunCommand makes the command run.
 func NewRunCommand(run *cli.Run) *cobra.Command {
 	var r runFlags
 	cmd := &cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
+// Main is for TestMain of packages that type lines: it makes the test binary be the command when one of their tests runs it as that (AsCommand), and else runs the tests.
 func Main(m *testing.M) {
 	if os.Getenv(AsCommand) != "" {
 		run := cli.New(cli.Options{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: cli.OfProcess(), Version: Version, Linked: inside})

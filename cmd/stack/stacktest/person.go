@@ -65,13 +65,13 @@ func (t *Text) String() string {
 
 // Person is somebody in a directory with a Compose file and a daemon that has engine.
 type Person struct {
-	t    *testing.T
-	Dir  string
-	Env  map[string]string
-	in   *os.File
-	last *cli.Run
+	t   *testing.T
+	Dir string
+	Env map[string]string
+	in  *os.File
 }
 
+// Shop is the Compose file of most tests: web needs db, and batch is of a profile.
 const Shop = `
 services:
   web:
@@ -84,6 +84,7 @@ services:
     profiles: [tools]
 `
 
+// NewPerson is somebody in a directory of the test's own, with the file Shop. engine nil: there is no daemon.
 func NewPerson(t *testing.T, engine server.Engine) *Person {
 	t.Helper()
 	dir := t.TempDir()
@@ -121,6 +122,7 @@ func NewPerson(t *testing.T, engine server.Engine) *Person {
 	return u
 }
 
+// Write writes a file of the directory.
 func (u *Person) Write(name, content string) {
 	u.t.Helper()
 	if err := os.WriteFile(filepath.Join(u.Dir, name), []byte(content), 0o644); err != nil {
@@ -146,15 +148,16 @@ func (u *Person) Args(words ...string) (code int, stdout, stderr string) {
 func (u *Person) Into(out io.Writer, words ...string) (code int, stderr string) {
 	u.t.Helper()
 	var errs Text
-	u.last = cli.New(cli.Options{In: u.in, Out: out, Err: &errs, Env: maps.Clone(u.Env), Version: Version, Linked: inside})
-	u.t.Cleanup(u.last.Interrupts.Stop)
-	code = root.Execute(u.last, words)
+	run := cli.New(cli.Options{In: u.in, Out: out, Err: &errs, Env: maps.Clone(u.Env), Version: Version, Linked: inside})
+	u.t.Cleanup(run.Interrupts.Stop)
+	code = root.Execute(run, words)
 	return code, errs.String()
 }
 
 // Squeezed is text with one space where there are several.
 func Squeezed(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// Wants fails the test when a part is not in got, what what has said.
 func Wants(t *testing.T, what, got string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {

@@ -73,10 +73,12 @@ func (w *World) change(f func()) {
 	w.changed = make(chan struct{})
 }
 
+// Called notes that a verb was asked for.
 func (w *World) Called(verb string, o ask.ServiceOptions) {
 	w.change(func() { w.verbs = append(w.verbs, strings.TrimSpace(verb+" "+strings.Join(o.Services, " "))) })
 }
 
+// Calls are the verbs that were asked for, with their services.
 func (w *World) Calls() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+// NewVolumesCommand makes the command volumes.
 func NewVolumesCommand(run *cli.Run) *cobra.Command {
 	var quiet bool
 	var format string
