@@ -140,7 +140,26 @@ func (p *parser) syntax(err error, data []byte) {
 	if n := bytes.Count(data, []byte("\n")) + 1; at.Line > n {
 		at.Line = n
 	}
-	at.Column = indentation(data, at.Line) + 1
+	switch {
+	case strings.Contains(text, "tab character"):
+		if line, column := tabAt(data, at.Line); line > 0 {
+			at.Line, at.Column = line, column
+			p.fault(CodeSyntax, at, "invalid YAML", "a tab cannot indent", "indent with spaces")
+			return
+		}
+	case strings.Contains(text, "control characters"):
+		if line, column, what := controlAt(data); line > 0 {
+			at.Line, at.Column = line, column
+			p.fault(CodeSyntax, at, "invalid YAML", "the control character "+what+" is not allowed", `remove it, or write it as an escape in double quotes, such as "\x1b"`)
+			return
+		}
+	default:
+		if line, column, over := quoteOver(data, at.Line); line > 0 {
+			at.Line, at.Column = line, column
+			p.fault(CodeSyntax, at, "invalid YAML", fmt.Sprintf("what this quote begins goes on to the next one, on line %d", over), "close the quote on its line")
+			return
+		}
+	}
 	at.Column = syntaxColumn(data, at.Line, text)
 	p.fault(CodeSyntax, at, "invalid YAML", text, hint)
 }
@@ -180,14 +199,6 @@ func (r *lineReader) Read(b []byte) (int, error) {
 	r.part = n < len(line)
 	r.rest = r.rest[n:]
 	return n, nil
-}
-
-// indentation of a line, counted from 1.
-func indentation(data []byte, line int) int {
-	for range line - 1 {
-		_, data, _ = bytes.Cut(data, []byte("\n"))
-	}
-	return len(data) - len(bytes.TrimLeft(data, " "))
 }
 
 // aliasAt finds the first alias *name that is written as one: not within a word, a comment or another name. Lines and columns
