@@ -3,9 +3,10 @@ package tree
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stackrun/stack/internal/lazyregexp"
 )
 
 // What yaml.v3 says of some faults is true where its parser gives up, and no help where the file is wrong. This file looks for the latter.
@@ -45,9 +46,9 @@ func controlAt(data []byte) (line, column int, what string) {
 }
 
 var (
-	opens  = regexp.MustCompile(`(?:^\s*|: +|- +)(["'])`)
-	begins = regexp.MustCompile(`(?:: +|- +|[\[{,] *)["']$`)
-	blocks = regexp.MustCompile(`(?:: +|- +)(?:[!&]\S+ +)*[|>][-+0-9]*\s*(?:#.*)?$`)
+	opens  = lazyregexp.New(`(?:^\s*|: +|- +)(["'])`)
+	begins = lazyregexp.New(`(?:\S[ \t]+|[\[{,])["']$`)
+	blocks = lazyregexp.New(`(?:: +|- +)(?:[!&]\S+ +)*[|>][-+0-9]*\s*(?:#.*)?$`)
 )
 
 // quoteOver is where the first quoted value begins, up to line end, that lacks its quote at the end: the next one, on a later line, stands
@@ -67,7 +68,7 @@ func quoteOver(data []byte, end int) (line, column, over int) {
 			if i < 0 {
 				continue
 			}
-			if begins.Match(text[:i+1]) {
+			if begins.MatchString(string(text[:i+1])) {
 				return line, column, at
 			}
 			quote, text = 0, text[i+1:]
@@ -81,13 +82,13 @@ func quoteOver(data []byte, end int) (line, column, over int) {
 			if bytes.HasPrefix(text[indent:], []byte("#")) {
 				continue
 			}
-			if blocks.Match(text) {
+			if blocks.MatchString(string(text)) {
 				block = indent
 				continue
 			}
 		}
 		for from := 0; ; {
-			m := opens.FindSubmatchIndex(text[from:])
+			m := opens.FindStringSubmatchIndex(string(text[from:]))
 			if m == nil {
 				break
 			}
