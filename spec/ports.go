@@ -54,7 +54,9 @@ func checkProtocol(proto string) error {
 }
 
 func hostIP(s string) (string, error) {
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	if strings.HasPrefix(s, "[") == strings.HasSuffix(s, "]") {
+		s = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	}
 	if s == "" {
 		return "", nil
 	}
