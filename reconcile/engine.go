@@ -126,7 +126,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.preflight = preflight.New(d, capabilities, e.images, e.ports, opt.Roots.Socket())
+	e.preflight = preflight.New(d, capabilities, e.images, e.ports)
 	e.life, e.end = context.WithCancel(context.Background())
 	e.loop = loop.New(e.life, &e.gate, healer{e}, loop.Options{Log: e.log, Off: opt.NoHealing, Worked: opt.Worked})
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})

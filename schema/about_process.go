@@ -30,5 +30,5 @@ var aboutProcess = []Described{
 	{"services.*.ulimits.*", IntOrObject, "One limit: a number for both soft and hard, or the two. -1 is none.", nil},
 	{"services.*.ulimits.*.soft", Int, "The limit that holds.", nil},
 	{"services.*.ulimits.*.hard", Int, "How far the process may raise it.", nil},
-	{"services.*.use_api_socket", Bool, "Gives the container the engine's API socket and the registry credentials.", nil},
+	{"services.*.use_api_socket", Bool, "Gives the container the engine's API socket, at /var/run/docker.sock.", nil},
 }

@@ -47,7 +47,7 @@ var Attributes = [...]Attribute{
 	{"services.*.ulimits", Supported, ""},
 	{"services.*.ulimits.*.soft", Supported, ""},
 	{"services.*.ulimits.*.hard", Supported, ""},
-	{"services.*.use_api_socket", Refused, "the daemon has no Docker API yet that could be passed in; the socket of another engine of this host can be mounted as a volume"},
+	{"services.*.use_api_socket", Supported, ""},
 	{"services.*.volumes", Supported, ""},
 	{"services.*.volumes[].type", Supported, ""},
 	{"services.*.volumes[].source", Supported, ""},

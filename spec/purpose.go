@@ -2,6 +2,7 @@ package spec
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/spec/diag"
@@ -156,6 +157,10 @@ func (d *decoder) settle() {
 			d.note(s.child("ports"), "service \""+name+"\" "+why, "remove ports or network_mode")
 			s.Ports = nil
 		}
+		if s.UseAPISocket {
+			s.Mounts = withSocket(s.Mounts)
+			d.note(s.child("use_api_socket"), "service \""+name+"\" gets the engine's socket, but no credentials of registries", "give it those that it needs as a secret, and name their directory in DOCKER_CONFIG")
+		}
 		for i := range s.Mounts {
 			if s.Mounts[i].Type == "bind" {
 				s.Mounts[i].Source = path.Clean(s.Mounts[i].Source)
@@ -166,6 +171,17 @@ func (d *decoder) settle() {
 		d.owner = owner{"services", name}
 		d.link(d.drafts[name])
 	}
+}
+
+// apiSocket is where docker compose takes the engine's socket from and puts it, for use_api_socket.
+const apiSocket = "/var/run/docker.sock"
+
+// withSocket is mounts with the engine's socket, unless the file has something there itself.
+func withSocket(mounts []Mount) []Mount {
+	if slices.ContainsFunc(mounts, func(m Mount) bool { return m.Target == apiSocket }) {
+		return mounts
+	}
+	return append(mounts, Mount{Type: "bind", Source: apiSocket, Target: apiSocket})
 }
 
 // needsOf is the service that a mode such as "service:db" names, "" when none.

@@ -45,8 +45,9 @@ var names = lazyregexp.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$`)
 // A volume exists when <name> does: all of it comes and goes by one rename. What of it other hands have taken away since
 // is the Problem of its State.
 type Driver struct {
-	root string
-	keep time.Duration // how long removed volumes are kept; 0 = not at all
+	root   string
+	socket string        // of the Docker Engine API, this daemon's
+	keep   time.Duration // how long removed volumes are kept; 0 = not at all
 
 	notice func(text string) // told of what stands in nobody's way
 
@@ -63,7 +64,7 @@ type record struct {
 // New opens the volumes of r and removes what a daemon that died left half-made. keep is how long volumes that are removed can be brought back; 0 = they
 // cannot. What cannot be removed, an immutable file or what has something mounted on it, stays: notice is told of it, and the next sweep tries it again.
 func New(r roots.Roots, keep time.Duration, notice func(text string)) (*Driver, error) {
-	d := &Driver{root: r.InState("volumes"), keep: keep, notice: notice}
+	d := &Driver{root: r.InState("volumes"), socket: r.Socket(), keep: keep, notice: notice}
 	// 0700: what a container writes has the owners and modes that it likes. A user of the host who could reach a set-user-ID
 	// file there by its name would run it as root (CVE-2021-41091 of Docker, the same mistake).
 	if err := os.MkdirAll(d.root, 0o700); err != nil {

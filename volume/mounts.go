@@ -15,7 +15,8 @@ import (
 )
 
 // Mounts turns uses into mounts, ordered so that a parent comes before what is mounted below it.
-// A bind's missing source is made when CreateHostPath says so, and it does not name a socket; else it is ErrNotFound and names the path.
+// A bind's missing source is made when CreateHostPath says so, and it does not name a socket; else it is ErrNotFound and names the path. Where
+// dockerd's socket is missing it is the daemon's own.
 func (d *Driver) Mounts(ctx context.Context, uses []Use) ([]mount.Mount, error) {
 	mounts := make([]mount.Mount, 0, len(uses))
 	for _, u := range uses {
@@ -37,7 +38,7 @@ func (d *Driver) mount(u Use) (mount.Mount, error) {
 	}
 	switch u.Kind {
 	case Bind:
-		return bindMount(u)
+		return d.bindMount(u)
 	case Volume:
 		return d.volumeMount(u)
 	case Tmpfs:
@@ -55,7 +56,10 @@ func (d *Driver) mount(u Use) (mount.Mount, error) {
 // server that comes later could not listen there.
 func NamesSocket(path string) bool { return strings.HasSuffix(path, ".sock") }
 
-func bindMount(u Use) (mount.Mount, error) {
+// dockerSockets are where dockerd listens. Files mount it into what looks after containers: proxies, dashboards, runners.
+var dockerSockets = []string{"/var/run/docker.sock", "/run/docker.sock"}
+
+func (d *Driver) bindMount(u Use) (mount.Mount, error) {
 	if !filepath.IsAbs(u.Source) {
 		return mount.Mount{}, errdefs.With(errdefs.ErrInvalidArgument,
 			fmt.Errorf("cannot mount %q at %q: expected an absolute path on the host", u.Source, u.Target))
@@ -66,6 +70,10 @@ func bindMount(u Use) (mount.Mount, error) {
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
 		return mount.Mount{}, fmt.Errorf("cannot mount %q at %q: %w", u.Source, u.Target, err)
+	case IsDockerSocket(u.Source):
+		// No dockerd is here: the engine whose API is meant is this one. A directory in its place would help nobody, and a dockerd
+		// that is installed later could not listen there.
+		u.Source = d.socket
 	case !u.CreateHostPath:
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
 			"cannot mount %q at %q: no such file or directory on the host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
@@ -81,6 +89,11 @@ func bindMount(u Use) (mount.Mount, error) {
 		return mount.Mount{}, err
 	}
 	return mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath}, nil
+}
+
+// IsDockerSocket says whether a bind's source is the socket of dockerd, which need not be there: Mounts takes the daemon's own then.
+func IsDockerSocket(source string) bool {
+	return slices.Contains(dockerSockets, filepath.Clean(source))
 }
 
 // bindOptions are the words of the OCI runtime-spec.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +104,29 @@ func TestBindSource(t *testing.T) {
 	info, err := os.Stat(gone)
 	if err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("create_host_path: %v, %v", info, err)
+	}
+}
+
+// TestDockerSocket: where no dockerd listens its socket is this daemon's, whatever the file says of a missing source, and nothing is made there.
+func TestDockerSocket(t *testing.T) {
+	d, _ := newDriver(t)
+	dir := t.TempDir()
+	gone, there := filepath.Join(dir, "gone", "docker.sock"), filepath.Join(dir, "docker.sock")
+	dockerSockets = append(dockerSockets, gone, there)
+	t.Cleanup(func() { dockerSockets = dockerSockets[:len(dockerSockets)-2] })
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, create := range []bool{true, false} {
+		for source, want := range map[string]string{gone: d.socket, there: there} {
+			got, err := d.Mounts(t.Context(), []Use{{Kind: Bind, Source: source, Target: "/var/run/docker.sock", ReadOnly: true, CreateHostPath: create}})
+			if err != nil || got[0].Source != want || got[0].Target != "/var/run/docker.sock" || !slices.Contains(got[0].Options, "rro") {
+				t.Errorf("%s: %+v, %v; expected %s", source, got, err, want)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(gone)); err == nil {
+		t.Error("something was made in the place of dockerd's socket")
 	}
 }
 

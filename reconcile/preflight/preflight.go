@@ -20,7 +20,6 @@ type Inspector struct {
 	capabilities []string // that this process can give
 	builds       Builds
 	ports        Ports
-	socket       string // of the daemon
 }
 
 // Builds says whether images can be built. *images.Images does.
@@ -35,9 +34,9 @@ type Ports interface {
 	Own(ctx context.Context, project string) (func(network.Port) bool, error)
 }
 
-// New is one that asks d, b and p about the host; capabilities are those that this process can give, socket is where its API is.
-func New(d driver.Set, capabilities []string, b Builds, p Ports, socket string) *Inspector {
-	return &Inspector{drivers: d, capabilities: capabilities, builds: b, ports: p, socket: socket}
+// New is one that asks d, b and p about the host; capabilities are those that this process can give.
+func New(d driver.Set, capabilities []string, b Builds, p Ports) *Inspector {
+	return &Inspector{drivers: d, capabilities: capabilities, builds: b, ports: p}
 }
 
 // survey looks for what would fail half-way through a plan. Each file is one subject.

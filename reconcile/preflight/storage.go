@@ -22,7 +22,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 func (s *survey) checkMounts(name string) {
 	for i, m := range s.want.Services[name].Spec.Mounts {
 		socket := volume.NamesSocket(m.Source)
-		if m.Type != "bind" || m.CreateHostPath && !socket {
+		if m.Type != "bind" || m.CreateHostPath && !socket || volume.IsDockerSocket(m.Source) {
 			continue
 		}
 		_, err := os.Stat(m.Source)
@@ -34,15 +34,9 @@ func (s *survey) checkMounts(name string) {
 		if socket {
 			d.Summary, d.Hint = "a socket of the host that is to be mounted is not there", "start the program that makes it, or correct the path"
 		}
-		if slices.Contains(dockerSockets, m.Source) && isNotExist(err) {
-			d.Hint = fmt.Sprintf("the daemon of stack speaks docker's language: to let it be the one that answers there, ln -s %s %s", s.socket, m.Source)
-		}
 		s.add(d)
 	}
 }
-
-// dockerSockets are the names by which Compose files mount docker's socket.
-var dockerSockets = []string{"/var/run/docker.sock", "/run/docker.sock"}
 
 // checkVolumes asks the volume driver about the volumes that are to be made.
 func (s *survey) checkVolumes() {
