@@ -35,7 +35,7 @@ var Attributes = [...]Attribute{
 	{"services.*.tty", Supported, ""},
 	{"services.*.hostname", Supported, ""},
 	{"services.*.domainname", Supported, ""},
-	{"services.*.runtime", Refused, "stack is its own runtime and runs no other"},
+	{"services.*.runtime", Refused, "stack is its own runtime and runs no other; `nvidia` is taken for a request of that vendor's GPUs"},
 	{"services.*.uts", Supported, ""},
 	{"services.*.ipc", Supported, ""},
 	{"services.*.pid", Supported, ""},

@@ -116,7 +116,7 @@ func harmless(path string, v *tree.Node) bool {
 	case "services.*.deploy.endpoint_mode":
 		return v.Value == "vip"
 	case "services.*.runtime":
-		return v.Value == "" || v.Value == "runc"
+		return v.Value == "" || v.Value == "runc" || v.Value == nvidia
 	}
 	return false
 }

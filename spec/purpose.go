@@ -157,6 +157,9 @@ func (d *decoder) settle() {
 			d.note(s.child("ports"), "service \""+name+"\" "+why, "remove ports or network_mode")
 			s.Ports = nil
 		}
+		if s.Runtime == nvidia {
+			s.GPUs = visible(s)
+		}
 		if s.UseAPISocket {
 			s.Mounts = withSocket(s.Mounts)
 			d.note(s.child("use_api_socket"), "service \""+name+"\" gets the engine's socket, but no credentials of registries", "give it those that it needs as a secret, and name their directory in DOCKER_CONFIG")
@@ -171,6 +174,27 @@ func (d *decoder) settle() {
 		d.owner = owner{"services", name}
 		d.link(d.drafts[name])
 	}
+}
+
+// nvidia is the runtime by which files asked for GPUs before there were gpus and deploy for it.
+const nvidia = "nvidia"
+
+// visible is what NVIDIA's runtime would give s: the devices that a variable names, unless s asks for some in another way.
+// https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html
+func visible(s *draft) []DeviceRequest {
+	if len(s.GPUs) > 0 || s.Deploy != nil && s.Deploy.Reservations != nil && len(s.Deploy.Reservations.Devices) > 0 {
+		return s.GPUs
+	}
+	request := DeviceRequest{Driver: nvidia, Capabilities: []string{"gpu"}}
+	switch value, said := s.Environment["NVIDIA_VISIBLE_DEVICES"]; {
+	case !said || value == "all":
+		request.Count = -1
+	case value == "" || value == "none" || value == "void":
+		return nil
+	default:
+		request.IDs = strings.Split(value, ",")
+	}
+	return []DeviceRequest{request}
 }
 
 // apiSocket is where docker compose takes the engine's socket from and puts it, for use_api_socket.

@@ -68,7 +68,7 @@ func TestMergeRulesNameRealPlaces(t *testing.T) {
 func TestEveryKeyWithoutEffectIsTold(t *testing.T) {
 	// What is written for each,.
 	values := map[string]string{
-		"version": `version: "3"`, "services.*.runtime": "runtime: kata", "services.*.use_api_socket": "use_api_socket: true",
+		"version": `version: "3"`, "services.*.runtime": "runtime: kata",
 		"services.*.volumes[].consistency":  "volumes: [{type: bind, source: /a, target: /b, consistency: cached}]",
 		"services.*.volumes[].bind.selinux": "volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]",
 		"services.*.volumes[].image":        "volumes: [{type: image, source: a, target: /b, image: {subpath: c}}]",

@@ -43,7 +43,7 @@ func (s *survey) checkContainer(ctx context.Context, name string) {
 		}
 	}
 	if _, err := grant.Requested(c); err != nil {
-		s.refuse("missing-device", "a device that a service asks for cannot be given", s.written(at+".gpus", at+".deploy.resources.reservations.devices", at+".devices"), err)
+		s.refuse("missing-device", "a device that a service asks for cannot be given", s.written(at+".gpus", at+".deploy.resources.reservations.devices", at+".runtime", at+".devices"), err)
 	}
 	if _, err := grant.BlockIO(c.Resources.BlkIO); err != nil {
 		s.refuse("bad-blkio", "limits of block devices cannot be set", at+".blkio_config", err)
