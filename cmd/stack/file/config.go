@@ -90,6 +90,9 @@ func showConfig(ctx context.Context, run *cli.Run, c configFlags, services []str
 	if c.raw != (spec.Raw{}) && c.hash != "" {
 		return fmt.Errorf("--hash is of what up would make: it goes with none of --no-consistency, --no-env-resolution, --no-normalize and --no-path-resolution")
 	}
+	if !c.shows() && c.hash == "" {
+		c.raw.EnvFiles = true // names are not in them, and one that is made later, or is another's, is no reason to list none
+	}
 	p, err := run.LoadRaw(ctx, purpose, c.raw, services)
 	if err != nil {
 		return err

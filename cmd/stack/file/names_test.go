@@ -22,3 +22,17 @@ func TestConfigNames(t *testing.T) {
 		t.Errorf("config printed %q", out)
 	}
 }
+
+// TestNamesNeedNoEnvFile: what lists names reads no env file, which need not be there yet; the rest says that it is not.
+func TestNamesNeedNoEnvFile(t *testing.T) {
+	u := stacktest.NewPerson(t, nil)
+	u.Write("compose.yaml", "services: {web: {image: nginx, env_file: later.env, volumes: [data:/data]}}\nvolumes: {data: }\n")
+	for line, want := range map[string]string{"--services": "web", "--images": "nginx", "--volumes": "data", "--networks": "default", "--profiles": ""} {
+		if code, out, errs := u.Run("config " + line); code != 0 || strings.TrimSpace(out) != want {
+			t.Errorf("stack config %s: %d, %q, %s", line, code, out, errs)
+		}
+	}
+	if code, _, errs := u.Run("config --quiet"); code == 0 || !strings.Contains(errs, "later.env") {
+		t.Errorf("stack config --quiet: %d, %s", code, errs)
+	}
+}
