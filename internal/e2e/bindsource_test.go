@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -37,4 +38,33 @@ services:
 	}
 	p.up()
 	p.sh("proxy", "test -S /mine.sock")
+}
+
+// TestFileThatIsNotThere: an up that fails since a file to mount was mistyped says so, and leaves no directory of that name, nor those above it. Where a directory is what is
+// wanted, it is told that it was made.
+func TestFileThatIsNotThere(t *testing.T) {
+	const file = `
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 1000
+    volumes: ["%s", "./have/new:/data"]
+`
+	p := compose(t, "nofile", strings.Replace(file, "%s", "./conf/passwrd:/etc/passwd:ro", 1))
+	if err := os.Mkdir(filepath.Join(p.dir, "have"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.fails(1, []string{"compose.yaml:7:15: error: cannot start container nofile-web-1", "the target is a file", "there was nothing at " + filepath.Join(p.dir, "conf/passwrd") + " on this host"}, "up", "--detach")
+	absent(t, filepath.Join(p.dir, "conf"))
+	absent(t, filepath.Join(p.dir, "have", "new"))
+	if _, err := os.Stat(filepath.Join(p.dir, "have")); err != nil {
+		t.Error("what was there before is gone:", err)
+	}
+
+	p.write("compose.yaml", strings.Replace(file, "%s", "./have/new:/more", 1))
+	contains(t, "stderr", p.run("up", "--detach").stderr, "Directory "+filepath.Join(p.dir, "have/new")+"  Created")
+	if _, err := os.Stat(filepath.Join(p.dir, "have", "new")); err != nil {
+		t.Error(err)
+	}
 }

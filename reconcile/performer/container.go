@@ -28,7 +28,9 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 			d.Succeeds, err = inventory.ByID(ctx, p.kit.Drivers, op.Succeeds)
 		}
 		if err == nil {
+			absent := absentSources(s.Spec.Mounts)
 			id, err = p.Create(ctx, d)
+			p.noteDirectories(op.Service, absent)
 		}
 		if err != nil {
 			return position.At(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
@@ -54,13 +56,27 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer) 
 			p.mu.Unlock()
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w", op.Name, err))
+		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w%s", op.Name, err, p.sourceMade(op.Service, err)))
 	}
 	p.mu.Lock()
 	p.Ran = true
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")
 	return nil
+}
+
+// sourceMade is a line more for err, where what could not be mounted was not there before: "" = that is not it.
+func (p *Performer) sourceMade(service string, err error) string {
+	var start *runtime.StartError
+	s := p.Want.Services[service]
+	if s == nil || !errors.As(err, &start) || start.Failure.Stage != "volume" {
+		return ""
+	}
+	i := mountNamed(s.Spec.Mounts, err.Error())
+	if i < 0 || !p.hasMade(s.Spec.Mounts[i]) {
+		return ""
+	}
+	return fmt.Sprintf("\n  there was nothing at %s on this host, so that an empty directory was made: is the path right?", s.Spec.Mounts[i].Source)
 }
 
 // stageKeys are the keys of a service that a stage of a start is about, likeliest first.

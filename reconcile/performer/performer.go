@@ -31,16 +31,17 @@ type Performer struct {
 	Want    *plan.Desired
 	sink    event.Sink
 
-	mu       sync.Mutex
-	made     map[plan.ID]string  // containers that this pass has created
-	ids      map[string]string   // of containers, by name, for their events
-	rollouts map[string]*rollout // by service: its update
-	networks []string            // and networks
-	volumes  []string            // and volumes
-	Ran      bool                // a container of this pass has started
-	Keep     bool                // the project has a record that this pass did not make
-	Quiet    bool                // it has been told before
-	Heals    bool                // nobody has asked for the pass
+	mu          sync.Mutex
+	made        map[plan.ID]string  // containers that this pass has created
+	ids         map[string]string   // of containers, by name, for their events
+	rollouts    map[string]*rollout // by service: its update
+	networks    []string            // and networks
+	volumes     []string            // and volumes
+	directories []string            // and directories of the host, for binds whose source was not there
+	Ran         bool                // a container of this pass has started
+	Keep        bool                // the project has a record that this pass did not make
+	Quiet       bool                // it has been told before
+	Heals       bool                // nobody has asked for the pass
 
 	Round *loop.Round // of healing, nil = a command's
 

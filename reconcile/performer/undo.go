@@ -15,7 +15,7 @@ import (
 const undoTime = 30 * time.Second
 
 // Undo takes away what a failed pass made for a project that has nothing else: containers that have not run, their anonymous
-// volumes, networks, volumes, which nobody has written to, and the record. It is then as if the command had not been given.
+// volumes, networks, volumes, which nobody has written to, directories made for binds, and the record. It is then as if the command had not been given.
 //
 // When something of this pass has run, or was there before, all stays: data may be in it, the next pass goes on from there, and the user can
 // look at what failed. A pass that is killed is not undone; the next one finds what it made.
@@ -25,7 +25,7 @@ func (p *Performer) Undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	p.mu.Lock()
-	ran, networks, volumes, made := p.Ran, p.networks, p.volumes, p.made
+	ran, networks, volumes, directories, made := p.Ran, p.networks, p.volumes, slices.Clone(p.directories), p.made
 	p.mu.Unlock()
 	if ran {
 		return
@@ -48,6 +48,7 @@ func (p *Performer) Undo(ctx context.Context) {
 		_ = p.kit.Networks.Delete(ctx, p.Want.Project, name, p.sink) // told as an event
 	}
 	p.undoVolumes(ctx, volumes)
+	p.undoDirectories(ctx, directories)
 	if p.Keep {
 		return
 	}
