@@ -21,10 +21,13 @@ var projectName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,127}$`)
 
 // CheckProjectName says whether name is one that a project may have, whoever gives it. The error is ErrInvalidArgument.
 func CheckProjectName(name string) error {
-	if !projectName.MatchString(name) {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid project name %q", name))
+	switch {
+	case projectName.MatchString(name):
+		return nil
+	case NormalName(name) == name && name != "":
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid project name %q: it has %d characters, and 128 are possible; another is given with -p, or with a top-level name", name, len(name)))
 	}
-	return nil
+	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid project name %q: must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number", name))
 }
 
 // CheckNames says whether the names of p are such as Load gives: they become names of files, and p may have come from somebody
