@@ -76,7 +76,7 @@ func (d *Driver) bindMount(u Use) (mount.Mount, error) {
 		u.Source = d.socket
 	case !u.CreateHostPath:
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf(
-			"cannot mount %q at %q: no such file or directory on the host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
+			"cannot mount %q at %q: bind source path does not exist on this host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
 	case NamesSocket(u.Source):
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount %q at %q: no such socket on the host", u.Source, u.Target))
 	default:

@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stackrun/stack/runtime/process"
@@ -56,6 +57,17 @@ type Container struct {
 	LogError  string            `json:"logError,omitempty"` // why output is not logged at present
 	TTY       bool              `json:"tty,omitempty"`
 	StdinOpen bool              `json:"stdinOpen,omitempty"`
+}
+
+// CommandLine is the container's command with words that have spaces in quotes, as docker ps shows it.
+func (c *Container) CommandLine() string {
+	quoted := make([]string, len(c.Command))
+	for i, w := range c.Command {
+		if quoted[i] = w; i > 0 && strings.Contains(w, " ") {
+			quoted[i] = "'" + w + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
 }
 
 // ProbeResult is one run of a health check.

@@ -189,7 +189,7 @@ func hasPort(d *single.Detail, text string, published bool) bool {
 
 func summary(d *single.Detail, now time.Time) container.Summary {
 	row := container.Summary{
-		ID: d.ID, Names: []string{"/" + d.Name}, Image: d.Spec.Image, ImageID: d.ImageID, Command: strings.Join(d.Command, " "), Created: d.CreatedAt.Unix(), Ports: ports(d), Labels: d.Labels,
+		ID: d.ID, Names: []string{"/" + d.Name}, Image: d.Spec.Image, ImageID: d.ImageID, Command: d.CommandLine(), Created: d.CreatedAt.Unix(), Ports: ports(d), Labels: d.Labels,
 		State: container.ContainerState(d.State), Status: status(d, now), Mounts: mountPoints(d), NetworkSettings: &container.NetworkSettingsSummary{Networks: networksOf(d)},
 	}
 	row.HostConfig.NetworkMode, row.HostConfig.Annotations = networkMode(d), d.Spec.Annotations

@@ -47,20 +47,9 @@ const (
 	shortCommand = 20
 )
 
-// commandLine has words with spaces in quotes, as docker ps.
-func commandLine(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		if quoted[i] = w; i > 0 && strings.Contains(w, " ") {
-			quoted[i] = "'" + w + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
-}
-
 // newPsRow is c as ps shows it at now.
 func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
-	command, id := commandLine(c.Command), c.ID
+	command, id := c.CommandLine(), c.ID
 	if !fullID {
 		id = id[:min(formatter.ShortID, len(id))]
 	}
