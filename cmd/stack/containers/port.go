@@ -20,7 +20,7 @@ func NewPortCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "port [OPTIONS] SERVICE PRIVATE_PORT",
 		Short: "Show where a port is published",
-		Args:  cobra.ExactArgs(2),
+		Args:  cli.Arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			port, err := strconv.ParseUint(args[1], 10, 16)
 			if err != nil || port == 0 {

@@ -51,7 +51,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())
+		return fmt.Errorf("%w\nsee '%s --help'", cli.InWords(err), cmd.CommandPath())
 	})
 	// -f and -p stand before the verb: logs, rm, version and run have others of their own.
 	root.TraverseChildren = true

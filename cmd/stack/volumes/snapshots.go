@@ -68,7 +68,7 @@ func newSnapshotsCommand(run *cli.Run) *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:               "rm SNAPSHOT...",
 		Short:             "Remove snapshots",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              cli.Arguments(1, -1),
 		ValidArgsFunction: completeSnapshots(run, true),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error {
@@ -89,7 +89,7 @@ func newRestoreVolumesCommand(run *cli.Run) *cobra.Command {
 daemon is killed meanwhile. A volume that was removed is made again.
 
 What has one of them must not run. With --stop the project's own containers are stopped, dependents first, and started again, what they depend on first.`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              cli.Arguments(1, -1),
 		ValidArgsFunction: completeSnapshots(run, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Name, o.Volumes, o.Timeout = args[0], args[1:], cli.Timeout(cmd, timeout)
@@ -117,7 +117,7 @@ For a branch with a database of its own, in a second worktree of a repository, b
   stack --isolated volumes clone --from shop data
 
 Containers that have SOURCE are paused meanwhile; none that runs may have TARGET.`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              cli.Arguments(1, 2),
 		ValidArgsFunction: completeVolumes(run),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Target = args[0], args[len(args)-1]

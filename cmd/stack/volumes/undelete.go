@@ -36,7 +36,7 @@ func newUndeleteCommand(run *cli.Run) *cobra.Command {
 		Short: "Bring back volumes that were removed",
 		Long: `Brings back volumes of the project as they were when they were last removed, by 'down --volumes' or otherwise, if they are kept (see 'stack volumes removed --help').
 A volume is named as in the file or by its own name.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cli.Arguments(1, -1),
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			if project, _, err := run.Project(cmd.Context(), nil); err == nil {
