@@ -89,7 +89,7 @@ services:
 	equal(t, "pid 1's descriptors", p.sh("withinit", "ls /proc/$(cat /proc/1/task/*/children | awk '{print $1}')/fd | tr '\\n' ' '"), "0 1 2 ")
 }
 
-// TestMemoryLimit: a process that takes more than its container may is killed for it, and ps says so.
+// TestMemoryLimit: a process that takes more than its container may is killed for it, and ps and up say so.
 func TestMemoryLimit(t *testing.T) {
 	p := compose(t, "oom", `
 services:
@@ -104,6 +104,7 @@ services:
 	c := p.one("oom-hog-1")
 	equal(t, "exit code", fmt.Sprint(c.ExitCode), "137")
 	contains(t, "ps", c.Status, "out of memory")
+	contains(t, "up that is attached", p.ok("up"), "hog-1 exited with code 137 (killed because it was out of memory)")
 }
 
 func TestExec(t *testing.T) {

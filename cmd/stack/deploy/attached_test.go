@@ -142,6 +142,35 @@ func TestUpEndsAsAsked(t *testing.T) {
 	}
 }
 
+// Who was killed for its memory is told as that, whether its end was an event or is found out afterwards.
+func TestUpTellsOfMemory(t *testing.T) {
+	const want = "web-1 exited with code 137 (killed because it was out of memory)\n"
+	for _, told := range []bool{true, false} {
+		w := newWorld(t, closed)
+		u := newPerson(t, w)
+		up := w.OnUp
+		w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
+			defer func() {
+				w.end("db", 0)
+				w.end("web", 137)
+				w.change(func() {
+					for i := range w.containers {
+						w.containers[i].Exit.OOM = w.containers[i].Exit.Code == 137
+					}
+					last := &w.events[len(w.events)-1]
+					if last.Detail = "exited with code 137 (killed because it was out of memory)"; !told {
+						w.events = w.events[:len(w.events)-1]
+					}
+				})
+			}()
+			return up(ctx, p, o, sink)
+		}
+		if code, out, errs := u.run("up"); code != 0 || strings.Count(out, want) != 1 {
+			t.Errorf("told: %v: code %d\n%s%s", told, code, out, errs)
+		}
+	}
+}
+
 func TestUpShowsWhatIsAsked(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{"up", `^db-1   \| db is up\n(?:.*\n)?web-1  \| web is up\n`},

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 func (t *attachment) logOptions(follow bool) ask.LogOptions {
@@ -49,7 +52,7 @@ func (t *attachment) event(ctx context.Context, e event.Event) {
 	}
 	if e.Exit != nil && e.Time.After(t.began) && slices.Contains(t.show, e.Service) {
 		if t.catchUp(ctx, []string{e.Service}) == nil { // else the end of all tells it
-			t.tellEnd(e.Name, e.Service, *e.Exit, e.Time)
+			t.tellEnd(e.Name, e.Service, cmp.Or(e.Detail, exited(&process.Exit{Code: *e.Exit})), e.Time)
 		}
 	}
 	t.changed()
@@ -63,13 +66,13 @@ func (t *attachment) changed() {
 	}
 }
 
-// tellEnd says that a container ended with code before at.
-func (t *attachment) tellEnd(container, service string, code int, at time.Time) {
+// tellEnd says that, and how, a container ended before at.
+func (t *attachment) tellEnd(container, service, how string, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.told[container] = at
 	t.above(func() error { //nolint:errcheck // stdout: the next line sees it
-		return t.view.Line(fmt.Sprintf("%s exited with code %d", t.view.Name(container, service, 0), code))
+		return t.view.Line(t.view.Name(container, service, 0) + " " + plaintext.OneLine(how))
 	})
 }
 
@@ -88,7 +91,7 @@ func (t *attachment) settle(ctx context.Context) error {
 		known := !t.told[c.Name].Before(c.Exit.FinishedAt)
 		t.mu.Unlock()
 		if !known {
-			t.tellEnd(c.Name, c.Service, c.Exit.Code, c.Exit.FinishedAt)
+			t.tellEnd(c.Name, c.Service, exited(c.Exit), c.Exit.FinishedAt)
 		}
 	}
 	return errors.Join(err, listErr, t.unbroken())
