@@ -33,7 +33,7 @@ type freezing struct {
 }
 
 func (e *Engine) freeze(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink, f freezing) error {
-	m, list, release, err := e.targets(ctx, project, o.Services)
+	m, list, release, err := e.targets(ctx, project, o.Services, false)
 	if err != nil {
 		return err
 	}

@@ -20,13 +20,17 @@ import (
 )
 
 // targets is the beginning of every verb on existing containers.
-func (e *Engine) targets(ctx context.Context, project string, services []string) (m *inventory.Members, list []*inventory.Container, release func(), err error) {
+//
+// known: of services some may have no container, but not all.
+func (e *Engine) targets(ctx context.Context, project string, services []string, known bool) (m *inventory.Members, list []*inventory.Container, release func(), err error) {
 	release, err = e.loop.Pass(ctx, project)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if m, err = inventory.ListMembers(ctx, e.drivers, project); err == nil {
-		list, err = m.Of(project, services)
+		if list, err = m.Of(project, services); known && len(list) > 0 && errors.Is(err, errdefs.ErrNotFound) {
+			err = nil
+		}
 	}
 	if err != nil {
 		release()
@@ -59,7 +63,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			return err
 		}
 	}
-	m, _, release, err := e.targets(ctx, project, o.Services)
+	m, _, release, err := e.targets(ctx, project, o.Services, o.Known)
 	if err != nil {
 		return err
 	}
@@ -163,7 +167,7 @@ func parseSignal(s string) (unix.Signal, error) {
 
 // Remove deletes stopped containers; with Stop, running ones too.
 func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
-	m, list, release, err := e.targets(ctx, project, o.Services)
+	m, list, release, err := e.targets(ctx, project, o.Services, false)
 	if err != nil {
 		return err
 	}

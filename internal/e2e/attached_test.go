@@ -37,6 +37,22 @@ func TestAttachedUpOfOne(t *testing.T) {
 	equal(t, "db", p.one("named-db-1").State, "running")
 }
 
+// TestAttachedUpWithoutOne: Ctrl-C stops what there is, also when the container of one service is gone meanwhile. A stop of that service has nothing to do; one that is in no
+// file is told of.
+func TestAttachedUpWithoutOne(t *testing.T) {
+	p := compose(t, "without", "services:\n  app:\n    image: busybox\n    command: "+stubborn+"\n  gone:\n    image: busybox\n    command: "+deaf+"\n    stop_grace_period: 0s\n")
+	up := p.begin("up", "--no-color").says("app-1   | ready\n", "gone-1  | ready\n")
+	p.ok("rm", "--stop", "--force", "gone")
+	up.signal(syscall.SIGINT).ends(130)
+	equal(t, "app", p.one("without-app-1").State, "exited")
+	equal(t, "stderr of a stop of what is not there", p.run("stop", "gone").stderr, "")
+	p.ok("start", "app")
+	p.ok("kill", "gone", "app")
+	equal(t, "app", p.one("without-app-1").State, "exited")
+	p.fails(1, []string{`service "gone" of project without has no container`}, "kill", "gone")
+	p.fails(1, []string{"no such service: mistyped"}, "stop", "mistyped")
+}
+
 // TestAttachedUpTwice: a second Ctrl-C does not wait for the grace period.
 func TestAttachedUpTwice(t *testing.T) {
 	p := compose(t, "twice", "services:\n  app:\n    image: busybox\n    command: "+deaf+"\n    stop_grace_period: 1h\n")

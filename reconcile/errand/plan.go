@@ -75,6 +75,7 @@ func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.S
 	list, err := m.Of(project, o.Services)
 	switch {
 	case cut != nil: // what is gone by now needs nothing
+	case verb == "stop" && o.Known && errors.Is(err, errdefs.ErrNotFound): // nor what does not run
 	case err != nil:
 		return nil, err
 	case len(m.List) == 0 && verb != "stop":

@@ -50,7 +50,7 @@ func membersOf(list []*Container) *Members {
 	return m
 }
 
-// Of are the lasting containers of services, all when that is empty. A service without a container is ErrNotFound.
+// Of are the lasting containers of services, all when that is empty. A service without a container is ErrNotFound; those of the others are returned with it.
 func (m *Members) Of(project string, services []string) ([]*Container, error) {
 	var found []*Container
 	for _, c := range m.List {
@@ -60,7 +60,7 @@ func (m *Members) Of(project string, services []string) ([]*Container, error) {
 	}
 	for _, s := range services {
 		if !slices.ContainsFunc(m.List, func(c *Container) bool { return c.Service == s }) {
-			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
+			return found, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
 		}
 	}
 	return found, nil

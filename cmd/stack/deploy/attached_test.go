@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -31,6 +32,23 @@ func TestUpInterrupted(t *testing.T) {
 	}
 	if !strings.Contains(screen, "web-1 exited with code 143") {
 		t.Errorf("no word of the end in\n%s", screen)
+	}
+}
+
+// A stop that fails is told, and ends with the code of an interruption all the same.
+func TestUpInterruptedAndNotStopped(t *testing.T) {
+	sandbox.Require(t)
+	w := stacktest.NewWorld(t, closed)
+	w.OnVerb = func(ctx context.Context, verb, _ string, o ask.ServiceOptions, sink event.Sink) error {
+		w.Called(verb, o)
+		return errors.New("cannot stop container shop-db-1: no reason")
+	}
+	s := stacktest.NewPerson(t, w).Sit("up")
+	s.Sees("2/2")
+	s.Press("\x03")
+	code, screen := s.Ends()
+	if code != 130 || strings.Count(screen, "error: cannot stop container shop-db-1: no reason") != 1 {
+		t.Errorf("code %d, calls %q, screen\n%s", code, w.Calls(), screen)
 	}
 }
 
@@ -146,26 +164,17 @@ func TestUpEndsAsAsked(t *testing.T) {
 func TestUpTellsOfMemory(t *testing.T) {
 	const want = "web-1 exited with code 137 (killed because it was out of memory)\n"
 	for _, told := range []bool{true, false} {
-		w := newWorld(t, closed)
-		u := newPerson(t, w)
+		w := stacktest.NewWorld(t, closed)
+		u := stacktest.NewPerson(t, w)
 		up := w.OnUp
 		w.OnUp = func(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink) error {
 			defer func() {
-				w.end("db", 0)
-				w.end("web", 137)
-				w.change(func() {
-					for i := range w.containers {
-						w.containers[i].Exit.OOM = w.containers[i].Exit.Code == 137
-					}
-					last := &w.events[len(w.events)-1]
-					if last.Detail = "exited with code 137 (killed because it was out of memory)"; !told {
-						w.events = w.events[:len(w.events)-1]
-					}
-				})
+				w.End("db", 0)
+				w.OutOfMemory("web", told)
 			}()
 			return up(ctx, p, o, sink)
 		}
-		if code, out, errs := u.run("up"); code != 0 || strings.Count(out, want) != 1 {
+		if code, out, errs := u.Run("up"); code != 0 || strings.Count(out, want) != 1 {
 			t.Errorf("told: %v: code %d\n%s%s", told, code, out, errs)
 		}
 	}

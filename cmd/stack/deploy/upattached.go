@@ -151,7 +151,7 @@ func (t *attachment) hold(parent context.Context, o ask.UpOptions) error {
 	case <-interrupted:
 		cancel()
 		<-upDone
-		return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
+		return exitcode.With(exitcode.Cancelled, t.stop(parent, t.direct, interrupted), finish())
 	}
 	t.mu.Lock()
 	t.run.EndProgress()
@@ -172,9 +172,11 @@ func (t *attachment) hold(parent context.Context, o ask.UpOptions) error {
 		case culprit != nil:
 			endWatch()
 			t.say("Aborting on container exit...")
-			return errors.Join(t.stop(parent, t.scope, interrupted), finish(), exitcode.With(t.final(culprit.Code)))
+			err := errors.Join(t.stop(parent, t.scope, interrupted), finish())
+			return exitcode.With(t.final(culprit.Code), err)
 		case !running && t.watched == nil:
-			return errors.Join(finish(), exitcode.With(t.final(0)))
+			err := finish()
+			return exitcode.With(t.final(0), err)
 		}
 		select {
 		case <-t.change:
@@ -184,7 +186,7 @@ func (t *attachment) hold(parent context.Context, o ask.UpOptions) error {
 			return errors.Join(fmt.Errorf("cannot follow the output any longer: %w\ncontainers run on meanwhile", err), t.unbroken())
 		case <-interrupted:
 			endWatch()
-			return errors.Join(t.stop(parent, t.direct, interrupted), finish(), &exitcode.Error{Code: exitcode.Cancelled})
+			return exitcode.With(exitcode.Cancelled, t.stop(parent, t.direct, interrupted), finish())
 		}
 	}
 }
@@ -307,7 +309,7 @@ func (t *attachment) stop(ctx context.Context, services []string, interrupted <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	o := ask.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout}
+	o := ask.ServiceOptions{Services: services, Timeout: t.flags.stopTimeout, Known: true} // somebody else may have taken a container away
 	go func() {
 		done <- provision.TakeBack(ctx, t.run, t.project, "stop", services, func(names []string) error {
 			o := o

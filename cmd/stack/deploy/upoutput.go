@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/follow"
+	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -52,7 +53,7 @@ func (t *attachment) event(ctx context.Context, e event.Event) {
 	}
 	if e.Exit != nil && e.Time.After(t.began) && slices.Contains(t.show, e.Service) {
 		if t.catchUp(ctx, []string{e.Service}) == nil { // else the end of all tells it
-			t.tellEnd(e.Name, e.Service, cmp.Or(e.Detail, exited(&process.Exit{Code: *e.Exit})), e.Time)
+			t.tellEnd(e.Name, e.Service, cmp.Or(e.Detail, formatter.Exit(&process.Exit{Code: *e.Exit})), e.Time)
 		}
 	}
 	t.changed()
@@ -91,7 +92,7 @@ func (t *attachment) settle(ctx context.Context) error {
 		known := !t.told[c.Name].Before(c.Exit.FinishedAt)
 		t.mu.Unlock()
 		if !known {
-			t.tellEnd(c.Name, c.Service, exited(c.Exit), c.Exit.FinishedAt)
+			t.tellEnd(c.Name, c.Service, formatter.Exit(c.Exit), c.Exit.FinishedAt)
 		}
 	}
 	return errors.Join(err, listErr, t.unbroken())

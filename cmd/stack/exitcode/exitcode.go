@@ -2,6 +2,7 @@
 package exitcode
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/stackrun/stack/runtime/process"
@@ -29,12 +30,13 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// With ends the command with code; 0 is no error.
-func With(code int) error {
+// With ends the command with code, and tells of errs. 0 is no error where they are none, else they end the command as any error does.
+func With(code int, errs ...error) error {
+	err := errors.Join(errs...)
 	if code == 0 {
-		return nil
+		return err
 	}
-	return &Error{Code: code}
+	return &Error{Code: code, Err: err}
 }
 
 // WithProcess ends with the code of a process, and says why it could not be started.

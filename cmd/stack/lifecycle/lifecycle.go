@@ -13,10 +13,10 @@ import (
 // act is what stop, start, restart, kill and rm have in common.
 func act(ctx context.Context, run *cli.Run, services []string, o ask.ServiceOptions,
 	do func(*client.Client, context.Context, string, ask.ServiceOptions, event.Sink) error) error {
-	name, daemon, err := run.Reach(ctx, services)
+	name, file, err := run.Project(ctx, services)
 	if err != nil {
 		return err
 	}
-	o.Services = services
-	return do(daemon, ctx, name, o, run.Progress().Event)
+	o.Services, o.Known = services, file != nil
+	return do(run.Connect(), ctx, name, o, run.Progress().Event)
 }

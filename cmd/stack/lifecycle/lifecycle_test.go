@@ -44,6 +44,7 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 			t.Errorf("stack %s: code %d: %s", tt.line, code, errs)
 			continue
 		}
+		tt.want.Known = true // by the file
 		if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" || verb != tt.verb {
 			t.Errorf("stack %s: %s, (-want +got)\n%s", tt.line, verb, diff)
 		}

@@ -37,7 +37,7 @@ func stopContainers(ctx context.Context, run *cli.Run, o ask.ServiceOptions, ser
 	daemon := run.Connect()
 	return provision.TakeBack(ctx, run, file, "stop", services, func(services []string) error {
 		o := o
-		o.Services = services
+		o.Services, o.Known = services, file != nil
 		return daemon.Stop(ctx, name, o, run.Progress().Event)
 	})
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
-	"github.com/stackrun/stack/runtime/process"
 )
 
 // NewWhyCommand makes the command why.
@@ -110,7 +109,7 @@ func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 		fmt.Fprintf(b, ": %s\n", r.Cause)
 	}
 	if x := c.Exit; x != nil {
-		b.WriteString("  its last run that has ended " + plaintext.OneLine(exited(x)))
+		b.WriteString("  its last run that has ended " + plaintext.OneLine(formatter.Exit(x)))
 		if !x.FinishedAt.IsZero() {
 			fmt.Fprintf(b, " at %s", x.FinishedAt.Local().Format(time.DateTime))
 		}
@@ -178,16 +177,4 @@ func spent(d time.Duration) string {
 		return "0s"
 	}
 	return took(d)
-}
-
-// exited says how a run has ended, as the daemon's events do: "exited with code 137 (killed because it was out of memory)".
-func exited(x *process.Exit) string {
-	text := fmt.Sprintf("exited with code %d", x.Code)
-	if x.OOM {
-		text += " (killed because it was out of memory)"
-	}
-	if x.Error != "" {
-		text += " (" + x.Error + ")"
-	}
-	return text
 }

@@ -98,6 +98,22 @@ func (w *World) Starts(service string) {
 // End ends the container of service, once.
 func (w *World) End(service string, code int) { w.Ends(service, code, "exited") }
 
+// OutOfMemory ends the container of service as one that is killed for its memory. Not told: no event is of it.
+func (w *World) OutOfMemory(service string, told bool) {
+	w.End(service, 137)
+	w.change(func() {
+		for i := range w.containers {
+			if c := &w.containers[i]; c.Service == service && c.Exit != nil {
+				c.Exit.OOM = true
+			}
+		}
+		last := len(w.events) - 1
+		if w.events[last].Detail = "exited with code 137 (killed because it was out of memory)"; !told {
+			w.events = w.events[:last]
+		}
+	})
+}
+
 // Ends is end with the state that the container is in afterwards.
 func (w *World) Ends(service string, code int, state string) {
 	w.change(func() {
