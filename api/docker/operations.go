@@ -22,8 +22,10 @@ type refusal struct {
 }
 
 var (
-	noSwarm       = &refusal{http.StatusServiceUnavailable, "This node is not a swarm manager. stack runs containers on one host and has no swarm; `stack up` runs what a Compose file says"}
-	noPlugins     = &refusal{http.StatusNotImplemented, "stack has no plugins: networks are of the drivers bridge, macvlan and ipvlan, volumes of the driver local"}
+	noSwarm   = &refusal{http.StatusServiceUnavailable, "This node is not a swarm manager. stack runs containers on one host and has no swarm; `stack up` runs what a Compose file says"}
+	noPlugins = &refusal{http.StatusNotImplemented, "stack has no plugins: networks are of the drivers bridge, macvlan and ipvlan, volumes of the driver local"}
+	// Who looks for an object of whichever kind (docker inspect) asks for a plugin last, and goes by the status.
+	noSuchPlugin  = &refusal{http.StatusNotFound, "No such plugin: stack has none"}
 	noBuildKit    = &refusal{http.StatusNotImplemented, "stack does not speak BuildKit's protocol. Set DOCKER_BUILDKIT=0 to build by POST /build, or use `stack build`"}
 	noWebsocket   = &refusal{http.StatusNotImplemented, "stack does not attach by websocket; POST /containers/{id}/attach is served"}
 	noSearch      = &refusal{http.StatusNotImplemented, "stack does not search registries: the protocol of registries has no search, and Docker Hub's is its own"}
@@ -100,7 +102,7 @@ var operations = []operation{
 	{"GET", "/plugins", nil},
 	{"GET", "/plugins/privileges", noPlugins},
 	{"POST", "/plugins/pull", noPlugins},
-	{"GET", "/plugins/{name...}/json", noPlugins},
+	{"GET", "/plugins/{name...}/json", noSuchPlugin},
 	{"DELETE", "/plugins/{name...}", noPlugins},
 	{"POST", "/plugins/{name...}/enable", noPlugins},
 	{"POST", "/plugins/{name...}/disable", noPlugins},

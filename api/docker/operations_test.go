@@ -72,6 +72,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"GET", "/v1.50/services", http.StatusServiceUnavailable, "This node is not a swarm manager"},
 		{"POST", "/plugins/vieux/sshfs/enable", http.StatusNotImplemented, "stack has no plugins"},
+		{"GET", "/plugins/vieux/sshfs/json", http.StatusNotFound, "No such plugin"},
 		{"POST", "/session", http.StatusNotImplemented, "BuildKit"},
 		{"GET", "/nonsense", http.StatusNotFound, "page not found"},
 		{"PATCH", "/version", http.StatusMethodNotAllowed, "PATCH"},
