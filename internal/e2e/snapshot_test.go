@@ -141,7 +141,7 @@ volumes:
 	other.up()
 	p.fails(1, []string{"guest-guest-1", "another project"}, "volumes", "restore", "--stop", "s1")
 	other.ok("volumes", "snapshots") // it has none
-	other.fails(1, []string{"project guest has no volume data"}, "volumes", "snapshot", "data")
+	other.fails(1, []string{"project guest has no volume data", "is said with --name"}, "volumes", "snapshot", "data")
 	other.ok("down")
 	p.ok("volumes", "snapshots", "rm", "s1")
 }

@@ -30,6 +30,9 @@ func (a *Archive) SnapshotVolumes(ctx context.Context, project string, o ask.Sna
 	defer release()
 	ids, err := a.chosenVolumes(ctx, project, o.Volumes)
 	if err != nil {
+		if len(o.Volumes) == 1 && o.Name == "" && errors.Is(err, errdefs.ErrNotFound) { // restore has the snapshot's name there
+			err = fmt.Errorf("%w; what the snapshot is to be called is said with --name", err)
+		}
 		return fmt.Errorf("cannot make a snapshot of volumes of project %s: %w", project, err)
 	}
 	all, err := a.drivers.Volumes.Snapshots(ctx)
