@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -111,6 +112,9 @@ func (c *Catalog) ManifestOf(rec *Record) (manifest.Document, *v1.Manifest) {
 	}
 	return doc, m
 }
+
+// BlobPaths are those of all documents that are there.
+func (c *Catalog) BlobPaths() ([]string, error) { return filepath.Glob(c.dir.Path("blobs", "*", "*")) }
 
 // BlobPath is where the document h is, if it is there.
 func (c *Catalog) BlobPath(h v1.Hash) string { return c.dir.Path("blobs", h.Algorithm, h.Hex) }

@@ -77,8 +77,23 @@ type Record struct {
 
 const layerVersion = 1
 
+// recordName is the Record's file, beside fs.
+const recordName = "layer.json"
+
 // Dir is the directory of a layer, whether it is there or not.
 func (l *Store) Dir(diff v1.Hash) string { return l.dir.Path("layers", diff.Algorithm, diff.Hex) }
+
+// Dirs are the directories of all layers that are there.
+func (l *Store) Dirs() ([]string, error) { return filepath.Glob(l.dir.Path("layers", "*", "*")) }
+
+// Bytes is what the files of the layer in dir have together; 0 when that is no layer.
+func Bytes(dir string) int64 {
+	var r Record
+	if b, err := os.ReadFile(filepath.Join(dir, recordName)); err != nil || json.Unmarshal(b, &r) != nil {
+		return 0
+	}
+	return r.Bytes
+}
 
 // FS is what overlayfs mounts of a layer.
 func (l *Store) FS(diff v1.Hash) string { return filepath.Join(l.Dir(diff), "fs") }
@@ -86,7 +101,7 @@ func (l *Store) FS(diff v1.Hash) string { return filepath.Join(l.Dir(diff), "fs"
 // Read returns fs.ErrNotExist when the layer is not there.
 func (l *Store) Read(diff v1.Hash) (Record, error) {
 	var r Record
-	b, err := os.ReadFile(filepath.Join(l.Dir(diff), "layer.json"))
+	b, err := os.ReadFile(filepath.Join(l.Dir(diff), recordName))
 	if err != nil {
 		return r, err
 	}
@@ -285,7 +300,7 @@ func writeRecord(dir string, r Record) (Record, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, atomicfile.Write(filepath.Join(dir, "layer.json"), b, 0o600, atomicfile.NoSync)
+	return r, atomicfile.Write(filepath.Join(dir, recordName), b, 0o600, atomicfile.NoSync)
 }
 
 // place moves a layer that is whole to where it belongs.

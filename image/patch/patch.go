@@ -46,6 +46,9 @@ func Open(dir *storage.Dir, layers *layer.Store) (*Store, error) {
 // Dir is the directory of the patch name.
 func (s *Store) Dir(name string) string { return s.dir.Path("patches", name) }
 
+// Dirs are the directories of all patches that are there.
+func (s *Store) Dirs() ([]string, error) { return filepath.Glob(s.dir.Path("patches", "*")) }
+
 // FS is what overlayfs mounts of it.
 func (s *Store) FS(name string) string { return filepath.Join(s.Dir(name), "fs") }
 

@@ -2,7 +2,6 @@ package removal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -214,10 +213,7 @@ func (s *Remover) collect(ctx context.Context) (int64, error) {
 	var freed int64
 	var errs []error
 	for _, path := range dead {
-		var r layer.Record
-		if b, err := os.ReadFile(filepath.Join(path, "layer.json")); err == nil && json.Unmarshal(b, &r) == nil {
-			freed += r.Bytes
-		}
+		freed += layer.Bytes(path)
 		name := strings.ReplaceAll(strings.TrimPrefix(path, s.dir.Path()), "/", "-")
 		if err := os.Rename(path, filepath.Join(tmp.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
@@ -233,8 +229,8 @@ func (s *Remover) dead(ctx context.Context, x *catalog.Index) ([]string, error) 
 		return nil, err
 	}
 	var dead []string
-	for _, pattern := range []string{"layers/*/*", "patches/*", "blobs/*/*"} {
-		paths, err := filepath.Glob(s.dir.Path(filepath.FromSlash(pattern)))
+	for _, there := range []func() ([]string, error){s.layers.Dirs, s.patches.Dirs, s.catalog.BlobPaths} {
+		paths, err := there()
 		if err != nil {
 			return nil, err
 		}
