@@ -147,6 +147,9 @@ func (j *job) record(ctx context.Context, s *state) (image.Info, error) {
 	if err != nil {
 		return image.Info{}, err
 	}
+	if j.r.StepsOnly {
+		return image.Info{ID: id}, nil
+	}
 	info, err := j.b.opt.Images.Tag(ctx, id, j.r.Tags...)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		info, err = j.b.opt.Images.Record(ctx, conf, j.r.Tags...)
@@ -196,11 +199,15 @@ func (j *job) findBase(ctx context.Context, ref string) (*state, error) {
 	if j.r.Pull || errors.Is(err, errdefs.ErrNotFound) {
 		began := time.Now()
 		j.tell(Progress{Phase: Started, Text: "pull " + ref})
-		pulled, perr := images.PullAs(ctx, ref, v1.Platform{}, j.r.auth(ref), func(p image.Progress) {
-			if p.Note != "" {
-				j.note(p.Note)
-			}
-		})
+		var pulled image.Info
+		auth, perr := j.r.auth(ref)
+		if perr == nil {
+			pulled, perr = images.PullAs(ctx, ref, v1.Platform{}, auth, func(p image.Progress) {
+				if p.Note != "" {
+					j.note(p.Note)
+				}
+			})
+		}
 		if perr != nil {
 			j.tell(Progress{Phase: Failed, Text: "pull " + ref, Took: time.Since(began)})
 			return nil, perr
@@ -237,7 +244,7 @@ func (j *job) context(dir string) (*tree, error) {
 	if t.root, err = rootfs.Open(dir); err != nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot read %s: %w", t.name, err))
 	}
-	if filepath.Dir(dir) != j.b.temp() { // what was sent for this build is nowhere again
+	if !strings.HasPrefix(dir, j.b.temp()+"/") { // what was sent for this build is nowhere again
 		t.hashes = openHashes(filepath.Join(j.b.dir, "contexts"), dir)
 	}
 	j.contexts[dir] = t

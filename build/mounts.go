@@ -61,7 +61,7 @@ func (w *worker) mountPlans(ctx context.Context, mounts []*instructions.Mount, k
 		case instructions.MountTypeTmpfs:
 			k.add(fmt.Sprint(m.SizeLimit))
 		case instructions.MountTypeSecret:
-			w.planSecret(&p)
+			err = w.planSecret(&p)
 			k.add(secretID(m), p.env, fmt.Sprint(p.secret != nil))
 		}
 		if err != nil {
@@ -133,28 +133,37 @@ func secretID(m *instructions.Mount) string {
 	return path.Base(m.Target)
 }
 
-func (r *Request) secret(id string) *Secret {
+// secret finds one; nil = it was not given.
+func (r *Request) secret(id string) (*Secret, error) {
 	for i := range r.Secrets {
 		if r.Secrets[i].ID == id {
-			return &r.Secrets[i]
+			return &r.Secrets[i], nil
 		}
 	}
-	return nil
+	if r.FindSecret == nil {
+		return nil, nil
+	}
+	s, err := r.FindSecret(id)
+	if err != nil {
+		return nil, fmt.Errorf("cannot get secret %q: %w", id, err)
+	}
+	return s, nil
 }
 
 // planSecret finds the secret. One that was not given and is not required is not there.
-func (w *worker) planSecret(p *mountPlan) {
+func (w *worker) planSecret(p *mountPlan) (err error) {
 	id := secretID(p.Mount)
-	p.secret = w.r.secret(id)
+	p.secret, err = w.r.secret(id)
 	if p.Env != nil {
 		if p.env = *p.Env; p.env == "" {
 			p.env = id
 		}
-		return
+		return err
 	}
 	if p.target == "" {
 		p.target = "/run/secrets/" + path.Base(id)
 	}
+	return err
 }
 
 // openMounts makes what the plans mount. beside are the layers that the step's snapshot is to hold, and show.

@@ -352,8 +352,13 @@ func (l *layout) checkRun(r *Request, c *instructions.RunCommand, use func(strin
 				return refuse("there is no context to mount: only the text of the Dockerfile was given")
 			}
 		case instructions.MountTypeSecret:
-			if id := secretID(m); m.Required && id != "" && r.secret(id) == nil {
-				return refuse("secret %q is required and was not given", id)
+			if id := secretID(m); m.Required && id != "" {
+				switch s, err := r.secret(id); {
+				case err != nil:
+					return err
+				case s == nil:
+					return refuse("secret %q is required and was not given", id)
+				}
 			}
 		}
 		if m.Type != instructions.MountTypeSecret && m.Target == "" {

@@ -30,6 +30,8 @@ type Request struct {
 
 	// Auths are credentials by registry host, in place of those that this host has stored.
 	Auths map[string]*image.Auth
+	// FindAuth is asked for the hosts that are not among Auths; nil, also what it returns, is what this host has stored.
+	FindAuth func(host string) (*image.Auth, error)
 
 	NoCache       bool     // every step is done anew
 	NoCacheFilter []string // the steps of these stages are
@@ -38,17 +40,26 @@ type Request struct {
 	Network    string // of RUN: "" or default, none, host
 	ExtraHosts []network.HostsEntry
 	Secrets    []Secret
+	// FindSecret is asked for those that are not among Secrets; nil, also what it returns, is one that was not given.
+	FindSecret func(id string) (*Secret, error)
 	ShmSize    int64 // bytes of /dev/shm; 0 = the runtime's default
 	Ulimits    []specs.POSIXRlimit
 	Privileged bool // every RUN is privileged, and RUN --security=insecure is allowed
+
+	// StepsOnly does the steps, for builds to come, and records no image: what is returned has but its ID.
+	StepsOnly bool
 }
 
 // auth is what is shown to the registry of ref; nil = what this host has stored.
-func (r *Request) auth(ref string) *image.Auth {
-	if p, err := reference.Parse(ref); err == nil {
-		return r.Auths[p.Host]
+func (r *Request) auth(ref string) (*image.Auth, error) {
+	p, err := reference.Parse(ref)
+	if err != nil {
+		return nil, nil
 	}
-	return nil
+	if a := r.Auths[p.Host]; a != nil || r.FindAuth == nil {
+		return a, nil
+	}
+	return r.FindAuth(p.Host)
 }
 
 // Secret is what RUN --mount=type=secret,id=ID gives to its command alone.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"io"
 
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -40,10 +41,22 @@ func (a AllImages) CommitContainer(ctx context.Context, ref string, o ask.Commit
 	return a.e.keep.CommitOne(ctx, c, o, nil)
 }
 
+// ReceiveSources puts what a client sends, a tar stream, into dir, which is empty, and finds the Dockerfile of that name in it, "" = Dockerfile.
+func ReceiveSources(ctx context.Context, dir string, r io.Reader, dockerfile string) (BuildSources, error) {
+	return library.ReceiveSources(ctx, dir, r, dockerfile)
+}
+
+// SourcesIn are those of a context in dir that was sent.
+func SourcesIn(dir, dockerfile string) (BuildSources, error) {
+	return library.SourcesIn(dir, dockerfile)
+}
+
 // What AllImages takes and gives.
 type (
 	InspectedImage = library.Inspected
 	ImageBuild     = library.Build
+	BuildSources   = library.BuildSources
+	BuildSecret    = library.BuildSecret
 	BuildProgress  = library.BuildProgress
 )
 
@@ -52,5 +65,7 @@ const (
 	BuildStarted = library.BuildStarted
 	BuildOutput  = library.BuildOutput
 	BuildCached  = library.BuildCached
+	BuildDone    = library.BuildDone
+	BuildFailed  = library.BuildFailed
 	BuildWarning = library.BuildWarning
 )

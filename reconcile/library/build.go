@@ -19,19 +19,40 @@ import (
 type Build struct {
 	Context    io.Reader // a tar stream
 	Dockerfile string    // in the context; "" = Dockerfile
-	Tags       []string
-	Args       map[string]string
-	Labels     map[string]string
-	Target     string
-	Platform   v1.Platform // zero = this host's
-	NoCache    bool
-	Pull       bool
-	Network    string // "" or default, none, host
-	ShmSize    int64
-	Ulimits    []specs.POSIXRlimit
-	ExtraHosts []network.HostsEntry
-	Auths      map[string]*image.Auth // by registry host
+
+	// Fetch, in place of Context and Dockerfile, puts the sources below dir, which is empty and is removed when the build has ended, and says where they are.
+	Fetch func(ctx context.Context, dir string) (BuildSources, error)
+	// FindSecret is asked for what RUN --mount=type=secret names. nil, also what it returns, is one that was not given.
+	FindSecret func(id string) (*BuildSecret, error)
+	// FindAuth is asked for the hosts that are not among Auths. nil, also what it returns, is what this host has stored.
+	FindAuth func(host string) (*image.Auth, error)
+
+	Tags     []string
+	Args     map[string]string
+	Labels   map[string]string
+	Target   string
+	Platform v1.Platform // zero = this host's
+	NoCache  bool
+	// NoCacheFilter are the stages whose steps are done anew.
+	NoCacheFilter []string
+	Pull          bool
+	StepsOnly     bool   // no image is made, the steps are done for builds to come
+	Network       string // "" or default, none, host
+	ShmSize       int64
+	Ulimits       []specs.POSIXRlimit
+	ExtraHosts    []network.HostsEntry
+	Auths         map[string]*image.Auth // by registry host
 }
+
+// BuildSources are where the sources of a build are.
+type BuildSources struct {
+	Context    string            // directory; "" = there are none but the Dockerfile
+	Dockerfile string            // path
+	Contexts   map[string]string // further ones, by name: a directory, or docker-image://REF
+}
+
+// BuildSecret is what a RUN --mount=type=secret gives to its command.
+type BuildSecret = build.Secret
 
 // BuildProgress is one thing that has happened in a build.
 type BuildProgress = build.Progress
@@ -41,6 +62,8 @@ const (
 	BuildStarted = build.Started
 	BuildOutput  = build.Output
 	BuildCached  = build.Cached
+	BuildDone    = build.Done
+	BuildFailed  = build.Failed
 	BuildWarning = build.Warning
 )
 
@@ -56,33 +79,56 @@ func (l *Library) BuildImage(ctx context.Context, b Build, progress func(BuildPr
 		return image.Info{}, err
 	}
 	defer os.RemoveAll(dir)
-	if err := sources.Unpack(ctx, dir, b.Context, sources.Limits{}); err != nil {
-		return image.Info{}, err
-	}
-	if b.Dockerfile == "" {
-		b.Dockerfile = "Dockerfile"
-	}
-	file, err := sources.File(dir, b.Dockerfile)
+	from, err := b.sources(ctx, dir)
 	if err != nil {
 		return image.Info{}, err
+	}
+	info, err := l.drivers.Builder.Build(ctx, build.Request{
+		Context: from.Context, Dockerfile: from.Dockerfile, Contexts: from.Contexts, Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform,
+		NoCache: b.NoCache, NoCacheFilter: b.NoCacheFilter, Pull: b.Pull, StepsOnly: b.StepsOnly, Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts,
+		Auths: b.Auths, FindAuth: b.FindAuth, FindSecret: b.FindSecret,
+	}, progress)
+	if err != nil || b.StepsOnly {
+		return info, err
+	}
+	l.done(append(b.Tags, info.ID.String())[0], info.ID.String(), "Built")
+	return info, nil
+}
+
+// sources puts them below dir.
+func (b *Build) sources(ctx context.Context, dir string) (BuildSources, error) {
+	if b.Fetch != nil {
+		return b.Fetch(ctx, dir)
+	}
+	return ReceiveSources(ctx, dir, b.Context, b.Dockerfile)
+}
+
+// ReceiveSources puts into dir, which is empty, what r has, a tar stream, and finds the Dockerfile of that name in it, "" = Dockerfile.
+func ReceiveSources(ctx context.Context, dir string, r io.Reader, dockerfile string) (BuildSources, error) {
+	if err := sources.Unpack(ctx, dir, r, sources.Limits{}); err != nil {
+		return BuildSources{}, err
+	}
+	return SourcesIn(dir, dockerfile)
+}
+
+// SourcesIn are those of a context in dir that was sent, with the Dockerfile of that name, "" = Dockerfile. What is read by its name must not lead out.
+func SourcesIn(dir, dockerfile string) (BuildSources, error) {
+	if dockerfile == "" {
+		dockerfile = "Dockerfile"
+	}
+	file, err := sources.File(dir, dockerfile)
+	if err != nil {
+		return BuildSources{}, err
 	}
 	for _, name := range []string{".dockerignore", file + ".dockerignore"} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
 			continue
 		}
 		if _, err := sources.File(dir, name); err != nil {
-			return image.Info{}, err
+			return BuildSources{}, err
 		}
 	}
-	info, err := l.drivers.Builder.Build(ctx, build.Request{
-		Context: dir, Dockerfile: filepath.Join(dir, file), Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform, NoCache: b.NoCache, Pull: b.Pull,
-		Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts, Auths: b.Auths,
-	}, progress)
-	if err != nil {
-		return info, err
-	}
-	l.done(append(b.Tags, info.ID.String())[0], info.ID.String(), "Built")
-	return info, nil
+	return BuildSources{Context: dir, Dockerfile: filepath.Join(dir, file)}, nil
 }
 
 // PruneBuilds forgets what builds have done, and lets go of the layers that no image has. It returns how many bytes of layers that were.
