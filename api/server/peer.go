@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +48,25 @@ type counted struct {
 func (c *counted) Close() error {
 	c.once.Do(func() { c.server.closed(c.Conn) })
 	return c.Conn.Close()
+}
+
+// peerName tells the users of the socket from each other; "" = nobody knows.
+func peerName(c net.Conn) string {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return ""
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	name := ""
+	_ = raw.Control(func(fd uintptr) { // then it has no name
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			name = fmt.Sprintf("uid %d", cred.Uid)
+		}
+	})
+	return name
 }
 
 // allow checks who is at the other end of c, besides the socket's mode: a socket that was passed on,
