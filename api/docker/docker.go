@@ -2,7 +2,7 @@
 // work with it as with dockerd (ADR 67).
 //
 // Its handlers are in packages of one noun each: system, containers, images, networks, volumes; each says in its engine.go what it needs of the engine. They translate, and decide
-// nothing. Package wire has what they share. An operation that is not served is answered with its name and the reason; docs/engine-api.md lists all.
+// nothing. Package buildkit speaks BuildKit's protocol, by which docker's plugin buildx builds (ADR 80). Package wire has what they share. An operation that is not served is answered with its name and the reason; docs/engine-api.md lists all.
 //
 // Called by cmd/stack, for api/server. May touch: the socket's connections.
 package docker
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/stackrun/stack/api/docker/buildkit"
 	"github.com/stackrun/stack/api/docker/containers"
 	"github.com/stackrun/stack/api/docker/images"
 	"github.com/stackrun/stack/api/docker/networks"
@@ -25,6 +26,7 @@ type Engines struct {
 	System     system.Engine
 	Containers containers.Engine
 	Images     images.Engine
+	Builds     buildkit.Engine
 	Networks   networks.Engine
 	Volumes    volumes.Engine
 }
@@ -46,5 +48,6 @@ func New(e Engines, opt Options) http.Handler {
 // routes are those of the operations that are served.
 func routes(e Engines, opt Options) []wire.Route {
 	df := []wire.Route{{Method: "GET", Path: "/system/df", Handle: e.df}}
-	return slices.Concat(df, system.Routes(e.System, opt.System), containers.Routes(e.Containers), images.Routes(e.Images), networks.Routes(e.Networks), volumes.Routes(e.Volumes))
+	return slices.Concat(df, system.Routes(e.System, opt.System), containers.Routes(e.Containers), images.Routes(e.Images), networks.Routes(e.Networks), volumes.Routes(e.Volumes),
+		buildkit.Routes(e.Builds, buildkit.Options{Version: opt.System.Version}))
 }

@@ -26,7 +26,7 @@ var (
 	noPlugins = &refusal{http.StatusNotImplemented, "stack has no plugins: networks are of the drivers bridge, macvlan and ipvlan, volumes of the driver local"}
 	// Who looks for an object of whichever kind (docker inspect) asks for a plugin last, and goes by the status.
 	noSuchPlugin  = &refusal{http.StatusNotFound, "No such plugin: stack has none"}
-	noBuildKit    = &refusal{http.StatusNotImplemented, "stack does not speak BuildKit's protocol. Set DOCKER_BUILDKIT=0 to build by POST /build, or use `stack build`"}
+	noVersion2    = &refusal{http.StatusNotImplemented, "stack does not serve builds of POST /build?version=2, which could be cancelled so: docker with the plugin buildx builds by POST /grpc, and ends a build by hanging up"}
 	noWebsocket   = &refusal{http.StatusNotImplemented, "stack does not attach by websocket; POST /containers/{id}/attach is served"}
 	noSearch      = &refusal{http.StatusNotImplemented, "stack does not search registries: the protocol of registries has no search, and Docker Hub's is its own"}
 	noCheckpoints = &refusal{http.StatusNotImplemented, "stack takes no checkpoints of containers"}
@@ -141,9 +141,9 @@ var operations = []operation{
 	{"DELETE", "/configs/{id}", noSwarm},
 	{"POST", "/configs/{id}/update", noSwarm},
 	{"GET", "/distribution/{name...}/json", nil},
-	{"POST", "/session", noBuildKit},
-	{"POST", "/grpc", noBuildKit},
-	{"POST", "/build/cancel", noBuildKit},
+	{"POST", "/session", nil},
+	{"POST", "/grpc", nil},
+	{"POST", "/build/cancel", noVersion2},
 	{"GET", "/containers/{id}/checkpoints", noCheckpoints},
 	{"POST", "/containers/{id}/checkpoints", noCheckpoints},
 	{"DELETE", "/containers/{id}/checkpoints/{checkpoint}", noCheckpoints},

@@ -78,6 +78,7 @@ func forbidden(from, to string) string {
 		case in(from, "api/docker/containers") && (to == "reconcile/plan" || to == "reconcile/single" || to == "reconcile/standalone"): // what a container is made of, and who makes it
 		case to == "reconcile/resource" && (in(from, "api/docker/networks") || in(from, "api/docker/volumes")):
 		case from == "api/docker" && in(to, "api/docker"):
+		case in(from, "api/docker/buildkit") && in(to, "api/docker/buildkit"):
 		default:
 			return "the handlers of the Docker Engine API translate between it and the engine; each noun stands alone"
 		}
@@ -142,6 +143,9 @@ func TestForbidden(t *testing.T) {
 		{"api/docker/networks", "reconcile", false},
 		{"api/docker/networks", "api/docker/wire", false},
 		{"api/docker/networks", "api/docker/volumes", true},
+		{"api/docker/buildkit", "api/docker/buildkit/session", false},
+		{"api/docker/images", "api/docker/buildkit", true},
+		{"api/docker/buildkit", "build", true},
 		{"api/docker/networks", "reconcile/resource", false},
 		{"api/docker/images", "reconcile/resource", true},
 		{"api/docker/networks", "reconcile/plan", true},

@@ -87,7 +87,7 @@ func buildRequest(r *http.Request) (reconcile.ImageBuild, error) {
 		return b, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("invalid value for %s: %w", name, err))
 	}
 	if v := q.Get("version"); v != "" && v != "1" || q.Get("session") != "" {
-		return refused("stack does not speak BuildKit's protocol. Set DOCKER_BUILDKIT=0 to build with docker, or use `stack build`")
+		return refused("POST /build is the classic builder: version=2 and a session are not supported here. Newer versions of docker build by POST /grpc; others with DOCKER_BUILDKIT=0, or use `stack build`")
 	}
 	for _, p := range refusedOfBuild {
 		switch v := q.Get(p.name); v {

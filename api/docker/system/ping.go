@@ -10,8 +10,8 @@ import (
 	"github.com/stackrun/stack/internal/hostinfo"
 )
 
-// ping is what clients choose their version by, from the headers that wire.Mux sets. Builder-Version 1 says that builds come as POST /build: BuildKit's
-// protocol is not served.
+// ping is what clients choose their version by, from the headers that wire.Mux sets. Builder-Version 1 says that builds by
+// POST /build are the classic builder's: docker before version 23 would send others (version=2) there. Versions with the plugin buildx use BuildKit's protocol whatever it says.
 func (h *handlers) ping(w http.ResponseWriter, r *http.Request) error {
 	head := w.Header()
 	head.Set("Builder-Version", "1")

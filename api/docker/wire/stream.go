@@ -125,10 +125,6 @@ func (c Conn) Gone() bool {
 // Afterwards the handler owns the connection, and returns nil whatever happens on it. The request's context no longer ends with the connection:
 // who reads it sees its end.
 func Hijack(w http.ResponseWriter, r *http.Request, terminal bool) (Conn, error) {
-	conn, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return Conn{}, fmt.Errorf("cannot take over the connection: %w", err)
-	}
 	kind := types.MediaTypeRawStream
 	if !terminal && VersionOf(r.Context()) >= 42 {
 		kind = types.MediaTypeMultiplexedStream
@@ -136,6 +132,19 @@ func Hijack(w http.ResponseWriter, r *http.Request, terminal bool) (Conn, error)
 	status := "HTTP/1.1 200 OK\r\nContent-Type: " + types.MediaTypeRawStream + "\r\n"
 	if r.Header.Get("Upgrade") != "" {
 		status = "HTTP/1.1 101 UPGRADED\r\nContent-Type: " + kind + "\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+	}
+	return takeOver(w, status)
+}
+
+// Upgrade takes the connection over, to speak proto on it from now on, as the client has asked. What is said of Hijack holds.
+func Upgrade(w http.ResponseWriter, proto string) (Conn, error) {
+	return takeOver(w, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: "+proto+"\r\n")
+}
+
+func takeOver(w http.ResponseWriter, status string) (Conn, error) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return Conn{}, fmt.Errorf("cannot take over the connection: %w", err)
 	}
 	var header strings.Builder
 	for _, name := range []string{"Api-Version", "Ostype", "Docker-Experimental", "Server"} {

@@ -101,7 +101,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 		return Opened{}, err
 	}
 	closers = append(closers, engine.Close)
-	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
+	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Builds: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
 		System: system.Options{Version: with.Version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
 	})
 	return Opened{Engine: engine, Docker: api, Close: closeAll}, nil

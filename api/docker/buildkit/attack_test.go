@@ -1,0 +1,257 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stackrun/stack/api/docker/buildkit/grpc"
+	"github.com/stackrun/stack/api/docker/buildkit/message"
+	"github.com/stackrun/stack/api/docker/buildkit/session"
+	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sourcetree"
+	"github.com/stackrun/stack/reconcile"
+)
+
+// sessionOf is one that a client lends, on which m answers.
+func (d *daemon) sessionOf(all *session.Sessions, m grpc.Methods) *session.Session {
+	d.t.Helper()
+	d.lend("me", "s", m)
+	s, err := all.Get(d.t.Context(), "s", "me")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return s
+}
+
+// TestContained: whatever a session sends, nothing is made beside the directory that it is for, and what is no file, directory or link is refused.
+func TestContained(t *testing.T) {
+	base := t.TempDir()
+	canary := filepath.Join(base, "canary")
+	if err := os.WriteFile(canary, []byte("untouched"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dirs := map[string][]file{
+		"climbing":           {{path: "../canary", content: "x", mode: 0o644}},
+		"climbing within":    {{path: "a/../../canary", content: "x", mode: 0o644}},
+		"absolute":           {{path: canary, content: "x", mode: 0o644}},
+		"nothing":            {{path: "", content: "x", mode: 0o644}},
+		"NUL":                {{path: "a\x00b", content: "x", mode: 0o644}},
+		"long":               {{path: strings.Repeat("d/", 4000) + "f", mode: 0o644}},
+		"through a link":     {{path: "out", mode: fs.ModeSymlink, link: ".."}, {path: "out/canary", content: "x", mode: 0o644}},
+		"through absolute":   {{path: "out", mode: fs.ModeSymlink, link: base}, {path: "out/canary", content: "x", mode: 0o644}},
+		"directory of one":   {{path: "out", mode: fs.ModeSymlink, link: base}, {path: "out", mode: fs.ModeDir | 0o777}},
+		"link to elsewhere":  {{path: "f", mode: 0o644, link: "../canary"}},
+		"link to absolute":   {{path: "f", mode: 0o644, link: canary}},
+		"link to a link":     {{path: "s", mode: fs.ModeSymlink, link: canary}, {path: "f", mode: 0o644, link: "s"}},
+		"a link in its room": {{path: "f", content: "x", mode: 0o644}, {path: "f", mode: fs.ModeSymlink, link: canary}},
+		"device":             {{path: "null", mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}},
+		"pipe":               {{path: "p", mode: fs.ModeNamedPipe}},
+		"socket":             {{path: "p", mode: fs.ModeSocket}},
+	}
+	s := openSession(t, dirs)
+	for name := range dirs {
+		dir := filepath.Join(base, "context")
+		if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Receive(t.Context(), name, dir, session.Selection{}, sourcetree.Limits{}, nil)
+		if !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(canary); err != nil || string(got) != "untouched" {
+			t.Fatalf("%s: the canary is %q, %v", name, got, err)
+		}
+		if entries, err := os.ReadDir(base); err != nil || len(entries) != 2 {
+			t.Fatalf("%s: beside it there is %v, %v", name, entries, err)
+		}
+	}
+}
+
+// openSession is a session with a client that has these directories.
+func openSession(t *testing.T, dirs map[string][]file) *session.Session {
+	t.Helper()
+	return sessionWith(t, sends(dirs))
+}
+
+func sessionWith(t *testing.T, m grpc.Methods) *session.Session {
+	t.Helper()
+	s := &server{builds: map[string]*solve{}, changed: make(chan struct{})}
+	d := listen(t, s.routes())
+	return d.sessionOf(&s.sessions, m)
+}
+
+// packets answers DiffCopy with what they say, whatever was asked for, until they have said all.
+func packets(send func(s *grpc.Stream) error) grpc.Methods {
+	return grpc.Methods{"/moby.filesync.v1.FileSync/DiffCopy": func(_ context.Context, s *grpc.Stream) error { return send(s) }}
+}
+
+func data(id uint64, part string) []byte {
+	return join(number(1, uint64(message.PacketData)), number(3, id), text(4, part))
+}
+
+// TestBounds: what has no end is ended.
+func TestBounds(t *testing.T) {
+	endless := func(next func(n int) []byte) func(*grpc.Stream) error {
+		return func(s *grpc.Stream) error {
+			for n := 0; ; n++ {
+				if err := s.Send(next(n)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	one := file{path: "f", content: "x", mode: 0o644}.stat()
+	large := strings.Repeat("x", 32<<10)
+	for name, c := range map[string]struct {
+		send func(*grpc.Stream) error
+		says string
+	}{
+		"entries": {endless(func(n int) []byte { return file{path: fmt.Sprintf("d%d", n), mode: fs.ModeDir | 0o755}.stat() }), "more than 1000 entries"},
+		"bytes": {endless(func(n int) []byte {
+			if n == 0 {
+				return one
+			}
+			return data(0, large)
+		}), "too large"},
+		"not asked for": {endless(func(int) []byte { return data(7, "x") }), "was not asked for"},
+		"many at a time": {endless(func(n int) []byte {
+			if n < 500 {
+				return file{path: fmt.Sprintf("f%d", n), mode: 0o644}.stat()
+			}
+			return data(uint64(n-500), "x")
+		}), "at a time"},
+		"unknown":        {endless(func(int) []byte { return number(1, 9) }), "type 9"},
+		"no message":     {endless(func(int) []byte { return []byte{0xff} }), "malformed"},
+		"nothing at all": {func(*grpc.Stream) error { return nil }, "too early"},
+		"half": {func(s *grpc.Stream) error {
+			return errors.Join(s.Send(one), s.Send(number(1, uint64(message.PacketStat))))
+		}, "too early"},
+		"an end without content": {func(s *grpc.Stream) error {
+			return errors.Join(s.Send(one), s.Send(number(1, uint64(message.PacketStat))), s.Send(number(1, uint64(message.PacketFin))))
+		}, "too early"},
+		"a fault": {func(s *grpc.Stream) error {
+			return s.Send(join(number(1, uint64(message.PacketErr)), text(4, "disk on fire")))
+		}, "disk on fire"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sessionWith(t, packets(c.send))
+			err := s.Receive(t.Context(), "context", t.TempDir(), session.Selection{}, sourcetree.Limits{Bytes: 1 << 20, Entries: 1000}, nil)
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, expected %q", err, c.says)
+			}
+		})
+	}
+}
+
+// TestOthersSession: a session, and a build, are for the user that has opened them; and an id is one session's.
+func TestOthersSession(t *testing.T) {
+	e := &engine{build: func(context.Context, reconcile.ImageBuild, func(reconcile.BuildProgress)) (image.Info, error) {
+		t.Error("it is built")
+		return image.Info{}, nil
+	}}
+	d := serve(t, e)
+	d.lend("me", "mine", sends(nil))
+	if _, status := d.try("/session", "me", http.Header{headSession: {"mine"}}); !strings.Contains(status, " 409 ") {
+		t.Errorf("a second session of one id: %s", status)
+	}
+	if _, status := d.try("/session", "me", nil); !strings.Contains(status, " 400 ") {
+		t.Errorf("a session without an id: %s", status)
+	}
+	_, err := build(t.Context(), d.calls("other"), "ref", "mine", nil, moby)
+	if err == nil || !strings.Contains(err.Error(), "another user's") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestGone: a build ends with its client, by whichever connection that is noticed.
+func TestGone(t *testing.T) {
+	for name, end := range map[string]func(session, calls interface{ Close() error }){
+		"session": func(session, _ interface{ Close() error }) { session.Close() },
+		"calls":   func(_, calls interface{ Close() error }) { calls.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			e := &engine{build: func(ctx context.Context, _ reconcile.ImageBuild, _ func(reconcile.BuildProgress)) (image.Info, error) {
+				close(begun)
+				<-ctx.Done()
+				ended <- ctx.Err()
+				return image.Info{}, ctx.Err()
+			}}
+			d := serve(t, e)
+			lent := d.lend("me", "s", sends(nil))
+			calls := d.calls("me")
+			over := make(chan error, 1)
+			go func() {
+				_, err := build(t.Context(), calls, "ref", "s", map[string]string{}, moby)
+				over <- err
+			}()
+			<-begun
+			end(lent, calls)
+			if err := <-ended; err == nil {
+				t.Error("it goes on")
+			}
+			if err := <-over; err == nil {
+				t.Error("the client is told that it is done")
+			}
+		})
+	}
+}
+
+// TestRefused: what cannot be done is refused by its name, and nothing is built.
+func TestRefused(t *testing.T) {
+	e := &engine{build: func(context.Context, reconcile.ImageBuild, func(reconcile.BuildProgress)) (image.Info, error) {
+		t.Error("it is built")
+		return image.Info{}, nil
+	}}
+	d := serve(t, e)
+	d.lend("me", "s", sends(nil))
+	c := d.calls("me")
+	n := 0
+	try := func(says string, attrs map[string]string, solve ...[]byte) {
+		t.Helper()
+		n++
+		_, err := build(t.Context(), c, fmt.Sprint(n), "s", attrs, solve...)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v, expected %q", attrs, err, says)
+		}
+	}
+	for says, attrs := range map[string]map[string]string{
+		"--platform linux/amd64,linux/arm64": {"platform": "linux/amd64,linux/arm64"},
+		"--attest type=sbom":                 {"attest:sbom": "generator=x"},
+		"--call lint":                        {"requestid": "frontend.lint", "frontend.caps": "moby.buildkit.frontend.subrequests+forward"},
+		"--cgroup-parent":                    {"cgroup-parent": "x"},
+		"git.example/x.git":                  {"context": "https://git.example/x.git"},
+		"unheard=of":                         {"unheard": "of"},
+		"strange:of=1":                       {"strange:of": "1"},
+		"--network mine":                     {"force-network-mode": "mine"},
+		"memory=5":                           {"memory": "5"},
+		"context x=oci-layout://":            {"context:x": "oci-layout://y"},
+		"graph of operations":                {"context:x": "input:x"},
+		"--add-host x":                       {"add-hosts": "x"},
+		"--ulimit nofile":                    {"ulimit": "nofile"},
+	} {
+		try(says, attrs, moby)
+	}
+	for says, solve := range map[string][]byte{
+		"output type=local":         sub(13, text(1, "local")),
+		"output type=oci":           sub(13, text(1, "oci")),
+		"push=true":                 sub(13, text(1, "image"), texts(2, map[string]string{"name": "a", "push": "true"})),
+		"annotation.x=y":            sub(13, text(1, "moby"), texts(2, map[string]string{"annotation.x": "y"})),
+		"invalid name":              sub(13, text(1, "moby"), texts(2, map[string]string{"name": "A B"})),
+		"--cache-to type=registry":  sub(8, sub(4, text(1, "registry"))),
+		"--allow security.insecure": text(9, "security.insecure"),
+	} {
+		try(says, nil, solve)
+	}
+	if _, err := c.Call(t.Context(), "/moby.buildkit.v1.Control/DiskUsage", nil, nil); err == nil || !strings.Contains(err.Error(), "Control/DiskUsage") {
+		t.Error(err)
+	}
+}
