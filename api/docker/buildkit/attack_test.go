@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/api/docker/buildkit/buildkittest"
 	"github.com/stackrun/stack/api/docker/buildkit/grpc"
 	"github.com/stackrun/stack/api/docker/buildkit/message"
 	"github.com/stackrun/stack/api/docker/buildkit/session"
@@ -38,23 +39,23 @@ func TestContained(t *testing.T) {
 	if err := os.WriteFile(canary, []byte("untouched"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	dirs := map[string][]file{
-		"climbing":           {{path: "../canary", content: "x", mode: 0o644}},
-		"climbing within":    {{path: "a/../../canary", content: "x", mode: 0o644}},
-		"absolute":           {{path: canary, content: "x", mode: 0o644}},
-		"nothing":            {{path: "", content: "x", mode: 0o644}},
-		"NUL":                {{path: "a\x00b", content: "x", mode: 0o644}},
-		"long":               {{path: strings.Repeat("d/", 4000) + "f", mode: 0o644}},
-		"through a link":     {{path: "out", mode: fs.ModeSymlink, link: ".."}, {path: "out/canary", content: "x", mode: 0o644}},
-		"through absolute":   {{path: "out", mode: fs.ModeSymlink, link: base}, {path: "out/canary", content: "x", mode: 0o644}},
-		"directory of one":   {{path: "out", mode: fs.ModeSymlink, link: base}, {path: "out", mode: fs.ModeDir | 0o777}},
-		"link to elsewhere":  {{path: "f", mode: 0o644, link: "../canary"}},
-		"link to absolute":   {{path: "f", mode: 0o644, link: canary}},
-		"link to a link":     {{path: "s", mode: fs.ModeSymlink, link: canary}, {path: "f", mode: 0o644, link: "s"}},
-		"a link in its room": {{path: "f", content: "x", mode: 0o644}, {path: "f", mode: fs.ModeSymlink, link: canary}},
-		"device":             {{path: "null", mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}},
-		"pipe":               {{path: "p", mode: fs.ModeNamedPipe}},
-		"socket":             {{path: "p", mode: fs.ModeSocket}},
+	dirs := map[string][]buildkittest.File{
+		"climbing":           {{Path: "../canary", Content: "x", Mode: 0o644}},
+		"climbing within":    {{Path: "a/../../canary", Content: "x", Mode: 0o644}},
+		"absolute":           {{Path: canary, Content: "x", Mode: 0o644}},
+		"nothing":            {{Path: "", Content: "x", Mode: 0o644}},
+		"NUL":                {{Path: "a\x00b", Content: "x", Mode: 0o644}},
+		"long":               {{Path: strings.Repeat("d/", 4000) + "f", Mode: 0o644}},
+		"through a link":     {{Path: "out", Mode: fs.ModeSymlink, Link: ".."}, {Path: "out/canary", Content: "x", Mode: 0o644}},
+		"through absolute":   {{Path: "out", Mode: fs.ModeSymlink, Link: base}, {Path: "out/canary", Content: "x", Mode: 0o644}},
+		"directory of one":   {{Path: "out", Mode: fs.ModeSymlink, Link: base}, {Path: "out", Mode: fs.ModeDir | 0o777}},
+		"link to elsewhere":  {{Path: "f", Mode: 0o644, Link: "../canary"}},
+		"link to absolute":   {{Path: "f", Mode: 0o644, Link: canary}},
+		"link to a link":     {{Path: "s", Mode: fs.ModeSymlink, Link: canary}, {Path: "f", Mode: 0o644, Link: "s"}},
+		"a link in its room": {{Path: "f", Content: "x", Mode: 0o644}, {Path: "f", Mode: fs.ModeSymlink, Link: canary}},
+		"device":             {{Path: "null", Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}},
+		"pipe":               {{Path: "p", Mode: fs.ModeNamedPipe}},
+		"socket":             {{Path: "p", Mode: fs.ModeSocket}},
 	}
 	s := openSession(t, dirs)
 	for name := range dirs {
@@ -76,9 +77,9 @@ func TestContained(t *testing.T) {
 }
 
 // openSession is a session with a client that has these directories.
-func openSession(t *testing.T, dirs map[string][]file) *session.Session {
+func openSession(t *testing.T, dirs map[string][]buildkittest.File) *session.Session {
 	t.Helper()
-	return sessionWith(t, sends(dirs))
+	return sessionWith(t, buildkittest.Sends(dirs))
 }
 
 func sessionWith(t *testing.T, m grpc.Methods) *session.Session {
@@ -94,7 +95,7 @@ func packets(send func(s *grpc.Stream) error) grpc.Methods {
 }
 
 func data(id uint64, part string) []byte {
-	return join(number(1, uint64(message.PacketData)), number(3, id), text(4, part))
+	return buildkittest.Join(buildkittest.Number(1, uint64(message.PacketData)), buildkittest.Number(3, id), buildkittest.Text(4, part))
 }
 
 // TestBounds: what has no end is ended.
@@ -108,13 +109,15 @@ func TestBounds(t *testing.T) {
 			}
 		}
 	}
-	one := file{path: "f", content: "x", mode: 0o644}.stat()
+	one := buildkittest.File{Path: "f", Content: "x", Mode: 0o644}.Stat()
 	large := strings.Repeat("x", 32<<10)
 	for name, c := range map[string]struct {
 		send func(*grpc.Stream) error
 		says string
 	}{
-		"entries": {endless(func(n int) []byte { return file{path: fmt.Sprintf("d%d", n), mode: fs.ModeDir | 0o755}.stat() }), "more than 1000 entries"},
+		"entries": {endless(func(n int) []byte {
+			return buildkittest.File{Path: fmt.Sprintf("d%d", n), Mode: fs.ModeDir | 0o755}.Stat()
+		}), "more than 1000 entries"},
 		"bytes": {endless(func(n int) []byte {
 			if n == 0 {
 				return one
@@ -124,21 +127,21 @@ func TestBounds(t *testing.T) {
 		"not asked for": {endless(func(int) []byte { return data(7, "x") }), "was not asked for"},
 		"many at a time": {endless(func(n int) []byte {
 			if n < 500 {
-				return file{path: fmt.Sprintf("f%d", n), mode: 0o644}.stat()
+				return buildkittest.File{Path: fmt.Sprintf("f%d", n), Mode: 0o644}.Stat()
 			}
 			return data(uint64(n-500), "x")
 		}), "at a time"},
-		"unknown":        {endless(func(int) []byte { return number(1, 9) }), "type 9"},
+		"unknown":        {endless(func(int) []byte { return buildkittest.Number(1, 9) }), "type 9"},
 		"no message":     {endless(func(int) []byte { return []byte{0xff} }), "malformed"},
 		"nothing at all": {func(*grpc.Stream) error { return nil }, "too early"},
 		"half": {func(s *grpc.Stream) error {
-			return errors.Join(s.Send(one), s.Send(number(1, uint64(message.PacketStat))))
+			return errors.Join(s.Send(one), s.Send(buildkittest.Number(1, uint64(message.PacketStat))))
 		}, "too early"},
 		"an end without content": {func(s *grpc.Stream) error {
-			return errors.Join(s.Send(one), s.Send(number(1, uint64(message.PacketStat))), s.Send(number(1, uint64(message.PacketFin))))
+			return errors.Join(s.Send(one), s.Send(buildkittest.Number(1, uint64(message.PacketStat))), s.Send(buildkittest.Number(1, uint64(message.PacketFin))))
 		}, "too early"},
 		"a fault": {func(s *grpc.Stream) error {
-			return s.Send(join(number(1, uint64(message.PacketErr)), text(4, "disk on fire")))
+			return s.Send(buildkittest.Join(buildkittest.Number(1, uint64(message.PacketErr)), buildkittest.Text(4, "disk on fire")))
 		}, "disk on fire"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,14 +161,14 @@ func TestOthersSession(t *testing.T) {
 		return image.Info{}, nil
 	}}
 	d := serve(t, e)
-	d.lend("me", "mine", sends(nil))
+	d.lend("me", "mine", buildkittest.Sends(nil))
 	if _, status := d.try("/session", "me", http.Header{headSession: {"mine"}}); !strings.Contains(status, " 409 ") {
 		t.Errorf("a second session of one id: %s", status)
 	}
 	if _, status := d.try("/session", "me", nil); !strings.Contains(status, " 400 ") {
 		t.Errorf("a session without an id: %s", status)
 	}
-	_, err := build(t.Context(), d.calls("other"), "ref", "mine", nil, moby)
+	_, err := buildkittest.Build(t.Context(), d.calls("other"), "ref", "mine", nil, moby)
 	if err == nil || !strings.Contains(err.Error(), "another user's") {
 		t.Errorf("%v", err)
 	}
@@ -186,11 +189,11 @@ func TestGone(t *testing.T) {
 				return image.Info{}, ctx.Err()
 			}}
 			d := serve(t, e)
-			lent := d.lend("me", "s", sends(nil))
+			lent := d.lend("me", "s", buildkittest.Sends(nil))
 			calls := d.calls("me")
 			over := make(chan error, 1)
 			go func() {
-				_, err := build(t.Context(), calls, "ref", "s", map[string]string{}, moby)
+				_, err := buildkittest.Build(t.Context(), calls, "ref", "s", map[string]string{}, moby)
 				over <- err
 			}()
 			<-begun
@@ -212,13 +215,13 @@ func TestRefused(t *testing.T) {
 		return image.Info{}, nil
 	}}
 	d := serve(t, e)
-	d.lend("me", "s", sends(nil))
+	d.lend("me", "s", buildkittest.Sends(nil))
 	c := d.calls("me")
 	n := 0
 	try := func(says string, attrs map[string]string, solve ...[]byte) {
 		t.Helper()
 		n++
-		_, err := build(t.Context(), c, fmt.Sprint(n), "s", attrs, solve...)
+		_, err := buildkittest.Build(t.Context(), c, fmt.Sprint(n), "s", attrs, solve...)
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: %v, expected %q", attrs, err, says)
 		}
@@ -241,13 +244,13 @@ func TestRefused(t *testing.T) {
 		try(says, attrs, moby)
 	}
 	for says, solve := range map[string][]byte{
-		"output type=local":         sub(13, text(1, "local")),
-		"output type=oci":           sub(13, text(1, "oci")),
-		"push=true":                 sub(13, text(1, "image"), texts(2, map[string]string{"name": "a", "push": "true"})),
-		"annotation.x=y":            sub(13, text(1, "moby"), texts(2, map[string]string{"annotation.x": "y"})),
-		"invalid name":              sub(13, text(1, "moby"), texts(2, map[string]string{"name": "A B"})),
-		"--cache-to type=registry":  sub(8, sub(4, text(1, "registry"))),
-		"--allow security.insecure": text(9, "security.insecure"),
+		"output type=local":         buildkittest.Sub(13, buildkittest.Text(1, "local")),
+		"output type=oci":           buildkittest.Sub(13, buildkittest.Text(1, "oci")),
+		"push=true":                 buildkittest.Sub(13, buildkittest.Text(1, "image"), buildkittest.Texts(2, map[string]string{"name": "a", "push": "true"})),
+		"annotation.x=y":            buildkittest.Sub(13, buildkittest.Text(1, "moby"), buildkittest.Texts(2, map[string]string{"annotation.x": "y"})),
+		"invalid name":              buildkittest.Sub(13, buildkittest.Text(1, "moby"), buildkittest.Texts(2, map[string]string{"name": "A B"})),
+		"--cache-to type=registry":  buildkittest.Sub(8, buildkittest.Sub(4, buildkittest.Text(1, "registry"))),
+		"--allow security.insecure": buildkittest.Text(9, "security.insecure"),
 	} {
 		try(says, nil, solve)
 	}

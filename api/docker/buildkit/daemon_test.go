@@ -3,7 +3,6 @@ package buildkit
 import (
 	"context"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,11 +12,8 @@ import (
 	"sync"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/docker/buildkit/grpc"
-	"github.com/stackrun/stack/api/docker/buildkit/message"
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile"
@@ -118,83 +114,4 @@ func (d *daemon) lend(user, id string, m grpc.Methods) net.Conn {
 	over.Go(func() { grpc.Serve(ctx, conn, m) })
 	d.t.Cleanup(func() { stop(); over.Wait() })
 	return conn
-}
-
-// text, number and sub write fields of a message.
-func text(num protowire.Number, s string) []byte { return sub(num, []byte(s)) }
-
-func sub(num protowire.Number, parts ...[]byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), join(parts...))
-}
-
-func number(num protowire.Number, n uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.VarintType), n)
-}
-
-func join(parts ...[]byte) []byte {
-	var all []byte
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
-
-func texts(num protowire.Number, m map[string]string) []byte {
-	var all []byte
-	for k, v := range m {
-		all = append(all, sub(num, text(1, k), text(2, v))...)
-	}
-	return all
-}
-
-// file is one that a client has: content, a directory, or whatever mode and link say.
-type file struct {
-	path, content string
-	mode          fs.FileMode
-	link          string
-}
-
-func (f file) stat() []byte {
-	return sub(2, text(1, f.path), number(2, uint64(f.mode)), number(5, uint64(len(f.content))), number(6, 1e18), text(7, f.link))
-}
-
-// sends answers FileSync.DiffCopy with files, by the name of the client's directory, as BuildKit's sender does. It filters nothing.
-func sends(dirs map[string][]file) grpc.Methods {
-	return grpc.Methods{"/moby.filesync.v1.FileSync/DiffCopy": func(_ context.Context, s *grpc.Stream) error {
-		files, ok := dirs[s.Header.Get("dir-name")]
-		if !ok {
-			return grpc.Errorf(grpc.NotFound, "no access allowed to dir %q", s.Header.Get("dir-name"))
-		}
-		for _, f := range files {
-			if err := s.Send(f.stat()); err != nil {
-				return err
-			}
-		}
-		if err := s.Send(number(1, uint64(message.PacketStat))); err != nil {
-			return err
-		}
-		for {
-			msg, err := s.Recv()
-			if err != nil {
-				return err
-			}
-			p, err := message.ReadPacket(msg)
-			if err != nil {
-				return err
-			}
-			switch p.Type {
-			case message.PacketReq:
-				for _, part := range []string{files[p.ID].content, ""} {
-					if err := s.Send(join(number(1, uint64(message.PacketData)), number(3, uint64(p.ID)), text(4, part))); err != nil {
-						return err
-					}
-					if part == "" {
-						break
-					}
-				}
-			case message.PacketFin:
-				return s.Send(number(1, uint64(message.PacketFin)))
-			}
-		}
-	}}
 }
