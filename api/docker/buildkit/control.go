@@ -51,7 +51,7 @@ func (c *caller) solve(ctx context.Context, _ http.Header, in []byte) ([]byte, e
 	}
 	defer c.forget(b)
 	exported, err := c.carryOut(ctx, b)
-	b.progress.finish(err)
+	b.progress.finish()
 	if err != nil {
 		return nil, plain(err)
 	}

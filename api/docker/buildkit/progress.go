@@ -123,8 +123,8 @@ func (p *progress) warn(text string) {
 	})
 }
 
-// finish says that the build is over. Steps under way have ended with err, or were given up for it.
-func (p *progress) finish(err error) {
+// finish says that the build is over. Steps under way were given up.
+func (p *progress) finish() {
 	p.tell(func(s *message.Status) {
 		for _, v := range p.open {
 			v.Completed = time.Now()
