@@ -101,7 +101,7 @@ RUN echo begun; sleep 1000
 	if err != nil {
 		t.Fatalf("%v\n%q", err, told)
 	}
-	contains(t, "told", told, "[base 3/3] RUN echo", "greetings to you", "sesame\nof a file\nof a file\n", "naming to bk:2")
+	contains(t, "told", told, "[base 3/3] RUN echo", "greetings to you", "sesame\n", "of a file\n", "naming to bk:2")
 	if i, err := c.ImageInspect(t.Context(), "bk:1"); err != nil || !strings.Contains(exported, i.ID) || len(i.RepoTags) != 2 {
 		t.Errorf("%q, %+v, %v", exported, i, err)
 	}
