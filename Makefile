@@ -78,7 +78,7 @@ generate: ## Write the generated files anew
 .PHONY: bench
 bench: build ## Measure against the peers that are installed and print the table (root; BENCH='-only up -runs 3')
 	@.ci/packages e2fsprogs
-	$(GO) run ./internal/bench -bin $(STACK) $(BENCH)
+	$(GO) run ./cmd/stack-bench -bin $(STACK) $(BENCH)
 
 .PHONY: bench-go
 bench-go: build ## Run the Go benchmarks of the packages

@@ -28,7 +28,7 @@ const (
 // writeArchive makes the image of containers, busybox and the probe, as a docker-archive.
 func writeArchive(ctx context.Context, dir string) (string, error) {
 	probe := filepath.Join(dir, "probe")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", probe, "github.com/stackrun/stack/internal/bench/probe")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", probe, "github.com/stackrun/stack/cmd/stack-bench/probe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)
