@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
@@ -60,11 +61,12 @@ func (e *Engine) discard(ctx context.Context, c *inventory.Container, remove boo
 
 // prepareRun brings up what the one-off needs and creates it.
 func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *inventory.Container, err error) {
-	release, err := e.loop.Pass(ctx, p.Name)
+	ctx, release, err := e.loop.Yielding(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	defer func() { err = loop.Overruled(ctx, "run", p.Name, err) }()
 	want, err := e.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build})
 	if err != nil {
 		return nil, err

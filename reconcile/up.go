@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -39,12 +40,13 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 }
 
 // bring carries out the plan that decide makes, in p's turn, and waits for what came up if o says so.
-func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*planning.Comparison, *plan.Plan, diag.List, error)) error {
-	release, err := e.loop.Pass(ctx, p.Name)
+func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, sink event.Sink, decide func(context.Context) (*planning.Comparison, *plan.Plan, diag.List, error)) (err error) {
+	ctx, release, err := e.loop.Yielding(ctx, p.Name)
 	if err != nil {
 		return err
 	}
 	defer release()
+	defer func() { err = loop.Overruled(ctx, "up", p.Name, err) }()
 	defer e.ports.Release(ctx, p.Name)
 	e.loop.Pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too

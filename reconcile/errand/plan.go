@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -35,12 +36,21 @@ type task struct {
 
 // errand plans verb and carries it out: on record from before its first change, so that the next daemon goes on with it, and in the history, where a
 // rollback steps over it, since it asks for no file.
-func (er *Errands) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) error {
-	release, err := er.loop.Pass(ctx, project)
+func (er *Errands) errand(ctx context.Context, project, verb string, o ask.ServiceOptions, sink event.Sink) (err error) {
+	var release func()
+	switch {
+	case verb != "stop":
+		ctx, release, err = er.loop.Yielding(ctx, project)
+	case len(o.Services) == 0:
+		release, err = er.loop.Overrule(ctx, project)
+	default:
+		release, err = er.loop.Pass(ctx, project)
+	}
 	if err != nil {
 		return err
 	}
 	defer release()
+	defer func() { err = loop.Overruled(ctx, verb, project, err) }()
 	c, err := er.planErrand(ctx, project, verb, o, nil)
 	if err != nil {
 		return err

@@ -55,16 +55,18 @@ type Loop struct {
 
 // kept is a project that the loop looks after. Loop.mu guards it, but for trials, which are of the one who heals.
 type kept struct {
-	timer   *time.Timer // to the next look; nil = none is due
-	at      time.Time
-	busy    bool // somebody heals
-	again   bool // and is to look once more
-	glances int  // see Glance
-	claims  int  // commands that have the turn or wait for it
-	yield   context.CancelCauseFunc
-	round   *Round // that is being carried out, nil = none
-	pardon  bool   // what was tried so far does not count any more
-	gone    bool   // nothing is wished for any more
+	timer      *time.Timer // to the next look; nil = none is due
+	at         time.Time
+	busy       bool // somebody heals
+	again      bool // and is to look once more
+	glances    int  // see Glance
+	claims     int  // commands that have the turn or wait for it
+	overruling int  // commands that wait for it, before which nobody is to bring anything up
+	yield      context.CancelCauseFunc
+	round      *Round                  // that is being carried out, nil = none
+	giveWay    context.CancelCauseFunc // of the command that has the turn, if it is Yielding
+	pardon     bool                    // what was tried so far does not count any more
+	gone       bool                    // nothing is wished for any more
 
 	trials Trials
 }

@@ -2,6 +2,10 @@ package loop
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stackrun/stack/internal/errdefs"
 )
 
 // Pass takes the turn of project for a command: healing stops for it, and looks again after it.
@@ -13,6 +17,59 @@ func (l *Loop) Pass(ctx context.Context, project string) (release func(), err er
 		return nil, err
 	}
 	return func() { unlock(); unclaim() }, nil
+}
+
+// errOverruled ends a command that gives way. Whoever sees it has been interrupted and has not failed.
+var errOverruled = fmt.Errorf("another command stops it: %w", context.Canceled)
+
+// Yielding is Pass for a command that brings project up, and may wait for minutes for somebody to become healthy: its context ends when a command comes
+// that takes everything down (Overrule). Its error, whatever it is, is for Overruled.
+func (l *Loop) Yielding(ctx context.Context, project string) (_ context.Context, release func(), err error) {
+	pass, err := l.Pass(ctx, project)
+	if err != nil {
+		return ctx, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.kept(project)
+	if k.giveWay = cancel; k.overruling > 0 {
+		cancel(errOverruled)
+	}
+	return ctx, func() {
+		l.mu.Lock()
+		k.giveWay = nil
+		l.mu.Unlock()
+		cancel(nil)
+		pass()
+	}, nil
+}
+
+// Overrule is Pass for a command after which nothing of project is to run: who brings it up, and those whose turn would come before, give way.
+func (l *Loop) Overrule(ctx context.Context, project string) (release func(), err error) {
+	unclaim := l.claim(project)
+	defer unclaim() // the Pass has one of its own
+	defer l.overruling(project, -1)
+	l.overruling(project, 1)
+	return l.Pass(ctx, project)
+}
+
+// overruling counts those who are about to overrule. Precondition: project is claimed.
+func (l *Loop) overruling(project string, more int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.kept(project)
+	if k.overruling += more; k.overruling > 0 && k.giveWay != nil {
+		k.giveWay(errOverruled)
+	}
+}
+
+// Overruled says of err, that verb on project came to, that it gave way, if it did. ctx is that of Yielding.
+func Overruled(ctx context.Context, verb, project string, err error) error {
+	if err == nil || !errors.Is(context.Cause(ctx), errOverruled) {
+		return err
+	}
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s of project %s was cut short: another command stops the project", verb, project))
 }
 
 // Turn takes the turn of project without asking anybody to hurry.

@@ -30,7 +30,11 @@ func (r *Remover) Down(ctx context.Context, project string, o ask.DownOptions, s
 	default:
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot remove %q images: expected local or all", o.RemoveImages))
 	}
-	release, err := r.loop.Pass(ctx, project)
+	turn := r.loop.Pass
+	if len(o.Services) == 0 {
+		turn = r.loop.Overrule
+	}
+	release, err := turn(ctx, project)
 	if err != nil {
 		return err
 	}
