@@ -413,9 +413,12 @@ func TestBuildBesideOneThatFails(t *testing.T) {
 	w := newWorkshop(t)
 	dir := w.context(t, "app")
 	run(t, func(b *bench) {
-		b.host.Builds["shop-web"] = func(build.Request, func(build.Progress)) error { return errors.New("no space") }
+		b.host.Builds["shop-web"] = func(build.Request, func(build.Progress)) error {
+			time.Sleep(time.Second) // both have begun
+			return errors.New("no space")
+		}
 		b.host.Builds["shop-worker"] = func(build.Request, func(build.Progress)) error {
-			time.Sleep(time.Second) // it works while the other one fails
+			time.Sleep(2 * time.Second) // it works while the other one fails
 			return nil
 		}
 		err := b.engine.Build(b.Context(), project(builds("web", dir), builds("worker", dir)), ask.BuildOptions{}, b.sink)

@@ -142,6 +142,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 		"LabelFiles[]":            "for showing the file as it is written; Labels has what they say",
 		"Links[]":                 "aliases, when the file is loaded to be run",
 		"UserNS":                  "host is all that the loader lets through, and is so",
+		"UseAPISocket":            "a mount, when the file is loaded to be run",
 		"Windows":                 "default is all that the loader lets through on Linux",
 		"Extensions.*[]":          "x- keys have no meaning",
 
@@ -155,7 +156,7 @@ func TestEveryFieldOfAServiceIsWanted(t *testing.T) {
 	parts := map[string]string{
 		"CredentialSpec": "credential_spec",
 		"GPUs[].Options": "gpus[].options", "Deploy.Reservations.Devices[].Options": "deploy.resources.reservations.devices[].options",
-		"Runtime": "runtime", "StorageOpt": "storage_opt", "UseAPISocket": "use_api_socket",
+		"Runtime": "runtime", "StorageOpt": "storage_opt",
 		"Resources.CPUCount": "cpu_count", "Resources.CPUPercent": "cpu_percent", "Resources.CPURTPeriod": "cpu_rt_period", "Resources.CPURTRuntime": "cpu_rt_runtime",
 		"Mounts[].Consistency": "volumes[].consistency", "Tmpfs[].Consistency": "volumes[].consistency",
 		"Mounts[].SELinux": "volumes[].bind.selinux", "Tmpfs[].SELinux": "volumes[].bind.selinux",
