@@ -160,7 +160,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
 // started there. It is one more service beside those of the file, of which the ones that do not run harm nobody.
 func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOptions) error {
-	if !strings.HasPrefix(p.Services[o.Service].PID, "service:") {
+	if p.Joined(p.Services[o.Service].PID) == "" {
 		return nil
 	}
 	list, err := inventory.List(ctx, e.drivers, p.Name)

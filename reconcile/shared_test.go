@@ -53,6 +53,48 @@ func TestRunInASharedPIDNamespace(t *testing.T) {
 	}
 }
 
+// Nor does a container start where one of another project, that it joins by name, can take it over; nor one of the file itself that is called so.
+func TestJoinByNameInASharedPIDNamespace(t *testing.T) {
+	if have, err := caps.Available(); err != nil || !slices.Contains(have, "CAP_SYS_PTRACE") {
+		t.Skip("SKIP: needs CAP_SYS_PTRACE, for containers that trace others")
+	}
+	traces := func(s *spec.Service) { s.CapAdd = []string{"SYS_PTRACE"} }
+	named := func(s *spec.Service) { s.ContainerName = "tower" }
+	joins := func(s *spec.Service) { s.PID = "container:tower" }
+	for name, tt := range map[string]struct {
+		theirs  []*spec.Service
+		refused bool
+	}{
+		"nobody traces":            {[]*spec.Service{service("app", named)}, false},
+		"who is joined traces":     {[]*spec.Service{service("app", named, traces)}, true},
+		"another who is there":     {[]*spec.Service{service("app", named), service("debug", traces, func(s *spec.Service) { s.PID = "service:app" })}, true},
+		"one that lives elsewhere": {[]*spec.Service{service("app", named), service("debug", traces)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				theirs, ours := project(tt.theirs...), project(service("side", joins))
+				theirs.Name = "theirs"
+				theirs.Networks["default"].Name = "theirs_default"
+				b.up(theirs, ask.UpOptions{})
+				err := b.engine.Up(b.Context(), ours, ask.UpOptions{}, nil)
+				if refused := errors.Is(err, errdefs.ErrConflict); refused != tt.refused || err != nil && !refused {
+					b.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+	t.Run("run beside one of the file", func(t *testing.T) {
+		run(t, func(b *bench) {
+			p := project(service("app", named), service("side", joins), service("debug", joins, traces))
+			b.up(p, ask.UpOptions{Services: []string{"app", "debug"}})
+			_, err := b.engine.Run(b.Context(), p, ask.RunOptions{Service: "side", Detach: true, NoDeps: true}, process.IO{}, nil)
+			if !errors.Is(err, errdefs.ErrInvalidArgument) {
+				b.Errorf("got %v", err)
+			}
+		})
+	})
+}
+
 // A container whose owner ends while it is started may have come into a namespace of whoever has got the number since: it is stopped.
 func TestWhoseOwnerEndsMeanwhileIsStopped(t *testing.T) {
 	run(t, func(b *bench) {

@@ -37,6 +37,7 @@ var differences = []string{
 	"`link_local_ips` that two containers of one network have give a warning.",
 	"A `driver_opts` of a network, or of a service on it, that the driver does not know gives a warning; docker passes it over.",
 	"`network_mode`, `pid` and `ipc` that name a container of the file by its `container_name` are as `service:NAME`: it comes first, and they are restarted with it; docker compose starts them in any order. As there, nothing is restarted with a container of another project.",
+	"Who joins another's `pid` is not started while somebody in that namespace has SYS_PTRACE or is privileged, and could take over what starts there; docker starts it.",
 	"`A= # text` in an env file sets nothing, as the documentation says: a comment begins behind a blank; docker compose takes it for the value. `A=#text` is a value here and there.",
 	"A bind of `/var/run/docker.sock` on a host where no dockerd listens is of the daemon's own socket, which answers the same API; docker would make a directory there. When the daemon is replaced, what has it mounted is to be restarted. `use_api_socket` mounts the same, without credentials of registries, and with a warning that says so.",
 	"`network_mode: bridge` joins the project's default network with a warning: there is no bridge that projects share.",

@@ -208,6 +208,21 @@ func withSocket(mounts []Mount) []Mount {
 	return append(mounts, Mount{Type: "bind", Source: apiSocket, Target: apiSocket})
 }
 
+// Joined is the service of p that mode, of a namespace, names: service:NAME, or container:NAME by its container_name. "" = it names none, or a container of another
+// project.
+func (p *Project) Joined(mode string) string {
+	name, ok := strings.CutPrefix(mode, "container:")
+	if !ok {
+		return needsOf(mode)
+	}
+	for _, key := range sortedKeys(p.Services) {
+		if s := p.Services[key]; s.ContainerName == name && s.Provider == nil {
+			return key
+		}
+	}
+	return ""
+}
+
 // needsOf is the service that a mode such as "service:db" names, "" when none.
 func needsOf(mode string) string {
 	of, _ := strings.CutPrefix(mode, "service:")

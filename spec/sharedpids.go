@@ -35,7 +35,7 @@ func tracedText(name, home, tracer string) string {
 
 // tracerBeside finds a service with SYS_PTRACE in the pid namespace home that s joins, "" = there is none, or s joins none.
 func tracerBeside(p *Project, s *Service) (tracer, home string) {
-	if needsOf(s.PID) == "" {
+	if p.Services[p.Joined(s.PID)] == nil { // whoever starts it knows the containers of others
 		return "", ""
 	}
 	home = pidsOf(p, s)
@@ -52,7 +52,7 @@ func tracerBeside(p *Project, s *Service) (tracer, home string) {
 // pidsOf names the service whose pid namespace s lives in.
 func pidsOf(p *Project, s *Service) string {
 	for range p.Services { // a cycle is refused elsewhere
-		next := p.Services[needsOf(s.PID)]
+		next := p.Services[p.Joined(s.PID)]
 		if next == nil {
 			break
 		}

@@ -146,14 +146,8 @@ func dependsOnLabel(deps map[string]plan.Dependency) string {
 // namespaceOf is the mode of a namespace with a container of the project, that the file calls by its name, as what it is: a service's, which
 // comes first, and with which those go that live in its namespaces.
 func namespaceOf(p *spec.Project, mode string) string {
-	name, ok := strings.CutPrefix(mode, "container:")
-	if !ok {
-		return mode
-	}
-	for _, key := range slices.Sorted(maps.Keys(p.Services)) {
-		if s := p.Services[key]; s.ContainerName == name && s.Provider == nil {
-			return "service:" + key
-		}
+	if key := p.Joined(mode); key != "" {
+		return "service:" + key
 	}
 	return mode
 }

@@ -198,6 +198,11 @@ func (w *Wiring) join(ctx context.Context, c *inventory.Container, n *bundle.Net
 		} else {
 			continue
 		}
+		if ns.kind == "pid" {
+			if err := w.untraced(ctx, c, owner); err != nil {
+				return fmt.Errorf("cannot join the pid namespace of container %s: %w", owner.Name, err)
+			}
+		}
 		*ns.into = fmt.Sprintf("/proc/%d/ns/%s", owner.Pid, ns.kind)
 		n.Owners = append(n.Owners, owner.ID)
 		c.Joined = append(c.Joined, owner.State)
