@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,15 +17,18 @@ type progress struct {
 
 	mu      sync.Mutex
 	waiting message.Status // what nobody has taken
-	bytes   int            // of logs in it
+	bytes   int            // of logs and warnings in it, see room
 	lost    bool           // logs were left out, and that was said
 	over    bool
 	changed chan struct{} // closed, and made anew, when there is more to take
 	open    map[string]message.Vertex
 }
 
-// maxWaiting bounds the logs that nobody takes, bytes. BuildKit keeps as much of each step.
+// maxWaiting bounds the logs and warnings that nobody takes, bytes. BuildKit keeps as much of each step.
 const maxWaiting = 2 << 20
+
+// around is what an entry of a status takes beside its text, bytes: a step may write its output letter by letter.
+const around = 256
 
 func newProgress(ref string) *progress {
 	return &progress{ref: ref, changed: make(chan struct{}), open: map[string]message.Vertex{}}
@@ -84,16 +88,30 @@ func (p *progress) step(key, name string, fn func() error) error {
 	return err
 }
 
+// room takes so many bytes; false = there is none. Precondition: mu is held.
+func (p *progress) room(bytes int) bool {
+	if p.bytes+bytes > maxWaiting {
+		return false
+	}
+	p.bytes += bytes
+	return true
+}
+
 // log is what a step has written.
 func (p *progress) log(key string, text []byte) {
 	p.tell(func(s *message.Status) {
-		if p.bytes += len(text); p.bytes > maxWaiting {
-			if p.bytes -= len(text); p.lost {
+		digest := p.digest(key)
+		if n := len(s.Logs) - 1; n >= 0 && s.Logs[n].Vertex == digest && !p.lost && p.room(len(text)) {
+			s.Logs[n].Text = append(s.Logs[n].Text, text...)
+			return
+		}
+		if !p.room(around + len(text)) {
+			if p.lost {
 				return
 			}
 			p.lost, text = true, []byte("[what follows is left out: the client does not take it]\n")
 		}
-		s.Logs = append(s.Logs, message.VertexLog{Vertex: p.digest(key), Time: time.Now(), Text: text})
+		s.Logs = append(s.Logs, message.VertexLog{Vertex: digest, Time: time.Now(), Text: bytes.Clone(text)})
 	})
 }
 
@@ -114,9 +132,12 @@ func (p *progress) transfer(key, id string, began time.Time, bytes int64, done b
 	})
 }
 
-// warn says a sentence.
+// warn says a sentence. Of more than anybody takes the rest is left out: it is the client itself that says so many.
 func (p *progress) warn(text string) {
 	p.tell(func(s *message.Status) {
+		if !p.room(around + len(text)) {
+			return
+		}
 		key := "warning " + text
 		now := time.Now()
 		s.Vertexes = append(s.Vertexes, message.Vertex{Digest: p.digest(key), Name: "WARNING: " + text, Started: now, Completed: now})
