@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -131,9 +132,10 @@ func TestBounds(t *testing.T) {
 			}
 			return data(uint64(n-500), "x")
 		}), "at a time"},
-		"unknown":        {endless(func(int) []byte { return buildkittest.Number(1, 9) }), "type 9"},
-		"no message":     {endless(func(int) []byte { return []byte{0xff} }), "malformed"},
-		"nothing at all": {func(*grpc.Stream) error { return nil }, "too early"},
+		"the end of the names": {endless(func(int) []byte { return buildkittest.Number(1, uint64(message.PacketStat)) }), "go on after all"},
+		"unknown":              {endless(func(int) []byte { return buildkittest.Number(1, 9) }), "type 9"},
+		"no message":           {endless(func(int) []byte { return []byte{0xff} }), "malformed"},
+		"nothing at all":       {func(*grpc.Stream) error { return nil }, "too early"},
 		"half": {func(s *grpc.Stream) error {
 			return errors.Join(s.Send(one), s.Send(buildkittest.Number(1, uint64(message.PacketStat))))
 		}, "too early"},
@@ -171,6 +173,41 @@ func TestOthersSession(t *testing.T) {
 	_, err := buildkittest.Build(t.Context(), d.calls("other"), "ref", "mine", nil, moby)
 	if err == nil || !strings.Contains(err.Error(), "another user's") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestIgnoreFileLeadsOut: a .dockerignore, which is read by its name, is refused where it is a link out of its directory, whichever of the build's it is in.
+func TestIgnoreFileLeadsOut(t *testing.T) {
+	out := buildkittest.File{Path: ".dockerignore", Mode: fs.ModeSymlink, Link: "/dev/zero"}
+	for name, c := range map[string]struct {
+		first, then map[string][]buildkittest.File
+	}{
+		"context":       {map[string][]buildkittest.File{"context": {out}}, nil},
+		"another later": {nil, map[string][]buildkittest.File{"context": {out}}},
+		"further":       {nil, map[string][]buildkittest.File{"lib": {out}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &engine{build: func(ctx context.Context, b reconcile.ImageBuild, _ func(reconcile.BuildProgress)) (image.Info, error) {
+				_, err := b.Fetch(ctx, t.TempDir())
+				return image.Info{}, err
+			}}
+			const transfer = "/moby.filesync.v1.FileSync/DiffCopy"
+			d := serve(t, e)
+			d.lend("me", "s", grpc.Methods{transfer: func(ctx context.Context, s *grpc.Stream) error {
+				dirs := map[string][]buildkittest.File{"context": {}, "lib": {}}
+				sent := c.then
+				if s.Header.Get("include-patterns") != "" { // before the context
+					dirs["dockerfile"] = []buildkittest.File{{Path: "Dockerfile", Content: "FROM x", Mode: 0o644}}
+					sent = c.first
+				}
+				maps.Copy(dirs, sent)
+				return buildkittest.Sends(dirs)[transfer](ctx, s)
+			}})
+			_, err := buildkittest.Build(t.Context(), d.calls("me"), "ref", "s", map[string]string{"context:lib": "local:lib"}, moby)
+			if err == nil || !strings.Contains(err.Error(), ".dockerignore") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 

@@ -117,15 +117,14 @@ func escape(name string) string {
 // context brings the sources, without what .dockerignore leaves out: the client is told of that.
 func (f *fetcher) context(ctx context.Context, from *reconcile.BuildSources) error {
 	text, err := os.ReadFile(from.Dockerfile + ".dockerignore")
+	own := err == nil // the Dockerfile's: the context's is not read
 	if errors.Is(err, os.ErrNotExist) {
 		var dir string
 		if dir, err = f.receive(ctx, f.d.context, "ignore", ".dockerignore", session.Selection{Include: []string{".dockerignore"}}, small); err != nil {
 			return err
 		}
-		if _, err = os.Lstat(filepath.Join(dir, ".dockerignore")); err == nil {
-			if _, err = reconcile.SourcesIn(dir, ".dockerignore"); err == nil { // it must not lead out
-				text, err = os.ReadFile(filepath.Join(dir, ".dockerignore"))
-			}
+		if err = checkIgnore(dir); err == nil {
+			text, err = os.ReadFile(filepath.Join(dir, ".dockerignore"))
 		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -136,6 +135,18 @@ func (f *fetcher) context(ctx context.Context, from *reconcile.BuildSources) err
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot read .dockerignore: %w", err))
 	}
 	from.Context, err = f.receive(ctx, f.d.context, "context", directory("context"), session.Selection{Exclude: patterns}, sourcetree.Limits{})
+	if err == nil && !own {
+		err = checkIgnore(from.Context) // it may be another one than before
+	}
+	return err
+}
+
+// checkIgnore refuses a .dockerignore in dir that leads out: it is read by its name.
+func checkIgnore(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, ".dockerignore")); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	_, err := reconcile.SourcesIn(dir, ".dockerignore")
 	return err
 }
 
@@ -168,6 +179,9 @@ func (f *fetcher) further(ctx context.Context, from *reconcile.BuildSources) err
 		}
 		n++
 		dir, err := f.receive(ctx, local, fmt.Sprintf("named-%d", n), directory(name), session.Selection{}, sourcetree.Limits{})
+		if err == nil {
+			err = checkIgnore(dir)
+		}
 		if err != nil {
 			return err
 		}

@@ -97,6 +97,7 @@ type receiver struct {
 	received func(int64)
 	bytes    int64
 	named    bool // all files are
+	finished bool // and have come, which was said
 	next     uint32
 	asked    *queue
 }
@@ -144,15 +145,18 @@ func (r *receiver) run() error {
 		if err != nil {
 			return err
 		}
-		if r.named && len(r.wanted) == 0 && len(r.open) == 0 {
+		if r.named && !r.finished && len(r.wanted) == 0 && len(r.open) == 0 {
 			r.asked.put(message.Packet{Type: message.PacketFin})
-			r.named = false
+			r.finished = true
 		}
 	}
 }
 
 // stat takes one entry in; nil = there are no more.
 func (r *receiver) stat(s *message.Stat) error {
+	if r.named {
+		return bad("they go on after all of them were named")
+	}
 	if s == nil {
 		r.named = true
 		return nil
