@@ -197,6 +197,31 @@ services:
 	p.fails(1, []string{"not healthy after 1s"}, "up", "--wait", "--wait-timeout", "1")
 }
 
+// TestDownEndsWhoWaits: nobody who takes a project down waits for the health checks of who brings it up, in the front or not.
+func TestDownEndsWhoWaits(t *testing.T) {
+	p := compose(t, "waited", `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    healthcheck: {test: ["CMD", "false"], interval: 1s, retries: 1000, start_period: 1h}
+  web:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    depends_on: {app: {condition: service_healthy}}
+`)
+	for _, up := range [][]string{{"up", "--detach", "--wait"}, {"up"}} {
+		waits := p.begin(up...).says("Container waited-app-1  Waiting")
+		contains(t, "down", p.run("down").stderr, "Container waited-app-1  Removed")
+		contains(t, "what it says", waits.ends(1), "was cut short: another command stops the project")
+		if ps := p.ps(); len(ps) != 0 {
+			t.Errorf("down leaves %v", ps)
+		}
+	}
+}
+
 func TestLogs(t *testing.T) {
 	p := compose(t, "logging", `
 services:
