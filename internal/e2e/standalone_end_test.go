@@ -76,15 +76,20 @@ func TestStandaloneEndedOverDaemons(t *testing.T) {
 	h.startDaemon(t)
 	h.warmUp(t)
 	a := newEngineAPI(t, h)
-	const deaf = `trap "echo asked" TERM; while :; do sleep 0.1; done`
+	const deaf = `trap "echo asked" TERM; echo listens; while :; do sleep 0.1; done`
+	says := func(id, text string) {
+		t.Helper()
+		sandbox.Eventually(t, id+" says: "+text, func() bool { return strings.Contains(a.logs(id, client.ContainerLogsOptions{}), text) })
+	}
 	asked := func(id string, do func(ctx context.Context)) {
 		t.Helper()
+		says(id, "listens") // before that the signal is lost
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			do(context.WithoutCancel(t.Context()))
 		}()
-		sandbox.Eventually(t, id+" was asked to end", func() bool { return strings.Contains(a.logs(id, client.ContainerLogsOptions{}), "asked") })
+		says(id, "asked")
 		h.killDaemon(t)
 		<-done
 		h.startDaemon(t)
