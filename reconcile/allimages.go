@@ -21,13 +21,9 @@ func (e *Engine) AllImages() AllImages {
 	return AllImages{library.New(e.drivers, e.loop.Working, func(ev event.Event) { e.hub.Say(nil, ev) }), e}
 }
 
-// BuildImage is the library's, in one of the places that builds of projects have too.
+// BuildImage is the library's, in one of the places that builds of projects have too. A client that sends its sources slowly, or has been stopped, takes none.
 func (a AllImages) BuildImage(ctx context.Context, b ImageBuild, progress func(BuildProgress)) (image.Info, error) {
-	leave, err := a.e.images.TakePlace(ctx)
-	if err != nil {
-		return image.Info{}, err
-	}
-	defer leave()
+	b.TakePlace = a.e.images.TakePlace
 	return a.Library.BuildImage(ctx, b, progress)
 }
 

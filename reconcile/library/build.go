@@ -42,6 +42,9 @@ type Build struct {
 	Ulimits       []specs.POSIXRlimit
 	ExtraHosts    []network.HostsEntry
 	Auths         map[string]*image.Auth // by registry host
+
+	// TakePlace is called when the sources are there, and waits until the build may begin; leave is its end. nil = it may at once.
+	TakePlace func(ctx context.Context) (leave func(), err error)
 }
 
 // BuildSources are where the sources of a build are.
@@ -82,6 +85,13 @@ func (l *Library) BuildImage(ctx context.Context, b Build, progress func(BuildPr
 	from, err := b.sources(ctx, dir)
 	if err != nil {
 		return image.Info{}, err
+	}
+	if b.TakePlace != nil {
+		leave, err := b.TakePlace(ctx)
+		if err != nil {
+			return image.Info{}, err
+		}
+		defer leave()
 	}
 	info, err := l.drivers.Builder.Build(ctx, build.Request{
 		Context: from.Context, Dockerfile: from.Dockerfile, Contexts: from.Contexts, Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform,

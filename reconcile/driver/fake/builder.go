@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -41,7 +42,8 @@ func (b *builder) Build(ctx context.Context, r build.Request, progress func(buil
 	return info, err
 }
 
-func (b *builder) ContextDir() (string, error) { return "", notFound("this host has no directories") }
+// ContextDir is a directory of the machine itself: this host has none.
+func (b *builder) ContextDir() (string, error) { return os.MkdirTemp("", "stack-fake-sources") }
 
 func (b *builder) Clear(context.Context) (int64, error) { return 0, nil }
 
