@@ -201,19 +201,40 @@ func (s *Store) Delete(bucket, key string) error {
 	return s.Update(func(tx *Tx) error { return tx.Delete(bucket, key) })
 }
 
-// Each calls fn for every key of bucket in byte order, within one read transaction, until fn
-// returns an error. fn must not write to the store: that could deadlock.
+// Each calls fn for every key of bucket in byte order, as they are when Each begins, until fn returns an error. fn may
+// read and write the store.
 func (s *Store) Each(bucket string, fn func(key string, v []byte) error) error {
-	return s.View(func(tx *Tx) error { return tx.Each(bucket, fn) })
+	type pair struct {
+		key string
+		v   []byte
+	}
+	var all []pair
+	// fn runs after the transaction: a second one of the same goroutine waits for whoever makes the file larger, who waits
+	// for the first one to end (bbolt, DB.mmap).
+	if err := s.View(func(tx *Tx) error {
+		return tx.Each(bucket, func(key string, v []byte) error {
+			all = append(all, pair{key, v})
+			return nil
+		})
+	}); err != nil {
+		return err
+	}
+	for _, p := range all {
+		if err := fn(p.key, p.v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// View runs fn on one consistent state of the store.
+// View runs fn on one consistent state of the store. fn uses the store by its Tx alone: another call of the store's could
+// wait for fn to end.
 func (s *Store) View(fn func(*Tx) error) error {
 	return s.db.View(func(tx *bbolt.Tx) error { return fn(&Tx{s, tx}) })
 }
 
 // Update runs fn as one transaction: all of its writes happen, and are on the disk, or, when fn
-// returns an error, none. Updates run one at a time.
+// returns an error, none. Updates run one at a time. fn uses the store by its Tx alone, as of View.
 func (s *Store) Update(fn func(*Tx) error) error {
 	failpoint.Hit("store.update.begin")
 	err := s.db.Update(func(tx *bbolt.Tx) error { return fn(&Tx{s, tx}) })

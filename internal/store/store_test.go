@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func mustOpen(t *testing.T, path string) *Store {
@@ -65,6 +66,37 @@ func TestPutGetDeleteSurviveReopening(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("file: %v, %v, want mode 0600", info.Mode(), err)
+	}
+}
+
+// TestEachReadsAndWrites: a walk that uses the store does not wait for itself, though the file grows meanwhile.
+func TestEachReadsAndWrites(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "s.db"))
+	for _, key := range []string{"a", "b"} {
+		if err := s.Put("projects", key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	walked := make(chan error, 1)
+	go func() {
+		walked <- s.Each("projects", func(key string, _ []byte) error {
+			if err := s.Put("projects", key+key, make([]byte, 1<<20)); err != nil { // more than what is mapped
+				return err
+			}
+			_, err := s.Get("projects", key)
+			return err
+		})
+	}()
+	select {
+	case err := <-walked:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(sandbox.Patience):
+		t.Fatal("the walk waits for itself")
+	}
+	if _, err := s.Get("projects", "bb"); err != nil {
+		t.Error(err)
 	}
 }
 
