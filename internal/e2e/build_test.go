@@ -50,7 +50,7 @@ func TestBuildUp(t *testing.T) {
 	})
 	r := p.run("up", "--detach", "--wait")
 	if r.code != 0 {
-		t.Fatalf("%s\n%s", r, tail(p.host.log, 20))
+		t.Fatalf("%s\n%s", r, p.host.daemonLog(20))
 	}
 	contains(t, "up", r.stderr, "Image builds-web  Building", "RUN echo", "| built for you", "Image builds-web  Built", "Container builds-web-1  Started")
 	p.logged("web", "built for you", "first page")

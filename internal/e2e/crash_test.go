@@ -419,7 +419,7 @@ func (r *crashRun) clean() {
 			}
 			trace := filepath.Join(t.TempDir(), "trace")
 			if !h.tryDaemon(t, "STACK_FAILPOINT_TRACE="+trace) {
-				t.Fatalf("the daemon ended at once:\n%s", tail(h.log, 20))
+				t.Fatalf("the daemon ended at once:\n%s", h.daemonLog(20))
 			}
 			if stage.name == "update" {
 				r.changed = r.planned(p)
@@ -537,7 +537,7 @@ func (r *crashRun) kill() {
 			r.t = t
 			kills += r.iteration(n)
 			if t.Failed() {
-				t.Logf("STACK_TEST_POINTS=%s runs this one again\nthe daemon's log:\n%s", r.pointsAt(n), tail(r.h.log, 20))
+				t.Logf("STACK_TEST_POINTS=%s runs this one again\nthe daemon's log:\n%s", r.pointsAt(n), r.h.daemonLog(20))
 			}
 		})
 		r.t = whole

@@ -151,7 +151,7 @@ services:
 		return n
 	}
 	if n := count(); n != 5 {
-		t.Errorf("it was restarted %d times:\n%s", n, tail(p.host.log, 40))
+		t.Errorf("it was restarted %d times:\n%s", n, p.host.daemonLog(40))
 	}
 	if c := p.one("healb-app-1"); c.ID != id || c.State != "running" || c.Health != "unhealthy" {
 		t.Errorf("%+v", c)

@@ -140,7 +140,7 @@ func TestHealsContainers(t *testing.T) {
 		}
 		p.eventually(d.what+": nothing differs", func() bool { return p.run("drift").code == 0 })
 	}
-	contains(t, "the daemon's log", tail(p.host.log, 200), "it was killed, and not by a command", "name=healc-db-1")
+	contains(t, "the daemon's log", p.host.daemonLog(200), "it was killed, and not by a command", "name=healc-db-1")
 }
 
 // TestHealingRespectsWishes: what a command has stopped, or the file says in so many words, is left.
@@ -309,7 +309,7 @@ services:
 	p.sh("app", "rm /tmp/ok")
 	p.changed("app", app)
 	p.changed("user", user)
-	contains(t, "the daemon's log", tail(p.host.log, 100), "it is unhealthy")
+	contains(t, "the daemon's log", p.host.daemonLog(100), "it is unhealthy")
 }
 
 // TestReboot: after a power cut with a run root that is empty, what was up comes up in its order, and what was stopped stays so.
@@ -435,5 +435,5 @@ services:
 	p.ok("start", "owner")
 	p.changed("side", before)
 	p.sh("side", "wget -q -O - http://127.0.0.1/")
-	contains(t, "the daemon's log", tail(p.host.log, 100), "the network namespace of heals-owner-1, which it lives in, was made anew")
+	contains(t, "the daemon's log", p.host.daemonLog(100), "the network namespace of heals-owner-1, which it lives in, was made anew")
 }

@@ -83,7 +83,7 @@ func (h *host) warmUp(t *testing.T) {
 	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
 	for _, args := range [][]string{{"up", "--detach"}, {"down", "--volumes", "--timeout", "0"}} {
 		if r := h.exec(t, dir, "", nil, args...); r.code != 0 {
-			t.Fatalf("%s\nthe daemon's log:\n%s", r, tail(h.log, 20))
+			t.Fatalf("%s\nthe daemon's log:\n%s", r, h.daemonLog(20))
 		}
 	}
 	// down need not wait for the kernel to take links down.
@@ -107,7 +107,7 @@ func ownHost(t *testing.T) *host {
 			sandbox.Eventually(t, "the daemon leaves when it has nothing to do", func() bool { return !h.served() })
 		}
 		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", tail(h.log, 40))
+			t.Logf("the daemon's log:\n%s", h.daemonLog(40))
 		}
 	})
 	return h
@@ -185,7 +185,7 @@ func (h *host) run(elem ...string) string {
 func (h *host) startDaemon(t *testing.T) {
 	t.Helper()
 	if !h.tryDaemon(t) {
-		t.Fatalf("the daemon ended at once:\n%s", tail(h.log, 40))
+		t.Fatalf("the daemon ended at once:\n%s", h.daemonLog(40))
 	}
 }
 
@@ -221,7 +221,7 @@ func (h *host) tryDaemon(t *testing.T, env ...string) bool {
 			h.daemon = nil
 			return false
 		case <-deadline:
-			t.Fatalf("the daemon does not listen after %s:\n%s", patience, tail(h.log, 40))
+			t.Fatalf("the daemon does not listen after %s:\n%s", patience, h.daemonLog(40))
 		}
 	}
 }
@@ -292,7 +292,7 @@ func (h *host) exec(t *testing.T, dir, stdin string, env []string, args ...strin
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Fatalf("not at its end after %s: %s\nthe daemon's log:\n%s", 4*patience, r, tail(h.log, 40))
+		t.Fatalf("not at its end after %s: %s\nwhat the daemon does:\n%s", 4*patience, r, h.stacks(t))
 	case errors.As(err, &exit):
 		r.code = exit.ExitCode()
 	case err != nil:
@@ -313,6 +313,24 @@ func write(t *testing.T, path, content string) {
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// daemonLog is the last lines that a daemon of h has written, for messages.
+func (h *host) daemonLog(lines int) string {
+	if _, err := os.Stat(h.log); err != nil {
+		return tail(h.state("daemon.log"), lines) // of one that a command has started
+	}
+	return tail(h.log, lines)
+}
+
+// stacks ends the daemons of h, which hang, and returns what their goroutines wait for.
+func (h *host) stacks(t *testing.T) string {
+	t.Helper()
+	for _, pid := range processes(t, func(c string) bool { return strings.Contains(c, " daemon") && strings.Contains(c, h.state()) }) {
+		syscall.Kill(pid, syscall.SIGQUIT) //nolint:errcheck // it is waited for
+	}
+	sandbox.Eventually(t, "a daemon that was sent SIGQUIT ends", func() bool { return !h.served() })
+	return h.daemonLog(2000)
 }
 
 // tail is the last lines of a file, for messages.

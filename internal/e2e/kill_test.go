@@ -173,7 +173,7 @@ func TestDamagedState(t *testing.T) {
 		}
 	}
 	h.startDaemon(t)
-	log := tail(h.log, 20)
+	log := h.daemonLog(20)
 	for _, what := range []string{"stack.db.damaged-", "index.json.damaged-", harmed + ".damaged"} {
 		if strings.Count(log, "level=ERROR") != 3 || !strings.Contains(log, what) {
 			t.Errorf("the daemon does not name %s, or says more than it should:\n%s", what, log)
@@ -306,7 +306,9 @@ func (k *killer) endDaemons() {
 	for _, pid := range k.daemons() {
 		unix.Kill(pid, unix.SIGTERM) //nolint:errcheck // it is waited for
 	}
-	sandbox.Eventually(k.t, "the daemon ends", func() bool { return len(k.daemons()) == 0 })
+	if !sandbox.Within(func() bool { return len(k.daemons()) == 0 }) {
+		k.t.Errorf("the daemon does not end when it is told to; what it does:\n%s", k.h.stacks(k.t))
+	}
 }
 
 // checkLogs reads the logs, in which no number of a run is missing or twice, and when they are whole compares them with what the

@@ -158,6 +158,6 @@ func together(h *host, projects []*project, args ...string) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("the daemon's log:\n%s", tail(h.log, 20))
+		t.Logf("the daemon's log:\n%s", h.daemonLog(20))
 	}
 }

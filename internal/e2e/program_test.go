@@ -87,7 +87,7 @@ func TestProgramCannotBePlaced(t *testing.T) {
 	if path := h.exe(t); !strings.HasPrefix(path, "/memfd:stack-daemon") {
 		t.Errorf("the daemon's program is %s", path)
 	}
-	contains(t, "what it says", tail(h.log, 10), "the daemon runs from memory", "mounted noexec", filepath.Join(h.state(), "program"))
+	contains(t, "what it says", h.daemonLog(10), "the daemon runs from memory", "mounted noexec", filepath.Join(h.state(), "program"))
 	p := newProject(t, h, "noexec", map[string]string{"compose.yaml": "services:\n  web:\n    image: busybox\n    command: [sleep, infinity]\n"})
 	r := p.run("doctor")
 	contains(t, "doctor", r.stdout, "noexec")

@@ -34,7 +34,7 @@ func newProject(t *testing.T, h *host, name string, files map[string]string) *pr
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("at the end:\n%s\n%s", p.run("ps", "--all"), p.run("logs", "--tail", "20"))
-			t.Logf("the daemon's log:\n%s", tail(h.log, 20))
+			t.Logf("the daemon's log:\n%s", h.daemonLog(20))
 		}
 		p.takeDown()
 	})
@@ -94,7 +94,7 @@ func (p *project) ok(args ...string) string {
 	p.t.Helper()
 	r := p.run(args...)
 	if r.code != 0 {
-		p.t.Fatalf("%s\nthe daemon's log:\n%s", r, tail(p.host.log, 20))
+		p.t.Fatalf("%s\nthe daemon's log:\n%s", r, p.host.daemonLog(20))
 	}
 	return r.stdout
 }

@@ -230,7 +230,7 @@ volumes: {a: , b: }
 				t.Errorf("%s at %s: a plan after it: %s", verb, point, plan)
 			}
 			if t.Failed() {
-				t.Fatalf("the daemon's log:\n%s", tail(h.log, 20))
+				t.Fatalf("the daemon's log:\n%s", h.daemonLog(20))
 			}
 		}
 	}
