@@ -69,7 +69,7 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 	if started != nil {
 		started(st)
 	}
-	own := &first{identity: l.init()}
+	own := &first{Process: l.init()}
 	if streams.Signals != nil {
 		go relay(streams.Signals, actx.Done(), own.send)
 	}

@@ -136,7 +136,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %.12s: it is running; stop it first", id))
 		}
 		// Its end cleans up after it (follow), and takes no lock of id's for that.
-		if err := l.init().send(unix.SIGKILL); err != nil {
+		if err := l.init().Send(unix.SIGKILL); err != nil {
 			return fmt.Errorf("cannot remove container %.12s: %w", id, err)
 		}
 		if _, err := l.wait(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -47,9 +48,9 @@ func (d *Driver) repair(id string) (there bool, err error) {
 		}
 	}
 	was := run{} // of no boot that there was
-	alive := err == nil && monitorOf(status).alive()
+	alive := err == nil && identity.MonitorOf(status).Alive()
 	if alive {
-		was = run{Boot: d.boot, StartedAt: status.StartedAt, Monitor: monitorOf(status)}
+		was = run{Boot: d.boot, StartedAt: status.StartedAt, Monitor: identity.MonitorOf(status)}
 	}
 	_, runErr := d.readRun(id)
 	_, exitErr := d.readExit(id)

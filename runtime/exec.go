@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -190,7 +191,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 		mu.Lock()
 		defer mu.Unlock()
 		if started != nil {
-			identity{started.Pid, started.PidStart}.send(unix.SIGKILL)
+			identity.InitOf(started).Send(unix.SIGKILL)
 		}
 		// Its parent reports the end; before the start there is none to report, and it undoes what it has done.
 		if started == nil {
@@ -229,7 +230,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 			s.start()
 			if rep.Status != nil && s.caller.Signals != nil {
 				go relay(s.caller.Signals, s.ended, func(sig unix.Signal) {
-					_ = identity{rep.Status.Pid, rep.Status.PidStart}.interrupt(sig) // the next one will do
+					_ = identity.InitOf(rep.Status).Interrupt(sig) // the next one will do
 				})
 			}
 		case proto.ReportWarning:

@@ -126,7 +126,7 @@ func (g *guard) protect(l *live, c *Config, fresh bool) {
 	}
 	// The pid is the init's as long as that has not ended: looked at afterwards.
 	err := g.polls.Add(mountKey+w.key, "/proc/"+strconv.Itoa(l.status.Pid)+"/mountinfo")
-	if err != nil || !l.init().alive() {
+	if err != nil || !l.init().Alive() {
 		g.polls.Remove(mountKey + w.key)
 		w.always = true // as long as it seems to run
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -34,10 +35,10 @@ type live struct {
 
 // watches says whether it is the monitor of s that l watches.
 func (l *live) watches(s *proto.Status) bool {
-	return monitorOf(&l.status) == monitorOf(s)
+	return identity.MonitorOf(&l.status) == identity.MonitorOf(s)
 }
 
-func (l *live) init() identity { return identity{l.status.Pid, l.status.PidStart} }
+func (l *live) init() identity.Process { return identity.InitOf(&l.status) }
 
 // release stops watching; the container runs on.
 func (l *live) release() {
@@ -69,7 +70,7 @@ func (l *live) end() (free bool, err error) {
 			break
 		}
 	}
-	return false, awaitEnd(l.monitor)
+	return false, identity.AwaitEnd(l.monitor)
 }
 
 // cleanUpTime is how long the end of a container waits for its last processes to leave the cgroup before it is reported.
@@ -111,9 +112,9 @@ func (d *Driver) follow(l *live) {
 		d.unmounts.later(l.id, l.root)
 	}
 	if free {
-		d.keep(&spawned{serving: monitorOf(&l.status).next(), pidfd: l.monitor, reports: l.reports})
+		d.keep(&spawned{Monitor: identity.MonitorOf(&l.status).Next(), pidfd: l.monitor, reports: l.reports})
 	} else {
-		reapFile(l.monitor) // no child of ours when adopted; then init does it
+		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()
 	}
 	failpoint.Hit("runtime.end.seen")
@@ -160,7 +161,7 @@ func (d *Driver) settle(id string, s *proto.Status) *process.Exit {
 		}
 		if s != nil {
 			// By the pid namespace's init all at once; what shares the host's pid namespace comes below.
-			if err := (identity{s.Pid, s.PidStart}).send(unix.SIGKILL); err != nil {
+			if err := identity.InitOf(s).Send(unix.SIGKILL); err != nil {
 				exit.Error += "; " + err.Error()
 			}
 		}
@@ -236,8 +237,8 @@ func (d *Driver) adopt(id string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	pidfd, err := monitorOf(s).open()
-	if errors.Is(err, errGone) {
+	pidfd, err := identity.MonitorOf(s).Open()
+	if errors.Is(err, identity.ErrGone) {
 		return nil, nil
 	}
 	if err != nil {
@@ -285,21 +286,21 @@ const decideTime = 30 * time.Second
 // before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
 // started a second time. nil: it has ended. One that does neither is killed.
 // Preconditions: nobody starts id.
-func (d *Driver) decided(id string, monitor serving) (*live, error) {
+func (d *Driver) decided(id string, monitor identity.Monitor) (*live, error) {
 	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
 		if l, err := d.adopt(id); err != nil || l != nil {
 			return l, err
 		}
-		pidfd, err := monitor.open() // which reaps it when it has ended
-		if errors.Is(err, errGone) {
+		pidfd, err := monitor.Open() // which reaps it when it has ended
+		if errors.Is(err, identity.ErrGone) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		if time.Now().After(deadline) {
-			err := errors.Join(signal(pidfd, unix.SIGKILL), awaitEnd(pidfd))
-			reapFile(pidfd)
+			err := errors.Join(identity.Signal(pidfd, unix.SIGKILL), identity.AwaitEnd(pidfd))
+			identity.Reap(pidfd)
 			pidfd.Close()
 			return nil, err
 		}

@@ -30,7 +30,7 @@ func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
 		}
 		return inPidsOf(l.status.Pid)
 	})
-	if err != nil && l.init().alive() {
+	if err != nil && l.init().Alive() {
 		return State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
 	// What was made anew is not watched yet.

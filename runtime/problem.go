@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/mountinfo"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -21,20 +22,20 @@ type problem struct {
 }
 
 // problem is that of a container whose init is init. Precondition: the guard is drained.
-func (d *Driver) problem(c *Config, init identity, warnings []string) problem {
+func (d *Driver) problem(c *Config, init identity.Process, warnings []string) problem {
 	look, last := d.guard.take(c.ID)
 	if !look {
 		return last
 	}
 	found := d.examine(c, init, warnings)
-	if found.text != "" && !init.alive() {
+	if found.text != "" && !init.Alive() {
 		found = problem{} // it has ended meanwhile, and its things with it
 	}
 	d.guard.found(c.ID, found)
 	return found
 }
 
-func (d *Driver) examine(c *Config, init identity, warnings []string) problem {
+func (d *Driver) examine(c *Config, init identity.Process, warnings []string) problem {
 	what, err := d.cgroups.Verify(d.made(c, warnings), init.Pid)
 	if err != nil {
 		return problem{text: "its cgroups cannot be read: " + err.Error()}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -41,7 +42,7 @@ type run struct {
 	Warnings  []string  `json:"warnings,omitempty"`
 
 	// The monitor, zero for the moment between the record and the spawn.
-	Monitor serving `json:"monitor"`
+	Monitor identity.Monitor `json:"monitor"`
 }
 
 func (d *Driver) stateDir(elem ...string) string {

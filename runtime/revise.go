@@ -38,7 +38,7 @@ func (d *Driver) Revise(ctx context.Context, c Config) (State, error) {
 		if err != nil {
 			return State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 		}
-		if err := d.cgroups.Restore(d.made(&c, r.Warnings), l.status.Pid, func() ([]int, error) { return nil, nil }); err != nil && l.init().alive() {
+		if err := d.cgroups.Restore(d.made(&c, r.Warnings), l.status.Pid, func() ([]int, error) { return nil, nil }); err != nil && l.init().Alive() {
 			return State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 
 	"golang.org/x/sys/unix"
@@ -27,54 +28,20 @@ func relay(signals <-chan syscall.Signal, done <-chan struct{}, send func(unix.S
 	}
 }
 
-// interrupt sends sig to the process group that p leads, as a terminal's Ctrl-C does: a shell without job control waits for
-// the program that it runs. A process that has ended = success.
-func (p identity) interrupt(sig unix.Signal) error {
-	f, err := p.open()
-	if err == errGone {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var serr error
-	if err := c.Control(func(fd uintptr) { serr = unix.PidfdSendSignal(int(fd), sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP) }); err != nil {
-		return err
-	}
-	switch serr {
-	case unix.ESRCH:
-		return nil
-	case unix.EINVAL:
-		// Before Linux 6.9 a group has only its number, its leader's pid. That stays taken until the leader is reaped and the last
-		// member gone, and open has just seen the leader: for another group to get the signal, all of that and a round
-		// through every pid would have to happen between these system calls.
-		if err := unix.Kill(-p.Pid, sig); err != unix.ESRCH {
-			return err
-		}
-		return nil
-	}
-	return serr
-}
-
 // first sends signals of the caller's to the first process of a container. The kernel drops what such a process has
 // no handler for (pid_namespaces(7)); anywhere else it would have ended by it, so here it is killed, and its exit tells of sig.
 type first struct {
-	identity
+	identity.Process
 	killed atomic.Int32 // the signal that it was killed for
 }
 
 func (p *first) send(sig unix.Signal) {
 	if !endsByDefault(sig) || handles(p.Pid, sig) {
-		_ = p.interrupt(sig) // gone, or the next one will do
+		_ = p.Interrupt(sig) // gone, or the next one will do
 		return
 	}
 	if p.killed.CompareAndSwap(0, int32(sig)) {
-		_ = p.identity.send(unix.SIGKILL)
+		_ = p.Process.Send(unix.SIGKILL)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/identity"
 )
 
 // spare is a child that waits for work: the next start, or exec, does not wait for the start of a program. There is one, the monitor of a
@@ -44,7 +45,7 @@ func (d *Driver) child(used bool) (*spawned, error) {
 	if p == nil {
 		return d.spawn()
 	}
-	if p.ended() { // somebody has killed it
+	if identity.Ended(p.pidfd) { // somebody has killed it
 		p.abort()
 		return d.spawn()
 	}
@@ -153,13 +154,4 @@ func (s *spare) close() {
 	s.mu.Unlock()
 	s.makers.Wait()
 	s.retire()
-}
-
-// ended says whether the process has ended.
-func (p *spawned) ended() bool {
-	over := true
-	if c, err := p.pidfd.SyscallConn(); err == nil {
-		_ = c.Control(func(fd uintptr) { over = ended(int(fd)) })
-	}
-	return over
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -22,7 +23,7 @@ const monitorSlack = 10 * time.Millisecond
 
 // spawned is a running child of ours: a monitor, or the parent of an exec.
 type spawned struct {
-	serving
+	identity.Monitor
 	pidfd   *os.File
 	reports *reports
 }
@@ -58,7 +59,7 @@ func (d *Driver) spawn() (*spawned, error) {
 		ours.Close()
 		return nil, fmt.Errorf("cannot start the init program: %w", err)
 	}
-	id, err := identify(pid)
+	id, err := identity.Of(pid)
 	if err == nil && pidfd < 0 { // Linux before 5.2 has no CLONE_PIDFD
 		err = fmt.Errorf("cannot watch process %d: this kernel has no pidfd", pid)
 	}
@@ -72,13 +73,13 @@ func (d *Driver) spawn() (*spawned, error) {
 		ours.Close()
 		return nil, err
 	}
-	return &spawned{serving: serving{identity: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
+	return &spawned{Monitor: identity.Monitor{Process: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
 }
 
 // wait returns when the process has ended and is reaped.
 func (p *spawned) wait() {
-	if awaitEnd(p.pidfd) == nil {
-		reapFile(p.pidfd)
+	if identity.AwaitEnd(p.pidfd) == nil {
+		identity.Reap(p.pidfd)
 	}
 }
 
@@ -99,7 +100,7 @@ func (p *spawned) abort() {
 // ends itself; one that hangs is killed.
 func (p *spawned) hangUp() {
 	p.shutdown()
-	time.AfterFunc(abortTime, func() { signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
+	time.AfterFunc(abortTime, func() { identity.Signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
 }
 
 // shutdown is hangUp for one that has the time it needs.

@@ -85,7 +85,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	}
 	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
-	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.serving}
+	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.Monitor}
 	if err := d.prepareDirs(c.ID, r); err != nil {
 		p.abort()
 		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
@@ -297,7 +297,7 @@ func awaitStart(ctx context.Context, p *spawned, handed error, listening func() 
 func (d *Driver) giveUp(id string, p *spawned) (*live, error) {
 	defer p.close()
 	p.shutdown()
-	l, err := d.decided(id, p.serving)
+	l, err := d.decided(id, p.Monitor)
 	if l == nil && err == nil {
 		p.wait()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 )
 
@@ -96,7 +97,7 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 	started := err == nil
 	if started {
 		st.StartedAt = s.StartedAt
-		if monitorOf(s).alive() {
+		if identity.MonitorOf(s).Alive() {
 			st.Status, st.Pid, st.PidStart, st.LogError = Running, s.Pid, s.PidStart, s.LogError
 			frozen, err := d.cgroups.Frozen(id)
 			if err != nil {
@@ -105,7 +106,7 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 			if frozen {
 				st.Status = Paused
 			}
-			found := d.problem(c, identity{s.Pid, s.PidStart}, r.Warnings)
+			found := d.problem(c, identity.InitOf(s), r.Warnings)
 			st.Problem, st.Lasting = found.text, found.lasting
 			if m.ward != nil && st.Status == Running && found.text == "" && m.ward.of.watches(s) {
 				if staying, err := d.cgroups.Staying(id); err == nil && staying {

@@ -45,7 +45,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
 	}
 	if grace > 0 {
-		if err := l.init().send(sig); err != nil {
+		if err := l.init().Send(sig); err != nil {
 			return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
 		}
 		failpoint.Hit("runtime.stop.signalled")
@@ -76,7 +76,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 // killAll kills every process of l.
 func (d *Driver) killAll(ctx context.Context, l *live) error {
 	// The init takes its pid namespace with it, whatever the cgroup version.
-	if err := l.init().send(unix.SIGKILL); err != nil {
+	if err := l.init().Send(unix.SIGKILL); err != nil {
 		return err
 	}
 	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
@@ -108,7 +108,7 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 	if err != nil || l == nil {
 		return err
 	}
-	if err := l.init().send(sig); err != nil {
+	if err := l.init().Send(sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %.12s: %w", unix.SignalName(sig), id, err)
 	}
 	if sig != unix.SIGKILL {

@@ -59,7 +59,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
 		}
 	}
-	if !l.init().alive() { // and another process may have had its number
+	if !l.init().Alive() { // and another process may have had its number
 		return process.Usage{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot read what is used by container %.12s: it is not running", id))
 	}
 	return u, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/boot"
+	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -102,10 +103,10 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 // visitRunning goes by the init's pidfd: a pid may be another's by the time.
 func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.Context, *visit, error) {
 	leave := d.visits.enter(l.id)
-	pidfd, err := l.init().open()
+	pidfd, err := l.init().Open()
 	if err != nil {
 		leave()
-		if errors.Is(err, errGone) {
+		if errors.Is(err, identity.ErrGone) {
 			err = errVisitOver
 		}
 		return nil, nil, err

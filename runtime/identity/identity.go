@@ -1,4 +1,7 @@
-package runtime
+// Package identity names processes for good, and acts on them by that name: pids are used again, a pid with its start time is not.
+//
+// Touches /proc and, by pidfds, the processes that it is given: it signals them, and reaps those that are children of this process.
+package identity
 
 import (
 	"bytes"
@@ -13,49 +16,54 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// identity names one process for good: pids are used again, a pid with its start time is not.
-type identity struct {
+// Process names one process for good, in the pid namespace of who asks.
+type Process struct {
 	Pid   int    `json:"pid"`
 	Start uint64 `json:"start"` // field 22 of /proc/pid/stat, clock ticks since boot
 }
 
-// errGone is that the process has ended.
-var errGone = errors.New("the process has ended")
+// ErrGone is that the process has ended.
+var ErrGone = errors.New("the process has ended")
 
-// serving names the monitor of one run. Its process may be another container's by now (proto.WorkName): then it is gone too.
-type serving struct {
-	identity
+// Monitor names the monitor of one run. Its process may be another container's by now (proto.WorkName): then it is gone too.
+type Monitor struct {
+	Process
 	Work int `json:"work,omitempty"` // how many works the process had ended before
 }
 
-// monitorOf is the monitor that wrote s.
-func monitorOf(s *proto.Status) serving {
-	return serving{identity{s.MonitorPid, s.MonitorStart}, s.MonitorWork}
+// MonitorOf is the monitor that wrote s.
+func MonitorOf(s *proto.Status) Monitor {
+	return Monitor{Process{s.MonitorPid, s.MonitorStart}, s.MonitorWork}
 }
 
-// next is the same process at its next work.
-func (p serving) next() serving {
+// InitOf is the init of the container that s tells of.
+func InitOf(s *proto.Status) Process { return Process{s.Pid, s.PidStart} }
+
+// Next is the same process at its next work.
+func (p Monitor) Next() Monitor {
 	p.Work++
 	return p
 }
 
-func (p serving) open() (*os.File, error) {
+// Open is Process.Open of a monitor that is still at this work: else ErrGone.
+func (p Monitor) Open() (*os.File, error) {
 	return p.openIf(func(st stat) bool { return st.work == p.Work })
 }
 
-func (p serving) alive() bool {
+// Alive says whether the process runs and is still at this work.
+func (p Monitor) Alive() bool {
 	return p.aliveIf(func(st stat) bool { return st.work == p.Work })
 }
 
 func anyWork(stat) bool { return true }
 
-// open returns a pidfd of the process, non-blocking, for poll and pidfd_send_signal. errGone when it has ended; a zombie
-// that nobody has reaped counts as ended.
-func (p identity) open() (*os.File, error) { return p.openIf(anyWork) }
+// Open returns a pidfd of the process, non-blocking, for poll and pidfd_send_signal, which the caller closes. ErrGone when it has ended; a zombie
+// that nobody has reaped counts as ended, and is reaped if it is a child of this process.
+func (p Process) Open() (*os.File, error) { return p.openIf(anyWork) }
 
-func (p identity) openIf(is func(stat) bool) (*os.File, error) {
+func (p Process) openIf(is func(stat) bool) (*os.File, error) {
 	if p.Pid <= 0 {
-		return nil, errGone
+		return nil, ErrGone
 	}
 	fd, err := unix.PidfdOpen(p.Pid, unix.PIDFD_NONBLOCK)
 	if err == unix.EINVAL { // before Linux 5.10
@@ -64,7 +72,7 @@ func (p identity) openIf(is func(stat) bool) (*os.File, error) {
 		}
 	}
 	if err == unix.ESRCH {
-		return nil, errGone
+		return nil, ErrGone
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch process %d: pidfd_open: %w", p.Pid, err)
@@ -76,15 +84,15 @@ func (p identity) openIf(is func(stat) bool) (*os.File, error) {
 			reapEnding(fd) // a child that an earlier Driver of this process let go of
 		}
 		unix.Close(fd)
-		return nil, errGone
+		return nil, ErrGone
 	}
 	return os.NewFile(uintptr(fd), "pidfd:"+strconv.Itoa(p.Pid)), nil
 }
 
-// alive says whether the process runs.
-func (p identity) alive() bool { return p.aliveIf(anyWork) }
+// Alive says whether the process runs. One that cannot be looked at does not.
+func (p Process) Alive() bool { return p.aliveIf(anyWork) }
 
-func (p identity) aliveIf(is func(stat) bool) bool {
+func (p Process) aliveIf(is func(stat) bool) bool {
 	if p.Pid <= 0 {
 		return false
 	}
@@ -92,13 +100,15 @@ func (p identity) aliveIf(is func(stat) bool) bool {
 	return err == nil && st.start == p.Start && !st.ended() && is(st)
 }
 
-// identify reads the start time of a process that cannot end meanwhile (a child that is not reaped).
-func identify(pid int) (identity, error) {
+// Of reads the start time of process pid.
+//
+// Precondition: it cannot end meanwhile, being a child that is not reaped.
+func Of(pid int) (Process, error) {
 	st, err := readStat(pid)
 	if err != nil {
-		return identity{}, fmt.Errorf("cannot read the start time of process %d: %w", pid, err)
+		return Process{}, fmt.Errorf("cannot read the start time of process %d: %w", pid, err)
 	}
-	return identity{pid, st.start}, nil
+	return Process{pid, st.start}, nil
 }
 
 // stat is what proc_pid_stat(5) says of a process.
@@ -134,9 +144,9 @@ func readStat(pid int) (st stat, err error) {
 	return stat{}, fmt.Errorf("unexpected /proc/%d/stat: %q", pid, b)
 }
 
-// awaitEnd returns nil when the process of pidfd has ended, or the error of a file that was closed. It
+// AwaitEnd returns nil when the process of pidfd has ended, or the error of a file that was closed. It
 // waits in the runtime's poller, no thread is held.
-func awaitEnd(pidfd *os.File) error {
+func AwaitEnd(pidfd *os.File) error {
 	c, err := pidfd.SyscallConn()
 	if err != nil {
 		return err
@@ -144,13 +154,13 @@ func awaitEnd(pidfd *os.File) error {
 	return c.Read(func(fd uintptr) bool { return ended(int(fd)) })
 }
 
-// reap takes the status of the process of pidfd if it has ended and is a child of ours; by pidfd, so that it can be no other.
-func reap(pidfd int) {
+// reapFD takes the status of the process of pidfd if it has ended and is a child of ours; by pidfd, so that it can be no other.
+func reapFD(pidfd int) {
 	for unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.EINTR {
 	}
 }
 
-// reapEnding is reap for a process that is a zombie: its first thread has ended, but others may be about to, and until then there is no status to be taken. It waits for
+// reapEnding is reapFD for a process that is a zombie: its first thread has ended, but others may be about to, and until then there is no status to be taken. It waits for
 // those of a child of ours.
 func reapEnding(pidfd int) {
 	_ = unix.SetNonblock(pidfd, false) // waitid(2): of one that is not blocking it does not wait
@@ -158,11 +168,20 @@ func reapEnding(pidfd int) {
 	}
 }
 
-// reapFile is reap for an open pidfd.
-func reapFile(pidfd *os.File) {
+// Reap takes the status of the process of pidfd if it has ended and is a child of this process.
+func Reap(pidfd *os.File) {
 	if c, err := pidfd.SyscallConn(); err == nil {
-		c.Control(func(fd uintptr) { reap(int(fd)) })
+		c.Control(func(fd uintptr) { reapFD(int(fd)) })
 	}
+}
+
+// Ended says whether the process of pidfd, an open one, has ended. Of one that is closed nothing is known: then it has.
+func Ended(pidfd *os.File) bool {
+	over := true
+	if c, err := pidfd.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { over = ended(int(fd)) })
+	}
+	return over
 }
 
 // ended says whether the process of pidfd has ended: then it is readable, pidfd_open(2).
@@ -174,33 +193,4 @@ func ended(fd int) bool {
 			return n == 1
 		}
 	}
-}
-
-// signal sends sig by pidfd. A process that has ended = success.
-func signal(pidfd *os.File, sig unix.Signal) error {
-	c, err := pidfd.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var serr error
-	if err := c.Control(func(fd uintptr) { serr = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); err != nil {
-		return err
-	}
-	if serr == unix.ESRCH {
-		return nil
-	}
-	return serr
-}
-
-// send is signal for a process by its identity. Ended = success.
-func (p identity) send(sig unix.Signal) error {
-	f, err := p.open()
-	if errors.Is(err, errGone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return signal(f, sig)
 }

@@ -1,4 +1,4 @@
-package runtime
+package identity
 
 import (
 	"errors"
@@ -38,13 +38,13 @@ func TestOpenReapsWhatIsEnding(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := identify(cmd.Process.Pid)
+	p, err := Of(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sandbox.Eventually(t, "its first thread has ended", func() bool { return !p.alive() })
+	sandbox.Eventually(t, "its first thread has ended", func() bool { return !p.Alive() })
 	go stdin.Close()
-	if f, err := p.open(); !errors.Is(err, errGone) {
+	if f, err := p.Open(); !errors.Is(err, ErrGone) {
 		f.Close()
 		t.Errorf("it can be opened: %v", err)
 	}
