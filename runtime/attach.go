@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -35,7 +36,7 @@ func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) erro
 // Run starts container id with the caller's streams attached from its first byte on, calls started when execve has succeeded, and
 // returns the exit when the container has ended and its output is delivered. When ctx ends the call does, with ctx's error; the
 // container runs on if it was started, and was never started if not.
-func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started func(State)) (process.Exit, error) {
+func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started func(container.State)) (process.Exit, error) {
 	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
 		return process.Exit{}, err

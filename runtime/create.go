@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,18 +15,18 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
-	"github.com/stackrun/stack/runtime/pid1"
+	"github.com/stackrun/stack/runtime/container"
 )
 
 // Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
 // under the same id is ErrAlreadyExists. What c points to is the driver's from now on: nobody may change it.
-func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
-	if err := checkConfig(&c); err != nil {
-		return State{}, err
+func (d *Driver) Create(ctx context.Context, c container.Config) (container.State, error) {
+	if err := c.Check(); err != nil {
+		return container.State{}, err
 	}
 	unlock, err := d.ids.lock(ctx, c.ID)
 	if err != nil {
-		return State{}, err
+		return container.State{}, err
 	}
 	defer unlock()
 
@@ -37,20 +35,20 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 		if c.CreatedAt.IsZero() {
 			c.CreatedAt = have.CreatedAt
 		}
-		if !sameConfig(have, &c) {
-			return State{}, errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot create container %.12s: it exists with another configuration", c.ID))
+		if !have.Same(&c) {
+			return container.State{}, errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot create container %.12s: it exists with another configuration", c.ID))
 		}
 		return d.state(c.ID, have, mark{})
 	}
 	if !errors.Is(err, errdefs.ErrNotFound) {
-		return State{}, err
+		return container.State{}, err
 	}
 	if c.CreatedAt.IsZero() {
 		c.CreatedAt = time.Now().Round(0) // as it will be read: without the monotonic clock
 	}
 	b, err := json.Marshal(&c)
 	if err != nil {
-		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot create container %.12s: %w", c.ID, err))
+		return container.State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot create container %.12s: %w", c.ID, err))
 	}
 	dir := d.stateDir(c.ID)
 	// What an interrupted Create or Delete left is not a container: it has no config.json.
@@ -60,66 +58,31 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 			err = os.Mkdir(dir, 0o700)
 		}
 		if err != nil {
-			return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+			return container.State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 		}
 	} else if err != nil {
-		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+		return container.State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.create.directory")
 	path := filepath.Join(dir, configName)
 	// 0600: the environment holds passwords. Not synced: what a power cut takes is made again from the desired state.
 	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
 		os.RemoveAll(dir)
-		return State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
+		return container.State{}, fmt.Errorf("cannot create container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.create.recorded")
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
 		d.configs.put(c.ID, &st, &c)
 	}
-	return State{ID: c.ID, Status: Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: &c}, nil
-}
-
-func checkConfig(c *Config) error {
-	if err := checkID(c.ID); err != nil {
-		return err
-	}
-	bad := func(what string) error {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot create container %.12s: %s", c.ID, what))
-	}
-	switch {
-	case c.Spec == nil || c.Spec.Process == nil:
-		return bad("its spec has no process")
-	case len(c.Spec.Process.Args) == 0:
-		return bad("its process has no arguments")
-	case len(c.Root) == 0:
-		return bad("it has no root")
-	case c.Init && pid1.Program() == nil:
-		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot create container %.12s: there is no init program for %s", c.ID, goruntime.GOARCH))
-	}
-	if set := unsupported(c.Spec); set != "" {
-		return errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot create container %.12s: its spec asks for what is not supported: %s", c.ID, set))
-	}
-	if _, err := parseSignal(c.StopSignal); err != nil {
-		return bad(err.Error())
-	}
-	return nil
-}
-
-// sameConfig compares as the file would hold them.
-func sameConfig(have, want *Config) bool {
-	w := *want
-	w.CreatedAt = have.CreatedAt // its own clock's business
-	a, errA := json.Marshal(have)
-	b, errB := json.Marshal(&w)
-	return errA == nil && errB == nil && bytes.Equal(a, b)
+	return container.State{ID: c.ID, Status: container.Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: &c}, nil
 }
 
 // Delete removes a container that does not run, with all that is its own: cgroups, run directory, record. ErrConflict when
 // it runs, unless other hands have deleted its record: then nobody could stop it either, and it is killed. Not there = success, and what an
 // interrupted Delete left is removed.
 func (d *Driver) Delete(ctx context.Context, id string) error {
-	if err := checkID(id); err != nil {
+	if err := container.CheckID(id); err != nil {
 		return err
 	}
 	unlock, err := d.ids.take(ctx, id)

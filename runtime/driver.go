@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -47,7 +48,7 @@ type Driver struct {
 	hints    watch.Hub
 	losses   losses
 	guard    *guard
-	configs  recordCache[Config]
+	configs  recordCache[container.Config]
 	runs     recordCache[run]
 	statuses recordCache[proto.Status]
 	filters  filterCache

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -91,7 +92,7 @@ func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*spawned, error)
 }
 
 // execBootstrap derives the exec's process from the container's.
-func (d *Driver) execBootstrap(c *Config, l *live, p Process) (*proto.ExecBootstrap, error) {
+func (d *Driver) execBootstrap(c *container.Config, l *live, p Process) (*proto.ExecBootstrap, error) {
 	of := c.Spec.Process
 	sp := specs.Process{
 		Terminal:        p.Terminal,

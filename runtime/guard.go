@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
+	"github.com/stackrun/stack/runtime/container"
 )
 
 // guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
@@ -40,8 +41,8 @@ type ward struct {
 	problem problem
 	paths   []string
 
-	changes int    // events so far
-	last    *State // nil = none, or something has happened since
+	changes int              // events so far
+	last    *container.State // nil = none, or something has happened since
 	lastAt  time.Time
 }
 
@@ -96,7 +97,7 @@ func (g *guard) close() {
 }
 
 // protect begins to watch l. fresh says that its limits and mounts have just been made.
-func (g *guard) protect(l *live, c *Config, fresh bool) {
+func (g *guard) protect(l *live, c *container.Config, fresh bool) {
 	w := &ward{of: l, key: l.id + " " + strconv.FormatUint(l.status.PidStart, 10)}
 	for _, dir := range g.d.cgroups.Parents() {
 		if !g.files.Watches(dir) { // made with the first container, and gone with the last
@@ -264,7 +265,7 @@ func (g *guard) mark(id string) mark {
 }
 
 // remember keeps st, which has been read since m, if nothing has happened since.
-func (g *guard) remember(m mark, st State) {
+func (g *guard) remember(m mark, st container.State) {
 	if m.ward == nil {
 		return
 	}
@@ -276,7 +277,7 @@ func (g *guard) remember(m mark, st State) {
 }
 
 // seen is the state of id that was seen last, if it still is that; nil = it has to be looked at. Read only. Precondition: drained.
-func (g *guard) seen(id string, now time.Time) *State {
+func (g *guard) seen(id string, now time.Time) *container.State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w := g.wards[id]; w != nil && w.last != nil && now.Sub(w.lastAt) < trust {
@@ -317,13 +318,13 @@ func (g *guard) found(id string, p problem) {
 }
 
 // made is the record of container c's cgroups.
-func (d *Driver) made(c *Config, warnings []string) cgroup.Made {
-	return cgroup.Made{ID: c.ID, Resources: resources(c.Spec), Warnings: warnings}
+func (d *Driver) made(c *container.Config, warnings []string) cgroup.Made {
+	return cgroup.Made{ID: c.ID, Resources: c.Resources(), Warnings: warnings}
 }
 
 // sources are the directories in which those lie that c has mounted from below the state root: volumes. They are quiet, and whoever
 // removes one of them does damage. The user's own directories may be busy, and come and go as he likes.
-func (d *Driver) sources(c *Config) (dirs []string) {
+func (d *Driver) sources(c *container.Config) (dirs []string) {
 	for _, m := range c.Mounts {
 		if m.Type == "bind" && strings.HasPrefix(m.Source, d.roots.InState()+"/") {
 			dirs = append(dirs, filepath.Dir(m.Source))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -78,7 +79,7 @@ func (l *live) end() (free bool, err error) {
 const cleanUpTime = 5 * time.Second
 
 // watch registers l and follows it to its end. fresh says that it was started just now.
-func (d *Driver) watch(l *live, c *Config, fresh bool) error {
+func (d *Driver) watch(l *live, c *container.Config, fresh bool) error {
 	if c != nil {
 		d.guard.protect(l, c, fresh)
 	}
@@ -213,7 +214,7 @@ func (d *Driver) findLocked(ctx context.Context, id string) (*live, error) {
 
 // find is findLocked for callers without the lock.
 func (d *Driver) find(ctx context.Context, id string) (*live, error) {
-	if err := checkID(id); err != nil {
+	if err := container.CheckID(id); err != nil {
 		return nil, err
 	}
 	if l := d.live(id); l != nil {

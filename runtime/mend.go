@@ -6,15 +6,15 @@ import (
 	"os"
 	"strconv"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/stackrun/stack/runtime/container"
 )
 
 // Mend puts back what can be put back while container id runs: its cgroups and their limits. What State.Problem still says afterwards
 // needs a restart. Not running, or nothing to do = success. Idempotent.
-func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
+func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
-		return State{}, err
+		return container.State{}, err
 	}
 	defer unlock()
 	if l == nil {
@@ -22,16 +22,16 @@ func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
 	}
 	r, err := d.readRun(id)
 	if err != nil {
-		return State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
+		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
 	err = d.cgroups.Restore(d.made(c, r.Warnings), l.status.Pid, func() ([]int, error) {
-		if !ownPids(c) {
+		if !c.OwnPids() {
 			return nil, nil // whose is whose in a shared namespace cannot be told: a restart puts them back
 		}
 		return inPidsOf(l.status.Pid)
 	})
 	if err != nil && l.init().Alive() {
-		return State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
+		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
 	// What was made anew is not watched yet.
 	d.guard.release(l)
@@ -42,19 +42,6 @@ func (d *Driver) Mend(ctx context.Context, id string) (State, error) {
 	default:
 	}
 	return d.state(id, c, mark{})
-}
-
-// ownPids says whether c has a pid namespace of its own.
-func ownPids(c *Config) bool {
-	if c.Spec.Linux == nil {
-		return false
-	}
-	for _, ns := range c.Spec.Linux.Namespaces {
-		if ns.Type == specs.PIDNamespace {
-			return ns.Path == ""
-		}
-	}
-	return false
 }
 
 // inPidsOf lists the processes in the pid namespace of init.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/mountinfo"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/mount"
 )
@@ -22,7 +23,7 @@ type problem struct {
 }
 
 // problem is that of a container whose init is init. Precondition: the guard is drained.
-func (d *Driver) problem(c *Config, init identity.Process, warnings []string) problem {
+func (d *Driver) problem(c *container.Config, init identity.Process, warnings []string) problem {
 	look, last := d.guard.take(c.ID)
 	if !look {
 		return last
@@ -35,7 +36,7 @@ func (d *Driver) problem(c *Config, init identity.Process, warnings []string) pr
 	return found
 }
 
-func (d *Driver) examine(c *Config, init identity.Process, warnings []string) problem {
+func (d *Driver) examine(c *container.Config, init identity.Process, warnings []string) problem {
 	what, err := d.cgroups.Verify(d.made(c, warnings), init.Pid)
 	if err != nil {
 		return problem{text: "its cgroups cannot be read: " + err.Error()}
@@ -75,7 +76,7 @@ const removed = "//deleted"
 
 // missingMount says which mount of c is not in the table of its init. What the container itself has mounted, over ours too, is its own
 // business. leadsTo says whether a path in the container, whose parts may be symlinks, is where something is mounted.
-func missingMount(c *Config, table map[string]mounted, leadsTo func(string) bool) string {
+func missingMount(c *container.Config, table map[string]mounted, leadsTo func(string) bool) string {
 	root, ok := table["/"]
 	if !ok || len(c.Root) > 0 && c.Root[0].Type == "overlay" && root.fstype != "overlay" {
 		return "" // the process has given itself another root, from which ours is not seen (chroot)

@@ -12,26 +12,11 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
 )
-
-func TestParseSignal(t *testing.T) {
-	for s, want := range map[string]unix.Signal{
-		"": unix.SIGTERM, "SIGINT": unix.SIGINT, "int": unix.SIGINT, "9": unix.SIGKILL, "SIGRTMIN": 34, "RTMIN+3": 37, "SIGRTMAX-1": 63,
-	} {
-		if got, err := parseSignal(s); err != nil || got != want {
-			t.Errorf("%q: %v %v, want %v", s, got, err, want)
-		}
-	}
-	for _, s := range []string{"0", "65", "-1", "SIGNOTHING", "RTMIN+99", "RTMINx", "RTMAX+1"} {
-		if got, err := parseSignal(s); err == nil {
-			t.Errorf("%q is taken as %v", s, got)
-		}
-	}
-}
 
 func TestMergeEnv(t *testing.T) {
 	base := []string{"A=1", "B=2", "C"}
@@ -205,7 +190,7 @@ func TestNewProblemIsTold(t *testing.T) {
 	if look, last := g.take("a"); look || last.text != "" {
 		t.Fatalf("a second look meanwhile: %v, %q", look, last.text)
 	}
-	g.remember(second, State{ID: "a", Status: Running})
+	g.remember(second, container.State{ID: "a", Status: container.Running})
 	g.found("a", problem{text: "nothing is mounted at /data"})
 	if !told() {
 		t.Error("nobody is told of a new problem")
@@ -216,7 +201,7 @@ func TestNewProblemIsTold(t *testing.T) {
 	if look, last := g.take("a"); !look || last.text == "" {
 		t.Errorf("the look after that: %v, %q", look, last.text)
 	}
-	g.remember(second, State{ID: "a", Status: Running}) // it was slow
+	g.remember(second, container.State{ID: "a", Status: container.Running}) // it was slow
 	if s := g.seen("a", time.Now()); s != nil {
 		t.Errorf("what the second look has seen is given out after the third has begun: %+v", s)
 	}

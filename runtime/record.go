@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/atomicfile"
-	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -51,22 +51,6 @@ func (d *Driver) stateDir(elem ...string) string {
 
 func (d *Driver) runDir(elem ...string) string {
 	return d.roots.InRun(append([]string{"containers"}, elem...)...)
-}
-
-// checkID keeps an id from leaving the directories it names: ids come from the API too.
-func checkID(id string) error {
-	ok := len(id) > 0 && len(id) <= 128
-	for _, c := range id {
-		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_')
-	}
-	if !ok {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot use %q as a container id: want letters, digits, - and _", id))
-	}
-	return nil
-}
-
-func notFound(id string) error {
-	return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container %.12s", id))
 }
 
 // recordCache saves reading and decoding the record that each container has of one kind. All are replaced by renaming: a record is the same while it is
@@ -128,15 +112,15 @@ func (rc *recordCache[T]) read(id, path string) (*T, error) {
 }
 
 // config reads the record of id. ErrNotFound when there is none. The result is shared: read only.
-func (d *Driver) config(id string) (*Config, error) {
-	if err := checkID(id); err != nil {
+func (d *Driver) config(id string) (*container.Config, error) {
+	if err := container.CheckID(id); err != nil {
 		return nil, err
 	}
 	path := d.stateDir(id, configName)
 	c, err := d.configs.read(id, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-		return nil, notFound(id)
+		return nil, container.NotFound(id)
 	case err != nil:
 		return nil, fmt.Errorf("cannot read container %.12s: %w", id, err)
 	case c.ID != id || c.Spec == nil:
@@ -230,7 +214,7 @@ func (d *Driver) listIDs() (ids, debris []string, err error) {
 		return nil, nil, fmt.Errorf("cannot list containers: %w", err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || checkID(e.Name()) != nil {
+		if !e.IsDir() || container.CheckID(e.Name()) != nil {
 			continue
 		}
 		if _, err := os.Lstat(filepath.Join(d.stateDir(), e.Name(), configName)); err == nil {

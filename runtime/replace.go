@@ -10,13 +10,14 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 )
 
 // Replace gives the container c.ID, which does not run, another Config: what a start finds out (addresses, hence
 // /etc/hosts, and the network namespace to join) is part of it. Its last exit stays. ErrNotFound when it is not there,
 // ErrConflict when it runs. Idempotent. As with Create, what c points to is the driver's from now on.
-func (d *Driver) Replace(ctx context.Context, c Config) error {
-	if err := checkConfig(&c); err != nil {
+func (d *Driver) Replace(ctx context.Context, c container.Config) error {
+	if err := c.Check(); err != nil {
 		return err
 	}
 	unlock, err := d.ids.take(ctx, c.ID)

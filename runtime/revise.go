@@ -10,41 +10,42 @@ import (
 
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
 )
 
 // Revise gives the container c.ID, in whichever state, a Config that says something else in its Facts and in the resources of its Spec, and nothing else: there
 // ErrInvalidArgument. The limits of one that runs are in force before they are on record; a limit that the kernel does not take is an error, and the record
 // stays. A limit that c does not have is not lifted of one that runs. Idempotent. As with Create, what c points to is the driver's from now on.
-func (d *Driver) Revise(ctx context.Context, c Config) (State, error) {
-	if err := checkConfig(&c); err != nil {
-		return State{}, err
+func (d *Driver) Revise(ctx context.Context, c container.Config) (container.State, error) {
+	if err := c.Check(); err != nil {
+		return container.State{}, err
 	}
 	unlock, have, l, err := d.door(ctx, c.ID)
 	if err != nil {
-		return State{}, err
+		return container.State{}, err
 	}
 	defer unlock()
-	if !sameConfig(have, unrevised(&c, have)) {
-		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: only its facts and the limits of its resources can be changed", c.ID))
+	if !have.Same(c.Unrevised(have)) {
+		return container.State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: only its facts and the limits of its resources can be changed", c.ID))
 	}
 	c.CreatedAt = have.CreatedAt
 	b, err := json.Marshal(&c)
 	if err != nil {
-		return State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: %w", c.ID, err))
+		return container.State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: %w", c.ID, err))
 	}
 	if l != nil {
 		r, err := d.readRun(c.ID)
 		if err != nil {
-			return State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
+			return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 		}
 		if err := d.cgroups.Restore(d.made(&c, r.Warnings), l.status.Pid, func() ([]int, error) { return nil, nil }); err != nil && l.init().Alive() {
-			return State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
+			return container.State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
 		}
 	}
 	path := filepath.Join(d.stateDir(c.ID), configName)
 	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
-		return State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
+		return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err == nil {
@@ -60,18 +61,6 @@ func (d *Driver) Revise(ctx context.Context, c Config) (State, error) {
 		}
 	}
 	return d.state(c.ID, &c, mark{})
-}
-
-// unrevised is c with what Revise may change as have has it.
-func unrevised(c, have *Config) *Config {
-	old := *c
-	old.Facts = have.Facts
-	if c.Spec.Linux != nil && have.Spec.Linux != nil {
-		spec, linux := *c.Spec, *c.Spec.Linux
-		linux.Resources = have.Spec.Linux.Resources
-		spec.Linux, old.Spec = &linux, &spec
-	}
-	return &old
 }
 
 // Resize sets the size of the terminal of container id. ErrConflict when it does not run; one without a terminal takes no notice.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -22,10 +23,10 @@ import (
 // stage failed; then that is on record as the container's exit and nothing is left running. A container that
 // runs already is success. When ctx ends first the start is undone, and its error returned, unless the program may have begun: that it is not ended for
 // it, or whoever starts the container next would have it run twice. One that has ended by then has its exit on record.
-func (d *Driver) Start(ctx context.Context, id string) (State, error) {
+func (d *Driver) Start(ctx context.Context, id string) (container.State, error) {
 	unlock, c, l, err := d.door(ctx, id)
 	if err != nil {
-		return State{}, err
+		return container.State{}, err
 	}
 	defer unlock()
 	if l != nil {
@@ -36,8 +37,8 @@ func (d *Driver) Start(ctx context.Context, id string) (State, error) {
 }
 
 // door takes id's lock and looks who is there. l is nil when the container does not run.
-func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *Config, l *live, err error) {
-	if err := checkID(id); err != nil {
+func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *container.Config, l *live, err error) {
+	if err := container.CheckID(id); err != nil {
 		return nil, nil, nil, err
 	}
 	unlock, err = d.ids.take(ctx, id)
@@ -64,45 +65,45 @@ type launchOptions struct {
 
 // launch makes the cgroups and starts the monitor.
 // Preconditions: the id's lock is held, the container does not run.
-func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (State, *live, error) {
+func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOptions) (container.State, *live, error) {
 	if err := d.unmounts.await(ctx, c.ID); err != nil {
-		return State{}, nil, err
+		return container.State{}, nil, err
 	}
 	b, err := d.bootstrap(c)
 	if err != nil {
-		return State{}, nil, err
+		return container.State{}, nil, err
 	}
 	b.AwaitAttach = opt.listening != nil
 	b.StdinOpen = b.StdinOpen || opt.stdin
 	if err := d.visits.await(ctx, c.ID); err != nil { // they have seen the end of its last run
-		return State{}, nil, err
+		return container.State{}, nil, err
 	}
 
 	// The monitor first: its program starts, if it has not yet, while the rest is made. It does nothing before it is on record and has its work.
-	p, err := d.child(ownPids(c))
+	p, err := d.child(c.OwnPids())
 	if err != nil {
-		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
+		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
 	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.Monitor}
 	if err := d.prepareDirs(c.ID, r); err != nil {
 		p.abort()
-		return State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
+		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.recorded")
 	d.watchLosses(c.ID) // before it writes its first line
-	fail := func(f *proto.Failure) (State, *live, error) {
+	fail := func(f *proto.Failure) (container.State, *live, error) {
 		p.abort()
 		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
 		err := error(&StartError{ID: c.ID, Failure: f})
 		if cerr := d.undoStart(c.ID, x); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
-		return State{}, nil, err
+		return container.State{}, nil, err
 	}
 	// The cgroups are made while the monitor reads its work, and prepares what it can without them.
-	cgroups, err := d.cgroups.Plan(c.ID, resources(c.Spec))
+	cgroups, err := d.cgroups.Plan(c.ID, c.Resources())
 	if err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
@@ -130,7 +131,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 	if err != nil { // ctx ended
 		var unseen error
 		if l, unseen = d.giveUp(c.ID, p); unseen != nil {
-			return State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
+			return container.State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
 		}
 		if l == nil {
 			if x, xerr := d.readExit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
@@ -139,7 +140,7 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 			} else {
 				d.undoStart(c.ID, nil)
 			}
-			return State{}, nil, err
+			return container.State{}, nil, err
 		}
 		now = &started{l.status, -1}
 	}
@@ -157,18 +158,18 @@ func (d *Driver) launch(ctx context.Context, c *Config, opt launchOptions) (Stat
 		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, root: d.unmounts.hold(now.file, c), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := d.watch(l, c, true); err != nil {
 			l.release() // it runs on; the next daemon adopts it
-			return State{}, nil, err
+			return container.State{}, nil, err
 		}
 	}
 	d.replenishSoon()
 	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
-	st := State{ID: c.ID, Status: Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
+	st := container.State{ID: c.ID, Status: container.Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
 	return st, l, nil
 }
 
 // bootstrap is what the monitor is told, but for the cgroups.
-func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
+func (d *Driver) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 	spec := *c.Spec
 	var filter []byte
 	if spec.Linux != nil {
@@ -190,7 +191,7 @@ func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
 		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
 		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
-		Cramped: cramped(resources(c.Spec)), Seccomp: filter,
+		Cramped: cramped(c.Resources()), Seccomp: filter,
 	}, nil
 }
 
@@ -199,13 +200,6 @@ func (d *Driver) bootstrap(c *Config) (*proto.Bootstrap, error) {
 func cramped(r *specs.LinuxResources) bool {
 	const enough = 16 << 20
 	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 && *r.Memory.Limit < enough
-}
-
-func resources(s *specs.Spec) *specs.LinuxResources {
-	if s.Linux == nil {
-		return nil
-	}
-	return s.Linux.Resources
 }
 
 // prepareDirs makes an empty run directory and a record of a run without an exit.

@@ -9,24 +9,25 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 )
 
 // List is every container that has a record, by id.
-func (d *Driver) List(ctx context.Context) ([]State, error) {
+func (d *Driver) List(ctx context.Context) ([]container.State, error) {
 	return d.Select(ctx, func(map[string]string) bool { return true })
 }
 
 // Select is List of the containers whose labels which wants. It looks at nothing of the others but their records.
-func (d *Driver) Select(ctx context.Context, which func(labels map[string]string) bool) ([]State, error) {
+func (d *Driver) Select(ctx context.Context, which func(labels map[string]string) bool) ([]container.State, error) {
 	entries, err := os.ReadDir(d.stateDir())
 	if err != nil {
 		return nil, fmt.Errorf("cannot list containers: %w", err)
 	}
 	d.guard.drain()
 	now := time.Now()
-	var out []State
+	var out []container.State
 	ids := make([]string, 0, len(entries)) // that have a record
 	for _, entry := range entries {
 		id := entry.Name()
@@ -40,7 +41,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if !entry.IsDir() || checkID(id) != nil {
+		if !entry.IsDir() || container.CheckID(id) != nil {
 			continue
 		}
 		mark := d.guard.mark(id)
@@ -66,7 +67,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 }
 
 // State is container id as the host shows it. ErrNotFound when there is no record.
-func (d *Driver) State(ctx context.Context, id string) (State, error) {
+func (d *Driver) State(ctx context.Context, id string) (container.State, error) {
 	d.guard.drain()
 	if st := d.guard.seen(id, time.Now()); st != nil {
 		return *st, nil
@@ -74,14 +75,14 @@ func (d *Driver) State(ctx context.Context, id string) (State, error) {
 	mark := d.guard.mark(id)
 	c, err := d.config(id)
 	if err != nil {
-		return State{}, err
+		return container.State{}, err
 	}
 	return d.state(id, c, mark)
 }
 
 // state is State of the container of which c is the record, read since m. Precondition: the guard was drained at m.
-func (d *Driver) state(id string, c *Config, m mark) (State, error) {
-	st := State{ID: id, Status: Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
+func (d *Driver) state(id string, c *container.Config, m mark) (container.State, error) {
+	st := container.State{ID: id, Status: container.Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
 	r, err := d.readRun(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
@@ -98,17 +99,17 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 	if started {
 		st.StartedAt = s.StartedAt
 		if identity.MonitorOf(s).Alive() {
-			st.Status, st.Pid, st.PidStart, st.LogError = Running, s.Pid, s.PidStart, s.LogError
+			st.Status, st.Pid, st.PidStart, st.LogError = container.Running, s.Pid, s.PidStart, s.LogError
 			frozen, err := d.cgroups.Frozen(id)
 			if err != nil {
 				return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 			}
 			if frozen {
-				st.Status = Paused
+				st.Status = container.Paused
 			}
 			found := d.problem(c, identity.InitOf(s), r.Warnings)
 			st.Problem, st.Lasting = found.text, found.lasting
-			if m.ward != nil && st.Status == Running && found.text == "" && m.ward.of.watches(s) {
+			if m.ward != nil && st.Status == container.Running && found.text == "" && m.ward.of.watches(s) {
 				if staying, err := d.cgroups.Staying(id); err == nil && staying {
 					d.guard.remember(m, st)
 				}
@@ -119,12 +120,12 @@ func (d *Driver) state(id string, c *Config, m mark) (State, error) {
 	exit, err := d.readExit(id)
 	switch {
 	case err == nil:
-		st.Status, st.Exit = Stopped, exit
+		st.Status, st.Exit = container.Stopped, exit
 	case !errors.Is(err, fs.ErrNotExist):
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	case started || r.Boot != d.boot:
 		// The monitor is dead and left no exit; follow or New is about to settle that, and will say the same.
-		st.Status, st.Exit = Stopped, &process.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
+		st.Status, st.Exit = container.Stopped, &process.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
 	default:
 		// Being started right now.
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/container"
 )
 
 // unmounts are the roots of containers that have ended. With the last reference to an overlay the kernel brings to the disk whatever its upper directory's file
@@ -30,7 +32,7 @@ type unmount struct {
 }
 
 // hold takes fd, a root of c's, or -1: a file of it where the end of the container should not wait for its unmounting. Anywhere else there is none, and fd is closed.
-func (u *unmounts) hold(fd int, c *Config) *os.File {
+func (u *unmounts) hold(fd int, c *container.Config) *os.File {
 	if fd < 0 {
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -50,7 +49,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 			return process.Usage{}, fmt.Errorf("cannot read what container %.12s reads and writes: %w", id, err)
 		}
 	}
-	if ownNetwork(c) {
+	if c.OwnNetwork() {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(l.status.Pid) + "/net/dev")
 		if err != nil && !hasEnded(err) {
 			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
@@ -76,19 +75,6 @@ func hostMemory() (uint64, error) {
 		return 0, fmt.Errorf("cannot read how much memory this host has: sysinfo: %w", err)
 	}
 	return uint64(s.Totalram) * uint64(s.Unit), nil
-}
-
-// ownNetwork says whether c is in another network than the host's.
-func ownNetwork(c *Config) bool {
-	if c.Spec.Linux == nil {
-		return false
-	}
-	for _, ns := range c.Spec.Linux.Namespaces {
-		if ns.Type == specs.NetworkNamespace {
-			return true
-		}
-	}
-	return false
 }
 
 // parseNetDev adds up what the interfaces of proc_pid_net(5)'s dev have received and sent, lo excepted.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/boot"
+	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -164,7 +165,7 @@ func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.
 }
 
 // Preconditions of visitStill: the container's lock is held, it does not run.
-func (d *Driver) visitStill(ctx context.Context, c *Config, bare bool) (*visit, error) {
+func (d *Driver) visitStill(ctx context.Context, c *container.Config, bare bool) (*visit, error) {
 	if err := d.unmounts.await(ctx, c.ID); err != nil {
 		return nil, err
 	}
