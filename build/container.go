@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/seccomp"
 )
@@ -24,7 +25,7 @@ const maxTasks = 4096
 // configure fills in cfg: what every container has, and what the step and the build say.
 func (w *worker) configure(cfg *runtime.Config, cmd command, box network.Sandbox, extra []stepMount) error {
 	conf := &w.state.conf.Config
-	spec := runtime.BaseSpec()
+	spec := basespec.New()
 	cfg.Spec = spec
 	cfg.Labels = map[string]string{labelBuild: "true"}
 	cfg.Facts = map[string]string{factBuild: "true"}
@@ -51,7 +52,7 @@ func (w *worker) configure(cfg *runtime.Config, cmd command, box network.Sandbox
 		}
 	}
 	if w.r.Privileged {
-		warnings, err := runtime.Privileged(spec)
+		warnings, err := basespec.Privileged(spec)
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func (w *worker) configure(cfg *runtime.Config, cmd command, box network.Sandbox
 
 // environment is what a command sees: what the image will have, the ARGs, the proxies and secrets of this build.
 func environment(env, proxies []string, extra []stepMount) []string {
-	out := []string{"PATH=" + runtime.DefaultPath}
+	out := []string{"PATH=" + basespec.Path}
 	for _, kv := range proxies {
 		name, value, _ := strings.Cut(kv, "=")
 		out = setVariable(out, name, value)

@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 )
 
 // state is what a stage has become so far: the configuration of an image, whose RootFS says which layers it has. History entries of steps
@@ -29,7 +29,7 @@ func scratch(p v1.Platform) *state {
 	s := &state{conf: &v1.ConfigFile{
 		OS: p.OS, Architecture: p.Architecture,
 		RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{Env: []string{"PATH=" + runtime.DefaultPath}, WorkingDir: "/"},
+		Config: v1.Config{Env: []string{"PATH=" + basespec.Path}, WorkingDir: "/"},
 	}}
 	if p.Architecture != "amd64" { // whose variant is a level of this host's CPU
 		s.conf.Variant = p.Variant

@@ -14,8 +14,11 @@ import (
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/seccomp"
+	"github.com/stackrun/stack/runtime/unmount"
 )
 
 // Options of a Driver. The zero value of each field but Roots is right for most.
@@ -43,7 +46,7 @@ type Driver struct {
 	cgroups  *cgroup.Parent
 	init     *os.File // the init program, sealed
 	ids      idLocks
-	hub      hub
+	hub      event.Hub
 	tell     func(string) // Options.Notice
 	hints    watch.Hub
 	losses   losses
@@ -51,10 +54,10 @@ type Driver struct {
 	configs  recordCache[container.Config]
 	runs     recordCache[run]
 	statuses recordCache[proto.Status]
-	filters  filterCache
+	filters  seccomp.Cache
 	spare    spare
 	visits   visits
-	unmounts unmounts
+	unmounts unmount.Queue
 
 	mu     sync.Mutex
 	lives  map[string]*live
@@ -129,8 +132,8 @@ func (d *Driver) Close() error {
 	for _, l := range lives {
 		l.release()
 	}
-	d.unmounts.close()
-	d.hub.close()
+	d.unmounts.Close()
+	d.hub.Close()
 	d.hints.Close()
 	d.losses.files.Close()
 	d.guard.close()

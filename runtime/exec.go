@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/caps"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
@@ -128,13 +129,13 @@ func (d *Driver) execBootstrap(c *container.Config, l *live, p Process) (*proto.
 		Process: sp, Groups: groups, Cgroup: d.cgroups.Group(c.ID), Timeout: p.Timeout,
 	}
 	if p.Privileged {
-		b.Process.Capabilities = allCapabilities()
+		b.Process.Capabilities = caps.Full()
 		b.Process.NoNewPrivileges = false
 		return b, nil // and no filter
 	}
 	if c.Spec.Linux != nil {
 		var err error
-		if b.Seccomp, err = d.filters.compile(c.Spec.Linux.Seccomp); err != nil {
+		if b.Seccomp, err = d.filters.Compile(c.Spec.Linux.Seccomp); err != nil {
 			return nil, fmt.Errorf("cannot exec in container %.12s: %w", c.ID, err)
 		}
 	}

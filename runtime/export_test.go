@@ -46,7 +46,7 @@ func (d *Driver) HoldUnmounts() (release func()) { return d.HoldUnmount("") }
 // HoldUnmount is as if a root of container id were being unmounted until release is called.
 func (d *Driver) HoldUnmount(id string) (release func()) {
 	held := held{make(chan struct{})}
-	d.unmounts.later(id, held)
+	d.unmounts.Later(id, held)
 	return sync.OnceFunc(func() { close(held.over) })
 }
 
@@ -55,12 +55,4 @@ type held struct{ over chan struct{} }
 func (h held) Close() error { <-h.over; return nil }
 
 // Unmounting is how many roots are not unmounted yet.
-func (d *Driver) Unmounting() int {
-	d.unmounts.mu.Lock()
-	defer d.unmounts.mu.Unlock()
-	n := len(d.unmounts.waiting)
-	if d.unmounts.busy != nil {
-		n++
-	}
-	return n
-}
+func (d *Driver) Unmounting() int { return d.unmounts.Unfinished() }

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
@@ -155,7 +156,7 @@ func (h *host) config(args ...string) runtime.Config {
 	for _, d := range []string{"upper", "work"} {
 		must(h.t, os.MkdirAll(filepath.Join(snap, d), 0o755))
 	}
-	spec := runtime.BaseSpec()
+	spec := basespec.New()
 	spec.Process.Args = args
 	return runtime.Config{
 		ID: id, Spec: spec, Labels: map[string]string{"test": h.t.Name()},

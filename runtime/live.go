@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -110,7 +111,7 @@ func (d *Driver) follow(l *live) {
 	}
 	d.guard.release(l) // what the container stood on may go
 	if l.root != nil {
-		d.unmounts.later(l.id, l.root)
+		d.unmounts.Later(l.id, l.root)
 	}
 	if free {
 		d.keep(&spawned{Monitor: identity.MonitorOf(&l.status).Next(), pidfd: l.monitor, reports: l.reports})
@@ -128,9 +129,9 @@ func (d *Driver) follow(l *live) {
 	close(l.done)
 	d.guard.release(l) // a Mend may have met this
 	if l.exit.OOM {
-		d.hub.publish(Event{ID: l.id, Kind: EventOOM, At: l.exit.FinishedAt})
+		d.hub.Publish(event.Event{ID: l.id, Kind: event.OOM, At: l.exit.FinishedAt})
 	}
-	d.hub.publish(Event{ID: l.id, Kind: EventExited, At: l.exit.FinishedAt, Exit: l.exit})
+	d.hub.Publish(event.Event{ID: l.id, Kind: event.Exited, At: l.exit.FinishedAt, Exit: l.exit})
 }
 
 // takeOver takes the handles of a monitor that is free from l, unless release has them.

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/watch"
+	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -64,5 +65,5 @@ func (d *Driver) tellLoss(id string) {
 	if err != nil || !d.losses.news(id, s.LogError) { // it may have ended
 		return
 	}
-	d.hub.publish(Event{ID: id, Kind: EventLog, Detail: s.LogError})
+	d.hub.Publish(event.Event{ID: id, Kind: event.Log, Detail: s.LogError})
 }

@@ -1,6 +1,9 @@
 package runtime
 
-import "github.com/stackrun/stack/runtime/container"
+import (
+	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/event"
+)
 
 // What crosses the door of the room has these names there; what it is, its package says.
 type (
@@ -8,6 +11,8 @@ type (
 	LogConfig = container.LogConfig
 	State     = container.State
 	Status    = container.Status
+	Event     = event.Event
+	EventKind = event.Kind
 )
 
 const (
@@ -15,6 +20,11 @@ const (
 	Running = container.Running
 	Stopped = container.Stopped
 	Paused  = container.Paused
+
+	EventStarted = event.Started
+	EventExited  = event.Exited
+	EventOOM     = event.OOM
+	EventLog     = event.Log
 )
 
 // Check says why Create would refuse c; nil when it would not. Pure. Errors as Create's.

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -61,43 +59,6 @@ func FuzzReadFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { readFrames(bytes.NewReader(b), io.Discard, nil) })
 }
 
-func TestSlowReceiverKeepsTheLatest(t *testing.T) {
-	var h hub
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ch := h.subscribe(ctx)
-	const n = 3 * queueLimit
-	for i := range n {
-		h.publish(Event{ID: string(rune('a' + i%5)), Kind: EventStarted, At: time.Unix(int64(i), 0)})
-	}
-	for i, id := range []string{"x", "y"} {
-		h.publish(Event{ID: id, Kind: EventExited, At: time.Unix(int64(n+i), 0)})
-	}
-	h.close()
-	last, count := map[string]time.Time{}, 0
-	for e := range ch {
-		if e.At.Before(last[e.ID]) {
-			t.Errorf("%s goes back in time", e.ID)
-		}
-		last[e.ID] = e.At
-		count++
-	}
-	if count > queueLimit+8 {
-		t.Errorf("%d events were kept", count)
-	}
-	for i := range 5 {
-		if id := string(rune('a' + i)); last[id].Unix() < n-5 {
-			t.Errorf("the latest of %s is lost: %v", id, last[id].Unix())
-		}
-	}
-	if last["y"].Unix() != n+1 {
-		t.Error("the very last is lost")
-	}
-	if _, ok := <-h.subscribe(ctx); ok {
-		t.Error("an event after the end")
-	}
-}
-
 func TestIDLocks(t *testing.T) {
 	var l idLocks
 	var wg sync.WaitGroup
@@ -133,39 +94,6 @@ func TestIDLocks(t *testing.T) {
 	unlock()
 	if len(l.held) != 0 {
 		t.Error("a lock is kept")
-	}
-}
-
-func TestBaseSpec(t *testing.T) {
-	a, b := BaseSpec(), BaseSpec()
-	a.Process.Capabilities.Bounding[0] = "changed"
-	a.Mounts[0].Options[0] = "changed"
-	if b.Process.Capabilities.Bounding[0] == "changed" || b.Mounts[0].Options[0] == "changed" || b.Process.Capabilities.Effective[0] == "changed" {
-		t.Error("two specs share something")
-	}
-	if len(b.Process.Capabilities.Bounding) != 14 || len(b.Linux.Namespaces) != 6 || len(b.Mounts) != 7 {
-		t.Errorf("%+v", b)
-	}
-}
-
-func TestPrivileged(t *testing.T) {
-	s := BaseSpec()
-	s.Linux.Seccomp = &specs.LinuxSeccomp{}
-	if _, err := Privileged(s); err != nil {
-		t.Fatal(err)
-	}
-	if s.Linux.Seccomp != nil || len(s.Linux.MaskedPaths)+len(s.Linux.ReadonlyPaths) != 0 || !s.Linux.Resources.Devices[0].Allow {
-		t.Errorf("%+v", s.Linux)
-	}
-	for _, m := range s.Mounts {
-		if slices.Contains(m.Options, "ro") {
-			t.Errorf("%s is read-only", m.Destination)
-		}
-	}
-	for _, d := range s.Linux.Devices {
-		if strings.HasPrefix(d.Path, "/dev/pts") || d.Path == "/dev/ptmx" {
-			t.Errorf("%s of the host", d.Path)
-		}
 	}
 }
 

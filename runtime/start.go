@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -66,7 +67,7 @@ type launchOptions struct {
 // launch makes the cgroups and starts the monitor.
 // Preconditions: the id's lock is held, the container does not run.
 func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOptions) (container.State, *live, error) {
-	if err := d.unmounts.await(ctx, c.ID); err != nil {
+	if err := d.unmounts.Await(ctx, c.ID); err != nil {
 		return container.State{}, nil, err
 	}
 	b, err := d.bootstrap(c)
@@ -136,7 +137,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 		if l == nil {
 			if x, xerr := d.readExit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
 				d.forgetLosses(c.ID)
-				d.hub.publish(Event{ID: c.ID, Kind: EventExited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
+				d.hub.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
 			} else {
 				d.undoStart(c.ID, nil)
 			}
@@ -155,14 +156,14 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, root: d.unmounts.hold(now.file, c), done: make(chan struct{}), gone: make(chan struct{})}
+		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, root: d.unmounts.Hold(now.file, c), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := d.watch(l, c, true); err != nil {
 			l.release() // it runs on; the next daemon adopts it
 			return container.State{}, nil, err
 		}
 	}
 	d.replenishSoon()
-	d.hub.publish(Event{ID: c.ID, Kind: EventStarted, At: status.StartedAt})
+	d.hub.Publish(event.Event{ID: c.ID, Kind: event.Started, At: status.StartedAt})
 	st := container.State{ID: c.ID, Status: container.Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
 	return st, l, nil
@@ -175,7 +176,7 @@ func (d *Driver) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 	if spec.Linux != nil {
 		linux := *spec.Linux
 		var err error
-		if filter, err = d.filters.compile(linux.Seccomp); err != nil {
+		if filter, err = d.filters.Compile(linux.Seccomp); err != nil {
 			return nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 		}
 		linux.Seccomp, linux.Resources = nil, nil // done here

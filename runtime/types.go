@@ -25,23 +25,3 @@ type Process struct {
 	// ends before.
 	Ended func(process.Exit) `json:"-"`
 }
-
-// Event says that a container's state changed; the receiver looks again.
-type Event struct {
-	ID   string
-	Kind EventKind
-	At   time.Time
-	Exit *process.Exit // for Exited
-
-	Detail string // for Log
-}
-
-type EventKind string
-
-const (
-	EventStarted EventKind = "started"
-	EventExited  EventKind = "exited"
-	EventOOM     EventKind = "oom"
-	// EventLog: output of the container cannot be written to its log, Detail says why; "" = it can again.
-	EventLog EventKind = "log"
-)

@@ -166,7 +166,7 @@ func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.
 
 // Preconditions of visitStill: the container's lock is held, it does not run.
 func (d *Driver) visitStill(ctx context.Context, c *container.Config, bare bool) (*visit, error) {
-	if err := d.unmounts.await(ctx, c.ID); err != nil {
+	if err := d.unmounts.Await(ctx, c.ID); err != nil {
 		return nil, err
 	}
 	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.stateDir(c.ID)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/event"
 )
 
 // Watch delivers a coalesced hint when something of the containers may have been changed by other hands: the receiver looks at the Problem of
@@ -16,3 +17,7 @@ func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) {
 	}
 	return d.hints.Subscribe(ctx), nil
 }
+
+// Events delivers state changes until ctx ends, then the channel is closed. A slow receiver loses
+// events, never the latest of a container.
+func (d *Driver) Events(ctx context.Context) <-chan event.Event { return d.hub.Subscribe(ctx) }

@@ -14,7 +14,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 )
 
 // ociRuntime is a program with the standard runtime command line, for a container's life.
@@ -49,7 +49,7 @@ func (o *ociRuntime) start(ctx context.Context) error {
 	if err := unpackBusybox(filepath.Join(o.dir, "lower")); err != nil {
 		return err
 	}
-	spec := runtime.BaseSpec()
+	spec := basespec.New()
 	spec.Process.Args = []string{"/bin/true"}
 	spec.Root = &specs.Root{Path: "rootfs"}
 	spec.Version = "1.0.2" // older programs refuse a later one, of which this uses nothing

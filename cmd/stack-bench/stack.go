@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -109,7 +110,7 @@ func (s *stack) life(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	spec := runtime.BaseSpec()
+	spec := basespec.New()
 	spec.Process.Args = []string{"/bin/true"}
 	c := runtime.Config{ID: id, Spec: spec, CreatedAt: time.Now(), Root: []mount.Mount{{
 		Type: "overlay", Target: "/", Lower: []string{filepath.Join(s.dir, "rootfs")}, Upper: upper, Work: work,

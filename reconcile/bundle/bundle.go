@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 	"github.com/stackrun/stack/spec/units"
 )
 
@@ -23,7 +24,7 @@ import (
 // sentence each.
 func New(in Input) (_ runtime.Config, warnings []string, _ error) {
 	s := &in.Spec
-	out := runtime.BaseSpec()
+	out := basespec.New()
 	hostname := hostnameOf(&in)
 	args, err := Args(s, &in.Image)
 	if err != nil {

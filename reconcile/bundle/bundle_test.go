@@ -11,7 +11,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 )
 
 func TestArgs(t *testing.T) {
@@ -49,7 +49,7 @@ func TestEnvLaterWinsAndNamesOccurOnce(t *testing.T) {
 func TestEnvWithoutWhatTheFileUnsets(t *testing.T) {
 	image := v1.Config{Env: []string{"A=image", "B=image", "AB=image"}}
 	got := environment(&plan.Spec{Unset: []string{"A", "B"}, Environment: map[string]string{"B": "run -e"}}, &image, "host")
-	if want := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=host", "AB=image", "B=run -e"}; !slices.Equal(got, want) {
+	if want := []string{"PATH=" + basespec.Path, "HOSTNAME=host", "AB=image", "B=run -e"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, expected %q", got, want)
 	}
 }

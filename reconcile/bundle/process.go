@@ -10,7 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 )
 
 // Args joins entrypoint and command of file and image as dockerd does (daemon/commit.go, merge). A file's entrypoint with
@@ -35,7 +35,7 @@ func Args(s *plan.Spec, image *v1.Config) ([]string, error) {
 // environment is the container's environment: the platform's defaults, then the image's in its order, then the file's by name.
 // A name occurs once, where it was first set, with the value that was set last; what the file unsets does not occur.
 func environment(s *plan.Spec, image *v1.Config, hostname string) []string {
-	env := []string{"PATH=" + runtime.DefaultPath, "HOSTNAME=" + hostname}
+	env := []string{"PATH=" + basespec.Path, "HOSTNAME=" + hostname}
 	if s.TTY {
 		env = append(env, "TERM=xterm")
 	}

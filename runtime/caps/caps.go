@@ -217,3 +217,17 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Full are those that this process can give, for a process that has every privilege. None where that cannot be found out: a privileged process without
+// privileges says itself what it lacks.
+func Full() *specs.LinuxCapabilities {
+	have, err := Available()
+	if err != nil {
+		have = nil
+	}
+	c, _, err := Resolve(nil, nil, true, have)
+	if err != nil {
+		return &specs.LinuxCapabilities{}
+	}
+	return c
+}

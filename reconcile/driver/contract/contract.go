@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/basespec"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/volume"
 )
@@ -102,7 +103,7 @@ func (b *bench) config(args ...string) runtime.Config {
 	b.must(err)
 	root, err := b.Images.Prepare(b.Context(), id, info.ID)
 	b.must(err)
-	spec := runtime.BaseSpec()
+	spec := basespec.New()
 	spec.Process.Args = args
 	return runtime.Config{ID: id, Spec: spec, Root: root, Labels: map[string]string{"test": b.Name()}, CreatedAt: time.Unix(1700000000, 0)}
 }

@@ -1,4 +1,5 @@
-package runtime
+// Package unmount lets go of the roots of containers that have ended, when nobody waits for it.
+package unmount
 
 import (
 	"context"
@@ -12,13 +13,13 @@ import (
 	"github.com/stackrun/stack/runtime/container"
 )
 
-// unmounts are the roots of containers that have ended. With the last reference to an overlay the kernel brings to the disk whatever its upper directory's file
+// Queue are the roots of containers that have ended. With the last reference to an overlay the kernel brings to the disk whatever its upper directory's file
 // system has not written yet, of all who write there (sync_filesystem in generic_shutdown_super, fs/super.c): milliseconds on a quiet disk, seconds beside a
 // database's import. Without this that reference is the init's, and whoever waits for its end waits for the disk. So the driver has a descriptor of the root while the container
 // runs, and closes it after the end, when nobody waits but who wants to mount the same directories again.
 //
 // A daemon that is killed has closed its descriptors by that: then it is the init's end again, or the daemon's.
-type unmounts struct {
+type Queue struct {
 	mu      sync.Mutex
 	waiting []*unmount // in this order
 	busy    *unmount   // what the worker closes, nil = there is none
@@ -31,8 +32,8 @@ type unmount struct {
 	done chan struct{} // closed when it is unmounted
 }
 
-// hold takes fd, a root of c's, or -1: a file of it where the end of the container should not wait for its unmounting. Anywhere else there is none, and fd is closed.
-func (u *unmounts) hold(fd int, c *container.Config) *os.File {
+// Hold takes fd, a root of c's, or -1: a file of it where the end of the container should not wait for its unmounting. Anywhere else there is none, and fd is closed.
+func (u *Queue) Hold(fd int, c *container.Config) *os.File {
 	if fd < 0 {
 		return nil
 	}
@@ -44,8 +45,8 @@ func (u *unmounts) hold(fd int, c *container.Config) *os.File {
 	return os.NewFile(uintptr(fd), "/")
 }
 
-// later closes root, of the container id that has ended, aside.
-func (u *unmounts) later(id string, root io.Closer) {
+// Later closes root, of the container id that has ended, aside.
+func (u *Queue) Later(id string, root io.Closer) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
@@ -62,7 +63,7 @@ func (u *unmounts) later(id string, root io.Closer) {
 }
 
 // work closes one after the other: each takes a thread, and the disk is one.
-func (u *unmounts) work(m *unmount) {
+func (u *Queue) work(m *unmount) {
 	for m != nil {
 		m.end()
 		u.mu.Lock()
@@ -80,10 +81,10 @@ func (m *unmount) end() {
 	close(m.done)
 }
 
-// await returns when the root of id is not mounted any more by a container that has ended, or with ctx's error. One that still waits for its turn has it now.
+// Await returns when the root of id is not mounted any more by a container that has ended, or with ctx's error. One that still waits for its turn has it now.
 //
 // Precondition: id's lock is held.
-func (u *unmounts) await(ctx context.Context, id string) error {
+func (u *Queue) Await(ctx context.Context, id string) error {
 	u.mu.Lock()
 	m := u.busy
 	if i := slices.IndexFunc(u.waiting, func(m *unmount) bool { return m.id == id }); i >= 0 {
@@ -103,8 +104,19 @@ func (u *unmounts) await(ctx context.Context, id string) error {
 	}
 }
 
-// close unmounts what waits, and returns when nothing is left to do.
-func (u *unmounts) close() {
+// Unfinished is how many roots are not unmounted yet.
+func (u *Queue) Unfinished() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := len(u.waiting)
+	if u.busy != nil {
+		n++
+	}
+	return n
+}
+
+// Close unmounts what waits, and returns when nothing is left to do.
+func (u *Queue) Close() {
 	u.mu.Lock()
 	u.closed = true
 	rest, busy := u.waiting, u.busy

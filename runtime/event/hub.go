@@ -1,4 +1,4 @@
-package runtime
+package event
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// hub hands events to every subscriber. A publisher never waits.
-type hub struct {
+// Hub hands events to every subscriber. A publisher never waits.
+type Hub struct {
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
 	closed bool
@@ -24,11 +24,9 @@ type subscriber struct {
 // queueLimit is from where on a slow receiver loses events: then only the latest of each container stays.
 const queueLimit = 1024
 
-// Events delivers state changes until ctx ends, then the channel is closed. A slow receiver loses
+// Subscribe delivers what is published until ctx ends, or the hub is closed and what was queued is delivered; then the channel is closed. A slow receiver loses
 // events, never the latest of a container.
-func (d *Driver) Events(ctx context.Context) <-chan Event { return d.hub.subscribe(ctx) }
-
-func (h *hub) subscribe(ctx context.Context) <-chan Event {
+func (h *Hub) Subscribe(ctx context.Context) <-chan Event {
 	ch := make(chan Event)
 	s := &subscriber{wake: make(chan struct{}, 1)}
 	h.mu.Lock()
@@ -80,7 +78,8 @@ func (s *subscriber) deliver(ctx context.Context, ch chan<- Event) {
 	}
 }
 
-func (h *hub) publish(e Event) {
+// Publish tells e to every subscriber and does not wait for any. An e without a time is of now.
+func (h *Hub) Publish(e Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
@@ -123,8 +122,8 @@ func latest(queue []Event) []Event {
 	return kept
 }
 
-// close ends every subscription after what is queued.
-func (h *hub) close() {
+// Close ends every subscription after what is queued.
+func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true

@@ -1,4 +1,6 @@
-package runtime
+// Package basespec has what a container is when nothing is said about it, and what a privileged one is. It reads what this host has: capabilities, devices,
+// and the bound of open files.
+package basespec
 
 import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -7,17 +9,17 @@ import (
 	"github.com/stackrun/stack/runtime/cgroup"
 )
 
-// BaseSpec is what a container has before anything is said about it, as Docker 29 gives it: every namespace
+// New is what a container has before anything is said about it, as Docker 29 gives it: every namespace
 // of its own, the usual mounts, masked and read-only paths, the default capabilities and device rules, and
 // PATH. It has no seccomp profile: that depends on the capabilities at the end, see package seccomp. The caller owns
 // the result.
-func BaseSpec() *specs.Spec {
+func New() *specs.Spec {
 	c := caps.Default()
 	return &specs.Spec{
 		Version: specs.Version,
 		Process: &specs.Process{
 			Cwd: "/",
-			Env: []string{"PATH=" + DefaultPath},
+			Env: []string{"PATH=" + Path},
 
 			Rlimits: defaultRlimits(),
 			Capabilities: &specs.LinuxCapabilities{
@@ -49,8 +51,8 @@ func BaseSpec() *specs.Spec {
 	}
 }
 
-// DefaultPath is PATH where the image does not set it.
-const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+// Path is PATH where the image does not set it.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // maskedPaths tell about the host or change it; Docker's list.
 func maskedPaths() []string {
@@ -102,17 +104,4 @@ func Privileged(spec *specs.Spec) ([]string, error) {
 	}
 	spec.Linux.Devices = append(spec.Linux.Devices, devices...)
 	return warnings, nil
-}
-
-// allCapabilities is for exec --privileged.
-func allCapabilities() *specs.LinuxCapabilities {
-	have, err := caps.Available()
-	if err != nil {
-		have = nil // then none: a privileged exec without privileges says itself what it lacks
-	}
-	c, _, err := caps.Resolve(nil, nil, true, have)
-	if err != nil {
-		return &specs.LinuxCapabilities{}
-	}
-	return c
 }
