@@ -24,7 +24,7 @@ func (d *Driver) Create(ctx context.Context, c container.Config) (container.Stat
 	if err := c.Check(); err != nil {
 		return container.State{}, err
 	}
-	unlock, err := d.ids.lock(ctx, c.ID)
+	unlock, err := d.ids.Lock(ctx, c.ID)
 	if err != nil {
 		return container.State{}, err
 	}
@@ -85,7 +85,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := container.CheckID(id); err != nil {
 		return err
 	}
-	unlock, err := d.ids.take(ctx, id)
+	unlock, err := d.ids.Take(ctx, id)
 	if err != nil {
 		return err
 	}

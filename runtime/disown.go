@@ -43,7 +43,7 @@ func (d *Driver) endDisowned(l *live) {
 	if _, err := l.wait(ctx); err != nil {
 		return
 	}
-	unlock, err := d.ids.lock(ctx, l.id)
+	unlock, err := d.ids.Lock(ctx, l.id)
 	if err != nil {
 		return
 	}

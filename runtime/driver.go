@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/idlock"
 	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/runtime/seccomp"
@@ -45,7 +46,7 @@ type Driver struct {
 	boot     string // this boot of the host, see record.go
 	cgroups  *cgroup.Parent
 	init     *os.File // the init program, sealed
-	ids      idLocks
+	ids      idlock.Locks
 	hub      event.Hub
 	tell     func(string) // Options.Notice
 	hints    watch.Hub

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/runtime/attachment"
 	"github.com/stackrun/stack/runtime/caps"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
@@ -47,9 +48,9 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process
 		streams = process.IO{}
 	}
 	if p.Note != "" && c.Log.Path != "" {
-		notes := d.notes(ctx, id, p.Note)
-		defer notes.close() // when the streams are at their end
-		streams.Stdout, streams.Stderr = notes.beside(streams.Stdout, proto.FrameStdout), notes.beside(streams.Stderr, proto.FrameStderr)
+		notes := attachment.OpenNotes(ctx, id, d.runDir(id), p.Note)
+		defer notes.Close() // when the streams are at their end
+		streams.Stdout, streams.Stderr = notes.Beside(streams.Stdout, proto.FrameStdout), notes.Beside(streams.Stderr, proto.FrameStderr)
 	}
 	s, err := openStreams(streams, p.Terminal)
 	if err != nil {

@@ -25,20 +25,10 @@ func (d *Driver) Remembers(id string) bool {
 func (d *Driver) Visit(id string) (leave func()) { return d.visits.enter(id) }
 
 // Impatient has who changes a container look every d at those that it waits for.
-func (d *Driver) Impatient(every time.Duration) { d.ids.patience = every }
+func (d *Driver) Impatient(every time.Duration) { d.ids.Patience = every }
 
 // Look is what one does who waits for id; false = there is nobody to look at.
-func (d *Driver) Look(id string, seen int64) (now int64, ok bool) {
-	d.ids.mu.Lock()
-	k := d.ids.held[id]
-	if k == nil || k.look == nil {
-		d.ids.mu.Unlock()
-		return 0, false
-	}
-	look := k.look
-	d.ids.mu.Unlock()
-	return look(seen), true
-}
+func (d *Driver) Look(id string, seen int64) (now int64, ok bool) { return d.ids.Look(id, seen) }
 
 // HoldUnmounts keeps the roots of containers that end from now on mounted until release is called, as a disk with much to write does.
 func (d *Driver) HoldUnmounts() (release func()) { return d.HoldUnmount("") }

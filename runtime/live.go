@@ -221,7 +221,7 @@ func (d *Driver) find(ctx context.Context, id string) (*live, error) {
 	if l := d.live(id); l != nil {
 		return l, nil
 	}
-	unlock, err := d.ids.lock(ctx, id)
+	unlock, err := d.ids.Lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}

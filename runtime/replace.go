@@ -20,7 +20,7 @@ func (d *Driver) Replace(ctx context.Context, c container.Config) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	unlock, err := d.ids.take(ctx, c.ID)
+	unlock, err := d.ids.Take(ctx, c.ID)
 	if err != nil {
 		return err
 	}

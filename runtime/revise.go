@@ -11,7 +11,6 @@ import (
 	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/container"
-	"github.com/stackrun/stack/runtime/process"
 )
 
 // Revise gives the container c.ID, in whichever state, a Config that says something else in its Facts and in the resources of its Spec, and nothing else: there
@@ -61,23 +60,4 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 		}
 	}
 	return d.state(c.ID, &c, mark{})
-}
-
-// Resize sets the size of the terminal of container id. ErrConflict when it does not run; one without a terminal takes no notice.
-func (d *Driver) Resize(ctx context.Context, id string, size process.WinSize) error {
-	if _, err := d.config(id); err != nil {
-		return err
-	}
-	if _, err := d.running(ctx, id, "resize the terminal of"); err != nil {
-		return err
-	}
-	a, err := d.dial(ctx, id, process.IO{})
-	if err != nil {
-		return err
-	}
-	defer a.conn.Close()
-	if err := a.out.resize(size); err != nil {
-		return fmt.Errorf("cannot resize the terminal of container %.12s: %w", id, err)
-	}
-	return nil
 }

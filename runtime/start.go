@@ -42,7 +42,7 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *contain
 	if err := container.CheckID(id); err != nil {
 		return nil, nil, nil, err
 	}
-	unlock, err = d.ids.take(ctx, id)
+	unlock, err = d.ids.Take(ctx, id)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -79,7 +79,7 @@ func (d *Driver) killAll(ctx context.Context, l *live) error {
 		return err
 	}
 	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
-	unlock, err := d.ids.lock(ctx, l.id)
+	unlock, err := d.ids.Lock(ctx, l.id)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 	if l != nil {
 		return d.visitRunning(ctx, l, bare)
 	}
-	unlock, err := d.ids.lock(ctx, id)
+	unlock, err := d.ids.Lock(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +90,7 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	unlock = d.ids.watched(id, unlock, func(seen int64) int64 {
+	unlock = d.ids.Watched(id, unlock, func(seen int64) int64 {
 		now := v.moved.Load()
 		if now == seen {
 			cancel(errVisitWanted)

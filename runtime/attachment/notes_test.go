@@ -1,4 +1,4 @@
-package runtime
+package attachment
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ func frames(t *testing.T, b []byte) (texts []string) {
 
 func TestNotesAreWholeLines(t *testing.T) {
 	var sent bytes.Buffer
-	n := &notes{a: &attachment{out: &frameWriter{w: &sent}}, prefix: "-> "}
-	w := n.beside(nil, proto.FrameStderr)
+	n := &Notes{a: &Attachment{out: &frameWriter{w: &sent}}, prefix: "-> "}
+	w := n.Beside(nil, proto.FrameStderr)
 	room := logs.MaxLine - len(n.prefix)
 	for _, part := range []string{"one\ntw", "o", "\n", "\nexact " + strings.Repeat("x", room-6), "\nlong " + strings.Repeat("y", room), "end\nrest"} {
 		if k, err := w.Write([]byte(part)); k != len(part) || err != nil {

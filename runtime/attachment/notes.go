@@ -1,4 +1,4 @@
-package runtime
+package attachment
 
 import (
 	"bytes"
@@ -11,24 +11,26 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// notes takes lines to the log of a container that is not the daemon's to write: to its monitor. A monitor of an earlier program
+// Notes takes lines to the log of a container that is not the daemon's to write: to its monitor. A monitor of an earlier program
 // does not know them, and one that ends takes no more: what a process says is no reason for it to fail, so they are dropped then.
-type notes struct {
-	a      *attachment // nil = there is nobody to take them
+type Notes struct {
+	a      *Attachment // nil = there is nobody to take them
 	prefix string
 	lines  []*lineWriter
 }
 
-func (d *Driver) notes(ctx context.Context, id, prefix string) *notes {
-	n := &notes{prefix: prefix}
-	if a, err := d.dialFor(ctx, id, process.IO{}, proto.AttachRequest{Notes: true}); err == nil {
+// OpenNotes is for the log of container id, which runs and whose run directory is dir; prefix goes before each line. It does not fail: without a
+// monitor that takes notes they are dropped.
+func OpenNotes(ctx context.Context, id, dir, prefix string) *Notes {
+	n := &Notes{prefix: prefix}
+	if a, err := dial(ctx, id, dir, process.IO{}, proto.AttachRequest{Notes: true}); err == nil {
 		n.a = a
 	}
 	return n
 }
 
-// beside is a writer to w, which may be nil, and to the log.
-func (n *notes) beside(w io.Writer, kind byte) io.Writer {
+// Beside is a writer to w, which may be nil, and to the log; kind is the stream, as in package proto. Errors are w's.
+func (n *Notes) Beside(w io.Writer, kind byte) io.Writer {
 	if n.a == nil {
 		return w
 	}
@@ -40,10 +42,10 @@ func (n *notes) beside(w io.Writer, kind byte) io.Writer {
 	return io.MultiWriter(w, l)
 }
 
-// close sends what has no newline, and returns when the monitor has written all.
+// Close sends what has no newline, and returns when the monitor has written all.
 //
 // Precondition: nobody writes any more.
-func (n *notes) close() {
+func (n *Notes) Close() {
 	if n.a == nil {
 		return
 	}
@@ -63,7 +65,7 @@ const noteLinger = 2 * time.Second
 
 // lineWriter sends one stream line by line. It is for one goroutine at a time.
 type lineWriter struct {
-	notes *notes
+	notes *Notes
 	kind  byte
 	rest  []byte
 }

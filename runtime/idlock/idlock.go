@@ -1,4 +1,5 @@
-package runtime
+// Package idlock has a lock for each container, which whoever changes one need not wait for without end.
+package idlock
 
 import (
 	"context"
@@ -6,12 +7,12 @@ import (
 	"time"
 )
 
-// idLocks is one lock per container id. The zero value is ready.
-type idLocks struct {
+// Locks is one lock per container id. The zero value is ready.
+type Locks struct {
 	mu   sync.Mutex
 	held map[string]*idLock
 
-	patience time.Duration // between two looks of take's at the holder; 0 = holderPatience
+	Patience time.Duration // between two looks of Take's at the holder; 0 = holderPatience
 }
 
 const holderPatience = 10 * time.Second
@@ -24,18 +25,20 @@ type idLock struct {
 	look func(seen int64) (now int64)
 }
 
-// lock waits for id's turn, or returns ctx's error.
-func (l *idLocks) lock(ctx context.Context, id string) (unlock func(), err error) {
+// Lock waits for id's turn, or returns ctx's error. The caller calls unlock once.
+func (l *Locks) Lock(ctx context.Context, id string) (unlock func(), err error) {
 	return l.acquire(ctx, id, false)
 }
 
-// take is lock for who changes the container: it does not wait for a holder that watched looks at and that does not get on.
-func (l *idLocks) take(ctx context.Context, id string) (unlock func(), err error) {
+// Take is Lock for who changes the container: it does not wait for a holder that Watched looks at and that does not get on.
+func (l *Locks) Take(ctx context.Context, id string) (unlock func(), err error) {
 	return l.acquire(ctx, id, true)
 }
 
-// watched has look called while others wait in take, until unlock. Precondition: the caller holds id's lock, which unlock gives back.
-func (l *idLocks) watched(id string, unlock func(), look func(seen int64) (now int64)) func() {
+// Watched has look called while others wait in Take, until unlock.
+//
+// Precondition: the caller holds id's lock, which unlock gives back.
+func (l *Locks) Watched(id string, unlock func(), look func(seen int64) (now int64)) func() {
 	set := func(look func(int64) int64) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -45,7 +48,20 @@ func (l *idLocks) watched(id string, unlock func(), look func(seen int64) (now i
 	return func() { set(nil); unlock() }
 }
 
-func (l *idLocks) acquire(ctx context.Context, id string, looks bool) (unlock func(), err error) {
+// Look has the holder of id's lock looked at, who had come as far as seen: it is ended if that is how far it has come. false = nobody is to be looked at.
+func (l *Locks) Look(id string, seen int64) (now int64, ok bool) {
+	l.mu.Lock()
+	k := l.held[id]
+	if k == nil || k.look == nil {
+		l.mu.Unlock()
+		return 0, false
+	}
+	look := k.look
+	l.mu.Unlock()
+	return look(seen), true
+}
+
+func (l *Locks) acquire(ctx context.Context, id string, looks bool) (unlock func(), err error) {
 	l.mu.Lock()
 	if l.held == nil {
 		l.held = map[string]*idLock{}
@@ -74,7 +90,7 @@ func (l *idLocks) acquire(ctx context.Context, id string, looks bool) (unlock fu
 	}
 	var tick <-chan time.Time
 	if looks {
-		every := l.patience
+		every := l.Patience
 		if every == 0 {
 			every = holderPatience
 		}
@@ -90,11 +106,8 @@ func (l *idLocks) acquire(ctx context.Context, id string, looks bool) (unlock fu
 			leave()
 			return nil, ctx.Err()
 		case <-tick:
-			l.mu.Lock()
-			look := k.look
-			l.mu.Unlock()
-			if look != nil {
-				seen = look(seen)
+			if now, ok := l.Look(id, seen); ok {
+				seen = now
 			}
 		}
 	}
