@@ -112,7 +112,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	// With the last container the instance's own cgroups go: after `down` the host is as it was.
 	if ids, _, err := d.listIDs(); err == nil && len(ids) == 0 {
 		d.cgroups.Prune()
-		d.spare.retireSoon()
+		d.children.RetireSoon()
 	}
 	return nil
 }

@@ -7,16 +7,14 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
+	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/idlock"
-	"github.com/stackrun/stack/runtime/initprog"
 	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/runtime/seccomp"
 	"github.com/stackrun/stack/runtime/unmount"
@@ -45,7 +43,7 @@ type Driver struct {
 	roots    roots.Roots
 	boot     string // this boot of the host, see record.go
 	cgroups  *cgroup.Parent
-	init     *os.File // the init program, sealed
+	children *child.Pool
 	ids      idlock.Locks
 	hub      event.Hub
 	tell     func(string) // Options.Notice
@@ -56,7 +54,6 @@ type Driver struct {
 	runs     recordCache[run]
 	statuses recordCache[proto.Status]
 	filters  seccomp.Cache
-	spare    spare
 	visits   visits
 	unmounts unmount.Queue
 
@@ -77,34 +74,28 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := initprog.Open()
+	children, err := child.Open()
 	if err != nil {
 		return nil, err
 	}
-	defer program.Close()
-	// Above the descriptors that spawn hands to a child: there the number must not be taken by another file.
-	fd, err := unix.FcntlInt(program.Fd(), unix.F_DUPFD_CLOEXEC, firstSafeFD)
-	if err != nil {
-		return nil, fmt.Errorf("cannot keep the init program open: %w", err)
-	}
 	d := &Driver{
-		roots:   opt.Roots,
-		boot:    boot,
-		cgroups: cg,
-		init:    os.NewFile(uintptr(fd), "stack-init"),
-		lives:   map[string]*live{},
-		tell:    opt.Notice,
+		roots:    opt.Roots,
+		boot:     boot,
+		cgroups:  cg,
+		children: children,
+		lives:    map[string]*live{},
+		tell:     opt.Notice,
 	}
 	for _, dir := range []string{d.stateDir(), d.runDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			d.init.Close()
+			d.children.Close()
 			return nil, fmt.Errorf("cannot make the directory of containers: %w", err)
 		}
 	}
 	d.openLosses()
 	if err := d.openGuard(); err != nil {
 		d.losses.files.Close()
-		d.init.Close()
+		d.children.Close()
 		return nil, fmt.Errorf("cannot watch the containers: %w", err)
 	}
 	if err := d.recover(ctx); err != nil {
@@ -139,8 +130,7 @@ func (d *Driver) Close() error {
 	d.losses.files.Close()
 	d.guard.close()
 	d.cgroups.Prune()
-	d.spare.close()
-	return d.init.Close()
+	return d.children.Close()
 }
 
 var errClosed = errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/attachment"
 	"github.com/stackrun/stack/runtime/caps"
+	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
@@ -57,40 +58,30 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process
 		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	defer s.close()
-	child, err := d.execChild(b, s)
+	parent, err := d.execChild(b, s)
 	if err != nil {
 		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: %w", id, err)
 	}
 	if p.Detach {
-		return d.execDetached(ctx, id, p, child)
+		return d.execDetached(ctx, id, p, parent)
 	}
-	defer d.replenishAfterExec()
-	defer child.close()
-	return d.execAttached(ctx, id, p, child, s)
+	defer d.children.ReplenishAfterExec()
+	defer parent.Close()
+	return d.execAttached(ctx, id, p, parent, s)
 }
 
 // execChild gives b to a child, with the far ends of s, which it closes here.
-func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*spawned, error) {
+func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*child.Child, error) {
 	defer s.closeTheirs()
-	null, err := devNull()
+	parent, err := d.children.Take(false)
 	if err != nil {
 		return nil, err
 	}
-	stdio := s.theirs
-	for i, f := range stdio {
-		if f == nil {
-			stdio[i] = null
-		}
-	}
-	child, err := d.child(false)
-	if err != nil {
+	if err := parent.Hand(proto.WorkExec, b.Encode(), s.theirs[:]...); err != nil {
+		parent.Abort()
 		return nil, err
 	}
-	if err := child.hand(proto.WorkExec, b.Encode(), stdio[:]...); err != nil {
-		child.abort()
-		return nil, err
-	}
-	return child, nil
+	return parent, nil
 }
 
 // execBootstrap derives the exec's process from the container's.
@@ -144,15 +135,15 @@ func (d *Driver) execBootstrap(c *container.Config, l *live, p Process) (*proto.
 }
 
 // execDetached waits for the start only; a goroutine reaps the parent of the exec when it ends.
-func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *spawned) (process.Exit, error) {
-	now, failure, _, err := awaitStart(ctx, child, nil, nil)
-	if now != nil && now.file >= 0 {
-		unix.Close(now.file) // the master of a terminal that nobody looks at
+func (d *Driver) execDetached(ctx context.Context, id string, p Process, parent *child.Child) (process.Exit, error) {
+	now, failure, _, err := parent.AwaitStart(ctx, nil, nil)
+	if now != nil && now.File >= 0 {
+		unix.Close(now.File) // the master of a terminal that nobody looks at
 	}
 	if err != nil || failure != nil {
-		child.abort()
+		parent.Abort()
 		if failure != nil {
-			err = &StartError{ID: id, Failure: failure}
+			err = &child.StartError{ID: id, Failure: failure}
 		}
 		return process.Exit{}, err
 	}
@@ -162,8 +153,8 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 	go func() {
 		exit := process.Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}
 		for {
-			rep, fds, err := child.reports.next()
-			closeAll(fds)
+			rep, fds, err := parent.Reports.Next()
+			child.CloseAll(fds)
 			if err == nil && rep.Type == proto.ReportExited && rep.Exit != nil {
 				exit = *fromProto(rep.Exit)
 			} else if err == nil {
@@ -171,8 +162,8 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 			}
 			break
 		}
-		child.wait()
-		child.close()
+		parent.Wait()
+		parent.Close()
 		if exit.FinishedAt.IsZero() {
 			exit.FinishedAt = time.Now()
 		}
@@ -184,7 +175,7 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, child *
 }
 
 // execAttached follows the process to its end.
-func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *spawned, s *streams) (process.Exit, error) {
+func (d *Driver) execAttached(ctx context.Context, id string, p Process, parent *child.Child, s *streams) (process.Exit, error) {
 	// One goroutine reads reports; ctx ends the process, and then the reports end by themselves.
 	var (
 		mu      sync.Mutex
@@ -198,7 +189,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 		}
 		// Its parent reports the end; before the start there is none to report, and it undoes what it has done.
 		if started == nil {
-			child.hangUp()
+			parent.HangUp()
 		}
 	}
 	stop := context.AfterFunc(ctx, kill)
@@ -208,7 +199,7 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 	var failure *proto.Failure
 	var broken error
 	for exit == nil && failure == nil && broken == nil {
-		rep, fds, err := child.reports.next()
+		rep, fds, err := parent.Reports.Next()
 		if err != nil {
 			broken = err
 			break
@@ -244,19 +235,19 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, child *
 		default:
 			broken = fmt.Errorf("unexpected report %q", rep.Type)
 		}
-		closeAll(fds)
+		child.CloseAll(fds)
 	}
 	if broken != nil {
 		kill()
-		child.hangUp()
+		parent.HangUp()
 	}
-	child.wait()
+	parent.Wait()
 	switch {
 	case ctx.Err() != nil && (exit == nil || exit.Signal == int(unix.SIGKILL)):
 		s.abandon()
 		return process.Exit{}, ctx.Err()
 	case failure != nil:
-		return process.Exit{}, &StartError{ID: id, Failure: failure}
+		return process.Exit{}, &child.StartError{ID: id, Failure: failure}
 	case broken == io.EOF:
 		// The container was killed, and the exec's parent with it or before it could report.
 		s.finish()

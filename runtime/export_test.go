@@ -6,14 +6,7 @@ import (
 )
 
 // Spare is the pid of the child that waits for work, 0 when there is none.
-func (d *Driver) Spare() int {
-	d.spare.mu.Lock()
-	defer d.spare.mu.Unlock()
-	if d.spare.waiting == nil {
-		return 0
-	}
-	return d.spare.waiting.Pid
-}
+func (d *Driver) Spare() int { return d.children.Waiting() }
 
 // Remembers says whether the next List will give out what the last one has seen of container id.
 func (d *Driver) Remembers(id string) bool {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/identity"
@@ -23,9 +24,9 @@ import (
 type live struct {
 	id      string
 	status  proto.Status
-	monitor *os.File // pidfd
-	reports *reports // of a monitor that was started here; nil: adopted
-	root    *os.File // of the container, where its unmounting takes time, see unmounts; else nil
+	monitor *os.File       // pidfd
+	reports *child.Reports // of a monitor that was started here; nil: adopted
+	root    *os.File       // of the container, where its unmounting takes time, see unmounts; else nil
 
 	done chan struct{} // closed when the monitor has ended and the exit is on record
 	exit *process.Exit
@@ -54,7 +55,7 @@ func (l *live) release() {
 func (l *live) hangUp() {
 	l.monitor.Close()
 	if l.reports != nil {
-		l.reports.file.Close()
+		l.reports.Close()
 	}
 }
 
@@ -62,13 +63,13 @@ func (l *live) hangUp() {
 // release.
 func (l *live) end() (free bool, err error) {
 	for l.reports != nil {
-		rep, fds, err := l.reports.next()
-		closeAll(fds) // none is expected
+		rep, fds, err := l.reports.Next()
+		child.CloseAll(fds) // none is expected
 		if err == nil && rep.Type == proto.ReportExited && rep.Free {
 			return true, nil
 		}
 		if err != nil || rep.Type == proto.ReportSettled {
-			l.reports.file.Close() // the rest is in the exit file
+			l.reports.Close() // the rest is in the exit file
 			break
 		}
 	}
@@ -114,7 +115,7 @@ func (d *Driver) follow(l *live) {
 		d.unmounts.Later(l.id, l.root)
 	}
 	if free {
-		d.keep(&spawned{Monitor: identity.MonitorOf(&l.status).Next(), pidfd: l.monitor, reports: l.reports})
+		d.children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
 	} else {
 		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
 )
@@ -13,6 +14,9 @@ type (
 	Status    = container.Status
 	Event     = event.Event
 	EventKind = event.Kind
+
+	// StartError says at which stage a start stopped.
+	StartError = child.StartError
 )
 
 const (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/mount"
@@ -81,7 +81,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	}
 
 	// The monitor first: its program starts, if it has not yet, while the rest is made. It does nothing before it is on record and has its work.
-	p, err := d.child(c.OwnPids())
+	p, err := d.children.Take(c.OwnPids())
 	if err != nil {
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
@@ -89,15 +89,15 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
 	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.Monitor}
 	if err := d.prepareDirs(c.ID, r); err != nil {
-		p.abort()
+		p.Abort()
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.recorded")
 	d.watchLosses(c.ID) // before it writes its first line
 	fail := func(f *proto.Failure) (container.State, *live, error) {
-		p.abort()
+		p.Abort()
 		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
-		err := error(&StartError{ID: c.ID, Failure: f})
+		err := error(&child.StartError{ID: c.ID, Failure: f})
 		if cerr := d.undoStart(c.ID, x); cerr != nil {
 			err = errors.Join(err, cerr)
 		}
@@ -115,19 +115,19 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 		r.Warnings, err = cgroups.Make()
 		made <- err
 	}()
-	handed := p.hand(proto.Work, b.Encode())
+	handed := p.Hand(proto.Work, b.Encode())
 	failpoint.Hit("runtime.start.handed")
 	if err := <-made; err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.cgroup")
 	if handed == nil {
-		handed = p.say(proto.WorkGo)
+		handed = p.Say(proto.WorkGo)
 	}
 	if handed != nil {
-		p.shutdown()
+		p.Shutdown()
 	}
-	now, failure, notes, err := awaitStart(ctx, p, handed, opt.listening)
+	now, failure, notes, err := p.AwaitStart(ctx, handed, opt.listening)
 	var l *live
 	if err != nil { // ctx ended
 		var unseen error
@@ -143,7 +143,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 			}
 			return container.State{}, nil, err
 		}
-		now = &started{l.status, -1}
+		now = &child.Started{Status: l.status, File: -1}
 	}
 	if failure != nil {
 		return fail(failure)
@@ -156,13 +156,13 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		l = &live{id: c.ID, status: *status, monitor: p.pidfd, reports: p.reports, root: d.unmounts.Hold(now.file, c), done: make(chan struct{}), gone: make(chan struct{})}
+		l = &live{id: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: d.unmounts.Hold(now.File, c), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := d.watch(l, c, true); err != nil {
 			l.release() // it runs on; the next daemon adopts it
 			return container.State{}, nil, err
 		}
 	}
-	d.replenishSoon()
+	d.children.ReplenishSoon()
 	d.hub.Publish(event.Event{ID: c.ID, Kind: event.Started, At: status.StartedAt})
 	st := container.State{ID: c.ID, Status: container.Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
@@ -224,77 +224,15 @@ func (d *Driver) prepareDirs(id string, r *run) error {
 	return nil
 }
 
-// started is what a monitor tells of what it has started.
-type started struct {
-	proto.Status
-	file int // the caller's: of a container its root, of an exec the master of its terminal; -1 = none
-}
-
-// awaitStart reads the monitor's reports up to the one that decides. handed is why it did not get all that it was to be told: one that has failed before takes
-// nothing more, but has said why. err is ctx's.
-func awaitStart(ctx context.Context, p *spawned, handed error, listening func() error) (_ *started, _ *proto.Failure, notes []string, err error) {
-	stop := context.AfterFunc(ctx, func() { p.reports.file.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	broken := func(detail string) (*started, *proto.Failure, []string, error) {
-		return nil, &proto.Failure{Stage: "monitor", Detail: detail, ExitCode: 125}, notes, nil
-	}
-	var unheard error // of listening
-	for {
-		rep, fds, err := p.reports.next()
-		file := -1
-		if err == nil && rep.Type == proto.ReportStarted && rep.Status != nil && len(fds) == 1 {
-			file, fds = fds[0], nil
-		}
-		closeAll(fds) // no other is expected
-		switch {
-		case err == io.EOF && handed != nil:
-			return broken(handed.Error())
-		case err == io.EOF && unheard == nil:
-			return broken("it ended without a word")
-		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
-			return nil, nil, notes, ctx.Err()
-		case err != nil && unheard != nil:
-			return broken(unheard.Error())
-		case err != nil:
-			return broken(err.Error())
-		}
-		switch rep.Type {
-		case proto.ReportListening:
-			if listening == nil {
-				return broken("unexpected report listening")
-			}
-			// A monitor whose container fails before its execve takes the socket away after it has told why: that
-			// report is what there is to say. It is on its way already.
-			if unheard = listening(); unheard != nil {
-				p.reports.file.SetReadDeadline(time.Now().Add(cleanUpTime))
-			}
-		case proto.ReportWarning:
-			notes = append(notes, rep.Note)
-		case proto.ReportStarted:
-			if rep.Status == nil {
-				return broken("report started without a status")
-			}
-			return &started{*rep.Status, file}, nil, notes, nil
-		case proto.ReportFailed:
-			if rep.Failure == nil {
-				return broken("report failed without a failure")
-			}
-			return nil, rep.Failure, notes, nil
-		default:
-			return broken(fmt.Sprintf("unexpected report %q", rep.Type))
-		}
-	}
-}
-
 // giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it. An error
 // is that it cannot be watched, as when the Driver is being closed; what has begun runs on then too.
 // Preconditions: id's lock is held, nobody has p.
-func (d *Driver) giveUp(id string, p *spawned) (*live, error) {
-	defer p.close()
-	p.shutdown()
+func (d *Driver) giveUp(id string, p *child.Child) (*live, error) {
+	defer p.Close()
+	p.Shutdown()
 	l, err := d.decided(id, p.Monitor)
 	if l == nil && err == nil {
-		p.wait()
+		p.Wait()
 	}
 	return l, err
 }

@@ -1,19 +1,26 @@
-package runtime
+package child
 
 import (
+	"fmt"
+	"os"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/initprog"
 )
 
-// spare is a child that waits for work: the next start, or exec, does not wait for the start of a program. There is one, the monitor of a
+// Pool gives out children, and has one that waits for work, the spare: the next start, or exec, does not wait for the start of a program. It is the monitor of a
 // container that has just ended or else one that was started ahead, a while after a start, so that a daemon that starts nothing has none. It ends a while after
-// the last container is deleted, when the Driver is closed, and with the daemon, however that ends: it sees it hang up.
-type spare struct {
+// the last container is deleted, when the pool is closed, and with the daemon, however that ends: it sees it hang up.
+type Pool struct {
+	init *os.File // the init program, sealed
+
 	mu      sync.Mutex
-	waiting *spawned
+	waiting *Child
 	making  bool
 	closed  bool
 	makers  sync.WaitGroup // and those who end one
@@ -32,28 +39,42 @@ const spareDelay = 10 * time.Millisecond
 // longer to get here.
 const answerTime = time.Millisecond
 
-// child is a child that waits for hand: the spare, or a new one. used says that it may have been a monitor before. One that has holds in its memory
+// Open makes a pool of children that run the init program. fs.ErrNotExist when that is not embedded.
+func Open() (*Pool, error) {
+	program, err := initprog.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	// Above the descriptors that spawn hands to a child: there the number must not be taken by another file.
+	fd, err := unix.FcntlInt(program.Fd(), unix.F_DUPFD_CLOEXEC, firstSafeFD)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep the init program open: %w", err)
+	}
+	return &Pool{init: os.NewFile(uintptr(fd), "stack-init")}, nil
+}
+
+// Take is a child that waits for Hand, the caller's from then on: the spare, or a new one. used says that it may have been a monitor before. One that has holds in its memory
 // what it was told of that container, and clones of it are in the pid namespace of the next: processes that may look into those must not be there yet.
-func (d *Driver) child(used bool) (*spawned, error) {
-	s := &d.spare
+func (s *Pool) Take(used bool) (*Child, error) {
 	s.mu.Lock()
-	var p *spawned
+	var p *Child
 	if used || s.waiting != nil && s.waiting.Work == 0 {
 		p = s.take()
 	}
 	s.mu.Unlock()
 	if p == nil {
-		return d.spawn()
+		return s.spawn()
 	}
-	if identity.Ended(p.pidfd) { // somebody has killed it
-		p.abort()
-		return d.spawn()
+	if identity.Ended(p.Pidfd) { // somebody has killed it
+		p.Abort()
+		return s.spawn()
 	}
 	return p, nil
 }
 
 // take takes the spare away, nil when there is none. Precondition: mu is held.
-func (s *spare) take() *spawned {
+func (s *Pool) take() *Child {
 	if s.retired != nil {
 		s.retired.Stop()
 		s.retired = nil
@@ -63,8 +84,8 @@ func (s *spare) take() *spawned {
 	return p
 }
 
-// retireSoon ends the spare if nobody takes it before.
-func (s *spare) retireSoon() {
+// RetireSoon ends the spare after spareTime, if nobody takes it before.
+func (s *Pool) RetireSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.retired != nil {
@@ -73,35 +94,33 @@ func (s *spare) retireSoon() {
 	s.retired = time.AfterFunc(spareTime, s.retire)
 }
 
-func (s *spare) retire() {
+func (s *Pool) retire() {
 	s.mu.Lock()
 	p := s.take()
 	s.mu.Unlock()
 	if p != nil {
-		p.abort()
+		p.Abort()
 	}
 }
 
-// replenishSoon is replenish after spareDelay, if no monitor is free by then.
-func (d *Driver) replenishSoon() {
-	s := &d.spare
+// ReplenishSoon is replenish after spareDelay, if no monitor is free by then.
+func (s *Pool) ReplenishSoon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.due == nil {
-		s.due = time.AfterFunc(spareDelay, func() { d.replenish(true) })
+		s.due = time.AfterFunc(spareDelay, func() { s.replenish(true) })
 	} else {
 		s.due.Reset(spareDelay)
 	}
 }
 
-// replenishAfterExec is replenish, for the next exec, after answerTime.
-func (d *Driver) replenishAfterExec() {
-	time.AfterFunc(answerTime, func() { d.replenish(false) })
+// ReplenishAfterExec is replenish, for the next exec, after answerTime.
+func (s *Pool) ReplenishAfterExec() {
+	time.AfterFunc(answerTime, func() { s.replenish(false) })
 }
 
 // replenish makes a spare if there is none, without waiting for it. used says that one that has been a monitor before will do.
-func (d *Driver) replenish(used bool) {
-	s := &d.spare
+func (s *Pool) replenish(used bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.waiting != nil && (used || s.waiting.Work == 0) || s.making || s.closed {
@@ -109,7 +128,7 @@ func (d *Driver) replenish(used bool) {
 	}
 	s.making = true
 	s.makers.Go(func() {
-		p, err := d.spawn() // who needs one will see the error
+		p, err := s.spawn() // who needs one will see the error
 		s.mu.Lock()
 		s.making = false
 		before := s.waiting
@@ -118,23 +137,22 @@ func (d *Driver) replenish(used bool) {
 		}
 		s.mu.Unlock()
 		if err == nil && before != nil {
-			before.abort() // one that will not do
+			before.Abort() // one that will not do
 		}
 	})
 }
 
-// keep makes p, a monitor that is free, the spare. Where there is one it ends.
-func (d *Driver) keep(p *spawned) {
-	s := &d.spare
+// Keep makes p, a monitor that is free, the spare; it is the caller's no more. Where there is one it ends.
+func (s *Pool) Keep(p *Child) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		p.abort()
+		p.Abort()
 		return
 	}
 	defer s.mu.Unlock()
 	if s.waiting != nil || s.making {
-		s.makers.Go(p.abort)
+		s.makers.Go(p.Abort)
 		return
 	}
 	s.waiting = p
@@ -144,8 +162,18 @@ func (d *Driver) keep(p *spawned) {
 	failpoint.Hit("runtime.end.kept")
 }
 
-// close ends the spare, and waits for that.
-func (s *spare) close() {
+// Waiting is the pid of the spare, 0 when there is none.
+func (s *Pool) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		return 0
+	}
+	return s.waiting.Pid
+}
+
+// Close ends the spare, and waits for that. Nobody takes a child from then on.
+func (s *Pool) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	if s.due != nil {
@@ -154,4 +182,5 @@ func (s *spare) close() {
 	s.mu.Unlock()
 	s.makers.Wait()
 	s.retire()
+	return s.init.Close()
 }

@@ -1,4 +1,7 @@
-package runtime
+// Package child starts the init program and talks with it: a process that is given work, to be the monitor of a container or the parent of an exec.
+//
+// Touches the processes that it has started, and nothing else of the host.
+package child
 
 import (
 	"fmt"
@@ -21,15 +24,15 @@ const firstSafeFD = 16
 // monitorSlack is by how much the timers of a monitor may be late, but not those of the thread that makes containers, and of containers.
 const monitorSlack = 10 * time.Millisecond
 
-// spawned is a running child of ours: a monitor, or the parent of an exec.
-type spawned struct {
+// Child is a running child of this process: a monitor, or the parent of an exec. Its Monitor names it at its present work.
+type Child struct {
 	identity.Monitor
-	pidfd   *os.File
-	reports *reports
+	Pidfd   *os.File
+	Reports *Reports
 }
 
 // spawn starts the init program. It waits for hand.
-func (d *Driver) spawn() (*spawned, error) {
+func (s *Pool) spawn() (*Child, error) {
 	ours, theirs, err := unixPair()
 	if err != nil {
 		return nil, err
@@ -48,7 +51,7 @@ func (d *Driver) spawn() (*spawned, error) {
 	defer goruntime.UnlockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(monitorSlack.Nanoseconds()), 0, 0, 0)
 	defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // this thread's own again
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(d.init.Fd())), []string{"stack-init", proto.ModeMonitor}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(s.init.Fd())), []string{"stack-init", proto.ModeMonitor}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   proto.Environ(), // and nothing of the daemon's
 		Files: []uintptr{n, n, n, n, theirs.Fd()},
@@ -73,39 +76,39 @@ func (d *Driver) spawn() (*spawned, error) {
 		ours.Close()
 		return nil, err
 	}
-	return &spawned{Monitor: identity.Monitor{Process: id}, pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), reports: &reports{file: ours}}, nil
+	return &Child{Monitor: identity.Monitor{Process: id}, Pidfd: os.NewFile(uintptr(pidfd), "pidfd:"+strconv.Itoa(pid)), Reports: &Reports{file: ours}}, nil
 }
 
-// wait returns when the process has ended and is reaped.
-func (p *spawned) wait() {
-	if identity.AwaitEnd(p.pidfd) == nil {
-		identity.Reap(p.pidfd)
+// Wait returns when the process has ended and is reaped.
+func (p *Child) Wait() {
+	if identity.AwaitEnd(p.Pidfd) == nil {
+		identity.Reap(p.Pidfd)
 	}
 }
 
-// close lets go of the handles.
-func (p *spawned) close() {
-	p.pidfd.Close()
-	p.reports.file.Close()
+// Close lets go of the handles; the process goes on.
+func (p *Child) Close() {
+	p.Pidfd.Close()
+	p.Reports.Close()
 }
 
-// abort ends a child whose start failed or is not wanted any more.
-func (p *spawned) abort() {
-	p.hangUp()
-	p.wait()
-	p.close()
+// Abort ends a child whose start failed or is not wanted any more, waits for its end, and closes it.
+func (p *Child) Abort() {
+	p.HangUp()
+	p.Wait()
+	p.Close()
 }
 
-// hangUp says to the child that nobody listens any more. Before the start has succeeded it ends what it has started, reaps it, and
+// HangUp says to the child that nobody listens any more. Before the start has succeeded it ends what it has started, reaps it, and
 // ends itself; one that hangs is killed.
-func (p *spawned) hangUp() {
-	p.shutdown()
-	time.AfterFunc(abortTime, func() { identity.Signal(p.pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
+func (p *Child) HangUp() {
+	p.Shutdown()
+	time.AfterFunc(abortTime, func() { identity.Signal(p.Pidfd, unix.SIGKILL) }) // of one that is closed by then: an error, no signal
 }
 
-// shutdown is hangUp for one that has the time it needs.
-func (p *spawned) shutdown() {
-	if c, err := p.reports.file.SyscallConn(); err == nil {
+// Shutdown is HangUp for one that has the time it needs.
+func (p *Child) Shutdown() {
+	if c, err := p.Reports.file.SyscallConn(); err == nil {
 		c.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }
@@ -113,9 +116,9 @@ func (p *spawned) shutdown() {
 // abortTime is how long a child may take to undo a start. The end of what it kills takes a moment.
 const abortTime = 2 * time.Second
 
-// hand gives the child its work: a file, because a packet is bounded, and a pipe waits for a
-// reader that may never come. files go with it, as word says (package proto).
-func (p *spawned) hand(word string, bootstrap []byte, files ...*os.File) error {
+// Hand gives the child its work: a file, because a packet is bounded, and a pipe waits for a
+// reader that may never come. files go with it, as word says (package proto); a nil one is /dev/null.
+func (p *Child) Hand(word string, bootstrap []byte, files ...*os.File) error {
 	fd, err := unix.MemfdCreate("bootstrap", unix.MFD_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)
@@ -128,16 +131,23 @@ func (p *spawned) hand(word string, bootstrap []byte, files ...*os.File) error {
 		}
 		b = b[max(n, 0):]
 	}
+	null, err := devNull()
+	if err != nil {
+		return err
+	}
 	fds := []int{fd}
 	for _, f := range files {
+		if f == nil {
+			f = null
+		}
 		fds = append(fds, int(f.Fd()))
 	}
-	return p.say(word, fds...)
+	return p.Say(word, fds...)
 }
 
-// say sends the child a word with files. It waits for few: there is room.
-func (p *spawned) say(word string, files ...int) error {
-	c, err := p.reports.file.SyscallConn()
+// Say sends the child a word of package proto with files. It waits for few: there is room.
+func (p *Child) Say(word string, files ...int) error {
+	c, err := p.Reports.file.SyscallConn()
 	if err != nil {
 		return err
 	}
@@ -167,28 +177,3 @@ func unixPair() (ours, theirs *os.File, err error) {
 
 // devNull is opened once: every monitor gets it three times.
 var devNull = sync.OnceValues(func() (*os.File, error) { return os.OpenFile("/dev/null", os.O_RDWR, 0) })
-
-// reports reads what a child says.
-type reports struct{ file *os.File }
-
-// next is the next Report with the descriptors that came along, owned by the caller. io.EOF
-// when the other end is closed.
-func (r *reports) next() (rep *proto.Report, fds []int, err error) {
-	err = r.recv(func(b, oob []byte, flags int) (err error) {
-		if fds, err = rights(oob); err != nil {
-			return err
-		}
-		rep = new(proto.Report)
-		if flags&unix.MSG_TRUNC != 0 {
-			err = fmt.Errorf("a report of more than %d bytes", len(b))
-		} else if err = proto.Decode(b, rep); err != nil {
-			err = fmt.Errorf("cannot read a report: %w", err)
-		}
-		return err
-	})
-	if err != nil {
-		closeAll(fds)
-		return nil, nil, err
-	}
-	return rep, fds, nil
-}

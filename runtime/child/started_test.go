@@ -1,4 +1,4 @@
-package runtime
+package child
 
 import (
 	"errors"
@@ -34,7 +34,7 @@ func TestTheCauseOfAStartThatNobodyCouldAttachTo(t *testing.T) {
 		if err := unix.Shutdown(int(theirs.Fd()), unix.SHUT_WR); err != nil {
 			t.Fatal(err)
 		}
-		_, failure, _, err := awaitStart(t.Context(), &spawned{reports: &reports{file: ours}}, nil, func() error { return missing })
+		_, failure, _, err := (&Child{Reports: &Reports{file: ours}}).AwaitStart(t.Context(), nil, func() error { return missing })
 		if err != nil || failure == nil || failure.Stage != tt.want.Stage || failure.Detail != tt.want.Detail || failure.ExitCode != tt.want.ExitCode {
 			t.Errorf("%s: %+v, %v", tt.name, failure, err)
 		}
@@ -56,20 +56,20 @@ func TestTheCauseOfAStartThatFailedBeforeItsLastWord(t *testing.T) {
 			if err := proto.Send(int(theirs.Fd()), want); err != nil {
 				t.Fatal(err)
 			}
-			p := &spawned{reports: &reports{file: ours}}
+			p := &Child{Reports: &Reports{file: ours}}
 			if gone {
 				theirs.Close()
 			}
-			handed := p.say(proto.WorkGo)
+			handed := p.Say(proto.WorkGo)
 			if gone != (handed != nil) {
 				t.Fatalf("it was told: %v", handed)
 			}
 			theirs.Close()
-			_, failure, _, err := awaitStart(t.Context(), p, handed, nil)
+			_, failure, _, err := p.AwaitStart(t.Context(), handed, nil)
 			if err != nil || failure == nil || failure.Detail != "no file system" {
 				t.Errorf("%+v, %v", failure, err)
 			}
-			if _, failure, _, _ = awaitStart(t.Context(), p, handed, nil); failure == nil || failure.Stage != "monitor" {
+			if _, failure, _, _ = p.AwaitStart(t.Context(), handed, nil); failure == nil || failure.Stage != "monitor" {
 				t.Errorf("after its end: %+v", failure)
 			}
 		})

@@ -1,11 +1,43 @@
-package runtime
+package child
 
 import (
+	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/proto"
 )
+
+// Reports reads what a child says.
+type Reports struct{ file *os.File }
+
+// Next is the next Report with the descriptors that came along, owned by the caller. io.EOF
+// when the other end is closed.
+func (r *Reports) Next() (rep *proto.Report, fds []int, err error) {
+	err = r.recv(func(b, oob []byte, flags int) (err error) {
+		if fds, err = rights(oob); err != nil {
+			return err
+		}
+		rep = new(proto.Report)
+		if flags&unix.MSG_TRUNC != 0 {
+			err = fmt.Errorf("a report of more than %d bytes", len(b))
+		} else if err = proto.Decode(b, rep); err != nil {
+			err = fmt.Errorf("cannot read a report: %w", err)
+		}
+		return err
+	})
+	if err != nil {
+		CloseAll(fds)
+		return nil, nil, err
+	}
+	return rep, fds, nil
+}
+
+// Close hangs up. A Next that waits ends with os.ErrClosed.
+func (r *Reports) Close() error { return r.file.Close() }
 
 // packet is room for a report and for the descriptors that come along.
 type packet struct {
@@ -18,7 +50,7 @@ var packets = sync.Pool{New: func() any { return new(packet) }}
 
 // recv receives one packet, waiting in the runtime's poller, and lets take have it, for as long as that takes. io.EOF at its end: a packet of
 // zero bytes does not occur.
-func (r *reports) recv(take func(b, oob []byte, flags int) error) error {
+func (r *Reports) recv(take func(b, oob []byte, flags int) error) error {
 	c, err := r.file.SyscallConn()
 	if err != nil {
 		return err
@@ -63,7 +95,7 @@ func rights(oob []byte) ([]int, error) {
 	for i := range msgs {
 		got, err := unix.ParseUnixRights(&msgs[i])
 		if err != nil {
-			closeAll(fds)
+			CloseAll(fds)
 			return nil, err
 		}
 		fds = append(fds, got...)
@@ -71,7 +103,7 @@ func rights(oob []byte) ([]int, error) {
 	return fds, nil
 }
 
-func closeAll(fds []int) {
+func CloseAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
