@@ -15,7 +15,7 @@ import (
 // Attach connects to the container's own stdio until the container or ctx ends. What it wrote before is in its
 // log. The end of streams.Stdin is the end of the container's stdin.
 func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) error {
-	if _, err := d.config(id); err != nil {
+	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
 	l, err := d.find(ctx, id)
@@ -25,7 +25,7 @@ func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) erro
 	if l == nil {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot attach to container %.12s: it is not running", id))
 	}
-	a, err := attachment.Open(ctx, id, d.runDir(id), streams)
+	a, err := attachment.Open(ctx, id, d.records.RunDir(id), streams)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 	served := make(chan error, 1)
 	attached := false
 	st, l, err := d.launch(ctx, c, launchOptions{stdin: streams.Stdin != nil, listening: func() error {
-		a, err := attachment.Open(actx, id, d.runDir(id), streams)
+		a, err := attachment.Open(actx, id, d.records.RunDir(id), streams)
 		if err != nil {
 			return err
 		}
@@ -90,13 +90,13 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 
 // Resize sets the size of the terminal of container id. ErrConflict when it does not run; one without a terminal takes no notice.
 func (d *Driver) Resize(ctx context.Context, id string, size process.WinSize) error {
-	if _, err := d.config(id); err != nil {
+	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
 	if _, err := d.running(ctx, id, "resize the terminal of"); err != nil {
 		return err
 	}
-	a, err := attachment.Open(ctx, id, d.runDir(id), process.IO{})
+	a, err := attachment.Open(ctx, id, d.records.RunDir(id), process.IO{})
 	if err != nil {
 		return err
 	}

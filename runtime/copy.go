@@ -84,7 +84,7 @@ func (o *CopyIn) owner() Owner {
 
 // readOnly says what is read-only there.
 func (d *Driver) readOnly(id string, e *archive.ReadOnlyError) error {
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	switch {
 	case err != nil:
 		return e

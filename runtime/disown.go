@@ -28,7 +28,7 @@ func (d *Driver) disown(ids []string) {
 func (d *Driver) endDisowned(l *live) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*cleanUpTime)
 	defer cancel()
-	if _, err := d.config(l.id); !errors.Is(err, errdefs.ErrNotFound) {
+	if _, err := d.records.Config(l.id); !errors.Is(err, errdefs.ErrNotFound) {
 		d.mu.Lock()
 		l.disowned = false // it is younger than the list
 		d.mu.Unlock()
@@ -48,8 +48,8 @@ func (d *Driver) endDisowned(l *live) {
 		return
 	}
 	defer unlock()
-	if _, err := d.config(l.id); errors.Is(err, errdefs.ErrNotFound) { // nobody has made it anew meanwhile
-		os.RemoveAll(d.runDir(l.id))
-		os.RemoveAll(d.stateDir(l.id))
+	if _, err := d.records.Config(l.id); errors.Is(err, errdefs.ErrNotFound) { // nobody has made it anew meanwhile
+		os.RemoveAll(d.records.RunDir(l.id))
+		os.RemoveAll(d.records.StateDir(l.id))
 	}
 }

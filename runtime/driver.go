@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -12,10 +11,9 @@ import (
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/child"
-	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/idlock"
-	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/record"
 	"github.com/stackrun/stack/runtime/seccomp"
 	"github.com/stackrun/stack/runtime/unmount"
 )
@@ -40,8 +38,7 @@ type Options struct {
 //
 // Lock order: a container's id lock, then mu.
 type Driver struct {
-	roots    roots.Roots
-	boot     string // this boot of the host, see record.go
+	records  *record.Records
 	cgroups  *cgroup.Parent
 	children *child.Pool
 	ids      idlock.Locks
@@ -50,9 +47,6 @@ type Driver struct {
 	hints    watch.Hub
 	losses   losses
 	guard    *guard
-	configs  recordCache[container.Config]
-	runs     recordCache[run]
-	statuses recordCache[proto.Status]
 	filters  seccomp.Cache
 	visits   visits
 	unmounts unmount.Queue
@@ -70,27 +64,21 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := bootID()
-	if err != nil {
-		return nil, err
-	}
 	children, err := child.Open()
 	if err != nil {
 		return nil, err
 	}
+	records, err := record.Open(opt.Roots)
+	if err != nil {
+		children.Close()
+		return nil, err
+	}
 	d := &Driver{
-		roots:    opt.Roots,
-		boot:     boot,
+		records:  records,
 		cgroups:  cg,
 		children: children,
 		lives:    map[string]*live{},
 		tell:     opt.Notice,
-	}
-	for _, dir := range []string{d.stateDir(), d.runDir()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			d.children.Close()
-			return nil, fmt.Errorf("cannot make the directory of containers: %w", err)
-		}
 	}
 	d.openLosses()
 	if err := d.openGuard(); err != nil {
@@ -134,6 +122,13 @@ func (d *Driver) Close() error {
 }
 
 var errClosed = errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
+
+// notice tells what somebody should know.
+func (d *Driver) notice(text string) {
+	if d.tell != nil {
+		d.tell(text)
+	}
+}
 
 // live is the running container id, or nil.
 func (d *Driver) live(id string) *live {

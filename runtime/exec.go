@@ -24,7 +24,7 @@ import (
 // at once when it has started with p.Detach. A process that cannot be started is a *StartError. When ctx ends, the
 // process is killed, unless it was detached.
 func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process.IO) (process.Exit, error) {
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -49,7 +49,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process
 		streams = process.IO{}
 	}
 	if p.Note != "" && c.Log.Path != "" {
-		notes := attachment.OpenNotes(ctx, id, d.runDir(id), p.Note)
+		notes := attachment.OpenNotes(ctx, id, d.records.RunDir(id), p.Note)
 		defer notes.Close() // when the streams are at their end
 		streams.Stdout, streams.Stderr = notes.Beside(streams.Stdout, proto.FrameStdout), notes.Beside(streams.Stderr, proto.FrameStderr)
 	}
@@ -156,7 +156,7 @@ func (d *Driver) execDetached(ctx context.Context, id string, p Process, parent 
 			rep, fds, err := parent.Reports.Next()
 			child.CloseAll(fds)
 			if err == nil && rep.Type == proto.ReportExited && rep.Exit != nil {
-				exit = *fromProto(rep.Exit)
+				exit = process.Exit(*rep.Exit)
 			} else if err == nil {
 				continue
 			}
@@ -258,9 +258,9 @@ func (d *Driver) execAttached(ctx context.Context, id string, p Process, parent 
 		return process.Exit{}, fmt.Errorf("cannot exec in container %.12s: it ended without an exit", id)
 	}
 	if err := s.finish(); err != nil {
-		return *fromProto(exit), fmt.Errorf("the output of the process is not complete: %w", err)
+		return process.Exit(*exit), fmt.Errorf("the output of the process is not complete: %w", err)
 	}
-	return *fromProto(exit), nil
+	return process.Exit(*exit), nil
 }
 
 // mergeEnv puts more over base, by name, keeping base's order.

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/record"
 )
 
 // guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
@@ -75,7 +76,7 @@ func (d *Driver) openGuard() error {
 		g.files.Close()
 		return err
 	}
-	if err := g.files.Add(d.stateDir(), recordEvents); err != nil && g.files.Blind() == nil {
+	if err := g.files.Add(d.records.StateDir(), recordEvents); err != nil && g.files.Blind() == nil {
 		g.close()
 		return err
 	}
@@ -120,8 +121,8 @@ func (g *guard) protect(l *live, c *container.Config, fresh bool) {
 	for _, dir := range g.d.sources(c) {
 		add(dir, sourceEvents)
 	}
-	add(g.d.stateDir(l.id), fileEvents)
-	add(g.d.runDir(l.id), fileEvents)
+	add(g.d.records.StateDir(l.id), fileEvents)
+	add(g.d.records.RunDir(l.id), fileEvents)
 	for _, path := range g.d.cgroups.FreezerFiles(l.id) {
 		add(path, freezeEvents)
 	}
@@ -194,9 +195,9 @@ func (g *guard) drain() {
 				suspect(id)
 			}
 			hint = true
-		case e.Path == g.d.stateDir(): // a record; those of containers that the Driver deletes are among them
+		case e.Path == g.d.records.StateDir(): // a record; those of containers that the Driver deletes are among them
 			hint = true
-		case e.Name != configName && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e.Path):
+		case e.Name != record.ConfigName && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e.Path):
 			for id := range g.readers[e.Path] {
 				changed(id)
 			}
@@ -244,7 +245,7 @@ func (g *guard) quiet(path string) bool {
 		return true
 	}
 	dir := filepath.Dir(path)
-	return dir == g.d.stateDir() || dir == g.d.runDir()
+	return dir == g.d.records.StateDir() || dir == g.d.records.RunDir()
 }
 
 // mark is a moment in the events of one container.
@@ -326,7 +327,7 @@ func (d *Driver) made(c *container.Config, warnings []string) cgroup.Made {
 // removes one of them does damage. The user's own directories may be busy, and come and go as he likes.
 func (d *Driver) sources(c *container.Config) (dirs []string) {
 	for _, m := range c.Mounts {
-		if m.Type == "bind" && strings.HasPrefix(m.Source, d.roots.InState()+"/") {
+		if m.Type == "bind" && d.records.Below(m.Source) {
 			dirs = append(dirs, filepath.Dir(m.Source))
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // Listening lists the TCP ports that are listened on in the network namespace of a running container, ascending, at addresses that others can
 // reach: what listens at a loopback address alone is the container's own affair.
 func (d *Driver) Listening(ctx context.Context, id string) ([]int, error) {
-	if _, err := d.config(id); err != nil {
+	if _, err := d.records.Config(id); err != nil {
 		return nil, err
 	}
 	l, err := d.running(ctx, id, "list the ports of")

@@ -153,9 +153,9 @@ func (d *Driver) takeOver(l *live) error {
 func (d *Driver) settle(id string, s *proto.Status) *process.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	exit, err := d.readExit(id)
+	exit, err := d.records.Exit(id)
 	if err == nil {
-		d.keepExit(id, exit)
+		d.records.KeepExit(id, exit)
 	} else {
 		exit = &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
 			Error: "the monitor of the container was killed, the container with it"}
@@ -173,7 +173,7 @@ func (d *Driver) settle(id string, s *proto.Status) *process.Exit {
 		exit.Error = err.Error()
 	}
 	if err != nil {
-		if err := d.writeExit(id, exit); err != nil {
+		if err := d.records.WriteExit(id, exit); err != nil {
 			exit.Error += "; " + err.Error()
 		}
 	}
@@ -205,7 +205,7 @@ func (d *Driver) findLocked(ctx context.Context, id string) (*live, error) {
 			return nil, err
 		}
 	}
-	if !d.exitRecorded(id) {
+	if !d.records.HasExit(id) {
 		return l, nil
 	}
 	if _, err := l.wait(ctx); err != nil {
@@ -233,7 +233,7 @@ func (d *Driver) find(ctx context.Context, id string) (*live, error) {
 // adopt takes over a container that runs and that nobody of this process watches; nil when id does not run.
 // Preconditions: id's lock is held.
 func (d *Driver) adopt(id string) (*live, error) {
-	s, err := d.readStatus(id)
+	s, err := d.records.Status(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -248,7 +248,7 @@ func (d *Driver) adopt(id string) (*live, error) {
 		return nil, err
 	}
 	l := &live{id: id, status: *s, monitor: pidfd, done: make(chan struct{}), gone: make(chan struct{})}
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		c = nil // it is followed to its end; there is nothing to hold it against
 	}
@@ -261,12 +261,12 @@ func (d *Driver) adopt(id string) (*live, error) {
 
 // recover looks at every record and directory, see New.
 func (d *Driver) recover(ctx context.Context) error {
-	ids, _, err := d.listIDs()
+	ids, _, err := d.records.IDs()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		there, err := d.repair(id)
+		there, err := d.records.Repair(id, d.notice)
 		if err != nil {
 			return err
 		}
@@ -316,24 +316,24 @@ func (d *Driver) recoverOne(id string) error {
 	if err != nil || l != nil {
 		return err
 	}
-	r, err := d.readRun(id)
+	r, err := d.records.Run(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // never started
 	}
 	if err != nil {
 		return err
 	}
-	if r.Boot == d.boot {
+	if r.Boot == d.records.Boot {
 		if l, err := d.decided(id, r.Monitor); err != nil || l != nil {
 			return err
 		}
 	}
-	s, err := d.readStatus(id)
+	s, err := d.records.Status(id)
 	if err != nil {
 		s = nil
 	}
-	if _, err := d.readExit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != d.boot {
-		return d.writeExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+	if _, err := d.records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != d.records.Boot {
+		return d.records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
 	d.settle(id, s)
 	return nil

@@ -38,11 +38,11 @@ func (d *Driver) openLosses() {
 
 // watchLosses listens to the status file of id, whose run directory is there. Without it (too many watches, inotify(7)) the state tells it still, and no event.
 func (d *Driver) watchLosses(id string) {
-	_ = d.losses.files.Add(d.runDir(id), unix.IN_MOVED_TO|unix.IN_ONLYDIR)
+	_ = d.losses.files.Add(d.records.RunDir(id), unix.IN_MOVED_TO|unix.IN_ONLYDIR)
 }
 
 func (d *Driver) forgetLosses(id string) {
-	d.losses.files.Remove(d.runDir(id))
+	d.losses.files.Remove(d.records.RunDir(id))
 	d.losses.news(id, "")
 }
 
@@ -61,7 +61,7 @@ func (d *Driver) followLosses() {
 }
 
 func (d *Driver) tellLoss(id string) {
-	s, err := d.readStatus(id)
+	s, err := d.records.Status(id)
 	if err != nil || !d.losses.news(id, s.LogError) { // it may have ended
 		return
 	}

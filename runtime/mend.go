@@ -20,7 +20,7 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 	if l == nil {
 		return d.state(id, c, mark{})
 	}
-	r, err := d.readRun(id)
+	r, err := d.records.Run(id)
 	if err != nil {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}

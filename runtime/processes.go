@@ -21,7 +21,7 @@ import (
 
 // Processes lists the processes of a running container, those of its execs too, by pid. One that ends meanwhile is left out.
 func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, error) {
-	if _, err := d.config(id); err != nil {
+	if _, err := d.records.Config(id); err != nil {
 		return nil, err
 	}
 	if _, err := d.running(ctx, id, "list the processes of"); err != nil {

@@ -2,13 +2,8 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/container"
 )
@@ -25,7 +20,7 @@ func (d *Driver) Replace(ctx context.Context, c container.Config) error {
 		return err
 	}
 	defer unlock()
-	have, err := d.config(c.ID)
+	have, err := d.records.Config(c.ID)
 	if err != nil {
 		return err
 	}
@@ -37,17 +32,8 @@ func (d *Driver) Replace(ctx context.Context, c container.Config) error {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot change container %.12s: it is running", c.ID))
 	}
 	c.CreatedAt = have.CreatedAt
-	b, err := json.Marshal(&c)
-	if err != nil {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: %w", c.ID, err))
-	}
-	path := filepath.Join(d.stateDir(c.ID), configName)
-	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
+	if err := d.records.Change(&c); err != nil {
 		return fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, &st, &c)
 	}
 	return nil
 }

@@ -2,13 +2,8 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/stackrun/stack/internal/atomicfile"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/container"
 )
@@ -29,12 +24,8 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 		return container.State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: only its facts and the limits of its resources can be changed", c.ID))
 	}
 	c.CreatedAt = have.CreatedAt
-	b, err := json.Marshal(&c)
-	if err != nil {
-		return container.State{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot change container %.12s: %w", c.ID, err))
-	}
 	if l != nil {
-		r, err := d.readRun(c.ID)
+		r, err := d.records.Run(c.ID)
 		if err != nil {
 			return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 		}
@@ -42,13 +33,8 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 			return container.State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
 		}
 	}
-	path := filepath.Join(d.stateDir(c.ID), configName)
-	if err := atomicfile.Write(path, b, 0o600, atomicfile.NoSync); err != nil {
+	if err := d.records.Change(&c); err != nil {
 		return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err == nil {
-		d.configs.put(c.ID, &st, &c)
 	}
 	if l != nil { // what is watched, and what was last seen, is of the old record
 		d.guard.release(l)

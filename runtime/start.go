@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/child"
@@ -18,6 +15,7 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/record"
 )
 
 // Start starts a created or stopped container and returns when execve succeeded, or with a *StartError that says which
@@ -46,7 +44,7 @@ func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *contain
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if c, err = d.config(id); err == nil {
+	if c, err = d.records.Config(id); err == nil {
 		l, err = d.findLocked(ctx, id)
 	}
 	if err != nil {
@@ -87,8 +85,8 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	}
 	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
-	r := &run{Boot: d.boot, Asked: time.Now(), Monitor: p.Monitor}
-	if err := d.prepareDirs(c.ID, r); err != nil {
+	r := &record.Run{Boot: d.records.Boot, Asked: time.Now(), Monitor: p.Monitor}
+	if err := d.records.Begin(c.ID, r); err != nil {
 		p.Abort()
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
@@ -135,7 +133,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 			return container.State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
 		}
 		if l == nil {
-			if x, xerr := d.readExit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
+			if x, xerr := d.records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
 				d.forgetLosses(c.ID)
 				d.hub.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
 			} else {
@@ -151,7 +149,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 	status := &now.Status
 	failpoint.Hit("runtime.start.running")
 	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
-	if err := d.writeRun(c.ID, r); err != nil {
+	if err := d.records.WriteRun(c.ID, r); err != nil {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
 	failpoint.Hit("runtime.start.rerecorded")
@@ -191,7 +189,7 @@ func (d *Driver) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 	return &proto.Bootstrap{
 		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
 		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
-		RunDir: d.runDir(c.ID), ExitPath: d.stateDir(c.ID, exitName),
+		RunDir: d.records.RunDir(c.ID), ExitPath: d.records.ExitPath(c.ID),
 		Cramped: cramped(c.Resources()), Seccomp: filter,
 	}, nil
 }
@@ -201,27 +199,6 @@ func (d *Driver) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 func cramped(r *specs.LinuxResources) bool {
 	const enough = 16 << 20
 	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 && *r.Memory.Limit < enough
-}
-
-// prepareDirs makes an empty run directory and a record of a run without an exit.
-func (d *Driver) prepareDirs(id string, r *run) error {
-	dir := d.runDir(id)
-	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
-			if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
-				return fmt.Errorf("unlink %s: %w", d.runDir(id, n), err)
-			}
-		}
-	} else if err != nil {
-		return err
-	}
-	if err := d.writeRun(id, r); err != nil {
-		return err
-	}
-	if err := unix.Unlink(d.stateDir(id, exitName)); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("unlink %s: %w", d.stateDir(id, exitName), err)
-	}
-	return nil
 }
 
 // giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it. An error
@@ -243,20 +220,5 @@ func (d *Driver) undoStart(id string, x *process.Exit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
 	d.forgetLosses(id)
-	errs := []error{d.endCgroup(ctx, id)}
-	for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
-		if err := unix.Unlink(d.runDir(id, n)); err != nil && err != unix.ENOENT {
-			errs = append(errs, err)
-		}
-	}
-	if x != nil {
-		errs = append(errs, d.writeExit(id, x))
-		return errors.Join(errs...)
-	}
-	for _, n := range []string{exitName, runName} { // the monitor has told an exit too
-		if err := unix.Unlink(d.stateDir(id, n)); err != nil && err != unix.ENOENT {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(d.endCgroup(ctx, id), d.records.Undo(id, x))
 }

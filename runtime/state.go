@@ -21,7 +21,7 @@ func (d *Driver) List(ctx context.Context) ([]container.State, error) {
 
 // Select is List of the containers whose labels which wants. It looks at nothing of the others but their records.
 func (d *Driver) Select(ctx context.Context, which func(labels map[string]string) bool) ([]container.State, error) {
-	entries, err := os.ReadDir(d.stateDir())
+	entries, err := os.ReadDir(d.records.StateDir())
 	if err != nil {
 		return nil, fmt.Errorf("cannot list containers: %w", err)
 	}
@@ -45,7 +45,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 			continue
 		}
 		mark := d.guard.mark(id)
-		c, err := d.config(id)
+		c, err := d.records.Config(id)
 		if errors.Is(err, errdefs.ErrNotFound) {
 			continue // debris, or being removed
 		}
@@ -73,7 +73,7 @@ func (d *Driver) State(ctx context.Context, id string) (container.State, error) 
 		return *st, nil
 	}
 	mark := d.guard.mark(id)
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		return container.State{}, err
 	}
@@ -83,7 +83,7 @@ func (d *Driver) State(ctx context.Context, id string) (container.State, error) 
 // state is State of the container of which c is the record, read since m. Precondition: the guard was drained at m.
 func (d *Driver) state(id string, c *container.Config, m mark) (container.State, error) {
 	st := container.State{ID: id, Status: container.Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
-	r, err := d.readRun(id)
+	r, err := d.records.Run(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return st, nil
 	}
@@ -91,7 +91,7 @@ func (d *Driver) state(id string, c *container.Config, m mark) (container.State,
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	}
 	st.Warnings, st.StartedAt = r.Warnings, r.StartedAt
-	s, err := d.readStatus(id)
+	s, err := d.records.Status(id)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	}
@@ -117,13 +117,13 @@ func (d *Driver) state(id string, c *container.Config, m mark) (container.State,
 			return st, nil
 		}
 	}
-	exit, err := d.readExit(id)
+	exit, err := d.records.Exit(id)
 	switch {
 	case err == nil:
 		st.Status, st.Exit = container.Stopped, exit
 	case !errors.Is(err, fs.ErrNotExist):
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
-	case started || r.Boot != d.boot:
+	case started || r.Boot != d.records.Boot:
 		// The monitor is dead and left no exit; follow or New is about to settle that, and will say the same.
 		st.Status, st.Exit = container.Stopped, &process.Exit{Code: 137, Signal: 9, FinishedAt: time.Now(), Unseen: true, Error: "the container ended with nobody watching"}
 	default:

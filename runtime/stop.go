@@ -20,7 +20,7 @@ const defaultGrace = 10 * time.Second
 // Stop sends the stop signal, waits for grace, then kills every process of the container, and returns its exit. grace < 0 means
 // the container's own. Not running = success, with the exit of the last run if there was one.
 func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error) {
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -29,7 +29,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 		return process.Exit{}, err
 	}
 	if l == nil {
-		if x, err := d.readExit(id); err == nil {
+		if x, err := d.records.Exit(id); err == nil {
 			return *x, nil
 		}
 		return process.Exit{}, nil
@@ -100,7 +100,7 @@ func (d *Driver) killAll(ctx context.Context, l *live) error {
 
 // Kill sends sig to the container's init. SIGKILL ends a paused container too. Not running = success.
 func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
-	if _, err := d.config(id); err != nil {
+	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
 	l, err := d.find(ctx, id)

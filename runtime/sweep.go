@@ -8,7 +8,7 @@ import (
 
 // debris names what is left of containers that are no more and, with remove, removes it: directories without a record, and cgroups.
 func (d *Driver) debris(ctx context.Context, remove bool) (names []string, err error) {
-	ids, dirs, err := d.listIDs()
+	ids, dirs, err := d.records.IDs()
 	if err != nil {
 		return nil, err
 	}
@@ -17,14 +17,14 @@ func (d *Driver) debris(ctx context.Context, remove bool) (names []string, err e
 		known[id] = true
 	}
 	for _, id := range dirs {
-		names = append(names, d.stateDir(id))
+		names = append(names, d.records.StateDir(id))
 		if remove {
-			if err := os.RemoveAll(d.stateDir(id)); err != nil {
+			if err := os.RemoveAll(d.records.StateDir(id)); err != nil {
 				return names, err
 			}
 		}
 	}
-	entries, err := os.ReadDir(d.runDir())
+	entries, err := os.ReadDir(d.records.RunDir())
 	if err != nil {
 		return names, fmt.Errorf("cannot list running containers: %w", err)
 	}
@@ -32,9 +32,9 @@ func (d *Driver) debris(ctx context.Context, remove bool) (names []string, err e
 		if known[e.Name()] {
 			continue
 		}
-		names = append(names, d.runDir(e.Name()))
+		names = append(names, d.records.RunDir(e.Name()))
 		if remove {
-			if err := os.RemoveAll(d.runDir(e.Name())); err != nil {
+			if err := os.RemoveAll(d.records.RunDir(e.Name())); err != nil {
 				return names, err
 			}
 		}

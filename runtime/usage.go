@@ -19,7 +19,7 @@ import (
 
 // Usage reads what a container uses that runs or is paused. ErrConflict when it does neither.
 func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		return process.Usage{}, err
 	}

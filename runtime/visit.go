@@ -62,7 +62,7 @@ var (
 
 // visit opens the root of container id; bare is without what is mounted in it. The context that it returns ends when the visit must.
 func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Context, *visit, error) {
-	c, err := d.config(id)
+	c, err := d.records.Config(id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,7 +169,7 @@ func (d *Driver) visitStill(ctx context.Context, c *container.Config, bare bool)
 	if err := d.unmounts.Await(ctx, c.ID); err != nil {
 		return nil, err
 	}
-	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.stateDir(c.ID)}
+	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.records.StateDir(c.ID)}
 	var s *boot.Still
 	err := onThread(func() (err error) {
 		s, err = boot.OpenStill(b, !bare)
