@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/guard"
 )
 
 // Create records c. Nothing runs yet and nothing of the kernel's is made. Idempotent: the same Config again is success; another one
@@ -33,7 +34,7 @@ func (d *Driver) Create(ctx context.Context, c container.Config) (container.Stat
 		if !have.Same(&c) {
 			return container.State{}, errdefs.With(errdefs.ErrAlreadyExists, fmt.Errorf("cannot create container %.12s: it exists with another configuration", c.ID))
 		}
-		return d.state(c.ID, have, mark{})
+		return d.state(c.ID, have, guard.Mark{})
 	}
 	if !errors.Is(err, errdefs.ErrNotFound) {
 		return container.State{}, err

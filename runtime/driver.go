@@ -8,11 +8,12 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
-	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/guard"
 	"github.com/stackrun/stack/runtime/idlock"
+	"github.com/stackrun/stack/runtime/logloss"
 	"github.com/stackrun/stack/runtime/record"
 	"github.com/stackrun/stack/runtime/seccomp"
 	"github.com/stackrun/stack/runtime/unmount"
@@ -44,9 +45,8 @@ type Driver struct {
 	ids      idlock.Locks
 	hub      event.Hub
 	tell     func(string) // Options.Notice
-	hints    watch.Hub
-	losses   losses
-	guard    *guard
+	losses   *logloss.Listener
+	guard    *guard.Guard
 	filters  seccomp.Cache
 	visits   visits
 	unmounts unmount.Queue
@@ -80,9 +80,9 @@ func New(ctx context.Context, opt Options) (*Driver, error) {
 		lives:    map[string]*live{},
 		tell:     opt.Notice,
 	}
-	d.openLosses()
-	if err := d.openGuard(); err != nil {
-		d.losses.files.Close()
+	d.losses = logloss.Open(records, d.hub.Publish)
+	if d.guard, err = guard.Open(records, cg); err != nil {
+		d.losses.Close()
 		d.children.Close()
 		return nil, fmt.Errorf("cannot watch the containers: %w", err)
 	}
@@ -114,9 +114,8 @@ func (d *Driver) Close() error {
 	}
 	d.unmounts.Close()
 	d.hub.Close()
-	d.hints.Close()
-	d.losses.files.Close()
-	d.guard.close()
+	d.losses.Close()
+	d.guard.Close()
 	d.cgroups.Prune()
 	return d.children.Close()
 }

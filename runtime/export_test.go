@@ -10,8 +10,8 @@ func (d *Driver) Spare() int { return d.children.Waiting() }
 
 // Remembers says whether the next List will give out what the last one has seen of container id.
 func (d *Driver) Remembers(id string) bool {
-	d.guard.drain()
-	return d.guard.seen(id, time.Now()) != nil
+	d.guard.Drain()
+	return d.guard.Seen(id, time.Now()) != nil
 }
 
 // Visit is what a copy of files of a container that runs is to its next start.

@@ -36,11 +36,6 @@ type live struct {
 	freed    bool // monitor and reports are the spare's. Guarded by Driver.mu
 }
 
-// watches says whether it is the monitor of s that l watches.
-func (l *live) watches(s *proto.Status) bool {
-	return identity.MonitorOf(&l.status) == identity.MonitorOf(s)
-}
-
 func (l *live) init() identity.Process { return identity.InitOf(&l.status) }
 
 // release stops watching; the container runs on.
@@ -83,7 +78,7 @@ const cleanUpTime = 5 * time.Second
 // watch registers l and follows it to its end. fresh says that it was started just now.
 func (d *Driver) watch(l *live, c *container.Config, fresh bool) error {
 	if c != nil {
-		d.guard.protect(l, c, fresh)
+		d.guard.Protect(c, &l.status, l.monitor, fresh)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,8 +86,8 @@ func (d *Driver) watch(l *live, c *container.Config, fresh bool) error {
 		return errClosed // the guard is closed too
 	}
 	d.lives[l.id] = l
-	d.watchLosses(l.id)
-	d.losses.news(l.id, l.status.LogError)
+	d.losses.Listen(l.id)
+	d.losses.Known(l.id, l.status.LogError)
 	go d.follow(l)
 	return nil
 }
@@ -110,7 +105,7 @@ func (d *Driver) follow(l *live) {
 		close(l.gone)
 		return
 	}
-	d.guard.release(l) // what the container stood on may go
+	d.guard.Release(l.id, identity.MonitorOf(&l.status)) // what the container stood on may go
 	if l.root != nil {
 		d.unmounts.Later(l.id, l.root)
 	}
@@ -123,12 +118,12 @@ func (d *Driver) follow(l *live) {
 	failpoint.Hit("runtime.end.seen")
 	l.exit = d.settle(l.id, &l.status)
 	failpoint.Hit("runtime.end.settled")
-	d.forgetLosses(l.id)
+	d.losses.Forget(l.id)
 	d.mu.Lock()
 	delete(d.lives, l.id)
 	d.mu.Unlock()
 	close(l.done)
-	d.guard.release(l) // a Mend may have met this
+	d.guard.Release(l.id, identity.MonitorOf(&l.status)) // a Mend may have met this
 	if l.exit.OOM {
 		d.hub.Publish(event.Event{ID: l.id, Kind: event.OOM, At: l.exit.FinishedAt})
 	}

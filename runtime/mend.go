@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/guard"
+	"github.com/stackrun/stack/runtime/identity"
 )
 
 // Mend puts back what can be put back while container id runs: its cgroups and their limits. What State.Problem still says afterwards
@@ -18,13 +20,13 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 	}
 	defer unlock()
 	if l == nil {
-		return d.state(id, c, mark{})
+		return d.state(id, c, guard.Mark{})
 	}
 	r, err := d.records.Run(id)
 	if err != nil {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
-	err = d.cgroups.Restore(d.made(c, r.Warnings), l.status.Pid, func() ([]int, error) {
+	err = d.cgroups.Restore(guard.Made(c, r.Warnings), l.status.Pid, func() ([]int, error) {
 		if !c.OwnPids() {
 			return nil, nil // whose is whose in a shared namespace cannot be told: a restart puts them back
 		}
@@ -34,14 +36,14 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
 	// What was made anew is not watched yet.
-	d.guard.release(l)
-	d.guard.protect(l, c, false)
+	d.guard.Release(c.ID, identity.MonitorOf(&l.status))
+	d.guard.Protect(c, &l.status, l.monitor, false)
 	select {
 	case <-l.done: // its end may have met this
-		d.guard.release(l)
+		d.guard.Release(c.ID, identity.MonitorOf(&l.status))
 	default:
 	}
-	return d.state(id, c, mark{})
+	return d.state(id, c, guard.Mark{})
 }
 
 // inPidsOf lists the processes in the pid namespace of init.

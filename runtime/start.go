@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/guard"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
@@ -29,7 +30,7 @@ func (d *Driver) Start(ctx context.Context, id string) (container.State, error) 
 	}
 	defer unlock()
 	if l != nil {
-		return d.state(id, c, mark{})
+		return d.state(id, c, guard.Mark{})
 	}
 	st, _, err := d.launch(ctx, c, launchOptions{})
 	return st, err
@@ -91,7 +92,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.recorded")
-	d.watchLosses(c.ID) // before it writes its first line
+	d.losses.Listen(c.ID) // before it writes its first line
 	fail := func(f *proto.Failure) (container.State, *live, error) {
 		p.Abort()
 		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
@@ -134,7 +135,7 @@ func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOpti
 		}
 		if l == nil {
 			if x, xerr := d.records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
-				d.forgetLosses(c.ID)
+				d.losses.Forget(c.ID)
 				d.hub.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
 			} else {
 				d.undoStart(c.ID, nil)
@@ -219,6 +220,6 @@ func (d *Driver) giveUp(id string, p *child.Child) (*live, error) {
 func (d *Driver) undoStart(id string, x *process.Exit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	d.forgetLosses(id)
+	d.losses.Forget(id)
 	return errors.Join(d.endCgroup(ctx, id), d.records.Undo(id, x))
 }

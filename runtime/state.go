@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/guard"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -25,13 +26,13 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 	if err != nil {
 		return nil, fmt.Errorf("cannot list containers: %w", err)
 	}
-	d.guard.drain()
+	d.guard.Drain()
 	now := time.Now()
 	var out []container.State
 	ids := make([]string, 0, len(entries)) // that have a record
 	for _, entry := range entries {
 		id := entry.Name()
-		if st := d.guard.seen(id, now); st != nil {
+		if st := d.guard.Seen(id, now); st != nil {
 			ids = append(ids, id)
 			if which(st.Labels) {
 				out = append(out, *st)
@@ -44,7 +45,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 		if !entry.IsDir() || container.CheckID(id) != nil {
 			continue
 		}
-		mark := d.guard.mark(id)
+		mark := d.guard.Mark(id)
 		c, err := d.records.Config(id)
 		if errors.Is(err, errdefs.ErrNotFound) {
 			continue // debris, or being removed
@@ -68,11 +69,11 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 
 // State is container id as the host shows it. ErrNotFound when there is no record.
 func (d *Driver) State(ctx context.Context, id string) (container.State, error) {
-	d.guard.drain()
-	if st := d.guard.seen(id, time.Now()); st != nil {
+	d.guard.Drain()
+	if st := d.guard.Seen(id, time.Now()); st != nil {
 		return *st, nil
 	}
-	mark := d.guard.mark(id)
+	mark := d.guard.Mark(id)
 	c, err := d.records.Config(id)
 	if err != nil {
 		return container.State{}, err
@@ -81,7 +82,7 @@ func (d *Driver) State(ctx context.Context, id string) (container.State, error) 
 }
 
 // state is State of the container of which c is the record, read since m. Precondition: the guard was drained at m.
-func (d *Driver) state(id string, c *container.Config, m mark) (container.State, error) {
+func (d *Driver) state(id string, c *container.Config, m guard.Mark) (container.State, error) {
 	st := container.State{ID: id, Status: container.Created, Labels: c.Labels, CreatedAt: c.CreatedAt, Config: c}
 	r, err := d.records.Run(id)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,11 +108,11 @@ func (d *Driver) state(id string, c *container.Config, m mark) (container.State,
 			if frozen {
 				st.Status = container.Paused
 			}
-			found := d.problem(c, identity.InitOf(s), r.Warnings)
-			st.Problem, st.Lasting = found.text, found.lasting
-			if m.ward != nil && st.Status == container.Running && found.text == "" && m.ward.of.watches(s) {
+			found := d.guard.Problem(c, identity.InitOf(s), r.Warnings)
+			st.Problem, st.Lasting = found.Text, found.Lasting
+			if m.Of(identity.MonitorOf(s)) && st.Status == container.Running && found.Text == "" {
 				if staying, err := d.cgroups.Staying(id); err == nil && staying {
-					d.guard.remember(m, st)
+					d.guard.Remember(m, st)
 				}
 			}
 			return st, nil

@@ -1,8 +1,14 @@
-package runtime
+// Package guard knows which containers that run other hands may have changed, and what of one is not as recorded.
+//
+// Touches by reading only: cgroups, mounts of containers, the directories of records and volumes. What is wrong it tells, and others put it right.
+package guard
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -11,19 +17,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/watch"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/runtime/record"
 )
 
-// guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
+// Guard knows which running containers other hands may have changed: who wrote a limit, removed a cgroup, mounted or unmounted. Only those
 // are looked at, so that a List of hundreds reads nothing of their cgroups and mounts while nothing happens. The kernel queues an
 // event before the call that caused it returns: whoever drains first sees what happened before.
 //
-// What a look has found of a container, all of it, stands until the kernel tells of a change of anything that it was read from (see seen).
-type guard struct {
-	d       *Driver
+// What a look has found of a container, all of it, stands until the kernel tells of a change of anything that it was read from (see Seen).
+type Guard struct {
+	records *record.Records
+	cgroups *cgroup.Parent
+	hints   watch.Hub
 	files   *watch.Files // limits, freezers, parents of cgroups, directories of records and sources
 	polls   *watch.Polls // mountinfo, and the end of the monitor, by container
 	running sync.WaitGroup
@@ -35,11 +46,11 @@ type guard struct {
 
 // ward is a running container under guard.
 type ward struct {
-	of      *live
+	of      identity.Monitor
 	key     string // in polls, with mountKey or endKey before it: of this run
 	suspect bool   // to be looked at
 	always  bool   // something of it could not be watched: it is looked at each time
-	problem problem
+	problem Problem
 	paths   []string
 
 	changes int              // events so far
@@ -67,40 +78,42 @@ const (
 	freezeEvents = unix.IN_MODIFY
 )
 
-// openGuard watches the directories of records; containers come by protect.
-func (d *Driver) openGuard() error {
-	g := &guard{d: d, wards: map[string]*ward{}, readers: map[string]map[string]bool{}}
+// Open watches the directories of records; containers come by Protect.
+func Open(records *record.Records, cgroups *cgroup.Parent) (*Guard, error) {
+	g := &Guard{records: records, cgroups: cgroups, wards: map[string]*ward{}, readers: map[string]map[string]bool{}}
 	var err error
 	g.files, _ = watch.OpenFiles() // without: every container is looked at each time, and Watch says why it cannot
 	if g.polls, err = watch.OpenPolls(); err != nil {
 		g.files.Close()
-		return err
+		return nil, err
 	}
-	if err := g.files.Add(d.records.StateDir(), recordEvents); err != nil && g.files.Blind() == nil {
-		g.close()
-		return err
+	if err := g.files.Add(g.records.StateDir(), recordEvents); err != nil && g.files.Blind() == nil {
+		g.Close()
+		return nil, err
 	}
 	for _, wait := range []func() error{g.files.Wait, g.polls.Wait} {
 		g.running.Go(func() {
 			for wait() == nil {
-				g.drain()
+				g.Drain()
 			}
 		})
 	}
-	d.guard = g
-	return nil
+	return g, nil
 }
 
-func (g *guard) close() {
+// Close ends the guard of all containers, and every Watch.
+func (g *Guard) Close() {
+	g.hints.Close()
 	g.files.Close()
 	g.polls.Close()
 	g.running.Wait()
 }
 
-// protect begins to watch l. fresh says that its limits and mounts have just been made.
-func (g *guard) protect(l *live, c *container.Config, fresh bool) {
-	w := &ward{of: l, key: l.id + " " + strconv.FormatUint(l.status.PidStart, 10)}
-	for _, dir := range g.d.cgroups.Parents() {
+// Protect begins to watch container c, which runs as s says; monitor is a pidfd of its monitor, open until Release. fresh says that its limits and mounts have just
+// been made. What cannot be watched is looked at each time.
+func (g *Guard) Protect(c *container.Config, s *proto.Status, monitor *os.File, fresh bool) {
+	w := &ward{of: identity.MonitorOf(s), key: c.ID + " " + strconv.FormatUint(s.PidStart, 10)}
+	for _, dir := range g.cgroups.Parents() {
 		if !g.files.Watches(dir) { // made with the first container, and gone with the last
 			w.watch(g.files.Add(dir, parentEvents))
 		}
@@ -110,36 +123,36 @@ func (g *guard) protect(l *live, c *container.Config, fresh bool) {
 		if g.readers[path] == nil {
 			g.readers[path] = map[string]bool{}
 		}
-		g.readers[path][l.id] = true
+		g.readers[path][c.ID] = true
 		g.mu.Unlock()
 		w.paths = append(w.paths, path)
 		w.watch(g.files.Add(path, events))
 	}
-	for _, path := range g.d.cgroups.Files(g.d.made(c, nil)) {
+	for _, path := range g.cgroups.Files(Made(c, nil)) {
 		add(path, limitEvents)
 	}
-	for _, dir := range g.d.sources(c) {
+	for _, dir := range g.sources(c) {
 		add(dir, sourceEvents)
 	}
-	add(g.d.records.StateDir(l.id), fileEvents)
-	add(g.d.records.RunDir(l.id), fileEvents)
-	for _, path := range g.d.cgroups.FreezerFiles(l.id) {
+	add(g.records.StateDir(c.ID), fileEvents)
+	add(g.records.RunDir(c.ID), fileEvents)
+	for _, path := range g.cgroups.FreezerFiles(c.ID) {
 		add(path, freezeEvents)
 	}
 	// The pid is the init's as long as that has not ended: looked at afterwards.
-	err := g.polls.Add(mountKey+w.key, "/proc/"+strconv.Itoa(l.status.Pid)+"/mountinfo")
-	if err != nil || !l.init().Alive() {
+	err := g.polls.Add(mountKey+w.key, "/proc/"+strconv.Itoa(s.Pid)+"/mountinfo")
+	if err != nil || !identity.InitOf(s).Alive() {
 		g.polls.Remove(mountKey + w.key)
 		w.always = true // as long as it seems to run
 	}
-	if g.polls.AddFile(endKey+w.key, l.monitor) != nil {
+	if g.polls.AddFile(endKey+w.key, monitor) != nil {
 		w.always = true
 	}
-	g.drain() // the first event of a file that is polled comes at once
+	g.Drain() // the first event of a file that is polled comes at once
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w.suspect = !fresh
-	g.wards[l.id] = w
+	g.wards[c.ID] = w
 }
 
 // watch takes the error of a watch: what is not there yet, or any more, is found when the container is looked at.
@@ -147,18 +160,18 @@ func (w *ward) watch(err error) {
 	w.always = w.always || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// release ends the watch of l, if it is l that is watched. Its mount namespace is held until then.
-func (g *guard) release(l *live) {
+// Release ends the watch of container id, if it is the run of monitor that is watched. Its mount namespace is held until then.
+func (g *Guard) Release(id string, monitor identity.Monitor) {
 	g.mu.Lock()
-	w := g.wards[l.id]
-	if w == nil || w.of != l {
+	w := g.wards[id]
+	if w == nil || w.of != monitor {
 		g.mu.Unlock()
 		return
 	}
-	delete(g.wards, l.id)
+	delete(g.wards, id)
 	var free []string
 	for _, path := range w.paths {
-		delete(g.readers[path], l.id)
+		delete(g.readers[path], id)
 		if len(g.readers[path]) == 0 {
 			delete(g.readers, path)
 			free = append(free, path)
@@ -172,8 +185,17 @@ func (g *guard) release(l *live) {
 	}
 }
 
-// drain takes in what has happened, and tells whoever watches.
-func (g *guard) drain() {
+// Watch delivers a coalesced hint when something of the containers may have been changed by other hands. The channel is closed when ctx ends or the guard is closed.
+// ErrNotSupported when the user has no inotify instance left.
+func (g *Guard) Watch(ctx context.Context) (<-chan struct{}, error) {
+	if err := g.files.Blind(); err != nil {
+		return nil, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot watch the containers: %w", err))
+	}
+	return g.hints.Subscribe(ctx), nil
+}
+
+// Drain takes in what has happened, and tells whoever watches.
+func (g *Guard) Drain() {
 	hint := false
 	g.mu.Lock()
 	changed := func(id string) {
@@ -195,7 +217,7 @@ func (g *guard) drain() {
 				suspect(id)
 			}
 			hint = true
-		case e.Path == g.d.records.StateDir(): // a record; those of containers that the Driver deletes are among them
+		case e.Path == g.records.StateDir(): // a record; those of containers that the Driver deletes are among them
 			hint = true
 		case e.Name != record.ConfigName && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e.Path):
 			for id := range g.readers[e.Path] {
@@ -223,12 +245,12 @@ func (g *guard) drain() {
 	})
 	g.mu.Unlock()
 	if hint {
-		g.d.hints.Give()
+		g.hints.Give()
 	}
 }
 
 // mountTable is the mountinfo of the init of container id. fs.ErrNotExist when it is not watched.
-func (g *guard) mountTable(id string) ([]byte, error) {
+func (g *Guard) mountTable(id string) ([]byte, error) {
 	g.mu.Lock()
 	w := g.wards[id]
 	g.mu.Unlock()
@@ -239,46 +261,49 @@ func (g *guard) mountTable(id string) ([]byte, error) {
 }
 
 // quiet says whether what happens to the files at path, but for a record's removal, is part of the life of containers, and nobody's damage.
-func (g *guard) quiet(path string) bool {
+func (g *Guard) quiet(path string) bool {
 	switch filepath.Base(path) {
 	case "cgroup.freeze", "freezer.state":
 		return true
 	}
 	dir := filepath.Dir(path)
-	return dir == g.d.records.StateDir() || dir == g.d.records.RunDir()
+	return dir == g.records.StateDir() || dir == g.records.RunDir()
 }
 
-// mark is a moment in the events of one container.
-type mark struct {
+// Mark is a moment in the events of one container.
+type Mark struct {
 	ward    *ward
 	changes int
 }
 
-// mark is now. What is read from now on may be given to remember with it. Precondition: drained.
-func (g *guard) mark(id string) mark {
+// Mark is now. What is read from now on may be given to Remember with it. Precondition: drained.
+func (g *Guard) Mark(id string) Mark {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w := g.wards[id]
 	if w == nil || w.always {
-		return mark{}
+		return Mark{}
 	}
-	return mark{w, w.changes}
+	return Mark{w, w.changes}
 }
 
-// remember keeps st, which has been read since m, if nothing has happened since.
-func (g *guard) remember(m mark, st container.State) {
+// Of says whether m is of the run of monitor. What is looked at each time has no moments.
+func (m Mark) Of(monitor identity.Monitor) bool { return m.ward != nil && m.ward.of == monitor }
+
+// Remember keeps st, which has been read since m, if nothing has happened since.
+func (g *Guard) Remember(m Mark, st container.State) {
 	if m.ward == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w := g.wards[st.ID]; w == m.ward && w.changes == m.changes && !w.suspect && !w.always && w.problem.text == "" {
+	if w := g.wards[st.ID]; w == m.ward && w.changes == m.changes && !w.suspect && !w.always && w.problem.Text == "" {
 		w.last, w.lastAt = &st, time.Now()
 	}
 }
 
-// seen is the state of id that was seen last, if it still is that; nil = it has to be looked at. Read only. Precondition: drained.
-func (g *guard) seen(id string, now time.Time) *container.State {
+// Seen is the state of id that was seen last, if it still is that; nil = it has to be looked at. Read only. Precondition: drained.
+func (g *Guard) Seen(id string, now time.Time) *container.State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w := g.wards[id]; w != nil && w.last != nil && now.Sub(w.lastAt) < trust {
@@ -288,12 +313,12 @@ func (g *guard) seen(id string, now time.Time) *container.State {
 }
 
 // take says whether container id is to be looked at, and takes that as done; else what was found last. Precondition: drained.
-func (g *guard) take(id string) (look bool, last problem) {
+func (g *Guard) take(id string) (look bool, last Problem) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w := g.wards[id]
 	if w == nil {
-		return false, problem{}
+		return false, Problem{}
 	}
 	look = w.suspect || w.always
 	w.suspect = false
@@ -302,32 +327,32 @@ func (g *guard) take(id string) (look bool, last problem) {
 
 // found is the result of a look. A problem is looked at again each time: its end may come without an event. One that is new is told to whoever
 // watches: another look, which began while this one was under way, was given what was known before, and may have had it remembered.
-func (g *guard) found(id string, p problem) {
+func (g *Guard) found(id string, p Problem) {
 	g.mu.Lock()
 	w := g.wards[id]
-	fresh := w != nil && p.text != "" && p.text != w.problem.text
+	fresh := w != nil && p.Text != "" && p.Text != w.problem.Text
 	if w != nil {
 		w.problem = p
-		if p.text != "" {
+		if p.Text != "" {
 			w.suspect, w.last = true, nil
 		}
 	}
 	g.mu.Unlock()
 	if fresh {
-		g.d.hints.Give()
+		g.hints.Give()
 	}
 }
 
-// made is the record of container c's cgroups.
-func (d *Driver) made(c *container.Config, warnings []string) cgroup.Made {
+// Made is the record of container c's cgroups.
+func Made(c *container.Config, warnings []string) cgroup.Made {
 	return cgroup.Made{ID: c.ID, Resources: c.Resources(), Warnings: warnings}
 }
 
 // sources are the directories in which those lie that c has mounted from below the state root: volumes. They are quiet, and whoever
 // removes one of them does damage. The user's own directories may be busy, and come and go as he likes.
-func (d *Driver) sources(c *container.Config) (dirs []string) {
+func (g *Guard) sources(c *container.Config) (dirs []string) {
 	for _, m := range c.Mounts {
-		if m.Type == "bind" && d.records.Below(m.Source) {
+		if m.Type == "bind" && g.records.Below(m.Source) {
 			dirs = append(dirs, filepath.Dir(m.Source))
 		}
 	}

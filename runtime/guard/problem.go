@@ -1,4 +1,4 @@
-package runtime
+package guard
 
 import (
 	"fmt"
@@ -16,40 +16,40 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// problem is State.Problem, and whether it takes a restart.
-type problem struct {
-	text    string
-	lasting bool
+// Problem is State.Problem, and whether it takes a restart.
+type Problem struct {
+	Text    string
+	Lasting bool
 }
 
-// problem is that of a container whose init is init. Precondition: the guard is drained.
-func (d *Driver) problem(c *container.Config, init identity.Process, warnings []string) problem {
-	look, last := d.guard.take(c.ID)
+// Problem is that of container c, which runs and whose init is init; warnings are of its last start, what they tell of is none. Precondition: drained.
+func (g *Guard) Problem(c *container.Config, init identity.Process, warnings []string) Problem {
+	look, last := g.take(c.ID)
 	if !look {
 		return last
 	}
-	found := d.examine(c, init, warnings)
-	if found.text != "" && !init.Alive() {
-		found = problem{} // it has ended meanwhile, and its things with it
+	found := g.examine(c, init, warnings)
+	if found.Text != "" && !init.Alive() {
+		found = Problem{} // it has ended meanwhile, and its things with it
 	}
-	d.guard.found(c.ID, found)
+	g.found(c.ID, found)
 	return found
 }
 
-func (d *Driver) examine(c *container.Config, init identity.Process, warnings []string) problem {
-	what, err := d.cgroups.Verify(d.made(c, warnings), init.Pid)
+func (g *Guard) examine(c *container.Config, init identity.Process, warnings []string) Problem {
+	what, err := g.cgroups.Verify(Made(c, warnings), init.Pid)
 	if err != nil {
-		return problem{text: "its cgroups cannot be read: " + err.Error()}
+		return Problem{Text: "its cgroups cannot be read: " + err.Error()}
 	}
 	if what != "" {
-		return problem{text: what}
+		return Problem{Text: what}
 	}
-	table, err := d.guard.mountTable(c.ID)
+	table, err := g.mountTable(c.ID)
 	if err != nil {
-		return problem{} // it is about to end
+		return Problem{} // it is about to end
 	}
 	what = missingMount(c, parseMountinfo(string(table)), func(target string) bool { return leadsToMount(init.Pid, target) })
-	return problem{text: what, lasting: what != ""}
+	return Problem{Text: what, Lasting: what != ""}
 }
 
 // mounted is a line of mountinfo.
