@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
@@ -67,8 +69,15 @@ func TestLogsAreMergedByTime(t *testing.T) {
 			t.Errorf("%s: got %q", c.name, got)
 		}
 	}
-	if err := b.engine.Logs(t.Context(), "shop", ask.LogOptions{Services: []string{"nobody"}}, func(ask.LogEntry) error { return nil }); err == nil {
-		t.Error("a service without a container was accepted")
+	var told []ask.LogEntry
+	nobody := ask.LogOptions{Services: []string{"nobody"}}
+	tell := func(e ask.LogEntry) error { told = append(told, e); return nil }
+	if err := b.engine.Logs(t.Context(), "shop", nobody, tell); err != nil || len(told) != 1 || !told[0].Notice || told[0].Service != "nobody" {
+		t.Errorf("of a service without a container: %+v, %v", told, err)
+	}
+	nobody.Index = 2
+	if err := b.engine.Logs(t.Context(), "shop", nobody, tell); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("of a replica that is not there: %v", err)
 	}
 }
 

@@ -20,23 +20,16 @@ import (
 )
 
 // targets is the beginning of every verb on existing containers.
-//
-// known: of services some may have no container, but not all.
-func (e *Engine) targets(ctx context.Context, project string, services []string, known bool) (m *inventory.Members, list []*inventory.Container, release func(), err error) {
+func (e *Engine) targets(ctx context.Context, project string, services []string) (m *inventory.Members, list []*inventory.Container, release func(), err error) {
 	release, err = e.loop.Pass(ctx, project)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if m, err = inventory.ListMembers(ctx, e.drivers, project); err == nil {
-		if list, err = m.Of(project, services); known && len(list) > 0 && errors.Is(err, errdefs.ErrNotFound) {
-			err = nil
-		}
-	}
-	if err != nil {
+	if m, err = inventory.ListMembers(ctx, e.drivers, project); err != nil {
 		release()
 		return nil, nil, nil, err
 	}
-	return m, list, release, nil
+	return m, m.Of(services), release, nil
 }
 
 // killOrphan kills a container whose service is not in the file, and removes it.
@@ -63,11 +56,14 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			return err
 		}
 	}
-	m, _, release, err := e.targets(ctx, project, o.Services, o.Known)
+	m, _, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
 	}
 	defer release()
+	if !o.Known {
+		m.TellAbsent(project, o.Services, sink)
+	}
 	p, err := e.wishes.File(project)
 	if err != nil {
 		return err
@@ -167,7 +163,7 @@ func parseSignal(s string) (unix.Signal, error) {
 
 // Remove deletes stopped containers; with Stop, running ones too.
 func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
-	m, list, release, err := e.targets(ctx, project, o.Services, false)
+	m, list, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
 	}

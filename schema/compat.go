@@ -77,7 +77,7 @@ var differences = []string{
 
 // commandDifferences are where a command does something else here than docker compose v5, on purpose.
 var commandDifferences = []string{
-	"A service that the file does not have is an error for every command, and so is one without a container for those that need it; docker compose's ps, logs, stop, kill, restart, rm and down say nothing and end with 0.",
+	"A service that the file does not have is an error for every command; docker compose's top, events and images say nothing and end with 0. `start` of a service without a container ends with 1; docker compose's does that only where the project has none at all. A `pause` or `unpause` of all passes over what is so already.",
 	"`run` ends with 125, 126 or 127 when its program cannot be started, as `docker run` does, and leaves no container behind; docker compose ends with 1. `exec` does so too where docker compose ends with 1 or guesses.",
 	"`run -d` prints the container's name, not its id. `run -v NAME:PATH` takes a volume that is there; docker makes one, which no command of docker compose removes.",
 	"up, plan and run warn where the project was brought up from another directory before that still has its file: two checkouts of one name share their containers, unless they are isolated; docker compose says nothing. `ls --format json` has the `Directory` of each.",

@@ -37,7 +37,7 @@ func TestAttachedUpOfOne(t *testing.T) {
 	equal(t, "db", p.one("named-db-1").State, "running")
 }
 
-// TestAttachedUpWithoutOne: Ctrl-C stops what there is, also when the container of one service is gone meanwhile. A stop of that service has nothing to do; one that is in no
+// TestAttachedUpWithoutOne: Ctrl-C stops what there is, also when the container of one service is gone meanwhile. A stop and a kill of that service have nothing to do; one that is in no
 // file is told of.
 func TestAttachedUpWithoutOne(t *testing.T) {
 	p := compose(t, "without", "services:\n  app:\n    image: busybox\n    command: "+stubborn+"\n  gone:\n    image: busybox\n    command: "+deaf+"\n    stop_grace_period: 0s\n")
@@ -49,7 +49,7 @@ func TestAttachedUpWithoutOne(t *testing.T) {
 	p.ok("start", "app")
 	p.ok("kill", "gone", "app")
 	equal(t, "app", p.one("without-app-1").State, "exited")
-	p.fails(1, []string{`service "gone" of project without has no container`}, "kill", "gone")
+	equal(t, "stderr of a kill of what is not there", p.run("kill", "gone").stderr, "No container to kill\n")
 	p.fails(1, []string{"no such service: mistyped"}, "stop", "mistyped")
 }
 

@@ -53,3 +53,66 @@ services:
 	equal(t, "what a container may write", p.sh("open", write), "/etc/hosts\n/etc/hostname\n/etc/resolv.conf")
 	equal(t, "what a read-only one may write", p.sh("shut", write), "")
 }
+
+// TestVerbsWithoutContainer: what has nothing to do for a service says so and ends well, as with docker compose: scripts call such verbs whatever is there. To start it is not possible.
+// A name that no file vouches for is told of, since it may be mistyped.
+func TestVerbsWithoutContainer(t *testing.T) {
+	p := compose(t, "absent", `
+services:
+  app: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s}
+  gone: {image: busybox, command: [sleep, infinity], stop_grace_period: 0s}
+  task: {image: busybox, command: ["true"]}
+  optional: {image: busybox, command: [sleep, infinity], profiles: [more]}
+`)
+	says := func(stderr string, args ...string) {
+		t.Helper()
+		r := p.run(args...)
+		if r.code != 0 || r.stdout != "" || r.stderr != stderr {
+			t.Errorf("want code 0 and on stderr %q: %s", stderr, r)
+		}
+	}
+	says("", "restart")
+	p.fails(1, []string{"it has no containers; create them with `stack up`"}, "start")
+	p.up("app")
+	p.ok("up", "--detach", "task")
+	p.ok("wait", "task")
+	for _, gone := range []string{"gone", "optional"} {
+		none := " Service " + gone + "  No container\n"
+		says("warning: log of "+gone+": it has no container\n", "logs", gone)
+		says(none, "restart", gone)
+		says(none, "pause", gone)
+		says(none, "unpause", gone)
+		says("", "stop", gone)
+		says("No container to kill\n", "kill", gone)
+		says("", "top", gone)
+		says("", "events", "--since", "10m", "--until", "0s", gone)
+		p.fails(1, []string{`service "` + gone + `" of project absent has no container`}, "start", gone)
+		p.fails(1, []string{`service "` + gone + `" of project absent has no container with number 2`}, "logs", "--index", "2", gone)
+	}
+	says(" Container absent-task-1  Not running\n", "pause", "task")
+	says(" Container absent-task-1  Not running\n", "unpause", "task")
+	says("No container to kill\n", "kill", "task")
+
+	// By the project's name alone: there is no file to know the service by.
+	dir := p.dir
+	p.dir = t.TempDir()
+	named := func(args ...string) []string { return append([]string{"--project-name", "absent"}, args...) }
+	none := " Service gone  No container\n"
+	says("warning: log of gone: it has no container\n", named("logs", "gone")...)
+	says(none, named("pause", "gone")...)
+	says(none, named("stop", "gone")...)
+	says(none+"No container to kill\n", named("kill", "gone")...)
+	p.fails(1, []string{`service "gone" of project absent has no container`}, named("restart", "gone")...)
+	p.dir = dir
+	equal(t, "app", p.one("absent-app-1").State, "running") // of all that nothing was for it
+}
+
+// TestRemoveWithoutContainer: of several services that rm names one may have no container.
+func TestRemoveWithoutContainer(t *testing.T) {
+	p := compose(t, "absentrm", "services:\n  app: {image: busybox, command: [\"true\"]}\n  gone: {image: busybox, command: [\"true\"]}\n")
+	p.ok("create", "app")
+	p.ok("rm", "--force", "gone", "app")
+	if all := p.ps(); len(all) != 0 {
+		t.Errorf("rm has left %v", all)
+	}
+}

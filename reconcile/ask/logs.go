@@ -17,7 +17,7 @@ type LogOptions struct {
 
 // LogEntry is one line of one container's output, without its newline. Line is valid until the function that is given the entry returns.
 type LogEntry struct {
-	Container string    `json:"container"` // shop-web-1
+	Container string    `json:"container"` // shop-web-1; "" in a notice about a service that has none
 	Service   string    `json:"service"`
 	Replica   int       `json:"replica,omitempty"`
 	Time      time.Time `json:"time"`

@@ -77,7 +77,7 @@ type ServiceOptions struct {
 	Stop          bool   // rm
 	Volumes       bool   // rm: anonymous volumes too
 	RemoveOrphans bool   // kill
-	Known         bool   // stop, kill: Services are of a file, so that one without a container is none that was mistyped, and does not run
+	Known         bool   // Services are of a file, so that one without a container is none that was mistyped
 	Wait          bool   // start
 	WaitTimeout   time.Duration
 	Command       string // start, stop, restart: as typed, for the history

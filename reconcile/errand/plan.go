@@ -58,6 +58,9 @@ func (er *Errands) errand(ctx context.Context, project, verb string, o ask.Servi
 	if verb != "stop" {
 		er.loop.Pardon(project)
 	}
+	if verb == "restart" || !o.Known {
+		c.members.TellAbsent(project, o.Services, sink)
+	}
 	do := er.errandRunner(c, sink)
 	if do.Command = wording.Discreet(o.Command); do.Command == "" {
 		do.Command = verb
@@ -82,14 +85,15 @@ func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.S
 	if err != nil {
 		return nil, err
 	}
-	list, err := m.Of(project, o.Services)
-	switch {
-	case cut != nil: // what is gone by now needs nothing
-	case verb == "stop" && o.Known && errors.Is(err, errdefs.ErrNotFound): // nor what does not run
-	case err != nil:
-		return nil, err
-	case len(m.List) == 0 && verb != "stop":
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot %s project %s: it has no containers; create them with `stack up`", verb, project))
+	list := m.Of(o.Services)
+	// As docker compose: there is nothing to stop or restart of what is not there, and what is to start must be. Of one that was cut short, what is gone by now needs nothing.
+	if absent := m.Absent(o.Services); cut == nil && (verb == "start" || verb == "restart" && !o.Known) {
+		switch {
+		case len(absent) > 0:
+			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", absent[0], project))
+		case verb == "start" && len(m.List) == 0:
+			return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot start project %s: it has no containers; create them with `stack up`", project))
+		}
 	}
 	c := &task{project: project, members: m, wished: map[plan.ID]bool{}}
 	if c.file, err = er.wishes.File(project); err != nil {

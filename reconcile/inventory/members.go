@@ -3,14 +3,13 @@ package inventory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/driver"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -50,20 +49,36 @@ func membersOf(list []*Container) *Members {
 	return m
 }
 
-// Of are the lasting containers of services, all when that is empty. A service without a container is ErrNotFound; those of the others are returned with it.
-func (m *Members) Of(project string, services []string) ([]*Container, error) {
+// Of are the lasting containers of services, all when that is empty.
+func (m *Members) Of(services []string) []*Container {
 	var found []*Container
 	for _, c := range m.List {
 		if !c.OneOff && (len(services) == 0 || slices.Contains(services, c.Service)) {
 			found = append(found, c)
 		}
 	}
+	return found
+}
+
+// Absent are those of services that have no container, not even of a run.
+func (m *Members) Absent(services []string) []string {
+	var absent []string
 	for _, s := range services {
 		if !slices.ContainsFunc(m.List, func(c *Container) bool { return c.Service == s }) {
-			return found, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
+			absent = append(absent, s)
 		}
 	}
-	return found, nil
+	return absent
+}
+
+// TellAbsent warns of those of services that have no container: of a verb that has nothing to do for them this is all that comes.
+func (m *Members) TellAbsent(project string, services []string, sink event.Sink) {
+	if sink == nil {
+		return
+	}
+	for _, s := range m.Absent(services) {
+		sink(event.Event{Project: project, Kind: "service", Name: s, Service: s, Phase: event.Warning, Text: "No container"})
+	}
 }
 
 // Each calls do for every container, side by side but for the order of services: backwards, dependents first; else what

@@ -26,8 +26,14 @@ func (r *Reader) Read(ctx context.Context, project string, o ask.LogOptions, eac
 		return err
 	}
 	for _, s := range o.Services {
-		if !slices.ContainsFunc(list, func(c *inventory.Container) bool { return c.Service == s }) && !o.Follow {
-			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container", s, project))
+		switch {
+		case o.Follow || slices.ContainsFunc(list, func(c *inventory.Container) bool { return c.Service == s }):
+		case o.Index != 0:
+			return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("service %q of project %s has no container with number %d", s, project, o.Index))
+		default:
+			if err := each(ask.LogEntry{Service: s, Notice: true, Line: []byte("it has no container")}); err != nil {
+				return err
+			}
 		}
 	}
 	f := &follower{in: r, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/event"
 )
 
 // NewKillCommand makes the command kill.
@@ -21,7 +23,14 @@ func NewKillCommand(run *cli.Run) *cobra.Command {
 			if _, err := signals.Parse(o.Signal); err != nil {
 				return fmt.Errorf("invalid --signal %q: %w", o.Signal, err)
 			}
-			return act(cmd.Context(), run, services, o, (*client.Client).Kill)
+			return act(cmd.Context(), run, services, o, func(daemon *client.Client, ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
+				some := false
+				err := daemon.Kill(ctx, project, o, func(e event.Event) { some = some || e.Phase != event.Warning; sink(e) })
+				if err == nil && !some {
+					fmt.Fprintln(run.Err, "No container to kill") // docker compose's words
+				}
+				return err
+			})
 		},
 	}
 	f := cmd.Flags()

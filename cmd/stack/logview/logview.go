@@ -132,7 +132,11 @@ func (v *View) notice(e ask.LogEntry) error {
 	if err := v.Break(); err != nil {
 		return err
 	}
-	_, err := io.WriteString(v.err, "warning: log of "+v.Name(e.Container, e.Service, e.Replica)+": "+string(e.Line)+"\n")
+	of := e.Service // of all its containers, or none
+	if e.Container != "" {
+		of = v.Name(e.Container, e.Service, e.Replica)
+	}
+	_, err := io.WriteString(v.err, "warning: log of "+of+": "+string(e.Line)+"\n")
 	return err
 }
 
