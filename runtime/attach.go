@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/runtime/attachment"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 // Attach connects to the container's own stdio until the container or ctx ends. What it wrote before is in its
@@ -18,7 +19,7 @@ func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) erro
 	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (d *Driver) Attach(ctx context.Context, id string, streams process.IO) erro
 // returns the exit when the container has ended and its output is delivered. When ctx ends the call does, with ctx's error; the
 // container runs on if it was started, and was never started if not.
 func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started func(container.State)) (process.Exit, error) {
-	unlock, c, l, err := d.door(ctx, id)
+	unlock, c, l, err := d.runs.Door(ctx, id)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -49,7 +50,7 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 	defer cancel()
 	served := make(chan error, 1)
 	attached := false
-	st, l, err := d.launch(ctx, c, launchOptions{stdin: streams.Stdin != nil, listening: func() error {
+	st, l, err := d.runs.Launch(ctx, c, supervision.LaunchOptions{Stdin: streams.Stdin != nil, Listening: func() error {
 		a, err := attachment.Open(actx, id, d.records.RunDir(id), streams)
 		if err != nil {
 			return err
@@ -69,11 +70,11 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 	if started != nil {
 		started(st)
 	}
-	own := &first{Process: l.init()}
+	own := &first{Process: l.Init()}
 	if streams.Signals != nil {
 		go relay(streams.Signals, actx.Done(), own.send)
 	}
-	x, err := l.wait(ctx)
+	x, err := l.Wait(ctx)
 	x = own.exit(x)
 	if err != nil {
 		cancel()
@@ -93,7 +94,7 @@ func (d *Driver) Resize(ctx context.Context, id string, size process.WinSize) er
 	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
-	if _, err := d.running(ctx, id, "resize the terminal of"); err != nil {
+	if _, err := d.runs.Running(ctx, id, "resize the terminal of"); err != nil {
 		return err
 	}
 	a, err := attachment.Open(ctx, id, d.records.RunDir(id), process.IO{})

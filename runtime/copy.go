@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/archive"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 // CopyIn is a tar stream that is written into a container.
@@ -143,7 +144,7 @@ func whyOver(asked, visit context.Context, err error) error {
 		return nil
 	case asked.Err() != nil:
 		return context.Cause(asked)
-	case errors.Is(cause, errVisitOver), errors.Is(cause, errVisitWanted), errors.Is(cause, errClosed):
+	case errors.Is(cause, errVisitOver), errors.Is(cause, errVisitWanted), errors.Is(cause, supervision.ErrClosed):
 		return cause
 	}
 	return err

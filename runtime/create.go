@@ -60,7 +60,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
-	l, err := d.findLocked(ctx, id)
+	l, err := d.runs.FindLocked(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -69,10 +69,10 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove container %.12s: it is running; stop it first", id))
 		}
 		// Its end cleans up after it (follow), and takes no lock of id's for that.
-		if err := l.init().Send(unix.SIGKILL); err != nil {
+		if err := l.Init().Send(unix.SIGKILL); err != nil {
 			return fmt.Errorf("cannot remove container %.12s: %w", id, err)
 		}
-		if _, err := l.wait(ctx); err != nil {
+		if _, err := l.Wait(ctx); err != nil {
 			return fmt.Errorf("cannot remove container %.12s: %w", id, err)
 		}
 	}

@@ -2,11 +2,8 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/child"
@@ -16,6 +13,7 @@ import (
 	"github.com/stackrun/stack/runtime/logloss"
 	"github.com/stackrun/stack/runtime/record"
 	"github.com/stackrun/stack/runtime/seccomp"
+	"github.com/stackrun/stack/runtime/supervision"
 	"github.com/stackrun/stack/runtime/unmount"
 )
 
@@ -36,102 +34,80 @@ type Options struct {
 //
 // What is true is on the host: the state directory of a container, its run directory, and its processes. A Driver
 // holds in memory only handles (pidfds, connections to monitors) and caches that can be made again.
-//
-// Lock order: a container's id lock, then mu.
 type Driver struct {
 	records  *record.Records
 	cgroups  *cgroup.Parent
 	children *child.Pool
-	ids      idlock.Locks
-	hub      event.Hub
-	tell     func(string) // Options.Notice
+	events   event.Hub
 	losses   *logloss.Listener
 	guard    *guard.Guard
 	filters  seccomp.Cache
-	visits   visits
 	unmounts unmount.Queue
-
-	mu     sync.Mutex
-	lives  map[string]*live
-	closed bool
+	ids      idlock.Locks
+	guests   idlock.Guests
+	runs     *supervision.Supervisor
 }
 
 // New makes a Driver for roots and adopts the containers that run there: those of an earlier daemon that has ended or was
 // killed. It finishes what that one left half done: a container whose monitor is dead is killed,
 // and directories without a record are removed. There must be one Driver per roots that starts containers.
 func New(ctx context.Context, opt Options) (*Driver, error) {
-	cg, err := cgroup.Open("stack-"+opt.Roots.Instance(), cgroup.Options{Strict: opt.StrictLimits})
+	d, err := compose(opt)
 	if err != nil {
 		return nil, err
 	}
-	children, err := child.Open()
-	if err != nil {
-		return nil, err
-	}
-	records, err := record.Open(opt.Roots)
-	if err != nil {
-		children.Close()
-		return nil, err
-	}
-	d := &Driver{
-		records:  records,
-		cgroups:  cg,
-		children: children,
-		lives:    map[string]*live{},
-		tell:     opt.Notice,
-	}
-	d.losses = logloss.Open(records, d.hub.Publish)
-	if d.guard, err = guard.Open(records, cg); err != nil {
-		d.losses.Close()
-		d.children.Close()
-		return nil, fmt.Errorf("cannot watch the containers: %w", err)
-	}
-	if err := d.recover(ctx); err != nil {
+	if err := d.runs.Recover(ctx); err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
 }
 
+// compose makes the parts, in the order of the imports.
+func compose(opt Options) (_ *Driver, err error) {
+	d := &Driver{}
+	if d.cgroups, err = cgroup.Open("stack-"+opt.Roots.Instance(), cgroup.Options{Strict: opt.StrictLimits}); err != nil {
+		return nil, err
+	}
+	if d.children, err = child.Open(); err != nil {
+		return nil, err
+	}
+	if d.records, err = record.Open(opt.Roots); err != nil {
+		d.children.Close()
+		return nil, err
+	}
+	d.losses = logloss.Open(d.records, d.events.Publish)
+	if d.guard, err = guard.Open(d.records, d.cgroups); err != nil {
+		d.losses.Close()
+		d.children.Close()
+		return nil, fmt.Errorf("cannot watch the containers: %w", err)
+	}
+	notice := opt.Notice
+	if notice == nil {
+		notice = func(string) {}
+	}
+	d.runs = supervision.New(supervision.Parts{
+		Records: d.records, Cgroups: d.cgroups, Children: d.children, Events: &d.events, Losses: d.losses, Guard: d.guard, Filters: &d.filters, Unmounts: &d.unmounts,
+		Locks: &d.ids, Guests: &d.guests, Notice: notice,
+	})
+	return d, nil
+}
+
 // Close lets go of every container and leaves it running: the next New adopts it. Calls that
 // wait return ErrUnavailable.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
+	if !d.runs.Close() {
 		return nil
 	}
-	d.closed = true
-	lives := make([]*live, 0, len(d.lives))
-	for _, l := range d.lives {
-		if !l.freed {
-			lives = append(lives, l)
-		}
-	}
-	d.mu.Unlock()
-	for _, l := range lives {
-		l.release()
-	}
 	d.unmounts.Close()
-	d.hub.Close()
+	d.events.Close()
 	d.losses.Close()
 	d.guard.Close()
 	d.cgroups.Prune()
 	return d.children.Close()
 }
 
-var errClosed = errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
-
-// notice tells what somebody should know.
-func (d *Driver) notice(text string) {
-	if d.tell != nil {
-		d.tell(text)
-	}
-}
-
-// live is the running container id, or nil.
-func (d *Driver) live(id string) *live {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lives[id]
+// Sweep names what is left of work that was cut off and, with remove, removes it. Precondition: no container is being made or deleted.
+func (d *Driver) Sweep(ctx context.Context, remove bool) ([]string, error) {
+	return d.runs.Debris(ctx, remove)
 }

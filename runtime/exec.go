@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 // Exec runs a process in a running container and returns its exit when it has ended and its output is delivered, or
@@ -31,7 +32,7 @@ func (d *Driver) Exec(ctx context.Context, id string, p Process, streams process
 	if len(p.Args) == 0 {
 		return process.Exit{}, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot exec in container %.12s: no command", id))
 	}
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -85,7 +86,7 @@ func (d *Driver) execChild(b *proto.ExecBootstrap, s *streams) (*child.Child, er
 }
 
 // execBootstrap derives the exec's process from the container's.
-func (d *Driver) execBootstrap(c *container.Config, l *live, p Process) (*proto.ExecBootstrap, error) {
+func (d *Driver) execBootstrap(c *container.Config, l *supervision.Run, p Process) (*proto.ExecBootstrap, error) {
 	of := c.Spec.Process
 	sp := specs.Process{
 		Terminal:        p.Terminal,
@@ -117,7 +118,7 @@ func (d *Driver) execBootstrap(c *container.Config, l *live, p Process) (*proto.
 		}
 	}
 	b := &proto.ExecBootstrap{
-		Pid: l.status.Pid, PidStart: l.status.PidStart,
+		Pid: l.Init().Pid, PidStart: l.Init().Start,
 		Process: sp, Groups: groups, Cgroup: d.cgroups.Group(c.ID), Timeout: p.Timeout,
 	}
 	if p.Privileged {

@@ -15,7 +15,7 @@ func (d *Driver) Remembers(id string) bool {
 }
 
 // Visit is what a copy of files of a container that runs is to its next start.
-func (d *Driver) Visit(id string) (leave func()) { return d.visits.enter(id) }
+func (d *Driver) Visit(id string) (leave func()) { return d.guests.Enter(id) }
 
 // Impatient has who changes a container look every d at those that it waits for.
 func (d *Driver) Impatient(every time.Duration) { d.ids.Patience = every }

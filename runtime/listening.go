@@ -22,11 +22,11 @@ func (d *Driver) Listening(ctx context.Context, id string) ([]int, error) {
 	if _, err := d.records.Config(id); err != nil {
 		return nil, err
 	}
-	l, err := d.running(ctx, id, "list the ports of")
+	l, err := d.runs.Running(ctx, id, "list the ports of")
 	if err != nil {
 		return nil, err
 	}
-	pid := l.init().Pid
+	pid := l.Init().Pid
 	var ports []int
 	for _, table := range []string{"tcp", "tcp6"} {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/" + table)

@@ -8,13 +8,12 @@ import (
 
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/guard"
-	"github.com/stackrun/stack/runtime/identity"
 )
 
 // Mend puts back what can be put back while container id runs: its cgroups and their limits. What State.Problem still says afterwards
 // needs a restart. Not running, or nothing to do = success. Idempotent.
 func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
-	unlock, c, l, err := d.door(ctx, id)
+	unlock, c, l, err := d.runs.Door(ctx, id)
 	if err != nil {
 		return container.State{}, err
 	}
@@ -26,23 +25,17 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 	if err != nil {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
-	err = d.cgroups.Restore(guard.Made(c, r.Warnings), l.status.Pid, func() ([]int, error) {
+	err = d.cgroups.Restore(guard.Made(c, r.Warnings), l.Init().Pid, func() ([]int, error) {
 		if !c.OwnPids() {
 			return nil, nil // whose is whose in a shared namespace cannot be told: a restart puts them back
 		}
-		return inPidsOf(l.status.Pid)
+		return inPidsOf(l.Init().Pid)
 	})
-	if err != nil && l.init().Alive() {
+	if err != nil && l.Init().Alive() {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
 	}
 	// What was made anew is not watched yet.
-	d.guard.Release(c.ID, identity.MonitorOf(&l.status))
-	d.guard.Protect(c, &l.status, l.monitor, false)
-	select {
-	case <-l.done: // its end may have met this
-		d.guard.Release(c.ID, identity.MonitorOf(&l.status))
-	default:
-	}
+	d.runs.Renew(l, c)
 	return d.state(id, c, guard.Mark{})
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/kernelfile"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -24,7 +23,7 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, erro
 	if _, err := d.records.Config(id); err != nil {
 		return nil, err
 	}
-	if _, err := d.running(ctx, id, "list the processes of"); err != nil {
+	if _, err := d.runs.Running(ctx, id, "list the processes of"); err != nil {
 		return nil, err
 	}
 	pids, err := d.cgroups.Processes(id)
@@ -49,15 +48,6 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, erro
 	}
 	slices.SortFunc(out, func(a, b process.Info) int { return a.Pid - b.Pid })
 	return out, nil
-}
-
-// running is container id that has processes, frozen or not; else ErrConflict. verb is for the message.
-func (d *Driver) running(ctx context.Context, id, verb string) (*live, error) {
-	l, err := d.find(ctx, id)
-	if err == nil && l == nil {
-		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", verb, id))
-	}
-	return l, err
 }
 
 // userHZ is what the kernel counts times for people in, on every architecture that Go knows: include/asm-generic/param.h.

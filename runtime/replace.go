@@ -24,7 +24,7 @@ func (d *Driver) Replace(ctx context.Context, c container.Config) error {
 	if err != nil {
 		return err
 	}
-	l, err := d.findLocked(ctx, c.ID)
+	l, err := d.runs.FindLocked(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/guard"
-	"github.com/stackrun/stack/runtime/identity"
 )
 
 // Revise gives the container c.ID, in whichever state, a Config that says something else in its Facts and in the resources of its Spec, and nothing else: there
@@ -17,7 +16,7 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 	if err := c.Check(); err != nil {
 		return container.State{}, err
 	}
-	unlock, have, l, err := d.door(ctx, c.ID)
+	unlock, have, l, err := d.runs.Door(ctx, c.ID)
 	if err != nil {
 		return container.State{}, err
 	}
@@ -31,7 +30,7 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 		if err != nil {
 			return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 		}
-		if err := d.cgroups.Restore(guard.Made(&c, r.Warnings), l.status.Pid, func() ([]int, error) { return nil, nil }); err != nil && l.init().Alive() {
+		if err := d.cgroups.Restore(guard.Made(&c, r.Warnings), l.Init().Pid, func() ([]int, error) { return nil, nil }); err != nil && l.Init().Alive() {
 			return container.State{}, fmt.Errorf("cannot change the limits of container %.12s: %w", c.ID, err)
 		}
 	}
@@ -39,13 +38,7 @@ func (d *Driver) Revise(ctx context.Context, c container.Config) (container.Stat
 		return container.State{}, fmt.Errorf("cannot change container %.12s: %w", c.ID, err)
 	}
 	if l != nil { // what is watched, and what was last seen, is of the old record
-		d.guard.Release(c.ID, identity.MonitorOf(&l.status))
-		d.guard.Protect(&c, &l.status, l.monitor, false)
-		select {
-		case <-l.done: // its end may have met this
-			d.guard.Release(c.ID, identity.MonitorOf(&l.status))
-		default:
-		}
+		d.runs.Renew(l, &c)
 	}
 	return d.state(c.ID, &c, guard.Mark{})
 }

@@ -2,21 +2,10 @@ package runtime
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/stackrun/stack/internal/failpoint"
-	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
-	"github.com/stackrun/stack/runtime/event"
 	"github.com/stackrun/stack/runtime/guard"
-	"github.com/stackrun/stack/runtime/mount"
-	"github.com/stackrun/stack/runtime/process"
-	"github.com/stackrun/stack/runtime/proto"
-	"github.com/stackrun/stack/runtime/record"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 // Start starts a created or stopped container and returns when execve succeeded, or with a *StartError that says which
@@ -24,7 +13,7 @@ import (
 // runs already is success. When ctx ends first the start is undone, and its error returned, unless the program may have begun: that it is not ended for
 // it, or whoever starts the container next would have it run twice. One that has ended by then has its exit on record.
 func (d *Driver) Start(ctx context.Context, id string) (container.State, error) {
-	unlock, c, l, err := d.door(ctx, id)
+	unlock, c, l, err := d.runs.Door(ctx, id)
 	if err != nil {
 		return container.State{}, err
 	}
@@ -32,194 +21,6 @@ func (d *Driver) Start(ctx context.Context, id string) (container.State, error) 
 	if l != nil {
 		return d.state(id, c, guard.Mark{})
 	}
-	st, _, err := d.launch(ctx, c, launchOptions{})
+	st, _, err := d.runs.Launch(ctx, c, supervision.LaunchOptions{})
 	return st, err
-}
-
-// door takes id's lock and looks who is there. l is nil when the container does not run.
-func (d *Driver) door(ctx context.Context, id string) (unlock func(), c *container.Config, l *live, err error) {
-	if err := container.CheckID(id); err != nil {
-		return nil, nil, nil, err
-	}
-	unlock, err = d.ids.Take(ctx, id)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if c, err = d.records.Config(id); err == nil {
-		l, err = d.findLocked(ctx, id)
-	}
-	if err != nil {
-		unlock()
-		return nil, nil, nil, err
-	}
-	return unlock, c, l, nil
-}
-
-// launchOptions are for Run.
-type launchOptions struct {
-	// listening, when not nil, is called when the monitor's socket takes clients; the execve is held back
-	// until one has attached. Its error ends the start.
-	listening func() error
-	stdin     bool // a client will feed stdin
-}
-
-// launch makes the cgroups and starts the monitor.
-// Preconditions: the id's lock is held, the container does not run.
-func (d *Driver) launch(ctx context.Context, c *container.Config, opt launchOptions) (container.State, *live, error) {
-	if err := d.unmounts.Await(ctx, c.ID); err != nil {
-		return container.State{}, nil, err
-	}
-	b, err := d.bootstrap(c)
-	if err != nil {
-		return container.State{}, nil, err
-	}
-	b.AwaitAttach = opt.listening != nil
-	b.StdinOpen = b.StdinOpen || opt.stdin
-	if err := d.visits.await(ctx, c.ID); err != nil { // they have seen the end of its last run
-		return container.State{}, nil, err
-	}
-
-	// The monitor first: its program starts, if it has not yet, while the rest is made. It does nothing before it is on record and has its work.
-	p, err := d.children.Take(c.OwnPids())
-	if err != nil {
-		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
-	}
-	failpoint.Hit("runtime.start.spawned")
-	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
-	r := &record.Run{Boot: d.records.Boot, Asked: time.Now(), Monitor: p.Monitor}
-	if err := d.records.Begin(c.ID, r); err != nil {
-		p.Abort()
-		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
-	}
-	failpoint.Hit("runtime.start.recorded")
-	d.losses.Listen(c.ID) // before it writes its first line
-	fail := func(f *proto.Failure) (container.State, *live, error) {
-		p.Abort()
-		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
-		err := error(&child.StartError{ID: c.ID, Failure: f})
-		if cerr := d.undoStart(c.ID, x); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
-		return container.State{}, nil, err
-	}
-	// The cgroups are made while the monitor reads its work, and prepares what it can without them.
-	cgroups, err := d.cgroups.Plan(c.ID, c.Resources())
-	if err != nil {
-		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
-	}
-	b.Cgroup = cgroups.Group()
-	made := make(chan error, 1)
-	go func() {
-		var err error
-		r.Warnings, err = cgroups.Make()
-		made <- err
-	}()
-	handed := p.Hand(proto.Work, b.Encode())
-	failpoint.Hit("runtime.start.handed")
-	if err := <-made; err != nil {
-		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
-	}
-	failpoint.Hit("runtime.start.cgroup")
-	if handed == nil {
-		handed = p.Say(proto.WorkGo)
-	}
-	if handed != nil {
-		p.Shutdown()
-	}
-	now, failure, notes, err := p.AwaitStart(ctx, handed, opt.listening)
-	var l *live
-	if err != nil { // ctx ended
-		var unseen error
-		if l, unseen = d.giveUp(c.ID, p); unseen != nil {
-			return container.State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
-		}
-		if l == nil {
-			if x, xerr := d.records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
-				d.losses.Forget(c.ID)
-				d.hub.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: d.settle(c.ID, nil)})
-			} else {
-				d.undoStart(c.ID, nil)
-			}
-			return container.State{}, nil, err
-		}
-		now = &child.Started{Status: l.status, File: -1}
-	}
-	if failure != nil {
-		return fail(failure)
-	}
-	status := &now.Status
-	failpoint.Hit("runtime.start.running")
-	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
-	if err := d.records.WriteRun(c.ID, r); err != nil {
-		r.Warnings = append(r.Warnings, err.Error())
-	}
-	failpoint.Hit("runtime.start.rerecorded")
-	if l == nil {
-		l = &live{id: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: d.unmounts.Hold(now.File, c), done: make(chan struct{}), gone: make(chan struct{})}
-		if err := d.watch(l, c, true); err != nil {
-			l.release() // it runs on; the next daemon adopts it
-			return container.State{}, nil, err
-		}
-	}
-	d.children.ReplenishSoon()
-	d.hub.Publish(event.Event{ID: c.ID, Kind: event.Started, At: status.StartedAt})
-	st := container.State{ID: c.ID, Status: container.Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
-		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
-	return st, l, nil
-}
-
-// bootstrap is what the monitor is told, but for the cgroups.
-func (d *Driver) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
-	spec := *c.Spec
-	var filter []byte
-	if spec.Linux != nil {
-		linux := *spec.Linux
-		var err error
-		if filter, err = d.filters.Compile(linux.Seccomp); err != nil {
-			return nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
-		}
-		linux.Seccomp, linux.Resources = nil, nil // done here
-		spec.Linux = &linux
-	}
-	var filesystems []mount.Mount
-	for _, m := range c.Mounts {
-		if m.Filesystem() {
-			filesystems = append(filesystems, m)
-		}
-	}
-	return &proto.Bootstrap{
-		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
-		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
-		RunDir: d.records.RunDir(c.ID), ExitPath: d.records.ExitPath(c.ID),
-		Cramped: cramped(c.Resources()), Seccomp: filter,
-	}, nil
-}
-
-// cramped says whether a container with limits r may run out of memory before its program begins. Until then it needs what the arguments and the
-// environment take, at most 6 MiB (execve(2)), and some pages.
-func cramped(r *specs.LinuxResources) bool {
-	const enough = 16 << 20
-	return r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 && *r.Memory.Limit < enough
-}
-
-// giveUp hangs up on the monitor p of container id, which decides as for a daemon that died, see decided. nil: there is nothing left of it. An error
-// is that it cannot be watched, as when the Driver is being closed; what has begun runs on then too.
-// Preconditions: id's lock is held, nobody has p.
-func (d *Driver) giveUp(id string, p *child.Child) (*live, error) {
-	defer p.Close()
-	p.Shutdown()
-	l, err := d.decided(id, p.Monitor)
-	if l == nil && err == nil {
-		p.Wait()
-	}
-	return l, err
-}
-
-// undoStart takes down what launch made. With x the run is on record as ended; without, as never started.
-// Preconditions: the monitor has ended.
-func (d *Driver) undoStart(id string, x *process.Exit) error {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
-	defer cancel()
-	d.losses.Forget(id)
-	return errors.Join(d.endCgroup(ctx, id), d.records.Undo(id, x))
 }

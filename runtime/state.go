@@ -63,7 +63,7 @@ func (d *Driver) Select(ctx context.Context, which func(labels map[string]string
 		}
 		out = append(out, s)
 	}
-	d.disown(ids)
+	d.runs.Disown(ids)
 	return out, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/failpoint"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 const defaultGrace = 10 * time.Second
@@ -24,7 +25,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 	if err != nil {
 		return process.Exit{}, err
 	}
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -44,7 +45,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
 	}
 	if grace > 0 {
-		if err := l.init().Send(sig); err != nil {
+		if err := l.Init().Send(sig); err != nil {
 			return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)
 		}
 		failpoint.Hit("runtime.stop.signalled")
@@ -57,45 +58,19 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
 		select {
-		case <-l.done:
-			return *l.exit, nil
-		case <-l.gone:
-			return process.Exit{}, errClosed
+		case <-l.Over():
+			return *l.Exit, nil
+		case <-l.Left():
+			return process.Exit{}, supervision.ErrClosed
 		case <-ctx.Done():
 			return process.Exit{}, ctx.Err()
 		case <-timer.C:
 		}
 	}
-	if err := d.killAll(ctx, l); err != nil {
+	if err := d.runs.Kill(ctx, l); err != nil {
 		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
 	}
-	return l.wait(ctx)
-}
-
-// killAll kills every process of l.
-func (d *Driver) killAll(ctx context.Context, l *live) error {
-	// The init takes its pid namespace with it, whatever the cgroup version.
-	if err := l.init().Send(unix.SIGKILL); err != nil {
-		return err
-	}
-	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
-	unlock, err := d.ids.Lock(ctx, l.id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	select {
-	case <-l.done:
-		return nil
-	default:
-	}
-	if frozen, err := d.cgroups.Frozen(l.id); err == nil && frozen {
-		// v1 does not even deliver SIGKILL to the frozen.
-		if err := d.cgroups.Freeze(ctx, l.id, false); err != nil {
-			return err
-		}
-	}
-	return d.cgroups.Kill(ctx, l.id)
+	return l.Wait(ctx)
 }
 
 // Kill sends sig to the container's init. SIGKILL ends a paused container too. Not running = success.
@@ -103,11 +78,11 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 	if _, err := d.records.Config(id); err != nil {
 		return err
 	}
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil || l == nil {
 		return err
 	}
-	if err := l.init().Send(sig); err != nil {
+	if err := l.Init().Send(sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %.12s: %w", unix.SignalName(sig), id, err)
 	}
 	if sig != unix.SIGKILL {
@@ -127,12 +102,12 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 // Wait returns the exit of the current run; at once for a container that has stopped. ErrConflict for
 // one that was never started.
 func (d *Driver) Wait(ctx context.Context, id string) (process.Exit, error) {
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil {
 		return process.Exit{}, err
 	}
 	if l != nil {
-		return l.wait(ctx)
+		return l.Wait(ctx)
 	}
 	st, err := d.State(ctx, id)
 	if err != nil {
@@ -144,22 +119,6 @@ func (d *Driver) Wait(ctx context.Context, id string) (process.Exit, error) {
 	return *st.Exit, nil
 }
 
-func (l *live) wait(ctx context.Context) (process.Exit, error) {
-	select {
-	case <-l.done:
-		return *l.exit, nil
-	default:
-	}
-	select {
-	case <-l.done:
-		return *l.exit, nil
-	case <-l.gone:
-		return process.Exit{}, errClosed
-	case <-ctx.Done():
-		return process.Exit{}, ctx.Err()
-	}
-}
-
 // Pause freezes every process of a running container, Resume lets them go on. Idempotent.
 func (d *Driver) Pause(ctx context.Context, id string) error { return d.freeze(ctx, id, "pause", true) }
 func (d *Driver) Resume(ctx context.Context, id string) error {
@@ -167,7 +126,7 @@ func (d *Driver) Resume(ctx context.Context, id string) error {
 }
 
 func (d *Driver) freeze(ctx context.Context, id, verb string, frozen bool) error {
-	unlock, _, l, err := d.door(ctx, id)
+	unlock, _, l, err := d.runs.Door(ctx, id)
 	if err != nil {
 		return err
 	}

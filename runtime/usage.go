@@ -23,7 +23,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 	if err != nil {
 		return process.Usage{}, err
 	}
-	l, err := d.running(ctx, id, "read what is used by")
+	l, err := d.runs.Running(ctx, id, "read what is used by")
 	if err != nil {
 		return process.Usage{}, err
 	}
@@ -50,7 +50,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 		}
 	}
 	if c.OwnNetwork() {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(l.status.Pid) + "/net/dev")
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(l.Init().Pid) + "/net/dev")
 		if err != nil && !hasEnded(err) {
 			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
 		}
@@ -58,7 +58,7 @@ func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
 			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
 		}
 	}
-	if !l.init().Alive() { // and another process may have had its number
+	if !l.Init().Alive() { // and another process may have had its number
 		return process.Usage{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot read what is used by container %.12s: it is not running", id))
 	}
 	return u, nil

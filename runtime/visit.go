@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +16,7 @@ import (
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/supervision"
 )
 
 // A visit is a look at the files of a container from outside, by a descriptor of its root (docs/adr/0064-copying.md).
@@ -66,7 +66,7 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := d.find(ctx, id)
+	l, err := d.runs.Find(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,7 +77,7 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 	if err != nil {
 		return nil, nil, err
 	}
-	if l, err = d.findLocked(ctx, id); l != nil || err != nil {
+	if l, err = d.runs.FindLocked(ctx, id); l != nil || err != nil {
 		unlock()
 		if err != nil {
 			return nil, nil, err
@@ -102,9 +102,9 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 }
 
 // visitRunning goes by the init's pidfd: a pid may be another's by the time.
-func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.Context, *visit, error) {
-	leave := d.visits.enter(l.id)
-	pidfd, err := l.init().Open()
+func (d *Driver) visitRunning(ctx context.Context, l *supervision.Run, bare bool) (context.Context, *visit, error) {
+	leave := d.guests.Enter(l.ID)
+	pidfd, err := l.Init().Open()
 	if err != nil {
 		leave()
 		if errors.Is(err, identity.ErrGone) {
@@ -153,10 +153,10 @@ func (d *Driver) visitRunning(ctx context.Context, l *live, bare bool) (context.
 	over := make(chan struct{})
 	go func() {
 		select {
-		case <-l.done:
+		case <-l.Over():
 			cancel(errVisitOver)
-		case <-l.gone:
-			cancel(errClosed)
+		case <-l.Left():
+			cancel(supervision.ErrClosed)
 		case <-over:
 		}
 	}()
@@ -195,54 +195,4 @@ func onThread(f func() error) error {
 		done <- f() // never unlocked: the thread ends with the goroutine
 	}()
 	return <-done
-}
-
-// visits are how many visits of containers that run there are. The zero value is ready.
-type visits struct {
-	mu sync.Mutex
-	of map[string]*visitors
-}
-
-type visitors struct {
-	number int
-	none   chan struct{} // closed with the last
-}
-
-func (v *visits) enter(id string) (leave func()) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.of == nil {
-		v.of = map[string]*visitors{}
-	}
-	in := v.of[id]
-	if in == nil {
-		in = &visitors{none: make(chan struct{})}
-		v.of[id] = in
-	}
-	in.number++
-	return func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		if in.number--; in.number == 0 {
-			close(in.none)
-			delete(v.of, id)
-		}
-	}
-}
-
-// await waits until nobody visits id.
-func (v *visits) await(ctx context.Context, id string) error {
-	for {
-		v.mu.Lock()
-		in := v.of[id]
-		v.mu.Unlock()
-		if in == nil {
-			return nil
-		}
-		select {
-		case <-in.none:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -13,4 +13,4 @@ func (d *Driver) Watch(ctx context.Context) (<-chan struct{}, error) { return d.
 
 // Events delivers state changes until ctx ends, then the channel is closed. A slow receiver loses
 // events, never the latest of a container.
-func (d *Driver) Events(ctx context.Context) <-chan event.Event { return d.hub.Subscribe(ctx) }
+func (d *Driver) Events(ctx context.Context) <-chan event.Event { return d.events.Subscribe(ctx) }

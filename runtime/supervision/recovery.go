@@ -1,0 +1,97 @@
+package supervision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/process"
+)
+
+// Recover adopts the containers that run, and finishes what an earlier daemon has left half done: a container whose monitor is dead is killed, one that went down with
+// the host has ended, a damaged record is put aside, and directories and cgroups without a record are removed.
+//
+// Precondition: nobody else uses the Supervisor yet.
+func (sv *Supervisor) Recover(ctx context.Context) error {
+	ids, _, err := sv.Records.IDs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		there, err := sv.Records.Repair(id, sv.Notice)
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		if err := sv.recoverOne(id); err != nil {
+			return fmt.Errorf("cannot adopt container %.12s: %w", id, err)
+		}
+	}
+	_, err = sv.Debris(ctx, true)
+	return err
+}
+
+// decideTime bounds the wait for a monitor's decision. It takes a moment, but on a host with far too much to do: to end one that only waits for its turn may
+// be to end a program that has begun.
+const decideTime = 30 * time.Second
+
+// decided waits for a monitor that has not come as far as its status, since the daemon died, or hung up, while it started the container. It has seen that:
+// before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
+// started a second time. nil: it has ended. One that does neither is killed.
+// Preconditions: nobody starts id.
+func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error) {
+	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
+		if l, err := sv.adopt(id); err != nil || l != nil {
+			return l, err
+		}
+		pidfd, err := monitor.Open() // which reaps it when it has ended
+		if errors.Is(err, identity.ErrGone) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if time.Now().After(deadline) {
+			err := errors.Join(identity.Signal(pidfd, unix.SIGKILL), identity.AwaitEnd(pidfd))
+			identity.Reap(pidfd)
+			pidfd.Close()
+			return nil, err
+		}
+		pidfd.Close()
+	}
+}
+
+func (sv *Supervisor) recoverOne(id string) error {
+	l, err := sv.adopt(id)
+	if err != nil || l != nil {
+		return err
+	}
+	r, err := sv.Records.Run(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // never started
+	}
+	if err != nil {
+		return err
+	}
+	if r.Boot == sv.Records.Boot {
+		if l, err := sv.decided(id, r.Monitor); err != nil || l != nil {
+			return err
+		}
+	}
+	s, err := sv.Records.Status(id)
+	if err != nil {
+		s = nil
+	}
+	if _, err := sv.Records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.Records.Boot {
+		return sv.Records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+	}
+	sv.settle(id, s)
+	return nil
+}

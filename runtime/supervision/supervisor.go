@@ -1,0 +1,347 @@
+// Package supervision has the runs of containers: each is started, or adopted when an earlier daemon has started it, and followed to its end.
+//
+// Touches processes, cgroups and records, by the packages that it is given.
+package supervision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/runtime/cgroup"
+	"github.com/stackrun/stack/runtime/child"
+	"github.com/stackrun/stack/runtime/container"
+	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/guard"
+	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/idlock"
+	"github.com/stackrun/stack/runtime/logloss"
+	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/record"
+	"github.com/stackrun/stack/runtime/seccomp"
+	"github.com/stackrun/stack/runtime/unmount"
+)
+
+// ErrClosed is what those get who wait when the Supervisor is closed.
+var ErrClosed = errdefs.With(errdefs.ErrUnavailable, errors.New("the daemon is ending"))
+
+// Parts are what a Supervisor works with; all are needed.
+type Parts struct {
+	Records  *record.Records
+	Cgroups  *cgroup.Parent
+	Children *child.Pool
+	Guard    *guard.Guard
+	Losses   *logloss.Listener
+	Unmounts *unmount.Queue
+	Filters  *seccomp.Cache
+	Events   *event.Hub
+	Locks    *idlock.Locks // of containers
+	Guests   *idlock.Guests
+	Notice   func(text string) // tells what somebody should know and what is no error
+}
+
+// Supervisor starts containers, adopts those that run already, and follows each to its end. It is safe for concurrent use.
+//
+// What is true is on the host: it holds in memory handles of what runs.
+//
+// Lock order: a container's lock, then mu.
+type Supervisor struct {
+	Parts
+
+	mu     sync.Mutex
+	lives  map[string]*Run
+	closed bool
+}
+
+// New makes one that looks after nothing yet: Recover comes first.
+func New(p Parts) *Supervisor { return &Supervisor{Parts: p, lives: map[string]*Run{}} }
+
+// Close lets go of every container and leaves it running: who waits for one gets ErrClosed. false: that was done before. Its parts stay open.
+func (sv *Supervisor) Close() bool {
+	sv.mu.Lock()
+	if sv.closed {
+		sv.mu.Unlock()
+		return false
+	}
+	sv.closed = true
+	lives := make([]*Run, 0, len(sv.lives))
+	for _, l := range sv.lives {
+		if !l.freed {
+			lives = append(lives, l)
+		}
+	}
+	sv.mu.Unlock()
+	for _, l := range lives {
+		l.release()
+	}
+	return true
+}
+
+// cleanUpTime is how long the end of a container waits for its last processes to leave the cgroup before it is reported.
+// They are killed already; what is left to Delete is a task that the kernel holds in an uninterruptible wait.
+const cleanUpTime = 5 * time.Second
+
+// watch registers l and follows it to its end. fresh says that it was started just now.
+func (sv *Supervisor) watch(l *Run, c *container.Config, fresh bool) error {
+	if c != nil {
+		sv.Guard.Protect(c, &l.status, l.monitor, fresh)
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if sv.closed {
+		return ErrClosed // the guard is closed too
+	}
+	sv.lives[l.ID] = l
+	sv.Losses.Listen(l.ID)
+	sv.Losses.Known(l.ID, l.status.LogError)
+	go sv.follow(l)
+	return nil
+}
+
+// follow waits for the monitor's end, puts the exit on record, and cleans up.
+//
+// While l is in lives nobody else touches the container's cgroup or record, so no lock is needed here.
+func (sv *Supervisor) follow(l *Run) {
+	free, err := l.end()
+	if err == nil && free {
+		failpoint.Hit("runtime.end.freed")
+		err = sv.takeOver(l)
+	}
+	if err != nil { // closed by release
+		close(l.gone)
+		return
+	}
+	sv.Guard.Release(l.ID, identity.MonitorOf(&l.status)) // what the container stood on may go
+	if l.root != nil {
+		sv.Unmounts.Later(l.ID, l.root)
+	}
+	if free {
+		sv.Children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
+	} else {
+		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
+		l.hangUp()
+	}
+	failpoint.Hit("runtime.end.seen")
+	l.Exit = sv.settle(l.ID, &l.status)
+	failpoint.Hit("runtime.end.settled")
+	sv.Losses.Forget(l.ID)
+	sv.mu.Lock()
+	delete(sv.lives, l.ID)
+	sv.mu.Unlock()
+	close(l.done)
+	sv.Guard.Release(l.ID, identity.MonitorOf(&l.status)) // a Mend may have met this
+	if l.Exit.OOM {
+		sv.Events.Publish(event.Event{ID: l.ID, Kind: event.OOM, At: l.Exit.FinishedAt})
+	}
+	sv.Events.Publish(event.Event{ID: l.ID, Kind: event.Exited, At: l.Exit.FinishedAt, Exit: l.Exit})
+}
+
+// takeOver takes the handles of a monitor that is free from l, unless release has them.
+func (sv *Supervisor) takeOver(l *Run) error {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if sv.closed {
+		return ErrClosed
+	}
+	l.freed = true
+	return nil
+}
+
+// settle ends what a dead monitor left: it kills what still runs, removes the cgroups, and makes sure that there is an exit on
+// record. A monitor writes the exit before it ends; one that was killed did not, and then the container
+// cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
+// Preconditions: the monitor has ended, or has ended this work; nobody starts id.
+func (sv *Supervisor) settle(id string, s *proto.Status) *process.Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
+	defer cancel()
+	exit, err := sv.Records.Exit(id)
+	if err == nil {
+		sv.Records.KeepExit(id, exit)
+	} else {
+		exit = &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
+			Error: "the monitor of the container was killed, the container with it"}
+		if !errors.Is(err, fs.ErrNotExist) {
+			exit.Error = "the exit of the container cannot be read: " + err.Error()
+		}
+		if s != nil {
+			// By the pid namespace's init all at once; what shares the host's pid namespace comes below.
+			if err := identity.InitOf(s).Send(unix.SIGKILL); err != nil {
+				exit.Error += "; " + err.Error()
+			}
+		}
+	}
+	if err := sv.endCgroup(ctx, id); err != nil && exit.Error == "" {
+		exit.Error = err.Error()
+	}
+	if err != nil {
+		if err := sv.Records.WriteExit(id, exit); err != nil {
+			exit.Error += "; " + err.Error()
+		}
+	}
+	return exit
+}
+
+// endCgroup kills what is left in the cgroups of id and removes them.
+func (sv *Supervisor) endCgroup(ctx context.Context, id string) error {
+	first, cancel := context.WithTimeout(ctx, 0)
+	err := sv.Cgroups.Remove(first, id) // nearly always empty already
+	cancel()
+	if err == nil {
+		return nil
+	}
+	if err := sv.Cgroups.Kill(ctx, id); err != nil {
+		return err
+	}
+	return sv.Cgroups.Remove(ctx, id)
+}
+
+// FindLocked is the run of container id, adopted if need be; nil when it does not run. One whose exit is on record
+// already is about to be gone: its monitor is waited for, so that "stopped" in State means that Start and Delete may follow.
+// Preconditions: id's lock is held.
+func (sv *Supervisor) FindLocked(ctx context.Context, id string) (*Run, error) {
+	l := sv.live(id)
+	if l == nil {
+		var err error
+		if l, err = sv.adopt(id); l == nil {
+			return nil, err
+		}
+	}
+	if !sv.Records.HasExit(id) {
+		return l, nil
+	}
+	if _, err := l.Wait(ctx); err != nil {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// Find is FindLocked for callers without the lock.
+func (sv *Supervisor) Find(ctx context.Context, id string) (*Run, error) {
+	if err := container.CheckID(id); err != nil {
+		return nil, err
+	}
+	if l := sv.live(id); l != nil {
+		return l, nil
+	}
+	unlock, err := sv.Locks.Lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return sv.FindLocked(ctx, id)
+}
+
+// adopt takes over a container that runs and that nobody of this process watches; nil when id does not run.
+// Preconditions: id's lock is held.
+func (sv *Supervisor) adopt(id string) (*Run, error) {
+	s, err := sv.Records.Status(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	pidfd, err := identity.MonitorOf(s).Open()
+	if errors.Is(err, identity.ErrGone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &Run{ID: id, status: *s, monitor: pidfd, done: make(chan struct{}), gone: make(chan struct{})}
+	c, err := sv.Records.Config(id)
+	if err != nil {
+		c = nil // it is followed to its end; there is nothing to hold it against
+	}
+	if err := sv.watch(l, c, false); err != nil {
+		pidfd.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// live is the run of container id that is followed, or nil.
+func (sv *Supervisor) live(id string) *Run {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	return sv.lives[id]
+}
+
+// Door takes the lock of a container that is to be changed and looks who is there: its record, and its run, nil when there is none. ErrNotFound when there is no record. The
+// caller calls unlock once, unless there is an error.
+func (sv *Supervisor) Door(ctx context.Context, id string) (unlock func(), c *container.Config, l *Run, err error) {
+	if err := container.CheckID(id); err != nil {
+		return nil, nil, nil, err
+	}
+	unlock, err = sv.Locks.Take(ctx, id)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = sv.Records.Config(id); err == nil {
+		l, err = sv.FindLocked(ctx, id)
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, nil, err
+	}
+	return unlock, c, l, nil
+}
+
+// Running is the run of container id, that has processes, frozen or not; else ErrConflict. verb is for the message.
+func (sv *Supervisor) Running(ctx context.Context, id, verb string) (*Run, error) {
+	l, err := sv.Find(ctx, id)
+	if err == nil && l == nil {
+		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", verb, id))
+	}
+	return l, err
+}
+
+// Kill kills every process of l, frozen or not, and does not wait for the end of the run. One that is over = success.
+//
+// Precondition: id's lock is not held.
+func (sv *Supervisor) Kill(ctx context.Context, l *Run) error {
+	// The init takes its pid namespace with it, whatever the cgroup version.
+	if err := l.Init().Send(unix.SIGKILL); err != nil {
+		return err
+	}
+	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
+	unlock, err := sv.Locks.Lock(ctx, l.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	select {
+	case <-l.done:
+		return nil
+	default:
+	}
+	if frozen, err := sv.Cgroups.Frozen(l.ID); err == nil && frozen {
+		// v1 does not even deliver SIGKILL to the frozen.
+		if err := sv.Cgroups.Freeze(ctx, l.ID, false); err != nil {
+			return err
+		}
+	}
+	return sv.Cgroups.Kill(ctx, l.ID)
+}
+
+// Renew has the guard look after l by the record c, and by what is there now.
+//
+// Precondition: the container's lock is held.
+func (sv *Supervisor) Renew(l *Run, c *container.Config) {
+	monitor := identity.MonitorOf(&l.status)
+	sv.Guard.Release(l.ID, monitor)
+	sv.Guard.Protect(c, &l.status, l.monitor, false)
+	select {
+	case <-l.done: // its end may have met this
+		sv.Guard.Release(l.ID, monitor)
+	default:
+	}
+}
