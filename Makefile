@@ -44,6 +44,16 @@ test-long: packages build testimages ## Run the long form of tests that sample: 
 		-run '^(TestKilledAnywhere|TestRandomKills|TestManyProjects|TestManyUpsOfOneProject|TestCostIsLinear|TestCostOfWatch|TestPlansOfRandomHosts|TestRandomDamageConverges|TestPowerCut.*)$$' \
 		./reconcile ./reconcile/plan ./internal/store ./runtime ./internal/e2e
 
+.PHONY: test-race
+test-race: packages init testimages ## Run the tests with Go's race detector, of the daemon that they start too (needs gcc)
+	CGO_ENABLED=1 $(GO) build -race -trimpath -ldflags '$(LDFLAGS)' -o $(DAEMON)/stack-daemon ./cmd/stack-daemon
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/race/stack ./cmd/stack
+	$(MAKE) init
+	rm -rf bin/race/reports && mkdir bin/race/reports
+	GORACE=log_path=$(CURDIR)/bin/race/reports/race CGO_ENABLED=1 STACK_TEST_BIN=$(CURDIR)/bin/race/stack STACK_TEST_MUST=$(MUST) \
+		$(GO) test -race -p 1 -timeout 60m $(or $(RACE),./...)
+	@cat bin/race/reports/* 2>/dev/null; test -z "$$(ls bin/race/reports)"
+
 .PHONY: test-vm
 test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
 	@.ci/packages qemu-system-x86 busybox-static kmod systemd

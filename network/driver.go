@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +87,8 @@ type Driver struct {
 	nextLink  uint64 // number of the next veth
 }
 
-// sandbox is a container's namespace with what the daemon holds for it.
+// sandbox is a container's namespace with what the daemon holds for it. Once it is in Driver.sandboxes its fields change while both the
+// sandbox's lock and mu are held: who has either may read.
 type sandbox struct {
 	rec    record.Sandbox
 	ports  []*hostport.Reservation
@@ -210,9 +213,10 @@ func (d *Driver) Close(ctx context.Context) error {
 	err := d.Settle(ctx)
 	d.alarm.Close()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.sandboxes {
-		s.release()
+	all := slices.Collect(maps.Values(d.sandboxes))
+	d.mu.Unlock()
+	for _, s := range all {
+		d.release(s)
 	}
 	d.published.Close()
 	d.link.Close()
@@ -224,16 +228,33 @@ func (d *Driver) Close(ctx context.Context) error {
 	return errors.Join(err, d.opened.Close())
 }
 
+// seen is s as it is now, for who has no lock.
+func (d *Driver) seen(s *sandbox) *sandbox {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := *s
+	return &now
+}
+
+// lacks notes why something of s could not be taken up, which the container works without. The sandbox's lock is held.
+func (d *Driver) lacks(s *sandbox, why error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.held = why.Error()
+}
+
 // release closes what the daemon holds for s.
-func (s *sandbox) release() {
-	if s.server != nil {
-		s.server.Close()
-		s.server = nil
+func (d *Driver) release(s *sandbox) {
+	d.mu.Lock()
+	server, ports := s.server, s.ports
+	s.server, s.ports = nil, nil
+	d.mu.Unlock()
+	if server != nil {
+		server.Close()
 	}
-	for _, p := range s.ports {
+	for _, p := range ports {
 		if p != nil { // one that could not be reserved again
 			p.Close()
 		}
 	}
-	s.ports = nil
 }

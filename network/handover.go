@@ -122,7 +122,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 	}
 	d.mu.Unlock()
 	if err := d.servePorts(after); err != nil {
-		after.held = err.Error() // the firewall forwards, and that is nearly all of it
+		d.lacks(after, err) // the firewall forwards, and that is nearly all of it
 	}
 	d.networks.Announce(newRec) // before the other goes, so that the name never is without an address
 	if !known {

@@ -17,7 +17,7 @@ func (d *Driver) lookInside(all []*sandbox) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2*goruntime.GOMAXPROCS(0))
 	for _, s := range all {
-		id := s.rec.Config.ContainerID // that never changes
+		id := d.seen(s).rec.Config.ContainerID
 		if !d.alarm.TakeInside(id) || !netns.Bound(d.netnsPath(id)) {
 			continue
 		}
@@ -73,9 +73,7 @@ func (d *Driver) peerOf(ep Endpoint, v sight.Host) int {
 
 // examine looks at the inside of s.
 func (d *Driver) examine(s *sandbox) (found insight) {
-	d.mu.Lock()
-	rec := s.rec
-	d.mu.Unlock()
+	rec := d.seen(s).rec
 	err := netns.Do(d.netnsPath(rec.Config.ContainerID), func() error {
 		in, err := rtnl.Open()
 		if err != nil {
@@ -100,11 +98,9 @@ func (d *Driver) examine(s *sandbox) (found insight) {
 
 // dnsProblem says why names are not answered in the namespace of the calling thread.
 func (d *Driver) dnsProblem(s *sandbox) (string, error) {
-	d.mu.Lock()
-	server, held := s.server, s.held
-	d.mu.Unlock()
-	if server == nil {
-		return "its DNS server does not run: " + held, nil
+	now := d.seen(s)
+	if now.server == nil {
+		return "its DNS server does not run: " + now.held, nil
 	}
-	return resolver.Problem(server)
+	return resolver.Problem(now.server)
 }

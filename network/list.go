@@ -78,15 +78,9 @@ func (d *Driver) Sandboxes(ctx context.Context) ([]Sandbox, error) {
 	all := slices.Collect(maps.Values(d.sandboxes))
 	d.mu.Unlock()
 	d.lookInside(all)
-	d.mu.Lock()
-	for i, s := range all {
-		seen := *s // a handover changes it
-		all[i] = &seen
-	}
-	d.mu.Unlock()
 	var out []Sandbox
 	for _, s := range all {
-		out = append(out, d.sandboxState(s, v))
+		out = append(out, d.sandboxState(d.seen(s), v))
 	}
 	slices.SortFunc(out, func(a, b Sandbox) int { return cmp.Compare(a.ContainerID, b.ContainerID) })
 	return out, nil

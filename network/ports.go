@@ -41,7 +41,7 @@ func (d *Driver) reservePorts(s *sandbox) error {
 	for _, p := range d.portsWanted(s.rec) {
 		r, err := d.published.BindFor(s.rec.Config.Holder, p)
 		if err != nil {
-			s.release()
+			d.release(s)
 			return err
 		}
 		s.ports = append(s.ports, r)

@@ -79,7 +79,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 		if err := d.reservePorts(next); err != nil {
 			return err
 		}
-		undo.Add(next.release)
+		undo.Add(func() { d.release(next) })
 		r.rec = next.rec
 	}
 	if err := d.records.PutSandbox(r.rec); err != nil {
@@ -113,7 +113,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 	d.resolveAnew(s, ns)
 	_ = d.hear(r.rec, int(ns.Fd()), left == nil)
 	if err := d.servePorts(s); err != nil {
-		s.held = err.Error() // the firewall forwards, and that is nearly all of it
+		d.lacks(s, err) // the firewall forwards, and that is nearly all of it
 	}
 	if !slices.Equal(d.forwards(r.old), d.forwards(r.rec)) {
 		d.forgetFlows(r.rec)
@@ -248,6 +248,6 @@ func (d *Driver) resolveAnew(s *sandbox, ns *os.File) {
 		return
 	}
 	if err := d.mendDNS(s, ns); err != nil {
-		s.held = err.Error()
+		d.lacks(s, err)
 	}
 }

@@ -117,7 +117,7 @@ func (d *Driver) claim(c SandboxConfig, before []Endpoint, undo *cleanup.Cleanup
 	if err := d.reservePorts(s); err != nil {
 		return nil, err
 	}
-	undo.Add(s.release)
+	undo.Add(func() { d.release(s) })
 	if err := d.records.PutSandbox(s.rec); err != nil {
 		return nil, err
 	}

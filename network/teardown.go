@@ -43,7 +43,7 @@ func (d *Driver) teardown(s *sandbox) error {
 	failpoint.Hit("network.teardown.firewall")
 	d.forgetFlows(s.rec)
 	d.forgetHandedOver(s.rec)
-	s.release()
+	d.release(s)
 	d.alarm.Forget(id)
 	if err := d.detach(s.rec); err != nil {
 		return fail(err)

@@ -151,6 +151,7 @@ func newHost(t *testing.T, dir string) *host {
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + dir,
 		"LANG=C.UTF-8",
+		"GORACE=" + os.Getenv("GORACE"), // of `make test-race`
 		"STACK_STATE_ROOT=" + h.state(),
 		"STACK_RUN_ROOT=" + h.run(),
 		"STACK_CONFIG=" + filepath.Join(dir, "config.yaml"),

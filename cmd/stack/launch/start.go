@@ -94,6 +94,8 @@ func daemonEnv(environ []string) []string {
 		"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_SDK_LOAD_CONFIG", "AWS_ROLE_ARN",
 		"AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE", "AWS_ECR_CACHE_DIR", "AWS_ECR_DISABLE_CACHE",
 		"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "CLOUDSDK_ACTIVE_CONFIG_NAME", "AZURE_CONFIG_DIR", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"}
+	// Settings of the language that the daemon is written in.
+	language := []string{"GODEBUG", "GOTRACEBACK", "GOMEMLIMIT", "GOCOVERDIR", "GORACE"}
 	var kept []string
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
@@ -102,8 +104,7 @@ func daemonEnv(environ []string) []string {
 			"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy":
 			kept = append(kept, kv)
 		default:
-			// GOTRACEBACK and the like: settings of the program's own language.
-			if slices.Contains(helpers, name) || strings.HasPrefix(name, "STACK_") || name == "GODEBUG" || name == "GOTRACEBACK" || name == "GOMEMLIMIT" || name == "GOCOVERDIR" {
+			if slices.Contains(helpers, name) || slices.Contains(language, name) || strings.HasPrefix(name, "STACK_") {
 				kept = append(kept, kv)
 			}
 		}
