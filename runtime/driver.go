@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/runtime/seccomp"
 	"github.com/stackrun/stack/runtime/supervision"
 	"github.com/stackrun/stack/runtime/unmount"
+	"github.com/stackrun/stack/runtime/visit"
 )
 
 // Options of a Driver. The zero value of each field but Roots is right for most.
@@ -46,6 +47,7 @@ type Driver struct {
 	ids      idlock.Locks
 	guests   idlock.Guests
 	runs     *supervision.Supervisor
+	files    visit.Visitor
 }
 
 // New makes a Driver for roots and adopts the containers that run there: those of an earlier daemon that has ended or was
@@ -90,6 +92,7 @@ func compose(opt Options) (_ *Driver, err error) {
 		Records: d.records, Cgroups: d.cgroups, Children: d.children, Events: &d.events, Losses: d.losses, Guard: d.guard, Filters: &d.filters, Unmounts: &d.unmounts,
 		Locks: &d.ids, Guests: &d.guests, Notice: notice,
 	})
+	d.files = visit.Visitor{Records: d.records, Runs: d.runs, Locks: &d.ids, Guests: &d.guests, Unmounts: &d.unmounts}
 	return d, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/visit"
 )
 
 // What crosses the door of the room has these names there; what it is, its package says.
@@ -14,6 +15,9 @@ type (
 	Status    = container.Status
 	Event     = event.Event
 	EventKind = event.Kind
+	CopyIn    = visit.CopyIn
+	CopyOut   = visit.CopyOut
+	Owner     = visit.Owner
 
 	// StartError says at which stage a start stopped.
 	StartError = child.StartError

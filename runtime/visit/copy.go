@@ -1,4 +1,4 @@
-package runtime
+package visit
 
 import (
 	"bufio"
@@ -45,12 +45,12 @@ type CopyOut struct {
 // CopyIn writes the tar stream r into container id, whatever state it is in. What runs in it cannot lead what is written out of its root; what is mounted
 // read-only there is so here. When ctx ends, or the container, it stops; what is whole stays. Errors: see archive.Unpack; a destination that is
 // mounted read-only is ErrConflict and says which.
-func (d *Driver) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) error {
+func (vr *Visitor) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) error {
 	if o.Copy && o.Parents {
 		return errdefs.With(errdefs.ErrInvalidArgument, errors.New("cannot make the directories on the way to what one file is copied to"))
 	}
 	asked := ctx
-	ctx, v, err := d.visit(ctx, id, false)
+	ctx, v, err := vr.open(ctx, id, false)
 	if err != nil {
 		return copyError("into", id, err)
 	}
@@ -67,7 +67,7 @@ func (d *Driver) CopyIn(ctx context.Context, id string, o CopyIn, r io.Reader) e
 	err = archive.Unpack(ctx, v.root, archive.Destination{Path: o.Path, Copy: o.Copy, Parents: o.Parents, Archive: o.Archive, UID: o.owner().UID, GID: o.owner().GID}, bufio.NewReaderSize(in, copyBuffer))
 	var ro *archive.ReadOnlyError
 	if errors.As(err, &ro) {
-		err = d.readOnly(id, ro)
+		err = vr.readOnly(id, ro)
 	}
 	if err == nil {
 		_, err = io.Copy(io.Discard, in) // what follows the end of the archive is padding
@@ -84,8 +84,8 @@ func (o *CopyIn) owner() Owner {
 }
 
 // readOnly says what is read-only there.
-func (d *Driver) readOnly(id string, e *archive.ReadOnlyError) error {
-	c, err := d.records.Config(id)
+func (vr *Visitor) readOnly(id string, e *archive.ReadOnlyError) error {
+	c, err := vr.Records.Config(id)
 	switch {
 	case err != nil:
 		return e
@@ -98,18 +98,18 @@ func (d *Driver) readOnly(id string, e *archive.ReadOnlyError) error {
 }
 
 // CopyOut writes what o means of container id to w as a tar stream. Errors and ends as CopyIn.
-func (d *Driver) CopyOut(ctx context.Context, id string, o CopyOut, w io.Writer) error {
-	return d.copyOut(ctx, id, archive.Source{Path: o.Path, Follow: o.Follow, Rooted: o.Rooted}, false, w, o.Warn)
+func (vr *Visitor) CopyOut(ctx context.Context, id string, o CopyOut, w io.Writer) error {
+	return vr.send(ctx, id, archive.Source{Path: o.Path, Follow: o.Follow, Rooted: o.Rooted}, false, w, o.Warn)
 }
 
 // Export writes the root file system of container id to w as a tar stream, without what is mounted in it.
-func (d *Driver) Export(ctx context.Context, id string, w io.Writer, warn func(string)) error {
-	return d.copyOut(ctx, id, archive.Source{Path: "/", Bare: true}, true, w, warn)
+func (vr *Visitor) Export(ctx context.Context, id string, w io.Writer, warn func(string)) error {
+	return vr.send(ctx, id, archive.Source{Path: "/", Bare: true}, true, w, warn)
 }
 
-func (d *Driver) copyOut(ctx context.Context, id string, s archive.Source, bare bool, w io.Writer, warn func(string)) error {
+func (vr *Visitor) send(ctx context.Context, id string, s archive.Source, bare bool, w io.Writer, warn func(string)) error {
 	asked := ctx
-	ctx, v, err := d.visit(ctx, id, bare)
+	ctx, v, err := vr.open(ctx, id, bare)
 	if err != nil {
 		return copyError("from", id, err)
 	}

@@ -1,4 +1,7 @@
-package runtime
+// Package visit copies files into containers and out of them, and looks at them, whatever state those are in.
+//
+// Touches the files of the container that it is asked about, from outside: nothing runs in it.
+package visit
 
 import (
 	"context"
@@ -15,8 +18,11 @@ import (
 	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/idlock"
 	"github.com/stackrun/stack/runtime/proto"
+	"github.com/stackrun/stack/runtime/record"
 	"github.com/stackrun/stack/runtime/supervision"
+	"github.com/stackrun/stack/runtime/unmount"
 )
 
 // A visit is a look at the files of a container from outside, by a descriptor of its root (docs/adr/0064-copying.md).
@@ -60,37 +66,46 @@ var (
 	errVisitWanted = errdefs.With(errdefs.ErrConflict, errors.New("the container is to be started or changed, and the copy did not get on"))
 )
 
-// visit opens the root of container id; bare is without what is mounted in it. The context that it returns ends when the visit must.
-func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Context, *visit, error) {
-	c, err := d.records.Config(id)
+// Visitor opens the files of containers. All of its parts are needed.
+type Visitor struct {
+	Records  *record.Records
+	Runs     *supervision.Supervisor
+	Locks    *idlock.Locks
+	Guests   *idlock.Guests
+	Unmounts *unmount.Queue
+}
+
+// open opens the root of container id; bare is without what is mounted in it. The context that it returns ends when the visit must.
+func (vr *Visitor) open(ctx context.Context, id string, bare bool) (context.Context, *visit, error) {
+	c, err := vr.Records.Config(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := d.runs.Find(ctx, id)
+	l, err := vr.Runs.Find(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
 	if l != nil {
-		return d.visitRunning(ctx, l, bare)
+		return vr.visitRunning(ctx, l, bare)
 	}
-	unlock, err := d.ids.Lock(ctx, id)
+	unlock, err := vr.Locks.Lock(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if l, err = d.runs.FindLocked(ctx, id); l != nil || err != nil {
+	if l, err = vr.Runs.FindLocked(ctx, id); l != nil || err != nil {
 		unlock()
 		if err != nil {
 			return nil, nil, err
 		}
-		return d.visitRunning(ctx, l, bare)
+		return vr.visitRunning(ctx, l, bare)
 	}
-	v, err := d.visitStill(ctx, c, bare)
+	v, err := vr.visitStill(ctx, c, bare)
 	if err != nil {
 		unlock()
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	unlock = d.ids.Watched(id, unlock, func(seen int64) int64 {
+	unlock = vr.Locks.Watched(id, unlock, func(seen int64) int64 {
 		now := v.moved.Load()
 		if now == seen {
 			cancel(errVisitWanted)
@@ -102,8 +117,8 @@ func (d *Driver) visit(ctx context.Context, id string, bare bool) (context.Conte
 }
 
 // visitRunning goes by the init's pidfd: a pid may be another's by the time.
-func (d *Driver) visitRunning(ctx context.Context, l *supervision.Run, bare bool) (context.Context, *visit, error) {
-	leave := d.guests.Enter(l.ID)
+func (vr *Visitor) visitRunning(ctx context.Context, l *supervision.Run, bare bool) (context.Context, *visit, error) {
+	leave := vr.Guests.Enter(l.ID)
 	pidfd, err := l.Init().Open()
 	if err != nil {
 		leave()
@@ -165,11 +180,11 @@ func (d *Driver) visitRunning(ctx context.Context, l *supervision.Run, bare bool
 }
 
 // Preconditions of visitStill: the container's lock is held, it does not run.
-func (d *Driver) visitStill(ctx context.Context, c *container.Config, bare bool) (*visit, error) {
-	if err := d.unmounts.Await(ctx, c.ID); err != nil {
+func (vr *Visitor) visitStill(ctx context.Context, c *container.Config, bare bool) (*visit, error) {
+	if err := vr.Unmounts.Await(ctx, c.ID); err != nil {
 		return nil, err
 	}
-	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: d.records.StateDir(c.ID)}
+	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: vr.Records.StateDir(c.ID)}
 	var s *boot.Still
 	err := onThread(func() (err error) {
 		s, err = boot.OpenStill(b, !bare)
