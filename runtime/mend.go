@@ -3,11 +3,10 @@ package runtime
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/guard"
+	"github.com/stackrun/stack/runtime/procfs"
 )
 
 // Mend puts back what can be put back while container id runs: its cgroups and their limits. What State.Problem still says afterwards
@@ -29,7 +28,7 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 		if !c.OwnPids() {
 			return nil, nil // whose is whose in a shared namespace cannot be told: a restart puts them back
 		}
-		return inPidsOf(l.Init().Pid)
+		return procfs.InPidNamespaceOf(l.Init().Pid)
 	})
 	if err != nil && l.Init().Alive() {
 		return container.State{}, fmt.Errorf("cannot mend container %.12s: %w", id, err)
@@ -37,27 +36,4 @@ func (d *Driver) Mend(ctx context.Context, id string) (container.State, error) {
 	// What was made anew is not watched yet.
 	d.runs.Renew(l, c)
 	return d.state(id, c, guard.Mark{})
-}
-
-// inPidsOf lists the processes in the pid namespace of init.
-func inPidsOf(init int) ([]int, error) {
-	own, err := os.Readlink("/proc/" + strconv.Itoa(init) + "/ns/pid")
-	if err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if ns, err := os.Readlink("/proc/" + e.Name() + "/ns/pid"); err == nil && ns == own {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
 }

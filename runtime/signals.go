@@ -1,14 +1,12 @@
 package runtime
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/procfs"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +34,7 @@ type first struct {
 }
 
 func (p *first) send(sig unix.Signal) {
-	if !endsByDefault(sig) || handles(p.Pid, sig) {
+	if !endsByDefault(sig) || procfs.Handles(p.Pid, sig) {
 		_ = p.Interrupt(sig) // gone, or the next one will do
 		return
 	}
@@ -55,24 +53,4 @@ func (p *first) exit(x process.Exit) process.Exit {
 
 func endsByDefault(sig unix.Signal) bool {
 	return sig == unix.SIGINT || sig == unix.SIGTERM || sig == unix.SIGHUP || sig == unix.SIGQUIT
-}
-
-// handles says whether process pid catches or ignores sig: SigCgt and SigIgn of proc_pid_status(5). One that cannot be read
-// has ended, and gets the signal as any other.
-func handles(pid int, sig unix.Signal) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return true
-	}
-	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(line, ":")
-		if key != "SigCgt" && key != "SigIgn" {
-			continue
-		}
-		mask, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-		if err != nil || mask&(1<<(uint(sig)-1)) != 0 {
-			return true
-		}
-	}
-	return false
 }

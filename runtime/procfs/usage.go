@@ -1,80 +1,38 @@
-package runtime
+package procfs
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/runtime/process"
 )
-
-// Usage reads what a container uses that runs or is paused. ErrConflict when it does neither.
-func (d *Driver) Usage(ctx context.Context, id string) (process.Usage, error) {
-	c, err := d.records.Config(id)
-	if err != nil {
-		return process.Usage{}, err
-	}
-	l, err := d.runs.Running(ctx, id, "read what is used by")
-	if err != nil {
-		return process.Usage{}, err
-	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return process.Usage{}, fmt.Errorf("cannot read the clock: clock_gettime(CLOCK_MONOTONIC): %w", err)
-	}
-	counted, err := d.cgroups.Usage(id)
-	if err != nil {
-		return process.Usage{}, err
-	}
-	u := process.Usage{
-		Clock: time.Duration(now.Nano()), CPU: counted.CPU, Memory: counted.Memory, InactiveCache: counted.InactiveCache, MemoryLimit: counted.MemoryLimit, Pids: counted.Pids,
-		Read: counted.Read, Written: counted.Written,
-	}
-	if host, err := hostMemory(); err != nil {
-		return process.Usage{}, err
-	} else if u.MemoryLimit == 0 || u.MemoryLimit > host {
-		u.MemoryLimit = host
-	}
-	if !counted.IO {
-		if u.Read, u.Written, err = d.processIO(id); err != nil {
-			return process.Usage{}, fmt.Errorf("cannot read what container %.12s reads and writes: %w", id, err)
-		}
-	}
-	if c.OwnNetwork() {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(l.Init().Pid) + "/net/dev")
-		if err != nil && !hasEnded(err) {
-			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
-		}
-		if u.Received, u.Sent, err = parseNetDev(text); err != nil {
-			return process.Usage{}, fmt.Errorf("cannot read what container %.12s sends and receives: %w", id, err)
-		}
-	}
-	if !l.Init().Alive() { // and another process may have had its number
-		return process.Usage{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot read what is used by container %.12s: it is not running", id))
-	}
-	return u, nil
-}
 
 // hasEnded is the error of a file of a process that is no more.
 func hasEnded(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL)
 }
 
-func hostMemory() (uint64, error) {
+// HostMemory is how much memory this host has, bytes.
+func HostMemory() (uint64, error) {
 	var s unix.Sysinfo_t
 	if err := unix.Sysinfo(&s); err != nil {
 		return 0, fmt.Errorf("cannot read how much memory this host has: sysinfo: %w", err)
 	}
 	return uint64(s.Totalram) * uint64(s.Unit), nil
+}
+
+// Traffic is how many bytes the interfaces in the network namespace of process pid have received and sent, lo excepted. Of a process that has ended it is nothing.
+func Traffic(pid int) (received, sent uint64, err error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/dev")
+	if err != nil && !hasEnded(err) {
+		return 0, 0, err
+	}
+	return parseNetDev(text)
 }
 
 // parseNetDev adds up what the interfaces of proc_pid_net(5)'s dev have received and sent, lo excepted.
@@ -102,12 +60,8 @@ func parseNetDev(text []byte) (received, sent uint64, err error) {
 	return received, sent, nil
 }
 
-// processIO is what the processes of id have had read and written, with the children that they have waited for.
-func (d *Driver) processIO(id string) (read, written uint64, err error) {
-	pids, err := d.cgroups.Processes(id)
-	if err != nil {
-		return 0, 0, err
-	}
+// IO is how many bytes pids, and the children that they have waited for, have had read from devices and written to them. Of one that has ended it is nothing.
+func IO(pids []int) (read, written uint64, err error) {
 	for _, pid := range pids {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/io")
 		if err != nil && !hasEnded(err) { // not there either: a kernel that does not count it (CONFIG_TASK_IO_ACCOUNTING)

@@ -1,12 +1,10 @@
-package runtime
+package procfs
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -16,24 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listening lists the TCP ports that are listened on in the network namespace of a running container, ascending, at addresses that others can
-// reach: what listens at a loopback address alone is the container's own affair.
-func (d *Driver) Listening(ctx context.Context, id string) ([]int, error) {
-	if _, err := d.records.Config(id); err != nil {
-		return nil, err
-	}
-	l, err := d.runs.Running(ctx, id, "list the ports of")
-	if err != nil {
-		return nil, err
-	}
-	pid := l.Init().Pid
+// Listening lists the TCP ports that are listened on in the network namespace of process pid, ascending, at addresses that others can reach: those of loopback
+// are left out. Of a process that has ended there are none.
+func Listening(pid int) ([]int, error) {
 	var ports []int
 	for _, table := range []string{"tcp", "tcp6"} {
 		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/" + table)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EINVAL): // a kernel without IPv6, and an init that has ended meanwhile
 		case err != nil:
-			return nil, fmt.Errorf("cannot list the ports of container %.12s: %w", id, err)
+			return nil, err
 		default:
 			ports = append(ports, parseListening(text)...)
 		}

@@ -1,8 +1,8 @@
-package runtime
+// Package procfs reads what /proc says of processes, and changes nothing.
+package procfs
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,21 +18,11 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// Processes lists the processes of a running container, those of its execs too, by pid. One that ends meanwhile is left out.
-func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, error) {
-	if _, err := d.records.Config(id); err != nil {
-		return nil, err
-	}
-	if _, err := d.runs.Running(ctx, id, "list the processes of"); err != nil {
-		return nil, err
-	}
-	pids, err := d.cgroups.Processes(id)
-	if err != nil {
-		return nil, err
-	}
+// Processes is what /proc says of pids, by pid. One that has ended, or ends meanwhile, is left out.
+func Processes(pids []int) ([]process.Info, error) {
 	booted, err := bootTime()
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the processes of container %.12s: %w", id, err)
+		return nil, err
 	}
 	out := make([]process.Info, 0, len(pids))
 	line := make([]byte, lineRoom(len(pids)))
@@ -41,7 +31,7 @@ func (d *Driver) Processes(ctx context.Context, id string) ([]process.Info, erro
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
 		case err != nil:
-			return nil, fmt.Errorf("cannot list the processes of container %.12s: %w", id, err)
+			return nil, err
 		default:
 			out = append(out, p)
 		}
