@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/runtime/attachment"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/signals"
 	"github.com/stackrun/stack/runtime/supervision"
 )
 
@@ -70,12 +71,12 @@ func (d *Driver) Run(ctx context.Context, id string, streams process.IO, started
 	if started != nil {
 		started(st)
 	}
-	own := &first{Process: l.Init()}
+	own := &signals.First{Process: l.Init()}
 	if streams.Signals != nil {
-		go relay(streams.Signals, actx.Done(), own.send)
+		go signals.Relay(streams.Signals, actx.Done(), own.Send)
 	}
 	x, err := l.Wait(ctx)
-	x = own.exit(x)
+	x = own.Exit(x)
 	if err != nil {
 		cancel()
 		<-served

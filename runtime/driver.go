@@ -8,6 +8,7 @@ import (
 	"github.com/stackrun/stack/runtime/cgroup"
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/exec"
 	"github.com/stackrun/stack/runtime/guard"
 	"github.com/stackrun/stack/runtime/idlock"
 	"github.com/stackrun/stack/runtime/logloss"
@@ -48,6 +49,7 @@ type Driver struct {
 	guests   idlock.Guests
 	runs     *supervision.Supervisor
 	files    visit.Visitor
+	execs    exec.Executor
 }
 
 // New makes a Driver for roots and adopts the containers that run there: those of an earlier daemon that has ended or was
@@ -93,6 +95,7 @@ func compose(opt Options) (_ *Driver, err error) {
 		Locks: &d.ids, Guests: &d.guests, Notice: notice,
 	})
 	d.files = visit.Visitor{Records: d.records, Runs: d.runs, Locks: &d.ids, Guests: &d.guests, Unmounts: &d.unmounts}
+	d.execs = exec.Executor{Children: d.children, Filters: &d.filters}
 	return d, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/event"
+	"github.com/stackrun/stack/runtime/exec"
 	"github.com/stackrun/stack/runtime/visit"
 )
 
@@ -15,6 +16,7 @@ type (
 	Status    = container.Status
 	Event     = event.Event
 	EventKind = event.Kind
+	Process   = exec.Process
 	CopyIn    = visit.CopyIn
 	CopyOut   = visit.CopyOut
 	Owner     = visit.Owner

@@ -1,4 +1,5 @@
-package runtime
+// Package signals hands signals of a caller's terminal on to what runs in a container.
+package signals
 
 import (
 	"sync/atomic"
@@ -11,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// relay hands signals on until done.
-func relay(signals <-chan syscall.Signal, done <-chan struct{}, send func(unix.Signal)) {
+// Relay hands signals to send until done is closed, or signals is.
+func Relay(signals <-chan syscall.Signal, done <-chan struct{}, send func(unix.Signal)) {
 	for {
 		select {
 		case sig, ok := <-signals:
@@ -26,14 +27,15 @@ func relay(signals <-chan syscall.Signal, done <-chan struct{}, send func(unix.S
 	}
 }
 
-// first sends signals of the caller's to the first process of a container. The kernel drops what such a process has
+// First sends signals of the caller's to the first process of a container. The kernel drops what such a process has
 // no handler for (pid_namespaces(7)); anywhere else it would have ended by it, so here it is killed, and its exit tells of sig.
-type first struct {
+type First struct {
 	identity.Process
 	killed atomic.Int32 // the signal that it was killed for
 }
 
-func (p *first) send(sig unix.Signal) {
+// Send sends sig to the process group that the process leads; one that has ended takes none.
+func (p *First) Send(sig unix.Signal) {
 	if !endsByDefault(sig) || procfs.Handles(p.Pid, sig) {
 		_ = p.Interrupt(sig) // gone, or the next one will do
 		return
@@ -43,8 +45,8 @@ func (p *first) send(sig unix.Signal) {
 	}
 }
 
-// exit is x, or what it is had the kernel not dropped the signal.
-func (p *first) exit(x process.Exit) process.Exit {
+// Exit is x, or what it is had the kernel not dropped the signal.
+func (p *First) Exit(x process.Exit) process.Exit {
 	if sig := int(p.killed.Load()); sig != 0 && x.Signal == int(unix.SIGKILL) && !x.OOM {
 		x.Signal, x.Code = sig, 128+sig
 	}
