@@ -2,6 +2,8 @@ package treecopy
 
 import (
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 // content copies bytes: by sharing blocks, else stretch by stretch of what is no hole, else as they come.
@@ -133,22 +135,8 @@ func (c *copier) readWrite(src, dst int) error {
 		case n == 0:
 			return nil
 		}
-		if err := writeAll(dst, b[:n]); err != nil {
+		if err := rawfd.WriteAll(dst, b[:n]); err != nil {
 			return err
 		}
 	}
-}
-
-func writeAll(fd int, b []byte) error {
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }

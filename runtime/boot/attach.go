@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -289,7 +290,7 @@ func (c *container) fileMount(stage string, f *mount.File) (int, error) {
 		return -1, fault(stage, "openat", "file", err)
 	}
 	defer unix.Close(fd)
-	if err := writeAll(fd, f.Content); err != nil {
+	if err := rawfd.WriteAll(fd, f.Content); err != nil {
 		return -1, fault(stage, "write", "file", err)
 	}
 	if err := unix.Fchown(fd, f.UID, f.GID); err != nil {
@@ -346,18 +347,4 @@ func (c *container) cloneBelow(tree, fd int) (int, error) {
 		return -1, err
 	}
 	return clone, nil
-}
-
-func writeAll(fd int, b []byte) error {
-	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }

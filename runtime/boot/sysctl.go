@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 // sysctls writes the spec's sysctls through the procfs that boot itself mounted, by its fd: never through a
@@ -47,7 +49,7 @@ func (c *container) sysctl(key, value string) error {
 		return explain(fault("sysctl", "openat2", key, err), "this kernel has no such sysctl, or not in a namespace")
 	}
 	defer unix.Close(fd)
-	if err := writeAll(fd, []byte(value)); err != nil {
+	if err := rawfd.WriteAll(fd, []byte(value)); err != nil {
 		return explain(fault("sysctl", "write", key+"="+value, err), "the kernel does not take the value")
 	}
 	return nil

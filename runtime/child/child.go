@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/proto"
 )
@@ -124,12 +125,8 @@ func (p *Child) Hand(word string, bootstrap []byte, files ...*os.File) error {
 		return fmt.Errorf("cannot make the bootstrap: memfd_create: %w", err)
 	}
 	defer unix.Close(fd)
-	for b := bootstrap; len(b) > 0; {
-		n, err := unix.Write(fd, b)
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("cannot write the bootstrap: %w", err)
-		}
-		b = b[max(n, 0):]
+	if err := rawfd.WriteAll(fd, bootstrap); err != nil {
+		return fmt.Errorf("cannot write the bootstrap: %w", err)
 	}
 	null, err := devNull()
 	if err != nil {

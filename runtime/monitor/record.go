@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 // replaceFile replaces path by text: whoever reads sees the old or the new file, whole. There is no fsync: what these files
@@ -31,14 +33,7 @@ func writeNew(path string, text []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
-	for len(text) > 0 {
-		n, err := unix.Write(fd, text)
-		if err != nil && err != unix.EINTR {
-			return err
-		}
-		text = text[max(n, 0):]
-	}
-	return nil
+	return rawfd.WriteAll(fd, text)
 }
 
 // startTime is field 22 of /proc/pid/stat, in clock ticks since boot: with the pid, an identity. 0 when there is no

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 // Program is the descriptor of a memory file called name that holds program, read-only, close-on-exec. It is started by it, as
@@ -20,7 +22,7 @@ func Program(name string, program []byte) (int, error) {
 		return -1, fmt.Errorf("cannot make a memory file for %s: memfd_create: %w", name, err)
 	}
 	defer unix.Close(w)
-	if err := write(w, program); err != nil {
+	if err := rawfd.WriteAll(w, program); err != nil {
 		return -1, fmt.Errorf("cannot write %s to memory: %w", name, err)
 	}
 	return seal(w, name)
@@ -36,7 +38,7 @@ func Copy(name string, program io.Reader) (int, error) {
 	buf := make([]byte, 256<<10)
 	for {
 		n, err := program.Read(buf)
-		if werr := write(w, buf[:n]); werr != nil {
+		if werr := rawfd.WriteAll(w, buf[:n]); werr != nil {
 			return -1, fmt.Errorf("cannot write %s to memory: %w", name, werr)
 		}
 		if err == io.EOF {
@@ -46,17 +48,6 @@ func Copy(name string, program io.Reader) (int, error) {
 			return -1, fmt.Errorf("cannot read %s: %w", name, err)
 		}
 	}
-}
-
-func write(w int, b []byte) error {
-	for len(b) > 0 {
-		n, err := unix.Write(w, b)
-		if err != nil && err != unix.EINTR {
-			return err
-		}
-		b = b[max(n, 0):]
-	}
-	return nil
 }
 
 // seal ends all writing to w, and opens it for reading.
