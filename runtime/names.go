@@ -8,7 +8,7 @@ import (
 	"github.com/stackrun/stack/runtime/visit"
 )
 
-// What crosses the door of the room has these names there; what it is, its package says.
+// What crosses the door of the room has these names there; what it is, its package says (docs/adr/0084-the-walls-of-the-runtime.md).
 type (
 	Config    = container.Config
 	LogConfig = container.LogConfig
