@@ -79,10 +79,10 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	if err := d.remove(ctx, id); err != nil {
 		return fmt.Errorf("cannot remove container %.12s: %w", id, err)
 	}
-	// With the last container the instance's own cgroups go: after `down` the host is as it was.
+	// With the last container the instance's own cgroups go, a while after it: to make those five directories and to remove them again is a tenth of a
+	// container's life, and the next one needs them again.
 	if ids, _, err := d.records.IDs(); err == nil && len(ids) == 0 {
-		d.cgroups.Prune()
-		d.children.RetireSoon()
+		d.children.RetireSoon(d.cgroups.Prune)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,8 +54,12 @@ func TestSpare(t *testing.T) {
 	h.up(h.config("sleep", "1000"))
 	spare = next(spare)
 
+	if len(h.cgroups()) == 0 {
+		t.Error("with containers the instance has no cgroups")
+	}
 	h.sweepContainers()
 	sandbox.Eventually(t, "without containers nobody waits", func() bool { return h.Spare() == 0 })
+	sandbox.Eventually(t, "without containers the instance has no cgroups", func() bool { return len(h.cgroups()) == 0 })
 	h.up(h.config("sleep", "1000"))
 	spare = next(0)
 	must(t, h.Driver.Close())
@@ -62,6 +67,16 @@ func TestSpare(t *testing.T) {
 		t.Errorf("the Driver is closed and the program waits on: %v", err)
 	}
 	h.Driver = h.driver()
+}
+
+// cgroups are the instance's own.
+func (h *host) cgroups() (dirs []string) {
+	for _, tree := range []string{"", "*"} {
+		found, err := filepath.Glob(filepath.Join("/sys/fs/cgroup", tree, "stack-"+h.roots.Instance()))
+		must(h.t, err)
+		dirs = append(dirs, found...)
+	}
+	return dirs
 }
 
 func parent(t testing.TB, pid int) int {

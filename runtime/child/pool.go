@@ -84,14 +84,20 @@ func (s *Pool) take() *Child {
 	return p
 }
 
-// RetireSoon ends the spare after spareTime, if nobody takes it before.
-func (s *Pool) RetireSoon() {
+// RetireSoon ends the spare after spareTime, and calls then, if nobody takes a child before.
+func (s *Pool) RetireSoon(then func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
 	if s.retired != nil {
 		s.retired.Stop()
 	}
-	s.retired = time.AfterFunc(spareTime, s.retire)
+	s.retired = time.AfterFunc(spareTime, func() {
+		s.retire()
+		then()
+	})
 }
 
 func (s *Pool) retire() {
