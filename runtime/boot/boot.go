@@ -112,8 +112,8 @@ func (c *container) close() {
 	}
 }
 
-// start does everything up to execve, which is left to c.init.
-func (c *container) start(filesystems []int) error {
+// start does everything up to execve, which is left to c.init. spawn makes that.
+func (c *container) start(filesystems []int, spawn func() error) error {
 	// On the host.
 	volumes, err := newSources("volume", c.Mounts)
 	if err != nil {
@@ -153,7 +153,21 @@ func (c *container) start(filesystems []int) error {
 	if err := openViews(volumes, c.RunDir); err != nil {
 		return err
 	}
-	if err := c.enterRoot(); err != nil {
+	if len(c.Root) != 1 || c.Root[0].Target != "/" {
+		return refuse("root", "", "expected one root mount at \"/\"")
+	}
+	tree, err := c.openRoot(&c.Root[0])
+	if err != nil {
+		return err
+	}
+	// What comes before this is done while the daemon makes the cgroups.
+	if err := spawn(); err != nil {
+		return err
+	}
+	if err := c.enterRoot(tree); err != nil {
+		return err
+	}
+	if err := c.awaitInit(); err != nil {
 		return err
 	}
 

@@ -43,15 +43,16 @@ func openHome() (*home, error) {
 	return h, nil
 }
 
-// leave goes into the namespaces of the process that pidfd is, but for its pid namespace. All or none; by pidfd since Linux 5.8.
-func (h *home) leave(pidfd int) error {
-	flags := 0
-	for _, ns := range h.names {
-		flags |= ns.flag
-	}
+// leave makes namespaces and joins others, but for those of pids and of cgroups.
+func (h *home) leave(spaces *namespaces) error {
 	h.umask = unix.Umask(0) // modes are meant exactly
-	if err := unix.Setns(pidfd, flags); err != nil {
-		return fault("namespace", "setns", "", err)
+	if err := unix.Unshare(int(spaces.clone &^ unix.CLONE_NEWPID)); err != nil {
+		return fault("namespace", "unshare", "", err)
+	}
+	for _, j := range spaces.join {
+		if err := unix.Setns(j.fd, j.flag); err != nil {
+			return fault("namespace", "setns", j.path, err)
+		}
 	}
 	return nil
 }

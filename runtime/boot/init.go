@@ -10,9 +10,10 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// The init of a container is a clone of its monitor too. It is there from the beginning, for three things that only a process inside can do: it
-// makes the namespaces, it opens procfs, which shows the pid namespace of who opens it, and it is in the cgroups. Then it waits, while its monitor goes into the
-// other namespaces and makes everything, and leaves again. At last the monitor writes a script into memory that both have, and hands over the streams.
+// The init of a container is a clone of its monitor too. The monitor makes the namespaces, but for those of pids and of cgroups, and mounts the root, while the daemon
+// makes the cgroups. Then it clones the init, for three things that only a process inside can do: it is the first of the pid namespace, it opens procfs, which shows the pid
+// namespace of who opens it, and it is in the cgroups. The init waits, while its monitor makes everything else, and leaves the namespaces again. At last the monitor writes a
+// script into memory that both have, and hands over the streams.
 
 // Init is the process that becomes the container's.
 type Init struct {
@@ -83,16 +84,15 @@ func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int
 	defer home.close()
 	c.self = home.self
 	defer c.close()
-	if err := c.spawn(home, size+len(b.Seccomp)); err != nil {
-		return c.init, err
-	}
-	if err := c.scoreForOOM(); err != nil {
+	spaces, err := openNamespaces(b.Spec)
+	defer spaces.close()
+	if err != nil {
 		return c.init, err
 	}
 	c.init.files = []int{streams[0], streams[1], streams[2], -1, -1}
-	err = home.leave(c.init.Pidfd)
+	err = home.leave(&spaces)
 	if err == nil {
-		err = c.start(filesystems)
+		err = c.start(filesystems, func() error { return c.spawn(home, &spaces, size+len(b.Seccomp)) })
 	}
 	if herr := home.enter(); herr != nil {
 		err = herr
@@ -100,14 +100,11 @@ func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int
 	return c.init, err
 }
 
-// spawn clones the init, and waits until it waits.
-func (c *container) spawn(home *home, size int) error {
+// spawn clones the init into the namespaces that this thread is in.
+//
+// Precondition: the host's paths are there.
+func (c *container) spawn(home *home, spaces *namespaces, size int) error {
 	i := c.init
-	spaces, err := openNamespaces(c.spec)
-	defer spaces.close()
-	if err != nil {
-		return err
-	}
 	if err := awaitCgroups(); err != nil {
 		return err
 	}
@@ -116,7 +113,7 @@ func (c *container) spawn(home *home, size int) error {
 	if err != nil {
 		return err
 	}
-	how := cloneArgs{exitSignal: uint64(unix.SIGCHLD), flags: uint64(spaces.clone)}
+	how := cloneArgs{exitSignal: uint64(unix.SIGCHLD), flags: uint64(spaces.clone & unix.CLONE_NEWPID)}
 	if dir := c.Cgroup.V2; dir != "" {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -152,8 +149,8 @@ func (c *container) spawn(home *home, size int) error {
 	of := func(call string) callName { return callName{stage: "clone", call: call} }
 	s.add(of("dup3"), unix.SYS_DUP3, uintptr(i.theirs), fdInit, unix.O_CLOEXEC) // first: it is for words of failures too
 	s.joinCgroups(tasks)
-	for _, j := range spaces.join {
-		s.add(callName{stage: "namespace", call: "setns", path: j.path}, unix.SYS_SETNS, uintptr(j.fd), uintptr(j.flag))
+	if j := spaces.group; j.fd >= 0 { // of the cgroup namespace that it comes from it could not be put into its cgroups
+		s.add(callName{stage: "namespace", call: "setns", path: j.path}, unix.SYS_SETNS, uintptr(j.fd), unix.CLONE_NEWCGROUP)
 	}
 	if spaces.cgroup {
 		s.add(callName{stage: "namespace", call: "unshare", path: "cgroup"}, unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
@@ -193,6 +190,12 @@ func (c *container) spawn(home *home, size int) error {
 	}
 	unix.Close(i.theirs) // or its end would not show
 	i.theirs = -1
+	return c.scoreForOOM()
+}
+
+// awaitInit waits until the init waits, and goes where only it could.
+func (c *container) awaitInit() error {
+	i, s := c.init, c.init.first.script
 	if !Await(i.socket) {
 		return ErrUnheard
 	}
@@ -208,6 +211,9 @@ func (c *container) spawn(home *home, size int) error {
 		return s.fault(int(at), syscall.Errno(errno))
 	}
 	c.procs = files
+	if err := unix.Setns(i.Pidfd, unix.CLONE_NEWCGROUP); err != nil { // by pidfd since Linux 5.8
+		return fault("namespace", "setns", "", err)
+	}
 	return nil
 }
 

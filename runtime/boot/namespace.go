@@ -18,13 +18,14 @@ var namespaceFlags = map[specs.LinuxNamespaceType]int{
 	specs.CgroupNamespace:  unix.CLONE_NEWCGROUP,
 }
 
-// namespaces are those that the init is cloned with, and comes into after that.
+// namespaces are those of a container.
 type namespaces struct {
-	clone uintptr
+	clone uintptr // to be made. That of pids takes a clone, the others come before it
 	join  []joined
 	pids  int // of another, -1: it takes effect for children only (setns(2)), so it is entered before the clone
-	// cgroup: clone cannot make it, for its root is the cgroup that its maker is in.
+	// cgroup: only the init can make it, for its root is the cgroup that its maker is in. group is that of another, its fd -1: none.
 	cgroup bool
+	group  joined
 }
 
 type joined struct {
@@ -33,7 +34,7 @@ type joined struct {
 }
 
 func openNamespaces(s *specs.Spec) (n namespaces, err error) {
-	n = namespaces{clone: unix.CLONE_NEWNS, pids: -1} // never in ours
+	n = namespaces{clone: unix.CLONE_NEWNS, pids: -1, group: joined{fd: -1}} // never in ours
 	for _, ns := range s.Linux.Namespaces {
 		flag := namespaceFlags[ns.Type]
 		switch {
@@ -48,9 +49,12 @@ func openNamespaces(s *specs.Spec) (n namespaces, err error) {
 			if err != nil {
 				return n, fault("namespace", "setns", ns.Path, err)
 			}
-			if ns.Type == specs.PIDNamespace {
+			switch ns.Type {
+			case specs.PIDNamespace:
 				n.pids = fd
-			} else {
+			case specs.CgroupNamespace:
+				n.group = joined{fd, flag, ns.Path}
+			default:
 				n.join = append(n.join, joined{fd, flag, ns.Path})
 			}
 		}
@@ -62,8 +66,10 @@ func (n *namespaces) close() {
 	for _, j := range n.join {
 		unix.Close(j.fd)
 	}
-	if n.pids >= 0 {
-		unix.Close(n.pids)
+	for _, fd := range []int{n.pids, n.group.fd} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
 }
 

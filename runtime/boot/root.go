@@ -8,17 +8,10 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// enterRoot mounts the root and makes it the process's, with nothing of the host below or above it.
+// enterRoot makes tree, the mounted root, the process's, with nothing of the host below or above it.
 //
 // Postcondition: c.root is the container's root and "/" is the same.
-func (c *container) enterRoot() error {
-	if len(c.Root) != 1 || c.Root[0].Target != "/" {
-		return refuse("root", "", "expected one root mount at \"/\"")
-	}
-	tree, err := c.openRoot(&c.Root[0])
-	if err != nil {
-		return err
-	}
+func (c *container) enterRoot(tree int) error {
 	// Private only now: the clones above took the propagation that they need, and from here on nothing
 	// that is mounted here shows on the host.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
