@@ -125,7 +125,7 @@ func TestMonitorKilled(t *testing.T) {
 		t.Run(who, func(t *testing.T) {
 			h := newHost(t)
 			c := h.sh("sleep 1000 & echo up; wait")
-			h.up(c)
+			begun := h.up(c)
 			h.eventuallyLog(c, "up")
 			s := h.status(c.ID)
 			kill := func() { must(t, unix.Kill(s.MonitorPid, unix.SIGKILL)) }
@@ -141,7 +141,7 @@ func TestMonitorKilled(t *testing.T) {
 			sandbox.Eventually(t, "the container's init is gone", func() bool { return unix.Kill(s.Pid, 0) == unix.ESRCH })
 			st, err := h.State(t.Context(), c.ID)
 			must(t, err)
-			if st.Status != runtime.Stopped || st.Exit == nil || st.Exit.Code != 137 || !st.Exit.Unseen {
+			if st.Status != runtime.Stopped || st.Exit == nil || st.Exit.Code != 137 || !st.Exit.Unseen || !st.StartedAt.Equal(begun.StartedAt) {
 				t.Errorf("state %+v", st)
 			}
 			if text := h.log(c); text != "up\n" {
@@ -172,7 +172,7 @@ func TestHostWentDown(t *testing.T) {
 		must(t, err)
 		must(t, os.WriteFile(path, b, 0o600))
 	})
-	if x := h.wait(c.ID); x.Code != 137 || !strings.Contains(x.Error, "host went down") {
+	if x := h.wait(c.ID); x.Code != 137 || !strings.Contains(x.Error, "host went down") || x.StartedAt.IsZero() {
 		t.Errorf("exit %+v", x)
 	}
 	h.up(c)

@@ -36,14 +36,14 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := h.config(tc.args...)
-			h.up(c)
+			begun := h.up(c)
 			x := h.wait(c.ID)
 			if x.Code != tc.code || x.Signal != tc.signal || x.FinishedAt.IsZero() {
 				t.Errorf("got %+v, want code %d signal %d", x, tc.code, tc.signal)
 			}
 			s, err := h.State(t.Context(), c.ID)
 			must(t, err)
-			if s.Status != runtime.Stopped || s.Exit == nil || s.Exit.Code != tc.code || s.Pid != 0 || s.StartedAt.IsZero() {
+			if s.Status != runtime.Stopped || s.Exit == nil || s.Exit.Code != tc.code || s.Pid != 0 || !s.StartedAt.Equal(begun.StartedAt) {
 				t.Errorf("state after the end: %+v", s)
 			}
 		})

@@ -122,6 +122,9 @@ func (d *Driver) state(id string, c *container.Config, m guard.Mark) (container.
 	switch {
 	case err == nil:
 		st.Status, st.Exit = container.Stopped, exit
+		if !exit.StartedAt.IsZero() {
+			st.StartedAt = exit.StartedAt
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	case started || r.Boot != d.records.Boot:

@@ -254,7 +254,7 @@ func reportFailure(f *proto.Failure) {
 // finish leaves the exit where the next one looks for it, and says whether this process is free.
 func (m *monitor) finish() (free bool) {
 	exit := exitOf(m.init.status)
-	exit.OOM = oomKills(m.b.Cgroup.OOM) > 0
+	exit.StartedAt, exit.OOM = m.status.StartedAt, oomKills(m.b.Cgroup.OOM) > 0
 	if !m.ownPids() {
 		killCgroup(m.b.Cgroup)
 		reapOrphans(drain)

@@ -24,6 +24,7 @@ type Exit struct {
 	Code       int       `json:"code"` // 0-255; 128+n when killed by signal n; 125-127 as users of docker know them
 	Signal     int       `json:"signal,omitempty"`
 	OOM        bool      `json:"oom,omitempty"`
+	StartedAt  time.Time `json:"startedAt,omitzero"` // of a container; zero: its program did not begin, or an earlier version wrote this
 	FinishedAt time.Time `json:"finishedAt"`
 	Error      string    `json:"error,omitempty"` // why the process could not be started, when it could not
 	// Unseen: nobody saw the process end. Its monitor was killed, and the process with it, or the host went down: Code and Signal are not its

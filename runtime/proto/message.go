@@ -31,6 +31,7 @@ func (r *Report) code(w *wire) {
 		number(w, &x.Code)
 		number(w, &x.Signal)
 		w.flag(&x.OOM)
+		w.time(&x.StartedAt)
 		w.time(&x.FinishedAt)
 		w.text(&x.Error)
 	})
@@ -88,6 +89,11 @@ func (x *Exit) JSON() []byte {
 	}
 	if x.OOM {
 		b = append(b, `,"oom":true`...)
+	}
+	if !x.StartedAt.IsZero() {
+		b = append(b, `,"startedAt":"`...)
+		b = x.StartedAt.AppendFormat(b, rfc3339)
+		b = append(b, '"')
 	}
 	b = append(b, `,"finishedAt":"`...)
 	b = x.FinishedAt.AppendFormat(b, rfc3339)

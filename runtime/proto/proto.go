@@ -120,6 +120,7 @@ type Exit struct {
 	Code       int       `json:"code"`
 	Signal     int       `json:"signal,omitempty"`
 	OOM        bool      `json:"oom,omitempty"`
+	StartedAt  time.Time `json:"startedAt,omitzero"` // zero: its program did not begin
 	FinishedAt time.Time `json:"finishedAt"`
 	Error      string    `json:"error,omitempty"`
 	Unseen     bool      `json:"unseen,omitempty"` // nobody saw the end

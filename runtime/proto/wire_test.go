@@ -75,7 +75,7 @@ func TestFilesAreJSON(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
 	for _, x := range []Exit{
 		{FinishedAt: at},
-		{Code: 137, Signal: 9, OOM: true, FinishedAt: at, Error: "a \"b\" \\ \n\t\x01 é <&> \u2028"},
+		{Code: 137, Signal: 9, OOM: true, StartedAt: at.Add(-1), FinishedAt: at, Error: "a \"b\" \\ \n\t\x01 é <&> \u2028"},
 	} {
 		var got Exit
 		if err := json.Unmarshal(x.JSON(), &got); err != nil || got != x {

@@ -21,7 +21,7 @@ import (
 type Run struct {
 	Boot      string    `json:"boot"` // /proc/sys/kernel/random/boot_id
 	Asked     time.Time `json:"asked"`
-	StartedAt time.Time `json:"startedAt,omitzero"`
+	StartedAt time.Time `json:"startedAt,omitzero"` // where it is known: while it runs Status has it, afterwards Exit
 	Warnings  []string  `json:"warnings,omitempty"`
 
 	// The monitor, zero for the moment between the record and the spawn.

@@ -114,9 +114,12 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 	}
 	status := &now.Status
 	failpoint.Hit("runtime.start.running")
-	r.Warnings, r.StartedAt = append(r.Warnings, notes...), status.StartedAt
-	if err := sv.Records.WriteRun(c.ID, r); err != nil {
-		r.Warnings = append(r.Warnings, err.Error())
+	// A start without warnings has nothing to add to the record: a file that replaces another is written to the disk at once (ext4(5), auto_da_alloc).
+	if r.Warnings = append(r.Warnings, notes...); len(r.Warnings) > 0 {
+		r.StartedAt = status.StartedAt
+		if err := sv.Records.WriteRun(c.ID, r); err != nil {
+			r.Warnings = append(r.Warnings, err.Error())
+		}
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {

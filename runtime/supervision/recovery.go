@@ -90,7 +90,7 @@ func (sv *Supervisor) recoverOne(id string) error {
 		s = nil
 	}
 	if _, err := sv.Records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.Records.Boot {
-		return sv.Records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+		return sv.Records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), StartedAt: r.Asked, FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
 	sv.settle(id, s)
 	return nil

@@ -172,6 +172,7 @@ func (sv *Supervisor) settle(id string, s *proto.Status) *process.Exit {
 			exit.Error = "the exit of the container cannot be read: " + err.Error()
 		}
 		if s != nil {
+			exit.StartedAt = s.StartedAt
 			// By the pid namespace's init all at once; what shares the host's pid namespace comes below.
 			if err := identity.InitOf(s).Send(unix.SIGKILL); err != nil {
 				exit.Error += "; " + err.Error()
