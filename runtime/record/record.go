@@ -167,6 +167,8 @@ func (rs *Records) Remove(id string) error {
 		}
 	}
 	failpoint.Hit("runtime.delete.emptied")
+	_ = unix.Unlink(rs.StateDir(id, ConfigName)) // which is nearly always all that there is; RemoveAll takes the rest, and says what cannot be removed
+	_ = unix.Rmdir(dir)
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}

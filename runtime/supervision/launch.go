@@ -101,7 +101,7 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 		if l == nil {
 			if x, xerr := sv.Records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
 				sv.Losses.Forget(c.ID)
-				sv.Events.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: sv.settle(c.ID, nil)})
+				sv.Events.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: sv.settle(c.ID, nil, nil)})
 			} else {
 				sv.undoStart(c.ID, nil)
 			}

@@ -92,6 +92,6 @@ func (sv *Supervisor) recoverOne(id string) error {
 	if _, err := sv.Records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.Records.Boot {
 		return sv.Records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), StartedAt: r.Asked, FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
-	sv.settle(id, s)
+	sv.settle(id, s, nil)
 	return nil
 }

@@ -46,21 +46,21 @@ func (l *Run) hangUp() {
 	}
 }
 
-// end waits for the end of the run: that of the monitor's process, or that it is free, and the process waits for the next. The error is that of
-// release.
-func (l *Run) end() (free bool, err error) {
+// end waits for the end of the run: that of the monitor's process, or that it is free, and the process waits for the next; then its exit is what it has told. The
+// error is that of release.
+func (l *Run) end() (told *process.Exit, err error) {
 	for l.reports != nil {
 		rep, fds, err := l.reports.Next()
 		child.CloseAll(fds) // none is expected
-		if err == nil && rep.Type == proto.ReportExited && rep.Free {
-			return true, nil
+		if err == nil && rep.Type == proto.ReportExited && rep.Free && rep.Exit != nil {
+			return (*process.Exit)(rep.Exit), nil
 		}
 		if err != nil || rep.Type == proto.ReportSettled {
 			l.reports.Close() // the rest is in the exit file
 			break
 		}
 	}
-	return false, identity.AwaitEnd(l.monitor)
+	return nil, identity.AwaitEnd(l.monitor)
 }
 
 // Over is closed when the run has ended, its exit is on record and what it had is cleaned up.

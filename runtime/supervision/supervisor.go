@@ -110,8 +110,8 @@ func (sv *Supervisor) watch(l *Run, c *container.Config, fresh bool) error {
 //
 // While l is in lives nobody else touches the container's cgroup or record, so no lock is needed here.
 func (sv *Supervisor) follow(l *Run) {
-	free, err := l.end()
-	if err == nil && free {
+	told, err := l.end()
+	if err == nil && told != nil {
 		failpoint.Hit("runtime.end.freed")
 		err = sv.takeOver(l)
 	}
@@ -123,14 +123,14 @@ func (sv *Supervisor) follow(l *Run) {
 	if l.root != nil {
 		sv.Unmounts.Later(l.ID, l.root)
 	}
-	if free {
+	if told != nil {
 		sv.Children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
 	} else {
 		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()
 	}
 	failpoint.Hit("runtime.end.seen")
-	l.Exit = sv.settle(l.ID, &l.status)
+	l.Exit = sv.settle(l.ID, &l.status, told)
 	failpoint.Hit("runtime.end.settled")
 	sv.Losses.Forget(l.ID)
 	sv.mu.Lock()
@@ -158,14 +158,18 @@ func (sv *Supervisor) takeOver(l *Run) error {
 // settle ends what a dead monitor left: it kills what still runs, removes the cgroups, and makes sure that there is an exit on
 // record. A monitor writes the exit before it ends; one that was killed did not, and then the container
 // cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
+// told is the exit on record, nil where nobody has told it.
 // Preconditions: the monitor has ended, or has ended this work; nobody starts id.
-func (sv *Supervisor) settle(id string, s *proto.Status) *process.Exit {
+func (sv *Supervisor) settle(id string, s *proto.Status, told *process.Exit) *process.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	exit, err := sv.Records.Exit(id)
-	if err == nil {
-		sv.Records.KeepExit(id, exit)
-	} else {
+	exit, err := told, error(nil)
+	if told == nil {
+		if exit, err = sv.Records.Exit(id); err == nil {
+			sv.Records.KeepExit(id, exit)
+		}
+	}
+	if err != nil {
 		exit = &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true,
 			Error: "the monitor of the container was killed, the container with it"}
 		if !errors.Is(err, fs.ErrNotExist) {
