@@ -30,6 +30,7 @@ type bench struct {
 	*testing.T
 	host   *fake.Host
 	store  *fake.Store
+	cut    *fake.Cut // of both
 	engine *reconcile.Engine
 	roots  roots.Roots
 	ports  map[string]string // of replicas that are updated in turns
@@ -46,7 +47,9 @@ func run(t *testing.T, test func(b *bench)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{T: t, host: fake.New(), store: &fake.Store{}, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}, ports: map[string]string{}}
+		cut := new(fake.Cut)
+		b := &bench{T: t, host: fake.New(), store: &fake.Store{Cut: cut}, cut: cut, roots: roots.Roots{State: dir + "/state", Run: dir + "/run"}, ports: map[string]string{}}
+		b.host.Cut = cut
 		for _, ref := range []string{"app:1", "app:2"} {
 			b.host.AddImage(ref, v1.Config{Cmd: []string{"serve"}, Env: []string{"FROM_IMAGE=1"}})
 		}

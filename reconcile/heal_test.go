@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,9 +299,9 @@ func TestBootKeepsTheOrder(t *testing.T) {
 // A container that is unhealthy is restarted, slower and slower, and then left; a user who brings it up gives it another chance.
 func TestUnhealthyIsRestartedSomeTimes(t *testing.T) {
 	run(t, func(b *bench) {
-		var sick bool
+		var sick atomic.Bool
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
-			if sick {
+			if sick.Load() {
 				return 1, 0, "no answer"
 			}
 			return 0, 0, ""
@@ -310,7 +311,7 @@ func TestUnhealthyIsRestartedSomeTimes(t *testing.T) {
 		p := project(service("db", healthy))
 		b.up(p, ask.UpOptions{})
 		b.listen()
-		sick = true
+		sick.Store(true)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if len(starts) != 6 {
@@ -325,7 +326,7 @@ func TestUnhealthyIsRestartedSomeTimes(t *testing.T) {
 		if len(starts) != 11 {
 			b.Errorf("after another up it was started %d times", len(starts)-6)
 		}
-		sick = false
+		sick.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := b.rows("shop")["shop-db-1"].Health; got != "healthy" || len(starts) != 11 {
@@ -357,10 +358,11 @@ func TestAHealThatFailsBacksOff(t *testing.T) {
 		b.up(trio(), ask.UpOptions{})
 		b.listen()
 		broken := b.rows("shop")["shop-db-1"].ID
-		tries := 0
+		var whole atomic.Bool
+		var tries atomic.Int64
 		b.host.Program = func(c runtime.Config) fake.Program {
-			if c.ID == broken {
-				tries++
+			if c.ID == broken && !whole.Load() {
+				tries.Add(1)
 				return fake.Program{StartError: errors.New("no such file")}
 			}
 			return fake.Program{}
@@ -368,8 +370,8 @@ func TestAHealThatFailsBacksOff(t *testing.T) {
 		b.kill("shop-db-1")
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if tries < 8 || tries > 20 {
-			b.Errorf("it was tried %d times in ten minutes", tries)
+		if n := tries.Load(); n < 8 || n > 20 {
+			b.Errorf("it was tried %d times in ten minutes", n)
 		}
 		if n := b.told("Damaged"); n != 2 {
 			b.Errorf("the damage was told %d times", n)
@@ -385,7 +387,7 @@ func TestAHealThatFailsBacksOff(t *testing.T) {
 		if b.engine.Idle() {
 			b.Error("idle with something to heal")
 		}
-		broken = ""
+		whole.Store(true)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		b.same("in the end", b.running(), "db-1 side-1 web-1")
@@ -416,7 +418,6 @@ func TestCommandsGoFirst(t *testing.T) {
 
 // TestACommandThatWasCutShortIsCarriedToItsEnd: the next daemon does the rest without being asked.
 func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
-	cut := errors.New("cut")
 	for verb, tt := range map[string]struct {
 		do   func(b *bench) error
 		want string
@@ -449,21 +450,11 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 							b.Fatal(err)
 						}
 					}
-					count, dead := 0, false
-					b.host.Fault = func(string, bool) error {
-						if count++; count >= n {
-							dead = true
-						}
-						if dead {
-							return cut
-						}
-						return nil
-					}
-					b.store.Dead = func() bool { return dead }
+					b.cut.At(n)
 					_ = tt.do(b) // fails when it is cut
-					died = dead
+					died = b.cut.Died()
 					b.shut()
-					b.host.Fault, b.store.Dead = nil, nil
+					b.cut.Over()
 					b.boot()
 					time.Sleep(5 * time.Second)
 					synctest.Wait()

@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -162,17 +161,12 @@ func TestWhatWasNotStoppedIsNotOwed(t *testing.T) {
 	run(t, func(b *bench) {
 		b.up(project(service("web")), ask.UpOptions{})
 		b.heal()
-		dead := false
-		b.host.Fault = func(string, bool) error {
-			dead = true
-			return errors.New("cut")
-		}
-		b.store.Dead = func() bool { return dead }
+		b.cut.At(1)
 		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil); err == nil {
 			b.Fatal("it succeeds")
 		}
 		b.shut()
-		b.host.Fault, b.store.Dead = nil, nil
+		b.cut.Over()
 		b.boot()
 		b.heal()
 		if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-web-1"].ID, unix.SIGTERM); err != nil {

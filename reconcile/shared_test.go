@@ -128,22 +128,12 @@ func TestAFollowingThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 			if err := b.host.Set().Containers.Kill(b.Context(), b.rows("shop")["shop-app-1"].ID, unix.SIGTERM); err != nil {
 				b.Fatal(err)
 			}
-			count, dead := 0, false
-			b.host.Fault = func(string, bool) error {
-				if count++; count >= n {
-					dead = true
-				}
-				if dead {
-					return errors.New("cut")
-				}
-				return nil
-			}
-			b.store.Dead = func() bool { return dead }
+			b.cut.At(n)
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
-			died = dead
+			died = b.cut.Died()
 			b.shut()
-			b.host.Fault, b.store.Dead = nil, nil
+			b.cut.Over()
 			b.boot()
 			time.Sleep(30 * time.Second)
 			synctest.Wait()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,22 +188,13 @@ func TestCommandsOnVolumesAreCarriedToTheirEnd(t *testing.T) {
 					b.Fatal(err)
 				}
 				b.host.Content = map[string]string{"shop_data": "new", "shop_files": "new"}
-				var count atomic.Int64
-				var dead atomic.Bool
-				b.host.Fault = func(string, bool) error {
-					if count.Add(1) == int64(n) || dead.Load() {
-						dead.Store(true)
-						return errCrash
-					}
-					return nil
-				}
-				b.store.Dead = dead.Load
+				b.cut.At(n)
 				err := do(b)
-				if died = dead.Load(); !died && err != nil {
+				if died = b.cut.Died(); !died && err != nil {
 					b.Fatalf("%s: %v", verb, err)
 				}
 				b.shut()
-				b.host.Fault, b.store.Dead = nil, nil
+				b.cut.Over()
 				b.boot()
 				b.heal()
 				b.same(fmt.Sprintf("%s, killed at operation %d: runs", verb, n), b.running(), "app-1 db-1 idle-1")

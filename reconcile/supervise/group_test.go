@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +15,10 @@ import (
 
 // runner is a host of one container, whose runs end at once and whose first starts fail.
 type runner struct {
-	group   *Group
-	cfg     Config
+	group *Group
+	cfg   Config
+
+	mu      sync.Mutex
 	fails   int
 	changes []Change
 	starts  []time.Duration // since began, tried ones included
@@ -23,7 +26,10 @@ type runner struct {
 }
 
 func (r *runner) Wait(ctx context.Context, id string) (Exit, error) {
-	if r.fails < 0 { // the start that worked, which stays
+	r.mu.Lock()
+	lasting := r.fails < 0
+	r.mu.Unlock()
+	if lasting { // the start that worked, which stays
 		<-ctx.Done()
 		return Exit{}, ctx.Err()
 	}
@@ -34,8 +40,12 @@ func (r *runner) Restart(_ context.Context, id string, wanted func() bool) error
 	if !wanted() {
 		return nil
 	}
+	r.mu.Lock()
 	r.starts = append(r.starts, time.Since(r.began))
-	if r.fails--; r.fails >= 0 {
+	r.fails--
+	fails := r.fails >= 0
+	r.mu.Unlock()
+	if fails {
 		return errors.New("no")
 	}
 	r.group.Started(id, r.cfg, time.Now(), true)
@@ -46,7 +56,11 @@ func (r *runner) Probe(context.Context, string, health.Check) (health.Result, er
 	return health.Result{}, errors.New("no check")
 }
 
-func (r *runner) Changed(_ string, c Change, _ Status) { r.changes = append(r.changes, c) }
+func (r *runner) Changed(_ string, c Change, _ Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes = append(r.changes, c)
+}
 
 // TestStartThatFailsIsARunThatFailed: the policy decides after it as after an end, with the same delays, which grow, and the same count.
 func TestStartThatFailsIsARunThatFailed(t *testing.T) {
@@ -70,9 +84,11 @@ func TestStartThatFailsIsARunThatFailed(t *testing.T) {
 				r.group.Started("c", r.cfg, time.Now(), false)
 				time.Sleep(time.Hour) // of the bubble's clock
 				synctest.Wait()
+				r.mu.Lock()
 				if !slices.Equal(r.changes, tt.changes) || !slices.Equal(r.starts, tt.starts) {
 					t.Errorf("%v, started after %v", r.changes, r.starts)
 				}
+				r.mu.Unlock()
 				if s, ok := r.group.Status("c"); !ok || s.State != tt.ends || s.Exit == nil {
 					t.Errorf("ends as %+v", s)
 				}

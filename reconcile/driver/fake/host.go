@@ -43,6 +43,7 @@ type Host struct {
 	// Fault is asked before and after each operation ("Containers.Start"); an error is returned in its place. Before: nothing
 	// is done. After: it is done, and the caller does not learn.
 	Fault func(op string, after bool) error
+	Cut   *Cut // nil = none
 
 	mu         sync.Mutex
 	images     map[string]image.Info
@@ -118,19 +119,27 @@ func (h *Host) do(ctx context.Context, op string, work func() error) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if h.Fault != nil {
-		if err := h.Fault(op, false); err != nil {
-			return err
-		}
+	if err := h.fault(op, false); err != nil {
+		return err
 	}
 	h.mu.Lock()
 	h.ops = append(h.ops, op)
 	err := work()
 	h.mu.Unlock()
-	if err == nil && h.Fault != nil {
-		err = h.Fault(op, true)
+	if err == nil {
+		err = h.fault(op, true)
 	}
 	return err
+}
+
+func (h *Host) fault(op string, after bool) error {
+	if err := h.Cut.hit(); err != nil {
+		return err
+	}
+	if h.Fault != nil {
+		return h.Fault(op, after)
+	}
+	return nil
 }
 
 // Left names everything that is on the host but images: empty after a down with volumes.

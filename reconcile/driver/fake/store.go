@@ -10,12 +10,13 @@ import (
 type Store struct {
 	// Dead says that the daemon is no more: what it still tries to write is not written.
 	Dead func() bool
+	Cut  *Cut // the host's
 
 	mu sync.Mutex
 	m  map[string]map[string][]byte
 }
 
-func (s *Store) dead() bool { return s.Dead != nil && s.Dead() }
+func (s *Store) dead() bool { return s.Cut.Died() || s.Dead != nil && s.Dead() }
 
 func (s *Store) Put(bucket, key string, v []byte) error {
 	s.mu.Lock()
