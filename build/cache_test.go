@@ -75,14 +75,14 @@ func TestCacheOfArguments(t *testing.T) {
 		return func(r *build.Request) { r.Args = map[string]string{"V": v} }
 	}
 	h.make(text, with("1"))
-	if got, want := h.steps(text, with("2")), "FROM done, RUN cached, COPY cached, RUN done"; got != want {
+	if got, want := h.steps(text, with("2")), "FROM done, RUN cached, ARG cached, COPY cached, RUN done"; got != want {
 		t.Errorf("another value: %s, expected %s", got, want)
 	}
-	if got, want := h.steps(text, with("1")), "FROM done, RUN cached, COPY cached, RUN cached"; got != want {
+	if got, want := h.steps(text, with("1")), "FROM done, RUN cached, ARG cached, COPY cached, RUN cached"; got != want {
 		t.Errorf("the first value again: %s, expected %s", got, want)
 	}
 	proxy := func(r *build.Request) { r.Args = map[string]string{"V": "1", "HTTP_PROXY": "http://proxy:1"} }
-	if got, want := h.steps(text, proxy), "FROM done, RUN cached, COPY cached, RUN cached"; got != want {
+	if got, want := h.steps(text, proxy), "FROM done, RUN cached, ARG cached, COPY cached, RUN cached"; got != want {
 		t.Errorf("a proxy: %s, expected %s", got, want)
 	}
 	info, p := h.make("FROM busybox\nRUN echo $HTTP_PROXY\n", func(r *build.Request) { r.Args = map[string]string{"HTTP_PROXY": "http://proxy:1"} })

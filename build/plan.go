@@ -31,6 +31,8 @@ type stage struct {
 	base     origin
 	noCache  bool
 	baseText string // what FROM names, expanded
+	shown    string // what progress calls it, Progress.Stage
+	before   int    // how many steps the stages before it have that are built; -1 = it is built because an ONBUILD asks for it
 
 	done    chan struct{} // closed when result or err is there
 	started bool
@@ -44,6 +46,7 @@ type layout struct {
 	global variables // ARGs before the first FROM, and the automatic ones
 	all    []*stage  // in the order of the file; those that are not needed have no done
 	target *stage
+	steps  int      // of all stages that are built, but for what an ONBUILD asks for
 	notes  []string // what the user should know
 }
 
@@ -68,7 +71,25 @@ func lay(r *Request, file *dockerfile) (*layout, error) {
 		return nil, err
 	}
 	l.unused(r)
+	l.count()
 	return l, nil
+}
+
+// count numbers the steps of what is built.
+func (l *layout) count() {
+	for _, s := range l.all {
+		if s.before = -1; s.done != nil {
+			s.before = l.steps
+			l.steps += 1 + len(s.inst.Commands)
+		}
+		switch {
+		case len(l.all) == 1:
+		case s.inst.Name == "":
+			s.shown = "stage-" + strconv.Itoa(s.index)
+		default:
+			s.shown = s.inst.Name
+		}
+	}
 }
 
 func checkPlatform(p, host v1.Platform) error {

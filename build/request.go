@@ -87,7 +87,8 @@ const (
 // Progress is one thing that has happened.
 type Progress struct {
 	Step, Steps int    // the number of the step in its stage, from 1, and how many there are; 0 = no step of the Dockerfile's
-	Stage       string // its name, or its number
+	At, Of      int    // the same over all stages that are built, in the order of the file, as docker's classic builder counts; 0 = an ONBUILD asks for it
+	Stage       string // its name, or stage-N of one without, as BuildKit calls it; "" where the file has one stage only
 	Text        string // the instruction as it is written, or what is being done
 	Phase       Phase
 	Output      []byte

@@ -36,7 +36,10 @@ func (j *job) stage(ctx context.Context, cancel context.CancelCauseFunc, s *stag
 	}
 	w.steps = len(commands) + 1
 	for i, c := range commands {
-		w.step = i + 2 // the first one is FROM
+		w.step, w.own = i+2, 0 // the first one is FROM
+		if i >= ofBase {
+			w.own = w.step - ofBase
+		}
 		if err := w.do(ctx, c); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -50,10 +53,19 @@ func (j *job) stage(ctx context.Context, cancel context.CancelCauseFunc, s *stag
 	return w.state, nil
 }
 
+// progress is of step, of so many, of s; of its own instructions it is number own, which is 0 where an ONBUILD asks for it.
+func (j *job) progress(s *stage, step, steps, own int, text string) Progress {
+	p := Progress{Step: step, Steps: steps, Stage: s.shown, Text: text}
+	if s.before >= 0 && own > 0 {
+		p.At, p.Of = s.before+own, j.l.steps
+	}
+	return p
+}
+
 // begin is the state that s begins with.
 func (j *job) begin(ctx context.Context, s *stage) (*state, error) {
 	began := time.Now()
-	p := Progress{Step: 1, Steps: len(s.inst.Commands) + 1, Stage: s.name, Text: oneLine(s.inst.SourceCode)}
+	p := j.progress(s, 1, len(s.inst.Commands)+1, 1, oneLine(s.inst.SourceCode))
 	var st *state
 	switch {
 	case s.base.stage != nil:
@@ -111,6 +123,7 @@ type worker struct {
 	state       *state
 	words       *expander
 	step, steps int
+	own         int  // as step, of the stage's own instructions; 0 = it is none
 	cmdSet      bool // this stage has a CMD
 }
 
@@ -119,18 +132,18 @@ func (w *worker) do(ctx context.Context, c instructions.Command) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if arg, ok := c.(*instructions.ArgCommand); ok { // its words are expanded one after another
-		return w.state.argument(arg, w.r.Args, &w.l.global, w.words)
+	if _, ok := c.(*instructions.ArgCommand); !ok { // the words of an ARG are expanded one after another
+		if err := w.expand(c); err != nil {
+			return err
+		}
 	}
-	if err := w.expand(c); err != nil {
-		return err
-	}
-	text := source(c)
 	began := time.Now()
-	p := Progress{Step: w.step, Steps: w.steps, Stage: w.stage.name, Text: text}
+	p := w.progress(w.stage, w.step, w.steps, w.own, source(c))
 	var cached bool
 	var err error
 	switch c := c.(type) {
+	case *instructions.ArgCommand:
+		cached, err = true, w.state.argument(c, w.r.Args, &w.l.global, w.words)
 	case *instructions.RunCommand:
 		cached, err = w.runCommand(ctx, c, p)
 	case *instructions.CopyCommand:

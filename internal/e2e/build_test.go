@@ -154,6 +154,15 @@ RUN false
 	}
 }
 
+// TestBuildStageNames: progress calls stages as BuildKit does: one without a name by its place, and the only one not at all.
+func TestBuildStageNames(t *testing.T) {
+	p := newBuilds(t, "stagenames", map[string]string{
+		"compose.yaml": "services:\n  one: {build: {dockerfile_inline: \"FROM busybox\\nRUN true\\n\"}}\n  two: {build: {dockerfile_inline: \"FROM busybox\\nRUN true\\nFROM busybox AS last\\nCOPY --from=0 /bin/true /t\\n\"}}\n",
+	})
+	told := p.run("build").stderr
+	contains(t, "build", told, "[2/2] RUN true", "[stage-0 2/2] RUN true", "[last 2/2] COPY")
+}
+
 // TestBuildInterrupted: Ctrl-C ends a build, a killed daemon too; neither leaves anything, and the next build goes on.
 func TestBuildInterrupted(t *testing.T) {
 	h := ownHost(t)

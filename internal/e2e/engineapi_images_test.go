@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -193,7 +194,14 @@ func TestEngineAPIBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, "build", text, "Step ", " : RUN echo built for", "built for you", `{"ID":"sha256:`, "Successfully built", "Successfully tagged api:1", "Successfully tagged api:2")
+	contains(t, "build", text, "Step 1/5 : FROM busybox\n", "Step 2/5 : ARG WHO\n", "Step 3/5 : RUN echo built for", "Step 5/5 : CMD ", "built for you", `{"ID":"sha256:`, "Successfully built", "Successfully tagged api:1", "Successfully tagged api:2")
+	// Of several stages the steps are counted through, in the order of the file, although the second stage waits for nobody.
+	text, err = build(sources("FROM busybox\nRUN sleep 0.1; echo one\nFROM busybox AS two\nRUN echo two\nFROM scratch\nCOPY --from=0 /bin/true /a\nCOPY --from=two /bin/true /b\n"), client.ImageBuildOptions{NoCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := regexp.MustCompile(`(?m)^(Step \d/\d : [A-Z]+|one|two)`).FindAllString(text, -1)
+	equal(t, "the steps", strings.Join(steps, ", "), "Step 1/7 : FROM, Step 2/7 : RUN, one, Step 3/7 : FROM, Step 4/7 : RUN, two, Step 5/7 : FROM, Step 6/7 : COPY, Step 7/7 : COPY")
 	p.up()
 	p.logged("app", "built for you", "the page")
 	if i, err := c.ImageInspect(ctx, "api:1"); err != nil || i.Config.Labels["by"] != "api" {

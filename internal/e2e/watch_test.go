@@ -184,6 +184,7 @@ func TestWatch(t *testing.T) {
 	p.save("app/Dockerfile", "FROM busybox\nRUN exit 3\n")
 	p.save("app/version", "v3")
 	w.says("not built: ", "exit code 3")
+	equal(t, "how often the failure is told", fmt.Sprint(strings.Count(w.text(), "exit code 3")), "1")
 	p.save("app/www/index.html", "third")
 	p.answers(port, "", "third")
 

@@ -192,7 +192,7 @@ func (im *Images) sayStep(of event.Event, pr build.Progress, sink event.Sink) {
 	of.Time = time.Now()
 	step := ""
 	if pr.Steps > 0 {
-		step = fmt.Sprintf("[%s %d/%d] ", pr.Stage, pr.Step, pr.Steps)
+		step = "[" + strings.TrimLeft(fmt.Sprintf("%s %d/%d", pr.Stage, pr.Step, pr.Steps), " ") + "] " // as BuildKit
 	}
 	of.Detail = step + pr.Text
 	switch pr.Phase {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/api/docker/buildkit/session"
@@ -105,11 +104,9 @@ func vertexOf(p reconcile.BuildProgress) step {
 	if p.Steps == 0 {
 		return step{"other " + p.Text, p.Text}
 	}
-	stage := ""
-	if n, err := strconv.Atoi(p.Stage); err != nil {
-		stage = p.Stage + " "
-	} else if n > 0 {
-		stage = fmt.Sprintf("stage-%d ", n)
+	stage := p.Stage
+	if stage != "" {
+		stage += " "
 	}
 	return step{fmt.Sprintf("step %s %d", p.Stage, p.Step), fmt.Sprintf("[%s%d/%d] %s", stage, p.Step, p.Steps, p.Text)}
 }

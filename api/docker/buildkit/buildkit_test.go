@@ -56,7 +56,7 @@ func TestBuild(t *testing.T) {
 		say(p)
 		p.Phase, p.Output = reconcile.BuildDone, nil
 		say(p)
-		say(reconcile.BuildProgress{Step: 3, Steps: 3, Stage: "0", Text: "COPY y z", Phase: reconcile.BuildCached})
+		say(reconcile.BuildProgress{Step: 3, Steps: 3, Stage: "stage-0", Text: "COPY y z", Phase: reconcile.BuildCached})
 		return image.Info{ID: made}, nil
 	}
 	d := serve(t, e)
@@ -92,7 +92,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	all := <-said
-	for _, want := range []string{"[internal] load build definition from Dockerfile", "[internal] load build context", "[first 2/3] RUN x", "said\n", "[3/3] COPY y z", "naming to a:1"} {
+	for _, want := range []string{"[internal] load build definition from Dockerfile", "[internal] load build context", "[first 2/3] RUN x", "said\n", "[stage-0 3/3] COPY y z", "naming to a:1"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not told in %q", want, all)
 		}

@@ -46,11 +46,12 @@ func (h *handlers) build(w http.ResponseWriter, r *http.Request) error {
 	}
 	b.Context = r.Body
 	out := wire.NewProgress(w)
-	l := &building{out: out, quiet: wire.Bool(r, "q")}
+	l := newBuilding(out, wire.Bool(r, "q"))
 	if cached := r.URL.Query().Get("cachefrom"); cached != "" && cached != "null" && cached != "[]" {
 		l.late = "[Warning] cachefrom has no effect: steps are taken from the cache of this host\n"
 	}
 	info, err := h.engine.BuildImage(r.Context(), b, l.tell)
+	l.release()
 	if err != nil {
 		if !l.begun {
 			drain(r)
@@ -219,51 +220,6 @@ func hosts(texts []string) ([]network.HostsEntry, error) {
 		}
 	}
 	return list, nil
-}
-
-// building tells of a build in the words of docker's classic builder. tell is called by one goroutine at a time.
-type building struct {
-	out   *wire.Progress
-	quiet bool
-	begun bool
-	late  string // what is to be said first
-}
-
-func (l *building) stream(text string) {
-	l.out.Send(jsonstream.Message{Stream: text}) //nolint:errcheck // the peer is gone: the request's context ends the build
-}
-
-func (l *building) tell(p reconcile.BuildProgress) {
-	l.begun = true
-	if l.late != "" {
-		l.stream(l.late)
-		l.late = ""
-	}
-	switch p.Phase {
-	case reconcile.BuildWarning:
-		l.stream("[Warning] " + p.Text + "\n")
-		return
-	case reconcile.BuildOutput:
-		if !l.quiet {
-			l.stream(string(p.Output))
-		}
-		return
-	}
-	if l.quiet || p.Steps == 0 {
-		return
-	}
-	stage := ""
-	if _, err := strconv.Atoi(p.Stage); err != nil && p.Stage != "" {
-		stage = " (" + p.Stage + ")"
-	}
-	step := fmt.Sprintf("Step %d/%d%s : %s\n", p.Step, p.Steps, stage, p.Text)
-	switch p.Phase {
-	case reconcile.BuildStarted:
-		l.stream(step)
-	case reconcile.BuildCached: // never started
-		l.stream(step)
-		l.stream(" ---> Using cache\n")
-	}
 }
 
 // prunedBuilds is the answer of a prune of builds.

@@ -358,20 +358,32 @@ func sources(t *testing.T) io.Reader {
 }
 
 func TestBuild(t *testing.T) {
+	// Two stages side by side: what the second says waits for the end of the first.
 	e := &engine{steps: []reconcile.BuildProgress{
-		{Phase: reconcile.BuildStarted, Step: 1, Steps: 2, Stage: "0", Text: "FROM x"}, {Phase: reconcile.BuildOutput, Output: []byte("out\n")},
-		{Phase: reconcile.BuildStarted, Step: 2, Steps: 2, Stage: "web", Text: "RUN y"}, {Phase: reconcile.BuildCached, Step: 2, Steps: 2, Text: "CMD z"}, {Phase: reconcile.BuildWarning, Text: "odd"},
+		{Phase: reconcile.BuildDone, Stage: "web", Step: 1, Steps: 2, At: 4, Of: 5, Text: "FROM stage"},
+		{Phase: reconcile.BuildDone, Stage: "stage-0", Step: 1, Steps: 3, At: 1, Of: 5, Text: "FROM x"},
+		{Phase: reconcile.BuildStarted, Stage: "stage-0", Step: 2, Steps: 3, At: 2, Of: 5, Text: "RUN y"},
+		{Phase: reconcile.BuildStarted, Stage: "web", Step: 2, Steps: 2, At: 5, Of: 5, Text: "RUN z"},
+		{Phase: reconcile.BuildOutput, Stage: "web", Step: 2, Steps: 2, At: 5, Of: 5, Text: "RUN z", Output: []byte("early\n")},
+		{Phase: reconcile.BuildOutput, Stage: "stage-0", Step: 2, Steps: 3, At: 2, Of: 5, Text: "RUN y", Output: []byte("out\n")},
+		{Phase: reconcile.BuildDone, Stage: "web", Step: 2, Steps: 2, At: 5, Of: 5, Text: "RUN z"},
+		{Phase: reconcile.BuildWarning, Text: "odd"},
+		{Phase: reconcile.BuildDone, Stage: "stage-0", Step: 2, Steps: 3, At: 2, Of: 5, Text: "RUN y"},
+		{Phase: reconcile.BuildCached, Stage: "stage-0", Step: 3, Steps: 3, At: 3, Of: 5, Text: "CMD z"},
 	}}
 	q := url.Values{"t": {"a:1", "b"}, "dockerfile": {"d/File"}, "buildargs": {`{"A":"1","B":null}`}, "labels": {`{"l":"m"}`}, "target": {"web"}, "nocache": {"1"}, "pull": {"1"}, "networkmode": {"host"},
 		"shmsize": {"1000"}, "ulimits": {`[{"Name":"nofile","Soft":1,"Hard":-1}]`}, "extrahosts": {"a:1.2.3.4", "b=::1"}, "platform": {"linux/amd64"}, "version": {"1"}, "memory": {"0"}, "cachefrom": {`["x"]`}, "rm": {"1"}}
 	w := e.serve("POST", "/build?"+q.Encode(), sources(t), "X-Registry-Config", authHeader(`{"https://index.docker.io/v1/":{"auth":"`+base64.StdEncoding.EncodeToString([]byte("u:p:q"))+`"},"other:5000":{}}`))
 	want := `{"stream":"[Warning] cachefrom has no effect: steps are taken from the cache of this host\n"}
-{"stream":"Step 1/2 : FROM x\n"}
+{"stream":"Step 1/5 : FROM x\n"}
+{"stream":"Step 2/5 : RUN y\n"}
 {"stream":"out\n"}
-{"stream":"Step 2/2 (web) : RUN y\n"}
-{"stream":"Step 2/2 : CMD z\n"}
-{"stream":" ---\u003e Using cache\n"}
 {"stream":"[Warning] odd\n"}
+{"stream":"Step 3/5 : CMD z\n"}
+{"stream":" ---\u003e Using cache\n"}
+{"stream":"Step 4/5 : FROM stage\n"}
+{"stream":"Step 5/5 : RUN z\n"}
+{"stream":"early\n"}
 {"aux":{"ID":"` + hash("e").String() + `"}}
 {"stream":"Successfully built eeeeeeeeeeee\n"}
 {"stream":"Successfully tagged a:1\n"}

@@ -164,9 +164,13 @@ func (t *watching) say(text string) {
 	})
 }
 
-// event shows how a build is getting on; of the rest only what goes wrong, for it is told when it is done.
+// event shows how a build is getting on; of the rest only what goes wrong, for it is told when it is done. Of a failure there is the line that tells what was to be done, and why; programs
+// that read JSON get the end of each image too.
 func (t *watching) event(e event.Event) {
 	if t.quiet && e.Kind == "image" && e.Phase == event.Working || e.Kind != "image" && e.Phase != event.Warning {
+		return
+	}
+	if e.Phase == event.Failed && progress.Mode(t.run.ProgressMode) != progress.JSON {
 		return
 	}
 	t.print(func() {
