@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -116,30 +117,38 @@ func (s *Server) Close() {
 
 func (s *Server) serveUDP() {
 	defer s.wg.Done()
-	in, out := make([]byte, maxQuery), make([]byte, 0, maxUDP)
+	b, err := newBatch(s.socks.udp)
+	if err != nil {
+		return // closed
+	}
 	for {
-		n, from, err := s.socks.udp.ReadFromUDPAddrPort(in)
+		n, err := b.receive()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
 			continue // ICMP errors of earlier answers come out here
 		}
-		resp, what := s.view.Load().answer(in[:n], out, 0)
-		switch what {
-		case answered:
-			s.socks.udp.WriteToUDPAddrPort(resp, from)
-		case elsewhere:
-			if !s.begin() {
-				s.socks.udp.WriteToUDPAddrPort(failure(in[:n]), from)
-				continue
+		view := s.view.Load()
+		for i := range n {
+			query, room := b.query(i)
+			resp, what := view.answer(query, room, 0)
+			switch what {
+			case answered:
+				b.reply(i, resp)
+			case elsewhere:
+				if !s.begin() {
+					b.reply(i, failure(query))
+					continue
+				}
+				query, from := bytes.Clone(query), b.from(i)
+				s.wg.Go(func() {
+					defer s.done()
+					s.socks.udp.WriteToUDPAddrPort(s.forward(query, false), from)
+				})
 			}
-			query := append([]byte(nil), in[:n]...)
-			s.wg.Go(func() {
-				defer s.done()
-				s.socks.udp.WriteToUDPAddrPort(s.forward(query, false), from)
-			})
 		}
+		b.send()
 	}
 }
 
