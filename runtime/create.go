@@ -81,7 +81,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 	}
 	// With the last container the instance's own cgroups go, a while after it: to make those five directories and to remove them again is a tenth of a
 	// container's life, and the next one needs them again.
-	if ids, _, err := d.records.IDs(); err == nil && len(ids) == 0 {
+	if none, err := d.records.Empty(); err == nil && none {
 		d.children.RetireSoon(d.cgroups.Prune)
 	}
 	return nil

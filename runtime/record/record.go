@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -185,6 +186,32 @@ func bootID() (string, error) {
 		return "", fmt.Errorf("cannot tell this boot from another: %w", err)
 	}
 	return strings.TrimSpace(string(b)), nil
+}
+
+// Empty says whether no container has a record. It looks no further than the first that has one: of many that are removed each asks.
+func (rs *Records) Empty() (bool, error) {
+	dir, err := os.Open(rs.StateDir())
+	if err != nil {
+		return false, fmt.Errorf("cannot list containers: %w", err)
+	}
+	defer dir.Close()
+	for {
+		names, err := dir.Readdirnames(16)
+		for _, name := range names {
+			if container.CheckID(name) != nil {
+				continue
+			}
+			if _, err := os.Lstat(rs.StateDir(name, ConfigName)); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+				return false, err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return true, nil
+		case err != nil:
+			return false, fmt.Errorf("cannot list containers: %w", err)
+		}
+	}
 }
 
 // IDs lists the containers that have a record, and the directories that have none.
