@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -69,4 +70,65 @@ func sealed(t *testing.T, dir string) (release func()) {
 	must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 	must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	return sync.OnceFunc(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+}
+
+// TestRestartOnAFullDisk: a start that records what was recorded before writes no config, and what Reserve has kept takes the records of one that does, although
+// the disk is full by then. Without it the start fails: that is for the caller to find out before the stop.
+func TestRestartOnAFullDisk(t *testing.T) {
+	h := newHost(t)
+	containers := h.roots.InState("containers")
+	must(t, h.Close())
+	must(t, unix.Mount("tmpfs", containers, "tmpfs", 0, "size=512k"))
+	h.Driver = h.driver()
+	defer func() {
+		h.sweepContainers()
+		must(t, h.Close())
+		must(t, unix.Unmount(containers, unix.MNT_DETACH))
+		h.Driver = h.driver()
+	}()
+	c := h.sh("while :; do sleep 1000 & wait; done")
+	h.up(c)
+	filler := filepath.Join(containers, "filler")
+	fill := func() {
+		t.Helper()
+		f, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		must(t, err)
+		defer f.Close()
+		for err == nil {
+			_, err = f.Write(make([]byte, 4096))
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	stop := func() {
+		t.Helper()
+		_, err := h.Stop(t.Context(), c.ID, 0)
+		must(t, err)
+		fill()
+	}
+	must(t, h.Reserve(t.Context(), c.ID))
+	must(t, h.Reserve(t.Context(), c.ID))
+	fill()
+	stop()
+	must(t, h.Replace(t.Context(), c)) // it is the same
+	spec := *c.Spec
+	spec.Hostname = "other"
+	c.Spec = &spec
+	must(t, h.Replace(t.Context(), c))
+	fill()
+	_, err := h.Start(t.Context(), c.ID)
+	must(t, err)
+	if s, err := h.State(t.Context(), c.ID); err != nil || s.Status != runtime.Running || s.Config.Spec.Hostname != "other" {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+	fill()
+	if err := h.Reserve(t.Context(), c.ID); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a reserve that there is no room for: %v", err)
+	}
+	stop()
+	if _, err := h.Start(t.Context(), c.ID); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("a start without a reserve: %v", err)
+	}
+	must(t, os.Remove(filler))
 }

@@ -35,12 +35,18 @@ const tempInfix = ".tmp-"
 //
 // With Sync, fsync(2) of the file comes before the rename and that of the directory after it: "Calling fsync() does
 // not necessarily ensure that the entry in the directory containing the file has also reached disk."
+//
+// What Reserve has kept for path is used up.
 func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
 	}
-	f, err := os.CreateTemp(dir, "."+name+tempInfix+"*")
+	f, err := os.OpenFile(reserve(path), os.O_WRONLY, 0)
+	kept := err == nil
+	if !kept {
+		f, err = os.CreateTemp(dir, "."+name+tempInfix+"*")
+	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
@@ -49,6 +55,11 @@ func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 
 	if _, err := f.Write(data); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	if kept { // it is longer
+		if err := f.Truncate(int64(len(data))); err != nil {
+			return fmt.Errorf("cannot write %s: %w", path, err)
+		}
 	}
 	if err := f.Chmod(perm); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)

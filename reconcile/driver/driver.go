@@ -193,6 +193,9 @@ type Containers interface {
 	Create(ctx context.Context, c runtime.Config) (runtime.State, error)
 	// Replace gives a container that does not run another Config: what its start found out. ErrConflict when it runs.
 	Replace(ctx context.Context, c runtime.Config) error
+	// Reserve makes certain that a container can be started again once it has ended, as far as the disk has to take something for that. Whoever stops one to
+	// start it again asks for it first.
+	Reserve(ctx context.Context, id string) error
 	// Revise gives a container, in whichever state, a Config that says something else in its Facts and the limits of its resources, and nothing else
 	// (ErrInvalidArgument). Those of one that runs are in force when it returns.
 	Revise(ctx context.Context, c runtime.Config) (runtime.State, error)

@@ -4,6 +4,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 //	<state>/containers/<id>/config.json   Config, written once by Create. Its presence is the container's existence.
 //	<state>/containers/<id>/run.json      Run, written by a start: with it and without exit.json the container was running
 //	<state>/containers/<id>/exit.json     proto.Exit of the last run, written by the monitor, or by the daemon in its place
+//	<state>/containers/<id>/.*.reserve    room for the next config.json and run.json, see Reserve
 //	<run>/containers/<id>/status.json     proto.Status, written by the monitor
 //	<run>/containers/<id>/monitor.sock    the monitor's socket
 const (
@@ -122,7 +124,7 @@ func (rs *Records) Add(c *container.Config) error {
 	return nil
 }
 
-// Change puts down c in place of the record of the same container. Errors as Add's.
+// Change puts down c in place of the record of the same container. One that is the same is left as it is, for which a full disk has room too. Errors as Add's.
 //
 // Preconditions: id's lock is held, there is a record.
 func (rs *Records) Change(c *container.Config) error {
@@ -130,7 +132,31 @@ func (rs *Records) Change(c *container.Config) error {
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, err)
 	}
+	if was, err := os.ReadFile(rs.StateDir(c.ID, ConfigName)); err == nil && bytes.Equal(was, b) {
+		return nil
+	}
 	return rs.writeConfig(c, b)
+}
+
+// Room for what a start puts down: with addresses and names of others a Config is longer than it was.
+const (
+	configGrowth = 16 << 10
+	runRoom      = 8 << 10
+)
+
+// Reserve keeps room for the next Change of id's Config, and for the next Run.
+//
+// Preconditions: id's lock is held, there is a record.
+func (rs *Records) Reserve(id string) error {
+	path := rs.StateDir(id, ConfigName)
+	info, err := os.Stat(path)
+	if err == nil {
+		err = atomicfile.Reserve(path, info.Size()+configGrowth)
+	}
+	if err == nil {
+		err = atomicfile.Reserve(rs.StateDir(id, runName), runRoom)
+	}
+	return err
 }
 
 func (rs *Records) writeConfig(c *container.Config, b []byte) error {

@@ -170,6 +170,9 @@ func createAndDelete(b *bench) {
 	b.is("Start of nobody", err, errdefs.ErrNotFound)
 	missing := cfg
 	missing.ID = nobody
+	b.must(b.Containers.Reserve(ctx, cfg.ID))
+	b.must(b.Containers.Reserve(ctx, cfg.ID))
+	b.is("Reserve of nobody", b.Containers.Reserve(ctx, missing.ID), errdefs.ErrNotFound)
 	b.is("Replace of nobody", b.Containers.Replace(ctx, missing), errdefs.ErrNotFound)
 	b.is("Delete of nobody", b.Containers.Delete(ctx, nobody), nil)
 	_, err = b.Containers.Wait(ctx, cfg.ID)

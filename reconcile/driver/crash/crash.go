@@ -151,6 +151,10 @@ func (d containers) Replace(ctx context.Context, c runtime.Config) error {
 	return aroundErr("containers.replace", func() error { return d.Containers.Replace(ctx, c) })
 }
 
+func (d containers) Reserve(ctx context.Context, id string) error {
+	return aroundErr("containers.reserve", func() error { return d.Containers.Reserve(ctx, id) })
+}
+
 func (d containers) Revise(ctx context.Context, c runtime.Config) (runtime.State, error) {
 	return around("containers.revise", func() (runtime.State, error) { return d.Containers.Revise(ctx, c) })
 }
