@@ -1,7 +1,6 @@
 package network
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/stackrun/stack/network/netns"
@@ -44,7 +43,7 @@ func (a asked) Publisher(p Port, n uint16) string {
 	defer a.d.mu.Unlock()
 	for _, s := range a.d.sandboxes {
 		if slices.ContainsFunc(s.rec.Ports, func(o Port) bool { return p.Collides(n, o) }) {
-			return cmp.Or(s.rec.Config.Called, s.rec.Config.Name())
+			return s.rec.Config.Name()
 		}
 	}
 	return ""

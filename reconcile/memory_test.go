@@ -253,7 +253,7 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {
 			b.Fatal(err)
 		}
-		if s := b.why("web").Start; s == nil || s.Command != "restart" || s.Action != plan.Restart || len(s.Path) != 3 {
+		if s := b.why("web").Start; s == nil || s.Command != "restart" || s.Action != plan.Restart || len(s.Path) != 4 {
 			b.Errorf("%+v", s)
 		}
 		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}}, nil); err != nil {

@@ -207,8 +207,8 @@ func TestUpdateStopFirst(t *testing.T) {
 	if third := at("_stopfirst-web-3  Stopping"); third < at("stopfirst-web-1  Healthy") || third < at("stopfirst-web-2  Healthy") || third < at("after 1s") {
 		t.Errorf("the third was replaced too early: %s", r)
 	}
-	if at("_stopfirst-web-1  Stopped") > at("stopfirst-web-1  Creating") {
-		t.Errorf("the first was created before the old one had stopped: %s", r)
+	if stopped := at("_stopfirst-web-1  Stopped"); stopped < at(" stopfirst-web-1  Created") || stopped > at(" stopfirst-web-1  Starting") {
+		t.Errorf("the old one was stopped before the first was there, or after it was started: %s", r)
 	}
 	equal(t, "the new version", p.sh("web", "cat /www/index.html"), "two")
 }

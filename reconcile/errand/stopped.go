@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
+	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // VerbVolumes is the verb of a command on volumes for which containers are stopped, as wish.Pass has it.
@@ -28,7 +30,7 @@ type Stopped struct {
 	Done     bool // what they were stopped for is done
 }
 
-// WhileStopped stops the containers of o's services that are active, dependents first, calls do, and starts those again, what they depend on first. Whatever becomes of
+// WhileStopped stops the containers of o's services that are active, dependents first, calls do, and starts those again, what they depend on first. None is stopped that could not be started again on a disk that is full. Whatever becomes of
 // do they are started. From before the first stop on the record says that they are owed. Precondition: the project's turn is held.
 func (er *Errands) WhileStopped(ctx context.Context, project string, o Stopped, sink event.Sink, do func(context.Context) error) error {
 	m, err := inventory.ListMembers(ctx, er.drivers, project)
@@ -47,6 +49,19 @@ func (er *Errands) WhileStopped(ctx context.Context, project string, o Stopped, 
 		}
 	}); err != nil {
 		return err
+	}
+	for _, c := range m.List {
+		if c.OneOff || !owed[c.Replica()] {
+			continue
+		}
+		if err := er.drivers.Containers.Reserve(ctx, c.ID); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+			err = fmt.Errorf("cannot stop container %s, which could not be started again: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+			return er.wishes.End(project, err, func(r *wish.Record) {
+				for id := range owed {
+					delete(r.Owed, id)
+				}
+			})
+		}
 	}
 	return er.CarryOutStopped(ctx, project, o, owed, sink, do)
 }

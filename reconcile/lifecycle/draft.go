@@ -43,7 +43,7 @@ type Draft struct {
 	Remove    bool
 	Aliases   bool
 	Anonymous map[string]string    // handed over
-	Succeeds  *inventory.Container // that a rolling update replaces by it
+	Succeeds  *inventory.Container // that is replaced by it, and still there
 	step      *inventory.StepOf    // of a one-off that is one
 	log       string               // of a step
 	ID        string               // "" = a new one
@@ -69,7 +69,7 @@ func NewID() string {
 // Create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
 // its middle leaves a snapshot without a container, which adopt removes, and at most an empty anonymous
 // volume, which down -v removes.
-func (k *Keeper) Create(ctx context.Context, d Draft) (id string, err error) {
+func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 	drivers := k.drivers
 	info, err := inventory.Image(ctx, drivers, cmp.Or(d.Image, d.Spec.Image), d.Spec.Platform)
 	if err != nil {
@@ -80,7 +80,8 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (id string, err error) {
 			return "", err
 		}
 	}
-	if id = d.ID; id == "" {
+	id := d.ID
+	if id == "" {
 		id = NewID()
 	}
 	defer func() { err = wording.Cause(err, id, d.Name) }()
@@ -141,6 +142,11 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (id string, err error) {
 	if cfg.Log.Path != "" && d.Alone == nil {
 		if err := os.MkdirAll(k.LogDir(d.Project), 0o700); err != nil {
 			return "", fmt.Errorf("log directory: %w", err)
+		}
+	}
+	if d.Succeeds != nil { // which is stopped for it
+		if err := drivers.Containers.Reserve(ctx, id); err != nil {
+			return "", err
 		}
 	}
 	undo.Release()

@@ -13,19 +13,23 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/volume"
 )
 
-func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer) error {
+// createContainer makes a container. rolling: it is part of a rolling update, which takes back itself what it has made.
+func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer, rolling bool) error {
 	s := p.Want.Services[op.Service]
 	return p.told(plan.KindContainer, op.Name, op.Service, "Creating", "Created", func() error {
 		d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: op.Replica, Name: op.Name, Anonymous: op.Anonymous}
 		var id string
 		var err error
 		if op.Succeeds != "" {
-			d.Succeeds, err = inventory.ByID(ctx, p.kit.Drivers, op.Succeeds)
+			if d.Succeeds, err = inventory.ByID(ctx, p.kit.Drivers, op.Succeeds); errors.Is(err, errdefs.ErrNotFound) && !rolling {
+				err = nil // gone meanwhile, by its own end
+			}
 		}
 		if err == nil {
 			absent := absentSources(s.Spec.Mounts)
@@ -37,9 +41,23 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 		}
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
+		if d.Succeeds != nil && !rolling {
+			p.successors[d.Succeeds.ID] = id
+		}
 		p.mu.Unlock()
 		return p.kit.Interim.DropAnonymous(p.Want.Project, plan.Container(op.Service, op.Replica))
 	})
+}
+
+// reserveStart makes certain that a container that is about to be stopped can be started again.
+func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) error {
+	err := p.kit.Drivers.Containers.Reserve(ctx, op.ContainerID)
+	if err == nil || errors.Is(err, errdefs.ErrNotFound) {
+		return nil
+	}
+	err = fmt.Errorf("cannot restart container %s, which runs on: %w", op.Name, wording.Cause(err, op.ContainerID, op.Name))
+	p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
+	return position.At(p.project, spec.Path("services."+op.Service), err)
 }
 
 func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer) error {
@@ -157,6 +175,9 @@ func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 			return err
 		}
 	}
+	p.mu.Lock()
+	p.removed = true
+	p.mu.Unlock()
 	return p.kit.Keeper.Remove(ctx, c, op.Volumes, p.sink)
 }
 

@@ -38,6 +38,8 @@ type Performer struct {
 	networks    []string            // and networks
 	volumes     []string            // and volumes
 	directories []string            // and directories of the host, for binds whose source was not there
+	successors  map[string]string   // of containers, by what they replace, that was there when they were made
+	removed     bool                // a container that was there before has been taken away
 	Ran         bool                // a container of this pass has started
 	Keep        bool                // the project has a record that this pass did not make
 	Quiet       bool                // it has been told before
@@ -66,7 +68,7 @@ type Kit struct {
 
 // New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
 func (k *Kit) New(p *spec.Project, want *plan.Desired, sink event.Sink) *Performer {
-	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, spans: map[int]span{}, probes: map[string]int{}}
+	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, successors: map[string]string{}, spans: map[int]span{}, probes: map[string]int{}}
 }
 
 // Perform does a step and notes when.
@@ -102,9 +104,11 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.DeleteVolume:
 		return p.kit.Volumes.Delete(ctx, p.Want.Project, op.Name, p.sink)
 	case plan.CreateContainer:
-		return p.createContainer(ctx, op)
+		return p.createContainer(ctx, op, s.Update != "")
 	case plan.RunPreStart:
 		return p.runPreStart(ctx, op)
+	case plan.ReserveStart:
+		return p.reserveStart(ctx, op)
 	case plan.StartContainer:
 		return p.startContainer(ctx, op)
 	case plan.StopContainer:
@@ -189,6 +193,7 @@ func (p *Performer) CarryOut(ctx context.Context, pl *plan.Plan, opt apply.Optio
 	p.kit.Keeper.Memory.Remember(p.Want.Project, p.Starts(pl), p.Number > 0)
 	if err != nil {
 		p.Undo(ctx)
+		p.dropSuccessors(ctx)
 	}
 	// With a cancelled pass the cancellation is the news; what failed because of it is not.
 	if cause := context.Cause(ctx); cause != nil && err != nil {

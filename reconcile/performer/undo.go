@@ -2,6 +2,7 @@ package performer
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
 )
 
 // undoTime bounds the undoing of a pass that failed.
@@ -25,9 +27,9 @@ func (p *Performer) Undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	p.mu.Lock()
-	ran, networks, volumes, directories, made := p.Ran, p.networks, p.volumes, slices.Clone(p.directories), p.made
+	kept, networks, volumes, directories, made := p.Ran || p.removed, p.networks, p.volumes, slices.Clone(p.directories), p.made
 	p.mu.Unlock()
-	if ran {
+	if kept {
 		return
 	}
 	containers, err := inventory.List(ctx, p.kit.Drivers, p.Want.Project)
@@ -54,6 +56,25 @@ func (p *Performer) Undo(ctx context.Context) {
 	}
 	if os.RemoveAll(p.kit.Keeper.LogDir(p.Want.Project)) == nil {
 		_ = p.kit.Wishes.Forget(p.Want.Project) // a record without anything is for down, which takes it
+	}
+}
+
+// dropSuccessors takes away the containers that a failed pass has made to replace others that are still there: those go on, or are started again. Whatever comes of
+// the pass, nobody finds two of one number.
+func (p *Performer) dropSuccessors(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	p.mu.Lock()
+	successors := maps.Clone(p.successors)
+	p.mu.Unlock()
+	for _, old := range slices.Sorted(maps.Keys(successors)) {
+		if _, err := inventory.ByID(ctx, p.kit.Drivers, old); err != nil {
+			continue // it is not there any more: the other is the container
+		}
+		new, err := inventory.ByID(ctx, p.kit.Drivers, successors[old])
+		if err == nil && new.Status == runtime.Created {
+			_ = p.kit.Keeper.Remove(ctx, new, true, p.sink) // told as an event; the next pass takes it away
+		}
 	}
 }
 

@@ -136,6 +136,7 @@ type replica struct {
 	next *ContainerState // its successor, of an update that goes on; nil = none
 	ends []int           // its turn in a rolling update
 
+	ready                                int // the step after which it may be stopped: what can fail before is done
 	stop, remove, create, prepare, start int // steps, 0 = none
 }
 

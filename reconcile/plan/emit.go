@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,9 +11,8 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// emit turns decisions into steps. A recreate is: make everything ready that the new container needs, stop the old
-// one, delete it, create the new one under the same name, start it. Names and ports are unique, so the two cannot
-// be there at once.
+// emit turns decisions into steps. A recreate is: make everything ready that the new container needs, create it under the name of the old one, stop that, delete it,
+// start the new one. Ports are unique, so the two cannot run at once; but what can fail before the new one starts fails while the old one runs.
 func (b *builder) emit() {
 	b.orphans()
 	for _, name := range b.order {
@@ -20,6 +20,9 @@ func (b *builder) emit() {
 	}
 	b.emitNetworks()
 	b.emitVolumes()
+	for _, name := range b.order {
+		b.emitReady(b.decided[name])
+	}
 	// Dependents stop before what they depend on: from the end of the order to its beginning.
 	for _, name := range slices.Backward(b.order) {
 		b.emitStops(b.decided[name])
@@ -261,17 +264,13 @@ func (b *builder) emitStops(d *decision) {
 		id, why := Container(d.service.Name, r.number), r.reasons[0]
 		if r.have.Active() || r.action == Stop {
 			// Nothing is stopped before what replaces it can be made; but a network that is made anew waits for the stop.
-			needs := []int{image}
-			for _, n := range rest {
-				if n != 0 && !b.waitsForStops(n) {
-					needs = append(needs, n)
-				}
-			}
+			needs := slices.Concat([]int{image}, b.early(rest), b.readiness(d))
 			r.stop = b.step(StopContainer{Service: d.service.Name, Name: r.have.Name, ContainerID: r.have.ID, Timeout: b.opt.Timeout}, id, why, needs, before)
 			b.stops = append(b.stops, stopStep{r.stop, r.have})
 		}
 		if r.action == Replace {
-			r.remove = b.step(DeleteContainer{Service: d.service.Name, Replica: r.number, Name: r.have.Name, ContainerID: r.have.ID, KeepAnonymous: !b.opt.RenewAnon, Volumes: b.opt.RenewAnon},
+			// One that has its successor need not leave word of its anonymous volumes.
+			r.remove = b.step(DeleteContainer{Service: d.service.Name, Replica: r.number, Name: r.have.Name, ContainerID: r.have.ID, KeepAnonymous: !b.opt.RenewAnon && r.create == 0, Volumes: b.opt.RenewAnon},
 				id, why, append([]int{r.stop, image}, b.mountedPulls(d.service)...), nil)
 		}
 	}
@@ -287,9 +286,93 @@ func (b *builder) emitStops(d *decision) {
 	}
 }
 
+// emitReady does what can fail of a recreate or a restart, but for the start itself, before the containers of d that run are stopped: so they run on when it fails. Of
+// a recreate that is all that the new container is made of, of a restart the room for its records. Containers that are new are made with them, for those that are
+// stopped may need them.
+func (b *builder) emitReady(d *decision) {
+	if !b.interrupts() {
+		return
+	}
+	for _, r := range d.replicas {
+		active := r.have != nil && r.have.Active()
+		switch {
+		case d.rolling(r), d.hasTwin(r): // something is in the way of the new one
+		case r.action == Restart && active:
+			r.ready = b.step(ReserveStart{Service: d.service.Name, Name: r.have.Name, ContainerID: r.have.ID}, Container(d.service.Name, r.number), r.reasons[0], nil, nil)
+		case r.have == nil && r.action == Create, r.action == Replace && active && r.have.Gone == "":
+			b.emitCreate(d, r)
+			r.ready = r.create
+		}
+	}
+}
+
+// interrupts says whether the plan stops containers to have them, or others in their places, run again.
+func (b *builder) interrupts() bool {
+	for _, d := range b.decided {
+		for _, r := range d.replicas {
+			if r.have != nil && r.have.Active() && (r.action == Replace || r.action == Restart) && !d.rolling(r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// emitCreate makes the container of r, beside its predecessor if that is there still.
+func (b *builder) emitCreate(d *decision, r *replica) {
+	op := CreateContainer{Service: d.service.Name, Replica: r.number, Name: r.name}
+	switch {
+	case r.have == nil:
+		op.Anonymous = b.have.Anonymous[Container(d.service.Name, r.number)]
+	case !b.opt.RenewAnon:
+		op.Anonymous = r.have.Anonymous
+	}
+	if r.have != nil && r.remove == 0 {
+		op.Succeeds = r.have.ID
+	}
+	image, rest := b.ground(d.service)
+	if r.remove == 0 {
+		rest = b.early(rest)
+	}
+	r.create = b.step(op, Container(d.service.Name, r.number), r.reasons[0], append([]int{image, r.remove}, rest...), d.twins(r))
+}
+
+// early are those of ground, steps that make what a container stands on, that wait for no stop.
+func (b *builder) early(ground []int) []int {
+	return slices.DeleteFunc(slices.Clone(ground), b.waitsForStops)
+}
+
+// readiness is what must have succeeded before containers of d are stopped: they start again only after what they depend on has. A network that is made anew waits
+// for all that are on it, and so does who starts on the new one.
+func (b *builder) readiness(d *decision) (steps []int) {
+	if slices.ContainsFunc(slices.Collect(maps.Values(b.networks)), func(n netSteps) bool { return n.remove != 0 }) {
+		for _, name := range b.order {
+			for _, r := range b.decided[name].replicas {
+				steps = append(steps, r.ready)
+			}
+		}
+		return steps
+	}
+	seen := map[string]bool{}
+	var of func(d *decision)
+	of = func(d *decision) {
+		seen[d.service.Name] = true
+		for _, r := range d.replicas {
+			steps = append(steps, r.ready)
+		}
+		for _, name := range sortedKeys(d.service.DependsOn) {
+			if dep := b.decided[name]; dep != nil && d.service.DependsOn[name].Required && !seen[name] {
+				of(dep)
+			}
+		}
+	}
+	of(d)
+	return steps
+}
+
 func (b *builder) waitsForStops(create int) bool {
 	for _, n := range b.networks {
-		if n.create == create && n.remove != 0 {
+		if create != 0 && n.create == create && n.remove != 0 {
 			return true
 		}
 	}
@@ -316,7 +399,7 @@ func (b *builder) emitStarts(d *decision) {
 	if s.Provider != "" && slices.Contains(b.opt.Services, s.Name) {
 		b.waitFor(s) // its program is about to run
 	}
-	image, rest := b.ground(s)
+	_, rest := b.ground(s)
 	lead, led := b.lead(d), 0
 	for _, r := range leading(lead, d.replicas) {
 		if r.action == NoOp || r.action == Stop || d.rolling(r) {
@@ -328,15 +411,8 @@ func (b *builder) emitStarts(d *decision) {
 			continue
 		}
 		twins := d.twins(r)
-		if r.action == Create || r.action == Replace {
-			op := CreateContainer{Service: s.Name, Replica: r.number, Name: r.name}
-			switch {
-			case r.have == nil:
-				op.Anonymous = b.have.Anonymous[id]
-			case !b.opt.RenewAnon:
-				op.Anonymous = r.have.Anonymous
-			}
-			r.create = b.step(op, id, why, append([]int{image, r.remove}, rest...), twins)
+		if r.create == 0 && (r.action == Create || r.action == Replace) {
+			b.emitCreate(d, r)
 		}
 		if b.opt.NoStart {
 			continue
@@ -348,7 +424,7 @@ func (b *builder) emitStarts(d *decision) {
 		needs, after := b.waitFor(s)
 		after = append(after, b.portHolders(s)...)
 		after = append(after, twins...)
-		needs = append(append(needs, r.create, r.stop, led), rest...)
+		needs = append(append(needs, r.create, r.stop, r.remove, led), rest...)
 		b.emitPreStart(d, r, r == lead, needs, after)
 		if r == lead {
 			led = r.prepare
@@ -369,6 +445,11 @@ func (d *decision) twins(r *replica) (removals []int) {
 		}
 	}
 	return removals
+}
+
+// hasTwin says whether r has twins.
+func (d *decision) hasTwin(r *replica) bool {
+	return slices.ContainsFunc(d.surplus, func(twin surplus) bool { return twin.state.Replica == r.number || twin.state.Name == r.name })
 }
 
 // waitFor is what a container of s waits for before it starts. Precondition: the starts of what s depends on are

@@ -49,6 +49,14 @@ type CreateContainer struct {
 	Succeeds  string // ID of the container that it replaces and that is still there, "" = none
 }
 
+// ReserveStart keeps what a container that runs needs of the disk to be started again. It goes before the stop: what can fail of a restart fails while the container
+// runs.
+type ReserveStart struct {
+	Service     string
+	Name        string
+	ContainerID string
+}
+
 // StartContainer starts a container: ContainerID, or when that is empty the one that this plan creates.
 type StartContainer struct {
 	Service     string
@@ -107,6 +115,7 @@ func (DeleteNetwork) operation()   {}
 func (CreateVolume) operation()    {}
 func (DeleteVolume) operation()    {}
 func (CreateContainer) operation() {}
+func (ReserveStart) operation()    {}
 func (StartContainer) operation()  {}
 func (StopContainer) operation()   {}
 func (DeleteContainer) operation() {}
@@ -121,6 +130,7 @@ func (o DeleteNetwork) String() string   { return "delete network " + o.Name }
 func (o CreateVolume) String() string    { return "create volume " + o.Name }
 func (o DeleteVolume) String() string    { return "delete volume " + o.Name }
 func (o CreateContainer) String() string { return "create container " + o.Name }
+func (o ReserveStart) String() string    { return "keep room for the start of container " + o.Name }
 func (o StartContainer) String() string  { return "start container " + o.Name }
 func (o StopContainer) String() string   { return "stop container " + o.Name }
 func (o DeleteContainer) String() string { return "delete container " + o.Name }

@@ -146,10 +146,10 @@ create container shop-worker-1
 recreate container shop-web-1
     image id of app:1: aaaaaaaaaaaa -> fedcba098765
 --
-#1 stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
-#2 [#1] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
-#3 [#2] create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
-#4 [#1 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#1 create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#2 [#1] stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#3 [#2] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
+#4 [#1 #2 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> fedcba098765)
 `},
 		{"nothing may be built, and what it would make is here", func() (*Desired, *Observed, Options) {
 			d := want(svc("web", nil))
@@ -184,10 +184,10 @@ create container shop-web-1
 recreate container shop-web-1
     image id of data:1: 1234567890ab -> fedcba098765
 --
-#1 stop container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
-#2 [#1] delete container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
-#3 [#2] create container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
-#4 [#1 #3] start container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#1 create container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#2 [#1] stop container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#3 [#2] delete container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
+#4 [#1 #2 #3] start container shop-web-1  (container:web/1: image id of data:1: 1234567890ab -> fedcba098765)
 `},
 		{"a field, and a dependent with restart", func() (*Desired, *Observed, Options) {
 			d := pair()
@@ -199,13 +199,14 @@ recreate container shop-db-1
 restart container shop-web-1
     db, which it depends on with restart: true, is made anew or restarted
 --
-#1 stop container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
-#2 [~#1] stop container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
-#3 [#2] delete container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
-#4 [#3] create container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
-#5 [#2 #4] start container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
-#6 [#5] wait for db to be healthy  (container:db/1: web depends on it)
-#7 [#1 #6] start container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
+#1 create container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#2 keep room for the start of container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
+#3 [#1 #2] stop container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
+#4 [#1 ~#3] stop container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#5 [#4] delete container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#6 [#1 #4 #5] start container shop-db-1  (container:db/1: environment.LEVEL: (none) -> "debug")
+#7 [#6] wait for db to be healthy  (container:db/1: web depends on it)
+#8 [#3 #7] start container shop-web-1  (container:web/1: db, which it depends on with restart: true, is made anew or restarted)
 `},
 		{"another image", func() (*Desired, *Observed, Options) {
 			h := made(pair())
@@ -215,10 +216,10 @@ restart container shop-web-1
 recreate container shop-web-1
     image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb
 --
-#1 stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
-#2 [#1] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
-#3 [#2] create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
-#4 [#1 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#1 create container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#2 [#1] stop container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#3 [#2] delete container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
+#4 [#1 #2 #3] start container shop-web-1  (container:web/1: image id of app:1: aaaaaaaaaaaa -> bbbbbbbbbbbb)
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

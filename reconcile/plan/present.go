@@ -43,6 +43,9 @@ func (b *builder) take(d *decision) {
 // carriedOut is the plan of what was taken: stops, dependents first, then starts, what they depend on first.
 func (b *builder) carriedOut(on map[string]map[string]Dependency) *Plan {
 	b.dependencies(on)
+	for _, name := range b.order {
+		b.emitReady(b.decided[name])
+	}
 	for _, name := range slices.Backward(b.order) {
 		b.emitStops(b.decided[name])
 	}

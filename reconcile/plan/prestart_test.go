@@ -67,23 +67,25 @@ func TestPreStart(t *testing.T) {
 #1 run pre_start[1] of container shop-web-2
 #2 [#1] start container shop-web-2`},
 		{"restart", steps(BuildRestart("shop", host(desired(2)), RestartOptions{})), `
-#1 stop container shop-web-1
-#2 stop container shop-web-2
-#3 [#1 ~#2] run pre_start[0], pre_start[1] of container shop-web-1
-#4 [#1 #3] start container shop-web-1
-#5 [#2 #3] run pre_start[1] of container shop-web-2
-#6 [#2 #3 #5] start container shop-web-2`},
+#1 keep room for the start of container shop-web-1
+#2 keep room for the start of container shop-web-2
+#3 [#1 #2] stop container shop-web-1
+#4 [#1 #2] stop container shop-web-2
+#5 [#3 ~#4] run pre_start[0], pre_start[1] of container shop-web-1
+#6 [#3 #5] start container shop-web-1
+#7 [#4 #5] run pre_start[1] of container shop-web-2
+#8 [#4 #5 #7] start container shop-web-2`},
 		{"other", build(changed(desired(2)), host(desired(2))), `
-#1 stop container shop-web-1
-#2 [#1] delete container shop-web-1
-#3 stop container shop-web-2
-#4 [#3] delete container shop-web-2
-#5 [#2] create container shop-web-1
-#6 [#1 #5 ~#3] run pre_start[0], pre_start[1] of container shop-web-1
-#7 [#1 #5 #6] start container shop-web-1
-#8 [#4] create container shop-web-2
-#9 [#3 #6 #8] run pre_start[1] of container shop-web-2
-#10 [#3 #6 #8 #9] start container shop-web-2`},
+#1 create container shop-web-1
+#2 create container shop-web-2
+#3 [#1 #2] stop container shop-web-1
+#4 [#3] delete container shop-web-1
+#5 [#1 #2] stop container shop-web-2
+#6 [#5] delete container shop-web-2
+#7 [#1 #3 #4 ~#5] run pre_start[0], pre_start[1] of container shop-web-1
+#8 [#1 #3 #4 #7] start container shop-web-1
+#9 [#2 #5 #6 #7] run pre_start[1] of container shop-web-2
+#10 [#2 #5 #6 #7 #9] start container shop-web-2`},
 		{"in turns", build(rolling(changed(desired(2)), true), host(desired(2))), `
 #1 create container shop-web-1
 #2 [#1] run pre_start[0], pre_start[1] of container shop-web-1
@@ -104,14 +106,14 @@ func TestPreStart(t *testing.T) {
 #17 [#6 #7 #16] delete container made-web-1_shop-web-1
 #18 [#14 #15 #16] delete container made-web-2_shop-web-2`},
 		{"in turns, stopped first", build(rolling(changed(desired(2)), false), host(desired(2))), `
-#1 stop container made-web-1_shop-web-1
-#2 [#1] create container shop-web-1
+#1 create container shop-web-1
+#2 [#1] stop container made-web-1_shop-web-1
 #3 [#1 #2] run pre_start[0], pre_start[1] of container shop-web-1
 #4 [#1 #2 #3] start container shop-web-1
 #5 [#4] watch container shop-web-1 for 1s
 #6 [~#5] go on with batch 2 of web
-#7 [#3 #6] stop container made-web-2_shop-web-2
-#8 [#3 #6 #7] create container shop-web-2
+#7 [#3 #6] create container shop-web-2
+#8 [#3 #6 #7] stop container made-web-2_shop-web-2
 #9 [#3 #6 #7 #8] run pre_start[1] of container shop-web-2
 #10 [#3 #6 #7 #8 #9] start container shop-web-2
 #11 [#10] watch container shop-web-2 for 1s

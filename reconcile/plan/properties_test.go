@@ -79,7 +79,7 @@ func (m *model) do(op Operation) error {
 		m.Volumes[op.Name] = VolumeState{Name: op.Name, Project: m.want.Project, Encoded: Encode(m.want.Volumes[op.Name].Spec)}
 	case CreateContainer:
 		s := m.want.Services[op.Service]
-		if slices.ContainsFunc(m.Containers, func(c ContainerState) bool { return c.Name == op.Name }) {
+		if slices.ContainsFunc(m.Containers, func(c ContainerState) bool { return c.Name == op.Name && (c.ID != op.Succeeds || !c.Active()) }) {
 			return fmt.Errorf("there is one of that name")
 		}
 		image, local := m.Images[s.Spec.ImageKey()]
@@ -96,6 +96,10 @@ func (m *model) do(op Operation) error {
 			id = madeID(op.Service, op.Replica)
 		}
 		return m.prepare(m.find(id), op.Steps)
+	case ReserveStart:
+		if c := m.find(op.ContainerID); c == nil || !c.Active() {
+			return fmt.Errorf("it does not run")
+		}
 	case StartContainer:
 		id := op.ContainerID
 		if id == "" {

@@ -12,7 +12,7 @@ import (
 //
 //	start-first:  create new ▶ start ▶ ready ▶ hand over ▶ stop old
 //	                                                     ▶ watch new
-//	stop-first:   stop old ▶ create new ▶ start ▶ watch new
+//	stop-first:   create new ▶ stop old ▶ start ▶ watch new
 //
 // Precondition: what the service depends on is emitted, and its containers that are only created too.
 func (b *builder) emitRollout(d *decision) {
@@ -108,13 +108,15 @@ func (b *builder) emitTurn(s *Service, r *replica, first bool, needs, after []in
 	stop := func(needs []int) int {
 		return step(StopContainer{Service: s.Name, Name: old, ContainerID: r.have.ID, Timeout: b.opt.Timeout}, id, why, needs, after)
 	}
-	create := func(needs []int, beside string) int {
+	create := func(needs []int) int {
 		op := CreateContainer{Service: s.Name, Replica: r.number, Name: r.name, Succeeds: r.have.ID}
 		if !b.opt.RenewAnon {
 			op.Anonymous = r.have.Anonymous
 		}
 		r.create = step(op, id, why, needs, after)
-		needs = append(slices.Clone(needs), r.create)
+		return r.create
+	}
+	start := func(needs []int, beside string) int {
 		if steps := StepsBefore(s.Spec.PreStart, first); len(steps) > 0 {
 			r.prepare = step(RunPreStart{Service: s.Name, Replica: r.number, Name: r.name, Steps: steps}, id, why, needs, after)
 		}
@@ -125,16 +127,16 @@ func (b *builder) emitTurn(s *Service, r *replica, first bool, needs, after []in
 		return step(op, id, why, needs, nil)
 	}
 	if r.next == nil && !(s.Update.StartFirst && r.have.Active() && !clash(r.have, s)) {
-		ready := needs
-		if r.have.Status != StatusCreated { // also one that has ended by itself: its network may still be there, or its policy about to start it
-			r.stop = stop(needs)
-			ready = append(slices.Clone(needs), r.stop)
+		ready := append(slices.Clone(needs), create(needs)) // what fails of it fails while the old one runs
+		if r.have.Status != StatusCreated {                 // also one that has ended by itself: its network may still be there, or its policy about to start it
+			r.stop = stop(ready)
+			ready = append(slices.Clone(ready), r.stop)
 		}
-		return []int{prove(true, create(ready, ""))}
+		return []int{prove(true, start(ready, ""))}
 	}
 	var started []int
 	if r.next == nil {
-		started = []int{create(needs, r.have.ID)}
+		started = []int{start(append(slices.Clone(needs), create(needs)), r.have.ID)}
 	} else {
 		started = needs
 	}

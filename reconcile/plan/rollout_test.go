@@ -89,12 +89,12 @@ recreate container shop-web-1
 recreate container shop-web-2
     environment.LEVEL: (none) -> "debug"
 --
-#1 stop container old1_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
-#2 [#1] create container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#1 create container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#2 [#1] stop container old1_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
 #3 [#1 #2] start container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
 #4 [#3] watch container shop-web-1 for 5s  (container:web/1: environment.LEVEL: (none) -> "debug")
-#5 stop container old2_shop-web-2  (container:web/2: environment.LEVEL: (none) -> "debug")
-#6 [#5] create container shop-web-2  (container:web/2: environment.LEVEL: (none) -> "debug")
+#5 create container shop-web-2  (container:web/2: environment.LEVEL: (none) -> "debug")
+#6 [#5] stop container old2_shop-web-2  (container:web/2: environment.LEVEL: (none) -> "debug")
 #7 [#5 #6] start container shop-web-2  (container:web/2: environment.LEVEL: (none) -> "debug")
 #8 [#7] watch container shop-web-2 for 5s  (container:web/2: environment.LEVEL: (none) -> "debug")
 #9 [~#4 ~#8] end the update of web, on failure rollback  (container:web/1: environment.LEVEL: (none) -> "debug")
@@ -161,14 +161,15 @@ restart container shop-front-1
 recreate container shop-web-1
     environment.LEVEL: (none) -> "debug"
 --
-#1 stop container oldweb_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
-#2 [#1] create container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
-#3 [#1 #2] start container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
-#4 [#3] watch container shop-web-1 for 5s  (container:web/1: environment.LEVEL: (none) -> "debug")
-#5 [~#4] end the update of web, on failure rollback  (container:web/1: environment.LEVEL: (none) -> "debug")
-#6 [#5] stop container shop-front-1  (container:front/1: web, which it depends on with restart: true, is made anew or restarted)
-#7 [#4 #5] delete container oldweb_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
-#8 [#5 #6] start container shop-front-1  (container:front/1: web, which it depends on with restart: true, is made anew or restarted)
+#1 keep room for the start of container shop-front-1  (container:front/1: web, which it depends on with restart: true, is made anew or restarted)
+#2 create container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#3 [#2] stop container oldweb_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#4 [#2 #3] start container shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#5 [#4] watch container shop-web-1 for 5s  (container:web/1: environment.LEVEL: (none) -> "debug")
+#6 [~#5] end the update of web, on failure rollback  (container:web/1: environment.LEVEL: (none) -> "debug")
+#7 [#1 #6] stop container shop-front-1  (container:front/1: web, which it depends on with restart: true, is made anew or restarted)
+#8 [#5 #6] delete container oldweb_shop-web-1  (container:web/1: environment.LEVEL: (none) -> "debug")
+#9 [#6 #7] start container shop-front-1  (container:front/1: web, which it depends on with restart: true, is made anew or restarted)
 `},
 		{"what has failed is not done again by itself", func() (*Desired, *Observed, Options) {
 			h := successor(numbered(rolling(2)), other(rolling(2)), 1, func(old, new *ContainerState) { old.Status = StatusExited })

@@ -208,6 +208,11 @@ func (cs *Containers) Restart(ctx context.Context, ref string, o StopOptions) er
 		return err
 	}
 	defer release()
+	if c.Alive() {
+		if err := cs.drivers.Containers.Reserve(ctx, c.ID); err != nil {
+			return fmt.Errorf("cannot restart container %s, which runs on: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+		}
+	}
 	if err := cs.markOwed(c, true); err != nil {
 		return err
 	}
@@ -339,10 +344,7 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		switch err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); {
-		case err == nil:
-			cs.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(unix.SIGKILL)))
-		case !inventory.RunsNoMore(err):
+		if err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
 			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)
@@ -357,7 +359,6 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 	if err != nil {
 		return err
 	}
-	cs.group.Told(c.ID) // that it has ended, before that it is gone
 	return cs.keep.Remove(ctx, c, volumes, nil)
 }
 
