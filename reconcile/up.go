@@ -103,7 +103,10 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 		if !pl.Empty() {
 			options = o
 		}
-		do.Keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) { r.Ports = autoport.Chosen(want, r.Ports) }, options)
+		do.Keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) {
+			r.Ports = autoport.Chosen(want, r.Ports)
+			owe(r, pl.Interrupts(true))
+		}, options)
 	}
 	ch = ch.Recorded(sink)
 	do.Number = ch.Number()
@@ -116,7 +119,7 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 	if err = do.CarryOut(ctx, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
-	return end, e.endUp(ctx, p, want, o, err)
+	return end, e.endUp(ctx, p, want, pl, o, err)
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.

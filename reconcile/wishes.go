@@ -13,11 +13,16 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is: nobody goes
-// on behind the back of who has seen it fail, or has ended it.
-func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, failed error) error {
+// endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is, and what ran before and was stopped to
+// be made anew or started again: nobody has asked for that to be down. Of the rest nobody goes on behind the back of who has seen it fail, or has ended it. So it is
+// with what a rolling update has left that failed: its failure_action says what becomes of it.
+func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, o ask.UpOptions, failed error) error {
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
+	var owed []plan.ID
+	if failed != nil {
+		owed = pl.Interrupts(ctx.Err() != nil)
+	}
 	if failed != nil || o.NoStart {
 		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, p.Name)
 		if err != nil {
@@ -25,7 +30,23 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 		}
 		off = idle(want, services, list)
 	}
-	return e.wishes.End(p.Name, failed, func(r *wish.Record) { r.BringUp(services, off) })
+	for _, id := range owed {
+		delete(off, id)
+	}
+	return e.wishes.End(p.Name, failed, func(r *wish.Record) {
+		for _, id := range pl.Interrupts(true) {
+			delete(r.Owed, id)
+		}
+		r.BringUp(services, off)
+		owe(r, owed)
+	})
+}
+
+// owe records that containers are stopped to run again.
+func owe(r *wish.Record, ids []plan.ID) {
+	for _, id := range ids {
+		r.Owed[id] = true
+	}
 }
 
 // idle are the replicas of services that do not run.

@@ -1,0 +1,102 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// TestWhatAnUpHasStoppedComesBack: it fails, or its caller goes away, before it has started again what it stopped to make it anew. What was new and did not come up
+// stays down: whoever asked for it has seen that.
+func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
+	const wait = 5 * time.Minute
+	for _, tt := range []struct {
+		name   string
+		in     time.Duration       // the caller goes; 0 = stays
+		change func(*spec.Service) // of web, before the first up
+		slow   bool                // web ends of itself 7 s after its first start, and not for a signal
+		broken bool                // what is new cannot be started; else db does not become healthy
+		want   string              // version of web that runs at last
+	}{
+		{name: "cancelled while the new one waits", in: 15 * time.Second, want: "2"},
+		{name: "cancelled while the old one stops", in: 2 * time.Second, slow: true, want: "1"},
+		{name: "failed for what it depends on", want: "2"},
+		{name: "failed at its start", broken: true, want: "2"},
+		{name: "cancelled in a rolling update", in: 2 * time.Second, slow: true, change: func(s *spec.Service) { s.Deploy = rolling(1, "1").Deploy }, want: "1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				version := func(c runtime.Config) string {
+					for _, v := range c.Spec.Process.Env {
+						if v, ok := strings.CutPrefix(v, "VERSION="); ok {
+							return v
+						}
+					}
+					return ""
+				}
+				ill := false
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+					if ill {
+						return 1, 0, "not yet"
+					}
+					return 0, 0, ""
+				}
+				runs := 0 // of web
+				b.host.Program = func(c runtime.Config) fake.Program {
+					var p fake.Program
+					if c.Labels["com.docker.compose.service"] == "web" {
+						if runs++; runs == 1 && tt.slow {
+							p.IgnoreTerm, p.For = true, 7*time.Second
+						}
+					}
+					if ill && tt.broken && version(c) == "2" {
+						p.StartError = errors.New("no room")
+					}
+					return p
+				}
+				db := service("db", healthy)
+				db.HealthCheck.Interval, db.HealthCheck.Retries = time.Second, 2
+				web := service("web", after("db", spec.ServiceHealthy, true))
+				if tt.change != nil {
+					tt.change(web)
+				}
+				db.Environment["VERSION"], web.Environment["VERSION"] = "1", "1"
+				p := project(db, web)
+				b.up(p, ask.UpOptions{})
+				web.Environment["VERSION"] = "2"
+				if !tt.slow {
+					db.Environment["VERSION"] = "2"
+				}
+				p.Services["new"] = service("new", after("web", spec.ServiceStarted, false))
+				ill = true
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				if tt.in > 0 {
+					time.AfterFunc(tt.in, cancel)
+				}
+				if err := b.engine.Up(ctx, p, ask.UpOptions{}, nil); err == nil {
+					b.Error("it succeeds")
+				}
+				time.Sleep(wait)
+				ill = false
+				time.Sleep(wait)
+				up := strings.Fields(b.running())
+				slices.Sort(up)
+				if got := strings.Join(up, " "); got != "db-1 web-1" {
+					b.Errorf("runs: %v", got)
+				}
+				if got := b.serving()["shop-web-1"]; !strings.HasPrefix(got, tt.want) {
+					b.Errorf("web is of version %q, expected %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
