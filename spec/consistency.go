@@ -13,6 +13,7 @@ import (
 // consistency checks what no single key can tell: references, cycles, clashes
 // between services. All of it is about active services only.
 func (d *decoder) consistency() {
+	d.nameContainers()
 	for _, name := range sortedKeys(d.project.Services) {
 		s := d.drafts[name]
 		d.owner = owner{"services", name}
@@ -128,26 +129,14 @@ func (d *decoder) checkDependencies(s *draft) {
 	for _, name := range sortedKeys(s.DependsOn) {
 		if d.project.Services[name] != nil {
 			if name == s.Name && !d.Count(diag.Error) {
-				d.err(CodeCycle, s.child("depends_on", name), fmt.Sprintf("service %q depends on itself", name), "")
+				d.err(CodeCycle, d.needed(s, name), fmt.Sprintf("service %q depends on itself", name), "")
 			}
 			continue
 		}
 		if s.DependsOn[name].Required && d.Count(diag.Error) {
 			continue
 		}
-		at := s.child("depends_on", name)
-		if p := s.node.Get("depends_on"); p == nil || at == s.node.Pair("depends_on").Key {
-			for _, k := range []string{"network_mode", "ipc", "pid", "uts"} {
-				if n := s.node.Get(k); n != nil && n.Value == "service:"+name {
-					at = n
-				}
-			}
-			for _, l := range s.links {
-				if l.service == name {
-					at = l.node
-				}
-			}
-		}
+		at := d.needed(s, name)
 		inactive := d.project.Inactive[name]
 		switch {
 		case inactive != nil && !s.DependsOn[name].Required: // settle drops it
@@ -160,6 +149,65 @@ func (d *decoder) checkDependencies(s *draft) {
 			d.err(CodeProfile, at, fmt.Sprintf("service %q depends on %q, whose profiles (%s) are not active", s.Name, name, strings.Join(inactive.Profiles, ", ")), fmt.Sprintf("add --profile %s, or write required: false", inactive.Profiles[0]))
 		default:
 			d.err(CodeUndefined, at, fmt.Sprintf("service %q depends on %q, which is not defined", s.Name, name), among(&d.faults, name, d.drafts))
+		}
+	}
+}
+
+// needed is where s says that it needs the service name: for places. It is s's key where nothing says so.
+func (d *decoder) needed(s *draft, name string) *tree.Node {
+	at := s.child("depends_on", name)
+	if p := s.node.Pair("depends_on"); p != nil && at != p.Key {
+		return at
+	}
+	for _, k := range namespaces {
+		if n := s.node.Get(k); n != nil && (needsOf(n.Value) == name || d.containers[containerOf(n.Value)] == name) {
+			return n
+		}
+	}
+	for _, l := range s.links {
+		if l.service == name {
+			return l.node
+		}
+	}
+	if from := s.node.Get("volumes_from"); from != nil {
+		for _, it := range from.Items {
+			if of, _, _ := strings.Cut(it.Value, ":"); of == name {
+				return it
+			}
+		}
+	}
+	return at
+}
+
+// namespaces are the keys of a service that may name another one.
+var namespaces = []string{"network_mode", "ipc", "pid", "uts"}
+
+// containerOf is the container that a mode such as "container:db" names, "" when none.
+func containerOf(mode string) string {
+	name, ok := strings.CutPrefix(mode, "container:")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// requires are the services that s needs, those too in whose namespaces it lives by their container_name.
+func (d *decoder) requires(s *draft) []string {
+	all := sortedKeys(s.DependsOn)
+	for _, mode := range []string{s.NetworkMode, s.IPC, s.PID} {
+		if of := d.containers[containerOf(mode)]; of != "" && !slices.Contains(all, of) {
+			all = append(all, of)
+		}
+	}
+	return all
+}
+
+// nameContainers finds the services by their container_name.
+func (d *decoder) nameContainers() {
+	d.containers = map[string]string{}
+	for _, name := range sortedKeys(d.project.Services) {
+		if s := d.project.Services[name]; s.ContainerName != "" && s.Provider == nil && d.containers[s.ContainerName] == "" {
+			d.containers[s.ContainerName] = name
 		}
 	}
 }
@@ -184,7 +232,7 @@ func (d *decoder) checkContexts(s *draft) {
 	}
 }
 
-// checkCycles reports each cycle of depends_on once, with the place of every edge.
+// checkCycles reports each cycle of dependencies once, with the place of every edge.
 func (d *decoder) checkCycles() {
 	const (
 		unseen = iota
@@ -199,8 +247,8 @@ func (d *decoder) checkCycles() {
 		state[name], depth[name] = open, len(stack)
 		stack = append(stack, name)
 		s := d.drafts[name]
-		for _, dep := range sortedKeys(s.DependsOn) {
-			if d.project.Services[dep] == nil || dep == name {
+		for _, dep := range d.requires(s) {
+			if _, said := s.DependsOn[dep]; d.project.Services[dep] == nil || dep == name && said { // on itself: that is told already
 				continue
 			}
 			switch state[dep] {
@@ -232,9 +280,9 @@ func (d *decoder) cycle(names []string) {
 			edges = append(edges, fmt.Sprintf("and %d more", left))
 			break
 		}
-		edges = append(edges, fmt.Sprintf("%s -> %s (%s)", names[i], names[i+1], d.drafts[names[i]].child("depends_on", names[i+1]).Pos()))
+		edges = append(edges, fmt.Sprintf("%s -> %s (%s)", names[i], names[i+1], d.needed(d.drafts[names[i]], names[i+1]).Pos()))
 	}
-	d.err(CodeCycle, d.drafts[names[0]].child("depends_on", names[1]), "services depend on each other: "+strings.Join(edges, ", "), "remove one of these dependencies")
+	d.err(CodeCycle, d.needed(d.drafts[names[0]], names[1]), "services depend on each other: "+strings.Join(edges, ", "), "remove one of these dependencies")
 }
 
 func (d *decoder) checkMounts(s *draft) {

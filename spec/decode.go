@@ -21,6 +21,8 @@ type decoder struct {
 	*loader
 	project *Project
 	drafts  map[string]*draft
+
+	containers map[string]string // services by their container_name
 }
 
 // fields says how each key of an object is decoded into a T. A test holds these

@@ -12,6 +12,15 @@ import (
 // merge, extends and include: it names the file whose value won.
 type Sources map[Path]diag.Range
 
+// Fill gives those of list that have an address, and no place, their place.
+func (s Sources) Fill(list diag.List) {
+	for _, d := range list {
+		if d.Subject == nil && d.Address != "" {
+			d.Subject = s.At(Path(d.Address))
+		}
+	}
+}
+
 // At finds the place of p, or of the nearest ancestor that has one.
 func (s Sources) At(p Path) *diag.Range {
 	for {

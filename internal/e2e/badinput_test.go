@@ -330,3 +330,30 @@ func mountTmpfs(t *testing.T, dir, options string) {
 		}
 	})
 }
+
+// TestCycleByContainerName: services that live in each other's namespaces by the names of their containers are a cycle for config as for up, told with the line that says so.
+func TestCycleByContainerName(t *testing.T) {
+	p := compose(t, "ring", `
+services:
+  a: {image: busybox, container_name: one, network_mode: "container:two"}
+  b: {image: busybox, container_name: two, network_mode: "container:one"}
+`)
+	for _, args := range [][]string{{"config", "--quiet"}, {"up", "--detach"}} {
+		p.fails(1, []string{"compose.yaml:3:58: error: cycle: services depend on each other: a -> b", "b -> a (compose.yaml:4:58)"}, args...)
+	}
+}
+
+// TestHashOfMissingFile: a file that is not there is told with its place in the Compose file, whichever command reads it.
+func TestHashOfMissingFile(t *testing.T) {
+	p := compose(t, "filegone", `
+services:
+  app: {image: busybox, command: [sleep, infinity], secrets: [key], configs: [rules]}
+secrets:
+  key: {file: ./key.txt}
+configs:
+  rules: {file: ./rules.txt}
+`)
+	for _, args := range [][]string{{"config", "--hash", "*"}, {"up", "--detach"}} {
+		p.fails(1, []string{"compose.yaml:5:15: error: the file of a secret cannot be read", "compose.yaml:7:17: error: the file of a config cannot be read", "^"}, args...)
+	}
+}

@@ -35,9 +35,9 @@ func TestHashesStay(t *testing.T) {
 	if p == nil {
 		t.Fatal(list.Err())
 	}
-	got, err := Hashes(p)
-	if err != nil {
-		t.Fatal(err)
+	got, faults := Hashes(p)
+	if faults.HasErrors() {
+		t.Fatal(faults.Err())
 	}
 	kept := map[string]string{}
 	lines, err := os.ReadFile("testdata/hashes/hashes.txt")

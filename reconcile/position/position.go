@@ -34,10 +34,8 @@ func At(p *spec.Project, path spec.Path, err error) error {
 
 // Fill gives diagnostics their position in the file.
 func Fill(p *spec.Project, diags diag.List) {
-	for _, d := range diags {
-		if d.Subject == nil && d.Address != "" && p != nil {
-			d.Subject = p.Sources.At(spec.Path(d.Address))
-		}
+	if p != nil {
+		p.Sources.Fill(diags)
 	}
 	diags.Sort()
 }

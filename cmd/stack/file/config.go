@@ -131,8 +131,10 @@ func writeTo(run *cli.Run, name string, write func(io.Writer) error) error {
 
 // writeUninterpolated writes the files joined, with their variables.
 func writeUninterpolated(ctx context.Context, run *cli.Run, c configFlags) error {
-	if !c.shows() || c.digests || c.lockDigests || c.raw != (spec.Raw{}) {
-		return fmt.Errorf("--no-interpolate shows the files as they are written, and goes with --format, --output and --quiet only")
+	lists := c
+	lists.services = false
+	if !lists.shows() || c.digests || c.lockDigests || c.raw != (spec.Raw{}) {
+		return fmt.Errorf("--no-interpolate shows the files as they are written, and goes with --services, --format, --output and --quiet only")
 	}
 	in, err := run.Input(ctx)
 	if err != nil {
@@ -146,7 +148,26 @@ func writeUninterpolated(ctx context.Context, run *cli.Run, c configFlags) error
 	if c.quiet {
 		return nil
 	}
-	return writeTo(run, c.output, func(w io.Writer) error { return render.Model(w, c.format, model) })
+	return writeTo(run, c.output, func(w io.Writer) error {
+		if c.services {
+			return writeServices(w, model)
+		}
+		return render.Model(w, c.format, model)
+	})
+}
+
+// writeServices writes the names of model's services, of all profiles, as docker compose: which are active its variables may say.
+func writeServices(w io.Writer, model json.RawMessage) error {
+	var of struct{ Services map[string]json.RawMessage }
+	if err := json.Unmarshal(model, &of); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(of.Services)) {
+		if _, err := fmt.Fprintln(w, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeConfig writes the one thing that was asked for.
@@ -247,9 +268,10 @@ func writeVariablesJSON(w io.Writer, list []interp.Variable) error {
 
 // writeHashes writes what the containers of services bear as com.docker.compose.config-hash.
 func writeHashes(w io.Writer, p *spec.Project, services string) error {
-	hashes, err := desire.Hashes(p)
-	if err != nil {
-		return err
+	hashes, faults := desire.Hashes(p)
+	if faults.HasErrors() {
+		p.Sources.Fill(faults)
+		return console.Faults(faults)
 	}
 	names := slices.Sorted(strings.SplitSeq(services, ","))
 	if services == "*" {

@@ -99,7 +99,10 @@ func TestConfigAsWritten(t *testing.T) {
 	if code, _, errs := u.Run("config"); code != 1 || !strings.Contains(errs, `network "back"`) {
 		t.Errorf("without a flag: code %d: %s", code, errs)
 	}
-	if code, _, errs := u.Run("config --no-interpolate --services"); code == 0 || !strings.Contains(errs, "--no-interpolate") {
+	if code, out, errs := u.Run("config --no-interpolate --services"); code != 0 || out != "web\n" {
+		t.Errorf("--services as written: code %d: %s%s", code, out, errs)
+	}
+	if code, _, errs := u.Run("config --no-interpolate --images"); code == 0 || !strings.Contains(errs, "--no-interpolate") {
 		t.Errorf("flags that exclude each other: code %d: %s", code, errs)
 	}
 	if _, out, _ := u.Run("config --no-consistency --environment"); !strings.Contains(out, "COMPOSE_PROJECT_NAME=") || !strings.Contains(out, "B=2\n") {
