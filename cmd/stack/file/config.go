@@ -309,20 +309,22 @@ func modelNames(p *spec.Project) []string {
 	return slices.Compact(all)
 }
 
+// images are those of services, one for each service as with docker compose: several may have the same.
 func images(p *spec.Project, services map[string]*spec.Service) []string {
 	var all []string
 	for _, s := range services {
-		if image := p.ImageOf(s); image != "" {
+		image := p.ImageOf(s)
+		if image != "" {
 			all = append(all, image)
 		}
 		for _, h := range s.PreStart {
-			if h.Image != "" {
+			if h.Image != "" && h.Image != image {
 				all = append(all, h.Image)
 			}
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	return all
 }
 
 func writeProject(w io.Writer, format string, p *spec.Project) error {

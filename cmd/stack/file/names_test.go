@@ -23,6 +23,15 @@ func TestConfigNames(t *testing.T) {
 	}
 }
 
+// TestConfigImagesOfEachService: an image comes once for each service that has it, and one of a step where it is another.
+func TestConfigImagesOfEachService(t *testing.T) {
+	u := stacktest.NewPerson(t, nil)
+	u.Write("compose.yaml", "services:\n  a: {image: \"nginx:1\", pre_start: [{command: x, image: \"nginx:1\"}, {command: x, image: tool}]}\n  b: {image: \"nginx:1\"}\n")
+	if code, out, errs := u.Run("config --images"); code != 0 || out != "nginx:1\nnginx:1\ntool\n" {
+		t.Errorf("%d, %q, %s", code, out, errs)
+	}
+}
+
 // TestNamesNeedNoEnvFile: what lists names reads no env file, which need not be there yet; the rest says that it is not.
 func TestNamesNeedNoEnvFile(t *testing.T) {
 	u := stacktest.NewPerson(t, nil)
