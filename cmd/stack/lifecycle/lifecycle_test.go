@@ -49,6 +49,14 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 			t.Errorf("stack %s: %s, (-want +got)\n%s", tt.line, verb, diff)
 		}
 	}
+	u.Env["COMPOSE_REMOVE_ORPHANS"] = "1"
+	if code, _, errs := u.Run("kill"); code != 0 || !got.RemoveOrphans {
+		t.Errorf("kill with COMPOSE_REMOVE_ORPHANS: %d, %+v, %s", code, got, errs)
+	}
+	if code, _, errs := u.Run("kill --remove-orphans=false"); code != 0 || got.RemoveOrphans {
+		t.Errorf("kill --remove-orphans=false: %d, %+v, %s", code, got, errs)
+	}
+	delete(u.Env, "COMPOSE_REMOVE_ORPHANS")
 	verb = ""
 	if code, _, errs := u.Run("rm"); code != 0 || verb != "" || !strings.Contains(errs, "Going to remove shop-db-1") {
 		t.Errorf("rm without an answer: %d, %q, %s", code, verb, errs)
