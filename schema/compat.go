@@ -86,6 +86,7 @@ var commandDifferences = []string{
 	"`up` makes a container anew when the content of its configs and secrets has changed; docker compose looks at the names of the files only. A container in the network namespace of one that is made anew is restarted, not made anew.",
 	"An attached `up` shows nothing of a service with `logging: {driver: none}`.",
 	"`exec --privileged` lifts the seccomp filter too; docker gives capabilities only.",
+	"`logs --json` prints an object a line, with the container, the service, the time, the stream and the line; docker compose has nothing like it.",
 	"`logs --follow` of services that have all ended ends; docker compose waits.",
 	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTmpfsModes: a tmpfs without a mode has that of the directory that it covers, and where there is none 01777, at each start.
@@ -115,4 +117,31 @@ func TestRemoveWithoutContainer(t *testing.T) {
 	if all := p.ps(); len(all) != 0 {
 		t.Errorf("rm has left %v", all)
 	}
+}
+
+// TestLogsAsJSON: each line of the log is an object that says whose it is, what no log has is told on stderr.
+func TestLogsAsJSON(t *testing.T) {
+	p := compose(t, "jsonlogs", "services:\n  app: {image: busybox, command: [\"sh\", \"-c\", \"echo '<out> \\\"q\\\"'; echo err >&2\"]}\n  gone: {image: busybox}\n")
+	p.ok("up", "--detach", "app")
+	p.ok("wait", "app")
+	r := p.run("logs", "--json", "app", "gone")
+	lines := map[string]string{}
+	dec := json.NewDecoder(strings.NewReader(r.stdout))
+	for dec.More() {
+		var l struct {
+			Container, Service, Stream, Line string
+			Time                             time.Time
+		}
+		if err := dec.Decode(&l); err != nil {
+			t.Fatalf("%v: %s", err, r)
+		}
+		if l.Container != "jsonlogs-app-1" || l.Service != "app" || l.Time.IsZero() {
+			t.Errorf("%+v", l)
+		}
+		lines[l.Stream] = l.Line
+	}
+	if len(lines) != 2 || lines["stdout"] != `<out> "q"` || lines["stderr"] != "err" {
+		t.Errorf("lines %q", lines)
+	}
+	equal(t, "stderr", r.stderr, "warning: log of gone: it has no container\n")
 }

@@ -104,4 +104,17 @@ func TestLogs(t *testing.T) {
 	if !strings.Contains(out, "\x1b[") {
 		t.Errorf("no colours in %q", out)
 	}
+	_, out, _ = u.Run("logs --json")
+	for i, want := range []string{
+		`{"container":"shop-db-1","service":"db","replica":1,"time":"2026-01-02T12:00:00Z","stream":"stdout","line":"ready"}`,
+		`{"container":"shop-web-1","service":"web","replica":1,"time":"2026-01-02T12:00:00Z","stream":"stderr","line":"oops"}`,
+		`{"container":"shop-web-1","service":"web","replica":1,"time":"2026-01-02T12:00:00Z","stream":"stdout","line":"half","partial":true}`,
+	} {
+		if got := strings.Split(out, "\n")[i]; got != want {
+			t.Errorf("line %d is %s, expected %s", i, got, want)
+		}
+	}
+	if code, _, errs := u.Run("logs --json -t"); code == 0 || !strings.Contains(errs, "--timestamps") {
+		t.Errorf("--json --timestamps: %d, %s", code, errs)
+	}
 }

@@ -23,9 +23,9 @@ import (
 )
 
 type logsFlags struct {
-	follow, timestamps, noColor, noPrefix bool
-	index                                 int
-	since, until, tail                    string
+	follow, timestamps, noColor, noPrefix, json bool
+	index                                       int
+	since, until, tail                          string
 }
 
 // NewLogsCommand makes the command logs.
@@ -42,6 +42,7 @@ is killed or replaced, and no line is missing or twice.`,
 	f := cmd.Flags()
 	f.BoolVarP(&l.follow, "follow", "f", false, "Go on with what they write")
 	f.IntVar(&l.index, "index", 0, "Only this replica of the service")
+	f.BoolVar(&l.json, "json", false, "Print JSON objects, one a line: container, service, replica, time, stream and line")
 	f.BoolVar(&l.noColor, "no-color", false, "No colours")
 	f.BoolVar(&l.noPrefix, "no-log-prefix", false, "Do not say whose line it is")
 	f.StringVar(&l.since, "since", "", "Only lines since then: 2026-01-02T15:04:05Z, or 10m for ten minutes ago")
@@ -68,9 +69,13 @@ func showLogs(ctx context.Context, run *cli.Run, l logsFlags, services []string)
 	if err := expect(ctx, daemon, view, name, services); err != nil {
 		return err
 	}
+	show := view.Entry
+	if l.json {
+		show = objects(out, view.Entry)
+	}
 	parts := follow.NewSequel(o)
 	read := func() error {
-		o, each := parts.Next(view.Entry)
+		o, each := parts.Next(show)
 		return daemon.Logs(ctx, name, o, each)
 	}
 	if l.follow {
@@ -92,6 +97,9 @@ func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, 
 		if o.Tail, err = strconv.Atoi(l.tail); err != nil || o.Tail < -1 {
 			return o, fmt.Errorf("invalid --tail %q, expected all or a number", l.tail)
 		}
+	}
+	if l.json && (l.noPrefix || l.timestamps) {
+		return o, fmt.Errorf("--json tells whose each line is and when it was written: it goes with neither --no-log-prefix nor --timestamps")
 	}
 	if l.index != 0 && len(services) != 1 {
 		return o, fmt.Errorf("--index needs exactly one service")
