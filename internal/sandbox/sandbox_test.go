@@ -134,6 +134,25 @@ func TestProcessesThatEndAreNoDifference(t *testing.T) {
 	}
 }
 
+// The cgroups of an instance that has no containers any more go when they go; all others, and new ones, are a difference.
+func TestCgroupsThatGoAreNoDifference(t *testing.T) {
+	s := func(dirs ...string) Snapshot { return Snapshot{Cgroups: dirs} }
+	for _, c := range []struct {
+		before, after Snapshot
+		same          bool
+	}{
+		{s("/c", "/c/stack-1"), s("/c"), true},
+		{s("/c", "/c/stack-1"), s("/c", "/c/stack-1"), true},
+		{s("/c"), s("/c", "/c/stack-1"), false},
+		{s("/c", "/c/other"), s("/c"), false},
+		{s("/c", "/c/stack-1", "/c/stack-1/id"), s("/c"), false},
+	} {
+		if diff := c.before.Diff(c.after); (diff == "") != c.same {
+			t.Errorf("from %v to %v: %q", c.before.Cgroups, c.after.Cgroups, diff)
+		}
+	}
+}
+
 // TestNamespacesOfOthers: what a daemon beside the tests holds by a file is not mounted in the sandbox, so that it is not missed when that daemon lets it go.
 func TestNamespacesOfOthers(t *testing.T) {
 	Require(t)
