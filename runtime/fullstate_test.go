@@ -130,5 +130,8 @@ func TestRestartOnAFullDisk(t *testing.T) {
 	if _, err := h.Start(t.Context(), c.ID); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("a start without a reserve: %v", err)
 	}
+	if s, err := h.State(t.Context(), c.ID); err != nil || s.Status != runtime.Stopped || s.Exit == nil || s.Exit.Code != 137 {
+		t.Errorf("after a start that failed it is %s, %+v, %v", s.Status, s.Exit, err)
+	}
 	must(t, os.Remove(filler))
 }

@@ -89,7 +89,7 @@ func (rs *Records) WriteRun(id string, r *Run) error {
 func (rs *Records) Begin(id string, r *Run) error {
 	dir := rs.RunDir(id)
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
+		for _, n := range []string{proto.StatusName, proto.SocketName} {
 			if err := unix.Unlink(rs.RunDir(id, n)); err != nil && err != unix.ENOENT {
 				return fmt.Errorf("unlink %s: %w", rs.RunDir(id, n), err)
 			}
@@ -100,8 +100,11 @@ func (rs *Records) Begin(id string, r *Run) error {
 	if err := rs.WriteRun(id, r); err != nil {
 		return err
 	}
-	if err := unix.Unlink(rs.StateDir(id, exitName)); err != nil && err != unix.ENOENT {
-		return fmt.Errorf("unlink %s: %w", rs.StateDir(id, exitName), err)
+	// The end of the last run is known until then: a full disk takes no Run.
+	for _, exit := range []string{rs.RunDir(id, proto.ExitName), rs.StateDir(id, exitName)} {
+		if err := unix.Unlink(exit); err != nil && err != unix.ENOENT {
+			return fmt.Errorf("unlink %s: %w", exit, err)
+		}
 	}
 	return nil
 }
