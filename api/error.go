@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -47,6 +48,9 @@ func FromError(err error) *Error {
 		return known
 	}
 	e := &Error{Message: err.Error(), Diagnostics: diagnostics(err)}
+	if advice := disk.Advice(err); advice != "" && len(e.Diagnostics) == 0 { // those have it as a hint
+		e.Message += "; " + advice
+	}
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
 			e.Kind = k.kind

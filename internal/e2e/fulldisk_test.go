@@ -77,7 +77,7 @@ services:
 	}
 	fill()
 	full := []string{"no space left on"}
-	p.fails(1, full, "restart")
+	p.fails(1, append(full, "the file system of "+h.state(), "`stack gc`"), "restart")
 	same("a restart")
 	p.fails(1, full, "restart", "db")
 	same("a restart of what web depends on")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
@@ -23,7 +24,7 @@ func At(p *spec.Project, path spec.Path, err error) error {
 		return err
 	}
 	summary, evidence, _ := strings.Cut(err.Error(), "\n")
-	d = &diag.Diagnostic{Code: "apply", Summary: summary, Subject: r, Address: string(path), Err: err}
+	d = &diag.Diagnostic{Code: "apply", Summary: summary, Hint: disk.Advice(err), Subject: r, Address: string(path), Err: err}
 	if evidence != "" {
 		for line := range strings.SplitSeq(evidence, "\n") {
 			d.Notes = append(d.Notes, strings.TrimPrefix(line, "  "))
