@@ -36,7 +36,7 @@ services:
     command: ["sh", "-c", "while ! test -e /go/now; do sleep 0.05; done; exit 9"]
     volumes: ["./go:/go"]
 `)
-	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	t.Cleanup(p.takeDownWholly)
 	p.ok("up", "--detach")
 	p.eventually("the server has begun to listen", func() bool {
 		code, _, _, err := get("http://127.0.0.1:18085/")
@@ -109,7 +109,7 @@ func TestAutoStart(t *testing.T) {
 	h.env = append(h.env, "STACK_IDLE=1s")
 	p := &project{t: t, host: h, name: "auto", dir: filepath.Join(t.TempDir(), "auto")}
 	p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
-	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	t.Cleanup(p.takeDownWholly)
 	p.up()
 	equal(t, "app", p.one("auto-app-1").State, "running")
 	p.ok("down", "--timeout", "0")

@@ -338,7 +338,7 @@ services:
     image: busybox
     command: ["true"]
 `)
-	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	t.Cleanup(p.takeDownWholly)
 	p.ok("up", "--detach", "--wait")
 	p.ok("stop", "--timeout", "0", "stopped")
 	p.serves("18193")

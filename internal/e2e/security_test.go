@@ -124,7 +124,7 @@ func TestDaemonForgetsTheEnvironment(t *testing.T) {
 	h.env = append(h.env, "STACK_IDLE=1s", "DB_PASSWORD=hunter2")
 	p := &project{t: t, host: h, name: "forget", dir: filepath.Join(t.TempDir(), "forget")}
 	p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n    environment: [DB_PASSWORD]\n")
-	t.Cleanup(func() { p.run("down", "--volumes", "--timeout", "0") })
+	t.Cleanup(p.takeDownWholly)
 	p.up()
 	equal(t, "the container's own", p.sh("app", "echo $DB_PASSWORD"), "hunter2")
 	found := false
