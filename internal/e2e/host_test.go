@@ -101,7 +101,7 @@ func ownHost(t *testing.T) *host {
 	sandbox.LeavesNothing(t)
 	h := newHost(t, t.TempDir())
 	t.Cleanup(func() {
-		h.killDaemon(t)
+		h.endDaemon(t)
 		if slices.ContainsFunc(h.env, func(kv string) bool { return strings.HasPrefix(kv, "STACK_IDLE=") }) {
 			// One that the last command started: it looks after its directories, which go next.
 			sandbox.Eventually(t, "the daemon leaves when it has nothing to do", func() bool { return !h.served() })
@@ -253,6 +253,21 @@ func (h *host) killDaemon(t *testing.T) {
 	sandbox.Eventually(t, "the killed daemon is gone", func() bool {
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 	})
+	h.daemon = nil
+}
+
+// endDaemon ends the daemon that startDaemon started, as systemd would, if it still runs.
+func (h *host) endDaemon(t *testing.T) {
+	t.Helper()
+	if h.daemon == nil {
+		return
+	}
+	h.daemon.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-h.ended:
+	case <-time.After(patience):
+		t.Errorf("the daemon does not end when it is told to; what it does:\n%s", h.stacks(t))
+	}
 	h.daemon = nil
 }
 

@@ -1,4 +1,4 @@
-package roots
+package roots_test
 
 import (
 	"os"
@@ -6,23 +6,24 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv("STACK_ROOTS_PRINT") != "" {
-		os.Stdout.WriteString(Roots{State: "/a", Run: "/b"}.Instance())
+		os.Stdout.WriteString(roots.Roots{State: "/a", Run: "/b"}.Instance())
 		return
 	}
 	os.Exit(sandbox.Main(m))
 }
 
 func TestInstanceTellsRootsApart(t *testing.T) {
-	a := Roots{State: "/a", Run: "/b"}
-	if got := a.Instance(); got != (Roots{State: "/a", Run: "/b"}).Instance() || len(got) != 6 {
+	a := roots.Roots{State: "/a", Run: "/b"}
+	if got := a.Instance(); got != (roots.Roots{State: "/a", Run: "/b"}).Instance() || len(got) != 6 {
 		t.Errorf("instance of the same roots: %q", got)
 	}
-	for _, other := range []Roots{{State: "/a", Run: "/c"}, {State: "/c", Run: "/b"}, {State: "/a/b", Run: "/"}} {
+	for _, other := range []roots.Roots{{State: "/a", Run: "/c"}, {State: "/c", Run: "/b"}, {State: "/a/b", Run: "/"}} {
 		if a.Instance() == other.Instance() {
 			t.Errorf("%v and %v have one instance", a, other)
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stackrun/stack/internal/roots"
 )
 
 // process is one line of /proc.
@@ -13,11 +15,11 @@ type process struct {
 	args        string
 }
 
-// processes are those of this pid namespace, "pid arguments" each.
-func processes() ([]string, error) {
+// processes are those of this pid namespace, "pid arguments" each, and the instances of the daemons among them.
+func processes() (list []string, instances map[string]bool, err error) {
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all := map[int]process{}
 	parents := map[int]bool{}
@@ -45,20 +47,32 @@ func processes() ([]string, error) {
 		}
 		all[pid], parents[p.parent] = p, true
 	}
-	var out []string
+	instances = map[string]bool{}
 	for pid, p := range all {
+		if isDaemon(p) {
+			instances[roots.Roots{State: option(p, "--state-root"), Run: option(p, "--run-root")}.Instance()] = true
+		}
 		if p.args == "stack-init monitor" && !parents[pid] && isDaemon(all[p.parent]) {
 			continue // the one that a daemon keeps for its next start, and that ends with it: another one each time
 		}
 		if isDaemon(p) && p.args == all[p.parent].args && !parents[pid] {
 			continue // the same one a moment earlier: a child of the daemon before its execve
 		}
-		out = append(out, strconv.Itoa(pid)+" "+p.args)
+		list = append(list, strconv.Itoa(pid)+" "+p.args)
 	}
-	return out, nil
+	return list, instances, nil
 }
 
 func isDaemon(p process) bool {
 	f := strings.Fields(p.args)
 	return len(f) > 1 && slices.Contains(f[1:], "daemon")
+}
+
+// option is what follows name in the arguments of p.
+func option(p process, name string) string {
+	f := strings.Fields(p.args)
+	if i := slices.Index(f, name); i >= 0 && i+1 < len(f) {
+		return f[i+1]
+	}
+	return ""
 }

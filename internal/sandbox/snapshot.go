@@ -85,20 +85,21 @@ func take(dirs []string) (Snapshot, error) {
 			s.Mounts = append(s.Mounts, f[4])
 		}
 	}
+	var instances map[string]bool // of daemons
+	if s.Processes, instances, err = processes(); err != nil {
+		return s, err
+	}
 	hier, err := hierarchies()
 	if err != nil {
 		return s, err
 	}
 	for _, h := range hier {
 		filepath.WalkDir(h.mountpoint, func(p string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
+			if err == nil && d.IsDir() && !spare(p, instances) {
 				s.Cgroups = append(s.Cgroups, p)
 			}
 			return nil
 		})
-	}
-	if s.Processes, err = processes(); err != nil {
-		return s, err
 	}
 	for _, dir := range dirs {
 		filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
@@ -116,6 +117,17 @@ func take(dirs []string) (Snapshot, error) {
 		slices.Sort(*l)
 	}
 	return s, nil
+}
+
+// spare says whether dir is the own cgroup of one of instances, in which nothing is: a daemon keeps it for a moment after its last
+// container, and removes it when it ends.
+func spare(dir string, instances map[string]bool) bool {
+	if instance, ok := strings.CutPrefix(filepath.Base(dir), "stack-"); !ok || !instances[instance] {
+		return false
+	}
+	below, err := os.ReadDir(dir)
+	procs, perr := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return err == nil && perr == nil && len(procs) == 0 && !slices.ContainsFunc(below, fs.DirEntry.IsDir)
 }
 
 // Diff says what is other in after, "" = nothing. Of processes only new ones are a difference: s may have been taken while one was about to end,
