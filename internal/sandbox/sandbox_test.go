@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,21 +135,27 @@ func TestProcessesThatEndAreNoDifference(t *testing.T) {
 	}
 }
 
-// The cgroups of an instance that has no containers any more go when they go; all others, and new ones, are a difference.
-func TestCgroupsThatGoAreNoDifference(t *testing.T) {
-	s := func(dirs ...string) Snapshot { return Snapshot{Cgroups: dirs} }
+// The cgroups in which a daemon that runs awaits containers are the daemon's: of any other instance, or with anything in them, they are what is looked for.
+func TestSpareCgroups(t *testing.T) {
 	for _, c := range []struct {
-		before, after Snapshot
-		same          bool
+		name, procs, below string
+		spare              bool
 	}{
-		{s("/c", "/c/stack-1"), s("/c"), true},
-		{s("/c", "/c/stack-1"), s("/c", "/c/stack-1"), true},
-		{s("/c"), s("/c", "/c/stack-1"), false},
-		{s("/c", "/c/other"), s("/c"), false},
-		{s("/c", "/c/stack-1", "/c/stack-1/id"), s("/c"), false},
+		{"stack-1", "", "", true},
+		{"stack-2", "", "", false},
+		{"stack-1", "7\n", "", false},
+		{"stack-1", "", "id", false},
+		{"other", "", "", false},
 	} {
-		if diff := c.before.Diff(c.after); (diff == "") != c.same {
-			t.Errorf("from %v to %v: %q", c.before.Cgroups, c.after.Cgroups, diff)
+		dir := filepath.Join(t.TempDir(), c.name)
+		if err := os.MkdirAll(filepath.Join(dir, c.below), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(c.procs), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := spare(dir, map[string]bool{"1": true}); got != c.spare {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }

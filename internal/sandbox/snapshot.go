@@ -131,7 +131,7 @@ func spare(dir string, instances map[string]bool) bool {
 }
 
 // Diff says what is other in after, "" = nothing. Of processes only new ones are a difference: s may have been taken while one was about to end,
-// or to become another program. So it is with an instance's own cgroups, stack-<instance>, which another daemon removes a second after its last container.
+// or to become another program.
 func (s Snapshot) Diff(after Snapshot) string {
 	pid := func(process string) string { id, _, _ := strings.Cut(process, " "); return id }
 	known := map[string]bool{}
@@ -140,9 +140,6 @@ func (s Snapshot) Diff(after Snapshot) string {
 	}
 	s.Processes = nil
 	after.Processes = slices.DeleteFunc(slices.Clone(after.Processes), func(p string) bool { return known[pid(p)] })
-	s.Cgroups = slices.DeleteFunc(slices.Clone(s.Cgroups), func(dir string) bool {
-		return strings.HasPrefix(filepath.Base(dir), "stack-") && !slices.Contains(after.Cgroups, dir)
-	})
 	return cmp.Diff(s, after, cmpopts.EquateEmpty())
 }
 
