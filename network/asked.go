@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/stackrun/stack/network/netns"
@@ -43,7 +44,7 @@ func (a asked) Publisher(p Port, n uint16) string {
 	defer a.d.mu.Unlock()
 	for _, s := range a.d.sandboxes {
 		if slices.ContainsFunc(s.rec.Ports, func(o Port) bool { return p.Collides(n, o) }) {
-			return s.rec.Config.Name()
+			return cmp.Or(s.rec.Config.Called, s.rec.Config.Name())
 		}
 	}
 	return ""

@@ -173,19 +173,26 @@ func TestEngineAPIDefaultNetwork(t *testing.T) {
 		t.Errorf("%+v, %v", before, err)
 	}
 	nameless := func(_ *dc.Config, h *dc.HostConfig) { h.NetworkMode = "" }
-	web := a.create("web", `mkdir /www; echo hello > /www/index.html; exec httpd -f -h /www`, func(c *dc.Config, h *dc.HostConfig) {
+	publishing := func(c *dc.Config, h *dc.HostConfig) {
 		h.NetworkMode = ""
 		port := network.MustParsePort("80/tcp")
 		c.ExposedPorts = network.PortSet{port: struct{}{}}
 		h.PortBindings = network.PortMap{port: {{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "18741"}}}
-	})
+	}
+	web := a.create("web", `mkdir /www; echo hello > /www/index.html; exec httpd -f -h /www`, publishing)
 	other := a.create("other", "exec sleep infinity", nameless)
+	late := a.create("late", "exec sleep infinity", publishing)
 	a.start(web)
 	a.start(other)
 	sandbox.Eventually(t, "the published port answers", func() bool {
 		code, body, _, err := get("http://127.0.0.1:18741/")
 		return err == nil && code == 200 && body == "hello\n"
 	})
+	// Who has the port is told by the name that its user knows, which no network does here.
+	if _, err := a.ContainerStart(t.Context(), late, client.ContainerStartOptions{}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:18741/tcp: the port is taken by container web") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	a.remove(late)
 	address := a.on(web)["bridge"]
 	if out, code := a.exec(other, "wget", "-qO-", "http://"+address.String()+"/"); code != 0 || out != "hello\n" {
 		t.Errorf("by its address: %d, %s", code, out)

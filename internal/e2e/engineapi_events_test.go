@@ -78,3 +78,23 @@ services:
 	}
 	equal(t, "events of the network", fmt.Sprint(got), "[create destroy]")
 }
+
+// TestEngineAPIEventsOfForcedRemoval: a removal of what runs is a kill, its end and its removal, in this order, and no stop.
+func TestEngineAPIEventsOfForcedRemoval(t *testing.T) {
+	h := theHost(t)
+	sandbox.LeavesNothing(t, h.objects()...)
+	a := newEngineAPI(t, h)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 5 {
+		id := a.create("", "exec sleep infinity", nil)
+		a.start(id)
+		stream := a.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("container", id).Add("event", "kill", "die", "stop", "destroy")})
+		a.remove(id)
+		var got []string
+		for _, m := range happened(t, stream, 3) {
+			got = append(got, string(m.Action)+m.Actor.Attributes["signal"]+m.Actor.Attributes["exitCode"])
+		}
+		equal(t, "events", fmt.Sprint(got), "[kill9 die137 destroy]")
+	}
+}

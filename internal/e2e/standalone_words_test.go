@@ -29,3 +29,28 @@ func TestStandaloneWords(t *testing.T) {
 		t.Errorf("a bind without a source: %v", err)
 	}
 }
+
+// TestStandaloneMounts: inspect lists what --mount has mounted in memory among the mounts; --tmpfs it does not, as docker.
+func TestStandaloneMounts(t *testing.T) {
+	h := theHost(t)
+	sandbox.LeavesNothing(t, h.objects()...)
+	a := newEngineAPI(t, h)
+	id := a.create("mounts", "sleep infinity", func(_ *dc.Config, h *dc.HostConfig) {
+		h.Mounts = []mount.Mount{{Type: mount.TypeTmpfs, Target: "/b", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 1 << 20, Mode: 0o700}}}
+		h.Tmpfs = map[string]string{"/a": "size=64k"}
+	})
+	got, err := a.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := got.Container.Mounts
+	if len(m) != 1 || m[0].Type != mount.TypeTmpfs || m[0].Destination != "/b" || !m[0].RW || m[0].Source != "" {
+		t.Errorf("mounts: %+v", m)
+	}
+	if hc := got.Container.HostConfig; len(hc.Mounts) != 1 || hc.Mounts[0].TmpfsOptions == nil || hc.Mounts[0].TmpfsOptions.Mode != 0o700 || len(hc.Tmpfs) != 1 {
+		t.Errorf("host config: %+v, %+v", hc.Mounts, hc.Tmpfs)
+	}
+	a.start(id)
+	text, _ := a.exec(id, "sh", "-c", "stat -c %a /b; df -k /a /b | awk 'NR>1 {print $2}'")
+	equal(t, "what is mounted", text, "700\n64\n1024\n")
+}

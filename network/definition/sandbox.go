@@ -39,6 +39,7 @@ func (ep EndpointConfig) InterfaceName(i int) string {
 // SandboxConfig is a sandbox to be: namespace, endpoints, ports and resolver in one step.
 type SandboxConfig struct {
 	ContainerID string
+	Called      string `json:",omitempty"` // the container's name for users, also where no network knows it by a name; "" = Name
 	Labels      map[string]string
 	Endpoints   []EndpointConfig // order = eth0, eth1, …; empty = only lo (network_mode none)
 	Ports       []Port
@@ -108,7 +109,7 @@ func (c SandboxConfig) Check() error {
 
 // Same says whether two configurations make the same sandbox.
 func (c SandboxConfig) Same(o SandboxConfig) bool {
-	c.Labels, o.Labels = nil, nil
+	c.Called, o.Called, c.Labels, o.Labels = "", "", nil, nil
 	c.Succeeds, o.Succeeds = "", "" // whoever it was beside, it is whole
 	x, _ := json.Marshal(c)
 	y, _ := json.Marshal(o)

@@ -344,7 +344,10 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		if err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
+		switch err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); {
+		case err == nil:
+			cs.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(unix.SIGKILL)))
+		case !inventory.RunsNoMore(err):
 			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)
@@ -359,6 +362,7 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 	if err != nil {
 		return err
 	}
+	cs.group.Told(c.ID) // that it has ended, before that it is gone
 	return cs.keep.Remove(ctx, c, volumes, nil)
 }
 

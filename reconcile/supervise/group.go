@@ -191,7 +191,22 @@ func (g *Group) Stopped(id string, exit Exit) {
 		return
 	}
 	if change, s, ok := g.end(u, u.run, exit); ok {
-		g.wg.Go(func() { g.runner.Changed(id, change, s) })
+		told := u.told
+		g.wg.Go(func() { defer close(told); g.runner.Changed(id, change, s) })
+	}
+}
+
+// Told waits until Changed knows of the end of container id's last run, if that has ended: for who tells what comes after it.
+// Precondition: the caller holds no lock that Changed takes.
+func (g *Group) Told(id string) {
+	g.mu.Lock()
+	var told chan struct{}
+	if u := g.units[id]; u != nil {
+		told = u.told
+	}
+	g.mu.Unlock()
+	if told != nil {
+		<-told
 	}
 }
 
@@ -273,17 +288,20 @@ func (g *Group) exited(id string, run uint64, exit Exit) {
 		change Change
 		s      Status
 		ok     bool
+		told   chan struct{}
 	)
 	if u := g.units[id]; u != nil {
 		change, s, ok = g.end(u, run, exit)
+		told = u.told
 	}
 	g.mu.Unlock()
 	if ok {
+		defer close(told)
 		g.runner.Changed(id, change, s)
 	}
 }
 
-// end decides what follows the end of run. False when the news is late or was told before. Precondition: g.mu is held.
+// end decides what follows the end of run, and u.told is closed by who tells Changed. False when the news is late or was told before. Precondition: g.mu is held.
 func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
 	if u.run != run || u.state == Ended || u.state == Backoff {
 		return "", Status{}, false
@@ -295,6 +313,7 @@ func (g *Group) end(u *unit, run uint64, exit Exit) (Change, Status, bool) {
 	if g.follow(u, exit, u.state == Running && !u.last && !g.closed) {
 		change = ChangeRestarting
 	}
+	u.told = make(chan struct{})
 	return change, u.status(), true
 }
 

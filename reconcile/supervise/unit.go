@@ -76,6 +76,7 @@ type unit struct {
 	asked   bool
 	last    bool // its policy is not asked when this run ends
 	exit    *Exit
+	told    chan struct{}   // of the last run that ended: closed when Changed knows of it; nil = none has
 	monitor *health.Monitor // of this run
 
 	restarts int           // by policy, since somebody started it

@@ -94,7 +94,7 @@ func externalLink(text string) (container, alias string) {
 
 // Sandbox says which network a container gets.
 func Sandbox(c *inventory.Container) (network.SandboxConfig, error) {
-	cfg := network.SandboxConfig{ContainerID: c.ID, Succeeds: cmp.Or(c.Beside, c.Succeeds), Holder: c.Project, Labels: map[string]string{label.Project: c.Project, label.Service: c.Service, label.Name: c.Name}, Sysctls: bundle.NetSysctls(&c.Spec)}
+	cfg := network.SandboxConfig{ContainerID: c.ID, Called: c.Name, Succeeds: cmp.Or(c.Beside, c.Succeeds), Holder: c.Project, Labels: map[string]string{label.Project: c.Project, label.Service: c.Service, label.Name: c.Name}, Sysctls: bundle.NetSysctls(&c.Spec)}
 	if c.Spec.NetworkMode != "none" {
 		endpoints, err := EndpointConfigs(c)
 		if err != nil {

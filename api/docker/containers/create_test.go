@@ -90,7 +90,7 @@ func TestCreateRefuses(t *testing.T) {
 // TestInspectSaysWhatWasAsked: who makes a container of what inspect says of another gets the same.
 func TestInspectSaysWhatWasAsked(t *testing.T) {
 	text := `{"Image":"app","Hostname":"h","User":"1","Env":["A=1"],"Cmd":["x"],"StopSignal":"SIGINT","ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"n1","Memory":67108864,"CpuShares":5,"Binds":["v:/x:ro"],
-	"Mounts":[{"Type":"bind","Source":"/etc","Target":"/y","BindOptions":{"NonRecursive":true}}],"Tmpfs":{"/t":"size=1048576,mode=700"},"CapAdd":["NET_ADMIN"],"Dns":["1.1.1.1"],"ExtraHosts":["a:1.2.3.4"],
+	"Mounts":[{"Type":"bind","Source":"/etc","Target":"/y","BindOptions":{"NonRecursive":true}},{"Type":"tmpfs","Target":"/u","TmpfsOptions":{"SizeBytes":4096,"Options":[["noexec"],["uid","3"]],"Mode":448}}],"Tmpfs":{"/t":"size=1048576,mode=700"},"CapAdd":["NET_ADMIN"],"Dns":["1.1.1.1"],"ExtraHosts":["a:1.2.3.4"],
 	"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"}]},"RestartPolicy":{"Name":"always"},"Ulimits":[{"Name":"nofile","Soft":5,"Hard":6}],"Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/fuse","CgroupPermissions":"r"}],
 	"ReadonlyRootfs":true,"ShmSize":1048576,"Sysctls":{"net.core.somaxconn":"5"},"PidMode":"host","LogConfig":{"Type":"local","Config":{"max-size":"1m"}}}}`
 	first, _, err := read(t, text)

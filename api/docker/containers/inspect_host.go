@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -151,6 +152,13 @@ func mountOf(m *plan.Mount) mount.Mount {
 	case "image":
 		if m.Subpath != "" {
 			out.ImageOptions = &mount.ImageOptions{Subpath: m.Subpath}
+		}
+	case "tmpfs":
+		if m.Size > 0 || m.Mode > 0 || len(m.Options) > 0 {
+			out.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: m.Size, Mode: os.FileMode(m.Mode)}
+			for _, o := range m.Options {
+				out.TmpfsOptions.Options = append(out.TmpfsOptions.Options, strings.SplitN(o, "=", 2))
+			}
 		}
 	}
 	return out

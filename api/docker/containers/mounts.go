@@ -31,11 +31,7 @@ func setMounts(want *single.Want, volumes map[string]struct{}, h *container.Host
 		if err != nil {
 			return err
 		}
-		if m.Type == mount.TypeTmpfs {
-			s.Tmpfs = append(s.Tmpfs, out)
-		} else {
-			s.Mounts = append(s.Mounts, out)
-		}
+		s.Mounts = append(s.Mounts, out)
 	}
 	for _, target := range slices.Sorted(maps.Keys(h.Tmpfs)) {
 		m, err := tmpfs(target, h.Tmpfs[target])
