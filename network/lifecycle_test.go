@@ -227,8 +227,8 @@ func TestPortConflictsNameTheOwner(t *testing.T) {
 	}
 	defer l.Close()
 	err = h.CheckPorts(t.Context(), "", []Port{port(8080), port(8081), port(8082), port(8083), port(8083)})
-	wrong(t, err, errdefs.ErrConflict, "0.0.0.0:8080/tcp: the port is taken by container p-web-1",
-		"0.0.0.0:8081/tcp: the port is taken by ", "pid "+strconv.Itoa(os.Getpid()), "8083", "twice")
+	wrong(t, err, errdefs.ErrConflict, "0.0.0.0:8080/tcp: port is already allocated, to container p-web-1",
+		"0.0.0.0:8081/tcp: port is already allocated, to ", "pid "+strconv.Itoa(os.Getpid()), "8083", "twice")
 	if strings.Contains(err.Error(), "8082") {
 		t.Errorf("%q names a free port", err)
 	}

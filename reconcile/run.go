@@ -207,7 +207,7 @@ func (e *Engine) nameFree(ctx context.Context, name string) error {
 	}
 	for _, c := range list {
 		if c.Name == name {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is taken by container %s %s; remove that or choose another name", name, wording.ShortID(c.ID), c.Whose()))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is already in use by container %s %s; remove that or choose another name", name, wording.ShortID(c.ID), c.Whose()))
 		}
 	}
 	return nil

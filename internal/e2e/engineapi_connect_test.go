@@ -189,7 +189,7 @@ func TestEngineAPIDefaultNetwork(t *testing.T) {
 		return err == nil && code == 200 && body == "hello\n"
 	})
 	// Who has the port is told by the name that its user knows, which no network does here.
-	if _, err := a.ContainerStart(t.Context(), late, client.ContainerStartOptions{}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:18741/tcp: the port is taken by container web") {
+	if _, err := a.ContainerStart(t.Context(), late, client.ContainerStartOptions{}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:18741/tcp: port is already allocated, to container web") {
 		t.Errorf("a port that is taken: %v", err)
 	}
 	a.remove(late)

@@ -170,9 +170,9 @@ func TestAutoPortsTold(t *testing.T) {
 	defer taken.Close()
 	asked := taken.Addr().(*net.TCPAddr).Port
 	p := compose(t, "told", fmt.Sprintf("services:\n  web:\n    image: busybox\n    init: true\n    command: [\"httpd\", \"-f\", \"-p\", \"80\"]\n    ports: [\"127.0.0.1:%d:80\"]\n", asked))
-	p.fails(1, []string{fmt.Sprintf("127.0.0.1:%d/tcp: the port is taken by", asked), "compose.yaml:6:", "--auto-ports"}, "up", "--detach")
+	p.fails(1, []string{fmt.Sprintf("127.0.0.1:%d/tcp: port is already allocated, to", asked), "compose.yaml:6:", "--auto-ports"}, "up", "--detach")
 	plan := p.run("plan", "--auto-ports", "-o", "saved.plan")
-	if plan.code != 2 || !strings.Contains(plan.stderr, "compose.yaml:6:") || !strings.Contains(plan.stderr, fmt.Sprintf("in place of %d", asked)) || !strings.Contains(plan.stderr, "the port is taken by") {
+	if plan.code != 2 || !strings.Contains(plan.stderr, "compose.yaml:6:") || !strings.Contains(plan.stderr, fmt.Sprintf("in place of %d", asked)) || !strings.Contains(plan.stderr, "port is already allocated, to") {
 		t.Fatalf("the plan says %s", plan)
 	}
 	p.ok("apply", "saved.plan")

@@ -66,7 +66,7 @@ func (a *Ports) explain(err error, p definition.Port, n uint16) error {
 	if !errors.Is(err, errdefs.ErrConflict) {
 		return fmt.Errorf("cannot publish %s: %w", hostport.Name(p.Protocol, p.HostIP, n), err)
 	}
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: the port is taken by %s", hostport.Name(p.Protocol, p.HostIP, n), a.owner(p, n)))
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: port is already allocated, to %s", hostport.Name(p.Protocol, p.HostIP, n), a.owner(p, n)))
 }
 
 // owner names who has port n of p: a container of ours, a project that holds it, or a process.

@@ -161,7 +161,7 @@ func (r *Roster) Free(name string) error {
 	defer r.mu.Unlock()
 	for id, n := range r.names {
 		if n.Name == name && n.Project == "" {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is taken by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", wording.ShortID(id), name))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is already in use by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", wording.ShortID(id), name))
 		}
 	}
 	return nil
