@@ -116,8 +116,9 @@ func (b *bench) down(o ask.DownOptions) {
 	}
 }
 
-// changes are the changing operations of do.
+// changes are the changing operations of do, and none of what was under way before: a container that has ended is tidied up in the background.
 func (b *bench) changes(do func()) []string {
+	synctest.Wait()
 	before := len(b.host.Ops())
 	do()
 	return b.host.Ops()[before:]
