@@ -37,7 +37,6 @@ type slot struct {
 type message struct {
 	unix.Msghdr
 	size uint32
-	_    [4]byte
 }
 
 func newBatch(udp *net.UDPConn) (*batch, error) {

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	mdns "github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 )
 
 // crowd is clients that have asked something of s each, query by query in turn, before anybody answers.
@@ -98,5 +100,17 @@ func TestBatchGrows(t *testing.T) {
 	}
 	if len(sizes) != 6 || sizes[0] != 2 || sizes[3] != maxBatch {
 		t.Errorf("batches of %v", sizes)
+	}
+}
+
+// TestMessageIsTheKernels: the kernel finds one message behind the other only if both have the same size of them, on machines of 32 bits too.
+func TestMessageIsTheKernels(t *testing.T) {
+	word := unsafe.Alignof(uintptr(0))
+	want := (unsafe.Sizeof(unix.Msghdr{}) + unsafe.Sizeof(uint32(0)) + word - 1) / word * word
+	if got := unsafe.Sizeof(message{}); got != want {
+		t.Errorf("a message has %d bytes, struct mmsghdr has %d", got, want)
+	}
+	if got, want := unsafe.Offsetof(message{}.size), unsafe.Sizeof(unix.Msghdr{}); got != want {
+		t.Errorf("its size is at %d, that of struct mmsghdr at %d", got, want)
 	}
 }
