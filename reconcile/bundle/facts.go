@@ -13,7 +13,7 @@ const (
 	FactOwners    = "owners"    // ids of the containers whose namespaces this run of it has joined
 	FactInherited = "inherited" // targets of mounts that this run of it has from others, sorted, each with a newline
 	FactAliases   = "aliases"   // one-off that answers to its service's names
-	FactSucceeds  = "succeeds"  // id of the container that a rolling update replaces by it
+	FactSucceeds  = "succeeds"  // id of the container that it is made to replace
 	FactTraits    = "traits"    // JSON of standalone.Traits, on a container that belongs to no file
 	FactImage     = "image"     // id of the image that such a one was made from
 	FactStepOf    = "stepOf"    // one-off that is a step of pre_start: the id of the container that is started after it, / and the step's place

@@ -22,7 +22,7 @@ type Input struct {
 	Slug      string // of a one-off
 	Remove    bool   // one-off: goes when it ends
 	Aliases   bool   // one-off: answers to its service's names
-	Succeeds  string // id of the container that a rolling update replaces by it, "" = none
+	Succeeds  string // id of the container that it is made to replace, "" = none
 	StepOf    string // one-off: see FactStepOf, "" = none
 	Labels    map[string]string
 	CreatedAt time.Time

@@ -30,7 +30,7 @@ type Container struct {
 	Remove    bool
 	Aliases   bool    // one-off that answers to its service's names
 	Step      *StepOf // of a one-off that is a step of pre_start
-	Succeeds  string  // id of the container that a rolling update replaces by it
+	Succeeds  string  // id of the container that it is made to replace
 	Beside    string  // id of the container that has its names and ports while it starts; not on the host but said by who starts it
 	Spare     bool    // another container of its number is meant by commands, see pairUp
 	Note      string  // what its lines in the log begin with

@@ -7,7 +7,7 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
-// pairUp finds in list the containers that replace others in a rolling update, and says of each two which is spare: a command on the
+// pairUp finds in list the containers that are made to replace others, and says of each two which is spare: a command on the
 // service means the other. While the predecessor runs it is in charge; when it has been stopped, the successor is, unless
 // that never ran. The one that has, or had, the name longer is shown under another (plan.OldName), so that a name means one.
 func pairUp(list []*Container) {

@@ -53,7 +53,7 @@ type ContainerState struct {
 	Unhealthy bool              // runs, and its health check says that it does not work
 	Anonymous map[string]string // target → volume
 	Networks  []string          // names on the host
-	Succeeds  string            // ID of the container that a rolling update replaces by it, "" = none
+	Succeeds  string            // ID of the container that it is made to replace, "" = none
 	Relieved  bool              // its names and ports have gone to its successor
 	PreStart  []InitStep        // of its Spec
 

@@ -8,8 +8,8 @@ import (
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// Two containers have one number while a rolling update replaces the one by the other, which names it as its predecessor. An
-// update that was killed leaves such pairs; a plan goes on from there.
+// Two containers have one number while a recreate or a rolling update replaces the one by the other, which names it as its predecessor.
+// One that was killed leaves such pairs; a plan goes on from there.
 
 // choose says which container of a group with one number is the replica. next is its successor, if the update that made it is to go on; the rest
 // is taken away.
