@@ -51,8 +51,8 @@ test-race: packages init testimages ## Run the tests with Go's race detector, of
 	$(MAKE) init
 	rm -rf bin/race/reports && mkdir bin/race/reports
 	GORACE=log_path=$(CURDIR)/bin/race/reports/race CGO_ENABLED=1 STACK_TEST_BIN=$(CURDIR)/bin/race/stack STACK_TEST_MUST=$(MUST) \
-		$(GO) test -race -p 1 -timeout 60m $(or $(RACE),./...)
-	@cat bin/race/reports/* 2>/dev/null; test -z "$$(ls bin/race/reports)"
+		$(GO) test -race -p 1 -timeout 60m $(or $(RACE),./...); tests=$$?; \
+		cat bin/race/reports/* 2>/dev/null; test -z "$$(ls bin/race/reports)" && exit $$tests
 
 .PHONY: test-vm
 test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
