@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/failpoint"
 )
@@ -36,54 +38,60 @@ const tempInfix = ".tmp-"
 // With Sync, fsync(2) of the file comes before the rename and that of the directory after it: "Calling fsync() does
 // not necessarily ensure that the entry in the directory containing the file has also reached disk."
 //
-// What Reserve has kept for path is used up.
+// A disk that is full is not the end of it: then data goes where Reserve has kept room for path. Either way that is used up.
 func Write(path string, data []byte, perm fs.FileMode, sync Durability) error {
 	dir, name := filepath.Split(path)
 	if dir == "" {
 		dir = "."
 	}
-	f, err := os.OpenFile(reserve(path), os.O_WRONLY, 0)
-	kept := err == nil
-	if !kept {
-		f, err = os.CreateTemp(dir, "."+name+tempInfix+"*")
+	f, err := os.CreateTemp(dir, "."+name+tempInfix+"*")
+	if err == nil {
+		err = replace(f, path, data, perm, sync)
+	}
+	kept := reserve(path)
+	if err == nil {
+		unix.Unlink(kept) // mostly there is none
+	} else if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if f, rerr := os.OpenFile(kept, os.O_WRONLY, 0); rerr == nil {
+			// That its name is on the disk says nothing of its content, as it does of a file that is new: ext4 writes at a rename what has no place yet
+			// (auto_da_alloc), and this has. After a power cut there would be zeros.
+			err = errors.Join(f.Truncate(int64(len(data))), replace(f, path, data, perm, Sync))
+		}
+	}
+	if err == nil && sync {
+		err = SyncDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
+	return nil
+}
+
+// replace makes f, which is closed, what path is, with data as its content. When it fails f is removed.
+func replace(f *os.File, path string, data []byte, perm fs.FileMode, sync Durability) error {
 	undo := cleanup.Make(func() { os.Remove(f.Name()) }, func() { f.Close() })
 	defer undo.Clean()
-
 	if _, err := f.Write(data); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	if kept { // it is longer
-		if err := f.Truncate(int64(len(data))); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
-		}
+		return err
 	}
 	if err := f.Chmod(perm); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+		return err
 	}
 	if sync {
 		if err := f.Sync(); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
+			return err
 		}
 	}
 	// Close may be where a full disk or a network file system first says so.
 	if err := f.Close(); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+		return err
 	}
 	failpoint.Hit("atomicfile.written")
 	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+		return err
 	}
 	failpoint.Hit("atomicfile.renamed")
 	undo.Release()
-	if sync {
-		if err := SyncDir(dir); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
-		}
-	}
 	return nil
 }
 

@@ -20,7 +20,7 @@ func reserve(path string) string {
 	return filepath.Join(dir, "."+name+reserveSuffix)
 }
 
-// Reserve keeps size bytes of the disk, and a file's name, for the next Write of path: that takes them, and so does not find the disk full. What is kept
+// Reserve keeps size bytes of the disk, and a file's name, for the next Write of path, if that finds the disk full. What is kept
 // already, and is as large, is success. On a file system that cannot keep room (fallocate(2), EOPNOTSUPP) it does nothing but find out whether a file
 // can be made.
 //

@@ -55,11 +55,23 @@ func TestWriteOnAFullDisk(t *testing.T) {
 	if err := atomicfile.Write(path, old, 0o600, atomicfile.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	reserve := func() {
 		if err := atomicfile.Reserve(path, 32<<10); err != nil {
 			t.Fatal(err)
 		}
 	}
+	kept := filepath.Join(dir, ".config.json.reserve")
+	var before, after unix.Stat_t
+	reserve()
+	// With room for another file the reserve is not the one: a power cut would leave its name with zeros for content.
+	if err := errors.Join(unix.Stat(kept, &before), atomicfile.Write(path, old, 0o600, atomicfile.NoSync), unix.Stat(path, &after)); err != nil || before.Ino == after.Ino {
+		t.Errorf("the reserve is taken without need: %v", err)
+	}
+	if err := unix.Stat(kept, &after); err != unix.ENOENT {
+		t.Errorf("the reserve is still there: %v", err)
+	}
+	reserve()
+	reserve()
 	fill(t, dir)
 	if err := atomicfile.Write(path, next, 0o640, atomicfile.Sync); err != nil {
 		t.Fatal(err)
