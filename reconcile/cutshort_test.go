@@ -5,7 +5,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stackrun/stack/reconcile/ask"
@@ -95,6 +97,55 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 				}
 				if got := b.serving()["shop-web-1"]; !strings.HasPrefix(got, tt.want) {
 					b.Errorf("web is of version %q, expected %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatAnUpHasStartedIsNotStartedAgain: of a failed or cancelled up, a job that was made anew and has come to its end is done.
+func TestWhatAnUpHasStartedIsNotStartedAgain(t *testing.T) {
+	for name, cancelled := range map[string]bool{"failed": false, "cancelled": true} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				var ill atomic.Bool
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+					if ill.Load() {
+						return 1, 0, "not yet"
+					}
+					return 0, 0, ""
+				}
+				var jobs atomic.Int32
+				b.host.Program = func(c runtime.Config) fake.Program {
+					if c.Labels["com.docker.compose.service"] != "job" {
+						return fake.Program{}
+					}
+					if jobs.Add(1) == 1 {
+						return fake.Program{} // runs when it is made anew
+					}
+					return fake.Program{For: time.Second}
+				}
+				db, job := service("db", healthy), service("job")
+				db.HealthCheck.Interval, db.HealthCheck.Retries = time.Second, 20
+				db.Environment["VERSION"], job.Environment["VERSION"] = "1", "1"
+				p := project(db, job, service("web", after("db", spec.ServiceHealthy, true)))
+				b.up(p, ask.UpOptions{})
+				b.listen()
+				db.Environment["VERSION"], job.Environment["VERSION"] = "2", "2"
+				ill.Store(true)
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				if cancelled {
+					time.AfterFunc(10*time.Second, cancel)
+				}
+				if err := b.engine.Up(ctx, p, ask.UpOptions{}, nil); err == nil {
+					b.Error("it succeeds")
+				}
+				ill.Store(false)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				if n := jobs.Load(); n != 2 {
+					b.Errorf("job was started %d times, expected 2", n)
 				}
 			})
 		})

@@ -119,7 +119,7 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 	if err = do.CarryOut(ctx, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
-	return end, e.endUp(ctx, p, want, pl, o, err)
+	return end, e.endUp(ctx, do, pl, o, err)
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.

@@ -4,27 +4,29 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/runtime"
-	"github.com/stackrun/stack/spec"
 )
 
 // endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is, and what ran before and was stopped to
-// be made anew or started again: nobody has asked for that to be down. Of the rest nobody goes on behind the back of who has seen it fail, or has ended it. So it is
+// be made anew or started again, and was not: nobody has asked for that to be down. Of the rest nobody goes on behind the back of who has seen it fail, or has ended it. So it is
 // with what a rolling update has left that failed: its failure_action says what becomes of it.
-func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired, pl *plan.Plan, o ask.UpOptions, failed error) error {
+func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Plan, o ask.UpOptions, failed error) error {
+	want := do.Want
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
 	var owed []plan.ID
 	if failed != nil {
-		owed = pl.Interrupts(ctx.Err() != nil)
+		owed = slices.DeleteFunc(pl.Interrupts(ctx.Err() != nil), do.Started)
 	}
 	if failed != nil || o.NoStart {
-		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, p.Name)
+		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, want.Project)
 		if err != nil {
 			return errors.Join(failed, err)
 		}
@@ -33,7 +35,7 @@ func (e *Engine) endUp(ctx context.Context, p *spec.Project, want *plan.Desired,
 	for _, id := range owed {
 		delete(off, id)
 	}
-	return e.wishes.End(p.Name, failed, func(r *wish.Record) {
+	return e.wishes.End(want.Project, failed, func(r *wish.Record) {
 		for _, id := range pl.Interrupts(true) {
 			delete(r.Owed, id)
 		}

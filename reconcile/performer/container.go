@@ -60,7 +60,7 @@ func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) erro
 	return position.At(p.project, spec.Path("services."+op.Service), err)
 }
 
-func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer) error {
+func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, replica plan.ID) error {
 	p.mu.Lock()
 	id := p.idOf(op)
 	p.ids[op.Name] = id
@@ -69,18 +69,28 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer) 
 	if err := p.kit.Keeper.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
 		var hook *lifecycle.HookError
 		if errors.As(err, &hook) { // the container runs
-			p.mu.Lock()
-			p.Ran = true
-			p.mu.Unlock()
+			p.runs(replica)
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
 		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w%s", op.Name, err, p.sourceMade(op.Service, err)))
 	}
-	p.mu.Lock()
-	p.Ran = true
-	p.mu.Unlock()
+	p.runs(replica)
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")
 	return nil
+}
+
+// runs notes that a container has started.
+func (p *Performer) runs(replica plan.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Ran, p.started[replica] = true, true
+}
+
+// Started says whether this pass has started the container: whatever has become of it since, nobody owes its start.
+func (p *Performer) Started(replica plan.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started[replica]
 }
 
 // sourceMade is a line more for err, where what could not be mounted was not there before: "" = that is not it.
