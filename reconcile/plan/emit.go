@@ -77,13 +77,13 @@ func (b *builder) orphans() {
 	}
 }
 
-// emitRemove stops and deletes c for good and returns the step that stops it.
-func (b *builder) emitRemove(c *ContainerState, why Reason, keepAnonymous bool) (stop, remove int) {
+// emitRemove stops and deletes c for good, its anonymous volumes too when volumes says so, and returns the steps that do.
+func (b *builder) emitRemove(c *ContainerState, why Reason, volumes bool) (stop, remove int) {
 	if c.Active() {
 		stop = b.step(StopContainer{Service: c.Service, Name: c.Name, ContainerID: c.ID, Timeout: b.opt.Timeout}, c.id(), why, nil, nil)
 		b.stops = append(b.stops, stopStep{stop, c})
 	}
-	remove = b.step(DeleteContainer{Service: c.Service, Replica: c.Replica, Name: c.Name, ContainerID: c.ID, KeepAnonymous: keepAnonymous}, c.id(), why, []int{stop}, nil)
+	remove = b.step(DeleteContainer{Service: c.Service, Replica: c.Replica, Name: c.Name, ContainerID: c.ID, Volumes: volumes}, c.id(), why, []int{stop}, nil)
 	return stop, remove
 }
 
@@ -276,9 +276,18 @@ func (b *builder) emitStops(d *decision) {
 	}
 	for i := range d.surplus {
 		s := &d.surplus[i]
-		if r := d.replica(s.state.Replica); r != nil && r.have != nil && r.have.Succeeds == s.state.ID {
+		r := d.replica(s.state.Replica)
+		switch {
+		case r != nil && r.have != nil && r.have.Succeeds == s.state.ID:
 			b.emitHeir(d, s, r)
-		} else {
+		case r != nil && r.have != nil && s.state.Succeeds == r.have.ID && s.state.Status == StatusCreated:
+			// Nothing was written to the anonymous volumes that were made for it. Those that it was to take over are its predecessor's, and stay as long as that has
+			// them: so it goes first.
+			s.stop, s.remove = b.emitRemove(s.state, s.reason, true)
+			if r.remove != 0 {
+				b.steps[r.remove-1].After = stepIDs(append(b.steps[r.remove-1].After, s.remove))
+			}
+		default:
 			s.stop, s.remove = b.emitRemove(s.state, s.reason, false)
 		}
 		first := cmp.Or(s.stop, s.remove)
