@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
 )
 
 // Below that much a file system that has refused to take more is full. Others that say ENOSPC have run out of something else: watches, namespaces.
@@ -19,29 +22,90 @@ const (
 	fullFiles = 16
 )
 
-// Advice says, for an err that comes of a file that could not be written, which file system is full or read-only and what to do about it; "" = err is of something
-// else, or says so itself (ErrUnavailable). It looks at the file system as it is now.
+// own are the roots of the instance that this process is; nil = of none.
+var own atomic.Pointer[roots.Roots]
+
+// Own tells of which instance this process is the daemon: what holds for a disk with its roots does not for another. It is one at most, as its lock is.
+func Own(r roots.Roots) { own.Store(&r) }
+
+// Advice says, for an err that comes of a file that could not be written, which file system is full or read-only, or has a quota that is used up, and what to do about
+// it; "" = err is of something else, or says so itself (ErrUnavailable). It looks at the file system as it is now.
 func Advice(err error) string {
 	path, errno := refused(err)
 	if path == "" || errors.Is(err, errdefs.ErrUnavailable) {
 		return ""
 	}
-	if errno == unix.EROFS {
-		return fmt.Sprintf("the file system of %s is read-only, as the kernel makes one after an error of the disk (dmesg says which): make it writable again, or give another --state-root", path)
-	}
-	var have unix.Statfs_t
-	dir := path
-	for unix.Statfs(dir, &have) != nil {
-		if dir == filepath.Dir(dir) {
-			return ""
-		}
-		dir = filepath.Dir(dir)
-	}
-	bytes := int64(have.Bavail) * have.Bsize
-	if errno == unix.ENOSPC && bytes >= fullBytes && (have.Files == 0 || have.Ffree >= fullFiles) {
+	dir, have, ok := existing(path)
+	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("the file system of %s is full, %d KiB and %d inodes are free: make room there (`stack gc` removes what nothing has any more), or give another --state-root", dir, bytes>>10, have.Ffree)
+	flag := rootFlag(path, dir, errno)
+	room, other := "make room there", ""
+	if flag != "" {
+		other = ", or give another " + flag
+	}
+	if flag == stateFlag {
+		room += " (`stack gc` removes what nothing has any more)"
+	}
+	switch {
+	case errno == unix.EROFS && flag != "":
+		return fmt.Sprintf("the file system of %s is read-only, as the kernel makes one after an error of the disk (dmesg says which): make it writable again%s", path, other)
+	case errno == unix.EROFS:
+		return fmt.Sprintf("the file system of %s is read-only: mount it writable, or name a place that can be written to", path)
+	case errno == unix.EDQUOT:
+		return fmt.Sprintf("a quota on the file system of %s is used up: raise it, or %s%s", dir, room, other)
+	}
+	bytes := int64(have.Bavail) * have.Bsize
+	if bytes >= fullBytes && (have.Files == 0 || have.Ffree >= fullFiles) {
+		return ""
+	}
+	return fmt.Sprintf("the file system of %s is full, %d KiB and %d inodes are free: %s%s", dir, bytes>>10, have.Ffree, room, other)
+}
+
+// existing is path, or the directory above it that is there, and its file system.
+func existing(path string) (dir string, have unix.Statfs_t, ok bool) {
+	for dir = path; unix.Statfs(dir, &have) != nil; dir = filepath.Dir(dir) {
+		if dir == filepath.Dir(dir) {
+			return "", have, false
+		}
+	}
+	return dir, have, true
+}
+
+const (
+	stateFlag = "--state-root"
+	runFlag   = "--run-root"
+)
+
+// rootFlag is the flag by which the instance could be elsewhere than where path, below the existing dir, was refused with errno; "" = that would not help: none of its
+// roots is above path, nor on the same file system. That one is mounted read-only elsewhere says nothing of the roots.
+func rootFlag(path, dir string, errno unix.Errno) string {
+	r := own.Load()
+	if r == nil {
+		return ""
+	}
+	both := [...]struct{ root, flag string }{{r.State, stateFlag}, {r.Run, runFlag}}
+	for _, x := range both {
+		if path == x.root || strings.HasPrefix(path, x.root+"/") {
+			return x.flag
+		}
+	}
+	var at, root unix.Stat_t
+	if unix.Stat(dir, &at) != nil {
+		return ""
+	}
+	for _, x := range both {
+		if unix.Stat(x.root, &root) == nil && root.Dev == at.Dev && (errno != unix.EROFS || readOnly(x.root)) {
+			return x.flag
+		}
+	}
+	return ""
+}
+
+// readOnly says whether the file system of dir is mounted read-only.
+func readOnly(dir string) bool {
+	var have unix.Statfs_t
+	return unix.Statfs(dir, &have) == nil && have.Flags&unix.ST_RDONLY != 0
 }
 
 // refused is the file whose writing has failed for want of room, or of a right that nobody has; "" = none.
