@@ -80,7 +80,7 @@ func TestDetached(t *testing.T) {
 	name := p.ok("run", "--detach", "--name", "aside", "app", "sleep", "1000")
 	equal(t, "run --detach", name, "aside\n")
 	equal(t, "the one-off", p.one("aside").State, "running")
-	p.fails(1, []string{"aside", "taken"}, "run", "--detach", "--name", "aside", "app", "true")
+	p.fails(1, []string{"aside", "already in use"}, "run", "--detach", "--name", "aside", "app", "true")
 
 	// With --rm a one-off is gone when it has ended, nobody being there or not.
 	before, err := os.ReadDir(h.state("containers"))
