@@ -162,6 +162,30 @@ func TestPreStartThatFails(t *testing.T) {
 	})
 }
 
+// TestPreStartThatFailsOfWhatRan: the up that made a container anew has failed by a step, which nobody runs again behind the back of who has seen it.
+func TestPreStartThatFailsOfWhatRan(t *testing.T) {
+	run(t, func(b *bench) {
+		h := &prepared{}
+		h.on(b)
+		p := project(h.service())
+		b.up(p, ask.UpOptions{})
+		b.listen()
+		h.since()
+		h.mu.Lock()
+		h.fail = map[string]int{"each": 7}
+		h.mu.Unlock()
+		p.Services["web"].Environment["VERSION"] = "2"
+		if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, nil); err == nil {
+			b.Error("it succeeds")
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := h.since(); got != "1×each 1×once" {
+			b.Errorf("ran: %s", got)
+		}
+	})
+}
+
 // An update in turns whose steps fail takes nothing away, whatever it may tolerate.
 func TestPreStartInAnUpdate(t *testing.T) {
 	for _, first := range []string{"start-first", "stop-first"} {

@@ -23,7 +23,7 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 	off := map[plan.ID]bool{}
 	var owed []plan.ID
 	if failed != nil {
-		owed = slices.DeleteFunc(pl.Interrupts(ctx.Err() != nil), do.Started)
+		owed = slices.DeleteFunc(pl.Interrupts(ctx.Err() != nil), do.Settled)
 	}
 	if failed != nil || o.NoStart {
 		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, want.Project)

@@ -81,16 +81,24 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 
 // runs notes that a container has started.
 func (p *Performer) runs(replica plan.ID) {
+	p.settle(replica)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Ran, p.started[replica] = true, true
+	p.Ran = true
 }
 
-// Started says whether this pass has started the container: whatever has become of it since, nobody owes its start.
-func (p *Performer) Started(replica plan.ID) bool {
+func (p *Performer) settle(replica plan.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.started[replica]
+	p.settled[replica] = true
+}
+
+// Settled says whether nobody owes the start of a container any more that this pass was to start: it did start, whatever has become of it since, or a step that
+// comes before that has failed, which is for whoever has asked to see, and not to be tried behind their back.
+func (p *Performer) Settled(replica plan.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.settled[replica]
 }
 
 // sourceMade is a line more for err, where what could not be mounted was not there before: "" = that is not it.

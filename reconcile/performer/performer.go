@@ -40,7 +40,7 @@ type Performer struct {
 	directories []string            // and directories of the host, for binds whose source was not there
 	successors  map[string]string   // of containers, by what they replace, that was there when they were made
 	removed     bool                // a container that was there before has been taken away
-	started     map[plan.ID]bool    // containers that this pass has started
+	settled     map[plan.ID]bool    // containers of which it is known how their start came out, see Settled
 	Ran         bool                // a container of this pass has started
 	Keep        bool                // the project has a record that this pass did not make
 	Quiet       bool                // it has been told before
@@ -69,7 +69,7 @@ type Kit struct {
 
 // New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
 func (k *Kit) New(p *spec.Project, want *plan.Desired, sink event.Sink) *Performer {
-	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, successors: map[string]string{}, started: map[plan.ID]bool{}, spans: map[int]span{}, probes: map[string]int{}}
+	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, successors: map[string]string{}, settled: map[plan.ID]bool{}, spans: map[int]span{}, probes: map[string]int{}}
 }
 
 // Perform does a step and notes when.
@@ -107,7 +107,11 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.CreateContainer:
 		return p.createContainer(ctx, op, s.Update != "")
 	case plan.RunPreStart:
-		return p.runPreStart(ctx, op)
+		err := p.runPreStart(ctx, op)
+		if err != nil && ctx.Err() == nil {
+			p.settle(s.For)
+		}
+		return err
 	case plan.ReserveStart:
 		return p.reserveStart(ctx, op)
 	case plan.StartContainer:
