@@ -53,7 +53,15 @@ func Copy(name string, program io.Reader) (int, error) {
 // seal ends all writing to w, and opens it for reading.
 func seal(w int, name string) (int, error) {
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(w), unix.F_ADD_SEALS, seals); err != nil {
+	_, err := unix.FcntlInt(uintptr(w), unix.F_ADD_SEALS, seals)
+	// The kernel finds a page in use that its own housekeeping holds for a moment (mm/memfd.c, memfd_wait_for_pins: it waits 150 ms itself).
+	for range 20 {
+		if err != unix.EBUSY {
+			break
+		}
+		_, err = unix.FcntlInt(uintptr(w), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
 		return -1, fmt.Errorf("cannot seal %s: %w", name, err)
 	}
 	// Opened anew for reading: a file that is open for writing, sealed or not, cannot be executed
