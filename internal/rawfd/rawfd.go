@@ -18,3 +18,10 @@ func WriteAll(fd int, b []byte) error {
 	}
 	return nil
 }
+
+// CloseAll closes fds. That one was not open is not told.
+func CloseAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -81,10 +81,9 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 
 // runs notes that a container has started.
 func (p *Performer) runs(replica plan.ID) {
-	p.settle(replica)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Ran = true
+	p.Ran, p.settled[replica] = true, true
 }
 
 func (p *Performer) settle(replica plan.ID) {

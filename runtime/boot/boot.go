@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/pid1"
 	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/runtime/sealed"
@@ -54,7 +55,7 @@ func Await(fd int) bool {
 // awaitCgroups waits until the daemon has made the container's cgroups.
 func awaitCgroups() error {
 	word, files, err := proto.ReceivePacket(proto.FDReport)
-	closeAll(files)
+	rawfd.CloseAll(files)
 	switch {
 	case err == io.EOF:
 		return ErrUnheard

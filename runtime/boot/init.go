@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -109,7 +110,7 @@ func (c *container) spawn(home *home, spaces *namespaces, size int) error {
 		return err
 	}
 	tasks, err := openTasks(c.Cgroup.V1)
-	defer closeAll(tasks)
+	defer rawfd.CloseAll(tasks)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func (c *container) awaitInit() error {
 	}
 	b, files, err := proto.ReceivePacket(i.socket)
 	if err != nil || len(b) != wordSize {
-		closeAll(files)
+		rawfd.CloseAll(files)
 		return ErrDied
 	}
 	if kind, at, errno := parseWord(b); kind != wordWaits {
@@ -428,7 +429,7 @@ func (i *Init) Words() int { return i.socket }
 // Next waits for a word of the init, or of package pid1's program.
 func (i *Init) Next() Word {
 	b, files, err := proto.ReceivePacket(i.socket)
-	closeAll(files)
+	rawfd.CloseAll(files)
 	if err != nil {
 		if i.said {
 			i.awaitExecve()
@@ -494,11 +495,5 @@ func (i *Init) Close() {
 	if i.shared != nil {
 		_ = unix.Munmap(i.shared[:cap(i.shared)])
 		i.shared, i.first = nil, nil
-	}
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
 	}
 }

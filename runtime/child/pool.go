@@ -58,6 +58,7 @@ func Open() (*Pool, error) {
 // what it was told of that container, and clones of it are in the pid namespace of the next: processes that may look into those must not be there yet.
 func (s *Pool) Take(used bool) (*Child, error) {
 	s.mu.Lock()
+	s.stay()
 	var p *Child
 	if used || s.waiting != nil && s.waiting.Work == 0 {
 		p = s.take()
@@ -75,13 +76,18 @@ func (s *Pool) Take(used bool) (*Child, error) {
 
 // take takes the spare away, nil when there is none. Precondition: mu is held.
 func (s *Pool) take() *Child {
+	s.stay()
+	p := s.waiting
+	s.waiting = nil
+	return p
+}
+
+// stay calls RetireSoon off. Precondition: mu is held.
+func (s *Pool) stay() {
 	if s.retired != nil {
 		s.retired.Stop()
 		s.retired = nil
 	}
-	p := s.waiting
-	s.waiting = nil
-	return p
 }
 
 // RetireSoon ends the spare after spareTime, and calls then, if nobody takes a child before.

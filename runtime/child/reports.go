@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -30,7 +31,7 @@ func (r *Reports) Next() (rep *proto.Report, fds []int, err error) {
 		return err
 	})
 	if err != nil {
-		CloseAll(fds)
+		rawfd.CloseAll(fds)
 		return nil, nil, err
 	}
 	return rep, fds, nil
@@ -95,16 +96,10 @@ func rights(oob []byte) ([]int, error) {
 	for i := range msgs {
 		got, err := unix.ParseUnixRights(&msgs[i])
 		if err != nil {
-			CloseAll(fds)
+			rawfd.CloseAll(fds)
 			return nil, err
 		}
 		fds = append(fds, got...)
 	}
 	return fds, nil
-}
-
-func CloseAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -46,7 +47,7 @@ func (p *Child) AwaitStart(ctx context.Context, handed error, listening func() e
 		if err == nil && rep.Type == proto.ReportStarted && rep.Status != nil && len(fds) == 1 {
 			file, fds = fds[0], nil
 		}
-		CloseAll(fds) // no other is expected
+		rawfd.CloseAll(fds) // no other is expected
 		switch {
 		case err == io.EOF && handed != nil:
 			return broken(handed.Error())

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/attachment"
 	"github.com/stackrun/stack/runtime/caps"
 	"github.com/stackrun/stack/runtime/child"
@@ -156,7 +157,7 @@ func (x *Executor) execDetached(ctx context.Context, id string, p Process, paren
 		exit := process.Exit{Code: 137, Signal: int(unix.SIGKILL), Unseen: true, Error: "the parent of the process was killed"}
 		for {
 			rep, fds, err := parent.Reports.Next()
-			child.CloseAll(fds)
+			rawfd.CloseAll(fds)
 			if err == nil && rep.Type == proto.ReportExited && rep.Exit != nil {
 				exit = process.Exit(*rep.Exit)
 			} else if err == nil {
@@ -237,7 +238,7 @@ func (x *Executor) execAttached(ctx context.Context, id string, p Process, paren
 		default:
 			broken = fmt.Errorf("unexpected report %q", rep.Type)
 		}
-		child.CloseAll(fds)
+		rawfd.CloseAll(fds)
 	}
 	if broken != nil {
 		kill()

@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 // maxPacket bounds one message. Reports and steps are small; a longer one is a fault, not data.
@@ -43,7 +45,7 @@ func Receive(fd int, m Message) ([]int, error) {
 		return nil, err
 	}
 	if err := Decode(b, m); err != nil {
-		closeAll(files)
+		rawfd.CloseAll(files)
 		return nil, err
 	}
 	return files, nil
@@ -74,7 +76,7 @@ func receivePacket(fd, size int) ([]byte, []int, error) {
 		case n == 0 && len(files) == 0:
 			return nil, nil, io.EOF
 		case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
-			closeAll(files)
+			rawfd.CloseAll(files)
 			return nil, nil, errors.New("message is too long")
 		}
 		return b[:n], files, nil
@@ -110,10 +112,4 @@ func rights(oob []byte) ([]int, error) {
 		files = append(files, fds...)
 	}
 	return files, nil
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/child"
 	"github.com/stackrun/stack/runtime/identity"
 	"github.com/stackrun/stack/runtime/process"
@@ -51,7 +52,7 @@ func (l *Run) hangUp() {
 func (l *Run) end() (told *process.Exit, err error) {
 	for l.reports != nil {
 		rep, fds, err := l.reports.Next()
-		child.CloseAll(fds) // none is expected
+		rawfd.CloseAll(fds) // none is expected
 		if err == nil && rep.Type == proto.ReportExited && rep.Free && rep.Exit != nil {
 			return (*process.Exit)(rep.Exit), nil
 		}
