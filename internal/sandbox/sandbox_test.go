@@ -158,6 +158,9 @@ func TestSpareCgroups(t *testing.T) {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
+	if !spare(filepath.Join(t.TempDir(), "stack-1"), map[string]bool{"1": true}) {
+		t.Error("one that was removed while it was looked at counts")
+	}
 }
 
 // TestNamespacesOfOthers: what a daemon beside the tests holds by a file is not mounted in the sandbox, so that it is not missed when that daemon lets it go.

@@ -127,7 +127,10 @@ func spare(dir string, instances map[string]bool) bool {
 	}
 	below, err := os.ReadDir(dir)
 	procs, perr := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	return err == nil && perr == nil && len(procs) == 0 && !slices.ContainsFunc(below, fs.DirEntry.IsDir)
+	if err := errors.Join(err, perr); err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) // removed since it was listed
+	}
+	return len(procs) == 0 && !slices.ContainsFunc(below, fs.DirEntry.IsDir)
 }
 
 // Diff says what is other in after, "" = nothing. Of processes only new ones are a difference: s may have been taken while one was about to end,
