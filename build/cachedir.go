@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/build/rootfs"
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // A cache mount is a directory that outlives its build: <state>/build/mounts/<hash of its id>, with a number behind it where several have one of their own.
@@ -110,7 +111,7 @@ func (w *worker) makeCacheDir(ctx context.Context, dir string, p mountPlan) erro
 
 // fill copies what p's layers have at its subpath into dir.
 func (w *worker) fill(ctx context.Context, dir string, p mountPlan) error {
-	view := keyPrefix + newID()
+	view := keyPrefix + objectid.New()
 	mounts, err := w.b.opt.Images.PrepareLayers(ctx, view, nil, p.layers)
 	if err != nil {
 		return err

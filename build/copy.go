@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -120,7 +121,7 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 		}
 	}
 	// The snapshot that holds the layers while they are looked at; nothing is written on it.
-	view := keyPrefix + newID()
+	view := keyPrefix + objectid.New()
 	mounts, err := w.b.opt.Images.PrepareLayers(ctx, view, nil, layers)
 	if err != nil {
 		return false, err

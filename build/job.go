@@ -2,8 +2,6 @@ package build
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -260,13 +258,6 @@ func (j *job) closeContexts() {
 			_ = t.hashes.save() // what is not saved is hashed again
 		}
 	}
-}
-
-// newID names a snapshot, container or namespace of a step.
-func newID() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // keyPrefix begins the keys of snapshots and of network namespaces of builds.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 )
 
@@ -100,7 +101,7 @@ func (l *lanes) find(ctx context.Context, mode string) (s network.Sandbox, cfg n
 		s, l.free[mode] = l.free[mode][n-1], l.free[mode][:n-1]
 		return s, cfg, nil
 	}
-	id := keyPrefix + newID()
+	id := keyPrefix + objectid.New()
 	cfg.ContainerID = id
 	if mode != "none" {
 		if err := l.raise(ctx); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -190,7 +191,7 @@ func (w *worker) openMounts(ctx context.Context, plans []mountPlan) (list []step
 				break
 			}
 			// What is written there is for the command alone.
-			key := keyPrefix + newID()
+			key := keyPrefix + objectid.New()
 			mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, p.layers)
 			if err != nil {
 				return nil, nil, nil, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
@@ -131,7 +132,7 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 		defer done()
 		extra = append(extra, m)
 	}
-	id := newID()
+	id := objectid.New()
 	cfg := runtime.Config{ID: id, Root: []mount.Mount{rootfs.Writable(root)}}
 	var box network.Sandbox
 	if cmd.mode != "host" {

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
 	"github.com/stackrun/stack/image/platform"
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // stage carries out s.
@@ -226,7 +227,7 @@ func (w *worker) layerStep(ctx context.Context, k string, p Progress, make func(
 		p.Phase = Started
 		w.tell(p)
 	}
-	key := keyPrefix + newID()
+	key := keyPrefix + objectid.New()
 	keep, err := make(ctx, key)
 	if err != nil {
 		return stepRecord{}, false, errors.Join(err, w.b.opt.Images.Remove(context.WithoutCancel(ctx), key))
@@ -246,7 +247,7 @@ func (w *worker) layerStep(ctx context.Context, k string, p Progress, make func(
 		return r, false, w.b.steps.store(k, r)
 	}
 	// Its key means something else: the layer is the image's, and nobody's when there is none.
-	return r, false, w.b.steps.store(newID(), r)
+	return r, false, w.b.steps.store(objectid.New(), r)
 }
 
 // cached looks up a step, whose layer must be there.

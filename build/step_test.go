@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // memory is Images of nothing but the layers that were made.
@@ -19,7 +20,7 @@ type memory struct {
 }
 
 func (m *memory) Commit(_ context.Context, key string, _ time.Time) (image.Layer, error) {
-	l := image.Layer{DiffID: v1.Hash{Algorithm: "sha256", Hex: newID()}, Entries: 1}
+	l := image.Layer{DiffID: v1.Hash{Algorithm: "sha256", Hex: objectid.New()}, Entries: 1}
 	m.layers[l.DiffID] = true
 	return l, nil
 }

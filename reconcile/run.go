@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
@@ -273,7 +274,7 @@ func builtUnder(want *plan.Desired, s *plan.Service, services map[string]*plan.S
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its
 // own unless asked.
 func oneOff(s *plan.Service, o ask.RunOptions) (lifecycle.Draft, error) {
-	d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: 1, Slug: lifecycle.NewID(), OneOff: true, Remove: o.Remove, Aliases: o.UseAliases, Rows: o.Rows, Cols: o.Cols}
+	d := lifecycle.Draft{Service: s, Spec: s.Spec, Number: 1, Slug: objectid.New(), OneOff: true, Remove: o.Remove, Aliases: o.UseAliases, Rows: o.Rows, Cols: o.Cols}
 	c := &d.Spec
 	if len(o.Args) > 0 {
 		c.Command = o.Args

@@ -3,8 +3,6 @@ package lifecycle
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/internal/cleanup"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/desire"
 	"github.com/stackrun/stack/reconcile/event"
@@ -59,13 +58,6 @@ type Draft struct {
 	Quiet   bool          // nobody is
 }
 
-// NewID is an id of a container, or of a command in one: 64 hexadecimal digits, of which no two are the same.
-func NewID() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand, Go 1.24
-	return hex.EncodeToString(b[:])
-}
-
 // Create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
 // its middle leaves a snapshot without a container, which adopt removes, and at most an empty anonymous
 // volume, which down -v removes.
@@ -82,7 +74,7 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 	}
 	id := d.ID
 	if id == "" {
-		id = NewID()
+		id = objectid.New()
 	}
 	defer func() { err = wording.Cause(err, id, d.Name) }()
 	undo := cleanup.Make()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
@@ -101,7 +102,7 @@ func (k *Keeper) makeStep(ctx context.Context, c *inventory.Container, i int, wa
 	}
 	id, err := k.Create(ctx, Draft{
 		Project: c.Project, Sink: sink,
-		Service: &plan.Service{Name: c.Service}, Spec: want, Number: c.Number, Name: inventory.StepName(c.Name, i), Slug: NewID(), OneOff: true,
+		Service: &plan.Service{Name: c.Service}, Spec: want, Number: c.Number, Name: inventory.StepName(c.Name, i), Slug: objectid.New(), OneOff: true,
 		step: &inventory.StepOf{Of: c.ID, Index: i}, log: log,
 	})
 	if err != nil {

@@ -3,7 +3,6 @@
 package resource
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -87,13 +86,6 @@ func Marked(c network.Config) *Network {
 		return nil
 	}
 	return n
-}
-
-// NewID makes up the id of a network, or the name of a volume that nobody names: as long as docker's.
-func NewID() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails, Go 1.24
-	return hex.EncodeToString(b[:])
 }
 
 // DerivedID is the id of what has no record of its own here: always the same for the same parts.

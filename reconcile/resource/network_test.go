@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 )
 
 func TestRecord(t *testing.T) {
 	n := &Network{
-		ID: NewID(), CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Attachable: true, Labels: map[string]string{"com.docker.compose.project": "shop"},
+		ID: objectid.New(), CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Attachable: true, Labels: map[string]string{"com.docker.compose.project": "shop"},
 		Config: network.Config{ID: "shop_default", Driver: "bridge", IPv4: true},
 		Pools:  []network.Pool{{Subnet: netip.MustParsePrefix("10.1.0.0/24"), Gateway: netip.MustParseAddr("10.1.0.1")}},
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
@@ -232,7 +233,7 @@ func (a *Networks) Create(ctx context.Context, r NetworkRequest) (NetworkDetail,
 		}
 		return NetworkDetail{}, err
 	}
-	made := &Network{ID: NewID(), CreatedAt: time.Now().UTC(), Config: r.Config, Labels: r.Labels, Attachable: r.Attachable, AuxNames: r.AuxNames}
+	made := &Network{ID: objectid.New(), CreatedAt: time.Now().UTC(), Config: r.Config, Labels: r.Labels, Attachable: r.Attachable, AuxNames: r.AuxNames}
 	if err := a.make(ctx, made); err != nil {
 		return NetworkDetail{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -123,7 +124,7 @@ func (a *Volumes) Make(ctx context.Context, r VolumeRequest) (VolumeDetail, erro
 		ID: r.Name, Driver: r.Driver, DriverOpts: r.Options, ClientLabels: maps.Clone(r.Labels), Labels: map[string]string{Label: "volume"},
 	}
 	if c.ID == "" {
-		c.ID, c.Anonymous = NewID(), true
+		c.ID, c.Anonymous = objectid.New(), true
 		if c.ClientLabels == nil {
 			c.ClientLabels = map[string]string{}
 		}

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -71,7 +72,7 @@ func (cs *Containers) Create(ctx context.Context, w Want) (id string, warnings [
 	}
 	maps.Copy(traits.Labels, w.Traits.Labels)
 
-	id = lifecycle.NewID()
+	id = objectid.New()
 	unlock, err := cs.keep.Locks.Lock(ctx, id)
 	if err != nil {
 		return "", nil, err

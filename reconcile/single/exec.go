@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
@@ -141,7 +142,7 @@ func (x *Commands) CreateExec(ctx context.Context, ref string, w ExecWant) (id s
 	if len(x.m) >= maxExecs && !x.drop() {
 		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.Name, len(x.m)))
 	}
-	id = lifecycle.NewID()
+	id = objectid.New()
 	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
 	return id, nil
 }
