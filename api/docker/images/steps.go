@@ -56,7 +56,7 @@ func (l *building) tell(p reconcile.BuildProgress) {
 		over = false
 		for _, next := range l.take() {
 			l.say(next)
-			over = l.ends(next)
+			over = l.ends(next) || over
 		}
 	}
 }
