@@ -134,7 +134,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	wires := wiring.New(d, e.networks, e.roster)
 	e.keep = lifecycle.New(lifecycle.Options{
 		Drivers: d, Roots: opt.Roots, Store: opt.Store, Hub: e.hub, Log: e.log, Life: e.life, Gate: &e.gate, Capabilities: capabilities, Turns: e.loop, Roster: e.roster,
-		Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, History: opt.History,
+		Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, Interim: e.interim, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}

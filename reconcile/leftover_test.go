@@ -74,3 +74,50 @@ func TestRecreateThatWasKilledLeavesNoVolume(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovalThatWasKilledLeavesNoVolume: a container goes with its anonymous volumes, or stays with them, whenever the daemon dies. Those of another, and those
+// that have a name, stay.
+func TestRemovalThatWasKilledLeavesNoVolume(t *testing.T) {
+	p := project(
+		service("web", func(s *spec.Service) {
+			s.Mounts = []spec.Mount{{Type: "volume", Target: "/a"}, {Type: "volume", Target: "/b"}, {Type: "volume", Source: "data", Target: "/data"}}
+		}),
+		service("other", func(s *spec.Service) { s.Mounts = []spec.Mount{{Type: "volume", Target: "/a"}} }),
+	)
+	half := 0
+	for n := 1; ; n++ {
+		died := false
+		run(t, func(b *bench) {
+			b.up(p, ask.UpOptions{})
+			b.heal()
+			b.cut.At(n)
+			_ = b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}, Stop: true, Volumes: true}, nil) // fails when it is cut
+			died = b.cut.Died()
+			b.shut()
+			b.cut.Over()
+			was, err := b.host.Set().Volumes.List(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.boot()
+			want := 2
+			if len(b.rows("shop")) == 2 {
+				want = 4
+			} else if len(was) > 2 {
+				half++
+			}
+			if left := strings.Fields(b.volumes()); len(left) != want {
+				b.Errorf("killed at operation %d: of %d volumes there are %s, expected %d", n, len(was), left, want)
+			}
+			if err := b.store.Each("discards", func(id string, _ []byte) error { return fmt.Errorf("the store has %s", id) }); err != nil {
+				b.Errorf("killed at operation %d: %v", n, err)
+			}
+		})
+		if t.Failed() || !died {
+			break
+		}
+	}
+	if half == 0 && !t.Failed() {
+		t.Error("it was never killed between the container and its volumes")
+	}
+}

@@ -1,5 +1,5 @@
-// Package interim keeps what must be remembered of a pass that is under way, for whoever carries it to its end: what rolling updates begin from, and
-// whose anonymous volumes wait for a successor.
+// Package interim keeps what must be remembered of what is under way, for whoever carries it to its end: what rolling updates begin from, whose anonymous
+// volumes wait for a successor, and which go with a container.
 package interim
 
 import "github.com/stackrun/stack/reconcile/driver"

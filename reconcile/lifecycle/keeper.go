@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/history/book"
+	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -40,6 +41,7 @@ type Keeper struct {
 	volumes      *resource.Volumes
 	wishes       *wish.Book
 	alone        *standalone.Book
+	interim      *interim.Book
 
 	Locks   *gate.Locks      // of containers, by id
 	Mounted gate.Directories // what containers that start have mounted; who holds one of them has its container's lock already
@@ -66,6 +68,7 @@ type Options struct {
 	Volumes      *resource.Volumes
 	Wishes       *wish.Book
 	Alone        *standalone.Book
+	Interim      *interim.Book
 	History      *book.Book // may be nil
 }
 
@@ -83,7 +86,7 @@ type Turns interface {
 func New(o Options) *Keeper {
 	k := &Keeper{
 		drivers: o.Drivers, roots: o.Roots, store: o.Store, hub: o.Hub, log: o.Log, life: o.Life, capabilities: o.Capabilities, turns: o.Turns, roster: o.Roster,
-		wiring: o.Wiring, volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, Locks: o.Gate.Locks(),
+		wiring: o.Wiring, volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, interim: o.Interim, Locks: o.Gate.Locks(),
 	}
 	k.Group = supervise.New(runner{k})
 	k.Waits = await.New(o.Drivers, o.Hub, k.Group)

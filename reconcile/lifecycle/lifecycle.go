@@ -168,6 +168,7 @@ func (k *Keeper) RemoveParts(ctx context.Context, c *inventory.Container, volume
 	if err := k.drivers.Networks.Teardown(ctx, c.ID); err != nil {
 		return err
 	}
+	discarded := k.discarding(c, volumes)
 	if err := k.drivers.Containers.Delete(ctx, c.ID); err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (k *Keeper) RemoveParts(ctx context.Context, c *inventory.Container, volume
 		}
 	}
 	if c.Alone == nil {
-		return nil
+		return discarded()
 	}
 	return k.alone.Forget(c.ID)
 }
