@@ -229,20 +229,14 @@ services:
 	p.up()
 	equal(t, "none", p.sh("none", "ls /sys/class/net"), "lo")
 	contains(t, "host", p.sh("host", "cat /proc/net/dev"), "sb") // the bridges
-	p.eventually("guest reaches owner's server on loopback", func() bool {
-		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")
-		return r.stdout == "owner\n"
-	})
+	p.reaches("guest", "127.0.0.1", "owner\n")
 	equal(t, "one namespace", p.sh("guest", "readlink /proc/1/ns/net"), p.sh("owner", "readlink /proc/1/ns/net"))
 	equal(t, "the names of guest", p.sh("guest", "hostname; echo $HOSTNAME; cat /etc/hostname"), "owner\nowner\nowner")
 	equal(t, "the hosts file of guest", p.sh("guest", "cat /etc/hosts"), p.sh("owner", "cat /etc/hosts"))
 	contains(t, "the hosts file of guest", p.sh("guest", "cat /etc/hosts"), "192.0.2.7\tprinter", "\towner.corp.test owner")
 	equal(t, "a name that the file gives", p.sh("named", "hostname; echo $HOSTNAME"), "named\nnamed")
 	p.ok("restart", "--timeout", "0", "owner")
-	p.eventually("guest is with owner after a restart", func() bool {
-		r := p.run("exec", "-T", "guest", "wget", "-q", "-O-", "http://127.0.0.1/")
-		return r.stdout == "owner\n"
-	})
+	p.reaches("guest", "127.0.0.1", "owner\n")
 }
 
 // TestNetworkOfAContainer: network_mode, pid and ipc can name a container, of the file or of another project. The file's own comes first
@@ -273,19 +267,14 @@ services:
     network_mode: container:the-vpn
 `)
 	p.up()
-	answers := func(p *project, service string) func() bool {
-		return func() bool {
-			return p.run("exec", "-T", service, "wget", "-q", "-O-", "http://127.0.0.1/").code == 0
-		}
-	}
-	p.eventually("app reaches the server of the-vpn on loopback", answers(p, "app"))
+	p.reaches("app", "127.0.0.1", "")
 	other.up()
-	other.eventually("guest reaches the server of the-vpn on loopback", answers(other, "guest"))
+	other.reaches("guest", "127.0.0.1", "")
 	for _, ns := range []string{"net", "pid", "ipc"} {
 		equal(t, "the "+ns+" namespace of guest", other.sh("guest", "readlink /proc/self/ns/"+ns), p.sh("zz-vpn", "readlink /proc/self/ns/"+ns))
 	}
 	p.ok("restart", "--timeout", "0", "zz-vpn")
-	p.eventually("app is with the-vpn after a restart", answers(p, "app"))
+	p.reaches("app", "127.0.0.1", "")
 	other.ok("down")
 	p.ok("down")
 	contains(t, "a container that is not there", other.run("up", "--detach").stderr, "the-vpn")
@@ -319,7 +308,8 @@ networks: {app: {}}
 	if r.code != 0 || !strings.Contains(r.stderr, "x.y") || !strings.Contains(r.stderr, "compose.yaml:13") {
 		t.Fatal(r)
 	}
-	equal(t, "the page", p.sh("peer", "wget -q -O - 57.123.22.11; wget -q -O - 169.254.8.8"), "web\nweb")
+	p.reaches("peer", "57.123.22.11", "web\n")
+	p.reaches("peer", "169.254.8.8", "web\n")
 	equal(t, "the sysctl", p.sh("web", "cat /proc/sys/net/ipv4/conf/eth0/log_martians"), "1")
 	if r := p.run("plan"); r.code != 0 {
 		t.Errorf("there is something to do: %s", r)
@@ -334,16 +324,14 @@ networks: {app: {}}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("the address is back", func() bool {
-		return p.run("exec", "-T", "peer", "wget", "-q", "-O", "-", "169.254.8.8").code == 0
-	})
+	p.reaches("peer", "169.254.8.8", "web\n")
 	equal(t, "the run of web", p.runs("web"), before)
 	p.write("compose.yaml", fmt.Sprintf(file, "169.254.8.10"))
 	if r := p.run("plan"); r.code != 2 || !strings.Contains(r.stdout, "link_local_ips") {
 		t.Errorf("plan: %s", r)
 	}
 	p.up()
-	equal(t, "the page", p.sh("peer", "wget -q -O - 169.254.8.10"), "web")
+	p.reaches("peer", "169.254.8.10", "web\n")
 }
 
 func TestFurtherAddressesAreChecked(t *testing.T) {

@@ -12,7 +12,7 @@ services:
   app:
     image: busybox
     command: ["sh", "-c", "trap 'exit 0' TERM; i=0; while :; do i=$$((i+1)); echo $$i >/count; sleep 0.05; done"]
-    healthcheck: {test: ["CMD", "test", "-s", "/count"], interval: 100ms, retries: 1}
+    healthcheck: {test: ["CMD", "test", "-e", "/count"], interval: 100ms, retries: 1, start_period: 1h} # -e: while it is written it is empty
   other:
     image: busybox
     command: [sleep, infinity]

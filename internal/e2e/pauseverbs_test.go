@@ -12,7 +12,7 @@ services:
     image: busybox
     command: ["sh", "-c", "trap 'exit 0' TERM; touch /ready; while :; do sleep 0.1; done"]
     environment: {MODE: ` + mode + `}
-    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 100ms}
+    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 100ms, start_period: 1h}
     volumes: ["data:/data"]
     pre_stop: [{command: ["sh", "-c", "echo $$MODE >> /data/hooks"]}]
   slow:

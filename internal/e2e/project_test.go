@@ -131,6 +131,16 @@ func (p *project) write(name, content string) {
 	write(p.t, filepath.Join(p.dir, name), content)
 }
 
+// reaches waits until a program in service's container gets the page at host, which must be want, if that is not empty. A container runs before its program
+// listens.
+func (p *project) reaches(service, host, want string) {
+	p.t.Helper()
+	p.eventually(service+" reaches "+host, func() bool {
+		r := p.run("exec", "-T", service, "wget", "-q", "-O", "-", "http://"+host+"/")
+		return r.code == 0 && (want == "" || r.stdout == want)
+	})
+}
+
 // container is a line of `ps --format json`.
 type container struct {
 	ID, Name, Service, State, Health, Status, Image string

@@ -56,8 +56,8 @@ services:
 		t.Errorf("%+v", busy)
 	}
 	before := all["stats-web-1"].NetIO
-	p.sh("web", "wget -q -O /dev/null http://$(hostname -i)/")                 // by lo: not counted
-	p.ok("exec", "-T", "busy", "wget", "-q", "-O", "/dev/null", "http://web/") // by the network
+	p.reaches("web", "127.0.0.1", "") // by lo: not counted
+	p.reaches("busy", "web", "")      // by the network
 	p.eventually("what web has sent is counted", func() bool {
 		after := rows("web")["stats-web-1"].NetIO
 		return after != before && !strings.HasSuffix(after, " / 0B")
