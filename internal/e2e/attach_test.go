@@ -67,10 +67,7 @@ func TestAttachTerminal(t *testing.T) {
 	p := compose(t, "attachtty", attachFile)
 	p.ok("up", "--detach", "shell")
 	x := p.atTerminal("attach", "shell")
-	p.eventually("it has our size", func() bool {
-		x.types("stty size\n")
-		return strings.Contains(x.screen(), "24 80")
-	})
+	x.hasSize("24 80")
 	p.works(x)
 	x.types("\x10\x11")
 	equal(t, "exit code", fmt.Sprint(x.wait()), "0")

@@ -125,17 +125,25 @@ volumes:
   data: {name: kept_by_name}
   memory: {driver_opts: {type: tmpfs, device: tmpfs}}
 `})
+	started := func(times string) {
+		t.Helper()
+		p.eventually("it has started "+times+" times", func() bool {
+			r := p.run("exec", "-T", "one", "wc", "-l", "/data/starts")
+			return r.stdout == times+" /data/starts\n"
+		})
+	}
 	p.up()
+	started("1")
 	p.fails(1, []string{"kept_memory", "file system"}, "volumes", "snapshot", "memory")
 	p.fails(1, []string{"no volume nothing"}, "volumes", "snapshot", "nothing")
 	p.ok("volumes", "snapshot", "--stop", "--name", "s1") // what cannot be copied is left out where nothing is named
-	equal(t, "starts", strings.TrimSpace(p.sh("one", "wc -l </data/starts")), "2")
+	started("2")
 	var snapshot struct{ Name, Volumes string }
 	if err := json.Unmarshal([]byte(p.ok("volumes", "snapshots", "--format", "json")), &snapshot); err != nil || snapshot.Volumes != "data" {
 		t.Errorf("%+v, %v", snapshot, err)
 	}
 	p.ok("volumes", "restore", "--stop", "s1", "kept_by_name")
-	equal(t, "starts, after one of them was taken back", strings.TrimSpace(p.sh("one", "wc -l </data/starts")), "2")
+	started("2") // one of them was taken back
 
 	other := beside(p, "guest", "services:\n  guest:\n    image: busybox\n    init: true\n    stop_grace_period: 0s\n    command: [sleep, infinity]\n    volumes: [data:/data]\nvolumes:\n  data: {name: kept_by_name, external: true}\n")
 	other.up()
