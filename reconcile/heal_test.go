@@ -352,6 +352,41 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestDamageWhileItIsMended: what others damage in the middle of a mend is mended too, and by no restart. What a mend leaves as it was needs one.
+func TestDamageWhileItIsMended(t *testing.T) {
+	for name, tt := range map[string]struct {
+		again   string // what is wrong after the mend
+		restart bool
+	}{
+		"something else": {"its port is not forwarded", false},
+		"the same":       {"its veth is gone", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.up(trio(), ask.UpOptions{})
+				b.heal()
+				before := b.rows("shop")["shop-side-1"]
+				b.host.Fault = func(op string, after bool) error {
+					if op == "Networks.Mend" && after {
+						b.host.Fault = nil
+						b.host.DamageNetwork("shop_default", "the firewall does not know it")
+						b.host.DamageSandbox(before.ID, tt.again)
+					}
+					return nil
+				}
+				b.host.DamageSandbox(before.ID, "its veth is gone")
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				now := b.rows("shop")["shop-side-1"]
+				if restart := !now.StartedAt.Equal(before.StartedAt); restart != tt.restart || now.ID != before.ID {
+					b.Errorf("restarted: %v, want %v; container %s, then %s", restart, tt.restart, before.ID, now.ID)
+				}
+				b.same("drift after it", lines(b.drift()), "")
+			})
+		})
+	}
+}
+
 // A heal that fails is tried less and less often and told once, and does not keep others from being healed.
 func TestAHealThatFailsBacksOff(t *testing.T) {
 	run(t, func(b *bench) {

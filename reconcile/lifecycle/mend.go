@@ -13,9 +13,9 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
-// MendNetwork repairs the network of a container as it runs. One that cannot be is not an error: it is marked, and restarted by the
-// next plan. Not running = success.
-func (k *Keeper) MendNetwork(ctx context.Context, id string) error {
+// MendNetwork repairs the network of a container as it runs, of which damage is said. One that cannot be is not an error: it is marked, and restarted by the
+// next plan. What is wrong afterwards and was not before was damaged meanwhile: that is the next plan's to mend. Not running = success.
+func (k *Keeper) MendNetwork(ctx context.Context, id, damage string) error {
 	return k.mend(ctx, id, func(c *inventory.Container) (problem string, err error) {
 		cfg, err := wiring.Sandbox(c)
 		if err != nil {
@@ -29,19 +29,28 @@ func (k *Keeper) MendNetwork(ctx context.Context, id string) error {
 		if now, err := k.drivers.Containers.State(ctx, id); err != nil || now.Pid != c.Pid || now.PidStart != c.PidStart {
 			return "it ended while its network was mended", err
 		}
-		return box.Problem, nil
+		return k.remaining(c, damage, box.Problem), nil
 	})
 }
 
-// MendContainer puts back the limits of a container as it runs. As mendNetwork.
-func (k *Keeper) MendContainer(ctx context.Context, id string) error {
-	return k.mend(ctx, id, func(*inventory.Container) (problem string, err error) {
+// MendContainer puts back the limits of a container as it runs. As MendNetwork.
+func (k *Keeper) MendContainer(ctx context.Context, id, damage string) error {
+	return k.mend(ctx, id, func(c *inventory.Container) (problem string, err error) {
 		s, err := k.drivers.Containers.Mend(ctx, id)
 		if err != nil {
 			return err.Error(), nil
 		}
-		return s.Problem, nil
+		return k.remaining(c, damage, s.Problem), nil
 	})
+}
+
+// remaining is what a mend of damage could not mend of c, which has a problem after it; "" = it was another one, and there is another look.
+func (k *Keeper) remaining(c *inventory.Container, damage, problem string) string {
+	if problem != "" && problem != damage {
+		k.turns.Kick(c.Project)
+		return ""
+	}
+	return problem
 }
 
 func (k *Keeper) mend(ctx context.Context, id string, try func(*inventory.Container) (problem string, err error)) error {

@@ -121,9 +121,9 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
 	case plan.MendNetwork:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendNetwork(ctx, op.ContainerID) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendNetwork(ctx, op.ContainerID, s.Cause.Path) })
 	case plan.MendContainer:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendContainer(ctx, op.ContainerID) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendContainer(ctx, op.ContainerID, s.Cause.Path) })
 	case plan.WaitReady:
 		return p.WaitReady(ctx, op)
 	case plan.BeginBatch:

@@ -113,6 +113,11 @@ func (n *networks) Mend(ctx context.Context, c network.SandboxConfig, nsPath str
 		n.sandboxes[c.ContainerID] = box
 		return nil
 	})
+	if err == nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		box = n.sandboxes[c.ContainerID] // with what others have done to it meanwhile
+	}
 	return box, err
 }
 
