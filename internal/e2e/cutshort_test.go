@@ -55,7 +55,7 @@ func TestARecreateCutShort(t *testing.T) {
 			p.write("gate/ok", "")
 			t.Cleanup(p.takeDownWholly)
 			p.up()
-			before := p.ids()
+			p.logged("web", "begun") // and heeds signals
 
 			// In the middle of the stop of the old one.
 			p.write("compose.yaml", fmt.Sprintf(reluctant, "2", "1"))
@@ -74,6 +74,7 @@ func TestARecreateCutShort(t *testing.T) {
 			if err := os.Remove(filepath.Join(p.dir, "gate/ok")); err != nil {
 				t.Fatal(err)
 			}
+			before := p.ids()
 			up = p.begin("up", "--detach").says("cut-db-1  Waiting")
 			p.eventually("the old one is gone", func() bool { id := p.ids()["cut-web-1"]; return id != "" && id != before["cut-web-1"] })
 			tt.cut(h, up)
