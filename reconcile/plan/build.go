@@ -57,6 +57,7 @@ func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
 		volumes:  map[string]int{},
 		pulls:    map[string]int{},
 		waits:    map[waitKey]int{},
+		freed:    map[string]int{},
 	}
 	if !opt.NoBuild {
 		b.makers = want.Makers()
@@ -75,7 +76,11 @@ func Build(want *Desired, have *Observed, opt Options) (*Plan, diag.List) {
 			return nil, b.diags
 		}
 	}
-	if b.emit(); b.diags.HasErrors() {
+	b.emit()
+	if !opt.OwnOnly && !opt.Heal {
+		b.checkNames()
+	}
+	if b.diags.HasErrors() {
 		return nil, b.diags
 	}
 	return &Plan{Project: want.Project, Changes: b.changes, Steps: b.sorted()}, b.diags
@@ -99,7 +104,8 @@ type builder struct {
 	pulls    map[string]int      // and builds, by ImageKey
 	makers   map[string]*Service // by ImageKey
 	waits    map[waitKey]int
-	stops    []stopStep // every stop of the plan, for what must come after it
+	stops    []stopStep     // every stop of the plan, for what must come after it
+	freed    map[string]int // by name: the removal of the orphan that has it
 }
 
 type netSteps struct{ remove, create int }

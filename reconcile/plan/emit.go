@@ -56,7 +56,7 @@ func (b *builder) orphans() {
 	var names []string
 	for i := range b.have.Containers {
 		c := &b.have.Containers[i]
-		if c.OneOff || b.opt.Heal || b.want.Services[c.Service] != nil || slices.Contains(b.want.Known, c.Service) {
+		if c.OneOff || b.opt.Heal || !b.orphaned(c) {
 			continue
 		}
 		if !b.opt.RemoveOrphans {
@@ -65,7 +65,7 @@ func (b *builder) orphans() {
 		}
 		why := Reason{Path: "the file has no service " + c.Service}
 		b.change(c.id(), c.Name, Delete, why)
-		b.emitRemove(c, why, false)
+		_, b.freed[c.Name] = b.emitRemove(c, why, false)
 	}
 	if len(names) > 0 && !b.opt.IgnoreOrphans {
 		slices.Sort(names)

@@ -6,7 +6,14 @@ type Observed struct {
 	Networks   map[string]NetworkState  // by name on the host
 	Volumes    map[string]VolumeState   // by name on the host
 	Containers []ContainerState         // of the project
+	Names      map[string]Holder        // of containers of others, where a service has a container_name
 	Anonymous  map[ID]map[string]string // replica → target → volume that a container of it had when it was taken away in a recreate that did not end
+}
+
+// Holder is a container of somebody else.
+type Holder struct {
+	ID      string
+	Project string // "" = it belongs to no file
 }
 
 // NetworkState is a network on the host.

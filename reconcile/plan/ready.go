@@ -53,7 +53,7 @@ func (b *builder) emitCreate(d *decision, r *replica) {
 	if r.remove == 0 {
 		rest = b.early(rest)
 	}
-	r.create = b.step(op, Container(d.service.Name, r.number), r.reasons[0], append([]int{image, r.remove}, rest...), d.twins(r))
+	r.create = b.step(op, Container(d.service.Name, r.number), r.reasons[0], append([]int{image, r.remove, b.freed[r.name]}, rest...), d.twins(r))
 }
 
 // early are those of ground, steps that make what a container stands on, that wait for no stop.

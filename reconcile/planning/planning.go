@@ -64,6 +64,9 @@ func (pn *Planner) Compare(ctx context.Context, p *spec.Project, want *plan.Desi
 	if err != nil {
 		return nil, err
 	}
+	if have.Names, err = pn.foreignNames(ctx, want); err != nil {
+		return nil, err
+	}
 	return &Comparison{Project: p, Want: want, Have: have, said: said, Opt: plan.Options{
 		Services: o.Services, NoDeps: o.NoDeps, ForceRecreate: o.ForceRecreate, NoRecreate: o.NoRecreate, AlwaysDeps: o.AlwaysDeps,
 		RenewAnon: o.RenewAnon, RemoveOrphans: o.RemoveOrphans, IgnoreOrphans: o.IgnoreOrphans, NoStart: o.NoStart, NoBuild: o.NoBuild, Timeout: o.Timeout,
