@@ -34,6 +34,11 @@ func (p *project) beginWith(stdin io.Reader, args ...string) *running {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	p.t.Cleanup(cancel)
 	r := &running{t: p.t, cmd: p.host.command(ctx, p.dir, args...)}
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Logf("stack %s has written:\n%s", strings.Join(args, " "), r.text())
+		}
+	})
 	r.cmd.Env = append(slices.Clone(r.cmd.Env), p.env...)
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, r, r
 	if err := r.cmd.Start(); err != nil {
