@@ -394,14 +394,12 @@ func TestLongRunRoot(t *testing.T) {
 	must(t, d.Delete(t.Context(), c.ID))
 }
 
-// BenchmarkLifecycle is a whole life, one after the other, and where its time goes. "own" has a new network namespace each time,
-// whose making waits for the kernel to take down the one before; "host" has none, as where the network package has made it.
 // TestTimerSlack: the monitor's timers may be late, those of a container and of an exec are as exact as the daemon's.
 func TestTimerSlack(t *testing.T) {
 	const file = "/proc/self/timerslack_ns"
-	own, err := os.ReadFile(file)
-	must(t, err)
 	h := newHost(t)
+	own, err := os.ReadFile(file) // of the process, by another of its threads: it takes CAP_SYS_NICE (proc_timerslack_ns(5))
+	must(t, err)
 	c := h.sh("cat " + file + "; exec sleep 1000")
 	h.up(c)
 	sandbox.Eventually(t, "the container's slack is "+string(own), func() bool { return h.log(c) == string(own) })
@@ -413,6 +411,8 @@ func TestTimerSlack(t *testing.T) {
 	}
 }
 
+// BenchmarkLifecycle is a whole life, one after the other, and where its time goes. "own" has a new network namespace each time,
+// whose making waits for the kernel to take down the one before; "host" has none, as where the network package has made it.
 func BenchmarkLifecycle(b *testing.B) {
 	for _, net := range []string{"host", "own"} {
 		b.Run("net="+net, func(b *testing.B) { benchmarkLifecycle(b, net == "own") })

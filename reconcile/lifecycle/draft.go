@@ -68,9 +68,11 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 		return "", fmt.Errorf("image %s: %w", d.Spec.Image, err)
 	}
 	if d.Alone == nil {
-		if err := k.roster.Free(d.Name); err != nil {
+		free, err := k.takeName(ctx, &d)
+		if err != nil {
 			return "", err
 		}
+		defer free()
 	}
 	id := d.ID
 	if id == "" {

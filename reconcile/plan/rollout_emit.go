@@ -113,7 +113,7 @@ func (b *builder) emitTurn(s *Service, r *replica, first bool, needs, after []in
 		if !b.opt.RenewAnon {
 			op.Anonymous = r.have.Anonymous
 		}
-		r.create = step(op, id, why, needs, after)
+		r.create = step(op, id, why, append(slices.Clone(needs), b.freed[r.name]), after)
 		return r.create
 	}
 	start := func(needs []int, beside string) int {

@@ -141,7 +141,7 @@ func (cs *Containers) takeName(ctx context.Context, name string) (_ string, free
 }
 
 func (cs *Containers) holdName(ctx context.Context, name string) (free func(), err error) {
-	free, err = cs.keep.Locks.Lock(ctx, "name "+name)
+	free, err = cs.keep.LockName(ctx, name)
 	if err != nil {
 		return nil, err
 	}

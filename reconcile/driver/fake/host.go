@@ -122,14 +122,17 @@ func (h *Host) do(ctx context.Context, op string, work func() error) error {
 	if err := h.fault(op, false); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	h.ops = append(h.ops, op)
-	err := work()
-	h.mu.Unlock()
-	if err == nil {
-		err = h.fault(op, true)
+	if err := h.locked(op, work); err != nil {
+		return err
 	}
-	return err
+	return h.fault(op, true)
+}
+
+func (h *Host) locked(op string, work func() error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock() // also when work panics: who tidies up would wait for ever
+	h.ops = append(h.ops, op)
+	return work()
 }
 
 func (h *Host) fault(op string, after bool) error {
