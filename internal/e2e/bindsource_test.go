@@ -68,3 +68,27 @@ services:
 		t.Error(err)
 	}
 }
+
+// TestRestartWithoutASource: what could not be started again is not stopped, and it is said which mount has lost its source.
+func TestRestartWithoutASource(t *testing.T) {
+	p := compose(t, "lostsource", `
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 1000
+    volumes: ["./conf:/conf"]
+`)
+	p.up()
+	conf := filepath.Join(p.dir, "conf")
+	if err := os.Remove(conf); err != nil {
+		t.Fatal(err)
+	}
+	before := p.pidsOf("web")
+	p.fails(1, []string{"compose.yaml:7:15: error: cannot restart container lostsource-web-1, which runs on: ", "mount at /conf is not there", conf}, "restart")
+	equal(t, "processes", p.pidsOf("web"), before)
+	if err := os.Mkdir(conf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.ok("restart", "--timeout", "0")
+}

@@ -54,7 +54,7 @@ func (er *Errands) WhileStopped(ctx context.Context, project string, o Stopped, 
 		if c.OneOff || !owed[c.Replica()] {
 			continue
 		}
-		if err := er.drivers.Containers.Reserve(ctx, c.ID); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+		if err := er.keep.Reserve(ctx, c.ID); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 			err = fmt.Errorf("cannot stop container %s, which could not be started again: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 			return er.wishes.End(project, err, func(r *wish.Record) {
 				for id := range owed {

@@ -51,13 +51,18 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 
 // reserveStart makes certain that a container that is about to be stopped can be started again.
 func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) error {
-	err := p.kit.Drivers.Containers.Reserve(ctx, op.ContainerID)
+	err := p.kit.Keeper.Reserve(ctx, op.ContainerID)
 	if err == nil || errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
+	at := "services." + op.Service
+	var missing *lifecycle.MissingSource
+	if errors.As(err, &missing) {
+		at = fmt.Sprintf("%s.volumes[%d]", at, missing.Index)
+	}
 	err = fmt.Errorf("cannot restart container %s, which runs on: %w", op.Name, wording.Cause(err, op.ContainerID, op.Name))
 	p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-	return position.At(p.project, spec.Path("services."+op.Service), err)
+	return position.At(p.project, spec.Path(at), err)
 }
 
 func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, replica plan.ID) error {

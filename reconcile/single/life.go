@@ -209,7 +209,7 @@ func (cs *Containers) Restart(ctx context.Context, ref string, o StopOptions) er
 	}
 	defer release()
 	if c.Alive() {
-		if err := cs.drivers.Containers.Reserve(ctx, c.ID); err != nil {
+		if err := cs.keep.Reserve(ctx, c.ID); err != nil {
 			return fmt.Errorf("cannot restart container %s, which runs on: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 	}
