@@ -48,7 +48,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 		if err != nil {
 			return err
 		}
-		return e.bringUp(ctx, p, want, o, nil)
+		return e.bringUp(ctx, p, want, o, pass.Starts, nil)
 	case "down":
 		var o ask.DownOptions
 		if err := json.Unmarshal(pass.Options, &o); err != nil {
@@ -58,7 +58,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 	case errand.VerbVolumes:
 		return e.Archive.ResumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":
-		return e.Errands.ResumeErrand(ctx, project, pass.Verb, pass.Options)
+		return e.Errands.ResumeErrand(ctx, project, pass)
 	}
 	return fmt.Errorf("this program has no command %q: %w", pass.Verb, errdefs.ErrNotSupported)
 }

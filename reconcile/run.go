@@ -90,7 +90,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	do := e.kit.New(p, want, sink)
 	do.Keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, nil, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {

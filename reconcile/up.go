@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,7 +32,7 @@ func (e *Engine) Up(ctx context.Context, p *spec.Project, o ask.UpOptions, sink 
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		return e.planner.Decide(ctx, p, want, o, sink)
+		return e.planner.Decide(ctx, p, want, o, nil, sink)
 	})
 	if err == nil && o.Prune {
 		e.images.PruneSuperseded(ctx, p, before, sink)
@@ -66,10 +67,10 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 	return err
 }
 
-// bringUp plans and applies. Precondition: the project's pass is held.
-func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
+// bringUp plans and applies. begun is of the up that is carried on, nil = none is. Precondition: the project's pass is held.
+func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, begun plan.Debts, sink event.Sink) error {
 	defer e.ports.Release(ctx, p.Name)
-	c, pl, said, err := e.planner.Decide(ctx, p, want, o, sink)
+	c, pl, said, err := e.planner.Decide(ctx, p, want, o, begun, sink)
 	if err != nil {
 		return err
 	}
@@ -96,6 +97,7 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 	}
 	do := e.kit.New(p, want, sink)
 	do.Command, do.Built = wording.Discreet(o.Command), c.Built
+	do.Have = c.Have
 	ch := e.begin(c, pl, do, o)
 	err = e.beginRollouts(pl)
 	if err == nil {
@@ -105,8 +107,8 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 		}
 		do.Keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) {
 			r.Ports = autoport.Chosen(want, r.Ports)
-			owe(r, pl.Interrupts(true))
-		}, options)
+			r.Owe(pl.Interrupts(c.Have, true))
+		}, options, starts(c, pl))
 	}
 	ch = ch.Recorded(sink)
 	do.Number = ch.Number()
@@ -120,6 +122,14 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
 	return end, e.endUp(ctx, do, pl, o, err)
+}
+
+// starts are those that pl is to make, and those that the up which it carries on was to make: of these some were made.
+func starts(c *planning.Comparison, pl *plan.Plan) plan.Debts {
+	all := plan.Debts{}
+	maps.Copy(all, c.Opt.Begun)
+	maps.Copy(all, pl.Starts(c.Have)) // a promise that is made anew is one against the run of now
+	return all
 }
 
 // joinDetail is what a warning has to say beyond its summary: the values, what to do, the place.

@@ -21,9 +21,10 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 	want := do.Want
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
-	var owed []plan.ID
+	owed := plan.Debts{}
 	if failed != nil {
-		owed = slices.DeleteFunc(pl.Interrupts(ctx.Err() != nil), do.Settled)
+		owed = pl.Interrupts(do.Have, ctx.Err() != nil)
+		maps.DeleteFunc(owed, func(id plan.ID, _ plan.Debt) bool { return do.Settled(id) })
 	}
 	if failed != nil || o.NoStart {
 		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, want.Project)
@@ -32,23 +33,15 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 		}
 		off = idle(want, services, list)
 	}
-	for _, id := range owed {
+	for id := range owed {
 		delete(off, id)
 	}
 	return e.wishes.End(want.Project, failed, func(r *wish.Record) {
-		for _, id := range pl.Interrupts(true) {
-			delete(r.Owed, id)
-		}
+		owed = r.Latest(owed)
+		r.Settle(slices.Collect(maps.Keys(pl.Interrupts(do.Have, true)))...)
 		r.BringUp(services, off)
-		owe(r, owed)
+		r.Owe(owed)
 	})
-}
-
-// owe records that containers are stopped to run again.
-func owe(r *wish.Record, ids []plan.ID) {
-	for _, id := range ids {
-		r.Owed[id] = true
-	}
 }
 
 // idle are the replicas of services that do not run.
@@ -95,6 +88,7 @@ func (e *Engine) modernise(list []*inventory.Container) error {
 			continue // told to whoever needs it
 		}
 		if err := e.wishes.Change(name, func(r *wish.Record) {
+			var off []plan.ID
 			for _, c := range list {
 				if c.Project != name || c.OneOff || p.Services[c.Service] == nil {
 					continue
@@ -102,9 +96,10 @@ func (e *Engine) modernise(list []*inventory.Container) error {
 				r.Services[c.Service] = true
 				ended := c.Status == runtime.Created || c.Status == runtime.Stopped && (c.Exit == nil || c.Exit.Error == "")
 				if policy := c.Spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
-					r.Off[c.Replica()] = true
+					off = append(off, c.Replica())
 				}
 			}
+			wish.Off(off)(r)
 			for service := range r.Services {
 				numbers := 0
 				for _, c := range list {

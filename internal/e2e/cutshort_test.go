@@ -102,3 +102,75 @@ func TestWatchCutShort(t *testing.T) {
 		return p.ps()["cutwatch-web-1"].State == "running" && strings.Count(p.ok("logs", "--no-log-prefix", "web"), "begun") == 2
 	})
 }
+
+// jobs has a job that leaves a mark for each of its runs, of which the first lasts, and a service that is healthy when there is a file ok, for which another waits.
+const jobs = `
+services:
+  job:
+    image: busybox
+    command: [sh, -c, "echo $$$$ >>/gate/runs; if [ -e /gate/short ]; then exit 0; fi; trap 'exit 0' TERM; while :; do sleep 0.05; done"]
+    environment: {VERSION: "%[1]s"}
+    volumes: ["./gate:/gate"]
+  db:
+    image: busybox
+    command: [sleep, infinity]
+    init: true
+    environment: {VERSION: "%[1]s"}
+    volumes: ["./gate:/gate"]
+    healthcheck: {test: [CMD, test, -e, /gate/ok], interval: 100ms, retries: 1000}
+  web:
+    image: busybox
+    command: [sleep, infinity]
+    init: true
+    environment: {VERSION: "%[1]s"}
+    depends_on: {db: {condition: service_healthy}}
+`
+
+// TestAJobIsNotStartedAgain: the daemon is killed in the middle of a command that has started a job, which has come to its end. The next one does the rest, and leaves the job at that.
+func TestAJobIsNotStartedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		version string // of the file, which was 1
+		args    []string
+	}{
+		{"2", []string{"up", "--detach"}},
+		{"1", []string{"up", "--detach", "--force-recreate"}},
+		{"1", []string{"restart"}},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			h := ownHost(t)
+			h.startDaemon(t)
+			p := &project{t: t, host: h, name: "jobs", dir: filepath.Join(t.TempDir(), "jobs")}
+			p.write("compose.yaml", fmt.Sprintf(jobs, "1"))
+			p.write("gate/ok", "")
+			t.Cleanup(p.takeDownWholly)
+			p.up()
+			runs := func() int {
+				b, err := os.ReadFile(filepath.Join(p.dir, "gate/runs"))
+				if err != nil {
+					return 0
+				}
+				return strings.Count(string(b), "\n")
+			}
+			p.eventually("the job runs", func() bool { return runs() == 1 })
+
+			p.write("compose.yaml", fmt.Sprintf(jobs, tt.version))
+			p.write("gate/short", "")
+			if err := os.Remove(filepath.Join(p.dir, "gate/ok")); err != nil {
+				t.Fatal(err)
+			}
+			command := p.begin(tt.args...)
+			p.eventually("the job has ended, and web waits", func() bool {
+				all := p.ps()
+				return runs() == 2 && all["jobs-job-1"].State == "exited" && all["jobs-db-1"].State == "running" && all["jobs-web-1"].State != "running"
+			})
+			h.killDaemon(t)
+			command.ends(1)
+			p.write("gate/ok", "")
+			h.startDaemon(t)
+			p.eventually("the command is carried to its end", func() bool { return p.ps()["jobs-web-1"].State == "running" })
+			equal(t, "runs of the job", fmt.Sprint(runs()), "2")
+			equal(t, "the job", p.ps()["jobs-job-1"].State, "exited")
+			equal(t, "containers", names(p.ids()), "jobs-db-1 jobs-job-1 jobs-web-1")
+		})
+	}
+}

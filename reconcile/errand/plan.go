@@ -28,9 +28,12 @@ type task struct {
 	project string
 	members *inventory.Members
 	file    *spec.Project // last applied; nil = none
-	plan    *plan.Plan
+	have    *plan.Observed
+	plan    *plan.Plan             // made of have
 	ends    []*inventory.Container // those that are stopped: what a start that was cut short has left of their pre_start goes too
-	begins  func(*wish.Record)     // what it wishes for from its beginning; nil = nothing
+	off     []plan.ID              // what it does not wish for from its beginning on
+	owed    plan.Debts             // what it stops to start it again
+	starts  plan.Debts             // all that it starts
 	wished  map[plan.ID]bool       // what it wishes for at its end: of these, when it fails, what runs
 }
 
@@ -66,7 +69,10 @@ func (er *Errands) errand(ctx context.Context, project, verb string, o ask.Servi
 		do.Command = verb
 	}
 	ch := er.memory.Begin(c.plan, do.Command, history.Entry{Services: o.Services}, nil, nil)
-	err = er.wishes.Begin(project, verb, o, c.begins)
+	err = er.wishes.Begin(project, verb, o, c.starts, func(r *wish.Record) {
+		wish.Off(c.off)(r)
+		r.Owe(c.owed)
+	})
 	ch = ch.Recorded(sink)
 	do.Number = ch.Number()
 	if err == nil {
@@ -99,23 +105,29 @@ func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.S
 	if c.file, err = er.wishes.File(project); err != nil {
 		return nil, err
 	}
-	switch have := er.present(m); verb {
+	var begun plan.Debts
+	if cut != nil {
+		begun = cut.Pass.Starts
+	}
+	have := er.present(m)
+	switch verb {
 	case "stop":
 		c.plan = plan.BuildStop(project, have, plan.StopOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Timeout: o.Timeout})
-		c.begins, c.ends = wish.Off(inventory.Replicas(list)), list
+		c.off, c.ends = inventory.Replicas(list), list
 	case "start":
 		if i := slices.IndexFunc(list, func(one *inventory.Container) bool {
 			return one.Status == runtime.Paused && slices.Contains(o.Services, one.Service)
 		}); i >= 0 && cut == nil {
 			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].Service, await.Paused(list[i])))
 		}
-		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.DependsOn(c.file), Services: o.Services})
+		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Begun: begun})
 		for _, one := range list {
 			c.wished[one.Replica()] = true
 		}
 	default:
 		c.planRestart(commanded(have, m), o, cut)
 	}
+	c.have, c.starts = have, c.plan.Starts(have)
 	return c, nil
 }
 
@@ -143,6 +155,7 @@ func commanded(have *plan.Observed, m *inventory.Members) *plan.Observed {
 func (er *Errands) errandRunner(c *task, sink event.Sink) *performer.Performer {
 	do := er.kit.New(c.file, &plan.Desired{Project: c.project}, sink)
 	do.Keep = true // it makes nothing that could be undone
+	do.Have = c.have
 	return do
 }
 
@@ -168,16 +181,16 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 }
 
 // ResumeErrand does what is left of an errand that was cut short.
-func (er *Errands) ResumeErrand(ctx context.Context, project, verb string, options json.RawMessage) error {
+func (er *Errands) ResumeErrand(ctx context.Context, project string, pass *wish.Pass) error {
 	var o ask.ServiceOptions
-	if err := json.Unmarshal(options, &o); err != nil {
+	if err := json.Unmarshal(pass.Options, &o); err != nil {
 		return err
 	}
 	r, err := er.wishes.Of(project)
 	if err != nil || r == nil {
 		return err
 	}
-	c, err := er.planErrand(ctx, project, verb, o, r)
+	c, err := er.planErrand(ctx, project, pass.Verb, o, r)
 	if err != nil {
 		return err
 	}

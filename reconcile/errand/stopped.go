@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -37,43 +38,36 @@ func (er *Errands) WhileStopped(ctx context.Context, project string, o Stopped, 
 	if err != nil {
 		return err
 	}
-	owed := map[plan.ID]bool{}
+	owed := plan.Debts{}
 	for _, c := range m.List {
 		if !c.OneOff && slices.Contains(o.Services, c.Service) && (c.Alive() || er.keep.StatusOf(c).State == supervise.Backoff) {
-			owed[c.Replica()] = true
+			owed[c.Replica()] = plan.Debt{Run: c.StartedAt}
 		}
 	}
-	if err := er.wishes.Begin(project, VerbVolumes, o, func(r *wish.Record) {
-		for id := range owed {
-			r.Owed[id] = true
-		}
-	}); err != nil {
+	if err := er.wishes.Begin(project, VerbVolumes, o, nil, func(r *wish.Record) { r.Owe(owed) }); err != nil {
 		return err
 	}
 	for _, c := range m.List {
-		if c.OneOff || !owed[c.Replica()] {
+		if _, stops := owed[c.Replica()]; c.OneOff || !stops {
 			continue
 		}
 		if err := er.keep.Reserve(ctx, c.ID); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
 			err = fmt.Errorf("cannot stop container %s, which could not be started again: %w", c.Name, wording.Cause(err, c.ID, c.Name))
-			return er.wishes.End(project, err, func(r *wish.Record) {
-				for id := range owed {
-					delete(r.Owed, id)
-				}
-			})
+			return er.wishes.End(project, err, func(r *wish.Record) { r.Settle(slices.Collect(maps.Keys(owed))...) })
 		}
 	}
 	return er.CarryOutStopped(ctx, project, o, owed, sink, do)
 }
 
 // CarryOutStopped is whileStopped once it is on record.
-func (er *Errands) CarryOutStopped(ctx context.Context, project string, o Stopped, owed map[plan.ID]bool, sink event.Sink, do func(context.Context) error) error {
+func (er *Errands) CarryOutStopped(ctx context.Context, project string, o Stopped, owed plan.Debts, sink event.Sink, do func(context.Context) error) error {
 	c, err := er.stoppedErrand(ctx, project)
 	if err != nil {
 		return er.wishes.End(project, err, nil)
 	}
+	c.have = er.present(c.members)
 	deps := c.members.DependsOn(c.file)
-	c.plan = plan.BuildStop(project, er.present(c.members), plan.StopOptions{DependsOn: deps, Services: o.Services, Timeout: o.Timeout})
+	c.plan = plan.BuildStop(project, c.have, plan.StopOptions{DependsOn: deps, Services: o.Services, Timeout: o.Timeout})
 	if !o.Done {
 		if err = er.errandRunner(c, sink).CarryOut(ctx, c.plan, apply.Options{}); err == nil {
 			err = do(ctx)
@@ -87,7 +81,15 @@ func (er *Errands) CarryOutStopped(ctx context.Context, project string, o Stoppe
 	ctx = context.WithoutCancel(ctx)
 	again, failed := er.stoppedErrand(ctx, project)
 	if failed == nil {
-		again.wished = owed
+		for id := range owed {
+			again.wished[id] = true
+		}
+		var r *wish.Record
+		if r, failed = er.wishes.Of(project); r != nil {
+			owed = r.Latest(owed)
+		}
+	}
+	if failed == nil {
 		again.plan = plan.BuildRestart(project, commanded(er.present(again.members), again.members), plan.RestartOptions{DependsOn: again.members.DependsOn(again.file), Services: []string{""}, Resume: true, Owed: owed})
 		failed = er.carryOutErrand(ctx, again, er.errandRunner(again, sink))
 	} else {

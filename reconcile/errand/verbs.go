@@ -5,7 +5,6 @@ import (
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
-	"github.com/stackrun/stack/reconcile/healing"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/wish"
@@ -35,10 +34,10 @@ func (er *Errands) PlanRestart(ctx context.Context, project string, o ask.Servic
 func (c *task) planRestart(have *plan.Observed, o ask.ServiceOptions, cut *wish.Record) {
 	opt := plan.RestartOptions{DependsOn: c.members.DependsOn(c.file), Services: o.Services, NoDeps: o.NoDeps, Timeout: o.Timeout}
 	if cut != nil {
-		opt.Resume, opt.Owed = true, cut.Owed
+		opt.Resume, opt.Owed, opt.Begun = true, cut.Owed(), cut.Pass.Starts
 	}
 	c.plan = plan.BuildRestart(c.project, have, opt)
-	c.begins = healing.OweRestarts(c.plan)
+	c.owed = c.plan.Interrupts(have, true)
 	for _, change := range c.plan.Changes {
 		c.wished[change.ID] = true
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +38,7 @@ func (d *Healer) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 // healOptions ask for what r wishes and no more.
 func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 	services := slices.DeleteFunc(r.Wanted(), func(s string) bool { return want.Services[s] == nil }) // an orphan that was started
-	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed, Hold: map[plan.ID]bool{}}
+	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed(), Hold: map[plan.ID]bool{}}
 }
 
 // Heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
@@ -117,11 +116,11 @@ func (d *Healer) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if pl.Empty() {
 		return next, nil
 	}
-	if err := d.owe(project, pl); err != nil {
+	if err := d.owe(project, pl, have); err != nil {
 		return 0, err
 	}
 	do := d.Kit.New(p, want, nil)
-	do.Heals, do.Round = true, loop.NewRound(pl, held, left)
+	do.Have, do.Heals, do.Round = have, true, loop.NewRound(pl, held, left)
 	if err := d.treat(ctx, &treatment{d: d, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
 	}
@@ -194,12 +193,12 @@ type treatment struct {
 
 // owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
 // they have not ended by themselves.
-func (d *Healer) owe(project string, pl *plan.Plan) error {
-	stops := OweRestarts(pl)
-	if stops == nil {
+func (d *Healer) owe(project string, pl *plan.Plan, have *plan.Observed) error {
+	owed := pl.Interrupts(have, true)
+	if len(owed) == 0 {
 		return nil
 	}
-	return d.Wishes.Change(project, stops)
+	return d.Wishes.Change(project, func(r *wish.Record) { r.Owe(owed) })
 }
 
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
@@ -263,11 +262,7 @@ func (d *Healer) treat(ctx context.Context, h *treatment) error {
 		a.Begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
-	return d.Wishes.Change(h.plan.Project, func(r *wish.Record) {
-		for _, id := range paid {
-			delete(r.Owed, id)
-		}
-	})
+	return d.Wishes.Change(h.plan.Project, func(r *wish.Record) { r.Settle(paid...) })
 }
 
 // attempts are those of c.
@@ -333,23 +328,22 @@ func why(c plan.Change) string {
 // when they end by themselves one day, that is their policy's matter. One that has been told to stop, by a command that did not wait for it, may end
 // of that yet.
 func (d *Healer) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
-	paid := map[plan.ID]bool{}
+	mended := map[plan.ID]bool{}
+	for _, c := range pl.Changes {
+		mended[c.ID] = true
+	}
+	var paid []plan.ID
 	for i := range have.Containers {
 		c := &have.Containers[i]
 		id := plan.Container(c.Service, c.Replica)
-		if !c.OneOff && c.Active() && r.Owed[id] && !d.Keep.Stopping(c.ID) {
-			paid[id] = true
+		if _, owed := r.Owed()[id]; owed && !c.OneOff && c.Active() && !mended[id] && !d.Keep.Stopping(c.ID) {
+			paid = append(paid, id)
 		}
-	}
-	for _, c := range pl.Changes {
-		delete(paid, c.ID)
 	}
 	if len(paid) == 0 {
 		return nil
 	}
-	return d.Wishes.Change(project, func(r *wish.Record) {
-		maps.DeleteFunc(r.Owed, func(id plan.ID, _ bool) bool { return paid[id] })
-	})
+	return d.Wishes.Change(project, func(r *wish.Record) { r.Settle(paid...) })
 }
 
 // Postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.
@@ -387,22 +381,4 @@ func (d *Healer) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 // start it, in its order.
 func (d *Healer) PolicyDecides(c *inventory.Container, r *wish.Record) bool {
 	return r == nil || !r.Off[c.Replica()] && (d.Loop.Off() || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
-}
-
-// OweRestarts is the change of owe, nil when pl stops none.
-func OweRestarts(pl *plan.Plan) func(*wish.Record) {
-	var ids []plan.ID
-	for _, c := range pl.Changes {
-		if c.ID.Kind == plan.KindContainer && (c.Action == plan.Restart || c.Action == plan.Replace) {
-			ids = append(ids, c.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return func(r *wish.Record) {
-		for _, id := range ids {
-			r.Owed[id] = true
-		}
-	}
 }

@@ -140,7 +140,7 @@ var statuses = map[runtime.Status]plan.Status{
 func StateOf(c *Container, sandboxes map[string]network.Sandbox) plan.ContainerState {
 	s := plan.ContainerState{
 		ID: c.ID, Service: c.Service, Replica: c.Number, Name: c.Name, OneOff: c.OneOff, Encoded: c.Encoded, Image: c.Image,
-		Mounted: c.mounted, Status: statuses[c.Status], Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.Spec.PreStart,
+		Mounted: c.mounted, Status: statuses[c.Status], StartedAt: c.StartedAt, Policy: c.Spec.Restart, Problem: c.Problem, MustRestart: c.Lasting, PreStart: c.Spec.PreStart,
 	}
 	for net := range c.Spec.Networks {
 		s.Networks = append(s.Networks, net)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -35,18 +36,20 @@ func (k *Keeper) follow(id string, s supervise.Status) {
 		r = wish.New()
 	}
 	list = slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !slices.Contains(c.Owners(), id) || !k.leftBehind(c, s, !c.OneOff && r.Owed[c.Replica()] && !r.Off[c.Replica()])
+		return !slices.Contains(c.Owners(), id) || !k.leftBehind(c, s, !c.OneOff && r.Owed().Due(c.Replica(), c.StartedAt) && !r.Off[c.Replica()])
 	})
 	if len(list) == 0 {
 		return
 	}
 	// A daemon that dies between the stop and the start leaves word that they were not stopped for good.
 	if err := k.wishes.Change(owner.Project, func(r *wish.Record) {
+		owed := plan.Debts{}
 		for _, c := range list {
 			if !c.OneOff && !r.Off[c.Replica()] {
-				r.Owed[c.Replica()] = true
+				owed[c.Replica()] = plan.Debt{Run: c.StartedAt}
 			}
 		}
+		r.Owe(owed)
 	}); err != nil {
 		k.log.Warn("cannot record who is started again", "project", owner.Project, "error", err)
 	}
@@ -62,11 +65,7 @@ func (k *Keeper) follow(id string, s supervise.Status) {
 		}
 		k.hub.Say(nil, ev)
 	}
-	if err := k.wishes.Change(owner.Project, func(r *wish.Record) {
-		for _, c := range paid {
-			delete(r.Owed, c.Replica())
-		}
-	}); err != nil {
+	if err := k.wishes.Change(owner.Project, func(r *wish.Record) { r.Settle(inventory.Replicas(paid)...) }); err != nil {
 		k.log.Warn("cannot record who was started again", "project", owner.Project, "error", err)
 	}
 }

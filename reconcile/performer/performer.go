@@ -45,6 +45,7 @@ type Performer struct {
 	Keep        bool                // the project has a record that this pass did not make
 	Quiet       bool                // it has been told before
 	Heals       bool                // nobody has asked for the pass
+	Have        *plan.Observed      // what its plan was made of
 
 	Round *loop.Round // of healing, nil = a command's
 
@@ -117,7 +118,7 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.StartContainer:
 		return p.startContainer(ctx, op, s.For)
 	case plan.StopContainer:
-		return p.stopContainer(ctx, op)
+		return p.stopContainer(ctx, op, s.For)
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
 	case plan.MendNetwork:

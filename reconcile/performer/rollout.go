@@ -302,7 +302,7 @@ func (f *failure) place(service string) spec.Path {
 }
 
 // stopContainer stops a container under the name that it has in this pass.
-func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer) error {
+func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer, replica plan.ID) error {
 	c, err := inventory.ByID(ctx, p.kit.Drivers, op.ContainerID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
@@ -311,6 +311,11 @@ func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer) er
 		return err
 	}
 	c.Name = op.Name
+	if seen, ok := p.Have.StartedAt(c.ID); ok && !seen.Equal(c.StartedAt) {
+		if err := p.kit.Wishes.Change(p.Want.Project, func(r *wish.Record) { r.Renew(replica, seen, c.StartedAt) }); err != nil {
+			return err
+		}
+	}
 	if p.Heals {
 		if err := p.kit.Keeper.PreStopUnasked(ctx, c); err != nil {
 			return err

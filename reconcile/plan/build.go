@@ -27,12 +27,13 @@ type Options struct {
 	Refresh       map[string]bool   // images (see ImageKey) to pull although they are local
 	Rebuild       map[string]string // images (see ImageKey) to build although they are local, and why
 	NoBuild       bool
+	Begun         Debts // the starts of a command that is carried on: those that it has made are not made again
 
 	// Heal asks for what is damaged or missing only: nothing is made anew because the file or an image is other than the
 	// container, nothing is removed, nothing is started that has ended by itself. No Services are none.
 	Heal bool
 	Off  map[ID]bool // with Heal: containers that a user has stopped or removed
-	Owed map[ID]bool // with Heal: containers that were stopped to be started again, and were not
+	Owed Debts       // with Heal: containers that were stopped to be started again
 	Hold map[ID]bool // with Heal: resources to leave for a later time, and what needs them to start
 }
 
@@ -394,6 +395,8 @@ func (b *builder) decideReplica(d *decision, r *replica, encoded string) {
 		r.action = NoOp
 	case c.Status == StatusExited && c.ExitCode == 0 && b.awaited(d.service.Name):
 		r.action, r.done = NoOp, true
+	case c.done(b.opt.Begun):
+		r.action = NoOp
 	case c.Status == StatusExited:
 		r.action, r.reasons = Start, []Reason{{Path: fmt.Sprintf("it has exited with code %d", c.ExitCode)}}
 	default:
@@ -498,7 +501,7 @@ func (b *builder) rerunCompleted() {
 			continue
 		}
 		for _, r := range d.replicas {
-			if r.done {
+			if r.done && !r.have.done(b.opt.Begun) {
 				r.action, r.done, r.reasons = Start, false, []Reason{why}
 			}
 		}

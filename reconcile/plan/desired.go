@@ -325,6 +325,17 @@ type RestartPolicy struct {
 	Window      time.Duration `json:"window,omitzero"`
 }
 
+// Again says whether p starts a container again that has exited with code, as long as it has attempts left.
+func (p RestartPolicy) Again(code int) bool {
+	switch p.Name {
+	case "always", "unless-stopped":
+		return true
+	case "on-failure":
+		return code != 0
+	}
+	return false
+}
+
 // HealthCheck of the file; zero values mean the image's.
 type HealthCheck struct {
 	Test          []string      `json:"test,omitempty"`

@@ -10,7 +10,7 @@ func (b *builder) healReplica(d *decision, r *replica) {
 	switch {
 	case b.opt.Off[id], c != nil && c.Status == StatusPaused:
 		return // somebody's wish
-	case c != nil && c.Status == StatusExited && c.Lost == "" && !b.opt.Owed[id]:
+	case c != nil && c.Status == StatusExited && c.Lost == "" && !b.opt.Owed.Due(id, c.StartedAt):
 		r.done = c.ExitCode == 0 && b.awaited(d.service.Name)
 		return // it has ended by itself: that is its policy's matter
 	case c != nil && c.Lost != "" && d.service.StayDown:

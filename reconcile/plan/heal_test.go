@@ -68,7 +68,7 @@ func TestHealing(t *testing.T) {
 		}}, ""},
 		"killed and stopped":       {[]change{container("web", kill), off("web")}, ""},
 		"ended by itself":          {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 1 })}, ""},
-		"a restart was cut short":  {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = map[ID]bool{db: true} }}, "start shop-db-1, restart shop-web-1"},
+		"a restart was cut short":  {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = Debts{db: {}} }}, "start shop-db-1, restart shop-web-1"},
 		"its policy starts it":     {[]change{container("db", func(c *ContainerState) { c.Status = StatusRestarting })}, ""},
 		"paused, with a problem":   {[]change{container("db", func(c *ContainerState) { c.Status, c.Problem = StatusPaused, "p" })}, ""},
 		"never started":            {[]change{container("web", func(c *ContainerState) { c.Status = StatusCreated })}, "start shop-web-1"},

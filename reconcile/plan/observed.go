@@ -1,5 +1,7 @@
 package plan
 
+import "time"
+
 // Observed is one snapshot of the host, for one project.
 type Observed struct {
 	Images     map[string]string        // reference (with "@platform" where asked for) → image id; missing = not local
@@ -14,6 +16,19 @@ type Observed struct {
 type Holder struct {
 	ID      string
 	Project string // "" = it belongs to no file
+}
+
+// StartedAt is when the last run of a container began, zero = it had not run. ok = false: it is not in o, which may be nil.
+func (o *Observed) StartedAt(containerID string) (at time.Time, ok bool) {
+	if o == nil {
+		return at, false
+	}
+	for i := range o.Containers {
+		if c := &o.Containers[i]; c.ID == containerID {
+			return c.StartedAt, true
+		}
+	}
+	return at, false
 }
 
 // NetworkState is a network on the host.
@@ -54,6 +69,8 @@ type ContainerState struct {
 	Image     string            // image id it was made from
 	Mounted   map[string]string // reference → image id, of the images that it has mounted
 	Status    Status
+	StartedAt time.Time // of its last run, zero = it has not run
+	Policy    RestartPolicy
 	ExitCode  int    // when exited
 	Lost      string // exited: why that was not its own doing, "" = it was. It was killed, or could not be started
 	Healthy   bool

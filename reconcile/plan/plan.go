@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -55,23 +54,6 @@ type Plan struct {
 
 // Empty says that there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
-
-// Interrupts are the containers that p stops to have them, or others in their places, run again. With rolling = false, without those that a rolling update replaces.
-func (p *Plan) Interrupts(rolling bool) []ID {
-	starts := map[ID]bool{}
-	for _, s := range p.Steps {
-		if _, ok := s.Op.(StartContainer); ok {
-			starts[s.For] = true
-		}
-	}
-	var ids []ID
-	for _, s := range p.Steps {
-		if _, ok := s.Op.(StopContainer); ok && starts[s.For] && (rolling || s.Update == "") && !slices.Contains(ids, s.For) {
-			ids = append(ids, s.For)
-		}
-	}
-	return ids
-}
 
 // String is stable and for people: changes with their reasons, then steps with what they wait for.
 func (p *Plan) String() string {

@@ -16,7 +16,8 @@ type RestartOptions struct {
 	// Resume is the rest of a restart that was cut short: what runs was started again, or not stopped yet. Owed are the containers that it
 	// has stopped, or was about to.
 	Resume bool
-	Owed   map[ID]bool
+	Owed   Debts
+	Begun  Debts // the starts that it was to make: those that it has made are not made again
 }
 
 // BuildRestart stops lasting containers, dependents before what they depend on, and starts them again, what they depend on first and ready. One
@@ -49,11 +50,11 @@ func (b *builder) restarted(name string, opt RestartOptions) *decision {
 	}
 	d := &decision{service: &Service{Name: name}}
 	for _, c := range b.containersOf(name) {
-		owed := opt.Owed[c.id()]
+		owed := opt.Owed.Due(c.id(), c.StartedAt)
 		switch {
 		case !named && follows == "" && !(opt.Resume && owed):
 			continue
-		case opt.Resume && c.Active():
+		case opt.Resume && (c.Active() || c.done(opt.Begun)):
 			continue
 		case !named && !c.Active() && !owed: // nobody has asked for one that was down
 			continue

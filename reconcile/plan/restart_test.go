@@ -109,7 +109,7 @@ restart container shop-db-1
 #2 [#1] stop container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 #3 [#2] start container shop-db-1  (container:db/1: ` + "`stack restart`" + ` asked for it)
 `},
-		{"the rest of one that was cut short", RestartOptions{Services: []string{"db"}, Resume: true, Owed: map[ID]bool{Container("db", 1): true, Container("side", 1): true}},
+		{"the rest of one that was cut short", RestartOptions{Services: []string{"db"}, Resume: true, Owed: Debts{Container("db", 1): {}, Container("side", 1): {}}},
 			func(h *Observed) { settle(h, StatusExited, "side", "web") }, `
 start container shop-side-1
     its restart was cut short

@@ -6,6 +6,7 @@ import "slices"
 type StartOptions struct {
 	DependsOn map[string]map[string]Dependency // by service; a circle counts as none
 	Services  []string                         // empty = all
+	Begun     Debts                            // as of RestartOptions
 }
 
 // BuildStart starts those lasting containers that do not run, what they depend on first and ready. What they depend on is waited for whether it is
@@ -16,7 +17,7 @@ func BuildStart(project string, have *Observed, opt StartOptions) *Plan {
 		d := &decision{service: &Service{Name: name}}
 		for _, c := range b.containersOf(name) {
 			r := &replica{number: c.Replica, name: c.Name, have: c, action: NoOp, done: c.Status == StatusExited && c.ExitCode == 0}
-			if (len(opt.Services) == 0 || slices.Contains(opt.Services, name)) && c.Status != StatusRunning && c.Status != StatusPaused {
+			if (len(opt.Services) == 0 || slices.Contains(opt.Services, name)) && c.Status != StatusRunning && c.Status != StatusPaused && !c.done(opt.Begun) {
 				r.action, r.reasons = Start, []Reason{{Path: "`stack start` asked for it"}}
 			}
 			d.replicas = append(d.replicas, r)

@@ -134,12 +134,14 @@ func (pn *Planner) Desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, erro
 	return want, pn.Ports.Fill(want, o)
 }
 
-// Decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled.
-func (pn *Planner) Decide(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) (*Comparison, *plan.Plan, diag.List, error) {
+// Decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled. begun
+// is of the up that is carried on, see plan.Options; nil = none is.
+func (pn *Planner) Decide(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, begun plan.Debts, sink event.Sink) (*Comparison, *plan.Plan, diag.List, error) {
 	c, err := pn.Compare(ctx, p, want, o)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	c.Opt.Begun = begun
 	if c.Built, err = pn.Images.Refresh(ctx, p, want, c.Have, &c.Opt, sink); err != nil {
 		return nil, nil, nil, err
 	}

@@ -39,7 +39,7 @@ func (r *Remover) Down(ctx context.Context, project string, o ask.DownOptions, s
 		return err
 	}
 	defer release()
-	if err := r.wishes.Begin(project, "down", o, nil); err != nil {
+	if err := r.wishes.Begin(project, "down", o, nil, nil); err != nil {
 		return err
 	}
 	return r.TakeDown(ctx, project, o, sink)

@@ -92,7 +92,7 @@ func (cs *Containers) adoptOne(ctx context.Context, c *inventory.Container, r *s
 		case r.Owed: // it was started
 			return cs.alone.Change(c.ID, func(r *standalone.Record) bool { r.Owed = false; return true })
 		}
-	case c.Exit != nil && r.Owed:
+	case c.Exit != nil && r.Owed && (r.Debt().Due(c.StartedAt) || inventory.Lost(c.Exit) != ""):
 		cs.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 		cs.laterFor(c, "start", cs.startOwed)
 	case c.Exit != nil && r.Traits.AutoRemove:

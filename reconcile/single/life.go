@@ -241,9 +241,9 @@ func (cs *Containers) markOwed(c *inventory.Container, owed bool) error {
 				return
 			}
 			if owed {
-				r.Owed[c.Replica()] = true
+				r.Owe(plan.Debts{c.Replica(): {Run: c.StartedAt}})
 			} else {
-				delete(r.Owed, c.Replica())
+				r.Settle(c.Replica())
 			}
 		})
 	}

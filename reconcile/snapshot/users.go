@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -213,12 +214,8 @@ func (a *Archive) ResumeVolumes(ctx context.Context, project string, options jso
 	if err != nil || r == nil {
 		return err
 	}
-	owed := map[plan.ID]bool{}
-	for id := range r.Owed {
-		if slices.Contains(o.Services, id.Name) {
-			owed[id] = true
-		}
-	}
+	owed := maps.Clone(r.Owed())
+	maps.DeleteFunc(owed, func(id plan.ID, _ plan.Debt) bool { return !slices.Contains(o.Services, id.Name) })
 	if o.Snapshot == "" {
 		o.Done = true
 	}

@@ -81,6 +81,9 @@ func Decode(raw []byte) (*Record, error) {
 	return d.Record, nil
 }
 
+// Debt is the start that a container with Owed is owed. One that is there without the run that it was ended for, an old program has written down.
+func (r *Record) Debt() plan.Debt { return plan.Debt{Run: r.Ending, Unknown: r.Ending.IsZero()} }
+
 // Clone is r for somebody who changes it. What is replaced and never changed is shared.
 func (r *Record) Clone() *Record {
 	mine := *r

@@ -115,16 +115,7 @@ func (u *unit) again(e Exit) (time.Duration, bool) {
 	if p.Window > 0 && ran >= p.Window {
 		u.restarts = 0 // it was up for as long as counts as a success
 	}
-	switch p.Name {
-	case "always", "unless-stopped":
-	case "on-failure":
-		if e.Code == 0 {
-			return 0, false
-		}
-	default:
-		return 0, false
-	}
-	if p.MaxAttempts > 0 && u.restarts >= p.MaxAttempts {
+	if !p.Again(e.Code) || p.MaxAttempts > 0 && u.restarts >= p.MaxAttempts {
 		return 0, false
 	}
 	switch {

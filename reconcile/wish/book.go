@@ -135,14 +135,15 @@ func (b *Book) put(project string, r *Record, was []byte) error {
 	return b.store.Put(bucket, project, raw)
 }
 
-// Begin records that a command is being carried out, together with what it wishes for from its beginning. Whoever begins must finish.
-func (b *Book) Begin(project, verb string, options any, change func(*Record)) error {
+// Begin records that a command is being carried out, together with what it wishes for from its beginning. starts are those that it is to
+// make. Whoever begins must finish.
+func (b *Book) Begin(project, verb string, options any, starts plan.Debts, change func(*Record)) error {
 	raw, err := json.Marshal(options)
 	if err != nil {
 		return fmt.Errorf("cannot record project %s: %w", project, err)
 	}
 	return b.Change(project, func(r *Record) {
-		r.Pass = &Pass{Verb: verb, Options: raw}
+		r.Pass = &Pass{Verb: verb, Options: raw, Starts: starts}
 		if change != nil {
 			change(r)
 		}
@@ -164,8 +165,9 @@ func (b *Book) End(project string, failed error, change func(*Record)) error {
 }
 
 // BeginUp records the file of an up, which is the last applied one from here on, and says whether there was another before. An up that
-// changes nothing, which options = nil says, leaves no trace of its own. services are those that are brought up; change is made beside.
-func (b *Book) BeginUp(p *spec.Project, services []string, scale map[string]int, change func(*Record), options any) (known bool, _ error) {
+// changes nothing, which options = nil says, leaves no trace of its own. services are those that are brought up; starts are those that it is to make;
+// change is made beside.
+func (b *Book) BeginUp(p *spec.Project, services []string, scale map[string]int, change func(*Record), options any, starts plan.Debts) (known bool, _ error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	var r *Record
@@ -191,7 +193,7 @@ func (b *Book) BeginUp(p *spec.Project, services []string, scale map[string]int,
 		if err != nil {
 			return known, fmt.Errorf("cannot record project %s: %w", p.Name, err)
 		}
-		r.Pass = &Pass{Verb: "up", Options: text}
+		r.Pass = &Pass{Verb: "up", Options: text, Starts: starts}
 	}
 	return known, b.put(p.Name, r, raw)
 }
@@ -201,8 +203,8 @@ func Off(ids []plan.ID) func(*Record) {
 	return func(r *Record) {
 		for _, id := range ids {
 			r.Off[id] = true
-			delete(r.Owed, id)
 		}
+		r.Settle(ids...)
 	}
 }
 
@@ -212,7 +214,7 @@ func On(ids []plan.ID) func(*Record) {
 		for _, id := range ids {
 			r.Services[id.Name] = true
 			delete(r.Off, id)
-			delete(r.Owed, id)
 		}
+		r.Settle(ids...)
 	}
 }

@@ -20,11 +20,12 @@ func TestWhatACacheGivesIsTheCallers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Scale["web"] != 2 || len(r.Services)+len(r.Off)+len(r.Owed) > 0 || r.Pass != nil {
+		if r.Scale["web"] != 2 || len(r.Services)+len(r.Off)+len(r.Owed()) > 0 || r.Pass != nil {
 			t.Fatalf("it has %+v", r)
 		}
 		r.BringUp([]string{"web"}, map[plan.ID]bool{plan.Container("web", 1): true})
-		r.Scale["web"], r.Owed[plan.Container("web", 2)], r.Pass = 5, true, &Pass{Verb: "up"}
+		r.Scale["web"], r.Pass = 5, &Pass{Verb: "up"}
+		r.Owe(plan.Debts{plan.Container("web", 2): {}})
 		if err := r.SetFile(file()); err != nil {
 			t.Fatal(err)
 		}

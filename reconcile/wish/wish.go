@@ -10,8 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -25,13 +24,13 @@ type Record struct {
 	Scale    map[string]int  // by service: replicas other than the file says
 	Services map[string]bool // that were brought up
 	Off      map[plan.ID]bool
-	Owed     map[plan.ID]bool       // containers that were stopped to be started again
 	Ports    map[string][]plan.Port // by service: host ports that were chosen in place of the file's (plan.Port.Asked)
 	Pass     *Pass                  // nil = none is under way
 
 	// Old says that the record is of a program that wrote down nothing but the file. The other fields are empty then.
 	Old bool
 
+	owed plan.Debts      // see Owed
 	file json.RawMessage // of the last up. Most who change a record do not need to read it, and it is the bulk.
 }
 
@@ -40,6 +39,8 @@ type Record struct {
 type Pass struct {
 	Verb    string          `json:"verb"` // up, start, stop, restart, down, volumes
 	Options json.RawMessage `json:"options,omitempty"`
+	// Starts are those that the command is to make. A daemon that carries it on does not make those again that were made. nil: an old program's.
+	Starts plan.Debts `json:"-"`
 }
 
 // onDisk is a Record as JSON. What old programs wrote has no "wish".
@@ -50,8 +51,14 @@ type onDisk struct {
 	Services []string               `json:"services,omitempty"`
 	Off      []string               `json:"off,omitempty"` // service/number
 	Owed     []string               `json:"owed,omitempty"`
+	OwedRuns map[string]time.Time   `json:"owedRuns,omitempty"` // when their runs began, see plan.Debt
 	Ports    map[string][]plan.Port `json:"ports,omitempty"`
-	Pass     *Pass                  `json:"pass,omitempty"`
+	Pass     *passOnDisk            `json:"pass,omitempty"`
+}
+
+type passOnDisk struct {
+	Pass
+	Starts map[string]time.Time `json:"starts,omitempty"` // when the runs before them began, see plan.Debt
 }
 
 // Decode reads a record.
@@ -90,25 +97,29 @@ func Decode(raw []byte) (*Record, error) {
 	for _, s := range d.Services {
 		r.Services[s] = true
 	}
-	for _, list := range []struct {
-		from []string
-		into map[plan.ID]bool
-	}{{d.Off, r.Off}, {d.Owed, r.Owed}} {
-		for _, text := range list.from {
-			id, err := parseID(text)
-			if err != nil {
-				return nil, err
-			}
-			list.into[id] = true
+	for _, text := range d.Off {
+		id, err := parseID(text)
+		if err != nil {
+			return nil, err
+		}
+		r.Off[id] = true
+	}
+	if r.owed, err = readDebts(d.Owed, d.OwedRuns); err != nil {
+		return nil, err
+	}
+	if d.Pass != nil {
+		r.Pass = &d.Pass.Pass
+		if r.Pass.Starts, err = readDebts(slices.Collect(maps.Keys(d.Pass.Starts)), d.Pass.Starts); err != nil {
+			return nil, err
 		}
 	}
-	r.Pass, r.Ports = d.Pass, d.Ports
+	r.Ports = d.Ports
 	return r, nil
 }
 
 // New is a record of nothing. Apply gives it a file.
 func New() *Record {
-	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}, Owed: map[plan.ID]bool{}}
+	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}, owed: plan.Debts{}}
 }
 
 // File is the file of the last up.
@@ -134,7 +145,12 @@ var placeholder = json.RawMessage("null")
 
 // Encode writes r. Equal records give equal text.
 func (r *Record) Encode() ([]byte, error) {
-	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Owed: names(r.Owed), Pass: r.Pass, Ports: r.Ports}
+	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Ports: r.Ports}
+	d.Owed, d.OwedRuns = writeDebts(r.owed)
+	if r.Pass != nil {
+		d.Pass = &passOnDisk{Pass: *r.Pass}
+		_, d.Pass.Starts = writeDebts(r.Pass.Starts)
+	}
 	raw, err := json.Marshal(d)
 	if err != nil || len(r.file) == 0 {
 		return raw, err
@@ -144,21 +160,12 @@ func (r *Record) Encode() ([]byte, error) {
 	return slices.Concat(head, r.file, rest), nil
 }
 
-func names(ids map[plan.ID]bool) []string {
+func names[V any](ids map[plan.ID]V) []string {
 	var out []string
 	for _, id := range slices.SortedFunc(maps.Keys(ids), plan.Compare) {
-		out = append(out, id.Name+"/"+strconv.Itoa(id.Replica))
+		out = append(out, nameOf(id))
 	}
 	return out
-}
-
-func parseID(text string) (plan.ID, error) {
-	service, number, _ := strings.Cut(text, "/")
-	n, err := strconv.Atoi(number)
-	if err != nil {
-		return plan.ID{}, fmt.Errorf("%q is not a container", text)
-	}
-	return plan.Container(service, n), nil
 }
 
 // Apply takes in an up of file: the numbers of replicas that it was given rule for the services that it was for; those of others stay.
@@ -205,9 +212,8 @@ func (r *Record) Drop(services ...string) {
 
 // forget drops what is on record of single containers.
 func (r *Record) forget(which func(plan.ID) bool) {
-	for _, ids := range []map[plan.ID]bool{r.Off, r.Owed} {
-		maps.DeleteFunc(ids, func(id plan.ID, _ bool) bool { return which(id) })
-	}
+	maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return which(id) })
+	maps.DeleteFunc(r.owed, func(id plan.ID, _ plan.Debt) bool { return which(id) })
 }
 
 // Wanted are the services that were brought up, by name.

@@ -2,9 +2,11 @@ package wish
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -25,12 +27,14 @@ func apply(t *testing.T, r *Record, p *spec.Project, services []string, scale ma
 	}
 }
 
+var began = time.Date(2026, 7, 1, 10, 0, 0, 5, time.UTC)
+
 func TestARecordComesBackAsItWas(t *testing.T) {
 	r := New()
 	apply(t, r, file("db", "web"), []string{"db", "web"}, map[string]int{"web": 3, "db": 1})
 	r.BringUp([]string{"db", "web"}, map[plan.ID]bool{plan.Container("web", 2): true})
-	r.Owed[plan.Container("db", 1)] = true
-	r.Pass = &Pass{Verb: "up", Options: json.RawMessage(`{"NoDeps":true}`)}
+	r.Owe(plan.Debts{plan.Container("db", 1): {Run: began}})
+	r.Pass = &Pass{Verb: "up", Options: json.RawMessage(`{"NoDeps":true}`), Starts: plan.Debts{plan.Container("new", 1): {}, plan.Container("db", 1): {Run: began}}}
 	raw, err := r.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -40,11 +44,66 @@ func TestARecordComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := got.File(); err != nil || p.Services["web"] == nil || !reflect.DeepEqual(got.Scale, map[string]int{"web": 3}) || !slices.Equal(got.Wanted(), []string{"db", "web"}) ||
-		!got.Off[plan.Container("web", 2)] || !got.Owed[plan.Container("db", 1)] || got.Pass.Verb != "up" || got.Old {
+		!got.Off[plan.Container("web", 2)] || !got.Owed()[plan.Container("db", 1)].Run.Equal(began) || got.Pass.Verb != "up" || !maps.Equal(got.Pass.Starts, r.Pass.Starts) || got.Old {
 		t.Errorf("got %+v", got)
 	}
 	if again, err := got.Encode(); err != nil || string(again) != string(raw) {
 		t.Errorf("written again it is %s, %v", again, err)
+	}
+}
+
+// TestDebtsOfOldRecords: what they owe is owed whatever has run since; the runs are in what new ones say beside the names.
+func TestDebtsOfOldRecords(t *testing.T) {
+	db, web, later := plan.Container("db", 1), plan.Container("web", 1), began.Add(time.Second)
+	for name, tt := range map[string]struct {
+		raw      string
+		due, now bool // before and after a start
+	}{
+		"old":        {`{"wish":1,"file":{},"owed":["db/1"]}`, true, true},
+		"with a run": {`{"wish":1,"file":{},"owed":["db/1"],"owedRuns":{"db/1":"2026-07-01T10:00:00.000000005Z"}}`, true, false},
+		"nothing":    {`{"wish":1,"file":{}}`, false, false},
+	} {
+		r, err := Decode([]byte(tt.raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if due, now := r.Owed().Due(db, began), r.Owed().Due(db, later); due != tt.due || now != tt.now {
+			t.Errorf("%s: due before a start: %v, after it: %v", name, due, now)
+		}
+		if r.Owed().Due(web, began) {
+			t.Errorf("%s: web is owed a start", name)
+		}
+		if raw, err := r.Encode(); err != nil || string(raw) != tt.raw {
+			t.Errorf("%s: written again it is %s, %v", name, raw, err)
+		}
+	}
+	if _, err := Decode([]byte(`{"wish":1,"file":{},"pass":{"verb":"up","starts":{"db":"2026-07-01T10:00:00Z"}}}`)); err == nil {
+		t.Error("a container without a number is taken")
+	}
+}
+
+// TestRenew: a run that has followed the one of a promise, and is stopped for it, takes its place. Of another container of that number nothing is known.
+func TestRenew(t *testing.T) {
+	db, later := plan.Container("db", 1), began.Add(time.Second)
+	r := New()
+	r.Owe(plan.Debts{db: {Run: began}})
+	r.Pass = &Pass{Verb: "restart", Starts: plan.Debts{db: {Run: began}}}
+	shared := r.clone()
+	r.Renew(db, later, later.Add(time.Second))
+	if !r.Owed().Due(db, began) {
+		t.Error("another run than that of the promise changes it")
+	}
+	r.Renew(db, began, later)
+	for name, debts := range map[string]plan.Debts{"owed": r.Owed(), "pass": r.Pass.Starts} {
+		if !debts.Due(db, later) || debts.Due(db, began) {
+			t.Errorf("%s: %v", name, debts)
+		}
+	}
+	if !shared.Owed().Due(db, began) || !shared.Pass.Starts.Due(db, began) {
+		t.Error("a copy has changed with it")
+	}
+	if got := r.Latest(plan.Debts{db: {Run: began}, plan.Container("web", 1): {Run: began}}); len(got) != 2 || !got[db].Run.Equal(later) {
+		t.Errorf("latest: %v", got)
 	}
 }
 
