@@ -16,7 +16,7 @@ import (
 // caller's input, the process is left as it is: its stdin stays open for whoever comes next.
 func (a *Access) Attach(ctx context.Context, project string, o ask.AttachOptions, theirs process.IO) (process.Exit, error) {
 	defer a.turns.Enter()()
-	c, err := a.pick(ctx, project, o.Service, o.Index)
+	c, err := a.pick(ctx, project, choice{service: o.Service, index: o.Index})
 	if err != nil {
 		return process.Exit{}, err
 	}

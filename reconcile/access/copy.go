@@ -21,7 +21,7 @@ import (
 // keep it from the others. It returns when all are done, with the errors of those that failed.
 func (a *Access) CopyIn(ctx context.Context, project string, o ask.CopyInOptions, r io.Reader, s event.Sink) error {
 	defer a.turns.Enter()()
-	all, err := a.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+	all, err := a.copied(ctx, project, choice{service: o.Service, index: o.Index, container: o.Container, oneOffs: o.OneOffs})
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func fanOut(r io.Reader, n int) (readers []io.Reader, feed func()) {
 // CopyOut writes what is at a path of a container to w as a tar stream: of the replica that o names, or the first.
 func (a *Access) CopyOut(ctx context.Context, project string, o ask.CopyOutOptions, w io.Writer, s event.Sink) error {
 	defer a.turns.Enter()()
-	all, err := a.copied(ctx, project, o.Service, o.Index, o.OneOffs)
+	all, err := a.copied(ctx, project, choice{service: o.Service, index: o.Index, oneOffs: o.OneOffs})
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *Access) CopyOut(ctx context.Context, project string, o ask.CopyOutOptio
 // Export writes the root file system of a container to w as a tar stream, without its volumes: of the replica that o names, or the first.
 func (a *Access) Export(ctx context.Context, project string, o ask.ExportOptions, w io.Writer, s event.Sink) error {
 	defer a.turns.Enter()()
-	all, err := a.copied(ctx, project, o.Service, o.Index, true)
+	all, err := a.copied(ctx, project, choice{service: o.Service, index: o.Index, oneOffs: true})
 	if err != nil {
 		return err
 	}
@@ -130,31 +130,27 @@ func (a *Access) Export(ctx context.Context, project string, o ask.ExportOptions
 }
 
 // copied are the containers of a service that a copy means, in the order of their numbers, those of run last.
-func (a *Access) copied(ctx context.Context, project, service string, index int, oneOffs bool) ([]*inventory.Container, error) {
-	list, err := inventory.ListService(ctx, a.drivers, project, service)
+func (a *Access) copied(ctx context.Context, project string, which choice) ([]*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, a.drivers, project, which.service)
 	if err != nil {
 		return nil, err
 	}
 	var all, runs []*inventory.Container
 	for _, c := range list {
 		switch {
-		case c.Service != service || c.Step != nil:
+		case c.Service != which.service || c.Step != nil || !which.has(c):
 		case c.OneOff:
-			if oneOffs && index == 0 {
+			if which.oneOffs && which.index == 0 {
 				runs = append(runs, c)
 			}
-		case index == 0 || c.Number == index:
+		default:
 			all = append(all, c)
 		}
 	}
 	if all = append(all, runs...); len(all) > 0 {
 		return all, nil
 	}
-	what := fmt.Sprintf("service %q", service)
-	if index != 0 {
-		what = fmt.Sprintf("service %q with index %d", service, index)
-	}
-	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", what, project))
+	return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("no container found for %s of project %s; make one with `stack create` or `stack up`", which, project))
 }
 
 func (a *Access) sayCopy(s event.Sink, c *inventory.Container, p event.Phase, text, detail string) {
@@ -182,7 +178,7 @@ func (a *Access) warnCopy(s event.Sink, c *inventory.Container) func(string) {
 // otherwise or it is already.
 func (a *Access) Commit(ctx context.Context, project string, o ask.CommitOptions, s event.Sink) (image.Info, error) {
 	defer a.turns.Enter()()
-	all, err := a.copied(ctx, project, o.Service, o.Index, true)
+	all, err := a.copied(ctx, project, choice{service: o.Service, index: o.Index, oneOffs: true})
 	if err != nil {
 		return image.Info{}, err
 	}

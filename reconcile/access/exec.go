@@ -12,10 +12,10 @@ import (
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// Exec runs a command in a container of a service: the replica Index, or the lowest that runs.
+// Exec runs a command in a container of a service: the one that o names, or the replica Index, or the lowest that runs.
 func (a *Access) Exec(ctx context.Context, project string, o ask.ExecOptions, io process.IO) (process.Exit, error) {
 	defer a.turns.Enter()()
-	c, err := a.pick(ctx, project, o.Service, o.Index)
+	c, err := a.pick(ctx, project, choice{service: o.Service, index: o.Index, container: o.Container})
 	if err != nil {
 		return process.Exit{}, err
 	}
@@ -29,14 +29,14 @@ func (a *Access) Exec(ctx context.Context, project string, o ask.ExecOptions, io
 }
 
 // pick finds the running container of a service that is meant.
-func (a *Access) pick(ctx context.Context, project, service string, index int) (*inventory.Container, error) {
-	list, err := inventory.ListService(ctx, a.drivers, project, service)
+func (a *Access) pick(ctx context.Context, project string, which choice) (*inventory.Container, error) {
+	list, err := inventory.ListService(ctx, a.drivers, project, which.service)
 	if err != nil {
 		return nil, err
 	}
 	var stopped *inventory.Container
 	for _, c := range list {
-		if c.Service != service || c.OneOff || index != 0 && c.Number != index {
+		if c.Service != which.service || c.OneOff || !which.has(c) {
 			continue
 		}
 		if c.Status == runtime.Running {
@@ -46,17 +46,13 @@ func (a *Access) pick(ctx context.Context, project, service string, index int) (
 			stopped = c
 		}
 	}
-	what := fmt.Sprintf("service %q", service)
-	if index != 0 {
-		what = fmt.Sprintf("service %q with index %d", service, index)
-	}
 	switch {
 	case stopped != nil && stopped.Status == runtime.Paused:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is paused: `stack unpause %s` lets container %s go on", what, service, stopped.Name))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is paused: `stack unpause %s` lets container %s go on", which, which.service, stopped.Name))
 	case stopped == nil:
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", what, project))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("%s of project %s has no container", which, project))
 	case stopped.Exit != nil:
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", what, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped)), stopped.Exit.Code, service))
+		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s (code %d); see `stack logs %s`", which, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped)), stopped.Exit.Code, which.service))
 	}
-	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", what, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped))))
+	return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("%s is not running: container %s is %s; start it with `stack up`", which, stopped.Name, inventory.StateWord(stopped, a.keep.StatusOf(stopped))))
 }

@@ -21,7 +21,7 @@ func (a *Access) RemoveFiles(ctx context.Context, project string, o ask.FilesOpt
 
 func (a *Access) files(ctx context.Context, project string, o ask.FilesOptions, do func(context.Context, string, []archive.Facts) ([]archive.Difference, error)) ([]archive.Difference, error) {
 	defer a.turns.Enter()()
-	all, err := a.copied(ctx, project, o.Service, o.Index, false)
+	all, err := a.copied(ctx, project, choice{service: o.Service, index: o.Index, container: o.Container})
 	if err != nil {
 		return nil, err
 	}

@@ -116,7 +116,8 @@ type RunOptions struct {
 // ExecOptions is one `exec`.
 type ExecOptions struct {
 	Service    string
-	Index      int // 0 = the lowest replica that runs
+	Index      int    // 0 = the lowest replica that runs
+	Container  string // id of the one that is meant; "" = by Index. While a container is made anew there are two of one index
 	Args       []string
 	Env        []string
 	User, Cwd  string
@@ -128,10 +129,11 @@ type ExecOptions struct {
 
 // CopyInOptions is a tar stream that goes into the containers of a service: one direction of `cp`, and what a watch copies.
 type CopyInOptions struct {
-	Service string
-	Index   int    // 0 = all replicas
-	OneOffs bool   // those of run too
-	Path    string // in the containers, from their root
+	Service   string
+	Index     int    // 0 = all replicas
+	Container string // as of ExecOptions
+	OneOffs   bool   // those of run too
+	Path      string // in the containers, from their root
 	// Copy, Parents and Archive are runtime.CopyIn's. Without Copy the entries of the stream go into the directory Path.
 	Copy    bool
 	Parents bool
@@ -176,9 +178,10 @@ type CommitOptions struct {
 
 // FilesOptions names files of one container of a service, as somebody else has them.
 type FilesOptions struct {
-	Service string
-	Index   int // which replica; 0 = the first
-	Files   []archive.Facts
+	Service   string
+	Index     int    // which replica; 0 = the first
+	Container string // as of ExecOptions
+	Files     []archive.Facts
 }
 
 // ApplyOptions are what apply adds to a saved plan.

@@ -35,7 +35,7 @@ type parcel struct {
 
 // send makes container c have todo: what it has not, and only that, is sent.
 func (w *worker) send(ctx context.Context, c ask.Container, todo map[string]rule.Copy) (out sent, err error) {
-	o := ask.FilesOptions{Service: w.service, Index: c.Replica}
+	o := ask.FilesOptions{Service: w.service, Index: c.Replica, Container: c.ID}
 	var wanted []parcel
 	var gone []archive.Facts
 	for _, at := range dirFirst(todo) {
@@ -104,7 +104,7 @@ func (w *worker) send(ctx context.Context, c ask.Container, todo map[string]rule
 			unread, err = pack(feed, base, due)
 			feed.CloseWithError(err)
 		}()
-		into := ask.CopyInOptions{Service: w.service, Index: c.Replica, Path: base, Parents: true, Archive: true}
+		into := ask.CopyInOptions{Service: w.service, Index: c.Replica, Container: c.ID, Path: base, Parents: true, Archive: true}
 		err := w.s.daemon.CopyIn(ctx, w.s.project.Name, into, r, nil)
 		r.CloseWithError(err)
 		<-done

@@ -26,7 +26,7 @@ import (
 type daemon struct {
 	mu         sync.Mutex
 	containers []ask.Container
-	files      map[string]map[string]string // by service and index
+	files      map[string]map[string]string // by container
 	calls      []string
 	hold       map[string]chan struct{} // a call that begins so waits for it
 	fail       map[string]error
@@ -78,9 +78,19 @@ func (d *daemon) anew(service string) {
 	for i, c := range d.containers {
 		if c.Service == service {
 			d.containers[i].ID += "'"
-			d.files[fmt.Sprint(service, c.Replica)] = map[string]string{}
+			d.files[d.containers[i].ID] = map[string]string{}
 		}
 	}
+}
+
+// of are the files of the container that is meant: by its id, or else the first of its index.
+func (d *daemon) of(service string, index int, id string) map[string]string {
+	for _, c := range d.containers {
+		if c.Service == service && c.Replica == index && (id == "" || c.ID == id) {
+			return d.files[c.ID]
+		}
+	}
+	return nil
 }
 
 func (d *daemon) Restart(ctx context.Context, _ string, o ask.ServiceOptions, _ event.Sink) error {
@@ -101,7 +111,7 @@ func (d *daemon) CompareFiles(_ context.Context, _ string, o ask.FilesOptions) (
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range o.Files {
-		have, ok := d.files[fmt.Sprint(o.Service, o.Index)][f.Path]
+		have, ok := d.of(o.Service, o.Index, o.Container)[f.Path]
 		out = append(out, archive.Difference{Differs: !ok || !f.Dir && int64(len(have)) != f.Size, UID: 7})
 	}
 	return out, nil
@@ -111,7 +121,7 @@ func (d *daemon) RemoveFiles(_ context.Context, _ string, o ask.FilesOptions) (o
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range o.Files {
-		in := d.files[fmt.Sprint(o.Service, o.Index)]
+		in := d.of(o.Service, o.Index, o.Container)
 		_, ok := in[f.Path]
 		delete(in, f.Path)
 		out = append(out, archive.Difference{Differs: ok})
@@ -140,7 +150,7 @@ func (d *daemon) CopyIn(ctx context.Context, _ string, o ask.CopyInOptions, r io
 			return fmt.Errorf("%s is of %d", h.Name, h.Uid)
 		}
 		d.mu.Lock()
-		d.files[fmt.Sprint(o.Service, o.Index)][filepath.Join(o.Path, h.Name)] = string(text) + h.Linkname
+		d.of(o.Service, o.Index, o.Container)[filepath.Join(o.Path, h.Name)] = string(text) + h.Linkname
 		d.mu.Unlock()
 	}
 }
@@ -402,7 +412,7 @@ func TestNewContainersGetEverything(t *testing.T) {
 	has := func(want string) func() bool {
 		return func() bool {
 			var all []string
-			for path, text := range w.files["web1"] {
+			for path, text := range w.of("web", 1, "") {
 				if text != "" {
 					all = append(all, path+"="+text)
 				}
@@ -433,6 +443,34 @@ func TestNewContainersGetEverything(t *testing.T) {
 	w.mu.Unlock()
 	w.write("src/b", "22")
 	w.eventually("what had failed comes with the next", has("/first/a=1 /first/sub/b=1 /src/a=333 /src/b=22"))
+}
+
+// TestOneThatIsMadeBeside: a container that is made while its predecessor runs, as a recreate does, gets everything, and its command is run in it; not the
+// predecessor, which has the same index and everything.
+func TestOneThatIsMadeBeside(t *testing.T) {
+	w := newWorld(t, map[string]*spec.Service{"web": {Replicas: 1}}, map[string][]spec.Watch{"web": {
+		{Path: "src", Action: rule.SyncExec, Target: "/src", Exec: &spec.Hook{Command: []string{"reload"}}},
+	}}, "src/a")
+	w.write("src/a", "22")
+	w.tells("web: src/a: 1 file copied, ran `reload` (")
+	happens := func(text string) {
+		w.mu.Lock()
+		tell := w.events[0]
+		w.mu.Unlock()
+		tell(event.Event{Kind: "container", Service: "web", Phase: event.Done, Text: text})
+	}
+	w.mu.Lock()
+	w.containers = append(w.containers, ask.Container{ID: "next", Name: "p-web-1", Service: "web", Replica: 1, State: "created"})
+	w.files["next"] = map[string]string{}
+	w.mu.Unlock()
+	happens("Created")
+	w.eventually("the new one has everything", func() bool { return w.files["next"]["/src/a"] == "22" })
+	w.mu.Lock()
+	w.containers = w.containers[1:]
+	w.containers[0].State = "running"
+	w.mu.Unlock()
+	happens("Started")
+	w.eventually("its command was run", func() bool { return w.count("exec web 1 reload") == 2 })
 }
 
 // TestErrorsAreOfTheirService: a build that fails keeps neither the service's files nor other services from being copied.

@@ -291,10 +291,11 @@ func (w *worker) exec(ctx context.Context, e command) (did string, err error) {
 			continue
 		}
 		var out bytes.Buffer
-		o.Index = c.Replica
+		o.Index, o.Container = c.Replica, c.ID
 		// Not again: a command may have done its work.
 		exit, err := w.s.daemon.Exec(ctx, w.s.project.Name, o, process.IO{Stdout: &out, Stderr: &out})
 		switch {
+		case err != nil && w.state(ctx, c) == "": // somebody has taken it away meanwhile; there will be another one to look at, or none
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s in %s: %w", what, c.Name, err))
 		case exit.Code != 0:
