@@ -145,12 +145,13 @@ services:
 	}
 }
 
-// works tries a shell at x: it follows the terminal's size, and Ctrl-C is for what runs in it.
+// works tries a shell at x: it follows the terminal's size, and Ctrl-C is for what runs in it. Who says that it sleeps is who will: a key
+// that comes before the shell has given the terminal to a new program is the shell's, and the program sleeps on.
 func (p *project) works(x *terminal) {
 	p.t.Helper()
 	x.resize(40, 132)
 	x.hasSize("40 132")
-	x.types("echo sleep\\ing; sleep 1000\n")
+	x.types("sh -c 'echo sleep\\ing; exec sleep 1000'\n")
 	x.shows("sleeping")
 	x.types("\x03")
 	x.types("echo inter\\rupted $?\n")
