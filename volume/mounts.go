@@ -79,16 +79,27 @@ func (d *Driver) bindMount(u Use) (mount.Mount, error) {
 			"cannot mount %q at %q: bind source path does not exist on this host (create it, or set bind.create_host_path: true)", u.Source, u.Target))
 	case NamesSocket(u.Source):
 		return mount.Mount{}, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot mount %q at %q: no such socket on the host", u.Source, u.Target))
-	default:
-		if err := os.MkdirAll(u.Source, 0o755); err != nil {
-			return mount.Mount{}, fmt.Errorf("cannot create %q to mount at %q: %w", u.Source, u.Target, err)
-		}
 	}
 	o, err := bindOptions(u)
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	return mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath}, nil
+	m := mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath, MakeSource: u.CreateHostPath && !NamesSocket(u.Source)}
+	return m, makeSource(m)
+}
+
+// makeSource makes the directory that m, a bind, mounts, where it may be made and there is nothing.
+func makeSource(m mount.Mount) error {
+	if !m.MakeSource {
+		return nil
+	}
+	if _, err := os.Stat(m.Source); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what is the matter with it its mount says
+	}
+	if err := os.MkdirAll(m.Source, 0o755); err != nil {
+		return fmt.Errorf("cannot create %q to mount at %q: %w", m.Source, m.Target, err)
+	}
+	return nil
 }
 
 // IsDockerSocket says whether a bind's source is the socket of dockerd, which need not be there: Mounts takes the daemon's own then.

@@ -98,13 +98,36 @@ func TestBindSource(t *testing.T) {
 	if _, err := os.Stat(filepath.Dir(gone)); err == nil {
 		t.Error("a refused bind left a directory")
 	}
-	if _, err := d.Mounts(ctx, []Use{{Kind: Bind, Source: gone, Target: "/x", CreateHostPath: true}}); err != nil {
+	isMade := func(when string) {
+		t.Helper()
+		info, err := os.Stat(gone)
+		if err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("create_host_path, %s: %v, %v", when, info, err)
+		}
+	}
+	made, err := d.Mounts(ctx, []Use{{Kind: Bind, Source: gone, Target: "/x", CreateHostPath: true}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(gone)
-	if err != nil || info.Mode().Perm() != 0o755 {
-		t.Errorf("create_host_path: %v, %v", info, err)
+	isMade("at the creation")
+	kept, err := d.Mounts(ctx, []Use{{Kind: Bind, Source: gone, Target: "/x"}})
+	if err != nil {
+		t.Fatal(err)
 	}
+
+	if err := os.RemoveAll(filepath.Dir(gone)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Prepare(ctx, kept); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(gone)); err == nil {
+		t.Error("a start has made a directory that may not be made")
+	}
+	if _, err := d.Prepare(ctx, made); err != nil {
+		t.Fatal(err)
+	}
+	isMade("before a start")
 }
 
 // TestDockerSocket: where no dockerd listens its socket is this daemon's, whatever the file says of a missing source, and nothing is made there.

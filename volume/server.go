@@ -12,8 +12,14 @@ import (
 	"github.com/stackrun/stack/runtime/mount"
 )
 
-// Locate gives mounts, in a list of its own, the addresses that the servers named in them have now.
-func (d *Driver) Locate(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
+// Prepare makes mounts ready for a start: the sources of binds that may be made and have gone are made again, and the servers named in them are given the addresses that they
+// have now, in a list of its own.
+func (d *Driver) Prepare(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
+	for _, m := range mounts {
+		if err := makeSource(m); err != nil {
+			return nil, err
+		}
+	}
 	return locate(ctx, mounts, net.DefaultResolver.LookupNetIP)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -77,18 +78,80 @@ services:
     image: busybox
     init: true
     command: sleep 1000
-    volumes: ["./conf:/conf"]
+    volumes:
+      - {type: bind, source: ./conf, target: /conf, bind: {create_host_path: false}}
 `)
-	p.up()
 	conf := filepath.Join(p.dir, "conf")
-	if err := os.Remove(conf); err != nil {
-		t.Fatal(err)
-	}
-	before := p.pidsOf("web")
-	p.fails(1, []string{"compose.yaml:7:15: error: cannot restart container lostsource-web-1, which runs on: ", "mount at /conf is not there", conf}, "restart")
-	equal(t, "processes", p.pidsOf("web"), before)
 	if err := os.Mkdir(conf, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	p.up()
+	if err := os.Remove(conf); err != nil {
+		t.Fatal(err)
+	}
+	before := p.runs("web")
+	p.fails(1, []string{"compose.yaml:8:9: error: cannot restart container lostsource-web-1, which runs on: ", "mount at /conf is not there", conf}, "restart")
+	equal(t, "its run", p.runs("web"), before)
+	p.ok("stop", "--timeout", "0")
+	p.fails(1, []string{"compose.yaml:8:9: error: cannot start container lostsource-web-1: ", conf, "it is the source of the mount at /conf, and must exist"}, "start")
+	absent(t, conf)
+	if err := os.Mkdir(conf, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.ok("start")
 	p.ok("restart", "--timeout", "0")
+}
+
+// TestLostSourceIsMadeAgain: a directory that up has made for a mount and that has gone since is made again by whatever starts the container next, which says so, and by its
+// restart policy.
+func TestLostSourceIsMadeAgain(t *testing.T) {
+	p := compose(t, "madeagain", `
+services:
+  web:
+    image: busybox
+    init: true
+    command: sleep 1000
+    restart: always
+    volumes: ["./deep/data:/data"]
+  borrower:
+    image: busybox
+    init: true
+    command: sleep 1000
+    volumes_from: [web]
+`)
+	p.up()
+	data := filepath.Join(p.dir, "deep/data")
+	lose := func() {
+		t.Helper()
+		if err := os.RemoveAll(filepath.Dir(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, again := range [][]string{{"restart", "--timeout", "0", "web"}, {"start", "web"}, {"up", "--detach", "web"}} {
+		if again[0] != "restart" {
+			p.ok("stop", "--timeout", "0", "web")
+		}
+		lose()
+		r := p.run(again...)
+		if r.code != 0 {
+			t.Fatal(r)
+		}
+		contains(t, again[0], r.stderr, "Directory "+data+"  Created")
+		p.sh("web", "touch /data/"+again[0])
+		if _, err := os.Stat(filepath.Join(data, again[0])); err != nil {
+			t.Error(err)
+		}
+	}
+	lose()
+	before := p.runs("web")
+	if err := syscall.Kill(p.status(p.one("madeagain-web-1").ID).Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	p.changed("web", before)
+	if _, err := os.Stat(data); err != nil {
+		t.Error(err)
+	}
+	lose()
+	p.ok("restart", "--timeout", "0", "borrower")
+	p.sh("borrower", "test -d /data")
 }

@@ -183,8 +183,8 @@ type Volumes interface {
 	// Mounts turns uses into mounts ordered by target. It fails when a bind's source is missing
 	// and may not be created, naming the path.
 	Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error)
-	// Locate gives mounts the addresses that the servers named in them have now. Before each start.
-	Locate(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error)
+	// Prepare makes mounts ready for a start, and returns them with the addresses that the servers named in them have now. A bind's missing source is made where it may be.
+	Prepare(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error)
 }
 
 // Containers is implemented by *runtime.Driver.

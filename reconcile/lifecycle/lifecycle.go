@@ -55,9 +55,11 @@ func (k *Keeper) startLocked(ctx context.Context, c *inventory.Container, sink e
 	id := c.ID
 	k.Group.Stop(id) // a restart that is due would come on top
 	at := chronicle.Times{Begin: history.Now()}
+	absent := AbsentSources(c.Spec.Mounts)
 	if err := k.wiring.Connect(ctx, c); err != nil {
 		return err
 	}
+	k.tellSources(c, absent, sink)
 	at.Connected = history.Now()
 	s, err := k.launch(ctx, c)
 	if err != nil {

@@ -32,7 +32,7 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 			}
 		}
 		if err == nil {
-			absent := absentSources(s.Spec.Mounts)
+			absent := lifecycle.AbsentSources(s.Spec.Mounts)
 			id, err = p.Create(ctx, d)
 			p.noteDirectories(op.Service, absent)
 		}
@@ -55,14 +55,10 @@ func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) erro
 	if err == nil || errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
-	at := "services." + op.Service
-	var missing *lifecycle.MissingSource
-	if errors.As(err, &missing) {
-		at = fmt.Sprintf("%s.volumes[%d]", at, missing.Index)
-	}
+	at := p.startPlace(op.Service, err)
 	err = fmt.Errorf("cannot restart container %s, which runs on: %w", op.Name, wording.Cause(err, op.ContainerID, op.Name))
 	p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-	return position.At(p.project, spec.Path(at), err)
+	return position.At(p.project, at, err)
 }
 
 func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, replica plan.ID) error {
@@ -136,9 +132,10 @@ func (p *Performer) startPlace(service string, err error) spec.Path {
 	}
 	var start *runtime.StartError
 	began := errors.As(err, &start)
-	if s := p.Want.Services[service]; s != nil && (!began || start.Failure.Stage == "volume") {
-		if i := mountNamed(s.Spec.Mounts, err.Error()); i >= 0 {
-			return p.mountPlace(s.Spec.Mounts[i], fmt.Sprintf("%s.volumes[%d]", at, i))
+	if !began || start.Failure.Stage == "volume" {
+		mounts := p.mounts(service)
+		if i := mountNamed(mounts, err.Error()); i >= 0 {
+			return p.mountPlace(mounts[i], fmt.Sprintf("%s.volumes[%d]", at, i))
 		}
 	}
 	if !began {
@@ -158,6 +155,22 @@ func (p *Performer) startPlace(service string, err error) spec.Path {
 		}
 	}
 	return spec.Path(at)
+}
+
+// mounts are what the file has service mount, in its order. A command that goes by no file, as a start, wants no services: the file of the last up has them then.
+func (p *Performer) mounts(service string) []plan.Mount {
+	if s := p.Want.Services[service]; s != nil {
+		return s.Spec.Mounts
+	}
+	s := p.project.Services[service]
+	if s == nil {
+		return nil
+	}
+	all := make([]plan.Mount, 0, len(s.Mounts))
+	for _, m := range s.Mounts {
+		all = append(all, plan.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Subpath: m.Subpath})
+	}
+	return all
 }
 
 // mountPlace is where the file says what is the matter with m, the entry at: of a volume that is a file system, there.

@@ -2,40 +2,20 @@ package performer
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 )
-
-// absentSources are the directories that are not there and will be made for the binds among mounts, whatever is above them included.
-func absentSources(mounts []plan.Mount) []string {
-	var all []string
-	for _, m := range mounts {
-		if m.Type != "bind" || !m.CreateHostPath {
-			continue
-		}
-		for dir := filepath.Clean(m.Source); isAbsent(dir); dir = filepath.Dir(dir) {
-			all = append(all, dir)
-		}
-	}
-	return all
-}
-
-func isAbsent(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, fs.ErrNotExist)
-}
 
 // noteDirectories remembers those of absent that are there now as made by this pass, and tells of those that a container of service mounts: who has mistyped a path
 // sees it nowhere else.
 func (p *Performer) noteDirectories(service string, absent []string) {
 	for _, dir := range absent {
-		if isAbsent(dir) {
+		if lifecycle.Absent(dir) {
 			continue
 		}
 		p.mu.Lock()

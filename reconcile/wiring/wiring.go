@@ -77,7 +77,7 @@ func (w *Wiring) Connect(ctx context.Context, c *inventory.Container) error {
 		return err
 	}
 	cfg := bundle.Connect(*c.Config, n)
-	if cfg.Mounts, err = w.drivers.Volumes.Locate(ctx, cfg.Mounts); err != nil {
+	if cfg.Mounts, err = w.drivers.Volumes.Prepare(ctx, cfg.Mounts); err != nil {
 		return err
 	}
 	if err := w.drivers.Containers.Replace(ctx, cfg); err != nil {

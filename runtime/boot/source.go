@@ -87,7 +87,7 @@ func (s *source) open() error {
 	}
 	fd, err := unix.Open(s.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return explain(fault(s.stage, "open", s.Source, err), "it is the source of the mount at "+s.Target)
+		return explain(fault(s.stage, "open", s.Source, err), "it is the source of the mount at "+s.Target+", and must exist")
 	}
 	if s.Subpath != "" {
 		sub, err := openSubpath(fd, s.Subpath)

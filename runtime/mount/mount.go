@@ -14,6 +14,9 @@ type Mount struct {
 	Target  string   `json:"target"`           // absolute path in the container; "/" for the root
 	Options []string `json:"options,omitempty"`
 
+	// MakeSource, for bind: a Source that is not there is to be a directory, made before each start by who makes the container.
+	MakeSource bool `json:"makeSource,omitempty"`
+
 	// Subpath, for all but tmpfs and file: mount only this path below Source, or of what the layers or the file system show,
 	// resolved with openat2(RESOLVE_IN_ROOT) at mount time. It must exist.
 	Subpath string `json:"subpath,omitempty"`

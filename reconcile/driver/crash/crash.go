@@ -117,6 +117,10 @@ func (d volumes) Delete(ctx context.Context, id string) error {
 	return aroundErr("volumes.delete", func() error { return d.Volumes.Delete(ctx, id) })
 }
 
+func (d volumes) Prepare(ctx context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
+	return around("volumes.prepare", func() ([]mount.Mount, error) { return d.Volumes.Prepare(ctx, mounts) })
+}
+
 func (d volumes) Mounts(ctx context.Context, uses []volume.Use) ([]mount.Mount, error) {
 	return around("volumes.mounts", func() ([]mount.Mount, error) { return d.Volumes.Mounts(ctx, uses) })
 }

@@ -288,7 +288,7 @@ func (v *volumes) List(ctx context.Context) ([]volume.State, error) {
 	return out, nil
 }
 
-func (v *volumes) Locate(_ context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
+func (v *volumes) Prepare(_ context.Context, mounts []mount.Mount) ([]mount.Mount, error) {
 	return mounts, nil
 }
 
