@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func Explain(ctx context.Context, in Input, at Path) ([]Origin, diag.List) {
 		found = slices.DeleteFunc(slices.Clone(x.out), func(o Origin) bool { return !within(at, o.Path) })
 	}
 	if len(found) == 0 {
-		l.err(CodeUndefined, nil, "no file says "+string(at), x.near(at))
+		l.err(CodeUndefined, nil, "no file says "+string(at), cmp.Or(x.variable(string(at)), x.near(at)))
 		return nil, l.List()
 	}
 	return found, list
@@ -198,6 +199,24 @@ func flow(n *tree.Node, depth int) string {
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// variable is the hint for a name that is no address but a variable's: what the files say with it. "" = none of that name.
+func (x *explainer) variable(name string) string {
+	var made []string
+	for _, o := range x.out {
+		uses := slices.ContainsFunc(o.Variables, func(v Variable) bool { return v.Name == name })
+		if uses || strings.HasSuffix(string(o.Path), ".environment."+name) {
+			made = append(made, string(o.Path))
+		}
+	}
+	if len(made) == 0 {
+		return ""
+	}
+	if len(made) > 5 {
+		made = append(made[:5], "…")
+	}
+	return "that is a variable; give the address of a value: " + strings.Join(made, ", ")
 }
 
 // near is the hint for an address where nothing is: what there is around it.

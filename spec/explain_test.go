@@ -147,7 +147,8 @@ func TestExplainShowsSecretsToWhoAsks(t *testing.T) {
 }
 
 func TestExplainNothing(t *testing.T) {
-	for at, hint := range map[spec.Path]string{"servces.web": `did you mean "services"?`, "services.web.imag": `did you mean "image"?`, "services.web.restart": "the files say of services.web: "} {
+	for at, hint := range map[spec.Path]string{"servces.web": `did you mean "services"?`, "services.web.imag": `did you mean "image"?`, "services.web.restart": "the files say of services.web: ",
+		"PORT": "that is a variable; give the address of a value: services.web.ports[", "DB_PASSWORD": "that is a variable; give the address of a value: services.web.environment.DB_PASSWORD"} {
 		_, list := explain(t, at)
 		if !list.HasErrors() || list[len(list)-1].Code != spec.CodeUndefined || !strings.HasPrefix(list[len(list)-1].Hint, hint) {
 			t.Errorf("%s: %v", at, list.Err())

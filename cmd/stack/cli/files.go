@@ -91,9 +91,12 @@ func sameDir(a, b string) bool {
 	return err == nil && filepath.IsAbs(a) && os.SameFile(x, y)
 }
 
-// WithLocation is list behind what was wrong with where the project is.
+// WithLocation is list with what was wrong with where the project is. What both found, as in an .env that a service names as its env_file too, is told once.
 func (f *Files) WithLocation(list diag.List) diag.List {
-	return append(slices.Clone(f.faults), list...)
+	var all diag.Collector
+	all.Join(f.faults)
+	all.Join(list)
+	return all.List()
 }
 
 // Variables are those that the file is read with. Preconditions: the project is located, as it is when something was loaded.

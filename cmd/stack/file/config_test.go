@@ -131,6 +131,18 @@ func TestConfigExplains(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &origins); code != 0 || err != nil || len(origins) != 1 || origins[0].At.Line != 3 {
 		t.Errorf("as JSON: %v\n%s", err, out)
 	}
+	// What is wrong in an .env that is an env_file too is told once.
+	if err := os.Mkdir(filepath.Join(u.Dir, "twice"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	u.Write("twice/.env", "A=${NOBODY}\n")
+	u.Write("twice/compose.yaml", "services: {web: {image: x, env_file: .env}}\n")
+	if code, _, errs = u.Run("-f " + filepath.Join(u.Dir, "twice/compose.yaml") + " config --explain NOSUCH"); code != 1 || strings.Count(errs, "NOBODY is not set") != 1 {
+		t.Errorf("%d %s", code, errs)
+	}
+	if code, _, errs = u.Run("-f " + filepath.Join(u.Dir, "twice/compose.yaml") + " config"); code != 0 || strings.Count(errs, "NOBODY is not set") != 1 {
+		t.Errorf("%d %s", code, errs)
+	}
 	if code, _, errs = u.Run("config --explain services.web.ports"); code != 1 || !strings.Contains(errs, "no file says services.web.ports") {
 		t.Errorf("nothing there: code %d, %s", code, errs)
 	}
