@@ -19,6 +19,7 @@ import (
 	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/planning"
@@ -132,13 +133,14 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.networks = resource.NewNetworks(resource.Options{Drivers: d, Store: opt.Store, Wishes: e.wishes, Hub: e.hub, Log: e.log, Turns: e.loop, Name: e.identity.name(), Lost: opt.StoreLost})
 	e.volumes = resource.NewVolumes(d, e.hub, e.loop)
 	wires := wiring.New(d, e.networks, e.roster)
+	names := naming.New(d, e.roster, &e.gate)
 	e.keep = lifecycle.New(lifecycle.Options{
 		Drivers: d, Roots: opt.Roots, Store: opt.Store, Hub: e.hub, Log: e.log, Life: e.life, Gate: &e.gate, Capabilities: capabilities, Turns: e.loop, Roster: e.roster,
-		Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, Interim: e.interim, History: opt.History,
+		Names: names, Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, Interim: e.interim, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
-	e.planner = &planning.Planner{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep}
+	e.planner = &planning.Planner{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names}
 	e.healing = &healing.Healer{
 		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Group: e.group, Memory: e.memory,
 		Commands: resumer{e},
@@ -152,7 +154,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	})
 	e.singles = single.New(single.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Life: e.life, Boot: boot, Lost: opt.StoreLost, Turns: e.loop, Keep: e.keep, Wiring: wires, Networks: e.networks, Volumes: e.volumes,
-		Wishes: e.wishes, Alone: alone, Roster: e.roster,
+		Wishes: e.wishes, Alone: alone, Roster: e.roster, Names: names,
 	})
 	e.output = output.New(d, e.hub, e.group, e.loop)
 	err = e.networks.Adopt(ctx) // containers are on them

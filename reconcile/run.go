@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
@@ -115,21 +116,21 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, err
 	}
-	d.Name = o.Name
-	if d.Name == "" {
+	if d.Name, d.Named = o.Name, o.Name != ""; !d.Named {
 		d.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, d.Slug[:12])
-	} else if err := e.nameFree(ctx, d.Name); err != nil {
-		return nil, err
 	}
 	id, err := do.Create(ctx, d)
 	if err != nil {
-		return nil, position.At(p, spec.Path("services."+o.Service), fmt.Errorf("cannot create container %s: %w", d.Name, err))
+		err = fmt.Errorf("cannot create container %s: %w", d.Name, err)
+		if taken := (*naming.TakenError)(nil); d.Named && errors.As(err, &taken) {
+			return nil, err // the file does not say it
+		}
+		return nil, position.At(p, spec.Path("services."+o.Service), err)
 	}
 	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
 		return nil, err
 	}
-	e.roster.Add(c)
 	if err := e.beforeRun(ctx, p, c, do, o, sink); err != nil {
 		return nil, err
 	}
@@ -196,19 +197,6 @@ func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.
 		}
 		if err := errors.Join(e.keep.Stop(ctx, c, nil, sink), e.keep.Remove(ctx, c, false, sink)); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) nameFree(ctx context.Context, name string) error {
-	list, err := inventory.List(ctx, e.drivers, "")
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
-		if c.Name == name {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot create container %s: the name is already in use by container %s %s; remove that or choose another name", name, wording.ShortID(c.ID), c.Whose()))
 		}
 	}
 	return nil

@@ -37,6 +37,7 @@ type Draft struct {
 	Spec      plan.Spec
 	Number    int
 	Name      string
+	Named     bool   // somebody has asked for the name: no other container has it, of its project neither
 	Slug      string // one-off
 	OneOff    bool
 	Remove    bool
@@ -130,7 +131,8 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 		}
 	}
 	undo.Add(func() { _ = drivers.Containers.Delete(aside, id) })
-	if _, err := drivers.Containers.Create(ctx, cfg); err != nil {
+	made, err := drivers.Containers.Create(ctx, cfg)
+	if err != nil {
 		return "", err
 	}
 	if cfg.Log.Path != "" && d.Alone == nil {
@@ -142,6 +144,9 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 		if err := drivers.Containers.Reserve(ctx, id); err != nil {
 			return "", err
 		}
+	}
+	if c, ours := inventory.Read(made); ours {
+		k.roster.Add(c)
 	}
 	undo.Release()
 	return id, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/interim"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -37,6 +38,7 @@ type Keeper struct {
 	capabilities []string
 	turns        Turns
 	roster       *roster.Roster
+	names        *naming.Names
 	wiring       *wiring.Wiring
 	volumes      *resource.Volumes
 	wishes       *wish.Book
@@ -64,6 +66,7 @@ type Options struct {
 	Capabilities []string        // that this process can give
 	Turns        Turns
 	Roster       *roster.Roster
+	Names        *naming.Names
 	Wiring       *wiring.Wiring
 	Volumes      *resource.Volumes
 	Wishes       *wish.Book
@@ -85,7 +88,7 @@ type Turns interface {
 // New looks after nobody yet.
 func New(o Options) *Keeper {
 	k := &Keeper{
-		drivers: o.Drivers, roots: o.Roots, store: o.Store, hub: o.Hub, log: o.Log, life: o.Life, capabilities: o.Capabilities, turns: o.Turns, roster: o.Roster,
+		drivers: o.Drivers, roots: o.Roots, store: o.Store, hub: o.Hub, log: o.Log, life: o.Life, capabilities: o.Capabilities, turns: o.Turns, roster: o.Roster, names: o.Names,
 		wiring: o.Wiring, volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, interim: o.Interim, Locks: o.Gate.Locks(),
 	}
 	k.Group = supervise.New(runner{k})

@@ -264,12 +264,6 @@ func (k *Keeper) AtRest(ctx context.Context, id string, sink event.Sink) (*inven
 	return c, err
 }
 
-// Know makes a container that does not run known to those who wait for it.
-func (k *Keeper) Know(c *inventory.Container) {
-	k.roster.Add(c)
-	k.Group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
-}
-
 // Supervised adds to have what is not on the host but in memory.
 func (k *Keeper) Supervised(have *plan.Observed) {
 	for i := range have.Containers {

@@ -2,46 +2,29 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/wording"
+	"github.com/stackrun/stack/reconcile/naming"
 )
 
-// LockName keeps others from making a container called name until unlock is called.
-func (k *Keeper) LockName(ctx context.Context, name string) (unlock func(), err error) {
-	return k.Locks.Lock(ctx, "name "+name)
-}
-
-// takeName finds out that no container of somebody else has the name of the one that is to be made of d, and keeps others from taking it until free is called. What
-// of d's own project has it is the plan's affair.
+// takeName keeps others from taking the name of the container that is to be made of d until free is called. ErrConflict when somebody has it.
 func (k *Keeper) takeName(ctx context.Context, d *Draft) (free func(), err error) {
-	free, err = k.LockName(ctx, d.Name)
-	if err != nil {
-		return nil, err
+	besides := d.Project // who of that has it is the plan's affair
+	if d.Named {
+		besides = ""
 	}
-	if d.Service.ContainerName == "" { // the project's name is in it: nobody has it but by will, and a hundred containers need not look at a hundred
-		err = k.roster.Free(d.Name)
-	} else {
-		err = k.nameFree(ctx, d)
+	free, err = k.names.Hold(ctx, d.Name, besides)
+	taken := (*naming.TakenError)(nil)
+	if !errors.As(err, &taken) {
+		return free, err
 	}
-	if err != nil {
-		free()
-		return nil, err
+	mend := "container_name gives this one another name"
+	switch {
+	case d.Named:
+		mend = "remove that or choose another name"
+	case taken.By.Alone != nil:
+		mend = fmt.Sprintf("`docker rm %s` removes it, and %s", d.Name, mend)
 	}
-	return free, nil
-}
-
-func (k *Keeper) nameFree(ctx context.Context, d *Draft) error {
-	list, err := inventory.List(ctx, k.drivers, "")
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list, func(c *inventory.Container) bool { return c.Name == d.Name && c.Project != d.Project })
-	if i < 0 {
-		return nil
-	}
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is already in use by container %s, %s; container_name gives this one another name", wording.ShortID(list[i].ID), list[i].Whose()))
+	return nil, fmt.Errorf("%w; %s", err, mend)
 }

@@ -18,23 +18,19 @@ func (pn *Planner) Observe(ctx context.Context, want *plan.Desired) (*plan.Obser
 	return have, err
 }
 
-// foreignNames are the names of the containers that are not of want's project. They are looked up where the file says how a container is called: other names begin with the project's.
+// foreignNames are the names that the file gives to containers and that some have which are not of want's project. Other names begin with the project's.
 func (pn *Planner) foreignNames(ctx context.Context, want *plan.Desired) (map[string]plan.Holder, error) {
-	named := false
-	for _, s := range want.Services {
-		named = named || s.ContainerName != ""
-	}
-	if !named {
-		return nil, nil
-	}
-	all, err := inventory.List(ctx, pn.Drivers, "")
-	if err != nil {
-		return nil, err
-	}
 	names := map[string]plan.Holder{}
-	for _, c := range all {
-		if c.Project != want.Project {
-			names[c.Name] = plan.Holder{ID: c.ID, Project: c.Project}
+	for _, s := range want.Services {
+		if s.ContainerName == "" {
+			continue
+		}
+		c, err := pn.Names.Holder(ctx, s.ContainerName, want.Project)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			names[s.ContainerName] = plan.Holder{ID: c.ID, Project: c.Project}
 		}
 	}
 	return names, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/interim"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/ports"
 	"github.com/stackrun/stack/reconcile/position"
@@ -38,6 +39,7 @@ type Planner struct {
 	Images    *images.Images
 	Preflight *preflight.Inspector
 	Keep      *lifecycle.Keeper
+	Names     *naming.Names
 }
 
 // Comparison is a file and a host that a plan is to be made of. An up and its plan take the same way here: they differ in what they

@@ -4,14 +4,12 @@ package roster
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -155,16 +153,18 @@ func (r *Roster) Vanished(project string, there map[string]bool) []string {
 	return gone
 }
 
-// Free says whether a container that belongs to no file has the name that one of a project is to get: ErrConflict then.
-func (r *Roster) Free(name string) error {
+// Called are the ids of the containers called name. One of them may be gone from the host, or on its way.
+func (r *Roster) Called(name string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var ids []string
 	for id, n := range r.names {
-		if n.Name == name && n.Project == "" {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("the name is already in use by container %s, that belongs to no file; `docker rm %s` removes it, and container_name gives this one another name", wording.ShortID(id), name))
+		if n.Name == name {
+			ids = append(ids, id)
 		}
 	}
-	return nil
+	slices.Sort(ids)
+	return ids
 }
 
 // Named puts the names of containers in the place of their ids.

@@ -61,6 +61,8 @@ func (cs *Containers) adoptOne(ctx context.Context, c *inventory.Container, r *s
 	if err := cs.agree(ctx, c, r); err != nil {
 		return err
 	}
+	c.Name = r.Name
+	cs.roster.Rename(c.ID, r.Name) // a daemon that died in the middle of it has put it down
 	switch {
 	case r.Removing != nil:
 		cs.laterFor(c, "remove", func(ctx context.Context, c *inventory.Container) error {
@@ -152,7 +154,7 @@ func (cs *Containers) remake(ctx context.Context, r *standalone.Record) error {
 	if err != nil {
 		return err
 	}
-	cs.keep.Know(c)
+	cs.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	if policy := r.Spec.Restart.Name; r.Owed || r.Stopped == "" && (policy == "always" || policy == "unless-stopped") {
 		cs.laterFor(c, "start", cs.startOwed) // it most likely ran when the power went
 	}

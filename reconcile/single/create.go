@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -112,7 +113,7 @@ func (cs *Containers) Create(ctx context.Context, w Want) (id string, warnings [
 		}
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}
-	cs.keep.Know(c)
+	cs.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	cs.hub.Say(nil, c.Event(event.Done, "Created", ""))
 	return id, warnings, nil
 }
@@ -141,23 +142,12 @@ func (cs *Containers) takeName(ctx context.Context, name string) (_ string, free
 }
 
 func (cs *Containers) holdName(ctx context.Context, name string) (free func(), err error) {
-	free, err = cs.keep.LockName(ctx, name)
-	if err != nil {
-		return nil, err
+	free, err = cs.names.Hold(ctx, name, "")
+	if taken := (*naming.TakenError)(nil); errors.As(err, &taken) {
+		err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("Conflict. The container name %q is already in use by container %q, %s. You have to remove (or rename) that container to be able to reuse that name", //nolint:staticcheck // docker's sentence
+			"/"+name, taken.By.ID, taken.By.Whose()))
 	}
-	list, err := inventory.List(ctx, cs.drivers, "")
-	if err == nil {
-		if i := slices.IndexFunc(list, func(c *inventory.Container) bool { return c.Name == name }); i >= 0 {
-			c := list[i]
-			err = errdefs.With(errdefs.ErrConflict, fmt.Errorf("Conflict. The container name %q is already in use by container %q, %s. You have to remove (or rename) that container to be able to reuse that name", //nolint:staticcheck // docker's sentence
-				"/"+name, c.ID, c.Whose()))
-		}
-	}
-	if err != nil {
-		free()
-		return nil, err
-	}
-	return free, nil
+	return free, err
 }
 
 // resolveWant is w's Spec with what it names by reference found: networks, containers, ports of the image.

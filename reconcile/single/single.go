@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/naming"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/roster"
@@ -44,6 +45,7 @@ type Containers struct {
 	wishes   *wish.Book
 	alone    *standalone.Book
 	roster   *roster.Roster
+	names    *naming.Names
 	group    *supervise.Group
 
 	*Commands // the commands that clients run in them
@@ -65,6 +67,7 @@ type Options struct {
 	Wishes   *wish.Book
 	Alone    *standalone.Book
 	Roster   *roster.Roster
+	Names    *naming.Names
 }
 
 // Turns says whose turn it is. *loop.Loop does.
@@ -83,7 +86,7 @@ type Turns interface {
 func New(o Options) *Containers {
 	return &Containers{
 		drivers: o.Drivers, hub: o.Hub, log: o.Log, life: o.Life, boot: o.Boot, lost: o.Lost, turns: o.Turns, keep: o.Keep, wiring: o.Wiring, networks: o.Networks,
-		volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, roster: o.Roster, group: o.Keep.Group,
+		volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, roster: o.Roster, names: o.Names, group: o.Keep.Group,
 		Commands: &Commands{drivers: o.Drivers, turns: o.Turns, keep: o.Keep, life: o.Life, m: map[string]*oneExec{}},
 	}
 }
