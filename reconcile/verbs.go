@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
@@ -174,12 +175,9 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 	if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
 		return err
 	}
-	return m.Each(ctx, list, true, func(c *inventory.Container) error {
-		if c.Alive() {
-			if err := e.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
-				return err
-			}
-		}
-		return e.keep.Remove(ctx, c, o.Volumes, sink)
-	})
+	p, err := e.wishes.File(project)
+	if err != nil {
+		return err
+	}
+	return e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
 }

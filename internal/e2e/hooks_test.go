@@ -73,6 +73,49 @@ volumes: {data: {}}
 	p.ok("kill", "web") // nothing keeps it from that, nor from the end of this test
 }
 
+// TestPreStopKeepsWhatItNeeds: a container whose pre_stop fails runs on with what it depends on, whatever was to stop it; the error has the place of the hook and says what
+// ends the container all the same. Others are stopped and removed.
+func TestPreStopKeepsWhatItNeeds(t *testing.T) {
+	p := compose(t, "keepneeds", `
+services:
+  db: {image: busybox, command: sleep 1000, init: true}
+  job:
+    image: busybox
+    command: "true"
+    depends_on: [db]
+  app:
+    image: busybox
+    command: sleep 1000
+    init: true
+    depends_on:
+      db: {condition: service_started}
+      job: {condition: service_completed_successfully}
+    pre_stop:
+      - command: sh -c 'test ! -e /tmp/busy || { echo still at work; exit 5; }'
+  side: {image: busybox, command: sleep 1000, init: true}
+`)
+	place := []string{"compose.yaml:16:", "cannot stop container keepneeds-app-1: cannot run pre_stop[0]", "exited with code 5: still at work", "`stack kill app` ends it without its hooks"}
+	for _, verb := range [][]string{{"stop", "--timeout", "0"}, {"rm", "--stop", "--force"}, {"down", "--timeout", "0"}} {
+		p.up()
+		p.sh("app", "touch /tmp/busy")
+		app, db := p.runs("app"), p.runs("db")
+		r := p.fails(1, place, verb...)
+		if verb[0] == "stop" {
+			contains(t, verb[0], r.stderr, "so not done: stop container keepneeds-job-1, stop container keepneeds-db-1")
+		} else {
+			contains(t, verb[0], r.stderr, "Container keepneeds-db-1  Left as it is  keepneeds-app-1, which depends on it, runs on")
+		}
+		equal(t, "app after "+verb[0], p.runs("app"), app)
+		equal(t, "db after "+verb[0], p.runs("db"), db)
+		equal(t, "side after "+verb[0], p.runs("side"), "")
+		p.sh("app", "rm /tmp/busy; nslookup db 127.0.0.11")
+	}
+	p.ok("down", "--timeout", "0")
+	if ps := p.ps(); len(ps) != 0 {
+		t.Errorf("left: %v", ps)
+	}
+}
+
 // TestHooksInARollingUpdate: each new container has run its post_start before the old one of its number runs its pre_stop and goes; one whose
 // post_start fails is taken back, and no old one is told to stop for it.
 func TestHooksInARollingUpdate(t *testing.T) {

@@ -81,6 +81,9 @@ func (m *Members) TellAbsent(project string, services []string, sink event.Sink)
 	}
 }
 
+// Users are the services that depend on service.
+func (m *Members) Users(service string) []string { return m.deps.Users(service) }
+
 // Each calls do for every container, side by side but for the order of services: backwards, dependents first; else what
 // they depend on first. All are tried whatever fails.
 func (m *Members) Each(ctx context.Context, list []*Container, backwards bool, do func(*Container) error) error {

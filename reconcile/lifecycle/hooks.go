@@ -22,12 +22,21 @@ import (
 
 // A HookError says that a hook has failed. The container is there and runs.
 type HookError struct {
-	Key string // "post_start[0]"
-	err error
+	Key     string // "post_start[0]"
+	service string
+	err     error
 }
 
 func (e *HookError) Error() string { return e.err.Error() }
 func (e *HookError) Unwrap() error { return e.err }
+
+// Advice is what can be done about it.
+func (e *HookError) Advice() string {
+	if !strings.HasPrefix(e.Key, "pre_stop") {
+		return ""
+	}
+	return "it runs on; `stack kill " + e.service + "` ends it without its hooks"
+}
 
 // postStart runs the hooks of a container that has just been started, one after the other. The first that fails ends it, with a
 // *HookError; the container runs on, as with docker compose.
@@ -87,7 +96,7 @@ func (k *Keeper) runHooks(ctx context.Context, c *inventory.Container, kind stri
 		key := fmt.Sprintf("%s[%d]", kind, i)
 		k.hub.Say(sink, c.Event(event.Working, "Running "+kind, strings.Join(h.Command, " ")))
 		if err := k.runHook(ctx, c, h); err != nil {
-			return &HookError{Key: key, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
+			return &HookError{Key: key, service: c.Service, err: fmt.Errorf("cannot run %s of container %s: %w", key, c.Name, err)}
 		}
 	}
 	return nil

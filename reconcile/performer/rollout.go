@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -322,7 +323,7 @@ func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer, re
 		}
 		return p.kit.Keeper.StopOnly(ctx, c, op.Timeout, p.sink)
 	}
-	return p.kit.Keeper.Stop(ctx, c, op.Timeout, p.sink)
+	return lifecycle.HookAt(p.project, op.Service, p.kit.Keeper.Stop(ctx, c, op.Timeout, p.sink))
 }
 
 // failRollout records that the update of a service has failed. After a rollback the service of before is what is wished for: healing,

@@ -2,7 +2,6 @@ package performer
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/stackrun/stack/reconcile/event"
@@ -34,11 +33,7 @@ func (p *Performer) runPreStart(ctx context.Context, op plan.RunPreStart) error 
 	if ctx.Err() == nil {
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", wording.FirstLine(err))
 	}
-	place := "services." + op.Service
-	if hook := (*lifecycle.HookError)(nil); errors.As(err, &hook) {
-		place += "." + hook.Key
-	}
-	return position.At(p.project, spec.Path(place), err)
+	return position.At(p.project, spec.Path("services."+op.Service), lifecycle.HookAt(p.project, op.Service, err))
 }
 
 // onceOf says whether op has a step that is done once for the service.

@@ -263,8 +263,12 @@ func (b *builder) emitStops(d *decision) {
 		id, why := Container(d.service.Name, r.number), r.reasons[0]
 		if r.have.Active() || r.action == Stop {
 			// Nothing is stopped before what replaces it can be made; but a network that is made anew waits for the stop.
-			needs := slices.Concat([]int{image}, b.early(rest), b.readiness(d))
-			r.stop = b.step(StopContainer{Service: d.service.Name, Name: r.have.Name, ContainerID: r.have.ID, Timeout: b.opt.Timeout}, id, why, needs, before)
+			needs, after := slices.Concat([]int{image}, b.early(rest), b.readiness(d)), before
+			if r.action == Stop {
+				// A dependent that does not stop runs on with what it depends on. What is to run again is stopped all the same: it comes back.
+				needs, after = append(needs, before...), nil
+			}
+			r.stop = b.step(StopContainer{Service: d.service.Name, Name: r.have.Name, ContainerID: r.have.ID, Timeout: b.opt.Timeout}, id, why, needs, after)
 			b.stops = append(b.stops, stopStep{r.stop, r.have})
 		}
 		if r.action == Replace {

@@ -36,8 +36,8 @@ stop container shop-web-1
 --
 #1 stop container shop-web-1  (container:web/1: ` + "`stack stop`" + ` asked for it)
 #2 stop container shop-side-1  (container:side/1: ` + "`stack stop`" + ` asked for it)
-#3 [~#1] stop container shop-api-1  (container:api/1: ` + "`stack stop`" + ` asked for it)
-#4 [~#2 ~#3] stop container shop-db-1  (container:db/1: ` + "`stack stop`" + ` asked for it)
+#3 [#1] stop container shop-api-1  (container:api/1: ` + "`stack stop`" + ` asked for it)
+#4 [#2 #3] stop container shop-db-1  (container:db/1: ` + "`stack stop`" + ` asked for it)
 `},
 		{"two with one between them that goes on keep their order", StopOptions{Services: []string{"db", "web"}}, nil, `
 stop container shop-db-1
@@ -46,7 +46,7 @@ stop container shop-web-1
     ` + "`stack stop`" + ` asked for it
 --
 #1 stop container shop-web-1  (container:web/1: ` + "`stack stop`" + ` asked for it)
-#2 [~#1] stop container shop-db-1  (container:db/1: ` + "`stack stop`" + ` asked for it)
+#2 [#1] stop container shop-db-1  (container:db/1: ` + "`stack stop`" + ` asked for it)
 `},
 		{"what waits for its policy is stopped, what has ended stays so, what never ran is left alone", StopOptions{Services: []string{"api", "side", "web"}},
 			func(h *Observed) {
@@ -58,7 +58,7 @@ stop container shop-web-1
     ` + "`stack stop`" + ` asked for it
 --
 #1 stop container shop-web-1  (container:web/1: ` + "`stack stop`" + ` asked for it)
-#2 [~#1] stop container shop-api-1  (container:api/1: ` + "`stack stop`" + ` asked for it)
+#2 [#1] stop container shop-api-1  (container:api/1: ` + "`stack stop`" + ` asked for it)
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

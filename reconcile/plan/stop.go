@@ -12,7 +12,7 @@ type StopOptions struct {
 	Timeout   *time.Duration                   // nil = each container's own
 }
 
-// BuildStop stops lasting containers, dependents before what they depend on, and goes on with the others when one cannot be stopped. One that has
+// BuildStop stops lasting containers, dependents before what they depend on. When one cannot be stopped, because its pre_stop fails say, what it depends on is not, and the others are. One that has
 // ended has a step too, though nothing changes for who looks at it: it is not to be started again by its policy. One that never ran has none.
 func BuildStop(project string, have *Observed, opt StopOptions) *Plan {
 	b, order, on := ofWhatIsThere(project, have, opt.DependsOn, opt.Timeout)

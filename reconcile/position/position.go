@@ -24,13 +24,24 @@ func At(p *spec.Project, path spec.Path, err error) error {
 		return err
 	}
 	summary, evidence, _ := strings.Cut(err.Error(), "\n")
-	d = &diag.Diagnostic{Code: "apply", Summary: summary, Hint: disk.Advice(err), Subject: r, Address: string(path), Err: err}
+	d = &diag.Diagnostic{Code: "apply", Summary: summary, Hint: advice(err), Subject: r, Address: string(path), Err: err}
 	if evidence != "" {
 		for line := range strings.SplitSeq(evidence, "\n") {
 			d.Notes = append(d.Notes, strings.TrimPrefix(line, "  "))
 		}
 	}
 	return d
+}
+
+// advice is what can be done about err: what it says itself, or the disk.
+func advice(err error) string {
+	var own interface{ Advice() string }
+	if errors.As(err, &own) {
+		if text := own.Advice(); text != "" {
+			return text
+		}
+	}
+	return disk.Advice(err)
 }
 
 // Fill gives diagnostics their position in the file.
@@ -75,5 +86,6 @@ func Diagnostics(failed *apply.Error) error {
 		}
 		list = append(list, &with)
 	}
+	list.Sort() // as the file has them: the order of the work says nothing
 	return list.Err()
 }

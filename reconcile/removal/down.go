@@ -16,7 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
-	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
 )
@@ -91,17 +91,7 @@ func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOption
 	if len(orphans) > 0 {
 		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
-	if err := m.Each(ctx, gone, true, func(c *inventory.Container) error {
-		if c.Alive() {
-			if err := r.keep.Stop(ctx, c, o.Timeout, sink); err != nil {
-				return err
-			}
-		}
-		if err := r.keep.Remove(ctx, c, o.Volumes, sink); err != nil {
-			return err
-		}
-		return r.interim.DropAnonymous(project, plan.Container(c.Service, c.Number))
-	}); err != nil {
+	if err := r.keep.RemoveAll(ctx, m, gone, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, Forget: true, File: p}, sink); err != nil {
 		return nil, err
 	}
 	if len(o.Services) > 0 {
