@@ -101,13 +101,14 @@ func (l *lanes) find(ctx context.Context, mode string) (s network.Sandbox, cfg n
 		s, l.free[mode] = l.free[mode][n-1], l.free[mode][:n-1]
 		return s, cfg, nil
 	}
-	id := keyPrefix + objectid.New()
+	key := objectid.New()
+	id := keyPrefix + key
 	cfg.ContainerID = id
 	if mode != "none" {
 		if err := l.raise(ctx); err != nil {
 			return s, cfg, err
 		}
-		short := id[:len(keyPrefix)+12]
+		short := keyPrefix + objectid.Short(key)
 		cfg.Endpoints = []network.EndpointConfig{{Network: bridge, ContainerID: id, ShortID: short, Names: []string{short}}}
 	}
 	if l.all == nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
-	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
@@ -26,7 +26,7 @@ import (
 // Errors: ErrNotFound when to has no sandbox; ErrConflict when a port that from does not have is taken. Nothing has changed then.
 func (d *Driver) Handover(ctx context.Context, from, to string) error {
 	if from == to {
-		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", definition.Short(from)))
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", objectid.Short(from)))
 	}
 	// In one order for every pair, so that two of them cannot wait for each other.
 	for _, id := range []string{min(from, to), max(from, to)} {
@@ -36,7 +36,7 @@ func (d *Driver) Handover(ctx context.Context, from, to string) error {
 	before, after := d.sandboxes[from], d.sandboxes[to]
 	d.mu.Unlock()
 	if after == nil {
-		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", definition.Short(to)))
+		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", objectid.Short(to)))
 	}
 	if !after.rec.Waiting && !after.rec.Relieved && (before == nil || before.rec.Relieved) {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // facts are what a plan depends on, by kind and name: of the host, what plan.Build has looked at, and of the project what is not in it
@@ -48,7 +48,7 @@ func factsOf(want *plan.Desired, have *plan.Observed) facts {
 			continue
 		}
 		fact := map[string]any{
-			"id": wording.ShortID(c.ID), "service": c.Service, "number": c.Replica, "status": c.Status, "image": c.Image, "problem": c.Problem,
+			"id": objectid.Short(c.ID), "service": c.Service, "number": c.Replica, "status": c.Status, "image": c.Image, "problem": c.Problem,
 			"anonymous": c.Anonymous, "networks": c.Networks, "spec": encodedSpec(c.Encoded),
 		}
 		if len(c.Mounted) > 0 { // so that plans that were saved before there were any are as they were

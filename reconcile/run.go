@@ -117,7 +117,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		return nil, err
 	}
 	if d.Name, d.Named = o.Name, o.Name != ""; !d.Named {
-		d.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, d.Slug[:12])
+		d.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, o.Service, objectid.Short(d.Slug))
 	}
 	id, err := do.Create(ctx, d)
 	if err != nil {

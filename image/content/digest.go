@@ -9,6 +9,8 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // Digest is the name of b: its sha256.
@@ -31,7 +33,7 @@ func Verify(b []byte, want v1.Hash) error {
 }
 
 // Short is what messages show of a digest: its first twelve digits.
-func Short(h v1.Hash) string { return fmt.Sprintf("%.12s", h.Hex) }
+func Short(h v1.Hash) string { return objectid.Short(h.Hex) }
 
 // ErrUnusable is an answer that arrived and is not what it should be.
 var ErrUnusable = errors.New("not usable")

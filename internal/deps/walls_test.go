@@ -125,7 +125,7 @@ func TestWalled(t *testing.T) {
 func TestDefinitionsTouchNothing(t *testing.T) {
 	pkgs := load(t)
 	for path, made := range map[string][]string{
-		"network/definition": {"network/ipam", "internal/errdefs"},
+		"network/definition": {"network/ipam", "internal/errdefs", "internal/objectid"},
 		// Times are among its values; of unix it has the numbers of signals.
 		"runtime/container": {"runtime/pid1", "runtime/process", "runtime/mount", "internal/errdefs", "github.com/opencontainers/runtime-spec/specs-go", "time", "golang.org/x/sys/unix"},
 	} {

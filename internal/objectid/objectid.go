@@ -1,4 +1,4 @@
-// Package objectid makes up ids of containers, networks and what else docker's clients know by 64 hexadecimal digits.
+// Package objectid makes up, and shortens, ids of containers, networks and what else docker's clients know by 64 hexadecimal digits.
 package objectid
 
 import (
@@ -15,11 +15,14 @@ const shortLen = 12
 // (gethostbyname(3), inet_aton(3)), so one container of 281 could not find itself.
 func New() string {
 	for {
-		if id := next(); !decimal(id[:shortLen]) {
+		if id := next(); !decimal(Short(id)) {
 			return id
 		}
 	}
 }
+
+// Short is the beginning of id that people are shown. What is shorter stays as it is.
+func Short(id string) string { return id[:min(shortLen, len(id))] }
 
 func next() string {
 	var b [32]byte

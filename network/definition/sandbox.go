@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // interfaceNameSize is IFNAMSIZ of linux/if.h: 15 characters and a zero.
@@ -68,11 +69,8 @@ func (c SandboxConfig) Name() string {
 			return ep.Names[0]
 		}
 	}
-	return Short(c.ContainerID)
+	return objectid.Short(c.ContainerID)
 }
-
-// Short is a container's id as users see it.
-func Short(id string) string { return id[:min(12, len(id))] }
 
 // Check says what of c cannot be: ErrInvalidArgument or ErrNotSupported.
 func (c SandboxConfig) Check() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
@@ -59,7 +60,7 @@ func (a *Access) relay(ctx context.Context, id string, signals <-chan syscall.Si
 		select {
 		case sig := <-signals:
 			if err := a.drivers.Containers.Kill(ctx, id, sig); err != nil && !inventory.RunsNoMore(err) && ctx.Err() == nil {
-				a.log.Warn("a signal was not sent on", "container", wording.ShortID(id), "signal", sig.String(), "error", err)
+				a.log.Warn("a signal was not sent on", "container", objectid.Short(id), "signal", sig.String(), "error", err)
 			}
 		case <-ctx.Done():
 			return

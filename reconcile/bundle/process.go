@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/basespec"
 )
@@ -64,7 +65,7 @@ func set(env []string, kv string) []string {
 
 // hostnameOf a container: the file's, on the host's network the host's, as with docker, else its short id.
 func hostnameOf(in *Input) string {
-	short := in.ID[:min(12, len(in.ID))]
+	short := objectid.Short(in.ID)
 	if in.Spec.NetworkMode == "host" {
 		return firstOf(in.Spec.Hostname, in.Hostname, short)
 	}

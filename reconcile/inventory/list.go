@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/label"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // List are the containers of project ("" = all, those of no project too) by service, number and name.
@@ -51,7 +51,7 @@ func ByID(ctx context.Context, d driver.Set, id string) (*Container, error) {
 	}
 	c, ok := Read(s)
 	if !ok {
-		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", wording.ShortID(id)))
+		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("container %s is not one of a project", objectid.Short(id)))
 	}
 	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -94,7 +95,7 @@ func (k *Keeper) PauseBriefly(ctx context.Context, id string) (resume func(), er
 	ctx = context.WithoutCancel(ctx)
 	return func() {
 		if err := k.goOn(ctx, id); err != nil {
-			k.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", wording.ShortID(id), "error", err)
+			k.log.Error("a container that was paused for a moment cannot be let go on; `stack unpause` does, or the next daemon", "container", objectid.Short(id), "error", err)
 		}
 	}, nil
 }
@@ -117,7 +118,7 @@ func (k *Keeper) ResumePaused(ctx context.Context) error {
 	})
 	for _, id := range ids {
 		if failed := k.goOn(ctx, id); failed != nil {
-			k.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", wording.ShortID(id), "error", failed)
+			k.log.Warn("a container that was paused for a moment cannot be let go on; `stack unpause` does", "container", objectid.Short(id), "error", failed)
 		}
 	}
 	return err

@@ -212,7 +212,7 @@ func (k *Keeper) logPath(project, id string, d Draft) string {
 		return d.log
 	}
 	if d.OneOff {
-		return k.roots.InState("logs", project, d.Service.Name+"-run-"+d.Slug[:12]+".log")
+		return k.roots.InState("logs", project, d.Service.Name+"-run-"+objectid.Short(d.Slug)+".log")
 	}
 	path := k.roots.InState("logs", project, fmt.Sprintf("%s-%d.log", d.Service.Name, d.Number))
 	if d.Succeeds != nil && d.Succeeds.Config != nil && d.Succeeds.Config.Log.Path == path {

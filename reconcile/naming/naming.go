@@ -7,11 +7,11 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/roster"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Names are those of all containers on this host. Safe for concurrent use.
@@ -32,7 +32,7 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("the name is already in use by container %s, %s", wording.ShortID(e.By.ID), e.By.Whose())
+	return fmt.Sprintf("the name is already in use by container %s, %s", objectid.Short(e.By.ID), e.By.Whose())
 }
 
 // Hold makes certain that no container has name, and keeps others from taking it until free is called: whoever holds it makes or renames a container meanwhile, and has

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/graph"
 	"github.com/stackrun/stack/spec/diag"
 )
@@ -411,7 +412,7 @@ func (b *builder) differences(s *Service, r *replica, encoded string) []Reason {
 		reasons = append(reasons, Reason{"container_name", r.have.Name, r.name})
 	}
 	if id, local := b.have.Images[s.Spec.ImageKey()]; local && id != r.have.Image {
-		reasons = append(reasons, Reason{"image id of " + s.Spec.Image, shortDigest(r.have.Image), shortDigest(id)})
+		reasons = append(reasons, Reason{"image id of " + s.Spec.Image, shortImage(r.have.Image), shortImage(id)})
 	}
 	reasons = append(reasons, b.otherMounted(s, r.have)...)
 	if len(reasons) == 0 && b.forced(s.Name) {
@@ -429,7 +430,7 @@ func (b *builder) otherMounted(s *Service, c *ContainerState) []Reason {
 	s.Spec.eachMounted(func(ref, at string) {
 		was := c.Mounted[ref]
 		id, local := b.have.Images[ImageKey(ref, s.Spec.Platform)]
-		why := Reason{"image id of " + ref, shortDigest(was), shortDigest(id)}
+		why := Reason{"image id of " + ref, shortImage(was), shortImage(id)}
 		if local && was != "" && id != was && !slices.Contains(reasons, why) {
 			reasons = append(reasons, why)
 		}
@@ -508,12 +509,13 @@ func (b *builder) rerunCompleted() {
 	}
 }
 
-func shortDigest(id string) string {
+// shortImage is the id of an image, sha256:…, as users are shown it.
+func shortImage(id string) string {
 	_, hex, ok := strings.Cut(id, ":")
 	if !ok {
 		hex = id
 	}
-	return hex[:min(12, len(hex))]
+	return objectid.Short(hex)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

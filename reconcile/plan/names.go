@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -21,7 +22,7 @@ func (b *builder) checkNames() {
 			continue
 		}
 		if h, taken := b.have.Names[op.Name]; taken {
-			b.refuseName(op, "container "+shortDigest(h.ID)+", which "+owned(h.Project), h.freeName(op.Name))
+			b.refuseName(op, "container "+objectid.Short(h.ID)+", which "+owned(h.Project), h.freeName(op.Name))
 		}
 		for i := range b.have.Containers {
 			c := &b.have.Containers[i]
@@ -47,7 +48,7 @@ func (b *builder) refuseName(op CreateContainer, holder, hint string) {
 
 // holder says which container c is.
 func (b *builder) holder(c *ContainerState) string {
-	what := fmt.Sprintf("container %s of service %s", shortDigest(c.ID), c.Service)
+	what := fmt.Sprintf("container %s of service %s", objectid.Short(c.ID), c.Service)
 	switch {
 	case c.OneOff:
 		return what + ", made by `stack run`"

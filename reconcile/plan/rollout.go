@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/stackrun/stack/internal/objectid"
 )
 
 // Rollout is how the containers of a service are replaced: an update_config or rollback_config with its defaults filled in. It is
@@ -116,4 +118,4 @@ func (o EndUpdate) String() string {
 }
 
 // OldName is what a container is called that gives its name to a successor: docker compose's form.
-func OldName(id, name string) string { return id[:min(12, len(id))] + "_" + name }
+func OldName(id, name string) string { return objectid.Short(id) + "_" + name }

@@ -20,7 +20,6 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Names of the networks that are always there for clients of the Docker Engine API. DefaultNetwork is made when it is first used, by a container of such a client that names none; on
@@ -198,7 +197,7 @@ func (a *Networks) detail(s network.State, r *Network, names map[string]string) 
 	}
 	for _, ep := range s.Endpoints {
 		d.Members = append(d.Members, NetworkMember{
-			ContainerID: ep.ContainerID, Name: cmp.Or(names[ep.ContainerID], wording.ShortID(ep.ContainerID)), EndpointID: EndpointID(d.ID, ep.ContainerID),
+			ContainerID: ep.ContainerID, Name: cmp.Or(names[ep.ContainerID], objectid.Short(ep.ContainerID)), EndpointID: EndpointID(d.ID, ep.ContainerID),
 			MAC: ep.HardwareAddr(), IPv4: ep.Addr4, IPv6: ep.Addr6,
 		})
 	}
@@ -333,7 +332,7 @@ func (a *Networks) Remove(ctx context.Context, ref string) error {
 	if len(d.Members) > 0 {
 		var who []string
 		for _, m := range d.Members {
-			who = append(who, fmt.Sprintf("name:%q id:%q", m.Name, wording.ShortID(m.ContainerID)))
+			who = append(who, fmt.Sprintf("name:%q id:%q", m.Name, objectid.Short(m.ContainerID)))
 		}
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("error while removing network: network %s has active endpoints (%s)", d.Name, strings.Join(who, ", ")))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -175,7 +176,7 @@ func (r *Roster) Named(err error) error {
 	text := err.Error()
 	r.mu.Lock()
 	for id, n := range r.names {
-		text = strings.ReplaceAll(text, wording.ShortID(id), n.Name)
+		text = strings.ReplaceAll(text, objectid.Short(id), n.Name)
 	}
 	r.mu.Unlock()
 	if text == err.Error() {

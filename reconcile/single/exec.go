@@ -230,7 +230,7 @@ func (x *Commands) RunExec(ctx context.Context, id string, detach bool, streams 
 	}
 	failed := func(err error) error {
 		end(process.Exit{Code: execCode(err), Error: err.Error(), FinishedAt: time.Now()})
-		return fmt.Errorf("cannot exec in container %s: %w", wording.ShortID(w.Container), wording.Cause(err, w.Container, wording.ShortID(w.Container)))
+		return fmt.Errorf("cannot exec in container %s: %w", objectid.Short(w.Container), wording.Cause(err, w.Container, objectid.Short(w.Container)))
 	}
 	if detach {
 		p.Ended = end

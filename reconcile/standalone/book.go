@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/driver"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Book keeps what users have asked for of containers that belong to no file, in the store. Safe for concurrent use; a change is made by one at a time.
@@ -39,7 +39,7 @@ func (b *Book) get(id string) (*Record, error) {
 	}
 	r, err := Decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the record of container %s: %w", wording.ShortID(id), err)
+		return nil, fmt.Errorf("cannot read the record of container %s: %w", objectid.Short(id), err)
 	}
 	return r, nil
 }
@@ -50,7 +50,7 @@ func (b *Book) All() (map[string]*Record, error) {
 	err := b.store.Each(bucket, func(id string, raw []byte) error {
 		r, err := Decode(raw)
 		if err != nil {
-			b.log.Warn("cannot read the record of a container", "container", wording.ShortID(id), "error", err)
+			b.log.Warn("cannot read the record of a container", "container", objectid.Short(id), "error", err)
 			r = nil
 		}
 		all[id] = r

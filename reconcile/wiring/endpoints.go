@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/resource"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // EndpointConfigs are the memberships of a container, in the order in which its interfaces are numbered.
@@ -22,7 +22,7 @@ func EndpointConfigs(c *inventory.Container) ([]network.EndpointConfig, error) {
 	for i, name := range bundle.NetworkOrder(&c.Spec) {
 		ep := c.Spec.Networks[name]
 		e := network.EndpointConfig{
-			Network: name, ContainerID: c.ID, ShortID: wording.ShortID(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
+			Network: name, ContainerID: c.ID, ShortID: objectid.Short(c.ID), Interface: ep.Interface, MAC: ep.MacAddress, GwPriority: ep.GwPriority,
 			Names: dnsNames(c, ep.Aliases),
 		}
 		if c.Alone != nil && name == resource.DefaultNetwork {

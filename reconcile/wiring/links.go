@@ -5,10 +5,10 @@ import (
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/resource"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // linkedHosts are the containers that c, which belongs to no file, is linked to on the default network, where the DNS knows no names: as with dockerd they are in
@@ -33,7 +33,7 @@ func (w *Wiring) linkedHosts(ctx context.Context, c *inventory.Container) ([]net
 		for _, ep := range boxes[other.ID].Endpoints {
 			if ep.Network == resource.DefaultNetwork && ep.Addr4.IsValid() {
 				found = true
-				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, wording.ShortID(other.ID), other.Name}})
+				out = append(out, network.HostsEntry{Addr: ep.Addr4.Addr(), Names: []string{alias, objectid.Short(other.ID), other.Name}})
 			}
 		}
 		if !found {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
@@ -20,7 +21,6 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/roster"
-	"github.com/stackrun/stack/reconcile/wording"
 )
 
 // Wiring connects containers. Safe for concurrent use; of one container it is the matter of who has its lock.
@@ -241,7 +241,7 @@ func (w *Wiring) JoinedAsMeant(ctx context.Context, c *inventory.Container) erro
 			return err
 		}
 		if err != nil || now.Pid != owner.Pid || now.PidStart != owner.PidStart {
-			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot join the namespaces of container %s: it ended while this one was started", wording.ShortID(owner.ID)))
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot join the namespaces of container %s: it ended while this one was started", objectid.Short(owner.ID)))
 		}
 	}
 	return nil

@@ -6,10 +6,8 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/lazyregexp"
+	"github.com/stackrun/stack/internal/objectid"
 )
-
-// ShortID is the beginning of a container's id, as docker shows it.
-func ShortID(id string) string { return id[:min(12, len(id))] }
 
 // Reworded is an error in a user's words; what it is and what is below it stays.
 type Reworded struct {
@@ -31,7 +29,7 @@ func Cause(err error, id, name string) error {
 		return nil
 	}
 	text := err.Error()
-	short := ShortID(id)
+	short := objectid.Short(id)
 	if m := driverPrefix.FindString(text); m != "" && strings.Contains(m, short) {
 		text = text[len(m):]
 	}

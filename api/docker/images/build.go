@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile"
@@ -67,7 +68,7 @@ func (h *handlers) build(w http.ResponseWriter, r *http.Request) error {
 	if l.quiet {
 		return out.End(out.Send(jsonstream.Message{Stream: info.ID.String() + "\n"}))
 	}
-	l.stream("Successfully built " + info.ID.Hex[:12] + "\n")
+	l.stream("Successfully built " + objectid.Short(info.ID.Hex) + "\n")
 	for _, tag := range b.Tags {
 		if p, err := reference.Parse(tag); err == nil {
 			tag = p.Familiar()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/formatter"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -51,7 +52,7 @@ const (
 func newPsRow(c ask.Container, now time.Time, fullCommand, fullID bool) psRow {
 	command, id := c.CommandLine(), c.ID
 	if !fullID {
-		id = id[:min(formatter.ShortID, len(id))]
+		id = objectid.Short(id)
 	}
 	if r := []rune(command); !fullCommand && len(r) > shortCommand {
 		command = string(r[:shortCommand-1]) + "…"

@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/follow"
 	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/cmd/stack/terminal"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/runtime/process"
 )
@@ -150,7 +151,7 @@ var (
 func newStatsRow(c ask.ContainerStats, before, u process.Usage, fullID bool) statsRow {
 	id := c.ID
 	if !fullID {
-		id = id[:min(formatter.ShortID, len(id))]
+		id = objectid.Short(id)
 	}
 	busy := 0.0
 	if apart := u.Clock - before.Clock; apart > 0 && u.CPU > before.CPU { // less: it was started anew

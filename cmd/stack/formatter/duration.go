@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// ShortID is how many digits of an id people are shown.
-const ShortID = 12
-
 // Duration is a duration as docker says it.
 func Duration(d time.Duration) string {
 	s, m, h := int(d.Seconds()), int(d.Minutes()), int(d.Hours()+0.5)

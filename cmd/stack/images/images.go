@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
@@ -99,7 +100,7 @@ func imageCells(rows []imageRow, now time.Time) [][]string {
 			created = formatter.Duration(now.Sub(r.Created)) + " ago"
 		}
 		cells = append(cells, []string{
-			r.ContainerName, or(r.Repository, "<none>"), or(r.Tag, "<none>"), or(r.Platform, "N/A"), id[:min(formatter.ShortID, len(id))], formatter.DecimalSize(float64(r.Size)), created,
+			r.ContainerName, or(r.Repository, "<none>"), or(r.Tag, "<none>"), or(r.Platform, "N/A"), objectid.Short(id), formatter.DecimalSize(float64(r.Size)), created,
 		})
 	}
 	return cells

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/runtime"
@@ -399,7 +400,7 @@ func networks(b *bench) {
 	_, err = b.Networks.HoldPort(ctx, "shop", port) // which Setup takes over
 	b.must(err)
 	id := strings.Repeat("a", 64)
-	sandbox := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: id[:12], Names: []string{"web"}}}, Ports: []network.Port{port}, Holder: "shop"}
+	sandbox := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: objectid.Short(id), Names: []string{"web"}}}, Ports: []network.Port{port}, Holder: "shop"}
 	box, err := b.Networks.Setup(ctx, sandbox)
 	b.must(err)
 	again, err := b.Networks.Setup(ctx, sandbox)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 )
 
@@ -17,7 +18,7 @@ func handover(b *bench) {
 	old, new := strings.Repeat("a", 64), strings.Repeat("b", 64)
 	setup := func(id, succeeds string) network.Sandbox {
 		box, err := b.Networks.Setup(ctx, network.SandboxConfig{ContainerID: id, Succeeds: succeeds, Ports: []network.Port{port},
-			Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: id[:12], Names: []string{"web"}}}})
+			Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: objectid.Short(id), Names: []string{"web"}}}})
 		b.must(err)
 		return box
 	}

@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
@@ -60,7 +61,7 @@ func healNetworks(b *bench) {
 	made, err := b.Networks.Create(ctx, cfg)
 	b.must(err)
 	id := strings.Repeat("a", 64)
-	box := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: id[:12], Names: []string{"web"}}}}
+	box := network.SandboxConfig{ContainerID: id, Endpoints: []network.EndpointConfig{{Network: "net", ContainerID: id, ShortID: objectid.Short(id), Names: []string{"web"}}}}
 	set, err := b.Networks.Setup(ctx, box)
 	b.must(err)
 	watching, cancel := context.WithCancel(ctx)

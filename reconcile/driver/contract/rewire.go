@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 )
 
@@ -18,7 +19,7 @@ func rewire(b *bench) {
 	on := func(networks ...string) network.SandboxConfig {
 		c := network.SandboxConfig{ContainerID: id}
 		for _, n := range networks {
-			c.Endpoints = append(c.Endpoints, network.EndpointConfig{Network: n, ContainerID: id, ShortID: id[:12], Names: []string{"web"}})
+			c.Endpoints = append(c.Endpoints, network.EndpointConfig{Network: n, ContainerID: id, ShortID: objectid.Short(id), Names: []string{"web"}})
 		}
 		return c
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/volume"
@@ -79,7 +80,7 @@ func (n *networks) taken(p network.Port, holder string) string {
 	for _, box := range n.sandboxes {
 		for _, q := range box.Ports {
 			if q.HostPort == p.HostPort && q.Protocol == p.Protocol {
-				return "container " + box.ContainerID[:12]
+				return "container " + objectid.Short(box.ContainerID)
 			}
 		}
 	}
