@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/network/hostport"
@@ -140,30 +137,8 @@ func (d *Driver) waits(c SandboxConfig) bool {
 	return c.Succeeds != c.ContainerID && old != nil && !old.rec.Relieved
 }
 
-// forgetHandedOver ends what still leads to r of the UDP ports that it gave away: a client that keeps sending would keep
-// its entry, and so never meet the successor. TCP connections have ended with their sockets.
+// forgetHandedOver ends what the proxies of the ports that r gave away still carry to it.
 func (d *Driver) forgetHandedOver(r record.Sandbox) {
-	for _, p := range r.Gave {
-		if p.Protocol != "udp" {
-			continue
-		}
-		for _, ep := range r.Endpoints {
-			for _, a := range []struct {
-				family netlink.InetFamily
-				prefix []byte
-			}{{unix.AF_INET, ep.Addr4.Addr().AsSlice()}, {unix.AF_INET6, ep.Addr6.Addr().AsSlice()}} {
-				if len(a.prefix) == 0 {
-					continue
-				}
-				f := &netlink.ConntrackFilter{}
-				f.AddProtocol(unix.IPPROTO_UDP)
-				f.AddPort(netlink.ConntrackOrigDstPort, p.HostPort)
-				f.AddIP(netlink.ConntrackReplySrcIP, a.prefix)
-				// As in forgetFlows: a failure is an entry that ends when its client pauses.
-				d.link.ConntrackDeleteFilters(netlink.ConntrackTable, a.family, f)
-			}
-		}
-	}
 	if len(r.Gave) == 0 {
 		return
 	}

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/network/conntrack"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
@@ -108,37 +108,40 @@ func (d *Driver) servePorts(s *sandbox) error {
 	if s.rec.Waiting {
 		return nil
 	}
-	to, ok := netip.Addr{}, false
-	if ep, has := d.networks.WayIn(s.rec.Endpoints, true); has {
-		to, ok = ep.Addr4.Addr(), true
-	} else if ep, has := d.networks.WayIn(s.rec.Endpoints, false); has {
-		to, ok = ep.Addr6.Addr(), true
+	ep4, ok4 := d.networks.WayIn(s.rec.Endpoints, true)
+	ep6, ok6 := d.networks.WayIn(s.rec.Endpoints, false)
+	to := ep4.Addr4.Addr()
+	if !ok4 {
+		to = ep6.Addr6.Addr()
 	}
-	if !ok {
+	if !ok4 && !ok6 {
 		return nil
 	}
 	var errs []error
 	for i, r := range s.ports {
 		if r != nil {
-			errs = append(errs, r.Serve(netip.AddrPortFrom(to, s.rec.Ports[i].ContainerPort)))
+			errs = append(errs, r.Serve(netip.AddrPortFrom(to, s.rec.Ports[i].ContainerPort), ok6))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// forgetFlows removes the connection tracking entries of r's UDP ports: a client that keeps sending would keep an
-// entry alive that was made before the port was published, or leads to a container that is gone.
+// forgetFlows ends the tracking of what leads to r by the UDP ports that it has, or gave away: a client that keeps sending would keep its entry alive, and
+// so never meet the successor. TCP connections end with their sockets.
 func (d *Driver) forgetFlows(r record.Sandbox) {
-	for _, p := range r.Ports {
-		if p.Protocol != "udp" {
-			continue
-		}
-		for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {
-			f := &netlink.ConntrackFilter{}
-			f.AddProtocol(unix.IPPROTO_UDP)
-			f.AddPort(netlink.ConntrackOrigDstPort, p.HostPort)
-			// Nothing to do about a failure: the entries end by themselves when the client pauses.
-			d.link.ConntrackDeleteFilters(netlink.ConntrackTable, family, f)
+	ports := map[uint16]bool{}
+	for _, p := range slices.Concat(r.Ports, r.Gave) {
+		if p.Protocol == "udp" {
+			ports[p.HostPort] = true
 		}
 	}
+	if len(ports) == 0 {
+		return
+	}
+	// Nothing to do about a failure: the entries end by themselves when the client pauses.
+	_ = conntrack.Forget(func(f conntrack.Flow) bool {
+		return f.Proto == unix.IPPROTO_UDP && ports[f.To.Port()] && slices.ContainsFunc(r.Endpoints, func(ep Endpoint) bool {
+			return f.By.Addr() == ep.Addr4.Addr() || f.By.Addr() == ep.Addr6.Addr()
+		})
+	})
 }

@@ -116,7 +116,7 @@ func (d *Driver) rewire(ctx context.Context, s *sandbox, c SandboxConfig, ns *os
 		d.lacks(s, err) // the firewall forwards, and that is nearly all of it
 	}
 	if !slices.Equal(d.forwards(r.old), d.forwards(r.rec)) {
-		d.forgetFlows(r.rec)
+		d.forgetFlows(r.old)
 	}
 	d.link.AwaitCarrier(ctx, hostLinks(r.fresh)...)
 	d.alarm.Hint()

@@ -96,7 +96,6 @@ func (d *Driver) build(ctx context.Context, c SandboxConfig, before []Endpoint) 
 	if err := d.servePorts(s); err != nil {
 		return nil, err
 	}
-	d.forgetFlows(s.rec)
 	d.link.AwaitCarrier(ctx, hostLinks(s.rec.Endpoints)...)
 	d.mu.Lock()
 	d.sandboxes[c.ContainerID] = s

@@ -20,6 +20,7 @@ var walls = map[string][]string{
 	"network/interior":   {"network/definition", "network/record", "network/rtnl", "network/sysctl"},
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
+	"network/nft":        {"network/conntrack"},
 
 	"image/removal":     {"image/snapshot", "image/catalog", "image/patch", "image/layer", "image/storage", "image/content"},
 	"image/push":        {"image/catalog", "image/layer", "image/registry", "image/credentials", "image/manifest", "image/progress", "image/content"},

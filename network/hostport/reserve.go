@@ -115,39 +115,63 @@ func (r *Reservation) addrs() (all []netip.Addr) {
 		all = append(all, b.at.Addr())
 	}
 	for _, l := range r.tcp {
-		all = append(all, l.Addr().(*net.TCPAddr).AddrPort().Addr())
+		all = append(all, address(l.Addr()))
 	}
 	for _, c := range r.udp {
-		all = append(all, c.LocalAddr().(*net.UDPAddr).AddrPort().Addr())
+		all = append(all, address(c.LocalAddr()))
 	}
 	return all
 }
 
-// Serve carries what arrives at the sockets to the container: for IPv6 always, since the firewall cannot forward [::1];
-// for IPv4 only to a container that has no IPv4 address. Called again, it names the container for what comes from then on;
-// what is being carried goes on as it is. It returns at once. Precondition: what the firewall can forward it forwards, for from here on
-// connections are accepted; nobody would answer those.
-func (r *Reservation) Serve(to netip.AddrPort) error {
-	needed := func(a net.Addr) bool {
-		ap, err := netip.ParseAddrPort(a.String())
-		return err == nil && (ap.Addr().Is6() || to.Addr().Is6())
+// address is that of a TCP or UDP socket.
+func address(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr()
+	}
+	return a.(*net.UDPAddr).AddrPort().Addr()
+}
+
+// Serve carries what arrives at the sockets to the container: over IPv6 always, since the firewall cannot forward [::1]; over IPv4 only to a container that
+// has no IPv4 address. v6 says that the firewall forwards what else there is of IPv6. What it forwards is dropped where it arrives all the same, see mute.
+// Called again, it names the container for what comes from then on; what is being carried goes on as it is. It returns at once. Precondition: what the
+// firewall can forward it forwards, for from here on connections are accepted.
+func (r *Reservation) Serve(to netip.AddrPort, v6 bool) error {
+	proxied := func(a netip.Addr) bool { return a.Is6() || to.Addr().Is6() }
+	filter := func(fd int, a netip.Addr) error {
+		if a.Is4() && proxied(a) || a.Is6() && !v6 {
+			return unmute(fd)
+		}
+		return mute(fd, a)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.proxy == nil {
-		r.proxy = map[any]carrier{}
+	fail := func(a netip.Addr, err error) error {
+		return fmt.Errorf("cannot listen on %s: %w", Name(r.Proto, a, r.Port), err)
+	}
+	for _, l := range r.tcp {
+		a := address(l.Addr())
+		if err := control(l, func(fd int) error { return filter(fd, a) }); err != nil {
+			return fail(a, err)
+		}
 	}
 	for len(r.bound) > 0 {
+		a := r.bound[0].at.Addr()
+		if err := filter(r.bound[0].fd, a); err != nil {
+			return fail(a, err)
+		}
 		l, err := r.bound[0].listen()
 		if err != nil {
-			return fmt.Errorf("cannot listen on %s: %w", Name(r.Proto, r.bound[0].at.Addr(), r.Port), err)
+			return fail(a, err)
 		}
 		r.bound, r.tcp = r.bound[1:], append(r.tcp, l)
+	}
+	if r.proxy == nil {
+		r.proxy = map[any]carrier{}
 	}
 	carry := func(socket any, at net.Addr, begin func() carrier) {
 		if p := r.proxy[socket]; p != nil {
 			p.retarget(to)
-		} else if needed(at) {
+		} else if proxied(address(at)) {
 			r.proxy[socket] = begin()
 		}
 	}

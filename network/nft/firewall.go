@@ -84,7 +84,16 @@ func (f *Firewall) Replace(networks []Network, forwards []Forward, guests []Gues
 	for _, w := range forwards {
 		f.forwards[w.key()] = w
 	}
-	return f.replace()
+	if there, err := f.there(); err == nil && there {
+		return f.replace()
+	}
+	return f.mend()
+}
+
+// there says whether the kernel has the table. Precondition: f.mu is held.
+func (f *Firewall) there() (bool, error) {
+	tables, err := f.tables()
+	return slices.Contains(tables, f.name), err
 }
 
 // replace writes the whole table. Precondition: f.mu is held.
@@ -145,9 +154,25 @@ func (f *Firewall) change(fill func(s *schema, c *nftables.Conn) error) error {
 	if err == nil {
 		return nil
 	}
+	return f.mend()
+}
+
+// mend writes the whole table, of which something may have been missing. Precondition: f.mu is held.
+func (f *Firewall) mend() error {
 	if err := f.replace(); err != nil {
 		return err
 	}
+	forgetStrays(slices.Collect(maps.Values(f.forwards)))
+	return nil
+}
+
+// publish is change for forwards that are new. Precondition: as change.
+func (f *Firewall) publish(forwards []Forward, fill func(s *schema, c *nftables.Conn) error) error {
+	if err := f.change(fill); err != nil {
+		return err
+	}
+	// Who connects by TCP before there is a forward is refused. Of UDP somebody may have been sending all the time.
+	forgetStrays(slices.DeleteFunc(slices.Clone(forwards), func(w Forward) bool { return w.Proto != "udp" }))
 	return nil
 }
 
@@ -158,7 +183,7 @@ func (f *Firewall) AddNetwork(n Network) error {
 	_, had := f.networks[n.Bridge]
 	f.networks[n.Bridge] = n
 	if had || len(f.networks) == 1 {
-		return f.replace()
+		return f.mend()
 	}
 	return f.change(func(s *schema, c *nftables.Conn) error {
 		return s.networks(c.SetAddElements, []Network{n})
@@ -201,7 +226,7 @@ func (f *Firewall) AddForwards(forwards []Forward) error {
 	if !fresh {
 		return f.replace()
 	}
-	return f.change(func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetAddElements, forwards) })
+	return f.publish(forwards, func(s *schema, c *nftables.Conn) error { return s.forwards(c.SetAddElements, forwards) })
 }
 
 // DelForwards ends the publishing of ports. Unknown ones are success.
@@ -246,7 +271,7 @@ func (f *Firewall) MoveForwards(was, be []Forward) error {
 	if len(gone)+len(be) == 0 {
 		return nil
 	}
-	return f.change(func(s *schema, c *nftables.Conn) error {
+	return f.publish(be, func(s *schema, c *nftables.Conn) error {
 		if err := s.forwards(c.SetDeleteElements, gone); err != nil {
 			return err
 		}
@@ -286,7 +311,7 @@ func (f *Firewall) Restore() error {
 	if c.Whole() {
 		return nil
 	}
-	return f.replace()
+	return f.mend()
 }
 
 // Close lets go of the kernel; the table stays. A later operation opens it again.

@@ -138,19 +138,26 @@ func (c Contents) has(each func(apply) error) bool {
 func (f *Firewall) Others() (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	tables, err := f.tables()
+	return slices.ContainsFunc(tables, func(name string) bool { return name != f.name }), err
+}
+
+// tables are the names of those that instances have on this host. Precondition: f.mu is held.
+func (f *Firewall) tables() ([]string, error) {
 	conn, err := f.open()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
 		f.reset()
-		return false, fmt.Errorf("cannot list nftables tables: %w", err)
+		return nil, fmt.Errorf("cannot list nftables tables: %w", err)
 	}
+	var names []string
 	for _, t := range tables {
-		if strings.HasPrefix(t.Name, tablePrefix) && t.Name != f.name {
-			return true, nil
+		if strings.HasPrefix(t.Name, tablePrefix) {
+			names = append(names, t.Name)
 		}
 	}
-	return false, nil
+	return names, nil
 }
