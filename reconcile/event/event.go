@@ -23,6 +23,11 @@ type Event struct {
 	Awaited  bool      `json:"awaited,omitempty"`  // somebody has waited for it: it says what there is, and not that it has come about
 }
 
+// Announces says whether e tells why a container is about to be made anew or restarted. Nothing has happened to it yet.
+func (e *Event) Announces() bool {
+	return e.Kind == "container" && e.Phase == Working && (e.Text == "Recreate" || e.Text == "Restart")
+}
+
 // Phase of an Event.
 type Phase string
 

@@ -111,8 +111,7 @@ var dockerWords = map[string]string{
 
 // eventLine is e as a line; false for what only tells that something is being done or waited for.
 func eventLine(e event.Event) (eventRow, bool) {
-	announces := e.Text == "Recreate" || e.Text == "Restart"
-	if e.Phase == event.Working && !announces {
+	if e.Phase == event.Working && !e.Announces() {
 		return eventRow{}, false
 	}
 	if e.Awaited || e.Phase == event.Done && e.Text == "Running" {

@@ -93,7 +93,7 @@ func (l *live) Event(e event.Event) {
 	}
 	// Done and working again (created, then starting): the clock is the resource's, from its first event on.
 	r.event = e
-	if e.Kind == "container" && e.Phase == event.Working && e.Detail != "" {
+	if e.Announces() {
 		r.why = e.Detail
 	}
 	if e.Phase != event.Working {

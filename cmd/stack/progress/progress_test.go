@@ -117,6 +117,29 @@ func TestLiveRedrawsInPlace(t *testing.T) {
 	}
 }
 
+// TestLiveTellsWhy: why a container is made anew stands there to the end, and what was done in between does not.
+func TestLiveTellsWhy(t *testing.T) {
+	var b strings.Builder
+	rows, cols := 24, 80
+	l, _ := clockwork(&b, &rows, &cols)
+	say := func(name string, phase event.Phase, text, detail string) {
+		e := happening(name, phase, text)
+		e.Detail = detail
+		l.Event(e)
+	}
+	say("shop-web-1", event.Working, "Recreate", "image: a -> b")
+	for _, name := range []string{"shop-web-1", "shop-api-1"} {
+		say(name, event.Working, "Running post_start", "sh -c true")
+		say(name, event.Done, "Started", "")
+	}
+	l.draw(true)
+	s := &screen{cols: cols}
+	s.play(t, b.String())
+	if len(s.lines) != 3 || !strings.Contains(s.lines[1], "Started  image: a -> b") || !strings.HasSuffix(s.lines[2], "shop-api-1  Started") {
+		t.Errorf("the screen:\n%s", strings.Join(s.lines, "\n"))
+	}
+}
+
 func TestLiveFitsSmallTerminals(t *testing.T) {
 	for _, size := range [][2]int{{24, 31}, {6, 200}, {2, 40}, {1, 1}} {
 		var b strings.Builder
