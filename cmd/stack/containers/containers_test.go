@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,11 @@ func TestPsChoosesAndFormats(t *testing.T) {
 		if got := strings.Join(strings.Fields(out), " "); code != 0 || got != tt.want {
 			t.Errorf("stack %s: code %d, got %q, want %q; %s", tt.line, code, got, tt.want, errs)
 		}
+	}
+	// An orphan is one of a service that the file does not have any more, whatever the last up was made of.
+	u.Write("later.yaml", "name: shop\nservices:\n  db: {image: x}\n  old: {image: x, profiles: [never]}\n")
+	if code, out, errs := u.Run("-f " + filepath.Join(u.Dir, "later.yaml") + " ps -q -a --orphans=false"); code != 0 || strings.Join(strings.Fields(out), " ") != "bbb ddd" {
+		t.Errorf("with a file that has been changed: code %d, got %q; %s", code, out, errs)
 	}
 	_, out, _ := u.Run("ps -a --format json db")
 	var row map[string]any

@@ -68,13 +68,18 @@ func listContainers(ctx context.Context, run *cli.Run, p psFlags, services []str
 	if err := p.check(); err != nil {
 		return err
 	}
-	project, daemon, err := run.Reach(ctx, services)
+	project, file, err := run.Project(ctx, services)
 	if err != nil {
 		return err
 	}
-	all, err := daemon.ContainersWithout(ctx, project, api.ContainersOptions{NoLabels: !p.showsLabels()})
+	all, err := run.Connect().ContainersWithout(ctx, project, api.ContainersOptions{NoLabels: !p.showsLabels()})
 	if err != nil {
 		return err
+	}
+	if file != nil { // the daemon goes by that of the last up
+		for i, c := range all {
+			all[i].Orphan = file.Services[c.Service] == nil && file.Inactive[c.Service] == nil
+		}
 	}
 	chosen := p.choose(all, services)
 	switch {
