@@ -24,7 +24,7 @@ Its socket speaks the Docker Engine API too: export DOCKER_HOST=unix:///run/stac
 clients who have a certificate.
 
 It is a program of its own, which stack carries and puts below the state root.`,
-		Args:        cobra.NoArgs,
+		Args:        cli.NoArgs,
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run.Launcher.Become(cmd.Context(), o, func(text string) { run.Warn("%s", text) })

@@ -41,7 +41,7 @@ what a report of a fault should have with it. Without a Compose file (-p NAME) t
 variables named like a secret are left out. Nothing is promised of the form, which changes with the program.
 
 --format dot prints the graph alone, for Graphviz: stack debug dump --format dot | dot -Tsvg`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return dumpState(cmd.Context(), run, format, output) },
 	}
 	cmd.Flags().StringVar(&format, "format", formatter.JSON, "json or dot")

@@ -22,7 +22,7 @@ func NewDoctorCommand(run *cli.Run) *cobra.Command {
 		Use:         "doctor [OPTIONS]",
 		Short:       "Say what this host can do for containers, and how to fix what it cannot",
 		Long:        "Tries what containers need of this host, changes nothing, and says for what is missing what to do. It fails when something is missing without which nothing works.",
-		Args:        cobra.NoArgs,
+		Args:        cli.NoArgs,
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return examine(cmd.Context(), run, format) },
 	}

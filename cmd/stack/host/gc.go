@@ -26,7 +26,7 @@ finds nothing but images that have lost their name to a newer pull: what a kille
 Volumes that were removed and kept (keep-removed-volumes) go when their time is over. It never touches other volumes, snapshots, images that have a name, or anything of another instance of stack. It waits until no other command works.
 
 Exit codes: 0 done, or with --check nothing was found; 2 with --check something was; 1 an error.`,
-		Args:        cobra.NoArgs,
+		Args:        cli.NoArgs,
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return collect(cmd.Context(), run, o, format) },
 	}

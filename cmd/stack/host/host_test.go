@@ -85,7 +85,7 @@ func TestGCEnds(t *testing.T) {
 		found.Removed = !o.Check
 		return found, nil
 	}})
-	u.Tells(map[string]stacktest.Ending{"gc": {Code: 0, Want: "snapshot 1: no container has it\n1 removed\n"}, "gc --check": {Code: exitcode.Differs, Want: "1 to remove"}, "gc --check --format json": {Code: exitcode.Differs, Want: `"removed": false`}, "gc x": {Code: exitcode.Failed, Want: "unknown"}})
+	u.Tells(map[string]stacktest.Ending{"gc": {Code: 0, Want: "snapshot 1: no container has it\n1 removed\n"}, "gc --check": {Code: exitcode.Differs, Want: "1 to remove"}, "gc --check --format json": {Code: exitcode.Differs, Want: `"removed": false`}, "gc x": {Code: exitcode.Failed, Want: "`stack gc` takes options only"}})
 	found = &ask.Garbage{}
 	u.Tells(map[string]stacktest.Ending{"gc": {Code: 0, Want: "nothing to remove"}, "gc --check": {Code: 0, Want: "nothing to remove"}})
 }

@@ -25,7 +25,7 @@ func NewLsCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:         "ls [OPTIONS]",
 		Short:       "List projects",
-		Args:        cobra.NoArgs,
+		Args:        cli.NoArgs,
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return listProjects(cmd.Context(), run, o) },
 	}

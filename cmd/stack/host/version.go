@@ -19,7 +19,7 @@ func NewVersionCommand(run *cli.Run) *cobra.Command {
 		Use:         "version [OPTIONS]",
 		Short:       "Show the version",
 		Annotations: map[string]string{cli.NoProject: "true"},
-		Args:        cobra.NoArgs,
+		Args:        cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if p, err := daemonprog.Carried(); run.Launcher.Linked == nil && err == nil && p.Version != run.Version {
 				run.Warn("the daemon's program in this binary is version %s: this one cannot use it, build both with `make build`", p.Version)

@@ -51,3 +51,12 @@ shop-web-2 nginx <none> N/A aaaaaaaaaaaa 0B N/A`
 		t.Errorf("none: %q", out)
 	}
 }
+
+// TestLoadTakesOneArchive: an archive that does not stand behind --input is no command, and it is said what is to be typed.
+func TestLoadTakesOneArchive(t *testing.T) {
+	u := stacktest.NewPerson(t, nil)
+	u.Tells(map[string]stacktest.Ending{
+		"load --input a.tar b.tar": {Code: 1, Want: "`stack load` reads one archive at a time: give \"b.tar\" to another one"},
+		"load a.tar":               {Code: 1, Want: "`stack load --input a.tar`"},
+	})
+}

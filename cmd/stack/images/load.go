@@ -25,7 +25,7 @@ func NewLoadCommand(run *cli.Run) *cobra.Command {
 		Short: "Load images from an archive",
 		Long: `Loads images from a tar archive: what docker save or podman save write, or an OCI layout. The archive comes
 from -i or from stdin. With -i it may be the directory of an OCI layout, too.`,
-		Args:        cobra.NoArgs,
+		Args:        oneArchive,
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE:        func(cmd *cobra.Command, _ []string) error { return loadImages(cmd.Context(), run, input, quiet) },
 	}
@@ -33,6 +33,17 @@ from -i or from stdin. With -i it may be the directory of an OCI layout, too.`,
 	f.StringVarP(&input, "input", "i", "", "Read this file, or directory, instead of stdin")
 	f.BoolVarP(&quiet, "quiet", "q", false, "Do not show progress")
 	return cmd
+}
+
+// oneArchive refuses arguments: an archive stands behind --input.
+func oneArchive(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.Flags().Changed("input"):
+		return fmt.Errorf("`%s` reads one archive at a time: give %q to another one", cmd.CommandPath(), args[0])
+	}
+	return fmt.Errorf("`%s` reads stdin, or what --input names: `%[1]s --input %s`", cmd.CommandPath(), args[0])
 }
 
 func loadImages(ctx context.Context, run *cli.Run, input string, quiet bool) error {

@@ -23,7 +23,7 @@ somebody took away, and configs and secrets whose file has changed. What has bee
 'stack plan'.
 
 Exit codes: 0 there is none, 2 there are some, 1 an error.`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return showDrift(cmd.Context(), run, format) },
 	}
 	cmd.Flags().StringVar(&format, "format", formatter.Text, "text or json")

@@ -73,7 +73,7 @@ func TestPlanAndDriftEnd(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		"plan --format yaml": "expected text or json", "drift --format x": "expected text or json", "up -d --format json": "needs --dry-run", "plan --no-recreate --force-recreate": "incompatible",
-		"plan nobody": "no such service", "--dry-run ps": "not supported", "drift web": "unknown command",
+		"plan nobody": "no such service", "--dry-run ps": "not supported", "drift web": "`stack drift` takes options only, and \"web\" is none",
 	} {
 		if code, _, errs := u.Run(line); code != exitcode.Failed || !strings.Contains(errs, want) {
 			t.Errorf("stack %s: code %d, %q, want %q", line, code, errs, want)

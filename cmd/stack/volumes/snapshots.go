@@ -59,7 +59,7 @@ func newSnapshotsCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshots [OPTIONS]",
 		Short: "List the project's snapshots, the oldest first",
-		Args:  cobra.NoArgs,
+		Args:  cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error { return listSnapshots(ctx, run, project, format) })
 		},

@@ -21,7 +21,7 @@ func newRemovedCommand(run *cli.Run) *cobra.Command {
   keep-removed-volumes: 24h
 
 Without it volumes that are removed are gone, and their room is free.`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onProject(cmd.Context(), run, func(ctx context.Context, project string) error { return removedVolumes(ctx, run, project, format) })
 		},
