@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -48,6 +49,11 @@ func FromError(err error) *Error {
 		return known
 	}
 	e := &Error{Message: err.Error(), Diagnostics: diagnostics(err)}
+	list := diag.List(e.Diagnostics)
+	if whole := list.Err(); whole != nil && whole.Error() == e.Message && !slices.ContainsFunc(list, nowhere) {
+		list.Sort() // as the file has them: the order in which work side by side has failed says nothing
+		e.Message = list.Err().Error()
+	}
 	if advice := disk.Advice(err); advice != "" && len(e.Diagnostics) == 0 { // those have it as a hint
 		e.Message += "; " + advice
 	}
@@ -59,6 +65,9 @@ func FromError(err error) *Error {
 	}
 	return e
 }
+
+// nowhere says whether d is about no place in a file.
+func nowhere(d *diag.Diagnostic) bool { return d.Subject == nil }
 
 // Status is the HTTP status that goes with e.
 func (e *Error) Status() int {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -59,5 +61,25 @@ func TestDiagnosticsTravel(t *testing.T) {
 	var d *diag.Diagnostic
 	if !errors.As(&got, &d) || d.Summary != "port taken" {
 		t.Errorf("the first diagnostic cannot be reached: %v", d)
+	}
+}
+
+// TestDiagnosticsAreInTheFilesOrder: what has failed side by side is told as the file has it.
+func TestDiagnosticsAreInTheFilesOrder(t *testing.T) {
+	at := func(line int) *diag.Diagnostic {
+		return &diag.Diagnostic{Summary: fmt.Sprint("image of line ", line), Subject: &diag.Range{Start: diag.Pos{File: "/c.yaml", Line: line, Column: 9}}}
+	}
+	for what, err := range map[string]error{"joined": errors.Join(at(4), at(2), at(3)), "a list": diag.List{at(4), at(2), at(3)}.Err()} {
+		e := FromError(err)
+		var lines []int
+		for _, d := range e.Diagnostics {
+			lines = append(lines, d.Subject.Start.Line)
+		}
+		if !slices.Equal(lines, []int{2, 3, 4}) || e.Message != diag.List(e.Diagnostics).Err().Error() {
+			t.Errorf("%s: %v, %s", what, lines, e.Message)
+		}
+	}
+	if e := FromError(fmt.Errorf("cannot go on: %w", errors.Join(at(4), at(2)))); !strings.HasPrefix(e.Message, "cannot go on: ") {
+		t.Errorf("what says more than its diagnostics: %s", e.Message)
 	}
 }

@@ -86,6 +86,5 @@ func Diagnostics(failed *apply.Error) error {
 		}
 		list = append(list, &with)
 	}
-	list.Sort() // as the file has them: the order of the work says nothing
 	return list.Err()
 }
