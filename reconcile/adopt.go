@@ -41,6 +41,9 @@ func (e *Engine) adopt(ctx context.Context) error {
 	if err := e.keep.FinishDiscards(ctx, list); err != nil {
 		return err
 	}
+	if err := e.keep.FinishCreations(ctx, list); err != nil {
+		return err
+	}
 	for _, c := range list {
 		switch {
 		case c.Alone != nil: // below

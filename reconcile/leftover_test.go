@@ -2,7 +2,10 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -119,5 +122,55 @@ func TestRemovalThatWasKilledLeavesNoVolume(t *testing.T) {
 	}
 	if half == 0 && !t.Failed() {
 		t.Error("it was never killed between the container and its volumes")
+	}
+}
+
+// TestCreationThatWasKilledLeavesNoVolume: whenever the daemon dies that makes a container with new anonymous volumes, the next one leaves those only that a container has. What a down has
+// left with something in it, or without, stays.
+func TestCreationThatWasKilledLeavesNoVolume(t *testing.T) {
+	p := project(service("web", func(s *spec.Service) {
+		s.Mounts = []spec.Mount{{Type: "volume", Target: "/a"}, {Type: "volume", Target: "/b"}}
+	}))
+	before, half := 2, 0
+	for n := 1; ; n++ {
+		died := false
+		run(t, func(b *bench) {
+			b.up(p, ask.UpOptions{})
+			b.heal()
+			if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil); err != nil {
+				b.Fatal(err)
+			}
+			b.cut.At(n)
+			_ = b.engine.Up(b.Context(), p, ask.UpOptions{NoStart: true}, nil) // fails when it is cut
+			died = b.cut.Died()
+			b.shut()
+			b.cut.Over()
+			was, err := b.host.Set().Volumes.List(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			made, err := b.host.Set().Containers.List(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(was) > before && len(made) == 0 {
+				half++
+			}
+			b.boot()
+			b.heal()
+			want := before + 2*len(b.rows("shop"))
+			if left := strings.Fields(b.volumes()); len(left) != want {
+				b.Errorf("killed at operation %d: of %d volumes there are %s, expected %d", n, len(was), left, want)
+			}
+			if left, err := os.ReadDir(b.roots.InRun("creations")); err != nil && !errors.Is(err, fs.ErrNotExist) || len(left) > 0 {
+				b.Errorf("killed at operation %d: notes are left: %v, %v", n, left, err)
+			}
+		})
+		if t.Failed() || !died {
+			break
+		}
+	}
+	if half == 0 && !t.Failed() {
+		t.Error("it was never killed between the volumes and their container")
 	}
 }

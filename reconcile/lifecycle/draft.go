@@ -60,8 +60,7 @@ type Draft struct {
 }
 
 // Create makes the container that d says, or nothing: what it made is taken away when it cannot finish. A crash in
-// its middle leaves a snapshot without a container, which adopt removes, and at most an empty anonymous
-// volume, which down -v removes.
+// its middle leaves a snapshot without a container, and anonymous volumes that nobody has, which adopt removes.
 func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 	drivers := k.drivers
 	info, err := inventory.Image(ctx, drivers, cmp.Or(d.Image, d.Spec.Image), d.Spec.Platform)
@@ -84,7 +83,7 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 	defer undo.Clean()
 	aside := context.WithoutCancel(ctx) // Ctrl-C must not keep us from tidying up
 
-	anonymous, err := k.anonymousVolumes(ctx, id, &d, &info.Config, undo)
+	anonymous, note, err := k.anonymousVolumes(ctx, id, &d, &info.Config, undo)
 	if err != nil {
 		return "", err
 	}
@@ -149,20 +148,28 @@ func (k *Keeper) Create(ctx context.Context, d Draft) (_ string, err error) {
 		k.roster.Add(c)
 	}
 	undo.Release()
+	note.done()
 	return id, nil
 }
 
-// anonymousVolumes are the volumes of the targets that image or file want one for and neither names: what d has been handed over, else new ones.
-func (k *Keeper) anonymousVolumes(ctx context.Context, id string, d *Draft, image *v1.Config, undo *cleanup.Cleanup) (map[string]string, error) {
+// anonymousVolumes are the volumes of the targets that image or file want one for and neither names: what d has been handed over, else new ones. The note of these is dropped by undo, or
+// by the caller when the container is on record.
+func (k *Keeper) anonymousVolumes(ctx context.Context, id string, d *Draft, image *v1.Config, undo *cleanup.Cleanup) (map[string]string, *creation, error) {
 	volumes := k.drivers.Volumes
 	aside := context.WithoutCancel(ctx)
-	anonymous := map[string]string{}
+	anonymous, fresh := map[string]string{}, map[string]string{}
 	for _, target := range bundle.AnonymousTargets(&d.Spec, image) {
-		if have := d.Anonymous[target]; have != "" {
-			anonymous[target] = have
-			continue
+		if anonymous[target] = d.Anonymous[target]; anonymous[target] == "" {
+			fresh[target] = bundle.AnonymousName(id, target)
 		}
-		name := bundle.AnonymousName(id, target)
+	}
+	note := &creation{}
+	if d.Alone == nil { // who belongs to no file has it in a record of its own
+		note = k.creating(id, d.Project, fresh)
+	}
+	undo.Add(note.done)
+	for _, target := range slices.Sorted(maps.Keys(fresh)) {
+		name := fresh[target]
 		labels := map[string]string{}
 		for _, m := range d.Spec.Mounts {
 			if m.Target == target {
@@ -177,12 +184,13 @@ func (k *Keeper) anonymousVolumes(ctx context.Context, id string, d *Draft, imag
 			labels[label.Project], labels[label.Service], labels[label.Anonymous] = d.Project, d.Service.Name, target
 		}
 		if _, err := volumes.Create(ctx, cfg); err != nil {
-			return nil, fmt.Errorf("anonymous volume for %s: %w", target, err)
+			note.left = true // what has come of it is not known
+			return nil, nil, fmt.Errorf("anonymous volume for %s: %w", target, err)
 		}
-		undo.Add(func() { _ = volumes.Delete(aside, name) })
+		undo.Add(func() { note.left = volumes.Delete(aside, name) != nil || note.left })
 		anonymous[target] = name
 	}
-	return anonymous, nil
+	return anonymous, note, nil
 }
 
 // predecessor is the id of the container that d's replaces while that is still there.

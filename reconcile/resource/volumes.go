@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -273,6 +274,18 @@ func (a *Volumes) Used(ctx context.Context) (map[string]bool, error) {
 // DeleteAnonymous deletes the anonymous volumes of c, which is gone. Its record alone is not enough to lose data on: a volume
 // goes when its own record calls it anonymous and of c's project, and no other container mounts it.
 func (a *Volumes) DeleteAnonymous(ctx context.Context, c *inventory.Container) error {
+	return a.deleteAnonymous(ctx, c, func(volume.State) bool { return true })
+}
+
+// DeleteEmpty is DeleteAnonymous of those that nothing is in.
+func (a *Volumes) DeleteEmpty(ctx context.Context, c *inventory.Container) error {
+	return a.deleteAnonymous(ctx, c, func(v volume.State) bool {
+		in, err := os.ReadDir(v.Path)
+		return errors.Is(err, fs.ErrNotExist) || err == nil && len(in) == 0
+	})
+}
+
+func (a *Volumes) deleteAnonymous(ctx context.Context, c *inventory.Container, which func(volume.State) bool) error {
 	if len(c.Anonymous) == 0 {
 		return nil
 	}
@@ -286,7 +299,7 @@ func (a *Volumes) DeleteAnonymous(ctx context.Context, c *inventory.Container) e
 	}
 	names := slices.Collect(maps.Values(c.Anonymous))
 	for _, v := range all {
-		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.Project || used[v.Path] {
+		if !slices.Contains(names, v.Config.ID) || !v.Config.Anonymous || v.Config.Labels[label.Project] != c.Project || used[v.Path] || !which(v) {
 			continue
 		}
 		if err := a.drivers.Volumes.Delete(ctx, v.Config.ID); err != nil {
