@@ -129,7 +129,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	out.Changes = append(out.Changes, missing...)
 	for i := range out.Changes {
 		addState(&out.Changes[i], have)
-		if c := out.Changes[i]; c.Action != plan.Delete && c.Action != plan.Replace && r.Off[c.ID] {
+		if c := out.Changes[i]; c.Action != plan.Delete && c.Action != plan.Replace && r.IsOff(c.ID) {
 			c.Reasons[0].Path += "; a command has stopped or removed it, so it stays as it is"
 		}
 	}
@@ -185,13 +185,13 @@ func addState(change *plan.Change, have *plan.Observed) {
 // leaveOut takes the services out of want that nobody has brought up. Their containers, if there are any, are no orphans.
 func leaveOut(want *plan.Desired, r *wish.Record) {
 	for name, s := range want.Services {
-		if !r.Services[name] {
+		if !r.Wants(name) {
 			delete(want.Services, name)
 			want.Known = append(want.Known, name)
 			continue
 		}
 		for dep := range s.DependsOn {
-			if !r.Services[dep] {
+			if !r.Wants(dep) {
 				delete(s.DependsOn, dep)
 			}
 		}

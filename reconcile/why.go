@@ -37,7 +37,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		if c.Status == runtime.Running && c.Health != nil {
 			w.Health = string(s.Health)
 		}
-		w.Stopped = c.Status == runtime.Stopped && r.Off[c.Replica()]
+		w.Stopped = c.Status == runtime.Stopped && r.IsOff(c.Replica())
 		out.Containers = append(out.Containers, w)
 	}
 	if len(out.Containers) == 0 {

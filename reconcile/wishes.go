@@ -88,19 +88,19 @@ func (e *Engine) modernise(list []*inventory.Container) error {
 			continue // told to whoever needs it
 		}
 		if err := e.wishes.Change(name, func(r *wish.Record) {
-			var off []plan.ID
+			services, off := map[string]bool{}, map[plan.ID]bool{}
 			for _, c := range list {
 				if c.Project != name || c.OneOff || p.Services[c.Service] == nil {
 					continue
 				}
-				r.Services[c.Service] = true
+				services[c.Service] = true
 				ended := c.Status == runtime.Created || c.Status == runtime.Stopped && (c.Exit == nil || c.Exit.Error == "")
 				if policy := c.Spec.Restart.Name; stopped[c.ID] || ended && (policy == "" || c.Status == runtime.Created) {
-					off = append(off, c.Replica())
+					off[c.Replica()] = true
 				}
 			}
-			wish.Off(off)(r)
-			for service := range r.Services {
+			r.BringUp(slices.Collect(maps.Keys(services)), off)
+			for service := range services {
 				numbers := 0
 				for _, c := range list {
 					if c.Project == name && c.Service == service && !c.OneOff {

@@ -36,7 +36,7 @@ func (k *Keeper) follow(id string, s supervise.Status) {
 		r = wish.New()
 	}
 	list = slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !slices.Contains(c.Owners(), id) || !k.leftBehind(c, s, !c.OneOff && r.Owed().Due(c.Replica(), c.StartedAt) && !r.Off[c.Replica()])
+		return !slices.Contains(c.Owners(), id) || !k.leftBehind(c, s, !c.OneOff && r.Owed().Due(c.Replica(), c.StartedAt) && !r.IsOff(c.Replica()))
 	})
 	if len(list) == 0 {
 		return
@@ -45,7 +45,7 @@ func (k *Keeper) follow(id string, s supervise.Status) {
 	if err := k.wishes.Change(owner.Project, func(r *wish.Record) {
 		owed := plan.Debts{}
 		for _, c := range list {
-			if !c.OneOff && !r.Off[c.Replica()] {
+			if !c.OneOff && !r.IsOff(c.Replica()) {
 				owed[c.Replica()] = plan.Debt{Run: c.StartedAt}
 			}
 		}

@@ -202,7 +202,7 @@ func (b *Book) BeginUp(p *spec.Project, services []string, scale map[string]int,
 func Off(ids []plan.ID) func(*Record) {
 	return func(r *Record) {
 		for _, id := range ids {
-			r.Off[id] = true
+			r.off[id] = true
 		}
 		r.Settle(ids...)
 	}
@@ -212,8 +212,8 @@ func Off(ids []plan.ID) func(*Record) {
 func On(ids []plan.ID) func(*Record) {
 	return func(r *Record) {
 		for _, id := range ids {
-			r.Services[id.Name] = true
-			delete(r.Off, id)
+			r.services[id.Name] = true
+			delete(r.off, id)
 		}
 		r.Settle(ids...)
 	}

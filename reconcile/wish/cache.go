@@ -78,6 +78,6 @@ func (c *Cache) put(project string, what cached) {
 // clone is r for somebody who changes it. The file, the pass and the ports are shared: they are replaced, never changed.
 func (r *Record) clone() *Record {
 	mine := *r
-	mine.Scale, mine.Services, mine.Off, mine.owed = maps.Clone(r.Scale), maps.Clone(r.Services), maps.Clone(r.Off), maps.Clone(r.owed)
+	mine.Scale, mine.services, mine.off, mine.owed = maps.Clone(r.Scale), maps.Clone(r.services), maps.Clone(r.off), maps.Clone(r.owed)
 	return &mine
 }

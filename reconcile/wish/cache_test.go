@@ -20,7 +20,7 @@ func TestWhatACacheGivesIsTheCallers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Scale["web"] != 2 || len(r.Services)+len(r.Off)+len(r.Owed()) > 0 || r.Pass != nil {
+		if r.Scale["web"] != 2 || len(r.services)+len(r.off)+len(r.Owed()) > 0 || r.Pass != nil {
 			t.Fatalf("it has %+v", r)
 		}
 		r.BringUp([]string{"web"}, map[plan.ID]bool{plan.Container("web", 1): true})

@@ -21,17 +21,17 @@ const version = 1
 
 // Record is the wish for one project. A project without a record is not wished for at all.
 type Record struct {
-	Scale    map[string]int  // by service: replicas other than the file says
-	Services map[string]bool // that were brought up
-	Off      map[plan.ID]bool
-	Ports    map[string][]plan.Port // by service: host ports that were chosen in place of the file's (plan.Port.Asked)
-	Pass     *Pass                  // nil = none is under way
+	Scale map[string]int         // by service: replicas other than the file says
+	Ports map[string][]plan.Port // by service: host ports that were chosen in place of the file's (plan.Port.Asked)
+	Pass  *Pass                  // nil = none is under way
 
 	// Old says that the record is of a program that wrote down nothing but the file. The other fields are empty then.
 	Old bool
 
-	owed plan.Debts      // see Owed
-	file json.RawMessage // of the last up. Most who change a record do not need to read it, and it is the bulk.
+	services map[string]bool  // that were brought up, see Wanted
+	off      map[plan.ID]bool // of these services: which a command has stopped, see IsOff
+	owed     plan.Debts       // see Owed
+	file     json.RawMessage  // of the last up. Most who change a record do not need to read it, and it is the bulk.
 }
 
 // Pass is a command that is being carried out. A daemon that finds one, without carrying it out itself, follows one that died in its
@@ -95,14 +95,14 @@ func Decode(raw []byte) (*Record, error) {
 		r.Scale = d.Scale
 	}
 	for _, s := range d.Services {
-		r.Services[s] = true
+		r.services[s] = true
 	}
 	for _, text := range d.Off {
 		id, err := parseID(text)
 		if err != nil {
 			return nil, err
 		}
-		r.Off[id] = true
+		r.off[id] = true
 	}
 	if r.owed, err = readDebts(d.Owed, d.OwedRuns); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func Decode(raw []byte) (*Record, error) {
 
 // New is a record of nothing. Apply gives it a file.
 func New() *Record {
-	return &Record{Scale: map[string]int{}, Services: map[string]bool{}, Off: map[plan.ID]bool{}, owed: plan.Debts{}}
+	return &Record{Scale: map[string]int{}, services: map[string]bool{}, off: map[plan.ID]bool{}, owed: plan.Debts{}}
 }
 
 // File is the file of the last up.
@@ -145,7 +145,7 @@ var placeholder = json.RawMessage("null")
 
 // Encode writes r. Equal records give equal text.
 func (r *Record) Encode() ([]byte, error) {
-	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.Services)), Off: names(r.Off), Ports: r.Ports}
+	d := onDisk{Version: version, File: placeholder, Scale: r.Scale, Services: slices.Sorted(maps.Keys(r.services)), Off: names(r.off), Ports: r.Ports}
 	d.Owed, d.OwedRuns = writeDebts(r.owed)
 	if r.Pass != nil {
 		d.Pass = &passOnDisk{Pass: *r.Pass}
@@ -184,7 +184,7 @@ func (r *Record) Apply(file *spec.Project, services []string, scale map[string]i
 	}
 	gone := func(s string) bool { return file.Services[s] == nil }
 	maps.DeleteFunc(r.Scale, func(s string, _ int) bool { return gone(s) })
-	maps.DeleteFunc(r.Services, func(s string, _ bool) bool { return gone(s) })
+	maps.DeleteFunc(r.services, func(s string, _ bool) bool { return gone(s) })
 	r.forget(func(id plan.ID) bool { return gone(id.Name) })
 	return nil
 }
@@ -192,10 +192,10 @@ func (r *Record) Apply(file *spec.Project, services []string, scale map[string]i
 // BringUp wishes for services. Their containers are wished for, but for those of off.
 func (r *Record) BringUp(services []string, off map[plan.ID]bool) {
 	for _, s := range services {
-		r.Services[s] = true
+		r.services[s] = true
 		r.forget(func(id plan.ID) bool { return id.Name == s })
 	}
-	maps.Copy(r.Off, off)
+	maps.Copy(r.off, off)
 }
 
 // Drop takes services out of what was brought up: somebody has taken them down.
@@ -204,7 +204,7 @@ func (r *Record) Drop(services ...string) {
 		r.Ports = maps.Clone(r.Ports)
 	}
 	for _, s := range services {
-		delete(r.Services, s)
+		delete(r.services, s)
 		delete(r.Ports, s)
 		r.forget(func(id plan.ID) bool { return id.Name == s })
 	}
@@ -212,9 +212,18 @@ func (r *Record) Drop(services ...string) {
 
 // forget drops what is on record of single containers.
 func (r *Record) forget(which func(plan.ID) bool) {
-	maps.DeleteFunc(r.Off, func(id plan.ID, _ bool) bool { return which(id) })
+	maps.DeleteFunc(r.off, func(id plan.ID, _ bool) bool { return which(id) })
 	maps.DeleteFunc(r.owed, func(id plan.ID, _ plan.Debt) bool { return which(id) })
 }
 
+// Wants says whether service was brought up.
+func (r *Record) Wants(service string) bool { return r.services[service] }
+
+// IsOff says whether a command has stopped id, which stays so until another one starts it.
+func (r *Record) IsOff(id plan.ID) bool { return r.off[id] }
+
+// AllOff are the containers of which IsOff is true. Read only.
+func (r *Record) AllOff() map[plan.ID]bool { return r.off }
+
 // Wanted are the services that were brought up, by name.
-func (r *Record) Wanted() []string { return slices.Sorted(maps.Keys(r.Services)) }
+func (r *Record) Wanted() []string { return slices.Sorted(maps.Keys(r.services)) }

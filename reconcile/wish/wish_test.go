@@ -44,7 +44,7 @@ func TestARecordComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := got.File(); err != nil || p.Services["web"] == nil || !reflect.DeepEqual(got.Scale, map[string]int{"web": 3}) || !slices.Equal(got.Wanted(), []string{"db", "web"}) ||
-		!got.Off[plan.Container("web", 2)] || !got.Owed()[plan.Container("db", 1)].Run.Equal(began) || got.Pass.Verb != "up" || !maps.Equal(got.Pass.Starts, r.Pass.Starts) || got.Old {
+		!got.off[plan.Container("web", 2)] || !got.Owed()[plan.Container("db", 1)].Run.Equal(began) || got.Pass.Verb != "up" || !maps.Equal(got.Pass.Starts, r.Pass.Starts) || got.Old {
 		t.Errorf("got %+v", got)
 	}
 	if again, err := got.Encode(); err != nil || string(again) != string(raw) {
@@ -113,7 +113,7 @@ func TestAnOldRecordIsTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := Decode(raw)
-	if err != nil || !r.Old || len(r.Services) > 0 {
+	if err != nil || !r.Old || len(r.services) > 0 {
 		t.Fatalf("got %+v, %v", r, err)
 	}
 	if p, err := r.File(); err != nil || p.Name != "shop" || p.Services["web"] == nil {
@@ -134,22 +134,22 @@ func TestUpsAndDownsAddUp(t *testing.T) {
 	r, both := New(), file("db", "web")
 	apply(t, r, both, []string{"web"}, map[string]int{"web": 2})
 	r.BringUp([]string{"web"}, map[plan.ID]bool{web: true})
-	if !slices.Equal(r.Wanted(), []string{"web"}) || r.Scale["web"] != 2 || !r.Off[web] {
+	if !slices.Equal(r.Wanted(), []string{"web"}) || r.Scale["web"] != 2 || !r.off[web] {
 		t.Errorf("after up web: %+v", r)
 	}
 	apply(t, r, both, []string{"db"}, nil)
 	r.BringUp([]string{"db"}, map[plan.ID]bool{db: true})
-	if len(r.Wanted()) != 2 || r.Scale["web"] != 2 || !r.Off[web] || !r.Off[db] {
+	if len(r.Wanted()) != 2 || r.Scale["web"] != 2 || !r.off[web] || !r.off[db] {
 		t.Errorf("an up of db changed web: %+v", r)
 	}
 	apply(t, r, both, []string{"db", "web"}, nil)
 	r.BringUp([]string{"db", "web"}, nil)
-	if len(r.Scale)+len(r.Off) > 0 {
+	if len(r.Scale)+len(r.off) > 0 {
 		t.Errorf("after up: %+v", r)
 	}
-	r.Off[db] = true
+	r.off[db] = true
 	r.Drop("db")
-	if !slices.Equal(r.Wanted(), []string{"web"}) || len(r.Off) > 0 {
+	if !slices.Equal(r.Wanted(), []string{"web"}) || len(r.off) > 0 {
 		t.Errorf("after down db: %+v", r)
 	}
 	apply(t, r, file("other"), []string{"other"}, nil)
