@@ -10,7 +10,7 @@ import (
 //
 // Precondition: no container is being made or deleted.
 func (sv *Supervisor) Debris(ctx context.Context, remove bool) (names []string, err error) {
-	ids, dirs, err := sv.Records.IDs()
+	ids, dirs, err := sv.records.IDs()
 	if err != nil {
 		return nil, err
 	}
@@ -19,14 +19,14 @@ func (sv *Supervisor) Debris(ctx context.Context, remove bool) (names []string, 
 		known[id] = true
 	}
 	for _, id := range dirs {
-		names = append(names, sv.Records.StateDir(id))
+		names = append(names, sv.records.StateDir(id))
 		if remove {
-			if err := os.RemoveAll(sv.Records.StateDir(id)); err != nil {
+			if err := os.RemoveAll(sv.records.StateDir(id)); err != nil {
 				return names, err
 			}
 		}
 	}
-	entries, err := os.ReadDir(sv.Records.RunDir())
+	entries, err := os.ReadDir(sv.records.RunDir())
 	if err != nil {
 		return names, fmt.Errorf("cannot list running containers: %w", err)
 	}
@@ -34,15 +34,15 @@ func (sv *Supervisor) Debris(ctx context.Context, remove bool) (names []string, 
 		if known[e.Name()] {
 			continue
 		}
-		names = append(names, sv.Records.RunDir(e.Name()))
+		names = append(names, sv.records.RunDir(e.Name()))
 		if remove {
-			if err := os.RemoveAll(sv.Records.RunDir(e.Name())); err != nil {
+			if err := os.RemoveAll(sv.records.RunDir(e.Name())); err != nil {
 				return names, err
 			}
 		}
 	}
 	// A cgroup without a record holds no process that anybody wants.
-	groups, err := sv.Cgroups.List()
+	groups, err := sv.cgroups.List()
 	if err != nil {
 		return names, err
 	}
@@ -58,7 +58,7 @@ func (sv *Supervisor) Debris(ctx context.Context, remove bool) (names []string, 
 		}
 	}
 	if remove {
-		sv.Cgroups.Prune()
+		sv.cgroups.Prune()
 	}
 	return names, nil
 }

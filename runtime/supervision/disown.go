@@ -28,7 +28,7 @@ func (sv *Supervisor) Disown(ids []string) {
 func (sv *Supervisor) endDisowned(l *Run) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*cleanUpTime)
 	defer cancel()
-	if _, err := sv.Records.Config(l.ID); !errors.Is(err, errdefs.ErrNotFound) {
+	if _, err := sv.records.Config(l.ID); !errors.Is(err, errdefs.ErrNotFound) {
 		sv.mu.Lock()
 		l.disowned = false // it is younger than the list
 		sv.mu.Unlock()
@@ -43,13 +43,13 @@ func (sv *Supervisor) endDisowned(l *Run) {
 	if _, err := l.Wait(ctx); err != nil {
 		return
 	}
-	unlock, err := sv.Locks.Lock(ctx, l.ID)
+	unlock, err := sv.locks.Lock(ctx, l.ID)
 	if err != nil {
 		return
 	}
 	defer unlock()
-	if _, err := sv.Records.Config(l.ID); errors.Is(err, errdefs.ErrNotFound) { // nobody has made it anew meanwhile
-		os.RemoveAll(sv.Records.RunDir(l.ID))
-		os.RemoveAll(sv.Records.StateDir(l.ID))
+	if _, err := sv.records.Config(l.ID); errors.Is(err, errdefs.ErrNotFound) { // nobody has made it anew meanwhile
+		os.RemoveAll(sv.records.RunDir(l.ID))
+		os.RemoveAll(sv.records.StateDir(l.ID))
 	}
 }

@@ -31,7 +31,7 @@ type LaunchOptions struct {
 //
 // Preconditions: the container's lock is held, it does not run.
 func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt LaunchOptions) (container.State, *Run, error) {
-	if err := sv.Unmounts.Await(ctx, c.ID); err != nil {
+	if err := sv.unmounts.Await(ctx, c.ID); err != nil {
 		return container.State{}, nil, err
 	}
 	b, err := sv.bootstrap(c)
@@ -40,24 +40,24 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 	}
 	b.AwaitAttach = opt.Listening != nil
 	b.StdinOpen = b.StdinOpen || opt.Stdin
-	if err := sv.Guests.Await(ctx, c.ID); err != nil { // they have seen the end of its last run
+	if err := sv.guests.Await(ctx, c.ID); err != nil { // they have seen the end of its last run
 		return container.State{}, nil, err
 	}
 
 	// The monitor first: its program starts, if it has not yet, while the rest is made. It does nothing before it is on record and has its work.
-	p, err := sv.Children.Take(c.OwnPids())
+	p, err := sv.children.Take(c.OwnPids())
 	if err != nil {
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.spawned")
 	// Then the record: whoever finds it without an exit knows that there may be a cgroup and processes.
-	r := &record.Run{Boot: sv.Records.Boot, Asked: time.Now(), Monitor: p.Monitor}
-	if err := sv.Records.Begin(c.ID, r); err != nil {
+	r := &record.Run{Boot: sv.records.Boot, Asked: time.Now(), Monitor: p.Monitor}
+	if err := sv.records.Begin(c.ID, r); err != nil {
 		p.Abort()
 		return container.State{}, nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 	}
 	failpoint.Hit("runtime.start.recorded")
-	sv.Losses.Listen(c.ID) // before it writes its first line
+	sv.losses.Listen(c.ID) // before it writes its first line
 	fail := func(f *proto.Failure) (container.State, *Run, error) {
 		p.Abort()
 		x := &process.Exit{Code: f.ExitCode, FinishedAt: time.Now(), Error: f.Error()}
@@ -68,7 +68,7 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 		return container.State{}, nil, err
 	}
 	// The cgroups are made while the monitor reads its work, and prepares what it can without them.
-	cgroups, err := sv.Cgroups.Plan(c.ID, c.Resources())
+	cgroups, err := sv.cgroups.Plan(c.ID, c.Resources())
 	if err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
@@ -99,9 +99,9 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 			return container.State{}, nil, errors.Join(err, unseen) // it may run: whoever looks next adopts it
 		}
 		if l == nil {
-			if x, xerr := sv.Records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
-				sv.Losses.Forget(c.ID)
-				sv.Events.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: sv.settle(c.ID, nil, nil)})
+			if x, xerr := sv.records.Exit(c.ID); xerr == nil && x.Error == "" { // it has begun, and ended meanwhile
+				sv.losses.Forget(c.ID)
+				sv.events.Publish(event.Event{ID: c.ID, Kind: event.Exited, At: x.FinishedAt, Exit: sv.settle(c.ID, nil, nil)})
 			} else {
 				sv.undoStart(c.ID, nil)
 			}
@@ -117,20 +117,20 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 	// A start without warnings has nothing to add to the record: a file that replaces another is written to the disk at once (ext4(5), auto_da_alloc).
 	if r.Warnings = append(r.Warnings, notes...); len(r.Warnings) > 0 {
 		r.StartedAt = status.StartedAt
-		if err := sv.Records.WriteRun(c.ID, r); err != nil {
+		if err := sv.records.WriteRun(c.ID, r); err != nil {
 			r.Warnings = append(r.Warnings, err.Error())
 		}
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		l = &Run{ID: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: sv.Unmounts.Hold(now.File, c), done: make(chan struct{}), gone: make(chan struct{})}
+		l = &Run{ID: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: sv.unmounts.Hold(now.File, c), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := sv.watch(l, c, true); err != nil {
 			l.release() // it runs on; the next daemon adopts it
 			return container.State{}, nil, err
 		}
 	}
-	sv.Children.ReplenishSoon()
-	sv.Events.Publish(event.Event{ID: c.ID, Kind: event.Started, At: status.StartedAt})
+	sv.children.ReplenishSoon()
+	sv.events.Publish(event.Event{ID: c.ID, Kind: event.Started, At: status.StartedAt})
 	st := container.State{ID: c.ID, Status: container.Running, Pid: status.Pid, PidStart: status.PidStart, Labels: c.Labels, CreatedAt: c.CreatedAt,
 		StartedAt: status.StartedAt, Config: c, Warnings: r.Warnings}
 	return st, l, nil
@@ -143,7 +143,7 @@ func (sv *Supervisor) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 	if spec.Linux != nil {
 		linux := *spec.Linux
 		var err error
-		if filter, err = sv.Filters.Compile(linux.Seccomp); err != nil {
+		if filter, err = sv.filters.Compile(linux.Seccomp); err != nil {
 			return nil, fmt.Errorf("cannot start container %.12s: %w", c.ID, err)
 		}
 		linux.Seccomp, linux.Resources = nil, nil // done here
@@ -158,7 +158,7 @@ func (sv *Supervisor) bootstrap(c *container.Config) (*proto.Bootstrap, error) {
 	return &proto.Bootstrap{
 		ID: c.ID, Spec: &spec, Root: c.Root, Mounts: c.Mounts, Filesystems: filesystems, Groups: c.Groups,
 		Init: c.Init, StdinOpen: c.StdinOpen, Log: proto.Log(c.Log),
-		RunDir: sv.Records.RunDir(c.ID), ExitPath: sv.Records.ExitPath(c.ID),
+		RunDir: sv.records.RunDir(c.ID), ExitPath: sv.records.ExitPath(c.ID),
 		Cramped: cramped(c.Resources()), Seccomp: filter,
 	}, nil
 }
@@ -188,6 +188,6 @@ func (sv *Supervisor) giveUp(id string, p *child.Child) (*Run, error) {
 func (sv *Supervisor) undoStart(id string, x *process.Exit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
-	sv.Losses.Forget(id)
-	return errors.Join(sv.endCgroup(ctx, id), sv.Records.Undo(id, x))
+	sv.losses.Forget(id)
+	return errors.Join(sv.endCgroup(ctx, id), sv.records.Undo(id, x))
 }

@@ -18,12 +18,12 @@ import (
 //
 // Precondition: nobody else uses the Supervisor yet.
 func (sv *Supervisor) Recover(ctx context.Context) error {
-	ids, _, err := sv.Records.IDs()
+	ids, _, err := sv.records.IDs()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		there, err := sv.Records.Repair(id, sv.Notice)
+		there, err := sv.records.Repair(id, sv.notice)
 		if err != nil {
 			return err
 		}
@@ -73,24 +73,24 @@ func (sv *Supervisor) recoverOne(id string) error {
 	if err != nil || l != nil {
 		return err
 	}
-	r, err := sv.Records.Run(id)
+	r, err := sv.records.Run(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // never started
 	}
 	if err != nil {
 		return err
 	}
-	if r.Boot == sv.Records.Boot {
+	if r.Boot == sv.records.Boot {
 		if l, err := sv.decided(id, r.Monitor); err != nil || l != nil {
 			return err
 		}
 	}
-	s, err := sv.Records.Status(id)
+	s, err := sv.records.Status(id)
 	if err != nil {
 		s = nil
 	}
-	if _, err := sv.Records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.Records.Boot {
-		return sv.Records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), StartedAt: r.Asked, FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+	if _, err := sv.records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.records.Boot {
+		return sv.records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), StartedAt: r.Asked, FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
 	}
 	sv.settle(id, s, nil)
 	return nil

@@ -54,7 +54,17 @@ type Parts struct {
 //
 // Lock order: a container's lock, then mu.
 type Supervisor struct {
-	Parts
+	records  *record.Records
+	cgroups  *cgroup.Parent
+	children *child.Pool
+	guard    *guard.Guard
+	losses   *logloss.Listener
+	unmounts *unmount.Queue
+	filters  *seccomp.Cache
+	events   *event.Hub
+	locks    *idlock.Locks
+	guests   *idlock.Guests
+	notice   func(text string)
 
 	mu     sync.Mutex
 	lives  map[string]*Run
@@ -62,7 +72,12 @@ type Supervisor struct {
 }
 
 // New makes one that looks after nothing yet: Recover comes first.
-func New(p Parts) *Supervisor { return &Supervisor{Parts: p, lives: map[string]*Run{}} }
+func New(p Parts) *Supervisor {
+	return &Supervisor{
+		records: p.Records, cgroups: p.Cgroups, children: p.Children, guard: p.Guard, losses: p.Losses, unmounts: p.Unmounts, filters: p.Filters, events: p.Events,
+		locks: p.Locks, guests: p.Guests, notice: p.Notice, lives: map[string]*Run{},
+	}
+}
 
 // Close lets go of every container and leaves it running: who waits for one gets ErrClosed. false: that was done before. Its parts stay open.
 func (sv *Supervisor) Close() bool {
@@ -92,7 +107,7 @@ const cleanUpTime = 5 * time.Second
 // watch registers l and follows it to its end. fresh says that it was started just now.
 func (sv *Supervisor) watch(l *Run, c *container.Config, fresh bool) error {
 	if c != nil {
-		sv.Guard.Protect(c, &l.status, l.monitor, fresh)
+		sv.guard.Protect(c, &l.status, l.monitor, fresh)
 	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
@@ -100,8 +115,8 @@ func (sv *Supervisor) watch(l *Run, c *container.Config, fresh bool) error {
 		return ErrClosed // the guard is closed too
 	}
 	sv.lives[l.ID] = l
-	sv.Losses.Listen(l.ID)
-	sv.Losses.Known(l.ID, l.status.LogError)
+	sv.losses.Listen(l.ID)
+	sv.losses.Known(l.ID, l.status.LogError)
 	go sv.follow(l)
 	return nil
 }
@@ -119,12 +134,12 @@ func (sv *Supervisor) follow(l *Run) {
 		close(l.gone)
 		return
 	}
-	sv.Guard.Release(l.ID, identity.MonitorOf(&l.status)) // what the container stood on may go
+	sv.guard.Release(l.ID, identity.MonitorOf(&l.status)) // what the container stood on may go
 	if l.root != nil {
-		sv.Unmounts.Later(l.ID, l.root)
+		sv.unmounts.Later(l.ID, l.root)
 	}
 	if told != nil {
-		sv.Children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
+		sv.children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
 	} else {
 		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()
@@ -132,16 +147,16 @@ func (sv *Supervisor) follow(l *Run) {
 	failpoint.Hit("runtime.end.seen")
 	l.Exit = sv.settle(l.ID, &l.status, told)
 	failpoint.Hit("runtime.end.settled")
-	sv.Losses.Forget(l.ID)
+	sv.losses.Forget(l.ID)
 	sv.mu.Lock()
 	delete(sv.lives, l.ID)
 	sv.mu.Unlock()
 	close(l.done)
-	sv.Guard.Release(l.ID, identity.MonitorOf(&l.status)) // a Mend may have met this
+	sv.guard.Release(l.ID, identity.MonitorOf(&l.status)) // a Mend may have met this
 	if l.Exit.OOM {
-		sv.Events.Publish(event.Event{ID: l.ID, Kind: event.OOM, At: l.Exit.FinishedAt})
+		sv.events.Publish(event.Event{ID: l.ID, Kind: event.OOM, At: l.Exit.FinishedAt})
 	}
-	sv.Events.Publish(event.Event{ID: l.ID, Kind: event.Exited, At: l.Exit.FinishedAt, Exit: l.Exit})
+	sv.events.Publish(event.Event{ID: l.ID, Kind: event.Exited, At: l.Exit.FinishedAt, Exit: l.Exit})
 }
 
 // takeOver takes the handles of a monitor that is free from l, unless release has them.
@@ -165,8 +180,8 @@ func (sv *Supervisor) settle(id string, s *proto.Status, told *process.Exit) *pr
 	defer cancel()
 	exit, err := told, error(nil)
 	if told == nil {
-		if exit, err = sv.Records.Exit(id); err == nil {
-			sv.Records.KeepExit(id, exit)
+		if exit, err = sv.records.Exit(id); err == nil {
+			sv.records.KeepExit(id, exit)
 		}
 	}
 	if err != nil {
@@ -187,7 +202,7 @@ func (sv *Supervisor) settle(id string, s *proto.Status, told *process.Exit) *pr
 		exit.Error = err.Error()
 	}
 	if err != nil {
-		if err := sv.Records.WriteExit(id, exit); err != nil {
+		if err := sv.records.WriteExit(id, exit); err != nil {
 			exit.Error += "; " + err.Error()
 		}
 	}
@@ -197,15 +212,15 @@ func (sv *Supervisor) settle(id string, s *proto.Status, told *process.Exit) *pr
 // endCgroup kills what is left in the cgroups of id and removes them.
 func (sv *Supervisor) endCgroup(ctx context.Context, id string) error {
 	first, cancel := context.WithTimeout(ctx, 0)
-	err := sv.Cgroups.Remove(first, id) // nearly always empty already
+	err := sv.cgroups.Remove(first, id) // nearly always empty already
 	cancel()
 	if err == nil {
 		return nil
 	}
-	if err := sv.Cgroups.Kill(ctx, id); err != nil {
+	if err := sv.cgroups.Kill(ctx, id); err != nil {
 		return err
 	}
-	return sv.Cgroups.Remove(ctx, id)
+	return sv.cgroups.Remove(ctx, id)
 }
 
 // FindLocked is the run of container id, adopted if need be; nil when it does not run. One whose exit is on record
@@ -219,7 +234,7 @@ func (sv *Supervisor) FindLocked(ctx context.Context, id string) (*Run, error) {
 			return nil, err
 		}
 	}
-	if !sv.Records.HasExit(id) {
+	if !sv.records.HasExit(id) {
 		return l, nil
 	}
 	if _, err := l.Wait(ctx); err != nil {
@@ -236,7 +251,7 @@ func (sv *Supervisor) Find(ctx context.Context, id string) (*Run, error) {
 	if l := sv.live(id); l != nil {
 		return l, nil
 	}
-	unlock, err := sv.Locks.Lock(ctx, id)
+	unlock, err := sv.locks.Lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +262,7 @@ func (sv *Supervisor) Find(ctx context.Context, id string) (*Run, error) {
 // adopt takes over a container that runs and that nobody of this process watches; nil when id does not run.
 // Preconditions: id's lock is held.
 func (sv *Supervisor) adopt(id string) (*Run, error) {
-	s, err := sv.Records.Status(id)
+	s, err := sv.records.Status(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -262,7 +277,7 @@ func (sv *Supervisor) adopt(id string) (*Run, error) {
 		return nil, err
 	}
 	l := &Run{ID: id, status: *s, monitor: pidfd, done: make(chan struct{}), gone: make(chan struct{})}
-	c, err := sv.Records.Config(id)
+	c, err := sv.records.Config(id)
 	if err != nil {
 		c = nil // it is followed to its end; there is nothing to hold it against
 	}
@@ -286,11 +301,11 @@ func (sv *Supervisor) Door(ctx context.Context, id string) (unlock func(), c *co
 	if err := container.CheckID(id); err != nil {
 		return nil, nil, nil, err
 	}
-	unlock, err = sv.Locks.Take(ctx, id)
+	unlock, err = sv.locks.Take(ctx, id)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if c, err = sv.Records.Config(id); err == nil {
+	if c, err = sv.records.Config(id); err == nil {
 		l, err = sv.FindLocked(ctx, id)
 	}
 	if err != nil {
@@ -318,7 +333,7 @@ func (sv *Supervisor) Kill(ctx context.Context, l *Run) error {
 		return err
 	}
 	// The cgroup has the name of the container, not of the run: hold back a Start while it is this run's.
-	unlock, err := sv.Locks.Lock(ctx, l.ID)
+	unlock, err := sv.locks.Lock(ctx, l.ID)
 	if err != nil {
 		return err
 	}
@@ -328,13 +343,13 @@ func (sv *Supervisor) Kill(ctx context.Context, l *Run) error {
 		return nil
 	default:
 	}
-	if frozen, err := sv.Cgroups.Frozen(l.ID); err == nil && frozen {
+	if frozen, err := sv.cgroups.Frozen(l.ID); err == nil && frozen {
 		// v1 does not even deliver SIGKILL to the frozen.
-		if err := sv.Cgroups.Freeze(ctx, l.ID, false); err != nil {
+		if err := sv.cgroups.Freeze(ctx, l.ID, false); err != nil {
 			return err
 		}
 	}
-	return sv.Cgroups.Kill(ctx, l.ID)
+	return sv.cgroups.Kill(ctx, l.ID)
 }
 
 // Renew has the guard look after l by the record c, and by what is there now.
@@ -342,11 +357,11 @@ func (sv *Supervisor) Kill(ctx context.Context, l *Run) error {
 // Precondition: the container's lock is held.
 func (sv *Supervisor) Renew(l *Run, c *container.Config) {
 	monitor := identity.MonitorOf(&l.status)
-	sv.Guard.Release(l.ID, monitor)
-	sv.Guard.Protect(c, &l.status, l.monitor, false)
+	sv.guard.Release(l.ID, monitor)
+	sv.guard.Protect(c, &l.status, l.monitor, false)
 	select {
 	case <-l.done: // its end may have met this
-		sv.Guard.Release(l.ID, monitor)
+		sv.guard.Release(l.ID, monitor)
 	default:
 	}
 }
