@@ -139,12 +139,11 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		Names: names, Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, Interim: e.interim, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
-	e.kit = &performer.Kit{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keeper: e.keep, Wishes: e.wishes, Interim: e.interim}
-	e.planner = &planning.Planner{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names}
-	e.healing = &healing.Healer{
-		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Group: e.group, Memory: e.memory,
-		Commands: resumer{e},
-	}
+	e.kit = performer.NewKit(performer.Options{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keep: e.keep, Wishes: e.wishes, Interim: e.interim})
+	e.planner = planning.New(planning.Options{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names})
+	e.healing = healing.New(healing.Options{
+		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Commands: resumer{e},
+	})
 	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.Archive = snapshot.New(snapshot.Options{Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Keep: e.keep, Errands: e.Errands, Lists: e.Access})

@@ -147,7 +147,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	}
 	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), sink, func() { do.Ran = true })
+		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), sink, do.NoteRun)
 	}
 	if err == nil {
 		return nil

@@ -31,27 +31,27 @@ func (d *Healer) wanted(project string, r *wish.Record) (*plan.Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := d.Planner.Desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := d.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	return want, err
 }
 
 // healOptions ask for what r wishes and no more.
 func healOptions(r *wish.Record, want *plan.Desired) plan.Options {
 	services := slices.DeleteFunc(r.Wanted(), func(s string) bool { return want.Services[s] == nil }) // an orphan that was started
-	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.Off, Owed: r.Owed(), Hold: map[plan.ID]bool{}}
+	return plan.Options{Heal: true, Services: services, NoDeps: true, Off: r.AllOff(), Owed: r.Owed(), Hold: map[plan.ID]bool{}}
 }
 
 // Heal looks at a project and puts right what is damaged or missing of what its users have asked for. It says when to look again (0 =
 // when something happens), and whether the project is known at all.
 // Precondition: the project's turn is held.
 func (d *Healer) Heal(ctx context.Context, project string, k *loop.Trials) (next time.Duration, known bool) {
-	r, err := d.Wishes.Of(project)
+	r, err := d.wishes.Of(project)
 	if r == nil && err == nil {
 		return 0, false
 	}
 	if err == nil && r.Pass != nil {
-		if err = d.Commands.Resume(ctx, project, r.Pass); err == nil {
-			r, err = d.Wishes.Of(project)
+		if err = d.commands.Resume(ctx, project, r.Pass); err == nil {
+			r, err = d.wishes.Of(project)
 		}
 	}
 	if err == nil && r != nil {
@@ -67,8 +67,8 @@ func (d *Healer) Heal(ctx context.Context, project string, k *loop.Trials) (next
 	text := err.Error()
 	next, news := k.Failed(text)
 	if news {
-		d.Hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
-		d.Log.Warn("cannot keep the project as it should be", "project", project, "error", text)
+		d.hub.Say(nil, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "Cannot be kept as it should be", Detail: text})
+		d.log.Warn("cannot keep the project as it should be", "project", project, "error", text)
 	}
 	return next, true
 }
@@ -78,16 +78,16 @@ func (d *Healer) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err != nil {
 		return 0, err
 	}
-	want, err := d.Planner.Desire(p, ask.UpOptions{Scale: r.Scale})
+	want, err := d.planner.Desire(p, ask.UpOptions{Scale: r.Scale})
 	if err != nil {
 		return 0, err
 	}
 	// A file that cannot be read any more fails the one that is made of it, when that is made.
 	_ = desire.DigestFiles(p, want)
-	if err := d.Keep.RemoveVanished(ctx, project); err != nil {
+	if err := d.keep.RemoveVanished(ctx, project); err != nil {
 		return 0, err
 	}
-	have, err := d.Planner.Observe(ctx, want)
+	have, err := d.planner.Observe(ctx, want)
 	if err != nil {
 		return 0, err
 	}
@@ -119,7 +119,7 @@ func (d *Healer) healOnce(ctx context.Context, project string, r *wish.Record, k
 	if err := d.owe(project, pl, have); err != nil {
 		return 0, err
 	}
-	do := d.Kit.New(p, want, nil)
+	do := d.kit.New(p, want, nil)
 	do.Have, do.Heals, do.Round = have, true, loop.NewRound(pl, held, left)
 	if err := d.treat(ctx, &treatment{d: d, plan: pl, do: do, k: k}); err != nil {
 		return 0, err
@@ -155,7 +155,7 @@ func (d *Healer) judge(project string, have *plan.Observed, k *loop.Trials, now 
 		if c.OneOff || a == nil {
 			continue
 		}
-		s, _ := d.Group.Status(c.ID)
+		s, _ := d.group.Status(c.ID)
 		a.Seen(c.Status == plan.StatusRunning && !c.Unhealthy && c.Problem == "" && c.NetworkProblem == "" && (s.Health == "" || c.Healthy), now)
 		if !c.Unhealthy || a.Unhealthy < loop.MaxUnhealthy {
 			continue
@@ -167,8 +167,8 @@ func (d *Healer) judge(project string, have *plan.Observed, k *loop.Trials, now 
 			if r, ok := await.LastProbe(s); ok {
 				detail += fmt.Sprintf("; its health check exits with code %d: %s", r.Code, plaintext.Output(strings.TrimSpace(r.Output)))
 			}
-			d.Hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
-			d.Log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
+			d.hub.Say(nil, event.Event{Project: project, Kind: "container", Name: c.Name, Service: c.Service, Phase: event.Warning, Text: "Left unhealthy", Detail: detail})
+			d.log.Warn("left unhealthy", "project", project, "container", c.Name, "why", detail)
 		}
 	}
 	for name, n := range have.Networks {
@@ -198,7 +198,7 @@ func (d *Healer) owe(project string, pl *plan.Plan, have *plan.Observed) error {
 	if len(owed) == 0 {
 		return nil
 	}
-	return d.Wishes.Change(project, func(r *wish.Record) { r.Owe(owed) })
+	return d.wishes.Change(project, func(r *wish.Record) { r.Owe(owed) })
 }
 
 // treat says what is damaged, mends it, and says what has come of it. A part that fails does not keep the others from being mended; it
@@ -211,16 +211,16 @@ func (d *Healer) treat(ctx context.Context, h *treatment) error {
 		}
 		h.do.Quiet = false
 		d.tell(h.plan.Project, c, event.Warning, "Damaged", why(c))
-		d.Log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
+		d.log.Warn("damaged", "project", h.plan.Project, "kind", c.ID.Kind, "name", c.Name, "why", why(c), "action", c.Action)
 	}
 	outcomes := make(chan outcome, len(h.plan.Steps))
-	ended, over := d.Loop.Begin(h.plan.Project, h.do.Round)
+	ended, over := d.loop.Begin(h.plan.Project, h.do.Round)
 	defer over()
 	err := apply.Run(ctx, h.plan, h.do, apply.Options{Ended: func(s plan.Step, o apply.Outcome, err error) {
 		outcomes <- outcome{s, o, err}
 		ended(s)
 	}})
-	d.Memory.Remember(h.plan.Project, h.do.Starts(h.plan), false)
+	d.memory.Remember(h.plan.Project, h.do.Starts(h.plan), false)
 	if ctx.Err() != nil {
 		return nil // a command has the turn, or the engine ends: nothing is known of what would have come of it
 	}
@@ -241,9 +241,9 @@ func (d *Healer) treat(ctx context.Context, h *treatment) error {
 	for _, s := range h.plan.Steps {
 		switch op := s.Op.(type) {
 		case plan.MendNetwork:
-			unmended[s.For] = unmended[s.For] || d.Roster.Stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || d.roster.Stubborn(op.ContainerID)
 		case plan.MendContainer:
-			unmended[s.For] = unmended[s.For] || d.Roster.Stubborn(op.ContainerID)
+			unmended[s.For] = unmended[s.For] || d.roster.Stubborn(op.ContainerID)
 		}
 	}
 	var paid []plan.ID
@@ -262,7 +262,7 @@ func (d *Healer) treat(ctx context.Context, h *treatment) error {
 		a.Begin(time.Now(), c.Reasons)
 		h.report(c, a, failed[c.ID])
 	}
-	return d.Wishes.Change(h.plan.Project, func(r *wish.Record) { r.Settle(paid...) })
+	return d.wishes.Change(h.plan.Project, func(r *wish.Record) { r.Settle(paid...) })
 }
 
 // attempts are those of c.
@@ -290,7 +290,7 @@ func (h *treatment) report(c plan.Change, a *loop.Attempts, failure error) {
 			a.Well = time.Now()
 		}
 		h.d.tell(project, c, event.Done, "Healed", why(c))
-		h.d.Log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
+		h.d.log.Info("healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "action", c.Action)
 		return
 	}
 	text := wording.FirstLine(failure)
@@ -299,7 +299,7 @@ func (h *treatment) report(c plan.Change, a *loop.Attempts, failure error) {
 	}
 	a.Told = text
 	h.d.tell(project, c, event.Warning, "Not healed", text+"; it is tried again, less and less often")
-	h.d.Log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
+	h.d.log.Warn("not healed", "project", project, "kind", c.ID.Kind, "name", c.Name, "error", failure)
 }
 
 // checked says whether the container of c has a health check, which says when it is well.
@@ -313,7 +313,7 @@ func (d *Healer) tell(project string, c plan.Change, phase event.Phase, text, de
 	if c.ID.Kind == plan.KindContainer {
 		ev.Service = c.ID.Name
 	}
-	d.Hub.Say(nil, ev)
+	d.hub.Say(nil, ev)
 }
 
 func why(c plan.Change) string {
@@ -336,19 +336,19 @@ func (d *Healer) payOff(project string, r *wish.Record, have *plan.Observed, pl 
 	for i := range have.Containers {
 		c := &have.Containers[i]
 		id := plan.Container(c.Service, c.Replica)
-		if _, owed := r.Owed()[id]; owed && !c.OneOff && c.Active() && !mended[id] && !d.Keep.Stopping(c.ID) {
+		if _, owed := r.Owed()[id]; owed && !c.OneOff && c.Active() && !mended[id] && !d.keep.Stopping(c.ID) {
 			paid = append(paid, id)
 		}
 	}
 	if len(paid) == 0 {
 		return nil
 	}
-	return d.Wishes.Change(project, func(r *wish.Record) { r.Settle(paid...) })
+	return d.wishes.Change(project, func(r *wish.Record) { r.Settle(paid...) })
 }
 
 // Postpone leaves c, which has ended, to its policy when the command that was cut short has come to its end.
 func (d *Healer) Postpone(c *inventory.Container) {
-	d.Group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
+	d.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.postponed == nil {
@@ -365,13 +365,13 @@ func (d *Healer) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 	delete(d.postponed, project)
 	d.mu.Unlock()
 	for _, id := range ids {
-		c, err := inventory.ByID(ctx, d.Drivers, id)
+		c, err := inventory.ByID(ctx, d.drivers, id)
 		switch {
 		case errors.Is(err, errdefs.ErrNotFound): // made anew
 		case err != nil:
 			return err
 		case c.Status == runtime.Stopped && c.Exit != nil && d.PolicyDecides(c, r):
-			d.Group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
+			d.group.Resume(c.ID, c.Supervision(), c.StartedAt, *inventory.ExitOf(c.Exit))
 		}
 	}
 	return nil
@@ -380,5 +380,5 @@ func (d *Healer) leaveToPolicies(ctx context.Context, project string, r *wish.Re
 // PolicyDecides says whether c, which has ended, is its restart policy's: no user has stopped it, and the loop is not about to
 // start it, in its order.
 func (d *Healer) PolicyDecides(c *inventory.Container, r *wish.Record) bool {
-	return r == nil || !r.Off[c.Replica()] && (d.Loop.Off() || inventory.Lost(c.Exit) == "" || !r.Services[c.Service])
+	return r == nil || !r.IsOff(c.Replica()) && (d.loop.Off() || inventory.Lost(c.Exit) == "" || !r.Wants(c.Service))
 }

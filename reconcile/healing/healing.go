@@ -21,6 +21,27 @@ import (
 
 // Healer heals projects: it is the loop's. Safe for concurrent use; one heals a project at a time, who has its turn.
 type Healer struct {
+	drivers  driver.Set
+	hub      *event.Hub
+	log      *slog.Logger
+	loop     *loop.Loop
+	wishes   *wish.Book
+	planner  *planning.Planner
+	kit      *performer.Kit
+	keep     *lifecycle.Keeper
+	roster   *roster.Roster
+	group    *supervise.Group
+	memory   *chronicle.Chronicle
+	commands Commands
+
+	seen views // of the one who scans
+
+	mu        sync.Mutex
+	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
+}
+
+// Options of New.
+type Options struct {
 	Drivers  driver.Set
 	Hub      *event.Hub
 	Log      *slog.Logger
@@ -30,14 +51,15 @@ type Healer struct {
 	Kit      *performer.Kit
 	Keep     *lifecycle.Keeper
 	Roster   *roster.Roster
-	Group    *supervise.Group
-	Memory   *chronicle.Chronicle
 	Commands Commands
+}
 
-	seen views // of the one who scans
-
-	mu        sync.Mutex
-	postponed map[string][]string // by project: containers that are their policy's once the command that was cut short has ended
+// New has looked at nothing yet.
+func New(o Options) *Healer {
+	return &Healer{
+		drivers: o.Drivers, hub: o.Hub, log: o.Log, loop: o.Loop, wishes: o.Wishes, planner: o.Planner, kit: o.Kit, keep: o.Keep, roster: o.Roster,
+		group: o.Keep.Group, memory: o.Keep.Memory, commands: o.Commands,
+	}
 }
 
 // Commands carries to their end those that a daemon which is no more has begun.

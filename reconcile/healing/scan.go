@@ -20,7 +20,7 @@ type view struct {
 
 // Scan reads the host once and has those projects healed that seem to need it.
 func (d *Healer) Scan(ctx context.Context) error {
-	host, err := inventory.ReadHost(ctx, d.Drivers, "")
+	host, err := inventory.ReadHost(ctx, d.drivers, "")
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (d *Healer) Scan(ctx context.Context) error {
 	}
 	now := views{}
 	var damaged []string
-	err = d.Wishes.Each(func(name string, raw []byte) error {
+	err = d.wishes.Each(func(name string, raw []byte) error {
 		v := d.seen[name]
 		if !bytes.Equal(v.raw, raw) {
 			v = view{raw: bytes.Clone(raw)}
@@ -43,25 +43,25 @@ func (d *Healer) Scan(ctx context.Context) error {
 			}
 		}
 		now[name] = v
-		taken := d.Loop.Taken(name)
-		if taken && !d.Loop.InRound(name) {
+		taken := d.loop.Taken(name)
+		if taken && !d.loop.InRound(name) {
 			return nil // it is looked at after that
 		}
 		have := host.Of(name)
-		d.Keep.Supervised(have)
+		d.keep.Supervised(have)
 		pl, _ := plan.Build(v.want, have, healOptions(v.record, v.want))
 		if taken {
-			d.Loop.Interrupt(name, pl)
+			d.loop.Interrupt(name, pl)
 			return nil
 		}
-		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(d.Roster.Vanished(name, there)) > 0 || anyUnhealthy(have) {
+		if v.record.Pass != nil || pl == nil || !pl.Empty() || len(d.roster.Vanished(name, there)) > 0 || anyUnhealthy(have) {
 			damaged = append(damaged, name)
 		}
 		return nil
 	})
 	d.seen = now
 	for _, name := range damaged {
-		d.Loop.Kick(name)
+		d.loop.Kick(name)
 	}
 	return err
 }

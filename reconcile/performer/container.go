@@ -27,7 +27,7 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 		var id string
 		var err error
 		if op.Succeeds != "" {
-			if d.Succeeds, err = inventory.ByID(ctx, p.kit.Drivers, op.Succeeds); errors.Is(err, errdefs.ErrNotFound) && !rolling {
+			if d.Succeeds, err = inventory.ByID(ctx, p.kit.drivers, op.Succeeds); errors.Is(err, errdefs.ErrNotFound) && !rolling {
 				err = nil // gone meanwhile, by its own end
 			}
 		}
@@ -45,13 +45,13 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 			p.successors[d.Succeeds.ID] = id
 		}
 		p.mu.Unlock()
-		return p.kit.Interim.DropAnonymous(p.Want.Project, plan.Container(op.Service, op.Replica))
+		return p.kit.interim.DropAnonymous(p.Want.Project, plan.Container(op.Service, op.Replica))
 	})
 }
 
 // reserveStart makes certain that a container that is about to be stopped can be started again.
 func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) error {
-	err := p.kit.Keeper.Reserve(ctx, op.ContainerID)
+	err := p.kit.keep.Reserve(ctx, op.ContainerID)
 	if err == nil || errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 	p.ids[op.Name] = id
 	p.mu.Unlock()
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Starting", "")
-	if err := p.kit.Keeper.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
+	if err := p.kit.keep.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
 		var hook *lifecycle.HookError
 		if errors.As(err, &hook) { // the container runs
 			p.runs(replica)
@@ -84,7 +84,14 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 func (p *Performer) runs(replica plan.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Ran, p.settled[replica] = true, true
+	p.ran, p.settled[replica] = true, true
+}
+
+// NoteRun says that something of this pass is about to run: data may be written from now on, and nothing is undone.
+func (p *Performer) NoteRun() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ran = true
 }
 
 func (p *Performer) settle(replica plan.ID) {
@@ -196,7 +203,7 @@ func mountNamed(mounts []plan.Mount, text string) int {
 
 func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
 	id := plan.Container(op.Service, op.Replica)
-	c, err := p.kit.Keeper.AtRest(ctx, op.ContainerID, p.sink)
+	c, err := p.kit.keep.AtRest(ctx, op.ContainerID, p.sink)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -206,18 +213,18 @@ func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 	c.Name = op.Name // in this pass
 	if op.KeepAnonymous && len(c.Anonymous) > 0 {
 		// Before the container goes: it is the only one who knows them.
-		if err := p.kit.Interim.KeepAnonymous(p.Want.Project, id, c.Anonymous); err != nil {
+		if err := p.kit.interim.KeepAnonymous(p.Want.Project, id, c.Anonymous); err != nil {
 			return err
 		}
 	}
 	p.mu.Lock()
 	p.removed = true
 	p.mu.Unlock()
-	return p.kit.Keeper.Remove(ctx, c, op.Volumes, p.sink)
+	return p.kit.keep.Remove(ctx, c, op.Volumes, p.sink)
 }
 
 // Create makes the container that d says, of this pass.
 func (p *Performer) Create(ctx context.Context, d lifecycle.Draft) (id string, err error) {
 	d.Project, d.File, d.Sink, d.Quiet = p.Want.Project, p.project, p.sink, p.Quiet
-	return p.kit.Keeper.Create(ctx, d)
+	return p.kit.keep.Create(ctx, d)
 }

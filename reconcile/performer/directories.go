@@ -42,7 +42,7 @@ func (p *Performer) undoDirectories(ctx context.Context, dirs []string) {
 	if len(dirs) == 0 {
 		return
 	}
-	used, err := p.kit.Volumes.Used(ctx)
+	used, err := p.kit.volumes.Used(ctx)
 	if err != nil {
 		return
 	}

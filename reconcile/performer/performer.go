@@ -28,10 +28,20 @@ import (
 type Performer struct {
 	kit     *Kit
 	project *spec.Project
-	Want    *plan.Desired
 	sink    event.Sink
 
-	mu          sync.Mutex
+	// What there is to say of the pass, by whoever has made the Performer, before the first step.
+	Want    *plan.Desired
+	Have    *plan.Observed               // what its plan was made of
+	Built   map[string]images.EarlyBuild // before there was a plan
+	Keep    bool                         // the project has a record that this pass did not make
+	Quiet   bool                         // it has been told before
+	Heals   bool                         // nobody has asked for the pass
+	Round   *loop.Round                  // of healing, nil = a command's
+	Command string                       // who asked for the pass, for the history: "" = the daemon itself
+	Number  int                          // of its entry there
+
+	mu          sync.Mutex          // guards what follows
 	made        map[plan.ID]string  // containers that this pass has created
 	ids         map[string]string   // of containers, by name, for their events
 	rollouts    map[string]*rollout // by service: its update
@@ -40,32 +50,39 @@ type Performer struct {
 	directories []string            // and directories of the host, for binds whose source was not there
 	successors  map[string]string   // of containers, by what they replace, that was there when they were made
 	removed     bool                // a container that was there before has been taken away
+	ran         bool                // a container of this pass has started
 	settled     map[plan.ID]bool    // containers of which it is known how their start came out, see Settled
-	Ran         bool                // a container of this pass has started
-	Keep        bool                // the project has a record that this pass did not make
-	Quiet       bool                // it has been told before
-	Heals       bool                // nobody has asked for the pass
-	Have        *plan.Observed      // what its plan was made of
-
-	Round *loop.Round // of healing, nil = a command's
-
-	Command string // who asked for the pass, for the history: "" = the daemon itself
-	Number  int    // of its entry there
-	Built   map[string]images.EarlyBuild
-	spans   map[int]span   // by step: when it was done
-	probes  map[string]int // by service: the health checks that a wait for it took, of its slowest container
+	spans       map[int]span        // by step: when it was done
+	probes      map[string]int      // by service: the health checks that a wait for it took, of its slowest container
 }
 
 // Kit is what steps are done with. Safe for concurrent use: it keeps nothing.
 type Kit struct {
+	drivers  driver.Set
+	hub      *event.Hub
+	images   *images.Images
+	networks *resource.Networks
+	volumes  *resource.Volumes
+	keep     *lifecycle.Keeper
+	wishes   *wish.Book
+	interim  *interim.Book
+}
+
+// Options of NewKit.
+type Options struct {
 	Drivers  driver.Set
 	Hub      *event.Hub
 	Images   *images.Images
 	Networks *resource.Networks
 	Volumes  *resource.Volumes
-	Keeper   *lifecycle.Keeper
+	Keep     *lifecycle.Keeper
 	Wishes   *wish.Book
 	Interim  *interim.Book
+}
+
+// NewKit is a kit of o.
+func NewKit(o Options) *Kit {
+	return &Kit{drivers: o.Drivers, hub: o.Hub, images: o.Images, networks: o.Networks, volumes: o.Volumes, keep: o.Keep, wishes: o.Wishes, interim: o.Interim}
 }
 
 // New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
@@ -93,18 +110,18 @@ func (p *Performer) Perform(ctx context.Context, s plan.Step) error {
 func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	switch op := s.Op.(type) {
 	case plan.PullImage:
-		_, err := p.kit.Images.Get(ctx, p.Want.Project, op.Ref, op.Platform, p.sink)
+		_, err := p.kit.images.Get(ctx, p.Want.Project, op.Ref, op.Platform, p.sink)
 		return images.At(p.project, op, err)
 	case plan.BuildImage:
-		return p.kit.Images.BuildStep(ctx, p.project, p.Want, op, p.sink)
+		return p.kit.images.BuildStep(ctx, p.project, p.Want, op, p.sink)
 	case plan.CreateNetwork:
 		return p.createNetwork(ctx, op)
 	case plan.DeleteNetwork:
-		return p.kit.Networks.Delete(ctx, p.Want.Project, op.Name, p.sink)
+		return p.kit.networks.Delete(ctx, p.Want.Project, op.Name, p.sink)
 	case plan.CreateVolume:
 		return p.createVolume(ctx, op)
 	case plan.DeleteVolume:
-		return p.kit.Volumes.Delete(ctx, p.Want.Project, op.Name, p.sink)
+		return p.kit.volumes.Delete(ctx, p.Want.Project, op.Name, p.sink)
 	case plan.CreateContainer:
 		return p.createContainer(ctx, op, s.Update != "")
 	case plan.RunPreStart:
@@ -122,9 +139,9 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.DeleteContainer:
 		return p.deleteContainer(ctx, op)
 	case plan.MendNetwork:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendNetwork(ctx, op.ContainerID, s.Cause.Path) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.keep.MendNetwork(ctx, op.ContainerID, s.Cause.Path) })
 	case plan.MendContainer:
-		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.Keeper.MendContainer(ctx, op.ContainerID, s.Cause.Path) })
+		return p.told(plan.KindContainer, op.Name, op.Service, "Mending", "Mended", func() error { return p.kit.keep.MendContainer(ctx, op.ContainerID, s.Cause.Path) })
 	case plan.WaitReady:
 		return p.WaitReady(ctx, op)
 	case plan.BeginBatch:
@@ -149,7 +166,7 @@ func (p *Performer) say(kind plan.Kind, name, service string, phase event.Phase,
 		ev.ID = p.ids[name]
 		p.mu.Unlock()
 	}
-	p.kit.Hub.Say(p.sink, ev)
+	p.kit.hub.Say(p.sink, ev)
 }
 
 // told wraps the doing of something in its events.
@@ -171,7 +188,7 @@ func (p *Performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 			p.mu.Lock()
 			p.networks = append(p.networks, op.Name)
 			p.mu.Unlock()
-			_, err = p.kit.Drivers.Networks.Create(ctx, cfg)
+			_, err = p.kit.drivers.Networks.Create(ctx, cfg)
 		}
 		if err != nil {
 			return position.At(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
@@ -186,7 +203,7 @@ func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		p.mu.Lock()
 		p.volumes = append(p.volumes, op.Name)
 		p.mu.Unlock()
-		if _, err := p.kit.Drivers.Volumes.Create(ctx, bundle.Volume(p.Want.Project, w)); err != nil {
+		if _, err := p.kit.drivers.Volumes.Create(ctx, bundle.Volume(p.Want.Project, w)); err != nil {
 			return position.At(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
 		}
 		return nil
@@ -196,7 +213,7 @@ func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 // CarryOut does all of pl, remembers how the containers came to run, and undoes what it has made when it fails, see undo.
 func (p *Performer) CarryOut(ctx context.Context, pl *plan.Plan, opt apply.Options) error {
 	err := apply.Run(ctx, pl, p, opt)
-	p.kit.Keeper.Memory.Remember(p.Want.Project, p.Starts(pl), p.Number > 0)
+	p.kit.keep.Memory.Remember(p.Want.Project, p.Starts(pl), p.Number > 0)
 	if err != nil {
 		p.Undo(ctx)
 		p.dropSuccessors(ctx)

@@ -120,7 +120,7 @@ func (p *Performer) created(id, service string, replica int) string {
 
 func (p *Performer) handover(ctx context.Context, op plan.Handover) error {
 	to := p.created(op.ContainerID, op.Service, op.Replica)
-	err := p.kit.Drivers.Networks.Handover(ctx, op.From, to)
+	err := p.kit.drivers.Networks.Handover(ctx, op.From, to)
 	if err != nil {
 		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, wording.Cause(err, to, op.Name))
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
@@ -132,13 +132,13 @@ func (p *Performer) handover(ctx context.Context, op plan.Handover) error {
 
 // prove waits until a container has shown that it works. It does not poll: supervisors tell.
 func (p *Performer) prove(ctx context.Context, op plan.ProveContainer) error {
-	c, err := inventory.ByID(ctx, p.kit.Drivers, p.created(op.ContainerID, op.Service, op.Replica))
+	c, err := inventory.ByID(ctx, p.kit.drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err != nil {
 		return fmt.Errorf("cannot watch container %s: %w", op.Name, err)
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Working, "Waiting", "")
 	if c.Health != nil {
-		err = p.kit.Keeper.Waits.For(ctx, c, await.Steady(await.Healthy))
+		err = p.kit.keep.Waits.For(ctx, c, await.Steady(await.Healthy))
 	}
 	if err == nil && (op.Throughout || c.Health == nil) {
 		err = p.watch(ctx, c, op.Monitor)
@@ -160,13 +160,13 @@ func (p *Performer) prove(ctx context.Context, op plan.ProveContainer) error {
 // watch looks for a failure of c until it has run for so long.
 func (p *Performer) watch(ctx context.Context, c *inventory.Container, monitor time.Duration) error {
 	started := c.StartedAt
-	if s, ok := p.kit.Keeper.Group.Status(c.ID); ok && !s.StartedAt.IsZero() {
+	if s, ok := p.kit.keep.Group.Status(c.ID); ok && !s.StartedAt.IsZero() {
 		started = s.StartedAt
 	}
 	over := started.Add(monitor)
 	bounded, cancel := context.WithDeadlineCause(ctx, over, await.ErrProven)
 	defer cancel()
-	err := p.kit.Keeper.Waits.For(bounded, c, await.Steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
+	err := p.kit.keep.Waits.For(bounded, c, await.Steady(func(c *inventory.Container, s supervise.Status) (bool, error) {
 		if s.Health == health.Unhealthy {
 			return await.Healthy(c, s)
 		}
@@ -242,7 +242,7 @@ func (p *Performer) progress(op plan.EndUpdate, failed []failure) string {
 
 // takeBack carries out an undo.
 func (p *Performer) takeBack(ctx context.Context, undo plan.Undo) error {
-	have, err := inventory.Observe(ctx, p.kit.Drivers, &plan.Desired{Project: p.Want.Project})
+	have, err := inventory.Observe(ctx, p.kit.drivers, &plan.Desired{Project: p.Want.Project})
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func (f *failure) place(service string) spec.Path {
 
 // stopContainer stops a container under the name that it has in this pass.
 func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer, replica plan.ID) error {
-	c, err := inventory.ByID(ctx, p.kit.Drivers, op.ContainerID)
+	c, err := inventory.ByID(ctx, p.kit.drivers, op.ContainerID)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}
@@ -313,33 +313,33 @@ func (p *Performer) stopContainer(ctx context.Context, op plan.StopContainer, re
 	}
 	c.Name = op.Name
 	if seen, ok := p.Have.StartedAt(c.ID); ok && !seen.Equal(c.StartedAt) {
-		if err := p.kit.Wishes.Change(p.Want.Project, func(r *wish.Record) { r.Renew(replica, seen, c.StartedAt) }); err != nil {
+		if err := p.kit.wishes.Change(p.Want.Project, func(r *wish.Record) { r.Renew(replica, seen, c.StartedAt) }); err != nil {
 			return err
 		}
 	}
 	if p.Heals {
-		if err := p.kit.Keeper.PreStopUnasked(ctx, c); err != nil {
+		if err := p.kit.keep.PreStopUnasked(ctx, c); err != nil {
 			return err
 		}
-		return p.kit.Keeper.StopOnly(ctx, c, op.Timeout, p.sink)
+		return p.kit.keep.StopOnly(ctx, c, op.Timeout, p.sink)
 	}
-	return lifecycle.HookAt(p.project, op.Service, p.kit.Keeper.Stop(ctx, c, op.Timeout, p.sink))
+	return lifecycle.HookAt(p.project, op.Service, p.kit.keep.Stop(ctx, c, op.Timeout, p.sink))
 }
 
 // failRollout records that the update of a service has failed. After a rollback the service of before is what is wished for: healing,
 // a reboot and `drift` go by that.
 func (p *Performer) failRollout(service string, rolledBack bool) error {
-	before, err := p.kit.Interim.FailRollout(p.Want.Project, service)
+	before, err := p.kit.interim.FailRollout(p.Want.Project, service)
 	if err != nil || !rolledBack || before == nil {
 		return err
 	}
-	file, err := p.kit.Wishes.File(p.Want.Project)
+	file, err := p.kit.wishes.File(p.Want.Project)
 	if err != nil || file == nil {
 		return err
 	}
 	file.Services[service] = before
 	var encoding error
-	if err := p.kit.Wishes.Change(p.Want.Project, func(w *wish.Record) { encoding = w.SetFile(file) }); err != nil {
+	if err := p.kit.wishes.Change(p.Want.Project, func(w *wish.Record) { encoding = w.SetFile(file) }); err != nil {
 		return err
 	}
 	return encoding

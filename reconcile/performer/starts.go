@@ -82,7 +82,7 @@ func (p *Performer) parts(s plan.Step) []history.Step {
 	switch op := s.Op.(type) {
 	case plan.StartContainer:
 		id := p.idOf(op)
-		at, ok := p.kit.Keeper.Memory.Times(id)
+		at, ok := p.kit.keep.Memory.Times(id)
 		if !ok || at.Connected.Before(took.begin) || at.Connected.After(took.end) {
 			return []history.Step{whole} // it ran already, or has been started again since
 		}

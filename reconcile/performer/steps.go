@@ -15,17 +15,13 @@ import (
 
 // runPreStart is preStart as a step of a plan.
 func (p *Performer) runPreStart(ctx context.Context, op plan.RunPreStart) error {
-	c, err := inventory.ByID(ctx, p.kit.Drivers, p.created(op.ContainerID, op.Service, op.Replica))
+	c, err := inventory.ByID(ctx, p.kit.drivers, p.created(op.ContainerID, op.Service, op.Replica))
 	if err == nil && c.Alive() {
 		return nil // its policy was faster than this plan
 	}
 	if err == nil {
 		c.Name = op.Name // in this pass
-		err = p.kit.Keeper.PreStart(ctx, c, op.Steps, p.sink, func() {
-			p.mu.Lock()
-			p.Ran = true
-			p.mu.Unlock()
-		})
+		err = p.kit.keep.PreStart(ctx, c, op.Steps, p.sink, p.NoteRun)
 	}
 	if err == nil {
 		return nil

@@ -27,12 +27,12 @@ func (p *Performer) Undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	p.mu.Lock()
-	kept, networks, volumes, directories, made := p.Ran || p.removed, p.networks, p.volumes, slices.Clone(p.directories), p.made
+	kept, networks, volumes, directories, made := p.ran || p.removed, p.networks, p.volumes, slices.Clone(p.directories), p.made
 	p.mu.Unlock()
 	if kept {
 		return
 	}
-	containers, err := inventory.List(ctx, p.kit.Drivers, p.Want.Project)
+	containers, err := inventory.List(ctx, p.kit.drivers, p.Want.Project)
 	if err != nil {
 		return
 	}
@@ -42,20 +42,20 @@ func (p *Performer) Undo(ctx context.Context) {
 		}
 	}
 	for _, c := range containers {
-		if p.kit.Keeper.Remove(ctx, c, true, p.sink) != nil {
+		if p.kit.keep.Remove(ctx, c, true, p.sink) != nil {
 			return
 		}
 	}
 	for _, name := range networks {
-		_ = p.kit.Networks.Delete(ctx, p.Want.Project, name, p.sink) // told as an event
+		_ = p.kit.networks.Delete(ctx, p.Want.Project, name, p.sink) // told as an event
 	}
 	p.undoVolumes(ctx, volumes)
 	p.undoDirectories(ctx, directories)
 	if p.Keep {
 		return
 	}
-	if os.RemoveAll(p.kit.Keeper.LogDir(p.Want.Project)) == nil {
-		_ = p.kit.Wishes.Forget(p.Want.Project) // a record without anything is for down, which takes it
+	if os.RemoveAll(p.kit.keep.LogDir(p.Want.Project)) == nil {
+		_ = p.kit.wishes.Forget(p.Want.Project) // a record without anything is for down, which takes it
 	}
 }
 
@@ -68,12 +68,12 @@ func (p *Performer) dropSuccessors(ctx context.Context) {
 	successors := maps.Clone(p.successors)
 	p.mu.Unlock()
 	for _, old := range slices.Sorted(maps.Keys(successors)) {
-		if _, err := inventory.ByID(ctx, p.kit.Drivers, old); err != nil {
+		if _, err := inventory.ByID(ctx, p.kit.drivers, old); err != nil {
 			continue // it is not there any more: the other is the container
 		}
-		new, err := inventory.ByID(ctx, p.kit.Drivers, successors[old])
+		new, err := inventory.ByID(ctx, p.kit.drivers, successors[old])
 		if err == nil && new.Status == runtime.Created {
-			_ = p.kit.Keeper.Remove(ctx, new, true, p.sink) // told as an event; the next pass takes it away
+			_ = p.kit.keep.Remove(ctx, new, true, p.sink) // told as an event; the next pass takes it away
 		}
 	}
 }
@@ -83,17 +83,17 @@ func (p *Performer) undoVolumes(ctx context.Context, names []string) {
 	if len(names) == 0 {
 		return
 	}
-	all, err := p.kit.Drivers.Volumes.List(ctx)
+	all, err := p.kit.drivers.Volumes.List(ctx)
 	if err != nil {
 		return
 	}
-	used, err := p.kit.Volumes.Used(ctx)
+	used, err := p.kit.volumes.Used(ctx)
 	if err != nil {
 		return
 	}
 	for _, v := range all {
 		if slices.Contains(names, v.Config.ID) && v.Config.Labels[label.Project] == p.Want.Project && !used[v.Path] {
-			_ = p.kit.Volumes.Delete(ctx, p.Want.Project, v.Config.ID, p.sink) // told as an event
+			_ = p.kit.volumes.Delete(ctx, p.Want.Project, v.Config.ID, p.sink) // told as an event
 		}
 	}
 }

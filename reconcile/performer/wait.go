@@ -19,7 +19,7 @@ import (
 func (p *Performer) WaitReady(ctx context.Context, op plan.WaitReady) error {
 	ctx, done := p.Round.Patient(ctx)
 	defer done()
-	list, err := inventory.List(ctx, p.kit.Drivers, p.Want.Project)
+	list, err := inventory.List(ctx, p.kit.drivers, p.Want.Project)
 	if err != nil {
 		return err
 	}
@@ -44,17 +44,17 @@ func (p *Performer) waitOne(ctx context.Context, c *inventory.Container, op plan
 	if op.Condition == plan.Completed {
 		until, done = await.Completed, "Exited"
 	}
-	if err := p.kit.Keeper.Waits.For(ctx, c, until); err != nil {
+	if err := p.kit.keep.Waits.For(ctx, c, until); err != nil {
 		if ctx.Err() == nil {
 			p.say(plan.KindContainer, c.Name, c.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
 		return err
 	}
-	if s, ok := p.kit.Keeper.Group.Status(c.ID); ok {
+	if s, ok := p.kit.keep.Group.Status(c.ID); ok {
 		p.mu.Lock()
 		p.probes[op.Service] = max(p.probes[op.Service], s.HealthyProbes)
 		p.mu.Unlock()
 	}
-	p.kit.Hub.Say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
+	p.kit.hub.Say(p.sink, event.Event{Project: c.Project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: done, Awaited: true})
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // elsewhere warns where p takes over what another directory's file of the same project name has: two checkouts of a repository, say, or two
 // directories called app. A directory that was moved or renamed is not there any more, and so is no other.
 func (pn *Planner) elsewhere(p *spec.Project) (diag.List, error) {
-	before, err := pn.Wishes.Known(p.Name)
+	before, err := pn.wishes.Known(p.Name)
 	if err != nil || before == nil || before.Dir == p.Dir || len(before.Files) == 0 {
 		return nil, err
 	}

@@ -9,12 +9,12 @@ import (
 
 // Observe adds what the supervisors know.
 func (pn *Planner) Observe(ctx context.Context, want *plan.Desired) (*plan.Observed, error) {
-	have, err := inventory.Observe(ctx, pn.Drivers, want)
+	have, err := inventory.Observe(ctx, pn.drivers, want)
 	if err != nil {
 		return nil, err
 	}
-	pn.Keep.Supervised(have)
-	have.Anonymous, err = pn.Interim.KeptAnonymous(want.Project)
+	pn.keep.Supervised(have)
+	have.Anonymous, err = pn.interim.KeptAnonymous(want.Project)
 	return have, err
 }
 
@@ -25,7 +25,7 @@ func (pn *Planner) foreignNames(ctx context.Context, want *plan.Desired) (map[st
 		if s.ContainerName == "" {
 			continue
 		}
-		c, err := pn.Names.Holder(ctx, s.ContainerName, want.Project)
+		c, err := pn.names.Holder(ctx, s.ContainerName, want.Project)
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,18 @@ import (
 // Planner makes plans of files and this host. It changes nothing, but that images are got on which it depends whether a container stays (Decide), and that ports are
 // held that are chosen (Compare). Safe for concurrent use.
 type Planner struct {
+	drivers   driver.Set
+	wishes    *wish.Book
+	interim   *interim.Book
+	ports     *ports.Ports
+	images    *images.Images
+	preflight *preflight.Inspector
+	keep      *lifecycle.Keeper
+	names     *naming.Names
+}
+
+// Options of New.
+type Options struct {
 	Drivers   driver.Set
 	Wishes    *wish.Book
 	Interim   *interim.Book
@@ -40,6 +52,11 @@ type Planner struct {
 	Preflight *preflight.Inspector
 	Keep      *lifecycle.Keeper
 	Names     *naming.Names
+}
+
+// New is a planner of o.
+func New(o Options) *Planner {
+	return &Planner{drivers: o.Drivers, wishes: o.Wishes, interim: o.Interim, ports: o.Ports, images: o.Images, preflight: o.Preflight, keep: o.Keep, names: o.Names}
 }
 
 // Comparison is a file and a host that a plan is to be made of. An up and its plan take the same way here: they differ in what they
@@ -58,7 +75,7 @@ func (pn *Planner) Compare(ctx context.Context, p *spec.Project, want *plan.Desi
 	if err := desire.DigestFiles(p, want).Err(); err != nil {
 		return nil, err
 	}
-	said, err := pn.Ports.Choose(ctx, want, o)
+	said, err := pn.ports.Choose(ctx, want, o)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +105,7 @@ func (pn *Planner) Build(ctx context.Context, c *Comparison) (*plan.Plan, diag.L
 	if diags.HasErrors() {
 		return nil, diags, nil
 	}
-	faults, err := pn.Preflight.Survey(ctx, c.Project, c.Want, pl)
+	faults, err := pn.preflight.Survey(ctx, c.Project, c.Want, pl)
 	return pl, append(diags, faults...), err
 }
 
@@ -133,7 +150,7 @@ func (pn *Planner) Desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, erro
 	if err := diags.Err(); err != nil {
 		return want, err
 	}
-	return want, pn.Ports.Fill(want, o)
+	return want, pn.ports.Fill(want, o)
 }
 
 // Decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled. begun
@@ -144,7 +161,7 @@ func (pn *Planner) Decide(ctx context.Context, p *spec.Project, want *plan.Desir
 		return nil, nil, nil, err
 	}
 	c.Opt.Begun = begun
-	if c.Built, err = pn.Images.Refresh(ctx, p, want, c.Have, &c.Opt, sink); err != nil {
+	if c.Built, err = pn.images.Refresh(ctx, p, want, c.Have, &c.Opt, sink); err != nil {
 		return nil, nil, nil, err
 	}
 	pl, said, err := pn.Build(ctx, c)
@@ -160,7 +177,7 @@ func (pn *Planner) recall(p *spec.Project) error {
 	if len(p.Models) == 0 && !slices.ContainsFunc(slices.Collect(maps.Values(p.Services)), func(s *spec.Service) bool { return s.Provider != nil && s.Provider.Provided == nil }) {
 		return nil
 	}
-	was, err := pn.Wishes.File(p.Name)
+	was, err := pn.wishes.File(p.Name)
 	if err != nil || was == nil {
 		return err
 	}
@@ -191,7 +208,7 @@ func (pn *Planner) Fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	d, err := pn.Images.Due(ctx, p, want, c.Have, c.Opt)
+	d, err := pn.images.Due(ctx, p, want, c.Have, c.Opt)
 	if err != nil {
 		return nil, nil, nil, err
 	}
