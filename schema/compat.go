@@ -88,6 +88,7 @@ var commandDifferences = []string{
 	"An attached `up` shows nothing of a service with `logging: {driver: none}`.",
 	"`exec --privileged` lifts the seccomp filter too; docker gives capabilities only.",
 	"`logs --json` prints an object a line, with the container, the service, the time, the stream and the line; docker compose has nothing like it.",
+	"`logs --grep` and `--level` choose lines by a regular expression (Go's, RE2) and by how bad it is what they tell of; a line that came in parts is matched whole, when it has ended or is 1 MiB long, and `--tail` counts the lines that are chosen.",
 	"`logs --follow` of services that have all ended ends; docker compose waits.",
 	"`wait` for a service that has ended gives its exit code; docker compose finds no container.",
 	"`down SERVICE` removes the containers of that service only; docker compose takes those of the services that depend on it too. A `down` of all removes running one-offs of `run -d` too; docker compose leaves them.",

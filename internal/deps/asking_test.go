@@ -11,7 +11,7 @@ var asking = []string{"api", "api/client", "cmd/stack"}
 
 // leaves are the packages of a room or of reconcile that are values, and may be linked by who asks: what crosses the socket is of them.
 var leaves = []string{
-	"reconcile/ask", "reconcile/desire", "reconcile/event", "reconcile/graph", "reconcile/history", "reconcile/label", "reconcile/plan",
+	"reconcile/ask", "reconcile/desire", "reconcile/event", "reconcile/graph", "reconcile/history", "reconcile/label", "reconcile/output/severity", "reconcile/plan",
 	"runtime/archive", "runtime/process", "runtime/sealed",
 }
 

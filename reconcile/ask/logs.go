@@ -13,6 +13,8 @@ type LogOptions struct {
 	Tail     int  // -1 = all
 	Since    time.Time
 	Until    time.Time
+	Grep     string // only lines that match this regular expression (RE2 syntax); Tail counts those
+	Level    string // only lines that tell of this level or a worse one, by package severity's names
 }
 
 // LogEntry is one line of one container's output, without its newline. Line is valid until the function that is given the entry returns.

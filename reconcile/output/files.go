@@ -53,7 +53,7 @@ func withOtherLogs(list []*inventory.Container) []*inventory.Container {
 }
 
 // tails are how many of a replica's last n lines are in each of list's files, by path: a replica may have several.
-func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (map[string]int, error) {
+func (f *follower) tails(ctx context.Context, list []*inventory.Container, o logs.Options) (map[string]int, error) {
 	share := map[string]int{}
 	for _, c := range list {
 		share[c.Config.Log.Path] = o.Tail
@@ -77,7 +77,11 @@ func tails(ctx context.Context, list []*inventory.Container, o logs.Options) (ma
 		times := make([][]time.Time, len(paths))
 		for i, path := range paths {
 			share[path] = 0
-			if err := logs.Read(ctx, path, o, func(x logs.Entry) error {
+			read := logs.Read
+			if f.choice != nil {
+				read = newSieve(f.choice).read
+			}
+			if err := read(ctx, path, o, func(x logs.Entry) error {
 				times[i] = append(times[i], x.Time)
 				return nil
 			}); err != nil {

@@ -44,7 +44,7 @@ func (b *batch) add(x logs.Entry) bool {
 }
 
 // openStream starts reading one log.
-func openStream(ctx context.Context, c *inventory.Container, o logs.Options) *stream {
+func (f *follower) openStream(ctx context.Context, c *inventory.Container, o logs.Options) *stream {
 	// Room for both batches in both directions: only waiting for an empty one can last.
 	full, empty, failed := make(chan *batch, 2), make(chan *batch, 2), make(chan error, 1)
 	for range cap(empty) {
@@ -53,7 +53,7 @@ func openStream(ctx context.Context, c *inventory.Container, o logs.Options) *st
 	go func() {
 		defer close(full)
 		var b *batch
-		err := logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
+		err := f.lines(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
 			if b != nil && b.add(x) {
 				return nil
 			}

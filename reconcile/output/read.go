@@ -21,6 +21,10 @@ import (
 // begins; Tail counts per container. With Follow it goes on with what they write as it comes, and with containers that
 // appear later, until ctx ends or nothing runs any more. each is never called from two goroutines at once.
 func (r *Reader) Read(ctx context.Context, project string, o ask.LogOptions, each func(ask.LogEntry) error) error {
+	choice, err := chosen(o)
+	if err != nil {
+		return err
+	}
 	list, err := r.logged(ctx, project, o)
 	if err != nil {
 		return err
@@ -36,7 +40,7 @@ func (r *Reader) Read(ctx context.Context, project string, o ask.LogOptions, eac
 			}
 		}
 	}
-	f := &follower{in: r, project: project, options: o, each: each, begun: time.Now(), places: map[string]*place{}, sizes: map[string]int64{}}
+	f := &follower{in: r, project: project, options: o, each: each, begun: time.Now(), choice: choice, sieves: map[string]*sieve{}, places: map[string]*place{}, sizes: map[string]int64{}}
 	var changed <-chan event.Event
 	if o.Follow {
 		// Before the first look, so that nothing that appears meanwhile is missed.
@@ -45,6 +49,9 @@ func (r *Reader) Read(ctx context.Context, project string, o ask.LogOptions, eac
 		changed = r.hub.Subscribe(listening, project, event.Window{})
 	}
 	if err := f.history(ctx, list); err != nil {
+		return err
+	}
+	if err := f.tellSilent(list); err != nil {
 		return err
 	}
 	if err := f.tellLosses(list); err != nil || !o.Follow {
@@ -80,8 +87,11 @@ type follower struct {
 	options ask.LogOptions
 	begun   time.Time
 
+	choice *choice // nil = all lines
+
 	mu     sync.Mutex // held while each is called
 	each   func(ask.LogEntry) error
+	sieves map[string]*sieve // by path
 	places map[string]*place // by path
 	sizes  map[string]int64  // of logs of steps that have ended, as far as they are read
 }
@@ -104,17 +114,44 @@ func (f *follower) notice(c *inventory.Container) func(string) error {
 	}
 }
 
+// lines reads the log at path, those of its lines that were asked for.
+func (f *follower) lines(ctx context.Context, path string, o logs.Options, each func(logs.Entry) error) error {
+	if f.choice == nil {
+		return logs.Read(ctx, path, o, each)
+	}
+	f.mu.Lock()
+	s := f.sieves[path]
+	if s == nil {
+		s = newSieve(f.choice)
+		f.sieves[path] = s
+	}
+	f.mu.Unlock()
+	return s.read(ctx, path, o, each)
+}
+
+// tellSilent tells of logs of which nothing was shown because no line tells how bad it is what it says.
+func (f *follower) tellSilent(list []*inventory.Container) error {
+	for _, c := range list {
+		if s := f.sieves[c.Config.Log.Path]; s != nil && !c.Past && s.silent() {
+			if err := f.notice(c)("none of its lines tells its level"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // history delivers what is there, merged by time.
 func (f *follower) history(ctx context.Context, list []*inventory.Container) error {
 	o := logs.Options{Tail: f.options.Tail, Since: f.options.Since, Until: f.options.Until}
 	if len(list) == 1 { // nothing to merge
 		c := list[0]
 		o.Notice = f.notice(c)
-		return logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error { return f.deliver(c, x) })
+		return f.lines(ctx, c.Config.Log.Path, o, func(x logs.Entry) error { return f.deliver(c, x) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	share, err := tails(ctx, list, o)
+	share, err := f.tails(ctx, list, o)
 	if err != nil {
 		return err
 	}
@@ -122,7 +159,7 @@ func (f *follower) history(ctx context.Context, list []*inventory.Container) err
 	for _, c := range list {
 		o.Tail = share[c.Config.Log.Path]
 		o.Notice = f.notice(c)
-		s := openStream(ctx, c, o)
+		s := f.openStream(ctx, c, o)
 		ok, err := s.advance()
 		if err != nil {
 			return err
@@ -275,7 +312,7 @@ func (f *follower) read(ctx context.Context, c *inventory.Container, o logs.Opti
 	if skip == 0 {
 		o.Notice = f.notice(c)
 	}
-	return logs.Read(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
+	return f.lines(ctx, c.Config.Log.Path, o, func(x logs.Entry) error {
 		if skip > 0 && x.Time.Equal(since) {
 			skip--
 			return nil

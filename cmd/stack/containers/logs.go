@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"syscall"
@@ -20,12 +21,13 @@ import (
 	"github.com/stackrun/stack/cmd/stack/logview"
 	"github.com/stackrun/stack/cmd/stack/terminal"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/output/severity"
 )
 
 type logsFlags struct {
 	follow, timestamps, noColor, noPrefix, json bool
 	index                                       int
-	since, until, tail                          string
+	since, until, tail, grep, level             string
 }
 
 // NewLogsCommand makes the command logs.
@@ -36,13 +38,18 @@ func NewLogsCommand(run *cli.Run) *cobra.Command {
 		Short: "Show what the containers wrote",
 		Long: `Shows what the containers wrote to stdout and stderr, all of it on stdout: what follows in a pipe sees it all. A
 project's logs outlive its containers: those of a container that was replaced are still there. With --follow it goes on when the daemon
-is killed or replaced, and no line is missing or twice.`,
+is killed or replaced, and no line is missing or twice.
+
+--level goes by what lines say of themselves: level=warn, "severity":"ERROR", [error], WARNING: and what else is common. A line that says
+nothing is a part of the one before if it was written at once behind it, as a stack trace is, and is left out otherwise.`,
 		RunE: func(cmd *cobra.Command, services []string) error { return showLogs(cmd.Context(), run, l, services) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&l.follow, "follow", "f", false, "Go on with what they write")
+	f.StringVar(&l.grep, "grep", "", "Only lines that match this regular expression; (?i) before it ignores case")
 	f.IntVar(&l.index, "index", 0, "Only this replica of the service")
 	f.BoolVar(&l.json, "json", false, "Print JSON objects, one a line: container, service, replica, time, stream and line")
+	f.StringVar(&l.level, "level", "", "Only lines of this level or worse: trace, debug, info, warn, error or fatal")
 	f.BoolVar(&l.noColor, "no-color", false, "No colours")
 	f.BoolVar(&l.noPrefix, "no-log-prefix", false, "Do not say whose line it is")
 	f.StringVar(&l.since, "since", "", "Only lines since then: 2026-01-02T15:04:05Z, or 10m for ten minutes ago")
@@ -92,7 +99,7 @@ func showLogs(ctx context.Context, run *cli.Run, l logsFlags, services []string)
 
 // options are the flags in the words of the engine; now is what relative times count from.
 func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, err error) {
-	o = ask.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1}
+	o = ask.LogOptions{Services: services, Index: l.index, Follow: l.follow, Tail: -1, Grep: l.grep, Level: l.level}
 	if l.tail != "all" {
 		if o.Tail, err = strconv.Atoi(l.tail); err != nil || o.Tail < -1 {
 			return o, fmt.Errorf("invalid --tail %q, expected all or a number", l.tail)
@@ -100,6 +107,12 @@ func (l logsFlags) options(services []string, now time.Time) (o ask.LogOptions, 
 	}
 	if l.json && (l.noPrefix || l.timestamps) {
 		return o, fmt.Errorf("--json tells whose each line is and when it was written: it goes with neither --no-log-prefix nor --timestamps")
+	}
+	if _, err := regexp.Compile(l.grep); err != nil {
+		return o, fmt.Errorf("invalid --grep %q: %w", l.grep, err)
+	}
+	if _, err := severity.Parse(l.level); err != nil {
+		return o, fmt.Errorf("--level: %w", err)
 	}
 	if l.index != 0 && len(services) != 1 {
 		return o, fmt.Errorf("--index needs exactly one service")

@@ -53,6 +53,9 @@ func (s *Sequel) Next(each func(ask.LogEntry) error) (ask.LogOptions, func(ask.L
 				o.Since = at.at
 			}
 		}
+		if o.Level != "" {
+			o.Since = o.Since.Add(-time.Second) // the level of a line may be told by one shortly before it
+		}
 		if o.Since.Before(s.options.Since) {
 			o.Since = s.options.Since
 		}

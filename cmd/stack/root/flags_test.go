@@ -41,6 +41,8 @@ func TestRefusedLines(t *testing.T) {
 		{"kill -s NONSENSE", `invalid --signal "NONSENSE"`}, {"kill -s 99", "a number from 1 to 64"}, {"kill -s 9abc", `invalid --signal "9abc"`}, {"kill -s SIGRTMIN+x", "SIGRTMIN+3"},
 		{"logs --tail x", `invalid --tail "x"`},
 		{"logs --since yesterday", `invalid --since "yesterday"`},
+		{"logs --grep [", `invalid --grep "["`},
+		{"logs --level loud", `--level: invalid level "loud", expected trace, debug, info, warn, error or fatal`},
 		{"logs --index 2", "--index needs exactly one service"},
 		{"ps --filter name=x", "expected status=STATE"},
 		{"ps --status asleep", `invalid status "asleep"`},
