@@ -18,9 +18,7 @@ type Reader struct {
 
 // Turns says who works on a project. *loop.Loop does.
 type Turns interface {
-	// Taken says whether somebody has the turn of project or waits for it.
-	Taken(project string) bool
-	// Released is closed when nobody has it any more; nil when nobody does now.
+	// Released is closed when nobody has the turn of project or waits for it any more; nil when nobody does now.
 	Released(project string) <-chan struct{}
 }
 

@@ -213,6 +213,8 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 	over := make(chan string)    // paths that are read to their end
 	seen := false
 	for {
+		// Before the look: work that ends in the middle of it may have changed what it has seen already, and has told that already.
+		working := f.in.turns.Released(f.project)
 		list, err := f.in.logged(ctx, f.project, f.options)
 		if err != nil {
 			return err
@@ -241,7 +243,10 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 				}
 			})
 		}
-		if len(reading) == 0 && (seen || !f.options.Linger) && !f.in.turns.Taken(f.project) {
+		if working == nil {
+			working = f.in.turns.Released(f.project) // or began in it
+		}
+		if len(reading) == 0 && (seen || !f.options.Linger) && working == nil {
 			// All of it has ended. What was written between the last look and the end is still to be read.
 			return f.rest(ctx, list)
 		}
@@ -257,7 +262,7 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 			if err := f.tellEvent(ctx, ev); err != nil {
 				return err
 			}
-		case <-f.in.turns.Released(f.project):
+		case <-working:
 		}
 	}
 }
