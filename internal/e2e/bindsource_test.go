@@ -70,6 +70,25 @@ services:
 	}
 }
 
+// TestSourceThatCannotBeMade: the error of a creation has the place of the mount that it is about, and what is told on the way has the error without the place.
+func TestSourceThatCannotBeMade(t *testing.T) {
+	p := compose(t, "belowfile", `
+services:
+  web:
+    image: busybox
+    command: sleep 1000
+    volumes:
+      - ./dir:/dir
+      - ./compose.yaml/sub:/sub
+`)
+	r := p.fails(1, []string{"compose.yaml:8:9: error: cannot create container belowfile-web-1: ", "compose.yaml/sub: not a directory",
+		"\n Container belowfile-web-1  Error  cannot create container belowfile-web-1: cannot mount "}, "up", "--detach")
+	if strings.Contains(r.stderr, "Error  "+p.dir) {
+		t.Error(r)
+	}
+	absent(t, filepath.Join(p.dir, "dir"))
+}
+
 // TestRestartWithoutASource: what could not be started again is not stopped, and it is said which mount has lost its source.
 func TestRestartWithoutASource(t *testing.T) {
 	p := compose(t, "lostsource", `

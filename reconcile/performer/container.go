@@ -37,7 +37,7 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 			p.noteDirectories(op.Service, absent)
 		}
 		if err != nil {
-			return position.At(p.project, spec.Path("services."+op.Service), fmt.Errorf("cannot create container %s: %w", op.Name, err))
+			return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot create container %s: %w", op.Name, err))
 		}
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id

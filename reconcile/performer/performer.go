@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/reconcile/resource"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 )
 
 // Performer does the steps of one pass with the drivers. It is apply's.
@@ -173,7 +174,12 @@ func (p *Performer) say(kind plan.Kind, name, service string, phase event.Phase,
 func (p *Performer) told(kind plan.Kind, name, service, doing, done string, do func() error) error {
 	p.say(kind, name, service, event.Working, doing, "")
 	if err := do(); err != nil {
-		p.say(kind, name, service, event.Failed, "Error", err.Error())
+		text := err.Error()
+		var d *diag.Diagnostic
+		if errors.As(err, &d) && d.Err != nil { // its place and hint come at the end
+			text = d.Err.Error()
+		}
+		p.say(kind, name, service, event.Failed, "Error", text)
 		return err
 	}
 	p.say(kind, name, service, event.Done, done, "")
