@@ -241,8 +241,12 @@ func (d *decoder) mode(n *tree.Node) uint32 {
 	var err error
 	if n.Type == tree.Int {
 		v, _ = n.Int()
-		if n.Value != "0" && n.Value[0] != '0' && n.Plain {
-			d.warn(CodeValue, n, fmt.Sprintf("%s: %s is decimal: the mode is %#o", n.Path, n.Value, v), fmt.Sprintf("write 0%s or \"0%s\"", n.Value, n.Value))
+		if n.Value[0] != '0' && n.Plain && v > 0 && v <= 0o7777 {
+			hint := "write it in octal, such as 0440"
+			if !strings.ContainsAny(n.Value, "89_") { // it may be meant as octal
+				hint = fmt.Sprintf("write 0%s or \"0%s\"", n.Value, n.Value)
+			}
+			d.warn(CodeValue, n, fmt.Sprintf("%s: %s is decimal: the mode is %#o", n.Path, n.Value, v), hint)
 		}
 	} else {
 		v, err = strconv.ParseInt(strings.TrimPrefix(n.Value, "0o"), 8, 32)
