@@ -56,6 +56,47 @@ services:
 	equal(t, "what a read-only one may write", p.sh("shut", write), "")
 }
 
+// TestStartTakesDependenciesAlong: what a service depends on is started with it, first and ready, as with docker compose, and only when it is to start itself. One that has no container any more
+// is said with its place.
+func TestStartTakesDependenciesAlong(t *testing.T) {
+	p := compose(t, "along", `
+services:
+  db:
+    image: busybox
+    command: sh -c 'touch /ready; exec sleep 1000'
+    init: true
+    healthcheck: {test: test -e /ready, interval: 1h}
+  job:
+    image: busybox
+    command: "true"
+    depends_on: {db: {condition: service_healthy}}
+  app:
+    image: busybox
+    command: sleep 1000
+    init: true
+    depends_on: {job: {condition: service_completed_successfully}}
+  other: {image: busybox, command: sleep 1000, init: true}
+`)
+	states := func(want string) {
+		t.Helper()
+		equal(t, "containers", strings.ReplaceAll(strings.TrimSpace(p.ok("ps", "--all", "--format", "{{.Service}}:{{.State}}")), "\n", " "), want)
+	}
+	p.ok("create")
+	p.ok("start", "app")
+	states("app:running db:running job:exited other:created")
+	contains(t, "why db", p.ok("why", "db"), "job, which is started, depends on it")
+	p.ok("stop", "--timeout", "0", "db")
+	p.ok("start", "app") // which runs
+	states("app:running db:exited job:exited other:created")
+	p.ok("stop", "--timeout", "0", "app")
+	p.ok("start", "app")
+	states("app:running db:running job:exited other:created")
+	p.ok("stop", "--timeout", "0", "app", "db")
+	p.ok("rm", "--force", "db")
+	p.fails(1, []string{"compose.yaml:11:", `cannot start service "job": service "db", which it depends on, has no container; create it with ` + "`stack up job`"}, "start", "app")
+	states("app:exited job:exited other:created")
+}
+
 // TestVerbsWithoutContainer: what has nothing to do for a service says so and ends well, as with docker compose: scripts call such verbs whatever is there. To start it is not possible.
 // A name that no file vouches for is told of, since it may be mistyped.
 func TestVerbsWithoutContainer(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -17,6 +18,7 @@ import (
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
@@ -120,15 +122,41 @@ func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.S
 		}); i >= 0 && cut == nil {
 			return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot start service %q: %w", list[i].Service, await.Paused(list[i])))
 		}
-		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: m.DependsOn(c.file), Services: o.Services, Begun: begun})
+		on := m.DependsOn(c.file)
+		c.plan = plan.BuildStart(project, commanded(have, m), plan.StartOptions{DependsOn: on, Services: o.Services, Begun: begun})
+		if cut == nil {
+			if err := er.lacking(c, on); err != nil {
+				return nil, err
+			}
+		}
 		for _, one := range list {
 			c.wished[one.Replica()] = true
+		}
+		for id := range c.plan.Starts(have) { // what they depend on
+			c.wished[id] = true
 		}
 	default:
 		c.planRestart(commanded(have, m), o, cut)
 	}
 	c.have, c.starts = have, c.plan.Starts(have)
 	return c, nil
+}
+
+// lacking is an error when a service that c starts depends on one that has no container, although its file wants one.
+func (er *Errands) lacking(c *task, on map[string]map[string]plan.Dependency) error {
+	for _, change := range c.plan.Changes {
+		service := change.ID.Name
+		for _, dep := range slices.Sorted(maps.Keys(on[service])) {
+			if c.file == nil || !on[service][dep].Required || len(c.members.Absent([]string{dep})) == 0 {
+				continue
+			}
+			if s := c.file.Services[dep]; s != nil && s.Provider == nil && s.Replicas > 0 {
+				err := fmt.Errorf("cannot start service %q: service %q, which it depends on, has no container; create it with `stack up %s`", service, dep, service)
+				return position.At(c.file, spec.Path("services."+service+".depends_on."+dep), errdefs.With(errdefs.ErrNotFound, err))
+			}
+		}
+	}
+	return nil
 }
 
 // present are the containers of m in the words of a plan, without what only the whole host can tell of them.

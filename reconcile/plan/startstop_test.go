@@ -93,13 +93,20 @@ start container shop-web-1
 #4 [#1] start container shop-side-1  (container:side/1: ` + "`stack start`" + ` asked for it)
 #5 [#3] start container shop-web-1  (container:web/1: ` + "`stack start`" + ` asked for it)
 `},
-		{"what it depends on is waited for and not started", StartOptions{Services: []string{"api"}}, func(h *Observed) { settle(h, StatusExited, "db", "api") }, `
+		{"what it depends on is started with it", StartOptions{Services: []string{"web"}}, func(h *Observed) { settle(h, StatusExited, "db", "api", "web", "side") }, `
 start container shop-api-1
+    web, which is started, depends on it
+start container shop-db-1
+    api, which is started, depends on it
+start container shop-web-1
     ` + "`stack start`" + ` asked for it
 --
-#1 wait for db to be healthy  (container:db/1: api depends on it)
-#2 [#1] start container shop-api-1  (container:api/1: ` + "`stack start`" + ` asked for it)
+#1 start container shop-db-1  (container:db/1: api, which is started, depends on it)
+#2 [#1] wait for db to be healthy  (container:db/1: api depends on it)
+#3 [#2] start container shop-api-1  (container:api/1: web, which is started, depends on it)
+#4 [#3] start container shop-web-1  (container:web/1: ` + "`stack start`" + ` asked for it)
 `},
+		{"what one that runs depends on is left alone", StartOptions{Services: []string{"api"}}, func(h *Observed) { settle(h, StatusExited, "db") }, ""},
 		{"what runs is left alone; one that waits for its policy is started now", StartOptions{},
 			func(h *Observed) { settle(h, StatusCreated, "side"); settle(h, StatusRestarting, "web") }, `
 start container shop-side-1

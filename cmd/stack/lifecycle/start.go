@@ -17,7 +17,7 @@ func NewStartCommand(run *cli.Run) *cobra.Command {
 	var seconds int
 	cmd := &cobra.Command{
 		Use:   "start [OPTIONS] [SERVICE...]",
-		Short: "Start containers that were stopped or only created",
+		Short: "Start containers that were stopped or only created, and what they depend on",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			if seconds != 0 && !o.Wait {
 				return fmt.Errorf("--wait-timeout needs --wait")
