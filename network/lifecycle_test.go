@@ -270,7 +270,7 @@ func TestEphemeralPortsAndRanges(t *testing.T) {
 		}
 	}
 	_, err := h.Setup(t.Context(), cfg("c"))
-	wrong(t, err, errdefs.ErrConflict, "0.0.0.0:9000/tcp to 9001", "container b")
+	wrong(t, err, errdefs.ErrConflict, "cannot publish 0.0.0.0:9000-9001/tcp: every port of the range is taken, 9000 by container a, 9001 by container b")
 }
 
 func TestSysctlsAreRestored(t *testing.T) {

@@ -38,6 +38,23 @@ func TestParseHexAddr(t *testing.T) {
 	}
 }
 
+// TestDescribe: what a program is called and was started with is one line of text, whatever is in it.
+func TestDescribe(t *testing.T) {
+	dir := t.TempDir() + "/812"
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"comm": "py\x1b[31mthon3\n", "cmdline": "python3\x00-c\x00\nimport socket\n\x1b]0;title\x07" + strings.Repeat("x", 90) + "\x00"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "python3 (pid 812: python3 -c  import socket " + strings.Repeat("x", 54) + "…)"
+	if got := describe(dir); got != want {
+		t.Errorf("got  %q,\nwant %q", got, want)
+	}
+}
+
 func FuzzParseSockets(f *testing.F) {
 	f.Add("  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0 100 0 0 10 0\n")
 	f.Fuzz(func(t *testing.T, s string) { parseSockets(strings.NewReader(s), true) })

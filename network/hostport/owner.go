@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stackrun/stack/internal/plaintext"
 )
 
 // Owner describes who has proto port bound on an address that meets host (zero = any): "nginx (pid 812: nginx -g …)".
@@ -55,11 +57,12 @@ func pid(proc string) int {
 func describe(proc string) string {
 	comm, _ := os.ReadFile(proc + "/comm")
 	args, _ := os.ReadFile(proc + "/cmdline")
-	line := strings.TrimSpace(strings.ReplaceAll(string(args), "\x00", " "))
+	// A program can be called whatever somebody likes, and its arguments can be a whole script.
+	line := strings.TrimSpace(plaintext.OneLine(strings.ReplaceAll(string(args), "\x00", " ")))
 	if r := []rune(line); len(r) > 80 {
 		line = string(r[:80]) + "…"
 	}
-	name := strings.TrimSpace(string(comm))
+	name := plaintext.OneLine(strings.TrimSpace(string(comm)))
 	if line == "" {
 		return fmt.Sprintf("%s (pid %d)", name, pid(proc))
 	}

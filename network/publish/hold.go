@@ -59,7 +59,7 @@ func (a *Ports) Release(holder string) {
 }
 
 // BindFor binds one of the ports that p may have, for a sandbox of holder. What is held for that is taken over as it is, without a moment in which the port
-// is free. ErrConflict names who has it, of a range who has the last.
+// is free. ErrConflict is as for bind.
 func (a *Ports) BindFor(holder string, p definition.Port) (*hostport.Reservation, error) {
 	a.mu.Lock()
 	held := a.holds[holder]

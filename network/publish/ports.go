@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -42,7 +43,7 @@ func (a *Ports) Close() {
 	a.holds = map[string][]hold{}
 }
 
-// bind binds one of the ports that p may have. ErrConflict names who has it, of a range who has the last.
+// bind binds one of the ports that p may have. ErrConflict names who has it, of a range who have its first ones.
 func (a *Ports) bind(p definition.Port) (*hostport.Reservation, error) {
 	var last error
 	for _, n := range p.Candidates() {
@@ -56,10 +57,23 @@ func (a *Ports) bind(p definition.Port) (*hostport.Reservation, error) {
 		}
 	}
 	if p.Ranged() && errors.Is(last, errdefs.ErrConflict) {
-		return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s to %d: every port of the range is taken, the last by %s",
-			hostport.Name(p.Protocol, p.HostIP, p.HostPort), p.HostPortEnd, a.owner(p, p.HostPortEnd)))
+		return nil, a.full(p)
 	}
 	return nil, last
+}
+
+// full says that every port of p's range is taken, and by whom.
+func (a *Ports) full(p definition.Port) error {
+	const most = 4 // that are named: each owner is looked for among all processes
+	var owners []string
+	for _, n := range p.Candidates()[:min(most, len(p.Candidates()))] {
+		owners = append(owners, fmt.Sprintf("%d by %s", n, a.owner(p, n)))
+	}
+	if more := len(p.Candidates()) - len(owners); more > 0 {
+		owners = append(owners, fmt.Sprintf("and %d more", more))
+	}
+	host, proto, _ := strings.Cut(hostport.Name(p.Protocol, p.HostIP, p.HostPort), "/")
+	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s-%d/%s: every port of the range is taken, %s", host, p.HostPortEnd, proto, strings.Join(owners, ", ")))
 }
 
 func (a *Ports) explain(err error, p definition.Port, n uint16) error {
