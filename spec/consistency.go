@@ -359,15 +359,22 @@ func (d *decoder) checkPublished() {
 		s := d.drafts[name]
 		d.owner = owner{"services", name}
 		for i, p := range s.Ports {
-			if p.Published == 0 || p.PublishedEnd != 0 {
+			if p.Published == 0 {
 				continue
 			}
 			key := fmt.Sprintf("%d/%s", p.Published, p.Protocol)
 			path := Path(fmt.Sprintf("services.%s.ports[%d]", name, i))
 			r := d.project.Sources.At(path)
-			if s.Replicas > 1 {
-				d.refuse(CodeConflict, pointNode(r), fmt.Sprintf("service %q has %d replicas, which cannot all take host port %s", name, s.Replicas, key), fmt.Sprintf("publish a range of ports, such as %d-%d:%d", p.Published, int(p.Published)+s.Replicas-1, p.Target))
+			if last := max(p.Published, p.PublishedEnd); s.Replicas > int(last-p.Published)+1 {
+				which := "host port " + key
+				if last > p.Published {
+					which = fmt.Sprintf("one of host ports %d-%d/%s", p.Published, last, p.Protocol)
+				}
+				d.refuse(CodeConflict, pointNode(r), fmt.Sprintf("service %q has %d replicas, which cannot all take %s", name, s.Replicas, which), fmt.Sprintf("publish a range of ports, such as %d-%d:%d", p.Published, int(p.Published)+s.Replicas-1, p.Target))
 				continue
+			}
+			if p.PublishedEnd != 0 {
+				continue // any that is free will do
 			}
 			for _, c := range taken[key] {
 				if !sameAddress(c.ip, p.HostIP) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -26,14 +27,21 @@ func (s *survey) checkTwice() {
 		}
 		service := s.want.Services[name]
 		for i, port := range service.Spec.Ports {
-			if port.Published == 0 || port.PublishedEnd > port.Published || service.Replicas == 0 {
+			if port.Published == 0 || service.Replicas == 0 {
 				continue
 			}
 			at := fmt.Sprintf("services.%s.ports[%d]", name, i)
 			key := plan.Port{HostIP: port.HostIP, Published: port.Published, Protocol: port.Protocol}
-			if service.Replicas > 1 {
-				s.add(&diag.Diagnostic{Code: "port-of-several", Summary: "several containers cannot publish one port", Detail: fmt.Sprintf("service %s has %d containers and publishes %d", name, service.Replicas, port.Published),
+			last := max(port.Published, port.PublishedEnd)
+			if service.Replicas > int(last-port.Published)+1 {
+				which := strconv.Itoa(int(port.Published))
+				if last > port.Published {
+					which += "-" + strconv.Itoa(int(last))
+				}
+				s.add(&diag.Diagnostic{Code: "port-of-several", Summary: "several containers cannot publish one port", Detail: fmt.Sprintf("service %s has %d containers and publishes %s", name, service.Replicas, which),
 					Hint: fmt.Sprintf("publish a range such as %d-%d:%d, or no fixed port", port.Published, int(port.Published)+service.Replicas-1, port.Target), Address: at})
+			} else if last > port.Published {
+				continue // any that is free will do
 			} else if first := owner[key]; first != "" {
 				s.add(&diag.Diagnostic{Code: "port-twice", Summary: "two services publish one port", Detail: fmt.Sprintf("%d is published by %s and by %s", port.Published, first, name), Address: at})
 			}
