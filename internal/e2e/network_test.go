@@ -82,6 +82,40 @@ services:
 	}
 }
 
+// TestAPortChangesHands: who gets a port of a container that the same up takes away, by a smaller scale here, waits until that has ended.
+func TestAPortChangesHands(t *testing.T) {
+	file := `
+services:
+  pool:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 1s
+    scale: %d
+    ports: ["127.0.0.1:18085-18086:80"]
+  heir:
+    image: busybox
+    hostname: heir
+    command: ` + httpd + `
+    stop_grace_period: 100ms
+    scale: %d
+    ports: ["127.0.0.1:%d:80"]
+`
+	p := compose(t, "hands", fmt.Sprintf(file, 3, 0, 18085))
+	if r := p.run("up", "--detach"); r.code == 0 || !strings.Contains(r.stderr, "compose.yaml:8:13") || !strings.Contains(r.stderr, "3 replicas, which cannot all take one of host ports 18085-18086/tcp") {
+		t.Errorf("three containers on two ports: %s", r)
+	}
+	p.write("compose.yaml", fmt.Sprintf(file, 1, 0, 18085))
+	if r := p.run("up", "--detach", "--scale", "pool=3"); r.code == 0 || !strings.Contains(r.stderr, "service pool has 3 containers and publishes 18085-18086") {
+		t.Errorf("three containers on two ports, by --scale: %s", r)
+	}
+	p.write("compose.yaml", fmt.Sprintf(file, 2, 0, 18085))
+	p.up()
+	freed := p.one("hands-pool-2").Publishers[0].PublishedPort
+	p.write("compose.yaml", fmt.Sprintf(file, 1, 1, freed))
+	p.up()
+	p.serves(fmt.Sprint(freed))
+}
+
 func TestNamesAndAddresses(t *testing.T) {
 	p := compose(t, "names", `
 services:

@@ -155,6 +155,11 @@ type surplus struct {
 	stop, remove int // steps, 0 = none
 }
 
+// isSurplus says whether c is one too many.
+func (d *decision) isSurplus(c *ContainerState) bool {
+	return slices.ContainsFunc(d.surplus, func(s surplus) bool { return s.state == c })
+}
+
 // starts says whether a container of d is started by this plan.
 func (d *decision) starts() bool {
 	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action != NoOp && r.action != Mend })

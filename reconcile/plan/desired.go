@@ -259,6 +259,11 @@ type Port struct {
 	Asked uint16 `json:"asked,omitzero"`
 }
 
+// meets says whether p and q may come to one port of the host, on whichever addresses: each is a port, or any of a range.
+func (p Port) meets(q Port) bool {
+	return p.Protocol == q.Protocol && p.Published != 0 && q.Published != 0 && q.Published <= max(p.Published, p.PublishedEnd) && p.Published <= max(q.Published, q.PublishedEnd)
+}
+
 // AsAsked is p as the file has it.
 func (p Port) AsAsked() Port {
 	if p.Asked != 0 {

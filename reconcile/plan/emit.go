@@ -345,12 +345,12 @@ func (b *builder) emitStarts(d *decision) {
 		if b.opt.NoStart {
 			continue
 		}
-		op := StartContainer{Service: s.Name, Replica: r.number, Name: r.name}
+		op, ports := StartContainer{Service: s.Name, Replica: r.number, Name: r.name}, s.Spec.Ports
 		if r.create == 0 {
-			op.ContainerID = r.have.ID
+			op.ContainerID, ports = r.have.ID, portsOf(r.have)
 		}
 		needs, after := b.waitFor(s)
-		after = append(after, b.portHolders(s)...)
+		after = append(after, b.portHolders(s, ports)...)
 		after = append(after, twins...)
 		needs = append(append(needs, r.create, r.stop, r.remove, led), rest...)
 		b.emitPreStart(d, r, r == lead, needs, after)
@@ -388,7 +388,7 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 		if d == nil || len(d.replicas) == 0 {
 			continue // not asked for, or none of it wanted
 		}
-		var starts []int
+		var starts, twins []int
 		settled := true // as it is, it meets the condition
 		var numbers []int
 		for _, r := range d.replicas {
@@ -397,6 +397,7 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 			}
 			numbers = append(numbers, r.number)
 			starts = append(starts, r.start)
+			twins = append(twins, d.twins(r)...)
 			settled = settled && b.settled(r, dep.Condition)
 		}
 		if settled {
@@ -408,9 +409,9 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 			if b.waits[key] == 0 {
 				op := WaitReady{Service: name, Replicas: numbers, Condition: dep.Condition, Optional: !dep.Required}
 				why := Reason{Path: s.Name + " depends on it"}
-				waitNeeds, waitAfter := starts, []int(nil)
+				waitNeeds, waitAfter := starts, twins
 				if op.Optional {
-					waitNeeds, waitAfter = nil, starts
+					waitNeeds, waitAfter = nil, slices.Concat(starts, twins)
 				}
 				b.waits[key] = b.step(op, Container(name, numbers[0]), why, waitNeeds, waitAfter)
 			}
@@ -425,19 +426,18 @@ func (b *builder) waitFor(s *Service) (needs, after []int) {
 	return needs, after
 }
 
-// portHolders are the stops of other services' containers that publish a port which s wants.
-func (b *builder) portHolders(s *Service) []int {
-	if len(s.Spec.Ports) == 0 {
+// portHolders are the stops of containers that publish a port which one of s may get that publishes ports: those of other services, and those of s that go for
+// good. Its other replicas share no fixed port, and each finds of a range what its predecessor had.
+func (b *builder) portHolders(s *Service, ports []Port) []int {
+	if len(ports) == 0 {
 		return nil
 	}
 	var stops []int
 	for _, stop := range b.stops {
-		if stop.state.Service == s.Name {
-			continue // replicas of one service share no fixed port
+		if stop.state.Service == s.Name && !b.decided[s.Name].isSurplus(stop.state) {
+			continue
 		}
-		if slices.ContainsFunc(portsOf(stop.state), func(p Port) bool {
-			return slices.ContainsFunc(s.Spec.Ports, func(q Port) bool { return p.Published != 0 && p.Published == q.Published && p.Protocol == q.Protocol })
-		}) {
+		if slices.ContainsFunc(portsOf(stop.state), func(p Port) bool { return slices.ContainsFunc(ports, p.meets) }) {
 			stops = append(stops, stop.step)
 		}
 	}

@@ -18,6 +18,7 @@ type model struct {
 	*Observed
 	want *Desired
 	gone map[string]bool // containers that the plan takes away
+	left map[string]bool // those of them whose place nobody takes, by name
 
 	changed bool // by more than pulls and builds
 
@@ -29,7 +30,7 @@ func newModel(have *Observed, want *Desired) *model {
 	c := *have
 	c.Images, c.Networks, c.Volumes = maps.Clone(have.Images), maps.Clone(have.Networks), maps.Clone(have.Volumes)
 	c.Containers = slices.Clone(have.Containers)
-	return &model{Observed: &c, want: want, gone: map[string]bool{}, prepared: map[string][]int{}, done: map[string]bool{}}
+	return &model{Observed: &c, want: want, gone: map[string]bool{}, left: map[string]bool{}, prepared: map[string][]int{}, done: map[string]bool{}}
 }
 
 func (m *model) find(id string) *ContainerState {
@@ -227,9 +228,11 @@ func (m *model) start(c *ContainerState) error {
 			return fmt.Errorf("volume %s is not there, or %q", mount.Source, v.Problem)
 		}
 	}
-	// Ports of the host. Somebody whom the plan does not touch and who has one is for the preflight.
+	// Ports of the host. Somebody whom the plan does not touch and who has one is for the preflight. A replica that is replaced leaves what it
+	// has of a range to its successor.
 	for i := range m.Containers {
-		if o := &m.Containers[i]; o != c && m.gone[o.ID] && o.Status == StatusRunning && strings.Contains(o.Encoded, `"published":8080`) && strings.Contains(c.Encoded, `"published":8080`) && o.Service != c.Service {
+		if o := &m.Containers[i]; o != c && m.gone[o.ID] && o.Status == StatusRunning && strings.Contains(o.Encoded, `"published":8080`) && strings.Contains(c.Encoded, `"published":8080`) &&
+			(o.Service != c.Service || m.left[o.Name]) {
 			return fmt.Errorf("%s has its port", o.Name)
 		}
 	}
@@ -274,6 +277,9 @@ func (m *model) apply(p *Plan, r *rand.Rand) error {
 		if del, ok := s.Op.(DeleteContainer); ok {
 			m.gone[del.ContainerID] = true
 		}
+	}
+	for _, c := range p.Changes {
+		m.left[c.Name] = m.left[c.Name] || c.Action == Delete
 	}
 	done := map[int]bool{}
 	for len(done) < len(p.Steps) {
@@ -327,8 +333,12 @@ func randomDesired(r *rand.Rand) *Desired {
 		}
 		if !published && r.IntN(4) == 0 {
 			published = true
-			s.Replicas = min(s.Replicas, 1)
 			s.Spec.Ports = []Port{{Published: 8080, Target: 80, Protocol: "tcp"}}
+			if r.IntN(2) == 0 {
+				s.Spec.Ports[0].PublishedEnd = 8083
+			} else {
+				s.Replicas = min(s.Replicas, 1)
+			}
 		}
 		if s.Replicas == 1 && r.IntN(6) == 0 {
 			s.ContainerName = "own-" + s.Name

@@ -43,7 +43,7 @@ func (b *builder) emitRollout(d *decision) {
 	image, needs := b.ground(d.service)
 	deps, after := b.waitFor(d.service)
 	needs = append(append(needs, image), deps...)
-	after = append(after, b.portHolders(d.service)...)
+	after = append(after, b.portHolders(d.service, d.service.Spec.Ports)...)
 	// What is to be done once for the new containers is done before the first of them starts, and before anything else is stopped. An update
 	// that goes on has done it.
 	once := d.led(turn[0]) && !slices.ContainsFunc(turn, func(r *replica) bool { return r.next != nil })
@@ -153,7 +153,7 @@ func (b *builder) emitTurn(s *Service, r *replica, first bool, needs, after []in
 func clash(old *ContainerState, s *Service) bool {
 	return slices.ContainsFunc(portsOf(old), func(p Port) bool {
 		return slices.ContainsFunc(s.Spec.Ports, func(q Port) bool {
-			return p.Protocol == q.Protocol && p.HostIP != q.HostIP && p.Published != 0 && q.Published <= max(p.Published, p.PublishedEnd) && p.Published <= max(q.Published, q.PublishedEnd)
+			return p.HostIP != q.HostIP && p.meets(q)
 		})
 	})
 }
