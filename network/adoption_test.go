@@ -98,7 +98,7 @@ func TestIntentOnly(t *testing.T) {
 		EndpointConfig: EndpointConfig{Network: "n"}, Addr4: netip.MustParsePrefix("10.201.0.9/23")}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := netns.Make(h.netnsPath("lost"), func(int) error { return nil }); err != nil {
+	if err := netns.Make(h.book.Path("lost"), func(int) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	h.kill()

@@ -1,12 +1,6 @@
 package network
 
-import (
-	"cmp"
-	"slices"
-
-	"github.com/stackrun/stack/network/netns"
-	"github.com/stackrun/stack/network/sysctl"
-)
+import "github.com/stackrun/stack/network/sysctl"
 
 // asked answers what the parts ask about the whole that they are part of.
 type asked struct{ d *Driver }
@@ -17,35 +11,17 @@ func (a asked) KnowsLink(name string) bool {
 }
 
 // Unbound says whether a sandbox has lost its namespace's file or what was bound there.
-func (a asked) Unbound() bool {
-	a.d.mu.Lock()
-	defer a.d.mu.Unlock()
-	for id := range a.d.sandboxes {
-		if !netns.Bound(a.d.netnsPath(id)) {
-			return true
-		}
-	}
-	return false
-}
+func (a asked) Unbound() bool { return a.d.book.Unbound() }
 
 // Settings are those of the host that the networks need.
 func (a asked) Settings() (all []sysctl.Setting) {
 	for _, n := range a.d.networks.Records() {
 		if !n.Deleting {
-			all = append(all, a.d.medium(n.Config).Settings(n)...)
+			all = append(all, a.d.media.Of(n.Config).Settings(n)...)
 		}
 	}
 	return all
 }
 
 // Publisher names the container that is in the way of p at host port n; "" = there is none.
-func (a asked) Publisher(p Port, n uint16) string {
-	a.d.mu.Lock()
-	defer a.d.mu.Unlock()
-	for _, s := range a.d.sandboxes {
-		if slices.ContainsFunc(s.rec.Ports, func(o Port) bool { return p.Collides(n, o) }) {
-			return cmp.Or(s.rec.Config.Called, s.rec.Config.Name())
-		}
-	}
-	return ""
-}
+func (a asked) Publisher(p Port, n uint16) string { return a.d.book.Publisher(p, n) }

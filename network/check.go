@@ -11,7 +11,7 @@ func (d *Driver) CheckNetwork(ctx context.Context, c Config) error {
 	if err := c.CheckSettings(); err != nil {
 		return err
 	}
-	if err := d.medium(c).Available(c, d.networks.Records()); err != nil {
+	if err := d.media.Of(c).Available(c, d.networks.Records()); err != nil {
 		return fmt.Errorf("cannot create network %q: %w", c.ID, err)
 	}
 	return nil

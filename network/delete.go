@@ -14,12 +14,12 @@ import (
 // Delete removes the network id. ErrConflict while containers are on it. Not there = success. The link itself goes in the
 // background, for that takes the kernel some tens of milliseconds; Settle waits for it.
 func (d *Driver) Delete(ctx context.Context, id string) error {
-	defer d.lock("network " + id)()
+	defer d.lock(id)()
 	n := d.networks.Find(id)
 	if n == nil {
 		return nil
 	}
-	if users := d.usersOf(id); len(users) > 0 {
+	if users := d.book.Users(id); len(users) > 0 {
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot remove network %q: it is used by %s", id, strings.Join(users, ", ")))
 	}
 	rec, err := n.Condemn()
@@ -27,7 +27,7 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
 	failpoint.Hit("network.delete.recorded")
-	if err := d.medium(rec.Config).Lower(rec); err != nil {
+	if err := d.media.Of(rec.Config).Lower(rec); err != nil {
 		return fmt.Errorf("cannot remove network %q: %w", id, err)
 	}
 	failpoint.Hit("network.delete.firewall")
@@ -40,11 +40,11 @@ func (d *Driver) Delete(ctx context.Context, id string) error {
 // finishDelete removes the link of a network that is gone for the user.
 func (d *Driver) finishDelete(n *membership.Network) {
 	rec := n.Record()
-	defer d.lock("network " + rec.Config.ID)()
+	defer d.lock(rec.Config.ID)()
 	if !n.IsRetired() {
 		return // and the name of its link is somebody else's by now
 	}
-	if d.medium(rec.Config).Remove(rec) != nil {
+	if d.media.Of(rec.Config).Remove(rec) != nil {
 		return // recorded: the next daemon tries again
 	}
 	failpoint.Hit("network.delete.bridge")
@@ -57,7 +57,7 @@ func (d *Driver) lastOut() error {
 	return d.networks.Freeze(func(networks []record.Network) error { // a new one would need what is put back
 		any, outward := false, false
 		for _, n := range networks {
-			_, walled := d.medium(n.Config).Firewall(n)
+			_, walled := d.media.Of(n.Config).Firewall(n)
 			any = any || walled && !n.Deleting
 			outward = outward || walled && !n.Deleting && n.Config.Outward()
 		}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -20,9 +17,8 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/network/alarm"
 	"github.com/stackrun/stack/network/bridge"
-	"github.com/stackrun/stack/network/dns"
-	"github.com/stackrun/stack/network/hostport"
-	"github.com/stackrun/stack/network/ipam"
+	"github.com/stackrun/stack/network/cabling"
+	"github.com/stackrun/stack/network/media"
 	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/nft"
 	"github.com/stackrun/stack/network/parent"
@@ -30,31 +26,19 @@ import (
 	"github.com/stackrun/stack/network/record"
 	"github.com/stackrun/stack/network/resolver"
 	"github.com/stackrun/stack/network/rtnl"
+	"github.com/stackrun/stack/network/sandbox"
 	"github.com/stackrun/stack/network/sight"
+	"github.com/stackrun/stack/network/subnet"
 	"github.com/stackrun/stack/network/sysctl"
 )
-
-// AddressPool is a range that networks without a subnet of their own get theirs from, in pieces of Size bits.
-type AddressPool struct {
-	Base netip.Prefix
-	Size int
-}
 
 // Options of a Driver. The zero value of all but Roots is usable.
 type Options struct {
 	Roots   roots.Roots
-	Pools   []AddressPool // empty = defaultPools
+	Pools   []AddressPool // empty = those of package subnet
 	Servers []netip.Addr  // DNS servers for names that are not ours; empty = those of ResolvConf
 	// ResolvConf is the host's resolver configuration; "" = /etc/resolv.conf.
 	ResolvConf string
-}
-
-// defaultPools: see docs/adr/0020-network-records.md. Three private ranges, so that a VPN that claims one of them
-// leaves two; /23 because a bridge has at most 1024 ports and a service may well have 300 replicas.
-var defaultPools = []ipam.Base{
-	{Prefix: netip.MustParsePrefix("10.201.0.0/16"), Size: 23},
-	{Prefix: netip.MustParsePrefix("172.28.0.0/15"), Size: 23},
-	{Prefix: netip.MustParsePrefix("192.168.192.0/18"), Size: 23},
 }
 
 // Driver makes and removes the networks of one instance. One Driver at a time works on a run root; it may be
@@ -63,7 +47,7 @@ type Driver struct {
 	roots    roots.Roots
 	opened   *os.File // locked: nobody else has the run root
 	instance string
-	pools    []ipam.Base // that subnets are chosen from
+	subnets  *subnet.Chooser
 
 	// The parts, in the order of their imports.
 	fw        *nft.Firewall
@@ -78,23 +62,14 @@ type Driver struct {
 	sight     *sight.Lookout
 	bridges   *bridge.Bridges
 	parents   *parent.Parents
+	media     *media.Media
+	cabling   *cabling.Cabling
+	book      *sandbox.Book
 
-	objects    keylock.Locks    // one verb at a time per network and per sandbox. Taken before all others; the alarm's is taken before mu and that of networks
+	*sandbox.Keeper // Setup, Mend, Rewire, Handover, Teardown, Sandboxes
+
+	locks      keylock.Locks    // one verb at a time per network, by id
 	background background.Group // removals that nobody waits for
-
-	mu        sync.Mutex // guards what follows
-	sandboxes map[string]*sandbox
-	nextLink  uint64 // number of the next veth
-}
-
-// sandbox is a container's namespace with what the daemon holds for it. Once it is in Driver.sandboxes its fields change while both the
-// sandbox's lock and mu are held: who has either may read.
-type sandbox struct {
-	rec    record.Sandbox
-	ports  []*hostport.Reservation
-	server *dns.Server
-	held   string   // what of it could not be taken up again after a restart: a port, DNS
-	inside *insight // nil = nobody has looked
 }
 
 // New opens the networks of o.Roots: it adopts what a predecessor left, finishes what it had begun and removes what
@@ -103,22 +78,10 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 	if o.ResolvConf == "" {
 		o.ResolvConf = "/etc/resolv.conf"
 	}
-	d := &Driver{
-		roots:     o.Roots,
-		instance:  o.Roots.Instance(),
-		names:     record.Names(o.Roots.Instance()),
-		sandboxes: map[string]*sandbox{},
-	}
-	for _, p := range o.Pools {
-		if !p.Base.IsValid() || p.Size < p.Base.Bits() || p.Size > p.Base.Addr().BitLen()-2 || p.Base != p.Base.Masked() {
-			return nil, errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf(
-				"cannot use address pool %s in pieces of /%d: expected a range without host bits and a size between its own and /%d",
-				p.Base, p.Size, p.Base.Addr().BitLen()-2))
-		}
-		d.pools = append(d.pools, ipam.Base{Prefix: p.Base, Size: p.Size})
-	}
-	if len(d.pools) == 0 {
-		d.pools = defaultPools
+	d := &Driver{roots: o.Roots, instance: o.Roots.Instance(), names: record.Names(o.Roots.Instance())}
+	var err error
+	if d.subnets, err = subnet.NewChooser(d.instance, o.Pools); err != nil {
+		return nil, err
 	}
 	dir := d.roots.InRun("network")
 	if err := d.open(dir); err != nil {
@@ -190,15 +153,19 @@ func (d *Driver) compose(o Options, dir string) (err error) {
 		return fmt.Errorf("cannot open netlink: %w", err)
 	}
 	d.parents = parent.New(d.link, d.names, d.networks)
+	d.media = media.New(d.bridges, d.parents)
+	d.cabling = cabling.New(d.networks, d.media)
+	d.book = sandbox.NewBook(d.roots.InRun("netns"))
+	d.Keeper = sandbox.New(sandbox.Parts{
+		Book: d.book, Records: d.records, Networks: d.networks, Cabling: d.cabling, Published: d.published, Resolver: d.resolver, Firewall: d.fw, Link: d.link,
+		Alarm: d.alarm, Sight: d.sight, Background: &d.background,
+	})
 	return nil
 }
 
-// netnsPath is where the namespace of a container's sandbox is bound.
-func (d *Driver) netnsPath(container string) string { return d.roots.InRun("netns", container) }
-
-// lock locks a network or a sandbox, and returns what unlocks it.
-func (d *Driver) lock(object string) (unlock func()) {
-	unlock, _ = d.objects.Lock(context.Background(), object) // which does not end
+// lock locks a network, and returns what unlocks it.
+func (d *Driver) lock(id string) (unlock func()) {
+	unlock, _ = d.locks.Lock(context.Background(), id) // which does not end
 	return unlock
 }
 
@@ -212,12 +179,7 @@ func (d *Driver) Settle(ctx context.Context) error {
 func (d *Driver) Close(ctx context.Context) error {
 	err := d.Settle(ctx)
 	d.alarm.Close()
-	d.mu.Lock()
-	all := slices.Collect(maps.Values(d.sandboxes))
-	d.mu.Unlock()
-	for _, s := range all {
-		d.release(s)
-	}
+	d.book.Close()
 	d.published.Close()
 	d.link.Close()
 	d.bridges.Close()
@@ -226,35 +188,4 @@ func (d *Driver) Close(ctx context.Context) error {
 		os.Remove(d.opened.Name()) // while it is ours; whoever owns the run root removes the directories
 	}
 	return errors.Join(err, d.opened.Close())
-}
-
-// seen is s as it is now, for who has no lock.
-func (d *Driver) seen(s *sandbox) *sandbox {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := *s
-	return &now
-}
-
-// lacks notes why something of s could not be taken up, which the container works without. The sandbox's lock is held.
-func (d *Driver) lacks(s *sandbox, why error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.held = why.Error()
-}
-
-// release closes what the daemon holds for s.
-func (d *Driver) release(s *sandbox) {
-	d.mu.Lock()
-	server, ports := s.server, s.ports
-	s.server, s.ports = nil, nil
-	d.mu.Unlock()
-	if server != nil {
-		server.Close()
-	}
-	for _, p := range ports {
-		if p != nil { // one that could not be reserved again
-			p.Close()
-		}
-	}
 }

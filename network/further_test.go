@@ -58,9 +58,7 @@ func TestFurtherAddresses(t *testing.T) {
 	if err := h.records.DropSandbox("a"); err != nil {
 		t.Fatal(err)
 	}
-	h.mu.Lock()
-	delete(h.sandboxes, "a")
-	h.mu.Unlock()
+	h.book.Forget("a")
 	if st, err := h.Mend(t.Context(), c, ns); err != nil || st.Endpoints[0].Addr4.Addr() != a.addr4() {
 		t.Errorf("%+v, %v", st.Endpoints, err)
 	}

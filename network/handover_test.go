@@ -286,7 +286,7 @@ func TestHandoverAfterACrash(t *testing.T) {
 			new := h.setup(web("new", "old"))
 			new.greet(80, "new")
 			if tt.half {
-				before := h.sandboxes["old"].rec
+				before, _ := h.book.Record("old")
 				if err := h.Handover(t.Context(), "old", "new"); err != nil {
 					t.Fatal(err)
 				}

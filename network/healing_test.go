@@ -2,6 +2,8 @@ package network
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -43,6 +45,24 @@ func shutListener(t *testing.T, at netip.AddrPort) {
 	if err := unix.Shutdown(socketAt(t, at), unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// listenerAt is where somebody listens at a, an address of IPv4, by TCP in the namespace of the calling thread.
+func listenerAt(a netip.Addr) (netip.AddrPort, error) {
+	table, err := os.ReadFile("/proc/thread-self/net/tcp") // proc_net_tcp(5)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	var addr, port, state uint32
+	for line := range strings.Lines(string(table)) {
+		if _, err := fmt.Sscanf(line, "%d: %x:%x %s %x", new(int), &addr, &port, new(string), &state); err != nil || state != unix.BPF_TCP_LISTEN {
+			continue
+		}
+		if at := netip.AddrFrom4([4]byte(binary.NativeEndian.AppendUint32(nil, addr))); at == a {
+			return netip.AddrPortFrom(at, uint16(port)), nil
+		}
+	}
+	return netip.AddrPort{}, fmt.Errorf("nobody listens at %s", a)
 }
 
 // TestHealing: each piece that other hands take away is named, hinted, and put back while the container runs on.
@@ -107,13 +127,11 @@ func TestHealing(t *testing.T) {
 			return c.DelRule(rules[2])
 		}), "", "port 53 does not lead to its DNS server"},
 		{"DNS socket destroyed", func() {
-			shutListener(p.t, netip.AddrPortFrom(dns.Addr, p.sandboxes["web"].server.Port()))
-			// The server hears of it, and not we.
-			harness.Eventually(p.t, "the server knows", func() bool {
-				p.Driver.mu.Lock()
-				defer p.Driver.mu.Unlock()
-				return p.sandboxes["web"].server.Broken()
-			})
+			var at netip.AddrPort
+			p.inside(func() (err error) { at, err = listenerAt(dns.Addr); return err })
+			shutListener(p.t, at)
+			// The server hears of it, and tells.
+			harness.Eventually(p.t, "the server knows", func() bool { _, s := p.problems(); return s != "" })
 		}, "", "its DNS server has lost its socket"},
 		{"firewall table removed", firewall(func(c *nf.Conn, table *nf.Table) error { c.DelTable(table); return nil }), "the firewall does not know " + p.bridge, "port 8080/tcp is not forwarded"},
 		{"ruleset flushed", func() {

@@ -19,24 +19,19 @@ type strays struct {
 	links      []netlink.Link
 }
 
-// strays looks for them. Precondition: d.mu is held, or nobody else has d yet.
+// strays looks for them.
 func (d *Driver) strays() (strays, error) {
 	var found strays
-	known := map[string]bool{}
+	known := d.book.HostLinks()
 	for _, n := range d.networks.Records() {
 		known[n.Link] = true
-	}
-	for _, s := range d.sandboxes {
-		for _, ep := range s.rec.Endpoints {
-			known[ep.HostLink] = true
-		}
 	}
 	files, err := os.ReadDir(d.roots.InRun("netns"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return found, fmt.Errorf("cannot list network namespaces: %w", err)
 	}
 	for _, f := range files {
-		if d.sandboxes[f.Name()] == nil {
+		if _, known := d.book.Record(f.Name()); !known {
 			found.namespaces = append(found.namespaces, f.Name())
 		}
 	}
@@ -49,8 +44,8 @@ func (d *Driver) strays() (strays, error) {
 		if !d.names.Ours(name) {
 			continue
 		}
-		if n, ok := d.names.VethNumber(name); ok && n >= d.nextLink {
-			d.nextLink = n + 1
+		if n, ok := d.names.VethNumber(name); ok {
+			d.book.Numbered(n)
 		}
 		if !known[name] {
 			found.links = append(found.links, l)
@@ -66,7 +61,7 @@ func (d *Driver) sweep() {
 		return // the next daemon looks again
 	}
 	for _, name := range found.namespaces {
-		netns.Unbind(d.netnsPath(name))
+		netns.Unbind(d.book.Path(name))
 	}
 	for _, l := range found.links {
 		d.background.Go(func() { netlink.LinkDel(l) })
@@ -78,18 +73,16 @@ func (d *Driver) Sweep(ctx context.Context, remove bool) ([]string, error) {
 	if err := d.Settle(ctx); err != nil { // what is being removed is nobody's garbage
 		return nil, err
 	}
-	d.mu.Lock()
 	found, err := d.strays()
-	d.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	var errs []error
 	for _, name := range found.namespaces {
-		names = append(names, "network namespace "+d.netnsPath(name))
+		names = append(names, "network namespace "+d.book.Path(name))
 		if remove {
-			errs = append(errs, netns.Unbind(d.netnsPath(name)))
+			errs = append(errs, netns.Unbind(d.book.Path(name)))
 		}
 	}
 	for _, l := range found.links {

@@ -15,7 +15,7 @@ func TestTeardownCutShort(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
 	a := h.box("a", "n")
-	veth, path := a.Endpoints[0].HostLink, h.netnsPath("a")
+	veth, path := a.Endpoints[0].HostLink, h.book.Path("a")
 	if err := h.records.DropSandbox("a"); err != nil { // as far as it has come
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestTeardownIsOverWhenItReturns(t *testing.T) {
 	h.network(Config{ID: "n"})
 	for range 2 {
 		a := h.box("a", "n")
-		addr, old := a.Endpoints[0].Addr4.Addr(), h.sandboxes["a"].rec
+		addr := a.Endpoints[0].Addr4.Addr()
 		if err := h.Teardown(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
@@ -54,9 +54,8 @@ func TestTeardownIsOverWhenItReturns(t *testing.T) {
 		if err := h.Settle(t.Context()); err != nil { // what was left to do was the old one's
 			t.Fatal(err)
 		}
-		h.finishTeardown(old) // later than it ever is
 		for _, id := range []string{"a", "b"} {
-			if !netns.Bound(h.netnsPath(id)) {
+			if !netns.Bound(h.book.Path(id)) {
 				t.Fatalf("the namespace of %s is gone", id)
 			}
 		}

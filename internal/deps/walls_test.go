@@ -8,8 +8,11 @@ import (
 )
 
 // walls are the packages of the rooms network, image and runtime, each with those of its room that it is made of, docs/adr/0077-the-walls-of-the-network.md,
-// docs/adr/0082-the-walls-of-the-image-store.md and docs/adr/0084-the-walls-of-the-runtime.md. A room itself is made of all; one that is not named here is made of none.
+// docs/adr/0087-sandboxes-apart-from-networks.md, docs/adr/0082-the-walls-of-the-image-store.md and docs/adr/0084-the-walls-of-the-runtime.md. A room itself is made of all; one that is not named here is made of none.
 var walls = map[string][]string{
+	"network/sandbox":    {"network/cabling", "network/resolver", "network/membership", "network/publish", "network/sight", "network/alarm", "network/record", "network/definition", "network/dns", "network/hostport", "network/netns", "network/nft", "network/conntrack", "network/rtnl"},
+	"network/cabling":    {"network/media", "network/membership", "network/interior", "network/sight", "network/record", "network/definition", "network/netns", "network/nft", "network/rtnl"},
+	"network/media":      {"network/bridge", "network/parent", "network/sight", "network/record", "network/definition", "network/nft", "network/rtnl", "network/sysctl"},
 	"network/bridge":     {"network/definition", "network/interior", "network/nft", "network/record", "network/rtnl", "network/sight", "network/sysctl"},
 	"network/parent":     {"network/definition", "network/interior", "network/nft", "network/record", "network/rtnl", "network/sight", "network/sysctl"},
 	"network/sight":      {"network/alarm", "network/nft", "network/rtnl", "network/sysctl"},
@@ -18,6 +21,7 @@ var walls = map[string][]string{
 	"network/membership": {"network/definition", "network/dns", "network/ipam", "network/record"},
 	"network/publish":    {"network/definition", "network/hostport"},
 	"network/interior":   {"network/definition", "network/record", "network/rtnl", "network/sysctl"},
+	"network/subnet":     {"network/record", "network/definition", "network/ipam"},
 	"network/record":     {"network/definition", "network/netns"},
 	"network/definition": {"network/ipam"},
 	"network/nft":        {"network/conntrack"},
@@ -107,6 +111,12 @@ func TestWalled(t *testing.T) {
 		{"image/catalog", "image", true},
 		{"network/record", "network/definition", false},
 		{"network/definition", "network/record", true},
+		{"network/sandbox", "network/cabling", false},
+		{"network/sandbox", "network/media", true},
+		{"network/cabling", "network/sandbox", true},
+		{"network/media", "network/cabling", true},
+		{"network/bridge", "network/media", true},
+		{"network/subnet", "network/membership", true},
 		{"runtime/supervision", "runtime/child", false},
 		{"runtime/child", "runtime/supervision", true},
 		{"runtime/record", "runtime/guard", true},

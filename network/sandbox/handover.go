@@ -1,4 +1,4 @@
-package network
+package sandbox
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/objectid"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/network/hostport"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
@@ -21,17 +22,15 @@ import (
 // is nobody to relieve.
 //
 // Errors: ErrNotFound when to has no sandbox; ErrConflict when a port that from does not have is taken. Nothing has changed then.
-func (d *Driver) Handover(ctx context.Context, from, to string) error {
+func (sb *Keeper) Handover(ctx context.Context, from, to string) error {
 	if from == to {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot hand the ports of container %s over: it cannot succeed itself", objectid.Short(from)))
 	}
 	// In one order for every pair, so that two of them cannot wait for each other.
 	for _, id := range []string{min(from, to), max(from, to)} {
-		defer d.lock("sandbox " + id)()
+		defer sb.lock(id)()
 	}
-	d.mu.Lock()
-	before, after := d.sandboxes[from], d.sandboxes[to]
-	d.mu.Unlock()
+	before, after := sb.book.find(from), sb.book.find(to)
 	if after == nil {
 		return errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot hand ports over to container %s: it has no network", objectid.Short(to)))
 	}
@@ -39,16 +38,16 @@ func (d *Driver) Handover(ctx context.Context, from, to string) error {
 		return nil
 	}
 	if before == nil {
-		before = &sandbox{} // nobody, who has nothing
+		before = &box{} // nobody, who has nothing
 	}
-	if err := d.move(before, after); err != nil {
+	if err := sb.move(before, after); err != nil {
 		return fmt.Errorf("cannot hand the ports of %s over to its successor: %w", before.rec.Config.Name(), err)
 	}
 	return nil
 }
 
 // move is Handover. Preconditions: both locks are held, and before.rec is zero when there is no such sandbox.
-func (d *Driver) move(before, after *sandbox) (err error) {
+func (sb *Keeper) move(before, after *box) (err error) {
 	oldRec, newRec := before.rec, after.rec
 	newRec.Waiting, newRec.Relieved, newRec.Gave = false, false, nil
 	newRec.Turn = max(oldRec.Turn, newRec.Turn) + 1
@@ -64,9 +63,9 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 			}
 		}
 	}()
-	if d.networks.Reachable(newRec.Endpoints) {
-		inherited := publish.Inherit(d.portsOf(newRec), oldRec.Ports)
-		for i, p := range d.portsOf(newRec) {
+	if sb.networks.Reachable(newRec.Endpoints) {
+		inherited := publish.Inherit(sb.portsOf(newRec), oldRec.Ports)
+		for i, p := range sb.portsOf(newRec) {
 			switch k := inherited[i]; {
 			case slices.ContainsFunc(after.rec.Ports, p.Covers):
 				continue // bound when it was set up
@@ -75,7 +74,7 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 				ports = append(ports, before.ports[k])
 				taken = append(taken, k)
 			default:
-				r, err := d.published.BindFor(newRec.Config.Holder, p) // from has gone since, with what it held
+				r, err := sb.published.BindFor(newRec.Config.Holder, p) // from has gone since, with what it held
 				if err != nil {
 					return err
 				}
@@ -100,51 +99,51 @@ func (d *Driver) move(before, after *sandbox) (err error) {
 
 	known := before.rec.Config.ContainerID != ""
 	// The successor's record first: a Driver that finds only that one written finishes the other (finishHandovers).
-	if err := d.records.PutSandbox(newRec); err != nil {
+	if err := sb.records.PutSandbox(newRec); err != nil {
 		return err
 	}
-	was := append(d.forwards(before.rec), d.forwards(after.rec)...)
-	be := d.forwards(newRec)
+	was := append(sb.forwards(before.rec), sb.forwards(after.rec)...)
+	be := sb.forwards(newRec)
 	if known {
-		be = append(be, d.forwards(oldRec)...)
+		be = append(be, sb.forwards(oldRec)...)
 	}
-	if err := d.fw.MoveForwards(was, be); err != nil {
-		d.records.PutSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
+	if err := sb.fw.MoveForwards(was, be); err != nil {
+		sb.records.PutSandbox(after.rec) // the next call tries again; a failure here is put right by the next Driver
 		return err
 	}
-	d.mu.Lock()
+	sb.book.mu.Lock()
 	after.rec, after.ports = newRec, ports
 	if known {
 		before.rec, before.ports = oldRec, kept
 	}
-	d.mu.Unlock()
-	if err := d.servePorts(after); err != nil {
-		d.lacks(after, err) // the firewall forwards, and that is nearly all of it
+	sb.book.mu.Unlock()
+	if err := sb.servePorts(after); err != nil {
+		sb.book.lacks(after, err) // the firewall forwards, and that is nearly all of it
 	}
-	d.networks.Announce(newRec) // before the other goes, so that the name never is without an address
+	sb.networks.Announce(newRec) // before the other goes, so that the name never is without an address
 	if !known {
 		return nil
 	}
-	d.networks.Silence(oldRec)
-	return d.records.PutSandbox(oldRec)
+	sb.networks.Silence(oldRec)
+	return sb.records.PutSandbox(oldRec)
 }
 
 // waits says whether c, whose sandbox is being made, is to wait for a predecessor.
-func (d *Driver) waits(c SandboxConfig) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	old := d.sandboxes[c.Succeeds]
+func (sb *Keeper) waits(c definition.SandboxConfig) bool {
+	sb.book.mu.Lock()
+	defer sb.book.mu.Unlock()
+	old := sb.book.all[c.Succeeds]
 	return c.Succeeds != c.ContainerID && old != nil && !old.rec.Relieved
 }
 
 // forgetHandedOver ends what the proxies of the ports that r gave away still carry to it.
-func (d *Driver) forgetHandedOver(r record.Sandbox) {
+func (sb *Keeper) forgetHandedOver(r record.Sandbox) {
 	if len(r.Gave) == 0 {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.sandboxes {
+	sb.book.mu.Lock()
+	defer sb.book.mu.Unlock()
+	for _, s := range sb.book.all {
 		for _, held := range s.ports {
 			for _, ep := range r.Endpoints {
 				if held != nil {

@@ -1,4 +1,4 @@
-package network
+package sandbox
 
 import (
 	"bytes"
@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stackrun/stack/network/cabling"
+	"github.com/stackrun/stack/network/definition"
+	"github.com/stackrun/stack/network/media"
 	"github.com/stackrun/stack/network/membership"
 	"github.com/stackrun/stack/network/publish"
 	"github.com/stackrun/stack/network/record"
@@ -17,14 +20,14 @@ import (
 // FuzzRecords: whatever lies where the records of networks and sandboxes were, the next daemon reads them, takes what it can and removes the rest:
 // what it does with a record of an address that nobody gave, or of a driver that it has not, is for it to survive.
 func FuzzRecords(f *testing.F) {
-	net, err := json.Marshal(record.Network{Epoch: "now", Config: Config{ID: "n", IPv4: true}, Link: "br", Pools: []Pool{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Gateway: netip.MustParseAddr("10.9.0.1")}}})
+	net, err := json.Marshal(record.Network{Epoch: "now", Config: definition.Config{ID: "n", IPv4: true}, Link: "br", Pools: []definition.Pool{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Gateway: netip.MustParseAddr("10.9.0.1")}}})
 	if err != nil {
 		f.Fatal(err)
 	}
 	box, err := json.Marshal(record.Sandbox{
-		Epoch: "now", Config: SandboxConfig{ContainerID: "c", Succeeds: "d", Ports: []Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}}},
-		Endpoints: []Endpoint{{EndpointConfig: EndpointConfig{Network: "n", Names: []string{"web"}}, Addr4: netip.MustParsePrefix("10.9.0.2/24"), Gateway4: netip.MustParseAddr("10.9.0.1")}},
-		Ports:     []Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}},
+		Epoch: "now", Config: definition.SandboxConfig{ContainerID: "c", Succeeds: "d", Ports: []definition.Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}}},
+		Endpoints: []record.Endpoint{{EndpointConfig: definition.EndpointConfig{Network: "n", Names: []string{"web"}}, Addr4: netip.MustParsePrefix("10.9.0.2/24"), Gateway4: netip.MustParseAddr("10.9.0.1")}},
+		Ports:     []definition.Port{{HostPort: 80, ContainerPort: 80, Protocol: "tcp"}},
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -55,28 +58,29 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("%s: %d records, %d files, %v", to, kept, len(left), err)
 			}
 		}
-		d := &Driver{networks: membership.New(r), sandboxes: map[string]*sandbox{}}
+		m := media.New(nil, nil)
+		known := membership.New(r)
+		sb := New(Parts{Book: NewBook(dir), Records: r, Networks: known, Cabling: cabling.New(known, m)})
 		for _, rec := range networks {
-			if n, err := d.networks.Adopt(rec); err != nil {
+			if n, err := known.Adopt(rec); err != nil {
 				t.Fatal(err)
 			} else if n != nil {
-				d.medium(rec.Config).Firewall(rec)
+				m.Of(rec.Config).Firewall(rec)
 			}
 		}
 		for _, rec := range sandboxes {
 			rec.Config.Ports = rec.Config.Ports[:min(len(rec.Config.Ports), 100)]
-			d.portsOf(rec)
-			for _, k := range publish.Inherit(d.portsOf(rec), rec.Ports) {
+			for _, k := range publish.Inherit(sb.portsOf(rec), rec.Ports) {
 				if k >= len(rec.Ports) {
 					t.Errorf("port %d of %d", k, len(rec.Ports))
 				}
 			}
-			d.forwards(rec)
-			d.guests(rec)
+			sb.forwards(rec)
+			sb.cabling.Guests(rec.Endpoints)
 			rec.Ports = nil // binds no socket of this host
-			d.adoptSandbox(rec)
-			d.networks.Silence(rec)
-			d.networks.Give(rec.Endpoints, rec.Config.Name())
+			sb.adopt(rec)
+			known.Silence(rec)
+			known.Give(rec.Endpoints, rec.Config.Name())
 		}
 	})
 }
@@ -86,7 +90,7 @@ func epoch(t testing.TB) string {
 	dir := t.TempDir()
 	r, err := record.Open(dir)
 	if err == nil {
-		err = errors.Join(os.Mkdir(filepath.Join(dir, "networks"), 0o700), os.Mkdir(filepath.Join(dir, "sandboxes"), 0o700), r.PutNetwork(record.Network{Config: Config{ID: "n"}}))
+		err = errors.Join(os.Mkdir(filepath.Join(dir, "networks"), 0o700), os.Mkdir(filepath.Join(dir, "sandboxes"), 0o700), r.PutNetwork(record.Network{Config: definition.Config{ID: "n"}}))
 	}
 	if err != nil {
 		t.Fatal(err)
