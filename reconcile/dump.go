@@ -131,7 +131,7 @@ func hideIn(key string, v any) any {
 	case map[string]any:
 		for k, sub := range v {
 			s, text := sub.(string)
-			if text && s != "" && userNamed[key] && secret.Name(k) {
+			if text && s != "" && (userNamed[key] && secret.Name(k) || key == "secrets" && k == "digest") { // a short secret can be guessed from its digest
 				v[k] = secret.Hidden
 			} else {
 				v[k] = hideIn(k, sub)

@@ -1,7 +1,9 @@
 package reconcile_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -368,13 +370,26 @@ func TestDumpTellsAllButSecrets(t *testing.T) {
 		p := everyKind("one")
 		p.Services["web"].Environment["API_TOKEN"] = "hunter2"
 		p.Services["web"].Command = []string{"serve", "--db=postgres://u:hunter2@db/x"}
+		p.Services["web"].Secrets = []spec.FileUse{{Source: "pin", Target: "/run/secrets/pin"}}
+		pin := func(content string) (digest string) {
+			p.Secrets = map[string]*spec.FileObject{"pin": {Key: "pin", Environment: "PIN", Content: []byte(content)}}
+			return fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
+		}
+		first := pin("1234")
 		b.up(p, ask.UpOptions{})
 		p.Services["web"].Environment["API_TOKEN"] = "hunter3"
+		second := pin("5678")
 		d, err := b.engine.Dump(b.Context(), "shop", p)
 		if err != nil {
 			b.Fatal(err)
 		}
 		all := string(d.Desired) + string(d.Observed) + string(d.Steps)
+		for _, c := range d.Changes {
+			all += fmt.Sprint(c.Reasons)
+		}
+		if !strings.Contains(all, "secrets[0].digest") || strings.Contains(all, first) || strings.Contains(all, second) {
+			b.Errorf("from the digest of a short secret it can be guessed: %s", all)
+		}
 		if strings.Contains(all, "hunter") || !strings.Contains(all, "(hidden)") || !strings.Contains(all, "LEVEL") {
 			b.Errorf("%s", all)
 		}

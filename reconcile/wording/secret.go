@@ -5,13 +5,30 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/lazyregexp"
+	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/plan"
 	secret "github.com/stackrun/stack/spec/redact"
 )
 
-// Redact takes the values out of a reason that may show a secret: those of variables with a telling name, and URLs with a
-// password. That, and what, has changed is still said.
+// contentDigest is the path of what stands for the content of a config or a secret.
+var contentDigest = lazyregexp.New(`(^|[. ])(configs|secrets)\[\d+\]\.digest$`)
+
+// Redact takes the values out of a reason that may show a secret: those of variables with a telling name, URLs with a
+// password, and digests of secrets, from which a short one can be guessed. That, and what, has changed is still said. Of a config's digest there is as much as of an image's id.
 func Redact(r plan.Reason) plan.Reason {
+	if m := contentDigest.FindStringSubmatch(r.Path); m != nil {
+		for _, s := range []*string{&r.From, &r.To} {
+			switch {
+			case *s == "":
+			case m[2] == "secrets":
+				*s = secret.Hidden
+			default:
+				*s = objectid.Short(strings.Trim(*s, `"`))
+			}
+		}
+		return r
+	}
 	_, name, isVariable := strings.Cut("."+r.Path, ".environment.") // it may be one of several specifications
 	if isVariable && secret.Name(name) || secret.Value(r.From) || secret.Value(r.To) {
 		for _, s := range []*string{&r.From, &r.To} {
