@@ -49,7 +49,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "unknown capability", service: "    cap_add: [FOO]\n", want: []string{"compose.yaml:5:15:", `"FOO"`}},
 
 		{name: "unknown user", service: "    user: nosuch\n", want: []string{"compose.yaml:5:11:", `no user "nosuch"`}, started: true},
-		{name: "unknown group", service: "    group_add: [nosuch]\n", want: []string{"compose.yaml:5:5:", `no group "nosuch"`}, started: true},
+		{name: "unknown group", service: "    user: '1'\n    group_add: ['4', nosuch]\n", want: []string{"compose.yaml:6:22:", `no group "nosuch"`}, started: true},
 		{name: "value of a sysctl", service: "    sysctls: {kernel.msgmax: much}\n", want: []string{"compose.yaml:5:", "kernel.msgmax=much"}, started: true},
 		{name: "program", service: "    entrypoint: [nosuch]\n    volumes: ['d:/d', /e]\n", file: "volumes: {d: {}}\n", want: []string{"compose.yaml:5:5:", "nosuch", "not found"}, started: true},
 		{name: "option of a tmpfs", service: "    tmpfs: ['/x:colour=red']\n", want: []string{"compose.yaml:5:5:", "colour"}, started: true},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -147,6 +148,13 @@ func (p *Performer) startPlace(service string, err error) spec.Path {
 	}
 	if !began {
 		return spec.Path(at)
+	}
+	if s := p.project.Services[service]; s != nil && start.Failure.Stage == "user" {
+		for i, group := range s.GroupAdd {
+			if path := fmt.Sprintf("%s.group_add[%d]", at, i); strings.Contains(err.Error(), "no group "+strconv.Quote(group)) && position.Has(p.project, path) {
+				return spec.Path(path)
+			}
+		}
 	}
 	for _, key := range stageKeys[start.Failure.Stage] {
 		key = at + "." + key
