@@ -73,3 +73,28 @@ func TestTeardownIsOverWhenItReturns(t *testing.T) {
 		}
 	}
 }
+
+// TestHeldNamespaceLosesItsLinks: who holds the namespace of a container that is gone holds no link of the host by it.
+func TestHeldNamespaceLosesItsLinks(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "n"})
+	a := h.box("a", "n")
+	ns, err := os.Open(a.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	veth := a.Endpoints[0].HostLink
+	if _, err := netlink.LinkByName(veth); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Teardown(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := netlink.LinkByName(veth); err == nil {
+		t.Errorf("%s is still there", veth)
+	}
+}

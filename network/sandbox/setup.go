@@ -64,6 +64,7 @@ func (sb *Keeper) build(ctx context.Context, c definition.SandboxConfig, before 
 	if err := netns.Unbind(path); err != nil { // an empty file, or one that a lost record left
 		return nil, err
 	}
+	undo.Add(func() { sb.background.Go(func() { sb.awaitGone(s.rec.Endpoints) }) })
 	undo.Add(func() { sb.alarm.Forget(c.ContainerID) })
 	if err := netns.Make(path, func(fd int) error {
 		if err := sb.cabling.Furnish(ctx, s.rec, fd); err != nil {

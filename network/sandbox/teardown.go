@@ -8,8 +8,10 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/stackrun/stack/internal/failpoint"
+	"github.com/stackrun/stack/network/cabling"
 	"github.com/stackrun/stack/network/netns"
 	"github.com/stackrun/stack/network/record"
+	"github.com/stackrun/stack/network/rtnl"
 )
 
 // Teardown removes the sandbox of a container: its names, addresses and ports. The namespace and the links go in the background, which costs
@@ -64,26 +66,29 @@ func (sb *Keeper) finishTeardown(r record.Sandbox) {
 	}
 	failpoint.Hit("network.teardown.namespace")
 	unlock()
-	for _, ep := range r.Endpoints {
-		if ep.HostLink != "" {
-			sb.awaitGone(ep.HostLink)
-		}
-	}
+	sb.awaitGone(r.Endpoints)
 }
 
-// awaitGone waits for the kernel to remove a link with its namespace, and removes it when something else still
-// holds that: a process that outlived the container, a mount in another mount namespace.
-func (sb *Keeper) awaitGone(link string) {
-	deadline := time.Now().Add(2 * time.Second)
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		l, err := sb.link.LinkByName(link)
-		if err != nil {
-			return
+// held is how long the kernel may take to remove a link with its namespace before something else is taken to hold that: a process that
+// outlived the container, a mount in another mount namespace, an open file.
+const held = 2 * time.Second
+
+// awaitGone waits until the links of eps on the host have gone with the namespace that was given up, and removes those that do not go. It gives up after
+// a minute: then they are the next daemon's to sweep.
+func (sb *Keeper) awaitGone(eps []record.Endpoint) {
+	begun := time.Now()
+	pause := 5 * time.Millisecond
+	for _, link := range cabling.HostLinks(eps) {
+		for time.Since(begun) < time.Minute {
+			l, err := sb.link.LinkByName(link)
+			if rtnl.IsNotFound(err) {
+				break
+			}
+			if err == nil && time.Since(begun) > held {
+				netlink.LinkDel(l) // the next look says whether it went
+			}
+			time.Sleep(pause)
+			pause = min(2*pause, 100*time.Millisecond)
 		}
-		if time.Now().After(deadline) {
-			netlink.LinkDel(l) // a failure means that it is gone, or that the next daemon sweeps it
-			return
-		}
-		time.Sleep(pause)
 	}
 }
