@@ -40,7 +40,7 @@ func TestChoose(t *testing.T) {
 		err           string
 	}{
 		"all but one are taken":        {definition.Config{ID: "n", IPv4: true}, prefixes("10.0.1.5/24"), prefixes("10.0.2.0/24"), "10.0.3.0/24", ""},
-		"all are taken":                {definition.Config{ID: "n", IPv4: true}, nil, prefixes("10.0.0.0/8"), "", "subnet"},
+		"all are taken":                {definition.Config{ID: "n", IPv4: true}, nil, prefixes("10.0.0.0/8"), "", "every subnet"},
 		"the user's":                   {definition.Config{ID: "n", Pools: pools("192.0.2.0/24")}, prefixes("10.0.1.5/24"), nil, "192.0.2.0/24", ""},
 		"the user's, to which a route": {definition.Config{ID: "n", Pools: pools("192.0.2.0/24")}, nil, prefixes("192.0.0.0/16"), "192.0.2.0/24", ""},
 		"the user's, of another":       {definition.Config{ID: "n", Pools: pools("10.0.0.128/25")}, nil, nil, "", `overlaps 10.0.0.0/24 of network "theirs"`},
@@ -73,10 +73,11 @@ func TestChooseIPv6(t *testing.T) {
 		if err := errors.Join(err1, err2); err != nil || one[0].Subnet != two[0].Subnet || one[0].Subnet.Bits() != 64 || one[0].Subnet.Addr().As16()[0] != 0xfd {
 			t.Fatalf("%v, %v, %v", one, two, err)
 		}
-		if other := seen[one[0].Subnet.Masked()]; other != "" {
-			t.Errorf("%s and %s have one range", other, instance)
+		own := netip.PrefixFrom(one[0].Subnet.Addr(), 48).Masked()
+		if other := seen[own]; other != "" {
+			t.Errorf("%s and %s have one range, %s", other, instance, own)
 		}
-		seen[one[0].Subnet] = instance
+		seen[own] = instance
 	}
 }
 
