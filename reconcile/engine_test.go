@@ -515,6 +515,36 @@ func TestUpWaitKnowsTasksAndTimesOut(t *testing.T) {
 	})
 }
 
+// TestUpWaitTellsWhoIsLate: the bound of --wait is one for dependencies too, and the error says of which container it was, where it is in the file, and what it has to say.
+func TestUpWaitTellsWhoIsLate(t *testing.T) {
+	slow := service("slow", healthy)
+	slow.HealthCheck.StartPeriod = time.Hour
+	for what, tt := range map[string]struct {
+		p    *spec.Project
+		want []string
+	}{
+		"a dependency that does not become healthy": {project(slow, service("web", after("slow", spec.ServiceHealthy, false))),
+			[]string{"container shop-slow-1 is not healthy yet", "its last health check exited with code 1: no answer", "so not done: start container shop-web-1"}},
+		"a job that does not end": {project(service("job"), service("web", after("job", spec.ServiceCompleted, false))), []string{"container shop-job-1 is still running", "so not done: start container shop-web-1"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "no answer" }
+				err := b.engine.Up(b.Context(), tt.p, ask.UpOptions{Wait: true, WaitTimeout: 2 * time.Second}, b.sink)
+				text := ""
+				if err != nil {
+					text = err.Error()
+				}
+				for _, want := range append(tt.want, "application not healthy after 2s: ") {
+					if !strings.Contains(text, want) {
+						b.Errorf("no %q in %q", want, text)
+					}
+				}
+			})
+		})
+	}
+}
+
 // What services that are not to run publish is no matter.
 func TestUpOfOneServiceMindsItsOwnPorts(t *testing.T) {
 	run(t, func(b *bench) {

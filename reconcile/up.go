@@ -52,7 +52,7 @@ func (e *Engine) bring(ctx context.Context, p *spec.Project, o ask.UpOptions, si
 	e.loop.Pardon(p.Name)
 	if o.Wait && o.WaitTimeout > 0 { // it bounds the waits for dependencies too
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, await.NotHealthyAfter(o.WaitTimeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, o.WaitTimeout, &await.Late{After: o.WaitTimeout})
 		defer cancel()
 	}
 	c, pl, said, err := decide(ctx)

@@ -38,6 +38,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 			w.Health = string(s.Health)
 		}
 		w.Stopped = c.Status == runtime.Stopped && r.IsOff(c.Replica())
+		w.Asked = w.Stopped && s.Asked
 		out.Containers = append(out.Containers, w)
 	}
 	if len(out.Containers) == 0 {

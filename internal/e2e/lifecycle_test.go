@@ -184,6 +184,7 @@ services:
       job: {condition: service_completed_successfully}
 `)
 	failed.fails(1, []string{"job", "4"}, "up", "--detach")
+	contains(t, "why", failed.ok("why", "job"), "failedjob-job-1: exited (it stays so until a command starts it)")
 }
 
 func TestWaitTimeout(t *testing.T) {

@@ -34,8 +34,9 @@ type WhyContainer struct {
 	Health    string    `json:"health,omitempty"`
 	StartedAt time.Time `json:"startedAt,omitzero"`
 
-	// Stopped says that a command has stopped it, and that it stays so.
+	// Stopped says that nobody wants it to run: a command has stopped it, or it ended in an up that failed. It stays so. Asked is the first, as far as is remembered.
 	Stopped bool `json:"stopped,omitempty"`
+	Asked   bool `json:"asked,omitempty"`
 
 	// Start is how it came to run by the last plan that started it; nil when nobody remembers.
 	Start *history.Start `json:"start,omitempty"`

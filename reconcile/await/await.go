@@ -35,6 +35,21 @@ func New(d driver.Set, h *event.Hub, g *supervise.Group) *Waiter {
 
 // For waits until c is what until says, or cannot be that any more, which is until's error. What it says when it fails is all that there is to know about why.
 func (w *Waiter) For(ctx context.Context, c *inventory.Container, until func(*inventory.Container, supervise.Status) (bool, error)) error {
+	return w.wait(ctx, c, until, waitedWord)
+}
+
+// ForEnd is For of a container that is to end well.
+func (w *Waiter) ForEnd(ctx context.Context, c *inventory.Container) error {
+	return w.wait(ctx, c, Completed, func(s supervise.Status) string {
+		if s.State == supervise.Running {
+			return "still running"
+		}
+		return s.State.String()
+	})
+}
+
+// wait is For; word says what a container is for which it has taken too long.
+func (w *Waiter) wait(ctx context.Context, c *inventory.Container, until func(*inventory.Container, supervise.Status) (bool, error), word func(supervise.Status) string) error {
 	if _, known := w.group.Status(c.ID); !known {
 		w.group.Known(c.ID, c.Supervision(), inventory.ExitOf(c.Exit))
 	}
@@ -55,7 +70,7 @@ func (w *Waiter) For(ctx context.Context, c *inventory.Container, until func(*in
 		if s, known := w.group.Status(c.ID); known {
 			last = s // with the probes since its last change
 		}
-		return fmt.Errorf("%w: container %s is %s%s", err, c.Name, waitedWord(last), Evidence(ctx, c, last))
+		return fmt.Errorf("%w: container %s is %s%s", err, c.Name, word(last), Evidence(ctx, c, last))
 	}
 	return err
 }
@@ -154,16 +169,17 @@ func (w *Waiter) settled(ctx context.Context, c *inventory.Container) error {
 	}
 }
 
-// NotHealthyAfter is docker compose's sentence.
-func NotHealthyAfter(timeout time.Duration) error {
-	return fmt.Errorf("application not healthy after %s", timeout)
-}
+// Late says that a wait has come to its bound.
+type Late struct{ After time.Duration }
+
+// Error is docker compose's sentence.
+func (e *Late) Error() string { return fmt.Sprintf("application not healthy after %s", e.After) }
 
 // Services waits until the containers of the services that chosen says yes to are up, and tells sink of each; the first that cannot be ends it. timeout 0 = none.
 func (w *Waiter) Services(ctx context.Context, project string, chosen func(string) bool, timeout time.Duration, sink event.Sink) error {
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, NotHealthyAfter(timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, &Late{timeout})
 		defer cancel()
 	}
 	list, err := inventory.List(ctx, w.drivers, project)

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/stackrun/stack/reconcile/apply"
+	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
@@ -224,12 +226,20 @@ func (p *Performer) CarryOut(ctx context.Context, pl *plan.Plan, opt apply.Optio
 		p.Undo(ctx)
 		p.dropSuccessors(ctx)
 	}
-	// With a cancelled pass the cancellation is the news; what failed because of it is not.
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		return cause
-	}
 	var failed *apply.Error
-	if errors.As(err, &failed) {
+	is := errors.As(err, &failed)
+	// With a cancelled pass the cancellation is the news; what failed because of it is not, but for whom a wait that took too long was.
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		var late *await.Late
+		if !is || !errors.As(cause, &late) {
+			return cause
+		}
+		failed.Failures = slices.DeleteFunc(failed.Failures, func(f apply.Failure) bool { return !errors.Is(f.Err, cause) })
+		if len(failed.Failures) == 0 {
+			return cause
+		}
+	}
+	if is {
 		return position.Diagnostics(failed)
 	}
 	return err

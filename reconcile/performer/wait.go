@@ -2,6 +2,7 @@ package performer
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -39,13 +40,16 @@ func (p *Performer) WaitReady(ctx context.Context, op plan.WaitReady) error {
 
 func (p *Performer) waitOne(ctx context.Context, c *inventory.Container, op plan.WaitReady) error {
 	p.say(plan.KindContainer, c.Name, c.Service, event.Working, "Waiting", "")
-	until := await.Healthy
+	var err error
 	done := "Healthy"
 	if op.Condition == plan.Completed {
-		until, done = await.Completed, "Exited"
+		done, err = "Exited", p.kit.keep.Waits.ForEnd(ctx, c)
+	} else {
+		err = p.kit.keep.Waits.For(ctx, c, await.Healthy)
 	}
-	if err := p.kit.keep.Waits.For(ctx, c, until); err != nil {
-		if ctx.Err() == nil {
+	if err != nil {
+		var late *await.Late
+		if ctx.Err() == nil || errors.As(err, &late) {
 			p.say(plan.KindContainer, c.Name, c.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
 		return err

@@ -83,8 +83,11 @@ func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 	if c.Health != "" {
 		fmt.Fprintf(b, ", %s", c.Health)
 	}
-	if c.Stopped {
+	switch {
+	case c.Asked:
 		b.WriteString(" (a command has stopped it)")
+	case c.Stopped:
+		b.WriteString(" (it stays so until a command starts it)")
 	}
 	if !c.StartedAt.IsZero() {
 		fmt.Fprintf(b, ", started %s", c.StartedAt.Local().Format(time.DateTime))
