@@ -141,6 +141,9 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 		err := e.wishes.Change(project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
 		if err == nil {
 			e.group.Stop(c.ID)
+			killing := c.Event(event.Working, "Killing", "")
+			killing.Signal = "SIGKILL"
+			e.hub.Say(nil, killing) // before: its end may be told sooner than that it was killed
 			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
 		}
 		switch {

@@ -290,10 +290,9 @@ func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
 		}
 		cs.group.Last(c.ID)
 	}
-	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
+	if err := cs.send(ctx, c, sig); err != nil {
 		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	cs.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(sig)))
 	if sig != unix.SIGKILL {
 		return nil
 	}
@@ -340,14 +339,23 @@ func (cs *Containers) removeForced(ctx context.Context, c *inventory.Container, 
 	return cs.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
 }
 
+// send sends a signal to c and tells of it. That it is about to be sent is told before: who sees the end that comes of it may be faster than who sent it.
+func (cs *Containers) send(ctx context.Context, c *inventory.Container, sig unix.Signal) error {
+	name := unix.SignalName(sig)
+	cs.hub.Say(nil, c.Event(event.Working, "Killing", name))
+	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
+		cs.hub.Say(nil, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	cs.hub.Say(nil, c.Event(event.Done, "Killed", name))
+	return nil
+}
+
 func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
 	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		switch err := cs.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL); {
-		case err == nil:
-			cs.hub.Say(nil, c.Event(event.Done, "Killed", unix.SignalName(unix.SIGKILL)))
-		case !inventory.RunsNoMore(err):
+		if err := cs.send(ctx, c, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
 			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		}
 		zero := time.Duration(0)

@@ -100,6 +100,10 @@ func (t *teller) actions(ev event.Event) []events.Action {
 		return []events.Action{events.ActionKill}
 	case ev.Text == "Unhealthy":
 		return []events.Action{events.ActionHealthStatusUnhealthy}
+	case ev.Phase == event.Failed && t.said[ev.ID]:
+		delete(t.said, ev.ID)
+		delete(t.killed, ev.ID)
+		return nil
 	case ev.Phase != event.Done:
 		return nil
 	}
@@ -138,6 +142,7 @@ func (t *teller) actions(ev event.Event) []events.Action {
 }
 
 func (t *teller) started(ev event.Event) {
+	delete(t.said, ev.ID)
 	delete(t.killed, ev.ID)
 	delete(t.dying, ev.ID)
 	t.begun[ev.ID] = ev.Time
