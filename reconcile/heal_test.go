@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -655,5 +656,53 @@ func TestPolicyStartIsNotHealed(t *testing.T) {
 		if c := b.rows("shop")["shop-web-1"]; c.State != "exited" || c.Restarts != 3 || slices.Contains(b.said(), "container shop-web-1 Damaged") {
 			t.Errorf("it is %s after %d restarts, expected exited after 3, and no damage\n%s", c.State, c.Restarts, strings.Join(b.said(), "\n"))
 		}
+	})
+}
+
+// TestStoppedToRunAgain: while a restart, or healing, is between the stop and the start of a container it is shown as restarting, and as what it is where nobody starts it again.
+func TestStoppedToRunAgain(t *testing.T) {
+	run(t, func(b *bench) {
+		var mu sync.Mutex
+		sick := false
+		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if sick {
+				return 1, 0, "not well"
+			}
+			return 0, 0, ""
+		}
+		b.up(project(service("web", healthy)), ask.UpOptions{})
+		var states []string
+		look := func(at string) {
+			b.host.Fault = func(op string, after bool) error {
+				if op == at && !after {
+					state := b.rows("shop")["shop-web-1"].State
+					mu.Lock()
+					defer mu.Unlock()
+					states, sick = append(states, state), false
+				}
+				return nil
+			}
+		}
+		look("Containers.Start")
+		if err := b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
+			b.Fatal(err)
+		}
+		mu.Lock()
+		sick = true
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.host.Fault = nil
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink); err != nil {
+			b.Fatal(err)
+		}
+		states = append(states, b.rows("shop")["shop-web-1"].State)
+		look("Containers.Delete")
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink); err != nil {
+			b.Fatal(err)
+		}
+		b.same("states", strings.Join(states, " "), "restarting restarting exited exited")
 	})
 }

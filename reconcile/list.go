@@ -11,6 +11,8 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
+	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/runtime"
 )
 
 // Containers lists every container of project, of every state, one-offs too, by service and number.
@@ -33,11 +35,31 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]ask.Containe
 	}
 	out := make([]ask.Container, 0, len(list))
 	for _, c := range list {
-		row := inventory.Row(c, byID[c.ID], e.keep.StatusOf(c))
+		s := e.keep.StatusOf(c)
+		row := inventory.Row(c, byID[c.ID], s)
 		row.Orphan = c.Orphan(p)
+		if again, err := e.stoppedToRun(c, s); err != nil {
+			return nil, err
+		} else if again {
+			row.State = "restarting"
+		}
 		out = append(out, row)
 	}
 	return out, nil
+}
+
+// stoppedToRun says whether c, whose supervisor's status is s, was stopped to run again at once: it is wished for, and whoever has stopped it, a restart or healing, is not done yet. Who waits
+// for the end of all, as an up in the front does, is not to take it for one.
+func (e *Engine) stoppedToRun(c *inventory.Container, s supervise.Status) (bool, error) {
+	ended := c.Status == runtime.Stopped || c.Status == runtime.Created && s.Exit != nil // or it is just being started
+	if !ended || s.State != supervise.Ended && s.State != supervise.Stopping || !s.Asked || c.OneOff || c.Spare || !e.loop.Taken(c.Project) {
+		return false, nil
+	}
+	r, err := e.wishes.Of(c.Project)
+	if err != nil || r == nil || r.Pass != nil && r.Pass.Verb == "down" {
+		return false, err
+	}
+	return slices.Contains(r.Wanted(), c.Service) && !r.IsOff(c.Replica()), nil
 }
 
 // Projects lists every project that has a container, or was brought up and not taken down, by name.

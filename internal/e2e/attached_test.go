@@ -53,6 +53,24 @@ func TestAttachedUpWithoutOne(t *testing.T) {
 	p.fails(1, []string{"no such service: mistyped"}, "stop", "mistyped")
 }
 
+// TestAttachedUpSurvivesARestart: between the stop and the start of a restart, which pre_start makes long here, nothing runs, and that is not the end of what an up in the front follows. A stop
+// is.
+func TestAttachedUpSurvivesARestart(t *testing.T) {
+	p := compose(t, "outlives", `
+services:
+  app:
+    image: busybox
+    command: sh -c 'echo x >>/n; echo run $$(wc -l </n); exec sleep 1000'
+    init: true
+    pre_start: [{command: sleep 0.3}]
+`)
+	up := p.begin("up", "--no-color").says("app-1  | run 1\n")
+	p.ok("restart", "--timeout", "0")
+	up.says("app-1  | run 2\n")
+	p.ok("stop", "--timeout", "0")
+	up.ends(0)
+}
+
 // TestAttachedUpTwice: a second Ctrl-C does not wait for the grace period.
 func TestAttachedUpTwice(t *testing.T) {
 	p := compose(t, "twice", "services:\n  app:\n    image: busybox\n    command: "+deaf+"\n    stop_grace_period: 1h\n")

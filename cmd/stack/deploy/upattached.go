@@ -260,7 +260,10 @@ func (t *attachment) look(ctx context.Context) (culprit *process.Exit, running b
 	for _, c := range all {
 		switch {
 		case !slices.Contains(t.scope, c.Service) || c.OneOff:
-		case c.State == "running", c.State == "restarting", c.State == "paused":
+		case c.State == "restarting":
+			running = true
+			time.AfterFunc(time.Second, t.changed) // nobody tells when it is given up
+		case c.State == "running", c.State == "paused":
 			running = true
 		case c.State == "exited" && c.Exit != nil && c.Exit.FinishedAt.After(t.began):
 			ends := t.flags.abortOnExit || t.flags.abortOnFailure && c.Exit.Code != 0
