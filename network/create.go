@@ -33,7 +33,7 @@ func (d *Driver) Create(ctx context.Context, c Config) (State, error) {
 			"cannot create network %q: it exists with other settings; remove it first (stack down)", c.ID))
 	default:
 		if err := n.Configure(c); err != nil {
-			return State{}, err
+			return State{}, fmt.Errorf("cannot change network %q: %w", c.ID, err)
 		}
 	}
 	m, rec := d.media.Of(c), n.Record()

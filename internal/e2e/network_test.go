@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,62 @@ services:
 	p.write("compose.yaml", fmt.Sprintf(file, 1, 1, freed))
 	p.up()
 	p.serves(fmt.Sprint(freed))
+}
+
+// TestSubnetsThatCannotBe: what the host, or nobody, can have as a subnet is told at its place before anything is stopped for it.
+func TestSubnetsThatCannotBe(t *testing.T) {
+	file := `
+services:
+  app:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 100ms
+networks:
+  default:
+    ipam:
+      config:
+        - subnet: %s
+`
+	p := compose(t, "subnets", fmt.Sprintf(file, "10.79.1.0/24"))
+	p.up()
+	before := p.runs("app")
+	for _, tt := range []struct{ subnet, place, words string }{
+		{"127.9.0.0/24", "compose.yaml:11:19", "overlaps 127.0.0.0/8, which this host is on"},
+		{"10.79.1.0/31", "compose.yaml:11:19", "it has no room for a gateway and a container"},
+		{"224.7.0.0/24", "compose.yaml:11:19", "those of groups"},
+		{"10.79.1.0/24\n        - subnet: 10.79.1.128/25", "compose.yaml:12:19", "overlaps 10.79.1.0/24 of the same network"},
+	} {
+		p.write("compose.yaml", fmt.Sprintf(file, tt.subnet))
+		if r := p.run("up", "--detach"); r.code == 0 || !strings.Contains(r.stderr, tt.place) || !strings.Contains(r.stderr, tt.words) {
+			t.Errorf("%s: %s", tt.subnet, r)
+		}
+		equal(t, "the run of app", p.runs("app"), before)
+	}
+}
+
+// TestAddressPoolsRunOut: who has the subnets is named.
+func TestAddressPoolsRunOut(t *testing.T) {
+	h := ownHost(t)
+	h.configure(t, "address-pools: [{base: 10.202.0.0/25, size: 26}]")
+	h.startDaemon(t)
+	down := (*project).takeDownWholly // of the first, which ends last
+	up := func(name string) result {
+		p := &project{t: t, host: h, name: name, dir: filepath.Join(t.TempDir(), name)}
+		p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n    stop_grace_period: 100ms\n")
+		end := down
+		down = (*project).takeDown
+		t.Cleanup(func() { end(p) })
+		return p.run("up", "--detach")
+	}
+	for _, name := range []string{"pools1", "pools2"} {
+		if r := up(name); r.code != 0 {
+			t.Fatal(r)
+		}
+	}
+	if r := up("pools3"); r.code == 0 || !strings.Contains(r.stderr, `error: cannot create network "pools3_default": every subnet of the address pools is taken: 10.202.0.0/25 in /26 by network pools`) ||
+		!strings.Contains(r.stderr, "network pools1_default") || !strings.Contains(r.stderr, "network pools2_default") {
+		t.Error(r)
+	}
 }
 
 func TestNamesAndAddresses(t *testing.T) {

@@ -78,14 +78,20 @@ func (c Config) CheckSettings() error {
 	return nil
 }
 
-// Check says why c cannot be made on any host; nil when it can.
+// Check says why c cannot be made on any host; nil when it can. OptionOf and PoolOf may know more of the error.
 func (c Config) Check() error {
 	if err := c.CheckSettings(); err != nil {
 		return err
 	}
-	for _, p := range c.Pools {
-		if _, err := c.WithGateway(p).Addresses(); err != nil {
-			return err
+	for i, p := range c.Pools {
+		_, err := c.WithGateway(p).Addresses()
+		for _, o := range c.Pools[:i] {
+			if err == nil && o.Subnet.Overlaps(p.Subnet) {
+				err = errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("subnet %s overlaps %s of the same network", p.Subnet, o.Subnet))
+			}
+		}
+		if err != nil {
+			return AboutPool(i, fmt.Errorf("cannot create network %q: %w", c.ID, err))
 		}
 	}
 	return nil

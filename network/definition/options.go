@@ -63,6 +63,26 @@ func OptionOf(err error) string {
 	return ""
 }
 
+// poolError is about one of Config.Pools.
+type poolError struct {
+	index int
+	error
+}
+
+func (e poolError) Unwrap() error { return e.error }
+
+// AboutPool is err as one about the i-th of a network's pools.
+func AboutPool(i int, err error) error { return poolError{i, err} }
+
+// PoolOf is which of a network's pools an error of a check, or of the making of a network, is about; -1 = none, or many.
+func PoolOf(err error) int {
+	var e poolError
+	if errors.As(err, &e) {
+		return e.index
+	}
+	return -1
+}
+
 // expected says what a value should be.
 func expected(format string, args ...any) error {
 	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("expected "+format, args...))

@@ -5,6 +5,7 @@ package ipam
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -30,6 +31,9 @@ func NewPool(subnet, rng netip.Prefix, gateway netip.Addr, aux []netip.Addr) (*P
 	}
 	if subnet != subnet.Masked() {
 		return bad("it has host bits set; write %s", subnet.Masked())
+	}
+	if subnet.Addr().IsMulticast() {
+		return bad("its addresses are those of groups, not of hosts (RFC 5771, RFC 4291 section 2.7)")
 	}
 	if hosts := subnet.Addr().BitLen() - subnet.Bits(); hosts < 2 {
 		return bad("it has no room for a gateway and a container; use /%d or larger", subnet.Addr().BitLen()-2)
@@ -135,25 +139,49 @@ type Base struct {
 	Size   int
 }
 
+// Taken is a prefix that somebody else has.
+type Taken struct {
+	Prefix netip.Prefix
+	By     string // "network shop_default"
+}
+
 // Choose returns the first subnet of bases, looking from the n-th of each on, that overlaps nothing in taken. Different
-// instances start at different n, so that they seldom want the same one.
-func Choose(bases []Base, taken []netip.Prefix, n uint64) (netip.Prefix, error) {
+// instances start at different n, so that they seldom want the same one. ErrUnavailable says who has them.
+func Choose(bases []Base, taken []Taken, n uint64) (netip.Prefix, error) {
 	for _, b := range bases {
 		count := uint64(1) << min(b.Size-b.Prefix.Bits(), 24)
 		for i := range count {
 			p := nth(b.Prefix, b.Size, (n+i)%count)
-			if _, clash := Overlapping(p, taken); !clash {
+			if !slices.ContainsFunc(taken, func(t Taken) bool { return t.Prefix.Overlaps(p) }) {
 				return p, nil
 			}
 		}
 	}
 	var all []string
 	for _, b := range bases {
-		all = append(all, fmt.Sprintf("%s in /%d", b.Prefix, b.Size))
+		all = append(all, fmt.Sprintf("%s in /%d by %s", b.Prefix, b.Size, b.takers(taken)))
 	}
 	return netip.Prefix{}, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
-		"every subnet of the pools (%s) overlaps a network or a route of this host; remove networks that are not used, or add a pool under address-pools in the configuration",
-		strings.Join(all, ", ")))
+		"every subnet of the address pools is taken: %s; take projects down that are not used, or add a pool to address-pools of the configuration file",
+		strings.Join(all, "; ")))
+}
+
+// takers names who of taken has something of b: one who has all of it, or the first some.
+func (b Base) takers(taken []Taken) string {
+	const most = 3 // that are named
+	var names []string
+	for _, t := range taken {
+		switch {
+		case within(b.Prefix, t.Prefix):
+			return t.By
+		case t.Prefix.Overlaps(b.Prefix) && !slices.Contains(names, t.By):
+			names = append(names, t.By)
+		}
+	}
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // Overlapping finds the first of taken that overlaps p.

@@ -135,13 +135,30 @@ func TestChooseAvoids(t *testing.T) {
 		{"10.200.0.0/15", 0, "10.99.0.0/26"},
 		{"10.0.0.0/8", 0, ""},
 	} {
-		var taken []netip.Prefix
+		var taken []Taken
 		if c.taken != "" {
-			taken = append(taken, prefix(c.taken))
+			taken = append(taken, Taken{Prefix: prefix(c.taken)})
 		}
 		got, err := Choose(bases, taken, c.n)
 		if (err != nil) != (c.want == "") || (err == nil && got.String() != c.want) {
 			t.Errorf("%v: got %s, %v", c, got, err)
+		}
+	}
+}
+
+// TestChooseNamesWhoHasThem: of each base who has all of it, or some of those who have parts.
+func TestChooseNamesWhoHasThem(t *testing.T) {
+	bases := []Base{{prefix("10.201.0.0/24"), 26}, {prefix("172.28.0.0/30"), 30}}
+	taken := []Taken{{prefix("172.16.0.0/12"), "the VPN"}}
+	for i, who := range []string{"a", "b", "b", "c"} {
+		taken = append(taken, Taken{nth(bases[0].Prefix, 26, uint64(i)), "network " + who})
+	}
+	for want, all := range map[string][]Taken{
+		"10.201.0.0/24 in /26 by network a, network b, network c; 172.28.0.0/30 in /30 by the VPN;":             taken,
+		"10.201.0.0/24 in /26 by network a, network b, network c, and 1 more; 172.28.0.0/30 in /30 by the VPN;": append(taken, Taken{prefix("10.201.0.128/25"), "the LAN"}),
+	} {
+		if _, err := Choose(bases, all, 0); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

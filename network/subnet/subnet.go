@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/network/definition"
@@ -55,7 +54,13 @@ func NewChooser(instance string, ranges []Range) (*Chooser, error) {
 // Choose is those of the network of, chosen or checked beside those of networks, the addresses that the host is on and the routes that it has. ErrConflict names
 // who has one that the user chose.
 func (c *Chooser) Choose(of definition.Config, networks []record.Network, addrs, routes []netip.Prefix) (pools []definition.Pool, err error) {
-	var others []netip.Prefix
+	var taken []ipam.Taken
+	for _, p := range addrs {
+		taken = append(taken, ipam.Taken{Prefix: p, By: fmt.Sprintf("the subnet %s that this host is on", p)})
+	}
+	for _, p := range routes {
+		taken = append(taken, ipam.Taken{Prefix: p, By: fmt.Sprintf("this host's route to %s", p)})
+	}
 	for _, o := range networks {
 		for _, p := range o.Pools {
 			for _, own := range of.Pools {
@@ -63,21 +68,16 @@ func (c *Chooser) Choose(of definition.Config, networks []record.Network, addrs,
 					return nil, errdefs.With(errdefs.ErrConflict, fmt.Errorf("subnet %s overlaps %s of network %q", own.Subnet, p.Subnet, o.Config.ID))
 				}
 			}
-			others = append(others, p.Subnet)
+			taken = append(taken, ipam.Taken{Prefix: p.Subnet, By: "network " + o.Config.ID})
 		}
 	}
 	have4, have6 := definition.Families(of.Pools)
 	for _, p := range of.Pools {
 		pools = append(pools, of.WithGateway(p))
-		if !of.OnHost() {
-			continue // it is the host's own, most likely
-		}
-		// Routes are not held against a subnet that the user chose: 10.0.0.0/8 to a VPN is common, and the file is explicit.
-		if err := Apart(p, addrs); err != nil {
-			return nil, err
-		}
 	}
-	taken := slices.Concat(addrs, others, routes)
+	if err := Check(of, addrs); err != nil {
+		return nil, err
+	}
 	if of.IPv4 && !have4 {
 		p, err := ipam.Choose(c.ranges, taken, uint64(binary.BigEndian.Uint16(c.seed(""))))
 		if err != nil {
@@ -93,6 +93,20 @@ func (c *Chooser) Choose(of definition.Config, networks []record.Network, addrs,
 		pools = append(pools, of.WithGateway(definition.Pool{Subnet: p}))
 	}
 	return pools, nil
+}
+
+// Check says whether the host, which is at addrs, is on one of the subnets that the user chose for the network of: ErrConflict then, and PoolOf says which. Routes
+// are not held against them: 10.0.0.0/8 to a VPN is common, and the file is explicit.
+func Check(of definition.Config, addrs []netip.Prefix) error {
+	if !of.OnHost() {
+		return nil // they are the host's own, most likely
+	}
+	for i, p := range of.Pools {
+		if err := Apart(p, addrs); err != nil {
+			return definition.AboutPool(i, fmt.Errorf("%w; choose another, or leave it out to get a free one", err))
+		}
+	}
+	return nil
 }
 
 // Apart says whether p has nothing in common with the addresses that the host is on: ErrConflict else.

@@ -196,10 +196,12 @@ func (p *Performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 			p.mu.Lock()
 			p.networks = append(p.networks, op.Name)
 			p.mu.Unlock()
-			_, err = p.kit.drivers.Networks.Create(ctx, cfg)
+			_, err = p.kit.drivers.Networks.Create(ctx, cfg) // whose error says what it could not do
+		} else {
+			err = fmt.Errorf("cannot create network %q: %w", op.Name, err)
 		}
 		if err != nil {
-			return position.At(p.project, spec.Path("networks."+w.Key), fmt.Errorf("cannot create network %s: %w", op.Name, err))
+			return position.At(p.project, spec.Path("networks."+w.Key), err)
 		}
 		return nil
 	})
@@ -212,7 +214,7 @@ func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		p.volumes = append(p.volumes, op.Name)
 		p.mu.Unlock()
 		if _, err := p.kit.drivers.Volumes.Create(ctx, bundle.Volume(p.Want.Project, w)); err != nil {
-			return position.At(p.project, spec.Path("volumes."+w.Key), fmt.Errorf("cannot create volume %s: %w", op.Name, err))
+			return position.At(p.project, spec.Path("volumes."+w.Key), err) // it says what could not be done
 		}
 		return nil
 	})

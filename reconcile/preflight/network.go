@@ -47,7 +47,7 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 			if err := cfg.Beside(other); err != nil {
 				s.refuse("bad-network", "a network cannot be made as the file says", s.networkPlace(w, err), err)
 			}
-			s.checkOverlap(cfg, other.ID, other.Pools, ipam)
+			s.checkOverlap(w, cfg, other.ID, other.Pools)
 		}
 		before = append(before, cfg)
 		have, err := s.hostNetworks(ctx)
@@ -56,20 +56,20 @@ func (s *survey) checkNetworks(ctx context.Context) error {
 		}
 		for _, other := range have {
 			if other.Config.ID != op.Name {
-				s.checkOverlap(cfg, other.Config.ID, other.Pools, ipam)
+				s.checkOverlap(w, cfg, other.Config.ID, other.Pools)
 			}
 		}
 	}
 	return nil
 }
 
-// checkOverlap finds addresses that network c and another one would both have.
-func (s *survey) checkOverlap(c network.Config, other string, pools []network.Pool, ipam string) {
-	for _, pool := range c.Pools {
+// checkOverlap finds addresses that network c, which is w, and another one would both have.
+func (s *survey) checkOverlap(w plan.Network, c network.Config, other string, pools []network.Pool) {
+	for i, pool := range c.Pools {
 		for _, q := range pools {
 			if q.Subnet.IsValid() && q.Subnet.Overlaps(pool.Subnet) {
 				s.add(&diag.Diagnostic{Code: "subnet-taken", Summary: "a network's address range overlaps that of another", Detail: fmt.Sprintf("%s of network %s and %s of network %s", pool.Subnet, c.ID, q.Subnet, other),
-					Hint: "choose another subnet, or leave it out to get a free one", Address: ipam})
+					Hint: "choose another subnet, or leave it out to get a free one", Address: s.poolPlace(w, i)})
 			}
 		}
 	}
@@ -82,7 +82,25 @@ func (s *survey) networkPlace(w plan.Network, err error) string {
 	if opt := definition.OptionOf(err); opt != "" {
 		paths = append([]string{at + ".driver_opts." + opt}, paths...)
 	}
+	if i := definition.PoolOf(err); i >= 0 {
+		return s.poolPlace(w, i)
+	}
 	return s.written(paths...)
+}
+
+// poolPlace is where the file has the i-th of the subnets that w is made with.
+func (s *survey) poolPlace(w plan.Network, i int) string {
+	at := "networks." + w.Key + ".ipam"
+	for k, pool := range w.Spec.IPAM {
+		if pool.Subnet == "" {
+			continue // bundle.Network makes none of it
+		}
+		if i == 0 {
+			return s.written(fmt.Sprintf("%s.config[%d].subnet", at, k), at)
+		}
+		i--
+	}
+	return at
 }
 
 // containersOn is how many containers the file has on network name.
