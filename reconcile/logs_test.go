@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -81,48 +82,83 @@ func TestLogsAreMergedByTime(t *testing.T) {
 	}
 }
 
+// followed is a Logs with Follow under way.
+type followed struct {
+	t     *testing.T
+	ctx   context.Context
+	lines chan string
+	ended chan error
+}
+
+// follow begins one, which ends after a minute at the latest.
+func (b *bench) follow(o ask.LogOptions) *followed {
+	ctx, cancel := context.WithTimeout(b.T.Context(), time.Minute)
+	b.Cleanup(cancel)
+	f := &followed{b.T, ctx, make(chan string, 16), make(chan error, 1)}
+	go func() {
+		f.ended <- b.engine.Logs(ctx, "shop", o, func(e ask.LogEntry) error {
+			f.lines <- fmt.Sprintf("%s %s", e.Container, e.Line)
+			return nil
+		})
+	}()
+	return f
+}
+
+// expect waits for the next line.
+func (f *followed) expect(want string) {
+	f.t.Helper()
+	select {
+	case got := <-f.lines:
+		if got != want {
+			f.t.Fatalf("got %q, expected %q", got, want)
+		}
+	case err := <-f.ended:
+		f.t.Fatalf("it ended before %q: %v", want, err)
+	case <-f.ctx.Done():
+		f.t.Fatalf("%q did not come", want)
+	}
+}
+
+// TestFollowShowsWhatEndedAtOnce: what a container says that has come and gone between two looks is shown then, and not when all has ended.
+func TestFollowShowsWhatEndedAtOnce(t *testing.T) {
+	b := live(t)
+	b.host.Program = func(c runtime.Config) fake.Program {
+		if c.Labels["com.docker.compose.service"] == "job" {
+			return fake.Program{For: time.Nanosecond}
+		}
+		return fake.Program{}
+	}
+	p := project(service("job"), service("web"))
+	b.up(p, ask.UpOptions{NoStart: true})
+	b.writeLog(b.logOf("web-1"), time.Now(), "before")
+	f := b.follow(ask.LogOptions{Follow: true, Linger: true, Tail: -1})
+	f.expect("shop-web-1 before") // it has begun
+	b.writeLog(b.logOf("job-1"), time.Now(), "done")
+	b.up(p, ask.UpOptions{})
+	f.expect("shop-job-1 done")
+}
+
 func TestLogsFollowWhatComesLaterAndEndWithTheLast(t *testing.T) {
 	b := live(t)
 	p := project(service("a"))
 	b.up(p, ask.UpOptions{})
 	b.writeLog(b.logOf("a-1"), time.Now(), "old", "before")
-	lines, ended := make(chan string, 16), make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	go func() {
-		ended <- b.engine.Logs(ctx, "shop", ask.LogOptions{Follow: true, Tail: 1}, func(e ask.LogEntry) error {
-			lines <- fmt.Sprintf("%s %s", e.Container, e.Line)
-			return nil
-		})
-	}()
-	expect := func(want string) {
-		t.Helper()
-		select {
-		case got := <-lines:
-			if got != want {
-				t.Fatalf("got %q, expected %q", got, want)
-			}
-		case err := <-ended:
-			t.Fatalf("it ended before %q: %v", want, err)
-		case <-ctx.Done():
-			t.Fatalf("%q did not come", want)
-		}
-	}
-	expect("shop-a-1 before")
+	f := b.follow(ask.LogOptions{Follow: true, Tail: 1})
+	f.expect("shop-a-1 before")
 	b.writeLog(b.logOf("a-1"), time.Now(), "now")
-	expect("shop-a-1 now")
+	f.expect("shop-a-1 now")
 	// A service that is not there yet.
 	p.Services["late"] = service("late")
 	b.up(p, ask.UpOptions{})
 	b.writeLog(b.logOf("late-1"), time.Now(), "hello")
-	expect("shop-late-1 hello")
-	if err := b.engine.Stop(ctx, "shop", ask.ServiceOptions{}, nil); err != nil {
+	f.expect("shop-late-1 hello")
+	if err := b.engine.Stop(f.ctx, "shop", ask.ServiceOptions{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
+	if err := <-f.ended; err != nil {
 		t.Errorf("all of it has ended, and Logs returned %v", err)
 	}
-	if len(lines) > 0 {
-		t.Errorf("more came: %q", <-lines)
+	if len(f.lines) > 0 {
+		t.Errorf("more came: %q", <-f.lines)
 	}
 }

@@ -93,7 +93,7 @@ type follower struct {
 	each   func(ask.LogEntry) error
 	sieves map[string]*sieve // by path
 	places map[string]*place // by path
-	sizes  map[string]int64  // of logs of steps that have ended, as far as they are read
+	sizes  map[string]int64  // of logs that nobody writes any more, as far as they are read
 }
 
 // Entry gives x to its container. The line stays the reader's.
@@ -221,27 +221,28 @@ func (f *follower) follow(ctx context.Context, changed <-chan event.Event) error
 		}
 		for _, c := range list {
 			path := c.Config.Log.Path
-			if c.Past && c.Note != "" && !reading[path] {
+			s, known := f.in.group.Status(c.ID)
+			runs := known && s.State != supervise.Ended
+			fresh := known && s.Run > 0 && !s.StartedAt.Before(f.begun)
+			seen = seen || fresh
+			switch {
+			case reading[path], c.Past && c.Note == "": // a predecessor's, which is history
+			case runs && !c.Past:
+				reading[path], seen = true, true
+				wg.Go(func() {
+					if err := f.one(ctx, c); err != nil && ctx.Err() == nil {
+						cancel(err)
+					}
+					select {
+					case over <- path:
+					case <-ctx.Done():
+					}
+				})
+			case fresh || c.Note != "":
 				if err := f.ended(ctx, c); err != nil {
 					return err
 				}
-				continue
 			}
-			s, known := f.in.group.Status(c.ID)
-			seen = seen || known && s.Run > 0 && !s.StartedAt.Before(f.begun)
-			if reading[path] || c.Past || !known || s.State == supervise.Ended {
-				continue
-			}
-			reading[path], seen = true, true
-			wg.Go(func() {
-				if err := f.one(ctx, c); err != nil && ctx.Err() == nil {
-					cancel(err)
-				}
-				select {
-				case over <- path:
-				case <-ctx.Done():
-				}
-			})
 		}
 		if working == nil {
 			working = f.in.turns.Released(f.project) // or began in it
@@ -279,7 +280,7 @@ func (f *follower) one(ctx context.Context, c *inventory.Container) error {
 	return f.read(ctx, c, logs.Options{Follow: true, Done: done})
 }
 
-// ended delivers what the steps of a pre_start have written that have come and gone between two looks.
+// ended delivers what those have written that have come and gone between two looks.
 func (f *follower) ended(ctx context.Context, c *inventory.Container) error {
 	path := c.Config.Log.Path
 	info, err := os.Stat(path)
