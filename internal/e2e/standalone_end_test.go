@@ -106,11 +106,11 @@ func TestStandaloneEndedOverDaemons(t *testing.T) {
 	asked("again", func(ctx context.Context) {
 		a.ContainerRestart(ctx, "again", client.ContainerRestartOptions{Timeout: new(600)}) //nolint:errcheck // as above
 	})
-	sandbox.Eventually(t, "it was started again", func() bool { return a.state("again") == "running" && a.pid("again") != pid })
-	pid = a.pid("again")
+	again := pid
+	sandbox.Eventually(t, "it was started again", func() bool { again = a.pid("again"); return again != 0 && again != pid })
 	h.killDaemon(t)
 	h.startDaemon(t)
-	equal(t, "and that once", fmt.Sprint(a.pid("again")), fmt.Sprint(pid))
+	equal(t, "and that once", fmt.Sprint(a.pid("again")), fmt.Sprint(again))
 }
 
 // TestStandaloneClientsThatGo: who has attached to a container that says nothing, and goes, leaves nothing open in the daemon.
