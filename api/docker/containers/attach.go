@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -46,22 +47,23 @@ func (h *handlers) attach(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, leave := context.WithCancel(r.Context())
 	defer leave()
-	var l *line
+	wires := &later{there: make(chan struct{})}
 	var refused error
 	ready := func() {
+		defer close(wires.there)
 		conn, err := wire.Hijack(w, r, d.TTY)
 		if err != nil {
 			refused = err
 			leave()
 			return
 		}
-		l = open(conn)
+		l := open(conn)
 		l.whenGone(ctx, leave)
 		if wire.Bool(r, "logs") {
 			h.replay(ctx, &d, conn, stdout, stderr)
 		}
+		wires.line = l
 	}
-	wires := &later{line: &l}
 	streams := process.IO{}
 	streams.Stdout, streams.Stderr = outputs(wires, d.TTY, stdout, stderr)
 	if wire.Bool(r, "stdin") {
@@ -71,21 +73,34 @@ func (h *handlers) attach(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	err = h.engine.Attach(ctx, d.ID, streams, ready)
-	if l == nil {
-		if refused != nil {
-			return refused
-		}
-		return err
+	if wires.line == nil {
+		return cmp.Or(refused, err)
 	}
-	l.close()
+	wires.line.close()
 	return nil
 }
 
-// later is the line that there is by the time that somebody uses it.
-type later struct{ line **line }
+// later is a line that is about to be there. A container that somebody starts at the same moment may have something for it before: that waits.
+type later struct {
+	there chan struct{} // closed when line is set, or never will be
+	line  *line
+}
 
-func (x *later) Read(p []byte) (int, error)  { return (*x.line).input.Read(p) }
-func (x *later) Write(p []byte) (int, error) { return (*x.line).conn.Write(p) }
+func (x *later) Read(p []byte) (int, error) {
+	<-x.there
+	if x.line == nil {
+		return 0, io.EOF
+	}
+	return x.line.input.Read(p)
+}
+
+func (x *later) Write(p []byte) (int, error) {
+	<-x.there
+	if x.line == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return x.line.conn.Write(p)
+}
 
 // replay sends what the container has written before.
 func (h *handlers) replay(ctx context.Context, d *single.Detail, w io.Writer, stdout, stderr bool) {

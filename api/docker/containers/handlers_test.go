@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,6 +209,31 @@ func TestAttachIsHalfClosed(t *testing.T) {
 	conn.(*net.TCPConn).CloseWrite()
 	got, err := io.ReadAll(in)
 	if want := "\x01\x00\x00\x00\x00\x00\x00\x08got text\x02\x00\x00\x00\x00\x00\x00\x01!"; err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestAttachIsStartedMeanwhile: who starts the container while the client is being told that it is attached finds its streams all the same, behind what
+// the log has.
+func TestAttachIsStartedMeanwhile(t *testing.T) {
+	f := &fake{details: []single.Detail{web()}, entries: []ask.LogEntry{{Stream: "stdout", Line: []byte("before")}}}
+	f.attach = func(ctx context.Context, streams process.IO, ready func()) error {
+		var began, ended sync.WaitGroup
+		began.Add(1)
+		ended.Go(func() {
+			began.Done()
+			streams.Stdout.Write([]byte("now"))
+		})
+		ended.Go(func() { io.ReadAll(streams.Stdin) })
+		began.Wait()
+		ready()
+		ended.Wait()
+		return nil
+	}
+	conn, in := dial(t, served(t, f), "/v1.50/containers/web/attach?stream=1&logs=1&stdin=1&stdout=1", "")
+	conn.(*net.TCPConn).CloseWrite()
+	got, err := io.ReadAll(in)
+	if want := "\x01\x00\x00\x00\x00\x00\x00\x07before\n\x01\x00\x00\x00\x00\x00\x00\x03now"; err != nil || string(got) != want {
 		t.Errorf("%q, %v", got, err)
 	}
 }
