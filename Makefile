@@ -54,6 +54,11 @@ test-race: packages init testimages ## Run the tests with Go's race detector, of
 		$(GO) test -race -p 1 -timeout 60m $(or $(RACE),./...); tests=$$?; \
 		cat bin/race/reports/* 2>/dev/null; test -z "$$(ls bin/race/reports)" && exit $$tests
 
+.PHONY: test-starved
+test-starved: packages build testimages ## Run the end-to-end tests on one processor, with a part of all threads starved at a time
+	$(GO) build -o bin/starve ./internal/starve
+	STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -count=1 -timeout 60m -exec $(CURDIR)/bin/starve $(or $(STARVED),./internal/e2e)
+
 .PHONY: test-vm
 test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
 	@.ci/packages qemu-system-x86 busybox-static kmod systemd
