@@ -181,6 +181,77 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestTooLate: a registry that wants to be left alone for longer than anybody waits is not waited for, and how long that is is told with what can be done.
+func TestTooLate(t *testing.T) {
+	sandbox.Require(t)
+	h := newHub(t)
+	h.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
+	for _, c := range []struct {
+		code  int
+		after string
+		path  string // of the first request that is refused
+		text  []string
+	}{
+		{429, "21600", "/v2/", []string{"limits the rate of requests (429: you have pulled enough), and wants no request for 6 hours", "docker login " + h.host, "registries.mirrors"}},
+		{429, "21600", "/v2/app/manifests/1", []string{"(429: you have pulled enough), and wants no request for 6 hours", "docker login " + h.host}},
+		{503, time.Now().Add(90 * time.Minute).UTC().Format(http.TimeFormat), "/v2/", []string{"answers 503 Service Unavailable: you have pulled enough, and wants no request for 1 h", "ask " + h.host + " again then", "registries.mirrors"}},
+	} {
+		h.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != c.path {
+				return false
+			}
+			w.Header().Set("Retry-After", c.after)
+			w.WriteHeader(c.code)
+			w.Write([]byte(`{"errors":[{"code":"TOOMANYREQUESTS","message":"you have pulled enough"}]}`))
+			return true
+		})
+		s := openAsking(t, newRoots(t), registry.Options{Wait: func(_ context.Context, d time.Duration) error {
+			t.Errorf("%d, Retry-After %s: waited for %v", c.code, c.after, d)
+			return nil
+		}})
+		_, _, err := pull(s, h.host+"/app:1")
+		if !errors.Is(err, errdefs.ErrUnavailable) {
+			t.Errorf("%d, Retry-After %s: error is %v, expected kind %v", c.code, c.after, err, errdefs.ErrUnavailable)
+			continue
+		}
+		for _, text := range c.text {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%d, Retry-After %s: error is %q, expected %q in it", c.code, c.after, err, text)
+			}
+		}
+	}
+}
+
+// TestTooLateToPush: nor is it asked again and again by a push.
+func TestTooLateToPush(t *testing.T) {
+	sandbox.Require(t)
+	from, to := newHub(t), newHub(t)
+	from.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
+	s := openAsking(t, newRoots(t), registry.Options{Wait: func(_ context.Context, d time.Duration) error {
+		t.Errorf("waited for %v", d)
+		return nil
+	}})
+	pullAndTag(t, s, from, "app:1", to.host+"/app:1")
+	var asked atomic.Int32
+	to.misbehave(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		asked.Add(1)
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	})
+	_, err := s.Push(t.Context(), to.host+"/app:1", PushOptions{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "and wants no request for one hour; log in to "+to.host) {
+		t.Errorf("error is %v, expected for how long %s wants no request, and what to do", err, to.host)
+	}
+	// The layer and the configuration go side by side.
+	if n := asked.Load(); n < 1 || n > 2 {
+		t.Errorf("asked %d times, expected once for each blob at most", n)
+	}
+}
+
 // TestResume: connections that break in the middle of a layer are taken up where they broke, with and without
 // support for ranges.
 func TestResume(t *testing.T) {

@@ -75,14 +75,26 @@ func pullError(ref reference.Reference, tries []attempt, warnings []string) erro
 		}
 	case errdefs.ErrUnavailable:
 		e.hint = "check the network, or give a mirror of " + ref.Host + " in registries.mirrors of the configuration file"
-		if status(last.err) == http.StatusTooManyRequests {
-			e.hint = "log in to " + ref.Host + " for a higher limit, or use a mirror"
-		}
-		if errors.Is(last.err, http.ErrSchemeMismatch) {
+		switch hint := patienceHint(last.err, ref.Host); {
+		case hint != "":
+			e.hint = hint + ", or give a mirror of it in registries.mirrors of the configuration file"
+		case errors.Is(last.err, http.ErrSchemeMismatch):
 			e.hint = "it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
 		}
 	}
 	return e
+}
+
+// patienceHint is what to do about a registry, of host, that wants fewer requests or none for a while; "" = it has not said so.
+func patienceHint(err error, host string) string {
+	var late *lateError
+	switch {
+	case status(err) == http.StatusTooManyRequests:
+		return fmt.Sprintf("log in to %[1]s for a higher limit (docker login %[1]s, or podman login)", host)
+	case errors.As(err, &late):
+		return "ask " + host + " again then"
+	}
+	return ""
 }
 
 // Kind sorts what a registry said.
@@ -112,6 +124,10 @@ func status(err error) int {
 
 // Describe says what an endpoint did in a few words; the library's own text has request lines and nested prefixes.
 func Describe(err error) string {
+	var late *lateError
+	if errors.As(err, &late) {
+		return Describe(late.answer) + ", and wants no request for " + roughly(late.after)
+	}
 	var te *transport.Error
 	if errors.As(err, &te) {
 		said := ""
@@ -165,6 +181,8 @@ func PushError(ref reference.Reference, err error, warning string) error {
 		}
 	case kind == errdefs.ErrNotFound:
 		hint = "; the registry may want the repository to be made first"
+	case patienceHint(err, ref.Host) != "":
+		hint = "; " + patienceHint(err, ref.Host)
 	case errors.Is(err, errPlainHTTP), errors.Is(err, http.ErrSchemeMismatch):
 		hint = "; it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
 	}

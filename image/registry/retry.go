@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 const (
@@ -18,7 +21,7 @@ const (
 	lookupAttempts = 2
 	firstDelay     = 200 * time.Millisecond
 	maxDelay       = 10 * time.Second
-	// maxRetryAfter is the longest wait that a registry can ask for and get; beyond it the user decides.
+	// maxRetryAfter is the longest wait that a registry can ask for and get; beyond it the user is told, and decides.
 	maxRetryAfter = time.Minute
 )
 
@@ -53,6 +56,9 @@ type retrier struct {
 func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	for n := 1; ; n++ {
 		resp, err := r.base.RoundTrip(req)
+		if err := tooLate(resp, time.Now()); err != nil {
+			return nil, err
+		}
 		pause, again := retryIn(resp, err, n)
 		// A resolver asks each server several times itself, and calls it temporary that there is no network.
 		var dns *net.DNSError
@@ -85,16 +91,69 @@ func retryIn(resp *http.Response, err error, n int) (time.Duration, bool) {
 	if err != nil {
 		return backoff(n), transient(err)
 	}
-	switch resp.StatusCode {
-	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
-	default:
+	if !temporary(resp.StatusCode) {
 		return 0, false
 	}
 	if asked, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-		return asked, asked <= maxRetryAfter
+		return asked, true
 	}
 	return backoff(n), true
+}
+
+// temporary tells answers that another request may not have.
+func temporary(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// lateError is an answer with which a server asks to be left alone for longer than a request waits. The answer itself is in it.
+type lateError struct {
+	after  time.Duration
+	answer error // a *transport.Error
+}
+
+func (e *lateError) Error() string {
+	return fmt.Sprintf("%v, and wants no request for %s", e.answer, roughly(e.after))
+}
+func (e *lateError) Unwrap() error { return e.answer }
+
+// tooLate is resp, which it closes then, as an error if it asks for more patience than a request has; else nil.
+func tooLate(resp *http.Response, now time.Time) error {
+	if resp == nil || !temporary(resp.StatusCode) {
+		return nil
+	}
+	asked, ok := retryAfter(resp.Header.Get("Retry-After"), now)
+	if !ok || asked <= maxRetryAfter {
+		return nil
+	}
+	defer resp.Body.Close()
+	return &lateError{after: asked, answer: transport.CheckError(resp)}
+}
+
+// roughly is a time as people say it: nobody waits for the second.
+func roughly(d time.Duration) string {
+	if d < 2*time.Minute {
+		return fmt.Sprintf("%d seconds", int64(d.Round(time.Second)/time.Second))
+	}
+	minutes := int64((d + time.Minute - 1) / time.Minute) // not sooner than it was asked for
+	hours := minutes / 60
+	switch {
+	case hours == 0:
+		return fmt.Sprintf("%d minutes", minutes)
+	case hours == 1 && minutes == 60:
+		return "one hour"
+	case hours < 24 && minutes%60 == 0:
+		return fmt.Sprintf("%d hours", hours)
+	case hours < 24:
+		return fmt.Sprintf("%d h %d min", hours, minutes%60)
+	case minutes <= 24*60:
+		return "one day"
+	}
+	return fmt.Sprintf("%d days", (minutes+24*60-1)/(24*60))
 }
 
 // retryAfter reads seconds or a date (RFC 9110 section 10.2.3).

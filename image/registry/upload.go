@@ -134,6 +134,9 @@ func (c *Repository) Send(ctx context.Context, size int64, write Payload) (_ v1.
 
 // passing tells failures of an upload that another one may not have.
 func passing(err error) bool {
+	if late := (*lateError)(nil); errors.As(err, &late) {
+		return false
+	}
 	code := status(err)
 	return transient(err) || code >= 500 || code == http.StatusTooManyRequests ||
 		code == http.StatusNotFound || code == http.StatusUnauthorized // an upload that a registry has forgotten, a token that has run out under way
