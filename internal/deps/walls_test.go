@@ -56,6 +56,7 @@ var walls = map[string][]string{
 	"runtime/event":       {"runtime/process"},
 	"runtime/procfs":      {"runtime/process"},
 	"runtime/container":   {"runtime/pid1", "runtime/process", "runtime/mount"},
+	"runtime/pid1":        {"runtime/elf"},
 	"runtime/monitor":     {"runtime/boot", "runtime/logs", "runtime/proto"},
 	"runtime/boot":        {"runtime/pid1", "runtime/sealed", "runtime/proto", "runtime/mount"},
 	"runtime/initprog":    {"runtime/sealed"},

@@ -1,3 +1,3 @@
-package pid1
+package elf
 
 const machine = 183 // EM_AARCH64, elf(5)

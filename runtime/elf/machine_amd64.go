@@ -1,3 +1,3 @@
-package pid1
+package elf
 
 const machine = 62 // EM_X86_64, elf(5)

@@ -1,18 +1,12 @@
 //go:build amd64 || arm64
 
-package pid1
+package elf
 
 import (
 	"bytes"
 	"encoding/binary"
 	"unsafe"
 )
-
-// program is the code. It is never called here: Program copies it.
-func program()
-
-// address is that of program itself; a func value would be that of a wrapper for Go's calling convention.
-func address() unsafe.Pointer
 
 const (
 	base = 0x400000 // where it is loaded
@@ -24,12 +18,8 @@ const (
 	headers    = fileHeader + 2*segment
 )
 
-// end stands behind the last instruction.
-const end = "the end of pid1."
-
-// Program is the ELF file.
-func Program() []byte {
-	code := text()
+// Program is an executable that has code alone, and begins with its first instruction. The code may be loaded anywhere; it has no data but its stack.
+func Program(code []byte) []byte {
 	size := uint64(headers + len(code))
 	le := binary.LittleEndian
 
@@ -59,11 +49,10 @@ func Program() []byte {
 	return append(b, code...)
 }
 
-// text is the code between its first instruction and end.
-func text() []byte {
-	code := (*byte)(address())
+// Code is what is at first, the address of a function in assembler, up to end, which stands behind its last instruction.
+func Code(first unsafe.Pointer, end string) []byte {
 	for n := 0; ; n++ {
-		b := unsafe.Slice(code, n+len(end))
+		b := unsafe.Slice((*byte)(first), n+len(end))
 		if bytes.Equal(b[n:], []byte(end)) {
 			return bytes.Clone(b[:n])
 		}
