@@ -29,7 +29,12 @@ func openDir(path string) (*dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: parent, Err: err}
 	}
-	return &dir{fd: fd, path: path, name: name}, nil
+	return beneath(fd, path), nil
+}
+
+// beneath is the directory of the log path whose descriptor is fd.
+func beneath(fd int, path string) *dir {
+	return &dir{fd: fd, path: path, name: filepath.Base(path)}
 }
 
 // makeDir is openDir for one that may have to be made.

@@ -44,23 +44,27 @@ type partial struct {
 // OpenWriter opens path for appending and makes it and its directory if need be. maxSize is in bytes, 0 = no limit. maxFiles counts path
 // itself, 0 = 1. Both are the defaults of docker's json-file.
 func OpenWriter(path string, maxSize int64, maxFiles int) (*Writer, error) {
-	if maxSize <= 0 {
-		maxSize = noLimit
-	}
 	d, err := makeDir(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the directory of a log: %w", err)
 	}
-	w := &Writer{dir: d, maxSize: maxSize, maxFiles: max(maxFiles, 1), pending: map[string]*partial{}}
+	w := newWriter(d, maxSize, maxFiles)
 	if err := w.open(); err != nil {
 		d.close()
 		return nil, fmt.Errorf("cannot open a log: %w", err)
 	}
-	if maxSize != noLimit {
+	if w.maxSize != noLimit {
 		w.dropped = d.dropped()
 		w.shorten()
 	}
 	return w, nil
+}
+
+func newWriter(d *dir, maxSize int64, maxFiles int) *Writer {
+	if maxSize <= 0 {
+		maxSize = noLimit
+	}
+	return &Writer{dir: d, maxSize: maxSize, maxFiles: max(maxFiles, 1), pending: map[string]*partial{}}
 }
 
 func (w *Writer) open() error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // read gives the log as lines "stream tag text".
@@ -192,4 +194,70 @@ func writeFile(t *testing.T, path string, b []byte) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A Writer that another program goes on with is as if there had been one.
+func TestWriterResumes(t *testing.T) {
+	const lines = 40
+	fill := func(resume func(w *Writer, path string) *Writer) (files []string) {
+		path := filepath.Join(t.TempDir(), "dir/c.log")
+		w := open(t, path, 500, 3)
+		for i := range lines {
+			w.Write(Stdout, time.Unix(int64(i), 0), fmt.Appendf(nil, "line %d\n", i))
+			w = resume(w, path)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{path, path + ".1", path + ".2"} {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, string(b))
+		}
+		d, err := openDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.close()
+		return append(files, fmt.Sprint(d.dropped()))
+	}
+	want := fill(func(w *Writer, _ string) *Writer { return w })
+	got := fill(func(w *Writer, path string) *Writer {
+		h, ok := w.Handover()
+		if !ok {
+			t.Fatal("there is nothing to hand over")
+		}
+		// Another program has files of its own for the same descriptors.
+		next := h
+		for _, fd := range []*int{&next.Dir, &next.File} {
+			var err error
+			if *fd, err = unix.FcntlInt(uintptr(*fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Close()
+		return Resume(path, 500, 3, next)
+	})
+	equal(t, got, want)
+}
+
+func TestNoHandoverInTheMiddleOfALine(t *testing.T) {
+	w := open(t, filepath.Join(t.TempDir(), "dir/c.log"), 0, 0)
+	defer w.Close()
+	for _, step := range []struct {
+		text string
+		ok   bool
+	}{{"whole\n", true}, {"begin", false}, {"end\n", true}} {
+		w.Write(Stdout, time.Now(), []byte(step.text))
+		if _, ok := w.Handover(); ok != step.ok {
+			t.Errorf("after %q: %v", step.text, ok)
+		}
+	}
+	w.lost = 1
+	if _, ok := w.Handover(); ok {
+		t.Error("what was lost would not be told")
+	}
+	w.lost = 0
 }
