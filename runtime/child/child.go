@@ -19,8 +19,8 @@ import (
 	"github.com/stackrun/stack/runtime/proto"
 )
 
-// firstSafeFD is above every descriptor that a child of ours starts with, see package proto.
-const firstSafeFD = 16
+// firstSafeFD is above every descriptor that a child of ours starts with, and those whose number says something of works, see package proto.
+const firstSafeFD = proto.FirstOtherFD
 
 // monitorSlack is by how much the timers of a monitor may be late, but not those of the thread that makes containers, and of containers.
 const monitorSlack = 10 * time.Millisecond

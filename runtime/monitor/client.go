@@ -42,6 +42,11 @@ type client struct {
 
 // serve speaks with one client until it goes.
 func (s *server) serve(conn *os.File) {
+	defer func() {
+		s.mu.Lock()
+		s.serving--
+		s.mu.Unlock()
+	}()
 	_ = conn.SetReadDeadline(time.Now().Add(greet))
 	request, err := readRequest(conn)
 	if err != nil {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +21,9 @@ type process struct {
 	status unix.WaitStatus
 
 	namespaced bool // it is PID 1 of a pid namespace of its own
+
+	mu     sync.Mutex
+	reaped bool // that, or about to be
 }
 
 // kill is safe at any time, also when the pid is somebody else's by now.
@@ -78,6 +82,9 @@ func reap(pid int) unix.WaitStatus {
 func (p *process) wait() {
 	if p.namespaced {
 		p.watch()
+		p.mu.Lock()
+		p.reaped = true
+		p.mu.Unlock()
 		p.status = reap(p.pid)
 		close(p.ended)
 		return

@@ -13,16 +13,14 @@ import (
 // A monitor whose container has ended can be the next one's: the start of a program, and the end of one, are a quarter of what a short container costs. It is, if it
 // is as new by all that it can tell: whatever is not as usual ends with the process, as it always did.
 
-// maxWorks is how many containers one process makes at most. Nothing is collected in between: each leaves 0.1 MiB, of which 12 kB are there after a
-// collection too.
-const maxWorks = 16
-
 // free says whether nothing of the container is left here that could matter to another, and takes the name of the next work then.
+//
+// After proto.MaxWorks there is none: nothing is collected in between, and each leaves 0.1 MiB, of which 12 kB are there after a collection too.
 //
 // Precondition: the exit is on record, status and socket are gone, and nothing more is done for the container.
 func (m *monitor) free() bool {
 	m.streams.closeInput()
-	if m.n+1 == maxWorks || m.settled || m.b.Spec.Process.Terminal || !m.ownPids() || m.streams.lost {
+	if m.n+1 == proto.MaxWorks || m.settled || m.b.Spec.Process.Terminal || !m.ownPids() || m.streams.lost {
 		return false
 	}
 	m.init.poll.Close()

@@ -33,6 +33,9 @@ const usualSlack = 50_000
 // Main is mode monitor. It returns when the container, or the process of the exec, has ended, or was not started; where the end was as most are,
 // when the daemon has no other work.
 func Main() int {
+	if n, woken := wokenAt(); woken {
+		return resume(n)
+	}
 	prepareProcess()
 	for n := 0; ; n++ {
 		if code, free := work(n); !free {
@@ -88,6 +91,13 @@ func refuse(err error) int {
 // prepareProcess detaches from whatever started us.
 func prepareProcess() {
 	_, _ = unix.Setsid() // EPERM: the daemon has done it
+	ignoreSignals()
+	unix.CloseOnExec(proto.FDReport)
+	// What whoever started the daemon has let it inherit is nobody's here. Go's poller has none yet.
+	_ = unix.CloseRange(proto.FDReport+1, math.MaxUint32, 0)
+}
+
+func ignoreSignals() {
 	// A monitor ends when its container does, or its daemon has no other for it, and for no other reason; a host that goes down stops containers by their own
 	// signal. What is ignored here boot sets to its default again before execve. Not by os/signal, which
 	// starts a thread for it.
@@ -95,9 +105,6 @@ func prepareProcess() {
 		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE} {
 		ignore(sig)
 	}
-	unix.CloseOnExec(proto.FDReport)
-	// What whoever started the daemon has let it inherit is nobody's here. Go's poller has none yet.
-	_ = unix.CloseRange(proto.FDReport+1, math.MaxUint32, 0)
 }
 
 func ignore(sig unix.Signal) {
@@ -134,6 +141,7 @@ type monitor struct {
 	init     *process
 	attached chan struct{} // closed by the first client
 	settled  bool          // see settle
+	unheard  bool          // the daemon does not listen
 	status   proto.Status  // on record; LogError is under streams.mu
 }
 
@@ -164,7 +172,7 @@ func (m *monitor) run(f *proto.Failure) (code int, free bool) {
 	case <-m.init.ended:
 	case <-young.C:
 		m.settle()
-		<-m.init.ended
+		m.attend(restAfter)
 	}
 	return 0, m.finish()
 }

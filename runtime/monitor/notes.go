@@ -43,6 +43,7 @@ func (s *streams) note(m *monitor, name string, line []byte) {
 	if m.log == nil || s.logged {
 		return
 	}
+	s.moved++
 	m.log.Line(name, time.Now(), line)
 	s.tellLoss(m)
 }

@@ -14,11 +14,13 @@ import (
 type server struct {
 	m        *monitor
 	listener *os.File
+	fd       int       // of listener
 	first    sync.Once // closes m.attached
 	writers  sync.WaitGroup
 
 	mu      sync.Mutex
 	clients map[*client]struct{}
+	serving int // connections that were accepted, and not left to their writers yet
 	closed  bool
 }
 
@@ -49,9 +51,12 @@ func (m *monitor) listen() error {
 		unix.Close(fd)
 		return err
 	}
-	m.server.listener = os.NewFile(uintptr(fd), "attach")
+	m.server.take(fd)
 	return nil
 }
+
+// take takes the socket fd, which listens.
+func (s *server) take(fd int) { s.fd, s.listener = fd, os.NewFile(uintptr(fd), "attach") }
 
 func (s *server) accept() {
 	conn, err := s.listener.SyscallConn()
@@ -61,8 +66,12 @@ func (s *server) accept() {
 	for {
 		fd := -1
 		err := conn.Read(func(l uintptr) bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			var err error
-			fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			if fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err == nil {
+				s.serving++
+			}
 			return err != unix.EAGAIN
 		})
 		if err != nil {

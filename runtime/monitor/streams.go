@@ -24,16 +24,27 @@ type streams struct {
 	waiting []func() // pumps, until begin
 	begun   bool
 
-	mu     sync.Mutex
-	buf    []byte   // shared by all pumps, under mu
-	input  *os.File // write end of stdin, or the terminal's master; nil: closed or /dev/null
-	master *os.File // terminal's master
-	output []*os.File
-	size   *unix.Winsize // a resize that came before the terminal
-	coming chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
-	logged bool          // the log is closed
-	lost   bool          // something of it was lost once
-	tell   bool          // the status is on record, and says it when the log cannot be written
+	mu      sync.Mutex
+	buf     []byte   // shared by all pumps, under mu
+	input   *os.File // write end of stdin, or the terminal's master; nil: closed or /dev/null
+	inputFD int      // of input
+	master  *os.File // terminal's master
+	output  []*outlet
+	size    *unix.Winsize // a resize that came before the terminal
+	coming  chan struct{} // closed when the terminal is there or cannot come any more; nil: there is none to come
+	logged  bool          // the log is closed
+	lost    bool          // something of it was lost once
+	tell    bool          // the status is on record, and says it when the log cannot be written
+	moved   int           // how often there was something to do
+}
+
+// outlet is the monitor's end of a stream that the container writes to.
+type outlet struct {
+	file  *os.File
+	fd    int // of file
+	name  string
+	frame byte
+	ended bool // under streams.mu; fd is another file's then, or nobody's
 }
 
 // childFiles are the container's ends.
@@ -79,17 +90,23 @@ func (m *monitor) openStream(c *childFiles, fd int, terminal bool) error {
 	}
 	if fd == 0 {
 		c.child[0] = p[0]
-		m.streams.input = pollable(p[1], "stdin")
+		m.streams.input, m.streams.inputFD = pollable(p[1], "stdin"), p[1]
 		return nil
 	}
 	c.child[fd] = p[1]
 	_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize) // more is refused when the user has too many
-	name, frame := logs.Stdout, byte(proto.FrameStdout)
-	if fd == 2 {
-		name, frame = logs.Stderr, proto.FrameStderr
-	}
-	m.streams.start(m, pollable(p[0], name), name, frame)
+	m.streams.start(m, outletOf(fd, p[0]))
 	return nil
+}
+
+// outletOf is our end of the container's descriptor as, 1 or 2.
+func outletOf(as, fd int) *outlet {
+	o := &outlet{fd: fd, name: logs.Stdout, frame: proto.FrameStdout}
+	if as == 2 {
+		o.name, o.frame = logs.Stderr, proto.FrameStderr
+	}
+	o.file = pollable(fd, o.name)
+	return o
 }
 
 func pipe() ([2]int, error) {
@@ -107,22 +124,22 @@ func pollable(fd int, name string) *os.File {
 
 // addTerminal takes the master of the terminal that boot has made.
 func (s *streams) addTerminal(m *monitor, master int) {
-	f := pollable(master, "terminal")
+	o := outletOf(1, master)
 	s.mu.Lock()
-	s.master, s.input = f, f
+	s.master, s.input, s.inputFD = o.file, o.file, o.fd
 	if s.size != nil {
 		_ = unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, s.size)
 	}
 	s.mu.Unlock()
 	close(s.coming)
-	s.start(m, f, logs.Stdout, proto.FrameStdout)
+	s.start(m, o)
 }
 
-func (s *streams) start(m *monitor, f *os.File, name string, frame byte) {
-	s.output = append(s.output, f)
+func (s *streams) start(m *monitor, o *outlet) {
+	s.output = append(s.output, o)
 	pump := func() {
-		s.pump(m, f, name, frame)
-		f.Close()
+		s.pump(m, o)
+		o.file.Close()
 	}
 	if !s.begun {
 		s.waiting = append(s.waiting, pump)
@@ -142,15 +159,15 @@ func (s *streams) begin() {
 
 // pump moves what the container writes into the log and to the clients, until the last writer is gone (for a
 // terminal, that is EIO).
-func (s *streams) pump(m *monitor, f *os.File, name string, frame byte) {
-	conn, err := f.SyscallConn()
+func (s *streams) pump(m *monitor, o *outlet) {
+	conn, err := o.file.SyscallConn()
 	if err != nil {
 		return
 	}
 	for ended := false; !ended; {
 		err := conn.Read(func(fd uintptr) bool {
 			var again bool
-			ended, again = s.read(m, int(fd), name, frame)
+			ended, again = s.read(m, int(fd), o)
 			return !again
 		})
 		if err != nil {
@@ -159,13 +176,14 @@ func (s *streams) pump(m *monitor, f *os.File, name string, frame byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	o.ended = true
 	if m.log != nil {
-		m.log.End(name)
+		m.log.End(o.name)
 	}
 }
 
 // read takes what is there. The buffer is one for all streams: an idle stream holds none.
-func (s *streams) read(m *monitor, fd int, name string, frame byte) (ended, again bool) {
+func (s *streams) read(m *monitor, fd int, o *outlet) (ended, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.buf == nil {
@@ -180,12 +198,13 @@ func (s *streams) read(m *monitor, fd int, name string, frame byte) (ended, agai
 	case err != nil || n == 0:
 		return true, false
 	}
+	s.moved++
 	data := s.buf[:n]
 	if m.log != nil {
-		m.log.Write(name, time.Now(), data)
+		m.log.Write(o.name, time.Now(), data)
 		s.tellLoss(m)
 	}
-	m.server.broadcast(frame, data)
+	m.server.broadcast(o.frame, data)
 	return false, false
 }
 
@@ -234,8 +253,8 @@ func (s *streams) wait(limit time.Duration) {
 		return
 	case <-timer.C:
 	}
-	for _, f := range s.output {
-		_ = f.SetReadDeadline(time.Unix(1, 0))
+	for _, o := range s.output {
+		_ = o.file.SetReadDeadline(time.Unix(1, 0))
 	}
 	<-done
 }

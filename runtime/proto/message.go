@@ -17,15 +17,7 @@ func Decode(b []byte, m Message) error {
 
 func (r *Report) code(w *wire) {
 	name(w, &r.Type)
-	optional(w, &r.Status, func(w *wire, s *Status) {
-		number(w, &s.MonitorPid)
-		number(w, &s.MonitorStart)
-		number(w, &s.MonitorWork)
-		number(w, &s.Pid)
-		number(w, &s.PidStart)
-		w.time(&s.StartedAt)
-		w.text(&s.LogError)
-	})
+	optional(w, &r.Status, (*wire).status)
 	optional(w, &r.Failure, (*wire).failure)
 	optional(w, &r.Exit, func(w *wire, x *Exit) {
 		number(w, &x.Code)
@@ -37,6 +29,16 @@ func (r *Report) code(w *wire) {
 	})
 	w.flag(&r.Free)
 	w.text(&r.Note)
+}
+
+func (w *wire) status(s *Status) {
+	number(w, &s.MonitorPid)
+	number(w, &s.MonitorStart)
+	number(w, &s.MonitorWork)
+	number(w, &s.Pid)
+	number(w, &s.PidStart)
+	w.time(&s.StartedAt)
+	w.text(&s.LogError)
 }
 
 func (s *Step) code(w *wire) {

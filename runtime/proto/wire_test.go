@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,11 +49,59 @@ func TestBootstrapArrives(t *testing.T) {
 	}
 }
 
+func sampleRest() *Rest {
+	b, err := DecodeMonitor(sample().Encode())
+	if err != nil {
+		panic(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
+	return &Rest{
+		Work: 3, B: b, Status: Status{MonitorPid: 1, MonitorStart: 2, MonitorWork: 3, Pid: 4, PidStart: 5, StartedAt: at, LogError: "full"},
+		Init: 6, Listener: 7, Input: -1, Master: -1, Output: [2]int{8, -1},
+		Log: RestLog{Dir: 9, File: 10, Size: 1 << 40, Dropped: 11, Latest: at.Add(1)}, Begun: at.Add(2), Quiet: time.Minute,
+	}
+}
+
+func TestRestArrives(t *testing.T) {
+	want := sampleRest()
+	got, err := DecodeRest(want.Encode())
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+}
+
+// The number of a descriptor that is executed is the name of the process until it gives itself another.
+func TestWorkOf(t *testing.T) {
+	fds := map[int]bool{}
+	for n := range MaxWorks {
+		for _, name := range []string{WorkName(n), strconv.Itoa(DormantFD(n)), strconv.Itoa(ProgramFD(n))} {
+			if got := WorkOf([]byte(name)); got != n {
+				t.Errorf("%q is work %d, expected %d", name, got, n)
+			}
+		}
+		fds[DormantFD(n)], fds[ProgramFD(n)] = true, true
+	}
+	if len(fds) != 2*MaxWorks {
+		t.Errorf("%d numbers for %d works", len(fds), MaxWorks)
+	}
+	for _, name := range []string{"", "stack-init", "sleep", "-33", "31", "16", strconv.Itoa(FirstOtherFD), workPrefix, workPrefix + "x"} {
+		if got := WorkOf([]byte(name)); got != 0 {
+			t.Errorf("%q is work %d, expected 0", name, got)
+		}
+	}
+}
+
 func TestHalfAMessageIsAnError(t *testing.T) {
 	b := sample().Encode()
 	for n := range b {
 		if _, err := DecodeBoot(b[:n]); err == nil {
 			t.Fatalf("%d of %d bytes are taken for a whole message", n, len(b))
+		}
+	}
+	b = sampleRest().Encode()
+	for n := range b {
+		if _, err := DecodeRest(b[:n]); err == nil {
+			t.Fatalf("%d of %d bytes are taken for a whole rest", n, len(b))
 		}
 	}
 }

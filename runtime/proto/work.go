@@ -10,17 +10,40 @@ import (
 // of a process apart has to be asked of the process itself, for a record can be as old as it likes. It is its name, as ps(1) shows it: a monitor takes the name of
 // its next work when there is nothing of the last one that it would still do, and before anybody hears that it is free.
 
+// MaxWorks is how many containers one process makes at most.
+const MaxWorks = 16
+
 const workPrefix = "stack-init/"
 
-// WorkName is the name (proc_pid_comm(5)) of a monitor that has ended n works before, n > 0. A process that is at its first has any other name.
+// WorkName is the name (proc_pid_comm(5)) of a monitor that has ended n works before. A process that is at its first may have any other name but those of WorkOf.
 func WorkName(n int) string { return workPrefix + strconv.Itoa(n) }
+
+// A monitor that goes to rest executes another program, and so does one that is woken (package dormant). The kernel names a process that does that after the last part
+// of the program's path, before it can say anything itself. That is the number of a descriptor (/proc/self/fd/<n>), and so it is the number that says which work the process is at.
+const (
+	firstDormantFD = 32
+	firstProgramFD = firstDormantFD + MaxWorks
+	// FirstOtherFD is the least number above 31 of a descriptor that may be executed without saying anything of works.
+	FirstOtherFD = firstProgramFD + MaxWorks
+)
+
+// DormantFD is the descriptor by which a monitor at its work n, 0 <= n < MaxWorks, executes the program of package dormant.
+func DormantFD(n int) int { return firstDormantFD + n }
+
+// ProgramFD is the descriptor by which that executes the monitor's again.
+func ProgramFD(n int) int { return firstProgramFD + n }
 
 // WorkOf is n of the name of a monitor, 0 for any other name.
 func WorkOf(name []byte) int {
 	digits, ok := bytes.CutPrefix(name, []byte(workPrefix))
 	n, err := strconv.Atoi(string(digits))
-	if !ok || err != nil {
+	switch {
+	case err != nil:
 		return 0
+	case ok:
+		return n
+	case n >= firstDormantFD && n < FirstOtherFD:
+		return (n - firstDormantFD) % MaxWorks
 	}
-	return n
+	return 0
 }
