@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stackrun/stack/spec/diag"
 	"github.com/stackrun/stack/spec/tree"
 	"github.com/stackrun/stack/spec/units"
 )
@@ -96,8 +97,10 @@ func (d *decoder) mount(n *tree.Node) (Mount, bool) {
 	switch {
 	case m.Target == "":
 		d.err(CodeMissing, n, n.Path+" has no target", "write target: the path in the container")
-	case m.Type == "bind" && m.Source == "":
+	case m.Type == "bind" && n.Get("source").IsNull():
 		d.err(CodeMissing, n, n.Path+" has no source", "write source: the path on the host")
+	case m.Type == "bind" && m.Source == "":
+		d.limited(diag.Warning, CodeMissing, n.Get("source"), n.Path+": an empty source is the project's directory", "write source: the path on the host")
 	case m.Type == "image" && m.Source == "":
 		d.refuse(CodeMissing, n, n.Path+" has no source", "write source: the image to mount")
 	case m.Type == "tmpfs" && m.Source != "":
@@ -211,9 +214,11 @@ func (d *decoder) mountOptions(n *tree.Node, list string, m *Mount) {
 	}
 }
 
-// tmpfs decodes the service's own tmpfs key: PATH[:OPTIONS].
+// tmpfs decodes the service's own tmpfs key: PATH[:OPTIONS]. An entry that is as an earlier one up to its first = takes the place
+// of that, as in docker compose: a file that repeats what the one before it says is no mistake. Others of the same path are one.
 func (d *decoder) tmpfs(n *tree.Node) []Mount {
 	var out keyedList[Mount]
+	begins := map[string]string{} // by target
 	for _, it := range d.many(n) {
 		target, options, _ := strings.Cut(d.str(it), ":")
 		m := Mount{Type: "tmpfs", Target: target}
@@ -226,10 +231,12 @@ func (d *decoder) tmpfs(n *tree.Node) []Mount {
 		for o := range strings.SplitSeq(options, ",") {
 			d.tmpfsOption(it, strings.TrimSpace(o), &m)
 		}
-		if out.has(m.Target) {
+		begin, _, _ := strings.Cut(it.Value, "=")
+		if out.has(m.Target) && begins[m.Target] != begin {
 			d.err(CodeDuplicate, it, fmt.Sprintf("%s: %s is there twice", n.Path, m.Target), "remove one")
 			continue
 		}
+		begins[m.Target] = begin
 		d.source(n.Path+"["+itoa(out.put(m.Target, m))+"]", it)
 	}
 	return out.all

@@ -98,7 +98,11 @@ func (l *loader) load() *Project {
 	l.nameProject(files)
 	l.env["COMPOSE_PROJECT_NAME"] = l.project
 	model := l.model(files, scope{dir: l.in.Dir, lookup: l.lookup, from: l.definedAt})
-	if model == nil || l.HasErrors() {
+	if l.HasErrors() {
+		return nil
+	}
+	if model == nil {
+		l.empty(files)
 		return nil
 	}
 	setPaths(model, "")
@@ -160,10 +164,6 @@ func (l *loader) parse(file string, by *tree.Node) (source, bool) {
 	docs, list := parse(name, data)
 	l.Join(list)
 	if list.HasErrors() {
-		return source{}, false
-	}
-	if len(docs) == 0 {
-		l.at(diag.Error, CodeEmpty, diag.Pos{File: name}, "it has no services", "")
 		return source{}, false
 	}
 	for _, d := range docs {
@@ -253,6 +253,11 @@ type scope struct {
 	dir    string // base of relative paths
 	lookup interp.Lookup
 	from   func(name string) diag.Pos // where a variable is defined
+}
+
+// empty refuses files that say nothing. One of several may: an override of which all lines are comments.
+func (l *loader) empty(files []source) {
+	l.at(diag.Error, CodeEmpty, diag.Pos{File: files[0].file}, "it has no services", "")
 }
 
 // model reads the documents of files into one: interpolate, include, extend, merge.

@@ -33,7 +33,10 @@ func Uninterpolated(ctx context.Context, in Input) (json.RawMessage, diag.List) 
 	}
 	l.nameProject(files)
 	model := l.model(files, scope{dir: in.Dir, lookup: l.lookup, from: l.definedAt})
-	if model != nil && !l.HasErrors() {
+	if model == nil && !l.HasErrors() {
+		l.empty(files)
+	}
+	if !l.HasErrors() {
 		setPaths(model, "")
 		l.checkKeys(model)
 		model.Set(model.At("name"), model.At(l.project))
