@@ -121,6 +121,9 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 	if p, read := x.files[file.Value]; read && p.doc != nil {
 		return p, true
 	}
+	if x.literal {
+		x.interpolate(file, x.sc)
+	}
 	name, ok := x.fileOf(file, "extends.file", x.sc.dir)
 	if !ok {
 		return place{}, false
@@ -132,8 +135,10 @@ func (x *extender) other(file *tree.Node) (place, bool) {
 	dir := path.Dir(name)
 	var doc *tree.Node
 	for _, d := range src.docs {
-		x.interpolate(d, x.sc)
-		rebase(d, dir, x.env["HOME"])
+		if !x.literal {
+			x.interpolate(d, x.sc)
+		}
+		rebase(d, x.base(dir, x.sc), x.env["HOME"])
 		if doc == nil {
 			doc = d
 		} else {

@@ -96,7 +96,7 @@ func (l *loader) included(n *tree.Node, sc scope) *tree.Node {
 	sub := l.model(files, inner)
 	l.chain = l.chain[:depth]
 	if sub != nil {
-		rebase(sub, dir, home)
+		rebase(sub, l.base(dir, sc), home)
 		l.trail.brought(sub, "include", n)
 	}
 	return sub

@@ -10,6 +10,9 @@ import (
 
 // interpolate substitutes variables in every value below n, never in keys.
 func (l *loader) interpolate(n *tree.Node, sc scope) {
+	if n == nil {
+		return
+	}
 	for _, p := range n.Pairs {
 		l.interpolate(p.Value, sc)
 	}

@@ -269,7 +269,9 @@ func (l *loader) model(files []source, sc scope) *tree.Node {
 			l.chain = append(l.chain, f.file)
 		}
 		for _, doc := range f.docs {
-			if !l.literal {
+			if l.literal {
+				l.interpolate(doc.Get("include"), sc) // files are found by what their names are
+			} else {
 				l.interpolate(doc, sc)
 			}
 			doc = l.include(doc, sc)

@@ -1,12 +1,25 @@
 package spec
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
 )
 
-// rebase makes the relative paths of a document absolute: those of a file that is
+// base is dir as rebase is to write it for a file of scope sc: relative to that where paths stay relative.
+func (l *loader) base(dir string, sc scope) string {
+	if !l.in.Raw.Paths {
+		return dir
+	}
+	rel, err := filepath.Rel(sc.dir, dir)
+	if err != nil { // both are absolute
+		return dir
+	}
+	return rel
+}
+
+// rebase puts dir before the relative paths of a document: those of a file that is
 // reached by include or extends are relative to it, not to the project.
 func rebase(doc *tree.Node, dir, home string) {
 	abs := func(n *tree.Node) {
@@ -100,9 +113,13 @@ func rebaseBuild(b *tree.Node, dir string, abs func(*tree.Node)) {
 
 func rebaseShort(n *tree.Node, dir, home string) {
 	src, rest, ok := strings.Cut(n.Value, ":")
-	if ok && isPath(src) {
-		n.Value, n.Interpolated = absolute(dir, src, home)+":"+rest, true
+	if !ok || !isPath(src) {
+		return
 	}
+	if src = absolute(dir, src, home); !isPath(src) {
+		src = "./" + src // without it the name of a volume
+	}
+	n.Value, n.Interpolated = src+":"+rest, true
 }
 
 func rebaseProfile(n *tree.Node, dir, home string) {

@@ -12,9 +12,10 @@ import (
 
 // Variables lists what the files of in refer to, by name, without substituting
 // anything. Of several uses of a variable the first with a default or alternate tells it;
-// it is required when one use says so. Included and extended files are not read.
+// it is required when one use says so. Of a file that is extended only the services that are do count.
 func Variables(ctx context.Context, in Input) ([]interp.Variable, diag.List) {
-	l := &loader{ctx: ctx, in: in, text: map[string]*text{}, env: in.Env}
+	l := newLoader(ctx, in)
+	l.literal = true
 	found := map[string]*interp.Variable{}
 	var walk func(n *tree.Node)
 	walk = func(n *tree.Node) {
@@ -42,10 +43,17 @@ func Variables(ctx context.Context, in Input) ([]interp.Variable, diag.List) {
 			}
 		}
 	}
-	for _, f := range l.parseAll(in.Files) {
+	files := l.parseAll(in.Files)
+	for _, f := range files {
 		for _, doc := range f.docs {
-			walk(doc)
+			walk(doc) // its own include has gone from the model
 		}
+	}
+	if l.HasErrors() {
+		return nil, l.List()
+	}
+	if model := l.model(files, scope{dir: in.Dir, lookup: l.lookup, from: l.definedAt}); model != nil {
+		walk(model)
 	}
 	if l.HasErrors() {
 		return nil, l.List()

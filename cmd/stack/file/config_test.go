@@ -57,6 +57,30 @@ func TestConfigTellsOneThing(t *testing.T) {
 	}
 }
 
+// TestConfigOfSeveralFiles: what is told of a file that includes and extends others is told of those too.
+func TestConfigOfSeveralFiles(t *testing.T) {
+	u := stacktest.NewPerson(t, nil)
+	u.Write("compose.yaml", "include: [\"${DIR:-sub}/inc.yaml\"]\nservices:\n  web:\n    extends: {file: \"${DIR:-sub}/ext.yaml\", service: base}\n    build: .\n")
+	if err := os.Mkdir(filepath.Join(u.Dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	u.Write("sub/inc.yaml", "services:\n  db: {image: \"db:${DB:?say which}\", volumes: [\"./data:/data\"], extends: {file: ext.yaml, service: base}}\n")
+	u.Write("sub/ext.yaml", "services:\n  base: {image: \"web:${TAG}\", volumes: [\"./x:/x\", \"../up:/up\"], build: {context: ./ctx}}\n  other: {image: \"${OTHER:?never asked}\"}\n")
+	if code, out, errs := u.Run("config --variables"); code != 0 || !regexp.MustCompile(`^NAME .*\nDB +true +\nDIR +false +sub +\nTAG +false +\n$`).MatchString(out) {
+		t.Errorf("config --variables: code %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := u.Run("config --no-interpolate"); code != 0 || !strings.Contains(out, "web:${TAG}") || !strings.Contains(out, "db:${DB:?say which}") || strings.Contains(errs, "TAG") {
+		t.Errorf("config --no-interpolate: code %d: %s%s", code, out, errs)
+	}
+	u.Env["DB"], u.Env["TAG"], u.Env["OTHER"] = "1", "1", "x"
+	code, out, errs := u.Run("config --no-path-resolution")
+	for _, want := range []string{"context: .\n", "context: sub/ctx\n", "source: ./sub/x\n", "source: ./sub/data\n", "source: ./up\n"} {
+		if code != 0 || !strings.Contains(out, want) || strings.Contains(out, u.Dir) {
+			t.Errorf("config --no-path-resolution: code %d: no %q in\n%s%s", code, want, out, errs)
+		}
+	}
+}
+
 // TestConfigAsWritten: what docker compose v5 leaves out of its output with each flag, by trying it, is left out here.
 func TestConfigAsWritten(t *testing.T) {
 	u := stacktest.NewPerson(t, nil)
