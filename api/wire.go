@@ -53,7 +53,7 @@ type DumpRequest struct {
 	Project *spec.Project `json:"project,omitempty"` // nil = as it was last brought up
 }
 
-// PullRequest is the body of pull. Policy "" = each service's own.
+// PullRequest is the body of pull. Policy is "", missing or ask.PullOffline, see Engine.Pull.
 type PullRequest struct {
 	Project  *spec.Project `json:"project"`
 	Services []string      `json:"services,omitempty"`

@@ -61,6 +61,9 @@ func (w *worker) addCommand(ctx context.Context, c *instructions.AddCommand, p P
 		if !isURL(source) {
 			continue
 		}
+		if w.r.Offline {
+			return false, &OfflineError{What: source}
+		}
 		got, err := w.fetch(ctx, source, c.Checksum)
 		if err != nil {
 			return false, err

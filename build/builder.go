@@ -22,6 +22,9 @@ type Options struct {
 	Containers Containers
 	Networks   Networks
 
+	// Offline has every build be one that fetches nothing, as Request.Offline.
+	Offline bool
+
 	// Notice tells, once, what somebody should know and what is no error. nil = nobody.
 	Notice func(text string)
 }
@@ -77,6 +80,7 @@ func (b *Builder) notice(text string) {
 // with a place in the Dockerfile is an *Error; errdefs.ErrInvalidArgument and ErrNotSupported without a Progress of phase Started mean that nothing has run.
 // When ctx ends, so does the build, and nothing of it is left but the steps that it has come through, for the next one.
 func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress)) (image.Info, error) {
+	r.Offline = r.Offline || b.opt.Offline
 	if r.Context != "" {
 		if info, err := os.Stat(r.Context); err != nil || !info.IsDir() {
 			if err == nil {
@@ -90,11 +94,7 @@ func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress))
 	default:
 		return image.Info{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot build in network %q: expected default, none or host", r.Network))
 	}
-	text, err := readDockerfile(&r)
-	if err != nil {
-		return image.Info{}, err
-	}
-	file, err := parseDockerfile(r.Dockerfile, text)
+	file, err := open(&r)
 	if err != nil {
 		return image.Info{}, err
 	}

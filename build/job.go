@@ -194,7 +194,10 @@ func (j *job) base(ctx context.Context, ref string) (*state, error) {
 func (j *job) findBase(ctx context.Context, ref string) (*state, error) {
 	images := j.b.opt.Images
 	info, err := images.Resolve(ctx, ref, v1.Platform{})
-	if j.r.Pull || errors.Is(err, errdefs.ErrNotFound) {
+	if j.r.Offline && errors.Is(err, errdefs.ErrNotFound) {
+		return nil, &OfflineError{What: ref}
+	}
+	if j.r.Pull && !j.r.Offline || errors.Is(err, errdefs.ErrNotFound) {
 		began := time.Now()
 		j.tell(Progress{Phase: Started, Text: "pull " + ref})
 		var pulled image.Info

@@ -42,12 +42,13 @@ type stage struct {
 
 // layout is a Dockerfile with everything known of it that can be before anything runs.
 type layout struct {
-	file   *dockerfile
-	global variables // ARGs before the first FROM, and the automatic ones
-	all    []*stage  // in the order of the file; those that are not needed have no done
-	target *stage
-	steps  int      // of all stages that are built, but for what an ONBUILD asks for
-	notes  []string // what the user should know
+	file    *dockerfile
+	global  variables // ARGs before the first FROM, and the automatic ones
+	all     []*stage  // in the order of the file; those that are not needed have no done
+	target  *stage
+	remotes []remote // of the stages that are needed, in the order in which they were found
+	steps   int      // of all stages that are built, but for what an ONBUILD asks for
+	notes   []string // what the user should know
 }
 
 // lay reads what r asks for and refuses what cannot be done. Nothing has run and nothing is asked of anybody when it returns.
@@ -242,6 +243,7 @@ func (l *layout) need(r *Request, s *stage) error {
 		if _, err := reference.Parse(s.base.image); err != nil {
 			return l.file.refuse(lineOf(s.inst.Location), oneLine(s.inst.SourceCode), "%v", err)
 		}
+		l.remotes = append(l.remotes, remote{line: lineOf(s.inst.Location), instruction: oneLine(s.inst.SourceCode), image: s.base.image})
 	}
 	if s.base.stage != nil {
 		if err := l.need(r, s.base.stage); err != nil {
@@ -306,6 +308,7 @@ func (l *layout) check(r *Request, s *stage, c instructions.Command) error {
 			if _, err := reference.Parse(o.image); err != nil {
 				return refuse("%v", err)
 			}
+			l.remotes = append(l.remotes, remote{line: line, instruction: text, image: o.image})
 		}
 		return nil
 	}
@@ -324,6 +327,11 @@ func (l *layout) check(r *Request, s *stage, c instructions.Command) error {
 		}
 		if c.KeepGitDir != nil && *c.KeepGitDir {
 			return unsupported("--keep-git-dir: git repositories are not fetched; clone it and COPY, or RUN git clone")
+		}
+		for _, src := range c.SourcePaths {
+			if isURL(src) {
+				l.remotes = append(l.remotes, remote{line: line, instruction: text, url: src})
+			}
 		}
 		return l.checkSources(r, &c.SourcesAndDest, true, refuse, unsupported)
 	case *instructions.RunCommand:

@@ -37,6 +37,9 @@ type Request struct {
 	NoCacheFilter []string // the steps of these stages are
 	Pull          bool     // base images are pulled also when they are here
 
+	// Offline fetches nothing: base images are taken as they are here, Pull or not, and what is not here is an error. What a RUN does is its own affair.
+	Offline bool
+
 	Network    string // of RUN: "" or default, none, host
 	ExtraHosts []network.HostsEntry
 	Secrets    []Secret

@@ -222,6 +222,38 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
+// TestOffline: a store that is offline asks neither registry nor mirror, for whatever it is asked.
+func TestOffline(t *testing.T) {
+	sandbox.Require(t)
+	h, mirror := newHub(t), newHub(t)
+	for _, to := range []*hub{h, mirror} {
+		to.push(t, "app:1", imageOf(t, layerOf(t, layertest.File("a", "1"))))
+	}
+	r := newRoots(t)
+	s := openAsking(t, r, registry.Options{})
+	info := pullAndTag(t, s, h, "app:1", h.host+"/mine:1")
+	check(t, s.Close(t.Context()))
+	var asked atomic.Int32
+	for _, to := range []*hub{h, mirror} {
+		to.misbehave(func(http.ResponseWriter, *http.Request) bool { asked.Add(1); return false })
+	}
+	s = openAsking(t, r, registry.Options{Offline: true}, func(o *Options) { o.Mirrors = map[string][]string{h.host: {"http://" + mirror.host}} })
+	if here, err := s.Resolve(t.Context(), h.host+"/app:1", v1.Platform{}); err != nil || here.ID != info.ID {
+		t.Errorf("what is here: %v, %v", here.ID, err)
+	}
+	_, _, pulled := pull(s, h.host+"/app:1")
+	_, pushed := s.Push(t.Context(), h.host+"/mine:1", PushOptions{}, nil)
+	_, asks := s.Manifest(t.Context(), h.host+"/app:1", nil)
+	for what, err := range map[string]error{"pull": pulled, "find": s.Find(t.Context(), h.host+"/app:1", v1.Platform{}), "push": pushed, "manifest": asks, "login": s.CheckAuth(t.Context(), h.host, Auth{Username: "a", Password: "b"})} {
+		if err == nil || !errors.Is(err, errdefs.ErrUnavailable) || !strings.Contains(err.Error(), h.host+" is not asked: the configuration file says `offline: true`") {
+			t.Errorf("%s: error is %v", what, err)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("registries were asked %d times", n)
+	}
+}
+
 // TestTooLateToPush: nor is it asked again and again by a push.
 func TestTooLateToPush(t *testing.T) {
 	sandbox.Require(t)

@@ -30,6 +30,9 @@ type Options struct {
 	// nobody vouches for. Loopback may always be spoken to without TLS.
 	Insecure []string
 
+	// Offline asks no registry and no mirror: a pull or push is refused.
+	Offline bool
+
 	// Limits bound one layer. Zero = the defaults of package unpack.
 	Limits unpack.Limits
 
@@ -62,7 +65,7 @@ type Store struct {
 
 // Open makes the store's directories, removes what a crash left and returns the store.
 func Open(ctx context.Context, opt Options) (*Store, error) {
-	reg, err := registry.New(registry.Options{Mirrors: opt.Mirrors, Insecure: opt.Insecure})
+	reg, err := registry.New(registry.Options{Mirrors: opt.Mirrors, Insecure: opt.Insecure, Offline: opt.Offline})
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type Options struct {
 	Log       *slog.Logger // what it does of itself; nil = nowhere
 	NoHealing bool         // nothing is put right that nobody asks for
 	Boot      string       // tells this boot of the host from others; "" = the kernel says
+	Offline   bool         // nothing is fetched, whoever asks for it
 	StoreLost bool         // Store is a new one in place of one that was damaged: what is on the host and belongs to no file is wanted
 	Worked    func()       // called after each thing that it has done of itself, a look at the host included; nil = nobody is told
 }
@@ -140,7 +141,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
 	e.kit = performer.NewKit(performer.Options{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keep: e.keep, Wishes: e.wishes, Interim: e.interim})
-	e.planner = planning.New(planning.Options{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names})
+	e.planner = planning.New(planning.Options{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names, Offline: opt.Offline})
 	e.healing = healing.New(healing.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Commands: resumer{e},
 	})

@@ -18,14 +18,14 @@ func (e *Engine) Build(ctx context.Context, p *spec.Project, o ask.BuildOptions,
 		return err
 	}
 	defer e.gate.Leave()
-	want, err := e.planner.Desire(p, ask.UpOptions{})
+	want, err := e.planner.Desire(p, ask.UpOptions{Offline: o.Offline})
 	if err != nil {
 		return err
 	}
 	return e.images.Build(ctx, p, want, o, sink)
 }
 
-// Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
+// Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone, ask.PullOffline says which are not here.
 func (e *Engine) Pull(ctx context.Context, p *spec.Project, services []string, policy string, sink event.Sink) error {
 	defer e.loop.Enter()()
 	want, err := e.planner.Desire(p, ask.UpOptions{})

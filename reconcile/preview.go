@@ -34,20 +34,7 @@ func (e *Engine) Plan(ctx context.Context, p *spec.Project, o ask.UpOptions) (*a
 	if err != nil {
 		return nil, err
 	}
-	d, err := e.images.Due(ctx, p, want, c.Have, c.Opt)
-	if err != nil {
-		return nil, err
-	}
-	now := d.Now
-	c.Opt.Refresh, c.Opt.Rebuild = d.Refresh, d.Rebuild
-	for key, due := range now {
-		if due.Maker == nil || due.Registry {
-			c.Opt.Refresh[key] = true
-		} else {
-			c.Opt.Rebuild[key] = due.Why
-		}
-	}
-	pl, said, err := e.planner.Build(ctx, c)
+	pl, now, said, err := e.planner.Foresee(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +106,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	}
 	missing := external(want, have)
 	for _, s := range want.Services {
+		s.Offline = false
 		if s.PullPolicy == "never" {
 			s.PullPolicy = "" // nothing is to be pulled: what is missing is only to be told
 		}

@@ -69,7 +69,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	}
 	defer release()
 	defer func() { err = loop.Overruled(ctx, "run", p.Name, err) }()
-	want, err := e.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build})
+	want, err := e.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build, Offline: o.Offline})
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +83,11 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err := e.checkShared(ctx, p, o); err != nil {
 		return nil, err
 	}
+	if s.Offline {
+		if err := e.planner.CheckLocal(ctx, p, want, s, o.NoDeps); err != nil {
+			return nil, err
+		}
+	}
 	if o.RemoveOrphans {
 		if err := e.removeOrphans(ctx, p, sink); err != nil {
 			return nil, err
@@ -91,7 +96,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	do := e.kit.New(p, want, sink)
 	do.Keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, nil, sink); err != nil {
+		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Offline: o.Offline, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, nil, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {

@@ -136,6 +136,7 @@ func (e *Engine) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, sin
 	}
 	up := saved.Options
 	up.Command, up.Wait, up.WaitTimeout, up.Parallel = o.Command, o.Wait, o.WaitTimeout, o.Parallel
+	up.Offline = up.Offline || o.Offline
 	return e.bring(ctx, saved.Project, up, sink, func(ctx context.Context) (*planning.Comparison, *plan.Plan, diag.List, error) {
 		c, pl, said, err := e.planner.Fixed(ctx, saved.Project, up)
 		if err != nil {

@@ -19,6 +19,9 @@ type Options struct {
 	// nobody vouches for. Loopback may always be spoken to without TLS.
 	Insecure []string
 
+	// Offline asks nobody: everything is refused with the reason.
+	Offline bool
+
 	// Getenv looks up the variables that say where credentials are. nil = os.Getenv.
 	Getenv func(name string) string
 
@@ -33,12 +36,13 @@ type Client struct {
 	credentials credentials.Stored
 	transports  struct{ origin, mirror, lax *http.Transport }
 	down        downList
+	offline     bool
 	wait        waiter
 }
 
 // New prepares to ask registries: it does no I/O. errdefs.ErrInvalidArgument names a mirror that is none.
 func New(opt Options) (*Client, error) {
-	c := &Client{insecure: make(map[string]bool), credentials: credentials.New(opt.Getenv), wait: wait}
+	c := &Client{insecure: make(map[string]bool), credentials: credentials.New(opt.Getenv), wait: wait, offline: opt.Offline}
 	if opt.Wait != nil {
 		c.wait = opt.Wait
 	}

@@ -16,6 +16,9 @@ import (
 	"github.com/stackrun/stack/internal/reference"
 )
 
+// errOffline is that no registry may be asked.
+var errOffline = errors.New("is not asked: the configuration file says `offline: true`")
+
 // ErrDenied is a registry that wants other credentials, or any.
 var ErrDenied = errors.New("access denied")
 
@@ -78,6 +81,8 @@ func pullError(ref reference.Reference, tries []attempt, warnings []string) erro
 		switch hint := patienceHint(last.err, ref.Host); {
 		case hint != "":
 			e.hint = hint + ", or give a mirror of it in registries.mirrors of the configuration file"
+		case errors.Is(last.err, errOffline):
+			e.hint = "load the image with `stack load -i FILE`, or take that out and restart the daemon"
 		case errors.Is(last.err, http.ErrSchemeMismatch):
 			e.hint = "it speaks http without TLS: add it to registries.insecure of the configuration file to allow that"
 		}
@@ -151,6 +156,8 @@ func Describe(err error) string {
 	}
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, errOffline):
+		return err.Error()
 	case errors.As(err, &dns):
 		return fmt.Sprintf("is not reachable: no address for %s", dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):

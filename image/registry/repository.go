@@ -57,6 +57,9 @@ type access struct {
 
 // connect does the registry's authorisation handshake for repo.
 func (c *Client) connect(ctx context.Context, ep endpoint, repo string, want access) (*Repository, error) {
+	if c.offline {
+		return nil, errOffline
+	}
 	opts := []name.Option{}
 	if ep.plain {
 		opts = append(opts, name.Insecure)
@@ -109,6 +112,9 @@ func (c *Client) connect(ctx context.Context, ep endpoint, repo string, want acc
 
 // ping asks ep for its API, with auth and for no repository.
 func (c *Client) ping(ctx context.Context, ep endpoint, auth credentials.Auth) error {
+	if c.offline {
+		return errOffline
+	}
 	opts := []name.Option{}
 	if ep.plain {
 		opts = append(opts, name.Insecure)

@@ -90,6 +90,9 @@ func (src *Source) each(ctx context.Context, fn func(*Repository) error) error {
 	var tries []attempt
 	var warnings []string
 	list := src.list()
+	if src.client.offline {
+		return pullError(src.ref, []attempt{{list[len(list)-1].endpoint, errOffline}}, nil)
+	}
 	for _, l := range list {
 		c, err := src.connect(ctx, l)
 		if err == nil {

@@ -21,8 +21,12 @@ type BuildOptions struct {
 	Deps     bool              // what Services depend on, too
 	Pull     bool              // the images that they start from are pulled again
 	NoCache  bool              // every step is done anew
+	Offline  bool              // as in UpOptions; Pull is nothing then
 	Args     map[string]string // over those of the file
 }
+
+// PullOffline is the policy of a pull that asks nobody: images that are not here are faults.
+const PullOffline = "offline"
 
 // UpOptions are the flags of up that the loop must know.
 type UpOptions struct {
@@ -40,6 +44,7 @@ type UpOptions struct {
 	Build         bool           // images that are made here are made again
 	BuildOnly     []string       // without Build: those of these services are
 	NoBuild       bool           // none is made
+	Offline       bool           // nothing is fetched: images and what builds start from are taken as they are here, and what is not here is a fault
 	Prune         bool           // with Build: images that have lost their names by it are removed
 	Timeout       *time.Duration // of stops; nil = each container's own grace
 	Wait          bool           // wait for running|healthy of everything
@@ -105,7 +110,8 @@ type RunOptions struct {
 	UseAliases   bool
 	Pull         string
 	Build        bool
-	Parallel     int // as in UpOptions
+	Offline      bool // as in UpOptions
+	Parallel     int  // as in UpOptions
 	Rows, Cols   uint16
 
 	RemoveOrphans bool
@@ -189,5 +195,6 @@ type ApplyOptions struct {
 	Command     string // as typed, for the history
 	Wait        bool
 	WaitTimeout time.Duration
-	Parallel    int // as in UpOptions
+	Parallel    int  // as in UpOptions
+	Offline     bool // as in UpOptions, also of a plan that was made without it
 }

@@ -111,6 +111,8 @@ type Builder interface {
 	// Build makes the image that r describes and gives it its names. progress may be nil. An error with a place in the Dockerfile is a *build.Error;
 	// ErrInvalidArgument and ErrNotSupported mean that nothing has run. When ctx ends, what the build has made but the steps that are done goes.
 	Build(ctx context.Context, r build.Request, progress func(build.Progress)) (image.Info, error)
+	// Lacks names what a build of r would have to fetch, and changes nothing. awaited says of a reference that it will be there by then.
+	Lacks(ctx context.Context, r build.Request, awaited func(ref string) bool) ([]*build.Error, error)
 	// ContextDir makes an empty directory for the sources of one build, for the caller to remove.
 	ContextDir() (string, error)
 	// Clear forgets what earlier builds have done, and returns how many bytes of layers they had. ErrConflict while a build is under way.

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,14 @@ func (im *Images) Build(ctx context.Context, p *spec.Project, want *plan.Desired
 		im.hub.Say(sink, event.Event{Project: p.Name, Kind: "project", Name: p.Name, Phase: event.Warning, Text: "No services to build"})
 		return nil
 	}
+	var builds []*plan.Service
+	for _, key := range work.order {
+		builds = append(builds, work.makers[key])
+	}
+	lacking, err := im.Lacking(ctx, p, builds)
+	if err = cmp.Or(err, lacking.Err()); err != nil {
+		return err
+	}
 	return work.run(ctx)
 }
 
@@ -95,7 +104,9 @@ func (m *makes) add(s *plan.Service, registryFirst bool) {
 	m.todo[key] = func(ctx context.Context) (v1.Hash, error) {
 		once.Do(func() {
 			op := plan.BuildImage{Ref: maker.Spec.Image, Platform: maker.Spec.Platform, Service: maker.Name, RegistryFirst: registryFirst}
-			id, err = m.im.buildImage(ctx, m.project, op, m.options, m.built(ctx), m.sink)
+			o := m.options
+			o.Offline = o.Offline || maker.Offline
+			id, err = m.im.buildImage(ctx, m.project, op, o, m.built(ctx), m.sink)
 		})
 		return id, err
 	}
@@ -243,7 +254,7 @@ func (s *saidOf) Unwrap() error { return s.err }
 
 // BuildStep is the step of a plan. What it builds on has been built by another one, or was here.
 func (im *Images) BuildStep(ctx context.Context, p *spec.Project, want *plan.Desired, op plan.BuildImage, sink event.Sink) error {
-	_, err := im.buildImage(ctx, p, op, ask.BuildOptions{}, im.makes(p, want, ask.BuildOptions{}, sink).built(ctx), sink)
+	_, err := im.buildImage(ctx, p, op, ask.BuildOptions{Offline: want.Services[op.Service].Offline}, im.makes(p, want, ask.BuildOptions{}, sink).built(ctx), sink)
 	return err
 }
 

@@ -21,6 +21,7 @@ type DueList struct {
 	Now     map[string]DueImage // they have containers, and whether these stay depends on what comes of it
 	Refresh map[string]bool     // to be pulled by the plan's own steps although they are here
 	Rebuild map[string]string   // to be built by them although they are here, and why
+	Builds  []*plan.Service     // whose images are to be built at all, before the plan or by it, sorted by image
 }
 
 // DueImage is an image that containers of a service have, at a key of the service in the file.
@@ -41,7 +42,7 @@ func (im *Images) Due(ctx context.Context, p *spec.Project, want *plan.Desired, 
 			s.Spec.EachImage(func(ref, _ string) { inUse[plan.ImageKey(ref, s.Spec.Platform)] = true })
 		}
 	}
-	d := &DueList{map[string]DueImage{}, map[string]bool{}, map[string]string{}}
+	d := &DueList{Now: map[string]DueImage{}, Refresh: map[string]bool{}, Rebuild: map[string]string{}}
 	makers := want.Makers()
 	if opt.NoBuild {
 		makers = nil
@@ -68,7 +69,7 @@ func (im *Images) Due(ctx context.Context, p *spec.Project, want *plan.Desired, 
 			} else if s.Build != nil && at == "image" && !s.Build.Named {
 				return // it may not be built, and no registry has it
 			}
-			needed := !local && s.PullPolicy != "never"
+			needed := !local && s.MayPull()
 			if local && err == nil {
 				if needed, err = stale(ctx, im.drivers, s, ref); err != nil {
 					err = position.At(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
@@ -139,6 +140,9 @@ func (d *DueList) settleBuilds(want *plan.Desired, have *plan.Observed, makers m
 			first(key)
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(builds)) {
+		d.Builds = append(d.Builds, makers[key])
+	}
 	for key, why := range builds {
 		_, local := have.Images[key]
 		switch maker := makers[key]; {
@@ -152,7 +156,7 @@ func (d *DueList) settleBuilds(want *plan.Desired, have *plan.Observed, makers m
 
 // stale says whether the pull policy of s asks for a pull of ref, an image of it that is here.
 func stale(ctx context.Context, d driver.Set, s *plan.Service, ref string) (bool, error) {
-	if !datable(s.PullPolicy) {
+	if s.Offline || !datable(s.PullPolicy) {
 		return false, nil
 	}
 	info, err := inventory.Image(ctx, d, ref, s.Spec.Platform)

@@ -109,7 +109,8 @@ func (im *Images) Refresh(ctx context.Context, p *spec.Project, want *plan.Desir
 	return built, nil
 }
 
-// Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone.
+// Pull fetches the images of services (empty = all). policy "" is always, "missing" leaves local ones alone, ask.PullOffline fetches nothing: what is not here is a fault. That holds too
+// where want may fetch nothing.
 func (im *Images) Pull(ctx context.Context, p *spec.Project, want *plan.Desired, services []string, policy string, sink event.Sink) error {
 	for _, name := range services {
 		if want.Services[name] == nil {
@@ -133,18 +134,36 @@ func (im *Images) Pull(ctx context.Context, p *spec.Project, want *plan.Desired,
 			done[key] = true
 		}
 		skipped := event.Event{Project: p.Name, Kind: "image", Name: ref, Service: name, Phase: event.Done, Text: "Skipped"}
+		absent := func() error {
+			_, err := inventory.Image(ctx, im.drivers, ref, s.Spec.Platform)
+			return err
+		}
+		built := s.PullPolicy == "build" && s.Build != nil && at == "image"
+		if (s.Offline || policy == ask.PullOffline) && !built {
+			if err := absent(); err != nil {
+				fault := plan.OfflineFault(name, at, ref)
+				fault.Subject, fault.Err = p.Sources.At(spec.Path(fault.Address)), err
+				mu.Lock()
+				defer mu.Unlock()
+				failures[i] = errors.Join(failures[i], fault)
+				return
+			}
+			skipped.Detail = "it is here, and nothing is fetched offline"
+			im.hub.Say(sink, skipped)
+			return
+		}
 		if s.PullPolicy == "never" {
 			skipped.Detail = "its pull policy is never"
 			im.hub.Say(sink, skipped)
 			return
 		}
-		if s.PullPolicy == "build" && s.Build != nil && at == "image" {
+		if built {
 			skipped.Detail = "its pull policy is build"
 			im.hub.Say(sink, skipped)
 			return
 		}
 		if policy == "missing" {
-			if _, err := inventory.Image(ctx, im.drivers, ref, s.Spec.Platform); err == nil {
+			if absent() == nil {
 				skipped.Detail = "it is here already"
 				im.hub.Say(sink, skipped)
 				return

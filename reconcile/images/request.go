@@ -32,7 +32,7 @@ import (
 func (im *Images) request(ctx context.Context, p *spec.Project, s *spec.Service, o ask.BuildOptions, built func(service string) (v1.Hash, error)) (build.Request, error) {
 	b := s.Build
 	r := build.Request{
-		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull,
+		Inline: b.DockerfileInline, Target: b.Target, NoCache: b.NoCache || o.NoCache, NoCacheFilter: slices.Clone(b.NoCacheFilter), Pull: b.Pull || o.Pull, Offline: o.Offline,
 		Network: b.Network, ShmSize: b.ShmSize, Privileged: b.Privileged, Args: map[string]string{}, Labels: buildLabels(p, s),
 		Tags: append([]string{p.ImageOf(s)}, b.Tags...),
 	}

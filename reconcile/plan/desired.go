@@ -20,6 +20,7 @@ type Service struct {
 	Replicas      int                   `json:"replicas"`
 	ContainerName string                `json:"containerName,omitempty"` // "" = <project>-<service>-<n>
 	PullPolicy    string                `json:"pullPolicy,omitempty"`
+	Offline       bool                  `json:"-"` // nothing is fetched for it, whatever PullPolicy says. The caller's wish, not the file's: saved plans do not depend on it
 	Spec          Spec                  `json:"spec"`
 	DependsOn     map[string]Dependency `json:"dependsOn,omitempty"`
 	StayDown      bool                  `json:"stayDown,omitempty"` // the file says in so many words that nobody restarts it

@@ -21,8 +21,14 @@ func (d *Desired) Makers() map[string]*Service {
 
 // AsksRegistry says whether the image of s, which is made here, is first looked for in a registry.
 func (s *Service) AsksRegistry() bool {
-	return s.Build.Named && s.Build.Again == "" && s.PullPolicy != "never" && s.PullPolicy != "build"
+	return s.Build.Named && s.Build.Again == "" && s.MayPull() && s.PullPolicy != "build"
 }
+
+// MayPull says whether a registry may be asked for images of s that are not here.
+func (s *Service) MayPull() bool { return s.PullPolicy != "never" && !s.Offline }
+
+// CodeNotLocal is an image that is not here and may not be got.
+const CodeNotLocal diag.Code = "image-not-local"
 
 // emitImages pulls or builds what containers of a service are made from, those of its pre_start too.
 func (b *builder) emitImages(d *decision) {
@@ -43,7 +49,7 @@ func (b *builder) pull(s *Service, ref, at string) {
 		return
 	}
 	_, local := b.have.Images[key]
-	if local && !b.opt.Refresh[key] || s.PullPolicy == "never" {
+	if local && !b.opt.Refresh[key] || !s.MayPull() {
 		return
 	}
 	if n := b.pulls[key]; n != 0 {
@@ -133,6 +139,15 @@ func (b *builder) buildsFirst() {
 	}
 }
 
+// OfflineFault is that a service's image, which its key at names, is not here and is not fetched.
+func OfflineFault(service, at, ref string) *diag.Diagnostic {
+	return &diag.Diagnostic{
+		Code: CodeNotLocal, Summary: "the image is not on this host, and nothing is fetched offline",
+		Detail: fmt.Sprintf("service %s needs %s", service, ref),
+		Hint:   "`stack pull " + service + "` gets it when online, `stack load -i FILE` from a file", Address: "services." + service + "." + at,
+	}
+}
+
 // checkImages refuses what could not succeed: an image that is not local and may be neither pulled nor built.
 func (b *builder) checkImages() {
 	for _, name := range b.order {
@@ -150,9 +165,11 @@ func (b *builder) checkImages() {
 					Code: "image-not-built", Summary: "the image is not on this host and may not be built",
 					Detail: fmt.Sprintf("service %s needs %s, and --no-build was given", name, ref), Hint: "build it with `stack build " + name + "`", Address: "services." + name + ".build",
 				})
-			case s.PullPolicy == "never":
+			case s.Offline:
+				b.diags = append(b.diags, OfflineFault(name, at, ref))
+			case !s.MayPull():
 				b.diags = append(b.diags, &diag.Diagnostic{
-					Code: "image-not-local", Summary: "the image is not on this host and may not be pulled",
+					Code: CodeNotLocal, Summary: "the image is not on this host and may not be pulled",
 					Detail: fmt.Sprintf("service %s needs %s and its pull policy is never", name, ref),
 					Hint:   "load it with `stack load`, or allow pulling with pull_policy: missing", Address: "services." + name + "." + at,
 				})

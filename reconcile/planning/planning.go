@@ -40,6 +40,7 @@ type Planner struct {
 	preflight *preflight.Inspector
 	keep      *lifecycle.Keeper
 	names     *naming.Names
+	offline   bool
 }
 
 // Options of New.
@@ -52,11 +53,12 @@ type Options struct {
 	Preflight *preflight.Inspector
 	Keep      *lifecycle.Keeper
 	Names     *naming.Names
+	Offline   bool // every plan is as with UpOptions.Offline
 }
 
 // New is a planner of o.
 func New(o Options) *Planner {
-	return &Planner{drivers: o.Drivers, wishes: o.Wishes, interim: o.Interim, ports: o.Ports, images: o.Images, preflight: o.Preflight, keep: o.Keep, names: o.Names}
+	return &Planner{drivers: o.Drivers, wishes: o.Wishes, interim: o.Interim, ports: o.Ports, images: o.Images, preflight: o.Preflight, keep: o.Keep, names: o.Names, offline: o.Offline}
 }
 
 // Comparison is a file and a host that a plan is to be made of. An up and its plan take the same way here: they differ in what they
@@ -134,6 +136,7 @@ func (pn *Planner) Desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, erro
 		}
 	}
 	for _, s := range want.Services {
+		s.Offline = o.Offline || pn.offline
 		if o.Pull != "" && o.Pull != "policy" {
 			s.PullPolicy = o.Pull
 			if s.Build != nil {
@@ -153,6 +156,57 @@ func (pn *Planner) Desire(p *spec.Project, o ask.UpOptions) (*plan.Desired, erro
 	return want, pn.ports.Fill(want, o)
 }
 
+// Foresee is Build of all that an up of c would do: what it gets before there is a plan, because it depends on that whether containers stay (early), is a step of the
+// plan too. It changes nothing.
+func (pn *Planner) Foresee(ctx context.Context, c *Comparison) (pl *plan.Plan, early map[string]images.DueImage, said diag.List, err error) {
+	d, err := pn.images.Due(ctx, c.Project, c.Want, c.Have, c.Opt)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	all := *c
+	all.Opt.Refresh, all.Opt.Rebuild = d.Refresh, d.Rebuild
+	for key, due := range d.Now {
+		if due.Maker == nil || due.Registry {
+			all.Opt.Refresh[key] = true
+		} else {
+			all.Opt.Rebuild[key] = due.Why
+		}
+	}
+	lacking, err := pn.images.Lacking(ctx, c.Project, d.Builds)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	pl, said, err = pn.Build(ctx, &all)
+	return pl, d.Now, joined(lacking, said), err
+}
+
+// joined are both, in the order of their places.
+func joined(a, b diag.List) diag.List {
+	all := slices.Concat(a, b)
+	all.Sort()
+	return all
+}
+
+// CheckLocal names all images that a one-off of s, and an up of what s needs unless alone, would have to fetch, and what their builds would. Nothing may be fetched.
+func (pn *Planner) CheckLocal(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, alone bool) error {
+	with := *want
+	one := *s
+	one.Replicas = max(one.Replicas, 1)
+	with.Services = maps.Clone(want.Services)
+	with.Services[s.Name] = &one
+	c, err := pn.Compare(ctx, p, &with, ask.UpOptions{Services: []string{s.Name}, NoDeps: alone, NoStart: true})
+	if err != nil {
+		return err
+	}
+	// It is one more beside those that are there.
+	c.Have.Containers = slices.DeleteFunc(c.Have.Containers, func(c plan.ContainerState) bool { return c.Service == s.Name })
+	_, _, said, err := pn.Foresee(ctx, c)
+	if err != nil {
+		return err
+	}
+	return slices.DeleteFunc(said, func(d *diag.Diagnostic) bool { return d.Code != plan.CodeNotLocal }).Err()
+}
+
 // Decide makes an up's plan. It changes nothing but images: those on which it depends whether a container stays are pulled. begun
 // is of the up that is carried on, see plan.Options; nil = none is.
 func (pn *Planner) Decide(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, begun plan.Debts, sink event.Sink) (*Comparison, *plan.Plan, diag.List, error) {
@@ -161,6 +215,12 @@ func (pn *Planner) Decide(ctx context.Context, p *spec.Project, want *plan.Desir
 		return nil, nil, nil, err
 	}
 	c.Opt.Begun = begun
+	if o.Offline || pn.offline {
+		// All that is missing is told before the first image is built.
+		if _, _, said, err := pn.Foresee(ctx, c); err != nil || said.HasErrors() {
+			return c, nil, said, err
+		}
+	}
 	if c.Built, err = pn.images.Refresh(ctx, p, want, c.Have, &c.Opt, sink); err != nil {
 		return nil, nil, nil, err
 	}
@@ -212,6 +272,10 @@ func (pn *Planner) Fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) 
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	lacking, err := pn.images.Lacking(ctx, p, d.Builds)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	now, noted := d.Now, d.Refresh
 	var asked diag.List
 	var built []string
@@ -247,7 +311,7 @@ func (pn *Planner) Fixed(ctx context.Context, p *spec.Project, o ask.UpOptions) 
 			Detail: "they are to be built again, which a saved plan does only with those that are not here: " + strings.Join(built, ", "), Hint: "`stack build` before planning builds them"})
 	}
 	pl, said, err := pn.Build(ctx, c)
-	return c, pl, append(asked, said...), err
+	return c, pl, joined(lacking, append(asked, said...)), err
 }
 
 // Preview takes a plan's changes, without the values that are nobody's business.

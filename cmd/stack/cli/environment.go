@@ -82,6 +82,25 @@ func (e Environment) HostPorts(flag, given bool) (string, error) {
 	return "", nil
 }
 
+// offline is the variable, of the environment or .env, that --offline is the flag of.
+const offline = "STACK_OFFLINE"
+
+// Offline says whether nothing may be fetched: as flag says, if it was given (nil = it was not), else as the variable does.
+func (e Environment) Offline(flag *bool) (bool, error) {
+	text := e[offline]
+	switch {
+	case flag != nil:
+		return *flag, nil
+	case text == "":
+		return false, nil
+	}
+	yes, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%s=%q: expected 1 or 0", offline, text)
+	}
+	return yes, nil
+}
+
 // RemoveOrphans joins the flag with COMPOSE_REMOVE_ORPHANS and COMPOSE_IGNORE_ORPHANS.
 func (e Environment) RemoveOrphans(flag, given bool) (bool, error) {
 	if !given {

@@ -6,6 +6,22 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 )
 
+func TestOffline(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		variable string
+		flag     *bool
+		want     bool
+	}{{"", nil, false}, {"1", nil, true}, {"false", nil, false}, {"1", &no, false}, {"0", &yes, true}, {"", &yes, true}} {
+		if got, err := (Environment{offline: c.variable}).Offline(c.flag); got != c.want || err != nil {
+			t.Errorf("%s=%q, flag %v: %v, %v", offline, c.variable, c.flag, got, err)
+		}
+	}
+	if _, err := (Environment{offline: "some"}).Offline(nil); err == nil {
+		t.Error("STACK_OFFLINE=some is taken")
+	}
+}
+
 func TestHostPorts(t *testing.T) {
 	for _, c := range []struct {
 		variable    string

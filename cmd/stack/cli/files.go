@@ -36,7 +36,7 @@ type Files struct {
 	remote   *remote.Fetcher
 }
 
-// Locate finds out which project is meant, once. COMPOSE_* variables of .env, and STACK_AUTO_PORTS, become the command's own, unless
+// Locate finds out which project is meant, once. COMPOSE_* variables of .env, STACK_AUTO_PORTS and STACK_OFFLINE become the command's own, unless
 // the process has them.
 func (f *Files) Locate(ctx context.Context) (*spec.Location, diag.List) {
 	if f.location != nil {
@@ -61,18 +61,24 @@ func (f *Files) Locate(ctx context.Context) (*spec.Location, diag.List) {
 		f.faults = slices.DeleteFunc(f.faults, func(d *diag.Diagnostic) bool { return d.Code == spec.CodeNoFile })
 	}
 	for k, v := range f.location.Env {
-		if _, set := f.env[k]; !set && (strings.HasPrefix(k, "COMPOSE_") || k == autoPorts) {
+		if _, set := f.env[k]; !set && (strings.HasPrefix(k, "COMPOSE_") || k == autoPorts || k == offline) {
 			f.env[k] = v
 		}
 	}
 	return f.location, f.faults
 }
 
+// Offline says whether nothing may be fetched. That the variable is one is checked before the verb runs.
+func (f *Files) Offline() bool {
+	yes, _ := f.env.Offline(f.flags.Offline)
+	return yes
+}
+
 // Fetcher brings remote files, each once in a command.
 func (f *Files) Fetcher() *remote.Fetcher {
 	if f.remote == nil {
 		f.remote = remote.New(f.env)
-		f.remote.Begin, f.remote.Artifact = f.launcher.Listen, f.launcher.Artifact
+		f.remote.Begin, f.remote.Artifact, f.remote.Offline = f.launcher.Listen, f.launcher.Artifact, f.Offline
 	}
 	return f.remote
 }

@@ -10,6 +10,7 @@ type Flags struct {
 	Parallel     int // at once; 0 leaves the bound to the engine
 	AllResources bool
 	Isolated     *bool // nil = not given
+	Offline      *bool // nil = not given
 
 	StateRoot, RunRoot, Config string
 }

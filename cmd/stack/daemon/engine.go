@@ -68,7 +68,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 	}
 	notice := func(text string) { slog.Error(text) }
 	closers = append(closers, func(context.Context) error { return db.Close() })
-	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Notice: notice})
+	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Offline: s.Offline, Notice: notice})
 	if err != nil {
 		return Opened{}, err
 	}
@@ -87,7 +87,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 		return Opened{}, err
 	}
 	closers = append(closers, func(context.Context) error { return containers.Close() })
-	builder, err := build.New(ctx, build.Options{Roots: r, Images: images, Containers: containers, Networks: networks, Notice: notice})
+	builder, err := build.New(ctx, build.Options{Roots: r, Images: images, Containers: containers, Networks: networks, Offline: s.Offline, Notice: notice})
 	if err != nil {
 		return Opened{}, err
 	}
@@ -96,7 +96,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 	book := book.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: with.Version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, StoreLost: damage != nil, Worked: with.Worked})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: with.Version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Offline: s.Offline, StoreLost: damage != nil, Worked: with.Worked})
 	if err != nil {
 		return Opened{}, err
 	}

@@ -32,7 +32,7 @@ func createContainers(ctx context.Context, run *cli.Run, flags planFlags, change
 	if err := flags.check(); err != nil {
 		return err
 	}
-	o := ask.UpOptions{Services: services, NoStart: true, Parallel: run.Flags.Parallel}
+	o := ask.UpOptions{Services: services, NoStart: true, Parallel: run.Flags.Parallel, Offline: run.Offline()}
 	if err := flags.fill(&o, run, changed); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ func scaleServices(ctx context.Context, run *cli.Run, noDeps bool, args []string
 	services := slices.Sorted(maps.Keys(scale))
 	o := ask.UpOptions{
 		Services: services, Scale: scale, NoDeps: noDeps, Parallel: run.Flags.Parallel, IgnoreOrphans: run.Env.Truthy("COMPOSE_IGNORE_ORPHANS"), Command: run.Command(),
+		Offline: run.Offline(),
 	}
 	if o.Ports, err = run.Env.HostPorts(false, false); err != nil {
 		return err

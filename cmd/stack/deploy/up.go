@@ -164,7 +164,7 @@ func bringUp(ctx context.Context, run *cli.Run, u upFlags, services []string) er
 func (u upFlags) options(services []string, run *cli.Run) (ask.UpOptions, error) {
 	o := ask.UpOptions{
 		Services: services, Parallel: run.Flags.Parallel, NoDeps: u.noDeps, NoStart: u.noStart, AlwaysDeps: u.alwaysRecreateDeps, RenewAnon: u.renewAnon,
-		Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
+		Offline: run.Offline(), Wait: u.wait, WaitTimeout: time.Duration(u.waitTimeout) * time.Second, Timeout: u.stopTimeout,
 	}
 	return o, u.planFlags.fill(&o, run, u.changed)
 }

@@ -72,6 +72,9 @@ func (p planFlags) fill(o *ask.UpOptions, run *cli.Run, changed func(string) boo
 	default:
 		return fmt.Errorf("invalid --pull option %q, expected always, missing, never, build or policy", p.pull)
 	}
+	if o.Offline && o.Pull == "always" {
+		return fmt.Errorf("--offline and --pull always are incompatible")
+	}
 	o.Build, o.NoBuild = p.build, p.noBuild
 	var err error
 	if o.RemoveOrphans, err = run.Env.RemoveOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {

@@ -65,7 +65,7 @@ func watchServices(ctx context.Context, run *cli.Run, w watchFlags, services []s
 	t.begin(daemon, p, rules)
 	defer t.session.Close()
 	if !w.noUp {
-		o := ask.UpOptions{Services: services, Parallel: run.Flags.Parallel, Command: run.Command(), IgnoreOrphans: run.Env.Truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune}
+		o := ask.UpOptions{Services: services, Parallel: run.Flags.Parallel, Command: run.Command(), IgnoreOrphans: run.Env.Truthy("COMPOSE_IGNORE_ORPHANS"), Prune: w.prune, Offline: run.Offline()}
 		if o.Ports, err = run.Env.HostPorts(false, false); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ type watching struct {
 
 // begin begins to watch.
 func (t *watching) begin(daemon *client.Client, p *spec.Project, rules rule.Rules) {
-	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.run.Warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Command: t.run.Command(), GoOn: follow.GoOn})
+	t.session = watch.New(daemon, p, rules, watch.Options{Tell: t.tell, Say: func(text string) { t.print(func() { t.run.Warn("%s", text) }) }, Sink: t.event, Prune: t.prune, Offline: t.run.Offline(), Command: t.run.Command(), GoOn: follow.GoOn})
 }
 
 // hello says what is watched.

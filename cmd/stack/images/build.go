@@ -87,6 +87,12 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 }
 
 func buildImages(ctx context.Context, run *cli.Run, b buildFlags, services []string) error {
+	switch b.Offline = run.Offline(); {
+	case b.Offline && b.Pull:
+		return fmt.Errorf("--offline and --pull are incompatible")
+	case b.Offline && b.push:
+		return fmt.Errorf("--offline and --push are incompatible")
+	}
 	p, err := run.LoadFor(ctx, spec.ToBuild, services)
 	if err != nil {
 		return err

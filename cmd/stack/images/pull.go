@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/selection"
+	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -20,6 +21,9 @@ func NewPullCommand(run *cli.Run) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pull [OPTIONS] [SERVICE...]",
 		Short: "Pull the services' images",
+		Long: `Pulls the images of the named services, or of all.
+
+With --offline nothing is asked of anybody: it names the images that are not on this host, and ends with 1 if there are any.`,
 		RunE: func(cmd *cobra.Command, services []string) error {
 			switch policy {
 			case "", "missing", "always":
@@ -64,6 +68,9 @@ func pullImages(ctx context.Context, run *cli.Run, services []string, policy str
 	}
 	if services = pullable(p, services, ignoreBuildable); len(services) == 0 {
 		return nil
+	}
+	if run.Offline() {
+		policy = ask.PullOffline
 	}
 	daemon := run.Connect()
 	show := run.Quietly(quiet).Event

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,9 @@ Credentials are those that 'docker login' or 'podman login' have stored.`,
 }
 
 func pushImages(ctx context.Context, run *cli.Run, o ask.PushOptions, quiet bool) error {
+	if run.Offline() {
+		return fmt.Errorf("cannot push: --offline, or STACK_OFFLINE, keeps this command from registries")
+	}
 	p, err := run.LoadFor(ctx, spec.ToManage, o.Services)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func applyPlan(ctx context.Context, run *cli.Run, f applyFlags, path string) err
 	}
 	daemon := run.Connect()
 	return daemon.Apply(ctx, file, ask.ApplyOptions{
-		Command: run.Command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: run.Flags.Parallel,
+		Command: run.Command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: run.Flags.Parallel, Offline: run.Offline(),
 	}, run.ImageFilter(f.quietPull, false))
 }
 

@@ -70,7 +70,7 @@ func rollBack(ctx context.Context, run *cli.Run, f rollbackFlags, args []string)
 	}
 	o := ask.UpOptions{
 		Command: run.Command(), Services: was.Services, Scale: was.Scale, RemoveOrphans: true, Parallel: run.Flags.Parallel,
-		Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second,
+		Offline: run.Offline(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second,
 	}
 	fmt.Fprintf(run.Err, "back to #%d of %s\n", was.Number, was.Time.Local().Format(time.DateTime))
 	if f.dryRun {

@@ -74,6 +74,9 @@ func (m *models) ensure(ctx context.Context) error {
 	for _, key := range m.keys {
 		model := m.project.Models[key]
 		if !slices.Contains(have, model.Model) {
+			if m.run.Offline() {
+				return m.fault(ctx, key, fmt.Errorf("the runner does not have %s, and nothing is fetched offline; up without --offline, or `docker model pull %[1]s`, gets it", model.Model))
+			}
 			m.say(key, event.Working, "Pulling", "")
 			if err := m.plugin.PullModel(ctx, model.Model, func(line string) { m.say(key, event.Working, "Pulling", line) }); err != nil {
 				return m.fault(ctx, key, err)

@@ -121,7 +121,7 @@ func Provide(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.P
 	}
 	for _, name := range all.order {
 		if slices.ContainsFunc(selection.WithDependencies(p, []string{name}), func(dep string) bool { return p.Services[dep].Provider == nil }) {
-			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command, Ports: o.Ports}
+			ground := ask.UpOptions{Services: []string{name}, Pull: o.Pull, Offline: o.Offline, Parallel: o.Parallel, Timeout: o.Timeout, NoRecreate: o.NoRecreate, IgnoreOrphans: true, Command: o.Command, Ports: o.Ports}
 			if err := daemon.Up(ctx, p, ground, run.Progress().Event); err != nil {
 				return err
 			}

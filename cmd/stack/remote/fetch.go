@@ -22,6 +22,9 @@ type Fetcher struct {
 	// Artifact brings an artifact of a registry into a directory of the cache, whose path it returns: artifact.Fetch, or who has it do so.
 	Artifact func(ctx context.Context, cache, ref string) (root string, err error)
 
+	// Offline says whether only what is in the cache may be used, which is what a commit or a digest names; nil = no.
+	Offline func() bool
+
 	mu    sync.Mutex
 	known map[string]fetched
 }
@@ -112,6 +115,21 @@ func (f *Fetcher) Tree(ctx context.Context, ref string) (dir string, err error) 
 	return k.file, nil
 }
 
+// ErrOffline is that something would have to be fetched.
+var ErrOffline = errors.New("it is not fetched offline, and the cache has what a whole commit or digest names, of what was fetched before")
+
+func (f *Fetcher) offline() bool { return f.Offline != nil && f.Offline() }
+
+// hasArtifact says whether ref is an artifact by its digest which the cache has, see artifact.Fetch.
+func (f *Fetcher) hasArtifact(ref string) bool {
+	_, hex, ok := strings.Cut(ref, "@sha256:")
+	if !ok || !filepath.IsLocal(hex) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(f.Cache, "oci", hex))
+	return err == nil
+}
+
 // inside refuses a Compose file that is, by symbolic links, outside of what was fetched.
 func inside(root, file string) error {
 	real, err := filepath.EvalSymlinks(file)
@@ -138,6 +156,9 @@ func plain(err error) error {
 
 // oci is the Compose file of an artifact of a registry.
 func (f *Fetcher) oci(ctx context.Context, ref string) (fetched, error) {
+	if f.offline() && !f.hasArtifact(ref) {
+		return fetched{}, ErrOffline
+	}
 	root, err := f.Artifact(ctx, f.Cache, ref)
 	if err != nil {
 		return fetched{}, err

@@ -58,11 +58,17 @@ func (f *Fetcher) commit(ctx context.Context, text, place string, bare bool) (ro
 		return "", r, "", err
 	}
 	if id = r.ref; !commit.MatchString(id) {
+		if f.offline() {
+			return "", r, "", ErrOffline
+		}
 		if id, err = f.resolve(ctx, r); err != nil {
 			return "", r, "", err
 		}
 	}
 	root, err = Keep(f.Cache, filepath.Join(place, id), func(dir string) error {
+		if f.offline() {
+			return ErrOffline
+		}
 		err := f.checkout(ctx, dir, r.repository, id)
 		if err == nil && bare {
 			err = os.RemoveAll(filepath.Join(dir, ".git"))

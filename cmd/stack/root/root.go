@@ -67,6 +67,7 @@ If it fails:  stack doctor      says what this host lacks`,
 	f.StringVar(&run.ANSI, "ansi", "", "Use colours and cursor movements: never, always or auto (default auto)")
 	f.IntVar(&run.Flags.Parallel, "parallel", 0, "up, create and run: do at most this many things at once, -1 for no bound (default: what suits)")
 	f.Bool("isolated", false, "Add a hash of the directory to the project's name: other directories have projects of their own (STACK_ISOLATED=1)")
+	f.Bool("offline", false, "Fetch nothing: images, and what builds start from, are taken as they are here, and all that is missing is named (STACK_OFFLINE=1)")
 	f.BoolVar(&run.Flags.AllResources, "all-resources", false, "Networks, volumes and the like that no service uses, too")
 	root.Flags().BoolVarP(&showVersion, "version", "v", false, "Show the version")
 	// docker compose's old spellings, and what is refused by name.
@@ -204,8 +205,15 @@ func checkGlobals(run *cli.Run, cmd *cobra.Command) error {
 		yes := given.Value.String() == "true"
 		run.Flags.Isolated = &yes
 	}
+	if given := cmd.Root().PersistentFlags().Lookup("offline"); given.Changed {
+		yes := given.Value.String() == "true"
+		run.Flags.Offline = &yes
+	}
 	if cmd.Annotations[cli.NoProject] == "" {
 		run.Locate(cmd.Context())
+	}
+	if _, err := run.Env.Offline(run.Flags.Offline); err != nil {
+		return err
 	}
 	if run.ProgressMode == "" && run.Diagnostics == console.DiagnosticsJSON {
 		run.ProgressMode = string(progress.Quiet) // it would be between the diagnostics

@@ -93,6 +93,7 @@ depends on. It publishes no ports unless -P or -p says so. It ends with the comm
 }
 
 func runOne(ctx context.Context, run *cli.Run, r runFlags) error {
+	r.Offline = run.Offline()
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func runOne(ctx context.Context, run *cli.Run, r runFlags) error {
 		r.Name = fmt.Sprintf("%s-%s-run-%s", p.Name, r.Service, hex.EncodeToString(b[:]))
 	}
 	daemon := run.Connect()
-	o := ask.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, NoDeps: r.NoDeps, Scale: map[string]int{}}
+	o := ask.UpOptions{Services: []string{r.Service}, Pull: r.Pull, Build: r.Build, Offline: r.Offline, NoDeps: r.NoDeps, Scale: map[string]int{}}
 	if s := p.Services[r.Service]; s != nil && s.Replicas == 0 {
 		o.Scale[r.Service] = 1
 	}
@@ -131,7 +132,7 @@ func runOne(ctx context.Context, run *cli.Run, r runFlags) error {
 		needs = selection.WithDependencies(p, needs)
 	}
 	if p.Services[r.Service].Provider == nil { // else the daemon says that there is nothing to run
-		if err := provision.Provide(ctx, run, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
+		if err := provision.Provide(ctx, run, daemon, p, ask.UpOptions{Pull: r.Pull, Build: r.Build, Offline: r.Offline, Parallel: r.Parallel, Command: r.Command, Ports: r.Ports}, needs); err != nil {
 			return err
 		}
 	}
@@ -185,6 +186,8 @@ func runHere(ctx context.Context, run *cli.Run, p *spec.Project, r runFlags) err
 
 func (r *runFlags) check() error {
 	switch {
+	case r.Offline && r.pull == "always":
+		return fmt.Errorf("--offline and --pull always are incompatible")
 	case r.ServicePorts && len(r.Publish) > 0:
 		return fmt.Errorf("--service-ports and --publish are incompatible")
 	}

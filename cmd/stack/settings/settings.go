@@ -28,6 +28,8 @@ type Settings struct {
 	// NoHealing leaves what other hands have damaged as it is, for `drift` to name and `up` to mend; after a reboot containers come up as
 	// their restart policies say.
 	NoHealing bool
+	// Offline fetches nothing: no registry is asked, whoever wants it.
+	Offline bool
 	// KeepVolumes is how long volumes that are removed can be brought back; 0 = not at all.
 	KeepVolumes time.Duration
 }
@@ -127,19 +129,24 @@ func (p *parser) text(n *yaml.Node, what string) (string, bool) {
 	return n.Value, true
 }
 
+func (p *parser) yes(n *yaml.Node, what string) (on bool) {
+	if err := n.Decode(&on); err != nil {
+		p.fault(n, "%s: expected true or false but got %q", what, n.Value)
+	}
+	return on
+}
+
 func (p *parser) root(n *yaml.Node) {
-	p.each(n, "configuration", []string{"registries", "address-pools", "dns", "healing", "keep-removed-volumes"}, func(key string, v *yaml.Node) {
+	p.each(n, "configuration", []string{"registries", "address-pools", "dns", "healing", "keep-removed-volumes", "offline"}, func(key string, v *yaml.Node) {
 		switch key {
 		case "registries":
 			p.registries(v)
 		case "address-pools":
 			p.list(v, key, p.pool)
 		case "healing":
-			var on bool
-			if err := v.Decode(&on); err != nil {
-				p.fault(v, "healing: expected true or false but got %q", v.Value)
-			}
-			p.s.NoHealing = !on
+			p.s.NoHealing = !p.yes(v, key)
+		case "offline":
+			p.s.Offline = p.yes(v, key)
 		case "keep-removed-volumes":
 			keep, err := time.ParseDuration(v.Value)
 			if err != nil || keep < 0 {

@@ -18,6 +18,7 @@ registries:
 address-pools: [{base: 10.201.0.0/16, size: 26}]
 dns: [127.0.0.1, "::1"]
 keep-removed-volumes: 36h
+offline: true
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +28,7 @@ keep-removed-volumes: 36h
 		AddressPools: []Pool{{netip.MustParsePrefix("10.201.0.0/16"), 26}},
 		DNS:          []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
 		KeepVolumes:  36 * time.Hour,
+		Offline:      true,
 	}
 	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	sameAddr := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -44,6 +46,7 @@ func TestFaultsHaveTheirPlace(t *testing.T) {
 	for text, want := range map[string]string{
 		"keep-removed-volumes: 1 day":                        `c.yaml:1:23: keep-removed-volumes: expected a duration such as 24h but got "1 day"`,
 		"keep-removed-volumes: -1h":                          `c.yaml:1:23: keep-removed-volumes: expected a duration such as 24h but got "-1h"`,
+		"offline: sometimes":                                 `c.yaml:1:10: offline: expected true or false but got "sometimes"`,
 		"dns: [1.1.1.1, x]":                                  `c.yaml:1:16: dns: expected an IP address but got "x"`,
 		"a: 1\ndns: 5":                                       `c.yaml:1:1: configuration: unknown key "a", expected registries, address-pools, dns`,
 		"\nregistries:\n  mirror: {}":                        `c.yaml:3:3: registries: unknown key "mirror"`,

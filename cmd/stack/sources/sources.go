@@ -3,6 +3,7 @@ package sources
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,11 +12,13 @@ import (
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/console"
+	"github.com/stackrun/stack/cmd/stack/remote"
 	"github.com/stackrun/stack/cmd/stack/selection"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
+	"github.com/stackrun/stack/spec/redact"
 )
 
 // FetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
@@ -53,8 +56,12 @@ func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string
 		if subject == nil {
 			at, subject = above, p.Sources.At(spec.Path(above))
 		}
+		detail, hint := err.Error(), "name a directory, or a git repository: https://HOST/PATH.git#REF:DIRECTORY"
+		if errors.Is(err, remote.ErrOffline) {
+			detail, hint = redact.URLs(ref)+": "+detail, "build without --offline, or name a directory"
+		}
 		faults = append(faults, &diag.Diagnostic{
-			Code: spec.CodeFetch, Summary: "cannot fetch the sources of a build", Detail: err.Error(), Hint: "name a directory, or a git repository: https://HOST/PATH.git#REF:DIRECTORY", Address: at, Subject: subject,
+			Code: spec.CodeFetch, Summary: "cannot fetch the sources of a build", Detail: detail, Hint: hint, Address: at, Subject: subject,
 		})
 		return ref
 	}

@@ -38,6 +38,7 @@ type Options struct {
 	Say     func(text string) // what the user should know besides
 	Sink    event.Sink        // the progress of builds, restarts
 	Prune   bool              // images that builds take the names from are removed
+	Offline bool              // builds fetch nothing
 	Command string            // as typed, for the history
 	// GoOn calls f, and again when the daemon has gone away meanwhile.
 	GoOn func(ctx context.Context, f func() error) error

@@ -181,7 +181,7 @@ func (w *worker) rebuild(ctx context.Context) (did string, err error) {
 	if err != nil {
 		return "", err
 	}
-	o := ask.UpOptions{Services: []string{w.service}, NoDeps: true, Build: true, Prune: w.s.o.Prune, IgnoreOrphans: true, Command: w.s.o.Command}
+	o := ask.UpOptions{Services: []string{w.service}, NoDeps: true, Build: true, Prune: w.s.o.Prune, Offline: w.s.o.Offline, IgnoreOrphans: true, Command: w.s.o.Command}
 	if len(before) > 0 {
 		o.Scale = map[string]int{w.service: len(before)}
 	}

@@ -13,7 +13,7 @@ import (
 var reads = []string{
 	// What HoldPort holds is the process's own socket.
 	"Images.Resolve", "Images.Find", "Images.Snapshots", "Images.List",
-	"Builder.ContextDir", "Builder.Clear", // of a cache that may be lost at any time
+	"Builder.ContextDir", "Builder.Clear", "Builder.Lacks", // of a cache that may be lost at any time
 	"Images.Push", // what it changes is a registry's, and one line of a record that is replaced at once
 	// Of images alone: each of them is one step of the store, whose own points are around what the kernel keeps.
 	"Library.Resolve", "Library.List", "Library.Load", "Library.Push", "Library.PullAs", "Library.Tag", "Library.DeleteImage", "Library.ConfigFile", "Library.Layers", "Library.Changes", "Library.Manifest", "Library.CheckAuth", "Library.Save", "Library.Import",

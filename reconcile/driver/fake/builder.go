@@ -42,6 +42,10 @@ func (b *builder) Build(ctx context.Context, r build.Request, progress func(buil
 	return info, err
 }
 
+func (b *builder) Lacks(_ context.Context, r build.Request, _ func(string) bool) ([]*build.Error, error) {
+	return b.host().Fetches[r.Tags[0]], nil
+}
+
 // ContextDir is a directory of the machine itself: this host has none.
 func (b *builder) ContextDir() (string, error) { return os.MkdirTemp("", "stack-fake-sources") }
 

@@ -36,6 +36,8 @@ type Host struct {
 	// Builds says what a build comes to, by the first of its names: an error, or nil. Of an image without an entry it is what its request says
 	// and what Sources has for its context: equal ones give one image.
 	Builds map[string]func(r build.Request, progress func(build.Progress)) error
+	// Fetches is what a build would have to fetch, by the first of its names.
+	Fetches map[string][]*build.Error
 	// Sources is what is in a context, by its directory: what changes it makes another image.
 	Sources map[string]string
 	// Taken are host ports of somebody else, "8080/tcp" → owner.
