@@ -21,6 +21,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
@@ -108,6 +109,13 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 				return nil, err
 			}
 		}
+	}
+	claims, err := claimsOf(s, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.preflight.CheckOneOff(ctx, p, claims).Err(); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -262,6 +270,23 @@ func builtUnder(want *plan.Desired, s *plan.Service, services map[string]*plan.S
 		services[name] = &image
 		builtUnder(want, on, services)
 	}
+}
+
+// claimsOf are the ports that a one-off of s is to publish.
+func claimsOf(s *plan.Service, o ask.RunOptions) (claims []preflight.Claim, err error) {
+	if o.ServicePorts {
+		claims = preflight.Claims(s.Name, s.Spec.Ports, "")
+	}
+	for _, text := range o.Publish {
+		ports, err := parsePublish(text)
+		if err != nil {
+			return nil, err
+		}
+		for _, port := range ports {
+			claims = append(claims, preflight.Claim{Port: port})
+		}
+	}
+	return claims, nil
 }
 
 // oneOff changes a service's container into what the caller of run asks for. It publishes no port and has no policy of its

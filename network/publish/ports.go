@@ -73,15 +73,24 @@ func (a *Ports) full(p definition.Port) error {
 		owners = append(owners, fmt.Sprintf("and %d more", more))
 	}
 	host, proto, _ := strings.Cut(hostport.Name(p.Protocol, p.HostIP, p.HostPort), "/")
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s-%d/%s: every port of the range is taken, %s", host, p.HostPortEnd, proto, strings.Join(owners, ", ")))
+	return &TakenError{fmt.Sprintf("cannot publish %s-%d/%s: every port of the range is taken, %s", host, p.HostPortEnd, proto, strings.Join(owners, ", "))}
 }
 
 func (a *Ports) explain(err error, p definition.Port, n uint16) error {
 	if !errors.Is(err, errdefs.ErrConflict) {
 		return fmt.Errorf("cannot publish %s: %w", hostport.Name(p.Protocol, p.HostIP, n), err)
 	}
-	return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot publish %s: port is already allocated, to %s", hostport.Name(p.Protocol, p.HostIP, n), a.owner(p, n)))
+	return &TakenError{fmt.Sprintf("cannot publish %s: port is already allocated, to %s", hostport.Name(p.Protocol, p.HostIP, n), a.owner(p, n))}
 }
+
+// TakenError is a port that somebody has, and who it is. errdefs.ErrConflict.
+type TakenError struct{ text string }
+
+func (e *TakenError) Error() string { return e.text }
+func (e *TakenError) Unwrap() error { return errdefs.ErrConflict }
+
+// Advice is what the user can do.
+func (e *TakenError) Advice() string { return "stop its owner, or publish another port" }
 
 // owner names who has port n of p: a container of ours, a project that holds it, or a process.
 func (a *Ports) owner(p definition.Port, n uint16) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
+	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/wish"
 )
 
@@ -21,6 +22,7 @@ type Errands struct {
 	keep    *lifecycle.Keeper
 	waits   *await.Waiter
 	memory  *chronicle.Chronicle
+	look    *preflight.Inspector
 }
 
 // Options of New.
@@ -32,9 +34,10 @@ type Options struct {
 	Keep    *lifecycle.Keeper
 	Waits   *await.Waiter
 	Memory  *chronicle.Chronicle
+	Look    *preflight.Inspector // before something is changed
 }
 
 // New are those on the containers of o.Drivers.
 func New(o Options) *Errands {
-	return &Errands{drivers: o.Drivers, loop: o.Loop, wishes: o.Wishes, kit: o.Kit, keep: o.Keep, waits: o.Waits, memory: o.Memory}
+	return &Errands{drivers: o.Drivers, loop: o.Loop, wishes: o.Wishes, kit: o.Kit, keep: o.Keep, waits: o.Waits, memory: o.Memory, look: o.Look}
 }

@@ -1,6 +1,7 @@
 package errand
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
@@ -58,6 +60,9 @@ func (er *Errands) errand(ctx context.Context, project, verb string, o ask.Servi
 	defer func() { err = loop.Overruled(ctx, verb, project, err) }()
 	c, err := er.planErrand(ctx, project, verb, o, nil)
 	if err != nil {
+		return err
+	}
+	if err := er.checkPorts(ctx, c); err != nil {
 		return err
 	}
 	if verb != "stop" {
@@ -140,6 +145,22 @@ func (er *Errands) planErrand(ctx context.Context, project, verb string, o ask.S
 	}
 	c.have, c.starts = have, c.plan.Starts(have)
 	return c, nil
+}
+
+// checkPorts is an error when somebody else has ports that containers publish which c is to start and which do not run. Nothing has been changed then.
+func (er *Errands) checkPorts(ctx context.Context, c *task) error {
+	var claims []preflight.Claim
+	for _, step := range c.plan.Steps {
+		op, ok := step.Op.(plan.StartContainer)
+		if !ok {
+			continue
+		}
+		if i := slices.IndexFunc(c.members.List, func(one *inventory.Container) bool { return one.ID == op.ContainerID }); i >= 0 && !c.members.List[i].Alive() {
+			claims = append(claims, preflight.Claims(op.Service, c.members.List[i].Spec.Ports, "`stack up --auto-ports`")...)
+		}
+	}
+	faults, err := er.look.CheckStarts(ctx, c.file, c.project, claims)
+	return cmp.Or(err, faults.Err())
 }
 
 // lacking is an error when a service that c starts depends on one that has no container, although its file wants one.

@@ -14,6 +14,8 @@ import (
 	"github.com/stackrun/stack/reconcile/autoport"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/position"
+	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -64,27 +66,72 @@ func (s *survey) checkPorts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var claims []Claim
 	for name := range s.begins {
-		for i, port := range s.want.Services[name].Spec.Ports {
-			at := fmt.Sprintf("services.%s.ports[%d]", name, i)
-			out, err := bundle.Port(port)
-			if err != nil {
-				s.refuse("bad-port", "a published port has a bad host address", at, err)
-				continue
+		claims = append(claims, Claims(name, s.want.Services[name].Spec.Ports, "--auto-ports")...)
+	}
+	s.diags = append(s.diags, s.checkClaims(ctx, s.want.Project, claims, held)...)
+	return nil
+}
+
+// Claim is a port that a container is to publish.
+type Claim struct {
+	Port plan.Port
+	At   string // the path of the file that says so; "" = the command line does
+	// Auto is what lets a free port be chosen in its place; "" = nothing does.
+	Auto string
+}
+
+// Claims are the ports of a container of service, as the file has them.
+func Claims(service string, ports []plan.Port, auto string) []Claim {
+	claims := make([]Claim, len(ports))
+	for i, port := range ports {
+		claims[i] = Claim{Port: port, At: fmt.Sprintf("services.%s.ports[%d]", service, i), Auto: auto}
+	}
+	return claims
+}
+
+// CheckStarts says which ports containers of project, that are there and are to start, could not publish, and who has them. Those that the project's containers hold are their own affair: they are
+// kept, or freed before. It changes nothing. p may be nil: places are not known then. An error: the host could not be looked at.
+func (in *Inspector) CheckStarts(ctx context.Context, p *spec.Project, project string, claims []Claim) (diag.List, error) {
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	held, err := in.ports.Own(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	diags := in.checkClaims(ctx, project, claims, held)
+	position.Fill(p, diags)
+	return diags, nil
+}
+
+// CheckOneOff is CheckStarts for a container that is one more: nobody makes way for it.
+func (in *Inspector) CheckOneOff(ctx context.Context, p *spec.Project, claims []Claim) diag.List {
+	diags := in.checkClaims(ctx, p.Name, claims, func(network.Port) bool { return false })
+	position.Fill(p, diags)
+	return diags
+}
+
+func (in *Inspector) checkClaims(ctx context.Context, project string, claims []Claim, held func(network.Port) bool) (diags diag.List) {
+	for _, c := range claims {
+		out, err := bundle.Port(c.Port)
+		if err != nil {
+			diags = append(diags, &diag.Diagnostic{Code: "bad-port", Summary: "a published port has a bad host address", Detail: err.Error(), Address: c.At, Err: err})
+			continue
+		}
+		if out.HostPort == 0 || held(out) {
+			continue
+		}
+		if err := in.drivers.Networks.CheckPorts(ctx, project, []network.Port{out}); err != nil {
+			d := cannotPublish(c.At, err)
+			if d.Code == "port-taken" && c.Auto != "" && autoport.Replaceable(c.Port) {
+				d.Hint += ", or let one be chosen with " + c.Auto
 			}
-			if out.HostPort == 0 || held(out) {
-				continue
-			}
-			if err := s.drivers.Networks.CheckPorts(ctx, s.want.Project, []network.Port{out}); err != nil {
-				d := cannotPublish(at, err)
-				if d.Code == "port-taken" && autoport.Replaceable(port) {
-					d.Hint += ", or let one be chosen with --auto-ports"
-				}
-				s.add(d)
-			}
+			diags = append(diags, d)
 		}
 	}
-	return nil
+	return diags
 }
 
 // cannotPublish tells a port that somebody has from one that nobody could publish here.
@@ -92,7 +139,7 @@ func cannotPublish(at string, err error) *diag.Diagnostic {
 	d := &diag.Diagnostic{Code: "port-taken", Summary: "a port that is to be published is taken", Detail: err.Error(),
 		Hint: "stop its owner, or publish another port", Address: at, Err: err}
 	switch {
-	case errors.Is(err, errdefs.ErrConflict):
+	case errors.Is(err, errdefs.ErrConflict): // publish.TakenError says the same where only the start finds out
 	case errors.Is(err, errdefs.ErrInvalidArgument):
 		d.Code, d.Summary, d.Hint = "bad-port", "a port is to be published on an address that this host does not have", "name an address that `ip address` shows, or leave it out to publish on all of them"
 	default:
