@@ -3,7 +3,7 @@
 //
 // Flow: Driver (in the daemon) records a Config (package record), makes the cgroup, and starts a
 // monitor (packages supervision and child) from a sealed memfd (package initprog); the monitor (package monitor) clones the
-// container's init, which is boot (package boot): mounts, pivot_root, ids, capabilities, seccomp,
+// container's init, which is boot (package boot): mounts, ids, capabilities, seccomp,
 // execve. What they say to each other is package proto. The monitor is the parent of the init for as
 // long as it lives, holds its stdio, writes its log and its exit status, and needs no daemon.
 //

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/thread"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -100,13 +100,10 @@ func byLayer(m mount.Mount) (int, error) {
 
 // byString is for kernels before 6.7: in a mount namespace of a thread of its own, whose end takes the attached mount along.
 func byString(m mount.Mount) (fd int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // for good: a thread of other namespaces serves nobody else
+	err = thread.Apart(func() (err error) {
 		fd, err = attachedElsewhere(m)
-	}()
-	<-done
+		return err
+	})
 	return fd, err
 }
 

@@ -46,7 +46,7 @@ var walls = map[string][]string{
 	"runtime/exec":        {"runtime/attachment", "runtime/child", "runtime/signals", "runtime/seccomp", "runtime/caps", "runtime/identity", "runtime/container", "runtime/process", "runtime/proto"},
 	"runtime/guard":       {"runtime/record", "runtime/cgroup", "runtime/identity", "runtime/container", "runtime/proto", "runtime/mount"},
 	"runtime/logloss":     {"runtime/record", "runtime/event", "runtime/proto"},
-	"runtime/child":       {"runtime/initprog", "runtime/identity", "runtime/proto"},
+	"runtime/child":       {"runtime/initprog", "runtime/boot", "runtime/identity", "runtime/proto"},
 	"runtime/record":      {"runtime/identity", "runtime/container", "runtime/process", "runtime/proto"},
 	"runtime/attachment":  {"runtime/logs", "runtime/process", "runtime/proto"},
 	"runtime/signals":     {"runtime/procfs", "runtime/identity", "runtime/process"},

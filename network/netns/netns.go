@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/thread"
 )
 
 const self = "/proc/thread-self/ns/net"
@@ -22,7 +23,7 @@ const self = "/proc/thread-self/ns/net"
 // inside runs on a locked thread in the new namespace and gets an fd of it, valid during the call.
 // path's directory must exist; path must not be a bound namespace.
 func Make(path string, inside func(fd int) error) error {
-	return onThread(func() error {
+	return thread.Apart(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("cannot make a network namespace: %w", err)
 		}
@@ -72,7 +73,7 @@ func Do(path string, inside func() error) error {
 
 // In runs inside in the namespace that ns is, on a locked thread.
 func In(ns *os.File, inside func() error) error {
-	return onThread(func() error {
+	return thread.Apart(func() error {
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("cannot enter the network namespace %s: %w", ns.Name(), err)
 		}
@@ -119,21 +120,4 @@ func Identity() (uint64, error) {
 		return 0, fmt.Errorf("cannot read the network namespace: %w", err)
 	}
 	return st.Ino, nil
-}
-
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The process's first thread cannot be thrown away: the runtime would park it, in the other namespace and
-			// holding it, for good. While it waits here, the next goroutine is on another.
-			defer runtime.UnlockOSThread()
-			done <- onThread(f)
-			return
-		}
-		// Never unlocked: the runtime ends the thread with the goroutine.
-		done <- f()
-	}()
-	return <-done
 }

@@ -102,6 +102,7 @@ type container struct {
 	self  descriptors // the monitor's
 	init  *Init
 	still bool // it is not being started: there is nobody who could hang up
+	apart bool // this thread's mounts are not the host's
 }
 
 // close lets go of what only start needs and the init has not got.
@@ -150,8 +151,8 @@ func (c *container) start(filesystems []int, spawn func() error) error {
 	if err := openBinds(volumes); err != nil {
 		return err
 	}
-	// After all binds: it may make the host's mounts private here.
-	if err := openViews(volumes, c.RunDir); err != nil {
+	// After all binds: they take their propagation from the host's mounts, and this may make a copy without.
+	if err := c.openViews(volumes); err != nil {
 		return err
 	}
 	if len(c.Root) != 1 || c.Root[0].Target != "/" {

@@ -43,7 +43,7 @@ func openHome() (*home, error) {
 	return h, nil
 }
 
-// leave makes namespaces and joins others, but for those of pids and of cgroups.
+// leave makes namespaces and joins others, but for those of mounts, of pids and of cgroups.
 func (h *home) leave(spaces *namespaces) error {
 	h.umask = unix.Umask(0) // modes are meant exactly
 	if err := unix.Unshare(int(spaces.clone &^ unix.CLONE_NEWPID)); err != nil {
@@ -77,7 +77,8 @@ func (h *home) enter() error {
 
 // pids has children come into this process's pid namespace again.
 func (h *home) pids() error {
-	fd, err := unix.Open("/proc/self/ns/pid", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	const path = "../ns/pid" // of the host's /proc/self/fd: where this thread is now there may be no /proc
+	fd, err := unix.Openat(int(h.self), path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fault("namespace", "open", "/proc/self/ns/pid", err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // The init of a container is a clone of its monitor too. The monitor makes the namespaces, but for those of pids and of cgroups, and mounts the root, while the daemon
-// makes the cgroups. Then it clones the init, for three things that only a process inside can do: it is the first of the pid namespace, it opens procfs, which shows the pid
+// makes the cgroups. Then it goes to the container's mount namespace, and clones the init, for three things that only a process inside can do: it is the first of the pid namespace, it opens procfs, which shows the pid
 // namespace of who opens it, and it is in the cgroups. The init waits, while its monitor makes everything else, and leaves the namespaces again. At last the monitor writes a
 // script into memory that both have, and hands over the streams.
 
@@ -67,12 +67,12 @@ const maxCalls = 512
 // maxProcs is how many procfs a container can have. A program needs one.
 const maxProcs = 4
 
-// PrepareInit makes the container of b up to its execve, and returns its init, which waits. streams are for it, and the caller's to close; filesystems are
+// PrepareInit makes the container of b up to its execve, and returns its init, which waits. empty is of OpenEmpty. streams are for it, and the caller's to close; filesystems are
 // used up. With an error the Init is there to be ended, if it is there at all.
 //
 // Preconditions: a thread that is locked by runtime.LockOSThread, lest another thread begins in the container. It is back where it was afterwards, or the
 // error says otherwise.
-func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int) (i *Init, err error) {
+func PrepareInit(b *proto.Bootstrap, size, empty int, streams [3]int, filesystems []int) (i *Init, err error) {
 	// Not for processes of the container to look into while the init still has power that they have not, when they
 	// share a pid namespace (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -93,7 +93,7 @@ func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int
 	c.init.files = []int{streams[0], streams[1], streams[2], -1, -1}
 	err = home.leave(&spaces)
 	if err == nil {
-		err = c.start(filesystems, func() error { return c.spawn(home, &spaces, size+len(b.Seccomp)) })
+		err = c.start(filesystems, func() error { return c.spawn(home, &spaces, empty, size+len(b.Seccomp)) })
 	}
 	if herr := home.enter(); herr != nil {
 		err = herr
@@ -101,10 +101,10 @@ func PrepareInit(b *proto.Bootstrap, size int, streams [3]int, filesystems []int
 	return c.init, err
 }
 
-// spawn clones the init into the namespaces that this thread is in.
+// spawn clones the init into the namespaces that this thread is in, and a mount namespace of its own, which is as empty.
 //
-// Precondition: the host's paths are there.
-func (c *container) spawn(home *home, spaces *namespaces, size int) error {
+// Precondition: the host's paths are there. Postcondition: they are not, and the root is not yet entered.
+func (c *container) spawn(home *home, spaces *namespaces, empty, size int) error {
 	i := c.init
 	if err := awaitCgroups(); err != nil {
 		return err
@@ -159,6 +159,9 @@ func (c *container) spawn(home *home, spaces *namespaces, size int) error {
 	s.add(of("prctl PR_SET_PDEATHSIG"), unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)) // nobody would know of it
 	s.add(of("close_range"), unix.SYS_CLOSE_RANGE, 3, fdInit-1)
 	s.add(of("close_range"), unix.SYS_CLOSE_RANGE, fdInit+1, uintptr(^uint32(0)))
+	if err := enterEmpty(empty); err != nil {
+		return err
+	}
 	if spaces.pids >= 0 {
 		if err := unix.Setns(spaces.pids, unix.CLONE_NEWPID); err != nil {
 			return fault("clone", "setns", "", err)
@@ -367,7 +370,7 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 	rest := i.shared[unsafe.Sizeof(sharedCalls{}):]
 	s := &script{arena: &rest}
 	i.last = s
-	// Its own root is the host's still: pivot_root(2) changes that of others only where it was the same mount.
+	// Its own root is below the container's still.
 	root := func(call string) callName { return callName{stage: "root", call: call, path: "/"} }
 	s.add(root("fchdir"), unix.SYS_FCHDIR, received(fdRoot))
 	s.add(root("chroot"), unix.SYS_CHROOT, s.text("."))

@@ -2,11 +2,13 @@ package boot
 
 import (
 	"errors"
-	"os"
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/rawfd"
 )
 
 var namespaceFlags = map[specs.LinuxNamespaceType]int{
@@ -20,7 +22,7 @@ var namespaceFlags = map[specs.LinuxNamespaceType]int{
 
 // namespaces are those of a container.
 type namespaces struct {
-	clone uintptr // to be made. That of pids takes a clone, the others come before it
+	clone uintptr // to be made, but for that of mounts. That of pids takes a clone, the others come before it
 	join  []joined
 	pids  int // of another, -1: it takes effect for children only (setns(2)), so it is entered before the clone
 	// cgroup: only the init can make it, for its root is the cgroup that its maker is in. group is that of another, its fd -1: none.
@@ -34,16 +36,18 @@ type joined struct {
 }
 
 func openNamespaces(s *specs.Spec) (n namespaces, err error) {
-	n = namespaces{clone: unix.CLONE_NEWNS, pids: -1, group: joined{fd: -1}} // never in ours
+	n = namespaces{pids: -1, group: joined{fd: -1}}
 	for _, ns := range s.Linux.Namespaces {
 		flag := namespaceFlags[ns.Type]
 		switch {
+		case ns.Type == specs.MountNamespace && ns.Path != "":
+			return n, refuse("namespace", ns.Path, "joining a mount namespace is not supported")
+		case ns.Type == specs.MountNamespace:
+			// Every container has its own, see enterEmpty.
 		case ns.Path == "" && ns.Type == specs.CgroupNamespace:
 			n.cgroup = true
 		case ns.Path == "":
 			n.clone |= uintptr(flag)
-		case ns.Type == specs.MountNamespace:
-			return n, refuse("namespace", ns.Path, "joining a mount namespace is not supported")
 		default:
 			fd, err := unix.Open(ns.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {
@@ -73,14 +77,18 @@ func (n *namespaces) close() {
 	}
 }
 
-// scoreForOOM gives the init its score, while /proc is the host's, which nobody in a container can have changed.
+// scoreForOOM gives the init its score, by the host's /proc, which nobody in a container can have changed.
 func (c *container) scoreForOOM() error {
 	adj := c.spec.Process.OOMScoreAdj
 	if adj == nil {
 		return nil
 	}
 	path := "/proc/" + strconv.Itoa(c.init.Pid) + "/oom_score_adj"
-	err := os.WriteFile(path, strconv.AppendInt(nil, int64(*adj), 10), 0)
+	fd, err := unix.Openat(int(c.self), "../.."+strings.TrimPrefix(path, "/proc"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = rawfd.WriteAll(fd, strconv.AppendInt(nil, int64(*adj), 10))
+		unix.Close(fd)
+	}
 	if errors.Is(err, unix.EACCES) {
 		// Less than what the daemon has takes CAP_SYS_RESOURCE (proc_pid_oom_score_adj(5)).
 		c.init.note("oom_score_adj " + strconv.Itoa(*adj) + ": this machine does not let a container have so low a score")

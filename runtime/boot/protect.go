@@ -93,16 +93,8 @@ func (c *container) nullDevice() (int, error) {
 // blankMount is a detached mount of an empty, read-only directory; all of a container's are one tmpfs.
 func (c *container) blankMount() (int, error) {
 	if c.blank < 0 {
-		fs, err := openFilesystem("mask", "tmpfs")
-		if err != nil {
-			return -1, err
-		}
-		defer fs.close()
-		if err := fs.setAll([]string{"mode=0755", "nr_inodes=1", "size=4k"}); err != nil {
-			return -1, err
-		}
-		const flags = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-		if c.blank, err = fs.mount("tmpfs", flags); err != nil {
+		var err error
+		if c.blank, err = blankFilesystem("mask"); err != nil {
 			return -1, err
 		}
 		// The first user takes the mount itself: a detached mount can be cloned since Linux 6.15 only.

@@ -10,19 +10,18 @@ import (
 
 // enterRoot makes tree, the mounted root, the process's, with nothing of the host below or above it.
 //
-// Postcondition: c.root is the container's root and "/" is the same.
+// Precondition: this thread's mount namespace is that of enterEmpty. Postcondition: c.root is the container's root and "/" is the same.
 func (c *container) enterRoot(tree int) error {
-	// Private only now: the clones above took the propagation that they need, and from here on nothing
-	// that is mounted here shows on the host.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fault("root", "mount", "/", err)
+	// On top of the namespace's root, which makes it that for everybody who enters later (setns(2)), and for the kernel, which lets nobody
+	// who is confined by chroot(2) make user namespaces (fs/namespace.c, current_chrooted).
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fault("root", "move_mount", "/", err)
 	}
-	// pivot_root(2) wants a mount point; the container's run directory lends itself, in this namespace only.
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, c.RunDir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fault("root", "move_mount", c.RunDir, err)
+	if err := unix.Fchdir(tree); err != nil {
+		return fault("root", "fchdir", "/", err)
 	}
-	if err := pivot(tree); err != nil {
-		return err
+	if err := unix.Chroot("."); err != nil {
+		return fault("root", "chroot", "/", err)
 	}
 	c.root = tree
 	return nil
@@ -35,7 +34,7 @@ func (c *container) openRoot(m *mount.Mount) (int, error) {
 	}
 	switch {
 	case m.Type == "overlay":
-		return openOverlay("root", m, &o, c.RunDir)
+		return c.openOverlay("root", m, &o)
 	case m.Type == "bind" || o.bind:
 		s := source{Mount: *m, options: o, stage: "root", tree: -1}
 		s.recursive = true
@@ -54,11 +53,11 @@ func (c *container) openRoot(m *mount.Mount) (int, error) {
 	return -1, refuse("root", m.Source, "a root of type \""+m.Type+"\" is not supported: overlay or bind")
 }
 
-// openOverlay mounts an overlay and returns it detached. dir is a directory that it may mount on for a moment.
-func openOverlay(stage string, m *mount.Mount, o *options, dir string) (int, error) {
+// openOverlay mounts an overlay and returns it detached.
+func (c *container) openOverlay(stage string, m *mount.Mount, o *options) (int, error) {
 	tree, err := overlayByLayer(stage, m, o)
 	if isErrno(err, unix.EINVAL) && !takesLayers() {
-		return overlayByString(stage, m, o, dir)
+		return c.overlayByString(stage, m, o)
 	}
 	return tree, err
 }
@@ -119,7 +118,13 @@ func shortPath(path string) string {
 
 // overlayByString is for kernels before 6.7: the layers in one string that may not exceed a page, so they are
 // given by short names, /proc/self/fd/N: some 200 layers fit, and an image has at most 127.
-func overlayByString(stage string, m *mount.Mount, o *options, dir string) (int, error) {
+func (c *container) overlayByString(stage string, m *mount.Mount, o *options) (int, error) {
+	// The mount must not show on the host. First, for the kernel takes as layers only what is mounted where this thread is
+	// (fs/namespace.c, clone_private_mount). An overlay of ours takes nothing from the propagation of what it stands on.
+	if err := c.standApart(); err != nil {
+		return -1, err
+	}
+	dir := c.RunDir // to mount on for a moment
 	var fds []int
 	defer func() {
 		for _, fd := range fds {
@@ -150,10 +155,6 @@ func overlayByString(stage string, m *mount.Mount, o *options, dir string) (int,
 	if o.set&unix.MOUNT_ATTR_RDONLY != 0 {
 		flags |= unix.MS_RDONLY
 	}
-	// The mount must not show on the host. An overlay of ours takes nothing from the propagation of what it stands on.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return -1, fault(stage, "mount", "/", err)
-	}
 	if err := unix.Mount("overlay", dir, "overlay", flags, strings.Join(data, ",")); err != nil {
 		return -1, fault(stage, "mount", "overlay", err)
 	}
@@ -167,60 +168,16 @@ func overlayByString(stage string, m *mount.Mount, o *options, dir string) (int,
 	return tree, nil
 }
 
-// pivot makes the mounted tree the root and drops the old one.
-func pivot(tree int) error {
-	err := pivotOnto(tree)
-	if err == unix.EINVAL {
-		// The root is the kernel's first one, the initramfs, which cannot be pivoted away. A mount
-		// of itself on top of itself can.
-		if err := coverRoot(); err != nil {
-			return err
+// standApart gives this thread a copy of the host's mounts, if it has none of its own, in which nothing that is mounted shows on the host.
+func (c *container) standApart() error {
+	if !c.apart {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fault("namespace", "unshare", "", err)
 		}
-		err = pivotOnto(tree)
-	}
-	if err != nil {
-		return fault("root", "pivot_root", "", err)
-	}
-	return nil
-}
-
-func pivotOnto(tree int) error {
-	old, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(old)
-	if err := unix.Fchdir(tree); err != nil {
-		return err
-	}
-	// The same directory twice: the old root lands on top of the new one (pivot_root(2), NOTES), so that
-	// no directory in the image has to serve.
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return err
-	}
-	if err := unix.Fchdir(old); err != nil {
-		return err
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return err
-	}
-	return unix.Chdir("/")
-}
-
-func coverRoot() error {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-	if err != nil {
-		return fault("root", "open_tree", "/", err)
-	}
-	defer unix.Close(tree)
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fault("root", "move_mount", "/", err)
-	}
-	if err := unix.Fchdir(tree); err != nil {
-		return fault("root", "fchdir", "/", err)
-	}
-	if err := unix.Chroot("."); err != nil {
-		return fault("root", "chroot", "/", err)
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fault("root", "mount", "/", err)
+		}
+		c.apart = true
 	}
 	return nil
 }

@@ -63,15 +63,15 @@ func openBinds(sources []source) error {
 	return nil
 }
 
-// openViews mounts the images among volumes, detached. dir is as openOverlay's.
-func openViews(volumes []source, dir string) error {
+// openViews mounts the images among volumes, detached.
+func (c *container) openViews(volumes []source) error {
 	for i := range volumes {
 		s := &volumes[i]
 		if !s.View() {
 			continue
 		}
 		var err error
-		if s.tree, err = openOverlay(s.stage, &s.Mount, &s.options, dir); err != nil {
+		if s.tree, err = c.openOverlay(s.stage, &s.Mount, &s.options); err != nil {
 			return explain(err, "it is the image mounted at "+s.Target)
 		}
 	}

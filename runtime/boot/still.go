@@ -21,7 +21,7 @@ type Still struct {
 //
 // Preconditions: a locked thread that is thrown away afterwards, and not the process's first; nobody starts the container.
 func OpenStill(b *proto.Bootstrap, volumes bool) (s *Still, err error) {
-	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1, still: true}
+	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1, still: true, apart: true}
 	defer c.close()
 	if c.spec == nil {
 		c.spec = new(specs.Spec)
@@ -85,7 +85,7 @@ func (c *container) attachStill() error {
 	if err := openBinds(volumes); err != nil {
 		return err
 	}
-	if err := openViews(volumes, c.RunDir); err != nil {
+	if err := c.openViews(volumes); err != nil {
 		return err
 	}
 	var covered []string

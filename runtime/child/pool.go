@@ -17,7 +17,8 @@ import (
 // container that has just ended or else one that was started ahead, a while after a start, so that a daemon that starts nothing has none. It ends a while after
 // the last container is deleted, when the pool is closed, and with the daemon, however that ends: it sees it hang up.
 type Pool struct {
-	init *os.File // the init program, sealed
+	init  *os.File // the init program, sealed
+	empty emptyNamespace
 
 	mu      sync.Mutex
 	waiting *Child
@@ -194,5 +195,6 @@ func (s *Pool) Close() error {
 	s.mu.Unlock()
 	s.makers.Wait()
 	s.retire()
+	s.empty.close()
 	return s.init.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/sandbox"
+	"github.com/stackrun/stack/internal/thread"
+	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/runtime/sealed"
@@ -190,11 +193,30 @@ func give(t testing.TB, reports int, word string, bootstrap interface{ Encode() 
 	_, err = unix.Write(fd, bootstrap.Encode())
 	must(t, err)
 	files := []int{fd}
+	if word == proto.Work {
+		files = append(files, empty(t))
+	}
 	for _, f := range stdio {
 		files = append(files, int(f.Fd()))
 	}
 	must(t, proto.SendPacket(reports, []byte(word), files...))
 }
+
+// empty is the namespace that every container's is a copy of. It is never closed.
+func empty(t testing.TB) int {
+	t.Helper()
+	fd, err := emptyNamespace()
+	must(t, err)
+	return fd
+}
+
+var emptyNamespace = sync.OnceValues(func() (fd int, err error) {
+	err = thread.Apart(func() error {
+		fd, err = boot.OpenEmpty()
+		return err
+	})
+	return fd, err
+})
 
 func null(t testing.TB) *os.File {
 	t.Helper()

@@ -76,7 +76,8 @@ func work(n int) (code int, free bool) {
 		return refuse(err), false
 	}
 	m := &monitor{n: n, b: b, attached: make(chan struct{})}
-	f := m.make(raw)
+	f := m.make(raw, files[1])
+	unix.Close(files[1])
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	runtime.UnlockOSThread()
 	return m.run(f)
@@ -122,8 +123,8 @@ func awaitWork() (word string, files []int, err error) {
 		return "", nil, err
 	}
 	word = string(b)
-	if want := map[string]int{proto.Work: 1, proto.WorkExec: 4}[word]; want == 0 || len(files) != want {
-		return "", nil, errors.New("expected \"" + proto.Work + "\" with one file from the daemon, or \"" + proto.WorkExec + "\" with four")
+	if want := map[string]int{proto.Work: 2, proto.WorkExec: 4}[word]; want == 0 || len(files) != want {
+		return "", nil, errors.New("expected \"" + proto.Work + "\" with two files from the daemon, or \"" + proto.WorkExec + "\" with four")
 	}
 	return word, files, nil
 }
@@ -178,7 +179,7 @@ func (m *monitor) run(f *proto.Failure) (code int, free bool) {
 }
 
 // make brings the init up to where it waits.
-func (m *monitor) make(raw []byte) *proto.Failure {
+func (m *monitor) make(raw []byte, empty int) *proto.Failure {
 	b, err := proto.DecodeBoot(raw)
 	if err != nil {
 		return &proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125}
@@ -196,7 +197,7 @@ func (m *monitor) make(raw []byte) *proto.Failure {
 	if m.b.AwaitAttach {
 		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportListening})
 	}
-	return m.prepare(b, len(raw))
+	return m.prepare(b, len(raw), empty)
 }
 
 // start lets the init, and all goroutines, go on. With f there is nothing to start.

@@ -8,7 +8,7 @@
 //
 //	0,1,2  /dev/null
 //	4      a connected unix SOCK_SEQPACKET to the daemon. The first packet comes in: the word Work, with a file of
-//	       Bootstrap.Encode as SCM_RIGHTS, or the word WorkExec, with a file of ExecBootstrap.Encode and what become descriptors 0, 1 and 2:
+//	       Bootstrap.Encode and a mount namespace that is empty (boot.OpenEmpty) as SCM_RIGHTS, or the word WorkExec, with a file of ExecBootstrap.Encode and what become descriptors 0, 1 and 2:
 //	       the caller's streams, or /dev/null with a terminal. After Work comes WorkGo, when the cgroups are there. Reports go out. With an exec that has a terminal,
 //	       the packet of ReportStarted carries the pty's master as SCM_RIGHTS; a container's carries its root.
 //

@@ -67,21 +67,15 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 		}
 		return container.State{}, nil, err
 	}
-	// The cgroups are made while the monitor reads its work, and prepares what it can without them.
+	// The cgroups are made while the monitor reads its work, and does what it can without them, which takes longer.
 	cgroups, err := sv.cgroups.Plan(c.ID, c.Resources())
 	if err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
 	b.Cgroup = cgroups.Group()
-	made := make(chan error, 1)
-	go func() {
-		var err error
-		r.Warnings, err = cgroups.Make()
-		made <- err
-	}()
-	handed := p.Hand(proto.Work, b.Encode())
+	handed := sv.children.HandContainer(p, b.Encode())
 	failpoint.Hit("runtime.start.handed")
-	if err := <-made; err != nil {
+	if r.Warnings, err = cgroups.Make(); err != nil {
 		return fail(&proto.Failure{Stage: "cgroup", Detail: err.Error(), ExitCode: 125})
 	}
 	failpoint.Hit("runtime.start.cgroup")

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/thread"
 	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/container"
 	"github.com/stackrun/stack/runtime/identity"
@@ -129,7 +129,7 @@ func (vr *Visitor) visitRunning(ctx context.Context, l *supervision.Run, bare bo
 	}
 	defer pidfd.Close()
 	v := &visit{}
-	err = onThread(func() error {
+	err = thread.Apart(func() error {
 		// A thread that shares its root with others cannot have another one.
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
 			return os.NewSyscallError("unshare", err)
@@ -186,7 +186,7 @@ func (vr *Visitor) visitStill(ctx context.Context, c *container.Config, bare boo
 	}
 	b := &proto.Bootstrap{ID: c.ID, Spec: c.Spec, Root: c.Root, Mounts: c.Mounts, RunDir: vr.Records.StateDir(c.ID)}
 	var s *boot.Still
-	err := onThread(func() (err error) {
+	err := thread.Apart(func() (err error) {
 		s, err = boot.OpenStill(b, !bare)
 		return err
 	})
@@ -194,20 +194,4 @@ func (vr *Visitor) visitStill(ctx context.Context, c *container.Config, bare boo
 		return nil, fmt.Errorf("its root cannot be mounted: %w", err)
 	}
 	return &visit{root: os.NewFile(uintptr(s.Root), "/"), end: []func(){s.Leave}}, nil
-}
-
-// onThread runs f on a thread that is thrown away, with the namespaces and the root that f has given it.
-func onThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		goruntime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The process's first thread cannot be thrown away, and /proc/self is that one. While it waits here the next goroutine is on another.
-			defer goruntime.UnlockOSThread()
-			done <- onThread(f)
-			return
-		}
-		done <- f() // never unlocked: the thread ends with the goroutine
-	}()
-	return <-done
 }

@@ -3,7 +3,6 @@ package probe
 import (
 	"errors"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/google/nftables"
@@ -12,22 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/cmd/stack/doctor"
+	"github.com/stackrun/stack/internal/thread"
 )
 
 // checkNetwork makes a bridge, a veth pair and a masquerade rule in a network namespace that ends with
 // the thread that is in it.
-func checkNetwork() []doctor.Check {
-	result := make(chan []doctor.Check)
-	go func() {
-		// Never unlocked: the thread is in the namespace and ends with this goroutine.
-		runtime.LockOSThread()
+func checkNetwork() (checks []doctor.Check) {
+	err := thread.Apart(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			result <- []doctor.Check{warning("network", "ask again as root", "no namespace to try it in: %v", err)}
-			return
+			return err
 		}
-		result <- []doctor.Check{tryBridge(), tryVeth(), tryNft()}
-	}()
-	return <-result
+		checks = []doctor.Check{tryBridge(), tryVeth(), tryNft()}
+		return nil
+	})
+	if err != nil {
+		return []doctor.Check{warning("network", "ask again as root", "no namespace to try it in: %v", err)}
+	}
+	return checks
 }
 
 // unlessRefused is fix, which is for what the kernel does not have, or what to do when the kernel says that we may not.
