@@ -87,6 +87,8 @@ func (a *Ports) BindFor(holder string, p definition.Port) (*hostport.Reservation
 
 // Again binds the port that bound says, which its container had before. ErrConflict names who has it.
 func (a *Ports) Again(bound definition.Port) (*hostport.Reservation, error) {
+	a.look.Lock()
+	defer a.look.Unlock()
 	r, err := hostport.Reserve(bound.Protocol, bound.HostIP, bound.HostPort)
 	if err != nil {
 		return nil, a.explain(err, bound, bound.HostPort)

@@ -24,6 +24,7 @@ type Containers interface {
 type Ports struct {
 	containers Containers
 
+	look  sync.Mutex // before mu; what Check binds for a look must be in nobody's way
 	mu    sync.Mutex
 	holds map[string][]hold // by holder
 }
@@ -45,6 +46,13 @@ func (a *Ports) Close() {
 
 // bind binds one of the ports that p may have. ErrConflict names who has it, of a range who have its first ones.
 func (a *Ports) bind(p definition.Port) (*hostport.Reservation, error) {
+	a.look.Lock()
+	defer a.look.Unlock()
+	return a.try(p)
+}
+
+// try is bind for who has look.
+func (a *Ports) try(p definition.Port) (*hostport.Reservation, error) {
 	var last error
 	for _, n := range p.Candidates() {
 		r, err := hostport.Reserve(p.Protocol, p.HostIP, n)
@@ -114,8 +122,10 @@ func (a *Ports) owner(p definition.Port, n uint16) string {
 }
 
 // Check says which of ports cannot be published now, every one of them, and who has it. It binds and frees
-// them again; nothing else changes. What is held for holder can be published by it; "" = nothing is. ErrConflict.
+// them again, one Check at a time; nothing else changes. What is held for holder can be published by it; "" = nothing is. ErrConflict.
 func (a *Ports) Check(holder string, ports []definition.Port) error {
+	a.look.Lock()
+	defer a.look.Unlock()
 	var held []*hostport.Reservation
 	defer func() {
 		for _, r := range held {
@@ -134,7 +144,7 @@ func (a *Ports) Check(holder string, ports []definition.Port) error {
 		if _, ok := a.held(holder, p); ok {
 			continue
 		}
-		r, err := a.bind(p)
+		r, err := a.try(p)
 		if err != nil {
 			errs = append(errs, err)
 			continue

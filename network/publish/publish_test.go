@@ -1,8 +1,10 @@
 package publish
 
 import (
+	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stackrun/stack/network/definition"
@@ -34,5 +36,48 @@ func TestInherit(t *testing.T) {
 		if got := Inherit(c.ports, c.bound); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, expected %v", what, got, c.want)
 		}
+	}
+}
+
+// alone is a host without containers.
+type alone struct{}
+
+func (alone) Publisher(definition.Port, uint16) string { return "" }
+
+// TestLookers: two who look at once whether a port can be published are not in each other's way, nor in that of who takes it.
+func TestLookers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.93.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	l.Close()
+	p := definition.Port{HostIP: at.Addr(), HostPort: at.Port(), ContainerPort: 80, Protocol: "tcp"}
+	a := New(alone{})
+	defer a.Close()
+	for what, taken := range map[string]bool{"beside lookers": false, "beside who takes it": true} {
+		var g sync.WaitGroup
+		for range 4 {
+			g.Go(func() {
+				for range 200 {
+					if err := a.Check("", []definition.Port{p}); err != nil && !taken {
+						t.Errorf("who looks %s: %v", what, err)
+						return
+					}
+				}
+			})
+		}
+		for range 200 {
+			if !taken {
+				break
+			}
+			r, err := a.BindFor("", p)
+			if err != nil {
+				t.Errorf("who takes it beside lookers: %v", err)
+				break
+			}
+			r.Close()
+		}
+		g.Wait()
 	}
 }
