@@ -135,7 +135,7 @@ var rules = map[string][2]string{
 	"services.*.stop_signal":                           {`"SIGUSR1"`, `"SIGNAL"`},
 	"services.*.healthcheck.test":                      {`["CMD", "true"]`, `["true"]`},
 	"services.*.healthcheck.start_interval":            {`"1s"`, `"1 second"`},
-	"services.*.logging.driver":                        {`"local"`, `"syslog"`},
+	"services.*.logging.driver":                        {`"local"`, `"loki"`},
 	"services.*.logging.options":                       {`{"max-size": "10m"}`, `{"max-size": "large"}`},
 	"services.*.build":                                 {`"."`, "12"},
 	"services.*.build.ssh":                             {`["default"]`, `"default"`},

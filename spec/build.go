@@ -41,7 +41,7 @@ func (l *loader) decode(model *tree.Node) *Project {
 	d := &decoder{loader: l, project: p, drafts: map[string]*draft{}}
 	object(d, model, topFields, d)
 	d.owner = owner{}
-	if len(d.drafts) == 0 && !l.HasErrors() {
+	if len(d.drafts) == 0 && !l.in.AllResources && !l.HasErrors() {
 		l.refuse(CodeEmpty, model, "it has no services", "add a service")
 	}
 	d.selectProfiles()

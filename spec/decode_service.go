@@ -171,8 +171,24 @@ var serviceFields = fields[draft]{
 }
 
 var loggingFields = fields[Logging]{
-	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.anyOf(n, "json-file", "local", "none") },
+	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.logDriver(n) },
 	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.logOptions(n) },
+}
+
+// sentLogs are docker's drivers that send a log elsewhere. (etwlogs is for Windows.)
+var sentLogs = []string{"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"}
+
+// logDriver is the driver that keeps a log. One that would send it is told of: the log is where logs finds it, as docker's is beside what is sent.
+func (d *decoder) logDriver(n *tree.Node) string {
+	s := d.str(n)
+	if !slices.Contains(sentLogs, s) {
+		return d.anyOf(n, "json-file", "local", "none")
+	}
+	d.note(n, fmt.Sprintf("%s: no log is sent to %s: it is kept on this host", n.Path, s), "read it with stack logs")
+	if d.in.Purpose == ToRun {
+		return ""
+	}
+	return s
 }
 
 // logOptions checks the two options that rotate a log; the others belong to drivers

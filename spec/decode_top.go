@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/stackrun/stack/spec/tree"
@@ -241,8 +242,21 @@ func (d *decoder) networks(n *tree.Node) {
 		v := networkDraft{Network: Network{Key: key.Value, Driver: "bridge"}, key: key, node: value}
 		object(d, value, networkFields, &v)
 		v.Name = d.realName(key, v.Name, v.external)
+		if d.in.Purpose == ToRun {
+			v.families(value)
+		}
 		d.project.Networks[key.Value] = &v.Network
 	})
+}
+
+// families takes what the driver's options say of IPv4 and IPv6 where the keys for it do not say anything, as docker's engine does.
+func (v *networkDraft) families(n *tree.Node) {
+	if b, err := strconv.ParseBool(v.DriverOpts["com.docker.network.enable_ipv4"]); err == nil && v.EnableIPv4 == nil {
+		v.EnableIPv4 = &b
+	}
+	if b, err := strconv.ParseBool(v.DriverOpts["com.docker.network.enable_ipv6"]); err == nil && n.Get("enable_ipv6").IsNull() {
+		v.EnableIPv6 = b
+	}
 }
 
 func (d *decoder) volumes(n *tree.Node) {

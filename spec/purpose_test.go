@@ -103,3 +103,46 @@ func TestShownWithoutVariables(t *testing.T) {
 		}
 	}
 }
+
+// TestTakenToRun: what docker takes and does otherwise than by a key of the language, or what is of no use here, runs all the same.
+func TestTakenToRun(t *testing.T) {
+	load := func(text string, purpose spec.Purpose, all bool) (*spec.Project, string) {
+		t.Helper()
+		p, list := spec.Load(context.Background(), spec.Input{FS: fstest.MapFS{"c.yaml": {Data: []byte(text)}}, Files: []string{"/c.yaml"}, Dir: "/", Name: "demo", Purpose: purpose, AllResources: all})
+		var texts []string
+		for _, d := range list {
+			texts = append(texts, d.Error())
+		}
+		return p, strings.Join(texts, "\n")
+	}
+	const sent = "services: {web: {image: x, logging: {driver: journald, options: {max-size: 1m}}}}\n"
+	if p, said := load(sent, spec.ToRun, false); p == nil || p.Services["web"].Logging.Driver != "" || p.Services["web"].Logging.Options["max-size"] != "1m" || !strings.Contains(said, "no log is sent to journald") {
+		t.Errorf("a log that docker would send: %+v; %s", p, said)
+	}
+	if p, _ := load(sent, spec.ToShow, false); p == nil || p.Services["web"].Logging.Driver != "journald" {
+		t.Errorf("a log that docker would send, shown: %+v", p)
+	}
+	const only = "volumes: {v: }\nnetworks: {n: }\n"
+	if p, said := load(only, spec.ToRun, true); p == nil || len(p.Volumes) != 1 || len(p.Networks) != 1 {
+		t.Errorf("all resources of a file without services: %s", said)
+	}
+	if _, said := load(only, spec.ToRun, false); !strings.Contains(said, "it has no services") {
+		t.Errorf("a file without services: %s", said)
+	}
+	network := func(keys string, purpose spec.Purpose) *spec.Network {
+		p, said := load("services: {web: {image: x, networks: [n]}}\nnetworks: {n: {driver_opts: {com.docker.network.enable_ipv6: \"true\", com.docker.network.enable_ipv4: \"false\"}"+keys+"}}\n", purpose, false)
+		if p == nil {
+			t.Fatal(said)
+		}
+		return p.Networks["n"]
+	}
+	if n := network("", spec.ToRun); !n.EnableIPv6 || n.EnableIPv4 == nil || *n.EnableIPv4 {
+		t.Errorf("families by options: %+v", n)
+	}
+	if n := network(", enable_ipv6: false, enable_ipv4: true", spec.ToRun); n.EnableIPv6 || !*n.EnableIPv4 {
+		t.Errorf("families by keys and options: %+v", n)
+	}
+	if n := network("", spec.ToShow); n.EnableIPv6 || n.EnableIPv4 != nil {
+		t.Errorf("families by options, shown: %+v", n)
+	}
+}

@@ -54,7 +54,7 @@ func TestBeside(t *testing.T) {
 }
 
 func TestUnknownOptions(t *testing.T) {
-	c := on(Macvlan, "lan0", "ipvlan_mode", "l2", "a", "b", OptMacvlanMode, "vepa")
+	c := on(Macvlan, "lan0", "ipvlan_mode", "l2", "a", "b", OptMacvlanMode, "vepa", OptIPv6, "true")
 	if got := fmt.Sprint(c.UnknownOptions()); got != "[a ipvlan_mode]" {
 		t.Error(got)
 	}

@@ -20,7 +20,7 @@ type option struct {
 
 // checkOptions says what is wrong with those of c's options that its driver knows. Precondition: there is one.
 func (c Config) checkOptions() error {
-	for _, o := range c.driver().options() {
+	for _, o := range options(c.driver()) {
 		v, given := c.DriverOpts[o.name]
 		if !given {
 			continue
@@ -36,7 +36,7 @@ func (c Config) checkOptions() error {
 func (c Config) UnknownOptions() (unknown []string) {
 	d := c.driver()
 	for _, name := range slices.Sorted(maps.Keys(c.DriverOpts)) {
-		if d != nil && !slices.ContainsFunc(d.options(), func(o option) bool { return o.name == name }) {
+		if d != nil && !slices.ContainsFunc(options(d), func(o option) bool { return o.name == name }) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -86,6 +86,17 @@ func PoolOf(err error) int {
 // expected says what a value should be.
 func expected(format string, args ...any) error {
 	return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("expected "+format, args...))
+}
+
+// Options of every driver, which docker's engine takes for the keys of a network where those are not set.
+const (
+	OptIPv4 = "com.docker.network.enable_ipv4"
+	OptIPv6 = "com.docker.network.enable_ipv6"
+)
+
+// options are those of a network of d.
+func options(d driver) []option {
+	return append(d.options(), option{OptIPv4, boolean}, option{OptIPv6, boolean})
 }
 
 func boolean(v string) error {

@@ -170,6 +170,16 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s: %d %s, made %v", body, w.Code, w.Body, f.made)
 		}
 	}
+	for body, want := range map[string][2]bool{ // IPv4, IPv6
+		`{"Name":"n"}`: {true, false},
+		`{"Name":"n","Options":{"com.docker.network.enable_ipv6":"true","com.docker.network.enable_ipv4":"false"}}`:                                      {false, true},
+		`{"Name":"n","EnableIPv4":true,"EnableIPv6":false,"Options":{"com.docker.network.enable_ipv6":"true","com.docker.network.enable_ipv4":"false"}}`: {true, false},
+	} {
+		f := &fake{}
+		if w := ask(t, f, "POST", "/networks/create", body); w.Code != http.StatusCreated || [2]bool{f.made.Config.IPv4, f.made.Config.IPv6} != want {
+			t.Errorf("%s: %d %s, made %+v", body, w.Code, w.Body, f.made)
+		}
+	}
 	taken := &fake{err: errdefs.With(errdefs.ErrAlreadyExists, errors.New("network with name n already exists"))}
 	if w := ask(t, taken, "POST", "/networks/create", `{"Name":"n"}`); w.Code != http.StatusConflict {
 		t.Errorf("%d %s", w.Code, w.Body)

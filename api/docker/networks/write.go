@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	rooms "github.com/stackrun/stack/network"
+	"github.com/stackrun/stack/network/definition"
 	"github.com/stackrun/stack/reconcile/resource"
 )
 
@@ -75,7 +77,7 @@ func request(body network.CreateRequest) (req resource.NetworkRequest, err error
 	}
 	req = resource.NetworkRequest{Labels: body.Labels, Attachable: body.Attachable, AuxNames: map[string]string{}, Config: rooms.Config{
 		ID: body.Name, Driver: driver, Internal: body.Internal, DriverOpts: body.Options,
-		IPv4: body.EnableIPv4 == nil || *body.EnableIPv4, IPv6: body.EnableIPv6 != nil && *body.EnableIPv6,
+		IPv4: enabled(body.EnableIPv4, body.Options[definition.OptIPv4], true), IPv6: enabled(body.EnableIPv6, body.Options[definition.OptIPv6], false),
 	}}
 	for _, c := range ipam.Config {
 		if !c.Subnet.IsValid() {
@@ -93,6 +95,17 @@ func request(body network.CreateRequest) (req resource.NetworkRequest, err error
 		req.Config.Pools = append(req.Config.Pools, p)
 	}
 	return req, nil
+}
+
+// enabled is what said says, else the option; one that is no boolean is told of when the network is checked.
+func enabled(said *bool, option string, otherwise bool) bool {
+	if said != nil {
+		return *said
+	}
+	if b, err := strconv.ParseBool(option); err == nil {
+		return b
+	}
+	return otherwise
 }
 
 // remove answers 403 where another verb would answer 409, as dockerd does.
