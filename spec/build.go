@@ -36,7 +36,7 @@ func (l *loader) decode(model *tree.Node) *Project {
 		Networks: map[string]*Network{}, Volumes: map[string]*Volume{},
 		Configs: map[string]*FileObject{}, Secrets: map[string]*FileObject{},
 		Models: map[string]*Model{}, Extensions: extensions(model),
-		Profiles: slices.Clone(l.in.Profiles), Sources: sourcesOf(model),
+		Profiles: slices.Clone(l.in.Profiles), Sources: sourcesOf(model), AllResources: l.in.AllResources,
 	}
 	d := &decoder{loader: l, project: p, drafts: map[string]*draft{}}
 	object(d, model, topFields, d)

@@ -18,7 +18,7 @@ type Project struct {
 	Files    []string            // absolute, in the order given
 	Services map[string]*Service // those that the profiles select
 	Inactive map[string]*Service // those that the profiles leave out
-	Networks map[string]*Network // only those that a selected service uses
+	Networks map[string]*Network // only those that a selected service uses, or all
 	Volumes  map[string]*Volume  // likewise
 	Configs  map[string]*FileObject
 	Secrets  map[string]*FileObject
@@ -27,6 +27,8 @@ type Project struct {
 	Extensions map[string]json.RawMessage
 	Profiles   []string // active profiles
 	Sources    Sources
+
+	AllResources bool `json:",omitempty"` // Networks, Volumes and the like that no service uses are to be made too
 }
 
 // ImageOf is the name of the image that containers of s are made from. One that is built and given no name has docker compose's.

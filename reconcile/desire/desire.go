@@ -24,6 +24,7 @@ func Of(p *spec.Project) (*plan.Desired, diag.List) {
 		Networks: map[string]plan.Network{},
 		Volumes:  map[string]plan.Volume{},
 		Services: map[string]*plan.Service{},
+		Unused:   p.AllResources,
 	}
 	for key, n := range p.Networks {
 		d.Networks[n.Name] = plan.Network{Name: n.Name, Key: key, External: n.External, Spec: networkSpec(n)}

@@ -12,6 +12,7 @@ type Desired struct {
 	Volumes  map[string]Volume   `json:"volumes,omitempty"`  // by name on the host
 	Services map[string]*Service `json:"services,omitempty"` // by name in the file
 	Known    []string            `json:"known,omitempty"`    // services of the file that profiles leave out: no orphans
+	Unused   bool                `json:"unused,omitempty"`   // networks and volumes that no service uses are made too
 }
 
 // Service is one service: what each of its containers is to be, and what they wait for.

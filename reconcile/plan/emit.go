@@ -91,9 +91,13 @@ func (d *decision) makes() bool {
 	return slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action == Create || r.action == Replace })
 }
 
-// emitNetworks makes the networks that the chosen services use.
+// emitNetworks makes the networks that the chosen services use, or all.
 func (b *builder) emitNetworks() {
-	for _, name := range b.used(b.networksOf) {
+	names := b.used(b.networksOf)
+	if b.all() {
+		names = sortedKeys(b.want.Networks)
+	}
+	for _, name := range names {
 		w, ok := b.want.Networks[name]
 		if !ok {
 			continue // the loader has refused it
@@ -130,6 +134,9 @@ func (b *builder) emitNetworks() {
 	}
 }
 
+// all says whether resources that nothing uses are made too. What nothing uses, nobody misses: it is not healed.
+func (b *builder) all() bool { return b.want.Unused && !b.opt.Heal }
+
 // owned says whose a network or volume is that is not the plan's.
 func owned(project string) string {
 	if project == "" {
@@ -139,7 +146,7 @@ func owned(project string) string {
 }
 
 func (b *builder) emitVolumes() {
-	for _, name := range b.used(func(s *Service) []string {
+	names := b.used(func(s *Service) []string {
 		var names []string
 		for _, m := range s.Spec.Mounts {
 			if m.Type == "volume" && m.Source != "" {
@@ -147,7 +154,11 @@ func (b *builder) emitVolumes() {
 			}
 		}
 		return names
-	}) {
+	})
+	if b.all() {
+		names = sortedKeys(b.want.Volumes)
+	}
+	for _, name := range names {
 		w, ok := b.want.Volumes[name]
 		if !ok {
 			continue

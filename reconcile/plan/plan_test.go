@@ -67,6 +67,24 @@ create container shop-web-1
 #5 [#3] wait for db to be healthy  (container:db/1: web depends on it)
 #6 [#1 #4 #5] start container shop-web-1  (container:web/1: it does not exist)
 `},
+		{"all resources of a file without services", func() (*Desired, *Observed, Options) {
+			d := want()
+			d.Unused, d.Volumes = true, map[string]Volume{"shop_data": {Name: "shop_data", Key: "data"}}
+			return d, &Observed{}, Options{}
+		}, `
+create network shop_default
+    it does not exist
+create volume shop_data
+    it does not exist
+--
+#1 create network shop_default  (network:shop_default: it does not exist)
+#2 create volume shop_data  (volume:shop_data: it does not exist)
+`},
+		{"what nothing uses is not healed", func() (*Desired, *Observed, Options) {
+			d := want()
+			d.Unused = true
+			return d, &Observed{}, Options{Heal: true}
+		}, ""},
 		{"nothing to do", func() (*Desired, *Observed, Options) { return pair(), made(pair()), Options{} }, ""},
 		{"an image to build, and one that it is built on", func() (*Desired, *Observed, Options) {
 			d := built()
