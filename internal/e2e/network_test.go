@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -449,4 +450,35 @@ networks: {app: {}}
 	if r := p.run("up", "-d"); r.code != 0 || !strings.Contains(r.stderr, "compose.yaml:3") || !strings.Contains(r.stderr, "is that of another of its containers too") {
 		t.Error(r)
 	}
+}
+
+// TestResourcesThatNothingUses: --all-resources makes them, of a file without services too, with IPv6 where an option of the driver asks for it.
+func TestResourcesThatNothingUses(t *testing.T) {
+	p := compose(t, "unused", `
+networks:
+  app: {driver_opts: {com.docker.network.enable_ipv6: "true"}}
+volumes: {data: {}}
+`)
+	p.fails(1, []string{"it has no services"}, "up", "-d")
+	p.ok("--all-resources", "up", "-d")
+	contains(t, "volumes", p.ok("volumes", "-q"), "unused_data")
+	if r := p.run("--all-resources", "plan"); r.code != 0 || !strings.Contains(r.stdout, "nothing to do") {
+		t.Errorf("plan: %s", r)
+	}
+	found := false
+	links, err := netlink.LinkList()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range links {
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_V6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = found || l.Type() == "bridge" && slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsPrivate() })
+	}
+	if !found {
+		t.Error("no bridge has an IPv6 address of its network")
+	}
+	p.ok("down", "--volumes")
 }
