@@ -76,7 +76,7 @@ func (m *monitor) rest(quiet time.Duration) {
 	if !ok {
 		return
 	}
-	p, ok := prepareRest(m.n, state)
+	p, ok := prepareRest(state)
 	if ok {
 		onFirstThread(p.execute, 8)
 	}
@@ -123,9 +123,9 @@ func (m *monitor) handover(quiet time.Duration) (r *proto.Rest, ok bool) {
 }
 
 // files are the descriptors that stay open.
-func files(r *proto.Rest) (all []int) {
-	for _, fd := range []int{r.Init, r.Listener, r.Input, r.Master, r.Output[0], r.Output[1], r.Log.Dir, r.Log.File} {
-		if fd >= 0 {
+func files(r *proto.Rest) (all []*int) {
+	for _, fd := range []*int{&r.Init, &r.Listener, &r.Input, &r.Master, &r.Output[0], &r.Output[1], &r.Log.Dir, &r.Log.File} {
+		if *fd >= 0 {
 			all = append(all, fd)
 		}
 	}
@@ -144,40 +144,60 @@ func awaited(r *proto.Rest) (all []int) {
 
 // repose is a rest that is about to begin.
 type repose struct {
-	work int
-	kept []int // of the monitor
-	own  []int
+	work  int
+	kept  []int       // descriptors that stay
+	own   []int       // those of the dormant program
+	moved map[int]int // from a number that the dormant program needs, to one of kept
 }
 
 // prepareRest makes what the dormant program starts with.
-func prepareRest(work int, state *proto.Rest) (p *repose, ok bool) {
-	p = &repose{work: work, kept: files(state)}
+func prepareRest(r *proto.Rest) (p *repose, ok bool) {
+	p = &repose{work: r.Work, moved: map[int]int{}}
+	for _, fd := range files(r) {
+		if *fd >= dormant.Events && *fd < proto.FirstOtherFD {
+			low, err := unix.FcntlInt(uintptr(*fd), unix.F_DUPFD_CLOEXEC, proto.FDReport+1)
+			if err != nil {
+				return p, false
+			}
+			p.moved[*fd], *fd = low, low
+			if low >= dormant.Events {
+				return p, false
+			}
+		}
+		p.kept = append(p.kept, *fd)
+	}
 	events, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil || !p.place(events, dormant.Events) {
 		return p, false
 	}
-	for _, fd := range awaited(state) {
+	for _, fd := range awaited(r) {
 		if err := unix.EpollCtl(dormant.Events, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
 			return p, false
 		}
 	}
-	program, err := sealed.Program("stack-init", append(dormant.Program(), state.Encode()...))
-	if err != nil || !p.place(program, proto.DormantFD(work)) {
+	program, err := sealed.Program("stack-init", append(dormant.Program(), r.Encode()...))
+	if err != nil || !p.place(program, proto.DormantFD(p.work)) {
 		return p, false
 	}
 	own, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
-	return p, err == nil && p.place(own, proto.ProgramFD(work))
+	return p, err == nil && p.place(own, proto.ProgramFD(p.work))
 }
 
-// place moves the descriptor fd to one of the number to, if that is free. It takes fd.
+// place gives the descriptor fd the number to, if that is nobody's or was moved. It takes fd.
 func (p *repose) place(fd, to int) bool {
-	defer unix.Close(fd)
-	got, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD, to)
-	if err != nil {
-		return false
+	if fd == to { // it has it by chance, but is not to stay
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+		p.own = append(p.own, to)
+		return err == nil
 	}
-	p.own = append(p.own, got)
-	return got == to
+	defer unix.Close(fd)
+	if _, moved := p.moved[to]; !moved {
+		if _, err := unix.FcntlInt(uintptr(to), unix.F_GETFD, 0); err != unix.EBADF {
+			return false
+		}
+	}
+	p.own = append(p.own, to)
+	return unix.Dup3(fd, to, 0) == nil
 }
 
 // execute returns if it cannot.
@@ -203,10 +223,14 @@ func pathOf(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // undo has everything as it was before.
 func (p *repose) undo() {
+	for _, fd := range p.own {
+		unix.Close(fd)
+	}
 	for _, fd := range p.kept {
 		unix.CloseOnExec(fd)
 	}
-	for _, fd := range p.own {
+	for number, fd := range p.moved { // the same open file: who waits for it in the poller goes on
+		_ = unix.Dup3(fd, number, unix.O_CLOEXEC)
 		unix.Close(fd)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime/dormant"
 	"github.com/stackrun/stack/runtime/identity"
+	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -278,11 +279,56 @@ func TestRestTakesNoSignals(t *testing.T) {
 	}
 }
 
+// A monitor that cannot rest, for it may have no more files, goes on as before.
+func TestNoRestAfterAll(t *testing.T) {
+	root := quietImage(t)
+	c := newContainer(t, root, `trap 'echo late' USR1; echo ready; while :; do sleep 0.02; done`)
+	binds(t, c)
+	status := c.settles()
+	// The first two of the dormant program's files have room, and the third has not.
+	var before unix.Rlimit
+	must(t, unix.Prlimit(c.pid, unix.RLIMIT_NOFILE, nil, &before))
+	limit := unix.Rlimit{Cur: uint64(proto.ProgramFD(0)), Max: before.Max}
+	must(t, unix.Prlimit(c.pid, unix.RLIMIT_NOFILE, &limit, nil))
+	later := newContainer(t, root, "exec sleep 1000")
+	later.settles()
+	awaitRest(t, later)
+	if rests(t, c.pid) {
+		t.Fatal("it rests")
+	}
+	must(t, unix.Kill(status.Pid, unix.SIGUSR1))
+	follow(t, c, "late")
+	must(t, unix.Prlimit(c.pid, unix.RLIMIT_NOFILE, &before, nil))
+	awaitRest(t, c)
+	must(t, unix.Prlimit(c.pid, unix.RLIMIT_NOFILE, &limit, nil))
+	must(t, unix.Kill(status.Pid, unix.SIGKILL))
+	if exit := c.over(); exit.Code != 137 {
+		t.Errorf("exit %+v", exit)
+	}
+}
+
+// binds gives c so many mounts that descriptors which its monitor keeps get the numbers that the dormant program needs: the pidfd of the init comes after the mounts.
+func binds(t *testing.T, c *container) {
+	for i := range 20 {
+		c.Mounts = append(c.Mounts, mount.Mount{Type: "bind", Source: t.TempDir(), Target: fmt.Sprintf("/tmp/%d", i), Options: []string{"bind"}})
+	}
+}
+
 // What a monitor had open it has open after a rest, and no more.
 func TestRestKeepsFiles(t *testing.T) {
 	c := newContainer(t, quietImage(t), "exec sleep 1000")
 	c.StdinOpen = true
+	binds(t, c)
 	status := c.settles()
+	taken := 0
+	for fd := dormant.Events; fd < proto.FirstOtherFD; fd++ {
+		if _, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", c.pid, fd)); err == nil {
+			taken++
+		}
+	}
+	if taken == 0 {
+		t.Error("none of the numbers that matter is taken")
+	}
 	files := func() string {
 		var all bytes.Buffer
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.pid))

@@ -63,7 +63,7 @@ func readRest(fd int) (*proto.Rest, error) {
 // wake is the monitor whose handover r is, with all of its goroutines.
 func wake(r *proto.Rest) *monitor {
 	for _, fd := range files(r) {
-		unix.CloseOnExec(fd)
+		unix.CloseOnExec(*fd)
 	}
 	m := &monitor{n: r.Work, b: r.B, status: r.Status, settled: true, unheard: true, attached: make(chan struct{})}
 	if r.Log.File >= 0 {
