@@ -113,6 +113,9 @@ func (d *Driver) Close() error {
 	return d.children.Close()
 }
 
+// Expect says that somebody may soon start a process: who does then does not wait for a program of ours to start. It does not wait, and need not be called.
+func (d *Driver) Expect() { d.children.Expect() }
+
 // Sweep names what is left of work that was cut off and, with remove, removes it. Precondition: no container is being made or deleted.
 func (d *Driver) Sweep(ctx context.Context, remove bool) ([]string, error) {
 	return d.runs.Debris(ctx, remove)

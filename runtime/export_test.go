@@ -8,6 +8,9 @@ import (
 // Spare is the pid of the child that waits for work, 0 when there is none.
 func (d *Driver) Spare() int { return d.children.Waiting() }
 
+// Waits has a child that waits for work do so for d.
+func (d *Driver) Waits(patience time.Duration) { d.children.Patience = patience }
+
 // Remembers says whether the next List will give out what the last one has seen of container id.
 func (d *Driver) Remembers(id string) bool {
 	d.guard.Drain()

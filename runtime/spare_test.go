@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,7 @@ import (
 // with the Driver it ends.
 func TestSpare(t *testing.T) {
 	h := newHost(t)
+	h.Waits(time.Hour)
 	if pid := h.Spare(); pid != 0 {
 		t.Fatalf("before the first start %d waits", pid)
 	}

@@ -14,7 +14,8 @@ type nobody struct{ Engine }
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rests atomic.Int32
-		s := New(nobody{}, Options{RestAfter: 2 * time.Second, Rested: func() { rests.Add(1) }})
+		connected := 0
+		s := New(nobody{}, Options{RestAfter: 2 * time.Second, Rested: func() { rests.Add(1) }, Connected: func() { connected++ }})
 		after := func(d time.Duration, want int32, when string) {
 			t.Helper()
 			time.Sleep(d) // of the bubble's clock
@@ -53,5 +54,8 @@ func TestRest(t *testing.T) {
 		}
 		s.Worked()
 		after(time.Minute, 4, "the end")
+		if connected != 5 {
+			t.Errorf("%d have connected, expected 5", connected)
+		}
 	})
 }

@@ -33,6 +33,8 @@ type Options struct {
 	// Rested is called when no connection has been open for RestAfter, nor Worked called, once for each such time; nil = never.
 	Rested    func()
 	RestAfter time.Duration
+	// Connected is called when somebody has connected, before the request is read; nil = never. The next has to wait for it.
+	Connected func()
 	// Replaced is called, once, when a client of another version wants a daemon of its own and nobody else is connected: nobody is let in any
 	// more, and the caller ends this one. nil = this daemon stays.
 	Replaced func()
@@ -133,6 +135,9 @@ func (s *Server) opened(c net.Conn) bool {
 	s.conns[c] = struct{}{}
 	if s.rest != nil {
 		s.rest.Stop()
+	}
+	if s.opt.Connected != nil {
+		s.opt.Connected()
 	}
 	return true
 }

@@ -14,11 +14,15 @@ import (
 )
 
 // Pool gives out children, and has one that waits for work, the spare: the next start, or exec, does not wait for the start of a program. It is the monitor of a
-// container that has just ended or else one that was started ahead, a while after a start, so that a daemon that starts nothing has none. It ends a while after
+// container that has just ended or else one that was started ahead, a while after a start, so that a daemon that starts nothing has none. It ends when nobody has taken it
+// for a while, for it has more memory than all monitors at rest, and the next is started when somebody connects, who may need it. It ends a while after
 // the last container is deleted, when the pool is closed, and with the daemon, however that ends: it sees it hang up.
 type Pool struct {
 	init  *os.File // the init program, sealed
 	empty emptyNamespace
+
+	// Patience is how long the spare waits to be taken. It is set before anything else is done.
+	Patience time.Duration
 
 	mu      sync.Mutex
 	waiting *Child
@@ -27,7 +31,13 @@ type Pool struct {
 	makers  sync.WaitGroup // and those who end one
 	due     *time.Timer    // of replenishSoon; nil = not yet needed
 	retired *time.Timer    // of retireSoon; nil = nobody has asked
+	patient *time.Timer    // ends the spare; nil = there is none
+	unused  bool           // the last spare has ended because nobody took it, and nobody is expected since
+	taken   time.Time      // when somebody took a child
 }
+
+// usualPatience is longer than one command takes to come after the other in a script, and shorter than people take.
+const usualPatience = 2 * time.Second
 
 // spareTime is how long the spare outlives the last container: after `down` the host is as it was, but one `run` after the other finds it.
 const spareTime = time.Second
@@ -52,7 +62,7 @@ func Open() (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep the init program open: %w", err)
 	}
-	return &Pool{init: os.NewFile(uintptr(fd), "stack-init")}, nil
+	return &Pool{init: os.NewFile(uintptr(fd), "stack-init"), Patience: usualPatience}, nil
 }
 
 // Take is a child that waits for Hand, the caller's from then on: the spare, or a new one. used says that it may have been a monitor before. One that has holds in its memory
@@ -60,6 +70,11 @@ func Open() (*Pool, error) {
 func (s *Pool) Take(used bool) (*Child, error) {
 	s.mu.Lock()
 	s.stay()
+	now := time.Now()
+	if now.Sub(s.taken) < s.Patience { // who comes one after the other
+		s.unused = false
+	}
+	s.taken = now
 	var p *Child
 	if used || s.waiting != nil && s.waiting.Work == 0 {
 		p = s.take()
@@ -77,10 +92,38 @@ func (s *Pool) Take(used bool) (*Child, error) {
 
 // take takes the spare away, nil when there is none. Precondition: mu is held.
 func (s *Pool) take() *Child {
-	s.stay()
 	p := s.waiting
 	s.waiting = nil
+	if s.patient != nil {
+		s.patient.Stop()
+		s.patient = nil
+	}
 	return p
+}
+
+// put makes p the spare. Precondition: mu is held, and there is none, or it was taken.
+func (s *Pool) put(p *Child) {
+	s.waiting, s.unused = p, false
+	s.patient = time.AfterFunc(s.Patience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.waiting == p && !s.closed { // else it was taken just now
+			s.take()
+			s.unused = true
+			s.makers.Go(p.Abort)
+		}
+	})
+}
+
+// Expect says that somebody may soon take a child: one is started if the last has ended because nobody did.
+func (s *Pool) Expect() {
+	s.mu.Lock()
+	unused := s.unused
+	s.unused = false
+	s.mu.Unlock()
+	if unused {
+		s.replenish(false)
+	}
 }
 
 // stay calls RetireSoon off. Precondition: mu is held.
@@ -109,6 +152,8 @@ func (s *Pool) RetireSoon(then func()) {
 
 func (s *Pool) retire() {
 	s.mu.Lock()
+	s.stay()
+	s.unused = false // nobody who connects has something to start a process in
 	p := s.take()
 	s.mu.Unlock()
 	if p != nil {
@@ -127,9 +172,17 @@ func (s *Pool) ReplenishSoon() {
 	}
 }
 
-// ReplenishAfterExec is replenish, for the next exec, after answerTime.
-func (s *Pool) ReplenishAfterExec() {
-	time.AfterFunc(answerTime, func() { s.replenish(false) })
+// ReplenishAfterExec is replenish, for the next exec, after answerTime, if one is expected.
+func (s *Pool) ReplenishAfterExec() { time.AfterFunc(answerTime, s.replenishExpected) }
+
+// replenishExpected is replenish, but for a probe that comes now and then: that needs no spare, and leaves none behind.
+func (s *Pool) replenishExpected() {
+	s.mu.Lock()
+	unused := s.unused
+	s.mu.Unlock()
+	if !unused {
+		s.replenish(false)
+	}
 }
 
 // replenish makes a spare if there is none, without waiting for it. used says that one that has been a monitor before will do.
@@ -144,9 +197,10 @@ func (s *Pool) replenish(used bool) {
 		p, err := s.spawn() // who needs one will see the error
 		s.mu.Lock()
 		s.making = false
-		before := s.waiting
+		var before *Child
 		if err == nil {
-			s.waiting = p
+			before = s.take()
+			s.put(p)
 		}
 		s.mu.Unlock()
 		if err == nil && before != nil {
@@ -168,7 +222,7 @@ func (s *Pool) Keep(p *Child) {
 		s.makers.Go(p.Abort)
 		return
 	}
-	s.waiting = p
+	s.put(p)
 	if s.due != nil {
 		s.due.Stop()
 	}

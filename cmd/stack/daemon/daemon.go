@@ -123,7 +123,7 @@ func (p *Process) serve(ctx context.Context, engine Opened, started func()) erro
 			StateRoot: p.Options.Roots.State, RunRoot: p.Options.Roots.Run,
 		},
 		Group: group, Log: p.log, Docker: engine.Docker,
-		RestAfter: restAfter, Rested: restMemory,
+		RestAfter: restAfter, Rested: restMemory, Connected: engine.Expect,
 	}
 	if p.Options.AutoStarted {
 		options.Replaced = func() { close(replaced) }

@@ -38,6 +38,7 @@ type Opener func(context.Context, Setting) (Opened, error)
 type Opened struct {
 	Engine server.Engine
 	Docker http.Handler // of the Docker Engine API; nil = none
+	Expect func()       // is called when somebody has connected, who may want a process to be started; nil = nobody wants to know
 	Close  func(context.Context) error
 }
 
@@ -104,7 +105,7 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Builds: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
 		System: system.Options{Version: with.Version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
 	})
-	return Opened{Engine: engine, Docker: api, Close: closeAll}, nil
+	return Opened{Engine: engine, Docker: api, Expect: containers.Expect, Close: closeAll}, nil
 }
 
 // addressPools are the settings' in the network's words.
