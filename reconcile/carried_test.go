@@ -239,7 +239,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"Ports[].Asked":          "told by Engine.row and kept on record: what is bound is Published",
 		"Networks.*.Priority":    "orders interfaces: TestNetworksAreOrderedByPriority",
 	}
-	for _, key := range []string{"Tmpfs[].Propagation", "Tmpfs[].Recursive", "Tmpfs[].CreateHostPath", "Tmpfs[].NoCopy", "Tmpfs[].Subpath", "Tmpfs[].Labels.*"} {
+	for _, key := range []string{"Tmpfs[].Propagation", "Tmpfs[].Recursive", "Tmpfs[].CreateHostPath", "Tmpfs[].IDMap", "Tmpfs[].NoCopy", "Tmpfs[].Subpath", "Tmpfs[].Labels.*"} {
 		reasons[key] = "of other kinds of mounts"
 	}
 	for _, key := range []string{"WeightDevice", "ReadBps", "WriteBps", "ReadIOps", "WriteIOps"} {
@@ -249,7 +249,7 @@ func TestEveryWantReachesADriver(t *testing.T) {
 		"DeviceRules[]": "c 1:7 r", "ExternalLinks[]": "there:here", "IPC": "host", "PID": "host", "UTS": "host", "Cgroup": "host", "NetworkMode": "none", "CapAdd[]": "NET_ADMIN", "CapDrop[]": "CHOWN", "SecurityOpt[]": "no-new-privileges",
 		"DNS[]": "10.0.0.9", "ExtraHosts[].Address": "10.0.0.8", "Networks.*.IPv4": "10.0.0.5", "Networks.*.IPv6": "fd00::5", "Networks.*.LinkLocal[]": "169.254.8.8", "Networks.*.Sysctls": "net.ipv4.conf.IFNAME.rp_filter=2", "Ports[].HostIP": "127.0.0.1",
 		"Logging.Driver": "none", "Logging.Options.*": "3", "Configs[].UID": "7", "Configs[].GID": "7", "Secrets[].UID": "7", "Secrets[].GID": "7", "StopSignal": "SIGINT",
-		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume", "Unset[]": "OF_IMAGE",
+		"Sysctls.*": "7", "HealthCheck.Test[]": "CMD-SHELL", "Restart.Name": "always", "Mounts[].Type": "volume", "Mounts[].IDMap": plan.MatchUser, "Unset[]": "OF_IMAGE",
 	}
 	build := func() *plan.Spec {
 		return &plan.Spec{Image: "app:1", Networks: map[string]plan.Endpoint{"shop_default": {LinkLocal: []string{"169.254.8.7"}}}, Mounts: []plan.Mount{{Type: "bind", Source: "/a", Target: "/b"}},

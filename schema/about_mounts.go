@@ -13,6 +13,7 @@ var aboutMounts = []Described{
 	{"services.*.volumes[].bind.create_host_path", Bool, "Makes a directory of the source when there is nothing; by default true.", nil},
 	{"services.*.volumes[].bind.recursive", Word, "Whether mounts below the source come too, and whether they are read-only with it.", []string{"enabled", "disabled", "writable", "readonly"}},
 	{"services.*.volumes[].bind.selinux", Word, "Relabels the source for SELinux: shared or private.", []string{"z", "Z"}},
+	{"services.*.volumes[].bind.x-idmap", Word, "match-user: files of the source's owner are the container's user's in the container, and what that user makes is the owner's on the host. Of stack alone.", []string{"match-user"}},
 	{"services.*.volumes[].volume", Object, "What only named volumes have.", nil},
 	{"services.*.volumes[].volume.labels", Pairs, "Labels of an anonymous volume.", nil},
 	{"services.*.volumes[].volume.nocopy", Bool, "Does not copy what the image has at the target into a new volume.", nil},

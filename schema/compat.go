@@ -129,7 +129,9 @@ func WriteCompat(w io.Writer) error {
 	var b strings.Builder
 	var count [3]int
 	for i := range Attributes {
-		count[Attributes[i].Level]++
+		if a := &Attributes[i]; !a.Extension() {
+			count[a.Level]++
+		}
 	}
 	fmt.Fprintf(&b, `# Compose compatibility
 
@@ -148,7 +150,7 @@ an IPv6 address is spelt and one in a port that is written twice; one is refused
 
 ## Differences from docker compose v5
 
-`, len(Attributes), count[Supported], count[Warned], count[Refused])
+`, count[Supported]+count[Warned]+count[Refused], count[Supported], count[Warned], count[Refused])
 	for _, d := range differences {
 		fmt.Fprintf(&b, "- %s\n", d)
 	}

@@ -27,6 +27,11 @@ type Attribute struct {
 	Reason string
 }
 
+// Extension says whether a is one that the language does not have, under a name that it leaves to others.
+func (a *Attribute) Extension() bool {
+	return strings.HasPrefix(a.Path[strings.LastIndexByte(a.Path, '.')+1:], "x-")
+}
+
 // Node is a place in the language: what may stand below it.
 type Node struct {
 	*Attribute                  // nil for the places between attributes ("services.*")

@@ -58,6 +58,7 @@ var Attributes = [...]Attribute{
 	{"services.*.volumes[].bind.propagation", Supported, ""},
 	{"services.*.volumes[].bind.create_host_path", Supported, ""},
 	{"services.*.volumes[].bind.recursive", Supported, ""},
+	{"services.*.volumes[].bind.x-idmap", Supported, ""},
 	{"services.*.volumes[].bind.selinux", Warned, "files are not relabelled"},
 	{"services.*.volumes[].volume", Supported, ""},
 	{"services.*.volumes[].volume.labels", Supported, ""},

@@ -49,10 +49,10 @@ func (l *loader) fixedKeys(n *tree.Node, s *schema.Node) {
 		if n.Path == "" {
 			l.owner = owner{}
 		}
-		if strings.HasPrefix(key, "x-") {
+		below := s.Keys[key]
+		if strings.HasPrefix(key, "x-") && below == nil {
 			continue
 		}
-		below := s.Keys[key]
 		if below == nil {
 			if l.Count(diag.Error) {
 				continue

@@ -31,6 +31,7 @@ var bindFields = fields[Mount]{
 	"selinux":          func(d *decoder, n *tree.Node, m *Mount) { m.SELinux = d.oneOf(n, "z", "Z") },
 	"propagation":      func(d *decoder, n *tree.Node, m *Mount) { m.Propagation = d.anyOf(n, propagations...) },
 	"create_host_path": func(d *decoder, n *tree.Node, m *Mount) { m.CreateHostPath = d.boolean(n) },
+	"x-idmap":          func(d *decoder, n *tree.Node, m *Mount) { m.IDMap = d.oneOf(n, "match-user") },
 	"recursive": func(d *decoder, n *tree.Node, m *Mount) {
 		m.Recursive = d.oneOf(n, "enabled", "disabled", "writable", "readonly")
 	},

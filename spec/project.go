@@ -189,6 +189,7 @@ type Mount struct {
 	Propagation    string // bind: rprivate unless said
 	Recursive      string // bind: enabled disabled writable readonly
 	CreateHostPath bool   // bind
+	IDMap          string // bind: "" or match-user
 	NoCopy         bool   // volume
 	Subpath        string // volume, image
 	SELinux        string // bind: z, Z

@@ -84,7 +84,7 @@ func (d *Driver) bindMount(u Use) (mount.Mount, error) {
 	if err != nil {
 		return mount.Mount{}, err
 	}
-	m := mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath, MakeSource: u.CreateHostPath && !NamesSocket(u.Source)}
+	m := mount.Mount{Type: "bind", Source: filepath.Clean(u.Source), Target: u.Target, Options: o, Subpath: u.Subpath, MatchUser: u.MatchUser, MakeSource: u.CreateHostPath && !NamesSocket(u.Source)}
 	return m, makeSource(m)
 }
 

@@ -30,6 +30,7 @@ type Use struct {
 	Propagation    string
 	Recursive      string // enabled disabled writable readonly
 	CreateHostPath bool
+	MatchUser      bool // Bind: as mount.Mount's
 	NoCopy         bool
 	Subpath        string
 	Size           int64  // Tmpfs, bytes; 0 = the kernel's default

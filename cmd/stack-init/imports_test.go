@@ -16,7 +16,7 @@ func TestLinksLittle(t *testing.T) {
 	allowed := map[string]bool{
 		ours + "cmd/stack-init": true, ours + "runtime/boot": true, ours + "runtime/monitor": true, ours + "runtime/proto": true,
 		ours + "runtime/mount": true, ours + "runtime/logs": true, ours + "runtime/pid1": true, ours + "runtime/dormant": true, ours + "runtime/elf": true, ours + "runtime/sealed": true,
-		ours + "internal/program": true, ours + "internal/kernelfile": true, ours + "internal/treecopy": true, ours + "internal/rawfd": true,
+		ours + "internal/program": true, ours + "internal/kernelfile": true, ours + "internal/treecopy": true, ours + "internal/rawfd": true, ours + "internal/idmap": true,
 		"github.com/opencontainers/runtime-spec/specs-go": true, "golang.org/x/sys/unix": true,
 	}
 	for _, dep := range strings.Fields(string(out)) {

@@ -57,7 +57,7 @@ func Uses(s *plan.Spec, anonymous map[string]string, contents Contents) ([]volum
 		}
 		u := volume.Use{
 			Kind: volume.Kind(m.Type), Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Propagation: m.Propagation, Recursive: m.Recursive,
-			CreateHostPath: m.CreateHostPath, NoCopy: m.NoCopy, Subpath: m.Subpath, Size: m.Size, Mode: m.Mode, Options: m.Options,
+			CreateHostPath: m.CreateHostPath, MatchUser: m.IDMap == plan.MatchUser, NoCopy: m.NoCopy, Subpath: m.Subpath, Size: m.Size, Mode: m.Mode, Options: m.Options,
 		}
 		if u.Kind == volume.Volume && u.Source == "" {
 			u.Source = anonymous[m.Target]

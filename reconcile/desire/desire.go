@@ -276,7 +276,7 @@ func blkIO(b *spec.BlkIO) *plan.BlkIO {
 func mountOf(p *spec.Project, m spec.Mount) plan.Mount {
 	out := plan.Mount{
 		Type: m.Type, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly, Propagation: known(m.Propagation, "rprivate"),
-		Recursive: known(m.Recursive, "enabled"), CreateHostPath: m.CreateHostPath, NoCopy: m.NoCopy, Subpath: m.Subpath,
+		Recursive: known(m.Recursive, "enabled"), CreateHostPath: m.CreateHostPath && m.IDMap == "", IDMap: m.IDMap, NoCopy: m.NoCopy, Subpath: m.Subpath,
 		Size: m.TmpfsSize, Mode: m.TmpfsMode, Options: slices.Clone(m.Options), Labels: maps.Clone(m.Labels),
 	}
 	if v := p.Volumes[m.Source]; m.Type == "volume" && v != nil {

@@ -201,6 +201,7 @@ type Mount struct {
 	Propagation    string            `json:"propagation,omitzero"`
 	Recursive      string            `json:"recursive,omitzero"`
 	CreateHostPath bool              `json:"create_host_path,omitzero"`
+	IDMap          string            `json:"x-idmap,omitzero"` // bind: "" or MatchUser
 	NoCopy         bool              `json:"nocopy,omitzero"`
 	Subpath        string            `json:"subpath,omitzero"`
 	Size           int64             `json:"size,omitzero"`
@@ -208,6 +209,9 @@ type Mount struct {
 	Options        []string          `json:"options,omitempty"`
 	Labels         map[string]string `json:"labels,omitempty"`
 }
+
+// MatchUser is the Mount.IDMap by which the owner of a bind's source is the container's user in the container.
+const MatchUser = "match-user"
 
 // eachMounted calls do for the images that s mounts beside the one that it runs, with their keys in the file.
 func (s *Spec) eachMounted(do func(ref, at string)) {

@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/idmap"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec/diag"
@@ -21,6 +25,10 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // checkMounts finds bind sources that are not there and may not be made.
 func (s *survey) checkMounts(name string) {
 	for i, m := range s.want.Services[name].Spec.Mounts {
+		if m.IDMap != "" {
+			s.checkOwners(name, i)
+			continue
+		}
 		socket := volume.NamesSocket(m.Source)
 		if m.Type != "bind" || m.CreateHostPath && !socket || volume.IsDockerSocket(m.Source) {
 			continue
@@ -36,6 +44,41 @@ func (s *survey) checkMounts(name string) {
 		}
 		s.add(d)
 	}
+}
+
+// checkOwners finds a bind that is to match the container's user and cannot: it is not there, has no owner but root, or is of a kernel or a file system that cannot show another one.
+func (s *survey) checkOwners(name string, i int) {
+	c := &s.want.Services[name].Spec
+	m := c.Mounts[i]
+	at := fmt.Sprintf("services.%s.volumes[%d]", name, i)
+	d := &diag.Diagnostic{Code: "bad-idmap", Summary: "a bind cannot have x-idmap", Address: s.written(at+".bind.x-idmap", at)}
+	var st unix.Stat_t
+	switch err := unix.Stat(m.Source, &st); {
+	case err == unix.ENOENT:
+		d.Detail, d.Hint = m.Source+" is not there, and nobody would know whose it is to be", "make it, as the user whose it is to be"
+	case err != nil:
+		d.Detail = m.Source + ": " + err.Error()
+	case st.Uid == 0 && !rootly(c.User):
+		d.Detail = fmt.Sprintf("%s belongs to root and the container's user is %s, who would make files of root's on the host", m.Source, c.User)
+		d.Hint = "give the source another owner, or leave x-idmap out"
+	default:
+		err := idmap.Check(m.Source, m.Recursive != "disabled")
+		if err == nil {
+			return
+		}
+		d.Detail, d.Err = m.Source+": "+err.Error(), err
+		d.Hint = "leave x-idmap out, and run the container as the owner: user: \"" + fmt.Sprintf("%d:%d", st.Uid, st.Gid) + "\""
+		if m.Recursive == "" {
+			d.Hint += "; or write recursive: disabled, if it is what is mounted below it"
+		}
+	}
+	s.add(d)
+}
+
+// rootly says whether user may be root: it is, or the image says who.
+func rootly(user string) bool {
+	name, _, _ := strings.Cut(user, ":")
+	return name == "" || name == "0" || name == "root"
 }
 
 // checkVolumes asks the volume driver about the volumes that are to be made.

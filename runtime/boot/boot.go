@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/idmap"
 	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/pid1"
 	"github.com/stackrun/stack/runtime/proto"
@@ -99,10 +100,11 @@ type container struct {
 	groups []hierarchy
 	procs  []int // contexts of procfs in the container's pid namespace, not yet used
 
-	self  descriptors // the monitor's
-	init  *Init
-	still bool // it is not being started: there is nobody who could hang up
-	apart bool // this thread's mounts are not the host's
+	self    descriptors  // the monitor's
+	matched *idmap.Owner // who binds show the files of their sources' owners as; nil = none does
+	init    *Init
+	still   bool // it is not being started: there is nobody who could hang up
+	apart   bool // this thread's mounts are not the host's
 }
 
 // close lets go of what only start needs and the init has not got.
@@ -162,6 +164,9 @@ func (c *container) start(filesystems []int, spawn func() error) error {
 	if err != nil {
 		return err
 	}
+	if err := c.mapOwners(volumes, tree); err != nil {
+		return err
+	}
 	// What comes before this is done while the daemon makes the cgroups.
 	if err := spawn(); err != nil {
 		return err
@@ -191,6 +196,9 @@ func (c *container) settle() error {
 	p := c.spec.Process
 	who, err := resolveUser(c.self, c.root, p.User, c.Groups)
 	if err != nil {
+		return err
+	}
+	if err := c.checkMatched(&who); err != nil {
 		return err
 	}
 	if p.Terminal {

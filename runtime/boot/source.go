@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/idmap"
 	"github.com/stackrun/stack/runtime/mount"
 )
 
@@ -14,9 +15,10 @@ import (
 type source struct {
 	mount.Mount
 	options
-	stage string // of failures: "mount" for what the platform mounts, "volume" for the user's
-	tree  int    // bind, view and filesystem: the detached mount; else -1
-	dir   bool   // bind, view and filesystem: it is a directory
+	stage string      // of failures: "mount" for what the platform mounts, "volume" for the user's
+	tree  int         // bind, view and filesystem: the detached mount; else -1
+	dir   bool        // bind, view and filesystem: it is a directory
+	owner idmap.Owner // bind: of the source
 }
 
 // systemMounts are the spec's, in our words.
@@ -102,7 +104,7 @@ func (s *source) open() error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fault(s.stage, "fstat", s.Source, err)
 	}
-	s.dir = st.Mode&unix.S_IFMT == unix.S_IFDIR
+	s.dir, s.owner = st.Mode&unix.S_IFMT == unix.S_IFDIR, idmap.Owner{UID: int(st.Uid), GID: int(st.Gid)}
 	if s.CopyUp && !s.dir {
 		return refuse(s.stage, s.Source, "only a directory can be filled from the image")
 	}

@@ -88,6 +88,9 @@ func (c *container) attachStill() error {
 	if err := c.openViews(volumes); err != nil {
 		return err
 	}
+	if err := c.mapOwners(volumes, c.root); err != nil {
+		return err
+	}
 	var covered []string
 	for _, s := range append(sources, volumes...) {
 		if slices.ContainsFunc(covered, func(dir string) bool { return strings.HasPrefix(s.Target, dir+"/") }) {

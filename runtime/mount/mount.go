@@ -17,6 +17,10 @@ type Mount struct {
 	// MakeSource, for bind: a Source that is not there is to be a directory, made before each start by who makes the container.
 	MakeSource bool `json:"makeSource,omitempty"`
 
+	// MatchUser, for bind: in the container the files of Source's owner are those of the container's user, and what that user makes is the owner's on the
+	// host. Nobody else's files can be made there (package idmap).
+	MatchUser bool `json:"matchUser,omitempty"`
+
 	// Subpath, for all but tmpfs and file: mount only this path below Source, or of what the layers or the file system show,
 	// resolved with openat2(RESOLVE_IN_ROOT) at mount time. It must exist.
 	Subpath string `json:"subpath,omitempty"`

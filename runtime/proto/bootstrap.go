@@ -128,6 +128,7 @@ func (w *wire) mount(m *mount.Mount) {
 	w.texts(&m.Options)
 	w.text(&m.Subpath)
 	w.flag(&m.CopyUp)
+	w.flag(&m.MatchUser)
 	w.texts(&m.Lower)
 	w.texts(&m.Data)
 	w.text(&m.Upper)

@@ -202,6 +202,7 @@ func mounts(p *spec.Project, at string, entries []spec.Mount) value {
 			if m.Recursive != "enabled" || said(p, here+".bind.recursive") {
 				b.add("recursive", str(m.Recursive))
 			}
+			b.add("x-idmap", str(m.IDMap))
 			o.add("bind", options(b))
 		case "volume":
 			if m.SELinux != "" { // of the short form
