@@ -8,7 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// emitter writes nodes as yaml.v3's encoder does, a character the same, in a fifth of its
+// emitter writes nodes as yaml.v3's encoder does, a character the same but for texts that begin with a line break, in a fifth of its
 // time: it decides on its own only what is plainly a word or a number, and asks
 // the encoder how to write any other scalar.
 type emitter struct {
@@ -89,11 +89,11 @@ func (e *emitter) scalar(n *yaml.Node, depth int) error {
 		e.WriteByte('\n')
 		return err
 	}
-	text, err := encode(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "k"}, n}})
+	text, err := block(n)
 	if err != nil {
 		return err
 	}
-	for i, line := range strings.Split(strings.TrimPrefix(text, "k: "), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		if i > 0 {
 			e.WriteByte('\n')
 			if line != "" {
@@ -103,6 +103,22 @@ func (e *emitter) scalar(n *yaml.Node, depth int) error {
 		e.WriteString(line)
 	}
 	return nil
+}
+
+// block is what stands behind the key or dash of a scalar of several lines, below which it is indented once.
+func block(n *yaml.Node) (string, error) {
+	of := func(n *yaml.Node) (string, error) {
+		text, err := encode(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "k"}, n}})
+		return strings.TrimPrefix(text, "k: "), err
+	}
+	rest := strings.TrimLeft(n.Value, "\n")
+	if begin := n.Value[:len(n.Value)-len(rest)]; begin != "" && !strings.HasPrefix(rest, "\t") { // of a tab yaml.v3 reads no indentation
+		text, err := of(&yaml.Node{Kind: yaml.ScalarNode, Tag: n.Tag, Value: rest, Style: yaml.LiteralStyle})
+		if head, lines, ok := strings.Cut(text, "\n"); err == nil && ok && strings.HasPrefix(head, "|") {
+			return head + "\n" + begin + lines, nil
+		}
+	}
+	return of(n)
 }
 
 // line is a scalar that fits on one line.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/interp"
 )
 
 // TestEmitIsTheEncoder holds the emitter against yaml.v3 over every file that loads, and over odd texts in every place.
@@ -25,7 +28,7 @@ func TestEmitIsTheEncoder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" && !blocks(v) {
 			t.Errorf("%s (-yaml.v3 +emit):\n%s", name, diff)
 		}
 	}
@@ -48,13 +51,41 @@ func TestEmitIsTheEncoder(t *testing.T) {
 	}
 	odd := []string{"", " ", "a b", "a  b", "a: b", "a:b", "a:", "a #b", "a#b", "#a", "- a", "-", "-a", "1", "01", "0x1f", "1e3", "1_000", "12:30", "123456789012345678901", "true", "Yes", "NULL", "~",
 		".inf", "2001-01-01", "*a", "&a", "!a", "%a", "@a", "`a", "{a", "[a", "a]", "a, b", "'a'", "\"a\"", "\\", "a\tb", "\x01", "é", "a\n", "a\nb", "\na", "  a\nb\n", "a\n\n", "a \nb", "\n", "/", "/a b",
-		"$a", "=", "<<", "a?", "?a", "? a", "a\rb", "\u0085", "e1", "http://a:80/b", "x=y z", "a ", "ends:", "\ufeff", "\U0001f600", "a\u2028b"}
+		"$a", "=", "<<", "a?", "?a", "? a", "a\rb", "\u0085", "e1", "http://a:80/b", "x=y z", "a ", "ends:", "\ufeff", "\U0001f600", "a\u2028b", "\n\na\n  b\n", "\n  a\nb", "\n\ta\n", "\n- a\n", "\n#a\n\n"}
 	for _, s := range odd {
+		// What is written is what is read again, by the encoder too: config's output is a file for -f.
+		for name, write := range map[string]func(*yaml.Node) (string, error){"emit": emit, "yaml.v3": encode} {
+			v := object{{"k", text(s)}, {"in", object{{"k", list{text(s), object{{"a", text(s)}}}}}}}
+			written, err := write(v.yaml())
+			var back struct {
+				K  string
+				In struct{ K []yaml.Node }
+			}
+			if err == nil {
+				err = yaml.Unmarshal([]byte(written), &back)
+			}
+			if want := interp.Escape(s); err != nil || back.K != want || len(back.In.K) != 2 || back.In.K[0].Value != want || back.In.K[1].Content[1].Value != want {
+				t.Errorf("%s: %q is read again as %+v (%v) from\n%s", name, want, back, err, written)
+			}
+		}
 		check(s, object{{"k", text(s)}, {"in", object{{"k", list{text(s), object{{"a", text(s)}, {"b", list{text(s), list{text(s), null{}}}}}}}}}})
 		if s != "" {
 			check("key "+s, object{{s, object{{s, integer(1)}}}})
 		}
 	}
+}
+
+// blocks says whether v has a text that is a block here and in quotes in yaml.v3's hands, which lose its first line break otherwise.
+func blocks(v value) bool {
+	switch v := v.(type) {
+	case text:
+		return strings.HasPrefix(string(v), "\n")
+	case list:
+		return slices.ContainsFunc(v, blocks)
+	case object:
+		return slices.ContainsFunc(v, func(f field) bool { return blocks(f.value) })
+	}
+	return false
 }
 
 func FuzzEmit(f *testing.F) {
@@ -65,7 +96,7 @@ func FuzzEmit(f *testing.F) {
 		if err != nil {
 			t.Skip() // not to be written at all
 		}
-		if got, err := emit(v.yaml()); err != nil || got != want {
+		if got, err := emit(v.yaml()); err != nil || got != want && !blocks(v) {
 			t.Errorf("%q: %v\n%s\nyaml.v3:\n%s", s, err, got, want)
 		}
 	})

@@ -52,6 +52,9 @@ func (v literal) yaml() *yaml.Node {
 	case "y", "yes", "on", "n", "no", "off":
 		n.Style = yaml.SingleQuotedStyle // booleans to readers of YAML 1.1
 	}
+	if strings.HasPrefix(n.Value, "\n") {
+		n.Style = yaml.DoubleQuotedStyle // yaml.v3 loses the first line break of a block
+	}
 	return n
 }
 
