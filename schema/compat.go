@@ -145,8 +145,8 @@ without a word.
 
 The page and the program are held against docker compose v5 itself, by its `+"`config --format json`"+`. Of 4,369 public files of some 120 projects 2,647 give equal JSON as they are. The
 others need variables and files that they do not bring along, and both refuse them: with those, and `+"`--no-consistency`"+`, 1,269 are equal and both refuse 483. Of the rest four differ as below, two in how
-an IPv6 address is spelt and one in a port that is written twice; one is refused here (a Windows path) and three there. Of a second lot, 5,338 projects and combinations of their files from 243 repositories in their own directories,
-3,317 give equal JSON and both refuse 2,006; nine differ as below, two are refused here (Windows paths) and four there. Of 617 texts and files in the tests of its loader 386 are equal and both refuse 225. Of 6,354 files with one value of every kind at every attribute,
+an IPv6 address is spelt and one in a port that is written twice; one was refused here (a Windows path) and three there. Of a second lot, 5,338 projects and combinations of their files from 243 repositories in their own directories,
+3,319 give equal JSON and both refuse 2,006; nine differ as below, and four are refused there. Of 617 texts and files in the tests of its loader 386 are equal and both refuse 225. Of 6,354 files with one value of every kind at every attribute,
 6,246 agree; the others are what the list below says of values that no engine takes, empty values and mounts of another type.
 
 ## Differences from docker compose v5

@@ -166,6 +166,9 @@ func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
 func (d *decoder) shortMount(n *tree.Node) (Mount, bool) {
 	m := Mount{Type: "volume"}
 	text := d.str(n)
+	if source, rest, ok := cutDrive(text); ok && rest != "" && (source[2] == '\\' || rest[0] == '/') { // v:/data:ro is of a volume
+		return d.windowsMount(n, source, rest)
+	}
 	parts := strings.Split(text, ":")
 	if len(text) <= 2 && d.in.Purpose == ToShow {
 		m.Written = text // docker compose shows these without options
@@ -195,6 +198,31 @@ func (d *decoder) shortMount(n *tree.Node) (Mount, bool) {
 	}
 	d.mountDefaults(&m)
 	return m, d.mountTarget(n, &m)
+}
+
+// windowsMount is a mount of source, which files of people who work on Windows have: read and shown, and not made.
+func (d *decoder) windowsMount(n *tree.Node, source, rest string) (Mount, bool) {
+	d.refuse(CodeRefused, n, fmt.Sprintf("%s: the source %q is a path of Windows", n.Path, source), "write a path of this host")
+	m := Mount{Type: "bind", Source: source, CreateHostPath: true}
+	target, options, ok := cutDrive(rest)
+	if !ok {
+		target, options, _ = strings.Cut(rest, ":")
+	}
+	m.Target = target
+	if options != "" {
+		d.mountOptions(n, options, &m)
+	}
+	d.mountDefaults(&m)
+	return m, d.mountTarget(n, &m)
+}
+
+// cutDrive cuts a path that begins with a drive of Windows off s, whose parts are apart by colons.
+func cutDrive(s string) (path, rest string, ok bool) {
+	if len(s) < 3 || s[1] != ':' || s[2] != '\\' && s[2] != '/' || s[0]|0x20 < 'a' || 'z' < s[0]|0x20 {
+		return "", "", false
+	}
+	path, rest, _ = strings.Cut(s[2:], ":")
+	return s[:2] + path, rest, true
 }
 
 func (d *decoder) mountOptions(n *tree.Node, list string, m *Mount) {
