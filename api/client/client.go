@@ -34,6 +34,7 @@ type Client struct {
 
 	socket, version string
 	answered        atomic.Bool // a daemon has answered: it is ours
+	ahead           atomic.Pointer[early]
 
 	launching sync.Mutex // held while a daemon is started
 	launched  int

@@ -124,7 +124,7 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", "tcp")
 	}
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: c.socket, Net: "unix"})
+	conn, err := c.connection()
 	if err != nil {
 		return nil, unreached(errNobody, fmt.Errorf("cannot reach the stack daemon: %w", err))
 	}
@@ -162,6 +162,43 @@ func (c *Client) try(ctx context.Context, r request) (*answer, error) {
 	}
 	c.answered.Store(true)
 	return a, nil
+}
+
+// early is a connection without a request.
+type early struct {
+	net.Conn
+	since time.Time
+}
+
+// earlyTime is how long a connection waits for its request at most. The daemon hangs up after ten seconds, and what cannot be sent twice would be lost.
+const earlyTime = 5 * time.Second
+
+// Ahead connects for the request that is sent next: a daemon at rest gets ready meanwhile. Who cannot connect is told when that is sent.
+func (c *Client) Ahead() {
+	if conn, err := c.dial(); err == nil {
+		if before := c.ahead.Swap(&early{conn, time.Now()}); before != nil {
+			before.Close()
+		}
+	}
+}
+
+// connection is the one of Ahead, or another.
+func (c *Client) connection() (net.Conn, error) {
+	if a := c.ahead.Swap(nil); a != nil {
+		if time.Since(a.since) < earlyTime {
+			return a.Conn, nil
+		}
+		a.Close()
+	}
+	return c.dial()
+}
+
+func (c *Client) dial() (net.Conn, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: c.socket, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (r *request) body() io.Reader {

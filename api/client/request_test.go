@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
@@ -220,5 +221,68 @@ func TestReplaceIsForTheFirstQuestion(t *testing.T) {
 	defer mu.Unlock()
 	if want := []string{"GET /v1/projects 1", "POST /v1/images/load ", "GET /v1/projects "}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+// A connection that was made ahead takes the next request, and no other; a daemon that has gone since is as one that has hung up.
+func TestAhead(t *testing.T) {
+	c := New(filepath.Join(t.TempDir(), "stack.sock"), "1")
+	c.Ahead() // nobody is there
+	if err := down(c); !errors.Is(err, errdefs.ErrUnavailable) {
+		t.Errorf("without a daemon: %v", err)
+	}
+	l, err := net.Listen("unix", c.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accept := func() net.Conn {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+		}
+		return conn
+	}
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			t.Error(err)
+		}
+		write(conn, containers)
+	}
+	ask := func() (err error) {
+		_, err = c.Containers(t.Context(), "shop")
+		return err
+	}
+	var served sync.WaitGroup
+	defer served.Wait()
+	c.Ahead()
+	first := accept()
+	served.Go(func() {
+		serve(first)
+		serve(accept())
+	})
+	for range 2 {
+		if err := ask(); err != nil {
+			t.Error(err)
+		}
+	}
+	served.Wait()
+
+	c.Ahead()
+	accept().Close()
+	c.Launch = func(context.Context, error) error { return nil }
+	served.Go(func() { serve(accept()) })
+	if err := ask(); err != nil {
+		t.Errorf("after a daemon that has gone: %v", err)
+	}
+
+	c.Ahead()
+	late := accept()
+	defer late.Close()
+	c.ahead.Load().since = time.Now().Add(-2 * earlyTime)
+	served.Go(func() { serve(accept()) })
+	if err := ask(); err != nil {
+		t.Errorf("after a while: %v", err)
 	}
 }

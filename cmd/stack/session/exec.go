@@ -52,6 +52,7 @@ with the command's exit code.`,
 }
 
 func execIn(ctx context.Context, run *cli.Run, o ask.ExecOptions, noTTY, interactive bool) error {
+	run.Connect().Ahead() // it starts what will be the parent of the process while the file is read
 	name, daemon, err := run.Reach(ctx, []string{o.Service})
 	if err != nil {
 		return err
