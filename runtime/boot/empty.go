@@ -111,14 +111,5 @@ func coverRoot() error {
 		return fault("root", "open_tree", "/", err)
 	}
 	defer unix.Close(tree)
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fault("root", "move_mount", "/", err)
-	}
-	if err := unix.Fchdir(tree); err != nil {
-		return fault("root", "fchdir", "/", err)
-	}
-	if err := unix.Chroot("."); err != nil {
-		return fault("root", "chroot", "/", err)
-	}
-	return nil
+	return coverWith(tree)
 }

@@ -12,8 +12,16 @@ import (
 //
 // Precondition: this thread's mount namespace is that of enterEmpty. Postcondition: c.root is the container's root and "/" is the same.
 func (c *container) enterRoot(tree int) error {
-	// On top of the namespace's root, which makes it that for everybody who enters later (setns(2)), and for the kernel, which lets nobody
-	// who is confined by chroot(2) make user namespaces (fs/namespace.c, current_chrooted).
+	if err := coverWith(tree); err != nil {
+		return err
+	}
+	c.root = tree
+	return nil
+}
+
+// coverWith attaches tree on top of "/" and makes it this thread's root. It is the namespace's then, for everybody who enters it later (setns(2)) and for the kernel, which lets nobody
+// who is confined by chroot(2) make user namespaces (fs/namespace.c, current_chrooted).
+func coverWith(tree int) error {
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fault("root", "move_mount", "/", err)
 	}
@@ -23,7 +31,6 @@ func (c *container) enterRoot(tree int) error {
 	if err := unix.Chroot("."); err != nil {
 		return fault("root", "chroot", "/", err)
 	}
-	c.root = tree
 	return nil
 }
 
