@@ -16,7 +16,7 @@ import (
 // A monitor that has nothing to do executes the program of package dormant, which waits for what it would wait for, and executes this one again when it comes.
 // It stays the same process, with its child and its files; what it knows is behind that program in the same file. See docs/adr/0088-a-monitor-at-rest.md.
 
-// restAfter is how long a monitor has had nothing to do when it goes to rest. To go and to be woken takes some 2 ms of processor time, so one that is woken soon
+// restAfter is how long a monitor has had nothing to do when it goes to rest. To go and to be woken takes some 3 ms of processor time, so one that is woken soon
 // waits for twice as long the next time, and at most for longestQuiet.
 const (
 	restAfter    = 2 * time.Second
