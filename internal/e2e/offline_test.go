@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"path/filepath"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -94,11 +94,12 @@ func TestOfflineSources(t *testing.T) {
 	p.fails(1, []string{url + ": error: cannot fetch: it is not fetched offline"}, "--offline", "-f", url, "config")
 	p.fails(1, []string{"oci://nowhere.invalid/a: error: cannot fetch: it is not fetched offline"}, "--offline", "-f", "oci://nowhere.invalid/a", "config")
 	p.ok("build")
-	commits, err := filepath.Glob(filepath.Join(p.host.dir, ".cache/stack/trees/*"))
-	if err != nil || len(commits) == 0 {
-		t.Fatalf("the cache has no commit: %v", err)
+	refs, err := exec.Command("git", "ls-remote", url, "refs/heads/main").Output()
+	commit, _, ok := strings.Cut(string(refs), "\t")
+	if err != nil || !ok {
+		t.Fatalf("git ls-remote: %q, %v", refs, err)
 	}
-	p.write("compose.yaml", "services:\n  web:\n    build:\n      context: "+url+"#"+filepath.Base(commits[len(commits)-1])+"\n")
+	p.write("compose.yaml", "services:\n  web:\n    build:\n      context: "+url+"#"+commit+"\n")
 	p.ok("build", "--offline")
 }
 
