@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,14 +94,22 @@ type followed struct {
 // follow begins one, which ends after a minute at the latest.
 func (b *bench) follow(o ask.LogOptions) *followed {
 	ctx, cancel := context.WithTimeout(b.T.Context(), time.Minute)
-	b.Cleanup(cancel)
 	f := &followed{b.T, ctx, make(chan string, 16), make(chan error, 1)}
-	go func() {
+	var follower sync.WaitGroup
+	follower.Go(func() {
 		f.ended <- b.engine.Logs(ctx, "shop", o, func(e ask.LogEntry) error {
-			f.lines <- fmt.Sprintf("%s %s", e.Container, e.Line)
-			return nil
+			select {
+			case f.lines <- fmt.Sprintf("%s %s", e.Container, e.Line):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		})
-	}()
+	})
+	b.Cleanup(func() { // it makes a log's directory again that is removed meanwhile
+		cancel()
+		follower.Wait()
+	})
 	return f
 }
 
