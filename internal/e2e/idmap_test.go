@@ -54,6 +54,7 @@ func owned(t *testing.T, path string) string {
 
 // TestIDMap: with x-idmap what the container's user makes in a bind is its owner's on the host, and what is the owner's is the user's; nobody else in the container can make anything there.
 func TestIDMap(t *testing.T) {
+	h := theHost(t) // which may skip
 	src := filepath.Join(t.TempDir(), "src")
 	mapped(t, src)
 	for name, id := range map[string]int{"": 1234, "owners": 1234, "roots": 0, "others": 4321} {
@@ -68,7 +69,7 @@ func TestIDMap(t *testing.T) {
 	mount := func(user string) string {
 		return fmt.Sprintf("    image: busybox\n    init: true\n    command: [sleep, infinity]\n    cap_add: [SYS_ADMIN, MKNOD]\n    user: %q\n    volumes:\n      - {type: bind, source: %s, target: /srv, bind: {x-idmap: match-user}}\n", user, src)
 	}
-	p := newProject(t, theHost(t), "idmap", map[string]string{"compose.yaml": "services:\n  web:\n" + mount("33:44") + "  root:\n" + mount("") +
+	p := newProject(t, h, "idmap", map[string]string{"compose.yaml": "services:\n  web:\n" + mount("33:44") + "  root:\n" + mount("") +
 		"  lent:\n    image: busybox\n    init: true\n    command: [sleep, infinity]\n    user: \"55:66\"\n    volumes_from: [web]\n"})
 	p.ok("up", "--detach", "--wait")
 	sh := func(user, service, line, want string) {
@@ -139,6 +140,7 @@ func TestIDMap(t *testing.T) {
 
 // TestIDMapRefused: what cannot be mapped is told at its line before anything is made.
 func TestIDMapRefused(t *testing.T) {
+	h := theHost(t)
 	dir := t.TempDir()
 	for _, d := range []string{"lower", "upper", "work", "roots", "tree"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
@@ -154,7 +156,7 @@ func TestIDMapRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := newProject(t, theHost(t), "idmapno", nil)
+	p := newProject(t, h, "idmapno", nil)
 	file := func(user, source, more string) {
 		p.write("compose.yaml", fmt.Sprintf("services:\n  web:\n    image: busybox\n    init: true\n    command: [sleep, infinity]\n    user: %q\n    volumes:\n      - type: bind\n        source: %s\n        target: /srv\n        bind:\n          x-idmap: match-user\n%s", user, filepath.Join(dir, source), more))
 	}
