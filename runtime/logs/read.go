@@ -29,16 +29,13 @@ type Options struct {
 const longest = MaxLine + 256
 
 // Read calls f for every entry of the log at path that opt chooses, oldest first, over the rotated files and path
-// itself. Entry.Line is valid during the call only. A log that does not exist yet is empty.
+// itself. Entry.Line is valid during the call only. A log that does not exist yet is empty. Its directory does as long as its container does: without
+// it there is nothing to come either, and Read makes none, which might be left behind.
 //
 // With opt.Follow it goes on until ctx ends (its error is returned), f fails, opt.Until is past, or opt.Done
 // is closed: that says that nothing is written any more, and Read delivers the rest and returns nil.
 func Read(ctx context.Context, path string, opt Options, f func(Entry) error) error {
-	open := openDir
-	if opt.Follow {
-		open = makeDir // the log of a container that has not started yet has no directory yet
-	}
-	d, err := open(path)
+	d, err := openDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

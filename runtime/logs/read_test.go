@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -64,7 +66,13 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadOfNothing(t *testing.T) {
-	equal(t, read(t, filepath.Join(t.TempDir(), "none.log"), Options{Tail: -1}), nil)
+	dir := t.TempDir()
+	equal(t, read(t, filepath.Join(dir, "none.log"), Options{Tail: -1}), nil)
+	// Of a container that is gone there is no directory, and who follows its log leaves none behind.
+	equal(t, read(t, filepath.Join(dir, "gone/none.log"), Options{Tail: -1, Follow: true}), nil)
+	if _, err := os.Lstat(filepath.Join(dir, "gone")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("following a log has made its directory: %v", err)
+	}
 }
 
 func TestReadStopsWithItsCallback(t *testing.T) {
@@ -79,7 +87,7 @@ func TestReadStopsWithItsCallback(t *testing.T) {
 func TestFollowThroughRotation(t *testing.T) {
 	for _, size := range []int64{200, 4096, 1 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "dir/c.log")
+			path := filepath.Join(t.TempDir(), "c.log")
 			done := make(chan struct{})
 			lines := make(chan string, 10000)
 			result := make(chan error, 1)
