@@ -140,6 +140,35 @@ func TestHookThatFails(t *testing.T) {
 	})
 }
 
+// What a down has removed nobody brings back, though it could not remove all.
+func TestHealingLeavesWhatAFailedDownHasRemoved(t *testing.T) {
+	run(t, func(b *bench) {
+		fails := true
+		h := &hooked{end: func(name string) (int, time.Duration) {
+			if fails && name == "dying" {
+				return 3, 0
+			}
+			return 0, 0
+		}}
+		h.on(b)
+		p := project(h.service(), service("side"))
+		b.up(p, ask.UpOptions{})
+		if err := b.engine.Down(b.Context(), "shop", ask.DownOptions{}, b.sink); err == nil || !strings.Contains(err.Error(), "pre_stop[0]") {
+			b.Errorf("down: %v", err)
+		}
+		time.Sleep(time.Minute) // of the bubble's clock
+		rows := b.rows("shop")
+		if _, there := rows["shop-side-1"]; there || rows["shop-web-1"].State != "running" {
+			b.Errorf("a minute after a down that failed there is %v", rows)
+		}
+		fails = false
+		b.up(p, ask.UpOptions{})
+		if got := b.rows("shop")["shop-side-1"].State; got != "running" {
+			b.Errorf("after an up it is %q", got)
+		}
+	})
+}
+
 // A pre_stop may take longer than the grace period: as with docker compose, only a kill ends it.
 func TestPreStopIsNotBoundedButByAKill(t *testing.T) {
 	run(t, func(b *bench) {

@@ -182,5 +182,6 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 	if err != nil {
 		return err
 	}
-	return e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
+	_, err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
+	return err
 }

@@ -47,66 +47,70 @@ func (r *Remover) Down(ctx context.Context, project string, o ask.DownOptions, s
 
 // TakeDown is Down. Precondition: the project's turn is held and the command is on record.
 func (r *Remover) TakeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
-	taken, err := r.takeAway(ctx, project, o, sink)
+	taken, removed, err := r.takeAway(ctx, project, o, sink)
 	if err == nil && taken == nil { // nothing is left of it, the record neither
 		r.loop.Drop(project)
 		return nil
 	}
-	return r.wishes.End(project, err, func(r *wish.Record) { r.Drop(taken...) })
+	return r.wishes.End(project, err, func(r *wish.Record) {
+		wish.Off(inventory.Replicas(removed))(r) // what could be taken away stays so, though something could not
+		r.Drop(taken...)
+	})
 }
 
-// takeAway returns the services that it took down, nil = all and everything.
-func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, _ error) {
+// takeAway returns the services that it took down, nil = all and everything, and the containers that it has removed, also beside an error.
+func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, removed []*inventory.Container, _ error) {
 	if err := r.keep.RemoveVanished(ctx, project); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, err := inventory.ListMembers(ctx, r.drivers, project)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := r.wishes.File(project)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p != nil && !o.Provided {
 		r.tellUnprovided(p, o, sink)
 	}
 	networks, err := r.ownNetworks(ctx, project)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	volumes, err := r.ownVolumes(ctx, project)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(m.List) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		if o.Volumes {
 			r.memory.Forget(project, sink)
 		}
 		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
-		return nil, nil
+		return nil, nil, nil
 	}
 
 	gone, orphans := toTakeDown(m, p, o)
 	if len(orphans) > 0 {
 		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
-	if err := r.keep.RemoveAll(ctx, m, gone, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, Forget: true, File: p}, sink); err != nil {
-		return nil, err
+	removed, err = r.keep.RemoveAll(ctx, m, gone, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, Forget: true, File: p}, sink)
+	if err != nil {
+		return nil, removed, err
 	}
 	if len(o.Services) > 0 {
-		return o.Services, r.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
+		return o.Services, removed, r.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
 	}
 	if err := r.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
-		return nil, err
+		return nil, removed, err
 	}
 	if o.Volumes {
 		if err := r.snapshots.TellSnapshots(ctx, project, sink); err != nil {
-			return nil, err
+			return nil, removed, err
 		}
 	}
 	if err := r.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
-		return nil, err
+		return nil, removed, err
 	}
 	if len(orphans) > 0 {
 		all := []string{}
@@ -116,9 +120,9 @@ func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOption
 		if p != nil {
 			all = slices.AppendSeq(all, maps.Keys(p.Services))
 		}
-		return all, nil // their logs and the record are still needed
+		return all, removed, nil // their logs and the record are still needed
 	}
-	return nil, r.forgetProject(project, o, sink)
+	return nil, removed, r.forgetProject(project, o, sink)
 }
 
 // toTakeDown are the containers of m that o takes away, and the names of those of services that the file p does not have, which stay.
