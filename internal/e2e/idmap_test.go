@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 // mounted mounts a file system at dir for as long as t runs.
@@ -30,17 +32,7 @@ func mounted(t *testing.T, kind, dir, data string) {
 func mapped(t *testing.T, dir string) {
 	t.Helper()
 	mounted(t, "tmpfs", dir, "mode=755")
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
-		t.Fatal(err)
-	}
-	if major < 6 || major == 6 && minor < 3 {
-		t.Skip("SKIP: a tmpfs can be mapped since Linux 6.3")
-	}
+	sandbox.Since(t, 6, 3, "map a tmpfs")
 }
 
 func owned(t *testing.T, path string) string {

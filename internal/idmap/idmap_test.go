@@ -2,7 +2,6 @@ package idmap
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,17 +54,7 @@ func ownerAt(t *testing.T, fd int, name string) Owner {
 func mappable(t *testing.T) string {
 	t.Helper()
 	dir := mounted(t, "tmpfs", "")
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
-		t.Fatal(err)
-	}
-	if major < 6 || major == 6 && minor < 3 {
-		t.Skip("SKIP: a tmpfs can be mapped since Linux 6.3")
-	}
+	sandbox.Since(t, 6, 3, "map a tmpfs")
 	return dir
 }
 
