@@ -80,10 +80,11 @@ testimages: ## Build the images that tests use from Debian packages (cached)
 	$(GO) run ./internal/testimage/cmd/testimages
 
 .PHONY: lint
-lint: ## Check formatting, and run go vet
+lint: ## Check formatting, and run go vet, for arm64 too
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then printf 'not formatted (run gofmt -w):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
 	$(GO) vet -tags failpoint ./cmd/... ./internal/failpoint ./reconcile/driver/crash
 
 .PHONY: generate
