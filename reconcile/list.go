@@ -56,7 +56,7 @@ func (e *Engine) stoppedToRun(c *inventory.Container, s supervise.Status) (bool,
 		return false, nil
 	}
 	r, err := e.wishes.Of(c.Project)
-	if err != nil || r == nil || r.Pass != nil && r.Pass.Verb == "down" {
+	if err != nil || r == nil {
 		return false, err
 	}
 	return slices.Contains(r.Wanted(), c.Service) && !r.IsOff(c.Replica()), nil

@@ -54,7 +54,7 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 		if err := json.Unmarshal(pass.Options, &o); err != nil {
 			return err
 		}
-		return e.Remover.TakeDown(ctx, project, o, nil)
+		return e.Remover.ResumeDown(ctx, project, o)
 	case errand.VerbVolumes:
 		return e.Archive.ResumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":

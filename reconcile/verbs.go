@@ -80,7 +80,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			return err
 		}
 	}
-	return m.Each(ctx, list, true, func(c *inventory.Container) error {
+	err = m.Each(ctx, list, true, func(c *inventory.Container) error {
 		if o.RemoveOrphans && c.Orphan(p) {
 			return e.killOrphan(ctx, c, sink)
 		}
@@ -110,6 +110,10 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		say(event.Done, "Killed", "")
 		return nil
 	})
+	if sig == unix.SIGKILL {
+		return e.keep.Spare(ctx, project, list, err)
+	}
+	return err
 }
 
 // dropOneOff removes c, which has been killed, if it is of a run --rm whose caller does not wait for it: a detached one, or one whose caller has gone
@@ -182,6 +186,6 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 	if err != nil {
 		return err
 	}
-	_, err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
-	return err
+	err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
+	return e.keep.Spare(ctx, project, list, err)
 }

@@ -35,7 +35,7 @@ type task struct {
 	have    *plan.Observed
 	plan    *plan.Plan             // made of have
 	ends    []*inventory.Container // those that are stopped: what a start that was cut short has left of their pre_start goes too
-	off     []plan.ID              // what it does not wish for from its beginning on
+	off     []plan.ID              // what it does not wish for from its beginning on: when it fails, what runs on is spared
 	owed    plan.Debts             // what it stops to start it again
 	starts  plan.Debts             // all that it starts
 	wished  map[plan.ID]bool       // what it wishes for at its end: of these, when it fails, what runs
@@ -215,6 +215,13 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 		if failed := er.keep.RemoveSteps(ctx, one); failed != nil {
 			err = errors.Join(err, failed)
 		}
+	}
+	if err != nil && len(c.off) > 0 {
+		left, failed := er.keep.RunOn(ctx, c.project, c.off)
+		if failed != nil {
+			err = errors.Join(err, failed)
+		}
+		return er.wishes.End(c.project, err, wish.Spared(left))
 	}
 	if len(c.wished) == 0 {
 		return er.wishes.End(c.project, err, nil)

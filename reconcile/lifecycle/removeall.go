@@ -21,11 +21,11 @@ type RemoveOptions struct {
 }
 
 // RemoveAll stops those of list, of m, that run and removes all of them, dependents before what they depend on. One that does not stop, because its pre_stop fails say, runs
-// on with what it depends on, which is told, and the others are removed. removed are those that are, also beside an error.
-func (k *Keeper) RemoveAll(ctx context.Context, m *inventory.Members, list []*inventory.Container, o RemoveOptions, sink event.Sink) (removed []*inventory.Container, err error) {
+// on with what it depends on, which is told, and the others are removed.
+func (k *Keeper) RemoveAll(ctx context.Context, m *inventory.Members, list []*inventory.Container, o RemoveOptions, sink event.Sink) error {
 	var mu sync.Mutex
 	stays := map[string]string{} // by service that a container of, or of a service that needs it, runs on: its name
-	err = m.Each(ctx, list, true, func(c *inventory.Container) error {
+	return m.Each(ctx, list, true, func(c *inventory.Container) error {
 		mu.Lock()
 		var by string
 		for _, user := range m.Users(c.Service) {
@@ -47,18 +47,11 @@ func (k *Keeper) RemoveAll(ctx context.Context, m *inventory.Members, list []*in
 				return HookAt(o.File, c.Service, err)
 			}
 		}
-		if err := k.Remove(ctx, c, o.Volumes, sink); err != nil {
+		if err := k.Remove(ctx, c, o.Volumes, sink); err != nil || !o.Forget {
 			return err
-		}
-		mu.Lock()
-		removed = append(removed, c)
-		mu.Unlock()
-		if !o.Forget {
-			return nil
 		}
 		return k.interim.DropAnonymous(c.Project, c.Replica())
 	})
-	return removed, err
 }
 
 // HookAt is err, of a container of service, with the place of the hook in the file p, if it is that of one.

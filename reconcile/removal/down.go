@@ -17,6 +17,7 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/lifecycle"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/spec"
 )
@@ -39,78 +40,93 @@ func (r *Remover) Down(ctx context.Context, project string, o ask.DownOptions, s
 		return err
 	}
 	defer release()
-	if err := r.wishes.Begin(project, "down", o, nil, nil); err != nil {
+	t, err := r.target(ctx, project, o)
+	if err != nil {
 		return err
 	}
-	return r.TakeDown(ctx, project, o, sink)
+	if err := r.wishes.Begin(project, "down", o, nil, func(r *wish.Record) { wish.Off(t.meant(r))(r) }); err != nil {
+		return err
+	}
+	return r.takeDown(ctx, t, sink)
 }
 
-// TakeDown is Down. Precondition: the project's turn is held and the command is on record.
-func (r *Remover) TakeDown(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) error {
-	taken, removed, err := r.takeAway(ctx, project, o, sink)
+// ResumeDown does what is left of a Down that was cut short. Precondition: the project's turn is held.
+func (r *Remover) ResumeDown(ctx context.Context, project string, o ask.DownOptions) error {
+	t, err := r.target(ctx, project, o)
+	if err != nil {
+		return err
+	}
+	return r.takeDown(ctx, t, nil)
+}
+
+// takeDown takes t away and records what has come of it. Precondition: the project's turn is held and the command is on record, with all that it means marked as not wished for.
+//
+// What a down that fails, or that its caller ends, has left running is wished for still, as docker compose leaves it: its restart policy holds, and so does healing. What it has
+// ended, or removed, stays so, whichever daemon has done that; and so does what did not run, until an up or a start.
+func (r *Remover) takeDown(ctx context.Context, t *target, sink event.Sink) error {
+	taken, err := r.takeAway(ctx, t, sink)
 	if err == nil && taken == nil { // nothing is left of it, the record neither
-		r.loop.Drop(project)
+		r.loop.Drop(t.project)
 		return nil
 	}
-	return r.wishes.End(project, err, func(r *wish.Record) {
-		wish.Off(inventory.Replicas(removed))(r) // what could be taken away stays so, though something could not
+	var left []plan.ID
+	if err != nil {
+		var failed error
+		if left, failed = r.keep.RunOn(ctx, t.project, inventory.Replicas(t.gone)); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
+	return r.wishes.End(t.project, err, func(r *wish.Record) {
+		wish.Spared(left)(r)
 		r.Drop(taken...)
 	})
 }
 
-// takeAway returns the services that it took down, nil = all and everything, and the containers that it has removed, also beside an error.
-func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOptions, sink event.Sink) (taken []string, removed []*inventory.Container, _ error) {
+// takeAway returns the services that it took down, nil = all and everything.
+func (r *Remover) takeAway(ctx context.Context, t *target, sink event.Sink) (taken []string, _ error) {
+	project, o, m, p := t.project, t.options, t.members, t.file
 	if err := r.keep.RemoveVanished(ctx, project); err != nil {
-		return nil, nil, err
-	}
-	m, err := inventory.ListMembers(ctx, r.drivers, project)
-	if err != nil {
-		return nil, nil, err
-	}
-	p, err := r.wishes.File(project)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if p != nil && !o.Provided {
 		r.tellUnprovided(p, o, sink)
 	}
 	networks, err := r.ownNetworks(ctx, project)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	volumes, err := r.ownVolumes(ctx, project)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(m.List) == 0 && len(networks) == 0 && p == nil && !(o.Volumes && len(volumes) > 0) {
 		if o.Volumes {
 			r.memory.Forget(project, sink)
 		}
 		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "No resource found to remove"})
-		return nil, nil, nil
+		return nil, nil
 	}
 
-	gone, orphans := toTakeDown(m, p, o)
+	gone, orphans := t.gone, t.orphans
 	if len(orphans) > 0 {
 		r.hub.Say(sink, event.Event{Project: project, Kind: "project", Name: project, Phase: event.Warning, Text: "containers of services that the file does not have", Detail: strings.Join(orphans, ", ") + "; remove them with --remove-orphans"})
 	}
-	removed, err = r.keep.RemoveAll(ctx, m, gone, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, Forget: true, File: p}, sink)
-	if err != nil {
-		return nil, removed, err
+	if err := r.keep.RemoveAll(ctx, m, gone, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, Forget: true, File: p}, sink); err != nil {
+		return nil, err
 	}
 	if len(o.Services) > 0 {
-		return o.Services, removed, r.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
+		return o.Services, r.removeImages(ctx, project, gone, o.Services, o.RemoveImages, sink) // the project goes on without them
 	}
 	if err := r.removeShared(ctx, project, networks, volumes, o, sink); err != nil {
-		return nil, removed, err
+		return nil, err
 	}
 	if o.Volumes {
 		if err := r.snapshots.TellSnapshots(ctx, project, sink); err != nil {
-			return nil, removed, err
+			return nil, err
 		}
 	}
 	if err := r.removeImages(ctx, project, gone, nil, o.RemoveImages, sink); err != nil {
-		return nil, removed, err
+		return nil, err
 	}
 	if len(orphans) > 0 {
 		all := []string{}
@@ -120,24 +136,9 @@ func (r *Remover) takeAway(ctx context.Context, project string, o ask.DownOption
 		if p != nil {
 			all = slices.AppendSeq(all, maps.Keys(p.Services))
 		}
-		return all, removed, nil // their logs and the record are still needed
+		return all, nil // their logs and the record are still needed
 	}
-	return nil, removed, r.forgetProject(project, o, sink)
-}
-
-// toTakeDown are the containers of m that o takes away, and the names of those of services that the file p does not have, which stay.
-func toTakeDown(m *inventory.Members, p *spec.Project, o ask.DownOptions) (gone []*inventory.Container, orphans []string) {
-	for _, c := range m.List {
-		switch {
-		case len(o.Services) > 0 && !slices.Contains(o.Services, c.Service):
-		case c.Step != nil && slices.ContainsFunc(m.List, func(of *inventory.Container) bool { return of.ID == c.Step.Of }): // goes with that
-		case c.Orphan(p) && !o.RemoveOrphans:
-			orphans = append(orphans, c.Name)
-		default:
-			gone = append(gone, c)
-		}
-	}
-	return gone, orphans
+	return nil, r.forgetProject(project, o, sink)
 }
 
 // forgetProject removes what is remembered of a project that is gone: logs, the record of its last up, with its volumes its history.

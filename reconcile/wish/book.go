@@ -198,13 +198,23 @@ func (b *Book) BeginUp(p *spec.Project, services []string, scale map[string]int,
 	return known, b.put(p.Name, r, raw)
 }
 
-// Off marks containers as not wished for.
+// Off marks containers as not wished for. A command that is to end them does so before the first of them ends, so that nobody brings back what it has ended, whatever
+// becomes of it. When it fails, or its caller ends it, those that run on are Spared.
 func Off(ids []plan.ID) func(*Record) {
 	return func(r *Record) {
 		for _, id := range ids {
 			r.off[id] = true
 		}
 		r.Settle(ids...)
+	}
+}
+
+// Spared takes Off back of containers that the command has left running, which nobody has a reason to do without now.
+func Spared(ids []plan.ID) func(*Record) {
+	return func(r *Record) {
+		for _, id := range ids {
+			delete(r.off, id)
+		}
 	}
 }
 

@@ -1,0 +1,140 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/single"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// refusing has web, whose pre_stop fails, db, which it needs, and side, which nobody needs.
+func refusing(b *bench) *spec.Project {
+	h := &hooked{end: func(name string) (int, time.Duration) {
+		if name == "dying" {
+			return 3, 0
+		}
+		return 0, 0
+	}}
+	h.on(b)
+	always := func(s *spec.Service) { s.Restart.Name = "always" }
+	return project(h.service(after("db", spec.ServiceStarted, false)), service("db"), service("side", always))
+}
+
+// lasting says what runs a minute later, when other hands have killed all that runs once more: what is wished for.
+func (b *bench) lasting() string {
+	b.Helper()
+	time.Sleep(time.Minute)
+	for name := range strings.FieldsSeq(b.running()) {
+		b.kill("shop-" + name)
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	return b.running()
+}
+
+// TestWhatRefusesToStopIsWishedForStill: a command that is to end several containers, of which one refuses, has ended the others for good, and the one that runs on is
+// as it was: it comes back when other hands kill it.
+func TestWhatRefusesToStopIsWishedForStill(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do   func(b *bench) error
+		want string
+	}{
+		"down": {func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) }, "db-1 web-1"},
+		"down of what healing is about to make": {func(b *bench) error {
+			b.host.RemoveContainer(b.rows("shop")["shop-side-1"].ID)
+			return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil)
+		}, "db-1 web-1"},
+		"down of some": {func(b *bench) error {
+			return b.engine.Down(b.Context(), "shop", ask.DownOptions{Services: []string{"web"}}, nil)
+		}, "db-1 side-1 web-1"},
+		"rm":   {func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) }, "db-1 web-1"},
+		"stop": {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) }, "db-1 web-1"},
+		"stop of one": {func(b *bench) error {
+			_, err := b.engine.Single().Stop(b.Context(), "shop-web-1", single.StopOptions{})
+			return err
+		}, "db-1 side-1 web-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := refusing(b)
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				if err := tt.do(b); err == nil || !strings.Contains(err.Error(), "pre_stop[0]") {
+					b.Errorf("it came to %v", err)
+				}
+				b.same("wished for", b.lasting(), tt.want)
+				b.reboot()
+				b.same("wished for, says the next daemon", b.lasting(), tt.want)
+				b.up(p, ask.UpOptions{})
+				b.same("after an up", b.lasting(), "db-1 side-1 web-1")
+			})
+		})
+	}
+}
+
+// TestADownThatIsCarriedOnAndFails: whichever operation the daemon dies at, what the down has ended, in its hands or in those of the next daemon, stays so, and what
+// refuses is wished for still.
+func TestADownThatIsCarriedOnAndFails(t *testing.T) {
+	begun := 0
+	for n := 1; ; n++ {
+		died := false
+		run(t, func(b *bench) {
+			b.up(refusing(b), ask.UpOptions{})
+			b.heal()
+			b.cut.At(n)
+			_ = b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) // fails, also when it is not cut
+			died = b.cut.Died()
+			want := "db-1 web-1"
+			if raw, err := b.store.Get("projects", "shop"); err != nil {
+				b.Fatal(err)
+			} else if died && !strings.Contains(string(raw), `"verb":"down"`) {
+				want = "db-1 side-1 web-1" // it died before it had begun
+			} else {
+				begun++
+			}
+			b.shut()
+			b.cut.Over()
+			b.boot()
+			b.same(fmt.Sprintf("wished for after a down that was cut at %d", n), b.lasting(), want)
+		})
+		if t.Failed() || !died {
+			break
+		}
+	}
+	if begun < 5 {
+		t.Errorf("it was cut only %d times", begun)
+	}
+}
+
+// TestADownThatIsCancelled: what it did not get to is wished for still; what was told to stop, and takes its time, is not.
+func TestADownThatIsCancelled(t *testing.T) {
+	run(t, func(b *bench) {
+		b.host.Program = func(c runtime.Config) fake.Program {
+			if c.Labels["com.docker.compose.service"] == "web" {
+				return fake.Program{IgnoreTerm: true, For: 30 * time.Second}
+			}
+			return fake.Program{}
+		}
+		always := func(s *spec.Service) { s.Restart.Name = "always" }
+		b.up(project(service("web", always, after("db", spec.ServiceStarted, false)), service("db", always), service("side", always)), ask.UpOptions{})
+		b.heal()
+		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+		defer cancel()
+		grace := time.Hour
+		if err := b.engine.Down(ctx, "shop", ask.DownOptions{Timeout: &grace}, nil); err == nil {
+			b.Error("it succeeds")
+		}
+		b.same("runs", b.running(), "db-1 web-1")
+		b.same("wished for", b.lasting(), "db-1")
+		b.reboot()
+		b.same("wished for, says the next daemon", b.lasting(), "db-1")
+	})
+}
