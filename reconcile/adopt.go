@@ -45,6 +45,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 		return err
 	}
 	for _, c := range list {
+		e.keep.Forward.Adopt(c)
 		switch {
 		case c.Alone != nil: // below
 		case c.Step != nil && e.strayStep(c, list):

@@ -197,8 +197,8 @@ func (e *Engine) stopWatching() {
 	e.keep.Wait()
 }
 
-// Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted or healed.
-func (e *Engine) Idle() bool { return e.group.Active() == 0 && e.loop.Idle() }
+// Idle says that nothing needs a daemon: no request is in flight, no container runs, none waits to be restarted or healed, no log is on its way.
+func (e *Engine) Idle() bool { return e.group.Active() == 0 && e.loop.Idle() && e.keep.Forward.Idle() }
 
 // Events delivers what happens to project ("" = to any) until ctx ends or the time that o says; then the channel is closed. A zero Since means from now
 // on; what an earlier daemon has seen is not remembered.

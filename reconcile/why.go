@@ -37,6 +37,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		if c.Status == runtime.Running && c.Health != nil {
 			w.Health = string(s.Health)
 		}
+		w.NotSent = e.keep.Forward.Problem(c.ID)
 		w.Stopped = c.Status == runtime.Stopped && r.IsOff(c.Replica())
 		w.Asked = w.Stopped && s.Asked
 		out.Containers = append(out.Containers, w)

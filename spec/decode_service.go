@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/stackrun/stack/spec/tree"
-	"github.com/stackrun/stack/spec/units"
 )
 
 // draft is a service under decoding: what cannot be said before all its keys are
@@ -153,7 +152,7 @@ var serviceFields = fields[draft]{
 	"depends_on":  func(d *decoder, n *tree.Node, s *draft) { s.DependsOn = d.dependsOn(n) },
 	"restart":     func(d *decoder, n *tree.Node, s *draft) { s.restart = n },
 	"healthcheck": func(d *decoder, n *tree.Node, s *draft) { s.HealthCheck = d.healthCheck(n) },
-	"logging":     func(d *decoder, n *tree.Node, s *draft) { object(d, n, loggingFields, &s.Logging) },
+	"logging":     func(d *decoder, n *tree.Node, s *draft) { d.logging(n, &s.Logging) },
 	"scale":       func(d *decoder, n *tree.Node, s *draft) { s.scale = n },
 	"deploy": func(d *decoder, n *tree.Node, s *draft) {
 		object(d, n, deployFields, &s.deploy)
@@ -168,50 +167,6 @@ var serviceFields = fields[draft]{
 	"post_start":         func(d *decoder, n *tree.Node, s *draft) { s.PostStart = d.hooks(n, execFields) },
 	"pre_stop":           func(d *decoder, n *tree.Node, s *draft) { s.PreStop = d.hooks(n, execFields) },
 	"pull_refresh_after": func(d *decoder, n *tree.Node, s *draft) { d.str(n) },
-}
-
-var loggingFields = fields[Logging]{
-	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.logDriver(n) },
-	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.logOptions(n) },
-}
-
-// sentLogs are docker's drivers that send a log elsewhere. (etwlogs is for Windows.)
-var sentLogs = []string{"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"}
-
-// logDriver is the driver that keeps a log. One that would send it is told of: the log is where logs finds it, as docker's is beside what is sent.
-func (d *decoder) logDriver(n *tree.Node) string {
-	s := d.str(n)
-	if !slices.Contains(sentLogs, s) {
-		return d.anyOf(n, "json-file", "local", "none")
-	}
-	d.note(n, fmt.Sprintf("%s: no log is sent to %s: it is kept on this host", n.Path, s), "read it with stack logs")
-	if d.in.Purpose == ToRun {
-		return ""
-	}
-	return s
-}
-
-// logOptions checks the two options that rotate a log; the others belong to drivers
-// that are not here, or choose a format that ours does not have.
-func (d *decoder) logOptions(n *tree.Node) map[string]string {
-	m := d.options(n)
-	for _, p := range n.Pairs {
-		switch v := p.Value; p.Key.Value {
-		case "max-size":
-			if v.Value != "-1" && !v.IsNull() {
-				if _, err := units.Bytes(v.Text()); err != nil {
-					d.unfit(v, fmt.Sprintf("%q is not a size: %v", v.Value, err), "write a size such as 10m")
-				}
-			}
-		case "max-file":
-			if i, ok := v.Int(); !v.IsNull() && (!ok || i < 1) {
-				d.unfit(v, fmt.Sprintf("%q is not a number of files", v.Value), "write 1 or more")
-			}
-		default:
-			d.note(p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
-		}
-	}
-	return m
 }
 
 // both notes the node of a key that deploy.resources can say too.

@@ -38,6 +38,9 @@ type WhyContainer struct {
 	Stopped bool `json:"stopped,omitempty"`
 	Asked   bool `json:"asked,omitempty"`
 
+	// NotSent is to whom its log should go, and why it does not; "" = it goes there, or nowhere else.
+	NotSent string `json:"notSent,omitempty"`
+
 	// Start is how it came to run by the last plan that started it; nil when nobody remembers.
 	Start *history.Start `json:"start,omitempty"`
 	// Restart is what has started it again since, nil = nothing has.

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
@@ -164,32 +165,39 @@ func Exposed(s *plan.Spec, image *v1.Config) []string {
 	return slices.Compact(all)
 }
 
-// logConfig knows docker's drivers that keep lines on this host, and refuses the others by name: a log that goes
-// nowhere would be missed when it is needed. The loader has warned of options
-// without a meaning here.
+// logConfig is how the log of a container is kept. A driver that sends it keeps it too, as docker does for logs, within docker's bounds; one that is not here is refused by name: a log that goes
+// nowhere would be missed when it is needed. The loader has warned of options without a meaning here.
 func logConfig(l plan.Logging, path string) (runtime.LogConfig, error) {
-	switch l.Driver {
-	case "none":
-		return runtime.LogConfig{}, nil
-	case "", "json-file", "local":
-	default:
-		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform keeps logs in files of its own: use json-file, local or none: %w", l.Driver, errdefs.ErrNotSupported)
-	}
 	cfg := runtime.LogConfig{Path: path}
-	if l.Driver == "local" { // docker's defaults: json-file keeps everything, local does not
+	size, files := "max-size", "max-file"
+	switch {
+	case l.Driver == "none":
+		return runtime.LogConfig{}, nil
+	case l.Driver == "" || l.Driver == "json-file": // which keeps everything
+	case l.Driver == "local":
 		cfg.MaxSize, cfg.MaxFiles = 20<<20, 5
+	case logdriver.Sends(l.Driver):
+		cfg.MaxSize, cfg.MaxFiles = 20<<20, 5
+		size, files = "cache-max-size", "cache-max-file"
+		for _, f := range logdriver.Check(l.Driver, l.Options) {
+			if !f.Idle {
+				return cfg, errdefs.With(errdefs.ErrInvalidArgument, f)
+			}
+		}
+	default:
+		return runtime.LogConfig{}, fmt.Errorf("cannot log with driver %q: this platform has %s: %w", l.Driver, strings.Join(append([]string{"json-file", "local", "none"}, logdriver.Names()...), ", "), errdefs.ErrNotSupported)
 	}
-	if v := l.Options["max-size"]; v != "" && v != "-1" {
+	if v := l.Options[size]; v != "" && v != "-1" {
 		n, err := units.Bytes(v)
 		if err != nil || n <= 0 {
-			return cfg, fmt.Errorf("cannot use logging option max-size %q: expected a size such as 10m: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, fmt.Errorf("cannot use logging option %s %q: expected a size such as 10m: %w", size, v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxSize = n
 	}
-	if v := l.Options["max-file"]; v != "" {
+	if v := l.Options[files]; v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
-			return cfg, fmt.Errorf("cannot use logging option max-file %q: expected a number from 1: %w", v, errdefs.ErrInvalidArgument)
+			return cfg, fmt.Errorf("cannot use logging option %s %q: expected a number from 1: %w", files, v, errdefs.ErrInvalidArgument)
 		}
 		cfg.MaxFiles = n
 	}

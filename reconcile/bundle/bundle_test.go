@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/label"
 	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/basespec"
 )
 
@@ -123,12 +124,31 @@ func TestStopGraceOfZeroIsAtOnce(t *testing.T) {
 
 func TestRefusedByName(t *testing.T) {
 	for want, s := range map[string]plan.Spec{
-		`driver "syslog"`:          {Logging: plan.Logging{Driver: "syslog"}},
+		`driver "splunk"`:          {Logging: plan.Logging{Driver: "splunk"}},
+		`option max-size`:          {Logging: plan.Logging{Driver: "syslog", Options: map[string]string{"max-size": "1m"}}},
+		`option syslog-format`:     {Logging: plan.Logging{Driver: "syslog", Options: map[string]string{"syslog-format": "x"}}},
+		`cache-max-size "x"`:       {Logging: plan.Logging{Driver: "syslog", Options: map[string]string{"cache-max-size": "x"}}},
 		`security_opt "foo=bar"`:   {SecurityOpt: []string{"foo=bar"}},
 		`cannot use uts: "nobody"`: {UTS: "nobody"},
 	} {
 		if _, _, err := New(input(s)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expected %q but got %v", want, err)
+		}
+	}
+}
+
+// A log that is sent is kept too, within docker's bounds or those that are asked for.
+func TestSentLogIsKept(t *testing.T) {
+	for _, c := range []struct {
+		options map[string]string
+		want    runtime.LogConfig
+	}{
+		{nil, runtime.LogConfig{Path: "/logs/web-1.log", MaxSize: 20 << 20, MaxFiles: 5}},
+		{map[string]string{"cache-max-size": "1m", "cache-max-file": "2", "cache-disabled": "true"}, runtime.LogConfig{Path: "/logs/web-1.log", MaxSize: 1 << 20, MaxFiles: 2}},
+	} {
+		cfg, _, err := New(input(plan.Spec{Logging: plan.Logging{Driver: "syslog", Options: c.options}}))
+		if err != nil || cfg.Log != c.want {
+			t.Errorf("%v: %+v, %v", c.options, cfg.Log, err)
 		}
 	}
 }

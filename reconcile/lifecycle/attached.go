@@ -35,6 +35,8 @@ func (k *Keeper) RunAttached(ctx context.Context, c *inventory.Container, io pro
 	defer k.roster.Hold(c.ID, false)
 	stop := context.AfterFunc(ctx, func() { _ = k.Stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
+	k.Forward.Begin(c)
+	defer k.Forward.Ended(c.ID)
 	var strayed error
 	exit, err := k.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
 		started()
@@ -43,6 +45,7 @@ func (k *Keeper) RunAttached(ctx context.Context, c *inventory.Container, io pro
 			return
 		}
 		k.warn(c, s.Warnings, sink)
+		k.Forward.Report(ctx, c, sink, false) // what is not known yet is told as an event: the terminal is the container's by then
 		k.Watch(c, s.StartedAt, false)
 		k.hub.Say(nil, c.Event(event.Done, "Started", "")) // for who listens: to the caller it is no news, whose terminal is the container's by now
 		if failed := k.postStart(ctx, c, sink); failed != nil && ctx.Err() == nil {

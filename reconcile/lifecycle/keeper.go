@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/forward"
 	"github.com/stackrun/stack/reconcile/gate"
 	"github.com/stackrun/stack/reconcile/history/book"
 	"github.com/stackrun/stack/reconcile/interim"
@@ -51,6 +52,7 @@ type Keeper struct {
 	Waits   *await.Waiter
 	Memory  *chronicle.Chronicle // of how they came to run
 	Callers callers              // who waits for a start
+	Forward *forward.Forwarder   // of their logs
 	follows sync.WaitGroup
 }
 
@@ -94,6 +96,7 @@ func New(o Options) *Keeper {
 	k.Group = supervise.New(runner{k})
 	k.Waits = await.New(o.Drivers, o.Hub, k.Group)
 	k.Memory = chronicle.New(o.History, o.Hub, k.Group)
+	k.Forward = forward.New(forward.Options{Hub: o.Hub, Log: o.Log, Life: o.Life, Go: k.Go, Cursor: func(id string) string { return o.Roots.InState("containers", id, "forwarded") }})
 	return k
 }
 

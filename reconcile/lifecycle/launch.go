@@ -16,9 +16,11 @@ func (k *Keeper) launch(ctx context.Context, c *inventory.Container) (runtime.St
 	if err != nil {
 		return runtime.State{}, err
 	}
+	k.Forward.Begin(c)
 	s, err := k.startHeard(ctx, c)
 	started()
 	if err != nil {
+		k.Forward.Ended(c.ID)
 		return s, err
 	}
 	if err := k.wiring.JoinedAsMeant(ctx, c); err != nil {

@@ -28,6 +28,7 @@ func (k *Keeper) StartBeside(ctx context.Context, id, beside string, sink event.
 	if err != nil || !fresh {
 		return err
 	}
+	k.Forward.Report(ctx, c, sink, true)
 	return k.postStart(ctx, c, sink)
 }
 
@@ -147,7 +148,7 @@ func (k *Keeper) Remove(ctx context.Context, c *inventory.Container, volumes boo
 	k.hub.Say(sink, c.Event(event.Working, "Removing", ""))
 	err = k.RemoveSteps(ctx, c)
 	if err == nil {
-		err = k.RemoveParts(ctx, c, volumes)
+		err = k.RemoveParts(ctx, c, volumes, sink)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot remove container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
@@ -160,8 +161,9 @@ func (k *Keeper) Remove(ctx context.Context, c *inventory.Container, volumes boo
 
 // RemoveParts: the container last but for its volumes, so that what is half removed is still found. Volumes after it,
 // because they are not removed while somebody has them.
-func (k *Keeper) RemoveParts(ctx context.Context, c *inventory.Container, volumes bool) error {
+func (k *Keeper) RemoveParts(ctx context.Context, c *inventory.Container, volumes bool, sink event.Sink) error {
 	k.Group.Stop(c.ID)
+	k.Forward.Finish(ctx, c, sink)
 	if c.Alone != nil {
 		if err := k.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
 			return err
@@ -238,6 +240,7 @@ func (k *Keeper) clearAway(ctx context.Context, id string) error {
 		return nil // it was being removed by a command
 	}
 	k.Group.Stop(id)
+	k.Forward.Drop(id)
 	err = errors.Join(k.drivers.Containers.Delete(ctx, id), k.drivers.Networks.Teardown(ctx, id))
 	if err == nil {
 		err = k.drivers.Images.Remove(ctx, id)

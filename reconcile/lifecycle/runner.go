@@ -134,6 +134,9 @@ func (h *head) String() string {
 
 // Changed tells listeners, and takes down what a container that has ended for good leaves.
 func (e runner) Changed(id string, change supervise.Change, s supervise.Status) {
+	if change == supervise.ChangeExited || change == supervise.ChangeStopped {
+		e.Forward.Ended(id)
+	}
 	n, there, gone := e.roster.Find(id)
 	shared := e.roster.Shared(id)
 	if !there && !(gone && (change == supervise.ChangeExited || change == supervise.ChangeStopped)) {

@@ -109,7 +109,7 @@ func (cs *Containers) Create(ctx context.Context, w Want) (id string, warnings [
 	}
 	if err != nil {
 		if c != nil {
-			err = errors.Join(err, cs.keep.RemoveParts(context.WithoutCancel(ctx), c, true))
+			err = errors.Join(err, cs.keep.RemoveParts(context.WithoutCancel(ctx), c, true, nil))
 		}
 		return "", nil, fmt.Errorf("cannot create container %s: %w", name, err)
 	}

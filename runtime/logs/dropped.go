@@ -48,8 +48,10 @@ func (d *dir) size(name string) int64 {
 	return st.Size
 }
 
-// overtaken is what a reader is told in the middle.
-const overtaken = "lines are missing here: the limit of this log has dropped them before they were read"
+// overtakenNotice is what a reader is told in the middle.
+func overtakenNotice(n int64) string {
+	return fmt.Sprintf("lines are missing here, %d bytes: the limit of this log has dropped them before they were read", n)
+}
 
 // droppedNotice is what a reader is told.
 func droppedNotice(n int64) string {

@@ -92,11 +92,17 @@ func (r *reader) follow(ctx context.Context, current *os.File, w *watch) error {
 				}
 				current.Close()
 			}
+			r.at = r.before
 			current, in, rest = next, nil, rest[:0]
 			continue
 		}
 		if last {
 			return nil
+		}
+		if r.opt.Caught != nil {
+			if err := r.opt.Caught(); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -126,6 +132,8 @@ func (r *reader) rewind(f *os.File, in *bufio.Reader, rest *[]byte) error {
 	if _, err := f.Seek(0, 0); err != nil {
 		return err
 	}
+	r.before = max(r.before, r.dir.dropped())
+	r.at = r.before
 	in.Reset(f)
 	*rest = (*rest)[:0]
 	return r.drain(context.Background(), in, rest)
@@ -172,10 +180,11 @@ func (r *reader) passed(current *os.File, gone bool) error {
 	if !gone {
 		return nil
 	}
-	missing := r.dir.dropped() > r.before
-	r.before = max(r.before, r.dir.dropped())
-	if missing && r.opt.Notice != nil {
-		return r.opt.Notice(overtaken)
+	dropped := r.dir.dropped()
+	missing := dropped - r.before
+	r.before = max(r.before, dropped)
+	if missing > 0 && r.opt.Notice != nil {
+		return r.opt.Notice(overtakenNotice(missing))
 	}
 	return nil
 }

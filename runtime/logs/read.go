@@ -23,6 +23,9 @@ type Options struct {
 
 	// Notice, when set, is called where lines are missing that were chosen and that rotation has dropped, with a sentence that says so.
 	Notice func(text string) error
+
+	// Caught, when set, is called by who follows when everything that is there has been delivered, before it waits for more.
+	Caught func() error
 }
 
 // longest bounds a line of a log file: text, stamp and tags. What is longer is not ours and is skipped.
@@ -35,6 +38,11 @@ const longest = MaxLine + 256
 // With opt.Follow it goes on until ctx ends (its error is returned), f fails, opt.Until is past, or opt.Done
 // is closed: that says that nothing is written any more, and Read delivers the rest and returns nil.
 func Read(ctx context.Context, path string, opt Options, f func(Entry) error) error {
+	return (&reader{opt: opt, deliver: f}).read(ctx, path, nil)
+}
+
+// read is Read, from the place from if that is not nil.
+func (r *reader) read(ctx context.Context, path string, from *Place) error {
 	d, err := openDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -44,7 +52,7 @@ func Read(ctx context.Context, path string, opt Options, f func(Entry) error) er
 	}
 	defer d.close()
 	var w *watch
-	if opt.Follow {
+	if r.opt.Follow {
 		// Before the first look, so that nothing falls between.
 		if w, err = newWatch(d); err != nil {
 			return fmt.Errorf("cannot follow the log %s: %w", path, err)
@@ -55,42 +63,50 @@ func Read(ctx context.Context, path string, opt Options, f func(Entry) error) er
 	if err != nil {
 		return fmt.Errorf("cannot read the log %s: %w", path, err)
 	}
-	r := &reader{opt: opt, deliver: f, dir: d}
+	r.dir = d
 	defer func() {
-		for _, f := range files {
+		for _, f := range files.open {
 			f.Close()
 		}
 	}()
-	starts, skip, err := r.starts(files)
+	var starts []int64
+	skip := 0
+	if from != nil {
+		starts, skip, err = r.resume(files, *from)
+	} else if starts, skip, err = r.starts(files.open); err == nil {
+		err = r.noticeDropped(files.open, starts, skip)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read the log %s: %w", path, err)
 	}
-	if err := r.noticeDropped(files, starts, skip); err != nil {
-		return err
+	r.before = files.dropped
+	for i, f := range files.open {
+		if i >= skip {
+			if _, err := f.Seek(starts[i], io.SeekStart); err != nil {
+				return fmt.Errorf("cannot read the log %s: %w", path, err)
+			}
+			r.at = r.before + starts[i]
+			if r.opt.Follow && i == len(files.open)-1 {
+				break // read by follow
+			}
+			if err := r.drain(ctx, bufio.NewReaderSize(f, chunk), nil); err != nil {
+				return ended(err)
+			}
+		}
+		if i < len(files.open)-1 {
+			st, err := f.Stat()
+			if err != nil {
+				return fmt.Errorf("cannot read the log %s: %w", path, err)
+			}
+			r.before += st.Size()
+		}
 	}
-	for i := skip; i < len(files); i++ {
-		if _, err := files[i].Seek(starts[i], io.SeekStart); err != nil {
-			return fmt.Errorf("cannot read the log %s: %w", path, err)
-		}
-		if opt.Follow && i == len(files)-1 {
-			break // read by follow
-		}
-		if err := r.drain(ctx, bufio.NewReaderSize(files[i], chunk), nil); err != nil {
-			return ended(err)
-		}
-	}
-	if !opt.Follow {
+	if !r.opt.Follow {
 		return nil
 	}
 	var current *os.File
-	if n := len(files); n > 0 {
-		current, files = files[n-1], files[:n-1]
-	}
-	r.before = d.dropped()
-	for _, f := range files {
-		if st, err := f.Stat(); err == nil {
-			r.before += st.Size()
-		}
+	if n := len(files.open); n > 0 {
+		current, files.open = files.open[n-1], files.open[:n-1]
 	}
 	return ended(r.follow(ctx, current, w))
 }
@@ -105,15 +121,21 @@ func ended(err error) error {
 	return err
 }
 
-// openAll opens the files of the log, oldest first. A rotation in between shows as the same file twice
-// or as a hole: then it is done again.
-func openAll(d *dir) ([]*os.File, error) {
+// files are those of a log, oldest first, and what rotation has removed before them.
+type files struct {
+	open    []*os.File
+	dropped int64 // bytes
+}
+
+// openAll opens the files of the log. A rotation in between shows as the same file twice or as a hole, or as another number of bytes that are gone: then it is done again.
+func openAll(d *dir) (files, error) {
 	for tries := 0; ; tries++ {
-		files, whole, err := tryOpenAll(d)
-		if err != nil || whole || tries > 16 {
-			return files, err
+		dropped := d.dropped()
+		open, whole, err := tryOpenAll(d)
+		if err != nil || whole && d.dropped() == dropped || tries > 16 {
+			return files{open, dropped}, err
 		}
-		for _, f := range files {
+		for _, f := range open {
 			f.Close()
 		}
 	}
@@ -156,7 +178,8 @@ type reader struct {
 	opt     Options
 	deliver func(Entry) error
 	lines   int   // found by Tail
-	before  int64 // bytes of the log, ever, before the file that is followed
+	before  int64 // bytes of the log, ever, before the file that is read
+	at      int64 // and before what is read next
 	dir     *dir
 }
 
@@ -220,6 +243,7 @@ func (r *reader) drain(ctx context.Context, in *bufio.Reader, rest *[]byte) erro
 			return ctx.Err()
 		}
 		line, err := in.ReadSlice('\n')
+		r.at += int64(len(line))
 		switch {
 		case err == nil:
 			if rest != nil && len(*rest) > 0 {
@@ -230,7 +254,9 @@ func (r *reader) drain(ctx context.Context, in *bufio.Reader, rest *[]byte) erro
 				return err
 			}
 		case err == bufio.ErrBufferFull:
-			if err := skipLine(in); err != nil {
+			n, err := skipLine(in)
+			r.at += n
+			if err != nil {
 				return ignoreEOF(err)
 			}
 		case err == io.EOF:
@@ -251,10 +277,13 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-func skipLine(in *bufio.Reader) error {
+// skipLine passes over the rest of a line, of n bytes.
+func skipLine(in *bufio.Reader) (n int64, err error) {
 	for {
-		if _, err := in.ReadSlice('\n'); err != bufio.ErrBufferFull {
-			return err
+		b, err := in.ReadSlice('\n')
+		n += int64(len(b))
+		if err != bufio.ErrBufferFull {
+			return n, err
 		}
 	}
 }

@@ -78,6 +78,8 @@ func TestCreateRefuses(t *testing.T) {
 		`{"Image":"a","NetworkingConfig":{"EndpointsConfig":{"n":{"DriverOpts":{"x":"y"}}}}}`:                      {errdefs.ErrNotSupported, "driver option x"},
 		`{"Image":"a","HostConfig":{"NetworkMode":"host"},"NetworkingConfig":{"EndpointsConfig":{"n":{},"m":{}}}}`: {errdefs.ErrInvalidArgument, "host"},
 		`{"Image":"a","HostConfig":{"DeviceRequests":[{"Capabilities":[["gpu"]],"Options":{"a":"b"}}]}}`:           {errdefs.ErrNotSupported, "Options"},
+		`{"Image":"a","HostConfig":{"LogConfig":{"Type":"syslog","Config":{"max-size":"1m"}}}}`:                    {errdefs.ErrInvalidArgument, "logging option max-size: the driver syslog has no such option"},
+		`{"Image":"a","HostConfig":{"LogConfig":{"Type":"syslog","Config":{"syslog-address":"logs:514"}}}}`:        {errdefs.ErrInvalidArgument, "syslog-address"},
 		`{"Image":"a","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"x"}]}}}`:                                {errdefs.ErrInvalidArgument, `"x"`},
 	} {
 		_, _, err := read(t, text)

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/container"
 
+	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
 )
@@ -65,11 +66,11 @@ func setHost(want *single.Want, h *container.HostConfig) (warnings []string, err
 		return nil, invalid("can't create 'AutoRemove' container with restart policy")
 	}
 	s.Logging = plan.Logging{Driver: h.LogConfig.Type, Options: h.LogConfig.Config}
-	for _, name := range slices.Sorted(maps.Keys(h.LogConfig.Config)) {
-		if name != "max-size" && name != "max-file" {
-			warnings = append(warnings, "LogConfig.Config."+name+": stack's logs have no such option, it has no effect")
-		}
+	more, err := checkLogging(s.Logging)
+	if err != nil {
+		return nil, err
 	}
+	warnings = append(warnings, more...)
 	s.Annotations, s.CapAdd, s.CapDrop, s.Privileged = h.Annotations, h.CapAdd, h.CapDrop, h.Privileged
 	s.Cgroup, s.IPC, s.PID, s.UTS = string(h.CgroupnsMode), string(h.IpcMode), string(h.PidMode), string(h.UTSMode)
 	s.GroupAdd, s.OOMScoreAdj, s.ReadOnly, s.ShmSize, s.Sysctls = h.GroupAdd, h.OomScoreAdj, h.ReadonlyRootfs, h.ShmSize, h.Sysctls
@@ -85,6 +86,25 @@ func setHost(want *single.Want, h *container.HostConfig) (warnings []string, err
 	}
 	want.Rows, want.Cols = uint16(min(h.ConsoleSize[0], 1<<16-1)), uint16(min(h.ConsoleSize[1], 1<<16-1))
 	want.Traits.AutoRemove, want.Traits.IDFile, want.Traits.PublishAll = h.AutoRemove, h.ContainerIDFile, h.PublishAllPorts
+	return warnings, nil
+}
+
+// checkLogging refuses what a driver that sends a log cannot take, and tells of options that have no effect.
+func checkLogging(l plan.Logging) (warnings []string, err error) {
+	if logdriver.Sends(l.Driver) {
+		for _, f := range logdriver.Check(l.Driver, l.Options) {
+			if !f.Idle {
+				return nil, invalid("%v", f)
+			}
+			warnings = append(warnings, "LogConfig.Config."+f.Option+": "+f.Detail)
+		}
+		return warnings, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Options)) {
+		if name != "max-size" && name != "max-file" {
+			warnings = append(warnings, "LogConfig.Config."+name+": stack's logs have no such option, it has no effect")
+		}
+	}
 	return warnings, nil
 }
 

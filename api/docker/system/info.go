@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/hostinfo"
+	"github.com/stackrun/stack/internal/logdriver"
 )
 
 // hub is where names without a registry are looked for, and what clients sign in to by default.
@@ -37,7 +38,7 @@ func (h *handlers) info(w http.ResponseWriter, r *http.Request) error {
 		Images: sum.Images,
 		Driver: "overlayfs", DriverStatus: [][2]string{},
 		Plugins: system.PluginsInfo{
-			Volume: []string{"local"}, Network: []string{"bridge", "host", "ipvlan", "macvlan", "null"}, Log: []string{"json-file", "local", "none"},
+			Volume: []string{"local"}, Network: []string{"bridge", "host", "ipvlan", "macvlan", "null"}, Log: append([]string{"json-file", "local", "none"}, logdriver.Names()...),
 		},
 		MemoryLimit: true, SwapLimit: true, CPUCfsPeriod: true, CPUCfsQuota: true, CPUShares: true, CPUSet: true, PidsLimit: true,
 		OomKillDisable: !host.CgroupV2,

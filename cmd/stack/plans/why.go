@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/formatter"
+
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
@@ -93,6 +94,9 @@ func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 		fmt.Fprintf(b, ", started %s", c.StartedAt.Local().Format(time.DateTime))
 	}
 	b.WriteByte('\n')
+	if c.NotSent != "" {
+		fmt.Fprintf(b, "  its log is not sent to %s\n", plaintext.Output(c.NotSent))
+	}
 	switch {
 	case c.Start != nil:
 		whyStart(b, c.Start)

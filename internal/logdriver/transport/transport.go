@@ -1,0 +1,136 @@
+// Package transport is the connection over which the messages of a logging driver go to a receiver: a stream or datagrams, on the network or to a socket of this host.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/logdriver"
+)
+
+// Bounds of one attempt to connect, and of one write to a receiver that takes nothing.
+const (
+	dialTime  = 10 * time.Second
+	writeTime = 30 * time.Second
+)
+
+// Conn is a connection to a receiver. Write is for one goroutine at a time; Close may come from any.
+type Conn struct {
+	net.Conn
+	Stream bool // what is written has no boundaries
+
+	raw  net.Conn // below TLS
+	gone chan struct{}
+}
+
+// Dial connects to a. t is for addresses of tcp+tls. ctx bounds the attempt alone.
+func Dial(ctx context.Context, a logdriver.Address, t logdriver.TLS) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	network, secure := a.Scheme, false
+	if network == "tcp+tls" {
+		network, secure = "tcp", true
+	}
+	raw, err := new(net.Dialer).DialContext(ctx, network, a.Host+a.Path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{Conn: raw, raw: raw, Stream: network == "tcp" || network == "unix"}
+	if secure {
+		host, _, _ := net.SplitHostPort(a.Host)
+		cfg, err := config(t, host)
+		if err == nil {
+			s := tls.Client(raw, cfg)
+			c.Conn = s
+			err = s.HandshakeContext(ctx)
+		}
+		if err != nil {
+			raw.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// config reads the files of t.
+func config(t logdriver.TLS, host string) (*tls.Config, error) {
+	cfg := &tls.Config{ServerName: host, InsecureSkipVerify: t.SkipVerify, MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the certificate of the authority: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("cannot read the certificate of the authority: %s has none in PEM", t.CA)
+		}
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the client's certificate: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// Write waits for a receiver that takes nothing for 30 seconds; then the connection is of no use any more.
+func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// Discard begins to read, and forgets, what the receiver says, so that its going is seen. It is for protocols in which receivers say nothing.
+func (c *Conn) Discard() {
+	if !c.Stream {
+		return
+	}
+	c.gone = make(chan struct{})
+	go func() {
+		defer close(c.gone)
+		_, _ = io.Copy(io.Discard, c.Conn) // whatever ends it, the receiver is gone
+	}()
+}
+
+// Gone is closed when the receiver has hung up; never without Discard.
+func (c *Conn) Gone() <-chan struct{} { return c.gone }
+
+// Settled says whether all that was written has been received, as far as the kernel knows: a TCP peer has acknowledged it (tcp(7), SIOCOUTQ), or a process of this host has read it (unix(7)).
+// Datagrams are settled when they are written.
+func (c *Conn) Settled() bool {
+	if !c.Stream {
+		return true
+	}
+	return c.queued() == 0
+}
+
+// queued are the bytes that are on their way.
+func (c *Conn) queued() (n int) {
+	f, ok := c.raw.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 1 // closed: nobody knows any more
+	}
+	n = 1
+	_ = raw.Control(func(fd uintptr) {
+		if q, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
+			n = q
+		}
+	})
+	return n
+}

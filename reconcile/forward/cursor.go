@@ -1,0 +1,87 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stackrun/stack/runtime/logs"
+)
+
+// cursor is how far a log has been received, on disk. It goes with its directory, which is the container's.
+type cursor struct {
+	path string
+	at   logs.Place
+	f    *os.File
+}
+
+// load reads the cursor at path. found is false when there is none yet; one that cannot be read is none.
+func load(path string) (c *cursor, found bool) {
+	c = &cursor{path: path}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, false
+	}
+	var offset, nanos int64
+	if n, err := fmt.Sscanf(strings.TrimSpace(string(b)), "%d %d", &offset, &nanos); n != 2 || err != nil || offset < 0 {
+		return c, false
+	}
+	c.at = logs.Place{Offset: offset}
+	if nanos != 0 {
+		c.at.Time = time.Unix(0, nanos)
+	}
+	return c, true
+}
+
+// since makes c one whose place is lost: what was logged from t on comes, rather twice than not at all.
+func (c *cursor) since(t time.Time) { c.at = logs.Place{Offset: math.MaxInt64, Time: t} }
+
+// put moves c. It is one write of always the same length over the last one: a daemon that is killed leaves the old place or the new. A power cut may leave an older one.
+func (c *cursor) put(p logs.Place) error {
+	c.at = p
+	if c.f == nil {
+		f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		c.f = f
+	}
+	var nanos int64
+	if !p.Time.IsZero() {
+		nanos = p.Time.UnixNano()
+	}
+	_, err := c.f.WriteAt(fmt.Appendf(nil, "%019d %020d\n", p.Offset, nanos), 0)
+	return err
+}
+
+func (c *cursor) close() {
+	if c.f != nil {
+		c.f.Close()
+		c.f = nil
+	}
+}
+
+// behind is how many bytes of the log at path the receiver has not; 0 where that is not known.
+func (c *cursor) behind(path string) int64 {
+	end, err := logs.End(path)
+	if err != nil || c.at.Offset == math.MaxInt64 {
+		return 0
+	}
+	return max(end.Offset-c.at.Offset, 0)
+}
+
+// begin makes the first cursor of a container: behind what its log has before it starts.
+func (c *cursor) begin(log string) error {
+	end, err := logs.End(log)
+	if err == nil {
+		err = c.put(end)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no %s", filepath.Dir(c.path))
+	}
+	return err
+}

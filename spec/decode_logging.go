@@ -1,0 +1,98 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/stackrun/stack/internal/logdriver"
+	"github.com/stackrun/stack/spec/tree"
+	"github.com/stackrun/stack/spec/units"
+)
+
+var loggingFields = fields[Logging]{
+	"driver":  func(d *decoder, n *tree.Node, l *Logging) { l.Driver = d.logDriver(n) },
+	"options": func(d *decoder, n *tree.Node, l *Logging) { l.Options = d.options(n) },
+}
+
+// logging decodes a driver and, when that is known, checks its options.
+func (d *decoder) logging(n *tree.Node, l *Logging) {
+	if !object(d, n, loggingFields, l) {
+		return
+	}
+	options := n.Get("options")
+	if options == nil || options.Kind != tree.Mapping {
+		return
+	}
+	if logdriver.Sends(l.Driver) {
+		d.sentOptions(options, l)
+		return
+	}
+	for _, p := range options.Pairs {
+		switch p.Key.Value {
+		case "max-size", "max-file":
+			d.logLimit(p.Value, p.Key.Value)
+		default:
+			d.note(p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
+		}
+	}
+}
+
+// unsentLogs are docker's drivers that send a log to a service with a protocol of its own. (etwlogs is for Windows.)
+var unsentLogs = []string{"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk"}
+
+// logDriver is the driver of a log. One that would send it where we do not is told of: the log is where logs finds it, as docker's is beside what is sent.
+func (d *decoder) logDriver(n *tree.Node) string {
+	s := d.str(n)
+	if !slices.Contains(unsentLogs, s) {
+		return d.anyOf(n, append([]string{"json-file", "local", "none"}, logdriver.Names()...)...)
+	}
+	d.note(n, fmt.Sprintf("%s: no log is sent to %s: it is kept on this host", n.Path, s), "read it with stack logs")
+	if d.in.Purpose == ToRun {
+		return ""
+	}
+	return s
+}
+
+// sentOptions checks the options of a driver that sends. Those that bound the log on this host have other names there.
+func (d *decoder) sentOptions(n *tree.Node, l *Logging) {
+	for _, f := range logdriver.Check(l.Driver, l.Options) {
+		for _, p := range n.Pairs {
+			switch {
+			case p.Key.Value != f.Option:
+			case f.Unknown:
+				d.refuse(CodeUnknownKey, p.Key, p.Key.Path+": "+f.Detail, f.Hint)
+			case f.Idle:
+				d.note(p.Key, p.Key.Path+": "+f.Detail, f.Hint)
+			default:
+				d.unfit(p.Value, f.Detail, f.Hint)
+			}
+		}
+	}
+	for _, p := range n.Pairs {
+		switch p.Key.Value {
+		case "cache-max-size":
+			d.logLimit(p.Value, "max-size")
+		case "cache-max-file":
+			d.logLimit(p.Value, "max-file")
+		}
+	}
+}
+
+// logLimit checks what bounds a log: max-size or max-file.
+func (d *decoder) logLimit(v *tree.Node, what string) {
+	if v.IsNull() {
+		return
+	}
+	if what == "max-size" {
+		if v.Value == "-1" {
+			return
+		}
+		if _, err := units.Bytes(v.Text()); err != nil {
+			d.unfit(v, fmt.Sprintf("%q is not a size: %v", v.Value, err), "write a size such as 10m")
+		}
+		return
+	}
+	if i, ok := v.Int(); !ok || i < 1 {
+		d.unfit(v, fmt.Sprintf("%q is not a number of files", v.Value), "write 1 or more")
+	}
+}
