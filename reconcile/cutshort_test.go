@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 					db.Environment["VERSION"] = "2"
 				}
 				p.Services["new"] = service("new", after("web", spec.ServiceStarted, false))
-				ill = true
+				ill = !tt.slow // else healing has a reason of its own to start web again
 				ctx, cancel := context.WithCancel(b.Context())
 				defer cancel()
 				if tt.in > 0 {
@@ -148,6 +149,82 @@ func TestWhatAnUpHasStartedIsNotStartedAgain(t *testing.T) {
 					b.Errorf("job was started %d times, expected 2", n)
 				}
 			})
+		})
+	}
+}
+
+// TestWhatAnUpHasStoppedComesBackThoughItIsCarriedOn: the daemon dies at any operation of an up that makes db and web anew, and the next one, which carries it on, comes to no success either.
+// What ran before runs at last, whichever of the two has stopped it; what was new does not.
+func TestWhatAnUpHasStoppedComesBackThoughItIsCarriedOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		broken bool // what is new cannot be started; else db does not become healthy
+		again  bool // the one daemon fails at two of them
+	}{
+		"failed for what it depends on": {},
+		"failed at its start":           {broken: true},
+		"typed again":                   {again: true},
+		"typed again, broken":           {again: true, broken: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := 0
+			for n := 1; ; n++ {
+				died := false
+				run(t, func(b *bench) {
+					var ill atomic.Bool
+					b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+						if ill.Load() {
+							return 1, 0, "not yet"
+						}
+						return 0, 0, ""
+					}
+					b.host.Program = func(c runtime.Config) fake.Program {
+						if ill.Load() && tt.broken && slices.Contains(c.Spec.Process.Env, "VERSION=2") {
+							return fake.Program{StartError: errors.New("no room")}
+						}
+						return fake.Program{}
+					}
+					db, web := service("db", healthy), service("web", after("db", spec.ServiceHealthy, true))
+					db.HealthCheck.Interval, db.HealthCheck.Retries = time.Second, 2
+					db.Environment["VERSION"], web.Environment["VERSION"] = "1", "1"
+					p := project(db, web)
+					b.up(p, ask.UpOptions{})
+					b.heal()
+					db.Environment["VERSION"], web.Environment["VERSION"] = "2", "2"
+					p.Services["new"] = service("new", after("web", spec.ServiceStarted, false))
+					ill.Store(true)
+					up := func() {
+						if err := b.engine.Up(b.Context(), p, ask.UpOptions{}, nil); err == nil {
+							b.Error("it succeeds")
+						}
+					}
+					if tt.again {
+						up()
+					} else {
+						b.cut.At(n)
+					}
+					up()
+					if died = b.cut.Died(); died {
+						if b.running() != "db-1 web-1" {
+							begun++
+						}
+						b.shut()
+					}
+					b.cut.Over()
+					if died {
+						b.boot()
+					}
+					time.Sleep(5 * time.Minute)
+					ill.Store(false)
+					time.Sleep(5 * time.Minute)
+					b.same(fmt.Sprintf("runs after an up that was cut at %d", n), b.running(), "db-1 web-1")
+				})
+				if t.Failed() || !died {
+					break
+				}
+			}
+			if !tt.again && begun < 5 {
+				t.Errorf("it was cut only %d times between a stop and a start", begun)
+			}
 		})
 	}
 }

@@ -2,11 +2,13 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +226,27 @@ func TestFailureActions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAFailedUpdateIsNotTriedAgain: what it has stopped, and could not start again in another version, is its failure_action's, and nobody else's.
+func TestAFailedUpdateIsNotTriedAgain(t *testing.T) {
+	run(t, func(b *bench) {
+		set := func(r *spec.Rollout) { r.Order, r.FailureAction = "stop-first", "pause" }
+		b.up(project(rolling(2, "1", set)), ask.UpOptions{})
+		var room atomic.Bool
+		b.host.Program = func(c runtime.Config) fake.Program {
+			if !room.Load() && slices.Contains(c.Spec.Process.Env, "VERSION=2") {
+				return fake.Program{StartError: errors.New("no room")}
+			}
+			return fake.Program{}
+		}
+		if err := b.engine.Up(b.Context(), project(rolling(2, "2", set)), ask.UpOptions{}, nil); err == nil || !strings.Contains(err.Error(), "the update is paused") {
+			b.Errorf("it came to %v", err)
+		}
+		room.Store(true)
+		time.Sleep(5 * time.Minute)
+		b.versions("after the failure", map[string]string{"shop-web-2": "1"})
+	})
 }
 
 // TestRolloutsWaitForThePortsOfWhatHasEnded: the network of a container that ends by itself is taken down beside everything else. Whoever

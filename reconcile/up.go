@@ -107,7 +107,7 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 		}
 		do.Keep, err = e.wishes.BeginUp(p, want.Selected(o.Services, o.NoDeps), o.Scale, func(r *wish.Record) {
 			r.Ports = autoport.Chosen(want, r.Ports)
-			r.Owe(pl.Interrupts(c.Have, true))
+			r.Owe(pl.Interrupts(c.Have))
 		}, options, starts(c, pl))
 	}
 	ch = ch.Recorded(sink)

@@ -21,11 +21,6 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 	want := do.Want
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
-	owed := plan.Debts{}
-	if failed != nil {
-		owed = pl.Interrupts(do.Have, ctx.Err() != nil)
-		maps.DeleteFunc(owed, func(id plan.ID, _ plan.Debt) bool { return do.Settled(id) })
-	}
 	if failed != nil || o.NoStart {
 		list, err := inventory.List(context.WithoutCancel(ctx), e.drivers, want.Project)
 		if err != nil {
@@ -33,12 +28,25 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 		}
 		off = idle(want, services, list)
 	}
-	for id := range owed {
-		delete(off, id)
+	stopped := pl.Interrupts(do.Have)
+	decided := map[plan.ID]bool{} // by a rolling update that has failed
+	if ctx.Err() == nil {
+		decided = pl.Updated()
 	}
 	return e.wishes.End(want.Project, failed, func(r *wish.Record) {
-		owed = r.Latest(owed)
-		r.Settle(slices.Collect(maps.Keys(pl.Interrupts(do.Have, true)))...)
+		owed := plan.Debts{}
+		if failed != nil {
+			// Not only by this pass: the up may be the rest of one that a daemon did not live to end, or come after another that has failed.
+			owed = maps.Clone(r.Owed())
+			maps.DeleteFunc(owed, func(id plan.ID, _ plan.Debt) bool {
+				_, mine := stopped[id]
+				return !mine && !off[id] || do.Settled(id) || decided[id]
+			})
+		}
+		for id := range owed {
+			delete(off, id)
+		}
+		r.Settle(slices.Collect(maps.Keys(stopped))...)
 		r.BringUp(services, off)
 		r.Owe(owed)
 	})

@@ -37,7 +37,7 @@ func (c *task) planRestart(have *plan.Observed, o ask.ServiceOptions, cut *wish.
 		opt.Resume, opt.Owed, opt.Begun = true, cut.Owed(), cut.Pass.Starts
 	}
 	c.plan = plan.BuildRestart(c.project, have, opt)
-	c.owed = c.plan.Interrupts(have, true)
+	c.owed = c.plan.Interrupts(have)
 	for _, change := range c.plan.Changes {
 		c.wished[change.ID] = true
 	}

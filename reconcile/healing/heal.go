@@ -194,7 +194,7 @@ type treatment struct {
 // owe records which containers pl stops to start them again: if that does not come to its end, because what they need cannot be started, say,
 // they have not ended by themselves.
 func (d *Healer) owe(project string, pl *plan.Plan, have *plan.Observed) error {
-	owed := pl.Interrupts(have, true)
+	owed := pl.Interrupts(have)
 	if len(owed) == 0 {
 		return nil
 	}

@@ -32,13 +32,12 @@ func (d Debts) Paid(id ID, started time.Time) bool {
 	return owed && debt.Paid(started)
 }
 
-// Interrupts are the containers that p, which was made of have, stops to have them, or others in their places, run again. With rolling = false, without those
-// that a rolling update replaces.
-func (p *Plan) Interrupts(have *Observed, rolling bool) Debts {
+// Interrupts are the containers that p, which was made of have, stops to have them, or others in their places, run again.
+func (p *Plan) Interrupts(have *Observed) Debts {
 	starts := p.starts()
 	debts := Debts{}
 	for _, s := range p.Steps {
-		if op, ok := s.Op.(StopContainer); ok && starts[s.For] && (rolling || s.Update == "") {
+		if op, ok := s.Op.(StopContainer); ok && starts[s.For] {
 			if _, already := debts[s.For]; !already {
 				run, _ := have.StartedAt(op.ContainerID)
 				debts[s.For] = Debt{Run: run}
@@ -48,9 +47,20 @@ func (p *Plan) Interrupts(have *Observed, rolling bool) Debts {
 	return debts
 }
 
+// Updated are the containers that rolling updates of p replace.
+func (p *Plan) Updated() map[ID]bool {
+	updated := map[ID]bool{}
+	for _, s := range p.Steps {
+		if s.Update != "" && s.For.Kind == KindContainer {
+			updated[s.For] = true
+		}
+	}
+	return updated
+}
+
 // Starts are all containers that p, which was made of have, starts.
 func (p *Plan) Starts(have *Observed) Debts {
-	debts := p.Interrupts(have, true)
+	debts := p.Interrupts(have)
 	last := map[ID]time.Time{}
 	for _, c := range have.Containers {
 		if !c.OneOff {
