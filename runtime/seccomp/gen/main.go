@@ -4,6 +4,10 @@
 // The one of x32 has two numbers for what x32 has a call of its own for (execveat: 322 and 545): that of x86_64, which the kernel does
 // not take from x32, and from 512 on its own. The higher one counts.
 // https://github.com/torvalds/linux/blob/v6.15/arch/x86/entry/syscalls/syscall_64.tbl
+//
+// The one of arm64 calls newfstatat by the name that the kernel's source has for it inside. Profiles, libseccomp and the kernel's headers call it newfstatat: by the other
+// name no profile would allow stat(2).
+// https://github.com/torvalds/linux/blob/v6.15/scripts/syscall.tbl
 package main
 
 import (
@@ -40,6 +44,9 @@ func write(file string) error {
 		fmt.Fprintf(&b, "\nvar %s = []numbered{\n", t.name)
 		numbers := map[string]int{}
 		for number, name := range t.info.SyscallNumbers {
+			if t.info == tables.AARCH64 && name == "fstatat" {
+				name = "newfstatat"
+			}
 			numbers[name] = max(numbers[name], number)
 		}
 		for _, name := range slices.Sorted(maps.Keys(numbers)) {
