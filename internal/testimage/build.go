@@ -24,6 +24,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/apt"
 )
 
 // refAnnotation names an image in the layout's index.
@@ -33,10 +35,10 @@ const refAnnotation = "org.opencontainers.image.ref.name"
 // format changes when the code that turns a recipe into an image does.
 const format = "4"
 
-// Build makes the layout in cache unless it is there, and returns its directory. Two builds at once
-// are one. progress receives one line per step.
-func Build(ctx context.Context, cache string, progress func(string)) (string, error) {
-	dir, err := dirIn(cache)
+// Build makes the layout for goarch in cache unless it is there, and returns its directory. Two builds at once
+// are one. progress receives one line per step. Debian has the same name for amd64 and arm64, the machines that the images are made for.
+func Build(ctx context.Context, cache, goarch string, progress func(string)) (string, error) {
+	dir, err := dirIn(cache, goarch)
 	if err != nil {
 		return "", err
 	}
@@ -54,9 +56,6 @@ func Build(ctx context.Context, cache string, progress func(string)) (string, er
 	if _, err := os.Stat(filepath.Join(dir, "index.json")); err == nil {
 		return dir, nil
 	}
-	if err := requireTools(); err != nil {
-		return "", err
-	}
 	// The name appears when the layout is whole: a build that was stopped leaves only a tmp-*, swept here.
 	stale, _ := filepath.Glob(filepath.Join(cache, "tmp-*"))
 	for _, s := range stale {
@@ -67,7 +66,7 @@ func Build(ctx context.Context, cache string, progress func(string)) (string, er
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	if err := build(ctx, cache, tmp, progress); err != nil {
+	if err := build(ctx, cache, tmp, goarch, progress); err != nil {
 		return "", fmt.Errorf("cannot build the test images: %w", err)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
@@ -76,21 +75,9 @@ func Build(ctx context.Context, cache string, progress func(string)) (string, er
 	return dir, os.Rename(tmp, dir)
 }
 
-func requireTools() error {
-	for _, tool := range []string{"apt-get", "dpkg", "dpkg-deb"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("cannot build the test images: %s is not there; they are made from Debian packages and so on a Debian host", tool)
-		}
-	}
-	if _, err := os.Stat(keyring); err != nil {
-		return fmt.Errorf("cannot build the test images: %w; install debian-archive-keyring", err)
-	}
-	return nil
-}
-
-func build(ctx context.Context, cache, dir string, progress func(string)) error {
-	progress("reading the package lists of Debian " + suite)
-	apt, err := newApt(ctx, filepath.Join(cache, "apt"))
+func build(ctx context.Context, cache, dir, goarch string, progress func(string)) error {
+	progress("reading the package lists of Debian " + apt.Suite + " for " + goarch)
+	packages, err := apt.New(ctx, filepath.Join(cache, "apt"), goarch)
 	if err != nil {
 		return err
 	}
@@ -98,11 +85,11 @@ func build(ctx context.Context, cache, dir string, progress func(string)) error 
 	if err != nil {
 		return err
 	}
-	baseDebs, err := apt.fetch(ctx, base.Packages, base.Omit)
+	baseDebs, err := packages.Fetch(ctx, base.Packages, base.wants)
 	if err != nil {
 		return err
 	}
-	baseLayer, err := makeLayer(ctx, base, baseDebs, nil)
+	baseLayer, err := makeLayer(ctx, goarch, base, baseDebs, nil)
 	if err != nil {
 		return err
 	}
@@ -113,20 +100,20 @@ func build(ctx context.Context, cache, dir string, progress func(string)) error 
 			layers = append(layers, baseLayer)
 		}
 		if !slices.Equal(r.Refs, base.Refs) {
-			debs, err := apt.fetch(ctx, r.Packages, r.Omit)
+			debs, err := packages.Fetch(ctx, r.Packages, r.wants)
 			if err != nil {
 				return err
 			}
 			if !r.NoBase {
 				debs = slices.DeleteFunc(debs, func(d string) bool { return slices.Contains(baseDebs, d) })
 			}
-			l, err := makeLayer(ctx, r, debs, &base)
+			l, err := makeLayer(ctx, goarch, r, debs, &base)
 			if err != nil {
 				return err
 			}
 			layers = append(layers, l)
 		}
-		img, err := makeImage(r, apt.arch, layers)
+		img, err := makeImage(r, goarch, layers)
 		if err != nil {
 			return err
 		}
@@ -139,7 +126,7 @@ func build(ctx context.Context, cache, dir string, progress func(string)) error 
 	return nil
 }
 
-func makeLayer(ctx context.Context, r Recipe, debs []string, on *Recipe) (v1.Layer, error) {
+func makeLayer(ctx context.Context, goarch string, r Recipe, debs []string, on *Recipe) (v1.Layer, error) {
 	t := tree{}
 	for _, deb := range debs {
 		if err := t.addPackage(ctx, deb, r.OmitPath); err != nil {
@@ -151,7 +138,7 @@ func makeLayer(ctx context.Context, r Recipe, debs []string, on *Recipe) (v1.Lay
 			for _, m := range merged[:3] {
 				t.link(m, "usr/"+m)
 			}
-			if runtime.GOARCH == "amd64" { // the path of its dynamic linker
+			if goarch == "amd64" { // the path of its dynamic linker
 				t.link("lib64", "usr/lib64")
 			}
 		}
@@ -173,7 +160,7 @@ func makeLayer(ctx context.Context, r Recipe, debs []string, on *Recipe) (v1.Lay
 		t.link(name, target)
 	}
 	if e := t["usr/bin/busybox"]; e != nil {
-		if err := linkApplets(ctx, t, e.body); err != nil {
+		if err := linkApplets(ctx, t, goarch, e.body); err != nil {
 			return nil, err
 		}
 	}
@@ -187,24 +174,10 @@ func makeLayer(ctx context.Context, r Recipe, debs []string, on *Recipe) (v1.Lay
 }
 
 // linkApplets makes a hard link for each program that busybox says it can be, in /bin as the public image has it.
-func linkApplets(ctx context.Context, t tree, program []byte) error {
-	f, err := os.CreateTemp("", "busybox-*")
+func linkApplets(ctx context.Context, t tree, goarch string, program []byte) error {
+	applets, err := listApplets(ctx, goarch, program)
 	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(program); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o700); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil { // ETXTBSY while it is open for writing
-		return err
-	}
-	applets, err := output(ctx, "/", f.Name(), "--list")
-	if err != nil {
-		return err
+		return fmt.Errorf("cannot list the programs in busybox: %w", err)
 	}
 	busybox := t["usr/bin/busybox"]
 	delete(t, "usr/bin/busybox")
@@ -213,7 +186,7 @@ func linkApplets(ctx context.Context, t tree, program []byte) error {
 	t["bin/busybox"] = busybox
 	t.dir(Dir{Path: "bin", Mode: 0o755})
 	t.dir(Dir{Path: "usr/bin", Mode: 0o755})
-	for _, a := range strings.Fields(string(applets)) {
+	for _, a := range applets {
 		if name := "bin/" + a; a != "busybox" {
 			t[name] = &entry{Header: busybox.Header}
 			t[name].Typeflag, t[name].Name, t[name].Linkname = '1', name, "bin/busybox"
@@ -223,7 +196,31 @@ func linkApplets(ctx context.Context, t tree, program []byte) error {
 	return nil
 }
 
-func makeImage(r Recipe, arch string, layers []v1.Layer) (v1.Image, error) {
+// listApplets asks busybox for the names of its programs: this one, or the host's, which Debian makes of the same list, when this one is for another machine.
+func listApplets(ctx context.Context, goarch string, program []byte) ([]string, error) {
+	exe := "/bin/busybox"
+	if goarch == runtime.GOARCH {
+		f, err := os.CreateTemp("", "busybox-*")
+		if err != nil {
+			return nil, err
+		}
+		exe = f.Name()
+		defer os.Remove(exe)
+		if _, err := f.Write(program); err != nil {
+			return nil, err
+		}
+		if err := f.Chmod(0o700); err != nil {
+			return nil, err
+		}
+		if err := f.Close(); err != nil { // ETXTBSY while it is open for writing
+			return nil, err
+		}
+	}
+	out, err := exec.CommandContext(ctx, exe, "--list").Output()
+	return strings.Fields(string(out)), err
+}
+
+func makeImage(r Recipe, goarch string, layers []v1.Layer) (v1.Image, error) {
 	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	var adds []mutate.Addendum
 	for _, l := range layers {
@@ -238,7 +235,7 @@ func makeImage(r Recipe, arch string, layers []v1.Layer) (v1.Image, error) {
 		return nil, err
 	}
 	cfg = cfg.DeepCopy()
-	cfg.Architecture, cfg.OS, cfg.Created, cfg.Config = arch, "linux", v1.Time{Time: epoch}, r.Config
+	cfg.Architecture, cfg.OS, cfg.Created, cfg.Config = goarch, "linux", v1.Time{Time: epoch}, r.Config
 	return mutate.ConfigFile(img, cfg)
 }
 
@@ -271,10 +268,10 @@ func group(users []User) []byte {
 	return b.Bytes()
 }
 
-// hash changes with every recipe, file and the format.
-func hash() (string, error) {
+// hash changes with the machine, every recipe, file and the format.
+func hash(goarch string) (string, error) {
 	h := sha256.New()
-	if err := json.NewEncoder(h).Encode([]any{format, suite, runtime.GOARCH, base, recipes, dropped}); err != nil {
+	if err := json.NewEncoder(h).Encode([]any{format, apt.Suite, goarch, base, recipes, dropped}); err != nil {
 		return "", err
 	}
 	err := fs.WalkDir(files, ".", func(p string, d fs.DirEntry, err error) error {

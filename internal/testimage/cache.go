@@ -3,6 +3,7 @@ package testimage
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stackrun/stack/internal/sandbox"
@@ -20,12 +21,12 @@ func Cache() (string, error) {
 	return filepath.Join(d, "stack-test-images"), err
 }
 
-func dirIn(cache string) (string, error) {
-	h, err := hash()
+func dirIn(cache, goarch string) (string, error) {
+	h, err := hash(goarch)
 	return filepath.Join(cache, h), err
 }
 
-// Require returns the layout of the images, and skips t when it was not built, or fails it where
+// Require returns the layout of the images for this machine, and skips t when it was not built, or fails it where
 // STACK_TEST_MUST names "images". Tests have no network, so they cannot build it themselves.
 func Require(t testing.TB) string {
 	t.Helper()
@@ -33,7 +34,7 @@ func Require(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := dirIn(cache)
+	dir, err := dirIn(cache, runtime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
 	}

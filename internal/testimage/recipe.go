@@ -3,6 +3,7 @@ package testimage
 import (
 	"embed"
 	"io/fs"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -168,5 +169,7 @@ var recipes = []Recipe{
 		Config: v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=" + sysPath}},
 	},
 }
+
+func (r Recipe) wants(name string) bool { return !slices.Contains(r.Omit, name) }
 
 func (f File) content() ([]byte, error) { return fs.ReadFile(files, "files/"+f.From) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 
 	"github.com/stackrun/stack/internal/testimage"
 )
@@ -16,7 +17,7 @@ func main() {
 	cache, err := testimage.Cache()
 	if err == nil {
 		var dir string
-		dir, err = testimage.Build(ctx, cache, func(step string) { fmt.Fprintln(os.Stderr, step) })
+		dir, err = testimage.Build(ctx, cache, runtime.GOARCH, func(step string) { fmt.Fprintln(os.Stderr, step) })
 		if err == nil {
 			fmt.Println(dir)
 			return

@@ -1,4 +1,6 @@
-package testimage
+// Package apt downloads packages of Debian, for any of its architectures, into a directory of the caller's. Test images (internal/testimage) and the virtual machines of
+// internal/vm are made of them. The host's package database is neither read nor written.
+package apt
 
 import (
 	"bytes"
@@ -14,32 +16,31 @@ import (
 	"strings"
 )
 
-// Keyring and suite of the packages. Debian's keyring file is the same on every Debian.
-const (
-	keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-	suite   = "bookworm"
-)
+// Suite is the Debian that the packages are of.
+const Suite = "bookworm"
 
-// apt is apt-get with its state, cache and sources below dir, so that what it resolves does not
+// keyring verifies them. The file is the same on every Debian.
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// Apt is apt-get with its state, cache and sources below a directory, so that what it resolves does not
 // depend on what the host has installed, and the host's lists stay as they are. Proxy settings of the
 // host hold.
-type apt struct {
+type Apt struct {
 	dir  string
 	arch string
 }
 
-func newApt(ctx context.Context, dir string) (*apt, error) {
-	a := &apt{dir: dir}
+// New reads the package lists for arch, which is Debian's name of it, into dir. One Apt at a time may use a directory: the lists are those of the last.
+func New(ctx context.Context, dir, arch string) (*Apt, error) {
+	if err := requireTools(); err != nil {
+		return nil, err
+	}
+	a := &Apt{dir, arch}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "none/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	arch, err := output(ctx, dir, "dpkg", "--print-architecture")
-	if err != nil {
-		return nil, err
-	}
-	a.arch = strings.TrimSpace(string(arch))
 	archive, security, err := archives(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -48,10 +49,10 @@ func newApt(ctx context.Context, dir string) (*apt, error) {
 	line := func(uri, suite string) {
 		fmt.Fprintf(&sources, "deb [arch=%s signed-by=%s] %s %s main\n", a.arch, keyring, uri, suite)
 	}
-	line(archive, suite)
-	line(archive, suite+"-updates")
+	line(archive, Suite)
+	line(archive, Suite+"-updates")
 	if security != "" {
-		line(security, suite+"-security")
+		line(security, Suite+"-security")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sources.list"), sources.Bytes(), 0o644); err != nil {
 		return nil, err
@@ -61,6 +62,18 @@ func newApt(ctx context.Context, dir string) (*apt, error) {
 	}
 	_, err = a.get(ctx, "update", "-qq")
 	return a, err
+}
+
+func requireTools() error {
+	for _, tool := range []string{"apt-get", "dpkg-deb"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not there: Debian packages are downloaded and unpacked on a Debian host", tool)
+		}
+	}
+	if _, err := os.Stat(keyring); err != nil {
+		return fmt.Errorf("%w; install debian-archive-keyring", err)
+	}
+	return nil
 }
 
 // archives are the addresses of Debian's archive and of its security archive: below STACK_TEST_DEBIAN_MIRROR, else where the host's own
@@ -87,7 +100,7 @@ func archives(ctx context.Context, dir string) (archive, security string, err er
 	return archive, security, nil
 }
 
-func (a *apt) get(ctx context.Context, args ...string) ([]byte, error) {
+func (a *Apt) get(ctx context.Context, args ...string) ([]byte, error) {
 	opts := []string{
 		"-o", "Dir::State=" + a.dir + "/state",
 		"-o", "Dir::State::status=" + a.dir + "/state/status",
@@ -119,8 +132,8 @@ func output(ctx context.Context, dir, name string, args ...string) ([]byte, erro
 	return out, nil
 }
 
-// fetch downloads packages and what they depend on, but for omit, and returns the files, sorted by name.
-func (a *apt) fetch(ctx context.Context, packages, omit []string) ([]string, error) {
+// Fetch downloads those of packages, and of what they depend on, that are wanted by their name, and returns the files, sorted by name.
+func (a *Apt) Fetch(ctx context.Context, packages []string, wanted func(name string) bool) ([]string, error) {
 	// --print-uris leaves out what is in the archives already, so it is shown an empty directory.
 	plan, err := a.get(ctx, append([]string{"-o", "Dir::Cache::archives=" + a.dir + "/none", "install", "-qq", "-y", "--print-uris"}, packages...)...)
 	if err != nil {
@@ -135,7 +148,7 @@ func (a *apt) fetch(ctx context.Context, packages, omit []string) ([]string, err
 		}
 		name, rest, _ := strings.Cut(f[1], "_")
 		version, _, _ := strings.Cut(rest, "_")
-		if slices.Contains(omit, name) {
+		if !wanted(name) {
 			continue
 		}
 		version, err := url.PathUnescape(version)
@@ -148,7 +161,7 @@ func (a *apt) fetch(ctx context.Context, packages, omit []string) ([]string, err
 	if len(want) == 0 {
 		return nil, fmt.Errorf("apt-get found nothing to download for %v", packages)
 	}
-	// `download` takes exactly what it is given, where `install` would bring the omitted ones too. It writes to
+	// `download` takes exactly what it is given, where `install` would bring the others too. It writes to
 	// its working directory, and keeps a file that is already there and right.
 	if _, err := a.get(ctx, append([]string{"download", "-qq"}, want...)...); err != nil {
 		return nil, err
