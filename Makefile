@@ -60,11 +60,16 @@ test-starved: packages build testimages ## Run the end-to-end tests on one proce
 	STACK_TEST_BIN=$(CURDIR)/$(STACK) STACK_TEST_MUST=$(MUST) $(GO) test -count=1 -timeout 60m -exec $(CURDIR)/bin/starve $(or $(STARVED),./internal/e2e)
 
 .PHONY: test-vm
-test-vm: build testimages ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
+test-vm: ## Run what depends on the kernel in virtual machines, Linux 6.1: systemd and the unit, cgroup v2, hybrid
 	@.ci/packages qemu-system-x86 busybox-static kmod systemd
-	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -unit
-	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm
-	STACK_TEST_BIN=$(CURDIR)/$(STACK) $(GO) run ./internal/vm -cgroup hybrid ./runtime ./runtime/cgroup ./runtime/monitor './internal/e2e:^TestSmoke$$'
+	$(GO) run ./internal/vm -unit
+	$(GO) run ./internal/vm
+	$(GO) run ./internal/vm -cgroup hybrid ./runtime ./runtime/cgroup ./runtime/monitor './internal/e2e:^TestSmoke$$'
+
+.PHONY: test-arm64
+test-arm64: ## Run what depends on the kernel in a virtual machine whose processor is an arm64, Linux 6.1, cgroup v2
+	@.ci/packages qemu-system-arm busybox-static kmod
+	$(GO) run ./internal/vm -arch arm64
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (10m)

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/stackrun/stack/internal/testimage"
 )
 
 const module = "github.com/stackrun/stack"
@@ -14,27 +18,80 @@ const module = "github.com/stackrun/stack"
 // wholeStack is the package that tests the built binary.
 const wholeStack = module + "/internal/e2e"
 
-// programs are what tests ask of sandbox.Program.
-var programs = []struct{ goarch, pkg string }{
-	{"amd64", module + "/cmd/stack-init"},
-	{"amd64", module + "/runtime/seccomp/testdata/probe"},
-	{"386", module + "/runtime/seccomp/testdata/probe"},
+// programs are what tests ask of sandbox.Program: for the machine itself, and for its 32-bit programs.
+var programs = []struct {
+	pkg    string
+	compat bool
+}{
+	{module + "/cmd/stack-init", false},
+	{module + "/runtime/seccomp/testdata/probe", false},
+	{module + "/runtime/seccomp/testdata/probe", true},
 }
 
-func buildPrograms(dir string) error {
+// builder builds for a machine.
+type builder struct {
+	arch
+	overlay string // file of the go command's -overlay: the programs that others embed, for the machine
+	stack   string // the command
+}
+
+// newBuilder builds stack below dir: its init program, the daemon's program with that in it, and the command with that one in it. The tree's own, which
+// `make init` has built for this host, stay as they are.
+func newBuilder(a arch, dir string) (*builder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	b := &builder{a, filepath.Join(dir, "overlay.json"), filepath.Join(dir, "stack")}
+	version := filepath.Join(dir, "version")
+	if err := os.WriteFile(version, []byte("vm\n"), 0o644); err != nil {
+		return nil, err
+	}
+	tree, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	replace := map[string]string{filepath.Join(tree, "cmd/stack/daemonprog/bin/version"): version}
+	for _, p := range []struct{ cmd, embedded string }{
+		{"stack-init", "runtime/initprog/bin/stack-init"},
+		{"stack-daemon", "cmd/stack/daemonprog/bin/stack-daemon"},
+		{"stack", ""},
+	} {
+		overlay, err := json.Marshal(map[string]any{"Replace": replace})
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(b.overlay, overlay, 0o644); err != nil {
+			return nil, err
+		}
+		exe := filepath.Join(dir, p.cmd)
+		if err := b.build(b.goarch, "build", "-trimpath", "-ldflags=-s -w -X main.version=vm", "-o", exe, module+"/cmd/"+p.cmd); err != nil {
+			return nil, err
+		}
+		replace[filepath.Join(tree, p.embedded)] = exe
+	}
+	return b, nil
+}
+
+// programs builds what tests ask for into dir.
+func (b *builder) programs(dir string) error {
 	for _, p := range programs {
-		if err := build("GOARCH="+p.goarch, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, p.goarch, p.pkg), p.pkg); err != nil {
+		goarch := b.goarch
+		if p.compat {
+			goarch = b.compat
+		}
+		if err := b.build(goarch, "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, goarch, p.pkg), p.pkg); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func build(env string, args ...string) error {
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", env)
+// build runs a verb of the go command that compiles.
+func (b *builder) build(goarch, verb string, args ...string) error {
+	cmd := exec.Command("go", append([]string{verb, "-overlay", b.overlay}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("GOARCH=%s go %s %s: %w\n%s", goarch, verb, strings.Join(args, " "), err, out)
 	}
 	return nil
 }
@@ -43,15 +100,16 @@ func build(env string, args ...string) error {
 type compiled struct{ pkg, dir, run string }
 
 // compile builds the tests of patterns into root/t/<n>, each with its package's testdata beside it.
-func compile(root string, patterns []string, run string) ([]compiled, error) {
+func (b *builder) compile(root string, patterns []string, run string) ([]compiled, error) {
 	var tests []compiled
 	for _, p := range patterns {
 		pattern, own, _ := strings.Cut(p, ":")
 		if own == "" {
 			own = run
 		}
-		out, err := exec.Command("go", "list", "-f",
-			"{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}", pattern).Output()
+		list := exec.Command("go", "list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}", pattern)
+		list.Env = append(os.Environ(), "GOARCH="+b.goarch)
+		out, err := list.Output()
 		if err != nil {
 			return nil, fmt.Errorf("go list %s: %w", pattern, err)
 		}
@@ -64,7 +122,7 @@ func compile(root string, patterns []string, run string) ([]compiled, error) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return nil, err
 			}
-			if err := build("GOARCH=amd64", "test", "-c", "-o", filepath.Join(dir, "test"), pkg); err != nil {
+			if err := b.build(b.goarch, "test", "-c", "-o", filepath.Join(dir, "test"), pkg); err != nil {
 				return nil, err
 			}
 			if data := filepath.Join(src, "testdata"); isDir(data) {
@@ -81,39 +139,23 @@ func compile(root string, patterns []string, run string) ([]compiled, error) {
 	return tests, nil
 }
 
-// addStack gives the machine the built binary, the test images and the examples.
-func addStack(root, cache string) error {
-	bin, err := testedBinary()
+// addStack gives the machine the command, the test images and the examples.
+func (b *builder) addStack(ctx context.Context, root, cache string) error {
+	if err := copyFile(b.stack, filepath.Join(root, "bin/stack")); err != nil {
+		return err
+	}
+	images, err := testimage.Build(ctx, cache, b.goarch, func(step string) { fmt.Fprintln(os.Stderr, "vm:", step) })
 	if err != nil {
 		return err
 	}
-	if err := copyFile(bin, filepath.Join(root, "bin/stack")); err != nil {
+	if err := os.CopyFS(filepath.Join(root, "images", filepath.Base(images)), os.DirFS(images)); err != nil {
 		return err
-	}
-	// Layouts are named by the hash of their recipes; the tests know which is theirs.
-	layouts, _ := filepath.Glob(filepath.Join(cache, "*", "index.json"))
-	for _, l := range layouts {
-		from := filepath.Dir(l)
-		if err := os.CopyFS(filepath.Join(root, "images", filepath.Base(from)), os.DirFS(from)); err != nil {
-			return err
-		}
-	}
-	if len(layouts) == 0 {
-		return fmt.Errorf("%s needs the test images: `make testimages` builds them", wholeStack)
 	}
 	// Its tests read the examples from the top of the repository, two directories above their own.
 	if err := os.CopyFS(filepath.Join(root, "examples"), os.DirFS("examples")); err != nil {
 		return err
 	}
 	return copyFile("go.mod", filepath.Join(root, "go.mod"))
-}
-
-func testedBinary() (string, error) {
-	bin := os.Getenv("STACK_TEST_BIN")
-	if bin == "" {
-		return "", fmt.Errorf("STACK_TEST_BIN must name the binary to test: `make test-vm` builds it")
-	}
-	return bin, nil
 }
 
 // copyFile copies a file with its mode, making the directories that it lies in.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -49,11 +50,10 @@ ip link set lo up; mkdir -p /run /tmp; mount -t tmpfs tmpfs /run; mount -t tmpfs
 }
 
 // boot runs the machine, shows its console, and counts the packages that passed.
-func boot(ctx context.Context, k kernelTree, initrd, options string, want int) error {
-	// Emulated everywhere: a /dev/kvm inside of another virtual machine may be there and hang.
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "6144",
+func boot(ctx context.Context, a arch, s system, initrd, options string, want int) error {
+	cmd := exec.CommandContext(ctx, a.emulator, append(slices.Clone(a.machine), "-smp", "2", "-m", "6144",
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
-		"-kernel", k.vmlinuz, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 loglevel=3 cgroup_enable=memory "+options)
+		"-kernel", s.vmlinuz, "-initrd", initrd, "-append", "console="+a.console+" quiet panic=-1 loglevel=3 cgroup_enable=memory "+options)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -61,14 +61,14 @@ func boot(ctx context.Context, k kernelTree, initrd, options string, want int) e
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot start qemu-system-x86_64 (Debian: qemu-system-x86): %w", err)
+		return fmt.Errorf("cannot start %s (Debian: %s): %w", a.emulator, a.debian, err)
 	}
 	var passed int
 	var failed []string
-	s := bufio.NewScanner(out)
-	s.Buffer(make([]byte, 1<<16), 1<<22)
-	for s.Scan() {
-		line := strings.TrimRight(s.Text(), "\r")
+	console := bufio.NewScanner(out)
+	console.Buffer(make([]byte, 1<<16), 1<<22)
+	for console.Scan() {
+		line := strings.TrimRight(console.Text(), "\r")
 		fmt.Println(line)
 		if _, rest, ok := strings.Cut(line, resultMark+" "); ok {
 			if pkg, code, _ := strings.Cut(rest, " "); code == "0" {

@@ -1,22 +1,21 @@
 package main
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // populate fills root with busybox, the modules and the scripts. What else is in root goes into the machine too.
-func populate(root string, k kernelTree, script string) error {
+func populate(root string, s system, script string) error {
 	for _, d := range []string{"bin", "sbin", "proc", "sys", "dev", "etc", "root", "usr/bin", "var/lib", "newroot", "lib/modules", "images"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			return err
 		}
 	}
-	busybox, err := os.ReadFile("/bin/busybox")
+	busybox, err := os.ReadFile(s.busybox())
 	if err != nil {
-		return fmt.Errorf("busybox-static is not installed: %w", err)
+		return err
 	}
 	// pivot_root(2) refuses to work from the initramfs itself: move into a tmpfs first.
 	const init = "#!/bin/busybox sh\ncd /; /bin/busybox mount -t tmpfs -o size=80% tmpfs /newroot\n" +
@@ -43,7 +42,7 @@ func populate(root string, k kernelTree, script string) error {
 	if err := os.Symlink("busybox", filepath.Join(root, "bin/sh")); err != nil {
 		return err
 	}
-	from, to := filepath.Join(k.dir, "lib/modules", k.release), filepath.Join(root, "lib/modules", k.release)
+	from, to := filepath.Join(s.dir, "lib/modules", s.release), filepath.Join(root, "lib/modules", s.release)
 	for _, part := range []string{"kernel/net", "kernel/fs/overlayfs", "kernel/drivers/net", "kernel/drivers/block", "kernel/lib", "kernel/crypto"} {
 		if src := filepath.Join(from, part); isDir(src) {
 			if err := os.CopyFS(filepath.Join(to, part), os.DirFS(src)); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -29,11 +31,16 @@ var trialUnits = map[string]string{
 	"trial.service": "[Service]\nType=oneshot\nExecStart=/unit.sh\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\nTimeoutStartSec=infinity\n",
 }
 
+// testUnit boots this Debian's systemd, so the machine is of this host's architecture.
+func testUnit(ctx context.Context, a arch) error {
+	if a.goarch != runtime.GOARCH {
+		return fmt.Errorf("-unit runs this host's systemd, which is for %s: leave -arch %s out", runtime.GOARCH, a.goarch)
+	}
+	return start(ctx, a, unitOptions, addUnit)
+}
+
 // addUnit fills root with this Debian's systemd, what `make install` installs, an image, and the trial. The machine tells one result.
 func addUnit(root, _ string) (script string, results int, err error) {
-	if _, err := testedBinary(); err != nil {
-		return "", 0, err
-	}
 	for _, program := range []string{"/lib/systemd/systemd", "/bin/systemctl"} {
 		if err := copyProgram(root, program); err != nil {
 			return "", 0, fmt.Errorf("%w (Debian: systemd)", err)
@@ -121,7 +128,7 @@ func writeImage(file string) error {
 		return err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", "amd64"
+	config.OS, config.Architecture = "linux", runtime.GOARCH
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
