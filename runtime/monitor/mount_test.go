@@ -231,7 +231,7 @@ func TestNoVolumeOverProcAndSys(t *testing.T) {
 		return mount.Mount{Type: "bind", Source: t.TempDir(), Target: target, CopyUp: true, Options: []string{"rbind"}}
 	}
 	for _, m := range []mount.Mount{
-		volume("/proc"), volume("/proc/acpi"), volume("/data"), volume("/sys"), volume("/sys/fs/cgroup"), volume("/bin/../sys/devices"),
+		volume("/proc"), volume("/proc/fs"), volume("/data"), volume("/sys"), volume("/sys/fs/cgroup"), volume("/bin/../sys/devices"),
 		bind(t.TempDir(), "/proc"), bind(host, "/proc/sys"), {Type: "tmpfs", Target: "/proc/bus"},
 		bind(filepath.Join(host, "cpuinfo"), "/proc/version"), bind("/proc/sys", "/proc/sys"),
 	} {
