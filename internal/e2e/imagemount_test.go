@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"debug/elf"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -19,12 +20,21 @@ import (
 // dataArchive is an image under ref, as docker would save it, with a layer for each of layers: files by name, links as "-> TARGET".
 func dataArchive(t *testing.T, ref string, layers ...map[string]string) string {
 	t.Helper()
+	return archiveFor(t, runtime.GOARCH, ref, layers...)
+}
+
+// archiveFor is dataArchive of an image for another architecture.
+func archiveFor(t *testing.T, goarch, ref string, layers ...map[string]string) string {
+	t.Helper()
 	img := mutate.MediaType(empty.Image, "application/vnd.docker.distribution.manifest.v2+json")
 	for _, files := range layers {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
 		for file, content := range files {
 			h := &tar.Header{Typeflag: tar.TypeReg, Name: file, Mode: 0o644, Size: int64(len(content))}
+			if strings.HasPrefix(content, elf.ELFMAG) {
+				h.Mode = 0o755
+			}
 			if to, link := strings.CutPrefix(content, "-> "); link {
 				*h, content = tar.Header{Typeflag: tar.TypeSymlink, Name: file, Linkname: to, Mode: 0o777}, ""
 			}
@@ -46,7 +56,7 @@ func dataArchive(t *testing.T, ref string, layers ...map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	img, err := mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: rootFS(t, img)})
+	img, err := mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: goarch, RootFS: rootFS(t, img)})
 	if err != nil {
 		t.Fatal(err)
 	}

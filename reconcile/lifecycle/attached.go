@@ -61,5 +61,5 @@ func (k *Keeper) RunAttached(ctx context.Context, c *inventory.Container, io pro
 	if down := k.drivers.Networks.Teardown(aside, c.ID); err == nil {
 		err = down
 	}
-	return exit, err
+	return exit, k.foreign(aside, c, err)
 }

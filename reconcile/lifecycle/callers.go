@@ -59,7 +59,8 @@ func (q *callers) take(id string) []*Caller {
 func (k *Keeper) startHeard(ctx context.Context, c *inventory.Container) (runtime.State, error) {
 	all := k.Callers.take(c.ID)
 	if len(all) == 0 {
-		return k.drivers.Containers.Start(ctx, c.ID)
+		s, err := k.drivers.Containers.Start(ctx, c.ID)
+		return s, k.foreign(ctx, c, err)
 	}
 	first := all[0]
 	running, over := context.WithCancel(k.life)
@@ -72,6 +73,7 @@ func (k *Keeper) startHeard(ctx context.Context, c *inventory.Container) (runtim
 			context.AfterFunc(first.Ctx, over) // before the start its going would undo that
 			started <- s
 		})
+		err = k.foreign(running, c, err)
 		if !began {
 			failed <- err
 		}
