@@ -20,11 +20,11 @@ func (d *decoder) logging(n *tree.Node, l *Logging) {
 		return
 	}
 	options := n.Get("options")
-	if options == nil || options.Kind != tree.Mapping {
+	if logdriver.Sends(l.Driver) {
+		d.sentOptions(n, options, l)
 		return
 	}
-	if logdriver.Sends(l.Driver) {
-		d.sentOptions(options, l)
+	if options == nil || options.Kind != tree.Mapping {
 		return
 	}
 	for _, p := range options.Pairs {
@@ -38,7 +38,7 @@ func (d *decoder) logging(n *tree.Node, l *Logging) {
 }
 
 // unsentLogs are docker's drivers that send a log to a service with a protocol of its own. (etwlogs is for Windows.)
-var unsentLogs = []string{"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk"}
+var unsentLogs = []string{"awslogs", "fluentd", "gcplogs", "splunk"}
 
 // logDriver is the driver of a log. One that would send it where we do not is told of: the log is where logs finds it, as docker's is beside what is sent.
 func (d *decoder) logDriver(n *tree.Node) string {
@@ -53,12 +53,18 @@ func (d *decoder) logDriver(n *tree.Node) string {
 	return s
 }
 
-// sentOptions checks the options of a driver that sends. Those that bound the log on this host have other names there.
-func (d *decoder) sentOptions(n *tree.Node, l *Logging) {
+// sentOptions checks the options n of logging at, whose driver sends. Those that bound the log on this host have other names there.
+func (d *decoder) sentOptions(at, n *tree.Node, l *Logging) {
+	if n.IsNull() {
+		n = &tree.Node{}
+	}
 	for _, f := range logdriver.Check(l.Driver, l.Options) {
+		if f.Missing {
+			d.refuse(CodeMissing, at.Get("driver"), at.Path+".options."+f.Option+": "+f.Detail, f.Hint)
+		}
 		for _, p := range n.Pairs {
 			switch {
-			case p.Key.Value != f.Option:
+			case p.Key.Value != f.Option || f.Missing:
 			case f.Unknown:
 				d.refuse(CodeUnknownKey, p.Key, p.Key.Path+": "+f.Detail, f.Hint)
 			case f.Idle:

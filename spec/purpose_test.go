@@ -115,11 +115,11 @@ func TestTakenToRun(t *testing.T) {
 		}
 		return p, strings.Join(texts, "\n")
 	}
-	const sent = "services: {web: {image: x, logging: {driver: journald, options: {max-size: 1m}}}}\n"
-	if p, said := load(sent, spec.ToRun, false); p == nil || p.Services["web"].Logging.Driver != "" || p.Services["web"].Logging.Options["max-size"] != "1m" || !strings.Contains(said, "no log is sent to journald") {
+	const sent = "services: {web: {image: x, logging: {driver: splunk, options: {max-size: 1m}}}}\n"
+	if p, said := load(sent, spec.ToRun, false); p == nil || p.Services["web"].Logging.Driver != "" || p.Services["web"].Logging.Options["max-size"] != "1m" || !strings.Contains(said, "no log is sent to splunk") {
 		t.Errorf("a log that docker would send: %+v; %s", p, said)
 	}
-	if p, _ := load(sent, spec.ToShow, false); p == nil || p.Services["web"].Logging.Driver != "journald" {
+	if p, _ := load(sent, spec.ToShow, false); p == nil || p.Services["web"].Logging.Driver != "splunk" {
 		t.Errorf("a log that docker would send, shown: %+v", p)
 	}
 	const only = "volumes: {v: }\nnetworks: {n: }\n"

@@ -8,7 +8,7 @@ import "time"
 type Message struct {
 	Time    time.Time
 	Stderr  bool
-	Partial bool // it is not the end of a line
+	Partial bool // the line goes on in the next message of its stream
 	Line    []byte
 }
 

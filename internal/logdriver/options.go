@@ -3,6 +3,7 @@ package logdriver
 import (
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 type Fault struct {
 	Option  string
 	Unknown bool   // the driver has no such option
+	Missing bool   // it must be there, and is not
 	Idle    bool   // it has no effect here, and does no harm
 	Detail  string // of the value
 	Hint    string
@@ -33,6 +35,14 @@ type option func(value string) error
 
 // drivers are those whose logs are sent, each with its own options.
 var drivers = map[string]map[string]option{
+	"gelf": {
+		"gelf-address":             func(v string) error { _, err := GELFAddress(v); return err },
+		"gelf-compression-type":    oneOf("gzip", "zlib", "none"),
+		"gelf-compression-level":   number(-1, 9),
+		"gelf-tcp-max-reconnect":   number(0, math.MaxInt32),
+		"gelf-tcp-reconnect-delay": number(0, math.MaxInt32),
+	},
+	"journald": {},
 	"syslog": {
 		"syslog-address":         func(v string) error { _, err := SyslogAddress(v); return err },
 		"syslog-facility":        func(v string) error { _, err := Facility(v); return err },
@@ -63,11 +73,14 @@ var ofAll = map[string]option{
 	"cache-max-file":  anything,
 }
 
-// idle are options of all drivers that have no effect, with why.
+// idle are options that have no effect, with why.
 var idle = map[string]string{
 	"max-buffer-size": "the log on this host is the buffer, cache-max-size and cache-max-file bound it",
 	"cache-disabled":  "what is sent is kept on this host too: it is the buffer while the receiver is away",
 	"cache-compress":  "files of logs are not compressed here",
+
+	"gelf-tcp-max-reconnect":   "it is tried until the receiver is back",
+	"gelf-tcp-reconnect-delay": "it is tried after 100ms, then at growing distances up to 30s",
 }
 
 // Sends says whether there is a driver of that name whose logs are sent.
@@ -90,7 +103,7 @@ func Check(driver string, options map[string]string) []Fault {
 		case check == nil:
 			known := slices.Sorted(maps.Keys(own))
 			all = append(all, Fault{Option: name, Unknown: true, Detail: fmt.Sprintf("the driver %s has no such option", driver),
-				Hint: "it has " + strings.Join(known, ", ") + ", tag, labels, labels-regex, env, env-regex, cache-max-size and cache-max-file"})
+				Hint: "it has " + strings.Join(append(known, "tag", "labels", "labels-regex", "env", "env-regex", "cache-max-size"), ", ") + " and cache-max-file"})
 		case idle[name] != "" && check(value) == nil:
 			all = append(all, Fault{Option: name, Idle: true, Detail: "it has no effect: " + idle[name]})
 		default:
@@ -104,7 +117,20 @@ func Check(driver string, options map[string]string) []Fault {
 
 // together are the faults of options beside each other.
 func together(driver string, options map[string]string) (all []Fault) {
-	if driver != "syslog" {
+	switch driver {
+	case "gelf":
+		a, err := GELFAddress(options["gelf-address"])
+		if options["gelf-address"] == "" {
+			return []Fault{{Option: "gelf-address", Missing: true, Detail: "the driver gelf needs it", Hint: "write udp://HOST:PORT or tcp://HOST:PORT"}}
+		}
+		for _, name := range []string{"gelf-compression-level", "gelf-compression-type"} {
+			if _, there := options[name]; there && err == nil && a.Scheme != "udp" {
+				all = append(all, Fault{Option: name, Detail: "only what goes by UDP is compressed", Hint: "remove it, or write an address of udp"})
+			}
+		}
+		return all
+	case "syslog":
+	default:
 		return nil
 	}
 	for _, pair := range [][2]string{{"syslog-tls-cert", "syslog-tls-key"}, {"syslog-tls-key", "syslog-tls-cert"}} {
@@ -130,6 +156,15 @@ func oneOf(words ...string) option {
 			return nil
 		}
 		return fmt.Errorf("expected %s", strings.Join(words, ", "))
+	}
+}
+
+func number(from, to int) option {
+	return func(v string) error {
+		if n, err := strconv.Atoi(v); v != "" && (err != nil || n < from || n > to) {
+			return fmt.Errorf("expected a number from %d to %d", from, to)
+		}
+		return nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -346,5 +347,25 @@ func TestNothingForOthers(t *testing.T) {
 		if _, found := load(b.o.Cursor(b.c.ID)); found || len(b.feeds) > 0 || b.opened > 0 {
 			t.Errorf("%q: %d feeds, a cursor: %v", driver, len(b.feeds), found)
 		}
+	}
+}
+
+// Of a line that was cut all pieces but the last are partial, and what ends without a newline is whole.
+func TestPartialLines(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.log.Write(logs.Stdout, time.Now(), append(bytes.Repeat([]byte("x"), 2*logs.MaxLine+5), '\n'))
+	b.log.Write(logs.Stdout, time.Now(), []byte("end"))
+	b.log.End(logs.Stdout)
+	ended := make(chan struct{})
+	close(ended)
+	r := read(t.Context(), b.c.Config.Log.Path, logs.Place{}, ended, func(string) {})
+	var got []string
+	for batch := range r.batches {
+		for _, m := range batch.all {
+			got = append(got, fmt.Sprint(len(m.Line), m.Partial))
+		}
+	}
+	if err := <-r.result; err != nil || strings.Join(got, ", ") != "16384 true, 16384 true, 5 false, 3 false" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/logdriver"
+	"github.com/stackrun/stack/internal/logdriver/gelf"
+	"github.com/stackrun/stack/internal/logdriver/journald"
 	"github.com/stackrun/stack/internal/logdriver/syslog"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
@@ -39,6 +41,12 @@ type Sender interface {
 
 // openers connect to the receiver of a driver's options.
 var openers = map[string]func(ctx context.Context, options map[string]string, s *logdriver.Source) (Sender, error){
+	"gelf": func(ctx context.Context, o map[string]string, s *logdriver.Source) (Sender, error) {
+		return gelf.Open(ctx, o, s)
+	},
+	"journald": func(ctx context.Context, o map[string]string, s *logdriver.Source) (Sender, error) {
+		return journald.Open(ctx, o, s)
+	},
 	"syslog": func(ctx context.Context, o map[string]string, s *logdriver.Source) (Sender, error) {
 		return syslog.Open(ctx, o, s)
 	},

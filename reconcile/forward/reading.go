@@ -59,8 +59,9 @@ func read(ctx context.Context, path string, from logs.Place, ended <-chan struct
 				b = &batch{}
 			}
 			at := len(b.text)
+			// A partial line that is shorter is the end of what was written without a newline.
 			b.text = append(b.text, e.Line...) // what it grows out of is kept by the lines in it
-			b.all = append(b.all, logdriver.Message{Time: e.Time, Stderr: e.Stream == logs.Stderr, Partial: e.Partial, Line: b.text[at:]})
+			b.all = append(b.all, logdriver.Message{Time: e.Time, Stderr: e.Stream == logs.Stderr, Partial: e.Partial && len(e.Line) == logs.MaxLine, Line: b.text[at:]})
 			b.end = p
 			return nil
 		})
