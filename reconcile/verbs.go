@@ -3,20 +3,17 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wish"
-	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 )
 
@@ -90,25 +87,14 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			}
 			return nil
 		}
-		say := func(phase event.Phase, text, detail string) {
-			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: phase, Text: text, Detail: detail, Signal: unix.SignalName(sig)})
-		}
-		say(event.Working, "Killing", "")
-		if sig == unix.SIGKILL {
-			zero := time.Duration(0)
-			if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
-				return err
-			}
-			say(event.Done, "Killed", "")
-			return e.dropOneOff(ctx, c, sink)
-		}
-		if err := e.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
-			err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
-			say(event.Failed, "Error", err.Error())
+		if err := e.keep.Kill(ctx, c, sig, sink); err != nil || sig != unix.SIGKILL {
 			return err
 		}
-		say(event.Done, "Killed", "")
-		return nil
+		zero := time.Duration(0)
+		if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
+			return err
+		}
+		return e.dropOneOff(ctx, c, sink)
 	})
 	if sig == unix.SIGKILL {
 		return e.keep.Spare(ctx, project, list, err)
@@ -144,18 +130,10 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 		}
 		err := e.wishes.Change(project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
 		if err == nil {
-			e.group.Stop(c.ID)
-			killing := c.Event(event.Working, "Killing", "")
-			killing.Signal = "SIGKILL"
-			e.hub.Say(nil, killing) // before: its end may be told sooner than that it was killed
-			err = e.drivers.Containers.Kill(ctx, c.ID, unix.SIGKILL)
+			err = e.keep.Kill(ctx, c, unix.SIGKILL, sink)
 		}
-		switch {
-		case errors.Is(err, errdefs.ErrNotFound), errors.Is(err, errdefs.ErrConflict): // it ended by itself
-		case err != nil:
-			failed = append(failed, fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name)))
-		default:
-			e.hub.Say(sink, event.Event{Project: project, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Killed", Signal: "SIGKILL"})
+		if err != nil && !inventory.RunsNoMore(err) { // else it ended by itself
+			failed = append(failed, err)
 		}
 	}
 	return errors.Join(failed...)

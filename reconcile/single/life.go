@@ -286,18 +286,14 @@ func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
 		if err := cs.markStopped(c); err != nil {
 			return err
 		}
-		cs.group.Stop(c.ID)
 	case sig == stops && c.Alone != nil:
 		if err := cs.markLast(c); err != nil {
 			return err
 		}
 		cs.group.Last(c.ID)
 	}
-	if err := cs.send(ctx, c, sig); err != nil {
-		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
-	}
-	if sig != unix.SIGKILL {
-		return nil
+	if err := cs.keep.Kill(ctx, c, sig, nil); err != nil || sig != unix.SIGKILL {
+		return err
 	}
 	ctx = context.WithoutCancel(ctx)
 	zero := time.Duration(0)
@@ -342,24 +338,12 @@ func (cs *Containers) removeForced(ctx context.Context, c *inventory.Container, 
 	return cs.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
 }
 
-// send sends a signal to c and tells of it. That it is about to be sent is told before: who sees the end that comes of it may be faster than who sent it.
-func (cs *Containers) send(ctx context.Context, c *inventory.Container, sig unix.Signal) error {
-	name := unix.SignalName(sig)
-	cs.hub.Say(nil, c.Event(event.Working, "Killing", name))
-	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
-		cs.hub.Say(nil, c.Event(event.Failed, "Error", err.Error()))
-		return err
-	}
-	cs.hub.Say(nil, c.Event(event.Done, "Killed", name))
-	return nil
-}
-
 func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
 	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		if err := cs.send(ctx, c, unix.SIGKILL); err != nil && !inventory.RunsNoMore(err) {
-			return fmt.Errorf("cannot kill container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
+		if err := cs.keep.Kill(ctx, c, unix.SIGKILL, nil); err != nil && !inventory.RunsNoMore(err) {
+			return err
 		}
 		zero := time.Duration(0)
 		if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"cmp"
 	"maps"
 	"strconv"
 	"time"
@@ -183,7 +182,7 @@ func (t *teller) attributes(m events.Message, ev event.Event, a event.Actor) {
 
 // signal is the one that ev was a sending of: a kill names it, a stop sends the container's own.
 func signal(ev event.Event, own unix.Signal) unix.Signal {
-	if n := unix.SignalNum(cmp.Or(ev.Signal, ev.Detail)); n != 0 {
+	if n := unix.SignalNum(ev.Signal); n != 0 {
 		return n
 	}
 	if ev.Text != "Stopping" {

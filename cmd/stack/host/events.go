@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/cmd/stack/cli"
 	"github.com/stackrun/stack/cmd/stack/exitcode"
@@ -123,6 +124,9 @@ func eventLine(e event.Event) (eventRow, bool) {
 	}
 	if e.Exit != nil {
 		l.Attributes["exitCode"] = fmt.Sprint(*e.Exit)
+	}
+	if sig := unix.SignalNum(e.Signal); sig != 0 {
+		l.Attributes["signal"] = fmt.Sprint(int(sig))
 	}
 	if e.Detail != "" {
 		l.Attributes["reason"] = e.Detail

@@ -53,6 +53,7 @@ func TestEventsHaveComposesForm(t *testing.T) {
 			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Working, Text: "Creating"},
 			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Created"},
 			{Kind: "container", Name: "shop-db-1", ID: "beef", Service: "db", Phase: event.Done, Text: "Exited", Exit: &code},
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Killed", Signal: "SIGHUP"},
 			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Working, Text: "Recreate", Detail: `image: "a" -> "b"`},
 			{Kind: "network", Name: "shop_default", Phase: event.Done, Text: "Created"},
 			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Done, Text: "Healthy", Awaited: true},
@@ -66,6 +67,7 @@ func TestEventsHaveComposesForm(t *testing.T) {
 	_, out, _ := u.Run("events")
 	if want := `2026-01-02 12:00:00.001000 container create f00d (name=shop-web-1)
 2026-01-02 12:00:00.001000 container die beef (exitCode=3, name=shop-db-1)
+2026-01-02 12:00:00.001000 container kill f00d (name=shop-web-1, signal=1)
 2026-01-02 12:00:00.001000 container recreate shop-web-1 (name=shop-web-1, reason=image: "a" -> "b")
 2026-01-02 12:00:00.001000 network create shop_default (name=shop_default)
 `; out != want {
