@@ -55,7 +55,7 @@ var aboutLifecycle = []Described{
 	{"services.*.healthcheck.start_interval", Duration, "The time between two probes in that time; by default 5s.", nil},
 	{"services.*.healthcheck.disable", Bool, "Turns the image's health check off.", nil},
 	{"services.*.logging", Object, "How the output is kept.", nil},
-	{"services.*.logging.driver", Hint, "json-file and local keep it, none does not, gelf, journald and syslog send it too.", []string{"json-file", "local", "none", "gelf", "journald", "syslog"}},
+	{"services.*.logging.driver", Hint, "json-file and local keep it, none does not, fluentd, gelf, journald and syslog send it too.", []string{"json-file", "local", "none", "fluentd", "gelf", "journald", "syslog"}},
 	{"services.*.logging.options", Options, "max-size and max-file bound it; without them json-file keeps everything, local 5 files of 20m. Of a driver that sends they are cache-max-size and cache-max-file.", nil},
 	{"services.*.attach", Bool, "Whether up and logs show its output when no service is named; by default true.", nil},
 	{"services.*.scale", Int, "The number of replicas; deploy.replicas says the same.", nil},

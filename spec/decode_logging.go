@@ -38,7 +38,7 @@ func (d *decoder) logging(n *tree.Node, l *Logging) {
 }
 
 // unsentLogs are docker's drivers that send a log to a service with a protocol of its own. (etwlogs is for Windows.)
-var unsentLogs = []string{"awslogs", "fluentd", "gcplogs", "splunk"}
+var unsentLogs = []string{"awslogs", "gcplogs", "splunk"}
 
 // logDriver is the driver of a log. One that would send it where we do not is told of: the log is where logs finds it, as docker's is beside what is sent.
 func (d *decoder) logDriver(n *tree.Node) string {

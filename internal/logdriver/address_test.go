@@ -21,6 +21,14 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%q is taken: %+v", text, got)
 		}
 	}
+	for text, want := range map[string]Address{
+		"": {Scheme: "tcp", Host: "127.0.0.1:24224"}, "logs": {Scheme: "tcp", Host: "logs:24224"}, "logs:1": {Scheme: "tcp", Host: "logs:1"}, "tls://logs": {Scheme: "tcp+tls", Host: "logs:24224"},
+		":24225": {Scheme: "tcp", Host: "127.0.0.1:24225"}, "unix:///run/fluentd.sock": {Scheme: "unix", Path: "/run/fluentd.sock"},
+	} {
+		if got, err := FluentdAddress(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
 	if _, err := ParseAddress("udp://logs", 0, "udp"); err == nil {
 		t.Error("an address without a port is taken where one is needed")
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Fault is what is wrong with an option.
@@ -35,6 +36,19 @@ type option func(value string) error
 
 // drivers are those whose logs are sent, each with its own options.
 var drivers = map[string]map[string]option{
+	"fluentd": {
+		"fluentd-address":                  func(v string) error { _, err := FluentdAddress(v); return err },
+		"fluentd-async":                    boolean, // as it is here in any case
+		"fluentd-async-connect":            boolean, // likewise
+		"fluentd-async-reconnect-interval": duration,
+		"fluentd-buffer-limit":             anything,
+		"fluentd-max-retries":              number(0, math.MaxInt32),
+		"fluentd-read-timeout":             duration,
+		"fluentd-request-ack":              boolean,
+		"fluentd-retry-wait":               duration,
+		"fluentd-sub-second-precision":     boolean,
+		"fluentd-write-timeout":            duration,
+	},
 	"gelf": {
 		"gelf-address":             func(v string) error { _, err := GELFAddress(v); return err },
 		"gelf-compression-type":    oneOf("gzip", "zlib", "none"),
@@ -73,14 +87,27 @@ var ofAll = map[string]option{
 	"cache-max-file":  anything,
 }
 
+// Why options have no effect.
+const (
+	buffer   = "the log on this host is the buffer, cache-max-size and cache-max-file bound it"
+	retries  = "it is tried until the receiver is back, after 100ms and then at growing distances up to 30s"
+	patience = "a receiver that takes nothing for 30s is taken for away"
+)
+
 // idle are options that have no effect, with why.
 var idle = map[string]string{
-	"max-buffer-size": "the log on this host is the buffer, cache-max-size and cache-max-file bound it",
+	"max-buffer-size": buffer,
 	"cache-disabled":  "what is sent is kept on this host too: it is the buffer while the receiver is away",
 	"cache-compress":  "files of logs are not compressed here",
 
-	"gelf-tcp-max-reconnect":   "it is tried until the receiver is back",
-	"gelf-tcp-reconnect-delay": "it is tried after 100ms, then at growing distances up to 30s",
+	"fluentd-async-reconnect-interval": retries,
+	"fluentd-buffer-limit":             buffer,
+	"fluentd-max-retries":              retries,
+	"fluentd-read-timeout":             patience,
+	"fluentd-retry-wait":               retries,
+	"fluentd-write-timeout":            patience,
+	"gelf-tcp-max-reconnect":           retries,
+	"gelf-tcp-reconnect-delay":         retries,
 }
 
 // Sends says whether there is a driver of that name whose logs are sent.
@@ -166,6 +193,13 @@ func number(from, to int) option {
 		}
 		return nil
 	}
+}
+
+func duration(v string) error {
+	if _, err := time.ParseDuration(v); v != "" && err != nil {
+		return fmt.Errorf("expected a time such as 500ms or 1s")
+	}
+	return nil
 }
 
 func boolean(v string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -191,7 +192,7 @@ func (f *feed) settled() bool {
 func (f *feed) failed(err error) {
 	f.tried++
 	f.fault = time.Now()
-	broken := errors.Is(err, errHungUp) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
+	broken := errors.Is(err, errHungUp) || errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 	f.mu.Lock()
 	f.tryDone()
 	close(f.failure)
@@ -211,10 +212,10 @@ func (f *feed) trouble(why string) event.Event {
 	return f.c.Event(event.Warning, NotSent, fmt.Sprintf("%s: %s; the log is kept on this host, as far as its limit goes, and sent when that is over", f.of.receiver(f.c), why))
 }
 
-// arrived notes that what was sent has arrived. Datagrams to nobody are refused now and then only: they count after a while without.
+// arrived notes that what was sent has arrived. Datagrams that are refused now and then only count after a while without that.
 func (f *feed) arrived() {
 	f.tried = 0
-	if f.sender.Gone() == nil && time.Since(f.fault) < quiet {
+	if f.sender.Datagrams() && time.Since(f.fault) < quiet {
 		return
 	}
 	f.mu.Lock()

@@ -70,6 +70,7 @@ func (c *connection) Settled() bool {
 	return !c.r.unsettled
 }
 func (c *connection) Gone() <-chan struct{} { return c.gone }
+func (c *connection) Datagrams() bool       { return false }
 func (c *connection) Close() error {
 	c.once.Do(func() { close(c.gone) })
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/internal/logdriver"
+	"github.com/stackrun/stack/internal/logdriver/fluentd"
 	"github.com/stackrun/stack/internal/logdriver/gelf"
 	"github.com/stackrun/stack/internal/logdriver/journald"
 	"github.com/stackrun/stack/internal/logdriver/syslog"
@@ -36,11 +37,16 @@ type Sender interface {
 	Settled() bool
 	// Gone is closed when the receiver has hung up; nil where that is not known.
 	Gone() <-chan struct{}
+	// Datagrams says that a receiver which is away refuses what is sent now and then only.
+	Datagrams() bool
 	Close() error
 }
 
 // openers connect to the receiver of a driver's options.
 var openers = map[string]func(ctx context.Context, options map[string]string, s *logdriver.Source) (Sender, error){
+	"fluentd": func(ctx context.Context, o map[string]string, s *logdriver.Source) (Sender, error) {
+		return fluentd.Open(ctx, o, s)
+	},
 	"gelf": func(ctx context.Context, o map[string]string, s *logdriver.Source) (Sender, error) {
 		return gelf.Open(ctx, o, s)
 	},

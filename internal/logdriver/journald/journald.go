@@ -161,5 +161,8 @@ func (s *Sender) Settled() bool { return true }
 // Gone is nil: that the journal has gone is seen when it is written to.
 func (s *Sender) Gone() <-chan struct{} { return nil }
 
+// Datagrams is false: a journal that is away takes none.
+func (s *Sender) Datagrams() bool { return false }
+
 // Close ends the connection. It may come while Send waits, which fails then.
 func (s *Sender) Close() error { return s.conn.Close() }

@@ -158,5 +158,8 @@ func (s *Sender) Settled() bool { return s.conn.Settled() }
 // Gone is closed when the receiver has hung up.
 func (s *Sender) Gone() <-chan struct{} { return s.conn.Gone() }
 
+// Datagrams says whether it sends those: to a receiver that is away some are refused, and others not.
+func (s *Sender) Datagrams() bool { return !s.conn.Stream }
+
 // Close ends the connection. It may come while Send waits, which fails then.
 func (s *Sender) Close() error { return s.conn.Close() }
