@@ -468,6 +468,9 @@ func TestACommandThatWasCutShortIsCarriedToItsEnd(t *testing.T) {
 		"down": {func(b *bench) error {
 			return b.engine.Down(b.Context(), "shop", ask.DownOptions{Volumes: true}, nil)
 		}, ""},
+		"rm": {func(b *bench) error {
+			return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil)
+		}, ""},
 		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) }, ""},
 		"start":   {func(b *bench) error { return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},
 		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil) }, "db-1 side-1 web-1"},

@@ -55,6 +55,12 @@ func (e *Engine) carryOn(ctx context.Context, project string, pass *wish.Pass) e
 			return err
 		}
 		return e.Remover.ResumeDown(ctx, project, o)
+	case verbRemove:
+		var o ask.ServiceOptions
+		if err := json.Unmarshal(pass.Options, &o); err != nil {
+			return err
+		}
+		return e.resumeRemove(ctx, project, o)
 	case errand.VerbVolumes:
 		return e.Archive.ResumeVolumes(ctx, project, pass.Options)
 	case "start", "stop", "restart":

@@ -80,9 +80,19 @@ func TestWhatRefusesToStopIsWishedForStill(t *testing.T) {
 	}
 }
 
-// TestADownThatIsCarriedOnAndFails: whichever operation the daemon dies at, what the down has ended, in its hands or in those of the next daemon, stays so, and what
+// TestWhatIsCarriedOnAndFails: whichever operation the daemon dies at, what a command has ended, in its hands or in those of the next daemon, stays so, and what
 // refuses is wished for still.
-func TestADownThatIsCarriedOnAndFails(t *testing.T) {
+func TestWhatIsCarriedOnAndFails(t *testing.T) {
+	for verb, do := range map[string]func(b *bench) error{
+		"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
+		"stop": func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) },
+		"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
+	} {
+		t.Run(verb, func(t *testing.T) { carriedOnAndFails(t, verb, do) })
+	}
+}
+
+func carriedOnAndFails(t *testing.T, verb string, do func(b *bench) error) {
 	begun := 0
 	for n := 1; ; n++ {
 		died := false
@@ -90,12 +100,12 @@ func TestADownThatIsCarriedOnAndFails(t *testing.T) {
 			b.up(refusing(b), ask.UpOptions{})
 			b.heal()
 			b.cut.At(n)
-			_ = b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) // fails, also when it is not cut
+			_ = do(b) // fails, also when it is not cut
 			died = b.cut.Died()
 			want := "db-1 web-1"
 			if raw, err := b.store.Get("projects", "shop"); err != nil {
 				b.Fatal(err)
-			} else if died && !strings.Contains(string(raw), `"verb":"down"`) {
+			} else if died && !strings.Contains(string(raw), `"verb":"`+verb+`"`) {
 				want = "db-1 side-1 web-1" // it died before it had begun
 			} else {
 				begun++
@@ -103,7 +113,7 @@ func TestADownThatIsCarriedOnAndFails(t *testing.T) {
 			b.shut()
 			b.cut.Over()
 			b.boot()
-			b.same(fmt.Sprintf("wished for after a down that was cut at %d", n), b.lasting(), want)
+			b.same(fmt.Sprintf("wished for after it was cut at %d", n), b.lasting(), want)
 		})
 		if t.Failed() || !died {
 			break

@@ -147,23 +147,44 @@ func parseSignal(s string) (unix.Signal, error) {
 	return signals.Parse(s)
 }
 
-// Remove deletes stopped containers; with Stop, running ones too.
+// verbRemove is the verb of a removal that stops what runs, as wish.Pass has it.
+const verbRemove = "rm"
+
+// Remove deletes stopped containers; with Stop, running ones too: that is carried to its end by the next daemon when this one dies in its midst, so that nothing runs on that nobody wishes for.
 func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 	m, list, release, err := e.targets(ctx, project, o.Services)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if !o.Stop { // those that run are left alone
-		list = slices.DeleteFunc(list, func(c *inventory.Container) bool { return c.Alive() })
+	if o.Stop {
+		if err := e.wishes.Begin(project, verbRemove, o, nil, wish.Off(inventory.Replicas(list))); err != nil {
+			return err
+		}
+		return e.wishes.End(project, e.removeAll(ctx, project, m, list, o, sink), nil)
 	}
+	// Those that run are left alone.
+	list = slices.DeleteFunc(list, func(c *inventory.Container) bool { return c.Alive() })
 	if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
 		return err
 	}
+	return e.removeAll(ctx, project, m, list, o, sink)
+}
+
+// removeAll removes list, of m. Precondition: it is marked as not wished for.
+func (e *Engine) removeAll(ctx context.Context, project string, m *inventory.Members, list []*inventory.Container, o ask.ServiceOptions, sink event.Sink) error {
 	p, err := e.wishes.File(project)
+	if err == nil {
+		err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
+	}
+	return e.keep.Spare(ctx, project, list, err)
+}
+
+// resumeRemove does what is left of a Remove with Stop that was cut short. Precondition: the project's turn is held.
+func (e *Engine) resumeRemove(ctx context.Context, project string, o ask.ServiceOptions) error {
+	m, err := inventory.ListMembers(ctx, e.drivers, project)
 	if err != nil {
 		return err
 	}
-	err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
-	return e.keep.Spare(ctx, project, list, err)
+	return e.wishes.End(project, e.removeAll(ctx, project, m, m.Of(o.Services), o, nil), nil)
 }

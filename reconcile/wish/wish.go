@@ -37,7 +37,7 @@ type Record struct {
 // Pass is a command that is being carried out. A daemon that finds one, without carrying it out itself, follows one that died in its
 // middle.
 type Pass struct {
-	Verb    string          `json:"verb"` // up, start, stop, restart, down, volumes
+	Verb    string          `json:"verb"` // up, start, stop, restart, down, rm, volumes
 	Options json.RawMessage `json:"options,omitempty"`
 	// Starts are those that the command is to make. A daemon that carries it on does not make those again that were made. nil: an old program's.
 	Starts plan.Debts `json:"-"`
