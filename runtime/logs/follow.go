@@ -6,49 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// watch is an inotify(7) of the log's directory. Events only say "look again".
-//
-// It is the kernel's interface itself and not a package for it, because this package is linked into the init program.
-type watch struct {
-	f      *os.File
-	events chan struct{} // one is enough: it is level-triggered
-}
-
-func newWatch(d *dir) (*watch, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := unix.InotifyAddWatch(fd, "/proc/self/fd/"+strconv.Itoa(d.fd), unix.IN_MODIFY|unix.IN_CREATE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO|unix.IN_DELETE); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	w := &watch{f: os.NewFile(uintptr(fd), "inotify"), events: make(chan struct{}, 1)}
-	go w.run()
-	return w, nil
-}
-
-func (w *watch) run() {
-	defer close(w.events)
-	b := make([]byte, 4096)
-	for {
-		if _, err := w.f.Read(b); err != nil {
-			return // closed
-		}
-		select {
-		case w.events <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (w *watch) close() { w.f.Close() }
 
 // follow delivers what is appended to current, and goes from file to file as they rotate. It closes current.
 func (r *reader) follow(ctx context.Context, current *os.File, w *watch) error {
