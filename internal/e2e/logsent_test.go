@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	dc "github.com/moby/moby/api/types/container"
 )
 
 // collector is a receiver of syslog by TCP, which can go and come back.
@@ -139,4 +141,39 @@ services:
 	if next-2 != at() {
 		t.Errorf("%d lines came, the container has written %d", next-2, at())
 	}
+}
+
+// TestLogOfShortLivesIsSent: of containers that go with their end the last line comes too, whoever has made them; and who starts one is told that its receiver is away, whose lines are then told to be lost.
+func TestLogOfShortLivesIsSent(t *testing.T) {
+	h := ownHost(t)
+	h.startDaemon(t)
+	h.warmUp(t)
+	c := collect(t)
+	p := &project{t: t, host: h, name: "short", dir: filepath.Join(t.TempDir(), "short")}
+	p.write("compose.yaml", `
+services:
+  task:
+    image: busybox
+    command: ["sh", "-c", "seq 1000; echo end >&2"]
+    logging:
+      driver: syslog
+      options: {syslog-address: "tcp://`+c.address+`", tag: "{{.ImageName}}"}
+`)
+	t.Cleanup(p.takeDownWholly)
+	p.ok("run", "--rm", "task")
+	p.eventually("the end of a run comes", func() bool { all := c.has("busybox"); return len(all) == 1001 && all[1000] == "end" })
+
+	a := newEngineAPI(t, h)
+	a.create("alone", "seq 500", func(_ *dc.Config, h *dc.HostConfig) {
+		h.AutoRemove = true
+		h.LogConfig = dc.LogConfig{Type: "syslog", Config: map[string]string{"syslog-address": "tcp://" + c.address, "tag": "{{.Name}}"}}
+	})
+	a.start("alone")
+	a.eventually("alone", "gone")
+	p.eventually("all of it comes", func() bool { all := c.has("alone"); return len(all) == 500 && all[499] == "500" })
+
+	c.in.Close()
+	contains(t, "up", p.run("up", "--detach").stderr, "Log not sent", "syslog at tcp://"+c.address+": ")
+	p.ok("wait", "task")
+	contains(t, "down", p.run("down").stderr, "Log not sent", "bytes are lost to it")
 }
