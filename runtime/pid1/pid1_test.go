@@ -3,7 +3,6 @@ package pid1_test
 import (
 	"bytes"
 	"debug/elf"
-	"os"
 	"runtime"
 	"testing"
 
@@ -37,16 +36,4 @@ func TestProgramIsASmallStaticFile(t *testing.T) {
 	if !bytes.Equal(b, pid1.Program()) {
 		t.Error("another one at the second call")
 	}
-}
-
-// TestMain makes the test binary a way to have the file of a machine that is not this one:
-// GOARCH=arm64 go test -c ./runtime/pid1 && PID1_WRITE=pid1.arm64 qemu-aarch64 ./pid1.test
-func TestMain(m *testing.M) {
-	if name := os.Getenv("PID1_WRITE"); name != "" {
-		if err := os.WriteFile(name, pid1.Program(), 0o755); err != nil {
-			panic(err)
-		}
-		return
-	}
-	os.Exit(m.Run())
 }
