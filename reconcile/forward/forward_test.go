@@ -207,7 +207,7 @@ func TestSendsWhatItsContainerWrites(t *testing.T) {
 	b.write(3)
 	b.sent()
 	b.once(6)
-	b.Ended(b.c.ID)
+	b.Ended(b.c.ID, yes)
 	b.eventually("the feed ends with its run", func() bool { return b.feed(b.c.ID) == nil })
 	b.Begin(b.c)
 	b.write(1000)
@@ -233,6 +233,26 @@ func TestSendsWhatItsContainerWrites(t *testing.T) {
 	if b.feed(b.c.ID) != nil {
 		t.Error("a log that was sent has a feed")
 	}
+}
+
+func yes() bool { return true }
+
+// The news that a run has ended may come when the next one has begun: that is followed all the same.
+func TestLateNewsOfAnEnd(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.Begin(b.c)
+	b.write(1)
+	b.sent()
+	b.Begin(b.c)
+	b.Ended(b.c.ID, func() bool { return false })
+	b.write(1)
+	b.sent()
+	b.Begin(b.c)
+	b.Ended(b.c.ID, yes) // between the first call of Begin and the second
+	b.Begin(b.c)
+	b.write(1)
+	b.sent()
+	b.once(1)
 }
 
 // What is not known to have arrived is sent again by the next daemon, and on the next connection.

@@ -67,7 +67,7 @@ type Options struct {
 	Cursor func(id string) string // path of a container's cursor, in a directory that goes with the container
 }
 
-// Forwarder has the feeds of the containers whose logs are sent. Safe for concurrent use; nobody is called while its lock is held.
+// Forwarder has the feeds of the containers whose logs are sent. Safe for concurrent use.
 type Forwarder struct {
 	o    Options
 	open func(context.Context, *inventory.Container) (Sender, error)
@@ -84,7 +84,8 @@ func sends(c *inventory.Container) bool {
 	return logdriver.Sends(c.Spec.Logging.Driver) && c.Config != nil && c.Config.Log.Path != ""
 }
 
-// Begin follows what c writes from now on. Its log's end is where its output begins, if it has never run. It is called before c starts, so that its receiver is asked meanwhile.
+// Begin follows what c writes from now on. Its log's end is where its output begins, if it has never run. It is called before c starts, so that its receiver is asked meanwhile, and once more when it
+// runs: then nobody says of it any more that its last run has ended.
 func (w *Forwarder) Begin(c *inventory.Container) {
 	if !sends(c) {
 		return
@@ -163,9 +164,11 @@ func (w *Forwarder) Report(ctx context.Context, c *inventory.Container, sink eve
 	}
 }
 
-// Ended says that container id has ended, and everything that it wrote is in its log.
-func (w *Forwarder) Ended(id string) {
-	if f := w.feed(id); f != nil {
+// Ended says that container id has ended, and everything that it wrote is in its log, if ended says so still: the news may come when the next run has begun already. ended is called with w's lock held.
+func (w *Forwarder) Ended(id string, ended func() bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f := w.feeds[id]; f != nil && ended() {
 		f.end()
 	}
 }

@@ -36,7 +36,7 @@ func (k *Keeper) RunAttached(ctx context.Context, c *inventory.Container, io pro
 	stop := context.AfterFunc(ctx, func() { _ = k.Stop(aside, c, nil, nil) }) // Run below returns what came of it
 	defer stop()
 	k.Forward.Begin(c)
-	defer k.Forward.Ended(c.ID)
+	defer k.Forward.Ended(c.ID, func() bool { return k.ended(c.ID) })
 	var strayed error
 	exit, err := k.drivers.Containers.Run(aside, c.ID, io, func(s runtime.State) {
 		started()

@@ -20,7 +20,7 @@ func (k *Keeper) launch(ctx context.Context, c *inventory.Container) (runtime.St
 	s, err := k.startHeard(ctx, c)
 	started()
 	if err != nil {
-		k.Forward.Ended(c.ID)
+		k.Forward.Ended(c.ID, func() bool { return true }) // nobody else starts it: its lock is held
 		return s, err
 	}
 	if err := k.wiring.JoinedAsMeant(ctx, c); err != nil {

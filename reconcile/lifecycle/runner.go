@@ -135,7 +135,7 @@ func (h *head) String() string {
 // Changed tells listeners, and takes down what a container that has ended for good leaves.
 func (e runner) Changed(id string, change supervise.Change, s supervise.Status) {
 	if change == supervise.ChangeExited || change == supervise.ChangeStopped {
-		e.Forward.Ended(id)
+		e.Forward.Ended(id, func() bool { return e.ended(id) })
 	}
 	n, there, gone := e.roster.Find(id)
 	shared := e.roster.Shared(id)
@@ -190,6 +190,12 @@ func (e runner) Changed(id string, change supervise.Change, s supervise.Status) 
 		}
 	}
 	e.hub.Say(nil, ev)
+}
+
+// ended says whether container id does not run, and is not about to be started by its policy.
+func (k *Keeper) ended(id string) bool {
+	s, _ := k.Group.Status(id) // of one that is gone it is the same
+	return s.State == supervise.Ended
 }
 
 // afterEnd takes the sandbox of a container down that has ended by itself and is not started again.
