@@ -148,3 +148,34 @@ func TestADownThatIsCancelled(t *testing.T) {
 		b.same("wished for, says the next daemon", b.lasting(), "db-1")
 	})
 }
+
+// TestWhatItsPolicyStartsMeanwhileGoesToo: a container that waits to be started again when a command sees it, and runs when the command gets to it, is stopped as the others are.
+func TestWhatItsPolicyStartsMeanwhileGoesToo(t *testing.T) {
+	for name, do := range map[string]func(b *bench) error{
+		"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
+		"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				always := func(s *spec.Service) { s.Restart.Name = "always" }
+				b.up(project(service("web", after("db", spec.ServiceStarted, false)), service("db", always)), ask.UpOptions{})
+				b.kill("shop-db-1")
+				b.same("between its end and its next start", b.running(), "web-1")
+				seen := ""
+				b.host.Fault = func(op string, after bool) error {
+					if op == "Containers.Stop" && !after && seen == "" {
+						time.Sleep(time.Minute) // web takes its time, and db's policy does not wait for it
+						seen = b.running()
+					}
+					return nil
+				}
+				if err := do(b); err != nil {
+					b.Error(err)
+				}
+				b.same("while web is stopped", seen, "db-1 web-1")
+				b.host.Fault = nil
+				b.same("in the end", b.lasting(), "")
+			})
+		})
+	}
+}

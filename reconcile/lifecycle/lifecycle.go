@@ -253,8 +253,8 @@ func (k *Keeper) clearAway(ctx context.Context, id string) error {
 	return nil
 }
 
-// AtRest ends the supervision of a container that is to go, and what its policy has started since the plan saw it ended.
-func (k *Keeper) AtRest(ctx context.Context, id string, sink event.Sink) (*inventory.Container, error) {
+// AtRest ends the supervision of a container that is to go, and what its policy has started since it was seen ended. timeout is Stop's.
+func (k *Keeper) AtRest(ctx context.Context, id string, timeout *time.Duration, sink event.Sink) (*inventory.Container, error) {
 	k.Group.Stop(id)
 	unlock, err := k.Locks.Lock(ctx, id) // a restart under way holds it
 	if err != nil {
@@ -263,7 +263,7 @@ func (k *Keeper) AtRest(ctx context.Context, id string, sink event.Sink) (*inven
 	unlock()
 	c, err := inventory.ByID(ctx, k.drivers, id)
 	if err == nil && c.Alive() {
-		err = k.Stop(ctx, c, nil, sink)
+		err = k.Stop(ctx, c, timeout, sink)
 	}
 	return c, err
 }
@@ -278,8 +278,15 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 		}
 		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
 		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
-		if s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated) { // created: its start is under way
+		switch {
+		case s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated):
 			c.Status = plan.StatusRestarting
+		case c.Status != plan.StatusCreated || s.Run == 0:
+		// One that has run has no exit on record while it is started again, and was looked at then.
+		case s.State == supervise.Running, s.State == supervise.Stopping:
+			c.Status = plan.StatusRunning
+		case s.State == supervise.Ended && s.Exit != nil: // again, by now
+			c.Status, c.ExitCode, c.StartedAt = plan.StatusExited, s.Exit.Code, s.StartedAt
 		}
 		c.MustRestart = c.MustRestart || k.roster.Stubborn(c.ID)
 	}

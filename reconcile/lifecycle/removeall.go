@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/position"
@@ -39,13 +40,17 @@ func (k *Keeper) RemoveAll(ctx context.Context, m *inventory.Members, list []*in
 			k.hub.Say(sink, c.Event(event.Warning, "Left as it is", by+", which depends on it, runs on"))
 			return nil
 		}
+		var err error
 		if c.Alive() {
-			if err := k.Stop(ctx, c, o.Timeout, sink); err != nil {
-				mu.Lock()
-				stays[c.Service] = c.Name
-				mu.Unlock()
-				return HookAt(o.File, c.Service, err)
-			}
+			err = k.Stop(ctx, c, o.Timeout, sink)
+		} else if _, err = k.AtRest(ctx, c.ID, o.Timeout, sink); errors.Is(err, errdefs.ErrNotFound) {
+			err = nil // others have removed it: what it leaves is removed here
+		}
+		if err != nil {
+			mu.Lock()
+			stays[c.Service] = c.Name
+			mu.Unlock()
+			return HookAt(o.File, c.Service, err)
 		}
 		if err := k.Remove(ctx, c, o.Volumes, sink); err != nil || !o.Forget {
 			return err

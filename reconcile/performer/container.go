@@ -211,7 +211,7 @@ func mountNamed(mounts []plan.Mount, text string) int {
 
 func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer) error {
 	id := plan.Container(op.Service, op.Replica)
-	c, err := p.kit.keep.AtRest(ctx, op.ContainerID, p.sink)
+	c, err := p.kit.keep.AtRest(ctx, op.ContainerID, nil, p.sink)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil
 	}

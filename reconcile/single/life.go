@@ -350,7 +350,7 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 			return err
 		}
 	}
-	c, err := cs.keep.AtRest(ctx, c.ID, nil) // a restart by its policy may have come between
+	c, err := cs.keep.AtRest(ctx, c.ID, nil, nil) // a restart by its policy may have come between
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil // it went with its end
 	}

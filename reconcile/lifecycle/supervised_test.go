@@ -1,0 +1,61 @@
+package lifecycle
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/health"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/roster"
+	"github.com/stackrun/stack/reconcile/supervise"
+)
+
+// runs ends each run of each container when it is told to.
+type runs struct{ end chan int }
+
+func (r runs) Wait(ctx context.Context, _ string) (supervise.Exit, error) {
+	select {
+	case code := <-r.end:
+		return supervise.Exit{Code: code, At: time.Now()}, nil
+	case <-ctx.Done():
+		return supervise.Exit{}, ctx.Err()
+	}
+}
+func (runs) Restart(ctx context.Context, _ string, _ func() bool) error {
+	<-ctx.Done() // its start is under way
+	return ctx.Err()
+}
+func (runs) Probe(context.Context, string, health.Check) (health.Result, error) {
+	return health.Result{}, nil
+}
+func (runs) Changed(string, supervise.Change, supervise.Status) {}
+
+// TestSeenWhileItIsStartedAgain: a container has no exit on record while its policy starts it. Who looks then, and asks what has become of it later, must not take it for one that
+// was never started, which healing would start.
+func TestSeenWhileItIsStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runs{make(chan int)}
+		k := &Keeper{Group: supervise.New(r), roster: roster.New()}
+		defer k.Group.Close()
+		expect := func(when string, want plan.Status, code int) {
+			t.Helper()
+			synctest.Wait()
+			have := &plan.Observed{Containers: []plan.ContainerState{{ID: "a", Status: plan.StatusCreated}}}
+			k.Supervised(have)
+			if c := have.Containers[0]; c.Status != want || c.ExitCode != code {
+				t.Errorf("%s: %v, exit code %d; expected %v, %d", when, c.Status, c.ExitCode, want, code)
+			}
+		}
+		expect("never started", plan.StatusCreated, 0)
+		policy := supervise.Config{Policy: plan.RestartPolicy{Name: "on-failure", MaxAttempts: 1}}
+		k.Group.Started("a", policy, time.Now(), false)
+		expect("running by now", plan.StatusRunning, 0)
+		r.end <- 3
+		expect("about to be started", plan.StatusRestarting, 0)
+		k.Group.Started("a", policy, time.Now(), true)
+		r.end <- 3
+		expect("ended for good by now", plan.StatusExited, 3)
+	})
+}
