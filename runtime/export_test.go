@@ -32,7 +32,7 @@ func (d *Driver) HoldUnmounts() (release func()) { return d.HoldUnmount("") }
 // HoldUnmount is as if a root of container id were being unmounted until release is called.
 func (d *Driver) HoldUnmount(id string) (release func()) {
 	held := held{make(chan struct{})}
-	d.unmounts.Later(id, held)
+	d.unmounts.Later(id, nil, held)
 	return sync.OnceFunc(func() { close(held.over) })
 }
 

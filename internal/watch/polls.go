@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -84,22 +85,36 @@ func (p *Polls) AddFile(key string, f *os.File) error {
 
 // Remove ends the watch of key, and closes its file unless it was lent. Not watched = success.
 func (p *Polls) Remove(key string) {
+	if f := p.Take(key); f != nil {
+		f.Close()
+	}
+}
+
+// Take is Remove, but leaves the file to be closed by the caller. nil: it was lent, or key is not watched.
+func (p *Polls) Take(key string) io.Closer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.files[key]
 	if !ok {
-		return
+		return nil
 	}
 	delete(p.files, key)
 	delete(p.keys, w.token)
-	if w.lent == nil {
-		unix.Close(w.fd)
-		return
-	}
-	_ = control(w.lent, func(fd int) error { // its closing ends the watch too
+	forget := func(fd int) error { // its closing ends the watch too
 		return p.control(func(epoll int) error { return unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil) })
-	})
+	}
+	if w.lent != nil {
+		_ = control(w.lent, forget)
+		return nil
+	}
+	_ = forget(w.fd)
+	return bare(w.fd)
 }
+
+// bare is a descriptor.
+type bare int
+
+func (fd bare) Close() error { return unix.Close(int(fd)) }
 
 // Wait returns nil when there are events, or the error of a Polls that was closed. It holds no thread.
 func (p *Polls) Wait() error { return Readable(p.f) }

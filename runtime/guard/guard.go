@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -160,13 +161,13 @@ func (w *ward) watch(err error) {
 	w.always = w.always || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
-// Release ends the watch of container id, if it is the run of monitor that is watched. Its mount namespace is held until then.
-func (g *Guard) Release(id string, monitor identity.Monitor) {
+// Release ends the watch of container id, if it is the run of monitor that is watched. Its mount namespace is held until what is returned, if it is not nil, is closed.
+func (g *Guard) Release(id string, monitor identity.Monitor) io.Closer {
 	g.mu.Lock()
 	w := g.wards[id]
 	if w == nil || w.of != monitor {
 		g.mu.Unlock()
-		return
+		return nil
 	}
 	delete(g.wards, id)
 	var free []string
@@ -178,11 +179,12 @@ func (g *Guard) Release(id string, monitor identity.Monitor) {
 		}
 	}
 	g.mu.Unlock()
-	g.polls.Remove(mountKey + w.key)
+	mounts := g.polls.Take(mountKey + w.key)
 	g.polls.Remove(endKey + w.key)
 	for _, path := range free {
 		g.files.Remove(path)
 	}
+	return mounts
 }
 
 // Watch delivers a coalesced hint when something of the containers may have been changed by other hands. The channel is closed when ctx ends or the guard is closed.

@@ -134,10 +134,7 @@ func (sv *Supervisor) follow(l *Run) {
 		close(l.gone)
 		return
 	}
-	sv.guard.Release(l.ID, identity.MonitorOf(&l.status)) // what the container stood on may go
-	if l.root != nil {
-		sv.unmounts.Later(l.ID, l.root)
-	}
+	sv.letGo(l) // what the container stood on may go
 	if told != nil {
 		sv.children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
 	} else {
@@ -152,11 +149,27 @@ func (sv *Supervisor) follow(l *Run) {
 	delete(sv.lives, l.ID)
 	sv.mu.Unlock()
 	close(l.done)
-	sv.guard.Release(l.ID, identity.MonitorOf(&l.status)) // a Mend may have met this
+	sv.unguard(l) // a Mend may have met this
 	if l.Exit.OOM {
 		sv.events.Publish(event.Event{ID: l.ID, Kind: event.OOM, At: l.Exit.FinishedAt})
 	}
 	sv.events.Publish(event.Event{ID: l.ID, Kind: event.Exited, At: l.Exit.FinishedAt, Exit: l.Exit})
+}
+
+// letGo lets go of what l, which has ended, has mounted: aside where unmounting it takes time.
+func (sv *Supervisor) letGo(l *Run) {
+	if l.root == nil {
+		sv.unguard(l)
+		return
+	}
+	sv.unmounts.Later(l.ID, sv.guard.Release(l.ID, identity.MonitorOf(&l.status)), l.root)
+}
+
+// unguard has the guard look after l no more.
+func (sv *Supervisor) unguard(l *Run) {
+	if mounts := sv.guard.Release(l.ID, identity.MonitorOf(&l.status)); mounts != nil {
+		mounts.Close()
+	}
 }
 
 // takeOver takes the handles of a monitor that is free from l, unless release has them.
@@ -356,12 +369,11 @@ func (sv *Supervisor) Kill(ctx context.Context, l *Run) error {
 //
 // Precondition: the container's lock is held.
 func (sv *Supervisor) Renew(l *Run, c *container.Config) {
-	monitor := identity.MonitorOf(&l.status)
-	sv.guard.Release(l.ID, monitor)
+	sv.unguard(l)
 	sv.guard.Protect(c, &l.status, l.monitor, false)
 	select {
 	case <-l.done: // its end may have met this
-		sv.guard.Release(l.ID, monitor)
+		sv.unguard(l)
 	default:
 	}
 }

@@ -1,4 +1,4 @@
-// Package unmount lets go of the roots of containers that have ended, when nobody waits for it.
+// Package unmount lets go of the mounts of containers that have ended, when nobody waits for it.
 package unmount
 
 import (
@@ -7,29 +7,46 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/runtime/container"
 )
 
-// Queue are the roots of containers that have ended. With the last reference to an overlay the kernel brings to the disk whatever its upper directory's file
-// system has not written yet, of all who write there (sync_filesystem in generic_shutdown_super, fs/super.c): milliseconds on a quiet disk, seconds beside a
-// database's import. Without this that reference is the init's, and whoever waits for its end waits for the disk. So the driver has a descriptor of the root while the container
-// runs, and closes it after the end, when nobody waits but who wants to mount the same directories again.
+// Queue are the mounts of containers that have ended, for which the kernel lets whoever drops the last reference wait:
+//
+// With that to a mount namespace it waits until all processors have passed a point (synchronize_rcu_expedited in namespace_unlock, fs/namespace.c), 0.2 ms of a
+// container's life of 4. With that to an overlay it brings to the disk whatever its upper directory's file system has not written yet, of all who write there
+// (sync_filesystem in generic_shutdown_super, fs/super.c): milliseconds on a quiet disk, seconds beside a database's import. Without this both references are the
+// init's, and whoever waits for its end waits for the disk. So the driver has both while the container runs, and drops them after the end, when nobody waits but who wants to mount the
+// same directories again: the namespace at once, for with it go the volumes, and the root a moment later, together with those of others that end meanwhile, of
+// which the first brings to the disk what all have written.
 //
 // A daemon that is killed has closed its descriptors by that: then it is the init's end again, or the daemon's.
 type Queue struct {
 	mu      sync.Mutex
-	waiting []*unmount // in this order
-	busy    *unmount   // what the worker closes, nil = there is none
+	waiting []*unmount    // in the order of their ends; what is being let go of is among them
+	last    time.Time     // when one came
+	come    chan struct{} // to the worker; nil = there is none
 	closed  bool
 }
 
+// Roots wait for company until no other container has ended for usualWait, and not longer than longestWait. What is removed of such a container keeps its place on the disk until then.
+const (
+	usualWait   = 100 * time.Millisecond
+	longestWait = time.Second
+	company     = 64 // descriptors
+)
+
 type unmount struct {
-	id   string
-	root io.Closer
-	done chan struct{} // closed when it is unmounted
+	id              string
+	since           time.Time
+	namespace, root io.Closer
+
+	left, ended bool          // somebody has begun with the namespace, with the root. Guarded by Queue.mu
+	gone        chan struct{} // closed when the namespace is
+	done        chan struct{} // and the root
 }
 
 // Hold takes fd, a root of c's, or -1: a file of it where the end of the container should not wait for its unmounting. Anywhere else there is none, and fd is closed.
@@ -45,57 +62,105 @@ func (u *Queue) Hold(fd int, c *container.Config) *os.File {
 	return os.NewFile(uintptr(fd), "/")
 }
 
-// Later closes root, of the container id that has ended, aside.
-func (u *Queue) Later(id string, root io.Closer) {
+// Later closes what holds the mount namespace of the container id, which has ended, and then its root, aside. namespace may be nil.
+func (u *Queue) Later(id string, namespace, root io.Closer) {
+	m := &unmount{id: id, since: time.Now(), namespace: namespace, root: root, gone: make(chan struct{}), done: make(chan struct{})}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		root.Close()
+		m.leave()
+		m.root.Close()
 		return
 	}
-	m := &unmount{id, root, make(chan struct{})}
-	if u.busy != nil {
-		u.waiting = append(u.waiting, m)
+	u.waiting, u.last = append(u.waiting, m), m.since
+	if u.come == nil {
+		u.come = make(chan struct{}, 1)
+		go u.work(u.come)
 		return
 	}
-	u.busy = m
-	go u.work(m)
+	select {
+	case u.come <- struct{}{}:
+	default: // it has not looked since
+	}
 }
 
-// work closes one after the other: each takes a thread, and the disk is one.
-func (u *Queue) work(m *unmount) {
-	for m != nil {
-		m.end()
+// work does one after the other: each takes a thread, and the disk is one. It returns when nothing is left.
+func (u *Queue) work(come <-chan struct{}) {
+	for {
 		u.mu.Lock()
-		m = nil
-		if len(u.waiting) > 0 {
-			m, u.waiting = u.waiting[0], u.waiting[1:]
+		if len(u.waiting) == 0 {
+			u.come = nil
+			u.mu.Unlock()
+			return
 		}
-		u.busy = m
+		next := slices.IndexFunc(u.waiting, func(m *unmount) bool { return !m.left })
+		if next >= 0 {
+			m := u.waiting[next]
+			m.left = true
+			u.mu.Unlock()
+			m.leave()
+			continue
+		}
+		m := u.waiting[0]
+		now := time.Now()
+		wait := min(usualWait-now.Sub(u.last), longestWait-now.Sub(m.since))
+		alone := len(u.waiting) < company && !u.closed
 		u.mu.Unlock()
+		if wait <= 0 || !alone {
+			u.finish(m)
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-come:
+			timer.Stop()
+		}
 	}
 }
 
-func (m *unmount) end() {
+// leave lets go of the namespace. Precondition: the caller has set left.
+func (m *unmount) leave() {
+	if m.namespace != nil {
+		m.namespace.Close()
+	}
+	close(m.gone)
+}
+
+// finish lets go of m, or waits until somebody else has.
+func (u *Queue) finish(m *unmount) {
+	u.mu.Lock()
+	mine, leave := !m.ended, !m.left
+	m.ended, m.left = true, true
+	u.mu.Unlock()
+	if !mine {
+		<-m.done
+		return
+	}
+	if leave {
+		m.leave()
+	}
+	<-m.gone
 	m.root.Close()
 	close(m.done)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.waiting = slices.DeleteFunc(u.waiting, func(w *unmount) bool { return w == m })
 }
 
-// Await returns when the root of id is not mounted any more by a container that has ended, or with ctx's error. One that still waits for its turn has it now.
+// Await returns when nothing of id is mounted any more by a container that has ended, or with ctx's error. One that still waits for its turn has it now.
 //
 // Precondition: id's lock is held.
 func (u *Queue) Await(ctx context.Context, id string) error {
 	u.mu.Lock()
-	m := u.busy
-	if i := slices.IndexFunc(u.waiting, func(m *unmount) bool { return m.id == id }); i >= 0 {
-		m = u.waiting[i]
-		u.waiting = slices.Delete(u.waiting, i, i+1)
-		go m.end()
-	}
-	u.mu.Unlock()
-	if m == nil || m.id != id {
+	i := slices.IndexFunc(u.waiting, func(m *unmount) bool { return m.id == id })
+	if i < 0 {
+		u.mu.Unlock()
 		return nil
 	}
+	m := u.waiting[i]
+	u.mu.Unlock()
+	go u.finish(m)
 	select {
 	case <-m.done:
 		return nil
@@ -104,28 +169,20 @@ func (u *Queue) Await(ctx context.Context, id string) error {
 	}
 }
 
-// Unfinished is how many roots are not unmounted yet.
+// Unfinished is how many containers have something mounted still.
 func (u *Queue) Unfinished() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	n := len(u.waiting)
-	if u.busy != nil {
-		n++
-	}
-	return n
+	return len(u.waiting)
 }
 
 // Close unmounts what waits, and returns when nothing is left to do.
 func (u *Queue) Close() {
 	u.mu.Lock()
 	u.closed = true
-	rest, busy := u.waiting, u.busy
-	u.waiting = nil
+	rest := slices.Clone(u.waiting)
 	u.mu.Unlock()
 	for _, m := range rest {
-		m.end()
-	}
-	if busy != nil {
-		<-busy.done
+		u.finish(m)
 	}
 }
