@@ -22,8 +22,9 @@ func wokenAt() (work int, woken bool) {
 
 // resume goes on with what the process did before it rested.
 func resume(work int) int {
+	// Until here a SIGTERM or SIGQUIT ends the process, and the container with it, as at the start of every program in Go: its runtime takes them though they are ignored, and lets
+	// them through though they are blocked (runtime, sigInstallGoHandler, blockableSig). All others were blocked, and on the other threads, Go's own, they still are.
 	ignoreSignals()
-	// All were blocked, so that none could end a program that did not ignore it yet. On the other threads, Go's own, they still are.
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil)
 	_ = writeFile("/proc/self/comm", proto.WorkName(work))
 	state, err := readRest(proto.DormantFD(work))

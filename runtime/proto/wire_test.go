@@ -84,7 +84,12 @@ func TestWorkOf(t *testing.T) {
 	if len(fds) != 2*MaxWorks {
 		t.Errorf("%d numbers for %d works", len(fds), MaxWorks)
 	}
-	for _, name := range []string{"", "stack-init", "sleep", "-33", "31", "16", strconv.Itoa(FirstOtherFD), workPrefix, workPrefix + "x"} {
+	for name, want := range map[string]int{"32": 0, "47": 15, "48": 0, "63": 15} { // of an earlier version
+		if got := WorkOf([]byte(name)); got != want {
+			t.Errorf("%q is work %d, expected %d", name, got, want)
+		}
+	}
+	for _, name := range []string{"", "stack-init", "sleep", "-33", "31", "16", "64", "95", strconv.Itoa(FirstOtherFD), workPrefix, workPrefix + "x"} {
 		if got := WorkOf([]byte(name)); got != 0 {
 			t.Errorf("%q is work %d, expected 0", name, got)
 		}

@@ -11,7 +11,9 @@ import (
 // its next work when there is nothing of the last one that it would still do, and before anybody hears that it is free.
 
 // MaxWorks is how many containers one process makes at most.
-const MaxWorks = 16
+//
+// One that is at its last ends, and the next container waits for the start of another.
+const MaxWorks = 64
 
 const workPrefix = "stack-init/"
 
@@ -21,7 +23,12 @@ func WorkName(n int) string { return workPrefix + strconv.Itoa(n) }
 // A monitor that goes to rest executes another program, and so does one that is woken (package dormant). The kernel names a process that does that after the last part
 // of the program's path, before it can say anything itself. That is the number of a descriptor (/proc/self/fd/<n>), and so it is the number that says which work the process is at.
 const (
-	firstDormantFD = 32
+	// Of monitors that an earlier version's daemon has started. It executed new ones by descriptors from 64 on.
+	firstFormerFD = 32
+	formerWorks   = 16
+	lastFormerFD  = firstFormerFD + 2*formerWorks - 1
+
+	firstDormantFD = 96
 	firstProgramFD = firstDormantFD + MaxWorks
 	// FirstOtherFD is the least number above 31 of a descriptor that may be executed without saying anything of works.
 	FirstOtherFD = firstProgramFD + MaxWorks
@@ -42,6 +49,8 @@ func WorkOf(name []byte) int {
 		return 0
 	case ok:
 		return n
+	case n >= firstFormerFD && n <= lastFormerFD:
+		return (n - firstFormerFD) % formerWorks
 	case n >= firstDormantFD && n < FirstOtherFD:
 		return (n - firstDormantFD) % MaxWorks
 	}
