@@ -2,6 +2,8 @@ package boot
 
 import (
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -99,6 +101,10 @@ type container struct {
 	blank  int // a detached, empty, read-only tmpfs; -1 until first needed
 	groups []hierarchy
 	procs  []int // contexts of procfs in the container's pid namespace, not yet used
+	caps   capSets
+	ahead  *Ahead // for this container; nil = nothing was made ahead
+
+	devFilled bool // what every container has is in /dev
 
 	self    descriptors  // the monitor's
 	matched *idmap.Owner // who binds show the files of their sources' owners as; nil = none does
@@ -174,12 +180,16 @@ func (c *container) start(filesystems []int, spawn func() error) error {
 	if err := c.enterRoot(tree); err != nil {
 		return err
 	}
+
+	// In the container's root. No path below can name anything of the host.
+	early, late := splitAtInit(system)
+	if err := c.attachAll(early); err != nil {
+		return err
+	}
 	if err := c.awaitInit(); err != nil {
 		return err
 	}
-
-	// In the container's root. No path below can name anything of the host.
-	if err := c.attachAll(system); err != nil {
+	if err := c.attachAll(late); err != nil {
 		return err
 	}
 	if err := c.devices(); err != nil {
@@ -189,6 +199,20 @@ func (c *container) start(filesystems []int, spawn func() error) error {
 		return err
 	}
 	return c.settle()
+}
+
+// splitAtInit says which of the platform's mounts can be made while the init is on its way to where it waits, and which need it, as what shows its processes or its cgroups does, or
+// lie below those.
+func splitAtInit(system []source) (early, late []source) {
+	for _, s := range system {
+		below := func(l source) bool { return strings.HasPrefix(s.Target+"/", strings.TrimSuffix(l.Target, "/")+"/") }
+		if s.Type == "proc" || s.Type == "cgroup" || s.Type == "cgroup2" || slices.ContainsFunc(late, below) {
+			late = append(late, s)
+		} else {
+			early = append(early, s)
+		}
+	}
+	return early, late
 }
 
 // settle does what needs all mounts in place.

@@ -214,6 +214,7 @@ func (e *Entrance) write(p *specs.Process, who *identity, sets *capSets, filter 
 	s.defaultSignals()
 	s.keyring()
 	nnp := p.NoNewPrivileges
+	s.bounds(sets)
 	s.privileges(who, sets, nnp, 1<<unix.CAP_SYS_ADMIN) // for setns, and maybe for the filter
 	// Nobody would know of a clone whose monitor is killed. After the change of user, which clears it.
 	s.add(callName{stage: "exec", call: "prctl PR_SET_PDEATHSIG"}, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))

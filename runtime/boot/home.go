@@ -1,11 +1,13 @@
 package boot
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 )
 
-// home is where a thread comes back to from a container: the namespaces, root and umask that it had.
-type home struct {
+// Home is where a thread of this process comes back to from a container: the namespaces, root and umask that it had.
+type Home struct {
 	root  int
 	self  descriptors // for what is looked at in the container
 	names []namespaceFile
@@ -14,11 +16,11 @@ type home struct {
 
 type namespaceFile struct{ fd, flag int }
 
-// openHome opens what enter needs, and takes this thread's root and working directory from the others.
+// OpenHome opens what enter needs. It is for all threads, until it is closed.
 //
-// Precondition: all other threads are there too: /proc/self is the main one.
-func openHome() (*home, error) {
-	h := &home{root: -1, self: -1}
+// Precondition: all threads are there: /proc/self is the main one.
+func OpenHome() (*Home, error) {
+	h := &Home{root: -1, self: -1}
 	var err error
 	if h.self, err = openDescriptors(); err != nil {
 		return h, err
@@ -37,17 +39,27 @@ func openHome() (*home, error) {
 		}
 		h.names = append(h.names, namespaceFile{fd, ns.flag})
 	}
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return h, fault("namespace", "unshare", "", err)
-	}
 	return h, nil
 }
 
-// leave makes namespaces and joins others, but for those of mounts, of pids and of cgroups.
-func (h *home) leave(spaces *namespaces) error {
+// Has says whether fd is one of h's.
+func (h *Home) Has(fd int) bool {
+	return h != nil && (fd == h.root || fd == int(h.self) || slices.ContainsFunc(h.names, func(n namespaceFile) bool { return n.fd == fd }))
+}
+
+// leave takes this thread's root and working directory from the others, makes namespaces and joins others, but for those of mounts, of pids and of cgroups.
+func (h *Home) leave(spaces *namespaces) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fault("namespace", "unshare", "", err)
+	}
 	h.umask = unix.Umask(0) // modes are meant exactly
 	if err := unix.Unshare(int(spaces.clone &^ unix.CLONE_NEWPID)); err != nil {
 		return fault("namespace", "unshare", "", err)
+	}
+	for _, ns := range spaces.ahead {
+		if err := unix.Setns(ns.fd, ns.flag); err != nil {
+			return fault("namespace", "setns", "", err)
+		}
 	}
 	for _, j := range spaces.join {
 		if err := unix.Setns(j.fd, j.flag); err != nil {
@@ -58,7 +70,7 @@ func (h *home) leave(spaces *namespaces) error {
 }
 
 // enter comes back.
-func (h *home) enter() error {
+func (h *Home) enter() error {
 	unix.Umask(h.umask)
 	for _, ns := range h.names {
 		if err := unix.Setns(ns.fd, ns.flag); err != nil {
@@ -76,7 +88,7 @@ func (h *home) enter() error {
 }
 
 // pids has children come into this process's pid namespace again.
-func (h *home) pids() error {
+func (h *Home) pids() error {
 	const path = "../ns/pid" // of the host's /proc/self/fd: where this thread is now there may be no /proc
 	fd, err := unix.Openat(int(h.self), path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -89,7 +101,11 @@ func (h *home) pids() error {
 	return nil
 }
 
-func (h *home) close() {
+// Close closes it; nil has nothing.
+func (h *Home) Close() {
+	if h == nil {
+		return
+	}
 	h.self.close()
 	if h.root >= 0 {
 		unix.Close(h.root)

@@ -23,6 +23,7 @@ type Init struct {
 	Own    bool // it is PID 1 of a pid namespace of its own
 	Master int  // of its terminal, -1 without one
 	Notes  []string
+	Shape  *Shape
 
 	socket int // to it
 	theirs int
@@ -67,25 +68,23 @@ const maxCalls = 512
 // maxProcs is how many procfs a container can have. A program needs one.
 const maxProcs = 4
 
-// PrepareInit makes the container of b up to its execve, and returns its init, which waits. empty is of OpenEmpty. streams are for it, and the caller's to close; filesystems are
-// used up. With an error the Init is there to be ended, if it is there at all.
+// PrepareInit makes the container of b up to its execve, and returns its init, which waits. home is of OpenHome. empty is of OpenEmpty. streams are for it, and the caller's to close; filesystems are
+// used up. Of ahead, which may be nil, is used what fits. With an error the Init is there to be ended, if it is there at all.
 //
 // Preconditions: a thread that is locked by runtime.LockOSThread, lest another thread begins in the container. It is back where it was afterwards, or the
 // error says otherwise.
-func PrepareInit(b *proto.Bootstrap, size, empty int, streams [3]int, filesystems []int) (i *Init, err error) {
+func PrepareInit(home *Home, b *proto.Bootstrap, size, empty int, ahead *Ahead, streams [3]int, filesystems []int) (i *Init, err error) {
 	// Not for processes of the container to look into while the init still has power that they have not, when they
 	// share a pid namespace (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1}
-	c.init = &Init{Pidfd: -1, Master: -1, socket: -1, theirs: -1, tty: -1}
-	home, err := openHome()
-	if err != nil {
-		return nil, err
-	}
-	defer home.close()
+	c.init = &Init{Pidfd: -1, Master: -1, Shape: ShapeOf(b.Spec), socket: -1, theirs: -1, tty: -1}
 	c.self = home.self
 	defer c.close()
-	spaces, err := openNamespaces(b.Spec)
+	if ahead.fits(c.init.Shape) {
+		c.ahead = ahead
+	}
+	spaces, err := openNamespaces(b.Spec, c.ahead)
 	defer spaces.close()
 	if err != nil {
 		return c.init, err
@@ -104,7 +103,7 @@ func PrepareInit(b *proto.Bootstrap, size, empty int, streams [3]int, filesystem
 // spawn clones the init into the namespaces that this thread is in, and a mount namespace of its own, which is as empty.
 //
 // Precondition: the host's paths are there. Postcondition: they are not, and the root is not yet entered.
-func (c *container) spawn(home *home, spaces *namespaces, empty, size int) error {
+func (c *container) spawn(home *Home, spaces *namespaces, empty, size int) error {
 	i := c.init
 	if err := awaitCgroups(); err != nil {
 		return err
@@ -159,6 +158,14 @@ func (c *container) spawn(home *home, spaces *namespaces, empty, size int) error
 	s.add(of("prctl PR_SET_PDEATHSIG"), unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)) // nobody would know of it
 	s.add(of("close_range"), unix.SYS_CLOSE_RANGE, 3, fdInit-1)
 	s.add(of("close_range"), unix.SYS_CLOSE_RANGE, fdInit+1, uintptr(^uint32(0)))
+	// What needs neither the root nor anybody's word it does while its monitor works on the mounts.
+	if c.caps, err = parseCaps(c.spec.Process.Capabilities); err != nil {
+		return err
+	}
+	i.Notes = append(i.Notes, c.caps.limit()...)
+	s.defaultSignals()
+	s.keyring()
+	s.bounds(&c.caps)
 	if err := enterEmpty(empty); err != nil {
 		return err
 	}
@@ -350,13 +357,8 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 		return err
 	}
 	i.files[fdRoot], i.files[fdCwd] = c.root, cwd
-	sets, err := parseCaps(p.Capabilities)
-	if err != nil {
-		return err
-	}
-	i.Notes = append(i.Notes, sets.limit()...)
 	env := environment(p, who, i.tty >= 0)
-	err = asUser(&who, &sets, func() (err error) {
+	err := asUser(&who, &c.caps, func() (err error) {
 		i.path, err = lookPath(p.Args[0], env)
 		return err
 	})
@@ -385,8 +387,6 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 	if err := s.limits(p.Rlimits); err != nil {
 		return err
 	}
-	s.defaultSignals()
-	s.keyring()
 	// Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)), and it comes after everything else. What
 	// is extra here ends at execve, which computes the sets anew from the bounding, inheritable and ambient
 	// ones (capabilities(7), "Transformation of capabilities during execve"); nothing runs in between.
@@ -394,7 +394,7 @@ func (i *Init) write(c *container, who identity, cwd int) error {
 	if len(filter) > 0 && !p.NoNewPrivileges {
 		extra = 1 << unix.CAP_SYS_ADMIN
 	}
-	s.privileges(&who, &sets, p.NoNewPrivileges, extra)
+	s.privileges(&who, &c.caps, p.NoNewPrivileges, extra)
 	program := -1
 	if c.pid1 >= 0 {
 		// What runs is PID 1, which runs the program. It needs the socket to tell that it cannot.

@@ -24,7 +24,8 @@ var namespaceFlags = map[specs.LinuxNamespaceType]int{
 type namespaces struct {
 	clone uintptr // to be made, but for that of mounts. That of pids takes a clone, the others come before it
 	join  []joined
-	pids  int // of another, -1: it takes effect for children only (setns(2)), so it is entered before the clone
+	ahead []namespaceFile // to be joined too, made for this container; not ours to close
+	pids  int             // of another, -1: it takes effect for children only (setns(2)), so it is entered before the clone
 	// cgroup: only the init can make it, for its root is the cgroup that its maker is in. group is that of another, its fd -1: none.
 	cgroup bool
 	group  joined
@@ -35,8 +36,13 @@ type joined struct {
 	path     string
 }
 
-func openNamespaces(s *specs.Spec) (n namespaces, err error) {
+// openNamespaces says which namespaces a container of s has, and opens those of others. ahead is for it, or nil.
+func openNamespaces(s *specs.Spec, ahead *Ahead) (n namespaces, err error) {
 	n = namespaces{pids: -1, group: joined{fd: -1}}
+	made := 0
+	if ahead != nil {
+		n.ahead, made = ahead.spaces, ahead.shape.spaces
+	}
 	for _, ns := range s.Linux.Namespaces {
 		flag := namespaceFlags[ns.Type]
 		switch {
@@ -47,7 +53,7 @@ func openNamespaces(s *specs.Spec) (n namespaces, err error) {
 		case ns.Path == "" && ns.Type == specs.CgroupNamespace:
 			n.cgroup = true
 		case ns.Path == "":
-			n.clone |= uintptr(flag)
+			n.clone |= uintptr(flag &^ made)
 		default:
 			fd, err := unix.Open(ns.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {

@@ -10,6 +10,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/runtime/mount"
 )
 
 const passwd = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\nweb:x:1000:1001::/home/web:/bin/sh\n7:x:70:71::/seven:\nbroken\nodd:x:a:b::/\n"
@@ -172,5 +174,26 @@ func TestChangeOfUserLeavesNobodyIn(t *testing.T) {
 	}
 	if after {
 		t.Errorf("the last change of user is followed by no PR_SET_DUMPABLE: %+v", s.names)
+	}
+}
+
+// TestSplitAtInit: what shows processes or cgroups waits for the init, and so does what lies below it; all else comes before, in its order.
+func TestSplitAtInit(t *testing.T) {
+	at := func(kind, target string) source { return source{Mount: mount.Mount{Type: kind, Target: target}} }
+	targets := func(all []source) (out []string) {
+		for _, s := range all {
+			out = append(out, s.Target)
+		}
+		return out
+	}
+	early, late := splitAtInit([]source{
+		at("proc", "/proc"), at("tmpfs", "/dev"), at("devpts", "/dev/pts"), at("sysfs", "/sys"), at("cgroup", "/sys/fs/cgroup"),
+		at("tmpfs", "/proc/scsi"), at("tmpfs", "/processes"), at("tmpfs", "/sys/fs/cgroup/own"), at("tmpfs", "/proc"),
+	})
+	if got, want := targets(early), []string{"/dev", "/dev/pts", "/sys", "/processes"}; !slices.Equal(got, want) {
+		t.Errorf("before the init: %q, expected %q", got, want)
+	}
+	if got, want := targets(late), []string{"/proc", "/sys/fs/cgroup", "/proc/scsi", "/sys/fs/cgroup/own", "/proc"}; !slices.Equal(got, want) {
+		t.Errorf("after it: %q, expected %q", got, want)
 	}
 }

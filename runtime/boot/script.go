@@ -158,16 +158,18 @@ func (s *script) keyring() {
 	s.add(callName{stage: "keyring", call: "keyctl KEYCTL_JOIN_SESSION_KEYRING"}, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
 }
 
-// privileges goes from root with everything to who, with sets. extra is what else is effective and permitted then.
-func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, extra uint64) {
-	of := func(what string) callName { return callName{stage: "capabilities", call: "prctl PR_" + what} }
+// bounds takes out of the bounding set what sets has not: what the process has it keeps until its execve.
+func (s *script) bounds(sets *capSets) {
 	for i := range 64 {
 		if sets.dropped&(1<<i) != 0 {
-			name := of("CAPBSET_DROP")
-			name.path = capName(i)
-			s.add(name, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
+			s.add(callName{stage: "capabilities", call: "prctl PR_CAPBSET_DROP", path: capName(i)}, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
 		}
 	}
+}
+
+// privileges goes from root with everything to who, with sets. extra is what else is effective and permitted then. bounds comes before it.
+func (s *script) privileges(who *identity, sets *capSets, noNewPrivileges bool, extra uint64) {
+	of := func(what string) callName { return callName{stage: "capabilities", call: "prctl PR_" + what} }
 	s.add(of("SET_KEEPCAPS"), unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	// By raw calls, for this thread alone: it is the one that execve keeps.
 	groups, list := s.memory(4 * len(who.groups))

@@ -107,7 +107,7 @@ func (p *process) wait() {
 func (m *monitor) ownPids() bool { return m.init.namespaced }
 
 // prepare makes the container of b up to its init's execve. size is that of its encoding.
-func (m *monitor) prepare(b *proto.Bootstrap, size, empty int) (f *proto.Failure) {
+func (m *monitor) prepare(b *proto.Bootstrap, size, empty int, ahead *boot.Ahead) (f *proto.Failure) {
 	if m.child, f = m.openStreams(); f != nil {
 		return f
 	}
@@ -115,10 +115,11 @@ func (m *monitor) prepare(b *proto.Bootstrap, size, empty int) (f *proto.Failure
 	if f != nil {
 		return f
 	}
-	init, err := boot.PrepareInit(b, size, empty, m.child.child, filesystems)
+	init, err := boot.PrepareInit(m.home, b, size, empty, ahead, m.child.child, filesystems)
 	if init != nil {
 		tell(init.Notes)
 		m.boot = init
+		m.shape = init.Shape
 		if init.Pid > 0 {
 			m.init = &process{pid: init.Pid, pidfd: init.Pidfd, ended: make(chan struct{}), namespaced: init.Own}
 		}

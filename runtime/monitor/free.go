@@ -4,9 +4,11 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/runtime/boot"
 	"github.com/stackrun/stack/runtime/proto"
 )
 
@@ -25,7 +27,7 @@ func (m *monitor) free() bool {
 	}
 	m.init.poll.Close()
 	// The daemon first: one that is gone is the usual case of what follows.
-	return !ready(proto.FDReport, unix.POLLRDHUP) && alone() && childless() && onlyOwnFiles() && m.rename()
+	return !ready(proto.FDReport, unix.POLLRDHUP) && alone() && childless() && m.onlyOwnFiles() && m.rename()
 }
 
 // rename ends this work for all who know of it, see proto.WorkName.
@@ -50,8 +52,8 @@ func childless() bool {
 	return err == unix.ECHILD
 }
 
-// onlyOwnFiles says whether the open files are those of a monitor without work: null devices, the connection to the daemon, and what Go's poller has.
-func onlyOwnFiles() bool {
+// onlyOwnFiles says whether the open files are those of a monitor without work: null devices, the connection to the daemon, its home, and what Go's poller has.
+func (m *monitor) onlyOwnFiles() bool {
 	const path = "/proc/self/fd"
 	dir, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -70,7 +72,7 @@ func onlyOwnFiles() bool {
 		if err != nil {
 			return false
 		}
-		if fd == dir || fd == proto.FDReport || fd < proto.FDReport && isNull(fd) {
+		if fd == dir || fd == proto.FDReport || fd < proto.FDReport && isNull(fd) || m.home.Has(fd) {
 			continue
 		}
 		to, err := os.Readlink(path + "/" + name)
@@ -85,4 +87,18 @@ func onlyOwnFiles() bool {
 func isNull(fd int) bool {
 	var st unix.Stat_t
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+}
+
+// headStart is what the daemon gets, which has just been woken by the end of a container, and on this processor.
+const headStart = 50 * time.Microsecond
+
+// prepare makes ahead what the next container needs if it is like the last, nil where there is none: while the daemon removes what is left of that, and puts the next on record,
+// this process would only wait. An error is as Prepare's.
+//
+// Precondition: as Prepare's.
+func (k *kept) prepare() (*boot.Ahead, error) {
+	if k.shape == nil || awaitReady(proto.FDReport, headStart) {
+		return nil, nil
+	}
+	return k.home.Prepare(k.shape)
 }

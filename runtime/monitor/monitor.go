@@ -37,20 +37,34 @@ func Main() int {
 		return resume(n)
 	}
 	prepareProcess()
+	var k kept
 	for n := 0; ; n++ {
-		if code, free := work(n); !free {
+		if code, free := work(n, &k); !free {
 			return code
 		}
 	}
 }
 
-// work waits for what is to be done and does it. n works were done before. free: nothing of it is left, and there can be another.
-func work(n int) (code int, free bool) {
+// kept is what a monitor keeps from one work for the next.
+type kept struct {
+	home  *boot.Home
+	shape *boot.Shape // of the container; nil: there was none
+}
+
+// work waits for what is to be done and does it. n works were done before. free: nothing of it is left, but for k, and there can be another.
+func work(n int, k *kept) (code int, free bool) {
 	// The making of a container, and an exec, change what belongs to a thread (namespaces, root, rights): all of it on this one, which at first is the main
 	// thread. Go makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
 	runtime.LockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // what is cloned from here has it too
-	if !awaitReady(proto.FDReport, settleAfter) {               // one that waits for longer is small
+	ahead, err := k.prepare()
+	if err != nil {
+		return 1, false
+	}
+	if !awaitReady(proto.FDReport, settleAfter) { // one that waits for longer is small
+		ahead.Close() // a network namespace begins with the settings that the host has then
+		k.home.Close()
+		ahead, k.home = nil, nil
 		if n > 0 {
 			debug.FreeOSMemory()
 		}
@@ -75,8 +89,15 @@ func work(n int) (code int, free bool) {
 	if err != nil {
 		return refuse(err), false
 	}
-	m := &monitor{n: n, b: b, attached: make(chan struct{})}
-	f := m.make(raw, files[1])
+	if k.home == nil {
+		if k.home, err = boot.OpenHome(); err != nil {
+			return refuse(err), false
+		}
+	}
+	m := &monitor{n: n, b: b, home: k.home, attached: make(chan struct{})}
+	f := m.make(raw, files[1], ahead)
+	ahead.Close()
+	k.shape = m.shape
 	unix.Close(files[1])
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	runtime.UnlockOSThread()
@@ -131,12 +152,14 @@ func awaitWork() (word string, files []int, err error) {
 
 type monitor struct {
 	n       int // works of this process before this one
+	home    *boot.Home
 	b       *proto.Bootstrap
 	log     *logs.Writer // nil: nobody wants it
 	streams streams
 	server  *server
 
 	boot     *boot.Init
+	shape    *boot.Shape
 	root     int         // of the container, after its execve; the daemon gets it
 	child    *childFiles // the init's streams, until it has them
 	init     *process
@@ -179,7 +202,7 @@ func (m *monitor) run(f *proto.Failure) (code int, free bool) {
 }
 
 // make brings the init up to where it waits.
-func (m *monitor) make(raw []byte, empty int) *proto.Failure {
+func (m *monitor) make(raw []byte, empty int, ahead *boot.Ahead) *proto.Failure {
 	b, err := proto.DecodeBoot(raw)
 	if err != nil {
 		return &proto.Failure{Stage: "bootstrap", Detail: err.Error(), ExitCode: 125}
@@ -197,7 +220,7 @@ func (m *monitor) make(raw []byte, empty int) *proto.Failure {
 	if m.b.AwaitAttach {
 		_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportListening})
 	}
-	return m.prepare(b, len(raw), empty)
+	return m.prepare(b, len(raw), empty, ahead)
 }
 
 // start lets the init, and all goroutines, go on. With f there is nothing to start.
@@ -235,6 +258,7 @@ func (m *monitor) start(f *proto.Failure) *proto.Failure {
 // settle gives back what only the start, and an earlier container, needed. From here on there is no way back.
 func (m *monitor) settle() {
 	m.settled = true
+	m.home.Close()
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportSettled})
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-999"), 0) // without CAP_SYS_RESOURCE it stays as it is
