@@ -53,19 +53,9 @@ func (c *container) attach(s *source) error {
 			return err
 		}
 	}
-	tree := -1
-	if s.stage == "mount" {
-		tree = c.ahead.take(s)
-		c.devFilled = c.devFilled || tree >= 0 && s.Target == "/dev"
-	}
-	if tree < 0 {
-		open := openFilesystem
-		if s.Type == "proc" {
-			open = c.takeProc
-		}
-		if tree, err = s.mountNew(open); err != nil {
-			return err
-		}
+	tree, err := c.mountNew(s)
+	if err != nil {
+		return err
 	}
 	if s.Type == "proc" && s.Target == "/proc" {
 		c.proc = tree // stays open, for what is written to it
@@ -109,8 +99,11 @@ func (c *container) coverMode(s *source) error {
 	return nil
 }
 
-// mountNew makes the file system of s, of which open gives the context, and returns a detached mount of it.
-func (s *source) mountNew(open func(stage, kind string) (*filesystem, error)) (int, error) {
+func (c *container) mountNew(s *source) (int, error) {
+	open := openFilesystem
+	if s.Type == "proc" {
+		open = c.takeProc
+	}
 	fs, err := open(s.stage, s.Type)
 	if err != nil {
 		return -1, err

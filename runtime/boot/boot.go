@@ -102,9 +102,6 @@ type container struct {
 	groups []hierarchy
 	procs  []int // contexts of procfs in the container's pid namespace, not yet used
 	caps   capSets
-	ahead  *Ahead // for this container; nil = nothing was made ahead
-
-	devFilled bool // what every container has is in /dev
 
 	self    descriptors  // the monitor's
 	matched *idmap.Owner // who binds show the files of their sources' owners as; nil = none does

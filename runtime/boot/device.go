@@ -37,15 +37,21 @@ var defaultLinks = []struct{ name, target string }{
 // devices fills /dev, if it is a file system of the container's own, and makes the spec's devices. It runs before the
 // user's mounts, so what it writes lands on our tmpfs. A spec that binds /dev has its devices already.
 func (c *container) devices() error {
-	if m := mountAt(c.spec.Mounts, "/dev"); m != nil && m.Type == "tmpfs" && !c.devFilled {
+	if m := mountAt(c.spec.Mounts, "/dev"); m != nil && m.Type == "tmpfs" {
 		dev, err := openat2(c.root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 		if err != nil {
 			return fault("device", "openat2", "/dev", err)
 		}
-		err = fillDev(dev)
-		unix.Close(dev)
-		if err != nil {
-			return err
+		defer unix.Close(dev)
+		for _, n := range defaultNodes {
+			if err := n.make(dev); err != nil {
+				return err
+			}
+		}
+		for _, l := range defaultLinks {
+			if err := unix.Symlinkat(l.target, dev, l.name); err != nil && err != unix.EEXIST {
+				return fault("device", "symlinkat", "/dev/"+l.name, err)
+			}
 		}
 	}
 	if c.spec.Linux == nil {
@@ -58,21 +64,6 @@ func (c *container) devices() error {
 		}
 		if err := c.makeNode(n); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// fillDev makes what every container has in the file system of its own at /dev.
-func fillDev(dev int) error {
-	for _, n := range defaultNodes {
-		if err := n.make(dev); err != nil {
-			return err
-		}
-	}
-	for _, l := range defaultLinks {
-		if err := unix.Symlinkat(l.target, dev, l.name); err != nil && err != unix.EEXIST {
-			return fault("device", "symlinkat", "/dev/"+l.name, err)
 		}
 	}
 	return nil

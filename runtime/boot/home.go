@@ -14,7 +14,10 @@ type Home struct {
 	umask int
 }
 
-type namespaceFile struct{ fd, flag int }
+type namespaceFile struct {
+	name     string // in /proc/pid/ns
+	fd, flag int
+}
 
 // OpenHome opens what enter needs. It is for all threads, until it is closed.
 //
@@ -37,7 +40,7 @@ func OpenHome() (*Home, error) {
 		if err != nil {
 			return h, fault("namespace", "open", path, err)
 		}
-		h.names = append(h.names, namespaceFile{fd, ns.flag})
+		h.names = append(h.names, namespaceFile{ns.name, fd, ns.flag})
 	}
 	return h, nil
 }

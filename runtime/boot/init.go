@@ -23,7 +23,7 @@ type Init struct {
 	Own    bool // it is PID 1 of a pid namespace of its own
 	Master int  // of its terminal, -1 without one
 	Notes  []string
-	Shape  *Shape
+	Kinds  int // of KindsAhead
 
 	socket int // to it
 	theirs int
@@ -69,7 +69,7 @@ const maxCalls = 512
 const maxProcs = 4
 
 // PrepareInit makes the container of b up to its execve, and returns its init, which waits. home is of OpenHome. empty is of OpenEmpty. streams are for it, and the caller's to close; filesystems are
-// used up. Of ahead, which may be nil, is used what fits. With an error the Init is there to be ended, if it is there at all.
+// used up. Those of ahead, which may be nil, are used if they are what b asks for. With an error the Init is there to be ended, if it is there at all.
 //
 // Preconditions: a thread that is locked by runtime.LockOSThread, lest another thread begins in the container. It is back where it was afterwards, or the
 // error says otherwise.
@@ -78,13 +78,13 @@ func PrepareInit(home *Home, b *proto.Bootstrap, size, empty int, ahead *Ahead, 
 	// share a pid namespace (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1}
-	c.init = &Init{Pidfd: -1, Master: -1, Shape: ShapeOf(b.Spec), socket: -1, theirs: -1, tty: -1}
+	c.init = &Init{Pidfd: -1, Master: -1, Kinds: KindsAhead(b.Spec), socket: -1, theirs: -1, tty: -1}
 	c.self = home.self
 	defer c.close()
-	if ahead.fits(c.init.Shape) {
-		c.ahead = ahead
+	if ahead != nil && ahead.kinds != c.init.Kinds {
+		ahead = nil
 	}
-	spaces, err := openNamespaces(b.Spec, c.ahead)
+	spaces, err := openNamespaces(b.Spec, ahead)
 	defer spaces.close()
 	if err != nil {
 		return c.init, err

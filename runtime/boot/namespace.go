@@ -41,7 +41,7 @@ func openNamespaces(s *specs.Spec, ahead *Ahead) (n namespaces, err error) {
 	n = namespaces{pids: -1, group: joined{fd: -1}}
 	made := 0
 	if ahead != nil {
-		n.ahead, made = ahead.spaces, ahead.shape.spaces
+		n.ahead, made = ahead.spaces, ahead.kinds
 	}
 	for _, ns := range s.Linux.Namespaces {
 		flag := namespaceFlags[ns.Type]

@@ -92,13 +92,13 @@ func isNull(fd int) bool {
 // headStart is what the daemon gets, which has just been woken by the end of a container, and on this processor.
 const headStart = 50 * time.Microsecond
 
-// prepare makes ahead what the next container needs if it is like the last, nil where there is none: while the daemon removes what is left of that, and puts the next on record,
+// prepare makes ahead the namespaces that the next container needs if it is like the last, nil where there are none: while the daemon removes what is left of that, and puts the next on record,
 // this process would only wait. An error is as Prepare's.
 //
 // Precondition: as Prepare's.
 func (k *kept) prepare() (*boot.Ahead, error) {
-	if k.shape == nil || awaitReady(proto.FDReport, headStart) {
+	if k.kinds == 0 || awaitReady(proto.FDReport, headStart) {
 		return nil, nil
 	}
-	return k.home.Prepare(k.shape)
+	return k.home.Prepare(k.kinds)
 }

@@ -48,7 +48,7 @@ func Main() int {
 // kept is what a monitor keeps from one work for the next.
 type kept struct {
 	home  *boot.Home
-	shape *boot.Shape // of the container; nil: there was none
+	kinds int // of namespaces, see boot.KindsAhead, that the container had; 0: there was none
 }
 
 // work waits for what is to be done and does it. n works were done before. free: nothing of it is left, but for k, and there can be another.
@@ -97,7 +97,7 @@ func work(n int, k *kept) (code int, free bool) {
 	m := &monitor{n: n, b: b, home: k.home, attached: make(chan struct{})}
 	f := m.make(raw, files[1], ahead)
 	ahead.Close()
-	k.shape = m.shape
+	k.kinds = m.kinds
 	unix.Close(files[1])
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	runtime.UnlockOSThread()
@@ -159,7 +159,7 @@ type monitor struct {
 	server  *server
 
 	boot     *boot.Init
-	shape    *boot.Shape
+	kinds    int         // of boot.KindsAhead
 	root     int         // of the container, after its execve; the daemon gets it
 	child    *childFiles // the init's streams, until it has them
 	init     *process
@@ -299,11 +299,13 @@ func (m *monitor) finish() (free bool) {
 	if err != nil {
 		exit.Error = "cannot record the exit: " + err.Error()
 	}
+	// The daemon removes the cgroups while this process tidies up.
+	kept := !aside && err == nil
+	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Kept: kept})
 	gone := m.remove()
 	m.server.close()
-	free = gone && !aside && err == nil && m.free()
-	err = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit, Free: free})
-	return free && err == nil // a daemon that has not heard of it waits for the end of the process
+	free = gone && kept && m.free()
+	return free && proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportFree}) == nil // a daemon that has not heard of it waits for the end of the process
 }
 
 // record puts the exit where it is kept or, when that disk takes nothing, aside, into the run directory.

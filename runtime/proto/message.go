@@ -27,7 +27,7 @@ func (r *Report) code(w *wire) {
 		w.time(&x.FinishedAt)
 		w.text(&x.Error)
 	})
-	w.flag(&r.Free)
+	w.flag(&r.Kept)
 	w.text(&r.Note)
 }
 

@@ -14,7 +14,7 @@
 //
 // So the program starts while the daemon still prepares its work, and does nothing before the daemon has its pid on record. When the
 // daemon hangs up before execve has succeeded, nobody has heard of the start: it is undone, and the program ends.
-// Afterwards it needs no daemon. One that still has its daemon when its container has ended may say that it is free (Report.Free), and waits
+// Afterwards it needs no daemon. One that still has its daemon when its container has ended may say that it is free (ReportFree), and waits
 // for the next work, see WorkName.
 package proto
 
@@ -132,7 +132,7 @@ type Report struct {
 	Status  *Status  // Started
 	Failure *Failure // Failed
 	Exit    *Exit    // Exited
-	Free    bool     // Exited: the monitor has nothing of its container any more, has the name of its next work, and waits for that
+	Kept    bool     // Exited: Exit is on record where it is kept; without, whoever wants it looks for it when the monitor has ended
 	Note    string   // Warning: something that could not be applied and is not fatal
 }
 
@@ -144,7 +144,8 @@ const (
 
 	ReportStarted ReportType = "started" // execve succeeded
 	ReportFailed  ReportType = "failed"  // it did not; nothing runs
-	ReportExited  ReportType = "exited"  // its exit is on record; without Free the monitor ends now
+	ReportExited  ReportType = "exited"  // nothing of it runs any more; the monitor ends, or is free
+	ReportFree    ReportType = "free"    // after Exited: the monitor has nothing of its container any more, has the name of its next work, and waits for that
 	ReportWarning ReportType = "warning"
 
 	// ReportSettled comes when the container is no short one: its monitor ends with it, and has nothing to say until then.

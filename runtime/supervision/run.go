@@ -47,21 +47,37 @@ func (l *Run) hangUp() {
 	}
 }
 
-// end waits for the end of the run: that of the monitor's process, or that it is free, and the process waits for the next; then its exit is what it has told. The
-// error is that of release.
+// end waits for the end of the run: that its monitor has told the exit, which is on record then, though it is not done with it, see tidied; or that of the monitor's process, and then told is
+// nil. The error is that of release.
 func (l *Run) end() (told *process.Exit, err error) {
+	if rep := l.next(proto.ReportExited); rep != nil && rep.Exit != nil && rep.Kept {
+		return (*process.Exit)(rep.Exit), nil
+	}
+	return nil, identity.AwaitEnd(l.monitor)
+}
+
+// tidied waits until the monitor, which has told the exit, has nothing of the run any more: free says that its process waits for the next work, or else it has ended. The error is that of release.
+func (l *Run) tidied() (free bool, err error) {
+	if l.next(proto.ReportFree) != nil {
+		return true, nil
+	}
+	return false, identity.AwaitEnd(l.monitor)
+}
+
+// next is the next report of kind, nil when none is to come.
+func (l *Run) next(kind proto.ReportType) *proto.Report {
 	for l.reports != nil {
 		rep, fds, err := l.reports.Next()
 		rawfd.CloseAll(fds) // none is expected
-		if err == nil && rep.Type == proto.ReportExited && rep.Free && rep.Exit != nil {
-			return (*process.Exit)(rep.Exit), nil
-		}
-		if err != nil || rep.Type == proto.ReportSettled {
+		switch {
+		case err == nil && rep.Type == kind:
+			return rep
+		case err != nil || rep.Type == proto.ReportSettled:
 			l.reports.Close() // the rest is in the exit file
-			break
+			return nil
 		}
 	}
-	return nil, identity.AwaitEnd(l.monitor)
+	return nil
 }
 
 // Over is closed when the run has ended, its exit is on record and what it had is cleaned up.

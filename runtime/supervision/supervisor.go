@@ -121,29 +121,37 @@ func (sv *Supervisor) watch(l *Run, c *container.Config, fresh bool) error {
 	return nil
 }
 
-// follow waits for the monitor's end, puts the exit on record, and cleans up.
+// follow waits for the end of the run, puts the exit on record, and cleans up.
 //
 // While l is in lives nobody else touches the container's cgroup or record, so no lock is needed here.
 func (sv *Supervisor) follow(l *Run) {
 	told, err := l.end()
-	if err == nil && told != nil {
-		failpoint.Hit("runtime.end.freed")
-		err = sv.takeOver(l)
-	}
 	if err != nil { // closed by release
 		close(l.gone)
 		return
 	}
+	failpoint.Hit("runtime.end.seen")
 	sv.letGo(l) // what the container stood on may go
+	exit := sv.settle(l.ID, &l.status, told)
+	failpoint.Hit("runtime.end.settled")
+	free := false
 	if told != nil {
+		if free, err = l.tidied(); free {
+			failpoint.Hit("runtime.end.freed")
+			err = sv.takeOver(l)
+		}
+		if err != nil {
+			close(l.gone)
+			return
+		}
+	}
+	if free {
 		sv.children.Keep(&child.Child{Monitor: identity.MonitorOf(&l.status).Next(), Pidfd: l.monitor, Reports: l.reports})
 	} else {
 		identity.Reap(l.monitor) // no child of ours when adopted; then init does it
 		l.hangUp()
 	}
-	failpoint.Hit("runtime.end.seen")
-	l.Exit = sv.settle(l.ID, &l.status, told)
-	failpoint.Hit("runtime.end.settled")
+	l.Exit = exit
 	sv.losses.Forget(l.ID)
 	sv.mu.Lock()
 	delete(sv.lives, l.ID)
@@ -187,7 +195,7 @@ func (sv *Supervisor) takeOver(l *Run) error {
 // record. A monitor writes the exit before it ends; one that was killed did not, and then the container
 // cannot go on, for nobody holds its streams or could tell its end: it is killed too and recorded as 137 with the reason.
 // told is the exit on record, nil where nobody has told it.
-// Preconditions: the monitor has ended, or has ended this work; nobody starts id.
+// Preconditions: the monitor has ended, or has told the exit; nobody starts id.
 func (sv *Supervisor) settle(id string, s *proto.Status, told *process.Exit) *process.Exit {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanUpTime)
 	defer cancel()
