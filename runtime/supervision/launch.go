@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -117,7 +118,7 @@ func (sv *Supervisor) Launch(ctx context.Context, c *container.Config, opt Launc
 	}
 	failpoint.Hit("runtime.start.rerecorded")
 	if l == nil {
-		l = &Run{ID: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: sv.unmounts.Hold(now.File, c), done: make(chan struct{}), gone: make(chan struct{})}
+		l = &Run{ID: c.ID, status: *status, monitor: p.Pidfd, reports: p.Reports, root: sv.unmounts.Hold(now.File, c), devices: slices.ContainsFunc(c.Mounts, func(m mount.Mount) bool { return m.Filesystem() }), done: make(chan struct{}), gone: make(chan struct{})}
 		if err := sv.watch(l, c, true); err != nil {
 			l.release() // it runs on; the next daemon adopts it
 			return container.State{}, nil, err

@@ -19,8 +19,9 @@ type Run struct {
 	monitor *os.File       // pidfd
 	reports *child.Reports // of a monitor that was started here; nil: adopted
 	root    *os.File       // of the container, where its unmounting takes time, see unmounts; else nil
+	devices bool           // it has file systems of devices or of other machines mounted, which are free when it has ended
 
-	done chan struct{} // closed when the monitor has ended and the exit is on record
+	done chan struct{} // closed when the monitor has ended, or is free, and the exit is on record
 	Exit *process.Exit
 	gone chan struct{} // closed when the Supervisor let go of it while it ran
 

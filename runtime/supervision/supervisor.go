@@ -164,13 +164,14 @@ func (sv *Supervisor) follow(l *Run) {
 	sv.events.Publish(event.Event{ID: l.ID, Kind: event.Exited, At: l.Exit.FinishedAt, Exit: l.Exit})
 }
 
-// letGo lets go of what l, which has ended, has mounted: aside where unmounting it takes time.
+// letGo lets go of what l, which has ended, has mounted: aside where unmounting it takes time, and nobody may want it at once.
 func (sv *Supervisor) letGo(l *Run) {
-	if l.root == nil {
+	if l.root == nil || l.devices {
 		sv.unguard(l)
-		return
 	}
-	sv.unmounts.Later(l.ID, sv.guard.Release(l.ID, identity.MonitorOf(&l.status)), l.root)
+	if l.root != nil {
+		sv.unmounts.Later(l.ID, sv.guard.Release(l.ID, identity.MonitorOf(&l.status)), l.root)
+	}
 }
 
 // unguard has the guard look after l no more.

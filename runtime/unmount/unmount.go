@@ -20,7 +20,7 @@ import (
 // container's life of 4. With that to an overlay it brings to the disk whatever its upper directory's file system has not written yet, of all who write there
 // (sync_filesystem in generic_shutdown_super, fs/super.c): milliseconds on a quiet disk, seconds beside a database's import. Without this both references are the
 // init's, and whoever waits for its end waits for the disk. So the driver has both while the container runs, and drops them after the end, when nobody waits but who wants to mount the
-// same directories again: the namespace at once, for with it go the volumes, and the root a moment later, together with those of others that end meanwhile, of
+// same directories again: the namespace at once, and the root a moment later, together with those of others that end meanwhile, of
 // which the first brings to the disk what all have written.
 //
 // A daemon that is killed has closed its descriptors by that: then it is the init's end again, or the daemon's.
@@ -32,7 +32,8 @@ type Queue struct {
 	closed  bool
 }
 
-// Roots wait for company until no other container has ended for usualWait, and not longer than longestWait. What is removed of such a container keeps its place on the disk until then.
+// Roots wait for company until no other container has ended for usualWait, and not longer than longestWait, nor when there are as many as company. Then all go that wait. What is removed
+// of such a container keeps its place on the disk until then.
 const (
 	usualWait   = 100 * time.Millisecond
 	longestWait = time.Second
@@ -40,13 +41,12 @@ const (
 )
 
 type unmount struct {
-	id              string
-	since           time.Time
-	namespace, root io.Closer
-
-	left, ended bool          // somebody has begun with the namespace, with the root. Guarded by Queue.mu
-	gone        chan struct{} // closed when the namespace is
-	done        chan struct{} // and the root
+	id    string
+	since time.Time
+	root  io.Closer
+	begun bool          // somebody closes root, or is about to. Guarded by Queue.mu
+	gone  chan struct{} // closed when the namespace is
+	done  chan struct{} // and the root
 }
 
 // Hold takes fd, a root of c's, or -1: a file of it where the end of the container should not wait for its unmounting. Anywhere else there is none, and fd is closed.
@@ -64,27 +64,39 @@ func (u *Queue) Hold(fd int, c *container.Config) *os.File {
 
 // Later closes what holds the mount namespace of the container id, which has ended, and then its root, aside. namespace may be nil.
 func (u *Queue) Later(id string, namespace, root io.Closer) {
-	m := &unmount{id: id, since: time.Now(), namespace: namespace, root: root, gone: make(chan struct{}), done: make(chan struct{})}
+	m := &unmount{id: id, since: time.Now(), root: root, gone: make(chan struct{}), done: make(chan struct{})}
+	leave := func() {
+		if namespace != nil {
+			namespace.Close()
+		}
+		close(m.gone)
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		m.leave()
-		m.root.Close()
+		leave()
+		root.Close()
 		return
 	}
+	go leave() // at once: no disk, and no other container's, is waited for
 	u.waiting, u.last = append(u.waiting, m), m.since
 	if u.come == nil {
 		u.come = make(chan struct{}, 1)
 		go u.work(u.come)
 		return
 	}
+	u.wake()
+}
+
+// wake has the worker look. Precondition: mu is held.
+func (u *Queue) wake() {
 	select {
 	case u.come <- struct{}{}:
-	default: // it has not looked since
+	default: // it has not looked since, or there is none
 	}
 }
 
-// work does one after the other: each takes a thread, and the disk is one. It returns when nothing is left.
+// work lets go of the roots, one after the other: each takes a thread, and the disk is one. It returns when nothing is left.
 func (u *Queue) work(come <-chan struct{}) {
 	for {
 		u.mu.Lock()
@@ -93,23 +105,17 @@ func (u *Queue) work(come <-chan struct{}) {
 			u.mu.Unlock()
 			return
 		}
-		next := slices.IndexFunc(u.waiting, func(m *unmount) bool { return !m.left })
-		if next >= 0 {
-			m := u.waiting[next]
-			m.left = true
-			u.mu.Unlock()
-			m.leave()
-			continue
-		}
-		m := u.waiting[0]
 		now := time.Now()
-		wait := min(usualWait-now.Sub(u.last), longestWait-now.Sub(m.since))
-		alone := len(u.waiting) < company && !u.closed
-		u.mu.Unlock()
-		if wait <= 0 || !alone {
-			u.finish(m)
+		wait := min(usualWait-now.Sub(u.last), longestWait-now.Sub(u.waiting[0].since))
+		if wait <= 0 || len(u.waiting) >= company || u.closed {
+			all := slices.Clone(u.waiting)
+			u.mu.Unlock()
+			for _, m := range all {
+				u.finish(m)
+			}
 			continue
 		}
+		u.mu.Unlock()
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -119,26 +125,15 @@ func (u *Queue) work(come <-chan struct{}) {
 	}
 }
 
-// leave lets go of the namespace. Precondition: the caller has set left.
-func (m *unmount) leave() {
-	if m.namespace != nil {
-		m.namespace.Close()
-	}
-	close(m.gone)
-}
-
 // finish lets go of m, or waits until somebody else has.
 func (u *Queue) finish(m *unmount) {
 	u.mu.Lock()
-	mine, leave := !m.ended, !m.left
-	m.ended, m.left = true, true
+	mine := !m.begun
+	m.begun = true
 	u.mu.Unlock()
 	if !mine {
 		<-m.done
 		return
-	}
-	if leave {
-		m.leave()
 	}
 	<-m.gone
 	m.root.Close()
@@ -181,6 +176,7 @@ func (u *Queue) Close() {
 	u.mu.Lock()
 	u.closed = true
 	rest := slices.Clone(u.waiting)
+	u.wake()
 	u.mu.Unlock()
 	for _, m := range rest {
 		u.finish(m)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -77,27 +78,61 @@ func TestRootsWaitForCompany(t *testing.T) {
 	})
 }
 
-// TestNoRootWaitsForLong: others that end without a pause do not keep one, and neither do many.
+// TestNoRootWaitsForLong: others that end without a pause do not keep one, and neither do many: all go then that have come, and those that come meanwhile wait for their own.
 func TestNoRootWaitsForLong(t *testing.T) {
+	roots := func(c *closed) (names []string) {
+		for _, name := range c.look() {
+			if name, is := strings.CutPrefix(name, "root "); is {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
 	synctest.Test(t, func(t *testing.T) {
 		var q Queue
 		var c closed
-		for n := range 20 {
-			c.later(&q, fmt.Sprint(n))
-			time.Sleep(longestWait / 20)
+		const n = 20
+		for i := range n {
+			if c.later(&q, fmt.Sprint(i)); i < n-1 && len(roots(&c)) > 0 {
+				t.Fatalf("after %d closed are the roots %q", i+1, roots(&c))
+			}
+			time.Sleep(longestWait / n)
 		}
-		if got := c.look(); !slices.Contains(got, "root 0") || slices.Contains(got, "root 1") {
-			t.Errorf("after %v closed are %q", longestWait, got)
+		if got := roots(&c); len(got) != n {
+			t.Errorf("after %v closed are the roots %q", longestWait, got)
 		}
-		q.Close()
+
 		var many Queue
-		for n := range company + 3 {
-			c.later(&many, fmt.Sprint("of many ", n))
+		for i := range company {
+			if got := len(roots(&c)); got != n {
+				t.Fatalf("with %d that wait %d roots are closed", i, got-n)
+			}
+			c.later(&many, fmt.Sprint("of many ", i))
 		}
-		if synctest.Wait(); many.Unfinished() != company-1 {
-			t.Errorf("of %d that end at once %d wait, expected %d", company+3, many.Unfinished(), company-1)
+		c.later(&many, "one more")
+		if got := len(roots(&c)) - n; got != company && got != company+1 {
+			t.Errorf("of %d that end at once %d roots are closed", company+1, got)
 		}
 		time.Sleep(longestWait)
+	})
+}
+
+// TestNoNamespaceWaits: not for the disk, nor for another that hangs.
+func TestNoNamespaceWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q Queue
+		var c closed
+		hold := make(chan struct{})
+		q.Later("a", closer{&c, "namespace a", hold}, closer{of: &c, name: "root a"})
+		q.Later("b", nil, closer{&c, "root b", hold})
+		time.Sleep(longestWait)
+		c.later(&q, "c")
+		c.expect(t, "while others hang", "namespace c")
+		close(hold)
+		q.Close()
+		if got := c.look(); len(got) != 5 || slices.Index(got, "namespace a") > slices.Index(got, "root a") {
+			t.Errorf("in the end closed are %q", got)
+		}
 	})
 }
 
@@ -107,6 +142,7 @@ func TestAwait(t *testing.T) {
 		var q Queue
 		var c closed
 		c.later(&q, "a")
+		synctest.Wait()
 		c.later(&q, "b")
 		c.expect(t, "before Await", "namespace a", "namespace b")
 		if err := q.Await(t.Context(), "b"); err != nil {
