@@ -76,7 +76,8 @@ func expand(text string, value func(field, key string) string) (string, error) {
 // fieldNames are those that docker's page on tags has, in its order, for messages.
 var fieldNames = []string{"ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName"}
 
-// Attributes are what the options labels, labels-regex, env and env-regex choose of a container. A variable wins over a label of its name.
+// Attributes are what the options labels, labels-regex, env and env-regex choose of a container. A variable wins over a label of its name. What has no name, which an image may
+// have in either, is not chosen by any pattern: no receiver has a field for it.
 func Attributes(options map[string]string, s *Source) map[string]string {
 	out := map[string]string{}
 	chosen := func(list, pattern string) func(string) bool {
@@ -85,7 +86,9 @@ func Attributes(options map[string]string, s *Source) map[string]string {
 		if p := options[pattern]; p != "" {
 			re, _ = regexp.Compile(p) // checked
 		}
-		return func(name string) bool { return slices.Contains(names, name) || re != nil && re.MatchString(name) }
+		return func(name string) bool {
+			return name != "" && (slices.Contains(names, name) || re != nil && re.MatchString(name))
+		}
 	}
 	label := chosen("labels", "labels-regex")
 	for k, v := range s.Labels {

@@ -48,4 +48,8 @@ func TestAttributes(t *testing.T) {
 			t.Errorf("%v: %v, want %v", c.options, got, c.want)
 		}
 	}
+	nameless := &Source{Env: []string{"=x", "A=1"}, Labels: map[string]string{"": "y"}}
+	if got := Attributes(map[string]string{"env-regex": ".*", "labels-regex": ".*"}, nameless); !maps.Equal(got, map[string]string{"A": "1"}) {
+		t.Errorf("without a name: %v", got)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -388,5 +389,27 @@ func TestPartialLines(t *testing.T) {
 	}
 	if err := <-r.result; err != nil || strings.Join(got, ", ") != "16384 true, 16384 true, 5 false, 3 false" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What an image says of itself is taken by every driver: a variable and a label may have no name.
+func TestConnectTakesWhatImagesHave(t *testing.T) {
+	in, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	address := "udp://" + in.LocalAddr().String()
+	for driver, options := range map[string]map[string]string{"gelf": {"gelf-address": address}, "syslog": {"syslog-address": address}} {
+		options["env-regex"], options["labels-regex"], options["tag"] = ".*", ".*", "{{(.ExtraAttributes nil).A}}"
+		c := &inventory.Container{Spec: plan.Spec{Logging: plan.Logging{Driver: driver, Options: options}}}
+		c.Labels = map[string]string{"": "y"}
+		c.Config = &runtime.Config{Spec: &specs.Spec{Process: &specs.Process{Env: []string{"=x", "A=1"}}}}
+		s, err := connect(t.Context(), c)
+		if err != nil {
+			t.Errorf("%s: %v", driver, err)
+			continue
+		}
+		s.Close()
 	}
 }
