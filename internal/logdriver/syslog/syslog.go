@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/internal/logdriver/transport"
@@ -74,7 +75,7 @@ func newSender(options map[string]string, s *logdriver.Source, scheme string) *S
 	if err != nil || host == "" {
 		host = "-" // RFC 5424 §6: not known
 	}
-	tag, pid := logdriver.Tag(options, s), strconv.Itoa(os.Getpid())
+	tag, pid := oneLine(logdriver.Tag(options, s)), strconv.Itoa(os.Getpid())
 	out := &Sender{}
 	version, head := "", ""
 	switch format := options["syslog-format"]; format {
@@ -98,6 +99,16 @@ func newSender(options map[string]string, s *logdriver.Source, scheme string) *S
 		out.prefix[i] = []byte("<" + strconv.Itoa(facility<<3|severity) + ">" + version)
 	}
 	return out
+}
+
+// oneLine is text without control characters. A tag may have what an image says of itself, its command or a label, and a newline there would begin a message of its own on a stream.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '_'
+		}
+		return r
+	}, text)
 }
 
 // word is text as a field of RFC 5424 §6, which is PRINTUSASCII.

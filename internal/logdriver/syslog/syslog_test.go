@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stackrun/stack/internal/logdriver"
 )
@@ -51,6 +52,23 @@ func TestFormats(t *testing.T) {
 	s := newSender(nil, source(), "tcp")
 	if got := string(s.append(nil, &logdriver.Message{Time: at, Stderr: true, Line: []byte("x")})); !strings.HasPrefix(got, "<27>") {
 		t.Errorf("stderr is %s", got)
+	}
+}
+
+// What an image says of itself begins no message of its own.
+func TestTagForgesNothing(t *testing.T) {
+	s := source()
+	s.Command = "sh -c \n<8>Mar  4 05:06:07 sshd[1]: root"
+	s.Env = []string{"X=a\r\x00\u0085\u00e9\xffb"}
+	for _, format := range []string{"", "rfc3164", "rfc5424", "rfc5424micro"} {
+		out := newSender(map[string]string{"syslog-format": format, "env": "X", "tag": "{{.Command}} {{(.ExtraAttributes nil).X}}"}, s, "tcp")
+		got := string(out.append(nil, &logdriver.Message{Time: at, Line: []byte("hello")}))
+		if strings.ContainsFunc(got, unicode.IsControl) || !strings.Contains(got, "_<8>Mar") {
+			t.Errorf("%q: %q", format, got)
+		}
+		if plain := format == "" || format == "rfc3164"; plain && !strings.Contains(got, "sh -c _<8>Mar  4 05:06:07 sshd[1]: root a___\u00e9") {
+			t.Errorf("%q: %q has lost what does no harm", format, got)
+		}
 	}
 }
 
