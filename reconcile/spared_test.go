@@ -179,3 +179,39 @@ func TestWhatItsPolicyStartsMeanwhileGoesToo(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill: the one that runs when the command gets to it, because its policy has started it meanwhile, may refuse as the others may.
+func TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill(t *testing.T) {
+	for name, do := range map[string]func(b *bench) error{
+		"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
+		"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 3, 0, "" }
+				db := service("db", func(s *spec.Service) {
+					s.Restart.Name, s.PreStop = "always", []spec.Hook{{Command: []string{"hook", "dying"}}}
+				})
+				b.up(project(service("web", after("db", spec.ServiceStarted, false)), db), ask.UpOptions{})
+				b.kill("shop-db-1")
+				b.same("between its end and its next start", b.running(), "web-1")
+				seen := ""
+				b.host.Fault = func(op string, after bool) error {
+					if op == "Containers.Stop" && !after && seen == "" {
+						time.Sleep(time.Minute) // web takes its time, and db's policy does not wait for it
+						seen = b.running()
+					}
+					return nil
+				}
+				if err := do(b); err == nil || !strings.Contains(err.Error(), "pre_stop[0]") {
+					b.Errorf("it came to %v", err)
+				}
+				b.same("while web is stopped", seen, "db-1 web-1")
+				b.host.Fault = nil
+				b.same("wished for", b.lasting(), "db-1")
+				b.reboot()
+				b.same("wished for, says the next daemon", b.lasting(), "db-1")
+			})
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
@@ -253,17 +254,26 @@ func (k *Keeper) clearAway(ctx context.Context, id string) error {
 	return nil
 }
 
-// AtRest ends the supervision of a container that is to go, and what its policy has started since it was seen ended. timeout is Stop's.
+// AtRest ends the supervision of a container that is to go, and what its policy has started since it was seen ended. timeout is Stop's, and so is what becomes of one whose
+// pre_stop refuses: it runs on, and its policy holds.
 func (k *Keeper) AtRest(ctx context.Context, id string, timeout *time.Duration, sink event.Sink) (*inventory.Container, error) {
-	k.Group.Stop(id)
+	c, err := k.callOff(ctx, id)
+	if err == nil && c.Alive() {
+		err = k.Stop(ctx, c, timeout, sink)
+	}
+	return c, err
+}
+
+// callOff looks at container id; where it does not run, its policy does not start it any more.
+func (k *Keeper) callOff(ctx context.Context, id string) (*inventory.Container, error) {
 	unlock, err := k.Locks.Lock(ctx, id) // a restart under way holds it
 	if err != nil {
 		return nil, err
 	}
-	unlock()
+	defer unlock()
 	c, err := inventory.ByID(ctx, k.drivers, id)
-	if err == nil && c.Alive() {
-		err = k.Stop(ctx, c, timeout, sink)
+	if errors.Is(err, errdefs.ErrNotFound) || err == nil && !c.Alive() {
+		k.Group.Stop(id)
 	}
 	return c, err
 }
