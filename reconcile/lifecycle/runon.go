@@ -19,7 +19,8 @@ func (k *Keeper) RunOn(ctx context.Context, project string, ids []plan.ID) ([]pl
 		return nil, err
 	}
 	return inventory.Replicas(slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		return !slices.Contains(ids, c.Replica()) || k.Stopping(c.ID) || !c.Alive() && k.StatusOf(c).State != supervise.Backoff
+		now := k.StatusOf(c).State // later than the list: its policy may have started it since
+		return !slices.Contains(ids, c.Replica()) || now == supervise.Stopping || now == supervise.Ended && !c.Alive()
 	})), nil
 }
 

@@ -319,6 +319,9 @@ func (c *containers) List(ctx context.Context) ([]runtime.State, error) {
 }
 
 func (c *containers) Select(ctx context.Context, which func(labels map[string]string) bool) ([]runtime.State, error) {
+	if c.Listed != nil {
+		defer c.Listed()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++

@@ -45,7 +45,9 @@ type Host struct {
 	// Fault is asked before and after each operation ("Containers.Start"); an error is returned in its place. Before: nothing
 	// is done. After: it is done, and the caller does not learn.
 	Fault func(op string, after bool) error
-	Cut   *Cut // nil = none
+	// Listed is called after each look at the list of the containers, before who looks has the answer.
+	Listed func()
+	Cut    *Cut // nil = none
 
 	mu         sync.Mutex
 	images     map[string]image.Info
