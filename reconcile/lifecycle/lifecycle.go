@@ -289,12 +289,14 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
 		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
 		switch {
-		case s.State == supervise.Backoff && (c.Status == plan.StatusExited || c.Status == plan.StatusCreated):
+		case s.State == supervise.Backoff && c.Status == plan.StatusExited:
 			c.Status = plan.StatusRestarting
+		case s.State == supervise.Backoff && c.Status == plan.StatusCreated:
+			c.Status, c.StartedAt = plan.StatusRestarting, s.StartedAt
 		case c.Status != plan.StatusCreated || s.Run == 0:
-		// One that has run has no exit on record while it is started again, and was looked at then.
+		// One that has run has no run on record while it is started again, and was looked at then.
 		case s.State == supervise.Running, s.State == supervise.Stopping:
-			c.Status = plan.StatusRunning
+			c.Status, c.StartedAt = plan.StatusRunning, s.StartedAt
 		case s.State == supervise.Ended && s.Exit != nil: // again, by now
 			c.Status, c.ExitCode, c.StartedAt = plan.StatusExited, s.Exit.Code, s.StartedAt
 		}

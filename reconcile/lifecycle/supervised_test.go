@@ -33,29 +33,36 @@ func (runs) Probe(context.Context, string, health.Check) (health.Result, error) 
 func (runs) Changed(string, supervise.Change, supervise.Status) {}
 
 // TestSeenWhileItIsStartedAgain: a container has no exit on record while its policy starts it. Who looks then, and asks what has become of it later, must not take it for one that
-// was never started, which healing would start.
+// was never started, which healing would start; nor must a start that is promised against that run be promised against none, which that run itself would pay.
 func TestSeenWhileItIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runs{make(chan int)}
 		k := &Keeper{Group: supervise.New(r), roster: roster.New()}
 		defer k.Group.Close()
-		expect := func(when string, want plan.Status, code int) {
+		expect := func(when string, want plan.Status, code int, began time.Time) {
 			t.Helper()
 			synctest.Wait()
 			have := &plan.Observed{Containers: []plan.ContainerState{{ID: "a", Status: plan.StatusCreated}}}
 			k.Supervised(have)
-			if c := have.Containers[0]; c.Status != want || c.ExitCode != code {
-				t.Errorf("%s: %v, exit code %d; expected %v, %d", when, c.Status, c.ExitCode, want, code)
+			if c := have.Containers[0]; c.Status != want || c.ExitCode != code || !c.StartedAt.Equal(began) {
+				t.Errorf("%s: %v, exit code %d, started at %v; expected %v, %d, %v", when, c.Status, c.ExitCode, c.StartedAt, want, code, began)
 			}
 		}
-		expect("never started", plan.StatusCreated, 0)
+		expect("never started", plan.StatusCreated, 0, time.Time{})
 		policy := supervise.Config{Policy: plan.RestartPolicy{Name: "on-failure", MaxAttempts: 1}}
-		k.Group.Started("a", policy, time.Now(), false)
-		expect("running by now", plan.StatusRunning, 0)
+		first := time.Now()
+		k.Group.Started("a", policy, first, false)
+		expect("running by now", plan.StatusRunning, 0, first)
+		time.Sleep(time.Second) // of the bubble's clock
 		r.end <- 3
-		expect("about to be started", plan.StatusRestarting, 0)
-		k.Group.Started("a", policy, time.Now(), true)
+		expect("about to be started", plan.StatusRestarting, 0, first)
+		second := time.Now()
+		k.Group.Started("a", policy, second, true)
 		r.end <- 3
-		expect("ended for good by now", plan.StatusExited, 3)
+		expect("ended for good by now", plan.StatusExited, 3, second)
+		third := second.Add(time.Second)
+		k.Group.Started("a", policy, third, false)
+		k.Group.Stop("a")
+		expect("about to be stopped", plan.StatusRunning, 0, third)
 	})
 }
