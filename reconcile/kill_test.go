@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
 )
@@ -83,6 +84,59 @@ func TestEveryKillIsToldAlike(t *testing.T) {
 				}
 				b.mu.Unlock()
 				b.same("told", strings.Join(told, "\n"), fmt.Sprintf("working Killing %[1]s \"\"\ndone Killed %[1]s \"\"", tt.signal))
+			})
+		})
+	}
+}
+
+// TestWhatHasGoneIsNoFailureOfAKill: a container that is removed while somebody is about to kill it, by itself at its end say, is as one that has been killed, for the caller and in what is told.
+func TestWhatHasGoneIsNoFailureOfAKill(t *testing.T) {
+	for name, do := range map[string]func(b *bench) error{
+		"kill": func(b *bench) error {
+			return b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, b.sink)
+		},
+		"kill that does not wait": func(b *bench) error {
+			grace := time.Hour
+			stopped := make(chan error, 1)
+			go func() {
+				stopped <- b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"web"}, Timeout: &grace}, nil)
+			}()
+			synctest.Wait() // the stop waits for web
+			killed := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, b.sink)
+			return errors.Join(killed, <-stopped)
+		},
+		"rm --force of one": func(b *bench) error {
+			return b.engine.Single().Remove(b.Context(), "shop-db-1", single.RemoveOptions{Force: true})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
+				b.up(project(service("web"), service("db")), ask.UpOptions{})
+				b.listen()
+				id := b.rows("shop")["shop-db-1"].ID
+				b.host.Fault = func(op string, after bool) error {
+					if op == "Containers.Kill" && !after {
+						b.host.RemoveContainer(id)
+					}
+					return nil
+				}
+				if err := do(b); err != nil {
+					b.Error(err)
+				}
+				synctest.Wait()
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				last := ""
+				for _, ev := range b.events {
+					if ev.Phase == event.Failed {
+						b.Errorf("it is told that %s", ev.Detail)
+					}
+					if strings.HasPrefix(ev.Text, "Kill") {
+						last = fmt.Sprintf("%s %s", ev.Phase, ev.Text)
+					}
+				}
+				b.same("last told of the kill", last, "done Killed")
 			})
 		})
 	}

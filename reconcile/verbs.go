@@ -87,7 +87,9 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 			}
 			return nil
 		}
-		if err := e.keep.Kill(ctx, c, sig, sink); err != nil || sig != unix.SIGKILL {
+		if err := e.keep.Kill(ctx, c, sig, sink); inventory.RunsNoMore(err) {
+			return nil // it went with its end
+		} else if err != nil || sig != unix.SIGKILL {
 			return err
 		}
 		zero := time.Duration(0)

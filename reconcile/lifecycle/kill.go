@@ -12,7 +12,8 @@ import (
 )
 
 // Kill sends sig to the init of c and tells of it; it waits for no end. That it is about to be sent is told before: who sees the end that comes of it may be faster
-// than who sent it. After SIGKILL no policy starts c again: whoever sends it has recorded that before. Not running = success, as with the driver.
+// than who sent it. After SIGKILL no policy starts c again: whoever sends it has recorded that before. Not running = success, as with the driver. One that has gone
+// meanwhile is told of as one that does not run, and the caller knows it by the error.
 func (k *Keeper) Kill(ctx context.Context, c *inventory.Container, sig unix.Signal, sink event.Sink) error {
 	say := func(phase event.Phase, text, detail string) {
 		ev := c.Event(phase, text, detail)
@@ -25,7 +26,11 @@ func (k *Keeper) Kill(ctx context.Context, c *inventory.Container, sig unix.Sign
 	say(event.Working, "Killing", "")
 	if err := k.drivers.Containers.Kill(ctx, c.ID, sig); err != nil {
 		err = fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
-		say(event.Failed, "Error", err.Error())
+		if inventory.RunsNoMore(err) {
+			say(event.Done, "Killed", "")
+		} else {
+			say(event.Failed, "Error", err.Error())
+		}
 		return err
 	}
 	say(event.Done, "Killed", "")

@@ -342,12 +342,15 @@ func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container,
 	cs.group.Stop(c.ID)
 	if c.Alive() {
 		// Ahead of who stops it and waits.
-		if err := cs.keep.Kill(ctx, c, unix.SIGKILL, nil); err != nil && !inventory.RunsNoMore(err) {
+		err := cs.keep.Kill(ctx, c, unix.SIGKILL, nil)
+		if err != nil && !inventory.RunsNoMore(err) {
 			return err
 		}
-		zero := time.Duration(0)
-		if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
-			return err
+		if err == nil {
+			zero := time.Duration(0)
+			if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
+				return err
+			}
 		}
 	}
 	c, err := cs.keep.AtRest(ctx, c.ID, nil, nil) // a restart by its policy may have come between
