@@ -74,6 +74,12 @@ func (c *cursor) behind(path string) int64 {
 	return max(end.Offset-c.at.Offset, 0)
 }
 
+// atEnd says whether the receiver has all of the log at path; false where that is not known.
+func (c *cursor) atEnd(path string) bool {
+	end, err := logs.End(path)
+	return err == nil && c.at.Offset != math.MaxInt64 && c.at.Offset >= end.Offset
+}
+
 // begin makes the first cursor of a container: behind what its log has before it starts.
 func (c *cursor) begin(log string) error {
 	end, err := logs.End(log)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/runtime/logs"
 )
 
 // Waits of a feed.
@@ -22,6 +21,7 @@ const (
 	firstLook  = 10 * time.Millisecond // whether what was sent has arrived
 	lastLook   = time.Second
 	quiet      = 10 * time.Second // without a refused datagram
+	patience   = 30 * time.Second // with a receiver that takes nothing of what was sent
 )
 
 // feed sends the log of one container. It has one goroutine, run; what is below mu others ask for.
@@ -31,7 +31,7 @@ type feed struct {
 
 	cursor *cursor
 	sender Sender // nil = not connected
-	sent   logs.Place
+	flight flight
 	done   func() bool // takes the close of sender off the context
 	tried  int         // failures in a row
 	fault  time.Time   // when the last one was
@@ -88,13 +88,20 @@ var errHungUp = errors.New("the receiver has hung up")
 // pass sends what is behind the cursor, until ended is closed and all of it has arrived. An error is of the receiver, or of the log; what comes then begins at the cursor.
 func (f *feed) pass(ctx context.Context, ended <-chan struct{}) error {
 	if f.sender == nil {
+		select {
+		case <-ended:
+			if f.cursor.atEnd(f.c.Config.Log.Path) {
+				return nil // nobody need be there
+			}
+		default:
+		}
 		if err := f.connect(ctx); err != nil {
 			return err
 		}
 	}
 	r := read(ctx, f.c.Config.Log.Path, f.cursor.at, ended, f.missed)
 	defer r.close()
-	f.sent = f.cursor.at
+	f.flight = flight{}
 	batches, wait := r.batches, firstLook
 	var look <-chan time.Time
 	for {
@@ -118,18 +125,20 @@ func (f *feed) pass(ctx context.Context, ended <-chan struct{}) error {
 					return err
 				}
 			}
-			if err := f.sender.Send(b.all); err != nil {
+			if err := f.send(b); err != nil {
 				return err
 			}
-			f.sent = b.end
-			if f.settled() {
+			if f.flight.landed() {
 				look = nil
 			} else if look == nil {
 				wait = firstLook
 				look = time.After(wait)
 			}
 		case <-look:
-			if look = nil; !f.settled() {
+			if err := f.settle(); err != nil {
+				return err
+			}
+			if look = nil; !f.flight.landed() {
 				wait = min(2*wait, lastLook)
 				look = time.After(wait)
 			} else if batches == nil {
@@ -152,6 +161,9 @@ func (f *feed) connect(ctx context.Context) error {
 	}
 	f.sender = s
 	f.done = context.AfterFunc(ctx, func() { s.Close() }) // a Send may wait
+	if !s.Datagrams() && f.cursor.atEnd(f.c.Config.Log.Path) {
+		f.arrived() // it is there, and has everything
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tryDone()
@@ -176,16 +188,42 @@ func (f *feed) hangUp() {
 	f.sender = nil
 }
 
-// settled moves the cursor behind what was sent, if that has arrived.
-func (f *feed) settled() bool {
-	if !f.sender.Settled() {
-		return false
+// send hands b over, and notes what has arrived.
+func (f *feed) send(b *batch) error {
+	if !f.flight.landed() {
+		if err := f.settle(); err != nil { // before more waits: what has become less is taken
+			return err
+		}
 	}
-	if err := f.cursor.put(f.sent); err != nil {
-		f.of.o.Log.Warn("cannot note how far a log was sent; a daemon that takes this one's place sends some of it again", "container", f.c.Name, "error", err)
+	if err := f.sender.Send(b.all); err != nil {
+		return err
 	}
-	f.arrived()
-	return true
+	written, _, err := f.sender.Flow()
+	if err != nil {
+		return err
+	}
+	f.flight.departed(written, b.end, time.Now())
+	return f.settle()
+}
+
+// settle moves the cursor behind what has arrived. An error says that the receiver is away.
+func (f *feed) settle() error {
+	written, waiting, err := f.sender.Flow()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	at, moved := f.flight.progress(written, waiting, now)
+	if moved {
+		if err := f.cursor.put(at); err != nil {
+			f.of.o.Log.Warn("cannot note how far a log was sent; a daemon that takes this one's place sends some of it again", "container", f.c.Name, "error", err)
+		}
+		f.arrived()
+	}
+	if f.flight.stalled(now) >= f.of.patience {
+		return fmt.Errorf("it has taken nothing of what was sent for %v", f.of.patience)
+	}
+	return nil
 }
 
 // failed notes that nothing can be sent, and tells it. A connection that breaks is no news if the next attempt mends it.

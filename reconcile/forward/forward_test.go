@@ -29,15 +29,18 @@ type receiver struct {
 	mu        sync.Mutex
 	away      error
 	lines     []string
-	unsettled bool
+	unsettled bool // nothing is acknowledged any more
+	lags      bool // the newest batch is not acknowledged yet
 	conn      *connection
 	opened    int
 }
 
 type connection struct {
-	r    *receiver
-	gone chan struct{}
-	once sync.Once
+	r *receiver
+
+	written, last, arrived int64 // lines
+	gone                   chan struct{}
+	once                   sync.Once
 }
 
 func (r *receiver) open(context.Context, *inventory.Container) (Sender, error) {
@@ -62,13 +65,22 @@ func (c *connection) Send(all []logdriver.Message) error {
 	for _, m := range all {
 		c.r.lines = append(c.r.lines, string(m.Line))
 	}
+	c.last = int64(len(all))
+	c.written += c.last
 	return nil
 }
 
-func (c *connection) Settled() bool {
+func (c *connection) Flow() (written, waiting int64, err error) {
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	return !c.r.unsettled
+	switch {
+	case c.r.unsettled:
+	case c.r.lags:
+		c.arrived = max(c.arrived, c.written-c.last)
+	default:
+		c.arrived = c.written
+	}
+	return c.written, c.written - c.arrived, nil
 }
 func (c *connection) Gone() <-chan struct{} { return c.gone }
 func (c *connection) Datagrams() bool       { return false }
@@ -279,6 +291,86 @@ func TestSendsAgainWhatMayNotHaveArrived(t *testing.T) {
 	if all := b.has(); len(all) != 1 && len(all) != 3 { // whether it was seen that the first two had arrived is chance
 		t.Errorf("%q came", all)
 	}
+}
+
+// The cursor moves while a container keeps writing, and a receiver that was away is back then, although there is always something on its way.
+func TestCursorMovesWhileLinesAreOnTheirWay(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.goes()
+	b.events(NotSent, func() { b.Begin(b.c) })
+	b.write(1)
+	b.events(SentAgain, func() { b.set(func() { b.away, b.lags = nil, true }); b.sent(); b.write(1); b.sent() })
+	b.write(10)
+	b.sent()
+	b.write(1)
+	b.sent()
+	b.eventually("the cursor is behind all but the last batch", func() bool {
+		at, ok := load(b.o.Cursor(b.c.ID))
+		return ok && at.at.Offset > 0 && at.behind(b.c.Config.Log.Path) > 0 && at.behind(b.c.Config.Log.Path) < 60 // a line
+	})
+	at, _ := load(b.o.Cursor(b.c.ID))
+	if at.atEnd(b.c.Config.Log.Path) {
+		t.Error("the cursor is behind what is still on its way")
+	}
+	if got := b.Problem(b.c.ID); got != "" {
+		t.Errorf("why: %q", got)
+	}
+	// The next daemon sends what was on its way, and no more.
+	b.shut()
+	b.set(func() { b.lines = nil })
+	b.boot()
+	b.Adopt(b.c)
+	b.sent()
+	if all := b.has(); len(all) != 1 {
+		t.Errorf("%q came again", all)
+	}
+}
+
+// A receiver that accepts a connection and reads nothing is away: that is told, and no daemon waits for it.
+func TestReceiverReadsNothing(t *testing.T) {
+	b := newBench(t, 0, 1)
+	path := filepath.Join(t.TempDir(), "log")
+	in, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	b.c.Spec.Logging.Options = map[string]string{"syslog-address": "unix://" + path}
+	b.Forwarder.open, b.patience = connect, 50*time.Millisecond
+	b.Begin(b.c)
+	all := b.events(NotSent, func() {
+		b.write(3)
+		b.Ended(b.c.ID, yes)
+	})
+	if len(all) != 1 || !strings.Contains(all[0], "it has taken nothing of what was sent for 50ms") {
+		t.Errorf("told: %q", all)
+	}
+	if b.Problem(b.c.ID) == "" || !b.Idle() {
+		t.Errorf("why: %q, idle: %v", b.Problem(b.c.ID), b.Idle())
+	}
+	if at, ok := load(b.o.Cursor(b.c.ID)); !ok || at.behind(b.c.Config.Log.Path) == 0 {
+		t.Error("what nobody has read counts as received")
+	}
+}
+
+// A receiver that was away is back when it can be reached and has everything: nobody waits for the next line to say so.
+func TestReceiverIsBackBeforeTheNextLine(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.goes()
+	b.events(NotSent, func() { b.Begin(b.c) })
+	b.events(SentAgain, func() { b.set(func() { b.away = nil }) })
+	if got := b.Problem(b.c.ID); got != "" {
+		t.Errorf("why, when it is back: %q", got)
+	}
+}
+
+// What has ended and has nothing to send needs no receiver.
+func TestNothingToSend(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.goes()
+	b.events(NotSent, func() { b.Begin(b.c) })
+	b.Ended(b.c.ID, yes)
+	b.eventually("the feed ends", func() bool { return b.feed(b.c.ID) == nil })
 }
 
 // A receiver that is away is told once, and when it is back; nothing is lost. Who starts a container is told too, and asked why as long as it lasts.

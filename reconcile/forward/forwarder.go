@@ -33,8 +33,9 @@ const (
 type Sender interface {
 	// Send hands messages over. When it fails, any of them may have arrived.
 	Send([]logdriver.Message) error
-	// Settled says whether all that was sent has arrived, as far as that can be known.
-	Settled() bool
+	// Flow is how many bytes were written to the receiver, and how many of these still wait to be received. Waiting may be too large, and not too small. Both are 0 where what was sent has arrived
+	// when Send returns, or nobody can know more.
+	Flow() (written, waiting int64, err error)
 	// Gone is closed when the receiver has hung up; nil where that is not known.
 	Gone() <-chan struct{}
 	// Datagrams says that a receiver which is away refuses what is sent now and then only.
@@ -69,15 +70,18 @@ type Options struct {
 
 // Forwarder has the feeds of the containers whose logs are sent. Safe for concurrent use.
 type Forwarder struct {
-	o    Options
-	open func(context.Context, *inventory.Container) (Sender, error)
+	o        Options
+	open     func(context.Context, *inventory.Container) (Sender, error)
+	patience time.Duration // with a receiver that takes nothing
 
 	mu    sync.Mutex
 	feeds map[string]*feed // by container
 }
 
 // New has no feeds.
-func New(o Options) *Forwarder { return &Forwarder{o: o, open: connect, feeds: map[string]*feed{}} }
+func New(o Options) *Forwarder {
+	return &Forwarder{o: o, open: connect, patience: patience, feeds: map[string]*feed{}}
+}
 
 // sends says whether c's log is sent.
 func sends(c *inventory.Container) bool {
@@ -153,6 +157,7 @@ func (w *Forwarder) Report(ctx context.Context, c *inventory.Container, sink eve
 		defer bound.Stop()
 		select {
 		case <-f.first:
+		case <-f.over: // there was nothing to send
 		case <-ctx.Done():
 		case <-bound.C:
 			sink(f.trouble(fmt.Sprintf("no answer within %v", startTime)))

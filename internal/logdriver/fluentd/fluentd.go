@@ -159,8 +159,13 @@ func (s *Sender) await(id string) error {
 	}
 }
 
-// Settled says whether what was sent has been received: as the receiver has said, or as far as can be known.
-func (s *Sender) Settled() bool { return s.acked || s.conn.Settled() }
+// Flow is how many bytes were written, and how many of these still wait to be received; both are 0 where the receiver itself has said that it has what was sent.
+func (s *Sender) Flow() (written, waiting int64, err error) {
+	if s.acked {
+		return 0, 0, nil
+	}
+	return s.conn.Flow()
+}
 
 // Gone is closed when the receiver has hung up; nil where it is asked for its word, by which that is seen.
 func (s *Sender) Gone() <-chan struct{} { return s.conn.Gone() }

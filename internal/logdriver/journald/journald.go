@@ -155,8 +155,8 @@ func (s *Sender) sendFile(entry []byte) error {
 	return errors.Join(err, sent)
 }
 
-// Settled is true: an entry that was written is the journal's.
-func (s *Sender) Settled() bool { return true }
+// Flow is 0: an entry that was written is the journal's.
+func (s *Sender) Flow() (written, waiting int64, err error) { return 0, 0, nil }
 
 // Gone is nil: that the journal has gone is seen when it is written to.
 func (s *Sender) Gone() <-chan struct{} { return nil }

@@ -163,8 +163,8 @@ func (s *Sender) Send(all []logdriver.Message) error {
 	return nil
 }
 
-// Settled says whether what was sent has been received, as far as that can be known.
-func (s *Sender) Settled() bool { return s.conn.Settled() }
+// Flow is how many bytes were written, and how many of these still wait to be received; both are 0 for datagrams.
+func (s *Sender) Flow() (written, waiting int64, err error) { return s.conn.Flow() }
 
 // Gone is closed when the receiver has hung up.
 func (s *Sender) Gone() <-chan struct{} { return s.conn.Gone() }

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,8 +30,20 @@ type Conn struct {
 	net.Conn
 	Stream bool // what is written has no boundaries
 
-	raw  net.Conn // below TLS
+	raw  *counted // below TLS
 	gone chan struct{}
+}
+
+// counted counts the bytes that go out: of TLS there are more than were handed over, and its own.
+type counted struct {
+	net.Conn
+	written atomic.Int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.written.Add(int64(n))
+	return n, err
 }
 
 // Dial connects to a. t is for addresses of tcp+tls. ctx bounds the attempt alone.
@@ -40,10 +54,11 @@ func Dial(ctx context.Context, a logdriver.Address, t logdriver.TLS) (*Conn, err
 	if network == "tcp+tls" {
 		network, secure = "tcp", true
 	}
-	raw, err := new(net.Dialer).DialContext(ctx, network, a.Host+a.Path)
+	conn, err := new(net.Dialer).DialContext(ctx, network, a.Host+a.Path)
 	if err != nil {
 		return nil, err
 	}
+	raw := &counted{Conn: conn}
 	c := &Conn{Conn: raw, raw: raw, Stream: network == "tcp" || network == "unix"}
 	if secure {
 		host, _, _ := net.SplitHostPort(a.Host)
@@ -107,30 +122,29 @@ func (c *Conn) Discard() {
 // Gone is closed when the receiver has hung up; never without Discard.
 func (c *Conn) Gone() <-chan struct{} { return c.gone }
 
-// Settled says whether all that was written has been received, as far as the kernel knows: a TCP peer has acknowledged it (tcp(7), SIOCOUTQ), or a process of this host has read it (unix(7)).
-// Datagrams are settled when they are written.
-func (c *Conn) Settled() bool {
+// Flow is how many bytes of a stream were written, and how many of these still wait to be received, as far as the kernel knows: until a TCP peer has acknowledged them (tcp(7), SIOCOUTQ), or a
+// process of this host has read them. Of the latter (unix(7)) it counts what the memory is that holds them: more than they are, so that waiting may be more than written. Both are 0 for datagrams,
+// which have been received when they are written. An error says that nobody knows any more.
+func (c *Conn) Flow() (written, waiting int64, err error) {
 	if !c.Stream {
-		return true
+		return 0, 0, nil
 	}
-	return c.queued() == 0
-}
-
-// queued are the bytes that are on their way.
-func (c *Conn) queued() (n int) {
-	f, ok := c.raw.(syscall.Conn)
-	if !ok {
-		return 0
-	}
-	raw, err := f.SyscallConn()
+	written = c.raw.written.Load() // first: what is written meanwhile waits
+	raw, err := c.raw.Conn.(syscall.Conn).SyscallConn()
 	if err != nil {
-		return 1 // closed: nobody knows any more
+		return written, 0, err
 	}
-	n = 1
-	_ = raw.Control(func(fd uintptr) {
-		if q, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
-			n = q
+	var n int
+	var fault error
+	err = raw.Control(func(fd uintptr) {
+		if n, fault = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); fault != nil || n > 0 {
+			return
+		}
+		// What a process has not read waits no more when it closes its socket: the kernel says first that it has.
+		poll := []unix.PollFd{{Fd: int32(fd)}}
+		if _, fault = unix.Poll(poll, 0); fault == nil && poll[0].Revents&unix.POLLHUP != 0 {
+			fault = unix.EPIPE
 		}
 	})
-	return n
+	return written, int64(n), errors.Join(err, fault)
 }
