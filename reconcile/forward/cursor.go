@@ -12,17 +12,23 @@ import (
 	"github.com/stackrun/stack/runtime/logs"
 )
 
-// cursor is how far a log has been received, on disk. It goes with its directory, which is the container's.
+// A cursor is in a directory of its own below the container's: who looks there for what other hands change would be woken by each move.
+const (
+	cursorDir  = "forward"
+	cursorName = "cursor"
+)
+
+// cursor is how far a log has been received, on disk. It goes with the container's directory.
 type cursor struct {
-	path string
-	at   logs.Place
-	f    *os.File
+	dir string // its own
+	at  logs.Place
+	f   *os.File
 }
 
-// load reads the cursor at path. found is false when there is none yet; one that cannot be read is none.
-func load(path string) (c *cursor, found bool) {
-	c = &cursor{path: path}
-	b, err := os.ReadFile(path)
+// load reads the cursor of the container whose directory dir is. found is false when there is none yet; one that cannot be read is none.
+func load(dir string) (c *cursor, found bool) {
+	c = &cursor{dir: filepath.Join(dir, cursorDir)}
+	b, err := os.ReadFile(c.path())
 	if err != nil {
 		return c, false
 	}
@@ -37,6 +43,8 @@ func load(path string) (c *cursor, found bool) {
 	return c, true
 }
 
+func (c *cursor) path() string { return filepath.Join(c.dir, cursorName) }
+
 // since makes c one whose place is lost: what was logged from t on comes, rather twice than not at all.
 func (c *cursor) since(t time.Time) { c.at = logs.Place{Offset: math.MaxInt64, Time: t} }
 
@@ -44,7 +52,10 @@ func (c *cursor) since(t time.Time) { c.at = logs.Place{Offset: math.MaxInt64, T
 func (c *cursor) put(p logs.Place) error {
 	c.at = p
 	if c.f == nil {
-		f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err := os.Mkdir(c.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		f, err := os.OpenFile(c.path(), os.O_WRONLY|os.O_CREATE, 0o600)
 		if err != nil {
 			return err
 		}
@@ -87,7 +98,7 @@ func (c *cursor) begin(log string) error {
 		err = c.put(end)
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no %s", filepath.Dir(c.path))
+		return fmt.Errorf("there is no %s", filepath.Dir(c.dir))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/reconcile/event"
@@ -138,6 +140,9 @@ func newBench(t *testing.T, size int64, files int) *bench {
 	b.c.ID, b.c.Status = strings.Repeat("ab", 32), runtime.Running
 	b.c.Config = &runtime.Config{Spec: &specs.Spec{}, Log: runtime.LogConfig{Path: path}}
 	b.boot()
+	if err := os.Mkdir(b.o.Dir(b.c.ID), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		b.shut()
 		b.hub.Close()
@@ -150,7 +155,7 @@ func newBench(t *testing.T, size int64, files int) *bench {
 func (b *bench) boot() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.kill = cancel
-	b.Forwarder = New(Options{Hub: b.hub, Log: slog.New(slog.DiscardHandler), Life: ctx, Go: func(do func()) { b.tasks.Go(do) }, Cursor: func(id string) string { return filepath.Join(b.dir, id[:12]+".forwarded") }})
+	b.Forwarder = New(Options{Hub: b.hub, Log: slog.New(slog.DiscardHandler), Life: ctx, Go: func(do func()) { b.tasks.Go(do) }, Dir: func(id string) string { return filepath.Join(b.dir, id) }})
 	b.Forwarder.open = b.receiver.open
 }
 
@@ -226,7 +231,7 @@ func TestSendsWhatItsContainerWrites(t *testing.T) {
 	b.write(1000)
 	b.sent()
 	b.once(6)
-	b.eventually("the cursor is there", func() bool { at, ok := load(b.o.Cursor(b.c.ID)); return ok && at.behind(b.c.Config.Log.Path) == 0 })
+	b.eventually("the cursor is there", func() bool { at, ok := load(b.o.Dir(b.c.ID)); return ok && at.behind(b.c.Config.Log.Path) == 0 })
 	b.shut()
 	b.write(7)
 	b.boot()
@@ -274,7 +279,7 @@ func TestSendsAgainWhatMayNotHaveArrived(t *testing.T) {
 	b.Begin(b.c)
 	b.write(2)
 	b.sent()
-	b.eventually("it is settled", func() bool { at, ok := load(b.o.Cursor(b.c.ID)); return ok && at.behind(b.c.Config.Log.Path) == 0 })
+	b.eventually("it is settled", func() bool { at, ok := load(b.o.Dir(b.c.ID)); return ok && at.behind(b.c.Config.Log.Path) == 0 })
 	b.set(func() { b.unsettled = true })
 	b.write(2)
 	b.sent()
@@ -305,10 +310,10 @@ func TestCursorMovesWhileLinesAreOnTheirWay(t *testing.T) {
 	b.write(1)
 	b.sent()
 	b.eventually("the cursor is behind all but the last batch", func() bool {
-		at, ok := load(b.o.Cursor(b.c.ID))
+		at, ok := load(b.o.Dir(b.c.ID))
 		return ok && at.at.Offset > 0 && at.behind(b.c.Config.Log.Path) > 0 && at.behind(b.c.Config.Log.Path) < 60 // a line
 	})
-	at, _ := load(b.o.Cursor(b.c.ID))
+	at, _ := load(b.o.Dir(b.c.ID))
 	if at.atEnd(b.c.Config.Log.Path) {
 		t.Error("the cursor is behind what is still on its way")
 	}
@@ -348,7 +353,7 @@ func TestReceiverReadsNothing(t *testing.T) {
 	if b.Problem(b.c.ID) == "" || !b.Idle() {
 		t.Errorf("why: %q, idle: %v", b.Problem(b.c.ID), b.Idle())
 	}
-	if at, ok := load(b.o.Cursor(b.c.ID)); !ok || at.behind(b.c.Config.Log.Path) == 0 {
+	if at, ok := load(b.o.Dir(b.c.ID)); !ok || at.behind(b.c.Config.Log.Path) == 0 {
 		t.Error("what nobody has read counts as received")
 	}
 }
@@ -361,6 +366,39 @@ func TestReceiverIsBackBeforeTheNextLine(t *testing.T) {
 	b.events(SentAgain, func() { b.set(func() { b.away = nil }) })
 	if got := b.Problem(b.c.ID); got != "" {
 		t.Errorf("why, when it is back: %q", got)
+	}
+}
+
+// Who watches a container's directory for what other hands change there hears nothing of its log that is sent.
+func TestCursorWakesNobody(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.Begin(b.c)
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.InotifyAddWatch(fd, b.o.Dir(b.c.ID), unix.IN_MODIFY|unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO); err != nil {
+		t.Fatal(err)
+	}
+	b.write(1000)
+	b.sent()
+	b.eventually("the cursor is there", func() bool {
+		at, ok := load(b.o.Dir(b.c.ID))
+		return ok && at.at.Offset > 0 && at.behind(b.c.Config.Log.Path) == 0
+	})
+	if n, err := unix.Read(fd, make([]byte, 4096)); err != unix.EAGAIN {
+		t.Errorf("%d bytes of events, %v", n, err)
+	}
+	// It goes with the directory, and does not come back.
+	if err := os.RemoveAll(b.o.Dir(b.c.ID)); err != nil {
+		t.Fatal(err)
+	}
+	b.write(1)
+	b.sent()
+	b.shut()
+	if _, err := os.Stat(b.o.Dir(b.c.ID)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is there again: %v", err)
 	}
 }
 
@@ -458,7 +496,7 @@ func TestNothingForOthers(t *testing.T) {
 		b.Begin(b.c)
 		b.Adopt(b.c)
 		b.Finish(t.Context(), b.c, nil)
-		if _, found := load(b.o.Cursor(b.c.ID)); found || len(b.feeds) > 0 || b.opened > 0 {
+		if _, found := load(b.o.Dir(b.c.ID)); found || len(b.feeds) > 0 || b.opened > 0 {
 			t.Errorf("%q: %d feeds, a cursor: %v", driver, len(b.feeds), found)
 		}
 	}

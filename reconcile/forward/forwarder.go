@@ -61,11 +61,11 @@ var openers = map[string]func(ctx context.Context, options map[string]string, s 
 
 // Options of New.
 type Options struct {
-	Hub    *event.Hub
-	Log    *slog.Logger
-	Life   context.Context        // feeds end with it
-	Go     func(func())           // runs a feed; whoever ends Life waits for it
-	Cursor func(id string) string // path of a container's cursor, in a directory that goes with the container
+	Hub  *event.Hub
+	Log  *slog.Logger
+	Life context.Context        // feeds end with it
+	Go   func(func())           // runs a feed; whoever ends Life waits for it
+	Dir  func(id string) string // a directory that goes with the container; cursors are below it
 }
 
 // Forwarder has the feeds of the containers whose logs are sent. Safe for concurrent use.
@@ -101,7 +101,7 @@ func (w *Forwarder) Begin(c *inventory.Container) {
 		f.retry()
 		return
 	}
-	at, found := load(w.o.Cursor(c.ID))
+	at, found := load(w.o.Dir(c.ID))
 	if !found {
 		if err := at.begin(c.Config.Log.Path); err != nil {
 			w.o.Log.Warn("cannot note how far a log was sent", "container", c.Name, "error", err)
@@ -128,7 +128,7 @@ func (w *Forwarder) Adopt(c *inventory.Container) {
 	if !sends(c) {
 		return
 	}
-	at, found := load(w.o.Cursor(c.ID))
+	at, found := load(w.o.Dir(c.ID))
 	switch {
 	case c.Alive():
 		if !found {

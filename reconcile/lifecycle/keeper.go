@@ -96,7 +96,7 @@ func New(o Options) *Keeper {
 	k.Group = supervise.New(runner{k})
 	k.Waits = await.New(o.Drivers, o.Hub, k.Group)
 	k.Memory = chronicle.New(o.History, o.Hub, k.Group)
-	k.Forward = forward.New(forward.Options{Hub: o.Hub, Log: o.Log, Life: o.Life, Go: k.Go, Cursor: func(id string) string { return o.Roots.InState("containers", id, "forwarded") }})
+	k.Forward = forward.New(forward.Options{Hub: o.Hub, Log: o.Log, Life: o.Life, Go: k.Go, Dir: func(id string) string { return o.Roots.InState("containers", id) }})
 	return k
 }
 
