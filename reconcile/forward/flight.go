@@ -16,13 +16,13 @@ type flight struct {
 	taken   time.Time // when the receiver was last seen to take something, or the first batch was sent
 }
 
-// end is of a batch: it has arrived when that many bytes of the connection have.
+// end is of a batch: it has arrived when that much of what the connection has written has: bytes, or what else its Flow counts.
 type end struct {
-	bytes int64
-	place logs.Place
+	written int64
+	place   logs.Place
 }
 
-// departed notes that a batch was sent, up to place, with which written bytes of the connection were.
+// departed notes that a batch was sent, up to place, with which the connection has written so much.
 func (f *flight) departed(written int64, place logs.Place, now time.Time) {
 	switch n := len(f.ends); n {
 	case 0:
@@ -34,10 +34,10 @@ func (f *flight) departed(written int64, place logs.Place, now time.Time) {
 	}
 }
 
-// progress is how far the log has arrived when waiting of written bytes are still on their way; moved: farther than it was.
+// progress is how far the log has arrived when waiting of written is still on its way; moved: farther than it was.
 func (f *flight) progress(written, waiting int64, now time.Time) (at logs.Place, moved bool) {
 	n := 0
-	for n < len(f.ends) && f.ends[n].bytes <= written-waiting {
+	for n < len(f.ends) && f.ends[n].written <= written-waiting {
 		at, moved = f.ends[n].place, true
 		n++
 	}

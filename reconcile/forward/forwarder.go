@@ -33,7 +33,7 @@ const (
 type Sender interface {
 	// Send hands messages over. When it fails, any of them may have arrived.
 	Send([]logdriver.Message) error
-	// Flow is how many bytes were written to the receiver, and how many of these still wait to be received. Waiting may be too large, and not too small. Both are 0 where what was sent has arrived
+	// Flow is how much was written to the receiver, and how much of it still waits to be received, in a unit of its own. Waiting may be too large, and not too small. Both are 0 where what was sent has arrived
 	// when Send returns, or nobody can know more.
 	Flow() (written, waiting int64, err error)
 	// Gone is closed when the receiver has hung up; nil where that is not known.

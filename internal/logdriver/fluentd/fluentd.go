@@ -159,7 +159,7 @@ func (s *Sender) await(id string) error {
 	}
 }
 
-// Flow is how many bytes were written, and how many of these still wait to be received; both are 0 where the receiver itself has said that it has what was sent.
+// Flow is how much was written, and how much of it still wait to be received; both are 0 where the receiver itself has said that it has what was sent.
 func (s *Sender) Flow() (written, waiting int64, err error) {
 	if s.acked {
 		return 0, 0, nil

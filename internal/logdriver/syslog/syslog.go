@@ -163,7 +163,7 @@ func (s *Sender) Send(all []logdriver.Message) error {
 	return nil
 }
 
-// Flow is how many bytes were written, and how many of these still wait to be received; both are 0 for datagrams.
+// Flow is how much was written, and how much of it still wait to be received; both are 0 for datagrams.
 func (s *Sender) Flow() (written, waiting int64, err error) { return s.conn.Flow() }
 
 // Gone is closed when the receiver has hung up.

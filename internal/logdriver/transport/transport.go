@@ -34,16 +34,48 @@ type Conn struct {
 	gone chan struct{}
 }
 
-// counted counts the bytes that go out: of TLS there are more than were handed over, and its own.
+// counted counts what goes out as the kernel counts what waits of it. Of TCP that are bytes: of TLS there are more than were handed over, and its own. Of a stream to a socket of this host it is the
+// memory that holds what was not read, many times as much for short lines. It is by how much that grows with a write: too little if something is read meanwhile.
 type counted struct {
 	net.Conn
+	memory  bool
 	written atomic.Int64
 }
 
 func (c *counted) Write(b []byte) (int, error) {
+	if !c.memory {
+		n, err := c.Conn.Write(b)
+		c.written.Add(int64(n))
+		return n, err
+	}
+	before, fault := c.waiting()
+	if fault != nil {
+		return 0, fault
+	}
 	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
-	return n, err
+	after, fault := c.waiting()
+	c.written.Add(max(after-before, 0))
+	return n, errors.Join(err, fault)
+}
+
+// waiting is what the peer has not received. A peer that has hung up is an error: what it has not read does not wait any more, and the kernel says first that it has gone.
+func (c *counted) waiting() (int64, error) {
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	var fault error
+	err = raw.Control(func(fd uintptr) {
+		if n, fault = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); fault != nil {
+			return
+		}
+		poll := []unix.PollFd{{Fd: int32(fd)}}
+		if _, fault = unix.Poll(poll, 0); fault == nil && poll[0].Revents&unix.POLLHUP != 0 {
+			fault = unix.EPIPE
+		}
+	})
+	return int64(n), errors.Join(err, fault)
 }
 
 // Dial connects to a. t is for addresses of tcp+tls. ctx bounds the attempt alone.
@@ -58,7 +90,7 @@ func Dial(ctx context.Context, a logdriver.Address, t logdriver.TLS) (*Conn, err
 	if err != nil {
 		return nil, err
 	}
-	raw := &counted{Conn: conn}
+	raw := &counted{Conn: conn, memory: network == "unix"}
 	c := &Conn{Conn: raw, raw: raw, Stream: network == "tcp" || network == "unix"}
 	if secure {
 		host, _, _ := net.SplitHostPort(a.Host)
@@ -122,29 +154,14 @@ func (c *Conn) Discard() {
 // Gone is closed when the receiver has hung up; never without Discard.
 func (c *Conn) Gone() <-chan struct{} { return c.gone }
 
-// Flow is how many bytes of a stream were written, and how many of these still wait to be received, as far as the kernel knows: until a TCP peer has acknowledged them (tcp(7), SIOCOUTQ), or a
-// process of this host has read them. Of the latter (unix(7)) it counts what the memory is that holds them: more than they are, so that waiting may be more than written. Both are 0 for datagrams,
-// which have been received when they are written. An error says that nobody knows any more.
+// Flow is how much was written to a stream, and how much of it still waits to be received, as far as the kernel knows: until a TCP peer has acknowledged it (tcp(7), SIOCOUTQ), or a process of this
+// host has read it (unix(7)). It is bytes, or the memory that holds them; what was written up to a call has been received when written less waiting is as much as written was then. Both are 0 for
+// datagrams, which have been received when they are written. An error says that nobody knows any more.
 func (c *Conn) Flow() (written, waiting int64, err error) {
 	if !c.Stream {
 		return 0, 0, nil
 	}
 	written = c.raw.written.Load() // first: what is written meanwhile waits
-	raw, err := c.raw.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return written, 0, err
-	}
-	var n int
-	var fault error
-	err = raw.Control(func(fd uintptr) {
-		if n, fault = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); fault != nil || n > 0 {
-			return
-		}
-		// What a process has not read waits no more when it closes its socket: the kernel says first that it has.
-		poll := []unix.PollFd{{Fd: int32(fd)}}
-		if _, fault = unix.Poll(poll, 0); fault == nil && poll[0].Revents&unix.POLLHUP != 0 {
-			fault = unix.EPIPE
-		}
-	})
-	return written, int64(n), errors.Join(err, fault)
+	waiting, err = c.raw.waiting()
+	return written, waiting, err
 }
