@@ -150,12 +150,15 @@ func TestADownThatIsCancelled(t *testing.T) {
 	})
 }
 
+// takeAway are the commands that stop all of the project and remove it.
+var takeAway = map[string]func(b *bench) error{
+	"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
+	"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
+}
+
 // TestWhatItsPolicyStartsMeanwhileGoesToo: a container that waits to be started again when a command sees it, and runs when the command gets to it, is stopped as the others are.
 func TestWhatItsPolicyStartsMeanwhileGoesToo(t *testing.T) {
-	for name, do := range map[string]func(b *bench) error{
-		"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
-		"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
-	} {
+	for name, do := range takeAway {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
 				always := func(s *spec.Service) { s.Restart.Name = "always" }
@@ -183,10 +186,7 @@ func TestWhatItsPolicyStartsMeanwhileGoesToo(t *testing.T) {
 
 // TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill: the one that runs when the command gets to it, because its policy has started it meanwhile, may refuse as the others may.
 func TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill(t *testing.T) {
-	for name, do := range map[string]func(b *bench) error{
-		"down": func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) },
-		"rm":   func(b *bench) error { return b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{Stop: true}, nil) },
-	} {
+	for name, do := range takeAway {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(b *bench) {
 				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 3, 0, "" }

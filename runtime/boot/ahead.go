@@ -27,7 +27,7 @@ func KindsAhead(s *specs.Spec) (kinds int) {
 //
 // Precondition: a thread that is locked by runtime.LockOSThread.
 func (h *Home) Prepare(kinds int) (a *Ahead, lost error) {
-	if kinds == 0 || unix.Unshare(kinds) != nil {
+	if unix.Unshare(kinds) != nil {
 		return nil, nil
 	}
 	a = &Ahead{kinds: kinds}

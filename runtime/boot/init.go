@@ -23,7 +23,6 @@ type Init struct {
 	Own    bool // it is PID 1 of a pid namespace of its own
 	Master int  // of its terminal, -1 without one
 	Notes  []string
-	Kinds  int // of KindsAhead
 
 	socket int // to it
 	theirs int
@@ -78,10 +77,10 @@ func PrepareInit(home *Home, b *proto.Bootstrap, size, empty int, ahead *Ahead, 
 	// share a pid namespace (CVE-2016-9962). It keeps out all but CAP_SYS_PTRACE.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	c := &container{Bootstrap: b, spec: b.Spec, pid1: -1, self: -1, root: -1, proc: -1, blank: -1}
-	c.init = &Init{Pidfd: -1, Master: -1, Kinds: KindsAhead(b.Spec), socket: -1, theirs: -1, tty: -1}
+	c.init = &Init{Pidfd: -1, Master: -1, socket: -1, theirs: -1, tty: -1}
 	c.self = home.self
 	defer c.close()
-	if ahead != nil && ahead.kinds != c.init.Kinds {
+	if ahead != nil && ahead.kinds != KindsAhead(b.Spec) {
 		ahead = nil
 	}
 	spaces, err := openNamespaces(b.Spec, ahead)

@@ -119,7 +119,6 @@ func (m *monitor) prepare(b *proto.Bootstrap, size, empty int, ahead *boot.Ahead
 	if init != nil {
 		tell(init.Notes)
 		m.boot = init
-		m.kinds = init.Kinds
 		if init.Pid > 0 {
 			m.init = &process{pid: init.Pid, pidfd: init.Pidfd, ended: make(chan struct{}), namespaced: init.Own}
 		}

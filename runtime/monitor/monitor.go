@@ -97,7 +97,7 @@ func work(n int, k *kept) (code int, free bool) {
 	m := &monitor{n: n, b: b, home: k.home, attached: make(chan struct{})}
 	f := m.make(raw, files[1], ahead)
 	ahead.Close()
-	k.kinds = m.kinds
+	k.kinds = boot.KindsAhead(b.Spec)
 	unix.Close(files[1])
 	_ = unix.Munmap(raw) // contents of secrets are in it
 	runtime.UnlockOSThread()
@@ -159,7 +159,6 @@ type monitor struct {
 	server  *server
 
 	boot     *boot.Init
-	kinds    int         // of boot.KindsAhead
 	root     int         // of the container, after its execve; the daemon gets it
 	child    *childFiles // the init's streams, until it has them
 	init     *process

@@ -38,7 +38,7 @@ const (
 
 // Sender sends the messages of one container.
 type Sender struct {
-	conn       *transport.Conn
+	*transport.Conn
 	head, tail []byte // of the object, around what is of one message
 	compress   func(io.Writer) io.WriteCloser
 	buf        []byte
@@ -57,10 +57,10 @@ func Open(ctx context.Context, options map[string]string, s *logdriver.Source) (
 	if n := len(out.head) + len(out.tail); a.Scheme == "udp" && n > maxExtra {
 		return nil, fmt.Errorf("what is sent with each line is %d bytes, and a message by UDP has room for %d: choose fewer labels and variables, or an address of tcp", n, maxExtra)
 	}
-	if out.conn, err = transport.Dial(ctx, a, logdriver.TLS{}); err != nil {
+	if out.Conn, err = transport.Dial(ctx, a, logdriver.TLS{}); err != nil {
 		return nil, err
 	}
-	out.conn.Discard()
+	out.Discard()
 	return out, nil
 }
 
@@ -123,7 +123,7 @@ func (s *Sender) Send(all []logdriver.Message) error {
 	s.buf = s.buf[:0]
 	for i := range all {
 		var err error
-		if s.conn.Stream { // objects end with a null byte, and are not compressed
+		if s.Stream { // objects end with a null byte, and are not compressed
 			if s.buf, err = s.append(s.buf, &all[i]); err != nil {
 				return err
 			}
@@ -137,10 +137,10 @@ func (s *Sender) Send(all []logdriver.Message) error {
 			return err
 		}
 	}
-	if !s.conn.Stream {
+	if !s.Stream {
 		return nil
 	}
-	_, err := s.conn.Write(s.buf)
+	_, err := s.Write(s.buf)
 	return err
 }
 
@@ -159,7 +159,7 @@ func (s *Sender) datagrams(object []byte) error {
 		object = z.Bytes()
 	}
 	if len(object) <= maxDatagram {
-		_, err := s.conn.Write(object)
+		_, err := s.Write(object)
 		return err
 	}
 	const room = maxDatagram - headOfChunk
@@ -170,21 +170,9 @@ func (s *Sender) datagrams(object []byte) error {
 	for i := range n {
 		chunk[10] = byte(i)
 		piece := object[i*room : min((i+1)*room, len(object))]
-		if _, err := s.conn.Write(append(chunk, piece...)); err != nil {
+		if _, err := s.Write(append(chunk, piece...)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// Flow is how much was written, and how much of it still wait to be received; both are 0 for datagrams.
-func (s *Sender) Flow() (written, waiting int64, err error) { return s.conn.Flow() }
-
-// Gone is closed when the receiver has hung up.
-func (s *Sender) Gone() <-chan struct{} { return s.conn.Gone() }
-
-// Datagrams says whether it sends those: to a receiver that is away some are refused, and others not.
-func (s *Sender) Datagrams() bool { return !s.conn.Stream }
-
-// Close ends the connection. It may come while Send waits, which fails then.
-func (s *Sender) Close() error { return s.conn.Close() }

@@ -25,7 +25,7 @@ var locals = []string{"/dev/log", "/var/run/syslog", "/var/run/log"}
 
 // Sender sends the messages of one container.
 type Sender struct {
-	conn   *transport.Conn
+	*transport.Conn
 	prefix [2][]byte // of messages, up to the time: of stdout and of stderr
 	middle []byte    // between time and text
 	layout string    // of the time
@@ -50,7 +50,7 @@ func Open(ctx context.Context, options map[string]string, s *logdriver.Source) (
 	}
 	conn.Discard()
 	out := newSender(options, s, a.Scheme)
-	out.conn = conn
+	out.Conn = conn
 	return out, nil
 }
 
@@ -143,9 +143,9 @@ func (s *Sender) Send(all []logdriver.Message) error {
 	var one []byte
 	for i := range all {
 		switch {
-		case !s.conn.Stream:
+		case !s.Stream:
 			s.buf = s.append(s.buf[:0], &all[i])
-			if _, err := s.conn.Write(s.buf); err != nil {
+			if _, err := s.Write(s.buf); err != nil {
 				return err
 			}
 		case s.count:
@@ -156,21 +156,9 @@ func (s *Sender) Send(all []logdriver.Message) error {
 			s.buf = append(s.append(s.buf, &all[i]), '\n')
 		}
 	}
-	if s.conn.Stream {
-		_, err := s.conn.Write(s.buf)
+	if s.Stream {
+		_, err := s.Write(s.buf)
 		return err
 	}
 	return nil
 }
-
-// Flow is how much was written, and how much of it still wait to be received; both are 0 for datagrams.
-func (s *Sender) Flow() (written, waiting int64, err error) { return s.conn.Flow() }
-
-// Gone is closed when the receiver has hung up.
-func (s *Sender) Gone() <-chan struct{} { return s.conn.Gone() }
-
-// Datagrams says whether it sends those: to a receiver that is away some are refused, and others not.
-func (s *Sender) Datagrams() bool { return !s.conn.Stream }
-
-// Close ends the connection. It may come while Send waits, which fails then.
-func (s *Sender) Close() error { return s.conn.Close() }

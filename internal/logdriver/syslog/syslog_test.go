@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/stackrun/stack/internal/logdriver"
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 var at = time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.Local)
@@ -217,14 +218,12 @@ func TestTLS(t *testing.T) {
 			}
 		}
 		// What waits is counted where the kernel counts it: the handshake and what TLS adds are of it.
-		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		sandbox.Eventually(t, "nothing waits any more", func() bool {
 			written, waiting, err := s.Flow()
-			if err != nil || written < int64(size)+200 || time.Now().After(end) {
+			if err != nil || written < int64(size)+200 {
 				t.Fatalf("%v: %d of %d bytes wait, %v", extra, waiting, written, err)
 			}
-			if waiting == 0 {
-				break
-			}
-		}
+			return waiting == 0
+		})
 	}
 }

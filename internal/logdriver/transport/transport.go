@@ -151,6 +151,9 @@ func (c *Conn) Discard() {
 	}()
 }
 
+// Datagrams says that a receiver which is away refuses what is sent now and then only.
+func (c *Conn) Datagrams() bool { return !c.Stream }
+
 // Gone is closed when the receiver has hung up; never without Discard.
 func (c *Conn) Gone() <-chan struct{} { return c.gone }
 

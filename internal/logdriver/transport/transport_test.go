@@ -5,9 +5,9 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stackrun/stack/internal/logdriver"
+	"github.com/stackrun/stack/internal/sandbox"
 )
 
 // pair is a connection and the receiver's end of it.
@@ -56,11 +56,10 @@ func TestFlow(t *testing.T) {
 		if _, err := io.ReadFull(peer, make([]byte, 1500)); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-			if written, waiting, err = c.Flow(); err != nil || waiting == 0 || time.Now().After(end) {
-				break
-			}
-		}
+		sandbox.Within(func() bool {
+			written, waiting, err = c.Flow()
+			return err != nil || waiting == 0
+		})
 		if err != nil || network == "tcp" && written != 1500 || waiting != 0 {
 			t.Errorf("%s: %d of %d bytes wait when they are read, %v", network, waiting, written, err)
 		}
