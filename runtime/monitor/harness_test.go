@@ -17,6 +17,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/internal/thread"
 	"github.com/stackrun/stack/runtime/boot"
@@ -246,7 +247,8 @@ func startIdle(t testing.TB) (pid, reports int) {
 // next is the next report; ok is false when the monitor has ended.
 func (c *container) next() (r proto.Report, ok bool) {
 	c.t.Helper()
-	_, err := proto.Receive(c.reports, &r)
+	files, err := proto.Receive(c.reports, &r)
+	rawfd.CloseAll(files) // with Started comes the root
 	if err == io.EOF {
 		return r, false
 	}
