@@ -54,6 +54,7 @@ func (e *Engine) adopt(ctx context.Context) error {
 			}
 		case c.Alive():
 			e.keep.Watch(c, c.StartedAt, false)
+			e.keep.MeantToStop(c, records[c.Project])
 		case (c.Status == runtime.Stopped || c.Status == runtime.Created) && c.OneOff && c.Remove:
 			// run --rm, whose caller died with the daemon, perhaps before the start.
 			if err := e.keep.Remove(ctx, c, true, nil); err != nil {

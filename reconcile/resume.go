@@ -3,12 +3,14 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/errand"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/wish"
 )
 
@@ -24,6 +26,9 @@ func (e resumer) Resume(ctx context.Context, project string, pass *wish.Pass) er
 	err := e.carryOn(ctx, project, pass)
 	if ctx.Err() != nil {
 		return err // whoever has the turn now says what is wanted
+	}
+	if errors.Is(err, inventory.ErrUnseen) {
+		return fmt.Errorf("%s, which was cut short: %w", pass.Verb, err) // what has not begun stays on record
 	}
 	// One that fails has failed as it would have for its caller, and is not tried for ever.
 	if err = e.wishes.End(project, err, nil); err != nil {

@@ -99,7 +99,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		return e.dropOneOff(ctx, c, sink)
 	})
 	if sig == unix.SIGKILL {
-		return e.keep.Spare(ctx, project, list, err)
+		return e.keep.Spare(project, list, err)
 	}
 	return err
 }
@@ -179,7 +179,7 @@ func (e *Engine) removeAll(ctx context.Context, project string, m *inventory.Mem
 	if err == nil {
 		err = e.keep.RemoveAll(ctx, m, list, lifecycle.RemoveOptions{Timeout: o.Timeout, Volumes: o.Volumes, File: p}, sink)
 	}
-	return e.keep.Spare(ctx, project, list, err)
+	return e.keep.Spare(project, list, err)
 }
 
 // resumeRemove does what is left of a Remove with Stop that was cut short. Precondition: the project's turn is held.

@@ -217,21 +217,13 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 		}
 	}
 	if err != nil && len(c.off) > 0 {
-		left, failed := er.keep.RunOn(ctx, c.project, c.off)
-		if failed != nil {
-			err = errors.Join(err, failed)
-		}
-		return er.wishes.End(c.project, err, wish.Spared(left))
+		return er.wishes.End(c.project, err, wish.Spared(er.keep.LetRunOn(c.ends)))
 	}
 	if len(c.wished) == 0 {
 		return er.wishes.End(c.project, err, nil)
 	}
-	list, failed := inventory.List(context.WithoutCancel(ctx), er.drivers, c.project)
-	if failed != nil && err == nil {
-		err = failed
-	}
-	list = slices.DeleteFunc(list, func(one *inventory.Container) bool {
-		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && (!one.Alive() || er.keep.Stopping(one.ID))
+	list := slices.DeleteFunc(slices.Clone(c.members.List), func(one *inventory.Container) bool {
+		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && !er.keep.RunsOn(one)
 	})
 	return er.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
 }

@@ -71,7 +71,7 @@ func ReadHost(ctx context.Context, d driver.Set, project string) (*Host, error) 
 		}
 		return nil
 	})
-	return h, work.Wait()
+	return h, errdefs.With(ErrUnseen, work.Wait())
 }
 
 // Of is what h shows of one project, in the plan's words. Images are not in it.

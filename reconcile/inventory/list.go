@@ -15,6 +15,9 @@ import (
 	"github.com/stackrun/stack/reconcile/label"
 )
 
+// ErrUnseen is the kind of error of a look at the host that could not be made. Nothing follows from it, and another may succeed.
+var ErrUnseen = errors.New("the host cannot be looked at")
+
 // List are the containers of project ("" = all, those of no project too) by service, number and name.
 func List(ctx context.Context, d driver.Set, project string) ([]*Container, error) {
 	return selectContainers(ctx, d, func(l map[string]string) bool { return project == "" || l[label.Project] == project })
@@ -28,7 +31,7 @@ func ListService(ctx context.Context, d driver.Set, project, service string) ([]
 func selectContainers(ctx context.Context, d driver.Set, which func(labels map[string]string) bool) ([]*Container, error) {
 	states, err := d.Containers.Select(ctx, which)
 	if err != nil {
-		return nil, err
+		return nil, errdefs.With(ErrUnseen, err)
 	}
 	var found []*Container
 	for _, s := range states {

@@ -1,9 +1,7 @@
 package lifecycle
 
 import (
-	"context"
 	"errors"
-	"slices"
 
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
@@ -11,30 +9,44 @@ import (
 	"github.com/stackrun/stack/reconcile/wish"
 )
 
-// RunOn are those of ids, of project, that a command which was to end them has left running, or about to be started again by their policy: it did not get to them, or their
-// pre_stop has refused. One that was told to stop and takes its time is not among them: its end is what was asked for.
-func (k *Keeper) RunOn(ctx context.Context, project string, ids []plan.ID) ([]plan.ID, error) {
-	list, err := inventory.List(context.WithoutCancel(ctx), k.drivers, project) // for a caller who has gone too
-	if err != nil {
-		return nil, err
+// RunsOn says whether c runs, or is about to be started again by its policy. One that was told to stop and takes its time does not: its end is what was asked for. Its
+// supervisor knows, whatever has become of it since c was read, and also where the host cannot be looked at.
+func (k *Keeper) RunsOn(c *inventory.Container) bool {
+	s, _ := k.Group.Status(c.ID) // of one that is gone it is the same as of one that has ended
+	return s.State == supervise.Running || s.State == supervise.Backoff
+}
+
+// LetRunOn leaves those of list that run on to their policies, after a command that was to end them, and has failed: it did not get to them, or their pre_stop has refused. It
+// returns which they are: they are wished for still.
+func (k *Keeper) LetRunOn(list []*inventory.Container) []plan.ID {
+	var left []*inventory.Container
+	for _, c := range list {
+		if k.RunsOn(c) {
+			k.Group.Spare(c.ID)
+			left = append(left, c)
+		}
 	}
-	return inventory.Replicas(slices.DeleteFunc(list, func(c *inventory.Container) bool {
-		now := k.StatusOf(c).State // later than the list: its policy may have started it since
-		return !slices.Contains(ids, c.Replica()) || now == supervise.Stopping || now == supervise.Ended && !c.Alive()
-	})), nil
+	return inventory.Replicas(left)
+}
+
+// MeantToStop takes over c, which is watched: it runs, and a command of a daemon that is no more meant to end it, which r, the record of its project, says. Where that command is carried on its policy
+// waits for what comes of that; else c was told to stop, and takes its time.
+func (k *Keeper) MeantToStop(c *inventory.Container, r *wish.Record) {
+	switch {
+	case r == nil || c.OneOff || c.Spare || !r.IsOff(c.Replica()):
+	case r.Pass == nil:
+		k.Group.Stop(c.ID)
+	default:
+		if _, starts := r.Pass.Starts[c.Replica()]; !starts { // else it may have been started since
+			k.Group.Last(c.ID)
+		}
+	}
 }
 
 // Spare wishes for those of list still, of project, that run on after a command which had marked them as not wished for, and which has failed: with err, which it returns. nil = it has not.
-func (k *Keeper) Spare(ctx context.Context, project string, list []*inventory.Container, err error) error {
+func (k *Keeper) Spare(project string, list []*inventory.Container, err error) error {
 	if err == nil {
 		return nil
 	}
-	left, failed := k.RunOn(ctx, project, inventory.Replicas(list))
-	if failed == nil {
-		failed = k.wishes.Change(project, wish.Spared(left))
-	}
-	if failed != nil {
-		return errors.Join(err, failed)
-	}
-	return err
+	return errors.Join(err, k.wishes.Change(project, wish.Spared(k.LetRunOn(list))))
 }

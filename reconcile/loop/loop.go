@@ -140,22 +140,32 @@ func (l *Loop) merge(ctx context.Context, in []<-chan struct{}) <-chan struct{} 
 // scanShare bounds what following hints costs: at most one part in so many of a processor.
 const scanShare = 20
 
-// followHints looks at the whole host once at its start and after hints: they do not say which project is concerned.
+// followHints looks at the whole host once at its start and after hints: they do not say which project is concerned. A look that cannot be made is tried again, for nobody hints once more at
+// what has happened.
 func (l *Loop) followHints(ctx context.Context, hint <-chan struct{}) {
 	var cost time.Duration
+	var looks Trials
 	for {
 		began := time.Now()
-		if err := l.healer.Scan(ctx); err != nil && ctx.Err() == nil {
-			l.log.Warn("cannot look at the host", "error", err)
+		var again <-chan time.Time
+		switch err := l.healer.Scan(ctx); {
+		case err == nil:
+			looks.Looked()
+		case ctx.Err() == nil:
+			next, news := looks.Failed(err.Error())
+			if again = time.After(next); news {
+				l.log.Warn("cannot look at the host; it is tried again", "error", err)
+			}
 		}
 		cost = time.Since(began)
 		l.worked()
 		l.mu.Lock()
-		l.scanning = len(hint) > 0
+		l.scanning = again != nil || len(hint) > 0
 		l.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return
+		case <-again:
 		case <-hint:
 		}
 		l.mu.Lock()

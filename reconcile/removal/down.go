@@ -71,10 +71,7 @@ func (r *Remover) takeDown(ctx context.Context, t *target, sink event.Sink) erro
 	}
 	var left []plan.ID
 	if err != nil {
-		var failed error
-		if left, failed = r.keep.RunOn(ctx, t.project, inventory.Replicas(t.gone)); failed != nil {
-			err = errors.Join(err, failed)
-		}
+		left = r.keep.LetRunOn(t.gone)
 	}
 	return r.wishes.End(t.project, err, func(r *wish.Record) {
 		wish.Spared(left)(r)

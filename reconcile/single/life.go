@@ -128,7 +128,7 @@ func (cs *Containers) Stop(ctx context.Context, ref string, o StopOptions) (alre
 	ctx = context.WithoutCancel(ctx) // it is on record: it happens
 	if err := cs.stopAs(ctx, c, o); err != nil {
 		if c.Alone == nil { // its pre_stop has refused
-			err = cs.keep.Spare(ctx, c.Project, []*inventory.Container{c}, err)
+			err = cs.keep.Spare(c.Project, []*inventory.Container{c}, err)
 		}
 		return false, err
 	}

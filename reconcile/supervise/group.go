@@ -181,6 +181,15 @@ func (g *Group) Last(id string) {
 	}
 }
 
+// Spare takes Last back: the policy decides about what runs still.
+func (g *Group) Spare(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if u := g.units[id]; u != nil {
+		u.last = false
+	}
+}
+
 // Stopped says that the container has ended after Stop, so that nobody has to wait for the news to come round.
 // The caller may hold the lock that Changed takes: Changed is told beside it.
 func (g *Group) Stopped(id string, exit Exit) {

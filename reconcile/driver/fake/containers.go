@@ -319,9 +319,16 @@ func (c *containers) List(ctx context.Context) ([]runtime.State, error) {
 }
 
 func (c *containers) Select(ctx context.Context, which func(labels map[string]string) bool) ([]runtime.State, error) {
+	list := c.selected(which)
 	if c.Listed != nil {
-		defer c.Listed()
+		if err := c.Listed(); err != nil {
+			return nil, err
+		}
 	}
+	return list, nil
+}
+
+func (c *containers) selected(which func(labels map[string]string) bool) []runtime.State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++
@@ -332,7 +339,7 @@ func (c *containers) Select(ctx context.Context, which func(labels map[string]st
 		}
 	}
 	slices.SortFunc(out, func(a, b runtime.State) int { return strings.Compare(a.ID, b.ID) })
-	return out, nil
+	return out
 }
 
 func (c *containers) State(ctx context.Context, id string) (runtime.State, error) {

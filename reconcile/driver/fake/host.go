@@ -45,8 +45,8 @@ type Host struct {
 	// Fault is asked before and after each operation ("Containers.Start"); an error is returned in its place. Before: nothing
 	// is done. After: it is done, and the caller does not learn.
 	Fault func(op string, after bool) error
-	// Listed is called after each look at the list of the containers, before who looks has the answer.
-	Listed func()
+	// Listed is called after each look at the list of the containers, before who looks has the answer; its error is that.
+	Listed func() error
 	Cut    *Cut // nil = none
 
 	mu         sync.Mutex

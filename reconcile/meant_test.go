@@ -1,0 +1,144 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/spec"
+)
+
+// patient are the commands that end all of the project, with as much patience as it takes.
+var patient = map[string]func(b *bench, ctx context.Context) error{
+	"stop": func(b *bench, ctx context.Context) error {
+		return b.engine.Stop(ctx, "shop", ask.ServiceOptions{Timeout: new(time.Hour)}, nil)
+	},
+	"down": func(b *bench, ctx context.Context) error {
+		return b.engine.Down(ctx, "shop", ask.DownOptions{Timeout: new(time.Hour)}, nil)
+	},
+	"rm": func(b *bench, ctx context.Context) error {
+		return b.engine.Remove(ctx, "shop", ask.ServiceOptions{Stop: true, Timeout: new(time.Hour)}, nil)
+	},
+}
+
+// deaf has web, which takes no signal, ends by itself half a minute after its start, and is started again then by its policy, and db, which it needs.
+func deaf(b *bench) *spec.Project {
+	b.host.Program = func(c runtime.Config) fake.Program {
+		if c.Labels["com.docker.compose.service"] == "web" {
+			return fake.Program{IgnoreTerm: true, For: 30 * time.Second}
+		}
+		return fake.Program{}
+	}
+	always := func(s *spec.Service) { s.Restart.Name = "always" }
+	return project(service("web", always, after("db", spec.ServiceStarted, false)), service("db", always))
+}
+
+// TestWhatWasToldToStopStaysStopped: a container that a command has told to stop, and whose caller has gone before it did, ends under the next daemon. Its policy does not start it again.
+func TestWhatWasToldToStopStaysStopped(t *testing.T) {
+	for verb, do := range patient {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := deaf(b)
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+				defer cancel()
+				if err := do(b, ctx); err == nil {
+					b.Error("it succeeds")
+				}
+				b.reboot()
+				b.same("runs under the next daemon", b.running(), "db-1 web-1")
+				b.same("is wished for", b.lasting(), "db-1")
+				b.reboot()
+				b.same("is wished for, says the one after", b.lasting(), "db-1")
+				b.up(p, ask.UpOptions{})
+				b.same("is wished for after an up", b.lasting(), "db-1 web-1")
+			})
+		})
+	}
+}
+
+// TestACommandThatCannotBeCarriedOnYet: the daemon dies while a command waits for a container, and the next one cannot look at the host for a while, in which that container ends. Its
+// policy does not start it again, and when the host can be looked at the command is carried to its end.
+func TestACommandThatCannotBeCarriedOnYet(t *testing.T) {
+	for verb, do := range patient {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.up(deaf(b), ask.UpOptions{})
+				b.heal()
+				ctx, die := context.WithCancel(b.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- do(b, ctx) }()
+				synctest.Wait() // it waits for web
+				b.store.Dead = func() bool { return true }
+				die()
+				if err := <-ended; err == nil {
+					b.Error("it succeeds")
+				}
+				b.shut()
+				b.store.Dead = nil
+				var blind atomic.Bool
+				b.host.Listed = func() error {
+					if blind.Load() {
+						return errors.New("too many open files")
+					}
+					return nil
+				}
+				b.boot()
+				blind.Store(true)
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				blind.Store(false)
+				b.same("runs when it can be looked at", b.running(), "db-1")
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				b.same("runs then", b.running(), "")
+			})
+		})
+	}
+}
+
+// TestAPolicyHoldsAfterACommandThatWasCarriedOnAndFailed: a container whose pre_stop refuses under the next daemon, and which ends by itself some day, is started again.
+func TestAPolicyHoldsAfterACommandThatWasCarriedOnAndFailed(t *testing.T) {
+	for verb, do := range patient {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				var refuses atomic.Bool
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+					if refuses.Load() {
+						return 3, 0, ""
+					}
+					return 0, time.Hour, ""
+				}
+				b.host.Program = func(runtime.Config) fake.Program { return fake.Program{For: 5 * time.Minute} }
+				b.up(project(service("web", func(s *spec.Service) {
+					s.Restart.Name, s.PreStop = "always", []spec.Hook{{Command: []string{"hook"}}}
+				})), ask.UpOptions{})
+				b.heal()
+				ctx, die := context.WithCancel(b.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- do(b, ctx) }()
+				synctest.Wait() // it waits for the hook
+				b.store.Dead = func() bool { return true }
+				die()
+				if err := <-ended; err == nil {
+					b.Error("it succeeds")
+				}
+				b.shut()
+				b.store.Dead = nil
+				refuses.Store(true)
+				b.boot()
+				for range 3 {
+					time.Sleep(6 * time.Minute) // it ends
+					b.same("runs", b.running(), "web-1")
+				}
+			})
+		})
+	}
+}
