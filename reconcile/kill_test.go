@@ -89,7 +89,7 @@ func TestEveryKillIsToldAlike(t *testing.T) {
 	}
 }
 
-// TestWhatHasGoneIsNoFailureOfAKill: a container that is removed while somebody is about to kill it, by itself at its end say, is as one that has been killed, for the caller and in what is told.
+// TestWhatHasGoneIsNoFailureOfAKill: a container that is removed while somebody is about to kill it, or has just done that, by itself at its end say, is as one that has been killed, for the caller and in what is told.
 func TestWhatHasGoneIsNoFailureOfAKill(t *testing.T) {
 	for name, do := range map[string]func(b *bench) error{
 		"kill": func(b *bench) error {
@@ -109,35 +109,37 @@ func TestWhatHasGoneIsNoFailureOfAKill(t *testing.T) {
 			return b.engine.Single().Remove(b.Context(), "shop-db-1", single.RemoveOptions{Force: true})
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			run(t, func(b *bench) {
-				b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
-				b.up(project(service("web"), service("db")), ask.UpOptions{})
-				b.listen()
-				id := b.rows("shop")["shop-db-1"].ID
-				b.host.Fault = func(op string, after bool) error {
-					if op == "Containers.Kill" && !after {
-						b.host.RemoveContainer(id)
+		for when, sent := range map[string]bool{", before the kill": false, ", between the kill and the stop": true} {
+			t.Run(name+when, func(t *testing.T) {
+				run(t, func(b *bench) {
+					b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
+					b.up(project(service("web"), service("db")), ask.UpOptions{})
+					b.listen()
+					id := b.rows("shop")["shop-db-1"].ID
+					b.host.Fault = func(op string, after bool) error {
+						if op == "Containers.Kill" && after == sent {
+							b.host.RemoveContainer(id)
+						}
+						return nil
 					}
-					return nil
-				}
-				if err := do(b); err != nil {
-					b.Error(err)
-				}
-				synctest.Wait()
-				b.mu.Lock()
-				defer b.mu.Unlock()
-				last := ""
-				for _, ev := range b.events {
-					if ev.Phase == event.Failed {
-						b.Errorf("it is told that %s", ev.Detail)
+					if err := do(b); err != nil {
+						b.Error(err)
 					}
-					if strings.HasPrefix(ev.Text, "Kill") {
-						last = fmt.Sprintf("%s %s", ev.Phase, ev.Text)
+					synctest.Wait()
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					last := ""
+					for _, ev := range b.events {
+						if ev.Phase == event.Failed {
+							b.Errorf("it is told that %s", ev.Detail)
+						}
+						if strings.HasPrefix(ev.Text, "Kill") {
+							last = fmt.Sprintf("%s %s", ev.Phase, ev.Text)
+						}
 					}
-				}
-				b.same("last told of the kill", last, "done Killed")
+					b.same("last told of the kill", last, "done Killed")
+				})
 			})
-		})
+		}
 	}
 }

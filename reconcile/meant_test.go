@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -141,4 +142,150 @@ func TestAPolicyHoldsAfterACommandThatWasCarriedOnAndFailed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// crashing is web, which crashes at once until well, is started again by its policy, less and less often, and has a hook before its stops.
+func crashing(b *bench) (web *spec.Service, well *atomic.Bool) {
+	well = new(atomic.Bool)
+	b.host.Program = func(c runtime.Config) fake.Program {
+		if c.Labels["com.docker.compose.service"] == "web" && !well.Load() {
+			return fake.Program{For: time.Millisecond, Code: 1}
+		}
+		return fake.Program{}
+	}
+	return service("web", func(s *spec.Service) {
+		s.Restart.Name, s.PreStop = "always", []spec.Hook{{Command: []string{"hook"}}}
+	}), well
+}
+
+// TestWhatWaitsForItsPolicyWhenAnUpFailsIsWishedForStill: it got to run, and runs again soon.
+func TestWhatWaitsForItsPolicyWhenAnUpFailsIsWishedForStill(t *testing.T) {
+	for verb, do := range map[string]func(b *bench, p *spec.Project) error{
+		"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
+		"start": func(b *bench, p *spec.Project) error {
+			if err := b.engine.Up(b.Context(), p, ask.UpOptions{NoStart: true}, nil); err != nil {
+				return nil
+			}
+			return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
+		},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				web, well := crashing(b)
+				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "no answer" }
+				if err := do(b, project(web, service("db", healthy), service("side", after("db", spec.ServiceHealthy, false)))); err == nil {
+					b.Error("it succeeds")
+				}
+				b.same("runs when it fails", b.running(), "db-1")
+				well.Store(true)
+				time.Sleep(2 * time.Minute)
+				b.same("runs when its policy has started it", b.running(), "db-1 web-1")
+				b.crash()
+				b.heal()
+				b.same("runs after a reboot", b.running(), "db-1 web-1")
+			})
+		})
+	}
+}
+
+// TestAKillOfWhatWaitsForItsPolicy: no policy starts it again.
+func TestAKillOfWhatWaitsForItsPolicy(t *testing.T) {
+	for name, do := range map[string]func(b *bench) error{
+		"kill":                 func(b *bench) error { return b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil) },
+		"kill of one":          func(b *bench) error { return b.engine.Single().Kill(b.Context(), "shop-web-1", "") },
+		"kill of one, by TERM": func(b *bench) error { return b.engine.Single().Kill(b.Context(), "shop-web-1", "TERM") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				web, well := crashing(b)
+				b.up(project(web, service("db")), ask.UpOptions{})
+				b.heal()
+				if _, err := b.engine.Single().Stop(b.Context(), "shop-db-1", single.StopOptions{}); err != nil {
+					b.Fatal(err)
+				}
+				b.same("state of web", b.state("shop-web-1"), "restarting")
+				well.Store(true)
+				if err := do(b); err != nil {
+					b.Error(err)
+				}
+				b.same("state of web after it", b.state("shop-web-1"), "exited")
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				b.same("runs", b.running(), "")
+				b.crash()
+				b.heal()
+				b.same("runs after a reboot", b.running(), "")
+			})
+		})
+	}
+}
+
+// TestAKillEndsTheWaitForWhatWaitsForItsPolicy: who has the turn waits for the health of a container that waits to be started again; neither that nor the kill waits for it any longer.
+func TestAKillEndsTheWaitForWhatWaitsForItsPolicy(t *testing.T) {
+	run(t, func(b *bench) {
+		web, _ := crashing(b)
+		healthy(web)
+		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 1, 0, "no answer" }
+		ended := make(chan error, 1)
+		go func() {
+			ended <- b.engine.Up(b.Context(), project(web, service("db", after("web", spec.ServiceHealthy, false))), ask.UpOptions{}, nil)
+		}()
+		time.Sleep(10 * time.Second)
+		b.same("state of web", b.state("shop-web-1"), "restarting")
+		began := time.Now()
+		if err := b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
+			b.Error(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			b.Errorf("it took %s", took)
+		}
+		b.same("state of web after it", b.state("shop-web-1"), "exited")
+		if err := <-ended; err == nil {
+			b.Error("the up succeeds")
+		}
+	})
+}
+
+// TestARemovalOfOneByForceRunsNoHook: nor of what its policy was just starting when it came.
+func TestARemovalOfOneByForceRunsNoHook(t *testing.T) {
+	run(t, func(b *bench) {
+		web, well := crashing(b)
+		var hooks atomic.Int32
+		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+			hooks.Add(1)
+			return 3, 0, ""
+		}
+		b.up(project(web), ask.UpOptions{})
+		b.heal()
+		b.same("state of web", b.state("shop-web-1"), "restarting")
+		well.Store(true)
+		begun := make(chan bool, 1)
+		b.host.StartTakes = func(runtime.Config) time.Duration { begun <- true; return time.Minute }
+		<-begun
+		if err := b.engine.Single().Remove(b.Context(), "shop-web-1", single.RemoveOptions{Force: true}); err != nil {
+			b.Error(err)
+		}
+		b.same("state of web after it", b.state("shop-web-1"), "gone")
+		if n := hooks.Load(); n > 0 {
+			b.Errorf("%d hooks were run", n)
+		}
+	})
+}
+
+// TestARemovalLeavesWhatWaitsForItsPolicy: an rm without --stop takes what is down for good, as with docker compose.
+func TestARemovalLeavesWhatWaitsForItsPolicy(t *testing.T) {
+	run(t, func(b *bench) {
+		web, well := crashing(b)
+		b.up(project(web, service("db")), ask.UpOptions{})
+		b.heal()
+		if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
+			b.Error(err)
+		}
+		if err := b.engine.Remove(b.Context(), "shop", ask.ServiceOptions{}, nil); err != nil {
+			b.Error(err)
+		}
+		b.same("state of db", b.state("shop-db-1"), "gone")
+		well.Store(true)
+		b.same("is wished for", b.lasting(), "web-1")
+	})
 }

@@ -30,17 +30,6 @@ func (e *Engine) targets(ctx context.Context, project string, services []string)
 	return m, m.Of(services), release, nil
 }
 
-// killOrphan kills a container whose service is not in the file, and removes it.
-func (e *Engine) killOrphan(ctx context.Context, c *inventory.Container, sink event.Sink) error {
-	if c.Alive() {
-		zero := time.Duration(0)
-		if err := e.keep.StopOnly(ctx, c, &zero, sink); err != nil {
-			return err
-		}
-	}
-	return e.keep.Remove(ctx, c, false, sink)
-}
-
 // Kill sends a signal. SIGKILL (the default) means that somebody wants the container down, so no policy starts it again, as
 // with docker; with any other signal the policy decides about what comes of it. With RemoveOrphans, containers of services that the file does not
 // have are killed and removed; without, they are left alone.
@@ -79,9 +68,9 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 	}
 	err = m.Each(ctx, list, true, func(c *inventory.Container) error {
 		if o.RemoveOrphans && c.Orphan(p) {
-			return e.killOrphan(ctx, c, sink)
+			return e.keep.KillAndRemove(ctx, c, false, sink)
 		}
-		if !c.Alive() {
+		if !c.Alive() && (sig != unix.SIGKILL || !e.keep.RunsOn(c)) {
 			if sig == unix.SIGKILL && c.Status == runtime.Stopped { // killAhead has been here
 				return e.dropOneOff(ctx, c, sink)
 			}
@@ -127,7 +116,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 	}
 	var failed []error
 	for _, c := range list {
-		if !c.Alive() || len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) || c.Orphan(p) && !o.RemoveOrphans {
+		if !c.Alive() && !e.keep.RunsOn(c) || len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) || c.Orphan(p) && !o.RemoveOrphans {
 			continue
 		}
 		err := e.wishes.Change(project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
@@ -165,8 +154,8 @@ func (e *Engine) Remove(ctx context.Context, project string, o ask.ServiceOption
 		}
 		return e.wishes.End(project, e.removeAll(ctx, project, m, list, o, sink), nil)
 	}
-	// Those that run are left alone.
-	list = slices.DeleteFunc(list, func(c *inventory.Container) bool { return c.Alive() })
+	// Those that run are left alone, and those that their policy is about to start.
+	list = slices.DeleteFunc(list, func(c *inventory.Container) bool { return c.Alive() || e.keep.RunsOn(c) })
 	if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
 		return err
 	}

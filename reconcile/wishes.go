@@ -26,7 +26,7 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 		if err != nil {
 			return errors.Join(failed, err)
 		}
-		off = idle(want, services, list)
+		off = e.idle(want, services, list)
 	}
 	stopped := pl.Interrupts(do.Have)
 	decided := map[plan.ID]bool{} // by a rolling update that has failed
@@ -52,8 +52,8 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 	})
 }
 
-// idle are the replicas of services that do not run.
-func idle(want *plan.Desired, services []string, list []*inventory.Container) map[plan.ID]bool {
+// idle are the replicas of services that do not run, and are not about to be started again by their policy.
+func (e *Engine) idle(want *plan.Desired, services []string, list []*inventory.Container) map[plan.ID]bool {
 	off := map[plan.ID]bool{}
 	for _, s := range services {
 		for n := 1; n <= want.Services[s].Replicas; n++ {
@@ -61,8 +61,8 @@ func idle(want *plan.Desired, services []string, list []*inventory.Container) ma
 		}
 	}
 	for _, c := range list {
-		if id := c.Replica(); !c.OneOff && off[id] && c.Status != runtime.Created && c.Status != runtime.Stopped {
-			delete(off, id)
+		if !c.OneOff && (c.Alive() || e.keep.RunsOn(c)) {
+			delete(off, c.Replica())
 		}
 	}
 	return off

@@ -105,7 +105,7 @@ func (k *Keeper) Stop(ctx context.Context, c *inventory.Container, timeout *time
 	return k.StopOnly(ctx, c, timeout, sink)
 }
 
-// StopOnly is stop without hooks: a kill.
+// StopOnly is Stop without hooks. One that has gone meanwhile, with its end say, is one that does not run.
 func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
 	unlock, err := k.Locks.Lock(ctx, c.ID)
 	if err != nil {
@@ -119,12 +119,14 @@ func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *
 		grace = *timeout
 	}
 	exit, err := k.drivers.Containers.Stop(ctx, c.ID, grace)
-	if err != nil {
+	switch {
+	case err == nil:
+		k.Group.Stopped(c.ID, *inventory.ExitOf(&exit))
+	case !errors.Is(err, errdefs.ErrNotFound): // else whoever waits for its end tells of it
 		err = fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
 	}
-	k.Group.Stopped(c.ID, *inventory.ExitOf(&exit))
 	if err := k.teardown(context.WithoutCancel(ctx), c); err != nil {
 		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
 		return err
@@ -257,15 +259,15 @@ func (k *Keeper) clearAway(ctx context.Context, id string) error {
 // AtRest ends the supervision of a container that is to go, and what its policy has started since it was seen ended. timeout is Stop's, and so is what becomes of one whose
 // pre_stop refuses: it runs on, and its policy holds.
 func (k *Keeper) AtRest(ctx context.Context, id string, timeout *time.Duration, sink event.Sink) (*inventory.Container, error) {
-	c, err := k.callOff(ctx, id)
+	c, err := k.CallOff(ctx, id)
 	if err == nil && c.Alive() {
 		err = k.Stop(ctx, c, timeout, sink)
 	}
 	return c, err
 }
 
-// callOff looks at container id; where it does not run, its policy does not start it any more.
-func (k *Keeper) callOff(ctx context.Context, id string) (*inventory.Container, error) {
+// CallOff looks at container id; where it does not run, its policy does not start it any more.
+func (k *Keeper) CallOff(ctx context.Context, id string) (*inventory.Container, error) {
 	unlock, err := k.Locks.Lock(ctx, id) // a restart under way holds it
 	if err != nil {
 		return nil, err

@@ -272,14 +272,17 @@ func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	if !c.Alive() {
-		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.Name))
-	}
 	stops := unix.SIGTERM
 	if c.Config != nil && c.Config.StopSignal != "" {
 		if own, err := signals.Parse(c.Config.StopSignal); err == nil {
 			stops = own
 		}
+	}
+	if !c.Alive() {
+		if sig != unix.SIGKILL && sig != stops || !cs.keep.RunsOn(c) {
+			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.Name))
+		}
+		sig = unix.SIGKILL // its policy is about to start it; if it does before this is seen to, nothing is lost with it
 	}
 	switch {
 	case sig == unix.SIGKILL:
@@ -327,7 +330,7 @@ func (cs *Containers) Remove(ctx context.Context, ref string, o RemoveOptions) e
 	if err := cs.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c}))); err != nil {
 		return err
 	}
-	return cs.killAndRemove(ctx, c, o.Volumes)
+	return cs.keep.KillAndRemove(ctx, c, o.Volumes, nil)
 }
 
 // removeForced removes c, which belongs to no file, whatever it does.
@@ -335,33 +338,7 @@ func (cs *Containers) removeForced(ctx context.Context, c *inventory.Container, 
 	if err := cs.alone.BeginRemoval(c.ID, c.Alone, volumes); err != nil {
 		return err
 	}
-	return cs.killAndRemove(ctx, c, volumes || c.Alone.AutoRemove)
-}
-
-func (cs *Containers) killAndRemove(ctx context.Context, c *inventory.Container, volumes bool) error {
-	cs.group.Stop(c.ID)
-	if c.Alive() {
-		// Ahead of who stops it and waits.
-		err := cs.keep.Kill(ctx, c, unix.SIGKILL, nil)
-		if err != nil && !inventory.RunsNoMore(err) {
-			return err
-		}
-		if err == nil {
-			zero := time.Duration(0)
-			if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil && !errors.Is(err, errdefs.ErrNotFound) {
-				return err
-			}
-		}
-	}
-	c, err := cs.keep.AtRest(ctx, c.ID, nil, nil) // a restart by its policy may have come between
-	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil // it went with its end
-	}
-	if err != nil {
-		return err
-	}
-	cs.group.Told(c.ID) // that it has ended, before that it is gone
-	return cs.keep.Remove(ctx, c, volumes, nil)
+	return cs.keep.KillAndRemove(ctx, c, volumes || c.Alone.AutoRemove, nil)
 }
 
 // Pause freezes the processes of a container, Unpause lets them go on.
