@@ -50,10 +50,8 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 		}
 		failpoint.Hit("runtime.stop.signalled")
 		// A frozen process takes no signal; it gets its chance.
-		if frozen, err := d.cgroups.Frozen(id); err == nil && frozen {
-			if err := d.cgroups.Freeze(ctx, id, false); err != nil {
-				return process.Exit{}, err
-			}
+		if err := d.thaw(ctx, id); err != nil {
+			return process.Exit{}, err
 		}
 		timer := time.NewTimer(grace)
 		defer timer.Stop()
@@ -88,7 +86,11 @@ func (d *Driver) Kill(ctx context.Context, id string, sig unix.Signal) error {
 	if sig != unix.SIGKILL {
 		return nil // a paused process takes it when it goes on
 	}
-	// The freezer of v1 holds back even SIGKILL.
+	return d.thaw(ctx, id) // the freezer of v1 holds back even SIGKILL
+}
+
+// thaw lets the processes of container id go on, if they are frozen. One that has ended meanwhile = success.
+func (d *Driver) thaw(ctx context.Context, id string) error {
 	frozen, err := d.cgroups.Frozen(id)
 	if err != nil || !frozen {
 		return nil
