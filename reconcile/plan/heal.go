@@ -6,14 +6,15 @@ import "slices"
 // Precondition: what the service depends on is decided.
 func (b *builder) healReplica(d *decision, r *replica) {
 	c, id := r.have, Container(d.service.Name, r.number)
+	owed := c != nil && b.opt.Owed.Due(id, c.StartedAt)
 	r.action = NoOp
 	switch {
 	case b.opt.Off[id], c != nil && c.Status == StatusPaused:
 		return // somebody's wish
-	case c != nil && c.Status == StatusExited && c.Lost == "" && !b.opt.Owed.Due(id, c.StartedAt):
+	case c != nil && c.Status == StatusExited && c.Lost == "" && !owed:
 		r.done = c.ExitCode == 0 && b.awaited(d.service.Name)
 		return // it has ended by itself: that is its policy's matter
-	case c != nil && c.Lost != "" && d.service.StayDown:
+	case c != nil && c.Lost != "" && d.service.StayDown && !owed:
 		return
 	case b.opt.Hold[id]:
 		r.late = c == nil || !c.Active()
@@ -37,7 +38,7 @@ func (b *builder) healReplica(d *decision, r *replica) {
 			r.action = Mend
 		}
 		return
-	case c.Lost != "":
+	case c.Lost != "" && !(owed && !c.StartedAt.IsZero()): // a SIGKILL that ended what is owed a start was that of its stop
 		r.action, r.reasons = Start, []Reason{{Path: c.Lost}}
 	case c.Status == StatusExited:
 		r.action, r.reasons = Start, []Reason{cutShort}

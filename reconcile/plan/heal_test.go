@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestHealing says for each damage what is done about it, and who follows.
@@ -66,9 +67,13 @@ func TestHealing(t *testing.T) {
 				}
 			}
 		}}, ""},
-		"killed and stopped":       {[]change{container("web", kill), off("web")}, ""},
-		"ended by itself":          {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 1 })}, ""},
-		"a restart was cut short":  {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = Debts{db: {}} }}, "start shop-db-1, restart shop-web-1"},
+		"killed and stopped":      {[]change{container("web", kill), off("web")}, ""},
+		"ended by itself":         {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 1 })}, ""},
+		"a restart was cut short": {[]change{container("db", func(c *ContainerState) { c.Status, c.ExitCode = StatusExited, 143 }), func(_ *Desired, _ *Observed, o *Options) { o.Owed = Debts{db: {}} }}, "start shop-db-1, restart shop-web-1"},
+		"a restart was cut short after its stop had to kill": {[]change{container("web", func(c *ContainerState) { kill(c); c.StartedAt = time.Unix(1, 0) }), func(d *Desired, _ *Observed, o *Options) {
+			d.Services["web"].StayDown = true
+			o.Owed = Debts{web: {Run: time.Unix(1, 0)}}
+		}}, "start shop-web-1"},
 		"its policy starts it":     {[]change{container("db", func(c *ContainerState) { c.Status = StatusRestarting })}, ""},
 		"paused, with a problem":   {[]change{container("db", func(c *ContainerState) { c.Status, c.Problem = StatusPaused, "p" })}, ""},
 		"never started":            {[]change{container("web", func(c *ContainerState) { c.Status = StatusCreated })}, "start shop-web-1"},
