@@ -335,7 +335,7 @@ func (g *Guard) found(id string, p Problem) {
 	fresh := w != nil && p.Text != "" && p.Text != w.problem.Text
 	if w != nil {
 		w.problem = p
-		if p.Text != "" {
+		if p.Text != "" || p.pending {
 			w.suspect, w.last = true, nil
 		}
 	}

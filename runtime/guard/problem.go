@@ -20,6 +20,10 @@ import (
 type Problem struct {
 	Text    string
 	Lasting bool
+
+	// There is none yet and may be one by the next look, of which no event tells: the container has a directory mounted that was removed, and so holds
+	// those that it was in, of whose end the kernel tells afterwards (IN_DELETE_SELF). What is made in their place is not watched.
+	pending bool
 }
 
 // Problem is that of container c, which runs and whose init is init; warnings are of its last start, what they tell of is none. Precondition: drained.
@@ -48,8 +52,8 @@ func (g *Guard) examine(c *container.Config, init identity.Process, warnings []s
 	if err != nil {
 		return Problem{} // it is about to end
 	}
-	what = missingMount(c, parseMountinfo(string(table)), func(target string) bool { return leadsToMount(init.Pid, target) })
-	return Problem{Text: what, Lasting: what != ""}
+	what, pending := missingMount(c, parseMountinfo(string(table)), func(target string) bool { return leadsToMount(init.Pid, target) })
+	return Problem{Text: what, Lasting: what != "", pending: pending}
 }
 
 // mounted is a line of mountinfo.
@@ -75,22 +79,25 @@ func parseMountinfo(table string) map[string]mounted {
 const removed = "//deleted"
 
 // missingMount says which mount of c is not in the table of its init. What the container itself has mounted, over ours too, is its own
-// business. leadsTo says whether a path in the container, whose parts may be symlinks, is where something is mounted.
-func missingMount(c *container.Config, table map[string]mounted, leadsTo func(string) bool) string {
+// business. leadsTo says whether a path in the container, whose parts may be symlinks, is where something is mounted. pending is Problem's.
+func missingMount(c *container.Config, table map[string]mounted, leadsTo func(string) bool) (what string, pending bool) {
 	root, ok := table["/"]
 	if !ok || len(c.Root) > 0 && c.Root[0].Type == "overlay" && root.fstype != "overlay" {
-		return "" // the process has given itself another root, from which ours is not seen (chroot)
+		return "", false // the process has given itself another root, from which ours is not seen (chroot)
 	}
 	for _, m := range c.Mounts {
 		at, ok := table[filepath.Clean(m.Target)]
 		switch {
 		case !ok && !leadsTo(m.Target):
-			return "nothing is mounted at " + m.Target
-		case ok && m.Type == "bind" && strings.HasSuffix(at.root, removed) && isDir(source(m)):
-			return fmt.Sprintf("what is mounted at %s is not %s any more, which was made anew", m.Target, source(m))
+			return "nothing is mounted at " + m.Target, false
+		case !ok || m.Type != "bind" || !strings.HasSuffix(at.root, removed):
+		case isDir(source(m)):
+			return fmt.Sprintf("what is mounted at %s is not %s any more, which was made anew", m.Target, source(m)), false
+		default:
+			pending = true
 		}
 	}
-	return ""
+	return "", pending
 }
 
 func source(m mount.Mount) string { return filepath.Join(m.Source, m.Subpath) }
