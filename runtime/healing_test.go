@@ -18,6 +18,7 @@ import (
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // cgroupDirs are the cgroups of id, of every tree.
@@ -323,6 +324,44 @@ func TestDamageWithoutDaemon(t *testing.T) {
 	if p := h.problem(c.ID); p != "nothing is mounted at /scratch" {
 		t.Errorf("the problem is %q", p)
 	}
+}
+
+// TestRunRecordRemoved: a container that runs and can be found and attached to no more is damaged, and a restart puts that right. The next daemon, which cannot find it, ends it.
+func TestRunRecordRemoved(t *testing.T) {
+	for _, name := range []string{proto.StatusName, proto.SocketName, ""} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			c := h.sh("sleep 1000 & echo up; wait")
+			before := h.up(c)
+			hints, err := h.Watch(t.Context())
+			must(t, err)
+			if p := h.problem(c.ID); p != "" {
+				t.Fatalf("before: %q", p)
+			}
+			dir := h.roots.InRun("containers", c.ID)
+			must(t, os.RemoveAll(filepath.Join(dir, name)))
+			h.hinted(hints)
+			st := h.state(c.ID)
+			if st.Status != runtime.Running || st.Pid != before.Pid || !strings.Contains(st.Problem, dir) || !st.Lasting {
+				t.Errorf("without it: %+v", st)
+			}
+			_, err = h.Stop(t.Context(), c.ID, 0)
+			must(t, err)
+			h.up(c)
+			if p := h.problem(c.ID); p != "" {
+				t.Errorf("after a restart: %q", p)
+			}
+		})
+	}
+	t.Run("by the next daemon", func(t *testing.T) {
+		h := newHost(t)
+		c := h.sh("sleep 1000 & echo up; wait")
+		before := h.up(c)
+		h.nextDaemon(func() { must(t, os.RemoveAll(h.roots.InRun("containers", c.ID))) })
+		if st := h.state(c.ID); st.Status != runtime.Stopped || st.Exit == nil || !st.Exit.Unseen || unix.Kill(before.Pid, 0) != unix.ESRCH {
+			t.Errorf("after it: %+v", st)
+		}
+	})
 }
 
 // TestRecordRemoved: a container whose record is gone is ended, for what comes in its place would meet it.

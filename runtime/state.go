@@ -93,6 +93,11 @@ func (d *Driver) state(id string, c *container.Config, m guard.Mark) (container.
 	}
 	st.Warnings, st.StartedAt = r.Warnings, r.StartedAt
 	s, err := d.records.Status(id)
+	if errors.Is(err, fs.ErrNotExist) && !d.records.HasExit(id) {
+		if l := d.runs.Followed(id); l != nil { // other hands have removed it: the guard says so
+			s, err = l.Status(), nil
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)
 	}

@@ -221,7 +221,7 @@ func (g *Guard) Drain() {
 			hint = true
 		case e.Path == g.records.StateDir(): // a record; those of containers that the Driver deletes are among them
 			hint = true
-		case e.Name != record.ConfigName && e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e.Path):
+		case e.Mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) == 0 && g.quiet(e):
 			for id := range g.readers[e.Path] {
 				changed(id)
 			}
@@ -262,14 +262,19 @@ func (g *Guard) mountTable(id string) ([]byte, error) {
 	return g.polls.Read(mountKey + w.key)
 }
 
-// quiet says whether what happens to the files at path, but for a record's removal, is part of the life of containers, and nobody's damage.
-func (g *Guard) quiet(path string) bool {
-	switch filepath.Base(path) {
+// quiet says whether e is part of the life of containers, and nobody's damage.
+func (g *Guard) quiet(e watch.FileEvent) bool {
+	switch filepath.Base(e.Path) {
 	case "cgroup.freeze", "freezer.state":
 		return true
 	}
-	dir := filepath.Dir(path)
-	return dir == g.records.StateDir() || dir == g.records.RunDir()
+	switch filepath.Dir(e.Path) {
+	case g.records.StateDir():
+		return e.Name != record.ConfigName
+	case g.records.RunDir(): // the monitor removes what is there when the exit is on record
+		return e.Mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) == 0 || !record.OfRun(e.Name) || g.records.HasExit(filepath.Base(e.Path))
+	}
+	return false
 }
 
 // Mark is a moment in the events of one container.

@@ -41,6 +41,9 @@ func (g *Guard) Problem(c *container.Config, init identity.Process, warnings []s
 }
 
 func (g *Guard) examine(c *container.Config, init identity.Process, warnings []string) Problem {
+	if missing := g.records.MissingOfRun(c.ID); missing != "" {
+		return Problem{Text: missing + " was removed, by which it is found and attached to", Lasting: true}
+	}
 	what, err := g.cgroups.Verify(Made(c, warnings), init.Pid)
 	if err != nil {
 		return Problem{Text: "its cgroups cannot be read: " + err.Error()}

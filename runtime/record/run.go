@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +72,29 @@ func (rs *Records) Status(id string) (*proto.Status, error) {
 	return rs.statuses.read(id, rs.RunDir(id, proto.StatusName))
 }
 
+// ofRun are the files of a container that runs, until its exit is on record.
+var ofRun = []string{proto.StatusName, proto.SocketName}
+
+// OfRun says whether name is one of those.
+func OfRun(name string) bool { return slices.Contains(ofRun, name) }
+
+// HasRunDir says whether id has its directory below the run root, which Begin makes.
+func (rs *Records) HasRunDir(id string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(rs.RunDir(id), &st) != unix.ENOENT
+}
+
+// MissingOfRun is the path of one of those that is not there, "" = all are.
+func (rs *Records) MissingOfRun(id string) string {
+	for _, name := range ofRun {
+		var st unix.Stat_t
+		if path := rs.RunDir(id, name); unix.Lstat(path, &st) == unix.ENOENT {
+			return path
+		}
+	}
+	return ""
+}
+
 // Run reads run.json. fs.ErrNotExist when there is none. The result is shared: read only.
 func (rs *Records) Run(id string) (*Run, error) { return rs.runs.read(id, rs.StateDir(id, runName)) }
 
@@ -89,7 +113,7 @@ func (rs *Records) WriteRun(id string, r *Run) error {
 func (rs *Records) Begin(id string, r *Run) error {
 	dir := rs.RunDir(id)
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		for _, n := range []string{proto.StatusName, proto.SocketName} {
+		for _, n := range ofRun {
 			if err := unix.Unlink(rs.RunDir(id, n)); err != nil && err != unix.ENOENT {
 				return fmt.Errorf("unlink %s: %w", rs.RunDir(id, n), err)
 			}
@@ -114,7 +138,7 @@ func (rs *Records) Begin(id string, r *Run) error {
 // Preconditions: id's lock is held, the monitor has ended.
 func (rs *Records) Undo(id string, x *process.Exit) error {
 	var errs []error
-	for _, n := range []string{proto.StatusName, proto.SocketName, proto.ExitName} {
+	for _, n := range append(slices.Clone(ofRun), proto.ExitName) {
 		if err := unix.Unlink(rs.RunDir(id, n)); err != nil && err != unix.ENOENT {
 			errs = append(errs, err)
 		}

@@ -44,7 +44,7 @@ const decideTime = 30 * time.Second
 
 // decided waits for a monitor that has not come as far as its status, since the daemon died, or hung up, while it started the container. It has seen that:
 // before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
-// started a second time. nil: it has ended. One that does neither is killed.
+// started a second time. nil: it has ended. One that does neither is killed, and so is one that cannot: its directory below the run root was removed.
 // Preconditions: nobody starts id.
 func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error) {
 	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
@@ -58,7 +58,7 @@ func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error)
 		if err != nil {
 			return nil, err
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) || !sv.records.HasRunDir(id) {
 			err := errors.Join(identity.Signal(pidfd, unix.SIGKILL), identity.AwaitEnd(pidfd))
 			identity.Reap(pidfd)
 			pidfd.Close()

@@ -29,6 +29,9 @@ type Run struct {
 	freed    bool // monitor and reports are the spare's. Guarded by Supervisor.mu
 }
 
+// Status is what the monitor has put down of the run when it began. Read only.
+func (l *Run) Status() *proto.Status { return &l.status }
+
 // Init is the first process of the container.
 func (l *Run) Init() identity.Process { return identity.InitOf(&l.status) }
 

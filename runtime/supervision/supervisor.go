@@ -249,7 +249,7 @@ func (sv *Supervisor) endCgroup(ctx context.Context, id string) error {
 // already is about to be gone: its monitor is waited for, so that "stopped" in State means that Start and Delete may follow.
 // Preconditions: id's lock is held.
 func (sv *Supervisor) FindLocked(ctx context.Context, id string) (*Run, error) {
-	l := sv.live(id)
+	l := sv.Followed(id)
 	if l == nil {
 		var err error
 		if l, err = sv.adopt(id); l == nil {
@@ -270,7 +270,7 @@ func (sv *Supervisor) Find(ctx context.Context, id string) (*Run, error) {
 	if err := container.CheckID(id); err != nil {
 		return nil, err
 	}
-	if l := sv.live(id); l != nil {
+	if l := sv.Followed(id); l != nil {
 		return l, nil
 	}
 	unlock, err := sv.locks.Lock(ctx, id)
@@ -310,8 +310,8 @@ func (sv *Supervisor) adopt(id string) (*Run, error) {
 	return l, nil
 }
 
-// live is the run of container id that is followed, or nil.
-func (sv *Supervisor) live(id string) *Run {
+// Followed is the run of container id that is followed, or nil. It adopts nobody.
+func (sv *Supervisor) Followed(id string) *Run {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	return sv.lives[id]
