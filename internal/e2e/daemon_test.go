@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +120,47 @@ func TestAutoStart(t *testing.T) {
 	})
 	if _, err := os.Stat(h.run("stack.sock")); err == nil {
 		t.Error("the daemon left its socket behind")
+	}
+}
+
+// TestShutOut: a daemon that nobody can reach any more, since its socket or more of the run root was removed, leaves and says so. The next one has the containers, those that it cannot
+// find again made anew.
+func TestShutOut(t *testing.T) {
+	for name, x := range map[string]struct {
+		removed []string // below the run root
+		same    bool     // the container runs on
+	}{
+		"its socket":               {[]string{"stack.sock"}, true},
+		"its lock":                 {[]string{"daemon.lock"}, true},
+		"and where containers are": {[]string{"containers", "stack.sock"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := ownHost(t)
+			h.env = append(h.env, "STACK_IDLE=1s")
+			h.startDaemon(t)
+			p := &project{t: t, host: h, name: "shut", dir: filepath.Join(t.TempDir(), "shut")}
+			p.write("compose.yaml", "services:\n  app:\n    image: busybox\n    command: [sleep, infinity]\n")
+			t.Cleanup(p.takeDownWholly)
+			p.up()
+			begun := p.sh("app", "cut -d' ' -f22 /proc/1/stat")
+			for _, name := range x.removed {
+				if err := os.RemoveAll(h.run(name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case <-h.ended:
+			case <-time.After(patience):
+				t.Fatalf("the daemon stays; what it does:\n%s", h.stacks(t))
+			}
+			contains(t, "the daemon's log", h.daemonLog(5), "other hands have removed")
+			h.daemon = nil
+			p.eventually("the container runs", func() bool { return p.one("shut-app-1").State == "running" })
+			if now := p.sh("app", "cut -d' ' -f22 /proc/1/stat"); (now == begun) != x.same {
+				t.Errorf("the program began at %q and now at %q", begun, now)
+			}
+			p.ok("down", "--timeout", "0")
+		})
 	}
 }
 

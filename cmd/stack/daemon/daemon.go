@@ -88,7 +88,10 @@ func (p *Process) Run(ctx context.Context) (err error) {
 			ready = nil
 		}
 	}
-	err = p.run(ctx, config, started)
+	err = p.run(ctx, config, started, lock.Name())
+	if errors.Is(err, errShutOut) {
+		return errors.Join(err, lock.Close()) // what is there now is somebody else's
+	}
 	leaveRun(o.Roots, lock)
 	return err
 }
@@ -96,7 +99,7 @@ func (p *Process) Run(ctx context.Context) (err error) {
 // How long requests have to end when the daemon does.
 const shutdownTime = 5 * time.Second
 
-func (p *Process) run(ctx context.Context, config settings.Settings, started func()) error {
+func (p *Process) run(ctx context.Context, config settings.Settings, started func(), lock string) error {
 	useMemory()
 	open := p.Open
 	if open == nil {
@@ -110,11 +113,11 @@ func (p *Process) run(ctx context.Context, config settings.Settings, started fun
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, engine, started)
+	return p.serve(ctx, engine, started, lock)
 }
 
-// serve answers in front of engine until ctx ends or it is idle, and closes it.
-func (p *Process) serve(ctx context.Context, engine Opened, started func()) error {
+// serve answers in front of engine until ctx ends, it is idle, or nobody can reach it, and closes it. lock is the path of the lock that it has.
+func (p *Process) serve(ctx context.Context, engine Opened, started func(), lock string) error {
 	group := stackGroup()
 	replaced := make(chan struct{})
 	options := server.Options{
@@ -146,7 +149,11 @@ func (p *Process) serve(ctx context.Context, engine Opened, started func()) erro
 	}
 	p.log.Info("ready", "version", p.Version, "socket", p.Options.Roots.Socket())
 	started()
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
 	select {
+	case <-doorOf(p.Options.Roots.Socket(), lock).removed(watching):
+		err = errShutOut
 	case <-ctx.Done():
 		p.log.Info("ending: containers run on")
 	case <-p.idle(ctx, s, engine.Engine):
@@ -156,8 +163,8 @@ func (p *Process) serve(ctx context.Context, engine Opened, started func()) erro
 	case err = <-served:
 	}
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // nobody listens
-	ending, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
+	ending, cancelEnding := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancelEnding()
 	return errors.Join(err, s.Shutdown(ending), engine.Close(ending))
 }
 
