@@ -54,7 +54,7 @@ func (f *feed) run(ctx context.Context) {
 	defer f.hangUp()
 	for {
 		ended := f.current()
-		err := f.pass(ctx, ended)
+		err := guard(func() error { return f.pass(ctx, ended) })
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -235,6 +235,10 @@ func (f *feed) failed(err error) {
 	f.tryDone()
 	close(f.failure)
 	f.failure = make(chan struct{})
+	var own *fault
+	if errors.As(err, &own) && f.problem != err.Error() { // of one that comes again nothing is new
+		f.of.o.Log.Error("panic while a log is sent", "container", f.c.Name, "panic", own.what, "stack", string(own.stack))
+	}
 	news := f.problem == "" && (f.tried > 1 || !broken)
 	if news || f.problem != "" {
 		f.problem = err.Error()

@@ -32,6 +32,7 @@ type receiver struct {
 	away      error
 	lines     []string
 	unsettled bool // nothing is acknowledged any more
+	panics    bool // who sends to it
 	lags      bool // the newest batch is not acknowledged yet
 	conn      *connection
 	opened    int
@@ -63,6 +64,9 @@ func (c *connection) Send(all []logdriver.Message) error {
 	case <-c.gone:
 		return errHungUp
 	default:
+	}
+	if c.r.panics {
+		panic("no such line was thought of")
 	}
 	for _, m := range all {
 		c.r.lines = append(c.r.lines, string(m.Line))
@@ -541,5 +545,38 @@ func TestConnectTakesWhatImagesHave(t *testing.T) {
 			continue
 		}
 		s.Close()
+	}
+}
+
+// A panic of a feed is told as a receiver that is away is, and the feed goes on. Others do not notice.
+func TestPanic(t *testing.T) {
+	b := newBench(t, 0, 1)
+	b.Begin(b.c)
+	b.write(1)
+	b.sent()
+	b.write(1)
+	all := b.events(NotSent, func() { b.set(func() { b.panics = true }); b.write(1) })
+	if last := all[len(all)-1]; !strings.Contains(last, "the daemon failed in its own code: no such line was thought of") {
+		t.Errorf("told: %q", all)
+	}
+	b.events(SentAgain, func() { b.set(func() { b.panics = false }) })
+	b.sent()
+	b.once(1)
+}
+
+// Nor of one who reads the log.
+func TestPanicOfTheReader(t *testing.T) {
+	b := newBench(t, 1000, 2)
+	at, _ := load(b.o.Dir(b.c.ID))
+	if err := at.begin(b.c.Config.Log.Path); err != nil {
+		t.Fatal(err)
+	}
+	b.write(500)
+	r := read(t.Context(), b.c.Config.Log.Path, at.at, nil, func(string) { panic("lines are missing") })
+	defer r.close()
+	for range r.batches {
+	}
+	if err := <-r.result; err == nil || !strings.Contains(err.Error(), "lines are missing") {
+		t.Errorf("it has come to %v", err)
 	}
 }

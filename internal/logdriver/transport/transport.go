@@ -19,7 +19,7 @@ import (
 	"github.com/stackrun/stack/internal/logdriver"
 )
 
-// Bounds of one attempt to connect, and of one write to a receiver that takes nothing.
+// Bounds of one attempt to connect, and of how long a write waits for a receiver that takes nothing.
 const (
 	dialTime  = 10 * time.Second
 	writeTime = 30 * time.Second
@@ -40,9 +40,38 @@ type counted struct {
 	net.Conn
 	memory  bool
 	written atomic.Int64
+	patient atomic.Bool // a write may go on as long as something is taken
 }
 
-func (c *counted) Write(b []byte) (int, error) {
+// Write waits, if c is patient, for who takes something now and then: that is no receiver who is away, however slow it is.
+func (c *counted) Write(b []byte) (done int, _ error) {
+	before, _ := c.waiting() // a fault comes again
+	for {
+		n, err := c.write(b[done:])
+		if done += n; !c.patient.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return done, err
+		}
+		after, fault := c.waiting()
+		if fault != nil || !c.took(before, n, after) {
+			return done, errors.Join(err, fault)
+		}
+		before = after
+		if err := c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+			return done, err
+		}
+	}
+}
+
+// took says whether the peer has taken something while n bytes were written and what waits for it went from before to after. At a socket of this host more waits than bytes: there that some were
+// written says so too, once too often.
+func (c *counted) took(before int64, n int, after int64) bool {
+	if c.memory {
+		return n > 0 || after < before
+	}
+	return after < before+int64(n)
+}
+
+func (c *counted) write(b []byte) (int, error) {
 	if !c.memory {
 		n, err := c.Conn.Write(b)
 		c.written.Add(int64(n))
@@ -133,6 +162,8 @@ func config(t logdriver.TLS, host string) (*tls.Config, error) {
 
 // Write waits for a receiver that takes nothing for 30 seconds; then the connection is of no use any more.
 func (c *Conn) Write(b []byte) (int, error) {
+	c.raw.patient.Store(c.Stream)
+	defer c.raw.patient.Store(false) // what TLS has to say at the end does not wait
 	if err := c.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return 0, err
 	}

@@ -1,10 +1,15 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/internal/sandbox"
@@ -96,5 +101,66 @@ func TestFlowOfLines(t *testing.T) {
 	}
 	if written, waiting, err := c.Flow(); err != nil || written-waiting != up {
 		t.Errorf("%d of %d wait, %v: want %d", waiting, written, err, written-up)
+	}
+}
+
+// paced is a connection on which no time goes by: who would wait has waited too long, and before the next wait the peer may take something.
+type paced struct {
+	*net.UnixConn
+	next func()
+}
+
+func (p *paced) Write(b []byte) (done int, _ error) {
+	raw, err := p.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var fault error
+	err = raw.Write(func(fd uintptr) bool {
+		for done < len(b) && fault == nil {
+			var n int
+			n, fault = unix.Write(int(fd), b[done:])
+			done += max(n, 0)
+		}
+		return true
+	})
+	if errors.Is(fault, unix.EAGAIN) {
+		fault = os.ErrDeadlineExceeded
+	}
+	return done, errors.Join(err, fault)
+}
+
+func (p *paced) SetWriteDeadline(time.Time) error {
+	p.next()
+	return nil
+}
+
+// A receiver that takes something in each wait is there, however long all of it takes; one that takes nothing is not.
+func TestSlowReceiver(t *testing.T) {
+	const size = 2 << 20
+	for name, tt := range map[string]struct {
+		reads int // waits in which the receiver reads
+		there bool
+	}{"slow": {size, true}, "stops": {5, false}, "away": {0, false}} {
+		t.Run(name, func(t *testing.T) {
+			c, peer := pair(t, "unix")
+			waits := 0
+			c.raw.Conn = &paced{c.raw.Conn.(*net.UnixConn), func() {
+				if waits++; waits == 1 || waits > tt.reads+1 { // the first is before anything is written
+					return
+				}
+				if _, err := peer.Read(make([]byte, 64<<10)); err != nil {
+					t.Error(err)
+				}
+			}}
+			n, err := c.Write(make([]byte, size))
+			if tt.there {
+				if n != size || err != nil || waits < 20 {
+					t.Errorf("%d of %d bytes were written in %d waits: %v", n, size, waits, err)
+				}
+			} else if !errors.Is(err, os.ErrDeadlineExceeded) || waits > tt.reads+3 || n == size {
+				t.Errorf("%d of %d bytes were written in %d waits: %v", n, size, waits, err)
+			}
+		})
 	}
 }
