@@ -81,6 +81,9 @@ func (b *Builder) notice(text string) {
 // When ctx ends, so does the build, and nothing of it is left but the steps that it has come through, for the next one.
 func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress)) (image.Info, error) {
 	r.Offline = r.Offline || b.opt.Offline
+	if r.NoCache {
+		r.CacheFrom = nil
+	}
 	if r.Context != "" {
 		if info, err := os.Stat(r.Context); err != nil || !info.IsDir() {
 			if err == nil {
@@ -94,26 +97,28 @@ func (b *Builder) Build(ctx context.Context, r Request, progress func(Progress))
 	default:
 		return image.Info{}, errdefs.With(errdefs.ErrNotSupported, fmt.Errorf("cannot build in network %q: expected default, none or host", r.Network))
 	}
-	file, err := open(&r)
-	if err != nil {
-		return image.Info{}, err
-	}
-	l, err := lay(&r, file)
+	j, err := newJob(b, &r, new(imports), progress)
 	if err != nil {
 		return image.Info{}, err
 	}
 	if err := os.MkdirAll(b.steps.dir, 0o700); err != nil {
 		return image.Info{}, fmt.Errorf("cannot build: %w", err)
 	}
-	j, err := newJob(b, &r, l, progress)
-	if err != nil {
-		return image.Info{}, err
-	}
 	b.running.RLock()
 	defer b.end(ctx)
 	b.lanes.enter()
 	defer b.lanes.leave()
-	return j.run(ctx)
+	for {
+		info, err := j.run(ctx)
+		var lost *lostError
+		if !errors.As(err, &lost) {
+			return info, err
+		}
+		// What was done until now is found again.
+		if j, err = newJob(b, &r, j.imports, progress); err != nil {
+			return image.Info{}, err
+		}
+	}
 }
 
 // end brings the layers to the disk and, behind the last build, the cache into its bounds.

@@ -112,7 +112,7 @@ func (w *worker) makeCacheDir(ctx context.Context, dir string, p mountPlan) erro
 // fill copies what p's layers have at its subpath into dir.
 func (w *worker) fill(ctx context.Context, dir string, p mountPlan) error {
 	view := keyPrefix + objectid.New()
-	mounts, err := w.b.opt.Images.PrepareLayers(ctx, view, nil, p.layers)
+	mounts, err := w.prepare(ctx, view, nil, p.layers)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 		k.add(content)
 		return k.String()
 	}
-	if known, ok := w.b.steps.lookup(memo); ok && known.Content != "" {
+	if known, ok := w.known(ctx, memo); ok && known.Content != "" {
 		if r, ok := w.cached(ctx, stepKey(known.Content)); ok {
 			w.state.made(t.history, r)
 			return true, nil
@@ -122,7 +122,7 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 	}
 	// The snapshot that holds the layers while they are looked at; nothing is written on it.
 	view := keyPrefix + objectid.New()
-	mounts, err := w.b.opt.Images.PrepareLayers(ctx, view, nil, layers)
+	mounts, err := w.prepare(ctx, view, nil, layers)
 	if err != nil {
 		return false, err
 	}
@@ -140,7 +140,7 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 	k := newKey("content")
 	addPieces(k, pieces)
 	content := k.String()
-	if err := w.b.steps.store(memo, stepRecord{Content: content}); err != nil {
+	if err := w.keep(memo, stepRecord{Content: content}); err != nil {
 		return false, err
 	}
 	return w.transferStep(ctx, stepKey(content), p, t, pieces)
@@ -149,7 +149,7 @@ func (w *worker) fromLayers(ctx context.Context, t transfer, p Progress, name st
 // transferStep carries out t, of which key knows everything, or takes what it has made before.
 func (w *worker) transferStep(ctx context.Context, key string, p Progress, t transfer, pieces []piece) (bool, error) {
 	r, cached, err := w.layerStep(ctx, key, p, func(ctx context.Context, key string) (bool, error) {
-		mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers())
+		mounts, err := w.prepare(ctx, key, w.state.layers())
 		if err != nil {
 			return false, err
 		}

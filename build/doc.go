@@ -7,7 +7,7 @@
 // one image is recorded, with all its layers, and gets its names.
 //
 // What a step has made is found again by what the step means: its parent, its words with the variables in them expanded, and the content of the
-// files that it takes in.
+// files that it takes in. Nothing of a host is in that, so what other hosts have made is found too, in the caches that a Request names (imports.go, exports.go).
 //
 // Called by reconcile through its interfaces. May touch: <state>/build, and what the drivers touch that it is
 // given. Of image, runtime and network it uses the values; it never imports spec or reconcile.

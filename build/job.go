@@ -19,17 +19,19 @@ import (
 
 	"github.com/stackrun/stack/build/rootfs"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/image/content"
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
 // job is one Build.
 type job struct {
-	b     *Builder
-	r     *Request
-	l     *layout
-	epoch time.Time // SOURCE_DATE_EPOCH; zero = there is none
-	began time.Time
-	slots chan struct{} // bounds the steps that are carried out at once
+	b       *Builder
+	r       *Request
+	l       *layout
+	imports *imports
+	epoch   time.Time // SOURCE_DATE_EPOCH; zero = there is none
+	began   time.Time
+	slots   chan struct{} // bounds the steps that are carried out at once
 
 	say   func(Progress)
 	sayMu sync.Mutex
@@ -40,6 +42,7 @@ type job struct {
 	mu       sync.Mutex
 	contexts map[string]*tree           // by directory; guarded by mu
 	bases    map[string]*flight[*state] // by reference; guarded by mu
+	steps    map[string]stepRecord      // what was made, or found, by key; guarded by mu
 }
 
 // flight is a result that several wait for and one works out.
@@ -49,11 +52,20 @@ type flight[T any] struct {
 	err   error
 }
 
-func newJob(b *Builder, r *Request, l *layout, progress func(Progress)) (*job, error) {
+// newJob reads the Dockerfile of r. im are the caches that an attempt before it has read.
+func newJob(b *Builder, r *Request, im *imports, progress func(Progress)) (*job, error) {
+	file, err := open(r)
+	if err != nil {
+		return nil, err
+	}
+	l, err := lay(r, file)
+	if err != nil {
+		return nil, err
+	}
 	j := &job{
-		b: b, r: r, l: l, say: progress, began: time.Now().UTC().Truncate(time.Second),
+		b: b, r: r, l: l, imports: im, say: progress, began: time.Now().UTC().Truncate(time.Second),
 		slots:    make(chan struct{}, max(2, goruntime.GOMAXPROCS(0))),
-		contexts: map[string]*tree{}, bases: map[string]*flight[*state]{},
+		contexts: map[string]*tree{}, bases: map[string]*flight[*state]{}, steps: map[string]stepRecord{},
 	}
 	if s := r.Args["SOURCE_DATE_EPOCH"]; s != "" {
 		n, err := strconv.ParseInt(s, 10, 64)
@@ -90,7 +102,11 @@ func (j *job) run(ctx context.Context) (image.Info, error) {
 	if cause := context.Cause(ctx); cause != nil {
 		return image.Info{}, cause
 	}
-	return j.record(ctx, j.l.target.result)
+	info, err := j.record(ctx, j.l.target.result)
+	if err != nil {
+		return info, err
+	}
+	return info, j.export(ctx, j.l.target.result.layers())
 }
 
 // start begins with the stages that are needed and not under way.
@@ -131,26 +147,29 @@ func (j *job) record(ctx context.Context, s *state) (image.Info, error) {
 		}
 		k.add(string(raw))
 		id := k.String()
-		step, ok := j.b.steps.lookup(id)
+		step, ok := j.known(ctx, id)
 		if !ok || step.Created.IsZero() {
 			step = stepRecord{Created: j.began}
-			if err := j.b.steps.store(id, step); err != nil {
+			if err := j.keep(id, step); err != nil {
 				return image.Info{}, err
 			}
 		}
 		when = step.Created
 	}
-	conf := s.finish(when)
-	id, err := image.ID(conf)
+	raw, err := j.configuration(s.finish(when))
 	if err != nil {
 		return image.Info{}, err
 	}
+	id := content.Digest(raw)
 	if j.r.StepsOnly {
 		return image.Info{ID: id}, nil
 	}
 	info, err := j.b.opt.Images.Tag(ctx, id, j.r.Tags...)
 	if errors.Is(err, errdefs.ErrNotFound) {
-		info, err = j.b.opt.Images.Record(ctx, conf, j.r.Tags...)
+		if err := j.bring(ctx, s.layers()); err != nil {
+			return image.Info{}, err
+		}
+		info, err = j.b.opt.Images.RecordRaw(ctx, raw, j.r.Tags...)
 	}
 	return info, err
 }

@@ -192,7 +192,7 @@ func (w *worker) openMounts(ctx context.Context, plans []mountPlan) (list []step
 			}
 			// What is written there is for the command alone.
 			key := keyPrefix + objectid.New()
-			mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, p.layers)
+			mounts, err := w.prepare(ctx, key, p.layers)
 			if err != nil {
 				return nil, nil, nil, err
 			}

@@ -2,11 +2,13 @@ package build
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/network"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/mount"
@@ -32,8 +34,15 @@ type Images interface {
 	// Sync brings the layers to the disk, behind the caller.
 	Sync()
 
-	// Record makes the image that c describes and gives it names.
-	Record(ctx context.Context, c *v1.ConfigFile, refs ...string) (image.Info, error)
+	// ReadCache reads what a place has of what WriteCache has put there; no layer is fetched.
+	ReadCache(ctx context.Context, at buildcache.Place, auth *image.Auth, note func(string)) (*image.Cache, error)
+	// FetchLayer has the layer here, and holds it until Release.
+	FetchLayer(ctx context.Context, c *image.Cache, layer v1.Hash) error
+	// WriteCache puts document and layers there. bring is asked for a layer that is neither here nor there.
+	WriteCache(ctx context.Context, at buildcache.Place, auth *image.Auth, document json.RawMessage, layers []v1.Hash, bring func(context.Context, v1.Hash) error, note func(string)) error
+
+	// RecordRaw makes the image that the configuration raw describes and gives it names.
+	RecordRaw(ctx context.Context, raw []byte, refs ...string) (image.Info, error)
 	// Tag gives an image that is here names. errdefs.ErrNotFound when it is not.
 	Tag(ctx context.Context, id v1.Hash, refs ...string) (image.Info, error)
 }

@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/internal/reference"
 	"github.com/stackrun/stack/network"
 )
@@ -33,9 +34,11 @@ type Request struct {
 	// FindAuth is asked for the hosts that are not among Auths; nil, also what it returns, is what this host has stored.
 	FindAuth func(host string) (*image.Auth, error)
 
-	NoCache       bool     // every step is done anew
-	NoCacheFilter []string // the steps of these stages are
-	Pull          bool     // base images are pulled also when they are here
+	NoCache       bool               // every step is done anew
+	NoCacheFilter []string           // the steps of these stages are
+	CacheFrom     []buildcache.Place // steps that this host does not know are taken from there; one that cannot be read is told
+	CacheTo       []buildcache.Place // the steps are put there; one that cannot be written fails the build, which has made its image then. Directories are absolute
+	Pull          bool               // base images are pulled also when they are here
 
 	// Offline fetches nothing: base images are taken as they are here, Pull or not, and what is not here is an error. What a RUN does is its own affair.
 	Offline bool

@@ -114,7 +114,7 @@ func (w *worker) execute(ctx context.Context, key string, cmd command, plans []m
 		return err
 	}
 	defer release()
-	mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers(), beside...)
+	mounts, err := w.prepare(ctx, key, w.state.layers(), beside...)
 	if err != nil {
 		return err
 	}

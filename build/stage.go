@@ -162,7 +162,9 @@ func (w *worker) do(ctx context.Context, c instructions.Command) error {
 		cached = true
 	}
 	p.Took = time.Since(began)
-	switch {
+	switch lost := (*lostError)(nil); {
+	case errors.As(err, &lost):
+		return err // it is told what comes of that
 	case err != nil:
 		p.Phase = Failed
 	case cached:
@@ -244,17 +246,16 @@ func (w *worker) layerStep(ctx context.Context, k string, p Progress, make func(
 		r.Layer = layer.DiffID.String()
 	}
 	if keep {
-		return r, false, w.b.steps.store(k, r)
+		return r, false, w.keep(k, r)
 	}
 	// Its key means something else: the layer is the image's, and nobody's when there is none.
 	return r, false, w.b.steps.store(objectid.New(), r)
 }
 
-// cached looks up a step, whose layer must be there.
+// cached looks up a step, unless it is to be done anew.
 func (w *worker) cached(ctx context.Context, k string) (stepRecord, bool) {
 	if w.stage.noCache {
 		return stepRecord{}, false
 	}
-	r, ok := w.b.steps.lookup(k)
-	return r, ok && w.b.opt.Images.HasLayers(ctx, r.layers())
+	return w.known(ctx, k)
 }

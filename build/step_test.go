@@ -43,7 +43,7 @@ func (m *memory) Remove(_ context.Context, key string) error {
 func TestLayerStep(t *testing.T) {
 	images := &memory{layers: map[v1.Hash]bool{}}
 	b := &Builder{opt: Options{Images: images}, steps: stepCache{t.TempDir()}}
-	w := &worker{job: &job{b: b, r: &Request{}, slots: make(chan struct{}, 1)}, stage: &stage{}}
+	w := &worker{job: &job{b: b, r: &Request{}, steps: map[string]stepRecord{}, slots: make(chan struct{}, 1)}, stage: &stage{}}
 	made := 0
 	do := func(key string, keep bool, fail error) (stepRecord, bool) {
 		t.Helper()

@@ -19,8 +19,8 @@ type stepCache struct{ dir string }
 
 // stepRecord is what a step has made.
 type stepRecord struct {
-	Version int       `json:"version"`
-	Layer   string    `json:"layer,omitempty"` // diff id; "" = it has changed nothing
+	Version int       `json:"version,omitempty"` // of the file
+	Layer   string    `json:"layer,omitempty"`   // diff id; "" = it has changed nothing
 	Created time.Time `json:"created,omitzero"`
 	Bytes   int64     `json:"bytes,omitempty"`
 	Content string    `json:"content,omitempty"` // of what a stage or image has at a path: its digest
@@ -67,12 +67,15 @@ func (c *stepCache) read(key string) (stepRecord, error) {
 	if r.Version != stepVersion {
 		return r, errors.New("of another version")
 	}
-	if r.Layer != "" {
-		if _, err := v1.NewHash(r.Layer); err != nil {
-			return r, err
-		}
+	return r, r.valid()
+}
+
+func (r stepRecord) valid() error {
+	if r.Layer == "" {
+		return nil
 	}
-	return r, nil
+	_, err := v1.NewHash(r.Layer)
+	return err
 }
 
 func (c *stepCache) store(key string, r stepRecord) error {

@@ -35,7 +35,7 @@ func (w *worker) workdirCommand(ctx context.Context, c *instructions.WorkdirComm
 }
 
 func (w *worker) mkdir(ctx context.Context, key, dir, user string) (err error) {
-	mounts, err := w.b.opt.Images.PrepareLayers(ctx, key, w.state.layers())
+	mounts, err := w.prepare(ctx, key, w.state.layers())
 	if err != nil {
 		return err
 	}

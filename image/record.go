@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,20 +15,23 @@ import (
 	"github.com/stackrun/stack/internal/errdefs"
 )
 
-// ID is what the image that conf describes is known by when it is recorded.
-func ID(conf *v1.ConfigFile) (v1.Hash, error) {
-	raw, err := json.Marshal(conf)
-	return content.Digest(raw), err
-}
-
 // Record makes the image that conf describes, whose layers are here, and gives it names, which leave the images that had them. The image has no
 // manifest, as one of docker-archive: what is in a registry is compressed, and nobody has done that.
 func (s *Store) Record(ctx context.Context, conf *v1.ConfigFile, refs ...string) (Info, error) {
+	raw, err := json.Marshal(conf)
+	if err != nil {
+		return Info{}, err
+	}
+	return s.RecordRaw(ctx, raw, refs...)
+}
+
+// RecordRaw is Record of a configuration as it is written: what only others know of it stays, and its digest is the image's id.
+func (s *Store) RecordRaw(ctx context.Context, raw []byte, refs ...string) (Info, error) {
 	n, err := catalog.Tags(refs)
 	if err != nil {
 		return Info{}, err
 	}
-	raw, err := json.Marshal(conf)
+	conf, err := v1.ParseConfigFile(bytes.NewReader(raw))
 	if err != nil {
 		return Info{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stackrun/stack/image/cache"
 	"github.com/stackrun/stack/image/catalog"
 	"github.com/stackrun/stack/image/flight"
 	"github.com/stackrun/stack/image/layer"
@@ -58,6 +59,7 @@ type Store struct {
 	snapshots *snapshot.Store
 	removal   *removal.Remover
 	push      *push.Pusher
+	caches    *cache.Caches
 
 	finds findList
 	pulls flight.Group[Info]
@@ -92,6 +94,7 @@ func open(ctx context.Context, opt Options, reg *registry.Client) (*Store, error
 		return nil, fmt.Errorf("cannot open the image store: %w", err)
 	}
 	s.push = push.New(reg, s.catalog, s.layers)
+	s.caches = cache.New(reg, s.layers, s.push)
 	s.removal = removal.New(dir, s.catalog, s.layers, s.patches, s.snapshots)
 	return s, nil
 }

@@ -9,14 +9,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// A layer that a build has made is held before it is there, by an empty file below images/held, and stays until it is released, whatever images
+// A layer that a build has made, or fetched from its cache, is held before it is there, by an empty file below images/held, and stays until it is released, whatever images
 // there are. So a build that is cut off loses no step, and what a cache leads to is not taken away under it. Whoever holds layers knows them from Held.
 
 func (l *Store) holdPath(diff v1.Hash) string {
 	return l.dir.Path("held", diff.Algorithm+"-"+diff.Hex)
 }
 
-func (l *Store) hold(diff v1.Hash) error {
+// Hold keeps the layer diff, also before it is there, until it is released.
+func (l *Store) Hold(diff v1.Hash) error {
 	f, err := os.OpenFile(l.holdPath(diff), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return l.dir.Explain(err)

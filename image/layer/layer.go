@@ -271,7 +271,7 @@ func (l *Store) Adopt(upper string, diff v1.Hash, result unpack.Result) error {
 	if err := l.NoteUnsynced(diff); err != nil {
 		return err
 	}
-	if err := l.hold(diff); err != nil {
+	if err := l.Hold(diff); err != nil {
 		return err
 	}
 	failpoint.Hit("image.commit.held")

@@ -167,3 +167,11 @@ func (img *Image) Compressed() bool {
 func Compressed(t types.MediaType) bool {
 	return t != types.OCIUncompressedLayer && t != types.DockerUncompressedLayer
 }
+
+// OCILayer is the type that t has in an OCI manifest.
+func OCILayer(t types.MediaType) types.MediaType {
+	if t == types.DockerLayer {
+		return types.OCILayer
+	}
+	return t
+}

@@ -81,7 +81,7 @@ func (p *push) run(ctx context.Context, id v1.Hash) (Result, error) {
 	doc, parsed := p.catalog.ManifestOf(rec)
 	p.origins = origins(rec, doc)
 	p.report(progress.Report{Phase: progress.Preparing})
-	if p.to, err = p.registry.Repository(ctx, p.ref, p.auth, p.mounts(rec)); err != nil {
+	if p.to, err = p.registry.Repository(ctx, p.ref, p.auth, p.mounts(rec.Layers)); err != nil {
 		return Result{}, err
 	}
 	if p.to.Warning() != "" {
@@ -123,7 +123,7 @@ func origins(rec *catalog.Record, doc manifest.Document) []reference.Reference {
 }
 
 // mounts are the other repositories of the registry that layers may be taken from: what a session is asked to be good for.
-func (p *push) mounts(rec *catalog.Record) []string {
+func (p *push) mounts(layers []v1.Hash) []string {
 	const most = 8 // what a token can name has a bound, and the last used are the best guess
 	var list []string
 	add := func(name string) {
@@ -134,7 +134,7 @@ func (p *push) mounts(rec *catalog.Record) []string {
 	for _, ref := range p.origins {
 		add(ref.Name())
 	}
-	for _, d := range rec.Layers {
+	for _, d := range layers {
 		for _, f := range p.layers.Forms(d) {
 			for _, repo := range slices.Backward(f.Repos) {
 				add(repo)
@@ -155,20 +155,13 @@ func (p *push) document(rec *catalog.Record, doc manifest.Document, m *v1.Manife
 		Layers: make([]v1.Descriptor, len(layers)),
 	}
 	for i, l := range layers {
-		next.Layers[i] = v1.Descriptor{MediaType: ociLayer(l.MediaType), Size: l.Size, Digest: l.Digest}
+		next.Layers[i] = v1.Descriptor{MediaType: manifest.OCILayer(l.MediaType), Size: l.Size, Digest: l.Digest}
 	}
 	raw, err := json.Marshal(next)
 	if err != nil {
 		return manifest.Document{}, err
 	}
 	return manifest.Document{Raw: raw, Media: next.MediaType, Digest: content.Digest(raw)}, nil
-}
-
-func ociLayer(t types.MediaType) types.MediaType {
-	if t == types.DockerLayer {
-		return types.OCILayer
-	}
-	return t
 }
 
 // record remembers that the repository has the image as made says.

@@ -27,6 +27,7 @@ var walls = map[string][]string{
 	"network/nft":        {"network/conntrack"},
 
 	"image/removal":     {"image/snapshot", "image/catalog", "image/patch", "image/layer", "image/storage", "image/content"},
+	"image/cache":       {"image/push", "image/layer", "image/registry", "image/credentials", "image/manifest", "image/platform", "image/content"},
 	"image/push":        {"image/catalog", "image/layer", "image/registry", "image/credentials", "image/manifest", "image/progress", "image/content"},
 	"image/archive":     {"image/catalog", "image/layer", "image/manifest", "image/platform", "image/content"},
 	"image/snapshot":    {"image/catalog", "image/patch", "image/layer", "image/pack", "image/overlay", "image/storage", "image/manifest", "image/progress", "image/content"},
