@@ -286,7 +286,9 @@ func TestRefused(t *testing.T) {
 		"push=true":                 buildkittest.Sub(13, buildkittest.Text(1, "image"), buildkittest.Texts(2, map[string]string{"name": "a", "push": "true"})),
 		"annotation.x=y":            buildkittest.Sub(13, buildkittest.Text(1, "moby"), buildkittest.Texts(2, map[string]string{"annotation.x": "y"})),
 		"invalid name":              buildkittest.Sub(13, buildkittest.Text(1, "moby"), buildkittest.Texts(2, map[string]string{"name": "A B"})),
-		"--cache-to type=registry":  buildkittest.Sub(8, buildkittest.Sub(4, buildkittest.Text(1, "registry"))),
+		"--cache-to type=local":     buildkittest.Sub(8, buildkittest.Sub(4, buildkittest.Text(1, "local"), buildkittest.Texts(2, map[string]string{"dest": "/c"}))),
+		"type=registry has no ref":  buildkittest.Sub(8, buildkittest.Sub(4, buildkittest.Text(1, "registry"))),
+		"has no option insecure":    buildkittest.Sub(8, buildkittest.Sub(5, buildkittest.Text(1, "registry"), buildkittest.Texts(2, map[string]string{"ref": "a", "insecure": "true"}))),
 		"--allow security.insecure": buildkittest.Text(9, "security.insecure"),
 	} {
 		try(says, nil, solve)

@@ -47,6 +47,7 @@ func (c *caller) ask(ctx context.Context, h http.Header, in []byte) ([]byte, err
 		return nil, grpc.Errorf(grpc.InvalidArgument, "cannot read what is to be built: %w", err)
 	}
 	req.CacheExports, req.Entitlements = b.request.CacheExports, b.request.Entitlements
+	req.CacheImports = append(req.CacheImports, b.request.CacheImports...)
 	d, err := readDockerfile(req)
 	if err != nil {
 		return nil, plain(err)

@@ -72,16 +72,7 @@ func readDockerfile(req *message.Solve) (*dockerfile, error) {
 			return nil, err
 		}
 	}
-	for _, c := range req.CacheExports {
-		if c.Type != "inline" {
-			return nil, refused("--cache-to type=%s is not supported: steps are kept on this host", c.Type)
-		}
-		d.warn("--cache-to type=inline has no effect: steps are kept on this host")
-	}
-	if len(req.CacheImports) > 0 {
-		d.warn("--cache-from has no effect: steps are taken from the cache of this host")
-	}
-	return d, nil
+	return d, d.caches(req)
 }
 
 func (d *dockerfile) warn(text string) {
@@ -157,10 +148,7 @@ func (d *dockerfile) option(req *message.Solve, name, value string) (err error) 
 	case "ulimit":
 		b.Ulimits, err = ulimits(value)
 		return err
-	case "cache-imports", "cache-from":
-		if value != "" && value != "[]" {
-			d.warn("--cache-from has no effect: steps are taken from the cache of this host")
-		}
+	case "cache-imports", "cache-from": // see caches
 	case "frontend.caps":
 		for one := range strings.SplitSeq(value, ",") {
 			switch one {

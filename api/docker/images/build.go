@@ -15,6 +15,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/api/docker/wire"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/internal/reference"
@@ -48,9 +49,6 @@ func (h *handlers) build(w http.ResponseWriter, r *http.Request) error {
 	b.Context = r.Body
 	out := wire.NewProgress(w)
 	l := newBuilding(out, wire.Bool(r, "q"))
-	if cached := r.URL.Query().Get("cachefrom"); cached != "" && cached != "null" && cached != "[]" {
-		l.late = "[Warning] cachefrom has no effect: steps are taken from the cache of this host\n"
-	}
 	info, err := h.engine.BuildImage(r.Context(), b, l.tell)
 	l.release()
 	if err != nil {
@@ -112,6 +110,9 @@ func buildRequest(r *http.Request) (reconcile.ImageBuild, error) {
 		b.Tags = append(b.Tags, tag)
 	}
 	var err error
+	if b.CacheFrom, err = cacheFrom(q.Get("cachefrom")); err != nil {
+		return invalid("cachefrom", err)
+	}
 	if b.Args, err = buildArgs(q.Get("buildargs")); err != nil {
 		return invalid("buildargs", err)
 	}
@@ -148,6 +149,23 @@ func readJSON(text string, to any) error {
 		return nil
 	}
 	return json.Unmarshal([]byte(text), to)
+}
+
+// cacheFrom are images whose registries may have a cache of theirs.
+func cacheFrom(text string) ([]buildcache.Place, error) {
+	var refs []string
+	if err := readJSON(text, &refs); err != nil {
+		return nil, err
+	}
+	var list []buildcache.Place
+	for _, ref := range refs {
+		at, _, err := buildcache.FromAttributes(buildcache.Registry, map[string]string{"ref": ref})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, at)
+	}
+	return list, nil
 }
 
 // buildArgs are a map; a value of null takes what the client's environment has, and it has sent none.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -374,8 +376,7 @@ func TestBuild(t *testing.T) {
 	q := url.Values{"t": {"a:1", "b"}, "dockerfile": {"d/File"}, "buildargs": {`{"A":"1","B":null}`}, "labels": {`{"l":"m"}`}, "target": {"web"}, "nocache": {"1"}, "pull": {"1"}, "networkmode": {"host"},
 		"shmsize": {"1000"}, "ulimits": {`[{"Name":"nofile","Soft":1,"Hard":-1}]`}, "extrahosts": {"a:1.2.3.4", "b=::1"}, "platform": {"linux/amd64"}, "version": {"1"}, "memory": {"0"}, "cachefrom": {`["x"]`}, "rm": {"1"}}
 	w := e.serve("POST", "/build?"+q.Encode(), sources(t), "X-Registry-Config", authHeader(`{"https://index.docker.io/v1/":{"auth":"`+base64.StdEncoding.EncodeToString([]byte("u:p:q"))+`"},"other:5000":{}}`))
-	want := `{"stream":"[Warning] cachefrom has no effect: steps are taken from the cache of this host\n"}
-{"stream":"Step 1/5 : FROM x\n"}
+	want := `{"stream":"Step 1/5 : FROM x\n"}
 {"stream":"Step 2/5 : RUN y\n"}
 {"stream":"out\n"}
 {"stream":"[Warning] odd\n"}
@@ -393,7 +394,7 @@ func TestBuild(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 	b := e.build
-	if b.Dockerfile != "d/File" || len(b.Tags) != 2 || b.Args["A"] != "1" || len(b.Args) != 1 || b.Labels["l"] != "m" || b.Target != "web" || !b.NoCache || !b.Pull || b.Network != "host" || b.ShmSize != 1000 || b.Platform.Architecture != "amd64" {
+	if b.Dockerfile != "d/File" || len(b.Tags) != 2 || b.Args["A"] != "1" || len(b.Args) != 1 || b.Labels["l"] != "m" || b.Target != "web" || !b.NoCache || !b.Pull || !slices.Equal(b.CacheFrom, []buildcache.Place{{Type: buildcache.Registry, Ref: "x"}}) || b.Network != "host" || b.ShmSize != 1000 || b.Platform.Architecture != "amd64" {
 		t.Errorf("%+v", b)
 	}
 	if len(b.Ulimits) != 1 || b.Ulimits[0].Hard != 1<<64-1 || len(b.ExtraHosts) != 2 || b.ExtraHosts[1].Addr.String() != "::1" {

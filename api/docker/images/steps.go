@@ -20,7 +20,6 @@ type building struct {
 	out   *wire.Progress
 	quiet bool
 	begun bool
-	late  string // what is to be said first
 
 	turn  int            // the number, in the whole file, of the first step of the stage whose turn it is
 	first map[string]int // the same of the stages that have begun
@@ -40,10 +39,6 @@ func (l *building) stream(text string) {
 
 func (l *building) tell(p reconcile.BuildProgress) {
 	l.begun = true
-	if l.late != "" {
-		l.stream(l.late)
-		l.late = ""
-	}
 	if p.At > 0 && p.Step == 1 {
 		l.first[p.Stage] = p.At
 	}

@@ -90,9 +90,9 @@ func (s *Solve) readCaches(b []byte) error {
 	return each(b, func(f field) error {
 		switch f.Number {
 		case 1: // ExportRefDeprecated
-			s.CacheExports = append(s.CacheExports, Typed{Type: "registry"})
+			s.CacheExports = append(s.CacheExports, Typed{"registry", map[string]string{"ref": f.string()}})
 		case 2: // ImportRefsDeprecated
-			s.CacheImports = append(s.CacheImports, Typed{Type: "registry"})
+			s.CacheImports = append(s.CacheImports, Typed{"registry", map[string]string{"ref": f.string()}})
 		case 4:
 			return f.typedInto(&s.CacheExports)
 		case 5:
