@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/spec/tree"
 )
 
@@ -18,8 +19,8 @@ var buildFields = fields[Build]{
 	"labels":              func(d *decoder, n *tree.Node, b *Build) { b.Labels = d.stringMap(n) },
 	"tags":                func(d *decoder, n *tree.Node, b *Build) { b.Tags = unique(d.items(n), d.str) },
 	"platforms":           func(d *decoder, n *tree.Node, b *Build) { b.Platforms = d.strs(n) },
-	"cache_from":          func(d *decoder, n *tree.Node, b *Build) { b.CacheFrom = d.strs(n) },
-	"cache_to":            func(d *decoder, n *tree.Node, b *Build) { b.CacheTo = d.strs(n) },
+	"cache_from":          func(d *decoder, n *tree.Node, b *Build) { b.CacheFrom = d.caches(n, buildcache.From) },
+	"cache_to":            func(d *decoder, n *tree.Node, b *Build) { b.CacheTo = d.caches(n, buildcache.To) },
 	"no_cache":            func(d *decoder, n *tree.Node, b *Build) { b.NoCache = d.boolean(n) },
 	"no_cache_filter":     func(d *decoder, n *tree.Node, b *Build) { b.NoCacheFilter = d.oneOrMore(n) },
 	"pull":                func(d *decoder, n *tree.Node, b *Build) { b.Pull = d.boolean(n) },
@@ -75,6 +76,23 @@ func (d *decoder) contexts(n *tree.Node) map[string]string {
 }
 
 func (d *decoder) strs(n *tree.Node) []string { return d.strsOf(d.items(n)) }
+
+// caches are places as read reads them: what cannot be meant is a fault of who runs it, what has no effect is told. An empty one is none.
+func (d *decoder) caches(n *tree.Node, read func(string) (buildcache.Place, string, error)) []string {
+	out := d.strs(n)
+	for i, it := range d.items(n) {
+		if out[i] == "" {
+			continue
+		}
+		switch _, void, err := read(out[i]); {
+		case err != nil:
+			d.unfit(it, err.Error(), "see https://docs.docker.com/build/cache/backends/")
+		case void != "":
+			d.note(it, it.Path+": "+void, "")
+		}
+	}
+	return out
+}
 
 // oneOrMore is strs, or one string.
 func (d *decoder) oneOrMore(n *tree.Node) []string { return d.strsOf(d.many(n)) }

@@ -15,6 +15,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/stackrun/stack/build"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -83,6 +84,12 @@ func (im *Images) request(ctx context.Context, p *spec.Project, s *spec.Service,
 	if r.ExtraHosts, err = grant.Hosts(ctx, im.drivers.Networks, hosts, nil); err != nil {
 		return r, invalid(".extra_hosts", "%w", err)
 	}
+	if r.CacheFrom, err = caches(p, b.CacheFrom, buildcache.From); err != nil {
+		return r, invalid(".cache_from", "%w", err)
+	}
+	if r.CacheTo, err = caches(p, b.CacheTo, buildcache.To); err != nil {
+		return r, invalid(".cache_to", "%w", err)
+	}
 	for i, use := range b.Secrets {
 		secret, err := buildSecret(p, use)
 		if err != nil {
@@ -94,6 +101,24 @@ func (im *Images) request(ctx context.Context, p *spec.Project, s *spec.Service,
 		r.Ulimits = append(r.Ulimits, specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: bundle.Unbounded(b.Ulimits[name].Soft), Hard: bundle.Unbounded(b.Ulimits[name].Hard)})
 	}
 	return r, nil
+}
+
+// caches are the places in list, as read reads them, that have an effect. Directories are p's.
+func caches(p *spec.Project, list []string, read func(string) (buildcache.Place, string, error)) ([]buildcache.Place, error) {
+	var out []buildcache.Place
+	for _, text := range list {
+		if text == "" {
+			continue
+		}
+		at, _, err := read(text) // what has no effect was told when the file was read
+		if err != nil {
+			return nil, err
+		}
+		if at.Type != "" {
+			out = append(out, at.Below(p.Dir))
+		}
+	}
+	return out, nil
 }
 
 // directory says whether path can be the sources of a build. What is remote has been fetched by whoever sent the project.

@@ -12,6 +12,7 @@ import (
 	"github.com/stackrun/stack/build"
 	"github.com/stackrun/stack/build/sources"
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/network"
 )
 
@@ -34,14 +35,15 @@ type Build struct {
 	Platform v1.Platform // zero = this host's
 	NoCache  bool
 	// NoCacheFilter are the stages whose steps are done anew.
-	NoCacheFilter []string
-	Pull          bool
-	StepsOnly     bool   // no image is made, the steps are done for builds to come
-	Network       string // "" or default, none, host
-	ShmSize       int64
-	Ulimits       []specs.POSIXRlimit
-	ExtraHosts    []network.HostsEntry
-	Auths         map[string]*image.Auth // by registry host
+	NoCacheFilter      []string
+	Pull               bool
+	CacheFrom, CacheTo []buildcache.Place // as of a service's build
+	StepsOnly          bool               // no image is made, the steps are done for builds to come
+	Network            string             // "" or default, none, host
+	ShmSize            int64
+	Ulimits            []specs.POSIXRlimit
+	ExtraHosts         []network.HostsEntry
+	Auths              map[string]*image.Auth // by registry host
 
 	// TakePlace is called when the sources are there, and waits until the build may begin; leave is its end. nil = it may at once.
 	TakePlace func(ctx context.Context) (leave func(), err error)
@@ -95,7 +97,7 @@ func (l *Library) BuildImage(ctx context.Context, b Build, progress func(BuildPr
 	}
 	info, err := l.drivers.Builder.Build(ctx, build.Request{
 		Context: from.Context, Dockerfile: from.Dockerfile, Contexts: from.Contexts, Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform,
-		NoCache: b.NoCache, NoCacheFilter: b.NoCacheFilter, Pull: b.Pull, StepsOnly: b.StepsOnly, Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts,
+		NoCache: b.NoCache, NoCacheFilter: b.NoCacheFilter, Pull: b.Pull, CacheFrom: b.CacheFrom, CacheTo: b.CacheTo, StepsOnly: b.StepsOnly, Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts,
 		Auths: b.Auths, FindAuth: b.FindAuth, FindSecret: b.FindSecret,
 	}, progress)
 	if err != nil || b.StepsOnly {

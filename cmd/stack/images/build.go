@@ -45,7 +45,7 @@ func NewBuildCommand(run *cli.Run) *cobra.Command {
 		Use:   "build [OPTIONS] [SERVICE...]",
 		Short: "Build the images of services that have a build",
 		Long: `Builds the images of the named services, or of all, from their Dockerfiles, and those that they build on. A step whose instruction and whose files
-are as they were is taken from the cache of this host.
+are as they were is taken from the cache of this host, or from one that the file names (cache_from).
 
 Containers stay as they are: the next 'stack up' makes those anew whose image is another one.`,
 		RunE: func(cmd *cobra.Command, services []string) error {

@@ -1,11 +1,13 @@
-// Package sources brings the sources of builds to this host: git repositories, with the user's credentials.
+// Package sources has on this host what builds need of the user's: git repositories, with the user's credentials, and directories for their caches.
 package sources
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/console"
 	"github.com/stackrun/stack/cmd/stack/remote"
 	"github.com/stackrun/stack/cmd/stack/selection"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/spec"
@@ -24,7 +27,10 @@ import (
 // FetchDue is p with the sources of what an up with o would build. Git repositories are the user's affair, with the user's credentials; they are asked
 // only where the daemon says that there is something to build, so that an up of what is there needs no network.
 func FetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
-	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool { return hasRemote(p.Services[name].Build) }) {
+	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool {
+		b := p.Services[name].Build
+		return hasRemote(b) || len(newCaches(p, b)) > 0
+	}) {
 		return p, nil // the usual case
 	}
 	found, err := daemon.Plan(ctx, p, o)
@@ -42,7 +48,8 @@ func FetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.
 	return Fetch(ctx, run, p, names)
 }
 
-// Fetch is p in which the builds of services, and what they build on, have their sources on this host.
+// Fetch is p in which the builds of services, and what they build on, have their sources on this host. Directories that they put their cache into are made, and so are the user's; where
+// that cannot be the daemon tries too, and says what is wrong.
 func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string) (*spec.Project, error) {
 	out := *p
 	out.Services = maps.Clone(p.Services)
@@ -67,6 +74,9 @@ func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string
 	}
 	for _, name := range builtOn(p, services) {
 		s := p.Services[name]
+		for _, dir := range newCaches(p, s.Build) {
+			_ = os.MkdirAll(dir, 0o755) // see above
+		}
 		if !hasRemote(s.Build) {
 			continue
 		}
@@ -106,6 +116,24 @@ func builtOn(p *spec.Project, services []string) []string {
 		}
 		return next
 	})
+}
+
+// newCaches are the directories that b puts its cache into and that are not there.
+func newCaches(p *spec.Project, b *spec.Build) (dirs []string) {
+	if b == nil {
+		return nil
+	}
+	for _, text := range b.CacheTo {
+		at, _, err := buildcache.To(text)
+		if err != nil || at.Type != buildcache.Local {
+			continue
+		}
+		dir := at.Below(p.Dir).Dir
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // isRemote says whether the sources of a build are in a git repository.
