@@ -13,7 +13,7 @@ import (
 // MaxWorks is how many containers one process makes at most.
 //
 // One that is at its last ends, and the next container waits for the start of another.
-const MaxWorks = 64
+const MaxWorks = 128
 
 const workPrefix = "stack-init/"
 
@@ -22,37 +22,39 @@ func WorkName(n int) string { return workPrefix + strconv.Itoa(n) }
 
 // A monitor that goes to rest executes another program, and so does one that is woken (package dormant). The kernel names a process that does that after the last part
 // of the program's path, before it can say anything itself. That is the number of a descriptor (/proc/self/fd/<n>), and so it is the number that says which work the process is at.
-const (
-	// Of monitors that an earlier version's daemon has started. It executed new ones by descriptors from 64 on.
-	firstFormerFD = 32
-	formerWorks   = 16
-	lastFormerFD  = firstFormerFD + 2*formerWorks - 1
+//
+// The last of these are ours. The others are of monitors that an earlier version's daemon has started: a number means for ever what it meant once.
+var executed = []executables{{first: 32, works: 16}, {first: 96, works: 64}, {first: firstFD, works: MaxWorks}}
 
-	firstDormantFD = 96
-	firstProgramFD = firstDormantFD + MaxWorks
+const (
+	firstFD = 224
 	// FirstOtherFD is the least number above 31 of a descriptor that may be executed without saying anything of works.
-	FirstOtherFD = firstProgramFD + MaxWorks
+	FirstOtherFD = firstFD + 2*MaxWorks
 )
 
+// executables are descriptors by which monitors execute: from first on one of each work for the program of package dormant, then one of each for the monitor's own.
+type executables struct{ first, works int }
+
 // DormantFD is the descriptor by which a monitor at its work n, 0 <= n < MaxWorks, executes the program of package dormant.
-func DormantFD(n int) int { return firstDormantFD + n }
+func DormantFD(n int) int { return firstFD + n }
 
 // ProgramFD is the descriptor by which that executes the monitor's again.
-func ProgramFD(n int) int { return firstProgramFD + n }
+func ProgramFD(n int) int { return firstFD + MaxWorks + n }
 
 // WorkOf is n of the name of a monitor, 0 for any other name.
 func WorkOf(name []byte) int {
 	digits, ok := bytes.CutPrefix(name, []byte(workPrefix))
 	n, err := strconv.Atoi(string(digits))
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0
-	case ok:
+	}
+	if ok {
 		return n
-	case n >= firstFormerFD && n <= lastFormerFD:
-		return (n - firstFormerFD) % formerWorks
-	case n >= firstDormantFD && n < FirstOtherFD:
-		return (n - firstDormantFD) % MaxWorks
+	}
+	for _, e := range executed {
+		if n >= e.first && n < e.first+2*e.works {
+			return (n - e.first) % e.works
+		}
 	}
 	return 0
 }
