@@ -144,7 +144,7 @@ func (c *container) spawn(home *Home, spaces *namespaces, empty, size int) error
 	if procs > maxProcs {
 		return refuse("mount", "/proc", "a container can have "+strconv.Itoa(maxProcs)+" file systems of type proc")
 	}
-	s := new(script)
+	s := newScript()
 	of := func(call string) callName { return callName{stage: "clone", call: call} }
 	s.add(of("dup3"), unix.SYS_DUP3, uintptr(i.theirs), fdInit, unix.O_CLOEXEC) // first: it is for words of failures too
 	s.joinCgroups(tasks)

@@ -24,6 +24,12 @@ type script struct {
 	short bool    // there was not enough of it
 }
 
+// newScript has room for about as many calls as the init of a usual container makes before it has its root.
+func newScript() *script {
+	const usual = 128
+	return &script{calls: make([]call, 0, usual), names: make([]callName, 0, usual)}
+}
+
 // call is one system call. What it points to is in memory that does not move.
 type call struct {
 	nr   uintptr

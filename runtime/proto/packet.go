@@ -12,8 +12,8 @@ import (
 // maxPacket bounds one message. Reports and steps are small; a longer one is a fault, not data.
 const maxPacket = 64 << 10
 
-// maxWord bounds what a monitor is told in a packet: the content of a bootstrap is in a file.
-const maxWord = 4 << 10
+// maxWord bounds what a monitor is told in a packet, and what its init tells it: the content of a bootstrap is in a file.
+const maxWord = 256
 
 // Send writes m as one packet to the SOCK_SEQPACKET socket fd, with files as SCM_RIGHTS.
 // It never raises SIGPIPE. The peer being gone is an error that callers who outlive their peer ignore.
