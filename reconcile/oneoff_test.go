@@ -1,12 +1,17 @@
 package reconcile_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
+	"github.com/stackrun/stack/spec"
 )
 
 // TestEventsOfARun: who listens to a project is told of a one-off what docker tells of a container: made, started, ended, removed, each with its id.
@@ -89,6 +94,41 @@ func TestKilledOneOffsGo(t *testing.T) {
 				}
 				if got := b.rows("shop")["shop-web-1"].State; got != "exited" {
 					b.Errorf("the service's container is %q", got)
+				}
+			})
+		})
+	}
+}
+
+// TestAOneOffThatCannotBeStartedGoes: nothing of it has run. One whose hook has failed has.
+func TestAOneOffThatCannotBeStartedGoes(t *testing.T) {
+	for name, tt := range map[string]struct{ detach, named, hook bool }{
+		"attached":              {},
+		"detached":              {detach: true},
+		"named":                 {detach: true, named: true},
+		"its post_start failed": {detach: true, hook: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := project(service("web"))
+				b.up(p, ask.UpOptions{})
+				before := b.host.Left()
+				if tt.hook {
+					p.Services["web"].PostStart = []spec.Hook{{Command: []string{"hook"}}}
+					b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) { return 3, 0, "" }
+				} else {
+					b.host.Program = func(runtime.Config) fake.Program { return fake.Program{StartError: errors.New("no such program")} }
+				}
+				o := ask.RunOptions{Service: "web", Detach: tt.detach}
+				if tt.named {
+					o.Name = "once"
+				}
+				if _, err := b.engine.Run(b.Context(), p, o, process.IO{}, nil); err == nil {
+					b.Error("it succeeds")
+				}
+				synctest.Wait()
+				if left := b.host.Left(); (len(left) == len(before)) == tt.hook {
+					b.Errorf("left: %v; before: %v", left, before)
 				}
 			})
 		})

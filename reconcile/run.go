@@ -42,7 +42,7 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 			if errors.As(err, &hook) {
 				return process.Exit{}, err // it runs, as after an up
 			}
-			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove))
+			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove || e.neverRan(ctx, c)))
 		}
 		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
 		return process.Exit{}, nil
@@ -51,7 +51,14 @@ func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io 
 	if err != nil {
 		err = fmt.Errorf("cannot run container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	return exit, errors.Join(err, e.discard(ctx, c, o.Remove))
+	return exit, errors.Join(err, e.discard(ctx, c, o.Remove || err != nil && e.neverRan(ctx, c)))
+}
+
+// neverRan says of a one-off whose start has failed that nothing of it has run: there is nothing to look at in it but the error, which is told, and it goes, as what an up could not start. docker compose leaves
+// it as one that was created.
+func (e *Engine) neverRan(ctx context.Context, c *inventory.Container) bool {
+	now, err := inventory.ByID(context.WithoutCancel(ctx), e.drivers, c.ID)
+	return err == nil && !now.Alive() && now.StartedAt.IsZero()
 }
 
 // discard removes a one-off that has ended, if it is to be.

@@ -221,6 +221,10 @@ services:
 	p.fails(1, []string{"no-such-program", "not found"}, "up", "-d", "missing") // TestFailureAmongOthers: 127 in ps
 	p.fails(127, []string{"no-such-program"}, "run", "--rm", "-T", "missing")
 	p.fails(126, []string{"/etc"}, "run", "--rm", "-T", "directory")
+	before := names(p.ids())
+	p.fails(127, []string{"no-such-program"}, "run", "-T", "missing")
+	p.fails(127, []string{"no-such-program"}, "run", "--detach", "missing")
+	equal(t, "containers after those of which nothing has run", names(p.ids()), before)
 }
 
 // TestNotRoot: an ordinary user is told what is needed, and can still check a file.

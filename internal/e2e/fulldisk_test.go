@@ -108,5 +108,43 @@ services:
 	}
 }
 
+// TestFullDiskKeepsNothingDown: a container that crashes on a full disk is started again by its policy as on another, more than once.
+func TestFullDiskKeepsNothingDown(t *testing.T) {
+	h, fill, room := smallHost(t, "48m")
+	h.startDaemon(t)
+	p := newProject(t, h, "crash", map[string]string{"compose.yaml": `
+services:
+  web: &crash
+    image: busybox
+    command: [sh, -c, "trap 'exit 3' TERM; while :; do sleep 0.05; done"]
+    restart: always
+  few:
+    <<: *crash
+    restart: on-failure:2
+`})
+	p.up()
+	crash := func(service string) {
+		t.Helper()
+		before := p.living(t)["crash-"+service+"-1"]
+		p.ok("kill", "--signal", "TERM", service)
+		p.eventually(service+" runs again", func() bool {
+			now := p.living(t)["crash-"+service+"-1"]
+			return now != 0 && now != before
+		})
+	}
+	p.eventually("room is kept", func() bool {
+		kept, err := filepath.Glob(filepath.Join(h.state("containers"), "*", ".run.json.reserve"))
+		return err == nil && len(kept) == 2
+	})
+	fill()
+	for range 3 {
+		crash("web")
+	}
+	crash("few")
+	room()
+	crash("few")
+	p.takeDownWholly()
+}
+
 // names are the keys of m, in order.
 func names(m map[string]string) string { return strings.Join(slices.Sorted(maps.Keys(m)), " ") }

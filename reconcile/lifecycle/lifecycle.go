@@ -92,6 +92,7 @@ func (k *Keeper) Watch(c *inventory.Container, at time.Time, byPolicy bool) {
 	}
 	k.Group.Started(c.ID, c.Supervision(), at, byPolicy)
 	k.Forward.Begin(c)
+	k.keepRoom(c)
 }
 
 // Stop ends a container as its file says, its pre_stop hooks first, and takes its sandbox down. Not running = success. A hook that fails keeps the

@@ -2,9 +2,13 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/inventory"
 )
 
@@ -32,3 +36,19 @@ func (k *Keeper) Reserve(ctx context.Context, id string) error {
 	}
 	return k.drivers.Containers.Reserve(ctx, id)
 }
+
+// keepRoom keeps room on the disk for what is recorded of the next start of c, which runs, if its policy may make it: what fills the disk meanwhile is not to keep c down. Nobody waits for it.
+func (k *Keeper) keepRoom(c *inventory.Container) {
+	if !c.Spec.Restart.Again(1) {
+		return
+	}
+	k.Go(func() {
+		err := k.drivers.Containers.Reserve(k.life, c.ID)
+		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && k.life.Err() == nil {
+			k.log.Warn("there may be no room for the next start of a container", "container", c.Name, "error", err)
+		}
+	})
+}
+
+// noRoom says whether err, of a start, is that the host has no room for what is recorded of it.
+func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

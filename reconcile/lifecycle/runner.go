@@ -36,6 +36,9 @@ var errNotWanted = errors.New("it is not wanted any more")
 // is gone is made anew.
 func (e runner) Restart(ctx context.Context, id string, wanted func() bool) error {
 	c, fresh, err := e.restartOnly(ctx, id, wanted)
+	if noRoom(err) {
+		return errdefs.With(supervise.ErrNoRoom, err)
+	}
 	if err != nil || !fresh {
 		return err
 	}

@@ -15,7 +15,7 @@ type Runner interface {
 	// Wait returns when the current run of container id has ended.
 	Wait(ctx context.Context, id string) (Exit, error)
 	// Restart starts container id again and calls Started, under the lock that Stop is called under, provided that wanted
-	// still says so there.
+	// still says so there. ErrNoRoom when nothing is the matter but the host.
 	Restart(ctx context.Context, id string, wanted func() bool) error
 	// Probe runs a health check in container id. An error means that it could not be run at all; ErrPaused, that it says nothing, since somebody
 	// has paused the container.
@@ -27,6 +27,9 @@ type Runner interface {
 
 // ErrPaused is a Probe's of a container that somebody has paused.
 var ErrPaused = errors.New("the container is paused")
+
+// ErrNoRoom is a Restart's for which the host has no room. It is tried again, and is none of the attempts that the container has.
+var ErrNoRoom = errors.New("the host has no room")
 
 // Change names what has happened.
 type Change string
@@ -375,7 +378,9 @@ func (g *Group) restart(id string, run uint64) {
 		g.mu.Unlock()
 		return
 	}
-	u.restarts++
+	if !errors.Is(err, ErrNoRoom) {
+		u.restarts++
+	}
 	now := time.Now()
 	u.started = now
 	change := ChangeExited

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ type runner struct {
 
 	mu      sync.Mutex
 	fails   int
+	fault   error // of the starts that fail
 	changes []Change
 	starts  []time.Duration // since began, tried ones included
 	began   time.Time
@@ -46,7 +48,7 @@ func (r *runner) Restart(_ context.Context, id string, wanted func() bool) error
 	fails := r.fails >= 0
 	r.mu.Unlock()
 	if fails {
-		return errors.New("no")
+		return r.fault
 	}
 	r.group.Started(id, r.cfg, time.Now(), true)
 	return nil
@@ -67,19 +69,22 @@ func TestStartThatFailsIsARunThatFailed(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		policy  plan.RestartPolicy
+		fault   error
 		changes []Change
 		starts  []time.Duration
 		ends    State
 	}{
-		{"always", plan.RestartPolicy{Name: "always"}, []Change{ChangeStarted, ChangeRestarting, ChangeRestarting, ChangeRestarting, ChangeStarted},
+		{"always", plan.RestartPolicy{Name: "always"}, errors.New("no"), []Change{ChangeStarted, ChangeRestarting, ChangeRestarting, ChangeRestarting, ChangeStarted},
 			[]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}, Running},
-		{"twice at most", plan.RestartPolicy{Name: "on-failure", MaxAttempts: 2}, []Change{ChangeStarted, ChangeRestarting, ChangeRestarting, ChangeExited},
+		{"twice at most", plan.RestartPolicy{Name: "on-failure", MaxAttempts: 2}, errors.New("no"), []Change{ChangeStarted, ChangeRestarting, ChangeRestarting, ChangeExited},
 			[]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Ended},
-		{"never", plan.RestartPolicy{Name: "no"}, []Change{ChangeStarted, ChangeExited}, nil, Ended},
+		{"twice at most, and no room", plan.RestartPolicy{Name: "on-failure", MaxAttempts: 2}, fmt.Errorf("cannot write: %w", ErrNoRoom), []Change{ChangeStarted, ChangeRestarting, ChangeRestarting, ChangeRestarting, ChangeStarted},
+			[]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond}, Running},
+		{"never", plan.RestartPolicy{Name: "no"}, errors.New("no"), []Change{ChangeStarted, ChangeExited}, nil, Ended},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &runner{cfg: Config{Policy: tt.policy}, fails: 2, began: time.Now()}
+				r := &runner{cfg: Config{Policy: tt.policy}, fails: 2, fault: tt.fault, began: time.Now()}
 				r.group = New(r)
 				r.group.Started("c", r.cfg, time.Now(), false)
 				time.Sleep(time.Hour) // of the bubble's clock
