@@ -1,4 +1,4 @@
-// Package file has the verbs of the Compose file: config and lsp.
+// Package file has the verbs of the Compose file: config, graph and lsp.
 package file
 
 import (
@@ -120,7 +120,7 @@ func writeTo(run *cli.Run, name string, write func(io.Writer) error) error {
 	}
 	f, err := os.Create(name)
 	if err != nil {
-		return fmt.Errorf("cannot write the configuration: %w", err)
+		return fmt.Errorf("cannot write the output: %w", err)
 	}
 	defer f.Close()
 	if err := write(f); err != nil {

@@ -114,7 +114,7 @@ var verbs = []struct {
 	{"daemon", host.NewDaemonCommand}, {"debug", host.NewDebugCommand}, {"doctor", host.NewDoctorCommand}, {"events", host.NewEventsCommand}, {"gc", host.NewGCCommand},
 	{"ls", host.NewLsCommand}, {"version", host.NewVersionCommand},
 
-	{"config", file.NewConfigCommand}, {"lsp", file.NewLspCommand},
+	{"config", file.NewConfigCommand}, {"graph", file.NewGraphCommand}, {"lsp", file.NewLspCommand},
 
 	{"completion", newCompletionCommand},
 }
@@ -156,7 +156,7 @@ Options:
 
 // refused are docker compose's commands that stack does not have, so that nobody takes them for misspelt.
 var refused = map[string]string{
-	"bridge": "", "alpha": "",
+	"bridge": "", "alpha": "`stack graph` draws what `alpha viz` does, and `stack scale` scales",
 	"publish": "",
 }
 
