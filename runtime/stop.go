@@ -133,8 +133,11 @@ func (d *Driver) freeze(ctx context.Context, id, verb string, frozen bool) error
 		return err
 	}
 	defer unlock()
-	if l == nil {
+	if l != nil {
+		err = d.cgroups.Freeze(ctx, id, frozen)
+	}
+	if l == nil || err != nil && !l.Init().Alive() { // it may end meanwhile
 		return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot %s container %.12s: it is not running", verb, id))
 	}
-	return d.cgroups.Freeze(ctx, id, frozen)
+	return err
 }

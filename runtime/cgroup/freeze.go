@@ -3,6 +3,7 @@ package cgroup
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"github.com/stackrun/stack/internal/kernelfile"
 )
 
-// Freeze stops every process of id, or lets them go on, and returns when the kernel has done so.
+// Freeze stops every process of id, or lets them go on, and returns when the kernel has done so. fs.ErrNotExist when there is nothing to freeze, or no more.
 func (p *Parent) Freeze(ctx context.Context, id string, frozen bool) error {
 	verb := "thaw"
 	if frozen {
@@ -33,7 +34,9 @@ func (p *Parent) Freeze(ctx context.Context, id string, frozen bool) error {
 		}
 		// v1: "the write may be repeated", a fork in the middle keeps FREEZING
 		// (cgroup-v1/freezer-subsystem.rst).
-		writeFile(file, value)
+		if err := writeFile(file, value); gone(err) { // its last process has ended, and it was removed
+			return fmt.Errorf("cannot %s cgroup %s/%s: %w", verb, p.name, id, fs.ErrNotExist)
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("cannot %s cgroup %s/%s: %w", verb, p.name, id, ctx.Err())
