@@ -276,7 +276,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.MkdirAll(h.state(), 0o711); err != nil {
 		t.Fatal(err)
 	}
-	mountTmpfs(t, h.state(), "size=1536k")
+	mountTmpfs(t, h.state(), "size=2560k") // of which the stores keep 1 MiB
 	h.makeDirs(t)
 	h.startDaemon(t)
 	p := newProject(t, h, "full", map[string]string{"compose.yaml": "services:\n  web:\n    image: busybox\n    command: [sleep, infinity]\n"})

@@ -40,6 +40,8 @@ const lockWait = 2 * time.Second
 type Store struct {
 	path string
 	db   *bbolt.DB
+	file *os.File // db's
+	kept int64    // so much of file has its place on the disk, see keepRoom
 }
 
 // Open opens the store at path, making it (mode 0600) and its directory when they are not there.
@@ -80,7 +82,7 @@ func open(path string, wait time.Duration) (_ *Store, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot open the store %s: %w", path, err)
 	}
-	s := &Store{path: path, db: db}
+	s := &Store{path: path, db: db, file: file}
 	if err := s.checkPages(); err != nil {
 		db.Close()
 		return nil, corrupt(path, err)
@@ -162,6 +164,7 @@ func (s *Store) checkPages() error {
 
 func (s *Store) checkVersion() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
+		s.keepRoom(tx.Size())
 		if meta := tx.Bucket(metaBucket); meta != nil {
 			if v := string(meta.Get(versionKey)); v != fmt.Sprint(Version) {
 				return fmt.Errorf("cannot open the store %s: it has layout version %q and this program knows version %d: use the version of stack that wrote it: %w", s.path, v, Version, errdefs.ErrNotSupported)
@@ -237,7 +240,10 @@ func (s *Store) View(fn func(*Tx) error) error {
 // returns an error, none. Updates run one at a time. fn uses the store by its Tx alone, as of View.
 func (s *Store) Update(fn func(*Tx) error) error {
 	failpoint.Hit("store.update.begin")
-	err := s.db.Update(func(tx *bbolt.Tx) error { return fn(&Tx{s, tx}) })
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		s.keepRoom(tx.Size())
+		return fn(&Tx{s, tx})
+	})
 	failpoint.Hit("store.update.committed")
 	if err != nil && (errors.Is(err, bolterrors.ErrDatabaseNotOpen) || isDiskError(err)) {
 		return fmt.Errorf("cannot write the store %s: %w", s.path, err)

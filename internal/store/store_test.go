@@ -17,6 +17,8 @@ import (
 	"github.com/stackrun/stack/internal/sandbox"
 )
 
+func TestMain(m *testing.M) { os.Exit(sandbox.Main(m)) }
+
 func mustOpen(t *testing.T, path string) *Store {
 	t.Helper()
 	s, err := Open(path)
