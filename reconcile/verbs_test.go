@@ -116,7 +116,7 @@ func TestAFailureShowsItsLogAndNoControlCharacters(t *testing.T) {
 		if err == nil {
 			b.Fatal("it came up")
 		}
-		for _, want := range []string{"container shop-task-1 did not complete successfully: it exited with code 3 (killed because it was out of memory)", "\n    migrating\n    no such table", "so not done: start container shop-web-1"} {
+		for _, want := range []string{"container shop-task-1 did not complete successfully: it exited with code 3 (a process of it was killed because it was out of memory)", "\n    migrating\n    no such table", "so not done: start container shop-web-1"} {
 			if !strings.Contains(err.Error(), want) {
 				b.Errorf("expected %q in %q", want, err)
 			}

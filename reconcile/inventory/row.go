@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // Row is c as ps has it; box is its network, s what is known of its run.
@@ -148,12 +148,5 @@ func Ended(s supervise.Status) string {
 	if s.Exit == nil {
 		return "does not run"
 	}
-	text := fmt.Sprintf("exited with code %d", s.Exit.Code)
-	if s.Exit.OOM {
-		text += " (killed because it was out of memory)"
-	}
-	if s.Exit.Error != "" {
-		text += " (" + s.Exit.Error + ")"
-	}
-	return text
+	return process.Ended(s.Exit.Code, s.Exit.OOM, s.Exit.Error)
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"io"
 	"syscall"
 	"time"
@@ -30,6 +31,21 @@ type Exit struct {
 	// Unseen: nobody saw the process end. Its monitor was killed, and the process with it, or the host went down: Code and Signal are not its
 	// own doing, and Error says which.
 	Unseen bool `json:"unseen,omitempty"`
+}
+
+// Ended says for people how a process has ended: "exited with code 1". The arguments are fields of Exit.
+func Ended(code int, oom bool, failure string) string {
+	text := fmt.Sprintf("exited with code %d", code)
+	switch {
+	case oom && code == 128+int(syscall.SIGKILL):
+		text += " (killed because it was out of memory)"
+	case oom: // it has outlived that, and ended in its own way
+		text += " (a process of it was killed because it was out of memory)"
+	}
+	if failure != "" {
+		text += " (" + failure + ")"
+	}
+	return text
 }
 
 // IO is the caller's end of a process's streams. nil Stdin = /dev/null. With a

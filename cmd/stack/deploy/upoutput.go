@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stackrun/stack/cmd/stack/follow"
-	"github.com/stackrun/stack/cmd/stack/formatter"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -53,7 +52,7 @@ func (t *attachment) event(ctx context.Context, e event.Event) {
 	}
 	if e.Exit != nil && e.Time.After(t.began) && slices.Contains(t.show, e.Service) {
 		if t.catchUp(ctx, []string{e.Service}) == nil { // else the end of all tells it
-			t.tellEnd(e.Name, e.Service, cmp.Or(e.Detail, formatter.Exit(&process.Exit{Code: *e.Exit})), e.Time)
+			t.tellEnd(e.Name, e.Service, cmp.Or(e.Detail, process.Ended(*e.Exit, false, "")), e.Time)
 		}
 	}
 	t.changed()
@@ -92,7 +91,7 @@ func (t *attachment) settle(ctx context.Context) error {
 		known := !t.told[c.Name].Before(c.Exit.FinishedAt)
 		t.mu.Unlock()
 		if !known {
-			t.tellEnd(c.Name, c.Service, formatter.Exit(c.Exit), c.Exit.FinishedAt)
+			t.tellEnd(c.Name, c.Service, process.Ended(c.Exit.Code, c.Exit.OOM, c.Exit.Error), c.Exit.FinishedAt)
 		}
 	}
 	return errors.Join(err, listErr, t.unbroken())
