@@ -242,7 +242,7 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 		b.up(project(service("crash", func(s *spec.Service) { s.Restart.Name = "always" }), service("ill", healthy), service("web")), ask.UpOptions{Command: "up -d"})
 		time.Sleep(5 * time.Second)
 		w := b.why("crash")
-		if w.Restart == nil || w.Restart.Count < 1 || !strings.Contains(w.Restart.Cause, "restart policy (always): it had exited with code 7 (killed because it was out of memory)") {
+		if w.Restart == nil || w.Restart.Count < 1 || !strings.Contains(w.Restart.Cause, "restart policy (always): it had exited with code 7 (a process of it was killed because it was out of memory)") {
 			b.Errorf("%+v", w.Restart)
 		}
 		if w.Exit == nil || w.Exit.Code != 7 || !w.Exit.OOM {
@@ -266,6 +266,20 @@ func TestWhyTellsRestartsEndsAndProbes(t *testing.T) {
 		}
 		if _, err := b.engine.Why(b.Context(), "shop", ask.WhyOptions{Service: "nobody"}); !errors.Is(err, errdefs.ErrNotFound) {
 			b.Errorf("%v", err)
+		}
+	})
+}
+
+// TestWhyTellsOfWhatIsGone: what could not be started at all was taken away again, and the up that came to that is what is asked for.
+func TestWhyTellsOfWhatIsGone(t *testing.T) {
+	remembering(t, func(b *bench) {
+		b.host.Program = func(runtime.Config) fake.Program { return fake.Program{StartError: errors.New("no such program")} }
+		if err := b.engine.Up(b.Context(), project(service("web")), ask.UpOptions{Command: "up -d"}, b.sink); err == nil {
+			b.Fatal("it came up")
+		}
+		w, err := b.engine.Why(b.Context(), "shop", ask.WhyOptions{Service: "web"})
+		if err != nil || len(w.Containers) != 0 || w.Unfinished == nil || !strings.Contains(w.Unfinished.Error, "no such program") {
+			b.Errorf("%+v, %v", w, err)
 		}
 	})
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/stackrun/stack/runtime"
 )
 
-// Why says how the containers of a service came to be what they are. It changes nothing. ErrNotFound when there is none.
+// Why says how the containers of a service came to be what they are. It changes nothing. ErrNotFound when there is none, and no plan was left undone that
+// may be the reason.
 func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*ask.Why, error) {
 	list, err := inventory.List(ctx, e.drivers, project)
 	if err != nil {
 		return nil, err
 	}
-	out := &ask.Why{Project: project, Service: o.Service}
+	out := &ask.Why{Project: project, Service: o.Service, Containers: []ask.WhyContainer{}}
 	starts, unfinished, err := e.memory.Kept(project)
 	if err != nil {
 		return nil, err
@@ -42,7 +43,7 @@ func (e *Engine) Why(ctx context.Context, project string, o ask.WhyOptions) (*as
 		w.Asked = w.Stopped && s.Asked
 		out.Containers = append(out.Containers, w)
 	}
-	if len(out.Containers) == 0 {
+	if len(out.Containers) == 0 && unfinished == nil { // else that may be why
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("cannot explain service %s of project %s: it has no container; `stack up` makes one", o.Service, project))
 	}
 	return out, nil

@@ -29,6 +29,9 @@ type Console struct {
 	// Stdin is the Compose file that came from stdin: faults show its lines. nil = none did.
 	Stdin []byte
 
+	// Past says that faults and warnings are about files as they were at another time: their lines, as they are now, are not shown.
+	Past bool
+
 	printer progress.Printer
 }
 

@@ -83,7 +83,10 @@ const maxShown = 100
 // render shows faults with their places and the lines they are about.
 func (c *Console) render(list diag.List) string {
 	var b strings.Builder
-	style := diag.Style{Color: c.Color(c.Err), Sources: c.source}
+	style := diag.Style{Color: c.Color(c.Err)}
+	if !c.Past {
+		style.Sources = c.source
+	}
 	if dir, err := os.Getwd(); err == nil {
 		style.Dir = dir
 	}

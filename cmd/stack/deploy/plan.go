@@ -17,7 +17,7 @@ func NewPlanCommand(run *cli.Run) *cobra.Command {
 file. Values of variables named like a secret are left out. No registry is asked: an image that is not on this host is one that would be
 pulled, and where a pull policy wants a look at the registry, that is all that can be said.
 
-With -o the plan is saved, too, and 'stack apply FILE' carries out exactly that, or nothing if this host has changed since. Images
+With -o the plan is saved, too (- is stdout), and 'stack apply FILE' carries out exactly that, or nothing if this host has changed since. Images
 that are here are then taken as they are. The file holds the whole project, with the values of its variables and the content of its
 configs and secrets, and is for its owner alone.
 

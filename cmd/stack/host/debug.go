@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,11 +76,7 @@ func dumpState(ctx context.Context, run *cli.Run, format, output string) error {
 	if err != nil {
 		return err
 	}
-	if output == "" {
-		_, err = run.Out.Write(b.Bytes())
-		return err
-	}
-	if err := atomicfile.Write(output, b.Bytes(), 0o600, atomicfile.NoSync); err != nil {
+	if err := run.WriteOutput(cmp.Or(output, "-"), b.Bytes(), atomicfile.NoSync); err != nil {
 		return fmt.Errorf("cannot write the dump: %w", err)
 	}
 	return nil

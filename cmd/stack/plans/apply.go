@@ -64,6 +64,7 @@ func applyPlan(ctx context.Context, run *cli.Run, f applyFlags, path string) err
 	if err != nil {
 		return fmt.Errorf("cannot read the plan: %w", err)
 	}
+	run.Past = true
 	daemon := run.Connect()
 	return daemon.Apply(ctx, file, ask.ApplyOptions{
 		Command: run.Command(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second, Parallel: run.Flags.Parallel, Offline: run.Offline(),

@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime/process"
 	"github.com/stackrun/stack/spec"
+	"github.com/stackrun/stack/spec/diag"
 )
 
 // after is a moment so many milliseconds after some noon.
@@ -51,6 +52,19 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
+	}
+	link := filepath.Join(u.Dir, "link") // what it leads to is no file to be replaced
+	if err := os.Symlink(os.DevNull, link); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := u.Args("plan", "-o", link); code != exitcode.Differs || errs != "" {
+		t.Errorf("plan -o to a device: %d, %q", code, errs)
+	}
+	if to, err := os.Readlink(link); err != nil || to != os.DevNull {
+		t.Errorf("the way to the device leads to %q: %v", to, err)
+	}
+	if code, out, errs := u.Args("plan", "-o", "-"); code != exitcode.Differs || out != "the plan" || !strings.Contains(errs, "shop-web-1") {
+		t.Errorf("plan -o -: %d, %q, %q", code, out, errs)
 	}
 	if code, _, errs := u.Args("apply", "--wait", "--wait-timeout", "7", path); code != 0 || errs != "" {
 		t.Errorf("apply: %d, %q", code, errs)
@@ -161,6 +175,39 @@ func TestRollbackIsAnUpOfWhatWas(t *testing.T) {
 		"rollback 9": {Code: exitcode.Failed, Want: "so far"}, "rollback -- -1": {Code: exitcode.Failed, Want: "1 or more"}, "rollback --format json": {Code: exitcode.Failed, Want: "needs --dry-run"},
 		"rollback --wait-timeout 3": {Code: exitcode.Failed, Want: "needs --wait"},
 	})
+}
+
+// TestFaultsOfThePast: a rollback, and a saved plan, are of files as they were: their faults have places in those, and lines of what stands there now would be others.
+func TestFaultsOfThePast(t *testing.T) {
+	var at *diag.Range
+	faulty := func() error {
+		return diag.List{{Severity: diag.Error, Code: "image", Summary: "cannot get the image", Subject: at}}.Err()
+	}
+	u := stacktest.NewPerson(t, &apitest.Engine{
+		OnRevision: func(_ context.Context, name string, _ int) (*ask.Revision, error) {
+			return &ask.Revision{Number: 7, Project: &spec.Project{Name: name}}, nil
+		},
+		OnUp:    func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error { return faulty() },
+		OnApply: func(context.Context, []byte, ask.ApplyOptions, event.Sink) error { return faulty() },
+	})
+	at = &diag.Range{Start: diag.Pos{File: filepath.Join(u.Dir, "compose.yaml"), Line: 4, Column: 5}}
+	u.Write("plan", "a plan")
+	for command, line := range map[string]bool{"up -d": true, "rollback": false, "apply " + filepath.Join(u.Dir, "plan"): false} {
+		_, _, errs := u.Run(command)
+		if !strings.Contains(errs, "compose.yaml:4:5: error: cannot get the image") || strings.Contains(errs, "image: nginx") != line {
+			t.Errorf("%s: %s", command, errs)
+		}
+	}
+}
+
+func TestWhyWithoutAContainer(t *testing.T) {
+	u := stacktest.NewPerson(t, &apitest.Engine{OnWhy: func(_ context.Context, _ string, o ask.WhyOptions) (*ask.Why, error) {
+		return &ask.Why{Project: "shop", Service: o.Service, Unfinished: &history.Entry{Number: 8, Command: "up -d", Outcome: history.Failed, Error: "no such program"}}, nil
+	}})
+	const want = "web has no container; `stack up` makes one\n\nthe last plan of shop is not done: #8, stack up -d, failed\n  no such program\n"
+	if code, out, errs := u.Run("why web"); code != 0 || out != want {
+		t.Errorf("%d, %s, %q", code, errs, out)
+	}
 }
 
 func TestWhyText(t *testing.T) {

@@ -68,6 +68,7 @@ func rollBack(ctx context.Context, run *cli.Run, f rollbackFlags, args []string)
 	if err != nil {
 		return err
 	}
+	run.Past = true
 	o := ask.UpOptions{
 		Command: run.Command(), Services: was.Services, Scale: was.Scale, RemoveOrphans: true, Parallel: run.Flags.Parallel,
 		Offline: run.Offline(), Wait: f.wait, WaitTimeout: time.Duration(f.waitTimeout) * time.Second,

@@ -15,6 +15,7 @@ import (
 	"github.com/stackrun/stack/internal/plaintext"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/history"
+	"github.com/stackrun/stack/runtime/process"
 )
 
 // NewWhyCommand makes the command why.
@@ -64,6 +65,9 @@ func showWhy(ctx context.Context, run *cli.Run, o ask.WhyOptions, format string)
 
 func whyText(v *ask.Why) string {
 	var b strings.Builder
+	if len(v.Containers) == 0 {
+		fmt.Fprintf(&b, "%s has no container; `stack up` makes one\n", v.Service)
+	}
 	for i := range v.Containers {
 		if i > 0 {
 			b.WriteByte('\n')
@@ -116,7 +120,7 @@ func whyContainer(b *strings.Builder, c *ask.WhyContainer) {
 		fmt.Fprintf(b, ": %s\n", r.Cause)
 	}
 	if x := c.Exit; x != nil {
-		b.WriteString("  its last run that has ended " + plaintext.OneLine(formatter.Exit(x)))
+		b.WriteString("  its last run that has ended " + plaintext.OneLine(process.Ended(x.Code, x.OOM, x.Error)))
 		if !x.FinishedAt.IsZero() {
 			fmt.Fprintf(b, " at %s", x.FinishedAt.Local().Format(time.DateTime))
 		}

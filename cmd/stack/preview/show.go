@@ -3,6 +3,7 @@ package preview
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/stackrun/stack/api/client"
 	"github.com/stackrun/stack/cmd/stack/cli"
@@ -13,7 +14,8 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
-// Plan shows what an up of p with o would do, and saves the plan in the file save, "" = not. It ends the command with what the plan comes to.
+// Plan shows what an up of p with o would do, and saves the plan in the file save, "" = not; where that is stdout, it is shown on stderr. It ends the command with what
+// the plan comes to.
 func Plan(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions, format, save string) error {
 	if save != "" {
 		saved, err := daemon.Save(ctx, p, o)
@@ -22,9 +24,12 @@ func Plan(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Proj
 		}
 		if saved.File != nil {
 			// Whoever reads it reads the project's secrets.
-			if err := atomicfile.Write(save, saved.File, 0o600, atomicfile.Sync); err != nil {
+			if err := run.WriteOutput(save, saved.File, atomicfile.Sync); err != nil {
 				return fmt.Errorf("cannot save the plan: %w", err)
 			}
+		}
+		if save == "-" {
+			return show(run, run.Err, saved.Preview, format)
 		}
 		return Show(run, saved.Preview, format)
 	}
@@ -37,8 +42,12 @@ func Plan(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Proj
 
 // Show prints a plan, and ends the command with what it comes to.
 func Show(run *cli.Run, found *ask.Preview, format string) error {
+	return show(run, run.Out, found, format)
+}
+
+func show(run *cli.Run, w io.Writer, found *ask.Preview, format string) error {
 	run.PrintWarnings(found.Warnings)
-	if err := Write(run.Out, found, format, planText); err != nil {
+	if err := Write(w, found, format, planText); err != nil {
 		return err
 	}
 	switch {
